@@ -1,0 +1,144 @@
+//! The seam between the engine and an application: a [`Call`] goes out, an [`Outcome`] comes back, and what
+//! happens in between goes through a [`Link`].
+//!
+//! The engine has checked the envelope of a call (version, headers, `_meta`) before it hands it over; what is in
+//! `params` beyond `_meta` is the application's to check. The engine frames the outcome for the call's era.
+//! Users of the crate see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::mcp::{Era, ProtocolVersion, RpcError};
+
+/// One request for the application: everything but ping, initialize, subscriptions and the like.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub version: ProtocolVersion,
+    /// `tools/call`, `resources/list`, …, or the method of an extension.
+    pub method: Box<str>,
+    /// The params object as it was sent, `_meta`, `inputResponses` and `requestState` included.
+    pub params: Option<Box<RawValue>>,
+    /// What the client declared: at `initialize` (legacy) or in this request's `_meta` (modern). An object.
+    pub client_capabilities: Arc<Value>,
+    /// `clientInfo`, from the same places. An object, if it was sent.
+    pub client_info: Option<Arc<Value>>,
+    /// The `Mcp-Param-*` header fields of a modern request: name without the prefix in lower case, value as sent.
+    pub param_headers: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Call {
+    #[must_use]
+    pub fn era(&self) -> Era {
+        self.version.era()
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The result, an object in JSON, without `resultType` and caching hints unless they are not the default ones:
+    /// the engine adds `"resultType":"complete"` and `serverInfo` in the modern era. `caching` hints are added in
+    /// the modern era only.
+    Result {
+        json: String,
+        caching: Option<Caching>,
+    },
+    /// A modern result that names its own `resultType` (`input_required`, `task`): an object in JSON, complete.
+    Other {
+        json: String,
+    },
+    Error(RpcError),
+}
+
+/// `ttlMs` and `cacheScope` of a modern list or read result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caching {
+    pub ttl_ms: u64,
+    /// `true`: any client or proxy may share it.
+    pub public: bool,
+}
+
+/// What an asked client answered, or why there is no answer.
+#[derive(Clone, Debug)]
+pub enum AskFailed {
+    /// The client answered with a JSON-RPC error.
+    Error(RpcError),
+    /// No answer within the time limit.
+    TimedOut,
+    /// The session ended meanwhile.
+    SessionClosed,
+}
+
+/// What changed, in the words of the specification.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    Tools,
+    Prompts,
+    Resources,
+    /// The contents of the resource at this URI.
+    Resource(Box<str>),
+}
+
+/// The engine as one running call sees it. Nothing here blocks.
+pub trait Link {
+    /// Sends a notification that belongs to this call (`notifications/progress`), `params` an object in JSON.
+    fn notify(&self, method: &str, params: &str);
+
+    /// Sends `notifications/message` if the client wants messages of this level (0 debug … 7 emergency).
+    fn log(&self, level: u8, params: &str);
+
+    /// Legacy only: sends a request to the client on this call's stream and resolves with the `result` it
+    /// answers. The engine chooses the id and keeps the time limit.
+    fn ask(
+        &self,
+        method: &str,
+        params: &str,
+    ) -> LocalBoxFuture<'static, Result<Box<RawValue>, AskFailed>>;
+
+    /// Legacy since 2025-11-25: ends the response stream before the result; the client comes back for it with
+    /// `Last-Event-ID`. Without effect in other revisions.
+    fn close_stream(&self);
+
+    /// Tells every subscriber of a topic, on all cores, that it changed.
+    fn publish(&self, topic: Topic);
+
+    /// Seals (encrypts and signs) what a modern client is to bring back as `requestState`.
+    fn seal(&self, plain: &[u8]) -> String;
+
+    /// Opens a `requestState` from [`seal`](Link::seal); `None` if it was not sealed by this server.
+    fn unseal(&self, sealed: &str) -> Option<Vec<u8>>;
+
+    /// Milliseconds since the Unix epoch.
+    fn unix_ms(&self) -> u64;
+
+    /// Sleeps; the only clock an application gets from the engine.
+    fn sleep_ms(&self, ms: u64) -> LocalBoxFuture<'static, ()>;
+
+    /// Runs work that would stall the core on the blocking pool; resolves when it is done.
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()>;
+}
+
+/// An application with its types erased: what one core of the engine holds.
+pub trait Handler {
+    /// What the server says of itself, fixed at start.
+    fn about(&self) -> About;
+
+    /// Serves one call. A legacy `notifications/cancelled` or a modern client's disconnect drops the future.
+    fn call(self: Rc<Self>, call: Call, link: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome>;
+}
+
+/// `initialize` and `server/discover` answer with this.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// `serverInfo`: name, version, title …; an object.
+    pub server_info: Value,
+    pub instructions: Option<String>,
+    /// `capabilities` as declared to legacy clients; an object.
+    pub legacy_capabilities: Value,
+    /// `capabilities` as declared to modern clients, extensions included; an object.
+    pub modern_capabilities: Value,
+}

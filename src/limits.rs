@@ -1,0 +1,127 @@
+//! Every bound of a node, in one place: its unit, why this number, and what follows from it.
+//!
+//! A [`Limits`] is copied into each core's shard. Anything that grows with what a client sends has its
+//! bound here and nowhere else. [`Limits::default`] is what the program runs with, [`Limits::tiny`] makes
+//! every bound easy to hit in a test.
+
+/// Header fields in one message. Browsers and proxies together send fewer than 40.
+pub const HEADER_FIELDS_MAX: usize = 64;
+
+/// Bytes of a session id on the wire: 16 of node name, a dot, 24 of locator, 22 of secret, one spare.
+pub const SESSION_ID_BYTES_MAX: usize = 64;
+
+/// Bytes of a node's name: it leads every session id, so that a proxy can route on it.
+pub const NODE_NAME_BYTES_MAX: usize = 16;
+
+/// Streams that leave in one turn of the fan-out loop before everything else gets its turn.
+/// 64 sends are about 150 µs: a request that arrives in the middle of a broadcast waits that long.
+pub const FANOUT_CHUNK: usize = 64;
+
+/// What one core accepts. Counts are per core unless a name says otherwise; times are milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Request line and header fields together (431). nginx gives 32 KiB, Node 16 KiB.
+    pub head_bytes_max: usize,
+    /// Request target (414). RFC 9110 asks for at least 8,000.
+    pub target_bytes_max: usize,
+    /// A request's body after decoding (413). The SDKs' servers give 4 MiB.
+    pub body_bytes_max: usize,
+    /// Nesting of arrays and objects in a body (400, -32700). serde_json itself stops at 128.
+    pub json_depth_max: usize,
+    /// Bytes read ahead of a request that is still being answered; past it nothing is read until the answer left.
+    pub pipeline_bytes_max: usize,
+    /// Open connections (accepted, told 503, closed).
+    pub connections_max: usize,
+    /// Live sessions (503 with Retry-After, once no idle session can make room).
+    pub sessions_max: usize,
+    /// Sessions of one client address, for operators whose clients come without a proxy in front (503).
+    pub sessions_per_client_max: usize,
+    /// `initialize` requests a second; a burst of as many is allowed (503 with Retry-After).
+    pub initialize_per_second_max: u32,
+    /// Concurrent calls and unfinished response streams of a session (429).
+    pub streams_per_session_max: usize,
+    /// Resource subscriptions of a session or of one listen stream (-32602).
+    pub subscriptions_max: usize,
+    /// Bytes of a resource URI (-32602).
+    pub uri_bytes_max: usize,
+    /// Messages of a batch (2025-03-26 only; -32600).
+    pub batch_messages_max: usize,
+    /// Targeted messages (progress, log, server requests, answers) kept for one stream until they are written,
+    /// and for a resume afterwards.
+    pub stream_queue_bytes_max: usize,
+    /// From a connection's first byte of a head to its last (408).
+    pub head_timeout_ms: u64,
+    /// From the end of a head to the end of its body (408).
+    pub body_timeout_ms: u64,
+    /// A keep-alive connection without a request. Longer than Traefik's pool keeps it (90 s), so that the
+    /// proxy, which knows, closes first.
+    pub connection_idle_ms: u64,
+    /// A session without a request and without an open stream.
+    pub session_idle_ms: u64,
+    /// Bytes waiting in the socket of a reader that takes none of them.
+    pub write_stall_ms: u64,
+    /// A comment line on a silent stream. Cloudflare closes after 125 s, Node's fetch after 300 s.
+    pub keep_alive_ms: u64,
+    /// How long a finished or interrupted response stream can still be resumed.
+    pub resume_window_ms: u64,
+    /// The client's time to answer an elicitation, a sampling request or `roots/list`.
+    pub ask_timeout_ms: u64,
+    /// What a client is told to wait before it opens a stream again (`retry:`).
+    pub retry_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            head_bytes_max: 16 * 1024,
+            target_bytes_max: 8 * 1024,
+            body_bytes_max: 4 * 1024 * 1024,
+            json_depth_max: 64,
+            pipeline_bytes_max: 64 * 1024,
+            connections_max: 1_000_000,
+            sessions_max: 1_000_000,
+            sessions_per_client_max: 1_000_000,
+            initialize_per_second_max: 20_000,
+            streams_per_session_max: 64,
+            subscriptions_max: 1024,
+            uri_bytes_max: 2048,
+            batch_messages_max: 64,
+            stream_queue_bytes_max: 256 * 1024,
+            head_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            connection_idle_ms: 120_000,
+            session_idle_ms: 30 * 60 * 1000,
+            write_stall_ms: 30_000,
+            keep_alive_ms: 15_000,
+            resume_window_ms: 60_000,
+            ask_timeout_ms: 120_000,
+            retry_ms: 1_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Bounds so small that a test reaches each of them in a few steps.
+    #[must_use]
+    pub fn tiny() -> Self {
+        Limits {
+            head_bytes_max: 1024,
+            target_bytes_max: 64,
+            body_bytes_max: 2048,
+            json_depth_max: 8,
+            pipeline_bytes_max: 512,
+            connections_max: 8,
+            sessions_max: 4,
+            sessions_per_client_max: 4,
+            initialize_per_second_max: 1000,
+            streams_per_session_max: 2,
+            subscriptions_max: 3,
+            uri_bytes_max: 64,
+            batch_messages_max: 3,
+            stream_queue_bytes_max: 1024,
+            ..Limits::default()
+        }
+    }
+}
+
+const _: () = assert!(NODE_NAME_BYTES_MAX + 1 + 24 + 22 <= SESSION_ID_BYTES_MAX);

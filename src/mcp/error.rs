@@ -1,0 +1,130 @@
+//! JSON-RPC errors as MCP uses them, and the HTTP status each travels with.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Era, ProtocolVersion};
+
+/// The `error` member of a JSON-RPC response.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RpcError {
+    pub code: i32,
+    pub message: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<Box<Value>>,
+}
+
+impl RpcError {
+    pub const PARSE_ERROR: i32 = -32700;
+    pub const INVALID_REQUEST: i32 = -32600;
+    pub const METHOD_NOT_FOUND: i32 = -32601;
+    pub const INVALID_PARAMS: i32 = -32602;
+    pub const INTERNAL_ERROR: i32 = -32603;
+    /// Legacy revisions only; 2026-07-28 says -32602.
+    pub const RESOURCE_NOT_FOUND: i32 = -32002;
+    pub const HEADER_MISMATCH: i32 = -32020;
+    pub const MISSING_CLIENT_CAPABILITY: i32 = -32021;
+    pub const UNSUPPORTED_VERSION: i32 = -32022;
+
+    #[must_use]
+    pub fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
+        RpcError {
+            code,
+            message: message.into(),
+            data: None,
+        }
+    }
+
+    #[must_use]
+    pub fn with_data(mut self, data: Value) -> Self {
+        self.data = Some(Box::new(data));
+        self
+    }
+
+    #[must_use]
+    pub fn invalid_params(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Self::INVALID_PARAMS, message)
+    }
+
+    #[must_use]
+    pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Self::INVALID_REQUEST, message)
+    }
+
+    #[must_use]
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Self::INTERNAL_ERROR, message)
+    }
+
+    #[must_use]
+    pub fn header_mismatch(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Self::HEADER_MISMATCH, message)
+    }
+
+    #[must_use]
+    pub fn method_not_found(method: &str) -> Self {
+        Self::new(
+            Self::METHOD_NOT_FOUND,
+            format!("Method not found: {method}"),
+        )
+    }
+
+    /// A resource that does not exist, in the words of the request's era.
+    #[must_use]
+    pub fn resource_not_found(era: Era, uri: &str) -> Self {
+        let code = match era {
+            Era::Legacy => Self::RESOURCE_NOT_FOUND,
+            Era::Modern => Self::INVALID_PARAMS,
+        };
+        Self::new(code, format!("Resource not found: {uri}")).with_data(json!({ "uri": uri }))
+    }
+
+    /// `required` is the object of capabilities that the client would have to declare.
+    #[must_use]
+    pub fn missing_client_capability(required: Value) -> Self {
+        Self::new(
+            Self::MISSING_CLIENT_CAPABILITY,
+            "The client did not declare a capability that this request needs",
+        )
+        .with_data(json!({ "requiredCapabilities": required }))
+    }
+
+    #[must_use]
+    pub fn unsupported_version(requested: &str) -> Self {
+        let supported = ProtocolVersion::ALL.map(ProtocolVersion::as_str);
+        Self::new(
+            Self::UNSUPPORTED_VERSION,
+            format!("Unsupported protocol version: {requested}"),
+        )
+        .with_data(json!({ "supported": supported, "requested": requested }))
+    }
+
+    /// The HTTP status of a response that carries only this error.
+    ///
+    /// Legacy answers 200 to whatever is valid JSON-RPC. 2026-07-28 asks for 404 on unknown methods and
+    /// 400 on the errors of its envelope (streamable HTTP, "Server Validation"); a wrong parameter of an
+    /// application is the application's answer, 200.
+    #[must_use]
+    pub fn http_status(&self, era: Era) -> u16 {
+        match (era, self.code) {
+            (_, Self::PARSE_ERROR | Self::INVALID_REQUEST) => 400,
+            (Era::Legacy, _) => 200,
+            (Era::Modern, Self::METHOD_NOT_FOUND) => 404,
+            (
+                Era::Modern,
+                Self::HEADER_MISMATCH | Self::MISSING_CLIENT_CAPABILITY | Self::UNSUPPORTED_VERSION,
+            ) => 400,
+            (Era::Modern, _) => 200,
+        }
+    }
+}
+
+impl std::fmt::Display for RpcError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl std::error::Error for RpcError {}

@@ -1,0 +1,109 @@
+//! Protocol revisions and the two eras they belong to.
+
+/// How a client opens: with `initialize` and a session, or with metadata in every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Era {
+    /// 2025-03-26 to 2025-11-25: `initialize`, `Mcp-Session-Id`, GET stream.
+    Legacy,
+    /// 2026-07-28: stateless requests, `subscriptions/listen`, multi round-trips.
+    Modern,
+}
+
+/// A revision of the specification that pinfold speaks, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ProtocolVersion {
+    V2025_03_26,
+    V2025_06_18,
+    V2025_11_25,
+    V2026_07_28,
+}
+
+impl ProtocolVersion {
+    pub const ALL: [ProtocolVersion; 4] = [
+        Self::V2025_03_26,
+        Self::V2025_06_18,
+        Self::V2025_11_25,
+        Self::V2026_07_28,
+    ];
+    /// What `initialize` answers a client whose revision is unknown here.
+    pub const LATEST_LEGACY: ProtocolVersion = Self::V2025_11_25;
+    /// What a legacy request without `MCP-Protocol-Version` is taken for (2025-11-25, transports).
+    pub const ASSUMED: ProtocolVersion = Self::V2025_03_26;
+
+    /// The revision's date, as it stands on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V2025_03_26 => "2025-03-26",
+            Self::V2025_06_18 => "2025-06-18",
+            Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
+        }
+    }
+
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|version| version.as_str() == text)
+    }
+
+    #[must_use]
+    pub const fn era(self) -> Era {
+        match self {
+            Self::V2025_03_26 | Self::V2025_06_18 | Self::V2025_11_25 => Era::Legacy,
+            Self::V2026_07_28 => Era::Modern,
+        }
+    }
+
+    /// The revision that `initialize` settles on: the asked one if it is spoken here and has sessions,
+    /// else the newest that has.
+    #[must_use]
+    pub fn negotiate(asked: &str) -> Self {
+        match Self::parse(asked) {
+            Some(version) if version.era() == Era::Legacy => version,
+            _ => Self::LATEST_LEGACY,
+        }
+    }
+
+    /// JSON arrays of messages: in 2025-03-26 only.
+    #[must_use]
+    pub const fn has_batches(self) -> bool {
+        matches!(self, Self::V2025_03_26)
+    }
+
+    /// An event with an id and empty data opens every response stream since 2025-11-25. Older clients
+    /// log it as a parse error, so they never get one.
+    #[must_use]
+    pub fn has_priming(self) -> bool {
+        self == Self::V2025_11_25
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initialize_never_settles_on_a_revision_without_sessions() {
+        assert_eq!(
+            ProtocolVersion::negotiate("2026-07-28"),
+            ProtocolVersion::V2025_11_25
+        );
+        assert_eq!(
+            ProtocolVersion::negotiate("1999-01-01"),
+            ProtocolVersion::V2025_11_25
+        );
+        assert_eq!(
+            ProtocolVersion::negotiate("2025-06-18"),
+            ProtocolVersion::V2025_06_18
+        );
+    }
+
+    #[test]
+    fn every_revision_reads_back_what_it_writes() {
+        for version in ProtocolVersion::ALL {
+            assert_eq!(ProtocolVersion::parse(version.as_str()), Some(version));
+        }
+    }
+}

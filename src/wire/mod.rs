@@ -1,0 +1,1 @@
+//! Bytes to values and back, with no memory of earlier messages: HTTP/1.1, SSE, JSON-RPC, header values, session ids.
