@@ -2,4 +2,5 @@
 pub mod app;
 pub mod limits;
 pub mod mcp;
+pub mod shard;
 pub mod wire;
