@@ -51,6 +51,36 @@ impl InputRequest {
         }
     }
 
+    /// `params` of a request to a legacy client. `elicitation_id` is called for the id that 2025-11-25 requires
+    /// of URL mode, if the request has none.
+    pub(crate) fn legacy_params(&self, elicitation_id: impl FnOnce() -> String) -> String {
+        let json = match self {
+            InputRequest::Elicit(ElicitRequest::Url(request)) => {
+                let mut request = request.clone();
+                request.elicitation_id.get_or_insert_with(elicitation_id);
+                serde_json::to_string(&request)
+            }
+            InputRequest::Elicit(request) => serde_json::to_string(request),
+            InputRequest::CreateMessage(request) => serde_json::to_string(request),
+            InputRequest::ListRoots(request) => serde_json::to_string(request),
+        };
+        json.expect("keys are strings, values are JSON")
+    }
+
+    /// A legacy client is not asked twice, so its answer is taken if it has the right shape.
+    pub(crate) fn parse_legacy_answer(
+        &self,
+        json: &str,
+    ) -> Result<InputResponse, serde_json::Error> {
+        Ok(match self {
+            InputRequest::Elicit(_) => InputResponse::Elicit(serde_json::from_str(json)?),
+            InputRequest::CreateMessage(_) => {
+                InputResponse::CreateMessage(serde_json::from_str(json)?)
+            }
+            InputRequest::ListRoots(_) => InputResponse::ListRoots(serde_json::from_str(json)?),
+        })
+    }
+
     /// The capabilities that a client must have declared to be asked this.
     #[must_use]
     pub fn required_capabilities(&self) -> Value {
@@ -160,6 +190,14 @@ impl InputResponses {
             Some(InputResponse::ListRoots(answer)) => Some(answer),
             _ => None,
         }
+    }
+}
+
+impl InputResponses {
+    pub(crate) fn into_only(self) -> InputResponse {
+        debug_assert_eq!(self.0.len(), 1);
+        let (_, answer) = self.0.into_iter().next().expect("one question was asked");
+        answer
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::common::null_as_default;
 use super::{Content, Icon, Meta, Role};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -93,7 +94,7 @@ pub struct ListPromptsResult {
 pub struct GetPromptRequest {
     pub name: String,
     /// Empty if the client sent none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub arguments: BTreeMap<String, String>,
 }
 

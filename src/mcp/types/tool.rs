@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::common::null_as_default;
 use super::{Content, Icon, JsonObject, Meta};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -102,7 +103,7 @@ pub struct ListToolsResult {
 pub struct CallToolRequest {
     pub name: String,
     /// Empty if the client sent none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub arguments: JsonObject,
 }
 
