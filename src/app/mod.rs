@@ -10,13 +10,20 @@ pub mod call;
 pub mod contents;
 mod context;
 mod error;
+mod page;
 mod param_headers;
+mod schema;
 mod state;
+mod toolkit;
 
 pub use adapter::handler;
 pub use application::{App, Cacheable, ExtensionResult, ServerInfo};
 pub use call::{AskFailed, Caching, Topic};
 pub use context::{Cancellation, Context};
 pub use error::{Error, Interruption};
+pub use schema::schema_of;
+pub use toolkit::{
+    IntoContents, IntoMessages, IntoToolResult, NoArguments, Structured, Toolkit, Variables,
+};
 
 use adapter::decode_params as decode;
