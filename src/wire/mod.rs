@@ -1,1 +1,18 @@
 //! Bytes to values and back, with no memory of earlier messages: HTTP/1.1, SSE, JSON-RPC, header values, session ids.
+//!
+//! A parser here never waits and never panics on what it is given. It is strict: what two readers could
+//! understand in two ways is [`Malformed`], and whoever sent it is told which rule it broke.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod control;
+mod field;
+mod head_view;
+pub mod http1;
+mod line_ends;
+mod malformed;
+mod request_line;
+
+pub use head_view::HeadView;
+pub use malformed::Malformed;
+#[doc(hidden)]
+pub mod properties;
