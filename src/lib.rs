@@ -2,5 +2,6 @@
 pub mod app;
 pub mod limits;
 pub mod mcp;
+pub mod runtime;
 pub mod shard;
 pub mod wire;

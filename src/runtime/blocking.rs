@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use futures_util::channel::oneshot;
+use futures_channel::oneshot;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -19,7 +19,9 @@ impl BlockingPool {
         let works = Arc::new(Mutex::new(works));
         for number in 0..threads {
             let works = works.clone();
-            thread::Builder::new().name(format!("blocking-{number}")).spawn(move || work_off(&works))?;
+            thread::Builder::new()
+                .name(format!("blocking-{number}"))
+                .spawn(move || work_off(&works))?;
         }
         Ok(BlockingPool { queue })
     }
@@ -46,7 +48,9 @@ fn work_off(works: &Mutex<Receiver<Work>>) {
         let work = works.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = work else { return };
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
-            tracing::error!("blocking work panicked; the call that started it goes on without its result");
+            tracing::error!(
+                "blocking work panicked; the call that started it goes on without its result"
+            );
         }
     }
 }

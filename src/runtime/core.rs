@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Waker;
 
-use futures_util::channel::oneshot;
+use futures_channel::oneshot;
 use futures_util::future::AbortHandle;
 use monoio::net::TcpStream;
 use serde_json::value::RawValue;
@@ -107,7 +107,9 @@ impl Core {
             match socket::receive(stream, &mut scratch) {
                 Ok(0) => Err(()),
                 Ok(count) => {
-                    self.shard.borrow_mut().handle_bytes(clock::now(), key, &scratch[..count]);
+                    self.shard
+                        .borrow_mut()
+                        .handle_bytes(clock::now(), key, &scratch[..count]);
                     Ok(())
                 }
                 Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return true,
@@ -155,13 +157,17 @@ impl Core {
     /// Writes what the kernel takes now; a task writes the rest.
     pub(super) fn write(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) {
         if self.write_some(key, bytes) {
-            self.shard.borrow_mut().handle_written(clock::now(), key, true);
+            self.shard
+                .borrow_mut()
+                .handle_written(clock::now(), key, true);
         }
     }
 
     /// True if all was written. If not, the shard knows already.
     pub(super) fn write_some(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) -> bool {
-        let Some(stream) = self.stream(key) else { return false };
+        let Some(stream) = self.stream(key) else {
+            return false;
+        };
         let count = match socket::send(&stream, bytes) {
             Ok(count) if count == bytes.len() => return true,
             Ok(count) => count,
@@ -171,7 +177,9 @@ impl Core {
                 return false;
             }
         };
-        self.shard.borrow_mut().handle_written(clock::now(), key, false);
+        self.shard
+            .borrow_mut()
+            .handle_written(clock::now(), key, false);
         let rest = bytes.split_off(count);
         monoio::spawn(serve::write(self.clone(), key, stream, rest));
         false
@@ -179,7 +187,12 @@ impl Core {
 
     pub(super) fn remember_ask(&self, call: CallKey, ask: u32) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
-        self.calls.borrow_mut().entry(call).or_default().asks.push((ask, sender));
+        self.calls
+            .borrow_mut()
+            .entry(call)
+            .or_default()
+            .asks
+            .push((ask, sender));
         receiver
     }
 
@@ -201,7 +214,11 @@ impl Core {
                 }
             }
             Effect::Answered { call, ask, answer } => self.answered(call, ask, answer),
-            Effect::Move { connection, core, bytes } => self.send_away(connection, core, bytes),
+            Effect::Move {
+                connection,
+                core,
+                bytes,
+            } => self.send_away(connection, core, bytes),
             Effect::Read(key) => {
                 if let Some(stream) = self.stream(key) {
                     monoio::spawn(serve::read(self.clone(), key, stream));
@@ -229,19 +246,31 @@ impl Core {
 
     /// The connection goes to the session, never the session's data to the connection.
     fn send_away(&self, key: ConnectionKey, core: u16, bytes: Vec<u8>) {
-        let Some(stream) = self.take_socket(key) else { return };
+        let Some(stream) = self.take_socket(key) else {
+            return;
+        };
         let peer = stream.peer_addr().ok().map(|address| address.ip());
         match socket::duplicate(&stream) {
             // The reader here finds its key stale when it wakes, and drops this descriptor.
             Ok(socket) => {
-                self.publisher.mailbox(core.into()).post(Letter::Connection { socket, peer, bytes });
+                self.publisher
+                    .mailbox(core.into())
+                    .post(Letter::Connection {
+                        socket,
+                        peer,
+                        bytes,
+                    });
             }
-            Err(fault) => tracing::warn!(%fault, "a connection was dropped: it could not be moved to its session's core"),
+            Err(fault) => {
+                tracing::warn!(%fault, "a connection was dropped: it could not be moved to its session's core")
+            }
         }
     }
 
     fn close(&self, key: ConnectionKey, reason: Closed) {
-        let Some(stream) = self.take_socket(key) else { return };
+        let Some(stream) = self.take_socket(key) else {
+            return;
+        };
         tracing::debug!(connection = ?key, ?reason, core = self.number, "closed");
         // Wakes the task that waits for this socket.
         socket::shutdown(&stream, Shutdown::Both);
@@ -249,7 +278,10 @@ impl Core {
 
     fn stream(&self, key: ConnectionKey) -> Option<Rc<TcpStream>> {
         let sockets = self.sockets.borrow();
-        let socket = sockets.get(key.index as usize)?.as_ref().filter(|socket| socket.key == key)?;
+        let socket = sockets
+            .get(key.index as usize)?
+            .as_ref()
+            .filter(|socket| socket.key == key)?;
         Some(socket.stream.clone())
     }
 
@@ -265,7 +297,8 @@ impl Core {
     fn take_socket(&self, key: ConnectionKey) -> Option<Rc<TcpStream>> {
         let mut sockets = self.sockets.borrow_mut();
         let slot = sockets.get_mut(key.index as usize)?;
-        slot.take_if(|socket| socket.key == key).map(|socket| socket.stream)
+        slot.take_if(|socket| socket.key == key)
+            .map(|socket| socket.stream)
     }
 }
 

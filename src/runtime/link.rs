@@ -22,12 +22,20 @@ struct CallLink {
 
 /// Polls the application once: most calls end right there, without a task. Others go on in one of their own.
 pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
-    let link = Rc::new(CallLink { core: core.clone(), call: key });
+    let link = Rc::new(CallLink {
+        core: core.clone(),
+        call: key,
+    });
     let mut future = guarded(core.handler.clone().call(request, link));
     // A future registers the waker of its latest poll, so this one may be lost.
-    if let Poll::Ready(outcome) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    if let Poll::Ready(outcome) = future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+    {
         core.forget_call(key);
-        core.shard.borrow_mut().handle_outcome(clock::now(), key, &outcome);
+        core.shard
+            .borrow_mut()
+            .handle_outcome(clock::now(), key, &outcome);
         return core.pump();
     }
     let (abort, registration) = AbortHandle::new_pair();
@@ -36,7 +44,9 @@ pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
     monoio::spawn(async move {
         if let Ok(outcome) = Abortable::new(future, registration).await {
             core.forget_call(key);
-            core.shard.borrow_mut().handle_outcome(clock::now(), key, &outcome);
+            core.shard
+                .borrow_mut()
+                .handle_outcome(clock::now(), key, &outcome);
             core.pump();
         }
     });
@@ -48,7 +58,9 @@ fn guarded(future: LocalBoxFuture<'static, Outcome>) -> LocalBoxFuture<'static, 
     let outcome = caught.map(|outcome| {
         outcome.unwrap_or_else(|_| {
             tracing::error!("a handler panicked; its client got an internal error");
-            Outcome::Error(RpcError::internal("The server failed while it worked on this request."))
+            Outcome::Error(RpcError::internal(
+                "The server failed while it worked on this request.",
+            ))
         })
     });
     outcome.boxed_local()
@@ -56,25 +68,44 @@ fn guarded(future: LocalBoxFuture<'static, Outcome>) -> LocalBoxFuture<'static, 
 
 impl Link for CallLink {
     fn notify(&self, method: &str, params: &str) {
-        self.core.shard.borrow_mut().handle_notify(clock::now(), self.call, method, params);
+        self.core
+            .shard
+            .borrow_mut()
+            .handle_notify(clock::now(), self.call, method, params);
         self.core.pump();
     }
 
     fn log(&self, level: u8, params: &str) {
-        self.core.shard.borrow_mut().handle_log(clock::now(), self.call, level, params);
+        self.core
+            .shard
+            .borrow_mut()
+            .handle_log(clock::now(), self.call, level, params);
         self.core.pump();
     }
 
-    fn ask(&self, method: &str, params: &str) -> LocalBoxFuture<'static, Result<Box<RawValue>, AskFailed>> {
-        let ask = self.core.shard.borrow_mut().handle_ask(clock::now(), self.call, method, params);
-        let Some(ask) = ask else { return async { Err(AskFailed::SessionClosed) }.boxed_local() };
+    fn ask(
+        &self,
+        method: &str,
+        params: &str,
+    ) -> LocalBoxFuture<'static, Result<Box<RawValue>, AskFailed>> {
+        let ask = self
+            .core
+            .shard
+            .borrow_mut()
+            .handle_ask(clock::now(), self.call, method, params);
+        let Some(ask) = ask else {
+            return async { Err(AskFailed::SessionClosed) }.boxed_local();
+        };
         let answer = self.core.remember_ask(self.call, ask);
         self.core.pump();
         async move { answer.await.unwrap_or(Err(AskFailed::SessionClosed)) }.boxed_local()
     }
 
     fn close_stream(&self) {
-        self.core.shard.borrow_mut().handle_close_stream(clock::now(), self.call);
+        self.core
+            .shard
+            .borrow_mut()
+            .handle_close_stream(clock::now(), self.call);
         self.core.pump();
     }
 
@@ -100,5 +131,13 @@ impl Link for CallLink {
 
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()> {
         self.core.blocking.run(work).boxed_local()
+    }
+
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
+        monoio::spawn(async move {
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                tracing::error!("work in the background of a handler panicked");
+            }
+        });
     }
 }

@@ -12,7 +12,11 @@ use crate::shard::Publication;
 
 pub(super) enum Letter {
     /// A connection that belongs to this core from now on, and what was read of it.
-    Connection { socket: OwnedFd, peer: Option<IpAddr>, bytes: Vec<u8> },
+    Connection {
+        socket: OwnedFd,
+        peer: Option<IpAddr>,
+        bytes: Vec<u8>,
+    },
     /// Notifications, in log order.
     Published(Arc<[Publication]>),
     /// Finish what is under way and end.
@@ -47,7 +51,12 @@ impl Mailbox {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner).letters.len() >= LETTERS_MAX
+        self.inside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .letters
+            .len()
+            >= LETTERS_MAX
     }
 
     /// Waits for letters and takes all there are.

@@ -34,7 +34,12 @@ impl std::error::Error for PublishRefused {}
 impl Publisher {
     pub(super) fn new(cores: usize) -> Self {
         let mailboxes = (0..cores).map(|_| Mailbox::default()).collect();
-        Publisher { shared: Arc::new(Shared { mailboxes, last_offset: Mutex::new(0) }) }
+        Publisher {
+            shared: Arc::new(Shared {
+                mailboxes,
+                last_offset: Mutex::new(0),
+            }),
+        }
     }
 
     /// Tells every subscriber on this node that `topic` changed. Returns its offset in the log.
@@ -58,9 +63,15 @@ impl Publisher {
 
     /// For publications from inside: those are as many as there are requests, and those are bounded.
     pub(super) fn publish_now(&self, topics: Vec<Topic>) -> std::ops::Range<u64> {
-        let mut last_offset = self.shared.last_offset.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last_offset = self
+            .shared
+            .last_offset
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let first = *last_offset + 1;
-        let publications = (first..).zip(topics).map(|(offset, topic)| Publication { offset, topic });
+        let publications = (first..)
+            .zip(topics)
+            .map(|(offset, topic)| Publication { offset, topic });
         let publications: Arc<[Publication]> = publications.collect();
         *last_offset += publications.len() as u64;
         for mailbox in &self.shared.mailboxes {

@@ -46,12 +46,18 @@ impl Driver {
         let mut fast = io_uring::IoUring::builder();
         fast.setup_coop_taskrun().setup_single_issuer();
         let plain = io_uring::IoUring::builder();
-        ring(fast).or_else(|_| ring(plain)).map(FusionRuntime::Uring)
+        ring(fast)
+            .or_else(|_| ring(plain))
+            .map(FusionRuntime::Uring)
     }
 }
 
 fn ring(builder: io_uring::Builder) -> io::Result<monoio::Runtime<TimeDriver<IoUringDriver>>> {
-    RuntimeBuilder::<IoUringDriver>::new().with_entries(CORE_ENTRIES).uring_builder(builder).enable_timer().build()
+    RuntimeBuilder::<IoUringDriver>::new()
+        .with_entries(CORE_ENTRIES)
+        .uring_builder(builder)
+        .enable_timer()
+        .build()
 }
 
 impl std::fmt::Display for Driver {

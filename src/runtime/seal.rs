@@ -17,14 +17,19 @@ pub(super) struct Sealer {
 
 impl Sealer {
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Sealer { cipher: XChaCha20Poly1305::new(Key::from_slice(key)) }
+        Sealer {
+            cipher: XChaCha20Poly1305::new(Key::from_slice(key)),
+        }
     }
 
     pub(super) fn seal(&self, plain: &[u8]) -> String {
         let mut sealed = vec![0; NONCE_BYTES];
         getrandom::fill(&mut sealed).expect("Linux has random bytes once it has booted");
         let nonce = XNonce::clone_from_slice(&sealed);
-        let cipher_text = self.cipher.encrypt(&nonce, plain).expect("a state is far below the cipher's limit");
+        let cipher_text = self
+            .cipher
+            .encrypt(&nonce, plain)
+            .expect("a state is far below the cipher's limit");
         sealed.extend_from_slice(&cipher_text);
         URL_SAFE_NO_PAD.encode(sealed)
     }
@@ -32,7 +37,9 @@ impl Sealer {
     pub(super) fn unseal(&self, sealed: &str) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, cipher_text) = bytes.split_at_checked(NONCE_BYTES)?;
-        self.cipher.decrypt(XNonce::from_slice(nonce), cipher_text).ok()
+        self.cipher
+            .decrypt(XNonce::from_slice(nonce), cipher_text)
+            .ok()
     }
 }
 
@@ -46,7 +53,10 @@ mod tests {
         let sealed = sealer.seal(b"state");
         assert_eq!(sealer.unseal(&sealed).as_deref(), Some(&b"state"[..]));
         assert_eq!(sealer.unseal(&format!("{sealed}-TAMPERED")), None);
-        assert_eq!(sealer.unseal(&sealed.replacen(|_: char| true, "_", 1).replace('_', "A")), None);
+        assert_eq!(
+            sealer.unseal(&sealed.replacen(|_: char| true, "_", 1).replace('_', "A")),
+            None
+        );
         assert_eq!(Sealer::new(&[8; 32]).unseal(&sealed), None);
         assert_eq!(sealer.unseal(""), None);
     }

@@ -29,7 +29,12 @@ pub(super) async fn read(core: Rc<Core>, key: ConnectionKey, stream: Rc<TcpStrea
 }
 
 /// Writes what the kernel did not take at once.
-pub(super) async fn write(core: Rc<Core>, key: ConnectionKey, stream: Rc<TcpStream>, bytes: Vec<u8>) {
+pub(super) async fn write(
+    core: Rc<Core>,
+    key: ConnectionKey,
+    stream: Rc<TcpStream>,
+    bytes: Vec<u8>,
+) {
     let mut written = 0;
     while written < bytes.len() {
         let ready = stream.writable(false).await;
@@ -48,6 +53,8 @@ pub(super) async fn write(core: Rc<Core>, key: ConnectionKey, stream: Rc<TcpStre
             }
         }
     }
-    core.shard.borrow_mut().handle_written(clock::now(), key, true);
+    core.shard
+        .borrow_mut()
+        .handle_written(clock::now(), key, true);
     core.pump();
 }

@@ -81,7 +81,10 @@ impl fmt::Display for StartError {
                  seccomp profile with io_uring_setup, io_uring_enter and io_uring_register), or use --driver epoll"
             ),
             Self::NodeName(name) => {
-                write!(f, "node name {name:?}: 1 to 16 of the characters a-z, 0-9 and - are allowed")
+                write!(
+                    f,
+                    "node name {name:?}: 1 to 16 of the characters a-z, 0-9 and - are allowed"
+                )
             }
             Self::System(what, fault) => write!(f, "{what}: {fault}"),
         }
@@ -101,9 +104,13 @@ pub struct Server {
 
 impl Server {
     /// `app` is called once on each core's thread; what it returns never leaves that thread.
-    pub fn new<A: App>(app: impl Fn() -> A + Send + Sync + 'static) -> Self {
+    pub fn new<A: App + 'static>(app: impl Fn() -> A + Send + Sync + 'static) -> Self {
         let make_handler: MakeHandler = Arc::new(move || handler(app()));
-        Server { make_handler, options: Options::default(), publisher: None }
+        Server {
+            make_handler,
+            options: Options::default(),
+            publisher: None,
+        }
     }
 
     #[must_use]
@@ -118,14 +125,18 @@ impl Server {
     /// If that is not what it is.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
-        self.options.listen = address.parse().expect("an address and a port, such as 127.0.0.1:8080");
+        self.options.listen = address
+            .parse()
+            .expect("an address and a port, such as 127.0.0.1:8080");
         self
     }
 
     /// Publishes to this server's clients from any thread, also before it runs.
     pub fn publisher(&mut self) -> Publisher {
         let cores = core_count(&self.options);
-        self.publisher.get_or_insert_with(|| Publisher::new(cores)).clone()
+        self.publisher
+            .get_or_insert_with(|| Publisher::new(cores))
+            .clone()
     }
 
     /// Serves until SIGTERM or Ctrl-C.
@@ -134,7 +145,8 @@ impl Server {
     /// [`StartError`], and nothing listens.
     pub fn run(self) -> Result<(), StartError> {
         let running = self.start()?;
-        signals::watch(running.publisher.clone()).map_err(|fault| StartError::System("cannot watch signals", fault))?;
+        signals::watch(running.publisher.clone())
+            .map_err(|fault| StartError::System("cannot watch signals", fault))?;
         running.join()
     }
 
@@ -144,17 +156,29 @@ impl Server {
     /// [`StartError`], and nothing listens.
     pub fn start(mut self) -> Result<Running, StartError> {
         let publisher = self.publisher();
-        let Options { ref node, listen, driver, .. } = self.options;
+        let Options {
+            ref node,
+            listen,
+            driver,
+            ..
+        } = self.options;
         let node = NodeName::new(node).ok_or_else(|| StartError::NodeName(node.clone()))?;
         let (driver, no_ring) = driver.settle().map_err(StartError::NoRing)?;
         if let Some(fault) = &no_ring {
-            tracing::warn!("{} Going on with epoll, at a higher cost per event.", StartError::NoRing(io::Error::other(fault.to_string())));
+            tracing::warn!(
+                "{} Going on with epoll, at a higher cost per event.",
+                StartError::NoRing(io::Error::other(fault.to_string()))
+            );
         }
         let cores = core_count(&self.options);
         let listeners = bind(listen, cores)?;
-        let address = listeners.first().and_then(|it| it.local_addr().ok()).unwrap_or(listen);
+        let address = listeners
+            .first()
+            .and_then(|it| it.local_addr().ok())
+            .unwrap_or(listen);
         let sealer = Sealer::new(&self.options.state_key.unwrap_or_else(random_key));
-        let blocking = BlockingPool::start(cores.max(2)).map_err(|fault| StartError::System("cannot start threads", fault))?;
+        let blocking = BlockingPool::start(cores.max(2))
+            .map_err(|fault| StartError::System("cannot start threads", fault))?;
         let boot = clock::unix_ms();
         let cpus = core_affinity::get_core_ids().unwrap_or_default();
         let mut threads = Vec::new();
@@ -169,10 +193,20 @@ impl Server {
             };
             let make_core = self.core_maker(node, boot, &seat, &publisher, &sealer, &blocking);
             let name = format!("core-{number}");
-            let thread = std::thread::Builder::new().name(name).spawn(move || thread::run(seat, make_core));
-            threads.push(thread.map_err(|fault| StartError::System("cannot start threads", fault))?);
+            let thread = std::thread::Builder::new()
+                .name(name)
+                .spawn(move || thread::run(seat, make_core));
+            threads
+                .push(thread.map_err(|fault| StartError::System("cannot start threads", fault))?);
         }
-        Ok(Running { publisher, threads, address, cores, driver, fell_back: no_ring.is_some() })
+        Ok(Running {
+            publisher,
+            threads,
+            address,
+            cores,
+            driver,
+            fell_back: no_ring.is_some(),
+        })
     }
 
     /// Everything a core is made of, to be put together on its own thread.
@@ -189,8 +223,18 @@ impl Server {
         let gate = Gate {
             path: self.options.path.as_str().into(),
             loopback: self.options.listen.ip().is_loopback(),
-            hosts: self.options.hosts.iter().map(|it| it.as_str().into()).collect(),
-            origins: self.options.origins.iter().map(|it| it.as_str().into()).collect(),
+            hosts: self
+                .options
+                .hosts
+                .iter()
+                .map(|it| it.as_str().into())
+                .collect(),
+            origins: self
+                .options
+                .origins
+                .iter()
+                .map(|it| it.as_str().into())
+                .collect(),
         };
         let limits = per_core(self.options.limits, core_count.into());
         let (make_handler, publisher) = (self.make_handler.clone(), publisher.clone());
@@ -198,8 +242,22 @@ impl Server {
         move || {
             let handler = make_handler();
             let about = Arc::new(handler.about());
+            let accepts = {
+                let handler = handler.clone();
+                Box::new(move |uri: &str| handler.accepts_subscription(uri))
+            };
             let secrets = secrets::source();
-            let shard = thread::shard(Setup { node, core, core_count, boot, limits, gate, about, secrets });
+            let shard = thread::shard(Setup {
+                node,
+                core,
+                core_count,
+                boot,
+                limits,
+                gate,
+                about,
+                accepts,
+                secrets,
+            });
             Core::new(core, shard, handler, publisher, sealer, blocking)
         }
     }
@@ -227,7 +285,8 @@ impl Running {
     /// # Errors
     /// The kernel refuses the handler.
     pub fn stop_on_signals(&self) -> Result<(), StartError> {
-        signals::watch(self.publisher.clone()).map_err(|fault| StartError::System("cannot watch signals", fault))
+        signals::watch(self.publisher.clone())
+            .map_err(|fault| StartError::System("cannot watch signals", fault))
     }
 
     /// Asks every core to finish what is under way and end.
@@ -244,7 +303,12 @@ impl Running {
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(fault)) => return Err(StartError::System("a core could not run", fault)),
-                Err(_) => return Err(StartError::System("a core ended", io::Error::other("it panicked, which is a bug of pinfold"))),
+                Err(_) => {
+                    return Err(StartError::System(
+                        "a core ended",
+                        io::Error::other("it panicked, which is a bug of pinfold"),
+                    ));
+                }
             }
         }
         Ok(())
@@ -253,7 +317,9 @@ impl Running {
 
 fn core_count(options: &Options) -> usize {
     match options.cores {
-        0 => std::thread::available_parallelism().map_or(1, usize::from).min(512),
+        0 => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(512),
         cores => cores,
     }
 }
@@ -282,14 +348,24 @@ fn bind(address: SocketAddr, cores: usize) -> Result<Vec<TcpListener>, StartErro
     // Sockets with SO_REUSEPORT share a port even between processes of one user: a first one without it finds out
     // whether the port is free.
     let probe = socket(address, false).map_err(fail)?;
-    let address = probe.local_addr().ok().and_then(|it| it.as_socket()).unwrap_or(address);
+    let address = probe
+        .local_addr()
+        .ok()
+        .and_then(|it| it.as_socket())
+        .unwrap_or(address);
     drop(probe);
-    (0..cores).map(|_| socket(address, true).map(TcpListener::from).map_err(fail)).collect()
+    (0..cores)
+        .map(|_| socket(address, true).map(TcpListener::from).map_err(fail))
+        .collect()
 }
 
 /// Accepted connections inherit these options, which saves a system call for each option and connection.
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.cloexec(), Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.cloexec(),
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.set_nodelay(true)?;

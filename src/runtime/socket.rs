@@ -14,7 +14,14 @@ use monoio::net::TcpStream;
 pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the pointer and length are those of a live slice, and the kernel only reads from it.
-    let count = unsafe { libc::send(stream.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+    let count = unsafe {
+        libc::send(
+            stream.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            flags,
+        )
+    };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
@@ -24,7 +31,14 @@ pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 /// `WouldBlock` if there is nothing now, others if the connection is broken.
 pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the pointer and length are those of a live slice that is borrowed mutably for the call.
-    let count = unsafe { libc::recv(stream.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT) };
+    let count = unsafe {
+        libc::recv(
+            stream.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            libc::MSG_DONTWAIT,
+        )
+    };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 

@@ -34,7 +34,10 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> Core) -> io::Result<()
     if let Some(cpu) = seat.pin_to
         && !core_affinity::set_for_current(cpu)
     {
-        tracing::warn!(core = seat.number, "this thread could not be pinned to its CPU; it runs wherever the kernel likes");
+        tracing::warn!(
+            core = seat.number,
+            "this thread could not be pinned to its CPU; it runs wherever the kernel likes"
+        );
     }
     let mut runtime = seat.driver.runtime()?;
     runtime.block_on(async move {
@@ -42,7 +45,11 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> Core) -> io::Result<()
         let listener = TcpListener::from_std(seat.listener)?;
         monoio::spawn(fanout::run(core.clone()));
         monoio::spawn(tick(core.clone()));
-        monoio::spawn(accept(core.clone(), listener, seat.place_at_random.then_some(seat.core_count)));
+        monoio::spawn(accept(
+            core.clone(),
+            listener,
+            seat.place_at_random.then_some(seat.core_count),
+        ));
         take_letters(&core).await;
         finish(&core).await;
         Ok(())
@@ -64,7 +71,11 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
         if target == core.number {
             core.adopt(stream, Some(peer.ip()), &[]);
         } else if let Ok(socket) = super::socket::duplicate(&stream) {
-            let letter = Letter::Connection { socket, peer: Some(peer.ip()), bytes: Vec::new() };
+            let letter = Letter::Connection {
+                socket,
+                peer: Some(peer.ip()),
+                bytes: Vec::new(),
+            };
             core.publisher.mailbox(target.into()).post(letter);
         }
     }
@@ -78,13 +89,21 @@ async fn take_letters(core: &Rc<Core>) {
     loop {
         for letter in core.publisher.mailbox(core.number.into()).collect().await {
             match letter {
-                Letter::Connection { socket, peer, bytes } => match stream_of(socket) {
+                Letter::Connection {
+                    socket,
+                    peer,
+                    bytes,
+                } => match stream_of(socket) {
                     Ok(stream) => core.adopt(stream, peer, &bytes),
-                    Err(fault) => tracing::warn!(%fault, "a connection from another core was dropped"),
+                    Err(fault) => {
+                        tracing::warn!(%fault, "a connection from another core was dropped")
+                    }
                 },
                 Letter::Published(publications) => {
                     let mut shard = core.shard.borrow_mut();
-                    publications.iter().for_each(|publication| shard.handle_publication(publication));
+                    publications
+                        .iter()
+                        .for_each(|publication| shard.handle_publication(publication));
                 }
                 Letter::Stop => return,
             }

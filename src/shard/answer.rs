@@ -8,7 +8,7 @@ use super::connection::State;
 use super::session::SessionKey;
 use super::{Closed, ConnectionKey, Effect, Shard};
 use crate::mcp::RpcError;
-use crate::wire::malformed::Malformed;
+use crate::wire::Malformed;
 use crate::wire::response::{self, Content};
 
 pub(super) const JSON: &str = "application/json";
@@ -27,24 +27,49 @@ pub(super) const METHODS: &str = "POST, GET, DELETE, OPTIONS";
 
 impl Refused {
     pub(super) fn new(status: u16, sentence: impl Into<Cow<'static, str>>) -> Self {
-        Refused { status, error: RpcError::invalid_request(sentence), allow: false, retry_after_s: None }
+        Refused {
+            status,
+            error: RpcError::invalid_request(sentence),
+            allow: false,
+            retry_after_s: None,
+        }
     }
 
-    pub(super) fn with_reason(status: u16, reason: &str, sentence: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn with_reason(
+        status: u16,
+        reason: &str,
+        sentence: impl Into<Cow<'static, str>>,
+    ) -> Self {
         let error = RpcError::invalid_request(sentence).with_data(json!({ "reason": reason }));
-        Refused { status, error, allow: false, retry_after_s: None }
+        Refused {
+            status,
+            error,
+            allow: false,
+            retry_after_s: None,
+        }
     }
 
     pub(super) fn rpc(status: u16, error: RpcError) -> Self {
-        Refused { status, error, allow: false, retry_after_s: None }
+        Refused {
+            status,
+            error,
+            allow: false,
+            retry_after_s: None,
+        }
     }
 
     pub(super) fn method_not_allowed(sentence: &'static str) -> Self {
-        Refused { allow: true, ..Self::new(405, sentence) }
+        Refused {
+            allow: true,
+            ..Self::new(405, sentence)
+        }
     }
 
     pub(super) fn busy(sentence: &'static str, retry_after_s: u32) -> Self {
-        Refused { retry_after_s: Some(retry_after_s), ..Self::with_reason(503, "busy", sentence) }
+        Refused {
+            retry_after_s: Some(retry_after_s),
+            ..Self::with_reason(503, "busy", sentence)
+        }
     }
 }
 
@@ -57,9 +82,15 @@ impl Shard {
     }
 
     /// Answers with a body of JSON (or nothing, if it is empty) and makes the connection ready for the next request.
-    pub(super) fn answer(&mut self, key: ConnectionKey, status: u16, fields: &[(&str, &str)], body: &[u8]) {
+    pub(super) fn answer(
+        &mut self,
+        key: ConnectionKey,
+        status: u16,
+        fields: &[(&str, &str)],
+        body: &[u8],
+    ) {
         let content = match status {
-            202 | 204 if body.is_empty() => Content::None,
+            204 => Content::None,
             _ => Content::Length(body.len() as u64),
         };
         self.emit_head(key, status, fields, content);
@@ -70,13 +101,23 @@ impl Shard {
     }
 
     /// Answers `{"jsonrpc":"2.0","id":…,"result":…}`.
-    pub(super) fn answer_result(&mut self, key: ConnectionKey, id: &str, result: &str, fields: &[(&str, &str)]) {
-        let mut body = Vec::with_capacity(id.len() + result.len() + 40);
-        crate::wire::json_rpc::emit_result(&mut body, id, result);
-        self.answer(key, 200, fields, &body);
+    pub(super) fn answer_result(
+        &mut self,
+        key: ConnectionKey,
+        id: &str,
+        result: &str,
+        fields: &[(&str, &str)],
+    ) {
+        self.answer(key, 200, fields, &result_message(id, result));
     }
 
-    pub(super) fn answer_error(&mut self, key: ConnectionKey, status: u16, id: Option<&str>, error: &RpcError) {
+    pub(super) fn answer_error(
+        &mut self,
+        key: ConnectionKey,
+        status: u16,
+        id: Option<&str>,
+        error: &RpcError,
+    ) {
         let body = error_message(id, error);
         self.answer(key, status, &[], &body);
     }
@@ -107,7 +148,10 @@ impl Shard {
     }
 
     pub(super) fn refuse_body_too_large(&mut self, key: ConnectionKey) {
-        let sentence = format!("The body is larger than the {} bytes this server takes.", self.limits.body_bytes_max);
+        let sentence = format!(
+            "The body is larger than the {} bytes this server takes.",
+            self.limits.body_bytes_max
+        );
         self.refuse_and_close(key, 413, sentence);
     }
 
@@ -125,16 +169,28 @@ impl Shard {
 
     /// Opens an SSE response.
     pub(super) fn answer_stream(&mut self, key: ConnectionKey) {
-        let http10 = self.connections.get(key).is_some_and(|connection| connection.http10);
-        let content = if http10 { Content::UntilClose } else { Content::Chunked };
-        let fields =
-            [("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")];
+        let http10 = self
+            .connections
+            .get(key)
+            .is_some_and(|connection| connection.http10);
+        let content = if http10 {
+            Content::UntilClose
+        } else {
+            Content::Chunked
+        };
+        let fields = [
+            ("Content-Type", "text/event-stream"),
+            ("Cache-Control", "no-cache"),
+            ("X-Accel-Buffering", "no"),
+        ];
         self.emit_head(key, 200, &fields, content);
     }
 
     /// Ends an SSE response; the connection takes the next request.
     pub(super) fn end_stream(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         if connection.http10 {
             connection.keep_alive = false;
         } else {
@@ -145,7 +201,9 @@ impl Shard {
 
     /// The server ends the connection. What is in its outbox still leaves.
     pub(super) fn close_after_written(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         connection.state = State::Lingering;
         connection.inbox = Vec::new();
         connection.since = self.now;
@@ -158,8 +216,13 @@ impl Shard {
 
     /// The connection is over now, whatever it was doing.
     pub(super) fn close_connection(&mut self, key: ConnectionKey, reason: Closed) {
-        let Some(connection) = self.connections.remove(key) else { return };
-        self.effects.push_back(Effect::Close { connection: key, reason });
+        let Some(connection) = self.connections.remove(key) else {
+            return;
+        };
+        self.effects.push_back(Effect::Close {
+            connection: key,
+            reason,
+        });
         match connection.state {
             State::ExpectAnswer(call) => self.abandon_answer(call),
             State::Streaming(stream) => self.interrupt_stream(stream),
@@ -183,10 +246,20 @@ impl Shard {
         text
     }
 
-    fn emit_head(&mut self, key: ConnectionKey, status: u16, fields: &[(&str, &str)], content: Content) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+    fn emit_head(
+        &mut self,
+        key: ConnectionKey,
+        status: u16,
+        fields: &[(&str, &str)],
+        content: Content,
+    ) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         let mut all: Vec<(&str, &str)> = Vec::with_capacity(fields.len() + 5);
-        if matches!(content, Content::Length(1..)) && !fields.iter().any(|(name, _)| *name == "Content-Type") {
+        if matches!(content, Content::Length(1..))
+            && !fields.iter().any(|(name, _)| *name == "Content-Type")
+        {
             all.push(("Content-Type", JSON));
         }
         all.extend_from_slice(fields);
@@ -195,14 +268,22 @@ impl Shard {
             all.push(("Access-Control-Expose-Headers", "Mcp-Session-Id"));
             all.push(("Vary", "Origin"));
         }
-        response::emit_head(&mut connection.outbox, status, &all, content, connection.keep_alive);
+        response::emit_head(
+            &mut connection.outbox,
+            status,
+            &all,
+            content,
+            connection.keep_alive,
+        );
         self.mark_dirty(key);
     }
 
     /// An answer is complete in the outbox.
     fn answered(&mut self, key: ConnectionKey) {
         let now = self.now;
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         connection.origin = None;
         connection.since = now;
         if connection.keep_alive {
@@ -212,6 +293,13 @@ impl Shard {
         }
         self.mark_dirty(key);
     }
+}
+
+/// `{"jsonrpc":"2.0","id":…,"result":…}`
+pub(super) fn result_message(id: &str, result: &str) -> Vec<u8> {
+    let mut body = Vec::with_capacity(id.len() + result.len() + 40);
+    crate::wire::json_rpc::emit_result(&mut body, id, result);
+    body
 }
 
 /// `{"jsonrpc":"2.0","id":…,"error":…}`; without an id where none could be read.
@@ -249,6 +337,10 @@ mod tests {
     fn the_length_of_the_canned_answer_is_right() {
         let text = std::str::from_utf8(Shard::too_many_connections()).expect("ASCII");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{}", body.len());
+        assert!(
+            head.contains(&format!("Content-Length: {}", body.len())),
+            "{}",
+            body.len()
+        );
     }
 }

@@ -19,7 +19,11 @@ impl<T> Key<T> {
     /// A key as it was taken apart before; it may well be stale or never have existed.
     #[must_use]
     pub fn from_parts(index: u32, serial: u32) -> Self {
-        Key { index, serial, entry: PhantomData }
+        Key {
+            index,
+            serial,
+            entry: PhantomData,
+        }
     }
 }
 
@@ -64,7 +68,10 @@ pub(crate) struct Arena<T> {
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Arena { slots: Slab::new(), next_serial: 1 }
+        Arena {
+            slots: Slab::new(),
+            next_serial: 1,
+        }
     }
 }
 
@@ -77,15 +84,24 @@ impl<T> Arena<T> {
         let serial = self.next_serial;
         self.next_serial = self.next_serial.wrapping_add(1).max(1);
         let index = self.slots.insert((serial, value));
-        Key::from_parts(u32::try_from(index).expect("counts are bounded far below u32"), serial)
+        Key::from_parts(
+            u32::try_from(index).expect("counts are bounded far below u32"),
+            serial,
+        )
     }
 
     pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
-        self.slots.get(key.index as usize).filter(|slot| slot.0 == key.serial).map(|slot| &slot.1)
+        self.slots
+            .get(key.index as usize)
+            .filter(|slot| slot.0 == key.serial)
+            .map(|slot| &slot.1)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
-        self.slots.get_mut(key.index as usize).filter(|slot| slot.0 == key.serial).map(|slot| &mut slot.1)
+        self.slots
+            .get_mut(key.index as usize)
+            .filter(|slot| slot.0 == key.serial)
+            .map(|slot| &mut slot.1)
     }
 
     /// The entry in a slot that is known to be occupied: an index this shard keeps as long as the entry lives.
@@ -105,7 +121,9 @@ impl<T> Arena<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
-        self.slots.iter().map(|(index, slot)| (Key::from_parts(index as u32, slot.0), &slot.1))
+        self.slots
+            .iter()
+            .map(|(index, slot)| (Key::from_parts(index as u32, slot.0), &slot.1))
     }
 
     /// The entries among `count` slots from the `start`-th on, around the end.
@@ -113,7 +131,9 @@ impl<T> Arena<T> {
         let slots = self.slots.capacity().max(1);
         let entry = move |offset| {
             let index = (start + offset) % slots;
-            self.slots.get(index).map(|slot| (Key::from_parts(index as u32, slot.0), &slot.1))
+            self.slots
+                .get(index)
+                .map(|slot| (Key::from_parts(index as u32, slot.0), &slot.1))
         };
         (0..count.min(slots)).filter_map(entry)
     }

@@ -13,7 +13,9 @@ impl Shard {
     /// and calls [`Shard::handle_written`].
     pub fn poll_transmit(&mut self, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
         while let Some(key) = self.dirty.pop_front() {
-            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Some(connection) = self.connections.get_mut(key) else {
+                continue;
+            };
             connection.queued = false;
             if connection.in_flight || connection.outbox.is_empty() {
                 continue;
@@ -28,9 +30,13 @@ impl Shard {
     /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
     pub fn poll_fanout(&mut self, now: Millis, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
         while let Some(listener_key) = self.fanout.poll_ready() {
-            let Some(listener) = self.fanout.listener(listener_key) else { continue };
+            let Some(listener) = self.fanout.listener(listener_key) else {
+                continue;
+            };
             let Some(key) = listener.outlet else { continue };
-            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let Some(connection) = self.connections.get_mut(key) else {
+                continue;
+            };
             if connection.in_flight {
                 // It stays pending; `written` brings it back.
                 continue;
@@ -61,7 +67,9 @@ impl Shard {
     fn emit_due(&mut self, key: super::fanout::ListenerKey) {
         self.fanout.take_pending(key, &mut self.due);
         self.events.clear();
-        let Some(listener) = self.fanout.listener(key) else { return };
+        let Some(listener) = self.fanout.listener(key) else {
+            return;
+        };
         let mut id = self.standalone_id(&listener.voice);
         for &due in &self.due {
             if let Some(id) = &mut id {
@@ -78,20 +86,36 @@ impl Shard {
 
     /// Where the standalone stream of a session's voice is, but for the offset.
     fn standalone_id(&self, voice: &Voice) -> Option<EventId> {
-        let Voice::Session(session) = voice else { return None };
+        let Voice::Session(session) = voice else {
+            return None;
+        };
         let standalone = self.sessions.get(*session)?.standalone?;
         let sequence = self.streams.get(standalone)?.last_written();
-        Some(EventId { epoch: self.epoch(), session: session.serial, stream: STANDALONE, offset: 0, sequence })
+        Some(EventId {
+            epoch: self.epoch(),
+            session: session.serial,
+            stream: STANDALONE,
+            offset: 0,
+            sequence,
+        })
     }
 
     /// Writes what a stream has queued, if its connection takes it, and ends the stream after its last answer.
     pub(super) fn flush(&mut self, key: StreamKey) {
-        let Some(connection) = self.streams.get(key).and_then(|stream| stream.connection) else { return };
-        if self.connections.get(connection).is_none_or(|connection| connection.in_flight) {
+        let Some(connection) = self.streams.get(key).and_then(|stream| stream.connection) else {
+            return;
+        };
+        if self
+            .connections
+            .get(connection)
+            .is_none_or(|connection| connection.in_flight)
+        {
             return;
         }
         let mut id = self.event_id(key);
-        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
         let mut events = std::mem::take(&mut self.events);
         events.clear();
         while let Some((sequence, data)) = stream.take_unwritten() {
@@ -101,7 +125,14 @@ impl Shard {
                 id.emit(&mut self.id_text);
             }
             let id = id.is_some().then_some(self.id_text.as_str());
-            sse::emit_event(&mut events, &Event { id, data: Some(data), ..Event::default() });
+            sse::emit_event(
+                &mut events,
+                &Event {
+                    id,
+                    data: Some(data),
+                    ..Event::default()
+                },
+            );
         }
         if id.is_none() {
             stream.forget_written();
@@ -139,19 +170,35 @@ impl Shard {
             _ => 0,
         };
         let sequence = stream.last_written();
-        Some(EventId { epoch: self.epoch(), session: session_key.serial, stream: stream.number, offset, sequence })
+        Some(EventId {
+            epoch: self.epoch(),
+            session: session_key.serial,
+            stream: stream.number,
+            offset,
+            sequence,
+        })
     }
 
     /// An event with an id and no data: from now on the client can come back (2025-11-25, transports).
     pub(super) fn emit_priming(&mut self, key: StreamKey) {
-        let Some(connection) = self.streams.get(key).and_then(|stream| stream.connection) else { return };
+        let Some(connection) = self.streams.get(key).and_then(|stream| stream.connection) else {
+            return;
+        };
         let Some(id) = self.event_id(key) else { return };
         let mut text = String::new();
         id.emit(&mut text);
         let mut events = std::mem::take(&mut self.events);
         events.clear();
         let retry_ms = Some(self.limits.retry_ms);
-        sse::emit_event(&mut events, &Event { id: Some(&text), retry_ms, data: Some(b""), event: None });
+        sse::emit_event(
+            &mut events,
+            &Event {
+                id: Some(&text),
+                retry_ms,
+                data: Some(b""),
+                event: None,
+            },
+        );
         self.emit_events(connection, &events);
         self.events = events;
     }
@@ -159,7 +206,9 @@ impl Shard {
     /// Puts events into a streaming connection's outbox, as one chunk.
     pub(super) fn emit_events(&mut self, key: ConnectionKey, events: &[u8]) {
         let now = self.now;
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         connection.since = now;
         if connection.http10 {
             connection.outbox.extend_from_slice(events);
@@ -171,7 +220,9 @@ impl Shard {
 
     pub(super) fn written(&mut self, key: ConnectionKey, done: bool) {
         let now = self.now;
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         connection.in_flight = !done;
         if !done {
             connection.since = now;
@@ -183,9 +234,14 @@ impl Shard {
                 self.resume_listener(stream);
             }
             State::Listening(listener) => self.fanout.resume(listener),
-            State::ExpectHead | State::ExpectBody(_) | State::ExpectAnswer(_) | State::Lingering => {}
+            State::ExpectHead
+            | State::ExpectBody(_)
+            | State::ExpectAnswer(_)
+            | State::Lingering => {}
         }
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         if !connection.outbox.is_empty() {
             self.mark_dirty(key);
         } else if connection.close_when_written {
@@ -198,7 +254,11 @@ impl Shard {
     }
 
     fn resume_listener(&mut self, stream: StreamKey) {
-        let session = self.streams.get(stream).filter(|stream| stream.number == STANDALONE).and_then(|it| it.session);
+        let session = self
+            .streams
+            .get(stream)
+            .filter(|stream| stream.number == STANDALONE)
+            .and_then(|it| it.session);
         if let Some(session) = session.and_then(|session| self.sessions.get(session)) {
             self.fanout.resume(session.listener);
         }

@@ -19,8 +19,18 @@ pub(crate) struct EventId {
 
 impl EventId {
     pub(crate) fn emit(&self, out: &mut String) {
-        let EventId { epoch, session, stream, offset, sequence } = self;
-        write!(out, "{epoch:x}.{session:x}.{stream:x}.{offset:x}.{sequence:x}").expect("a String takes everything");
+        let EventId {
+            epoch,
+            session,
+            stream,
+            offset,
+            sequence,
+        } = self;
+        write!(
+            out,
+            "{epoch:x}.{session:x}.{stream:x}.{offset:x}.{sequence:x}"
+        )
+        .expect("a String takes everything");
     }
 
     /// `None`: not an id that this server ever made.
@@ -44,7 +54,9 @@ fn hex32(text: &str) -> Option<u32> {
 fn hex(text: &str, digits_max: usize) -> Option<u64> {
     let canonical = !text.is_empty()
         && text.len() <= digits_max
-        && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         && (text.len() == 1 || !text.starts_with('0'));
     canonical.then(|| u64::from_str_radix(text, 16).ok())?
 }
@@ -55,7 +67,13 @@ mod tests {
 
     #[test]
     fn an_id_reads_back_as_it_was_written() {
-        let id = EventId { epoch: 0xdead_beef, session: 1, stream: 0, offset: u64::MAX, sequence: 77 };
+        let id = EventId {
+            epoch: 0xdead_beef,
+            session: 1,
+            stream: 0,
+            offset: u64::MAX,
+            sequence: 77,
+        };
         let mut text = String::new();
         id.emit(&mut text);
         assert_eq!(text, "deadbeef.1.0.ffffffffffffffff.4d");
@@ -64,7 +82,17 @@ mod tests {
 
     #[test]
     fn garbage_is_no_event_id() {
-        for text in ["", "1", "1.2.3.4", "1.2.3.4.5.6", "01.2.3.4.5", "+1.2.3.4.5", "1.2.3.4.G", "1..3.4.5", "100000000.2.3.4.5"] {
+        for text in [
+            "",
+            "1",
+            "1.2.3.4",
+            "1.2.3.4.5.6",
+            "01.2.3.4.5",
+            "+1.2.3.4.5",
+            "1.2.3.4.G",
+            "1..3.4.5",
+            "100000000.2.3.4.5",
+        ] {
             assert_eq!(EventId::parse(text), None, "{text}");
         }
     }

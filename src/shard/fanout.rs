@@ -15,7 +15,7 @@ use super::arena::{Arena, Key};
 use super::{ConnectionKey, SessionKey};
 use crate::app::call::Topic;
 
-pub type ListenerKey = Key<Listener>;
+pub(super) type ListenerKey = Key<Listener>;
 
 /// How many topics leave one listener in one write.
 const TOPICS_PER_WRITE_MAX: usize = 256;
@@ -28,13 +28,15 @@ const LISTS: [(Topic, &str); 3] = [
 ];
 
 /// Whose ear this is, and so how an event is spelled for it.
-pub enum Voice {
+pub(super) enum Voice {
     Session(SessionKey),
     /// The JSON-RPC id of the listen request, as JSON.
-    Listen { subscription_id: Box<str> },
+    Listen {
+        subscription_id: Box<str>,
+    },
 }
 
-pub struct Listener {
+pub(super) struct Listener {
     pub(super) voice: Voice,
     /// The connection that takes events now. None: what is pending waits.
     pub(super) outlet: Option<ConnectionKey>,
@@ -87,16 +89,35 @@ impl Fanout {
     pub(super) fn new() -> Self {
         let mut topics = Slab::new();
         for (_, method) in LISTS {
-            let head = format!(r#"data: {{"jsonrpc":"2.0","method":"{method}""#).into_bytes().into();
-            topics.insert(TopicEntry { uri: None, head, last_offset: 0, subscribers: Vec::new() });
+            let head = format!(r#"data: {{"jsonrpc":"2.0","method":"{method}""#)
+                .into_bytes()
+                .into();
+            topics.insert(TopicEntry {
+                uri: None,
+                head,
+                last_offset: 0,
+                subscribers: Vec::new(),
+            });
         }
-        Fanout { topics, by_uri: HashMap::new(), listeners: Arena::default(), ready: VecDeque::new() }
+        Fanout {
+            topics,
+            by_uri: HashMap::new(),
+            listeners: Arena::default(),
+            ready: VecDeque::new(),
+        }
     }
 
     /// A new listener that knows everything up to `offset`.
     pub(super) fn open(&mut self, voice: Voice, offset: u64) -> ListenerKey {
         let subscriptions = Vec::new();
-        self.listeners.insert(Listener { voice, outlet: None, told: offset, subscriptions, pending: 0, queued: false })
+        self.listeners.insert(Listener {
+            voice,
+            outlet: None,
+            told: offset,
+            subscriptions,
+            pending: 0,
+            queued: false,
+        })
     }
 
     pub(super) fn set_voice(&mut self, key: ListenerKey, voice: Voice) {
@@ -106,7 +127,11 @@ impl Fanout {
     }
 
     pub(super) fn close(&mut self, key: ListenerKey) {
-        while let Some(slot) = self.listeners.get(key).and_then(|listener| listener.subscriptions.len().checked_sub(1)) {
+        while let Some(slot) = self
+            .listeners
+            .get(key)
+            .and_then(|listener| listener.subscriptions.len().checked_sub(1))
+        {
             self.remove_subscription(key, slot);
         }
         self.listeners.remove(key);
@@ -117,26 +142,48 @@ impl Fanout {
     }
 
     pub(super) fn subscription_count(&self, key: ListenerKey) -> usize {
-        self.listeners.get(key).map_or(0, |listener| listener.subscriptions.len())
+        self.listeners
+            .get(key)
+            .map_or(0, |listener| listener.subscriptions.len())
     }
 
     /// Subscribes from now on; a second time is the same as once.
     pub(super) fn subscribe(&mut self, key: ListenerKey, topic: &Topic) {
         let index = self.topic_index(topic);
-        let Some(listener) = self.listeners.get_mut(key) else { return };
-        if listener.subscriptions.iter().any(|subscription| subscription.topic == index) {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        if listener
+            .subscriptions
+            .iter()
+            .any(|subscription| subscription.topic == index)
+        {
             return;
         }
         let subscribers = &mut self.topics[index as usize].subscribers;
         let position = subscribers.len() as u32;
-        subscribers.push(Subscriber { listener: key.index, slot: listener.subscriptions.len() as u32 });
-        listener.subscriptions.push(Subscription { topic: index, position, pending: false });
+        subscribers.push(Subscriber {
+            listener: key.index,
+            slot: listener.subscriptions.len() as u32,
+        });
+        listener.subscriptions.push(Subscription {
+            topic: index,
+            position,
+            pending: false,
+        });
     }
 
     pub(super) fn unsubscribe(&mut self, key: ListenerKey, uri: &str) {
-        let Some(&index) = self.by_uri.get(uri) else { return };
-        let Some(listener) = self.listeners.get(key) else { return };
-        let slot = listener.subscriptions.iter().position(|subscription| subscription.topic == index);
+        let Some(&index) = self.by_uri.get(uri) else {
+            return;
+        };
+        let Some(listener) = self.listeners.get(key) else {
+            return;
+        };
+        let slot = listener
+            .subscriptions
+            .iter()
+            .position(|subscription| subscription.topic == index);
         if let Some(slot) = slot {
             self.remove_subscription(key, slot);
         }
@@ -186,7 +233,9 @@ impl Fanout {
 
     /// The reader says that it knows everything up to `offset` and nothing after it.
     pub(super) fn rewind(&mut self, key: ListenerKey, offset: u64) {
-        let Some(listener) = self.listeners.get_mut(key) else { return };
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
         listener.told = offset;
         for slot in 0..listener.subscriptions.len() {
             let topic = listener.subscriptions[slot].topic as usize;
@@ -198,7 +247,9 @@ impl Fanout {
 
     /// What the reader knows cannot be told (another epoch): everything it may hear of is to be told once.
     pub(super) fn rewind_unknown(&mut self, key: ListenerKey) {
-        let Some(listener) = self.listeners.get_mut(key) else { return };
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
         for slot in 0..listener.subscriptions.len() {
             listener.mark(slot);
         }
@@ -207,7 +258,9 @@ impl Fanout {
     /// The next listener with something to be told and an outlet.
     pub(super) fn poll_ready(&mut self) -> Option<ListenerKey> {
         while let Some(key) = self.ready.pop_front() {
-            let Some(listener) = self.listeners.get_mut(key) else { continue };
+            let Some(listener) = self.listeners.get_mut(key) else {
+                continue;
+            };
             listener.queued = false;
             if listener.outlet.is_some() && listener.pending > 0 {
                 return Some(key);
@@ -223,16 +276,29 @@ impl Fanout {
     /// Takes what `key` is to be told now, oldest offset first, so that an event's id covers all before it.
     pub(super) fn take_pending(&mut self, key: ListenerKey, due: &mut Vec<Due>) {
         due.clear();
-        let Some(listener) = self.listeners.get_mut(key) else { return };
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
         let topics = &self.topics;
-        let pending = listener.subscriptions.iter().filter(|subscription| subscription.pending);
-        due.extend(pending.map(|it| Due { offset: topics[it.topic as usize].last_offset, topic: it.topic }));
+        let pending = listener
+            .subscriptions
+            .iter()
+            .filter(|subscription| subscription.pending);
+        due.extend(pending.map(|it| Due {
+            offset: topics[it.topic as usize].last_offset,
+            topic: it.topic,
+        }));
         due.sort_unstable();
         due.truncate(TOPICS_PER_WRITE_MAX);
-        let Some(last) = due.last().copied() else { return };
+        let Some(last) = due.last().copied() else {
+            return;
+        };
         // Everything up to `last` in the order just sorted is taken.
         for subscription in &mut listener.subscriptions {
-            let entry = Due { offset: topics[subscription.topic as usize].last_offset, topic: subscription.topic };
+            let entry = Due {
+                offset: topics[subscription.topic as usize].last_offset,
+                topic: subscription.topic,
+            };
             if subscription.pending && entry <= last {
                 subscription.pending = false;
                 listener.pending -= 1;
@@ -250,7 +316,11 @@ impl Fanout {
             (Voice::Session(_), true) => out.extend_from_slice(b"}}\n\n"),
             (Voice::Session(_), false) => out.extend_from_slice(b"}\n\n"),
             (Voice::Listen { subscription_id }, has_params) => {
-                let open: &[u8] = if has_params { b",\"_meta\":{" } else { b",\"params\":{\"_meta\":{" };
+                let open: &[u8] = if has_params {
+                    b",\"_meta\":{"
+                } else {
+                    b",\"params\":{\"_meta\":{"
+                };
                 out.extend_from_slice(open);
                 out.extend_from_slice(b"\"io.modelcontextprotocol/subscriptionId\":");
                 out.extend_from_slice(subscription_id.as_bytes());
@@ -278,7 +348,9 @@ impl Fanout {
             return index;
         }
         let quoted = serde_json::to_string(uri).expect("a string is JSON");
-        let head = format!(r#"data: {{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{quoted}"#);
+        let head = format!(
+            r#"data: {{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{quoted}"#
+        );
         let entry = TopicEntry {
             uri: Some(uri.clone()),
             head: head.into_bytes().into(),
@@ -292,11 +364,14 @@ impl Fanout {
 
     /// Takes one subscription out on both sides; the last of each list moves into the gap.
     fn remove_subscription(&mut self, key: ListenerKey, slot: usize) {
-        let Some(listener) = self.listeners.get_mut(key) else { return };
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
         let removed = listener.subscriptions.swap_remove(slot);
         listener.pending -= u32::from(removed.pending);
         if let Some(moved) = listener.subscriptions.get(slot) {
-            self.topics[moved.topic as usize].subscribers[moved.position as usize].slot = slot as u32;
+            self.topics[moved.topic as usize].subscribers[moved.position as usize].slot =
+                slot as u32;
         }
         let entry = &mut self.topics[removed.topic as usize];
         entry.subscribers.swap_remove(removed.position as usize);
@@ -318,20 +393,34 @@ impl Fanout {
             for (position, subscriber) in entry.subscribers.iter().enumerate() {
                 let (_, listener) = self.listeners.at(subscriber.listener);
                 let subscription = &listener.subscriptions[subscriber.slot as usize];
-                assert_eq!((subscription.topic as usize, subscription.position as usize), (index, position));
+                assert_eq!(
+                    (subscription.topic as usize, subscription.position as usize),
+                    (index, position)
+                );
             }
             if let Some(uri) = &entry.uri {
                 assert_eq!(self.by_uri.get(uri), Some(&(index as u32)));
-                assert!(!entry.subscribers.is_empty(), "a topic nobody hears is kept");
+                assert!(
+                    !entry.subscribers.is_empty(),
+                    "a topic nobody hears is kept"
+                );
             }
         }
         assert_eq!(self.by_uri.len() + LISTS.len(), self.topics.len());
         for (key, listener) in self.listeners.iter() {
-            let pending = listener.subscriptions.iter().filter(|it| it.pending).count();
+            let pending = listener
+                .subscriptions
+                .iter()
+                .filter(|it| it.pending)
+                .count();
             assert_eq!(pending, listener.pending as usize);
             for (slot, subscription) in listener.subscriptions.iter().enumerate() {
-                let subscriber = &self.topics[subscription.topic as usize].subscribers[subscription.position as usize];
-                assert_eq!((subscriber.listener, subscriber.slot as usize), (key.index, slot));
+                let subscriber = &self.topics[subscription.topic as usize].subscribers
+                    [subscription.position as usize];
+                assert_eq!(
+                    (subscriber.listener, subscriber.slot as usize),
+                    (key.index, slot)
+                );
             }
         }
     }

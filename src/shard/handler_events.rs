@@ -1,30 +1,45 @@
 //! What running calls do: notify, log, ask, end their stream early, and answer.
 
-use super::answer::{error_message, with_members};
+use super::answer::{error_message, result_message, with_members};
 use super::call::{AnswerTo, Ask, CallState};
 use super::session::SessionKey;
 use super::stream::{Stream, StreamKey};
 use super::{CallKey, Closed, ConnectionKey, Effect, Millis, Shard};
 use crate::app::call::Outcome;
 use crate::mcp::Era;
-use crate::wire::json_rpc;
 
 impl Shard {
     /// A call ended. Late outcomes of cancelled calls are dropped.
     pub fn handle_outcome(&mut self, now: Millis, call: CallKey, outcome: &Outcome) {
         self.now = now;
-        let Some(state) = self.remove_call(call) else { return };
+        let Some(state) = self.remove_call(call) else {
+            return;
+        };
         let era = state.version.era();
         let (status, message) = match outcome {
-            Outcome::Error(error) => (error.http_status(era), error_message(Some(&state.id), error)),
-            Outcome::Result { json, .. } if era == Era::Legacy => (200, json_rpc::result_message(&state.id, json)),
-            Outcome::Result { json, caching: None } => (200, json_rpc::result_message(&state.id, &self.complete(json))),
-            Outcome::Result { json, caching: Some(caching) } => {
+            Outcome::Error(error) => (
+                error.http_status(era),
+                error_message(Some(&state.id), error),
+            ),
+            Outcome::Result { json, .. } if era == Era::Legacy => {
+                (200, result_message(&state.id, json))
+            }
+            Outcome::Result {
+                json,
+                caching: None,
+            } => (200, result_message(&state.id, &self.complete(json))),
+            Outcome::Result {
+                json,
+                caching: Some(caching),
+            } => {
                 let scope = if caching.public { "public" } else { "private" };
                 let hints = format!(r#""ttlMs":{},"cacheScope":"{scope}""#, caching.ttl_ms);
-                (200, json_rpc::result_message(&state.id, &self.complete(&with_members(&hints, json))))
+                (
+                    200,
+                    result_message(&state.id, &self.complete(&with_members(&hints, json))),
+                )
             }
-            Outcome::Other { json } => (200, json_rpc::result_message(&state.id, json)),
+            Outcome::Other { json } => (200, result_message(&state.id, json)),
         };
         match state.answer_to {
             AnswerTo::Connection(connection) => {
@@ -41,13 +56,18 @@ impl Shard {
     pub fn handle_notify(&mut self, now: Millis, call: CallKey, method: &str, params: &str) {
         self.now = now;
         if let Some(stream) = self.stream_of(call) {
-            self.push(stream, format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#).as_bytes());
+            self.push(
+                stream,
+                format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#).as_bytes(),
+            );
         }
     }
 
     /// `notifications/message`, if the client wants it: a session by its level, a modern request by its own.
     pub fn handle_log(&mut self, now: Millis, call: CallKey, level: u8, params: &str) {
-        let Some(state) = self.calls.get(call) else { return };
+        let Some(state) = self.calls.get(call) else {
+            return;
+        };
         let wanted = match state.session {
             Some(session) => self.sessions.get(session).map(|session| session.log_level),
             None => state.log_level,
@@ -59,7 +79,13 @@ impl Shard {
 
     /// Sends a request to the client of a legacy call. Its answer comes as [`Effect::Answered`] with the number
     /// returned here; `None` if the call is over.
-    pub fn handle_ask(&mut self, now: Millis, call: CallKey, method: &str, params: &str) -> Option<u32> {
+    pub fn handle_ask(
+        &mut self,
+        now: Millis,
+        call: CallKey,
+        method: &str,
+        params: &str,
+    ) -> Option<u32> {
         self.now = now;
         let session = self.calls.get(call)?.session?;
         let stream = self.stream_of(call)?;
@@ -69,7 +95,8 @@ impl Shard {
         let deadline = now + self.limits.ask_timeout_ms;
         self.calls.get_mut(call)?.asks.push(Ask { id, deadline });
         self.arm_call(call);
-        let message = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
+        let message =
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
         self.push(stream, message.as_bytes());
         Some(id)
     }
@@ -78,11 +105,21 @@ impl Shard {
     /// and an event with an id was sent by then.
     pub fn handle_close_stream(&mut self, now: Millis, call: CallKey) {
         self.now = now;
-        if !self.calls.get(call).is_some_and(|state| state.version.has_priming()) {
+        if !self
+            .calls
+            .get(call)
+            .is_some_and(|state| state.version.has_priming())
+        {
             return;
         }
-        let Some(stream) = self.stream_of(call) else { return };
-        if let Some(connection) = self.streams.get_mut(stream).and_then(|stream| stream.connection.take()) {
+        let Some(stream) = self.stream_of(call) else {
+            return;
+        };
+        if let Some(connection) = self
+            .streams
+            .get_mut(stream)
+            .and_then(|stream| stream.connection.take())
+        {
             self.release(connection);
             self.interrupted(stream);
         }
@@ -111,11 +148,16 @@ impl Shard {
         session_key: SessionKey,
         outstanding: u32,
     ) -> StreamKey {
-        let session = self.sessions.get_mut(session_key).expect("a request is served for a live session");
+        let session = self
+            .sessions
+            .get_mut(session_key)
+            .expect("a request is served for a live session");
         let number = session.next_stream;
         session.next_stream += 1;
         let primes = session.version.has_priming();
-        let stream = self.streams.insert(Stream::new(Some(session_key), number, outstanding));
+        let stream = self
+            .streams
+            .insert(Stream::new(Some(session_key), number, outstanding));
         session.streams.push(stream);
         self.answer_stream(connection);
         self.connect(stream, connection);
@@ -137,7 +179,9 @@ impl Shard {
     /// Queues a message and writes it if the stream is connected.
     pub(super) fn push(&mut self, key: StreamKey, message: &[u8]) {
         let bytes_max = self.limits.stream_queue_bytes_max;
-        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
         let pushed = stream.push(message, bytes_max);
         match (pushed, stream.connection) {
             // It reads too slowly. What is kept can be resumed, where the era allows that.
@@ -166,7 +210,10 @@ impl Shard {
 
     pub(super) fn remove_call(&mut self, call: CallKey) -> Option<CallState> {
         let state = self.calls.remove(call)?;
-        if let Some(session) = state.session.and_then(|session| self.sessions.get_mut(session)) {
+        if let Some(session) = state
+            .session
+            .and_then(|session| self.sessions.get_mut(session))
+        {
             session.calls.retain(|&other| other != call);
             session.last_active = self.now;
         }
@@ -176,7 +223,9 @@ impl Shard {
     /// The connection that waited for a JSON answer is gone. For a modern call that is its cancellation; a legacy
     /// client may have lost its network, and the call goes on.
     pub(super) fn abandon_answer(&mut self, call: CallKey) {
-        let Some(state) = self.calls.get_mut(call) else { return };
+        let Some(state) = self.calls.get_mut(call) else {
+            return;
+        };
         match state.version.era() {
             Era::Legacy => state.answer_to = AnswerTo::Nobody,
             Era::Modern => {
@@ -187,6 +236,8 @@ impl Shard {
     }
 
     fn is_blocked(&self, connection: ConnectionKey) -> bool {
-        self.connections.get(connection).is_some_and(|connection| connection.in_flight)
+        self.connections
+            .get(connection)
+            .is_some_and(|connection| connection.in_flight)
     }
 }

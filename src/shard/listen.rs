@@ -18,12 +18,21 @@ impl Shard {
             let refused = Refused::busy("This node is shutting down and opens no new streams.", 1);
             return self.refuse(key, Some(id), &refused);
         }
-        let filter = match params::parse::<Listen>(params).and_then(|listen| self.check_filter(listen.notifications)) {
+        let filter = match params::parse::<Listen>(params)
+            .and_then(|listen| self.check_filter(listen.notifications))
+        {
             Ok(filter) => filter,
-            Err(error) => return self.answer_error(key, error.http_status(Era::Modern), Some(id), &error),
+            Err(error) => {
+                return self.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
+            }
         };
         let (topics, honoured) = self.honoured(&filter);
-        let listener = self.fanout.open(Voice::Listen { subscription_id: id.into() }, self.offset);
+        let listener = self.fanout.open(
+            Voice::Listen {
+                subscription_id: id.into(),
+            },
+            self.offset,
+        );
         for topic in &topics {
             self.fanout.subscribe(listener, topic);
         }
@@ -38,7 +47,13 @@ impl Shard {
         let data = acknowledged.to_string();
         let mut events = std::mem::take(&mut self.events);
         events.clear();
-        sse::emit_event(&mut events, &Event { data: Some(data.as_bytes()), ..Event::default() });
+        sse::emit_event(
+            &mut events,
+            &Event {
+                data: Some(data.as_bytes()),
+                ..Event::default()
+            },
+        );
         self.emit_events(key, &events);
         self.events = events;
         if let Some(connection) = self.connections.get_mut(key) {
@@ -52,7 +67,9 @@ impl Shard {
         let uris = &filter.resource_subscriptions;
         if uris.len() > self.limits.subscriptions_max {
             let limit = self.limits.subscriptions_max;
-            return Err(RpcError::invalid_params(format!("Invalid params: more than {limit} resourceSubscriptions.")));
+            return Err(RpcError::invalid_params(format!(
+                "Invalid params: more than {limit} resourceSubscriptions."
+            )));
         }
         uris.iter().try_for_each(|uri| self.check_uri(uri))?;
         Ok(filter)
@@ -61,10 +78,12 @@ impl Shard {
     pub(super) fn check_uri(&self, uri: &str) -> Result<(), RpcError> {
         let limit = self.limits.uri_bytes_max;
         match uri.len() {
-            0 => Err(RpcError::invalid_params("Invalid params: the uri is empty.")),
-            length if length > limit => {
-                Err(RpcError::invalid_params(format!("Invalid params: the uri is longer than {limit} bytes.")))
-            }
+            0 => Err(RpcError::invalid_params(
+                "Invalid params: the uri is empty.",
+            )),
+            length if length > limit => Err(RpcError::invalid_params(format!(
+                "Invalid params: the uri is longer than {limit} bytes."
+            ))),
             _ => Ok(()),
         }
     }
@@ -73,8 +92,16 @@ impl Shard {
     fn honoured(&self, filter: &Filter) -> (Vec<Topic>, Value) {
         let lists = [
             (filter.tools_list_changed, Topic::Tools, "toolsListChanged"),
-            (filter.prompts_list_changed, Topic::Prompts, "promptsListChanged"),
-            (filter.resources_list_changed, Topic::Resources, "resourcesListChanged"),
+            (
+                filter.prompts_list_changed,
+                Topic::Prompts,
+                "promptsListChanged",
+            ),
+            (
+                filter.resources_list_changed,
+                Topic::Resources,
+                "resourcesListChanged",
+            ),
         ];
         let mut topics = Vec::new();
         let mut honoured = Map::new();
@@ -86,8 +113,13 @@ impl Shard {
         }
         let uris = &filter.resource_subscriptions;
         if !uris.is_empty() && self.announces(&Topic::Resource("".into())) {
-            topics.extend(uris.iter().map(|uri| Topic::Resource(uri.as_str().into())));
-            honoured.insert("resourceSubscriptions".to_owned(), uris.as_slice().into());
+            let uris: Vec<&str> = uris
+                .iter()
+                .map(String::as_str)
+                .filter(|uri| (self.accepts)(uri))
+                .collect();
+            topics.extend(uris.iter().map(|&uri| Topic::Resource(uri.into())));
+            honoured.insert("resourceSubscriptions".to_owned(), uris.into());
         }
         (topics, Value::Object(honoured))
     }

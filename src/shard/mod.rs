@@ -67,6 +67,8 @@ pub struct Setup {
     pub limits: Limits,
     pub gate: Gate,
     pub about: Arc<About>,
+    /// Whether clients may subscribe to this URI; the application's word.
+    pub accepts: Box<dyn Fn(&str) -> bool>,
     /// 16 random bytes for each session's secret.
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,
 }
@@ -91,15 +93,26 @@ pub enum Effect {
     /// Nobody waits for this call any more: drop it.
     Cancel(CallKey),
     /// What the client answered to a request of this call.
-    Answered { call: CallKey, ask: u32, answer: Result<Box<RawValue>, AskFailed> },
+    Answered {
+        call: CallKey,
+        ask: u32,
+        answer: Result<Box<RawValue>, AskFailed>,
+    },
     /// The connection belongs on another core, together with what was read of it.
-    Move { connection: ConnectionKey, core: u16, bytes: Vec<u8> },
+    Move {
+        connection: ConnectionKey,
+        core: u16,
+        bytes: Vec<u8>,
+    },
     /// Reading was paused ([`Shard::wants_bytes`]) and goes on.
     Read(ConnectionKey),
     /// No more bytes will be written: half-close, and go on reading until the peer closes.
     ShutdownWrite(ConnectionKey),
     /// The connection is over and its key is stale.
-    Close { connection: ConnectionKey, reason: Closed },
+    Close {
+        connection: ConnectionKey,
+        reason: Closed,
+    },
 }
 
 /// A notification with its place in the log: what the sequencer hands to every core in the same order.
@@ -138,6 +151,7 @@ pub struct Shard {
     limits: Limits,
     gate: Gate,
     about: Arc<About>,
+    accepts: Box<dyn Fn(&str) -> bool>,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
     /// The newest offset this core has heard of.
@@ -173,6 +187,7 @@ impl Shard {
             limits: setup.limits,
             gate: setup.gate,
             about: setup.about,
+            accepts: setup.accepts,
             secrets: setup.secrets,
             now,
             offset: 0,
@@ -259,7 +274,9 @@ impl Shard {
     /// Whether the driver should read from this connection now; if not, [`Effect::Read`] will say when.
     #[must_use]
     pub fn wants_bytes(&self, key: ConnectionKey) -> bool {
-        self.connections.get(key).is_some_and(|connection| connection.wants_bytes(self.limits.pipeline_bytes_max))
+        self.connections
+            .get(key)
+            .is_some_and(|connection| connection.wants_bytes(self.limits.pipeline_bytes_max))
     }
 
     #[must_use]
@@ -297,11 +314,17 @@ impl Shard {
             connection.invariants();
             match connection.state {
                 connection::State::Streaming(stream) => {
-                    let stream = self.streams.get(stream).expect("a streaming connection has its stream");
+                    let stream = self
+                        .streams
+                        .get(stream)
+                        .expect("a streaming connection has its stream");
                     assert_eq!(stream.connection, Some(key));
                 }
                 connection::State::Listening(listener) => {
-                    let listener = self.fanout.listener(listener).expect("a listening connection has its listener");
+                    let listener = self
+                        .fanout
+                        .listener(listener)
+                        .expect("a listening connection has its listener");
                     assert_eq!(listener.outlet, Some(key));
                 }
                 connection::State::ExpectAnswer(call) => assert!(self.calls.get(call).is_some()),
@@ -311,19 +334,34 @@ impl Shard {
         for (key, stream) in self.streams.iter() {
             stream.invariants();
             if let Some(connection) = stream.connection {
-                let connection = self.connections.get(connection).expect("a stream's connection lives");
+                let connection = self
+                    .connections
+                    .get(connection)
+                    .expect("a stream's connection lives");
                 assert!(matches!(connection.state, connection::State::Streaming(it) if it == key));
             }
             if let Some(session) = stream.session {
-                let session = self.sessions.get(session).expect("a stream ends with its session");
+                let session = self
+                    .sessions
+                    .get(session)
+                    .expect("a stream ends with its session");
                 assert!(session.standalone == Some(key) || session.streams.contains(&key));
             }
         }
         for (key, session) in self.sessions.iter() {
-            let listener = self.fanout.listener(session.listener).expect("a session has its listener");
+            let listener = self
+                .fanout
+                .listener(session.listener)
+                .expect("a session has its listener");
             assert!(matches!(listener.voice, fanout::Voice::Session(it) if it == key));
             for &call in &session.calls {
-                assert_eq!(self.calls.get(call).expect("a session's call lives").session, Some(key));
+                assert_eq!(
+                    self.calls
+                        .get(call)
+                        .expect("a session's call lives")
+                        .session,
+                    Some(key)
+                );
             }
         }
     }

@@ -80,5 +80,6 @@ pub(super) struct Filter {
 /// -32602 with what is wrong in words.
 pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
     let text = params.map_or("{}", RawValue::get);
-    serde_json::from_str(text).map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
+    serde_json::from_str(text)
+        .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// `clientInfo` and `capabilities` of one kind of client.
-pub struct Profile {
+pub(super) struct Profile {
     pub(super) capabilities: Arc<Value>,
     pub(super) info: Option<Arc<Value>>,
 }
@@ -25,7 +25,10 @@ const UNUSED_MAX: usize = 256;
 
 impl Default for Profiles {
     fn default() -> Self {
-        Profiles { known: HashMap::new(), forget_at: UNUSED_MAX }
+        Profiles {
+            known: HashMap::new(),
+            forget_at: UNUSED_MAX,
+        }
     }
 }
 
@@ -37,15 +40,21 @@ impl Profiles {
         capabilities: &RawValue,
         info: Option<&RawValue>,
     ) -> Result<Arc<Profile>, &'static str> {
-        let key = (Box::from(capabilities.get()), Box::from(info.map_or("", RawValue::get)));
+        let key = (
+            Box::from(capabilities.get()),
+            Box::from(info.map_or("", RawValue::get)),
+        );
         if let Some(profile) = self.known.get(&key) {
             return Ok(profile.clone());
         }
         let capabilities = object(capabilities).ok_or("capabilities")?;
-        let info = info.map(|info| object(info).ok_or("clientInfo")).transpose()?;
+        let info = info
+            .map(|info| object(info).ok_or("clientInfo"))
+            .transpose()?;
         let profile = Arc::new(Profile { capabilities, info });
         if self.known.len() >= self.forget_at {
-            self.known.retain(|_, profile| Arc::strong_count(profile) > 1);
+            self.known
+                .retain(|_, profile| Arc::strong_count(profile) > 1);
             self.forget_at = UNUSED_MAX.max(2 * self.known.len());
         }
         self.known.insert(key, profile.clone());

@@ -4,14 +4,16 @@ use super::connection::{Connection, Partial, Remaining, State};
 use super::{ConnectionKey, Effect, Shard};
 use crate::mcp::ProtocolVersion;
 use crate::wire::chunked::Decoded;
-use crate::wire::http1::{self, Framing, Head, HeadLimits, HeadView};
-use crate::wire::malformed::Malformed;
+use crate::wire::http1::{self, Framing, Head, HeadLimits};
 use crate::wire::session_id::SessionId;
+use crate::wire::{HeadView, Malformed};
 
 impl Shard {
     /// Serves what is complete in `bytes` and keeps the rest.
     pub(super) fn take_in(&mut self, key: ConnectionKey, bytes: &[u8]) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         if connection.inbox.is_empty() {
             let used = self.receive(key, bytes);
             if let Some(connection) = self.connections.get_mut(key) {
@@ -32,7 +34,9 @@ impl Shard {
 
     /// The request before was answered: what was read ahead is served now.
     pub(super) fn take_in_pipelined(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.connections.get(key) else { return };
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
         if connection.inbox.is_empty() {
             return;
         }
@@ -47,7 +51,9 @@ impl Shard {
     fn receive(&mut self, key: ConnectionKey, input: &[u8]) -> usize {
         let mut used = 0;
         loop {
-            let Some(connection) = self.connections.get_mut(key) else { return input.len() };
+            let Some(connection) = self.connections.get_mut(key) else {
+                return input.len();
+            };
             let step = match connection.state {
                 State::Lingering => return input.len(),
                 State::ExpectAnswer(_) | State::Streaming(_) | State::Listening(_) => None,
@@ -118,11 +124,18 @@ impl Shard {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.since = now;
             let head_bytes = input[..head_len].into();
-            let partial = Partial { head: head.clone(), head_bytes, body: Vec::new(), remaining };
+            let partial = Partial {
+                head: head.clone(),
+                head_bytes,
+                body: Vec::new(),
+                remaining,
+            };
             connection.state = State::ExpectBody(Box::new(partial));
             // RFC 9110, 10.1.1: not if the body is on its way already.
             if head.expect_continue && !head.http10 && input.len() == head_len {
-                connection.outbox.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                connection
+                    .outbox
+                    .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 self.mark_dirty(key);
             }
         }
@@ -132,7 +145,9 @@ impl Shard {
     fn receive_body(&mut self, key: ConnectionKey, input: &[u8]) -> Option<usize> {
         let body_bytes_max = self.limits.body_bytes_max;
         let connection = self.connections.get_mut(key)?;
-        let State::ExpectBody(partial) = &mut connection.state else { return None };
+        let State::ExpectBody(partial) = &mut connection.state else {
+            return None;
+        };
         let (used, complete) = match partial.take(input, body_bytes_max) {
             Ok(taken) => taken,
             Err(fault) => {
@@ -141,7 +156,9 @@ impl Shard {
             }
         };
         if complete {
-            let State::ExpectBody(partial) = std::mem::replace(&mut connection.state, State::ExpectHead) else {
+            let State::ExpectBody(partial) =
+                std::mem::replace(&mut connection.state, State::ExpectHead)
+            else {
                 return None;
             };
             self.serve(key, &partial.head.view(&partial.head_bytes), &partial.body);
@@ -155,18 +172,27 @@ impl Shard {
     fn belongs_to(&self, view: &HeadView<'_>) -> Option<u16> {
         let id = SessionId::parse(view.field("mcp-session-id")?)?;
         let foreign = id.node != self.node || id.locator.boot != self.boot;
-        let modern = view.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
+        let modern =
+            view.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
         let core = id.locator.core;
         (!foreign && !modern && core != self.core && core < self.core_count).then_some(core)
     }
 
     /// Answers to earlier pipelined requests leave from here first; until then the request waits in the inbox.
     fn remove_for_move(&mut self, key: ConnectionKey, core: u16, input: &[u8]) -> Option<usize> {
-        if self.connections.get(key).is_some_and(Connection::is_writing) {
+        if self
+            .connections
+            .get(key)
+            .is_some_and(Connection::is_writing)
+        {
             return None;
         }
         self.connections.remove(key);
-        self.effects.push_back(Effect::Move { connection: key, core, bytes: input.to_vec() });
+        self.effects.push_back(Effect::Move {
+            connection: key,
+            core,
+            bytes: input.to_vec(),
+        });
         Some(input.len())
     }
 }
@@ -182,7 +208,8 @@ impl Partial {
                 Ok((count, *missing == 0))
             }
             Remaining::Chunked(decoder) => {
-                let Decoded { used, finished } = decoder.decode(input, &mut self.body, body_bytes_max)?;
+                let Decoded { used, finished } =
+                    decoder.decode(input, &mut self.body, body_bytes_max)?;
                 Ok((used, finished))
             }
         }

@@ -7,11 +7,12 @@ use super::request::accepts;
 use super::stream::{STANDALONE, Stream, StreamKey};
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
 use crate::mcp::ProtocolVersion;
-use crate::wire::http1::HeadView;
+use crate::wire::HeadView;
 
 impl Shard {
     pub(super) fn serve_get(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
-        let modern = request.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
+        let modern =
+            request.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
         let id = match request.field("mcp-session-id") {
             Some(id) if !modern => id,
             _ => {
@@ -24,19 +25,25 @@ impl Shard {
             return self.refuse(key, None, &Refused::new(406, sentence));
         }
         let opened = self.find_session(Some(id)).and_then(|session| {
-            let last_seen = request.field("last-event-id").map(|text| self.check_event_id(session, text)).transpose()?;
+            let last_seen = request
+                .field("last-event-id")
+                .map(|text| self.check_event_id(session, text))
+                .transpose()?;
             Ok((session, last_seen))
         });
         match opened {
             Err(refused) => self.refuse(key, None, &refused),
-            Ok((session, Some(last_seen))) if last_seen.stream != STANDALONE => self.resume(key, session, last_seen),
+            Ok((session, Some(last_seen))) if last_seen.stream != STANDALONE => {
+                self.resume(key, session, last_seen)
+            }
             Ok((session, last_seen)) => self.open_standalone(key, session, last_seen),
         }
     }
 
     fn check_event_id(&self, session: SessionKey, text: &str) -> Result<EventId, Refused> {
         let wrong = |sentence: &'static str| Refused::with_reason(400, "bad_event_id", sentence);
-        let id = EventId::parse(text).ok_or_else(|| wrong("Last-Event-ID is not the id of an event of this server."))?;
+        let id = EventId::parse(text)
+            .ok_or_else(|| wrong("Last-Event-ID is not the id of an event of this server."))?;
         if id.session != session.serial {
             return Err(wrong("Last-Event-ID is the id of another session's event."));
         }
@@ -45,13 +52,22 @@ impl Shard {
 
     /// Opens the standalone stream here. A GET that was open before ends: the newest connection is the one that
     /// the client reads.
-    fn open_standalone(&mut self, key: ConnectionKey, session_key: SessionKey, last_seen: Option<EventId>) {
-        let Some(session) = self.sessions.get_mut(session_key) else { return };
+    fn open_standalone(
+        &mut self,
+        key: ConnectionKey,
+        session_key: SessionKey,
+        last_seen: Option<EventId>,
+    ) {
+        let Some(session) = self.sessions.get_mut(session_key) else {
+            return;
+        };
         let (listener, primes) = (session.listener, session.version.has_priming());
         let stream = match session.standalone {
             Some(stream) => stream,
             None => {
-                let stream = self.streams.insert(Stream::new(Some(session_key), STANDALONE, 0));
+                let stream = self
+                    .streams
+                    .insert(Stream::new(Some(session_key), STANDALONE, 0));
                 session.standalone = Some(stream);
                 stream
             }
@@ -69,11 +85,17 @@ impl Shard {
             }
             // It may have lost anything since it opened the stream before.
             None => {
-                let opened_at = self.sessions.get(session_key).map_or(0, |session| session.opened_at);
+                let opened_at = self
+                    .sessions
+                    .get(session_key)
+                    .map_or(0, |session| session.opened_at);
                 self.fanout.rewind(listener, opened_at);
             }
         }
-        let told = self.fanout.listener(listener).map_or(0, |listener| listener.told);
+        let told = self
+            .fanout
+            .listener(listener)
+            .map_or(0, |listener| listener.told);
         if let Some(session) = self.sessions.get_mut(session_key) {
             session.opened_at = told;
         }
@@ -88,12 +110,22 @@ impl Shard {
 
     /// Goes on with the answer to a POST where the client lost it.
     fn resume(&mut self, key: ConnectionKey, session_key: SessionKey, last_seen: EventId) {
-        let Some(session) = self.sessions.get(session_key) else { return };
+        let Some(session) = self.sessions.get(session_key) else {
+            return;
+        };
         let primes = session.version.has_priming();
-        let numbered = |stream: &StreamKey| self.streams.get(*stream).is_some_and(|it| it.number == last_seen.stream);
+        let numbered = |stream: &StreamKey| {
+            self.streams
+                .get(*stream)
+                .is_some_and(|it| it.number == last_seen.stream)
+        };
         let Some(stream) = session.streams.iter().copied().find(numbered) else {
             let sentence = "This response stream is gone: its answer was delivered, or nobody came for it in time.";
-            return self.refuse(key, None, &Refused::with_reason(400, "stream_gone", sentence));
+            return self.refuse(
+                key,
+                None,
+                &Refused::with_reason(400, "stream_gone", sentence),
+            );
         };
         self.take_over(stream);
         self.rewind(stream, last_seen.sequence);
@@ -107,7 +139,11 @@ impl Shard {
 
     /// Nobody shall believe in the connection that had this stream before.
     fn take_over(&mut self, stream: StreamKey) {
-        if let Some(connection) = self.streams.get_mut(stream).and_then(|stream| stream.connection.take()) {
+        if let Some(connection) = self
+            .streams
+            .get_mut(stream)
+            .and_then(|stream| stream.connection.take())
+        {
             self.disconnect_listener(stream);
             self.release(connection);
         }
@@ -134,7 +170,9 @@ impl Shard {
     /// The connection of a stream is gone. A modern answer is cancelled by that; a legacy stream waits for the
     /// client to come back.
     pub(super) fn interrupt_stream(&mut self, key: StreamKey) {
-        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
         stream.connection = None;
         if stream.session.is_some() {
             return self.interrupted(key);
@@ -154,7 +192,10 @@ impl Shard {
         let now = self.now;
         if let Some(stream) = self.streams.get_mut(key) {
             stream.interrupted_at = now;
-            if let Some(session) = stream.session.and_then(|session| self.sessions.get_mut(session)) {
+            if let Some(session) = stream
+                .session
+                .and_then(|session| self.sessions.get_mut(session))
+            {
                 session.last_active = now;
             }
         }
@@ -162,7 +203,11 @@ impl Shard {
     }
 
     fn disconnect_listener(&mut self, key: StreamKey) {
-        let session = self.streams.get(key).filter(|stream| stream.number == STANDALONE).and_then(|it| it.session);
+        let session = self
+            .streams
+            .get(key)
+            .filter(|stream| stream.number == STANDALONE)
+            .and_then(|it| it.session);
         if let Some(session) = session.and_then(|session| self.sessions.get(session)) {
             self.fanout.detach(session.listener);
         }

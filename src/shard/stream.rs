@@ -12,12 +12,12 @@ use super::connection::ConnectionKey;
 use super::session::SessionKey;
 use super::wheel::{Millis, Timer};
 
-pub type StreamKey = Key<Stream>;
+pub(super) type StreamKey = Key<Stream>;
 
 /// The number of a session's standalone stream.
 pub(super) const STANDALONE: u32 = 0;
 
-pub struct Stream {
+pub(super) struct Stream {
     pub(super) connection: Option<ConnectionKey>,
     /// None: a modern answer, which cannot be resumed and ends with its connection.
     pub(super) session: Option<SessionKey>,
@@ -70,7 +70,10 @@ impl Stream {
     /// [`QueueFull`] if what is unwritten exceeds `bytes_max`; the message is queued nevertheless, and the oldest
     /// unwritten ones are gone: the newest is the answer that a client comes back for.
     pub(super) fn push(&mut self, data: &[u8], bytes_max: usize) -> Result<(), QueueFull> {
-        self.events.push_back(Event { sequence: self.next_sequence, data: data.into() });
+        self.events.push_back(Event {
+            sequence: self.next_sequence,
+            data: data.into(),
+        });
         self.next_sequence += 1;
         self.bytes += data.len();
         while self.bytes > bytes_max && self.written > 0 {
@@ -105,7 +108,11 @@ impl Stream {
 
     /// The reader has everything up to `sequence`: the rest is to be written again.
     pub(super) fn rewind(&mut self, sequence: u32) {
-        while self.events.front().is_some_and(|event| event.sequence <= sequence) {
+        while self
+            .events
+            .front()
+            .is_some_and(|event| event.sequence <= sequence)
+        {
             self.drop_oldest();
         }
         self.written = 0;
@@ -113,7 +120,10 @@ impl Stream {
 
     /// The number of the last message that was handed to a connection.
     pub(super) fn last_written(&self) -> u32 {
-        self.events.get(self.written).map_or(self.next_sequence, |event| event.sequence) - 1
+        self.events
+            .get(self.written)
+            .map_or(self.next_sequence, |event| event.sequence)
+            - 1
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -129,8 +139,18 @@ impl Stream {
 
     pub(super) fn invariants(&self) {
         assert!(self.written <= self.events.len());
-        assert_eq!(self.bytes, self.events.iter().map(|event| event.data.len()).sum::<usize>());
-        assert!(self.events.back().is_none_or(|event| event.sequence + 1 == self.next_sequence));
+        assert_eq!(
+            self.bytes,
+            self.events
+                .iter()
+                .map(|event| event.data.len())
+                .sum::<usize>()
+        );
+        assert!(
+            self.events
+                .back()
+                .is_none_or(|event| event.sequence + 1 == self.next_sequence)
+        );
     }
 }
 

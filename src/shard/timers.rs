@@ -28,25 +28,41 @@ impl Shard {
         while let Some((tick, key)) = self.wheel.poll(now) {
             match key {
                 TimerKey::Connection(key) => {
-                    if self.connections.get_mut(key).is_some_and(|it| it.timer.fired(tick)) {
+                    if self
+                        .connections
+                        .get_mut(key)
+                        .is_some_and(|it| it.timer.fired(tick))
+                    {
                         self.connection_due(key);
                         self.arm_connection(key);
                     }
                 }
                 TimerKey::Session(key) => {
-                    if self.sessions.get_mut(key).is_some_and(|it| it.timer.fired(tick)) {
+                    if self
+                        .sessions
+                        .get_mut(key)
+                        .is_some_and(|it| it.timer.fired(tick))
+                    {
                         self.session_due(key);
                         self.arm_session(key);
                     }
                 }
                 TimerKey::Stream(key) => {
-                    if self.streams.get_mut(key).is_some_and(|it| it.timer.fired(tick)) {
+                    if self
+                        .streams
+                        .get_mut(key)
+                        .is_some_and(|it| it.timer.fired(tick))
+                    {
                         self.stream_due(key);
                         self.arm_stream(key);
                     }
                 }
                 TimerKey::Call(key) => {
-                    if self.calls.get_mut(key).is_some_and(|it| it.timer.fired(tick)) {
+                    if self
+                        .calls
+                        .get_mut(key)
+                        .is_some_and(|it| it.timer.fired(tick))
+                    {
                         self.call_due(key);
                         self.arm_call(key);
                     }
@@ -56,33 +72,47 @@ impl Shard {
     }
 
     pub(super) fn arm_connection(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         let deadline = connection.deadline(&self.limits, key.index);
-        self.wheel.arm(&mut connection.timer, TimerKey::Connection(key), deadline);
+        self.wheel
+            .arm(&mut connection.timer, TimerKey::Connection(key), deadline);
     }
 
     pub(super) fn arm_session(&mut self, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(key) else { return };
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
         let deadline = session.deadline(&self.limits);
-        self.wheel.arm(&mut session.timer, TimerKey::Session(key), deadline);
+        self.wheel
+            .arm(&mut session.timer, TimerKey::Session(key), deadline);
     }
 
     pub(super) fn arm_stream(&mut self, key: StreamKey) {
-        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
         if let Some(deadline) = stream.deadline(&self.limits) {
-            self.wheel.arm(&mut stream.timer, TimerKey::Stream(key), deadline);
+            self.wheel
+                .arm(&mut stream.timer, TimerKey::Stream(key), deadline);
         }
     }
 
     pub(super) fn arm_call(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
         if let Some(deadline) = call.deadline() {
-            self.wheel.arm(&mut call.timer, TimerKey::Call(key), deadline);
+            self.wheel
+                .arm(&mut call.timer, TimerKey::Call(key), deadline);
         }
     }
 
     fn connection_due(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.connections.get(key) else { return };
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
         if connection.deadline(&self.limits, key.index) > self.now {
             return;
         }
@@ -91,7 +121,9 @@ impl Shard {
         }
         match connection.state {
             State::Lingering => self.close_connection(key, Closed::Answered),
-            State::ExpectHead if connection.scanned == 0 => self.close_connection(key, Closed::Idle),
+            State::ExpectHead if connection.scanned == 0 => {
+                self.close_connection(key, Closed::Idle)
+            }
             State::ExpectHead | State::ExpectBody(_) => {
                 let sentence = "The request did not arrive in time.";
                 self.refuse_and_close(key, 408, sentence);
@@ -111,7 +143,9 @@ impl Shard {
 
     fn session_due(&mut self, key: SessionKey) {
         let now = self.now;
-        let Some(session) = self.sessions.get(key) else { return };
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
         if self.is_in_use(session) {
             // An open stream is activity.
             if let Some(session) = self.sessions.get_mut(key) {
@@ -123,8 +157,13 @@ impl Shard {
     }
 
     fn stream_due(&mut self, key: StreamKey) {
-        let Some(stream) = self.streams.get(key) else { return };
-        if stream.deadline(&self.limits).is_none_or(|deadline| deadline > self.now) {
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        if stream
+            .deadline(&self.limits)
+            .is_none_or(|deadline| deadline > self.now)
+        {
             return;
         }
         let session = stream.session;
@@ -136,7 +175,9 @@ impl Shard {
 
     fn call_due(&mut self, key: CallKey) {
         let now = self.now;
-        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
         let mut late = Vec::new();
         call.asks.retain(|ask| {
             let in_time = ask.deadline > now;
@@ -148,7 +189,11 @@ impl Shard {
         for ask in late {
             let params = format!(r#"{{"requestId":{ask},"reason":"no answer in time"}}"#);
             self.handle_notify(now, key, "notifications/cancelled", &params);
-            self.effects.push_back(Effect::Answered { call: key, ask, answer: Err(AskFailed::TimedOut) });
+            self.effects.push_back(Effect::Answered {
+                call: key,
+                ask,
+                answer: Err(AskFailed::TimedOut),
+            });
         }
     }
 }

@@ -27,7 +27,11 @@ pub(crate) struct Wheel<K> {
 
 impl<K: Copy> Wheel<K> {
     pub(crate) fn new(now: Millis) -> Self {
-        Wheel { slots: (0..SLOTS).map(|_| Vec::new()).collect(), next_tick: tick_of(now).max(1), armed: 0 }
+        Wheel {
+            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
+            next_tick: tick_of(now).max(1),
+            armed: 0,
+        }
     }
 
     /// Makes sure that `key` fires at `deadline` or, if it is armed for earlier, then.
@@ -66,7 +70,8 @@ impl<K: Copy> Wheel<K> {
         if self.armed == 0 {
             return None;
         }
-        let ahead = (0..SLOTS as u32).find(|ahead| !self.slots[(self.next_tick + ahead) as usize % SLOTS].is_empty())?;
+        let ahead = (0..SLOTS as u32)
+            .find(|ahead| !self.slots[(self.next_tick + ahead) as usize % SLOTS].is_empty())?;
         Some(Millis::from(self.next_tick + ahead) * TICK_MS)
     }
 }
