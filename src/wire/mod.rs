@@ -5,12 +5,18 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod control;
+mod envelope;
 mod field;
 mod head_view;
+pub mod header_value;
 pub mod http1;
+pub mod json_rpc;
 mod line_ends;
 mod malformed;
 mod request_line;
+pub mod response;
+mod rpc_emit;
+pub mod session_id;
 
 pub use head_view::HeadView;
 pub use malformed::Malformed;
