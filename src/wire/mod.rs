@@ -4,6 +4,7 @@
 //! understand in two ways is [`Malformed`], and whoever sent it is told which rule it broke.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod chunked;
 mod control;
 mod envelope;
 mod field;
@@ -17,6 +18,8 @@ mod request_line;
 pub mod response;
 mod rpc_emit;
 pub mod session_id;
+pub mod sse;
+mod sse_parser;
 
 pub use head_view::HeadView;
 pub use malformed::Malformed;

@@ -7,10 +7,12 @@ use serde_json::{Number, Value};
 
 use crate::limits::SESSION_ID_BYTES_MAX;
 
+use super::chunked::{ChunkedDecoder, Decoded};
 use super::http1::{Head, HeadLimits, parse_head};
 use super::json_rpc::{self, Message, Parsed};
 use super::session_id::SessionId;
-use super::{Malformed, header_value};
+use super::sse::{self, Event, EventParser, EventTooLarge, ReceivedEvent};
+use super::{Malformed, header_value, response};
 
 /// A head parses to the same, or fails with the same fault, however it was cut into reads.
 pub fn head(input: &[u8]) {
@@ -134,5 +136,119 @@ pub fn header_value(input: &[u8]) {
             let matched = header_value::matches_body(header, &Value::Number(number));
             assert_eq!(matched, Ok(header.trim_ascii() == header));
         }
+    }
+}
+
+/// A body decodes to the same, with the same end or fault, however it was cut; never to more than the limit; and
+/// what was decoded, written as chunks, decodes to itself.
+pub fn chunked(input: &[u8]) {
+    let whole = decode_in_two(input, input.len());
+    for cut in 0..input.len() {
+        assert_eq!(decode_in_two(input, cut), whole, "cut at {cut}");
+    }
+    let mut decoder = ChunkedDecoder::new();
+    let mut body = Vec::new();
+    for piece in input.chunks(1) {
+        match decoder.decode(piece, &mut body, BODY_BYTES_MAX) {
+            Ok(decoded) if decoded.finished => break,
+            Ok(decoded) => assert_eq!(decoded.used, 1),
+            Err(_) => break,
+        }
+    }
+    assert_eq!(body, whole.0, "byte by byte");
+    assert!(body.len() <= BODY_BYTES_MAX);
+    let mut emitted = Vec::new();
+    response::emit_chunk(&mut emitted, &body);
+    emitted.extend_from_slice(response::LAST_CHUNK);
+    let (again, outcome) = decode_in_two(&emitted, emitted.len());
+    assert_eq!(again, body);
+    let finished = Decoded {
+        used: emitted.len(),
+        finished: true,
+    };
+    assert_eq!(outcome, Ok(finished));
+}
+
+const BODY_BYTES_MAX: usize = 64;
+
+fn decode_in_two(input: &[u8], cut: usize) -> (Vec<u8>, Result<Decoded, Malformed>) {
+    let mut decoder = ChunkedDecoder::new();
+    let mut body = Vec::new();
+    let mut outcome = decoder.decode(&input[..cut], &mut body, BODY_BYTES_MAX);
+    if let Ok(first) = outcome
+        && !first.finished
+    {
+        assert_eq!(first.used, cut);
+        outcome = decoder
+            .decode(&input[cut..], &mut body, BODY_BYTES_MAX)
+            .map(|second| Decoded {
+                used: cut + second.used,
+                ..second
+            });
+    }
+    (body, outcome)
+}
+
+/// A stream gives the same events, or fails at the same place, however it was cut; and an event that was received,
+/// written again, is received again.
+pub fn sse(input: &[u8]) {
+    let whole = receive([input]);
+    for cut in 0..input.len() {
+        let (head, tail) = input.split_at(cut);
+        assert_eq!(receive([head, tail]), whole, "cut at {cut}");
+    }
+    assert_eq!(receive(input.chunks(1)), whole, "byte by byte");
+    for event in &whole.events {
+        assert!(event.data.len() <= 3 * EVENT_BYTES_MAX);
+        let emitted = Event {
+            id: Some(&event.id),
+            event: Some(&event.event)
+                .filter(|name| !name.contains('\0'))
+                .map(String::as_str),
+            retry_ms: None,
+            data: Some(event.data.as_bytes()),
+        };
+        let mut out = Vec::new();
+        sse::emit_event(&mut out, &emitted);
+        let again = EventParser::new(usize::MAX).parse(&out);
+        let mut expected = event.clone();
+        if emitted.event.is_none() {
+            "message".clone_into(&mut expected.event);
+        }
+        assert_eq!(again, Ok((out.len(), Some(expected))));
+    }
+}
+
+const EVENT_BYTES_MAX: usize = 512;
+
+#[derive(Debug, PartialEq)]
+struct Received {
+    events: Vec<ReceivedEvent>,
+    last_event_id: String,
+    retry_ms: Option<u64>,
+    failed: bool,
+}
+
+fn receive<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Received {
+    let mut parser = EventParser::new(EVENT_BYTES_MAX);
+    let mut events = Vec::new();
+    let mut failed = false;
+    for mut piece in pieces {
+        while !piece.is_empty() && !failed {
+            match parser.parse(piece) {
+                Ok((used, event)) => {
+                    assert!(used > 0 && (event.is_some() || used == piece.len()));
+                    events.extend(event);
+                    piece = &piece[used..];
+                }
+                Err(EventTooLarge) => failed = true,
+            }
+        }
+    }
+    Received {
+        events,
+        last_event_id: parser.last_event_id().to_owned(),
+        retry_ms: parser.retry_ms(),
+        failed,
     }
 }
