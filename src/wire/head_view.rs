@@ -5,8 +5,8 @@ use std::str::from_utf8;
 use super::Malformed;
 use super::http1::{Head, Span};
 
-/// Made by [`Head::view`]. `bytes` are those that the head was parsed from.
-#[derive(Clone, Copy, Debug)]
+/// Made by [`Head::view`]. `bytes` are those that the head was parsed from: tokens among them, so there is no `Debug`.
+#[derive(Clone, Copy)]
 pub struct HeadView<'a> {
     head: &'a Head,
     bytes: &'a [u8],

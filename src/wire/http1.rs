@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use crate::limits::HEADER_FIELDS_MAX;
+use crate::limits::{HEADER_FIELDS_MAX, Limits};
 
 use super::control::Control;
 use super::field::{is_token, parse_field_line};
@@ -30,6 +30,15 @@ const HEAD_BYTES_CEILING: usize = u16::MAX as usize;
 pub struct HeadLimits {
     pub head_bytes_max: usize,
     pub target_bytes_max: usize,
+}
+
+impl From<&Limits> for HeadLimits {
+    fn from(limits: &Limits) -> Self {
+        HeadLimits {
+            head_bytes_max: limits.head_bytes_max,
+            target_bytes_max: limits.target_bytes_max,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
