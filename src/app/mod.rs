@@ -7,6 +7,7 @@ mod adapter;
 mod application;
 mod ask;
 pub mod call;
+pub mod conformance;
 pub mod contents;
 mod context;
 mod error;
@@ -14,6 +15,8 @@ mod page;
 mod param_headers;
 mod schema;
 mod state;
+#[cfg(test)]
+mod testing;
 mod toolkit;
 
 pub use adapter::handler;
