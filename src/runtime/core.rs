@@ -46,11 +46,10 @@ struct Socket {
     stream: Rc<TcpStream>,
 }
 
-/// A call that did not end on its first poll.
-#[derive(Default)]
-pub(super) struct RunningCall {
-    pub(super) abort: Option<AbortHandle>,
-    pub(super) asks: Vec<(u32, oneshot::Sender<Answer>)>,
+/// A call that has not ended.
+struct RunningCall {
+    abort: AbortHandle,
+    asks: Vec<(u32, oneshot::Sender<Answer>)>,
 }
 
 pub(super) type Answer = Result<Box<RawValue>, AskFailed>;
@@ -185,19 +184,24 @@ impl Core {
         false
     }
 
-    pub(super) fn remember_ask(&self, call: CallKey, ask: u32) -> oneshot::Receiver<Answer> {
+    /// `None`: the call is over.
+    pub(super) fn remember_ask(
+        &self,
+        call: CallKey,
+        ask: u32,
+    ) -> Option<oneshot::Receiver<Answer>> {
         let (sender, receiver) = oneshot::channel();
-        self.calls
-            .borrow_mut()
-            .entry(call)
-            .or_default()
-            .asks
-            .push((ask, sender));
-        receiver
+        let mut calls = self.calls.borrow_mut();
+        calls.get_mut(&call)?.asks.push((ask, sender));
+        Some(receiver)
     }
 
     pub(super) fn remember_abort(&self, call: CallKey, abort: AbortHandle) {
-        self.calls.borrow_mut().entry(call).or_default().abort = Some(abort);
+        let running = RunningCall {
+            abort,
+            asks: Vec::new(),
+        };
+        self.calls.borrow_mut().insert(call, running);
     }
 
     pub(super) fn forget_call(&self, call: CallKey) {
@@ -209,8 +213,8 @@ impl Core {
             Effect::Start { call, request } => link::start(self, call, request),
             Effect::Cancel(call) => {
                 let running = self.calls.borrow_mut().remove(&call);
-                if let Some(abort) = running.and_then(|running| running.abort) {
-                    abort.abort();
+                if let Some(running) = running {
+                    running.abort.abort();
                 }
             }
             Effect::Answered { call, ask, answer } => self.answered(call, ask, answer),

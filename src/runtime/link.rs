@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -20,24 +19,14 @@ struct CallLink {
     call: CallKey,
 }
 
-/// Polls the application once: most calls end right there, without a task. Others go on in one of their own.
+/// Each call is a task of its own, from its first poll on: monoio's timers keep the first waker they see, so a
+/// future must never be polled outside of the task that it will wait in.
 pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
     let link = Rc::new(CallLink {
         core: core.clone(),
         call: key,
     });
-    let mut future = guarded(core.handler.clone().call(request, link));
-    // A future registers the waker of its latest poll, so this one may be lost.
-    if let Poll::Ready(outcome) = future
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()))
-    {
-        core.forget_call(key);
-        core.shard
-            .borrow_mut()
-            .handle_outcome(clock::now(), key, &outcome);
-        return core.pump();
-    }
+    let future = guarded(core.handler.clone().call(request, link));
     let (abort, registration) = AbortHandle::new_pair();
     core.remember_abort(key, abort);
     let core = core.clone();
@@ -98,7 +87,13 @@ impl Link for CallLink {
         };
         let answer = self.core.remember_ask(self.call, ask);
         self.core.pump();
-        async move { answer.await.unwrap_or(Err(AskFailed::SessionClosed)) }.boxed_local()
+        async move {
+            match answer {
+                Some(answer) => answer.await.unwrap_or(Err(AskFailed::SessionClosed)),
+                None => Err(AskFailed::SessionClosed),
+            }
+        }
+        .boxed_local()
     }
 
     fn close_stream(&self) {

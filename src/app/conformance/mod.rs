@@ -32,7 +32,7 @@ impl Conformance {
 
     /// The application for one core.
     #[must_use]
-    pub fn app(&self) -> impl App + 'static {
+    pub fn app(&self) -> impl App + use<> {
         let mut kit = Toolkit::new("pinfold-conformance", env!("CARGO_PKG_VERSION"))
             .title("pinfold conformance fixture")
             .instructions("A server for testing MCP clients and servers.")
