@@ -6,6 +6,7 @@
 mod adapter;
 mod application;
 mod ask;
+pub mod board;
 pub mod call;
 pub mod conformance;
 pub mod contents;
@@ -17,6 +18,8 @@ mod schema;
 mod state;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod toolkit;
 
 pub use adapter::handler;

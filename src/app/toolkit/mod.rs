@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub use answer::{IntoContents, IntoMessages, IntoToolResult};
 pub use uri_template::Variables;
+pub(super) use uri_template::percent_decode;
 
 use super::application::{ExtensionResult, ServerInfo};
 use super::schema::{prompt_arguments_of, schema_of};
