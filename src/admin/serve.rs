@@ -68,6 +68,9 @@ pub async fn serve_admin(
     desk: Rc<dyn Desk>,
     rules: Rules,
 ) -> std::io::Result<()> {
+    // Under epoll a blocking accept would hold up the whole thread; under io_uring a non-blocking one would
+    // not wait.
+    listener.set_nonblocking(monoio::utils::is_legacy())?;
     let listener = TcpListener::from_std(listener)?;
     let rules = Rc::new(rules);
     let open = Rc::new(Cell::new(0));
@@ -119,7 +122,11 @@ async fn serve_connection(stream: TcpStream, desk: &dyn Desk, rules: &Rules) {
     loop {
         let request = match read_request(&mut framed).await {
             Ok(Some(request)) => request,
-            Ok(None) | Err(Bad::Io(_)) => return,
+            Ok(None) => return,
+            Err(Bad::Io(error)) => {
+                tracing::debug!(%error, "an admin connection broke");
+                return;
+            }
             Err(Bad::Request(status, sentence)) => {
                 refuse(framed.into_inner(), &Response::error(status, sentence)).await;
                 return;
@@ -197,3 +204,6 @@ async fn drain(stream: &mut TcpStream) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ const SPAN_UNITS: [(&str, u64); 5] = [
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn between<T>(text: &str, min: T, max: T) -> Result<T, String>
+pub(super) fn between<T>(text: &str, min: T, max: T) -> Result<T, String>
 where
     T: FromStr<Err = String> + PartialOrd + fmt::Display,
 {
@@ -48,7 +48,7 @@ where
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn count_between(text: &str, min: u32, max: u32) -> Result<u32, String> {
+pub(super) fn count_between(text: &str, min: u32, max: u32) -> Result<u32, String> {
     match text.parse() {
         Ok(count) if (min..=max).contains(&count) => Ok(count),
         _ => Err(format!("must be a number from {min} to {max}")),
