@@ -24,11 +24,15 @@
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
 //! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
+//! | [`admin`], [`config`], [`cli`] | the operator's side: publishing and health, options, the small clients |
 //!
 //! The one idea: one core owns one [`shard::Shard`]. Bytes, publications, what handlers do and the time go in;
 //! bytes, calls and a deadline come out. Whatever waits is in [`runtime`].
 
+pub mod admin;
 pub mod app;
+pub mod cli;
+pub mod config;
 pub mod limits;
 pub mod mcp;
 pub mod runtime;
