@@ -53,10 +53,11 @@ export class Connection {
         Object.defineProperty(transport, 'onmessage', {
             get: () => deliver,
             set: handler => {
-                deliver = (message, extra) => {
+                // Probing for the era puts a handler in and takes it out again.
+                deliver = handler && ((message, extra) => {
                     journal.push({ received: message });
                     handler(message, extra);
-                };
+                });
             },
         });
         return transport;

@@ -101,8 +101,8 @@ const common = [
         const { sent } = main.journal.since(from).find(entry => entry.sent?.method === 'tools/call');
         // A whole second run, longer than what was left of the first one.
         await main.call('test_tool_with_progress', {}, { onprogress: () => {} });
-        const answers = main.journal.since(from, ({ received }) => received?.id === sent.id && !received.method);
-        assert.deepEqual(answers, []);
+        const results = main.journal.since(from, ({ received }) => received?.id === sent.id && received.result);
+        assert.deepEqual(results, []);
     }],
     ...Object.entries(RESOURCES).map(([uri, contents]) => [`reads ${uri}`, async ({ main }) => {
         assert.deepEqual((await main.client.readResource({ uri })).contents, [contents]);
