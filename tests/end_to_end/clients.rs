@@ -27,11 +27,19 @@ struct Client {
 }
 
 fn conformance(script: &'static str, revision: &'static str) -> Client {
-    Client { app: App::Conformance, script, revision }
+    Client {
+        app: App::Conformance,
+        script,
+        revision,
+    }
 }
 
 fn board(script: &'static str, revision: &'static str) -> Client {
-    Client { app: App::Board, script, revision }
+    Client {
+        app: App::Board,
+        script,
+        revision,
+    }
 }
 
 impl Client {
@@ -48,7 +56,11 @@ impl Client {
 
     fn command(&self) -> Command {
         let is_python = self.script.ends_with(".py");
-        let mut command = Command::new(if is_python { tools::python() } else { tools::node() });
+        let mut command = Command::new(if is_python {
+            tools::python()
+        } else {
+            tools::node()
+        });
         command.arg(tools::clients_folder().join(self.script));
         command
     }
@@ -73,10 +85,17 @@ fn read_tap(finished: &Finished) -> Tally {
         }
     }
     if planned.is_none_or(|planned| planned == 0 || planned != tally.count()) {
-        tally.fail(format!("{planned:?} checks planned, {} told:\n{}", tally.count(), finished.output));
+        tally.fail(format!(
+            "{planned:?} checks planned, {} told:\n{}",
+            tally.count(),
+            finished.output
+        ));
     }
     if finished.status.success() != tally.all_passed() {
-        tally.fail(format!("the script's exit ({}) tells otherwise:\n{}", finished.status, finished.output));
+        tally.fail(format!(
+            "the script's exit ({}) tells otherwise:\n{}",
+            finished.status, finished.output
+        ));
     }
     tally
 }

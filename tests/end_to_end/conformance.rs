@@ -57,17 +57,32 @@ struct Suite {
 
 fn all(program: &'static str, revision: &'static str, scenarios: usize) -> Suite {
     let run = vec!["--suite", "all", "--spec-version", revision];
-    Suite { program, runs: vec![run], scenarios, scored: None }
+    Suite {
+        program,
+        runs: vec![run],
+        scenarios,
+        scored: None,
+    }
 }
 
 fn requirements(revision: &'static str, scenarios: usize, scored: usize) -> Suite {
     let run = vec!["--requirements", revision];
-    Suite { program: NEW, runs: vec![run], scenarios, scored: Some(scored) }
+    Suite {
+        program: NEW,
+        runs: vec![run],
+        scenarios,
+        scored: Some(scored),
+    }
 }
 
 fn by_name(names: &[&'static str]) -> Suite {
     let runs = names.iter().map(|name| vec!["--scenario", *name]).collect();
-    Suite { program: NEW, runs, scenarios: names.len(), scored: None }
+    Suite {
+        program: NEW,
+        runs,
+        scenarios: names.len(),
+        scored: None,
+    }
 }
 
 impl Suite {
@@ -80,10 +95,17 @@ impl Suite {
         let mut output = String::new();
         for (index, arguments) in self.runs.iter().enumerate() {
             let mut command = Command::new(&node);
-            command.arg(&program).args(["server", "--url", &server.mcp(), "-o"]).arg(&results).args(arguments);
+            command
+                .arg(&program)
+                .args(["server", "--url", &server.mcp(), "-o"])
+                .arg(&results)
+                .args(arguments);
             let finished = run(&mut command, &scratch.join(format!("suite-{index}.log")));
             if !finished.status.success() {
-                tally.fail(format!("{arguments:?}: the suite's exit is {}", finished.status));
+                tally.fail(format!(
+                    "{arguments:?}: the suite's exit is {}",
+                    finished.status
+                ));
             }
             output += &finished.output;
         }
@@ -98,12 +120,18 @@ impl Suite {
             tally.expect(judge_scenario(name, folder));
         }
         if scenarios.len() != self.scenarios {
-            tally.fail(format!("{} scenarios instead of {}:\n{output}", scenarios.len(), self.scenarios));
+            tally.fail(format!(
+                "{} scenarios instead of {}:\n{output}",
+                scenarios.len(),
+                self.scenarios
+            ));
         }
         if let Some(scored) = self.scored {
             let told = scenarios.len().checked_sub(unscored(output));
             if told != Some(scored) {
-                tally.fail(format!("{told:?} scored scenarios instead of {scored}:\n{output}"));
+                tally.fail(format!(
+                    "{told:?} scored scenarios instead of {scored}:\n{output}"
+                ));
             }
         }
     }
@@ -119,7 +147,9 @@ fn scenarios(results: &Path) -> BTreeMap<String, PathBuf> {
         .map(|entry| entry.expect("a results folder can be read").path())
         .map(|folder| {
             let label = folder.file_name().expect("it has a name").to_string_lossy();
-            let name = label.strip_prefix("server-").expect("results of a server's run");
+            let name = label
+                .strip_prefix("server-")
+                .expect("results of a server's run");
             (name[..name.len() - TIMESTAMP].to_owned(), folder.clone())
         })
         .collect()
@@ -129,27 +159,43 @@ fn judge_scenario(name: &str, folder: &Path) -> Result<(), String> {
     let Ok(text) = std::fs::read_to_string(folder.join("checks.json")) else {
         return Err(format!("{name}: did not finish"));
     };
-    let checks: Vec<Value> = serde_json::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
+    let checks: Vec<Value> =
+        serde_json::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
     let has = |wanted: &str| checks.iter().any(|check| check["status"] == wanted);
     let mut problems = String::new();
     for check in &checks {
         let status = check["status"].as_str().unwrap_or("without status");
-        let allowed = matches!(status, "SUCCESS" | "INFO") || (status == "SKIPPED" && name == SKIPPED_BY_THE_SUITE);
+        let allowed = matches!(status, "SUCCESS" | "INFO")
+            || (status == "SKIPPED" && name == SKIPPED_BY_THE_SUITE);
         if !allowed {
-            let _ = write!(problems, "\n  {status} {}: {}", check["id"], check["errorMessage"]);
+            let _ = write!(
+                problems,
+                "\n  {status} {}: {}",
+                check["id"], check["errorMessage"]
+            );
         }
     }
     if !has("SUCCESS") && name != SKIPPED_BY_THE_SUITE {
         problems += "\n  no check succeeded";
     }
-    if problems.is_empty() { Ok(()) } else { Err(format!("{name}:{problems}")) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{name}:{problems}"))
+    }
 }
 
 /// The number in `Not scored for 2026-07-28: 13 scenario(s) run, …`.
 fn unscored(output: &str) -> usize {
     output
         .lines()
-        .find_map(|line| line.strip_prefix("Not scored for ")?.split(": ").nth(1)?.split(' ').next())
+        .find_map(|line| {
+            line.strip_prefix("Not scored for ")?
+                .split(": ")
+                .nth(1)?
+                .split(' ')
+                .next()
+        })
         .and_then(|count| count.parse().ok())
         .unwrap_or(0)
 }

@@ -22,12 +22,12 @@ macro_rules! on_every_placement {
     ($($name:ident => $subject:expr;)*) => {
         mod one_core {
             use super::*;
-            $(#[test] fn $name() { $subject.run($crate::Placement::OneCore, concat!(module_path!(), "::", stringify!($name))); })*
+            $(#[test] fn $name() { $subject.run(Placement::OneCore, concat!(module_path!(), "::", stringify!($name))); })*
         }
         /// Each connection is accepted by a random core, so most have to move to the core of their session.
         mod moving_between_cores {
             use super::*;
-            $(#[test] fn $name() { $subject.run($crate::Placement::AtRandom, concat!(module_path!(), "::", stringify!($name))); })*
+            $(#[test] fn $name() { $subject.run(Placement::AtRandom, concat!(module_path!(), "::", stringify!($name))); })*
         }
     };
 }

@@ -17,7 +17,7 @@ pub(crate) struct Finished {
 
 /// A new, empty folder for what one test leaves behind.
 pub(crate) fn scratch_folder(test: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test.replace("::", "-"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test.replace("::", "/"));
     if folder.exists() {
         std::fs::remove_dir_all(&folder).expect("an old scratch folder can be removed");
     }
@@ -38,7 +38,8 @@ pub(crate) fn run(command: &mut Command, log: &Path) -> Finished {
         .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
     let mut child = EndedWithItsTest(child);
     let status = wait(&mut child.0, DEADLINE);
-    let output = String::from_utf8_lossy(&std::fs::read(log).expect("the log is there")).into_owned();
+    let output =
+        String::from_utf8_lossy(&std::fs::read(log).expect("the log is there")).into_owned();
     let Some(status) = status else {
         panic!("{command:?} did not end within {DEADLINE:?}:\n{output}");
     };

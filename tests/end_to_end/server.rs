@@ -96,7 +96,11 @@ impl Server {
             if answer.is_ok() {
                 return true;
             }
-            assert!(Instant::now() < deadline, "pinfold is not ready after {START_LIMIT:?}:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "pinfold is not ready after {START_LIMIT:?}:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -117,12 +121,20 @@ impl Server {
     pub(crate) fn stop(mut self) -> Result<(), String> {
         let pid = self.child.0.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "the server ended by itself:\n{}", self.log());
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "the server ended by itself:\n{}",
+            self.log()
+        );
         match wait(&mut self.child.0, STOP_LIMIT) {
-            None => Err(format!("the server still runs {STOP_LIMIT:?} after SIGTERM:\n{}", self.log())),
-            Some(status) if !status.success() => {
-                Err(format!("the server ended with {status} on SIGTERM:\n{}", self.log()))
-            }
+            None => Err(format!(
+                "the server still runs {STOP_LIMIT:?} after SIGTERM:\n{}",
+                self.log()
+            )),
+            Some(status) if !status.success() => Err(format!(
+                "the server ended with {status} on SIGTERM:\n{}",
+                self.log()
+            )),
             Some(_) if self.log().contains("panicked at") => {
                 Err(format!("the server panicked:\n{}", self.log()))
             }
@@ -132,8 +144,10 @@ impl Server {
 }
 
 fn binary() -> PathBuf {
-    std::env::var_os("PINFOLD_BINARY")
-        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pinfold")), PathBuf::from)
+    std::env::var_os("PINFOLD_BINARY").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_pinfold")),
+        PathBuf::from,
+    )
 }
 
 /// A port that nobody listens on. Below the ports that the kernel gives to outgoing connections, since the clients

@@ -35,6 +35,7 @@ impl Tally {
 
     /// Adds the counts to the file that `PINFOLD_TALLY` names, and panics if anything failed.
     pub(crate) fn conclude(self, test: &str) {
+        let test = test.trim_start_matches("end_to_end::");
         let line = format!("{test}\t{}\t{}\n", self.passed, self.failures.len());
         if let Some(path) = std::env::var_os("PINFOLD_TALLY") {
             std::fs::OpenOptions::new()

@@ -28,7 +28,8 @@ pub(crate) fn package(path: &str) -> PathBuf {
 fn installed(path: &str) -> PathBuf {
     let clients = clients_folder();
     for list in ["package-lock.json", "requirements.txt"] {
-        let wanted = std::fs::read(clients.join(list)).expect("the repository has its lists of packages");
+        let wanted =
+            std::fs::read(clients.join(list)).expect("the repository has its lists of packages");
         let installed = std::fs::read(clients.join(".tools").join(list)).ok();
         assert!(
             installed == Some(wanted),
@@ -36,6 +37,9 @@ fn installed(path: &str) -> PathBuf {
         );
     }
     let file = clients.join(path);
-    assert!(file.exists(), "tests/clients/{path} is missing: run tests/setup");
+    assert!(
+        file.exists(),
+        "tests/clients/{path} is missing: run tests/setup"
+    );
     file
 }
