@@ -1,0 +1,71 @@
+// The built-in application `board`, whose resources are what publishers put there:
+// node board.mjs URL ADMIN REVISION
+
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+
+import { Connection } from './connection.mjs';
+import { assert, check, publish, refused, run } from './harness.mjs';
+
+const [url, admin, revision] = process.argv.slice(2);
+const isModern = revision === '2026-07-28';
+const GREETING = 'board://greeting';
+const UPDATED = 'notifications/resources/updated';
+const LIST_CHANGED = 'notifications/resources/list_changed';
+
+const sdk = {
+    Client,
+    Transport: StreamableHTTPClientTransport,
+    options: { versionNegotiation: { mode: isModern ? 'auto' : 'legacy' } },
+    hear: (client, method, handler) => client.setNotificationHandler(method, handler),
+};
+
+const put = (uri, text) => publish(admin, [{ uri, contents: { text } }]);
+// Past the cache that the client keeps on the server's word.
+const fresh = { cacheMode: 'refresh' };
+const read = async uri => (await reader.client.readResource({ uri }, fresh)).contents[0];
+let reader;
+
+check('connects', async () => {
+    reader = await Connection.open(sdk, url, { revision });
+});
+
+check('what was published can be listed and read', async () => {
+    await put(GREETING, 'hello');
+    const { resources } = await reader.client.listResources(undefined, fresh);
+    assert.ok(resources.some(({ uri }) => uri === GREETING), JSON.stringify(resources));
+    const contents = await read(GREETING);
+    assert.equal(contents.uri, GREETING);
+    assert.equal(contents.text, 'hello');
+});
+
+check('what was not published cannot be read', () => refused(read('board://nothing'), isModern ? -32602 : -32002));
+
+check('a subscriber is told of new contents, which are there when it looks', async () => {
+    await reader.listen({ uris: [GREETING] });
+    for (const text of ['one', 'two', 'three']) {
+        const from = reader.journal.length;
+        await put(GREETING, text);
+        await reader.told(UPDATED, { from, uri: GREETING });
+        assert.equal((await read(GREETING)).text, text);
+    }
+});
+
+check('a subscriber is told when the list grows', async () => {
+    const from = reader.journal.length;
+    await put('board://news', 'new');
+    await reader.told(LIST_CHANGED, { from });
+    const { resources } = await reader.client.listResources(undefined, fresh);
+    assert.ok(resources.some(({ uri }) => uri === 'board://news'));
+});
+
+check('a batch of a hundred is told to its last word', async () => {
+    const from = reader.journal.length;
+    const items = Array.from({ length: 100 }, (_, n) => ({ uri: GREETING, contents: { text: `${n}` } }));
+    await publish(admin, [...items, { topic: 'tools' }]);
+    await reader.told(UPDATED, { from, uri: GREETING });
+    assert.equal((await read(GREETING)).text, '99');
+});
+
+check('closes', () => reader.close());
+
+await run();

@@ -1,0 +1,109 @@
+// One client of one of the TypeScript SDKs, connected, with a journal of all that it sent, received and was told.
+// What differs between the SDKs' two major versions is in the `Sdk` that is handed in.
+//
+// Sdk: { Client, Transport, hear(client, method, handler), answer(client, method, handler),
+//        call(client, params, options), options }
+
+import { Journal } from './harness.mjs';
+
+const NOTIFICATIONS = [
+    'notifications/tools/list_changed',
+    'notifications/prompts/list_changed',
+    'notifications/resources/list_changed',
+    'notifications/resources/updated',
+    'notifications/message',
+];
+const CLIENT_CAPABILITIES = { elicitation: {}, sampling: {}, roots: { listChanged: true } };
+
+export class Connection {
+    journal = new Journal();
+    #sdk;
+    #listening;
+
+    /** Connects; `revision` is the one that a legacy client asks for. */
+    static async open(sdk, url, { revision, capabilities = CLIENT_CAPABILITIES } = {}) {
+        const connection = new Connection();
+        connection.#sdk = sdk;
+        connection.transport = connection.#spiedTransport(sdk, url, revision);
+        connection.client = new sdk.Client({ name: 'pinfold-tests', version: '1' }, { ...sdk.options, capabilities });
+        for (const method of NOTIFICATIONS) {
+            sdk.hear(connection.client, method, ({ params }) => connection.journal.push({ told: method, params }));
+        }
+        await connection.client.connect(connection.transport);
+        connection.sessionId = connection.transport.sessionId;
+        return connection;
+    }
+
+    #spiedTransport(sdk, url, revision) {
+        const { journal } = this;
+        const transport = new sdk.Transport(new URL(url), {
+            fetch: async (input, init) => {
+                const response = await fetch(input, init);
+                journal.push({ http: init?.method ?? 'GET', status: response.status });
+                return response;
+            },
+        });
+        const send = transport.send.bind(transport);
+        transport.send = (message, options) => {
+            if (message.method === 'initialize' && revision) message.params.protocolVersion = revision;
+            journal.push({ sent: message });
+            return send(message, options);
+        };
+        let deliver;
+        Object.defineProperty(transport, 'onmessage', {
+            get: () => deliver,
+            set: handler => {
+                // Probing for the era puts a handler in and takes it out again.
+                deliver = handler && ((message, extra) => {
+                    journal.push({ received: message });
+                    handler(message, extra);
+                });
+            },
+        });
+        return transport;
+    }
+
+    call(name, args, options, meta) {
+        const params = { name, arguments: args ?? {}, ...(meta && { _meta: meta }) };
+        return this.#sdk.call(this.client, params, options);
+    }
+
+    /** Answers what the server asks, in either era. */
+    answer(method, handler) {
+        this.#sdk.answer(this.client, method, handler);
+    }
+
+    /** Legacy: the stream that notifications come on is open. */
+    standaloneStream() {
+        return this.journal.find(({ http, status }) => http === 'GET' && status === 200, 'the GET stream');
+    }
+
+    /** From now on, changes of all lists and of these resources are told. Resolves when the server said so. */
+    async listen({ lists = true, uris = [] }) {
+        if (this.sessionId !== undefined) {
+            await this.standaloneStream();
+            for (const uri of uris) await this.client.subscribeResource({ uri });
+            return;
+        }
+        const wanted = lists ? { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true } : {};
+        this.#listening = await this.client.listen({ ...wanted, resourceSubscriptions: uris });
+    }
+
+    async unlisten(uri) {
+        if (this.sessionId !== undefined) await this.client.unsubscribeResource({ uri });
+        else await this.#listening.close();
+    }
+
+    get honored() {
+        return this.#listening?.honoredFilter;
+    }
+
+    told(method, { from, uri } = {}) {
+        const fits = entry => entry.told === method && (uri === undefined || entry.params?.uri === uri);
+        return this.journal.find(fits, method, { from });
+    }
+
+    close() {
+        return this.client.close();
+    }
+}

@@ -1,0 +1,78 @@
+"""A list of named checks, run one after the other, told as TAP: the Python side of harness.mjs."""
+
+import json
+import sys
+import time
+import traceback
+import urllib.request
+
+import anyio
+
+CHECK_DEADLINE_S = 20
+EVENT_DEADLINE_S = 8
+
+
+async def run(checks, *arguments):
+    """Runs all `(name, coroutine function)`, prints TAP; tells whether every check passed."""
+    print(f"TAP version 13\n1..{len(checks)}", flush=True)
+    failed = 0
+    for number, (name, body) in enumerate(checks, 1):
+        started = time.monotonic()
+        try:
+            with anyio.fail_after(CHECK_DEADLINE_S):
+                await body(*arguments)
+            print(f"ok {number} - {name} # {round((time.monotonic() - started) * 1000)} ms", flush=True)
+        except Exception:
+            failed += 1
+            print(f"not ok {number} - {name}")
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}")
+            sys.stdout.flush()
+    return failed == 0
+
+
+class Journal:
+    """Everything that happened, in order, and a way to wait for something that has or has not happened yet."""
+
+    def __init__(self):
+        self.entries = []
+        self._more = anyio.Event()
+
+    def push(self, entry):
+        self.entries.append(entry)
+        self._more.set()
+        self._more = anyio.Event()
+
+    async def find(self, fits, what, start=0):
+        """The first entry from index `start` on that fits."""
+        try:
+            with anyio.fail_after(EVENT_DEADLINE_S):
+                while True:
+                    more = self._more
+                    for entry in self.entries[start:]:
+                        if fits(entry):
+                            return entry
+                    await more.wait()
+        except TimeoutError:
+            raise AssertionError(f"{what}: nothing within {EVENT_DEADLINE_S} s") from None
+
+    def since(self, start, fits=lambda entry: True):
+        return [entry for entry in self.entries[start:] if fits(entry)]
+
+    def __len__(self):
+        return len(self.entries)
+
+
+async def publish(admin, items):
+    """What a program without MCP would do: one POST of a batch to the admin listener; an answer for each item."""
+
+    def post():
+        request = urllib.request.Request(
+            f"{admin}/publish", json.dumps(items).encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=EVENT_DEADLINE_S) as response:
+            return json.load(response)
+
+    answers = await anyio.to_thread.run_sync(post)
+    assert len(answers) == len(items), f"one answer for each item: {answers}"
+    return answers

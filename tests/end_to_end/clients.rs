@@ -1,0 +1,101 @@
+//! Real clients: the TypeScript SDKs of both generations and the Python SDK, in every revision that they speak.
+
+use std::process::Command;
+
+use crate::program::{Finished, run, scratch_folder};
+use crate::server::Server;
+use crate::tally::Tally;
+use crate::{App, Placement, on_every_placement, tools};
+
+on_every_placement! {
+    typescript_v1_2025_03_26 => conformance("typescript_v1.mjs", "2025-03-26");
+    typescript_v1_2025_06_18 => conformance("typescript_v1.mjs", "2025-06-18");
+    typescript_v1_2025_11_25 => conformance("typescript_v1.mjs", "2025-11-25");
+    typescript_v2_2025_11_25 => conformance("typescript_v2.mjs", "2025-11-25");
+    typescript_v2_2026_07_28 => conformance("typescript_v2.mjs", "2026-07-28");
+    python_2025_11_25 => conformance("python_client.py", "2025-11-25");
+    python_2026_07_28 => conformance("python_client.py", "2026-07-28");
+    board_2025_11_25 => board("board.mjs", "2025-11-25");
+    board_2026_07_28 => board("board.mjs", "2026-07-28");
+}
+
+/// A script of `tests/clients` and the revision that it speaks.
+struct Client {
+    app: App,
+    script: &'static str,
+    revision: &'static str,
+}
+
+fn conformance(script: &'static str, revision: &'static str) -> Client {
+    Client {
+        app: App::Conformance,
+        script,
+        revision,
+    }
+}
+
+fn board(script: &'static str, revision: &'static str) -> Client {
+    Client {
+        app: App::Board,
+        script,
+        revision,
+    }
+}
+
+impl Client {
+    fn run(&self, placement: Placement, test: &str) {
+        let mut command = self.command();
+        let scratch = scratch_folder(test);
+        let server = Server::start(self.app, placement, &scratch);
+        command.args([&server.mcp(), &server.admin(), self.revision]);
+        let finished = run(&mut command, &scratch.join("client.log"));
+        let mut tally = read_tap(&finished);
+        tally.expect(server.stop());
+        tally.conclude(test);
+    }
+
+    fn command(&self) -> Command {
+        let is_python = self.script.ends_with(".py");
+        let mut command = Command::new(if is_python {
+            tools::python()
+        } else {
+            tools::node()
+        });
+        command.arg(tools::clients_folder().join(self.script));
+        command
+    }
+}
+
+/// Counts the checks of a script; the plan at its head tells how many there must be.
+fn read_tap(finished: &Finished) -> Tally {
+    let mut tally = Tally::default();
+    let mut planned = None;
+    let mut lines = finished.output.lines().peekable();
+    while let Some(line) = lines.next() {
+        if let Some(count) = line.strip_prefix("1..") {
+            planned = count.trim().parse::<usize>().ok();
+        } else if line.starts_with("ok ") {
+            tally.pass();
+        } else if line.starts_with("not ok ") {
+            let mut failure = line.to_owned();
+            while let Some(detail) = lines.next_if(|next| next.starts_with('#')) {
+                failure = failure + "\n" + detail;
+            }
+            tally.fail(failure);
+        }
+    }
+    if planned.is_none_or(|planned| planned == 0 || planned != tally.count()) {
+        tally.fail(format!(
+            "{planned:?} checks planned, {} told:\n{}",
+            tally.count(),
+            finished.output
+        ));
+    }
+    if finished.status.success() != tally.all_passed() {
+        tally.fail(format!(
+            "the script's exit ({}) tells otherwise:\n{}",
+            finished.status, finished.output
+        ));
+    }
+    tally
+}

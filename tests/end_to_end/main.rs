@@ -1,0 +1,34 @@
+//! End to end: the real program, real clients, the official conformance suites.
+//!
+//! Each test starts a `pinfold` of its own on free ports, runs one program of `tests/clients` against it, and ends
+//! it with SIGTERM, which must lead to exit 0. The clients tell their checks as TAP, the suites leave a file for
+//! each scenario; both are read, counted, and what failed is told by name. `tests/setup` installs what is needed;
+//! a test whose tools are missing fails and says so.
+//!
+//! Variables: `PINFOLD_BINARY` runs another binary than the one cargo built (`tests/run` takes the release build);
+//! `PINFOLD_TALLY` is a file to which each test appends how many checks passed and failed.
+
+mod clients;
+mod conformance;
+mod program;
+mod server;
+mod tally;
+mod tools;
+
+use server::{App, Placement};
+
+/// One test for each line and each placement of connections on cores.
+macro_rules! on_every_placement {
+    ($($name:ident => $subject:expr;)*) => {
+        mod one_core {
+            use super::*;
+            $(#[test] fn $name() { $subject.run(Placement::OneCore, concat!(module_path!(), "::", stringify!($name))); })*
+        }
+        /// Each connection is accepted by a random core, so most have to move to the core of their session.
+        mod moving_between_cores {
+            use super::*;
+            $(#[test] fn $name() { $subject.run(Placement::AtRandom, concat!(module_path!(), "::", stringify!($name))); })*
+        }
+    };
+}
+pub(crate) use on_every_placement;

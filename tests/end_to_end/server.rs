@@ -1,0 +1,165 @@
+//! The server under test: started on free ports, ready before a test goes on, ended with SIGTERM.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::program::{EndedWithItsTest, wait};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// Long enough for a drain with nobody left to drain; a call that outlived its client would take longer.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+const START_ATTEMPTS: usize = 5;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum App {
+    Board,
+    Conformance,
+}
+
+/// Which core accepts a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Placement {
+    OneCore,
+    AtRandom,
+}
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: EndedWithItsTest,
+    log: PathBuf,
+    port: u16,
+    admin_port: u16,
+}
+
+impl Server {
+    /// Starts a server and waits until it says that it is ready.
+    pub(crate) fn start(app: App, placement: Placement, scratch: &Path) -> Server {
+        // Another program may take a port between our look and the server's bind: then the next ones do.
+        (0..START_ATTEMPTS)
+            .find_map(|_| Server::try_start(app, placement, scratch))
+            .unwrap_or_else(|| {
+                let log = std::fs::read_to_string(scratch.join("server.log")).unwrap_or_default();
+                panic!("pinfold does not start:\n{log}");
+            })
+    }
+
+    fn try_start(app: App, placement: Placement, scratch: &Path) -> Option<Server> {
+        let (port, admin_port) = (free_port(), free_port());
+        let log = scratch.join("server.log");
+        let file = File::create(&log).expect("a log can be made in the scratch folder");
+        let also = file.try_clone().expect("a file handle can be cloned");
+        let mut command = Command::new(binary());
+        command
+            .arg("serve")
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .args(["--admin", &format!("127.0.0.1:{admin_port}")])
+            .args(match app {
+                App::Board => ["--app", "board"],
+                App::Conformance => ["--app", "conformance"],
+            })
+            .args(match placement {
+                Placement::OneCore => ["--cores", "1"].as_slice(),
+                Placement::AtRandom => ["--cores", "2", "--place-at-random"].as_slice(),
+            });
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(also)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let mut server = Server {
+            child: EndedWithItsTest(child),
+            log,
+            port,
+            admin_port,
+        };
+        server.becomes_ready().then_some(server)
+    }
+
+    /// False if it ended instead.
+    fn becomes_ready(&mut self) -> bool {
+        let ready = format!("{}/readyz", self.admin());
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            if wait(&mut self.child.0, Duration::ZERO).is_some() {
+                return false;
+            }
+            let answer = ureq::get(&ready)
+                .config()
+                .timeout_global(Some(Duration::from_secs(1)))
+                .build()
+                .call();
+            if answer.is_ok() {
+                return true;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "pinfold is not ready after {START_LIMIT:?}:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn mcp(&self) -> String {
+        format!("http://127.0.0.1:{}/mcp", self.port)
+    }
+
+    pub(crate) fn admin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.admin_port)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGTERM, then exit 0 in good time and no panic in the log.
+    pub(crate) fn stop(mut self) -> Result<(), String> {
+        let pid = self.child.0.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "the server ended by itself:\n{}",
+            self.log()
+        );
+        match wait(&mut self.child.0, STOP_LIMIT) {
+            None => Err(format!(
+                "the server still runs {STOP_LIMIT:?} after SIGTERM:\n{}",
+                self.log()
+            )),
+            Some(status) if !status.success() => Err(format!(
+                "the server ended with {status} on SIGTERM:\n{}",
+                self.log()
+            )),
+            Some(_) if self.log().contains("panicked at") => {
+                Err(format!("the server panicked:\n{}", self.log()))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+fn binary() -> PathBuf {
+    std::env::var_os("PINFOLD_BINARY").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_pinfold")),
+        PathBuf::from,
+    )
+}
+
+/// A port that nobody listens on. Below the ports that the kernel gives to outgoing connections, since the clients
+/// of other tests take those; each test of this process gets another one, since a server's listener would share
+/// its port (`SO_REUSEPORT`).
+fn free_port() -> u16 {
+    const FIRST: u16 = 18_000;
+    const COUNT: u16 = 14_000;
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % u32::from(COUNT)).expect("smaller than COUNT");
+    (0..COUNT)
+        .map(|_| FIRST + start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % COUNT)
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .expect("one of many ports is free")
+}

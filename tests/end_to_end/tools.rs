@@ -1,0 +1,45 @@
+//! Where `tests/setup` puts Node.js, the Python environment and the packages, and whether it has done so.
+
+use std::path::{Path, PathBuf};
+
+/// `tests/clients`: the scripts, what they need, and what was installed for them.
+pub(crate) fn clients_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+pub(crate) fn node() -> PathBuf {
+    let arch = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "x64",
+    };
+    installed(&format!("node_modules/node-linux-{arch}/bin/node"))
+}
+
+pub(crate) fn python() -> PathBuf {
+    installed(".tools/venv/bin/python")
+}
+
+/// A file of an npm package.
+pub(crate) fn package(path: &str) -> PathBuf {
+    installed(&format!("node_modules/{path}"))
+}
+
+/// A path that exists, installed from the lists of packages as they are now.
+fn installed(path: &str) -> PathBuf {
+    let clients = clients_folder();
+    for list in ["package-lock.json", "requirements.txt"] {
+        let wanted =
+            std::fs::read(clients.join(list)).expect("the repository has its lists of packages");
+        let installed = std::fs::read(clients.join(".tools").join(list)).ok();
+        assert!(
+            installed == Some(wanted),
+            "the packages of tests/clients/{list} are not installed: run tests/setup"
+        );
+    }
+    let file = clients.join(path);
+    assert!(
+        file.exists(),
+        "tests/clients/{path} is missing: run tests/setup"
+    );
+    file
+}
