@@ -28,20 +28,11 @@ fn serve(options: ServeOptions) -> ExitCode {
         .with_max_level(config.log)
         .with_writer(std::io::stderr)
         .init();
-    match start(&config) {
+    match pinfold::cli::serve::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// Listens and serves until the process is told to end.
-fn start(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
-    Err(format!(
-        "not built yet: nothing serves {} in this build",
-        config.listen
-    )
-    .into())
 }

@@ -59,7 +59,7 @@ impl Board {
 
     /// The application for one core.
     #[must_use]
-    pub fn app(&self) -> impl App + 'static {
+    pub fn app(&self) -> impl App + use<> {
         BoardApp {
             store: Arc::clone(&self.store),
             tools: (!self.read_only).then(|| tools(&self.store)),
