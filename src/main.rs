@@ -1,5 +1,6 @@
 //! Arguments, a checked configuration, and off it goes.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use pinfold::cli::{Cli, Command, publish, watch};
@@ -27,6 +28,7 @@ fn serve(options: ServeOptions) -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(config.log)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match pinfold::cli::serve::run(&config) {
         Ok(()) => ExitCode::SUCCESS,

@@ -132,7 +132,9 @@ fn start_admin(
             tracing::error!(%fault, "the admin listener ended: nobody can publish from outside");
         }
     };
-    let thread = std::thread::Builder::new().name("admin".into()).spawn(serve);
+    let thread = std::thread::Builder::new()
+        .name("admin".into())
+        .spawn(serve);
     thread
         .map(drop)
         .map_err(|fault| StartError::System("cannot start threads", fault))
@@ -152,10 +154,18 @@ impl Desk for NodeDesk {
     fn publish(&self, items: Vec<Item>) -> Vec<Answer> {
         // Looked at once, before anything is stored: contents that are stored are also told of.
         if self.publisher.is_saturated() {
-            let busy = || refused("busy", "The node is busy delivering what was published before; try again in a moment.");
+            let busy = || {
+                refused(
+                    "busy",
+                    "The node is busy delivering what was published before; try again in a moment.",
+                )
+            };
             return items.iter().map(|_| busy()).collect();
         }
-        items.into_iter().map(|item| self.publish_one(item)).collect()
+        items
+            .into_iter()
+            .map(|item| self.publish_one(item))
+            .collect()
     }
 }
 
@@ -170,7 +180,9 @@ impl NodeDesk {
             (_, topic) => vec![topic],
         };
         let offsets = self.publisher.publish_now(topics);
-        Answer::Accepted { offset: offsets.end - 1 }
+        Answer::Accepted {
+            offset: offsets.end - 1,
+        }
     }
 
     /// What is to be told about new contents. Equal contents are no change.
@@ -193,12 +205,18 @@ impl NodeDesk {
 
 fn store_refused(refusal: StoreRefused) -> Answer {
     match refusal {
-        StoreRefused::Full => refused("full", "There is no room for more contents: take some away first."),
+        StoreRefused::Full => refused(
+            "full",
+            "There is no room for more contents: take some away first.",
+        ),
         StoreRefused::TooLarge => refused("too_large", "One resource may not be as large as this."),
         StoreRefused::WrongUri => refused("bad_uri", "Contents are kept at board://… URIs only."),
     }
 }
 
 fn refused(reason: &'static str, sentence: &str) -> Answer {
-    Answer::Refused { reason, sentence: sentence.to_owned() }
+    Answer::Refused {
+        reason,
+        sentence: sentence.to_owned(),
+    }
 }

@@ -69,7 +69,10 @@ impl Driver {
     }
 }
 
-fn ring(builder: io_uring::Builder, entries: u32) -> io::Result<monoio::Runtime<TimeDriver<IoUringDriver>>> {
+fn ring(
+    builder: io_uring::Builder,
+    entries: u32,
+) -> io::Result<monoio::Runtime<TimeDriver<IoUringDriver>>> {
     RuntimeBuilder::<IoUringDriver>::new()
         .with_entries(entries)
         .uring_builder(builder)

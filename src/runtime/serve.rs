@@ -65,5 +65,8 @@ pub(super) fn connection_bytes() -> usize {
     fn size_of_output<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
         size_of::<F>()
     }
-    size_of_output(read) + size_of::<TcpStream>() + 2 * size_of::<usize>() + size_of::<Option<super::core::Socket>>()
+    size_of_output(read)
+        + size_of::<TcpStream>()
+        + 2 * size_of::<usize>()
+        + size_of::<Option<super::core::Socket>>()
 }
