@@ -1,5 +1,42 @@
 //! pinfold: an MCP server that tells very many clients about a change at once.
+//!
+//! Write an application ([`app::App`], or a [`app::Toolkit`] put together from closures) and hand it to a
+//! [`Server`]. It serves both eras of MCP Streamable HTTP on one endpoint, one thread per core.
+//!
+//! ```no_run
+//! use pinfold::app::{NoArguments, Toolkit};
+//!
+//! let app = || {
+//!     Toolkit::new("greeter", "1.0").tool("greet", "Says hello.", |_: NoArguments, _| async { Ok("Hello!") })
+//! };
+//! pinfold::Server::new(app).listen("127.0.0.1:8080").run()?;
+//! # Ok::<(), pinfold::StartError>(())
+//! ```
+//!
+//! # The map
+//! Each layer knows only those above it in this list; a test holds that.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`limits`] | every bound, and what follows from it |
+//! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
+//! | [`mcp`] | what MCP says: revisions, errors, types |
+//! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
+//! | [`app`] | what a user of the crate implements, and the built-in applications |
+//! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
+//! | [`admin`], [`config`], [`cli`] | the operator's side: publishing and health, options, the small clients |
+//!
+//! The one idea: one core owns one [`shard::Shard`]. Bytes, publications, what handlers do and the time go in;
+//! bytes, calls and a deadline come out. Whatever waits is in [`runtime`].
+
+pub mod admin;
 pub mod app;
+pub mod cli;
+pub mod config;
 pub mod limits;
 pub mod mcp;
+pub mod runtime;
+pub mod shard;
 pub mod wire;
+
+pub use runtime::{Options, PublishRefused, Publisher, Running, Server, StartError};

@@ -12,6 +12,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::contents::{Change, Contents};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
@@ -106,6 +107,18 @@ pub trait Link {
     /// Tells every subscriber of a topic, on all cores, that it changed.
     fn publish(&self, topic: Topic);
 
+    /// Tells what a write to this process's [`ContentStore`](super::contents::ContentStore) changed. An engine
+    /// with other nodes carries the contents there too; `None` is a resource taken away.
+    fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
+        let _ = contents;
+        if change.contents {
+            self.publish(Topic::Resource(uri.into()));
+        }
+        if change.list {
+            self.publish(Topic::Resources);
+        }
+    }
+
     /// Seals (encrypts and signs) what a modern client is to bring back as `requestState`.
     fn seal(&self, plain: &[u8]) -> String;
 
@@ -120,12 +133,22 @@ pub trait Link {
 
     /// Runs work that would stall the core on the blocking pool; resolves when it is done.
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()>;
+
+    /// Runs work on this core that outlives the call. What it does with this link afterwards still has its
+    /// effect, except on the call's stream, which is gone.
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>);
 }
 
 /// An application with its types erased: what one core of the engine holds.
 pub trait Handler {
     /// What the server says of itself, fixed at start.
     fn about(&self) -> About;
+
+    /// Whether a client may subscribe to this URI, which need not exist yet.
+    fn accepts_subscription(&self, uri: &str) -> bool {
+        let _ = uri;
+        true
+    }
 
     /// Serves one call. A legacy `notifications/cancelled` or a modern client's disconnect drops the future.
     fn call(self: Rc<Self>, call: Call, link: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome>;

@@ -1,4 +1,35 @@
 //! What a user of the crate implements, and the seam between an application and the engine.
+//!
+//! Start with [`Toolkit`], which is put together from closures; implement [`App`] when tools, resources or
+//! prompts come and go. Either way there is one value per core, and a [`Context`] for each call.
 
+mod adapter;
+mod application;
+mod ask;
+pub mod board;
 pub mod call;
+pub mod conformance;
 pub mod contents;
+mod context;
+mod error;
+mod page;
+mod param_headers;
+mod schema;
+mod state;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod toolkit;
+
+pub use adapter::handler;
+pub use application::{App, Cacheable, ExtensionResult, ServerInfo};
+pub use call::{AskFailed, Caching, Topic};
+pub use context::{Cancellation, Context};
+pub use error::{Error, Interruption};
+pub use schema::schema_of;
+pub use toolkit::{
+    IntoContents, IntoMessages, IntoToolResult, NoArguments, Structured, Toolkit, Variables,
+};
+
+use adapter::decode_params as decode;

@@ -93,7 +93,7 @@ impl RpcError {
 
     #[must_use]
     pub fn unsupported_version(requested: &str) -> Self {
-        let supported = ProtocolVersion::ALL.map(ProtocolVersion::as_str);
+        let supported = ProtocolVersion::newest_first();
         Self::new(
             Self::UNSUPPORTED_VERSION,
             format!("Unsupported protocol version: {requested}"),

@@ -2,6 +2,7 @@
 //! bytes on a socket (that is `wire`), no state of a client (that is `shard`).
 
 mod error;
+pub mod types;
 mod version;
 
 pub use error::RpcError;

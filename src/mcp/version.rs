@@ -25,6 +25,14 @@ impl ProtocolVersion {
         Self::V2025_11_25,
         Self::V2026_07_28,
     ];
+    /// All of them as they stand on the wire, the one to prefer first.
+    #[must_use]
+    pub fn newest_first() -> [&'static str; 4] {
+        let mut names = Self::ALL.map(Self::as_str);
+        names.reverse();
+        names
+    }
+
     /// What `initialize` answers a client whose revision is unknown here.
     pub const LATEST_LEGACY: ProtocolVersion = Self::V2025_11_25;
     /// What a legacy request without `MCP-Protocol-Version` is taken for (2025-11-25, transports).

@@ -1,1 +1,27 @@
 //! Bytes to values and back, with no memory of earlier messages: HTTP/1.1, SSE, JSON-RPC, header values, session ids.
+//!
+//! A parser here never waits and never panics on what it is given. It is strict: what two readers could
+//! understand in two ways is [`Malformed`], and whoever sent it is told which rule it broke.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod chunked;
+mod control;
+mod envelope;
+mod field;
+mod head_view;
+pub mod header_value;
+pub mod http1;
+pub mod json_rpc;
+mod line_ends;
+mod malformed;
+mod request_line;
+pub mod response;
+mod rpc_emit;
+pub mod session_id;
+pub mod sse;
+mod sse_parser;
+
+pub use head_view::HeadView;
+pub use malformed::Malformed;
+#[doc(hidden)]
+pub mod properties;

@@ -1,0 +1,166 @@
+//! Turns an [`App`] into the engine's [`Handler`]: decodes params, gates by capability, encodes results.
+
+use std::rc::Rc;
+
+use futures_util::future::LocalBoxFuture;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
+use super::call::{About, Caching, Call, Handler, Link, Outcome};
+use super::{Context, Error, decode, param_headers};
+use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
+use crate::mcp::{Era, RpcError};
+
+/// An application as one core of the engine holds it.
+pub fn handler<A: App + 'static>(app: A) -> Rc<dyn Handler> {
+    let info = app.info();
+    Rc::new(Adapter { app, info })
+}
+
+struct Adapter<A> {
+    app: A,
+    info: ServerInfo,
+}
+
+impl<A: App + 'static> Handler for Adapter<A> {
+    fn about(&self) -> About {
+        self.info.about()
+    }
+
+    fn accepts_subscription(&self, uri: &str) -> bool {
+        self.app.accepts_subscription(uri)
+    }
+
+    fn call(self: Rc<Self>, call: Call, link: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome> {
+        Box::pin(async move {
+            let context = match Context::new(call, link) {
+                Ok(context) => context,
+                Err(error) => return Outcome::Error(error),
+            };
+            let _raised_at_the_end = context.cancellation().raise_on_drop();
+            match self.dispatch(&context).await {
+                Ok(outcome) => outcome,
+                Err(error) => outcome_of(error, &context),
+            }
+        })
+    }
+}
+
+impl<A: App> Adapter<A> {
+    async fn dispatch(&self, context: &Context) -> Result<Outcome, Error> {
+        let (app, call) = (&self.app, context.call());
+        let method = context.method();
+        if !self.declares(method) {
+            return Err(RpcError::method_not_found(method).into());
+        }
+        match method {
+            "tools/list" => {
+                let result = app.list_tools(decode(call)?, context).await?;
+                Ok(encode_cached(&result, app.caching(Cacheable::Tools)))
+            }
+            "tools/call" => self.call_tool(context).await,
+            "resources/list" => {
+                let result = app.list_resources(decode(call)?, context).await?;
+                Ok(encode_cached(&result, app.caching(Cacheable::Resources)))
+            }
+            "resources/templates/list" => {
+                let result = app.list_resource_templates(decode(call)?, context).await?;
+                let caching = app.caching(Cacheable::ResourceTemplates);
+                Ok(encode_cached(&result, caching))
+            }
+            "resources/read" => {
+                let request: ReadResourceRequest = decode(call)?;
+                let caching = app.caching(Cacheable::Resource(&request.uri));
+                let result = app.read_resource(request, context).await?;
+                Ok(encode_cached(&result, caching))
+            }
+            "prompts/list" => {
+                let result = app.list_prompts(decode(call)?, context).await?;
+                Ok(encode_cached(&result, app.caching(Cacheable::Prompts)))
+            }
+            "prompts/get" => Ok(encode(&app.get_prompt(decode(call)?, context).await?)),
+            "completion/complete" => Ok(encode(&app.complete(decode(call)?, context).await?)),
+            _ => match app.extension(method, decode(call)?, context).await? {
+                ExtensionResult::Complete(result) => Ok(encode(&result)),
+                ExtensionResult::Other(result) => Ok(Outcome::Other {
+                    json: to_json(&result),
+                }),
+            },
+        }
+    }
+
+    async fn call_tool(&self, context: &Context) -> Result<Outcome, Error> {
+        let call = context.call();
+        let request: CallToolRequest = decode(call)?;
+        if context.era() == Era::Modern {
+            let tool = self.app.tool(&request.name, context).await?;
+            if let Some(tool) = tool {
+                param_headers::check(&tool.input_schema, &request.arguments, &call.param_headers)?;
+            }
+        }
+        Ok(encode(&self.app.call_tool(request, context).await?))
+    }
+
+    fn declares(&self, method: &str) -> bool {
+        let capabilities = &self.info.capabilities;
+        match method.split_once('/') {
+            Some(("tools", _)) => capabilities.tools.is_some(),
+            Some(("resources", _)) => capabilities.resources.is_some(),
+            Some(("prompts", _)) => capabilities.prompts.is_some(),
+            Some(("completion", _)) => capabilities.completions.is_some(),
+            _ => true,
+        }
+    }
+}
+
+fn outcome_of(error: Error, context: &Context) -> Outcome {
+    match error {
+        Error::Rpc(error) => Outcome::Error(error),
+        Error::InputRequired(_) => {
+            let rounds = context.rounds().borrow();
+            match rounds.interim_result(context.call(), context.link()) {
+                Ok(result) => Outcome::Other {
+                    json: to_json(&result),
+                },
+                Err(error) => Outcome::Error(error),
+            }
+        }
+        Error::Instead(result) => Outcome::Other {
+            json: to_json(&result),
+        },
+        Error::Failed(_) | Error::Unanswered(_) if context.method() == "tools/call" => {
+            encode(&CallToolResult::error(error.to_string()))
+        }
+        Error::Failed(_) | Error::Unanswered(_) => {
+            Outcome::Error(RpcError::internal(error.to_string()))
+        }
+    }
+}
+
+fn encode(result: &impl Serialize) -> Outcome {
+    Outcome::Result {
+        json: to_json(result),
+        caching: None,
+    }
+}
+
+fn encode_cached(result: &impl Serialize, caching: Caching) -> Outcome {
+    Outcome::Result {
+        json: to_json(result),
+        caching: Some(caching),
+    }
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("keys are strings, values are JSON")
+}
+
+/// Reads a call's params; absent ones are an empty object.
+///
+/// # Errors
+/// -32602 with what is wrong where.
+pub(super) fn decode_params<T: serde::de::DeserializeOwned>(call: &Call) -> Result<T, RpcError> {
+    let json = call.params.as_deref().map_or("{}", RawValue::get);
+    serde_json::from_str(json).map_err(|error| RpcError::invalid_params(error.to_string()))
+}

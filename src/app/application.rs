@@ -1,0 +1,202 @@
+//! The trait that users of the crate implement: one value per core, so nothing in it needs to be `Send`.
+
+use std::borrow::Cow;
+
+use super::call::{About, Caching};
+use super::{Context, Error};
+use crate::mcp::RpcError;
+use crate::mcp::types::{
+    CallToolRequest, CallToolResult, Capabilities, CompleteRequest, CompleteResult,
+    GetPromptRequest, GetPromptResult, Implementation, JsonObject, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequest,
+    ReadResourceRequest, ReadResourceResult, Tool,
+};
+
+/// An MCP server's application. Every method but [`info`](App::info) has a default; the methods of a capability
+/// that `info` does not declare are never called (the client gets -32601).
+///
+/// A method's future is dropped when the client cancels the request or goes away.
+#[allow(
+    async_fn_in_trait,
+    reason = "an application lives on one core: its futures need not be Send"
+)]
+#[allow(unused_variables, reason = "the defaults need none of what they get")]
+pub trait App {
+    /// Who this is and what it can do; asked once, at start.
+    fn info(&self) -> ServerInfo;
+
+    async fn list_tools(
+        &self,
+        request: PaginatedRequest,
+        context: &Context,
+    ) -> Result<ListToolsResult, Error> {
+        Ok(ListToolsResult::default())
+    }
+
+    /// One tool's definition: its `x-mcp-header` annotations are checked against the request's header fields.
+    /// The default looks through the pages of [`list_tools`](App::list_tools); an application with many tools
+    /// knows a shorter way.
+    async fn tool(&self, name: &str, context: &Context) -> Result<Option<Cow<'_, Tool>>, Error> {
+        let mut request = PaginatedRequest::default();
+        loop {
+            let page = self.list_tools(request, context).await?;
+            if let Some(tool) = page.tools.into_iter().find(|tool| tool.name == name) {
+                return Ok(Some(Cow::Owned(tool)));
+            }
+            if page.next_cursor.is_none() {
+                return Ok(None);
+            }
+            request = PaginatedRequest {
+                cursor: page.next_cursor,
+            };
+        }
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequest,
+        context: &Context,
+    ) -> Result<CallToolResult, Error> {
+        Err(Error::unknown("tool", &request.name))
+    }
+
+    async fn list_resources(
+        &self,
+        request: PaginatedRequest,
+        context: &Context,
+    ) -> Result<ListResourcesResult, Error> {
+        Ok(ListResourcesResult::default())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: PaginatedRequest,
+        context: &Context,
+    ) -> Result<ListResourceTemplatesResult, Error> {
+        Ok(ListResourceTemplatesResult::default())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequest,
+        context: &Context,
+    ) -> Result<ReadResourceResult, Error> {
+        Err(RpcError::resource_not_found(context.era(), &request.uri).into())
+    }
+
+    async fn list_prompts(
+        &self,
+        request: PaginatedRequest,
+        context: &Context,
+    ) -> Result<ListPromptsResult, Error> {
+        Ok(ListPromptsResult::default())
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequest,
+        context: &Context,
+    ) -> Result<GetPromptResult, Error> {
+        Err(Error::unknown("prompt", &request.name))
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequest,
+        context: &Context,
+    ) -> Result<CompleteResult, Error> {
+        Ok(CompleteResult::default())
+    }
+
+    /// Whether a client may subscribe to this URI, which need not exist yet.
+    fn accepts_subscription(&self, uri: &str) -> bool {
+        true
+    }
+
+    /// How long a client of 2026-07-28 may keep a list or a resource's contents. The scope of a list must not
+    /// differ between its pages. By default nothing may be kept.
+    fn caching(&self, what: Cacheable<'_>) -> Caching {
+        Caching {
+            ttl_ms: 0,
+            public: false,
+        }
+    }
+
+    /// A method of none of the above: one of an extension that [`info`](App::info) declares.
+    async fn extension(
+        &self,
+        method: &str,
+        params: JsonObject,
+        context: &Context,
+    ) -> Result<ExtensionResult, Error> {
+        Err(RpcError::method_not_found(method).into())
+    }
+}
+
+/// What [`App::info`] tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerInfo {
+    pub implementation: Implementation,
+    /// How a model should use this server.
+    pub instructions: Option<String>,
+    pub capabilities: Capabilities,
+}
+
+impl ServerInfo {
+    #[must_use]
+    pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
+        ServerInfo {
+            implementation: Implementation::new(name, version),
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
+        self.capabilities = capabilities;
+        self
+    }
+
+    #[must_use]
+    pub fn instructions(mut self, text: impl Into<String>) -> Self {
+        self.instructions = Some(text.into());
+        self
+    }
+
+    pub(super) fn about(&self) -> About {
+        let legacy = Capabilities {
+            extensions: JsonObject::new(),
+            ..self.capabilities.clone()
+        };
+        let to_value = |capabilities: &Capabilities| {
+            serde_json::to_value(capabilities).expect("keys are strings, values are JSON")
+        };
+        About {
+            server_info: serde_json::to_value(&self.implementation)
+                .expect("keys are strings, values are text"),
+            instructions: self.instructions.clone(),
+            legacy_capabilities: to_value(&legacy),
+            modern_capabilities: to_value(&self.capabilities),
+        }
+    }
+}
+
+/// What a client may be allowed to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cacheable<'a> {
+    Tools,
+    Prompts,
+    Resources,
+    ResourceTemplates,
+    /// The contents of the resource at this URI.
+    Resource(&'a str),
+}
+
+/// The result of an extension's method.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExtensionResult {
+    /// A plain result: `resultType` is `complete`.
+    Complete(JsonObject),
+    /// A result that names its own `resultType`.
+    Other(JsonObject),
+}

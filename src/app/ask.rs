@@ -1,0 +1,197 @@
+//! Asking the client in the middle of a call: a request to it in the legacy revisions, an interruption of the
+//! call in 2026-07-28. The handler's source is the same: it asks, and goes on with the answer.
+//!
+//! In 2026-07-28 the handler runs anew in every round. A question that was answered in this round or an earlier
+//! one is answered at once; the first that was not ends the round. So what a handler does before its last
+//! question happens once per round, and should change nothing.
+
+use futures_util::future::try_join_all;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::call::{Call, Link};
+use super::error::Interruption;
+use super::state::Memory;
+use super::{Context, Error};
+use crate::mcp::types::{
+    CreateMessageRequest, CreateMessageResult, ElicitRequest, ElicitResult, InputRequest,
+    InputRequests, InputRequiredResult, InputResponse, InputResponses, JsonObject,
+    ListRootsRequest, ListRootsResult,
+};
+use crate::mcp::{Era, RpcError};
+
+/// What the rounds of a call have brought so far, and what is still missing.
+#[derive(Default)]
+pub(super) struct Rounds {
+    /// `inputResponses` of this request, unchecked.
+    pub(super) responses: JsonObject,
+    pub(super) memory: Memory,
+    /// What this round asked in vain.
+    pub(super) missing: InputRequests,
+}
+
+impl Rounds {
+    /// The answer to a question, from an earlier round or from this one; else the question is noted.
+    fn answer(&mut self, key: &str, request: &InputRequest) -> Option<InputResponse> {
+        let told = self.memory.answers.get(key);
+        let answer = told
+            .or_else(|| self.responses.get(key))
+            .and_then(|answer| Some((answer.clone(), request.parse_answer(answer)?)));
+        let Some((json, answer)) = answer else {
+            self.missing.insert(key.to_owned(), request.clone());
+            return None;
+        };
+        self.memory.answers.insert(key.to_owned(), json);
+        Some(answer)
+    }
+
+    /// The interim result that asks the client for what is missing.
+    pub(super) fn interim_result(
+        &self,
+        call: &Call,
+        link: &dyn Link,
+    ) -> Result<InputRequiredResult, RpcError> {
+        let request_state = (!self.memory.is_empty())
+            .then(|| self.memory.seal(call, link))
+            .transpose()?;
+        Ok(InputRequiredResult {
+            result_type: "input_required",
+            input_requests: self.missing.clone(),
+            request_state,
+        })
+    }
+}
+
+impl Context {
+    /// Asks the user to fill in a form, or to visit a URL. `key` names the question within this call.
+    ///
+    /// # Errors
+    /// See [`ask`](Context::ask).
+    pub async fn elicit(&self, key: &str, request: ElicitRequest) -> Result<ElicitResult, Error> {
+        match self.ask_one(key, request.into()).await? {
+            InputResponse::Elicit(answer) => Ok(answer),
+            _ => unreachable!("an answer has its question's type"),
+        }
+    }
+
+    /// Asks the user to visit a URL, for what must not pass through the client.
+    ///
+    /// # Errors
+    /// See [`ask`](Context::ask).
+    pub async fn elicit_url(
+        &self,
+        key: &str,
+        message: impl Into<String>,
+        url: impl Into<String>,
+    ) -> Result<ElicitResult, Error> {
+        self.elicit(key, ElicitRequest::url(message, url)).await
+    }
+
+    /// Asks the client's model.
+    ///
+    /// # Errors
+    /// See [`ask`](Context::ask).
+    pub async fn sample(
+        &self,
+        key: &str,
+        request: CreateMessageRequest,
+    ) -> Result<CreateMessageResult, Error> {
+        match self.ask_one(key, request.into()).await? {
+            InputResponse::CreateMessage(answer) => Ok(answer),
+            _ => unreachable!("an answer has its question's type"),
+        }
+    }
+
+    /// Asks which directories the client works in.
+    ///
+    /// # Errors
+    /// See [`ask`](Context::ask).
+    pub async fn list_roots(&self, key: &str) -> Result<ListRootsResult, Error> {
+        match self.ask_one(key, ListRootsRequest {}.into()).await? {
+            InputResponse::ListRoots(answer) => Ok(answer),
+            _ => unreachable!("an answer has its question's type"),
+        }
+    }
+
+    /// Asks several questions at once.
+    ///
+    /// # Errors
+    /// [`Error::InputRequired`] when the client has to bring the answers first: pass it on. An error if the
+    /// client did not declare what is needed, or if this method may not ask. [`Error::Unanswered`] if a legacy
+    /// client refused or kept silent.
+    pub async fn ask(&self, requests: InputRequests) -> Result<InputResponses, Error> {
+        self.check_may_ask()?;
+        for (_, request) in requests.iter() {
+            self.check_supported(request)?;
+        }
+        match self.era() {
+            Era::Legacy => self.ask_now(&requests).await,
+            Era::Modern => self.ask_by_rounds(&requests),
+        }
+    }
+
+    /// Keeps a value for the later rounds of this call, sealed in the client's hands.
+    ///
+    /// # Panics
+    /// If the value has no JSON (a map whose keys are no strings).
+    pub fn remember(&self, key: &str, value: impl Serialize) {
+        let value = serde_json::to_value(value).expect("the value has a JSON form");
+        let memory = &mut self.rounds().borrow_mut().memory;
+        memory.kept.insert(key.to_owned(), value);
+    }
+
+    /// What was [remembered](Context::remember) in this round or an earlier one.
+    #[must_use]
+    pub fn recall(&self, key: &str) -> Option<Value> {
+        self.rounds().borrow().memory.kept.get(key).cloned()
+    }
+
+    async fn ask_one(&self, key: &str, request: InputRequest) -> Result<InputResponse, Error> {
+        let answers = self.ask(InputRequests::new().and(key, request)).await?;
+        Ok(answers.into_only())
+    }
+
+    fn ask_by_rounds(&self, requests: &InputRequests) -> Result<InputResponses, Error> {
+        let mut rounds = self.rounds().borrow_mut();
+        let answers: Vec<_> = requests
+            .iter()
+            .map(|(key, request)| Some((key.to_owned(), rounds.answer(key, request)?)))
+            .collect();
+        let answers: Option<InputResponses> = answers.into_iter().collect();
+        answers.ok_or(Error::InputRequired(Interruption(())))
+    }
+
+    async fn ask_now(&self, requests: &InputRequests) -> Result<InputResponses, Error> {
+        let asked = requests.iter().map(|(key, request)| async move {
+            let params = request.legacy_params(|| format!("{key}-{:x}", self.unix_ms()));
+            let answer = self.link().ask(request.method(), &params).await;
+            let answer = answer.map_err(Error::Unanswered)?;
+            let answer = request
+                .parse_legacy_answer(answer.get())
+                .map_err(|error| Error::failed(format!("The client's answer is wrong: {error}")))?;
+            Ok::<_, Error>((key.to_owned(), answer))
+        });
+        Ok(try_join_all(asked).await?.into_iter().collect())
+    }
+
+    /// 2026-07-28, multi round-trip requests, "Supported Requests".
+    fn check_may_ask(&self) -> Result<(), Error> {
+        match self.method() {
+            "tools/call" | "prompts/get" | "resources/read" => Ok(()),
+            other => Err(RpcError::internal(format!("{other} may not ask the client")).into()),
+        }
+    }
+
+    fn check_supported(&self, request: &InputRequest) -> Result<(), Error> {
+        if self.supports(request) {
+            return Ok(());
+        }
+        let required = request.required_capabilities();
+        Err(match self.era() {
+            Era::Modern => RpcError::missing_client_capability(required).into(),
+            Era::Legacy => Error::failed(format!(
+                "The client did not declare a capability that this needs: {required}"
+            )),
+        })
+    }
+}

@@ -1,0 +1,272 @@
+//! The program's default application: resources at `board://…`, whose contents come from outside and whose
+//! changes are told to whoever subscribed.
+//!
+//! All cores share one store. Clients list, read and subscribe; a model can also post and remove, unless the
+//! board is read-only.
+
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use store::BoardLimits;
+use store::Store;
+
+use super::application::{App, ServerInfo};
+use super::contents::{Body, Change, ContentStore, Contents, StoreRefused};
+use super::page::{cursor_after, key_of};
+use super::{Context, Error, Toolkit};
+use crate::mcp::RpcError;
+use crate::mcp::types::{
+    CallToolRequest, CallToolResult, Capabilities, CompleteRequest, CompleteResult, Completion,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequest,
+    ReadResourceRequest, ReadResourceResult, Reference, ResourceContents, ResourceTemplate,
+};
+
+/// Every URI of a board begins with this.
+const SCHEME: &str = "board://";
+
+const TEMPLATE: &str = "board://{path}";
+
+const PAGE_SIZE: usize = 100;
+
+/// One board for all cores: clones share what is on it.
+#[derive(Clone)]
+pub struct Board {
+    store: Arc<Store>,
+    read_only: bool,
+}
+
+impl Board {
+    #[must_use]
+    pub fn new(limits: BoardLimits) -> Self {
+        Board {
+            store: Arc::new(Store::new(limits)),
+            read_only: false,
+        }
+    }
+
+    /// Without the tools: contents come from outside only.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// The application for one core.
+    #[must_use]
+    pub fn app(&self) -> impl App + 'static {
+        BoardApp {
+            store: Arc::clone(&self.store),
+            tools: (!self.read_only).then(|| tools(&self.store)),
+        }
+    }
+
+    /// The door for contents from outside.
+    #[must_use]
+    pub fn store(&self) -> Arc<dyn ContentStore> {
+        Arc::<Store>::clone(&self.store)
+    }
+}
+
+struct BoardApp {
+    store: Arc<Store>,
+    tools: Option<Toolkit>,
+}
+
+impl App for BoardApp {
+    fn info(&self) -> ServerInfo {
+        let mut capabilities = Capabilities::default().resources().completions().logging();
+        if self.tools.is_some() {
+            capabilities = capabilities.tools();
+        }
+        ServerInfo::new("pinfold", env!("CARGO_PKG_VERSION"))
+            .instructions(
+                "A board of resources (board://…) that other programs keep up to date. \
+                 Subscribe to a resource to be told when it changes, then read it.",
+            )
+            .capabilities(capabilities)
+    }
+
+    async fn list_tools(
+        &self,
+        request: PaginatedRequest,
+        context: &Context,
+    ) -> Result<ListToolsResult, Error> {
+        match &self.tools {
+            Some(tools) => tools.list_tools(request, context).await,
+            None => Ok(ListToolsResult::default()),
+        }
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequest,
+        context: &Context,
+    ) -> Result<CallToolResult, Error> {
+        match &self.tools {
+            Some(tools) => tools.call_tool(request, context).await,
+            None => Err(Error::unknown("tool", &request.name)),
+        }
+    }
+
+    async fn list_resources(
+        &self,
+        request: PaginatedRequest,
+        _: &Context,
+    ) -> Result<ListResourcesResult, Error> {
+        let last = request.cursor.as_deref().map(key_of).transpose()?;
+        let (resources, more) = self.store.list(last.as_deref(), PAGE_SIZE);
+        let next = resources.last().filter(|_| more);
+        Ok(ListResourcesResult {
+            next_cursor: next.map(|last| cursor_after(&last.uri)),
+            resources,
+            meta: None,
+        })
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: PaginatedRequest,
+        _: &Context,
+    ) -> Result<ListResourceTemplatesResult, Error> {
+        let template = ResourceTemplate::new(TEMPLATE, "entry")
+            .title("Board entry")
+            .description("What was posted at this path");
+        Ok(ListResourceTemplatesResult {
+            resource_templates: vec![template],
+            ..ListResourceTemplatesResult::default()
+        })
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequest,
+        context: &Context,
+    ) -> Result<ReadResourceResult, Error> {
+        let uri = request.uri;
+        let contents = self.store.read(&uri);
+        let contents = contents.ok_or_else(|| RpcError::resource_not_found(context.era(), &uri))?;
+        let read = match contents.body {
+            Body::Text(text) => ResourceContents::text(uri, text),
+            Body::Blob(bytes) => ResourceContents::blob(uri, &bytes),
+        };
+        Ok(match contents.mime_type {
+            Some(mime_type) => read.mime_type(mime_type),
+            None => read,
+        }
+        .into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequest,
+        _: &Context,
+    ) -> Result<CompleteResult, Error> {
+        let ours = Reference::Resource {
+            uri: TEMPLATE.to_owned(),
+        };
+        if request.reference != ours || request.argument.name != "path" {
+            return Err(Error::invalid_params("There is nothing to complete there"));
+        }
+        let typed = format!("{SCHEME}{}", request.argument.value);
+        let (uris, total) = self.store.starting_with(&typed, Completion::VALUES_MAX);
+        let values: Vec<String> = uris
+            .iter()
+            .filter_map(|uri| uri.strip_prefix(SCHEME))
+            .map(str::to_owned)
+            .collect();
+        Ok(CompleteResult::from(Completion {
+            has_more: Some(total > values.len()),
+            total: Some(total as u64),
+            values,
+        }))
+    }
+
+    /// An entry may be waited for before it is there.
+    fn accepts_subscription(&self, uri: &str) -> bool {
+        uri.starts_with(SCHEME)
+    }
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Post {
+    /// Where to post: board:// and a path.
+    uri: String,
+    /// What to post; it replaces what was there.
+    text: String,
+    /// The text's media type; text/plain if absent.
+    #[serde(rename = "mimeType")]
+    mime_type: Option<String>,
+    /// A short name for lists; the URI if absent.
+    name: Option<String>,
+    /// What this entry is about.
+    description: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Remove {
+    /// The entry to remove.
+    uri: String,
+}
+
+fn tools(store: &Arc<Store>) -> Toolkit {
+    let (of_post, of_remove) = (Arc::clone(store), Arc::clone(store));
+    Toolkit::new("board", env!("CARGO_PKG_VERSION"))
+        .tool(
+            "post",
+            "Posts text at a board:// URI and tells its subscribers.",
+            move |post: Post, context| {
+                let store = Arc::clone(&of_post);
+                async move {
+                    let contents = Contents {
+                        mime_type: Some(post.mime_type.unwrap_or_else(|| "text/plain".to_owned())),
+                        name: post.name,
+                        description: post.description,
+                        body: Body::Text(post.text),
+                    };
+                    let change = put(&store, &context, &post.uri, Some(contents))?;
+                    Ok(match change.contents || change.list {
+                        true => format!("Posted {}", post.uri),
+                        false => format!("{} says so already", post.uri),
+                    })
+                }
+            },
+        )
+        .tool(
+            "remove",
+            "Removes an entry from the board and tells its subscribers.",
+            move |remove: Remove, context| {
+                let store = Arc::clone(&of_remove);
+                async move {
+                    let change = put(&store, &context, &remove.uri, None)?;
+                    if !change.list {
+                        return Err(Error::failed(format!("There is no {}", remove.uri)));
+                    }
+                    Ok(format!("Removed {}", remove.uri))
+                }
+            },
+        )
+}
+
+/// A write, and the news of it.
+fn put(
+    store: &Store,
+    context: &Context,
+    uri: &str,
+    contents: Option<Contents>,
+) -> Result<Change, Error> {
+    let change = store.put(uri, contents.clone()).map_err(|refused| {
+        Error::failed(match refused {
+            StoreRefused::Full => "The board is full: remove something first",
+            StoreRefused::TooLarge => "This is more than one entry may hold",
+            StoreRefused::WrongUri => "A URI on the board is board:// and a path",
+        })
+    })?;
+    context.publish_contents(uri, contents.as_ref(), change);
+    Ok(change)
+}

@@ -1,0 +1,201 @@
+//! The entries of a board, by URI, and the room they take. A write takes effect whole or not at all.
+//!
+//! Invariant: `bytes` is the sum of the entries' sizes, at most `limits.bytes_max`.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use super::SCHEME;
+use crate::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
+use crate::app::toolkit::percent_decode;
+use crate::mcp::types::Resource;
+
+/// What a board holds at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoardLimits {
+    /// All entries together, their URIs and descriptions included.
+    pub bytes_max: usize,
+    /// One entry. Clients put what they read into a model's context: a megabyte is more than most can take.
+    pub entry_bytes_max: usize,
+    /// Entries; a list of as many is 1,000 pages.
+    pub entries_max: usize,
+    /// A URI. As much as clients may subscribe to.
+    pub uri_bytes_max: usize,
+}
+
+impl Default for BoardLimits {
+    fn default() -> Self {
+        BoardLimits {
+            bytes_max: 256 * 1024 * 1024,
+            entry_bytes_max: 1024 * 1024,
+            entries_max: 100_000,
+            uri_bytes_max: crate::limits::Limits::default().uri_bytes_max,
+        }
+    }
+}
+
+pub(super) struct Store {
+    limits: BoardLimits,
+    entries: RwLock<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_uri: BTreeMap<Box<str>, Arc<Contents>>,
+    bytes: usize,
+}
+
+impl Store {
+    pub(super) fn new(limits: BoardLimits) -> Self {
+        Store {
+            limits,
+            entries: RwLock::default(),
+        }
+    }
+
+    /// A page of entries in the order of their URIs, and whether more follow.
+    pub(super) fn list(&self, after: Option<&str>, count: usize) -> (Vec<Resource>, bool) {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = self.read_lock();
+        let mut rest = entries.by_uri.range::<str, _>((start, Bound::Unbounded));
+        let page = rest.by_ref().take(count);
+        let page = page.map(|(uri, contents)| listed(uri, contents)).collect();
+        (page, rest.next().is_some())
+    }
+
+    /// What is at a URI, or at what it is without percent-encoding: a client that fills `board://{path}` in
+    /// encodes the slashes of the path.
+    pub(super) fn read(&self, uri: &str) -> Option<Contents> {
+        let entries = self.read_lock();
+        let found = entries.by_uri.get(uri).map(Arc::clone);
+        let found = found.or_else(|| {
+            let decoded = percent_decode(uri)?;
+            entries.by_uri.get(decoded.as_str()).map(Arc::clone)
+        });
+        drop(entries);
+        found.map(Arc::unwrap_or_clone)
+    }
+
+    /// The first URIs with this beginning, and how many there are.
+    pub(super) fn starting_with(&self, beginning: &str, count: usize) -> (Vec<String>, usize) {
+        let entries = self.read_lock();
+        let from = (Bound::Included(beginning), Bound::Unbounded);
+        let matching = entries.by_uri.range::<str, _>(from);
+        let mut matching = matching
+            .map(|(uri, _)| uri)
+            .take_while(|uri| uri.starts_with(beginning));
+        let first: Vec<String> = matching
+            .by_ref()
+            .take(count)
+            .map(|uri| uri.to_string())
+            .collect();
+        let total = first.len() + matching.count();
+        (first, total)
+    }
+
+    fn read_lock(&self) -> RwLockReadGuard<'_, Entries> {
+        // A writer changes nothing before its last check, so what it left when it panicked is whole.
+        self.entries.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ContentStore for Store {
+    fn put(&self, uri: &str, contents: Option<Contents>) -> Result<Change, StoreRefused> {
+        if !is_ours(uri, self.limits.uri_bytes_max) {
+            return Err(StoreRefused::WrongUri);
+        }
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        match contents {
+            Some(contents) => entries.insert(uri, contents, &self.limits),
+            None => Ok(entries.remove(uri)),
+        }
+    }
+}
+
+impl Entries {
+    fn insert(
+        &mut self,
+        uri: &str,
+        contents: Contents,
+        limits: &BoardLimits,
+    ) -> Result<Change, StoreRefused> {
+        let old = self.by_uri.get(uri);
+        let change = change(old.map(|old| &**old), &contents);
+        let size = size(uri, &contents);
+        if size > limits.entry_bytes_max {
+            return Err(StoreRefused::TooLarge);
+        }
+        let old_size = old.map_or(0, |old| self::size(uri, old));
+        let bytes = self.bytes - old_size + size;
+        if bytes > limits.bytes_max || (old.is_none() && self.by_uri.len() >= limits.entries_max) {
+            return Err(StoreRefused::Full);
+        }
+        self.bytes = bytes;
+        self.by_uri.insert(uri.into(), Arc::new(contents));
+        Ok(change)
+    }
+
+    fn remove(&mut self, uri: &str) -> Change {
+        let old = self.by_uri.remove(uri);
+        if let Some(old) = &old {
+            self.bytes -= size(uri, old);
+        }
+        Change {
+            list: old.is_some(),
+            contents: old.is_some(),
+        }
+    }
+}
+
+/// What a write is worth telling: the list shows everything but the body itself.
+fn change(old: Option<&Contents>, new: &Contents) -> Change {
+    let Some(old) = old else {
+        return Change {
+            list: true,
+            contents: true,
+        };
+    };
+    let heading = |contents: &Contents| {
+        (
+            contents.mime_type.clone(),
+            contents.name.clone(),
+            contents.description.clone(),
+        )
+    };
+    Change {
+        list: heading(old) != heading(new),
+        contents: old.body != new.body || old.mime_type != new.mime_type,
+    }
+}
+
+fn is_ours(uri: &str, bytes_max: usize) -> bool {
+    let path = uri.strip_prefix(SCHEME);
+    let visible = |path: &str| !path.bytes().any(|b| b.is_ascii_control() || b == b' ');
+    uri.len() <= bytes_max && path.is_some_and(|path| !path.is_empty() && visible(path))
+}
+
+/// Bytes an entry takes; the allocator's own are not counted.
+fn size(uri: &str, contents: &Contents) -> usize {
+    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    uri.len()
+        + body_size(&contents.body)
+        + optional(&contents.mime_type)
+        + optional(&contents.name)
+        + optional(&contents.description)
+}
+
+fn body_size(body: &Body) -> usize {
+    match body {
+        Body::Text(text) => text.len(),
+        Body::Blob(bytes) => bytes.len(),
+    }
+}
+
+fn listed(uri: &str, contents: &Contents) -> Resource {
+    let name = contents.name.as_deref().unwrap_or(uri);
+    let mut resource = Resource::new(uri, name);
+    resource.description.clone_from(&contents.description);
+    resource.mime_type.clone_from(&contents.mime_type);
+    resource
+}

@@ -1,0 +1,209 @@
+//! The board as its clients and its publishers see it.
+
+use serde_json::{Value, json};
+
+use super::{Board, BoardLimits, PAGE_SIZE};
+use crate::app::Topic;
+use crate::app::contents::{Body, Change, Contents, StoreRefused};
+use crate::app::testing::Peer;
+use crate::mcp::RpcError;
+
+fn board() -> Board {
+    Board::new(BoardLimits::default())
+}
+
+fn tiny() -> Board {
+    Board::new(BoardLimits {
+        bytes_max: 100,
+        entry_bytes_max: 60,
+        entries_max: 3,
+        uri_bytes_max: 20,
+    })
+}
+
+fn text(text: &str) -> Contents {
+    Contents {
+        mime_type: Some("text/plain".to_owned()),
+        name: None,
+        description: None,
+        body: Body::Text(text.to_owned()),
+    }
+}
+
+fn put(board: &Board, uri: &str, body: &str) -> Result<Change, StoreRefused> {
+    board.store().put(uri, Some(text(body)))
+}
+
+fn uris(list: &Value) -> Vec<&str> {
+    let resources = list["resources"].as_array().unwrap().iter();
+    resources.map(|r| r["uri"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_is_put_can_be_listed_and_read() {
+    let board = board();
+    let peer = Peer::modern(board.app());
+    put(&board, "board://b", "two").unwrap();
+    let contents = Contents {
+        name: Some("The first".to_owned()),
+        mime_type: Some("application/octet-stream".to_owned()),
+        body: Body::Blob(vec![1, 2, 3]),
+        ..text("")
+    };
+    board.store().put("board://a", Some(contents)).unwrap();
+    assert_eq!(
+        peer.result("resources/list", &json!({})),
+        json!({ "resources": [
+            { "uri": "board://a", "name": "The first", "mimeType": "application/octet-stream" },
+            { "uri": "board://b", "name": "board://b", "mimeType": "text/plain" },
+        ] })
+    );
+    let read = |uri: &str| peer.result("resources/read", &json!({ "uri": uri }));
+    assert_eq!(
+        read("board://b"),
+        json!({ "contents": [{ "uri": "board://b", "mimeType": "text/plain", "text": "two" }] })
+    );
+    assert_eq!(read("board://a")["contents"][0]["blob"], "AQID");
+}
+
+#[test]
+fn a_change_tells_what_it_changed() {
+    let board = board();
+    let change = |list, contents| Ok(Change { list, contents });
+    assert_eq!(put(&board, "board://a", "one"), change(true, true));
+    assert_eq!(put(&board, "board://a", "one"), change(false, false));
+    assert_eq!(put(&board, "board://a", "two"), change(false, true));
+    let renamed = Contents {
+        name: Some("A".to_owned()),
+        ..text("two")
+    };
+    let store = board.store();
+    assert_eq!(store.put("board://a", Some(renamed)), change(true, false));
+    assert_eq!(store.put("board://a", None), change(true, true));
+    assert_eq!(store.put("board://a", None), change(false, false));
+}
+
+#[test]
+fn every_limit_refuses_and_changes_nothing() {
+    let board = tiny();
+    let long = "x".repeat(42);
+    for uri in [
+        "",
+        "board://",
+        "http://x",
+        "board://a b",
+        "board://1234567890123",
+    ] {
+        assert_eq!(put(&board, uri, "x"), Err(StoreRefused::WrongUri), "{uri}");
+    }
+    assert_eq!(put(&board, "board://a", &long), Err(StoreRefused::TooLarge));
+    put(&board, "board://a", &long[..41]).unwrap();
+    assert_eq!(
+        put(&board, "board://b", &long[..30]),
+        Err(StoreRefused::Full)
+    );
+    // Replacing an entry gives its room back first.
+    put(&board, "board://a", &long[..40]).unwrap();
+    put(&board, "board://a", "x").unwrap();
+    put(&board, "board://b", "x").unwrap();
+    put(&board, "board://c", "x").unwrap();
+    assert_eq!(put(&board, "board://d", ""), Err(StoreRefused::Full));
+    board.store().put("board://a", None).unwrap();
+    put(&board, "board://d", "").unwrap();
+    let list = Peer::legacy(board.app()).result("resources/list", &json!({}));
+    assert_eq!(uris(&list), ["board://b", "board://c", "board://d"]);
+}
+
+#[test]
+fn pages_go_on_after_an_entry_that_is_gone() {
+    let board = board();
+    for index in 0..=PAGE_SIZE {
+        put(&board, &format!("board://{index:03}"), "x").unwrap();
+    }
+    let peer = Peer::modern(board.app());
+    let first = peer.result("resources/list", &json!({}));
+    assert_eq!(uris(&first).len(), PAGE_SIZE);
+    board.store().put("board://099", None).unwrap();
+    let params = json!({ "cursor": first["nextCursor"] });
+    let second = peer.result("resources/list", &params);
+    assert_eq!(uris(&second), ["board://100"]);
+    assert_eq!(second.get("nextCursor"), None);
+    let error = peer.error("resources/list", &json!({ "cursor": "no" }));
+    assert_eq!(error.code, RpcError::INVALID_PARAMS);
+}
+
+#[test]
+fn posting_tells_the_subscribers() {
+    let peer = Peer::modern(board().app());
+    let said = peer.tool_text("post", json!({ "uri": "board://a", "text": "hi" }));
+    assert_eq!(said, "Posted board://a");
+    let updated = || Topic::Resource("board://a".into());
+    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+    peer.tool("post", json!({ "uri": "board://a", "text": "ho" }));
+    assert_eq!(peer.link.published.take(), [updated()]);
+    peer.tool("post", json!({ "uri": "board://a", "text": "ho" }));
+    assert_eq!(peer.link.published.take(), []);
+    peer.tool("remove", json!({ "uri": "board://a" }));
+    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+    let again = peer.tool("remove", json!({ "uri": "board://a" }));
+    assert_eq!(again["isError"], true);
+}
+
+#[test]
+fn a_read_only_board_has_no_tools() {
+    let peer = Peer::modern(board().read_only().app());
+    for method in ["tools/list", "tools/call"] {
+        let error = peer.error(method, &json!({ "name": "post" }));
+        assert_eq!(error.code, RpcError::METHOD_NOT_FOUND);
+    }
+    assert_eq!(peer.handler.about().modern_capabilities.get("tools"), None);
+}
+
+#[test]
+fn a_filled_in_template_finds_its_entry() {
+    let board = board();
+    put(&board, "board://news/today", "sun").unwrap();
+    let peer = Peer::legacy(board.app());
+    let encoded = json!({ "uri": "board://news%2Ftoday" });
+    let read = peer.result("resources/read", &encoded);
+    assert_eq!(read["contents"][0]["text"], "sun");
+    let templates = peer.result("resources/templates/list", &json!({}));
+    assert_eq!(
+        templates["resourceTemplates"][0]["uriTemplate"],
+        "board://{path}"
+    );
+}
+
+#[test]
+fn paths_are_completed_from_what_is_there() {
+    let board = board();
+    for index in 0..150 {
+        put(&board, &format!("board://news/{index:03}"), "x").unwrap();
+    }
+    put(&board, "board://other", "x").unwrap();
+    let peer = Peer::modern(board.app());
+    let complete = |value: &str| {
+        let params = json!({
+            "ref": { "type": "ref/resource", "uri": "board://{path}" },
+            "argument": { "name": "path", "value": value },
+        });
+        peer.result("completion/complete", &params)["completion"].clone()
+    };
+    let news = complete("news/");
+    assert_eq!(news["values"].as_array().unwrap().len(), 100);
+    assert_eq!(
+        (&news["total"], &news["hasMore"]),
+        (&json!(150), &json!(true))
+    );
+    assert_eq!(
+        complete("o"),
+        json!({ "values": ["other"], "total": 1, "hasMore": false })
+    );
+}
+
+#[test]
+fn subscriptions_are_for_the_boards_own_uris() {
+    let peer = Peer::modern(board().app());
+    assert!(peer.handler.accepts_subscription("board://not/there/yet"));
+    assert!(!peer.handler.accepts_subscription("file:///etc/passwd"));
+}

@@ -1,0 +1,304 @@
+//! What a method of an application gets beside its request: who asks, and ways to reach them meanwhile.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::Error;
+use super::ask::Rounds;
+use super::call::{Call, Link, Topic};
+use super::contents::{Change, Contents};
+use super::state::Memory;
+use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
+use crate::mcp::{Era, ProtocolVersion, RpcError};
+
+/// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
+#[derive(Clone)]
+pub struct Context(Rc<Inner>);
+
+struct Inner {
+    call: Call,
+    link: Rc<dyn Link>,
+    progress_token: Option<ProgressToken>,
+    rounds: RefCell<Rounds>,
+    cancellation: Cancellation,
+}
+
+/// The params that belong to no method.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope {
+    #[serde(rename = "_meta")]
+    meta: Option<RequestMeta>,
+    input_responses: Option<Value>,
+    request_state: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestMeta {
+    progress_token: Option<Box<RawValue>>,
+}
+
+impl Context {
+    /// # Errors
+    /// `_meta` or `requestState` is wrong.
+    pub(super) fn new(call: Call, link: Rc<dyn Link>) -> Result<Self, RpcError> {
+        let envelope: Envelope = super::decode(&call)?;
+        let rounds = match call.era() {
+            Era::Legacy => Rounds::default(),
+            Era::Modern => rounds_of(&call, &*link, &envelope)?,
+        };
+        Ok(Context(Rc::new(Inner {
+            call,
+            link,
+            progress_token: envelope.meta.unwrap_or_default().progress_token,
+            rounds: RefCell::new(rounds),
+            cancellation: Cancellation::default(),
+        })))
+    }
+
+    #[must_use]
+    pub fn era(&self) -> Era {
+        self.0.call.era()
+    }
+
+    #[must_use]
+    pub fn version(&self) -> ProtocolVersion {
+        self.0.call.version
+    }
+
+    /// `clientInfo`, an object, if the client told it.
+    #[must_use]
+    pub fn client_info(&self) -> Option<&Value> {
+        self.0.call.client_info.as_deref()
+    }
+
+    /// What the client declared, an object.
+    #[must_use]
+    pub fn client_capabilities(&self) -> &Value {
+        &self.0.call.client_capabilities
+    }
+
+    #[must_use]
+    pub fn supports_sampling(&self) -> bool {
+        self.client_capabilities().get("sampling").is_some()
+    }
+
+    #[must_use]
+    pub fn supports_roots(&self) -> bool {
+        self.client_capabilities().get("roots").is_some()
+    }
+
+    /// Forms; a client that declares no mode at all means them.
+    #[must_use]
+    pub fn supports_elicitation(&self) -> bool {
+        let declared = self.client_capabilities().get("elicitation");
+        declared.is_some_and(|modes| modes.get("form").is_some() || modes.get("url").is_none())
+    }
+
+    #[must_use]
+    pub fn supports_url_elicitation(&self) -> bool {
+        self.client_capabilities()
+            .pointer("/elicitation/url")
+            .is_some()
+    }
+
+    /// The client's settings for an extension, if it declared it.
+    #[must_use]
+    pub fn client_extension(&self, identifier: &str) -> Option<&Value> {
+        self.client_capabilities()
+            .get("extensions")?
+            .get(identifier)
+    }
+
+    /// Whether the client declared what a question needs.
+    #[must_use]
+    pub fn supports(&self, request: &InputRequest) -> bool {
+        match request {
+            InputRequest::Elicit(ElicitRequest::Form(_)) => self.supports_elicitation(),
+            _ => covers(self.client_capabilities(), &request.required_capabilities()),
+        }
+    }
+
+    /// Tells how far this call is, if the client asked for that. `progress` must grow from call to call.
+    pub fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Params<'a> {
+            progress_token: &'a RawValue,
+            progress: Value,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            total: Option<Value>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            message: Option<&'a str>,
+        }
+
+        let Some(token) = &self.0.progress_token else {
+            return;
+        };
+        let params = Params {
+            progress_token: token,
+            progress: number(progress),
+            total: total.map(number),
+            message,
+        };
+        let params = serde_json::to_string(&params).expect("numbers and text");
+        self.0.link.notify("notifications/progress", &params);
+    }
+
+    /// What the client wants this call's progress to be called, as it wrote it.
+    #[must_use]
+    pub fn progress_token(&self) -> Option<&str> {
+        self.0.progress_token.as_deref().map(RawValue::get)
+    }
+
+    /// Sends a log message, if the client wants messages of this level.
+    pub fn log(&self, level: LoggingLevel, logger: Option<&str>, data: impl Serialize) {
+        let Ok(data) = serde_json::to_value(data) else {
+            return;
+        };
+        let mut params = json!({ "level": level, "data": data });
+        if let Some(logger) = logger {
+            params["logger"] = logger.into();
+        }
+        self.0.link.log(level.severity(), &params.to_string());
+    }
+
+    /// Tells every subscriber, on all cores and nodes, that something changed.
+    pub fn publish(&self, topic: Topic) {
+        self.0.link.publish(topic);
+    }
+
+    /// Tells what a write to a content store changed, with the contents for the stores of other nodes.
+    pub fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
+        self.0.link.publish_contents(uri, contents, change);
+    }
+
+    /// Ends the response stream before the result, where the revision allows it (2025-11-25); the client comes
+    /// back for the result. For long work behind proxies that do not keep connections.
+    pub fn close_stream(&self) {
+        self.0.link.close_stream();
+    }
+
+    pub async fn sleep(&self, duration: Duration) {
+        let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.0.link.sleep_ms(ms).await;
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn unix_ms(&self) -> u64 {
+        self.0.link.unix_ms()
+    }
+
+    /// Runs work that would stall the core (hashing, images, files) on other threads. It is not stopped when the
+    /// call is cancelled: give it the [`cancellation`](Context::cancellation) to look at.
+    ///
+    /// # Errors
+    /// The work panicked.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = Arc::new(Mutex::new(None));
+        let result = Arc::clone(&place);
+        let work = Box::new(move || {
+            let value = work();
+            *result.lock().expect("only whole values are stored") = Some(value);
+        });
+        self.0.link.run_blocking(work).await;
+        let value = place.lock().expect("only whole values are stored").take();
+        value.ok_or_else(|| Error::failed("The work did not finish"))
+    }
+
+    /// Runs work on this core that outlives the call.
+    pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        self.0.link.spawn(Box::pin(work));
+    }
+
+    /// A flag that is raised when the call has ended: answered, cancelled, or its client gone.
+    #[must_use]
+    pub fn cancellation(&self) -> Cancellation {
+        self.0.cancellation.clone()
+    }
+
+    pub(super) fn call(&self) -> &Call {
+        &self.0.call
+    }
+
+    pub(super) fn method(&self) -> &str {
+        &self.0.call.method
+    }
+
+    pub(super) fn link(&self) -> &dyn Link {
+        &*self.0.link
+    }
+
+    pub(super) fn rounds(&self) -> &RefCell<Rounds> {
+        &self.0.rounds
+    }
+}
+
+/// Seen from any thread; see [`Context::cancellation`].
+#[derive(Clone, Debug, Default)]
+pub struct Cancellation(Arc<AtomicBool>);
+
+impl Cancellation {
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn raise_on_drop(self) -> impl Drop {
+        struct Raise(Cancellation);
+        impl Drop for Raise {
+            fn drop(&mut self) {
+                self.0.0.store(true, Ordering::Relaxed);
+            }
+        }
+        Raise(self)
+    }
+}
+
+fn rounds_of(call: &Call, link: &dyn Link, envelope: &Envelope) -> Result<Rounds, RpcError> {
+    let memory = match &envelope.request_state {
+        Some(sealed) => Memory::unseal(sealed, call, link)?,
+        None => Memory::default(),
+    };
+    // Anything but an object answers nothing, and so is asked for again.
+    let responses = match &envelope.input_responses {
+        Some(Value::Object(responses)) => responses.clone(),
+        _ => JsonObject::new(),
+    };
+    Ok(Rounds {
+        responses,
+        memory,
+        ..Rounds::default()
+    })
+}
+
+/// Whether every capability of `required`, an object of objects, is declared.
+fn covers(declared: &Value, required: &Value) -> bool {
+    required.as_object().is_none_or(|parts| {
+        parts
+            .iter()
+            .all(|(name, inner)| declared.get(name).is_some_and(|value| covers(value, inner)))
+    })
+}
+
+/// Whole numbers without a fraction: some clients read `50.0` as text for people.
+fn number(value: f64) -> Value {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() < EXACT_MAX {
+        #[allow(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+        return Value::from(value as i64);
+    }
+    Value::from(value)
+}

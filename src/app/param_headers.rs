@@ -1,0 +1,187 @@
+//! `Mcp-Param-*`: arguments of a tool call that the client mirrors into header fields, so that proxies can route
+//! on them. What the headers say and what the body says must be the same (2026-07-28, streamable HTTP, "Custom
+//! Headers from Tool Parameters").
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::Value;
+
+use crate::mcp::RpcError;
+use crate::mcp::types::JsonObject;
+
+/// Header names (without `Mcp-Param-`, in lower case) and values, as a [`Call`](super::call::Call) has them.
+type Headers = [(Box<str>, Box<str>)];
+
+/// Compares the header fields with the arguments, parameter by annotated parameter.
+///
+/// # Errors
+/// The first header that is missing, unreadable, doubled, or says something else.
+pub(super) fn check(
+    input_schema: &JsonObject,
+    arguments: &JsonObject,
+    headers: &Headers,
+) -> Result<(), RpcError> {
+    let Some(Value::Object(properties)) = input_schema.get("properties") else {
+        return Ok(());
+    };
+    for (property, schema) in properties {
+        let argument = arguments.get(property).filter(|value| !value.is_null());
+        if let Some(Value::String(name)) = schema.get("x-mcp-header") {
+            check_one(name, argument, headers)?;
+        }
+        // Only chains of `properties` lead to annotated parameters.
+        if let Value::Object(nested) = schema {
+            let nothing = JsonObject::new();
+            let inner = argument.and_then(Value::as_object).unwrap_or(&nothing);
+            check(nested, inner, headers)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_one(name: &str, argument: Option<&Value>, headers: &Headers) -> Result<(), RpcError> {
+    let mismatch = |what: &str| RpcError::header_mismatch(format!("Mcp-Param-{name} {what}"));
+    let mut sent = headers
+        .iter()
+        .filter(|(header, _)| header.eq_ignore_ascii_case(name));
+    let header = sent.next();
+    if sent.next().is_some() {
+        return Err(mismatch("occurs more than once"));
+    }
+    match (header, argument) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(mismatch("is missing, but the body has a value")),
+        (Some(_), None) => Err(mismatch("has a value, but the body has none")),
+        (Some((_, value)), Some(argument)) => {
+            let value =
+                decode_header_value(value).ok_or_else(|| mismatch("has invalid characters"))?;
+            if says(&value, argument) {
+                Ok(())
+            } else {
+                Err(mismatch("does not match the value in the body"))
+            }
+        }
+    }
+}
+
+/// Numbers are compared as numbers: `42.0` is 42.
+fn says(header: &str, argument: &Value) -> bool {
+    match argument {
+        Value::String(text) => header == text,
+        Value::Bool(value) => header == if *value { "true" } else { "false" },
+        Value::Number(number) => {
+            header == number.to_string() || header.parse::<f64>().ok() == number.as_f64()
+        }
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+/// A header value's text: literal, or base64 within `=?base64?…?=`.
+fn decode_header_value(value: &str) -> Option<String> {
+    let value = value.trim_matches([' ', '\t']);
+    let encoded = value
+        .strip_prefix("=?base64?")
+        .and_then(|rest| rest.strip_suffix("?="));
+    match encoded {
+        Some(encoded) => String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok(),
+        None => value
+            .bytes()
+            .all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
+            .then(|| value.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn checked(arguments: Value, headers: &[(&str, &str)]) -> Result<(), i32> {
+        let schema = json!({ "type": "object", "properties": {
+            "region": { "type": "string", "x-mcp-header": "Region" },
+            "limits": { "type": "object", "properties": {
+                "rows": { "type": "integer", "x-mcp-header": "Rows" },
+                "dry": { "type": "boolean", "x-mcp-header": "Dry" },
+            } },
+            "query": { "type": "string" },
+        } });
+        let headers: Vec<(Box<str>, Box<str>)> = headers
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        let (Value::Object(schema), Value::Object(arguments)) = (schema, arguments) else {
+            unreachable!("both are objects")
+        };
+        check(&schema, &arguments, &headers).map_err(|error| error.code)
+    }
+
+    const MISMATCH: Result<(), i32> = Err(RpcError::HEADER_MISMATCH);
+
+    #[test]
+    fn a_value_and_its_header_agree() {
+        let body = json!({ "region": "us-west1", "query": "q" });
+        assert_eq!(checked(body.clone(), &[("region", "us-west1")]), Ok(()));
+        assert_eq!(checked(body.clone(), &[("region", " us-west1\t")]), Ok(()));
+        let encoded = "=?base64?dXMtd2VzdDE=?=";
+        assert_eq!(checked(body, &[("region", encoded)]), Ok(()));
+    }
+
+    #[test]
+    fn a_header_is_missing_or_says_something_else() {
+        let body = json!({ "region": "us-west1" });
+        assert_eq!(checked(body.clone(), &[]), MISMATCH);
+        assert_eq!(checked(body.clone(), &[("region", "US-WEST1")]), MISMATCH);
+        assert_eq!(
+            checked(body, &[("region", "us-west1"), ("region", "us-west1")]),
+            MISMATCH
+        );
+    }
+
+    #[test]
+    fn nothing_is_expected_for_null_or_absent_values() {
+        assert_eq!(checked(json!({ "region": null }), &[]), Ok(()));
+        assert_eq!(checked(json!({}), &[]), Ok(()));
+        assert_eq!(checked(json!({ "limits": null }), &[]), Ok(()));
+        assert_eq!(checked(json!({}), &[("region", "us-west1")]), MISMATCH);
+    }
+
+    #[test]
+    fn unknown_param_headers_are_nobodys_business() {
+        assert_eq!(checked(json!({}), &[("query", "x")]), Ok(()));
+    }
+
+    #[test]
+    fn broken_base64_and_forbidden_characters() {
+        let body = json!({ "region": "Hello" });
+        assert_eq!(
+            checked(body.clone(), &[("region", "=?base64?SGVsbG8=?=")]),
+            Ok(())
+        );
+        for broken in ["=?base64?SGVsbG8?=", "=?base64?SGVs!!!bG8=?=", "H\u{e9}llo"] {
+            assert_eq!(checked(body.clone(), &[("region", broken)]), MISMATCH);
+        }
+    }
+
+    #[test]
+    fn without_the_whole_wrapper_a_value_is_literal() {
+        for literal in ["SGVsbG8=", "=?base64?SGVsbG8=", "SGVsbG8=?=", "=?base64?="] {
+            let body = json!({ "region": literal });
+            assert_eq!(checked(body, &[("region", literal)]), Ok(()));
+        }
+    }
+
+    #[test]
+    fn nested_numbers_and_booleans() {
+        let body = json!({ "limits": { "rows": 42, "dry": true } });
+        for rows in ["42", "42.0"] {
+            let sent = [("rows", rows), ("dry", "true")];
+            assert_eq!(checked(body.clone(), &sent), Ok(()));
+        }
+        assert_eq!(
+            checked(body.clone(), &[("rows", "42"), ("dry", "True")]),
+            MISMATCH
+        );
+        assert_eq!(checked(body, &[("dry", "true")]), MISMATCH);
+    }
+}

@@ -1,0 +1,88 @@
+//! `requestState`: what a client of 2026-07-28 carries from one round of a request to the next.
+//!
+//! It is sealed, so it cannot be read or changed; it names the request it belongs to and the time it ends, so it
+//! cannot be brought with another request or much later (2026-07-28, multi round-trip requests, server
+//! requirements 4 and 5). It can be brought twice: what must happen once only is for the application to see to.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::call::{Call, Link};
+use crate::mcp::RpcError;
+use crate::mcp::types::JsonObject;
+
+/// A user's time to answer all questions of one round.
+const LIFETIME_MS: u64 = 10 * 60 * 1000;
+
+/// What is worth carrying.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Memory {
+    /// What the client answered in earlier rounds, by key.
+    pub(super) answers: JsonObject,
+    /// What the handler asked to remember.
+    pub(super) kept: JsonObject,
+}
+
+impl Memory {
+    pub(super) fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.kept.is_empty()
+    }
+
+    pub(super) fn seal(&self, call: &Call, link: &dyn Link) -> Result<String, RpcError> {
+        let state = State {
+            expires_ms: link.unix_ms() + LIFETIME_MS,
+            request: request_digest(call)?,
+            memory: self.clone(),
+        };
+        let plain = serde_json::to_vec(&state).expect("keys are strings, values are JSON");
+        Ok(link.seal(&plain))
+    }
+
+    pub(super) fn unseal(sealed: &str, call: &Call, link: &dyn Link) -> Result<Self, RpcError> {
+        let plain = link
+            .unseal(sealed)
+            .ok_or_else(|| RpcError::invalid_params("requestState was not made by this server"))?;
+        let state: State = serde_json::from_slice(&plain)
+            .map_err(|_| RpcError::invalid_params("requestState is of another release"))?;
+        if state.expires_ms <= link.unix_ms() {
+            return Err(RpcError::invalid_params("requestState has expired"));
+        }
+        if state.request != request_digest(call)? {
+            return Err(RpcError::invalid_params(
+                "requestState belongs to another request",
+            ));
+        }
+        Ok(state.memory)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    expires_ms: u64,
+    request: String,
+    memory: Memory,
+}
+
+/// The params that make a request what it is; the others differ between its rounds.
+#[derive(Default, Deserialize, Serialize)]
+struct Salient {
+    name: Option<String>,
+    uri: Option<String>,
+    #[serde(default)]
+    arguments: Option<Value>,
+}
+
+fn request_digest(call: &Call) -> Result<String, RpcError> {
+    let mut salient: Salient = super::decode(call)?;
+    let mut arguments = salient
+        .arguments
+        .take()
+        .unwrap_or_else(|| JsonObject::new().into());
+    arguments.sort_all_objects();
+    salient.arguments = Some(arguments);
+    let text = serde_json::to_vec(&(&call.method, &salient)).expect("keys are strings");
+    Ok(BASE64_STANDARD_NO_PAD.encode(Sha256::digest(text)))
+}

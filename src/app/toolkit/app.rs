@@ -1,0 +1,185 @@
+//! The toolkit as an application: lists, look-ups, and calls of the closures.
+
+use std::borrow::Cow;
+
+use super::{Closure, Toolkit};
+use crate::app::application::{App, Cacheable, ExtensionResult, ServerInfo};
+use crate::app::page::page;
+use crate::app::{Caching, Context, Error};
+use crate::mcp::RpcError;
+use crate::mcp::types::{
+    CallToolRequest, CallToolResult, CompleteRequest, CompleteResult, GetPromptRequest,
+    GetPromptResult, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequest, ReadResourceRequest,
+    ReadResourceResult, Tool,
+};
+
+impl App for Toolkit {
+    fn info(&self) -> ServerInfo {
+        self.info.clone()
+    }
+
+    async fn list_tools(
+        &self,
+        request: PaginatedRequest,
+        _: &Context,
+    ) -> Result<ListToolsResult, Error> {
+        let (tools, next_cursor) = self.page(&self.tools, |(tool, _)| &tool.name, &request)?;
+        Ok(ListToolsResult {
+            tools,
+            next_cursor,
+            meta: None,
+        })
+    }
+
+    async fn tool(&self, name: &str, _: &Context) -> Result<Option<Cow<'_, Tool>>, Error> {
+        Ok(self.find_tool(name).map(|(tool, _)| Cow::Borrowed(tool)))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequest,
+        context: &Context,
+    ) -> Result<CallToolResult, Error> {
+        let Some((_, run)) = self.find_tool(&request.name) else {
+            return Err(Error::unknown("tool", &request.name));
+        };
+        run(request.arguments, context.clone()).await
+    }
+
+    async fn list_resources(
+        &self,
+        request: PaginatedRequest,
+        _: &Context,
+    ) -> Result<ListResourcesResult, Error> {
+        let (resources, next_cursor) =
+            self.page(&self.resources, |(resource, _)| &resource.uri, &request)?;
+        Ok(ListResourcesResult {
+            resources,
+            next_cursor,
+            meta: None,
+        })
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: PaginatedRequest,
+        _: &Context,
+    ) -> Result<ListResourceTemplatesResult, Error> {
+        let (entries, next_cursor) = page(
+            &self.templates,
+            |entry| &entry.definition.uri_template,
+            request.cursor.as_deref(),
+            self.page_size,
+        )?;
+        let definitions = entries.iter().map(|entry| entry.definition.clone());
+        Ok(ListResourceTemplatesResult {
+            resource_templates: definitions.collect(),
+            next_cursor,
+            meta: None,
+        })
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequest,
+        context: &Context,
+    ) -> Result<ReadResourceResult, Error> {
+        let uri = request.uri;
+        if let Some((_, read)) = self.resources.iter().find(|(other, _)| other.uri == uri) {
+            return read((), context.clone()).await;
+        }
+        for entry in &self.templates {
+            if let Some(variables) = entry.template.matches(&uri) {
+                return (entry.read)((uri, variables), context.clone()).await;
+            }
+        }
+        Err(RpcError::resource_not_found(context.era(), &uri).into())
+    }
+
+    async fn list_prompts(
+        &self,
+        request: PaginatedRequest,
+        _: &Context,
+    ) -> Result<ListPromptsResult, Error> {
+        let (prompts, next_cursor) =
+            self.page(&self.prompts, |(prompt, _)| &prompt.name, &request)?;
+        Ok(ListPromptsResult {
+            prompts,
+            next_cursor,
+            meta: None,
+        })
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequest,
+        context: &Context,
+    ) -> Result<GetPromptResult, Error> {
+        let found = self.prompts.iter().find(|(p, _)| p.name == request.name);
+        let Some((prompt, write)) = found else {
+            return Err(Error::unknown("prompt", &request.name));
+        };
+        let arguments: JsonObject = request
+            .arguments
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        let mut result = write(arguments, context.clone()).await?;
+        if result.description.is_none() {
+            result.description.clone_from(&prompt.description);
+        }
+        Ok(result)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequest,
+        context: &Context,
+    ) -> Result<CompleteResult, Error> {
+        match &self.completion {
+            Some(complete) => Ok(complete(request, context.clone()).await?.into()),
+            None => Ok(CompleteResult::default()),
+        }
+    }
+
+    fn caching(&self, what: Cacheable<'_>) -> Caching {
+        match what {
+            Cacheable::Resource(_) => Caching {
+                ttl_ms: 0,
+                public: self.caching.public,
+            },
+            _ => self.caching,
+        }
+    }
+
+    async fn extension(
+        &self,
+        method: &str,
+        params: JsonObject,
+        context: &Context,
+    ) -> Result<ExtensionResult, Error> {
+        match self.methods.iter().find(|(name, _)| name == method) {
+            Some((_, serve)) => serve(params, context.clone()).await,
+            None => Err(RpcError::method_not_found(method).into()),
+        }
+    }
+}
+
+impl Toolkit {
+    fn find_tool(&self, name: &str) -> Option<&(Tool, Closure<JsonObject, CallToolResult>)> {
+        self.tools.iter().find(|(tool, _)| tool.name == name)
+    }
+
+    /// A page of definitions that stand beside their closures.
+    fn page<D: Clone, C>(
+        &self,
+        entries: &[(D, C)],
+        key: impl Fn(&(D, C)) -> &str,
+        request: &PaginatedRequest,
+    ) -> Result<(Vec<D>, Option<String>), Error> {
+        let (entries, next) = page(entries, key, request.cursor.as_deref(), self.page_size)?;
+        let definitions = entries.iter().map(|(definition, _)| definition.clone());
+        Ok((definitions.collect(), next))
+    }
+}

@@ -1,0 +1,143 @@
+//! The memory bill: what each kind of thing costs, and how many of it the limits allow.
+//!
+//! Lines are ceilings: memory is taken when a thing exists, and few servers reach one limit, none all of them.
+//! User memory only; a connection costs the kernel some kilobytes more.
+
+use crate::limits::Limits;
+
+/// Bytes of user memory that one of each takes while nothing happens on it, as the engine measures its own types.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// A connection with its task and its place in the slab.
+    pub connection: usize,
+    pub session: usize,
+    /// An open stream with nothing waiting.
+    pub stream: usize,
+    /// One subscription of one client, its place in the index included, without the URI's bytes.
+    pub subscription: usize,
+    /// What a core holds whatever happens: ring, scratch buffers, mailboxes, log.
+    pub core: usize,
+}
+
+/// One consumer of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BillLine {
+    pub consumer: &'static str,
+    pub each_bytes: u64,
+    /// On the whole node.
+    pub count_max: u64,
+}
+
+impl BillLine {
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.each_bytes.saturating_mul(self.count_max)
+    }
+}
+
+/// A line per consumer, for the whole node.
+#[must_use]
+pub fn memory_bill(limits: &Limits, cores: usize, sizes: &Sizes) -> Vec<BillLine> {
+    let cores = cores as u64;
+    let connections = cores * limits.connections_max as u64;
+    let sessions = cores * limits.sessions_max as u64;
+    let line = |consumer, each_bytes: usize, count_max| BillLine {
+        consumer,
+        each_bytes: each_bytes as u64,
+        count_max,
+    };
+    vec![
+        line("core", sizes.core, cores),
+        line("connection", sizes.connection, connections),
+        line("session", sizes.session, sessions),
+        // An open stream holds a connection.
+        line("stream, open", sizes.stream, connections),
+        line(
+            "stream, messages waiting",
+            limits.stream_queue_bytes_max,
+            connections,
+        ),
+        // A session has its subscriptions; a listen stream, which has no session, has its connection.
+        line(
+            "subscription",
+            sizes.subscription + limits.uri_bytes_max,
+            (sessions + connections).saturating_mul(limits.subscriptions_max as u64),
+        ),
+        line("request body, arriving", limits.body_bytes_max, connections),
+    ]
+}
+
+/// A number of bytes as people read it: three digits or more, in the unit that fits.
+#[must_use]
+pub fn human_bytes(bytes: u64) -> String {
+    let units = [
+        ("PiB", 50),
+        ("TiB", 40),
+        ("GiB", 30),
+        ("MiB", 20),
+        ("KiB", 10),
+    ];
+    units
+        .iter()
+        .find(|(_, shift)| bytes >> shift > 0)
+        .map_or_else(
+            || format!("{bytes} B"),
+            |(unit, shift)| {
+                let tenths = (u128::from(bytes) * 10) >> shift;
+                format!("{}.{} {unit}", tenths / 10, tenths % 10)
+            },
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bill_multiplies_by_cores() {
+        let sizes = Sizes {
+            connection: 300,
+            session: 200,
+            stream: 100,
+            subscription: 50,
+            core: 1000,
+        };
+        let limits = Limits::tiny();
+        let totals: Vec<(&str, u64)> = memory_bill(&limits, 2, &sizes)
+            .iter()
+            .map(|line| (line.consumer, line.total_bytes()))
+            .collect();
+        assert_eq!(
+            totals,
+            [
+                ("core", 2 * 1000),
+                ("connection", 2 * 8 * 300),
+                ("session", 2 * 4 * 200),
+                ("stream, open", 2 * 8 * 100),
+                ("stream, messages waiting", 2 * 8 * 1024),
+                ("subscription", 2 * (8 + 4) * 3 * (50 + 64)),
+                ("request body, arriving", 2 * 8 * 2048),
+            ]
+        );
+    }
+
+    #[test]
+    fn limits_without_end_do_not_overflow_the_bill() {
+        let limits = Limits {
+            connections_max: 100_000_000,
+            subscriptions_max: usize::MAX,
+            body_bytes_max: usize::MAX,
+            ..Limits::default()
+        };
+        let bill = memory_bill(&limits, 512, &Sizes::default());
+        assert_eq!(bill.last().unwrap().total_bytes(), u64::MAX);
+    }
+
+    #[test]
+    fn bytes_in_the_unit_that_fits() {
+        assert_eq!(human_bytes(1023), "1023 B");
+        assert_eq!(human_bytes(1536), "1.5 KiB");
+        assert_eq!(human_bytes(400 << 20), "400.0 MiB");
+        assert_eq!(human_bytes(u64::MAX), "16383.9 PiB");
+    }
+}

@@ -1,0 +1,135 @@
+//! The command line: `serve`, and two small clients for people, `publish` and `watch`.
+//!
+//! What is typed is parsed here; `config` checks what `serve` was told, `banner` says what came of it.
+
+pub mod banner;
+pub mod bill;
+pub mod publish;
+pub mod watch;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ServeOptions;
+
+/// Command of a process that was not told one.
+const DEFAULT_COMMAND: &str = "serve";
+
+#[derive(Debug, Parser)]
+#[command(name = "pinfold", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve MCP clients (also without a command: `pinfold --cores 2`)
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Box<ServeOptions>),
+    /// Tell subscribers that something changed, with or without its new contents
+    #[command(after_help = publish::EXAMPLES)]
+    Publish(publish::PublishOptions),
+    /// Subscribe to a server and print what it tells
+    #[command(after_help = watch::EXAMPLES)]
+    Watch(watch::WatchOptions),
+}
+
+const EXAMPLES: &str = "\
+Try it, in three terminals:
+  pinfold
+  pinfold watch --read http://127.0.0.1:8080/mcp board://lunch
+  pinfold publish --text 'soup' board://lunch
+
+Every option of serve, with its default and its variable:
+  pinfold serve --help";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  pinfold
+        on this machine only, all cores
+  pinfold serve --listen 0.0.0.0:8080 --node n1 --allow-host mcp.example.com
+        behind a proxy, as one node of several
+  pinfold serve --admin 0.0.0.0:9464 --admin-token-file /run/secrets/pinfold-admin
+        publishing from other machines
+  PINFOLD_CORES=2 PINFOLD_SESSION_IDLE=1h pinfold
+        the same options by environment
+
+Sizes are bytes or have KiB, MiB or GiB; times have ms, s, m, h or d.
+A mistake in an option ends the program with exit code 2 before anything listens.";
+
+impl Cli {
+    /// Parses a command line, the program's name included; ends the process with help, version or exit code 2.
+    #[must_use]
+    pub fn from_args(arguments: impl Iterator<Item = OsString>) -> Self {
+        Cli::parse_from(with_command(arguments.collect()))
+    }
+}
+
+/// `pinfold` and `pinfold --cores 2` mean `pinfold serve …`; help and version stay those of the program.
+fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_serve = match arguments.get(1).and_then(|first| first.to_str()) {
+        None => arguments.len() < 2,
+        Some("-h" | "--help" | "-V" | "--version") => false,
+        Some(first) => first.starts_with('-'),
+    };
+    if is_serve {
+        let at = arguments.len().min(1);
+        arguments.insert(at, DEFAULT_COMMAND.into());
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Result<Command, clap::Error> {
+        let arguments = line.split_whitespace().map(OsString::from).collect();
+        Cli::try_parse_from(with_command(arguments)).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn no_command_means_serve() {
+        for line in [
+            "pinfold",
+            "pinfold serve",
+            "pinfold --node a",
+            "pinfold serve --node a",
+        ] {
+            assert!(matches!(command(line), Ok(Command::Serve(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_does_not_exist() {
+        let refused = command("pinfold server").unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("'serve'"), "{refused}");
+    }
+
+    #[test]
+    fn help_is_of_the_program_and_teaches() {
+        let help = command("pinfold --help").unwrap_err().to_string();
+        for part in ["serve", "publish", "watch", "pinfold watch --read"] {
+            assert!(help.contains(part), "{part} is not in: {help}");
+        }
+        let help = command("pinfold serve --help").unwrap_err().to_string();
+        for part in [
+            "PINFOLD_CORES",
+            "[default: 4MiB]",
+            "Limits, each for one core",
+            "Examples:",
+        ] {
+            assert!(help.contains(part), "{part} is not in: {help}");
+        }
+        assert!(!help.contains("place-at-random"), "{help}");
+    }
+
+    #[test]
+    fn the_options_of_one_command_agree_with_each_other() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,195 @@
+//! The legacy era (2025-03-26 to 2025-11-25): a session, subscriptions by request, and a GET stream that is
+//! resumed after the last event's id.
+
+use serde_json::{Value, json};
+
+use super::backoff::Backoff;
+use super::follow::{Ended, Watcher};
+use super::http::{Reply, complaint};
+use crate::mcp::{ProtocolVersion, RpcError};
+
+pub(super) struct Session {
+    /// A server without sessions gives none.
+    id: Option<String>,
+    version: String,
+    last_event_id: Option<String>,
+}
+
+impl Session {
+    /// Initializes, and subscribes to the watched resources.
+    pub(super) fn open(watcher: &Watcher) -> Result<Self, Ended> {
+        let mut session = Session {
+            id: None,
+            version: ProtocolVersion::LATEST_LEGACY.as_str().to_owned(),
+            last_event_id: None,
+        };
+        session.initialize(watcher)?;
+        for uri in &watcher.uris {
+            session.subscribe(watcher, uri)?;
+        }
+        Ok(session)
+    }
+
+    fn initialize(&mut self, watcher: &Watcher) -> Result<(), Ended> {
+        let id = watcher.next_id();
+        let params = json!({
+            "protocolVersion": self.version,
+            "capabilities": {},
+            "clientInfo": super::client_info(),
+        });
+        let message = request(id, "initialize", &params);
+        let reply = watcher.endpoint.ask(&message, &[]).map_err(Ended::lost)?;
+        let status = reply.status;
+        let session_id = reply.header("Mcp-Session-Id");
+        let body = reply.into_json(id).unwrap_or_default();
+        let Some(version) = body["result"]["protocolVersion"].as_str() else {
+            let sentence = format!(
+                "the server does not initialize: {}",
+                complaint(status, &body)
+            );
+            return Err(match status {
+                429 | 500..=599 => Ended::lost(sentence),
+                _ => Ended::Hopeless(sentence),
+            });
+        };
+        self.version = version.to_owned();
+        self.id = session_id;
+        watcher.say_goodbye_to(self.id.clone().map(|id| (id, self.version.clone())));
+        let server = &body["result"]["serverInfo"];
+        watcher.voice.status(&format!(
+            "connected ({}) to {} {}",
+            self.version,
+            server["name"].as_str().unwrap_or("a server without a name"),
+            server["version"].as_str().unwrap_or_default(),
+        ));
+        let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        self.post(watcher, &initialized)
+            .map(drop)
+            .map_err(Ended::lost)
+    }
+
+    fn subscribe(&self, watcher: &Watcher, uri: &str) -> Result<(), Ended> {
+        let id = watcher.next_id();
+        let message = request(id, "resources/subscribe", &json!({ "uri": uri }));
+        let reply = self.post(watcher, &message).map_err(Ended::lost)?;
+        let status = reply.status;
+        if status == 404 && self.id.is_some() {
+            return Err(Ended::SessionGone(reply.into_complaint()));
+        }
+        let body = reply.into_json(id).unwrap_or_default();
+        if body.get("result").is_none() {
+            let sentence = complaint(status, &body);
+            watcher
+                .voice
+                .status(&format!("cannot subscribe to {uri}: {sentence}"));
+        }
+        Ok(())
+    }
+
+    /// Listens until the stream ends.
+    pub(super) fn listen(&mut self, watcher: &Watcher, backoff: &mut Backoff) -> Ended {
+        let last_event_id = self.last_event_id.clone();
+        let mut headers = self.headers();
+        if let Some(last) = &last_event_id {
+            headers.push(("Last-Event-ID", last));
+        }
+        let reply = match watcher.endpoint.get(&headers) {
+            Ok(reply) => reply,
+            Err(sentence) => return Ended::lost(sentence),
+        };
+        if reply.status != 200 || !reply.is_event_stream() {
+            return self.refusal(reply);
+        }
+        backoff.reset();
+        watcher.voice.status(match last_event_id {
+            Some(_) => "listening again, from where the stream ended",
+            None => "listening",
+        });
+        let mut resume_from = last_event_id;
+        let ended = watcher.listen_on(
+            reply.into_stream(),
+            |id| resume_from = Some(id),
+            |message| {
+                self.take(watcher, &message);
+                None
+            },
+        );
+        self.last_event_id = resume_from;
+        ended
+    }
+
+    fn refusal(&self, reply: Reply) -> Ended {
+        let status = reply.status;
+        let sentence = reply.into_complaint();
+        match status {
+            // Some servers say 400 for a session they do not know.
+            400 | 404 if self.id.is_some() => Ended::SessionGone(sentence),
+            409 | 429 | 500..=599 => {
+                Ended::lost(format!("the server does not open a stream: {sentence}"))
+            }
+            405 => Ended::Hopeless("the server has no notification stream (405)".into()),
+            _ => Ended::Hopeless(format!("the server does not open a stream: {sentence}")),
+        }
+    }
+
+    fn take(&self, watcher: &Watcher, message: &Value) {
+        let Some(method) = message["method"].as_str() else {
+            return;
+        };
+        if let Some(id) = message.get("id") {
+            // A server that cannot be answered will find out by itself.
+            let _ = self.post(watcher, &answer(id, method));
+            return;
+        }
+        watcher.voice.event(message);
+        if let ("notifications/resources/updated", true, Some(uri)) =
+            (method, watcher.reads, message["params"]["uri"].as_str())
+        {
+            let id = watcher.next_id();
+            let message = request(id, "resources/read", &json!({ "uri": uri }));
+            let reply = self.post(watcher, &message).map(|reply| (id, reply));
+            watcher.show_read(uri, reply);
+        }
+    }
+
+    fn post(&self, watcher: &Watcher, message: &Value) -> Result<Reply, String> {
+        watcher.endpoint.ask(message, &self.headers())
+    }
+
+    fn headers(&self) -> Vec<(&str, &str)> {
+        session_headers(self.id.as_deref(), &self.version)
+    }
+}
+
+/// What every request of a session carries.
+pub(super) fn session_headers<'a>(
+    id: Option<&'a str>,
+    version: &'a str,
+) -> Vec<(&'a str, &'a str)> {
+    let mut headers = vec![("MCP-Protocol-Version", version)];
+    headers.extend(id.map(|id| ("Mcp-Session-Id", id)));
+    headers
+}
+
+fn request(id: u64, method: &str, params: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+/// A watcher is alive and can do nothing else.
+fn answer(id: &Value, method: &str) -> Value {
+    match method {
+        "ping" => json!({ "jsonrpc": "2.0", "id": id, "result": {} }),
+        _ => json!({ "jsonrpc": "2.0", "id": id, "error": RpcError::method_not_found(method) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_asks_a_watcher() {
+        assert_eq!(answer(&json!("a"), "ping")["result"], json!({}));
+        assert_eq!(answer(&json!(7), "roots/list")["error"]["code"], -32601);
+    }
+}

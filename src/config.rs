@@ -1,0 +1,279 @@
+//! What an operator may set, parsed once into a checked [`Config`]: whoever holds one need not doubt it.
+//!
+//! `options` has the flags and their help, `units` and `names` parse single values; here are the checks that
+//! need a second option, a file or the machine. A mistake names the flag, the value and what is allowed, and
+//! is found before anything listens. Secrets never show in `Debug`.
+
+mod names;
+mod options;
+mod units;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tracing::level_filters::LevelFilter;
+
+pub use options::{AppName, DriverChoice, ServeOptions};
+pub use units::{Size, Span};
+
+use crate::admin::Token;
+use crate::limits::Limits;
+use options::{Bounds, Times};
+
+/// Core threads of one process; the core's number in a session id has room for as many.
+pub const CORES_MAX: u32 = 512;
+
+/// Bytes of the key that seals `requestState`.
+pub const STATE_KEY_BYTES: usize = 32;
+
+/// Bytes read of a file that should hold a token or a key; neither is longer.
+const SECRET_FILE_BYTES_MAX: usize = 4096;
+
+/// Everything that `pinfold serve` was told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    /// Starts with `/` and, unless it is only that, does not end with one.
+    pub endpoint: String,
+    /// `http(s)://host[:port]`, lower case.
+    pub origins: Vec<String>,
+    /// `host[:port]`, lower case.
+    pub hosts: Vec<String>,
+    pub admin: SocketAddr,
+    /// Present unless `admin` is a loopback address.
+    pub admin_token: Option<Token>,
+    pub app: AppName,
+    /// 1 ..= [`CORES_MAX`], and no more than the machine has.
+    pub cores: usize,
+    pub driver: DriverChoice,
+    /// `[a-z0-9-]{1,16}`
+    pub node: String,
+    /// `None`: make a random one.
+    pub state_key: Option<StateKey>,
+    pub log: LevelFilter,
+    /// Tests only: connections land on random cores.
+    pub place_at_random: bool,
+    pub limits: Limits,
+}
+
+/// The key that seals `requestState`.
+#[derive(Clone)]
+pub struct StateKey(pub [u8; STATE_KEY_BYTES]);
+
+impl fmt::Debug for StateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StateKey(…)")
+    }
+}
+
+/// What the checks need to know of the machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub cores: usize,
+    pub hostname: String,
+}
+
+impl Machine {
+    /// The machine as this process may use it (affinity and cgroup included).
+    #[must_use]
+    pub fn here() -> Self {
+        Machine {
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            hostname: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default(),
+        }
+    }
+}
+
+/// An option that cannot be used, in the form of the command line parser's own errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    pub flag: &'static str,
+    pub value: String,
+    /// A sentence that begins with "must" or says what is missing.
+    pub allowed: String,
+}
+
+impl ConfigError {
+    fn new(flag: &'static str, value: impl fmt::Display, allowed: impl Into<String>) -> Self {
+        ConfigError {
+            flag,
+            value: value.to_string(),
+            allowed: allowed.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ConfigError {
+            flag,
+            value,
+            allowed,
+        } = self;
+        write!(f, "invalid value '{value}' for '{flag}': {allowed}")
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Checks what the options say together, reads the files they name, fills in the machine's defaults.
+    ///
+    /// # Errors
+    /// The first option that cannot be used.
+    pub fn check(options: ServeOptions, machine: &Machine) -> Result<Self, ConfigError> {
+        let ServeOptions {
+            listening,
+            running,
+            bounds,
+            times,
+        } = options;
+        if listening.admin == listening.listen && listening.admin.port() != 0 {
+            return Err(ConfigError::new(
+                "--admin",
+                listening.admin,
+                "must not be the address of --listen",
+            ));
+        }
+        let admin_token = listening
+            .admin_token_file
+            .as_deref()
+            .map(read_token)
+            .transpose()?;
+        if admin_token.is_none() && !listening.admin.ip().is_loopback() {
+            return Err(ConfigError::new(
+                "--admin",
+                listening.admin,
+                "must be a loopback address, such as 127.0.0.1:9464, unless --admin-token-file gives a token to ask for",
+            ));
+        }
+        Ok(Config {
+            listen: listening.listen,
+            endpoint: listening.endpoint,
+            origins: listening.origins,
+            hosts: listening.hosts,
+            admin: listening.admin,
+            admin_token,
+            app: running.app,
+            cores: cores(running.cores, machine)?,
+            driver: running.driver,
+            node: running
+                .node
+                .or_else(|| names::node_from_host(&machine.hostname))
+                .unwrap_or_else(|| "node".into()),
+            state_key: running
+                .state_key_file
+                .as_deref()
+                .map(read_state_key)
+                .transpose()?,
+            log: running.log,
+            place_at_random: running.place_at_random,
+            limits: limits(&bounds, &times),
+        })
+    }
+}
+
+/// Reads the bearer token of `--admin-token-file` or `--token-file`: the file's text without white space around it.
+///
+/// # Errors
+/// The file cannot be read, or its text cannot be a token.
+pub fn read_token_file(path: &Path) -> Result<Token, String> {
+    let bytes = read_secret(path)?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| "must be a file with a token of visible ASCII characters".to_owned())?;
+    Token::parse(text.trim()).map_err(|wrong| format!("the token in this file {wrong}"))
+}
+
+fn read_token(path: &Path) -> Result<Token, ConfigError> {
+    read_token_file(path)
+        .map_err(|allowed| ConfigError::new("--admin-token-file", path.display(), allowed))
+}
+
+fn read_state_key(path: &Path) -> Result<StateKey, ConfigError> {
+    let refuse = |allowed: String| ConfigError::new("--state-key-file", path.display(), allowed);
+    let bytes = read_secret(path).map_err(refuse)?;
+    parse_state_key(&bytes).ok_or_else(|| {
+        refuse(format!(
+            "must be a file of {STATE_KEY_BYTES} bytes or {} hex digits (openssl rand -hex {STATE_KEY_BYTES})",
+            2 * STATE_KEY_BYTES
+        ))
+    })
+}
+
+fn parse_state_key(bytes: &[u8]) -> Option<StateKey> {
+    if let Ok(key) = bytes.try_into() {
+        return Some(StateKey(key));
+    }
+    let digits = bytes.trim_ascii();
+    if digits.len() != 2 * STATE_KEY_BYTES {
+        return None;
+    }
+    let mut key = [0; STATE_KEY_BYTES];
+    for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+    }
+    Some(StateKey(key))
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+fn read_secret(path: &Path) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| {
+            file.take(SECRET_FILE_BYTES_MAX as u64 + 1)
+                .read_to_end(&mut bytes)
+        })
+        .map_err(|error| format!("must be a file that can be read: {error}"))?;
+    if bytes.len() > SECRET_FILE_BYTES_MAX {
+        return Err(format!(
+            "must be a file of at most {SECRET_FILE_BYTES_MAX} bytes"
+        ));
+    }
+    Ok(bytes)
+}
+
+fn cores(asked: Option<u32>, machine: &Machine) -> Result<usize, ConfigError> {
+    let most = machine.cores.min(CORES_MAX as usize);
+    match asked.map(|cores| cores as usize) {
+        None => Ok(most),
+        Some(cores) if cores <= most => Ok(cores),
+        Some(cores) => Err(ConfigError::new(
+            "--cores",
+            cores,
+            format!("must be a number from 1 to {most}: this process may use no more cores"),
+        )),
+    }
+}
+
+fn limits(bounds: &Bounds, times: &Times) -> Limits {
+    Limits {
+        connections_max: bounds.connections_max as usize,
+        sessions_max: bounds.sessions_max as usize,
+        sessions_per_client_max: bounds.sessions_per_client_max as usize,
+        initialize_per_second_max: bounds.initialize_per_second_max,
+        streams_per_session_max: bounds.streams_per_session_max as usize,
+        subscriptions_max: bounds.subscriptions_max as usize,
+        body_bytes_max: bounds.body_bytes_max.0,
+        stream_queue_bytes_max: bounds.stream_queue_bytes_max.0,
+        keep_alive_ms: times.keep_alive.0,
+        session_idle_ms: times.session_idle.0,
+        connection_idle_ms: times.connection_idle.0,
+        head_timeout_ms: times.head_timeout.0,
+        body_timeout_ms: times.body_timeout.0,
+        write_stall_ms: times.write_stall.0,
+        resume_window_ms: times.resume_window.0,
+        ask_timeout_ms: times.ask_timeout.0,
+        retry_ms: times.retry.0,
+        ..Limits::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

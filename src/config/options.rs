@@ -1,0 +1,218 @@
+//! The options of `pinfold serve` as they are typed, with their `PINFOLD_*` variables and their help.
+//!
+//! Each option is parsed by itself here; what depends on another option, on a file or on the machine is
+//! checked in `config`. Defaults of limits come from [`Limits::default`] and nowhere else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tracing::level_filters::LevelFilter;
+
+use super::names::{endpoint, host, node, origin};
+use super::units::{Size, Span, between, count_between};
+use crate::limits::Limits;
+
+/// The application that answers the clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AppName {
+    /// Resources whose contents arrive by publish (board://…)
+    Board,
+    /// What the official conformance suite expects of a server under test
+    Conformance,
+}
+
+/// How the cores wait for the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DriverChoice {
+    /// io_uring; epoll, with a warning, where io_uring is forbidden
+    Auto,
+    /// io_uring, or no start
+    Uring,
+    /// epoll
+    Epoll,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct ServeOptions {
+    #[command(flatten)]
+    pub listening: Listening,
+    #[command(flatten)]
+    pub running: Running,
+    #[command(flatten)]
+    pub bounds: Bounds,
+    #[command(flatten)]
+    pub times: Times,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Where it listens, and to whom")]
+pub struct Listening {
+    /// Address for clients
+    #[arg(long, env = "PINFOLD_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
+    pub listen: SocketAddr,
+
+    /// Path of the MCP endpoint
+    #[arg(long, env = "PINFOLD_ENDPOINT", value_name = "PATH", default_value = "/mcp", value_parser = endpoint)]
+    pub endpoint: String,
+
+    /// Origin of a web page that may use the server, such as https://example.com; repeat, or separate with commas.
+    /// Programs send no Origin and need none
+    #[arg(long = "allow-origin", env = "PINFOLD_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    pub origins: Vec<String>,
+
+    /// Host that requests may name, such as mcp.example.com; repeat, or separate with commas.
+    /// On a loopback address its own names are always allowed, and no other unless it is given here
+    #[arg(long = "allow-host", env = "PINFOLD_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
+    pub hosts: Vec<String>,
+
+    /// Address for publish, health and readiness; anything but loopback needs --admin-token-file
+    #[arg(long, env = "PINFOLD_ADMIN", value_name = "IP:PORT", default_value = "127.0.0.1:9464", value_parser = address)]
+    pub admin: SocketAddr,
+
+    /// File with the bearer token that publishing asks for
+    #[arg(long, env = "PINFOLD_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "How it runs")]
+pub struct Running {
+    /// Application that answers
+    #[arg(
+        long,
+        env = "PINFOLD_APP",
+        value_name = "NAME",
+        default_value = "board"
+    )]
+    pub app: AppName,
+
+    /// Core threads, each pinned to its core [default: all]
+    #[arg(long, env = "PINFOLD_CORES", value_name = "N", value_parser = |text: &str| count_between(text, 1, super::CORES_MAX))]
+    pub cores: Option<u32>,
+
+    /// How to wait for the kernel
+    #[arg(
+        long,
+        env = "PINFOLD_DRIVER",
+        value_name = "NAME",
+        default_value = "auto"
+    )]
+    pub driver: DriverChoice,
+
+    /// Name of this node: it leads every session id, so that a proxy can route on it [default: the host's name if it can be one, else "node"]
+    #[arg(long, env = "PINFOLD_NODE", value_name = "NAME", value_parser = node)]
+    pub node: Option<String>,
+
+    /// File with the key that seals what clients carry for the server (requestState): 32 bytes, or 64 hex digits.
+    /// Give all nodes the same [default: a random key per start]
+    #[arg(long, env = "PINFOLD_STATE_KEY_FILE", value_name = "FILE")]
+    pub state_key_file: Option<PathBuf>,
+
+    /// What is logged: off, error, warn, info, debug or trace
+    #[arg(long, env = "PINFOLD_LOG", value_name = "LEVEL", default_value = "info", value_parser = level)]
+    pub log: LevelFilter,
+
+    /// Lets every connection land on a random core, so that tests see connections move
+    #[arg(long, env = "PINFOLD_PLACE_AT_RANDOM", hide = true)]
+    pub place_at_random: bool,
+}
+
+const MANY: u32 = 100_000_000;
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Limits, each for one core")]
+pub struct Bounds {
+    /// Open connections
+    #[arg(long, env = "PINFOLD_CONNECTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().connections_max), value_parser = |text: &str| count_between(text, 1, MANY))]
+    pub connections_max: u32,
+
+    /// Live sessions; past it idle ones make room
+    #[arg(long, env = "PINFOLD_SESSIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().sessions_max), value_parser = |text: &str| count_between(text, 1, MANY))]
+    pub sessions_max: u32,
+
+    /// Sessions of one client address; useful only without a proxy in front
+    #[arg(long, env = "PINFOLD_SESSIONS_PER_CLIENT_MAX", value_name = "N", default_value_t = narrow(Limits::default().sessions_per_client_max), value_parser = |text: &str| count_between(text, 1, MANY))]
+    pub sessions_per_client_max: u32,
+
+    /// New sessions a second
+    #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_MAX", value_name = "N", default_value_t = Limits::default().initialize_per_second_max, value_parser = |text: &str| count_between(text, 1, MANY))]
+    pub initialize_per_second_max: u32,
+
+    /// Concurrent calls and unfinished answers of a session
+    #[arg(long, env = "PINFOLD_STREAMS_PER_SESSION_MAX", value_name = "N", default_value_t = narrow(Limits::default().streams_per_session_max), value_parser = |text: &str| count_between(text, 1, 65_536))]
+    pub streams_per_session_max: u32,
+
+    /// Resource subscriptions of a session or a listen stream
+    #[arg(long, env = "PINFOLD_SUBSCRIPTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().subscriptions_max), value_parser = |text: &str| count_between(text, 1, 1_000_000))]
+    pub subscriptions_max: u32,
+
+    /// A request's body
+    #[arg(long, env = "PINFOLD_BODY_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().body_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
+    pub body_bytes_max: Size,
+
+    /// Messages kept for one stream until they are written, and for a resume
+    #[arg(long, env = "PINFOLD_STREAM_QUEUE_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().stream_queue_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
+    pub stream_queue_bytes_max: Size,
+}
+
+const MOMENT: Span = Span(10);
+const MONTH: Span = Span(30 * 86_400_000);
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Times")]
+pub struct Times {
+    /// A comment line on a stream that was silent this long
+    #[arg(long, env = "PINFOLD_KEEP_ALIVE", value_name = "TIME", default_value_t = Span(Limits::default().keep_alive_ms), value_parser = span)]
+    pub keep_alive: Span,
+
+    /// A session without a request and without an open stream ends after this
+    #[arg(long, env = "PINFOLD_SESSION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().session_idle_ms), value_parser = span)]
+    pub session_idle: Span,
+
+    /// A connection without a request closes after this; keep it above the proxy's own (Traefik: 90s)
+    #[arg(long, env = "PINFOLD_CONNECTION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().connection_idle_ms), value_parser = span)]
+    pub connection_idle: Span,
+
+    /// From the first byte of a request's head to its last
+    #[arg(long, env = "PINFOLD_HEAD_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().head_timeout_ms), value_parser = span)]
+    pub head_timeout: Span,
+
+    /// From the end of a head to the end of its body
+    #[arg(long, env = "PINFOLD_BODY_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().body_timeout_ms), value_parser = span)]
+    pub body_timeout: Span,
+
+    /// A reader that takes none of the waiting bytes is closed after this
+    #[arg(long, env = "PINFOLD_WRITE_STALL", value_name = "TIME", default_value_t = Span(Limits::default().write_stall_ms), value_parser = span)]
+    pub write_stall: Span,
+
+    /// How long an interrupted answer can be resumed
+    #[arg(long, env = "PINFOLD_RESUME_WINDOW", value_name = "TIME", default_value_t = Span(Limits::default().resume_window_ms), value_parser = span)]
+    pub resume_window: Span,
+
+    /// A client's time to answer a question (elicitation, sampling, roots)
+    #[arg(long, env = "PINFOLD_ASK_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().ask_timeout_ms), value_parser = span)]
+    pub ask_timeout: Span,
+
+    /// What clients are told to wait before they open a stream again
+    #[arg(long, env = "PINFOLD_RETRY", value_name = "TIME", default_value_t = Span(Limits::default().retry_ms), value_parser = span)]
+    pub retry: Span,
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    between(text, MOMENT, MONTH)
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
+}
+
+fn level(text: &str) -> Result<LevelFilter, &'static str> {
+    text.parse()
+        .map_err(|_| "must be one of off, error, warn, info, debug, trace")
+}
+
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).expect("the default limits are below four thousand million")
+}

@@ -1,0 +1,176 @@
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Wrapper {
+    #[command(flatten)]
+    options: ServeOptions,
+}
+
+fn machine() -> Machine {
+    Machine {
+        cores: 4,
+        hostname: "alpha.example.com".into(),
+    }
+}
+
+fn parse(arguments: &[&str]) -> Result<ServeOptions, clap::Error> {
+    let arguments = std::iter::once(&"serve").chain(arguments);
+    Wrapper::try_parse_from(arguments).map(|wrapper| wrapper.options)
+}
+
+fn check(arguments: &[&str]) -> Result<Config, ConfigError> {
+    Config::check(parse(arguments).unwrap(), &machine())
+}
+
+/// The parser's error must name the flag, the value and what is allowed, and exit with 2.
+fn assert_refused(flag: &str, value: &str, allowed: &str) {
+    let refused = parse(&[&format!("{flag}={value}")]).expect_err(flag);
+    let message = refused.to_string();
+    for part in [flag, value, allowed] {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+    assert_eq!(refused.exit_code(), 2);
+}
+
+fn file(name: &str, bytes: &[u8]) -> String {
+    let path = std::env::temp_dir().join(format!("pinfold-config-{}-{name}", std::process::id()));
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn no_options_at_all() {
+    let config = check(&[]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin.to_string(), "127.0.0.1:9464");
+    assert_eq!(config.endpoint, "/mcp");
+    assert_eq!((config.cores, config.node.as_str()), (4, "alpha"));
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.log, LevelFilter::INFO);
+    assert!(config.state_key.is_none() && config.admin_token.is_none());
+}
+
+#[test]
+fn a_value_that_is_not_allowed() {
+    assert_refused("--listen", "localhost", "127.0.0.1:8080");
+    assert_refused("--endpoint", "mcp/", "such as /mcp");
+    assert_refused("--allow-origin", "example.com", "https://example.com");
+    assert_refused("--allow-host", "http://x", "mcp.example.com");
+    assert_refused("--app", "bored", "board, conformance");
+    assert_refused("--driver", "kqueue", "auto, uring, epoll");
+    assert_refused("--cores", "0", "1 to 512");
+    assert_refused("--cores", "513", "1 to 512");
+    assert_refused("--node", "Node_1", "a-z, 0-9 and -");
+    assert_refused("--log", "loud", "off, error, warn");
+    assert_refused("--connections-max", "0", "1 to 100000000");
+    assert_refused("--body-bytes-max", "4MB", "4MiB");
+    assert_refused("--body-bytes-max", "1B", "1KiB to 1GiB");
+    assert_refused("--session-idle", "30", "30m");
+    assert_refused("--keep-alive", "0ms", "10ms to 30d");
+}
+
+#[test]
+fn more_cores_than_the_machine_has() {
+    let refused = check(&["--cores", "5"]).unwrap_err();
+    assert_eq!((refused.flag, refused.value.as_str()), ("--cores", "5"));
+    assert!(refused.allowed.contains("1 to 4"), "{refused}");
+    assert_eq!(check(&["--cores", "4"]).unwrap().cores, 4);
+}
+
+#[test]
+fn an_open_admin_address_without_a_token() {
+    let refused = check(&["--admin", "0.0.0.0:9464"]).unwrap_err();
+    assert_eq!(refused.flag, "--admin");
+    assert!(refused.to_string().contains("0.0.0.0:9464"), "{refused}");
+    assert!(refused.allowed.contains("--admin-token-file"), "{refused}");
+
+    let token = file("token", b"s3cret\n");
+    let config = check(&["--admin", "0.0.0.0:9464", "--admin-token-file", &token]).unwrap();
+    assert_eq!(config.admin_token.unwrap().expose(), "s3cret");
+}
+
+#[test]
+fn clients_and_admin_on_one_address() {
+    assert!(
+        check(&["--admin", "127.0.0.1:8080"])
+            .unwrap_err()
+            .allowed
+            .contains("--listen")
+    );
+    assert!(check(&["--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0"]).is_ok());
+}
+
+#[test]
+fn a_token_file_that_holds_no_token() {
+    let missing = check(&["--admin-token-file", "/nowhere/token"]).unwrap_err();
+    assert_eq!(missing.flag, "--admin-token-file");
+    assert_eq!(missing.value, "/nowhere/token");
+    for (name, bytes) in [
+        ("empty", &b"\n"[..]),
+        ("two", b"two words"),
+        ("bytes", b"\xff\xfe"),
+        ("long", &[b'x'; 5000]),
+    ] {
+        let path = file(name, bytes);
+        assert!(check(&["--admin-token-file", &path]).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn a_state_key_of_the_wrong_length() {
+    for (name, bytes) in [
+        ("short", &[7; 31][..]),
+        ("hex", &[b'a'; 63]),
+        ("nonhex", &[b'g'; 64]),
+    ] {
+        let path = file(name, bytes);
+        let refused = check(&["--state-key-file", &path]).unwrap_err();
+        assert!(
+            refused.allowed.contains("32 bytes or 64 hex digits"),
+            "{refused}"
+        );
+    }
+    let raw = check(&["--state-key-file", &file("raw", &[0xab; 32])]).unwrap();
+    let hex = check(&[
+        "--state-key-file",
+        &file("right", format!("{}\n", "aB".repeat(32)).as_bytes()),
+    ])
+    .unwrap();
+    assert_eq!(raw.state_key.unwrap().0, hex.state_key.clone().unwrap().0);
+    assert!(!format!("{:?}", hex.state_key).contains("171"));
+}
+
+#[test]
+fn a_host_name_that_cannot_name_a_node() {
+    let machine = Machine {
+        cores: 1,
+        hostname: "a-pod-with-a-very-long-name".into(),
+    };
+    let config = Config::check(parse(&[]).unwrap(), &machine).unwrap();
+    assert_eq!(config.node, "node");
+}
+
+#[test]
+fn what_is_set_arrives() {
+    let config = check(&[
+        "--connections-max=10",
+        "--sessions-max=11",
+        "--body-bytes-max=1MiB",
+        "--session-idle=90s",
+        "--keep-alive=250ms",
+        "--allow-origin=https://A.example,https://b.example",
+        "--allow-host=mcp.example.com",
+        "--node=n-1",
+    ])
+    .unwrap();
+    assert_eq!(config.limits.connections_max, 10);
+    assert_eq!(config.limits.sessions_max, 11);
+    assert_eq!(config.limits.body_bytes_max, 1 << 20);
+    assert_eq!(config.limits.session_idle_ms, 90_000);
+    assert_eq!(config.limits.keep_alive_ms, 250);
+    assert_eq!(config.origins, ["https://a.example", "https://b.example"]);
+    assert_eq!(config.hosts, ["mcp.example.com"]);
+    assert_eq!(config.node, "n-1");
+}

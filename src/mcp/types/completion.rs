@@ -1,0 +1,86 @@
+//! `completion/complete`: suggestions for an argument of a prompt or a resource template.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Meta;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompleteRequest {
+    #[serde(rename = "ref")]
+    pub reference: Reference,
+    pub argument: ArgumentInfo,
+    /// What was chosen for the other arguments (since 2025-06-18).
+    #[serde(default)]
+    pub context: CompletionContext,
+}
+
+/// What the argument belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Reference {
+    #[serde(rename = "ref/prompt")]
+    Prompt { name: String },
+    /// `uri` is a template.
+    #[serde(rename = "ref/resource")]
+    Resource { uri: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArgumentInfo {
+    pub name: String,
+    /// What the user has typed so far.
+    pub value: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletionContext {
+    #[serde(default)]
+    pub arguments: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CompleteResult {
+    pub completion: Completion,
+    #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Meta>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Completion {
+    /// At most [`Completion::VALUES_MAX`].
+    pub values: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_more: Option<bool>,
+}
+
+impl Completion {
+    /// The specification's limit for one answer.
+    pub const VALUES_MAX: usize = 100;
+
+    /// The first values that fit into an answer, with `total` and `hasMore` told truthfully.
+    #[must_use]
+    pub fn new(values: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let mut values: Vec<String> = values.into_iter().map(Into::into).collect();
+        let total = values.len();
+        values.truncate(Self::VALUES_MAX);
+        Completion {
+            has_more: Some(total > values.len()),
+            total: Some(total as u64),
+            values,
+        }
+    }
+}
+
+impl From<Completion> for CompleteResult {
+    fn from(completion: Completion) -> Self {
+        CompleteResult {
+            completion,
+            meta: None,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What a server may ask while it serves a request: a request to the client in the legacy revisions, an entry of
+//! `inputRequests` in 2026-07-28.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    CreateMessageRequest, CreateMessageResult, ElicitRequest, ElicitResult, ListRootsRequest,
+    ListRootsResult,
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "method", content = "params")]
+pub enum InputRequest {
+    #[serde(rename = "elicitation/create")]
+    Elicit(ElicitRequest),
+    #[serde(rename = "sampling/createMessage")]
+    CreateMessage(CreateMessageRequest),
+    #[serde(rename = "roots/list")]
+    ListRoots(ListRootsRequest),
+}
+
+impl InputRequest {
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            InputRequest::Elicit(_) => "elicitation/create",
+            InputRequest::CreateMessage(_) => "sampling/createMessage",
+            InputRequest::ListRoots(_) => "roots/list",
+        }
+    }
+
+    /// Reads an answer; `None` if it has not the shape, or a form not the fields, that were asked for.
+    #[must_use]
+    pub fn parse_answer(&self, answer: &Value) -> Option<InputResponse> {
+        match self {
+            InputRequest::Elicit(request) => {
+                let answer = ElicitResult::deserialize(answer).ok()?;
+                request
+                    .is_answered_by(&answer)
+                    .then_some(InputResponse::Elicit(answer))
+            }
+            InputRequest::CreateMessage(_) => CreateMessageResult::deserialize(answer)
+                .ok()
+                .map(InputResponse::CreateMessage),
+            InputRequest::ListRoots(_) => ListRootsResult::deserialize(answer)
+                .ok()
+                .map(InputResponse::ListRoots),
+        }
+    }
+
+    /// `params` of a request to a legacy client. `elicitation_id` is called for the id that 2025-11-25 requires
+    /// of URL mode, if the request has none.
+    pub(crate) fn legacy_params(&self, elicitation_id: impl FnOnce() -> String) -> String {
+        let json = match self {
+            InputRequest::Elicit(ElicitRequest::Url(request)) => {
+                let mut request = request.clone();
+                request.elicitation_id.get_or_insert_with(elicitation_id);
+                serde_json::to_string(&request)
+            }
+            InputRequest::Elicit(request) => serde_json::to_string(request),
+            InputRequest::CreateMessage(request) => serde_json::to_string(request),
+            InputRequest::ListRoots(request) => serde_json::to_string(request),
+        };
+        json.expect("keys are strings, values are JSON")
+    }
+
+    /// A legacy client is not asked twice, so its answer is taken if it has the right shape.
+    pub(crate) fn parse_legacy_answer(
+        &self,
+        json: &str,
+    ) -> Result<InputResponse, serde_json::Error> {
+        Ok(match self {
+            InputRequest::Elicit(_) => InputResponse::Elicit(serde_json::from_str(json)?),
+            InputRequest::CreateMessage(_) => {
+                InputResponse::CreateMessage(serde_json::from_str(json)?)
+            }
+            InputRequest::ListRoots(_) => InputResponse::ListRoots(serde_json::from_str(json)?),
+        })
+    }
+
+    /// The capabilities that a client must have declared to be asked this.
+    #[must_use]
+    pub fn required_capabilities(&self) -> Value {
+        match self {
+            InputRequest::Elicit(ElicitRequest::Form(_)) => json!({ "elicitation": {} }),
+            InputRequest::Elicit(ElicitRequest::Url(_)) => json!({ "elicitation": { "url": {} } }),
+            InputRequest::CreateMessage(request) if !request.tools.is_empty() => {
+                json!({ "sampling": { "tools": {} } })
+            }
+            InputRequest::CreateMessage(_) => json!({ "sampling": {} }),
+            InputRequest::ListRoots(_) => json!({ "roots": {} }),
+        }
+    }
+}
+
+impl From<ElicitRequest> for InputRequest {
+    fn from(request: ElicitRequest) -> Self {
+        InputRequest::Elicit(request)
+    }
+}
+
+impl From<CreateMessageRequest> for InputRequest {
+    fn from(request: CreateMessageRequest) -> Self {
+        InputRequest::CreateMessage(request)
+    }
+}
+
+impl From<ListRootsRequest> for InputRequest {
+    fn from(request: ListRootsRequest) -> Self {
+        InputRequest::ListRoots(request)
+    }
+}
+
+/// Several questions, each under a key of the server's choosing, in the order they were added.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InputRequests(Vec<(String, InputRequest)>);
+
+impl InputRequests {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    #[must_use]
+    pub fn and(mut self, key: impl Into<String>, request: impl Into<InputRequest>) -> Self {
+        self.insert(key.into(), request.into());
+        self
+    }
+
+    #[must_use]
+    pub fn list_roots(self, key: impl Into<String>) -> Self {
+        self.and(key, ListRootsRequest {})
+    }
+
+    /// Replaces what stands under the key.
+    pub fn insert(&mut self, key: String, request: InputRequest) {
+        self.0.retain(|(other, _)| *other != key);
+        self.0.push((key, request));
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &InputRequest)> {
+        self.0.iter().map(|(key, request)| (key.as_str(), request))
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for InputRequests {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+/// What a client answered to one [`InputRequest`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum InputResponse {
+    Elicit(ElicitResult),
+    CreateMessage(CreateMessageResult),
+    ListRoots(ListRootsResult),
+}
+
+/// The answers to [`InputRequests`], under the same keys. Each getter takes the answer out; `None` if the
+/// key was not asked, or asked for something else.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InputResponses(BTreeMap<String, InputResponse>);
+
+impl InputResponses {
+    pub fn elicit(&mut self, key: &str) -> Option<ElicitResult> {
+        match self.0.remove(key) {
+            Some(InputResponse::Elicit(answer)) => Some(answer),
+            _ => None,
+        }
+    }
+
+    pub fn sample(&mut self, key: &str) -> Option<CreateMessageResult> {
+        match self.0.remove(key) {
+            Some(InputResponse::CreateMessage(answer)) => Some(answer),
+            _ => None,
+        }
+    }
+
+    pub fn list_roots(&mut self, key: &str) -> Option<ListRootsResult> {
+        match self.0.remove(key) {
+            Some(InputResponse::ListRoots(answer)) => Some(answer),
+            _ => None,
+        }
+    }
+}
+
+impl InputResponses {
+    pub(crate) fn into_only(self) -> InputResponse {
+        debug_assert_eq!(self.0.len(), 1);
+        let (_, answer) = self.0.into_iter().next().expect("one question was asked");
+        answer
+    }
+}
+
+impl FromIterator<(String, InputResponse)> for InputResponses {
+    fn from_iter<I: IntoIterator<Item = (String, InputResponse)>>(answers: I) -> Self {
+        InputResponses(answers.into_iter().collect())
+    }
+}
+
+/// The interim result of 2026-07-28: the client answers `inputRequests` and sends its request again.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InputRequiredResult {
+    /// Always `input_required`.
+    pub result_type: &'static str,
+    pub input_requests: InputRequests,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_state: Option<String>,
+}

@@ -1,0 +1,315 @@
+//! One core: its shard, its sockets, its running calls, and the pump that carries effects out.
+//!
+//! Every task of a core's thread holds an `Rc<Core>`. Whoever tells the shard something calls [`Core::pump`]
+//! afterwards; nobody holds a borrow across an await or while the application runs.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Shutdown};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::Waker;
+
+use futures_channel::oneshot;
+use futures_util::future::AbortHandle;
+use monoio::net::TcpStream;
+use serde_json::value::RawValue;
+
+use super::blocking::BlockingPool;
+use super::mailbox::Letter;
+use super::publisher::Publisher;
+use super::seal::Sealer;
+use super::{clock, link, serve, socket};
+use crate::app::call::{AskFailed, Handler};
+use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Shard};
+
+pub(super) struct Core {
+    pub(super) number: u16,
+    pub(super) shard: RefCell<Shard>,
+    pub(super) handler: Rc<dyn Handler>,
+    pub(super) publisher: Publisher,
+    pub(super) sealer: Sealer,
+    pub(super) blocking: BlockingPool,
+    /// By the index of the connection's key.
+    sockets: RefCell<Vec<Option<Socket>>>,
+    calls: RefCell<HashMap<CallKey, RunningCall>>,
+    pumping: Cell<bool>,
+    /// Set while the fan-out task sleeps.
+    pub(super) fanout: Cell<Option<Waker>>,
+    /// What is read lands here first; one for all connections, since each read is understood at once.
+    scratch: RefCell<Box<[u8]>>,
+}
+
+struct Socket {
+    key: ConnectionKey,
+    stream: Rc<TcpStream>,
+}
+
+/// A call that has not ended.
+struct RunningCall {
+    abort: AbortHandle,
+    asks: Vec<(u32, oneshot::Sender<Answer>)>,
+}
+
+pub(super) type Answer = Result<Box<RawValue>, AskFailed>;
+
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+impl Core {
+    pub(super) fn new(
+        number: u16,
+        shard: Shard,
+        handler: Rc<dyn Handler>,
+        publisher: Publisher,
+        sealer: Sealer,
+        blocking: BlockingPool,
+    ) -> Self {
+        Core {
+            number,
+            shard: RefCell::new(shard),
+            handler,
+            publisher,
+            sealer,
+            blocking,
+            sockets: RefCell::default(),
+            calls: RefCell::default(),
+            pumping: Cell::new(false),
+            fanout: Cell::new(None),
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+        }
+    }
+
+    /// A connection of this core from now on, with what was read of it elsewhere.
+    pub(super) fn adopt(self: &Rc<Self>, stream: TcpStream, peer: Option<IpAddr>, bytes: &[u8]) {
+        let now = clock::now();
+        let Some(key) = self.shard.borrow_mut().handle_open(now, peer) else {
+            // Best effort: the connection is dropped whether the client reads this or not.
+            let _ = socket::send(&stream, Shard::too_many_connections());
+            return;
+        };
+        let stream = Rc::new(stream);
+        self.keep_socket(key, stream.clone());
+        if !bytes.is_empty() {
+            self.shard.borrow_mut().handle_bytes(now, key, bytes);
+            self.pump();
+        }
+        if self.shard.borrow().is_open(key) {
+            monoio::spawn(serve::read(self.clone(), key, stream));
+        }
+    }
+
+    /// Reads once and lets the shard understand it. False: nothing more is to be read here.
+    pub(super) fn read_once(self: &Rc<Self>, key: ConnectionKey, stream: &TcpStream) -> bool {
+        let read = {
+            let mut scratch = self.scratch.borrow_mut();
+            match socket::receive(stream, &mut scratch) {
+                Ok(0) => Err(()),
+                Ok(count) => {
+                    self.shard
+                        .borrow_mut()
+                        .handle_bytes(clock::now(), key, &scratch[..count]);
+                    Ok(())
+                }
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(_) => Err(()),
+            }
+        };
+        if read.is_err() {
+            self.shard.borrow_mut().handle_disconnect(clock::now(), key);
+        }
+        self.pump();
+        self.shard.borrow().wants_bytes(key)
+    }
+
+    /// Carries out everything the shard wants done, until it wants nothing.
+    pub(super) fn pump(self: &Rc<Self>) {
+        if self.pumping.replace(true) {
+            // Called from inside of an effect: the loop below us goes on with it.
+            return;
+        }
+        let mut bytes = Vec::new();
+        loop {
+            let transmit = self.shard.borrow_mut().poll_transmit(&mut bytes);
+            if let Some(key) = transmit {
+                self.write(key, &mut bytes);
+                continue;
+            }
+            let effect = self.shard.borrow_mut().poll_effect();
+            match effect {
+                Some(effect) => self.execute(effect),
+                None => break,
+            }
+        }
+        self.pumping.set(false);
+        if self.shard.borrow().has_fanout() {
+            self.wake_fanout();
+        }
+    }
+
+    pub(super) fn wake_fanout(&self) {
+        if let Some(waker) = self.fanout.take() {
+            waker.wake();
+        }
+    }
+
+    /// Writes what the kernel takes now; a task writes the rest.
+    pub(super) fn write(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) {
+        if self.write_some(key, bytes) {
+            self.shard
+                .borrow_mut()
+                .handle_written(clock::now(), key, true);
+        }
+    }
+
+    /// True if all was written. If not, the shard knows already.
+    pub(super) fn write_some(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) -> bool {
+        let Some(stream) = self.stream(key) else {
+            return false;
+        };
+        let count = match socket::send(&stream, bytes) {
+            Ok(count) if count == bytes.len() => return true,
+            Ok(count) => count,
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => {
+                self.shard.borrow_mut().handle_disconnect(clock::now(), key);
+                return false;
+            }
+        };
+        self.shard
+            .borrow_mut()
+            .handle_written(clock::now(), key, false);
+        let rest = bytes.split_off(count);
+        monoio::spawn(serve::write(self.clone(), key, stream, rest));
+        false
+    }
+
+    /// `None`: the call is over.
+    pub(super) fn remember_ask(
+        &self,
+        call: CallKey,
+        ask: u32,
+    ) -> Option<oneshot::Receiver<Answer>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut calls = self.calls.borrow_mut();
+        calls.get_mut(&call)?.asks.push((ask, sender));
+        Some(receiver)
+    }
+
+    pub(super) fn remember_abort(&self, call: CallKey, abort: AbortHandle) {
+        let running = RunningCall {
+            abort,
+            asks: Vec::new(),
+        };
+        self.calls.borrow_mut().insert(call, running);
+    }
+
+    pub(super) fn forget_call(&self, call: CallKey) {
+        self.calls.borrow_mut().remove(&call);
+    }
+
+    fn execute(self: &Rc<Self>, effect: Effect) {
+        match effect {
+            Effect::Start { call, request } => link::start(self, call, request),
+            Effect::Cancel(call) => {
+                let running = self.calls.borrow_mut().remove(&call);
+                if let Some(running) = running {
+                    running.abort.abort();
+                }
+            }
+            Effect::Answered { call, ask, answer } => self.answered(call, ask, answer),
+            Effect::Move {
+                connection,
+                core,
+                bytes,
+            } => self.send_away(connection, core, bytes),
+            Effect::Read(key) => {
+                if let Some(stream) = self.stream(key) {
+                    monoio::spawn(serve::read(self.clone(), key, stream));
+                }
+            }
+            Effect::ShutdownWrite(key) => {
+                if let Some(stream) = self.stream(key) {
+                    socket::shutdown(&stream, Shutdown::Write);
+                }
+            }
+            Effect::Close { connection, reason } => self.close(connection, reason),
+        }
+    }
+
+    fn answered(&self, call: CallKey, ask: u32, answer: Answer) {
+        let sender = self.calls.borrow_mut().get_mut(&call).and_then(|running| {
+            let index = running.asks.iter().position(|(number, _)| *number == ask)?;
+            Some(running.asks.swap_remove(index).1)
+        });
+        if let Some(sender) = sender {
+            // The handler may have given up on it.
+            let _ = sender.send(answer);
+        }
+    }
+
+    /// The connection goes to the session, never the session's data to the connection.
+    fn send_away(&self, key: ConnectionKey, core: u16, bytes: Vec<u8>) {
+        let Some(stream) = self.take_socket(key) else {
+            return;
+        };
+        let peer = stream.peer_addr().ok().map(|address| address.ip());
+        match socket::duplicate(&stream) {
+            // The reader here finds its key stale when it wakes, and drops this descriptor.
+            Ok(socket) => {
+                self.publisher
+                    .mailbox(core.into())
+                    .post(Letter::Connection {
+                        socket,
+                        peer,
+                        bytes,
+                    });
+            }
+            Err(fault) => {
+                tracing::warn!(%fault, "a connection was dropped: it could not be moved to its session's core")
+            }
+        }
+    }
+
+    fn close(&self, key: ConnectionKey, reason: Closed) {
+        let Some(stream) = self.take_socket(key) else {
+            return;
+        };
+        tracing::debug!(connection = ?key, ?reason, core = self.number, "closed");
+        // Wakes the task that waits for this socket.
+        socket::shutdown(&stream, Shutdown::Both);
+    }
+
+    fn stream(&self, key: ConnectionKey) -> Option<Rc<TcpStream>> {
+        let sockets = self.sockets.borrow();
+        let socket = sockets
+            .get(key.index as usize)?
+            .as_ref()
+            .filter(|socket| socket.key == key)?;
+        Some(socket.stream.clone())
+    }
+
+    fn keep_socket(&self, key: ConnectionKey, stream: Rc<TcpStream>) {
+        let mut sockets = self.sockets.borrow_mut();
+        let index = key.index as usize;
+        if sockets.len() <= index {
+            sockets.resize_with(index + 1, || None);
+        }
+        sockets[index] = Some(Socket { key, stream });
+    }
+
+    fn take_socket(&self, key: ConnectionKey) -> Option<Rc<TcpStream>> {
+        let mut sockets = self.sockets.borrow_mut();
+        let slot = sockets.get_mut(key.index as usize)?;
+        slot.take_if(|socket| socket.key == key)
+            .map(|socket| socket.stream)
+    }
+}
+
+/// A connection as another core sent it.
+///
+/// # Errors
+/// The driver refuses the descriptor.
+pub(super) fn stream_of(socket: OwnedFd) -> io::Result<TcpStream> {
+    TcpStream::from_std(std::net::TcpStream::from(socket))
+}

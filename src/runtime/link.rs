@@ -1,0 +1,138 @@
+//! Running calls: the application's futures, and the `Link` each of them speaks through.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{AbortHandle, Abortable, LocalBoxFuture};
+use serde_json::value::RawValue;
+
+use super::clock;
+use super::core::Core;
+use crate::app::call::{AskFailed, Call, Link, Outcome, Topic};
+use crate::mcp::RpcError;
+use crate::shard::CallKey;
+
+struct CallLink {
+    core: Rc<Core>,
+    call: CallKey,
+}
+
+/// Each call is a task of its own, from its first poll on: monoio's timers keep the first waker they see, so a
+/// future must never be polled outside of the task that it will wait in.
+pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
+    let link = Rc::new(CallLink {
+        core: core.clone(),
+        call: key,
+    });
+    let future = guarded(core.handler.clone().call(request, link));
+    let (abort, registration) = AbortHandle::new_pair();
+    core.remember_abort(key, abort);
+    let core = core.clone();
+    monoio::spawn(async move {
+        if let Ok(outcome) = Abortable::new(future, registration).await {
+            core.forget_call(key);
+            core.shard
+                .borrow_mut()
+                .handle_outcome(clock::now(), key, &outcome);
+            core.pump();
+        }
+    });
+}
+
+/// An application that panics fails its own call and no other.
+fn guarded(future: LocalBoxFuture<'static, Outcome>) -> LocalBoxFuture<'static, Outcome> {
+    let caught = AssertUnwindSafe(future).catch_unwind();
+    let outcome = caught.map(|outcome| {
+        outcome.unwrap_or_else(|_| {
+            tracing::error!("a handler panicked; its client got an internal error");
+            Outcome::Error(RpcError::internal(
+                "The server failed while it worked on this request.",
+            ))
+        })
+    });
+    outcome.boxed_local()
+}
+
+impl Link for CallLink {
+    fn notify(&self, method: &str, params: &str) {
+        self.core
+            .shard
+            .borrow_mut()
+            .handle_notify(clock::now(), self.call, method, params);
+        self.core.pump();
+    }
+
+    fn log(&self, level: u8, params: &str) {
+        self.core
+            .shard
+            .borrow_mut()
+            .handle_log(clock::now(), self.call, level, params);
+        self.core.pump();
+    }
+
+    fn ask(
+        &self,
+        method: &str,
+        params: &str,
+    ) -> LocalBoxFuture<'static, Result<Box<RawValue>, AskFailed>> {
+        let ask = self
+            .core
+            .shard
+            .borrow_mut()
+            .handle_ask(clock::now(), self.call, method, params);
+        let Some(ask) = ask else {
+            return async { Err(AskFailed::SessionClosed) }.boxed_local();
+        };
+        let answer = self.core.remember_ask(self.call, ask);
+        self.core.pump();
+        async move {
+            match answer {
+                Some(answer) => answer.await.unwrap_or(Err(AskFailed::SessionClosed)),
+                None => Err(AskFailed::SessionClosed),
+            }
+        }
+        .boxed_local()
+    }
+
+    fn close_stream(&self) {
+        self.core
+            .shard
+            .borrow_mut()
+            .handle_close_stream(clock::now(), self.call);
+        self.core.pump();
+    }
+
+    fn publish(&self, topic: Topic) {
+        self.core.publisher.publish_now(vec![topic]);
+    }
+
+    fn seal(&self, plain: &[u8]) -> String {
+        self.core.sealer.seal(plain)
+    }
+
+    fn unseal(&self, sealed: &str) -> Option<Vec<u8>> {
+        self.core.sealer.unseal(sealed)
+    }
+
+    fn unix_ms(&self) -> u64 {
+        clock::unix_ms()
+    }
+
+    fn sleep_ms(&self, ms: u64) -> LocalBoxFuture<'static, ()> {
+        monoio::time::sleep(Duration::from_millis(ms)).boxed_local()
+    }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()> {
+        self.core.blocking.run(work).boxed_local()
+    }
+
+    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
+        monoio::spawn(async move {
+            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+                tracing::error!("work in the background of a handler panicked");
+            }
+        });
+    }
+}

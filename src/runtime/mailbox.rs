@@ -1,0 +1,74 @@
+//! Letters between threads: a bounded queue per core, one wake per batch.
+//!
+//! The lock is held for a push or a swap of two vectors, and only when something crosses cores: a connection that
+//! moves or a publication. No request and no delivery touches it.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+
+use crate::shard::Publication;
+
+pub(super) enum Letter {
+    /// A connection that belongs to this core from now on, and what was read of it.
+    Connection {
+        socket: OwnedFd,
+        peer: Option<IpAddr>,
+        bytes: Vec<u8>,
+    },
+    /// Notifications, in log order.
+    Published(Arc<[Publication]>),
+    /// Finish what is under way and end.
+    Stop,
+}
+
+#[derive(Default)]
+pub(super) struct Mailbox {
+    inside: Mutex<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    letters: Vec<Letter>,
+    /// Set while the reader sleeps.
+    reader: Option<Waker>,
+}
+
+/// Letters in one mailbox before publishers have to wait. Connections are bounded by their own limit.
+pub(super) const LETTERS_MAX: usize = 16 * 1024;
+
+impl Mailbox {
+    pub(super) fn post(&self, letter: Letter) {
+        let reader = {
+            let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+            inside.letters.push(letter);
+            inside.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.inside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .letters
+            .len()
+            >= LETTERS_MAX
+    }
+
+    /// Waits for letters and takes all there are.
+    pub(super) async fn collect(&self) -> Vec<Letter> {
+        std::future::poll_fn(|context| {
+            let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+            if inside.letters.is_empty() {
+                inside.reader = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(std::mem::take(&mut inside.letters))
+        })
+        .await
+    }
+}

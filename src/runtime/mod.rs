@@ -1,0 +1,28 @@
+//! The only code that waits: threads, sockets, timers, signals. It moves bytes and letters in and out of shards and
+//! knows nothing of what they mean.
+//!
+//! One thread per core runs [`thread`]: it accepts, reads ([`serve`]), fans out ([`fanout`]) and takes letters
+//! ([`mailbox`]) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
+//! but mailboxes.
+
+mod blocking;
+mod clock;
+mod core;
+mod fanout;
+mod link;
+mod mailbox;
+mod open_files;
+mod publisher;
+mod ring;
+mod seal;
+mod secrets;
+mod serve;
+mod server;
+mod signals;
+mod socket;
+mod thread;
+
+pub use self::open_files::raise_open_files;
+pub use self::publisher::{PublishRefused, Publisher};
+pub use self::ring::Driver;
+pub use self::server::{Options, Running, Server, StartError};

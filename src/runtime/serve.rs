@@ -1,0 +1,60 @@
+//! The two tasks a connection can have: one that reads, and, while the kernel does not take everything at once,
+//! one that writes the rest. Neither holds a buffer while it waits for the client to send.
+
+use std::io;
+use std::rc::Rc;
+
+use monoio::net::TcpStream;
+
+use super::core::Core;
+use super::{clock, socket};
+use crate::shard::ConnectionKey;
+
+/// Reads until the connection is over or reading pauses.
+pub(super) async fn read(core: Rc<Core>, key: ConnectionKey, stream: Rc<TcpStream>) {
+    loop {
+        let ready = stream.readable(false).await;
+        if !core.shard.borrow().is_open(key) {
+            // Closed, or moved to another core: what arrives is not for us.
+            return;
+        }
+        if ready.is_err() {
+            core.shard.borrow_mut().handle_disconnect(clock::now(), key);
+            return core.pump();
+        }
+        if !core.read_once(key, &stream) {
+            return;
+        }
+    }
+}
+
+/// Writes what the kernel did not take at once.
+pub(super) async fn write(
+    core: Rc<Core>,
+    key: ConnectionKey,
+    stream: Rc<TcpStream>,
+    bytes: Vec<u8>,
+) {
+    let mut written = 0;
+    while written < bytes.len() {
+        let ready = stream.writable(false).await;
+        if !core.shard.borrow().is_open(key) {
+            return;
+        }
+        match ready.and_then(|()| socket::send(&stream, &bytes[written..])) {
+            Ok(count) => {
+                written += count;
+                core.shard.borrow_mut().handle_progress(clock::now(), key);
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => {
+                core.shard.borrow_mut().handle_disconnect(clock::now(), key);
+                return core.pump();
+            }
+        }
+    }
+    core.shard
+        .borrow_mut()
+        .handle_written(clock::now(), key, true);
+    core.pump();
+}

@@ -1,0 +1,383 @@
+//! Building and starting a node: what a user of the crate calls, and what the program calls.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+
+use super::blocking::BlockingPool;
+use super::core::Core;
+use super::publisher::Publisher;
+use super::ring::Driver;
+use super::seal::Sealer;
+use super::thread::{self, Seat};
+use super::{clock, secrets, signals};
+use crate::app::call::Handler;
+use crate::app::{App, handler};
+use crate::limits::Limits;
+use crate::shard::{Gate, Setup};
+use crate::wire::session_id::NodeName;
+
+/// How a node runs. [`Options::default`] is a node on loopback that uses every core.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub listen: SocketAddr,
+    /// 0: one for each CPU.
+    pub cores: usize,
+    pub node: String,
+    pub driver: Driver,
+    pub path: String,
+    pub hosts: Vec<String>,
+    pub origins: Vec<String>,
+    pub limits: Limits,
+    /// Seals `requestState`. None: a new key for each process.
+    pub state_key: Option<[u8; 32]>,
+    /// Test: every connection starts on a core drawn by lot.
+    pub place_at_random: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            cores: 0,
+            node: "node".to_owned(),
+            driver: Driver::Auto,
+            path: "/mcp".to_owned(),
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            limits: Limits::default(),
+            state_key: None,
+            place_at_random: false,
+        }
+    }
+}
+
+/// Why a node did not start, in a sentence that says what to do.
+#[derive(Debug)]
+pub enum StartError {
+    PortInUse(SocketAddr),
+    Bind(SocketAddr, io::Error),
+    NoRing(io::Error),
+    NodeName(String),
+    System(&'static str, io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PortInUse(address) => write!(
+                f,
+                "{address} is in use by another program: stop it (see `ss -ltnp`), or listen elsewhere with --listen"
+            ),
+            Self::Bind(address, fault) => write!(f, "cannot listen on {address}: {fault}"),
+            Self::NoRing(fault) => write!(
+                f,
+                "io_uring cannot be used here: {fault}. Allow it (sysctl kernel.io_uring_disabled=0; in a container, a \
+                 seccomp profile with io_uring_setup, io_uring_enter and io_uring_register), or use --driver epoll"
+            ),
+            Self::NodeName(name) => {
+                write!(
+                    f,
+                    "node name {name:?}: 1 to 16 of the characters a-z, 0-9 and - are allowed"
+                )
+            }
+            Self::System(what, fault) => write!(f, "{what}: {fault}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+type MakeHandler = Arc<dyn Fn() -> Rc<dyn Handler> + Send + Sync>;
+
+/// An MCP server: an application on every core.
+pub struct Server {
+    make_handler: MakeHandler,
+    options: Options,
+    publisher: Option<Publisher>,
+}
+
+impl Server {
+    /// `app` is called once on each core's thread; what it returns never leaves that thread.
+    pub fn new<A: App + 'static>(app: impl Fn() -> A + Send + Sync + 'static) -> Self {
+        let make_handler: MakeHandler = Arc::new(move || handler(app()));
+        Server {
+            make_handler,
+            options: Options::default(),
+            publisher: None,
+        }
+    }
+
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Where to listen, as `address:port`.
+    ///
+    /// # Panics
+    /// If that is not what it is.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        self.options.listen = address
+            .parse()
+            .expect("an address and a port, such as 127.0.0.1:8080");
+        self
+    }
+
+    /// Publishes to this server's clients from any thread, also before it runs.
+    pub fn publisher(&mut self) -> Publisher {
+        let cores = core_count(&self.options);
+        self.publisher
+            .get_or_insert_with(|| Publisher::new(cores))
+            .clone()
+    }
+
+    /// Serves until SIGTERM or Ctrl-C.
+    ///
+    /// # Errors
+    /// [`StartError`], and nothing listens.
+    pub fn run(self) -> Result<(), StartError> {
+        let running = self.start()?;
+        signals::watch(running.publisher.clone())
+            .map_err(|fault| StartError::System("cannot watch signals", fault))?;
+        running.join()
+    }
+
+    /// Starts the threads and returns once all of them listen.
+    ///
+    /// # Errors
+    /// [`StartError`], and nothing listens.
+    pub fn start(mut self) -> Result<Running, StartError> {
+        let publisher = self.publisher();
+        let Options {
+            ref node,
+            listen,
+            driver,
+            ..
+        } = self.options;
+        let node = NodeName::new(node).ok_or_else(|| StartError::NodeName(node.clone()))?;
+        let (driver, no_ring) = driver.settle().map_err(StartError::NoRing)?;
+        if let Some(fault) = &no_ring {
+            tracing::warn!(
+                "{} Going on with epoll, at a higher cost per event.",
+                StartError::NoRing(io::Error::other(fault.to_string()))
+            );
+        }
+        let cores = core_count(&self.options);
+        let listeners = bind(listen, cores)?;
+        let address = listeners
+            .first()
+            .and_then(|it| it.local_addr().ok())
+            .unwrap_or(listen);
+        let sealer = Sealer::new(&self.options.state_key.unwrap_or_else(random_key));
+        let blocking = BlockingPool::start(cores.max(2))
+            .map_err(|fault| StartError::System("cannot start threads", fault))?;
+        let boot = clock::unix_ms();
+        let cpus = core_affinity::get_core_ids().unwrap_or_default();
+        let mut threads = Vec::new();
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let seat = Seat {
+                number: number as u16,
+                core_count: cores as u16,
+                listener,
+                driver,
+                place_at_random: self.options.place_at_random,
+                pin_to: cpus.get(number).copied(),
+            };
+            let make_core = self.core_maker(node, boot, &seat, &publisher, &sealer, &blocking);
+            let name = format!("core-{number}");
+            let thread = std::thread::Builder::new()
+                .name(name)
+                .spawn(move || thread::run(seat, make_core));
+            threads
+                .push(thread.map_err(|fault| StartError::System("cannot start threads", fault))?);
+        }
+        Ok(Running {
+            publisher,
+            threads,
+            address,
+            cores,
+            driver,
+            fell_back: no_ring.is_some(),
+        })
+    }
+
+    /// Everything a core is made of, to be put together on its own thread.
+    fn core_maker(
+        &self,
+        node: NodeName,
+        boot: u64,
+        seat: &Seat,
+        publisher: &Publisher,
+        sealer: &Sealer,
+        blocking: &BlockingPool,
+    ) -> impl FnOnce() -> Core + Send + use<> {
+        let (core, core_count) = seat.shard_numbers();
+        let gate = Gate {
+            path: self.options.path.as_str().into(),
+            loopback: self.options.listen.ip().is_loopback(),
+            hosts: self
+                .options
+                .hosts
+                .iter()
+                .map(|it| it.as_str().into())
+                .collect(),
+            origins: self
+                .options
+                .origins
+                .iter()
+                .map(|it| it.as_str().into())
+                .collect(),
+        };
+        let limits = per_core(self.options.limits, core_count.into());
+        let (make_handler, publisher) = (self.make_handler.clone(), publisher.clone());
+        let (sealer, blocking) = (sealer.clone(), blocking.clone());
+        move || {
+            let handler = make_handler();
+            let about = Arc::new(handler.about());
+            let accepts = {
+                let handler = handler.clone();
+                Box::new(move |uri: &str| handler.accepts_subscription(uri))
+            };
+            let secrets = secrets::source();
+            let shard = thread::shard(Setup {
+                node,
+                core,
+                core_count,
+                boot,
+                limits,
+                gate,
+                about,
+                accepts,
+                secrets,
+            });
+            Core::new(core, shard, handler, publisher, sealer, blocking)
+        }
+    }
+}
+
+/// A node that runs.
+pub struct Running {
+    publisher: Publisher,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    pub address: SocketAddr,
+    pub cores: usize,
+    pub driver: Driver,
+    /// io_uring was wanted and could not be had.
+    pub fell_back: bool,
+}
+
+impl Running {
+    #[must_use]
+    pub fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    /// Stops on SIGTERM and Ctrl-C from now on.
+    ///
+    /// # Errors
+    /// The kernel refuses the handler.
+    pub fn stop_on_signals(&self) -> Result<(), StartError> {
+        signals::watch(self.publisher.clone())
+            .map_err(|fault| StartError::System("cannot watch signals", fault))
+    }
+
+    /// Asks every core to finish what is under way and end.
+    pub fn stop(&self) {
+        self.publisher.stop_all();
+    }
+
+    /// Waits for the end of all cores.
+    ///
+    /// # Errors
+    /// A core that could not run.
+    pub fn join(self) -> Result<(), StartError> {
+        for thread in self.threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => return Err(StartError::System("a core could not run", fault)),
+                Err(_) => {
+                    return Err(StartError::System(
+                        "a core ended",
+                        io::Error::other("it panicked, which is a bug of pinfold"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn core_count(options: &Options) -> usize {
+    match options.cores {
+        0 => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(512),
+        cores => cores,
+    }
+}
+
+/// A node's limits on connections and sessions, divided among its cores.
+fn per_core(limits: Limits, cores: usize) -> Limits {
+    Limits {
+        connections_max: limits.connections_max.div_ceil(cores),
+        sessions_max: limits.sessions_max.div_ceil(cores),
+        ..limits
+    }
+}
+
+fn random_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).expect("Linux has random bytes once it has booted");
+    key
+}
+
+/// A listener for each core on one port. The kernel spreads connections among them.
+fn bind(address: SocketAddr, cores: usize) -> Result<Vec<TcpListener>, StartError> {
+    let fail = |fault: io::Error| match fault.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortInUse(address),
+        _ => StartError::Bind(address, fault),
+    };
+    // Sockets with SO_REUSEPORT share a port even between processes of one user: a first one without it finds out
+    // whether the port is free.
+    let probe = socket(address, false).map_err(fail)?;
+    let address = probe
+        .local_addr()
+        .ok()
+        .and_then(|it| it.as_socket())
+        .unwrap_or(address);
+    drop(probe);
+    (0..cores)
+        .map(|_| socket(address, true).map(TcpListener::from).map_err(fail))
+        .collect()
+}
+
+/// Accepted connections inherit these options, which saves a system call for each option and connection.
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM.cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nodelay(true)?;
+    let probes = TcpKeepalive::new()
+        .with_time(std::time::Duration::from_secs(60))
+        .with_interval(std::time::Duration::from_secs(10))
+        .with_retries(3);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(std::time::Duration::from_secs(60)))?;
+    socket.bind(&SockAddr::from(address))?;
+    if shared {
+        socket.listen(4096)?;
+    }
+    Ok(socket)
+}

@@ -1,0 +1,64 @@
+//! Direct, non-blocking socket calls. The ring tells when a socket is ready; the bytes themselves are moved by one
+//! plain system call, which costs less than an operation of the ring and needs no buffer to wait in.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use monoio::net::TcpStream;
+
+/// How many of `bytes` the kernel took.
+///
+/// # Errors
+/// `WouldBlock` if it takes none now, others if the connection is broken.
+pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the pointer and length are those of a live slice, and the kernel only reads from it.
+    let count = unsafe {
+        libc::send(
+            stream.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            flags,
+        )
+    };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// How many bytes were read into `buffer`; 0 at the end of what the peer sends.
+///
+/// # Errors
+/// `WouldBlock` if there is nothing now, others if the connection is broken.
+pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and length are those of a live slice that is borrowed mutably for the call.
+    let count = unsafe {
+        libc::recv(
+            stream.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            libc::MSG_DONTWAIT,
+        )
+    };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+pub(super) fn shutdown(stream: &TcpStream, how: std::net::Shutdown) {
+    let how = match how {
+        std::net::Shutdown::Read => libc::SHUT_RD,
+        std::net::Shutdown::Write => libc::SHUT_WR,
+        std::net::Shutdown::Both => libc::SHUT_RDWR,
+    };
+    // The peer may have closed already; then there is nothing left to say.
+    // SAFETY: shuts down a socket this process owns; no memory is involved.
+    let _ = unsafe { libc::shutdown(stream.as_raw_fd(), how) };
+}
+
+/// A second descriptor of the same connection, to be sent to another core.
+///
+/// # Errors
+/// Out of descriptors.
+pub(super) fn duplicate(stream: &TcpStream) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is open as long as `stream` lives, which is longer than this borrow.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+    borrowed.try_clone_to_owned()
+}

@@ -1,0 +1,143 @@
+//! One core's thread: pinned, with its own runtime, listener and shard.
+
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::rc::Rc;
+use std::time::Duration;
+
+use monoio::net::TcpListener;
+
+use super::core::{Core, stream_of};
+use super::mailbox::Letter;
+use super::ring::Driver;
+use super::{clock, fanout};
+use crate::shard::Shard;
+
+/// How often a shard's timers are looked at; its wheel turns at the same pace.
+const TICK: Duration = Duration::from_millis(64);
+/// How long requests may go on after a stop.
+const STOP_GRACE_MS: u64 = 2_000;
+
+/// What a thread takes with it.
+pub(super) struct Seat {
+    pub(super) number: u16,
+    pub(super) core_count: u16,
+    pub(super) listener: StdListener,
+    pub(super) driver: Driver,
+    /// Test: every connection starts on a core drawn by lot.
+    pub(super) place_at_random: bool,
+    pub(super) pin_to: Option<core_affinity::CoreId>,
+}
+
+/// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere.
+pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> Core) -> io::Result<()> {
+    if let Some(cpu) = seat.pin_to
+        && !core_affinity::set_for_current(cpu)
+    {
+        tracing::warn!(
+            core = seat.number,
+            "this thread could not be pinned to its CPU; it runs wherever the kernel likes"
+        );
+    }
+    let mut runtime = seat.driver.runtime()?;
+    runtime.block_on(async move {
+        let core = Rc::new(make_core());
+        let listener = TcpListener::from_std(seat.listener)?;
+        monoio::spawn(fanout::run(core.clone()));
+        monoio::spawn(tick(core.clone()));
+        monoio::spawn(accept(
+            core.clone(),
+            listener,
+            seat.place_at_random.then_some(seat.core_count),
+        ));
+        take_letters(&core).await;
+        finish(&core).await;
+        Ok(())
+    })
+}
+
+async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(fault) => {
+                // Most likely out of descriptors: those who are here go on, and the next may leave soon.
+                tracing::warn!(%fault, "a connection could not be accepted; raise the limit on open files (ulimit -n)");
+                monoio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let target = place_among.map_or(core.number, |count| (random() % u32::from(count)) as u16);
+        if target == core.number {
+            core.adopt(stream, Some(peer.ip()), &[]);
+        } else if let Ok(socket) = super::socket::duplicate(&stream) {
+            let letter = Letter::Connection {
+                socket,
+                peer: Some(peer.ip()),
+                bytes: Vec::new(),
+            };
+            core.publisher.mailbox(target.into()).post(letter);
+        }
+    }
+}
+
+fn random() -> u32 {
+    getrandom::u32().expect("Linux has random bytes once it has booted")
+}
+
+async fn take_letters(core: &Rc<Core>) {
+    loop {
+        for letter in core.publisher.mailbox(core.number.into()).collect().await {
+            match letter {
+                Letter::Connection {
+                    socket,
+                    peer,
+                    bytes,
+                } => match stream_of(socket) {
+                    Ok(stream) => core.adopt(stream, peer, &bytes),
+                    Err(fault) => {
+                        tracing::warn!(%fault, "a connection from another core was dropped")
+                    }
+                },
+                Letter::Published(publications) => {
+                    let mut shard = core.shard.borrow_mut();
+                    publications
+                        .iter()
+                        .for_each(|publication| shard.handle_publication(publication));
+                }
+                Letter::Stop => return,
+            }
+        }
+        core.pump();
+    }
+}
+
+async fn tick(core: Rc<Core>) {
+    loop {
+        monoio::time::sleep(TICK).await;
+        core.shard.borrow_mut().handle_timeout(clock::now());
+        core.pump();
+    }
+}
+
+/// Takes no new sessions and lets running calls end.
+async fn finish(core: &Rc<Core>) {
+    core.shard.borrow_mut().handle_drain();
+    let until = clock::now() + STOP_GRACE_MS;
+    while core.shard.borrow().counts().calls > 0 && clock::now() < until {
+        monoio::time::sleep(TICK).await;
+    }
+    let counts = core.shard.borrow().counts();
+    tracing::info!(core = core.number, ?counts, "stopped");
+}
+
+impl Seat {
+    pub(super) fn shard_numbers(&self) -> (u16, u16) {
+        (self.number, self.core_count)
+    }
+}
+
+/// The shard of a seat, with the process's clock.
+pub(super) fn shard(setup: crate::shard::Setup) -> Shard {
+    Shard::new(setup, clock::now())
+}

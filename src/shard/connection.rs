@@ -1,0 +1,132 @@
+//! One TCP connection as the shard sees it: what it expects next, bytes that are not understood yet, bytes that
+//! are not written yet. An idle connection holds no buffer.
+//!
+//! ```text
+//! ExpectHead ──head──▶ ExpectBody ──body──▶ (served) ──▶ ExpectAnswer ──▶ Streaming / Listening
+//!     ▲                                        │              │                 │
+//!     └──────────── answer written ────────────┴──────────────┴─────────────────┘
+//! any state ──fault──▶ Lingering (answer out, input dropped) ──▶ closed
+//! ```
+
+use std::net::IpAddr;
+
+use super::arena::Key;
+use super::call::CallKey;
+use super::fanout::ListenerKey;
+use super::stream::StreamKey;
+use super::wheel::{Millis, Timer};
+use crate::wire::chunked::ChunkedDecoder;
+use crate::wire::http1::Head;
+
+pub type ConnectionKey = Key<Connection>;
+
+pub struct Connection {
+    pub(super) state: State,
+    /// Bytes after the last request that was served. Empty while nothing is half received.
+    pub(super) inbox: Vec<u8>,
+    /// `0 <= scanned <= inbox.len()`: what of `inbox` was seen without finding the end of a head.
+    pub(super) scanned: u32,
+    /// Bytes for the client that no write was started for.
+    pub(super) outbox: Vec<u8>,
+    /// A write is under way in the runtime; nothing else may be written until it is done.
+    pub(super) in_flight: bool,
+    /// In `Shard::dirty`.
+    pub(super) queued: bool,
+    /// Ends when `outbox` is written.
+    pub(super) close_when_written: bool,
+    /// The answer to the current request leaves the connection open.
+    pub(super) keep_alive: bool,
+    /// The client is HTTP/1.0: no chunks, a stream ends with the connection.
+    pub(super) http10: bool,
+    /// The request came with an `Origin` that is allowed; its answer says so.
+    pub(super) origin: Option<Box<str>>,
+    /// Since when `state`, or the write in flight, waits.
+    pub(super) since: Millis,
+    pub(super) timer: Timer,
+    pub(super) peer: Option<IpAddr>,
+}
+
+pub(super) enum State {
+    ExpectHead,
+    ExpectBody(Box<Partial>),
+    /// A call runs; its answer is one JSON message unless it sends something before.
+    ExpectAnswer(CallKey),
+    /// An SSE response: the GET stream or the answer to a POST.
+    Streaming(StreamKey),
+    /// The SSE response of `subscriptions/listen`.
+    Listening(ListenerKey),
+    Lingering,
+}
+
+/// A request whose body is still arriving.
+pub(super) struct Partial {
+    pub(super) head: Head,
+    pub(super) head_bytes: Box<[u8]>,
+    /// What arrived so far, decoded. Grows with what the client sends, not with what it announces.
+    pub(super) body: Vec<u8>,
+    pub(super) remaining: Remaining,
+}
+
+pub(super) enum Remaining {
+    Length(usize),
+    Chunked(ChunkedDecoder),
+}
+
+/// Why the server ended a connection, for logs and counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The client closed, or its network did.
+    PeerLeft,
+    /// `Connection: close`, HTTP/1.0, or an answer that ends the conversation.
+    Answered,
+    /// No request for too long.
+    Idle,
+    /// A head or a body that did not arrive in time.
+    SlowRequest,
+    /// Nothing was read of what was written.
+    WriteStalled,
+    /// More targeted messages than a stream may queue.
+    SlowReader,
+}
+
+impl Connection {
+    pub(super) fn new(now: Millis, peer: Option<IpAddr>) -> Self {
+        Connection {
+            state: State::ExpectHead,
+            inbox: Vec::new(),
+            scanned: 0,
+            outbox: Vec::new(),
+            in_flight: false,
+            queued: false,
+            close_when_written: false,
+            keep_alive: true,
+            http10: false,
+            origin: None,
+            since: now,
+            timer: Timer::default(),
+            peer,
+        }
+    }
+
+    pub(super) fn is_streaming(&self) -> bool {
+        matches!(self.state, State::Streaming(_) | State::Listening(_))
+    }
+
+    /// Something written is not yet with the kernel.
+    pub(super) fn is_writing(&self) -> bool {
+        self.in_flight || !self.outbox.is_empty()
+    }
+
+    /// Whether more bytes should be read now. While a request is answered, only a bounded amount is read ahead.
+    pub(super) fn wants_bytes(&self, pipeline_bytes_max: usize) -> bool {
+        match self.state {
+            State::ExpectBody(_) | State::Lingering => true,
+            State::ExpectHead if !self.is_writing() => true,
+            _ => self.inbox.len() < pipeline_bytes_max,
+        }
+    }
+
+    pub(super) fn invariants(&self) {
+        assert!(self.scanned as usize <= self.inbox.len());
+    }
+}

@@ -1,0 +1,273 @@
+//! What leaves: outboxes, targeted messages of streams, and the fan-out of topics.
+
+use super::connection::{Connection, State};
+use super::event_id::EventId;
+use super::fanout::Voice;
+use super::stream::{STANDALONE, StreamKey};
+use super::{ConnectionKey, Effect, Millis, Shard};
+use crate::wire::response;
+use crate::wire::sse::{self, Event};
+
+impl Shard {
+    /// The next connection with bytes to be written now, and the bytes. The driver writes what the kernel takes
+    /// and calls [`Shard::handle_written`].
+    pub fn poll_transmit(&mut self, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
+        while let Some(key) = self.dirty.pop_front() {
+            let Some(connection) = self.connections.get_mut(key) else {
+                continue;
+            };
+            connection.queued = false;
+            if connection.in_flight || connection.outbox.is_empty() {
+                continue;
+            }
+            *bytes = std::mem::take(&mut connection.outbox);
+            return Some(key);
+        }
+        None
+    }
+
+    /// The next stream with topics to be told, and the bytes. The driver calls [`Shard::handle_written`] only if
+    /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
+    pub fn poll_fanout(&mut self, now: Millis, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
+        while let Some(listener_key) = self.fanout.poll_ready() {
+            let Some(listener) = self.fanout.listener(listener_key) else {
+                continue;
+            };
+            let Some(key) = listener.outlet else { continue };
+            let Some(connection) = self.connections.get_mut(key) else {
+                continue;
+            };
+            if connection.in_flight {
+                // It stays pending; `written` brings it back.
+                continue;
+            }
+            connection.since = now;
+            let chunked = !connection.http10;
+            // Bytes before it, such as the head of this very response, go first.
+            bytes.clear();
+            bytes.append(&mut connection.outbox);
+            self.emit_due(listener_key);
+            if chunked {
+                response::emit_chunk(bytes, &self.events);
+            } else {
+                bytes.extend_from_slice(&self.events);
+            }
+            return Some(key);
+        }
+        None
+    }
+
+    /// Whether [`poll_fanout`](Shard::poll_fanout) has anything to look at.
+    #[must_use]
+    pub fn has_fanout(&self) -> bool {
+        self.fanout.has_ready()
+    }
+
+    /// Everything a listener is to be told, as events in `self.events`.
+    fn emit_due(&mut self, key: super::fanout::ListenerKey) {
+        self.fanout.take_pending(key, &mut self.due);
+        self.events.clear();
+        let Some(listener) = self.fanout.listener(key) else {
+            return;
+        };
+        let mut id = self.standalone_id(&listener.voice);
+        for &due in &self.due {
+            if let Some(id) = &mut id {
+                id.offset = due.offset.max(id.offset);
+                self.id_text.clear();
+                id.emit(&mut self.id_text);
+                self.events.extend_from_slice(b"id: ");
+                self.events.extend_from_slice(self.id_text.as_bytes());
+                self.events.push(b'\n');
+            }
+            self.fanout.emit(due, &listener.voice, &mut self.events);
+        }
+    }
+
+    /// Where the standalone stream of a session's voice is, but for the offset.
+    fn standalone_id(&self, voice: &Voice) -> Option<EventId> {
+        let Voice::Session(session) = voice else {
+            return None;
+        };
+        let standalone = self.sessions.get(*session)?.standalone?;
+        let sequence = self.streams.get(standalone)?.last_written();
+        Some(EventId {
+            epoch: self.epoch(),
+            session: session.serial,
+            stream: STANDALONE,
+            offset: 0,
+            sequence,
+        })
+    }
+
+    /// Writes what a stream has queued, if its connection takes it, and ends the stream after its last answer.
+    pub(super) fn flush(&mut self, key: StreamKey) {
+        let Some(connection) = self.streams.get(key).and_then(|stream| stream.connection) else {
+            return;
+        };
+        if self
+            .connections
+            .get(connection)
+            .is_none_or(|connection| connection.in_flight)
+        {
+            return;
+        }
+        let mut id = self.event_id(key);
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        while let Some((sequence, data)) = stream.take_unwritten() {
+            self.id_text.clear();
+            if let Some(id) = &mut id {
+                id.sequence = sequence;
+                id.emit(&mut self.id_text);
+            }
+            let id = id.is_some().then_some(self.id_text.as_str());
+            sse::emit_event(
+                &mut events,
+                &Event {
+                    id,
+                    data: Some(data),
+                    ..Event::default()
+                },
+            );
+        }
+        if id.is_none() {
+            stream.forget_written();
+        }
+        let finished = stream.is_finished();
+        if !events.is_empty() {
+            self.emit_events(connection, &events);
+        }
+        self.events = events;
+        if finished {
+            self.finish(key, connection);
+        }
+    }
+
+    /// Everything was answered. A legacy stream is kept for a while: its client may not have got all of it.
+    fn finish(&mut self, key: StreamKey, connection: ConnectionKey) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.connection = None;
+            if stream.session.is_none() {
+                self.streams.remove(key);
+            } else {
+                self.interrupted(key);
+            }
+        }
+        self.release(connection);
+    }
+
+    /// The id of a stream's next event, but for its sequence; none in the modern era.
+    fn event_id(&self, key: StreamKey) -> Option<EventId> {
+        let stream = self.streams.get(key)?;
+        let session_key = stream.session?;
+        let session = self.sessions.get(session_key)?;
+        let offset = match stream.number {
+            STANDALONE => self.fanout.listener(session.listener)?.told,
+            _ => 0,
+        };
+        let sequence = stream.last_written();
+        Some(EventId {
+            epoch: self.epoch(),
+            session: session_key.serial,
+            stream: stream.number,
+            offset,
+            sequence,
+        })
+    }
+
+    /// An event with an id and no data: from now on the client can come back (2025-11-25, transports).
+    pub(super) fn emit_priming(&mut self, key: StreamKey) {
+        let Some(connection) = self.streams.get(key).and_then(|stream| stream.connection) else {
+            return;
+        };
+        let Some(id) = self.event_id(key) else { return };
+        let mut text = String::new();
+        id.emit(&mut text);
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        let retry_ms = Some(self.limits.retry_ms);
+        sse::emit_event(
+            &mut events,
+            &Event {
+                id: Some(&text),
+                retry_ms,
+                data: Some(b""),
+                event: None,
+            },
+        );
+        self.emit_events(connection, &events);
+        self.events = events;
+    }
+
+    /// Puts events into a streaming connection's outbox, as one chunk.
+    pub(super) fn emit_events(&mut self, key: ConnectionKey, events: &[u8]) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        connection.since = now;
+        if connection.http10 {
+            connection.outbox.extend_from_slice(events);
+        } else {
+            response::emit_chunk(&mut connection.outbox, events);
+        }
+        self.mark_dirty(key);
+    }
+
+    pub(super) fn written(&mut self, key: ConnectionKey, done: bool) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        connection.in_flight = !done;
+        if !done {
+            connection.since = now;
+            return self.arm_connection(key);
+        }
+        match connection.state {
+            State::Streaming(stream) => {
+                self.flush(stream);
+                self.resume_listener(stream);
+            }
+            State::Listening(listener) => self.fanout.resume(listener),
+            State::ExpectHead
+            | State::ExpectBody(_)
+            | State::ExpectAnswer(_)
+            | State::Lingering => {}
+        }
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if !connection.outbox.is_empty() {
+            self.mark_dirty(key);
+        } else if connection.close_when_written {
+            connection.close_when_written = false;
+            self.effects.push_back(Effect::ShutdownWrite(key));
+        } else if connection.waits_to_move() {
+            self.take_in_pipelined(key);
+        }
+        self.arm_connection(key);
+    }
+
+    fn resume_listener(&mut self, stream: StreamKey) {
+        let session = self
+            .streams
+            .get(stream)
+            .filter(|stream| stream.number == STANDALONE)
+            .and_then(|it| it.session);
+        if let Some(session) = session.and_then(|session| self.sessions.get(session)) {
+            self.fanout.resume(session.listener);
+        }
+    }
+}
+
+impl Connection {
+    /// A whole request may be waiting here until the answers before it have left.
+    fn waits_to_move(&self) -> bool {
+        matches!(self.state, State::ExpectHead) && !self.inbox.is_empty()
+    }
+}

@@ -1,0 +1,446 @@
+//! Who hears what: topics, their subscribers, and what each listener has still to be told.
+//!
+//! A listener is one party that hears topics: a legacy session (on its GET stream) or a modern listen stream. What a
+//! topic event says depends on the topic alone, so nothing is queued per listener but one bit per subscription,
+//! and the notification log keeps one offset per topic: the newest. Conflation is thereby exact and free, resuming
+//! is a comparison of offsets, and what is held for a stalled reader does not grow with what is published.
+//!
+//! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
+
+use std::collections::{HashMap, VecDeque};
+
+use slab::Slab;
+
+use super::arena::{Arena, Key};
+use super::{ConnectionKey, SessionKey};
+use crate::app::call::Topic;
+
+pub(super) type ListenerKey = Key<Listener>;
+
+/// How many topics leave one listener in one write.
+const TOPICS_PER_WRITE_MAX: usize = 256;
+
+/// The three list topics are always there, in this order.
+const LISTS: [(Topic, &str); 3] = [
+    (Topic::Tools, "notifications/tools/list_changed"),
+    (Topic::Prompts, "notifications/prompts/list_changed"),
+    (Topic::Resources, "notifications/resources/list_changed"),
+];
+
+/// Whose ear this is, and so how an event is spelled for it.
+pub(super) enum Voice {
+    Session(SessionKey),
+    /// The JSON-RPC id of the listen request, as JSON.
+    Listen {
+        subscription_id: Box<str>,
+    },
+}
+
+pub(super) struct Listener {
+    pub(super) voice: Voice,
+    /// The connection that takes events now. None: what is pending waits.
+    pub(super) outlet: Option<ConnectionKey>,
+    /// Everything up to here was told or was never to be told.
+    pub(super) told: u64,
+    subscriptions: Vec<Subscription>,
+    /// How many of `subscriptions` are pending.
+    pending: u32,
+    /// In `Fanout::ready`.
+    queued: bool,
+}
+
+struct Subscription {
+    topic: u32,
+    /// Where the topic's `subscribers` has this subscription.
+    position: u32,
+    pending: bool,
+}
+
+struct Subscriber {
+    listener: u32,
+    /// Where the listener's `subscriptions` has this one.
+    slot: u32,
+}
+
+struct TopicEntry {
+    /// None: one of the lists, which are never removed.
+    uri: Option<Box<str>>,
+    /// `data: {…` up to where the voices differ.
+    head: Box<[u8]>,
+    last_offset: u64,
+    subscribers: Vec<Subscriber>,
+}
+
+/// One event that is due, as [`Fanout::take_pending`] lists them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Due {
+    pub(super) offset: u64,
+    topic: u32,
+}
+
+pub(super) struct Fanout {
+    topics: Slab<TopicEntry>,
+    by_uri: HashMap<Box<str>, u32>,
+    listeners: Arena<Listener>,
+    ready: VecDeque<ListenerKey>,
+}
+
+impl Fanout {
+    pub(super) fn new() -> Self {
+        let mut topics = Slab::new();
+        for (_, method) in LISTS {
+            let head = format!(r#"data: {{"jsonrpc":"2.0","method":"{method}""#)
+                .into_bytes()
+                .into();
+            topics.insert(TopicEntry {
+                uri: None,
+                head,
+                last_offset: 0,
+                subscribers: Vec::new(),
+            });
+        }
+        Fanout {
+            topics,
+            by_uri: HashMap::new(),
+            listeners: Arena::default(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// A new listener that knows everything up to `offset`.
+    pub(super) fn open(&mut self, voice: Voice, offset: u64) -> ListenerKey {
+        let subscriptions = Vec::new();
+        self.listeners.insert(Listener {
+            voice,
+            outlet: None,
+            told: offset,
+            subscriptions,
+            pending: 0,
+            queued: false,
+        })
+    }
+
+    pub(super) fn set_voice(&mut self, key: ListenerKey, voice: Voice) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.voice = voice;
+        }
+    }
+
+    pub(super) fn close(&mut self, key: ListenerKey) {
+        while let Some(slot) = self
+            .listeners
+            .get(key)
+            .and_then(|listener| listener.subscriptions.len().checked_sub(1))
+        {
+            self.remove_subscription(key, slot);
+        }
+        self.listeners.remove(key);
+    }
+
+    pub(super) fn listener(&self, key: ListenerKey) -> Option<&Listener> {
+        self.listeners.get(key)
+    }
+
+    pub(super) fn subscription_count(&self, key: ListenerKey) -> usize {
+        self.listeners
+            .get(key)
+            .map_or(0, |listener| listener.subscriptions.len())
+    }
+
+    /// Subscribes from now on; a second time is the same as once.
+    pub(super) fn subscribe(&mut self, key: ListenerKey, topic: &Topic) {
+        let index = self.topic_index(topic);
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        if listener
+            .subscriptions
+            .iter()
+            .any(|subscription| subscription.topic == index)
+        {
+            return;
+        }
+        let subscribers = &mut self.topics[index as usize].subscribers;
+        let position = subscribers.len() as u32;
+        subscribers.push(Subscriber {
+            listener: key.index,
+            slot: listener.subscriptions.len() as u32,
+        });
+        listener.subscriptions.push(Subscription {
+            topic: index,
+            position,
+            pending: false,
+        });
+    }
+
+    pub(super) fn unsubscribe(&mut self, key: ListenerKey, uri: &str) {
+        let Some(&index) = self.by_uri.get(uri) else {
+            return;
+        };
+        let Some(listener) = self.listeners.get(key) else {
+            return;
+        };
+        let slot = listener
+            .subscriptions
+            .iter()
+            .position(|subscription| subscription.topic == index);
+        if let Some(slot) = slot {
+            self.remove_subscription(key, slot);
+        }
+    }
+
+    /// The topic changed: everyone who hears it has it to be told.
+    pub(super) fn publish(&mut self, topic: &Topic, offset: u64) {
+        let index = match topic {
+            Topic::Tools => 0,
+            Topic::Prompts => 1,
+            Topic::Resources => 2,
+            Topic::Resource(uri) => match self.by_uri.get(uri) {
+                Some(&index) => index,
+                None => return,
+            },
+        };
+        let entry = &mut self.topics[index as usize];
+        debug_assert!(entry.last_offset < offset, "offsets only grow");
+        entry.last_offset = offset;
+        for subscriber in &entry.subscribers {
+            let (key, listener) = self.listeners.at_mut(subscriber.listener);
+            listener.mark(subscriber.slot as usize);
+            listener.enqueue(key, &mut self.ready);
+        }
+    }
+
+    /// Events go to this connection from now on.
+    pub(super) fn attach(&mut self, key: ListenerKey, outlet: ConnectionKey) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.outlet = Some(outlet);
+            listener.enqueue(key, &mut self.ready);
+        }
+    }
+
+    pub(super) fn detach(&mut self, key: ListenerKey) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.outlet = None;
+        }
+    }
+
+    /// The outlet can take bytes again.
+    pub(super) fn resume(&mut self, key: ListenerKey) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.enqueue(key, &mut self.ready);
+        }
+    }
+
+    /// The reader says that it knows everything up to `offset` and nothing after it.
+    pub(super) fn rewind(&mut self, key: ListenerKey, offset: u64) {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        listener.told = offset;
+        for slot in 0..listener.subscriptions.len() {
+            let topic = listener.subscriptions[slot].topic as usize;
+            if self.topics[topic].last_offset > offset {
+                listener.mark(slot);
+            }
+        }
+    }
+
+    /// What the reader knows cannot be told (another epoch): everything it may hear of is to be told once.
+    pub(super) fn rewind_unknown(&mut self, key: ListenerKey) {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        for slot in 0..listener.subscriptions.len() {
+            listener.mark(slot);
+        }
+    }
+
+    /// The next listener with something to be told and an outlet.
+    pub(super) fn poll_ready(&mut self) -> Option<ListenerKey> {
+        while let Some(key) = self.ready.pop_front() {
+            let Some(listener) = self.listeners.get_mut(key) else {
+                continue;
+            };
+            listener.queued = false;
+            if listener.outlet.is_some() && listener.pending > 0 {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes what `key` is to be told now, oldest offset first, so that an event's id covers all before it.
+    pub(super) fn take_pending(&mut self, key: ListenerKey, due: &mut Vec<Due>) {
+        due.clear();
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        let topics = &self.topics;
+        let pending = listener
+            .subscriptions
+            .iter()
+            .filter(|subscription| subscription.pending);
+        due.extend(pending.map(|it| Due {
+            offset: topics[it.topic as usize].last_offset,
+            topic: it.topic,
+        }));
+        due.sort_unstable();
+        due.truncate(TOPICS_PER_WRITE_MAX);
+        let Some(last) = due.last().copied() else {
+            return;
+        };
+        // Everything up to `last` in the order just sorted is taken.
+        for subscription in &mut listener.subscriptions {
+            let entry = Due {
+                offset: topics[subscription.topic as usize].last_offset,
+                topic: subscription.topic,
+            };
+            if subscription.pending && entry <= last {
+                subscription.pending = false;
+                listener.pending -= 1;
+            }
+        }
+        listener.told = listener.told.max(last.offset);
+        listener.enqueue(key, &mut self.ready);
+    }
+
+    /// One event's data lines in the words of the listener's era, blank line included.
+    pub(super) fn emit(&self, due: Due, voice: &Voice, out: &mut Vec<u8>) {
+        let entry = &self.topics[due.topic as usize];
+        out.extend_from_slice(&entry.head);
+        match (voice, entry.uri.is_some()) {
+            (Voice::Session(_), true) => out.extend_from_slice(b"}}\n\n"),
+            (Voice::Session(_), false) => out.extend_from_slice(b"}\n\n"),
+            (Voice::Listen { subscription_id }, has_params) => {
+                let open: &[u8] = if has_params {
+                    b",\"_meta\":{"
+                } else {
+                    b",\"params\":{\"_meta\":{"
+                };
+                out.extend_from_slice(open);
+                out.extend_from_slice(b"\"io.modelcontextprotocol/subscriptionId\":");
+                out.extend_from_slice(subscription_id.as_bytes());
+                out.extend_from_slice(b"}}}\n\n");
+            }
+        }
+    }
+
+    pub(super) fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    pub(super) fn listener_count(&self) -> usize {
+        self.listeners.len()
+    }
+
+    fn topic_index(&mut self, topic: &Topic) -> u32 {
+        let uri = match topic {
+            Topic::Tools => return 0,
+            Topic::Prompts => return 1,
+            Topic::Resources => return 2,
+            Topic::Resource(uri) => uri,
+        };
+        if let Some(&index) = self.by_uri.get(uri) {
+            return index;
+        }
+        let quoted = serde_json::to_string(uri).expect("a string is JSON");
+        let head = format!(
+            r#"data: {{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{quoted}"#
+        );
+        let entry = TopicEntry {
+            uri: Some(uri.clone()),
+            head: head.into_bytes().into(),
+            last_offset: 0,
+            subscribers: Vec::new(),
+        };
+        let index = self.topics.insert(entry) as u32;
+        self.by_uri.insert(uri.clone(), index);
+        index
+    }
+
+    /// Takes one subscription out on both sides; the last of each list moves into the gap.
+    fn remove_subscription(&mut self, key: ListenerKey, slot: usize) {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        let removed = listener.subscriptions.swap_remove(slot);
+        listener.pending -= u32::from(removed.pending);
+        if let Some(moved) = listener.subscriptions.get(slot) {
+            self.topics[moved.topic as usize].subscribers[moved.position as usize].slot =
+                slot as u32;
+        }
+        let entry = &mut self.topics[removed.topic as usize];
+        entry.subscribers.swap_remove(removed.position as usize);
+        if let Some(moved) = entry.subscribers.get(removed.position as usize) {
+            let (_, other) = self.listeners.at_mut(moved.listener);
+            other.subscriptions[moved.slot as usize].position = removed.position;
+        }
+        if entry.subscribers.is_empty()
+            && let Some(uri) = entry.uri.take()
+        {
+            self.by_uri.remove(&uri);
+            self.topics.remove(removed.topic as usize);
+        }
+    }
+
+    /// Panics if the two sides of the index disagree.
+    pub(super) fn invariants(&self) {
+        for (index, entry) in &self.topics {
+            for (position, subscriber) in entry.subscribers.iter().enumerate() {
+                let (_, listener) = self.listeners.at(subscriber.listener);
+                let subscription = &listener.subscriptions[subscriber.slot as usize];
+                assert_eq!(
+                    (subscription.topic as usize, subscription.position as usize),
+                    (index, position)
+                );
+            }
+            if let Some(uri) = &entry.uri {
+                assert_eq!(self.by_uri.get(uri), Some(&(index as u32)));
+                assert!(
+                    !entry.subscribers.is_empty(),
+                    "a topic nobody hears is kept"
+                );
+            }
+        }
+        assert_eq!(self.by_uri.len() + LISTS.len(), self.topics.len());
+        for (key, listener) in self.listeners.iter() {
+            let pending = listener
+                .subscriptions
+                .iter()
+                .filter(|it| it.pending)
+                .count();
+            assert_eq!(pending, listener.pending as usize);
+            for (slot, subscription) in listener.subscriptions.iter().enumerate() {
+                let subscriber = &self.topics[subscription.topic as usize].subscribers
+                    [subscription.position as usize];
+                assert_eq!(
+                    (subscriber.listener, subscriber.slot as usize),
+                    (key.index, slot)
+                );
+            }
+        }
+    }
+}
+
+impl Listener {
+    fn mark(&mut self, slot: usize) {
+        let subscription = &mut self.subscriptions[slot];
+        self.pending += u32::from(!subscription.pending);
+        subscription.pending = true;
+    }
+
+    fn enqueue(&mut self, key: ListenerKey, ready: &mut VecDeque<ListenerKey>) {
+        if !self.queued && self.pending > 0 && self.outlet.is_some() {
+            self.queued = true;
+            ready.push_back(key);
+        }
+    }
+
+    pub(super) fn has_pending(&self) -> bool {
+        self.pending > 0
+    }
+}

@@ -1,0 +1,243 @@
+//! What running calls do: notify, log, ask, end their stream early, and answer.
+
+use super::answer::{error_message, result_message, with_members};
+use super::call::{AnswerTo, Ask, CallState};
+use super::session::SessionKey;
+use super::stream::{Stream, StreamKey};
+use super::{CallKey, Closed, ConnectionKey, Effect, Millis, Shard};
+use crate::app::call::Outcome;
+use crate::mcp::Era;
+
+impl Shard {
+    /// A call ended. Late outcomes of cancelled calls are dropped.
+    pub fn handle_outcome(&mut self, now: Millis, call: CallKey, outcome: &Outcome) {
+        self.now = now;
+        let Some(state) = self.remove_call(call) else {
+            return;
+        };
+        let era = state.version.era();
+        let (status, message) = match outcome {
+            Outcome::Error(error) => (
+                error.http_status(era),
+                error_message(Some(&state.id), error),
+            ),
+            Outcome::Result { json, .. } if era == Era::Legacy => {
+                (200, result_message(&state.id, json))
+            }
+            Outcome::Result {
+                json,
+                caching: None,
+            } => (200, result_message(&state.id, &self.complete(json))),
+            Outcome::Result {
+                json,
+                caching: Some(caching),
+            } => {
+                let scope = if caching.public { "public" } else { "private" };
+                let hints = format!(r#""ttlMs":{},"cacheScope":"{scope}""#, caching.ttl_ms);
+                (
+                    200,
+                    result_message(&state.id, &self.complete(&with_members(&hints, json))),
+                )
+            }
+            Outcome::Other { json } => (200, result_message(&state.id, json)),
+        };
+        match state.answer_to {
+            AnswerTo::Connection(connection) => {
+                self.answer(connection, status, &[], &message);
+                self.take_in_pipelined(connection);
+                self.arm_connection(connection);
+            }
+            AnswerTo::Stream(stream) => self.push_answer(stream, &message),
+            AnswerTo::Nobody => {}
+        }
+    }
+
+    /// A notification that belongs to a call; `params` is an object in JSON.
+    pub fn handle_notify(&mut self, now: Millis, call: CallKey, method: &str, params: &str) {
+        self.now = now;
+        if let Some(stream) = self.stream_of(call) {
+            self.push(
+                stream,
+                format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#).as_bytes(),
+            );
+        }
+    }
+
+    /// `notifications/message`, if the client wants it: a session by its level, a modern request by its own.
+    pub fn handle_log(&mut self, now: Millis, call: CallKey, level: u8, params: &str) {
+        let Some(state) = self.calls.get(call) else {
+            return;
+        };
+        let wanted = match state.session {
+            Some(session) => self.sessions.get(session).map(|session| session.log_level),
+            None => state.log_level,
+        };
+        if wanted.is_some_and(|wanted| level >= wanted) {
+            self.handle_notify(now, call, "notifications/message", params);
+        }
+    }
+
+    /// Sends a request to the client of a legacy call. Its answer comes as [`Effect::Answered`] with the number
+    /// returned here; `None` if the call is over.
+    pub fn handle_ask(
+        &mut self,
+        now: Millis,
+        call: CallKey,
+        method: &str,
+        params: &str,
+    ) -> Option<u32> {
+        self.now = now;
+        let session = self.calls.get(call)?.session?;
+        let stream = self.stream_of(call)?;
+        let session = self.sessions.get_mut(session)?;
+        let id = session.next_ask;
+        session.next_ask += 1;
+        let deadline = now + self.limits.ask_timeout_ms;
+        self.calls.get_mut(call)?.asks.push(Ask { id, deadline });
+        self.arm_call(call);
+        let message =
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
+        self.push(stream, message.as_bytes());
+        Some(id)
+    }
+
+    /// Ends the response stream before the answer: the client comes back for it. Only clients of 2025-11-25 do,
+    /// and an event with an id was sent by then.
+    pub fn handle_close_stream(&mut self, now: Millis, call: CallKey) {
+        self.now = now;
+        if !self
+            .calls
+            .get(call)
+            .is_some_and(|state| state.version.has_priming())
+        {
+            return;
+        }
+        let Some(stream) = self.stream_of(call) else {
+            return;
+        };
+        if let Some(connection) = self
+            .streams
+            .get_mut(stream)
+            .and_then(|stream| stream.connection.take())
+        {
+            self.release(connection);
+            self.interrupted(stream);
+        }
+    }
+
+    /// The stream on which a call speaks, opened now if its client still expects one JSON message.
+    pub(super) fn stream_of(&mut self, call: CallKey) -> Option<StreamKey> {
+        let state = self.calls.get(call)?;
+        let connection = match state.answer_to {
+            AnswerTo::Stream(stream) => return Some(stream),
+            AnswerTo::Nobody => return None,
+            AnswerTo::Connection(connection) => connection,
+        };
+        let stream = match state.session {
+            Some(session) => self.open_response_stream(connection, session, 1),
+            None => self.open_modern_stream(connection, call),
+        };
+        self.calls.get_mut(call)?.answer_to = AnswerTo::Stream(stream);
+        Some(stream)
+    }
+
+    /// Answers a legacy POST with a stream that ends after `outstanding` answers.
+    pub(super) fn open_response_stream(
+        &mut self,
+        connection: ConnectionKey,
+        session_key: SessionKey,
+        outstanding: u32,
+    ) -> StreamKey {
+        let session = self
+            .sessions
+            .get_mut(session_key)
+            .expect("a request is served for a live session");
+        let number = session.next_stream;
+        session.next_stream += 1;
+        let primes = session.version.has_priming();
+        let stream = self
+            .streams
+            .insert(Stream::new(Some(session_key), number, outstanding));
+        session.streams.push(stream);
+        self.answer_stream(connection);
+        self.connect(stream, connection);
+        if primes {
+            self.emit_priming(stream);
+        }
+        stream
+    }
+
+    fn open_modern_stream(&mut self, connection: ConnectionKey, call: CallKey) -> StreamKey {
+        let mut stream = Stream::new(None, 1, 1);
+        stream.call = Some(call);
+        let stream = self.streams.insert(stream);
+        self.answer_stream(connection);
+        self.connect(stream, connection);
+        stream
+    }
+
+    /// Queues a message and writes it if the stream is connected.
+    pub(super) fn push(&mut self, key: StreamKey, message: &[u8]) {
+        let bytes_max = self.limits.stream_queue_bytes_max;
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let pushed = stream.push(message, bytes_max);
+        match (pushed, stream.connection) {
+            // It reads too slowly. What is kept can be resumed, where the era allows that.
+            (Err(_), Some(connection)) if self.is_blocked(connection) => {
+                self.close_connection(connection, Closed::SlowReader);
+            }
+            _ => self.flush(key),
+        }
+    }
+
+    /// Queues one of the answers that a stream waits for.
+    pub(super) fn push_answer(&mut self, key: StreamKey, message: &[u8]) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.outstanding = stream.outstanding.saturating_sub(1);
+        }
+        self.push(key, message);
+    }
+
+    /// One of the awaited answers will never come.
+    pub(super) fn finish_one(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.outstanding = stream.outstanding.saturating_sub(1);
+        }
+        self.flush(key);
+    }
+
+    pub(super) fn remove_call(&mut self, call: CallKey) -> Option<CallState> {
+        let state = self.calls.remove(call)?;
+        if let Some(session) = state
+            .session
+            .and_then(|session| self.sessions.get_mut(session))
+        {
+            session.calls.retain(|&other| other != call);
+            session.last_active = self.now;
+        }
+        Some(state)
+    }
+
+    /// The connection that waited for a JSON answer is gone. For a modern call that is its cancellation; a legacy
+    /// client may have lost its network, and the call goes on.
+    pub(super) fn abandon_answer(&mut self, call: CallKey) {
+        let Some(state) = self.calls.get_mut(call) else {
+            return;
+        };
+        match state.version.era() {
+            Era::Legacy => state.answer_to = AnswerTo::Nobody,
+            Era::Modern => {
+                self.remove_call(call);
+                self.effects.push_back(Effect::Cancel(call));
+            }
+        }
+    }
+
+    fn is_blocked(&self, connection: ConnectionKey) -> bool {
+        self.connections
+            .get(connection)
+            .is_some_and(|connection| connection.in_flight)
+    }
+}

@@ -1,0 +1,396 @@
+//! Messages of a session: 2025-03-26 to 2025-11-25.
+
+use serde_json::value::RawValue;
+
+use super::answer::{Refused, error_message, result_message};
+use super::call::{AnswerTo, CallState};
+use super::params::{self, Cancelled, SetLevel, Subscribe};
+use super::post::PostFields;
+use super::session::log_level;
+use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
+use crate::app::call::{AskFailed, Call, Topic};
+use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::wire::json_rpc::{Id, Invalid, Message};
+
+/// What the engine makes of a request without the application, or that it is the application's.
+enum Dispatched {
+    Result(&'static str),
+    Error(RpcError),
+    Application,
+}
+
+impl Shard {
+    pub(super) fn serve_legacy(
+        &mut self,
+        key: ConnectionKey,
+        fields: PostFields<'_>,
+        message: Message<'_>,
+    ) {
+        let id = request_id(&message);
+        let session = match self.find_legacy_session(fields) {
+            Ok(session) => session,
+            Err(refused) => return self.refuse(key, id, &refused),
+        };
+        match message {
+            Message::Request { id, method, params } => {
+                self.serve_request(key, session, id.raw(), &method, params)
+            }
+            Message::Notification { method, params } => {
+                self.take_notification(session, &method, params);
+                self.answer(key, 202, &[], b"");
+            }
+            Message::Response { id, outcome } => {
+                self.take_response(session, id.raw(), outcome);
+                self.answer(key, 202, &[], b"");
+            }
+        }
+    }
+
+    /// An array of messages: a stream with an answer for each request in it, or 202 if there is none.
+    pub(super) fn serve_batch(
+        &mut self,
+        key: ConnectionKey,
+        fields: PostFields<'_>,
+        messages: Vec<Result<Message<'_>, Invalid<'_>>>,
+    ) {
+        let session = match self
+            .find_legacy_session(fields)
+            .and_then(|session| self.check_batch(session, messages.len()))
+        {
+            Ok(session) => session,
+            Err(refused) => return self.refuse(key, None, &refused),
+        };
+        let answers = messages.iter().filter(|it| {
+            !matches!(
+                it,
+                Ok(Message::Notification { .. } | Message::Response { .. })
+            )
+        });
+        let count = answers.count() as u32;
+        let stream = (count > 0).then(|| self.open_response_stream(key, session, count));
+        for message in messages {
+            match (message, stream) {
+                (Ok(Message::Notification { method, params }), _) => {
+                    self.take_notification(session, &method, params)
+                }
+                (Ok(Message::Response { id, outcome }), _) => {
+                    self.take_response(session, id.raw(), outcome)
+                }
+                (Ok(Message::Request { id, method, params }), Some(stream)) => {
+                    let id = id.raw();
+                    match self.dispatch(session, &method, params) {
+                        Dispatched::Result(result) => {
+                            self.push_answer(stream, &result_message(id, result))
+                        }
+                        Dispatched::Error(error) => {
+                            self.push_answer(stream, &error_message(Some(id), &error))
+                        }
+                        Dispatched::Application => {
+                            self.start_legacy(
+                                session,
+                                id,
+                                &method,
+                                params,
+                                AnswerTo::Stream(stream),
+                            );
+                        }
+                    }
+                }
+                (Err(invalid), Some(stream)) => {
+                    let error = RpcError::new(invalid.code, invalid.fault);
+                    self.push_answer(stream, &error_message(invalid.id.map(Id::raw), &error));
+                }
+                (_, None) => {}
+            }
+        }
+        if stream.is_none() {
+            self.answer(key, 202, &[], b"");
+        }
+    }
+
+    fn find_legacy_session(&mut self, fields: PostFields<'_>) -> Result<SessionKey, Refused> {
+        if let Some(version) = fields.version
+            && ProtocolVersion::parse(version).is_none()
+        {
+            // MUST, 2025-06-18 transports, "Protocol Version Header".
+            let known = ProtocolVersion::newest_first().join(", ");
+            return Err(Refused::new(
+                400,
+                format!("MCP-Protocol-Version {version} is not spoken here; {known} are."),
+            ));
+        }
+        self.find_session(fields.session_id)
+    }
+
+    fn check_batch(&self, session: SessionKey, count: usize) -> Result<SessionKey, Refused> {
+        let version = self
+            .sessions
+            .get(session)
+            .map_or(ProtocolVersion::LATEST_LEGACY, |it| it.version);
+        if !version.has_batches() {
+            let sentence = format!(
+                "Batches exist in 2025-03-26 only, and this session speaks {}.",
+                version.as_str()
+            );
+            return Err(Refused::new(400, sentence));
+        }
+        if count > self.limits.batch_messages_max {
+            let sentence = format!(
+                "A batch has {} messages at most.",
+                self.limits.batch_messages_max
+            );
+            return Err(Refused::new(400, sentence));
+        }
+        self.check_streams(session)?;
+        Ok(session)
+    }
+
+    /// One session cannot take all calls and streams for itself.
+    pub(super) fn check_streams(&self, session: SessionKey) -> Result<(), Refused> {
+        let open = self
+            .sessions
+            .get(session)
+            .map_or(0, |session| session.streams.len() + session.calls.len());
+        if open < self.limits.streams_per_session_max {
+            return Ok(());
+        }
+        let sentence =
+            "This session has as many requests under way as it may have: wait for their answers.";
+        Err(Refused {
+            retry_after_s: Some(1),
+            ..Refused::with_reason(429, "too_many_streams", sentence)
+        })
+    }
+
+    fn serve_request(
+        &mut self,
+        key: ConnectionKey,
+        session: SessionKey,
+        id: &str,
+        method: &str,
+        params: Option<&RawValue>,
+    ) {
+        match self.dispatch(session, method, params) {
+            Dispatched::Result(result) => self.answer_result(key, id, result, &[]),
+            Dispatched::Error(error) => {
+                self.answer_error(key, error.http_status(Era::Legacy), Some(id), &error)
+            }
+            Dispatched::Application => match self.check_streams(session) {
+                Ok(()) => {
+                    let call =
+                        self.start_legacy(session, id, method, params, AnswerTo::Connection(key));
+                    self.await_answer(key, call);
+                }
+                Err(refused) => self.refuse(key, Some(id), &refused),
+            },
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        session: SessionKey,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Dispatched {
+        let done = match method {
+            "ping" => Ok(()),
+            "logging/setLevel" => self.set_level(session, params),
+            "resources/subscribe" => self.subscribe(session, params),
+            "resources/unsubscribe" => self.unsubscribe(session, params),
+            "initialize" => Err(RpcError::invalid_request(
+                "This session is initialized already.",
+            )),
+            "server/discover" | "subscriptions/listen" => Err(RpcError::method_not_found(method)),
+            _ => return Dispatched::Application,
+        };
+        match done {
+            Ok(()) => Dispatched::Result("{}"),
+            Err(error) => Dispatched::Error(error),
+        }
+    }
+
+    fn set_level(
+        &mut self,
+        session: SessionKey,
+        params: Option<&RawValue>,
+    ) -> Result<(), RpcError> {
+        if self.about.legacy_capabilities.get("logging").is_none() {
+            return Err(RpcError::method_not_found("logging/setLevel"));
+        }
+        let SetLevel { level } = params::parse(params)?;
+        let level = log_level(&level).ok_or_else(|| {
+            RpcError::invalid_params(format!("Invalid params: {level} is not a log level."))
+        })?;
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.log_level = level;
+        }
+        Ok(())
+    }
+
+    fn subscribe(
+        &mut self,
+        session: SessionKey,
+        params: Option<&RawValue>,
+    ) -> Result<(), RpcError> {
+        let uri = self.subscription_uri("resources/subscribe", params)?;
+        let Some(listener) = self.sessions.get(session).map(|session| session.listener) else {
+            return Ok(());
+        };
+        if !(self.accepts)(&uri) {
+            return Err(RpcError::resource_not_found(Era::Legacy, &uri));
+        }
+        let limit = self.limits.subscriptions_max;
+        // The lists do not count.
+        if self.fanout.subscription_count(listener) >= limit + 3 {
+            return Err(RpcError::invalid_params(format!(
+                "Invalid params: a session has {limit} subscriptions at most."
+            )));
+        }
+        self.fanout
+            .subscribe(listener, &Topic::Resource(uri.into()));
+        Ok(())
+    }
+
+    fn unsubscribe(
+        &mut self,
+        session: SessionKey,
+        params: Option<&RawValue>,
+    ) -> Result<(), RpcError> {
+        let uri = self.subscription_uri("resources/unsubscribe", params)?;
+        if let Some(session) = self.sessions.get(session) {
+            self.fanout.unsubscribe(session.listener, &uri);
+        }
+        Ok(())
+    }
+
+    fn subscription_uri(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Result<String, RpcError> {
+        if !self.announces(&Topic::Resource("".into())) {
+            return Err(RpcError::method_not_found(method));
+        }
+        let Subscribe { uri } = params::parse(params)?;
+        self.check_uri(&uri)?;
+        Ok(uri.into_owned())
+    }
+
+    fn start_legacy(
+        &mut self,
+        session_key: SessionKey,
+        id: &str,
+        method: &str,
+        params: Option<&RawValue>,
+        answer_to: AnswerTo,
+    ) -> CallKey {
+        let session = self
+            .sessions
+            .get(session_key)
+            .expect("found for this request");
+        let request = Call {
+            version: session.version,
+            method: method.into(),
+            params: params.map(ToOwned::to_owned),
+            client_capabilities: session.profile.capabilities.clone(),
+            client_info: session.profile.info.clone(),
+            param_headers: Vec::new(),
+        };
+        let call = self.calls.insert(CallState {
+            version: session.version,
+            session: Some(session_key),
+            id: id.into(),
+            answer_to,
+            log_level: None,
+            asks: Vec::new(),
+            timer: Default::default(),
+        });
+        if let Some(session) = self.sessions.get_mut(session_key) {
+            session.calls.push(call);
+        }
+        self.effects.push_back(Effect::Start { call, request });
+        call
+    }
+
+    fn take_notification(&mut self, session: SessionKey, method: &str, params: Option<&RawValue>) {
+        if method == "notifications/cancelled"
+            && let Ok(Cancelled { request_id }) = params::parse(params)
+        {
+            self.cancel(session, request_id.get());
+        }
+    }
+
+    /// The client no longer wants this answer, and gets none.
+    fn cancel(&mut self, session_key: SessionKey, id: &str) {
+        let Some(session) = self.sessions.get(session_key) else {
+            return;
+        };
+        let named = |call: &CallKey| self.calls.get(*call).is_some_and(|state| &*state.id == id);
+        let Some(call) = session.calls.iter().copied().find(named) else {
+            return;
+        };
+        let Some(state) = self.remove_call(call) else {
+            return;
+        };
+        self.effects.push_back(Effect::Cancel(call));
+        match state.answer_to {
+            AnswerTo::Connection(connection) => {
+                self.answer_stream(connection);
+                self.release(connection);
+            }
+            AnswerTo::Stream(stream) => self.finish_one(stream),
+            AnswerTo::Nobody => {}
+        }
+    }
+
+    /// An answer to a request of ours. One that nobody waits for is ignored: it came too late.
+    fn take_response(
+        &mut self,
+        session: SessionKey,
+        id: &str,
+        outcome: Result<&RawValue, &RawValue>,
+    ) {
+        let Ok(id) = id.parse::<u32>() else { return };
+        let Some(session) = self.sessions.get(session) else {
+            return;
+        };
+        let waiting = session.calls.iter().copied().find(|call| {
+            self.calls
+                .get(*call)
+                .is_some_and(|state| state.asks.iter().any(|ask| ask.id == id))
+        });
+        let Some(call) = waiting else { return };
+        if let Some(state) = self.calls.get_mut(call) {
+            state.asks.retain(|ask| ask.id != id);
+        }
+        let answer = match outcome {
+            Ok(result) => Ok(result.to_owned()),
+            Err(error) => Err(AskFailed::Error(client_error(error))),
+        };
+        self.effects.push_back(Effect::Answered {
+            call,
+            ask: id,
+            answer,
+        });
+    }
+}
+
+fn request_id<'a>(message: &Message<'a>) -> Option<&'a str> {
+    match message {
+        Message::Request { id, .. } => Some(id.raw()),
+        Message::Notification { .. } | Message::Response { .. } => None,
+    }
+}
+
+fn client_error(raw: &RawValue) -> RpcError {
+    let value: serde_json::Value = serde_json::from_str(raw.get()).unwrap_or_default();
+    let code = value["code"]
+        .as_i64()
+        .and_then(|code| i32::try_from(code).ok())
+        .unwrap_or(RpcError::INTERNAL_ERROR);
+    let message = value["message"]
+        .as_str()
+        .unwrap_or("the client's error has no message")
+        .to_owned();
+    RpcError::new(code, message)
+}

@@ -1,0 +1,126 @@
+//! `subscriptions/listen`: a POST answered by a stream that stays open (2026-07-28, patterns, "Subscriptions").
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::answer::Refused;
+use super::connection::State;
+use super::fanout::Voice;
+use super::params::{self, Filter, Listen};
+use super::{ConnectionKey, Shard};
+use crate::app::call::Topic;
+use crate::mcp::{Era, RpcError};
+use crate::wire::sse::{self, Event};
+
+impl Shard {
+    pub(super) fn serve_listen(&mut self, key: ConnectionKey, id: &str, params: Option<&RawValue>) {
+        if self.draining {
+            let refused = Refused::busy("This node is shutting down and opens no new streams.", 1);
+            return self.refuse(key, Some(id), &refused);
+        }
+        let filter = match params::parse::<Listen>(params)
+            .and_then(|listen| self.check_filter(listen.notifications))
+        {
+            Ok(filter) => filter,
+            Err(error) => {
+                return self.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
+            }
+        };
+        let (topics, honoured) = self.honoured(&filter);
+        let listener = self.fanout.open(
+            Voice::Listen {
+                subscription_id: id.into(),
+            },
+            self.offset,
+        );
+        for topic in &topics {
+            self.fanout.subscribe(listener, topic);
+        }
+        self.answer_stream(key);
+        // MUST: the acknowledgement is the first message and carries the subscription's id.
+        let id: Box<RawValue> = RawValue::from_string(id.to_owned()).expect("an id is JSON");
+        let acknowledged = json!({
+            "jsonrpc": "2.0",
+            "method": "notifications/subscriptions/acknowledged",
+            "params": { "_meta": { "io.modelcontextprotocol/subscriptionId": id }, "notifications": honoured },
+        });
+        let data = acknowledged.to_string();
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        sse::emit_event(
+            &mut events,
+            &Event {
+                data: Some(data.as_bytes()),
+                ..Event::default()
+            },
+        );
+        self.emit_events(key, &events);
+        self.events = events;
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.state = State::Listening(listener);
+            connection.since = self.now;
+        }
+        self.fanout.attach(listener, key);
+    }
+
+    fn check_filter(&self, filter: Filter) -> Result<Filter, RpcError> {
+        let uris = &filter.resource_subscriptions;
+        if uris.len() > self.limits.subscriptions_max {
+            let limit = self.limits.subscriptions_max;
+            return Err(RpcError::invalid_params(format!(
+                "Invalid params: more than {limit} resourceSubscriptions."
+            )));
+        }
+        uris.iter().try_for_each(|uri| self.check_uri(uri))?;
+        Ok(filter)
+    }
+
+    pub(super) fn check_uri(&self, uri: &str) -> Result<(), RpcError> {
+        let limit = self.limits.uri_bytes_max;
+        match uri.len() {
+            0 => Err(RpcError::invalid_params(
+                "Invalid params: the uri is empty.",
+            )),
+            length if length > limit => Err(RpcError::invalid_params(format!(
+                "Invalid params: the uri is longer than {limit} bytes."
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the application announces of what was asked for: as topics, and as the client is told.
+    fn honoured(&self, filter: &Filter) -> (Vec<Topic>, Value) {
+        let lists = [
+            (filter.tools_list_changed, Topic::Tools, "toolsListChanged"),
+            (
+                filter.prompts_list_changed,
+                Topic::Prompts,
+                "promptsListChanged",
+            ),
+            (
+                filter.resources_list_changed,
+                Topic::Resources,
+                "resourcesListChanged",
+            ),
+        ];
+        let mut topics = Vec::new();
+        let mut honoured = Map::new();
+        for (asked, topic, name) in lists {
+            if asked && self.announces(&topic) {
+                honoured.insert(name.to_owned(), Value::Bool(true));
+                topics.push(topic);
+            }
+        }
+        let uris = &filter.resource_subscriptions;
+        if !uris.is_empty() && self.announces(&Topic::Resource("".into())) {
+            let uris: Vec<&str> = uris
+                .iter()
+                .map(String::as_str)
+                .filter(|uri| (self.accepts)(uri))
+                .collect();
+            topics.extend(uris.iter().map(|&uri| Topic::Resource(uri.into())));
+            honoured.insert("resourceSubscriptions".to_owned(), uris.into());
+        }
+        (topics, Value::Object(honoured))
+    }
+}

@@ -1,0 +1,368 @@
+//! All that one core owns: connections, sessions, streams, subscriptions, timers. Start reading here.
+//!
+//! A [`Shard`] is a plain value. Bytes, publications, what handlers do, and the time go in through `handle_*`;
+//! effects, bytes to write and a deadline come out through `poll_*`. It never waits, reads no clock and touches no
+//! socket, so a test drives it step by step and a simulation drives hundreds.
+//!
+//! After every `handle_*` the driver drains [`Shard::poll_effect`] and [`Shard::poll_transmit`] to `None`;
+//! [`Shard::poll_fanout`] it drains in portions, as it sees fit; and it calls [`Shard::handle_timeout`] when
+//! [`Shard::poll_timeout`] says so.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod answer;
+mod arena;
+mod call;
+mod connection;
+mod deliver;
+mod event_id;
+mod fanout;
+mod handler_events;
+mod legacy;
+mod listen;
+mod modern;
+mod params;
+mod post;
+mod profile;
+mod receive;
+mod request;
+mod resume;
+mod session;
+mod sessions;
+mod stream;
+mod timers;
+mod wheel;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use self::arena::Arena;
+use self::call::CallState;
+use self::connection::Connection;
+use self::fanout::{Due, Fanout};
+use self::profile::Profiles;
+use self::session::Session;
+use self::stream::Stream;
+use self::timers::TimerKey;
+use self::wheel::Wheel;
+use crate::app::call::{About, AskFailed, Call, Topic};
+use crate::limits::Limits;
+use crate::wire::session_id::NodeName;
+
+pub use self::call::CallKey;
+pub use self::connection::{Closed, ConnectionKey};
+pub use self::session::SessionKey;
+pub use self::wheel::Millis;
+
+/// What a shard is told once, at its start.
+pub struct Setup {
+    pub node: NodeName,
+    /// This core's number and how many there are.
+    pub core: u16,
+    pub core_count: u16,
+    /// Distinguishes this process from earlier ones of the same node: session ids of those are recognised.
+    pub boot: u64,
+    pub limits: Limits,
+    pub gate: Gate,
+    pub about: Arc<About>,
+    /// Whether clients may subscribe to this URI; the application's word.
+    pub accepts: Box<dyn Fn(&str) -> bool>,
+    /// 16 random bytes for each session's secret.
+    pub secrets: Box<dyn FnMut() -> [u8; 16]>,
+}
+
+/// Who is let in: path, `Host` and `Origin`.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// The MCP endpoint, `/mcp`.
+    pub path: Box<str>,
+    /// Listening on loopback: only requests that were meant for it are served (DNS rebinding).
+    pub loopback: bool,
+    /// `Host` values besides loopback names that are let in; without any, every host is if not `loopback`.
+    pub hosts: Vec<Box<str>>,
+    /// `Origin` values besides loopback ones (those only if `loopback`) that are let in.
+    pub origins: Vec<Box<str>>,
+}
+
+/// What the driver is to do.
+pub enum Effect {
+    /// Let the application work on this. Its answer comes by [`Shard::handle_outcome`].
+    Start { call: CallKey, request: Call },
+    /// Nobody waits for this call any more: drop it.
+    Cancel(CallKey),
+    /// What the client answered to a request of this call.
+    Answered {
+        call: CallKey,
+        ask: u32,
+        answer: Result<Box<RawValue>, AskFailed>,
+    },
+    /// The connection belongs on another core, together with what was read of it.
+    Move {
+        connection: ConnectionKey,
+        core: u16,
+        bytes: Vec<u8>,
+    },
+    /// Reading was paused ([`Shard::wants_bytes`]) and goes on.
+    Read(ConnectionKey),
+    /// No more bytes will be written: half-close, and go on reading until the peer closes.
+    ShutdownWrite(ConnectionKey),
+    /// The connection is over and its key is stale.
+    Close {
+        connection: ConnectionKey,
+        reason: Closed,
+    },
+}
+
+/// A notification with its place in the log: what the sequencer hands to every core in the same order.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    pub offset: u64,
+    pub topic: Topic,
+}
+
+/// How many of everything there are now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub connections: usize,
+    pub sessions: usize,
+    pub streams: usize,
+    pub listeners: usize,
+    pub topics: usize,
+    pub calls: usize,
+}
+
+/// Bytes of each kind of entry, for the memory bill.
+#[derive(Clone, Copy, Debug)]
+pub struct EntrySizes {
+    pub connection: usize,
+    pub session: usize,
+    pub stream: usize,
+    pub listener: usize,
+    pub call: usize,
+}
+
+pub struct Shard {
+    node: NodeName,
+    core: u16,
+    core_count: u16,
+    boot: u64,
+    limits: Limits,
+    gate: Gate,
+    about: Arc<About>,
+    accepts: Box<dyn Fn(&str) -> bool>,
+    secrets: Box<dyn FnMut() -> [u8; 16]>,
+    now: Millis,
+    /// The newest offset this core has heard of.
+    offset: u64,
+    connections: Arena<Connection>,
+    sessions: Arena<Session>,
+    streams: Arena<Stream>,
+    calls: Arena<CallState>,
+    fanout: Fanout,
+    wheel: Wheel<TimerKey>,
+    profiles: Profiles,
+    sessions_of_client: HashMap<IpAddr, u32>,
+    /// `initialize` requests that are still allowed now, and since when that many are.
+    initialize_tokens: (f64, Millis),
+    draining: bool,
+    effects: VecDeque<Effect>,
+    /// Connections with something in their outbox.
+    dirty: VecDeque<ConnectionKey>,
+    /// Reused between deliveries.
+    due: Vec<Due>,
+    events: Vec<u8>,
+    id_text: String,
+}
+
+impl Shard {
+    #[must_use]
+    pub fn new(setup: Setup, now: Millis) -> Self {
+        Shard {
+            node: setup.node,
+            core: setup.core,
+            core_count: setup.core_count,
+            boot: setup.boot,
+            limits: setup.limits,
+            gate: setup.gate,
+            about: setup.about,
+            accepts: setup.accepts,
+            secrets: setup.secrets,
+            now,
+            offset: 0,
+            connections: Arena::default(),
+            sessions: Arena::default(),
+            streams: Arena::default(),
+            calls: Arena::default(),
+            fanout: Fanout::new(),
+            wheel: Wheel::new(now),
+            profiles: Profiles::default(),
+            sessions_of_client: HashMap::new(),
+            initialize_tokens: (f64::from(setup.limits.initialize_per_second_max), now),
+            draining: false,
+            effects: VecDeque::new(),
+            dirty: VecDeque::new(),
+            due: Vec::new(),
+            events: Vec::new(),
+            id_text: String::new(),
+        }
+    }
+
+    /// A connection was accepted, or moved here from another core. `None`: there are too many; the driver
+    /// writes [`Shard::too_many_connections`] and closes.
+    pub fn handle_open(&mut self, now: Millis, peer: Option<IpAddr>) -> Option<ConnectionKey> {
+        self.now = now;
+        if self.connections.len() >= self.limits.connections_max {
+            return None;
+        }
+        let key = self.connections.insert(Connection::new(now, peer));
+        self.arm_connection(key);
+        Some(key)
+    }
+
+    /// Bytes arrived. What they ask for is done before this returns, except for the application's part.
+    pub fn handle_bytes(&mut self, now: Millis, key: ConnectionKey, bytes: &[u8]) {
+        self.now = now;
+        self.take_in(key, bytes);
+        self.arm_connection(key);
+    }
+
+    /// The peer closed, or the connection broke. The key is stale afterwards.
+    pub fn handle_disconnect(&mut self, now: Millis, key: ConnectionKey) {
+        self.now = now;
+        self.close_connection(key, Closed::PeerLeft);
+    }
+
+    /// Everything that [`poll_transmit`](Shard::poll_transmit) or [`poll_fanout`](Shard::poll_fanout) gave for this
+    /// connection is written, or (`done` false) a write of the rest is under way: then nothing more is given for it
+    /// until this is called with `done`.
+    pub fn handle_written(&mut self, now: Millis, key: ConnectionKey, done: bool) {
+        self.now = now;
+        self.written(key, done);
+    }
+
+    /// Another part of a write under way was taken by the kernel.
+    pub fn handle_progress(&mut self, now: Millis, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.since = now;
+        }
+    }
+
+    /// Something was published, on this core or elsewhere. Offsets only grow.
+    pub fn handle_publication(&mut self, publication: &Publication) {
+        debug_assert!(publication.offset > self.offset);
+        self.offset = publication.offset;
+        self.fanout.publish(&publication.topic, publication.offset);
+    }
+
+    /// No new sessions and listen streams from now on: they get 503.
+    pub fn handle_drain(&mut self) {
+        self.draining = true;
+    }
+
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`handle_timeout`](Shard::handle_timeout) is due. It may turn out to have nothing to do.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        self.wheel.next_deadline()
+    }
+
+    /// Whether the driver should read from this connection now; if not, [`Effect::Read`] will say when.
+    #[must_use]
+    pub fn wants_bytes(&self, key: ConnectionKey) -> bool {
+        self.connections
+            .get(key)
+            .is_some_and(|connection| connection.wants_bytes(self.limits.pipeline_bytes_max))
+    }
+
+    #[must_use]
+    pub fn is_open(&self, key: ConnectionKey) -> bool {
+        self.connections.get(key).is_some()
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            connections: self.connections.len(),
+            sessions: self.sessions.len(),
+            streams: self.streams.len(),
+            listeners: self.fanout.listener_count(),
+            topics: self.fanout.topic_count(),
+            calls: self.calls.len(),
+        }
+    }
+
+    #[must_use]
+    pub const fn entry_sizes() -> EntrySizes {
+        EntrySizes {
+            connection: Arena::<Connection>::entry_size(),
+            session: Arena::<Session>::entry_size(),
+            stream: Arena::<Stream>::entry_size(),
+            listener: Arena::<fanout::Listener>::entry_size(),
+            call: Arena::<CallState>::entry_size(),
+        }
+    }
+
+    /// Panics if anything a shard promises itself does not hold. Costs a walk over everything: for tests.
+    pub fn invariants(&self) {
+        self.fanout.invariants();
+        for (key, connection) in self.connections.iter() {
+            connection.invariants();
+            match connection.state {
+                connection::State::Streaming(stream) => {
+                    let stream = self
+                        .streams
+                        .get(stream)
+                        .expect("a streaming connection has its stream");
+                    assert_eq!(stream.connection, Some(key));
+                }
+                connection::State::Listening(listener) => {
+                    let listener = self
+                        .fanout
+                        .listener(listener)
+                        .expect("a listening connection has its listener");
+                    assert_eq!(listener.outlet, Some(key));
+                }
+                connection::State::ExpectAnswer(call) => assert!(self.calls.get(call).is_some()),
+                _ => {}
+            }
+        }
+        for (key, stream) in self.streams.iter() {
+            stream.invariants();
+            if let Some(connection) = stream.connection {
+                let connection = self
+                    .connections
+                    .get(connection)
+                    .expect("a stream's connection lives");
+                assert!(matches!(connection.state, connection::State::Streaming(it) if it == key));
+            }
+            if let Some(session) = stream.session {
+                let session = self
+                    .sessions
+                    .get(session)
+                    .expect("a stream ends with its session");
+                assert!(session.standalone == Some(key) || session.streams.contains(&key));
+            }
+        }
+        for (key, session) in self.sessions.iter() {
+            let listener = self
+                .fanout
+                .listener(session.listener)
+                .expect("a session has its listener");
+            assert!(matches!(listener.voice, fanout::Voice::Session(it) if it == key));
+            for &call in &session.calls {
+                assert_eq!(
+                    self.calls
+                        .get(call)
+                        .expect("a session's call lives")
+                        .session,
+                    Some(key)
+                );
+            }
+        }
+    }
+}

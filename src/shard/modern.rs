@@ -1,0 +1,256 @@
+//! 2026-07-28: every request stands alone and is checked alone: version, mirrored headers, capabilities.
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::answer::{Refused, server_info_member, with_members};
+use super::call::{AnswerTo, CallState};
+use super::connection::State;
+use super::params::{self, Envelope, Meta};
+use super::session::log_level;
+use super::{ConnectionKey, Effect, Shard};
+use crate::app::call::Call;
+use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::wire::HeadView;
+use crate::wire::header_value;
+use crate::wire::json_rpc::Message;
+
+/// Methods that older revisions had and this one has not: here they are unknown.
+const REMOVED: [&str; 6] = [
+    "initialize",
+    "ping",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "notifications/initialized",
+];
+
+impl Shard {
+    pub(super) fn serve_modern(
+        &mut self,
+        key: ConnectionKey,
+        request: &HeadView<'_>,
+        message: Message<'_>,
+    ) {
+        let (id, method, params) = match message {
+            Message::Request { id, method, params } => (id, method, params),
+            // This revision defines none for HTTP; one that comes changes nothing.
+            Message::Notification { .. } => return self.answer(key, 202, &[], b""),
+            Message::Response { .. } => {
+                let sentence = "A response is never sent in 2026-07-28: answers to input requests go into the retried request.";
+                return self.refuse(key, None, &Refused::new(400, sentence));
+            }
+        };
+        let envelope = match params::parse::<Envelope<'_>>(params) {
+            Ok(envelope) => envelope,
+            Err(error) => return self.answer_error(key, 400, Some(id.raw()), &error),
+        };
+        if let Err(error) = check_version(request, envelope.meta.as_ref())
+            .and_then(|()| check_mirrors(request, &method, &envelope))
+        {
+            let status = if error.code == RpcError::INVALID_PARAMS {
+                400
+            } else {
+                error.http_status(Era::Modern)
+            };
+            return self.answer_error(key, status, Some(id.raw()), &error);
+        }
+        let meta = envelope.meta.unwrap_or_default();
+        match &*method {
+            "server/discover" => self.serve_discover(key, id.raw()),
+            "subscriptions/listen" => self.serve_listen(key, id.raw(), params),
+            method if REMOVED.contains(&method) => {
+                self.answer_error(
+                    key,
+                    404,
+                    Some(id.raw()),
+                    &RpcError::method_not_found(method),
+                );
+            }
+            method => self.start_modern(key, request, id.raw(), method, params, &meta),
+        }
+    }
+
+    fn serve_discover(&mut self, key: ConnectionKey, id: &str) {
+        let mut result = json!({
+            "supportedVersions": ProtocolVersion::newest_first(),
+            "capabilities": self.about.modern_capabilities,
+            "ttlMs": 3_600_000,
+            "cacheScope": "public",
+        });
+        if let Some(instructions) = &self.about.instructions {
+            result["instructions"] = Value::from(instructions.as_str());
+        }
+        let result = self.complete(&result.to_string());
+        self.answer_result(key, id, &result, &[]);
+    }
+
+    /// A modern result's members: `resultType` and who answers.
+    pub(super) fn complete(&self, result: &str) -> String {
+        let members = |text: &str| with_members(r#""resultType":"complete""#, text);
+        if result.contains("\"_meta\"")
+            && let Ok(Value::Object(mut object)) = serde_json::from_str::<Value>(result)
+            && let Some(Value::Object(meta)) = object.get_mut("_meta")
+        {
+            meta.entry("io.modelcontextprotocol/serverInfo")
+                .or_insert_with(|| self.about.server_info.clone());
+            return members(&Value::Object(object).to_string());
+        }
+        with_members(
+            &server_info_member(&self.about.server_info),
+            &members(result),
+        )
+    }
+
+    fn start_modern(
+        &mut self,
+        key: ConnectionKey,
+        request: &HeadView<'_>,
+        id: &str,
+        method: &str,
+        params: Option<&RawValue>,
+        meta: &Meta<'_>,
+    ) {
+        let empty = RawValue::NULL;
+        let profile = match self
+            .profiles
+            .intern(meta.client_capabilities.unwrap_or(empty), meta.client_info)
+        {
+            Ok(profile) => profile,
+            Err(what) => {
+                let error =
+                    RpcError::invalid_params(format!("Invalid params: {what} must be an object."));
+                return self.answer_error(key, 400, Some(id), &error);
+            }
+        };
+        let log_level = match meta
+            .log_level
+            .as_deref()
+            .map(|name| log_level(name).ok_or(name))
+        {
+            None => None,
+            Some(Ok(level)) => Some(level),
+            Some(Err(name)) => {
+                let error =
+                    RpcError::invalid_params(format!("Invalid params: {name} is not a log level."));
+                return self.answer_error(key, 400, Some(id), &error);
+            }
+        };
+        let version = ProtocolVersion::V2026_07_28;
+        let call = self.calls.insert(CallState {
+            version,
+            session: None,
+            id: id.into(),
+            answer_to: AnswerTo::Connection(key),
+            log_level,
+            asks: Vec::new(),
+            timer: Default::default(),
+        });
+        self.await_answer(key, call);
+        let request = Call {
+            version,
+            method: method.into(),
+            params: params.map(ToOwned::to_owned),
+            client_capabilities: profile.capabilities.clone(),
+            client_info: profile.info.clone(),
+            param_headers: param_headers(request),
+        };
+        self.effects.push_back(Effect::Start { call, request });
+    }
+
+    pub(super) fn await_answer(&mut self, key: ConnectionKey, call: super::CallKey) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.state = State::ExpectAnswer(call);
+            connection.since = self.now;
+        }
+    }
+}
+
+/// `Mcp-Param-{Name}`: the name in lower case, the value as it was sent.
+fn param_headers(request: &HeadView<'_>) -> Vec<(Box<str>, Box<str>)> {
+    const PREFIX: &str = "mcp-param-";
+    let name_of = |name: &str| {
+        let matches = name.len() > PREFIX.len()
+            && name.as_bytes()[..PREFIX.len()].eq_ignore_ascii_case(PREFIX.as_bytes());
+        matches.then(|| name[PREFIX.len()..].to_ascii_lowercase().into_boxed_str())
+    };
+    request
+        .fields()
+        .filter_map(|(name, value)| Some((name_of(name)?, value.into())))
+        .collect()
+}
+
+/// Streamable HTTP, "Protocol Version Header", and basic, "Per-request protocol fields".
+fn check_version(request: &HeadView<'_>, meta: Option<&Meta<'_>>) -> Result<(), RpcError> {
+    let missing = |field: &str| {
+        RpcError::invalid_params(format!(
+            "Invalid params: _meta[\"io.modelcontextprotocol/{field}\"] is required."
+        ))
+    };
+    let stated = meta
+        .and_then(|meta| meta.protocol_version.as_deref())
+        .ok_or_else(|| missing("protocolVersion"))?;
+    let header = request.field("mcp-protocol-version").ok_or_else(|| {
+        RpcError::header_mismatch("Header mismatch: MCP-Protocol-Version is required.")
+    })?;
+    if header != stated {
+        return Err(RpcError::header_mismatch(format!(
+            "Header mismatch: MCP-Protocol-Version header value '{header}' does not match body value '{stated}'"
+        )));
+    }
+    if stated != ProtocolVersion::V2026_07_28.as_str() {
+        return Err(RpcError::unsupported_version(stated));
+    }
+    match meta.and_then(|meta| meta.client_capabilities) {
+        Some(_) => Ok(()),
+        None => Err(missing("clientCapabilities")),
+    }
+}
+
+/// Streamable HTTP, "Server Validation": what a header says and what the body says is the same.
+fn check_mirrors(
+    request: &HeadView<'_>,
+    method: &str,
+    envelope: &Envelope<'_>,
+) -> Result<(), RpcError> {
+    let mismatch = |name: &str, header: &str, body: &str| {
+        RpcError::header_mismatch(format!(
+            "Header mismatch: {name} header value '{header}' does not match body value '{body}'"
+        ))
+    };
+    match request.field("mcp-method") {
+        Some(header) if header == method => {}
+        Some(header) => return Err(mismatch("Mcp-Method", header, method)),
+        None => {
+            return Err(RpcError::header_mismatch(
+                "Header mismatch: Mcp-Method is required.",
+            ));
+        }
+    }
+    let (source, required) = match method {
+        "tools/call" | "prompts/get" => (envelope.name, true),
+        "resources/read" => (envelope.uri, true),
+        // The tasks extension mirrors the task's id.
+        "tasks/get" | "tasks/update" | "tasks/cancel" => (envelope.task_id, false),
+        _ => return Ok(()),
+    };
+    // A body without the name has nothing to compare with; the params are checked by whoever serves the call.
+    let Some(body) = source.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()) else {
+        return Ok(());
+    };
+    let Some(header) = request.field("mcp-name") else {
+        let error = || {
+            RpcError::header_mismatch(format!(
+                "Header mismatch: Mcp-Name is required for {method}."
+            ))
+        };
+        return if required { Err(error()) } else { Ok(()) };
+    };
+    match header_value::decode(header) {
+        Ok(decoded) if decoded == body => Ok(()),
+        Ok(decoded) => Err(mismatch("Mcp-Name", &decoded, &body)),
+        Err(_) => Err(RpcError::header_mismatch(
+            "Header mismatch: the value of Mcp-Name is not valid Base64.",
+        )),
+    }
+}

@@ -1,0 +1,87 @@
+//! POST: one message, or a batch of 2025-03-26, told apart by era and served.
+
+use serde_json::value::RawValue;
+
+use super::answer::Refused;
+use super::request::{accepts, is_json};
+use super::{ConnectionKey, Shard};
+use crate::mcp::{ProtocolVersion, RpcError};
+use crate::wire::HeadView;
+use crate::wire::json_rpc::{self, Message, Parsed};
+
+/// The fields that decide what a POST is.
+#[derive(Clone, Copy)]
+pub(super) struct PostFields<'a> {
+    pub(super) session_id: Option<&'a str>,
+    pub(super) version: Option<&'a str>,
+}
+
+impl Shard {
+    pub(super) fn serve_post(&mut self, key: ConnectionKey, request: &HeadView<'_>, body: &[u8]) {
+        if !request.field("content-type").is_some_and(is_json) {
+            let sentence = "A message is sent with Content-Type: application/json.";
+            return self.refuse(key, None, &Refused::new(415, sentence));
+        }
+        let accept = request.field("accept");
+        if !accepts(accept, "application/json") || !accepts(accept, "text/event-stream") {
+            let sentence =
+                "The answer may be application/json or text/event-stream: Accept must name both.";
+            return self.refuse(key, None, &Refused::new(406, sentence));
+        }
+        let parsed = match json_rpc::parse(body, self.limits.json_depth_max) {
+            Ok(parsed) => parsed,
+            Err(invalid) => {
+                let error = RpcError::new(invalid.code, invalid.fault);
+                return self.answer_error(key, 400, invalid.id.map(|id| id.raw()), &error);
+            }
+        };
+        let fields = PostFields {
+            session_id: request.field("mcp-session-id"),
+            version: request.field("mcp-protocol-version"),
+        };
+        match parsed {
+            Parsed::Batch(messages) => self.serve_batch(key, fields, messages),
+            Parsed::One(message) if is_modern(&message, fields) => {
+                self.serve_modern(key, request, message)
+            }
+            Parsed::One(Message::Request { id, method, params }) if method == "initialize" => {
+                self.serve_initialize(key, fields, id.raw(), params);
+            }
+            Parsed::One(message) => self.serve_legacy(key, fields, message),
+        }
+    }
+}
+
+/// A request that carries modern metadata is modern, and so is one whose header or method exists in no other era
+/// (versioning, "dual-era server").
+fn is_modern(message: &Message<'_>, fields: PostFields<'_>) -> bool {
+    let known = fields.version.and_then(ProtocolVersion::parse);
+    let (method, params) = match message {
+        Message::Request { method, params, .. } => (&**method, *params),
+        Message::Notification { .. } | Message::Response { .. } => {
+            return known == Some(ProtocolVersion::V2026_07_28);
+        }
+    };
+    if known == Some(ProtocolVersion::V2026_07_28)
+        || matches!(method, "server/discover" | "subscriptions/listen")
+    {
+        return true;
+    }
+    // In a session nothing is modern, and outside of one there is not much but `initialize`.
+    if fields.session_id.is_some() && (known.is_some() || fields.version.is_none()) {
+        return false;
+    }
+    params.is_some_and(has_modern_meta)
+        || (fields.version.is_some() && known.is_none() && method != "initialize")
+}
+
+fn has_modern_meta(params: &RawValue) -> bool {
+    params
+        .get()
+        .contains("io.modelcontextprotocol/protocolVersion")
+        && super::params::parse::<super::params::Envelope<'_>>(Some(params)).is_ok_and(|envelope| {
+            envelope
+                .meta
+                .is_some_and(|meta| meta.protocol_version.is_some())
+        })
+}

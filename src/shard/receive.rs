@@ -1,0 +1,217 @@
+//! From bytes to whole requests: HTTP/1.1 framing as a state of each connection.
+
+use super::connection::{Connection, Partial, Remaining, State};
+use super::{ConnectionKey, Effect, Shard};
+use crate::mcp::ProtocolVersion;
+use crate::wire::chunked::Decoded;
+use crate::wire::http1::{self, Framing, Head, HeadLimits};
+use crate::wire::session_id::SessionId;
+use crate::wire::{HeadView, Malformed};
+
+impl Shard {
+    /// Serves what is complete in `bytes` and keeps the rest.
+    pub(super) fn take_in(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.inbox.is_empty() {
+            let used = self.receive(key, bytes);
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.inbox.extend_from_slice(&bytes[used..]);
+            }
+            return;
+        }
+        let mut inbox = std::mem::take(&mut connection.inbox);
+        inbox.extend_from_slice(bytes);
+        let used = self.receive(key, &inbox);
+        if let Some(connection) = self.connections.get_mut(key)
+            && used < inbox.len()
+        {
+            inbox.drain(..used);
+            connection.inbox = inbox;
+        }
+    }
+
+    /// The request before was answered: what was read ahead is served now.
+    pub(super) fn take_in_pipelined(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        if connection.inbox.is_empty() {
+            return;
+        }
+        let paused = connection.inbox.len() >= self.limits.pipeline_bytes_max;
+        self.take_in(key, &[]);
+        if paused && self.wants_bytes(key) {
+            self.effects.push_back(Effect::Read(key));
+        }
+    }
+
+    /// Returns how many bytes of `input` are dealt with.
+    fn receive(&mut self, key: ConnectionKey, input: &[u8]) -> usize {
+        let mut used = 0;
+        loop {
+            let Some(connection) = self.connections.get_mut(key) else {
+                return input.len();
+            };
+            let step = match connection.state {
+                State::Lingering => return input.len(),
+                State::ExpectAnswer(_) | State::Streaming(_) | State::Listening(_) => None,
+                State::ExpectHead => self.receive_head(key, &input[used..]),
+                State::ExpectBody(_) => self.receive_body(key, &input[used..]),
+            };
+            match step {
+                Some(count) => used += count,
+                None => return used,
+            }
+        }
+    }
+
+    /// `None`: more bytes are needed first.
+    fn receive_head(&mut self, key: ConnectionKey, input: &[u8]) -> Option<usize> {
+        let now = self.now;
+        let connection = self.connections.get_mut(key)?;
+        if input.is_empty() || connection.close_when_written {
+            return None;
+        }
+        let limits = HeadLimits {
+            head_bytes_max: self.limits.head_bytes_max,
+            target_bytes_max: self.limits.target_bytes_max,
+        };
+        if connection.scanned == 0 {
+            connection.since = now;
+        }
+        let head = match http1::parse_head(input, connection.scanned as usize, &limits) {
+            Ok(Some(head)) => head,
+            Ok(None) => {
+                connection.scanned = input.len() as u32;
+                return None;
+            }
+            Err(fault) => {
+                self.refuse_malformed(key, fault);
+                return Some(input.len());
+            }
+        };
+        connection.scanned = 0;
+        connection.keep_alive = head.keep_alive;
+        connection.http10 = head.http10;
+        if let Some(core) = self.belongs_to(&head.view(input)) {
+            return self.remove_for_move(key, core, input);
+        }
+        Some(self.receive_request(key, &head, input))
+    }
+
+    /// A head is complete. Returns how many bytes of `input`, which starts with it, are dealt with.
+    fn receive_request(&mut self, key: ConnectionKey, head: &Head, input: &[u8]) -> usize {
+        let head_len = head.len as usize;
+        let view = head.view(input);
+        let remaining = match head.framing {
+            Framing::None => Remaining::Length(0),
+            Framing::Length(length) if length > self.limits.body_bytes_max as u64 => {
+                self.refuse_body_too_large(key);
+                return input.len();
+            }
+            Framing::Length(length) => Remaining::Length(length as usize),
+            Framing::Chunked => Remaining::Chunked(Default::default()),
+        };
+        if let Remaining::Length(length) = remaining
+            && let Some(body) = input.get(head_len..head_len + length)
+        {
+            self.serve(key, &view, body);
+            return head_len + length;
+        }
+        let now = self.now;
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.since = now;
+            let head_bytes = input[..head_len].into();
+            let partial = Partial {
+                head: head.clone(),
+                head_bytes,
+                body: Vec::new(),
+                remaining,
+            };
+            connection.state = State::ExpectBody(Box::new(partial));
+            // RFC 9110, 10.1.1: not if the body is on its way already.
+            if head.expect_continue && !head.http10 && input.len() == head_len {
+                connection
+                    .outbox
+                    .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                self.mark_dirty(key);
+            }
+        }
+        head_len
+    }
+
+    fn receive_body(&mut self, key: ConnectionKey, input: &[u8]) -> Option<usize> {
+        let body_bytes_max = self.limits.body_bytes_max;
+        let connection = self.connections.get_mut(key)?;
+        let State::ExpectBody(partial) = &mut connection.state else {
+            return None;
+        };
+        let (used, complete) = match partial.take(input, body_bytes_max) {
+            Ok(taken) => taken,
+            Err(fault) => {
+                self.refuse_body(key, fault);
+                return Some(input.len());
+            }
+        };
+        if complete {
+            let State::ExpectBody(partial) =
+                std::mem::replace(&mut connection.state, State::ExpectHead)
+            else {
+                return None;
+            };
+            self.serve(key, &partial.head.view(&partial.head_bytes), &partial.body);
+            return Some(used);
+        }
+        (used > 0).then_some(used)
+    }
+
+    /// The core whose session this request is for, if it is another one. A modern request has no session,
+    /// whatever its header says.
+    fn belongs_to(&self, view: &HeadView<'_>) -> Option<u16> {
+        let id = SessionId::parse(view.field("mcp-session-id")?)?;
+        let foreign = id.node != self.node || id.locator.boot != self.boot;
+        let modern =
+            view.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
+        let core = id.locator.core;
+        (!foreign && !modern && core != self.core && core < self.core_count).then_some(core)
+    }
+
+    /// Answers to earlier pipelined requests leave from here first; until then the request waits in the inbox.
+    fn remove_for_move(&mut self, key: ConnectionKey, core: u16, input: &[u8]) -> Option<usize> {
+        if self
+            .connections
+            .get(key)
+            .is_some_and(Connection::is_writing)
+        {
+            return None;
+        }
+        self.connections.remove(key);
+        self.effects.push_back(Effect::Move {
+            connection: key,
+            core,
+            bytes: input.to_vec(),
+        });
+        Some(input.len())
+    }
+}
+
+impl Partial {
+    /// How many bytes were taken, and whether the body is complete now.
+    fn take(&mut self, input: &[u8], body_bytes_max: usize) -> Result<(usize, bool), Malformed> {
+        match &mut self.remaining {
+            Remaining::Length(missing) => {
+                let count = input.len().min(*missing);
+                self.body.extend_from_slice(&input[..count]);
+                *missing -= count;
+                Ok((count, *missing == 0))
+            }
+            Remaining::Chunked(decoder) => {
+                let Decoded { used, finished } =
+                    decoder.decode(input, &mut self.body, body_bytes_max)?;
+                Ok((used, finished))
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! One whole HTTP request: is it let in, and which part of the endpoint is it for.
+
+use super::answer::{METHODS, Refused};
+use super::{ConnectionKey, Gate, Shard};
+use crate::wire::HeadView;
+use crate::wire::http1::Method;
+
+/// Fields whose doubling would let two parties read one message in two ways.
+const SINGLE_FIELDS: [&str; 7] = [
+    "origin",
+    "content-type",
+    "mcp-session-id",
+    "mcp-protocol-version",
+    "mcp-method",
+    "mcp-name",
+    "last-event-id",
+];
+
+impl Shard {
+    pub(super) fn serve(&mut self, key: ConnectionKey, request: &HeadView<'_>, body: &[u8]) {
+        if let Err(fault) = SINGLE_FIELDS
+            .iter()
+            .try_for_each(|name| request.single(name).map(|_| ()))
+        {
+            return self.refuse_malformed(key, fault);
+        }
+        if let Err(refused) = self.gate.admit(request) {
+            return self.refuse(key, None, &refused);
+        }
+        if let Some(origin) = request.field("origin")
+            && let Some(connection) = self.connections.get_mut(key)
+        {
+            connection.origin = Some(origin.into());
+        }
+        match request.head().method {
+            Method::Post => self.serve_post(key, request, body),
+            Method::Get => self.serve_get(key, request),
+            Method::Delete => self.serve_delete(key, request),
+            Method::Options => self.serve_options(key),
+            Method::Head | Method::Other => {
+                let sentence = "This endpoint takes POST (messages), GET (a session's event stream) and DELETE (its end).";
+                self.refuse(key, None, &Refused::method_not_allowed(sentence));
+            }
+        }
+    }
+
+    /// CORS preflight. Origins that are not allowed were refused before.
+    fn serve_options(&mut self, key: ConnectionKey) {
+        let allowed = "Content-Type, Accept, Authorization, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID";
+        let fields = [
+            ("Allow", METHODS),
+            ("Access-Control-Allow-Methods", METHODS),
+            ("Access-Control-Allow-Headers", allowed),
+            ("Access-Control-Max-Age", "86400"),
+        ];
+        self.answer(key, 204, &fields, b"");
+    }
+}
+
+impl Gate {
+    fn admit(&self, request: &HeadView<'_>) -> Result<(), Refused> {
+        if request.path() != &*self.path {
+            let sentence = format!(
+                "There is nothing at this path; the MCP endpoint is {}.",
+                self.path
+            );
+            return Err(Refused::new(404, sentence));
+        }
+        let host = request.field("host").unwrap_or("");
+        if !self.host_allowed(host) {
+            return Err(Refused::new(
+                403,
+                "The Host of this request is not one this server answers to (--allow-host).",
+            ));
+        }
+        match request.field("origin") {
+            // MUST, streamable HTTP, "Security & Endpoint": an invalid Origin gets 403.
+            Some(origin) if !self.origin_allowed(origin) => Err(Refused::new(
+                403,
+                "The Origin of this request is not allowed here (--allow-origin).",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn host_allowed(&self, host: &str) -> bool {
+        let name = without_port(host);
+        let listed = self.hosts.iter().any(|allowed| {
+            allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(name)
+        });
+        let open = !self.loopback && self.hosts.is_empty();
+        open || listed || is_loopback_name(name)
+    }
+
+    fn origin_allowed(&self, origin: &str) -> bool {
+        let listed = self
+            .origins
+            .iter()
+            .any(|allowed| &**allowed == "*" || allowed.eq_ignore_ascii_case(origin));
+        let local = || {
+            let name = origin
+                .strip_prefix("http://")
+                .or_else(|| origin.strip_prefix("https://"));
+            name.is_some_and(|name| is_loopback_name(without_port(name)))
+        };
+        listed || (self.loopback && local())
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(colon) if host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()) => {
+            &host[..colon]
+        }
+        _ => host,
+    }
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+}
+
+/// Whether a request that accepts `accept` takes `kind/subtype`. No field accepts everything (RFC 9110, 12.5.1).
+pub(super) fn accepts(accept: Option<&str>, media_type: &str) -> bool {
+    let Some(accept) = accept else { return true };
+    let kind = media_type.split('/').next().unwrap_or(media_type);
+    accept.split(',').any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or("");
+        let refused =
+            parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
+        let matches = name == "*/*"
+            || name.eq_ignore_ascii_case(media_type)
+            || name
+                .strip_suffix("/*")
+                .is_some_and(|range_kind| range_kind.eq_ignore_ascii_case(kind));
+        matches && !refused
+    })
+}
+
+/// `application/json`, whatever its parameters.
+pub(super) fn is_json(content_type: &str) -> bool {
+    content_type
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(loopback: bool) -> Gate {
+        Gate {
+            path: "/mcp".into(),
+            loopback,
+            hosts: Vec::new(),
+            origins: vec!["https://app.example".into()],
+        }
+    }
+
+    #[test]
+    fn a_page_that_rebinds_its_name_to_loopback_is_not_served() {
+        assert!(!gate(true).host_allowed("evil.example.com"));
+        assert!(!gate(true).host_allowed("localhost.evil.example.com"));
+        assert!(!gate(true).origin_allowed("http://evil.example.com"));
+        assert!(!gate(true).origin_allowed("http://localhost.evil.example.com"));
+        assert!(!gate(true).origin_allowed("null"));
+    }
+
+    #[test]
+    fn loopback_names_are_served_on_any_port() {
+        for host in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "[::1]",
+        ] {
+            assert!(gate(true).host_allowed(host), "{host}");
+        }
+        assert!(gate(true).origin_allowed("http://localhost:6274"));
+        assert!(gate(false).origin_allowed("https://app.example"));
+        assert!(
+            !gate(false).origin_allowed("http://localhost:6274"),
+            "only a local server trusts local pages"
+        );
+    }
+
+    #[test]
+    fn accept_is_understood_with_ranges_and_qualities() {
+        assert!(accepts(None, "text/event-stream"));
+        assert!(accepts(Some("*/*"), "text/event-stream"));
+        assert!(accepts(
+            Some("application/json, Text/*;q=0.5"),
+            "text/event-stream"
+        ));
+        assert!(!accepts(Some("application/json"), "text/event-stream"));
+        assert!(!accepts(
+            Some("text/event-stream;q=0, application/json"),
+            "text/event-stream"
+        ));
+        assert!(is_json("application/json; charset=utf-8") && !is_json("text/json"));
+    }
+}

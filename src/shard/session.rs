@@ -1,0 +1,58 @@
+//! One legacy client's session: what was negotiated, what it hears of, and what is under way for it.
+
+use super::arena::Key;
+use super::call::CallKey;
+use super::fanout::ListenerKey;
+use super::profile::Profile;
+use super::stream::StreamKey;
+use super::wheel::{Millis, Timer};
+use crate::mcp::ProtocolVersion;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub type SessionKey = Key<Session>;
+
+pub struct Session {
+    pub(super) secret: [u8; 16],
+    pub(super) version: ProtocolVersion,
+    /// `logging/setLevel`, 0 debug … 7 emergency.
+    pub(super) log_level: u8,
+    pub(super) profile: Arc<Profile>,
+    pub(super) listener: ListenerKey,
+    /// The GET stream, from its first opening to the session's end.
+    pub(super) standalone: Option<StreamKey>,
+    /// Where the listener stood when the GET stream was last opened: a client that comes back without
+    /// `Last-Event-ID` may have lost anything after that.
+    pub(super) opened_at: u64,
+    /// Answers to POSTs that are unfinished or can still be resumed.
+    pub(super) streams: Vec<StreamKey>,
+    pub(super) calls: Vec<CallKey>,
+    pub(super) next_stream: u32,
+    pub(super) next_ask: u32,
+    pub(super) last_active: Millis,
+    pub(super) client_address: Option<IpAddr>,
+    pub(super) timer: Timer,
+}
+
+/// `logging/setLevel` names, in the order of RFC 5424's severities from the least.
+pub(super) const LOG_LEVELS: [&str; 8] = [
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+];
+
+/// What a session gets that never asked for a level.
+pub(super) const LOG_LEVEL_DEFAULT: u8 = 1;
+
+pub(super) fn log_level(name: &str) -> Option<u8> {
+    LOG_LEVELS
+        .iter()
+        .position(|&level| level == name)
+        .map(|index| index as u8)
+}

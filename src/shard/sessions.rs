@@ -1,0 +1,326 @@
+//! Sessions: made by `initialize`, found by their id, ended by DELETE, by expiry, or to make room.
+
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::answer::Refused;
+use super::arena::Key;
+use super::call::AnswerTo;
+use super::fanout::Voice;
+use super::params::{self, Initialize};
+use super::post::PostFields;
+use super::session::{LOG_LEVEL_DEFAULT, Session};
+use super::stream::StreamKey;
+use super::{ConnectionKey, Effect, SessionKey, Shard};
+use crate::app::call::Topic;
+use crate::mcp::{ProtocolVersion, RpcError};
+use crate::wire::HeadView;
+use crate::wire::session_id::{Locator, SessionId};
+
+/// A session that was active so recently is not ended to make room.
+const MAKE_ROOM_IDLE_MS: u64 = 10_000;
+/// How many sessions are looked at to find one that can make room.
+const MAKE_ROOM_LOOK_AT: usize = 256;
+
+impl Shard {
+    pub(super) fn serve_initialize(
+        &mut self,
+        key: ConnectionKey,
+        fields: PostFields<'_>,
+        id: &str,
+        params: Option<&RawValue>,
+    ) {
+        if fields.session_id.is_some() {
+            let error = RpcError::invalid_request(
+                "This session is initialized: initialize opens a new one, without Mcp-Session-Id.",
+            );
+            return self.answer_error(key, 400, Some(id), &error);
+        }
+        let session = params::parse::<Initialize<'_>>(params)
+            .map_err(|error| Refused::rpc(400, error))
+            .and_then(|params| self.open_session(key, &params));
+        let session = match session {
+            Ok(session) => session,
+            Err(refused) => return self.refuse(key, Some(id), &refused),
+        };
+        let version = self
+            .sessions
+            .get(session)
+            .map_or(ProtocolVersion::LATEST_LEGACY, |it| it.version);
+        let mut result = json!({
+            "protocolVersion": version.as_str(),
+            "capabilities": self.about.legacy_capabilities,
+            "serverInfo": self.about.server_info,
+        });
+        if let Some(instructions) = &self.about.instructions {
+            result["instructions"] = instructions.as_str().into();
+        }
+        let session_id = self.session_id_field(session);
+        self.answer_result(
+            key,
+            id,
+            &result.to_string(),
+            &[("Mcp-Session-Id", &session_id)],
+        );
+    }
+
+    fn open_session(
+        &mut self,
+        key: ConnectionKey,
+        params: &Initialize<'_>,
+    ) -> Result<SessionKey, Refused> {
+        let object = |what| {
+            Refused::rpc(
+                400,
+                RpcError::invalid_params(format!("Invalid params: {what} must be an object.")),
+            )
+        };
+        let profile = self
+            .profiles
+            .intern(params.capabilities, params.client_info)
+            .map_err(object)?;
+        let client_address = self
+            .connections
+            .get(key)
+            .and_then(|connection| connection.peer);
+        self.admit_session(client_address)?;
+        if let Some(address) = client_address {
+            *self.sessions_of_client.entry(address).or_insert(0) += 1;
+        }
+        // The session's key is needed for its listener and the listener's for the session.
+        let listener = self
+            .fanout
+            .open(Voice::Session(Key::from_parts(0, 0)), self.offset);
+        let session = self.sessions.insert(Session {
+            secret: (self.secrets)(),
+            version: ProtocolVersion::negotiate(&params.protocol_version),
+            log_level: LOG_LEVEL_DEFAULT,
+            profile,
+            listener,
+            standalone: None,
+            opened_at: self.offset,
+            streams: Vec::new(),
+            calls: Vec::new(),
+            next_stream: super::stream::STANDALONE + 1,
+            next_ask: 1,
+            last_active: self.now,
+            client_address,
+            timer: Default::default(),
+        });
+        self.fanout.set_voice(listener, Voice::Session(session));
+        for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
+            if self.announces(&topic) {
+                self.fanout.subscribe(listener, &topic);
+            }
+        }
+        self.arm_session(session);
+        Ok(session)
+    }
+
+    /// Whether there is room, and not too much haste, for one more session.
+    fn admit_session(&mut self, client: Option<std::net::IpAddr>) -> Result<(), Refused> {
+        if self.draining {
+            return Err(Refused::busy(
+                "This node is shutting down and takes no new sessions.",
+                1,
+            ));
+        }
+        let per_second = f64::from(self.limits.initialize_per_second_max);
+        let (tokens, since) = self.initialize_tokens;
+        let tokens = (tokens + (self.now - since) as f64 * per_second / 1000.0).min(per_second);
+        self.initialize_tokens = (tokens, self.now);
+        if tokens < 1.0 {
+            return Err(Refused::busy(
+                "More sessions are being opened than this node allows per second.",
+                1,
+            ));
+        }
+        let of_client = client
+            .and_then(|address| self.sessions_of_client.get(&address))
+            .copied()
+            .unwrap_or(0);
+        if of_client as usize >= self.limits.sessions_per_client_max {
+            return Err(Refused::busy(
+                "This client address has as many sessions as it may have: end one with DELETE.",
+                60,
+            ));
+        }
+        if self.sessions.len() >= self.limits.sessions_max && !self.make_room() {
+            return Err(Refused::busy(
+                "This node holds as many sessions as it can, and none of them is idle.",
+                30,
+            ));
+        }
+        self.initialize_tokens.0 -= 1.0;
+        Ok(())
+    }
+
+    /// Ends the session that was idle longest among some; false if none was idle.
+    fn make_room(&mut self) -> bool {
+        let idle_since = self.now.saturating_sub(MAKE_ROOM_IDLE_MS);
+        let random = (self.secrets)();
+        let start = usize::from(u16::from_le_bytes([random[0], random[1]])) * self.sessions.len()
+            / (1 << 16);
+        let oldest = self
+            .sessions
+            .sample(start, MAKE_ROOM_LOOK_AT)
+            .filter(|(_, session)| session.last_active <= idle_since && !self.is_in_use(session))
+            .min_by_key(|(_, session)| session.last_active)
+            .map(|(key, _)| key);
+        oldest.is_some_and(|key| self.end_session(key))
+    }
+
+    /// Something is open or under way for it. An open stream is activity.
+    pub(super) fn is_in_use(&self, session: &Session) -> bool {
+        let connected = |stream: &StreamKey| {
+            self.streams
+                .get(*stream)
+                .is_some_and(|stream| stream.connection.is_some())
+        };
+        !session.calls.is_empty()
+            || session
+                .standalone
+                .iter()
+                .chain(&session.streams)
+                .any(connected)
+    }
+
+    /// The session of a legacy request, which is active by that.
+    ///
+    /// # Errors
+    /// 400 without an id, 404 with `data.reason` for a session that is not here.
+    pub(super) fn find_session(&mut self, id: Option<&str>) -> Result<SessionKey, Refused> {
+        let Some(text) = id else {
+            let sentence = "This request needs the Mcp-Session-Id that initialize answered with.";
+            return Err(Refused::new(400, sentence));
+        };
+        let gone = |reason: &str, what: &str| {
+            Refused::with_reason(
+                404,
+                reason,
+                format!("Session not found: {what} Send initialize again, without Mcp-Session-Id."),
+            )
+        };
+        let Some(id) = SessionId::parse(text) else {
+            return Err(gone(
+                "unknown",
+                "this id was never given out by this server.",
+            ));
+        };
+        if id.node != self.node {
+            return Err(gone("unknown", "it was given out by another node."));
+        }
+        if id.locator.boot != self.boot {
+            return Err(gone(
+                "owner_restarted",
+                "the server was restarted since, and sessions live in its memory.",
+            ));
+        }
+        let key = Key::from_parts(id.locator.slot, id.locator.generation);
+        match self.sessions.get_mut(key) {
+            Some(session) if id.locator.core == self.core && id.secret_eq(&session.secret) => {
+                session.last_active = self.now;
+                Ok(key)
+            }
+            Some(_) => Err(gone(
+                "unknown",
+                "this id was never given out by this server.",
+            )),
+            None => Err(gone("expired", "it was deleted, or idle for too long.")),
+        }
+    }
+
+    pub(super) fn session_id(&self, key: SessionKey) -> SessionId {
+        let locator = Locator {
+            core: self.core,
+            slot: key.index,
+            generation: key.serial,
+            boot: self.boot,
+        };
+        let secret = self
+            .sessions
+            .get(key)
+            .map_or([0; 16], |session| session.secret);
+        SessionId {
+            node: self.node,
+            locator,
+            secret,
+        }
+    }
+
+    pub(super) fn serve_delete(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
+        let Some(id) = request.field("mcp-session-id") else {
+            let sentence =
+                "DELETE ends the session that Mcp-Session-Id names; 2026-07-28 has none.";
+            return self.refuse(key, None, &Refused::method_not_allowed(sentence));
+        };
+        match self.find_session(Some(id)) {
+            Ok(session) => {
+                self.end_session(session);
+                self.answer(key, 204, &[], b"");
+            }
+            Err(refused) => self.refuse(key, None, &refused),
+        }
+    }
+
+    /// Ends a session with all that is open for it. True if there was one.
+    pub(super) fn end_session(&mut self, key: SessionKey) -> bool {
+        let Some(session) = self.sessions.remove(key) else {
+            return false;
+        };
+        self.fanout.close(session.listener);
+        for call in session.calls {
+            let Some(state) = self.calls.remove(call) else {
+                continue;
+            };
+            self.effects.push_back(Effect::Cancel(call));
+            if let AnswerTo::Connection(connection) = state.answer_to {
+                let refused = Refused::with_reason(
+                    404,
+                    "expired",
+                    "The session was ended while this request was served.",
+                );
+                self.refuse(connection, Some(&state.id), &refused);
+                self.take_in_pipelined(connection);
+            }
+        }
+        for stream in session.standalone.into_iter().chain(session.streams) {
+            if let Some(connection) = self
+                .streams
+                .remove(stream)
+                .and_then(|stream| stream.connection)
+            {
+                self.release(connection);
+            }
+        }
+        if let Some(address) = session.client_address
+            && let Some(count) = self.sessions_of_client.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.sessions_of_client.remove(&address);
+            }
+        }
+        true
+    }
+
+    /// Ends the stream on a connection, which is free for the next request then, or closed if it cannot be.
+    pub(super) fn release(&mut self, key: ConnectionKey) {
+        self.end_stream(key);
+        self.take_in_pipelined(key);
+        self.arm_connection(key);
+    }
+
+    /// Whether the application declared that it tells of changes to this list.
+    pub(super) fn announces(&self, topic: &Topic) -> bool {
+        let capability = match topic {
+            Topic::Tools => "tools",
+            Topic::Prompts => "prompts",
+            Topic::Resources => "resources",
+            Topic::Resource(_) => {
+                return self.about.modern_capabilities["resources"]["subscribe"] == true;
+            }
+        };
+        self.about.modern_capabilities[capability]["listChanged"] == true
+    }
+}

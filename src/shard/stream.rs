@@ -1,0 +1,189 @@
+//! One SSE stream of targeted messages: the standalone stream of a session (its GET), or the answer to a POST.
+//! It outlives its connection, so that a legacy client can come back for what it missed.
+//!
+//! Events are numbered from 1. `events` holds what was not written yet and, for legacy sessions, what was written
+//! last, as long as both fit the byte limit.
+
+use std::collections::VecDeque;
+
+use super::arena::Key;
+use super::call::CallKey;
+use super::connection::ConnectionKey;
+use super::session::SessionKey;
+use super::wheel::{Millis, Timer};
+
+pub(super) type StreamKey = Key<Stream>;
+
+/// The number of a session's standalone stream.
+pub(super) const STANDALONE: u32 = 0;
+
+pub(super) struct Stream {
+    pub(super) connection: Option<ConnectionKey>,
+    /// None: a modern answer, which cannot be resumed and ends with its connection.
+    pub(super) session: Option<SessionKey>,
+    /// Unique in the session, leads its event ids.
+    pub(super) number: u32,
+    /// A modern answer's call, cancelled when the client goes away.
+    pub(super) call: Option<CallKey>,
+    /// Answers that are still to come; 0 ends the stream. The standalone stream never ends by itself.
+    pub(super) outstanding: u32,
+    events: VecDeque<Event>,
+    /// How many at the front of `events` were written already.
+    written: usize,
+    /// Bytes of all `events`.
+    bytes: usize,
+    next_sequence: u32,
+    /// When the client was last connected, if it is not.
+    pub(super) interrupted_at: Millis,
+    pub(super) timer: Timer,
+}
+
+struct Event {
+    sequence: u32,
+    data: Box<[u8]>,
+}
+
+/// More is waiting for the reader than may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct QueueFull;
+
+impl Stream {
+    pub(super) fn new(session: Option<SessionKey>, number: u32, outstanding: u32) -> Self {
+        Stream {
+            connection: None,
+            session,
+            number,
+            call: None,
+            outstanding,
+            events: VecDeque::new(),
+            written: 0,
+            bytes: 0,
+            next_sequence: 1,
+            interrupted_at: 0,
+            timer: Timer::default(),
+        }
+    }
+
+    /// Queues a message for the client. What was written already makes room first.
+    ///
+    /// # Errors
+    /// [`QueueFull`] if what is unwritten exceeds `bytes_max`; the message is queued nevertheless, and the oldest
+    /// unwritten ones are gone: the newest is the answer that a client comes back for.
+    pub(super) fn push(&mut self, data: &[u8], bytes_max: usize) -> Result<(), QueueFull> {
+        self.events.push_back(Event {
+            sequence: self.next_sequence,
+            data: data.into(),
+        });
+        self.next_sequence += 1;
+        self.bytes += data.len();
+        while self.bytes > bytes_max && self.written > 0 {
+            self.drop_oldest();
+        }
+        if self.bytes <= bytes_max {
+            return Ok(());
+        }
+        while self.bytes > bytes_max && self.events.len() > 1 {
+            self.drop_oldest();
+        }
+        Err(QueueFull)
+    }
+
+    /// The next message that was not written yet, with its number. It counts as written from now on.
+    pub(super) fn take_unwritten(&mut self) -> Option<(u32, &[u8])> {
+        let event = self.events.get(self.written)?;
+        self.written += 1;
+        Some((event.sequence, &event.data))
+    }
+
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.written < self.events.len()
+    }
+
+    /// Forgets what was written: nobody can come back for it.
+    pub(super) fn forget_written(&mut self) {
+        while self.written > 0 {
+            self.drop_oldest();
+        }
+    }
+
+    /// The reader has everything up to `sequence`: the rest is to be written again.
+    pub(super) fn rewind(&mut self, sequence: u32) {
+        while self
+            .events
+            .front()
+            .is_some_and(|event| event.sequence <= sequence)
+        {
+            self.drop_oldest();
+        }
+        self.written = 0;
+    }
+
+    /// The number of the last message that was handed to a connection.
+    pub(super) fn last_written(&self) -> u32 {
+        self.events
+            .get(self.written)
+            .map_or(self.next_sequence, |event| event.sequence)
+            - 1
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.number != STANDALONE && self.outstanding == 0
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(event) = self.events.pop_front() {
+            self.bytes -= event.data.len();
+            self.written = self.written.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn invariants(&self) {
+        assert!(self.written <= self.events.len());
+        assert_eq!(
+            self.bytes,
+            self.events
+                .iter()
+                .map(|event| event.data.len())
+                .sum::<usize>()
+        );
+        assert!(
+            self.events
+                .back()
+                .is_none_or(|event| event.sequence + 1 == self.next_sequence)
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unwritten(stream: &mut Stream) -> Vec<u32> {
+        std::iter::from_fn(|| stream.take_unwritten().map(|(sequence, _)| sequence)).collect()
+    }
+
+    #[test]
+    fn a_resume_repeats_what_the_reader_did_not_see_and_nothing_else() {
+        let mut stream = Stream::new(None, 1, 1);
+        for data in [b"a", b"b", b"c"] {
+            stream.push(data, 100).expect("fits");
+        }
+        assert_eq!(unwritten(&mut stream), [1, 2, 3]);
+        stream.rewind(1);
+        assert_eq!(unwritten(&mut stream), [2, 3]);
+        stream.push(b"d", 100).expect("fits");
+        stream.invariants();
+        assert_eq!(unwritten(&mut stream), [4]);
+    }
+
+    #[test]
+    fn what_was_written_makes_room_for_what_was_not() {
+        let mut stream = Stream::new(None, 1, 1);
+        stream.push(&[0; 60], 100).expect("fits");
+        assert_eq!(unwritten(&mut stream), [1]);
+        stream.push(&[0; 60], 100).expect("the written one goes");
+        assert_eq!(stream.push(&[0; 60], 100), Err(QueueFull));
+        stream.invariants();
+        assert_eq!(unwritten(&mut stream), [3], "the newest is kept");
+    }
+}

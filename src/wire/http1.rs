@@ -1,0 +1,254 @@
+//! The head of an HTTP/1.1 request, strictly by RFC 9112: found, checked once, and kept as offsets.
+//!
+//! [`parse_head`] looks at every byte that arrives once for line ends and, when the empty line is there, once more
+//! for the fields; only the request line may be looked at again per read until it is complete. A [`Head`] borrows
+//! nothing and owns no heap, so it stays beside its bytes while a body arrives or a connection moves to another
+//! core; [`HeadView`] reads the two together.
+//!
+//! Faults are told in the order in which their bytes come, however the bytes were cut into reads: bad line ends
+//! and the request line first, then, when the head is complete, its fields.
+//!
+//! Out of scope: responses, upgrades, and `CONNECT`.
+
+use std::ops::Range;
+
+use crate::limits::{HEADER_FIELDS_MAX, Limits};
+
+use super::control::Control;
+use super::field::{is_token, parse_field_line};
+use super::line_ends::LineEnds;
+use super::request_line::{RequestLine, authority_of, parse_request_line};
+use super::{HeadView, Malformed};
+
+/// CR LFs before a request line that are forgiven (RFC 9112, 2.2 asks for at least one).
+const EMPTY_LINES_MAX: usize = 4;
+
+/// Offsets are kept in 16 bits; a larger limit than this has no effect.
+const HEAD_BYTES_CEILING: usize = u16::MAX as usize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    pub head_bytes_max: usize,
+    pub target_bytes_max: usize,
+}
+
+impl From<&Limits> for HeadLimits {
+    fn from(limits: &Limits) -> Self {
+        HeadLimits {
+            head_bytes_max: limits.head_bytes_max,
+            target_bytes_max: limits.target_bytes_max,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Delete,
+    Options,
+    Head,
+    Other,
+}
+
+/// How the end of the body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// No body.
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// `start + len <= head.len`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    start: u16,
+    len: u16,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) name: Span,
+    /// UTF-8, without control characters but tab
+    pub(super) value: Span,
+}
+
+/// Offsets into the bytes that [`parse_head`] was given, from their first one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub method: Method,
+    pub framing: Framing,
+    pub keep_alive: bool,
+    pub http10: bool,
+    pub expect_continue: bool,
+    /// Bytes of the head: forgiven empty lines before it and the empty line that ends it included.
+    pub len: u32,
+    pub(super) method_text: Span,
+    pub(super) target: Span,
+    /// Part of `target`, or empty: an absolute-form target without a path.
+    pub(super) path: Span,
+    pub(super) host: Option<Span>,
+    field_count: u8,
+    fields: [Field; HEADER_FIELDS_MAX],
+}
+
+const _: () = assert!(HEADER_FIELDS_MAX <= u8::MAX as usize);
+
+/// `Ok(None)`: more bytes are needed. `scanned` is how many bytes of `input` the previous call for this head was
+/// given (0 at first): call again with the same bytes and more behind them.
+pub fn parse_head(
+    input: &[u8],
+    scanned: usize,
+    limits: &HeadLimits,
+) -> Result<Option<Head>, Malformed> {
+    let Some(start) = skip_empty_lines(input)? else {
+        return Ok(None);
+    };
+    // Whatever cannot start a method (a TLS hello, say) will not get better with more bytes.
+    if !is_token(input[start]) {
+        return Err(Malformed::Method);
+    }
+    let head_bytes_max = limits.head_bytes_max.min(HEAD_BYTES_CEILING);
+    let window = &input[..input.len().min(head_bytes_max)];
+    let mut lines = LineEnds::resume(window, start, scanned);
+    let mut request_line = None;
+    while let Some(line_end) = lines.next_end()? {
+        if line_end.first {
+            let line = &window[start..line_end.at];
+            request_line = Some(parse_request_line(line, limits.target_bytes_max)?);
+        }
+        if line_end.empty {
+            let first_len =
+                memchr::memchr(b'\r', &window[start..]).ok_or(Malformed::RequestLine)?;
+            let line = match request_line {
+                Some(line) => line,
+                None => {
+                    parse_request_line(&window[start..start + first_len], limits.target_bytes_max)?
+                }
+            };
+            let fields_start = start + first_len + 2;
+            return parse_complete(&window[..line_end.at + 2], start, &line, fields_start)
+                .map(Some);
+        }
+    }
+    if input.len() <= head_bytes_max {
+        return Ok(None);
+    }
+    // RFC 9112, 3: the request line alone is too long, so the target is.
+    match memchr::memchr(b'\n', &window[start..]) {
+        Some(_) => Err(Malformed::HeadTooLarge),
+        None => Err(Malformed::TargetTooLong),
+    }
+}
+
+impl Head {
+    /// Reads the fields out of the bytes that this head was parsed from.
+    #[must_use]
+    pub fn view<'a>(&'a self, bytes: &'a [u8]) -> HeadView<'a> {
+        HeadView::new(self, bytes)
+    }
+
+    pub(super) fn fields(&self) -> &[Field] {
+        &self.fields[..usize::from(self.field_count)]
+    }
+
+    fn push(&mut self, field: Field) -> Result<(), Malformed> {
+        let slot = self
+            .fields
+            .get_mut(usize::from(self.field_count))
+            .ok_or(Malformed::TooManyFields)?;
+        *slot = field;
+        self.field_count += 1;
+        Ok(())
+    }
+}
+
+impl Span {
+    /// Offsets are below [`HEAD_BYTES_CEILING`].
+    fn new(start: usize, end: usize) -> Span {
+        debug_assert!(start <= end && end <= HEAD_BYTES_CEILING);
+        Span {
+            start: start as u16,
+            len: (end - start) as u16,
+        }
+    }
+
+    /// `range` counts from the span's own start.
+    pub(super) fn part(self, range: Range<usize>) -> Span {
+        debug_assert!(range.end <= usize::from(self.len));
+        let start = usize::from(self.start);
+        Span::new(start + range.start, start + range.end)
+    }
+
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        let start = usize::from(self.start);
+        &bytes[start..start + usize::from(self.len)]
+    }
+}
+
+/// Where the request line starts.
+fn skip_empty_lines(input: &[u8]) -> Result<Option<usize>, Malformed> {
+    let mut start = 0;
+    loop {
+        match input[start..] {
+            [] | [b'\r'] => return Ok(None),
+            [b'\r', b'\n', ..] if start == 2 * EMPTY_LINES_MAX => {
+                return Err(Malformed::RequestLine);
+            }
+            [b'\r', b'\n', ..] => start += 2,
+            [b'\r', ..] => return Err(Malformed::BareCr),
+            [b'\n', ..] => return Err(Malformed::BareLf),
+            _ => return Ok(Some(start)),
+        }
+    }
+}
+
+/// `bytes` ends with the empty line; line ends and the request line are checked.
+fn parse_complete(
+    bytes: &[u8],
+    start: usize,
+    line: &RequestLine,
+    fields_start: usize,
+) -> Result<Head, Malformed> {
+    let target = Span::new(start + line.target_start, start + line.target_end);
+    let mut head = Head {
+        method: line.method,
+        framing: Framing::None,
+        keep_alive: false,
+        http10: line.http10,
+        expect_continue: false,
+        len: bytes.len() as u32,
+        method_text: Span::new(start, start + line.method_len),
+        target,
+        path: path_of(target, bytes),
+        host: None,
+        field_count: 0,
+        fields: [Field::default(); HEADER_FIELDS_MAX],
+    };
+    let mut control = Control::default();
+    let mut at = fields_start;
+    while let Some(line_len) = memchr::memchr(b'\r', &bytes[at..]).filter(|&len| len > 0) {
+        let line = parse_field_line(&bytes[at..at + line_len])?;
+        let field = Field {
+            name: Span::new(at, at + line.name_len),
+            value: Span::new(at + line.value_start, at + line.value_end),
+        };
+        head.push(field)?;
+        control.take(field, bytes)?;
+        at += line_len + 2;
+    }
+    control.settle(&mut head, bytes)?;
+    Ok(head)
+}
+
+/// The target without scheme, authority and query.
+fn path_of(target: Span, bytes: &[u8]) -> Span {
+    let text = target.of(bytes);
+    let start = authority_of(text).map_or(0, |authority| authority.end);
+    let len = memchr::memchr(b'?', &text[start..]).unwrap_or(text.len() - start);
+    target.part(start..start + len)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! Enough of a JSON-RPC message to route it: its kind, id and method; the rest stays text.
+//!
+//! The whole body is checked to be JSON of bounded depth, but no tree is built: `params`, `result` and `error` are
+//! slices of the body that their reader parses. Of a message with doubled members nothing is believed. Members
+//! doubled further inside are their reader's to refuse or to read in one way.
+//!
+//! An invalid message is answered with its id wherever that could be read.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::envelope::{Elements, Envelope};
+
+pub use super::rpc_emit::{emit_error, emit_notification, emit_request, emit_result};
+
+/// Bytes of an id's JSON text. A listen request's id goes into every event of its stream; UUIDs have 38.
+pub const ID_BYTES_MAX: usize = 256;
+
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+
+#[derive(Clone, Debug)]
+pub enum Message<'a> {
+    Request {
+        id: Id<'a>,
+        method: Cow<'a, str>,
+        params: Option<&'a RawValue>,
+    },
+    Notification {
+        method: Cow<'a, str>,
+        params: Option<&'a RawValue>,
+    },
+    Response {
+        id: Id<'a>,
+        /// The `result`, or the `error` object.
+        outcome: Result<&'a RawValue, &'a RawValue>,
+    },
+}
+
+/// The JSON text of a string or an integer, exactly as sent: `1` and `"1"` differ, `1.0` and null are no ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Id<'a>(&'a str);
+
+#[derive(Clone, Debug)]
+pub enum Parsed<'a> {
+    One(Message<'a>),
+    /// An array, not empty; legal in 2025-03-26 only, which is not decided here.
+    Batch(Vec<Result<Message<'a>, Invalid<'a>>>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid<'a> {
+    /// -32700 or -32600
+    pub code: i32,
+    /// `None` where it could not be read: the answer's id is null then.
+    pub id: Option<Id<'a>>,
+    /// A sentence for the person who reads the answer.
+    pub fault: &'static str,
+}
+
+impl<'a> Id<'a> {
+    /// Takes JSON text; `None` if it is not a string or an integer, or longer than [`ID_BYTES_MAX`].
+    #[must_use]
+    pub fn new(raw: &'a str) -> Option<Id<'a>> {
+        if raw.len() > ID_BYTES_MAX {
+            return None;
+        }
+        let valid = match raw.as_bytes() {
+            // An escape may be half of a pair (`\ud800`), which is JSON but no text.
+            [b'"', ..] => serde_json::from_str::<Cow<'_, str>>(raw).is_ok(),
+            [b'-', digits @ ..] | digits => is_json_natural(digits),
+        };
+        valid.then_some(Id(raw))
+    }
+
+    /// The JSON text, to be spliced into an answer as it is.
+    #[must_use]
+    pub fn raw(self) -> &'a str {
+        self.0
+    }
+}
+
+/// Parses a request's whole body. Nesting deeper than `depth_max` is refused before anything recurses over it.
+pub fn parse(body: &[u8], depth_max: usize) -> Result<Parsed<'_>, Invalid<'_>> {
+    let Ok(text) = std::str::from_utf8(body) else {
+        return Err(not_json("The body is not UTF-8."));
+    };
+    if nesting_depth(body) > depth_max {
+        return Err(not_json(
+            "The body's arrays and objects are nested too deeply.",
+        ));
+    }
+    match text.trim_start_matches(JSON_SPACE).as_bytes().first() {
+        None => Err(not_json("The body is empty.")),
+        Some(b'{') => parse_message(text).map(Parsed::One),
+        Some(b'[') => parse_batch(text),
+        Some(_) if serde_json::from_str::<&RawValue>(text).is_ok() => Err(not_a_message()),
+        Some(_) => Err(not_json("The body is not JSON.")),
+    }
+}
+
+const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
+fn parse_batch(text: &str) -> Result<Parsed<'_>, Invalid<'_>> {
+    let Ok(elements) = serde_json::from_str::<Elements<'_>>(text) else {
+        return Err(not_json("The body is not JSON."));
+    };
+    if elements.overflow {
+        return Err(invalid(None, "The batch has too many messages."));
+    }
+    if elements.texts.is_empty() {
+        return Err(invalid(None, "The batch is empty."));
+    }
+    let messages = elements.texts.into_iter().map(parse_element).collect();
+    Ok(Parsed::Batch(messages))
+}
+
+fn parse_element(element: &RawValue) -> Result<Message<'_>, Invalid<'_>> {
+    if element.get().starts_with('{') {
+        parse_message(element.get())
+    } else {
+        Err(not_a_message())
+    }
+}
+
+/// `text` is an object, or starts like one.
+fn parse_message(text: &str) -> Result<Message<'_>, Invalid<'_>> {
+    let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
+        return Err(not_json("The body is not JSON."));
+    };
+    let id = envelope.id.and_then(|raw| Id::new(raw.get()));
+    if envelope.doubled {
+        let id = id.filter(|_| !envelope.id_doubled);
+        return Err(invalid(id, "A member of the message appears twice."));
+    }
+    if envelope.jsonrpc.and_then(string).as_deref() != Some("2.0") {
+        return Err(invalid(id, "The member \"jsonrpc\" has to be \"2.0\"."));
+    }
+    if envelope.id.is_some() && id.is_none() {
+        return Err(invalid(
+            None,
+            "The id has to be a string or an integer of at most 256 bytes.",
+        ));
+    }
+    match envelope.method {
+        Some(method) => parse_call(&envelope, id, method),
+        None => parse_response(&envelope, id),
+    }
+}
+
+fn parse_call<'a>(
+    envelope: &Envelope<'a>,
+    id: Option<Id<'a>>,
+    method: &'a RawValue,
+) -> Result<Message<'a>, Invalid<'a>> {
+    let Some(method) = string(method) else {
+        return Err(invalid(id, "The method has to be a string."));
+    };
+    if envelope.result.is_some() || envelope.error.is_some() {
+        return Err(invalid(
+            id,
+            "A message with a method has no result and no error.",
+        ));
+    }
+    let params = envelope.params;
+    if params.is_some_and(|params| !params.get().starts_with(['{', '['])) {
+        return Err(invalid(id, "The params have to be an object or an array."));
+    }
+    Ok(match id {
+        Some(id) => Message::Request { id, method, params },
+        None => Message::Notification { method, params },
+    })
+}
+
+fn parse_response<'a>(
+    envelope: &Envelope<'a>,
+    id: Option<Id<'a>>,
+) -> Result<Message<'a>, Invalid<'a>> {
+    let outcome = match (envelope.result, envelope.error) {
+        (Some(result), None) => Ok(result),
+        (None, Some(error)) if error.get().starts_with('{') => Err(error),
+        (None, Some(_)) => return Err(invalid(id, "The error has to be an object.")),
+        (Some(_), Some(_)) => {
+            return Err(invalid(
+                id,
+                "A response has a result or an error, not both.",
+            ));
+        }
+        (None, None) => {
+            return Err(invalid(
+                id,
+                "The message has no method, no result and no error.",
+            ));
+        }
+    };
+    match id {
+        Some(id) => Ok(Message::Response { id, outcome }),
+        None => Err(invalid(None, "A response needs the id of its request.")),
+    }
+}
+
+/// The value of a JSON string; borrowed if it has no escapes.
+fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inner));
+    }
+    serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+}
+
+fn is_json_natural(digits: &[u8]) -> bool {
+    match digits {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// The deepest nesting of brackets outside of strings. Right for JSON; for other text some number.
+fn nesting_depth(body: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let mut at = 0;
+    while let Some(&byte) = body.get(at) {
+        match byte {
+            b'"' => at += string_len(&body[at + 1..]),
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+    }
+    deepest
+}
+
+/// Bytes up to and including the quote that ends a string.
+fn string_len(after_quote: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(hit) = memchr::memchr2(b'"', b'\\', &after_quote[at..]) {
+        if after_quote[at + hit] == b'"' {
+            return at + hit + 1;
+        }
+        at = (at + hit + 2).min(after_quote.len());
+    }
+    after_quote.len()
+}
+
+fn not_json(fault: &'static str) -> Invalid<'static> {
+    Invalid {
+        code: PARSE_ERROR,
+        id: None,
+        fault,
+    }
+}
+
+fn not_a_message() -> Invalid<'static> {
+    invalid(None, "A message is a JSON object.")
+}
+
+fn invalid<'a>(id: Option<Id<'a>>, fault: &'static str) -> Invalid<'a> {
+    Invalid {
+        code: INVALID_REQUEST,
+        id,
+        fault,
+    }
+}
+
+#[cfg(test)]
+mod tests;
