@@ -4,7 +4,7 @@
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 
 import { Connection } from './connection.mjs';
-import { assert, check, publish, refused, run } from './harness.mjs';
+import { assert, check, offer, publish, refused, run } from './harness.mjs';
 
 const [url, admin, revision] = process.argv.slice(2);
 const isModern = revision === '2026-07-28';
@@ -64,6 +64,22 @@ check('a batch of a hundred is told to its last word', async () => {
     await publish(admin, [...items, { topic: 'tools' }]);
     await reader.told(UPDATED, { from, uri: GREETING });
     assert.equal((await read(GREETING)).text, '99');
+});
+
+check('a wrong item of a batch is refused by itself', async () => {
+    const answers = await offer(admin, [{ topic: 'sheep' }, { uri: GREETING, contents: { text: 'still here' } }]);
+    assert.deepEqual(answers.map(({ accepted }) => accepted), [false, true]);
+    assert.ok(answers[0].reason && answers[0].message);
+    assert.equal((await read(GREETING)).text, 'still here');
+});
+
+check('what a publisher takes away is gone, and a subscriber is told', async () => {
+    const from = reader.journal.length;
+    await publish(admin, [{ uri: 'board://news', contents: null }]);
+    await reader.told(LIST_CHANGED, { from });
+    const { resources } = await reader.client.listResources(undefined, fresh);
+    assert.ok(!resources.some(({ uri }) => uri === 'board://news'));
+    await refused(read('board://news'), isModern ? -32602 : -32002);
 });
 
 check('closes', () => reader.close());

@@ -64,7 +64,7 @@ class Journal:
 
 
 async def publish(admin, items):
-    """What a program without MCP would do: one POST of a batch to the admin listener; an answer for each item."""
+    """What a program without MCP would do: one POST of a batch to the admin listener; every item must be taken."""
 
     def post():
         request = urllib.request.Request(
@@ -75,4 +75,4 @@ async def publish(admin, items):
 
     answers = await anyio.to_thread.run_sync(post)
     assert len(answers) == len(items), f"one answer for each item: {answers}"
-    return answers
+    assert all(answer["accepted"] for answer in answers), answers
