@@ -39,6 +39,46 @@ pub(super) fn check(
     Ok(())
 }
 
+/// The parameters that a schema mirrors into headers: each property's schema and its header's name.
+fn annotated<'a>(schema: &'a JsonObject, found: &mut Vec<(&'a Value, &'a Value)>) {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for property in properties.into_iter().flat_map(JsonObject::values) {
+        if let Some(name) = property.get("x-mcp-header") {
+            found.push((property, name));
+        }
+        if let Value::Object(nested) = property {
+            annotated(nested, found);
+        }
+    }
+}
+
+/// Clients leave a tool with a wrong annotation out of their list, silently; so whoever writes one is told.
+///
+/// # Panics
+/// If a name is no token or occurs twice, or a parameter is not a string, integer or boolean.
+pub(super) fn assert_valid(tool: &str, input_schema: &JsonObject) {
+    let mut found = Vec::new();
+    annotated(input_schema, &mut found);
+    let mut names = Vec::new();
+    for (property, name) in found {
+        let name = name.as_str().unwrap_or_default().to_ascii_lowercase();
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        assert!(
+            !name.is_empty() && name.bytes().all(token),
+            "{tool}: an x-mcp-header is a header's name, not {name:?}"
+        );
+        assert!(
+            ["string", "integer", "boolean"].contains(&property["type"].as_str().unwrap_or("")),
+            "{tool}: x-mcp-header {name} is on a parameter that is no string, integer or boolean"
+        );
+        assert!(
+            !names.contains(&name),
+            "{tool}: x-mcp-header {name} is there twice"
+        );
+        names.push(name);
+    }
+}
+
 fn check_one(name: &str, argument: Option<&Value>, headers: &Headers) -> Result<(), RpcError> {
     let mismatch = |what: &str| RpcError::header_mismatch(format!("Mcp-Param-{name} {what}"));
     let mut sent = headers
@@ -169,6 +209,29 @@ mod tests {
             let body = json!({ "region": literal });
             assert_eq!(checked(body, &[("region", literal)]), Ok(()));
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "is there twice")]
+    fn two_parameters_with_one_header() {
+        let Value::Object(schema) = json!({ "properties": {
+            "a": { "type": "string", "x-mcp-header": "Region" },
+            "b": { "properties": { "c": { "type": "integer", "x-mcp-header": "REGION" } } },
+        } }) else {
+            unreachable!("it is an object")
+        };
+        assert_valid("tool", &schema);
+    }
+
+    #[test]
+    #[should_panic(expected = "no string, integer or boolean")]
+    fn a_header_for_a_fraction() {
+        let Value::Object(schema) = json!({ "properties": {
+            "a": { "type": "number", "x-mcp-header": "A" },
+        } }) else {
+            unreachable!("it is an object")
+        };
+        assert_valid("tool", &schema);
     }
 
     #[test]
