@@ -12,6 +12,9 @@ use crate::mcp::types::JsonObject;
 /// Header names (without `Mcp-Param-`, in lower case) and values, as a [`Call`](super::call::Call) has them.
 type Headers = [(Box<str>, Box<str>)];
 
+/// From here on (2^53) several integers are one `f64`.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// Compares the header fields with the arguments, parameter by annotated parameter.
 ///
 /// # Errors
@@ -104,13 +107,18 @@ fn check_one(name: &str, argument: Option<&Value>, headers: &Headers) -> Result<
     }
 }
 
-/// Numbers are compared as numbers: `42.0` is 42.
+/// Numbers are compared as numbers (`42.0` is 42) as far as these are exact.
 fn says(header: &str, argument: &Value) -> bool {
     match argument {
         Value::String(text) => header == text,
         Value::Bool(value) => header == if *value { "true" } else { "false" },
         Value::Number(number) => {
-            header == number.to_string() || header.parse::<f64>().ok() == number.as_f64()
+            let exact = |value: &f64| value.abs() < EXACT_MAX;
+            header == number.to_string()
+                || number
+                    .as_f64()
+                    .filter(exact)
+                    .is_some_and(|number| header.parse() == Ok(number))
         }
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
@@ -246,5 +254,9 @@ mod tests {
             MISMATCH
         );
         assert_eq!(checked(body, &[("dry", "true")]), MISMATCH);
+        let large = json!({ "limits": { "rows": 9_007_199_254_740_993_u64 } });
+        for (rows, agrees) in [("9007199254740993", Ok(())), ("9007199254740992", MISMATCH)] {
+            assert_eq!(checked(large.clone(), &[("rows", rows)]), agrees);
+        }
     }
 }
