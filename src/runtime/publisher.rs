@@ -1,7 +1,7 @@
 //! The sequencer: gives every publication its offset and hands it to all cores in the same order.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::mailbox::{Letter, Mailbox};
 use crate::app::call::Topic;
@@ -14,7 +14,8 @@ pub struct Publisher {
 }
 
 struct Shared {
-    mailboxes: Box<[Mailbox]>,
+    /// One for each core, from the start of the node on; before it nobody can have subscribed.
+    mailboxes: OnceLock<Box<[Mailbox]>>,
     /// The node is ending.
     stopping: AtomicBool,
     /// The newest offset that was given. Held while the letters are posted: the order of offsets is the order in
@@ -35,15 +36,21 @@ impl std::fmt::Display for PublishRefused {
 impl std::error::Error for PublishRefused {}
 
 impl Publisher {
-    pub(super) fn new(cores: usize) -> Self {
-        let mailboxes = (0..cores).map(|_| Mailbox::default()).collect();
+    pub(super) fn new() -> Self {
         Publisher {
             shared: Arc::new(Shared {
-                mailboxes,
+                mailboxes: OnceLock::new(),
                 stopping: AtomicBool::new(false),
                 last_offset: Mutex::new(0),
             }),
         }
+    }
+
+    /// Makes a mailbox for each core.
+    pub(super) fn open_mailboxes(&self, cores: usize) {
+        let mailboxes = (0..cores).map(|_| Mailbox::default()).collect();
+        let opened = self.shared.mailboxes.set(mailboxes);
+        assert!(opened.is_ok(), "a server starts once");
     }
 
     /// Tells every subscriber on this node that `topic` changed. Returns its offset in the log.
@@ -68,7 +75,7 @@ impl Publisher {
     /// A core is so far behind that nothing more should be published now.
     #[must_use]
     pub fn is_saturated(&self) -> bool {
-        self.shared.mailboxes.iter().any(Mailbox::is_full)
+        self.mailboxes().iter().any(Mailbox::is_full)
     }
 
     /// The node was told to end.
@@ -91,19 +98,26 @@ impl Publisher {
             .map(|(offset, topic)| Publication { offset, topic });
         let publications: Arc<[Publication]> = publications.collect();
         *last_offset += publications.len() as u64;
-        for mailbox in &self.shared.mailboxes {
+        for mailbox in self.mailboxes() {
             mailbox.post(Letter::Published(publications.clone()));
         }
         first..*last_offset + 1
     }
 
     pub(super) fn mailbox(&self, core: usize) -> &Mailbox {
-        &self.shared.mailboxes[core]
+        &self.mailboxes()[core]
+    }
+
+    fn mailboxes(&self) -> &[Mailbox] {
+        self.shared
+            .mailboxes
+            .get()
+            .map_or(&[], |mailboxes| mailboxes)
     }
 
     pub(super) fn stop_all(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
-        for mailbox in &self.shared.mailboxes {
+        for mailbox in self.mailboxes() {
             mailbox.post(Letter::Stop);
         }
     }

@@ -64,6 +64,8 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     NoRing(io::Error),
     NodeName(String),
+    /// Not an address and a port.
+    Address(String),
     System(&'static str, io::Error),
 }
 
@@ -89,6 +91,12 @@ impl fmt::Display for StartError {
                 "io_uring cannot be used here: {fault}. Allow it (sysctl kernel.io_uring_disabled=0; in a container, a \
                  seccomp profile with io_uring_setup, io_uring_enter and io_uring_register), or use --driver epoll"
             ),
+            Self::Address(text) => {
+                write!(
+                    f,
+                    "cannot listen on {text:?}: an IP address and a port are needed, such as 127.0.0.1:8080"
+                )
+            }
             Self::NodeName(name) => {
                 write!(
                     f,
@@ -108,7 +116,8 @@ type MakeHandler = Arc<dyn Fn() -> Rc<dyn Handler> + Send + Sync>;
 pub struct Server {
     make_handler: MakeHandler,
     options: Options,
-    publisher: Option<Publisher>,
+    publisher: Publisher,
+    wrong_address: Option<String>,
 }
 
 impl Server {
@@ -118,7 +127,8 @@ impl Server {
         Server {
             make_handler,
             options: Options::default(),
-            publisher: None,
+            publisher: Publisher::new(),
+            wrong_address: None,
         }
     }
 
@@ -128,24 +138,20 @@ impl Server {
         self
     }
 
-    /// Where to listen, as `address:port`.
-    ///
-    /// # Panics
-    /// If that is not what it is.
+    /// Where to listen, as `address:port`. What is neither is told by [`run`](Server::run).
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
-        self.options.listen = address
-            .parse()
-            .expect("an address and a port, such as 127.0.0.1:8080");
+        match address.parse() {
+            Ok(address) => self.options.listen = address,
+            Err(_) => self.wrong_address = Some(address.to_owned()),
+        }
         self
     }
 
     /// Publishes to this server's clients from any thread, also before it runs.
-    pub fn publisher(&mut self) -> Publisher {
-        let cores = core_count(&self.options);
-        self.publisher
-            .get_or_insert_with(|| Publisher::new(cores))
-            .clone()
+    #[must_use]
+    pub fn publisher(&self) -> Publisher {
+        self.publisher.clone()
     }
 
     /// Serves until SIGTERM or Ctrl-C.
@@ -163,7 +169,10 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`], and nothing listens.
-    pub fn start(mut self) -> Result<Running, StartError> {
+    pub fn start(self) -> Result<Running, StartError> {
+        if let Some(address) = &self.wrong_address {
+            return Err(StartError::Address(address.clone()));
+        }
         let publisher = self.publisher();
         let Options {
             ref node,
@@ -180,6 +189,7 @@ impl Server {
             );
         }
         let cores = core_count(&self.options);
+        publisher.open_mailboxes(cores);
         let listeners = bind(listen, cores)?;
         let address = listeners
             .first()

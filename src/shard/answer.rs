@@ -13,6 +13,9 @@ use crate::wire::response::{self, Content};
 
 pub(super) const JSON: &str = "application/json";
 
+/// Header fields of one answer, those of CORS included.
+const FIELDS_MAX: usize = 12;
+
 /// Well formed, but not to be served: the status and, for people and programs, why.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -250,30 +253,43 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         status: u16,
-        fields: &[(&str, &str)],
+        own: &[(&str, &str)],
         content: Content,
     ) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let mut all: Vec<(&str, &str)> = Vec::with_capacity(fields.len() + 5);
-        if matches!(content, Content::Length(1..))
-            && !fields.iter().any(|(name, _)| *name == "Content-Type")
-        {
-            all.push(("Content-Type", JSON));
+        let mut fields = [("", ""); FIELDS_MAX];
+        let mut count = 0;
+        let mut add = |field| {
+            fields[count] = field;
+            count += 1;
+        };
+        if matches!(content, Content::Length(1..)) && !own.iter().any(|it| it.0 == "Content-Type") {
+            add(("Content-Type", JSON));
         }
-        all.extend_from_slice(fields);
+        own.iter().copied().for_each(&mut add);
         if let Some(origin) = &connection.origin {
-            all.push(("Access-Control-Allow-Origin", origin));
-            all.push(("Access-Control-Expose-Headers", "Mcp-Session-Id"));
-            all.push(("Vary", "Origin"));
+            add(("Access-Control-Allow-Origin", origin));
+            add(("Access-Control-Expose-Headers", "Mcp-Session-Id"));
+            add(("Vary", "Origin"));
         }
+        // HTTP/1.0 closes unless both sides say otherwise.
+        if connection.http10 && connection.keep_alive && content != Content::UntilClose {
+            add(("Connection", "keep-alive"));
+        }
+        // One allocation for the whole of most answers.
+        connection.outbox.reserve(match content {
+            Content::Length(length) => 256 + length as usize,
+            Content::None | Content::Chunked | Content::UntilClose => 512,
+        });
+        let keep_alive = connection.keep_alive;
         response::emit_head(
             &mut connection.outbox,
             status,
-            &all,
+            &fields[..count],
             content,
-            connection.keep_alive,
+            keep_alive,
         );
         self.mark_dirty(key);
     }
