@@ -19,15 +19,17 @@ fn main() -> Result<(), pinfold::StartError> {
     let ticks = Arc::new(AtomicU64::new(0));
 
     let of_app = Arc::clone(&ticks);
-    let server = Server::new(move || ticker(Arc::clone(&of_app)))
+    let mut server = Server::new(move || ticker(Arc::clone(&of_app)))
         .listen(address.as_deref().unwrap_or("127.0.0.1:8080"));
 
     let publisher = server.publisher();
     thread::spawn(move || {
-        loop {
+        while !publisher.is_stopping() {
             thread::sleep(Duration::from_secs(1));
             ticks.fetch_add(1, Ordering::Relaxed);
-            publisher.publish(Topic::Resource(COUNT.into()));
+            if let Err(busy) = publisher.publish(Topic::Resource(COUNT.into())) {
+                eprintln!("{busy}"); // the next tick tells as much
+            }
         }
     });
     server.run()

@@ -2,18 +2,14 @@
 //! on them. What the headers say and what the body says must be the same (2026-07-28, streamable HTTP, "Custom
 //! Headers from Tool Parameters").
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use crate::mcp::RpcError;
 use crate::mcp::types::JsonObject;
+use crate::wire::header_value::matches_body;
 
 /// Header names (without `Mcp-Param-`, in lower case) and values, as a [`Call`](super::call::Call) has them.
 type Headers = [(Box<str>, Box<str>)];
-
-/// From here on (2^53) several integers are one `f64`.
-const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Compares the header fields with the arguments, parameter by annotated parameter.
 ///
@@ -96,47 +92,21 @@ fn check_one(name: &str, argument: Option<&Value>, headers: &Headers) -> Result<
         (None, Some(_)) => Err(mismatch("is missing, but the body has a value")),
         (Some(_), None) => Err(mismatch("has a value, but the body has none")),
         (Some((_, value)), Some(argument)) => {
-            let value =
-                decode_header_value(value).ok_or_else(|| mismatch("has invalid characters"))?;
-            if says(&value, argument) {
-                Ok(())
-            } else {
-                Err(mismatch("does not match the value in the body"))
+            if !value.bytes().all(is_field_byte) {
+                return Err(mismatch("has invalid characters"));
+            }
+            match matches_body(value.trim_matches([' ', '\t']), argument) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(mismatch("does not match the value in the body")),
+                Err(bad) => Err(mismatch(bad.sentence())),
             }
         }
     }
 }
 
-/// Numbers are compared as numbers (`42.0` is 42) as far as these are exact.
-fn says(header: &str, argument: &Value) -> bool {
-    match argument {
-        Value::String(text) => header == text,
-        Value::Bool(value) => header == if *value { "true" } else { "false" },
-        Value::Number(number) => {
-            let exact = |value: &f64| value.abs() < EXACT_MAX;
-            header == number.to_string()
-                || number
-                    .as_f64()
-                    .filter(exact)
-                    .is_some_and(|number| header.parse() == Ok(number))
-        }
-        Value::Null | Value::Array(_) | Value::Object(_) => false,
-    }
-}
-
-/// A header value's text: literal, or base64 within `=?base64?…?=`.
-fn decode_header_value(value: &str) -> Option<String> {
-    let value = value.trim_matches([' ', '\t']);
-    let encoded = value
-        .strip_prefix("=?base64?")
-        .and_then(|rest| rest.strip_suffix("?="));
-    match encoded {
-        Some(encoded) => String::from_utf8(BASE64_STANDARD.decode(encoded).ok()?).ok(),
-        None => value
-            .bytes()
-            .all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
-            .then(|| value.to_owned()),
-    }
+/// Visible ASCII, space and tab ("Value Encoding").
+fn is_field_byte(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~')
 }
 
 #[cfg(test)]
