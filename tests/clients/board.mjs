@@ -4,10 +4,11 @@
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 
 import { Connection } from './connection.mjs';
-import { assert, check, offer, publish, refused, run } from './harness.mjs';
+import { assert, check, offer, publish, run } from './harness.mjs';
 
 const [url, admin, revision] = process.argv.slice(2);
 const isModern = revision === '2026-07-28';
+const NOT_FOUND = isModern ? -32602 : -32002;
 const GREETING = 'board://greeting';
 const UPDATED = 'notifications/resources/updated';
 const LIST_CHANGED = 'notifications/resources/list_changed';
@@ -38,7 +39,9 @@ check('what was published can be listed and read', async () => {
     assert.equal(contents.text, 'hello');
 });
 
-check('what was not published cannot be read', () => refused(read('board://nothing'), isModern ? -32602 : -32002));
+check('what was not published cannot be read', async () => {
+    assert.equal(await reader.codeOfUnreadable('board://nothing'), NOT_FOUND);
+});
 
 check('a subscriber is told of new contents, which are there when it looks', async () => {
     await reader.listen({ uris: [GREETING] });
@@ -79,7 +82,7 @@ check('what a publisher takes away is gone, and a subscriber is told', async () 
     await reader.told(LIST_CHANGED, { from });
     const { resources } = await reader.client.listResources(undefined, fresh);
     assert.ok(!resources.some(({ uri }) => uri === 'board://news'));
-    await refused(read('board://news'), isModern ? -32602 : -32002);
+    assert.equal(await reader.codeOfUnreadable('board://news'), NOT_FOUND);
 });
 
 check('closes', () => reader.close());
