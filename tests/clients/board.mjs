@@ -9,7 +9,9 @@ import { assert, check, offer, publish, run } from './harness.mjs';
 const [url, admin, revision] = process.argv.slice(2);
 const isModern = revision === '2026-07-28';
 const NOT_FOUND = isModern ? -32602 : -32002;
-const GREETING = 'board://greeting';
+// New ones in every run, so that a server may see this script twice.
+const GREETING = `board://greeting-${process.pid}`;
+const NEWS = `board://news-${process.pid}`;
 const UPDATED = 'notifications/resources/updated';
 const LIST_CHANGED = 'notifications/resources/list_changed';
 
@@ -55,10 +57,10 @@ check('a subscriber is told of new contents, which are there when it looks', asy
 
 check('a subscriber is told when the list grows', async () => {
     const from = reader.journal.length;
-    await put('board://news', 'new');
+    await put(NEWS, 'new');
     await reader.told(LIST_CHANGED, { from });
     const { resources } = await reader.client.listResources(undefined, fresh);
-    assert.ok(resources.some(({ uri }) => uri === 'board://news'));
+    assert.ok(resources.some(({ uri }) => uri === NEWS));
 });
 
 check('a batch of a hundred is told to its last word', async () => {
@@ -78,11 +80,11 @@ check('a wrong item of a batch is refused by itself', async () => {
 
 check('what a publisher takes away is gone, and a subscriber is told', async () => {
     const from = reader.journal.length;
-    await publish(admin, [{ uri: 'board://news', contents: null }]);
+    await publish(admin, [{ uri: NEWS, contents: null }]);
     await reader.told(LIST_CHANGED, { from });
     const { resources } = await reader.client.listResources(undefined, fresh);
-    assert.ok(!resources.some(({ uri }) => uri === 'board://news'));
-    assert.equal(await reader.codeOfUnreadable('board://news'), NOT_FOUND);
+    assert.ok(!resources.some(({ uri }) => uri === NEWS));
+    assert.equal(await reader.codeOfUnreadable(NEWS), NOT_FOUND);
 });
 
 check('closes', () => reader.close());
