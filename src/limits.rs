@@ -17,7 +17,7 @@ pub const NODE_NAME_BYTES_MAX: usize = 16;
 /// 64 sends are about 150 µs: a request that arrives in the middle of a broadcast waits that long.
 pub const FANOUT_CHUNK: usize = 64;
 
-/// What one core accepts. Counts are per core unless a name says otherwise; times are milliseconds.
+/// What a node accepts. Connections and sessions are divided evenly among its cores; times are milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Request line and header fields together (431). nginx gives 32 KiB, Node 16 KiB.
@@ -36,7 +36,7 @@ pub struct Limits {
     pub sessions_max: usize,
     /// Sessions of one client address, for operators whose clients come without a proxy in front (503).
     pub sessions_per_client_max: usize,
-    /// `initialize` requests a second; a burst of as many is allowed (503 with Retry-After).
+    /// `initialize` requests a second and core; a burst of as many is allowed (503 with Retry-After).
     pub initialize_per_second_max: u32,
     /// Concurrent calls and unfinished response streams of a session (429).
     pub streams_per_session_max: usize,

@@ -1,5 +1,6 @@
 //! Arguments, a checked configuration, and off it goes.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use pinfold::cli::{Cli, Command, publish, watch};
@@ -27,21 +28,13 @@ fn serve(options: ServeOptions) -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(config.log)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
-    match start(&config) {
+    match pinfold::cli::serve::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// Listens and serves until the process is told to end.
-fn start(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
-    Err(format!(
-        "not built yet: nothing serves {} in this build",
-        config.listen
-    )
-    .into())
 }

@@ -44,7 +44,7 @@ impl Request {
 
 /// What the decoder found.
 pub(super) enum Found {
-    Request(Request),
+    Request(Box<Request>),
     /// The peer holds its body back until it reads `100 Continue`.
     WaitsForContinue,
 }
@@ -138,7 +138,10 @@ impl Decoder for RequestDecoder {
         let State::ExpectBody { head, .. } = std::mem::take(&mut self.state) else {
             unreachable!("a body belongs to a head");
         };
-        Ok(Decoded::Some(Found::Request(Request { head: *head, body })))
+        Ok(Decoded::Some(Found::Request(Box::new(Request {
+            head: *head,
+            body,
+        }))))
     }
 }
 

@@ -143,7 +143,7 @@ async fn serve_connection(stream: TcpStream, desk: &dyn Desk, rules: &Rules) {
 }
 
 /// The next request; `None` when the peer has none, or none came in time.
-async fn read_request(framed: &mut FramedRead<TcpStream, ()>) -> Result<Option<Request>, Bad> {
+async fn read_request(framed: &mut FramedRead<TcpStream, ()>) -> Result<Option<Box<Request>>, Bad> {
     let mut decoder = RequestDecoder::default();
     let mut time_left = Box::pin(sleep(REQUEST_TIMEOUT));
     loop {

@@ -5,6 +5,8 @@
 //! one is answered at once; the first that was not ends the round. So what a handler does before its last
 //! question happens once per round, and should change nothing.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
@@ -24,24 +26,44 @@ use crate::mcp::{Era, RpcError};
 #[derive(Default)]
 pub(super) struct Rounds {
     /// `inputResponses` of this request, unchecked.
-    pub(super) responses: JsonObject,
+    responses: JsonObject,
     pub(super) memory: Memory,
     /// What this round asked in vain.
-    pub(super) missing: InputRequests,
+    missing: InputRequests,
+    /// How often this round asked under a key.
+    asked: BTreeMap<String, usize>,
 }
 
 impl Rounds {
+    pub(super) fn new(responses: JsonObject, memory: Memory) -> Self {
+        Rounds {
+            responses,
+            memory,
+            ..Self::default()
+        }
+    }
+
     /// The answer to a question, from an earlier round or from this one; else the question is noted.
+    ///
+    /// A handler that asks under a key again has a new question (the first answer did not please it), so it is
+    /// known to the client by another key: the answer it has would come back forever.
     fn answer(&mut self, key: &str, request: &InputRequest) -> Option<InputResponse> {
-        let told = self.memory.answers.get(key);
+        let times = self.asked.entry(key.to_owned()).or_default();
+        *times += 1;
+        let key = match *times {
+            1 => key.to_owned(),
+            times => format!("{key}#{times}"),
+        };
+        let told = [self.memory.answers.get(&key), self.responses.get(&key)];
         let answer = told
-            .or_else(|| self.responses.get(key))
-            .and_then(|answer| Some((answer.clone(), request.parse_answer(answer)?)));
+            .into_iter()
+            .flatten()
+            .find_map(|json| Some((json.clone(), request.parse_answer(json)?)));
         let Some((json, answer)) = answer else {
-            self.missing.insert(key.to_owned(), request.clone());
+            self.missing.insert(key, request.clone());
             return None;
         };
-        self.memory.answers.insert(key.to_owned(), json);
+        self.memory.answers.insert(key, json);
         Some(answer)
     }
 
@@ -63,7 +85,8 @@ impl Rounds {
 }
 
 impl Context {
-    /// Asks the user to fill in a form, or to visit a URL. `key` names the question within this call.
+    /// Asks the user to fill in a form, or to visit a URL. `key` names the question within this call; asking
+    /// again under the same key is a new question.
     ///
     /// # Errors
     /// See [`ask`](Context::ask).

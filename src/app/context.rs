@@ -37,7 +37,7 @@ struct Envelope {
     #[serde(rename = "_meta")]
     meta: Option<RequestMeta>,
     input_responses: Option<Value>,
-    request_state: Option<String>,
+    request_state: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -269,19 +269,16 @@ impl Cancellation {
 
 fn rounds_of(call: &Call, link: &dyn Link, envelope: &Envelope) -> Result<Rounds, RpcError> {
     let memory = match &envelope.request_state {
-        Some(sealed) => Memory::unseal(sealed, call, link)?,
         None => Memory::default(),
+        Some(Value::String(sealed)) => Memory::unseal(sealed, call, link)?,
+        Some(_) => return Err(RpcError::invalid_params("requestState is not a string")),
     };
     // Anything but an object answers nothing, and so is asked for again.
     let responses = match &envelope.input_responses {
         Some(Value::Object(responses)) => responses.clone(),
         _ => JsonObject::new(),
     };
-    Ok(Rounds {
-        responses,
-        memory,
-        ..Rounds::default()
-    })
+    Ok(Rounds::new(responses, memory))
 }
 
 /// Whether every capability of `required`, an object of objects, is declared.

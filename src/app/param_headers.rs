@@ -12,6 +12,9 @@ use crate::mcp::types::JsonObject;
 /// Header names (without `Mcp-Param-`, in lower case) and values, as a [`Call`](super::call::Call) has them.
 type Headers = [(Box<str>, Box<str>)];
 
+/// From here on (2^53) several integers are one `f64`.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// Compares the header fields with the arguments, parameter by annotated parameter.
 ///
 /// # Errors
@@ -39,6 +42,46 @@ pub(super) fn check(
     Ok(())
 }
 
+/// The parameters that a schema mirrors into headers: each property's schema and its header's name.
+fn annotated<'a>(schema: &'a JsonObject, found: &mut Vec<(&'a Value, &'a Value)>) {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for property in properties.into_iter().flat_map(JsonObject::values) {
+        if let Some(name) = property.get("x-mcp-header") {
+            found.push((property, name));
+        }
+        if let Value::Object(nested) = property {
+            annotated(nested, found);
+        }
+    }
+}
+
+/// Clients leave a tool with a wrong annotation out of their list, silently; so whoever writes one is told.
+///
+/// # Panics
+/// If a name is no token or occurs twice, or a parameter is not a string, integer or boolean.
+pub(super) fn assert_valid(tool: &str, input_schema: &JsonObject) {
+    let mut found = Vec::new();
+    annotated(input_schema, &mut found);
+    let mut names = Vec::new();
+    for (property, name) in found {
+        let name = name.as_str().unwrap_or_default().to_ascii_lowercase();
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        assert!(
+            !name.is_empty() && name.bytes().all(token),
+            "{tool}: an x-mcp-header is a header's name, not {name:?}"
+        );
+        assert!(
+            ["string", "integer", "boolean"].contains(&property["type"].as_str().unwrap_or("")),
+            "{tool}: x-mcp-header {name} is on a parameter that is no string, integer or boolean"
+        );
+        assert!(
+            !names.contains(&name),
+            "{tool}: x-mcp-header {name} is there twice"
+        );
+        names.push(name);
+    }
+}
+
 fn check_one(name: &str, argument: Option<&Value>, headers: &Headers) -> Result<(), RpcError> {
     let mismatch = |what: &str| RpcError::header_mismatch(format!("Mcp-Param-{name} {what}"));
     let mut sent = headers
@@ -64,13 +107,18 @@ fn check_one(name: &str, argument: Option<&Value>, headers: &Headers) -> Result<
     }
 }
 
-/// Numbers are compared as numbers: `42.0` is 42.
+/// Numbers are compared as numbers (`42.0` is 42) as far as these are exact.
 fn says(header: &str, argument: &Value) -> bool {
     match argument {
         Value::String(text) => header == text,
         Value::Bool(value) => header == if *value { "true" } else { "false" },
         Value::Number(number) => {
-            header == number.to_string() || header.parse::<f64>().ok() == number.as_f64()
+            let exact = |value: &f64| value.abs() < EXACT_MAX;
+            header == number.to_string()
+                || number
+                    .as_f64()
+                    .filter(exact)
+                    .is_some_and(|number| header.parse() == Ok(number))
         }
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
@@ -172,6 +220,29 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "is there twice")]
+    fn two_parameters_with_one_header() {
+        let Value::Object(schema) = json!({ "properties": {
+            "a": { "type": "string", "x-mcp-header": "Region" },
+            "b": { "properties": { "c": { "type": "integer", "x-mcp-header": "REGION" } } },
+        } }) else {
+            unreachable!("it is an object")
+        };
+        assert_valid("tool", &schema);
+    }
+
+    #[test]
+    #[should_panic(expected = "no string, integer or boolean")]
+    fn a_header_for_a_fraction() {
+        let Value::Object(schema) = json!({ "properties": {
+            "a": { "type": "number", "x-mcp-header": "A" },
+        } }) else {
+            unreachable!("it is an object")
+        };
+        assert_valid("tool", &schema);
+    }
+
+    #[test]
     fn nested_numbers_and_booleans() {
         let body = json!({ "limits": { "rows": 42, "dry": true } });
         for rows in ["42", "42.0"] {
@@ -183,5 +254,9 @@ mod tests {
             MISMATCH
         );
         assert_eq!(checked(body, &[("dry", "true")]), MISMATCH);
+        let large = json!({ "limits": { "rows": 9_007_199_254_740_993_u64 } });
+        for (rows, agrees) in [("9007199254740993", Ok(())), ("9007199254740992", MISMATCH)] {
+            assert_eq!(checked(large.clone(), &[("rows", rows)]), agrees);
+        }
     }
 }

@@ -39,8 +39,8 @@ impl BillLine {
 #[must_use]
 pub fn memory_bill(limits: &Limits, cores: usize, sizes: &Sizes) -> Vec<BillLine> {
     let cores = cores as u64;
-    let connections = cores * limits.connections_max as u64;
-    let sessions = cores * limits.sessions_max as u64;
+    let connections = limits.connections_max as u64;
+    let sessions = limits.sessions_max as u64;
     let line = |consumer, each_bytes: usize, count_max| BillLine {
         consumer,
         each_bytes: each_bytes as u64,

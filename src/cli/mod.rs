@@ -5,6 +5,7 @@
 pub mod banner;
 pub mod bill;
 pub mod publish;
+pub mod serve;
 pub mod watch;
 
 use std::ffi::OsString;

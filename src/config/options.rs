@@ -121,7 +121,7 @@ pub struct Running {
 const MANY: u32 = 100_000_000;
 
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Limits, each for one core")]
+#[command(next_help_heading = "Limits of this node")]
 pub struct Bounds {
     /// Open connections
     #[arg(long, env = "PINFOLD_CONNECTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().connections_max), value_parser = |text: &str| count_between(text, 1, MANY))]

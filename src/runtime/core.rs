@@ -41,7 +41,7 @@ pub(super) struct Core {
     scratch: RefCell<Box<[u8]>>,
 }
 
-struct Socket {
+pub(super) struct Socket {
     key: ConnectionKey,
     stream: Rc<TcpStream>,
 }
@@ -54,7 +54,7 @@ struct RunningCall {
 
 pub(super) type Answer = Result<Box<RawValue>, AskFailed>;
 
-const SCRATCH_BYTES: usize = 64 * 1024;
+pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
 
 impl Core {
     pub(super) fn new(

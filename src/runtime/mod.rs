@@ -24,5 +24,5 @@ mod thread;
 
 pub use self::open_files::raise_open_files;
 pub use self::publisher::{PublishRefused, Publisher};
-pub use self::ring::Driver;
+pub use self::ring::{Driver, run_alone};
 pub use self::server::{Options, Running, Server, StartError};

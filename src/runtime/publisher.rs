@@ -1,5 +1,6 @@
 //! The sequencer: gives every publication its offset and hands it to all cores in the same order.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::mailbox::{Letter, Mailbox};
@@ -14,6 +15,8 @@ pub struct Publisher {
 
 struct Shared {
     mailboxes: Box<[Mailbox]>,
+    /// The node is ending.
+    stopping: AtomicBool,
     /// The newest offset that was given. Held while the letters are posted: the order of offsets is the order in
     /// every mailbox.
     last_offset: Mutex<u64>,
@@ -37,6 +40,7 @@ impl Publisher {
         Publisher {
             shared: Arc::new(Shared {
                 mailboxes,
+                stopping: AtomicBool::new(false),
                 last_offset: Mutex::new(0),
             }),
         }
@@ -55,14 +59,27 @@ impl Publisher {
     /// # Errors
     /// [`PublishRefused`], and none of them was published.
     pub fn publish_all(&self, topics: Vec<Topic>) -> Result<std::ops::Range<u64>, PublishRefused> {
-        if self.shared.mailboxes.iter().any(Mailbox::is_full) {
+        if self.is_saturated() {
             return Err(PublishRefused);
         }
         Ok(self.publish_now(topics))
     }
 
-    /// For publications from inside: those are as many as there are requests, and those are bounded.
-    pub(super) fn publish_now(&self, topics: Vec<Topic>) -> std::ops::Range<u64> {
+    /// A core is so far behind that nothing more should be published now.
+    #[must_use]
+    pub fn is_saturated(&self) -> bool {
+        self.shared.mailboxes.iter().any(Mailbox::is_full)
+    }
+
+    /// The node was told to end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::Relaxed)
+    }
+
+    /// For publications from inside (those are as many as there are requests, and those are bounded) and for whoever
+    /// has asked [`is_saturated`](Publisher::is_saturated) before. Returns the offsets.
+    pub(crate) fn publish_now(&self, topics: Vec<Topic>) -> std::ops::Range<u64> {
         let mut last_offset = self
             .shared
             .last_offset
@@ -85,6 +102,7 @@ impl Publisher {
     }
 
     pub(super) fn stop_all(&self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
         for mailbox in &self.shared.mailboxes {
             mailbox.post(Letter::Stop);
         }

@@ -7,6 +7,10 @@ use monoio::{FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder, time::T
 /// Submission queue entries of a core's ring. monoio reaps completions only between turns of its run loop, so
 /// the completion queue (twice as long) must hold whatever one turn starts.
 const CORE_ENTRIES: u32 = 16_384;
+/// What the ring of a core maps: 64 bytes for each submission, 16 for each of twice as many completions.
+pub(super) const CORE_BYTES: usize = CORE_ENTRIES as usize * (64 + 2 * 16);
+/// For a thread with a handful of connections.
+const ALONE_ENTRIES: u32 = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
@@ -32,13 +36,26 @@ impl Driver {
         }
     }
 
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Driver::Auto => "auto",
+            Driver::Uring => "io_uring",
+            Driver::Epoll => "epoll",
+        }
+    }
+
     /// The runtime of the calling thread.
     ///
     /// # Errors
     /// The kernel refuses the ring or the epoll descriptor.
     pub(super) fn runtime(self) -> io::Result<Runtime> {
+        self.runtime_with(CORE_ENTRIES)
+    }
+
+    fn runtime_with(self, entries: u32) -> io::Result<Runtime> {
         if self == Driver::Epoll {
-            let builder = RuntimeBuilder::<LegacyDriver>::new().with_entries(CORE_ENTRIES);
+            let builder = RuntimeBuilder::<LegacyDriver>::new().with_entries(entries);
             return Ok(FusionRuntime::Legacy(builder.enable_timer().build()?));
         }
         // Without these the kernel interrupts the thread for each completion: +56 % CPU per request measured.
@@ -46,26 +63,27 @@ impl Driver {
         let mut fast = io_uring::IoUring::builder();
         fast.setup_coop_taskrun().setup_single_issuer();
         let plain = io_uring::IoUring::builder();
-        ring(fast)
-            .or_else(|_| ring(plain))
+        ring(fast, entries)
+            .or_else(|_| ring(plain, entries))
             .map(FusionRuntime::Uring)
     }
 }
 
-fn ring(builder: io_uring::Builder) -> io::Result<monoio::Runtime<TimeDriver<IoUringDriver>>> {
+fn ring(
+    builder: io_uring::Builder,
+    entries: u32,
+) -> io::Result<monoio::Runtime<TimeDriver<IoUringDriver>>> {
     RuntimeBuilder::<IoUringDriver>::new()
-        .with_entries(CORE_ENTRIES)
+        .with_entries(entries)
         .uring_builder(builder)
         .enable_timer()
         .build()
 }
 
-impl std::fmt::Display for Driver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Driver::Auto => "auto",
-            Driver::Uring => "io_uring",
-            Driver::Epoll => "epoll",
-        })
-    }
+/// Runs a future to its end on a small runtime of the calling thread.
+///
+/// # Errors
+/// The kernel refuses the ring or the epoll descriptor.
+pub fn run_alone<T>(driver: Driver, work: impl Future<Output = T>) -> io::Result<T> {
+    Ok(driver.runtime_with(ALONE_ENTRIES)?.block_on(work))
 }

@@ -58,3 +58,15 @@ pub(super) async fn write(
         .handle_written(clock::now(), key, true);
     core.pump();
 }
+
+/// User memory of one connection outside of the shard, as far as this crate sees it: the reading task's future, the
+/// shared socket, and its place in the table.
+pub(super) fn connection_bytes() -> usize {
+    fn size_of_output<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+    size_of_output(read)
+        + size_of::<TcpStream>()
+        + 2 * size_of::<usize>()
+        + size_of::<Option<super::core::Socket>>()
+}

@@ -60,19 +60,28 @@ impl Default for Options {
 /// Why a node did not start, in a sentence that says what to do.
 #[derive(Debug)]
 pub enum StartError {
-    PortInUse(SocketAddr),
+    PortInUse(SocketAddr, &'static str),
     Bind(SocketAddr, io::Error),
     NoRing(io::Error),
     NodeName(String),
     System(&'static str, io::Error),
 }
 
+impl StartError {
+    pub(crate) fn cannot_listen(address: SocketAddr, flag: &'static str, fault: io::Error) -> Self {
+        match fault.kind() {
+            io::ErrorKind::AddrInUse => Self::PortInUse(address, flag),
+            _ => Self::Bind(address, fault),
+        }
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PortInUse(address) => write!(
+            Self::PortInUse(address, flag) => write!(
                 f,
-                "{address} is in use by another program: stop it (see `ss -ltnp`), or listen elsewhere with --listen"
+                "{address} is in use by another program: stop it (see `ss -ltnp`), or listen elsewhere with {flag}"
             ),
             Self::Bind(address, fault) => write!(f, "cannot listen on {address}: {fault}"),
             Self::NoRing(fault) => write!(
@@ -280,6 +289,18 @@ impl Running {
         &self.publisher
     }
 
+    /// User memory of a connection besides its place in the shard: its task and its socket.
+    #[must_use]
+    pub fn connection_bytes(&self) -> usize {
+        super::serve::connection_bytes()
+    }
+
+    /// What a core holds whatever happens.
+    #[must_use]
+    pub fn core_bytes(&self) -> usize {
+        super::core::SCRATCH_BYTES + super::ring::CORE_BYTES
+    }
+
     /// Stops on SIGTERM and Ctrl-C from now on.
     ///
     /// # Errors
@@ -341,10 +362,7 @@ fn random_key() -> [u8; 32] {
 
 /// A listener for each core on one port. The kernel spreads connections among them.
 fn bind(address: SocketAddr, cores: usize) -> Result<Vec<TcpListener>, StartError> {
-    let fail = |fault: io::Error| match fault.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortInUse(address),
-        _ => StartError::Bind(address, fault),
-    };
+    let fail = |fault| StartError::cannot_listen(address, "--listen", fault);
     // Sockets with SO_REUSEPORT share a port even between processes of one user: a first one without it finds out
     // whether the port is free.
     let probe = socket(address, false).map_err(fail)?;

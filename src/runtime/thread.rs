@@ -42,6 +42,8 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> Core) -> io::Result<()
     let mut runtime = seat.driver.runtime()?;
     runtime.block_on(async move {
         let core = Rc::new(make_core());
+        // A blocking accept would stop the whole thread under epoll; the ring wants it blocking.
+        seat.listener.set_nonblocking(monoio::utils::is_legacy())?;
         let listener = TcpListener::from_std(seat.listener)?;
         monoio::spawn(fanout::run(core.clone()));
         monoio::spawn(tick(core.clone()));

@@ -62,6 +62,8 @@ struct Subscriber {
     slot: u32,
 }
 
+pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of::<Subscriber>();
+
 struct TopicEntry {
     /// None: one of the lists, which are never removed.
     uri: Option<Box<str>>,

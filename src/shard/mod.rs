@@ -141,6 +141,8 @@ pub struct EntrySizes {
     pub stream: usize,
     pub listener: usize,
     pub call: usize,
+    /// Both sides of the index.
+    pub subscription: usize,
 }
 
 pub struct Shard {
@@ -304,6 +306,7 @@ impl Shard {
             stream: Arena::<Stream>::entry_size(),
             listener: Arena::<fanout::Listener>::entry_size(),
             call: Arena::<CallState>::entry_size(),
+            subscription: fanout::SUBSCRIPTION_BYTES,
         }
     }
 

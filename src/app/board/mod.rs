@@ -59,7 +59,7 @@ impl Board {
 
     /// The application for one core.
     #[must_use]
-    pub fn app(&self) -> impl App + 'static {
+    pub fn app(&self) -> impl App + use<> {
         BoardApp {
             store: Arc::clone(&self.store),
             tools: (!self.read_only).then(|| tools(&self.store)),
@@ -148,9 +148,9 @@ impl App for BoardApp {
         request: ReadResourceRequest,
         context: &Context,
     ) -> Result<ReadResourceResult, Error> {
-        let uri = request.uri;
-        let contents = self.store.read(&uri);
-        let contents = contents.ok_or_else(|| RpcError::resource_not_found(context.era(), &uri))?;
+        let found = self.store.read(&request.uri);
+        let (uri, contents) =
+            found.ok_or_else(|| RpcError::resource_not_found(context.era(), &request.uri))?;
         let read = match contents.body {
             Body::Text(text) => ResourceContents::text(uri, text),
             Body::Blob(bytes) => ResourceContents::blob(uri, &bytes),
@@ -187,9 +187,10 @@ impl App for BoardApp {
         }))
     }
 
-    /// An entry may be waited for before it is there.
+    /// An entry may be waited for before it is there, but not by another spelling of its URI: nothing would be
+    /// told under it.
     fn accepts_subscription(&self, uri: &str) -> bool {
-        uri.starts_with(SCHEME)
+        uri.starts_with(SCHEME) && !self.store.is_alias(uri)
     }
 }
 

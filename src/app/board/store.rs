@@ -64,17 +64,20 @@ impl Store {
         (page, rest.next().is_some())
     }
 
-    /// What is at a URI, or at what it is without percent-encoding: a client that fills `board://{path}` in
-    /// encodes the slashes of the path.
-    pub(super) fn read(&self, uri: &str) -> Option<Contents> {
+    /// The entry at a URI, or at what it is without percent-encoding: a client that fills `board://{path}` in
+    /// encodes the slashes of the path. The URI given back is the entry's own.
+    pub(super) fn read(&self, uri: &str) -> Option<(String, Contents)> {
         let entries = self.read_lock();
-        let found = entries.by_uri.get(uri).map(Arc::clone);
-        let found = found.or_else(|| {
-            let decoded = percent_decode(uri)?;
-            entries.by_uri.get(decoded.as_str()).map(Arc::clone)
-        });
+        let own = entries.own_uri(uri)?;
+        let contents = entries.by_uri.get(own.as_str()).map(Arc::clone)?;
         drop(entries);
-        found.map(Arc::unwrap_or_clone)
+        Some((own, Arc::unwrap_or_clone(contents)))
+    }
+
+    /// Whether a URI is another spelling of an entry's: changes are told under the entry's own.
+    pub(super) fn is_alias(&self, uri: &str) -> bool {
+        let own = self.read_lock().own_uri(uri);
+        own.is_some_and(|own| own != uri)
     }
 
     /// The first URIs with this beginning, and how many there are.
@@ -114,6 +117,13 @@ impl ContentStore for Store {
 }
 
 impl Entries {
+    fn own_uri(&self, uri: &str) -> Option<String> {
+        if self.by_uri.contains_key(uri) {
+            return Some(uri.to_owned());
+        }
+        percent_decode(uri).filter(|decoded| self.by_uri.contains_key(decoded.as_str()))
+    }
+
     fn insert(
         &mut self,
         uri: &str,

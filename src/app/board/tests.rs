@@ -167,6 +167,9 @@ fn a_filled_in_template_finds_its_entry() {
     let encoded = json!({ "uri": "board://news%2Ftoday" });
     let read = peer.result("resources/read", &encoded);
     assert_eq!(read["contents"][0]["text"], "sun");
+    assert_eq!(read["contents"][0]["uri"], "board://news/today");
+    assert!(peer.handler.accepts_subscription("board://news/today"));
+    assert!(!peer.handler.accepts_subscription("board://news%2Ftoday"));
     let templates = peer.result("resources/templates/list", &json!({}));
     assert_eq!(
         templates["resourceTemplates"][0]["uriTemplate"],

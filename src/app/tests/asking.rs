@@ -168,9 +168,44 @@ fn a_state_in_a_legacy_request_means_nothing() {
     let peer = Peer::legacy(asker());
     peer.will_answer(accept("Ada"));
     peer.will_answer(accept("Bob"));
-    let again = retry(call(json!({})), "first", accept("Eve"), &json!("made-up"));
+    let again = retry(call(json!({})), "first", accept("Eve"), &json!(5));
     let result = peer.result("tools/call", &again);
     assert_eq!(result["content"][0]["text"], "{} Ada Bob");
+}
+
+#[test]
+fn a_question_asked_again_is_a_new_one() {
+    let app =
+        Toolkit::new("t", "1").tool("pin", "Asks until it fits.", |_: NoArguments, context| {
+            let context: Context = context;
+            async move {
+                loop {
+                    let answer = context.elicit("pin", name_form()).await?;
+                    if answer.text("name") == Some("1234") {
+                        return Ok("open");
+                    }
+                }
+            }
+        });
+    let legacy = Peer::legacy(app.clone());
+    for pin in ["1", "2", "1234"] {
+        legacy.will_answer(accept(pin));
+    }
+    assert_eq!(legacy.tool_text("pin", json!({})), "open");
+
+    let modern = Peer::modern(app);
+    let pin = json!({ "name": "pin" });
+    modern.other("tools/call", &pin);
+    let again = retry(pin.clone(), "pin", accept("1"), &json!(null));
+    let second = modern.other("tools/call", &again);
+    let asked: Vec<_> = second["inputRequests"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .collect();
+    assert_eq!(asked, ["pin#2"]);
+    let again = retry(pin, "pin#2", accept("1234"), &second["requestState"]);
+    modern.result("tools/call", &again);
 }
 
 #[test]

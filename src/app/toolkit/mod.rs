@@ -3,6 +3,27 @@
 //!
 //! A closure gets its arguments as a Rust type (whose schema becomes the tool's) and an owned [`Context`], and
 //! answers with whatever becomes the result: text, contents, a whole result, or an error by `?`.
+//!
+//! ```
+//! use pinfold::app::{Context, Error, Toolkit};
+//! use pinfold::mcp::types::{ElicitRequest, ElicitSchema};
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct Order {
+//!     /// How many loaves.
+//!     count: u32,
+//! }
+//!
+//! async fn bake(order: Order, context: Context) -> Result<String, Error> {
+//!     let form = ElicitSchema::new().choice("flour", &["rye", "wheat"]);
+//!     let question = ElicitRequest::form("Which flour?", form);
+//!     let answer = context.elicit("flour", question).await?;
+//!     let flour = answer.text("flour").ok_or_else(|| Error::failed("No order then"))?;
+//!     Ok(format!("{} loaves of {flour} bread", order.count))
+//! }
+//!
+//! let app = Toolkit::new("bakery", "1.0.0").tool("bake", "Bakes bread.", bake);
+//! ```
 
 mod answer;
 mod app;
@@ -22,7 +43,7 @@ pub(super) use uri_template::percent_decode;
 
 use super::application::{ExtensionResult, ServerInfo};
 use super::schema::{prompt_arguments_of, schema_of};
-use super::{Caching, Context, Error};
+use super::{Caching, Context, Error, param_headers};
 use crate::mcp::RpcError;
 use crate::mcp::types::{
     CallToolResult, CompleteRequest, Completion, GetPromptResult, JsonObject, Prompt,
@@ -140,7 +161,7 @@ impl Toolkit {
     /// Adds a tool with everything its definition can say.
     ///
     /// # Panics
-    /// If the name is taken.
+    /// If the name is taken, or an `x-mcp-header` of the schema is one that clients would refuse.
     #[must_use]
     pub fn add_tool<A, F, R>(mut self, tool: Tool, run: impl Fn(A, Context) -> F + 'static) -> Self
     where
@@ -150,6 +171,7 @@ impl Toolkit {
     {
         let taken = self.tools.iter().any(|(other, _)| other.name == tool.name);
         assert!(!taken, "there is a tool {} already", tool.name);
+        param_headers::assert_valid(&tool.name, &tool.input_schema);
         let run = Rc::new(run);
         self.tools.push((
             tool,

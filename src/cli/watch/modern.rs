@@ -53,11 +53,15 @@ pub(super) fn listen(watcher: &Watcher, backoff: &mut Backoff) -> Ended {
         return refusal(reply, id);
     }
     backoff.reset();
-    watcher.listen_on(
-        reply.into_stream(),
-        |_| {},
-        |message| take(watcher, id, &message),
-    )
+    let take = |message: Value| take(watcher, id, &message);
+    match watcher.listen_on(reply.into_stream(), |_| {}, take) {
+        // Nothing resumes a modern stream (2026-07-28, streamable HTTP, "Receiving Messages").
+        Ended::Lost { sentence, retry } => Ended::Lost {
+            sentence: format!("{sentence}; what changes until the next one is not told"),
+            retry,
+        },
+        ended => ended,
+    }
 }
 
 fn refusal(reply: Reply, id: u64) -> Ended {

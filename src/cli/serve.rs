@@ -1,0 +1,222 @@
+//! `pinfold serve`: a checked configuration becomes a running node, its admin listener and its banner.
+
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::banner::{Started, banner};
+use super::bill::{Sizes, memory_bill};
+use crate::admin::{Answer, Desk, Item, Rules, Target, serve_admin};
+use crate::app::board::{Board, BoardLimits};
+use crate::app::call::Topic;
+use crate::app::conformance::Conformance;
+use crate::app::contents::{ContentStore, Contents, StoreRefused};
+use crate::config::{AppName, Config, DriverChoice};
+use crate::runtime::{
+    Driver, Options, Publisher, Running, Server, StartError, raise_open_files, run_alone,
+};
+use crate::shard::Shard;
+
+/// Descriptors that a node needs besides its connections.
+const OWN_FILES: u64 = 64;
+/// Below this an operator surely did not mean it.
+const FILES_MIN: u64 = 4096;
+
+/// Serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// [`StartError`], and nothing listens.
+pub fn run(config: &Config) -> Result<(), StartError> {
+    let mut config = config.clone();
+    let files = raise_open_files()
+        .map_err(|fault| StartError::System("cannot read the limit on open files", fault))?;
+    if files < FILES_MIN {
+        tracing::warn!(
+            "only {files} open files are allowed, and each connection is one: raise the hard limit (ulimit -Hn, or \
+             LimitNOFILE= in a systemd unit)"
+        );
+    }
+    let connections_max = usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX);
+    config.limits.connections_max = config.limits.connections_max.min(connections_max);
+
+    // Bound before anything runs, so that a port in use is told before clients come.
+    let admin = TcpListener::bind(config.admin)
+        .map_err(|fault| StartError::cannot_listen(config.admin, "--admin", fault))?;
+    let (server, store) = application(&config);
+    let running = server.options(options(&config)).start()?;
+    running.stop_on_signals()?;
+    print!("{}", banner(&started(&config, &running, &admin)));
+    start_admin(&config, &running, admin, store)?;
+    running.join()
+}
+
+fn application(config: &Config) -> (Server, Option<Arc<dyn ContentStore>>) {
+    match config.app {
+        AppName::Board => {
+            let board = Board::new(BoardLimits::default());
+            let store = board.store();
+            (Server::new(move || board.app()), Some(store))
+        }
+        AppName::Conformance => {
+            let conformance = Conformance::new();
+            (Server::new(move || conformance.app()), None)
+        }
+    }
+}
+
+fn options(config: &Config) -> Options {
+    Options {
+        listen: config.listen,
+        cores: config.cores,
+        node: config.node.clone(),
+        driver: match config.driver {
+            DriverChoice::Auto => Driver::Auto,
+            DriverChoice::Uring => Driver::Uring,
+            DriverChoice::Epoll => Driver::Epoll,
+        },
+        path: config.endpoint.clone(),
+        hosts: config.hosts.clone(),
+        origins: config.origins.clone(),
+        limits: config.limits,
+        state_key: config.state_key.as_ref().map(|key| key.0),
+        place_at_random: config.place_at_random,
+    }
+}
+
+fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
+    let entries = Shard::entry_sizes();
+    let sizes = Sizes {
+        connection: entries.connection + running.connection_bytes(),
+        session: entries.session + entries.listener,
+        stream: entries.stream,
+        subscription: entries.subscription,
+        core: running.core_bytes(),
+    };
+    let driver_note = running
+        .fell_back
+        .then(|| "io_uring cannot be used here: see the log for what to change".to_owned());
+    Started {
+        listen: running.address,
+        endpoint: config.endpoint.clone(),
+        admin: admin.local_addr().unwrap_or(config.admin),
+        admin_asks_for_token: config.admin_token.is_some(),
+        app: match config.app {
+            AppName::Board => "board",
+            AppName::Conformance => "conformance",
+        },
+        node: config.node.clone(),
+        cores: running.cores,
+        driver: running.driver.name(),
+        driver_note,
+        bill: memory_bill(&config.limits, running.cores, &sizes),
+    }
+}
+
+/// The control thread: nothing that a client waits for runs here.
+fn start_admin(
+    config: &Config,
+    running: &Running,
+    listener: TcpListener,
+    store: Option<Arc<dyn ContentStore>>,
+) -> Result<(), StartError> {
+    let rules = Rules::new(
+        config.admin,
+        config.admin_token.clone(),
+        config.limits.uri_bytes_max,
+    );
+    let (publisher, driver) = (running.publisher().clone(), running.driver);
+    let serve = move || {
+        let desk = Rc::new(NodeDesk { publisher, store });
+        let served = run_alone(driver, serve_admin(listener, desk, rules));
+        if let Err(fault) = served.and_then(|served| served) {
+            tracing::error!(%fault, "the admin listener ended: nobody can publish from outside");
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("admin".into())
+        .spawn(serve);
+    thread
+        .map(drop)
+        .map_err(|fault| StartError::System("cannot start threads", fault))
+}
+
+/// What the admin listener may do with this node.
+struct NodeDesk {
+    publisher: Publisher,
+    store: Option<Arc<dyn ContentStore>>,
+}
+
+impl Desk for NodeDesk {
+    fn ready(&self) -> bool {
+        !self.publisher.is_stopping()
+    }
+
+    fn publish(&self, items: Vec<Item>) -> Vec<Answer> {
+        // Looked at once, before anything is stored: contents that are stored are also told of.
+        if self.publisher.is_saturated() {
+            let busy = || {
+                refused(
+                    "busy",
+                    "The node is busy delivering what was published before; try again in a moment.",
+                )
+            };
+            return items.iter().map(|_| busy()).collect();
+        }
+        items
+            .into_iter()
+            .map(|item| self.publish_one(item))
+            .collect()
+    }
+}
+
+impl NodeDesk {
+    fn publish_one(&self, item: Item) -> Answer {
+        let Target::Topic(topic) = item.target;
+        let topics = match (item.contents, topic) {
+            (Some(contents), Topic::Resource(uri)) => match self.put(uri, contents) {
+                Ok(topics) => topics,
+                Err(refused) => return refused,
+            },
+            (_, topic) => vec![topic],
+        };
+        let offsets = self.publisher.publish_now(topics);
+        Answer::Accepted {
+            offset: offsets.end - 1,
+        }
+    }
+
+    /// What is to be told about new contents. Equal contents are no change.
+    fn put(&self, uri: Box<str>, contents: Option<Contents>) -> Result<Vec<Topic>, Answer> {
+        let Some(store) = &self.store else {
+            let sentence = "This application takes no contents; publish the uri alone.";
+            return Err(refused("no_contents", sentence));
+        };
+        let change = store.put(&uri, contents).map_err(store_refused)?;
+        let mut topics = Vec::new();
+        if change.list {
+            topics.push(Topic::Resources);
+        }
+        if change.contents {
+            topics.push(Topic::Resource(uri));
+        }
+        Ok(topics)
+    }
+}
+
+fn store_refused(refusal: StoreRefused) -> Answer {
+    match refusal {
+        StoreRefused::Full => refused(
+            "full",
+            "There is no room for more contents: take some away first.",
+        ),
+        StoreRefused::TooLarge => refused("too_large", "One resource may not be as large as this."),
+        StoreRefused::WrongUri => refused("bad_uri", "Contents are kept at board://… URIs only."),
+    }
+}
+
+fn refused(reason: &'static str, sentence: &str) -> Answer {
+    Answer::Refused {
+        reason,
+        sentence: sentence.to_owned(),
+    }
+}
