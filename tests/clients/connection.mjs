@@ -103,6 +103,14 @@ export class Connection {
         return this.journal.find(fits, method, { from });
     }
 
+    /** Reads a resource that is not there; gives the error's code as it was sent, since version 2 translates it. */
+    async codeOfUnreadable(uri) {
+        const from = this.journal.length;
+        const outcome = await this.client.readResource({ uri }).catch(error => error);
+        if (!(outcome instanceof Error)) throw new Error(`${uri} was read: ${JSON.stringify(outcome)}`);
+        return this.journal.since(from, ({ received }) => received?.error)[0]?.received.error.code;
+    }
+
     close() {
         return this.client.close();
     }

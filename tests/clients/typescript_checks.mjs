@@ -107,10 +107,10 @@ const common = [
     ...Object.entries(RESOURCES).map(([uri, contents]) => [`reads ${uri}`, async ({ main }) => {
         assert.deepEqual((await main.client.readResource({ uri })).contents, [contents]);
     }]),
-    ['an unknown resource is refused', ({ main, era }) => refused(
-        main.client.readResource({ uri: 'test://nothing-here' }),
-        era === 'legacy' ? RESOURCE_NOT_FOUND : INVALID_PARAMS,
-    )],
+    ['an unknown resource is refused', async ({ main, era }) => {
+        const code = await main.codeOfUnreadable('test://nothing-here');
+        assert.equal(code, era === 'legacy' ? RESOURCE_NOT_FOUND : INVALID_PARAMS);
+    }],
     ...PROMPTS.map(([name, args, contents]) => [`gets ${name}`, async ({ main }) => {
         const { messages } = await main.client.getPrompt({ name, ...(args && { arguments: args }) });
         assert.deepEqual(messages, contents.map(content => ({ role: 'user', content })));
