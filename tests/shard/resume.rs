@@ -1,0 +1,108 @@
+//! GET and `Last-Event-ID`: what a client that comes back is told, and what becomes of the connection before.
+
+use pinfold::app::call::Topic;
+use pinfold::limits::Limits;
+use pinfold::shard::Shard;
+use serde_json::json;
+
+use crate::support::node::{Core, setup};
+use crate::support::{Client, Frame, Item, Request};
+
+const V11: &str = "2025-11-25";
+const V06: &str = "2025-06-18";
+
+fn last_id(frames: &[Frame]) -> String {
+    frames
+        .iter()
+        .rev()
+        .find_map(|frame| frame.id.clone())
+        .expect("an event with an id")
+}
+
+/// With two subscriptions, and an open stream that has told of one change.
+fn subscriber(client: &mut Client, version: &str) -> (String, usize) {
+    let session = client.session(version);
+    for uri in ["a:1", "a:2"] {
+        assert_eq!(client.ask(&Request::subscribe(&session, uri)).status, 200);
+    }
+    let socket = client.open(&Request::get(&session));
+    (session, socket)
+}
+
+#[test]
+fn a_change_told_twice_to_a_client_that_said_it_knows_it() {
+    let mut client = Client::new();
+    let (session, socket) = subscriber(&mut client, V06);
+    client.updated("a:1");
+    client.updated("a:2");
+    let frames = client.frames(socket);
+    assert_eq!(frames.len(), 2);
+    client.node.cut(socket);
+    let socket = client.open(&Request::get(&session).resume(&last_id(&frames)));
+    assert!(client.topics(socket).is_empty());
+    client.node.cut(socket);
+    let socket = client.open(&Request::get(&session).resume(&last_id(&frames[..1])));
+    assert_eq!(client.topics(socket), ["a:2"]);
+}
+
+#[test]
+fn a_change_lost_between_two_streams() {
+    for resume in [true, false] {
+        let mut client = Client::new();
+        let (session, socket) = subscriber(&mut client, V06);
+        client.updated("a:1");
+        let frames = client.frames(socket);
+        client.node.cut(socket);
+        client.updated("a:2");
+        client.publish(Topic::Tools);
+        let mut request = Request::get(&session);
+        if resume {
+            request = request.resume(&last_id(&frames));
+        }
+        let socket = client.open(&request);
+        let topics = client.topics(socket);
+        assert!(
+            topics.contains(&"a:2".to_owned()) && topics.contains(&"tools/list_changed".to_owned()),
+            "{topics:?}"
+        );
+        assert_eq!(
+            topics.contains(&"a:1".to_owned()),
+            !resume,
+            "without an id it may have lost that too"
+        );
+    }
+}
+
+/// Written to a kernel that never delivered it.
+#[test]
+fn a_change_lost_in_a_socket_that_broke() {
+    let mut client = Client::new();
+    let (session, socket) = subscriber(&mut client, V11);
+    let primed = last_id(&client.frames(socket));
+    client.updated("a:1");
+    client.node.cut(socket);
+    let socket = client.open(&Request::get(&session).resume(&primed));
+    assert_eq!(client.topics(socket), ["a:1"]);
+}
+
+#[test]
+fn an_id_from_before_a_restart_that_leaves_its_client_in_the_dark() {
+    let mut client = Client::new();
+    let (_, socket) = subscriber(&mut client, V11);
+    for _ in 0..3 {
+        client.updated("a:1");
+    }
+    let old = last_id(&client.frames(socket));
+    let limits = Limits::default();
+    client.node.cores[0] = Core {
+        shard: Shard::new(setup(0, 1, limits, 0x00b0_0701), client.node.now),
+        log: Default::default(),
+    };
+    client.node.forget_sockets();
+    client.node.offset = 0;
+    let (session, first) = subscriber(&mut client, V11);
+    client.updated("a:1");
+    client.node.cut(first);
+    let socket = client.open(&Request::get(&session).resume(&old));
+    assert!(client.topics(socket).contains(&"a:1".to_owned()));
+}
