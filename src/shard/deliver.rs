@@ -248,7 +248,7 @@ impl Shard {
             connection.close_when_written = false;
             self.effects.push_back(Effect::ShutdownWrite(key));
         } else if connection.waits_to_move() {
-            self.take_in_pipelined(key);
+            self.freed.push_back(key);
         }
         self.arm_connection(key);
     }

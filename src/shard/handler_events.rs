@@ -44,12 +44,12 @@ impl Shard {
         match state.answer_to {
             AnswerTo::Connection(connection) => {
                 self.answer(connection, status, &[], &message);
-                self.take_in_pipelined(connection);
-                self.arm_connection(connection);
+                self.freed.push_back(connection);
             }
             AnswerTo::Stream(stream) => self.push_answer(stream, &message),
             AnswerTo::Nobody => {}
         }
+        self.serve_freed();
     }
 
     /// A notification that belongs to a call; `params` is an object in JSON.
@@ -122,6 +122,7 @@ impl Shard {
         {
             self.release(connection);
             self.interrupted(stream);
+            self.serve_freed();
         }
     }
 

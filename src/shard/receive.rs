@@ -32,8 +32,16 @@ impl Shard {
         }
     }
 
-    /// The request before was answered: what was read ahead is served now.
-    pub(super) fn take_in_pipelined(&mut self, key: ConnectionKey) {
+    /// Serves what was read ahead on connections whose request before is answered. Not where that happens: what is
+    /// served may free the next connection, and a chain of them would nest without bound.
+    pub(super) fn serve_freed(&mut self) {
+        while let Some(key) = self.freed.pop_front() {
+            self.take_in_pipelined(key);
+            self.arm_connection(key);
+        }
+    }
+
+    fn take_in_pipelined(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get(key) else {
             return;
         };

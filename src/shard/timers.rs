@@ -69,6 +69,7 @@ impl Shard {
                 }
             }
         }
+        self.serve_freed();
     }
 
     pub(super) fn arm_connection(&mut self, key: ConnectionKey) {

@@ -230,3 +230,26 @@ fn a_request_in_pieces_read_otherwise_than_whole() {
         .collect();
     assert_eq!(batch_answers.len(), 1);
 }
+
+/// Each connection gives up its stream to the one before and has a GET of the next session waiting: served where
+/// they are found, one inside of the other, a few thousand of them would overflow the stack.
+#[test]
+fn a_chain_of_takeovers_that_overflows_the_stack() {
+    const COUNT: usize = 1_000;
+    let mut client = Client::new();
+    let sessions: Vec<String> = (0..COUNT).map(|_| client.session(V06)).collect();
+    let mut sockets = Vec::new();
+    for pair in sessions.windows(2) {
+        let socket = client.connect();
+        client.open_on(socket, &Request::get(&pair[0]));
+        client.send(socket, &Request::get(&pair[1]));
+        sockets.push(socket);
+    }
+    let _newcomer = client.open(&Request::get(&sessions[0]));
+    let last = *sockets.last().expect("there are some");
+    let items = client.items(last);
+    assert!(
+        matches!(items[..], [Item::StreamEnd, Item::Answer(_)]),
+        "{items:?}"
+    );
+}

@@ -86,6 +86,48 @@ fn a_change_lost_in_a_socket_that_broke() {
 }
 
 #[test]
+fn a_stream_that_two_connections_believe_to_have() {
+    let mut client = Client::new();
+    let session = client.session(V06);
+    let first = client.open(&Request::get(&session));
+    client.send(first, &Request::get(&session));
+    let second = client.open(&Request::get(&session));
+    client.publish(Topic::Tools);
+    let told = [
+        client.topics_anywhere(first),
+        client.topics_anywhere(second),
+    ]
+    .concat();
+    assert_eq!(told, ["tools/list_changed"]);
+}
+
+#[test]
+fn a_stream_of_a_session_that_its_predecessor_deleted() {
+    let mut client = Client::new();
+    let session = client.session(V06);
+    let first = client.open(&Request::get(&session));
+    client.send(first, &Request::delete(&session));
+    let second = client.open(&Request::get(&session));
+    assert!(client.stream_ended(second), "the session is gone");
+    assert_eq!(client.ask(&Request::ping(&session, 1)).status, 404);
+    assert_eq!(client.node.cores[0].shard.counts().streams, 0);
+}
+
+#[test]
+fn an_answer_stream_of_a_session_that_its_predecessor_deleted() {
+    let mut client = Client::new();
+    let session = client.session(V11);
+    let first = client.connect();
+    client.send(first, &Request::tool(&session, 1));
+    let call = client.call();
+    client.notify(&call, 1);
+    let id = last_id(&client.frames_after_head(first));
+    client.send(first, &Request::delete(&session));
+    let second = client.open(&Request::get(&session).resume(&id));
+    assert!(client.stream_ended(second));
+}
+
+#[test]
 fn an_id_from_before_a_restart_that_leaves_its_client_in_the_dark() {
     let mut client = Client::new();
     let (_, socket) = subscriber(&mut client, V11);
