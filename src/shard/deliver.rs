@@ -247,7 +247,7 @@ impl Shard {
         } else if connection.close_when_written {
             connection.close_when_written = false;
             self.effects.push_back(Effect::ShutdownWrite(key));
-        } else if connection.waits_to_move() {
+        } else if connection.has_read_ahead() {
             self.freed.push_back(key);
         }
         self.arm_connection(key);
@@ -267,7 +267,7 @@ impl Shard {
 
 impl Connection {
     /// A whole request may be waiting here until the answers before it have left.
-    fn waits_to_move(&self) -> bool {
+    fn has_read_ahead(&self) -> bool {
         matches!(self.state, State::ExpectHead) && !self.inbox.is_empty()
     }
 }

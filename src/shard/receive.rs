@@ -79,7 +79,8 @@ impl Shard {
     fn receive_head(&mut self, key: ConnectionKey, input: &[u8]) -> Option<usize> {
         let now = self.now;
         let connection = self.connections.get_mut(key)?;
-        if input.is_empty() || connection.close_when_written {
+        // Who reads no answers gets no more of them: they would pile up here.
+        if input.is_empty() || connection.close_when_written || connection.in_flight {
             return None;
         }
         let limits = HeadLimits {
