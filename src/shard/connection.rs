@@ -38,6 +38,8 @@ pub struct Connection {
     pub(super) keep_alive: bool,
     /// The client is HTTP/1.0: no chunks, a stream ends with the connection.
     pub(super) http10: bool,
+    /// The current request is HEAD: its answer has no content.
+    pub(super) headers_only: bool,
     /// The request came with an `Origin` that is allowed; its answer says so.
     pub(super) origin: Option<Box<str>>,
     /// Since when `state`, or the write in flight, waits.
@@ -101,6 +103,7 @@ impl Connection {
             close_when_written: false,
             keep_alive: true,
             http10: false,
+            headers_only: false,
             origin: None,
             since: now,
             timer: Timer::default(),

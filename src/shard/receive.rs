@@ -4,7 +4,7 @@ use super::connection::{Connection, Partial, Remaining, State};
 use super::{ConnectionKey, Effect, Shard};
 use crate::mcp::ProtocolVersion;
 use crate::wire::chunked::Decoded;
-use crate::wire::http1::{self, Framing, Head, HeadLimits};
+use crate::wire::http1::{self, Framing, Head, HeadLimits, Method};
 use crate::wire::session_id::SessionId;
 use crate::wire::{HeadView, Malformed};
 
@@ -104,6 +104,7 @@ impl Shard {
         connection.scanned = 0;
         connection.keep_alive = head.keep_alive;
         connection.http10 = head.http10;
+        connection.headers_only = head.method == Method::Head;
         if let Some(core) = self.belongs_to(&head.view(input)) {
             return self.remove_for_move(key, core, input);
         }

@@ -153,6 +153,23 @@ fn a_client_that_reads_its_piled_up_answers_at_last() {
     assert_eq!(seen, (0..50).collect::<Vec<_>>());
 }
 
+/// RFC 9110, 9.3.2: the answer to HEAD has no content; a client would take it for its next answer.
+#[test]
+fn content_in_the_answer_to_head() {
+    let mut client = Client::new();
+    let session = client.session(V11);
+    let socket = client.connect();
+    let mut head = Request::new("HEAD");
+    let answer = client.exchange(socket, &head);
+    assert_eq!((answer.status, &*answer.body), (405, ""));
+    head.target = "/elsewhere".into();
+    assert_eq!(client.exchange(socket, &head).status, 404);
+    assert_eq!(
+        client.exchange(socket, &Request::ping(&session, 1)).status,
+        200
+    );
+}
+
 #[test]
 fn bytes_after_connection_close() {
     let mut client = Client::new();
