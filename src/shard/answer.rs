@@ -270,6 +270,9 @@ impl Shard {
             all.push(("Access-Control-Expose-Headers", "Mcp-Session-Id"));
             all.push(("Vary", "Origin"));
         }
+        if connection.http10 && connection.keep_alive && content != Content::UntilClose {
+            all.push(("Connection", "keep-alive"));
+        }
         response::emit_head(
             &mut connection.outbox,
             status,

@@ -191,6 +191,27 @@ fn bytes_after_connection_close() {
 }
 
 #[test]
+fn a_client_of_http_1_0_left_waiting_for_the_end() {
+    let mut client = Client::new();
+    let session = client.session(V06);
+    let socket = client.connect();
+    let answer = client.exchange(socket, &Request::ping(&session, 1).http10());
+    assert_eq!(answer.field("connection"), Some("close"));
+    assert!(client.node.sockets[socket].half_closed);
+    let socket = client.connect();
+    let keep = Request::ping(&session, 1)
+        .http10()
+        .with("Connection", "keep-alive");
+    let answer = client.exchange(socket, &keep);
+    assert_eq!(
+        answer.field("connection"),
+        Some("keep-alive"),
+        "it cannot know otherwise"
+    );
+    assert_eq!(client.exchange(socket, &keep).status, 200);
+}
+
+#[test]
 fn chunks_for_a_client_of_http_1_0() {
     let mut client = Client::new();
     let session = client.session(V06);
