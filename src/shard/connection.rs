@@ -8,6 +8,7 @@
 //! any state ──fault──▶ Lingering (answer out, input dropped) ──▶ closed
 //! ```
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use super::arena::Key;
@@ -30,6 +31,8 @@ pub struct Connection {
     pub(super) outbox: Vec<u8>,
     /// A write is under way in the runtime; nothing else may be written until it is done.
     pub(super) in_flight: bool,
+    /// The driver was told not to read, and goes on only with `Effect::Read`.
+    pub(super) paused: Cell<bool>,
     /// In `Shard::dirty`.
     pub(super) queued: bool,
     /// Ends when `outbox` is written.
@@ -99,6 +102,7 @@ impl Connection {
             scanned: 0,
             outbox: Vec::new(),
             in_flight: false,
+            paused: Cell::new(false),
             queued: false,
             close_when_written: false,
             keep_alive: true,

@@ -280,9 +280,11 @@ impl Shard {
     /// Whether the driver should read from this connection now; if not, [`Effect::Read`] will say when.
     #[must_use]
     pub fn wants_bytes(&self, key: ConnectionKey) -> bool {
-        self.connections
-            .get(key)
-            .is_some_and(|connection| connection.wants_bytes(self.limits.pipeline_bytes_max))
+        self.connections.get(key).is_some_and(|connection| {
+            let wants = connection.wants_bytes(self.limits.pipeline_bytes_max);
+            connection.paused.set(!wants);
+            wants
+        })
     }
 
     #[must_use]

@@ -42,15 +42,12 @@ impl Shard {
     }
 
     fn take_in_pipelined(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.connections.get(key) else {
-            return;
-        };
-        if connection.inbox.is_empty() {
-            return;
+        let waiting = |connection: &Connection| !connection.inbox.is_empty();
+        if self.connections.get(key).is_some_and(waiting) {
+            self.take_in(key, &[]);
         }
-        let paused = connection.inbox.len() >= self.limits.pipeline_bytes_max;
-        self.take_in(key, &[]);
-        if paused && self.wants_bytes(key) {
+        let paused = |connection: &Connection| connection.paused.get();
+        if self.connections.get(key).is_some_and(paused) && self.wants_bytes(key) {
             self.effects.push_back(Effect::Read(key));
         }
     }

@@ -94,6 +94,21 @@ fn a_request_behind_a_stream_that_is_never_answered() {
 }
 
 #[test]
+fn two_readers_of_one_connection() {
+    let mut client = Client::tiny();
+    client.node.instant = true;
+    let session = client.session(V11);
+    let socket = client.connect();
+    let mut bytes = Vec::new();
+    for id in 0..6 {
+        bytes.extend(Request::tool(&session, id).bytes());
+        client.node.sockets[socket].reader.expected.push_back(false);
+    }
+    client.send_bytes(socket, &bytes);
+    assert_eq!(ids(&client.items(socket)), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
 fn a_reader_that_was_paused_and_never_resumed() {
     let mut client = Client::tiny();
     let session = client.session(V11);
@@ -188,6 +203,26 @@ fn bytes_after_connection_close() {
     assert!(client.node.sockets[socket].half_closed);
     client.pass(3_000);
     assert_eq!(client.closed(socket), Some(Closed::Answered));
+}
+
+/// Half-closed, the server reads on: bytes left unread would turn the close into a reset, which can destroy the answer.
+#[test]
+fn a_paused_reader_forgotten_at_the_half_close() {
+    let mut client = Client::tiny();
+    let session = client.session(V06);
+    let socket = client.connect();
+    client.send(
+        socket,
+        &Request::tool(&session, 1).with("Connection", "close"),
+    );
+    for id in 2..9 {
+        client.send(socket, &Request::ping(&session, id));
+    }
+    assert!(!client.node.sockets[socket].reading);
+    let call = client.call();
+    client.finish(&call, "{}");
+    while client.node.receive(socket, usize::MAX) {}
+    assert_eq!(client.node.sockets[socket].sent.len(), 0);
 }
 
 #[test]
