@@ -199,6 +199,7 @@ impl Shard {
             stream.outstanding = stream.outstanding.saturating_sub(1);
         }
         self.push(key, message);
+        self.keep_if_unheard(key);
     }
 
     /// One of the awaited answers will never come.
@@ -207,6 +208,18 @@ impl Shard {
             stream.outstanding = stream.outstanding.saturating_sub(1);
         }
         self.flush(key);
+        self.keep_if_unheard(key);
+    }
+
+    /// The last answer came while nobody was connected: it is kept for its client from now on, not for ever.
+    fn keep_if_unheard(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.connection.is_none()
+            && stream.is_finished()
+        {
+            stream.interrupted_at = self.now;
+            self.arm_stream(key);
+        }
     }
 
     pub(super) fn remove_call(&mut self, call: CallKey) -> Option<CallState> {

@@ -128,6 +128,43 @@ fn an_answer_stream_of_a_session_that_its_predecessor_deleted() {
 }
 
 #[test]
+fn an_answer_that_came_while_nobody_was_connected_and_stays_forever() {
+    let mut client = Client::tiny();
+    let session = client.session(V06);
+    for id in 0..5 {
+        let socket = client.connect();
+        client.send(socket, &Request::tool(&session, id));
+        let call = client.call();
+        client.notify(&call, 1);
+        client.node.cut(socket);
+        client.finish(&call, "{}");
+        client.pass(2 * Limits::tiny().resume_window_ms);
+        assert_eq!(client.node.cores[0].shard.counts().streams, 0);
+    }
+}
+
+#[test]
+fn a_cancelled_call_whose_stream_stays_forever() {
+    let mut client = Client::tiny();
+    let session = client.session(V06);
+    let socket = client.connect();
+    client.send(socket, &Request::tool(&session, 1));
+    let call = client.call();
+    client.notify(&call, 1);
+    client.node.cut(socket);
+    let cancelled =
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    assert_eq!(
+        client
+            .ask(&Request::post(&cancelled).session(&session))
+            .status,
+        202
+    );
+    client.pass(2 * Limits::tiny().resume_window_ms);
+    assert_eq!(client.node.cores[0].shard.counts().streams, 0);
+}
+
+#[test]
 fn an_id_from_before_a_restart_that_leaves_its_client_in_the_dark() {
     let mut client = Client::new();
     let (_, socket) = subscriber(&mut client, V11);
