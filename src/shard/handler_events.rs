@@ -149,6 +149,7 @@ impl Shard {
         session_key: SessionKey,
         outstanding: u32,
     ) -> StreamKey {
+        self.make_room_for_stream(session_key);
         let session = self
             .sessions
             .get_mut(session_key)
@@ -166,6 +167,21 @@ impl Shard {
             self.emit_priming(stream);
         }
         stream
+    }
+
+    /// Of the finished answers that are kept for a resume, the oldest goes first.
+    fn make_room_for_stream(&mut self, session: SessionKey) {
+        let Some(session) = self.sessions.get_mut(session) else {
+            return;
+        };
+        if session.streams.len() < self.limits.streams_per_session_max {
+            return;
+        }
+        let streams = &self.streams;
+        let finished = |key: &StreamKey| streams.get(*key).is_none_or(Stream::is_kept);
+        if let Some(oldest) = session.streams.iter().position(finished) {
+            self.streams.remove(session.streams.remove(oldest));
+        }
     }
 
     fn open_modern_stream(&mut self, connection: ConnectionKey, call: CallKey) -> StreamKey {
@@ -214,8 +230,7 @@ impl Shard {
     /// The last answer came while nobody was connected: it is kept for its client from now on, not for ever.
     fn keep_if_unheard(&mut self, key: StreamKey) {
         if let Some(stream) = self.streams.get_mut(key)
-            && stream.connection.is_none()
-            && stream.is_finished()
+            && stream.is_kept()
         {
             stream.interrupted_at = self.now;
             self.arm_stream(key);

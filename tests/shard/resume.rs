@@ -164,6 +164,23 @@ fn a_cancelled_call_whose_stream_stays_forever() {
     assert_eq!(client.node.cores[0].shard.counts().streams, 0);
 }
 
+/// The resume window keeps finished answers; a busy client is not refused because of them.
+#[test]
+fn answers_that_were_read_long_ago_counted_as_under_way() {
+    let mut client = Client::tiny();
+    let session = client.session(V11);
+    let socket = client.connect();
+    for id in 0..10 {
+        client.send(socket, &Request::tool(&session, id));
+        let call = client.call();
+        client.notify(&call, 1);
+        client.finish(&call, "{}");
+        let items = client.items(socket);
+        assert!(matches!(items.last(), Some(Item::StreamEnd)), "{items:?}");
+    }
+    assert!(client.node.cores[0].shard.counts().streams <= Limits::tiny().streams_per_session_max);
+}
+
 #[test]
 fn an_id_from_before_a_restart_that_leaves_its_client_in_the_dark() {
     let mut client = Client::new();
