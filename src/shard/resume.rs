@@ -114,10 +114,14 @@ impl Shard {
             return;
         };
         let primes = session.version.has_priming();
+        // The same number in another epoch was another stream: its messages MUST NOT be replayed for this one
+        // (2025-11-25, transports, "Resumability and Redelivery").
         let numbered = |stream: &StreamKey| {
-            self.streams
-                .get(*stream)
-                .is_some_and(|it| it.number == last_seen.stream)
+            last_seen.epoch == self.epoch()
+                && self
+                    .streams
+                    .get(*stream)
+                    .is_some_and(|it| it.number == last_seen.stream)
         };
         let Some(stream) = session.streams.iter().copied().find(numbered) else {
             let sentence = "This response stream is gone: its answer was delivered, or nobody came for it in time.";

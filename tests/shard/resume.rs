@@ -181,6 +181,21 @@ fn answers_that_were_read_long_ago_counted_as_under_way() {
     assert!(client.node.cores[0].shard.counts().streams <= Limits::tiny().streams_per_session_max);
 }
 
+/// After a restart a client may have a new session with the number of its old one.
+#[test]
+fn another_stream_replayed_for_an_id_of_another_epoch() {
+    let mut client = Client::new();
+    let session = client.session(V11);
+    let socket = client.connect();
+    client.send(socket, &Request::tool(&session, 1));
+    let call = client.call();
+    client.notify(&call, 1);
+    let id = last_id(&client.frames_after_head(socket));
+    let (_, rest) = id.split_once('.').expect("an id has parts");
+    let answer = client.ask(&Request::get(&session).resume(&format!("1.{rest}")));
+    assert_eq!((answer.status, &*answer.reason()), (400, "stream_gone"));
+}
+
 #[test]
 fn an_id_from_before_a_restart_that_leaves_its_client_in_the_dark() {
     let mut client = Client::new();
