@@ -72,8 +72,9 @@ impl Shard {
         };
         let mut id = self.standalone_id(&listener.voice);
         for &due in &self.due {
-            if let Some(id) = &mut id {
-                id.offset = due.offset.max(id.offset);
+            // What was never published has no place in the log, so nothing to name it by.
+            if let Some(id) = id.as_mut().filter(|_| due.offset > 0) {
+                id.offset = due.offset;
                 self.id_text.clear();
                 id.emit(&mut self.id_text);
                 self.events.extend_from_slice(b"id: ");

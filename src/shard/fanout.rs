@@ -250,6 +250,7 @@ impl Fanout {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
+        listener.told = 0;
         for slot in 0..listener.subscriptions.len() {
             listener.mark(slot);
         }

@@ -74,11 +74,11 @@ impl Shard {
         };
         self.take_over(stream);
         match last_seen {
-            Some(id) if id.epoch == self.epoch() => {
+            Some(id) if id.epoch == self.epoch() && id.offset <= self.offset => {
                 self.fanout.rewind(listener, id.offset);
                 self.rewind(stream, id.sequence);
             }
-            // Offsets of another epoch say nothing: everything it may hear of is told once.
+            // Offsets of another epoch, or not reached yet, say nothing: everything it may hear of is told once.
             Some(_) => {
                 self.fanout.rewind_unknown(listener);
                 self.rewind(stream, 0);

@@ -86,6 +86,47 @@ fn a_change_lost_in_a_socket_that_broke() {
 }
 
 #[test]
+fn a_priming_that_says_more_than_was_told() {
+    let mut client = Client::new();
+    let (session, socket) = subscriber(&mut client, V11);
+    client.updated("a:1");
+    let id = last_id(&client.frames(socket));
+    // Offsets of another epoch: all is to be told once, and the priming comes before.
+    let (_, rest) = id.split_once('.').expect("an id has parts");
+    let socket = client.open(&Request::get(&session).resume(&format!("1.{rest}")));
+    let primed = client.node.sockets[socket].reader.items.pop_front();
+    let Some(Item::Frame(primed)) = primed else {
+        panic!("a priming: {primed:?}")
+    };
+    client.node.cut(socket);
+    let socket = client.open(&Request::get(&session).resume(&primed.id.expect("it has an id")));
+    assert!(client.topics(socket).contains(&"a:1".to_owned()));
+}
+
+/// 2025-11-25, transports, "Resumability and Redelivery": an id is unique in its session.
+#[test]
+fn one_id_for_two_events() {
+    let mut client = Client::new();
+    let (session, socket) = subscriber(&mut client, V11);
+    client.updated("a:1");
+    let id = last_id(&client.frames(socket));
+    let (_, rest) = id.split_once('.').expect("an id has parts");
+    let socket = client.open(&Request::get(&session).resume(&format!("1.{rest}")));
+    let frames = client.frames(socket);
+    let mut ids: Vec<_> = frames
+        .iter()
+        .filter(|frame| frame.is_message())
+        .filter_map(|frame| frame.id.clone())
+        .collect();
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "{frames:?}");
+    let topics = frames.iter().filter(|frame| frame.is_message()).count();
+    assert_eq!(topics, 5, "three lists and two resources: {frames:?}");
+}
+
+#[test]
 fn a_stream_that_two_connections_believe_to_have() {
     let mut client = Client::new();
     let session = client.session(V06);
@@ -216,4 +257,22 @@ fn an_id_from_before_a_restart_that_leaves_its_client_in_the_dark() {
     client.node.cut(first);
     let socket = client.open(&Request::get(&session).resume(&old));
     assert!(client.topics(socket).contains(&"a:1".to_owned()));
+}
+
+/// An offset that was never reached, as after a restart whose epoch cannot be told from the one before.
+#[test]
+fn an_id_from_the_future_that_leaves_its_client_in_the_dark() {
+    let mut client = Client::new();
+    let (session, socket) = subscriber(&mut client, V11);
+    client.updated("a:1");
+    let id = last_id(&client.frames(socket));
+    let future = id.replace(".0.1.0", ".0.ffff.0");
+    assert_ne!(id, future);
+    client.node.cut(socket);
+    let socket = client.open(&Request::get(&session).resume(&future));
+    assert!(client.topics(socket).contains(&"a:1".to_owned()));
+    client.node.cut(socket);
+    client.updated("a:2");
+    let socket = client.open(&Request::get(&session));
+    assert!(client.topics(socket).contains(&"a:2".to_owned()));
 }
