@@ -38,7 +38,7 @@ pub struct Limits {
     pub sessions_per_client_max: usize,
     /// `initialize` requests a second and core; a burst of as many is allowed (503 with Retry-After).
     pub initialize_per_second_max: u32,
-    /// Concurrent calls and unfinished response streams of a session (429).
+    /// Concurrent calls of a session (429), and response streams that are kept for a resume (the oldest goes).
     pub streams_per_session_max: usize,
     /// Resource subscriptions of a session or of one listen stream (-32602).
     pub subscriptions_max: usize,

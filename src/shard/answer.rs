@@ -97,7 +97,9 @@ impl Shard {
             _ => Content::Length(body.len() as u64),
         };
         self.emit_head(key, status, fields, content);
-        if let Some(connection) = self.connections.get_mut(key) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.headers_only
+        {
             connection.outbox.extend_from_slice(body);
         }
         self.answered(key);
@@ -301,6 +303,7 @@ impl Shard {
             return;
         };
         connection.origin = None;
+        connection.headers_only = false;
         connection.since = now;
         if connection.keep_alive {
             connection.state = State::ExpectHead;

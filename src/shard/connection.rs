@@ -8,6 +8,7 @@
 //! any state ──fault──▶ Lingering (answer out, input dropped) ──▶ closed
 //! ```
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use super::arena::Key;
@@ -30,6 +31,8 @@ pub struct Connection {
     pub(super) outbox: Vec<u8>,
     /// A write is under way in the runtime; nothing else may be written until it is done.
     pub(super) in_flight: bool,
+    /// The driver was told not to read, and goes on only with `Effect::Read`.
+    pub(super) paused: Cell<bool>,
     /// In `Shard::dirty`.
     pub(super) queued: bool,
     /// Ends when `outbox` is written.
@@ -38,6 +41,8 @@ pub struct Connection {
     pub(super) keep_alive: bool,
     /// The client is HTTP/1.0: no chunks, a stream ends with the connection.
     pub(super) http10: bool,
+    /// The current request is HEAD: its answer has no content.
+    pub(super) headers_only: bool,
     /// The request came with an `Origin` that is allowed; its answer says so.
     pub(super) origin: Option<Box<str>>,
     /// Since when `state`, or the write in flight, waits.
@@ -97,10 +102,12 @@ impl Connection {
             scanned: 0,
             outbox: Vec::new(),
             in_flight: false,
+            paused: Cell::new(false),
             queued: false,
             close_when_written: false,
             keep_alive: true,
             http10: false,
+            headers_only: false,
             origin: None,
             since: now,
             timer: Timer::default(),

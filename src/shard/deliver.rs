@@ -72,8 +72,9 @@ impl Shard {
         };
         let mut id = self.standalone_id(&listener.voice);
         for &due in &self.due {
-            if let Some(id) = &mut id {
-                id.offset = due.offset.max(id.offset);
+            // What was never published has no place in the log, so nothing to name it by.
+            if let Some(id) = id.as_mut().filter(|_| due.offset > 0) {
+                id.offset = due.offset;
                 self.id_text.clear();
                 id.emit(&mut self.id_text);
                 self.events.extend_from_slice(b"id: ");
@@ -247,8 +248,8 @@ impl Shard {
         } else if connection.close_when_written {
             connection.close_when_written = false;
             self.effects.push_back(Effect::ShutdownWrite(key));
-        } else if connection.waits_to_move() {
-            self.take_in_pipelined(key);
+        } else if connection.has_read_ahead() {
+            self.freed.push_back(key);
         }
         self.arm_connection(key);
     }
@@ -267,7 +268,7 @@ impl Shard {
 
 impl Connection {
     /// A whole request may be waiting here until the answers before it have left.
-    fn waits_to_move(&self) -> bool {
+    fn has_read_ahead(&self) -> bool {
         matches!(self.state, State::ExpectHead) && !self.inbox.is_empty()
     }
 }

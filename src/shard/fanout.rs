@@ -252,7 +252,6 @@ impl Fanout {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
-        // So that no event id claims what is still to be told.
         listener.told = 0;
         for slot in 0..listener.subscriptions.len() {
             listener.mark(slot);

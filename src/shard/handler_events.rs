@@ -44,12 +44,12 @@ impl Shard {
         match state.answer_to {
             AnswerTo::Connection(connection) => {
                 self.answer(connection, status, &[], &message);
-                self.take_in_pipelined(connection);
-                self.arm_connection(connection);
+                self.freed.push_back(connection);
             }
             AnswerTo::Stream(stream) => self.push_answer(stream, &message),
             AnswerTo::Nobody => {}
         }
+        self.serve_freed();
     }
 
     /// A notification that belongs to a call; `params` is an object in JSON.
@@ -122,6 +122,7 @@ impl Shard {
         {
             self.release(connection);
             self.interrupted(stream);
+            self.serve_freed();
         }
     }
 
@@ -148,6 +149,7 @@ impl Shard {
         session_key: SessionKey,
         outstanding: u32,
     ) -> StreamKey {
+        self.make_room_for_stream(session_key);
         let session = self
             .sessions
             .get_mut(session_key)
@@ -165,6 +167,21 @@ impl Shard {
             self.emit_priming(stream);
         }
         stream
+    }
+
+    /// Of the finished answers that are kept for a resume, the oldest goes first.
+    fn make_room_for_stream(&mut self, session: SessionKey) {
+        let Some(session) = self.sessions.get_mut(session) else {
+            return;
+        };
+        if session.streams.len() < self.limits.streams_per_session_max {
+            return;
+        }
+        let streams = &self.streams;
+        let finished = |key: &StreamKey| streams.get(*key).is_none_or(Stream::is_kept);
+        if let Some(oldest) = session.streams.iter().position(finished) {
+            self.streams.remove(session.streams.remove(oldest));
+        }
     }
 
     fn open_modern_stream(&mut self, connection: ConnectionKey, call: CallKey) -> StreamKey {
@@ -198,6 +215,7 @@ impl Shard {
             stream.outstanding = stream.outstanding.saturating_sub(1);
         }
         self.push(key, message);
+        self.keep_if_unheard(key);
     }
 
     /// One of the awaited answers will never come.
@@ -206,6 +224,17 @@ impl Shard {
             stream.outstanding = stream.outstanding.saturating_sub(1);
         }
         self.flush(key);
+        self.keep_if_unheard(key);
+    }
+
+    /// The last answer came while nobody was connected: it is kept for its client from now on, not for ever.
+    fn keep_if_unheard(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.is_kept()
+        {
+            stream.interrupted_at = self.now;
+            self.arm_stream(key);
+        }
     }
 
     pub(super) fn remove_call(&mut self, call: CallKey) -> Option<CallState> {

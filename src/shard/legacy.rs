@@ -145,12 +145,12 @@ impl Shard {
         Ok(session)
     }
 
-    /// One session cannot take all calls and streams for itself.
+    /// One session cannot take all calls for itself. Streams without a call are only kept for a resume.
     pub(super) fn check_streams(&self, session: SessionKey) -> Result<(), Refused> {
         let open = self
             .sessions
             .get(session)
-            .map_or(0, |session| session.streams.len() + session.calls.len());
+            .map_or(0, |session| session.calls.len());
         if open < self.limits.streams_per_session_max {
             return Ok(());
         }

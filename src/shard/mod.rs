@@ -172,6 +172,8 @@ pub struct Shard {
     effects: VecDeque<Effect>,
     /// Connections with something in their outbox.
     dirty: VecDeque<ConnectionKey>,
+    /// Connections that became free for what was read ahead on them.
+    freed: VecDeque<ConnectionKey>,
     /// Reused between deliveries.
     due: Vec<Due>,
     events: Vec<u8>,
@@ -205,6 +207,7 @@ impl Shard {
             draining: false,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),
+            freed: VecDeque::new(),
             due: Vec::new(),
             events: Vec::new(),
             id_text: String::new(),
@@ -228,12 +231,14 @@ impl Shard {
         self.now = now;
         self.take_in(key, bytes);
         self.arm_connection(key);
+        self.serve_freed();
     }
 
     /// The peer closed, or the connection broke. The key is stale afterwards.
     pub fn handle_disconnect(&mut self, now: Millis, key: ConnectionKey) {
         self.now = now;
         self.close_connection(key, Closed::PeerLeft);
+        self.serve_freed();
     }
 
     /// Everything that [`poll_transmit`](Shard::poll_transmit) or [`poll_fanout`](Shard::poll_fanout) gave for this
@@ -242,6 +247,7 @@ impl Shard {
     pub fn handle_written(&mut self, now: Millis, key: ConnectionKey, done: bool) {
         self.now = now;
         self.written(key, done);
+        self.serve_freed();
     }
 
     /// Another part of a write under way was taken by the kernel.
@@ -276,9 +282,11 @@ impl Shard {
     /// Whether the driver should read from this connection now; if not, [`Effect::Read`] will say when.
     #[must_use]
     pub fn wants_bytes(&self, key: ConnectionKey) -> bool {
-        self.connections
-            .get(key)
-            .is_some_and(|connection| connection.wants_bytes(self.limits.pipeline_bytes_max))
+        self.connections.get(key).is_some_and(|connection| {
+            let wants = connection.wants_bytes(self.limits.pipeline_bytes_max);
+            connection.paused.set(!wants);
+            wants
+        })
     }
 
     #[must_use]

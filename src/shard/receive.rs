@@ -4,7 +4,7 @@ use super::connection::{Connection, Partial, Remaining, State};
 use super::{ConnectionKey, Effect, Shard};
 use crate::mcp::ProtocolVersion;
 use crate::wire::chunked::Decoded;
-use crate::wire::http1::{self, Framing, Head, HeadLimits};
+use crate::wire::http1::{self, Framing, Head, HeadLimits, Method};
 use crate::wire::session_id::SessionId;
 use crate::wire::{HeadView, Malformed};
 
@@ -32,17 +32,22 @@ impl Shard {
         }
     }
 
-    /// The request before was answered: what was read ahead is served now.
-    pub(super) fn take_in_pipelined(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.connections.get(key) else {
-            return;
-        };
-        if connection.inbox.is_empty() {
-            return;
+    /// Serves what was read ahead on connections whose request before is answered. Not where that happens: what is
+    /// served may free the next connection, and a chain of them would nest without bound.
+    pub(super) fn serve_freed(&mut self) {
+        while let Some(key) = self.freed.pop_front() {
+            self.take_in_pipelined(key);
+            self.arm_connection(key);
         }
-        let paused = connection.inbox.len() >= self.limits.pipeline_bytes_max;
-        self.take_in(key, &[]);
-        if paused && self.wants_bytes(key) {
+    }
+
+    fn take_in_pipelined(&mut self, key: ConnectionKey) {
+        let waiting = |connection: &Connection| !connection.inbox.is_empty();
+        if self.connections.get(key).is_some_and(waiting) {
+            self.take_in(key, &[]);
+        }
+        let paused = |connection: &Connection| connection.paused.get();
+        if self.connections.get(key).is_some_and(paused) && self.wants_bytes(key) {
             self.effects.push_back(Effect::Read(key));
         }
     }
@@ -71,7 +76,8 @@ impl Shard {
     fn receive_head(&mut self, key: ConnectionKey, input: &[u8]) -> Option<usize> {
         let now = self.now;
         let connection = self.connections.get_mut(key)?;
-        if input.is_empty() || connection.close_when_written {
+        // Who reads no answers gets no more of them: they would pile up here.
+        if input.is_empty() || connection.close_when_written || connection.in_flight {
             return None;
         }
         let limits = HeadLimits {
@@ -95,6 +101,7 @@ impl Shard {
         connection.scanned = 0;
         connection.keep_alive = head.keep_alive;
         connection.http10 = head.http10;
+        connection.headers_only = head.method == Method::Head;
         if let Some(core) = self.belongs_to(&head.view(input)) {
             return self.remove_for_move(key, core, input);
         }

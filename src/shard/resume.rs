@@ -74,11 +74,11 @@ impl Shard {
         };
         self.take_over(stream);
         match last_seen {
-            Some(id) if id.epoch == self.epoch() => {
+            Some(id) if id.epoch == self.epoch() && id.offset <= self.offset => {
                 self.fanout.rewind(listener, id.offset);
                 self.rewind(stream, id.sequence);
             }
-            // Offsets of another epoch say nothing: everything it may hear of is told once.
+            // Offsets of another epoch, or not reached yet, say nothing: everything it may hear of is told once.
             Some(_) => {
                 self.fanout.rewind_unknown(listener);
                 self.rewind(stream, 0);
@@ -114,10 +114,14 @@ impl Shard {
             return;
         };
         let primes = session.version.has_priming();
+        // The same number in another epoch was another stream: its messages MUST NOT be replayed for this one
+        // (2025-11-25, transports, "Resumability and Redelivery").
         let numbered = |stream: &StreamKey| {
-            self.streams
-                .get(*stream)
-                .is_some_and(|it| it.number == last_seen.stream)
+            last_seen.epoch == self.epoch()
+                && self
+                    .streams
+                    .get(*stream)
+                    .is_some_and(|it| it.number == last_seen.stream)
         };
         let Some(stream) = session.streams.iter().copied().find(numbered) else {
             let sentence = "This response stream is gone: its answer was delivered, or nobody came for it in time.";

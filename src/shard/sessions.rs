@@ -281,7 +281,7 @@ impl Shard {
                     "The session was ended while this request was served.",
                 );
                 self.refuse(connection, Some(&state.id), &refused);
-                self.take_in_pipelined(connection);
+                self.freed.push_back(connection);
             }
         }
         for stream in session.standalone.into_iter().chain(session.streams) {
@@ -307,8 +307,7 @@ impl Shard {
     /// Ends the stream on a connection, which is free for the next request then, or closed if it cannot be.
     pub(super) fn release(&mut self, key: ConnectionKey) {
         self.end_stream(key);
-        self.take_in_pipelined(key);
-        self.arm_connection(key);
+        self.freed.push_back(key);
     }
 
     /// Whether the application declared that it tells of changes to this list.

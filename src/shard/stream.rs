@@ -130,6 +130,11 @@ impl Stream {
         self.number != STANDALONE && self.outstanding == 0
     }
 
+    /// Finished, and only there for a client that did not get all of it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.connection.is_none() && self.is_finished()
+    }
+
     fn drop_oldest(&mut self) {
         if let Some(event) = self.events.pop_front() {
             self.bytes -= event.data.len();

@@ -69,6 +69,7 @@ impl Shard {
                 }
             }
         }
+        self.serve_freed();
     }
 
     pub(super) fn arm_connection(&mut self, key: ConnectionKey) {
@@ -229,8 +230,8 @@ impl Session {
 impl Stream {
     /// A finished answer is kept for its client to come back for. One that is still to come waits with its call.
     fn deadline(&self, limits: &Limits) -> Option<Millis> {
-        let waits = self.connection.is_none() && self.is_finished();
-        waits.then(|| self.interrupted_at + limits.resume_window_ms)
+        self.is_kept()
+            .then(|| self.interrupted_at + limits.resume_window_ms)
     }
 }
 

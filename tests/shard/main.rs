@@ -1,0 +1,9 @@
+//! The engine, one step at a time: what came in, then exactly what came out. Each test is a way in which an engine
+//! like this breaks.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod connection;
+mod resume;
+mod sizes;

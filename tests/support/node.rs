@@ -1,0 +1,443 @@
+//! One node: its cores' shards, the sockets of its clients, the letters between cores, and the application.
+//!
+//! Drives shards exactly as the runtime does: after each `handle_*` it drains `poll_transmit` and `poll_effect`,
+//! and it reads from a connection until `wants_bytes` says no, then not before `Effect::Read`. Every shard's
+//! invariants are checked after every step.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pinfold::app::call::{About, Call, Outcome, Topic};
+use pinfold::limits::Limits;
+use pinfold::shard::{CallKey, ConnectionKey, Effect, Gate, Millis, Publication, Setup, Shard};
+use pinfold::wire::session_id::NodeName;
+use serde_json::json;
+
+use super::random::Random;
+use super::socket::Socket;
+
+pub type SocketId = usize;
+
+/// A call as it reached the application.
+pub struct Arrived {
+    pub core: usize,
+    pub key: CallKey,
+    pub request: Call,
+}
+
+/// A connection on its way to another core.
+pub struct Letter {
+    pub socket: SocketId,
+    pub core: usize,
+    pub bytes: Vec<u8>,
+}
+
+/// What the application heard back from a client it had asked.
+#[derive(Debug)]
+pub struct Heard {
+    pub call: CallKey,
+    pub ask: u32,
+    pub answer: String,
+}
+
+/// How a broken driver would behave, once in a while. For tests of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breakage {
+    /// `handle_written(done)` is forgotten.
+    ForgetsWritten,
+    /// A publication is not handed to one core.
+    LosesPublication,
+    /// `Effect::Read` is not carried out.
+    ForgetsToRead,
+    /// What the fan-out gave is not written.
+    LosesFanout,
+}
+
+pub struct Core {
+    pub shard: Shard,
+    /// Published, not handed to this core yet.
+    pub log: VecDeque<Publication>,
+}
+
+pub struct Node {
+    pub now: Millis,
+    pub cores: Vec<Core>,
+    pub sockets: Vec<Socket>,
+    by_key: HashMap<(usize, ConnectionKey), SocketId>,
+    pub calls: VecDeque<Arrived>,
+    pub cancelled: Vec<CallKey>,
+    pub heard: Vec<Heard>,
+    pub letters: VecDeque<Letter>,
+    /// Letters and publications wait until they are carried.
+    pub slow_mail: bool,
+    /// The application answers `{}` in the moment it is asked.
+    pub instant: bool,
+    /// Checks no invariants: for tests with thousands of entries.
+    pub unchecked: bool,
+    pub offset: u64,
+    pub broken: Option<(Breakage, Random)>,
+}
+
+pub fn about() -> About {
+    let capabilities = json!({
+        "tools": {"listChanged": true},
+        "prompts": {"listChanged": true},
+        "resources": {"listChanged": true, "subscribe": true},
+        "logging": {},
+    });
+    About {
+        server_info: json!({"name": "test", "version": "0"}),
+        instructions: None,
+        legacy_capabilities: capabilities.clone(),
+        modern_capabilities: capabilities,
+    }
+}
+
+pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup {
+    let mut random = Random::new(boot ^ core as u64);
+    Setup {
+        node: NodeName::new("node-a").expect("a valid name"),
+        core: core as u16,
+        core_count: core_count as u16,
+        boot,
+        limits,
+        gate: Gate {
+            path: "/mcp".into(),
+            loopback: true,
+            hosts: Vec::new(),
+            origins: vec!["https://app.example".into()],
+        },
+        about: Arc::new(about()),
+        accepts: Box::new(|uri| !uri.starts_with("forbidden:")),
+        secrets: Box::new(move || {
+            let (low, high) = (random.next(), random.next());
+            (u128::from(high) << 64 | u128::from(low)).to_le_bytes()
+        }),
+    }
+}
+
+impl Node {
+    pub fn new(core_count: usize, limits: Limits) -> Self {
+        Self::with(core_count, |core| {
+            setup(core, core_count, limits, 0x00b0_0700)
+        })
+    }
+
+    pub fn with(core_count: usize, setup: impl Fn(usize) -> Setup) -> Self {
+        let now = 1_000;
+        let core = |core| Core {
+            shard: Shard::new(setup(core), now),
+            log: VecDeque::new(),
+        };
+        Node {
+            now,
+            cores: (0..core_count).map(core).collect(),
+            sockets: Vec::new(),
+            by_key: HashMap::new(),
+            calls: VecDeque::new(),
+            cancelled: Vec::new(),
+            heard: Vec::new(),
+            letters: VecDeque::new(),
+            slow_mail: false,
+            instant: false,
+            unchecked: false,
+            offset: 0,
+            broken: None,
+        }
+    }
+
+    /// The process of its connections is gone.
+    pub fn forget_sockets(&mut self) {
+        self.by_key.clear();
+        for socket in &mut self.sockets {
+            socket.key = None;
+        }
+    }
+
+    /// `None`: refused with 503.
+    pub fn connect(&mut self, core: usize, peer: Option<IpAddr>) -> Option<SocketId> {
+        let key = self.cores[core].shard.handle_open(self.now, peer)?;
+        let id = self.sockets.len();
+        self.sockets.push(Socket::new(core, peer, key));
+        self.by_key.insert((core, key), id);
+        self.settle(core);
+        Some(id)
+    }
+
+    /// The server reads at most `count` bytes of what the client sent. True if it read any.
+    pub fn receive(&mut self, id: SocketId, count: usize) -> bool {
+        let socket = &mut self.sockets[id];
+        let Some(key) = socket.key.filter(|_| socket.reading) else {
+            return false;
+        };
+        let count = count.min(socket.sent.len());
+        if count == 0 {
+            return false;
+        }
+        let bytes: Vec<u8> = socket.sent.drain(..count).collect();
+        let core = socket.core;
+        self.cores[core].shard.handle_bytes(self.now, key, &bytes);
+        self.settle(core);
+        self.ask_for_bytes(id);
+        true
+    }
+
+    /// The client is gone; the server notices.
+    pub fn cut(&mut self, id: SocketId) {
+        let socket = &self.sockets[id];
+        if let Some(key) = socket.key {
+            let core = socket.core;
+            self.cores[core].shard.handle_disconnect(self.now, key);
+            self.settle(core);
+        }
+        self.sockets[id].sent.clear();
+    }
+
+    /// The client takes at most `count` bytes; the kernel goes on with a write that waited.
+    pub fn take(&mut self, id: SocketId, count: usize) {
+        let socket = &mut self.sockets[id];
+        socket.read(count);
+        self.push_on(id);
+    }
+
+    pub fn set_room(&mut self, id: SocketId, room: usize) {
+        self.sockets[id].room = room;
+        self.push_on(id);
+    }
+
+    fn push_on(&mut self, id: SocketId) {
+        let socket = &mut self.sockets[id];
+        let Some(key) = socket.key.filter(|_| !socket.unwritten.is_empty()) else {
+            return;
+        };
+        if !socket.push_on() {
+            return;
+        }
+        let (core, done) = (socket.core, socket.unwritten.is_empty());
+        self.cores[core].shard.handle_progress(self.now, key);
+        if done && !self.breaks(Breakage::ForgetsWritten) {
+            self.cores[core].shard.handle_written(self.now, key, true);
+        }
+        self.settle(core);
+    }
+
+    pub fn outcome(&mut self, core: usize, call: CallKey, outcome: &Outcome) {
+        self.cores[core]
+            .shard
+            .handle_outcome(self.now, call, outcome);
+        self.settle(core);
+    }
+
+    /// Gives the topic its place in the log and hands it to the cores, or leaves that to `hand_out`.
+    pub fn publish(&mut self, topic: Topic) -> u64 {
+        self.offset += 1;
+        let publication = Publication {
+            offset: self.offset,
+            topic,
+        };
+        for core in 0..self.cores.len() {
+            if !self.breaks(Breakage::LosesPublication) {
+                self.cores[core].log.push_back(publication.clone());
+            }
+            if !self.slow_mail {
+                self.hand_out(core);
+            }
+        }
+        self.offset
+    }
+
+    /// The next publication reaches a core. True if there was one.
+    pub fn hand_out(&mut self, core: usize) -> bool {
+        let Some(publication) = self.cores[core].log.pop_front() else {
+            return false;
+        };
+        self.cores[core].shard.handle_publication(&publication);
+        self.settle(core);
+        true
+    }
+
+    /// One delivery of the fan-out. True if there was one.
+    pub fn fan_out(&mut self, core: usize) -> bool {
+        let mut bytes = Vec::new();
+        let Some(key) = self.cores[core].shard.poll_fanout(self.now, &mut bytes) else {
+            return false;
+        };
+        if !self.breaks(Breakage::LosesFanout) {
+            self.write(core, key, &bytes, false);
+        }
+        self.settle(core);
+        true
+    }
+
+    /// The first letter arrives. True if there was one.
+    pub fn carry(&mut self) -> bool {
+        let Some(letter) = self.letters.pop_front() else {
+            return false;
+        };
+        self.deliver(letter);
+        true
+    }
+
+    pub fn deliver(
+        &mut self,
+        Letter {
+            socket: id,
+            core,
+            bytes,
+        }: Letter,
+    ) {
+        let socket = &mut self.sockets[id];
+        let Some(key) = self.cores[core].shard.handle_open(self.now, socket.peer) else {
+            socket.write(Shard::too_many_connections());
+            socket.closed = Some(pinfold::shard::Closed::Answered);
+            return;
+        };
+        (socket.core, socket.key, socket.reading) = (core, Some(key), true);
+        self.by_key.insert((core, key), id);
+        self.cores[core].shard.handle_bytes(self.now, key, &bytes);
+        self.settle(core);
+        // The runtime reads on without asking; what it reads is kept.
+    }
+
+    /// Lets time pass, with every timeout on its way in its moment.
+    pub fn pass(&mut self, ms: Millis) {
+        let until = self.now + ms;
+        loop {
+            let due = self
+                .cores
+                .iter()
+                .filter_map(|core| core.shard.poll_timeout())
+                .min();
+            let Some(due) = due.filter(|&due| due <= until) else {
+                break;
+            };
+            self.now = self.now.max(due);
+            for core in 0..self.cores.len() {
+                self.cores[core].shard.handle_timeout(self.now);
+                self.settle(core);
+            }
+        }
+        self.now = until;
+    }
+
+    pub fn settle(&mut self, core: usize) {
+        self.pump(core);
+        if !self.unchecked {
+            self.cores[core].shard.invariants();
+        }
+        while !self.slow_mail && self.carry() {}
+    }
+
+    fn pump(&mut self, core: usize) {
+        let mut bytes = Vec::new();
+        loop {
+            if let Some(key) = self.cores[core].shard.poll_transmit(&mut bytes) {
+                self.write(core, key, &bytes, true);
+                continue;
+            }
+            match self.cores[core].shard.poll_effect() {
+                Some(effect) => self.carry_out(core, effect),
+                None => return,
+            }
+        }
+    }
+
+    fn write(&mut self, core: usize, key: ConnectionKey, bytes: &[u8], tells_done: bool) {
+        let id = self.by_key[&(core, key)];
+        let done = self.sockets[id].write(bytes);
+        if done && !tells_done {
+            return;
+        }
+        if !(done && self.breaks(Breakage::ForgetsWritten)) {
+            self.cores[core].shard.handle_written(self.now, key, done);
+        }
+    }
+
+    fn carry_out(&mut self, core: usize, effect: Effect) {
+        match effect {
+            Effect::Start { call, .. } if self.instant => {
+                let outcome = Outcome::Result {
+                    json: "{}".into(),
+                    caching: None,
+                };
+                self.cores[core]
+                    .shard
+                    .handle_outcome(self.now, call, &outcome);
+            }
+            Effect::Start { call: key, request } => {
+                self.calls.push_back(Arrived { core, key, request })
+            }
+            Effect::Cancel(call) => {
+                self.calls
+                    .retain(|arrived| (arrived.core, arrived.key) != (core, call));
+                self.cancelled.push(call);
+            }
+            Effect::Answered { call, ask, answer } => {
+                let answer = match answer {
+                    Ok(result) => result.get().to_owned(),
+                    Err(failed) => format!("{failed:?}"),
+                };
+                self.heard.push(Heard { call, ask, answer });
+            }
+            Effect::Move {
+                connection,
+                core: to,
+                bytes,
+            } => {
+                let id = self
+                    .by_key
+                    .remove(&(core, connection))
+                    .expect("a moved connection has its socket");
+                let socket = &mut self.sockets[id];
+                assert!(
+                    socket.unwritten.is_empty(),
+                    "moved in the middle of a write"
+                );
+                socket.key = None;
+                self.letters.push_back(Letter {
+                    socket: id,
+                    core: usize::from(to),
+                    bytes,
+                });
+            }
+            Effect::Read(key) => {
+                let id = self.by_key[&(core, key)];
+                assert!(!self.sockets[id].reading, "told to read by two readers");
+                self.sockets[id].reading = !self.breaks(Breakage::ForgetsToRead);
+            }
+            Effect::ShutdownWrite(key) => {
+                let id = self.by_key[&(core, key)];
+                assert!(
+                    self.sockets[id].unwritten.is_empty(),
+                    "half-closed in the middle of a write"
+                );
+                self.sockets[id].half_closed = true;
+            }
+            Effect::Close { connection, reason } => {
+                let id = self
+                    .by_key
+                    .remove(&(core, connection))
+                    .expect("a closed connection has its socket");
+                let socket = &mut self.sockets[id];
+                (socket.key, socket.closed) = (None, Some(reason));
+                // A reset: the kernel drops what it could not send.
+                socket.unwritten.clear();
+            }
+        }
+    }
+
+    fn ask_for_bytes(&mut self, id: SocketId) {
+        let socket = &mut self.sockets[id];
+        if let Some(key) = socket.key {
+            socket.reading = self.cores[socket.core].shard.wants_bytes(key);
+        }
+    }
+
+    fn breaks(&mut self, what: Breakage) -> bool {
+        match &mut self.broken {
+            Some((breakage, random)) if *breakage == what => random.one_in(4),
+            _ => false,
+        }
+    }
+}
