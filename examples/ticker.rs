@@ -19,7 +19,7 @@ fn main() -> Result<(), pinfold::StartError> {
     let ticks = Arc::new(AtomicU64::new(0));
 
     let of_app = Arc::clone(&ticks);
-    let mut server = Server::new(move || ticker(Arc::clone(&of_app)))
+    let server = Server::new(move || ticker(Arc::clone(&of_app)))
         .listen(address.as_deref().unwrap_or("127.0.0.1:8080"));
 
     let publisher = server.publisher();

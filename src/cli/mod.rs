@@ -120,7 +120,7 @@ mod tests {
         for part in [
             "PINFOLD_CORES",
             "[default: 4MiB]",
-            "Limits, each for one core",
+            "Limits of this node",
             "Examples:",
         ] {
             assert!(help.contains(part), "{part} is not in: {help}");

@@ -81,7 +81,7 @@ impl Shard {
     #[must_use]
     pub fn too_many_connections() -> &'static [u8] {
         b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: text/plain\r\n\
-          Content-Length: 76\r\n\r\nToo many connections to this node. Try again in a few seconds, or elsewhere.\n"
+          Content-Length: 77\r\n\r\nToo many connections to this node. Try again in a few seconds, or elsewhere.\n"
     }
 
     /// Answers with a body of JSON (or nothing, if it is empty) and makes the connection ready for the next request.

@@ -115,10 +115,6 @@ impl Connection {
         }
     }
 
-    pub(super) fn is_streaming(&self) -> bool {
-        matches!(self.state, State::Streaming(_) | State::Listening(_))
-    }
-
     /// Something written is not yet with the kernel.
     pub(super) fn is_writing(&self) -> bool {
         self.in_flight || !self.outbox.is_empty()

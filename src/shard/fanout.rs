@@ -442,8 +442,4 @@ impl Listener {
             ready.push_back(key);
         }
     }
-
-    pub(super) fn has_pending(&self) -> bool {
-        self.pending > 0
-    }
 }

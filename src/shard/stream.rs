@@ -95,10 +95,6 @@ impl Stream {
         Some((event.sequence, &event.data))
     }
 
-    pub(super) fn has_unwritten(&self) -> bool {
-        self.written < self.events.len()
-    }
-
     /// Forgets what was written: nobody can come back for it.
     pub(super) fn forget_written(&mut self) {
         while self.written > 0 {

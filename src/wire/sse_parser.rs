@@ -40,6 +40,7 @@ pub struct EventParser {
     id: String,
     dispatched_id: String,
     retry_ms: Option<u64>,
+    comment_count: u64,
     /// The last byte was a CR: a LF next belongs to it.
     after_cr: bool,
     /// No line has ended yet: a byte order mark may lead this one.
@@ -57,6 +58,7 @@ impl EventParser {
             id: String::new(),
             dispatched_id: String::new(),
             retry_ms: None,
+            comment_count: 0,
             after_cr: false,
             first_line: true,
         }
@@ -96,6 +98,12 @@ impl EventParser {
     #[must_use]
     pub fn retry_ms(&self) -> Option<u64> {
         self.retry_ms
+    }
+
+    /// Comment lines so far: keep-alives, mostly.
+    #[must_use]
+    pub fn comment_count(&self) -> u64 {
+        self.comment_count
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<(), EventTooLarge> {
@@ -141,6 +149,7 @@ impl EventParser {
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 self.retry_ms = Some(text(value).parse().unwrap_or(u64::MAX));
             }
+            b"" => self.comment_count += 1,
             _ => {}
         }
     }

@@ -169,7 +169,7 @@ impl Watcher {
         let sentence = loop {
             match stream.next() {
                 Ok(Some(Received::Event { data, id })) => {
-                    if let Some(id) = id {
+                    if !id.is_empty() {
                         resume(id);
                     }
                     match serde_json::from_str(&data) {
@@ -182,7 +182,7 @@ impl Watcher {
                     }
                 }
                 Ok(Some(Received::Id(id))) => resume(id),
-                Ok(Some(Received::Comment(text))) => self.voice.comment(&text),
+                Ok(Some(Received::Comment)) => self.voice.comment(),
                 Ok(Some(Received::Retry(wait))) => retry = Some(wait),
                 Ok(None) => break "the stream ended".to_owned(),
                 Err(error) => break format!("the stream broke: {error}"),

@@ -1,13 +1,13 @@
 //! The modern era (2026-07-28): every request stands alone, and notifications come as the answer to
 //! `subscriptions/listen`.
 
-use base64::Engine;
 use serde_json::{Value, json};
 
 use super::backoff::Backoff;
 use super::era::MODERN;
 use super::follow::{Ended, Watcher};
 use super::http::Reply;
+use crate::wire::header_value;
 
 /// Keys of a listen filter beside the resources, and what they are called.
 const LISTS: [(&str, &str); 3] = [
@@ -25,7 +25,7 @@ pub(super) fn ask(
 ) -> Result<(u64, Reply), String> {
     let id = watcher.next_id();
     let message = request(id, method, params);
-    let name = name.map(mirrored);
+    let name = name.map(header_value::encode);
     let mut headers = headers_of(method).to_vec();
     if let Some(name) = &name {
         headers.push(("Mcp-Name", name));
@@ -168,35 +168,9 @@ fn headers_of(method: &str) -> [(&'static str, &str); 2] {
     ]
 }
 
-/// A value as a header can carry it (2026-07-28, streamable HTTP, "Value Encoding").
-fn mirrored(value: &str) -> String {
-    let plain = value
-        .bytes()
-        .all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
-        && value.trim() == value
-        && !(value.starts_with("=?base64?") && value.ends_with("?="));
-    if plain {
-        return value.to_owned();
-    }
-    let encoded = base64::engine::general_purpose::STANDARD.encode(value);
-    format!("=?base64?{encoded}?=")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_uri_that_a_header_cannot_carry() {
-        assert_eq!(mirrored("board://lunch"), "board://lunch");
-        assert_eq!(mirrored(" padded "), "=?base64?IHBhZGRlZCA=?=");
-        assert_eq!(mirrored("line1\nline2"), "=?base64?bGluZTEKbGluZTI=?=");
-        assert_eq!(
-            mirrored("=?base64?literal?="),
-            "=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?="
-        );
-        assert_eq!(mirrored("Hello, 世界"), "=?base64?SGVsbG8sIOS4lueVjA==?=");
-    }
 
     #[test]
     fn a_server_that_agrees_to_less_than_asked() {

@@ -45,9 +45,9 @@ impl Voice {
         eprintln!("{} {sentence}", now());
     }
 
-    pub(super) fn comment(self, text: &str) {
+    pub(super) fn comment(self) {
         if self.verbose {
-            self.status(&format!("keep-alive {text}"));
+            self.status("keep-alive");
         }
     }
 }
