@@ -84,6 +84,37 @@ pub enum Topic {
     Resource(Box<str>),
 }
 
+/// What sessions are told besides topics. Modern clients have no session and hear topics only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// As if the topic had changed, for this session alone.
+    Changed(Topic),
+    /// `notifications/message`, if the session wants messages of this level.
+    Message {
+        /// 0 debug … 7 emergency
+        level: u8,
+        /// The notification's params (`level`, `logger`, `data`), an object in JSON.
+        params: Box<str>,
+    },
+}
+
+/// Why a session was not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TellRefused {
+    /// Not a session id that this server gave out.
+    Unknown,
+    /// It was deleted, or idle for too long.
+    Expired,
+    /// It belonged to an earlier process of this node.
+    OwnerRestarted,
+    /// It is another node's.
+    OtherNode,
+    /// More is waiting for this session than may wait.
+    Full,
+    /// The node is ending, or too busy.
+    Busy,
+}
+
 /// The engine as one running call sees it. Nothing here blocks.
 pub trait Link {
     /// Sends a notification that belongs to this call (`notifications/progress`), `params` an object in JSON.

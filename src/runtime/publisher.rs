@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::mailbox::{Letter, Mailbox};
-use crate::app::call::Topic;
+use crate::app::call::{Notice, TellRefused, Topic};
 use crate::shard::Publication;
 
 /// Publishes from any thread. Clones publish into the same log.
@@ -70,6 +70,24 @@ impl Publisher {
             return Err(PublishRefused);
         }
         Ok(self.publish_now(topics))
+    }
+
+    /// Tells one session of this node.
+    ///
+    /// # Errors
+    /// [`TellRefused`], and it was not told.
+    pub async fn tell(&self, session: &str, notice: Notice) -> Result<(), TellRefused> {
+        let _ = (session, notice);
+        Err(TellRefused::Unknown)
+    }
+
+    /// Tells every session of this node. Returns the offset that this took in the log.
+    ///
+    /// # Errors
+    /// [`PublishRefused`], and nobody was told.
+    pub fn tell_all(&self, notice: Notice) -> Result<u64, PublishRefused> {
+        let _ = notice;
+        Err(PublishRefused)
     }
 
     /// A core is so far behind that nothing more should be published now.
