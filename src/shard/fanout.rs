@@ -45,6 +45,8 @@ pub(super) struct Listener {
     subscriptions: Vec<Subscription>,
     /// How many of `subscriptions` are pending.
     pending: u32,
+    /// Targeted messages may be waiting on the session's standalone stream, and leave together with topics.
+    messages: bool,
     /// In `Fanout::ready`.
     queued: bool,
 }
@@ -118,6 +120,7 @@ impl Fanout {
             told: offset,
             subscriptions,
             pending: 0,
+            messages: false,
             queued: false,
         })
     }
@@ -226,6 +229,14 @@ impl Fanout {
         }
     }
 
+    /// A targeted message waits for this listener's session.
+    pub(super) fn has_messages(&mut self, key: ListenerKey) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.messages = true;
+            listener.enqueue(key, &mut self.ready);
+        }
+    }
+
     /// The outlet can take bytes again.
     pub(super) fn resume(&mut self, key: ListenerKey) {
         if let Some(listener) = self.listeners.get_mut(key) {
@@ -265,7 +276,7 @@ impl Fanout {
                 continue;
             };
             listener.queued = false;
-            if listener.outlet.is_some() && listener.pending > 0 {
+            if listener.outlet.is_some() && listener.has_news() {
                 return Some(key);
             }
         }
@@ -276,12 +287,14 @@ impl Fanout {
         !self.ready.is_empty()
     }
 
-    /// Takes what `key` is to be told now, oldest offset first, so that an event's id covers all before it.
+    /// Takes what `key` is to be told now, oldest offset first, so that an event's id covers all before it. Its
+    /// messages are the caller's to take.
     pub(super) fn take_pending(&mut self, key: ListenerKey, due: &mut Vec<Due>) {
         due.clear();
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
+        listener.messages = false;
         let topics = &self.topics;
         let pending = listener
             .subscriptions
@@ -430,6 +443,10 @@ impl Fanout {
 }
 
 impl Listener {
+    fn has_news(&self) -> bool {
+        self.pending > 0 || self.messages
+    }
+
     fn mark(&mut self, slot: usize) {
         let subscription = &mut self.subscriptions[slot];
         self.pending += u32::from(!subscription.pending);
@@ -437,7 +454,7 @@ impl Listener {
     }
 
     fn enqueue(&mut self, key: ListenerKey, ready: &mut VecDeque<ListenerKey>) {
-        if !self.queued && self.pending > 0 && self.outlet.is_some() {
+        if !self.queued && self.has_news() && self.outlet.is_some() {
             self.queued = true;
             ready.push_back(key);
         }
