@@ -1,6 +1,6 @@
 //! A client that does one thing after the other over a network without delays: what most tests need.
 
-use pinfold::app::call::{Outcome, Topic};
+use pinfold::app::call::{Notice, Outcome, TellRefused, Topic};
 use pinfold::limits::Limits;
 use pinfold::mcp::RpcError;
 use pinfold::shard::{Closed, Millis};
@@ -177,6 +177,27 @@ impl Client {
 
     pub fn publish(&mut self, topic: Topic) {
         self.node.publish(topic);
+        self.fan_out();
+    }
+
+    pub fn tell(&mut self, session: &str, notice: &Notice) -> Result<(), TellRefused> {
+        let now = self.node.now;
+        // The client's sessions are on the core that it connects to.
+        let told = self.node.cores[0].shard.handle_tell(now, session, notice);
+        self.node.settle(0);
+        self.fan_out();
+        told
+    }
+
+    pub fn tell_all(&mut self, notice: &Notice) {
+        self.node.offset += 1;
+        let (now, offset) = (self.node.now, self.node.offset);
+        for core in 0..self.node.cores.len() {
+            self.node.cores[core]
+                .shard
+                .handle_tell_all(now, offset, notice);
+            self.node.settle(core);
+        }
         self.fan_out();
     }
 
