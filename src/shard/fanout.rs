@@ -8,6 +8,7 @@
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 use slab::Slab;
 
@@ -16,6 +17,9 @@ use super::{ConnectionKey, SessionKey};
 use crate::app::call::Topic;
 
 pub(super) type ListenerKey = Key<Listener>;
+
+/// Subscriptions of one listener up to which looking along them is as fast as a map, and takes less memory.
+const SLOTS_WORTH_A_MAP: usize = 32;
 
 /// How many topics leave one listener in one write.
 const TOPICS_PER_WRITE_MAX: usize = 256;
@@ -43,6 +47,8 @@ pub(super) struct Listener {
     /// Everything up to here was told or was never to be told.
     pub(super) told: u64,
     subscriptions: Vec<Subscription>,
+    /// Where `subscriptions` has which topic, once there are more than a look along them is worth.
+    slots: Option<Box<HashMap<u32, u32>>>,
     /// How many of `subscriptions` are pending.
     pending: u32,
     /// Targeted messages may be waiting on the session's standalone stream, and leave together with topics.
@@ -68,7 +74,7 @@ pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of
 
 struct TopicEntry {
     /// None: one of the lists, which are never removed.
-    uri: Option<Box<str>>,
+    uri: Option<Rc<str>>,
     /// `data: {…` up to where the voices differ.
     head: Box<[u8]>,
     last_offset: u64,
@@ -84,7 +90,7 @@ pub(super) struct Due {
 
 pub(super) struct Fanout {
     topics: Slab<TopicEntry>,
-    by_uri: HashMap<Box<str>, u32>,
+    by_uri: HashMap<Rc<str>, u32>,
     listeners: Arena<Listener>,
     ready: VecDeque<ListenerKey>,
 }
@@ -119,6 +125,7 @@ impl Fanout {
             outlet: None,
             told: offset,
             subscriptions,
+            slots: None,
             pending: 0,
             messages: false,
             queued: false,
@@ -154,15 +161,14 @@ impl Fanout {
 
     /// Subscribes from now on; a second time is the same as once.
     pub(super) fn subscribe(&mut self, key: ListenerKey, topic: &Topic) {
+        if self.listeners.get(key).is_none() {
+            return;
+        }
         let index = self.topic_index(topic);
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
-        if listener
-            .subscriptions
-            .iter()
-            .any(|subscription| subscription.topic == index)
-        {
+        if listener.slot_of(index).is_some() {
             return;
         }
         let subscribers = &mut self.topics[index as usize].subscribers;
@@ -171,7 +177,7 @@ impl Fanout {
             listener: key.index,
             slot: listener.subscriptions.len() as u32,
         });
-        listener.subscriptions.push(Subscription {
+        listener.add(Subscription {
             topic: index,
             position,
             pending: false,
@@ -182,13 +188,10 @@ impl Fanout {
         let Some(&index) = self.by_uri.get(uri) else {
             return;
         };
-        let Some(listener) = self.listeners.get(key) else {
-            return;
-        };
-        let slot = listener
-            .subscriptions
-            .iter()
-            .position(|subscription| subscription.topic == index);
+        let slot = self
+            .listeners
+            .get(key)
+            .and_then(|listener| listener.slot_of(index));
         if let Some(slot) = slot {
             self.remove_subscription(key, slot);
         }
@@ -200,7 +203,7 @@ impl Fanout {
             Topic::Tools => 0,
             Topic::Prompts => 1,
             Topic::Resources => 2,
-            Topic::Resource(uri) => match self.by_uri.get(uri) {
+            Topic::Resource(uri) => match self.by_uri.get(&**uri) {
                 Some(&index) => index,
                 None => return,
             },
@@ -360,21 +363,22 @@ impl Fanout {
             Topic::Resources => return 2,
             Topic::Resource(uri) => uri,
         };
-        if let Some(&index) = self.by_uri.get(uri) {
+        if let Some(&index) = self.by_uri.get(&**uri) {
             return index;
         }
+        let shared: Rc<str> = uri.as_ref().into();
         let quoted = serde_json::to_string(uri).expect("a string is JSON");
         let head = format!(
             r#"data: {{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{quoted}"#
         );
         let entry = TopicEntry {
-            uri: Some(uri.clone()),
+            uri: Some(shared.clone()),
             head: head.into_bytes().into(),
             last_offset: 0,
             subscribers: Vec::new(),
         };
         let index = self.topics.insert(entry) as u32;
-        self.by_uri.insert(uri.clone(), index);
+        self.by_uri.insert(shared, index);
         index
     }
 
@@ -383,8 +387,7 @@ impl Fanout {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
-        let removed = listener.subscriptions.swap_remove(slot);
-        listener.pending -= u32::from(removed.pending);
+        let removed = listener.remove(slot);
         if let Some(moved) = listener.subscriptions.get(slot) {
             self.topics[moved.topic as usize].subscribers[moved.position as usize].slot =
                 slot as u32;
@@ -431,6 +434,7 @@ impl Fanout {
                 .count();
             assert_eq!(pending, listener.pending as usize);
             for (slot, subscription) in listener.subscriptions.iter().enumerate() {
+                assert_eq!(listener.slot_of(subscription.topic), Some(slot));
                 let subscriber = &self.topics[subscription.topic as usize].subscribers
                     [subscription.position as usize];
                 assert_eq!(
@@ -445,6 +449,41 @@ impl Fanout {
 impl Listener {
     fn has_news(&self) -> bool {
         self.pending > 0 || self.messages
+    }
+
+    /// Where the subscription to a topic is.
+    fn slot_of(&self, topic: u32) -> Option<usize> {
+        match &self.slots {
+            Some(slots) => slots.get(&topic).map(|&slot| slot as usize),
+            None => self.subscriptions.iter().position(|it| it.topic == topic),
+        }
+    }
+
+    fn add(&mut self, subscription: Subscription) {
+        let slot = self.subscriptions.len() as u32;
+        if let Some(slots) = &mut self.slots {
+            slots.insert(subscription.topic, slot);
+        }
+        self.subscriptions.push(subscription);
+        if self.slots.is_none() && self.subscriptions.len() > SLOTS_WORTH_A_MAP {
+            let slots = (0..)
+                .zip(&self.subscriptions)
+                .map(|(slot, it)| (it.topic, slot));
+            self.slots = Some(Box::new(slots.collect()));
+        }
+    }
+
+    /// The last subscription moves into the slot.
+    fn remove(&mut self, slot: usize) -> Subscription {
+        let removed = self.subscriptions.swap_remove(slot);
+        self.pending -= u32::from(removed.pending);
+        if let Some(slots) = &mut self.slots {
+            slots.remove(&removed.topic);
+            if let Some(moved) = self.subscriptions.get(slot) {
+                slots.insert(moved.topic, slot as u32);
+            }
+        }
+        removed
     }
 
     fn mark(&mut self, slot: usize) {
