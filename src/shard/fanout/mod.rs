@@ -7,19 +7,19 @@
 //!
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
 
+mod listener;
+
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use slab::Slab;
 
-use super::arena::{Arena, Key};
-use super::{ConnectionKey, SessionKey};
+use self::listener::Subscription;
+use super::ConnectionKey;
+use super::arena::Arena;
 use crate::app::call::Topic;
 
-pub(super) type ListenerKey = Key<Listener>;
-
-/// Subscriptions of one listener up to which looking along them is as fast as a map, and takes less memory.
-const SLOTS_WORTH_A_MAP: usize = 32;
+pub(super) use self::listener::{Listener, ListenerKey, Voice};
 
 /// How many topics leave one listener in one write.
 const TOPICS_PER_WRITE_MAX: usize = 256;
@@ -30,39 +30,6 @@ const LISTS: [(Topic, &str); 3] = [
     (Topic::Prompts, "notifications/prompts/list_changed"),
     (Topic::Resources, "notifications/resources/list_changed"),
 ];
-
-/// Whose ear this is, and so how an event is spelled for it.
-pub(super) enum Voice {
-    Session(SessionKey),
-    /// The JSON-RPC id of the listen request, as JSON.
-    Listen {
-        subscription_id: Box<str>,
-    },
-}
-
-pub(super) struct Listener {
-    pub(super) voice: Voice,
-    /// The connection that takes events now. None: what is pending waits.
-    pub(super) outlet: Option<ConnectionKey>,
-    /// Everything up to here was told or was never to be told.
-    pub(super) told: u64,
-    subscriptions: Vec<Subscription>,
-    /// Where `subscriptions` has which topic, once there are more than a look along them is worth.
-    slots: Option<Box<HashMap<u32, u32>>>,
-    /// How many of `subscriptions` are pending.
-    pending: u32,
-    /// Targeted messages may be waiting on the session's standalone stream, and leave together with topics.
-    messages: bool,
-    /// In `Fanout::ready`.
-    queued: bool,
-}
-
-struct Subscription {
-    topic: u32,
-    /// Where the topic's `subscribers` has this subscription.
-    position: u32,
-    pending: bool,
-}
 
 struct Subscriber {
     listener: u32,
@@ -394,6 +361,10 @@ impl Fanout {
         }
         let entry = &mut self.topics[removed.topic as usize];
         entry.subscribers.swap_remove(removed.position as usize);
+        // A crowd that has left does not leave its memory behind.
+        if entry.subscribers.capacity() > 4 * entry.subscribers.len().max(16) {
+            entry.subscribers.shrink_to(2 * entry.subscribers.len());
+        }
         if let Some(moved) = entry.subscribers.get(removed.position as usize) {
             let (_, other) = self.listeners.at_mut(moved.listener);
             other.subscriptions[moved.slot as usize].position = removed.position;
@@ -442,60 +413,6 @@ impl Fanout {
                     (key.index, slot)
                 );
             }
-        }
-    }
-}
-
-impl Listener {
-    fn has_news(&self) -> bool {
-        self.pending > 0 || self.messages
-    }
-
-    /// Where the subscription to a topic is.
-    fn slot_of(&self, topic: u32) -> Option<usize> {
-        match &self.slots {
-            Some(slots) => slots.get(&topic).map(|&slot| slot as usize),
-            None => self.subscriptions.iter().position(|it| it.topic == topic),
-        }
-    }
-
-    fn add(&mut self, subscription: Subscription) {
-        let slot = self.subscriptions.len() as u32;
-        if let Some(slots) = &mut self.slots {
-            slots.insert(subscription.topic, slot);
-        }
-        self.subscriptions.push(subscription);
-        if self.slots.is_none() && self.subscriptions.len() > SLOTS_WORTH_A_MAP {
-            let slots = (0..)
-                .zip(&self.subscriptions)
-                .map(|(slot, it)| (it.topic, slot));
-            self.slots = Some(Box::new(slots.collect()));
-        }
-    }
-
-    /// The last subscription moves into the slot.
-    fn remove(&mut self, slot: usize) -> Subscription {
-        let removed = self.subscriptions.swap_remove(slot);
-        self.pending -= u32::from(removed.pending);
-        if let Some(slots) = &mut self.slots {
-            slots.remove(&removed.topic);
-            if let Some(moved) = self.subscriptions.get(slot) {
-                slots.insert(moved.topic, slot as u32);
-            }
-        }
-        removed
-    }
-
-    fn mark(&mut self, slot: usize) {
-        let subscription = &mut self.subscriptions[slot];
-        self.pending += u32::from(!subscription.pending);
-        subscription.pending = true;
-    }
-
-    fn enqueue(&mut self, key: ListenerKey, ready: &mut VecDeque<ListenerKey>) {
-        if !self.queued && self.has_news() && self.outlet.is_some() {
-            self.queued = true;
-            ready.push_back(key);
         }
     }
 }
