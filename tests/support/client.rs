@@ -282,3 +282,8 @@ pub fn topic_of(message: &Value) -> String {
         None => panic!("no notification: {message}"),
     }
 }
+
+pub fn is_topic_event(message: &Value) -> bool {
+    let method = message["method"].as_str().unwrap_or("");
+    method.ends_with("/list_changed") || method == "notifications/resources/updated"
+}
