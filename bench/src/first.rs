@@ -4,6 +4,9 @@
 //! Every repetition runs all contestants one after the other, each in a fresh process, starting with another one
 //! each time: what drifts, drifts for all. Ratios are of one repetition to the floor of the same.
 
+mod results;
+mod tables;
+
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -11,6 +14,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use self::results::{FanoutResult, MemoryResult, Results};
 use crate::Outcome;
 use crate::fanout::{self, Load};
 use crate::loader::protocol::Protocol;
@@ -18,8 +22,6 @@ use crate::machine::{pin_to, raise_open_files};
 use crate::memory::{self, Span};
 use crate::record::{Record, root};
 use crate::server::{LOADER_CPU, Program};
-use crate::stats::Summary;
-use crate::table::{Table, thousands};
 
 #[derive(Clone, Debug, Parser, Serialize)]
 pub(crate) struct FirstOptions {
@@ -50,52 +52,6 @@ pub(crate) struct FirstOptions {
 const BROADCASTS_MIN: usize = 20;
 /// Descriptors that are not clients.
 const SPARE_FILES: u64 = 64;
-/// Other programs used so much of the CPUs that the figures are doubtful.
-const OTHERS_SHARE_MAX: f64 = 0.03;
-
-#[derive(Serialize)]
-struct Results {
-    fanout: Vec<FanoutResult>,
-    memory: Vec<MemoryResult>,
-}
-
-#[derive(Serialize)]
-struct FanoutResult {
-    streams: usize,
-    broadcasts: usize,
-    era: Protocol,
-    cpu_ratio_to_floor: Summary,
-    last_ratio_to_floor: Summary,
-    floor: Measured,
-    pinfold: Measured,
-}
-
-#[derive(Serialize)]
-struct Measured {
-    cpu_ns_per_event: Summary,
-    cores_cpu_ns_per_event: Option<Summary>,
-    loader_cpu_ns_per_event: Summary,
-    loader_reads_per_second: Option<Summary>,
-    events_per_second: Summary,
-    first_us: Summary,
-    p50_us: Summary,
-    p99_us: Summary,
-    last_us: Summary,
-    opened_per_second: Summary,
-    lost: u64,
-    extra: u64,
-    samples: Vec<fanout::Sample>,
-}
-
-#[derive(Serialize)]
-struct MemoryResult {
-    client: Protocol,
-    few: usize,
-    many: usize,
-    private_dirty_per_client: Summary,
-    resident_per_client: Summary,
-    samples: Vec<memory::Sample>,
-}
 
 /// A server and what its streams are to look like.
 struct Contestant {
@@ -128,8 +84,7 @@ pub(crate) fn run(options: &FirstOptions) -> Outcome<()> {
         fanout: measure_fanout(options, &contestants)?,
         memory: measure_memory(options, &program)?,
     };
-    print(&results);
-    record.end(&results)
+    record.end(&results, &tables::of(&results))
 }
 
 /// `pinfold` as a user gets it, up to date with this tree.
@@ -205,7 +160,7 @@ fn measure_fanout(
         let mut samples = samples.into_iter();
         for era in ERAS {
             if let (Some(floor), Some(pinfold)) = (samples.next(), samples.next()) {
-                results.push(compared(streams, broadcasts, era, floor, pinfold));
+                results.push(FanoutResult::new(streams, broadcasts, era, floor, pinfold));
             }
         }
     }
@@ -234,64 +189,8 @@ fn measure_memory(options: &FirstOptions, program: &Program) -> Outcome<Vec<Memo
     }
     bar.finish_and_clear();
     let results = samples.into_iter().zip(IDLE_CLIENTS);
-    let results = results.map(|(samples, client)| MemoryResult {
-        client,
-        few: span.few,
-        many: span.many,
-        private_dirty_per_client: summary(&samples, |it| it.private_dirty_per_client),
-        resident_per_client: summary(&samples, |it| it.resident_per_client),
-        samples,
-    });
+    let results = results.map(|(samples, client)| MemoryResult::new(client, span, samples));
     Ok(results.collect())
-}
-
-fn compared(
-    streams: usize,
-    broadcasts: usize,
-    era: Protocol,
-    floor: Vec<fanout::Sample>,
-    pinfold: Vec<fanout::Sample>,
-) -> FanoutResult {
-    let ratio = |value: fn(&fanout::Sample) -> f64| {
-        let pairs = pinfold.iter().zip(&floor);
-        Summary::of(pairs.map(|(pinfold, floor)| value(pinfold) / value(floor)))
-    };
-    FanoutResult {
-        streams,
-        broadcasts,
-        era,
-        cpu_ratio_to_floor: ratio(|it| it.cpu_ns_per_event),
-        last_ratio_to_floor: ratio(|it| it.last_us),
-        floor: measured(floor),
-        pinfold: measured(pinfold),
-    }
-}
-
-fn measured(samples: Vec<fanout::Sample>) -> Measured {
-    Measured {
-        cpu_ns_per_event: summary(&samples, |it| it.cpu_ns_per_event),
-        cores_cpu_ns_per_event: optional(&samples, |it| it.cores_cpu_ns_per_event),
-        loader_cpu_ns_per_event: summary(&samples, |it| it.loader_cpu_ns_per_event),
-        loader_reads_per_second: optional(&samples, |it| it.loader_reads_per_second),
-        events_per_second: summary(&samples, |it| it.events_per_second),
-        first_us: summary(&samples, |it| it.first_us),
-        p50_us: summary(&samples, |it| it.p50_us),
-        p99_us: summary(&samples, |it| it.p99_us),
-        last_us: summary(&samples, |it| it.last_us),
-        opened_per_second: summary(&samples, |it| it.opened_per_second),
-        lost: samples.iter().map(|it| it.lost).sum(),
-        extra: samples.iter().map(|it| it.extra).sum(),
-        samples,
-    }
-}
-
-fn summary<S>(samples: &[S], value: impl Fn(&S) -> f64) -> Summary {
-    Summary::of(samples.iter().map(value))
-}
-
-fn optional<S>(samples: &[S], value: impl Fn(&S) -> Option<f64>) -> Option<Summary> {
-    let values: Vec<f64> = samples.iter().filter_map(value).collect();
-    (!values.is_empty()).then(|| Summary::of(values))
 }
 
 fn progress(steps: usize) -> ProgressBar {
@@ -301,94 +200,4 @@ fn progress(steps: usize) -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
-}
-
-fn print(results: &Results) {
-    print_fanout(&results.fanout);
-    if !results.memory.is_empty() {
-        print_memory(&results.memory);
-    }
-    let samples = results
-        .fanout
-        .iter()
-        .flat_map(|it| it.floor.samples.iter().chain(&it.pinfold.samples));
-    let others = samples.map(|it| it.others_share).fold(0.0, f64::max);
-    if others > OTHERS_SHARE_MAX {
-        println!(
-            "\nDoubtful: in one repetition other programs had {:.0} % of the CPUs. Run it again on a quiet machine.",
-            others * 100.0
-        );
-    }
-}
-
-fn print_fanout(results: &[FanoutResult]) {
-    println!("\nOne publication to N idle streams (medians)\n");
-    let mut table = Table::new(&[
-        "server",
-        "N",
-        "CPU ns/event",
-        "× floor",
-        "first µs",
-        "p50 µs",
-        "p99 µs",
-        "last µs",
-        "× floor",
-        "events/s",
-        "lost",
-        "extra",
-    ]);
-    for result in results {
-        for (name, measured, ratios) in [
-            ("bare send loop", &result.floor, None),
-            (
-                "pinfold",
-                &result.pinfold,
-                Some((result.cpu_ratio_to_floor, result.last_ratio_to_floor)),
-            ),
-        ] {
-            let ratio =
-                |ratio: Option<Summary>| ratio.map_or("1".into(), |it| format!("{:.2}", it.median));
-            table.row([
-                format!("{name}, {:?}", result.era),
-                thousands(result.streams as f64),
-                thousands(measured.cpu_ns_per_event.median),
-                ratio(ratios.map(|(cpu, _)| cpu)),
-                thousands(measured.first_us.median),
-                thousands(measured.p50_us.median),
-                thousands(measured.p99_us.median),
-                thousands(measured.last_us.median),
-                ratio(ratios.map(|(_, last)| last)),
-                thousands(measured.events_per_second.median),
-                measured.lost.to_string(),
-                measured.extra.to_string(),
-            ]);
-        }
-    }
-    table.print();
-    for result in results {
-        if let Some(limit) = result.floor.loader_reads_per_second {
-            println!(
-                "The loader reads {} waiting events a second with {} streams; it used {} ns of CPU per event.",
-                thousands(limit.median),
-                thousands(result.streams as f64),
-                thousands(result.pinfold.loader_cpu_ns_per_event.median),
-            );
-        }
-    }
-}
-
-fn print_memory(results: &[MemoryResult]) {
-    println!("\nMemory of an idle client (medians of the slope)\n");
-    let mut table = Table::new(&["client", "from", "to", "user bytes", "resident", "opened/s"]);
-    for result in results {
-        table.row([
-            format!("{:?}", result.client),
-            thousands(result.few as f64),
-            thousands(result.many as f64),
-            thousands(result.private_dirty_per_client.median),
-            thousands(result.resident_per_client.median),
-            thousands(summary(&result.samples, |it| it.opened_per_second).median),
-        ]);
-    }
-    table.print();
 }

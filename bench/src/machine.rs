@@ -76,6 +76,8 @@ pub(crate) fn own_cpu_ns() -> u64 {
 /// Memory of a process that is backed by pages now, bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
+    /// Heap and stacks. The ring's pages are not among them: they are there from the start, however few are used.
+    pub(crate) anonymous: u64,
     pub(crate) private_dirty: u64,
     pub(crate) resident: u64,
 }
@@ -89,6 +91,7 @@ pub(crate) fn memory(process: u32) -> Outcome<Memory> {
         Ok(number.parse::<u64>()? * 1024)
     };
     Ok(Memory {
+        anonymous: field("Anonymous:")?,
         private_dirty: field("Private_Dirty:")?,
         resident: field("Rss:")?,
     })

@@ -18,11 +18,12 @@ pub(crate) struct Span {
 /// One repetition, in a fresh process. Bytes of the process itself; the kernel's sockets come on top.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Sample {
+    pub(crate) anonymous_per_client: f64,
     pub(crate) private_dirty_per_client: f64,
     pub(crate) resident_per_client: f64,
     /// The whole process with `few` and with `many` clients.
-    pub(crate) private_dirty_few: u64,
-    pub(crate) private_dirty_many: u64,
+    pub(crate) anonymous_few: u64,
+    pub(crate) anonymous_many: u64,
     pub(crate) opened_per_second: f64,
 }
 
@@ -41,10 +42,11 @@ pub(crate) fn measure(program: &Program, protocol: Protocol, span: Span) -> Outc
     let clients = (span.many - span.few) as f64;
     let slope = |few: u64, many: u64| (many as f64 - few as f64) / clients;
     Ok(Sample {
+        anonymous_per_client: slope(few.anonymous, many.anonymous),
         private_dirty_per_client: slope(few.private_dirty, many.private_dirty),
         resident_per_client: slope(few.resident, many.resident),
-        private_dirty_few: few.private_dirty,
-        private_dirty_many: many.private_dirty,
+        anonymous_few: few.anonymous,
+        anonymous_many: many.anonymous,
         opened_per_second: clients / opening.as_secs_f64(),
     })
 }

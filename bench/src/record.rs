@@ -1,4 +1,5 @@
-//! Results as data: `bench/record/<date>-<revision>/`, one JSON file per scenario and `environment.json` beside it.
+//! Results as data: `bench/record/<date>-<revision>/`, for each scenario a JSON file and its tables
+//! as text, and `environment.json` beside them.
 //!
 //! Nothing in a record says whose machine it was: no host name, no path.
 
@@ -72,11 +73,14 @@ impl Record {
         })
     }
 
-    pub(crate) fn end(&self, results: &impl Serialize) -> Outcome<()> {
+    /// `tables` are the results for people, in Markdown.
+    pub(crate) fn end(&self, results: &impl Serialize, tables: &str) -> Outcome<()> {
         let path = self.directory.join(format!("{}.json", self.scenario));
         write(&path, results)?;
+        fs::write(path.with_extension("md"), tables)?;
+        println!("{tables}");
         let path = path.strip_prefix(root()).unwrap_or(&path);
-        println!("\nrecord: {}", path.display());
+        println!("record: {}", path.display());
         Ok(())
     }
 }

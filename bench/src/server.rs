@@ -39,16 +39,18 @@ impl Server {
     /// Starts the program on ports of its own and returns when it serves.
     pub(crate) fn start(program: &Program) -> Outcome<Self> {
         let (listen, admin) = (free_port()?, free_port()?);
-        let (mut command, event) = match program {
+        // Whatever ends the loader ends its server: setpriv asks the kernel for that and becomes the program.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]);
+        let event = match program {
             Program::Pinfold(path) => {
-                let mut command = Command::new(path);
+                command.arg(path);
                 command.args(["serve", "--app", "board", "--cores", "1"]);
-                (command, None)
+                None
             }
             Program::Floor(event) => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg("floor");
-                (command, Some(event.clone()))
+                command.arg(std::env::current_exe()?).arg("floor");
+                Some(event.clone())
             }
         };
         command

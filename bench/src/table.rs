@@ -16,35 +16,27 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// In Markdown, so that it can be pasted as it is.
-    pub(crate) fn print(&self) {
+    /// Markdown, so that it can be pasted as it is.
+    pub(crate) fn text(&self) -> String {
         let Some(head) = self.rows.first() else {
-            return;
+            return String::new();
         };
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-                .max(3)
+            cells.map(|cell| cell.chars().count()).fold(3, usize::max)
         };
         let widths: Vec<usize> = (0..head.len()).map(width).collect();
-        for (index, row) in self.rows.iter().enumerate() {
-            print_row(row, &widths);
-            if index == 0 {
-                let rule = |(column, &width): (usize, &usize)| match column {
-                    0 => "-".repeat(width),
-                    _ => format!("{}:", "-".repeat(width - 1)),
-                };
-                let rules: Vec<String> = widths.iter().enumerate().map(rule).collect();
-                print_row(&rules, &widths);
-            }
-        }
+        let rule = |(column, &width): (usize, &usize)| match column {
+            0 => "-".repeat(width),
+            _ => format!("{}:", "-".repeat(width - 1)),
+        };
+        let rules: Vec<String> = widths.iter().enumerate().map(rule).collect();
+        let rows = self.rows[..1].iter().chain([&rules]).chain(&self.rows[1..]);
+        rows.map(|row| row_text(row, &widths)).collect()
     }
 }
 
-fn print_row(row: &[String], widths: &[usize]) {
+fn row_text(row: &[String], widths: &[usize]) -> String {
     let cells = row.iter().zip(widths).enumerate();
     let cells: Vec<String> = cells
         .map(|(column, (cell, &width))| match column {
@@ -52,7 +44,7 @@ fn print_row(row: &[String], widths: &[usize]) {
             _ => format!("{cell:>width$}"),
         })
         .collect();
-    println!("| {} |", cells.join(" | "));
+    format!("| {} |\n", cells.join(" | "))
 }
 
 /// `12,345`

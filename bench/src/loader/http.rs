@@ -21,28 +21,28 @@ pub(crate) trait Sink {
 
 #[derive(Default)]
 pub(crate) struct ResponseReader {
-    state: State,
+    expect: Expect,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+enum Expect {
     /// What there is of a head.
-    ExpectHead(Vec<u8>),
-    ExpectLength(u64),
+    Head(Vec<u8>),
+    Length(u64),
     /// The size so far, and whether its digits are over.
-    ExpectChunkSize(u64, bool),
-    ExpectChunk(u64),
-    ExpectChunkEnd,
+    ChunkSize(u64, bool),
+    Chunk(u64),
+    ChunkEnd,
     /// Bytes of the current trailer line, line end not counted.
-    ExpectTrailer(usize),
-    ExpectClose,
+    Trailer(usize),
+    Close,
 }
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-impl Default for State {
+impl Default for Expect {
     fn default() -> Self {
-        State::ExpectHead(Vec::new())
+        Expect::Head(Vec::new())
     }
 }
 
@@ -59,7 +59,7 @@ impl ResponseReader {
             let (used, end) = self.step(input, sink)?;
             input = &input[used..];
             if end {
-                self.state = State::default();
+                self.expect = Expect::default();
                 return Ok((length - input.len(), true));
             }
         }
@@ -67,8 +67,8 @@ impl ResponseReader {
     }
 
     fn step(&mut self, input: &[u8], sink: &mut impl Sink) -> Outcome<(usize, bool)> {
-        match &mut self.state {
-            State::ExpectHead(head) => {
+        match &mut self.expect {
+            Expect::Head(head) => {
                 let before = head.len();
                 head.extend_from_slice(input);
                 let Some(end) = memchr::memmem::find(head, b"\r\n\r\n") else {
@@ -79,45 +79,45 @@ impl ResponseReader {
                 };
                 let (head, body) = parse_head(&head[..end])?;
                 sink.head(head);
-                self.state = body;
-                let empty = self.state == State::ExpectLength(0);
+                self.expect = body;
+                let empty = self.expect == Expect::Length(0);
                 return Ok((end + 4 - before, empty));
             }
-            State::ExpectLength(left) => {
+            Expect::Length(left) => {
                 let (used, over) = take(left, input, sink);
                 return Ok((used, over));
             }
-            State::ExpectChunk(left) => {
+            Expect::Chunk(left) => {
                 let (used, over) = take(left, input, sink);
                 if over {
-                    self.state = State::ExpectChunkEnd;
+                    self.expect = Expect::ChunkEnd;
                 }
                 return Ok((used, false));
             }
-            State::ExpectClose => {
+            Expect::Close => {
                 sink.body(input);
                 return Ok((input.len(), false));
             }
-            State::ExpectChunkSize(..) | State::ExpectChunkEnd | State::ExpectTrailer(_) => {}
+            Expect::ChunkSize(..) | Expect::ChunkEnd | Expect::Trailer(_) => {}
         }
         self.step_between_chunks(input[0])
     }
 
     fn step_between_chunks(&mut self, byte: u8) -> Outcome<(usize, bool)> {
-        match &mut self.state {
-            State::ExpectChunkSize(0, _) if byte == b'\n' => self.state = State::ExpectTrailer(0),
-            State::ExpectChunkSize(size, _) if byte == b'\n' => {
-                self.state = State::ExpectChunk(*size);
+        match &mut self.expect {
+            Expect::ChunkSize(0, _) if byte == b'\n' => self.expect = Expect::Trailer(0),
+            Expect::ChunkSize(size, _) if byte == b'\n' => {
+                self.expect = Expect::Chunk(*size);
             }
-            State::ExpectChunkSize(size, over) => match char::from(byte).to_digit(16) {
+            Expect::ChunkSize(size, over) => match char::from(byte).to_digit(16) {
                 Some(digit) if !*over => *size = *size * 16 + u64::from(digit),
                 _ => *over = true,
             },
-            State::ExpectChunkEnd if byte == b'\n' => {
-                self.state = State::ExpectChunkSize(0, false);
+            Expect::ChunkEnd if byte == b'\n' => {
+                self.expect = Expect::ChunkSize(0, false);
             }
-            State::ExpectTrailer(0) if byte == b'\n' => return Ok((1, true)),
-            State::ExpectTrailer(length) => match byte {
+            Expect::Trailer(0) if byte == b'\n' => return Ok((1, true)),
+            Expect::Trailer(length) => match byte {
                 b'\n' => *length = 0,
                 b'\r' => {}
                 _ => *length += 1,
@@ -137,7 +137,7 @@ fn take(left: &mut u64, input: &[u8], sink: &mut impl Sink) -> (usize, bool) {
     (used, *left == 0)
 }
 
-fn parse_head(head: &[u8]) -> Outcome<(Head, State)> {
+fn parse_head(head: &[u8]) -> Outcome<(Head, Expect)> {
     let text = std::str::from_utf8(head)?;
     let mut lines = text.split("\r\n");
     let status_line = lines.next().unwrap_or("");
@@ -150,16 +150,16 @@ fn parse_head(head: &[u8]) -> Outcome<(Head, State)> {
         ..Head::default()
     };
     let mut body = match head.status {
-        204 | 304 => State::ExpectLength(0),
-        _ => State::ExpectClose,
+        204 | 304 => Expect::Length(0),
+        _ => Expect::Close,
     };
     for line in lines {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
-            "content-length" => body = State::ExpectLength(value.parse()?),
+            "content-length" => body = Expect::Length(value.parse()?),
             "transfer-encoding" if value.eq_ignore_ascii_case("chunked") => {
-                body = State::ExpectChunkSize(0, false);
+                body = Expect::ChunkSize(0, false);
             }
             "content-type" => head.event_stream = value.starts_with("text/event-stream"),
             "mcp-session-id" => head.session_id = Some(value.into()),
