@@ -153,7 +153,7 @@ impl World {
         }
         while self.node.carry() {}
         self.fail_all_calls();
-        self.node.pass(10_100_000);
+        self.node.pass(700_000);
         for core in &self.node.cores {
             let left = core.shard.counts();
             let counts = [

@@ -33,13 +33,13 @@ fn limits() -> Limits {
     Limits {
         pipeline_bytes_max: 512,
         connections_max: 64,
-        streams_per_session_max: 3,
+        streams_per_session_max: 2,
         stream_queue_bytes_max: 1024,
         head_timeout_ms: 3_000,
         body_timeout_ms: 3_000,
         connection_idle_ms: 6_000,
         // Longer than a run: whoever loses its session without a DELETE has found a bug.
-        session_idle_ms: 10_000_000,
+        session_idle_ms: 600_000,
         write_stall_ms: 4_000,
         keep_alive_ms: 1_000,
         resume_window_ms: 5_000,
