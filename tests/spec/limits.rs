@@ -180,6 +180,28 @@ fn more_calls_than_one_session_may_have() {
 }
 
 #[test]
+fn more_subscriptions_than_one_session_may_have() {
+    let mut client = Client::tiny();
+    let session = client.session(V11);
+    for uri in ["a:1", "a:2", "a:3", "a:3"] {
+        assert_eq!(
+            client.ask(&Request::subscribe(&session, uri)).code(),
+            0,
+            "{uri}"
+        );
+    }
+    let answer = client.ask(&Request::subscribe(&session, "a:4"));
+    assert_eq!(answer.code(), -32602);
+    assert!(answer.sentence().contains('3'));
+    assert_eq!(
+        client
+            .ask(&Request::subscribe(&session, &"x".repeat(65)))
+            .code(),
+        -32602
+    );
+}
+
+#[test]
 fn a_batch_without_end() {
     let mut client = Client::tiny();
     let session = client.session(V03);
