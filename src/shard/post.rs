@@ -22,8 +22,7 @@ impl Shard {
             let sentence = "A message is sent with Content-Type: application/json.";
             return self.refuse(key, None, &Refused::new(415, sentence));
         }
-        let accept = request.field("accept");
-        if !accepts(accept, "application/json") || !accepts(accept, "text/event-stream") {
+        if !accepts(request, "application/json") || !accepts(request, "text/event-stream") {
             let sentence =
                 "The answer may be application/json or text/event-stream: Accept must name both.";
             return self.refuse(key, None, &Refused::new(406, sentence));

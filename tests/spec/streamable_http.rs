@@ -67,6 +67,17 @@ fn an_answer_that_the_client_did_not_accept() {
     }
 }
 
+/// RFC 9110, 5.3: a list may come in several lines.
+#[test]
+fn an_accept_in_two_lines_read_as_one() {
+    let mut client = Client::new();
+    let discover = Request::modern(1, "server/discover", json!({}));
+    let two = discover
+        .but("Accept", "application/json")
+        .with("Accept", "text/event-stream");
+    assert_eq!(client.ask(&two).status, 200);
+}
+
 #[test]
 fn a_body_of_another_type_is_read() {
     let mut client = Client::new();
