@@ -41,6 +41,28 @@ fn an_event_before_the_acknowledgement() {
     }
 }
 
+/// An integer beyond 64 bits is an id as good as any other.
+#[test]
+fn a_long_id_rounded() {
+    let mut client = Client::new();
+    let mut request = Request::listen(1, json!({"toolsListChanged": true}));
+    let long = "123456789012345678901234567890";
+    let body = String::from_utf8(request.body)
+        .expect("text")
+        .replace("\"id\":1,", &format!("\"id\":{long},"));
+    request.body = body.into_bytes();
+    let socket = client.open(&request);
+    client.publish(Topic::Tools);
+    for frame in client.frames(socket) {
+        assert!(
+            frame
+                .data
+                .expect("a message")
+                .contains(&format!("\"{SUBSCRIPTION_ID}\":{long}"))
+        );
+    }
+}
+
 /// Only what was asked for.
 #[test]
 fn a_notification_nobody_asked_for() {
