@@ -46,6 +46,27 @@ fn an_initialize_refused_for_its_headers() {
     assert_eq!(client.ask(&request).status, 200);
 }
 
+/// 2025-06-18 and later, "Protocol Version Header": an invalid or unsupported one is answered 400.
+#[test]
+fn an_unknown_version_header_in_a_session() {
+    let mut client = Client::new();
+    let session = client.session(V06);
+    let answer = client.ask(&Request::ping(&session, 1).with("MCP-Protocol-Version", "1999-01-01"));
+    assert_eq!(answer.status, 400);
+    assert!(answer.sentence().contains("1999-01-01"));
+    assert_eq!(
+        client.ask(&Request::ping(&session, 1)).status,
+        200,
+        "none at all is what old clients send"
+    );
+    assert_eq!(
+        client
+            .ask(&Request::ping(&session, 1).with("MCP-Protocol-Version", V06))
+            .status,
+        200
+    );
+}
+
 /// An unsupported revision: 400, -32022, and what is supported.
 #[test]
 fn a_revision_of_the_future_is_guessed_at() {
