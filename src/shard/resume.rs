@@ -20,7 +20,7 @@ impl Shard {
                 return self.refuse(key, None, &Refused::method_not_allowed(sentence));
             }
         };
-        if !accepts(request.field("accept"), "text/event-stream") {
+        if !accepts(request, "text/event-stream") {
             let sentence = "GET is answered with text/event-stream: Accept must name it.";
             return self.refuse(key, None, &Refused::new(406, sentence));
         }

@@ -13,7 +13,7 @@ const ROUNDS_MAX: usize = 500;
 
 impl World {
     /// Every client reads, and is connected if it has a session; what is under way arrives.
-    pub fn come_to_rest(&mut self) {
+    pub(crate) fn come_to_rest(&mut self) {
         let mut quiet = 0;
         for _ in 0..ROUNDS_MAX {
             let before = self.fingerprint();
@@ -72,7 +72,7 @@ impl World {
     }
 
     /// Differs whenever anything was sent, read, told or opened.
-    pub fn fingerprint(&self) -> (u64, usize, usize, usize) {
+    pub(crate) fn fingerprint(&self) -> (u64, usize, usize, usize) {
         let read = self
             .node
             .sockets
@@ -89,7 +89,7 @@ impl World {
     }
 
     /// The invariant: who stays subscribed and keeps reading is told, after the last change of a topic, that it changed.
-    pub fn check_everyone_knows(&self) {
+    pub(crate) fn check_everyone_knows(&self) {
         for peer in &self.peers {
             for (topic, offset) in self.published() {
                 let subscribed = peer.wanted.get(topic).is_some_and(|since| since < offset);
@@ -121,7 +121,7 @@ impl World {
         peer.wires.iter().map(wire).collect::<Vec<_>>().join("\n")
     }
 
-    pub fn check_every_call_is_answered(&self) {
+    pub(crate) fn check_every_call_is_answered(&self) {
         for peer in &self.peers {
             for wire in peer.wires.iter().filter(|wire| !is_blocked(wire)) {
                 assert!(
@@ -145,7 +145,7 @@ impl World {
     }
 
     /// When everybody is gone nothing is left of them.
-    pub fn check_nothing_is_left(&mut self) {
+    pub(crate) fn check_nothing_is_left(&mut self) {
         for peer in &mut self.peers {
             for wire in std::mem::take(&mut peer.wires) {
                 self.node.cut(wire.socket);
@@ -153,7 +153,7 @@ impl World {
         }
         while self.node.carry() {}
         self.fail_all_calls();
-        self.node.pass(10_100_000);
+        self.node.pass(700_000);
         for core in &self.node.cores {
             let left = core.shard.counts();
             let counts = [
@@ -184,7 +184,7 @@ fn is_about(wire: &Wire, id: u64) -> bool {
 
 impl Peer {
     /// How much of the world reached this client, to tell two runs apart.
-    pub fn digest(&self) -> (usize, usize, u64) {
+    pub(crate) fn digest(&self) -> (usize, usize, u64) {
         (
             self.heard.len(),
             self.requests.len(),

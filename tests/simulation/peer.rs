@@ -9,7 +9,7 @@ use crate::support::{Answer, Frame, Item, client};
 
 /// A request under way: what its answer is checked against.
 #[derive(Clone, Debug)]
-pub enum Expected {
+pub(crate) enum Expected {
     Initialize,
     /// 202, or an answer with this id; of this session, if of any.
     Plain {
@@ -48,59 +48,59 @@ pub enum Expected {
 }
 
 /// A connection as its client sees it.
-pub struct Wire {
-    pub socket: SocketId,
-    pub expected: VecDeque<Expected>,
-    pub streaming: Option<Expected>,
+pub(crate) struct Wire {
+    pub(crate) socket: SocketId,
+    pub(crate) expected: VecDeque<Expected>,
+    pub(crate) streaming: Option<Expected>,
     /// Topic events read from this socket so far.
     events: usize,
-    pub stalled: bool,
+    pub(crate) stalled: bool,
 }
 
 /// A call as its client sees it.
 #[derive(Default)]
-pub struct Request {
-    pub answered: bool,
+pub(crate) struct Request {
+    pub(crate) answered: bool,
     /// Nothing can be said about it any more: cancelled, refused, or its connection broke.
-    pub void: bool,
+    pub(crate) void: bool,
     progress: u64,
-    pub last_id: Option<String>,
+    pub(crate) last_id: Option<String>,
     /// Its stream ended or broke before the answer.
-    pub interrupted: bool,
+    pub(crate) interrupted: bool,
 }
 
-pub struct Peer {
-    pub number: usize,
+pub(crate) struct Peer {
+    pub(crate) number: usize,
     /// `None`: 2026-07-28.
-    pub version: Option<&'static str>,
-    pub session: Option<String>,
-    pub opening: bool,
-    pub wires: Vec<Wire>,
-    pub last_id: Option<String>,
+    pub(crate) version: Option<&'static str>,
+    pub(crate) session: Option<String>,
+    pub(crate) opening: bool,
+    pub(crate) wires: Vec<Wire>,
+    pub(crate) last_id: Option<String>,
     /// Sends `Last-Event-ID`.
-    pub resumes: bool,
+    pub(crate) resumes: bool,
     /// Topics it is surely subscribed to, each with the offset from which on.
-    pub wanted: HashMap<String, u64>,
+    pub(crate) wanted: HashMap<String, u64>,
     /// URIs with an unsubscribe under way or lost.
-    pub unsure: HashSet<String>,
+    pub(crate) unsure: HashSet<String>,
     /// Topics it ever asked for.
-    pub asked: HashSet<String>,
+    pub(crate) asked: HashSet<String>,
     /// The newest state of each topic that it was told of.
-    pub heard: HashMap<String, u64>,
-    pub requests: HashMap<u64, Request>,
+    pub(crate) heard: HashMap<String, u64>,
+    pub(crate) requests: HashMap<u64, Request>,
     ids: HashMap<String, String>,
-    pub deleted: HashSet<String>,
-    pub next_id: u64,
+    pub(crate) deleted: HashSet<String>,
+    pub(crate) next_id: u64,
 }
 
-pub const LISTS: [&str; 3] = [
+pub(crate) const LISTS: [&str; 3] = [
     "tools/list_changed",
     "prompts/list_changed",
     "resources/list_changed",
 ];
 
 impl Wire {
-    pub fn new(socket: SocketId) -> Self {
+    pub(crate) fn new(socket: SocketId) -> Self {
         Wire {
             socket,
             expected: VecDeque::new(),
@@ -110,13 +110,13 @@ impl Wire {
         }
     }
 
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.expected.is_empty() && self.streaming.is_none()
     }
 }
 
 impl Peer {
-    pub fn new(number: usize, version: Option<&'static str>, resumes: bool) -> Self {
+    pub(crate) fn new(number: usize, version: Option<&'static str>, resumes: bool) -> Self {
         Peer {
             number,
             version,
@@ -137,7 +137,7 @@ impl Peer {
     }
 
     /// Reads what arrived on one wire, and believes it.
-    pub fn take(&mut self, node: &mut Node, wire: usize, count: usize) {
+    pub(crate) fn take(&mut self, node: &mut Node, wire: usize, count: usize) {
         let socket = self.wires[wire].socket;
         node.take(socket, count);
         while let Some(item) = node.sockets[socket].reader.items.pop_front() {
@@ -281,7 +281,7 @@ impl Peer {
         request.answered = true;
     }
 
-    pub fn who(&self, id: u64) -> String {
+    pub(crate) fn who(&self, id: u64) -> String {
         format!("{}-{id}", self.number)
     }
 
@@ -402,7 +402,7 @@ impl Peer {
     }
 
     /// The connection is over, whoever ended it.
-    pub fn lose(&mut self, wire: usize) {
+    pub(crate) fn lose(&mut self, wire: usize) {
         let wire = self.wires.swap_remove(wire);
         for expected in wire.streaming.into_iter().chain(wire.expected) {
             match expected {
@@ -418,7 +418,7 @@ impl Peer {
         }
     }
 
-    pub fn is_listening(&self) -> bool {
+    pub(crate) fn is_listening(&self) -> bool {
         let stays_open =
             |it: &&Expected| matches!(it, Expected::Get { .. } | Expected::Listen { .. });
         let is_ours = |it: &Expected| match it {

@@ -20,10 +20,10 @@ const URIS: usize = 4;
 /// What one fake socket ever holds of a stalled reader: far above one write, far below what is published.
 const STALLED_BYTES_MAX: usize = 8 * 1024;
 
-pub struct World {
-    pub node: Node,
-    pub peers: Vec<Peer>,
-    pub random: Random,
+pub(crate) struct World {
+    pub(crate) node: Node,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) random: Random,
     /// The newest publication of each topic.
     published: Vec<(String, u64)>,
     progress: u64,
@@ -33,13 +33,13 @@ fn limits() -> Limits {
     Limits {
         pipeline_bytes_max: 512,
         connections_max: 64,
-        streams_per_session_max: 3,
+        streams_per_session_max: 2,
         stream_queue_bytes_max: 1024,
         head_timeout_ms: 3_000,
         body_timeout_ms: 3_000,
         connection_idle_ms: 6_000,
         // Longer than a run: whoever loses its session without a DELETE has found a bug.
-        session_idle_ms: 10_000_000,
+        session_idle_ms: 600_000,
         write_stall_ms: 4_000,
         keep_alive_ms: 1_000,
         resume_window_ms: 5_000,
@@ -61,7 +61,7 @@ fn topic(number: usize) -> (String, Topic) {
 }
 
 impl World {
-    pub fn new(seed: u64, broken: Option<Breakage>) -> Self {
+    pub(crate) fn new(seed: u64, broken: Option<Breakage>) -> Self {
         let mut random = Random::new(seed);
         let mut node = Node::new(1 + random.below(3), limits());
         node.slow_mail = true;
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let core = self.random.below(self.node.cores.len());
         match self.random.below(20) {
             0..=5 => self.move_bytes(),
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// Clients see which of their connections the server ended, once they have read all there is.
-    pub fn notice_ends(&mut self) {
+    pub(crate) fn notice_ends(&mut self) {
         for peer in &mut self.peers {
             for wire in (0..peer.wires.len()).rev() {
                 let socket = &mut self.node.sockets[peer.wires[wire].socket];
@@ -347,7 +347,7 @@ impl World {
         self.send(peer, &request, Expected::Unsubscribe { uri, id, session });
     }
 
-    pub fn get(&mut self, peer: usize, session: String) {
+    pub(crate) fn get(&mut self, peer: usize, session: String) {
         let mut request = Request::get(&session);
         if let Some(id) = self.peers[peer]
             .last_id
@@ -480,11 +480,11 @@ impl World {
         }
     }
 
-    pub fn published(&self) -> &[(String, u64)] {
+    pub(crate) fn published(&self) -> &[(String, u64)] {
         &self.published
     }
 
-    pub fn fail_all_calls(&mut self) {
+    pub(crate) fn fail_all_calls(&mut self) {
         for Arrived { core, key, .. } in std::mem::take(&mut self.node.calls) {
             self.node
                 .outcome(core, key, &Outcome::Error(RpcError::internal("the end")));

@@ -120,10 +120,24 @@ impl Fanout {
         self.listeners.get(key)
     }
 
-    pub(super) fn subscription_count(&self, key: ListenerKey) -> usize {
+    /// Subscriptions to resources; the lists do not count.
+    pub(super) fn resource_count(&self, key: ListenerKey) -> usize {
+        let is_resource = |it: &&Subscription| it.topic as usize >= LISTS.len();
+        self.listeners.get(key).map_or(0, |listener| {
+            listener.subscriptions.iter().filter(is_resource).count()
+        })
+    }
+
+    pub(super) fn is_subscribed(&self, key: ListenerKey, topic: &Topic) -> bool {
+        let index = match topic {
+            Topic::Tools => Some(0),
+            Topic::Prompts => Some(1),
+            Topic::Resources => Some(2),
+            Topic::Resource(uri) => self.by_uri.get(uri).copied(),
+        };
         self.listeners
             .get(key)
-            .map_or(0, |listener| listener.subscriptions.len())
+            .is_some_and(|it| it.subscriptions.iter().any(|it| Some(it.topic) == index))
     }
 
     /// Subscribes from now on; a second time is the same as once.
