@@ -33,7 +33,6 @@ pub(crate) struct Sample {
     pub(crate) cpu_ns_per_event: f64,
     /// CPU of its core threads alone, where it has such.
     pub(crate) cores_cpu_ns_per_event: Option<f64>,
-    pub(crate) loader_cpu_ns_per_event: f64,
     /// Deliveries by the wall clock, the waiting between broadcasts included.
     pub(crate) events_per_second: f64,
     /// Medians over the broadcasts of the first and the last receipt; percentiles over all receipts.
@@ -126,7 +125,6 @@ fn run_broadcasts(server: &Server, loader: &mut Loader, broadcasts: usize) -> Ou
         bytes_per_event: bytes as f64 / events as f64,
         cpu_ns_per_event: per_event(server_ns),
         cores_cpu_ns_per_event: (cores_ns > 0).then(|| per_event(cores_ns)),
-        loader_cpu_ns_per_event: per_event(loader_ns),
         events_per_second: events as f64 / elapsed.as_secs_f64(),
         first_us: us(&firsts, 0.5),
         p50_us: us(&receipts, 0.5),

@@ -24,6 +24,8 @@ struct Environment<S> {
     lscpu: Value,
     memory_kib: u64,
     load_average_at_start: String,
+    /// Its work is part of every send, the floor's included.
+    tcp_congestion_control: String,
     open_files: u64,
     rustc: Vec<String>,
     command: String,
@@ -57,6 +59,7 @@ impl Record {
             lscpu: lscpu()?,
             memory_kib: memory_kib()?,
             load_average_at_start: fs::read_to_string("/proc/loadavg")?.trim().to_owned(),
+            tcp_congestion_control: fs::read_to_string(CONGESTION_CONTROL)?.trim().to_owned(),
             open_files,
             rustc: lines(&output("rustc", &["-vV"])?),
             command: command(),
@@ -106,6 +109,8 @@ fn output(program: &str, arguments: &[&str]) -> Outcome<String> {
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
+
+const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
 
 /// What can matter for a number, of what lscpu knows.
 const LSCPU_FIELDS: [&str; 13] = [

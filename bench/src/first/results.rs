@@ -28,7 +28,6 @@ pub(super) struct FanoutResult {
 pub(super) struct Measured {
     pub(super) cpu_ns_per_event: Summary,
     pub(super) cores_cpu_ns_per_event: Option<Summary>,
-    pub(super) loader_cpu_ns_per_event: Summary,
     pub(super) loader_reads_per_second: Option<Summary>,
     pub(super) events_per_second: Summary,
     pub(super) first_us: Summary,
@@ -83,7 +82,6 @@ impl Measured {
         Measured {
             cpu_ns_per_event: summary(&samples, |it| it.cpu_ns_per_event),
             cores_cpu_ns_per_event: optional(&samples, |it| it.cores_cpu_ns_per_event),
-            loader_cpu_ns_per_event: summary(&samples, |it| it.loader_cpu_ns_per_event),
             loader_reads_per_second: optional(&samples, |it| it.loader_reads_per_second),
             events_per_second: summary(&samples, |it| it.events_per_second),
             first_us: summary(&samples, |it| it.first_us),

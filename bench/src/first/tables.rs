@@ -88,19 +88,13 @@ fn fanout_row(
 }
 
 fn loader_limits(results: &[FanoutResult]) -> String {
-    let mut table = Table::new(&[
-        "loader",
-        "N",
-        "waiting events it reads/s",
-        "its CPU ns/event",
-    ]);
+    let mut table = Table::new(&["loader", "N", "waiting events it reads/s"]);
     for result in results {
         let limit = result.floor.loader_reads_per_second;
         table.row([
             format!("{:?} event", result.era),
             thousands(result.streams as f64),
             thousands(limit.map_or(0.0, |it| it.median)),
-            thousands(result.pinfold.loader_cpu_ns_per_event.median),
         ]);
     }
     format!("\nThe loader's own limit\n\n{}", table.text())
