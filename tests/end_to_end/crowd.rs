@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use pinfold::wire::sse::EventParser;
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 
 use crate::program::scratch_folder;
 use crate::server::{App, Placement, Server};
@@ -362,8 +363,12 @@ fn open_session(address: SocketAddr) -> String {
     session
 }
 
+/// With a receive buffer so small that a client that does not read stalls its stream after some hundred events.
 fn connect(address: SocketAddr) -> TcpStream {
-    let socket = TcpStream::connect(address).expect("the server listens");
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    socket.connect(&address.into()).expect("the server listens");
+    let socket = TcpStream::from(socket);
     socket
         .set_read_timeout(Some(DEADLINE))
         .expect("a time limit can be set");

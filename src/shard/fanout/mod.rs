@@ -122,22 +122,15 @@ impl Fanout {
 
     /// Subscriptions to resources; the lists do not count.
     pub(super) fn resource_count(&self, key: ListenerKey) -> usize {
-        let is_resource = |it: &&Subscription| it.topic as usize >= LISTS.len();
         self.listeners.get(key).map_or(0, |listener| {
-            listener.subscriptions.iter().filter(is_resource).count()
+            let lists = (0..LISTS.len() as u32).filter(|&list| listener.slot_of(list).is_some());
+            listener.subscriptions.len() - lists.count()
         })
     }
 
     pub(super) fn is_subscribed(&self, key: ListenerKey, topic: &Topic) -> bool {
-        let index = match topic {
-            Topic::Tools => Some(0),
-            Topic::Prompts => Some(1),
-            Topic::Resources => Some(2),
-            Topic::Resource(uri) => self.by_uri.get(uri).copied(),
-        };
-        self.listeners
-            .get(key)
-            .is_some_and(|it| it.subscriptions.iter().any(|it| Some(it.topic) == index))
+        let slot = |topic| self.listeners.get(key)?.slot_of(topic);
+        self.find(topic).and_then(slot).is_some()
     }
 
     /// Subscribes from now on; a second time is the same as once.
@@ -180,14 +173,9 @@ impl Fanout {
 
     /// The topic changed: everyone who hears it has it to be told.
     pub(super) fn publish(&mut self, topic: &Topic, offset: u64) {
-        let index = match topic {
-            Topic::Tools => 0,
-            Topic::Prompts => 1,
-            Topic::Resources => 2,
-            Topic::Resource(uri) => match self.by_uri.get(&**uri) {
-                Some(&index) => index,
-                None => return,
-            },
+        let Some(index) = self.find(topic) else {
+            // Nobody hears of it.
+            return;
         };
         let entry = &mut self.topics[index as usize];
         debug_assert!(entry.last_offset < offset, "offsets only grow");
@@ -337,16 +325,24 @@ impl Fanout {
         self.listeners.len()
     }
 
-    fn topic_index(&mut self, topic: &Topic) -> u32 {
-        let uri = match topic {
-            Topic::Tools => return 0,
-            Topic::Prompts => return 1,
-            Topic::Resources => return 2,
-            Topic::Resource(uri) => uri,
-        };
-        if let Some(&index) = self.by_uri.get(&**uri) {
-            return index;
+    /// The index of a topic that somebody hears, or that is a list.
+    fn find(&self, topic: &Topic) -> Option<u32> {
+        match topic {
+            Topic::Tools => Some(0),
+            Topic::Prompts => Some(1),
+            Topic::Resources => Some(2),
+            Topic::Resource(uri) => self.by_uri.get(&**uri).copied(),
         }
+    }
+
+    fn topic_index(&mut self, topic: &Topic) -> u32 {
+        let uri = match (self.find(topic), topic) {
+            (Some(index), _) => return index,
+            (None, Topic::Resource(uri)) => uri,
+            (None, Topic::Tools | Topic::Prompts | Topic::Resources) => {
+                unreachable!("lists are always found")
+            }
+        };
         let shared: Rc<str> = uri.as_ref().into();
         let quoted = serde_json::to_string(uri).expect("a string is JSON");
         let head = format!(
