@@ -231,7 +231,7 @@ impl Listener {
                 )
             }
         };
-        let mut socket = connect(address);
+        let mut socket = connect(address, habit);
         socket
             .write_all(request.as_bytes())
             .expect("a request can be sent");
@@ -335,7 +335,7 @@ fn listen_request() -> String {
 
 /// A session with all subscriptions, each in a request of its own.
 fn open_session(address: SocketAddr) -> String {
-    let mut socket = connect(address);
+    let mut socket = connect(address, Habit::Reads);
     let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "crowd", "version": "1"},
     }});
@@ -363,10 +363,12 @@ fn open_session(address: SocketAddr) -> String {
     session
 }
 
-/// With a receive buffer so small that a client that does not read stalls its stream after some hundred events.
-fn connect(address: SocketAddr) -> TcpStream {
+fn connect(address: SocketAddr, habit: Habit) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    if habit == Habit::Stalls {
+        // So small that the stream of one who does not read stalls after some hundred events.
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+    }
     socket.connect(&address.into()).expect("the server listens");
     let socket = TcpStream::from(socket);
     socket
@@ -376,7 +378,7 @@ fn connect(address: SocketAddr) -> TcpStream {
 }
 
 fn exchange(address: SocketAddr, request: &str) -> String {
-    let mut socket = connect(address);
+    let mut socket = connect(address, Habit::Reads);
     socket
         .write_all(request.as_bytes())
         .expect("a request can be sent");
