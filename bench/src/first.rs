@@ -2,7 +2,7 @@
 //! of an idle client.
 //!
 //! In every repetition the floor and pinfold are both up, each a fresh process, and take many short turns: what drifts,
-//! drifts for both. Ratios are of one repetition to the floor of the same.
+//! drifts for both. (Where the limit on open files allows no two at a time, they follow one another.) Ratios are of one repetition to the floor of the same.
 
 mod results;
 mod tables;
@@ -64,11 +64,10 @@ const ERAS: [Protocol; 2] = [Protocol::Legacy, Protocol::Modern];
 const IDLE_CLIENTS: [Protocol; 3] = [Protocol::Legacy, Protocol::Modern, Protocol::KeepAlive];
 
 pub(crate) fn run(options: &FirstOptions) -> Outcome<()> {
-    // Two servers are up at a time when events are measured.
-    let streams = options.streams.iter().map(|streams| streams * 2);
-    let clients = streams.chain([options.many]).max().unwrap_or(0);
-    let open_files_needed = clients as u64 + SPARE_FILES;
-    let open_files = raise_open_files(open_files_needed)?;
+    let clients = options.streams.iter().copied().chain([options.many]).max();
+    let open_files_needed = clients.unwrap_or(0) as u64 + SPARE_FILES;
+    // Twice as many let two servers be up at a time.
+    let open_files = raise_open_files(2 * open_files_needed)?;
     if open_files < open_files_needed {
         return Err(format!(
             "{open_files_needed} open files are needed and {open_files} allowed: raise the hard limit (ulimit -Hn)"
@@ -83,7 +82,7 @@ pub(crate) fn run(options: &FirstOptions) -> Outcome<()> {
     let record = Record::begin("first", options, open_files)?;
     let pairs = pairs(&program)?;
     let results = Results {
-        fanout: measure_fanout(options, &pairs)?,
+        fanout: measure_fanout(options, &pairs, open_files)?,
         memory: measure_memory(options, &program)?,
     };
     record.end(&results, &tables::of(&results))
@@ -130,10 +129,15 @@ fn pairs(program: &Program) -> Outcome<Vec<Pair>> {
     Ok(pairs)
 }
 
-fn measure_fanout(options: &FirstOptions, pairs: &[Pair]) -> Outcome<Vec<FanoutResult>> {
+fn measure_fanout(
+    options: &FirstOptions,
+    pairs: &[Pair],
+    open_files: u64,
+) -> Outcome<Vec<FanoutResult>> {
     let mut results = Vec::new();
     for &streams in &options.streams {
         let broadcasts = (options.events / streams.max(1)).max(BROADCASTS_MIN);
+        let side_by_side = 2 * streams as u64 + SPARE_FILES <= open_files;
         let mut samples = vec![(Vec::new(), Vec::new()); pairs.len()];
         let bar = progress(options.repetitions as usize * pairs.len());
         for _ in 0..options.repetitions {
@@ -144,10 +148,12 @@ fn measure_fanout(options: &FirstOptions, pairs: &[Pair]) -> Outcome<Vec<FanoutR
                     streams,
                     broadcasts,
                 };
-                let measured = fanout::measure(&[
-                    (&pair.floor, load(Protocol::Raw)),
-                    (&pair.program, load(pair.era)),
-                ])?;
+                let floor = (&pair.floor, load(Protocol::Raw));
+                let pinfold = (&pair.program, load(pair.era));
+                let measured = match side_by_side {
+                    true => fanout::measure(&[floor, pinfold])?,
+                    false => [fanout::measure(&[floor])?, fanout::measure(&[pinfold])?].concat(),
+                };
                 for (sample, samples) in measured.into_iter().zip([floors, pinfolds]) {
                     samples.push(sample);
                 }
