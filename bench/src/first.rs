@@ -2,7 +2,8 @@
 //! of an idle client.
 //!
 //! In every repetition the floor and pinfold are both up, each a fresh process, and take many short turns: what drifts,
-//! drifts for both. (Where the limit on open files allows no two at a time, they follow one another.) Ratios are of one repetition to the floor of the same.
+//! drifts for both. (Where the limit on open files allows no two at a time, they follow one another.) Ratios are of one
+//! repetition to the floor of the same.
 
 mod results;
 mod tables;
