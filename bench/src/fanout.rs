@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::Outcome;
 use crate::loader::Loader;
 use crate::loader::protocol::Protocol;
-use crate::machine::{Busy, own_cpu_ns};
+use crate::machine::{self, Busy, CpuTime, own_cpu_ns};
 use crate::server::{Program, Server};
 
 #[derive(Clone, Copy, Debug)]
@@ -49,26 +49,32 @@ pub(crate) struct Sample {
 
 /// Broadcasts before the measured ones: caches, socket buffers and branch predictors settle.
 const WARM_UP: usize = 5;
+/// The same before each turn, after others had the CPU.
+const WARM_UP_OF_TURN: usize = 1;
+/// How many turns each contestant's broadcasts are divided into. A turn is some 50 ms, so that what slows the whole
+/// machine down for a second slows all of them down.
+const TURNS: usize = 16;
 const READS_AT_ONCE: usize = 5;
 
-pub(crate) fn measure(program: &Program, load: Load) -> Outcome<Sample> {
-    let server = Server::start(program)?;
-    let mut loader = server.loader(load.protocol)?;
-    let opening = loader.open_to(load.streams)?;
-    for _ in 0..WARM_UP {
-        loader.broadcast(|_| {})?;
+/// Measures several servers that are up at the same time, turn by turn. Those that wait use no CPU.
+pub(crate) fn measure(contestants: &[(&Program, Load)]) -> Outcome<Vec<Sample>> {
+    let opened = contestants
+        .iter()
+        .map(|&(program, load)| Run::open(program, load));
+    let mut runs = opened.collect::<Outcome<Vec<Run>>>()?;
+    let busy_before = Busy::now()?;
+    let (started, loader_before, servers_before) = (Instant::now(), own_cpu_ns(), cpu_of(&runs)?);
+    for turn in 0..TURNS {
+        let count = runs.len();
+        for offset in 0..count {
+            runs[(turn + offset) % count].take_turn()?;
+        }
     }
-    let measured = run_broadcasts(&server, &mut loader, load.broadcasts)?;
-    let loader_reads_per_second = match program {
-        Program::Floor(_) => Some(read_at_once(&mut loader, load.streams)?),
-        Program::Pinfold(_) => None,
-    };
-    Ok(Sample {
-        opened_per_second: load.streams as f64 / opening.as_secs_f64(),
-        driver: server.driver(),
-        loader_reads_per_second,
-        ..measured
-    })
+    let own_ns = own_cpu_ns() - loader_before + cpu_of(&runs)? - servers_before;
+    let others_ns = Busy::now()?.of_others_since(busy_before, own_ns) as f64;
+    let others_share = others_ns / (started.elapsed().as_nanos() as f64 * machine::cpus());
+    let samples = runs.iter_mut().map(|run| run.sample(others_share));
+    samples.collect()
 }
 
 /// The bytes of one event as the program writes it.
@@ -83,57 +89,112 @@ pub(crate) fn event_of(program: &Program, protocol: Protocol) -> Outcome<Vec<u8>
     Ok(loader.sample().to_vec())
 }
 
-fn run_broadcasts(server: &Server, loader: &mut Loader, broadcasts: usize) -> Outcome<Sample> {
-    let mut receipts = histogram()?;
-    let (mut firsts, mut lasts) = (histogram()?, histogram()?);
-    let (mut events, mut bytes, mut lost, mut extra) = (0, 0, 0, 0);
-    let cpu_before = server.cpu_time()?;
-    let busy_before = Busy::now()?;
-    let loader_before = own_cpu_ns();
-    let started = Instant::now();
-    for _ in 0..broadcasts {
-        let broadcast = loader.broadcast(|ns| receipts.saturating_record(ns))?;
-        firsts.saturating_record(broadcast.first_ns);
-        lasts.saturating_record(broadcast.last_ns);
-        events += broadcast.received + broadcast.extra;
-        bytes += broadcast.bytes;
-        lost += broadcast.lost;
-        extra += broadcast.extra;
+fn cpu_of(runs: &[Run]) -> Outcome<u64> {
+    let mut all_ns = 0;
+    for run in runs {
+        all_ns += run.server.cpu_time()?.all_ns;
     }
-    let elapsed = started.elapsed();
-    let loader_ns = own_cpu_ns() - loader_before;
-    let cpu = server.cpu_time()?;
-    let busy = Busy::now()?;
-    if events == 0 {
-        return Err("nothing was delivered".into());
+    Ok(all_ns)
+}
+
+/// One contestant and what its turns added up to.
+struct Run {
+    // Before the server, so that the clients leave first.
+    loader: Loader,
+    server: Server,
+    load: Load,
+    floor: bool,
+    opening: Duration,
+    receipts: Histogram<u64>,
+    firsts: Histogram<u64>,
+    lasts: Histogram<u64>,
+    events: u64,
+    bytes: u64,
+    lost: u64,
+    extra: u64,
+    cpu: CpuTime,
+    elapsed: Duration,
+}
+
+impl Run {
+    fn open(program: &Program, load: Load) -> Outcome<Self> {
+        let server = Server::start(program)?;
+        let mut loader = server.loader(load.protocol)?;
+        let opening = loader.open_to(load.streams)?;
+        for _ in 0..WARM_UP {
+            loader.broadcast(|_| {})?;
+        }
+        Ok(Run {
+            loader,
+            server,
+            load,
+            floor: matches!(program, Program::Floor(_)),
+            opening,
+            receipts: histogram()?,
+            firsts: histogram()?,
+            lasts: histogram()?,
+            events: 0,
+            bytes: 0,
+            lost: 0,
+            extra: 0,
+            cpu: CpuTime::default(),
+            elapsed: Duration::ZERO,
+        })
     }
-    let per_event = |ns: u64| ns as f64 / events as f64;
-    let server_ns = cpu.all_ns - cpu_before.all_ns;
-    let cores_ns = cpu.cores_ns - cpu_before.cores_ns;
-    let cpus = std::thread::available_parallelism()
-        .map_or(2, usize::from)
-        .max(2) as f64;
-    let others_ns = busy.of_others_since(busy_before, server_ns + loader_ns) as f64;
-    let us = |histogram: &Histogram<u64>, quantile| {
-        histogram.value_at_quantile(quantile) as f64 / 1000.0
-    };
-    Ok(Sample {
-        opened_per_second: 0.0,
-        events,
-        lost,
-        extra,
-        bytes_per_event: bytes as f64 / events as f64,
-        cpu_ns_per_event: per_event(server_ns),
-        cores_cpu_ns_per_event: (cores_ns > 0).then(|| per_event(cores_ns)),
-        events_per_second: events as f64 / elapsed.as_secs_f64(),
-        first_us: us(&firsts, 0.5),
-        p50_us: us(&receipts, 0.5),
-        p99_us: us(&receipts, 0.99),
-        last_us: us(&lasts, 0.5),
-        others_share: others_ns / (elapsed.as_nanos() as f64 * cpus),
-        driver: "",
-        loader_reads_per_second: None,
-    })
+
+    fn take_turn(&mut self) -> Outcome<()> {
+        for _ in 0..WARM_UP_OF_TURN {
+            self.loader.broadcast(|_| {})?;
+        }
+        let before = self.server.cpu_time()?;
+        let started = Instant::now();
+        for _ in 0..self.load.broadcasts.div_ceil(TURNS) {
+            let receipts = &mut self.receipts;
+            let broadcast = self.loader.broadcast(|ns| receipts.saturating_record(ns))?;
+            self.firsts.saturating_record(broadcast.first_ns);
+            self.lasts.saturating_record(broadcast.last_ns);
+            self.events += broadcast.received + broadcast.extra;
+            self.bytes += broadcast.bytes;
+            self.lost += broadcast.lost;
+            self.extra += broadcast.extra;
+        }
+        self.elapsed += started.elapsed();
+        let after = self.server.cpu_time()?;
+        self.cpu.all_ns += after.all_ns - before.all_ns;
+        self.cpu.cores_ns += after.cores_ns - before.cores_ns;
+        Ok(())
+    }
+
+    fn sample(&mut self, others_share: f64) -> Outcome<Sample> {
+        if self.events == 0 {
+            return Err("nothing was delivered".into());
+        }
+        let loader_reads_per_second = match self.floor {
+            true => Some(read_at_once(&mut self.loader, self.load.streams)?),
+            false => None,
+        };
+        let per_event = |ns: u64| ns as f64 / self.events as f64;
+        let us = |histogram: &Histogram<u64>, quantile| {
+            histogram.value_at_quantile(quantile) as f64 / 1000.0
+        };
+        Ok(Sample {
+            opened_per_second: self.load.streams as f64 / self.opening.as_secs_f64(),
+            events: self.events,
+            lost: self.lost,
+            extra: self.extra,
+            bytes_per_event: per_event(self.bytes),
+            cpu_ns_per_event: per_event(self.cpu.all_ns),
+            cores_cpu_ns_per_event: (self.cpu.cores_ns > 0).then(|| per_event(self.cpu.cores_ns)),
+            events_per_second: self.events as f64 / self.elapsed.as_secs_f64(),
+            first_us: us(&self.firsts, 0.5),
+            p50_us: us(&self.receipts, 0.5),
+            p99_us: us(&self.receipts, 0.99),
+            last_us: us(&self.lasts, 0.5),
+            others_share,
+            driver: self.server.driver(),
+            loader_reads_per_second,
+        })
+    }
 }
 
 /// The median of a few, events per second.

@@ -41,6 +41,14 @@ pub(crate) fn raise_open_files(wanted: u64) -> Outcome<u64> {
     Ok(reachable)
 }
 
+/// How many there are.
+pub(crate) fn cpus() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let lines = stat.lines().filter(|line| line.starts_with("cpu"));
+    // The first is of all together.
+    (lines.count().max(2) - 1) as f64
+}
+
 /// CPU time of a process, nanoseconds since it started.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct CpuTime {
