@@ -5,10 +5,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::banner::{Started, banner};
-use super::bill::{Sizes, memory_bill};
+use super::bill::{BillLine, Sizes, memory_bill};
 use super::desk::NodeDesk;
 use crate::admin::{Rules, serve_admin};
-use crate::app::board::{Board, BoardLimits};
+use crate::app::board::Board;
 use crate::app::conformance::Conformance;
 use crate::app::contents::ContentStore;
 use crate::config::{AppName, Config, DriverChoice};
@@ -51,7 +51,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
 fn application(config: &Config) -> (Server, Option<Arc<dyn ContentStore>>) {
     match config.app {
         AppName::Board => {
-            let board = Board::new(BoardLimits::default());
+            let board = Board::new(config.board_limits);
             let store = board.store();
             (Server::new(move || board.app()), Some(store))
         }
@@ -90,6 +90,14 @@ fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
         subscription: entries.subscription,
         core: running.core_bytes(),
     };
+    let mut bill = memory_bill(&config.limits, running.cores, &sizes);
+    if config.app == AppName::Board {
+        bill.push(BillLine {
+            consumer: "board, all contents",
+            each_bytes: config.board_limits.bytes_max as u64,
+            count_max: 1,
+        });
+    }
     let driver_note = running
         .fell_back
         .then(|| "io_uring cannot be used here: see the log for what to change".to_owned());
@@ -106,7 +114,7 @@ fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
         cores: running.cores,
         driver: running.driver.name(),
         driver_note,
-        bill: memory_bill(&config.limits, running.cores, &sizes),
+        bill,
     }
 }
 
@@ -121,7 +129,8 @@ fn start_admin(
         config.admin,
         config.admin_token.clone(),
         config.limits.uri_bytes_max,
-    );
+    )
+    .for_contents(config.board_limits.entry_bytes_max);
     let (publisher, driver) = (running.publisher().clone(), running.driver);
     let serve = move || {
         let desk = Rc::new(NodeDesk { publisher, store });
