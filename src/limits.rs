@@ -17,6 +17,11 @@ pub const NODE_NAME_BYTES_MAX: usize = 16;
 /// 64 sends are about 150 µs: a request that arrives in the middle of a broadcast waits that long.
 pub const FANOUT_CHUNK: usize = 64;
 
+/// Bytes that wait in a socket's send buffer because the reader does not take what was sent before. Without this the
+/// kernel would keep up to 4 MiB (`tcp_wmem`) for each stalled reader, and events that wait there can no longer
+/// conflate. 32 KiB are some hundred events, and what a core sends of a large answer in one system call.
+pub const UNSENT_BYTES_MAX: usize = 32 * 1024;
+
 /// What a node accepts. Connections and sessions are divided evenly among its cores; times are milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

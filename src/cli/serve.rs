@@ -13,7 +13,6 @@ use crate::app::conformance::Conformance;
 use crate::app::contents::ContentStore;
 use crate::config::{AppName, Config, DriverChoice};
 use crate::runtime::{Driver, Options, Running, Server, StartError, raise_open_files, run_alone};
-use crate::shard::Shard;
 
 /// Descriptors that a node needs besides its connections.
 const OWN_FILES: u64 = 64;
@@ -82,7 +81,7 @@ fn options(config: &Config) -> Options {
 }
 
 fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
-    let entries = Shard::entry_sizes();
+    let entries = running.entry_sizes();
     let sizes = Sizes {
         connection: entries.connection + running.connection_bytes(),
         session: entries.session + entries.listener,

@@ -8,6 +8,9 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
+use futures_channel::oneshot;
+
+use crate::app::call::{Notice, TellRefused};
 use crate::shard::Publication;
 
 pub(super) enum Letter {
@@ -19,6 +22,14 @@ pub(super) enum Letter {
     },
     /// Notifications, in log order.
     Published(Arc<[Publication]>),
+    /// Something for one session of this core. Nobody may wait for the answer any more.
+    Tell {
+        session: Box<str>,
+        notice: Notice,
+        answer: oneshot::Sender<Result<(), TellRefused>>,
+    },
+    /// Something for all sessions, with its place in the log.
+    TellAll { offset: u64, notice: Arc<Notice> },
     /// Finish what is under way and end.
     Stop,
 }

@@ -3,9 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use futures_channel::oneshot;
+
 use super::mailbox::{Letter, Mailbox};
 use crate::app::call::{Notice, TellRefused, Topic};
 use crate::shard::Publication;
+use crate::wire::session_id::SessionId;
 
 /// Publishes from any thread. Clones publish into the same log.
 #[derive(Clone)]
@@ -72,13 +75,26 @@ impl Publisher {
         Ok(self.publish_now(topics))
     }
 
-    /// Tells one session of this node.
+    /// Tells one session of this node; resolves when its core has taken it.
     ///
     /// # Errors
     /// [`TellRefused`], and it was not told.
     pub async fn tell(&self, session: &str, notice: Notice) -> Result<(), TellRefused> {
-        let _ = (session, notice);
-        Err(TellRefused::Unknown)
+        let id = SessionId::parse(session).ok_or(TellRefused::Unknown)?;
+        let mailboxes = self.mailboxes();
+        let mailbox = mailboxes
+            .get(usize::from(id.locator.core))
+            .ok_or(TellRefused::Unknown)?;
+        if mailbox.is_full() || self.is_stopping() {
+            return Err(TellRefused::Busy);
+        }
+        let (answer, told) = oneshot::channel();
+        mailbox.post(Letter::Tell {
+            session: session.into(),
+            notice,
+            answer,
+        });
+        told.await.unwrap_or(Err(TellRefused::Busy))
     }
 
     /// Tells every session of this node. Returns the offset that this took in the log.
@@ -86,8 +102,23 @@ impl Publisher {
     /// # Errors
     /// [`PublishRefused`], and nobody was told.
     pub fn tell_all(&self, notice: Notice) -> Result<u64, PublishRefused> {
-        let _ = notice;
-        Err(PublishRefused)
+        if self.is_saturated() {
+            return Err(PublishRefused);
+        }
+        let notice = Arc::new(notice);
+        let mut last_offset = self
+            .shared
+            .last_offset
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last_offset += 1;
+        for mailbox in self.mailboxes() {
+            mailbox.post(Letter::TellAll {
+                offset: *last_offset,
+                notice: notice.clone(),
+            });
+        }
+        Ok(*last_offset)
     }
 
     /// A core is so far behind that nothing more should be published now.

@@ -18,8 +18,8 @@ use super::thread::{self, Seat};
 use super::{clock, secrets, signals};
 use crate::app::call::Handler;
 use crate::app::{App, handler};
-use crate::limits::Limits;
-use crate::shard::{Gate, Setup};
+use crate::limits::{Limits, UNSENT_BYTES_MAX};
+use crate::shard::{EntrySizes, Gate, Setup, Shard};
 use crate::wire::session_id::NodeName;
 
 /// How a node runs. [`Options::default`] is a node on loopback that uses every core.
@@ -299,6 +299,12 @@ impl Running {
         &self.publisher
     }
 
+    /// Bytes of each kind of entry in a core's slabs.
+    #[must_use]
+    pub const fn entry_sizes(&self) -> EntrySizes {
+        Shard::entry_sizes()
+    }
+
     /// User memory of a connection besides its place in the shard: its task and its socket.
     #[must_use]
     pub fn connection_bytes(&self) -> usize {
@@ -403,6 +409,7 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
         .with_retries(3);
     socket.set_tcp_keepalive(&probes)?;
     socket.set_tcp_user_timeout(Some(std::time::Duration::from_secs(60)))?;
+    super::socket::limit_unsent(&socket, UNSENT_BYTES_MAX)?;
     socket.bind(&SockAddr::from(address))?;
     if shared {
         socket.listen(4096)?;

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use monoio::net::TcpStream;
 
@@ -51,6 +51,32 @@ pub(super) fn shutdown(stream: &TcpStream, how: std::net::Shutdown) {
     // The peer may have closed already; then there is nothing left to say.
     // SAFETY: shuts down a socket this process owns; no memory is involved.
     let _ = unsafe { libc::shutdown(stream.as_raw_fd(), how) };
+}
+
+/// Bounds what the kernel takes of a socket's bytes before the network has room for them. Accepted connections
+/// inherit it from their listener.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn limit_unsent(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+    let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let size = size_of::<libc::c_int>() as libc::socklen_t;
+    let socket = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel reads `size` bytes from a live integer of that size.
+    let done = unsafe {
+        libc::setsockopt(
+            socket,
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw const value).cast(),
+            size,
+        )
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// A second descriptor of the same connection, to be sent to another core.

@@ -107,6 +107,22 @@ async fn take_letters(core: &Rc<Core>) {
                         .iter()
                         .for_each(|publication| shard.handle_publication(publication));
                 }
+                Letter::Tell {
+                    session,
+                    notice,
+                    answer,
+                } => {
+                    let told = core
+                        .shard
+                        .borrow_mut()
+                        .handle_tell(clock::now(), &session, &notice);
+                    let _ = answer.send(told);
+                }
+                Letter::TellAll { offset, notice } => {
+                    core.shard
+                        .borrow_mut()
+                        .handle_tell_all(clock::now(), offset, &notice);
+                }
                 Letter::Stop => return,
             }
         }

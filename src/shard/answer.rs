@@ -211,6 +211,7 @@ impl Shard {
         };
         connection.state = State::Lingering;
         connection.inbox = Vec::new();
+        connection.scanned = 0;
         connection.since = self.now;
         if connection.is_writing() {
             connection.close_when_written = true;

@@ -2,8 +2,8 @@
 
 use super::connection::{Connection, State};
 use super::event_id::EventId;
-use super::fanout::Voice;
-use super::stream::{STANDALONE, StreamKey};
+use super::fanout::{ListenerKey, Voice};
+use super::stream::{STANDALONE, Stream, StreamKey};
 use super::{ConnectionKey, Effect, Millis, Shard};
 use crate::wire::response;
 use crate::wire::sse::{self, Event};
@@ -46,7 +46,11 @@ impl Shard {
             // Bytes before it, such as the head of this very response, go first.
             bytes.clear();
             bytes.append(&mut connection.outbox);
+            self.events.clear();
             self.emit_due(listener_key);
+            if let Some(standalone) = self.standalone_of(listener_key) {
+                self.emit_unwritten(standalone);
+            }
             if chunked {
                 response::emit_chunk(bytes, &self.events);
             } else {
@@ -63,10 +67,9 @@ impl Shard {
         self.fanout.has_ready()
     }
 
-    /// Everything a listener is to be told, as events in `self.events`.
-    fn emit_due(&mut self, key: super::fanout::ListenerKey) {
+    /// The topics a listener is to be told of, as events in `self.events`.
+    fn emit_due(&mut self, key: ListenerKey) {
         self.fanout.take_pending(key, &mut self.due);
-        self.events.clear();
         let Some(listener) = self.fanout.listener(key) else {
             return;
         };
@@ -113,12 +116,24 @@ impl Shard {
         {
             return;
         }
+        self.events.clear();
+        self.emit_unwritten(key);
+        let events = std::mem::take(&mut self.events);
+        if !events.is_empty() {
+            self.emit_events(connection, &events);
+        }
+        self.events = events;
+        if self.streams.get(key).is_some_and(Stream::is_finished) {
+            self.finish(key, connection);
+        }
+    }
+
+    /// The messages of a stream that were not written yet, as events in `self.events`.
+    fn emit_unwritten(&mut self, key: StreamKey) {
         let mut id = self.event_id(key);
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        let mut events = std::mem::take(&mut self.events);
-        events.clear();
         while let Some((sequence, data)) = stream.take_unwritten() {
             self.id_text.clear();
             if let Some(id) = &mut id {
@@ -126,25 +141,24 @@ impl Shard {
                 id.emit(&mut self.id_text);
             }
             let id = id.is_some().then_some(self.id_text.as_str());
-            sse::emit_event(
-                &mut events,
-                &Event {
-                    id,
-                    data: Some(data),
-                    ..Event::default()
-                },
-            );
+            let data = Some(data);
+            let event = Event {
+                id,
+                data,
+                ..Event::default()
+            };
+            sse::emit_event(&mut self.events, &event);
         }
         if id.is_none() {
             stream.forget_written();
         }
-        let finished = stream.is_finished();
-        if !events.is_empty() {
-            self.emit_events(connection, &events);
-        }
-        self.events = events;
-        if finished {
-            self.finish(key, connection);
+    }
+
+    /// The standalone stream on which a session's listener speaks.
+    fn standalone_of(&self, key: ListenerKey) -> Option<StreamKey> {
+        match self.fanout.listener(key)?.voice {
+            Voice::Session(session) => self.sessions.get(session)?.standalone,
+            Voice::Listen { .. } => None,
         }
     }
 

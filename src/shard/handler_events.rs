@@ -199,7 +199,7 @@ impl Shard {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        let pushed = stream.push(message, bytes_max);
+        let pushed = stream.push(message.into(), bytes_max);
         match (pushed, stream.connection) {
             // It reads too slowly. What is kept can be resumed, where the era allows that.
             (Err(_), Some(connection)) if self.is_blocked(connection) => {

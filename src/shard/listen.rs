@@ -1,7 +1,7 @@
 //! `subscriptions/listen`: a POST answered by a stream that stays open (2026-07-28, patterns, "Subscriptions").
 
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::answer::Refused;
 use super::connection::State;
@@ -38,13 +38,10 @@ impl Shard {
         }
         self.answer_stream(key);
         // MUST: the acknowledgement is the first message and carries the subscription's id.
-        let id: Box<RawValue> = RawValue::from_string(id.to_owned()).expect("an id is JSON");
-        let acknowledged = json!({
-            "jsonrpc": "2.0",
-            "method": "notifications/subscriptions/acknowledged",
-            "params": { "_meta": { "io.modelcontextprotocol/subscriptionId": id }, "notifications": honoured },
-        });
-        let data = acknowledged.to_string();
+        // Spliced in as it came: a number may have more digits than any type of ours.
+        let data = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{honoured}}}}}"#
+        );
         let mut events = std::mem::take(&mut self.events);
         events.clear();
         sse::emit_event(

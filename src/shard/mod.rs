@@ -29,6 +29,7 @@ mod resume;
 mod session;
 mod sessions;
 mod stream;
+mod tell;
 mod timers;
 mod wheel;
 

@@ -22,8 +22,7 @@ impl Shard {
             let sentence = "A message is sent with Content-Type: application/json.";
             return self.refuse(key, None, &Refused::new(415, sentence));
         }
-        let accept = request.field("accept");
-        if !accepts(accept, "application/json") || !accepts(accept, "text/event-stream") {
+        if !accepts(request, "application/json") || !accepts(request, "text/event-stream") {
             let sentence =
                 "The answer may be application/json or text/event-stream: Accept must name both.";
             return self.refuse(key, None, &Refused::new(406, sentence));
@@ -68,11 +67,12 @@ fn is_modern(message: &Message<'_>, fields: PostFields<'_>) -> bool {
         return true;
     }
     // In a session nothing is modern, and outside of one there is not much but `initialize`.
-    if fields.session_id.is_some() && (known.is_some() || fields.version.is_none()) {
+    let in_session = fields.session_id.is_some();
+    if in_session && (known.is_some() || fields.version.is_none()) {
         return false;
     }
     params.is_some_and(has_modern_meta)
-        || (fields.version.is_some() && known.is_none() && method != "initialize")
+        || (fields.version.is_some() && known.is_none() && !in_session && method != "initialize")
 }
 
 fn has_modern_meta(params: &RawValue) -> bool {

@@ -120,9 +120,13 @@ fn is_loopback_name(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
 }
 
-/// Whether a request that accepts `accept` takes `kind/subtype`. No field accepts everything (RFC 9110, 12.5.1).
-pub(super) fn accepts(accept: Option<&str>, media_type: &str) -> bool {
-    let Some(accept) = accept else { return true };
+/// Whether a request takes `kind/subtype`. No field accepts everything (RFC 9110, 12.5.1), several are one list.
+pub(super) fn accepts(request: &HeadView<'_>, media_type: &str) -> bool {
+    let mut fields = request.fields_named("accept").peekable();
+    fields.peek().is_none() || fields.any(|accept| lists(accept, media_type))
+}
+
+fn lists(accept: &str, media_type: &str) -> bool {
     let kind = media_type.split('/').next().unwrap_or(media_type);
     accept.split(',').any(|range| {
         let mut parts = range.split(';').map(str::trim);
@@ -191,15 +195,11 @@ mod tests {
 
     #[test]
     fn accept_is_understood_with_ranges_and_qualities() {
-        assert!(accepts(None, "text/event-stream"));
-        assert!(accepts(Some("*/*"), "text/event-stream"));
-        assert!(accepts(
-            Some("application/json, Text/*;q=0.5"),
-            "text/event-stream"
-        ));
-        assert!(!accepts(Some("application/json"), "text/event-stream"));
-        assert!(!accepts(
-            Some("text/event-stream;q=0, application/json"),
+        assert!(lists("*/*", "text/event-stream"));
+        assert!(lists("application/json, Text/*;q=0.5", "text/event-stream"));
+        assert!(!lists("application/json", "text/event-stream"));
+        assert!(!lists(
+            "text/event-stream;q=0, application/json",
             "text/event-stream"
         ));
         assert!(is_json("application/json; charset=utf-8") && !is_json("text/json"));

@@ -4,7 +4,7 @@ use super::answer::Refused;
 use super::connection::State;
 use super::event_id::EventId;
 use super::request::accepts;
-use super::stream::{STANDALONE, Stream, StreamKey};
+use super::stream::{STANDALONE, StreamKey};
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
 use crate::mcp::ProtocolVersion;
 use crate::wire::HeadView;
@@ -20,7 +20,7 @@ impl Shard {
                 return self.refuse(key, None, &Refused::method_not_allowed(sentence));
             }
         };
-        if !accepts(request.field("accept"), "text/event-stream") {
+        if !accepts(request, "text/event-stream") {
             let sentence = "GET is answered with text/event-stream: Accept must name it.";
             return self.refuse(key, None, &Refused::new(406, sentence));
         }
@@ -58,20 +58,13 @@ impl Shard {
         session_key: SessionKey,
         last_seen: Option<EventId>,
     ) {
-        let Some(session) = self.sessions.get_mut(session_key) else {
+        let Some(stream) = self.standalone(session_key) else {
+            return;
+        };
+        let Some(session) = self.sessions.get(session_key) else {
             return;
         };
         let (listener, primes) = (session.listener, session.version.has_priming());
-        let stream = match session.standalone {
-            Some(stream) => stream,
-            None => {
-                let stream = self
-                    .streams
-                    .insert(Stream::new(Some(session_key), STANDALONE, 0));
-                session.standalone = Some(stream);
-                stream
-            }
-        };
         self.take_over(stream);
         match last_seen {
             Some(id) if id.epoch == self.epoch() && id.offset <= self.offset => {

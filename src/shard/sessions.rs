@@ -12,7 +12,7 @@ use super::post::PostFields;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::stream::StreamKey;
 use super::{ConnectionKey, Effect, SessionKey, Shard};
-use crate::app::call::Topic;
+use crate::app::call::{TellRefused, Topic};
 use crate::mcp::{ProtocolVersion, RpcError};
 use crate::wire::HeadView;
 use crate::wire::session_id::{Locator, SessionId};
@@ -194,39 +194,29 @@ impl Shard {
             let sentence = "This request needs the Mcp-Session-Id that initialize answered with.";
             return Err(Refused::new(400, sentence));
         };
-        let gone = |reason: &str, what: &str| {
-            Refused::with_reason(
-                404,
-                reason,
-                format!("Session not found: {what} Send initialize again, without Mcp-Session-Id."),
-            )
-        };
-        let Some(id) = SessionId::parse(text) else {
-            return Err(gone(
-                "unknown",
-                "this id was never given out by this server.",
-            ));
-        };
+        let key = self.locate(text).map_err(session_gone)?;
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.last_active = self.now;
+        }
+        Ok(key)
+    }
+
+    /// Which session of this core an id names: an index and a comparison in constant time.
+    pub(super) fn locate(&self, id: &str) -> Result<SessionKey, TellRefused> {
+        let id = SessionId::parse(id).ok_or(TellRefused::Unknown)?;
         if id.node != self.node {
-            return Err(gone("unknown", "it was given out by another node."));
+            return Err(TellRefused::OtherNode);
         }
         if id.locator.boot != self.boot {
-            return Err(gone(
-                "owner_restarted",
-                "the server was restarted since, and sessions live in its memory.",
-            ));
+            return Err(TellRefused::OwnerRestarted);
         }
         let key = Key::from_parts(id.locator.slot, id.locator.generation);
-        match self.sessions.get_mut(key) {
+        match self.sessions.get(key) {
             Some(session) if id.locator.core == self.core && id.secret_eq(&session.secret) => {
-                session.last_active = self.now;
                 Ok(key)
             }
-            Some(_) => Err(gone(
-                "unknown",
-                "this id was never given out by this server.",
-            )),
-            None => Err(gone("expired", "it was deleted, or idle for too long.")),
+            Some(_) => Err(TellRefused::Unknown),
+            None => Err(TellRefused::Expired),
         }
     }
 
@@ -322,4 +312,20 @@ impl Shard {
         };
         self.about.modern_capabilities[capability]["listChanged"] == true
     }
+}
+
+fn session_gone(why: TellRefused) -> Refused {
+    let (reason, what) = match why {
+        TellRefused::OtherNode => ("unknown", "it was given out by another node."),
+        TellRefused::OwnerRestarted => (
+            "owner_restarted",
+            "the server was restarted since, and sessions live in its memory.",
+        ),
+        TellRefused::Expired => ("expired", "it was deleted, or idle for too long."),
+        TellRefused::Unknown | TellRefused::Full | TellRefused::Busy => {
+            ("unknown", "this id was never given out by this server.")
+        }
+    };
+    let advice = "Send initialize again, without Mcp-Session-Id.";
+    Refused::with_reason(404, reason, format!("Session not found: {what} {advice}"))
 }

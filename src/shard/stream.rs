@@ -5,6 +5,7 @@
 //! last, as long as both fit the byte limit.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::arena::Key;
 use super::call::CallKey;
@@ -33,6 +34,8 @@ pub(super) struct Stream {
     /// Bytes of all `events`.
     bytes: usize,
     next_sequence: u32,
+    /// What was written up to here was written before the last look at it.
+    settled: u32,
     /// When the client was last connected, if it is not.
     pub(super) interrupted_at: Millis,
     pub(super) timer: Timer,
@@ -40,7 +43,8 @@ pub(super) struct Stream {
 
 struct Event {
     sequence: u32,
-    data: Box<[u8]>,
+    /// Shared: what all sessions are told is kept once.
+    data: Rc<[u8]>,
 }
 
 /// More is waiting for the reader than may be kept.
@@ -59,6 +63,7 @@ impl Stream {
             written: 0,
             bytes: 0,
             next_sequence: 1,
+            settled: 0,
             interrupted_at: 0,
             timer: Timer::default(),
         }
@@ -69,13 +74,13 @@ impl Stream {
     /// # Errors
     /// [`QueueFull`] if what is unwritten exceeds `bytes_max`; the message is queued nevertheless, and the oldest
     /// unwritten ones are gone: the newest is the answer that a client comes back for.
-    pub(super) fn push(&mut self, data: &[u8], bytes_max: usize) -> Result<(), QueueFull> {
+    pub(super) fn push(&mut self, data: Rc<[u8]>, bytes_max: usize) -> Result<(), QueueFull> {
+        self.bytes += data.len();
         self.events.push_back(Event {
             sequence: self.next_sequence,
-            data: data.into(),
+            data,
         });
         self.next_sequence += 1;
-        self.bytes += data.len();
         while self.bytes > bytes_max && self.written > 0 {
             self.drop_oldest();
         }
@@ -88,6 +93,12 @@ impl Stream {
         Err(QueueFull)
     }
 
+    /// Whether [`push`](Stream::push) would keep so many more bytes and lose nothing unwritten.
+    pub(super) fn has_room(&self, count: usize, bytes_max: usize) -> bool {
+        let unwritten = self.events.range(self.written..);
+        unwritten.map(|event| event.data.len()).sum::<usize>() + count <= bytes_max
+    }
+
     /// The next message that was not written yet, with its number. It counts as written from now on.
     pub(super) fn take_unwritten(&mut self) -> Option<(u32, &[u8])> {
         let event = self.events.get(self.written)?;
@@ -98,6 +109,15 @@ impl Stream {
     /// Forgets what was written: nobody can come back for it.
     pub(super) fn forget_written(&mut self) {
         while self.written > 0 {
+            self.drop_oldest();
+        }
+    }
+
+    /// Forgets what was written before the last call of this: whoever could resume would have come by then.
+    pub(super) fn forget_settled(&mut self) {
+        let last_written = self.last_written();
+        let settled = std::mem::replace(&mut self.settled, last_written);
+        while self.written > 0 && self.events.front().is_some_and(|it| it.sequence <= settled) {
             self.drop_oldest();
         }
     }
@@ -136,6 +156,9 @@ impl Stream {
             self.bytes -= event.data.len();
             self.written = self.written.saturating_sub(1);
         }
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
     }
 
     pub(super) fn invariants(&self) {
@@ -167,12 +190,12 @@ mod tests {
     fn a_resume_repeats_what_the_reader_did_not_see_and_nothing_else() {
         let mut stream = Stream::new(None, 1, 1);
         for data in [b"a", b"b", b"c"] {
-            stream.push(data, 100).expect("fits");
+            stream.push(data.as_slice().into(), 100).expect("fits");
         }
         assert_eq!(unwritten(&mut stream), [1, 2, 3]);
         stream.rewind(1);
         assert_eq!(unwritten(&mut stream), [2, 3]);
-        stream.push(b"d", 100).expect("fits");
+        stream.push(b"d".as_slice().into(), 100).expect("fits");
         stream.invariants();
         assert_eq!(unwritten(&mut stream), [4]);
     }
@@ -180,11 +203,30 @@ mod tests {
     #[test]
     fn what_was_written_makes_room_for_what_was_not() {
         let mut stream = Stream::new(None, 1, 1);
-        stream.push(&[0; 60], 100).expect("fits");
+        stream.push([0; 60].into(), 100).expect("fits");
         assert_eq!(unwritten(&mut stream), [1]);
-        stream.push(&[0; 60], 100).expect("the written one goes");
-        assert_eq!(stream.push(&[0; 60], 100), Err(QueueFull));
+        stream
+            .push([0; 60].into(), 100)
+            .expect("the written one goes");
+        assert_eq!(stream.push([0; 60].into(), 100), Err(QueueFull));
         stream.invariants();
         assert_eq!(unwritten(&mut stream), [3], "the newest is kept");
+    }
+
+    #[test]
+    fn what_was_written_is_not_kept_for_ever() {
+        let mut stream = Stream::new(None, 1, 1);
+        stream.push([0; 60].into(), 100).expect("fits");
+        assert_eq!(unwritten(&mut stream), [1]);
+        stream.forget_settled();
+        stream.push([0; 10].into(), 100).expect("fits");
+        assert_eq!(unwritten(&mut stream), [2]);
+        stream.forget_settled();
+        stream.rewind(0);
+        assert_eq!(
+            unwritten(&mut stream),
+            [2],
+            "the first was settled, the second not yet"
+        );
     }
 }

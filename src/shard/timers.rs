@@ -134,7 +134,13 @@ impl Shard {
                 self.stream_of(call);
                 self.emit_keep_alive(key);
             }
-            State::Streaming(_) | State::Listening(_) => self.emit_keep_alive(key),
+            State::Streaming(stream) => {
+                if let Some(stream) = self.streams.get_mut(stream) {
+                    stream.forget_settled();
+                }
+                self.emit_keep_alive(key);
+            }
+            State::Listening(_) => self.emit_keep_alive(key),
         }
     }
 
@@ -147,6 +153,12 @@ impl Shard {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
+        if let Some(standalone) = session.standalone
+            && let Some(stream) = self.streams.get_mut(standalone)
+            && stream.connection.is_none()
+        {
+            stream.forget_settled();
+        }
         if self.is_in_use(session) {
             // An open stream is activity.
             if let Some(session) = self.sessions.get_mut(key) {

@@ -10,6 +10,7 @@
 
 mod clients;
 mod conformance;
+mod crowd;
 mod program;
 mod server;
 mod tally;

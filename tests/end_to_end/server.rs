@@ -113,6 +113,10 @@ impl Server {
         format!("http://127.0.0.1:{}", self.admin_port)
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

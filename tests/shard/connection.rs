@@ -284,6 +284,16 @@ fn a_continue_for_a_body_that_is_refused() {
     assert_eq!(client.answer(socket).status, 413);
 }
 
+#[test]
+fn a_fault_in_the_second_half_of_a_head() {
+    let mut client = Client::new();
+    let socket = client.connect();
+    client.node.sockets[socket].reader.expected.push_back(false);
+    client.send_bytes(socket, b"GET /mcp HTTP/1.1\r\nHost: local");
+    client.send_bytes(socket, b"host\n\r\n");
+    assert_eq!(client.answer(socket).status, 400);
+}
+
 /// Byte by byte, everything is understood as it is at once.
 #[test]
 fn a_request_in_pieces_read_otherwise_than_whole() {

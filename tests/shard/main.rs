@@ -7,3 +7,4 @@ mod support;
 mod connection;
 mod resume;
 mod sizes;
+mod tell;

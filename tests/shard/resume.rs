@@ -249,6 +249,7 @@ fn an_id_from_before_a_restart_that_leaves_its_client_in_the_dark() {
     client.node.cores[0] = Core {
         shard: Shard::new(setup(0, 1, limits, 0x00b0_0701), client.node.now),
         log: Default::default(),
+        heard_of: 0,
     };
     client.node.forget_sockets();
     client.node.offset = 0;

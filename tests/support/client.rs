@@ -1,6 +1,6 @@
 //! A client that does one thing after the other over a network without delays: what most tests need.
 
-use pinfold::app::call::{Outcome, Topic};
+use pinfold::app::call::{Notice, Outcome, TellRefused, Topic};
 use pinfold::limits::Limits;
 use pinfold::mcp::RpcError;
 use pinfold::shard::{Closed, Millis};
@@ -180,6 +180,27 @@ impl Client {
         self.fan_out();
     }
 
+    pub fn tell(&mut self, session: &str, notice: &Notice) -> Result<(), TellRefused> {
+        let now = self.node.now;
+        // The client's sessions are on the core that it connects to.
+        let told = self.node.cores[0].shard.handle_tell(now, session, notice);
+        self.node.settle(0);
+        self.fan_out();
+        told
+    }
+
+    pub fn tell_all(&mut self, notice: &Notice) {
+        self.node.offset += 1;
+        let (now, offset) = (self.node.now, self.node.offset);
+        for core in 0..self.node.cores.len() {
+            self.node.cores[core]
+                .shard
+                .handle_tell_all(now, offset, notice);
+            self.node.settle(core);
+        }
+        self.fan_out();
+    }
+
     pub fn updated(&mut self, uri: &str) {
         self.publish(Topic::Resource(uri.into()));
     }
@@ -260,4 +281,9 @@ pub fn topic_of(message: &Value) -> String {
         Some(method) => method.trim_start_matches("notifications/").to_owned(),
         None => panic!("no notification: {message}"),
     }
+}
+
+pub fn is_topic_event(message: &Value) -> bool {
+    let method = message["method"].as_str().unwrap_or("");
+    method.ends_with("/list_changed") || method == "notifications/resources/updated"
 }

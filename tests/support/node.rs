@@ -4,7 +4,7 @@
 //! and it reads from a connection until `wants_bytes` says no, then not before `Effect::Read`. Every shard's
 //! invariants are checked after every step.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use pinfold::shard::{CallKey, ConnectionKey, Effect, Gate, Millis, Publication, 
 use pinfold::wire::session_id::NodeName;
 use serde_json::json;
 
+use super::client::{is_topic_event, topic_of};
 use super::random::Random;
 use super::socket::Socket;
 
@@ -58,6 +59,8 @@ pub struct Core {
     pub shard: Shard,
     /// Published, not handed to this core yet.
     pub log: VecDeque<Publication>,
+    /// The offset of the last publication that it was handed.
+    pub heard_of: u64,
 }
 
 pub struct Node {
@@ -77,6 +80,8 @@ pub struct Node {
     pub unchecked: bool,
     pub offset: u64,
     pub broken: Option<(Breakage, Random)>,
+    /// What happened, each kind once: shows whether a simulation meets what it is meant to meet.
+    pub met: BTreeSet<String>,
 }
 
 pub fn about() -> About {
@@ -129,6 +134,7 @@ impl Node {
         let core = |core| Core {
             shard: Shard::new(setup(core), now),
             log: VecDeque::new(),
+            heard_of: 0,
         };
         Node {
             now,
@@ -144,6 +150,7 @@ impl Node {
             unchecked: false,
             offset: 0,
             broken: None,
+            met: BTreeSet::new(),
         }
     }
 
@@ -192,6 +199,7 @@ impl Node {
             self.settle(core);
         }
         self.sockets[id].sent.clear();
+        self.sockets[id].client_left = true;
     }
 
     /// The client takes at most `count` bytes; the kernel goes on with a write that waited.
@@ -253,6 +261,7 @@ impl Node {
             return false;
         };
         self.cores[core].shard.handle_publication(&publication);
+        self.cores[core].heard_of = publication.offset;
         self.settle(core);
         true
     }
@@ -264,6 +273,9 @@ impl Node {
             return false;
         };
         if !self.breaks(Breakage::LosesFanout) {
+            let heard_of = self.cores[core].heard_of;
+            let told = topics_in(&bytes).into_iter().map(|topic| (topic, heard_of));
+            self.sockets[self.by_key[&(core, key)]].told.extend(told);
             self.write(core, key, &bytes, false);
         }
         self.settle(core);
@@ -297,7 +309,9 @@ impl Node {
         self.by_key.insert((core, key), id);
         self.cores[core].shard.handle_bytes(self.now, key, &bytes);
         self.settle(core);
-        // The runtime reads on without asking; what it reads is kept.
+        if self.sockets[id].client_left {
+            self.cut(id);
+        }
     }
 
     /// Lets time pass, with every timeout on its way in its moment.
@@ -355,6 +369,7 @@ impl Node {
     }
 
     fn carry_out(&mut self, core: usize, effect: Effect) {
+        self.met.insert(kind_of(&effect));
         match effect {
             Effect::Start { call, .. } if self.instant => {
                 let outcome = Outcome::Result {
@@ -439,5 +454,34 @@ impl Node {
             Some((breakage, random)) if *breakage == what => random.one_in(4),
             _ => false,
         }
+    }
+}
+
+/// Of the topic events in what the fan-out gave.
+fn topics_in(bytes: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(bytes).expect("events are text");
+    let messages = text
+        .split('\n')
+        .filter_map(|line| line.strip_prefix("data: "));
+    let parsed = messages.filter_map(|data| serde_json::from_str::<serde_json::Value>(data).ok());
+    parsed
+        .filter(is_topic_event)
+        .map(|message| topic_of(&message))
+        .collect()
+}
+
+fn kind_of(effect: &Effect) -> String {
+    match effect {
+        Effect::Start { .. } => "Start".into(),
+        Effect::Cancel(_) => "Cancel".into(),
+        Effect::Answered {
+            answer: Err(failed),
+            ..
+        } => format!("{failed:?}"),
+        Effect::Answered { .. } => "Answered".into(),
+        Effect::Move { .. } => "Move".into(),
+        Effect::Read(_) => "Read".into(),
+        Effect::ShutdownWrite(_) => "ShutdownWrite".into(),
+        Effect::Close { reason, .. } => format!("{reason:?}"),
     }
 }

@@ -24,7 +24,11 @@ pub struct Socket {
     pub arrived: VecDeque<u8>,
     pub half_closed: bool,
     pub closed: Option<Closed>,
+    /// The client closed or broke off.
+    pub client_left: bool,
     pub reader: Reader,
+    /// Topic events in the order in which they were written here, each with what its core had heard of by then.
+    pub told: Vec<(String, u64)>,
 }
 
 impl Socket {
@@ -40,7 +44,9 @@ impl Socket {
             arrived: VecDeque::new(),
             half_closed: false,
             closed: None,
+            client_left: false,
             reader: Reader::default(),
+            told: Vec::new(),
         }
     }
 

@@ -7,15 +7,19 @@
 //!
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
 
+mod listener;
+
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 
 use slab::Slab;
 
-use super::arena::{Arena, Key};
-use super::{ConnectionKey, SessionKey};
+use self::listener::Subscription;
+use super::ConnectionKey;
+use super::arena::Arena;
 use crate::app::call::Topic;
 
-pub(super) type ListenerKey = Key<Listener>;
+pub(super) use self::listener::{Listener, ListenerKey, Voice};
 
 /// How many topics leave one listener in one write.
 const TOPICS_PER_WRITE_MAX: usize = 256;
@@ -27,35 +31,6 @@ const LISTS: [(Topic, &str); 3] = [
     (Topic::Resources, "notifications/resources/list_changed"),
 ];
 
-/// Whose ear this is, and so how an event is spelled for it.
-pub(super) enum Voice {
-    Session(SessionKey),
-    /// The JSON-RPC id of the listen request, as JSON.
-    Listen {
-        subscription_id: Box<str>,
-    },
-}
-
-pub(super) struct Listener {
-    pub(super) voice: Voice,
-    /// The connection that takes events now. None: what is pending waits.
-    pub(super) outlet: Option<ConnectionKey>,
-    /// Everything up to here was told or was never to be told.
-    pub(super) told: u64,
-    subscriptions: Vec<Subscription>,
-    /// How many of `subscriptions` are pending.
-    pending: u32,
-    /// In `Fanout::ready`.
-    queued: bool,
-}
-
-struct Subscription {
-    topic: u32,
-    /// Where the topic's `subscribers` has this subscription.
-    position: u32,
-    pending: bool,
-}
-
 struct Subscriber {
     listener: u32,
     /// Where the listener's `subscriptions` has this one.
@@ -66,7 +41,7 @@ pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of
 
 struct TopicEntry {
     /// None: one of the lists, which are never removed.
-    uri: Option<Box<str>>,
+    uri: Option<Rc<str>>,
     /// `data: {…` up to where the voices differ.
     head: Box<[u8]>,
     last_offset: u64,
@@ -82,7 +57,7 @@ pub(super) struct Due {
 
 pub(super) struct Fanout {
     topics: Slab<TopicEntry>,
-    by_uri: HashMap<Box<str>, u32>,
+    by_uri: HashMap<Rc<str>, u32>,
     listeners: Arena<Listener>,
     ready: VecDeque<ListenerKey>,
 }
@@ -117,7 +92,9 @@ impl Fanout {
             outlet: None,
             told: offset,
             subscriptions,
+            slots: None,
             pending: 0,
+            messages: false,
             queued: false,
         })
     }
@@ -143,23 +120,29 @@ impl Fanout {
         self.listeners.get(key)
     }
 
-    pub(super) fn subscription_count(&self, key: ListenerKey) -> usize {
-        self.listeners
-            .get(key)
-            .map_or(0, |listener| listener.subscriptions.len())
+    /// Subscriptions to resources; the lists do not count.
+    pub(super) fn resource_count(&self, key: ListenerKey) -> usize {
+        self.listeners.get(key).map_or(0, |listener| {
+            let lists = (0..LISTS.len() as u32).filter(|&list| listener.slot_of(list).is_some());
+            listener.subscriptions.len() - lists.count()
+        })
+    }
+
+    pub(super) fn is_subscribed(&self, key: ListenerKey, topic: &Topic) -> bool {
+        let slot = |topic| self.listeners.get(key)?.slot_of(topic);
+        self.find(topic).and_then(slot).is_some()
     }
 
     /// Subscribes from now on; a second time is the same as once.
     pub(super) fn subscribe(&mut self, key: ListenerKey, topic: &Topic) {
+        if self.listeners.get(key).is_none() {
+            return;
+        }
         let index = self.topic_index(topic);
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
-        if listener
-            .subscriptions
-            .iter()
-            .any(|subscription| subscription.topic == index)
-        {
+        if listener.slot_of(index).is_some() {
             return;
         }
         let subscribers = &mut self.topics[index as usize].subscribers;
@@ -168,7 +151,7 @@ impl Fanout {
             listener: key.index,
             slot: listener.subscriptions.len() as u32,
         });
-        listener.subscriptions.push(Subscription {
+        listener.add(Subscription {
             topic: index,
             position,
             pending: false,
@@ -179,13 +162,10 @@ impl Fanout {
         let Some(&index) = self.by_uri.get(uri) else {
             return;
         };
-        let Some(listener) = self.listeners.get(key) else {
-            return;
-        };
-        let slot = listener
-            .subscriptions
-            .iter()
-            .position(|subscription| subscription.topic == index);
+        let slot = self
+            .listeners
+            .get(key)
+            .and_then(|listener| listener.slot_of(index));
         if let Some(slot) = slot {
             self.remove_subscription(key, slot);
         }
@@ -193,14 +173,9 @@ impl Fanout {
 
     /// The topic changed: everyone who hears it has it to be told.
     pub(super) fn publish(&mut self, topic: &Topic, offset: u64) {
-        let index = match topic {
-            Topic::Tools => 0,
-            Topic::Prompts => 1,
-            Topic::Resources => 2,
-            Topic::Resource(uri) => match self.by_uri.get(uri) {
-                Some(&index) => index,
-                None => return,
-            },
+        let Some(index) = self.find(topic) else {
+            // Nobody hears of it.
+            return;
         };
         let entry = &mut self.topics[index as usize];
         debug_assert!(entry.last_offset < offset, "offsets only grow");
@@ -223,6 +198,14 @@ impl Fanout {
     pub(super) fn detach(&mut self, key: ListenerKey) {
         if let Some(listener) = self.listeners.get_mut(key) {
             listener.outlet = None;
+        }
+    }
+
+    /// A targeted message waits for this listener's session.
+    pub(super) fn has_messages(&mut self, key: ListenerKey) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.messages = true;
+            listener.enqueue(key, &mut self.ready);
         }
     }
 
@@ -265,7 +248,7 @@ impl Fanout {
                 continue;
             };
             listener.queued = false;
-            if listener.outlet.is_some() && listener.pending > 0 {
+            if listener.outlet.is_some() && listener.has_news() {
                 return Some(key);
             }
         }
@@ -276,12 +259,14 @@ impl Fanout {
         !self.ready.is_empty()
     }
 
-    /// Takes what `key` is to be told now, oldest offset first, so that an event's id covers all before it.
+    /// Takes what `key` is to be told now, oldest offset first, so that an event's id covers all before it. Its
+    /// messages are the caller's to take.
     pub(super) fn take_pending(&mut self, key: ListenerKey, due: &mut Vec<Due>) {
         due.clear();
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
+        listener.messages = false;
         let topics = &self.topics;
         let pending = listener
             .subscriptions
@@ -340,28 +325,37 @@ impl Fanout {
         self.listeners.len()
     }
 
-    fn topic_index(&mut self, topic: &Topic) -> u32 {
-        let uri = match topic {
-            Topic::Tools => return 0,
-            Topic::Prompts => return 1,
-            Topic::Resources => return 2,
-            Topic::Resource(uri) => uri,
-        };
-        if let Some(&index) = self.by_uri.get(uri) {
-            return index;
+    /// The index of a topic that somebody hears, or that is a list.
+    fn find(&self, topic: &Topic) -> Option<u32> {
+        match topic {
+            Topic::Tools => Some(0),
+            Topic::Prompts => Some(1),
+            Topic::Resources => Some(2),
+            Topic::Resource(uri) => self.by_uri.get(&**uri).copied(),
         }
+    }
+
+    fn topic_index(&mut self, topic: &Topic) -> u32 {
+        let uri = match (self.find(topic), topic) {
+            (Some(index), _) => return index,
+            (None, Topic::Resource(uri)) => uri,
+            (None, Topic::Tools | Topic::Prompts | Topic::Resources) => {
+                unreachable!("lists are always found")
+            }
+        };
+        let shared: Rc<str> = uri.as_ref().into();
         let quoted = serde_json::to_string(uri).expect("a string is JSON");
         let head = format!(
             r#"data: {{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{quoted}"#
         );
         let entry = TopicEntry {
-            uri: Some(uri.clone()),
+            uri: Some(shared.clone()),
             head: head.into_bytes().into(),
             last_offset: 0,
             subscribers: Vec::new(),
         };
         let index = self.topics.insert(entry) as u32;
-        self.by_uri.insert(uri.clone(), index);
+        self.by_uri.insert(shared, index);
         index
     }
 
@@ -370,14 +364,17 @@ impl Fanout {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
-        let removed = listener.subscriptions.swap_remove(slot);
-        listener.pending -= u32::from(removed.pending);
+        let removed = listener.remove(slot);
         if let Some(moved) = listener.subscriptions.get(slot) {
             self.topics[moved.topic as usize].subscribers[moved.position as usize].slot =
                 slot as u32;
         }
         let entry = &mut self.topics[removed.topic as usize];
         entry.subscribers.swap_remove(removed.position as usize);
+        // A crowd that has left does not leave its memory behind.
+        if entry.subscribers.capacity() > 4 * entry.subscribers.len().max(16) {
+            entry.subscribers.shrink_to(2 * entry.subscribers.len());
+        }
         if let Some(moved) = entry.subscribers.get(removed.position as usize) {
             let (_, other) = self.listeners.at_mut(moved.listener);
             other.subscriptions[moved.slot as usize].position = removed.position;
@@ -418,6 +415,7 @@ impl Fanout {
                 .count();
             assert_eq!(pending, listener.pending as usize);
             for (slot, subscription) in listener.subscriptions.iter().enumerate() {
+                assert_eq!(listener.slot_of(subscription.topic), Some(slot));
                 let subscriber = &self.topics[subscription.topic as usize].subscribers
                     [subscription.position as usize];
                 assert_eq!(
@@ -425,21 +423,6 @@ impl Fanout {
                     (key.index, slot)
                 );
             }
-        }
-    }
-}
-
-impl Listener {
-    fn mark(&mut self, slot: usize) {
-        let subscription = &mut self.subscriptions[slot];
-        self.pending += u32::from(!subscription.pending);
-        subscription.pending = true;
-    }
-
-    fn enqueue(&mut self, key: ListenerKey, ready: &mut VecDeque<ListenerKey>) {
-        if !self.queued && self.pending > 0 && self.outlet.is_some() {
-            self.queued = true;
-            ready.push_back(key);
         }
     }
 }

@@ -1,0 +1,197 @@
+//! One client: a connection that walks through its protocol's requests and then counts events.
+//!
+//! ```text
+//! ExpectAnswer(step) ──answer──▶ ExpectAnswer(step + 1) … ──head of the stream──▶ Streaming
+//!                                                         ──last answer, no stream──▶ Idle
+//! ```
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+use memchr::memmem::Finder;
+use socket2::{Domain, Socket, Type};
+
+use super::http::{Head, ResponseReader, Sink};
+use super::protocol::Protocol;
+use super::sse::EventCounter;
+use crate::Outcome;
+
+pub(super) struct Client {
+    pub(super) socket: TcpStream,
+    stage: Stage,
+    reader: ResponseReader,
+    body: Body,
+    session: Option<Box<str>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    ExpectAnswer(usize),
+    Streaming,
+    Idle,
+}
+
+/// What one read brought.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Progress {
+    pub(super) bytes: usize,
+    pub(super) events: u64,
+    /// The protocol's last step is done since this read.
+    pub(super) ready: bool,
+}
+
+/// Connections from one source address; a port range has about 28,000 by default.
+const CONNECTIONS_PER_ADDRESS: usize = 25_000;
+
+impl Client {
+    /// Connects and sends the first request. `index` chooses the source address.
+    pub(super) fn connect(target: SocketAddr, index: usize, protocol: Protocol) -> Outcome<Self> {
+        assert!(
+            target.ip().is_loopback(),
+            "only this machine is ever contacted"
+        );
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        let other_address = u8::try_from(index / CONNECTIONS_PER_ADDRESS)?;
+        if other_address > 0 {
+            let source = Ipv4Addr::new(127, 0, 1, other_address);
+            socket.bind(&SocketAddr::from((source, 0)).into())?;
+        }
+        // Nothing lingers when thousands are dropped at once: no TIME_WAIT for the next repetition.
+        socket.set_linger(Some(std::time::Duration::ZERO))?;
+        socket.set_nodelay(true)?;
+        socket.connect(&target.into())?;
+        socket.set_nonblocking(true)?;
+        let mut client = Client {
+            socket: socket.into(),
+            stage: Stage::ExpectAnswer(0),
+            reader: ResponseReader::default(),
+            body: Body::default(),
+            session: None,
+        };
+        client.send(protocol, 0, target)?;
+        Ok(client)
+    }
+
+    /// Reads once.
+    pub(super) fn receive(
+        &mut self,
+        scratch: &mut [u8],
+        needle: &Finder<'_>,
+        protocol: Protocol,
+        target: SocketAddr,
+    ) -> Outcome<Progress> {
+        let bytes = match self.socket.read(scratch) {
+            Ok(0) => return Err("the server closed a connection".into()),
+            Ok(bytes) => bytes,
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock => return Ok(Progress::default()),
+            Err(fault) => return Err(fault.into()),
+        };
+        let mut progress = Progress {
+            bytes,
+            ..Progress::default()
+        };
+        let mut input = &scratch[..bytes];
+        while !input.is_empty() {
+            let mut sink = Split {
+                needle,
+                body: &mut self.body,
+                streaming: self.stage == Stage::Streaming,
+                events: 0,
+                head: None,
+            };
+            let (used, end) = self.reader.feed(input, &mut sink)?;
+            let (events, head) = (sink.events, sink.head);
+            input = &input[used..];
+            progress.events += events;
+            if let Some(head) = head {
+                progress.ready |= self.take_head(head, protocol);
+            }
+            if end {
+                progress.ready |= self.take_end(protocol, target)?;
+            }
+        }
+        Ok(progress)
+    }
+
+    fn take_head(&mut self, head: Head, protocol: Protocol) -> bool {
+        if head.session_id.is_some() {
+            self.session = head.session_id;
+        }
+        self.body.status = head.status;
+        let opened = self.stage == Stage::ExpectAnswer(protocol.steps() - 1)
+            && protocol.streams()
+            && head.status == 200
+            && head.event_stream;
+        if opened {
+            self.stage = Stage::Streaming;
+        }
+        opened
+    }
+
+    fn take_end(&mut self, protocol: Protocol, target: SocketAddr) -> Outcome<bool> {
+        let Stage::ExpectAnswer(step) = self.stage else {
+            return Err("the server ended a stream".into());
+        };
+        let last = step + 1 == protocol.steps();
+        if !(200..300).contains(&self.body.status) || (last && protocol.streams()) {
+            let text = String::from_utf8_lossy(&self.body.kept);
+            let status = self.body.status;
+            return Err(
+                format!("step {step} of {protocol:?} was answered {status}: {text}").into(),
+            );
+        }
+        self.body.kept.clear();
+        if last {
+            self.body.kept.shrink_to_fit();
+            self.stage = Stage::Idle;
+            return Ok(true);
+        }
+        self.stage = Stage::ExpectAnswer(step + 1);
+        self.send(protocol, step + 1, target)?;
+        Ok(false)
+    }
+
+    fn send(&mut self, protocol: Protocol, step: usize, target: SocketAddr) -> Outcome<()> {
+        let request = protocol
+            .request(step, self.session.as_deref(), &target.to_string())
+            .ok_or("a step that the protocol does not have")?;
+        // One small request on a connection that has nothing else to send: the kernel takes all of it.
+        Ok(self.socket.write_all(request.as_bytes())?)
+    }
+}
+
+/// The body of an answer for error messages, or the counter of a stream.
+#[derive(Default)]
+struct Body {
+    status: u16,
+    kept: Vec<u8>,
+    counter: EventCounter,
+}
+
+const KEPT_BYTES_MAX: usize = 512;
+
+struct Split<'a> {
+    needle: &'a Finder<'a>,
+    body: &'a mut Body,
+    streaming: bool,
+    events: u64,
+    head: Option<Head>,
+}
+
+impl Sink for Split<'_> {
+    fn head(&mut self, head: Head) {
+        self.streaming = head.event_stream;
+        self.head = Some(head);
+    }
+
+    fn body(&mut self, bytes: &[u8]) {
+        if self.streaming {
+            self.events += self.body.counter.feed(bytes, self.needle);
+            return;
+        }
+        let room = KEPT_BYTES_MAX - self.body.kept.len();
+        self.body
+            .kept
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+}

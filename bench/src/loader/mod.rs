@@ -1,0 +1,215 @@
+//! The loader: one thread, one epoll set, N clients of one server, and the connection that publishes.
+//!
+//! Level-triggered and one read per ready connection, so that an event costs one `recv` and its share of an
+//! `epoll_wait`. While a broadcast is under way it never sleeps: waking it would be the server's expense, an interrupt
+//! to another CPU for almost every event, which clients elsewhere do not cause. It counts each event of each client, so a delivery that is missing or comes twice is seen.
+
+pub(crate) mod admin;
+mod client;
+mod http;
+pub(crate) mod protocol;
+mod sse;
+
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use memchr::memmem::Finder;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+use self::admin::Admin;
+use self::client::Client;
+use self::protocol::{NEEDLE, Protocol};
+use crate::Outcome;
+
+pub(crate) struct Loader {
+    epoll: OwnedFd,
+    target: SocketAddr,
+    protocol: Protocol,
+    needle: Finder<'static>,
+    clients: Vec<Client>,
+    /// Events each client got since the last broadcast started.
+    received: Vec<u32>,
+    admin: Admin,
+    scratch: Box<[u8]>,
+    /// What the first client read last.
+    sample: Vec<u8>,
+}
+
+/// What became of one publication. Times are nanoseconds from just before it was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Broadcast {
+    pub(crate) first_ns: u64,
+    pub(crate) last_ns: u64,
+    pub(crate) received: u64,
+    pub(crate) bytes: u64,
+    /// Clients that got nothing in time.
+    pub(crate) lost: u64,
+    /// Deliveries beyond the first to one client.
+    pub(crate) extra: u64,
+}
+
+const ADMIN: u64 = u64::MAX;
+/// Clients on their way to an open stream; below any listener's backlog.
+const OPENING_MAX: usize = 256;
+const OPEN_WITHIN: Duration = Duration::from_secs(60);
+/// A delivery that takes longer counts as lost.
+const DELIVERED_WITHIN: Duration = Duration::from_secs(10);
+const SCRATCH_BYTES: usize = 64 * 1024;
+const READY_MAX: usize = 1024;
+
+type Ready = [MaybeUninit<Event>; READY_MAX];
+
+impl Loader {
+    pub(crate) fn new(target: SocketAddr, protocol: Protocol, admin: Admin) -> Outcome<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        admin.non_blocking()?;
+        epoll::add(
+            &epoll,
+            &admin.socket,
+            EventData::new_u64(ADMIN),
+            EventFlags::IN,
+        )?;
+        Ok(Loader {
+            epoll,
+            target,
+            protocol,
+            needle: Finder::new(NEEDLE).into_owned(),
+            clients: Vec::new(),
+            received: Vec::new(),
+            admin,
+            scratch: vec![0; SCRATCH_BYTES].into(),
+            sample: Vec::new(),
+        })
+    }
+
+    /// Opens clients until there are `count`, all of them ready.
+    pub(crate) fn open_to(&mut self, count: usize) -> Outcome<Duration> {
+        let started = Instant::now();
+        let mut ready_clients = self.clients.len();
+        let mut ready = [const { MaybeUninit::uninit() }; READY_MAX];
+        while ready_clients < count {
+            while self.clients.len() < count && self.clients.len() - ready_clients < OPENING_MAX {
+                self.open_one()?;
+            }
+            if started.elapsed() > OPEN_WITHIN {
+                return Err(format!("only {ready_clients} of {count} clients were served").into());
+            }
+            for event in wait(&self.epoll, &mut ready, Duration::from_secs(1))? {
+                if let Some(index) = client_index(event) {
+                    ready_clients += usize::from(self.receive(index)?.ready);
+                }
+            }
+        }
+        Ok(started.elapsed())
+    }
+
+    fn open_one(&mut self) -> Outcome<()> {
+        let index = self.clients.len();
+        let client = Client::connect(self.target, index, self.protocol)?;
+        let data = EventData::new_u64(index as u64);
+        epoll::add(&self.epoll, client.socket.as_fd(), data, EventFlags::IN)?;
+        self.clients.push(client);
+        self.received.push(0);
+        Ok(())
+    }
+
+    fn receive(&mut self, index: usize) -> Outcome<client::Progress> {
+        let client = &mut self.clients[index];
+        let progress =
+            client.receive(&mut self.scratch, &self.needle, self.protocol, self.target)?;
+        if index == 0 && progress.events > 0 {
+            self.sample.clear();
+            self.sample
+                .extend_from_slice(&self.scratch[..progress.bytes]);
+        }
+        Ok(progress)
+    }
+
+    /// Publishes once and waits until every client got it. `receipt` hears the time of each delivery.
+    pub(crate) fn broadcast(&mut self, receipt: impl FnMut(u64)) -> Outcome<Broadcast> {
+        self.received.fill(0);
+        let published = Instant::now();
+        self.admin.publish()?;
+        self.collect(published, false, receipt)
+    }
+
+    /// Publishes, lets the events pile up in the sockets, and only then reads them: how long the reading took.
+    /// For servers that answer a publication when all of it is sent.
+    pub(crate) fn read_at_once(&mut self) -> Outcome<(Broadcast, Duration)> {
+        self.received.fill(0);
+        self.admin.socket.set_nonblocking(false)?;
+        self.admin.publish()?;
+        while !self.admin.receive(&mut self.scratch)? {}
+        self.admin.non_blocking()?;
+        let started = Instant::now();
+        let broadcast = self.collect(started, true, |_| {})?;
+        Ok((broadcast, started.elapsed()))
+    }
+
+    fn collect(
+        &mut self,
+        since: Instant,
+        mut answered: bool,
+        mut receipt: impl FnMut(u64),
+    ) -> Outcome<Broadcast> {
+        let clients = self.clients.len() as u64;
+        let mut broadcast = Broadcast::default();
+        let mut ready = [const { MaybeUninit::uninit() }; READY_MAX];
+        while !answered || broadcast.received < clients {
+            let events = wait(&self.epoll, &mut ready, Duration::ZERO)?;
+            if events.is_empty() && since.elapsed() > DELIVERED_WITHIN {
+                broadcast.lost = clients - broadcast.received;
+                break;
+            }
+            for event in events {
+                let Some(index) = client_index(event) else {
+                    answered |= self.admin.receive(&mut self.scratch)?;
+                    continue;
+                };
+                let progress = self.receive(index)?;
+                if progress.events == 0 {
+                    continue;
+                }
+                let now_ns = since.elapsed().as_nanos() as u64;
+                broadcast.bytes += progress.bytes as u64;
+                let before = self.received[index];
+                self.received[index] += progress.events as u32;
+                broadcast.extra += progress.events - u64::from(before == 0);
+                if before == 0 {
+                    broadcast.received += 1;
+                    broadcast.last_ns = now_ns;
+                    if broadcast.received == 1 {
+                        broadcast.first_ns = now_ns;
+                    }
+                    receipt(now_ns);
+                }
+            }
+        }
+        Ok(broadcast)
+    }
+
+    /// The bytes of one event as they came, transfer framing included.
+    pub(crate) fn sample(&self) -> &[u8] {
+        &self.sample
+    }
+}
+
+fn client_index(event: &Event) -> Option<usize> {
+    let data = event.data;
+    (data.u64() != ADMIN).then(|| data.u64() as usize)
+}
+
+fn wait<'a>(epoll: &OwnedFd, ready: &'a mut Ready, at_most: Duration) -> Outcome<&'a [Event]> {
+    let timeout = Timespec {
+        tv_sec: at_most.as_secs() as i64,
+        tv_nsec: i64::from(at_most.subsec_nanos()),
+    };
+    match epoll::wait(epoll, &mut ready[..], Some(&timeout)) {
+        Ok((events, _)) => Ok(events),
+        Err(rustix::io::Errno::INTR) => Ok(&[]),
+        Err(fault) => Err(fault.into()),
+    }
+}

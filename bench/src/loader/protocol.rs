@@ -1,0 +1,85 @@
+//! What a client of each kind sends until its stream is open, request by request on one connection.
+
+/// The resource that every client subscribes to and that is published.
+pub(crate) const URI: &str = "board://bench";
+/// What an event must say to count as a delivery.
+pub(crate) const NEEDLE: &str = r#""notifications/resources/updated""#;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Protocol {
+    /// 2025-11-25: a session that subscribes, and its GET stream.
+    Legacy,
+    /// 2026-07-28: one `subscriptions/listen`.
+    Modern,
+    /// A GET without anything before it, for floors.
+    Raw,
+    /// A connection whose only request was answered and that stays open.
+    KeepAlive,
+}
+
+impl Protocol {
+    /// The request of this step; none after the last.
+    pub(crate) fn request(self, step: usize, session: Option<&str>, host: &str) -> Option<String> {
+        let session = session
+            .map(|id| format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-11-25\r\n"));
+        let session = session.unwrap_or_default();
+        let modern =
+            |method: &str| format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n");
+        let request = match (self, step) {
+            (Protocol::Legacy, 0) => post(host, "", INITIALIZE),
+            (Protocol::Legacy, 1) => post(host, &session, INITIALIZED),
+            (Protocol::Legacy, 2) => post(host, &session, &subscribe()),
+            (Protocol::Legacy, 3) => get(host, &session),
+            (Protocol::Modern, 0) => post(host, &modern("subscriptions/listen"), &listen()),
+            (Protocol::Raw, 0) => get(host, ""),
+            (Protocol::KeepAlive, 0) => post(host, &modern("server/discover"), &discover()),
+            _ => return None,
+        };
+        Some(request)
+    }
+
+    pub(crate) fn steps(self) -> usize {
+        match self {
+            Protocol::Legacy => 4,
+            Protocol::Modern | Protocol::Raw | Protocol::KeepAlive => 1,
+        }
+    }
+
+    /// The last request is answered by a stream.
+    pub(crate) fn streams(self) -> bool {
+        self != Protocol::KeepAlive
+    }
+}
+
+fn post(host: &str, fields: &str, body: &str) -> String {
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
+         Content-Type: application/json\r\n{fields}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn get(host: &str, fields: &str) -> String {
+    format!("GET /mcp HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n{fields}\r\n")
+}
+
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
+const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
+
+fn subscribe() -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{{"uri":"{URI}"}}}}"#
+    )
+}
+
+fn listen() -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{{META},"notifications":{{"resourceSubscriptions":["{URI}"]}}}}}}"#
+    )
+}
+
+fn discover() -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{{{META}}}}}"#)
+}

@@ -1,0 +1,144 @@
+//! What the kernel is asked besides sockets: pinning, the limit on open files, and its accounts of time and memory.
+
+use std::fs;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::Outcome;
+
+/// The calling thread, and whatever it starts from now on, runs on this CPU only.
+pub(crate) fn pin_to(cpu: usize) -> Outcome<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu);
+    sched_setaffinity(None, &cpus)
+        .map_err(|fault| format!("cannot run on CPU {cpu}, which this needs: {fault}").into())
+}
+
+/// Raises the soft limit to `wanted` or as far as it goes, the hard one too if that is allowed. Children inherit it.
+pub(crate) fn raise_open_files(wanted: u64) -> Outcome<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let (soft, hard) = (
+        limit.current.unwrap_or(u64::MAX),
+        limit.maximum.unwrap_or(u64::MAX),
+    );
+    if wanted != u64::MAX && wanted > hard {
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: Some(wanted),
+        };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            return Ok(wanted);
+        }
+    }
+    let reachable = wanted.min(hard).max(soft);
+    let raised = Rlimit {
+        current: Some(reachable),
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised)?;
+    Ok(reachable)
+}
+
+/// CPU time of a process, nanoseconds since it started.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CpuTime {
+    pub(crate) all_ns: u64,
+    /// Of threads named `core-…` alone: without the admin listener.
+    pub(crate) cores_ns: u64,
+}
+
+/// As the scheduler has it, up to the moment each thread last went to sleep.
+pub(crate) fn cpu_time(process: u32) -> Outcome<CpuTime> {
+    let mut time = CpuTime::default();
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let task = task?.path();
+        let schedstat = fs::read_to_string(task.join("schedstat"))?;
+        let first = schedstat.split_whitespace().next().unwrap_or("");
+        let ns: u64 = first
+            .parse()
+            .map_err(|_| "the kernel keeps no schedstat (CONFIG_SCHED_INFO)")?;
+        time.all_ns += ns;
+        if fs::read_to_string(task.join("comm"))?.starts_with("core-") {
+            time.cores_ns += ns;
+        }
+    }
+    Ok(time)
+}
+
+/// CPU time of the calling thread.
+pub(crate) fn own_cpu_ns() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Memory of a process that is backed by pages now, bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Heap and stacks. The ring's pages are not among them: they are there from the start, however few are used.
+    pub(crate) anonymous: u64,
+    pub(crate) private_dirty: u64,
+    pub(crate) resident: u64,
+}
+
+pub(crate) fn memory(process: u32) -> Outcome<Memory> {
+    let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    let field = |name: &str| -> Outcome<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        let number = number.ok_or_else(|| format!("smaps_rollup has no {name}"))?;
+        Ok(number.parse::<u64>()? * 1024)
+    };
+    Ok(Memory {
+        anonymous: field("Anonymous:")?,
+        private_dirty: field("Private_Dirty:")?,
+        resident: field("Rss:")?,
+    })
+}
+
+/// `io_uring` or `epoll`: how a process waits.
+pub(crate) fn driver(process: u32) -> &'static str {
+    let descriptors = fs::read_dir(format!("/proc/{process}/fd"));
+    let mut links = descriptors.into_iter().flatten().flatten();
+    let has_ring = links.any(|descriptor| {
+        fs::read_link(descriptor.path())
+            .is_ok_and(|target| target.to_string_lossy().contains("io_uring"))
+    });
+    if has_ring { "io_uring" } else { "epoll" }
+}
+
+/// CPU time that all CPUs together spent on anything, and what was taken by other guests of the host.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Busy {
+    busy_ns: u64,
+    steal_ns: u64,
+}
+
+/// What a clock tick of /proc/stat is.
+const TICK_NS: u64 = 10_000_000;
+
+impl Busy {
+    pub(crate) fn now() -> Outcome<Self> {
+        let text = fs::read_to_string("/proc/stat")?;
+        let line = text.lines().next().unwrap_or("");
+        let ticks: Vec<u64> = line
+            .split_whitespace()
+            .skip(1)
+            .filter_map(|it| it.parse().ok())
+            .collect();
+        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else {
+            return Err("/proc/stat has another form than is known".into());
+        };
+        Ok(Busy {
+            busy_ns: (user + nice + system + irq + softirq) * TICK_NS,
+            steal_ns: steal * TICK_NS,
+        })
+    }
+
+    /// Nanoseconds of others since then: neither `own_ns` nor idle.
+    pub(crate) fn of_others_since(self, before: Busy, own_ns: u64) -> u64 {
+        let busy_ns = self.busy_ns - before.busy_ns;
+        busy_ns.saturating_sub(own_ns) + (self.steal_ns - before.steal_ns)
+    }
+}

@@ -1,0 +1,56 @@
+//! Measures pinfold against what the machine allows, on this machine alone.
+//!
+//! A scenario starts servers (`server`) on one CPU, drives them from another (`loader`), repeats this in turns, and
+//! leaves a record (`record`). `floor` is the least that any server would have to do; `fanout` and `memory` are what
+//! is measured of one server once; `first` is a scenario. Without arguments the canonical one runs.
+
+mod fanout;
+mod first;
+mod floor;
+mod loader;
+mod machine;
+mod memory;
+mod record;
+mod server;
+mod stats;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What can go wrong ends a run, with a sentence.
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Parser)]
+#[command(
+    about = "Measures pinfold against what the machine allows. Needs two CPUs that are otherwise idle."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    scenario: Option<Scenario>,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// CPU and time per delivered event against a bare loop of sends, and memory per idle client (the default).
+    First(first::FirstOptions),
+    /// Serves as the floor; scenarios start this themselves.
+    #[command(hide = true)]
+    Floor(floor::FloorOptions),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().scenario {
+        Some(Scenario::First(options)) => first::run(&options),
+        Some(Scenario::Floor(options)) => floor::run(&options),
+        None => first::run(&first::FirstOptions::parse_from(["first"])),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}

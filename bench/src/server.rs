@@ -1,0 +1,148 @@
+//! A server under test: its process, pinned, from ready to gone.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+use crate::loader::Loader;
+use crate::loader::admin::Admin;
+use crate::loader::protocol::{Protocol, URI};
+use crate::machine::{self, CpuTime, Memory};
+
+/// Where the server runs; the loader has the other CPU.
+pub(crate) const SERVER_CPU: usize = 0;
+pub(crate) const LOADER_CPU: usize = 1;
+
+/// What can be measured.
+#[derive(Clone, Debug)]
+pub(crate) enum Program {
+    /// `pinfold`, or another program with the same command line.
+    Pinfold(PathBuf),
+    /// The bare loop, and the bytes of the event it sends.
+    Floor(Vec<u8>),
+}
+
+pub(crate) struct Server {
+    child: Child,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    event: Option<Vec<u8>>,
+}
+
+const READY_WITHIN: Duration = Duration::from_secs(10);
+const STOPPED_WITHIN: Duration = Duration::from_secs(5);
+
+impl Server {
+    /// Starts the program on ports of its own and returns when it serves.
+    pub(crate) fn start(program: &Program) -> Outcome<Self> {
+        let (listen, admin) = (free_port()?, free_port()?);
+        // Whatever ends the loader ends its server: setpriv asks the kernel for that and becomes the program.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]);
+        let event = match program {
+            Program::Pinfold(path) => {
+                command.arg(path);
+                command.args(["serve", "--app", "board", "--cores", "1"]);
+                None
+            }
+            Program::Floor(event) => {
+                command.arg(std::env::current_exe()?).arg("floor");
+                Some(event.clone())
+            }
+        };
+        command
+            .arg("--listen")
+            .arg(listen.to_string())
+            .arg("--admin")
+            .arg(admin.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        // A child runs where its parent does at that moment.
+        machine::pin_to(SERVER_CPU)?;
+        let child = command.spawn();
+        machine::pin_to(LOADER_CPU)?;
+        let child = child.map_err(|fault| format!("cannot start {command:?}: {fault}"))?;
+        let mut server = Server {
+            child,
+            listen,
+            admin,
+            event,
+        };
+        server.await_ready()?;
+        Ok(server)
+    }
+
+    fn await_ready(&mut self) -> Outcome<()> {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(format!("the server ended before it was ready: {status}").into());
+            }
+            let asked =
+                Admin::connect(self.admin, "").and_then(|mut admin| admin.ask("GET /readyz", b""));
+            match asked {
+                Ok(()) => return Ok(()),
+                Err(fault) if started.elapsed() > READY_WITHIN => {
+                    return Err(format!("the server is not ready: {fault}").into());
+                }
+                Err(_) => sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// A loader for this server, without clients yet.
+    pub(crate) fn loader(&self, protocol: Protocol) -> Outcome<Loader> {
+        let publish = format!(r#"[{{"uri":"{URI}"}}]"#);
+        let mut admin = Admin::connect(self.admin, &publish)?;
+        if let Some(event) = &self.event {
+            admin.ask("POST /event", event)?;
+        }
+        Loader::new(self.listen, protocol, admin)
+    }
+
+    /// What the process has used, after giving it a moment to go to sleep.
+    pub(crate) fn cpu_time(&self) -> Outcome<CpuTime> {
+        sleep(Duration::from_millis(5));
+        machine::cpu_time(self.child.id())
+    }
+
+    pub(crate) fn memory(&self) -> Outcome<Memory> {
+        machine::memory(self.child.id())
+    }
+
+    pub(crate) fn driver(&self) -> &'static str {
+        machine::driver(self.child.id())
+    }
+
+    /// Ends the process: asked first, then made to.
+    fn stop(&mut self) {
+        if let Some(process) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
+        }
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if asked.elapsed() > STOPPED_WITHIN {
+                eprintln!("the server did not end within {STOPPED_WITHIN:?} of SIGTERM");
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Free a moment ago, which is as good as it gets without handing over a socket.
+fn free_port() -> Outcome<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}

@@ -1,0 +1,98 @@
+//! One party that hears topics, and what it has still to be told.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::super::arena::Key;
+use super::super::{ConnectionKey, SessionKey};
+
+pub(in crate::shard) type ListenerKey = Key<Listener>;
+
+/// Subscriptions of one listener up to which looking along them is as fast as a map, and takes less memory.
+const SLOTS_WORTH_A_MAP: usize = 32;
+
+/// Whose ear this is, and so how an event is spelled for it.
+pub(in crate::shard) enum Voice {
+    Session(SessionKey),
+    /// The JSON-RPC id of the listen request, as JSON.
+    Listen {
+        subscription_id: Box<str>,
+    },
+}
+
+pub(in crate::shard) struct Listener {
+    pub(in crate::shard) voice: Voice,
+    /// The connection that takes events now. None: what is pending waits.
+    pub(in crate::shard) outlet: Option<ConnectionKey>,
+    /// Everything up to here was told or was never to be told.
+    pub(in crate::shard) told: u64,
+    pub(super) subscriptions: Vec<Subscription>,
+    /// Where `subscriptions` has which topic, once there are more than a look along them is worth.
+    pub(super) slots: Option<Box<HashMap<u32, u32>>>,
+    /// How many of `subscriptions` are pending.
+    pub(super) pending: u32,
+    /// Targeted messages may be waiting on the session's standalone stream, and leave together with topics.
+    pub(super) messages: bool,
+    /// In `Fanout::ready`.
+    pub(super) queued: bool,
+}
+
+pub(super) struct Subscription {
+    pub(super) topic: u32,
+    /// Where the topic's `subscribers` has this subscription.
+    pub(super) position: u32,
+    pub(super) pending: bool,
+}
+
+impl Listener {
+    pub(super) fn has_news(&self) -> bool {
+        self.pending > 0 || self.messages
+    }
+
+    /// Where the subscription to a topic is.
+    pub(super) fn slot_of(&self, topic: u32) -> Option<usize> {
+        match &self.slots {
+            Some(slots) => slots.get(&topic).map(|&slot| slot as usize),
+            None => self.subscriptions.iter().position(|it| it.topic == topic),
+        }
+    }
+
+    pub(super) fn add(&mut self, subscription: Subscription) {
+        let slot = self.subscriptions.len() as u32;
+        if let Some(slots) = &mut self.slots {
+            slots.insert(subscription.topic, slot);
+        }
+        self.subscriptions.push(subscription);
+        if self.slots.is_none() && self.subscriptions.len() > SLOTS_WORTH_A_MAP {
+            let slots = (0..)
+                .zip(&self.subscriptions)
+                .map(|(slot, it)| (it.topic, slot));
+            self.slots = Some(Box::new(slots.collect()));
+        }
+    }
+
+    /// The last subscription moves into the slot.
+    pub(super) fn remove(&mut self, slot: usize) -> Subscription {
+        let removed = self.subscriptions.swap_remove(slot);
+        self.pending -= u32::from(removed.pending);
+        if let Some(slots) = &mut self.slots {
+            slots.remove(&removed.topic);
+            if let Some(moved) = self.subscriptions.get(slot) {
+                slots.insert(moved.topic, slot as u32);
+            }
+        }
+        removed
+    }
+
+    pub(super) fn mark(&mut self, slot: usize) {
+        let subscription = &mut self.subscriptions[slot];
+        self.pending += u32::from(!subscription.pending);
+        subscription.pending = true;
+    }
+
+    pub(super) fn enqueue(&mut self, key: ListenerKey, ready: &mut VecDeque<ListenerKey>) {
+        if !self.queued && self.has_news() && self.outlet.is_some() {
+            self.queued = true;
+            ready.push_back(key);
+        }
+    }
+}

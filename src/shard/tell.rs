@@ -1,0 +1,98 @@
+//! Messages from outside of any call for one session, or for all: they wait on the session's standalone stream
+//! until a GET is open, and leave by the fan-out, together with topics.
+
+use std::rc::Rc;
+
+use super::stream::{STANDALONE, Stream, StreamKey};
+use super::{Closed, Millis, SessionKey, Shard};
+use crate::app::call::{Notice, TellRefused, Topic};
+
+impl Shard {
+    /// Tells one session of this core.
+    ///
+    /// # Errors
+    /// Why it was not told. If too much is waiting for it, its connection is closed as well: the client is to come
+    /// back for what waits.
+    pub fn handle_tell(
+        &mut self,
+        now: Millis,
+        session: &str,
+        notice: &Notice,
+    ) -> Result<(), TellRefused> {
+        self.now = now;
+        let session = self.locate(session)?;
+        self.tell(session, notice, &message(notice))
+    }
+
+    /// Tells every session of this core. `offset` is the place that this took in the log.
+    pub fn handle_tell_all(&mut self, now: Millis, offset: u64, notice: &Notice) {
+        self.now = now;
+        self.offset = offset;
+        let message = message(notice);
+        let sessions: Vec<SessionKey> = self.sessions.iter().map(|(key, _)| key).collect();
+        for session in sessions {
+            // One that is full is told by the end of its stream.
+            let _ = self.tell(session, notice, &message);
+        }
+    }
+
+    fn tell(
+        &mut self,
+        key: SessionKey,
+        notice: &Notice,
+        message: &Rc<[u8]>,
+    ) -> Result<(), TellRefused> {
+        let session = self.sessions.get(key).ok_or(TellRefused::Expired)?;
+        if let Notice::Message { level, .. } = notice
+            && *level < session.log_level
+        {
+            return Ok(());
+        }
+        let listener = session.listener;
+        let bytes_max = self.limits.stream_queue_bytes_max;
+        let stream = self.standalone(key).ok_or(TellRefused::Expired)?;
+        let stream = self.streams.get_mut(stream).ok_or(TellRefused::Expired)?;
+        if !stream.has_room(message.len(), bytes_max) {
+            if let Some(connection) = stream.connection {
+                self.close_connection(connection, Closed::SlowReader);
+            }
+            return Err(TellRefused::Full);
+        }
+        if stream.push(message.clone(), bytes_max).is_ok() {
+            self.fanout.has_messages(listener);
+        }
+        Ok(())
+    }
+
+    /// The standalone stream of a session, made when it is first needed.
+    pub(super) fn standalone(&mut self, key: SessionKey) -> Option<StreamKey> {
+        let session = self.sessions.get_mut(key)?;
+        if session.standalone.is_none() {
+            session.standalone = Some(self.streams.insert(Stream::new(Some(key), STANDALONE, 0)));
+        }
+        session.standalone
+    }
+}
+
+/// What a session is sent.
+fn message(notice: &Notice) -> Rc<[u8]> {
+    let text = match notice {
+        Notice::Message { params, .. } => {
+            format!(r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{params}}}"#)
+        }
+        Notice::Changed(Topic::Tools) => list_changed("tools"),
+        Notice::Changed(Topic::Prompts) => list_changed("prompts"),
+        Notice::Changed(Topic::Resources) => list_changed("resources"),
+        Notice::Changed(Topic::Resource(uri)) => {
+            let uri = serde_json::to_string(uri).expect("a string is JSON");
+            format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{uri}}}}}"#
+            )
+        }
+    };
+    text.into_bytes().into()
+}
+
+fn list_changed(list: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","method":"notifications/{list}/list_changed"}}"#)
+}

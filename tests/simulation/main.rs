@@ -1,0 +1,168 @@
+//! Whole nodes from a seed: cores, clients of every revision, a network that trickles, stalls and breaks, and
+//! mail between cores that comes when it comes. A seed is a run: the same one is the same run, everywhere.
+//!
+//! ```text
+//! cargo test --test simulation                       what everyone runs
+//! PINFOLD_SEED=17 cargo test --test simulation       one run again
+//! cargo test --test simulation -- --ignored          for as long as PINFOLD_MINUTES says (10)
+//! ```
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod ending;
+mod peer;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use support::Random;
+use support::node::Breakage;
+use world::World;
+
+const SEEDS_MIN: u64 = 2_000;
+/// At least so many seeds run; more while there is time.
+const TIME_BOX: Duration = Duration::from_secs(12);
+const WORKERS: u64 = 2;
+
+fn run(seed: u64, broken: Option<Breakage>) -> World {
+    let steps = 60 + Random::new(!seed).below(240);
+    let mut world = World::new(seed, broken);
+    for _ in 0..steps {
+        world.step();
+    }
+    world.come_to_rest();
+    world.check_everyone_knows();
+    world.check_every_call_is_answered();
+    world
+}
+
+fn run_to_the_end(seed: u64) {
+    let ran = catch_unwind(AssertUnwindSafe(|| run(seed, None).check_nothing_is_left()));
+    if let Err(failure) = ran {
+        eprintln!("seed {seed} fails: PINFOLD_SEED={seed} cargo test --test simulation");
+        resume_unwind(failure);
+    }
+}
+
+fn chosen_seed() -> Option<u64> {
+    let seed = std::env::var("PINFOLD_SEED").ok()?;
+    Some(seed.parse().expect("PINFOLD_SEED is a number"))
+}
+
+#[test]
+fn a_change_that_a_subscriber_never_hears_of() {
+    if let Some(seed) = chosen_seed() {
+        return run_to_the_end(seed);
+    }
+    let start = Instant::now();
+    let next = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                let more = |seed| seed < SEEDS_MIN || start.elapsed() < TIME_BOX;
+                while let Some(seed) = Some(next.fetch_add(1, Relaxed)).filter(|&seed| more(seed)) {
+                    run_to_the_end(seed);
+                }
+            });
+        }
+    });
+    println!(
+        "{} seeds in {:?}",
+        next.into_inner() - WORKERS,
+        start.elapsed()
+    );
+}
+
+/// What a simulation never meets it does not test.
+#[test]
+fn a_simulation_in_which_nothing_goes_wrong() {
+    let mut met = std::collections::BTreeSet::new();
+    for seed in 0..300 {
+        met.extend(run(seed, None).node.met);
+    }
+    let wanted = [
+        "Answered",
+        "Cancel",
+        "Idle",
+        "Move",
+        "PeerLeft",
+        "Read",
+        "ShutdownWrite",
+        "SlowReader",
+        "Start",
+        "TimedOut",
+        "WriteStalled",
+        "200 application/json",
+        "200 text/event-stream",
+        "202 ",
+        "204 ",
+        "400 application/json",
+        "404 application/json",
+        "405 application/json",
+        "408 application/json",
+        "429 application/json",
+    ];
+    let missed: Vec<_> = wanted.iter().filter(|kind| !met.contains(**kind)).collect();
+    assert!(missed.is_empty(), "never met: {missed:?} of {met:?}");
+}
+
+/// For people: seeds nobody has seen, for as long as there is time.
+#[test]
+#[ignore = "runs for PINFOLD_MINUTES, 10 if not set"]
+fn a_change_lost_once_in_a_million() {
+    let minutes =
+        std::env::var("PINFOLD_MINUTES").map_or(10, |text| text.parse().expect("a number"));
+    let start = Instant::now();
+    let first = std::time::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| since.as_secs())
+        << 20;
+    let mut seed = first;
+    while start.elapsed() < Duration::from_secs(60 * minutes) {
+        run_to_the_end(seed);
+        seed += 1;
+    }
+    println!("{} seeds from {first}", seed - first);
+}
+
+#[test]
+fn one_seed_and_two_runs() {
+    for seed in 0..20 {
+        let runs = [run(seed, None), run(seed, None)];
+        let [first, second] = runs.map(|world| {
+            let peers: Vec<_> = world.peers.iter().map(|peer| peer.digest()).collect();
+            (world.fingerprint(), peers)
+        });
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+/// The hunt itself is tested: drivers broken on purpose do not get through.
+fn hunts(breakage: Breakage) {
+    let caught = (0..200).find(|&seed| catch_unwind(|| drop(run(seed, Some(breakage)))).is_err());
+    let seed = caught.unwrap_or_else(|| panic!("{breakage:?} goes unnoticed"));
+    println!("{breakage:?} is noticed with seed {seed}");
+}
+
+#[test]
+fn a_forgotten_write_that_goes_unnoticed() {
+    hunts(Breakage::ForgetsWritten);
+}
+
+#[test]
+fn a_lost_publication_that_goes_unnoticed() {
+    hunts(Breakage::LosesPublication);
+}
+
+#[test]
+fn a_paused_reader_that_goes_unnoticed() {
+    hunts(Breakage::ForgetsToRead);
+}
+
+#[test]
+fn a_lost_delivery_that_goes_unnoticed() {
+    hunts(Breakage::LosesFanout);
+}

@@ -1,0 +1,235 @@
+//! The node's own bounds: each has its status and a sentence, and what is full is a normal answer.
+
+use std::net::IpAddr;
+
+use pinfold::limits::Limits;
+use pinfold::shard::{Closed, Shard};
+use serde_json::json;
+
+use crate::support::{Client, Item, Request};
+use crate::{V03, V06, V11};
+
+#[test]
+fn a_head_without_end() {
+    let mut client = Client::tiny();
+    for request in [
+        Request::new("GET").with("X", &"x".repeat(2_000)),
+        (0..65).fold(Request::new("GET"), |it, _| it.with("X", "1")),
+    ] {
+        let answer = client.ask(&request);
+        assert_eq!(
+            (answer.status, answer.field("connection")),
+            (431, Some("close"))
+        );
+        answer.sentence();
+    }
+}
+
+#[test]
+fn a_target_without_end() {
+    let mut client = Client::tiny();
+    let answer = client.ask(&Request::new("GET").target(&format!("/mcp?{}", "x".repeat(100))));
+    assert_eq!(answer.status, 414);
+    answer.sentence();
+}
+
+#[test]
+fn a_body_without_end() {
+    let mut client = Client::tiny();
+    let large = json!({"jsonrpc": "2.0", "id": 1, "method": "x".repeat(3_000)});
+    let answer = client.ask(&Request::post(&large));
+    assert_eq!(
+        (answer.status, answer.field("connection")),
+        (413, Some("close"))
+    );
+    assert!(
+        answer.sentence().contains("2048"),
+        "it says how much is allowed"
+    );
+    let mut chunked = Request::post_text("ffff\r\n").with("Transfer-Encoding", "chunked");
+    chunked.body.extend(vec![b' '; 3_000]);
+    assert_eq!(client.ask(&chunked).status, 413);
+}
+
+#[test]
+fn json_without_bottom() {
+    let mut client = Client::tiny();
+    let answer = client.ask(&Request::post_text(&format!(
+        "{}{}",
+        "[".repeat(100),
+        "]".repeat(100)
+    )));
+    assert_eq!((answer.status, answer.code()), (400, -32700));
+}
+
+#[test]
+fn one_connection_too_many() {
+    let mut client = Client::tiny();
+    let sockets: Vec<_> = (0..Limits::tiny().connections_max)
+        .map(|_| client.connect())
+        .collect();
+    assert_eq!(client.node.connect(0, None), None);
+    let text = std::str::from_utf8(Shard::too_many_connections()).expect("text");
+    assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("Retry-After: "));
+    client.node.cut(sockets[0]);
+    client.connect();
+}
+
+/// Full: idle sessions make room; when none is idle, 503 and when to try again.
+#[test]
+fn a_session_in_use_thrown_out_for_another() {
+    let mut client = Client::tiny();
+    let sessions: Vec<_> = (0..Limits::tiny().sessions_max)
+        .map(|_| client.session(V11))
+        .collect();
+    let answer = client.ask(&Request::initialize(V11));
+    assert_eq!(
+        (answer.status, &*answer.reason()),
+        (503, "busy"),
+        "all were active just now"
+    );
+    assert!(answer.field("retry-after").is_some());
+    answer.sentence();
+    let open = client.open(&Request::get(&sessions[0]));
+    let calling = client.connect();
+    client.send(calling, &Request::tool(&sessions[1], 1));
+    client.pass(20_000);
+    assert_eq!(client.ask(&Request::ping(&sessions[2], 1)).status, 200);
+    client.session(V11);
+    assert_eq!(
+        client.ask(&Request::ping(&sessions[3], 1)).reason(),
+        "expired",
+        "the one that was idle"
+    );
+    for session in &sessions[..3] {
+        assert_eq!(client.ask(&Request::ping(session, 1)).status, 200);
+    }
+    assert!(
+        client.node.cores[0]
+            .shard
+            .is_open(client.node.sockets[open].key.expect("open"))
+    );
+}
+
+#[test]
+fn one_address_that_takes_all_sessions() {
+    let mut client = Client::with(Limits {
+        sessions_per_client_max: 2,
+        ..Limits::default()
+    });
+    let address: IpAddr = [192, 0, 2, 1].into();
+    let mut statuses = Vec::new();
+    let mut last = String::new();
+    for _ in 0..3 {
+        let socket = client.node.connect(0, Some(address)).expect("room");
+        let answer = client.exchange(socket, &Request::initialize(V11));
+        statuses.push(answer.status);
+        last = answer.field("mcp-session-id").map_or(last, str::to_owned);
+    }
+    assert_eq!(statuses, [200, 200, 503]);
+    client.ask(&Request::delete(&last));
+    let socket = client.node.connect(0, Some(address)).expect("room");
+    assert_eq!(
+        client.exchange(socket, &Request::initialize(V11)).status,
+        200
+    );
+}
+
+#[test]
+fn a_storm_of_initialize() {
+    let mut client = Client::with(Limits {
+        initialize_per_second_max: 3,
+        ..Limits::default()
+    });
+    let statuses: Vec<_> = (0..5)
+        .map(|_| client.ask(&Request::initialize(V11)).status)
+        .collect();
+    assert_eq!(statuses, [200, 200, 200, 503, 503]);
+    client.pass(1_000);
+    let answer = client.ask(&Request::initialize(V11));
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn more_calls_than_one_session_may_have() {
+    let mut client = Client::tiny();
+    let session = client.session(V11);
+    for id in 0..2 {
+        let socket = client.connect();
+        client.send(socket, &Request::tool(&session, id));
+    }
+    let answer = client.ask(&Request::tool(&session, 3));
+    assert_eq!(
+        (
+            answer.status,
+            &*answer.reason(),
+            answer.field("retry-after")
+        ),
+        (429, "too_many_streams", Some("1"))
+    );
+    assert_eq!(
+        client.ask(&Request::ping(&session, 4)).status,
+        200,
+        "that costs nothing"
+    );
+    let call = client.call();
+    client.finish(&call, "{}");
+    let socket = client.connect();
+    client.send(socket, &Request::tool(&session, 5));
+    assert_eq!(client.node.calls.len(), 2);
+}
+
+#[test]
+fn more_subscriptions_than_one_session_may_have() {
+    let mut client = Client::tiny();
+    let session = client.session(V11);
+    for uri in ["a:1", "a:2", "a:3", "a:3"] {
+        assert_eq!(
+            client.ask(&Request::subscribe(&session, uri)).code(),
+            0,
+            "{uri}"
+        );
+    }
+    let answer = client.ask(&Request::subscribe(&session, "a:4"));
+    assert_eq!(answer.code(), -32602);
+    assert!(answer.sentence().contains('3'));
+    assert_eq!(
+        client
+            .ask(&Request::subscribe(&session, &"x".repeat(65)))
+            .code(),
+        -32602
+    );
+}
+
+#[test]
+fn a_batch_without_end() {
+    let mut client = Client::tiny();
+    let session = client.session(V03);
+    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    let answer = client.ask(&Request::post(&json!([ping, ping, ping, ping])).session(&session));
+    assert_eq!(answer.status, 400);
+    assert!(answer.sentence().contains('3'));
+}
+
+/// More than may be kept for a reader that takes nothing: the stream ends, and its newest messages wait for a resume.
+#[test]
+fn a_slow_reader_that_costs_memory() {
+    let mut client = Client::tiny();
+    let session = client.session(V06);
+    let socket = client.connect();
+    client.send(socket, &Request::tool(&session, 1));
+    let call = client.call();
+    client.notify(&call, 0);
+    let items = client.items(socket);
+    let Some(Item::Frame(first)) = items.last() else {
+        panic!("{items:?}")
+    };
+    client.node.set_room(socket, 0);
+    (1..100).for_each(|number| client.notify(&call, number));
+    assert_eq!(client.closed(socket), Some(Closed::SlowReader));
+    client.finish(&call, r#"{"done":1}"#);
+    let socket = client.open(&Request::get(&session).resume(first.id.as_deref().expect("an id")));
+    let messages = client.messages(socket);
+    assert!(messages.len() < 20, "{}", messages.len());
+    assert_eq!(messages.last().expect("the answer")["result"]["done"], 1);
+}
