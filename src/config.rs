@@ -18,6 +18,7 @@ pub use options::{AppName, DriverChoice, ServeOptions};
 pub use units::{Size, Span};
 
 use crate::admin::Token;
+use crate::app::board::BoardLimits;
 use crate::limits::Limits;
 use options::{Bounds, Times};
 
@@ -55,6 +56,7 @@ pub struct Config {
     /// Tests only: connections land on random cores.
     pub place_at_random: bool,
     pub limits: Limits,
+    pub board_limits: BoardLimits,
 }
 
 /// The key that seals `requestState`.
@@ -170,6 +172,7 @@ impl Config {
             log: running.log,
             place_at_random: running.place_at_random,
             limits: limits(&bounds, &times),
+            board_limits: board_limits(&bounds),
         })
     }
 }
@@ -272,6 +275,15 @@ fn limits(bounds: &Bounds, times: &Times) -> Limits {
         ask_timeout_ms: times.ask_timeout.0,
         retry_ms: times.retry.0,
         ..Limits::default()
+    }
+}
+
+fn board_limits(bounds: &Bounds) -> BoardLimits {
+    BoardLimits {
+        bytes_max: bounds.board_bytes_max.0,
+        // An entry that fills a small board alone is refused for its own size: taking others away would not help.
+        entry_bytes_max: bounds.board_entry_bytes_max.0.min(bounds.board_bytes_max.0),
+        ..BoardLimits::default()
     }
 }
 

@@ -1,22 +1,23 @@
-//! Requests out of bytes, responses into bytes, for the admin listener only.
+//! Requests out of bytes, for the admin listener only.
 //!
 //! monoio-http decodes heads and chunks; the bounds and the strictness around them are ours, because its own
-//! decoders read on for as long as a peer sends. After an error the connection is of no more use.
+//! decoders read on for as long as a peer sends. After an error the connection is of no more use. A body of lines
+//! is not gathered: its head is handed over, and [`LongBody`] decodes what follows.
 //!
 //! ```text
 //! ExpectHead ──head──▶ ExpectBody ──all of it──▶ ExpectHead
-//!      └──────────── error: answer it, close ◀───────┘
+//!    │  └──────────── error: answer it, close ◀───────┘
+//!    └──head, lines follow──▶ ExpectHead (after LongBody's end)
 //! ```
 
+use super::BODY_BYTES_MAX;
+use super::long_body::LongBody;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Version};
 use monoio_codec::{Decoded, Decoder};
 use monoio_http::common::request::RequestHead;
 use monoio_http::h1::codec::decoder::{ChunkedBodyDecoder, DecodeError, RequestHeadDecoder};
-use serde_json::{Value, json};
-
-use super::BODY_BYTES_MAX;
 
 /// Bytes of a request line and its header fields. Far below the 64 KiB of a header name at which
 /// monoio-http's head decoder would panic.
@@ -33,18 +34,28 @@ pub(super) struct Request {
 impl Request {
     /// Whether the peer will send another request on this connection.
     pub(super) fn keeps_alive(&self) -> bool {
-        let asks_to_close = self
-            .head
-            .headers
-            .get(CONNECTION)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
-        self.head.version == Version::HTTP_11 && !asks_to_close
+        keeps_alive(&self.head)
     }
+}
+
+pub(super) fn keeps_alive(head: &RequestHead) -> bool {
+    let asks_to_close = head
+        .headers
+        .get(CONNECTION)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    head.version == Version::HTTP_11 && !asks_to_close
+}
+
+/// Whether the peer holds its body back until it reads `100 Continue`.
+pub(super) fn holds_back(head: &RequestHead) -> bool {
+    head.version == Version::HTTP_11 && head.headers.contains_key(EXPECT)
 }
 
 /// What the decoder found.
 pub(super) enum Found {
     Request(Box<Request>),
+    /// A head whose body is lines, of any number: the bytes that follow are the body's.
+    Lines(Box<RequestHead>, LongBody),
     /// The peer holds its body back until it reads `100 Continue`.
     WaitsForContinue,
 }
@@ -115,8 +126,13 @@ impl Decoder for RequestDecoder {
             let Some(head) = decode_head(src)? else {
                 return Ok(Decoded::Insufficient);
             };
-            let rest = framing(&head.headers)?;
-            let holds_back = head.version == Version::HTTP_11 && head.headers.contains_key(EXPECT);
+            let framing = framing(&head.headers)?;
+            if is_lines(&head.headers) {
+                let body = LongBody::new(framing);
+                return Ok(Decoded::Some(Found::Lines(Box::new(head), body)));
+            }
+            let rest = Rest::new(framing)?;
+            let holds_back = holds_back(&head);
             self.state = State::ExpectBody {
                 head: Box::new(head),
                 rest,
@@ -170,8 +186,27 @@ fn decode_head(src: &mut BytesMut) -> Result<Option<RequestHead>, Bad> {
     }
 }
 
+fn is_lines(headers: &HeaderMap) -> bool {
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim();
+    ["application/x-ndjson", "application/ndjson"]
+        .iter()
+        .any(|lines| media_type.eq_ignore_ascii_case(lines))
+}
+
+/// How a body is delimited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    Chunked,
+}
+
 /// How the body is framed; never two readings of one message (RFC 9112 section 6.3).
-fn framing(headers: &HeaderMap) -> Result<Rest, Bad> {
+fn framing(headers: &HeaderMap) -> Result<Framing, Bad> {
     if headers.get_all(HOST).iter().count() > 1 {
         return Err(Bad::Request(400, "There is more than one Host."));
     }
@@ -184,21 +219,12 @@ fn framing(headers: &HeaderMap) -> Result<Rest, Bad> {
         codings.next(),
     );
     match single {
-        (None, None, None, None) => Ok(Rest::Length(0)),
-        (Some(length), None, None, None) => {
-            let bytes = content_length(length.as_bytes())
-                .ok_or(Bad::Request(400, "Content-Length is not a number."))?;
-            if bytes > BODY_BYTES_MAX {
-                return Err(TOO_LARGE);
-            }
-            Ok(Rest::Length(bytes))
-        }
+        (None, None, None, None) => Ok(Framing::Length(0)),
+        (Some(length), None, None, None) => content_length(length.as_bytes())
+            .map(Framing::Length)
+            .ok_or(Bad::Request(400, "Content-Length is not a number.")),
         (None, None, Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
-            Ok(Rest::Chunks {
-                decoder: ChunkedBodyDecoder::default(),
-                body: BytesMut::new(),
-                framed_bytes: 0,
-            })
+            Ok(Framing::Chunked)
         }
         _ => Err(Bad::Request(
             400,
@@ -207,17 +233,35 @@ fn framing(headers: &HeaderMap) -> Result<Rest, Bad> {
     }
 }
 
-const TOO_LARGE: Bad = Bad::Request(413, "The body is larger than 1 MiB; send it in parts.");
+const TOO_LARGE: Bad = Bad::Request(
+    413,
+    "The body is larger than 1 MiB. Send it in parts, or as lines (NDJSON), one item each, of any number: Content-Type: application/x-ndjson.",
+);
 
-fn content_length(value: &[u8]) -> Option<usize> {
+fn content_length(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(value)
         .ok()
         .filter(|_| digits)
-        .map(|digits| digits.parse().unwrap_or(usize::MAX))
+        .map(|digits| digits.parse().unwrap_or(u64::MAX))
 }
 
 impl Rest {
+    fn new(framing: Framing) -> Result<Self, Bad> {
+        match framing {
+            Framing::Length(bytes) => usize::try_from(bytes)
+                .ok()
+                .filter(|bytes| *bytes <= BODY_BYTES_MAX)
+                .map(Rest::Length)
+                .ok_or(TOO_LARGE),
+            Framing::Chunked => Ok(Rest::Chunks {
+                decoder: ChunkedBodyDecoder::default(),
+                body: BytesMut::new(),
+                framed_bytes: 0,
+            }),
+        }
+    }
+
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Bytes>, Bad> {
         match self {
             Rest::Length(bytes) => Ok((src.len() >= *bytes).then(|| src.split_to(*bytes).freeze())),
@@ -240,69 +284,6 @@ impl Rest {
                 }
             },
         }
-    }
-}
-
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) content_type: &'static str,
-    /// At most one header beyond those of the framing.
-    pub(super) extra: Option<(&'static str, &'static str)>,
-    pub(super) body: String,
-}
-
-impl Response {
-    pub(super) fn text(status: u16, body: &str) -> Self {
-        Response {
-            status,
-            content_type: "text/plain; charset=utf-8",
-            extra: None,
-            body: body.to_owned(),
-        }
-    }
-
-    pub(super) fn json(status: u16, value: &Value) -> Self {
-        Response {
-            status,
-            content_type: "application/json",
-            extra: None,
-            body: format!("{value}\n"),
-        }
-    }
-
-    /// A response that is not the answer asked for, with a sentence that says what to do.
-    pub(super) fn error(status: u16, sentence: impl Into<String>) -> Self {
-        Self::json(status, &json!({ "error": sentence.into() }))
-    }
-
-    pub(super) fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.extra = Some((name, value));
-        self
-    }
-
-    /// The response's bytes; `HEAD` gets them without the body.
-    pub(super) fn emit(&self, with_body: bool, keep_alive: bool) -> Vec<u8> {
-        let reason = http::StatusCode::from_u16(self.status)
-            .ok()
-            .and_then(|status| status.canonical_reason())
-            .unwrap_or_default();
-        let extra = self
-            .extra
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .unwrap_or_default();
-        let close = if keep_alive {
-            ""
-        } else {
-            "Connection: close\r\n"
-        };
-        let body = if with_body { self.body.as_str() } else { "" };
-        format!(
-            "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n{extra}{close}\r\n{body}",
-            self.status,
-            self.content_type,
-            self.body.len(),
-        )
-        .into_bytes()
     }
 }
 

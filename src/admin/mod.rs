@@ -1,33 +1,58 @@
 //! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
 //!
-//! `gate` says who may ask, `publish` turns a body into [`Item`]s and [`Answer`]s into a body, `routes` answers
-//! a whole request; these are pure. `http` cuts requests out of bytes with every bound held, and `serve` is the
-//! loop around it all, for a monoio runtime of its own. Whatever publishing does is behind [`Desk`].
+//! `gate` says who may ask; `publish` turns a body into [`Item`]s and answers into a body, with `item`, `contents`
+//! and `message` for the parts of one; `lines` cuts NDJSON, `memory` knows idempotency keys; `routes` answers a whole
+//! request. `http` and `long_body` cut requests out of bytes with every bound held. `clerk` hands items to the
+//! [`Desk`], which is whatever publishing does; `serve` and `stream` are the loops around it all, for a monoio
+//! runtime of its own.
 
+mod clerk;
+mod contents;
 mod gate;
 mod http;
+mod item;
+mod lines;
+mod long_body;
+mod memory;
+mod message;
 mod publish;
+mod response;
 mod routes;
 mod serve;
+mod stream;
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
 
 pub use gate::Token;
 pub use publish::ITEMS_MAX;
 pub use serve::{Rules, serve_admin};
 
-use crate::app::call::Topic;
+use crate::app::call::{Notice, Topic};
 use crate::app::contents::Contents;
 
-/// Bytes of a request's body (413): a thousand items of a thousand bytes.
+/// Bytes of a request's body (413): a thousand items of a thousand bytes. Lines (NDJSON) may be as many as they like.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// What the listener asks of the server behind it. Neither function may block: the listener's thread has one
-/// loop for all that it does.
+/// Bytes of an idempotency key: a UUID and a long name.
+pub const KEY_BYTES_MAX: usize = 128;
+
+/// Bytes of a message to sessions. A quarter of what may wait for a stream by default.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// What the listener asks of the server behind it. Nothing here may block: the listener's thread has one loop for
+/// all that it does.
 pub trait Desk {
     /// Whether new clients should be sent here.
     fn ready(&self) -> bool;
 
-    /// Takes each item or says why not; one answer per item, in order.
-    fn publish(&self, items: Vec<Item>) -> Vec<Answer>;
+    /// So much is under way that nothing more should be published now.
+    fn is_saturated(&self) -> bool;
+
+    /// Takes an item or says why not. Two items are told in the order in which their futures are first polled.
+    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer>;
 }
 
 /// One thing to publish.
@@ -35,22 +60,52 @@ pub trait Desk {
 pub struct Item {
     pub target: Target,
     /// `None`: only tell. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
-    /// Only ever present when the target is a resource.
+    /// Only ever present when everyone is told of a resource.
     pub contents: Option<Option<Contents>>,
+    /// Under which this is published once; 1 to [`KEY_BYTES_MAX`] bytes.
+    pub key: Option<Arc<str>>,
 }
 
-/// Whom an item is for.
+/// Whom an item is for. Clients of the modern era have no session: they hear topics only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Everyone who subscribed to it.
     Topic(Topic),
+    /// One session.
+    Session(SessionName, Notice),
+    /// Every session.
+    All(Notice),
+}
+
+/// What a publisher sent as `Mcp-Session-Id`. Whoever knows it can use the session, so it never shows whole.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionName(Box<str>);
+
+impl SessionName {
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for SessionName {
+    fn from(name: String) -> Self {
+        SessionName(name.into())
+    }
+}
+
+impl fmt::Debug for SessionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionName(…)")
+    }
 }
 
 /// What became of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Accepted {
-        offset: u64,
+        /// Its place in the log; what one session is told has none.
+        offset: Option<u64>,
     },
     Refused {
         /// One word for programs: `full`, `too_large`, `bad_uri`, ….

@@ -2,40 +2,48 @@
 
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, Method};
+use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
+use super::clerk::{Clerk, Reply};
 use super::gate;
-use super::http::{Request, Response};
+use super::http::Request;
 use super::publish::{self, Unreadable};
+use super::response::Response;
 use super::serve::Rules;
-use super::{Answer, Desk};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients) and \
 POST /publish (tell subscribers that something changed).";
 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
-pub(super) fn answer(request: &Request, desk: &dyn Desk, rules: &Rules) -> Response {
+pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> Response {
     if let Some(refusal) = turn_away(&request.head.headers, rules) {
         return refusal;
     }
     let method = &request.head.method;
     match request.head.uri.path() {
         "/healthz" if is_read(method) => Response::text(200, "ok\n"),
-        "/readyz" if is_read(method) => readiness(desk),
-        "/publish" if method == Method::POST => {
-            if !is_admitted(&request.head.headers, rules) {
-                return Response::error(
-                    401,
-                    "Publishing needs the bearer token of --admin-token-file.",
-                )
-                .with("WWW-Authenticate", "Bearer realm=\"pinfold\"");
-            }
-            publish(&request.body, desk, rules)
-        }
+        "/readyz" if is_read(method) => readiness(clerk),
+        "/publish" if method == Method::POST => match ask_for_token(&request.head.headers, rules) {
+            Some(refusal) => refusal,
+            None => publish(&request.body, clerk, rules).await,
+        },
         "/healthz" | "/readyz" => not_allowed("GET, HEAD"),
         "/publish" => not_allowed("POST"),
         _ => Response::error(404, format!("Nothing is here. {ROUTES}")),
     }
+}
+
+/// Why a request whose body is lines gets no further than its head.
+pub(super) fn refuse_lines(head: &RequestHead, rules: &Rules) -> Option<Response> {
+    turn_away(&head.headers, rules).or_else(|| match head.uri.path() {
+        "/publish" if head.method == Method::POST => ask_for_token(&head.headers, rules),
+        "/publish" => Some(not_allowed("POST")),
+        _ => Some(Response::error(
+            404,
+            format!("Nothing here takes lines. {ROUTES}"),
+        )),
+    })
 }
 
 /// A browser's page from elsewhere, or one that reached a loopback address under another name.
@@ -60,20 +68,21 @@ fn turn_away(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
     None
 }
 
-fn is_admitted(headers: &HeaderMap, rules: &Rules) -> bool {
+fn ask_for_token(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
     let offered = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-    rules
-        .token
-        .as_ref()
-        .is_none_or(|token| token.admits(offered))
+    let token = rules.token.as_ref()?;
+    let sentence = "Publishing needs the bearer token of --admin-token-file.";
+    (!token.admits(offered)).then(|| {
+        Response::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
+    })
 }
 
 fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-fn readiness(desk: &dyn Desk) -> Response {
-    if desk.ready() {
+fn readiness(clerk: &Clerk) -> Response {
+    if clerk.desk().ready() {
         Response::text(200, "ready\n")
     } else {
         Response::text(503, "not ready: starting or draining\n")
@@ -85,53 +94,27 @@ fn not_allowed(allow: &'static str) -> Response {
 }
 
 /// 200 if at least one item was accepted (or none was sent), 400 if all were refused or the body is unreadable.
-fn publish(body: &[u8], desk: &dyn Desk, rules: &Rules) -> Response {
+async fn publish(body: &[u8], clerk: &Clerk, rules: &Rules) -> Response {
     let items = match publish::parse(body, rules.uri_bytes_max) {
         Ok(items) => items,
-        Err(Unreadable(sentence)) => return Response::error(400, sentence),
+        Err(Unreadable(status, sentence)) => return Response::error(status, sentence),
     };
-    let mut sound = Vec::with_capacity(items.len());
-    let mut refused = Vec::with_capacity(items.len());
-    for item in items {
-        match item {
-            Ok(item) => {
-                sound.push(item);
-                refused.push(None);
-            }
-            Err(answer) => refused.push(Some(answer)),
-        }
-    }
-    let sound_count = sound.len();
-    let from_desk = desk.publish(sound);
-    assert_eq!(
-        from_desk.len(),
-        sound_count,
-        "the desk answers each item once"
-    );
-
-    let mut from_desk = from_desk.into_iter();
-    let answers: Vec<Answer> = refused
-        .into_iter()
-        .map(|wrong| {
-            wrong
-                .or_else(|| from_desk.next())
-                .expect("one answer per sound item")
-        })
-        .collect();
-    let all_refused = !answers.is_empty()
-        && answers
-            .iter()
-            .all(|answer| matches!(answer, Answer::Refused { .. }));
-    let list: Vec<Value> = answers.iter().map(publish::render).collect();
+    let replies = clerk.publish(items).await;
+    let all_refused = !replies.is_empty() && replies.iter().all(Reply::is_refusal);
+    let list: Vec<Value> = replies.iter().map(publish::render).collect();
     Response::json(if all_refused { 400 } else { 200 }, &json!(list))
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::rc::Rc;
+
+    use futures_util::FutureExt;
+    use futures_util::future::{LocalBoxFuture, ready};
 
     use super::*;
-    use crate::admin::{Item, Token};
+    use crate::admin::{Answer, Desk, Item, Token};
 
     struct Counting {
         ready: bool,
@@ -143,9 +126,13 @@ mod tests {
             self.ready
         }
 
+        fn is_saturated(&self) -> bool {
+            false
+        }
+
         /// Takes everything but deletions.
-        fn publish(&self, items: Vec<Item>) -> Vec<Answer> {
-            let answer = |item: Item| match item.contents {
+        fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+            Box::pin(ready(match item.contents {
                 Some(None) => Answer::Refused {
                     reason: "full",
                     sentence: "no".into(),
@@ -153,11 +140,10 @@ mod tests {
                 _ => {
                     self.offset.set(self.offset.get() + 1);
                     Answer::Accepted {
-                        offset: self.offset.get(),
+                        offset: Some(self.offset.get()),
                     }
                 }
-            };
-            items.into_iter().map(answer).collect()
+            }))
         }
     }
 
@@ -180,12 +166,14 @@ mod tests {
             token: token.then(|| Token::parse("s3cret").unwrap()),
             loopback: !token,
             uri_bytes_max: 64,
+            line_bytes_max: 1024,
         };
-        let desk = Counting {
+        let clerk = Clerk::new(Rc::new(Counting {
             ready: path != "/readyz?draining",
             offset: Cell::new(16),
-        };
-        let response = answer(&request, &desk, &rules);
+        }));
+        let response = answer(&request, &clerk, &rules);
+        let response = response.now_or_never().expect("this desk never waits");
         (response.status, response.body)
     }
 

@@ -10,23 +10,31 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http::Method;
-use monoio::io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt};
+use monoio::io::{
+    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
+};
 use monoio::net::{TcpListener, TcpStream};
 use monoio::time::{sleep, timeout};
 use monoio_codec::FramedRead;
 
-use super::http::{Bad, Found, Request, RequestDecoder, Response};
-use super::routes::answer;
-use super::{Desk, Token};
+use super::clerk::Clerk;
+use super::http::{Bad, Found, RequestDecoder, holds_back};
+use super::response::Response;
+use super::routes::{answer, refuse_lines};
+use super::stream::serve_lines;
+use super::{BODY_BYTES_MAX, Desk, Token};
 
-/// Operators, probes and a few publishers; each may hold 1 MiB of body.
+pub(super) type Reader = FramedRead<OwnedReadHalf<TcpStream>, ()>;
+type Writer = OwnedWriteHalf<TcpStream>;
+
+/// Operators, probes and a few publishers; each may hold 1 MiB of body, or of answers, and a line.
 const CONNECTIONS_MAX: usize = 64;
 
 /// From the answer before to the last byte of the next request: slow bodies and idle connections end here.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For a peer to take a response, which is at most some hundred kilobytes.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a peer to take a response, or a part of one: some hundred kilobytes at most.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a refused peer is listened to, so that it reads the refusal before the connection resets.
 const LINGER: Duration = Duration::from_secs(1);
@@ -43,6 +51,8 @@ pub struct Rules {
     pub loopback: bool,
     /// `Limits::uri_bytes_max`.
     pub uri_bytes_max: usize,
+    /// Bytes of one line of NDJSON.
+    pub line_bytes_max: usize,
 }
 
 impl Rules {
@@ -55,7 +65,15 @@ impl Rules {
             token,
             loopback,
             uri_bytes_max,
+            line_bytes_max: BODY_BYTES_MAX,
         }
+    }
+
+    /// Makes lines long enough for contents of this many bytes, as base64 or with half of their characters escaped.
+    #[must_use]
+    pub fn for_contents(mut self, bytes_max: usize) -> Self {
+        self.line_bytes_max = BODY_BYTES_MAX + bytes_max.saturating_mul(3) / 2;
+        self
     }
 }
 
@@ -74,14 +92,15 @@ pub async fn serve_admin(
     let listener = TcpListener::from_std(listener)?;
     let rules = Rc::new(rules);
     let open = Rc::new(Cell::new(0));
+    let clerk = Rc::new(Clerk::new(desk));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let seat = Seat::take(&open);
-                let (desk, rules) = (desk.clone(), rules.clone());
+                let (clerk, rules) = (clerk.clone(), rules.clone());
                 monoio::spawn(async move {
                     if seat.in_room() {
-                        serve_connection(stream, &*desk, &rules).await;
+                        serve_connection(stream, &clerk, &rules).await;
                     } else {
                         turn_off(stream).await;
                     }
@@ -117,47 +136,62 @@ impl Drop for Seat {
     }
 }
 
-async fn serve_connection(stream: TcpStream, desk: &dyn Desk, rules: &Rules) {
-    let mut framed = FramedRead::new(stream, ());
+async fn serve_connection(stream: TcpStream, clerk: &Clerk, rules: &Rules) {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = FramedRead::new(reader, ());
     loop {
-        let request = match read_request(&mut framed).await {
-            Ok(Some(request)) => request,
+        let found = match read_request(&mut reader, &mut writer).await {
+            Ok(Some(found)) => found,
             Ok(None) => return,
             Err(Bad::Io(error)) => {
                 tracing::debug!(%error, "an admin connection broke");
                 return;
             }
             Err(Bad::Request(status, sentence)) => {
-                refuse(framed.into_inner(), &Response::error(status, sentence)).await;
-                return;
+                let response = Response::error(status, sentence);
+                return refuse(reader.get_mut(), &mut writer, &response).await;
             }
         };
-        let keep_alive = request.keeps_alive();
-        let response = answer(&request, desk, rules);
-        let with_body = request.head.method != Method::HEAD;
-        let sent = send(framed.get_mut(), response.emit(with_body, keep_alive)).await;
-        if !sent || !keep_alive {
-            return;
+        let goes_on = match found {
+            Found::WaitsForContinue => send_continue(&mut writer).await,
+            Found::Request(request) => {
+                let response = answer(&request, clerk, rules).await;
+                let with_body = request.head.method != Method::HEAD;
+                let keep_alive = request.keeps_alive();
+                send(&mut writer, response.emit(with_body, keep_alive)).await && keep_alive
+            }
+            Found::Lines(head, body) => {
+                if let Some(response) = refuse_lines(&head, rules) {
+                    return refuse(reader.get_mut(), &mut writer, &response).await;
+                }
+                if holds_back(&head) && !send_continue(&mut writer).await {
+                    return;
+                }
+                serve_lines(&head, body, &mut reader, &mut writer, clerk, rules).await
+            }
+        };
+        if !goes_on {
+            return linger(reader.get_mut(), &mut writer).await;
         }
     }
 }
 
 /// The next request; `None` when the peer has none, or none came in time.
-async fn read_request(framed: &mut FramedRead<TcpStream, ()>) -> Result<Option<Box<Request>>, Bad> {
+async fn read_request(reader: &mut Reader, writer: &mut Writer) -> Result<Option<Found>, Bad> {
     let mut decoder = RequestDecoder::default();
     let mut time_left = Box::pin(sleep(REQUEST_TIMEOUT));
     loop {
         let found = monoio::select! {
-            found = framed.next_with(&mut decoder) => found,
+            found = reader.next_with(&mut decoder) => found,
             () = &mut time_left => None,
         };
         match found {
-            Some(Ok(Found::Request(request))) => return Ok(Some(request)),
             Some(Ok(Found::WaitsForContinue)) => {
-                if !send(framed.get_mut(), b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()).await {
+                if !send_continue(writer).await {
                     return Ok(None);
                 }
             }
+            Some(Ok(found)) => return Ok(Some(found)),
             Some(Err(bad)) => return Err(bad),
             None if decoder.is_inside() => {
                 return Err(Bad::Request(
@@ -170,9 +204,13 @@ async fn read_request(framed: &mut FramedRead<TcpStream, ()>) -> Result<Option<B
     }
 }
 
-async fn send(stream: &mut TcpStream, bytes: Vec<u8>) -> bool {
+async fn send_continue(writer: &mut Writer) -> bool {
+    send(writer, b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()).await
+}
+
+pub(super) async fn send(writer: &mut Writer, bytes: Vec<u8>) -> bool {
     matches!(
-        timeout(WRITE_TIMEOUT, stream.write_all(bytes)).await,
+        timeout(WRITE_TIMEOUT, writer.write_all(bytes)).await,
         Ok((Ok(_), _))
     )
 }
@@ -183,21 +221,27 @@ async fn turn_off(stream: TcpStream) {
         "Too many connections to the admin listener; try again.",
     )
     .with("Retry-After", "1");
-    refuse(stream, &busy).await;
+    let (mut reader, mut writer) = stream.into_split();
+    refuse(&mut reader, &mut writer, &busy).await;
 }
 
-/// Answers, then reads what the peer still sends: closing on unread bytes would reset the connection and take
-/// the answer with it.
-async fn refuse(mut stream: TcpStream, response: &Response) {
-    if send(&mut stream, response.emit(true, false)).await && stream.shutdown().await.is_ok() {
-        let _ = timeout(LINGER, drain(&mut stream)).await;
+async fn refuse(reader: &mut OwnedReadHalf<TcpStream>, writer: &mut Writer, response: &Response) {
+    if send(writer, response.emit(true, false)).await {
+        linger(reader, writer).await;
     }
 }
 
-async fn drain(stream: &mut TcpStream) {
+/// Reads what the peer still sends: closing on unread bytes would reset the connection and take the answer with it.
+async fn linger(reader: &mut OwnedReadHalf<TcpStream>, writer: &mut Writer) {
+    if writer.shutdown().await.is_ok() {
+        let _ = timeout(LINGER, drain(reader)).await;
+    }
+}
+
+async fn drain(reader: &mut OwnedReadHalf<TcpStream>) {
     let mut scratch = vec![0; 16 * 1024];
     loop {
-        let (read, back) = stream.read(scratch).await;
+        let (read, back) = reader.read(scratch).await;
         scratch = back;
         if !matches!(read, Ok(bytes) if bytes > 0) {
             return;

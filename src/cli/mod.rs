@@ -4,6 +4,7 @@
 
 pub mod banner;
 pub mod bill;
+mod desk;
 pub mod publish;
 pub mod serve;
 pub mod watch;

@@ -1,22 +1,23 @@
-//! `pinfold publish`: items from the command line or from standard input to the admin listener, an answer per
-//! line.
+//! `pinfold publish`: items from the command line, a file or standard input to the admin listener, and what became
+//! of them.
 //!
-//! Lines from standard input are sent as they come; what arrives while a batch is under way becomes the next.
+//! Items travel as lines (NDJSON), in requests of some thousands; lines from standard input are sent as they come,
+//! and what arrives while a request is under way becomes the next.
 
+mod input;
 mod items;
+mod remote;
+mod report;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
 
-use crate::admin::Token;
-use crate::config::read_token_file;
-use items::{Batches, line_of, split_input, target_item};
+use input::{Batches, Line};
+use remote::RemoteDesk;
+use report::Report;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -27,8 +28,15 @@ Examples:
   pinfold publish --text 'soup' board://lunch
   pinfold publish --blob plan.png --mime image/png board://plan
   pinfold publish --delete board://lunch board://plan
-  tail -f events.ndjson | pinfold publish -
-        one item per line, such as {\"uri\": \"board://lunch\", \"contents\": {\"text\": \"soup\"}}
+  pinfold publish --key lunch-17 --text 'soup' board://lunch
+        say it again if you are not sure whether it was heard: it is told once
+  pinfold publish --session \"$MCP_SESSION_ID\" --message 'Your export is ready'
+  pinfold publish --all --level warning --message '{\"restart\": \"in 5 minutes\"}'
+        messages reach clients that have a session; modern ones hear of topics only
+  pinfold publish --from items.ndjson
+  tail -f events.ndjson | pinfold publish --from -
+        one item per line, such as {\"uri\": \"board://lunch\", \"contents\": {\"text\": \"soup\"}}, or a JSON list;
+        prints what was refused, and a sum at the end
 
 Exit code: 0 all accepted, 1 at least one refused, 2 wrong options, 3 no answer from the admin listener.";
 
@@ -36,8 +44,8 @@ const EXIT_REFUSED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 const EXIT_NO_ANSWER: u8 = 3;
 
-/// Lines read ahead of the batch under way.
-const READ_AHEAD: usize = 2000;
+/// Lines read ahead of the request under way.
+const READ_AHEAD: usize = 500;
 
 #[derive(Args, Clone, Debug)]
 pub struct PublishOptions {
@@ -79,208 +87,89 @@ pub struct PublishOptions {
     #[arg(long, group = "source")]
     delete: bool,
 
-    /// URIs of resources, or tools, prompts, resources for the lists; - reads items from standard input
-    #[arg(required = true, value_name = "TARGET")]
+    /// Tell this session only (its Mcp-Session-Id)
+    #[arg(long, value_name = "ID", group = "audience", conflicts_with = "source")]
+    session: Option<String>,
+
+    /// Send the message to every session
+    #[arg(long, group = "audience", requires = "message")]
+    all: bool,
+
+    /// A log message for sessions: JSON, or else a text
+    #[arg(long, value_name = "DATA", requires = "audience", conflicts_with_all = ["targets", "source"])]
+    message: Option<String>,
+
+    /// The message's level: debug, info, notice, warning, error, critical, alert or emergency [default: info]
+    #[arg(long, value_name = "LEVEL", requires = "message")]
+    level: Option<String>,
+
+    /// Who says the message
+    #[arg(long, value_name = "NAME", requires = "message")]
+    logger: Option<String>,
+
+    /// Idempotency key of the one item: within five minutes it is published once, however often it is sent
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+
+    /// Publish the items in this file, one per line (NDJSON) or a JSON list; - is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "source", "audience", "message", "key"])]
+    from: Option<PathBuf>,
+
+    /// URIs of resources, or tools, prompts, resources for the lists; - alone is --from -
+    #[arg(required_unless_present_any = ["from", "message"], value_name = "TARGET")]
     targets: Vec<String>,
+}
+
+impl PublishOptions {
+    fn input(&self) -> Option<PathBuf> {
+        let is_dash = self.targets == ["-"];
+        self.from.clone().or_else(|| is_dash.then(|| "-".into()))
+    }
 }
 
 /// Publishes and reports; the exit code says how it went.
 #[must_use]
 pub fn run(options: &PublishOptions) -> ExitCode {
-    let fail = |code: u8, sentence: String| {
-        eprintln!("error: {sentence}");
-        ExitCode::from(code)
-    };
-    let desk = match RemoteDesk::new(options) {
-        Ok(desk) => desk,
-        Err(sentence) => return fail(EXIT_USAGE, sentence),
-    };
-    let items = match items_of(options) {
-        Ok(items) => items,
-        Err(sentence) => return fail(EXIT_USAGE, sentence),
-    };
-    let mut refused_any = false;
-    for batch in Batches::new(items) {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(sentence) => return fail(EXIT_USAGE, sentence),
-        };
-        match desk.publish(&batch) {
-            Ok(answers) => refused_any |= !report(&batch, &answers),
-            Err(sentence) => return fail(EXIT_NO_ANSWER, sentence),
+    match publish(options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_REFUSED),
+        Err((code, sentence)) => {
+            eprintln!("error: {sentence}");
+            ExitCode::from(code)
         }
     }
-    ExitCode::from(if refused_any { EXIT_REFUSED } else { 0 })
 }
 
-/// Prints a line per item; whether all were accepted.
-fn report(batch: &[Value], answers: &[Value]) -> bool {
-    let mut out = std::io::stdout().lock();
-    for (item, answer) in batch.iter().zip(answers) {
-        // Whoever reads our lines may go; the items are published all the same.
-        let _ = writeln!(out, "{}", line_of(item, answer));
-    }
-    answers.iter().all(|answer| answer["accepted"] == true)
-}
-
-/// The items asked for, read ahead by a thread of their own if they come from standard input.
-fn items_of(options: &PublishOptions) -> Result<Receiver<Result<Value, String>>, String> {
-    let (sender, receiver) = sync_channel(READ_AHEAD);
-    if options.targets == ["-"] {
-        if options.text.is_some()
-            || options.file.is_some()
-            || options.blob.is_some()
-            || options.delete
-        {
-            return Err("items from standard input bring their own contents; leave --text, --file, --blob and --delete out".into());
+/// Whether everything was accepted, or the exit code and a sentence.
+fn publish(options: &PublishOptions) -> Result<bool, (u8, String)> {
+    let usage = |sentence| (EXIT_USAGE, sentence);
+    let desk = RemoteDesk::new(&options.admin, options.token_file.as_deref()).map_err(usage)?;
+    let (lines, mut report) = match options.input() {
+        Some(path) => {
+            let (lines, bytes) = input::open(options, &path).map_err(usage)?;
+            (lines, Report::of_input(bytes))
         }
-        std::thread::spawn(move || {
-            split_input(std::io::stdin().lock(), |item| sender.send(item).is_ok());
+        None => (from_arguments(options).map_err(usage)?, Report::of_items()),
+    };
+    let mut failed = None;
+    for batch in Batches::new(lines) {
+        let done = batch.map_err(usage).and_then(|batch| {
+            desk.publish(&batch, |line, answer| report.add(line, answer))
+                .map_err(|sentence| (EXIT_NO_ANSWER, sentence))
         });
-        return Ok(receiver);
+        report.progress();
+        if let Err(wrong) = done {
+            failed = Some(wrong);
+            break;
+        }
     }
-    let contents = contents_of(options)?;
-    let items: Vec<Value> = options
-        .targets
-        .iter()
-        .map(|target| target_item(target, contents.as_ref()))
-        .collect::<Result<_, _>>()?;
-    std::thread::spawn(move || items.into_iter().all(|item| sender.send(Ok(item)).is_ok()));
+    report.conclude();
+    failed.map_or(Ok(report.all_accepted()), Err)
+}
+
+fn from_arguments(options: &PublishOptions) -> Result<Receiver<Result<Line, String>>, String> {
+    let items = items::of_options(options)?;
+    let (sender, receiver) = sync_channel(READ_AHEAD);
+    std::thread::spawn(move || items.into_iter().all(|line| sender.send(Ok(line)).is_ok()));
     Ok(receiver)
-}
-
-/// `contents` of each item; `null` deletes.
-fn contents_of(options: &PublishOptions) -> Result<Option<Value>, String> {
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-    };
-    let mut contents = if options.delete {
-        return Ok(Some(Value::Null));
-    } else if let Some(text) = &options.text {
-        serde_json::json!({ "text": text })
-    } else if let Some(path) = &options.file {
-        let text = String::from_utf8(read(path)?).map_err(|_| {
-            format!(
-                "{} is not UTF-8 text; publish it with --blob",
-                path.display()
-            )
-        })?;
-        serde_json::json!({ "text": text })
-    } else if let Some(path) = &options.blob {
-        use base64::Engine;
-        let bytes = read(path)?;
-        serde_json::json!({ "blob": base64::engine::general_purpose::STANDARD.encode(bytes) })
-    } else {
-        return Ok(None);
-    };
-    if let Some(mime) = &options.mime {
-        contents["mimeType"] = mime.as_str().into();
-    }
-    Ok(Some(contents))
-}
-
-/// The admin listener as seen from here.
-struct RemoteDesk {
-    agent: ureq::Agent,
-    base: String,
-    token: Option<Token>,
-}
-
-impl RemoteDesk {
-    fn new(options: &PublishOptions) -> Result<Self, String> {
-        let token = match &options.token_file {
-            None => None,
-            Some(path) => Some(read_token_file(path).map_err(|allowed| {
-                format!(
-                    "invalid value '{}' for '--token-file': {allowed}",
-                    path.display()
-                )
-            })?),
-        };
-        let base = options.admin.trim_end_matches('/');
-        let base = if base.contains("://") {
-            base.to_owned()
-        } else {
-            format!("http://{base}")
-        };
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_connect(Some(Duration::from_secs(5)))
-            .timeout_global(Some(Duration::from_secs(60)))
-            .build()
-            .new_agent();
-        Ok(RemoteDesk { agent, base, token })
-    }
-
-    /// One answer per item, or why there are none.
-    fn publish(&self, batch: &[Value]) -> Result<Vec<Value>, String> {
-        let mut request = self
-            .agent
-            .post(format!("{}/publish", self.base))
-            .header("Content-Type", "application/json");
-        if let Some(token) = &self.token {
-            request = request.header("Authorization", format!("Bearer {}", token.expose()));
-        }
-        let body = serde_json::to_vec(batch).expect("values are JSON");
-        let mut response = request
-            .send(&body[..])
-            .map_err(|error| self.unreachable(&error))?;
-        let status = response.status().as_u16();
-        let text = response
-            .body_mut()
-            .read_to_string()
-            .map_err(|error| self.unreachable(&error))?;
-        answers(status, &text, batch.len())
-            .map_err(|said| format!("{}/publish answered {status}: {said}", self.base))
-    }
-
-    fn unreachable(&self, error: &ureq::Error) -> String {
-        let base = &self.base;
-        match error {
-            ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => format!(
-                "nothing listens at {base}. Is `pinfold serve` running here? Where it takes publishes is set with its --admin, and told to `pinfold publish` with --admin"
-            ),
-            ureq::Error::HostNotFound => format!("there is no host of that name: {base}"),
-            _ => format!("{base} did not answer: {error}"),
-        }
-    }
-}
-
-/// The list of answers in a response, or what the response says instead.
-fn answers(status: u16, text: &str, items_count: usize) -> Result<Vec<Value>, String> {
-    match serde_json::from_str(text) {
-        Ok(Value::Array(answers))
-            if answers.len() == items_count && matches!(status, 200 | 400) =>
-        {
-            Ok(answers)
-        }
-        Ok(Value::Object(object)) if object.contains_key("error") => {
-            Err(object["error"].as_str().unwrap_or(text).to_owned())
-        }
-        _ => {
-            let start: String = text.chars().take(200).collect();
-            Err(format!("this is not pinfold's admin listener: {start}"))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_from_something_else() {
-        let refused = answers(200, "<html>", 1).unwrap_err();
-        assert!(
-            refused.contains("not pinfold's admin listener"),
-            "{refused}"
-        );
-        assert!(answers(200, "[]", 1).is_err());
-        assert_eq!(
-            answers(401, r#"{"error":"needs the token"}"#, 1),
-            Err("needs the token".into())
-        );
-        assert_eq!(answers(400, r#"[{"accepted":false}]"#, 1).unwrap().len(), 1);
-    }
 }

@@ -5,16 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::banner::{Started, banner};
-use super::bill::{Sizes, memory_bill};
-use crate::admin::{Answer, Desk, Item, Rules, Target, serve_admin};
-use crate::app::board::{Board, BoardLimits};
-use crate::app::call::Topic;
+use super::bill::{BillLine, Sizes, memory_bill};
+use super::desk::NodeDesk;
+use crate::admin::{Rules, serve_admin};
+use crate::app::board::Board;
 use crate::app::conformance::Conformance;
-use crate::app::contents::{ContentStore, Contents, StoreRefused};
+use crate::app::contents::ContentStore;
 use crate::config::{AppName, Config, DriverChoice};
-use crate::runtime::{
-    Driver, Options, Publisher, Running, Server, StartError, raise_open_files, run_alone,
-};
+use crate::runtime::{Driver, Options, Running, Server, StartError, raise_open_files, run_alone};
 
 /// Descriptors that a node needs besides its connections.
 const OWN_FILES: u64 = 64;
@@ -52,7 +50,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
 fn application(config: &Config) -> (Server, Option<Arc<dyn ContentStore>>) {
     match config.app {
         AppName::Board => {
-            let board = Board::new(BoardLimits::default());
+            let board = Board::new(config.board_limits);
             let store = board.store();
             (Server::new(move || board.app()), Some(store))
         }
@@ -91,6 +89,14 @@ fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
         subscription: entries.subscription,
         core: running.core_bytes(),
     };
+    let mut bill = memory_bill(&config.limits, running.cores, &sizes);
+    if config.app == AppName::Board {
+        bill.push(BillLine {
+            consumer: "board, all contents",
+            each_bytes: config.board_limits.bytes_max as u64,
+            count_max: 1,
+        });
+    }
     let driver_note = running
         .fell_back
         .then(|| "io_uring cannot be used here: see the log for what to change".to_owned());
@@ -107,7 +113,7 @@ fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
         cores: running.cores,
         driver: running.driver.name(),
         driver_note,
-        bill: memory_bill(&config.limits, running.cores, &sizes),
+        bill,
     }
 }
 
@@ -122,7 +128,8 @@ fn start_admin(
         config.admin,
         config.admin_token.clone(),
         config.limits.uri_bytes_max,
-    );
+    )
+    .for_contents(config.board_limits.entry_bytes_max);
     let (publisher, driver) = (running.publisher().clone(), running.driver);
     let serve = move || {
         let desk = Rc::new(NodeDesk { publisher, store });
@@ -137,85 +144,4 @@ fn start_admin(
     thread
         .map(drop)
         .map_err(|fault| StartError::System("cannot start threads", fault))
-}
-
-/// What the admin listener may do with this node.
-struct NodeDesk {
-    publisher: Publisher,
-    store: Option<Arc<dyn ContentStore>>,
-}
-
-impl Desk for NodeDesk {
-    fn ready(&self) -> bool {
-        !self.publisher.is_stopping()
-    }
-
-    fn publish(&self, items: Vec<Item>) -> Vec<Answer> {
-        // Looked at once, before anything is stored: contents that are stored are also told of.
-        if self.publisher.is_saturated() {
-            let busy = || {
-                refused(
-                    "busy",
-                    "The node is busy delivering what was published before; try again in a moment.",
-                )
-            };
-            return items.iter().map(|_| busy()).collect();
-        }
-        items
-            .into_iter()
-            .map(|item| self.publish_one(item))
-            .collect()
-    }
-}
-
-impl NodeDesk {
-    fn publish_one(&self, item: Item) -> Answer {
-        let Target::Topic(topic) = item.target;
-        let topics = match (item.contents, topic) {
-            (Some(contents), Topic::Resource(uri)) => match self.put(uri, contents) {
-                Ok(topics) => topics,
-                Err(refused) => return refused,
-            },
-            (_, topic) => vec![topic],
-        };
-        let offsets = self.publisher.publish_now(topics);
-        Answer::Accepted {
-            offset: offsets.end - 1,
-        }
-    }
-
-    /// What is to be told about new contents. Equal contents are no change.
-    fn put(&self, uri: Box<str>, contents: Option<Contents>) -> Result<Vec<Topic>, Answer> {
-        let Some(store) = &self.store else {
-            let sentence = "This application takes no contents; publish the uri alone.";
-            return Err(refused("no_contents", sentence));
-        };
-        let change = store.put(&uri, contents).map_err(store_refused)?;
-        let mut topics = Vec::new();
-        if change.list {
-            topics.push(Topic::Resources);
-        }
-        if change.contents {
-            topics.push(Topic::Resource(uri));
-        }
-        Ok(topics)
-    }
-}
-
-fn store_refused(refusal: StoreRefused) -> Answer {
-    match refusal {
-        StoreRefused::Full => refused(
-            "full",
-            "There is no room for more contents: take some away first.",
-        ),
-        StoreRefused::TooLarge => refused("too_large", "One resource may not be as large as this."),
-        StoreRefused::WrongUri => refused("bad_uri", "Contents are kept at board://… URIs only."),
-    }
-}
-
-fn refused(reason: &'static str, sentence: &str) -> Answer {
-    Answer::Refused {
-        reason,
-        sentence: sentence.to_owned(),
-    }
 }

@@ -11,6 +11,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::names::{endpoint, host, node, origin};
 use super::units::{Size, Span, between, count_between};
+use crate::app::board::BoardLimits;
 use crate::limits::Limits;
 
 /// The application that answers the clients.
@@ -154,6 +155,14 @@ pub struct Bounds {
     /// Messages kept for one stream until they are written, and for a resume
     #[arg(long, env = "PINFOLD_STREAM_QUEUE_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().stream_queue_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
     pub stream_queue_bytes_max: Size,
+
+    /// All contents of the board together
+    #[arg(long, env = "PINFOLD_BOARD_BYTES_MAX", value_name = "SIZE", default_value_t = Size(BoardLimits::default().bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 40)))]
+    pub board_bytes_max: Size,
+
+    /// One entry of the board
+    #[arg(long, env = "PINFOLD_BOARD_ENTRY_BYTES_MAX", value_name = "SIZE", default_value_t = Size(BoardLimits::default().entry_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(64 << 20)))]
+    pub board_entry_bytes_max: Size,
 }
 
 const MOMENT: Span = Span(10);

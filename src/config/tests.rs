@@ -67,6 +67,8 @@ fn a_value_that_is_not_allowed() {
     assert_refused("--connections-max", "0", "1 to 100000000");
     assert_refused("--body-bytes-max", "4MB", "4MiB");
     assert_refused("--body-bytes-max", "1B", "1KiB to 1GiB");
+    assert_refused("--board-bytes-max", "1B", "1KiB to 1024GiB");
+    assert_refused("--board-entry-bytes-max", "65MiB", "1KiB to 64MiB");
     assert_refused("--session-idle", "30", "30m");
     assert_refused("--keep-alive", "0ms", "10ms to 30d");
 }
@@ -163,8 +165,12 @@ fn what_is_set_arrives() {
         "--allow-origin=https://A.example,https://b.example",
         "--allow-host=mcp.example.com",
         "--node=n-1",
+        "--board-bytes-max=2MiB",
+        "--board-entry-bytes-max=64KiB",
     ])
     .unwrap();
+    assert_eq!(config.board_limits.bytes_max, 2 << 20);
+    assert_eq!(config.board_limits.entry_bytes_max, 64 << 10);
     assert_eq!(config.limits.connections_max, 10);
     assert_eq!(config.limits.sessions_max, 11);
     assert_eq!(config.limits.body_bytes_max, 1 << 20);
@@ -173,4 +179,10 @@ fn what_is_set_arrives() {
     assert_eq!(config.origins, ["https://a.example", "https://b.example"]);
     assert_eq!(config.hosts, ["mcp.example.com"]);
     assert_eq!(config.node, "n-1");
+}
+
+#[test]
+fn a_board_smaller_than_one_entry_may_be() {
+    let config = check(&["--board-bytes-max=2KiB"]).unwrap();
+    assert_eq!(config.board_limits.entry_bytes_max, 2048);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::admin::response::Response;
 
 /// All requests in `input`, which arrives `step` bytes at a time, or the status it is refused with.
 fn feed(input: &[u8], step: usize) -> Result<Vec<(String, Vec<u8>)>, u16> {
@@ -12,6 +13,7 @@ fn feed(input: &[u8], step: usize) -> Result<Vec<(String, Vec<u8>)>, u16> {
                 Ok(Decoded::Some(Found::Request(request))) => {
                     found.push((request.head.uri.path().to_owned(), request.body.to_vec()));
                 }
+                Ok(Decoded::Some(Found::Lines(..))) => panic!("nobody sends lines here"),
                 Ok(Decoded::Some(Found::WaitsForContinue)) => found.push(("100".into(), vec![])),
                 Ok(_) => break,
                 Err(Bad::Request(status, _)) => return Err(status),

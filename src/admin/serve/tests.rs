@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
+use futures_util::future::{LocalBoxFuture, ready};
+
 use super::*;
 use crate::admin::{Answer, BODY_BYTES_MAX, Item};
 
@@ -13,14 +15,15 @@ impl Desk for Counting {
         true
     }
 
-    fn publish(&self, items: Vec<Item>) -> Vec<Answer> {
-        let mut accept = |_| {
-            self.0.set(self.0.get() + 1);
-            Answer::Accepted {
-                offset: self.0.get(),
-            }
-        };
-        items.into_iter().map(&mut accept).collect()
+    fn is_saturated(&self) -> bool {
+        false
+    }
+
+    fn publish(&self, _: Item) -> LocalBoxFuture<'_, Answer> {
+        self.0.set(self.0.get() + 1);
+        Box::pin(ready(Answer::Accepted {
+            offset: Some(self.0.get()),
+        }))
     }
 }
 

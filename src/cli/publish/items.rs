@@ -1,15 +1,78 @@
-//! Items as the publisher has them: from targets, from lines or a list on standard input, and in batches that
-//! the admin listener takes.
+//! Items as the command line has them.
 
-use std::io::BufRead;
-use std::sync::mpsc::Receiver;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::admin::{BODY_BYTES_MAX, ITEMS_MAX};
+use super::PublishOptions;
+use super::input::Line;
+
+/// The items that the options ask for, as the lines to send.
+///
+/// # Errors
+/// A sentence on what does not go together, or cannot be read.
+pub(super) fn of_options(options: &PublishOptions) -> Result<Vec<Line>, String> {
+    // The parser lets these pass beside targets, with which a message cannot be.
+    if options.message.is_none()
+        && (options.all || options.level.is_some() || options.logger.is_some())
+    {
+        return Err("--all, --level and --logger need --message; a target is told to everyone who subscribed to it".into());
+    }
+    let mut items = match &options.message {
+        Some(message) => {
+            let audience = if options.all {
+                "all sessions"
+            } else {
+                "the session"
+            };
+            vec![(
+                audience.to_owned(),
+                json!({ "message": said(options, message) }),
+            )]
+        }
+        None => of_targets(options)?,
+    };
+    if options.key.is_some() && items.len() > 1 {
+        return Err("--key is of one item; with several, publish them one by one, or give each its \"key\" in a file for --from".into());
+    }
+    for (_, item) in &mut items {
+        if let Some(session) = &options.session {
+            item["session"] = session.as_str().into();
+        }
+        if options.all {
+            item["all"] = true.into();
+        }
+        if let Some(key) = &options.key {
+            item["key"] = key.as_str().into();
+        }
+    }
+    let lines = items.into_iter().map(|(name, item)| Line {
+        name,
+        json: item.to_string().into_bytes(),
+    });
+    Ok(lines.collect())
+}
+
+fn of_targets(options: &PublishOptions) -> Result<Vec<(String, Value)>, String> {
+    let contents = contents_of(options)?;
+    let targets = options.targets.iter();
+    targets
+        .map(|target| Ok((target.clone(), target_item(target, contents.as_ref())?)))
+        .collect()
+}
+
+fn said(options: &PublishOptions, message: &str) -> Value {
+    let level = options.level.as_deref().unwrap_or("info");
+    let data = serde_json::from_str(message).unwrap_or_else(|_| Value::from(message));
+    let mut said = json!({ "level": level, "data": data });
+    if let Some(logger) = &options.logger {
+        said["logger"] = logger.as_str().into();
+    }
+    said
+}
 
 /// The item for a target of the command line. `contents` of `null` delete.
-pub(super) fn target_item(target: &str, contents: Option<&Value>) -> Result<Value, String> {
+fn target_item(target: &str, contents: Option<&Value>) -> Result<Value, String> {
     let is_topic = matches!(target, "tools" | "prompts" | "resources");
     if !is_topic && !target.contains(':') {
         return Err(format!(
@@ -26,118 +89,65 @@ pub(super) fn target_item(target: &str, contents: Option<&Value>) -> Result<Valu
     }
 }
 
-/// Hands over each item of `input`, one JSON value per line or a list, until there are no more or `take` says so.
-pub(super) fn split_input(
-    input: impl BufRead,
-    mut take: impl FnMut(Result<Value, String>) -> bool,
-) {
-    for value in serde_json::Deserializer::from_reader(input).into_iter() {
-        let goes_on = match value {
-            Ok(Value::Array(items)) => items.into_iter().all(|item| take(Ok(item))),
-            Ok(item) => take(Ok(item)),
-            Err(error) => {
-                take(Err(format!("standard input is not JSON: {error}")));
-                false
-            }
-        };
-        if !goes_on {
-            return;
-        }
-    }
-}
-
-/// Groups items into batches: as many as have arrived, and no more than the listener takes at once.
-pub(super) struct Batches {
-    items: Receiver<Result<Value, String>>,
-    /// Did not fit the batch before.
-    left_over: Option<Value>,
-    wrong: Option<String>,
-}
-
-impl Batches {
-    pub(super) fn new(items: Receiver<Result<Value, String>>) -> Self {
-        Batches {
-            items,
-            left_over: None,
-            wrong: None,
-        }
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Result<Vec<Value>, String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(wrong) = self.wrong.take() {
-            return Some(Err(wrong));
-        }
-        let first = match self.left_over.take() {
-            Some(item) => item,
-            None => match self.items.recv().ok()? {
-                Ok(item) => item,
-                Err(wrong) => return Some(Err(wrong)),
-            },
-        };
-        let mut bytes = 2 + size_of_json(&first);
-        let mut batch = vec![first];
-        while batch.len() < ITEMS_MAX {
-            match self.items.try_recv() {
-                Ok(Ok(item)) => {
-                    bytes += 1 + size_of_json(&item);
-                    if bytes > BODY_BYTES_MAX {
-                        self.left_over = Some(item);
-                        break;
-                    }
-                    batch.push(item);
-                }
-                Ok(Err(wrong)) => {
-                    self.wrong = Some(wrong);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        Some(Ok(batch))
-    }
-}
-
-fn size_of_json(value: &Value) -> usize {
-    serde_json::to_vec(value).expect("values are JSON").len()
-}
-
-/// What is printed for an item and its answer.
-pub(super) fn line_of(item: &Value, answer: &Value) -> String {
-    let target = item["uri"]
-        .as_str()
-        .or(item["topic"].as_str())
-        .map_or_else(|| item.to_string(), ToOwned::to_owned);
-    if answer["accepted"] == true {
-        format!("accepted  {target}  offset {}", answer["offset"])
+/// `contents` of each item; `null` deletes.
+fn contents_of(options: &PublishOptions) -> Result<Option<Value>, String> {
+    let mut contents = if options.delete {
+        return Ok(Some(Value::Null));
+    } else if let Some(text) = &options.text {
+        json!({ "text": text })
+    } else if let Some(path) = &options.file {
+        let text = String::from_utf8(read(path)?).map_err(|_| {
+            format!(
+                "{} is not UTF-8 text; publish it with --blob",
+                path.display()
+            )
+        })?;
+        json!({ "text": text })
+    } else if let Some(path) = &options.blob {
+        use base64::Engine;
+        let bytes = read(path)?;
+        json!({ "blob": base64::engine::general_purpose::STANDARD.encode(bytes) })
     } else {
-        let reason = answer["reason"].as_str().unwrap_or("unknown");
-        let message = answer["message"].as_str().unwrap_or_default();
-        format!("refused   {target}  {reason}: {message}")
+        return Ok(None);
+    };
+    if let Some(mime) = &options.mime {
+        contents["mimeType"] = mime.as_str().into();
     }
+    Ok(Some(contents))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use clap::Parser;
 
     use super::*;
 
-    fn split(input: &str) -> Vec<Result<Value, String>> {
-        let mut items = Vec::new();
-        split_input(input.as_bytes(), |item| {
-            items.push(item);
-            true
-        });
-        items
+    #[derive(Parser)]
+    struct Wrapper {
+        #[command(flatten)]
+        options: PublishOptions,
+    }
+
+    fn parse(arguments: &[&str]) -> Result<PublishOptions, String> {
+        let arguments = std::iter::once(&"publish").chain(arguments);
+        Wrapper::try_parse_from(arguments)
+            .map(|wrapper| wrapper.options)
+            .map_err(|error| error.to_string())
+    }
+
+    fn items(arguments: &[&str]) -> Result<Vec<Value>, String> {
+        let lines = of_options(&parse(arguments)?)?;
+        let value = |line: Line| serde_json::from_slice(&line.json).unwrap();
+        Ok(lines.into_iter().map(value).collect())
     }
 
     #[test]
     fn a_target_that_is_neither_a_uri_nor_a_list() {
-        let refused = target_item("lunch", None).unwrap_err();
+        let refused = items(&["lunch"]).unwrap_err();
         assert!(
             refused.contains("'lunch'") && refused.contains("board://lunch"),
             "{refused}"
@@ -145,61 +155,84 @@ mod tests {
     }
 
     #[test]
-    fn contents_for_a_list() {
-        assert!(target_item("tools", Some(&Value::Null)).is_err());
-        assert_eq!(target_item("tools", None), Ok(json!({"topic": "tools"})));
+    fn targets_and_their_contents() {
+        assert!(items(&["--delete", "tools"]).is_err());
+        let told = items(&["tools", "board://a"]);
         assert_eq!(
-            target_item("board://a", Some(&Value::Null)),
-            Ok(json!({"uri": "board://a", "contents": null}))
+            told,
+            Ok(vec![json!({"topic": "tools"}), json!({"uri": "board://a"})])
+        );
+        let gone = items(&["--delete", "board://a"]);
+        assert_eq!(
+            gone,
+            Ok(vec![json!({"uri": "board://a", "contents": null})])
+        );
+        let put = items(&[
+            "--text",
+            "a\nb",
+            "--mime",
+            "text/plain",
+            "--key",
+            "k",
+            "board://a",
+        ]);
+        let contents = json!({"text": "a\nb", "mimeType": "text/plain"});
+        assert_eq!(
+            put,
+            Ok(vec![
+                json!({"uri": "board://a", "contents": contents, "key": "k"})
+            ])
         );
     }
 
     #[test]
-    fn lines_and_lists_mean_the_same() {
-        let items = vec![Ok(json!({"topic": "tools"})), Ok(json!({"uri": "a:b"}))];
-        assert_eq!(split("{\"topic\":\"tools\"}\n{\"uri\":\"a:b\"}\n"), items);
-        assert_eq!(split("[{\"topic\":\"tools\"},\n{\"uri\":\"a:b\"}]"), items);
-        assert_eq!(split("\n"), vec![]);
-    }
-
-    #[test]
-    fn a_line_that_is_not_json_ends_the_input() {
-        let items = split("{}\nnonsense\n{}\n");
-        assert_eq!(items.len(), 2);
-        assert!(
-            items[1].as_ref().unwrap_err().contains("line 2"),
-            "{items:?}"
+    fn messages_and_sessions() {
+        let message = |data: Value| json!({"level": "info", "data": data});
+        assert_eq!(
+            items(&["--all", "--message", "in 5 minutes"]),
+            Ok(vec![
+                json!({"all": true, "message": message("in 5 minutes".into())})
+            ])
+        );
+        assert_eq!(
+            items(&[
+                "--session",
+                "n.1",
+                "--message",
+                "{\"a\": 1}",
+                "--level",
+                "error",
+                "--logger",
+                "x"
+            ]),
+            Ok(vec![json!({
+                "session": "n.1",
+                "message": {"level": "error", "logger": "x", "data": {"a": 1}},
+            })])
+        );
+        assert_eq!(
+            items(&["--session", "n.1", "board://a"]),
+            Ok(vec![json!({"session": "n.1", "uri": "board://a"})])
         );
     }
 
     #[test]
-    fn more_items_than_one_request_takes() {
-        let (sender, receiver) = channel();
-        for _ in 0..=ITEMS_MAX {
-            sender.send(Ok(json!({}))).unwrap();
+    fn options_that_do_not_go_together() {
+        for wrong in [
+            &["--all", "tools"][..],
+            &["--all", "--session", "n.1", "--message", "x"],
+            &["--message", "x"],
+            &["--message", "x", "--all", "tools"],
+            &["--session", "n.1", "--text", "x", "board://a"],
+            &["--level", "info", "tools"],
+            &["--key", "k", "tools", "prompts"],
+            &["--from", "x", "tools"],
+            &["--from", "x", "--key", "k"],
+            &[],
+        ] {
+            assert!(items(wrong).is_err(), "{wrong:?}");
         }
-        let large = json!({ "uri": "a:b", "contents": "x".repeat(BODY_BYTES_MAX * 2 / 3) });
-        sender.send(Ok(large.clone())).unwrap();
-        sender.send(Ok(large)).unwrap();
-        sender.send(Err("wrong".into())).unwrap();
-        drop(sender);
-        let sizes: Vec<_> = Batches::new(receiver)
-            .map(|batch| batch.map(|batch| batch.len()))
-            .collect();
-        assert_eq!(sizes, [Ok(ITEMS_MAX), Ok(2), Ok(1), Err("wrong".into())]);
-    }
-
-    #[test]
-    fn a_refusal_says_which_and_why() {
-        let answer = json!({"accepted": false, "reason": "bad_item", "message": "no"});
-        assert_eq!(
-            line_of(&json!({"u": 1}), &answer),
-            "refused   {\"u\":1}  bad_item: no"
-        );
-        let answer = json!({"accepted": true, "offset": 17});
-        assert_eq!(
-            line_of(&json!({"uri": "a:b"}), &answer),
-            "accepted  a:b  offset 17"
-        );
+        assert_eq!(parse(&["-"]).unwrap().input(), Some("-".into()));
+        assert_eq!(parse(&["--from", "x"]).unwrap().input(), Some("x".into()));
     }
 }

@@ -1,0 +1,149 @@
+//! Between a publisher's items and the [`Desk`]: each item gets one answer, in order, and what was said before
+//! under the same key is not said again.
+//!
+//! All items of a group are begun, one after the other and without a pause, before the first is waited for. So they
+//! keep their order, and a core that takes its time to answer for one session holds up nobody but this group.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use super::item::refused;
+use super::memory::{Begun, Memory};
+use super::{Answer, Desk, Item};
+
+/// An answer as the publisher gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub(super) answer: Answer,
+    /// It was given before, to an item with the same key.
+    pub(super) duplicate: bool,
+}
+
+impl Reply {
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.answer, Answer::Refused { .. })
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        Reply {
+            answer,
+            duplicate: false,
+        }
+    }
+}
+
+pub(super) struct Clerk {
+    desk: Rc<dyn Desk>,
+    memory: RefCell<Memory>,
+    opened: Instant,
+}
+
+enum Slot<F> {
+    Answered(Reply),
+    UnderWay(Pin<Box<F>>),
+}
+
+impl Clerk {
+    pub(super) fn new(desk: Rc<dyn Desk>) -> Self {
+        Clerk {
+            desk,
+            memory: RefCell::default(),
+            opened: Instant::now(),
+        }
+    }
+
+    pub(super) fn desk(&self) -> &dyn Desk {
+        &*self.desk
+    }
+
+    /// One reply per item.
+    pub(super) async fn publish(&self, items: Vec<Result<Item, Answer>>) -> Vec<Reply> {
+        // Looked at once, before anything is stored: contents that are stored are also told of.
+        let is_busy = self.desk.is_saturated();
+        let mut slots = Vec::with_capacity(items.len());
+        for item in items {
+            let mut reply = Box::pin(self.reply(item, is_busy));
+            let begun = poll_fn(|context| Poll::Ready(reply.as_mut().poll(context))).await;
+            slots.push(match begun {
+                Poll::Ready(reply) => Slot::Answered(reply),
+                Poll::Pending => Slot::UnderWay(reply),
+            });
+        }
+        let mut replies = Vec::with_capacity(slots.len());
+        for slot in slots {
+            replies.push(match slot {
+                Slot::Answered(reply) => reply,
+                Slot::UnderWay(reply) => reply.await,
+            });
+        }
+        replies
+    }
+
+    async fn reply(&self, item: Result<Item, Answer>, is_busy: bool) -> Reply {
+        let item = match item {
+            Ok(item) => item,
+            Err(answer) => return answer.into(),
+        };
+        let Some(key) = item.key.clone() else {
+            return self.ask_desk(item, is_busy).await.into();
+        };
+        let begun = self.memory.borrow_mut().begin(&key, self.now_ms());
+        let answer = match begun {
+            Begun::Before(answer) => answer,
+            Begun::UnderWay(answer) => answer.await.unwrap_or_else(|_| busy()),
+            Begun::First => {
+                let under_way = UnderWay { clerk: self, key };
+                let answer = self.ask_desk(item, is_busy).await;
+                let now_ms = self.now_ms();
+                let mut memory = self.memory.borrow_mut();
+                memory.finish(&under_way.key, &answer, now_ms);
+                drop(memory);
+                return answer.into();
+            }
+        };
+        Reply {
+            answer,
+            duplicate: true,
+        }
+    }
+
+    async fn ask_desk(&self, item: Item, is_busy: bool) -> Answer {
+        if is_busy {
+            return busy();
+        }
+        self.desk.publish(item).await
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A key whose item has no answer yet: it is forgotten if it never gets one.
+struct UnderWay<'a> {
+    clerk: &'a Clerk,
+    key: Arc<str>,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.clerk.memory.borrow_mut().forget(&self.key);
+    }
+}
+
+fn busy() -> Answer {
+    refused(
+        "busy",
+        "The node is busy delivering what was published before; try again in a moment",
+    )
+}
+
+#[cfg(test)]
+mod tests;

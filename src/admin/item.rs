@@ -1,0 +1,179 @@
+//! One item of a publisher: whom it is for, and what it says.
+//!
+//! An item that is wrong comes back as the answer it deserves. A field nobody knows makes an item wrong, so that no
+//! typo goes unnoticed.
+//!
+//! ```json
+//! {"uri": "board://lunch", "contents": {"text": "soup", "mimeType": "text/plain"}, "key": "lunch-17"}
+//! {"session": "n1.…", "message": {"level": "info", "data": "Your export is ready"}}
+//! ```
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{Answer, Item, KEY_BYTES_MAX, Target, contents, message};
+use crate::app::call::{Notice, Topic};
+
+/// Characters of a refusal's sentence: a parser's may quote what was sent.
+const SENTENCE_CHARS_MAX: usize = 300;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ItemBody<'a> {
+    uri: Option<String>,
+    topic: Option<String>,
+    session: Option<String>,
+    all: Option<bool>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    /// `null` is present and means delete.
+    #[serde(borrow, default, deserialize_with = "present")]
+    contents: Option<&'a RawValue>,
+    key: Option<Value>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// Reads an item, which must be JSON and nothing else.
+pub(super) fn parse(json: &[u8], uri_bytes_max: usize) -> Result<Item, Answer> {
+    let body: ItemBody = serde_json::from_slice(json)
+        .map_err(|error| refused("bad_item", format!("The item cannot be read: {error}")))?;
+    let key = body.key.map(key).transpose()?;
+    let topic = topic(body.uri, body.topic, uri_bytes_max)?;
+    let message = body.message.map(message::parse).transpose()?;
+    let target = target(body.session, body.all, topic, message)?;
+    let contents = body.contents.map(contents::parse).transpose()?;
+    if contents.is_some() && !matches!(target, Target::Topic(Topic::Resource(_))) {
+        return Err(refused(
+            "bad_item",
+            "Contents belong to a uri that is told to everyone; leave session, all, topic and message out",
+        ));
+    }
+    Ok(Item {
+        target,
+        contents,
+        key,
+    })
+}
+
+fn key(key: Value) -> Result<Arc<str>, Answer> {
+    match key {
+        Value::String(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) => Ok(key.into()),
+        _ => Err(refused(
+            "bad_key",
+            format!("The key must be a string of 1 to {KEY_BYTES_MAX} bytes"),
+        )),
+    }
+}
+
+fn topic(
+    uri: Option<String>,
+    topic: Option<String>,
+    uri_bytes_max: usize,
+) -> Result<Option<Topic>, Answer> {
+    match (uri, topic) {
+        (None, None) => Ok(None),
+        (Some(uri), None) => resource(uri, uri_bytes_max).map(Some),
+        (None, Some(topic)) => list(&topic).map(Some),
+        (Some(_), Some(_)) => Err(refused(
+            "bad_item",
+            "The item has a uri and a topic; give one of them",
+        )),
+    }
+}
+
+/// Who hears what: a table of what goes together.
+fn target(
+    session: Option<String>,
+    all: Option<bool>,
+    topic: Option<Topic>,
+    message: Option<Notice>,
+) -> Result<Target, Answer> {
+    let bad = |sentence: &str| Err(refused("bad_item", sentence));
+    match (session, all, topic, message) {
+        (None, None, Some(topic), None) => Ok(Target::Topic(topic)),
+        (Some(session), None, Some(topic), None) => {
+            Ok(Target::Session(session.into(), Notice::Changed(topic)))
+        }
+        (Some(session), None, None, Some(message)) => Ok(Target::Session(session.into(), message)),
+        (None, Some(true), None, Some(message)) => Ok(Target::All(message)),
+        (None, Some(true), Some(_), _) => bad(
+            "A uri or a topic goes to everyone who subscribed to it; leave all out, or send a message",
+        ),
+        (None, Some(_), ..) => bad("all must be true, and needs a message"),
+        (Some(_), Some(_), ..) => bad("The item is for a session and for all; give one of them"),
+        (Some(_), None, None, None) => {
+            bad("The item for this session has neither a topic nor a uri nor a message")
+        }
+        (_, None, Some(_), Some(_)) => {
+            bad("The item has a message and a uri or topic; give one of them")
+        }
+        (None, None, None, Some(_)) => {
+            bad("A message goes to a session or to all of them: add \"session\" or \"all\": true")
+        }
+        (None, None, None, None) => bad("The item has neither a uri nor a topic"),
+    }
+}
+
+fn resource(uri: String, uri_bytes_max: usize) -> Result<Topic, Answer> {
+    if uri.len() > uri_bytes_max {
+        return Err(refused(
+            "bad_uri",
+            format!(
+                "The uri has {} bytes; at most {uri_bytes_max} are allowed",
+                uri.len()
+            ),
+        ));
+    }
+    if !is_uri(&uri) {
+        return Err(refused(
+            "bad_uri",
+            "The uri must be a scheme, a colon and more, without spaces or control characters, such as board://lunch",
+        ));
+    }
+    Ok(Topic::Resource(uri.into_boxed_str()))
+}
+
+/// `scheme:…` (RFC 3986 section 3.1), with room for the non-ASCII characters that clients send unescaped.
+fn is_uri(uri: &str) -> bool {
+    let Some((scheme, rest)) = uri.split_once(':') else {
+        return false;
+    };
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        && !rest.is_empty()
+        && !rest
+            .chars()
+            .any(|char| char.is_whitespace() || char.is_control())
+}
+
+fn list(topic: &str) -> Result<Topic, Answer> {
+    match topic {
+        "tools" => Ok(Topic::Tools),
+        "prompts" => Ok(Topic::Prompts),
+        "resources" => Ok(Topic::Resources),
+        _ => Err(refused(
+            "unknown_topic",
+            "The topic must be tools, prompts or resources; one resource is named by its uri",
+        )),
+    }
+}
+
+pub(super) fn refused(reason: &'static str, sentence: impl Into<String>) -> Answer {
+    let mut sentence: String = sentence.into();
+    if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
+        sentence.truncate(end);
+        sentence.push('…');
+    }
+    Answer::Refused { reason, sentence }
+}
+
+#[cfg(test)]
+mod tests;

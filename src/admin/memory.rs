@@ -1,0 +1,232 @@
+//! What was accepted under which idempotency key, for five minutes: a publisher that is not sure whether it was
+//! heard says it again, with the same key, and nothing is told twice.
+//!
+//! Only what was accepted is remembered: whatever was refused may be tried again. Past its bounds the memory loses
+//! the oldest first. Invariants: `told` has each remembered key once, oldest first; `bytes` is their sum.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use futures_channel::oneshot::{Receiver, Sender, channel};
+
+use super::Answer;
+
+/// How long a key is remembered: longer than any client goes on trying.
+const REMEMBERED_MS: u64 = 5 * 60 * 1000;
+
+/// How much is remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) keys_max: usize,
+    /// Of keys and what is kept beside them.
+    pub(super) bytes_max: usize,
+}
+
+impl Default for Bounds {
+    /// Three hundred keyed items a second for as long as they are remembered.
+    fn default() -> Self {
+        Bounds {
+            keys_max: 100_000,
+            bytes_max: 24 * 1024 * 1024,
+        }
+    }
+}
+
+/// A remembered key's share of the table, the queue and its allocation, about.
+const ENTRY_BYTES: usize = 160;
+
+#[derive(Default)]
+pub(super) struct Memory {
+    bounds: Bounds,
+    known: HashMap<Arc<str>, Known>,
+    /// When it was accepted, and under which key.
+    told: VecDeque<(u64, Arc<str>)>,
+    bytes: usize,
+}
+
+enum Known {
+    /// Who else waits for the answer.
+    UnderWay(Vec<Sender<Answer>>),
+    Accepted(Answer),
+}
+
+/// What is known of a key whose item arrives.
+pub(super) enum Begun {
+    /// Nothing. Whoever gets this says [`Memory::finish`] or [`Memory::forget`].
+    First,
+    /// The answer that the item got.
+    Before(Answer),
+    /// The answer that it will get; none if it is forgotten.
+    UnderWay(Receiver<Answer>),
+}
+
+impl Memory {
+    pub(super) fn begin(&mut self, key: &Arc<str>, now_ms: u64) -> Begun {
+        self.expire(now_ms);
+        match self.known.entry(key.clone()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Known::UnderWay(Vec::new()));
+                Begun::First
+            }
+            Entry::Occupied(mut occupied) => match occupied.get_mut() {
+                Known::Accepted(answer) => Begun::Before(answer.clone()),
+                Known::UnderWay(waiting) => {
+                    let (sender, receiver) = channel();
+                    waiting.push(sender);
+                    Begun::UnderWay(receiver)
+                }
+            },
+        }
+    }
+
+    pub(super) fn finish(&mut self, key: &Arc<str>, answer: &Answer, now_ms: u64) {
+        let Some(Known::UnderWay(waiting)) = self.known.remove(key) else {
+            unreachable!("what is finished has begun");
+        };
+        for sender in waiting {
+            // Whoever waited may be gone.
+            let _ = sender.send(answer.clone());
+        }
+        if matches!(answer, Answer::Accepted { .. }) {
+            self.known
+                .insert(key.clone(), Known::Accepted(answer.clone()));
+            self.told.push_back((now_ms, key.clone()));
+            self.bytes += size(key);
+        }
+        self.trim();
+    }
+
+    /// The item under this key got no answer. Without effect if it got one.
+    pub(super) fn forget(&mut self, key: &Arc<str>) {
+        if let Some(Known::UnderWay(_)) = self.known.get(key) {
+            self.known.remove(key);
+        }
+    }
+
+    fn expire(&mut self, now_ms: u64) {
+        while let Some((told_ms, _)) = self.told.front()
+            && told_ms + REMEMBERED_MS <= now_ms
+        {
+            self.drop_oldest();
+        }
+    }
+
+    fn trim(&mut self) {
+        while self.told.len() > self.bounds.keys_max || self.bytes > self.bounds.bytes_max {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some((_, key)) = self.told.pop_front() {
+            self.known.remove(&key);
+            self.bytes -= size(&key);
+        }
+    }
+}
+
+fn size(key: &str) -> usize {
+    key.len() + ENTRY_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ACCEPTED: Answer = Answer::Accepted { offset: Some(7) };
+
+    fn key(text: &str) -> Arc<str> {
+        text.into()
+    }
+
+    fn bounded(keys_max: usize, bytes_max: usize) -> Memory {
+        Memory {
+            bounds: Bounds {
+                keys_max,
+                bytes_max,
+            },
+            ..Memory::default()
+        }
+    }
+
+    fn accept(memory: &mut Memory, text: &str, now_ms: u64) {
+        assert!(is_new(memory, text, now_ms), "{text}");
+        memory.finish(&key(text), &ACCEPTED, now_ms);
+    }
+
+    /// Whether an item under this key would be published. If so it is under way.
+    fn is_new(memory: &mut Memory, text: &str, now_ms: u64) -> bool {
+        matches!(memory.begin(&key(text), now_ms), Begun::First)
+    }
+
+    #[test]
+    fn a_key_is_known_for_five_minutes() {
+        let mut memory = Memory::default();
+        accept(&mut memory, "a", 1000);
+        accept(&mut memory, "b", 2000);
+        let before = memory.begin(&key("a"), 300_999);
+        assert!(matches!(before, Begun::Before(ACCEPTED)));
+        assert!(is_new(&mut memory, "a", 301_000));
+        assert!(!is_new(&mut memory, "b", 301_000));
+        assert_eq!((memory.told.len(), memory.bytes), (1, 1 + ENTRY_BYTES));
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many() {
+        let mut memory = bounded(2, usize::MAX);
+        for text in ["a", "b", "c"] {
+            accept(&mut memory, text, 0);
+        }
+        assert!(!is_new(&mut memory, "b", 0) && !is_new(&mut memory, "c", 0));
+        assert!(is_new(&mut memory, "a", 0));
+    }
+
+    #[test]
+    fn the_oldest_go_when_they_are_too_long() {
+        let mut memory = bounded(usize::MAX, 2 * ENTRY_BYTES + 10);
+        accept(&mut memory, "short", 0);
+        accept(&mut memory, "longer", 0);
+        assert_eq!(memory.bytes, 6 + ENTRY_BYTES);
+        accept(&mut memory, &"x".repeat(2 * ENTRY_BYTES), 0);
+        assert_eq!((memory.bytes, memory.known.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_was_refused_may_be_tried_again() {
+        let mut memory = Memory::default();
+        assert!(is_new(&mut memory, "a", 0));
+        let refused = Answer::Refused {
+            reason: "busy",
+            sentence: "no".into(),
+        };
+        memory.finish(&key("a"), &refused, 0);
+        assert!(is_new(&mut memory, "a", 0));
+    }
+
+    #[test]
+    fn a_key_whose_first_item_is_under_way() {
+        let mut memory = Memory::default();
+        assert!(is_new(&mut memory, "a", 0));
+        let Begun::UnderWay(mut second) = memory.begin(&key("a"), 0) else {
+            panic!("the first is under way");
+        };
+        assert_eq!(second.try_recv(), Ok(None));
+        memory.finish(&key("a"), &ACCEPTED, 0);
+        assert_eq!(second.try_recv(), Ok(Some(ACCEPTED)));
+        memory.forget(&key("a"));
+        assert!(!is_new(&mut memory, "a", 0));
+    }
+
+    #[test]
+    fn a_key_whose_first_item_never_got_an_answer() {
+        let mut memory = Memory::default();
+        assert!(is_new(&mut memory, "a", 0));
+        let Begun::UnderWay(mut second) = memory.begin(&key("a"), 0) else {
+            panic!("the first is under way");
+        };
+        memory.forget(&key("a"));
+        assert!(second.try_recv().is_err());
+        assert!(is_new(&mut memory, "a", 0));
+    }
+}

@@ -1,0 +1,64 @@
+//! `message` of an item: what becomes `notifications/message` in the sessions that it goes to.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::item::refused;
+use super::{Answer, MESSAGE_BYTES_MAX};
+use crate::app::call::Notice;
+
+/// By severity (RFC 5424, 6.2.1), the least severe first.
+const LEVELS: [&str; 8] = [
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessageBody<'a> {
+    level: String,
+    logger: Option<String>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+pub(super) fn parse(raw: &RawValue) -> Result<Notice, Answer> {
+    let message: MessageBody = serde_json::from_str(raw.get()).map_err(|error| {
+        let sentence = format!(
+            "The message cannot be read (it needs a level and data, and may have a logger): {error}"
+        );
+        refused("bad_message", sentence)
+    })?;
+    let level = LEVELS
+        .iter()
+        .zip(0..)
+        .find(|(name, _)| **name == message.level);
+    let Some((name, level)) = level else {
+        let sentence = format!("The message's level must be one of {}", LEVELS.join(", "));
+        return Err(refused("bad_message", sentence));
+    };
+    let logger = message
+        .logger
+        .map(|logger| format!("\"logger\":{},", serde_json::Value::String(logger)))
+        .unwrap_or_default();
+    // A line end between two tokens of JSON is white space; in SSE it would end the event's data.
+    let data = message.data.get().replace(['\n', '\r'], " ");
+    let params = format!("{{\"level\":\"{name}\",{logger}\"data\":{data}}}");
+    if params.len() > MESSAGE_BYTES_MAX {
+        let sentence = format!(
+            "The message has {} bytes; at most {MESSAGE_BYTES_MAX} are allowed",
+            params.len()
+        );
+        return Err(refused("too_large", sentence));
+    }
+    Ok(Notice::Message {
+        level,
+        params: params.into(),
+    })
+}

@@ -1,0 +1,83 @@
+//! Responses into bytes: status, one type, one body, and a sentence for whatever was not answered as asked.
+
+use serde_json::{Value, json};
+
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) content_type: &'static str,
+    /// At most one header beyond those of the framing.
+    pub(super) extra: Option<(&'static str, &'static str)>,
+    pub(super) body: String,
+}
+
+impl Response {
+    pub(super) fn text(status: u16, body: &str) -> Self {
+        Response {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            extra: None,
+            body: body.to_owned(),
+        }
+    }
+
+    pub(super) fn json(status: u16, value: &Value) -> Self {
+        Response {
+            status,
+            content_type: "application/json",
+            extra: None,
+            body: format!("{value}\n"),
+        }
+    }
+
+    /// A response that is not the answer asked for, with a sentence that says what to do.
+    pub(super) fn error(status: u16, sentence: impl Into<String>) -> Self {
+        Self::json(status, &json!({ "error": sentence.into() }))
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.extra = Some((name, value));
+        self
+    }
+
+    /// The response's bytes; `HEAD` gets them without the body.
+    pub(super) fn emit(&self, with_body: bool, keep_alive: bool) -> Vec<u8> {
+        let reason = http::StatusCode::from_u16(self.status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or_default();
+        let extra = self
+            .extra
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .unwrap_or_default();
+        let close = if keep_alive {
+            ""
+        } else {
+            "Connection: close\r\n"
+        };
+        let body = if with_body { self.body.as_str() } else { "" };
+        format!(
+            "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n{extra}{close}\r\n{body}",
+            self.status,
+            self.content_type,
+            self.body.len(),
+        )
+        .into_bytes()
+    }
+}
+
+/// The head of a response whose body comes piece by piece.
+pub(super) fn stream_head(content_type: &str, chunked: bool, keep_alive: bool) -> String {
+    let coding = if chunked {
+        "Transfer-Encoding: chunked\r\n"
+    } else {
+        ""
+    };
+    let close = if keep_alive {
+        ""
+    } else {
+        "Connection: close\r\n"
+    };
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nCache-Control: no-store\r\n{coding}{close}\r\n"
+    )
+}

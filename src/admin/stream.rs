@@ -1,0 +1,290 @@
+//! `POST /publish` with lines (NDJSON) of any number: an answer per line, in order, written as they are done.
+//!
+//! One future reads, publishes and leaves answers in a [`Tray`], the other writes what is in it; neither is dropped
+//! while items are under way. What is held of one request is bounded: a line that has not ended, the lines of one
+//! read, and a tray of answers. A publisher that does not read its answers fills the tray and is not read from any
+//! more; one that sends everything before it reads anything is served while its answers fit the tray and the
+//! socket, some 10,000 lines at least, and is closed after [`WRITE_TIMEOUT`](super::serve::WRITE_TIMEOUT) otherwise.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::Version;
+use monoio::io::OwnedWriteHalf;
+use monoio::net::TcpStream;
+use monoio::time::sleep;
+use monoio_http::common::request::RequestHead;
+
+use super::clerk::Clerk;
+use super::http::{Bad, keeps_alive};
+use super::item::refused;
+use super::lines::{Line, Lines};
+use super::long_body::LongBody;
+use super::response::stream_head;
+use super::serve::{Reader, Rules, send};
+use super::{Answer, Item, item, publish};
+
+/// Answers that wait to be written: at 33 bytes for an accepted item, 30,000 of them.
+const TRAY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of one chunk of answers.
+const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+/// Between two lines. A publisher that keeps its request open sends an empty line now and then.
+const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// Lines that are published together.
+const GROUP_LINES_MAX: usize = 256;
+
+/// Between two looks at a node that is saturated, and how long it is looked at before lines are refused as busy.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+const BUSY_PAUSES_MAX: u32 = 2000;
+
+/// Serves one request's body. Whether the connection can be used for another request.
+pub(super) async fn serve_lines(
+    head: &RequestHead,
+    body: LongBody,
+    reader: &mut Reader,
+    writer: &mut OwnedWriteHalf<TcpStream>,
+    clerk: &Clerk,
+    rules: &Rules,
+) -> bool {
+    let keep_alive = keeps_alive(head);
+    // HTTP/1.0 has no chunks: the connection's end is the body's.
+    let chunked = head.version == Version::HTTP_11;
+    let tray = Tray::default();
+    let taking = async {
+        let mut taker = Taker {
+            clerk,
+            rules,
+            tray: &tray,
+            patience: BUSY_PAUSES_MAX,
+        };
+        let ended = taker.take_all(body, reader).await;
+        tray.close(ended);
+    };
+    let head = stream_head("application/x-ndjson", chunked, keep_alive);
+    let giving = async {
+        let sent = give_all(head, chunked, &tray, writer).await;
+        tray.abandon();
+        sent
+    };
+    let ((), sent) = futures_util::future::join(taking, giving).await;
+    sent && keep_alive
+}
+
+/// Why a request's body gives no more lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Complete,
+    /// The rest cannot be read, with a sentence for the publisher.
+    Broken(&'static str),
+}
+
+struct Taker<'a> {
+    clerk: &'a Clerk,
+    rules: &'a Rules,
+    tray: &'a Tray,
+    /// Pauses that are left for a node that is saturated.
+    patience: u32,
+}
+
+impl Taker<'_> {
+    async fn take_all(&mut self, mut body: LongBody, reader: &mut Reader) -> Ended {
+        let mut lines = Lines::new(self.rules.line_bytes_max);
+        let mut whole = Vec::new();
+        while !body.is_finished() {
+            if !self.tray.has_room().await {
+                return Ended::Broken("The answers are not read.");
+            }
+            let found = monoio::select! {
+                found = reader.next_with(&mut body) => found,
+                () = sleep(SILENCE_MAX) => return Ended::Broken("No line came in time; an empty one would do."),
+                () = self.tray.abandoned() => return Ended::Broken("The answers are not read."),
+            };
+            match found {
+                Some(Ok(piece)) => lines.feed(&piece.0, &mut whole),
+                Some(Err(Bad::Request(_, sentence))) => return Ended::Broken(sentence),
+                Some(Err(Bad::Io(_))) | None => return Ended::Broken("The body ended too early."),
+            }
+            self.publish(&mut whole).await;
+        }
+        lines.finish(&mut whole);
+        self.publish(&mut whole).await;
+        Ended::Complete
+    }
+
+    async fn publish(&mut self, lines: &mut Vec<Line>) {
+        let mut items = lines
+            .drain(..)
+            .map(|line| item_of(&line, self.rules))
+            .peekable();
+        while items.peek().is_some() {
+            self.wait_for_the_node().await;
+            let group = items.by_ref().take(GROUP_LINES_MAX).collect();
+            for reply in self.clerk.publish(group).await {
+                self.tray.put(&format!("{}\n", publish::render(&reply)));
+            }
+        }
+    }
+
+    /// Waits while the node is saturated; a node that stays so is not waited for again.
+    async fn wait_for_the_node(&mut self) {
+        while self.clerk.desk().is_saturated() {
+            if self.patience == 0 {
+                return;
+            }
+            self.patience -= 1;
+            sleep(BUSY_PAUSE).await;
+        }
+        self.patience = BUSY_PAUSES_MAX;
+    }
+}
+
+fn item_of(line: &Line, rules: &Rules) -> Result<Item, Answer> {
+    match line {
+        Line::Text(text) => item::parse(text, rules.uri_bytes_max),
+        Line::TooLong => Err(refused(
+            "too_large",
+            format!(
+                "The line is longer than {} bytes, which is as much as one item may have",
+                rules.line_bytes_max
+            ),
+        )),
+    }
+}
+
+/// Writes the response. Whether all of it was written and the request was complete.
+async fn give_all(
+    head: String,
+    chunked: bool,
+    tray: &Tray,
+    writer: &mut OwnedWriteHalf<TcpStream>,
+) -> bool {
+    if !send(writer, head.into_bytes()).await {
+        return false;
+    }
+    while let Some(answers) = tray.take().await {
+        let bytes = if chunked { chunk(&answers) } else { answers };
+        if !send(writer, bytes).await {
+            tracing::debug!("a publisher does not read its answers; its connection is closed");
+            return false;
+        }
+    }
+    // Without the last chunk the publisher knows that the answers are not complete.
+    let is_complete = tray.ended() == Some(Ended::Complete);
+    if is_complete && chunked {
+        return send(writer, b"0\r\n\r\n".to_vec()).await;
+    }
+    is_complete
+}
+
+fn chunk(bytes: &[u8]) -> Vec<u8> {
+    let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
+    chunk.extend_from_slice(bytes);
+    chunk.extend_from_slice(b"\r\n");
+    chunk
+}
+
+/// Answers on their way from one future to the other, both of one task.
+#[derive(Default)]
+struct Tray {
+    inside: RefCell<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    /// Whole lines.
+    answers: Vec<u8>,
+    ended: Option<Ended>,
+    /// Nobody takes answers any more.
+    is_abandoned: bool,
+    waiting: Vec<Waker>,
+}
+
+impl Inside {
+    fn wake(&mut self) {
+        self.waiting.drain(..).for_each(Waker::wake);
+    }
+
+    fn wait<T>(&mut self, context: &Context<'_>) -> Poll<T> {
+        self.waiting.push(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Tray {
+    fn put(&self, answer: &str) {
+        let mut inside = self.inside.borrow_mut();
+        inside.answers.extend_from_slice(answer.as_bytes());
+        inside.wake();
+    }
+
+    /// Some answers; `None` once there will be no more.
+    async fn take(&self) -> Option<Vec<u8>> {
+        poll_fn(|context| {
+            let mut inside = self.inside.borrow_mut();
+            if inside.answers.is_empty() {
+                return match inside.ended {
+                    Some(_) => Poll::Ready(None),
+                    None => inside.wait(context),
+                };
+            }
+            let bytes = inside.answers.len().min(CHUNK_BYTES_MAX);
+            let rest = inside.answers.split_off(bytes);
+            let taken = std::mem::replace(&mut inside.answers, rest);
+            inside.wake();
+            Poll::Ready(Some(taken))
+        })
+        .await
+    }
+
+    /// Waits until more answers may come; false if nobody will take them.
+    async fn has_room(&self) -> bool {
+        poll_fn(|context| {
+            let mut inside = self.inside.borrow_mut();
+            if inside.is_abandoned {
+                return Poll::Ready(false);
+            }
+            if inside.answers.len() < TRAY_BYTES_MAX {
+                return Poll::Ready(true);
+            }
+            inside.wait(context)
+        })
+        .await
+    }
+
+    async fn abandoned(&self) {
+        poll_fn(|context| {
+            let mut inside = self.inside.borrow_mut();
+            if inside.is_abandoned {
+                return Poll::Ready(());
+            }
+            inside.wait(context)
+        })
+        .await;
+    }
+
+    fn abandon(&self) {
+        let mut inside = self.inside.borrow_mut();
+        inside.is_abandoned = true;
+        inside.wake();
+    }
+
+    /// The last answer was put; a reason that is not the body's end is told after it.
+    fn close(&self, ended: Ended) {
+        let mut inside = self.inside.borrow_mut();
+        if let Ended::Broken(sentence) = ended {
+            let line = format!("{}\n", serde_json::json!({ "error": sentence }));
+            inside.answers.extend_from_slice(line.as_bytes());
+        }
+        inside.ended = Some(ended);
+        inside.wake();
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        self.inside.borrow().ended
+    }
+}

@@ -1,0 +1,141 @@
+//! The admin listener's [`Desk`] for a node that runs in this process: items become publications and contents.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use monoio::time::timeout;
+
+use crate::admin::{Answer, Desk, Item, SessionName, Target};
+use crate::app::call::{Notice, TellRefused, Topic};
+use crate::app::contents::{ContentStore, Contents, StoreRefused};
+use crate::runtime::Publisher;
+
+/// For a core to say whether a session was told: it takes microseconds, unless the core hangs.
+const TELL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the admin listener may do with this node.
+pub(super) struct NodeDesk {
+    pub(super) publisher: Publisher,
+    pub(super) store: Option<Arc<dyn ContentStore>>,
+}
+
+impl Desk for NodeDesk {
+    fn ready(&self) -> bool {
+        !self.publisher.is_stopping()
+    }
+
+    fn is_saturated(&self) -> bool {
+        self.publisher.is_saturated()
+    }
+
+    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+        match item.target {
+            Target::Topic(topic) => {
+                Box::pin(async move { self.publish_topic(topic, item.contents) })
+            }
+            Target::All(notice) => Box::pin(async move { self.tell_all(notice) }),
+            Target::Session(name, notice) => Box::pin(self.tell(name, notice)),
+        }
+    }
+}
+
+impl NodeDesk {
+    fn publish_topic(&self, topic: Topic, contents: Option<Option<Contents>>) -> Answer {
+        let topics = match (contents, topic) {
+            (Some(contents), Topic::Resource(uri)) => match self.put(uri, contents) {
+                Ok(topics) => topics,
+                Err(refused) => return refused,
+            },
+            (_, topic) => vec![topic],
+        };
+        let offsets = self.publisher.publish_now(topics);
+        Answer::Accepted {
+            offset: Some(offsets.end - 1),
+        }
+    }
+
+    /// What is to be told about new contents. Equal contents are no change.
+    fn put(&self, uri: Box<str>, contents: Option<Contents>) -> Result<Vec<Topic>, Answer> {
+        let Some(store) = &self.store else {
+            let sentence = "This application takes no contents; publish the uri alone";
+            return Err(refused("no_contents", sentence));
+        };
+        let change = store.put(&uri, contents).map_err(store_refused)?;
+        let mut topics = Vec::new();
+        if change.list {
+            topics.push(Topic::Resources);
+        }
+        if change.contents {
+            topics.push(Topic::Resource(uri));
+        }
+        Ok(topics)
+    }
+
+    fn tell_all(&self, notice: Notice) -> Answer {
+        match self.publisher.tell_all(notice) {
+            Ok(offset) => Answer::Accepted {
+                offset: Some(offset),
+            },
+            Err(error) => refused("busy", &error.to_string()),
+        }
+    }
+
+    async fn tell(&self, session: SessionName, notice: Notice) -> Answer {
+        match timeout(TELL_TIMEOUT, self.publisher.tell(session.expose(), notice)).await {
+            Ok(Ok(())) => Answer::Accepted { offset: None },
+            Ok(Err(refusal)) => tell_refused(refusal),
+            Err(_) => refused(
+                "busy",
+                "The session's core did not answer in time; the session may have been told all the same",
+            ),
+        }
+    }
+}
+
+fn store_refused(refusal: StoreRefused) -> Answer {
+    match refusal {
+        StoreRefused::Full => refused(
+            "full",
+            "There is no room for more contents: take some away first, or start with a larger --board-bytes-max",
+        ),
+        StoreRefused::TooLarge => refused(
+            "too_large",
+            "One resource may not be as large as this: see --board-entry-bytes-max",
+        ),
+        StoreRefused::WrongUri => refused("bad_uri", "Contents are kept at board://… URIs only"),
+    }
+}
+
+fn tell_refused(refusal: TellRefused) -> Answer {
+    match refusal {
+        TellRefused::Unknown => refused("unknown", "This server gave out no such session id"),
+        TellRefused::Expired => refused(
+            "expired",
+            "The session has ended: its client deleted it, or it was idle for too long",
+        ),
+        TellRefused::OwnerRestarted => refused(
+            "owner_restarted",
+            "The session ended with an earlier process of this node",
+        ),
+        TellRefused::OtherNode => refused(
+            "other_node",
+            "The session is another node's, whose name leads its id: publish there",
+        ),
+        TellRefused::Full => refused(
+            "full",
+            "As much is waiting for this session as may wait: its client does not read; try again when it does",
+        ),
+        TellRefused::Busy => refused(
+            "busy",
+            "The node is ending, or too busy; try again in a moment",
+        ),
+    }
+}
+
+fn refused(reason: &'static str, sentence: &str) -> Answer {
+    Answer::Refused {
+        reason,
+        sentence: sentence.to_owned(),
+    }
+}

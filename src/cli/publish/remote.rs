@@ -1,0 +1,181 @@
+//! The admin listener as seen from here: lines go there, an answer for each comes back.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::input::Line;
+use crate::admin::Token;
+use crate::config::read_token_file;
+
+/// To the first answer. The listener begins to answer before it has read everything, but a proxy may not.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Of a response that is not answers.
+const ERROR_BYTES_MAX: u64 = 64 * 1024;
+
+pub(super) struct RemoteDesk {
+    agent: ureq::Agent,
+    base: String,
+    token: Option<Token>,
+}
+
+impl RemoteDesk {
+    pub(super) fn new(admin: &str, token_file: Option<&Path>) -> Result<Self, String> {
+        let read = |path: &Path| {
+            read_token_file(path).map_err(|allowed| {
+                format!(
+                    "invalid value '{}' for '--token-file': {allowed}",
+                    path.display()
+                )
+            })
+        };
+        let token = token_file.map(read).transpose()?;
+        let base = admin.trim_end_matches('/');
+        let base = if base.contains("://") {
+            base.to_owned()
+        } else {
+            format!("http://{base}")
+        };
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(Duration::from_secs(5)))
+            .timeout_recv_response(Some(ANSWER_TIMEOUT))
+            .build()
+            .new_agent();
+        Ok(RemoteDesk { agent, base, token })
+    }
+
+    /// Hands each line over with its answer, in order.
+    ///
+    /// # Errors
+    /// Why there are no answers, or no more.
+    pub(super) fn publish(
+        &self,
+        batch: &[Line],
+        take: impl FnMut(&Line, &Value),
+    ) -> Result<(), String> {
+        let mut request = self
+            .agent
+            .post(format!("{}/publish", self.base))
+            .header("Content-Type", "application/x-ndjson");
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {}", token.expose()));
+        }
+        let body: Vec<&[u8]> = batch.iter().map(|line| &*line.json).collect();
+        let body = body.join(&b'\n');
+        let response = request
+            .send(&body[..])
+            .map_err(|error| self.unreachable(&error))?;
+        let status = response.status().as_u16();
+        let reader = BufReader::new(response.into_body().into_reader());
+        let said = match status {
+            200 => read_answers(reader, batch, take),
+            _ => Err(read_error(reader)),
+        };
+        said.map_err(|said| format!("{}/publish answered {status}: {said}", self.base))
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> String {
+        let base = &self.base;
+        match error {
+            ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => format!(
+                "nothing listens at {base}. Is `pinfold serve` running here? Where it takes publishes is set with its --admin, and told to `pinfold publish` with --admin"
+            ),
+            ureq::Error::HostNotFound => format!("there is no host of that name: {base}"),
+            _ => format!("{base} did not answer: {error}"),
+        }
+    }
+}
+
+fn read_answers(
+    reader: impl BufRead,
+    batch: &[Line],
+    mut take: impl FnMut(&Line, &Value),
+) -> Result<(), String> {
+    let mut lines = batch.iter();
+    let missing = |count: usize, why: &str| {
+        format!("{count} items got no answer, and may or may not have been published: {why}")
+    };
+    for answer in reader.lines() {
+        let answer = answer.map_err(|error| missing(lines.len(), &error.to_string()))?;
+        let value = serde_json::from_str::<Value>(&answer).unwrap_or_default();
+        if let Some(error) = value["error"].as_str() {
+            return Err(missing(lines.len(), error));
+        }
+        match lines.next() {
+            Some(line) if value["accepted"].is_boolean() => take(line, &value),
+            _ => return Err(not_pinfold(&answer)),
+        }
+    }
+    match lines.len() {
+        0 => Ok(()),
+        count => Err(missing(count, "the answers ended")),
+    }
+}
+
+fn read_error(reader: impl BufRead) -> String {
+    let mut bytes = Vec::new();
+    // What cannot be read is not told.
+    let _ = reader.take(ERROR_BYTES_MAX).read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes);
+    let value = serde_json::from_str::<Value>(&text).unwrap_or_default();
+    value["error"]
+        .as_str()
+        .map_or_else(|| not_pinfold(&text), ToOwned::to_owned)
+}
+
+fn not_pinfold(text: &str) -> String {
+    let start: String = text.chars().take(200).collect();
+    format!("this is not pinfold's admin listener: {start}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(text: &str, count: usize) -> Result<Vec<Value>, String> {
+        let line = Line {
+            name: "x".into(),
+            json: vec![],
+        };
+        let mut taken = Vec::new();
+        let batch = vec![line; count];
+        read_answers(text.as_bytes(), &batch, |_, answer| {
+            taken.push(answer.clone())
+        })
+        .map(|()| taken)
+    }
+
+    #[test]
+    fn answers_that_are_none() {
+        for wrong in ["<html>", "{}", "[]", "{\"accepted\":1}"] {
+            let refused = answers(wrong, 1).unwrap_err();
+            assert!(refused.contains("not pinfold's"), "{refused}");
+        }
+        assert!(answers("{\"accepted\":true}\n{\"accepted\":true}\n", 1).is_err());
+        assert_eq!(answers("{\"accepted\":false}\n", 1).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn answers_that_end_too_early() {
+        let refused = answers("{\"accepted\":true}\n{\"error\":\"why\"}\n", 3).unwrap_err();
+        assert!(
+            refused.starts_with("2 items") && refused.ends_with("why"),
+            "{refused}"
+        );
+        assert!(answers("", 1).unwrap_err().starts_with("1 items"));
+    }
+
+    #[test]
+    fn an_error_from_something_else() {
+        assert_eq!(
+            read_error(&br#"{"error":"needs the token"}"#[..]),
+            "needs the token"
+        );
+        assert!(read_error(&b"<html>"[..]).contains("not pinfold's"));
+    }
+}
