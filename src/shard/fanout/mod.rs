@@ -122,22 +122,16 @@ impl Fanout {
 
     /// Subscriptions to resources; the lists do not count.
     pub(super) fn resource_count(&self, key: ListenerKey) -> usize {
-        let is_resource = |it: &&Subscription| it.topic as usize >= LISTS.len();
         self.listeners.get(key).map_or(0, |listener| {
-            listener.subscriptions.iter().filter(is_resource).count()
+            let lists = (0..LISTS.len() as u32).filter(|&list| listener.slot_of(list).is_some());
+            listener.subscriptions.len() - lists.count()
         })
     }
 
-    pub(super) fn is_subscribed(&self, key: ListenerKey, topic: &Topic) -> bool {
-        let index = match topic {
-            Topic::Tools => Some(0),
-            Topic::Prompts => Some(1),
-            Topic::Resources => Some(2),
-            Topic::Resource(uri) => self.by_uri.get(uri).copied(),
-        };
-        self.listeners
-            .get(key)
-            .is_some_and(|it| it.subscriptions.iter().any(|it| Some(it.topic) == index))
+    pub(super) fn is_subscribed(&self, key: ListenerKey, uri: &str) -> bool {
+        let topic = self.by_uri.get(uri).copied();
+        let slot = |topic| self.listeners.get(key)?.slot_of(topic);
+        topic.and_then(slot).is_some()
     }
 
     /// Subscribes from now on; a second time is the same as once.
