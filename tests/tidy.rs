@@ -23,7 +23,9 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("admin", &["limits", "wire", "mcp", "app"]),
     (
         "cli",
-        &["limits", "wire", "mcp", "app", "runtime", "config", "admin"],
+        &[
+            "limits", "wire", "mcp", "shard", "app", "runtime", "config", "admin",
+        ],
     ),
 ];
 

@@ -240,15 +240,15 @@ impl Shard {
             return Err(RpcError::resource_not_found(Era::Legacy, &uri));
         }
         let limit = self.limits.subscriptions_max;
-        let topic = Topic::Resource(uri.into());
         if self.fanout.resource_count(listener) >= limit
-            && !self.fanout.is_subscribed(listener, &topic)
+            && !self.fanout.is_subscribed(listener, &uri)
         {
             return Err(RpcError::invalid_params(format!(
                 "Invalid params: a session has {limit} subscriptions at most."
             )));
         }
-        self.fanout.subscribe(listener, &topic);
+        self.fanout
+            .subscribe(listener, &Topic::Resource(uri.into()));
         Ok(())
     }
 

@@ -128,9 +128,10 @@ impl Fanout {
         })
     }
 
-    pub(super) fn is_subscribed(&self, key: ListenerKey, topic: &Topic) -> bool {
+    pub(super) fn is_subscribed(&self, key: ListenerKey, uri: &str) -> bool {
+        let topic = self.by_uri.get(uri).copied();
         let slot = |topic| self.listeners.get(key)?.slot_of(topic);
-        self.find(topic).and_then(slot).is_some()
+        topic.and_then(slot).is_some()
     }
 
     /// Subscribes from now on; a second time is the same as once.
