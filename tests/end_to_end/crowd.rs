@@ -52,6 +52,36 @@ fn hear_all(placement: Placement, test: &str) {
     server.stop().expect("a clean end");
 }
 
+/// The path on which the kernel takes a part of what is written, again and again.
+#[test]
+fn a_stream_garbled_for_a_reader_of_single_bytes() {
+    let folder = scratch_folder("crowd/trickle");
+    let server = Server::start(App::Board, Placement::OneCore, &folder);
+    let address = server.address();
+    let session = Some(open_session(address));
+    for session in [session, None] {
+        let mut listener = Listener::open(address, session, Habit::Stalls);
+        for _ in 0..200 {
+            server.publish(&(0..TOPICS).map(uri).collect::<Vec<_>>());
+            (0..10).for_each(|_| _ = listener.read_up_to(1));
+        }
+        listener.heard.clear();
+        server.publish(&(0..TOPICS).map(uri).collect::<Vec<_>>());
+        // All that waits is more than once each topic; the newest of each comes in the end.
+        let deadline = Instant::now() + DEADLINE;
+        let quiet = Duration::from_millis(500);
+        let mut last_byte = Instant::now();
+        while last_byte.elapsed() < quiet {
+            assert!(Instant::now() < deadline, "bytes without end");
+            if listener.read_up_to(1) {
+                last_byte = Instant::now();
+            }
+        }
+        assert_eq!(listener.heard.len(), TOPICS, "a topic was not told of");
+    }
+    server.stop().expect("a clean end");
+}
+
 /// What a client is like.
 #[derive(Clone, Copy, PartialEq)]
 enum Habit {
@@ -252,10 +282,14 @@ impl Listener {
         }
     }
 
-    /// Takes what is there. True if there was anything.
     fn read(&mut self) -> bool {
+        self.read_up_to(16 * 1024)
+    }
+
+    /// Takes what is there. True if there was anything.
+    fn read_up_to(&mut self, bytes_max: usize) -> bool {
         let mut buffer = [0; 16 * 1024];
-        let count = match self.socket.read(&mut buffer) {
+        let count = match self.socket.read(&mut buffer[..bytes_max]) {
             Ok(0) => panic!("the server closed the stream of {:?}", self.session),
             Ok(count) => count,
             Err(fault) if fault.kind() == ErrorKind::WouldBlock => return false,
