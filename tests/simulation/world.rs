@@ -5,9 +5,9 @@ use pinfold::limits::Limits;
 use pinfold::mcp::RpcError;
 use serde_json::json;
 
-use crate::peer::{Expected, LISTS, Peer, Wire};
+use crate::peer::{LISTS, Peer};
+use crate::support::Random;
 use crate::support::node::{Arrived, Breakage, Node};
-use crate::support::{Random, Request};
 
 const VERSIONS: [Option<&str>; 4] = [
     Some("2025-03-26"),
