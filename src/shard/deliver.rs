@@ -101,6 +101,7 @@ impl Shard {
             stream: STANDALONE,
             offset: 0,
             sequence,
+            message: false,
         })
     }
 
@@ -137,7 +138,7 @@ impl Shard {
         while let Some((sequence, data)) = stream.take_unwritten() {
             self.id_text.clear();
             if let Some(id) = &mut id {
-                id.sequence = sequence;
+                (id.sequence, id.message) = (sequence, true);
                 id.emit(&mut self.id_text);
             }
             let id = id.is_some().then_some(self.id_text.as_str());
@@ -191,6 +192,7 @@ impl Shard {
             stream: stream.number,
             offset,
             sequence,
+            message: false,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Event ids of legacy streams: how far the reader of one stream of one session is, in both dimensions.
 //!
-//! `{epoch}.{session}.{stream}.{offset}.{sequence}`, lower-case hex: every topic event up to `offset` and every
+//! `{epoch}.{session}.{stream}.{offset}.{sequence}`, lower-case hex, and `.m` if it names a targeted message, so that
+//! a message and a topic event never share an id: every topic event up to `offset` and every
 //! targeted message up to `sequence` had left on this stream when the event did. So one id is enough to resume.
 
 use std::fmt::Write;
@@ -15,6 +16,8 @@ pub(crate) struct EventId {
     pub(crate) stream: u32,
     pub(crate) offset: u64,
     pub(crate) sequence: u32,
+    /// Of the targeted message `sequence`, not of a topic event at `offset`.
+    pub(crate) message: bool,
 }
 
 impl EventId {
@@ -25,23 +28,28 @@ impl EventId {
             stream,
             offset,
             sequence,
+            message,
         } = self;
+        let kind = if *message { ".m" } else { "" };
         write!(
             out,
-            "{epoch:x}.{session:x}.{stream:x}.{offset:x}.{sequence:x}"
+            "{epoch:x}.{session:x}.{stream:x}.{offset:x}.{sequence:x}{kind}"
         )
         .expect("a String takes everything");
     }
 
     /// `None`: not an id that this server ever made.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('.');
+        let cursor = text.strip_suffix(".m");
+        let message = cursor.is_some();
+        let mut parts = cursor.unwrap_or(text).split('.');
         let id = EventId {
             epoch: hex32(parts.next()?)?,
             session: hex32(parts.next()?)?,
             stream: hex32(parts.next()?)?,
             offset: hex(parts.next()?, 16)?,
             sequence: hex32(parts.next()?)?,
+            message,
         };
         parts.next().is_none().then_some(id)
     }
@@ -67,17 +75,23 @@ mod tests {
 
     #[test]
     fn an_id_reads_back_as_it_was_written() {
-        let id = EventId {
+        let mut id = EventId {
             epoch: 0xdead_beef,
             session: 1,
             stream: 0,
             offset: u64::MAX,
             sequence: 77,
+            message: false,
         };
         let mut text = String::new();
         id.emit(&mut text);
         assert_eq!(text, "deadbeef.1.0.ffffffffffffffff.4d");
         assert_eq!(EventId::parse(&text), Some(id));
+        id.message = true;
+        id.emit(&mut text);
+        let message = &text["deadbeef.1.0.ffffffffffffffff.4d".len()..];
+        assert_eq!(message, "deadbeef.1.0.ffffffffffffffff.4d.m");
+        assert_eq!(EventId::parse(message), Some(id));
     }
 
     #[test]
@@ -90,6 +104,8 @@ mod tests {
             "01.2.3.4.5",
             "+1.2.3.4.5",
             "1.2.3.4.G",
+            "1.2.3.4.5.m.m",
+            ".m",
             "1..3.4.5",
             "100000000.2.3.4.5",
         ] {

@@ -139,3 +139,23 @@ fn a_change_told_to_one_session_in_other_words_than_to_all() {
     }
     assert_eq!(client.topics(socket), ["prompts/list_changed", "a:\"1\""]);
 }
+
+/// Also when topics are told again, after messages that were not lost.
+#[test]
+fn a_message_and_a_topic_of_one_name() {
+    let mut client = Client::new();
+    let session = client.session(V06);
+    let socket = client.open(&Request::get(&session));
+    client.publish(Topic::Tools);
+    assert_eq!(client.tell(&session, &message(1, "first")), Ok(()));
+    let mut frames = client.frames(socket);
+    let socket = client.open(&Request::get(&session));
+    frames.extend(client.frames(socket));
+    let named = |it: &crate::support::Frame| (it.id.clone(), it.method());
+    let mut events: Vec<_> = frames.iter().map(named).collect();
+    events.sort();
+    events.dedup();
+    let count = events.len();
+    events.dedup_by(|one, other| one.0 == other.0);
+    assert_eq!(events.len(), count, "{frames:?}");
+}

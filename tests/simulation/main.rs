@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod ending;
 mod peer;
 mod world;
@@ -32,6 +33,9 @@ fn run(seed: u64, broken: Option<Breakage>) -> World {
     let mut world = World::new(seed, broken);
     for _ in 0..steps {
         world.step();
+    }
+    if broken.is_none() {
+        world.strike();
     }
     world.come_to_rest();
     world.check_everyone_knows();
@@ -142,7 +146,7 @@ fn one_seed_and_two_runs() {
 
 /// The hunt itself is tested: drivers broken on purpose do not get through.
 fn hunts(breakage: Breakage) {
-    let caught = (0..200).find(|&seed| catch_unwind(|| drop(run(seed, Some(breakage)))).is_err());
+    let caught = (0..1_000).find(|&seed| catch_unwind(|| drop(run(seed, Some(breakage)))).is_err());
     let seed = caught.unwrap_or_else(|| panic!("{breakage:?} goes unnoticed"));
     println!("{breakage:?} is noticed with seed {seed}");
 }

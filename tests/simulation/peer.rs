@@ -16,12 +16,12 @@ pub(crate) enum Expected {
         id: Option<u64>,
         session: String,
     },
-    /// `sure`: no unsubscribe of the same URI was under way.
+    /// `settled`: how many unsubscribes of the URI had happened when it was sent.
     Subscribe {
         uri: String,
         id: u64,
         session: String,
-        sure: bool,
+        settled: Option<usize>,
     },
     Unsubscribe {
         uri: String,
@@ -34,6 +34,8 @@ pub(crate) enum Expected {
     },
     Get {
         session: String,
+        /// The last message that the client had read when it asked.
+        told: u64,
     },
     /// A GET for the rest of a call's answer.
     Resume {
@@ -54,6 +56,8 @@ pub(crate) struct Wire {
     pub(crate) streaming: Option<Expected>,
     /// Topic events read from this socket so far.
     events: usize,
+    /// The last message that was told on this stream, or before it was asked for.
+    told: u64,
     pub(crate) stalled: bool,
 }
 
@@ -81,8 +85,10 @@ pub(crate) struct Peer {
     pub(crate) resumes: bool,
     /// Topics it is surely subscribed to, each with the offset from which on.
     pub(crate) wanted: HashMap<String, u64>,
-    /// URIs with an unsubscribe under way or lost.
-    pub(crate) unsure: HashSet<String>,
+    /// The last message that this session was told.
+    pub(crate) told: u64,
+    /// How many unsubscribes of a URI were sent, and how many of them answered. Others may arrive at any time.
+    pub(crate) unsubscribed: HashMap<String, (usize, usize)>,
     /// Topics it ever asked for.
     pub(crate) asked: HashSet<String>,
     /// The newest state of each topic that it was told of.
@@ -106,6 +112,7 @@ impl Wire {
             expected: VecDeque::new(),
             streaming: None,
             events: 0,
+            told: 0,
             stalled: false,
         }
     }
@@ -126,7 +133,8 @@ impl Peer {
             last_id: None,
             resumes,
             wanted: HashMap::new(),
-            unsure: HashSet::new(),
+            told: 0,
+            unsubscribed: HashMap::new(),
             asked: HashSet::new(),
             heard: HashMap::new(),
             requests: HashMap::new(),
@@ -163,6 +171,9 @@ impl Peer {
                 }
                 let expected = wire.expected.pop_front().expect("an answer to a request");
                 if answer.field("content-type") == Some("text/event-stream") {
+                    if let Expected::Get { told, .. } = expected {
+                        wire.told = told;
+                    }
                     wire.streaming = Some(expected);
                 } else {
                     self.take_answer(node, &expected, &answer);
@@ -191,7 +202,7 @@ impl Peer {
             Expected::Plain { session, .. }
             | Expected::Subscribe { session, .. }
             | Expected::Unsubscribe { session, .. }
-            | Expected::Get { session }
+            | Expected::Get { session, .. }
                 if status == 404 =>
             {
                 assert!(
@@ -210,17 +221,17 @@ impl Peer {
             Expected::Unsubscribe { uri, id, session } => {
                 assert_eq!((status, answer.json()["id"].as_u64()), (200, Some(*id)));
                 if self.session.as_ref() == Some(session) {
-                    self.unsure.remove(uri);
+                    self.unsubscribed.entry(uri.clone()).or_default().1 += 1;
                 }
             }
             Expected::Subscribe {
                 uri,
                 id,
                 session,
-                sure,
+                settled,
             } => {
                 assert_eq!((status, answer.json()["id"].as_u64()), (200, Some(*id)));
-                let sure = *sure && !self.unsure.contains(uri);
+                let sure = settled.is_some() && *settled == self.settled(uri);
                 if sure && self.session.as_ref() == Some(session) && !self.wanted.contains_key(uri)
                 {
                     self.wanted.insert(uri.clone(), node.offset);
@@ -259,7 +270,7 @@ impl Peer {
             .map(|topic| ((*topic).to_owned(), node.offset))
             .collect();
         self.asked = self.wanted.keys().cloned().collect();
-        self.unsure.clear();
+        self.unsubscribed.clear();
         self.heard.clear();
         self.ids.clear();
     }
@@ -279,6 +290,12 @@ impl Peer {
         let request = self.requests.get_mut(&id).expect("it was asked");
         assert!(!request.answered, "answered twice: {message}");
         request.answered = true;
+    }
+
+    /// How many unsubscribes of this URI have happened; `None` if one may still be on its way.
+    pub(crate) fn settled(&self, uri: &str) -> Option<usize> {
+        let (sent, answered) = self.unsubscribed.get(uri).copied().unwrap_or_default();
+        (sent == answered).then_some(sent)
     }
 
     pub(crate) fn who(&self, id: u64) -> String {
@@ -310,11 +327,13 @@ impl Peer {
             assert_eq!(&before, data, "the id {id} names two events");
         }
         match &streaming {
-            Expected::Get { session } => {
+            Expected::Get { session, .. } => {
                 assert_ne!(frame.id, None, "an event of a session has an id");
                 if self.session.as_ref() == Some(session) {
                     self.last_id.clone_from(&frame.id);
                     self.take_topic(node, index, frame, None);
+                    // What an id stands for is what its own stream had carried.
+                    self.told = self.wires[index].told;
                 }
             }
             Expected::Listen { id, topics } => {
@@ -357,6 +376,16 @@ impl Peer {
 
     fn take_topic(&mut self, node: &Node, index: usize, frame: &Frame, only: Option<&[String]>) {
         if !frame.is_message() {
+            return;
+        }
+        if frame.method() == "notifications/message" {
+            let number = frame.json()["params"]["data"].as_u64().expect("a number");
+            let told = &mut self.wires[index].told;
+            assert!(
+                number > *told,
+                "told again, or out of order: {number} after {told}"
+            );
+            *told = number;
             return;
         }
         let topic = client::topic_of(&frame.json());
@@ -422,7 +451,7 @@ impl Peer {
         let stays_open =
             |it: &&Expected| matches!(it, Expected::Get { .. } | Expected::Listen { .. });
         let is_ours = |it: &Expected| match it {
-            Expected::Get { session } => self.session.as_ref() == Some(session),
+            Expected::Get { session, .. } => self.session.as_ref() == Some(session),
             _ => true,
         };
         // Behind the first one nothing is served.
