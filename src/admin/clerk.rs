@@ -63,10 +63,13 @@ impl Clerk {
         &*self.desk
     }
 
-    /// One reply per item.
-    pub(super) async fn publish(&self, items: Vec<Result<Item, Answer>>) -> Vec<Reply> {
-        // Looked at once, before anything is stored: contents that are stored are also told of.
-        let is_busy = self.desk.is_saturated();
+    /// One reply per item. On a node that `is_busy` nothing is published. Who calls has looked at that, once for all
+    /// items: contents that are stored are also told of.
+    pub(super) async fn publish(
+        &self,
+        items: Vec<Result<Item, Answer>>,
+        is_busy: bool,
+    ) -> Vec<Reply> {
         let mut slots = Vec::with_capacity(items.len());
         for item in items {
             let mut reply = Box::pin(self.reply(item, is_busy));

@@ -126,7 +126,7 @@ impl Decoder for RequestDecoder {
             let Some(head) = decode_head(src)? else {
                 return Ok(Decoded::Insufficient);
             };
-            let framing = framing(&head.headers)?;
+            let framing = framing(&head)?;
             if is_lines(&head.headers) {
                 let body = LongBody::new(framing);
                 return Ok(Decoded::Some(Found::Lines(Box::new(head), body)));
@@ -206,7 +206,8 @@ pub(super) enum Framing {
 }
 
 /// How the body is framed; never two readings of one message (RFC 9112 section 6.3).
-fn framing(headers: &HeaderMap) -> Result<Framing, Bad> {
+fn framing(head: &RequestHead) -> Result<Framing, Bad> {
+    let headers = &head.headers;
     if headers.get_all(HOST).iter().count() > 1 {
         return Err(Bad::Request(400, "There is more than one Host."));
     }
@@ -223,7 +224,11 @@ fn framing(headers: &HeaderMap) -> Result<Framing, Bad> {
         (Some(length), None, None, None) => content_length(length.as_bytes())
             .map(Framing::Length)
             .ok_or(Bad::Request(400, "Content-Length is not a number.")),
-        (None, None, Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+        // HTTP/1.0 knows no codings: to it the same bytes are another message (RFC 9112 section 6.1).
+        (None, None, Some(coding), None)
+            if head.version == Version::HTTP_11
+                && coding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
+        {
             Ok(Framing::Chunked)
         }
         _ => Err(Bad::Request(

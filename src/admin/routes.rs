@@ -99,7 +99,8 @@ async fn publish(body: &[u8], clerk: &Clerk, rules: &Rules) -> Response {
         Ok(items) => items,
         Err(Unreadable(status, sentence)) => return Response::error(status, sentence),
     };
-    let replies = clerk.publish(items).await;
+    let is_busy = clerk.desk().is_saturated();
+    let replies = clerk.publish(items, is_busy).await;
     let all_refused = !replies.is_empty() && replies.iter().all(Reply::is_refusal);
     let list: Vec<Value> = replies.iter().map(publish::render).collect();
     Response::json(if all_refused { 400 } else { 200 }, &json!(list))

@@ -122,24 +122,25 @@ impl Taker<'_> {
             .map(|line| item_of(&line, self.rules))
             .peekable();
         while items.peek().is_some() {
-            self.wait_for_the_node().await;
+            let is_busy = !self.wait_for_the_node().await;
             let group = items.by_ref().take(GROUP_LINES_MAX).collect();
-            for reply in self.clerk.publish(group).await {
+            for reply in self.clerk.publish(group, is_busy).await {
                 self.tray.put(&format!("{}\n", publish::render(&reply)));
             }
         }
     }
 
-    /// Waits while the node is saturated; a node that stays so is not waited for again.
-    async fn wait_for_the_node(&mut self) {
+    /// Waits while the node is saturated, and says whether that ended; a node that stays so is not waited for again.
+    async fn wait_for_the_node(&mut self) -> bool {
         while self.clerk.desk().is_saturated() {
             if self.patience == 0 {
-                return;
+                return false;
             }
             self.patience -= 1;
             sleep(BUSY_PAUSE).await;
         }
         self.patience = BUSY_PAUSES_MAX;
+        true
     }
 }
 

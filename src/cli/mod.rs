@@ -32,7 +32,7 @@ pub enum Command {
     Serve(Box<ServeOptions>),
     /// Tell subscribers that something changed, with or without its new contents
     #[command(after_help = publish::EXAMPLES)]
-    Publish(publish::PublishOptions),
+    Publish(Box<publish::PublishOptions>),
     /// Subscribe to a server and print what it tells
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchOptions),

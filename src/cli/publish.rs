@@ -11,11 +11,11 @@ mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use clap::Args;
 
-use input::{Batches, Line};
+use input::{Batches, Incoming};
 use remote::RemoteDesk;
 use report::Report;
 
@@ -167,7 +167,7 @@ fn publish(options: &PublishOptions) -> Result<bool, (u8, String)> {
     failed.map_or(Ok(report.all_accepted()), Err)
 }
 
-fn from_arguments(options: &PublishOptions) -> Result<Receiver<Result<Line, String>>, String> {
+fn from_arguments(options: &PublishOptions) -> Result<Incoming, String> {
     let items = items::of_options(options)?;
     let (sender, receiver) = sync_channel(READ_AHEAD);
     std::thread::spawn(move || items.into_iter().all(|line| sender.send(Ok(line)).is_ok()));

@@ -12,6 +12,7 @@ mod clients;
 mod conformance;
 mod crowd;
 mod program;
+mod publish;
 mod server;
 mod tally;
 mod tools;

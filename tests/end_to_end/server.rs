@@ -38,16 +38,31 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server and waits until it says that it is ready.
     pub(crate) fn start(app: App, placement: Placement, scratch: &Path) -> Server {
+        Server::start_with(&[], app, placement, scratch)
+    }
+
+    /// As [`start`](Server::start), with more options.
+    pub(crate) fn start_with(
+        options: &[&str],
+        app: App,
+        placement: Placement,
+        scratch: &Path,
+    ) -> Server {
         // Another program may take a port between our look and the server's bind: then the next ones do.
         (0..START_ATTEMPTS)
-            .find_map(|_| Server::try_start(app, placement, scratch))
+            .find_map(|_| Server::try_start(options, app, placement, scratch))
             .unwrap_or_else(|| {
                 let log = std::fs::read_to_string(scratch.join("server.log")).unwrap_or_default();
                 panic!("pinfold does not start:\n{log}");
             })
     }
 
-    fn try_start(app: App, placement: Placement, scratch: &Path) -> Option<Server> {
+    fn try_start(
+        options: &[&str],
+        app: App,
+        placement: Placement,
+        scratch: &Path,
+    ) -> Option<Server> {
         let (port, admin_port) = (free_port(), free_port());
         let log = scratch.join("server.log");
         let file = File::create(&log).expect("a log can be made in the scratch folder");
@@ -64,7 +79,8 @@ impl Server {
             .args(match placement {
                 Placement::OneCore => ["--cores", "1"].as_slice(),
                 Placement::AtRandom => ["--cores", "2", "--place-at-random"].as_slice(),
-            });
+            })
+            .args(options);
         let child = command
             .stdin(Stdio::null())
             .stdout(file)
@@ -147,7 +163,7 @@ impl Server {
     }
 }
 
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     std::env::var_os("PINFOLD_BINARY").map_or_else(
         || PathBuf::from(env!("CARGO_BIN_EXE_pinfold")),
         PathBuf::from,

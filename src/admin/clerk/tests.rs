@@ -64,7 +64,11 @@ fn make_slow(desk: &Scripted) -> Sender<Answer> {
 }
 
 fn publish(clerk: &Clerk, items: Vec<Result<Item, Answer>>) -> Vec<(Answer, bool)> {
-    let replies = clerk.publish(items).now_or_never().expect("nobody is slow");
+    let is_busy = clerk.desk().is_saturated();
+    let replies = clerk
+        .publish(items, is_busy)
+        .now_or_never()
+        .expect("nobody is slow");
     pairs(replies)
 }
 
@@ -89,9 +93,9 @@ fn a_key_whose_first_item_is_under_way() {
     let (desk, clerk) = open();
     let answer = make_slow(&desk);
     let batch = || vec![item(Topic::Prompts, Some("a"))];
-    let mut first = Box::pin(clerk.publish(batch()));
+    let mut first = Box::pin(clerk.publish(batch(), false));
     assert!(first.as_mut().now_or_never().is_none());
-    let mut second = Box::pin(clerk.publish(batch()));
+    let mut second = Box::pin(clerk.publish(batch(), false));
     assert!(second.as_mut().now_or_never().is_none());
     answer.send(accepted(9)).unwrap();
     let first = first.now_or_never().unwrap();
@@ -105,7 +109,7 @@ fn a_key_whose_first_item_is_under_way() {
 fn a_publisher_that_is_gone_before_its_answer() {
     let (desk, clerk) = open();
     let _never = make_slow(&desk);
-    let mut first = Box::pin(clerk.publish(vec![item(Topic::Prompts, Some("a"))]));
+    let mut first = Box::pin(clerk.publish(vec![item(Topic::Prompts, Some("a"))], false));
     assert!(first.as_mut().now_or_never().is_none());
     drop(first);
     let again = publish(&clerk, vec![item(Topic::Tools, Some("a"))]);
@@ -121,7 +125,7 @@ fn a_slow_core_holds_up_only_its_group_and_changes_no_order() {
         item(Topic::Prompts, None),
         item(Topic::Resources, None),
     ];
-    let mut group = Box::pin(clerk.publish(group));
+    let mut group = Box::pin(clerk.publish(group, false));
     assert!(group.as_mut().now_or_never().is_none());
     let asked = [Topic::Tools, Topic::Prompts, Topic::Resources];
     assert_eq!(*desk.asked.borrow(), asked);

@@ -61,6 +61,8 @@ fn a_body_framed_in_two_ways() {
         let input = format!("POST /publish HTTP/1.1\r\nHost: a\r\n{headers}\r\nx");
         assert_eq!(refused(&input), 400, "{headers}");
     }
+    let old = "POST /publish HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert_eq!(refused(old), 400);
 }
 
 #[test]

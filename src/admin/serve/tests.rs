@@ -8,7 +8,12 @@ use futures_util::future::{LocalBoxFuture, ready};
 use super::*;
 use crate::admin::{Answer, BODY_BYTES_MAX, Item};
 
-struct Counting(Cell<u64>);
+#[derive(Default)]
+struct Counting {
+    offset: Cell<u64>,
+    /// Looks at a node that is saturated, then not, then saturated, …
+    looks: Cell<u64>,
+}
 
 impl Desk for Counting {
     fn ready(&self) -> bool {
@@ -16,13 +21,15 @@ impl Desk for Counting {
     }
 
     fn is_saturated(&self) -> bool {
-        false
+        self.looks.set(self.looks.get() + 1);
+        // Batches look once.
+        self.looks.get() > 3 && !self.looks.get().is_multiple_of(3)
     }
 
     fn publish(&self, _: Item) -> LocalBoxFuture<'_, Answer> {
-        self.0.set(self.0.get() + 1);
+        self.offset.set(self.offset.get() + 1);
         Box::pin(ready(Answer::Accepted {
-            offset: Some(self.0.get()),
+            offset: Some(self.offset.get()),
         }))
     }
 }
@@ -39,7 +46,7 @@ fn listeners() -> [SocketAddr; 2] {
 
 fn serve_on(listener: std::net::TcpListener, epoll: bool) {
     let rules = Rules::new(listener.local_addr().unwrap(), None, 64);
-    let serve = serve_admin(listener, Rc::new(Counting(Cell::new(0))), rules);
+    let serve = serve_admin(listener, Rc::new(Counting::default()), rules);
     if epoll {
         let builder = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new();
         let mut runtime = builder.enable_timer().build().unwrap();
@@ -145,4 +152,45 @@ fn fill_the_room(address: SocketAddr) {
     let mut surplus = BufReader::new(connect(address));
     assert!(response(&mut surplus).0.starts_with("HTTP/1.1 503"));
     assert_eq!(open.len(), CONNECTIONS_MAX);
+}
+
+#[test]
+fn lines_to_a_node_that_is_saturated_now_and_then() {
+    listeners().into_iter().for_each(send_lines);
+}
+
+fn send_lines(address: SocketAddr) {
+    const COUNT: usize = 2000;
+    let mut stream = connect(address);
+    let body = "{\"topic\":\"tools\"}\n".repeat(COUNT);
+    let head = format!(
+        "POST /publish HTTP/1.0\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (_, answers) = response.split_once("\r\n\r\n").unwrap();
+    assert_eq!(answers.matches("\"accepted\":true").count(), COUNT);
+}
+
+#[test]
+fn lines_that_are_not_let_in() {
+    let address = listeners()[0];
+    for (path, host, status) in [
+        ("/healthz", "localhost", "404"),
+        ("/publish", "evil.example", "403"),
+    ] {
+        let mut stream = connect(address);
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let refused = response(&mut BufReader::new(stream)).0;
+        assert!(
+            refused.starts_with(&format!("HTTP/1.1 {status}")),
+            "{refused}"
+        );
+    }
 }

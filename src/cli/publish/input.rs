@@ -29,6 +29,9 @@ pub(super) struct Line {
     pub(super) json: Vec<u8>,
 }
 
+/// Lines as they are read, or why there are no more.
+pub(super) type Incoming = Receiver<Result<Line, String>>;
+
 /// Reads a file, or standard input for `-`, in a thread of its own; its length if it has one.
 ///
 /// # Errors
@@ -36,7 +39,7 @@ pub(super) struct Line {
 pub(super) fn open(
     options: &PublishOptions,
     path: &Path,
-) -> Result<(Receiver<Result<Line, String>>, Option<u64>), String> {
+) -> Result<(Incoming, Option<u64>), String> {
     let has_contents = options.text.is_some() || options.file.is_some() || options.blob.is_some();
     if has_contents || options.delete || options.session.is_some() || options.key.is_some() {
         return Err("items from standard input bring their own contents, session and key; leave --text, --file, --blob, --delete, --session and --key out".into());
@@ -134,12 +137,12 @@ fn split_lines(
 
 /// Groups lines into requests: as many as have arrived, and no more than one request should have.
 pub(super) struct Batches {
-    lines: Receiver<Result<Line, String>>,
+    lines: Incoming,
     wrong: Option<String>,
 }
 
 impl Batches {
-    pub(super) fn new(lines: Receiver<Result<Line, String>>) -> Self {
+    pub(super) fn new(lines: Incoming) -> Self {
         Batches { lines, wrong: None }
     }
 }
