@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::peer::{Expected, LISTS, Wire};
 use crate::support::Request;
+use crate::support::node::Breakage;
 use crate::world::{URIS, World, topic};
 
 impl World {
@@ -135,7 +136,8 @@ impl World {
             .clone()
             .filter(|_| self.peers[peer].resumes)
         {
-            request = request.resume(&id);
+            let off_by_one = self.node.breaks(Breakage::ResumesOffByOne);
+            request = request.resume(&if off_by_one { one_further(&id) } else { id });
         }
         let told = self.peers[peer].told;
         self.send(peer, &request, Expected::Get { session, told });
@@ -246,4 +248,12 @@ impl World {
         let last = self.peers[peer].wires.len() - 1;
         self.peers[peer].lose(last);
     }
+}
+
+/// An event id whose reader knows of one change more.
+fn one_further(id: &str) -> String {
+    let mut parts: Vec<String> = id.split('.').map(str::to_owned).collect();
+    let offset = u64::from_str_radix(&parts[3], 16).expect("an offset");
+    parts[3] = format!("{:x}", offset + 1);
+    parts.join(".")
 }

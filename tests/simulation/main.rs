@@ -167,6 +167,16 @@ fn a_paused_reader_that_goes_unnoticed() {
 }
 
 #[test]
+fn a_conflation_that_forgets_the_newest_and_goes_unnoticed() {
+    hunts(Breakage::ConflatesToTheOldest);
+}
+
+#[test]
+fn a_resume_that_is_off_by_one_and_goes_unnoticed() {
+    hunts(Breakage::ResumesOffByOne);
+}
+
+#[test]
 fn a_lost_delivery_that_goes_unnoticed() {
     hunts(Breakage::LosesFanout);
 }

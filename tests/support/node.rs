@@ -53,6 +53,10 @@ pub enum Breakage {
     ForgetsToRead,
     /// What the fan-out gave is not written.
     LosesFanout,
+    /// While a reader is slow, a change of a topic that changed before is taken for the same one.
+    ConflatesToTheOldest,
+    /// A client that comes back is taken to know one change more than it does.
+    ResumesOffByOne,
 }
 
 pub struct Core {
@@ -260,6 +264,10 @@ impl Node {
         let Some(publication) = self.cores[core].log.pop_front() else {
             return false;
         };
+        let slow = |it: &Socket| it.core == core && !it.unwritten.is_empty();
+        if self.sockets.iter().any(slow) && self.breaks(Breakage::ConflatesToTheOldest) {
+            return true;
+        }
         self.cores[core].shard.handle_publication(&publication);
         self.cores[core].heard_of = publication.offset;
         self.settle(core);
@@ -449,7 +457,7 @@ impl Node {
         }
     }
 
-    fn breaks(&mut self, what: Breakage) -> bool {
+    pub fn breaks(&mut self, what: Breakage) -> bool {
         match &mut self.broken {
             Some((breakage, random)) if *breakage == what => random.one_in(4),
             _ => false,
