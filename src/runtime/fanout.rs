@@ -84,10 +84,9 @@ impl Relay {
             }
             asked = true;
             self.other.set(Some(context.waker().clone()));
-            match self.own.take() {
-                Some(relay) => relay.wake(),
-                // The relay has not run yet and wakes whoever waits when it does.
-                None => {}
+            // A relay that has not run yet wakes whoever waits when it does.
+            if let Some(relay) = self.own.take() {
+                relay.wake();
             }
             Poll::Pending
         })

@@ -86,8 +86,6 @@ pub enum Closed {
     Answered,
     /// No request for too long.
     Idle,
-    /// A head or a body that did not arrive in time.
-    SlowRequest,
     /// Nothing was read of what was written.
     WriteStalled,
     /// More targeted messages than a stream may queue.

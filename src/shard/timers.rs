@@ -226,7 +226,7 @@ impl Connection {
                 State::ExpectAnswer(_) | State::Streaming(_) | State::Listening(_) => {
                     let spread = limits.keep_alive_ms / 8;
                     // Knuth's multiplicative hash: neighbours land far from each other.
-                    let jitter = u64::from(index.wrapping_mul(2_654_435_761)) * spread >> 32;
+                    let jitter = (u64::from(index.wrapping_mul(2_654_435_761)) * spread) >> 32;
                     limits.keep_alive_ms - jitter
                 }
             }

@@ -27,6 +27,10 @@ pub(in crate::shard) struct Listener {
     pub(in crate::shard) told: u64,
     pub(super) subscriptions: Vec<Subscription>,
     /// Where `subscriptions` has which topic, once there are more than a look along them is worth.
+    #[expect(
+        clippy::box_collection,
+        reason = "8 bytes in each listener that has none, not 48"
+    )]
     pub(super) slots: Option<Box<HashMap<u32, u32>>>,
     /// How many of `subscriptions` are pending.
     pub(super) pending: u32,
