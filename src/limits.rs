@@ -7,6 +7,19 @@
 /// Header fields in one message. Browsers and proxies together send fewer than 40.
 pub const HEADER_FIELDS_MAX: usize = 64;
 
+/// CR LFs before a request line that are forgiven (RFC 9112, 2.2 asks for at least one).
+pub const EMPTY_LINES_MAX: usize = 4;
+
+/// Bytes of an id's JSON text. A listen request's id goes into every event of its stream; UUIDs have 38.
+pub const ID_BYTES_MAX: usize = 256;
+
+/// Elements of one batch that are looked at. Far above what any server allows; it only bounds the memory that a
+/// body of `[1,1,1,…` can claim.
+pub const BATCH_ELEMENTS_MAX: usize = 1024;
+
+/// Bytes of extensions and trailers in one body. Neither means anything here.
+pub const CHUNKED_OVERHEAD_BYTES_MAX: usize = 4096;
+
 /// Bytes of a session id on the wire: 16 of node name, a dot, 24 of locator, 22 of secret, one spare.
 pub const SESSION_ID_BYTES_MAX: usize = 64;
 

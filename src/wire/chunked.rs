@@ -11,9 +11,7 @@
 
 use super::Malformed;
 use super::field::{is_token, is_value_byte};
-
-/// Bytes of extensions and trailers in one body. Neither means anything here.
-const OVERHEAD_BYTES_MAX: usize = 4096;
+use crate::limits::CHUNKED_OVERHEAD_BYTES_MAX;
 
 /// Hexadecimal digits of a chunk's size: as many as a u64 has.
 const SIZE_DIGITS_MAX: u8 = 16;
@@ -27,7 +25,7 @@ pub struct ChunkedDecoder {
     size_digits: u8,
     /// `decoded <= body_bytes_max`
     decoded: usize,
-    /// `overhead <= OVERHEAD_BYTES_MAX`
+    /// `overhead <= CHUNKED_OVERHEAD_BYTES_MAX`
     overhead: usize,
 }
 
@@ -175,7 +173,7 @@ impl ChunkedDecoder {
     }
 
     fn count_overhead(&mut self, next: State) -> Result<State, Malformed> {
-        if self.overhead == OVERHEAD_BYTES_MAX {
+        if self.overhead == CHUNKED_OVERHEAD_BYTES_MAX {
             return Err(Malformed::ChunkedOverhead);
         }
         self.overhead += 1;
@@ -330,7 +328,7 @@ mod tests {
 
     #[test]
     fn endless_extensions_and_trailers() {
-        let flood = "a".repeat(OVERHEAD_BYTES_MAX);
+        let flood = "a".repeat(CHUNKED_OVERHEAD_BYTES_MAX);
         let mut body = Vec::new();
         for input in [
             format!("1;{flood}"),

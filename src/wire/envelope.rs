@@ -8,9 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Elements of one batch that are looked at. Far above what any server allows; it only bounds the memory that a
-/// body of `[1,1,1,…` can claim.
-const ELEMENTS_MAX: usize = 1024;
+use crate::limits::BATCH_ELEMENTS_MAX;
 
 #[derive(Default)]
 pub(super) struct Envelope<'a> {
@@ -28,7 +26,7 @@ pub(super) struct Envelope<'a> {
 #[derive(Default)]
 pub(super) struct Elements<'a> {
     pub(super) texts: Vec<&'a RawValue>,
-    /// There were more than [`ELEMENTS_MAX`].
+    /// There were more than [`BATCH_ELEMENTS_MAX`].
     pub(super) overflow: bool,
 }
 
@@ -101,7 +99,7 @@ impl<'de> Visitor<'de> for ElementsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Elements<'de>, A::Error> {
         let mut elements = Elements::default();
-        while elements.texts.len() < ELEMENTS_MAX {
+        while elements.texts.len() < BATCH_ELEMENTS_MAX {
             match seq.next_element()? {
                 Some(text) => elements.texts.push(text),
                 None => return Ok(elements),

@@ -12,16 +12,13 @@
 
 use std::ops::Range;
 
-use crate::limits::{HEADER_FIELDS_MAX, Limits};
+use crate::limits::{EMPTY_LINES_MAX, HEADER_FIELDS_MAX, Limits};
 
 use super::control::Control;
 use super::field::{is_token, parse_field_line};
 use super::line_ends::LineEnds;
 use super::request_line::{RequestLine, authority_of, parse_request_line};
 use super::{HeadView, Malformed};
-
-/// CR LFs before a request line that are forgiven (RFC 9112, 2.2 asks for at least one).
-const EMPTY_LINES_MAX: usize = 4;
 
 /// Offsets are kept in 16 bits; a larger limit than this has no effect.
 const HEAD_BYTES_CEILING: usize = u16::MAX as usize;

@@ -13,9 +13,7 @@ use serde_json::value::RawValue;
 use super::envelope::{Elements, Envelope};
 
 pub use super::rpc_emit::{emit_error, emit_notification, emit_request, emit_result};
-
-/// Bytes of an id's JSON text. A listen request's id goes into every event of its stream; UUIDs have 38.
-pub const ID_BYTES_MAX: usize = 256;
+use crate::limits::ID_BYTES_MAX;
 
 const PARSE_ERROR: i32 = -32700;
 const INVALID_REQUEST: i32 = -32600;
