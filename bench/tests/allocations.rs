@@ -15,7 +15,7 @@ use pinfold::shard::{ConnectionKey, Gate, Publication, Setup, Shard};
 use pinfold::wire::session_id::NodeName;
 
 /// Allocations for one `ping` in a session, from its bytes to the bytes of the answer.
-const PER_PING: u64 = 7;
+const PER_PING: u64 = 2;
 /// Allocations for a whole broadcast, however many streams there are.
 const PER_BROADCAST: u64 = 0;
 
