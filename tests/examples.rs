@@ -1,0 +1,172 @@
+//! The examples run and do what they say: each is started as a user would start it and driven over plain HTTP.
+//! Cargo builds them for every `cargo test` of the whole package.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Example {
+    child: Child,
+    url: String,
+}
+
+impl Example {
+    fn start(name: &str) -> Example {
+        let folder = Path::new(env!("CARGO_BIN_EXE_pinfold")).parent();
+        let program = folder.expect("a folder").join("examples").join(name);
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+        let address = port.expect("a free port").to_string();
+        let child = Command::new(&program)
+            .arg(&address)
+            .stdin(Stdio::null())
+            .spawn();
+        let child = child.unwrap_or_else(|fault| {
+            panic!("{program:?}: {fault}; `cargo build --examples` makes it")
+        });
+        let example = Example {
+            child,
+            url: format!("http://{address}/mcp"),
+        };
+        let deadline = Instant::now() + LIMIT;
+        while std::net::TcpStream::connect(&address).is_err() {
+            assert!(Instant::now() < deadline, "{name} does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        example
+    }
+
+    fn post(&self, message: &Value, fields: &[(&str, &str)]) -> ureq::http::Response<ureq::Body> {
+        let mut request = ureq::post(&self.url)
+            .header("Content-Type", "application/json")
+            .header("Accept", "application/json, text/event-stream");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let limited = request.config().timeout_global(Some(LIMIT)).build();
+        limited.send(message.to_string()).expect("an answer")
+    }
+
+    fn modern(
+        &self,
+        method: &str,
+        name: &str,
+        mut params: Value,
+    ) -> ureq::http::Response<ureq::Body> {
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+        });
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let fields = [
+            ("MCP-Protocol-Version", "2026-07-28"),
+            ("Mcp-Method", method),
+            ("Mcp-Name", name),
+        ];
+        self.post(&message, &fields)
+    }
+
+    /// A session of 2025-11-25 whose client can be asked.
+    fn initialize(&self) -> String {
+        let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}},
+            "clientInfo": {"name": "test", "version": "1"},
+        }});
+        let answer = self.post(&message, &[]);
+        let id = answer.headers().get("mcp-session-id").expect("a session");
+        id.to_str().expect("ASCII").to_owned()
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn json_of(answer: ureq::http::Response<ureq::Body>) -> Value {
+    let text = answer.into_body().read_to_string().expect("a body");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The messages of an event stream, as they come.
+fn events(answer: ureq::http::Response<ureq::Body>) -> impl Iterator<Item = Value> {
+    let lines = BufReader::new(answer.into_body().into_reader()).lines();
+    lines.filter_map(|line| {
+        let line = line.expect("the stream goes on");
+        serde_json::from_str(line.strip_prefix("data: ")?).ok()
+    })
+}
+
+#[test]
+fn the_smallest_server_adds() {
+    let example = Example::start("smallest");
+    let session = example.initialize();
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "add", "arguments": {"a": 2, "b": 3}}});
+    let answer = json_of(example.post(&call, &[("Mcp-Session-Id", &session)]));
+    assert_eq!(answer["result"]["content"][0]["text"], "5", "{answer}");
+}
+
+#[test]
+fn the_ticker_tells_its_subscribers() {
+    let example = Example::start("ticker");
+    let filter = json!({"notifications": {"resourceSubscriptions": ["ticker://count"]}});
+    let mut told = events(example.modern("subscriptions/listen", "", filter));
+    let first = told.next().expect("an acknowledgement");
+    assert_eq!(first["method"], "notifications/subscriptions/acknowledged");
+    let second = told.next().expect("a tick");
+    assert_eq!(second["params"]["uri"], "ticker://count", "{second}");
+}
+
+#[test]
+fn the_tool_that_asks_goes_on_with_the_answer_of_a_modern_client() {
+    let example = Example::start("ask");
+    let mut call = json!({"name": "plan_trip", "arguments": {"city": "Rome"}});
+    let asked = json_of(example.modern("tools/call", "plan_trip", call.clone()));
+    assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
+    assert_eq!(
+        asked["result"]["inputRequests"]["wishes"]["method"],
+        "elicitation/create"
+    );
+    call["inputResponses"] =
+        json!({"wishes": {"action": "accept", "content": {"days": 3, "pace": "slow"}}});
+    if let Some(state) = asked["result"].get("requestState") {
+        call["requestState"] = state.clone();
+    }
+    let answer = json_of(example.modern("tools/call", "plan_trip", call));
+    let text = answer["result"]["content"][0]["text"].as_str();
+    assert_eq!(
+        text,
+        Some("3 days in Rome, at a slow pace. Enjoy!"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn the_tool_that_asks_goes_on_with_the_answer_of_a_session() {
+    let example = Example::start("ask");
+    let session = example.initialize();
+    let fields = [("Mcp-Session-Id", session.as_str())];
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "plan_trip", "arguments": {"city": "Rome"}}});
+    let mut stream = events(example.post(&call, &fields));
+    let asked = stream.next().expect("a question");
+    assert_eq!(asked["method"], "elicitation/create", "{asked}");
+    let wishes = json!({"action": "accept", "content": {"days": 3, "pace": "fast"}});
+    let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": wishes});
+    assert_eq!(example.post(&answer, &fields).status(), 202);
+    let result = stream.next().expect("a result");
+    let text = result["result"]["content"][0]["text"].as_str();
+    assert_eq!(
+        text,
+        Some("3 days in Rome, at a fast pace. Enjoy!"),
+        "{result}"
+    );
+}
