@@ -201,6 +201,7 @@ fn shard() -> Shard {
             hosts: Vec::new(),
             origins: Vec::new(),
         },
+        cluster: None,
         about: Arc::new(handler(app).about()),
         accepts: Box::new(|_| true),
         secrets: Box::new(|| [7; 16]),

@@ -17,12 +17,13 @@ use monoio::net::TcpStream;
 use serde_json::value::RawValue;
 
 use super::blocking::BlockingPool;
+use super::forward::{self, Abroad};
 use super::mailbox::Letter;
 use super::publisher::Publisher;
 use super::seal::Sealer;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
-use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Shard};
+use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard};
 
 pub(super) struct Core {
     pub(super) number: u16,
@@ -31,6 +32,8 @@ pub(super) struct Core {
     pub(super) publisher: Publisher,
     pub(super) sealer: Sealer,
     pub(super) blocking: BlockingPool,
+    /// None: this node is alone.
+    pub(super) abroad: Option<Rc<Abroad>>,
     /// By the index of the connection's key.
     sockets: RefCell<Vec<Option<Socket>>>,
     calls: RefCell<HashMap<CallKey, RunningCall>>,
@@ -64,6 +67,7 @@ impl Core {
         publisher: Publisher,
         sealer: Sealer,
         blocking: BlockingPool,
+        abroad: Option<Rc<Abroad>>,
     ) -> Self {
         Core {
             number,
@@ -72,6 +76,7 @@ impl Core {
             publisher,
             sealer,
             blocking,
+            abroad,
             sockets: RefCell::default(),
             calls: RefCell::default(),
             pumping: Cell::new(false),
@@ -80,21 +85,32 @@ impl Core {
         }
     }
 
-    /// A connection of this core from now on, with what was read of it elsewhere.
-    pub(super) fn adopt(self: &Rc<Self>, stream: TcpStream, peer: Option<IpAddr>, bytes: &[u8]) {
+    /// A connection of this core from now on, with what was read of it elsewhere; `gone` says why that could not be
+    /// passed on.
+    pub(super) fn adopt(
+        self: &Rc<Self>,
+        stream: Rc<TcpStream>,
+        peer: Option<IpAddr>,
+        bytes: &[u8],
+        gone: Option<Gone>,
+    ) {
         let now = clock::now();
         let Some(key) = self.shard.borrow_mut().handle_open(now, peer) else {
             // Best effort: the connection is dropped whether the client reads this or not.
             let _ = socket::send(&stream, Shard::too_many_connections());
             return;
         };
-        let stream = Rc::new(stream);
         self.keep_socket(key, stream.clone());
         if !bytes.is_empty() {
-            self.shard.borrow_mut().handle_bytes(now, key, bytes);
+            let mut shard = self.shard.borrow_mut();
+            match gone {
+                Some(gone) => shard.handle_return(now, key, bytes, gone),
+                None => shard.handle_bytes(now, key, bytes),
+            }
+            drop(shard);
             self.pump();
         }
-        if self.shard.borrow().is_open(key) {
+        if self.shard.borrow().wants_bytes(key) {
             monoio::spawn(serve::read(self.clone(), key, stream));
         }
     }
@@ -122,6 +138,11 @@ impl Core {
         self.shard.borrow().wants_bytes(key)
     }
 
+    /// For code that reads and understands at once.
+    pub(super) fn with_scratch<T>(&self, work: impl FnOnce(&mut [u8]) -> T) -> T {
+        work(&mut self.scratch.borrow_mut())
+    }
+
     /// Carries out everything the shard wants done, until it wants nothing.
     pub(super) fn pump(self: &Rc<Self>) {
         if self.pumping.replace(true) {
@@ -142,6 +163,9 @@ impl Core {
             }
         }
         self.pumping.set(false);
+        if let Some(abroad) = &self.abroad {
+            abroad.flush();
+        }
         if self.shard.borrow().has_fanout() {
             self.wake_fanout();
         }
@@ -223,6 +247,21 @@ impl Core {
                 core,
                 bytes,
             } => self.send_away(connection, core, bytes),
+            Effect::Locate {
+                connection,
+                session,
+            } => forward::locate(self, connection, session),
+            Effect::Forward { connection, bytes } => {
+                if let Some(stream) = self.take_socket(connection) {
+                    let peer = stream.peer_addr().ok().map(|address| address.ip());
+                    forward::start(self, stream, peer, bytes);
+                }
+            }
+            Effect::Say(presence) => {
+                if let Some(abroad) = &self.abroad {
+                    abroad.say(presence);
+                }
+            }
             Effect::Read(key) => {
                 if let Some(stream) = self.stream(key) {
                     monoio::spawn(serve::read(self.clone(), key, stream));

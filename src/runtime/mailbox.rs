@@ -30,6 +30,8 @@ pub(super) enum Letter {
     },
     /// Something for all sessions, with its place in the log.
     TellAll { offset: u64, notice: Arc<Notice> },
+    /// Tell the other nodes of every session again.
+    Announce,
     /// Finish what is under way and end.
     Stop,
 }

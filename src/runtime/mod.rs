@@ -9,8 +9,10 @@ mod blocking;
 mod clock;
 mod core;
 mod fanout;
+mod forward;
 mod link;
 mod mailbox;
+mod neighbours;
 mod open_files;
 mod publisher;
 mod ring;
@@ -22,6 +24,7 @@ mod signals;
 mod socket;
 mod thread;
 
+pub use self::neighbours::{Joined, Neighbours, Owner};
 pub use self::open_files::raise_open_files;
 pub use self::publisher::{PublishRefused, Publisher};
 pub use self::ring::{Driver, run_alone};

@@ -166,6 +166,13 @@ impl Publisher {
             .map_or(&[], |mailboxes| mailboxes)
     }
 
+    /// Asks every core to tell the other nodes of its sessions again.
+    pub(crate) fn announce_all(&self) {
+        for mailbox in self.mailboxes() {
+            mailbox.post(Letter::Announce);
+        }
+    }
+
     pub(super) fn stop_all(&self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {

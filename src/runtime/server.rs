@@ -11,6 +11,8 @@ use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::blocking::BlockingPool;
 use super::core::Core;
+use super::forward::Abroad;
+use super::neighbours::Joined;
 use super::publisher::Publisher;
 use super::ring::Driver;
 use super::seal::Sealer;
@@ -19,7 +21,7 @@ use super::{clock, secrets, signals};
 use crate::app::call::Handler;
 use crate::app::{App, handler};
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
-use crate::shard::{EntrySizes, Gate, Setup, Shard};
+use crate::shard::{Cluster, EntrySizes, Gate, Setup, Shard};
 use crate::wire::session_id::NodeName;
 
 /// How a node runs. [`Options::default`] is a node on loopback that uses every core.
@@ -36,6 +38,8 @@ pub struct Options {
     pub limits: Limits,
     /// Seals `requestState`. None: a new key for each process.
     pub state_key: Option<[u8; 32]>,
+    /// This node's place among others. None: it is alone.
+    pub joined: Option<Joined>,
     /// Test: every connection starts on a core drawn by lot.
     pub place_at_random: bool,
 }
@@ -52,6 +56,7 @@ impl Default for Options {
             origins: Vec::new(),
             limits: Limits::default(),
             state_key: None,
+            joined: None,
             place_at_random: false,
         }
     }
@@ -258,6 +263,11 @@ impl Server {
         let limits = per_core(self.options.limits, core_count.into());
         let (make_handler, publisher) = (self.make_handler.clone(), publisher.clone());
         let (sealer, blocking) = (sealer.clone(), blocking.clone());
+        let joined = self.options.joined.clone();
+        let cluster = joined.as_ref().map(|joined| Cluster {
+            secret: joined.secret.clone(),
+        });
+        let path = self.options.path.clone();
         move || {
             let handler = make_handler();
             let about = Arc::new(handler.about());
@@ -273,11 +283,13 @@ impl Server {
                 boot,
                 limits,
                 gate,
+                cluster,
                 about,
                 accepts,
                 secrets,
             });
-            Core::new(core, shard, handler, publisher, sealer, blocking)
+            let abroad = joined.map(|joined| Rc::new(Abroad::new(joined, node, &path)));
+            Core::new(core, shard, handler, publisher, sealer, blocking, abroad)
         }
     }
 }

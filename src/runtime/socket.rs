@@ -4,6 +4,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use monoio::net::TcpStream;
 
@@ -40,6 +41,31 @@ pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize
         )
     };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// Whether nothing has come from the peer: no bytes, no end, no fault.
+pub(super) fn is_quiet(stream: &TcpStream) -> bool {
+    let mut byte = [0u8];
+    let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
+    // SAFETY: the pointer and length are those of a live array that is borrowed mutably for the call.
+    let count = unsafe { libc::recv(stream.as_raw_fd(), byte.as_mut_ptr().cast(), 1, flags) };
+    count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+}
+
+/// Lets a connection to another node break within seconds when that is gone.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn watch_peer(stream: &TcpStream) -> io::Result<()> {
+    // SAFETY: the descriptor is open as long as `stream` lives, which is longer than this borrow.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+    let socket = socket2::SockRef::from(&borrowed);
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(1))
+        .with_interval(Duration::from_secs(1))
+        .with_retries(2);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(2)))
 }
 
 pub(super) fn shutdown(stream: &TcpStream, how: std::net::Shutdown) {

@@ -71,7 +71,7 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
         };
         let target = place_among.map_or(core.number, |count| (random() % u32::from(count)) as u16);
         if target == core.number {
-            core.adopt(stream, Some(peer.ip()), &[]);
+            core.adopt(Rc::new(stream), Some(peer.ip()), &[], None);
         } else if let Ok(socket) = super::socket::duplicate(&stream) {
             let letter = Letter::Connection {
                 socket,
@@ -96,7 +96,7 @@ async fn take_letters(core: &Rc<Core>) {
                     peer,
                     bytes,
                 } => match stream_of(socket) {
-                    Ok(stream) => core.adopt(stream, peer, &bytes),
+                    Ok(stream) => core.adopt(Rc::new(stream), peer, &bytes, None),
                     Err(fault) => {
                         tracing::warn!(%fault, "a connection from another core was dropped")
                     }
@@ -123,6 +123,7 @@ async fn take_letters(core: &Rc<Core>) {
                         .borrow_mut()
                         .handle_tell_all(clock::now(), offset, &notice);
                 }
+                Letter::Announce => core.shard.borrow_mut().handle_announce(),
                 Letter::Stop => return,
             }
         }
@@ -135,6 +136,9 @@ async fn tick(core: Rc<Core>) {
         monoio::time::sleep(TICK).await;
         core.shard.borrow_mut().handle_timeout(clock::now());
         core.pump();
+        if let Some(abroad) = &core.abroad {
+            abroad.tidy();
+        }
     }
 }
 

@@ -233,7 +233,7 @@ impl Shard {
             State::ExpectAnswer(call) => self.abandon_answer(call),
             State::Streaming(stream) => self.interrupt_stream(stream),
             State::Listening(listener) => self.fanout.close(listener),
-            State::ExpectHead | State::ExpectBody(_) | State::Lingering => {}
+            State::ExpectHead | State::ExpectBody(_) | State::ExpectOwner | State::Lingering => {}
         }
     }
 
@@ -304,6 +304,7 @@ impl Shard {
             return;
         };
         connection.origin = None;
+        connection.gone = None;
         connection.headers_only = false;
         connection.since = now;
         if connection.keep_alive {

@@ -138,6 +138,19 @@ impl<T> Arena<T> {
         (0..count.min(slots)).filter_map(entry)
     }
 
+    /// The entries among `count` slots from the `start`-th on, not beyond the last.
+    pub(crate) fn range(&self, start: usize, count: usize) -> impl Iterator<Item = (Key<T>, &T)> {
+        (start..self.slot_count().min(start + count)).filter_map(|index| {
+            let slot = self.slots.get(index)?;
+            Some((Key::from_parts(index as u32, slot.0), &slot.1))
+        })
+    }
+
+    /// Above every index that is in use.
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots.capacity()
+    }
+
     /// Bytes of one entry in its slab.
     pub(crate) const fn entry_size() -> usize {
         // The slab keeps an occupied slot and a link of the free list in one enum.

@@ -5,6 +5,7 @@
 //! ExpectHead ──head──▶ ExpectBody ──body──▶ (served) ──▶ ExpectAnswer ──▶ Streaming / Listening
 //!     ▲                                        │              │                 │
 //!     └──────────── answer written ────────────┴──────────────┴─────────────────┘
+//! ExpectHead ──a session of another node──▶ ExpectOwner ──▶ (forwarded with its connection, or served: 404)
 //! any state ──fault──▶ Lingering (answer out, input dropped) ──▶ closed
 //! ```
 
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 
 use super::arena::Key;
 use super::call::CallKey;
+use super::elsewhere::Gone;
 use super::fanout::ListenerKey;
 use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
@@ -41,6 +43,8 @@ pub struct Connection {
     pub(super) keep_alive: bool,
     /// The client is HTTP/1.0: no chunks, a stream ends with the connection.
     pub(super) http10: bool,
+    /// Asked for: where the session of the current request is not.
+    pub(super) gone: Option<Gone>,
     /// The current request is HEAD: its answer has no content.
     pub(super) headers_only: bool,
     /// The request came with an `Origin` that is allowed; its answer says so.
@@ -54,6 +58,8 @@ pub struct Connection {
 pub(super) enum State {
     ExpectHead,
     ExpectBody(Box<Partial>),
+    /// A whole head is in the inbox, for a session of another node: somebody finds out whether that node lives.
+    ExpectOwner,
     /// A call runs; its answer is one JSON message unless it sends something before.
     ExpectAnswer(CallKey),
     /// An SSE response: the GET stream or the answer to a POST.
@@ -105,6 +111,7 @@ impl Connection {
             close_when_written: false,
             keep_alive: true,
             http10: false,
+            gone: None,
             headers_only: false,
             origin: None,
             since: now,
@@ -123,6 +130,8 @@ impl Connection {
         match self.state {
             State::ExpectBody(_) | State::Lingering => true,
             State::ExpectHead if !self.is_writing() => true,
+            // Whoever goes on with it reads on.
+            State::ExpectOwner => false,
             _ => self.inbox.len() < pipeline_bytes_max,
         }
     }

@@ -253,6 +253,7 @@ impl Shard {
             State::Listening(listener) => self.fanout.resume(listener),
             State::ExpectHead
             | State::ExpectBody(_)
+            | State::ExpectOwner
             | State::ExpectAnswer(_)
             | State::Lingering => {}
         }

@@ -27,7 +27,7 @@ impl Shard {
         message: Message<'_>,
     ) {
         let id = request_id(&message);
-        let session = match self.find_legacy_session(fields) {
+        let session = match self.find_legacy_session(key, fields) {
             Ok(session) => session,
             Err(refused) => return self.refuse(key, id, &refused),
         };
@@ -54,7 +54,7 @@ impl Shard {
         messages: Vec<Result<Message<'_>, Invalid<'_>>>,
     ) {
         let session = match self
-            .find_legacy_session(fields)
+            .find_legacy_session(key, fields)
             .and_then(|session| self.check_batch(session, messages.len()))
         {
             Ok(session) => session,
@@ -108,7 +108,11 @@ impl Shard {
         }
     }
 
-    fn find_legacy_session(&mut self, fields: PostFields<'_>) -> Result<SessionKey, Refused> {
+    fn find_legacy_session(
+        &mut self,
+        key: ConnectionKey,
+        fields: PostFields<'_>,
+    ) -> Result<SessionKey, Refused> {
         if let Some(version) = fields.version
             && ProtocolVersion::parse(version).is_none()
         {
@@ -119,7 +123,7 @@ impl Shard {
                 format!("MCP-Protocol-Version {version} is not spoken here; {known} are."),
             ));
         }
-        self.find_session(fields.session_id)
+        self.find_session(key, fields.session_id)
     }
 
     fn check_batch(&self, session: SessionKey, count: usize) -> Result<SessionKey, Refused> {

@@ -14,6 +14,7 @@ mod arena;
 mod call;
 mod connection;
 mod deliver;
+mod elsewhere;
 mod event_id;
 mod fanout;
 mod handler_events;
@@ -50,10 +51,11 @@ use self::timers::TimerKey;
 use self::wheel::Wheel;
 use crate::app::call::{About, AskFailed, Call, Topic};
 use crate::limits::Limits;
-use crate::wire::session_id::NodeName;
+use crate::wire::session_id::{NodeName, SessionId};
 
 pub use self::call::CallKey;
 pub use self::connection::{Closed, ConnectionKey};
+pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
 pub use self::session::SessionKey;
 pub use self::wheel::Millis;
 
@@ -67,6 +69,8 @@ pub struct Setup {
     pub boot: u64,
     pub limits: Limits,
     pub gate: Gate,
+    /// None: this node is alone.
+    pub cluster: Option<Cluster>,
     pub about: Arc<About>,
     /// Whether clients may subscribe to this URI; the application's word.
     pub accepts: Box<dyn Fn(&str) -> bool>,
@@ -105,6 +109,19 @@ pub enum Effect {
         core: u16,
         bytes: Vec<u8>,
     },
+    /// Find out whether the node of this session lives, and say so by [`Shard::handle_located`].
+    Locate {
+        connection: ConnectionKey,
+        session: SessionId,
+    },
+    /// The connection leaves for another node, together with what was read of it: a whole head and what follows.
+    /// Its key is stale.
+    Forward {
+        connection: ConnectionKey,
+        bytes: Vec<u8>,
+    },
+    /// Tell the other nodes; nothing waits for it.
+    Say(Presence),
     /// Reading was paused ([`Shard::wants_bytes`]) and goes on.
     Read(ConnectionKey),
     /// No more bytes will be written: half-close, and go on reading until the peer closes.
@@ -153,6 +170,7 @@ pub struct Shard {
     boot: u64,
     limits: Limits,
     gate: Gate,
+    cluster: Option<Cluster>,
     about: Arc<About>,
     accepts: Box<dyn Fn(&str) -> bool>,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
@@ -170,6 +188,8 @@ pub struct Shard {
     /// `initialize` requests that are still allowed now, and since when that many are.
     initialize_tokens: (f64, Millis),
     draining: bool,
+    /// While all sessions are announced again: the slot that is next.
+    announced: Option<usize>,
     effects: VecDeque<Effect>,
     /// Connections with something in their outbox.
     dirty: VecDeque<ConnectionKey>,
@@ -191,6 +211,7 @@ impl Shard {
             boot: setup.boot,
             limits: setup.limits,
             gate: setup.gate,
+            cluster: setup.cluster,
             about: setup.about,
             accepts: setup.accepts,
             secrets: setup.secrets,
@@ -206,6 +227,7 @@ impl Shard {
             sessions_of_client: HashMap::new(),
             initialize_tokens: (f64::from(setup.limits.initialize_per_second_max), now),
             draining: false,
+            announced: None,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),
             freed: VecDeque::new(),
@@ -277,7 +299,10 @@ impl Shard {
     /// When [`handle_timeout`](Shard::handle_timeout) is due. It may turn out to have nothing to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Millis> {
-        self.wheel.next_deadline()
+        match self.announced {
+            Some(_) => Some(self.now),
+            None => self.wheel.next_deadline(),
+        }
     }
 
     /// Whether the driver should read from this connection now; if not, [`Effect::Read`] will say when.
@@ -288,6 +313,11 @@ impl Shard {
             connection.paused.set(!wants);
             wants
         })
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     #[must_use]

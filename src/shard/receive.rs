@@ -61,7 +61,10 @@ impl Shard {
             };
             let step = match connection.state {
                 State::Lingering => return input.len(),
-                State::ExpectAnswer(_) | State::Streaming(_) | State::Listening(_) => None,
+                State::ExpectOwner
+                | State::ExpectAnswer(_)
+                | State::Streaming(_)
+                | State::Listening(_) => None,
                 State::ExpectHead => self.receive_head(key, &input[used..]),
                 State::ExpectBody(_) => self.receive_body(key, &input[used..]),
             };
@@ -102,8 +105,12 @@ impl Shard {
         connection.keep_alive = head.keep_alive;
         connection.http10 = head.http10;
         connection.headers_only = head.method == Method::Head;
-        if let Some(core) = self.belongs_to(&head.view(input)) {
+        let view = head.view(input);
+        if let Some(core) = self.belongs_to(&view) {
             return self.remove_for_move(key, core, input);
+        }
+        if let Some(session) = self.belongs_elsewhere(key, &view) {
+            return self.ask_for_owner(key, session);
         }
         Some(self.receive_request(key, &head, input))
     }

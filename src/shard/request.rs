@@ -24,7 +24,11 @@ impl Shard {
         {
             return self.refuse_malformed(key, fault);
         }
-        if let Err(refused) = self.gate.admit(request) {
+        if let Some(ready) = self.probed(request) {
+            return self.answer_probe(key, ready);
+        }
+        let admitted = self.gate.admit(request);
+        if let Err(refused) = admitted.and_then(|()| self.check_forwarded(request)) {
             return self.refuse(key, None, &refused);
         }
         if let Some(origin) = request.field("origin")
@@ -44,6 +48,28 @@ impl Shard {
         }
     }
 
+    /// Whether this asks for the node's health, and what that is. Proxies ask by address, so any `Host` will do.
+    fn probed(&self, request: &HeadView<'_>) -> Option<bool> {
+        let reads = matches!(request.head().method, Method::Get | Method::Head);
+        match request.path() {
+            "/healthz" if reads => Some(true),
+            "/readyz" if reads => Some(!self.draining),
+            _ => None,
+        }
+    }
+
+    fn answer_probe(&mut self, key: ConnectionKey, ready: bool) {
+        let (status, body) = match ready {
+            true => (200, "ok\n"),
+            false => (503, "shutting down\n"),
+        };
+        let fields = [
+            ("Content-Type", "text/plain"),
+            ("Cache-Control", "no-store"),
+        ];
+        self.answer(key, status, &fields, body.as_bytes());
+    }
+
     /// CORS preflight. Origins that are not allowed were refused before.
     fn serve_options(&mut self, key: ConnectionKey) {
         let allowed = "Content-Type, Accept, Authorization, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID";
@@ -58,7 +84,7 @@ impl Shard {
 }
 
 impl Gate {
-    fn admit(&self, request: &HeadView<'_>) -> Result<(), Refused> {
+    pub(super) fn admit(&self, request: &HeadView<'_>) -> Result<(), Refused> {
         if request.path() != &*self.path {
             let sentence = format!(
                 "There is nothing at this path; the MCP endpoint is {}.",

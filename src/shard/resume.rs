@@ -24,7 +24,7 @@ impl Shard {
             let sentence = "GET is answered with text/event-stream: Accept must name it.";
             return self.refuse(key, None, &Refused::new(406, sentence));
         }
-        let opened = self.find_session(Some(id)).and_then(|session| {
+        let opened = self.find_session(key, Some(id)).and_then(|session| {
             let last_seen = request
                 .field("last-event-id")
                 .map(|text| self.check_event_id(session, text))

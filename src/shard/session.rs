@@ -32,6 +32,9 @@ pub struct Session {
     pub(super) next_ask: u32,
     pub(super) last_active: Millis,
     pub(super) client_address: Option<IpAddr>,
+    pub(super) created_at: Millis,
+    /// The day on which the other nodes were last told of it.
+    pub(super) announced_on: u16,
     pub(super) timer: Timer,
 }
 

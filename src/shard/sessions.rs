@@ -105,6 +105,8 @@ impl Shard {
             next_ask: 1,
             last_active: self.now,
             client_address,
+            created_at: self.now,
+            announced_on: 0,
             timer: Default::default(),
         });
         self.fanout.set_voice(listener, Voice::Session(session));
@@ -114,6 +116,7 @@ impl Shard {
             }
         }
         self.arm_session(session);
+        self.announce_opened(session);
         Ok(session)
     }
 
@@ -189,16 +192,34 @@ impl Shard {
     ///
     /// # Errors
     /// 400 without an id, 404 with `data.reason` for a session that is not here.
-    pub(super) fn find_session(&mut self, id: Option<&str>) -> Result<SessionKey, Refused> {
+    pub(super) fn find_session(
+        &mut self,
+        key: ConnectionKey,
+        id: Option<&str>,
+    ) -> Result<SessionKey, Refused> {
         let Some(text) = id else {
             let sentence = "This request needs the Mcp-Session-Id that initialize answered with.";
             return Err(Refused::new(400, sentence));
         };
-        let key = self.locate(text).map_err(session_gone)?;
-        if let Some(session) = self.sessions.get_mut(key) {
+        let session = match self.locate(text) {
+            Ok(session) => session,
+            Err(why) => return Err(self.miss(key, text, why)),
+        };
+        if let Some(session) = self.sessions.get_mut(session) {
             session.last_active = self.now;
         }
-        Ok(key)
+        self.announce_active(session);
+        Ok(session)
+    }
+
+    fn miss(&mut self, key: ConnectionKey, id: &str, why: TellRefused) -> Refused {
+        let asked = self
+            .connections
+            .get(key)
+            .and_then(|connection| connection.gone);
+        let gone = asked.unwrap_or_else(|| why.into());
+        self.announce_missed(id, gone);
+        gone.refused()
     }
 
     /// Which session of this core an id names: an index and a comparison in constant time.
@@ -244,20 +265,28 @@ impl Shard {
                 "DELETE ends the session that Mcp-Session-Id names; 2026-07-28 has none.";
             return self.refuse(key, None, &Refused::method_not_allowed(sentence));
         };
-        match self.find_session(Some(id)) {
+        match self.find_session(key, Some(id)) {
             Ok(session) => {
                 self.end_session(session);
                 self.answer(key, 204, &[], b"");
             }
-            Err(refused) => self.refuse(key, None, &refused),
+            Err(refused) => {
+                // Whoever had it, its client is done with it: no record of it should stay.
+                if let Some(session) = SessionId::parse(id) {
+                    self.announce_ended(session);
+                }
+                self.refuse(key, None, &refused);
+            }
         }
     }
 
     /// Ends a session with all that is open for it. True if there was one.
     pub(super) fn end_session(&mut self, key: SessionKey) -> bool {
+        let id = self.session_id(key);
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };
+        self.announce_ended(id);
         self.fanout.close(session.listener);
         for call in session.calls {
             let Some(state) = self.calls.remove(call) else {
@@ -312,20 +341,4 @@ impl Shard {
         };
         self.about.modern_capabilities[capability]["listChanged"] == true
     }
-}
-
-fn session_gone(why: TellRefused) -> Refused {
-    let (reason, what) = match why {
-        TellRefused::OtherNode => ("unknown", "it was given out by another node."),
-        TellRefused::OwnerRestarted => (
-            "owner_restarted",
-            "the server was restarted since, and sessions live in its memory.",
-        ),
-        TellRefused::Expired => ("expired", "it was deleted, or idle for too long."),
-        TellRefused::Unknown | TellRefused::Full | TellRefused::Busy => {
-            ("unknown", "this id was never given out by this server.")
-        }
-    };
-    let advice = "Send initialize again, without Mcp-Session-Id.";
-    Refused::with_reason(404, reason, format!("Session not found: {what} {advice}"))
 }

@@ -2,6 +2,7 @@
 
 use super::call::CallState;
 use super::connection::{Connection, State};
+use super::elsewhere::{Gone, Located};
 use super::session::Session;
 use super::stream::Stream;
 use super::{CallKey, Closed, ConnectionKey, Effect, Millis, SessionKey, Shard};
@@ -69,6 +70,7 @@ impl Shard {
                 }
             }
         }
+        self.announce_some();
         self.serve_freed();
     }
 
@@ -128,6 +130,9 @@ impl Shard {
             State::ExpectHead | State::ExpectBody(_) => {
                 let sentence = "The request did not arrive in time.";
                 self.refuse_and_close(key, 408, sentence);
+            }
+            State::ExpectOwner => {
+                self.handle_located(self.now, key, Located::Gone(Gone::CannotTell))
             }
             State::ExpectAnswer(call) => {
                 // A proxy would give up on a silent response: from now on it is a stream.
@@ -221,7 +226,7 @@ impl Connection {
             + match self.state {
                 State::Lingering => LINGER_MS,
                 State::ExpectHead if self.scanned == 0 => limits.connection_idle_ms,
-                State::ExpectHead => limits.head_timeout_ms,
+                State::ExpectHead | State::ExpectOwner => limits.head_timeout_ms,
                 State::ExpectBody(_) => limits.body_timeout_ms,
                 State::ExpectAnswer(_) | State::Streaming(_) | State::Listening(_) => {
                     let spread = limits.keep_alive_ms / 8;

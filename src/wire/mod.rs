@@ -8,6 +8,7 @@ pub mod chunked;
 mod control;
 mod envelope;
 mod field;
+pub mod forwarded;
 mod head_view;
 pub mod header_value;
 pub mod http1;

@@ -5,6 +5,7 @@
 mod support;
 
 mod connection;
+mod elsewhere;
 mod resume;
 mod sizes;
 mod tell;

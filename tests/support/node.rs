@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use pinfold::app::call::{About, Call, Outcome, Topic};
 use pinfold::limits::Limits;
-use pinfold::shard::{CallKey, ConnectionKey, Effect, Gate, Millis, Publication, Setup, Shard};
-use pinfold::wire::session_id::NodeName;
+use pinfold::shard::{
+    CallKey, ConnectionKey, Effect, Gate, Located, Millis, Presence, Publication, Setup, Shard,
+};
+use pinfold::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
 
 use super::client::{is_topic_event, topic_of};
@@ -76,6 +78,12 @@ pub struct Node {
     pub cancelled: Vec<CallKey>,
     pub heard: Vec<Heard>,
     pub letters: VecDeque<Letter>,
+    /// Requests that wait to hear where their session is.
+    pub asked: VecDeque<(usize, ConnectionKey, SessionId)>,
+    /// What left for other nodes.
+    pub forwarded: Vec<(SocketId, Vec<u8>)>,
+    /// What other nodes were told.
+    pub said: Vec<Presence>,
     /// Letters and publications wait until they are carried.
     pub slow_mail: bool,
     /// The application answers `{}` in the moment it is asked.
@@ -117,6 +125,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
             hosts: Vec::new(),
             origins: vec!["https://app.example".into()],
         },
+        cluster: None,
         about: Arc::new(about()),
         accepts: Box::new(|uri| !uri.starts_with("forbidden:")),
         secrets: Box::new(move || {
@@ -149,6 +158,9 @@ impl Node {
             cancelled: Vec::new(),
             heard: Vec::new(),
             letters: VecDeque::new(),
+            asked: VecDeque::new(),
+            forwarded: Vec::new(),
+            said: Vec::new(),
             slow_mail: false,
             instant: false,
             unchecked: false,
@@ -290,6 +302,15 @@ impl Node {
         true
     }
 
+    /// Answers the first question of where a session is.
+    pub fn locate(&mut self, located: Located) {
+        let (core, key, _) = self.asked.pop_front().expect("somebody asked");
+        self.cores[core]
+            .shard
+            .handle_located(self.now, key, located);
+        self.settle(core);
+    }
+
     /// The first letter arrives. True if there was one.
     pub fn carry(&mut self) -> bool {
         let Some(letter) = self.letters.pop_front() else {
@@ -424,6 +445,24 @@ impl Node {
                     bytes,
                 });
             }
+            Effect::Locate {
+                connection,
+                session,
+            } => self.asked.push_back((core, connection, session)),
+            Effect::Forward { connection, bytes } => {
+                let id = self
+                    .by_key
+                    .remove(&(core, connection))
+                    .expect("a forwarded connection has its socket");
+                let socket = &mut self.sockets[id];
+                assert!(
+                    socket.unwritten.is_empty(),
+                    "forwarded in the middle of a write"
+                );
+                socket.key = None;
+                self.forwarded.push((id, bytes));
+            }
+            Effect::Say(presence) => self.said.push(presence),
             Effect::Read(key) => {
                 let id = self.by_key[&(core, key)];
                 assert!(!self.sockets[id].reading, "told to read by two readers");
@@ -488,6 +527,9 @@ fn kind_of(effect: &Effect) -> String {
         } => format!("{failed:?}"),
         Effect::Answered { .. } => "Answered".into(),
         Effect::Move { .. } => "Move".into(),
+        Effect::Locate { .. } => "Locate".into(),
+        Effect::Forward { .. } => "Forward".into(),
+        Effect::Say(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),
         Effect::Close { reason, .. } => format!("{reason:?}"),

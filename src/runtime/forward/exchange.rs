@@ -1,0 +1,323 @@
+//! One request and its answer, between two sockets. Both directions run at once, in one task: a body may still be
+//! coming while the owner answers it, and a client may leave at any time.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use monoio::net::TcpStream;
+use monoio::time::timeout;
+
+use super::request::{Outgoing, Rest, STICKY_COOKIE};
+use super::response::{Incoming, Taken};
+use super::{Abroad, Client, Known, pool};
+use crate::runtime::core::Core;
+use crate::runtime::socket;
+use crate::shard::Gone;
+
+/// How a request that was passed on ended.
+pub(super) enum Ended {
+    /// The client has its answer; the connection takes the next request.
+    Answered { read_ahead: Vec<u8> },
+    /// The owner is not there: the request is answered here, with the reason.
+    NotPassedOn { read: Vec<u8>, gone: Gone },
+    /// So is the connection.
+    Over,
+}
+
+/// A silent owner is dead: on every stream and for every call it says something this often.
+const KEEP_ALIVES_MISSED: u32 = 2;
+const SILENCE_SLACK: Duration = Duration::from_secs(5);
+
+/// Two sockets and what is known of both sides.
+struct Exchange<'a> {
+    core: &'a Core,
+    abroad: &'a Abroad,
+    client: &'a TcpStream,
+    owner: &'a TcpStream,
+    cookie: Option<String>,
+    silence_max: Duration,
+    stall_max: Duration,
+    pipeline_bytes_max: usize,
+    /// The client's bytes after its request.
+    read_ahead: RefCell<Vec<u8>>,
+    /// The whole request was sent.
+    sent: Cell<bool>,
+}
+
+/// How the answer's way to the client ended.
+enum Passed {
+    Whole {
+        closes: bool,
+    },
+    /// The owner broke off, or speaks no HTTP.
+    Broken {
+        unstarted: bool,
+    },
+    /// The client takes no more.
+    ClientLeft,
+}
+
+pub(super) async fn pass_on(
+    core: &Rc<Core>,
+    abroad: &Abroad,
+    client: &Client,
+    mut read: Vec<u8>,
+) -> Ended {
+    let Some((outgoing, known)) = prepare(core, abroad, &read) else {
+        let gone = Gone::CannotTell;
+        return Ended::NotPassedOn { read, gone };
+    };
+    let pooled = abroad.pool.borrow_mut().take(known.address);
+    let connected = match pooled {
+        Some(stream) => Ok(stream),
+        None => pool::connect(known.address).await,
+    };
+    let owner = match connected {
+        Ok(owner) => owner,
+        Err(fault) => return not_there(abroad, &outgoing, &known, &fault, read),
+    };
+    let (session, whole) = (outgoing.session, outgoing.rest.is_nothing());
+    let read_ahead = read.split_off(outgoing.used);
+    let exchange = Exchange::new(core, abroad, client, &owner, &outgoing, &known, read_ahead);
+    let passed = exchange.run(outgoing).await;
+    let (sent, read_ahead) = (exchange.sent.get(), exchange.read_ahead.take());
+    match passed {
+        Passed::Whole { closes: false } if sent => {
+            abroad.pool.borrow_mut().put(known.address, owner);
+            Ended::Answered { read_ahead }
+        }
+        Passed::Broken { unstarted: true } => {
+            abroad.forget(session);
+            if whole && pool::connect(known.address).await.is_err() {
+                // The process is gone, and what it did of this request went with it.
+                read.extend_from_slice(&read_ahead);
+                let gone = Gone::OwnerUnreachable;
+                return Ended::NotPassedOn { read, gone };
+            }
+            // Best effort: the connection ends whether the client reads this or not.
+            let _ = socket::send(&client.stream, broke_off().as_bytes());
+            Ended::Over
+        }
+        Passed::Whole { .. } | Passed::Broken { .. } | Passed::ClientLeft => Ended::Over,
+    }
+}
+
+fn prepare(core: &Core, abroad: &Abroad, read: &[u8]) -> Option<(Outgoing, Known)> {
+    let secret = abroad.joined.secret.as_ref()?;
+    let shard = core.shard.borrow();
+    let outgoing = Outgoing::read(read, shard.limits(), abroad.node, secret)?;
+    let known = abroad.known(outgoing.session)?;
+    Some((outgoing, known))
+}
+
+fn not_there(
+    abroad: &Abroad,
+    outgoing: &Outgoing,
+    known: &Known,
+    fault: &io::Error,
+    read: Vec<u8>,
+) -> Ended {
+    tracing::warn!(session = %outgoing.session.redacted(), address = %known.address, %fault,
+        "a session's node does not take connections");
+    abroad.forget(outgoing.session);
+    let gone = Gone::OwnerUnreachable;
+    Ended::NotPassedOn { read, gone }
+}
+
+/// The header line that sends a client which keeps cookies straight to the owner from now on.
+fn steering(abroad: &Abroad, outgoing: &Outgoing, owner: &str) -> Option<String> {
+    let has = outgoing.cookie.as_deref()?;
+    (has != owner && !owner.is_empty()).then(|| {
+        format!(
+            "Set-Cookie: {STICKY_COOKIE}={owner}; Path={}; HttpOnly; Secure; SameSite=Strict\r\n",
+            abroad.path
+        )
+    })
+}
+
+/// Half a request was answered by nobody: not even the owner's restart would tell what became of it.
+fn broke_off() -> String {
+    let message = "The node that has this session broke off before it answered, and whether it did what was asked is \
+                   not known. Send initialize again if this goes on.";
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":-32600,"message":"{message}","data":{{"reason":"owner_unreachable"}}}}}}"#
+    );
+    format!(
+        "HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+impl<'a> Exchange<'a> {
+    fn new(
+        core: &'a Core,
+        abroad: &'a Abroad,
+        client: &'a Client,
+        owner: &'a TcpStream,
+        outgoing: &Outgoing,
+        known: &Known,
+        read_ahead: Vec<u8>,
+    ) -> Self {
+        let shard = core.shard.borrow();
+        let limits = shard.limits();
+        let keep_alive = Duration::from_millis(limits.keep_alive_ms);
+        Exchange {
+            core,
+            abroad,
+            client: &client.stream,
+            owner,
+            cookie: steering(abroad, outgoing, &known.cookie),
+            silence_max: keep_alive * KEEP_ALIVES_MISSED + SILENCE_SLACK,
+            stall_max: Duration::from_millis(limits.write_stall_ms),
+            pipeline_bytes_max: limits.pipeline_bytes_max,
+            read_ahead: RefCell::new(read_ahead),
+            sent: Cell::new(false),
+        }
+    }
+
+    async fn run(&self, outgoing: Outgoing) -> Passed {
+        let there = pin!(self.pass_request(outgoing.bytes, outgoing.rest));
+        let back = pin!(self.pass_answer());
+        match select(back, there).await {
+            Either::Left((passed, _)) => passed,
+            Either::Right(((), _)) => Passed::ClientLeft,
+        }
+    }
+
+    /// Sends the request as it comes, then watches the client. Ends when the client leaves, or sends no body.
+    async fn pass_request(&self, bytes: Vec<u8>, mut rest: Rest) {
+        // An owner that takes no more may still have something to say, and its answer's end is the end of this.
+        let mut taken = self.write(self.owner, &bytes).await.is_ok();
+        drop(bytes);
+        while !rest.is_nothing() {
+            if self.client.readable(false).await.is_err() {
+                return;
+            }
+            match self.read_body(&mut rest) {
+                Ok(more) => taken = taken && self.write(self.owner, &more).await.is_ok(),
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+        self.sent.set(taken);
+        while self.client.readable(false).await.is_ok() {
+            match self.read_ahead() {
+                Ok(true) => {}
+                // As much as may be is here; nothing more is read before the answer is out.
+                Ok(false) => std::future::pending().await,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// What of the body came now, as it is to be sent.
+    fn read_body(&self, rest: &mut Rest) -> io::Result<Vec<u8>> {
+        self.core.with_scratch(|scratch| {
+            let count = socket::receive(self.client, scratch)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let mut sink = self.abroad.sink.borrow_mut();
+            let used = rest
+                .take(&scratch[..count], &mut sink)
+                .ok_or(io::ErrorKind::InvalidData)?;
+            self.read_ahead
+                .borrow_mut()
+                .extend_from_slice(&scratch[used..count]);
+            Ok(scratch[..used].to_vec())
+        })
+    }
+
+    /// False: no more may be read ahead.
+    fn read_ahead(&self) -> io::Result<bool> {
+        self.core.with_scratch(|scratch| {
+            let mut ahead = self.read_ahead.borrow_mut();
+            match socket::receive(self.client, scratch) {
+                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    ahead.extend_from_slice(&scratch[..count]);
+                    Ok(ahead.len() < self.pipeline_bytes_max)
+                }
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Ok(true),
+                Err(fault) => Err(fault),
+            }
+        })
+    }
+
+    async fn pass_answer(&self) -> Passed {
+        let mut incoming = Incoming::new();
+        let mut closes = false;
+        loop {
+            let unstarted = incoming.is_unstarted();
+            let ready = timeout(self.silence_max, self.owner.readable(false)).await;
+            if !matches!(ready, Ok(Ok(()))) {
+                return Passed::Broken { unstarted };
+            }
+            let (taken, unsent) = match self.relay(&mut incoming) {
+                Ok(relayed) => relayed,
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(fault) if fault.kind() == io::ErrorKind::BrokenPipe => {
+                    return Passed::ClientLeft;
+                }
+                // The end that an answer without a length has.
+                Err(fault) if fault.kind() == io::ErrorKind::UnexpectedEof && closes => {
+                    return Passed::Whole { closes };
+                }
+                Err(_) => return Passed::Broken { unstarted },
+            };
+            if !unsent.is_empty() && self.write(self.client, &unsent).await.is_err() {
+                return Passed::ClientLeft;
+            }
+            closes |= taken.closes;
+            if taken.complete {
+                return Passed::Whole { closes };
+            }
+        }
+    }
+
+    /// Reads what the owner sent and sends what the client takes at once; returns the rest.
+    ///
+    /// # Errors
+    /// `BrokenPipe` if the client is gone; anything else is the owner's.
+    fn relay(&self, incoming: &mut Incoming) -> io::Result<(Taken, Vec<u8>)> {
+        self.core.with_scratch(|scratch| {
+            let count = socket::receive(self.owner, scratch)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let mut out = self.abroad.out.borrow_mut();
+            let mut sink = self.abroad.sink.borrow_mut();
+            out.clear();
+            let cookie = self.cookie.as_deref();
+            let taken = incoming
+                .take(&scratch[..count], cookie, &mut out, &mut sink)
+                .map_err(|_| io::ErrorKind::InvalidData)?;
+            let sent = match socket::send(self.client, &out) {
+                Ok(sent) => sent,
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(_) => return Err(io::ErrorKind::BrokenPipe.into()),
+            };
+            Ok((taken, out[sent..].to_vec()))
+        })
+    }
+
+    async fn write(&self, to: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match socket::send(to, &bytes[written..]) {
+                Ok(count) => written += count,
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                    timeout(self.stall_max, to.writable(false))
+                        .await
+                        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! Requests for sessions of other nodes: passed on with their connection, answered through it, streams included.
+//!
+//! ```text
+//! shard ─Locate─▶ Abroad ─(asks the control thread, or remembers)─▶ Shard::handle_located
+//! shard ─Forward(connection, bytes)─▶ run ─▶ exchange (two directions at once) ─▶ the connection comes back
+//! ```
+//!
+//! While a request is passed on, its connection is no shard's: bytes go from socket to socket through the core's
+//! shared scratch buffer, and none are kept but those that a slow side did not take yet. When the answer is complete
+//! the connection returns to the shard for its next request. A client that leaves takes the connection to the owner
+//! with it, so that the owner sees it leave too.
+
+mod exchange;
+mod pool;
+mod request;
+mod response;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use monoio::net::TcpStream;
+use slab::Slab;
+
+use self::exchange::Ended;
+use self::pool::Pool;
+use super::core::Core;
+use super::neighbours::{Joined, Owner};
+use super::{clock, socket};
+use crate::shard::{ConnectionKey, Gone, Located, Presence};
+use crate::wire::session_id::{NodeName, SessionId};
+
+/// How long a node is believed to live without asking again.
+const OWNER_FRESH: Duration = Duration::from_secs(1);
+/// How long an owner is looked for before the client is told that it cannot be found.
+const LOCATE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What one core knows of other nodes.
+pub(super) struct Abroad {
+    joined: Joined,
+    node: NodeName,
+    path: Box<str>,
+    /// Nodes that answered lately, by name and boot.
+    owners: RefCell<HashMap<(NodeName, u64), Known>>,
+    pool: RefCell<Pool>,
+    /// Said since the last time that it was handed on.
+    said: RefCell<Vec<Presence>>,
+    /// The client's side of every request that is being passed on.
+    under_way: RefCell<Slab<Rc<TcpStream>>>,
+    /// What goes on of the bytes that were just read. One for all, as nothing is kept in it.
+    out: RefCell<Vec<u8>>,
+    /// Where decoded chunks go that nobody reads.
+    sink: RefCell<Vec<u8>>,
+}
+
+#[derive(Clone)]
+struct Known {
+    address: SocketAddr,
+    cookie: Arc<str>,
+    since: Instant,
+}
+
+/// A connection outside of any shard.
+struct Client {
+    stream: Rc<TcpStream>,
+}
+
+impl Abroad {
+    pub(super) fn new(joined: Joined, node: NodeName, path: &str) -> Self {
+        Abroad {
+            joined,
+            node,
+            path: path.into(),
+            owners: RefCell::default(),
+            pool: RefCell::default(),
+            said: RefCell::default(),
+            under_way: RefCell::default(),
+            out: RefCell::default(),
+            sink: RefCell::default(),
+        }
+    }
+
+    pub(super) fn say(&self, presence: Presence) {
+        self.said.borrow_mut().push(presence);
+    }
+
+    /// Hands on what was said, in one piece.
+    pub(super) fn flush(&self) {
+        let said = std::mem::take(&mut *self.said.borrow_mut());
+        if !said.is_empty() {
+            self.joined.neighbours.say(said);
+        }
+    }
+
+    /// Requests under way to other nodes, which count as connections of this one.
+    pub(super) fn count(&self) -> usize {
+        self.under_way.borrow().len()
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub(super) fn tidy(&self) {
+        self.pool.borrow_mut().tidy();
+    }
+
+    /// Ends up to `count` of the requests under way: their clients come back through another node.
+    pub(super) fn close_some(&self, count: usize) {
+        for (_, stream) in self.under_way.borrow().iter().take(count) {
+            socket::shutdown(stream, std::net::Shutdown::Both);
+        }
+    }
+
+    fn known(&self, session: SessionId) -> Option<Known> {
+        let owners = self.owners.borrow();
+        owners.get(&(session.node, session.locator.boot)).cloned()
+    }
+
+    fn is_fresh(&self, session: SessionId) -> bool {
+        self.known(session)
+            .is_some_and(|known| known.since.elapsed() < OWNER_FRESH)
+    }
+
+    /// The owner did not take a connection: the next request asks anew.
+    fn forget(&self, session: SessionId) {
+        let key = (session.node, session.locator.boot);
+        self.owners.borrow_mut().remove(&key);
+    }
+
+    fn learn(&self, session: SessionId, owner: Owner) -> Located {
+        let key = (session.node, session.locator.boot);
+        match owner {
+            Owner::Alive { address, cookie } => {
+                let since = Instant::now();
+                let known = Known {
+                    address,
+                    cookie,
+                    since,
+                };
+                self.owners.borrow_mut().insert(key, known);
+                match self.joined.secret {
+                    Some(_) => Located::There,
+                    None => Located::Gone(Gone::Misrouted),
+                }
+            }
+            Owner::Gone(gone) => {
+                self.owners.borrow_mut().remove(&key);
+                Located::Gone(gone)
+            }
+        }
+    }
+}
+
+/// Finds out where a session's node is and tells the shard: at once if that is remembered.
+pub(super) fn locate(core: &Rc<Core>, connection: ConnectionKey, session: SessionId) {
+    let Some(abroad) = core.abroad.clone() else {
+        return;
+    };
+    if abroad.joined.secret.is_some() && abroad.is_fresh(session) {
+        return located(core, connection, Located::There);
+    }
+    let core = core.clone();
+    monoio::spawn(async move {
+        let answer = abroad.joined.neighbours.locate(session);
+        let owner = match monoio::time::timeout(LOCATE_TIMEOUT, answer).await {
+            Ok(Ok(owner)) => owner,
+            Ok(Err(_)) | Err(_) => Owner::Gone(Gone::CannotTell),
+        };
+        let answer = abroad.learn(session, owner);
+        located(&core, connection, answer);
+        core.pump();
+    });
+}
+
+fn located(core: &Rc<Core>, connection: ConnectionKey, located: Located) {
+    core.shard
+        .borrow_mut()
+        .handle_located(clock::now(), connection, located);
+}
+
+/// Passes on the request that `bytes` begin with.
+pub(super) fn start(core: &Rc<Core>, stream: Rc<TcpStream>, peer: Option<IpAddr>, bytes: Vec<u8>) {
+    let Some(abroad) = core.abroad.clone() else {
+        return;
+    };
+    let core = core.clone();
+    let client = Client { stream };
+    monoio::spawn(async move {
+        let place = abroad.under_way.borrow_mut().insert(client.stream.clone());
+        let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
+        abroad.under_way.borrow_mut().remove(place);
+        match ended {
+            Ended::Answered { read_ahead } => core.adopt(client.stream, peer, &read_ahead, None),
+            Ended::NotPassedOn { read, gone } => core.adopt(client.stream, peer, &read, Some(gone)),
+            Ended::Over => {}
+        }
+    });
+}

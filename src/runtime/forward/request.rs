@@ -1,0 +1,172 @@
+//! The request as it goes on to its owner: the head as it came, with this node's word behind it, and the end of its
+//! body, so that what the client sent after it stays here.
+
+use crate::limits::Limits;
+use crate::wire::HeadView;
+use crate::wire::chunked::ChunkedDecoder;
+use crate::wire::forwarded::{FORWARDED, PeerSecret};
+use crate::wire::http1::{self, Framing, HeadLimits};
+use crate::wire::session_id::{NodeName, SessionId};
+
+/// A request that is ready to leave.
+pub(super) struct Outgoing {
+    pub(super) session: SessionId,
+    /// Head and as much of the body as has come.
+    pub(super) bytes: Vec<u8>,
+    /// What of the client's bytes was used for it.
+    pub(super) used: usize,
+    pub(super) rest: Rest,
+    /// The sticky cookie that the client sent.
+    pub(super) cookie: Option<Box<str>>,
+}
+
+/// What is missing of a body.
+pub(super) enum Rest {
+    Nothing,
+    Length(u64),
+    Chunked(ChunkedDecoder),
+}
+
+/// The name that operators know the sticky cookie by.
+pub(super) const STICKY_COOKIE: &str = "_mcp_backend";
+
+impl Outgoing {
+    /// `None` for what no shard would have sent here: a head that cannot be read, or no session of another node.
+    pub(super) fn read(
+        input: &[u8],
+        limits: &Limits,
+        from: NodeName,
+        secret: &PeerSecret,
+    ) -> Option<Outgoing> {
+        let head = http1::parse_head(input, 0, &HeadLimits::from(limits)).ok()??;
+        let view = head.view(input);
+        let id = view.field("mcp-session-id")?;
+        let session = SessionId::parse(id)?;
+        let head_len = head.len as usize;
+        let mut rest = match head.framing {
+            Framing::None | Framing::Length(0) => Rest::Nothing,
+            Framing::Length(length) => Rest::Length(length),
+            Framing::Chunked => Rest::Chunked(ChunkedDecoder::default()),
+        };
+        let body = rest.take(&input[head_len..], &mut Vec::new())?;
+        let used = head_len + body;
+        let proof = secret.sign(from, id);
+        let mut bytes = Vec::with_capacity(used + FORWARDED.len() + proof.len() + 6);
+        // The empty line that ends the head comes last.
+        bytes.extend_from_slice(&input[..head_len - 2]);
+        for part in [FORWARDED, ": ", &proof, "\r\n\r\n"] {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        bytes.extend_from_slice(&input[head_len..used]);
+        Some(Outgoing {
+            session,
+            bytes,
+            used,
+            rest,
+            cookie: sticky_cookie(&view).map(Into::into),
+        })
+    }
+}
+
+impl Rest {
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Rest::Nothing)
+    }
+
+    /// How many bytes of `input` belong to the body; `None` if they are no body. `scratch` is written over.
+    pub(super) fn take(&mut self, input: &[u8], scratch: &mut Vec<u8>) -> Option<usize> {
+        match self {
+            Rest::Nothing => Some(0),
+            Rest::Length(missing) => {
+                let count = input
+                    .len()
+                    .min(usize::try_from(*missing).unwrap_or(usize::MAX));
+                *missing -= count as u64;
+                if *missing == 0 {
+                    *self = Rest::Nothing;
+                }
+                Some(count)
+            }
+            Rest::Chunked(decoder) => {
+                scratch.clear();
+                let decoded = decoder.decode(input, scratch, usize::MAX).ok()?;
+                if decoded.finished {
+                    *self = Rest::Nothing;
+                }
+                Some(decoded.used)
+            }
+        }
+    }
+}
+
+fn sticky_cookie<'a>(request: &HeadView<'a>) -> Option<&'a str> {
+    request
+        .fields_named("cookie")
+        .flat_map(|field| field.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(STICKY_COOKIE)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "node-a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ";
+
+    fn read(text: &str) -> Option<Outgoing> {
+        let from = NodeName::new("node-b").expect("a name");
+        let secret = PeerSecret::new(b"secret");
+        Outgoing::read(text.as_bytes(), &Limits::default(), from, &secret)
+    }
+
+    #[test]
+    fn the_head_goes_on_with_a_proof_behind_it() {
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\nContent-Length: 4\r\n\r\n"
+        );
+        let outgoing = read(&format!("{head}bodyGET /next")).expect("a request");
+        let text = String::from_utf8(outgoing.bytes).expect("text");
+        let proof = PeerSecret::new(b"secret").sign(NodeName::new("node-b").expect("a name"), ID);
+        let field = format!("\r\npinfold-forwarded: {proof}\r\n\r\nbody");
+        assert!(text.ends_with(&field), "{text}");
+        assert!(text.starts_with(&head[..head.len() - 2]));
+        assert_eq!(outgoing.used, head.len() + 4, "the next request stays");
+        assert!(outgoing.rest.is_nothing());
+    }
+
+    #[test]
+    fn a_body_that_is_still_coming_is_waited_for_to_its_end() {
+        let length = format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\nContent-Length: 6\r\n\r\nbo"
+        );
+        let mut rest = read(&length).expect("a request").rest;
+        assert_eq!(rest.take(b"dy", &mut Vec::new()), Some(2));
+        assert!(!rest.is_nothing());
+        assert_eq!(rest.take(b"!!GET", &mut Vec::new()), Some(2));
+        assert!(rest.is_nothing());
+
+        let chunked = format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo"
+        );
+        let mut rest = read(&chunked).expect("a request").rest;
+        assert_eq!(rest.take(b"\r\n0\r\n\r\nGET", &mut Vec::new()), Some(7));
+        assert!(rest.is_nothing());
+        let mut broken = read(&chunked).expect("a request").rest;
+        assert_eq!(broken.take(b"no chunk", &mut Vec::new()), None);
+    }
+
+    #[test]
+    fn the_sticky_cookie_is_found_among_others() {
+        let head = |cookie| {
+            format!("GET / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\n{cookie}\r\n\r\n")
+        };
+        let found = |cookie| read(&head(cookie)).expect("a request").cookie;
+        assert_eq!(
+            found("Cookie: a=b; _mcp_backend=1f; c=d").as_deref(),
+            Some("1f")
+        );
+        assert_eq!(
+            found("Cookie: x_mcp_backend=1f; _mcp_backend_=2").as_deref(),
+            None
+        );
+    }
+}

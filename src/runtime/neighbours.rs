@@ -1,0 +1,48 @@
+//! What a node must be given to live among others. Whoever knows the others implements [`Neighbours`]; a core only
+//! asks, and never waits for what it says.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+
+use crate::shard::{Gone, Presence};
+use crate::wire::forwarded::PeerSecret;
+use crate::wire::session_id::SessionId;
+
+/// The other nodes, as any thread may speak to them. No call blocks.
+pub trait Neighbours: Send + Sync {
+    /// Tells them of this node's sessions.
+    fn say(&self, said: Vec<Presence>);
+
+    /// Where the node of a session is. Nobody answering is [`Gone::CannotTell`].
+    fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner>;
+}
+
+/// The node of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Owner {
+    Alive {
+        address: SocketAddr,
+        /// What the proxy's sticky cookie says for that node.
+        cookie: Arc<str>,
+    },
+    Gone(Gone),
+}
+
+/// A node's place among others.
+#[derive(Clone)]
+pub struct Joined {
+    pub neighbours: Arc<dyn Neighbours>,
+    /// None: requests for other nodes' sessions are answered 404 `misrouted`, and none are taken from other nodes.
+    pub secret: Option<PeerSecret>,
+}
+
+impl fmt::Debug for Joined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Joined")
+            .field("secret", &self.secret)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,267 @@
+//! Sessions of other nodes and of earlier processes: who is asked, what is passed on, what the answer says, and what
+//! the other nodes are told.
+
+use pinfold::limits::Limits;
+use pinfold::shard::{Cluster, Gone, Located, Presence};
+use pinfold::wire::forwarded::PeerSecret;
+use pinfold::wire::session_id::NodeName;
+
+use crate::support::node::{Node, setup};
+use crate::support::{Answer, Client, Request};
+
+const V11: &str = "2025-11-25";
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+fn secret() -> PeerSecret {
+    PeerSecret::new(b"of the nodes")
+}
+
+/// A node among others, of this name.
+fn node(name: &str, limits: Limits) -> Client {
+    let node = Node::with(1, |core| {
+        let mut setup = setup(core, 1, limits, 0x00b0_0700);
+        setup.node = NodeName::new(name).expect("a name");
+        setup.cluster = Some(Cluster {
+            secret: Some(secret()),
+        });
+        setup
+    });
+    Client { node }
+}
+
+/// A node, and the id of a session that another one has.
+fn strangers() -> (Client, String) {
+    let session = node("node-b", Limits::default()).session(V11);
+    (node("node-a", Limits::default()), session)
+}
+
+fn reason(answer: &Answer) -> String {
+    let reason = answer.json()["error"]["data"]["reason"].clone();
+    reason.as_str().expect("a reason").to_owned()
+}
+
+#[test]
+fn a_request_for_another_nodes_session_leaves_with_all_that_was_read() {
+    let (mut client, session) = strangers();
+    let socket = client.connect();
+    let request = Request::ping(&session, 7).bytes();
+    client.send_bytes(socket, &request[..request.len() - 3]);
+    assert_eq!(client.node.asked.len(), 1);
+    client.node.locate(Located::There);
+    let (who, bytes) = client.node.forwarded.pop().expect("passed on");
+    assert_eq!(who, socket);
+    assert_eq!(bytes, request[..request.len() - 3]);
+    assert_eq!(client.node.cores[0].shard.counts().connections, 0);
+}
+
+#[test]
+fn what_is_pipelined_behind_it_leaves_too_and_nothing_is_answered_out_of_order() {
+    let (mut client, session) = strangers();
+    let own = client.session(V11);
+    let socket = client.connect();
+    let mut bytes = Request::ping(&own, 1).bytes();
+    let rest = [
+        Request::ping(&session, 2).bytes(),
+        Request::ping(&own, 3).bytes(),
+    ]
+    .concat();
+    bytes.extend_from_slice(&rest);
+    client.node.sockets[socket].reader.expected.push_back(false);
+    client.send_bytes(socket, &bytes);
+    assert_eq!(client.answer(socket).json()["id"], 1);
+    client.node.locate(Located::There);
+    assert_eq!(client.node.forwarded, [(socket, rest)]);
+}
+
+#[test]
+fn each_reason_reaches_the_client_with_its_request_id() {
+    let reasons = [
+        (Gone::Unknown, 404, "unknown"),
+        (Gone::Expired, 404, "expired"),
+        (Gone::OwnerRestarted, 404, "owner_restarted"),
+        (Gone::OwnerDown, 404, "owner_down"),
+        (Gone::OwnerUnreachable, 404, "owner_unreachable"),
+        (Gone::Misrouted, 404, "misrouted"),
+        (Gone::CannotTell, 503, "owner_unreachable"),
+    ];
+    let (mut client, session) = strangers();
+    let socket = client.connect();
+    for (gone, status, text) in reasons {
+        client.send(socket, &Request::ping(&session, 9));
+        client.node.locate(Located::Gone(gone));
+        let answer = client.answer(socket);
+        assert_eq!(answer.status, status, "{gone:?}");
+        assert_eq!(answer.json()["id"], 9);
+        assert_eq!(reason(&answer), text);
+        assert_eq!(answer.field("retry-after").is_some(), status == 503);
+    }
+}
+
+#[test]
+fn a_body_that_comes_late_is_answered_all_the_same() {
+    let (mut client, session) = strangers();
+    let socket = client.connect();
+    let request = Request::ping(&session, 5).bytes();
+    let (head, tail) = request.split_at(request.len() - 5);
+    client.send_bytes(socket, head);
+    client.node.sockets[socket].reader.expected.push_back(false);
+    client.node.locate(Located::Gone(Gone::OwnerDown));
+    client.send_bytes(socket, tail);
+    assert_eq!(client.answer(socket).json()["id"], 5);
+}
+
+#[test]
+fn nobody_answers_where_the_session_is() {
+    let (mut client, session) = strangers();
+    let socket = client.connect();
+    client.send(socket, &Request::ping(&session, 1));
+    client.node.pass(Limits::default().head_timeout_ms + 100);
+    assert_eq!(client.answer(socket).status, 503);
+}
+
+#[test]
+fn a_client_that_leaves_before_its_session_is_found() {
+    let (mut client, session) = strangers();
+    let socket = client.connect();
+    client.send(socket, &Request::ping(&session, 1));
+    client.node.cut(socket);
+    client.node.locate(Located::There);
+    assert!(client.node.forwarded.is_empty());
+}
+
+#[test]
+fn a_request_that_was_passed_on_is_never_passed_on_again() {
+    let (mut client, session) = strangers();
+    let proof = secret().sign(NodeName::new("node-c").expect("a name"), &session);
+    let answer = client.ask(&Request::ping(&session, 1).with("Pinfold-Forwarded", &proof));
+    assert_eq!(answer.status, 404);
+    assert_eq!(reason(&answer), "unknown");
+    assert!(client.node.asked.is_empty());
+}
+
+#[test]
+fn a_forged_word_of_another_node() {
+    let (mut client, session) = strangers();
+    let own = client.session(V11);
+    let of_other_session = secret().sign(NodeName::new("node-c").expect("a name"), &session);
+    for forged in ["", "node-c.AAAA", "yes", &of_other_session] {
+        let answer = client.ask(&Request::ping(&own, 1).with("Pinfold-Forwarded", forged));
+        assert_eq!(answer.status, 403, "{forged}");
+        assert_eq!(reason(&answer), "forged_forward");
+    }
+    let proof = secret().sign(NodeName::new("node-c").expect("a name"), &own);
+    let request = Request::ping(&own, 1).with("Pinfold-Forwarded", &proof);
+    let answer = client.ask(&request.clone().with("Pinfold-Forwarded", &proof));
+    assert_eq!(answer.status, 403, "said twice");
+    assert_eq!(client.ask(&request).status, 200);
+}
+
+#[test]
+fn what_this_node_refuses_is_not_passed_on() {
+    let (mut client, session) = strangers();
+    let evil = Request::ping(&session, 1).with("Origin", "http://evil.example");
+    assert_eq!(client.ask(&evil).status, 403);
+    let mut elsewhere = Request::ping(&session, 1);
+    elsewhere.target = "/other".into();
+    assert_eq!(client.ask(&elsewhere).status, 404);
+    let twice = Request::ping(&session, 1).session(&session);
+    assert_eq!(client.ask(&twice).status, 400);
+    let modern = Request::ping(&session, 1).with("MCP-Protocol-Version", "2026-07-28");
+    assert_ne!(client.ask(&modern).status, 503);
+    assert!(client.node.asked.is_empty());
+}
+
+#[test]
+fn other_nodes_are_told_of_a_sessions_life() {
+    let mut client = node("node-a", Limits::default());
+    let session = client.session(V11);
+    client.ask(&Request::ping(&session, 1));
+    let stream = client.open(&Request::get(&session));
+    client.node.pass(DAY_MS);
+    client.ask(&Request::ping(&session, 2));
+    client.ask(&Request::ping(&session, 3));
+    client.node.cut(stream);
+    client.ask(&Request::delete(&session));
+    let said: Vec<String> = client.node.said.iter().map(kind).collect();
+    assert_eq!(said, ["opened test 1", "active", "ended"]);
+}
+
+#[test]
+fn a_record_is_removed_by_a_delete_that_finds_no_session() {
+    let mut old = node("node-a", Limits::default());
+    let session = old.session(V11).replace("node-a.AAAA", "node-a.AAAB");
+    let mut client = node("node-a", Limits::default());
+    assert_eq!(client.ask(&Request::delete(&session)).status, 404);
+    let said: Vec<String> = client.node.said.iter().map(kind).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].starts_with("missed") && said[1] == "ended",
+        "{said:?}"
+    );
+
+    let (mut client, session) = strangers();
+    let socket = client.connect();
+    client.send(socket, &Request::delete(&session));
+    client.node.locate(Located::Gone(Gone::OwnerDown));
+    assert_eq!(client.answer(socket).status, 404);
+    let said: Vec<String> = client.node.said.iter().map(kind).collect();
+    assert_eq!(said, ["missed OwnerDown", "ended"]);
+}
+
+#[test]
+fn every_session_is_announced_again() {
+    let mut client = node("node-a", Limits::default());
+    client.node.unchecked = true;
+    let mut sessions: Vec<String> = (0..3000).map(|_| client.session(V11)).collect();
+    client.ask(&Request::delete(&sessions.swap_remove(1500)));
+    client.node.said.clear();
+    client.node.cores[0].shard.handle_announce();
+    for _ in 0..8 {
+        client.node.pass(1_000);
+    }
+    let announced = client
+        .node
+        .said
+        .iter()
+        .filter(|it| kind(it).starts_with("opened"));
+    assert_eq!(announced.count(), 2999);
+}
+
+#[test]
+fn a_node_that_is_alone_asks_and_tells_nobody() {
+    let (_, session) = strangers();
+    let mut client = Client::new();
+    let answer = client.ask(&Request::ping(&session, 1).with("Pinfold-Forwarded", "anything"));
+    assert_eq!(reason(&answer), "unknown");
+    client.session(V11);
+    assert!(client.node.asked.is_empty() && client.node.said.is_empty());
+}
+
+#[test]
+fn a_probe_is_answered_whatever_host_it_names() {
+    let mut client = node("node-a", Limits::default());
+    let probe = |target: &str| {
+        let mut request = Request::new("GET");
+        request.target = target.into();
+        request.fields[0].1 = "10.0.0.7:8080".into();
+        request
+    };
+    assert_eq!(client.ask(&probe("/healthz")).status, 200);
+    assert_eq!(client.ask(&probe("/readyz")).status, 200);
+    client.node.cores[0].shard.handle_drain();
+    assert_eq!(client.ask(&probe("/healthz")).status, 200);
+    assert_eq!(client.ask(&probe("/readyz")).status, 503);
+}
+
+fn kind(presence: &Presence) -> String {
+    match presence {
+        Presence::Opened { about, .. } => format!(
+            "opened {} {}",
+            about.client_name.as_deref().unwrap_or("-"),
+            about.client_version.as_deref().unwrap_or("-")
+        ),
+        Presence::Active { .. } => "active".into(),
+        Presence::Ended { .. } => "ended".into(),
+        Presence::Missed { gone, .. } => format!("missed {gone:?}"),
+    }
+}
