@@ -32,6 +32,8 @@ pub(super) enum Letter {
     TellAll { offset: u64, notice: Arc<Notice> },
     /// Tell the other nodes of every session again.
     Announce,
+    /// Take leave of who is here, and go on.
+    Drain,
     /// Finish what is under way and end.
     Stop,
 }

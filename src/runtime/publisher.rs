@@ -19,7 +19,7 @@ pub struct Publisher {
 struct Shared {
     /// One for each core, from the start of the node on; before it nobody can have subscribed.
     mailboxes: OnceLock<Box<[Mailbox]>>,
-    /// The node is ending.
+    /// The node is ending, or told its clients that it will.
     stopping: AtomicBool,
     /// The newest offset that was given. Held while the letters are posted: the order of offsets is the order in
     /// every mailbox.
@@ -170,6 +170,14 @@ impl Publisher {
     pub(crate) fn announce_all(&self) {
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Announce);
+        }
+    }
+
+    /// The node takes its leave: it is not ready from now on, and its streams close by and by.
+    pub fn drain_all(&self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        for mailbox in self.mailboxes() {
+            mailbox.post(Letter::Drain);
         }
     }
 

@@ -21,7 +21,7 @@ use super::{clock, secrets, signals};
 use crate::app::call::Handler;
 use crate::app::{App, handler};
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
-use crate::shard::{Cluster, EntrySizes, Gate, Setup, Shard};
+use crate::shard::{Cluster, DrainTimes, EntrySizes, Gate, Setup, Shard};
 use crate::wire::session_id::NodeName;
 
 /// How a node runs. [`Options::default`] is a node on loopback that uses every core.
@@ -38,11 +38,19 @@ pub struct Options {
     pub limits: Limits,
     /// Seals `requestState`. None: a new key for each process.
     pub state_key: Option<[u8; 32]>,
+    /// How it takes its leave at the end.
+    pub drain: DrainTimes,
     /// This node's place among others. None: it is alone.
     pub joined: Option<Joined>,
     /// Test: every connection starts on a core drawn by lot.
     pub place_at_random: bool,
 }
+
+/// A node that nobody routes to needs no notice, and clients that have nowhere else to go come back in any order.
+pub const DRAIN_ALONE: DrainTimes = DrainTimes {
+    notice_ms: 0,
+    window_ms: 1_000,
+};
 
 impl Default for Options {
     fn default() -> Self {
@@ -56,6 +64,7 @@ impl Default for Options {
             origins: Vec::new(),
             limits: Limits::default(),
             state_key: None,
+            drain: DRAIN_ALONE,
             joined: None,
             place_at_random: false,
         }
@@ -214,6 +223,7 @@ impl Server {
                 driver,
                 place_at_random: self.options.place_at_random,
                 pin_to: cpus.get(number).copied(),
+                drain: self.options.drain,
             };
             let make_core = self.core_maker(node, boot, &seat, &publisher, &sealer, &blocking);
             let name = format!("core-{number}");
@@ -228,6 +238,7 @@ impl Server {
             threads,
             address,
             cores,
+            boot,
             driver,
             fell_back: no_ring.is_some(),
         })
@@ -300,6 +311,8 @@ pub struct Running {
     threads: Vec<JoinHandle<io::Result<()>>>,
     pub address: SocketAddr,
     pub cores: usize,
+    /// Tells this process from earlier ones of the node.
+    pub boot: u64,
     pub driver: Driver,
     /// io_uring was wanted and could not be had.
     pub fell_back: bool,

@@ -5,18 +5,21 @@ use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_channel::oneshot;
 use monoio::net::TcpListener;
 
 use super::core::{Core, stream_of};
 use super::mailbox::Letter;
 use super::ring::Driver;
 use super::{clock, fanout};
-use crate::shard::Shard;
+use crate::shard::{DrainTimes, Shard};
 
 /// How often a shard's timers are looked at; its wheel turns at the same pace.
 const TICK: Duration = Duration::from_millis(64);
-/// How long requests may go on after a stop.
-const STOP_GRACE_MS: u64 = 2_000;
+/// How long requests may go on when the streams are closed.
+const CALLS_GRACE_MS: u64 = 2_000;
+/// How often a node that takes its leave says how far it is.
+const PROGRESS_EVERY_MS: u64 = 1_000;
 
 /// What a thread takes with it.
 pub(super) struct Seat {
@@ -27,6 +30,7 @@ pub(super) struct Seat {
     /// Test: every connection starts on a core drawn by lot.
     pub(super) place_at_random: bool,
     pub(super) pin_to: Option<core_affinity::CoreId>,
+    pub(super) drain: DrainTimes,
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere.
@@ -52,8 +56,11 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> Core) -> io::Result<()
             listener,
             seat.place_at_random.then_some(seat.core_count),
         ));
-        take_letters(&core).await;
-        finish(&core).await;
+        let (stop, stopped) = oneshot::channel();
+        monoio::spawn(take_letters(core.clone(), seat.drain, stop));
+        // Letters are taken to the end: what is published meanwhile is heard by who is still here.
+        let _ = stopped.await;
+        finish(&core, seat.drain).await;
         Ok(())
     })
 }
@@ -87,47 +94,57 @@ fn random() -> u32 {
     getrandom::u32().expect("Linux has random bytes once it has booted")
 }
 
-async fn take_letters(core: &Rc<Core>) {
+async fn take_letters(core: Rc<Core>, drain: DrainTimes, stop: oneshot::Sender<()>) {
+    let mut stop = Some(stop);
     loop {
         for letter in core.publisher.mailbox(core.number.into()).collect().await {
             match letter {
-                Letter::Connection {
-                    socket,
-                    peer,
-                    bytes,
-                } => match stream_of(socket) {
-                    Ok(stream) => core.adopt(Rc::new(stream), peer, &bytes, None),
-                    Err(fault) => {
-                        tracing::warn!(%fault, "a connection from another core was dropped")
-                    }
-                },
-                Letter::Published(publications) => {
-                    let mut shard = core.shard.borrow_mut();
-                    publications
-                        .iter()
-                        .for_each(|publication| shard.handle_publication(publication));
+                Letter::Drain => take_leave(&core, drain),
+                Letter::Stop => {
+                    // A second one finds nobody who waits.
+                    let _ = stop.take().map(|stop| stop.send(()));
                 }
-                Letter::Tell {
-                    session,
-                    notice,
-                    answer,
-                } => {
-                    let told = core
-                        .shard
-                        .borrow_mut()
-                        .handle_tell(clock::now(), &session, &notice);
-                    let _ = answer.send(told);
-                }
-                Letter::TellAll { offset, notice } => {
-                    core.shard
-                        .borrow_mut()
-                        .handle_tell_all(clock::now(), offset, &notice);
-                }
-                Letter::Announce => core.shard.borrow_mut().handle_announce(),
-                Letter::Stop => return,
+                letter => take_letter(&core, letter),
             }
         }
         core.pump();
+    }
+}
+
+fn take_letter(core: &Rc<Core>, letter: Letter) {
+    let now = clock::now();
+    match letter {
+        Letter::Connection {
+            socket,
+            peer,
+            bytes,
+        } => match stream_of(socket) {
+            Ok(stream) => core.adopt(Rc::new(stream), peer, &bytes, None),
+            Err(fault) => {
+                tracing::warn!(%fault, "a connection from another core was dropped")
+            }
+        },
+        Letter::Published(publications) => {
+            let mut shard = core.shard.borrow_mut();
+            publications
+                .iter()
+                .for_each(|publication| shard.handle_publication(publication));
+        }
+        Letter::Tell {
+            session,
+            notice,
+            answer,
+        } => {
+            let told = core.shard.borrow_mut().handle_tell(now, &session, &notice);
+            let _ = answer.send(told);
+        }
+        Letter::TellAll { offset, notice } => {
+            core.shard
+                .borrow_mut()
+                .handle_tell_all(now, offset, &notice);
+        }
+        Letter::Announce => core.shard.borrow_mut().handle_announce(),
+        Letter::Drain | Letter::Stop => {}
     }
 }
 
@@ -142,15 +159,39 @@ async fn tick(core: Rc<Core>) {
     }
 }
 
-/// Takes no new sessions and lets running calls end.
-async fn finish(core: &Rc<Core>) {
-    core.shard.borrow_mut().handle_drain();
-    let until = clock::now() + STOP_GRACE_MS;
-    while core.shard.borrow().counts().calls > 0 && clock::now() < until {
+/// Streams close in the seat's time, and requests under way end.
+async fn finish(core: &Rc<Core>, times: DrainTimes) {
+    take_leave(core, times);
+    let mut said = clock::now();
+    let until = said + times.notice_ms + times.window_ms + CALLS_GRACE_MS;
+    loop {
+        let progress = core.shard.borrow().drain_progress();
+        let forwarded = core.abroad.as_ref().map_or(0, |abroad| abroad.count());
+        let now = clock::now();
+        if (progress.done && forwarded == 0) || now >= until {
+            break;
+        }
+        if now >= said + PROGRESS_EVERY_MS {
+            said = now;
+            tracing::info!(core = core.number, streams_left = progress.streams, requests_in_flight = progress.calls,
+                forwarded, seconds_to_go = progress.left_ms.div_ceil(1_000), "draining");
+        }
         monoio::time::sleep(TICK).await;
     }
+    core.shard.borrow_mut().handle_end();
+    core.pump();
     let counts = core.shard.borrow().counts();
     tracing::info!(core = core.number, ?counts, "stopped");
+}
+
+/// The node is not ready from now on; what it holds leaves by and by.
+fn take_leave(core: &Rc<Core>, times: DrainTimes) {
+    let now = clock::now();
+    core.shard.borrow_mut().handle_drain(now, times);
+    core.pump();
+    if let Some(abroad) = core.abroad.clone() {
+        monoio::spawn(abroad.drain(times));
+    }
 }
 
 impl Seat {

@@ -96,6 +96,8 @@ pub enum Closed {
     WriteStalled,
     /// More targeted messages than a stream may queue.
     SlowReader,
+    /// The node takes its leave.
+    Draining,
 }
 
 impl Connection {

@@ -60,6 +60,8 @@ pub enum Presence {
     Active { session: SessionId },
     /// It is over, or was found to be: also a session of another node or process that its client deletes here.
     Ended { session: SessionId },
+    /// It ends because its process does.
+    Restarting { session: SessionId },
     /// A request for a session that should be here and is not.
     Missed { session: SessionId, gone: Gone },
 }
@@ -176,9 +178,12 @@ impl Shard {
         self.announced = Some(0);
     }
 
-    /// Every session, for their last word.
-    pub fn session_ids(&self) -> impl Iterator<Item = SessionId> + '_ {
-        self.sessions.iter().map(|(key, _)| self.session_id(key))
+    /// The process ends, and every session with it.
+    pub fn handle_end(&mut self) {
+        let sessions: Vec<_> = self.sessions.iter().map(|(key, _)| key).collect();
+        for key in sessions {
+            self.announce_restarting(self.session_id(key));
+        }
     }
 
     pub(super) fn announce_some(&mut self) {
@@ -301,6 +306,12 @@ impl Shard {
     pub(super) fn announce_ended(&mut self, session: SessionId) {
         if self.cluster.is_some() {
             self.say(Presence::Ended { session });
+        }
+    }
+
+    pub(super) fn announce_restarting(&mut self, session: SessionId) {
+        if self.cluster.is_some() {
+            self.say(Presence::Restarting { session });
         }
     }
 

@@ -14,7 +14,7 @@ use crate::wire::sse::{self, Event};
 
 impl Shard {
     pub(super) fn serve_listen(&mut self, key: ConnectionKey, id: &str, params: Option<&RawValue>) {
-        if self.draining {
+        if self.takes_nobody() {
             let refused = Refused::busy("This node is shutting down and opens no new streams.", 1);
             return self.refuse(key, Some(id), &refused);
         }

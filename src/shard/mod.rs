@@ -14,6 +14,7 @@ mod arena;
 mod call;
 mod connection;
 mod deliver;
+mod drain;
 mod elsewhere;
 mod event_id;
 mod fanout;
@@ -43,6 +44,7 @@ use serde_json::value::RawValue;
 use self::arena::Arena;
 use self::call::CallState;
 use self::connection::Connection;
+use self::drain::Drain;
 use self::fanout::{Due, Fanout};
 use self::profile::Profiles;
 use self::session::Session;
@@ -55,6 +57,7 @@ use crate::wire::session_id::{NodeName, SessionId};
 
 pub use self::call::CallKey;
 pub use self::connection::{Closed, ConnectionKey};
+pub use self::drain::{DrainProgress, DrainTimes};
 pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
 pub use self::session::SessionKey;
 pub use self::wheel::Millis;
@@ -187,7 +190,7 @@ pub struct Shard {
     sessions_of_client: HashMap<IpAddr, u32>,
     /// `initialize` requests that are still allowed now, and since when that many are.
     initialize_tokens: (f64, Millis),
-    draining: bool,
+    drain: Option<Drain>,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
     effects: VecDeque<Effect>,
@@ -226,7 +229,7 @@ impl Shard {
             profiles: Profiles::default(),
             sessions_of_client: HashMap::new(),
             initialize_tokens: (f64::from(setup.limits.initialize_per_second_max), now),
-            draining: false,
+            drain: None,
             announced: None,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),
@@ -287,11 +290,6 @@ impl Shard {
         self.fanout.publish(&publication.topic, publication.offset);
     }
 
-    /// No new sessions and listen streams from now on: they get 503.
-    pub fn handle_drain(&mut self) {
-        self.draining = true;
-    }
-
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -299,10 +297,12 @@ impl Shard {
     /// When [`handle_timeout`](Shard::handle_timeout) is due. It may turn out to have nothing to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Millis> {
-        match self.announced {
-            Some(_) => Some(self.now),
-            None => self.wheel.next_deadline(),
-        }
+        let announcing = self.announced.map(|_| self.now);
+        let own = [announcing, self.drain_deadline()];
+        own.into_iter()
+            .flatten()
+            .chain(self.wheel.next_deadline())
+            .min()
     }
 
     /// Whether the driver should read from this connection now; if not, [`Effect::Read`] will say when.

@@ -102,7 +102,8 @@ impl Shard {
             }
         };
         connection.scanned = 0;
-        connection.keep_alive = head.keep_alive;
+        // A node that takes its leave keeps nobody's connection.
+        connection.keep_alive = head.keep_alive && self.drain.is_none();
         connection.http10 = head.http10;
         connection.headers_only = head.method == Method::Head;
         let view = head.view(input);

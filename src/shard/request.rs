@@ -53,7 +53,7 @@ impl Shard {
         let reads = matches!(request.head().method, Method::Get | Method::Head);
         match request.path() {
             "/healthz" if reads => Some(true),
-            "/readyz" if reads => Some(!self.draining),
+            "/readyz" if reads => Some(!self.is_draining()),
             _ => None,
         }
     }

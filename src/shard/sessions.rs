@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::answer::Refused;
 use super::arena::Key;
 use super::call::AnswerTo;
+use super::elsewhere::Gone;
 use super::fanout::Voice;
 use super::params::{self, Initialize};
 use super::post::PostFields;
@@ -122,7 +123,7 @@ impl Shard {
 
     /// Whether there is room, and not too much haste, for one more session.
     fn admit_session(&mut self, client: Option<std::net::IpAddr>) -> Result<(), Refused> {
-        if self.draining {
+        if self.takes_nobody() {
             return Err(Refused::busy(
                 "This node is shutting down and takes no new sessions.",
                 1,
@@ -217,7 +218,10 @@ impl Shard {
             .connections
             .get(key)
             .and_then(|connection| connection.gone);
-        let gone = asked.unwrap_or_else(|| why.into());
+        let gone = match asked.unwrap_or_else(|| why.into()) {
+            Gone::Expired if self.is_draining() => Gone::OwnerRestarted,
+            gone => gone,
+        };
         self.announce_missed(id, gone);
         gone.refused()
     }
@@ -286,7 +290,10 @@ impl Shard {
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };
-        self.announce_ended(id);
+        match self.is_draining() {
+            true => self.announce_restarting(id),
+            false => self.announce_ended(id),
+        }
         self.fanout.close(session.listener);
         for call in session.calls {
             let Some(state) = self.calls.remove(call) else {

@@ -71,6 +71,7 @@ impl Shard {
             }
         }
         self.announce_some();
+        self.drain_some();
         self.serve_freed();
     }
 

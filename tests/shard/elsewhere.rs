@@ -248,7 +248,7 @@ fn a_probe_is_answered_whatever_host_it_names() {
     };
     assert_eq!(client.ask(&probe("/healthz")).status, 200);
     assert_eq!(client.ask(&probe("/readyz")).status, 200);
-    client.node.cores[0].shard.handle_drain();
+    client.node.cores[0].shard.handle_drain(1_000, Default::default());
     assert_eq!(client.ask(&probe("/healthz")).status, 200);
     assert_eq!(client.ask(&probe("/readyz")).status, 503);
 }
@@ -262,6 +262,7 @@ fn kind(presence: &Presence) -> String {
         ),
         Presence::Active { .. } => "active".into(),
         Presence::Ended { .. } => "ended".into(),
+        Presence::Restarting { .. } => "restarting".into(),
         Presence::Missed { gone, .. } => format!("missed {gone:?}"),
     }
 }

@@ -15,9 +15,9 @@ mod pool;
 mod request;
 mod response;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,13 +30,16 @@ use self::pool::Pool;
 use super::core::Core;
 use super::neighbours::{Joined, Owner};
 use super::{clock, socket};
-use crate::shard::{ConnectionKey, Gone, Located, Presence};
+use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// How long a node is believed to live without asking again.
 const OWNER_FRESH: Duration = Duration::from_secs(1);
 /// How long an owner is looked for before the client is told that it cannot be found.
 const LOCATE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often some of what is under way ends while the node takes its leave.
+const DRAIN_STEP_MS: u64 = 64;
 
 /// What one core knows of other nodes.
 pub(super) struct Abroad {
@@ -52,6 +55,7 @@ pub(super) struct Abroad {
     under_way: RefCell<Slab<Rc<TcpStream>>>,
     /// What goes on of the bytes that were just read. One for all, as nothing is kept in it.
     out: RefCell<Vec<u8>>,
+    draining: Cell<bool>,
     /// Where decoded chunks go that nobody reads.
     sink: RefCell<Vec<u8>>,
 }
@@ -79,6 +83,7 @@ impl Abroad {
             said: RefCell::default(),
             under_way: RefCell::default(),
             out: RefCell::default(),
+            draining: Cell::new(false),
             sink: RefCell::default(),
         }
     }
@@ -105,10 +110,20 @@ impl Abroad {
         self.pool.borrow_mut().tidy();
     }
 
-    /// Ends up to `count` of the requests under way: their clients come back through another node.
-    pub(super) fn close_some(&self, count: usize) {
-        for (_, stream) in self.under_way.borrow().iter().take(count) {
-            socket::shutdown(stream, std::net::Shutdown::Both);
+    /// Ends what is under way, spread over the window: those clients come back through another node.
+    pub(super) async fn drain(self: Rc<Self>, times: DrainTimes) {
+        if self.draining.replace(true) {
+            return;
+        }
+        monoio::time::sleep(Duration::from_millis(times.notice_ms)).await;
+        let mut steps_left = times.window_ms / DRAIN_STEP_MS + 1;
+        while steps_left > 0 {
+            let count = self.count().div_ceil(steps_left as usize);
+            for (_, stream) in self.under_way.borrow().iter().take(count) {
+                socket::shutdown(stream, Shutdown::Both);
+            }
+            steps_left -= 1;
+            monoio::time::sleep(Duration::from_millis(DRAIN_STEP_MS)).await;
         }
     }
 

@@ -1,0 +1,183 @@
+//! Leaving without a storm: a node that will end says so first, then closes its streams spread over a window, so that
+//! their clients come back elsewhere one after the other.
+//!
+//! ```text
+//! handle_drain ──notice──▶ closes_from ──window──▶ until
+//!   not ready, answers      no new sessions and listen streams; streams close evenly, sessions end with them
+//!   close connections
+//! ```
+//!
+//! During the notice the node still takes what comes: the proxy has not noticed yet.
+
+use super::connection::State;
+use super::stream::STANDALONE;
+use super::{Closed, ConnectionKey, Millis, Shard};
+use crate::wire::sse::{self, Event};
+
+/// How a node takes its leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DrainTimes {
+    /// For the proxy to find out; nothing closes before.
+    pub notice_ms: Millis,
+    /// In which all streams close, evenly.
+    pub window_ms: Millis,
+}
+
+/// What is still to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainProgress {
+    pub streams: usize,
+    pub calls: usize,
+    pub left_ms: Millis,
+    /// The notice is over, and neither streams nor calls are left.
+    pub done: bool,
+}
+
+pub(super) struct Drain {
+    closes_from: Millis,
+    until: Millis,
+    /// Streams that are still to be closed, once that has begun.
+    queue: Option<Vec<ConnectionKey>>,
+}
+
+/// As often as the driver looks at the timers.
+const STEP_MS: Millis = 64;
+
+impl Shard {
+    /// Takes its leave from now on. A second call changes nothing.
+    pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) {
+        self.now = now;
+        let closes_from = now + times.notice_ms;
+        self.drain.get_or_insert(Drain {
+            closes_from,
+            until: closes_from + times.window_ms,
+            queue: None,
+        });
+    }
+
+    #[must_use]
+    pub fn drain_progress(&self) -> DrainProgress {
+        let streams = self.open_streams().count();
+        let calls = self.calls.len();
+        let (from, until) = self
+            .drain
+            .as_ref()
+            .map_or((0, 0), |drain| (drain.closes_from, drain.until));
+        DrainProgress {
+            streams,
+            calls,
+            left_ms: until.saturating_sub(self.now),
+            done: self.now >= from && streams == 0 && calls == 0,
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    /// The notice is over: whoever is new has to go elsewhere.
+    pub(super) fn takes_nobody(&self) -> bool {
+        self.drain
+            .as_ref()
+            .is_some_and(|drain| self.now >= drain.closes_from)
+    }
+
+    /// When there is something to close next.
+    pub(super) fn drain_deadline(&self) -> Option<Millis> {
+        let drain = self.drain.as_ref()?;
+        let over = self.now >= drain.until && drain.queue.as_ref().is_some_and(Vec::is_empty);
+        (!over).then(|| drain.closes_from.max(self.now + STEP_MS))
+    }
+
+    /// Closes as many streams as it takes to be done in time.
+    pub(super) fn drain_some(&mut self) {
+        if !self.takes_nobody() {
+            return;
+        }
+        let open = || self.open_streams().collect::<Vec<_>>();
+        let now = self.now;
+        let begun = self.drain.as_ref().and_then(|drain| drain.queue.as_ref());
+        let late = self.drain.as_ref().is_some_and(|drain| now >= drain.until);
+        // Streams that opened since are closed at the end.
+        let fresh = match begun {
+            None => Some(open()),
+            Some(queue) if queue.is_empty() && late => Some(open()),
+            Some(_) => None,
+        };
+        let Some(drain) = &mut self.drain else { return };
+        if let Some(fresh) = fresh {
+            drain.queue = Some(fresh);
+        }
+        let queue = drain.queue.get_or_insert_default();
+        let steps_left = drain.until.saturating_sub(now) / STEP_MS + 1;
+        let count = queue.len().div_ceil(steps_left as usize);
+        let closing = queue.split_off(queue.len() - count);
+        for key in closing {
+            if !self.close_stream_gently(key, late)
+                && let Some(queue) = self.drain.as_mut().and_then(|drain| drain.queue.as_mut())
+            {
+                queue.insert(0, key);
+            }
+        }
+    }
+
+    /// Listen streams and sessions' GET streams. Answers to requests end by themselves.
+    fn open_streams(&self) -> impl Iterator<Item = ConnectionKey> + '_ {
+        let open = |state: &State| match state {
+            State::Listening(_) => true,
+            State::Streaming(stream) => self
+                .streams
+                .get(*stream)
+                .is_some_and(|stream| stream.number == STANDALONE && stream.session.is_some()),
+            _ => false,
+        };
+        self.connections
+            .iter()
+            .filter(move |(_, connection)| open(&connection.state))
+            .map(|(key, _)| key)
+    }
+
+    /// False: its session has calls under way, which may still end.
+    fn close_stream_gently(&mut self, key: ConnectionKey, late: bool) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return true;
+        };
+        match connection.state {
+            // A listen stream that ends in good order is a subscription that the server ended: clients come back
+            // only to one that broke.
+            State::Listening(_) => self.close_connection(key, Closed::Draining),
+            State::Streaming(stream) => {
+                let session = self.streams.get(stream).and_then(|stream| stream.session);
+                let Some(session) = session else { return true };
+                let busy = |session: &super::session::Session| !session.calls.is_empty();
+                if !late && self.sessions.get(session).is_some_and(busy) {
+                    return false;
+                }
+                connection.keep_alive = false;
+                self.emit_retry(key);
+                // It ends with the process anyway, and its client should find that out now, not with all others.
+                self.end_session(session);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// When to come back, different for everyone.
+    fn emit_retry(&mut self, key: ConnectionKey) {
+        let base = self.limits.retry_ms;
+        let random = (self.secrets)();
+        let jitter = u64::from(u16::from_le_bytes([random[0], random[1]])) * base >> 16;
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        sse::emit_event(
+            &mut events,
+            &Event {
+                retry_ms: Some(base + jitter),
+                ..Event::default()
+            },
+        );
+        self.emit_events(key, &events);
+        self.events = events;
+    }
+}
