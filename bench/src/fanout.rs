@@ -17,7 +17,11 @@ use crate::server::{Program, Server};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) protocol: Protocol,
+    /// Topics that every stream hears of and that are published together.
+    pub(crate) topics: usize,
     pub(crate) streams: usize,
+    /// Further streams that nobody reads.
+    pub(crate) stalled: usize,
     pub(crate) broadcasts: usize,
 }
 
@@ -80,7 +84,7 @@ pub(crate) fn measure(contestants: &[(&Program, Load)]) -> Outcome<Vec<Sample>> 
 /// The bytes of one event as the program writes it.
 pub(crate) fn event_of(program: &Program, protocol: Protocol) -> Outcome<Vec<u8>> {
     let server = Server::start(program)?;
-    let mut loader = server.loader(protocol)?;
+    let mut loader = server.loader(protocol, 1)?;
     loader.open_to(1)?;
     let broadcast = loader.broadcast(|_| {})?;
     if broadcast.received != 1 {
@@ -119,8 +123,9 @@ struct Run {
 impl Run {
     fn open(program: &Program, load: Load) -> Outcome<Self> {
         let server = Server::start(program)?;
-        let mut loader = server.loader(load.protocol)?;
-        let opening = loader.open_to(load.streams)?;
+        let mut loader = server.loader(load.protocol, load.topics)?;
+        let opening = loader.open_to(load.streams + load.stalled)?;
+        loader.stall(load.stalled)?;
         for _ in 0..WARM_UP {
             loader.broadcast(|_| {})?;
         }
@@ -153,7 +158,7 @@ impl Run {
             let broadcast = self.loader.broadcast(|ns| receipts.saturating_record(ns))?;
             self.firsts.saturating_record(broadcast.first_ns);
             self.lasts.saturating_record(broadcast.last_ns);
-            self.events += broadcast.received + broadcast.extra;
+            self.events += broadcast.events;
             self.bytes += broadcast.bytes;
             self.lost += broadcast.lost;
             self.extra += broadcast.extra;
@@ -178,7 +183,8 @@ impl Run {
             histogram.value_at_quantile(quantile) as f64 / 1000.0
         };
         Ok(Sample {
-            opened_per_second: self.load.streams as f64 / self.opening.as_secs_f64(),
+            opened_per_second: (self.load.streams + self.load.stalled) as f64
+                / self.opening.as_secs_f64(),
             events: self.events,
             lost: self.lost,
             extra: self.extra,

@@ -9,7 +9,6 @@ mod results;
 mod tables;
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,7 +20,7 @@ use crate::fanout::{self, Load};
 use crate::loader::protocol::Protocol;
 use crate::machine::{pin_to, raise_open_files};
 use crate::memory::{self, Span};
-use crate::record::{Record, root};
+use crate::record::Record;
 use crate::server::{LOADER_CPU, Program};
 
 #[derive(Clone, Debug, Parser, Serialize)]
@@ -75,10 +74,7 @@ pub(crate) fn run(options: &FirstOptions) -> Outcome<()> {
         )
         .into());
     }
-    let program = Program::Pinfold(match &options.program {
-        Some(path) => path.canonicalize()?,
-        None => built()?,
-    });
+    let program = Program::pinfold(options.program.as_deref())?;
     pin_to(LOADER_CPU)?;
     let record = Record::begin("first", options, open_files)?;
     let pairs = pairs(&program)?;
@@ -87,28 +83,6 @@ pub(crate) fn run(options: &FirstOptions) -> Outcome<()> {
         memory: measure_memory(options, &program)?,
     };
     record.end(&results, &tables::of(&results))
-}
-
-/// `pinfold` as a user gets it, up to date with this tree.
-fn built() -> Outcome<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "pinfold",
-            "--bin",
-            "pinfold",
-        ])
-        .current_dir(root())
-        .status()?;
-    if !status.success() {
-        return Err("pinfold does not build".into());
-    }
-    // The bench itself was built into the same directory.
-    let here = std::env::current_exe()?;
-    Ok(here.with_file_name("pinfold"))
 }
 
 /// For each era the program and a floor that sends the same bytes.
@@ -146,7 +120,9 @@ fn measure_fanout(
                 bar.set_message(format!("{streams} streams, {:?}", pair.era));
                 let load = |protocol| Load {
                     protocol,
+                    topics: 1,
                     streams,
+                    stalled: 0,
                     broadcasts,
                 };
                 let floor = (&pair.floor, load(Protocol::Raw));
@@ -196,7 +172,7 @@ fn measure_memory(options: &FirstOptions, program: &Program) -> Outcome<Vec<Memo
     Ok(results.collect())
 }
 
-fn progress(steps: usize) -> ProgressBar {
+pub(crate) fn progress(steps: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg} (about {eta} left)");
     let bar = ProgressBar::new(steps as u64);
     match style {

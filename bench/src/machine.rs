@@ -150,3 +150,17 @@ impl Busy {
         busy_ns.saturating_sub(own_ns) + (self.steal_ns - before.steal_ns)
     }
 }
+
+/// Bytes that sockets of this machine with that local address hold for peers which have not taken them.
+pub(crate) fn unsent_bytes(local: std::net::SocketAddr) -> Outcome<u64> {
+    let port = format!(":{:04X}", local.port());
+    let text = std::fs::read_to_string("/proc/net/tcp")?;
+    let queued = text.lines().skip(1).filter_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let of_server = fields.next()?.ends_with(&port);
+        let queues = fields.nth(2)?;
+        let waiting = u64::from_str_radix(queues.split_once(':')?.0, 16).ok()?;
+        of_server.then_some(waiting)
+    });
+    Ok(queued.sum())
+}

@@ -4,6 +4,8 @@
 //! leaves a record (`record`). `floor` is the least that any server would have to do; `fanout` and `memory` are what
 //! is measured of one server once; `first` is a scenario. Without arguments the canonical one runs.
 
+mod burst;
+mod disturbed;
 mod fanout;
 mod first;
 mod floor;
@@ -12,6 +14,7 @@ mod machine;
 mod memory;
 mod record;
 mod server;
+mod stalled;
 mod stats;
 mod table;
 
@@ -35,6 +38,12 @@ struct Arguments {
 enum Scenario {
     /// CPU and time per delivered event against a bare loop of sends, and memory per idle client (the default).
     First(first::FirstOptions),
+    /// Many topics published at once: the cost of events that leave together.
+    Burst(burst::BurstOptions),
+    /// Readers that stop reading: what they cost the others, and what is held for them.
+    Stalled(stalled::StalledOptions),
+    /// The wait of a request that arrives in the middle of a broadcast.
+    Disturbed(disturbed::DisturbedOptions),
     /// Serves as the floor; scenarios start this themselves.
     #[command(hide = true)]
     Floor(floor::FloorOptions),
@@ -43,6 +52,9 @@ enum Scenario {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().scenario {
         Some(Scenario::First(options)) => first::run(&options),
+        Some(Scenario::Burst(options)) => burst::run(&options),
+        Some(Scenario::Stalled(options)) => stalled::run(&options),
+        Some(Scenario::Disturbed(options)) => disturbed::run(&options),
         Some(Scenario::Floor(options)) => floor::run(&options),
         None => first::run(&first::FirstOptions::parse_from(["first"])),
     };

@@ -32,7 +32,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 pub(crate) fn measure(program: &Program, protocol: Protocol, span: Span) -> Outcome<Sample> {
     let server = Server::start(program)?;
-    let mut loader = server.loader(protocol)?;
+    let mut loader = server.loader(protocol, 1)?;
     loader.open_to(span.few)?;
     sleep(SETTLE);
     let few = server.memory()?;

@@ -1,7 +1,7 @@
 //! A server under test: its process, pinned, from ready to gone.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::loader::Loader;
 use crate::loader::admin::Admin;
-use crate::loader::protocol::{Protocol, URI};
+use crate::loader::protocol::{Protocol, publication};
 use crate::machine::{self, CpuTime, Memory};
+use crate::record::root;
 
 /// Where the server runs; the loader has the other CPU.
 pub(crate) const SERVER_CPU: usize = 0;
@@ -23,6 +24,38 @@ pub(crate) enum Program {
     Pinfold(PathBuf),
     /// The bare loop, and the bytes of the event it sends.
     Floor(Vec<u8>),
+}
+
+impl Program {
+    /// `pinfold` as a user gets it, up to date with this tree, or another program with its command line.
+    pub(crate) fn pinfold(other: Option<&Path>) -> Outcome<Self> {
+        Ok(Program::Pinfold(match other {
+            Some(path) => path.canonicalize()?,
+            None => built()?,
+        }))
+    }
+}
+
+fn built() -> Outcome<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = [
+        "build",
+        "--release",
+        "--package",
+        "pinfold",
+        "--bin",
+        "pinfold",
+    ];
+    let status = Command::new(cargo)
+        .args(arguments)
+        .current_dir(root())
+        .status()?;
+    if !status.success() {
+        return Err("pinfold does not build".into());
+    }
+    // The bench itself was built into the same directory.
+    let here = std::env::current_exe()?;
+    Ok(here.with_file_name("pinfold"))
 }
 
 pub(crate) struct Server {
@@ -93,20 +126,23 @@ impl Server {
         }
     }
 
-    /// A loader for this server, without clients yet.
-    pub(crate) fn loader(&self, protocol: Protocol) -> Outcome<Loader> {
-        let publish = format!(r#"[{{"uri":"{URI}"}}]"#);
-        let mut admin = Admin::connect(self.admin, &publish)?;
+    /// A loader for this server, without clients yet, that publishes so many topics at once.
+    pub(crate) fn loader(&self, protocol: Protocol, topics: usize) -> Outcome<Loader> {
+        let mut admin = Admin::connect(self.admin, &publication(topics))?;
         if let Some(event) = &self.event {
             admin.ask("POST /event", event)?;
         }
-        Loader::new(self.listen, protocol, admin)
+        Loader::new(self.listen, protocol, topics, admin)
     }
 
     /// What the process has used, after giving it a moment to go to sleep.
     pub(crate) fn cpu_time(&self) -> Outcome<CpuTime> {
         sleep(Duration::from_millis(5));
         machine::cpu_time(self.child.id())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listen
     }
 
     pub(crate) fn memory(&self) -> Outcome<Memory> {

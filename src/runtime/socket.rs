@@ -7,23 +7,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use monoio::net::TcpStream;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 /// How many of `bytes` the kernel took.
 ///
 /// # Errors
 /// `WouldBlock` if it takes none now, others if the connection is broken.
 pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: the pointer and length are those of a live slice, and the kernel only reads from it.
-    let count = unsafe {
-        libc::send(
-            stream.as_raw_fd(),
-            bytes.as_ptr().cast(),
-            bytes.len(),
-            flags,
-        )
-    };
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    Ok(rustix::net::send(borrow(stream), bytes, flags)?)
 }
 
 /// How many bytes were read into `buffer`; 0 at the end of what the peer sends.
@@ -31,25 +23,20 @@ pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 /// # Errors
 /// `WouldBlock` if there is nothing now, others if the connection is broken.
 pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: the pointer and length are those of a live slice that is borrowed mutably for the call.
-    let count = unsafe {
-        libc::recv(
-            stream.as_raw_fd(),
-            buffer.as_mut_ptr().cast(),
-            buffer.len(),
-            libc::MSG_DONTWAIT,
-        )
-    };
-    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+    let (count, _) = rustix::net::recv(borrow(stream), buffer, RecvFlags::DONTWAIT)?;
+    Ok(count)
+}
+
+fn borrow(stream: &TcpStream) -> BorrowedFd<'_> {
+    // SAFETY: the descriptor is open as long as `stream` lives, which is longer than this borrow.
+    unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
 }
 
 /// Whether nothing has come from the peer: no bytes, no end, no fault.
 pub(super) fn is_quiet(stream: &TcpStream) -> bool {
-    let mut byte = [0u8];
-    let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
-    // SAFETY: the pointer and length are those of a live array that is borrowed mutably for the call.
-    let count = unsafe { libc::recv(stream.as_raw_fd(), byte.as_mut_ptr().cast(), 1, flags) };
-    count < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+    let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+    let peeked = rustix::net::recv(borrow(stream), &mut [0u8][..], flags);
+    matches!(peeked, Err(rustix::io::Errno::WOULDBLOCK))
 }
 
 /// Lets a connection to another node break within seconds when that is gone.
@@ -57,8 +44,7 @@ pub(super) fn is_quiet(stream: &TcpStream) -> bool {
 /// # Errors
 /// The kernel's.
 pub(super) fn watch_peer(stream: &TcpStream) -> io::Result<()> {
-    // SAFETY: the descriptor is open as long as `stream` lives, which is longer than this borrow.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
+    let borrowed = borrow(stream);
     let socket = socket2::SockRef::from(&borrowed);
     let probes = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(1))
@@ -70,13 +56,12 @@ pub(super) fn watch_peer(stream: &TcpStream) -> io::Result<()> {
 
 pub(super) fn shutdown(stream: &TcpStream, how: std::net::Shutdown) {
     let how = match how {
-        std::net::Shutdown::Read => libc::SHUT_RD,
-        std::net::Shutdown::Write => libc::SHUT_WR,
-        std::net::Shutdown::Both => libc::SHUT_RDWR,
+        std::net::Shutdown::Read => Shutdown::Read,
+        std::net::Shutdown::Write => Shutdown::Write,
+        std::net::Shutdown::Both => Shutdown::Both,
     };
     // The peer may have closed already; then there is nothing left to say.
-    // SAFETY: shuts down a socket this process owns; no memory is involved.
-    let _ = unsafe { libc::shutdown(stream.as_raw_fd(), how) };
+    let _ = rustix::net::shutdown(borrow(stream), how);
 }
 
 /// Bounds what the kernel takes of a socket's bytes before the network has room for them. Accepted connections
@@ -110,7 +95,5 @@ pub(super) fn limit_unsent(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
 /// # Errors
 /// Out of descriptors.
 pub(super) fn duplicate(stream: &TcpStream) -> io::Result<OwnedFd> {
-    // SAFETY: the descriptor is open as long as `stream` lives, which is longer than this borrow.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
-    borrowed.try_clone_to_owned()
+    borrow(stream).try_clone_to_owned()
 }

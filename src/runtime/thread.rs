@@ -173,8 +173,14 @@ async fn finish(core: &Rc<Core>, times: DrainTimes) {
         }
         if now >= said + PROGRESS_EVERY_MS {
             said = now;
-            tracing::info!(core = core.number, streams_left = progress.streams, requests_in_flight = progress.calls,
-                forwarded, seconds_to_go = progress.left_ms.div_ceil(1_000), "draining");
+            tracing::info!(
+                core = core.number,
+                streams_left = progress.streams,
+                requests_in_flight = progress.calls,
+                forwarded,
+                seconds_to_go = progress.left_ms.div_ceil(1_000),
+                "draining"
+            );
         }
         monoio::time::sleep(TICK).await;
     }

@@ -78,10 +78,8 @@ impl Shard {
             // What was never published has no place in the log, so nothing to name it by.
             if let Some(id) = id.as_mut().filter(|_| due.offset > 0) {
                 id.offset = due.offset;
-                self.id_text.clear();
-                id.emit(&mut self.id_text);
                 self.events.extend_from_slice(b"id: ");
-                self.events.extend_from_slice(self.id_text.as_bytes());
+                id.emit(&mut self.events);
                 self.events.push(b'\n');
             }
             self.fanout.emit(due, &listener.voice, &mut self.events);
@@ -141,7 +139,8 @@ impl Shard {
                 (id.sequence, id.message) = (sequence, true);
                 id.emit(&mut self.id_text);
             }
-            let id = id.is_some().then_some(self.id_text.as_str());
+            let text = std::str::from_utf8(&self.id_text).ok();
+            let id = text.filter(|_| id.is_some());
             let data = Some(data);
             let event = Event {
                 id,
@@ -202,8 +201,7 @@ impl Shard {
             return;
         };
         let Some(id) = self.event_id(key) else { return };
-        let mut text = String::new();
-        id.emit(&mut text);
+        let text = id.text();
         let mut events = std::mem::take(&mut self.events);
         events.clear();
         let retry_ms = Some(self.limits.retry_ms);

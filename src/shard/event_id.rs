@@ -4,7 +4,7 @@
 //! a message and a topic event never share an id: every topic event up to `offset` and every
 //! targeted message up to `sequence` had left on this stream when the event did. So one id is enough to resume.
 
-use std::fmt::Write;
+use crate::wire::hex::emit_hex;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EventId {
@@ -21,21 +21,29 @@ pub(crate) struct EventId {
 }
 
 impl EventId {
-    pub(crate) fn emit(&self, out: &mut String) {
-        let EventId {
-            epoch,
-            session,
-            stream,
-            offset,
-            sequence,
-            message,
-        } = self;
-        let kind = if *message { ".m" } else { "" };
-        write!(
-            out,
-            "{epoch:x}.{session:x}.{stream:x}.{offset:x}.{sequence:x}{kind}"
-        )
-        .expect("a String takes everything");
+    pub(crate) fn emit(&self, out: &mut Vec<u8>) {
+        let numbers = [
+            u64::from(self.epoch),
+            self.session.into(),
+            self.stream.into(),
+            self.offset,
+            self.sequence.into(),
+        ];
+        for (index, number) in numbers.into_iter().enumerate() {
+            if index > 0 {
+                out.push(b'.');
+            }
+            emit_hex(out, number);
+        }
+        if self.message {
+            out.extend_from_slice(b".m");
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut bytes = Vec::new();
+        self.emit(&mut bytes);
+        String::from_utf8(bytes).expect("digits and dots are ASCII")
     }
 
     /// `None`: not an id that this server ever made.
@@ -83,15 +91,13 @@ mod tests {
             sequence: 77,
             message: false,
         };
-        let mut text = String::new();
-        id.emit(&mut text);
+        let text = id.text();
         assert_eq!(text, "deadbeef.1.0.ffffffffffffffff.4d");
         assert_eq!(EventId::parse(&text), Some(id));
         id.message = true;
-        id.emit(&mut text);
-        let message = &text["deadbeef.1.0.ffffffffffffffff.4d".len()..];
+        let message = id.text();
         assert_eq!(message, "deadbeef.1.0.ffffffffffffffff.4d.m");
-        assert_eq!(EventId::parse(message), Some(id));
+        assert_eq!(EventId::parse(&message), Some(id));
     }
 
     #[test]

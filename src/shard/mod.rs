@@ -201,7 +201,7 @@ pub struct Shard {
     /// Reused between deliveries.
     due: Vec<Due>,
     events: Vec<u8>,
-    id_text: String,
+    id_text: Vec<u8>,
 }
 
 impl Shard {
@@ -236,7 +236,7 @@ impl Shard {
             freed: VecDeque::new(),
             due: Vec::new(),
             events: Vec::new(),
-            id_text: String::new(),
+            id_text: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ mod field;
 pub mod forwarded;
 mod head_view;
 pub mod header_value;
+pub mod hex;
 pub mod http1;
 pub mod json_rpc;
 mod line_ends;

@@ -2,6 +2,8 @@
 //!
 //! No formatting machinery: an answer is a few copies into a buffer that exists.
 
+use super::hex::emit_hex;
+
 /// What follows the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -68,11 +70,7 @@ pub fn emit_chunk(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Appends the line before a chunk whose `len` bytes, and a CR LF, the caller sends itself.
 pub fn emit_chunk_size(out: &mut Vec<u8>, len: usize) {
     debug_assert!(len > 0);
-    let digit_count = (usize::BITS - len.leading_zeros()).div_ceil(4);
-    for index in (0..digit_count).rev() {
-        let digit = (len >> (4 * index)) & 0xf;
-        out.push(b"0123456789abcdef"[digit]);
-    }
+    emit_hex(out, len as u64);
     out.extend_from_slice(b"\r\n");
 }
 

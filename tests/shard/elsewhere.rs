@@ -248,7 +248,9 @@ fn a_probe_is_answered_whatever_host_it_names() {
     };
     assert_eq!(client.ask(&probe("/healthz")).status, 200);
     assert_eq!(client.ask(&probe("/readyz")).status, 200);
-    client.node.cores[0].shard.handle_drain(1_000, Default::default());
+    client.node.cores[0]
+        .shard
+        .handle_drain(1_000, Default::default());
     assert_eq!(client.ask(&probe("/healthz")).status, 200);
     assert_eq!(client.ask(&probe("/readyz")).status, 503);
 }

@@ -143,7 +143,9 @@ fn a_filter_that_makes_no_sense() {
 #[test]
 fn a_subscriber_taken_in_while_the_node_goes_down() {
     let mut client = Client::new();
-    client.node.cores[0].shard.handle_drain(1_000, Default::default());
+    client.node.cores[0]
+        .shard
+        .handle_drain(1_000, Default::default());
     for request in [
         Request::listen(1, json!({"toolsListChanged": true})),
         Request::initialize("2025-11-25"),

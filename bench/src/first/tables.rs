@@ -1,10 +1,7 @@
 //! The first figures for people.
 
 use super::results::{FanoutResult, Measured, MemoryResult, Results};
-use crate::table::{Table, thousands};
-
-/// Other programs used so much of the CPUs that the figures are doubtful.
-const OTHERS_SHARE_MAX: f64 = 0.03;
+use crate::table::{Table, doubts, thousands};
 
 pub(super) fn of(results: &Results) -> String {
     let mut text = fanout_table(&results.fanout);
@@ -16,13 +13,7 @@ pub(super) fn of(results: &Results) -> String {
         .fanout
         .iter()
         .flat_map(|it| it.floor.samples.iter().chain(&it.pinfold.samples));
-    let others = samples.map(|it| it.others_share).fold(0.0, f64::max);
-    if others > OTHERS_SHARE_MAX {
-        text.push_str(&format!(
-            "\nDoubtful: in one repetition other programs had {:.0} % of the CPUs. Run it again on a quiet machine.\n",
-            others * 100.0
-        ));
-    }
+    text.push_str(&doubts(samples.map(|it| it.others_share)));
     text
 }
 

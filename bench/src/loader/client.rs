@@ -31,6 +31,20 @@ enum Stage {
     Idle,
 }
 
+/// What a client is to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) protocol: Protocol,
+    /// How many topics it subscribes to.
+    pub(super) topics: usize,
+}
+
+impl Way {
+    fn steps(self) -> usize {
+        self.protocol.steps(self.topics)
+    }
+}
+
 /// What one read brought.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Progress {
@@ -45,7 +59,7 @@ const CONNECTIONS_PER_ADDRESS: usize = 25_000;
 
 impl Client {
     /// Connects and sends the first request. `index` chooses the source address.
-    pub(super) fn connect(target: SocketAddr, index: usize, protocol: Protocol) -> Outcome<Self> {
+    pub(super) fn connect(target: SocketAddr, index: usize, way: Way) -> Outcome<Self> {
         assert!(
             target.ip().is_loopback(),
             "only this machine is ever contacted"
@@ -68,7 +82,7 @@ impl Client {
             body: Body::default(),
             session: None,
         };
-        client.send(protocol, 0, target)?;
+        client.send(way, 0, target)?;
         Ok(client)
     }
 
@@ -77,7 +91,7 @@ impl Client {
         &mut self,
         scratch: &mut [u8],
         needle: &Finder<'_>,
-        protocol: Protocol,
+        way: Way,
         target: SocketAddr,
     ) -> Outcome<Progress> {
         let bytes = match self.socket.read(scratch) {
@@ -104,22 +118,22 @@ impl Client {
             input = &input[used..];
             progress.events += events;
             if let Some(head) = head {
-                progress.ready |= self.take_head(head, protocol);
+                progress.ready |= self.take_head(head, way);
             }
             if end {
-                progress.ready |= self.take_end(protocol, target)?;
+                progress.ready |= self.take_end(way, target)?;
             }
         }
         Ok(progress)
     }
 
-    fn take_head(&mut self, head: Head, protocol: Protocol) -> bool {
+    fn take_head(&mut self, head: Head, way: Way) -> bool {
         if head.session_id.is_some() {
             self.session = head.session_id;
         }
         self.body.status = head.status;
-        let opened = self.stage == Stage::ExpectAnswer(protocol.steps() - 1)
-            && protocol.streams()
+        let opened = self.stage == Stage::ExpectAnswer(way.steps() - 1)
+            && way.protocol.streams()
             && head.status == 200
             && head.event_stream;
         if opened {
@@ -128,17 +142,15 @@ impl Client {
         opened
     }
 
-    fn take_end(&mut self, protocol: Protocol, target: SocketAddr) -> Outcome<bool> {
+    fn take_end(&mut self, way: Way, target: SocketAddr) -> Outcome<bool> {
         let Stage::ExpectAnswer(step) = self.stage else {
             return Err("the server ended a stream".into());
         };
-        let last = step + 1 == protocol.steps();
-        if !(200..300).contains(&self.body.status) || (last && protocol.streams()) {
+        let last = step + 1 == way.steps();
+        if !(200..300).contains(&self.body.status) || (last && way.protocol.streams()) {
             let text = String::from_utf8_lossy(&self.body.kept);
             let status = self.body.status;
-            return Err(
-                format!("step {step} of {protocol:?} was answered {status}: {text}").into(),
-            );
+            return Err(format!("step {step} of {way:?} was answered {status}: {text}").into());
         }
         self.body.kept.clear();
         if last {
@@ -147,13 +159,19 @@ impl Client {
             return Ok(true);
         }
         self.stage = Stage::ExpectAnswer(step + 1);
-        self.send(protocol, step + 1, target)?;
+        self.send(way, step + 1, target)?;
         Ok(false)
     }
 
-    fn send(&mut self, protocol: Protocol, step: usize, target: SocketAddr) -> Outcome<()> {
-        let request = protocol
-            .request(step, self.session.as_deref(), &target.to_string())
+    fn send(&mut self, way: Way, step: usize, target: SocketAddr) -> Outcome<()> {
+        let request = way
+            .protocol
+            .request(
+                step,
+                way.topics,
+                self.session.as_deref(),
+                &target.to_string(),
+            )
             .ok_or("a step that the protocol does not have")?;
         // One small request on a connection that has nothing else to send: the kernel takes all of it.
         Ok(self.socket.write_all(request.as_bytes())?)

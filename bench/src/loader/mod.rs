@@ -20,16 +20,18 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use self::admin::Admin;
-use self::client::Client;
+use self::client::{Client, Way};
 use self::protocol::{NEEDLE, Protocol};
 use crate::Outcome;
 
 pub(crate) struct Loader {
     epoll: OwnedFd,
     target: SocketAddr,
-    protocol: Protocol,
+    way: Way,
     needle: Finder<'static>,
     clients: Vec<Client>,
+    /// Opened like the others, and read no more.
+    stalled: Vec<Client>,
     /// Events each client got since the last broadcast started.
     received: Vec<u32>,
     admin: Admin,
@@ -43,11 +45,13 @@ pub(crate) struct Loader {
 pub(crate) struct Broadcast {
     pub(crate) first_ns: u64,
     pub(crate) last_ns: u64,
+    /// Clients that got all of it.
     pub(crate) received: u64,
+    pub(crate) events: u64,
     pub(crate) bytes: u64,
-    /// Clients that got nothing in time.
+    /// Clients that did not get all of it in time.
     pub(crate) lost: u64,
-    /// Deliveries beyond the first to one client.
+    /// Deliveries beyond what was due to one client.
     pub(crate) extra: u64,
 }
 
@@ -57,13 +61,21 @@ const OPENING_MAX: usize = 256;
 const OPEN_WITHIN: Duration = Duration::from_secs(60);
 /// A delivery that takes longer counts as lost.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(10);
+/// The kernel doubles it.
+const STALLED_RECEIVE_BYTES: usize = 4096;
 const SCRATCH_BYTES: usize = 64 * 1024;
 const READY_MAX: usize = 1024;
 
 type Ready = [MaybeUninit<Event>; READY_MAX];
 
 impl Loader {
-    pub(crate) fn new(target: SocketAddr, protocol: Protocol, admin: Admin) -> Outcome<Self> {
+    /// Clients subscribe to `topics` topics, and `admin` publishes all of them at once.
+    pub(crate) fn new(
+        target: SocketAddr,
+        protocol: Protocol,
+        topics: usize,
+        admin: Admin,
+    ) -> Outcome<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         admin.non_blocking()?;
         epoll::add(
@@ -75,9 +87,10 @@ impl Loader {
         Ok(Loader {
             epoll,
             target,
-            protocol,
+            way: Way { protocol, topics },
             needle: Finder::new(NEEDLE).into_owned(),
             clients: Vec::new(),
+            stalled: Vec::new(),
             received: Vec::new(),
             admin,
             scratch: vec![0; SCRATCH_BYTES].into(),
@@ -106,9 +119,21 @@ impl Loader {
         Ok(started.elapsed())
     }
 
+    /// The last `count` clients read nothing any more; their kernel keeps little for them.
+    pub(crate) fn stall(&mut self, count: usize) -> Outcome<()> {
+        for _ in 0..count {
+            let client = self.clients.pop().ok_or("there are not so many clients")?;
+            self.received.pop();
+            epoll::delete(&self.epoll, &client.socket)?;
+            socket2::SockRef::from(&client.socket).set_recv_buffer_size(STALLED_RECEIVE_BYTES)?;
+            self.stalled.push(client);
+        }
+        Ok(())
+    }
+
     fn open_one(&mut self) -> Outcome<()> {
         let index = self.clients.len();
-        let client = Client::connect(self.target, index, self.protocol)?;
+        let client = Client::connect(self.target, index, self.way)?;
         let data = EventData::new_u64(index as u64);
         epoll::add(&self.epoll, client.socket.as_fd(), data, EventFlags::IN)?;
         self.clients.push(client);
@@ -118,8 +143,7 @@ impl Loader {
 
     fn receive(&mut self, index: usize) -> Outcome<client::Progress> {
         let client = &mut self.clients[index];
-        let progress =
-            client.receive(&mut self.scratch, &self.needle, self.protocol, self.target)?;
+        let progress = client.receive(&mut self.scratch, &self.needle, self.way, self.target)?;
         if index == 0 && progress.events > 0 {
             self.sample.clear();
             self.sample
@@ -134,6 +158,18 @@ impl Loader {
         let published = Instant::now();
         self.admin.publish()?;
         self.collect(published, false, receipt)
+    }
+
+    /// Publishes; [`collect_published`](Loader::collect_published) waits for it.
+    pub(crate) fn publish(&mut self) -> Outcome<Instant> {
+        self.received.fill(0);
+        let published = Instant::now();
+        self.admin.publish()?;
+        Ok(published)
+    }
+
+    pub(crate) fn collect_published(&mut self, since: Instant) -> Outcome<Broadcast> {
+        self.collect(since, false, |_| {})
     }
 
     /// Publishes, lets the events pile up in the sockets, and only then reads them: how long the reading took.
@@ -156,6 +192,11 @@ impl Loader {
         mut receipt: impl FnMut(u64),
     ) -> Outcome<Broadcast> {
         let clients = self.clients.len() as u64;
+        // A floor tells everybody one thing.
+        let due = match self.way.protocol {
+            Protocol::Raw => 1,
+            _ => self.way.topics as u64,
+        };
         let mut broadcast = Broadcast::default();
         let mut ready = [const { MaybeUninit::uninit() }; READY_MAX];
         while !answered || broadcast.received < clients {
@@ -175,15 +216,17 @@ impl Loader {
                 }
                 let now_ns = since.elapsed().as_nanos() as u64;
                 broadcast.bytes += progress.bytes as u64;
-                let before = self.received[index];
-                self.received[index] += progress.events as u32;
-                broadcast.extra += progress.events - u64::from(before == 0);
-                if before == 0 {
+                if broadcast.first_ns == 0 {
+                    broadcast.first_ns = now_ns;
+                }
+                let before = u64::from(self.received[index]);
+                let after = before + progress.events;
+                self.received[index] = after as u32;
+                broadcast.events += progress.events;
+                broadcast.extra += after.saturating_sub(due.max(before));
+                if before < due && after >= due {
                     broadcast.received += 1;
                     broadcast.last_ns = now_ns;
-                    if broadcast.received == 1 {
-                        broadcast.first_ns = now_ns;
-                    }
                     receipt(now_ns);
                 }
             }

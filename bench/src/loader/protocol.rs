@@ -1,7 +1,13 @@
 //! What a client of each kind sends until its stream is open, request by request on one connection.
 
-/// The resource that every client subscribes to and that is published.
-pub(crate) const URI: &str = "board://bench";
+/// A resource that every client subscribes to and that is published.
+pub(crate) fn uri(topic: usize) -> String {
+    match topic {
+        0 => "board://bench".to_owned(),
+        topic => format!("board://bench-{topic}"),
+    }
+}
+
 /// What an event must say to count as a delivery.
 pub(crate) const NEEDLE: &str = r#""notifications/resources/updated""#;
 
@@ -19,8 +25,14 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
-    /// The request of this step; none after the last.
-    pub(crate) fn request(self, step: usize, session: Option<&str>, host: &str) -> Option<String> {
+    /// The request of this step of a client that subscribes to so many topics; none after the last.
+    pub(crate) fn request(
+        self,
+        step: usize,
+        topics: usize,
+        session: Option<&str>,
+        host: &str,
+    ) -> Option<String> {
         let session = session
             .map(|id| format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-11-25\r\n"));
         let session = session.unwrap_or_default();
@@ -29,9 +41,11 @@ impl Protocol {
         let request = match (self, step) {
             (Protocol::Legacy, 0) => post(host, "", INITIALIZE),
             (Protocol::Legacy, 1) => post(host, &session, INITIALIZED),
-            (Protocol::Legacy, 2) => post(host, &session, &subscribe()),
-            (Protocol::Legacy, 3) => get(host, &session),
-            (Protocol::Modern, 0) => post(host, &modern("subscriptions/listen"), &listen()),
+            (Protocol::Legacy, step) if step - 2 < topics => {
+                post(host, &session, &subscribe(step - 2))
+            }
+            (Protocol::Legacy, step) if step - 2 == topics => get(host, &session),
+            (Protocol::Modern, 0) => post(host, &modern("subscriptions/listen"), &listen(topics)),
             (Protocol::Raw, 0) => get(host, ""),
             (Protocol::KeepAlive, 0) => post(host, &modern("server/discover"), &discover()),
             _ => return None,
@@ -39,9 +53,9 @@ impl Protocol {
         Some(request)
     }
 
-    pub(crate) fn steps(self) -> usize {
+    pub(crate) fn steps(self, topics: usize) -> usize {
         match self {
-            Protocol::Legacy => 4,
+            Protocol::Legacy => 3 + topics,
             Protocol::Modern | Protocol::Raw | Protocol::KeepAlive => 1,
         }
     }
@@ -68,16 +82,29 @@ const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","param
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
 
-fn subscribe() -> String {
+fn subscribe(topic: usize) -> String {
+    let uri = uri(topic);
     format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{{"uri":"{URI}"}}}}"#
+        r#"{{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{{"uri":"{uri}"}}}}"#
     )
 }
 
-fn listen() -> String {
+fn listen(topics: usize) -> String {
+    let uris: Vec<String> = (0..topics)
+        .map(|topic| format!("{:?}", uri(topic)))
+        .collect();
+    let uris = uris.join(",");
     format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{{META},"notifications":{{"resourceSubscriptions":["{URI}"]}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{{META},"notifications":{{"resourceSubscriptions":[{uris}]}}}}}}"#
     )
+}
+
+/// What publishes all of them together.
+pub(crate) fn publication(topics: usize) -> String {
+    let items: Vec<String> = (0..topics)
+        .map(|topic| format!(r#"{{"uri":"{}"}}"#, uri(topic)))
+        .collect();
+    format!("[{}]", items.join(","))
 }
 
 fn discover() -> String {

@@ -1,0 +1,25 @@
+//! Hexadecimal numbers without the formatting machinery: one is in every event and in every chunk.
+
+/// Appends `value` in lower-case digits, as few as it takes.
+pub fn emit_hex(out: &mut Vec<u8>, value: u64) {
+    let digit_count = (u64::BITS - value.leading_zeros()).div_ceil(4).max(1);
+    for index in (0..digit_count).rev() {
+        let digit = (value >> (4 * index)) & 0xf;
+        out.push(b"0123456789abcdef"[digit as usize]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_those_of_the_standard_library() {
+        let powers = (0..64).map(|shift| 1u64 << shift);
+        for value in powers.flat_map(|it| [it - 1, it, it + 1]).chain([u64::MAX]) {
+            let mut out = Vec::new();
+            emit_hex(&mut out, value);
+            assert_eq!(out, format!("{value:x}").into_bytes());
+        }
+    }
+}
