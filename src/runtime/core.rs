@@ -21,6 +21,7 @@ use super::forward::{self, Abroad};
 use super::mailbox::Letter;
 use super::publisher::Publisher;
 use super::seal::Sealer;
+use super::socket::Descriptor;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard};
@@ -46,6 +47,8 @@ pub(super) struct Core {
 
 pub(super) struct Socket {
     key: ConnectionKey,
+    /// Of `stream`: a delivery is one send, and the way through `stream` costs two cache misses more.
+    descriptor: Descriptor,
     stream: Rc<TcpStream>,
 }
 
@@ -188,10 +191,10 @@ impl Core {
 
     /// True if all was written. If not, the shard knows already.
     pub(super) fn write_some(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) -> bool {
-        let Some(stream) = self.stream(key) else {
+        let Some(sent) = self.send_now(key, bytes) else {
             return false;
         };
-        let count = match socket::send(&stream, bytes) {
+        let count = match sent {
             Ok(count) if count == bytes.len() => return true,
             Ok(count) => count,
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => 0,
@@ -203,9 +206,21 @@ impl Core {
         self.shard
             .borrow_mut()
             .handle_written(clock::now(), key, false);
-        let rest = bytes.split_off(count);
-        monoio::spawn(serve::write(self.clone(), key, stream, rest));
+        if let Some(stream) = self.stream(key) {
+            let rest = bytes.split_off(count);
+            monoio::spawn(serve::write(self.clone(), key, stream, rest));
+        }
         false
+    }
+
+    /// `None`: there is no such connection any more.
+    fn send_now(&self, key: ConnectionKey, bytes: &[u8]) -> Option<io::Result<usize>> {
+        let sockets = self.sockets.borrow();
+        let socket = sockets
+            .get(key.index as usize)?
+            .as_ref()
+            .filter(|socket| socket.key == key)?;
+        Some(socket.descriptor.send(bytes))
     }
 
     /// `None`: the call is over.
@@ -334,7 +349,12 @@ impl Core {
         if sockets.len() <= index {
             sockets.resize_with(index + 1, || None);
         }
-        sockets[index] = Some(Socket { key, stream });
+        let descriptor = Descriptor::of(&stream);
+        sockets[index] = Some(Socket {
+            key,
+            descriptor,
+            stream,
+        });
     }
 
     fn take_socket(&self, key: ConnectionKey) -> Option<Rc<TcpStream>> {

@@ -3,19 +3,39 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use monoio::net::TcpStream;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
+
+/// The number of a stream's descriptor, kept beside the stream.
+#[derive(Clone, Copy)]
+pub(super) struct Descriptor(RawFd);
+
+impl Descriptor {
+    pub(super) fn of(stream: &TcpStream) -> Self {
+        Descriptor(stream.as_raw_fd())
+    }
+
+    /// As [`send`]; only as long as the stream lives.
+    pub(super) fn send(self, bytes: &[u8]) -> io::Result<usize> {
+        // SAFETY: whoever keeps a `Descriptor` keeps its stream too, so the number is that of an open descriptor.
+        send_to(unsafe { BorrowedFd::borrow_raw(self.0) }, bytes)
+    }
+}
 
 /// How many of `bytes` the kernel took.
 ///
 /// # Errors
 /// `WouldBlock` if it takes none now, others if the connection is broken.
 pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    send_to(borrow(stream), bytes)
+}
+
+fn send_to(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    Ok(rustix::net::send(borrow(stream), bytes, flags)?)
+    Ok(rustix::net::send(socket, bytes, flags)?)
 }
 
 /// How many bytes were read into `buffer`; 0 at the end of what the peer sends.

@@ -34,6 +34,7 @@ impl Shard {
                 continue;
             };
             let Some(key) = listener.outlet else { continue };
+            let messages = listener.messages;
             let Some(connection) = self.connections.get_mut(key) else {
                 continue;
             };
@@ -48,7 +49,7 @@ impl Shard {
             bytes.append(&mut connection.outbox);
             self.events.clear();
             self.emit_due(listener_key);
-            if let Some(standalone) = self.standalone_of(listener_key) {
+            if messages && let Some(standalone) = self.standalone_of(listener_key) {
                 self.emit_unwritten(standalone);
             }
             if chunked {

@@ -282,7 +282,7 @@ impl Shard {
             version: session.version,
             client_name: text("name"),
             client_version: text("version"),
-            created_at: session.created_at,
+            created_at: u64::from(session.created_at_s) * 1000,
         });
         let session = self.session_id(key);
         self.say(Presence::Opened { session, about });

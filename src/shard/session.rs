@@ -32,7 +32,8 @@ pub struct Session {
     pub(super) next_ask: u32,
     pub(super) last_active: Millis,
     pub(super) client_address: Option<IpAddr>,
-    pub(super) created_at: Millis,
+    /// Seconds by the shard's clock.
+    pub(super) created_at_s: u32,
     /// The day on which the other nodes were last told of it.
     pub(super) announced_on: u16,
     pub(super) timer: Timer,

@@ -106,7 +106,7 @@ impl Shard {
             next_ask: 1,
             last_active: self.now,
             client_address,
-            created_at: self.now,
+            created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             announced_on: 0,
             timer: Default::default(),
         });

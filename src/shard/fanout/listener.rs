@@ -35,7 +35,7 @@ pub(in crate::shard) struct Listener {
     /// How many of `subscriptions` are pending.
     pub(super) pending: u32,
     /// Targeted messages may be waiting on the session's standalone stream, and leave together with topics.
-    pub(super) messages: bool,
+    pub(in crate::shard) messages: bool,
     /// In `Fanout::ready`.
     pub(super) queued: bool,
 }
