@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub mod client;
+mod effects;
 pub mod node;
 pub mod random;
 pub mod reader;

@@ -1,0 +1,119 @@
+//! Carries out what a shard wants done, on fake sockets and with letters that arrive when the test says so.
+
+use pinfold::app::call::Outcome;
+use pinfold::shard::Effect;
+
+use super::node::{Arrived, Breakage, Heard, Letter, Node};
+
+impl Node {
+    pub(super) fn carry_out(&mut self, core: usize, effect: Effect) {
+        self.met.insert(kind_of(&effect));
+        match effect {
+            Effect::Start { call, .. } if self.instant => {
+                let outcome = Outcome::Result {
+                    json: "{}".into(),
+                    caching: None,
+                };
+                self.cores[core]
+                    .shard
+                    .handle_outcome(self.now, call, &outcome);
+            }
+            Effect::Start { call: key, request } => {
+                self.calls.push_back(Arrived { core, key, request })
+            }
+            Effect::Cancel(call) => {
+                self.calls
+                    .retain(|arrived| (arrived.core, arrived.key) != (core, call));
+                self.cancelled.push(call);
+            }
+            Effect::Answered { call, ask, answer } => {
+                let answer = match answer {
+                    Ok(result) => result.get().to_owned(),
+                    Err(failed) => format!("{failed:?}"),
+                };
+                self.heard.push(Heard { call, ask, answer });
+            }
+            Effect::Move {
+                connection,
+                core: to,
+                bytes,
+            } => {
+                let id = self
+                    .by_key
+                    .remove(&(core, connection))
+                    .expect("a moved connection has its socket");
+                let socket = &mut self.sockets[id];
+                assert!(
+                    socket.unwritten.is_empty(),
+                    "moved in the middle of a write"
+                );
+                socket.key = None;
+                self.letters.push_back(Letter {
+                    socket: id,
+                    core: usize::from(to),
+                    bytes,
+                });
+            }
+            Effect::Locate {
+                connection,
+                session,
+            } => self.asked.push_back((core, connection, session)),
+            Effect::Forward { connection, bytes } => {
+                let id = self
+                    .by_key
+                    .remove(&(core, connection))
+                    .expect("a forwarded connection has its socket");
+                let socket = &mut self.sockets[id];
+                assert!(
+                    socket.unwritten.is_empty(),
+                    "forwarded in the middle of a write"
+                );
+                socket.key = None;
+                self.forwarded.push((id, bytes));
+            }
+            Effect::Say(presence) => self.said.push(presence),
+            Effect::Read(key) => {
+                let id = self.by_key[&(core, key)];
+                assert!(!self.sockets[id].reading, "told to read by two readers");
+                self.sockets[id].reading = !self.breaks(Breakage::ForgetsToRead);
+            }
+            Effect::ShutdownWrite(key) => {
+                let id = self.by_key[&(core, key)];
+                assert!(
+                    self.sockets[id].unwritten.is_empty(),
+                    "half-closed in the middle of a write"
+                );
+                self.sockets[id].half_closed = true;
+            }
+            Effect::Close { connection, reason } => {
+                let id = self
+                    .by_key
+                    .remove(&(core, connection))
+                    .expect("a closed connection has its socket");
+                let socket = &mut self.sockets[id];
+                (socket.key, socket.closed) = (None, Some(reason));
+                // A reset: the kernel drops what it could not send.
+                socket.unwritten.clear();
+            }
+        }
+    }
+}
+
+fn kind_of(effect: &Effect) -> String {
+    match effect {
+        Effect::Start { .. } => "Start".into(),
+        Effect::Cancel(_) => "Cancel".into(),
+        Effect::Answered {
+            answer: Err(failed),
+            ..
+        } => format!("{failed:?}"),
+        Effect::Answered { .. } => "Answered".into(),
+        Effect::Move { .. } => "Move".into(),
+        Effect::Locate { .. } => "Locate".into(),
+        Effect::Forward { .. } => "Forward".into(),
+        Effect::Say(_) => "Say".into(),
+        Effect::Read(_) => "Read".into(),
+        Effect::ShutdownWrite(_) => "ShutdownWrite".into(),
+        Effect::Close { reason, .. } => format!("{reason:?}"),
+    }
+}
