@@ -49,7 +49,7 @@ impl NodeDesk {
             },
             (_, topic) => vec![topic],
         };
-        let offsets = self.publisher.publish_now(topics);
+        let offsets = self.publisher.publish_here(0, topics);
         Answer::Accepted {
             offset: Some(offsets.end - 1),
         }
@@ -62,14 +62,7 @@ impl NodeDesk {
             return Err(refused("no_contents", sentence));
         };
         let change = store.put(&uri, contents).map_err(store_refused)?;
-        let mut topics = Vec::new();
-        if change.list {
-            topics.push(Topic::Resources);
-        }
-        if change.contents {
-            topics.push(Topic::Resource(uri));
-        }
-        Ok(topics)
+        Ok(change.topics(&uri))
     }
 
     fn tell_all(&self, notice: Notice) -> Answer {
