@@ -32,6 +32,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod limits;
 pub mod mcp;

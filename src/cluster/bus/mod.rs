@@ -1,0 +1,5 @@
+//! The bus.
+
+mod contents;
+pub mod entry;
+pub mod id;
