@@ -19,7 +19,6 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::contents;
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Body, Contents};
 use crate::limits::MESSAGE_BYTES_MAX;
@@ -339,11 +338,6 @@ fn notice_fields<'a>(notice: &'a Notice, fields: &mut Vec<Field<'a>>) {
             .map(|logger| ("logger", logger.into_bytes().into())),
     );
     fields.push(("data", text(params.data.map_or("null", RawValue::get))));
-}
-
-/// The value for the board's hash, without its id.
-pub(super) fn record(contents: &Contents) -> String {
-    contents::emit(contents)
 }
 
 #[cfg(test)]

@@ -3,3 +3,4 @@
 mod contents;
 pub mod entry;
 pub mod id;
+pub mod outbox;
