@@ -83,7 +83,7 @@ impl Connection {
     fn start(socket: Socket, limit: Duration) -> Self {
         let shared = Rc::new(Shared {
             socket,
-            protocol: Cell::new(Protocol::Resp2),
+            protocol: Cell::new(Protocol::Resp3),
             limit,
             inside: RefCell::default(),
         });
@@ -165,8 +165,9 @@ impl Connection {
         self.handle.shared.close(RedisFault::Down);
     }
 
-    pub(super) fn speak_resp3(&self) {
-        self.handle.shared.protocol.set(Protocol::Resp3);
+    /// The server knows no other protocol.
+    pub(super) fn speak_resp2(&self) {
+        self.handle.shared.protocol.set(Protocol::Resp2);
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn greet(connection: &Connection, settings: &Settings) -> Resul
         .await?
         .checked()
     {
-        Ok(_) => connection.speak_resp3(),
+        Ok(_) => {}
         Err(error) if is_older(&error) => greet_older(connection, login, settings).await?,
         Err(error) => return Err(refused(error)),
     }
@@ -56,6 +56,7 @@ async fn greet_older(
     login: Option<&Login>,
     settings: &Settings,
 ) -> Result<(), RedisFault> {
+    connection.speak_resp2();
     if let Some(login) = login {
         let auth = Command::new("AUTH");
         let auth = match &login.user {
