@@ -167,7 +167,7 @@ impl Shard {
     fn emit_retry(&mut self, key: ConnectionKey) {
         let base = self.limits.retry_ms;
         let random = (self.secrets)();
-        let jitter = u64::from(u16::from_le_bytes([random[0], random[1]])) * base >> 16;
+        let jitter = (u64::from(u16::from_le_bytes([random[0], random[1]])) * base) >> 16;
         let mut events = std::mem::take(&mut self.events);
         events.clear();
         sse::emit_event(
