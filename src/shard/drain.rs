@@ -44,15 +44,19 @@ pub(super) struct Drain {
 const STEP_MS: Millis = 64;
 
 impl Shard {
-    /// Takes its leave from now on. A second call changes nothing.
-    pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) {
+    /// Takes its leave from now on. False: it does already, and nothing changes.
+    pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) -> bool {
         self.now = now;
+        if self.drain.is_some() {
+            return false;
+        }
         let closes_from = now + times.notice_ms;
-        self.drain.get_or_insert(Drain {
+        self.drain = Some(Drain {
             closes_from,
             until: closes_from + times.window_ms,
             queue: None,
         });
+        true
     }
 
     #[must_use]
