@@ -18,8 +18,8 @@ use crate::shard::{DrainTimes, Shard};
 const TICK: Duration = Duration::from_millis(64);
 /// How long requests may go on when the streams are closed.
 const CALLS_GRACE_MS: u64 = 2_000;
-/// How often a node that takes its leave says how far it is.
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// How often a node that takes its leave says how far it is: about every second.
+const TICKS_TO_PROGRESS: u32 = 16;
 
 /// What a thread takes with it.
 pub(super) struct Seat {
@@ -190,17 +190,21 @@ fn has_left(core: &Core) -> bool {
 }
 
 async fn tell_progress(core: Rc<Core>) {
+    let mut ticks = 0;
     while !has_left(&core) {
-        let progress = core.shard.borrow().drain_progress();
-        tracing::info!(
-            core = core.number,
-            streams_left = progress.streams,
-            requests_in_flight = progress.calls,
-            forwarded = core.forwarded(),
-            seconds_to_go = progress.left_ms.div_ceil(1_000),
-            "draining"
-        );
-        monoio::time::sleep(PROGRESS_EVERY).await;
+        if ticks % TICKS_TO_PROGRESS == 0 {
+            let progress = core.shard.borrow().drain_progress();
+            tracing::info!(
+                core = core.number,
+                streams_left = progress.streams,
+                requests_in_flight = progress.calls,
+                forwarded = core.forwarded(),
+                seconds_to_go = progress.left_ms.div_ceil(1_000),
+                "draining"
+            );
+        }
+        ticks += 1;
+        monoio::time::sleep(TICK).await;
     }
     tracing::info!(
         core = core.number,
