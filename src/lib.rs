@@ -23,6 +23,7 @@
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
+//! | [`redis`] | a small pipelined client of Redis |
 //! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
 //! | [`admin`], [`config`], [`cli`] | the operator's side: publishing and health, options, the small clients |
 //!
@@ -36,6 +37,7 @@ pub mod cluster;
 pub mod config;
 pub mod limits;
 pub mod mcp;
+pub mod redis;
 pub mod runtime;
 pub mod shard;
 pub mod wire;
