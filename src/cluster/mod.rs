@@ -4,3 +4,4 @@
 //! this, and no client ever waits for it.
 
 pub mod bus;
+mod inbox;
