@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("limits", &[]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
@@ -20,12 +20,17 @@ const LAYERS: [(&str, &[&str]); 10] = [
         &["limits", "wire", "mcp", "shard", "app", "config"],
     ),
     ("redis", &[]),
+    (
+        "cluster",
+        &["limits", "wire", "mcp", "shard", "app", "runtime", "redis"],
+    ),
     ("config", &["limits", "wire", "mcp", "app", "admin"]),
     ("admin", &["limits", "wire", "mcp", "app"]),
     (
         "cli",
         &[
-            "limits", "wire", "mcp", "shard", "app", "runtime", "config", "admin",
+            "limits", "wire", "mcp", "shard", "app", "runtime", "redis", "cluster", "config",
+            "admin",
         ],
     ),
 ];
