@@ -24,6 +24,7 @@
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
 //! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
+//! | [`cluster`] | what a node knows of the others, and of the proxy in front of them |
 //! | [`admin`], [`config`], [`cli`] | the operator's side: publishing and health, options, the small clients |
 //!
 //! The one idea: one core owns one [`shard::Shard`]. Bytes, publications, what handlers do and the time go in;
@@ -32,6 +33,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod limits;
 pub mod mcp;
