@@ -50,3 +50,6 @@ pub fn join(setup: ClusterSetup) -> (Arc<Membership>, Control) {
     let control = Control::new(setup, membership.clone());
     (membership, control)
 }
+
+#[cfg(test)]
+mod tests;

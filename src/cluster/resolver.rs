@@ -163,7 +163,9 @@ mod tests {
     fn each_reason_from_what_redis_says() {
         use SessionState::{Lives, Restarted};
         let ask = |node, session| ask(&mut Nodes::default(), node, session);
-        let nothing = || Found::Nothing;
+        fn nothing<T>() -> Found<T> {
+            Found::Nothing
+        }
         assert_eq!(ask(node(BOOT), nothing()), here());
         assert_eq!(
             ask(node(BOOT), found(Restarted)),
