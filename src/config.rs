@@ -14,6 +14,7 @@ use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 
+pub(crate) use names::{endpoint, host, origin};
 pub use options::{AppName, DriverChoice, ServeOptions};
 pub use units::{Size, Span};
 
