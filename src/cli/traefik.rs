@@ -26,7 +26,7 @@ Examples:
         two nodes beside the rest of a site
   pinfold traefik --output /etc/traefik --certificate /etc/ssl/site.pem --key /etc/ssl/site.key --node …
         write /etc/traefik/traefik.yml and /etc/traefik/dynamic/pinfold.yml
-  pinfold traefik --part dynamic --node … > /etc/traefik/dynamic/pinfold.yml
+  pinfold traefik --part dynamic --entry-point https --node … > /etc/traefik/dynamic/pinfold.yml
         for a Traefik that runs already; it reads such a file anew when it changes
 
 How a request finds its session's node, best way first:
@@ -79,6 +79,10 @@ pub struct TraefikOptions {
     /// Where Traefik listens [default: :443, with --no-tls :80]
     #[arg(long, value_name = "[IP]:PORT", value_parser = entry_address)]
     listen: Option<String>,
+
+    /// Name of the entry point, for a Traefik that has one already [default: websecure, with --no-tls web]
+    #[arg(long, value_name = "NAME", value_parser = entry_name)]
+    entry_point: Option<String>,
 
     /// Certificate chain (PEM) [default: one that Traefik makes up and no client trusts]
     #[arg(long, value_name = "FILE", requires = "key", value_parser = plain_path)]
@@ -224,6 +228,14 @@ fn entry_address(text: &str) -> Result<String, &'static str> {
     address
         .map(|_| text.to_owned())
         .map_err(|_| "must be a port or an IP address and a port, such as :443 or 10.0.0.9:443")
+}
+
+fn entry_name(text: &str) -> Result<String, &'static str> {
+    let plain = |it: char| it.is_ascii_alphanumeric() || "-_".contains(it);
+    let sound = !text.is_empty() && text.chars().all(plain);
+    sound
+        .then(|| text.to_owned())
+        .ok_or("must be letters, digits, - and _, such as websecure")
 }
 
 /// A path that needs no escapes between the quotes of YAML.

@@ -5,8 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::site::{Affinity, Node, Site, Tls};
-use super::statics::ENTRY;
+use super::site::{Node, Site, Tls};
 use crate::cluster::steering::cookie_value;
 use crate::wire::forwarded::STICKY_COOKIE;
 
@@ -70,12 +69,12 @@ fn emit_rest_router(out: &mut String, site: &Site) {
 }
 
 fn emit_endpoint_router(out: &mut String, site: &Site) {
-    *out += match site.affinity {
-        Affinity::None => {
-            "    # The MCP endpoint: nodes in turns; they pass on what belongs to another one.\n"
-        }
-        Affinity::Cookie | Affinity::Node => {
+    *out += match site.affinity.has_cookie() {
+        true => {
             "    # The MCP endpoint: a client that keeps cookies stays at its node; whoever has none gets the next in turn.\n"
+        }
+        false => {
+            "    # The MCP endpoint: nodes in turns; they pass on what belongs to another one.\n"
         }
     };
     let rule = rule(site, &format!("PathPrefix(`{}`)", site.endpoint));
@@ -84,7 +83,7 @@ fn emit_endpoint_router(out: &mut String, site: &Site) {
 }
 
 fn emit_node_routers(out: &mut String, site: &Site) {
-    if site.affinity < Affinity::Node {
+    if !site.affinity.has_node_routers() {
         return;
     }
     *out += "    # Sessions: the node's name leads the session id, so every request goes straight to its node. Most clients keep
@@ -110,10 +109,11 @@ fn emit_router(out: &mut String, site: &Site, name: &str, rule: &str, priority: 
         "    {name}:
       rule: '{rule}'
       priority: {priority}
-      entryPoints: [{ENTRY}]
+      entryPoints: [{entry}]
 {more}{tls}      service: {name}
 
-"
+",
+        entry = site.entry_point,
     );
 }
 
@@ -145,16 +145,15 @@ fn emit_rest_service(out: &mut String, site: &Site) {
 fn emit_endpoint_service(out: &mut String, site: &Site) {
     *out += "    # All nodes.\n    pinfold-mcp:\n      loadBalancer:\n        servers:\n";
     for Node { name, url } in &site.nodes {
-        let note = match site.affinity {
-            Affinity::None => name.clone(),
-            Affinity::Cookie | Affinity::Node => {
-                format!("{name}: {STICKY_COOKIE}={}", cookie_value(url))
-            }
+        let note = match site.affinity.has_cookie() {
+            true => format!("{name}: {STICKY_COOKIE}={}", cookie_value(url)),
+            false => name.clone(),
         };
         let _ = writeln!(out, "          - url: '{url}' # {note}");
     }
+    *out += "        # 503 from a node that takes its leave: it gets no new requests, and keeps those that it has.\n";
     emit_health(out);
-    if site.affinity >= Affinity::Cookie {
+    if site.affinity.has_cookie() {
         let _ = write!(
             out,
             "        # For the MCP endpoint only: the rest of the site neither sees it nor is bound by it.
@@ -173,7 +172,7 @@ fn emit_endpoint_service(out: &mut String, site: &Site) {
 }
 
 fn emit_node_services(out: &mut String, site: &Site) {
-    if site.affinity < Affinity::Node {
+    if !site.affinity.has_node_routers() {
         return;
     }
     *out += "    # One node alone, and all others in its place while it is down or leaving: they answer 404 with the reason, and the
@@ -196,10 +195,8 @@ fn emit_node_services(out: &mut String, site: &Site) {
     }
 }
 
-/// A node that will end answers 503 there some seconds before it closes anything, and gets no new requests.
 fn emit_health(out: &mut String) {
     *out += "        serversTransport: pinfold
-        # 503 from a node that takes its leave: it gets no new requests, and keeps those that it has.
         healthCheck:
           path: /readyz
           interval: 1s

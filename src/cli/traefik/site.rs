@@ -8,14 +8,24 @@ use crate::limits::NODE_NAME_BYTES_MAX;
 use crate::wire::session_id::NodeName;
 
 /// How clients are kept at the node of their session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Affinity {
-    /// Not at all: nodes pass on what is not theirs
-    None,
-    /// By the cookie alone
-    Cookie,
     /// By the node's name in the session id, and by the cookie before there is one
     Node,
+    /// By the cookie alone
+    Cookie,
+    /// Not at all: nodes pass on what is not theirs
+    None,
+}
+
+impl Affinity {
+    pub(super) const fn has_cookie(self) -> bool {
+        matches!(self, Affinity::Node | Affinity::Cookie)
+    }
+
+    pub(super) const fn has_node_routers(self) -> bool {
+        matches!(self, Affinity::Node)
+    }
 }
 
 /// A node as Traefik knows it.
@@ -68,6 +78,7 @@ pub(super) struct Site {
     pub(super) endpoint: String,
     pub(super) affinity: Affinity,
     pub(super) listen: String,
+    pub(super) entry_point: String,
     pub(super) tls: Tls,
 }
 
@@ -88,14 +99,20 @@ impl Site {
             _ if options.no_tls => Tls::Off,
             _ => Tls::Placeholder,
         };
-        let port = if options.no_tls { ":80" } else { ":443" };
+        let (port, entry_point) = match options.no_tls {
+            true => (":80", "web"),
+            false => (":443", "websecure"),
+        };
+        let or =
+            |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.into());
         Ok(Site {
             nodes: options.nodes.clone(),
             hosts: options.hosts.clone(),
             rest: options.rest.clone(),
             endpoint: options.endpoint.clone(),
             affinity: options.affinity,
-            listen: options.listen.clone().unwrap_or_else(|| port.into()),
+            listen: or(&options.listen, port),
+            entry_point: or(&options.entry_point, entry_point),
             tls,
         })
     }

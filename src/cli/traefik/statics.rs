@@ -4,9 +4,6 @@ use std::path::Path;
 
 use super::site::{Site, Tls};
 
-/// The entry point's name, which the routers refer to.
-pub(super) const ENTRY: &str = "pinfold";
-
 pub(super) fn emit(site: &Site, dynamic_folder: &Path) -> String {
     let tls = match site.tls {
         Tls::Off => "Plain HTTP: TLS ends in front of this.",
@@ -19,7 +16,7 @@ pub(super) fn emit(site: &Site, dynamic_folder: &Path) -> String {
 
 entryPoints:
   # {tls}
-  {ENTRY}:
+  {entry}:
     address: '{listen}'
     transport:
       respondingTimeouts:
@@ -45,6 +42,7 @@ global:
   checkNewVersion: false
   sendAnonymousUsage: false
 ",
+        entry = site.entry_point,
         listen = site.listen,
         folder = dynamic_folder.display(),
     )

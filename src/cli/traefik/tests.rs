@@ -38,7 +38,7 @@ fn a_session_goes_to_its_node_and_else_to_whoever_lives() {
         json!({
             "rule": r"PathPrefix(`/mcp`) && HeaderRegexp(`Mcp-Session-Id`, `^a\.`)",
             "priority": 2000,
-            "entryPoints": ["pinfold"],
+            "entryPoints": ["websecure"],
             "middlewares": ["pinfold-retry"],
             "tls": {},
             "service": "pinfold-node-a",
@@ -121,7 +121,7 @@ fn every_name_that_is_referred_to_exists() {
 fn the_static_part_cuts_no_stream() {
     let site = site(&format!("{TWO} --listen 10.0.0.9:443")).expect("options that fit");
     let config = read(&statics::emit(&site, Path::new("/etc/traefik/dynamic")));
-    let entry = &config["entryPoints"]["pinfold"];
+    let entry = &config["entryPoints"]["websecure"];
     assert_eq!(entry["address"], "10.0.0.9:443");
     assert_eq!(
         entry["transport"]["respondingTimeouts"]["writeTimeout"],
@@ -176,6 +176,7 @@ fn options_that_would_break_the_site() {
         ),
         ("--node a=http://b --endpoint mcp", "starts with /"),
         ("--node a=http://b --listen 443", "such as :443"),
+        ("--node a=http://b --entry-point a,b", "such as websecure"),
         ("--node a=http://b --certificate x", "--key"),
         (
             "--node a=http://b --no-tls --certificate x --key y",
@@ -189,6 +190,19 @@ fn options_that_would_break_the_site() {
         let refusal = refusal(line);
         assert!(refusal.contains(part), "{line}: {refusal}");
     }
+}
+
+/// `deploy/traefik` is what an operator gets who asks for three nodes.
+#[test]
+fn deploy_is_what_the_command_prints() {
+    let nodes = "--node a=http://10.0.0.1:8080,b=http://10.0.0.2:8080,c=http://10.0.0.3:8080";
+    let rest = "--rest http://10.0.0.1:3000,http://10.0.0.2:3000,http://10.0.0.3:3000";
+    let site = site(&format!("--host example.com {nodes} {rest}")).expect("options that fit");
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/traefik");
+    let there = |file: &str| fs::read_to_string(deploy.join(file)).expect("a file of deploy");
+    let folder = Path::new("/etc/traefik/dynamic");
+    assert_eq!(there("traefik.yml"), statics::emit(&site, folder));
+    assert_eq!(there("dynamic/pinfold.yml"), dynamics::emit(&site));
 }
 
 #[test]
