@@ -17,12 +17,13 @@ http:
 ";
 
 const RETRY: &str = "  middlewares:
-    # A node that takes no connection is asked again, and by the third time the health check has put another one in its
-    # place. Requests that a node has begun to read are not sent twice.
+    # A node that takes no connection is asked again until the health check has put another one in its place, which takes
+    # a second: clients see a short delay and no 502. Requests that a node has begun to read are not sent twice.
     pinfold-retry:
       retry:
-        attempts: 4
-        initialInterval: 300ms
+        # The waits grow to twice the first, half of each is random: 1.3 s at least.
+        attempts: 6
+        initialInterval: 400ms
 
 ";
 
