@@ -1,11 +1,13 @@
 //! One node of a fleet: a server that keeps its name and its ports when it is started again.
 
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::client::{self, Answer};
 use super::redis::Redis;
+use super::wait_until;
 use crate::server::{App, Placement, Ports, Server};
 
 /// So short that a test of leaving takes seconds, so long that the proxy's health check (1 s) notices.
@@ -105,6 +107,9 @@ impl Node {
     /// `kill -9`: no word to anyone.
     pub(super) fn kill(&mut self) {
         drop(self.server.take().expect("the node runs"));
+        // The kernel lets go of an io_uring's listener some moments after its process.
+        let is_closed = || TcpStream::connect(("127.0.0.1", self.ports.client)).is_err();
+        wait_until("the dead node's port is closed", is_closed);
     }
 
     /// SIGTERM, and wait until it has left in good order.
