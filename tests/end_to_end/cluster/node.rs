@@ -1,6 +1,6 @@
 //! One node of a fleet: a server that keeps its name and its ports when it is started again.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -13,6 +13,7 @@ use crate::server::{App, Placement, Ports, Server};
 /// So short that a test of leaving takes seconds, so long that the proxy's health check (1 s) notices.
 const DRAIN_NOTICE: &str = "2500ms";
 const DRAIN_WINDOW: &str = "2s";
+const PEER_SECRET: &str = "the nodes of one test share this secret";
 const START_ATTEMPTS: usize = 5;
 
 pub(super) struct Node {
@@ -30,7 +31,7 @@ impl Node {
         (0..START_ATTEMPTS)
             .find_map(|_| {
                 let ports = Ports::free();
-                let mut options = own_options(name);
+                let mut options = own_options(name, scratch);
                 if let Some(url) = &url {
                     options.extend(joined_options(ports, url, scratch));
                 }
@@ -45,7 +46,7 @@ impl Node {
             .find_map(|_| {
                 let ports = Ports::free();
                 let advertise = format!("http://127.0.0.1:{}", ports.client);
-                let mut all = own_options(name);
+                let mut all = own_options(name, scratch);
                 all.extend(["--advertise".to_owned(), advertise]);
                 all.extend(options.iter().map(|it| (*it).to_owned()));
                 Node::try_start(name, ports, App::Board, all, scratch)
@@ -90,6 +91,10 @@ impl Node {
 
     pub(super) fn mcp(&self) -> String {
         format!("{}/mcp", self.url())
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.client))
     }
 
     pub(super) fn admin(&self) -> String {
@@ -143,13 +148,16 @@ impl Node {
     }
 }
 
-fn own_options(name: &str) -> Vec<String> {
-    ["--node", name].map(str::to_owned).to_vec()
+/// What one node hands its client, another one must be able to take back.
+fn own_options(name: &str, scratch: &Path) -> Vec<String> {
+    let key = secret_file(scratch, "state-key", &"5e".repeat(32));
+    let words = ["--node", name, "--state-key-file", &key];
+    words.map(str::to_owned).to_vec()
 }
 
 fn joined_options(ports: Ports, redis: &str, scratch: &Path) -> Vec<String> {
     let advertise = format!("http://127.0.0.1:{}", ports.client);
-    let secret = secret_file(scratch);
+    let secret = secret_file(scratch, "peer-secret", PEER_SECRET);
     let pairs = [
         ("--redis", redis),
         ("--advertise", &advertise),
@@ -161,10 +169,9 @@ fn joined_options(ports: Ports, redis: &str, scratch: &Path) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
-/// The secret that the nodes of one test share.
-pub(super) fn secret_file(scratch: &Path) -> String {
-    let path = scratch.join("peer-secret");
-    std::fs::write(&path, "0123456789abcdef0123456789abcdef\n").expect("a secret can be written");
+fn secret_file(scratch: &Path, name: &str, secret: &str) -> String {
+    let path = scratch.join(name);
+    std::fs::write(&path, secret).expect("a secret can be written");
     path.display().to_string()
 }
 
