@@ -13,6 +13,7 @@ mod cluster;
 mod conformance;
 mod crowd;
 mod dechunker;
+mod drain;
 mod program;
 mod publish;
 mod server;

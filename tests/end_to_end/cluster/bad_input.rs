@@ -139,7 +139,7 @@ fn a_wrong_password_is_named_in_the_log() {
     let scratch = scratch_folder("cluster/wrong_password");
     let redis = Redis::start(&scratch);
     let url = redis.url_with("close-sesame");
-    let mut node = Node::start_with("a", &["--redis", &url], &scratch);
+    let mut node = Node::start_with("a", &["--redis", &url, "--no-forward"], &scratch);
     serves_alone_and_says(&node, &["WRONGPASS", "password"]);
     assert!(
         !node.log().contains("close-sesame"),
@@ -153,7 +153,7 @@ fn a_redis_that_refuses_every_command_is_named_in_the_log() {
     for code in ["LOADING", "READONLY", "OOM", "NOPERM"] {
         let scratch = scratch_folder(&format!("cluster/redis_refuses_{code}"));
         let url = refusing_redis(code);
-        let mut node = Node::start_with("a", &["--redis", &url], &scratch);
+        let mut node = Node::start_with("a", &["--redis", &url, "--no-forward"], &scratch);
         serves_alone_and_says(&node, &[code]);
         node.stop().unwrap_or_else(|fault| panic!("{fault}"));
     }
