@@ -46,6 +46,14 @@ impl Command {
         self.bytes.len()
     }
 
+    /// As it goes over the wire.
+    #[must_use]
+    pub fn encoded(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.bytes.len() + 8);
+        self.emit(&mut out);
+        out
+    }
+
     pub(super) fn emit(&self, out: &mut Vec<u8>) {
         emit_head(b'*', self.count, out);
         out.extend_from_slice(&self.bytes);
@@ -71,11 +79,9 @@ mod tests {
 
     #[test]
     fn a_command_on_the_wire() {
-        let mut out = Vec::new();
         let command = Command::new("SET").arg("k").arg(b"\r\n\0").number(30);
-        command.emit(&mut out);
         assert_eq!(
-            out,
+            command.encoded(),
             b"*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\n\r\n\0\r\n$2\r\n30\r\n"
         );
         assert_eq!(format!("{command:?}"), "Command(SET …)");

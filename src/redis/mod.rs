@@ -18,6 +18,7 @@ mod reply;
 mod socket;
 mod url;
 
+pub(crate) use self::backoff::{Backoff, random};
 pub use self::command::Command;
 pub use self::connection::{Connection, REPLY_BYTES_MAX};
 pub use self::fault::RedisFault;
@@ -65,5 +66,7 @@ impl Settings {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
