@@ -18,6 +18,7 @@ pub(crate) struct FakeRedis {
     pub(crate) board: BTreeMap<Vec<u8>, Vec<u8>>,
     gone: BTreeMap<Box<str>, EntryId>,
     token: Option<Box<str>>,
+    kept: Option<EntryId>,
     tokens: u64,
 }
 
@@ -51,7 +52,11 @@ impl FakeRedis {
 
     pub(crate) fn ask(&mut self, ask: &Ask) -> Heard {
         match ask {
-            Ask::Check => Heard::Standing(self.standing()),
+            Ask::Check { kept } => {
+                let standing = self.standing();
+                self.kept = kept.or(self.kept);
+                Heard::Standing(standing)
+            }
             Ask::Read { after, count } => {
                 let later = self.entries.iter().filter(|(id, _)| id > after);
                 Heard::Entries(later.take(*count).cloned().collect())
@@ -106,7 +111,11 @@ impl FakeRedis {
             length: self.entries.len() as u64,
             added: Some(self.added),
         });
-        Standing { token, stream }
+        Standing {
+            token,
+            kept: self.kept,
+            stream,
+        }
     }
 
     fn scan(&self, cursor: usize) -> Heard {

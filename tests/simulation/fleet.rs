@@ -190,23 +190,28 @@ impl Member {
 impl Fleet {
     pub(crate) fn new(seed: u64, broken: Option<BusBreakage>) -> Self {
         let mut random = Random::new(seed);
+        let reachable = !random.one_in(4);
         let mut fleet = Fleet {
             members: Vec::new(),
             redis: FakeRedis::default(),
-            reachable: !random.one_in(4),
+            reachable,
             hangs: false,
             refuses: false,
             broken,
             boots: 0,
             number: 0,
             messages: BTreeMap::new(),
-            lossless: true,
+            lossless: reachable,
             met: BTreeSet::new(),
             random,
         };
         for number in 0..2 + fleet.random.below(2) {
             let member = fleet.member(number);
             fleet.members.push(member);
+        }
+        // What was said before a node was there is not said again.
+        for number in 0..fleet.members.len() {
+            (0..4).for_each(|_| fleet.read(number));
         }
         fleet
     }
@@ -274,6 +279,7 @@ impl Fleet {
             uri: uri.as_str().into(),
             carried: Carried::Given(contents.clone()),
             owed: Change::NONE,
+            changed: false,
         };
         if self.random.one_in(3) {
             let change = self.members[number].store.put(&uri, contents);
@@ -281,6 +287,7 @@ impl Fleet {
                 uri: uri.as_str().into(),
                 carried: Carried::Stored,
                 owed: change.unwrap(),
+                changed: false,
             };
         }
         self.post(number, item);

@@ -56,6 +56,7 @@ impl BusDoor {
             uri,
             carried: Carried::Given(contents),
             owed: Change::NONE,
+            changed: false,
         })
     }
 
@@ -95,6 +96,7 @@ impl SharedLog for BusDoor {
             uri: uri.into(),
             carried: Carried::Stored,
             owed: change,
+            changed: false,
         }]);
     }
 
