@@ -93,6 +93,7 @@ mod tests {
         Found::Record(NodeRecord {
             node: "node-a".into(),
             boot,
+            url: None,
             address: None,
             version: String::new(),
         })
