@@ -81,7 +81,7 @@ impl Control {
             misses: RefCell::new(MissLog::new(Instant::now())),
             record: own_record(node, boot, advertised),
             announce_all: Box::new(announce_all),
-            pulse: RefCell::default(),
+            pulse: RefCell::new(Pulse::new(Instant::now())),
             nodes: RefCell::default(),
             asks: Cell::new(0),
             complaints: RefCell::default(),
