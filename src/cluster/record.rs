@@ -264,6 +264,27 @@ mod tests {
         assert_eq!(found, Found::Record(SessionState::Restarted));
     }
 
+    /// PERF.md has these.
+    #[test]
+    fn what_a_session_costs_redis() {
+        let keys = Keys::new("mcp:");
+        let mut session = session();
+        session.node = NodeName::new("a").unwrap();
+        let about = SessionAbout {
+            version: ProtocolVersion::V2025_11_25,
+            client_name: Some("mcp-inspector".into()),
+            client_version: Some("0.17.2".into()),
+            created_at: 1_000,
+        };
+        session.locator.boot = 1_790_000_000_000;
+        let commands = [
+            keys.write_session(&session, &about),
+            keys.refresh_session(&session),
+            keys.remove_session(&session),
+        ];
+        assert_eq!(commands.map(|it| it.size()), [252, 96, 80]);
+    }
+
     #[test]
     fn what_is_not_ours_is_foreign() {
         let text = |text: String| found_session(&Reply::Text(text.into()), &session());
