@@ -8,8 +8,9 @@
 //! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold; neither
 //! waits. [`Control`] does what Redis is needed for, on the thread that runs it: `presence` is what Redis does not know
 //! yet, `writer` sends it, `nodes` is the heartbeat, `resolver` finds owners, `misses` logs why a session was not
-//! found. Nothing of it is on the path of a request that finds its session.
+//! found. [`bus`] is the nodes' common log of notifications, and the contents of their boards. Nothing of it is on the path of a request that finds its session.
 
+pub mod bus;
 mod control;
 mod inbox;
 mod membership;
