@@ -40,8 +40,17 @@ pub struct ClusterSetup {
     pub prefix: String,
     /// No two nodes of a cluster have the same.
     pub node: NodeName,
-    /// Where other nodes reach this one, as the proxy's configuration has it. None: it takes no requests from them.
-    pub advertise: Option<SocketAddr>,
+    /// Where other nodes reach this one. None: it takes no requests from them.
+    pub advertised: Option<Advertised>,
+}
+
+/// Where other nodes and the proxy reach a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// As the proxy's configuration has it: its sticky cookie is made from this.
+    pub url: String,
+    /// For other nodes, which look up no names.
+    pub address: SocketAddr,
 }
 
 /// The two ends of a node's membership: one for its cores, one for its control thread.

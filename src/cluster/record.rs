@@ -66,10 +66,12 @@ const OWNER_RESTARTED: &str = "owner_restarted";
 pub(super) struct NodeRecord {
     pub(super) node: String,
     pub(super) boot: u64,
-    /// Where other nodes reach it, as the proxy's configuration has it: `http://10.0.0.1:8080`. None: it takes no
-    /// requests from them.
+    /// Where other nodes reach it: `http://10.0.0.1:8080`. None: it takes no requests from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) address: Option<String>,
+    /// The same as the proxy's configuration has it, perhaps with a name in place of the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) url: Option<String>,
     #[serde(default)]
     pub(super) version: String,
 }

@@ -94,7 +94,7 @@ impl Nodes {
             .retain(|_, seen| now.saturating_duration_since(seen.at) < USABLE);
         let place = node.socket_address().map(|address| Place {
             address,
-            cookie: cookie_value(node.address.as_deref().unwrap_or_default()).into(),
+            cookie: cookie_value(node.url.as_deref().unwrap_or_default()).into(),
         });
         let seen = Seen {
             boot: node.boot,
