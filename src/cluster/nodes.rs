@@ -94,6 +94,7 @@ mod tests {
             node: "node-a".into(),
             boot,
             address: None,
+            url: None,
             version: String::new(),
         })
     }

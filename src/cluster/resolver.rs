@@ -135,6 +135,7 @@ mod tests {
             node: "node-a".into(),
             boot,
             address: Some("http://127.0.0.1:17101".into()),
+            url: Some("http://127.0.0.1:17101".into()),
             version: String::new(),
         })
     }

@@ -36,7 +36,10 @@ fn run(work: impl AsyncFnOnce(&Node)) {
         redis: redis.url(),
         prefix: "mcp:".into(),
         node: name("node-a"),
-        advertise: Some(([10, 0, 0, 1], 8080).into()),
+        advertised: Some(Advertised {
+            url: "http://node-a:8080".into(),
+            address: ([10, 0, 0, 1], 8080).into(),
+        }),
     };
     let mut runtime = monoio::RuntimeBuilder::<monoio::FusionDriver>::new()
         .enable_timer()
@@ -97,7 +100,9 @@ impl Node {
 
     /// Another node as Redis knows it.
     fn other(&self, boot: u64) {
-        let record = format!(r#"{{"node":"node-b","boot":{boot},"address":"http://10.0.0.2:80"}}"#);
+        let record = format!(
+            r#"{{"node":"node-b","boot":{boot},"address":"http://10.0.0.2:80","url":"http://b.internal"}}"#
+        );
         self.redis.set("mcp:node:node-b", &record);
     }
 }
@@ -217,7 +222,7 @@ fn the_owner_of_a_session() {
             panic!("{owner:?}")
         };
         assert_eq!(*address, ([10, 0, 0, 2], 80).into());
-        assert_eq!(**cookie, steering::cookie_value("http://10.0.0.2:80"));
+        assert_eq!(**cookie, steering::cookie_value("http://b.internal"));
         // Remembered, and good enough while Redis hangs; whoever is not known cannot be told.
         node.redis.set_mood(Mood::Hanging);
         sleep(Duration::from_millis(1_050)).await;
