@@ -13,7 +13,7 @@ use crate::loader::protocol::{Protocol, publication};
 use crate::machine::{self, CpuTime, Memory};
 use crate::record::root;
 
-/// Where the server runs; the loader has the other CPU.
+/// Where the server runs when it has one core; the loader has the other CPU.
 pub(crate) const SERVER_CPU: usize = 0;
 pub(crate) const LOADER_CPU: usize = 1;
 
@@ -65,12 +65,33 @@ pub(crate) struct Server {
     event: Option<Vec<u8>>,
 }
 
+/// How a program is run.
+pub(crate) struct Setup {
+    /// As many cores, and where they run.
+    pub(crate) cpus: &'static [usize],
+    /// Further arguments for pinfold.
+    pub(crate) arguments: &'static [&'static str],
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            cpus: &[SERVER_CPU],
+            arguments: &[],
+        }
+    }
+}
+
 const READY_WITHIN: Duration = Duration::from_secs(10);
 const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Server {
-    /// Starts the program on ports of its own and returns when it serves.
+    /// Starts the program, with one core, on ports of its own and returns when it serves.
     pub(crate) fn start(program: &Program) -> Outcome<Self> {
+        Server::start_with(program, &Setup::default())
+    }
+
+    pub(crate) fn start_with(program: &Program, setup: &Setup) -> Outcome<Self> {
         let (listen, admin) = (free_port()?, free_port()?);
         // Whatever ends the loader ends its server: setpriv asks the kernel for that and becomes the program.
         let mut command = Command::new("setpriv");
@@ -78,7 +99,9 @@ impl Server {
         let event = match program {
             Program::Pinfold(path) => {
                 command.arg(path);
-                command.args(["serve", "--app", "board", "--cores", "1"]);
+                command.args(["serve", "--app", "board", "--cores"]);
+                command.arg(setup.cpus.len().to_string());
+                command.args(setup.arguments);
                 None
             }
             Program::Floor(event) => {
@@ -94,7 +117,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         // A child runs where its parent does at that moment.
-        machine::pin_to(SERVER_CPU)?;
+        machine::pin_to_any(setup.cpus)?;
         let child = command.spawn();
         machine::pin_to(LOADER_CPU)?;
         let child = child.map_err(|fault| format!("cannot start {command:?}: {fault}"))?;

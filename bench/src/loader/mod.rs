@@ -5,8 +5,10 @@
 //! to another CPU for almost every event, which clients elsewhere do not cause. It counts each event of each client, so a delivery that is missing or comes twice is seen.
 
 pub(crate) mod admin;
+pub(crate) mod asker;
 mod client;
 mod http;
+pub(crate) mod pace;
 pub(crate) mod protocol;
 mod sse;
 
@@ -150,6 +152,24 @@ impl Loader {
                 .extend_from_slice(&self.scratch[..progress.bytes]);
         }
         Ok(progress)
+    }
+
+    /// Reads whatever comes for so long, asleep in between: how often something came.
+    pub(crate) fn rest(&mut self, time: Duration) -> Outcome<u64> {
+        let until = Instant::now() + time;
+        let mut reads = 0;
+        let mut ready = [const { MaybeUninit::uninit() }; READY_MAX];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(reads);
+            }
+            for event in wait(&self.epoll, &mut ready, left)? {
+                if let Some(index) = client_index(event) {
+                    reads += u64::from(self.receive(index)?.bytes > 0);
+                }
+            }
+        }
     }
 
     /// Publishes once and waits until every client got it. `receipt` hears the time of each delivery.
