@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, State};
 use super::event_id::EventId;
-use super::fanout::{ListenerKey, Voice};
+use super::fanout::{Listener, ListenerKey, Voice};
 use super::stream::{STANDALONE, Stream, StreamKey};
 use super::{ConnectionKey, Effect, Millis, Shard};
 use crate::wire::response;
@@ -74,7 +74,7 @@ impl Shard {
         let Some(listener) = self.fanout.listener(key) else {
             return;
         };
-        let mut id = self.standalone_id(&listener.voice);
+        let mut id = self.standalone_id(listener);
         for &due in &self.due {
             // What was never published has no place in the log, so nothing to name it by.
             if let Some(id) = id.as_mut().filter(|_| due.offset > 0) {
@@ -87,19 +87,17 @@ impl Shard {
         }
     }
 
-    /// Where the standalone stream of a session's voice is, but for the offset.
-    fn standalone_id(&self, voice: &Voice) -> Option<EventId> {
-        let Voice::Session(session) = voice else {
+    /// Where the standalone stream of a session's listener is, but for the offset.
+    fn standalone_id(&self, listener: &Listener) -> Option<EventId> {
+        let Voice::Session(session) = listener.voice else {
             return None;
         };
-        let standalone = self.sessions.get(*session)?.standalone?;
-        let sequence = self.streams.get(standalone)?.last_written();
         Some(EventId {
             epoch: self.epoch(),
             session: session.serial,
             stream: STANDALONE,
             offset: 0,
-            sequence,
+            sequence: listener.sequence,
             message: false,
         })
     }
@@ -152,6 +150,20 @@ impl Shard {
         }
         if id.is_none() {
             stream.forget_written();
+        }
+        self.note_sequence(key);
+    }
+
+    /// A standalone stream's listener knows how far its messages are.
+    pub(super) fn note_sequence(&mut self, key: StreamKey) {
+        let standalone = self.streams.get(key);
+        let Some(stream) = standalone.filter(|stream| stream.number == STANDALONE) else {
+            return;
+        };
+        let session = stream.session.and_then(|session| self.sessions.get(session));
+        if let Some(session) = session {
+            self.fanout
+                .set_sequence(session.listener, stream.last_written());
         }
     }
 

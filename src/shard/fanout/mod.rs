@@ -91,6 +91,7 @@ impl Fanout {
             voice,
             outlet: None,
             told: offset,
+            sequence: 0,
             subscriptions,
             slots: None,
             pending: 0,
@@ -102,6 +103,13 @@ impl Fanout {
     pub(super) fn set_voice(&mut self, key: ListenerKey, voice: Voice) {
         if let Some(listener) = self.listeners.get_mut(key) {
             listener.voice = voice;
+        }
+    }
+
+    /// Targeted messages up to this one have left.
+    pub(super) fn set_sequence(&mut self, key: ListenerKey, sequence: u32) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.sequence = sequence;
         }
     }
 
