@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::io;
 use std::net::{IpAddr, Shutdown, TcpStream as StdStream};
 use std::os::fd::OwnedFd;
@@ -244,6 +245,16 @@ impl Core {
             None => {}
         }
         false
+    }
+
+    /// See [`Shard::touch_fanout`].
+    pub(super) fn touch_fanout(&self, count: usize) {
+        let sockets = self.sockets.borrow();
+        let touch = |key: ConnectionKey| {
+            let socket = sockets.get(key.index as usize).and_then(Option::as_ref);
+            black_box(socket.map(|socket| socket.key));
+        };
+        self.shard.borrow().touch_fanout(count, touch);
     }
 
     /// `None`: the call is over.

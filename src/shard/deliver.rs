@@ -1,5 +1,7 @@
 //! What leaves: outboxes, targeted messages of streams, and the fan-out of topics.
 
+use std::hint::black_box;
+
 use super::connection::{Connection, State};
 use super::event_id::EventId;
 use super::fanout::{Listener, ListenerKey, Voice};
@@ -66,6 +68,18 @@ impl Shard {
     #[must_use]
     pub fn has_fanout(&self) -> bool {
         self.fanout.has_ready()
+    }
+
+    /// Brings what the next deliveries need into the cache: read one by one, as each is made, it is waited for one by
+    /// one, while reads that do not depend on each other are waited for together. Gives their connections.
+    pub fn touch_fanout(&self, count: usize, mut touch: impl FnMut(ConnectionKey)) {
+        for listener in self.fanout.upcoming(count) {
+            listener.touch();
+            if let Some(key) = listener.outlet {
+                black_box(self.is_open(key));
+                touch(key);
+            }
+        }
     }
 
     /// The topics a listener is to be told of, as events in `self.events`.

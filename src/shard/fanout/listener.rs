@@ -1,6 +1,7 @@
 //! One party that hears topics, and what it has still to be told.
 
 use std::collections::{HashMap, VecDeque};
+use std::hint::black_box;
 
 use super::super::arena::Key;
 use super::super::{ConnectionKey, SessionKey};
@@ -53,6 +54,14 @@ pub(super) struct Subscription {
 impl Listener {
     pub(super) fn has_news(&self) -> bool {
         self.pending > 0 || self.messages
+    }
+
+    /// Brings what a delivery reads of this listener into the cache.
+    pub(in crate::shard) fn touch(&self) {
+        black_box(self.subscriptions.first().map(|it| it.pending));
+        if let Voice::Listen { subscription_id } = &self.voice {
+            black_box(subscription_id.as_bytes().first());
+        }
     }
 
     /// Where the subscription to a topic is.
