@@ -9,22 +9,33 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("limits", &[]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
     ("shard", &["limits", "wire", "mcp", "app::call"]),
     ("app", &["limits", "wire", "mcp"]),
+    ("runtime", &["limits", "wire", "mcp", "shard", "app"]),
+    ("metrics", &[]),
+    ("redis", &[]),
     (
-        "runtime",
-        &["limits", "wire", "mcp", "shard", "app", "config"],
+        "cluster",
+        &[
+            "limits", "wire", "mcp", "shard", "app", "runtime", "redis", "metrics",
+        ],
     ),
-    ("config", &["limits", "wire", "mcp", "app", "admin"]),
-    ("admin", &["limits", "wire", "mcp", "app"]),
+    (
+        "config",
+        &[
+            "limits", "wire", "mcp", "shard", "app", "admin", "redis", "cluster",
+        ],
+    ),
+    ("admin", &["limits", "wire", "mcp", "app", "metrics"]),
     (
         "cli",
         &[
-            "limits", "wire", "mcp", "shard", "app", "runtime", "config", "admin",
+            "limits", "wire", "mcp", "shard", "app", "runtime", "cluster", "config", "admin",
+            "redis", "metrics",
         ],
     ),
 ];
