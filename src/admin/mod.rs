@@ -48,6 +48,9 @@ pub trait Desk {
     /// Whether new clients should be sent here.
     fn ready(&self) -> bool;
 
+    /// The node takes its leave: new clients go elsewhere, and its streams close spread over a window. It does not end.
+    fn drain(&self);
+
     /// So much is under way that nothing more should be published now.
     fn is_saturated(&self) -> bool;
 

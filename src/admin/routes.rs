@@ -12,8 +12,8 @@ use super::publish::{self, Unreadable};
 use super::response::Response;
 use super::serve::Rules;
 
-const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients) and \
-POST /publish (tell subscribers that something changed).";
+const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
+POST /publish (tell subscribers that something changed) and POST /drain (send clients to other nodes, without ending).";
 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
 pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> Response {
@@ -28,8 +28,12 @@ pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> R
             Some(refusal) => refusal,
             None => publish(&request.body, clerk, rules).await,
         },
+        "/drain" if method == Method::POST => match ask_for_token(&request.head.headers, rules) {
+            Some(refusal) => refusal,
+            None => drain(clerk),
+        },
         "/healthz" | "/readyz" => not_allowed("GET, HEAD"),
-        "/publish" => not_allowed("POST"),
+        "/publish" | "/drain" => not_allowed("POST"),
         _ => Response::error(404, format!("Nothing is here. {ROUTES}")),
     }
 }
@@ -71,7 +75,7 @@ fn turn_away(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
 fn ask_for_token(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
     let offered = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let token = rules.token.as_ref()?;
-    let sentence = "Publishing needs the bearer token of --admin-token-file.";
+    let sentence = "This needs the bearer token of --admin-token-file.";
     (!token.admits(offered)).then(|| {
         Response::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
     })
@@ -87,6 +91,12 @@ fn readiness(clerk: &Clerk) -> Response {
     } else {
         Response::text(503, "not ready: starting or draining\n")
     }
+}
+
+/// The log tells how far it is, and the node goes on until it is told to end.
+fn drain(clerk: &Clerk) -> Response {
+    clerk.desk().drain();
+    Response::json(202, &json!({"draining": true}))
 }
 
 fn not_allowed(allow: &'static str) -> Response {
@@ -126,6 +136,8 @@ mod tests {
         fn ready(&self) -> bool {
             self.ready
         }
+
+        fn drain(&self) {}
 
         fn is_saturated(&self) -> bool {
             false
@@ -182,7 +194,7 @@ mod tests {
     fn a_route_that_does_not_exist() {
         let (status, body) = ask("GET", "/metricz", &[], "", false);
         assert_eq!(status, 404);
-        for route in ["/healthz", "/readyz", "/publish"] {
+        for route in ["/healthz", "/readyz", "/publish", "/drain"] {
             assert!(body.contains(route), "{body}");
         }
     }
@@ -212,6 +224,17 @@ mod tests {
         ];
         assert_eq!(ask("POST", "/publish", &right, body, true).0, 200);
         assert_eq!(ask("GET", "/healthz", &[], "", true).0, 200);
+    }
+
+    #[test]
+    fn draining_without_the_token() {
+        assert_eq!(ask("POST", "/drain", &[], "", true).0, 401);
+        let right = [
+            ("Authorization", "Bearer s3cret"),
+            ("Host", "pinfold.internal:9464"),
+        ];
+        assert_eq!(ask("POST", "/drain", &right, "", true).0, 202);
+        assert_eq!(ask("GET", "/drain", &right, "", true).0, 405);
     }
 
     #[test]

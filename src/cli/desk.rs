@@ -22,7 +22,11 @@ pub(super) struct NodeDesk {
 
 impl Desk for NodeDesk {
     fn ready(&self) -> bool {
-        !self.publisher.is_stopping()
+        !self.publisher.is_leaving()
+    }
+
+    fn drain(&self) {
+        self.publisher.drain_all();
     }
 
     fn is_saturated(&self) -> bool {

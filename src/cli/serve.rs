@@ -76,7 +76,7 @@ fn options(config: &Config) -> Options {
         origins: config.origins.clone(),
         limits: config.limits,
         state_key: config.state_key.as_ref().map(|key| key.0),
-        drain: crate::runtime::DRAIN_ALONE,
+        drain: config.drain,
         joined: None,
         place_at_random: config.place_at_random,
     }

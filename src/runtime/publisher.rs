@@ -19,7 +19,9 @@ pub struct Publisher {
 struct Shared {
     /// One for each core, from the start of the node on; before it nobody can have subscribed.
     mailboxes: OnceLock<Box<[Mailbox]>>,
-    /// The node is ending, or told its clients that it will.
+    /// No new clients should come: the node takes its leave.
+    leaving: AtomicBool,
+    /// The node is ending.
     stopping: AtomicBool,
     /// The newest offset that was given. Held while the letters are posted: the order of offsets is the order in
     /// every mailbox.
@@ -43,6 +45,7 @@ impl Publisher {
         Publisher {
             shared: Arc::new(Shared {
                 mailboxes: OnceLock::new(),
+                leaving: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
                 last_offset: Mutex::new(0),
             }),
@@ -129,6 +132,12 @@ impl Publisher {
         self.mailboxes().iter().any(Mailbox::is_full)
     }
 
+    /// New clients should go to another node: this one drains, or ends.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.shared.leaving.load(Ordering::Relaxed)
+    }
+
     /// The node was told to end.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
@@ -175,13 +184,14 @@ impl Publisher {
 
     /// The node takes its leave: it is not ready from now on, and its streams close by and by.
     pub fn drain_all(&self) {
-        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.shared.leaving.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Drain);
         }
     }
 
     pub(super) fn stop_all(&self) {
+        self.shared.leaving.store(true, Ordering::Relaxed);
         self.shared.stopping.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Stop);

@@ -84,7 +84,7 @@ fn a_stream_garbled_for_a_reader_of_single_bytes() {
 
 /// What a client is like.
 #[derive(Clone, Copy, PartialEq)]
-enum Habit {
+pub(crate) enum Habit {
     Reads,
     /// Takes nothing until the end.
     Stalls,
@@ -343,7 +343,7 @@ fn uri(topic: usize) -> String {
     format!("board://crowd/{topic}")
 }
 
-fn post(body: &Value, fields: &str) -> String {
+pub(crate) fn post(body: &Value, fields: &str) -> String {
     let body = body.to_string();
     format!(
         "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
@@ -352,7 +352,7 @@ fn post(body: &Value, fields: &str) -> String {
     )
 }
 
-fn listen_request() -> String {
+pub(crate) fn listen_request() -> String {
     let uris: Vec<String> = (0..TOPICS).map(uri).collect();
     let body = json!({"jsonrpc": "2.0", "id": "crowd", "method": "subscriptions/listen", "params": {
         "_meta": {
@@ -368,7 +368,7 @@ fn listen_request() -> String {
 }
 
 /// A session with all subscriptions, each in a request of its own.
-fn open_session(address: SocketAddr) -> String {
+pub(crate) fn open_session(address: SocketAddr) -> String {
     let mut socket = connect(address, Habit::Reads);
     let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "crowd", "version": "1"},
@@ -397,7 +397,7 @@ fn open_session(address: SocketAddr) -> String {
     session
 }
 
-fn connect(address: SocketAddr, habit: Habit) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr, habit: Habit) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     if habit == Habit::Stalls {
         // So small that the stream of one who does not read stalls after some hundred events.
@@ -411,7 +411,7 @@ fn connect(address: SocketAddr, habit: Habit) -> TcpStream {
     socket
 }
 
-fn exchange(address: SocketAddr, request: &str) -> String {
+pub(crate) fn exchange(address: SocketAddr, request: &str) -> String {
     let mut socket = connect(address, Habit::Reads);
     socket
         .write_all(request.as_bytes())
@@ -420,7 +420,7 @@ fn exchange(address: SocketAddr, request: &str) -> String {
 }
 
 /// Byte by byte: what follows the head belongs to someone else.
-fn read_head(socket: &mut TcpStream) -> String {
+pub(crate) fn read_head(socket: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -441,7 +441,7 @@ fn read_answer(socket: &mut TcpStream) -> String {
 }
 
 impl Server {
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let url = self.mcp();
         let authority = url.trim_start_matches("http://").trim_end_matches("/mcp");
         authority.parse().expect("an address and a port")

@@ -11,6 +11,7 @@
 mod clients;
 mod conformance;
 mod crowd;
+mod drain;
 mod program;
 mod publish;
 mod server;
