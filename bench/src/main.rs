@@ -12,6 +12,7 @@ mod floor;
 mod loader;
 mod machine;
 mod memory;
+mod peers;
 mod record;
 mod server;
 mod stalled;
@@ -44,6 +45,8 @@ enum Scenario {
     Stalled(stalled::StalledOptions),
     /// The wait of a request that arrives in the middle of a broadcast.
     Disturbed(disturbed::DisturbedOptions),
+    /// pinfold beside rmcp, the TypeScript and Python SDKs, nchan and Pushpin: fan-out, openings, memory.
+    Peers(peers::PeersOptions),
     /// Serves as the floor; scenarios start this themselves.
     #[command(hide = true)]
     Floor(floor::FloorOptions),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Some(Scenario::Burst(options)) => burst::run(&options),
         Some(Scenario::Stalled(options)) => stalled::run(&options),
         Some(Scenario::Disturbed(options)) => disturbed::run(&options),
+        Some(Scenario::Peers(options)) => peers::run(&options),
         Some(Scenario::Floor(options)) => floor::run(&options),
         None => first::run(&first::FirstOptions::parse_from(["first"])),
     };

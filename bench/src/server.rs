@@ -24,6 +24,18 @@ pub(crate) enum Program {
     Pinfold(PathBuf),
     /// The bare loop, and the bytes of the event it sends.
     Floor(Vec<u8>),
+    /// Something else that takes `--listen` and `--admin` and answers `GET /readyz` and `POST /publish` there.
+    Other(Launch),
+}
+
+/// How another server is started and used.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// What is to be posted to publish, where it is not what pinfold takes.
+    pub(crate) publication: Option<&'static str>,
+    pub(crate) cpus: &'static [usize],
 }
 
 impl Program {
@@ -63,6 +75,7 @@ pub(crate) struct Server {
     listen: SocketAddr,
     admin: SocketAddr,
     event: Option<Vec<u8>>,
+    publication: Option<&'static str>,
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -85,6 +98,14 @@ impl Server {
                 command.arg(std::env::current_exe()?).arg("floor");
                 Some(event.clone())
             }
+            Program::Other(launch) => {
+                command.arg(&launch.program).args(&launch.arguments);
+                None
+            }
+        };
+        let (cpus, publication) = match program {
+            Program::Other(launch) => (launch.cpus, launch.publication),
+            _ => (&[SERVER_CPU][..], None),
         };
         command
             .arg("--listen")
@@ -94,7 +115,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         // A child runs where its parent does at that moment.
-        machine::pin_to(SERVER_CPU)?;
+        machine::pin_to_any(cpus)?;
         let child = command.spawn();
         machine::pin_to(LOADER_CPU)?;
         let child = child.map_err(|fault| format!("cannot start {command:?}: {fault}"))?;
@@ -103,6 +124,7 @@ impl Server {
             listen,
             admin,
             event,
+            publication,
         };
         server.await_ready()?;
         Ok(server)
@@ -128,7 +150,11 @@ impl Server {
 
     /// A loader for this server, without clients yet, that publishes so many topics at once.
     pub(crate) fn loader(&self, protocol: Protocol, topics: usize) -> Outcome<Loader> {
-        let mut admin = Admin::connect(self.admin, &publication(topics))?;
+        let publication = match self.publication {
+            Some(text) => text.to_owned(),
+            None => publication(topics),
+        };
+        let mut admin = Admin::connect(self.admin, &publication)?;
         if let Some(event) = &self.event {
             admin.ask("POST /event", event)?;
         }
