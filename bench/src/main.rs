@@ -14,6 +14,8 @@ mod machine;
 mod memory;
 mod peers;
 mod record;
+mod requests;
+mod responder;
 mod server;
 mod stalled;
 mod stats;
@@ -47,9 +49,14 @@ enum Scenario {
     Disturbed(disturbed::DisturbedOptions),
     /// pinfold beside rmcp, the TypeScript and Python SDKs, nchan and Pushpin: fan-out, openings, memory.
     Peers(peers::PeersOptions),
+    /// Requests per second, CPU and time of each: pinfold, its peers, axum alone and a fixed answer. Needs wrk.
+    Requests(requests::RequestsOptions),
     /// Serves as the floor; scenarios start this themselves.
     #[command(hide = true)]
     Floor(floor::FloorOptions),
+    /// Serves as the floor of requests.
+    #[command(hide = true)]
+    Responder(floor::FloorOptions),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +66,8 @@ fn main() -> ExitCode {
         Some(Scenario::Stalled(options)) => stalled::run(&options),
         Some(Scenario::Disturbed(options)) => disturbed::run(&options),
         Some(Scenario::Peers(options)) => peers::run(&options),
+        Some(Scenario::Requests(options)) => requests::run(&options),
+        Some(Scenario::Responder(options)) => responder::run(&options),
         Some(Scenario::Floor(options)) => floor::run(&options),
         None => first::run(&first::FirstOptions::parse_from(["first"])),
     };

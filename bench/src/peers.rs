@@ -13,7 +13,7 @@ use clap::Parser;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-pub(crate) use self::installed::{Installed, PeerName, install, notes, wrk};
+pub(crate) use self::installed::{Installed, Missing, PeerName, Present, install, notes, wrk};
 use self::results::{FanoutResult, MemoryResult, Results};
 use crate::Outcome;
 use crate::fanout::{self, Load};

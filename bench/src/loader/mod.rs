@@ -6,7 +6,7 @@
 
 pub(crate) mod admin;
 mod client;
-mod http;
+pub(crate) mod http;
 pub(crate) mod protocol;
 mod sse;
 
