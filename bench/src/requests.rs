@@ -187,20 +187,20 @@ impl Contestant {
     /// A fresh process is asked each kind of request in turn.
     fn measure(&self, wrk: &Wrk, results: &mut Results) -> Outcome<()> {
         let server = Server::start(&self.program)?;
+        let sessions = session::open(server.address(), self.sessions)?;
         for (index, &script) in self.scripts.iter().enumerate() {
-            let sessions = match script {
-                Script::Ping | Script::CallLegacy => {
-                    session::open(server.address(), self.sessions)?
-                }
-                Script::Hello | Script::CallModern | Script::Cycle => Vec::new(),
+            let sessions = if script.in_session() {
+                &sessions[..]
+            } else {
+                &[]
             };
             pin_to_any(self.loader)?;
             if index == 0 {
-                wrk.warm_up(&server, script, self.threads, &sessions)?;
+                wrk.warm_up(&server, script, self.threads, sessions)?;
             }
             let busy_before = machine::Busy::now()?;
             let cpu_before = server.cpu_time()?.all_ns;
-            let (run, wrk_ns) = wrk.run(&server, script, self.threads, &sessions)?;
+            let (run, wrk_ns) = wrk.run(&server, script, self.threads, sessions)?;
             let cpu_ns = server.cpu_time()?.all_ns - cpu_before;
             let others_ns = machine::Busy::now()?.of_others_since(busy_before, cpu_ns + wrk_ns);
             let others_share = others_ns as f64 / (run.duration_us * 1000.0 * machine::cpus());

@@ -112,6 +112,7 @@ impl Server {
             .arg(listen.to_string())
             .arg("--admin")
             .arg(admin.to_string())
+            .env("PINFOLD_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         // A child runs where its parent does at that moment.

@@ -21,18 +21,18 @@ wrk.method = 'POST'
 wrk.headers['Accept'] = 'application/json, text/event-stream'
 wrk.headers['Content-Type'] = 'application/json'
 
--- So many that no two of one id are under way at once: JSON-RPC forbids that in a session.
-local VARIANTS = 256
+-- So many that no two of one id are under way at once, which JSON-RPC forbids in a session, even if one waits long.
+local VARIANTS = 1024
 local requests, turn = {}, 0
 
--- `ID` in the body becomes the request's id, always of three digits. Each request goes to the next session.
+-- `ID` in the body becomes the request's id, always of four digits. Each request goes to the next session.
 function prepare(body)
     for variant = 1, VARIANTS do
         if #sessions > 0 then
             wrk.headers['MCP-Protocol-Version'] = '2025-11-25'
             wrk.headers['Mcp-Session-Id'] = sessions[variant % #sessions + 1]
         end
-        requests[variant] = wrk.format(nil, nil, nil, (body:gsub('ID', 100 + variant)))
+        requests[variant] = wrk.format(nil, nil, nil, (body:gsub('ID', 1000 + variant)))
     end
 end
 

@@ -38,9 +38,18 @@ struct Summaries {
     p50_us: Summary,
     p99_us: Summary,
     /// To axum alone in the same repetition.
-    rate_to_axum: Option<Summary>,
+    to_axum: Option<Ratios>,
     /// To rmcp with the same kind of request in the same repetition.
-    rate_to_rmcp: Option<Summary>,
+    to_rmcp: Option<Ratios>,
+}
+
+/// How many times as good as another server. On one core that is always busy both are the same, unless wrk is the limit;
+/// where others use the core too, CPU is the better of the two.
+#[derive(Clone, Copy, Serialize)]
+struct Ratios {
+    rate: Summary,
+    /// The other's CPU per request by this one's.
+    cpu: Summary,
 }
 
 /// One repetition.
@@ -56,7 +65,8 @@ pub(super) struct Measured {
 #[derive(Serialize)]
 struct Bar {
     what: String,
-    measured: f64,
+    measured_by_rate: f64,
+    measured_by_cpu: f64,
     wanted: f64,
 }
 
@@ -142,15 +152,16 @@ impl Results {
                 Script::CallLegacy | Script::CallModern => 3.5,
                 Script::Hello | Script::Cycle => continue,
             };
-            let mut add = |other: &str, ratio: Option<Summary>, wanted| {
-                bars.extend(ratio.map(|ratio| Bar {
-                    what: format!("{}, requests/s × {other}", result.script.text()),
-                    measured: ratio.median,
+            let mut add = |other: &str, ratios: Option<Ratios>, wanted| {
+                bars.extend(ratios.map(|ratios| Bar {
+                    what: format!("{} × {other}", result.script.text()),
+                    measured_by_rate: ratios.rate.median,
+                    measured_by_cpu: ratios.cpu.median,
                     wanted,
                 }));
             };
-            add("axum's hello", summary.rate_to_axum, 1.0);
-            add("rmcp's", summary.rate_to_rmcp, to_rmcp);
+            add("axum's hello", summary.to_axum, 1.0);
+            add("rmcp's", summary.to_rmcp, to_rmcp);
         }
         bars
     }
@@ -184,14 +195,14 @@ impl Results {
             "× axum",
             "× rmcp",
             "CPU µs each",
+            "axum's by it",
+            "rmcp's by it",
             "p50 µs",
             "p99 µs",
             "wrong",
         ]);
-        let ratio = |ratio: Option<Summary>| match ratio {
-            Some(ratio) => format!("{:.2}", ratio.median),
-            None => String::new(),
-        };
+        let text =
+            |ratio: Option<Summary>| ratio.map_or(String::new(), |it| format!("{:.2}", it.median));
         for result in &self.requests {
             let Some(summary) = &result.summary else {
                 continue;
@@ -200,9 +211,11 @@ impl Results {
                 result.script.text().to_owned(),
                 result.server.to_owned(),
                 thousands(summary.requests_per_second.median),
-                ratio(summary.rate_to_axum),
-                ratio(summary.rate_to_rmcp),
+                text(summary.to_axum.map(|it| it.rate)),
+                text(summary.to_rmcp.map(|it| it.rate)),
                 format!("{:.2}", summary.cpu_us_per_request.median),
+                text(summary.to_axum.map(|it| it.cpu)),
+                text(summary.to_rmcp.map(|it| it.cpu)),
                 thousands(summary.p50_us.median),
                 thousands(summary.p99_us.median),
                 (result.wrong + result.broken + result.timeouts).to_string(),
@@ -212,11 +225,12 @@ impl Results {
     }
 
     fn bars_table(&self) -> String {
-        let mut table = Table::new(&["pinfold on one core", "measured", "bar"]);
+        let mut table = Table::new(&["pinfold on one core", "by requests/s", "by CPU", "bar"]);
         for bar in &self.bars {
             table.row([
                 bar.what.clone(),
-                format!("{:.2}", bar.measured),
+                format!("{:.2}", bar.measured_by_rate),
+                format!("{:.2}", bar.measured_by_cpu),
                 format!("{:.1}", bar.wanted),
             ]);
         }
@@ -261,20 +275,26 @@ impl Results {
 impl Summaries {
     fn new(samples: &[Measured], axum: &[Measured], rmcp: &[Measured]) -> Self {
         let of = |value: fn(&Measured) -> f64| Summary::of(samples.iter().map(value));
-        let rate_to = |others: &[Measured]| {
-            let pairs = samples.iter().zip(others);
-            let ratio = |(own, other): (&Measured, &Measured)| {
-                own.requests_per_second / other.requests_per_second
-            };
-            (!others.is_empty()).then(|| Summary::of(pairs.map(ratio)))
-        };
         Summaries {
+            to_axum: Ratios::new(samples, axum),
+            to_rmcp: Ratios::new(samples, rmcp),
             requests_per_second: of(|it| it.requests_per_second),
             cpu_us_per_request: of(|it| it.cpu_us_per_request),
             p50_us: of(|it| it.run.p50_us),
             p99_us: of(|it| it.run.p99_us),
-            rate_to_axum: rate_to(axum),
-            rate_to_rmcp: rate_to(rmcp),
         }
+    }
+}
+
+impl Ratios {
+    fn new(samples: &[Measured], others: &[Measured]) -> Option<Self> {
+        let of = |ratio: fn(&Measured, &Measured) -> f64| {
+            let pairs = samples.iter().zip(others);
+            Summary::of(pairs.map(|(own, other)| ratio(own, other)))
+        };
+        (!others.is_empty()).then(|| Ratios {
+            rate: of(|own, other| own.requests_per_second / other.requests_per_second),
+            cpu: of(|own, other| other.cpu_us_per_request / own.cpu_us_per_request),
+        })
     }
 }

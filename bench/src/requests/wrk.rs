@@ -58,6 +58,10 @@ impl Script {
         }
     }
 
+    pub(super) fn in_session(self) -> bool {
+        matches!(self, Script::Ping | Script::CallLegacy)
+    }
+
     fn file(self) -> &'static str {
         match self {
             Script::Hello => "hello.lua",
