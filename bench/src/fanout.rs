@@ -13,6 +13,7 @@ use crate::loader::Loader;
 use crate::loader::protocol::Protocol;
 use crate::machine::{self, Busy, CpuTime, own_cpu_ns};
 use crate::server::{Program, Server};
+use crate::stats::{Summary, histogram};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
@@ -212,11 +213,5 @@ fn read_at_once(loader: &mut Loader, streams: usize) -> Outcome<f64> {
         let (_, elapsed) = loader.read_at_once()?;
         rates.push(streams as f64 / elapsed.as_secs_f64());
     }
-    Ok(crate::stats::Summary::of(rates).median)
-}
-
-/// Of nanoseconds up to a minute, to three digits.
-fn histogram() -> Outcome<Histogram<u64>> {
-    let most = Duration::from_secs(60).as_nanos() as u64;
-    Ok(Histogram::new_with_bounds(1, most, 3)?)
+    Ok(Summary::of(rates).median)
 }

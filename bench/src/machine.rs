@@ -13,10 +13,12 @@ pub(crate) fn pin_to(cpu: usize) -> Outcome<()> {
     pin_to_any(&[cpu])
 }
 
-/// The same for one of these CPUs.
+/// The same for several CPUs.
 pub(crate) fn pin_to_any(cpus: &[usize]) -> Outcome<()> {
     let mut set = CpuSet::new();
-    cpus.iter().for_each(|&cpu| set.set(cpu));
+    for &cpu in cpus {
+        set.set(cpu);
+    }
     sched_setaffinity(None, &set)
         .map_err(|fault| format!("cannot run on CPU {cpus:?}, which this needs: {fault}").into())
 }
@@ -44,6 +46,11 @@ pub(crate) fn raise_open_files(wanted: u64) -> Outcome<u64> {
     };
     setrlimit(Resource::Nofile, raised)?;
     Ok(reachable)
+}
+
+/// What this process may have open, however much it uses of that.
+pub(crate) fn open_files_allowed() -> u64 {
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }
 
 /// How many there are.
@@ -112,6 +119,23 @@ pub(crate) fn own_cpu_ns() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
+/// CPU time of this process, and of its children that have ended and theirs.
+pub(crate) fn own_and_childrens_cpu_ns() -> Outcome<u64> {
+    let text = fs::read_to_string("/proc/self/stat")?;
+    // The name of the program, in parentheses, could have spaces.
+    let (_, fields) = text.rsplit_once(')').ok_or(UNKNOWN_STAT)?;
+    let ticks = fields.split_whitespace().skip(11).take(4);
+    let ticks: Vec<u64> = ticks.filter_map(|it| it.parse().ok()).collect();
+    match ticks[..] {
+        [user, system, childrens_user, childrens_system] => {
+            Ok((user + system + childrens_user + childrens_system) * TICK_NS)
+        }
+        _ => Err(UNKNOWN_STAT.into()),
+    }
+}
+
+const UNKNOWN_STAT: &str = "/proc/self/stat has another form than is known";
+
 /// Memory of a process, and of all that it started, that is backed by pages now, bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Memory {
@@ -119,6 +143,15 @@ pub(crate) struct Memory {
     pub(crate) anonymous: u64,
     pub(crate) private_dirty: u64,
     pub(crate) resident: u64,
+}
+
+/// What the kernel keeps in small pieces, for everybody: sockets, files, and what belongs to them.
+pub(crate) fn kernel_objects_bytes() -> Outcome<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Slab:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let number = number.ok_or("/proc/meminfo has no Slab")?;
+    Ok(number.parse::<u64>()? * 1024)
 }
 
 pub(crate) fn memory(process: u32) -> Outcome<Memory> {

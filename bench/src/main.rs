@@ -1,23 +1,18 @@
 //! Measures pinfold against what the machine allows, on this machine alone.
 //!
-//! A scenario starts servers (`server`) on one CPU, drives them from another (`loader`), repeats this in turns, and
-//! leaves a record (`record`). `floor` is the least that any server would have to do; `fanout` and `memory` are what
-//! is measured of one server once; `first` is a scenario. Without arguments the canonical one runs.
+//! A scenario (`scenarios`) starts servers (`server`) on one CPU, drives them from another (`loader`), repeats this in
+//! turns, and leaves a record (`record`). `floor` is the least that any server would have to do; `fanout` and `memory`
+//! are what is measured of one server once. Without arguments all scenarios run.
 
-mod burst;
-mod disturbed;
 mod fanout;
-mod first;
 mod floor;
 mod loader;
 mod machine;
 mod memory;
-mod peers;
 mod record;
-mod requests;
 mod responder;
+mod scenarios;
 mod server;
-mod stalled;
 mod stats;
 mod table;
 
@@ -25,13 +20,18 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::scenarios::{
+    all, burst, churn, cores, disturbed, fanout as fan_out, growth, idle, ladder, leaving, stalled,
+};
+
 /// What can go wrong ends a run, with a sentence.
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
+/// Measures pinfold against what the machine allows, and leaves a record.
+///
+/// Needs two CPUs that are otherwise idle: servers run on the first, clients on the second. Nothing but this machine is
+/// ever contacted. Without a scenario all of them run, in some 20 minutes; with `all --quick` in less than five.
 #[derive(Parser)]
-#[command(
-    about = "Measures pinfold against what the machine allows. Needs two CPUs that are otherwise idle."
-)]
 struct Arguments {
     #[command(subcommand)]
     scenario: Option<Scenario>,
@@ -39,37 +39,89 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Scenario {
-    /// CPU and time per delivered event against a bare loop of sends, and memory per idle client (the default).
-    First(first::FirstOptions),
-    /// Many topics published at once: the cost of events that leave together.
+    /// All scenarios, one after the other (the default)
+    ///
+    /// The record is bench/record/<date>-<revision>/, with a JSON file and tables for each scenario as soon as it is done.
+    All(all::AllOptions),
+    /// CPU and time per delivered event against a bare loop of sends
+    ///
+    /// One publication to N idle streams, again and again: the next one leaves when everybody has the last. Beside
+    /// pinfold runs the floor, a bare loop of send(2) that is told to send by the same HTTP request.
+    Fanout(fan_out::FanoutOptions),
+    /// What it costs to keep idle clients, and how fast they come
+    ///
+    /// Memory of the server and of the kernel as the slope between few and many clients, and the CPU that keep-alives
+    /// take while nothing else happens.
+    Idle(idle::IdleOptions),
+    /// Many topics published at once: the cost of events that leave together
     Burst(burst::BurstOptions),
-    /// Readers that stop reading: what they cost the others, and what is held for them.
-    Stalled(stalled::StalledOptions),
-    /// The wait of a request that arrives in the middle of a broadcast.
+    /// The wait of a request that arrives in the middle of a broadcast
     Disturbed(disturbed::DisturbedOptions),
-    /// pinfold beside rmcp, the TypeScript and Python SDKs, nchan and Pushpin: fan-out, openings, memory.
+    /// Readers that stop reading: what they cost the others, and what is held for them
+    Stalled(stalled::StalledOptions),
+    /// Sessions opened and closed: how many a second, and whether memory stays behind
+    Churn(churn::ChurnOptions),
+    /// Publishing at higher and higher rates: times of receipt up to where the server is full
+    Ladder(ladder::LadderOptions),
+    /// The cost of a connection's move to another core
+    Cores(cores::CoresOptions),
+    /// A deploy: when the streams of a node end that was told to, with a drain and without
+    Leaving(leaving::LeavingOptions),
+    /// The number of streams doubled until something breaks
+    Growth(growth::GrowthOptions),
+    /// pinfold beside rmcp, the TypeScript and Python SDKs, nchan and Pushpin
+    ///
+    /// Fan-out, openings and memory of each server, in each era that it speaks. bench/peers/install brings them, which takes
+    /// some minutes the first time; one that cannot be had is named with the reason.
     Peers(peers::PeersOptions),
-    /// Requests per second, CPU and time of each: pinfold, its peers, axum alone and a fixed answer. Needs wrk.
+    /// Requests per second, and the CPU and time of each
+    ///
+    /// wrk asks pinfold, rmcp, the SDKs, axum alone and a fixed answer for `ping`, `tools/call` of both eras, and sessions that
+    /// are opened and ended. Every answer is checked.
     Requests(requests::RequestsOptions),
-    /// Serves as the floor; scenarios start this themselves.
+    /// Serves as the floor; scenarios start this themselves
     #[command(hide = true)]
     Floor(floor::FloorOptions),
-    /// Serves as the floor of requests.
+    /// Serves as the floor of requests
     #[command(hide = true)]
     Responder(floor::FloorOptions),
 }
 
+impl Scenario {
+    fn run(&self) -> Outcome<()> {
+        match self {
+            Scenario::All(options) => all::run(options),
+            Scenario::Fanout(options) => fan_out::run(options),
+            Scenario::Idle(options) => idle::run(options),
+            Scenario::Burst(options) => burst::run(options),
+            Scenario::Disturbed(options) => disturbed::run(options),
+            Scenario::Stalled(options) => stalled::run(options),
+            Scenario::Churn(options) => churn::run(options),
+            Scenario::Ladder(options) => ladder::run(options),
+            Scenario::Cores(options) => cores::run(options),
+            Scenario::Leaving(options) => leaving::run(options),
+            Scenario::Growth(options) => growth::run(options),
+            Scenario::Peers(options) => peers::run(options),
+            Scenario::Requests(options) => requests::run(options),
+            Scenario::Floor(options) => floor::run(options),
+            Scenario::Responder(options) => responder::run(options),
+        }
+    }
+}
+
+/// Runs what would be typed like this after the program's name.
+fn run_as_typed(arguments: &[&str]) -> Outcome<()> {
+    let typed = ["pinfold-bench"].iter().chain(arguments);
+    match Arguments::try_parse_from(typed)?.scenario {
+        Some(scenario) => scenario.run(),
+        None => Err("no scenario is named".into()),
+    }
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().scenario {
-        Some(Scenario::First(options)) => first::run(&options),
-        Some(Scenario::Burst(options)) => burst::run(&options),
-        Some(Scenario::Stalled(options)) => stalled::run(&options),
-        Some(Scenario::Disturbed(options)) => disturbed::run(&options),
-        Some(Scenario::Peers(options)) => peers::run(&options),
-        Some(Scenario::Requests(options)) => requests::run(&options),
-        Some(Scenario::Responder(options)) => responder::run(&options),
-        Some(Scenario::Floor(options)) => floor::run(&options),
-        None => first::run(&first::FirstOptions::parse_from(["first"])),
+        Some(scenario) => scenario.run(),
+        None => run_as_typed(&["all"]),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,20 +1,24 @@
-//! Results as data: `bench/record/<date>-<revision>/`, for each scenario a JSON file and its tables
-//! as text, and `environment.json` beside them.
+//! Results as data: `bench/record/<date>-<revision>/` has `environment.json`, and for each scenario a JSON file and its
+//! tables as text. Each is written as soon as its scenario is done.
 //!
-//! Nothing in a record says whose machine it was: no host name, no path.
+//! A quick run's record lies beside it with `-quick` at its end and is not kept by git. Nothing in a record says whose
+//! machine it was: no host name, no path.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::Outcome;
+use crate::machine::{self, Busy};
+use crate::table::doubts;
 
-/// Where and how a run was made.
+/// Where a run was made.
 #[derive(Debug, Serialize)]
-struct Environment<S> {
+struct Environment {
     date: String,
     revision: String,
     /// Tracked files differed from that revision.
@@ -23,18 +27,35 @@ struct Environment<S> {
     uname: String,
     lscpu: Value,
     memory_kib: u64,
-    load_average_at_start: String,
     /// Its work is part of every send, the floor's included.
     tcp_congestion_control: String,
     open_files: u64,
     rustc: Vec<String>,
     command: String,
-    settings: S,
+}
+
+/// A scenario's file.
+#[derive(Serialize)]
+struct Done<'a, R> {
+    scenario: &'static str,
+    command: String,
+    settings: &'a Value,
+    load_average_at_start: &'a str,
+    seconds: f64,
+    /// Share of all CPUs that went to other programs meanwhile, or to other guests of the host.
+    others_share: f64,
+    doubtful: bool,
+    results: &'a R,
 }
 
 pub(crate) struct Record {
     directory: PathBuf,
     scenario: &'static str,
+    settings: Value,
+    load_average: String,
+    started: Instant,
+    busy: Busy,
+    own_ns: u64,
 }
 
 /// The workspace's root, which is where this was built.
@@ -43,48 +64,76 @@ pub(crate) fn root() -> &'static Path {
     bench.parent().unwrap_or(bench)
 }
 
+/// Where records lie.
+pub(crate) fn records() -> PathBuf {
+    root().join("bench/record")
+}
+
 impl Record {
-    /// Writes `environment.json` at once, so that it says what was true when the run began.
-    pub(crate) fn begin(
-        scenario: &'static str,
-        settings: impl Serialize,
-        open_files: u64,
-    ) -> Outcome<Self> {
-        let date = output("date", &["-u", "+%Y-%m-%d"])?;
-        let revision = output("git", &["rev-parse", "--short=10", "HEAD"])?;
-        let changes = output("git", &["status", "--porcelain", "--untracked-files=no"])?;
-        let environment = Environment {
-            modified: !changes.is_empty(),
-            uname: output("uname", &["-s", "-r", "-v", "-m"])?,
-            lscpu: lscpu()?,
-            memory_kib: memory_kib()?,
-            load_average_at_start: fs::read_to_string("/proc/loadavg")?.trim().to_owned(),
-            tcp_congestion_control: fs::read_to_string(CONGESTION_CONTROL)?.trim().to_owned(),
-            open_files,
-            rustc: lines(&output("rustc", &["-vV"])?),
-            command: command(),
-            settings,
-            date: date.clone(),
-            revision: revision.clone(),
-        };
-        let directory = root().join(format!("bench/record/{date}-{revision}"));
+    /// Writes `environment.json` at once, so that it says what was true when the run began. Settings with `quick` in
+    /// them go to a quick run's directory.
+    pub(crate) fn begin(scenario: &'static str, settings: impl Serialize) -> Outcome<Self> {
+        let settings = serde_json::to_value(settings)?;
+        let quick = settings.get("quick") == Some(&Value::Bool(true));
+        let environment = Environment::here()?;
+        let name = format!("{}-{}", environment.date, environment.revision);
+        let directory = records().join(if quick { name + "-quick" } else { name });
         fs::create_dir_all(&directory)?;
         write(&directory.join("environment.json"), &environment)?;
         Ok(Record {
             directory,
             scenario,
+            settings,
+            load_average: fs::read_to_string("/proc/loadavg")?.trim().to_owned(),
+            started: Instant::now(),
+            busy: Busy::now()?,
+            own_ns: machine::own_and_childrens_cpu_ns()?,
         })
     }
 
     /// `tables` are the results for people, in Markdown.
     pub(crate) fn end(&self, results: &impl Serialize, tables: &str) -> Outcome<()> {
+        let elapsed = self.started.elapsed();
+        let own_ns = machine::own_and_childrens_cpu_ns()? - self.own_ns;
+        let others_ns = Busy::now()?.of_others_since(self.busy, own_ns) as f64;
+        let others_share = others_ns / (elapsed.as_nanos() as f64 * machine::cpus());
+        let doubts = doubts(others_share);
         let path = self.directory.join(format!("{}.json", self.scenario));
-        write(&path, results)?;
-        fs::write(path.with_extension("md"), tables)?;
+        let done = Done {
+            scenario: self.scenario,
+            command: command(),
+            settings: &self.settings,
+            load_average_at_start: &self.load_average,
+            seconds: elapsed.as_secs_f64(),
+            others_share,
+            doubtful: !doubts.is_empty(),
+            results,
+        };
+        write(&path, &done)?;
+        let tables = format!("{tables}{doubts}");
+        fs::write(path.with_extension("md"), &tables)?;
         println!("{tables}");
         let path = path.strip_prefix(root()).unwrap_or(&path);
         println!("record: {}", path.display());
         Ok(())
+    }
+}
+
+impl Environment {
+    fn here() -> Outcome<Self> {
+        let changes = output("git", &["status", "--porcelain", "--untracked-files=no"])?;
+        Ok(Environment {
+            date: output("date", &["-u", "+%Y-%m-%d"])?,
+            revision: output("git", &["rev-parse", "--short=10", "HEAD"])?,
+            modified: !changes.is_empty(),
+            uname: output("uname", &["-s", "-r", "-v", "-m"])?,
+            lscpu: lscpu()?,
+            memory_kib: memory_kib()?,
+            tcp_congestion_control: fs::read_to_string(CONGESTION_CONTROL)?.trim().to_owned(),
+            open_files: machine::open_files_allowed(),
+            rustc: lines(&output("rustc", &["-vV"])?),
+            command: command(),
+        })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::loader::protocol::{Protocol, publication};
 use crate::machine::{self, CpuTime, Memory};
 use crate::record::root;
 
-/// Where the server runs; the loader has the other CPU.
+/// Where the server runs when it has one core; the loader has the other CPU.
 pub(crate) const SERVER_CPU: usize = 0;
 pub(crate) const LOADER_CPU: usize = 1;
 
@@ -35,7 +35,6 @@ pub(crate) struct Launch {
     pub(crate) arguments: Vec<String>,
     /// What is to be posted to publish, where it is not what pinfold takes.
     pub(crate) publication: Option<&'static str>,
-    pub(crate) cpus: &'static [usize],
 }
 
 impl Program {
@@ -78,12 +77,33 @@ pub(crate) struct Server {
     publication: Option<&'static str>,
 }
 
+/// How a program is run.
+pub(crate) struct Setup<'a> {
+    /// As many cores, and where they run.
+    pub(crate) cpus: &'static [usize],
+    /// Further arguments for pinfold.
+    pub(crate) arguments: &'a [&'a str],
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Setup {
+            cpus: &[SERVER_CPU],
+            arguments: &[],
+        }
+    }
+}
+
 const READY_WITHIN: Duration = Duration::from_secs(10);
 const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Server {
-    /// Starts the program on ports of its own and returns when it serves.
+    /// Starts the program, with one core, on ports of its own and returns when it serves.
     pub(crate) fn start(program: &Program) -> Outcome<Self> {
+        Server::start_with(program, &Setup::default())
+    }
+
+    pub(crate) fn start_with(program: &Program, setup: &Setup<'_>) -> Outcome<Self> {
         let (listen, admin) = (free_port()?, free_port()?);
         // Whatever ends the loader ends its server: setpriv asks the kernel for that and becomes the program.
         let mut command = Command::new("setpriv");
@@ -91,7 +111,9 @@ impl Server {
         let event = match program {
             Program::Pinfold(path) => {
                 command.arg(path);
-                command.args(["serve", "--app", "board", "--cores", "1"]);
+                command.args(["serve", "--app", "board", "--cores"]);
+                command.arg(setup.cpus.len().to_string());
+                command.args(setup.arguments);
                 None
             }
             Program::Floor(event) => {
@@ -103,9 +125,9 @@ impl Server {
                 None
             }
         };
-        let (cpus, publication) = match program {
-            Program::Other(launch) => (launch.cpus, launch.publication),
-            _ => (&[SERVER_CPU][..], None),
+        let publication = match program {
+            Program::Other(launch) => launch.publication,
+            _ => None,
         };
         command
             .arg("--listen")
@@ -116,7 +138,7 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         // A child runs where its parent does at that moment.
-        machine::pin_to_any(cpus)?;
+        machine::pin_to_any(setup.cpus)?;
         let child = command.spawn();
         machine::pin_to(LOADER_CPU)?;
         let child = child.map_err(|fault| format!("cannot start {command:?}: {fault}"))?;
@@ -180,12 +202,17 @@ impl Server {
         machine::driver(self.child.id())
     }
 
-    /// Ends the process: asked first, then made to.
-    fn stop(&mut self) {
+    /// Asks the process to end, as a deploy does.
+    pub(crate) fn terminate(&self) {
         if let Some(process) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
             // It may have ended by itself.
             let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
         }
+    }
+
+    /// Ends the process: asked first, then made to.
+    fn stop(&mut self) {
+        self.terminate();
         let asked = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {
             if asked.elapsed() > STOPPED_WITHIN {

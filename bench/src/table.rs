@@ -63,15 +63,14 @@ pub(crate) fn thousands(number: f64) -> String {
 /// Other programs used so much of the CPUs that the figures are doubtful.
 const OTHERS_SHARE_MAX: f64 = 0.03;
 
-/// A sentence for a run that was disturbed, by the share of the CPUs that others had in each repetition.
-pub(crate) fn doubts(others_shares: impl Iterator<Item = f64>) -> String {
-    let most = others_shares.fold(0.0, f64::max);
-    if most <= OTHERS_SHARE_MAX {
+/// A sentence for a run that was disturbed, by the share of the CPUs that others had.
+pub(crate) fn doubts(others_share: f64) -> String {
+    if others_share <= OTHERS_SHARE_MAX {
         return String::new();
     }
     format!(
-        "\nDoubtful: in one repetition other programs had {:.0} % of the CPUs. Run it again on a quiet machine.\n",
-        most * 100.0
+        "\nDoubtful: other programs had {:.0} % of the CPUs meanwhile. Run it again on a quiet machine.\n",
+        others_share * 100.0
     )
 }
 

@@ -406,6 +406,8 @@ impl Node {
 
     pub fn breaks(&mut self, what: Breakage) -> bool {
         match &mut self.broken {
+            // A client counts wrong or it does not.
+            Some((Breakage::ResumesOffByOne, _)) => what == Breakage::ResumesOffByOne,
             Some((breakage, random)) if *breakage == what => random.one_in(4),
             _ => false,
         }

@@ -58,6 +58,15 @@ impl Admin {
         Ok(self.socket.write_all(&self.publish)?)
     }
 
+    /// The request that publishes `body`, for [`send`](Admin::send).
+    pub(super) fn publication(&self, body: &str) -> Vec<u8> {
+        request(self.address, "POST /publish", body.as_bytes())
+    }
+
+    pub(super) fn send(&mut self, request: &[u8]) -> Outcome<()> {
+        Ok(self.socket.write_all(request)?)
+    }
+
     /// Reads once. True at the end of an answer, which was a success.
     pub(super) fn receive(&mut self, scratch: &mut [u8]) -> Outcome<bool> {
         let count = match self.socket.read(scratch) {

@@ -5,8 +5,10 @@
 //! to another CPU for almost every event, which clients elsewhere do not cause. It counts each event of each client, so a delivery that is missing or comes twice is seen.
 
 pub(crate) mod admin;
+pub(crate) mod asker;
 mod client;
 pub(crate) mod http;
+pub(crate) mod pace;
 pub(crate) mod protocol;
 mod sse;
 
@@ -150,6 +152,50 @@ impl Loader {
                 .extend_from_slice(&self.scratch[..progress.bytes]);
         }
         Ok(progress)
+    }
+
+    /// Reads whatever comes for so long, asleep in between: how often something came.
+    pub(crate) fn rest(&mut self, time: Duration) -> Outcome<u64> {
+        let until = Instant::now() + time;
+        let mut reads = 0;
+        let mut ready = [const { MaybeUninit::uninit() }; READY_MAX];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(reads);
+            }
+            for event in wait(&self.epoll, &mut ready, left)? {
+                if let Some(index) = client_index(event) {
+                    reads += u64::from(self.receive(index)?.bytes > 0);
+                }
+            }
+        }
+    }
+
+    /// Reads until the server has ended every client's stream: when each ended, from now, in order.
+    pub(crate) fn await_ends(&mut self, within: Duration) -> Outcome<Vec<Duration>> {
+        let started = Instant::now();
+        let mut ends = Vec::with_capacity(self.clients.len());
+        let mut ready = [const { MaybeUninit::uninit() }; READY_MAX];
+        while ends.len() < self.clients.len() {
+            if started.elapsed() > within {
+                let left = self.clients.len() - ends.len();
+                return Err(format!("{left} streams went on after {within:?}").into());
+            }
+            for event in wait(&self.epoll, &mut ready, Duration::from_millis(100))? {
+                let Some(index) = client_index(event) else {
+                    // The connection that publishes ends too.
+                    epoll::delete(&self.epoll, &self.admin.socket)?;
+                    continue;
+                };
+                let client = &mut self.clients[index];
+                if client.has_ended(&mut self.scratch) {
+                    epoll::delete(&self.epoll, &client.socket)?;
+                    ends.push(started.elapsed());
+                }
+            }
+        }
+        Ok(ends)
     }
 
     /// Publishes once and waits until every client got it. `receipt` hears the time of each delivery.

@@ -33,9 +33,7 @@ impl Protocol {
         session: Option<&str>,
         host: &str,
     ) -> Option<String> {
-        let session = session
-            .map(|id| format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-11-25\r\n"));
-        let session = session.unwrap_or_default();
+        let session = session.map(in_session).unwrap_or_default();
         let modern =
             |method: &str| format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n");
         let request = match (self, step) {
@@ -66,6 +64,26 @@ impl Protocol {
     }
 }
 
+/// Requests of a legacy session outside of its opening.
+pub(crate) mod legacy {
+    pub(crate) fn initialize(host: &str) -> String {
+        super::post(host, "", super::INITIALIZE)
+    }
+
+    pub(crate) fn ping(host: &str, session: &str) -> String {
+        super::post(host, &super::in_session(session), super::PING)
+    }
+
+    pub(crate) fn delete(host: &str, session: &str) -> String {
+        let fields = super::in_session(session);
+        format!("DELETE /mcp HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")
+    }
+}
+
+fn in_session(id: &str) -> String {
+    format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-11-25\r\n")
+}
+
 fn post(host: &str, fields: &str, body: &str) -> String {
     format!(
         "POST /mcp HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
@@ -80,6 +98,7 @@ fn get(host: &str, fields: &str) -> String {
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}"#;
 
 fn subscribe(topic: usize) -> String {
@@ -101,7 +120,11 @@ fn listen(topics: usize) -> String {
 
 /// What publishes all of them together.
 pub(crate) fn publication(topics: usize) -> String {
-    let items: Vec<String> = (0..topics)
+    publication_of(0..topics)
+}
+
+pub(crate) fn publication_of(topics: std::ops::Range<usize>) -> String {
+    let items: Vec<String> = topics
         .map(|topic| format!(r#"{{"uri":"{}"}}"#, uri(topic)))
         .collect();
     format!("[{}]", items.join(","))

@@ -124,15 +124,19 @@ impl Abroad {
         monoio::time::sleep(Duration::from_millis(times.notice_ms)).await;
         let mut steps_left = times.window_ms / DRAIN_STEP_MS + 1;
         while steps_left > 0 {
-            let under_way = self.under_way.borrow();
-            let streams = || under_way.iter().filter(|(_, it)| it.is_stream);
-            let count = streams().count().div_ceil(steps_left as usize);
-            for (_, stream) in streams().take(count) {
-                socket::shutdown(&stream.client, Shutdown::Both);
-            }
-            drop(under_way);
+            self.end_streams(steps_left as usize);
             steps_left -= 1;
             monoio::time::sleep(Duration::from_millis(DRAIN_STEP_MS)).await;
+        }
+    }
+
+    /// As many as it takes to be done in so many steps.
+    fn end_streams(&self, steps: usize) {
+        let under_way = self.under_way.borrow();
+        let streams = || under_way.iter().filter(|(_, it)| it.is_stream);
+        let count = streams().count().div_ceil(steps);
+        for (_, stream) in streams().take(count) {
+            socket::shutdown(&stream.client, Shutdown::Both);
         }
     }
 

@@ -3,20 +3,18 @@
 //! Every stream hears of all topics, and all of them are published in one request. The floor tells every stream one
 //! thing; the ratio is pinfold's CPU per event to the floor's CPU per event.
 
-use std::path::PathBuf;
-
 use clap::Parser;
+use clap::builder::ArgPredicate;
 use serde::Serialize;
 
+use super::{Common, ERAS, SPARE_FILES, progress};
 use crate::Outcome;
 use crate::fanout::{self, Load, Sample};
-use crate::first::progress;
 use crate::loader::protocol::Protocol;
-use crate::machine::{pin_to, raise_open_files};
 use crate::record::Record;
-use crate::server::{LOADER_CPU, Program};
+use crate::server::Program;
 use crate::stats::Summary;
-use crate::table::{Table, doubts, thousands};
+use crate::table::{Table, thousands};
 
 #[derive(Clone, Debug, Parser, Serialize)]
 pub(crate) struct BurstOptions {
@@ -27,14 +25,23 @@ pub(crate) struct BurstOptions {
     #[arg(long, default_value_t = 1_000)]
     streams: usize,
     /// How often each contestant is measured.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        default_value_t = 4,
+        default_value_if("quick", ArgPredicate::IsPresent, "1"),
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     repetitions: u32,
     /// Requests that publish, in one repetition.
-    #[arg(long, default_value_t = 160)]
+    #[arg(
+        long,
+        default_value_t = 160,
+        default_value_if("quick", ArgPredicate::IsPresent, "48")
+    )]
     publications: usize,
-    /// Another program with the command line of `pinfold serve`, in place of a `pinfold` built from this tree.
-    #[arg(long)]
-    program: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: Common,
 }
 
 #[derive(Serialize)]
@@ -54,13 +61,12 @@ struct BurstResult {
 }
 
 pub(crate) fn run(options: &BurstOptions) -> Outcome<()> {
-    let open_files = raise_open_files(2 * options.streams as u64 + 64)?;
-    let program = Program::pinfold(options.program.as_deref())?;
-    pin_to(LOADER_CPU)?;
-    let record = Record::begin("burst", options, open_files)?;
+    let files = 2 * options.streams as u64 + SPARE_FILES;
+    let program = options.common.prepare(files, files)?.program;
+    let record = Record::begin("burst", options)?;
     let bar = progress(2 * options.topics.len() * options.repetitions as usize);
     let mut results = Vec::new();
-    for era in [Protocol::Legacy, Protocol::Modern] {
+    for era in ERAS {
         let floor = Program::Floor(fanout::event_of(&program, era)?);
         for &topics in &options.topics {
             let mut samples = (Vec::new(), Vec::new());
@@ -141,13 +147,9 @@ fn table(results: &[BurstResult]) -> String {
             result.extra.to_string(),
         ]);
     }
-    let samples = results
-        .iter()
-        .flat_map(|it| it.floor.iter().chain(&it.pinfold));
     format!(
-        "\nMany topics published in one request to {} streams, medians\n\n{}{}",
+        "\nMany topics published in one request to {} streams, medians\n\n{}",
         results.first().map_or(0, |it| it.streams),
-        table.text(),
-        doubts(samples.map(|it| it.others_share))
+        table.text()
     )
 }

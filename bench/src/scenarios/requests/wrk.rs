@@ -1,14 +1,13 @@
 //! wrk, and the scripts in bench/wrk that tell it what to ask and what is right.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::peers;
 use super::RequestsOptions;
 use crate::Outcome;
-use crate::peers;
 use crate::record::root;
 use crate::server::Server;
 
@@ -93,17 +92,14 @@ impl Wrk {
         Ok(())
     }
 
-    /// What came of it, and the CPU time that wrk took.
     pub(super) fn run(
         &self,
         server: &Server,
         script: Script,
         threads: usize,
         sessions: &[String],
-    ) -> Outcome<(Run, u64)> {
-        let before = children_cpu_ns()?;
-        let run = self.run_for(self.seconds, server, script, threads, sessions)?;
-        Ok((run, children_cpu_ns()? - before))
+    ) -> Outcome<Run> {
+        self.run_for(self.seconds, server, script, threads, sessions)
     }
 
     fn run_for(
@@ -138,17 +134,4 @@ impl Wrk {
         }
         Ok(run)
     }
-}
-
-/// A clock tick of /proc.
-const TICK_NS: u64 = 10_000_000;
-
-/// CPU time of all children that have ended.
-fn children_cpu_ns() -> Outcome<u64> {
-    let text = fs::read_to_string("/proc/self/stat")?;
-    // The name before the bracket may hold anything.
-    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = fields.split_whitespace().skip(13).take(2);
-    let ticks: u64 = ticks.filter_map(|it| it.parse::<u64>().ok()).sum();
-    Ok(ticks * TICK_NS)
 }

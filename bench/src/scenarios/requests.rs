@@ -8,37 +8,43 @@ mod results;
 mod session;
 mod wrk;
 
-use std::path::PathBuf;
-
 use clap::Parser;
+use clap::builder::ArgPredicate;
 use serde::Serialize;
 
 use self::results::{Measured, Results};
 use self::wrk::{Script, Wrk};
+use super::peers::{Installed, PeerName, install};
+use super::{Common, progress};
 use crate::Outcome;
-use crate::first::progress;
-use crate::machine::{self, pin_to, pin_to_any, raise_open_files};
-use crate::peers::{Installed, PeerName, install};
+use crate::machine::{pin_to, pin_to_any};
 use crate::record::Record;
-use crate::server::{LOADER_CPU, Launch, Program, SERVER_CPU, Server};
+use crate::server::{LOADER_CPU, Launch, Program, SERVER_CPU, Server, Setup};
 
 #[derive(Clone, Debug, Parser, Serialize)]
 pub(crate) struct RequestsOptions {
     /// How often each server is measured.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        default_value_t = 3,
+        default_value_if("quick", ArgPredicate::IsPresent, "1"),
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     repetitions: u32,
     /// Seconds of each kind of request in one repetition.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        default_value_t = 3,
+        default_value_if("quick", ArgPredicate::IsPresent, "1"),
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     seconds: u32,
     /// Connections, each with one request under way.
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// Less of everything: one repetition of one second each.
-    #[arg(long)]
-    quick: bool,
-    /// Another program with the command line of `pinfold serve`, in place of a `pinfold` built from this tree.
-    #[arg(long)]
-    program: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: Common,
 }
 
 /// One server and what it is asked.
@@ -48,6 +54,7 @@ struct Contestant {
     scripts: &'static [Script],
     threads: usize,
     sessions: usize,
+    setup: Setup,
     /// Where wrk may run.
     loader: &'static [usize],
     failed: Option<String>,
@@ -72,16 +79,11 @@ const THREADS_ON_TWO: usize = 8;
 const OPEN_FILES: u64 = 4096;
 
 pub(crate) fn run(options: &RequestsOptions) -> Outcome<()> {
-    let mut options = options.clone();
-    if options.quick {
-        (options.repetitions, options.seconds) = (1, 1);
-    }
-    let open_files = raise_open_files(OPEN_FILES)?;
     let installed = install(&PEERS)?;
-    let wrk = Wrk::new(&options)?;
-    let mut contestants = contestants(&options, &installed)?;
-    pin_to(LOADER_CPU)?;
-    let record = Record::begin("requests", &options, open_files)?;
+    let program = options.common.prepare(OPEN_FILES, OPEN_FILES)?.program;
+    let wrk = Wrk::new(options)?;
+    let mut contestants = contestants(options, &program, &installed)?;
+    let record = Record::begin("requests", options)?;
     let mut results = Results::new(&installed, options.connections);
     let bar = progress(options.repetitions as usize * contestants.len());
     for _ in 0..options.repetitions {
@@ -101,29 +103,34 @@ pub(crate) fn run(options: &RequestsOptions) -> Outcome<()> {
     results.verdict()
 }
 
-fn contestants(options: &RequestsOptions, installed: &Installed) -> Outcome<Vec<Contestant>> {
+fn contestants(
+    options: &RequestsOptions,
+    pinfold: &Program,
+    installed: &Installed,
+) -> Outcome<Vec<Contestant>> {
     let connections = options.connections;
-    let responder = Launch {
+    let responder = Program::Other(Launch {
         program: std::env::current_exe()?,
         arguments: vec!["responder".to_owned()],
         publication: None,
-        cpus: &[SERVER_CPU],
-    };
-    let floor = Contestant::new(
-        "fixed answer, monoio",
-        Program::Other(responder),
-        &[Script::Ping],
-        0,
-    );
-    let one = pinfold(options, "1", &[SERVER_CPU])?;
-    let two = pinfold(options, "2", BOTH_CPUS)?;
+    });
+    let one = with_a_tool(pinfold, "1")?;
     let two = Contestant {
         threads: THREADS_ON_TWO,
+        setup: Setup {
+            cpus: BOTH_CPUS,
+            ..Setup::default()
+        },
         loader: BOTH_CPUS,
-        ..Contestant::new("pinfold, 2 cores", two, &ALL[..3], THREADS_ON_TWO)
+        ..Contestant::new(
+            "pinfold, 2 cores",
+            with_a_tool(pinfold, "2")?,
+            &ALL[..3],
+            THREADS_ON_TWO,
+        )
     };
     let mut contestants = vec![
-        floor,
+        Contestant::new("fixed answer, monoio", responder, &[Script::Ping], 0),
         Contestant::new("pinfold", one, ALL, connections),
         two,
     ];
@@ -138,17 +145,16 @@ fn contestants(options: &RequestsOptions, installed: &Installed) -> Outcome<Vec<
     Ok(contestants)
 }
 
-/// With the application that has a tool.
-fn pinfold(options: &RequestsOptions, cores: &str, cpus: &'static [usize]) -> Outcome<Program> {
-    let Program::Pinfold(program) = Program::pinfold(options.program.as_deref())? else {
-        return Err("pinfold is no pinfold".into());
+/// pinfold with the application that has one.
+fn with_a_tool(pinfold: &Program, cores: &str) -> Outcome<Program> {
+    let Program::Pinfold(program) = pinfold else {
+        return Err("pinfold is to be measured".into());
     };
     let arguments = ["serve", "--app", "conformance", "--cores", cores];
     Ok(Program::Other(Launch {
-        program,
+        program: program.clone(),
         arguments: arguments.map(str::to_owned).to_vec(),
         publication: None,
-        cpus,
     }))
 }
 
@@ -165,6 +171,7 @@ impl Contestant {
             scripts,
             threads: 1,
             sessions,
+            setup: Setup::default(),
             loader: &[LOADER_CPU],
             failed: None,
         }
@@ -186,7 +193,7 @@ impl Contestant {
 
     /// A fresh process is asked each kind of request in turn.
     fn measure(&self, wrk: &Wrk, results: &mut Results) -> Outcome<()> {
-        let server = Server::start(&self.program)?;
+        let server = Server::start_with(&self.program, &self.setup)?;
         let sessions = session::open(server.address(), self.sessions)?;
         for (index, &script) in self.scripts.iter().enumerate() {
             let sessions = if script.in_session() {
@@ -198,13 +205,10 @@ impl Contestant {
             if index == 0 {
                 wrk.warm_up(&server, script, self.threads, sessions)?;
             }
-            let busy_before = machine::Busy::now()?;
-            let cpu_before = server.cpu_time()?.all_ns;
-            let (run, wrk_ns) = wrk.run(&server, script, self.threads, sessions)?;
-            let cpu_ns = server.cpu_time()?.all_ns - cpu_before;
-            let others_ns = machine::Busy::now()?.of_others_since(busy_before, cpu_ns + wrk_ns);
-            let others_share = others_ns as f64 / (run.duration_us * 1000.0 * machine::cpus());
-            results.add(self.name, script, Measured::new(run, cpu_ns, others_share));
+            let before = server.cpu_time()?.all_ns;
+            let run = wrk.run(&server, script, self.threads, sessions)?;
+            let cpu_ns = server.cpu_time()?.all_ns - before;
+            results.add(self.name, script, Measured::new(run, cpu_ns));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::record::root;
-use crate::server::{Launch, Program, SERVER_CPU};
+use crate::server::{Launch, Program};
 
 /// A server that is measured beside pinfold.
 #[derive(Clone, Debug)]
@@ -103,7 +103,6 @@ impl PeerName {
                 PeerName::Pushpin => Some(PUSHPIN_PUBLICATION),
                 _ => None,
             },
-            cpus: &[SERVER_CPU],
         }
     }
 }

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::wrk::{Run, Script};
 use crate::Outcome;
-use crate::peers::{Installed, Missing, PeerName, Present, notes};
+use crate::scenarios::peers::{Installed, Missing, PeerName, Present, notes};
 use crate::stats::Summary;
-use crate::table::{Table, doubts, thousands};
+use crate::table::{Table, thousands};
 
 #[derive(Serialize)]
 pub(super) struct Results {
@@ -58,7 +58,6 @@ pub(super) struct Measured {
     run: Run,
     requests_per_second: f64,
     cpu_us_per_request: f64,
-    others_share: f64,
 }
 
 /// A ratio of pinfold on one core that is to be reached.
@@ -73,11 +72,10 @@ struct Bar {
 const PINFOLD: &str = "pinfold";
 
 impl Measured {
-    pub(super) fn new(run: Run, cpu_ns: u64, others_share: f64) -> Self {
+    pub(super) fn new(run: Run, cpu_ns: u64) -> Self {
         Measured {
             requests_per_second: run.requests as f64 / run.duration_us * 1e6,
             cpu_us_per_request: cpu_ns as f64 / run.requests as f64 / 1000.0,
-            others_share,
             run,
         }
     }
@@ -182,8 +180,6 @@ impl Results {
         for fault in self.faults() {
             text.push_str(&format!("\n{fault}\n"));
         }
-        let samples = self.requests.iter().flat_map(|it| &it.samples);
-        text.push_str(&doubts(samples.map(|it| it.others_share)));
         text
     }
 

@@ -1,21 +1,21 @@
 //! Readers that stop reading: what they cost the others, and what is held for them.
 
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::ArgPredicate;
 use serde::Serialize;
 
+use super::{Common, ERAS, SPARE_FILES, progress};
 use crate::Outcome;
 use crate::fanout::{self, Load, Sample};
-use crate::first::progress;
 use crate::loader::protocol::Protocol;
-use crate::machine::{self, pin_to, raise_open_files};
+use crate::machine;
 use crate::record::Record;
-use crate::server::{LOADER_CPU, Program, Server};
+use crate::server::{Program, Server};
 use crate::stats::Summary;
-use crate::table::{Table, doubts, thousands};
+use crate::table::{Table, thousands};
 
 #[derive(Clone, Debug, Parser, Serialize)]
 pub(crate) struct StalledOptions {
@@ -23,20 +23,33 @@ pub(crate) struct StalledOptions {
     #[arg(long, default_value_t = 1_000)]
     streams: usize,
     /// How often each contestant is measured.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        default_value_t = 6,
+        default_value_if("quick", ArgPredicate::IsPresent, "2"),
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     repetitions: u32,
     /// Publications in one repetition.
-    #[arg(long, default_value_t = 300)]
+    #[arg(
+        long,
+        default_value_t = 300,
+        default_value_if("quick", ArgPredicate::IsPresent, "96")
+    )]
     broadcasts: usize,
     /// Readers that stall while so much is published …
     #[arg(long, default_value_t = 200)]
     held_readers: usize,
     /// … as this. Less than a write may stall (30 s) must pass meanwhile, or they are closed.
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(
+        long,
+        default_value_t = 100_000,
+        default_value_if("quick", ArgPredicate::IsPresent, "10000")
+    )]
     held_publications: usize,
-    /// Another program with the command line of `pinfold serve`, in place of a `pinfold` built from this tree.
-    #[arg(long)]
-    program: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: Common,
 }
 
 #[derive(Serialize)]
@@ -73,15 +86,13 @@ struct Held {
     seconds: f64,
 }
 
-const ERAS: [Protocol; 2] = [Protocol::Legacy, Protocol::Modern];
 /// Until what was needed for a moment is freed.
 const SETTLE: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(options: &StalledOptions) -> Outcome<()> {
-    let open_files = raise_open_files(2 * options.streams as u64 + 64)?;
-    let program = Program::pinfold(options.program.as_deref())?;
-    pin_to(LOADER_CPU)?;
-    let record = Record::begin("stalled", options, open_files)?;
+    let files = 2 * options.streams as u64 + SPARE_FILES;
+    let program = options.common.prepare(files, files)?.program;
+    let record = Record::begin("stalled", options)?;
     let bar = progress(ERAS.len() * (options.repetitions as usize + 1));
     let (mut others, mut held) = (Vec::new(), Vec::new());
     for era in ERAS {
@@ -190,13 +201,10 @@ fn tables(results: &Results) -> String {
             thousands(result.kernel_bytes),
         ]);
     }
-    let samples = results.others.iter();
-    let samples = samples.flat_map(|it| it.without.iter().chain(&it.with_one));
     format!(
         "\nOne stalled reader among N: the others with it, against the others without it\n\n{}\n\
-         What is held for a reader that stalls while others are told\n\n{}{}",
+         What is held for a reader that stalls while others are told\n\n{}",
         others.text(),
-        held.text(),
-        doubts(samples.map(|it| it.others_share))
+        held.text()
     )
 }

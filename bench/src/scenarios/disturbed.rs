@@ -3,22 +3,21 @@
 //! One connection asks again and again; meanwhile everybody is told something, or nobody. What the streams got is read
 //! only afterwards: the loader has one CPU and would otherwise measure itself.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use clap::builder::ArgPredicate;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::{Common, ERAS, SPARE_FILES, progress};
 use crate::Outcome;
-use crate::first::progress;
 use crate::loader::Loader;
-use crate::loader::protocol::Protocol;
-use crate::machine::{pin_to, raise_open_files};
+use crate::loader::asker::Askers;
+use crate::loader::protocol::{Protocol, legacy};
 use crate::record::Record;
-use crate::server::{LOADER_CPU, Program, Server};
+use crate::server::Server;
+use crate::stats::{Times, histogram};
 use crate::table::{Table, thousands};
 
 #[derive(Clone, Debug, Parser, Serialize)]
@@ -27,14 +26,18 @@ pub(crate) struct DisturbedOptions {
     #[arg(long, default_value_t = 10_000)]
     streams: usize,
     /// Broadcasts, and as many rests in turn with them.
-    #[arg(long, default_value_t = 60)]
+    #[arg(
+        long,
+        default_value_t = 100,
+        default_value_if("quick", ArgPredicate::IsPresent, "15")
+    )]
     broadcasts: usize,
     /// Requests during each of them.
     #[arg(long, default_value_t = 20)]
     requests: usize,
-    /// Another program with the command line of `pinfold serve`, in place of a `pinfold` built from this tree.
-    #[arg(long)]
-    program: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: Common,
 }
 
 #[derive(Serialize)]
@@ -45,48 +48,39 @@ struct Disturbed {
     at_rest: Times,
     /// While everybody is being told.
     in_broadcast: Times,
+    /// Between the two.
+    p99_more_us: f64,
 }
 
-/// From a request's first byte to its answer's, microseconds.
-#[derive(Serialize)]
-struct Times {
-    requests: u64,
-    p50_us: f64,
-    p99_us: f64,
-    max_us: f64,
-}
-
-const ERAS: [Protocol; 2] = [Protocol::Legacy, Protocol::Modern];
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Between two requests. Ten thousand sends take some tens of milliseconds.
 const PAUSE: Duration = Duration::from_micros(500);
-const SPARE_FILES: u64 = 64;
 
 pub(crate) fn run(options: &DisturbedOptions) -> Outcome<()> {
-    let open_files = raise_open_files(options.streams as u64 + SPARE_FILES)?;
-    let program = Program::pinfold(options.program.as_deref())?;
-    pin_to(LOADER_CPU)?;
-    let record = Record::begin("disturbed", options, open_files)?;
+    let files = options.streams as u64 + SPARE_FILES;
+    let program = options.common.prepare(files, files)?.program;
+    let record = Record::begin("disturbed", options)?;
     let bar = progress(ERAS.len() * options.broadcasts);
     let mut results = Vec::new();
     for era in ERAS {
         let server = Server::start(&program)?;
         let mut loader = server.loader(era, 1)?;
         loader.open_to(options.streams)?;
-        let mut asker = Asker::connect(&server)?;
+        let mut pinger = Pinger::connect(&server)?;
         let (mut rest, mut broadcast) = (histogram()?, histogram()?);
         for _ in 0..options.broadcasts {
             for _ in 0..options.requests {
-                rest.saturating_record(asker.ask()?);
+                rest.saturating_record(pinger.ask()?);
             }
-            ask_during_broadcast(options.requests, &mut loader, &mut asker, &mut broadcast)?;
+            ask_during_broadcast(options.requests, &mut loader, &mut pinger, &mut broadcast)?;
             bar.inc(1);
         }
+        let (at_rest, in_broadcast) = (Times::of(&rest), Times::of(&broadcast));
         results.push(Disturbed {
             era,
             streams: options.streams,
-            at_rest: Times::of(&rest),
-            in_broadcast: Times::of(&broadcast),
+            at_rest,
+            in_broadcast,
+            p99_more_us: in_broadcast.p99_us - at_rest.p99_us,
         });
     }
     bar.finish_and_clear();
@@ -96,12 +90,12 @@ pub(crate) fn run(options: &DisturbedOptions) -> Outcome<()> {
 fn ask_during_broadcast(
     requests: usize,
     loader: &mut Loader,
-    asker: &mut Asker,
+    pinger: &mut Pinger,
     times: &mut Histogram<u64>,
 ) -> Outcome<()> {
     let published = loader.publish()?;
     for _ in 0..requests {
-        times.saturating_record(asker.ask()?);
+        times.saturating_record(pinger.ask()?);
     }
     let broadcast = loader.collect_published(published)?;
     if broadcast.lost > 0 {
@@ -110,67 +104,35 @@ fn ask_during_broadcast(
     Ok(())
 }
 
-/// A client that waits for one answer at a time, without sleeping.
-struct Asker {
-    socket: TcpStream,
-    request: Vec<u8>,
-    scratch: Vec<u8>,
+/// A client with a session that waits for one answer at a time, without sleeping.
+struct Pinger {
+    connection: Askers,
+    ping: Vec<u8>,
 }
 
-impl Asker {
+impl Pinger {
     fn connect(server: &Server) -> Outcome<Self> {
-        let socket = TcpStream::connect(server.address())?;
-        socket.set_nodelay(true)?;
-        socket.set_nonblocking(true)?;
         let host = server.address().to_string();
-        let request = Protocol::KeepAlive.request(0, 0, None, &host);
-        Ok(Asker {
-            socket,
-            request: request.ok_or("a request")?.into_bytes(),
-            scratch: vec![0; 64 * 1024],
+        let mut connection = Askers::connect(server.address(), 1)?;
+        let (answer, _) = connection.ask(0, legacy::initialize(&host).as_bytes())?;
+        answer.expect_success()?;
+        let session = answer.session.ok_or("initialize gave no session")?;
+        Ok(Pinger {
+            connection,
+            ping: legacy::ping(&host, &session).into_bytes(),
         })
     }
 
-    /// Nanoseconds until the first byte of the answer, which is small and comes in one piece.
+    /// Nanoseconds from the request to its answer.
     fn ask(&mut self) -> Outcome<u64> {
         let pause = Instant::now();
         while pause.elapsed() < PAUSE {
             std::hint::spin_loop();
         }
-        let asked = Instant::now();
-        self.socket.write_all(&self.request)?;
-        loop {
-            match self.socket.read(&mut self.scratch) {
-                Ok(0) => return Err("the server closed the connection".into()),
-                Ok(_) => return Ok(asked.elapsed().as_nanos() as u64),
-                Err(fault) if fault.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(fault) => return Err(fault.into()),
-            }
-            if asked.elapsed() > ANSWER_WITHIN {
-                return Err("a request was not answered".into());
-            }
-        }
+        let (answer, time) = self.connection.ask(0, &self.ping)?;
+        answer.expect_success()?;
+        Ok(time.as_nanos() as u64)
     }
-}
-
-impl Times {
-    fn of(histogram: &Histogram<u64>) -> Self {
-        let us = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
-        Times {
-            requests: histogram.len(),
-            p50_us: us(0.5),
-            p99_us: us(0.99),
-            max_us: histogram.max() as f64 / 1000.0,
-        }
-    }
-}
-
-fn histogram() -> Outcome<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(
-        1,
-        ANSWER_WITHIN.as_nanos() as u64,
-        3,
-    )?)
 }
 
 fn table(results: &[Disturbed]) -> String {
@@ -192,7 +154,7 @@ fn table(results: &[Disturbed]) -> String {
         }
     }
     format!(
-        "\nA request (server/discover) while N streams are told, and at rest\n\n{}",
+        "\nA `ping` while N streams are told, and at rest\n\n{}",
         table.text()
     )
 }

@@ -2,7 +2,7 @@
 
 use super::installed::notes;
 use super::results::Results;
-use crate::table::{Table, doubts, thousands};
+use crate::table::{Table, thousands};
 
 pub(super) fn of(results: &Results) -> String {
     let mut text = fanout_table(results);
@@ -14,8 +14,6 @@ pub(super) fn of(results: &Results) -> String {
             "\nFailed while it was measured: {server}: {reason}\n"
         ));
     }
-    let samples = results.fanout.iter().flat_map(|it| &it.samples);
-    text.push_str(&doubts(samples.map(|it| it.others_share)));
     text
 }
 

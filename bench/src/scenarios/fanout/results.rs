@@ -1,17 +1,10 @@
-//! What the first figures are made of: each contestant's samples and their summaries.
+//! What the figures are made of: each contestant's samples and their summaries.
 
 use serde::Serialize;
 
+use crate::fanout;
 use crate::loader::protocol::Protocol;
-use crate::memory::Span;
 use crate::stats::Summary;
-use crate::{fanout, memory};
-
-#[derive(Serialize)]
-pub(super) struct Results {
-    pub(super) fanout: Vec<FanoutResult>,
-    pub(super) memory: Vec<MemoryResult>,
-}
 
 #[derive(Serialize)]
 pub(super) struct FanoutResult {
@@ -38,18 +31,6 @@ pub(super) struct Measured {
     pub(super) lost: u64,
     pub(super) extra: u64,
     pub(super) samples: Vec<fanout::Sample>,
-}
-
-#[derive(Serialize)]
-pub(super) struct MemoryResult {
-    pub(super) client: Protocol,
-    pub(super) few: usize,
-    pub(super) many: usize,
-    pub(super) anonymous_per_client: Summary,
-    pub(super) private_dirty_per_client: Summary,
-    pub(super) resident_per_client: Summary,
-    pub(super) opened_per_second: Summary,
-    pub(super) samples: Vec<memory::Sample>,
 }
 
 impl FanoutResult {
@@ -91,21 +72,6 @@ impl Measured {
             opened_per_second: summary(&samples, |it| it.opened_per_second),
             lost: samples.iter().map(|it| it.lost).sum(),
             extra: samples.iter().map(|it| it.extra).sum(),
-            samples,
-        }
-    }
-}
-
-impl MemoryResult {
-    pub(super) fn new(client: Protocol, span: Span, samples: Vec<memory::Sample>) -> Self {
-        MemoryResult {
-            client,
-            few: span.few,
-            many: span.many,
-            anonymous_per_client: summary(&samples, |it| it.anonymous_per_client),
-            private_dirty_per_client: summary(&samples, |it| it.private_dirty_per_client),
-            resident_per_client: summary(&samples, |it| it.resident_per_client),
-            opened_per_second: summary(&samples, |it| it.opened_per_second),
             samples,
         }
     }

@@ -7,40 +7,52 @@ mod installed;
 mod results;
 mod tables;
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::ArgPredicate;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 pub(crate) use self::installed::{Installed, Missing, PeerName, Present, install, notes, wrk};
 use self::results::{FanoutResult, MemoryResult, Results};
+use super::{Common, ERAS, SPARE_FILES, progress};
 use crate::Outcome;
 use crate::fanout::{self, Load};
-use crate::first::progress;
 use crate::loader::protocol::Protocol;
-use crate::machine::{pin_to, raise_open_files};
 use crate::memory::{self, Span};
 use crate::record::Record;
-use crate::server::{LOADER_CPU, Program};
+use crate::server::Program;
 
 #[derive(Clone, Debug, Parser, Serialize)]
 pub(crate) struct PeersOptions {
     /// Streams to publish to, one or more counts. The Python SDK takes part up to 1,000.
-    #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1000,10000",
+        default_value_if("quick", ArgPredicate::IsPresent, "1000")
+    )]
     streams: Vec<usize>,
     /// How often each server is measured.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        default_value_t = 3,
+        default_value_if("quick", ArgPredicate::IsPresent, "1"),
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     repetitions: u32,
     /// Publications in one repetition; slow servers get a quarter.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(4..))]
+    #[arg(
+        long,
+        default_value_t = 24,
+        default_value_if("quick", ArgPredicate::IsPresent, "12"),
+        value_parser = clap::value_parser!(u32).range(4..)
+    )]
     publications: u32,
-    /// Less of everything: one repetition of 1,000 streams, in a minute and a half.
-    #[arg(long)]
-    quick: bool,
-    /// Another program with the command line of `pinfold serve`, in place of a `pinfold` built from this tree.
-    #[arg(long)]
-    program: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: Common,
 }
 
 /// One server in one era.
@@ -61,37 +73,33 @@ const PEERS: [PeerName; 5] = [
     PeerName::Nchan,
     PeerName::Pushpin,
 ];
-const ERAS: [Protocol; 2] = [Protocol::Legacy, Protocol::Modern];
 /// Opening ten thousand of its sessions alone would take a minute.
 const PYTHON_STREAMS_MAX: usize = 1_000;
 /// Between which counts of idle streams memory is measured.
 const SPAN: Span = Span {
     few: 500,
     many: 3_000,
+    idle: Duration::ZERO,
 };
 const SPAN_PYTHON: Span = Span {
     few: 100,
     many: 600,
+    idle: Duration::ZERO,
 };
-const SPARE_FILES: u64 = 64;
 
 pub(crate) fn run(options: &PeersOptions) -> Outcome<()> {
-    let mut options = options.clone();
-    if options.quick {
-        (options.streams, options.repetitions, options.publications) = (vec![1_000], 1, 12);
-    }
-    let most = options.streams.iter().copied().chain([SPAN.many]).max();
-    let open_files = raise_open_files(most.unwrap_or(0) as u64 + SPARE_FILES)?;
-    let pinfold = Program::pinfold(options.program.as_deref())?;
+    let streams = options.streams.iter().copied();
+    let most = streams.fold(SPAN.many, usize::max);
+    let files = most as u64 + SPARE_FILES;
     let installed = install(&PEERS)?;
-    pin_to(LOADER_CPU)?;
-    let record = Record::begin("peers", &options, open_files)?;
+    let pinfold = options.common.prepare(files, files)?.program;
+    let record = Record::begin("peers", options)?;
     let mut contestants = contestants(&pinfold, &installed)?;
     let mut results = Results::new(&installed);
     for &streams in &options.streams {
-        measure_fanout(&options, streams, &mut contestants, &mut results)?;
+        measure_fanout(options, streams, &mut contestants, &mut results)?;
     }
-    measure_memory(&options, &mut contestants, &mut results)?;
+    measure_memory(options, &mut contestants, &mut results)?;
     results.failed = contestants.iter().filter_map(Contestant::failure).collect();
     record.end(&results, &tables::of(&results))
 }

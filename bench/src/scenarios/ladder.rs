@@ -1,0 +1,250 @@
+//! Publishing at higher and higher rates to a fixed number of streams, until the server cannot follow any more.
+//!
+//! The rate stands whether or not the last publication has arrived, and the topics of publications take turns, as they
+//! would with many publishers. Up to what one send per event allows, each event leaves by itself; beyond, events wait for
+//! the same stream and leave together.
+
+use std::time::Duration;
+
+use clap::Parser;
+use clap::builder::ArgPredicate;
+use serde::Serialize;
+
+use super::{Common, ERAS, SPARE_FILES, progress};
+use crate::Outcome;
+use crate::loader::protocol::Protocol;
+use crate::record::Record;
+use crate::server::{Program, Server};
+use crate::stats::{Summary, Times};
+use crate::table::{Table, thousands};
+
+#[derive(Clone, Debug, Parser, Serialize)]
+pub(crate) struct LadderOptions {
+    /// Publications a second, step by step
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "50,100,150,200,250,300,350,400,500,700,1000,1400,2000,2800,4000",
+        default_value_if("quick", ArgPredicate::IsPresent, "100,200,400,1000,4000")
+    )]
+    rates: Vec<f64>,
+    /// Streams that hear all topics
+    #[arg(long, default_value_t = 1_000)]
+    streams: usize,
+    /// Topics that take turns
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    topics: u16,
+    /// Seconds of one step
+    #[arg(
+        long,
+        default_value_t = 1.5,
+        default_value_if("quick", ArgPredicate::IsPresent, "0.5")
+    )]
+    seconds: f64,
+    /// How often the ladder is climbed
+    #[arg(
+        long,
+        default_value_t = 2,
+        default_value_if("quick", ArgPredicate::IsPresent, "1"),
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    repetitions: u32,
+    #[command(flatten)]
+    #[serde(flatten)]
+    common: Common,
+}
+
+#[derive(Serialize)]
+struct Ladder {
+    era: Protocol,
+    streams: usize,
+    topics: u16,
+    steps: Vec<Rung>,
+}
+
+/// Of all climbs that got there.
+#[derive(Serialize)]
+struct Rung {
+    asked_per_second: f64,
+    published_per_second: Summary,
+    events_per_second: Summary,
+    /// Events by publications and streams: less than 1 where publications of one topic were merged.
+    events_per_publication_and_stream: Summary,
+    p50_us: Summary,
+    p99_us: Summary,
+    /// Of the publications' last receipts.
+    last_p50_us: Summary,
+    last_p99_us: Summary,
+    cpu_ns_per_event: Summary,
+    /// Of one CPU.
+    cpu_share: Summary,
+    lost: u64,
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, Serialize)]
+struct Step {
+    published_per_second: f64,
+    events_per_second: f64,
+    events_per_publication_and_stream: f64,
+    receipts: Times,
+    lasts: Times,
+    cpu_ns_per_event: f64,
+    cpu_share: f64,
+    lost: u64,
+}
+
+/// Who publishes less than this part of what was asked is at the end of the ladder.
+const FOLLOWS_MIN: f64 = 0.9;
+
+pub(crate) fn run(options: &LadderOptions) -> Outcome<()> {
+    let files = options.streams as u64 + SPARE_FILES;
+    let program = options.common.prepare(files, files)?.program;
+    let record = Record::begin("ladder", options)?;
+    let bar = progress(options.repetitions as usize * ERAS.len() * options.rates.len());
+    let mut steps = vec![vec![Vec::new(); options.rates.len()]; ERAS.len()];
+    for _ in 0..options.repetitions {
+        for (era, steps) in ERAS.into_iter().zip(&mut steps) {
+            let mut climber = Climber::start(options, &program, era)?;
+            for (&rate, steps) in options.rates.iter().zip(steps) {
+                bar.set_message(format!("{era:?}, {rate} publications/s"));
+                let step = climber.step(rate)?;
+                let follows = step.published_per_second >= FOLLOWS_MIN * rate;
+                steps.push(step);
+                bar.inc(1);
+                if !follows {
+                    break;
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    let ladders = ERAS.into_iter().zip(steps).map(|(era, steps)| Ladder {
+        era,
+        streams: options.streams,
+        topics: options.topics,
+        steps: rungs(&options.rates, steps),
+    });
+    let ladders: Vec<Ladder> = ladders.collect();
+    record.end(&ladders, &table(&ladders))
+}
+
+fn rungs(rates: &[f64], steps: Vec<Vec<Step>>) -> Vec<Rung> {
+    let reached = rates.iter().zip(steps).filter(|(_, it)| !it.is_empty());
+    reached
+        .map(|(&rate, steps)| Rung::new(rate, steps))
+        .collect()
+}
+
+/// One server and its streams.
+struct Climber {
+    // Before the server, so that the clients leave first.
+    loader: crate::loader::Loader,
+    server: Server,
+    streams: usize,
+    time: Duration,
+}
+
+impl Climber {
+    fn start(options: &LadderOptions, program: &Program, era: Protocol) -> Outcome<Self> {
+        let server = Server::start(program)?;
+        let mut loader = server.loader(era, options.topics.into())?;
+        loader.open_to(options.streams)?;
+        loader.broadcast(|_| {})?;
+        Ok(Climber {
+            loader,
+            server,
+            streams: options.streams,
+            time: Duration::from_secs_f64(options.seconds),
+        })
+    }
+
+    fn step(&mut self, rate: f64) -> Outcome<Step> {
+        let before = self.server.cpu_time()?.all_ns;
+        let pace = self.loader.pace(rate, self.time)?;
+        let cpu_ns = (self.server.cpu_time()?.all_ns - before) as f64;
+        let (events, elapsed) = (pace.events as f64, pace.elapsed);
+        if pace.events == 0 {
+            return Err("nothing was delivered".into());
+        }
+        Ok(Step {
+            published_per_second: pace.published as f64
+                / pace.publishing.max(self.time).as_secs_f64(),
+            events_per_second: events / elapsed.as_secs_f64(),
+            events_per_publication_and_stream: events
+                / (pace.published as f64 * self.streams as f64),
+            receipts: Times::of(&pace.receipts),
+            lasts: Times::of(&pace.lasts),
+            cpu_ns_per_event: cpu_ns / events,
+            cpu_share: cpu_ns / elapsed.as_nanos() as f64,
+            lost: pace.lost,
+        })
+    }
+}
+
+impl Rung {
+    fn new(asked_per_second: f64, steps: Vec<Step>) -> Self {
+        let of = |value: fn(&Step) -> f64| Summary::of(steps.iter().map(value));
+        Rung {
+            asked_per_second,
+            published_per_second: of(|it| it.published_per_second),
+            events_per_second: of(|it| it.events_per_second),
+            events_per_publication_and_stream: of(|it| it.events_per_publication_and_stream),
+            p50_us: of(|it| it.receipts.p50_us),
+            p99_us: of(|it| it.receipts.p99_us),
+            last_p50_us: of(|it| it.lasts.p50_us),
+            last_p99_us: of(|it| it.lasts.p99_us),
+            cpu_ns_per_event: of(|it| it.cpu_ns_per_event),
+            cpu_share: of(|it| it.cpu_share),
+            lost: steps.iter().map(|it| it.lost).sum(),
+            steps,
+        }
+    }
+}
+
+fn table(ladders: &[Ladder]) -> String {
+    let columns = [
+        "stream",
+        "asked/s",
+        "published/s",
+        "events/s",
+        "p50 µs",
+        "p99 µs",
+        "last, p50 µs",
+        "last, p99 µs",
+        "CPU ns/event",
+        "of the CPU",
+        "not merged",
+        "lost",
+    ];
+    let mut table = Table::new(&columns);
+    for ladder in ladders {
+        for rung in &ladder.steps {
+            table.row([
+                format!("{:?}", ladder.era),
+                thousands(rung.asked_per_second),
+                thousands(rung.published_per_second.median),
+                thousands(rung.events_per_second.median),
+                thousands(rung.p50_us.median),
+                thousands(rung.p99_us.median),
+                thousands(rung.last_p50_us.median),
+                thousands(rung.last_p99_us.median),
+                thousands(rung.cpu_ns_per_event.median),
+                format!("{:.0} %", 100.0 * rung.cpu_share.median),
+                format!(
+                    "{:.0} %",
+                    100.0 * rung.events_per_publication_and_stream.median
+                ),
+                rung.lost.to_string(),
+            ]);
+        }
+    }
+    let first = ladders.first();
+    format!(
+        "\nPublishing at a rate to {} streams, {} topics in turn, each stream subscribed to all; times from when a \
+         publication was due\n\n{}",
+        first.map_or(0, |it| it.streams),
+        first.map_or(0, |it| it.topics),
+        table.text()
+    )
+}
