@@ -16,6 +16,7 @@ use std::path::Path;
 use tracing::level_filters::LevelFilter;
 
 pub use cluster::{Advertised, ClusterConfig, RedisAddress};
+pub(crate) use names::{endpoint, host, origin};
 pub use options::{AppName, DriverChoice, ServeOptions};
 pub use units::{Size, Span};
 

@@ -21,7 +21,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::scenarios::{
-    all, burst, churn, cores, disturbed, fanout as fan_out, growth, idle, ladder, leaving, stalled,
+    all, burst, churn, cores, disturbed, fanout as fan_out, growth, idle, ladder, leaving, peers,
+    requests, stalled,
 };
 
 /// What can go wrong ends a run, with a sentence.

@@ -11,9 +11,10 @@ use super::http::Request;
 use super::publish::{self, Unreadable};
 use super::response::Response;
 use super::serve::Rules;
+use crate::metrics::METRICS;
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-POST /publish (tell subscribers that something changed) and POST /drain (send clients to other nodes, without ending).";
+GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed) and POST /drain (send clients to other nodes, without ending).";
 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
 pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> Response {
@@ -24,6 +25,10 @@ pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> R
     match request.head.uri.path() {
         "/healthz" if is_read(method) => Response::text(200, "ok\n"),
         "/readyz" if is_read(method) => readiness(clerk),
+        "/metrics" if is_read(method) => match ask_for_token(&request.head.headers, rules) {
+            Some(refusal) => refusal,
+            None => metrics(),
+        },
         "/publish" if method == Method::POST => match ask_for_token(&request.head.headers, rules) {
             Some(refusal) => refusal,
             None => publish(&request.body, clerk, rules).await,
@@ -32,7 +37,7 @@ pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> R
             Some(refusal) => refusal,
             None => drain(clerk),
         },
-        "/healthz" | "/readyz" => not_allowed("GET, HEAD"),
+        "/healthz" | "/readyz" | "/metrics" => not_allowed("GET, HEAD"),
         "/publish" | "/drain" => not_allowed("POST"),
         _ => Response::error(404, format!("Nothing is here. {ROUTES}")),
     }
@@ -90,6 +95,13 @@ fn readiness(clerk: &Clerk) -> Response {
         Response::text(200, "ready\n")
     } else {
         Response::text(503, "not ready: starting or draining\n")
+    }
+}
+
+fn metrics() -> Response {
+    Response {
+        content_type: crate::metrics::CONTENT_TYPE,
+        ..Response::text(200, &METRICS.text())
     }
 }
 
@@ -194,7 +206,7 @@ mod tests {
     fn a_route_that_does_not_exist() {
         let (status, body) = ask("GET", "/metricz", &[], "", false);
         assert_eq!(status, 404);
-        for route in ["/healthz", "/readyz", "/publish", "/drain"] {
+        for route in ["/healthz", "/readyz", "/metrics", "/publish", "/drain"] {
             assert!(body.contains(route), "{body}");
         }
     }
@@ -210,6 +222,21 @@ mod tests {
         assert_eq!(ask("GET", "/readyz", &[], "", false).0, 200);
         assert_eq!(ask("GET", "/readyz?draining", &[], "", false).0, 503);
         assert_eq!(ask("GET", "/healthz", &[], "", false).1, "ok\n");
+    }
+
+    #[test]
+    fn what_is_counted_is_told_to_those_who_may_publish() {
+        METRICS.presence_pending.set(0);
+        let (status, page) = ask("GET", "/metrics", &[], "", false);
+        assert_eq!(status, 200);
+        assert!(
+            page.contains("# TYPE pinfold_presence_pending gauge\n"),
+            "{page}"
+        );
+        assert_eq!(ask("GET", "/metrics", &[], "", true).0, 401);
+        let right = [("Authorization", "Bearer s3cret")];
+        assert_eq!(ask("GET", "/metrics", &right, "", true).0, 200);
+        assert_eq!(ask("POST", "/metrics", &right, "", true).0, 405);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use clap::Parser;
 use crate::{Outcome, run_as_typed};
 
 /// Those that matter most come first.
-const SCENARIOS: [&str; 11] = [
+const SCENARIOS: [&str; 12] = [
     "fanout",
     "peers",
     "requests",
@@ -22,6 +22,7 @@ const SCENARIOS: [&str; 11] = [
     "churn",
     "ladder",
     "cores",
+    "leaving",
     "growth",
 ];
 

@@ -54,7 +54,7 @@ struct Contestant {
     scripts: &'static [Script],
     threads: usize,
     sessions: usize,
-    setup: Setup,
+    setup: Setup<'static>,
     /// Where wrk may run.
     loader: &'static [usize],
     failed: Option<String>,
