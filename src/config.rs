@@ -4,6 +4,7 @@
 //! need a second option, a file or the machine. A mistake names the flag, the value and what is allowed, and
 //! is found before anything listens. Secrets never show in `Debug`.
 
+mod cluster;
 mod names;
 mod options;
 mod units;
@@ -14,12 +15,15 @@ use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 
+pub use cluster::{Advertised, ClusterConfig, RedisAddress};
+pub(crate) use names::{endpoint, host, origin};
 pub use options::{AppName, DriverChoice, ServeOptions};
 pub use units::{Size, Span};
 
 use crate::admin::Token;
 use crate::app::board::BoardLimits;
 use crate::limits::Limits;
+use crate::shard::DrainTimes;
 use options::{Bounds, Times};
 
 /// Core threads of one process; the core's number in a session id has room for as many.
@@ -55,6 +59,9 @@ pub struct Config {
     pub log: LevelFilter,
     /// Tests only: connections land on random cores.
     pub place_at_random: bool,
+    /// `None`: this node is alone.
+    pub cluster: Option<ClusterConfig>,
+    pub drain: DrainTimes,
     pub limits: Limits,
     pub board_limits: BoardLimits,
 }
@@ -104,6 +111,11 @@ impl ConfigError {
             allowed: allowed.into(),
         }
     }
+
+    /// An option that another one asks for.
+    fn missing(flag: &'static str, allowed: impl Into<String>) -> Self {
+        Self::new(flag, "", allowed)
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -113,7 +125,10 @@ impl fmt::Display for ConfigError {
             value,
             allowed,
         } = self;
-        write!(f, "invalid value '{value}' for '{flag}': {allowed}")
+        match value.as_str() {
+            "" => write!(f, "'{flag}' {allowed}"),
+            value => write!(f, "invalid value '{value}' for '{flag}': {allowed}"),
+        }
     }
 }
 
@@ -128,6 +143,7 @@ impl Config {
         let ServeOptions {
             listening,
             running,
+            cluster: several,
             bounds,
             times,
         } = options;
@@ -150,7 +166,10 @@ impl Config {
                 "must be a loopback address, such as 127.0.0.1:9464, unless --admin-token-file gives a token to ask for",
             ));
         }
+        let cluster = cluster::check(&several, listening.listen, running.node.as_deref())?;
         Ok(Config {
+            cluster,
+            drain: cluster::drain_times(&several),
             listen: listening.listen,
             endpoint: listening.endpoint,
             origins: listening.origins,

@@ -23,7 +23,10 @@
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
+//! | [`redis`] | a small pipelined client of Redis |
 //! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
+//! | [`metrics`] | what is counted |
+//! | [`cluster`] | what a node knows of the others, and of the proxy in front of them |
 //! | [`admin`], [`config`], [`cli`] | the operator's side: publishing and health, options, the small clients |
 //!
 //! The one idea: one core owns one [`shard::Shard`]. Bytes, publications, what handlers do and the time go in;
@@ -32,9 +35,12 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod limits;
 pub mod mcp;
+pub mod metrics;
+pub mod redis;
 pub mod runtime;
 pub mod shard;
 pub mod wire;

@@ -26,6 +26,9 @@ pub const SESSION_ID_BYTES_MAX: usize = 64;
 /// Bytes of a node's name: it leads every session id, so that a proxy can route on it.
 pub const NODE_NAME_BYTES_MAX: usize = 16;
 
+/// Bytes of a message to sessions from outside of any call. A quarter of what may wait for a stream by default.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
 /// Streams that leave in one turn of the fan-out loop before everything else gets its turn.
 /// 64 sends are about 150 µs: a request that arrives in the middle of a broadcast waits that long.
 pub const FANOUT_CHUNK: usize = 64;

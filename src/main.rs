@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use pinfold::cli::{Cli, Command, publish, watch};
+use pinfold::cli::{Cli, Command, publish, traefik, watch};
 use pinfold::config::{Config, Machine, ServeOptions};
 
 /// An option that cannot be used; the command line parser ends with the same.
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve(*options),
         Command::Publish(options) => publish::run(&options),
         Command::Watch(options) => watch::run(options),
+        Command::Traefik(options) => traefik::run(&options),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("limits", &[]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
@@ -19,12 +19,24 @@ const LAYERS: [(&str, &[&str]); 9] = [
         "runtime",
         &["limits", "wire", "mcp", "shard", "app", "config"],
     ),
-    ("config", &["limits", "wire", "mcp", "app", "admin"]),
-    ("admin", &["limits", "wire", "mcp", "app"]),
+    ("metrics", &[]),
+    ("redis", &[]),
+    (
+        "cluster",
+        &[
+            "limits", "wire", "mcp", "shard", "runtime", "redis", "metrics",
+        ],
+    ),
+    (
+        "config",
+        &["limits", "wire", "mcp", "app", "admin", "redis"],
+    ),
+    ("admin", &["limits", "wire", "mcp", "app", "metrics"]),
     (
         "cli",
         &[
-            "limits", "wire", "mcp", "shard", "app", "runtime", "config", "admin",
+            "limits", "wire", "mcp", "shard", "app", "runtime", "cluster", "config", "admin",
+            "redis", "metrics",
         ],
     ),
 ];

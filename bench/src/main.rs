@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::scenarios::{
-    all, burst, churn, cores, disturbed, fanout as fan_out, growth, idle, ladder, stalled,
+    all, burst, churn, cores, disturbed, fanout as fan_out, growth, idle, ladder, leaving, stalled,
 };
 
 /// What can go wrong ends a run, with a sentence.
@@ -64,6 +64,8 @@ enum Scenario {
     Ladder(ladder::LadderOptions),
     /// The cost of a connection's move to another core
     Cores(cores::CoresOptions),
+    /// A deploy: when the streams of a node end that was told to, with a drain and without
+    Leaving(leaving::LeavingOptions),
     /// The number of streams doubled until something breaks
     Growth(growth::GrowthOptions),
     /// Serves as the floor; scenarios start this themselves
@@ -83,6 +85,7 @@ impl Scenario {
             Scenario::Churn(options) => churn::run(options),
             Scenario::Ladder(options) => ladder::run(options),
             Scenario::Cores(options) => cores::run(options),
+            Scenario::Leaving(options) => leaving::run(options),
             Scenario::Growth(options) => growth::run(options),
             Scenario::Floor(options) => floor::run(options),
         }

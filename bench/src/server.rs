@@ -66,14 +66,14 @@ pub(crate) struct Server {
 }
 
 /// How a program is run.
-pub(crate) struct Setup {
+pub(crate) struct Setup<'a> {
     /// As many cores, and where they run.
     pub(crate) cpus: &'static [usize],
     /// Further arguments for pinfold.
-    pub(crate) arguments: &'static [&'static str],
+    pub(crate) arguments: &'a [&'a str],
 }
 
-impl Default for Setup {
+impl Default for Setup<'_> {
     fn default() -> Self {
         Setup {
             cpus: &[SERVER_CPU],
@@ -91,7 +91,7 @@ impl Server {
         Server::start_with(program, &Setup::default())
     }
 
-    pub(crate) fn start_with(program: &Program, setup: &Setup) -> Outcome<Self> {
+    pub(crate) fn start_with(program: &Program, setup: &Setup<'_>) -> Outcome<Self> {
         let (listen, admin) = (free_port()?, free_port()?);
         // Whatever ends the loader ends its server: setpriv asks the kernel for that and becomes the program.
         let mut command = Command::new("setpriv");
@@ -176,12 +176,17 @@ impl Server {
         machine::driver(self.child.id())
     }
 
-    /// Ends the process: asked first, then made to.
-    fn stop(&mut self) {
+    /// Asks the process to end, as a deploy does.
+    pub(crate) fn terminate(&self) {
         if let Some(process) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
             // It may have ended by itself.
             let _ = rustix::process::kill_process(process, rustix::process::Signal::TERM);
         }
+    }
+
+    /// Ends the process: asked first, then made to.
+    fn stop(&mut self) {
+        self.terminate();
         let asked = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {
             if asked.elapsed() > STOPPED_WITHIN {

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::{Answer, Item, KEY_BYTES_MAX, Target, contents, message};
 use crate::app::call::{Notice, Topic};
+use crate::wire::uri::is_uri;
 
 /// Characters of a refusal's sentence: a parser's may quote what was sent.
 const SENTENCE_CHARS_MAX: usize = 300;
@@ -137,21 +138,6 @@ fn resource(uri: String, uri_bytes_max: usize) -> Result<Topic, Answer> {
         ));
     }
     Ok(Topic::Resource(uri.into_boxed_str()))
-}
-
-/// `scheme:…` (RFC 3986 section 3.1), with room for the non-ASCII characters that clients send unescaped.
-fn is_uri(uri: &str) -> bool {
-    let Some((scheme, rest)) = uri.split_once(':') else {
-        return false;
-    };
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-        && !rest.is_empty()
-        && !rest
-            .chars()
-            .any(|char| char.is_whitespace() || char.is_control())
 }
 
 fn list(topic: &str) -> Result<Topic, Answer> {

@@ -32,6 +32,7 @@ pub use serve::{Rules, serve_admin};
 
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::Contents;
+use crate::limits::MESSAGE_BYTES_MAX;
 
 /// Bytes of a request's body (413): a thousand items of a thousand bytes. Lines (NDJSON) may be as many as they like.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -39,14 +40,14 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of an idempotency key: a UUID and a long name.
 pub const KEY_BYTES_MAX: usize = 128;
 
-/// Bytes of a message to sessions. A quarter of what may wait for a stream by default.
-pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
-
 /// What the listener asks of the server behind it. Nothing here may block: the listener's thread has one loop for
 /// all that it does.
 pub trait Desk {
     /// Whether new clients should be sent here.
     fn ready(&self) -> bool;
+
+    /// The node takes its leave: new clients go elsewhere, and its streams close spread over a window. It does not end.
+    fn drain(&self);
 
     /// So much is under way that nothing more should be published now.
     fn is_saturated(&self) -> bool;

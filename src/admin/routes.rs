@@ -11,9 +11,10 @@ use super::http::Request;
 use super::publish::{self, Unreadable};
 use super::response::Response;
 use super::serve::Rules;
+use crate::metrics::METRICS;
 
-const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients) and \
-POST /publish (tell subscribers that something changed).";
+const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
+GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed) and POST /drain (send clients to other nodes, without ending).";
 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
 pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> Response {
@@ -24,12 +25,20 @@ pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> R
     match request.head.uri.path() {
         "/healthz" if is_read(method) => Response::text(200, "ok\n"),
         "/readyz" if is_read(method) => readiness(clerk),
+        "/metrics" if is_read(method) => match ask_for_token(&request.head.headers, rules) {
+            Some(refusal) => refusal,
+            None => metrics(),
+        },
         "/publish" if method == Method::POST => match ask_for_token(&request.head.headers, rules) {
             Some(refusal) => refusal,
             None => publish(&request.body, clerk, rules).await,
         },
-        "/healthz" | "/readyz" => not_allowed("GET, HEAD"),
-        "/publish" => not_allowed("POST"),
+        "/drain" if method == Method::POST => match ask_for_token(&request.head.headers, rules) {
+            Some(refusal) => refusal,
+            None => drain(clerk),
+        },
+        "/healthz" | "/readyz" | "/metrics" => not_allowed("GET, HEAD"),
+        "/publish" | "/drain" => not_allowed("POST"),
         _ => Response::error(404, format!("Nothing is here. {ROUTES}")),
     }
 }
@@ -71,7 +80,7 @@ fn turn_away(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
 fn ask_for_token(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
     let offered = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let token = rules.token.as_ref()?;
-    let sentence = "Publishing needs the bearer token of --admin-token-file.";
+    let sentence = "This needs the bearer token of --admin-token-file.";
     (!token.admits(offered)).then(|| {
         Response::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
     })
@@ -87,6 +96,19 @@ fn readiness(clerk: &Clerk) -> Response {
     } else {
         Response::text(503, "not ready: starting or draining\n")
     }
+}
+
+fn metrics() -> Response {
+    Response {
+        content_type: crate::metrics::CONTENT_TYPE,
+        ..Response::text(200, &METRICS.text())
+    }
+}
+
+/// The log tells how far it is, and the node goes on until it is told to end.
+fn drain(clerk: &Clerk) -> Response {
+    clerk.desk().drain();
+    Response::json(202, &json!({"draining": true}))
 }
 
 fn not_allowed(allow: &'static str) -> Response {
@@ -126,6 +148,8 @@ mod tests {
         fn ready(&self) -> bool {
             self.ready
         }
+
+        fn drain(&self) {}
 
         fn is_saturated(&self) -> bool {
             false
@@ -182,7 +206,7 @@ mod tests {
     fn a_route_that_does_not_exist() {
         let (status, body) = ask("GET", "/metricz", &[], "", false);
         assert_eq!(status, 404);
-        for route in ["/healthz", "/readyz", "/publish"] {
+        for route in ["/healthz", "/readyz", "/metrics", "/publish", "/drain"] {
             assert!(body.contains(route), "{body}");
         }
     }
@@ -201,6 +225,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_is_told_to_those_who_may_publish() {
+        METRICS.presence_pending.set(0);
+        let (status, page) = ask("GET", "/metrics", &[], "", false);
+        assert_eq!(status, 200);
+        assert!(
+            page.contains("# TYPE pinfold_presence_pending gauge\n"),
+            "{page}"
+        );
+        assert_eq!(ask("GET", "/metrics", &[], "", true).0, 401);
+        let right = [("Authorization", "Bearer s3cret")];
+        assert_eq!(ask("GET", "/metrics", &right, "", true).0, 200);
+        assert_eq!(ask("POST", "/metrics", &right, "", true).0, 405);
+    }
+
+    #[test]
     fn publishing_without_the_token() {
         let body = r#"{"topic":"tools"}"#;
         assert_eq!(ask("POST", "/publish", &[], body, true).0, 401);
@@ -212,6 +251,17 @@ mod tests {
         ];
         assert_eq!(ask("POST", "/publish", &right, body, true).0, 200);
         assert_eq!(ask("GET", "/healthz", &[], "", true).0, 200);
+    }
+
+    #[test]
+    fn draining_without_the_token() {
+        assert_eq!(ask("POST", "/drain", &[], "", true).0, 401);
+        let right = [
+            ("Authorization", "Bearer s3cret"),
+            ("Host", "pinfold.internal:9464"),
+        ];
+        assert_eq!(ask("POST", "/drain", &right, "", true).0, 202);
+        assert_eq!(ask("GET", "/drain", &right, "", true).0, 405);
     }
 
     #[test]

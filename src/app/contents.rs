@@ -1,5 +1,7 @@
 //! How contents reach an application from outside of a request: what `POST /publish` carries for `board`.
 
+use super::call::Topic;
+
 /// What a publisher puts at a URI.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
@@ -26,6 +28,30 @@ pub struct Change {
     pub contents: bool,
 }
 
+impl Change {
+    pub const NONE: Change = Change {
+        list: false,
+        contents: false,
+    };
+
+    /// What one write and another changed together.
+    #[must_use]
+    pub const fn and(self, other: Change) -> Change {
+        Change {
+            list: self.list || other.list,
+            contents: self.contents || other.contents,
+        }
+    }
+
+    /// What is to be told.
+    #[must_use]
+    pub fn topics(self, uri: &str) -> Vec<Topic> {
+        let resource = self.contents.then(|| Topic::Resource(uri.into()));
+        let list = self.list.then_some(Topic::Resources);
+        list.into_iter().chain(resource).collect()
+    }
+}
+
 /// Why a write was not taken; the store is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreRefused {
@@ -44,4 +70,16 @@ pub trait ContentStore: Send + Sync {
     /// # Errors
     /// [`StoreRefused`], and nothing has changed.
     fn put(&self, uri: &str, contents: Option<Contents>) -> Result<Change, StoreRefused>;
+
+    /// Whether [`put`](ContentStore::put) would take this now.
+    ///
+    /// # Errors
+    /// [`StoreRefused`], as it would say.
+    fn check(&self, uri: &str, contents: Option<&Contents>) -> Result<(), StoreRefused>;
+
+    /// What is at this very URI.
+    fn get(&self, uri: &str) -> Option<Contents>;
+
+    /// The first URIs after this one, in order.
+    fn uris_after(&self, uri: Option<&str>, count: usize) -> Vec<Box<str>>;
 }

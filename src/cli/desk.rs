@@ -9,6 +9,7 @@ use monoio::time::timeout;
 use crate::admin::{Answer, Desk, Item, SessionName, Target};
 use crate::app::call::{Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
+use crate::cluster::bus::{BusDoor, BusTold};
 use crate::runtime::Publisher;
 
 /// For a core to say whether a session was told: it takes microseconds, unless the core hangs.
@@ -18,24 +19,36 @@ const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct NodeDesk {
     pub(super) publisher: Publisher,
     pub(super) store: Option<Arc<dyn ContentStore>>,
+    /// None: this node is alone.
+    pub(super) bus: Option<Arc<BusDoor>>,
 }
 
 impl Desk for NodeDesk {
     fn ready(&self) -> bool {
-        !self.publisher.is_stopping()
+        !self.publisher.is_leaving()
+    }
+
+    fn drain(&self) {
+        self.publisher.drain_all();
     }
 
     fn is_saturated(&self) -> bool {
-        self.publisher.is_saturated()
+        self.publisher.is_saturated() || self.bus.as_ref().is_some_and(|bus| bus.is_full())
     }
 
     fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
-        match item.target {
-            Target::Topic(topic) => {
+        match (item.target, &self.bus) {
+            (Target::Topic(topic), None) => {
                 Box::pin(async move { self.publish_topic(topic, item.contents) })
             }
-            Target::All(notice) => Box::pin(async move { self.tell_all(notice) }),
-            Target::Session(name, notice) => Box::pin(self.tell(name, notice)),
+            (Target::Topic(topic), Some(bus)) => {
+                Box::pin(self.publish_to_all_nodes(bus, topic, item.contents))
+            }
+            (Target::All(notice), None) => Box::pin(async move { self.tell_all(notice) }),
+            (Target::All(notice), Some(bus)) => {
+                Box::pin(async move { accepted(bus.tell_every_session(notice)).await })
+            }
+            (Target::Session(name, notice), _) => Box::pin(self.tell(name, notice)),
         }
     }
 }
@@ -49,27 +62,44 @@ impl NodeDesk {
             },
             (_, topic) => vec![topic],
         };
-        let offsets = self.publisher.publish_now(topics);
+        let offsets = self.publisher.publish_here(0, topics);
         Answer::Accepted {
             offset: Some(offsets.end - 1),
         }
     }
 
+    async fn publish_to_all_nodes(
+        &self,
+        bus: &BusDoor,
+        topic: Topic,
+        contents: Option<Option<Contents>>,
+    ) -> Answer {
+        let told = match (contents, topic) {
+            (Some(contents), Topic::Resource(uri)) => {
+                let taken = self.store().and_then(|store| {
+                    let checked = store.check(&uri, contents.as_ref());
+                    checked.map_err(store_refused)
+                });
+                match taken {
+                    Ok(()) => bus.put(uri, contents),
+                    Err(refused) => return refused,
+                }
+            }
+            (_, topic) => bus.changed(topic),
+        };
+        accepted(told).await
+    }
+
     /// What is to be told about new contents. Equal contents are no change.
     fn put(&self, uri: Box<str>, contents: Option<Contents>) -> Result<Vec<Topic>, Answer> {
-        let Some(store) = &self.store else {
-            let sentence = "This application takes no contents; publish the uri alone";
-            return Err(refused("no_contents", sentence));
-        };
-        let change = store.put(&uri, contents).map_err(store_refused)?;
-        let mut topics = Vec::new();
-        if change.list {
-            topics.push(Topic::Resources);
-        }
-        if change.contents {
-            topics.push(Topic::Resource(uri));
-        }
-        Ok(topics)
+        let change = self.store()?.put(&uri, contents).map_err(store_refused)?;
+        Ok(change.topics(&uri))
+    }
+
+    fn store(&self) -> Result<&dyn ContentStore, Answer> {
+        let sentence = "This application takes no contents; publish the uri alone";
+        let store = self.store.as_deref();
+        store.ok_or_else(|| refused("no_contents", sentence))
     }
 
     fn tell_all(&self, notice: Notice) -> Answer {
@@ -81,15 +111,29 @@ impl NodeDesk {
         }
     }
 
+    /// A session of another node is told by the bus: accepted is not delivered, since only its node knows whether it
+    /// is still there.
     async fn tell(&self, session: SessionName, notice: Notice) -> Answer {
-        match timeout(TELL_TIMEOUT, self.publisher.tell(session.expose(), notice)).await {
-            Ok(Ok(())) => Answer::Accepted { offset: None },
-            Ok(Err(refusal)) => tell_refused(refusal),
-            Err(_) => refused(
+        let told = self.publisher.tell(session.expose(), notice.clone());
+        match (timeout(TELL_TIMEOUT, told).await, &self.bus) {
+            (Ok(Ok(())), _) => Answer::Accepted { offset: None },
+            (Ok(Err(TellRefused::OtherNode)), Some(bus)) => {
+                accepted(bus.tell_elsewhere(session.expose(), notice)).await
+            }
+            (Ok(Err(refusal)), _) => tell_refused(refusal),
+            (Err(_), _) => refused(
                 "busy",
                 "The session's core did not answer in time; the session may have been told all the same",
             ),
         }
+    }
+}
+
+/// The bus answers within a moment, whatever Redis does.
+async fn accepted(told: BusTold) -> Answer {
+    match told.await {
+        Ok(offset) => Answer::Accepted { offset },
+        Err(_) => tell_refused(TellRefused::Busy),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The command line: `serve`, and two small clients for people, `publish` and `watch`.
+//! The command line: `serve`, two small clients for people, `publish` and `watch`, and `traefik`, which prints the
+//! proxy's configuration.
 //!
 //! What is typed is parsed here; `config` checks what `serve` was told, `banner` says what came of it.
 
@@ -7,6 +8,7 @@ pub mod bill;
 mod desk;
 pub mod publish;
 pub mod serve;
+pub mod traefik;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -36,6 +38,9 @@ pub enum Command {
     /// Subscribe to a server and print what it tells
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchOptions),
+    /// Print Traefik's configuration for several nodes
+    #[command(after_help = traefik::EXAMPLES)]
+    Traefik(traefik::TraefikOptions),
 }
 
 const EXAMPLES: &str = "\
@@ -114,7 +119,13 @@ mod tests {
     #[test]
     fn help_is_of_the_program_and_teaches() {
         let help = command("pinfold --help").unwrap_err().to_string();
-        for part in ["serve", "publish", "watch", "pinfold watch --read"] {
+        for part in [
+            "serve",
+            "publish",
+            "watch",
+            "traefik",
+            "pinfold watch --read",
+        ] {
             assert!(help.contains(part), "{part} is not in: {help}");
         }
         let help = command("pinfold serve --help").unwrap_err().to_string();

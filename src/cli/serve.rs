@@ -76,7 +76,7 @@ fn options(config: &Config) -> Options {
         origins: config.origins.clone(),
         limits: config.limits,
         state_key: config.state_key.as_ref().map(|key| key.0),
-        drain: crate::runtime::DRAIN_ALONE,
+        drain: config.drain,
         joined: None,
         place_at_random: config.place_at_random,
     }
@@ -134,7 +134,11 @@ fn start_admin(
     .for_contents(config.board_limits.entry_bytes_max);
     let (publisher, driver) = (running.publisher().clone(), running.driver);
     let serve = move || {
-        let desk = Rc::new(NodeDesk { publisher, store });
+        let desk = Rc::new(NodeDesk {
+            publisher,
+            store,
+            bus: None,
+        });
         let served = run_alone(driver, serve_admin(listener, desk, rules));
         if let Err(fault) = served.and_then(|served| served) {
             tracing::error!(%fault, "the admin listener ended: nobody can publish from outside");

@@ -26,7 +26,7 @@ pub(super) fn node_from_host(hostname: &str) -> Option<String> {
     is_node_name(&label).then_some(label)
 }
 
-pub(super) fn endpoint(text: &str) -> Result<String, &'static str> {
+pub(crate) fn endpoint(text: &str) -> Result<String, &'static str> {
     let sound = text.starts_with('/')
         && (text.len() == 1 || !text.ends_with('/'))
         && text.len() <= 256
@@ -38,7 +38,7 @@ pub(super) fn endpoint(text: &str) -> Result<String, &'static str> {
     )
 }
 
-pub(super) fn origin(text: &str) -> Result<String, &'static str> {
+pub(crate) fn origin(text: &str) -> Result<String, &'static str> {
     let origin = text.to_ascii_lowercase();
     let sound = ["http://", "https://"]
         .iter()
@@ -48,7 +48,7 @@ pub(super) fn origin(text: &str) -> Result<String, &'static str> {
         .ok_or("must be http:// or https://, a host and perhaps a port, without a path, such as https://example.com")
 }
 
-pub(super) fn host(text: &str) -> Result<String, &'static str> {
+pub(crate) fn host(text: &str) -> Result<String, &'static str> {
     let host = text.to_ascii_lowercase();
     is_authority(&host)
         .then_some(host)

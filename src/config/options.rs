@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
+use super::cluster::ClusterOptions;
 use super::names::{endpoint, host, node, origin};
 use super::units::{Size, Span, between, count_between};
 use crate::app::board::BoardLimits;
@@ -40,6 +41,8 @@ pub struct ServeOptions {
     pub listening: Listening,
     #[command(flatten)]
     pub running: Running,
+    #[command(flatten)]
+    pub cluster: ClusterOptions,
     #[command(flatten)]
     pub bounds: Bounds,
     #[command(flatten)]

@@ -186,3 +186,63 @@ fn a_board_smaller_than_one_entry_may_be() {
     let config = check(&["--board-bytes-max=2KiB"]).unwrap();
     assert_eq!(config.board_limits.entry_bytes_max, 2048);
 }
+
+fn secret_file() -> String {
+    file("peer-secret", b"0123456789abcdef0123456789abcdef\n")
+}
+
+#[test]
+fn a_node_of_several() {
+    let secret = secret_file();
+    let config = check(&[
+        "--redis=redis://:pass@10.0.0.5:6379/2",
+        "--node=n1",
+        "--listen=0.0.0.0:8080",
+        "--advertise=http://127.0.0.1:8080",
+        &format!("--peer-secret-file={secret}"),
+    ])
+    .unwrap();
+    assert!(!format!("{config:?}").contains("pass"), "{config:?}");
+    let cluster = config.cluster.unwrap();
+    let advertised = cluster.advertised.unwrap();
+    assert_eq!(advertised.url, "http://127.0.0.1:8080");
+    assert_eq!(advertised.address.to_string(), "127.0.0.1:8080");
+    assert!(cluster.secret.is_some());
+    assert_eq!(cluster.prefix, "mcp:");
+    assert_eq!(
+        (config.drain.notice_ms, config.drain.window_ms),
+        (5_000, 20_000)
+    );
+}
+
+#[test]
+fn a_node_of_several_that_lacks_something() {
+    let secret = format!("--peer-secret-file={}", secret_file());
+    let redis = "--redis=redis://10.0.0.5";
+    for (arguments, flag) in [
+        (vec![redis, &secret], "--node"),
+        (vec![redis, "--node=n1"], "--peer-secret-file"),
+        (
+            vec![redis, "--node=n1", &secret, "--listen=0.0.0.0:8080"],
+            "--advertise",
+        ),
+        (vec!["--advertise=http://10.0.0.1:8080"], "--advertise"),
+        (vec![&*secret], "--peer-secret-file"),
+    ] {
+        let refused = check(&arguments).unwrap_err();
+        assert_eq!(refused.flag, flag, "{arguments:?}");
+        assert!(refused.to_string().contains(flag), "{refused}");
+    }
+    let alone = check(&["--drain-notice=0s"]).unwrap();
+    assert_eq!((alone.drain.notice_ms, alone.drain.window_ms), (0, 1_000));
+    assert!(check(&[redis, "--node=n1", "--no-forward"]).is_ok());
+    assert_refused("--advertise", "10.0.0.1:8080", "http://10.0.0.1:8080");
+    assert_refused("--redis-prefix", "a b", "visible ASCII");
+}
+
+#[test]
+fn a_peer_secret_that_is_too_short() {
+    let short = format!("--peer-secret-file={}", file("short-secret", b"secret\n"));
+    let refused = check(&["--redis=redis://h", "--node=n1", &short]).unwrap_err();
+    assert!(refused.allowed.contains("16 bytes"), "{refused}");
+}

@@ -17,3 +17,8 @@ pub(super) fn unix_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)
 }
+
+/// When that was for everybody else.
+pub(crate) fn unix_ms_of(then: Millis) -> u64 {
+    (unix_ms() + then).saturating_sub(now())
+}

@@ -141,6 +141,11 @@ impl Core {
         self.shard.borrow().wants_bytes(key)
     }
 
+    /// Requests of clients here that other nodes answer.
+    pub(super) fn forwarded(&self) -> usize {
+        self.abroad.as_ref().map_or(0, |abroad| abroad.count())
+    }
+
     /// For code that reads and understands at once.
     pub(super) fn with_scratch<T>(&self, work: impl FnOnce(&mut [u8]) -> T) -> T {
         work(&mut self.scratch.borrow_mut())

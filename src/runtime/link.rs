@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use super::clock;
 use super::core::Core;
 use crate::app::call::{AskFailed, Call, Link, Outcome, Topic};
+use crate::app::contents::{Change, Contents};
 use crate::mcp::RpcError;
 use crate::shard::CallKey;
 
@@ -106,6 +107,10 @@ impl Link for CallLink {
 
     fn publish(&self, topic: Topic) {
         self.core.publisher.publish_now(vec![topic]);
+    }
+
+    fn publish_contents(&self, uri: &str, _: Option<&Contents>, change: Change) {
+        self.core.publisher.publish_contents(uri, change);
     }
 
     fn seal(&self, plain: &[u8]) -> String {

@@ -24,8 +24,9 @@ mod signals;
 mod socket;
 mod thread;
 
+pub(crate) use self::clock::unix_ms_of;
 pub use self::neighbours::{Joined, Neighbours, Owner};
 pub use self::open_files::raise_open_files;
-pub use self::publisher::{PublishRefused, Publisher};
+pub use self::publisher::{PublishRefused, Publisher, SharedLog};
 pub use self::ring::{Driver, run_alone};
 pub use self::server::{DRAIN_ALONE, Options, Running, Server, StartError};

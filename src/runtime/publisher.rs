@@ -1,4 +1,7 @@
 //! The sequencer: gives every publication its offset and hands it to all cores in the same order.
+//!
+//! A node among others shares a log with them ([`SharedLog`]): what is published here goes there first, and comes
+//! back to all nodes through [`Publisher::publish_here`] and its siblings, each with the place that it got there.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -7,6 +10,7 @@ use futures_channel::oneshot;
 
 use super::mailbox::{Letter, Mailbox};
 use crate::app::call::{Notice, TellRefused, Topic};
+use crate::app::contents::Change;
 use crate::shard::Publication;
 use crate::wire::session_id::SessionId;
 
@@ -19,11 +23,26 @@ pub struct Publisher {
 struct Shared {
     /// One for each core, from the start of the node on; before it nobody can have subscribed.
     mailboxes: OnceLock<Box<[Mailbox]>>,
-    /// The node is ending, or told its clients that it will.
+    /// No new clients should come: the node takes its leave.
+    leaving: AtomicBool,
+    /// The node is ending.
     stopping: AtomicBool,
     /// The newest offset that was given. Held while the letters are posted: the order of offsets is the order in
     /// every mailbox.
     last_offset: Mutex<u64>,
+    /// Unset: this node has its log for itself.
+    log: OnceLock<Arc<dyn SharedLog>>,
+}
+
+/// A log that several nodes share. Everything that it takes comes back to every one of them, this one included: in
+/// the order of the log, or at once if the log is out of reach. No call blocks.
+pub trait SharedLog: Send + Sync {
+    fn publish(&self, topics: Vec<Topic>);
+
+    /// This node's contents at a URI are new; `change` is what is to be told of it.
+    fn publish_contents(&self, uri: &str, change: Change);
+
+    fn tell_all(&self, notice: Notice);
 }
 
 /// A core is so far behind that the publication was not taken; nothing was told to anybody.
@@ -43,8 +62,10 @@ impl Publisher {
         Publisher {
             shared: Arc::new(Shared {
                 mailboxes: OnceLock::new(),
+                leaving: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
                 last_offset: Mutex::new(0),
+                log: OnceLock::new(),
             }),
         }
     }
@@ -56,7 +77,14 @@ impl Publisher {
         assert!(opened.is_ok(), "a server starts once");
     }
 
-    /// Tells every subscriber on this node that `topic` changed. Returns its offset in the log.
+    /// From now on everything is published to this log first.
+    pub(crate) fn share(&self, log: Arc<dyn SharedLog>) {
+        let set = self.shared.log.set(log);
+        assert!(set.is_ok(), "a node has one log");
+    }
+
+    /// Tells every subscriber that `topic` changed. Returns its offset in the log; if other nodes share the log, the
+    /// newest one so far: the publication gets a later one.
     ///
     /// # Errors
     /// [`PublishRefused`] when the node is saturated.
@@ -64,7 +92,7 @@ impl Publisher {
         self.publish_all(vec![topic]).map(|first| first.start)
     }
 
-    /// Publishes a batch; the offsets are consecutive.
+    /// Publishes a batch; the offsets are consecutive. If other nodes share the log, there are none yet.
     ///
     /// # Errors
     /// [`PublishRefused`], and none of them was published.
@@ -80,6 +108,104 @@ impl Publisher {
     /// # Errors
     /// [`TellRefused`], and it was not told.
     pub async fn tell(&self, session: &str, notice: Notice) -> Result<(), TellRefused> {
+        let told = self.tell_here(session, notice)?;
+        told.await.unwrap_or(Err(TellRefused::Busy))
+    }
+
+    /// Tells every session. Returns the offset that this took in the log, or the newest one so far if other nodes
+    /// share the log.
+    ///
+    /// # Errors
+    /// [`PublishRefused`], and nobody was told.
+    pub fn tell_all(&self, notice: Notice) -> Result<u64, PublishRefused> {
+        if self.is_saturated() {
+            return Err(PublishRefused);
+        }
+        if let Some(log) = self.shared.log.get() {
+            log.tell_all(notice);
+            return Ok(self.last_offset());
+        }
+        Ok(self.tell_all_here(0, notice))
+    }
+
+    /// A core is so far behind that nothing more should be published now.
+    #[must_use]
+    pub fn is_saturated(&self) -> bool {
+        self.mailboxes().iter().any(Mailbox::is_full)
+    }
+
+    /// New clients should go to another node: this one drains, or ends.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.shared.leaving.load(Ordering::Relaxed)
+    }
+
+    /// The node was told to end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::Relaxed)
+    }
+
+    /// For publications from inside (those are as many as there are requests, and those are bounded) and for whoever
+    /// has asked [`is_saturated`](Publisher::is_saturated) before. Returns the offsets.
+    pub(crate) fn publish_now(&self, topics: Vec<Topic>) -> std::ops::Range<u64> {
+        if let Some(log) = self.shared.log.get() {
+            log.publish(topics);
+            let last = self.last_offset();
+            return last..last;
+        }
+        self.publish_here(0, topics)
+    }
+
+    /// What a write to this node's contents changed.
+    pub(super) fn publish_contents(&self, uri: &str, change: Change) {
+        if let Some(log) = self.shared.log.get() {
+            return log.publish_contents(uri, change);
+        }
+        let topics = change.topics(uri);
+        if !topics.is_empty() {
+            self.publish_here(0, topics);
+        }
+    }
+
+    /// Tells every subscriber on this node. The offsets are at least `floor`: the place in a shared log.
+    pub(crate) fn publish_here(&self, floor: u64, topics: Vec<Topic>) -> std::ops::Range<u64> {
+        let mut last_offset = self.lock();
+        let first = floor.max(*last_offset + 1);
+        let publications = (first..)
+            .zip(topics)
+            .map(|(offset, topic)| Publication { offset, topic });
+        let publications: Arc<[Publication]> = publications.collect();
+        if publications.is_empty() {
+            return first..first;
+        }
+        *last_offset = first + publications.len() as u64 - 1;
+        for mailbox in self.mailboxes() {
+            mailbox.post(Letter::Published(publications.clone()));
+        }
+        first..*last_offset + 1
+    }
+
+    /// Tells every session of this node.
+    pub(crate) fn tell_all_here(&self, floor: u64, notice: Notice) -> u64 {
+        let notice = Arc::new(notice);
+        self.post_all(floor, |offset| Letter::TellAll {
+            offset,
+            notice: notice.clone(),
+        })
+    }
+
+    /// Tells every subscriber on this node that anything may have changed.
+    pub(crate) fn gap_here(&self, floor: u64) -> u64 {
+        self.post_all(floor, |offset| Letter::Gap { offset })
+    }
+
+    /// Tells one session of this node; whoever wants to know whether its core took it waits for the answer.
+    pub(crate) fn tell_here(
+        &self,
+        session: &str,
+        notice: Notice,
+    ) -> Result<oneshot::Receiver<Result<(), TellRefused>>, TellRefused> {
         let id = SessionId::parse(session).ok_or(TellRefused::Unknown)?;
         let mailboxes = self.mailboxes();
         // A core that does not exist here is another node's or a forgery: any core can tell which.
@@ -96,63 +222,7 @@ impl Publisher {
             notice,
             answer,
         });
-        told.await.unwrap_or(Err(TellRefused::Busy))
-    }
-
-    /// Tells every session of this node. Returns the offset that this took in the log.
-    ///
-    /// # Errors
-    /// [`PublishRefused`], and nobody was told.
-    pub fn tell_all(&self, notice: Notice) -> Result<u64, PublishRefused> {
-        if self.is_saturated() {
-            return Err(PublishRefused);
-        }
-        let notice = Arc::new(notice);
-        let mut last_offset = self
-            .shared
-            .last_offset
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last_offset += 1;
-        for mailbox in self.mailboxes() {
-            mailbox.post(Letter::TellAll {
-                offset: *last_offset,
-                notice: notice.clone(),
-            });
-        }
-        Ok(*last_offset)
-    }
-
-    /// A core is so far behind that nothing more should be published now.
-    #[must_use]
-    pub fn is_saturated(&self) -> bool {
-        self.mailboxes().iter().any(Mailbox::is_full)
-    }
-
-    /// The node was told to end.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.shared.stopping.load(Ordering::Relaxed)
-    }
-
-    /// For publications from inside (those are as many as there are requests, and those are bounded) and for whoever
-    /// has asked [`is_saturated`](Publisher::is_saturated) before. Returns the offsets.
-    pub(crate) fn publish_now(&self, topics: Vec<Topic>) -> std::ops::Range<u64> {
-        let mut last_offset = self
-            .shared
-            .last_offset
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let first = *last_offset + 1;
-        let publications = (first..)
-            .zip(topics)
-            .map(|(offset, topic)| Publication { offset, topic });
-        let publications: Arc<[Publication]> = publications.collect();
-        *last_offset += publications.len() as u64;
-        for mailbox in self.mailboxes() {
-            mailbox.post(Letter::Published(publications.clone()));
-        }
-        first..*last_offset + 1
+        Ok(told)
     }
 
     pub(super) fn mailbox(&self, core: usize) -> &Mailbox {
@@ -166,6 +236,27 @@ impl Publisher {
             .map_or(&[], |mailboxes| mailboxes)
     }
 
+    /// Gives one offset to a letter for every core.
+    fn post_all(&self, floor: u64, letter: impl Fn(u64) -> Letter) -> u64 {
+        let mut last_offset = self.lock();
+        *last_offset = floor.max(*last_offset + 1);
+        for mailbox in self.mailboxes() {
+            mailbox.post(letter(*last_offset));
+        }
+        *last_offset
+    }
+
+    fn last_offset(&self) -> u64 {
+        *self.lock()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
+        self.shared
+            .last_offset
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asks every core to tell the other nodes of its sessions again.
     pub(crate) fn announce_all(&self) {
         for mailbox in self.mailboxes() {
@@ -175,13 +266,14 @@ impl Publisher {
 
     /// The node takes its leave: it is not ready from now on, and its streams close by and by.
     pub fn drain_all(&self) {
-        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.shared.leaving.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Drain);
         }
     }
 
     pub(super) fn stop_all(&self) {
+        self.shared.leaving.store(true, Ordering::Relaxed);
         self.shared.stopping.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Stop);

@@ -18,8 +18,8 @@ use crate::shard::{DrainTimes, Shard};
 const TICK: Duration = Duration::from_millis(64);
 /// How long requests may go on when the streams are closed.
 const CALLS_GRACE_MS: u64 = 2_000;
-/// How often a node that takes its leave says how far it is.
-const PROGRESS_EVERY_MS: u64 = 1_000;
+/// How often a node that takes its leave says how far it is: about every second.
+const TICKS_TO_PROGRESS: u32 = 16;
 
 /// What a thread takes with it.
 pub(super) struct Seat {
@@ -143,6 +143,7 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
                 .borrow_mut()
                 .handle_tell_all(now, offset, &notice);
         }
+        Letter::Gap { offset } => core.shard.borrow_mut().handle_gap(offset),
         Letter::Announce => core.shard.borrow_mut().handle_announce(),
         Letter::Drain | Letter::Stop => {}
     }
@@ -162,26 +163,8 @@ async fn tick(core: Rc<Core>) {
 /// Streams close in the seat's time, and requests under way end.
 async fn finish(core: &Rc<Core>, times: DrainTimes) {
     take_leave(core, times);
-    let mut said = clock::now();
-    let until = said + times.notice_ms + times.window_ms + CALLS_GRACE_MS;
-    loop {
-        let progress = core.shard.borrow().drain_progress();
-        let forwarded = core.abroad.as_ref().map_or(0, |abroad| abroad.count());
-        let now = clock::now();
-        if (progress.done && forwarded == 0) || now >= until {
-            break;
-        }
-        if now >= said + PROGRESS_EVERY_MS {
-            said = now;
-            tracing::info!(
-                core = core.number,
-                streams_left = progress.streams,
-                requests_in_flight = progress.calls,
-                forwarded,
-                seconds_to_go = progress.left_ms.div_ceil(1_000),
-                "draining"
-            );
-        }
+    let until = clock::now() + times.notice_ms + times.window_ms + CALLS_GRACE_MS;
+    while !has_left(core) && clock::now() < until {
         monoio::time::sleep(TICK).await;
     }
     core.shard.borrow_mut().handle_end();
@@ -190,14 +173,44 @@ async fn finish(core: &Rc<Core>, times: DrainTimes) {
     tracing::info!(core = core.number, ?counts, "stopped");
 }
 
-/// The node is not ready from now on; what it holds leaves by and by.
+/// The node is not ready from now on; what it holds leaves by and by. A second time changes nothing.
 fn take_leave(core: &Rc<Core>, times: DrainTimes) {
-    let now = clock::now();
-    core.shard.borrow_mut().handle_drain(now, times);
+    let began = core.shard.borrow_mut().handle_drain(clock::now(), times);
     core.pump();
+    if !began {
+        return;
+    }
+    monoio::spawn(tell_progress(core.clone()));
     if let Some(abroad) = core.abroad.clone() {
         monoio::spawn(abroad.drain(times));
     }
+}
+
+fn has_left(core: &Core) -> bool {
+    core.shard.borrow().drain_progress().done && core.forwarded() == 0
+}
+
+async fn tell_progress(core: Rc<Core>) {
+    let mut ticks = 0;
+    while !has_left(&core) {
+        if ticks % TICKS_TO_PROGRESS == 0 {
+            let progress = core.shard.borrow().drain_progress();
+            tracing::info!(
+                core = core.number,
+                streams_left = progress.streams,
+                requests_in_flight = progress.calls,
+                forwarded = core.forwarded(),
+                seconds_to_go = progress.left_ms.div_ceil(1_000),
+                "draining"
+            );
+        }
+        ticks += 1;
+        monoio::time::sleep(TICK).await;
+    }
+    tracing::info!(
+        core = core.number,
+        "drained: no stream and no request is left"
+    );
 }
 
 impl Seat {

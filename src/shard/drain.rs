@@ -38,21 +38,37 @@ pub(super) struct Drain {
     until: Millis,
     /// Streams that are still to be closed, once that has begun.
     queue: Option<Vec<ConnectionKey>>,
+    /// How many there were at first.
+    count: usize,
+}
+
+impl Drain {
+    /// How many of them are still open at this moment if they close evenly.
+    fn left_at(&self, now: Millis) -> usize {
+        let window = (self.until - self.closes_from).max(1);
+        let left = self.until.saturating_sub(now) as usize;
+        (self.count * left).div_ceil(window as usize)
+    }
 }
 
 /// As often as the driver looks at the timers.
 const STEP_MS: Millis = 64;
 
 impl Shard {
-    /// Takes its leave from now on. A second call changes nothing.
-    pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) {
+    /// Takes its leave from now on. False: it does already, and nothing changes.
+    pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) -> bool {
         self.now = now;
+        if self.drain.is_some() {
+            return false;
+        }
         let closes_from = now + times.notice_ms;
-        self.drain.get_or_insert(Drain {
+        self.drain = Some(Drain {
             closes_from,
             until: closes_from + times.window_ms,
             queue: None,
+            count: 0,
         });
+        true
     }
 
     #[must_use]
@@ -106,12 +122,12 @@ impl Shard {
         };
         let Some(drain) = &mut self.drain else { return };
         if let Some(fresh) = fresh {
+            drain.count = fresh.len();
             drain.queue = Some(fresh);
         }
+        let left = drain.left_at(now);
         let queue = drain.queue.get_or_insert_default();
-        let steps_left = drain.until.saturating_sub(now) / STEP_MS + 1;
-        let count = queue.len().div_ceil(steps_left as usize);
-        let closing = queue.split_off(queue.len() - count);
+        let closing = queue.split_off(left.min(queue.len()));
         for key in closing {
             if !self.close_stream_gently(key, late)
                 && let Some(queue) = self.drain.as_mut().and_then(|drain| drain.queue.as_mut())
@@ -167,7 +183,7 @@ impl Shard {
     fn emit_retry(&mut self, key: ConnectionKey) {
         let base = self.limits.retry_ms;
         let random = (self.secrets)();
-        let jitter = u64::from(u16::from_le_bytes([random[0], random[1]])) * base >> 16;
+        let jitter = (u64::from(u16::from_le_bytes([random[0], random[1]])) * base) >> 16;
         let mut events = std::mem::take(&mut self.events);
         events.clear();
         sse::emit_event(

@@ -180,6 +180,8 @@ pub struct Shard {
     now: Millis,
     /// The newest offset this core has heard of.
     offset: u64,
+    /// Where the log had its last gap: the one offset that many topics share.
+    gap: u64,
     connections: Arena<Connection>,
     sessions: Arena<Session>,
     streams: Arena<Stream>,
@@ -220,6 +222,7 @@ impl Shard {
             secrets: setup.secrets,
             now,
             offset: 0,
+            gap: 0,
             connections: Arena::default(),
             sessions: Arena::default(),
             streams: Arena::default(),
@@ -288,6 +291,14 @@ impl Shard {
         debug_assert!(publication.offset > self.offset);
         self.offset = publication.offset;
         self.fanout.publish(&publication.topic, publication.offset);
+    }
+
+    /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
+    /// of the protocol. `offset` is the place that this took in the log.
+    pub fn handle_gap(&mut self, offset: u64) {
+        debug_assert!(offset > self.offset);
+        (self.offset, self.gap) = (offset, offset);
+        self.fanout.publish_everything(offset);
     }
 
     pub fn poll_effect(&mut self) -> Option<Effect> {

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::mcp::RpcError;
@@ -63,6 +64,7 @@ pub(super) struct Cancelled<'a> {
 
 #[derive(Deserialize)]
 pub(super) struct Listen {
+    #[serde(deserialize_with = "object")]
     pub(super) notifications: Filter,
 }
 
@@ -74,6 +76,15 @@ pub(super) struct Filter {
     pub(super) prompts_list_changed: bool,
     pub(super) resources_list_changed: bool,
     pub(super) resource_subscriptions: Vec<String>,
+}
+
+/// serde takes a list for a struct as well, field by field; MCP does not.
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<T, D::Error> {
+    let raw = <&RawValue>::deserialize(value)?;
+    if !raw.get().starts_with('{') {
+        return Err(D::Error::custom("an object was expected"));
+    }
+    serde_json::from_str(raw.get()).map_err(D::Error::custom)
 }
 
 /// # Errors

@@ -16,6 +16,9 @@ use super::session_id::NodeName;
 /// The field's name, in lower case.
 pub const FORWARDED: &str = "pinfold-forwarded";
 
+/// The name that operators know the proxy's sticky cookie by.
+pub const STICKY_COOKIE: &str = "_mcp_backend";
+
 /// What all nodes of a cluster know and nobody else.
 #[derive(Clone)]
 pub struct PeerSecret {

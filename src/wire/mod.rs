@@ -22,6 +22,7 @@ mod rpc_emit;
 pub mod session_id;
 pub mod sse;
 mod sse_parser;
+pub mod uri;
 
 pub use head_view::HeadView;
 pub use malformed::Malformed;

@@ -1,5 +1,6 @@
 //! Real clients: the TypeScript SDKs of both generations and the Python SDK, in every revision that they speak.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::program::{Finished, run, scratch_folder};
@@ -20,13 +21,13 @@ on_every_placement! {
 }
 
 /// A script of `tests/clients` and the revision that it speaks.
-struct Client {
-    app: App,
+pub(crate) struct Client {
+    pub(crate) app: App,
     script: &'static str,
     revision: &'static str,
 }
 
-fn conformance(script: &'static str, revision: &'static str) -> Client {
+pub(crate) fn conformance(script: &'static str, revision: &'static str) -> Client {
     Client {
         app: App::Conformance,
         script,
@@ -34,7 +35,7 @@ fn conformance(script: &'static str, revision: &'static str) -> Client {
     }
 }
 
-fn board(script: &'static str, revision: &'static str) -> Client {
+pub(crate) fn board(script: &'static str, revision: &'static str) -> Client {
     Client {
         app: App::Board,
         script,
@@ -44,14 +45,25 @@ fn board(script: &'static str, revision: &'static str) -> Client {
 
 impl Client {
     fn run(&self, placement: Placement, test: &str) {
-        let mut command = self.command();
         let scratch = scratch_folder(test);
         let server = Server::start(self.app, placement, &scratch);
-        command.args([&server.mcp(), &server.admin(), self.revision]);
-        let finished = run(&mut command, &scratch.join("client.log"));
-        let mut tally = read_tap(&finished);
+        let mut tally = self.check(&server.mcp(), &server.admin(), &[], &scratch);
         tally.expect(server.stop());
         tally.conclude(test);
+    }
+
+    /// All checks of the script, against whatever is there.
+    pub(crate) fn check(
+        &self,
+        mcp: &str,
+        admin: &str,
+        environment: &[(&str, &Path)],
+        scratch: &Path,
+    ) -> Tally {
+        let mut command = self.command();
+        command.args([mcp, admin, self.revision]);
+        command.envs(environment.iter().copied());
+        read_tap(&run(&mut command, &scratch.join("client.log")))
     }
 
     fn command(&self) -> Command {

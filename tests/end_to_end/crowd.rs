@@ -13,6 +13,7 @@ use pinfold::wire::sse::EventParser;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
+use crate::dechunker::Dechunker;
 use crate::program::scratch_folder;
 use crate::server::{App, Placement, Server};
 
@@ -84,7 +85,7 @@ fn a_stream_garbled_for_a_reader_of_single_bytes() {
 
 /// What a client is like.
 #[derive(Clone, Copy, PartialEq)]
-enum Habit {
+pub(crate) enum Habit {
     Reads,
     /// Takes nothing until the end.
     Stalls,
@@ -315,35 +316,11 @@ impl Listener {
     }
 }
 
-/// Chunked bodies, without the strictness of a server.
-#[derive(Default)]
-struct Dechunker {
-    waiting: Vec<u8>,
-}
-
-impl Dechunker {
-    fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.waiting.extend_from_slice(bytes);
-        let mut body = Vec::new();
-        while let Some(line) = self.waiting.windows(2).position(|it| it == b"\r\n") {
-            let size = std::str::from_utf8(&self.waiting[..line]).expect("a chunk size");
-            let size = usize::from_str_radix(size, 16).expect("a chunk size");
-            let end = line + 2 + size;
-            if self.waiting.len() < end + 2 {
-                break;
-            }
-            body.extend_from_slice(&self.waiting[line + 2..end]);
-            self.waiting.drain(..end + 2);
-        }
-        body
-    }
-}
-
 fn uri(topic: usize) -> String {
     format!("board://crowd/{topic}")
 }
 
-fn post(body: &Value, fields: &str) -> String {
+pub(crate) fn post(body: &Value, fields: &str) -> String {
     let body = body.to_string();
     format!(
         "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
@@ -352,7 +329,7 @@ fn post(body: &Value, fields: &str) -> String {
     )
 }
 
-fn listen_request() -> String {
+pub(crate) fn listen_request() -> String {
     let uris: Vec<String> = (0..TOPICS).map(uri).collect();
     let body = json!({"jsonrpc": "2.0", "id": "crowd", "method": "subscriptions/listen", "params": {
         "_meta": {
@@ -368,7 +345,7 @@ fn listen_request() -> String {
 }
 
 /// A session with all subscriptions, each in a request of its own.
-fn open_session(address: SocketAddr) -> String {
+pub(crate) fn open_session(address: SocketAddr) -> String {
     let mut socket = connect(address, Habit::Reads);
     let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "crowd", "version": "1"},
@@ -397,7 +374,7 @@ fn open_session(address: SocketAddr) -> String {
     session
 }
 
-fn connect(address: SocketAddr, habit: Habit) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr, habit: Habit) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     if habit == Habit::Stalls {
         // So small that the stream of one who does not read stalls after some hundred events.
@@ -411,7 +388,7 @@ fn connect(address: SocketAddr, habit: Habit) -> TcpStream {
     socket
 }
 
-fn exchange(address: SocketAddr, request: &str) -> String {
+pub(crate) fn exchange(address: SocketAddr, request: &str) -> String {
     let mut socket = connect(address, Habit::Reads);
     socket
         .write_all(request.as_bytes())
@@ -420,7 +397,7 @@ fn exchange(address: SocketAddr, request: &str) -> String {
 }
 
 /// Byte by byte: what follows the head belongs to someone else.
-fn read_head(socket: &mut TcpStream) -> String {
+pub(crate) fn read_head(socket: &mut TcpStream) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -441,7 +418,7 @@ fn read_answer(socket: &mut TcpStream) -> String {
 }
 
 impl Server {
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let url = self.mcp();
         let authority = url.trim_start_matches("http://").trim_end_matches("/mcp");
         authority.parse().expect("an address and a port")

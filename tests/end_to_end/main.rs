@@ -1,4 +1,4 @@
-//! End to end: the real program, real clients, the official conformance suites.
+//! End to end: the real program, real clients, the official conformance suites; several nodes behind the real Traefik.
 //!
 //! Each test starts a `pinfold` of its own on free ports, runs one program of `tests/clients` against it, and ends
 //! it with SIGTERM, which must lead to exit 0. The clients tell their checks as TAP, the suites leave a file for
@@ -9,8 +9,11 @@
 //! `PINFOLD_TALLY` is a file to which each test appends how many checks passed and failed.
 
 mod clients;
+mod cluster;
 mod conformance;
 mod crowd;
+mod dechunker;
+mod drain;
 mod program;
 mod publish;
 mod server;

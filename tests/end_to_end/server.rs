@@ -27,12 +27,27 @@ pub(crate) enum Placement {
     AtRandom,
 }
 
+/// Where a server listens: chosen before it starts, for those who must know beforehand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ports {
+    pub(crate) client: u16,
+    pub(crate) admin: u16,
+}
+
+impl Ports {
+    pub(crate) fn free() -> Ports {
+        Ports {
+            client: free_port(),
+            admin: free_port(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Server {
     child: EndedWithItsTest,
     log: PathBuf,
-    port: u16,
-    admin_port: u16,
+    ports: Ports,
 }
 
 impl Server {
@@ -48,30 +63,33 @@ impl Server {
         placement: Placement,
         scratch: &Path,
     ) -> Server {
+        let log = scratch.join("server.log");
         // Another program may take a port between our look and the server's bind: then the next ones do.
         (0..START_ATTEMPTS)
-            .find_map(|_| Server::try_start(options, app, placement, scratch))
+            .find_map(|_| Server::start_at(Ports::free(), options, app, placement, &log))
             .unwrap_or_else(|| {
-                let log = std::fs::read_to_string(scratch.join("server.log")).unwrap_or_default();
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
                 panic!("pinfold does not start:\n{log}");
             })
     }
 
-    fn try_start(
+    /// Starts a server at these ports; what it says is appended to `log`. `None` if it ends before it is ready.
+    pub(crate) fn start_at(
+        ports: Ports,
         options: &[&str],
         app: App,
         placement: Placement,
-        scratch: &Path,
+        log: &Path,
     ) -> Option<Server> {
-        let (port, admin_port) = (free_port(), free_port());
-        let log = scratch.join("server.log");
-        let file = File::create(&log).expect("a log can be made in the scratch folder");
+        let mut file = File::options();
+        let file = file.create(true).append(true).open(log);
+        let file = file.expect("a log can be made in the scratch folder");
         let also = file.try_clone().expect("a file handle can be cloned");
         let mut command = Command::new(binary());
         command
             .arg("serve")
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .args(["--admin", &format!("127.0.0.1:{admin_port}")])
+            .args(["--listen", &format!("127.0.0.1:{}", ports.client)])
+            .args(["--admin", &format!("127.0.0.1:{}", ports.admin)])
             .args(match app {
                 App::Board => ["--app", "board"],
                 App::Conformance => ["--app", "conformance"],
@@ -89,9 +107,8 @@ impl Server {
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let mut server = Server {
             child: EndedWithItsTest(child),
-            log,
-            port,
-            admin_port,
+            log: log.to_owned(),
+            ports,
         };
         server.becomes_ready().then_some(server)
     }
@@ -122,11 +139,11 @@ impl Server {
     }
 
     pub(crate) fn mcp(&self) -> String {
-        format!("http://127.0.0.1:{}/mcp", self.port)
+        format!("http://127.0.0.1:{}/mcp", self.ports.client)
     }
 
     pub(crate) fn admin(&self) -> String {
-        format!("http://127.0.0.1:{}", self.admin_port)
+        format!("http://127.0.0.1:{}", self.ports.admin)
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -173,7 +190,7 @@ pub(crate) fn binary() -> PathBuf {
 /// A port that nobody listens on. Below the ports that the kernel gives to outgoing connections, since the clients
 /// of other tests take those; each test of this process gets another one, since a server's listener would share
 /// its port (`SO_REUSEPORT`).
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 18_000;
     const COUNT: u16 = 14_000;
     static TRIED: AtomicU16 = AtomicU16::new(0);

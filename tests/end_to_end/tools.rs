@@ -1,4 +1,4 @@
-//! Where `tests/setup` puts Node.js, the Python environment and the packages, and whether it has done so.
+//! Where `tests/setup` puts Node.js, the Python environment, the packages, Traefik and Redis, and whether it has done so.
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,14 @@ pub(crate) fn python() -> PathBuf {
     installed(".tools/venv/bin/python")
 }
 
+pub(crate) fn traefik() -> PathBuf {
+    installed(".tools/traefik/bin/traefik")
+}
+
+pub(crate) fn redis_server() -> PathBuf {
+    installed(".tools/redis/redis-server")
+}
+
 /// A file of an npm package.
 pub(crate) fn package(path: &str) -> PathBuf {
     installed(&format!("node_modules/{path}"))
@@ -27,7 +35,7 @@ pub(crate) fn package(path: &str) -> PathBuf {
 /// A path that exists, installed from the lists of packages as they are now.
 fn installed(path: &str) -> PathBuf {
     let clients = clients_folder();
-    for list in ["package-lock.json", "requirements.txt"] {
+    for list in ["package-lock.json", "requirements.txt", "traefik.txt"] {
         let wanted =
             std::fs::read(clients.join(list)).expect("the repository has its lists of packages");
         let installed = std::fs::read(clients.join(".tools").join(list)).ok();

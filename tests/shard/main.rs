@@ -5,6 +5,7 @@
 mod support;
 
 mod connection;
+mod drain;
 mod elsewhere;
 mod resume;
 mod sizes;

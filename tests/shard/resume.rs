@@ -277,3 +277,31 @@ fn an_id_from_the_future_that_leaves_its_client_in_the_dark() {
     let socket = client.open(&Request::get(&session));
     assert!(client.topics(socket).contains(&"a:2".to_owned()));
 }
+
+/// All events of a gap share an offset: who has read one of them has not read all.
+#[test]
+fn a_gap_of_which_half_was_lost_in_a_socket_that_broke() {
+    for resume in [true, false] {
+        let mut client = Client::new();
+        let (session, socket) = subscriber(&mut client, V06);
+        client.updated("a:1");
+        let before = client.frames(socket);
+        client.gap();
+        let mut told = client.topics(socket);
+        told.sort();
+        assert_eq!(told.len(), 5, "three lists and two resources: {told:?}");
+        client.node.cut(socket);
+        let mut request = Request::get(&session);
+        if resume {
+            let gap = client.node.offset;
+            let id = last_id(&before);
+            let mut parts: Vec<_> = id.split('.').map(str::to_owned).collect();
+            parts[3] = format!("{gap:x}");
+            request = request.resume(&parts.join("."));
+        }
+        let socket = client.open(&request);
+        let mut again = client.topics(socket);
+        again.sort();
+        assert_eq!(again, told);
+    }
+}

@@ -334,6 +334,9 @@ impl Peer {
                     self.take_topic(node, index, frame, None);
                     // What an id stands for is what its own stream had carried.
                     self.told = self.wires[index].told;
+                } else if frame.is_message() && client::is_topic_event(&frame.json()) {
+                    // Of a session that this client has left; what is next on this connection counts on.
+                    self.wires[index].events += 1;
                 }
             }
             Expected::Listen { id, topics } => {

@@ -126,6 +126,8 @@ fn a_filter_that_makes_no_sense() {
     let mut client = Client::tiny();
     let long = format!("a:{}", "x".repeat(64));
     for notifications in [
+        json!([]),
+        json!([true, true, true, []]),
         json!({"toolsListChanged": 1}),
         json!({"resourceSubscriptions": [""]}),
         json!({"resourceSubscriptions": [long]}),

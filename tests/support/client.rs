@@ -201,6 +201,12 @@ impl Client {
         self.fan_out();
     }
 
+    /// Something was lost between nodes.
+    pub fn gap(&mut self) {
+        self.node.gap();
+        self.fan_out();
+    }
+
     pub fn updated(&mut self, uri: &str) {
         self.publish(Topic::Resource(uri.into()));
     }

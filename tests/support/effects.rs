@@ -1,9 +1,9 @@
 //! Carries out what a shard wants done, on fake sockets and with letters that arrive when the test says so.
 
 use pinfold::app::call::Outcome;
-use pinfold::shard::Effect;
+use pinfold::shard::{ConnectionKey, Effect};
 
-use super::node::{Arrived, Breakage, Heard, Letter, Node};
+use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 
 impl Node {
     pub(super) fn carry_out(&mut self, core: usize, effect: Effect) {
@@ -38,16 +38,7 @@ impl Node {
                 core: to,
                 bytes,
             } => {
-                let id = self
-                    .by_key
-                    .remove(&(core, connection))
-                    .expect("a moved connection has its socket");
-                let socket = &mut self.sockets[id];
-                assert!(
-                    socket.unwritten.is_empty(),
-                    "moved in the middle of a write"
-                );
-                socket.key = None;
+                let id = self.give_away(core, connection);
                 self.letters.push_back(Letter {
                     socket: id,
                     core: usize::from(to),
@@ -59,16 +50,7 @@ impl Node {
                 session,
             } => self.asked.push_back((core, connection, session)),
             Effect::Forward { connection, bytes } => {
-                let id = self
-                    .by_key
-                    .remove(&(core, connection))
-                    .expect("a forwarded connection has its socket");
-                let socket = &mut self.sockets[id];
-                assert!(
-                    socket.unwritten.is_empty(),
-                    "forwarded in the middle of a write"
-                );
-                socket.key = None;
+                let id = self.give_away(core, connection);
                 self.forwarded.push((id, bytes));
             }
             Effect::Say(presence) => self.said.push(presence),
@@ -86,16 +68,32 @@ impl Node {
                 self.sockets[id].half_closed = true;
             }
             Effect::Close { connection, reason } => {
-                let id = self
-                    .by_key
-                    .remove(&(core, connection))
-                    .expect("a closed connection has its socket");
+                let id = self.forget(core, connection);
                 let socket = &mut self.sockets[id];
-                (socket.key, socket.closed) = (None, Some(reason));
+                socket.closed = Some(reason);
                 // A reset: the kernel drops what it could not send.
                 socket.unwritten.clear();
             }
         }
+    }
+
+    /// The shard knows the connection no longer, and somebody else goes on with the socket.
+    fn give_away(&mut self, core: usize, connection: ConnectionKey) -> SocketId {
+        let id = self.forget(core, connection);
+        assert!(
+            self.sockets[id].unwritten.is_empty(),
+            "given away in the middle of a write"
+        );
+        id
+    }
+
+    fn forget(&mut self, core: usize, connection: ConnectionKey) -> SocketId {
+        let id = self
+            .by_key
+            .remove(&(core, connection))
+            .expect("a connection that the shard speaks of has its socket");
+        self.sockets[id].key = None;
+        id
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pinfold::app::call::{About, Call, Outcome, Topic};
+use pinfold::app::call::{About, Call, Notice, Outcome, Topic};
 use pinfold::limits::Limits;
 use pinfold::shard::{
     CallKey, ConnectionKey, Gate, Located, Millis, Presence, Publication, Setup, Shard,
@@ -44,6 +44,14 @@ pub struct Heard {
     pub answer: String,
 }
 
+/// What the sequencer posts to every core.
+#[derive(Clone)]
+pub enum News {
+    Published(Publication),
+    TellAll(u64, Notice),
+    Gap(u64),
+}
+
 /// How a broken driver would behave, once in a while. For tests of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breakage {
@@ -64,7 +72,7 @@ pub enum Breakage {
 pub struct Core {
     pub shard: Shard,
     /// Published, not handed to this core yet.
-    pub log: VecDeque<Publication>,
+    pub log: VecDeque<News>,
     /// The offset of the last publication that it was handed.
     pub heard_of: u64,
 }
@@ -255,14 +263,33 @@ impl Node {
 
     /// Gives the topic its place in the log and hands it to the cores, or leaves that to `hand_out`.
     pub fn publish(&mut self, topic: Topic) -> u64 {
-        self.offset += 1;
-        let publication = Publication {
-            offset: self.offset,
-            topic,
-        };
+        self.publish_at(0, topic)
+    }
+
+    /// The offset is at least `floor`: the place in a shared log.
+    pub fn publish_at(&mut self, floor: u64, topic: Topic) -> u64 {
+        self.post(floor, |offset| {
+            News::Published(Publication {
+                offset,
+                topic: topic.clone(),
+            })
+        })
+    }
+
+    pub fn tell_all_at(&mut self, floor: u64, notice: &Notice) -> u64 {
+        self.post(floor, |offset| News::TellAll(offset, notice.clone()))
+    }
+
+    /// Something was lost between nodes: anything may have changed.
+    pub fn gap(&mut self) -> u64 {
+        self.post(0, News::Gap)
+    }
+
+    fn post(&mut self, floor: u64, news: impl Fn(u64) -> News) -> u64 {
+        self.offset = floor.max(self.offset + 1);
         for core in 0..self.cores.len() {
             if !self.breaks(Breakage::LosesPublication) {
-                self.cores[core].log.push_back(publication.clone());
+                self.cores[core].log.push_back(news(self.offset));
             }
             if !self.slow_mail {
                 self.hand_out(core);
@@ -273,15 +300,28 @@ impl Node {
 
     /// The next publication reaches a core. True if there was one.
     pub fn hand_out(&mut self, core: usize) -> bool {
-        let Some(publication) = self.cores[core].log.pop_front() else {
+        let Some(news) = self.cores[core].log.pop_front() else {
             return false;
         };
         let slow = |it: &Socket| it.core == core && !it.unwritten.is_empty();
         if self.sockets.iter().any(slow) && self.breaks(Breakage::ConflatesToTheOldest) {
             return true;
         }
-        self.cores[core].shard.handle_publication(&publication);
-        self.cores[core].heard_of = publication.offset;
+        let (now, shard) = (self.now, &mut self.cores[core].shard);
+        self.cores[core].heard_of = match news {
+            News::Published(publication) => {
+                shard.handle_publication(&publication);
+                publication.offset
+            }
+            News::TellAll(offset, notice) => {
+                shard.handle_tell_all(now, offset, &notice);
+                offset
+            }
+            News::Gap(offset) => {
+                shard.handle_gap(offset);
+                offset
+            }
+        };
         self.settle(core);
         true
     }
@@ -406,6 +446,8 @@ impl Node {
 
     pub fn breaks(&mut self, what: Breakage) -> bool {
         match &mut self.broken {
+            // A client counts wrong or it does not.
+            Some((Breakage::ResumesOffByOne, _)) => what == Breakage::ResumesOffByOne,
             Some((breakage, random)) if *breakage == what => random.one_in(4),
             _ => false,
         }

@@ -127,6 +127,14 @@ impl Client {
         Ok(progress)
     }
 
+    /// Reads once, whatever it is. True if nothing more will come.
+    pub(super) fn has_ended(&mut self, scratch: &mut [u8]) -> bool {
+        match self.socket.read(scratch) {
+            Ok(count) => count == 0,
+            Err(fault) => fault.kind() != ErrorKind::WouldBlock,
+        }
+    }
+
     fn take_head(&mut self, head: Head, way: Way) -> bool {
         if head.session_id.is_some() {
             self.session = head.session_id;

@@ -172,6 +172,32 @@ impl Loader {
         }
     }
 
+    /// Reads until the server has ended every client's stream: when each ended, from now, in order.
+    pub(crate) fn await_ends(&mut self, within: Duration) -> Outcome<Vec<Duration>> {
+        let started = Instant::now();
+        let mut ends = Vec::with_capacity(self.clients.len());
+        let mut ready = [const { MaybeUninit::uninit() }; READY_MAX];
+        while ends.len() < self.clients.len() {
+            if started.elapsed() > within {
+                let left = self.clients.len() - ends.len();
+                return Err(format!("{left} streams went on after {within:?}").into());
+            }
+            for event in wait(&self.epoll, &mut ready, Duration::from_millis(100))? {
+                let Some(index) = client_index(event) else {
+                    // The connection that publishes ends too.
+                    epoll::delete(&self.epoll, &self.admin.socket)?;
+                    continue;
+                };
+                let client = &mut self.clients[index];
+                if client.has_ended(&mut self.scratch) {
+                    epoll::delete(&self.epoll, &client.socket)?;
+                    ends.push(started.elapsed());
+                }
+            }
+        }
+        Ok(ends)
+    }
+
     /// Publishes once and waits until every client got it. `receipt` hears the time of each delivery.
     pub(crate) fn broadcast(&mut self, receipt: impl FnMut(u64)) -> Outcome<Broadcast> {
         self.received.fill(0);

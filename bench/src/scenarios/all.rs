@@ -11,7 +11,7 @@ use clap::Parser;
 use crate::{Outcome, run_as_typed};
 
 /// Those that matter most come first.
-const SCENARIOS: [&str; 9] = [
+const SCENARIOS: [&str; 10] = [
     "fanout",
     "idle",
     "burst",
@@ -20,6 +20,7 @@ const SCENARIOS: [&str; 9] = [
     "churn",
     "ladder",
     "cores",
+    "leaving",
     "growth",
 ];
 

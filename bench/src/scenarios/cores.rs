@@ -80,11 +80,11 @@ struct Placed {
 }
 
 const CPUS: &[usize] = &[SERVER_CPU, LOADER_CPU];
-const TWO_CORES: Setup = Setup {
+const TWO_CORES: Setup<'static> = Setup {
     cpus: CPUS,
     arguments: &[],
 };
-const AT_RANDOM: Setup = Setup {
+const AT_RANDOM: Setup<'static> = Setup {
     cpus: CPUS,
     arguments: &["--place-at-random"],
 };

@@ -12,6 +12,7 @@ pub(crate) mod fanout;
 pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod ladder;
+pub(crate) mod leaving;
 pub(crate) mod stalled;
 
 use std::path::PathBuf;

@@ -19,6 +19,8 @@ impl Desk for Scripted {
         true
     }
 
+    fn drain(&self) {}
+
     fn is_saturated(&self) -> bool {
         self.is_saturated.get()
     }

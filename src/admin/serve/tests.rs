@@ -20,6 +20,8 @@ impl Desk for Counting {
         true
     }
 
+    fn drain(&self) {}
+
     fn is_saturated(&self) -> bool {
         self.looks.set(self.looks.get() + 1);
         // Batches look once.

@@ -114,6 +114,28 @@ impl ContentStore for Store {
             None => Ok(entries.remove(uri)),
         }
     }
+
+    fn check(&self, uri: &str, contents: Option<&Contents>) -> Result<(), StoreRefused> {
+        if !is_ours(uri, self.limits.uri_bytes_max) {
+            return Err(StoreRefused::WrongUri);
+        }
+        contents.map_or(Ok(()), |contents| {
+            let sizes = self.read_lock().bytes_with(uri, contents, &self.limits);
+            sizes.map(drop)
+        })
+    }
+
+    fn get(&self, uri: &str) -> Option<Contents> {
+        let contents = self.read_lock().by_uri.get(uri).map(Arc::clone);
+        contents.map(Arc::unwrap_or_clone)
+    }
+
+    fn uris_after(&self, uri: Option<&str>, count: usize) -> Vec<Box<str>> {
+        let start = uri.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = self.read_lock();
+        let rest = entries.by_uri.range::<str, _>((start, Bound::Unbounded));
+        rest.take(count).map(|(uri, _)| uri.clone()).collect()
+    }
 }
 
 impl Entries {
@@ -130,9 +152,22 @@ impl Entries {
         contents: Contents,
         limits: &BoardLimits,
     ) -> Result<Change, StoreRefused> {
+        self.bytes = self.bytes_with(uri, &contents, limits)?;
         let old = self.by_uri.get(uri);
         let change = change(old.map(|old| &**old), &contents);
-        let size = size(uri, &contents);
+        self.by_uri.insert(uri.into(), Arc::new(contents));
+        Ok(change)
+    }
+
+    /// What all entries take once these contents are there.
+    fn bytes_with(
+        &self,
+        uri: &str,
+        contents: &Contents,
+        limits: &BoardLimits,
+    ) -> Result<usize, StoreRefused> {
+        let old = self.by_uri.get(uri);
+        let size = size(uri, contents);
         if size > limits.entry_bytes_max {
             return Err(StoreRefused::TooLarge);
         }
@@ -141,9 +176,7 @@ impl Entries {
         if bytes > limits.bytes_max || (old.is_none() && self.by_uri.len() >= limits.entries_max) {
             return Err(StoreRefused::Full);
         }
-        self.bytes = bytes;
-        self.by_uri.insert(uri.into(), Arc::new(contents));
-        Ok(change)
+        Ok(bytes)
     }
 
     fn remove(&mut self, uri: &str) -> Change {

@@ -11,12 +11,13 @@ use futures_util::future::{Either, select};
 use monoio::net::TcpStream;
 use monoio::time::timeout;
 
-use super::request::{Outgoing, Rest, STICKY_COOKIE};
+use super::request::{Outgoing, Rest};
 use super::response::{Incoming, Taken};
 use super::{Abroad, Client, Known, pool};
 use crate::runtime::core::Core;
 use crate::runtime::socket;
 use crate::shard::Gone;
+use crate::wire::forwarded::STICKY_COOKIE;
 
 /// How a request that was passed on ended.
 pub(super) enum Ended {

@@ -51,8 +51,8 @@ pub(super) struct Abroad {
     pool: RefCell<Pool>,
     /// Said since the last time that it was handed on.
     said: RefCell<Vec<Presence>>,
-    /// The client's side of every request that is being passed on.
-    under_way: RefCell<Slab<Rc<TcpStream>>>,
+    /// Every request that is being passed on.
+    under_way: RefCell<Slab<UnderWay>>,
     /// What goes on of the bytes that were just read. One for all, as nothing is kept in it.
     out: RefCell<Vec<u8>>,
     draining: Cell<bool>,
@@ -65,6 +65,12 @@ struct Known {
     address: SocketAddr,
     cookie: Arc<str>,
     since: Instant,
+}
+
+struct UnderWay {
+    client: Rc<TcpStream>,
+    /// It ends by itself only with its session; any other request ends with its answer.
+    is_stream: bool,
 }
 
 /// A connection outside of any shard.
@@ -110,7 +116,7 @@ impl Abroad {
         self.pool.borrow_mut().tidy();
     }
 
-    /// Ends what is under way, spread over the window: those clients come back through another node.
+    /// Ends the streams, spread over the window: their clients come back through another node. Answers are waited for.
     pub(super) async fn drain(self: Rc<Self>, times: DrainTimes) {
         if self.draining.replace(true) {
             return;
@@ -118,12 +124,19 @@ impl Abroad {
         monoio::time::sleep(Duration::from_millis(times.notice_ms)).await;
         let mut steps_left = times.window_ms / DRAIN_STEP_MS + 1;
         while steps_left > 0 {
-            let count = self.count().div_ceil(steps_left as usize);
-            for (_, stream) in self.under_way.borrow().iter().take(count) {
-                socket::shutdown(stream, Shutdown::Both);
-            }
+            self.end_streams(steps_left as usize);
             steps_left -= 1;
             monoio::time::sleep(Duration::from_millis(DRAIN_STEP_MS)).await;
+        }
+    }
+
+    /// As many as it takes to be done in so many steps.
+    fn end_streams(&self, steps: usize) {
+        let under_way = self.under_way.borrow();
+        let streams = || under_way.iter().filter(|(_, it)| it.is_stream);
+        let count = streams().count().div_ceil(steps);
+        for (_, stream) in streams().take(count) {
+            socket::shutdown(&stream.client, Shutdown::Both);
         }
     }
 
@@ -202,7 +215,10 @@ pub(super) fn start(core: &Rc<Core>, stream: Rc<TcpStream>, peer: Option<IpAddr>
     let core = core.clone();
     let client = Client { stream };
     monoio::spawn(async move {
-        let place = abroad.under_way.borrow_mut().insert(client.stream.clone());
+        let place = abroad.under_way.borrow_mut().insert(UnderWay {
+            client: client.stream.clone(),
+            is_stream: bytes.starts_with(b"GET "),
+        });
         let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
         abroad.under_way.borrow_mut().remove(place);
         match ended {

@@ -4,7 +4,7 @@
 use crate::limits::Limits;
 use crate::wire::HeadView;
 use crate::wire::chunked::ChunkedDecoder;
-use crate::wire::forwarded::{FORWARDED, PeerSecret};
+use crate::wire::forwarded::{FORWARDED, PeerSecret, STICKY_COOKIE};
 use crate::wire::http1::{self, Framing, HeadLimits};
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -26,9 +26,6 @@ pub(super) enum Rest {
     Length(u64),
     Chunked(ChunkedDecoder),
 }
-
-/// The name that operators know the sticky cookie by.
-pub(super) const STICKY_COOKIE: &str = "_mcp_backend";
 
 impl Outgoing {
     /// `None` for what no shard would have sent here: a head that cannot be read, or no session of another node.

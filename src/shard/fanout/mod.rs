@@ -188,6 +188,19 @@ impl Fanout {
         }
     }
 
+    /// Anything may have changed: everyone has everything to be told that it hears of.
+    pub(super) fn publish_everything(&mut self, offset: u64) {
+        for (_, entry) in &mut self.topics {
+            debug_assert!(entry.last_offset < offset, "offsets only grow");
+            entry.last_offset = offset;
+            for subscriber in &entry.subscribers {
+                let (key, listener) = self.listeners.at_mut(subscriber.listener);
+                listener.mark(subscriber.slot as usize);
+                listener.enqueue(key, &mut self.ready);
+            }
+        }
+    }
+
     /// Events go to this connection from now on.
     pub(super) fn attach(&mut self, key: ListenerKey, outlet: ConnectionKey) {
         if let Some(listener) = self.listeners.get_mut(key) {

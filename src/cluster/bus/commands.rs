@@ -1,0 +1,300 @@
+//! What the bus asks, as commands of Redis, and what Redis answers, as the bus understands it.
+
+use super::id::EntryId;
+use super::standing::{Standing, Stream};
+use super::tail::{Ask, Heard};
+use super::{Add, Kept};
+use crate::redis::{Command, RedisError, Reply};
+
+/// How long a read waits for the next entry; then it is asked again.
+pub(super) const BLOCK_MS: u64 = 1_000;
+
+/// A page of the hash. Small, since each value may have a megabyte.
+const SCAN_COUNT: u64 = 16;
+
+/// How long it is known that a resource was taken away: an entry of another program which a slow node stores later
+/// does not bring it back.
+const GONE_S: u64 = 3_600;
+
+/// Adds an entry and stores contents under its id, in one step.
+const PUT: &str = "\
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 5))
+if ARGV[3] == '1' then
+  redis.call('HSET', KEYS[2], ARGV[2], id .. ' ' .. ARGV[4])
+else
+  redis.call('HDEL', KEYS[2], ARGV[2])
+  redis.call('SET', KEYS[3], id, 'EX', 3600)
+end
+return id";
+
+/// Stores the contents of another program's entry, unless what is there is newer: every node does this for every such
+/// entry, some later than others.
+const KEEP: &str = "\
+local ms, seq = string.match(ARGV[2], '^(%d+)-(%d+)$')
+ms, seq = tonumber(ms), tonumber(seq)
+local function newer(value)
+  local own_ms, own_seq = string.match(value or '', '^(%d+)-(%d+)')
+  if not own_ms then return false end
+  own_ms, own_seq = tonumber(own_ms), tonumber(own_seq)
+  return own_ms > ms or (own_ms == ms and own_seq >= seq)
+end
+if newer(redis.call('HGET', KEYS[1], ARGV[1])) or newer(redis.call('GET', KEYS[2])) then
+  return 0
+end
+if ARGV[3] == '1' then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[4])
+else
+  redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('SET', KEYS[2], ARGV[2], 'EX', 3600)
+end
+return 1";
+
+const _: () = assert!(GONE_S == 3_600, "as the scripts have it");
+
+/// The names of everything the bus has in Redis.
+pub(super) struct Keys {
+    stream: String,
+    board: String,
+    token: String,
+    gone: String,
+}
+
+/// An answer that is none: the command was refused, or it is not what Redis answers.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    Refused(RedisError),
+    Strange,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Keys {
+            stream: format!("{prefix}bus"),
+            board: format!("{prefix}board"),
+            token: format!("{prefix}bus:token"),
+            gone: format!("{prefix}gone:"),
+        }
+    }
+
+    pub(super) fn add(&self, add: &Add, entries_max: u64) -> Command {
+        let command = match &add.contents {
+            None => Command::new("XADD")
+                .arg(&self.stream)
+                .arg("MAXLEN")
+                .arg("~")
+                .number(entries_max)
+                .arg("*"),
+            Some(Kept { uri, record }) => Command::new("EVAL")
+                .arg(PUT)
+                .number(3)
+                .arg(&self.stream)
+                .arg(&self.board)
+                .arg(self.gone(uri))
+                .number(entries_max)
+                .arg(&**uri)
+                .number(u64::from(record.is_some()))
+                .arg(record.as_deref().unwrap_or_default()),
+        };
+        let fields = add.fields.iter();
+        fields.fold(command, |command, (name, value)| {
+            command.arg(name).arg(value)
+        })
+    }
+
+    /// Other programs may add without a bound.
+    pub(super) fn trim(&self, entries_max: u64) -> Command {
+        Command::new("XTRIM")
+            .arg(&self.stream)
+            .arg("MAXLEN")
+            .arg("~")
+            .number(entries_max)
+    }
+
+    /// `token` is for a Redis that has none yet.
+    pub(super) fn ask(&self, ask: &Ask, token: &str) -> Vec<Command> {
+        match ask {
+            Ask::Check => vec![
+                Command::new("SET").arg(&self.token).arg(token).arg("NX"),
+                Command::new("GET").arg(&self.token),
+                Command::new("XINFO").arg("STREAM").arg(&self.stream),
+            ],
+            Ask::Read { after, count } => vec![
+                Command::new("XREAD")
+                    .arg("COUNT")
+                    .number(*count as u64)
+                    .arg("BLOCK")
+                    .number(BLOCK_MS)
+                    .arg("STREAMS")
+                    .arg(&self.stream)
+                    .arg(after.to_string()),
+            ],
+            Ask::Fetch { keep, uris } => {
+                let keep = keep.iter().map(|(id, kept)| self.keep(*id, kept));
+                let board = || Command::new("HGET").arg(&self.board);
+                keep.chain(uris.iter().map(|uri| board().arg(&**uri)))
+                    .collect()
+            }
+            Ask::Scan { cursor } => vec![
+                Command::new("HSCAN")
+                    .arg(&self.board)
+                    .number(*cursor)
+                    .arg("COUNT")
+                    .number(SCAN_COUNT),
+            ],
+            Ask::Refill(kept) => {
+                let put = |Kept { uri, record }: &Kept| {
+                    let value = format!(
+                        "{} {}",
+                        EntryId::ZERO,
+                        record.as_deref().unwrap_or_default()
+                    );
+                    Command::new("HSETNX")
+                        .arg(&self.board)
+                        .arg(&**uri)
+                        .arg(value)
+                };
+                kept.iter().map(put).collect()
+            }
+        }
+    }
+
+    fn keep(&self, id: EntryId, kept: &Kept) -> Command {
+        Command::new("EVAL")
+            .arg(KEEP)
+            .number(2)
+            .arg(&self.board)
+            .arg(self.gone(&kept.uri))
+            .arg(&*kept.uri)
+            .arg(id.to_string())
+            .number(u64::from(kept.record.is_some()))
+            .arg(kept.record.as_deref().unwrap_or_default())
+    }
+
+    fn gone(&self, uri: &str) -> String {
+        format!("{}{uri}", self.gone)
+    }
+}
+
+/// # Errors
+/// [`Unanswered`]
+pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered> {
+    match ask {
+        Ask::Check => standing(replies).map(Heard::Standing),
+        Ask::Read { .. } => {
+            let entries = only(replies)?.checked()?;
+            entries_of(entries)
+                .map(Heard::Entries)
+                .ok_or(Unanswered::Strange)
+        }
+        Ask::Fetch { keep, uris } => {
+            let replies: Result<Vec<Reply>, RedisError> =
+                replies.into_iter().map(Reply::checked).collect();
+            let mut values = replies?;
+            let values = values.split_off(keep.len().min(values.len()));
+            let values: Option<Vec<_>> = values.into_iter().map(optional_text).collect();
+            let values = values.filter(|values| values.len() == uris.len());
+            values.map(Heard::Fetched).ok_or(Unanswered::Strange)
+        }
+        Ask::Scan { .. } => {
+            let page = only(replies)?.checked()?;
+            page_of(page).ok_or(Unanswered::Strange)
+        }
+        Ask::Refill(_) => {
+            let mut added = 0;
+            for reply in replies {
+                added += usize::from(reply.checked()?.integer() == Some(1));
+            }
+            Ok(Heard::Refilled(added))
+        }
+    }
+}
+
+impl From<RedisError> for Unanswered {
+    fn from(error: RedisError) -> Self {
+        Unanswered::Refused(error)
+    }
+}
+
+fn only(mut replies: Vec<Reply>) -> Result<Reply, Unanswered> {
+    replies.pop().ok_or(Unanswered::Strange)
+}
+
+fn standing(replies: Vec<Reply>) -> Result<Standing, Unanswered> {
+    let Ok([set, token, info]) = <[Reply; 3]>::try_from(replies) else {
+        return Err(Unanswered::Strange);
+    };
+    set.checked()?;
+    let token = token.checked()?;
+    let token = token.text().and_then(|text| std::str::from_utf8(text).ok());
+    let token = token.ok_or(Unanswered::Strange)?.into();
+    let stream = match info {
+        Reply::Error(error) if error.message.contains("no such key") => None,
+        Reply::Error(error) => return Err(error.into()),
+        info => Some(stream(info).ok_or(Unanswered::Strange)?),
+    };
+    Ok(Standing { token, stream })
+}
+
+fn stream(info: Reply) -> Option<Stream> {
+    let mut stream = Stream::default();
+    for (name, value) in info.into_pairs()? {
+        let number = value
+            .integer()
+            .and_then(|number| u64::try_from(number).ok());
+        match name.text()? {
+            b"length" => stream.length = number?,
+            b"last-generated-id" => stream.last = EntryId::parse(value.text()?)?,
+            b"max-deleted-entry-id" => stream.deleted = Some(EntryId::parse(value.text()?)?),
+            b"entries-added" => stream.added = Some(number?),
+            b"first-entry" => {
+                let id = value
+                    .into_list()
+                    .and_then(|entry| EntryId::parse(entry.first()?.text()?));
+                stream.first = id;
+            }
+            _ => {}
+        }
+    }
+    Some(stream)
+}
+
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Of the one stream that was read; nothing at all if nothing came in time.
+fn entries_of(reply: Reply) -> Option<Vec<(EntryId, Fields)>> {
+    let entries = match reply {
+        Reply::Null => return Some(Vec::new()),
+        Reply::Map(mut streams) => streams.pop()?.1,
+        Reply::List(mut streams) => streams.pop()?.into_list()?.pop()?,
+        _ => return None,
+    };
+    let entry = |entry: Reply| {
+        let [id, fields] = <[Reply; 2]>::try_from(entry.into_list()?).ok()?;
+        let fields = fields.into_pairs()?.into_iter();
+        let fields = fields.map(|(name, value)| Some((owned(&name)?, owned(&value)?)));
+        Some((
+            EntryId::parse(id.text()?)?,
+            fields.collect::<Option<Fields>>()?,
+        ))
+    };
+    entries.into_list()?.into_iter().map(entry).collect()
+}
+
+fn page_of(page: Reply) -> Option<Heard> {
+    let [cursor, found] = <[Reply; 2]>::try_from(page.into_list()?).ok()?;
+    let cursor = std::str::from_utf8(cursor.text()?).ok()?.parse().ok()?;
+    let found = found.into_pairs()?.into_iter();
+    let found = found.map(|(uri, value)| Some((owned(&uri)?, owned(&value)?)));
+    Some(Heard::Scanned(cursor, found.collect::<Option<Fields>>()?))
+}
+
+fn optional_text(reply: Reply) -> Option<Option<Vec<u8>>> {
+    match reply {
+        Reply::Null => Some(None),
+        reply => owned(&reply).map(Some),
+    }
+}
+
+fn owned(reply: &Reply) -> Option<Vec<u8>> {
+    reply.text().map(<[u8]>::to_vec)
+}

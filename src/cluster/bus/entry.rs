@@ -1,0 +1,344 @@
+//! One entry of the stream: what nodes and other programs say to all nodes, and how.
+//!
+//! | field | says |
+//! |---|---|
+//! | `topic` | `tools`, `prompts` or `resources`: that list changed |
+//! | `uri` | that resource changed; with one of the following fields its contents come along |
+//! | `text`, `blob` | its contents, as text or bytes; `mime`, `name`, `description` may go with them |
+//! | `gone` | (any value) the resource was taken away |
+//! | `all` | (any value) a message for every session: `level` and `data`, and a `logger` if need be |
+//! | `session` | a `topic`, a `uri` or a message for the session with this id |
+//! | `data` | JSON; what is none is taken as a string |
+//!
+//! Nodes write three more: `by`, who added it, and its number there; `stored`: the contents are in the board's hash
+//! already; `sync`: `board` for "read the hash again", `all` for "anything may have changed".
+//!
+//! An entry with a field that nobody knows, or with fields that do not go together, is [`Malformed`] as a whole.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use crate::app::call::{Notice, Topic};
+use crate::app::contents::{Body, Contents};
+use crate::limits::MESSAGE_BYTES_MAX;
+use crate::mcp::types::LoggingLevel;
+use crate::wire::uri::is_uri;
+
+/// An entry, and who added it if a node did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub author: Option<Author>,
+    pub news: News,
+}
+
+/// A process of a node, and the number of the entry among those that it added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    pub process: Box<str>,
+    pub number: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    Changed(Topic),
+    /// The board's hash says what is at this URI now.
+    Stored(Box<str>),
+    /// What another program put at this URI, or took away.
+    Brought(Box<str>, Option<Contents>),
+    Session(Box<str>, Notice),
+    All(Notice),
+    /// The board's hash has entries that no other entry told of.
+    Reload,
+    Everything,
+}
+
+/// What is wrong with an entry, for whoever added it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+pub type Field<'a> = (&'static str, Cow<'a, [u8]>);
+
+#[derive(Default)]
+struct Fields<'a> {
+    by: Option<&'a str>,
+    topic: Option<&'a str>,
+    uri: Option<&'a str>,
+    text: Option<&'a str>,
+    blob: Option<&'a [u8]>,
+    gone: bool,
+    stored: bool,
+    mime: Option<&'a str>,
+    name: Option<&'a str>,
+    description: Option<&'a str>,
+    session: Option<&'a str>,
+    all: bool,
+    level: Option<&'a str>,
+    logger: Option<&'a str>,
+    data: Option<&'a str>,
+    sync: Option<&'a str>,
+}
+
+/// # Errors
+/// [`Malformed`], with a sentence.
+pub fn parse<B: AsRef<[u8]>>(fields: &[(B, B)], uri_bytes_max: usize) -> Result<Entry, Malformed> {
+    let mut read = Fields::default();
+    for (index, (name, value)) in fields.iter().enumerate() {
+        let earlier = &fields[..index];
+        if earlier
+            .iter()
+            .any(|(other, _)| other.as_ref() == name.as_ref())
+        {
+            return Err(Malformed("a field is there twice"));
+        }
+        read.take(name.as_ref(), value.as_ref())?;
+    }
+    let author = read.by.map(author).transpose()?;
+    let news = read.news(uri_bytes_max)?;
+    Ok(Entry { author, news })
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Malformed> {
+        let text = || {
+            let text = std::str::from_utf8(value);
+            text.map_err(|_| Malformed("a field is not UTF-8; only blob may be any bytes"))
+        };
+        match name {
+            b"by" => self.by = Some(text()?),
+            b"topic" => self.topic = Some(text()?),
+            b"uri" => self.uri = Some(text()?),
+            b"text" => self.text = Some(text()?),
+            b"blob" => self.blob = Some(value),
+            b"gone" => self.gone = true,
+            b"stored" => self.stored = true,
+            b"mime" => self.mime = Some(text()?),
+            b"name" => self.name = Some(text()?),
+            b"description" => self.description = Some(text()?),
+            b"session" => self.session = Some(text()?),
+            b"all" => self.all = true,
+            b"level" => self.level = Some(text()?),
+            b"logger" => self.logger = Some(text()?),
+            b"data" => self.data = Some(text()?),
+            b"sync" => self.sync = Some(text()?),
+            _ => return Err(Malformed("it has a field that means nothing here")),
+        }
+        Ok(())
+    }
+
+    fn news(&self, uri_bytes_max: usize) -> Result<News, Malformed> {
+        let topic = self.changed(uri_bytes_max)?;
+        let message = self.message()?;
+        let contents = self.contents()?;
+        let told_to = [self.session.is_some(), self.all, self.sync.is_some()];
+        if told_to.into_iter().filter(|&it| it).count() > 1 {
+            return Err(Malformed("give one of session, all and sync"));
+        }
+        if (contents.is_some() || self.stored) && told_to.contains(&true) {
+            return Err(Malformed(
+                "contents are for everyone: leave session, all and sync out",
+            ));
+        }
+        match (self.session, self.all, self.sync, topic, message) {
+            (Some(session), _, _, Some(topic), None) => {
+                Ok(News::Session(session.into(), Notice::Changed(topic)))
+            }
+            (Some(session), _, _, None, Some(message)) => {
+                Ok(News::Session(session.into(), message))
+            }
+            (None, true, _, None, Some(message)) => Ok(News::All(message)),
+            (None, false, Some("board"), None, None) => Ok(News::Reload),
+            (None, false, Some("all"), None, None) => Ok(News::Everything),
+            (None, false, None, Some(topic), None) => self.told_to_everyone(topic, contents),
+            (Some(_), ..) => Err(Malformed(
+                "a session is told of one topic, one uri or one message (level and data)",
+            )),
+            (None, true, ..) => Err(Malformed(
+                "all needs a message (level and data) and nothing else",
+            )),
+            (None, false, Some(_), ..) => Err(Malformed("sync is board or all, and alone")),
+            (None, false, None, ..) => Err(Malformed("give one of topic, uri, session and all")),
+        }
+    }
+
+    fn changed(&self, uri_bytes_max: usize) -> Result<Option<Topic>, Malformed> {
+        match (self.topic, self.uri) {
+            (None, None) => Ok(None),
+            (Some("tools"), None) => Ok(Some(Topic::Tools)),
+            (Some("prompts"), None) => Ok(Some(Topic::Prompts)),
+            (Some("resources"), None) => Ok(Some(Topic::Resources)),
+            (Some(_), None) => Err(Malformed("topic is tools, prompts or resources")),
+            (None, Some(uri)) if uri.len() > uri_bytes_max => Err(Malformed("uri is too long")),
+            (None, Some(uri)) if !is_uri(uri) => {
+                Err(Malformed("uri is no URI, such as board://lunch"))
+            }
+            (None, Some(uri)) => Ok(Some(Topic::Resource(uri.into()))),
+            (Some(_), Some(_)) => Err(Malformed("give one of topic and uri")),
+        }
+    }
+
+    fn message(&self) -> Result<Option<Notice>, Malformed> {
+        let (level, data) = match (self.level, self.data) {
+            (None, None) if self.logger.is_none() => return Ok(None),
+            (Some(level), Some(data)) => (level, data),
+            _ => return Err(Malformed("a message needs level and data")),
+        };
+        let level: LoggingLevel = serde_json::from_value(level.into()).map_err(|_| {
+            Malformed("level is debug, info, notice, warning, error, critical, alert or emergency")
+        })?;
+        let level_text = self.level.unwrap_or_default();
+        // A line end between two tokens of JSON is white space; in SSE it would end the event's data.
+        let data = match serde_json::from_str::<&RawValue>(data) {
+            Ok(json) => json.get().replace(['\n', '\r'], " "),
+            Err(_) => serde_json::Value::from(data).to_string(),
+        };
+        let logger = self
+            .logger
+            .map(|logger| format!("\"logger\":{},", serde_json::Value::from(logger)));
+        let params = format!(
+            "{{\"level\":\"{level_text}\",{}\"data\":{data}}}",
+            logger.unwrap_or_default()
+        );
+        if params.len() > MESSAGE_BYTES_MAX {
+            return Err(Malformed("the message is too long"));
+        }
+        Ok(Some(Notice::Message {
+            level: level.severity(),
+            params: params.into(),
+        }))
+    }
+
+    fn contents(&self) -> Result<Option<Option<Contents>>, Malformed> {
+        let body = match (self.text, self.blob, self.gone, self.stored) {
+            (Some(text), None, false, false) => Body::Text(text.to_owned()),
+            (None, Some(bytes), false, false) => Body::Blob(bytes.to_owned()),
+            (None, None, gone, stored) if gone && stored => {
+                return Err(Malformed("give one of text, blob, gone and stored"));
+            }
+            (None, None, gone, _) if self.mime.or(self.name).or(self.description).is_none() => {
+                return Ok(gone.then_some(None));
+            }
+            (None, None, ..) => {
+                return Err(Malformed("mime, name and description go with text or blob"));
+            }
+            _ => return Err(Malformed("give one of text, blob, gone and stored")),
+        };
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Ok(Some(Some(Contents {
+            mime_type: owned(self.mime),
+            name: owned(self.name),
+            description: owned(self.description),
+            body,
+        })))
+    }
+
+    fn told_to_everyone(
+        &self,
+        topic: Topic,
+        contents: Option<Option<Contents>>,
+    ) -> Result<News, Malformed> {
+        match (topic, contents, self.stored) {
+            (Topic::Resource(uri), Some(contents), _) => Ok(News::Brought(uri, contents)),
+            (Topic::Resource(uri), None, true) => Ok(News::Stored(uri)),
+            (topic, None, false) => Ok(News::Changed(topic)),
+            _ => Err(Malformed("contents go with a uri")),
+        }
+    }
+}
+
+fn author(by: &str) -> Result<Author, Malformed> {
+    let parts = by.rsplit_once('/');
+    let parsed = parts.and_then(|(process, number)| {
+        Some(Author {
+            process: process.into(),
+            number: number.parse().ok()?,
+        })
+    });
+    parsed.ok_or(Malformed("by is for nodes; leave it out"))
+}
+
+/// The fields of an entry as a node adds it.
+#[must_use]
+pub fn emit<'a>(author: &Author, news: &'a News) -> Vec<Field<'a>> {
+    let by = format!("{}/{}", author.process, author.number);
+    let mut fields: Vec<Field<'a>> = vec![("by", by.into_bytes().into())];
+    match news {
+        News::Changed(topic) => fields.push(topic_field(topic)),
+        News::Stored(uri) => fields.extend([("uri", text(uri)), ("stored", text("1"))]),
+        News::Brought(uri, contents) => {
+            fields.push(("uri", text(uri)));
+            contents_fields(contents.as_ref(), &mut fields);
+        }
+        News::Session(session, notice) => {
+            fields.push(("session", text(session)));
+            notice_fields(notice, &mut fields);
+        }
+        News::All(notice) => {
+            fields.push(("all", text("1")));
+            notice_fields(notice, &mut fields);
+        }
+        News::Reload => fields.push(("sync", text("board"))),
+        News::Everything => fields.push(("sync", text("all"))),
+    }
+    fields
+}
+
+fn text(text: &str) -> Cow<'_, [u8]> {
+    text.as_bytes().into()
+}
+
+fn topic_field(topic: &Topic) -> Field<'_> {
+    match topic {
+        Topic::Tools => ("topic", text("tools")),
+        Topic::Prompts => ("topic", text("prompts")),
+        Topic::Resources => ("topic", text("resources")),
+        Topic::Resource(uri) => ("uri", text(uri)),
+    }
+}
+
+fn contents_fields<'a>(contents: Option<&'a Contents>, fields: &mut Vec<Field<'a>>) {
+    let Some(contents) = contents else {
+        return fields.push(("gone", text("1")));
+    };
+    fields.push(match &contents.body {
+        Body::Text(body) => ("text", text(body)),
+        Body::Blob(bytes) => ("blob", bytes.as_slice().into()),
+    });
+    let optional = [
+        ("mime", &contents.mime_type),
+        ("name", &contents.name),
+        ("description", &contents.description),
+    ];
+    let present = optional
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, text(value.as_ref()?))));
+    fields.extend(present);
+}
+
+/// The params of a message are an object with these members: that is what makes one.
+fn notice_fields<'a>(notice: &'a Notice, fields: &mut Vec<Field<'a>>) {
+    #[derive(serde::Deserialize)]
+    struct Params<'a> {
+        level: &'a str,
+        logger: Option<String>,
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+    }
+    let params = match notice {
+        Notice::Changed(topic) => return fields.push(topic_field(topic)),
+        Notice::Message { params, .. } => params,
+    };
+    let Ok(params) = serde_json::from_str::<Params<'a>>(params) else {
+        return;
+    };
+    fields.push(("level", text(params.level)));
+    fields.extend(
+        params
+            .logger
+            .map(|logger| ("logger", logger.into_bytes().into())),
+    );
+    fields.push(("data", text(params.data.map_or("null", RawValue::get))));
+}
+
+#[cfg(test)]
+mod tests;

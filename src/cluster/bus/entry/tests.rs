@@ -1,0 +1,139 @@
+use super::*;
+
+fn parsed(fields: &[(&str, &str)]) -> Result<News, Malformed> {
+    parse(fields, 64).map(|entry| entry.news)
+}
+
+fn message(params: &str, level: u8) -> Notice {
+    Notice::Message {
+        level,
+        params: params.into(),
+    }
+}
+
+fn soup(mime: Option<&str>) -> Contents {
+    Contents {
+        mime_type: mime.map(str::to_owned),
+        name: None,
+        description: None,
+        body: Body::Text("soup".into()),
+    }
+}
+
+#[test]
+fn news_that_reads_back_as_other_news() {
+    let uri = || Box::<str>::from("board://lunch");
+    let all = [
+        News::Changed(Topic::Tools),
+        News::Changed(Topic::Prompts),
+        News::Changed(Topic::Resources),
+        News::Changed(Topic::Resource(uri())),
+        News::Stored(uri()),
+        News::Brought(uri(), None),
+        News::Brought(uri(), Some(soup(Some("text/plain")))),
+        News::Session("n.x".into(), Notice::Changed(Topic::Tools)),
+        News::Session("n.x".into(), Notice::Changed(Topic::Resource(uri()))),
+        News::Session(
+            "n.x".into(),
+            message(r#"{"level":"info","data":{"a":1.50}}"#, 1),
+        ),
+        News::All(message(
+            r#"{"level":"emergency","logger":"a\"b","data":"x"}"#,
+            7,
+        )),
+        News::Reload,
+        News::Everything,
+    ];
+    let author = Author {
+        process: "n1.5f".into(),
+        number: 17,
+    };
+    for news in all {
+        let fields = emit(&author, &news);
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_ref()))
+            .collect();
+        let entry = parse(&fields, 64).expect("what a node writes");
+        assert_eq!((entry.author.as_ref(), &entry.news), (Some(&author), &news));
+    }
+}
+
+#[test]
+fn what_other_programs_write() {
+    let lunch = [("uri", "board://lunch"), ("text", "soup")];
+    assert_eq!(
+        parsed(&lunch),
+        Ok(News::Brought("board://lunch".into(), Some(soup(None))))
+    );
+    let data = |data| [("all", "1"), ("level", "warning"), ("data", data)];
+    let told = |params| Ok(News::All(message(params, 3)));
+    assert_eq!(
+        parsed(&data("soon")),
+        told(r#"{"level":"warning","data":"soon"}"#)
+    );
+    assert_eq!(
+        parsed(&data("{\n\"in\":5}")),
+        told(r#"{"level":"warning","data":{ "in":5}}"#)
+    );
+    assert_eq!(
+        parsed(&data("\"a\n")),
+        told(r#"{"level":"warning","data":"\"a\n"}"#)
+    );
+    let blob: [(&[u8], &[u8]); 2] = [(b"uri", b"a:b"), (b"blob", b"\xff\x00")];
+    let Ok(News::Brought(_, Some(contents))) = parse(&blob, 64).map(|entry| entry.news) else {
+        panic!("a blob is any bytes");
+    };
+    assert_eq!(contents.body, Body::Blob(vec![255, 0]));
+}
+
+#[test]
+fn an_entry_that_says_nothing_or_two_things() {
+    let long = "a:".to_owned() + &"b".repeat(64);
+    let huge = "x".repeat(MESSAGE_BYTES_MAX);
+    let wrong: [&[(&str, &str)]; 28] = [
+        &[],
+        &[("lunch", "soup")],
+        &[("uri", "a:b"), ("uri", "a:b")],
+        &[("uri", "a:b"), ("topic", "tools")],
+        &[("topic", "tool")],
+        &[("uri", "lunch")],
+        &[("uri", &long)],
+        &[("text", "soup")],
+        &[("topic", "tools"), ("text", "soup")],
+        &[("uri", "a:b"), ("text", "x"), ("blob", "x")],
+        &[("uri", "a:b"), ("text", "x"), ("gone", "1")],
+        &[("uri", "a:b"), ("gone", "1"), ("stored", "1")],
+        &[("uri", "a:b"), ("text", "x"), ("stored", "1")],
+        &[("uri", "a:b"), ("mime", "x/y")],
+        &[("uri", "a:b"), ("gone", "1"), ("mime", "x/y")],
+        &[("session", "n.x")],
+        &[
+            ("session", "n.x"),
+            ("all", "1"),
+            ("level", "info"),
+            ("data", "1"),
+        ],
+        &[("session", "n.x"), ("uri", "a:b"), ("text", "x")],
+        &[("session", "n.x"), ("uri", "a:b"), ("stored", "1")],
+        &[
+            ("session", "n.x"),
+            ("topic", "tools"),
+            ("level", "info"),
+            ("data", "1"),
+        ],
+        &[("all", "1")],
+        &[("all", "1"), ("topic", "tools")],
+        &[("all", "1"), ("level", "loud"), ("data", "1")],
+        &[("all", "1"), ("level", "info")],
+        &[("level", "info"), ("data", "1")],
+        &[("all", "1"), ("level", "info"), ("data", &huge)],
+        &[("sync", "everything")],
+        &[("topic", "tools"), ("by", "somebody")],
+    ];
+    for fields in wrong {
+        assert!(parsed(fields).is_err(), "{fields:?}");
+    }
+    let not_text: [(&[u8], &[u8]); 1] = [(b"uri", b"a:\xff")];
+    assert!(parse(&not_text, 64).is_err());
+}

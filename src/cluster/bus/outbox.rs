@@ -1,0 +1,455 @@
+//! What this node publishes, from the moment it is posted until it comes back with its place in the log.
+//!
+//! ```text
+//! post ─▶ Queued ─take_batch─▶ Sent ─added─▶ Added ─heard─▶ gone
+//!            ▲────── lost, refused ──┘
+//! ```
+//!
+//! Usually the node's own cores are told when an item comes back, in the order of the log. But nobody waits for Redis:
+//! while it is out of reach (`alone`) items are told here at once, and what does not come back in time is told
+//! here too; each of them is added all the same as soon as it can be, and not told here again.
+//!
+//! What is queued is bounded: of one topic only the newest, of too many topics only that anything may have changed,
+//! of messages only the newest.
+//!
+//! Invariants: `keys` has each queued item that has a key; while `alone` every item was told here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_channel::oneshot;
+
+use crate::app::call::{Notice, Topic};
+use crate::app::contents::{Change, Contents};
+
+/// How long an item may take to come back before it is told here. Far above what a Redis nearby needs, and short
+/// enough that nobody sees a pause.
+pub const PATIENCE_MS: u64 = 250;
+
+/// What comes back as an entry after so long is told again.
+const REMEMBERED_MS: u64 = 60_000;
+
+/// Queued items that are kept by topic: more than a board holds. Of more topics it is only said that anything may
+/// have changed.
+const KEYS_MAX: usize = 131_072;
+/// Queued messages.
+const NOTICES_MAX: usize = 4_096;
+
+/// Items of one round trip.
+const BATCH_MAX: usize = 256;
+/// As many of them may have contents: up to a megabyte each.
+const BATCH_CONTENTS_MAX: usize = 16;
+
+/// Told when the item has been told here: its offset, if it has one.
+pub type Ticket = oneshot::Sender<Option<u64>>;
+
+/// What is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    Changed(Topic),
+    /// New contents of a resource; `owed` is what is to be told of them besides what writing them changes.
+    Contents {
+        uri: Box<str>,
+        carried: Carried,
+        owed: Change,
+    },
+    /// For a session of another node.
+    Session(Box<str>, Notice),
+    All(Notice),
+    Reload,
+    Everything,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Not written to this node's store yet; `None` takes the resource away.
+    Given(Option<Contents>),
+    /// Whatever this node's store has.
+    Stored,
+}
+
+/// Something to be told on this node, and who waits for that.
+#[derive(Debug)]
+pub struct Told {
+    pub item: Item,
+    pub tickets: Vec<Ticket>,
+}
+
+/// What one item adds to the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adding {
+    pub number: u64,
+    pub item: Item,
+}
+
+/// Queued items with the same key are one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Topic(Topic),
+    Reload,
+    Everything,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Queued,
+    Sent,
+    Added,
+}
+
+struct Posted {
+    item: Item,
+    stage: Stage,
+    told: bool,
+    posted_ms: u64,
+    tickets: Vec<Ticket>,
+}
+
+pub struct Outbox {
+    items: BTreeMap<u64, Posted>,
+    queued: BTreeSet<u64>,
+    keys: HashMap<Key, u64>,
+    /// Queued items that have no key.
+    notices: BTreeSet<u64>,
+    /// In the order of the batch; some may have come back already.
+    in_flight: Vec<u64>,
+    next_number: u64,
+    /// The log can be written to.
+    up: bool,
+    /// What is added comes back.
+    following: bool,
+    alone: bool,
+    dropped: u64,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Outbox {
+            items: BTreeMap::new(),
+            queued: BTreeSet::new(),
+            keys: HashMap::new(),
+            notices: BTreeSet::new(),
+            in_flight: Vec::new(),
+            next_number: 1,
+            up: false,
+            following: false,
+            alone: true,
+            dropped: 0,
+        }
+    }
+}
+
+impl Outbox {
+    /// Takes an item; what it gives back is to be told here at once.
+    pub fn post(&mut self, now_ms: u64, item: Item, ticket: Option<Ticket>) -> Option<Told> {
+        let mut posted = Posted {
+            item,
+            stage: Stage::Queued,
+            told: false,
+            posted_ms: now_ms,
+            tickets: ticket.into_iter().collect(),
+        };
+        let told = self.alone.then(|| posted.tell());
+        self.enqueue(None, posted);
+        self.bound(now_ms);
+        told
+    }
+
+    /// The next items for the log, if it can be written to and nothing is under way. Say [`added`](Outbox::added) or
+    /// [`lost`](Outbox::lost) of them.
+    pub fn take_batch(&mut self) -> Vec<Adding> {
+        let mut batch = Vec::new();
+        if !self.up || !self.in_flight.is_empty() {
+            return batch;
+        }
+        let mut contents = 0;
+        while batch.len() < BATCH_MAX
+            && contents < BATCH_CONTENTS_MAX
+            && let Some(number) = self.queued.pop_first()
+        {
+            let posted = self
+                .items
+                .get_mut(&number)
+                .expect("what is queued is there");
+            posted.stage = Stage::Sent;
+            let item = posted.item.clone();
+            contents += usize::from(matches!(item, Item::Contents { .. }));
+            self.unlist(number, &item);
+            self.in_flight.push(number);
+            batch.push(Adding { number, item });
+        }
+        batch
+    }
+
+    /// What became of the items of the batch, in their order: true if the log has them. The others are queued
+    /// again. What it gives back is to be told here at once.
+    #[must_use]
+    pub fn added(&mut self, taken: &[bool]) -> Vec<Told> {
+        let mut refused = false;
+        for (index, number) in std::mem::take(&mut self.in_flight).into_iter().enumerate() {
+            if taken.get(index) == Some(&true) {
+                if let Some(posted) = self.items.get_mut(&number) {
+                    posted.stage = Stage::Added;
+                }
+            } else {
+                refused = true;
+                // The log surely does not have it under its number: others would take it for an old one.
+                self.requeue(number, true);
+            }
+        }
+        if refused { self.tell_all() } else { Vec::new() }
+    }
+
+    /// The log can be written to.
+    pub fn connected(&mut self, now_ms: u64) {
+        self.up = true;
+        self.settle(now_ms);
+    }
+
+    /// The log cannot be written to; whether it has what was under way is not known.
+    #[must_use]
+    pub fn lost(&mut self) -> Vec<Told> {
+        self.up = false;
+        for number in std::mem::take(&mut self.in_flight) {
+            self.requeue(number, false);
+        }
+        self.tell_all()
+    }
+
+    /// What is added comes back from now on.
+    pub fn followed(&mut self, now_ms: u64) {
+        self.following = true;
+        self.settle(now_ms);
+    }
+
+    /// What is added does not come back for now.
+    #[must_use]
+    pub fn unfollowed(&mut self) -> Vec<Told> {
+        self.following = false;
+        self.tell_all()
+    }
+
+    /// What was added came back: what is to be told of it here. `None`: nothing is known of it; and nothing to
+    /// be told if it was told before.
+    pub fn heard(&mut self, now_ms: u64, number: u64) -> Option<Option<Told>> {
+        let mut posted = self.items.remove(&number)?;
+        if self.queued.remove(&number) {
+            self.unlist(number, &posted.item);
+        }
+        self.settle(now_ms);
+        Some((!posted.told).then(|| posted.tell()))
+    }
+
+    /// Entries were lost that might have been ours: what was added may never come back.
+    #[must_use]
+    pub fn gap(&mut self) -> Vec<Told> {
+        let mut told = Vec::new();
+        self.items.retain(|_, posted| {
+            if posted.stage == Stage::Added && !posted.told {
+                told.push(posted.tell());
+            }
+            posted.stage != Stage::Added
+        });
+        told
+    }
+
+    /// What took too long is to be told here.
+    #[must_use]
+    pub fn overdue(&mut self, now_ms: u64) -> Vec<Told> {
+        self.items.retain(|_, posted| {
+            let forgettable = posted.stage == Stage::Added && posted.told;
+            !forgettable || posted.posted_ms + REMEMBERED_MS > now_ms
+        });
+        let late = |posted: &Posted| !posted.told && posted.posted_ms + PATIENCE_MS <= now_ms;
+        if self.items.values().any(late) {
+            return self.tell_all();
+        }
+        self.settle(now_ms);
+        Vec::new()
+    }
+
+    /// Whether this node's store is ahead of the log at a URI.
+    #[must_use]
+    pub fn is_ahead(&self, uri: &str) -> bool {
+        let ahead = |number: &u64| {
+            let item = self.items.get(number).map(|posted| &posted.item);
+            matches!(item, Some(Item::Contents { uri: own, carried: Carried::Stored, .. }) if **own == *uri)
+        };
+        let queued = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
+        queued.is_some_and(ahead) || self.in_flight.iter().any(ahead)
+    }
+
+    /// So much waits that a publisher had better wait too.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.keys.len() >= KEYS_MAX || self.notices.len() >= NOTICES_MAX
+    }
+
+    /// Items are told here at once.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    #[must_use]
+    pub fn queued_count(&self) -> usize {
+        self.queued.len()
+    }
+
+    /// Messages that no other node will hear of, since this was asked last.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Everything that was not told here is to be told now, and so is what comes.
+    fn tell_all(&mut self) -> Vec<Told> {
+        self.alone = true;
+        let untold = self.items.values_mut().filter(|posted| !posted.told);
+        untold.map(Posted::tell).collect()
+    }
+
+    /// Items wait for their place in the log again, once it works and nothing old waits for it.
+    fn settle(&mut self, now_ms: u64) {
+        let oldest = self.items.values().next().map(|it| it.posted_ms);
+        let fresh = oldest.is_none_or(|oldest| oldest + PATIENCE_MS > now_ms);
+        if self.up && self.following && fresh {
+            self.alone = false;
+        }
+    }
+
+    fn requeue(&mut self, number: u64, renumber: bool) {
+        // Otherwise it came back already.
+        if let Some(mut posted) = self.items.remove(&number) {
+            posted.stage = Stage::Queued;
+            let newer = posted
+                .item
+                .key()
+                .and_then(|key| self.keys.get(&key).copied());
+            match newer.and_then(|newer| self.items.get_mut(&newer)) {
+                Some(newer) => newer.succeed(posted),
+                None => self.enqueue((!renumber).then_some(number), posted),
+            }
+        }
+    }
+
+    fn enqueue(&mut self, number: Option<u64>, posted: Posted) {
+        let key = posted.item.key();
+        let older = key.as_ref().and_then(|key| self.keys.get(key));
+        if let Some(place) = older.and_then(|older| self.items.get_mut(older)) {
+            let older = std::mem::replace(place, posted);
+            return place.succeed(older);
+        }
+        let number = number.unwrap_or_else(|| {
+            self.next_number += 1;
+            self.next_number - 1
+        });
+        match key {
+            Some(key) => drop(self.keys.insert(key, number)),
+            None => drop(self.notices.insert(number)),
+        }
+        self.queued.insert(number);
+        self.items.insert(number, posted);
+    }
+
+    fn unlist(&mut self, number: u64, item: &Item) {
+        match item.key() {
+            Some(key) => drop(self.keys.remove(&key)),
+            None => drop(self.notices.remove(&number)),
+        }
+    }
+
+    fn bound(&mut self, now_ms: u64) {
+        if self.notices.len() > NOTICES_MAX
+            && let Some(oldest) = self.notices.pop_first()
+        {
+            self.queued.remove(&oldest);
+            self.items.remove(&oldest);
+            self.dropped += 1;
+        }
+        if self.keys.len() > KEYS_MAX {
+            self.forget(now_ms, |item| matches!(item, Item::Changed(_)));
+            if self.keys.len() > KEYS_MAX / 8 * 7 {
+                self.forget(now_ms, |item| matches!(item, Item::Contents { .. }));
+            }
+        }
+    }
+
+    /// Instead of so many items: anything may have changed.
+    fn forget(&mut self, now_ms: u64, which: impl Fn(&Item) -> bool) {
+        let mut forgotten = false;
+        for number in self.queued.clone() {
+            let posted = &self.items[&number];
+            // What was not told here yet will be in a moment.
+            if posted.told && which(&posted.item) {
+                let item = posted.item.clone();
+                self.unlist(number, &item);
+                self.queued.remove(&number);
+                self.items.remove(&number);
+                forgotten = true;
+            }
+        }
+        if forgotten {
+            let everything = Posted {
+                item: Item::Everything,
+                stage: Stage::Queued,
+                // Each of them was.
+                told: true,
+                posted_ms: now_ms,
+                tickets: Vec::new(),
+            };
+            self.enqueue(None, everything);
+        }
+    }
+}
+
+impl Posted {
+    /// Marks it as told; the store has its contents afterwards.
+    fn tell(&mut self) -> Told {
+        self.told = true;
+        let item = self.item.clone();
+        if let Item::Contents { carried, owed, .. } = &mut self.item {
+            (*carried, *owed) = (Carried::Stored, Change::NONE);
+        }
+        Told {
+            item,
+            tickets: std::mem::take(&mut self.tickets),
+        }
+    }
+
+    /// Takes on what was still to be done of an older item with the same key.
+    fn succeed(&mut self, older: Posted) {
+        self.tickets.extend(older.tickets);
+        let changed = Change {
+            list: false,
+            contents: true,
+        };
+        let left = match &older.item {
+            _ if older.told => Change::NONE,
+            Item::Contents { owed, .. } => *owed,
+            _ => changed,
+        };
+        let told = self.told;
+        match (&mut self.item, older.item) {
+            (Item::Contents { owed, .. }, _) if !told => *owed = owed.and(left),
+            (Item::Changed(_), Item::Contents { uri, carried, .. }) => {
+                let owed = if told { left } else { left.and(changed) };
+                self.item = Item::Contents { uri, carried, owed };
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Item {
+    fn key(&self) -> Option<Key> {
+        match self {
+            Item::Changed(topic) => Some(Key::Topic(topic.clone())),
+            Item::Contents { uri, .. } => Some(Key::Topic(Topic::Resource(uri.clone()))),
+            Item::Session(..) | Item::All(_) => None,
+            Item::Reload => Some(Key::Reload),
+            Item::Everything => Some(Key::Everything),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+use super::*;
+use crate::app::contents::Body;
+
+fn changed(uri: &str) -> Item {
+    Item::Changed(Topic::Resource(uri.into()))
+}
+
+fn contents(text: &str) -> Contents {
+    Contents {
+        mime_type: None,
+        name: None,
+        description: None,
+        body: Body::Text(text.into()),
+    }
+}
+
+fn put(uri: &str, text: &str) -> Item {
+    Item::Contents {
+        uri: uri.into(),
+        carried: Carried::Given(Some(contents(text))),
+        owed: Change::NONE,
+    }
+}
+
+fn all(number: usize) -> Item {
+    Item::All(Notice::Message {
+        level: 1,
+        params: number.to_string().into(),
+    })
+}
+
+/// Redis is there.
+fn calm() -> Outbox {
+    let mut outbox = Outbox::default();
+    outbox.connected(0);
+    outbox.followed(0);
+    assert!(!outbox.is_alone());
+    outbox
+}
+
+fn numbers(batch: &[Adding]) -> Vec<u64> {
+    batch.iter().map(|adding| adding.number).collect()
+}
+
+fn items(told: Vec<Told>) -> Vec<Item> {
+    told.into_iter().map(|told| told.item).collect()
+}
+
+#[test]
+fn an_item_told_before_it_has_its_place_in_the_log() {
+    let mut outbox = calm();
+    let (ticket, mut answer) = oneshot::channel();
+    assert!(outbox.post(0, changed("a:1"), Some(ticket)).is_none());
+    let batch = outbox.take_batch();
+    assert_eq!(
+        batch,
+        [Adding {
+            number: 1,
+            item: changed("a:1")
+        }]
+    );
+    assert!(outbox.added(&[true]).is_empty());
+    let told = outbox
+        .heard(10, 1)
+        .expect("it was added")
+        .expect("it was not told");
+    assert_eq!((told.item, told.tickets.len()), (changed("a:1"), 1));
+    assert!(outbox.heard(10, 1).is_none());
+    assert_eq!(answer.try_recv(), Ok(None), "whoever tells it answers");
+}
+
+#[test]
+fn an_item_that_waits_for_a_redis_that_is_not_there() {
+    let mut outbox = Outbox::default();
+    let told = outbox.post(0, put("a:1", "x"), None).expect("at once");
+    assert_eq!(told.item, put("a:1", "x"));
+    assert!(outbox.is_ahead("a:1") && !outbox.is_ahead("a:2"));
+    outbox.connected(1_000);
+    outbox.followed(1_000);
+    let stored = Item::Contents {
+        uri: "a:1".into(),
+        carried: Carried::Stored,
+        owed: Change::NONE,
+    };
+    assert_eq!(
+        outbox.take_batch(),
+        [Adding {
+            number: 1,
+            item: stored
+        }]
+    );
+    assert!(outbox.is_ahead("a:1"), "on its way");
+    assert!(outbox.added(&[true]).is_empty());
+    assert!(!outbox.is_ahead("a:1"));
+    assert!(outbox.is_alone());
+    assert!(
+        outbox.heard(1_001, 1).expect("ours").is_none(),
+        "told twice"
+    );
+    assert!(!outbox.is_alone());
+}
+
+#[test]
+fn an_item_whose_answer_does_not_come() {
+    let mut outbox = calm();
+    outbox.post(0, changed("a:1"), None);
+    outbox.take_batch();
+    outbox.post(100, changed("a:2"), None);
+    assert!(outbox.overdue(PATIENCE_MS - 1).is_empty());
+    assert_eq!(
+        items(outbox.overdue(PATIENCE_MS)),
+        [changed("a:1"), changed("a:2")]
+    );
+    assert!(outbox.post(PATIENCE_MS, changed("a:3"), None).is_some());
+    // It comes after all.
+    assert!(outbox.added(&[true]).is_empty());
+    assert!(outbox.heard(500, 1).expect("ours").is_none());
+    assert_eq!(numbers(&outbox.take_batch()), [2, 3]);
+}
+
+#[test]
+fn what_was_under_way_when_the_connection_broke() {
+    let mut outbox = calm();
+    (1..=3).for_each(|n| drop(outbox.post(0, all(n), None)));
+    assert_eq!(numbers(&outbox.take_batch()), [1, 2, 3]);
+    outbox.post(0, all(4), None);
+    assert_eq!(items(outbox.lost()), [all(1), all(2), all(3), all(4)]);
+    assert!(outbox.take_batch().is_empty(), "there is nobody to take it");
+    // The log had the first one.
+    outbox.connected(10);
+    assert!(outbox.heard(10, 1).expect("ours").is_none());
+    assert_eq!(
+        numbers(&outbox.take_batch()),
+        [2, 3, 4],
+        "in order, under their numbers"
+    );
+}
+
+#[test]
+fn a_refused_item_that_others_would_take_for_an_old_one() {
+    let mut outbox = calm();
+    (1..=3).for_each(|n| drop(outbox.post(0, all(n), None)));
+    outbox.take_batch();
+    assert_eq!(items(outbox.added(&[true, false, true])).len(), 3);
+    assert!(outbox.is_alone());
+    assert_eq!(numbers(&outbox.take_batch()), [4]);
+}
+
+#[test]
+fn two_changes_of_one_topic_and_the_older_of_them() {
+    let mut outbox = calm();
+    let (first, second) = (oneshot::channel(), oneshot::channel());
+    outbox.post(0, put("a:1", "old"), Some(first.0));
+    outbox.post(0, changed("a:1"), None);
+    outbox.post(0, put("a:1", "new"), Some(second.0));
+    let batch = outbox.take_batch();
+    let owed = Change {
+        list: false,
+        contents: true,
+    };
+    let merged = Item::Contents {
+        uri: "a:1".into(),
+        carried: Carried::Given(Some(contents("new"))),
+        owed,
+    };
+    assert_eq!(
+        batch,
+        [Adding {
+            number: 1,
+            item: merged
+        }]
+    );
+    assert!(outbox.added(&[true]).is_empty());
+    let told = outbox.heard(0, 1).flatten().expect("not told yet");
+    assert_eq!(told.tickets.len(), 2);
+}
+
+#[test]
+fn an_older_change_that_comes_back_to_the_queue_after_a_newer_one() {
+    let mut outbox = calm();
+    outbox.post(0, put("a:1", "old"), None);
+    outbox.take_batch();
+    outbox.post(0, put("a:1", "new"), None);
+    let told = items(outbox.lost());
+    assert_eq!(told, [put("a:1", "new")]);
+    outbox.connected(0);
+    assert_eq!(numbers(&outbox.take_batch()), [2]);
+    assert!(
+        outbox.heard(0, 1).is_none(),
+        "the older one is known no more"
+    );
+}
+
+#[test]
+fn more_topics_than_are_kept() {
+    let mut outbox = Outbox::default();
+    for number in 0..=KEYS_MAX {
+        outbox.post(0, changed(&format!("a:{number}")), None);
+    }
+    assert_eq!(outbox.queued_count(), 1);
+    outbox.connected(0);
+    assert_eq!(outbox.take_batch()[0].item, Item::Everything);
+}
+
+#[test]
+fn more_messages_than_are_kept() {
+    let mut outbox = Outbox::default();
+    for number in 0..NOTICES_MAX + 2 {
+        outbox.post(0, all(number), None);
+    }
+    assert!(outbox.is_full());
+    assert_eq!(
+        (outbox.queued_count(), outbox.take_dropped()),
+        (NOTICES_MAX, 2)
+    );
+    outbox.connected(0);
+    assert_eq!(outbox.take_batch()[0].item, all(2));
+}
+
+#[test]
+fn what_was_added_and_will_never_come_back() {
+    let mut outbox = calm();
+    outbox.post(0, changed("a:1"), None);
+    outbox.take_batch();
+    assert!(outbox.added(&[true]).is_empty());
+    outbox.post(0, changed("a:2"), None);
+    assert_eq!(items(outbox.gap()), [changed("a:1")]);
+    assert_eq!(numbers(&outbox.take_batch()), [2]);
+    // Nor does this one, and nobody says so.
+    assert!(outbox.added(&[true]).is_empty());
+    assert_eq!(items(outbox.overdue(PATIENCE_MS)), [changed("a:2")]);
+    assert!(outbox.overdue(REMEMBERED_MS).is_empty());
+    assert!(!outbox.is_alone());
+}

@@ -1,0 +1,310 @@
+//! A [`Bus`] that runs: two connections to Redis, the door that publishers post at, and the clock.
+//!
+//! All of it are tasks of one thread. Nobody holds a borrow of the bus across an await.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use monoio::time::sleep;
+
+use super::commands::{BLOCK_MS, Keys, Unanswered, heard};
+use super::door::BusDoor;
+use super::outbox::Item;
+use super::tail::{Ask, Heard};
+use super::{Bus, Here, Setup};
+use crate::app::call::{Notice, Topic};
+use crate::redis::{Connection, Link, RedisError, RedisFault, Reply, Settings};
+use crate::runtime::Publisher;
+
+/// Entries that the stream keeps: those of a day or of an outage, at some hundred bytes each.
+pub const ENTRIES_MAX: u64 = 100_000;
+
+/// How often the bus looks at the clock: a fraction of what an item may take.
+const TICK: Duration = Duration::from_millis(50);
+/// How often the stream is trimmed, whoever adds to it.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+/// After an answer that makes no sense, or a refusal.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A refusal that goes on is logged again after this long.
+const REMIND_EVERY: Duration = Duration::from_secs(60);
+
+/// How the bus reaches Redis.
+pub struct Way {
+    /// The client's name is of the connection that adds; the one that reads has `-tail` at its end.
+    pub redis: Settings,
+    /// `mcp:`
+    pub prefix: String,
+}
+
+/// Makes all that `publisher` publishes go through the bus of `setup`. The future carries the bus and never ends; it
+/// wants a monoio runtime with timers, on any thread but a core's.
+pub fn open(
+    way: Way,
+    setup: Setup,
+    publisher: Publisher,
+) -> (Arc<BusDoor>, impl Future<Output = ()>) {
+    let door = Arc::new(BusDoor::default());
+    publisher.share(door.clone());
+    let run = run(way, setup, publisher, door.clone());
+    (door, run)
+}
+
+struct Running {
+    bus: RefCell<Bus>,
+    here: Publisher,
+    door: Arc<BusDoor>,
+    keys: Keys,
+    /// For a Redis that has none yet.
+    token: String,
+    started: Instant,
+    /// Something may be there to be added.
+    news: Signal,
+    complaint: Complaint,
+}
+
+async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
+    let running = Rc::new(Running {
+        bus: RefCell::new(Bus::new(setup)),
+        here: publisher,
+        door,
+        keys: Keys::new(&way.prefix),
+        token: format!("{:016x}", getrandom::u64().unwrap_or_default()),
+        started: Instant::now(),
+        news: Signal::default(),
+        complaint: Complaint::default(),
+    });
+    let mut reader = way.redis.clone();
+    reader.client_name.push_str("-tail");
+    let (writer, reader) = (Link::start(way.redis), Link::start(reader));
+    monoio::spawn(take_in(running.clone()));
+    monoio::spawn(read(running.clone(), reader));
+    monoio::spawn(tick(running.clone()));
+    write(&running, &writer).await;
+}
+
+impl Running {
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    fn with_bus<T>(&self, act: impl FnOnce(&mut Bus, u64, &dyn Here) -> T) -> T {
+        act(&mut self.bus.borrow_mut(), self.now_ms(), &self.here)
+    }
+}
+
+/// What other threads post.
+async fn take_in(running: Rc<Running>) {
+    loop {
+        let collected = running.door.inbox.collect().await;
+        running.with_bus(|bus, now_ms, here| {
+            for posted in collected.items {
+                bus.post(now_ms, posted.item, posted.ticket, here);
+            }
+            if collected.lost {
+                here.gap(0);
+                bus.post(now_ms, Item::Everything, None, here);
+            }
+        });
+        running.news.give();
+    }
+}
+
+async fn tick(running: Rc<Running>) {
+    loop {
+        sleep(TICK).await;
+        let full = running.with_bus(|bus, now_ms, here| {
+            bus.handle_timeout(now_ms, here);
+            bus.is_full()
+        });
+        running.door.full.store(full, Ordering::Relaxed);
+        running.news.give();
+    }
+}
+
+async fn write(running: &Running, link: &Link) {
+    let mut seen = 0;
+    loop {
+        seen = link.came_up(seen).await;
+        running.with_bus(|bus, now_ms, _| bus.handle_writer_up(now_ms));
+        if let Ok(connection) = link.connection() {
+            write_while_it_lasts(running, &connection).await;
+        }
+        running.with_bus(|bus, _, here| bus.handle_writer_lost(here));
+    }
+}
+
+async fn write_while_it_lasts(running: &Running, connection: &Connection) {
+    let mut trimmed = Instant::now();
+    while connection.is_open() {
+        let adds = running.with_bus(|bus, now_ms, _| bus.poll_add(now_ms));
+        if adds.is_empty() {
+            if trimmed.elapsed() > TRIM_EVERY {
+                trimmed = Instant::now();
+                // Whatever is wrong with that, the next entry will tell.
+                let _ = connection.call(running.keys.trim(ENTRIES_MAX)).await;
+            }
+            running.news.wait().await;
+            continue;
+        }
+        let commands: Vec<_> = adds
+            .iter()
+            .map(|add| running.keys.add(add, ENTRIES_MAX))
+            .collect();
+        let Ok(replies) = connection.call_all(&commands).await else {
+            // The link says why.
+            return;
+        };
+        for error in replies.iter().filter_map(Reply::error) {
+            running.complaint.about(error);
+            if &*error.code == "READONLY" {
+                // The name may lead to another server by now, the one that can be written to.
+                connection.close();
+            }
+        }
+        let taken: Vec<bool> = replies
+            .iter()
+            .map(|reply| reply.error().is_none())
+            .collect();
+        running.with_bus(|bus, now_ms, here| bus.handle_added(now_ms, &taken, here));
+    }
+}
+
+async fn read(running: Rc<Running>, link: Link) {
+    loop {
+        link.came_up(0).await;
+        running.with_bus(|bus, _, _| bus.handle_reader_up());
+        let Ok(connection) = link.connection() else {
+            continue;
+        };
+        let unanswered = read_while_it_lasts(&running, &connection).await;
+        running.with_bus(|bus, _, here| bus.handle_reader_lost(here));
+        match unanswered {
+            None => link.went_down().await,
+            Some(Unanswered::Refused(error)) => running.complaint.about(&error),
+            Some(Unanswered::Strange) => {
+                tracing::warn!(
+                    "Redis answered the bus with something else than it was asked for; asking again"
+                );
+            }
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// `None`: the connection is over.
+async fn read_while_it_lasts(running: &Running, connection: &Connection) -> Option<Unanswered> {
+    loop {
+        let ask = running.bus.borrow().poll_ask()?;
+        match ask_redis(running, connection, &ask).await {
+            Ok(Ok(heard)) => {
+                running.with_bus(|bus, now_ms, here| bus.handle_heard(now_ms, heard, here));
+            }
+            Ok(Err(unanswered)) => return Some(unanswered),
+            Err(RedisFault::TooLarge) => {
+                running.bus.borrow_mut().handle_too_large();
+                return None;
+            }
+            Err(_) => return None,
+        }
+        // What was published by what was told.
+        running.news.give();
+    }
+}
+
+async fn ask_redis(
+    running: &Running,
+    connection: &Connection,
+    ask: &Ask,
+) -> Result<Result<Heard, Unanswered>, RedisFault> {
+    let commands = running.keys.ask(ask, &running.token);
+    let replies = match ask {
+        Ask::Read { .. } => {
+            let limit = Duration::from_millis(BLOCK_MS) + Duration::from_secs(2);
+            connection.call_all_within(&commands, limit).await?
+        }
+        _ => connection.call_all(&commands).await?,
+    };
+    Ok(heard(ask, replies))
+}
+
+impl Here for Publisher {
+    fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64 {
+        self.publish_here(floor, topics).end - 1
+    }
+
+    fn tell_all(&self, floor: u64, notice: Notice) -> u64 {
+        self.tell_all_here(floor, notice)
+    }
+
+    fn tell(&self, session: &str, notice: Notice) {
+        // Whoever published it was told that it is on its way, and nothing more.
+        let _ = self.tell_here(session, notice);
+    }
+
+    fn gap(&self, floor: u64) {
+        self.gap_here(floor);
+    }
+}
+
+/// Says once what Redis refuses, and again when that changes or a minute has passed.
+#[derive(Default)]
+struct Complaint {
+    said: RefCell<Option<(Box<str>, Instant)>>,
+}
+
+impl Complaint {
+    fn about(&self, error: &RedisError) {
+        let mut said = self.said.borrow_mut();
+        let is_old =
+            |(code, at): &(Box<str>, Instant)| *code == error.code && at.elapsed() < REMIND_EVERY;
+        if said.as_ref().is_some_and(is_old) {
+            return;
+        }
+        *said = Some((error.code.clone(), Instant::now()));
+        let what_to_do = match &*error.code {
+            "OOM" => "give it more memory, or less to keep",
+            "READONLY" => "this is a replica: let --redis name the server that can be written to",
+            "NOPERM" => {
+                "the user of --redis needs xadd, xread, xinfo, xtrim, eval, get, set and the commands of hashes on the keys of --redis-prefix"
+            }
+            "WRONGTYPE" => {
+                "something else is stored under the keys of --redis-prefix: choose another prefix"
+            }
+            "MISCONF" => "it cannot write to its disk, and takes nothing until it can",
+            _ => "see what it says",
+        };
+        tracing::warn!(code = %error.code, message = %error.message, "Redis refuses what the bus wants; until it does not, other nodes hear nothing new of this one: {what_to_do}");
+    }
+}
+
+/// From task to task of one thread: something happened.
+#[derive(Default)]
+struct Signal {
+    given: Cell<bool>,
+    waiting: Cell<Option<Waker>>,
+}
+
+impl Signal {
+    fn give(&self) {
+        self.given.set(true);
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
+    }
+
+    async fn wait(&self) {
+        poll_fn(|context| {
+            if self.given.replace(false) {
+                return Poll::Ready(());
+            }
+            self.waiting.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+}

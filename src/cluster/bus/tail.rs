@@ -1,0 +1,422 @@
+//! The reading side: where this node is in the stream, and what it asks Redis next.
+//!
+//! ```text
+//!            ┌──────────── nothing lost ────────────┐
+//! up ─▶ Checking ── lost ──▶ Loading ──▶ Reading ◀──┤──▶ Fetching (contents of what was read)
+//!            └── emptied ──▶ Refilling ─▲    │      │
+//!            ▲──────────────── now and then, and after a full page
+//! ```
+//!
+//! The position moves on when what was read is told, and not before: whatever breaks in between is read again.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::entry::{self, Entry, News};
+use super::id::EntryId;
+use super::outbox::Item;
+use super::standing::{Standing, Verdict};
+use super::{Bus, Here, Kept, contents};
+use crate::app::contents::Contents;
+
+/// Entries of one read; fewer after an answer that was too large.
+const PAGE: usize = 256;
+/// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
+const CONTENTS_AT_ONCE: usize = 16;
+/// How often an undisturbed reader looks whether Redis is still what it was.
+const CHECK_EVERY_MS: u64 = 2_000;
+
+/// What Redis is to be asked on the connection that reads; one at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Where everything stands.
+    Check,
+    /// Up to `count` entries; waits for the first one.
+    Read { after: EntryId, count: usize },
+    /// Put these in the hash, unless it has newer ones, and then say what it has at these URIs.
+    Fetch {
+        keep: Vec<(EntryId, Kept)>,
+        uris: Vec<Box<str>>,
+    },
+    /// The hash, a page of it.
+    Scan { cursor: u64 },
+    /// Put these in the hash where it has nothing.
+    Refill(Vec<Kept>),
+}
+
+/// What Redis answered.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    Standing(Standing),
+    Entries(Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>),
+    /// One value for each URI that was asked for.
+    Fetched(Vec<Option<Vec<u8>>>),
+    /// The next cursor, 0 after the last page; URIs and values.
+    Scanned(u64, Vec<(Vec<u8>, Vec<u8>)>),
+    /// How many were put.
+    Refilled(usize),
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Down,
+    /// Nothing after this entry may be missing.
+    Checking {
+        since: EntryId,
+    },
+    Refilling {
+        after: Option<Box<str>>,
+        any: bool,
+    },
+    Loading {
+        cursor: u64,
+        seen: HashSet<Box<str>>,
+    },
+    Reading,
+    /// The contents of so many of the unread entries are asked for.
+    Fetching {
+        entries: usize,
+        uris: Vec<Box<str>>,
+    },
+}
+
+#[derive(Default)]
+pub(super) struct Tail {
+    state: State,
+    /// None before the first look.
+    token: Option<Box<str>>,
+    /// Everything up to here was told.
+    pub(super) position: EntryId,
+    /// Read and not told yet; None: malformed.
+    pub(super) unread: VecDeque<(EntryId, Option<Entry>)>,
+    /// A full page was read: where it began.
+    full_since: Option<EntryId>,
+    pub(super) wants_reload: bool,
+    checked_ms: u64,
+    /// The last page was more than one answer may hold.
+    one_by_one: bool,
+}
+
+impl Tail {
+    fn page(&self) -> usize {
+        if self.one_by_one { 1 } else { PAGE }
+    }
+}
+
+impl Bus {
+    /// The connection that reads is there.
+    pub fn handle_reader_up(&mut self) {
+        self.tail.state = State::Checking {
+            since: self.tail.position,
+        };
+    }
+
+    /// The connection that reads is gone, or an answer was an error.
+    pub fn handle_reader_lost(&mut self, here: &dyn Here) {
+        self.tail.state = State::Down;
+        self.tail.unread.clear();
+        self.tail.full_since = None;
+        let told = self.outbox.unfollowed();
+        self.tell_each(told, here);
+    }
+
+    /// An answer was more than anybody reads; the connection ended with it.
+    pub fn handle_too_large(&mut self) {
+        self.tail.one_by_one = true;
+    }
+
+    /// What to ask next; `None` while there is no connection.
+    #[must_use]
+    pub fn poll_ask(&self) -> Option<Ask> {
+        Some(match &self.tail.state {
+            State::Down => return None,
+            State::Checking { .. } => Ask::Check,
+            State::Refilling { after, .. } => Ask::Refill(self.own_after(after.as_deref())),
+            State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
+            State::Reading => Ask::Read {
+                after: self.tail.position,
+                count: self.tail.page(),
+            },
+            State::Fetching { entries, uris } => Ask::Fetch {
+                keep: self.brought(*entries),
+                uris: uris.clone(),
+            },
+        })
+    }
+
+    /// The answer to what was asked. One that does not fit is dropped: it is asked again.
+    pub fn handle_heard(&mut self, now_ms: u64, heard: Heard, here: &dyn Here) {
+        match (std::mem::take(&mut self.tail.state), heard) {
+            (State::Checking { since }, Heard::Standing(standing)) => {
+                self.tail.checked_ms = now_ms;
+                self.check(now_ms, since, standing, here);
+            }
+            (State::Refilling { after, any }, Heard::Refilled(added)) => {
+                self.refilled(now_ms, after, any || added > 0, here);
+            }
+            (State::Loading { seen, .. }, Heard::Scanned(cursor, found)) => {
+                self.loaded(now_ms, seen, cursor, found, here);
+            }
+            (State::Reading, Heard::Entries(entries)) => self.read(now_ms, entries, here),
+            (State::Fetching { entries, uris }, Heard::Fetched(values)) => {
+                let fetched = uris.into_iter().zip(values).collect();
+                self.tell_read(now_ms, entries, &fetched, here);
+                self.go_on(now_ms, here);
+            }
+            (state, _) => self.tail.state = state,
+        }
+    }
+
+    fn check(&mut self, now_ms: u64, since: EntryId, standing: Standing, here: &dyn Here) {
+        let known = self.tail.token.replace(standing.token.clone());
+        let Some(known) = known else {
+            // Subscribers may have come before Redis did: what they missed since is as good as lost.
+            self.tail.position = standing.last();
+            return self.lose(now_ms, here);
+        };
+        let verdict = standing.judge(&known, since);
+        self.tail.position = standing.position(&known, self.tail.position);
+        match verdict {
+            Verdict::Whole => self.follow(now_ms),
+            Verdict::Trimmed => {
+                tracing::warn!(%since, "entries of the bus were trimmed before this node read them: its subscribers are told that anything may have changed");
+                self.lose(now_ms, here);
+            }
+            Verdict::Emptied => {
+                tracing::warn!(
+                    "Redis is not what it was, most likely emptied: this node puts its contents back, and its subscribers are told that anything may have changed"
+                );
+                self.lose(now_ms, here);
+                if self.store.is_some() {
+                    self.tail.state = State::Refilling {
+                        after: None,
+                        any: false,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Nobody knows what was missed.
+    fn lose(&mut self, now_ms: u64, here: &dyn Here) {
+        self.counts.gaps += 1;
+        self.tail.full_since = None;
+        let told = self.outbox.gap();
+        self.tell_each(told, here);
+        here.gap(0);
+        self.load(now_ms);
+    }
+
+    /// Reads the hash before it reads on.
+    fn load(&mut self, now_ms: u64) {
+        self.tail.wants_reload = false;
+        if self.store.is_none() {
+            return self.follow(now_ms);
+        }
+        self.tail.state = State::Loading {
+            cursor: 0,
+            seen: HashSet::new(),
+        };
+    }
+
+    fn follow(&mut self, now_ms: u64) {
+        self.tail.state = State::Reading;
+        self.outbox.followed(now_ms);
+    }
+
+    /// A page of what this node has, for a hash that has lost it.
+    fn own_after(&self, after: Option<&str>) -> Vec<Kept> {
+        let Some(store) = &self.store else {
+            return Vec::new();
+        };
+        let uris = store.uris_after(after, CONTENTS_AT_ONCE);
+        let kept = uris.into_iter().filter_map(|uri| {
+            let record = contents::emit(&store.get(&uri)?);
+            Some(Kept {
+                uri,
+                record: Some(record),
+            })
+        });
+        kept.collect()
+    }
+
+    fn refilled(&mut self, now_ms: u64, after: Option<Box<str>>, any: bool, here: &dyn Here) {
+        let store = self.store.as_ref();
+        let uris = store.map(|store| store.uris_after(after.as_deref(), CONTENTS_AT_ONCE));
+        match uris.unwrap_or_default().pop() {
+            Some(last) => {
+                self.tail.state = State::Refilling {
+                    after: Some(last),
+                    any,
+                }
+            }
+            None => {
+                if any {
+                    self.post(now_ms, Item::Reload, None, here);
+                }
+                self.load(now_ms);
+            }
+        }
+    }
+
+    fn loaded(
+        &mut self,
+        now_ms: u64,
+        mut seen: HashSet<Box<str>>,
+        cursor: u64,
+        found: Vec<(Vec<u8>, Vec<u8>)>,
+        here: &dyn Here,
+    ) {
+        for (uri, value) in found {
+            let Ok(uri) = String::from_utf8(uri).map(String::into_boxed_str) else {
+                self.counts.malformed += 1;
+                continue;
+            };
+            self.take_value(0, &uri, Some(&value), here);
+            seen.insert(uri);
+        }
+        if cursor != 0 {
+            self.tail.state = State::Loading { cursor, seen };
+            return;
+        }
+        self.take_away_unseen(&seen, here);
+        self.go_on(now_ms, here);
+    }
+
+    /// What the hash does not have was taken away meanwhile.
+    fn take_away_unseen(&mut self, seen: &HashSet<Box<str>>, here: &dyn Here) {
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        let mut after: Option<Box<str>> = None;
+        loop {
+            let uris = store.uris_after(after.as_deref(), CONTENTS_AT_ONCE);
+            for uri in uris.iter().filter(|uri| !seen.contains(*uri)) {
+                self.take_value(0, uri, None, here);
+            }
+            match uris.into_iter().last() {
+                Some(last) => after = Some(last),
+                None => return,
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        now_ms: u64,
+        entries: Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>,
+        here: &dyn Here,
+    ) {
+        // As many may have been added meanwhile that the oldest were trimmed before they were read.
+        self.tail.full_since = (entries.len() >= self.tail.page()).then_some(self.tail.position);
+        self.tail.one_by_one = false;
+        self.counts.heard += entries.len() as u64;
+        for (id, fields) in entries {
+            let entry = self.understand(id, &fields);
+            self.tail.unread.push_back((id, entry));
+        }
+        self.go_on(now_ms, here);
+    }
+
+    fn understand(&mut self, id: EntryId, fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Entry> {
+        let entry = entry::parse(fields, self.uri_bytes_max).and_then(|entry| {
+            if let (News::Brought(uri, contents), Some(store)) = (&entry.news, &self.store) {
+                let checked = store.check(uri, contents.as_ref());
+                checked.map_err(|_| {
+                    entry::Malformed("contents of that size, or at that uri, are not taken here")
+                })?;
+            }
+            Ok(entry)
+        });
+        entry
+            .map_err(|entry::Malformed(why)| {
+                self.counts.malformed += 1;
+                tracing::warn!(entry = %id, why, "an entry of the bus was skipped: see README.md for what its fields may be");
+            })
+            .ok()
+    }
+
+    /// Tells what was read, up to contents that have to be asked for; and then what to do next.
+    fn go_on(&mut self, now_ms: u64, here: &dyn Here) {
+        while !self.tail.unread.is_empty() {
+            let (entries, uris) = self.next_portion();
+            if !uris.is_empty() {
+                self.tail.state = State::Fetching { entries, uris };
+                return;
+            }
+            self.tell_read(now_ms, entries, &HashMap::new(), here);
+        }
+        if let Some(since) = self.tail.full_since.take() {
+            self.tail.state = State::Checking { since };
+        } else if self.tail.wants_reload {
+            self.load(now_ms);
+        } else if now_ms >= self.tail.checked_ms + CHECK_EVERY_MS {
+            self.tail.state = State::Checking {
+                since: self.tail.position,
+            };
+        } else {
+            self.follow(now_ms);
+        }
+    }
+
+    /// How many of the unread entries are told next, and whose contents that takes.
+    fn next_portion(&self) -> (usize, Vec<Box<str>>) {
+        let mut uris: Vec<Box<str>> = Vec::new();
+        for (index, (_, entry)) in self.tail.unread.iter().enumerate() {
+            let uri = match entry.as_ref().map(|entry| &entry.news) {
+                Some(News::Stored(uri) | News::Brought(uri, _)) if self.store.is_some() => uri,
+                _ => continue,
+            };
+            if uris.contains(uri) {
+                continue;
+            }
+            if uris.len() == CONTENTS_AT_ONCE {
+                return (index, uris);
+            }
+            uris.push(uri.clone());
+        }
+        (self.tail.unread.len(), uris)
+    }
+
+    /// What other programs brought, for the hash.
+    fn brought(&self, entries: usize) -> Vec<(EntryId, Kept)> {
+        let unread = self.tail.unread.iter().take(entries);
+        let kept = unread.filter_map(|(id, entry)| match &entry.as_ref()?.news {
+            News::Brought(uri, contents) => {
+                let kept = Kept {
+                    uri: uri.clone(),
+                    record: contents.as_ref().map(contents::emit),
+                };
+                Some((*id, kept))
+            }
+            _ => None,
+        });
+        kept.collect()
+    }
+
+    fn tell_read(
+        &mut self,
+        now_ms: u64,
+        entries: usize,
+        fetched: &HashMap<Box<str>, Option<Vec<u8>>>,
+        here: &dyn Here,
+    ) {
+        for _ in 0..entries {
+            let Some((id, entry)) = self.tail.unread.pop_front() else {
+                return;
+            };
+            if let Some(entry) = entry {
+                self.apply(now_ms, id, entry, fetched, here);
+            }
+            self.tail.position = id;
+        }
+    }
+}
+
+/// What a value of the hash says: `None` if it is there and no node wrote it.
+pub(super) fn understood(value: Option<&[u8]>) -> Option<Option<Contents>> {
+    match value {
+        None => Some(None),
+        Some(value) => contents::parse(value).map(Some),
+    }
+}

@@ -1,0 +1,320 @@
+//! The end that runs on the control thread: one connection to Redis, and three loops around it.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join, select};
+use monoio::time::{sleep, timeout};
+
+use super::ClusterSetup;
+use super::membership::{Asked, Membership};
+use super::misses::MissLog;
+use super::nodes::{BEAT_EVERY, Beat, NODE_LIFE, Pulse};
+use super::presence::{PENDING_MAX, Pending};
+use super::record::{Found, Keys, NodeRecord, found_node, found_session};
+use super::resolver::{Answers, Nodes};
+use super::seldom::Seldom;
+use super::writer::{Writer, advice};
+use crate::metrics::METRICS;
+use crate::redis::{Command, Connection, Link, RedisFault, Reply, Settings};
+use crate::runtime::Owner;
+use crate::wire::session_id::{NodeName, SessionId};
+
+/// A request waits a second at most to hear where its session is; the rest is for the way.
+const ANSWER_WITHIN: Duration = Duration::from_millis(700);
+/// Questions to Redis under way at once.
+const ASKS_MAX: usize = 4096;
+
+/// Runs a node's membership.
+pub struct Control {
+    setup: ClusterSetup,
+    membership: Arc<Membership>,
+}
+
+/// What the loops share.
+pub(super) struct Shared {
+    pub(super) keys: Keys,
+    pub(super) node: NodeName,
+    pub(super) membership: Arc<Membership>,
+    pub(super) link: Link,
+    pub(super) pending: RefCell<Pending>,
+    pub(super) misses: RefCell<MissLog>,
+    record: NodeRecord,
+    announce_all: Box<dyn Fn()>,
+    pulse: RefCell<Pulse>,
+    nodes: RefCell<Nodes>,
+    asks: Cell<usize>,
+    complaints: RefCell<Complaints>,
+}
+
+#[derive(Default)]
+struct Complaints {
+    duplicate: Seldom,
+    beat: Seldom,
+    foreign: Seldom,
+}
+
+impl Control {
+    pub(super) fn new(setup: ClusterSetup, membership: Arc<Membership>) -> Self {
+        Control { setup, membership }
+    }
+
+    /// Runs until [`Membership::leave`]. `boot` is this process's; `announce_all` makes the cores say of all their
+    /// sessions again that they are open.
+    pub async fn run(self, boot: u64, announce_all: impl Fn() + 'static) {
+        let ClusterSetup {
+            redis,
+            prefix,
+            node,
+            advertise,
+        } = self.setup;
+        let keys = Keys::new(&prefix);
+        let shared = Rc::new(Shared {
+            node,
+            membership: self.membership,
+            link: Link::start(Settings::new(redis, format!("pinfold-{node}"))),
+            pending: RefCell::new(Pending::new(keys.clone(), PENDING_MAX)),
+            keys,
+            misses: RefCell::new(MissLog::new(Instant::now())),
+            record: own_record(node, boot, advertise),
+            announce_all: Box::new(announce_all),
+            pulse: RefCell::default(),
+            nodes: RefCell::default(),
+            asks: Cell::new(0),
+            complaints: RefCell::default(),
+        });
+        let others = join(
+            shared.beat(),
+            join(resolve(shared.clone()), shared.watch_link()),
+        );
+        select(pin!(Writer::new(&shared).run()), pin!(others)).await;
+    }
+}
+
+fn own_record(node: NodeName, boot: u64, advertise: Option<SocketAddr>) -> NodeRecord {
+    NodeRecord {
+        node: node.to_string(),
+        boot,
+        address: advertise.map(|address| format!("http://{address}")),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+impl Shared {
+    /// Sends commands if there is a connection. They are on their way when this returns.
+    pub(super) fn send(
+        &self,
+        kind: &'static str,
+        commands: &[Command],
+    ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
+        let sent = self
+            .link
+            .connection()
+            .map(|connection| self.send_on(&connection, kind, commands));
+        async move { sent?.await }
+    }
+
+    pub(super) fn send_on(
+        &self,
+        connection: &Connection,
+        kind: &'static str,
+        commands: &[Command],
+    ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
+        let bytes: usize = commands.iter().map(Command::size).sum();
+        let count = |counter: &prometheus::IntCounterVec, by: usize| {
+            counter.with_label_values(&[kind]).inc_by(by as u64);
+        };
+        count(&METRICS.redis_commands, commands.len());
+        count(&METRICS.redis_bytes, bytes);
+        let sent = connection.call_all(commands);
+        async move {
+            let replies = sent.await;
+            match &replies {
+                Err(fault) => count_error(fault.kind()),
+                Ok(replies) => replies
+                    .iter()
+                    .filter_map(Reply::error)
+                    .for_each(|error| count_error(known_code(&error.code))),
+            }
+            replies
+        }
+    }
+
+    pub(super) fn announce(&self, why: &'static str) {
+        tracing::info!("telling Redis of every session again: {why}");
+        (self.announce_all)();
+    }
+
+    /// Tells the others that this node lives, and looks what Redis makes of it.
+    async fn beat(&self) {
+        loop {
+            let number = self.link.came_up(0).await;
+            if let Some(beat) = self.beat_once(number).await {
+                self.act(&beat);
+            }
+            let pause = pin!(sleep(BEAT_EVERY));
+            select(pause, pin!(self.link.came_up(number))).await;
+        }
+    }
+
+    async fn beat_once(&self, number: u64) -> Option<Beat> {
+        let commands = [
+            self.keys.read_node(self.node),
+            self.keys
+                .write_node(self.node, &self.record.json(), NODE_LIFE),
+        ];
+        let replies = self.send("beat", &commands).await.ok()?;
+        let [found, written] = replies.as_slice() else {
+            return None;
+        };
+        let now = Instant::now();
+        if let Some(error) = written.error() {
+            self.pulse.borrow_mut().miss();
+            if self.complaints.borrow_mut().beat.may(now) {
+                tracing::warn!(%error, "Redis does not take this node's heartbeat, so that other nodes cannot pass \
+                    requests to it: {}", advice(error));
+            }
+            return None;
+        }
+        let found = found_node(found, self.node);
+        let mut pulse = self.pulse.borrow_mut();
+        Some(pulse.beat(now, number, self.record.boot, &found))
+    }
+
+    fn act(&self, beat: &Beat) {
+        if beat.foreign {
+            self.found_foreign("node", &self.keys.node(self.node));
+        }
+        if beat.duplicate && self.complaints.borrow_mut().duplicate.may(Instant::now()) {
+            tracing::error!(node = %self.node, "another process uses this node's name, and clients of both lose \
+                their sessions: give each node a name of its own with --node");
+        }
+        if beat.announce {
+            self.announce("it may have forgotten them");
+        }
+    }
+
+    pub(super) async fn remove_own_key(&self) {
+        let read = self.send("beat", &[self.keys.read_node(self.node)]).await;
+        let found = read.as_deref().ok().and_then(<[Reply]>::first);
+        let found = found.map(|reply| found_node(reply, self.node));
+        // Another process of this name may have come already.
+        if matches!(found, Some(Found::Record(record)) if record.boot == self.record.boot) {
+            let removed = self.send("beat", &[self.keys.remove_node(self.node)]).await;
+            drop(removed);
+        }
+    }
+
+    async fn watch_link(&self) {
+        let up = METRICS.redis_up.with_label_values(&["presence"]);
+        let mut number = 0;
+        loop {
+            up.set(0);
+            number = self.link.came_up(number).await;
+            up.set(1);
+            self.link.went_down().await;
+        }
+    }
+
+    async fn owner(&self, session: &SessionId) -> Owner {
+        let at_once = self.nodes.borrow().owner_at_once(session, Instant::now());
+        if let Some(owner) = at_once {
+            return owner;
+        }
+        let answers = self.ask(session).await;
+        let now = Instant::now();
+        let mut nodes = self.nodes.borrow_mut();
+        match answers {
+            Some(answers) => nodes.owner(session, &answers, now),
+            None => nodes.owner_without_answer(session, now),
+        }
+    }
+
+    async fn ask(&self, session: &SessionId) -> Option<Answers> {
+        let commands = [
+            self.keys.read_node(session.node),
+            self.keys.read_session(session),
+            self.keys.read_node(self.node),
+        ];
+        let sent = self.send("resolve", &commands);
+        let replies = timeout(ANSWER_WITHIN, sent).await.ok()?.ok()?;
+        let unanswered = |reply: &Reply| reply.error().is_some_and(|it| !it.is("WRONGTYPE"));
+        let [node, about, own] = replies.as_slice() else {
+            return None;
+        };
+        if replies.iter().any(unanswered) {
+            return None;
+        }
+        let answers = Answers {
+            node: found_node(node, session.node),
+            session: found_session(about, session),
+            absence_tells: found_node(own, self.node) != Found::Nothing
+                && self.pulse.borrow().trusts_absence(Instant::now()),
+        };
+        if answers.node == Found::Foreign {
+            self.found_foreign("node", &self.keys.node(session.node));
+        }
+        if answers.session == Found::Foreign {
+            self.found_foreign("session", &session.redacted().to_string());
+        }
+        Some(answers)
+    }
+
+    fn found_foreign(&self, kind: &'static str, shown: &str) {
+        METRICS.foreign_records.with_label_values(&[kind]).inc();
+        if self.complaints.borrow_mut().foreign.may(Instant::now()) {
+            tracing::warn!(
+                kind,
+                record = shown,
+                "a record in Redis is not pinfold's, or damaged, and is ignored: give \
+                clusters and programs that share a Redis prefixes of their own (--redis-prefix)"
+            );
+        }
+    }
+}
+
+/// Answers whoever asks for the owner of a session, many at once.
+async fn resolve(shared: Rc<Shared>) {
+    loop {
+        let asked = shared.membership.asked.collect().await;
+        for Asked { session, answer } in asked.items {
+            if shared.asks.get() >= ASKS_MAX {
+                // Dropping the answer is one: it cannot be told now.
+                continue;
+            }
+            shared.asks.set(shared.asks.get() + 1);
+            let shared = shared.clone();
+            monoio::spawn(async move {
+                let owner = shared.owner(&session).await;
+                // The client may have left.
+                let _ = answer.send(owner);
+                shared.asks.set(shared.asks.get() - 1);
+            });
+        }
+    }
+}
+
+fn count_error(kind: &str) {
+    METRICS.redis_errors.with_label_values(&[kind]).inc();
+}
+
+/// A label has few values, whatever a server says.
+fn known_code(code: &str) -> &'static str {
+    const KNOWN: [&str; 10] = [
+        "READONLY",
+        "OOM",
+        "LOADING",
+        "MISCONF",
+        "NOPERM",
+        "NOAUTH",
+        "WRONGTYPE",
+        "MOVED",
+        "CLUSTERDOWN",
+        "BUSY",
+    ];
+    KNOWN.iter().find(|it| **it == code).unwrap_or(&"ERR")
+}

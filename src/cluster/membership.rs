@@ -1,0 +1,64 @@
+//! The end that every thread may hold: what was said and asked waits here for the control thread.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+
+use super::inbox::Inbox;
+use crate::runtime::{Neighbours, Owner};
+use crate::shard::Presence;
+use crate::wire::session_id::SessionId;
+
+/// What cores say between two looks of the control thread: all sessions of a large node at once.
+const SAID_MAX: usize = 256 * 1024;
+/// Requests that wait to hear where their session is. Further ones are told to try again.
+const ASKED_MAX: usize = 4096;
+
+/// A node's membership in its cluster.
+pub struct Membership {
+    pub(super) said: Inbox<Said>,
+    pub(super) asked: Inbox<Asked>,
+}
+
+pub(super) enum Said {
+    Presence(Presence),
+    /// Nothing more will be said.
+    Leave(mpsc::Sender<()>),
+}
+
+pub(super) struct Asked {
+    pub(super) session: SessionId,
+    pub(super) answer: oneshot::Sender<Owner>,
+}
+
+impl Membership {
+    pub(super) fn new() -> Self {
+        Membership {
+            said: Inbox::new(SAID_MAX),
+            asked: Inbox::new(ASKED_MAX),
+        }
+    }
+
+    /// Waits until Redis knows all that was said and that the node is gone, but no longer than that. For the thread
+    /// that ends the process, after its cores ended.
+    pub fn leave(&self, at_most: Duration) {
+        let (told, left) = mpsc::channel();
+        self.said.post([Said::Leave(told)]);
+        if left.recv_timeout(at_most).is_err() {
+            tracing::warn!("Redis was not told of all that this node's end means for its sessions");
+        }
+    }
+}
+
+impl Neighbours for Membership {
+    fn say(&self, said: Vec<Presence>) {
+        self.said.post(said.into_iter().map(Said::Presence));
+    }
+
+    fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner> {
+        let (answer, owner) = oneshot::channel();
+        self.asked.post([Asked { session, answer }]);
+        owner
+    }
+}

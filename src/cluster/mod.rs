@@ -1,0 +1,56 @@
+//! What a node knows of the others, what it tells them through Redis, and the proxy in front of them all.
+//!
+//! | key | who writes it | what it says |
+//! |---|---|---|
+//! | `{prefix}session:{id}` | the node that has the session; whoever serves its DELETE removes it | `record`: node, process, client; for five minutes after a drain, that it ended |
+//! | `{prefix}node:{name}` | that node, every 1.5 s, for 5 s | `record`: address, process |
+//!
+//! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold; neither
+//! waits. [`Control`] does what Redis is needed for, on the thread that runs it: `presence` is what Redis does not know
+//! yet, `writer` sends it, `nodes` is the heartbeat, `resolver` finds owners, `misses` logs why a session was not
+//! found. [`bus`] is the nodes' common log of notifications, and the contents of their boards. Nothing of it is on the path of a request that finds its session.
+
+pub mod bus;
+mod control;
+mod inbox;
+mod membership;
+mod misses;
+mod nodes;
+mod presence;
+mod record;
+mod resolver;
+mod seldom;
+pub mod steering;
+mod writer;
+
+pub use self::control::Control;
+pub use self::membership::Membership;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::redis::RedisUrl;
+use crate::wire::session_id::NodeName;
+
+/// A node's place in its cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterSetup {
+    pub redis: RedisUrl,
+    /// Of every key: `mcp:`.
+    pub prefix: String,
+    /// No two nodes of a cluster have the same.
+    pub node: NodeName,
+    /// Where other nodes reach this one, as the proxy's configuration has it. None: it takes no requests from them.
+    pub advertise: Option<SocketAddr>,
+}
+
+/// The two ends of a node's membership: one for its cores, one for its control thread.
+#[must_use]
+pub fn join(setup: ClusterSetup) -> (Arc<Membership>, Control) {
+    let membership = Arc::new(Membership::new());
+    let control = Control::new(setup, membership.clone());
+    (membership, control)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! This node among the others: its heartbeat in Redis, and what the answers to it tell about Redis's memory.
+//!
+//! A beat reads the node's own key before it writes it. Nothing there means that Redis lost what it knew (it was
+//! flushed, restarted, or away for longer than a key lives); then every session is announced again, and for a while
+//! nothing is concluded from what other keys do not say, because their owners may not have written them again yet.
+
+use std::time::{Duration, Instant};
+
+use super::record::{Found, NodeRecord};
+
+/// Three beats may be lost on the way, and one of them be late, before a node counts as dead.
+pub(super) const BEAT_EVERY: Duration = Duration::from_millis(1_500);
+pub(super) const NODE_LIFE: Duration = Duration::from_millis(5_000);
+/// After that long every node that lives has written its key again.
+const MEMORY_TRUSTED_AFTER: Duration = Duration::from_millis(2 * 1_500);
+
+const _: () = assert!(3 * BEAT_EVERY.as_millis() < NODE_LIFE.as_millis());
+
+/// What the beats tell. A plain value.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    /// Of the connection of the last beat; 0 before the first.
+    connection: u64,
+    /// Redis has known since then whatever was written.
+    remembers_since: Option<Instant>,
+    /// Of the last beat that Redis took.
+    taken: Option<Instant>,
+    /// Another process had this node's key at the last beat.
+    other_seen: bool,
+}
+
+/// What to do about a beat.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Beat {
+    /// Redis may not know this node's sessions.
+    pub(super) announce: bool,
+    /// Another process that lives has this node's name.
+    pub(super) duplicate: bool,
+    /// What is there is not a node's record.
+    pub(super) foreign: bool,
+}
+
+impl Pulse {
+    /// The node's own key was read as `found`, and then written, on the connection of that number.
+    pub(super) fn beat(
+        &mut self,
+        now: Instant,
+        connection: u64,
+        own_boot: u64,
+        found: &Found<NodeRecord>,
+    ) -> Beat {
+        let is_first = self.connection == 0;
+        let is_new = self.connection != connection;
+        let is_own = matches!(found, Found::Record(record) if record.boot == own_boot);
+        let other = matches!(found, Found::Record(record) if record.boot != own_boot);
+        let forgot = !is_own && !other;
+        if forgot || self.remembers_since.is_none() {
+            self.remembers_since = Some(now);
+        }
+        self.taken = Some(now);
+        self.connection = connection;
+        // An earlier process of this node may have left its key; one that writes it again is another one that lives.
+        let duplicate = other && !is_first && !is_new && self.other_seen;
+        self.other_seen = other;
+        Beat {
+            announce: !is_first && (is_new || forgot),
+            duplicate,
+            foreign: *found == Found::Foreign,
+        }
+    }
+
+    /// Redis answers, and takes no beats: nobody's.
+    pub(super) fn miss(&mut self) {
+        self.remembers_since = None;
+    }
+
+    /// Whether the lack of a key tells that it was not written, or was removed.
+    pub(super) fn trusts_absence(&self, now: Instant) -> bool {
+        let longer = |since: Option<Instant>, than| {
+            since.is_some_and(|since| now.saturating_duration_since(since) >= than)
+        };
+        longer(self.remembers_since, MEMORY_TRUSTED_AFTER) && !longer(self.taken, NODE_LIFE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: u64 = 7;
+
+    fn record(boot: u64) -> Found<NodeRecord> {
+        Found::Record(NodeRecord {
+            node: "node-a".into(),
+            boot,
+            address: None,
+            version: String::new(),
+        })
+    }
+
+    fn announced(beat: &Beat) -> bool {
+        assert!(!beat.duplicate);
+        beat.announce
+    }
+
+    #[test]
+    fn sessions_are_announced_again_when_redis_may_have_forgotten_them() {
+        let (mut pulse, now) = (Pulse::default(), Instant::now());
+        let first = pulse.beat(now, 1, OWN, &Found::Nothing);
+        assert!(!announced(&first), "nothing was said that could be lost");
+        assert!(!announced(&pulse.beat(now, 1, OWN, &record(OWN))));
+        assert!(
+            announced(&pulse.beat(now, 1, OWN, &Found::Nothing)),
+            "flushed"
+        );
+        assert!(!announced(&pulse.beat(now, 1, OWN, &record(OWN))));
+        assert!(
+            announced(&pulse.beat(now, 2, OWN, &record(OWN))),
+            "came back"
+        );
+        let foreign = pulse.beat(now, 2, OWN, &Found::Foreign);
+        assert!(announced(&foreign) && foreign.foreign);
+    }
+
+    #[test]
+    fn two_processes_of_one_name_are_told_from_one_that_came_again() {
+        let (mut pulse, now) = (Pulse::default(), Instant::now());
+        let beat = |pulse: &mut Pulse, boot| pulse.beat(now, 1, OWN, &record(boot)).duplicate;
+        assert!(!beat(&mut pulse, 3), "the process before this one");
+        assert!(!beat(&mut pulse, OWN));
+        assert!(!beat(&mut pulse, 9), "perhaps it died just now");
+        assert!(beat(&mut pulse, 9), "it writes again and again");
+    }
+
+    #[test]
+    fn absence_tells_something_when_everybody_had_time_to_write() {
+        let (mut pulse, now) = (Pulse::default(), Instant::now());
+        let later = now + MEMORY_TRUSTED_AFTER;
+        assert!(!pulse.trusts_absence(later), "never connected");
+        pulse.beat(now, 1, OWN, &Found::Nothing);
+        assert!(!pulse.trusts_absence(now) && pulse.trusts_absence(later));
+        pulse.beat(later, 1, OWN, &record(OWN));
+        assert!(pulse.trusts_absence(later));
+        assert!(!pulse.trusts_absence(later + NODE_LIFE), "no beat since");
+        pulse.miss();
+        assert!(!pulse.trusts_absence(later));
+        pulse.beat(later, 1, OWN, &record(OWN));
+        assert!(
+            !pulse.trusts_absence(later),
+            "what others wrote may be gone"
+        );
+        pulse.beat(now, 1, OWN, &record(OWN));
+        pulse.beat(later, 1, OWN, &Found::Nothing);
+        assert!(!pulse.trusts_absence(later));
+    }
+}

@@ -1,0 +1,254 @@
+//! What Redis does not know yet of sessions: one change for each session, the newest that counts.
+//!
+//! A plain value. Changes wait here through an outage of Redis, however long, in bounded memory; what found no room is
+//! made good by announcing every session again. A change that was sent without an answer comes back and is sent again:
+//! each of them may happen twice.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::record::Keys;
+use crate::redis::Command;
+use crate::shard::SessionAbout;
+use crate::wire::session_id::SessionId;
+
+/// Changes that wait, past which only ends are taken: 128 Ki take some 40 MB. Sessions are announced again in any case
+/// after an outage.
+pub(super) const PENDING_MAX: usize = 128 * 1024;
+
+/// What is to become of a session's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It lives on for another while.
+    Refresh,
+    Write(Box<SessionAbout>),
+    /// Its process ends.
+    Bury,
+    Remove,
+}
+
+pub(super) struct Pending {
+    keys: Keys,
+    pending_max: usize,
+    /// Keys of `changes` in the order in which they are sent; those without a change are skipped.
+    order: VecDeque<Box<str>>,
+    changes: HashMap<Box<str>, (SessionId, Change)>,
+    /// A change found no room.
+    lost: bool,
+}
+
+/// Changes on their way.
+pub(super) struct Batch {
+    changes: Vec<(SessionId, Change)>,
+}
+
+impl Change {
+    /// Which of two is to happen; ids are never given out twice, so an end is the end.
+    fn then(self, next: Change) -> Change {
+        match (self, next) {
+            (Change::Remove, _) | (_, Change::Remove) => Change::Remove,
+            (Change::Bury, _) | (_, Change::Bury) => Change::Bury,
+            (_, Change::Write(about)) | (Change::Write(about), Change::Refresh) => {
+                Change::Write(about)
+            }
+            (Change::Refresh, Change::Refresh) => Change::Refresh,
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        matches!(self, Change::Bury | Change::Remove)
+    }
+}
+
+impl Pending {
+    pub(super) fn new(keys: Keys, pending_max: usize) -> Self {
+        Pending {
+            keys,
+            pending_max,
+            order: VecDeque::new(),
+            changes: HashMap::new(),
+            lost: false,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Something was lost since this was asked last: every session is to be announced again.
+    pub(super) fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    pub(super) fn add(&mut self, session: SessionId, next: Change) {
+        let key = text(&session);
+        if let Some((_, change)) = self.changes.get_mut(&key) {
+            let first = std::mem::replace(change, Change::Refresh);
+            *change = first.then(next);
+            return;
+        }
+        // Ends cannot be announced again, so they have as much room once more.
+        let room = if next.is_end() { 2 } else { 1 } * self.pending_max;
+        if self.changes.len() >= room {
+            self.lost = true;
+            return;
+        }
+        self.order.push_back(key.clone());
+        self.changes.insert(key, (session, next));
+    }
+
+    /// Takes the oldest changes.
+    pub(super) fn take(&mut self, count_max: usize) -> Batch {
+        let mut changes = Vec::new();
+        while changes.len() < count_max
+            && let Some(key) = self.order.pop_front()
+        {
+            changes.extend(self.changes.remove(&key));
+        }
+        if self.changes.is_empty() {
+            // After an outage this may be large.
+            self.changes = HashMap::new();
+            self.order = VecDeque::new();
+        }
+        Batch { changes }
+    }
+
+    /// What did not happen, or perhaps not, is still to happen; and what was said since happens after it.
+    pub(super) fn put_back(&mut self, changes: impl IntoIterator<Item = (SessionId, Change)>) {
+        for (session, earlier) in changes {
+            let key = text(&session);
+            match self.changes.get_mut(&key) {
+                Some((_, change)) => {
+                    let later = std::mem::replace(change, Change::Refresh);
+                    *change = earlier.then(later);
+                }
+                None => {
+                    self.order.push_back(key.clone());
+                    self.changes.insert(key, (session, earlier));
+                }
+            }
+        }
+    }
+
+    pub(super) fn commands(&self, batch: &Batch) -> Vec<Command> {
+        let command = |(session, change): &(SessionId, Change)| match change {
+            Change::Refresh => self.keys.refresh_session(session),
+            Change::Write(about) => self.keys.write_session(session, about),
+            Change::Bury => self.keys.bury_session(session),
+            Change::Remove => self.keys.remove_session(session),
+        };
+        batch.changes.iter().map(command).collect()
+    }
+}
+
+impl Batch {
+    pub(super) fn into_changes(self) -> Vec<(SessionId, Change)> {
+        self.changes
+    }
+}
+
+fn text(session: &SessionId) -> Box<str> {
+    let mut text = String::new();
+    session.emit(&mut text);
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::ProtocolVersion;
+
+    fn session(number: u8) -> SessionId {
+        let text = "node-a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ";
+        let mut session = SessionId::parse(text).unwrap();
+        session.locator.slot = number.into();
+        session
+    }
+
+    fn written() -> Change {
+        Change::Write(Box::new(SessionAbout {
+            version: ProtocolVersion::V2025_11_25,
+            client_name: None,
+            client_version: None,
+            created_at: 0,
+        }))
+    }
+
+    fn pending() -> Pending {
+        Pending::new(Keys::new("mcp:"), 3)
+    }
+
+    fn names(pending: &mut Pending) -> Vec<&'static str> {
+        let batch = pending.take(usize::MAX);
+        pending
+            .commands(&batch)
+            .iter()
+            .map(|it| it.name())
+            .collect()
+    }
+
+    #[test]
+    fn one_change_for_each_session() {
+        let mut pending = pending();
+        pending.add(session(1), written());
+        pending.add(session(1), Change::Refresh);
+        pending.add(session(2), written());
+        pending.add(session(2), Change::Remove);
+        pending.add(session(3), Change::Remove);
+        pending.add(session(3), Change::Bury);
+        assert_eq!(names(&mut pending), ["SET", "DEL", "DEL"]);
+        assert!(pending.is_empty());
+        pending.add(session(1), Change::Refresh);
+        pending.add(session(2), Change::Refresh);
+        pending.add(session(2), Change::Bury);
+        pending.add(session(2), written());
+        assert_eq!(names(&mut pending), ["EXPIRE", "SET"]);
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_come_back_beneath_what_was_said_since() {
+        let mut pending = pending();
+        pending.add(session(1), written());
+        pending.add(session(2), written());
+        let batch = pending.take(1);
+        pending.add(session(1), Change::Refresh);
+        pending.put_back(batch.into_changes());
+        let batch = pending.take(usize::MAX).into_changes();
+        assert_eq!(batch, [(session(2), written()), (session(1), written())]);
+
+        pending.add(session(1), written());
+        let batch = pending.take(1);
+        pending.add(session(1), Change::Remove);
+        pending.put_back(batch.into_changes());
+        assert_eq!(names(&mut pending), ["DEL"]);
+
+        pending.add(session(1), Change::Remove);
+        let batch = pending.take(1);
+        pending.add(session(1), written());
+        pending.put_back(batch.into_changes());
+        assert_eq!(names(&mut pending), ["DEL"]);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_announced_again() {
+        let mut pending = pending();
+        (1..=3).for_each(|number| pending.add(session(number), written()));
+        assert!(!pending.take_lost());
+        pending.add(session(4), written());
+        pending.add(session(4), Change::Remove);
+        pending.add(session(1), Change::Remove);
+        assert!(pending.take_lost() && !pending.take_lost());
+        (5..=7).for_each(|number| pending.add(session(number), Change::Remove));
+        assert!(pending.take_lost(), "ends have their bound too");
+        assert_eq!(pending.len(), 6);
+        assert_eq!(pending.take(2).into_changes().len(), 2);
+        assert_eq!(pending.take(9).into_changes().len(), 4);
+    }
+}

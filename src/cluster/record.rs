@@ -1,0 +1,311 @@
+//! What is written in Redis about sessions and nodes, as JSON, and what to make of what is found there.
+//!
+//! Members that are not known are ignored, so that nodes of two versions can live beside each other.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::redis::{Command, Reply};
+use crate::runtime::unix_ms_of;
+use crate::shard::SessionAbout;
+use crate::wire::session_id::{NodeName, SessionId};
+
+/// A session's record outlives its last use by thirty days.
+const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long it is known that a session ended with its process: clients that sleep longer are told `unknown`.
+const TOMBSTONE_LIFE: Duration = Duration::from_secs(300);
+
+/// The names of the keys of one cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: Box<str>,
+}
+
+/// `{prefix}session:{id}` of a session that lives, as far as is known.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionRecord<'a> {
+    node: &'a str,
+    boot: u64,
+    protocol_version: &'a str,
+    client: ClientRecord<'a>,
+    /// Unix milliseconds.
+    created_at: u64,
+}
+
+#[derive(Serialize)]
+struct ClientRecord<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+}
+
+/// `{prefix}session:{id}` of a session that ended with its process.
+#[derive(Serialize)]
+struct Tombstone<'a> {
+    node: &'a str,
+    boot: u64,
+    ended: &'a str,
+}
+
+/// What of a session's record tells whether it lives.
+#[derive(Deserialize)]
+struct FoundSession {
+    node: String,
+    boot: u64,
+    ended: Option<String>,
+}
+
+const OWNER_RESTARTED: &str = "owner_restarted";
+
+/// `{prefix}node:{name}`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NodeRecord {
+    pub(super) node: String,
+    pub(super) boot: u64,
+    /// Where other nodes reach it, as the proxy's configuration has it: `http://10.0.0.1:8080`. None: it takes no
+    /// requests from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<String>,
+    #[serde(default)]
+    pub(super) version: String,
+}
+
+/// What there is under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found<T> {
+    Nothing,
+    Record(T),
+    /// Somebody else's, or damaged.
+    Foreign,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SessionState {
+    Lives,
+    Restarted,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Keys {
+            prefix: prefix.into(),
+        }
+    }
+
+    pub(super) fn session(&self, session: &SessionId) -> String {
+        let mut key = format!("{}session:", self.prefix);
+        session.emit(&mut key);
+        key
+    }
+
+    pub(super) fn node(&self, node: NodeName) -> String {
+        format!("{}node:{node}", self.prefix)
+    }
+
+    pub(super) fn write_session(&self, session: &SessionId, about: &SessionAbout) -> Command {
+        let record = SessionRecord {
+            node: session.node.as_str(),
+            boot: session.locator.boot,
+            protocol_version: about.version.as_str(),
+            client: ClientRecord {
+                name: about.client_name.as_deref(),
+                version: about.client_version.as_deref(),
+            },
+            created_at: unix_ms_of(about.created_at),
+        };
+        self.set_session(session, &json(&record), SESSION_LIFE)
+    }
+
+    pub(super) fn bury_session(&self, session: &SessionId) -> Command {
+        let tombstone = Tombstone {
+            node: session.node.as_str(),
+            boot: session.locator.boot,
+            ended: OWNER_RESTARTED,
+        };
+        self.set_session(session, &json(&tombstone), TOMBSTONE_LIFE)
+    }
+
+    pub(super) fn refresh_session(&self, session: &SessionId) -> Command {
+        Command::new("EXPIRE")
+            .arg(self.session(session))
+            .number(SESSION_LIFE.as_secs())
+    }
+
+    pub(super) fn remove_session(&self, session: &SessionId) -> Command {
+        Command::new("DEL").arg(self.session(session))
+    }
+
+    pub(super) fn read_session(&self, session: &SessionId) -> Command {
+        Command::new("GET").arg(self.session(session))
+    }
+
+    pub(super) fn read_node(&self, node: NodeName) -> Command {
+        Command::new("GET").arg(self.node(node))
+    }
+
+    pub(super) fn write_node(&self, node: NodeName, value: &str, life: Duration) -> Command {
+        Command::new("SET")
+            .arg(self.node(node))
+            .arg(value)
+            .arg("PX")
+            .number(life.as_millis() as u64)
+    }
+
+    pub(super) fn remove_node(&self, node: NodeName) -> Command {
+        Command::new("DEL").arg(self.node(node))
+    }
+
+    fn set_session(&self, session: &SessionId, value: &str, life: Duration) -> Command {
+        Command::new("SET")
+            .arg(self.session(session))
+            .arg(value)
+            .arg("EX")
+            .number(life.as_secs())
+    }
+}
+
+impl NodeRecord {
+    pub(super) fn json(&self) -> String {
+        json(self)
+    }
+
+    /// Where other nodes connect.
+    pub(super) fn socket_address(&self) -> Option<SocketAddr> {
+        let address = self.address.as_deref()?.strip_prefix("http://")?;
+        address.trim_end_matches('/').parse().ok()
+    }
+}
+
+fn json(record: &impl Serialize) -> String {
+    serde_json::to_string(record).expect("texts and numbers have a JSON form")
+}
+
+/// What an answer to [`Keys::read_session`] says. An error of Redis says nothing about the session.
+pub(super) fn found_session(reply: &Reply, session: &SessionId) -> Found<SessionState> {
+    let Some(found) = found::<FoundSession>(reply) else {
+        return Found::Nothing;
+    };
+    match found {
+        Some(found)
+            if found.node == session.node.as_str() && found.boot == session.locator.boot =>
+        {
+            Found::Record(match found.ended {
+                None => SessionState::Lives,
+                Some(_) => SessionState::Restarted,
+            })
+        }
+        _ => Found::Foreign,
+    }
+}
+
+pub(super) fn found_node(reply: &Reply, node: NodeName) -> Found<NodeRecord> {
+    let Some(found) = found::<NodeRecord>(reply) else {
+        return Found::Nothing;
+    };
+    match found {
+        Some(record)
+            if record.node == node.as_str()
+                && (record.address.is_none() || record.socket_address().is_some()) =>
+        {
+            Found::Record(record)
+        }
+        _ => Found::Foreign,
+    }
+}
+
+/// None: nothing is there. `Some(None)`: it cannot be read; also a key of another type.
+fn found<T: for<'a> Deserialize<'a>>(reply: &Reply) -> Option<Option<T>> {
+    match reply {
+        Reply::Null => None,
+        Reply::Text(text) => Some(serde_json::from_slice(text).ok()),
+        _ => Some(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::ProtocolVersion;
+
+    const TEXT: &str = "node-a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ";
+    const BOOT: u64 = 0x0a0b_0c0d_0e0f_1011;
+
+    fn session() -> SessionId {
+        SessionId::parse(TEXT).unwrap()
+    }
+
+    /// The value that a command sets.
+    fn value(command: &Command) -> Reply {
+        let wire = command.encoded();
+        let text = String::from_utf8(wire).unwrap();
+        let value = text.split("\r\n").find(|part| part.starts_with('{'));
+        Reply::Text(value.unwrap().to_owned().into())
+    }
+
+    #[test]
+    fn a_session_is_found_as_it_was_written() {
+        let keys = Keys::new("mcp:");
+        let about = SessionAbout {
+            version: ProtocolVersion::V2025_11_25,
+            client_name: Some("a \"client\"".into()),
+            client_version: None,
+            created_at: 1_000,
+        };
+        let command = keys.write_session(&session(), &about);
+        let found = found_session(&value(&command), &session());
+        assert_eq!(found, Found::Record(SessionState::Lives));
+        let Reply::Text(json) = value(&command) else {
+            panic!("a text")
+        };
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json["client"], serde_json::json!({"name": "a \"client\""}));
+        assert_eq!(json["protocolVersion"], "2025-11-25");
+        assert!(json["createdAt"].as_u64().unwrap() > 1_700_000_000_000);
+        let wire = String::from_utf8(command.encoded()).unwrap();
+        assert!(wire.contains(&format!("mcp:session:{TEXT}\r\n")));
+        assert!(wire.ends_with("\r\n$2\r\nEX\r\n$7\r\n2592000\r\n"));
+        let tombstone = keys.bury_session(&session());
+        let found = found_session(&value(&tombstone), &session());
+        assert_eq!(found, Found::Record(SessionState::Restarted));
+    }
+
+    #[test]
+    fn what_is_not_ours_is_foreign() {
+        let text = |text: String| found_session(&Reply::Text(text.into()), &session());
+        assert_eq!(found_session(&Reply::Null, &session()), Found::Nothing);
+        for foreign in ["", "hello", "[]", "{}", "null", "{\"node\":\"node-a\"}"] {
+            assert_eq!(text(foreign.to_owned()), Found::Foreign, "{foreign}");
+        }
+        let record = |node: &str, boot: u64| format!(r#"{{"node":"{node}","boot":{boot},"x":1}}"#);
+        assert_eq!(text(record("node-b", BOOT)), Found::Foreign);
+        assert_eq!(text(record("node-a", 7)), Found::Foreign);
+        let ours = Found::Record(SessionState::Lives);
+        assert_eq!(text(record("node-a", BOOT)), ours);
+
+        let name = NodeName::new("node-a").unwrap();
+        let node = |text: &str| found_node(&Reply::Text(text.to_owned().into()), name);
+        assert_eq!(node("{}"), Found::Foreign);
+        assert_eq!(node(r#"{"node":"node-b","boot":1}"#), Found::Foreign);
+        let address = |address: &str| {
+            node(&format!(
+                r#"{{"node":"node-a","boot":1,"address":"{address}"}}"#
+            ))
+        };
+        for bad in ["", "10.0.0.1:80", "https://10.0.0.1:80", "http://host:80"] {
+            assert_eq!(address(bad), Found::Foreign, "{bad}");
+        }
+        let Found::Record(record) = address("http://10.0.0.1:80/") else {
+            panic!("an address")
+        };
+        let expected = SocketAddr::from(([10, 0, 0, 1], 80));
+        assert_eq!(record.socket_address(), Some(expected));
+        assert_eq!(
+            found_node(&Reply::Text(record.json().into()), name),
+            Found::Record(record)
+        );
+    }
+}

@@ -1,0 +1,249 @@
+//! Whose session it is, from what Redis says of its node and of the session itself. Asked for requests that miss
+//! their session, and for no others.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::record::{Found, NodeRecord, SessionState};
+use super::steering::cookie_value;
+use crate::runtime::Owner;
+use crate::shard::Gone;
+use crate::wire::session_id::{NodeName, SessionId};
+
+/// How long a node counts as alive without being asked for: shorter than the time between two of its beats.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long its last address is good enough while Redis does not answer. Whoever connects there finds out the rest.
+const USABLE: Duration = Duration::from_secs(60);
+
+/// Nodes that were alive lately. As many as there are nodes.
+#[derive(Default)]
+pub(super) struct Nodes {
+    seen: HashMap<NodeName, Seen>,
+}
+
+struct Seen {
+    boot: u64,
+    place: Option<Place>,
+    at: Instant,
+}
+
+#[derive(Clone)]
+struct Place {
+    address: SocketAddr,
+    cookie: Arc<str>,
+}
+
+/// What Redis says about a session of another node.
+#[derive(Debug)]
+pub(super) struct Answers {
+    pub(super) node: Found<NodeRecord>,
+    pub(super) session: Found<SessionState>,
+    /// What is not there was not written, or was removed.
+    pub(super) absence_tells: bool,
+}
+
+impl Nodes {
+    /// The owner, if that is known without asking.
+    pub(super) fn owner_at_once(&self, session: &SessionId, now: Instant) -> Option<Owner> {
+        let seen = self.seen_within(session, now, FRESH)?;
+        match seen.boot.cmp(&session.locator.boot) {
+            std::cmp::Ordering::Equal => Some(alive(seen.place.as_ref())),
+            std::cmp::Ordering::Greater => Some(Owner::Gone(Gone::OwnerRestarted)),
+            // The process that was seen is an earlier one.
+            std::cmp::Ordering::Less => None,
+        }
+    }
+
+    /// The owner, if Redis does not answer.
+    pub(super) fn owner_without_answer(&self, session: &SessionId, now: Instant) -> Owner {
+        match self.seen_within(session, now, USABLE) {
+            Some(seen) if seen.boot == session.locator.boot => alive(seen.place.as_ref()),
+            _ => Owner::Gone(Gone::CannotTell),
+        }
+    }
+
+    /// The owner, by what Redis answers. Remembers what it says about the node.
+    pub(super) fn owner(&mut self, session: &SessionId, answers: &Answers, now: Instant) -> Owner {
+        let lives = answers.session == Found::Record(SessionState::Lives);
+        let buried = answers.session == Found::Record(SessionState::Restarted);
+        let Found::Record(node) = &answers.node else {
+            if !buried && !answers.absence_tells {
+                return self.owner_without_answer(session, now);
+            }
+            self.seen.remove(&session.node);
+            return Owner::Gone(match buried {
+                true => Gone::OwnerRestarted,
+                false if lives => Gone::OwnerDown,
+                false => Gone::Unknown,
+            });
+        };
+        let place = self.learn(session.node, node, now);
+        match node.boot.cmp(&session.locator.boot) {
+            std::cmp::Ordering::Equal => alive(place.as_ref()),
+            std::cmp::Ordering::Greater => Owner::Gone(Gone::OwnerRestarted),
+            // Its node's process is later than the one that wrote the node's key: it may write it any moment.
+            std::cmp::Ordering::Less if lives => Owner::Gone(Gone::CannotTell),
+            std::cmp::Ordering::Less => Owner::Gone(Gone::Unknown),
+        }
+    }
+
+    fn learn(&mut self, name: NodeName, node: &NodeRecord, now: Instant) -> Option<Place> {
+        self.seen
+            .retain(|_, seen| now.saturating_duration_since(seen.at) < USABLE);
+        let place = node.socket_address().map(|address| Place {
+            address,
+            cookie: cookie_value(node.address.as_deref().unwrap_or_default()).into(),
+        });
+        let seen = Seen {
+            boot: node.boot,
+            place: place.clone(),
+            at: now,
+        };
+        self.seen.insert(name, seen);
+        place
+    }
+
+    fn seen_within(&self, session: &SessionId, now: Instant, within: Duration) -> Option<&Seen> {
+        let seen = self.seen.get(&session.node)?;
+        (now.saturating_duration_since(seen.at) < within).then_some(seen)
+    }
+}
+
+fn alive(place: Option<&Place>) -> Owner {
+    match place.cloned() {
+        Some(Place { address, cookie }) => Owner::Alive { address, cookie },
+        // It says that it takes no requests from other nodes.
+        None => Owner::Gone(Gone::Misrouted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: u64 = 0x0a0b_0c0d_0e0f_1011;
+
+    fn session() -> SessionId {
+        let text = "node-a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ";
+        SessionId::parse(text).unwrap()
+    }
+
+    fn node(boot: u64) -> Found<NodeRecord> {
+        Found::Record(NodeRecord {
+            node: "node-a".into(),
+            boot,
+            address: Some("http://127.0.0.1:17101".into()),
+            version: String::new(),
+        })
+    }
+
+    fn found(state: SessionState) -> Found<SessionState> {
+        Found::Record(state)
+    }
+
+    fn ask(nodes: &mut Nodes, node: Found<NodeRecord>, session: Found<SessionState>) -> Owner {
+        let answers = Answers {
+            node,
+            session,
+            absence_tells: true,
+        };
+        nodes.owner(&self::session(), &answers, Instant::now())
+    }
+
+    fn here() -> Owner {
+        Owner::Alive {
+            address: SocketAddr::from(([127, 0, 0, 1], 17101)),
+            cookie: "05dbab2a9d90f679".into(),
+        }
+    }
+
+    #[test]
+    fn each_reason_from_what_redis_says() {
+        use SessionState::{Lives, Restarted};
+        let ask = |node, session| ask(&mut Nodes::default(), node, session);
+        fn nothing<T>() -> Found<T> {
+            Found::Nothing
+        }
+        assert_eq!(ask(node(BOOT), nothing()), here());
+        assert_eq!(
+            ask(node(BOOT), found(Restarted)),
+            here(),
+            "it still answers"
+        );
+        let cases = [
+            (node(BOOT + 1), found(Lives), Gone::OwnerRestarted),
+            (node(BOOT + 1), nothing(), Gone::OwnerRestarted),
+            (node(BOOT - 1), found(Lives), Gone::CannotTell),
+            (node(BOOT - 1), nothing(), Gone::Unknown),
+            (nothing(), found(Restarted), Gone::OwnerRestarted),
+            (nothing(), found(Lives), Gone::OwnerDown),
+            (nothing(), nothing(), Gone::Unknown),
+            (Found::Foreign, Found::Foreign, Gone::Unknown),
+            (Found::Foreign, found(Lives), Gone::OwnerDown),
+        ];
+        for (node, session, gone) in cases {
+            assert_eq!(
+                ask(node.clone(), session.clone()),
+                Owner::Gone(gone),
+                "{node:?} {session:?}"
+            );
+        }
+        let mut unreachable = match node(BOOT) {
+            Found::Record(record) => record,
+            _ => panic!("a record"),
+        };
+        unreachable.address = None;
+        let misrouted = Owner::Gone(Gone::Misrouted);
+        assert_eq!(ask(Found::Record(unreachable), nothing()), misrouted);
+    }
+
+    #[test]
+    fn a_node_that_answered_lately_is_not_asked_for() {
+        let (mut nodes, now) = (Nodes::default(), Instant::now());
+        assert_eq!(nodes.owner_at_once(&session(), now), None);
+        ask(&mut nodes, node(BOOT), Found::Nothing);
+        assert_eq!(nodes.owner_at_once(&session(), now), Some(here()));
+        assert_eq!(nodes.owner_at_once(&session(), now + FRESH * 2), None);
+        let mut newer = session();
+        newer.locator.boot += 1;
+        assert_eq!(
+            nodes.owner_at_once(&newer, now),
+            None,
+            "it may have started since"
+        );
+        ask(&mut nodes, node(BOOT + 1), Found::Nothing);
+        let restarted = Some(Owner::Gone(Gone::OwnerRestarted));
+        assert_eq!(nodes.owner_at_once(&session(), now), restarted);
+        ask(&mut nodes, Found::Nothing, Found::Nothing);
+        assert_eq!(nodes.owner_at_once(&session(), now), None);
+    }
+
+    #[test]
+    fn a_redis_that_does_not_answer_or_has_forgotten_everything() {
+        let (mut nodes, now) = (Nodes::default(), Instant::now());
+        let cannot_tell = Owner::Gone(Gone::CannotTell);
+        assert_eq!(nodes.owner_without_answer(&session(), now), cannot_tell);
+        let forgotten = |session| Answers {
+            node: Found::Nothing,
+            session,
+            absence_tells: false,
+        };
+        let owner = nodes.owner(&session(), &forgotten(Found::Nothing), now);
+        assert_eq!(owner, cannot_tell);
+        ask(&mut nodes, node(BOOT), Found::Nothing);
+        let later = now + USABLE / 2;
+        assert_eq!(nodes.owner_without_answer(&session(), later), here());
+        let owner = nodes.owner(&session(), &forgotten(Found::Nothing), later);
+        assert_eq!(owner, here());
+        let much_later = now + USABLE * 2;
+        assert_eq!(
+            nodes.owner_without_answer(&session(), much_later),
+            cannot_tell
+        );
+        let buried = forgotten(found(SessionState::Restarted));
+        let restarted = Owner::Gone(Gone::OwnerRestarted);
+        assert_eq!(nodes.owner(&session(), &buried, now), restarted);
+    }
+}

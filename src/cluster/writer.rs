@@ -1,0 +1,211 @@
+//! Sends what Redis does not know yet: some hundred changes a round trip, one batch at a time, and what was not
+//! answered once more.
+
+use std::pin::pin;
+use std::sync::mpsc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use monoio::time::sleep;
+
+use super::control::Shared;
+use super::inbox::Collected;
+use super::membership::Said;
+use super::misses::{self, InRedis};
+use super::presence::{Batch, Change};
+use super::record::{Found, found_session};
+use super::seldom::Seldom;
+use crate::metrics::METRICS;
+use crate::redis::{Backoff, Connection, RedisError, Reply, random};
+use crate::shard::{Gone, Presence};
+use crate::wire::session_id::SessionId;
+
+/// Changes in one round trip: 100 KB.
+const BATCH_MAX: usize = 256;
+
+pub(super) struct Writer<'a> {
+    shared: &'a Shared,
+    backoff: Backoff,
+    refused: Seldom,
+    /// When all sessions were announced because a record to be refreshed was gone.
+    forgotten: Seldom,
+    /// Nothing more will be said; who waits for that to be written.
+    leaving: Option<mpsc::Sender<()>>,
+}
+
+/// Why some of a batch is still to happen.
+enum Unsent {
+    /// The link itself tells of it.
+    Fault,
+    Refused(RedisError),
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(shared: &'a Shared) -> Self {
+        Writer {
+            shared,
+            backoff: Backoff::default(),
+            refused: Seldom::default(),
+            forgotten: Seldom::default(),
+            leaving: None,
+        }
+    }
+
+    /// Ends when the node leaves, and all is written that can be.
+    pub(super) async fn run(mut self) {
+        loop {
+            let pending = self.shared.pending.borrow().len();
+            METRICS.presence_pending.set(pending as i64);
+            let connection = self.shared.link.connection();
+            if let Some(waiting) = self
+                .leaving
+                .take_if(|_| pending == 0 || connection.is_err())
+            {
+                self.shared.remove_own_key().await;
+                // Whoever waited may have given up.
+                let _ = waiting.send(());
+                return;
+            }
+            match connection {
+                Ok(connection) if pending > 0 => self.send_some(&connection).await,
+                Ok(_) => {
+                    let collected = self.shared.membership.said.collect().await;
+                    self.take(collected);
+                }
+                Err(_) => self.listen_until_up().await,
+            }
+        }
+    }
+
+    async fn listen_until_up(&mut self) {
+        let shared = self.shared;
+        let came_up = pin!(shared.link.came_up(shared.link.number()));
+        let collected = pin!(shared.membership.said.collect());
+        if let Either::Left((collected, _)) = select(collected, came_up).await {
+            self.take(collected);
+        }
+    }
+
+    fn take(&mut self, collected: Collected<Said>) {
+        let shared = self.shared;
+        if collected.lost {
+            shared.pending.borrow_mut().lose();
+        }
+        for said in collected.items {
+            let add = |session, change| shared.pending.borrow_mut().add(session, change);
+            match said {
+                Said::Presence(Presence::Opened { session, about }) => {
+                    add(session, Change::Write(about));
+                }
+                Said::Presence(Presence::Active { session }) => add(session, Change::Refresh),
+                Said::Presence(Presence::Ended { session }) => add(session, Change::Remove),
+                Said::Presence(Presence::Restarting { session }) => add(session, Change::Bury),
+                Said::Presence(Presence::Missed { session, gone }) => self.missed(session, gone),
+                Said::Leave(waiting) => self.leaving = Some(waiting),
+            }
+        }
+    }
+
+    /// Of a session that should be here, Redis may know: that it does not is worth to be told from that it does.
+    /// The question is on its way before any change that was said later.
+    fn missed(&self, session: SessionId, gone: Gone) {
+        let shared = self.shared;
+        let Some(unlogged) = shared.misses.borrow_mut().count(gone, Instant::now()) else {
+            return;
+        };
+        let here = shared.node;
+        if session.node != here {
+            return misses::log(&session, gone, here, InRedis::NotAsked, unlogged);
+        }
+        let answer = shared.send("miss", &[shared.keys.read_session(&session)]);
+        monoio::spawn(async move {
+            let replies = answer.await.unwrap_or_default();
+            let found = replies.first().map(|reply| found_session(reply, &session));
+            let in_redis = match found {
+                Some(Found::Record(_)) => InRedis::Yes,
+                Some(Found::Nothing | Found::Foreign) => InRedis::No,
+                None => InRedis::NotAsked,
+            };
+            misses::log(&session, gone, here, in_redis, unlogged);
+        });
+    }
+
+    async fn send_some(&mut self, connection: &Connection) {
+        let shared = self.shared;
+        if let Some(collected) = shared.membership.said.collect().now_or_never() {
+            self.take(collected);
+        }
+        let batch = shared.pending.borrow_mut().take(BATCH_MAX);
+        match self.send(connection, batch).await {
+            Ok(()) => {
+                self.backoff.reset();
+                let mut pending = shared.pending.borrow_mut();
+                let announce = pending.is_empty() && pending.take_lost();
+                drop(pending);
+                if announce {
+                    shared.announce("more changed than could wait for Redis");
+                }
+            }
+            Err(unsent) => {
+                self.complain(&unsent);
+                sleep(self.backoff.next(random())).await;
+            }
+        }
+    }
+
+    async fn send(&mut self, connection: &Connection, batch: Batch) -> Result<(), Unsent> {
+        let shared = self.shared;
+        let commands = shared.pending.borrow().commands(&batch);
+        let answer = shared.send_on(connection, "presence", &commands);
+        let replies = match answer.await {
+            Ok(replies) => replies,
+            Err(_) => {
+                shared.pending.borrow_mut().put_back(batch.into_changes());
+                return Err(Unsent::Fault);
+            }
+        };
+        let mut first = None;
+        let mut forgotten = false;
+        for ((session, change), reply) in batch.into_changes().into_iter().zip(replies) {
+            forgotten |= change == Change::Refresh && reply == Reply::Integer(0);
+            if let Reply::Error(error) = reply {
+                shared.pending.borrow_mut().put_back([(session, change)]);
+                first.get_or_insert(error);
+            }
+        }
+        if forgotten && self.forgotten.may(Instant::now()) {
+            shared.announce("Redis has lost the record of a session");
+        }
+        first.map_or(Ok(()), |error| Err(Unsent::Refused(error)))
+    }
+
+    fn complain(&mut self, unsent: &Unsent) {
+        if let Unsent::Refused(error) = unsent
+            && self.refused.may(Instant::now())
+        {
+            let pending = self.shared.pending.borrow().len();
+            tracing::warn!(%error, pending, "Redis takes no presence records: {}; trying again until it does",
+                advice(error));
+        }
+    }
+}
+
+/// What an operator can do about an error that Redis answers to a write.
+pub(super) fn advice(error: &RedisError) -> &'static str {
+    match &*error.code {
+        "READONLY" => "it is a replica, and the URL must lead to the primary",
+        "OOM" => {
+            "its maxmemory is reached, and its policy evicts nothing: give it more, or a volatile-* policy"
+        }
+        "MISCONF" => "it cannot save its data, see its log",
+        "NOPERM" => {
+            "its user needs the commands GET, SET, EXPIRE and DEL on keys of the prefix (ACL SETUSER)"
+        }
+        "LOADING" => "it reads its data from disk",
+        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {
+            "it is a Redis Cluster, which is not spoken here: use a single primary"
+        }
+        _ => "see the error",
+    }
+}

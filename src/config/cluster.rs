@@ -1,0 +1,206 @@
+//! What makes a node one of several: Redis, the address that the others reach it at, the secret they share, and how it
+//! takes its leave.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::units::{Span, between};
+use super::{ConfigError, read_secret};
+use crate::shard::DrainTimes;
+use crate::wire::forwarded::PeerSecret;
+
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Several nodes")]
+pub struct ClusterOptions {
+    /// Redis that all nodes share: redis://[user[:password]@]host[:port][/db] or unix:///path. Without it this node is alone
+    #[arg(long, env = "PINFOLD_REDIS", value_name = "URL")]
+    pub redis: Option<String>,
+
+    /// What every key in Redis starts with; nodes with the same prefix are one cluster
+    #[arg(long, env = "PINFOLD_REDIS_PREFIX", value_name = "TEXT", default_value = "mcp:", value_parser = prefix)]
+    pub redis_prefix: String,
+
+    /// Where other nodes reach this node's --listen, such as http://10.0.0.1:8080. The proxy's configuration should name
+    /// it by the same URL [default: --listen]
+    #[arg(long, env = "PINFOLD_ADVERTISE", value_name = "URL", value_parser = advertised)]
+    pub advertise: Option<String>,
+
+    /// File with the secret by which nodes know each other, at least 16 bytes (openssl rand -hex 32); all nodes need the same
+    #[arg(
+        long,
+        env = "PINFOLD_PEER_SECRET_FILE",
+        value_name = "FILE",
+        conflicts_with = "no_forward"
+    )]
+    pub peer_secret_file: Option<PathBuf>,
+
+    /// Answer requests for another node's session with 404 misrouted, in place of passing them on
+    #[arg(long, env = "PINFOLD_NO_FORWARD")]
+    pub no_forward: bool,
+
+    /// From SIGTERM until streams begin to close: what the proxy needs to notice that /readyz says 503 [default: 5s with --redis, else 0s]
+    #[arg(long, env = "PINFOLD_DRAIN_NOTICE", value_name = "TIME", value_parser = drain_time)]
+    pub drain_notice: Option<Span>,
+
+    /// In which all streams close, evenly [default: 20s with --redis, else 1s]
+    #[arg(long, env = "PINFOLD_DRAIN_WINDOW", value_name = "TIME", value_parser = drain_time)]
+    pub drain_window: Option<Span>,
+}
+
+/// A node's place among others, checked.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    pub redis: RedisAddress,
+    pub prefix: String,
+    /// `None`: as `--listen` is bound.
+    pub advertised: Option<Advertised>,
+    /// `None`: requests are not passed on.
+    pub secret: Option<PeerSecret>,
+}
+
+/// Where the others reach this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// As the proxy knows it, and as its sticky cookie is made from.
+    pub url: String,
+    pub address: SocketAddr,
+}
+
+/// A URL that may hold a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisAddress(pub String);
+
+impl fmt::Debug for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisAddress(…)")
+    }
+}
+
+/// Seconds that Traefik's health check needs in the printed configuration, and one more.
+const NOTICE_BEHIND_PROXY_MS: u64 = 5_000;
+/// Ten thousand streams come back at 500 a second.
+const WINDOW_BEHIND_PROXY_MS: u64 = 20_000;
+const WINDOW_ALONE_MS: u64 = 1_000;
+const HOUR: Span = Span(3_600_000);
+const SECRET_BYTES_MIN: usize = 16;
+
+pub(super) fn drain_times(options: &ClusterOptions) -> DrainTimes {
+    let (notice, window) = match options.redis {
+        Some(_) => (NOTICE_BEHIND_PROXY_MS, WINDOW_BEHIND_PROXY_MS),
+        None => (0, WINDOW_ALONE_MS),
+    };
+    DrainTimes {
+        notice_ms: options.drain_notice.map_or(notice, |span| span.0),
+        window_ms: options.drain_window.map_or(window, |span| span.0),
+    }
+}
+
+/// # Errors
+/// What is missing, or makes no sense without Redis.
+pub(super) fn check(
+    options: &ClusterOptions,
+    listen: SocketAddr,
+    node: Option<&str>,
+) -> Result<Option<ClusterConfig>, ConfigError> {
+    let Some(redis) = &options.redis else {
+        return alone(options);
+    };
+    if node.is_none() {
+        return Err(ConfigError::missing(
+            "--node",
+            "must be given with --redis, and be different on every node, such as n1: session ids lead with it",
+        ));
+    }
+    let secret = options.peer_secret_file.as_deref().map(read_peer_secret);
+    let secret = secret.transpose()?;
+    if secret.is_none() && !options.no_forward {
+        return Err(ConfigError::missing(
+            "--peer-secret-file",
+            "must be given with --redis, so that nodes can pass requests on to each other (openssl rand -hex 32 > FILE, \
+             the same on every node), or else --no-forward",
+        ));
+    }
+    let advertised = options.advertise.as_deref().map(resolve).transpose()?;
+    if advertised.is_none() && listen.ip().is_unspecified() {
+        return Err(ConfigError::missing(
+            "--advertise",
+            format!(
+                "must be given when --listen is {listen}: the URL at which other nodes reach this one, such as http://10.0.0.1:{}",
+                listen.port()
+            ),
+        ));
+    }
+    Ok(Some(ClusterConfig {
+        redis: RedisAddress(redis.clone()),
+        prefix: options.redis_prefix.clone(),
+        advertised,
+        secret,
+    }))
+}
+
+fn alone(options: &ClusterOptions) -> Result<Option<ClusterConfig>, ConfigError> {
+    let needs_redis = "makes no sense without --redis: this node is alone";
+    if let Some(url) = &options.advertise {
+        return Err(ConfigError::new("--advertise", url, needs_redis));
+    }
+    if let Some(path) = &options.peer_secret_file {
+        let path = path.display();
+        return Err(ConfigError::new("--peer-secret-file", path, needs_redis));
+    }
+    Ok(None)
+}
+
+fn read_peer_secret(path: &Path) -> Result<PeerSecret, ConfigError> {
+    let refuse = |allowed: String| ConfigError::new("--peer-secret-file", path.display(), allowed);
+    let bytes = read_secret(path).map_err(refuse)?;
+    let secret = bytes.trim_ascii();
+    if secret.len() < SECRET_BYTES_MIN {
+        return Err(refuse(format!(
+            "must be a file of at least {SECRET_BYTES_MIN} bytes (openssl rand -hex 32)"
+        )));
+    }
+    Ok(PeerSecret::new(secret))
+}
+
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let sound = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
+    sound
+        .then(|| text.to_owned())
+        .ok_or("must be at most 64 visible ASCII characters, such as mcp:")
+}
+
+fn drain_time(text: &str) -> Result<Span, String> {
+    between(text, Span(0), HOUR)
+}
+
+const ADVERTISED: &str =
+    "must be http://, a host or an address, and a port, such as http://10.0.0.1:8080";
+
+fn advertised(text: &str) -> Result<String, &'static str> {
+    let authority = text.strip_prefix("http://").ok_or(ADVERTISED)?;
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let (host, port) = authority.rsplit_once(':').ok_or(ADVERTISED)?;
+    let port_sound = port.parse::<u16>().is_ok_and(|port| port != 0);
+    let sound = port_sound && !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+    sound.then(|| text.to_owned()).ok_or(ADVERTISED)
+}
+
+/// Once, at the start: the others are told an address and need no names.
+fn resolve(url: &str) -> Result<Advertised, ConfigError> {
+    let refuse = |allowed: String| ConfigError::new("--advertise", url, allowed);
+    let authority = url.trim_start_matches("http://").trim_end_matches('/');
+    let addresses = authority
+        .to_socket_addrs()
+        .map_err(|fault| refuse(format!("must name a host that this one can find: {fault}")))?;
+    let mut addresses = addresses.filter(|address| !address.ip().is_unspecified());
+    let address = addresses
+        .next()
+        .ok_or_else(|| refuse("must be an address that others can connect to".to_owned()))?;
+    Ok(Advertised {
+        url: url.to_owned(),
+        address,
+    })
+}

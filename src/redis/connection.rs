@@ -1,0 +1,330 @@
+//! One connection: commands of many callers in flight at once, answers in the order of the commands.
+//!
+//! Two tasks serve it, one that sends what was queued and one that hands out what comes back. Both end when the
+//! connection is closed, which is for good: by a fault, by an answer that does not come in time, or by the drop of the
+//! last handle.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use monoio::time::timeout;
+
+use super::frame::{NotResp, Scanner};
+use super::reply::{Protocol, Reply};
+use super::socket::Socket;
+use super::{Command, RedisFault, Settings, handshake};
+
+/// Of one answer, past which the connection ends. What asks for much asks for parts of it.
+pub const REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes that wait to be sent, and batches that wait for their answers, before further ones are refused.
+const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+const IN_FLIGHT_MAX: usize = 64 * 1024;
+const READ_BYTES: usize = 64 * 1024;
+
+/// A handle; clones are the same connection.
+#[derive(Clone)]
+pub struct Connection {
+    handle: Rc<Handle>,
+}
+
+/// Closes the connection when nobody can call it any more.
+struct Handle {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    socket: Socket,
+    protocol: Cell<Protocol>,
+    limit: Duration,
+    inside: RefCell<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    unsent: Vec<u8>,
+    waiting: VecDeque<Batch>,
+    /// Of the sending task, while there is nothing to send.
+    sender: Option<Waker>,
+    /// Of whoever waits for the end.
+    watchers: Vec<Waker>,
+    closed: Option<RedisFault>,
+}
+
+/// Commands that were queued together.
+struct Batch {
+    missing: usize,
+    replies: Vec<Reply>,
+    answer: oneshot::Sender<Vec<Reply>>,
+}
+
+impl Connection {
+    /// Connects, logs in and chooses the database.
+    ///
+    /// # Errors
+    /// The fault, after at most the time that `settings` give it.
+    pub async fn open(settings: &Settings) -> Result<Connection, RedisFault> {
+        let opening = async {
+            let socket = Socket::connect(&settings.url.place).await;
+            let socket = socket.map_err(|fault| RedisFault::unreachable(&fault))?;
+            let connection = Connection::start(socket, settings.timeouts.command);
+            handshake::greet(&connection, settings).await?;
+            Ok(connection)
+        };
+        timeout(settings.timeouts.connect, opening)
+            .await
+            .unwrap_or(Err(RedisFault::TimedOut))
+    }
+
+    fn start(socket: Socket, limit: Duration) -> Self {
+        let shared = Rc::new(Shared {
+            socket,
+            protocol: Cell::new(Protocol::Resp3),
+            limit,
+            inside: RefCell::default(),
+        });
+        monoio::spawn(send_queued(shared.clone()));
+        monoio::spawn(hand_out(shared.clone()));
+        let handle = Rc::new(Handle { shared });
+        Connection { handle }
+    }
+
+    /// Sends a command; it has its place in the order when this returns, before the future is polled.
+    /// An error that Redis answers is a [`Reply`]: only an answer that is none is a fault.
+    pub fn call(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<Reply, RedisFault>> + use<> {
+        self.call_within(command, self.handle.shared.limit)
+    }
+
+    /// As [`call`](Connection::call), for a command that is slow on purpose.
+    pub fn call_within(
+        &self,
+        command: Command,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Reply, RedisFault>> + use<> {
+        let replies = self.call_all_within(&[command], limit);
+        async move { replies.await?.pop().ok_or(RedisFault::NotRedis) }
+    }
+
+    /// Sends commands with nothing between them. One answer each, in order.
+    pub fn call_all(
+        &self,
+        commands: &[Command],
+    ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
+        self.call_all_within(commands, self.handle.shared.limit)
+    }
+
+    pub fn call_all_within(
+        &self,
+        commands: &[Command],
+        limit: Duration,
+    ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
+        let shared = self.handle.shared.clone();
+        let queued = shared.queue(commands);
+        async move {
+            match timeout(limit, queued?).await {
+                Ok(Ok(replies)) => Ok(replies),
+                Ok(Err(oneshot::Canceled)) => Err(shared.fault()),
+                Err(_) => {
+                    shared.close(RedisFault::TimedOut);
+                    Err(shared.fault())
+                }
+            }
+        }
+    }
+
+    /// Waits for the connection's end and says why it ended.
+    pub async fn closed(&self) -> RedisFault {
+        let shared = &self.handle.shared;
+        poll_fn(|context| {
+            let mut inside = shared.inside.borrow_mut();
+            match &inside.closed {
+                Some(fault) => Poll::Ready(fault.clone()),
+                None => {
+                    inside.watchers.push(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.handle.shared.inside.borrow().closed.is_none()
+    }
+
+    /// Closes it for all its handles.
+    pub fn close(&self) {
+        self.handle.shared.close(RedisFault::Down);
+    }
+
+    /// The server knows no other protocol.
+    pub(super) fn speak_resp2(&self) {
+        self.handle.shared.protocol.set(Protocol::Resp2);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.close(RedisFault::Down);
+    }
+}
+
+impl Shared {
+    fn queue(&self, commands: &[Command]) -> Result<oneshot::Receiver<Vec<Reply>>, RedisFault> {
+        let mut inside = self.inside.borrow_mut();
+        if let Some(fault) = &inside.closed {
+            return Err(fault.clone());
+        }
+        if inside.unsent.len() > UNSENT_BYTES_MAX || inside.waiting.len() >= IN_FLIGHT_MAX {
+            return Err(RedisFault::Busy);
+        }
+        let (answer, queued) = oneshot::channel();
+        if commands.is_empty() {
+            // Nobody else has the other end yet.
+            let _ = answer.send(Vec::new());
+            return Ok(queued);
+        }
+        commands
+            .iter()
+            .for_each(|command| command.emit(&mut inside.unsent));
+        inside.waiting.push_back(Batch {
+            missing: commands.len(),
+            replies: Vec::with_capacity(commands.len()),
+            answer,
+        });
+        if let Some(sender) = inside.sender.take() {
+            sender.wake();
+        }
+        Ok(queued)
+    }
+
+    fn fault(&self) -> RedisFault {
+        let inside = self.inside.borrow();
+        inside.closed.clone().unwrap_or(RedisFault::Down)
+    }
+
+    /// The first fault is the one that counts.
+    fn close(&self, fault: RedisFault) {
+        let mut inside = self.inside.borrow_mut();
+        if inside.closed.is_some() {
+            return;
+        }
+        inside.closed = Some(fault);
+        inside.unsent = Vec::new();
+        let waiting = std::mem::take(&mut inside.waiting);
+        let mut wakers = std::mem::take(&mut inside.watchers);
+        wakers.extend(inside.sender.take());
+        drop(inside);
+        self.socket.shut_down();
+        // Those that wait find the fault.
+        drop(waiting);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn hand_out(&self, reply: Reply) -> Result<(), RedisFault> {
+        let mut inside = self.inside.borrow_mut();
+        let batch = inside.waiting.front_mut().ok_or(RedisFault::NotRedis)?;
+        batch.replies.push(reply);
+        batch.missing -= 1;
+        if batch.missing == 0
+            && let Some(batch) = inside.waiting.pop_front()
+        {
+            drop(inside);
+            // Whoever asked may have gone.
+            let _ = batch.answer.send(batch.replies);
+        }
+        Ok(())
+    }
+
+    /// Waits for something to send. None: the connection is closed.
+    async fn unsent(&self) -> Option<Vec<u8>> {
+        poll_fn(|context| {
+            let mut inside = self.inside.borrow_mut();
+            if inside.closed.is_some() {
+                return Poll::Ready(None);
+            }
+            if inside.unsent.is_empty() {
+                inside.sender = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(Some(std::mem::take(&mut inside.unsent)))
+        })
+        .await
+    }
+}
+
+async fn send_queued(shared: Rc<Shared>) {
+    while let Some(bytes) = shared.unsent().await {
+        if let Err(fault) = shared.socket.send_all(&bytes).await {
+            return shared.close(RedisFault::broken(&fault));
+        }
+    }
+}
+
+async fn hand_out(shared: Rc<Shared>) {
+    let mut inbox = Inbox::default();
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let received = match shared.socket.receive(&mut buffer).await {
+            Ok(0) => Err(RedisFault::Broken("it was closed by the other side".into())),
+            Ok(count) => inbox.take(&buffer[..count], &shared),
+            Err(fault) => Err(RedisFault::broken(&fault)),
+        };
+        if let Err(fault) = received {
+            return shared.close(fault);
+        }
+    }
+}
+
+/// Bytes of a reply that is not whole yet.
+#[derive(Default)]
+struct Inbox {
+    bytes: Vec<u8>,
+    scanner: Scanner,
+}
+
+impl Inbox {
+    fn take(&mut self, received: &[u8], shared: &Shared) -> Result<(), RedisFault> {
+        self.bytes.extend_from_slice(received);
+        let mut used = 0;
+        while let Some(len) = self.next_reply(used)? {
+            let bytes = &self.bytes[used..used + len];
+            let reply = Reply::read(bytes, shared.protocol.get());
+            used += len;
+            if let Some(reply) = reply.map_err(not_redis)? {
+                shared.hand_out(reply)?;
+            }
+        }
+        self.bytes.drain(..used);
+        if self.bytes.len() > REPLY_BYTES_MAX {
+            return Err(RedisFault::TooLarge);
+        }
+        if self.bytes.is_empty() && self.bytes.capacity() > READ_BYTES {
+            self.bytes = Vec::new();
+        }
+        Ok(())
+    }
+
+    fn next_reply(&mut self, used: usize) -> Result<Option<usize>, RedisFault> {
+        if used == self.bytes.len() {
+            return Ok(None);
+        }
+        let end = self.scanner.scan(&self.bytes[used..]).map_err(not_redis)?;
+        if end.is_some() {
+            self.scanner = Scanner::default();
+        }
+        Ok(end)
+    }
+}
+
+fn not_redis(NotResp: NotResp) -> RedisFault {
+    RedisFault::NotRedis
+}

@@ -1,0 +1,97 @@
+//! Why there is no answer.
+
+use std::fmt;
+use std::io;
+
+use super::reply::RedisError;
+
+/// Why a call has no answer, or there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisFault {
+    /// There is no connection now.
+    Down,
+    /// So much is under way that nothing more is sent now.
+    Busy,
+    /// Nobody takes connections there.
+    Unreachable(Box<str>),
+    /// No answer in time.
+    TimedOut,
+    /// The connection broke.
+    Broken(Box<str>),
+    /// More bytes in one answer than anybody asked for.
+    TooLarge,
+    /// What came is not Redis's protocol.
+    NotRedis,
+    /// The login, or another word of the handshake, was refused.
+    Refused(RedisError),
+    /// It reads its data from disk, and answers later.
+    Loading,
+}
+
+impl RedisFault {
+    pub(super) fn unreachable(fault: &io::Error) -> Self {
+        RedisFault::Unreachable(fault.to_string().into())
+    }
+
+    pub(super) fn broken(fault: &io::Error) -> Self {
+        RedisFault::Broken(fault.to_string().into())
+    }
+
+    /// One word for metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            RedisFault::Down => "down",
+            RedisFault::Busy => "busy",
+            RedisFault::Unreachable(_) => "unreachable",
+            RedisFault::TimedOut => "timed_out",
+            RedisFault::Broken(_) => "broken",
+            RedisFault::TooLarge => "too_large",
+            RedisFault::NotRedis => "not_redis",
+            RedisFault::Refused(_) => "refused",
+            RedisFault::Loading => "loading",
+        }
+    }
+}
+
+impl fmt::Display for RedisFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RedisFault::Down => f.write_str("there is no connection to Redis"),
+            RedisFault::Busy => f.write_str("too many commands wait for Redis"),
+            RedisFault::Unreachable(why) => {
+                write!(
+                    f,
+                    "Redis takes no connection ({why}): is it running, and is this its address?"
+                )
+            }
+            RedisFault::TimedOut => f.write_str("Redis does not answer in time"),
+            RedisFault::Broken(why) => write!(f, "the connection to Redis broke ({why})"),
+            RedisFault::TooLarge => f.write_str("Redis sent an answer of more than 64 MiB"),
+            RedisFault::NotRedis => f.write_str(
+                "what answers there does not speak Redis's protocol: is this Redis's port, and one without TLS?",
+            ),
+            RedisFault::Refused(error) => refusal(error, f),
+            RedisFault::Loading => f.write_str("Redis is loading its data from disk"),
+        }
+    }
+}
+
+impl std::error::Error for RedisFault {}
+
+fn refusal(error: &RedisError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let advice = match &*error.code {
+        "WRONGPASS" => {
+            "check user and password in the Redis URL, and whether the user is on (ACL LIST)"
+        }
+        "NOAUTH" => "it asks for a password: redis://:password@host or redis://user:password@host",
+        "NOPERM" => "the user lacks a permission: see ACL LOG, and ACL SETUSER to grant it",
+        _ if error.message.contains("without any password") => {
+            "it has no password set: leave the password out of the Redis URL"
+        }
+        _ if error.message.contains("DB index") => "it has no database of that number",
+        _ if error.message.contains("max number of clients") => "raise its maxclients",
+        _ => "the handshake was refused",
+    };
+    write!(f, "Redis refuses ({error}): {advice}")
+}

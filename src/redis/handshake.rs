@@ -1,0 +1,84 @@
+//! The first words on a connection: the protocol, the login, the name, the database, and whether it serves already.
+
+use super::connection::Connection;
+use super::reply::{RedisError, Reply};
+use super::url::Login;
+use super::{Command, RedisFault, Settings};
+
+/// Makes a new connection ready for commands.
+///
+/// # Errors
+/// What Redis refuses, or [`RedisFault::Loading`].
+pub(super) async fn greet(connection: &Connection, settings: &Settings) -> Result<(), RedisFault> {
+    let login = settings.url.login.as_ref();
+    match connection
+        .call(hello(login, &settings.client_name))
+        .await?
+        .checked()
+    {
+        Ok(_) => {}
+        Err(error) if is_older(&error) => greet_older(connection, login, settings).await?,
+        Err(error) => return Err(refused(error)),
+    }
+    if settings.url.database > 0 {
+        let select = Command::new("SELECT").number(settings.url.database.into());
+        agreed(connection.call(select).await?)?;
+    }
+    match connection.call(Command::new("PING")).await?.checked() {
+        // A user that may not ping may do what matters all the same.
+        Err(error) if error.is("NOPERM") => Ok(()),
+        answer => answer.map(drop).map_err(refused),
+    }
+}
+
+fn hello(login: Option<&Login>, name: &str) -> Command {
+    let mut hello = Command::new("HELLO").arg("3");
+    if let Some(login) = login {
+        let user = login.user.as_deref().unwrap_or("default");
+        hello = hello.arg("AUTH").arg(user).arg(&login.password);
+    }
+    hello.arg("SETNAME").arg(name)
+}
+
+/// Before version 6 there is no `HELLO`; some proxies have none, or none with 3; some users may not say it.
+fn is_older(error: &RedisError) -> bool {
+    error.is("NOPROTO")
+        || error.is("NOPERM")
+        || error.is("ERR")
+            && error
+                .message
+                .to_ascii_lowercase()
+                .contains("unknown command")
+}
+
+async fn greet_older(
+    connection: &Connection,
+    login: Option<&Login>,
+    settings: &Settings,
+) -> Result<(), RedisFault> {
+    connection.speak_resp2();
+    if let Some(login) = login {
+        let auth = Command::new("AUTH");
+        let auth = match &login.user {
+            Some(user) => auth.arg(user),
+            None => auth,
+        };
+        agreed(connection.call(auth.arg(&login.password)).await?)?;
+    }
+    let name = Command::new("CLIENT")
+        .arg("SETNAME")
+        .arg(&settings.client_name);
+    // Only for whoever looks at CLIENT LIST.
+    connection.call(name).await.map(drop)
+}
+
+fn agreed(reply: Reply) -> Result<(), RedisFault> {
+    reply.checked().map(drop).map_err(refused)
+}
+
+fn refused(error: RedisError) -> RedisFault {
+    if error.is("LOADING") {
+        return RedisFault::Loading;
+    }
+    RedisFault::Refused(error)
+}

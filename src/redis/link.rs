@@ -1,0 +1,240 @@
+//! A connection that comes back: opened again whenever it ended, for as long as the link lives.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use monoio::time::sleep;
+
+use super::backoff::{Backoff, random};
+use super::{Command, Connection, RedisFault, Reply, Settings};
+
+/// Trouble that goes on is logged again after this long.
+const REMIND_EVERY: Duration = Duration::from_secs(60);
+/// A connection that lived so long was a good one: the next one is tried at once.
+const GOOD_AFTER: Duration = Duration::from_secs(1);
+
+/// A handle; clones are the same link.
+#[derive(Clone)]
+pub struct Link {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    connection: RefCell<Option<Connection>>,
+    /// How many connections there were, with the one that is.
+    number: Cell<u64>,
+    /// Of those that wait for a connection to come or to go.
+    watchers: RefCell<Vec<Waker>>,
+}
+
+impl Link {
+    /// Starts to connect, on this thread's runtime.
+    #[must_use]
+    pub fn start(settings: Settings) -> Self {
+        let inner = Rc::new(Inner {
+            settings,
+            connection: RefCell::default(),
+            number: Cell::new(0),
+            watchers: RefCell::default(),
+        });
+        monoio::spawn(keep(Rc::downgrade(&inner)));
+        Link { inner }
+    }
+
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.connection().is_ok()
+    }
+
+    /// The number of the connection that is, or of the last one that was; 0 before the first.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.inner.number.get()
+    }
+
+    /// The connection as it is now. Commands that belong together are called on one.
+    ///
+    /// # Errors
+    /// [`RedisFault::Down`]: there is none.
+    pub fn connection(&self) -> Result<Connection, RedisFault> {
+        let connection = self.inner.connection.borrow();
+        match &*connection {
+            Some(connection) if connection.is_open() => Ok(connection.clone()),
+            _ => Err(RedisFault::Down),
+        }
+    }
+
+    /// Waits until there is a connection later than number `seen`, and returns its number.
+    pub async fn came_up(&self, seen: u64) -> u64 {
+        self.wait_for(|| self.is_up() && self.number() > seen).await;
+        self.number()
+    }
+
+    /// Waits until there is none.
+    pub async fn went_down(&self) {
+        self.wait_for(|| !self.is_up()).await;
+    }
+
+    /// As [`Connection::call`]; fails at once while there is no connection.
+    pub fn call(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<Reply, RedisFault>> + use<> {
+        let queued = self.connection().map(|connection| connection.call(command));
+        async move { queued?.await }
+    }
+
+    /// As [`Connection::call_within`]; fails at once while there is no connection.
+    pub fn call_within(
+        &self,
+        command: Command,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Reply, RedisFault>> + use<> {
+        let queued = self
+            .connection()
+            .map(|connection| connection.call_within(command, limit));
+        async move { queued?.await }
+    }
+
+    /// As [`Connection::call_all`]; fails at once while there is no connection.
+    pub fn call_all(
+        &self,
+        commands: &[Command],
+    ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
+        let queued = self
+            .connection()
+            .map(|connection| connection.call_all(commands));
+        async move { queued?.await }
+    }
+
+    async fn wait_for(&self, holds: impl Fn() -> bool) {
+        poll_fn(|context| {
+            if holds() {
+                return Poll::Ready(());
+            }
+            let mut watchers = self.inner.watchers.borrow_mut();
+            if !watchers.iter().any(|it| it.will_wake(context.waker())) {
+                watchers.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Inner {
+    fn set(&self, connection: Option<Connection>) {
+        if connection.is_some() {
+            self.number.set(self.number.get() + 1);
+        }
+        *self.connection.borrow_mut() = connection;
+        let watchers = self.watchers.take();
+        watchers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.close();
+        }
+    }
+}
+
+/// Opens a connection, waits for its end, and again. Ends with the link.
+async fn keep(link: Weak<Inner>) {
+    let mut backoff = Backoff::default();
+    let mut trouble = Trouble::default();
+    loop {
+        let Some(settings) = link.upgrade().map(|inner| inner.settings.clone()) else {
+            return;
+        };
+        let fault = match Connection::open(&settings).await {
+            Ok(connection) => {
+                let since = Instant::now();
+                let Some(inner) = link.upgrade() else { return };
+                trouble.is_over(&settings);
+                inner.set(Some(connection.clone()));
+                drop(inner);
+                let fault = connection.closed().await;
+                let Some(inner) = link.upgrade() else { return };
+                inner.set(None);
+                if since.elapsed() > GOOD_AFTER {
+                    backoff.reset();
+                    trouble.forget();
+                }
+                fault
+            }
+            Err(fault) => fault,
+        };
+        trouble.goes_on(&fault, &settings);
+        sleep(backoff.next(random())).await;
+    }
+}
+
+/// Says what is wrong when that changes, and once a minute.
+#[derive(Default)]
+struct Trouble {
+    said: Option<(RedisFault, Instant)>,
+    /// The last that was said is that there is a connection.
+    said_over: bool,
+}
+
+impl Trouble {
+    fn goes_on(&mut self, fault: &RedisFault, settings: &Settings) {
+        if !self.is_news(fault, Instant::now()) {
+            return;
+        }
+        self.said_over = false;
+        let (redis, connection) = (&settings.url, &settings.client_name);
+        if *fault == RedisFault::Loading {
+            tracing::info!(%redis, connection, "{fault}");
+        } else {
+            tracing::warn!(%redis, connection, "{fault}; trying again until it works");
+        }
+    }
+
+    fn is_news(&mut self, fault: &RedisFault, now: Instant) -> bool {
+        if let Some((said, at)) = &self.said
+            && said == fault
+            && now.duration_since(*at) < REMIND_EVERY
+        {
+            return false;
+        }
+        self.said = Some((fault.clone(), now));
+        true
+    }
+
+    fn is_over(&mut self, settings: &Settings) {
+        if !std::mem::replace(&mut self.said_over, true) {
+            let (redis, connection) = (&settings.url, &settings.client_name);
+            tracing::info!(%redis, connection, "connected to Redis");
+        }
+    }
+
+    /// The next trouble is another one.
+    fn forget(&mut self) {
+        self.said = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_told_when_it_changes_and_once_a_minute() {
+        let mut trouble = Trouble::default();
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert!(trouble.is_news(&RedisFault::TimedOut, after(0)));
+        assert!(!trouble.is_news(&RedisFault::TimedOut, after(59)));
+        assert!(trouble.is_news(&RedisFault::Loading, after(59)));
+        assert!(trouble.is_news(&RedisFault::TimedOut, after(60)));
+        assert!(trouble.is_news(&RedisFault::TimedOut, after(121)));
+    }
+}

@@ -1,0 +1,133 @@
+//! A connection to a Redis as bytes: TCP or a Unix socket, non-blocking, readiness by the thread's runtime.
+//!
+//! Names are looked up on a thread of their own: a name server that hangs holds up nobody.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_channel::oneshot;
+use monoio::net::TcpStream;
+use rustix::net::{RecvFlags, SendFlags};
+use socket2::{Domain, SockAddr, Socket as Opened, TcpKeepalive, Type};
+
+use super::url::Place;
+
+/// A broken path is found by these even where nothing is asked for a while.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+const PROBES_MAX: u32 = 2;
+
+pub(super) struct Socket {
+    opened: Opened,
+    /// The same socket, of whatever family, as the runtime watches it.
+    watched: TcpStream,
+}
+
+impl Socket {
+    /// Connects; whoever calls bounds the time.
+    ///
+    /// # Errors
+    /// Nobody takes connections at any of the place's addresses; the last one's error.
+    pub(super) async fn connect(place: &Place) -> io::Result<Socket> {
+        match place {
+            Place::Unix(path) => connect_unix(path).await,
+            Place::Tcp { host, port } => {
+                let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                for address in look_up(host, *port).await? {
+                    match connect_tcp(address).await {
+                        Ok(socket) => return Ok(socket),
+                        Err(fault) => last = fault,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    /// How many bytes were read into `buffer`; waits for the first one. 0 at the end.
+    pub(super) async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match rustix::net::recv(&self.opened, &mut *buffer, RecvFlags::DONTWAIT) {
+                Ok((count, _)) => return Ok(count),
+                Err(rustix::io::Errno::WOULDBLOCK) => self.watched.readable(false).await?,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+    }
+
+    pub(super) async fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        while !bytes.is_empty() {
+            match rustix::net::send(&self.opened, bytes, flags) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(rustix::io::Errno::WOULDBLOCK) => self.watched.writable(false).await?,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes whoever waits here, for good.
+    pub(super) fn shut_down(&self) {
+        // The other side may have done so already.
+        let _ = self.opened.shutdown(Shutdown::Both);
+    }
+}
+
+async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (answer, found) = oneshot::channel();
+    let host = host.to_owned();
+    let look = move || {
+        let addresses = (host.as_str(), port).to_socket_addrs();
+        // Whoever asked may have given up.
+        let _ = answer.send(addresses.map(Iterator::collect));
+    };
+    std::thread::Builder::new()
+        .name("look-up".into())
+        .spawn(look)?;
+    found
+        .await
+        .map_err(|_| io::Error::other("the thread that looks up names died"))?
+}
+
+async fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
+    let opened = open(Domain::for_address(address))?;
+    opened.set_nodelay(true)?;
+    let probes = TcpKeepalive::new()
+        .with_time(PROBE_EVERY)
+        .with_interval(PROBE_EVERY)
+        .with_retries(PROBES_MAX);
+    opened.set_tcp_keepalive(&probes)?;
+    connect(opened, &address.into()).await
+}
+
+async fn connect_unix(path: &Path) -> io::Result<Socket> {
+    connect(open(Domain::UNIX)?, &SockAddr::unix(path)?).await
+}
+
+fn open(domain: Domain) -> io::Result<Opened> {
+    Opened::new(domain, Type::STREAM.cloexec().nonblocking(), None)
+}
+
+async fn connect(opened: Opened, address: &SockAddr) -> io::Result<Socket> {
+    let started = opened.connect(address);
+    if let Err(fault) = started
+        && fault.raw_os_error() != Some(libc::EINPROGRESS)
+    {
+        return Err(fault);
+    }
+    let same = std::net::TcpStream::from(OwnedFd::from(opened.try_clone()?));
+    let watched = TcpStream::from_std(same)?;
+    watched.writable(false).await?;
+    match opened.take_error()? {
+        Some(fault) => Err(fault),
+        None => Ok(Socket { opened, watched }),
+    }
+}

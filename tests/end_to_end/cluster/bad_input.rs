@@ -1,0 +1,187 @@
+//! What does not belong: forged words between nodes, strangers' entries in Redis, a Redis that refuses. A clear line in
+//! the log each, never a crash, never a wrong delivery.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::json;
+
+use super::client::{Session, initialize};
+use super::fleet::{Fleet, Plan};
+use super::node::Node;
+use super::redis::{Redis, Reply, key};
+use super::stream::Stream;
+use super::wait_until;
+use crate::program::scratch_folder;
+
+#[test]
+fn a_forged_word_of_another_node_is_refused() {
+    let fleet = Plan::new("cluster/forged").start();
+    let session = Session::open(&fleet.node("a").mcp());
+    let proof = format!("b.{}", "A".repeat(43));
+    for url in [
+        fleet.node("a").mcp(),
+        fleet.node("c").mcp(),
+        fleet.traefik.mcp(),
+    ] {
+        for forged in [proof.as_str(), "b.", "b", "nonsense"] {
+            let answer = session
+                .through(&url)
+                .ping_with(&[("Pinfold-Forwarded", forged)]);
+            let told = (answer.status, answer.reason());
+            assert_eq!(told, (403, "forged_forward".to_owned()), "{answer:?}");
+        }
+    }
+    assert_eq!(session.ping().status, 200);
+    fleet.stop();
+}
+
+/// A publication of one node arrives at the others: the bus works.
+fn bus_works(fleet: &Fleet, uri: &str) {
+    let session = Session::open(&fleet.node("c").mcp());
+    session.subscribe(uri);
+    let mut stream = Stream::of_session(fleet.node("c").address(), &session.id).expect_open();
+    fleet.node("a").publish(&json!([{"uri": uri}]));
+    stream.wait_to_hear(&format!("notifications/resources/updated {uri}"));
+    let heard: Vec<_> = stream
+        .heard
+        .iter()
+        .filter(|it| !it.ends_with(uri))
+        .collect();
+    assert!(heard.is_empty(), "{heard:?}");
+}
+
+#[test]
+fn records_that_are_not_ours_count_as_none() {
+    let mut fleet = Plan::new("cluster/foreign_records").start();
+    let session = Session::open(&fleet.node("a").mcp());
+    wait_until("a record", || fleet.redis().has_record(&session.id));
+    let (_, rest) = session
+        .id
+        .split_once('.')
+        .expect("a node's name leads the id");
+    for (number, record) in ["", "not json", "[]", "{\"node\":7}", "\u{1F4A9}"]
+        .iter()
+        .enumerate()
+    {
+        let node = format!("foreign-{number}");
+        let id = format!("{node}.{rest}");
+        fleet.redis().command(&["SET", &key(&id), record]);
+        fleet
+            .redis()
+            .command(&["SET", &format!("mcp:node:{node}"), record]);
+        let answer = Session::known(&fleet.node("b").mcp(), &id).ping();
+        assert_eq!(answer.status, 404, "{record}: {answer:?}");
+    }
+    // Of another type altogether.
+    let id = format!("listed.{rest}");
+    fleet.redis().command(&["LPUSH", &key(&id), "x"]);
+    fleet.redis().command(&["LPUSH", "mcp:node:listed", "x"]);
+    let answer = Session::known(&fleet.node("b").mcp(), &id).ping();
+    assert_eq!(answer.status, 404, "{answer:?}");
+
+    let log = fleet.node("b").log();
+    assert!(
+        log.contains("foreign-1"),
+        "no word about the foreign records:\n{log}"
+    );
+    assert_eq!(session.ping().status, 200);
+    bus_works(&fleet, "board://still-here");
+    fleet.stop();
+}
+
+#[test]
+fn entries_of_the_bus_that_make_no_sense_are_passed_over() {
+    let mut fleet = Plan::new("cluster/foreign_entries").start();
+    bus_works(&fleet, "board://first");
+    let huge = "x".repeat(9 << 20);
+    let before = fleet.node("b").log().len();
+    for fields in [
+        ["nothing", "known"],
+        ["item", "not json"],
+        ["item", "{\"topic\": \"no such topic\"}"],
+        ["uri", ""],
+        ["item", &huge],
+    ] {
+        let added = fleet
+            .redis()
+            .command(&["XADD", "mcp:bus", "*", fields[0], fields[1]]);
+        assert!(matches!(added, Reply::Text(_)), "{added:?}");
+    }
+    bus_works(&fleet, "board://second");
+    wait_until("the log tells of the entries", || {
+        fleet.node("b").log().len() > before
+    });
+    fleet.stop();
+}
+
+/// It serves its own clients, and says what is wrong.
+fn serves_alone_and_says(node: &Node, words: &[&str]) {
+    let answer = initialize(&node.mcp(), &[]);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let id = answer.field("mcp-session-id").expect("a session");
+    let session = Session::known(&node.mcp(), id);
+    session.subscribe("board://alone");
+    let mut stream = Stream::of_session(node.address(), id).expect_open();
+    node.publish(&json!([{"uri": "board://alone"}]));
+    stream.wait_to_hear("notifications/resources/updated board://alone");
+    wait_until("the log names the cause", || {
+        let log = node.log();
+        words.iter().any(|word| log.contains(word))
+    });
+    // A cause is told when it begins, not with each attempt.
+    let told = node.log().matches(words[0]).count();
+    assert!(told < 10, "told {told} times:\n{}", node.log());
+}
+
+#[test]
+fn a_wrong_password_is_named_in_the_log() {
+    let scratch = scratch_folder("cluster/wrong_password");
+    let redis = Redis::start(&scratch);
+    let url = redis.url_with("close-sesame");
+    let mut node = Node::start_with("a", &["--redis", &url, "--no-forward"], &scratch);
+    serves_alone_and_says(&node, &["WRONGPASS", "password"]);
+    assert!(
+        !node.log().contains("close-sesame"),
+        "the password is in the log"
+    );
+    node.stop().unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+#[test]
+fn a_redis_that_refuses_every_command_is_named_in_the_log() {
+    for code in ["LOADING", "READONLY", "OOM", "NOPERM"] {
+        let scratch = scratch_folder(&format!("cluster/redis_refuses_{code}"));
+        let url = refusing_redis(code);
+        let mut node = Node::start_with("a", &["--redis", &url, "--no-forward"], &scratch);
+        serves_alone_and_says(&node, &[code]);
+        node.stop().unwrap_or_else(|fault| panic!("{fault}"));
+    }
+}
+
+/// A Redis that answers every command with one error. It lives as long as the test's process.
+fn refusing_redis(code: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            std::thread::spawn(move || refuse_all(socket, code));
+        }
+    });
+    format!("redis://{address}")
+}
+
+/// Commands are counted by their first line, `*{words}`, which no word of theirs begins with.
+fn refuse_all(mut socket: TcpStream, code: &str) {
+    let answer = format!("-{code} this Redis takes no commands\r\n");
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(count @ 1..) = socket.read(&mut buffer) {
+        let commands = buffer[..count].iter().filter(|byte| **byte == b'*').count();
+        if socket
+            .write_all(answer.repeat(commands).as_bytes())
+            .is_err()
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A client for single requests, and a session that it opened. Every request has a connection of its own, so that what
+//! became of one says nothing of the next.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use ureq::http::HeaderMap;
+use ureq::{Agent, Body, RequestBuilder};
+
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) fields: HeaderMap,
+    pub(super) body: String,
+}
+
+/// A session of 2025-06-18.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    url: String,
+    pub(super) id: String,
+}
+
+impl Answer {
+    fn read(answer: ureq::http::Response<Body>) -> Option<Answer> {
+        let (head, mut body) = answer.into_parts();
+        Some(Answer {
+            status: head.status.as_u16(),
+            fields: head.headers,
+            body: body.read_to_string().ok()?,
+        })
+    }
+
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name)?.to_str().ok()
+    }
+
+    /// `data.reason` of a JSON-RPC error.
+    pub(super) fn reason(&self) -> String {
+        let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let reason = &body["error"]["data"]["reason"];
+        reason.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// 404 with this reason.
+    pub(super) fn expect_gone(&self, reason: &str) {
+        assert_eq!(
+            (self.status, self.reason().as_str()),
+            (404, reason),
+            "{self:?}"
+        );
+    }
+}
+
+impl Session {
+    pub(super) fn open(url: &str) -> Session {
+        let answer = initialize(url, &[]);
+        let id = answer.field("mcp-session-id");
+        let id = id.unwrap_or_else(|| panic!("no session: {answer:?}"));
+        Session::known(url, id)
+    }
+
+    /// A session that somebody opened, by way of this URL.
+    pub(super) fn known(url: &str, id: &str) -> Session {
+        Session {
+            url: url.to_owned(),
+            id: id.to_owned(),
+        }
+    }
+
+    pub(super) fn through(&self, url: &str) -> Session {
+        Session::known(url, &self.id)
+    }
+
+    pub(super) fn ping(&self) -> Answer {
+        self.ping_with(&[])
+    }
+
+    pub(super) fn ping_with(&self, fields: &[(&str, &str)]) -> Answer {
+        self.request("ping", json!({}), fields)
+    }
+
+    pub(super) fn try_ping(&self) -> Option<Answer> {
+        let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+        try_post(&self.url, &[("Mcp-Session-Id", &self.id)], &ping)
+    }
+
+    pub(super) fn request(&self, method: &str, params: Value, fields: &[(&str, &str)]) -> Answer {
+        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let mut all = vec![("Mcp-Session-Id", self.id.as_str())];
+        all.extend(fields);
+        post(&self.url, &all, &request)
+    }
+
+    pub(super) fn subscribe(&self, uri: &str) {
+        let answer = self.request("resources/subscribe", json!({"uri": uri}), &[]);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    pub(super) fn delete(&self) -> Answer {
+        let request = agent().delete(&self.url);
+        let answer = request.header("Mcp-Session-Id", &self.id).call();
+        answer.ok().and_then(Answer::read).expect("an answer")
+    }
+}
+
+pub(super) fn initialize(url: &str, fields: &[(&str, &str)]) -> Answer {
+    try_initialize(url, fields).expect("an answer")
+}
+
+pub(super) fn try_initialize(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {
+    let request = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "pinfold-fleet", "version": "1"},
+    }});
+    try_post(url, fields, &request)
+}
+
+pub(super) fn post(url: &str, fields: &[(&str, &str)], body: &Value) -> Answer {
+    try_post(url, fields, body).expect("an answer")
+}
+
+pub(super) fn try_post(url: &str, fields: &[(&str, &str)], body: &Value) -> Option<Answer> {
+    let request = agent()
+        .post(url)
+        .header("Content-Type", "application/json")
+        .header("Accept", "application/json, text/event-stream");
+    let answer = with_fields(request, fields).send(body.to_string());
+    Answer::read(answer.ok()?)
+}
+
+pub(super) fn try_get(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {
+    let answer = with_fields(agent().get(url), fields).call();
+    Answer::read(answer.ok()?)
+}
+
+fn with_fields<B>(request: RequestBuilder<B>, fields: &[(&str, &str)]) -> RequestBuilder<B> {
+    let add =
+        |request: RequestBuilder<B>, (name, value): &(&str, &str)| request.header(*name, *value);
+    fields.iter().fold(request, add)
+}
+
+fn agent() -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_idle_connections(0)
+        .timeout_global(Some(TIME_LIMIT));
+    // The proxy under test speaks with a certificate of its own; only its readiness is asked this way.
+    let tls = ureq::tls::TlsConfig::builder()
+        .disable_verification(true)
+        .build();
+    config.tls_config(tls).proxy(None).build().into()
+}

@@ -1,0 +1,92 @@
+//! A fleet: Redis, three nodes, Traefik, and a small web site beside them.
+
+use std::path::PathBuf;
+
+use super::node::Node;
+use super::redis::Redis;
+use super::site::RestOfTheSite;
+use super::traefik::Traefik;
+use crate::program::scratch_folder;
+use crate::server::App;
+
+pub(super) const NODES: [&str; 3] = ["a", "b", "c"];
+
+/// What one test needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) test: &'static str,
+    pub(super) app: App,
+    /// Of `pinfold traefik`: node, cookie, none.
+    pub(super) affinity: &'static str,
+    pub(super) tls: bool,
+    /// The nodes know of each other; else each is alone behind the proxy.
+    pub(super) joined: bool,
+}
+
+/// Ended from the proxy inwards.
+pub(super) struct Fleet {
+    pub(super) traefik: Traefik,
+    pub(super) nodes: Vec<Node>,
+    redis: Option<Redis>,
+    _rest: RestOfTheSite,
+    pub(super) scratch: PathBuf,
+}
+
+impl Plan {
+    pub(super) const fn new(test: &'static str) -> Plan {
+        Plan {
+            test,
+            app: App::Board,
+            affinity: "node",
+            tls: false,
+            joined: true,
+        }
+    }
+
+    pub(super) fn start(self) -> Fleet {
+        let scratch = scratch_folder(self.test);
+        let redis = self.joined.then(|| Redis::start(&scratch));
+        let start = |name: &&str| Node::start(name, self.app, redis.as_ref(), &scratch);
+        let nodes: Vec<Node> = NODES.iter().map(start).collect();
+        let rest = RestOfTheSite::start();
+        let traefik = Traefik::start(&self, &nodes, &rest.urls(), &scratch);
+        Fleet {
+            traefik,
+            nodes,
+            redis,
+            _rest: rest,
+            scratch,
+        }
+    }
+}
+
+impl Fleet {
+    pub(super) fn redis(&mut self) -> &mut Redis {
+        self.redis.as_mut().expect("this fleet was joined")
+    }
+
+    /// The node whose session this is.
+    pub(super) fn owner(&self, session: &str) -> &Node {
+        let (name, _) = session.split_once('.').expect("a node's name leads the id");
+        self.node(name)
+    }
+
+    pub(super) fn node(&self, name: &str) -> &Node {
+        let index = NODES.iter().position(|it| *it == name);
+        &self.nodes[index.expect("a node of this fleet")]
+    }
+
+    pub(super) fn node_mut(&mut self, name: &str) -> &mut Node {
+        let index = NODES.iter().position(|it| *it == name);
+        &mut self.nodes[index.expect("a node of this fleet")]
+    }
+
+    /// Each node ends cleanly, and none has panicked.
+    pub(super) fn stop(mut self) {
+        for node in &mut self.nodes {
+            if node.runs() {
+                node.stop().unwrap_or_else(|fault| panic!("{fault}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Three nodes behind the real Traefik, with the real Redis: what the contract says about several nodes.
+//!
+//! Each test starts what it needs on free ports and ends it, also when it fails. Traefik's configuration is what
+//! `pinfold traefik` writes. Whatever is waited for is looked at again and again until it is there, or a limit is over.
+
+mod bad_input;
+mod client;
+mod fleet;
+mod loss;
+mod node;
+mod official_clients;
+mod outage;
+mod presence;
+mod redis;
+mod routing;
+mod site;
+mod stream;
+mod traefik;
+
+use std::time::{Duration, Instant};
+
+/// For what happens within a second or two when all is well.
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Looks until there is something; panics with `what` was waited for.
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(POLL);
+    }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    wait_for(what, || is_so().then_some(()));
+}

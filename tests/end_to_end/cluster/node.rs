@@ -1,0 +1,184 @@
+//! One node of a fleet: a server that keeps its name and its ports when it is started again.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::client::{self, Answer};
+use super::redis::Redis;
+use super::wait_until;
+use crate::server::{App, Placement, Ports, Server};
+
+/// So short that a test of leaving takes seconds, so long that the proxy's health check (1 s) notices.
+const DRAIN_NOTICE: &str = "2500ms";
+const DRAIN_WINDOW: &str = "2s";
+const PEER_SECRET: &str = "the nodes of one test share this secret";
+const START_ATTEMPTS: usize = 5;
+
+pub(super) struct Node {
+    pub(super) name: String,
+    ports: Ports,
+    app: App,
+    options: Vec<String>,
+    log: PathBuf,
+    server: Option<Server>,
+}
+
+impl Node {
+    pub(super) fn start(name: &str, app: App, redis: Option<&Redis>, scratch: &Path) -> Node {
+        let url = redis.map(Redis::url);
+        (0..START_ATTEMPTS)
+            .find_map(|_| {
+                let ports = Ports::free();
+                let mut options = own_options(name, scratch);
+                if let Some(url) = &url {
+                    options.extend(joined_options(ports, url, scratch));
+                }
+                Node::try_start(name, ports, app, options, scratch)
+            })
+            .unwrap_or_else(|| panic!("node {name} does not start:\n{}", read_log(scratch, name)))
+    }
+
+    /// A node with options of the test's own. It must start.
+    pub(super) fn start_with(name: &str, options: &[&str], scratch: &Path) -> Node {
+        (0..START_ATTEMPTS)
+            .find_map(|_| {
+                let ports = Ports::free();
+                let advertise = format!("http://127.0.0.1:{}", ports.client);
+                let mut all = own_options(name, scratch);
+                all.extend(["--advertise".to_owned(), advertise]);
+                all.extend(options.iter().map(|it| (*it).to_owned()));
+                Node::try_start(name, ports, App::Board, all, scratch)
+            })
+            .unwrap_or_else(|| panic!("node {name} does not start:\n{}", read_log(scratch, name)))
+    }
+
+    fn try_start(
+        name: &str,
+        ports: Ports,
+        app: App,
+        options: Vec<String>,
+        scratch: &Path,
+    ) -> Option<Node> {
+        let mut node = Node {
+            name: name.to_owned(),
+            ports,
+            app,
+            options,
+            log: log_of(scratch, name),
+            server: None,
+        };
+        node.server = node.launch();
+        node.runs().then_some(node)
+    }
+
+    fn launch(&self) -> Option<Server> {
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        Server::start_at(
+            self.ports,
+            &options,
+            self.app,
+            Placement::OneCore,
+            &self.log,
+        )
+    }
+
+    /// As Traefik and the other nodes know it.
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.client)
+    }
+
+    pub(super) fn mcp(&self) -> String {
+        format!("{}/mcp", self.url())
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.client))
+    }
+
+    pub(super) fn admin(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.admin)
+    }
+
+    pub(super) fn runs(&self) -> bool {
+        self.server.is_some()
+    }
+
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// `kill -9`: no word to anyone.
+    pub(super) fn kill(&mut self) {
+        drop(self.server.take().expect("the node runs"));
+        // The kernel lets go of an io_uring's listener some moments after its process.
+        let is_closed = || TcpStream::connect(("127.0.0.1", self.ports.client)).is_err();
+        wait_until("the dead node's port is closed", is_closed);
+    }
+
+    /// SIGTERM, and wait until it has left in good order.
+    pub(super) fn stop(&mut self) -> Result<(), String> {
+        let server = self.server.take().expect("the node runs");
+        let stopped = server.stop();
+        stopped.map_err(|fault| format!("node {}: {fault}", self.name))
+    }
+
+    /// The same name and the same ports, another process.
+    pub(super) fn start_again(&mut self) {
+        assert!(!self.runs(), "one process at a time");
+        self.server = self.launch();
+        assert!(
+            self.runs(),
+            "node {} does not start again:\n{}",
+            self.name,
+            self.log()
+        );
+    }
+
+    /// Every item must be taken.
+    pub(super) fn publish(&self, items: &Value) {
+        let answer = self.try_publish(items);
+        let all = answer.status == 200 && !answer.body.contains("\"accepted\":false");
+        assert!(all, "{answer:?}");
+    }
+
+    pub(super) fn try_publish(&self, items: &Value) -> Answer {
+        client::post(&format!("{}/publish", self.admin()), &[], items)
+    }
+}
+
+/// What one node hands its client, another one must be able to take back.
+fn own_options(name: &str, scratch: &Path) -> Vec<String> {
+    let key = secret_file(scratch, "state-key", &"5e".repeat(32));
+    let words = ["--node", name, "--state-key-file", &key];
+    words.map(str::to_owned).to_vec()
+}
+
+fn joined_options(ports: Ports, redis: &str, scratch: &Path) -> Vec<String> {
+    let advertise = format!("http://127.0.0.1:{}", ports.client);
+    let secret = secret_file(scratch, "peer-secret", PEER_SECRET);
+    let pairs = [
+        ("--redis", redis),
+        ("--advertise", &advertise),
+        ("--peer-secret-file", &secret),
+        ("--drain-notice", DRAIN_NOTICE),
+        ("--drain-window", DRAIN_WINDOW),
+    ];
+    let words = pairs.iter().flat_map(|(flag, value)| [*flag, *value]);
+    words.map(str::to_owned).collect()
+}
+
+fn secret_file(scratch: &Path, name: &str, secret: &str) -> String {
+    let path = scratch.join(name);
+    std::fs::write(&path, secret).expect("a secret can be written");
+    path.display().to_string()
+}
+
+fn log_of(scratch: &Path, name: &str) -> PathBuf {
+    scratch.join(format!("node-{name}.log"))
+}
+
+fn read_log(scratch: &Path, name: &str) -> String {
+    std::fs::read_to_string(log_of(scratch, name)).unwrap_or_default()
+}

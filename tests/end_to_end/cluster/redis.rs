@@ -1,0 +1,218 @@
+//! A real Redis: in memory only, on a port of its own, with a password, to be stopped, hung, flushed and asked.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use redis_protocol::resp2::decode::decode;
+use redis_protocol::resp2::types::OwnedFrame;
+
+use super::{POLL, wait_until};
+use crate::program::{EndedWithItsTest, wait};
+use crate::server::free_port;
+use crate::tools;
+
+pub(super) const PASSWORD: &str = "open-sesame";
+const START_ATTEMPTS: usize = 5;
+
+pub(super) struct Redis {
+    child: Option<EndedWithItsTest>,
+    port: u16,
+    folder: PathBuf,
+}
+
+/// What it answered, as far as tests look at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    Null,
+    Integer(i64),
+    Text(String),
+    List(Vec<Reply>),
+    Error(String),
+}
+
+impl Redis {
+    pub(super) fn start(scratch: &Path) -> Redis {
+        let folder = scratch.join("redis");
+        std::fs::create_dir_all(&folder).expect("a folder for Redis");
+        for _ in 0..START_ATTEMPTS {
+            let mut redis = Redis {
+                child: None,
+                port: free_port(),
+                folder: folder.clone(),
+            };
+            if redis.launch() {
+                return redis;
+            }
+        }
+        let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        panic!("Redis does not start:\n{log}");
+    }
+
+    /// False if it ended instead.
+    fn launch(&mut self) -> bool {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("log"));
+        let log = log.expect("a log can be made in the scratch folder");
+        let port = self.port.to_string();
+        let mut command = Command::new(tools::redis_server());
+        command
+            .args([
+                "--port",
+                &port,
+                "--bind",
+                "127.0.0.1",
+                "--requirepass",
+                PASSWORD,
+            ])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .arg("--dir")
+            .arg(&self.folder);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let mut child = EndedWithItsTest(child);
+        while !self.answers() {
+            if wait(&mut child.0, POLL).is_some() {
+                return false;
+            }
+        }
+        self.child = Some(child);
+        true
+    }
+
+    fn answers(&self) -> bool {
+        self.try_command(&["PING"]) == Some(Reply::Text("PONG".into()))
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.url_with(PASSWORD)
+    }
+
+    pub(super) fn url_with(&self, password: &str) -> String {
+        format!("redis://:{password}@127.0.0.1:{}", self.port)
+    }
+
+    /// It is gone at once, with all that it held.
+    pub(super) fn stop(&mut self) {
+        drop(self.child.take().expect("Redis runs"));
+    }
+
+    /// On the same port, empty.
+    pub(super) fn start_again(&mut self) {
+        assert!(self.launch(), "Redis does not start again");
+    }
+
+    /// It takes connections (the kernel does) and answers nothing.
+    pub(super) fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(super) fn go_on(&self) {
+        self.signal("-CONT");
+        wait_until("Redis answers again", || self.answers());
+    }
+
+    fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("Redis runs");
+        let sent = Command::new("kill")
+            .args([name, &child.0.id().to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
+    }
+
+    pub(super) fn command(&self, words: &[&str]) -> Reply {
+        self.try_command(words).expect("Redis answers")
+    }
+
+    pub(super) fn flush(&self) {
+        assert_eq!(self.command(&["FLUSHALL"]), Reply::Text("OK".into()));
+    }
+
+    /// A session's record, while there is one.
+    pub(super) fn record(&self, session: &str) -> Option<String> {
+        match self.command(&["GET", &key(session)]) {
+            Reply::Text(text) => Some(text),
+            Reply::Null => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn has_record(&self, session: &str) -> bool {
+        self.record(session).is_some()
+    }
+
+    /// Calls of these commands since it started.
+    pub(super) fn calls(&self, commands: &[&str]) -> u64 {
+        let Reply::Text(stats) = self.command(&["INFO", "commandstats"]) else {
+            panic!("INFO answers with text");
+        };
+        let calls = |command: &&str| -> u64 {
+            let head = format!("cmdstat_{command}:calls=");
+            let line = stats.lines().find_map(|line| line.strip_prefix(&head));
+            let count = line.and_then(|line| line.split(',').next());
+            count.map_or(0, |count| count.parse().expect("a number"))
+        };
+        commands.iter().map(calls).sum()
+    }
+
+    fn try_command(&self, words: &[&str]) -> Option<Reply> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        let mut request = Vec::new();
+        for words in [&["AUTH", PASSWORD], words] {
+            request.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+            for word in words {
+                request.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+            }
+        }
+        socket.write_all(&request).ok()?;
+        let mut read = Vec::new();
+        read_reply(&mut socket, &mut read)?;
+        read_reply(&mut socket, &mut read)
+    }
+}
+
+/// Of a session's record.
+pub(super) fn key(session: &str) -> String {
+    format!("mcp:session:{session}")
+}
+
+fn read_reply(socket: &mut TcpStream, read: &mut Vec<u8>) -> Option<Reply> {
+    loop {
+        if let Some((frame, used)) = decode(read).expect("RESP") {
+            let reply = Reply::from(frame);
+            read.drain(..used);
+            return Some(reply);
+        }
+        let mut buffer = [0; 16 * 1024];
+        let count = socket.read(&mut buffer).ok()?;
+        if count == 0 {
+            return None;
+        }
+        read.extend_from_slice(&buffer[..count]);
+    }
+}
+
+impl From<OwnedFrame> for Reply {
+    fn from(frame: OwnedFrame) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        match frame {
+            OwnedFrame::SimpleString(bytes) | OwnedFrame::BulkString(bytes) => {
+                Reply::Text(text(bytes))
+            }
+            OwnedFrame::Error(message) => Reply::Error(message),
+            OwnedFrame::Integer(number) => Reply::Integer(number),
+            OwnedFrame::Array(items) => Reply::List(items.into_iter().map(Reply::from).collect()),
+            OwnedFrame::Null => Reply::Null,
+        }
+    }
+}

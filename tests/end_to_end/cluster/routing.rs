@@ -1,0 +1,138 @@
+//! What the proxy does with the configuration of `pinfold traefik`, whatever the nodes know of each other.
+
+use std::collections::BTreeSet;
+
+use pinfold::cluster::steering::cookie_value;
+
+use super::client::{Answer, Session, initialize, try_get};
+use super::fleet::{Fleet, NODES, Plan};
+use super::stream::Stream;
+use super::wait_until;
+
+fn alone(test: &'static str, affinity: &'static str) -> Fleet {
+    let plan = Plan {
+        affinity,
+        joined: false,
+        ..Plan::new(test)
+    };
+    plan.start()
+}
+
+/// The node's name leads the id.
+fn node_of(answer: &Answer) -> String {
+    let id = answer.field("mcp-session-id");
+    let id = id.unwrap_or_else(|| panic!("no session: {answer:?}"));
+    id.split('.').next().expect("a name").to_owned()
+}
+
+/// `_mcp_backend=…`, as a client would send it back.
+fn pair(set_cookie: &str) -> &str {
+    set_cookie.split(';').next().expect("a pair")
+}
+
+#[test]
+fn the_cookie_names_the_node_and_is_for_this_endpoint_alone() {
+    let fleet = alone("cluster/cookie", "cookie");
+    for _ in NODES {
+        let answer = initialize(&fleet.traefik.mcp(), &[]);
+        let value = cookie_value(&fleet.node(&node_of(&answer)).url());
+        let cookie = answer.field("set-cookie").expect("a cookie");
+        let wanted = format!("_mcp_backend={value}; Path=/mcp; HttpOnly; Secure; SameSite=Strict");
+        assert_eq!(cookie, wanted);
+    }
+    fleet.stop();
+}
+
+#[test]
+fn who_keeps_the_cookie_stays_while_the_rest_of_the_site_goes_round() {
+    let fleet = alone("cluster/pinned", "cookie");
+    let first = initialize(&fleet.traefik.mcp(), &[]);
+    let cookie = pair(first.field("set-cookie").expect("a cookie")).to_owned();
+    let keeps = [("Cookie", cookie.as_str())];
+    let mut served = Vec::new();
+    for _ in 0..9 {
+        let answer = initialize(&fleet.traefik.mcp(), &keeps);
+        assert_eq!(node_of(&answer), node_of(&first), "another node");
+        let page = try_get(&format!("{}/graphql", fleet.traefik.url()), &keeps).expect("a page");
+        assert_eq!(page.field("set-cookie"), None, "a cookie outside of /mcp");
+        served.push(page.body);
+    }
+    // In turns: each as often as the others.
+    for number in 0..3 {
+        let name = format!("site {number}");
+        assert_eq!(
+            served.iter().filter(|it| **it == name).count(),
+            3,
+            "{served:?}"
+        );
+    }
+    fleet.stop();
+}
+
+#[test]
+fn who_keeps_no_cookie_meets_every_node() {
+    for affinity in ["cookie", "none"] {
+        let fleet = alone("cluster/no_cookie", affinity);
+        let answers: Vec<_> = (0..6)
+            .map(|_| initialize(&fleet.traefik.mcp(), &[]))
+            .collect();
+        let nodes: BTreeSet<_> = answers.iter().map(node_of).collect();
+        assert_eq!(nodes.len(), NODES.len(), "{nodes:?}");
+        let has_cookie = |answer: &Answer| answer.field("set-cookie").is_some();
+        assert!(
+            answers
+                .iter()
+                .all(|it| has_cookie(it) == (affinity == "cookie"))
+        );
+        fleet.stop();
+    }
+}
+
+#[test]
+fn a_session_id_leads_to_its_node_without_a_cookie_and_against_a_wrong_one() {
+    let fleet = alone("cluster/by_name", "node");
+    let wrong = format!("_mcp_backend={}", cookie_value(&fleet.node("a").url()));
+    for name in NODES {
+        let direct = Session::open(&fleet.node(name).mcp());
+        let session = direct.through(&fleet.traefik.mcp());
+        for fields in [[].as_slice(), &[("Cookie", wrong.as_str())]] {
+            for _ in 0..4 {
+                let answer = session.ping_with(fields);
+                assert_eq!(answer.status, 200, "{answer:?}");
+            }
+        }
+        let mut stream = Stream::of_session(fleet.traefik.address(), &session.id).expect_open();
+        fleet
+            .node(name)
+            .publish(&serde_json::json!([{"topic": "tools"}]));
+        stream.wait_to_hear("notifications/tools/list_changed");
+        assert_eq!(session.delete().status, 204);
+    }
+    fleet.stop();
+}
+
+/// Neither the proxy's own 502 nor a time-out, from the first request on.
+#[test]
+fn a_dead_nodes_clients_get_an_answer_from_a_living_one() {
+    let mut fleet = alone("cluster/dead_node", "node");
+    let session = Session::open(&fleet.node("b").mcp()).through(&fleet.traefik.mcp());
+    let cookie = format!("_mcp_backend={}", cookie_value(&fleet.node("b").url()));
+    fleet.node_mut("b").kill();
+    for _ in 0..5 {
+        let answer = session.ping();
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert!(!answer.reason().is_empty(), "{answer:?}");
+    }
+    for fields in [[].as_slice(), &[("Cookie", cookie.as_str())]] {
+        for _ in 0..3 {
+            let answer = initialize(&fleet.traefik.mcp(), fields);
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+    }
+    // And once it is back, it is given clients again.
+    fleet.node_mut("b").start_again();
+    wait_until("the proxy finds the node again", || {
+        node_of(&initialize(&fleet.traefik.mcp(), &[])) == "b"
+    });
+    fleet.stop();
+}

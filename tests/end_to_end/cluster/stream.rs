@@ -1,0 +1,143 @@
+//! A stream that listens: a session's GET, or a listen request of 2026-07-28. Non-blocking, so that hundreds are read
+//! by one thread.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use pinfold::wire::sse::EventParser;
+use serde_json::{Value, json};
+
+use super::wait_until;
+use crate::dechunker::Dechunker;
+
+pub(super) struct Stream {
+    socket: TcpStream,
+    head: String,
+    body: Dechunker,
+    parser: EventParser,
+    /// Methods of the notifications that came, with the URI if there is one.
+    pub(super) heard: Vec<String>,
+    ended: bool,
+}
+
+impl Stream {
+    pub(super) fn of_session(address: SocketAddr, session: &str) -> Stream {
+        let request = format!(
+            "GET /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nMcp-Session-Id: {session}\r\n\r\n"
+        );
+        Stream::open(address, &request)
+    }
+
+    /// Hears of the list of tools and of these resources.
+    pub(super) fn listening(address: SocketAddr, uris: &[&str]) -> Stream {
+        let body = json!({"jsonrpc": "2.0", "id": "fleet", "method": "subscriptions/listen", "params": {
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+            "notifications": {"toolsListChanged": true, "resourceSubscriptions": uris},
+        }});
+        let body = body.to_string();
+        let request = format!(
+            "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
+             Mcp-Method: subscriptions/listen\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        Stream::open(address, &request)
+    }
+
+    fn open(address: SocketAddr, request: &str) -> Stream {
+        let mut socket = TcpStream::connect(address).expect("somebody listens");
+        let limit = Some(Duration::from_secs(10));
+        socket
+            .set_read_timeout(limit)
+            .expect("a time limit can be set");
+        socket
+            .write_all(request.as_bytes())
+            .expect("a request can be sent");
+        let head = read_head(&mut socket);
+        socket
+            .set_nonblocking(true)
+            .expect("a socket can be non-blocking");
+        Stream {
+            socket,
+            head,
+            body: Dechunker::default(),
+            parser: EventParser::new(1 << 20),
+            heard: Vec::new(),
+            ended: false,
+        }
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        let status = self.head.split(' ').nth(1);
+        status.and_then(|it| it.parse().ok()).unwrap_or_default()
+    }
+
+    pub(super) fn expect_open(self) -> Stream {
+        assert_eq!(self.status(), 200, "{}", self.head);
+        self
+    }
+
+    /// True once the server, or the proxy, has ended it.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.read();
+        self.ended
+    }
+
+    pub(super) fn has_heard(&mut self, what: &str) -> bool {
+        self.read();
+        self.heard.iter().any(|it| it == what)
+    }
+
+    pub(super) fn wait_to_hear(&mut self, what: &str) {
+        wait_until(what, || self.has_heard(what));
+    }
+
+    /// Takes what is there.
+    fn read(&mut self) {
+        let mut buffer = [0; 16 * 1024];
+        while !self.ended {
+            match self.socket.read(&mut buffer) {
+                Ok(0) => self.ended = true,
+                Ok(count) => self.take(&buffer[..count]),
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => self.ended = true,
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let text = self.body.take(bytes);
+        let mut rest = text.as_slice();
+        while !rest.is_empty() {
+            let (used, event) = self.parser.parse(rest).expect("events of a sane size");
+            rest = &rest[used..];
+            let Some(event) = event.filter(|event| !event.data.is_empty()) else {
+                continue;
+            };
+            let message: Value = serde_json::from_str(&event.data).expect("an event is JSON");
+            let method = message["method"].as_str().unwrap_or_default();
+            let heard = match message["params"]["uri"].as_str() {
+                Some(uri) => format!("{method} {uri}"),
+                None => method.to_owned(),
+            };
+            self.heard.push(heard);
+        }
+    }
+}
+
+/// Byte by byte: what follows the head belongs to someone else.
+fn read_head(socket: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match socket.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&head).into_owned()
+}
