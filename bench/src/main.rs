@@ -9,7 +9,10 @@ mod floor;
 mod loader;
 mod machine;
 mod memory;
+mod plot;
+mod reading;
 mod record;
+mod report;
 mod scenarios;
 mod server;
 mod stats;
@@ -68,6 +71,10 @@ enum Scenario {
     Leaving(leaving::LeavingOptions),
     /// The number of streams doubled until something breaks
     Growth(growth::GrowthOptions),
+    /// Plots of a record, as SVG files beside its data
+    Plot(plot::PlotOptions),
+    /// What a record says, in Markdown: what was to be reached, and all tables
+    Report(report::ReportOptions),
     /// Serves as the floor; scenarios start this themselves
     #[command(hide = true)]
     Floor(floor::FloorOptions),
@@ -87,6 +94,8 @@ impl Scenario {
             Scenario::Cores(options) => cores::run(options),
             Scenario::Leaving(options) => leaving::run(options),
             Scenario::Growth(options) => growth::run(options),
+            Scenario::Plot(options) => plot::run(options),
+            Scenario::Report(options) => report::run(options),
             Scenario::Floor(options) => floor::run(options),
         }
     }
