@@ -71,17 +71,22 @@ impl FakeRedis {
                 Heard::Fetched(values.collect())
             }
             Ask::Scan { cursor } => self.scan(*cursor as usize),
-            Ask::Refill(kept) => {
-                let mut put = 0;
+            Ask::Refill { kept, marker } => {
+                let mut put = false;
                 for Kept { uri, record } in kept {
                     let key = uri.as_bytes().to_vec();
                     if !self.board.contains_key(&key) {
                         let record = record.as_deref().unwrap_or_default();
                         self.board.insert(key, format!("0-0 {record}").into_bytes());
-                        put += 1;
+                        put = true;
                     }
                 }
-                Heard::Refilled(put)
+                if put {
+                    let owned =
+                        |(name, value): &(&str, Vec<u8>)| (name.as_bytes().to_vec(), value.clone());
+                    self.append(marker.iter().map(owned).collect());
+                }
+                Heard::Refilled
             }
         }
     }

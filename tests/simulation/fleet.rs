@@ -397,10 +397,10 @@ impl Fleet {
                             entries.remove(0);
                         }
                     }
-                    Heard::Refilled(put) => {
+                    Heard::Refilled => {
                         self.met.insert("refilled");
                         if broken == Some(BusBreakage::LeavesTheBoardEmpty) {
-                            (self.redis.board, *put) = (BTreeMap::new(), 0);
+                            self.redis.board = BTreeMap::new();
                         }
                     }
                     _ => {}

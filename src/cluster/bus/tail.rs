@@ -13,7 +13,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::entry::{self, Entry, News};
 use super::id::EntryId;
-use super::outbox::Item;
 use super::standing::{Standing, Verdict};
 use super::{Bus, Here, Kept, contents};
 use crate::app::contents::Contents;
@@ -24,6 +23,8 @@ const PAGE: usize = 256;
 const CONTENTS_AT_ONCE: usize = 16;
 /// How often an undisturbed reader looks whether Redis is still what it was.
 const CHECK_EVERY_MS: u64 = 2_000;
+/// How often the hash is read at most because others put something back.
+const LOAD_EVERY_MS: u64 = 1_000;
 
 /// What Redis is to be asked on the connection that reads; one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +40,12 @@ pub enum Ask {
     },
     /// The hash, a page of it.
     Scan { cursor: u64 },
-    /// Put these in the hash where it has nothing.
-    Refill(Vec<Kept>),
+    /// Put these in the hash where it has nothing, and add the marker if any was put, in one step: other nodes may have
+    /// read the hash already.
+    Refill {
+        kept: Vec<Kept>,
+        marker: Vec<(&'static str, Vec<u8>)>,
+    },
 }
 
 /// Names and values, as an entry of the stream or a hash has them.
@@ -55,8 +60,7 @@ pub enum Heard {
     Fetched(Vec<Option<Vec<u8>>>),
     /// The next cursor, 0 after the last page; URIs and values.
     Scanned(u64, Fields),
-    /// How many were put.
-    Refilled(usize),
+    Refilled,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +73,6 @@ enum State {
     },
     Refilling {
         after: Option<Box<str>>,
-        any: bool,
     },
     Loading {
         cursor: u64,
@@ -98,6 +101,7 @@ pub(super) struct Tail {
     full_since: Option<EntryId>,
     pub(super) wants_reload: bool,
     checked_ms: u64,
+    loaded_ms: u64,
     /// How many entries were ever added up to the position, if Redis counts them.
     counted: Option<u64>,
     /// The last page was more than one answer may hold.
@@ -149,7 +153,10 @@ impl Bus {
             State::Checking { .. } => Ask::Check {
                 kept: self.tail.token.is_some().then_some(self.tail.position),
             },
-            State::Refilling { after, .. } => Ask::Refill(self.own_after(after.as_deref())),
+            State::Refilling { after } => Ask::Refill {
+                kept: self.own_after(after.as_deref()),
+                marker: self.fields(0, &News::Reload),
+            },
             State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
             State::Reading => Ask::Read {
                 after: self.tail.position,
@@ -169,9 +176,7 @@ impl Bus {
                 self.tail.checked_ms = now_ms;
                 self.check(now_ms, since, standing, here);
             }
-            (State::Refilling { after, any }, Heard::Refilled(added)) => {
-                self.refilled(now_ms, after, any || added > 0, here);
-            }
+            (State::Refilling { after }, Heard::Refilled) => self.refilled(now_ms, after),
             (State::Loading { seen, .. }, Heard::Scanned(cursor, found)) => {
                 self.loaded(now_ms, seen, cursor, found, here);
             }
@@ -215,10 +220,7 @@ impl Bus {
                 );
                 self.lose(now_ms, here);
                 if self.store.is_some() {
-                    self.tail.state = State::Refilling {
-                        after: None,
-                        any: false,
-                    };
+                    self.tail.state = State::Refilling { after: None };
                 }
             }
         }
@@ -237,6 +239,7 @@ impl Bus {
     /// Reads the hash before it reads on.
     fn load(&mut self, now_ms: u64) {
         self.tail.wants_reload = false;
+        self.tail.loaded_ms = now_ms;
         if self.store.is_none() {
             return self.follow(now_ms);
         }
@@ -267,22 +270,12 @@ impl Bus {
         kept.collect()
     }
 
-    fn refilled(&mut self, now_ms: u64, after: Option<Box<str>>, any: bool, here: &dyn Here) {
+    fn refilled(&mut self, now_ms: u64, after: Option<Box<str>>) {
         let store = self.store.as_ref();
         let uris = store.map(|store| store.uris_after(after.as_deref(), CONTENTS_AT_ONCE));
         match uris.unwrap_or_default().pop() {
-            Some(last) => {
-                self.tail.state = State::Refilling {
-                    after: Some(last),
-                    any,
-                }
-            }
-            None => {
-                if any {
-                    self.post(now_ms, Item::Reload, None, here);
-                }
-                self.load(now_ms);
-            }
+            Some(last) => self.tail.state = State::Refilling { after: Some(last) },
+            None => self.load(now_ms),
         }
     }
 
@@ -370,7 +363,7 @@ impl Bus {
         }
         if let Some(since) = self.tail.full_since.take() {
             self.tail.state = State::Checking { since };
-        } else if self.tail.wants_reload {
+        } else if self.tail.wants_reload && now_ms >= self.tail.loaded_ms + LOAD_EVERY_MS {
             self.load(now_ms);
         } else if now_ms >= self.tail.checked_ms + CHECK_EVERY_MS {
             self.tail.state = State::Checking {
