@@ -99,7 +99,10 @@ pub(super) struct Tail {
     pub(super) unread: VecDeque<(EntryId, Option<Entry>)>,
     /// A full page was read: where it began.
     full_since: Option<EntryId>,
+    /// The hash is to be read again.
     pub(super) wants_reload: bool,
+    /// This node's contents are to be put back into the hash.
+    wants_refill: bool,
     checked_ms: u64,
     loaded_ms: u64,
     /// How many entries were ever added up to the position, if Redis counts them.
@@ -198,7 +201,8 @@ impl Bus {
             self.tail.quiet_until = standing.last();
             self.tail.position = standing.kept.unwrap_or_default().min(standing.last());
             self.tail.counted = standing.added_before(self.tail.position);
-            return self.lose(now_ms, here);
+            self.lose(here);
+            return self.next_duty(now_ms);
         };
         let mut verdict = standing.judge(&known, since);
         self.tail.position = standing.position(&known, self.tail.position);
@@ -209,44 +213,52 @@ impl Bus {
             verdict = Verdict::Trimmed;
         }
         match verdict {
-            Verdict::Whole => self.follow(now_ms),
+            Verdict::Whole => {}
             Verdict::Trimmed => {
-                tracing::warn!(%since, "entries of the bus were trimmed before this node read them: its subscribers are told that anything may have changed");
-                self.lose(now_ms, here);
+                tracing::warn!(
+                    %since,
+                    "entries of the bus were trimmed before this node read them: its subscribers are told that anything \
+                     may have changed"
+                );
+                self.lose(here);
             }
             Verdict::Emptied => {
                 tracing::warn!(
-                    "Redis is not what it was, most likely emptied: this node puts its contents back, and its subscribers are told that anything may have changed"
+                    "Redis is not what it was, most likely emptied: this node puts its contents back, and its \
+                     subscribers are told that anything may have changed"
                 );
-                self.lose(now_ms, here);
-                if self.store.is_some() {
-                    self.tail.state = State::Refilling { after: None };
-                }
+                self.tail.wants_refill = true;
+                self.lose(here);
             }
         }
+        self.next_duty(now_ms);
     }
 
     /// Nobody knows what was missed.
-    fn lose(&mut self, now_ms: u64, here: &dyn Here) {
+    fn lose(&mut self, here: &dyn Here) {
         self.counts.gaps += 1;
         self.tail.full_since = None;
+        (self.tail.wants_reload, self.tail.loaded_ms) = (true, 0);
         let told = self.outbox.gap();
         self.tell_each(told, here);
         here.gap(0);
-        self.load(now_ms);
     }
 
-    /// Reads the hash before it reads on.
-    fn load(&mut self, now_ms: u64) {
-        self.tail.wants_reload = false;
-        self.tail.loaded_ms = now_ms;
+    /// What is owed to the hash and to this node's board comes first, however often it was interrupted.
+    fn next_duty(&mut self, now_ms: u64) {
+        let may_load = now_ms >= self.tail.loaded_ms + LOAD_EVERY_MS || self.tail.loaded_ms == 0;
         if self.store.is_none() {
-            return self.follow(now_ms);
+            self.follow(now_ms);
+        } else if self.tail.wants_refill {
+            self.tail.state = State::Refilling { after: None };
+        } else if self.tail.wants_reload && may_load {
+            self.tail.state = State::Loading {
+                cursor: 0,
+                seen: HashSet::new(),
+            };
+        } else {
+            self.follow(now_ms);
         }
-        self.tail.state = State::Loading {
-            cursor: 0,
-            seen: HashSet::new(),
-        };
     }
 
     fn follow(&mut self, now_ms: u64) {
@@ -275,7 +287,10 @@ impl Bus {
         let uris = store.map(|store| store.uris_after(after.as_deref(), CONTENTS_AT_ONCE));
         match uris.unwrap_or_default().pop() {
             Some(last) => self.tail.state = State::Refilling { after: Some(last) },
-            None => self.load(now_ms),
+            None => {
+                self.tail.wants_refill = false;
+                self.next_duty(now_ms);
+            }
         }
     }
 
@@ -300,6 +315,7 @@ impl Bus {
             return;
         }
         self.take_away_unseen(&seen, here);
+        (self.tail.wants_reload, self.tail.loaded_ms) = (false, now_ms);
         self.go_on(now_ms, here);
     }
 
@@ -363,14 +379,12 @@ impl Bus {
         }
         if let Some(since) = self.tail.full_since.take() {
             self.tail.state = State::Checking { since };
-        } else if self.tail.wants_reload && now_ms >= self.tail.loaded_ms + LOAD_EVERY_MS {
-            self.load(now_ms);
         } else if now_ms >= self.tail.checked_ms + CHECK_EVERY_MS {
             self.tail.state = State::Checking {
                 since: self.tail.position,
             };
         } else {
-            self.follow(now_ms);
+            self.next_duty(now_ms);
         }
     }
 
