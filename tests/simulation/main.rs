@@ -29,7 +29,7 @@ use world::World;
 const SEEDS_MIN: u64 = 2_000;
 const FLEET_SEEDS_MIN: u64 = 300;
 /// At least so many seeds run; more while there is time.
-const TIME_BOX: Duration = Duration::from_secs(60);
+const TIME_BOX: Duration = Duration::from_secs(12);
 const WORKERS: u64 = 2;
 
 fn run(seed: u64, broken: Option<Breakage>) -> World {
