@@ -82,13 +82,14 @@ impl Shard {
                     .sessions
                     .get(session_key)
                     .map_or(0, |session| session.opened_at);
-                self.fanout.rewind(listener, self.surely_told(opened_at));
+                self.fanout.rewind(listener, opened_at);
             }
         }
         let told = self
             .fanout
             .listener(listener)
             .map_or(0, |listener| listener.told);
+        let told = self.surely_told(told);
         if let Some(session) = self.sessions.get_mut(session_key) {
             session.opened_at = told;
         }
