@@ -81,7 +81,7 @@ impl Control {
             misses: RefCell::new(MissLog::new(Instant::now())),
             record: own_record(node, boot, advertised),
             announce_all: Box::new(announce_all),
-            pulse: RefCell::default(),
+            pulse: RefCell::new(Pulse::new(Instant::now())),
             nodes: RefCell::default(),
             asks: Cell::new(0),
             complaints: RefCell::default(),
@@ -95,14 +95,11 @@ impl Control {
 }
 
 fn own_record(node: NodeName, boot: u64, advertised: Option<Advertised>) -> NodeRecord {
-    let (url, address) = advertised
-        .map(|it| (it.url, format!("http://{}", it.address)))
-        .unzip();
     NodeRecord {
+        address: advertised.as_ref().map(|it| it.address),
+        url: advertised.map(|it| it.url),
         node: node.to_string(),
         boot,
-        address,
-        url,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
