@@ -137,8 +137,9 @@ fn a_session_of_a_dead_node_is_gone_and_the_mismatch_logged() {
         );
         answer.reason() == "owner_down"
     });
-    let log = fleet.node("a").log();
-    assert!(log.contains("owner_down"), "{log}");
+    wait_until("the mismatch is logged", || {
+        fleet.node("a").log().contains("owner_down")
+    });
     fleet.stop();
 }
 
