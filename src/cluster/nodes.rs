@@ -111,6 +111,7 @@ mod tests {
             boot,
             url: None,
             address: None,
+            url: None,
             version: String::new(),
         })
     }
