@@ -86,10 +86,7 @@ impl Control {
             asks: Cell::new(0),
             complaints: RefCell::default(),
         });
-        let others = join(
-            shared.beat(),
-            join(resolve(shared.clone()), shared.watch_link()),
-        );
+        let others = join(shared.beat(), resolve(shared.clone()));
         select(pin!(Writer::new(&shared).run()), pin!(others)).await;
     }
 }
@@ -206,17 +203,6 @@ impl Shared {
         if matches!(found, Some(Found::Record(record)) if record.boot == self.record.boot) {
             let removed = self.send("beat", &[self.keys.remove_node(self.node)]).await;
             drop(removed);
-        }
-    }
-
-    async fn watch_link(&self) {
-        let up = METRICS.redis_up.with_label_values(&["presence"]);
-        let mut number = 0;
-        loop {
-            up.set(0);
-            number = self.link.came_up(number).await;
-            up.set(1);
-            self.link.went_down().await;
         }
     }
 

@@ -111,7 +111,6 @@ mod tests {
             boot,
             url: None,
             address: None,
-            url: None,
             version: String::new(),
         })
     }

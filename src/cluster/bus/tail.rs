@@ -43,15 +43,18 @@ pub enum Ask {
     Refill(Vec<Kept>),
 }
 
+/// Names and values, as an entry of the stream or a hash has them.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What Redis answered.
 #[derive(Clone, Debug)]
 pub enum Heard {
     Standing(Standing),
-    Entries(Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>),
+    Entries(Vec<(EntryId, Fields)>),
     /// One value for each URI that was asked for.
     Fetched(Vec<Option<Vec<u8>>>),
     /// The next cursor, 0 after the last page; URIs and values.
-    Scanned(u64, Vec<(Vec<u8>, Vec<u8>)>),
+    Scanned(u64, Fields),
     /// How many were put.
     Refilled(usize),
 }
@@ -283,7 +286,7 @@ impl Bus {
         now_ms: u64,
         mut seen: HashSet<Box<str>>,
         cursor: u64,
-        found: Vec<(Vec<u8>, Vec<u8>)>,
+        found: Fields,
         here: &dyn Here,
     ) {
         for (uri, value) in found {
@@ -320,12 +323,7 @@ impl Bus {
         }
     }
 
-    fn read(
-        &mut self,
-        now_ms: u64,
-        entries: Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>,
-        here: &dyn Here,
-    ) {
+    fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, Fields)>, here: &dyn Here) {
         // As many may have been added meanwhile that the oldest were trimmed before they were read.
         self.tail.full_since = (entries.len() >= self.tail.page()).then_some(self.tail.position);
         self.tail.one_by_one = false;
