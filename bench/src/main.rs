@@ -13,6 +13,7 @@ mod plot;
 mod reading;
 mod record;
 mod report;
+mod responder;
 mod scenarios;
 mod server;
 mod stats;
@@ -23,7 +24,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::scenarios::{
-    all, burst, churn, cores, disturbed, fanout as fan_out, growth, idle, ladder, leaving, stalled,
+    all, burst, churn, cores, disturbed, fanout as fan_out, growth, idle, ladder, leaving, peers,
+    requests, stalled,
 };
 
 /// What can go wrong ends a run, with a sentence.
@@ -71,6 +73,16 @@ enum Scenario {
     Leaving(leaving::LeavingOptions),
     /// The number of streams doubled until something breaks
     Growth(growth::GrowthOptions),
+    /// pinfold beside rmcp, the TypeScript and Python SDKs, nchan and Pushpin
+    ///
+    /// Fan-out, openings and memory of each server, in each era that it speaks. bench/peers/install brings them, which takes
+    /// some minutes the first time; one that cannot be had is named with the reason.
+    Peers(peers::PeersOptions),
+    /// Requests per second, and the CPU and time of each
+    ///
+    /// wrk asks pinfold, rmcp, the SDKs, axum alone and a fixed answer for `ping`, `tools/call` of both eras, and sessions that
+    /// are opened and ended. Every answer is checked.
+    Requests(requests::RequestsOptions),
     /// Plots of a record, as SVG files beside its data
     Plot(plot::PlotOptions),
     /// What a record says, in Markdown: what was to be reached, and all tables
@@ -78,6 +90,9 @@ enum Scenario {
     /// Serves as the floor; scenarios start this themselves
     #[command(hide = true)]
     Floor(floor::FloorOptions),
+    /// Serves as the floor of requests
+    #[command(hide = true)]
+    Responder(floor::FloorOptions),
 }
 
 impl Scenario {
@@ -94,9 +109,12 @@ impl Scenario {
             Scenario::Cores(options) => cores::run(options),
             Scenario::Leaving(options) => leaving::run(options),
             Scenario::Growth(options) => growth::run(options),
+            Scenario::Peers(options) => peers::run(options),
+            Scenario::Requests(options) => requests::run(options),
             Scenario::Plot(options) => plot::run(options),
             Scenario::Report(options) => report::run(options),
             Scenario::Floor(options) => floor::run(options),
+            Scenario::Responder(options) => responder::run(options),
         }
     }
 }

@@ -25,6 +25,17 @@ pub(crate) enum Program {
     Pinfold(PathBuf),
     /// The bare loop, and the bytes of the event it sends.
     Floor(Vec<u8>),
+    /// Something else that takes `--listen` and `--admin` and answers `GET /readyz` and `POST /publish` there.
+    Other(Launch),
+}
+
+/// How another server is started and used.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// What is to be posted to publish, where it is not what pinfold takes.
+    pub(crate) publication: Option<&'static str>,
 }
 
 impl Program {
@@ -63,6 +74,7 @@ pub(crate) struct Server {
     listen: SocketAddr,
     admin: SocketAddr,
     event: Option<Vec<u8>>,
+    publication: Option<&'static str>,
 }
 
 /// How a program is run.
@@ -108,12 +120,21 @@ impl Server {
                 command.arg(std::env::current_exe()?).arg("floor");
                 Some(event.clone())
             }
+            Program::Other(launch) => {
+                command.arg(&launch.program).args(&launch.arguments);
+                None
+            }
+        };
+        let publication = match program {
+            Program::Other(launch) => launch.publication,
+            _ => None,
         };
         command
             .arg("--listen")
             .arg(listen.to_string())
             .arg("--admin")
             .arg(admin.to_string())
+            .env("PINFOLD_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         // A child runs where its parent does at that moment.
@@ -126,6 +147,7 @@ impl Server {
             listen,
             admin,
             event,
+            publication,
         };
         server.await_ready()?;
         Ok(server)
@@ -151,7 +173,11 @@ impl Server {
 
     /// A loader for this server, without clients yet, that publishes so many topics at once.
     pub(crate) fn loader(&self, protocol: Protocol, topics: usize) -> Outcome<Loader> {
-        let mut admin = Admin::connect(self.admin, &publication(topics))?;
+        let publication = match self.publication {
+            Some(text) => text.to_owned(),
+            None => publication(topics),
+        };
+        let mut admin = Admin::connect(self.admin, &publication)?;
         if let Some(event) = &self.event {
             admin.ask("POST /event", event)?;
         }

@@ -11,8 +11,10 @@ use clap::Parser;
 use crate::{Outcome, run_as_typed};
 
 /// Those that matter most come first.
-pub(crate) const SCENARIOS: [&str; 10] = [
+pub(crate) const SCENARIOS: [&str; 12] = [
     "fanout",
+    "peers",
+    "requests",
     "idle",
     "burst",
     "disturbed",

@@ -13,6 +13,8 @@ pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod ladder;
 pub(crate) mod leaving;
+pub(crate) mod peers;
+pub(crate) mod requests;
 pub(crate) mod stalled;
 
 use std::path::PathBuf;

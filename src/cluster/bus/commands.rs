@@ -2,7 +2,7 @@
 
 use super::id::EntryId;
 use super::standing::{Standing, Stream};
-use super::tail::{Ask, Heard};
+use super::tail::{Ask, Fields, Heard};
 use super::{Add, Kept};
 use crate::redis::{Command, RedisError, Reply};
 
@@ -257,8 +257,6 @@ fn stream(info: Reply) -> Option<Stream> {
     }
     Some(stream)
 }
-
-type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Of the one stream that was read; nothing at all if nothing came in time.
 fn entries_of(reply: Reply) -> Option<Vec<(EntryId, Fields)>> {

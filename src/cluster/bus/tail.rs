@@ -43,15 +43,18 @@ pub enum Ask {
     Refill(Vec<Kept>),
 }
 
+/// Names and values, as an entry of the stream or a hash has them.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What Redis answered.
 #[derive(Clone, Debug)]
 pub enum Heard {
     Standing(Standing),
-    Entries(Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>),
+    Entries(Vec<(EntryId, Fields)>),
     /// One value for each URI that was asked for.
     Fetched(Vec<Option<Vec<u8>>>),
     /// The next cursor, 0 after the last page; URIs and values.
-    Scanned(u64, Vec<(Vec<u8>, Vec<u8>)>),
+    Scanned(u64, Fields),
     /// How many were put.
     Refilled(usize),
 }
@@ -93,11 +96,23 @@ pub(super) struct Tail {
     full_since: Option<EntryId>,
     pub(super) wants_reload: bool,
     checked_ms: u64,
+    /// How many entries were ever added up to the position, if Redis counts them.
+    counted: Option<u64>,
     /// The last page was more than one answer may hold.
     one_by_one: bool,
 }
 
 impl Tail {
+    /// Whether the stream has had as many entries as were read. Somebody may have trimmed what nobody had read.
+    fn agrees(&mut self, standing: &Standing) -> bool {
+        let added = standing.added();
+        if standing.last() != self.position {
+            return true;
+        }
+        let counted = std::mem::replace(&mut self.counted, added);
+        counted.is_none() || added.is_none() || counted == added
+    }
+
     fn page(&self) -> usize {
         if self.one_by_one { 1 } else { PAGE }
     }
@@ -172,10 +187,17 @@ impl Bus {
         let Some(known) = known else {
             // Subscribers may have come before Redis did: what they missed since is as good as lost.
             self.tail.position = standing.last();
+            self.tail.counted = standing.added();
             return self.lose(now_ms, here);
         };
-        let verdict = standing.judge(&known, since);
+        let mut verdict = standing.judge(&known, since);
         self.tail.position = standing.position(&known, self.tail.position);
+        if verdict != Verdict::Whole {
+            self.tail.counted = None;
+        }
+        if !self.tail.agrees(&standing) && verdict == Verdict::Whole {
+            verdict = Verdict::Trimmed;
+        }
         match verdict {
             Verdict::Whole => self.follow(now_ms),
             Verdict::Trimmed => {
@@ -264,7 +286,7 @@ impl Bus {
         now_ms: u64,
         mut seen: HashSet<Box<str>>,
         cursor: u64,
-        found: Vec<(Vec<u8>, Vec<u8>)>,
+        found: Fields,
         here: &dyn Here,
     ) {
         for (uri, value) in found {
@@ -301,12 +323,7 @@ impl Bus {
         }
     }
 
-    fn read(
-        &mut self,
-        now_ms: u64,
-        entries: Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>,
-        here: &dyn Here,
-    ) {
+    fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, Fields)>, here: &dyn Here) {
         // As many may have been added meanwhile that the oldest were trimmed before they were read.
         self.tail.full_since = (entries.len() >= self.tail.page()).then_some(self.tail.position);
         self.tail.one_by_one = false;
@@ -409,6 +426,7 @@ impl Bus {
                 self.apply(now_ms, id, entry, fetched, here);
             }
             self.tail.position = id;
+            self.tail.counted = self.tail.counted.map(|counted| counted + 1);
         }
     }
 }
