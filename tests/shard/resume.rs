@@ -301,3 +301,14 @@ fn a_gap_of_which_half_was_lost_in_a_socket_that_broke() {
     client.updated("a:1");
     assert_eq!(client.topics(socket), ["a:1"]);
 }
+
+/// What was lost before a session began it never had.
+#[test]
+fn a_gap_told_to_a_session_that_began_after_it() {
+    let mut client = Client::new();
+    client.gap();
+    let (_, socket) = subscriber(&mut client, V06);
+    assert!(client.topics(socket).is_empty());
+    client.updated("a:1");
+    assert_eq!(client.topics(socket), ["a:1"]);
+}
