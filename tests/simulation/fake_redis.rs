@@ -1,6 +1,7 @@
 //! A Redis as the bus uses it, as a plain value: the stream, the hash beside it, and what befalls them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use pinfold::cluster::bus::id::EntryId;
 use pinfold::cluster::bus::standing::{Standing, Stream};
@@ -77,9 +78,10 @@ impl FakeRedis {
                 let mut put = false;
                 for Kept { uri, record } in kept {
                     let key = uri.as_bytes().to_vec();
-                    if !self.board.contains_key(&key) {
+                    let place = self.board.entry(key);
+                    if let Entry::Vacant(vacant) = place {
                         let record = record.as_deref().unwrap_or_default();
-                        self.board.insert(key, format!("0-0 {record}").into_bytes());
+                        vacant.insert(format!("0-0 {record}").into_bytes());
                         put = true;
                     }
                 }
