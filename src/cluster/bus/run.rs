@@ -16,8 +16,9 @@ use super::commands::{BLOCK_MS, Keys, Unanswered, heard};
 use super::door::BusDoor;
 use super::outbox::Item;
 use super::tail::{Ask, Heard};
-use super::{Bus, Here, Setup};
+use super::{Bus, Counts, Here, Setup};
 use crate::app::call::{Notice, Topic};
+use crate::metrics::METRICS;
 use crate::redis::{Connection, Link, RedisError, RedisFault, Reply, Settings};
 use crate::runtime::Publisher;
 
@@ -112,14 +113,34 @@ async fn take_in(running: Rc<Running>) {
 }
 
 async fn tick(running: Rc<Running>) {
+    let mut counted = Counts::default();
     loop {
         sleep(TICK).await;
-        let full = running.with_bus(|bus, now_ms, here| {
+        let (full, queued, counts) = running.with_bus(|bus, now_ms, here| {
             bus.handle_timeout(now_ms, here);
-            bus.is_full()
+            (bus.is_full(), bus.queued_count(), bus.counts())
         });
         running.door.full.store(full, Ordering::Relaxed);
+        METRICS.bus_queued.set(queued as i64);
+        count(&counts, &counted);
+        counted = counts;
         running.news.give();
+    }
+}
+
+fn count(now: &Counts, before: &Counts) {
+    for ((kind, now), (_, before)) in now.by_kind().into_iter().zip(before.by_kind()) {
+        if now != before {
+            let counter = METRICS.bus_events.with_label_values(&[kind]);
+            counter.inc_by(now - before);
+        }
+    }
+    let dropped = now.dropped - before.dropped;
+    if dropped > 0 {
+        tracing::warn!(
+            dropped,
+            "messages for sessions were dropped before the bus could take them: other nodes will not hear of them"
+        );
     }
 }
 
