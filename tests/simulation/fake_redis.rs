@@ -12,6 +12,8 @@ type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 #[derive(Default)]
 pub(crate) struct FakeRedis {
     pub(crate) now_ms: u64,
+    /// As before version 7: it does not say how many entries were ever added.
+    pub(crate) is_old: bool,
     entries: Vec<(EntryId, Fields)>,
     /// None: there is no stream.
     last: Option<EntryId>,
@@ -26,6 +28,14 @@ pub(crate) struct FakeRedis {
 }
 
 impl FakeRedis {
+    /// `is_old`: as before version 7, which does not say how many entries were ever added.
+    pub(crate) fn new(is_old: bool) -> Self {
+        FakeRedis {
+            is_old,
+            ..FakeRedis::default()
+        }
+    }
+
     pub(crate) fn add(&mut self, add: &Add) {
         let owned = |(name, value): &(&str, Vec<u8>)| (name.as_bytes().to_vec(), value.clone());
         let id = self.append(add.fields.iter().map(owned).collect());
@@ -101,10 +111,10 @@ impl FakeRedis {
     }
 
     pub(crate) fn flush(&mut self) {
-        let (now_ms, tokens) = (self.now_ms, self.tokens);
         *self = FakeRedis {
-            now_ms,
-            tokens,
+            now_ms: self.now_ms,
+            tokens: self.tokens,
+            is_old: self.is_old,
             ..FakeRedis::default()
         };
     }
@@ -118,7 +128,7 @@ impl FakeRedis {
             last,
             deleted: Some(EntryId::ZERO),
             length: self.entries.len() as u64,
-            added: Some(self.added),
+            added: (!self.is_old).then_some(self.added),
         });
         Standing {
             token,

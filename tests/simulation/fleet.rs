@@ -39,7 +39,8 @@ impl Fleet {
         let reachable = !random.one_in(4);
         let mut fleet = Fleet {
             members: Vec::new(),
-            redis: FakeRedis::default(),
+            // A newer one says how many there are, and the tail counts along: it notices by itself.
+            redis: FakeRedis::new(broken == Some(BusBreakage::ResumesTooLate)),
             reachable,
             hangs: false,
             refuses: false,
@@ -308,6 +309,7 @@ impl Fleet {
             }
             5..=6 => self.hangs = !self.hangs,
             7 => self.refuses = !self.refuses,
+            8..=9 if self.redis.is_old => {}
             8..=9 => {
                 let keep = self.random.below(3);
                 self.redis.trim(keep);
