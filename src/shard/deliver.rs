@@ -174,7 +174,9 @@ impl Shard {
         let Some(stream) = standalone.filter(|stream| stream.number == STANDALONE) else {
             return;
         };
-        let session = stream.session.and_then(|session| self.sessions.get(session));
+        let session = stream
+            .session
+            .and_then(|session| self.sessions.get(session));
         if let Some(session) = session {
             self.fanout
                 .set_sequence(session.listener, stream.last_written());
