@@ -134,7 +134,10 @@ impl Stream {
 
     /// The number of the last message that was handed to a connection.
     pub(super) fn last_written(&self) -> u32 {
-        let next = self.queue.as_ref().and_then(|queue| queue.unwritten().next());
+        let next = self
+            .queue
+            .as_ref()
+            .and_then(|queue| queue.unwritten().next());
         next.map_or(self.next_sequence, |event| event.sequence) - 1
     }
 
@@ -163,7 +166,10 @@ impl Stream {
         assert!(queue.written <= queue.events.len());
         let bytes = queue.events.iter().map(|event| event.data.len());
         assert_eq!(queue.bytes, bytes.sum::<usize>());
-        let last = queue.events.back().expect("a queue without events is dropped");
+        let last = queue
+            .events
+            .back()
+            .expect("a queue without events is dropped");
         assert_eq!(last.sequence + 1, self.next_sequence);
     }
 }
