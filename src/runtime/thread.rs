@@ -146,7 +146,7 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
                 .borrow_mut()
                 .handle_tell_all(now, offset, &notice);
         }
-        Letter::Gap { offset } => core.shard.borrow_mut().handle_gap(offset),
+        Letter::Gap { first } => core.shard.borrow_mut().handle_gap(first),
         Letter::Announce => core.shard.borrow_mut().handle_announce(),
         Letter::Drain | Letter::Stop => {}
     }

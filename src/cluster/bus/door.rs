@@ -54,6 +54,7 @@ impl BusDoor {
             uri,
             carried: Carried::Given(contents),
             owed: Change::NONE,
+            changed: false,
         })
     }
 
@@ -91,6 +92,7 @@ impl SharedLog for BusDoor {
             uri: uri.into(),
             carried: Carried::Stored,
             owed: change,
+            changed: false,
         }]);
     }
 
