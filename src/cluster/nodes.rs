@@ -112,6 +112,7 @@ mod tests {
             url: None,
             address: None,
             version: String::new(),
+            leaving: false,
         })
     }
 

@@ -89,7 +89,6 @@ impl Shard {
             .fanout
             .listener(listener)
             .map_or(0, |listener| listener.told);
-        let told = self.surely_told(told);
         if let Some(session) = self.sessions.get_mut(session_key) {
             session.opened_at = told;
         }
