@@ -155,8 +155,7 @@ fn what_is_published_while_redis_is_down() {
     offset(b.door.changed(Topic::Resource("board://2".into())));
     clients[1].hears("board://2");
     redis.launch();
-    clients[1].hears("board://1");
-    clients[1].hears(LUNCH);
+    clients[1].hears_all(&["board://1", LUNCH]);
     b.has(LUNCH, Some("bread"));
     clients[0].hears("board://2");
     // It came back empty.
@@ -178,8 +177,7 @@ fn what_is_published_while_redis_hangs() {
     }
     offset(a.door.tell_every_session(message("once")));
     redis.signal("CONT");
-    clients[1].hears("board://1");
-    clients[1].hears("once");
+    clients[1].hears_all(&["board://1", "once"]);
     // Told to each session once, however often it was sent.
     offset(a.door.tell_every_session(message("end")));
     for client in &clients {

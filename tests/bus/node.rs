@@ -163,13 +163,18 @@ impl Client {
 
     /// Reads on until this was told.
     pub(crate) fn hears(&self, event: &str) {
+        self.hears_all(&[event]);
+    }
+
+    /// Reads on until all of these were told, in any order.
+    pub(crate) fn hears_all(&self, events: &[&str]) {
         let until = Instant::now() + LIMIT;
-        loop {
+        let mut missing = events.to_vec();
+        while !missing.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
             let heard = self.events.recv_timeout(left);
-            if heard.unwrap_or_else(|_| panic!("never told of {event}")) == event {
-                return;
-            }
+            let heard = heard.unwrap_or_else(|_| panic!("never told of {missing:?}"));
+            missing.retain(|event| *event != heard);
         }
     }
 
