@@ -15,7 +15,7 @@ use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 
-pub use cluster::{Advertised, ClusterConfig, RedisAddress};
+pub use cluster::ClusterConfig;
 pub(crate) use names::{endpoint, host, origin};
 pub use options::{AppName, DriverChoice, ServeOptions};
 pub use units::{Size, Span};

@@ -15,21 +15,20 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("mcp", &["limits", "wire"]),
     ("shard", &["limits", "wire", "mcp", "app::call"]),
     ("app", &["limits", "wire", "mcp"]),
-    (
-        "runtime",
-        &["limits", "wire", "mcp", "shard", "app", "config"],
-    ),
+    ("runtime", &["limits", "wire", "mcp", "shard", "app"]),
     ("metrics", &[]),
     ("redis", &[]),
     (
         "cluster",
         &[
-            "limits", "wire", "mcp", "shard", "runtime", "redis", "metrics",
+            "limits", "wire", "mcp", "shard", "app", "runtime", "redis", "metrics",
         ],
     ),
     (
         "config",
-        &["limits", "wire", "mcp", "app", "admin", "redis"],
+        &[
+            "limits", "wire", "mcp", "shard", "app", "admin", "redis", "cluster",
+        ],
     ),
     ("admin", &["limits", "wire", "mcp", "app", "metrics"]),
     (

@@ -9,7 +9,10 @@ mod floor;
 mod loader;
 mod machine;
 mod memory;
+mod plot;
+mod reading;
 mod record;
+mod report;
 mod responder;
 mod scenarios;
 mod server;
@@ -80,6 +83,10 @@ enum Scenario {
     /// wrk asks pinfold, rmcp, the SDKs, axum alone and a fixed answer for `ping`, `tools/call` of both eras, and sessions that
     /// are opened and ended. Every answer is checked.
     Requests(requests::RequestsOptions),
+    /// Plots of a record, as SVG files beside its data
+    Plot(plot::PlotOptions),
+    /// What a record says, in Markdown: what was to be reached, and all tables
+    Report(report::ReportOptions),
     /// Serves as the floor; scenarios start this themselves
     #[command(hide = true)]
     Floor(floor::FloorOptions),
@@ -104,6 +111,8 @@ impl Scenario {
             Scenario::Growth(options) => growth::run(options),
             Scenario::Peers(options) => peers::run(options),
             Scenario::Requests(options) => requests::run(options),
+            Scenario::Plot(options) => plot::run(options),
+            Scenario::Report(options) => report::run(options),
             Scenario::Floor(options) => floor::run(options),
             Scenario::Responder(options) => responder::run(options),
         }

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,23 +45,22 @@ impl Program {
     pub(crate) fn pinfold(other: Option<&Path>) -> Outcome<Self> {
         Ok(Program::Pinfold(match other {
             Some(path) => path.canonicalize()?,
-            None => built()?,
+            None => built()?.clone(),
         }))
     }
 }
 
-fn built() -> Outcome<PathBuf> {
+/// Built when it is first asked for.
+fn built() -> Outcome<&'static PathBuf> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(built) = BUILT.get() {
+        return Ok(built);
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = [
-        "build",
-        "--release",
-        "--package",
-        "pinfold",
-        "--bin",
-        "pinfold",
-    ];
+    let arguments = ["build", "--release", "--package", "pinfold"];
     let status = Command::new(cargo)
         .args(arguments)
+        .args(["--bin", "pinfold"])
         .current_dir(root())
         .status()?;
     if !status.success() {
@@ -68,7 +68,7 @@ fn built() -> Outcome<PathBuf> {
     }
     // The bench itself was built into the same directory.
     let here = std::env::current_exe()?;
-    Ok(here.with_file_name("pinfold"))
+    Ok(BUILT.get_or_init(|| here.with_file_name("pinfold")))
 }
 
 pub(crate) struct Server {
@@ -113,7 +113,7 @@ impl Server {
         let event = match program {
             Program::Pinfold(path) => {
                 command.arg(path);
-                command.args(["serve", "--app", "board", "--cores"]);
+                command.args(["serve", "--app", "board", "--log", "warn", "--cores"]);
                 command.arg(setup.cpus.len().to_string());
                 command.args(setup.arguments);
                 None

@@ -5,6 +5,7 @@
 
 pub mod banner;
 pub mod bill;
+mod control;
 mod desk;
 pub mod publish;
 pub mod serve;

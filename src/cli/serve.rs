@@ -1,18 +1,17 @@
 //! `pinfold serve`: a checked configuration becomes a running node, its admin listener and its banner.
 
 use std::net::TcpListener;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::banner::{Started, banner};
 use super::bill::{BillLine, Sizes, memory_bill};
-use super::desk::NodeDesk;
-use crate::admin::{Rules, serve_admin};
+use super::control;
 use crate::app::board::Board;
 use crate::app::conformance::Conformance;
 use crate::app::contents::ContentStore;
+use crate::cluster::Membership;
 use crate::config::{AppName, Config, DriverChoice};
-use crate::runtime::{Driver, Options, Running, Server, StartError, raise_open_files, run_alone};
+use crate::runtime::{Driver, Joined, Options, Running, Server, StartError, raise_open_files};
 
 /// Descriptors that a node needs besides its connections.
 const OWN_FILES: u64 = 64;
@@ -40,11 +39,22 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let admin = TcpListener::bind(config.admin)
         .map_err(|fault| StartError::cannot_listen(config.admin, "--admin", fault))?;
     let (server, store) = application(&config);
-    let running = server.options(options(&config)).start()?;
+    let membership = config
+        .cluster
+        .as_ref()
+        .map(|cluster| control::join(&config, cluster));
+    let (neighbours, member) = membership.unzip();
+    let running = server
+        .options(options(&config, neighbours.clone()))
+        .start()?;
     running.stop_on_signals()?;
     print!("{}", banner(&started(&config, &running, &admin)));
-    start_admin(&config, &running, admin, store)?;
-    running.join()
+    control::start(&config, &running, admin, store, member)?;
+    let ended = running.join();
+    if let Some(membership) = neighbours {
+        membership.leave(control::LEAVE_WITHIN);
+    }
+    ended
 }
 
 fn application(config: &Config) -> (Server, Option<Arc<dyn ContentStore>>) {
@@ -61,7 +71,9 @@ fn application(config: &Config) -> (Server, Option<Arc<dyn ContentStore>>) {
     }
 }
 
-fn options(config: &Config) -> Options {
+fn options(config: &Config, membership: Option<Arc<Membership>>) -> Options {
+    let secret = config.cluster.as_ref().and_then(|it| it.secret.clone());
+    let joined = membership.map(|neighbours| Joined { neighbours, secret });
     Options {
         listen: config.listen,
         cores: config.cores,
@@ -77,7 +89,7 @@ fn options(config: &Config) -> Options {
         limits: config.limits,
         state_key: config.state_key.as_ref().map(|key| key.0),
         drain: config.drain,
-        joined: None,
+        joined,
         place_at_random: config.place_at_random,
     }
 }
@@ -117,37 +129,4 @@ fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
         driver_note,
         bill,
     }
-}
-
-/// The control thread: nothing that a client waits for runs here.
-fn start_admin(
-    config: &Config,
-    running: &Running,
-    listener: TcpListener,
-    store: Option<Arc<dyn ContentStore>>,
-) -> Result<(), StartError> {
-    let rules = Rules::new(
-        config.admin,
-        config.admin_token.clone(),
-        config.limits.uri_bytes_max,
-    )
-    .for_contents(config.board_limits.entry_bytes_max);
-    let (publisher, driver) = (running.publisher().clone(), running.driver);
-    let serve = move || {
-        let desk = Rc::new(NodeDesk {
-            publisher,
-            store,
-            bus: None,
-        });
-        let served = run_alone(driver, serve_admin(listener, desk, rules));
-        if let Err(fault) = served.and_then(|served| served) {
-            tracing::error!(%fault, "the admin listener ended: nobody can publish from outside");
-        }
-    };
-    let thread = std::thread::Builder::new()
-        .name("admin".into())
-        .spawn(serve);
-    thread
-        .map(drop)
-        .map_err(|fault| StartError::System("cannot start threads", fault))
 }

@@ -1,7 +1,6 @@
 //! The end that runs on the control thread: one connection to Redis, and three loops around it.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join, select};
 use monoio::time::{sleep, timeout};
 
-use super::ClusterSetup;
 use super::membership::{Asked, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Beat, NODE_LIFE, Pulse};
@@ -19,6 +17,7 @@ use super::record::{Found, Keys, NodeRecord, found_node, found_session};
 use super::resolver::{Answers, Nodes};
 use super::seldom::Seldom;
 use super::writer::{Writer, advice};
+use super::{Advertised, ClusterSetup};
 use crate::metrics::METRICS;
 use crate::redis::{Command, Connection, Link, RedisFault, Reply, Settings};
 use crate::runtime::Owner;
@@ -70,7 +69,7 @@ impl Control {
             redis,
             prefix,
             node,
-            advertise,
+            advertised,
         } = self.setup;
         let keys = Keys::new(&prefix);
         let shared = Rc::new(Shared {
@@ -80,9 +79,9 @@ impl Control {
             pending: RefCell::new(Pending::new(keys.clone(), PENDING_MAX)),
             keys,
             misses: RefCell::new(MissLog::new(Instant::now())),
-            record: own_record(node, boot, advertise),
+            record: own_record(node, boot, advertised),
             announce_all: Box::new(announce_all),
-            pulse: RefCell::default(),
+            pulse: RefCell::new(Pulse::new(Instant::now())),
             nodes: RefCell::default(),
             asks: Cell::new(0),
             complaints: RefCell::default(),
@@ -95,11 +94,12 @@ impl Control {
     }
 }
 
-fn own_record(node: NodeName, boot: u64, advertise: Option<SocketAddr>) -> NodeRecord {
+fn own_record(node: NodeName, boot: u64, advertised: Option<Advertised>) -> NodeRecord {
     NodeRecord {
+        address: advertised.as_ref().map(|it| it.address),
+        url: advertised.map(|it| it.url),
         node: node.to_string(),
         boot,
-        address: advertise.map(|address| format!("http://{address}")),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

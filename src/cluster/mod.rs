@@ -40,8 +40,16 @@ pub struct ClusterSetup {
     pub prefix: String,
     /// No two nodes of a cluster have the same.
     pub node: NodeName,
-    /// Where other nodes reach this one, as the proxy's configuration has it. None: it takes no requests from them.
-    pub advertise: Option<SocketAddr>,
+    /// None: it takes no requests from other nodes.
+    pub advertised: Option<Advertised>,
+}
+
+/// Where the others reach a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertised {
+    /// As the proxy's configuration has it, to the letter: its sticky cookie is made from that.
+    pub url: String,
+    pub address: SocketAddr,
 }
 
 /// The two ends of a node's membership: one for its cores, one for its control thread.

@@ -92,9 +92,9 @@ impl Nodes {
     fn learn(&mut self, name: NodeName, node: &NodeRecord, now: Instant) -> Option<Place> {
         self.seen
             .retain(|_, seen| now.saturating_duration_since(seen.at) < USABLE);
-        let place = node.socket_address().map(|address| Place {
+        let place = node.address.map(|address| Place {
             address,
-            cookie: cookie_value(node.address.as_deref().unwrap_or_default()).into(),
+            cookie: cookie(node, address),
         });
         let seen = Seen {
             boot: node.boot,
@@ -108,6 +108,13 @@ impl Nodes {
     fn seen_within(&self, session: &SessionId, now: Instant, within: Duration) -> Option<&Seen> {
         let seen = self.seen.get(&session.node)?;
         (now.saturating_duration_since(seen.at) < within).then_some(seen)
+    }
+}
+
+fn cookie(node: &NodeRecord, address: SocketAddr) -> Arc<str> {
+    match &node.url {
+        Some(url) => cookie_value(url).into(),
+        None => cookie_value(&format!("http://{address}")).into(),
     }
 }
 
@@ -134,7 +141,8 @@ mod tests {
         Found::Record(NodeRecord {
             node: "node-a".into(),
             boot,
-            address: Some("http://127.0.0.1:17101".into()),
+            url: Some("http://127.0.0.1:17101".into()),
+            address: Some(([127, 0, 0, 1], 17101).into()),
             version: String::new(),
         })
     }

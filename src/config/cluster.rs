@@ -1,7 +1,6 @@
 //! What makes a node one of several: Redis, the address that the others reach it at, the secret they share, and how it
 //! takes its leave.
 
-use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,8 @@ use clap::Args;
 
 use super::units::{Span, between};
 use super::{ConfigError, read_secret};
+use crate::cluster::Advertised;
+use crate::redis::{BadRedisUrl, RedisUrl};
 use crate::shard::DrainTimes;
 use crate::wire::forwarded::PeerSecret;
 
@@ -16,8 +17,8 @@ use crate::wire::forwarded::PeerSecret;
 #[command(next_help_heading = "Several nodes")]
 pub struct ClusterOptions {
     /// Redis that all nodes share: redis://[user[:password]@]host[:port][/db] or unix:///path. Without it this node is alone
-    #[arg(long, env = "PINFOLD_REDIS", value_name = "URL")]
-    pub redis: Option<String>,
+    #[arg(long, env = "PINFOLD_REDIS", value_name = "URL", value_parser = redis)]
+    pub redis: Option<RedisUrl>,
 
     /// What every key in Redis starts with; nodes with the same prefix are one cluster
     #[arg(long, env = "PINFOLD_REDIS_PREFIX", value_name = "TEXT", default_value = "mcp:", value_parser = prefix)]
@@ -53,30 +54,11 @@ pub struct ClusterOptions {
 /// A node's place among others, checked.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
-    pub redis: RedisAddress,
+    pub redis: RedisUrl,
     pub prefix: String,
-    /// `None`: as `--listen` is bound.
-    pub advertised: Option<Advertised>,
-    /// `None`: requests are not passed on.
+    pub advertised: Advertised,
+    /// `None`: requests are not passed on, neither by this node nor to it.
     pub secret: Option<PeerSecret>,
-}
-
-/// Where the others reach this node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Advertised {
-    /// As the proxy knows it, and as its sticky cookie is made from.
-    pub url: String,
-    pub address: SocketAddr,
-}
-
-/// A URL that may hold a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedisAddress(pub String);
-
-impl fmt::Debug for RedisAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RedisAddress(…)")
-    }
 }
 
 /// Seconds that Traefik's health check needs in the printed configuration, and one more.
@@ -123,22 +105,32 @@ pub(super) fn check(
              the same on every node), or else --no-forward",
         ));
     }
-    let advertised = options.advertise.as_deref().map(resolve).transpose()?;
-    if advertised.is_none() && listen.ip().is_unspecified() {
-        return Err(ConfigError::missing(
-            "--advertise",
-            format!(
-                "must be given when --listen is {listen}: the URL at which other nodes reach this one, such as http://10.0.0.1:{}",
-                listen.port()
-            ),
-        ));
-    }
+    let advertised = match &options.advertise {
+        Some(url) => resolve(url)?,
+        None => listened(listen)?,
+    };
     Ok(Some(ClusterConfig {
-        redis: RedisAddress(redis.clone()),
+        redis: redis.clone(),
         prefix: options.redis_prefix.clone(),
         advertised,
         secret,
     }))
+}
+
+/// The address of `--listen`, if others can reach it as it stands.
+fn listened(listen: SocketAddr) -> Result<Advertised, ConfigError> {
+    if listen.ip().is_unspecified() || listen.port() == 0 {
+        return Err(ConfigError::missing(
+            "--advertise",
+            format!(
+                "must be given when --listen is {listen}: the URL at which other nodes reach this one, such as http://10.0.0.1:8080"
+            ),
+        ));
+    }
+    Ok(Advertised {
+        url: format!("http://{listen}"),
+        address: listen,
+    })
 }
 
 fn alone(options: &ClusterOptions) -> Result<Option<ClusterConfig>, ConfigError> {
@@ -163,6 +155,10 @@ fn read_peer_secret(path: &Path) -> Result<PeerSecret, ConfigError> {
         )));
     }
     Ok(PeerSecret::new(secret))
+}
+
+fn redis(text: &str) -> Result<RedisUrl, String> {
+    text.parse().map_err(|bad: BadRedisUrl| bad.to_string())
 }
 
 fn prefix(text: &str) -> Result<String, &'static str> {

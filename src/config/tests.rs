@@ -204,7 +204,7 @@ fn a_node_of_several() {
     .unwrap();
     assert!(!format!("{config:?}").contains("pass"), "{config:?}");
     let cluster = config.cluster.unwrap();
-    let advertised = cluster.advertised.unwrap();
+    let advertised = cluster.advertised;
     assert_eq!(advertised.url, "http://127.0.0.1:8080");
     assert_eq!(advertised.address.to_string(), "127.0.0.1:8080");
     assert!(cluster.secret.is_some());

@@ -72,7 +72,7 @@ impl fmt::Display for RedisFault {
                 "what answers there does not speak Redis's protocol: is this Redis's port, and one without TLS?",
             ),
             RedisFault::Refused(error) => refusal(error, f),
-            RedisFault::Loading => f.write_str("Redis is loading its data from disk"),
+            RedisFault::Loading => f.write_str("Redis is loading its data from disk (LOADING)"),
         }
     }
 }

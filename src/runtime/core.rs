@@ -5,8 +5,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hint::black_box;
 use std::io;
-use std::net::{IpAddr, Shutdown};
+use std::net::{IpAddr, Shutdown, TcpStream as StdStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Waker;
@@ -20,8 +21,8 @@ use super::blocking::BlockingPool;
 use super::forward::{self, Abroad};
 use super::mailbox::Letter;
 use super::publisher::Publisher;
+use super::readiness::Readiness;
 use super::seal::Sealer;
-use super::socket::Descriptor;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard};
@@ -35,6 +36,7 @@ pub(super) struct Core {
     pub(super) blocking: BlockingPool,
     /// None: this node is alone.
     pub(super) abroad: Option<Rc<Abroad>>,
+    pub(super) readiness: Readiness,
     /// By the index of the connection's key.
     sockets: RefCell<Vec<Option<Socket>>>,
     calls: RefCell<HashMap<CallKey, RunningCall>>,
@@ -45,11 +47,10 @@ pub(super) struct Core {
     scratch: RefCell<Box<[u8]>>,
 }
 
-pub(super) struct Socket {
+struct Socket {
     key: ConnectionKey,
-    /// Of `stream`: a delivery is one send, and the way through `stream` costs two cache misses more.
-    descriptor: Descriptor,
-    stream: Rc<TcpStream>,
+    /// Nothing of it is on the ring: a delivery is one send, and so are a read and an answer.
+    stream: StdStream,
 }
 
 /// A call that has not ended.
@@ -60,9 +61,14 @@ struct RunningCall {
 
 pub(super) type Answer = Result<Box<RawValue>, AskFailed>;
 
+/// User memory of one connection outside of the shard.
+pub(super) const SOCKET_BYTES: usize = size_of::<Option<Socket>>();
+
 pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
 
 impl Core {
+    /// # Errors
+    /// Out of descriptors.
     pub(super) fn new(
         number: u16,
         shard: Shard,
@@ -71,8 +77,8 @@ impl Core {
         sealer: Sealer,
         blocking: BlockingPool,
         abroad: Option<Rc<Abroad>>,
-    ) -> Self {
-        Core {
+    ) -> io::Result<Self> {
+        Ok(Core {
             number,
             shard: RefCell::new(shard),
             handler,
@@ -80,19 +86,20 @@ impl Core {
             sealer,
             blocking,
             abroad,
+            readiness: Readiness::new()?,
             sockets: RefCell::default(),
             calls: RefCell::default(),
             pumping: Cell::new(false),
             fanout: Cell::new(None),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
-        }
+        })
     }
 
     /// A connection of this core from now on, with what was read of it elsewhere; `gone` says why that could not be
     /// passed on.
     pub(super) fn adopt(
         self: &Rc<Self>,
-        stream: Rc<TcpStream>,
+        stream: StdStream,
         peer: Option<IpAddr>,
         bytes: &[u8],
         gone: Option<Gone>,
@@ -103,7 +110,7 @@ impl Core {
             let _ = socket::send(&stream, Shard::too_many_connections());
             return;
         };
-        self.keep_socket(key, stream.clone());
+        self.keep_socket(key, stream);
         if !bytes.is_empty() {
             let mut shard = self.shard.borrow_mut();
             match gone {
@@ -114,31 +121,46 @@ impl Core {
             self.pump();
         }
         if self.shard.borrow().wants_bytes(key) {
-            monoio::spawn(serve::read(self.clone(), key, stream));
+            self.watch(key);
         }
     }
 
-    /// Reads once and lets the shard understand it. False: nothing more is to be read here.
-    pub(super) fn read_once(self: &Rc<Self>, key: ConnectionKey, stream: &TcpStream) -> bool {
-        let read = {
-            let mut scratch = self.scratch.borrow_mut();
-            match socket::receive(stream, &mut scratch) {
-                Ok(0) => Err(()),
-                Ok(count) => {
-                    self.shard
-                        .borrow_mut()
-                        .handle_bytes(clock::now(), key, &scratch[..count]);
-                    Ok(())
-                }
-                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(_) => Err(()),
-            }
+    /// Reads once and lets the shard understand it.
+    pub(super) fn read_once(self: &Rc<Self>, key: ConnectionKey) {
+        let Some(read) = self.receive(key) else {
+            return;
         };
         if read.is_err() {
             self.shard.borrow_mut().handle_disconnect(clock::now(), key);
         }
         self.pump();
-        self.shard.borrow().wants_bytes(key)
+        if !self.shard.borrow().wants_bytes(key) {
+            self.with_socket(key, |stream| self.readiness.unwatch(stream));
+        }
+    }
+
+    /// `None`: there was nothing to read, or there is no such connection any more.
+    fn receive(&self, key: ConnectionKey) -> Option<Result<(), ()>> {
+        let mut scratch = self.scratch.borrow_mut();
+        match self.with_socket(key, |stream| socket::receive(stream, &mut scratch))? {
+            Ok(0) => Some(Err(())),
+            Ok(count) => {
+                let mut shard = self.shard.borrow_mut();
+                shard.handle_bytes(clock::now(), key, &scratch[..count]);
+                Some(Ok(()))
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => None,
+            Err(_) => Some(Err(())),
+        }
+    }
+
+    fn watch(self: &Rc<Self>, key: ConnectionKey) {
+        let watched = self.with_socket(key, |stream| self.readiness.watch(key, stream));
+        if let Some(Err(fault)) = watched {
+            tracing::warn!(%fault, "a connection was dropped: it could not be watched; raise fs.epoll.max_user_watches");
+            self.shard.borrow_mut().handle_disconnect(clock::now(), key);
+            self.pump();
+        }
     }
 
     /// Requests of clients here that other nodes answer.
@@ -196,7 +218,7 @@ impl Core {
 
     /// True if all was written. If not, the shard knows already.
     pub(super) fn write_some(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) -> bool {
-        let Some(sent) = self.send_now(key, bytes) else {
+        let Some(sent) = self.with_socket(key, |stream| socket::send(stream, bytes)) else {
             return false;
         };
         let count = match sent {
@@ -211,21 +233,28 @@ impl Core {
         self.shard
             .borrow_mut()
             .handle_written(clock::now(), key, false);
-        if let Some(stream) = self.stream(key) {
-            let rest = bytes.split_off(count);
-            monoio::spawn(serve::write(self.clone(), key, stream, rest));
+        match self.with_socket(key, |stream| stream_of(socket::duplicate(stream)?)) {
+            Some(Ok(stream)) => {
+                let rest = bytes.split_off(count);
+                monoio::spawn(serve::write(self.clone(), key, stream, rest));
+            }
+            Some(Err(fault)) => {
+                tracing::warn!(%fault, "a slow reader was dropped: its connection could not be waited for");
+                self.shard.borrow_mut().handle_disconnect(clock::now(), key);
+            }
+            None => {}
         }
         false
     }
 
-    /// `None`: there is no such connection any more.
-    fn send_now(&self, key: ConnectionKey, bytes: &[u8]) -> Option<io::Result<usize>> {
+    /// See [`Shard::touch_fanout`].
+    pub(super) fn touch_fanout(&self, count: usize) {
         let sockets = self.sockets.borrow();
-        let socket = sockets
-            .get(key.index as usize)?
-            .as_ref()
-            .filter(|socket| socket.key == key)?;
-        Some(socket.descriptor.send(bytes))
+        let touch = |key: ConnectionKey| {
+            let socket = sockets.get(key.index as usize).and_then(Option::as_ref);
+            black_box(socket.map(|socket| socket.key));
+        };
+        self.shard.borrow().touch_fanout(count, touch);
     }
 
     /// `None`: the call is over.
@@ -274,7 +303,12 @@ impl Core {
             Effect::Forward { connection, bytes } => {
                 if let Some(stream) = self.take_socket(connection) {
                     let peer = stream.peer_addr().ok().map(|address| address.ip());
-                    forward::start(self, stream, peer, bytes);
+                    match stream_of(stream.into()) {
+                        Ok(stream) => forward::start(self, stream, peer, bytes),
+                        Err(fault) => {
+                            tracing::warn!(%fault, "a connection was dropped: it could not be passed on")
+                        }
+                    }
                 }
             }
             Effect::Say(presence) => {
@@ -282,15 +316,9 @@ impl Core {
                     abroad.say(presence);
                 }
             }
-            Effect::Read(key) => {
-                if let Some(stream) = self.stream(key) {
-                    monoio::spawn(serve::read(self.clone(), key, stream));
-                }
-            }
+            Effect::Read(key) => self.watch(key),
             Effect::ShutdownWrite(key) => {
-                if let Some(stream) = self.stream(key) {
-                    socket::shutdown(&stream, Shutdown::Write);
-                }
+                self.with_socket(key, |stream| socket::shutdown(stream, Shutdown::Write));
             }
             Effect::Close { connection, reason } => self.close(connection, reason),
         }
@@ -313,21 +341,12 @@ impl Core {
             return;
         };
         let peer = stream.peer_addr().ok().map(|address| address.ip());
-        match socket::duplicate(&stream) {
-            // The reader here finds its key stale when it wakes, and drops this descriptor.
-            Ok(socket) => {
-                self.publisher
-                    .mailbox(core.into())
-                    .post(Letter::Connection {
-                        socket,
-                        peer,
-                        bytes,
-                    });
-            }
-            Err(fault) => {
-                tracing::warn!(%fault, "a connection was dropped: it could not be moved to its session's core")
-            }
-        }
+        let letter = Letter::Connection {
+            stream,
+            peer,
+            bytes,
+        };
+        self.publisher.mailbox(core.into()).post(letter);
     }
 
     fn close(&self, key: ConnectionKey, reason: Closed) {
@@ -335,45 +354,41 @@ impl Core {
             return;
         };
         tracing::debug!(connection = ?key, ?reason, core = self.number, "closed");
-        // Wakes the task that waits for this socket.
+        // Wakes the task that writes to it, if there is one.
         socket::shutdown(&stream, Shutdown::Both);
     }
 
-    fn stream(&self, key: ConnectionKey) -> Option<Rc<TcpStream>> {
+    /// `None`: there is no such connection any more.
+    fn with_socket<T>(&self, key: ConnectionKey, work: impl FnOnce(&StdStream) -> T) -> Option<T> {
         let sockets = self.sockets.borrow();
-        let socket = sockets
-            .get(key.index as usize)?
-            .as_ref()
-            .filter(|socket| socket.key == key)?;
-        Some(socket.stream.clone())
+        let socket = sockets.get(key.index as usize)?.as_ref();
+        let socket = socket.filter(|socket| socket.key == key)?;
+        Some(work(&socket.stream))
     }
 
-    fn keep_socket(&self, key: ConnectionKey, stream: Rc<TcpStream>) {
+    fn keep_socket(&self, key: ConnectionKey, stream: StdStream) {
         let mut sockets = self.sockets.borrow_mut();
         let index = key.index as usize;
         if sockets.len() <= index {
             sockets.resize_with(index + 1, || None);
         }
-        let descriptor = Descriptor::of(&stream);
-        sockets[index] = Some(Socket {
-            key,
-            descriptor,
-            stream,
-        });
+        sockets[index] = Some(Socket { key, stream });
     }
 
-    fn take_socket(&self, key: ConnectionKey) -> Option<Rc<TcpStream>> {
+    fn take_socket(&self, key: ConnectionKey) -> Option<StdStream> {
         let mut sockets = self.sockets.borrow_mut();
         let slot = sockets.get_mut(key.index as usize)?;
-        slot.take_if(|socket| socket.key == key)
-            .map(|socket| socket.stream)
+        let socket = slot.take_if(|socket| socket.key == key)?;
+        // Not left to closing: another descriptor of the same connection may live on.
+        self.readiness.unwatch(&socket.stream);
+        Some(socket.stream)
     }
 }
 
-/// A connection as another core sent it.
+/// What the ring can wait for.
 ///
 /// # Errors
 /// The driver refuses the descriptor.
-pub(super) fn stream_of(socket: OwnedFd) -> io::Result<TcpStream> {
-    TcpStream::from_std(std::net::TcpStream::from(socket))
+pub(super) fn stream_of(descriptor: OwnedFd) -> io::Result<TcpStream> {
+    TcpStream::from_std(StdStream::from(descriptor))
 }

@@ -30,6 +30,7 @@ pub(super) async fn run(core: Rc<Core>) {
 /// True if there may be more.
 fn deliver_chunk(core: &Rc<Core>, bytes: &mut Vec<u8>) -> bool {
     let now = clock::now();
+    core.touch_fanout(FANOUT_CHUNK);
     for _ in 0..FANOUT_CHUNK {
         let next = core.shard.borrow_mut().poll_fanout(now, bytes);
         match next {

@@ -3,8 +3,7 @@
 //! The lock is held for a push or a swap of two vectors, and only when something crosses cores: a connection that
 //! moves or a publication. No request and no delivery touches it.
 
-use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -16,7 +15,7 @@ use crate::shard::Publication;
 pub(super) enum Letter {
     /// A connection that belongs to this core from now on, and what was read of it.
     Connection {
-        socket: OwnedFd,
+        stream: TcpStream,
         peer: Option<IpAddr>,
         bytes: Vec<u8>,
     },

@@ -1,7 +1,7 @@
 //! The only code that waits: threads, sockets, timers, signals. It moves bytes and letters in and out of shards and
 //! knows nothing of what they mean.
 //!
-//! One thread per core runs [`thread`]: it accepts, reads ([`serve`]), fans out ([`fanout`]) and takes letters
+//! One thread per core runs [`thread`]: it accepts, reads ([`readiness`]), fans out ([`fanout`]) and takes letters
 //! ([`mailbox`]) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
 //! but mailboxes.
 
@@ -15,6 +15,7 @@ mod mailbox;
 mod neighbours;
 mod open_files;
 mod publisher;
+mod readiness;
 mod ring;
 mod seal;
 mod secrets;

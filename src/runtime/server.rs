@@ -253,7 +253,7 @@ impl Server {
         publisher: &Publisher,
         sealer: &Sealer,
         blocking: &BlockingPool,
-    ) -> impl FnOnce() -> Core + Send + use<> {
+    ) -> impl FnOnce() -> io::Result<Core> + Send + use<> {
         let (core, core_count) = seat.shard_numbers();
         let gate = Gate {
             path: self.options.path.as_str().into(),
@@ -330,10 +330,10 @@ impl Running {
         Shard::entry_sizes()
     }
 
-    /// User memory of a connection besides its place in the shard: its task and its socket.
+    /// User memory of a connection besides its place in the shard. What the kernel holds comes on top.
     #[must_use]
     pub fn connection_bytes(&self) -> usize {
-        super::serve::connection_bytes()
+        super::core::SOCKET_BYTES
     }
 
     /// What a core holds whatever happens.

@@ -3,51 +3,32 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::net::TcpStream as StdStream;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::time::Duration;
 
 use monoio::net::TcpStream;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
-/// The number of a stream's descriptor, kept beside the stream.
-#[derive(Clone, Copy)]
-pub(super) struct Descriptor(RawFd);
-
-impl Descriptor {
-    pub(super) fn of(stream: &TcpStream) -> Self {
-        Descriptor(stream.as_raw_fd())
-    }
-
-    /// As [`send`]; only as long as the stream lives.
-    pub(super) fn send(self, bytes: &[u8]) -> io::Result<usize> {
-        // SAFETY: whoever keeps a `Descriptor` keeps its stream too, so the number is that of an open descriptor.
-        send_to(unsafe { BorrowedFd::borrow_raw(self.0) }, bytes)
-    }
-}
-
 /// How many of `bytes` the kernel took.
 ///
 /// # Errors
 /// `WouldBlock` if it takes none now, others if the connection is broken.
-pub(super) fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    send_to(borrow(stream), bytes)
-}
-
-fn send_to(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn send(stream: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    Ok(rustix::net::send(socket, bytes, flags)?)
+    Ok(rustix::net::send(borrow(stream), bytes, flags)?)
 }
 
 /// How many bytes were read into `buffer`; 0 at the end of what the peer sends.
 ///
 /// # Errors
 /// `WouldBlock` if there is nothing now, others if the connection is broken.
-pub(super) fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+pub(super) fn receive(stream: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(borrow(stream), buffer, RecvFlags::DONTWAIT)?;
     Ok(count)
 }
 
-fn borrow(stream: &TcpStream) -> BorrowedFd<'_> {
+fn borrow(stream: &impl AsRawFd) -> BorrowedFd<'_> {
     // SAFETY: the descriptor is open as long as `stream` lives, which is longer than this borrow.
     unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) }
 }
@@ -74,7 +55,7 @@ pub(super) fn watch_peer(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(Duration::from_secs(2)))
 }
 
-pub(super) fn shutdown(stream: &TcpStream, how: std::net::Shutdown) {
+pub(super) fn shutdown(stream: &impl AsRawFd, how: std::net::Shutdown) {
     let how = match how {
         std::net::Shutdown::Read => Shutdown::Read,
         std::net::Shutdown::Write => Shutdown::Write,
@@ -110,10 +91,16 @@ pub(super) fn limit_unsent(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
     }
 }
 
-/// A second descriptor of the same connection, to be sent to another core.
+/// Takes a connection that was just accepted, and that no operation waits for, off the ring.
+pub(super) fn off_the_ring(stream: TcpStream) -> StdStream {
+    // SAFETY: `into_raw_fd` gives up an open descriptor that nobody else owns.
+    StdStream::from(unsafe { OwnedFd::from_raw_fd(stream.into_raw_fd()) })
+}
+
+/// A second descriptor of the same connection.
 ///
 /// # Errors
 /// Out of descriptors.
-pub(super) fn duplicate(stream: &TcpStream) -> io::Result<OwnedFd> {
+pub(super) fn duplicate(stream: &impl AsRawFd) -> io::Result<OwnedFd> {
     borrow(stream).try_clone_to_owned()
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use monoio::net::TcpListener;
 
-use super::core::{Core, stream_of};
+use super::core::Core;
 use super::mailbox::Letter;
 use super::ring::Driver;
-use super::{clock, fanout};
+use super::{clock, fanout, readiness, socket};
 use crate::shard::{DrainTimes, Shard};
 
 /// How often a shard's timers are looked at; its wheel turns at the same pace.
@@ -34,7 +34,7 @@ pub(super) struct Seat {
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere.
-pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> Core) -> io::Result<()> {
+pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> io::Result<()> {
     if let Some(cpu) = seat.pin_to
         && !core_affinity::set_for_current(cpu)
     {
@@ -45,11 +45,12 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> Core) -> io::Result<()
     }
     let mut runtime = seat.driver.runtime()?;
     runtime.block_on(async move {
-        let core = Rc::new(make_core());
+        let core = Rc::new(make_core()?);
         // A blocking accept would stop the whole thread under epoll; the ring wants it blocking.
         seat.listener.set_nonblocking(monoio::utils::is_legacy())?;
         let listener = TcpListener::from_std(seat.listener)?;
         monoio::spawn(fanout::run(core.clone()));
+        monoio::spawn(read(core.clone()));
         monoio::spawn(tick(core.clone()));
         monoio::spawn(accept(
             core.clone(),
@@ -76,17 +77,24 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
                 continue;
             }
         };
+        let stream = socket::off_the_ring(stream);
         let target = place_among.map_or(core.number, |count| (random() % u32::from(count)) as u16);
         if target == core.number {
-            core.adopt(Rc::new(stream), Some(peer.ip()), &[], None);
-        } else if let Ok(socket) = super::socket::duplicate(&stream) {
+            core.adopt(stream, Some(peer.ip()), &[], None);
+        } else {
             let letter = Letter::Connection {
-                socket,
+                stream,
                 peer: Some(peer.ip()),
                 bytes: Vec::new(),
             };
             core.publisher.mailbox(target.into()).post(letter);
         }
+    }
+}
+
+async fn read(core: Rc<Core>) {
+    if let Err(fault) = readiness::run(core).await {
+        tracing::error!(%fault, "this core can no longer tell which connections have sent something");
     }
 }
 
@@ -115,15 +123,10 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
     let now = clock::now();
     match letter {
         Letter::Connection {
-            socket,
+            stream,
             peer,
             bytes,
-        } => match stream_of(socket) {
-            Ok(stream) => core.adopt(Rc::new(stream), peer, &bytes, None),
-            Err(fault) => {
-                tracing::warn!(%fault, "a connection from another core was dropped")
-            }
-        },
+        } => core.adopt(stream, peer, &bytes, None),
         Letter::Published(publications) => {
             let mut shard = core.shard.borrow_mut();
             publications

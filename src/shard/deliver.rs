@@ -1,8 +1,10 @@
 //! What leaves: outboxes, targeted messages of streams, and the fan-out of topics.
 
+use std::hint::black_box;
+
 use super::connection::{Connection, State};
 use super::event_id::EventId;
-use super::fanout::{ListenerKey, Voice};
+use super::fanout::{Listener, ListenerKey, Voice};
 use super::stream::{STANDALONE, Stream, StreamKey};
 use super::{ConnectionKey, Effect, Millis, Shard};
 use crate::wire::response;
@@ -68,13 +70,25 @@ impl Shard {
         self.fanout.has_ready()
     }
 
+    /// Brings what the next deliveries need into the cache: read one by one, as each is made, it is waited for one by
+    /// one, while reads that do not depend on each other are waited for together. Gives their connections.
+    pub fn touch_fanout(&self, count: usize, mut touch: impl FnMut(ConnectionKey)) {
+        for listener in self.fanout.upcoming(count) {
+            listener.touch();
+            if let Some(key) = listener.outlet {
+                black_box(self.is_open(key));
+                touch(key);
+            }
+        }
+    }
+
     /// The topics a listener is to be told of, as events in `self.events`.
     fn emit_due(&mut self, key: ListenerKey) {
         self.fanout.take_pending(key, &mut self.due);
         let Some(listener) = self.fanout.listener(key) else {
             return;
         };
-        let mut id = self.standalone_id(&listener.voice);
+        let mut id = self.standalone_id(listener);
         for &due in &self.due {
             // What was never published has no place in the log, so nothing to name it by.
             if let Some(id) = id.as_mut().filter(|_| due.offset > 0) {
@@ -87,19 +101,17 @@ impl Shard {
         }
     }
 
-    /// Where the standalone stream of a session's voice is, but for the offset.
-    fn standalone_id(&self, voice: &Voice) -> Option<EventId> {
-        let Voice::Session(session) = voice else {
+    /// Where the standalone stream of a session's listener is, but for the offset.
+    fn standalone_id(&self, listener: &Listener) -> Option<EventId> {
+        let Voice::Session(session) = listener.voice else {
             return None;
         };
-        let standalone = self.sessions.get(*session)?.standalone?;
-        let sequence = self.streams.get(standalone)?.last_written();
         Some(EventId {
             epoch: self.epoch(),
             session: session.serial,
             stream: STANDALONE,
             offset: 0,
-            sequence,
+            sequence: listener.sequence,
             message: false,
         })
     }
@@ -152,6 +164,22 @@ impl Shard {
         }
         if id.is_none() {
             stream.forget_written();
+        }
+        self.note_sequence(key);
+    }
+
+    /// A standalone stream's listener knows how far its messages are.
+    pub(super) fn note_sequence(&mut self, key: StreamKey) {
+        let standalone = self.streams.get(key);
+        let Some(stream) = standalone.filter(|stream| stream.number == STANDALONE) else {
+            return;
+        };
+        let session = stream
+            .session
+            .and_then(|session| self.sessions.get(session));
+        if let Some(session) = session {
+            self.fanout
+                .set_sequence(session.listener, stream.last_written());
         }
     }
 

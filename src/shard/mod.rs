@@ -407,6 +407,11 @@ impl Shard {
                 .listener(session.listener)
                 .expect("a session has its listener");
             assert!(matches!(listener.voice, fanout::Voice::Session(it) if it == key));
+            let standalone = session.standalone.and_then(|it| self.streams.get(it));
+            assert_eq!(
+                listener.sequence,
+                standalone.map_or(0, Stream::last_written)
+            );
             for &call in &session.calls {
                 assert_eq!(
                     self.calls

@@ -160,6 +160,7 @@ impl Shard {
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.rewind(sequence);
         }
+        self.note_sequence(stream);
     }
 
     pub(super) fn connect(&mut self, stream: StreamKey, connection: ConnectionKey) {

@@ -10,6 +10,8 @@ pub type Millis = u64;
 /// Resolution of every timeout in a shard.
 pub(crate) const TICK_MS: Millis = 64;
 const SLOTS: usize = 1024;
+/// Room for so many timers stays in a slot that has fired.
+const SLOT_ENTRIES_KEPT: usize = 16;
 
 /// When an entity is due; kept beside the entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,8 +58,8 @@ impl<K: Copy> Wheel<K> {
                 self.armed -= 1;
                 return Some(entry);
             }
-            // A burst of timers must not pin its memory for good.
-            if slot.capacity() > 1024 {
+            // There are many slots: what a burst of timers needed in each of them must not stay there.
+            if slot.capacity() > SLOT_ENTRIES_KEPT {
                 *slot = Vec::new();
             }
             self.next_tick += 1;
@@ -133,5 +135,16 @@ mod tests {
         wheel.arm(&mut timer, 1, 10_000_000);
         assert!(wheel.next_deadline().expect("armed") <= SLOTS as u64 * TICK_MS);
         assert_eq!(fire_all(&mut wheel, 70_000).len(), 1);
+    }
+
+    #[test]
+    fn a_burst_of_timers_keeps_no_memory() {
+        let mut wheel = Wheel::new(0);
+        for deadline in 1..60_000 {
+            wheel.arm(&mut Timer::default(), 1, deadline);
+        }
+        assert_eq!(fire_all(&mut wheel, 70_000).len(), 59_999);
+        let kept: usize = wheel.slots.iter().map(Vec::capacity).sum();
+        assert!(kept <= SLOTS * SLOT_ENTRIES_KEPT, "room for {kept} timers");
     }
 }

@@ -11,7 +11,7 @@ use clap::Parser;
 use crate::{Outcome, run_as_typed};
 
 /// Those that matter most come first.
-const SCENARIOS: [&str; 12] = [
+pub(crate) const SCENARIOS: [&str; 12] = [
     "fanout",
     "peers",
     "requests",

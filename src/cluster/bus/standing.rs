@@ -68,6 +68,12 @@ impl Standing {
         }
     }
 
+    /// Entries that were ever added, if Redis counts them.
+    #[must_use]
+    pub fn added(&self) -> Option<u64> {
+        self.stream.map_or(Some(0), |stream| stream.added)
+    }
+
     #[must_use]
     pub fn last(&self) -> EntryId {
         self.stream.map_or(EntryId::ZERO, |stream| stream.last)

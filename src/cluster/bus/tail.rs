@@ -93,11 +93,23 @@ pub(super) struct Tail {
     full_since: Option<EntryId>,
     pub(super) wants_reload: bool,
     checked_ms: u64,
+    /// How many entries were ever added up to the position, if Redis counts them.
+    counted: Option<u64>,
     /// The last page was more than one answer may hold.
     one_by_one: bool,
 }
 
 impl Tail {
+    /// Whether the stream has had as many entries as were read. Somebody may have trimmed what nobody had read.
+    fn agrees(&mut self, standing: &Standing) -> bool {
+        let added = standing.added();
+        if standing.last() != self.position {
+            return true;
+        }
+        let counted = std::mem::replace(&mut self.counted, added);
+        counted.is_none() || added.is_none() || counted == added
+    }
+
     fn page(&self) -> usize {
         if self.one_by_one { 1 } else { PAGE }
     }
@@ -172,10 +184,17 @@ impl Bus {
         let Some(known) = known else {
             // Subscribers may have come before Redis did: what they missed since is as good as lost.
             self.tail.position = standing.last();
+            self.tail.counted = standing.added();
             return self.lose(now_ms, here);
         };
-        let verdict = standing.judge(&known, since);
+        let mut verdict = standing.judge(&known, since);
         self.tail.position = standing.position(&known, self.tail.position);
+        if verdict != Verdict::Whole {
+            self.tail.counted = None;
+        }
+        if !self.tail.agrees(&standing) && verdict == Verdict::Whole {
+            verdict = Verdict::Trimmed;
+        }
         match verdict {
             Verdict::Whole => self.follow(now_ms),
             Verdict::Trimmed => {
@@ -409,6 +428,7 @@ impl Bus {
                 self.apply(now_ms, id, entry, fetched, here);
             }
             self.tail.position = id;
+            self.tail.counted = self.tail.counted.map(|counted| counted + 1);
         }
     }
 }

@@ -208,12 +208,14 @@ fn located(core: &Rc<Core>, connection: ConnectionKey, located: Located) {
 }
 
 /// Passes on the request that `bytes` begin with.
-pub(super) fn start(core: &Rc<Core>, stream: Rc<TcpStream>, peer: Option<IpAddr>, bytes: Vec<u8>) {
+pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, bytes: Vec<u8>) {
     let Some(abroad) = core.abroad.clone() else {
         return;
     };
     let core = core.clone();
-    let client = Client { stream };
+    let client = Client {
+        stream: Rc::new(stream),
+    };
     monoio::spawn(async move {
         let place = abroad.under_way.borrow_mut().insert(UnderWay {
             client: client.stream.clone(),
@@ -221,10 +223,17 @@ pub(super) fn start(core: &Rc<Core>, stream: Rc<TcpStream>, peer: Option<IpAddr>
         });
         let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
         abroad.under_way.borrow_mut().remove(place);
-        match ended {
-            Ended::Answered { read_ahead } => core.adopt(client.stream, peer, &read_ahead, None),
-            Ended::NotPassedOn { read, gone } => core.adopt(client.stream, peer, &read, Some(gone)),
-            Ended::Over => {}
+        let (bytes, gone) = match ended {
+            Ended::Answered { read_ahead } => (read_ahead, None),
+            Ended::NotPassedOn { read, gone } => (read, Some(gone)),
+            Ended::Over => return,
+        };
+        // The ring may still hold the other descriptor for an operation that it is cancelling.
+        match socket::duplicate(&*client.stream) {
+            Ok(stream) => core.adopt(stream.into(), peer, &bytes, gone),
+            Err(fault) => {
+                tracing::warn!(%fault, "a connection was dropped: it could not come back to its shard")
+            }
         }
     });
 }

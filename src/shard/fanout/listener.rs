@@ -1,6 +1,7 @@
 //! One party that hears topics, and what it has still to be told.
 
 use std::collections::{HashMap, VecDeque};
+use std::hint::black_box;
 
 use super::super::arena::Key;
 use super::super::{ConnectionKey, SessionKey};
@@ -25,6 +26,9 @@ pub(in crate::shard) struct Listener {
     pub(in crate::shard) outlet: Option<ConnectionKey>,
     /// Everything up to here was told or was never to be told.
     pub(in crate::shard) told: u64,
+    /// The session's last targeted message that left on its standalone stream. Kept here too, so that a topic event
+    /// is made without a look at session and stream: that would be four cache misses for each of ten thousand.
+    pub(in crate::shard) sequence: u32,
     pub(super) subscriptions: Vec<Subscription>,
     /// Where `subscriptions` has which topic, once there are more than a look along them is worth.
     #[expect(
@@ -50,6 +54,14 @@ pub(super) struct Subscription {
 impl Listener {
     pub(super) fn has_news(&self) -> bool {
         self.pending > 0 || self.messages
+    }
+
+    /// Brings what a delivery reads of this listener into the cache.
+    pub(in crate::shard) fn touch(&self) {
+        black_box(self.subscriptions.first().map(|it| it.pending));
+        if let Voice::Listen { subscription_id } = &self.voice {
+            black_box(subscription_id.as_bytes().first());
+        }
     }
 
     /// Where the subscription to a topic is.

@@ -91,6 +91,7 @@ impl Fanout {
             voice,
             outlet: None,
             told: offset,
+            sequence: 0,
             subscriptions,
             slots: None,
             pending: 0,
@@ -102,6 +103,13 @@ impl Fanout {
     pub(super) fn set_voice(&mut self, key: ListenerKey, voice: Voice) {
         if let Some(listener) = self.listeners.get_mut(key) {
             listener.voice = voice;
+        }
+    }
+
+    /// Targeted messages up to this one have left.
+    pub(super) fn set_sequence(&mut self, key: ListenerKey, sequence: u32) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.sequence = sequence;
         }
     }
 
@@ -269,6 +277,12 @@ impl Fanout {
         None
     }
 
+    /// The listeners that [`poll_ready`](Fanout::poll_ready) gives next.
+    pub(super) fn upcoming(&self, count: usize) -> impl Iterator<Item = &Listener> {
+        let keys = self.ready.iter().take(count);
+        keys.filter_map(|&key| self.listeners.get(key))
+    }
+
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -282,23 +296,31 @@ impl Fanout {
         };
         listener.messages = false;
         let topics = &self.topics;
-        let pending = listener
-            .subscriptions
-            .iter()
-            .filter(|subscription| subscription.pending);
-        due.extend(pending.map(|it| Due {
-            offset: topics[it.topic as usize].last_offset,
-            topic: it.topic,
-        }));
+        let offset_of = |it: &Subscription| topics[it.topic as usize].last_offset;
+        let all = listener.pending as usize <= TOPICS_PER_WRITE_MAX;
+        for subscription in &mut listener.subscriptions {
+            if subscription.pending {
+                due.push(Due {
+                    offset: offset_of(subscription),
+                    topic: subscription.topic,
+                });
+                subscription.pending = !all;
+            }
+        }
         due.sort_unstable();
         due.truncate(TOPICS_PER_WRITE_MAX);
         let Some(last) = due.last().copied() else {
             return;
         };
+        listener.told = listener.told.max(last.offset);
+        if all {
+            listener.pending = 0;
+            return;
+        }
         // Everything up to `last` in the order just sorted is taken.
         for subscription in &mut listener.subscriptions {
             let entry = Due {
-                offset: topics[subscription.topic as usize].last_offset,
+                offset: offset_of(subscription),
                 topic: subscription.topic,
             };
             if subscription.pending && entry <= last {
@@ -306,7 +328,6 @@ impl Fanout {
                 listener.pending -= 1;
             }
         }
-        listener.told = listener.told.max(last.offset);
         listener.enqueue(key, &mut self.ready);
     }
 

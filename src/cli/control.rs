@@ -1,0 +1,144 @@
+//! The control thread: the admin listener, and what this node shares with others through Redis. Nothing that a client
+//! waits for runs here.
+
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join3;
+
+use super::desk::NodeDesk;
+use crate::admin::{Rules, serve_admin};
+use crate::app::contents::ContentStore;
+use crate::cluster::bus::{self, BusDoor};
+use crate::cluster::{ClusterSetup, Control, Membership};
+use crate::config::{ClusterConfig, Config};
+use crate::redis::Settings;
+use crate::runtime::{Driver, Publisher, Running, StartError, run_alone};
+use crate::wire::session_id::NodeName;
+
+/// For Redis to be told that this node and its sessions are gone; it is told in milliseconds, or is not there.
+pub(super) const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the thread takes with it.
+struct Work {
+    publisher: Publisher,
+    driver: Driver,
+    listener: TcpListener,
+    store: Option<Arc<dyn ContentStore>>,
+    rules: Rules,
+    several: Option<Several>,
+}
+
+/// Of a node that is not alone.
+struct Several {
+    control: Control,
+    boot: u64,
+    way: bus::Way,
+    log: bus::Setup,
+}
+
+/// This node's membership: one end for its cores and one for the control thread.
+pub(super) fn join(config: &Config, cluster: &ClusterConfig) -> (Arc<Membership>, Control) {
+    crate::cluster::join(ClusterSetup {
+        redis: cluster.redis.clone(),
+        prefix: cluster.prefix.clone(),
+        node: node(config),
+        // Who passes nothing on has no secret by which others could pass something on to it.
+        advertised: cluster.secret.as_ref().map(|_| cluster.advertised.clone()),
+    })
+}
+
+pub(super) fn start(
+    config: &Config,
+    running: &Running,
+    listener: TcpListener,
+    store: Option<Arc<dyn ContentStore>>,
+    member: Option<Control>,
+) -> Result<(), StartError> {
+    let rules = Rules::new(
+        config.admin,
+        config.admin_token.clone(),
+        config.limits.uri_bytes_max,
+    )
+    .for_contents(config.board_limits.entry_bytes_max);
+    let several = config.cluster.as_ref().zip(member);
+    let several = several.map(|(cluster, control)| Several {
+        control,
+        boot: running.boot,
+        way: bus::Way {
+            redis: Settings::new(
+                cluster.redis.clone(),
+                format!("pinfold-{}-bus", config.node),
+            ),
+            prefix: cluster.prefix.clone(),
+        },
+        log: bus::Setup {
+            node: node(config),
+            boot: running.boot,
+            store: store.clone(),
+            uri_bytes_max: config.limits.uri_bytes_max,
+        },
+    });
+    let work = Work {
+        publisher: running.publisher().clone(),
+        driver: running.driver,
+        listener,
+        store,
+        rules,
+        several,
+    };
+    let thread = std::thread::Builder::new()
+        .name("control".into())
+        .spawn(move || work.run());
+    thread
+        .map(drop)
+        .map_err(|fault| StartError::System("cannot start threads", fault))
+}
+
+fn node(config: &Config) -> NodeName {
+    NodeName::new(&config.node).expect("the options were checked")
+}
+
+impl Work {
+    fn run(self) {
+        let driver = self.driver;
+        let served = run_alone(driver, async {
+            match self.several {
+                None => serve(self.publisher, self.listener, self.store, self.rules, None).await,
+                Some(several) => {
+                    let publisher = self.publisher.clone();
+                    let (door, bus) = bus::open(several.way, several.log, publisher.clone());
+                    let announce = publisher.clone();
+                    let control = several
+                        .control
+                        .run(several.boot, move || announce.announce_all());
+                    let served =
+                        serve(publisher, self.listener, self.store, self.rules, Some(door));
+                    join3(served, bus, control).await;
+                }
+            }
+        });
+        if let Err(fault) = served {
+            tracing::error!(%fault, "the control thread could not run: nobody can publish from outside");
+        }
+    }
+}
+
+async fn serve(
+    publisher: Publisher,
+    listener: TcpListener,
+    store: Option<Arc<dyn ContentStore>>,
+    rules: Rules,
+    bus: Option<Arc<BusDoor>>,
+) {
+    let desk = Rc::new(NodeDesk {
+        publisher,
+        store,
+        bus,
+    });
+    if let Err(fault) = serve_admin(listener, desk, rules).await {
+        tracing::error!(%fault, "the admin listener ended: nobody can publish from outside");
+    }
+}

@@ -1,0 +1,84 @@
+//! Which connections of a core have something to be read: one epoll set, and one task that waits for the set.
+//!
+//! A connection that waits on the ring by itself costs a task, an operation and a shared socket: 330 bytes of this
+//! process and 256 of the kernel. In the set it costs nothing here and 192 bytes there, and what is ready comes in
+//! one system call for all. The ring waits for the set as for any other descriptor.
+
+use std::io;
+use std::net::TcpStream as StdStream;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use monoio::net::TcpStream;
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
+
+use super::core::{Core, stream_of};
+use crate::shard::ConnectionKey;
+
+/// Connections that are read from before everything else gets its turn.
+const BATCH: usize = 64;
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+pub(super) struct Readiness {
+    set: OwnedFd,
+}
+
+impl Readiness {
+    /// # Errors
+    /// Out of descriptors.
+    pub(super) fn new() -> io::Result<Self> {
+        let set = epoll::create(CreateFlags::CLOEXEC)?;
+        Ok(Readiness { set })
+    }
+
+    /// From now on the core reads from this connection whenever there is something.
+    ///
+    /// # Errors
+    /// `ENOSPC`: more connections than `fs.epoll.max_user_watches` allows.
+    pub(super) fn watch(&self, key: ConnectionKey, stream: &StdStream) -> io::Result<()> {
+        match epoll::add(&self.set, stream, data_of(key), EventFlags::IN) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    pub(super) fn unwatch(&self, stream: &StdStream) {
+        // It may be paused, and not in the set.
+        let _ = epoll::delete(&self.set, stream);
+    }
+
+    fn collect(&self, ready: &mut Vec<Event>) -> io::Result<()> {
+        ready.clear();
+        epoll::wait(&self.set, spare_capacity(ready), Some(&AT_ONCE))?;
+        Ok(())
+    }
+}
+
+/// Reads from every connection that has something, for ever.
+pub(super) async fn run(core: Rc<Core>) -> io::Result<()> {
+    // monoio waits for sockets only; to the kernel a descriptor is a descriptor.
+    let set: TcpStream = stream_of(core.readiness.set.as_fd().try_clone_to_owned()?)?;
+    let mut ready = Vec::with_capacity(BATCH);
+    loop {
+        set.readable(false).await?;
+        core.readiness.collect(&mut ready)?;
+        for event in &ready {
+            core.read_once(key_of(event.data));
+        }
+    }
+}
+
+fn data_of(key: ConnectionKey) -> EventData {
+    EventData::new_u64(u64::from(key.serial) << 32 | u64::from(key.index))
+}
+
+fn key_of(data: EventData) -> ConnectionKey {
+    let data = data.u64();
+    ConnectionKey::from_parts(data as u32, (data >> 32) as u32)
+}
