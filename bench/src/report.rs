@@ -26,6 +26,14 @@ pub(crate) fn run(options: &ReportOptions) -> Outcome<()> {
     Ok(())
 }
 
+/// The report as a file of the record.
+pub(crate) fn save(record: &Reading) -> Outcome<()> {
+    let path = record.directory.join("report.md");
+    fs::write(&path, of(record)?)?;
+    println!("report: {}", path.display());
+    Ok(())
+}
+
 fn of(record: &Reading) -> Outcome<String> {
     let mut report = head(&record.environment()?);
     let bars = bars::of(record)?;

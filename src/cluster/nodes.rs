@@ -111,8 +111,8 @@ mod tests {
             boot,
             url: None,
             address: None,
-            url: None,
             version: String::new(),
+            leaving: false,
         })
     }
 

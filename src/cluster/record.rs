@@ -74,6 +74,9 @@ pub(super) struct NodeRecord {
     pub(super) address: Option<SocketAddr>,
     #[serde(default)]
     pub(super) version: String,
+    /// Its sessions have ended, and its process will.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) leaving: bool,
 }
 
 /// What there is under a key.

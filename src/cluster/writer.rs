@@ -102,6 +102,7 @@ impl<'a> Writer<'a> {
                 Said::Presence(Presence::Ended { session }) => add(session, Change::Remove),
                 Said::Presence(Presence::Restarting { session }) => add(session, Change::Bury),
                 Said::Presence(Presence::Missed { session, gone }) => self.missed(session, gone),
+                Said::Leaving => shared.say_leaving(),
                 Said::Leave(waiting) => self.leaving = Some(waiting),
             }
         }

@@ -21,10 +21,13 @@ pub(crate) struct PlotOptions {
 }
 
 pub(crate) fn run(options: &PlotOptions) -> Outcome<()> {
-    let record = Reading::open(options.record.as_deref())?;
+    draw(&Reading::open(options.record.as_deref())?)
+}
+
+pub(crate) fn draw(record: &Reading) -> Outcome<()> {
     for (name, make) in figures::FIGURES {
         let path = record.directory.join(name).with_extension("svg");
-        match make(&record)? {
+        match make(record)? {
             Some(Figure::Lines(lines)) => lines.draw(&path)?,
             Some(Figure::Bars(bars)) => bars.draw(&path)?,
             None => {

@@ -8,23 +8,28 @@ use crate::table::thousands;
 
 pub(super) struct Bar {
     what: String,
-    /// At most so much, in the unit of `measured`.
-    most: f64,
+    wanted: Wanted,
+    /// In the unit of what is wanted.
     measured: f64,
+}
+
+#[derive(Clone, Copy)]
+enum Wanted {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Bar {
     pub(super) fn cells(&self) -> [String; 4] {
-        let reached = if self.measured <= self.most {
-            "yes"
-        } else {
-            "**no**"
+        let (wanted, reached) = match self.wanted {
+            Wanted::AtMost(most) => (format!("≤ {}", figure(most)), self.measured <= most),
+            Wanted::AtLeast(least) => (format!("≥ {}", figure(least)), self.measured >= least),
         };
         [
             self.what.clone(),
-            format!("≤ {}", figure(self.most)),
+            wanted,
             figure(self.measured),
-            reached.to_owned(),
+            if reached { "yes" } else { "**no**" }.to_owned(),
         ]
     }
 }
@@ -41,6 +46,8 @@ fn figure(number: f64) -> String {
 pub(super) fn of(record: &Reading) -> Outcome<Vec<Bar>> {
     let mut bars = Vec::new();
     fanout(&mut bars, &record.results("fanout")?);
+    openings(&mut bars, &record.results("peers")?);
+    requests(&mut bars, &record.results("requests")?);
     burst(&mut bars, &record.results("burst")?);
     idle(&mut bars, &record.results("idle")?);
     for result in items(&record.results("disturbed")?) {
@@ -137,10 +144,44 @@ fn stalled(bars: &mut Vec<Bar>, results: &Value) {
     }
 }
 
+/// How many times as many streams a second pinfold opens as rmcp.
+fn openings(bars: &mut Vec<Bar>, results: &Value) {
+    for (stream, least) in [("session and GET", 5.0), ("listen", 2.0)] {
+        let rate = |server: &str| {
+            let name = format!("{server}, {stream}");
+            let mut of_server = items(&results["fanout"]).iter();
+            of_server
+                .rfind(|it| text(it, "server") == name)
+                .and_then(|it| number(it, "opened_per_second/median"))
+        };
+        if let (Some(ours), Some(theirs)) = (rate("pinfold"), rate("rmcp")) {
+            bars.push(Bar {
+                what: format!("opened/s × rmcp, {stream}"),
+                wanted: Wanted::AtLeast(least),
+                measured: ours / theirs,
+            });
+        }
+    }
+}
+
+fn requests(bars: &mut Vec<Bar>, results: &Value) {
+    for bar in items(&results["bars"]) {
+        let least = number(bar, "wanted");
+        let ratios = ["measured_by_rate", "measured_by_cpu"].map(|it| number(bar, it));
+        if let (Some(least), [Some(rate), Some(cpu)]) = (least, ratios) {
+            bars.push(Bar {
+                what: text(bar, "what").to_owned(),
+                wanted: Wanted::AtLeast(least),
+                measured: rate.max(cpu),
+            });
+        }
+    }
+}
+
 fn add(bars: &mut Vec<Bar>, what: String, most: f64, measured: Option<f64>) {
     bars.extend(measured.map(|measured| Bar {
         what,
-        most,
+        wanted: Wanted::AtMost(most),
         measured,
     }));
 }

@@ -2,7 +2,7 @@
 
 use super::id::EntryId;
 use super::standing::{Standing, Stream};
-use super::tail::{Ask, Heard};
+use super::tail::{Ask, Fields, Heard};
 use super::{Add, Kept};
 use crate::redis::{Command, RedisError, Reply};
 
@@ -56,6 +56,7 @@ pub(super) struct Keys {
     stream: String,
     board: String,
     token: String,
+    kept: String,
     gone: String,
 }
 
@@ -72,6 +73,7 @@ impl Keys {
             stream: format!("{prefix}bus"),
             board: format!("{prefix}board"),
             token: format!("{prefix}bus:token"),
+            kept: format!("{prefix}bus:kept"),
             gone: format!("{prefix}gone:"),
         }
     }
@@ -113,11 +115,16 @@ impl Keys {
     /// `token` is for a Redis that has none yet.
     pub(super) fn ask(&self, ask: &Ask, token: &str) -> Vec<Command> {
         match ask {
-            Ask::Check => vec![
-                Command::new("SET").arg(&self.token).arg(token).arg("NX"),
-                Command::new("GET").arg(&self.token),
-                Command::new("XINFO").arg("STREAM").arg(&self.stream),
-            ],
+            Ask::Check { kept } => {
+                let look = [
+                    Command::new("SET").arg(&self.token).arg(token).arg("NX"),
+                    Command::new("GET").arg(&self.token),
+                    Command::new("GET").arg(&self.kept),
+                    Command::new("XINFO").arg("STREAM").arg(&self.stream),
+                ];
+                let keep = |id: EntryId| Command::new("SET").arg(&self.kept).arg(id.to_string());
+                look.into_iter().chain(kept.map(keep)).collect()
+            }
             Ask::Read { after, count } => vec![
                 Command::new("XREAD")
                     .arg("COUNT")
@@ -179,7 +186,7 @@ impl Keys {
 /// [`Unanswered`]
 pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered> {
     match ask {
-        Ask::Check => standing(replies).map(Heard::Standing),
+        Ask::Check { .. } => standing(replies).map(Heard::Standing),
         Ask::Read { .. } => {
             let entries = only(replies)?.checked()?;
             entries_of(entries)
@@ -220,19 +227,24 @@ fn only(mut replies: Vec<Reply>) -> Result<Reply, Unanswered> {
 }
 
 fn standing(replies: Vec<Reply>) -> Result<Standing, Unanswered> {
-    let Ok([set, token, info]) = <[Reply; 3]>::try_from(replies) else {
-        return Err(Unanswered::Strange);
-    };
+    let mut replies = replies.into_iter();
+    let mut next = || replies.next().ok_or(Unanswered::Strange);
+    let (set, token, kept, info) = (next()?, next()?, next()?, next()?);
     set.checked()?;
     let token = token.checked()?;
     let token = token.text().and_then(|text| std::str::from_utf8(text).ok());
     let token = token.ok_or(Unanswered::Strange)?.into();
+    let kept = kept.checked()?.text().and_then(EntryId::parse);
     let stream = match info {
         Reply::Error(error) if error.message.contains("no such key") => None,
         Reply::Error(error) => return Err(error.into()),
         info => Some(stream(info).ok_or(Unanswered::Strange)?),
     };
-    Ok(Standing { token, stream })
+    Ok(Standing {
+        token,
+        kept,
+        stream,
+    })
 }
 
 fn stream(info: Reply) -> Option<Stream> {
@@ -257,8 +269,6 @@ fn stream(info: Reply) -> Option<Stream> {
     }
     Some(stream)
 }
-
-type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Of the one stream that was read; nothing at all if nothing came in time.
 fn entries_of(reply: Reply) -> Option<Vec<(EntryId, Fields)>> {

@@ -205,7 +205,12 @@ impl Bus {
         let mut contents = None;
         let news = match item {
             Item::Changed(topic) => News::Changed(topic),
-            Item::Contents { uri, carried, .. } => {
+            Item::Contents {
+                uri,
+                carried,
+                changed,
+                ..
+            } => {
                 let now = match carried {
                     Carried::Given(given) => given,
                     Carried::Stored => self.store.as_ref().and_then(|store| store.get(&uri)),
@@ -214,7 +219,7 @@ impl Bus {
                     uri: uri.clone(),
                     record: now.as_ref().map(contents::emit),
                 });
-                News::Stored(uri)
+                News::Stored { uri, changed }
             }
             Item::Session(session, notice) => News::Session(session, notice),
             Item::All(notice) => News::All(notice),
@@ -242,7 +247,9 @@ impl Bus {
         self.counts.told_ahead += 1;
         let offset = match told.item {
             Item::Changed(topic) => Some(here.publish(0, vec![topic])),
-            Item::Contents { uri, carried, owed } => {
+            Item::Contents {
+                uri, carried, owed, ..
+            } => {
                 let written = match carried {
                     Carried::Given(contents) => self.put(&uri, contents),
                     Carried::Stored => Change::NONE,

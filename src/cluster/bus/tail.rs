@@ -28,8 +28,8 @@ const CHECK_EVERY_MS: u64 = 2_000;
 /// What Redis is to be asked on the connection that reads; one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Where everything stands.
-    Check,
+    /// Where everything stands; everything up to `kept` is told and kept.
+    Check { kept: Option<EntryId> },
     /// Up to `count` entries; waits for the first one.
     Read { after: EntryId, count: usize },
     /// Put these in the hash, unless it has newer ones, and then say what it has at these URIs.
@@ -43,15 +43,18 @@ pub enum Ask {
     Refill(Vec<Kept>),
 }
 
+/// Names and values, as an entry of the stream or a hash has them.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What Redis answered.
 #[derive(Clone, Debug)]
 pub enum Heard {
     Standing(Standing),
-    Entries(Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>),
+    Entries(Vec<(EntryId, Fields)>),
     /// One value for each URI that was asked for.
     Fetched(Vec<Option<Vec<u8>>>),
     /// The next cursor, 0 after the last page; URIs and values.
-    Scanned(u64, Vec<(Vec<u8>, Vec<u8>)>),
+    Scanned(u64, Fields),
     /// How many were put.
     Refilled(usize),
 }
@@ -87,6 +90,8 @@ pub(super) struct Tail {
     token: Option<Box<str>>,
     /// Everything up to here was told.
     pub(super) position: EntryId,
+    /// What others said up to here was said before this node was there: only what they brought is of interest.
+    pub(super) quiet_until: EntryId,
     /// Read and not told yet; None: malformed.
     pub(super) unread: VecDeque<(EntryId, Option<Entry>)>,
     /// A full page was read: where it began.
@@ -102,12 +107,11 @@ pub(super) struct Tail {
 impl Tail {
     /// Whether the stream has had as many entries as were read. Somebody may have trimmed what nobody had read.
     fn agrees(&mut self, standing: &Standing) -> bool {
-        let added = standing.added();
-        if standing.last() != self.position {
+        let Some(added) = standing.added_before(self.position) else {
             return true;
-        }
-        let counted = std::mem::replace(&mut self.counted, added);
-        counted.is_none() || added.is_none() || counted == added
+        };
+        let counted = self.counted.replace(added);
+        counted.is_none_or(|counted| counted == added)
     }
 
     fn page(&self) -> usize {
@@ -142,7 +146,9 @@ impl Bus {
     pub fn poll_ask(&self) -> Option<Ask> {
         Some(match &self.tail.state {
             State::Down => return None,
-            State::Checking { .. } => Ask::Check,
+            State::Checking { .. } => Ask::Check {
+                kept: self.tail.token.is_some().then_some(self.tail.position),
+            },
             State::Refilling { after, .. } => Ask::Refill(self.own_after(after.as_deref())),
             State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
             State::Reading => Ask::Read {
@@ -182,9 +188,11 @@ impl Bus {
     fn check(&mut self, now_ms: u64, since: EntryId, standing: Standing, here: &dyn Here) {
         let known = self.tail.token.replace(standing.token.clone());
         let Some(known) = known else {
-            // Subscribers may have come before Redis did: what they missed since is as good as lost.
-            self.tail.position = standing.last();
-            self.tail.counted = standing.added();
+            // Subscribers may have come before Redis did: what they missed since is as good as lost. And other
+            // programs may have brought something while no node was there.
+            self.tail.quiet_until = standing.last();
+            self.tail.position = standing.kept.unwrap_or_default().min(standing.last());
+            self.tail.counted = standing.added_before(self.tail.position);
             return self.lose(now_ms, here);
         };
         let mut verdict = standing.judge(&known, since);
@@ -283,7 +291,7 @@ impl Bus {
         now_ms: u64,
         mut seen: HashSet<Box<str>>,
         cursor: u64,
-        found: Vec<(Vec<u8>, Vec<u8>)>,
+        found: Fields,
         here: &dyn Here,
     ) {
         for (uri, value) in found {
@@ -320,12 +328,7 @@ impl Bus {
         }
     }
 
-    fn read(
-        &mut self,
-        now_ms: u64,
-        entries: Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>,
-        here: &dyn Here,
-    ) {
+    fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, Fields)>, here: &dyn Here) {
         // As many may have been added meanwhile that the oldest were trimmed before they were read.
         self.tail.full_since = (entries.len() >= self.tail.page()).then_some(self.tail.position);
         self.tail.one_by_one = false;
@@ -383,7 +386,9 @@ impl Bus {
         let mut uris: Vec<Box<str>> = Vec::new();
         for (index, (_, entry)) in self.tail.unread.iter().enumerate() {
             let uri = match entry.as_ref().map(|entry| &entry.news) {
-                Some(News::Stored(uri) | News::Brought(uri, _)) if self.store.is_some() => uri,
+                Some(News::Stored { uri, .. } | News::Brought(uri, _)) if self.store.is_some() => {
+                    uri
+                }
                 _ => continue,
             };
             if uris.contains(uri) {
