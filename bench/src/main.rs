@@ -12,6 +12,7 @@ mod memory;
 mod plot;
 mod reading;
 mod record;
+mod redis;
 mod report;
 mod responder;
 mod scenarios;
@@ -24,8 +25,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::scenarios::{
-    all, burst, churn, cores, disturbed, fanout as fan_out, growth, idle, ladder, leaving, peers,
-    requests, stalled,
+    all, burst, churn, cores, disturbed, fanout as fan_out, forwarding, growth, idle, ladder,
+    leaving, peers, requests, stalled,
 };
 
 /// What can go wrong ends a run, with a sentence.
@@ -71,6 +72,10 @@ enum Scenario {
     Cores(cores::CoresOptions),
     /// A deploy: when the streams of a node end that was told to, with a drain and without
     Leaving(leaving::LeavingOptions),
+    /// Another node's session: the cost of a request and of a stream that are passed on
+    ///
+    /// Starts two nodes and a Redis, which tests/setup brings.
+    Forwarding(forwarding::ForwardingOptions),
     /// The number of streams doubled until something breaks
     Growth(growth::GrowthOptions),
     /// pinfold beside rmcp, the TypeScript and Python SDKs, nchan and Pushpin
@@ -108,6 +113,7 @@ impl Scenario {
             Scenario::Ladder(options) => ladder::run(options),
             Scenario::Cores(options) => cores::run(options),
             Scenario::Leaving(options) => leaving::run(options),
+            Scenario::Forwarding(options) => forwarding::run(options),
             Scenario::Growth(options) => growth::run(options),
             Scenario::Peers(options) => peers::run(options),
             Scenario::Requests(options) => requests::run(options),

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 /// Bytes of user memory that one of each takes while nothing happens on it, as the engine measures its own types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// A connection with its task and its place in the slab.
+    /// A connection with its socket and its place in the arena.
     pub connection: usize,
     pub session: usize,
     /// An open stream with nothing waiting.

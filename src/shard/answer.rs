@@ -210,7 +210,7 @@ impl Shard {
             return;
         };
         connection.state = State::Lingering;
-        connection.inbox = Vec::new();
+        connection.take_inbox();
         connection.scanned = 0;
         connection.since = self.now;
         if connection.is_writing() {

@@ -1,12 +1,11 @@
 //! Slabs whose keys go stale: a key names one entry's whole life and never its successor in the same slot.
 //!
-//! A lookup is an index and one comparison. Serials count up per arena, so a key is stale for the next four
-//! billion insertions, not just until the slot is used again.
+//! A lookup is two indexes and one comparison. Serials count up per arena, so a key is stale for the next four
+//! billion insertions, not just until the slot is used again. Slots are in pages, which come one by one and stay
+//! where they are: growing copies nothing, and there is never room for more than a page too many.
 
 use std::fmt;
 use std::marker::PhantomData;
-
-use slab::Slab;
 
 /// The key of an entry of type `T`.
 pub struct Key<T> {
@@ -60,16 +59,31 @@ impl<T> fmt::Debug for Key<T> {
     }
 }
 
+/// Slots of a page: ten kilobytes of the largest entries.
+const PAGE: usize = 64;
+
 /// Entries of one kind.
 pub(crate) struct Arena<T> {
-    slots: Slab<(u32, T)>,
+    /// All full but the last.
+    pages: Vec<Vec<Slot<T>>>,
+    /// Slots without an entry, the next to be used last.
+    vacant: Vec<u32>,
+    slot_count: usize,
     next_serial: u32,
+}
+
+struct Slot<T> {
+    /// Of the entry, or of the last one that was here.
+    serial: u32,
+    entry: Option<T>,
 }
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
         Arena {
-            slots: Slab::new(),
+            pages: Vec::new(),
+            vacant: Vec::new(),
+            slot_count: 0,
             next_serial: 1,
         }
     }
@@ -77,84 +91,109 @@ impl<T> Default for Arena<T> {
 
 impl<T> Arena<T> {
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.slot_count - self.vacant.len()
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Key<T> {
         let serial = self.next_serial;
         self.next_serial = self.next_serial.wrapping_add(1).max(1);
-        let index = self.slots.insert((serial, value));
-        Key::from_parts(
-            u32::try_from(index).expect("counts are bounded far below u32"),
-            serial,
-        )
+        let index = self.vacant.pop().unwrap_or_else(|| self.add_slot());
+        let slot = self.slot_mut(index);
+        let slot = slot.expect("a vacant slot is one of the pages'");
+        slot.serial = serial;
+        slot.entry = Some(value);
+        Key::from_parts(index, serial)
     }
 
     pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
-        self.slots
-            .get(key.index as usize)
-            .filter(|slot| slot.0 == key.serial)
-            .map(|slot| &slot.1)
+        let slot = self.slot(key.index)?;
+        slot.entry.as_ref().filter(|_| slot.serial == key.serial)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
-        self.slots
-            .get_mut(key.index as usize)
-            .filter(|slot| slot.0 == key.serial)
-            .map(|slot| &mut slot.1)
+        let slot = self.slot_mut(key.index)?;
+        let serial = slot.serial;
+        slot.entry.as_mut().filter(|_| serial == key.serial)
     }
 
     /// The entry in a slot that is known to be occupied: an index this shard keeps as long as the entry lives.
     pub(crate) fn at(&self, index: u32) -> (Key<T>, &T) {
-        let slot = &self.slots[index as usize];
-        (Key::from_parts(index, slot.0), &slot.1)
+        let entry = self.slot(index).and_then(|slot| slot.entry_with_key(index));
+        entry.expect("the index is kept as long as the entry")
     }
 
     pub(crate) fn at_mut(&mut self, index: u32) -> (Key<T>, &mut T) {
-        let slot = &mut self.slots[index as usize];
-        (Key::from_parts(index, slot.0), &mut slot.1)
+        let slot = self.slot_mut(index);
+        let entry = slot.and_then(|slot| {
+            let key = Key::from_parts(index, slot.serial);
+            Some((key, slot.entry.as_mut()?))
+        });
+        entry.expect("the index is kept as long as the entry")
     }
 
     pub(crate) fn remove(&mut self, key: Key<T>) -> Option<T> {
-        self.get(key)?;
-        Some(self.slots.remove(key.index as usize).1)
+        let slot = self.slot_mut(key.index)?;
+        let entry = slot.entry.take_if(|_| slot.serial == key.serial)?;
+        self.vacant.push(key.index);
+        Some(entry)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
-        self.slots
-            .iter()
-            .map(|(index, slot)| (Key::from_parts(index as u32, slot.0), &slot.1))
+        self.range(0, self.slot_count)
     }
 
     /// The entries among `count` slots from the `start`-th on, around the end.
     pub(crate) fn sample(&self, start: usize, count: usize) -> impl Iterator<Item = (Key<T>, &T)> {
-        let slots = self.slots.capacity().max(1);
-        let entry = move |offset| {
-            let index = (start + offset) % slots;
-            self.slots
-                .get(index)
-                .map(|slot| (Key::from_parts(index as u32, slot.0), &slot.1))
-        };
-        (0..count.min(slots)).filter_map(entry)
+        let slots = self.slot_count.max(1);
+        let indexes = (0..count.min(slots)).map(move |offset| ((start + offset) % slots) as u32);
+        indexes.filter_map(|index| self.slot(index)?.entry_with_key(index))
     }
 
     /// The entries among `count` slots from the `start`-th on, not beyond the last.
     pub(crate) fn range(&self, start: usize, count: usize) -> impl Iterator<Item = (Key<T>, &T)> {
-        (start..self.slot_count().min(start + count)).filter_map(|index| {
-            let slot = self.slots.get(index)?;
-            Some((Key::from_parts(index as u32, slot.0), &slot.1))
-        })
+        let indexes = start..self.slot_count.min(start + count);
+        indexes.filter_map(|index| self.slot(index as u32)?.entry_with_key(index as u32))
     }
 
     /// Above every index that is in use.
     pub(crate) fn slot_count(&self) -> usize {
-        self.slots.capacity()
+        self.slot_count
     }
 
-    /// Bytes of one entry in its slab.
+    /// Bytes of one entry in its page.
     pub(crate) const fn entry_size() -> usize {
-        // The slab keeps an occupied slot and a link of the free list in one enum.
-        size_of::<(u32, T)>() + align_of::<(u32, T)>()
+        size_of::<Slot<T>>()
+    }
+
+    fn slot(&self, index: u32) -> Option<&Slot<T>> {
+        let index = index as usize;
+        self.pages.get(index / PAGE)?.get(index % PAGE)
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
+        let index = index as usize;
+        self.pages.get_mut(index / PAGE)?.get_mut(index % PAGE)
+    }
+
+    fn add_slot(&mut self) -> u32 {
+        let index = self.slot_count;
+        if index.is_multiple_of(PAGE) {
+            self.pages.push(Vec::with_capacity(PAGE));
+        }
+        let slot = Slot {
+            serial: 0,
+            entry: None,
+        };
+        self.pages[index / PAGE].push(slot);
+        self.slot_count += 1;
+        u32::try_from(index).expect("counts are bounded far below u32")
+    }
+}
+
+impl<T> Slot<T> {
+    fn entry_with_key(&self, index: u32) -> Option<(Key<T>, &T)> {
+        let entry = self.entry.as_ref()?;
+        Some((Key::from_parts(index, self.serial), entry))
     }
 }
 
@@ -172,5 +211,30 @@ mod tests {
         assert_eq!(arena.get(first), None);
         assert_eq!(arena.remove(first), None);
         assert_eq!(arena.get(second), Some(&'b'));
+    }
+
+    #[test]
+    fn entries_on_many_pages_are_found_counted_and_passed_in_order() {
+        let mut arena = Arena::default();
+        let keys: Vec<Key<usize>> = (0..3 * PAGE + 1).map(|it| arena.insert(it)).collect();
+        for &key in keys.iter().skip(1).step_by(2) {
+            arena.remove(key);
+        }
+        let left: Vec<usize> = arena.iter().map(|(_, &value)| value).collect();
+        let even: Vec<usize> = (0..3 * PAGE + 1).step_by(2).collect();
+        assert_eq!((&left, arena.len()), (&even, even.len()));
+        assert!(
+            arena
+                .iter()
+                .all(|(key, value)| arena.get(key) == Some(value))
+        );
+        let again = arena.insert(7);
+        assert!((again.index as usize) < arena.slot_count());
+        assert_eq!(arena.slot_count(), keys.len(), "a slot is used again");
+        let around: Vec<u32> = arena
+            .sample(3 * PAGE, 2)
+            .map(|(key, _)| key.index)
+            .collect();
+        assert_eq!(around, [3 * PAGE as u32, 0]);
     }
 }

@@ -25,8 +25,12 @@ pub type ConnectionKey = Key<Connection>;
 
 pub struct Connection {
     pub(super) state: State,
-    /// Bytes after the last request that was served. Empty while nothing is half received.
-    pub(super) inbox: Vec<u8>,
+    /// Bytes after the last request that was served. None while nothing is half received.
+    #[expect(
+        clippy::box_collection,
+        reason = "8 bytes in each connection that waits, not 24"
+    )]
+    inbox: Option<Box<Vec<u8>>>,
     /// `0 <= scanned <= inbox.len()`: what of `inbox` was seen without finding the end of a head.
     pub(super) scanned: u32,
     /// Bytes for the client that no write was started for.
@@ -104,7 +108,7 @@ impl Connection {
     pub(super) fn new(now: Millis, peer: Option<IpAddr>) -> Self {
         Connection {
             state: State::ExpectHead,
-            inbox: Vec::new(),
+            inbox: None,
             scanned: 0,
             outbox: Vec::new(),
             in_flight: false,
@@ -122,6 +126,18 @@ impl Connection {
         }
     }
 
+    pub(super) fn inbox(&self) -> &[u8] {
+        self.inbox.as_ref().map_or(&[], |inbox| inbox)
+    }
+
+    pub(super) fn take_inbox(&mut self) -> Vec<u8> {
+        self.inbox.take().map_or_else(Vec::new, |inbox| *inbox)
+    }
+
+    pub(super) fn set_inbox(&mut self, bytes: Vec<u8>) {
+        self.inbox = (!bytes.is_empty()).then(|| Box::new(bytes));
+    }
+
     /// Something written is not yet with the kernel.
     pub(super) fn is_writing(&self) -> bool {
         self.in_flight || !self.outbox.is_empty()
@@ -134,11 +150,11 @@ impl Connection {
             State::ExpectHead if !self.is_writing() => true,
             // Whoever goes on with it reads on.
             State::ExpectOwner => false,
-            _ => self.inbox.len() < pipeline_bytes_max,
+            _ => self.inbox().len() < pipeline_bytes_max,
         }
     }
 
     pub(super) fn invariants(&self) {
-        assert!(self.scanned as usize <= self.inbox.len());
+        assert!(self.scanned as usize <= self.inbox().len());
     }
 }

@@ -187,7 +187,7 @@ impl Shard {
     fn standalone_of(&self, key: ListenerKey) -> Option<StreamKey> {
         match self.fanout.listener(key)?.voice {
             Voice::Session(session) => self.sessions.get(session)?.standalone,
-            Voice::Listen { .. } => None,
+            Voice::Listen(_) => None,
         }
     }
 
@@ -313,6 +313,6 @@ impl Shard {
 impl Connection {
     /// A whole request may be waiting here until the answers before it have left.
     fn has_read_ahead(&self) -> bool {
-        matches!(self.state, State::ExpectHead) && !self.inbox.is_empty()
+        matches!(self.state, State::ExpectHead) && !self.inbox().is_empty()
     }
 }

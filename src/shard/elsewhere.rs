@@ -155,7 +155,7 @@ impl Shard {
                 self.serve_freed();
             }
             Located::There => {
-                let bytes = std::mem::take(&mut connection.inbox);
+                let bytes = connection.take_inbox();
                 self.connections.remove(key);
                 self.effects.push_back(Effect::Forward {
                     connection: key,

@@ -243,7 +243,7 @@ impl Shard {
             .session
             .and_then(|session| self.sessions.get_mut(session))
         {
-            session.calls.retain(|&other| other != call);
+            session.forget_call(call);
             session.last_active = self.now;
         }
         Some(state)

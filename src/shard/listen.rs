@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Refused;
 use super::connection::State;
-use super::fanout::Voice;
+use super::fanout::{SubscriptionId, Voice};
 use super::params::{self, Filter, Listen};
 use super::{ConnectionKey, Shard};
 use crate::app::call::Topic;
@@ -27,12 +27,10 @@ impl Shard {
             }
         };
         let (topics, honoured) = self.honoured(&filter);
-        let listener = self.fanout.open(
-            Voice::Listen {
-                subscription_id: id.into(),
-            },
-            self.offset,
-        );
+        let listener = self
+            .fanout
+            .open(Voice::Listen(SubscriptionId::new(id)), self.offset);
+        self.fanout.reserve(listener, topics.len());
         for topic in &topics {
             self.fanout.subscribe(listener, topic);
         }

@@ -14,21 +14,21 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if connection.inbox.is_empty() {
+        if connection.inbox().is_empty() {
             let used = self.receive(key, bytes);
             if let Some(connection) = self.connections.get_mut(key) {
-                connection.inbox.extend_from_slice(&bytes[used..]);
+                connection.set_inbox(bytes[used..].to_vec());
             }
             return;
         }
-        let mut inbox = std::mem::take(&mut connection.inbox);
+        let mut inbox = connection.take_inbox();
         inbox.extend_from_slice(bytes);
         let used = self.receive(key, &inbox);
         if let Some(connection) = self.connections.get_mut(key)
             && used < inbox.len()
         {
             inbox.drain(..used);
-            connection.inbox = inbox;
+            connection.set_inbox(inbox);
         }
     }
 
@@ -42,7 +42,7 @@ impl Shard {
     }
 
     fn take_in_pipelined(&mut self, key: ConnectionKey) {
-        let waiting = |connection: &Connection| !connection.inbox.is_empty();
+        let waiting = |connection: &Connection| !connection.inbox().is_empty();
         if self.connections.get(key).is_some_and(waiting) {
             self.take_in(key, &[]);
         }

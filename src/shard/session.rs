@@ -11,6 +11,8 @@ use crate::mcp::ProtocolVersion;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 pub type SessionKey = Key<Session>;
 
 pub struct Session {
@@ -26,8 +28,8 @@ pub struct Session {
     /// `Last-Event-ID` may have lost anything after that.
     pub(super) opened_at: u64,
     /// Answers to POSTs that are unfinished or can still be resumed.
-    pub(super) streams: Vec<StreamKey>,
-    pub(super) calls: Vec<CallKey>,
+    pub(super) streams: ThinVec<StreamKey>,
+    pub(super) calls: ThinVec<CallKey>,
     pub(super) next_stream: u32,
     pub(super) next_ask: u32,
     pub(super) last_active: Millis,
@@ -37,6 +39,22 @@ pub struct Session {
     /// The day on which the other nodes were last told of it.
     pub(super) announced_on: u16,
     pub(super) timer: Timer,
+}
+
+impl Session {
+    pub(super) fn forget_call(&mut self, call: CallKey) {
+        self.calls.retain(|&other| other != call);
+        if self.calls.is_empty() {
+            self.calls = ThinVec::new();
+        }
+    }
+
+    pub(super) fn forget_stream(&mut self, stream: StreamKey) {
+        self.streams.retain(|&other| other != stream);
+        if self.streams.is_empty() {
+            self.streams = ThinVec::new();
+        }
+    }
 }
 
 /// `logging/setLevel` names, in the order of RFC 5424's severities from the least.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use serde_json::value::RawValue;
+use thin_vec::ThinVec;
 
 use super::answer::Refused;
 use super::arena::Key;
@@ -100,8 +101,8 @@ impl Shard {
             listener,
             standalone: None,
             opened_at: self.offset,
-            streams: Vec::new(),
-            calls: Vec::new(),
+            streams: ThinVec::new(),
+            calls: ThinVec::new(),
             next_stream: super::stream::STANDALONE + 1,
             next_ask: 1,
             last_active: self.now,

@@ -28,17 +28,23 @@ pub(super) struct Stream {
     pub(super) call: Option<CallKey>,
     /// Answers that are still to come; 0 ends the stream. The standalone stream never ends by itself.
     pub(super) outstanding: u32,
-    events: VecDeque<Event>,
-    /// How many at the front of `events` were written already.
-    written: usize,
-    /// Bytes of all `events`.
-    bytes: usize,
+    /// None: no message is kept, as is so of most streams nearly always.
+    queue: Option<Box<Queue>>,
     next_sequence: u32,
     /// What was written up to here was written before the last look at it.
     settled: u32,
     /// When the client was last connected, if it is not.
     pub(super) interrupted_at: Millis,
     pub(super) timer: Timer,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    /// How many at the front of `events` were written already.
+    written: usize,
+    /// Bytes of all `events`.
+    bytes: usize,
 }
 
 struct Event {
@@ -59,9 +65,7 @@ impl Stream {
             number,
             call: None,
             outstanding,
-            events: VecDeque::new(),
-            written: 0,
-            bytes: 0,
+            queue: None,
             next_sequence: 1,
             settled: 0,
             interrupted_at: 0,
@@ -75,71 +79,66 @@ impl Stream {
     /// [`QueueFull`] if what is unwritten exceeds `bytes_max`; the message is queued nevertheless, and the oldest
     /// unwritten ones are gone: the newest is the answer that a client comes back for.
     pub(super) fn push(&mut self, data: Rc<[u8]>, bytes_max: usize) -> Result<(), QueueFull> {
-        self.bytes += data.len();
-        self.events.push_back(Event {
+        let queue = self.queue.get_or_insert_default();
+        queue.bytes += data.len();
+        queue.events.push_back(Event {
             sequence: self.next_sequence,
             data,
         });
         self.next_sequence += 1;
-        while self.bytes > bytes_max && self.written > 0 {
-            self.drop_oldest();
+        while queue.bytes > bytes_max && queue.written > 0 {
+            queue.drop_oldest();
         }
-        if self.bytes <= bytes_max {
+        if queue.bytes <= bytes_max {
             return Ok(());
         }
-        while self.bytes > bytes_max && self.events.len() > 1 {
-            self.drop_oldest();
+        while queue.bytes > bytes_max && queue.events.len() > 1 {
+            queue.drop_oldest();
         }
         Err(QueueFull)
     }
 
     /// Whether [`push`](Stream::push) would keep so many more bytes and lose nothing unwritten.
     pub(super) fn has_room(&self, count: usize, bytes_max: usize) -> bool {
-        let unwritten = self.events.range(self.written..);
+        let unwritten = self.queue.iter().flat_map(|queue| queue.unwritten());
         unwritten.map(|event| event.data.len()).sum::<usize>() + count <= bytes_max
     }
 
     /// The next message that was not written yet, with its number. It counts as written from now on.
     pub(super) fn take_unwritten(&mut self) -> Option<(u32, &[u8])> {
-        let event = self.events.get(self.written)?;
-        self.written += 1;
+        let queue = self.queue.as_mut()?;
+        let event = queue.events.get(queue.written)?;
+        queue.written += 1;
         Some((event.sequence, &event.data))
     }
 
     /// Forgets what was written: nobody can come back for it.
     pub(super) fn forget_written(&mut self) {
-        while self.written > 0 {
-            self.drop_oldest();
-        }
+        self.drop_while(|queue| queue.written > 0);
     }
 
     /// Forgets what was written before the last call of this: whoever could resume would have come by then.
     pub(super) fn forget_settled(&mut self) {
         let last_written = self.last_written();
         let settled = std::mem::replace(&mut self.settled, last_written);
-        while self.written > 0 && self.events.front().is_some_and(|it| it.sequence <= settled) {
-            self.drop_oldest();
-        }
+        self.drop_while(|queue| queue.written > 0 && queue.starts_up_to(settled));
     }
 
     /// The reader has everything up to `sequence`: the rest is to be written again.
     pub(super) fn rewind(&mut self, sequence: u32) {
-        while self
-            .events
-            .front()
-            .is_some_and(|event| event.sequence <= sequence)
-        {
-            self.drop_oldest();
+        self.drop_while(|queue| queue.starts_up_to(sequence));
+        if let Some(queue) = &mut self.queue {
+            queue.written = 0;
         }
-        self.written = 0;
     }
 
     /// The number of the last message that was handed to a connection.
     pub(super) fn last_written(&self) -> u32 {
-        self.events
-            .get(self.written)
-            .map_or(self.next_sequence, |event| event.sequence)
-            - 1
+        let next = self
+            .queue
+            .as_ref()
+            .and_then(|queue| queue.unwritten().next());
+        next.map_or(self.next_sequence, |event| event.sequence) - 1
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -151,30 +150,45 @@ impl Stream {
         self.connection.is_none() && self.is_finished()
     }
 
+    fn drop_while(&mut self, too_old: impl Fn(&Queue) -> bool) {
+        while let Some(queue) = self.queue.as_mut().filter(|queue| too_old(queue)) {
+            queue.drop_oldest();
+            if queue.events.is_empty() {
+                self.queue = None;
+            }
+        }
+    }
+
+    pub(super) fn invariants(&self) {
+        let Some(queue) = &self.queue else {
+            return;
+        };
+        assert!(queue.written <= queue.events.len());
+        let bytes = queue.events.iter().map(|event| event.data.len());
+        assert_eq!(queue.bytes, bytes.sum::<usize>());
+        let last = queue
+            .events
+            .back()
+            .expect("a queue without events is dropped");
+        assert_eq!(last.sequence + 1, self.next_sequence);
+    }
+}
+
+impl Queue {
+    fn unwritten(&self) -> impl Iterator<Item = &Event> {
+        self.events.range(self.written..)
+    }
+
+    fn starts_up_to(&self, sequence: u32) -> bool {
+        let first = self.events.front();
+        first.is_some_and(|event| event.sequence <= sequence)
+    }
+
     fn drop_oldest(&mut self) {
         if let Some(event) = self.events.pop_front() {
             self.bytes -= event.data.len();
             self.written = self.written.saturating_sub(1);
         }
-        if self.events.is_empty() {
-            self.events = VecDeque::new();
-        }
-    }
-
-    pub(super) fn invariants(&self) {
-        assert!(self.written <= self.events.len());
-        assert_eq!(
-            self.bytes,
-            self.events
-                .iter()
-                .map(|event| event.data.len())
-                .sum::<usize>()
-        );
-        assert!(
-            self.events
-                .back()
-                .is_none_or(|event| event.sequence + 1 == self.next_sequence)
-        );
     }
 }
 

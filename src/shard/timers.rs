@@ -188,7 +188,7 @@ impl Shard {
         let session = stream.session;
         self.streams.remove(key);
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
-            session.streams.retain(|&other| other != key);
+            session.forget_stream(key);
         }
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct FakeRedis {
     last: Option<EntryId>,
     added: u64,
     pub(crate) board: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Every URI that was ever there, in the order of a scan.
+    scanned: Vec<Vec<u8>>,
     gone: BTreeMap<Box<str>, EntryId>,
     token: Option<Box<str>>,
     kept: Option<EntryId>,
@@ -71,17 +73,22 @@ impl FakeRedis {
                 Heard::Fetched(values.collect())
             }
             Ask::Scan { cursor } => self.scan(*cursor as usize),
-            Ask::Refill(kept) => {
-                let mut put = 0;
+            Ask::Refill { kept, marker } => {
+                let mut put = false;
                 for Kept { uri, record } in kept {
                     let key = uri.as_bytes().to_vec();
                     if !self.board.contains_key(&key) {
                         let record = record.as_deref().unwrap_or_default();
                         self.board.insert(key, format!("0-0 {record}").into_bytes());
-                        put += 1;
+                        put = true;
                     }
                 }
-                Heard::Refilled(put)
+                if put {
+                    let owned =
+                        |(name, value): &(&str, Vec<u8>)| (name.as_bytes().to_vec(), value.clone());
+                    self.append(marker.iter().map(owned).collect());
+                }
+                Heard::Refilled
             }
         }
     }
@@ -118,14 +125,18 @@ impl FakeRedis {
         }
     }
 
-    fn scan(&self, cursor: usize) -> Heard {
-        let page = self.board.iter().skip(cursor).take(2);
-        let page: Fields = page
-            .map(|(uri, value)| (uri.clone(), value.clone()))
-            .collect();
-        let next = cursor + page.len();
-        let more = next < self.board.len();
-        Heard::Scanned(if more { next as u64 } else { 0 }, page)
+    /// What is there from the first page to the last is on one of them, whatever comes and goes meanwhile.
+    fn scan(&mut self, cursor: usize) -> Heard {
+        for key in self.board.keys() {
+            if !self.scanned.contains(key) {
+                self.scanned.push(key.clone());
+            }
+        }
+        let page = self.scanned.iter().skip(cursor).take(2);
+        let page = page.filter_map(|key| Some((key.clone(), self.board.get(key)?.clone())));
+        let next = cursor + 2;
+        let more = next < self.scanned.len();
+        Heard::Scanned(if more { next as u64 } else { 0 }, page.collect())
     }
 
     fn store(&mut self, id: EntryId, Kept { uri, record }: &Kept) {

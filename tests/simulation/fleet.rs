@@ -62,6 +62,8 @@ pub(crate) struct Fleet {
     boots: u64,
     /// The number of what was published last.
     number: u64,
+    /// Who published the newest change of a topic, if a member did.
+    posted_by: BTreeMap<String, usize>,
     /// For which member, or for all.
     messages: BTreeMap<u64, Option<usize>>,
     /// Redis forgot nothing, and no node was lost: every message arrives.
@@ -200,6 +202,7 @@ impl Fleet {
             broken,
             boots: 0,
             number: 0,
+            posted_by: BTreeMap::new(),
             messages: BTreeMap::new(),
             lossless: reachable,
             met: BTreeSet::new(),
@@ -251,6 +254,7 @@ impl Fleet {
             for topic_number in std::mem::take(posted.expect("a member of a fleet posts")) {
                 let (name, topic) = topic(topic_number);
                 self.expect_everywhere(&name);
+                self.posted_by.insert(name, number);
                 self.post(number, Item::Changed(topic));
             }
         }
@@ -261,6 +265,15 @@ impl Fleet {
             let world = member.world.get_mut();
             let next = world.node.offset + 1;
             world.expect(name.to_owned(), next);
+        }
+    }
+
+    /// What a node was told while it had no Redis is in its memory only.
+    fn forget_what_died_with(&mut self, number: usize) {
+        for (name, _) in self.posted_by.iter().filter(|(_, by)| **by == number) {
+            for member in &mut self.members {
+                member.world.get_mut().expect_nothing(name);
+            }
         }
     }
 
@@ -328,6 +341,7 @@ impl Fleet {
         self.redis.append(fields[which].iter().map(owned).collect());
         if which == 0 {
             self.expect_everywhere(&uri);
+            self.posted_by.remove(&uri);
         }
     }
 
@@ -397,10 +411,10 @@ impl Fleet {
                             entries.remove(0);
                         }
                     }
-                    Heard::Refilled(put) => {
+                    Heard::Refilled => {
                         self.met.insert("refilled");
                         if broken == Some(BusBreakage::LeavesTheBoardEmpty) {
-                            (self.redis.board, *put) = (BTreeMap::new(), 0);
+                            self.redis.board = BTreeMap::new();
                         }
                     }
                     _ => {}
@@ -460,6 +474,7 @@ impl Fleet {
                 self.met.insert("flushed");
             }
             _ => {
+                self.forget_what_died_with(number);
                 self.members[number] = self.member(number);
                 self.met.insert("restarted");
             }

@@ -164,8 +164,12 @@ impl World {
 
     /// Whoever hears of this topic has to be told of something that is not older than this.
     pub(crate) fn expect(&mut self, name: String, offset: u64) {
-        self.published.retain(|(other, _)| *other != name);
+        self.expect_nothing(&name);
         self.published.push((name, offset));
+    }
+
+    pub(crate) fn expect_nothing(&mut self, name: &str) {
+        self.published.retain(|(other, _)| other != name);
     }
 
     fn pass(&mut self) {

@@ -42,9 +42,15 @@ pub(super) fn short(number: f64) -> String {
         1e4.. => (number / 1e3, "k"),
         _ => (number, ""),
     };
-    let digits = if scaled.abs() < 10.0 { 2 } else { 1 };
-    let text = format!("{scaled:.digits$}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
+    let text = match scaled.abs() {
+        100.0.. => format!("{scaled:.0}"),
+        10.0.. => format!("{scaled:.1}"),
+        _ => format!("{scaled:.2}"),
+    };
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
     format!("{text}{unit}")
 }
 
@@ -54,7 +60,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let texts = [0.25, 1.0, 100.0, 9_999.0, 20_000.0, 1_500_000.0].map(short);
+        let texts = [0.25, 1.0, 100.0, 9_999.4, 20_000.0, 1_500_000.0].map(short);
         assert_eq!(texts, ["0.25", "1", "100", "9999", "20k", "1.5M"]);
     }
 }

@@ -13,7 +13,7 @@ use crate::reading::Reading;
 use crate::{Outcome, plot, report, run_as_typed};
 
 /// Those that matter most come first.
-pub(crate) const SCENARIOS: [&str; 12] = [
+pub(crate) const SCENARIOS: [&str; 13] = [
     "fanout",
     "peers",
     "requests",
@@ -25,6 +25,7 @@ pub(crate) const SCENARIOS: [&str; 12] = [
     "ladder",
     "cores",
     "leaving",
+    "forwarding",
     "growth",
 ];
 

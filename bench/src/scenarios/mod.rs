@@ -9,6 +9,7 @@ pub(crate) mod churn;
 pub(crate) mod cores;
 pub(crate) mod disturbed;
 pub(crate) mod fanout;
+pub(crate) mod forwarding;
 pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod ladder;

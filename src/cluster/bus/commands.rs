@@ -49,6 +49,17 @@ else
 end
 return 1";
 
+/// Puts contents where there are none, and says so in the stream if there were none.
+const REFILL: &str = "\
+local marker, put = tonumber(ARGV[1]), 0
+for i = marker + 2, #ARGV, 2 do
+  put = put + redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1])
+end
+if put > 0 then
+  redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2, marker + 1))
+end
+return put";
+
 const _: () = assert!(GONE_S == 3_600, "as the scripts have it");
 
 /// The names of everything the bus has in Redis.
@@ -148,21 +159,27 @@ impl Keys {
                     .arg("COUNT")
                     .number(SCAN_COUNT),
             ],
-            Ask::Refill(kept) => {
-                let put = |Kept { uri, record }: &Kept| {
-                    let value = format!(
-                        "{} {}",
-                        EntryId::ZERO,
-                        record.as_deref().unwrap_or_default()
-                    );
-                    Command::new("HSETNX")
-                        .arg(&self.board)
-                        .arg(&**uri)
-                        .arg(value)
-                };
-                kept.iter().map(put).collect()
-            }
+            Ask::Refill { kept, .. } if kept.is_empty() => Vec::new(),
+            Ask::Refill { kept, marker } => vec![self.refill(kept, marker)],
         }
+    }
+
+    fn refill(&self, kept: &[Kept], marker: &[(&'static str, Vec<u8>)]) -> Command {
+        let command = Command::new("EVAL")
+            .arg(REFILL)
+            .number(2)
+            .arg(&self.stream)
+            .arg(&self.board)
+            .number(2 * marker.len() as u64);
+        let command = marker.iter().fold(command, |command, (name, value)| {
+            command.arg(name).arg(value)
+        });
+        kept.iter().fold(command, |command, Kept { uri, record }| {
+            let record = record.as_deref().unwrap_or_default();
+            command
+                .arg(&**uri)
+                .arg(format!("{} {record}", EntryId::ZERO))
+        })
     }
 
     fn keep(&self, id: EntryId, kept: &Kept) -> Command {
@@ -206,12 +223,11 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
             let page = only(replies)?.checked()?;
             page_of(page).ok_or(Unanswered::Strange)
         }
-        Ask::Refill(_) => {
-            let mut added = 0;
+        Ask::Refill { .. } => {
             for reply in replies {
-                added += usize::from(reply.checked()?.integer() == Some(1));
+                reply.checked()?;
             }
-            Ok(Heard::Refilled(added))
+            Ok(Heard::Refilled)
         }
     }
 }

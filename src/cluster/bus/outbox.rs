@@ -58,7 +58,6 @@ pub enum Item {
     /// For a session of another node.
     Session(Box<str>, Notice),
     All(Notice),
-    Reload,
     Everything,
 }
 
@@ -88,7 +87,6 @@ pub struct Adding {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Topic(Topic),
-    Reload,
     Everything,
 }
 
@@ -475,7 +473,6 @@ impl Item {
             Item::Changed(topic) => Some(Key::Topic(topic.clone())),
             Item::Contents { uri, .. } => Some(Key::Topic(Topic::Resource(uri.clone()))),
             Item::Session(..) | Item::All(_) => None,
-            Item::Reload => Some(Key::Reload),
             Item::Everything => Some(Key::Everything),
         }
     }

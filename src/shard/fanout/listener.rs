@@ -14,10 +14,14 @@ const SLOTS_WORTH_A_MAP: usize = 32;
 /// Whose ear this is, and so how an event is spelled for it.
 pub(in crate::shard) enum Voice {
     Session(SessionKey),
-    /// The JSON-RPC id of the listen request, as JSON.
-    Listen {
-        subscription_id: Box<str>,
-    },
+    Listen(SubscriptionId),
+}
+
+/// The JSON-RPC id of a listen request, as JSON.
+pub(in crate::shard) enum SubscriptionId {
+    /// Most clients count, and a number takes no block of its own.
+    Number(i64),
+    Text(Box<str>),
 }
 
 pub(in crate::shard) struct Listener {
@@ -51,6 +55,24 @@ pub(super) struct Subscription {
     pub(super) pending: bool,
 }
 
+impl SubscriptionId {
+    pub(in crate::shard) fn new(json: &str) -> Self {
+        // What reads back as it came: not `1.0`, and no number beyond the type.
+        let number = json.parse().ok();
+        let number = number.filter(|&it| itoa::Buffer::new().format(it) == json);
+        number.map_or_else(|| SubscriptionId::Text(json.into()), SubscriptionId::Number)
+    }
+
+    pub(super) fn emit(&self, out: &mut Vec<u8>) {
+        match self {
+            SubscriptionId::Number(number) => {
+                out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+            }
+            SubscriptionId::Text(text) => out.extend_from_slice(text.as_bytes()),
+        }
+    }
+}
+
 impl Listener {
     pub(super) fn has_news(&self) -> bool {
         self.pending > 0 || self.messages
@@ -59,8 +81,8 @@ impl Listener {
     /// Brings what a delivery reads of this listener into the cache.
     pub(in crate::shard) fn touch(&self) {
         black_box(self.subscriptions.first().map(|it| it.pending));
-        if let Voice::Listen { subscription_id } = &self.voice {
-            black_box(subscription_id.as_bytes().first());
+        if let Voice::Listen(SubscriptionId::Text(text)) = &self.voice {
+            black_box(text.as_bytes().first());
         }
     }
 
@@ -109,6 +131,31 @@ impl Listener {
         if !self.queued && self.has_news() && self.outlet.is_some() {
             self.queued = true;
             ready.push_back(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscription_is_named_as_its_client_named_it() {
+        for (json, is_number) in [
+            ("0", true),
+            ("-7", true),
+            ("9223372036854775807", true),
+            ("9223372036854775808", false),
+            ("-0", false),
+            ("1.0", false),
+            ("1e2", false),
+            ("\"7\"", false),
+        ] {
+            let id = SubscriptionId::new(json);
+            let mut out = Vec::new();
+            id.emit(&mut out);
+            assert_eq!(out, json.as_bytes());
+            assert_eq!(matches!(id, SubscriptionId::Number(_)), is_number, "{json}");
         }
     }
 }

@@ -19,7 +19,7 @@ use super::ConnectionKey;
 use super::arena::Arena;
 use crate::app::call::Topic;
 
-pub(super) use self::listener::{Listener, ListenerKey, Voice};
+pub(super) use self::listener::{Listener, ListenerKey, SubscriptionId, Voice};
 
 /// How many topics leave one listener in one write.
 const TOPICS_PER_WRITE_MAX: usize = 256;
@@ -165,6 +165,13 @@ impl Fanout {
             position,
             pending: false,
         });
+    }
+
+    /// Makes room for exactly so many subscriptions.
+    pub(super) fn reserve(&mut self, key: ListenerKey, count: usize) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.subscriptions.reserve_exact(count);
+        }
     }
 
     pub(super) fn unsubscribe(&mut self, key: ListenerKey, uri: &str) {
@@ -341,7 +348,7 @@ impl Fanout {
         match (voice, entry.uri.is_some()) {
             (Voice::Session(_), true) => out.extend_from_slice(b"}}\n\n"),
             (Voice::Session(_), false) => out.extend_from_slice(b"}\n\n"),
-            (Voice::Listen { subscription_id }, has_params) => {
+            (Voice::Listen(id), has_params) => {
                 let open: &[u8] = if has_params {
                     b",\"_meta\":{"
                 } else {
@@ -349,7 +356,7 @@ impl Fanout {
                 };
                 out.extend_from_slice(open);
                 out.extend_from_slice(b"\"io.modelcontextprotocol/subscriptionId\":");
-                out.extend_from_slice(subscription_id.as_bytes());
+                id.emit(out);
                 out.extend_from_slice(b"}}}\n\n");
             }
         }
