@@ -24,6 +24,12 @@ const RETRY: &str = "  middlewares:
         # The waits grow to twice the first, half of each is random: 1.3 s at least.
         attempts: 6
         initialInterval: 400ms
+        # With a status to look for (which no node gives) a request is taken in as a whole before it is sent on. Else
+        # Traefik cuts some event streams as soon as they begin: those whose request came in two pieces, as Python's
+        # do, and was answered before Traefik had noticed that it was complete (golang/go#40747). Traefik 3.7 or newer.
+        status: ['599']
+        # Above the nodes' --body-bytes-max (4MiB), so that it is they who say what is too large.
+        maxRequestBodyBytes: 16777216
 
 ";
 

@@ -48,15 +48,20 @@ impl Stream {
         Stream::open(address, &request)
     }
 
+    /// Head and body are two packets, as some clients send them.
     fn open(address: SocketAddr, request: &str) -> Stream {
         let mut socket = TcpStream::connect(address).expect("somebody listens");
         let limit = Some(Duration::from_secs(10));
         socket
             .set_read_timeout(limit)
             .expect("a time limit can be set");
-        socket
-            .write_all(request.as_bytes())
-            .expect("a request can be sent");
+        socket.set_nodelay(true).expect("an option can be set");
+        let (head, body) = request.split_once("\r\n\r\n").expect("a head");
+        for part in [head, "\r\n\r\n", body] {
+            socket
+                .write_all(part.as_bytes())
+                .expect("a request can be sent");
+        }
         let head = read_head(&mut socket);
         socket
             .set_nonblocking(true)
