@@ -23,9 +23,9 @@
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
+//! | [`metrics`] | what is counted |
 //! | [`redis`] | a small pipelined client of Redis |
 //! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
-//! | [`metrics`] | what is counted |
 //! | [`cluster`] | what a node knows of the others, and of the proxy in front of them |
 //! | [`admin`], [`config`], [`cli`] | the operator's side: publishing and health, options, the small clients |
 //!

@@ -26,6 +26,10 @@ pub const SESSION_ID_BYTES_MAX: usize = 64;
 /// Bytes of a node's name: it leads every session id, so that a proxy can route on it.
 pub const NODE_NAME_BYTES_MAX: usize = 16;
 
+/// Offsets that a gap in the log takes: one for each topic that a core's subscribers hear of, and a quarter of a second
+/// of a log that counts as a shared one does.
+pub const GAP_OFFSETS: u64 = 1 << 20;
+
 /// Bytes of a message to sessions from outside of any call. A quarter of what may wait for a stream by default.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 

@@ -18,7 +18,7 @@ pub struct Metrics {
     pub redis_bytes: IntCounterVec,
     /// Commands without an answer, or answered by an error, by its kind.
     pub redis_errors: IntCounterVec,
-    /// 1 while there is a connection, by what for.
+    /// 1 while there is a connection, by its name in `CLIENT LIST`.
     pub redis_up: IntGaugeVec,
     /// Sessions whose record in Redis is not what it should be yet.
     pub presence_pending: IntGauge,
@@ -108,10 +108,10 @@ mod tests {
     fn the_page_has_what_was_counted() {
         let metrics = Metrics::new();
         metrics.session_misses.with_label_values(&["unknown"]).inc();
-        metrics.redis_up.with_label_values(&["presence"]).set(1);
+        metrics.redis_up.with_label_values(&["pinfold-a"]).set(1);
         let page = metrics.text();
         assert!(page.contains("pinfold_session_misses_total{reason=\"unknown\"} 1\n"));
-        assert!(page.contains("pinfold_redis_up{connection=\"presence\"} 1\n"));
+        assert!(page.contains("pinfold_redis_up{connection=\"pinfold-a\"} 1\n"));
         assert!(page.contains("# TYPE pinfold_presence_pending gauge\n"));
     }
 }

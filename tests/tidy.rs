@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("app", &["limits", "wire", "mcp"]),
     ("runtime", &["limits", "wire", "mcp", "shard", "app"]),
     ("metrics", &[]),
-    ("redis", &[]),
+    ("redis", &["metrics"]),
     (
         "cluster",
         &[

@@ -16,9 +16,9 @@ use crate::machine::raise_open_files;
 #[derive(clap::Args)]
 pub(crate) struct FloorOptions {
     #[arg(long)]
-    listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     #[arg(long)]
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 struct Floor {
@@ -163,7 +163,8 @@ impl Floor {
     }
 }
 
-fn whole_request(inbox: &[u8]) -> Option<(&str, &[u8])> {
+/// The head and the body, once all of both is there.
+pub(crate) fn whole_request(inbox: &[u8]) -> Option<(&str, &[u8])> {
     let end = memchr::memmem::find(inbox, b"\r\n\r\n")?;
     let head = std::str::from_utf8(&inbox[..end]).ok()?;
     let length = head

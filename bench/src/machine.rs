@@ -69,9 +69,35 @@ pub(crate) struct CpuTime {
     pub(crate) cores_ns: u64,
 }
 
-/// As the scheduler has it, up to the moment each thread last went to sleep.
+/// As the scheduler has it, up to the moment each thread last went to sleep. Of the process and all that it started.
 pub(crate) fn cpu_time(process: u32) -> Outcome<CpuTime> {
     let mut time = CpuTime::default();
+    for process in family(process) {
+        add_cpu_time(process, &mut time)?;
+    }
+    Ok(time)
+}
+
+/// The process, its children and theirs. Alone where the kernel does not tell (CONFIG_PROC_CHILDREN).
+fn family(process: u32) -> Vec<u32> {
+    let mut family = vec![process];
+    let mut next = 0;
+    while let Some(&process) = family.get(next) {
+        next += 1;
+        let tasks = fs::read_dir(format!("/proc/{process}/task"));
+        for task in tasks.into_iter().flatten().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            family.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|it| it.parse::<u32>().ok()),
+            );
+        }
+    }
+    family
+}
+
+fn add_cpu_time(process: u32, time: &mut CpuTime) -> Outcome<()> {
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
         let task = task?.path();
         let schedstat = fs::read_to_string(task.join("schedstat"))?;
@@ -84,7 +110,7 @@ pub(crate) fn cpu_time(process: u32) -> Outcome<CpuTime> {
             time.cores_ns += ns;
         }
     }
-    Ok(time)
+    Ok(())
 }
 
 /// CPU time of the calling thread.
@@ -110,8 +136,8 @@ pub(crate) fn own_and_childrens_cpu_ns() -> Outcome<u64> {
 
 const UNKNOWN_STAT: &str = "/proc/self/stat has another form than is known";
 
-/// Memory of a process that is backed by pages now, bytes.
-#[derive(Clone, Copy, Debug)]
+/// Memory of a process, and of all that it started, that is backed by pages now, bytes.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Memory {
     /// Heap and stacks. The ring's pages are not among them: they are there from the start, however few are used.
     pub(crate) anonymous: u64,
@@ -129,6 +155,17 @@ pub(crate) fn kernel_objects_bytes() -> Outcome<u64> {
 }
 
 pub(crate) fn memory(process: u32) -> Outcome<Memory> {
+    let mut sum = Memory::default();
+    for process in family(process) {
+        let memory = memory_of_one(process)?;
+        sum.anonymous += memory.anonymous;
+        sum.private_dirty += memory.private_dirty;
+        sum.resident += memory.resident;
+    }
+    Ok(sum)
+}
+
+fn memory_of_one(process: u32) -> Outcome<Memory> {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
     let field = |name: &str| -> Outcome<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(name));

@@ -9,7 +9,12 @@ mod floor;
 mod loader;
 mod machine;
 mod memory;
+mod plot;
+mod reading;
 mod record;
+mod redis;
+mod report;
+mod responder;
 mod scenarios;
 mod server;
 mod stats;
@@ -20,7 +25,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::scenarios::{
-    all, burst, churn, cores, disturbed, fanout as fan_out, growth, idle, ladder, leaving, stalled,
+    all, burst, churn, cores, disturbed, fanout as fan_out, forwarding, growth, idle, ladder,
+    leaving, peers, requests, stalled,
 };
 
 /// What can go wrong ends a run, with a sentence.
@@ -66,11 +72,32 @@ enum Scenario {
     Cores(cores::CoresOptions),
     /// A deploy: when the streams of a node end that was told to, with a drain and without
     Leaving(leaving::LeavingOptions),
+    /// Another node's session: the cost of a request and of a stream that are passed on
+    ///
+    /// Starts two nodes and a Redis, which tests/setup brings.
+    Forwarding(forwarding::ForwardingOptions),
     /// The number of streams doubled until something breaks
     Growth(growth::GrowthOptions),
+    /// pinfold beside rmcp, the TypeScript and Python SDKs, nchan and Pushpin
+    ///
+    /// Fan-out, openings and memory of each server, in each era that it speaks. bench/peers/install brings them, which takes
+    /// some minutes the first time; one that cannot be had is named with the reason.
+    Peers(peers::PeersOptions),
+    /// Requests per second, and the CPU and time of each
+    ///
+    /// wrk asks pinfold, rmcp, the SDKs, axum alone and a fixed answer for `ping`, `tools/call` of both eras, and sessions that
+    /// are opened and ended. Every answer is checked.
+    Requests(requests::RequestsOptions),
+    /// Plots of a record, as SVG files beside its data
+    Plot(plot::PlotOptions),
+    /// What a record says, in Markdown: what was to be reached, and all tables
+    Report(report::ReportOptions),
     /// Serves as the floor; scenarios start this themselves
     #[command(hide = true)]
     Floor(floor::FloorOptions),
+    /// Serves as the floor of requests
+    #[command(hide = true)]
+    Responder(floor::FloorOptions),
 }
 
 impl Scenario {
@@ -86,8 +113,14 @@ impl Scenario {
             Scenario::Ladder(options) => ladder::run(options),
             Scenario::Cores(options) => cores::run(options),
             Scenario::Leaving(options) => leaving::run(options),
+            Scenario::Forwarding(options) => forwarding::run(options),
             Scenario::Growth(options) => growth::run(options),
+            Scenario::Peers(options) => peers::run(options),
+            Scenario::Requests(options) => requests::run(options),
+            Scenario::Plot(options) => plot::run(options),
+            Scenario::Report(options) => report::run(options),
             Scenario::Floor(options) => floor::run(options),
+            Scenario::Responder(options) => responder::run(options),
         }
     }
 }

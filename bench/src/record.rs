@@ -7,6 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -75,11 +76,11 @@ impl Record {
     pub(crate) fn begin(scenario: &'static str, settings: impl Serialize) -> Outcome<Self> {
         let settings = serde_json::to_value(settings)?;
         let quick = settings.get("quick") == Some(&Value::Bool(true));
-        let environment = Environment::here()?;
+        let environment = environment()?;
         let name = format!("{}-{}", environment.date, environment.revision);
         let directory = records().join(if quick { name + "-quick" } else { name });
         fs::create_dir_all(&directory)?;
-        write(&directory.join("environment.json"), &environment)?;
+        write(&directory.join("environment.json"), environment)?;
         Ok(Record {
             directory,
             scenario,
@@ -117,6 +118,16 @@ impl Record {
         println!("record: {}", path.display());
         Ok(())
     }
+}
+
+/// As it was when the first scenario of this run began: a long run has one record, whatever happens meanwhile.
+fn environment() -> Outcome<&'static Environment> {
+    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+    if let Some(environment) = ENVIRONMENT.get() {
+        return Ok(environment);
+    }
+    let environment = Environment::here()?;
+    Ok(ENVIRONMENT.get_or_init(|| environment))
 }
 
 impl Environment {

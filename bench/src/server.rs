@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,17 @@ pub(crate) enum Program {
     Pinfold(PathBuf),
     /// The bare loop, and the bytes of the event it sends.
     Floor(Vec<u8>),
+    /// Something else that takes `--listen` and `--admin` and answers `GET /readyz` and `POST /publish` there.
+    Other(Launch),
+}
+
+/// How another server is started and used.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    /// What is to be posted to publish, where it is not what pinfold takes.
+    pub(crate) publication: Option<&'static str>,
 }
 
 impl Program {
@@ -31,23 +43,22 @@ impl Program {
     pub(crate) fn pinfold(other: Option<&Path>) -> Outcome<Self> {
         Ok(Program::Pinfold(match other {
             Some(path) => path.canonicalize()?,
-            None => built()?,
+            None => built()?.clone(),
         }))
     }
 }
 
-fn built() -> Outcome<PathBuf> {
+/// Built when it is first asked for.
+fn built() -> Outcome<&'static PathBuf> {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(built) = BUILT.get() {
+        return Ok(built);
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let arguments = [
-        "build",
-        "--release",
-        "--package",
-        "pinfold",
-        "--bin",
-        "pinfold",
-    ];
+    let arguments = ["build", "--release", "--package", "pinfold"];
     let status = Command::new(cargo)
         .args(arguments)
+        .args(["--bin", "pinfold"])
         .current_dir(root())
         .status()?;
     if !status.success() {
@@ -55,7 +66,7 @@ fn built() -> Outcome<PathBuf> {
     }
     // The bench itself was built into the same directory.
     let here = std::env::current_exe()?;
-    Ok(here.with_file_name("pinfold"))
+    Ok(BUILT.get_or_init(|| here.with_file_name("pinfold")))
 }
 
 pub(crate) struct Server {
@@ -63,6 +74,7 @@ pub(crate) struct Server {
     listen: SocketAddr,
     admin: SocketAddr,
     event: Option<Vec<u8>>,
+    publication: Option<&'static str>,
 }
 
 /// How a program is run.
@@ -99,7 +111,7 @@ impl Server {
         let event = match program {
             Program::Pinfold(path) => {
                 command.arg(path);
-                command.args(["serve", "--app", "board", "--cores"]);
+                command.args(["serve", "--app", "board", "--log", "warn", "--cores"]);
                 command.arg(setup.cpus.len().to_string());
                 command.args(setup.arguments);
                 None
@@ -108,12 +120,21 @@ impl Server {
                 command.arg(std::env::current_exe()?).arg("floor");
                 Some(event.clone())
             }
+            Program::Other(launch) => {
+                command.arg(&launch.program).args(&launch.arguments);
+                None
+            }
+        };
+        let publication = match program {
+            Program::Other(launch) => launch.publication,
+            _ => None,
         };
         command
             .arg("--listen")
             .arg(listen.to_string())
             .arg("--admin")
             .arg(admin.to_string())
+            .env("PINFOLD_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         // A child runs where its parent does at that moment.
@@ -126,6 +147,7 @@ impl Server {
             listen,
             admin,
             event,
+            publication,
         };
         server.await_ready()?;
         Ok(server)
@@ -151,7 +173,11 @@ impl Server {
 
     /// A loader for this server, without clients yet, that publishes so many topics at once.
     pub(crate) fn loader(&self, protocol: Protocol, topics: usize) -> Outcome<Loader> {
-        let mut admin = Admin::connect(self.admin, &publication(topics))?;
+        let publication = match self.publication {
+            Some(text) => text.to_owned(),
+            None => publication(topics),
+        };
+        let mut admin = Admin::connect(self.admin, &publication)?;
         if let Some(event) = &self.event {
             admin.ask("POST /event", event)?;
         }

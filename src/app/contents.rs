@@ -43,6 +43,12 @@ impl Change {
         }
     }
 
+    /// Nothing, if that was done.
+    #[must_use]
+    pub const fn unless(self, done: bool) -> Change {
+        if done { Change::NONE } else { self }
+    }
+
     /// What is to be told.
     #[must_use]
     pub fn topics(self, uri: &str) -> Vec<Topic> {

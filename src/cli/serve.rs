@@ -1,7 +1,9 @@
 //! `pinfold serve`: a checked configuration becomes a running node, its admin listener and its banner.
 
-use std::net::TcpListener;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::banner::{Started, banner};
 use super::bill::{BillLine, Sizes, memory_bill};
@@ -17,6 +19,9 @@ use crate::runtime::{Driver, Joined, Options, Running, Server, StartError, raise
 const OWN_FILES: u64 = 64;
 /// Below this an operator surely did not mean it.
 const FILES_MIN: u64 = 4096;
+
+const PREDECESSOR_GONE: Duration = Duration::from_secs(2);
+const BIND_AGAIN: Duration = Duration::from_millis(20);
 
 /// Serves until SIGTERM or Ctrl-C.
 ///
@@ -36,7 +41,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     config.limits.connections_max = config.limits.connections_max.min(connections_max);
 
     // Bound before anything runs, so that a port in use is told before clients come.
-    let admin = TcpListener::bind(config.admin)
+    let admin = bind_admin(config.admin)
         .map_err(|fault| StartError::cannot_listen(config.admin, "--admin", fault))?;
     let (server, store) = application(&config);
     let membership = config
@@ -55,6 +60,20 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         membership.leave(control::LEAVE_WITHIN);
     }
     ended
+}
+
+/// The kernel lets go of what an io_uring held some moments after its process has ended: whoever restarts a node must
+/// not be told that its port is in use.
+fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
+    let deadline = Instant::now() + PREDECESSOR_GONE;
+    loop {
+        match TcpListener::bind(address) {
+            Err(fault) if fault.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(BIND_AGAIN);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 fn application(config: &Config) -> (Server, Option<Arc<dyn ContentStore>>) {
@@ -128,5 +147,25 @@ fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
         driver: running.driver.name(),
         driver_note,
         bill,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_refused_because_its_predecessors_port_is_not_free_yet() {
+        let predecessor = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = predecessor.local_addr().expect("it is bound");
+        let late = std::thread::spawn(move || {
+            std::thread::sleep(4 * BIND_AGAIN);
+            drop(predecessor);
+        });
+        assert_eq!(
+            bind_admin(address).expect("the port").local_addr().ok(),
+            Some(address)
+        );
+        late.join().expect("it ends");
     }
 }

@@ -38,11 +38,12 @@ pub struct Control {
 pub(super) struct Shared {
     pub(super) keys: Keys,
     pub(super) node: NodeName,
+    boot: u64,
     pub(super) membership: Arc<Membership>,
     pub(super) link: Link,
     pub(super) pending: RefCell<Pending>,
     pub(super) misses: RefCell<MissLog>,
-    record: NodeRecord,
+    record: RefCell<NodeRecord>,
     announce_all: Box<dyn Fn()>,
     pulse: RefCell<Pulse>,
     nodes: RefCell<Nodes>,
@@ -74,36 +75,32 @@ impl Control {
         let keys = Keys::new(&prefix);
         let shared = Rc::new(Shared {
             node,
+            boot,
             membership: self.membership,
             link: Link::start(Settings::new(redis, format!("pinfold-{node}"))),
             pending: RefCell::new(Pending::new(keys.clone(), PENDING_MAX)),
             keys,
             misses: RefCell::new(MissLog::new(Instant::now())),
-            record: own_record(node, boot, advertised),
+            record: RefCell::new(own_record(node, boot, advertised)),
             announce_all: Box::new(announce_all),
-            pulse: RefCell::default(),
+            pulse: RefCell::new(Pulse::new(Instant::now())),
             nodes: RefCell::default(),
             asks: Cell::new(0),
             complaints: RefCell::default(),
         });
-        let others = join(
-            shared.beat(),
-            join(resolve(shared.clone()), shared.watch_link()),
-        );
+        let others = join(shared.beat(), resolve(shared.clone()));
         select(pin!(Writer::new(&shared).run()), pin!(others)).await;
     }
 }
 
 fn own_record(node: NodeName, boot: u64, advertised: Option<Advertised>) -> NodeRecord {
-    let (url, address) = advertised
-        .map(|it| (it.url, format!("http://{}", it.address)))
-        .unzip();
     NodeRecord {
+        address: advertised.as_ref().map(|it| it.address),
+        url: advertised.map(|it| it.url),
         node: node.to_string(),
         boot,
-        address,
-        url,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        leaving: false,
     }
 }
 
@@ -168,7 +165,7 @@ impl Shared {
         let commands = [
             self.keys.read_node(self.node),
             self.keys
-                .write_node(self.node, &self.record.json(), NODE_LIFE),
+                .write_node(self.node, &self.record.borrow().json(), NODE_LIFE),
         ];
         let replies = self.send("beat", &commands).await.ok()?;
         let [found, written] = replies.as_slice() else {
@@ -185,7 +182,7 @@ impl Shared {
         }
         let found = found_node(found, self.node);
         let mut pulse = self.pulse.borrow_mut();
-        Some(pulse.beat(now, number, self.record.boot, &found))
+        Some(pulse.beat(now, number, self.boot, &found))
     }
 
     fn act(&self, beat: &Beat) {
@@ -201,25 +198,23 @@ impl Shared {
         }
     }
 
+    /// Its sessions have ended: from now on other nodes answer for them.
+    pub(super) fn say_leaving(&self) {
+        self.record.borrow_mut().leaving = true;
+        let record = self.record.borrow().json();
+        let write = self.keys.write_node(self.node, &record, NODE_LIFE);
+        // If it is lost the next beat says the same.
+        drop(self.send("beat", &[write]));
+    }
+
     pub(super) async fn remove_own_key(&self) {
         let read = self.send("beat", &[self.keys.read_node(self.node)]).await;
         let found = read.as_deref().ok().and_then(<[Reply]>::first);
         let found = found.map(|reply| found_node(reply, self.node));
         // Another process of this name may have come already.
-        if matches!(found, Some(Found::Record(record)) if record.boot == self.record.boot) {
+        if matches!(found, Some(Found::Record(record)) if record.boot == self.boot) {
             let removed = self.send("beat", &[self.keys.remove_node(self.node)]).await;
             drop(removed);
-        }
-    }
-
-    async fn watch_link(&self) {
-        let up = METRICS.redis_up.with_label_values(&["presence"]);
-        let mut number = 0;
-        loop {
-            up.set(0);
-            number = self.link.came_up(number).await;
-            up.set(1);
-            self.link.went_down().await;
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Membership {
 
 pub(super) enum Said {
     Presence(Presence),
+    /// Nothing is left on a core that takes its leave.
+    Leaving,
     /// Nothing more will be said.
     Leave(mpsc::Sender<()>),
 }
@@ -54,6 +56,10 @@ impl Membership {
 impl Neighbours for Membership {
     fn say(&self, said: Vec<Presence>) {
         self.said.post(said.into_iter().map(Said::Presence));
+    }
+
+    fn say_leaving(&self) {
+        self.said.post([Said::Leaving]);
     }
 
     fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner> {

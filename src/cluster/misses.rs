@@ -1,18 +1,26 @@
 //! Requests for sessions that are not here: each is counted, and as many are logged as anybody reads.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::metrics::METRICS;
 use crate::shard::Gone;
 use crate::wire::session_id::{NodeName, SessionId};
 
-/// Lines a second. A node that was lost leaves as many misses as it had clients; forgers may send more.
+/// Lines a second for each reason. A node that was lost leaves as many misses as it had clients; forgers may send more.
 const LINES_PER_SECOND: u32 = 20;
 
 #[derive(Debug)]
 pub(super) struct MissLog {
     second: Instant,
-    lines: u32,
+    /// Of this second, by reason.
+    lines: HashMap<&'static str, Lines>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    logged: u32,
+    /// Since the last that was.
     unlogged: u64,
 }
 
@@ -28,12 +36,11 @@ impl MissLog {
     pub(super) fn new(now: Instant) -> Self {
         MissLog {
             second: now,
-            lines: 0,
-            unlogged: 0,
+            lines: HashMap::new(),
         }
     }
 
-    /// Counts it. Some: it is to be logged, and so many before it were not.
+    /// Counts it. Some: it is to be logged, and so many of the same reason before it were not.
     pub(super) fn count(&mut self, gone: Gone, now: Instant) -> Option<u64> {
         METRICS
             .session_misses
@@ -41,14 +48,15 @@ impl MissLog {
             .inc();
         if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
             self.second = now;
-            self.lines = 0;
+            self.lines.values_mut().for_each(|lines| lines.logged = 0);
         }
-        if self.lines >= LINES_PER_SECOND {
-            self.unlogged += 1;
+        let lines = self.lines.entry(gone.reason()).or_default();
+        if lines.logged >= LINES_PER_SECOND {
+            lines.unlogged += 1;
             return None;
         }
-        self.lines += 1;
-        Some(std::mem::take(&mut self.unlogged))
+        lines.logged += 1;
+        Some(std::mem::take(&mut lines.unlogged))
     }
 }
 
@@ -90,6 +98,7 @@ mod tests {
         }
         assert_eq!(log.count(Gone::Expired, start), None);
         assert_eq!(log.count(Gone::Expired, start), None);
+        assert_eq!(log.count(Gone::OwnerDown, start), Some(0), "each reason");
         let later = start + Duration::from_secs(1);
         assert_eq!(log.count(Gone::Expired, later), Some(2));
         assert_eq!(log.count(Gone::Expired, later), Some(0));

@@ -40,16 +40,15 @@ pub struct ClusterSetup {
     pub prefix: String,
     /// No two nodes of a cluster have the same.
     pub node: NodeName,
-    /// Where other nodes reach this one. None: it takes no requests from them.
+    /// None: it takes no requests from other nodes.
     pub advertised: Option<Advertised>,
 }
 
-/// Where other nodes and the proxy reach a node.
+/// Where the others reach a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertised {
-    /// As the proxy's configuration has it: its sticky cookie is made from this.
+    /// As the proxy's configuration has it, to the letter: its sticky cookie is made from that.
     pub url: String,
-    /// For other nodes, which look up no names.
     pub address: SocketAddr,
 }
 

@@ -16,9 +16,13 @@ const MEMORY_TRUSTED_AFTER: Duration = Duration::from_millis(2 * 1_500);
 
 const _: () = assert!(3 * BEAT_EVERY.as_millis() < NODE_LIFE.as_millis());
 
+/// A Redis that took the first beat so soon was there before this process, and with it what the other nodes wrote.
+const THERE_BEFORE: Duration = Duration::from_millis(1_000);
+
 /// What the beats tell. A plain value.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pulse {
+    started: Instant,
     /// Of the connection of the last beat; 0 before the first.
     connection: u64,
     /// Redis has known since then whatever was written.
@@ -41,6 +45,16 @@ pub(super) struct Beat {
 }
 
 impl Pulse {
+    pub(super) fn new(started: Instant) -> Self {
+        Pulse {
+            started,
+            connection: 0,
+            remembers_since: None,
+            taken: None,
+            other_seen: false,
+        }
+    }
+
     /// The node's own key was read as `found`, and then written, on the connection of that number.
     pub(super) fn beat(
         &mut self,
@@ -54,7 +68,9 @@ impl Pulse {
         let is_own = matches!(found, Found::Record(record) if record.boot == own_boot);
         let other = matches!(found, Found::Record(record) if record.boot != own_boot);
         let forgot = !is_own && !other;
-        if forgot || self.remembers_since.is_none() {
+        if is_first && now.saturating_duration_since(self.started) < THERE_BEFORE {
+            self.remembers_since = now.checked_sub(MEMORY_TRUSTED_AFTER);
+        } else if forgot || self.remembers_since.is_none() {
             self.remembers_since = Some(now);
         }
         self.taken = Some(now);
@@ -93,10 +109,16 @@ mod tests {
         Found::Record(NodeRecord {
             node: "node-a".into(),
             boot,
-            address: None,
             url: None,
+            address: None,
             version: String::new(),
+            leaving: false,
         })
+    }
+
+    fn start() -> (Pulse, Instant) {
+        let now = Instant::now();
+        (Pulse::new(now), now)
     }
 
     fn announced(beat: &Beat) -> bool {
@@ -106,7 +128,7 @@ mod tests {
 
     #[test]
     fn sessions_are_announced_again_when_redis_may_have_forgotten_them() {
-        let (mut pulse, now) = (Pulse::default(), Instant::now());
+        let (mut pulse, now) = start();
         let first = pulse.beat(now, 1, OWN, &Found::Nothing);
         assert!(!announced(&first), "nothing was said that could be lost");
         assert!(!announced(&pulse.beat(now, 1, OWN, &record(OWN))));
@@ -125,7 +147,7 @@ mod tests {
 
     #[test]
     fn two_processes_of_one_name_are_told_from_one_that_came_again() {
-        let (mut pulse, now) = (Pulse::default(), Instant::now());
+        let (mut pulse, now) = start();
         let beat = |pulse: &mut Pulse, boot| pulse.beat(now, 1, OWN, &record(boot)).duplicate;
         assert!(!beat(&mut pulse, 3), "the process before this one");
         assert!(!beat(&mut pulse, OWN));
@@ -135,9 +157,14 @@ mod tests {
 
     #[test]
     fn absence_tells_something_when_everybody_had_time_to_write() {
-        let (mut pulse, now) = (Pulse::default(), Instant::now());
+        let (mut pulse, now) = start();
+        assert!(!pulse.trusts_absence(now), "never connected");
+        pulse.beat(now, 1, OWN, &Found::Nothing);
+        assert!(pulse.trusts_absence(now), "Redis was there before");
+
+        let (mut pulse, start) = start();
+        let now = start + THERE_BEFORE;
         let later = now + MEMORY_TRUSTED_AFTER;
-        assert!(!pulse.trusts_absence(later), "never connected");
         pulse.beat(now, 1, OWN, &Found::Nothing);
         assert!(!pulse.trusts_absence(now) && pulse.trusts_absence(later));
         pulse.beat(later, 1, OWN, &record(OWN));

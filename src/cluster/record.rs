@@ -66,14 +66,17 @@ const OWNER_RESTARTED: &str = "owner_restarted";
 pub(super) struct NodeRecord {
     pub(super) node: String,
     pub(super) boot: u64,
-    /// Where other nodes reach it: `http://10.0.0.1:8080`. None: it takes no requests from them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) address: Option<String>,
-    /// The same as the proxy's configuration has it, perhaps with a name in place of the address.
+    /// Its URL as the proxy's configuration has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) url: Option<String>,
+    /// Where other nodes connect to it. None: it takes no requests from them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<SocketAddr>,
     #[serde(default)]
     pub(super) version: String,
+    /// Its sessions have ended, and its process will.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) leaving: bool,
 }
 
 /// What there is under a key.
@@ -174,12 +177,6 @@ impl NodeRecord {
     pub(super) fn json(&self) -> String {
         json(self)
     }
-
-    /// Where other nodes connect.
-    pub(super) fn socket_address(&self) -> Option<SocketAddr> {
-        let address = self.address.as_deref()?.strip_prefix("http://")?;
-        address.trim_end_matches('/').parse().ok()
-    }
 }
 
 fn json(record: &impl Serialize) -> String {
@@ -209,12 +206,7 @@ pub(super) fn found_node(reply: &Reply, node: NodeName) -> Found<NodeRecord> {
         return Found::Nothing;
     };
     match found {
-        Some(record)
-            if record.node == node.as_str()
-                && (record.address.is_none() || record.socket_address().is_some()) =>
-        {
-            Found::Record(record)
-        }
+        Some(record) if record.node == node.as_str() => Found::Record(record),
         _ => Found::Foreign,
     }
 }
@@ -275,6 +267,27 @@ mod tests {
         assert_eq!(found, Found::Record(SessionState::Restarted));
     }
 
+    /// PERF.md has these.
+    #[test]
+    fn what_a_session_costs_redis() {
+        let keys = Keys::new("mcp:");
+        let mut session = session();
+        session.node = NodeName::new("a").unwrap();
+        let about = SessionAbout {
+            version: ProtocolVersion::V2025_11_25,
+            client_name: Some("mcp-inspector".into()),
+            client_version: Some("0.17.2".into()),
+            created_at: 1_000,
+        };
+        session.locator.boot = 1_790_000_000_000;
+        let commands = [
+            keys.write_session(&session, &about),
+            keys.refresh_session(&session),
+            keys.remove_session(&session),
+        ];
+        assert_eq!(commands.map(|it| it.size()), [252, 96, 80]);
+    }
+
     #[test]
     fn what_is_not_ours_is_foreign() {
         let text = |text: String| found_session(&Reply::Text(text.into()), &session());
@@ -297,14 +310,13 @@ mod tests {
                 r#"{{"node":"node-a","boot":1,"address":"{address}"}}"#
             ))
         };
-        for bad in ["", "10.0.0.1:80", "https://10.0.0.1:80", "http://host:80"] {
+        for bad in ["", "10.0.0.1", "host:80", "http://10.0.0.1:80"] {
             assert_eq!(address(bad), Found::Foreign, "{bad}");
         }
-        let Found::Record(record) = address("http://10.0.0.1:80/") else {
+        let Found::Record(record) = address("10.0.0.1:80") else {
             panic!("an address")
         };
-        let expected = SocketAddr::from(([10, 0, 0, 1], 80));
-        assert_eq!(record.socket_address(), Some(expected));
+        assert_eq!(record.address, Some(([10, 0, 0, 1], 80).into()));
         assert_eq!(
             found_node(&Reply::Text(record.json().into()), name),
             Found::Record(record)

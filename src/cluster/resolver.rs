@@ -25,14 +25,9 @@ pub(super) struct Nodes {
 
 struct Seen {
     boot: u64,
-    place: Option<Place>,
+    /// Of its sessions.
+    owner: Owner,
     at: Instant,
-}
-
-#[derive(Clone)]
-struct Place {
-    address: SocketAddr,
-    cookie: Arc<str>,
 }
 
 /// What Redis says about a session of another node.
@@ -49,7 +44,7 @@ impl Nodes {
     pub(super) fn owner_at_once(&self, session: &SessionId, now: Instant) -> Option<Owner> {
         let seen = self.seen_within(session, now, FRESH)?;
         match seen.boot.cmp(&session.locator.boot) {
-            std::cmp::Ordering::Equal => Some(alive(seen.place.as_ref())),
+            std::cmp::Ordering::Equal => Some(seen.owner.clone()),
             std::cmp::Ordering::Greater => Some(Owner::Gone(Gone::OwnerRestarted)),
             // The process that was seen is an earlier one.
             std::cmp::Ordering::Less => None,
@@ -59,7 +54,7 @@ impl Nodes {
     /// The owner, if Redis does not answer.
     pub(super) fn owner_without_answer(&self, session: &SessionId, now: Instant) -> Owner {
         match self.seen_within(session, now, USABLE) {
-            Some(seen) if seen.boot == session.locator.boot => alive(seen.place.as_ref()),
+            Some(seen) if seen.boot == session.locator.boot => seen.owner.clone(),
             _ => Owner::Gone(Gone::CannotTell),
         }
     }
@@ -79,9 +74,9 @@ impl Nodes {
                 false => Gone::Unknown,
             });
         };
-        let place = self.learn(session.node, node, now);
+        let owner = self.learn(session.node, node, now);
         match node.boot.cmp(&session.locator.boot) {
-            std::cmp::Ordering::Equal => alive(place.as_ref()),
+            std::cmp::Ordering::Equal => owner,
             std::cmp::Ordering::Greater => Owner::Gone(Gone::OwnerRestarted),
             // Its node's process is later than the one that wrote the node's key: it may write it any moment.
             std::cmp::Ordering::Less if lives => Owner::Gone(Gone::CannotTell),
@@ -89,20 +84,17 @@ impl Nodes {
         }
     }
 
-    fn learn(&mut self, name: NodeName, node: &NodeRecord, now: Instant) -> Option<Place> {
+    fn learn(&mut self, name: NodeName, node: &NodeRecord, now: Instant) -> Owner {
         self.seen
             .retain(|_, seen| now.saturating_duration_since(seen.at) < USABLE);
-        let place = node.socket_address().map(|address| Place {
-            address,
-            cookie: cookie_value(node.url.as_deref().unwrap_or_default()).into(),
-        });
+        let owner = owner_by(node);
         let seen = Seen {
             boot: node.boot,
-            place: place.clone(),
+            owner: owner.clone(),
             at: now,
         };
         self.seen.insert(name, seen);
-        place
+        owner
     }
 
     fn seen_within(&self, session: &SessionId, now: Instant, within: Duration) -> Option<&Seen> {
@@ -111,9 +103,21 @@ impl Nodes {
     }
 }
 
-fn alive(place: Option<&Place>) -> Owner {
-    match place.cloned() {
-        Some(Place { address, cookie }) => Owner::Alive { address, cookie },
+fn cookie(node: &NodeRecord, address: SocketAddr) -> Arc<str> {
+    match &node.url {
+        Some(url) => cookie_value(url).into(),
+        None => cookie_value(&format!("http://{address}")).into(),
+    }
+}
+
+/// Of the sessions of this node's process.
+fn owner_by(node: &NodeRecord) -> Owner {
+    match node.address {
+        _ if node.leaving => Owner::Gone(Gone::OwnerRestarted),
+        Some(address) => Owner::Alive {
+            address,
+            cookie: cookie(node, address),
+        },
         // It says that it takes no requests from other nodes.
         None => Owner::Gone(Gone::Misrouted),
     }
@@ -134,9 +138,10 @@ mod tests {
         Found::Record(NodeRecord {
             node: "node-a".into(),
             boot,
-            address: Some("http://127.0.0.1:17101".into()),
             url: Some("http://127.0.0.1:17101".into()),
+            address: Some(([127, 0, 0, 1], 17101).into()),
             version: String::new(),
+            leaving: false,
         })
     }
 

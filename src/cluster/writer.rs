@@ -102,6 +102,7 @@ impl<'a> Writer<'a> {
                 Said::Presence(Presence::Ended { session }) => add(session, Change::Remove),
                 Said::Presence(Presence::Restarting { session }) => add(session, Change::Bury),
                 Said::Presence(Presence::Missed { session, gone }) => self.missed(session, gone),
+                Said::Leaving => shared.say_leaving(),
                 Said::Leave(waiting) => self.leaving = Some(waiting),
             }
         }
@@ -148,7 +149,7 @@ impl<'a> Writer<'a> {
                 }
             }
             Err(unsent) => {
-                self.complain(&unsent);
+                self.complain(&unsent, connection);
                 sleep(self.backoff.next(random())).await;
             }
         }
@@ -180,13 +181,19 @@ impl<'a> Writer<'a> {
         first.map_or(Ok(()), |error| Err(Unsent::Refused(error)))
     }
 
-    fn complain(&mut self, unsent: &Unsent) {
-        if let Unsent::Refused(error) = unsent
-            && self.refused.may(Instant::now())
-        {
-            let pending = self.shared.pending.borrow().len();
-            tracing::warn!(%error, pending, "Redis takes no presence records: {}; trying again until it does",
-                advice(error));
+    fn complain(&mut self, unsent: &Unsent, connection: &Connection) {
+        let Unsent::Refused(error) = unsent else {
+            return;
+        };
+        if !self.refused.may(Instant::now()) {
+            return;
+        }
+        let pending = self.shared.pending.borrow().len();
+        let advice = advice(error);
+        tracing::warn!(%error, pending, "Redis takes no presence records: {advice}; trying again until it does");
+        if error.is("READONLY") {
+            // The primary may have moved: its name leads there if it is looked up again.
+            connection.close();
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::wire::forwarded::PeerSecret;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Several nodes")]
 pub struct ClusterOptions {
-    /// Redis that all nodes share: redis://[user[:password]@]host[:port][/db] or unix:///path. Without it this node is alone
+    /// Redis that all nodes share: redis://[user[:password]@]host[:port][/db], rediss:// for TLS, or unix:///path. Without it this node is alone
     #[arg(long, env = "PINFOLD_REDIS", value_name = "URL", value_parser = redis)]
     pub redis: Option<RedisUrl>,
 

@@ -40,16 +40,17 @@ impl Command {
         self.name
     }
 
-    /// Bytes that it takes on its way, but for its head.
+    /// Bytes on the wire.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.bytes.len()
+        let head = "*\r\n".len() + itoa::Buffer::new().format(self.count).len();
+        head + self.bytes.len()
     }
 
     /// As it goes over the wire.
     #[must_use]
     pub fn encoded(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(self.bytes.len() + 8);
+        let mut out = Vec::with_capacity(self.size());
         self.emit(&mut out);
         out
     }
@@ -84,6 +85,7 @@ mod tests {
             command.encoded(),
             b"*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$3\r\n\r\n\0\r\n$2\r\n30\r\n"
         );
+        assert_eq!(command.size(), command.encoded().len());
         assert_eq!(format!("{command:?}"), "Command(SET …)");
     }
 }

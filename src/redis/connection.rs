@@ -16,7 +16,7 @@ use monoio::time::timeout;
 
 use super::frame::{NotResp, Scanner};
 use super::reply::{Protocol, Reply};
-use super::socket::Socket;
+use super::transport::Transport;
 use super::{Command, RedisFault, Settings, handshake};
 
 /// Of one answer, past which the connection ends. What asks for much asks for parts of it.
@@ -38,7 +38,7 @@ struct Handle {
 }
 
 struct Shared {
-    socket: Socket,
+    transport: Transport,
     protocol: Cell<Protocol>,
     limit: Duration,
     inside: RefCell<Inside>,
@@ -69,9 +69,8 @@ impl Connection {
     /// The fault, after at most the time that `settings` give it.
     pub async fn open(settings: &Settings) -> Result<Connection, RedisFault> {
         let opening = async {
-            let socket = Socket::connect(&settings.url.place).await;
-            let socket = socket.map_err(|fault| RedisFault::unreachable(&fault))?;
-            let connection = Connection::start(socket, settings.timeouts.command);
+            let transport = Transport::connect(settings).await?;
+            let connection = Connection::start(transport, settings.timeouts.command);
             handshake::greet(&connection, settings).await?;
             Ok(connection)
         };
@@ -80,9 +79,9 @@ impl Connection {
             .unwrap_or(Err(RedisFault::TimedOut))
     }
 
-    fn start(socket: Socket, limit: Duration) -> Self {
+    fn start(transport: Transport, limit: Duration) -> Self {
         let shared = Rc::new(Shared {
-            socket,
+            transport,
             protocol: Cell::new(Protocol::Resp3),
             limit,
             inside: RefCell::default(),
@@ -223,7 +222,7 @@ impl Shared {
         let mut wakers = std::mem::take(&mut inside.watchers);
         wakers.extend(inside.sender.take());
         drop(inside);
-        self.socket.shut_down();
+        self.transport.shut_down();
         // Those that wait find the fault.
         drop(waiting);
         wakers.into_iter().for_each(Waker::wake);
@@ -263,7 +262,7 @@ impl Shared {
 
 async fn send_queued(shared: Rc<Shared>) {
     while let Some(bytes) = shared.unsent().await {
-        if let Err(fault) = shared.socket.send_all(&bytes).await {
+        if let Err(fault) = shared.transport.send_all(&bytes).await {
             return shared.close(RedisFault::broken(&fault));
         }
     }
@@ -273,7 +272,7 @@ async fn hand_out(shared: Rc<Shared>) {
     let mut inbox = Inbox::default();
     let mut buffer = vec![0; READ_BYTES];
     loop {
-        let received = match shared.socket.receive(&mut buffer).await {
+        let received = match shared.transport.receive(&mut buffer).await {
             Ok(0) => Err(RedisFault::Broken("it was closed by the other side".into())),
             Ok(count) => inbox.take(&buffer[..count], &shared),
             Err(fault) => Err(RedisFault::broken(&fault)),

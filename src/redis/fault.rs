@@ -14,6 +14,8 @@ pub enum RedisFault {
     Busy,
     /// Nobody takes connections there.
     Unreachable(Box<str>),
+    /// Who answers there is not whom this machine trusts, or speaks no TLS.
+    Tls(Box<str>),
     /// No answer in time.
     TimedOut,
     /// The connection broke.
@@ -44,6 +46,7 @@ impl RedisFault {
             RedisFault::Down => "down",
             RedisFault::Busy => "busy",
             RedisFault::Unreachable(_) => "unreachable",
+            RedisFault::Tls(_) => "tls",
             RedisFault::TimedOut => "timed_out",
             RedisFault::Broken(_) => "broken",
             RedisFault::TooLarge => "too_large",
@@ -65,6 +68,11 @@ impl fmt::Display for RedisFault {
                     "Redis takes no connection ({why}): is it running, and is this its address?"
                 )
             }
+            RedisFault::Tls(why) => write!(
+                f,
+                "the TLS handshake with Redis failed ({why}): its certificate must name the host of the URL and come \
+                 from an authority that this machine trusts, or that is in the file which SSL_CERT_FILE names"
+            ),
             RedisFault::TimedOut => f.write_str("Redis does not answer in time"),
             RedisFault::Broken(why) => write!(f, "the connection to Redis broke ({why})"),
             RedisFault::TooLarge => f.write_str("Redis sent an answer of more than 64 MiB"),
@@ -72,7 +80,7 @@ impl fmt::Display for RedisFault {
                 "what answers there does not speak Redis's protocol: is this Redis's port, and one without TLS?",
             ),
             RedisFault::Refused(error) => refusal(error, f),
-            RedisFault::Loading => f.write_str("Redis is loading its data from disk"),
+            RedisFault::Loading => f.write_str("Redis is loading its data from disk (LOADING)"),
         }
     }
 }

@@ -10,6 +10,7 @@ use monoio::time::sleep;
 
 use super::backoff::{Backoff, random};
 use super::{Command, Connection, RedisFault, Reply, Settings};
+use crate::metrics::METRICS;
 
 /// Trouble that goes on is logged again after this long.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
@@ -41,6 +42,7 @@ impl Link {
             number: Cell::new(0),
             watchers: RefCell::default(),
         });
+        inner.set(None);
         monoio::spawn(keep(Rc::downgrade(&inner)));
         Link { inner }
     }
@@ -131,6 +133,10 @@ impl Inner {
         if connection.is_some() {
             self.number.set(self.number.get() + 1);
         }
+        METRICS
+            .redis_up
+            .with_label_values(&[&self.settings.client_name])
+            .set(connection.is_some().into());
         *self.connection.borrow_mut() = connection;
         let watchers = self.watchers.take();
         watchers.into_iter().for_each(Waker::wake);

@@ -16,6 +16,8 @@ mod handshake;
 mod link;
 mod reply;
 mod socket;
+mod tls;
+mod transport;
 mod url;
 
 pub(crate) use self::backoff::{Backoff, random};
@@ -26,7 +28,10 @@ pub use self::link::Link;
 pub use self::reply::{RedisError, Reply};
 pub use self::url::{BadRedisUrl, RedisUrl};
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::RootCertStore;
 
 /// How to reach a Redis, and how long to wait for it.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ pub struct Settings {
     /// What `CLIENT LIST` shows; no spaces.
     pub client_name: String,
     pub timeouts: Timeouts,
+    /// Who may vouch for a server of `rediss://`. None: whom this machine trusts.
+    trusted: Option<Arc<RootCertStore>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +69,7 @@ impl Settings {
             url,
             client_name: client_name.into(),
             timeouts: Timeouts::default(),
+            trusted: None,
         }
     }
 }

@@ -33,7 +33,7 @@ impl Socket {
     pub(super) async fn connect(place: &Place) -> io::Result<Socket> {
         match place {
             Place::Unix(path) => connect_unix(path).await,
-            Place::Tcp { host, port } => {
+            Place::Tcp { host, port, .. } => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in look_up(host, *port).await? {
                     match connect_tcp(address).await {
@@ -46,29 +46,54 @@ impl Socket {
         }
     }
 
-    /// How many bytes were read into `buffer`; waits for the first one. 0 at the end.
-    pub(super) async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// How many bytes were read into `buffer`; 0 at the end.
+    ///
+    /// # Errors
+    /// `WouldBlock`, if there are none now.
+    pub(super) fn receive_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, _) = rustix::net::recv(&self.opened, buffer, RecvFlags::DONTWAIT)?;
+        Ok(count)
+    }
+
+    /// How many of `bytes` the kernel took.
+    ///
+    /// # Errors
+    /// `WouldBlock`, if it takes none now.
+    pub(super) fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(rustix::net::send(&self.opened, bytes, flags)?)
+    }
+
+    /// Receives with `attempt` until that does not block.
+    pub(super) async fn when_readable<T>(
+        &self,
+        mut attempt: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
         loop {
-            match rustix::net::recv(&self.opened, &mut *buffer, RecvFlags::DONTWAIT) {
-                Ok((count, _)) => return Ok(count),
-                Err(rustix::io::Errno::WOULDBLOCK) => self.watched.readable(false).await?,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(fault) => return Err(fault.into()),
+            match attempt() {
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                    self.watched.readable(false).await?;
+                }
+                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
             }
         }
     }
 
-    pub(super) async fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        while !bytes.is_empty() {
-            match rustix::net::send(&self.opened, bytes, flags) {
-                Ok(count) => bytes = &bytes[count..],
-                Err(rustix::io::Errno::WOULDBLOCK) => self.watched.writable(false).await?,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(fault) => return Err(fault.into()),
+    /// Sends with `attempt` until that does not block.
+    pub(super) async fn when_writable<T>(
+        &self,
+        mut attempt: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match attempt() {
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                    self.watched.writable(false).await?;
+                }
+                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
             }
         }
-        Ok(())
     }
 
     /// Wakes whoever waits here, for good.

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use monoio::time::timeout;
 
+use super::frame::Scanner;
+use super::reply::Protocol;
 use super::*;
 
 /// What a client of this test sends, whole, and what it is answered.
@@ -323,4 +325,34 @@ fn the_last_handle_closes_the_connection() {
             monoio::time::sleep(Duration::from_millis(5)).await;
         }
     });
+}
+
+/// Some of them are replies, and none is a reason to panic.
+#[test]
+fn any_bytes_at_all() {
+    const REPLIES: &[u8] =
+        b"*3\r\n$1\r\na\r\n%1\r\n+k\r\n~1\r\n,1.5\r\n|1\r\n+t\r\n:1\r\n=7\r\ntxt:abc\r\n\
+        >2\r\n#t\r\n(12\r\n!5\r\nERR x\r\n_\r\n*-1\r\n$-1\r\n$?\r\n;3\r\nabc\r\n*?\r\n.\r\n";
+    let mut random = 7u64;
+    let mut below = |bound: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) as usize % bound
+    };
+    let mut read = 0;
+    for _ in 0..50_000 {
+        let mut bytes = REPLIES[below(REPLIES.len())..].to_vec();
+        for _ in 0..below(4) {
+            let at = below(bytes.len());
+            bytes[at] = REPLIES[below(REPLIES.len())];
+        }
+        let Ok(Some(end)) = Scanner::default().scan(&bytes) else {
+            continue;
+        };
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            read += u32::from(Reply::read(&bytes[..end], protocol).is_ok());
+        }
+    }
+    assert!(read > 1_000, "{read}");
 }

@@ -1,4 +1,4 @@
-//! `redis://[user[:password]@]host[:port][/db]` and `unix:///path/to.sock[?db=N]`.
+//! `redis://[user[:password]@]host[:port][/db]`, the same with `rediss://` for TLS, and `unix:///path/to.sock[?db=N]`.
 //!
 //! User and password are percent-encoded where they hold `@`, `:`, `/` or `%`. A password is never shown.
 
@@ -18,7 +18,7 @@ pub struct RedisUrl {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    Tcp { host: String, port: u16 },
+    Tcp { host: String, port: u16, tls: bool },
     Unix(PathBuf),
 }
 
@@ -35,7 +35,6 @@ const PORT: u16 = 6379;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadRedisUrl {
     Scheme,
-    Tls,
     Host,
     Port,
     Database,
@@ -49,10 +48,7 @@ impl fmt::Display for BadRedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BadRedisUrl::Scheme => {
-                "must be redis://[user:password@]host[:port][/db] or unix:///path/to/redis.sock[?db=N]"
-            }
-            BadRedisUrl::Tls => {
-                "rediss:// (TLS) is not spoken here: use redis:// to a TLS tunnel beside this process, such as stunnel"
+                "must be redis://[user:password@]host[:port][/db], rediss:// for TLS, or unix:///path/to/redis.sock[?db=N]"
             }
             BadRedisUrl::Host => "must name a host: redis://127.0.0.1:6379",
             BadRedisUrl::Port => "its port must be a number from 1 to 65535",
@@ -77,15 +73,15 @@ impl FromStr for RedisUrl {
     fn from_str(text: &str) -> Result<Self, BadRedisUrl> {
         let (scheme, rest) = text.split_once("://").ok_or(BadRedisUrl::Scheme)?;
         match scheme {
-            "redis" | "valkey" => tcp(rest),
+            "redis" | "valkey" => tcp(rest, false),
+            "rediss" | "valkeys" => tcp(rest, true),
             "unix" | "redis+unix" => unix(rest),
-            "rediss" | "valkeys" => Err(BadRedisUrl::Tls),
             _ => Err(BadRedisUrl::Scheme),
         }
     }
 }
 
-fn tcp(rest: &str) -> Result<RedisUrl, BadRedisUrl> {
+fn tcp(rest: &str, tls: bool) -> Result<RedisUrl, BadRedisUrl> {
     let (rest, query) = split_off(rest, '?');
     let (authority, path) = split_off(rest, '/');
     let (login, address) = match authority.rsplit_once('@') {
@@ -100,7 +96,7 @@ fn tcp(rest: &str) -> Result<RedisUrl, BadRedisUrl> {
         (Some(_), Some(_)) => return Err(BadRedisUrl::Query),
     };
     Ok(RedisUrl {
-        place: Place::Tcp { host, port },
+        place: Place::Tcp { host, port, tls },
         login,
         database,
     })
@@ -191,8 +187,8 @@ impl Login {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Place::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Place::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Place::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
             Place::Unix(path) => write!(f, "{}", path.display()),
         }
     }
@@ -205,7 +201,10 @@ impl fmt::Display for RedisUrl {
             Some(login) => &format!("{}:…@", login.user.as_deref().unwrap_or("")),
         };
         match &self.place {
-            Place::Tcp { .. } => write!(f, "redis://{login}{}/{}", self.place, self.database),
+            Place::Tcp { tls, .. } => {
+                let scheme = if *tls { "rediss" } else { "redis" };
+                write!(f, "{scheme}://{login}{}/{}", self.place, self.database)
+            }
             Place::Unix(_) => write!(f, "unix://{login}{}?db={}", self.place, self.database),
         }
     }
@@ -230,6 +229,7 @@ mod tests {
     fn what_is_left_out_has_its_usual_value() {
         assert_eq!(shown("redis://redis"), "redis://redis:6379/0");
         assert_eq!(shown("redis://10.0.0.1:7000/3"), "redis://10.0.0.1:7000/3");
+        assert_eq!(shown("rediss://h"), "rediss://h:6379/0");
         assert_eq!(shown("redis://h/?db=2"), "redis://h:6379/2");
         assert_eq!(shown("redis://[::1]:7000"), "redis://[::1]:7000/0");
         assert_eq!(shown("redis://[::1]/1"), "redis://[::1]:6379/1");
@@ -255,7 +255,7 @@ mod tests {
             ("", "Scheme"),
             ("localhost:6379", "Scheme"),
             ("http://h", "Scheme"),
-            ("rediss://h", "Tls"),
+            ("rediss://", "Host"),
             ("redis://", "Host"),
             ("redis://:6379", "Host"),
             ("redis://a b", "Host"),

@@ -392,3 +392,12 @@ impl Core {
 pub(super) fn stream_of(descriptor: OwnedFd) -> io::Result<TcpStream> {
     TcpStream::from_std(StdStream::from(descriptor))
 }
+
+#[cfg(test)]
+mod tests {
+    /// Paid for each connection of a node, as `tests/shard/sizes.rs` has it for what the shard keeps.
+    #[test]
+    fn a_connection_that_grew_unnoticed() {
+        assert_eq!(super::SOCKET_BYTES, 12);
+    }
+}

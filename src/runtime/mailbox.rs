@@ -30,7 +30,7 @@ pub(super) enum Letter {
     /// Something for all sessions, with its place in the log.
     TellAll { offset: u64, notice: Arc<Notice> },
     /// Something was lost: anything may have changed.
-    Gap { offset: u64 },
+    Gap { first: u64 },
     /// Tell the other nodes of every session again.
     Announce,
     /// Take leave of who is here, and go on.

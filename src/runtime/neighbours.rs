@@ -16,6 +16,10 @@ pub trait Neighbours: Send + Sync {
     /// Tells them of this node's sessions.
     fn say(&self, said: Vec<Presence>);
 
+    /// Every session of a core that takes its leave has ended, and so have the others' or will in a moment: from now on
+    /// requests for them need not come here.
+    fn say_leaving(&self);
+
     /// Where the node of a session is. Nobody answering is [`Gone::CannotTell`].
     fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner>;
 }

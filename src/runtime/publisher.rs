@@ -11,6 +11,7 @@ use futures_channel::oneshot;
 use super::mailbox::{Letter, Mailbox};
 use crate::app::call::{Notice, TellRefused, Topic};
 use crate::app::contents::Change;
+use crate::limits::GAP_OFFSETS;
 use crate::shard::Publication;
 use crate::wire::session_id::SessionId;
 
@@ -189,7 +190,7 @@ impl Publisher {
     /// Tells every session of this node.
     pub(crate) fn tell_all_here(&self, floor: u64, notice: Notice) -> u64 {
         let notice = Arc::new(notice);
-        self.post_all(floor, |offset| Letter::TellAll {
+        self.post_all(floor, 1, |offset| Letter::TellAll {
             offset,
             notice: notice.clone(),
         })
@@ -197,7 +198,7 @@ impl Publisher {
 
     /// Tells every subscriber on this node that anything may have changed.
     pub(crate) fn gap_here(&self, floor: u64) -> u64 {
-        self.post_all(floor, |offset| Letter::Gap { offset })
+        self.post_all(floor, GAP_OFFSETS, |first| Letter::Gap { first })
     }
 
     /// Tells one session of this node; whoever wants to know whether its core took it waits for the answer.
@@ -236,12 +237,13 @@ impl Publisher {
             .map_or(&[], |mailboxes| mailboxes)
     }
 
-    /// Gives one offset to a letter for every core.
-    fn post_all(&self, floor: u64, letter: impl Fn(u64) -> Letter) -> u64 {
+    /// Gives offsets to a letter for every core, which is told the first of them.
+    fn post_all(&self, floor: u64, count: u64, letter: impl Fn(u64) -> Letter) -> u64 {
         let mut last_offset = self.lock();
-        *last_offset = floor.max(*last_offset + 1);
+        let first = floor.max(*last_offset + 1);
+        *last_offset = first + count - 1;
         for mailbox in self.mailboxes() {
-            mailbox.post(letter(*last_offset));
+            mailbox.post(letter(first));
         }
         *last_offset
     }

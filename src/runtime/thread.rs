@@ -18,6 +18,9 @@ use crate::shard::{DrainTimes, Shard};
 const TICK: Duration = Duration::from_millis(64);
 /// How long requests may go on when the streams are closed.
 const CALLS_GRACE_MS: u64 = 2_000;
+/// For other nodes to notice that nothing is left here: each of them, and each of their cores, may rely for a second on what
+/// it was told last. Until then their requests are answered; after it there are none that could be cut off.
+const LEAVING_NOTICE: Duration = Duration::from_millis(2_500);
 /// How often a node that takes its leave says how far it is: about every second.
 const TICKS_TO_PROGRESS: u32 = 16;
 
@@ -146,7 +149,7 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
                 .borrow_mut()
                 .handle_tell_all(now, offset, &notice);
         }
-        Letter::Gap { offset } => core.shard.borrow_mut().handle_gap(offset),
+        Letter::Gap { first } => core.shard.borrow_mut().handle_gap(first),
         Letter::Announce => core.shard.borrow_mut().handle_announce(),
         Letter::Drain | Letter::Stop => {}
     }
@@ -169,6 +172,10 @@ async fn finish(core: &Rc<Core>, times: DrainTimes) {
     let until = clock::now() + times.notice_ms + times.window_ms + CALLS_GRACE_MS;
     while !has_left(core) && clock::now() < until {
         monoio::time::sleep(TICK).await;
+    }
+    if let Some(abroad) = &core.abroad {
+        abroad.say_leaving();
+        monoio::time::sleep(LEAVING_NOTICE).await;
     }
     core.shard.borrow_mut().handle_end();
     core.pump();

@@ -52,7 +52,7 @@ use self::stream::Stream;
 use self::timers::TimerKey;
 use self::wheel::Wheel;
 use crate::app::call::{About, AskFailed, Call, Topic};
-use crate::limits::Limits;
+use crate::limits::{GAP_OFFSETS, Limits};
 use crate::wire::session_id::{NodeName, SessionId};
 
 pub use self::call::CallKey;
@@ -180,8 +180,6 @@ pub struct Shard {
     now: Millis,
     /// The newest offset this core has heard of.
     offset: u64,
-    /// Where the log had its last gap: the one offset that many topics share.
-    gap: u64,
     connections: Arena<Connection>,
     sessions: Arena<Session>,
     streams: Arena<Stream>,
@@ -222,7 +220,6 @@ impl Shard {
             secrets: setup.secrets,
             now,
             offset: 0,
-            gap: 0,
             connections: Arena::default(),
             sessions: Arena::default(),
             streams: Arena::default(),
@@ -294,11 +291,11 @@ impl Shard {
     }
 
     /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
-    /// of the protocol. `offset` is the place that this took in the log.
-    pub fn handle_gap(&mut self, offset: u64) {
-        debug_assert!(offset > self.offset);
-        (self.offset, self.gap) = (offset, offset);
-        self.fanout.publish_everything(offset);
+    /// of the protocol. This takes [`GAP_OFFSETS`] offsets from `first` on.
+    pub fn handle_gap(&mut self, first: u64) {
+        debug_assert!(first > self.offset);
+        self.offset = first + GAP_OFFSETS - 1;
+        self.fanout.publish_everything(first..=self.offset);
     }
 
     pub fn poll_effect(&mut self) -> Option<Effect> {

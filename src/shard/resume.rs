@@ -68,7 +68,7 @@ impl Shard {
         self.take_over(stream);
         match last_seen {
             Some(id) if id.epoch == self.epoch() && id.offset <= self.offset => {
-                self.fanout.rewind(listener, self.surely_told(id.offset));
+                self.fanout.rewind(listener, id.offset);
                 self.rewind(stream, id.sequence);
             }
             // Offsets of another epoch, or not reached yet, say nothing: everything it may hear of is told once.
@@ -82,7 +82,7 @@ impl Shard {
                     .sessions
                     .get(session_key)
                     .map_or(0, |session| session.opened_at);
-                self.fanout.rewind(listener, self.surely_told(opened_at));
+                self.fanout.rewind(listener, opened_at);
             }
         }
         let told = self
@@ -99,16 +99,6 @@ impl Shard {
         }
         self.flush(stream);
         self.fanout.attach(listener, key);
-    }
-
-    /// Up to where a reader knows everything who has read an event of this offset. All topics share a gap's: whoever
-    /// was told of one of them may not have been told of the others.
-    fn surely_told(&self, offset: u64) -> u64 {
-        if offset == self.gap {
-            offset.saturating_sub(1)
-        } else {
-            offset
-        }
     }
 
     /// Goes on with the answer to a POST where the client lost it.

@@ -424,7 +424,7 @@ impl Server {
         authority.parse().expect("an address and a port")
     }
 
-    fn publish(&self, uris: &[String]) {
+    pub(crate) fn publish(&self, uris: &[String]) {
         let items: Vec<Value> = uris.iter().map(|uri| json!({ "uri": uri })).collect();
         let url = format!("{}/publish", self.admin());
         let answer = ureq::post(&url)

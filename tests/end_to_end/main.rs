@@ -17,6 +17,7 @@ mod drain;
 mod program;
 mod publish;
 mod server;
+mod syscalls;
 mod tally;
 mod tools;
 

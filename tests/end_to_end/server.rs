@@ -81,13 +81,46 @@ impl Server {
         placement: Placement,
         log: &Path,
     ) -> Option<Server> {
+        let mut command = Command::new(binary());
+        command.arg("serve");
+        Server::launch(command, ports, options, app, placement, log)
+    }
+
+    /// As [`start_with`](Server::start_with), on one core, and with each system call counted: `strace` leaves its table
+    /// in `summary`.
+    pub(crate) fn start_traced(
+        strace: &Path,
+        summary: &Path,
+        options: &[&str],
+        app: App,
+        scratch: &Path,
+    ) -> Server {
+        let log = scratch.join("server.log");
+        let mut command = Command::new(strace);
+        command.args(["-f", "-c", "-o"]).arg(summary);
+        command.arg(binary()).arg("serve");
+        let ports = Ports::free();
+        Server::launch(command, ports, options, app, Placement::OneCore, &log).unwrap_or_else(
+            || {
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                panic!("pinfold does not start under strace, which needs to be allowed to trace its child:\n{log}");
+            },
+        )
+    }
+
+    fn launch(
+        mut command: Command,
+        ports: Ports,
+        options: &[&str],
+        app: App,
+        placement: Placement,
+        log: &Path,
+    ) -> Option<Server> {
         let mut file = File::options();
         let file = file.create(true).append(true).open(log);
         let file = file.expect("a log can be made in the scratch folder");
         let also = file.try_clone().expect("a file handle can be cloned");
-        let mut command = Command::new(binary());
         command
-            .arg("serve")
             .args(["--listen", &format!("127.0.0.1:{}", ports.client)])
             .args(["--admin", &format!("127.0.0.1:{}", ports.admin)])
             .args(match app {
@@ -152,6 +185,20 @@ impl Server {
 
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends the server below strace, which then writes its table and ends with the same status.
+    pub(crate) fn end_traced(mut self) {
+        let tracer = self.child.0.id();
+        let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children"));
+        let server = children.expect("the kernel lists children");
+        let sent = Command::new("kill").args(["-TERM", server.trim()]).status();
+        assert!(
+            sent.is_ok_and(|status| status.success())
+                && wait(&mut self.child.0, STOP_LIMIT).is_some_and(|status| status.success()),
+            "the server under strace does not end well:\n{}",
+            self.log()
+        );
     }
 
     /// SIGTERM, then exit 0 in good time and no panic in the log.

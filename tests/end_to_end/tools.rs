@@ -27,6 +27,11 @@ pub(crate) fn redis_server() -> PathBuf {
     installed(".tools/redis/redis-server")
 }
 
+/// From the machine, or Debian's as `tests/setup` unpacked it.
+pub(crate) fn strace() -> PathBuf {
+    present(".tools/strace")
+}
+
 /// A file of an npm package.
 pub(crate) fn package(path: &str) -> PathBuf {
     installed(&format!("node_modules/{path}"))
@@ -44,7 +49,11 @@ fn installed(path: &str) -> PathBuf {
             "the packages of tests/clients/{list} are not installed: run tests/setup"
         );
     }
-    let file = clients.join(path);
+    present(path)
+}
+
+fn present(path: &str) -> PathBuf {
+    let file = clients_folder().join(path);
     assert!(
         file.exists(),
         "tests/clients/{path} is missing: run tests/setup"

@@ -12,6 +12,8 @@ mod support;
 
 mod actions;
 mod ending;
+mod fake_redis;
+mod fleet;
 mod peer;
 mod world;
 
@@ -19,11 +21,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use fleet::{BusBreakage, Fleet};
 use support::Random;
 use support::node::Breakage;
 use world::World;
 
 const SEEDS_MIN: u64 = 2_000;
+const FLEET_SEEDS_MIN: u64 = 300;
 /// At least so many seeds run; more while there is time.
 const TIME_BOX: Duration = Duration::from_secs(12);
 const WORKERS: u64 = 2;
@@ -62,14 +66,18 @@ fn a_change_that_a_subscriber_never_hears_of() {
     if let Some(seed) = chosen_seed() {
         return run_to_the_end(seed);
     }
+    run_many(SEEDS_MIN, run_to_the_end);
+}
+
+fn run_many(seeds_min: u64, run: impl Fn(u64) + Sync) {
     let start = Instant::now();
     let next = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                let more = |seed| seed < SEEDS_MIN || start.elapsed() < TIME_BOX;
+                let more = |seed| seed < seeds_min || start.elapsed() < TIME_BOX;
                 while let Some(seed) = Some(next.fetch_add(1, Relaxed)).filter(|&seed| more(seed)) {
-                    run_to_the_end(seed);
+                    run(seed);
                 }
             });
         }
@@ -180,4 +188,84 @@ fn a_resume_that_is_off_by_one_and_goes_unnoticed() {
 #[test]
 fn a_lost_delivery_that_goes_unnoticed() {
     hunts(Breakage::LosesFanout);
+}
+
+/// Several nodes, and one Redis between them.
+fn run_fleet(seed: u64, broken: Option<BusBreakage>) -> Fleet {
+    let steps = 150 + Random::new(!seed).below(450);
+    let mut fleet = Fleet::new(seed, broken);
+    for _ in 0..steps {
+        fleet.step();
+    }
+    fleet.come_to_rest();
+    fleet.check();
+    fleet
+}
+
+fn run_fleet_to_the_end(seed: u64) {
+    let ran = catch_unwind(AssertUnwindSafe(|| drop(run_fleet(seed, None))));
+    if let Err(failure) = ran {
+        eprintln!(
+            "seed {seed} fails: PINFOLD_SEED={seed} cargo test --test simulation another_node"
+        );
+        resume_unwind(failure);
+    }
+}
+
+#[test]
+fn a_change_on_one_node_that_a_subscriber_of_another_node_never_hears_of() {
+    if let Some(seed) = chosen_seed() {
+        return run_fleet_to_the_end(seed);
+    }
+    run_many(FLEET_SEEDS_MIN, run_fleet_to_the_end);
+}
+
+#[test]
+fn a_fleet_in_which_nothing_goes_wrong() {
+    let mut met = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        met.extend(run_fleet(seed, None).met);
+    }
+    let wanted = [
+        "alone",
+        "flushed",
+        "gap",
+        "refilled",
+        "refused",
+        "restarted",
+        "trimmed",
+    ];
+    assert_eq!(met.into_iter().collect::<Vec<_>>(), wanted);
+}
+
+fn hunts_in_fleets(breakage: BusBreakage) {
+    let caught =
+        (0..1_000).find(|&seed| catch_unwind(|| drop(run_fleet(seed, Some(breakage)))).is_err());
+    let seed = caught.unwrap_or_else(|| panic!("{breakage:?} goes unnoticed"));
+    println!("{breakage:?} is noticed with seed {seed}");
+}
+
+#[test]
+fn a_tail_that_resumes_too_late_and_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::ResumesTooLate);
+}
+
+#[test]
+fn a_gap_that_is_hidden_and_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::HidesGaps);
+}
+
+#[test]
+fn an_item_lost_under_way_that_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::ForgetsWhatWasUnderWay);
+}
+
+#[test]
+fn an_outage_that_others_never_hear_of_and_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::ForgetsOutages);
+}
+
+#[test]
+fn a_board_left_empty_that_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::LeavesTheBoardEmpty);
 }

@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) random: Random,
     /// The newest publication of each topic.
     published: Vec<(String, u64)>,
+    /// What it wants to publish, if that is done elsewhere.
+    pub(crate) posted: Option<Vec<usize>>,
     progress: u64,
 }
 
@@ -76,6 +78,7 @@ impl World {
             peers,
             random,
             published: Vec::new(),
+            posted: None,
             progress: 0,
         }
     }
@@ -150,10 +153,23 @@ impl World {
     }
 
     fn publish(&mut self) {
-        let (name, topic) = topic(self.random.below(3 + URIS));
+        let number = self.random.below(3 + URIS);
+        if let Some(posted) = &mut self.posted {
+            return posted.push(number);
+        }
+        let (name, topic) = topic(number);
         let offset = self.node.publish(topic);
-        self.published.retain(|(other, _)| *other != name);
+        self.expect(name, offset);
+    }
+
+    /// Whoever hears of this topic has to be told of something that is not older than this.
+    pub(crate) fn expect(&mut self, name: String, offset: u64) {
+        self.expect_nothing(&name);
         self.published.push((name, offset));
+    }
+
+    pub(crate) fn expect_nothing(&mut self, name: &str) {
+        self.published.retain(|(other, _)| other != name);
     }
 
     fn pass(&mut self) {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pinfold::app::call::{About, Call, Notice, Outcome, Topic};
-use pinfold::limits::Limits;
+use pinfold::limits::{GAP_OFFSETS, Limits};
 use pinfold::shard::{
     CallKey, ConnectionKey, Gate, Located, Millis, Presence, Publication, Setup, Shard,
 };
@@ -73,8 +73,9 @@ pub struct Core {
     pub shard: Shard,
     /// Published, not handed to this core yet.
     pub log: VecDeque<News>,
-    /// The offset of the last publication that it was handed.
-    pub heard_of: u64,
+    /// The offset of the last publication of each topic that it was handed, and that of the last gap.
+    pub heard_of: HashMap<String, u64>,
+    pub gap: u64,
 }
 
 pub struct Node {
@@ -155,7 +156,8 @@ impl Node {
         let core = |core| Core {
             shard: Shard::new(setup(core), now),
             log: VecDeque::new(),
-            heard_of: 0,
+            heard_of: HashMap::new(),
+            gap: 0,
         };
         Node {
             now,
@@ -282,7 +284,9 @@ impl Node {
 
     /// Something was lost between nodes: anything may have changed.
     pub fn gap(&mut self) -> u64 {
-        self.post(0, News::Gap)
+        self.post(0, News::Gap);
+        self.offset += GAP_OFFSETS - 1;
+        self.offset
     }
 
     fn post(&mut self, floor: u64, news: impl Fn(u64) -> News) -> u64 {
@@ -307,21 +311,21 @@ impl Node {
         if self.sockets.iter().any(slow) && self.breaks(Breakage::ConflatesToTheOldest) {
             return true;
         }
-        let (now, shard) = (self.now, &mut self.cores[core].shard);
-        self.cores[core].heard_of = match news {
+        let (now, core_state) = (self.now, &mut self.cores[core]);
+        match news {
             News::Published(publication) => {
-                shard.handle_publication(&publication);
-                publication.offset
+                core_state.shard.handle_publication(&publication);
+                let name = name_of(&publication.topic).to_owned();
+                core_state.heard_of.insert(name, publication.offset);
             }
             News::TellAll(offset, notice) => {
-                shard.handle_tell_all(now, offset, &notice);
-                offset
+                core_state.shard.handle_tell_all(now, offset, &notice);
             }
             News::Gap(offset) => {
-                shard.handle_gap(offset);
-                offset
+                core_state.shard.handle_gap(offset);
+                core_state.gap = offset;
             }
-        };
+        }
         self.settle(core);
         true
     }
@@ -333,8 +337,11 @@ impl Node {
             return false;
         };
         if !self.breaks(Breakage::LosesFanout) {
-            let heard_of = self.cores[core].heard_of;
-            let told = topics_in(&bytes).into_iter().map(|topic| (topic, heard_of));
+            let Core { heard_of, gap, .. } = &self.cores[core];
+            let told = topics_in(&bytes).into_iter().map(|topic| {
+                let offset = heard_of.get(&topic).copied().unwrap_or(0);
+                (topic, offset.max(*gap))
+            });
             self.sockets[self.by_key[&(core, key)]].told.extend(told);
             self.write(core, key, &bytes, false);
         }
@@ -451,6 +458,16 @@ impl Node {
             Some((breakage, random)) if *breakage == what => random.one_in(4),
             _ => false,
         }
+    }
+}
+
+/// As events name it.
+fn name_of(topic: &Topic) -> &str {
+    match topic {
+        Topic::Tools => "tools/list_changed",
+        Topic::Prompts => "prompts/list_changed",
+        Topic::Resources => "resources/list_changed",
+        Topic::Resource(uri) => uri,
     }
 }
 

@@ -7,7 +7,7 @@
 pub(crate) mod admin;
 pub(crate) mod asker;
 mod client;
-mod http;
+pub(crate) mod http;
 pub(crate) mod pace;
 pub(crate) mod protocol;
 mod sse;

@@ -74,6 +74,10 @@ pub(crate) mod legacy {
         super::post(host, &super::in_session(session), super::PING)
     }
 
+    pub(crate) fn get(host: &str, session: &str) -> String {
+        super::get(host, &super::in_session(session))
+    }
+
     pub(crate) fn delete(host: &str, session: &str) -> String {
         let fields = super::in_session(session);
         format!("DELETE /mcp HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")

@@ -1,18 +1,22 @@
 //! Every scenario, in one command that can be left alone.
 //!
 //! Each is run as if it had been typed by itself, and its record is on disk when it ends: an interrupted run keeps what
-//! was done. A scenario that fails is told at the end and does not keep the others from running.
+//! was done. A scenario that fails is told at the end and does not keep the others from running. Plots and a report come
+//! last.
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Parser;
 
-use crate::{Outcome, run_as_typed};
+use crate::reading::Reading;
+use crate::{Outcome, plot, report, run_as_typed};
 
 /// Those that matter most come first.
-const SCENARIOS: [&str; 10] = [
+pub(crate) const SCENARIOS: [&str; 13] = [
     "fanout",
+    "peers",
+    "requests",
     "idle",
     "burst",
     "disturbed",
@@ -21,6 +25,7 @@ const SCENARIOS: [&str; 10] = [
     "ladder",
     "cores",
     "leaving",
+    "forwarding",
     "growth",
 ];
 
@@ -50,6 +55,9 @@ pub(crate) fn run(options: &AllOptions) -> Outcome<()> {
             failed.push(scenario);
         }
     }
+    let record = Reading::open(None)?;
+    plot::draw(&record)?;
+    report::save(&record)?;
     eprintln!("\n== done (at {} s)", started.elapsed().as_secs());
     match failed[..] {
         [] => Ok(()),

@@ -119,6 +119,12 @@ pub(crate) fn run(options: &ChurnOptions) -> Outcome<()> {
     record.end(&churn, &table(&churn))
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Delete,
+    Idle,
+}
+
 /// Each connection opens a session, ends it if it is its turn to be ended, and so on.
 struct Sessions {
     host: String,
@@ -126,8 +132,8 @@ struct Sessions {
     due: usize,
     opened: usize,
     deleted: usize,
-    /// The request under way on each connection opens a session.
-    opening: Vec<bool>,
+    /// The request under way on each connection opens a session that is to end so.
+    opening: Vec<Option<Ending>>,
 }
 
 impl Sessions {
@@ -138,7 +144,7 @@ impl Sessions {
             due: 0,
             opened: 0,
             deleted: 0,
-            opening: vec![false; connections],
+            opening: vec![None; connections],
         }
     }
 }
@@ -147,8 +153,7 @@ impl Script for Sessions {
     fn next(&mut self, connection: usize, answer: Option<&Answer>) -> Outcome<Option<Vec<u8>>> {
         if let Some(answer) = answer {
             answer.expect_success()?;
-            let opened = std::mem::take(&mut self.opening[connection]);
-            if opened && (self.opened + connection).is_multiple_of(2) {
+            if self.opening[connection].take() == Some(Ending::Delete) {
                 let session = answer
                     .session
                     .as_deref()
@@ -161,7 +166,10 @@ impl Script for Sessions {
             return Ok(None);
         }
         self.opened += 1;
-        self.opening[connection] = true;
+        self.opening[connection] = Some(match self.opened.is_multiple_of(2) {
+            true => Ending::Delete,
+            false => Ending::Idle,
+        });
         Ok(Some(self.initialize.clone()))
     }
 }

@@ -62,6 +62,15 @@ struct Ladder {
     steps: Vec<Rung>,
 }
 
+/// Who did not follow.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Limit {
+    Nobody,
+    Server,
+    LoaderOrMachine,
+}
+
 /// Of all climbs that got there.
 #[derive(Serialize)]
 struct Rung {
@@ -84,6 +93,7 @@ struct Rung {
 
 #[derive(Clone, Serialize)]
 struct Step {
+    limit: Limit,
     published_per_second: f64,
     events_per_second: f64,
     events_per_publication_and_stream: f64,
@@ -94,8 +104,11 @@ struct Step {
     lost: u64,
 }
 
-/// Who publishes less than this part of what was asked is at the end of the ladder.
+/// Who publishes less than this part of what was asked does not follow.
 const FOLLOWS_MIN: f64 = 0.9;
+/// A server with this share of its CPU in use is full. If it is not, something else does not follow: the loader, or a
+/// machine with other things to do.
+const FULL_MIN: f64 = 0.8;
 
 pub(crate) fn run(options: &LadderOptions) -> Outcome<()> {
     let files = options.streams as u64 + SPARE_FILES;
@@ -109,10 +122,10 @@ pub(crate) fn run(options: &LadderOptions) -> Outcome<()> {
             for (&rate, steps) in options.rates.iter().zip(steps) {
                 bar.set_message(format!("{era:?}, {rate} publications/s"));
                 let step = climber.step(rate)?;
-                let follows = step.published_per_second >= FOLLOWS_MIN * rate;
+                let top = step.limit == Limit::Server;
                 steps.push(step);
                 bar.inc(1);
-                if !follows {
+                if top {
                     break;
                 }
             }
@@ -167,16 +180,23 @@ impl Climber {
         if pace.events == 0 {
             return Err("nothing was delivered".into());
         }
+        let cpu_share = cpu_ns / elapsed.as_nanos() as f64;
+        let publishing = pace.publishing.max(self.time).as_secs_f64();
+        let published_per_second = pace.published as f64 / publishing;
         Ok(Step {
-            published_per_second: pace.published as f64
-                / pace.publishing.max(self.time).as_secs_f64(),
+            limit: match published_per_second >= FOLLOWS_MIN * rate {
+                true => Limit::Nobody,
+                false if cpu_share >= FULL_MIN => Limit::Server,
+                false => Limit::LoaderOrMachine,
+            },
+            published_per_second,
             events_per_second: events / elapsed.as_secs_f64(),
             events_per_publication_and_stream: events
                 / (pace.published as f64 * self.streams as f64),
             receipts: Times::of(&pace.receipts),
             lasts: Times::of(&pace.lasts),
             cpu_ns_per_event: cpu_ns / events,
-            cpu_share: cpu_ns / elapsed.as_nanos() as f64,
+            cpu_share,
             lost: pace.lost,
         })
     }
@@ -200,6 +220,15 @@ impl Rung {
             steps,
         }
     }
+
+    fn limit(&self) -> &'static str {
+        let any = |limit| self.steps.iter().any(|it| it.limit == limit);
+        match () {
+            () if any(Limit::Server) => "the server",
+            () if any(Limit::LoaderOrMachine) => "loader or machine",
+            () => "",
+        }
+    }
 }
 
 fn table(ladders: &[Ladder]) -> String {
@@ -216,6 +245,7 @@ fn table(ladders: &[Ladder]) -> String {
         "of the CPU",
         "not merged",
         "lost",
+        "the limit is",
     ];
     let mut table = Table::new(&columns);
     for ladder in ladders {
@@ -236,6 +266,7 @@ fn table(ladders: &[Ladder]) -> String {
                     100.0 * rung.events_per_publication_and_stream.median
                 ),
                 rung.lost.to_string(),
+                rung.limit().to_owned(),
             ]);
         }
     }

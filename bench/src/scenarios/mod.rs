@@ -9,10 +9,13 @@ pub(crate) mod churn;
 pub(crate) mod cores;
 pub(crate) mod disturbed;
 pub(crate) mod fanout;
+pub(crate) mod forwarding;
 pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod ladder;
 pub(crate) mod leaving;
+pub(crate) mod peers;
+pub(crate) mod requests;
 pub(crate) mod stalled;
 
 use std::path::PathBuf;

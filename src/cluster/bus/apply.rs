@@ -37,15 +37,23 @@ impl Bus {
     ) {
         let floor = id.offset();
         let known = self.recognise(now_ms, entry.author.as_ref());
+        let quiet = id <= self.tail.quiet_until && matches!(known, Known::Others);
+        if quiet && !matches!(entry.news, News::Brought(..)) {
+            return;
+        }
         match entry.news {
             News::Changed(topic) => {
                 if !matches!(known, Known::Told) {
                     answer_own(known, here.publish(floor, vec![topic]));
                 }
             }
-            News::Stored(uri) | News::Brought(uri, _) => {
+            News::Stored { uri, changed } => {
                 let value = fetched.get(&uri).map(Option::as_deref);
-                self.take_news(floor, &uri, value, known, here);
+                self.take_news(floor, &uri, value, changed, known, here);
+            }
+            News::Brought(uri, _) => {
+                let value = fetched.get(&uri).map(Option::as_deref);
+                self.take_news(floor, &uri, value, false, known, here);
             }
             News::All(notice) => match known {
                 Known::Others if self.heard_before(entry.author) => {}
@@ -103,6 +111,7 @@ impl Bus {
         floor: u64,
         uri: &str,
         value: Option<Option<&[u8]>>,
+        changed: bool,
         known: Known,
         here: &dyn Here,
     ) {
@@ -111,7 +120,11 @@ impl Bus {
                 item: Item::Contents { owed, .. },
                 ..
             }) => *owed,
-            _ => Change::NONE,
+            Known::Told => Change::NONE,
+            _ => Change {
+                list: false,
+                contents: changed,
+            },
         };
         let Some(value) = value else {
             answer_own(

@@ -2,7 +2,7 @@
 
 use super::id::EntryId;
 use super::standing::{Standing, Stream};
-use super::tail::{Ask, Heard};
+use super::tail::{Ask, Fields, Heard};
 use super::{Add, Kept};
 use crate::redis::{Command, RedisError, Reply};
 
@@ -49,6 +49,17 @@ else
 end
 return 1";
 
+/// Puts contents where there are none, and says so in the stream if there were none.
+const REFILL: &str = "\
+local marker, put = tonumber(ARGV[1]), 0
+for i = marker + 2, #ARGV, 2 do
+  put = put + redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1])
+end
+if put > 0 then
+  redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2, marker + 1))
+end
+return put";
+
 const _: () = assert!(GONE_S == 3_600, "as the scripts have it");
 
 /// The names of everything the bus has in Redis.
@@ -56,6 +67,7 @@ pub(super) struct Keys {
     stream: String,
     board: String,
     token: String,
+    kept: String,
     gone: String,
 }
 
@@ -72,6 +84,7 @@ impl Keys {
             stream: format!("{prefix}bus"),
             board: format!("{prefix}board"),
             token: format!("{prefix}bus:token"),
+            kept: format!("{prefix}bus:kept"),
             gone: format!("{prefix}gone:"),
         }
     }
@@ -113,11 +126,16 @@ impl Keys {
     /// `token` is for a Redis that has none yet.
     pub(super) fn ask(&self, ask: &Ask, token: &str) -> Vec<Command> {
         match ask {
-            Ask::Check => vec![
-                Command::new("SET").arg(&self.token).arg(token).arg("NX"),
-                Command::new("GET").arg(&self.token),
-                Command::new("XINFO").arg("STREAM").arg(&self.stream),
-            ],
+            Ask::Check { kept } => {
+                let look = [
+                    Command::new("SET").arg(&self.token).arg(token).arg("NX"),
+                    Command::new("GET").arg(&self.token),
+                    Command::new("GET").arg(&self.kept),
+                    Command::new("XINFO").arg("STREAM").arg(&self.stream),
+                ];
+                let keep = |id: EntryId| Command::new("SET").arg(&self.kept).arg(id.to_string());
+                look.into_iter().chain(kept.map(keep)).collect()
+            }
             Ask::Read { after, count } => vec![
                 Command::new("XREAD")
                     .arg("COUNT")
@@ -141,21 +159,27 @@ impl Keys {
                     .arg("COUNT")
                     .number(SCAN_COUNT),
             ],
-            Ask::Refill(kept) => {
-                let put = |Kept { uri, record }: &Kept| {
-                    let value = format!(
-                        "{} {}",
-                        EntryId::ZERO,
-                        record.as_deref().unwrap_or_default()
-                    );
-                    Command::new("HSETNX")
-                        .arg(&self.board)
-                        .arg(&**uri)
-                        .arg(value)
-                };
-                kept.iter().map(put).collect()
-            }
+            Ask::Refill { kept, .. } if kept.is_empty() => Vec::new(),
+            Ask::Refill { kept, marker } => vec![self.refill(kept, marker)],
         }
+    }
+
+    fn refill(&self, kept: &[Kept], marker: &[(&'static str, Vec<u8>)]) -> Command {
+        let command = Command::new("EVAL")
+            .arg(REFILL)
+            .number(2)
+            .arg(&self.stream)
+            .arg(&self.board)
+            .number(2 * marker.len() as u64);
+        let command = marker.iter().fold(command, |command, (name, value)| {
+            command.arg(name).arg(value)
+        });
+        kept.iter().fold(command, |command, Kept { uri, record }| {
+            let record = record.as_deref().unwrap_or_default();
+            command
+                .arg(&**uri)
+                .arg(format!("{} {record}", EntryId::ZERO))
+        })
     }
 
     fn keep(&self, id: EntryId, kept: &Kept) -> Command {
@@ -179,7 +203,7 @@ impl Keys {
 /// [`Unanswered`]
 pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered> {
     match ask {
-        Ask::Check => standing(replies).map(Heard::Standing),
+        Ask::Check { .. } => standing(replies).map(Heard::Standing),
         Ask::Read { .. } => {
             let entries = only(replies)?.checked()?;
             entries_of(entries)
@@ -199,12 +223,11 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
             let page = only(replies)?.checked()?;
             page_of(page).ok_or(Unanswered::Strange)
         }
-        Ask::Refill(_) => {
-            let mut added = 0;
+        Ask::Refill { .. } => {
             for reply in replies {
-                added += usize::from(reply.checked()?.integer() == Some(1));
+                reply.checked()?;
             }
-            Ok(Heard::Refilled(added))
+            Ok(Heard::Refilled)
         }
     }
 }
@@ -220,19 +243,24 @@ fn only(mut replies: Vec<Reply>) -> Result<Reply, Unanswered> {
 }
 
 fn standing(replies: Vec<Reply>) -> Result<Standing, Unanswered> {
-    let Ok([set, token, info]) = <[Reply; 3]>::try_from(replies) else {
-        return Err(Unanswered::Strange);
-    };
+    let mut replies = replies.into_iter();
+    let mut next = || replies.next().ok_or(Unanswered::Strange);
+    let (set, token, kept, info) = (next()?, next()?, next()?, next()?);
     set.checked()?;
     let token = token.checked()?;
     let token = token.text().and_then(|text| std::str::from_utf8(text).ok());
     let token = token.ok_or(Unanswered::Strange)?.into();
+    let kept = kept.checked()?.text().and_then(EntryId::parse);
     let stream = match info {
         Reply::Error(error) if error.message.contains("no such key") => None,
         Reply::Error(error) => return Err(error.into()),
         info => Some(stream(info).ok_or(Unanswered::Strange)?),
     };
-    Ok(Standing { token, stream })
+    Ok(Standing {
+        token,
+        kept,
+        stream,
+    })
 }
 
 fn stream(info: Reply) -> Option<Stream> {
@@ -257,8 +285,6 @@ fn stream(info: Reply) -> Option<Stream> {
     }
     Some(stream)
 }
-
-type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Of the one stream that was read; nothing at all if nothing came in time.
 fn entries_of(reply: Reply) -> Option<Vec<(EntryId, Fields)>> {

@@ -44,28 +44,25 @@ impl BusDoor {
         self.full.load(Ordering::Relaxed)
     }
 
-    #[must_use]
     pub fn changed(&self, topic: Topic) -> BusTold {
         self.send(Item::Changed(topic))
     }
 
     /// New contents, or none, for every node's store; not yet in this one's.
-    #[must_use]
     pub fn put(&self, uri: Box<str>, contents: Option<Contents>) -> BusTold {
         self.send(Item::Contents {
             uri,
             carried: Carried::Given(contents),
             owed: Change::NONE,
+            changed: false,
         })
     }
 
-    #[must_use]
     pub fn tell_every_session(&self, notice: Notice) -> BusTold {
         self.send(Item::All(notice))
     }
 
     /// For a session of another node.
-    #[must_use]
     pub fn tell_elsewhere(&self, session: &str, notice: Notice) -> BusTold {
         self.send(Item::Session(session.into(), notice))
     }
@@ -95,6 +92,7 @@ impl SharedLog for BusDoor {
             uri: uri.into(),
             carried: Carried::Stored,
             owed: change,
+            changed: false,
         }]);
     }
 

@@ -11,7 +11,7 @@
 //! | `data` | JSON; what is none is taken as a string |
 //!
 //! Nodes write three more: `by`, who added it, and its number there; `stored`: the contents are in the board's hash
-//! already; `sync`: `board` for "read the hash again", `all` for "anything may have changed".
+//! already (`1`; `changed`: tell it even if they are what they were); `sync`: `board` for "read the hash again", `all` for "anything may have changed".
 //!
 //! An entry with a field that nobody knows, or with fields that do not go together, is [`Malformed`] as a whole.
 
@@ -42,8 +42,11 @@ pub struct Author {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
     Changed(Topic),
-    /// The board's hash says what is at this URI now.
-    Stored(Box<str>),
+    /// The board's hash says what is at this URI now; `changed`: it counts as changed whatever it is.
+    Stored {
+        uri: Box<str>,
+        changed: bool,
+    },
     /// What another program put at this URI, or took away.
     Brought(Box<str>, Option<Contents>),
     Session(Box<str>, Notice),
@@ -67,7 +70,7 @@ struct Fields<'a> {
     text: Option<&'a str>,
     blob: Option<&'a [u8]>,
     gone: bool,
-    stored: bool,
+    stored: Option<bool>,
     mime: Option<&'a str>,
     name: Option<&'a str>,
     description: Option<&'a str>,
@@ -111,7 +114,7 @@ impl<'a> Fields<'a> {
             b"text" => self.text = Some(text()?),
             b"blob" => self.blob = Some(value),
             b"gone" => self.gone = true,
-            b"stored" => self.stored = true,
+            b"stored" => self.stored = Some(value == b"changed"),
             b"mime" => self.mime = Some(text()?),
             b"name" => self.name = Some(text()?),
             b"description" => self.description = Some(text()?),
@@ -134,7 +137,7 @@ impl<'a> Fields<'a> {
         if told_to.into_iter().filter(|&it| it).count() > 1 {
             return Err(Malformed("give one of session, all and sync"));
         }
-        if (contents.is_some() || self.stored) && told_to.contains(&true) {
+        if (contents.is_some() || self.stored.is_some()) && told_to.contains(&true) {
             return Err(Malformed(
                 "contents are for everyone: leave session, all and sync out",
             ));
@@ -209,7 +212,7 @@ impl<'a> Fields<'a> {
     }
 
     fn contents(&self) -> Result<Option<Option<Contents>>, Malformed> {
-        let body = match (self.text, self.blob, self.gone, self.stored) {
+        let body = match (self.text, self.blob, self.gone, self.stored.is_some()) {
             (Some(text), None, false, false) => Body::Text(text.to_owned()),
             (None, Some(bytes), false, false) => Body::Blob(bytes.to_owned()),
             (None, None, gone, stored) if gone && stored => {
@@ -239,8 +242,8 @@ impl<'a> Fields<'a> {
     ) -> Result<News, Malformed> {
         match (topic, contents, self.stored) {
             (Topic::Resource(uri), Some(contents), _) => Ok(News::Brought(uri, contents)),
-            (Topic::Resource(uri), None, true) => Ok(News::Stored(uri)),
-            (topic, None, false) => Ok(News::Changed(topic)),
+            (Topic::Resource(uri), None, Some(changed)) => Ok(News::Stored { uri, changed }),
+            (topic, None, None) => Ok(News::Changed(topic)),
             _ => Err(Malformed("contents go with a uri")),
         }
     }
@@ -264,7 +267,10 @@ pub fn emit<'a>(author: &Author, news: &'a News) -> Vec<Field<'a>> {
     let mut fields: Vec<Field<'a>> = vec![("by", by.into_bytes().into())];
     match news {
         News::Changed(topic) => fields.push(topic_field(topic)),
-        News::Stored(uri) => fields.extend([("uri", text(uri)), ("stored", text("1"))]),
+        News::Stored { uri, changed } => {
+            let how = if *changed { "changed" } else { "1" };
+            fields.extend([("uri", text(uri)), ("stored", text(how))]);
+        }
         News::Brought(uri, contents) => {
             fields.push(("uri", text(uri)));
             contents_fields(contents.as_ref(), &mut fields);

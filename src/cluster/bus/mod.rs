@@ -198,14 +198,15 @@ impl Bus {
     }
 
     fn add(&self, number: u64, item: Item) -> Add {
-        let author = Author {
-            process: self.process.clone(),
-            number,
-        };
         let mut contents = None;
         let news = match item {
             Item::Changed(topic) => News::Changed(topic),
-            Item::Contents { uri, carried, .. } => {
+            Item::Contents {
+                uri,
+                carried,
+                changed,
+                ..
+            } => {
                 let now = match carried {
                     Carried::Given(given) => given,
                     Carried::Stored => self.store.as_ref().and_then(|store| store.get(&uri)),
@@ -214,21 +215,28 @@ impl Bus {
                     uri: uri.clone(),
                     record: now.as_ref().map(contents::emit),
                 });
-                News::Stored(uri)
+                News::Stored { uri, changed }
             }
             Item::Session(session, notice) => News::Session(session, notice),
             Item::All(notice) => News::All(notice),
-            Item::Reload => News::Reload,
             Item::Everything => News::Everything,
         };
-        let fields = entry::emit(&author, &news);
-        let owned = fields
-            .into_iter()
-            .map(|(name, value)| (name, value.into_owned()));
         Add {
-            fields: owned.collect(),
+            fields: self.fields(number, &news),
             contents,
         }
+    }
+
+    /// Of an entry as this process adds it.
+    fn fields(&self, number: u64, news: &News) -> Vec<(&'static str, Vec<u8>)> {
+        let author = Author {
+            process: self.process.clone(),
+            number,
+        };
+        let fields = entry::emit(&author, news).into_iter();
+        fields
+            .map(|(name, value)| (name, value.into_owned()))
+            .collect()
     }
 
     fn tell_each(&mut self, told: Vec<Told>, here: &dyn Here) {
@@ -242,7 +250,9 @@ impl Bus {
         self.counts.told_ahead += 1;
         let offset = match told.item {
             Item::Changed(topic) => Some(here.publish(0, vec![topic])),
-            Item::Contents { uri, carried, owed } => {
+            Item::Contents {
+                uri, carried, owed, ..
+            } => {
                 let written = match carried {
                     Carried::Given(contents) => self.put(&uri, contents),
                     Carried::Stored => Change::NONE,
@@ -250,7 +260,7 @@ impl Bus {
                 Some(here.publish(0, owed.and(written).topics(&uri)))
             }
             Item::All(notice) => Some(here.tell_all(0, notice)),
-            Item::Session(..) | Item::Reload | Item::Everything => None,
+            Item::Session(..) | Item::Everything => None,
         };
         answer(told.tickets, offset);
     }

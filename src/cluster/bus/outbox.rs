@@ -46,16 +46,18 @@ pub type Ticket = oneshot::Sender<Option<u64>>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     Changed(Topic),
-    /// New contents of a resource; `owed` is what is to be told of them besides what writing them changes.
+    /// New contents of a resource.
     Contents {
         uri: Box<str>,
         carried: Carried,
+        /// What is to be told here besides what writing them changes here.
         owed: Change,
+        /// It is to be told everywhere, also where writing them changes nothing.
+        changed: bool,
     },
     /// For a session of another node.
     Session(Box<str>, Notice),
     All(Notice),
-    Reload,
     Everything,
 }
 
@@ -85,7 +87,6 @@ pub struct Adding {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Topic(Topic),
-    Reload,
     Everything,
 }
 
@@ -102,6 +103,8 @@ struct Posted {
     told: bool,
     posted_ms: u64,
     tickets: Vec<Ticket>,
+    /// The log may have it under its number already: its echo is no echo of what succeeds it.
+    uncertain: bool,
 }
 
 pub struct Outbox {
@@ -147,6 +150,7 @@ impl Outbox {
             told: false,
             posted_ms: now_ms,
             tickets: ticket.into_iter().collect(),
+            uncertain: false,
         };
         let told = self.alone.then(|| posted.tell());
         self.enqueue(None, posted);
@@ -319,7 +323,7 @@ impl Outbox {
     fn requeue(&mut self, number: u64, renumber: bool) {
         // Otherwise it came back already.
         if let Some(mut posted) = self.items.remove(&number) {
-            posted.stage = Stage::Queued;
+            (posted.stage, posted.uncertain) = (Stage::Queued, !renumber);
             let newer = posted
                 .item
                 .key()
@@ -331,12 +335,16 @@ impl Outbox {
         }
     }
 
-    fn enqueue(&mut self, number: Option<u64>, posted: Posted) {
+    fn enqueue(&mut self, mut number: Option<u64>, mut posted: Posted) {
         let key = posted.item.key();
-        let older = key.as_ref().and_then(|key| self.keys.get(key));
-        if let Some(place) = older.and_then(|older| self.items.get_mut(older)) {
-            let older = std::mem::replace(place, posted);
-            return place.succeed(older);
+        let older_number = key.as_ref().and_then(|key| self.keys.get(key).copied());
+        if let Some(older_number) = older_number
+            && let Some(older) = self.items.remove(&older_number)
+        {
+            self.queued.remove(&older_number);
+            // Its place, unless somebody may know that under another item.
+            number = (!older.uncertain).then_some(older_number);
+            posted.succeed(older);
         }
         let number = number.unwrap_or_else(|| {
             self.next_number += 1;
@@ -395,6 +403,7 @@ impl Outbox {
                 told: true,
                 posted_ms: now_ms,
                 tickets: Vec::new(),
+                uncertain: false,
             };
             self.enqueue(None, everything);
         }
@@ -418,21 +427,40 @@ impl Posted {
     /// Takes on what was still to be done of an older item with the same key.
     fn succeed(&mut self, older: Posted) {
         self.tickets.extend(older.tickets);
-        let changed = Change {
+        let one = Change {
             list: false,
             contents: true,
         };
-        let left = match &older.item {
-            _ if older.told => Change::NONE,
-            Item::Contents { owed, .. } => *owed,
-            _ => changed,
-        };
-        let told = self.told;
+        let (told, told_before) = (self.told, older.told);
         match (&mut self.item, older.item) {
-            (Item::Contents { owed, .. }, _) if !told => *owed = owed.and(left),
-            (Item::Changed(_), Item::Contents { uri, carried, .. }) => {
-                let owed = if told { left } else { left.and(changed) };
-                self.item = Item::Contents { uri, carried, owed };
+            (Item::Contents { owed, changed, .. }, Item::Changed(_)) => {
+                *changed = true;
+                *owed = owed.and(one.unless(told || told_before));
+            }
+            (
+                Item::Contents { owed, changed, .. },
+                Item::Contents {
+                    owed: owed_before,
+                    changed: changed_before,
+                    ..
+                },
+            ) => {
+                *changed |= changed_before;
+                *owed = owed.and(owed_before.unless(told || told_before));
+            }
+            (
+                Item::Changed(_),
+                Item::Contents {
+                    uri, carried, owed, ..
+                },
+            ) => {
+                let owed = owed.unless(told_before).and(one).unless(told);
+                self.item = Item::Contents {
+                    uri,
+                    carried,
+                    owed,
+                    changed: true,
+                };
             }
             _ => {}
         }
@@ -445,7 +473,6 @@ impl Item {
             Item::Changed(topic) => Some(Key::Topic(topic.clone())),
             Item::Contents { uri, .. } => Some(Key::Topic(Topic::Resource(uri.clone()))),
             Item::Session(..) | Item::All(_) => None,
-            Item::Reload => Some(Key::Reload),
             Item::Everything => Some(Key::Everything),
         }
     }

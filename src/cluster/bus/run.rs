@@ -59,8 +59,6 @@ struct Running {
     here: Publisher,
     door: Arc<BusDoor>,
     keys: Keys,
-    /// For a Redis that has none yet.
-    token: String,
     started: Instant,
     /// Something may be there to be added.
     news: Signal,
@@ -73,7 +71,6 @@ async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
         here: publisher,
         door,
         keys: Keys::new(&way.prefix),
-        token: format!("{:016x}", getrandom::u64().unwrap_or_default()),
         started: Instant::now(),
         news: Signal::default(),
         complaint: Complaint::default(),
@@ -221,7 +218,12 @@ async fn ask_redis(
     connection: &Connection,
     ask: &Ask,
 ) -> Result<Result<Heard, Unanswered>, RedisFault> {
-    let commands = running.keys.ask(ask, &running.token);
+    // Another one each time: a Redis that was emptied shall not get the one back that it had.
+    let token = format!("{:016x}", getrandom::u64().unwrap_or_default());
+    let commands = running.keys.ask(ask, &token);
+    if commands.is_empty() {
+        return Ok(heard(ask, Vec::new()));
+    }
     let replies = match ask {
         Ask::Read { .. } => {
             let limit = Duration::from_millis(BLOCK_MS) + Duration::from_secs(2);

@@ -11,6 +11,8 @@ use super::id::EntryId;
 pub struct Standing {
     /// Differs between two fillings of a Redis: whoever comes first to an empty one writes another.
     pub token: Box<str>,
+    /// Up to here a node has put in the hash what other programs brought. None: no node ever said so.
+    pub kept: Option<EntryId>,
     /// None: there is no stream.
     pub stream: Option<Stream>,
 }
@@ -68,6 +70,21 @@ impl Standing {
         }
     }
 
+    /// How many entries were ever added up to this position, as far as that can be told from here.
+    #[must_use]
+    pub fn added_before(&self, position: EntryId) -> Option<u64> {
+        let Some(stream) = self.stream else {
+            return Some(0);
+        };
+        match stream.first {
+            _ if stream.last <= position => stream.added,
+            Some(first) if first <= position => None,
+            _ => stream
+                .added
+                .map(|added| added.saturating_sub(stream.length)),
+        }
+    }
+
     #[must_use]
     pub fn last(&self) -> EntryId {
         self.stream.map_or(EntryId::ZERO, |stream| stream.last)
@@ -111,6 +128,7 @@ mod tests {
     fn standing(stream: Option<Stream>) -> Standing {
         Standing {
             token: "t".into(),
+            kept: None,
             stream,
         }
     }

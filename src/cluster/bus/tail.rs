@@ -13,7 +13,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::entry::{self, Entry, News};
 use super::id::EntryId;
-use super::outbox::Item;
 use super::standing::{Standing, Verdict};
 use super::{Bus, Here, Kept, contents};
 use crate::app::contents::Contents;
@@ -24,12 +23,14 @@ const PAGE: usize = 256;
 const CONTENTS_AT_ONCE: usize = 16;
 /// How often an undisturbed reader looks whether Redis is still what it was.
 const CHECK_EVERY_MS: u64 = 2_000;
+/// How often the hash is read at most because others put something back.
+const LOAD_EVERY_MS: u64 = 1_000;
 
 /// What Redis is to be asked on the connection that reads; one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Where everything stands.
-    Check,
+    /// Where everything stands; everything up to `kept` is told and kept.
+    Check { kept: Option<EntryId> },
     /// Up to `count` entries; waits for the first one.
     Read { after: EntryId, count: usize },
     /// Put these in the hash, unless it has newer ones, and then say what it has at these URIs.
@@ -39,21 +40,27 @@ pub enum Ask {
     },
     /// The hash, a page of it.
     Scan { cursor: u64 },
-    /// Put these in the hash where it has nothing.
-    Refill(Vec<Kept>),
+    /// Put these in the hash where it has nothing, and add the marker if any was put, in one step: other nodes may have
+    /// read the hash already.
+    Refill {
+        kept: Vec<Kept>,
+        marker: Vec<(&'static str, Vec<u8>)>,
+    },
 }
+
+/// Names and values, as an entry of the stream or a hash has them.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What Redis answered.
 #[derive(Clone, Debug)]
 pub enum Heard {
     Standing(Standing),
-    Entries(Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>),
+    Entries(Vec<(EntryId, Fields)>),
     /// One value for each URI that was asked for.
     Fetched(Vec<Option<Vec<u8>>>),
     /// The next cursor, 0 after the last page; URIs and values.
-    Scanned(u64, Vec<(Vec<u8>, Vec<u8>)>),
-    /// How many were put.
-    Refilled(usize),
+    Scanned(u64, Fields),
+    Refilled,
 }
 
 #[derive(Debug, Default)]
@@ -66,7 +73,6 @@ enum State {
     },
     Refilling {
         after: Option<Box<str>>,
-        any: bool,
     },
     Loading {
         cursor: u64,
@@ -87,17 +93,34 @@ pub(super) struct Tail {
     token: Option<Box<str>>,
     /// Everything up to here was told.
     pub(super) position: EntryId,
+    /// What others said up to here was said before this node was there: only what they brought is of interest.
+    pub(super) quiet_until: EntryId,
     /// Read and not told yet; None: malformed.
     pub(super) unread: VecDeque<(EntryId, Option<Entry>)>,
     /// A full page was read: where it began.
     full_since: Option<EntryId>,
+    /// The hash is to be read again.
     pub(super) wants_reload: bool,
+    /// This node's contents are to be put back into the hash.
+    wants_refill: bool,
     checked_ms: u64,
+    loaded_ms: u64,
+    /// How many entries were ever added up to the position, if Redis counts them.
+    counted: Option<u64>,
     /// The last page was more than one answer may hold.
     one_by_one: bool,
 }
 
 impl Tail {
+    /// Whether the stream has had as many entries as were read. Somebody may have trimmed what nobody had read.
+    fn agrees(&mut self, standing: &Standing) -> bool {
+        let Some(added) = standing.added_before(self.position) else {
+            return true;
+        };
+        let counted = self.counted.replace(added);
+        counted.is_none_or(|counted| counted == added)
+    }
+
     fn page(&self) -> usize {
         if self.one_by_one { 1 } else { PAGE }
     }
@@ -130,8 +153,13 @@ impl Bus {
     pub fn poll_ask(&self) -> Option<Ask> {
         Some(match &self.tail.state {
             State::Down => return None,
-            State::Checking { .. } => Ask::Check,
-            State::Refilling { after, .. } => Ask::Refill(self.own_after(after.as_deref())),
+            State::Checking { .. } => Ask::Check {
+                kept: self.tail.token.is_some().then_some(self.tail.position),
+            },
+            State::Refilling { after } => Ask::Refill {
+                kept: self.own_after(after.as_deref()),
+                marker: self.fields(0, &News::Reload),
+            },
             State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
             State::Reading => Ask::Read {
                 after: self.tail.position,
@@ -151,9 +179,7 @@ impl Bus {
                 self.tail.checked_ms = now_ms;
                 self.check(now_ms, since, standing, here);
             }
-            (State::Refilling { after, any }, Heard::Refilled(added)) => {
-                self.refilled(now_ms, after, any || added > 0, here);
-            }
+            (State::Refilling { after }, Heard::Refilled) => self.refilled(now_ms, after),
             (State::Loading { seen, .. }, Heard::Scanned(cursor, found)) => {
                 self.loaded(now_ms, seen, cursor, found, here);
             }
@@ -170,53 +196,69 @@ impl Bus {
     fn check(&mut self, now_ms: u64, since: EntryId, standing: Standing, here: &dyn Here) {
         let known = self.tail.token.replace(standing.token.clone());
         let Some(known) = known else {
-            // Subscribers may have come before Redis did: what they missed since is as good as lost.
-            self.tail.position = standing.last();
-            return self.lose(now_ms, here);
+            // Subscribers may have come before Redis did: what they missed since is as good as lost. And other
+            // programs may have brought something while no node was there.
+            self.tail.quiet_until = standing.last();
+            self.tail.position = standing.kept.unwrap_or_default().min(standing.last());
+            self.tail.counted = standing.added_before(self.tail.position);
+            self.lose(here);
+            return self.next_duty(now_ms);
         };
-        let verdict = standing.judge(&known, since);
+        let mut verdict = standing.judge(&known, since);
         self.tail.position = standing.position(&known, self.tail.position);
+        if verdict != Verdict::Whole {
+            self.tail.counted = None;
+        }
+        if !self.tail.agrees(&standing) && verdict == Verdict::Whole {
+            verdict = Verdict::Trimmed;
+        }
         match verdict {
-            Verdict::Whole => self.follow(now_ms),
+            Verdict::Whole => {}
             Verdict::Trimmed => {
-                tracing::warn!(%since, "entries of the bus were trimmed before this node read them: its subscribers are told that anything may have changed");
-                self.lose(now_ms, here);
+                tracing::warn!(
+                    %since,
+                    "entries of the bus were trimmed before this node read them: its subscribers are told that anything \
+                     may have changed"
+                );
+                self.lose(here);
             }
             Verdict::Emptied => {
                 tracing::warn!(
-                    "Redis is not what it was, most likely emptied: this node puts its contents back, and its subscribers are told that anything may have changed"
+                    "Redis is not what it was, most likely emptied: this node puts its contents back, and its \
+                     subscribers are told that anything may have changed"
                 );
-                self.lose(now_ms, here);
-                if self.store.is_some() {
-                    self.tail.state = State::Refilling {
-                        after: None,
-                        any: false,
-                    };
-                }
+                self.tail.wants_refill = true;
+                self.lose(here);
             }
         }
+        self.next_duty(now_ms);
     }
 
     /// Nobody knows what was missed.
-    fn lose(&mut self, now_ms: u64, here: &dyn Here) {
+    fn lose(&mut self, here: &dyn Here) {
         self.counts.gaps += 1;
         self.tail.full_since = None;
+        (self.tail.wants_reload, self.tail.loaded_ms) = (true, 0);
         let told = self.outbox.gap();
         self.tell_each(told, here);
         here.gap(0);
-        self.load(now_ms);
     }
 
-    /// Reads the hash before it reads on.
-    fn load(&mut self, now_ms: u64) {
-        self.tail.wants_reload = false;
+    /// What is owed to the hash and to this node's board comes first, however often it was interrupted.
+    fn next_duty(&mut self, now_ms: u64) {
+        let may_load = now_ms >= self.tail.loaded_ms + LOAD_EVERY_MS || self.tail.loaded_ms == 0;
         if self.store.is_none() {
-            return self.follow(now_ms);
+            self.follow(now_ms);
+        } else if self.tail.wants_refill {
+            self.tail.state = State::Refilling { after: None };
+        } else if self.tail.wants_reload && may_load {
+            self.tail.state = State::Loading {
+                cursor: 0,
+                seen: HashSet::new(),
+            };
+        } else {
+            self.follow(now_ms);
         }
-        self.tail.state = State::Loading {
-            cursor: 0,
-            seen: HashSet::new(),
-        };
     }
 
     fn follow(&mut self, now_ms: u64) {
@@ -240,21 +282,14 @@ impl Bus {
         kept.collect()
     }
 
-    fn refilled(&mut self, now_ms: u64, after: Option<Box<str>>, any: bool, here: &dyn Here) {
+    fn refilled(&mut self, now_ms: u64, after: Option<Box<str>>) {
         let store = self.store.as_ref();
         let uris = store.map(|store| store.uris_after(after.as_deref(), CONTENTS_AT_ONCE));
         match uris.unwrap_or_default().pop() {
-            Some(last) => {
-                self.tail.state = State::Refilling {
-                    after: Some(last),
-                    any,
-                }
-            }
+            Some(last) => self.tail.state = State::Refilling { after: Some(last) },
             None => {
-                if any {
-                    self.post(now_ms, Item::Reload, None, here);
-                }
-                self.load(now_ms);
+                self.tail.wants_refill = false;
+                self.next_duty(now_ms);
             }
         }
     }
@@ -264,7 +299,7 @@ impl Bus {
         now_ms: u64,
         mut seen: HashSet<Box<str>>,
         cursor: u64,
-        found: Vec<(Vec<u8>, Vec<u8>)>,
+        found: Fields,
         here: &dyn Here,
     ) {
         for (uri, value) in found {
@@ -280,6 +315,7 @@ impl Bus {
             return;
         }
         self.take_away_unseen(&seen, here);
+        (self.tail.wants_reload, self.tail.loaded_ms) = (false, now_ms);
         self.go_on(now_ms, here);
     }
 
@@ -301,12 +337,7 @@ impl Bus {
         }
     }
 
-    fn read(
-        &mut self,
-        now_ms: u64,
-        entries: Vec<(EntryId, Vec<(Vec<u8>, Vec<u8>)>)>,
-        here: &dyn Here,
-    ) {
+    fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, Fields)>, here: &dyn Here) {
         // As many may have been added meanwhile that the oldest were trimmed before they were read.
         self.tail.full_since = (entries.len() >= self.tail.page()).then_some(self.tail.position);
         self.tail.one_by_one = false;
@@ -348,14 +379,12 @@ impl Bus {
         }
         if let Some(since) = self.tail.full_since.take() {
             self.tail.state = State::Checking { since };
-        } else if self.tail.wants_reload {
-            self.load(now_ms);
         } else if now_ms >= self.tail.checked_ms + CHECK_EVERY_MS {
             self.tail.state = State::Checking {
                 since: self.tail.position,
             };
         } else {
-            self.follow(now_ms);
+            self.next_duty(now_ms);
         }
     }
 
@@ -364,7 +393,9 @@ impl Bus {
         let mut uris: Vec<Box<str>> = Vec::new();
         for (index, (_, entry)) in self.tail.unread.iter().enumerate() {
             let uri = match entry.as_ref().map(|entry| &entry.news) {
-                Some(News::Stored(uri) | News::Brought(uri, _)) if self.store.is_some() => uri,
+                Some(News::Stored { uri, .. } | News::Brought(uri, _)) if self.store.is_some() => {
+                    uri
+                }
                 _ => continue,
             };
             if uris.contains(uri) {
@@ -409,6 +440,7 @@ impl Bus {
                 self.apply(now_ms, id, entry, fetched, here);
             }
             self.tail.position = id;
+            self.tail.counted = self.tail.counted.map(|counted| counted + 1);
         }
     }
 }

@@ -106,6 +106,11 @@ impl Abroad {
         }
     }
 
+    /// Nothing is left here that a request from another node could be for.
+    pub(super) fn say_leaving(&self) {
+        self.joined.neighbours.say_leaving();
+    }
+
     /// Requests under way to other nodes, which count as connections of this one.
     pub(super) fn count(&self) -> usize {
         self.under_way.borrow().len()

@@ -203,8 +203,10 @@ impl Fanout {
         }
     }
 
-    /// Anything may have changed: everyone has everything to be told that it hears of.
-    pub(super) fn publish_everything(&mut self, offset: u64) {
+    /// Anything may have changed: everyone has everything to be told that it hears of. Each topic has an offset of
+    /// its own, since event ids name one event; if there are ever more topics than offsets, some share the last.
+    pub(super) fn publish_everything(&mut self, offsets: std::ops::RangeInclusive<u64>) {
+        let (mut offset, last) = offsets.into_inner();
         for (_, entry) in &mut self.topics {
             debug_assert!(entry.last_offset < offset, "offsets only grow");
             entry.last_offset = offset;
@@ -213,6 +215,7 @@ impl Fanout {
                 listener.mark(subscriber.slot as usize);
                 listener.enqueue(key, &mut self.ready);
             }
+            offset = last.min(offset + 1);
         }
     }
 

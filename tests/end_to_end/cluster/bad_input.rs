@@ -70,14 +70,14 @@ fn records_that_are_not_ours_count_as_none() {
         fleet
             .redis()
             .command(&["SET", &format!("mcp:node:{node}"), record]);
-        let answer = Session::known(&fleet.node("b").mcp(), &id).ping();
+        let answer = Session::known(&fleet.node("b").mcp(), &id).ping_until_known();
         assert_eq!(answer.status, 404, "{record}: {answer:?}");
     }
     // Of another type altogether.
     let id = format!("listed.{rest}");
     fleet.redis().command(&["LPUSH", &key(&id), "x"]);
     fleet.redis().command(&["LPUSH", "mcp:node:listed", "x"]);
-    let answer = Session::known(&fleet.node("b").mcp(), &id).ping();
+    let answer = Session::known(&fleet.node("b").mcp(), &id).ping_until_known();
     assert_eq!(answer.status, 404, "{answer:?}");
 
     let log = fleet.node("b").log();
@@ -150,11 +150,16 @@ fn a_wrong_password_is_named_in_the_log() {
 
 #[test]
 fn a_redis_that_refuses_every_command_is_named_in_the_log() {
-    for code in ["LOADING", "READONLY", "OOM", "NOPERM"] {
+    for (code, words) in [
+        ("LOADING", "loading"),
+        ("READONLY", "READONLY"),
+        ("OOM", "OOM"),
+        ("NOPERM", "NOPERM"),
+    ] {
         let scratch = scratch_folder(&format!("cluster/redis_refuses_{code}"));
         let url = refusing_redis(code);
         let mut node = Node::start_with("a", &["--redis", &url, "--no-forward"], &scratch);
-        serves_alone_and_says(&node, &[code]);
+        serves_alone_and_says(&node, &[words]);
         node.stop().unwrap_or_else(|fault| panic!("{fault}"));
     }
 }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use ureq::http::HeaderMap;
 use ureq::{Agent, Body, RequestBuilder};
 
+use super::wait_for;
+
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
@@ -80,6 +82,15 @@ impl Session {
 
     pub(super) fn ping_with(&self, fields: &[(&str, &str)]) -> Answer {
         self.request("ping", json!({}), fields)
+    }
+
+    /// What becomes of it in the end: a node that cannot tell yet says so, and when to ask again.
+    pub(super) fn ping_until_known(&self) -> Answer {
+        wait_for("a node knows about the session", || {
+            let answer = self.ping();
+            let later = answer.status == 503 && answer.field("retry-after").is_some();
+            (!later).then_some(answer)
+        })
     }
 
     pub(super) fn try_ping(&self) -> Option<Answer> {

@@ -4,6 +4,7 @@
 //! `pinfold traefik` writes. Whatever is waited for is looked at again and again until it is there, or a limit is over.
 
 mod bad_input;
+mod bus;
 mod client;
 mod fleet;
 mod loss;

@@ -22,12 +22,11 @@ const SLOW_SLACK: Duration = Duration::from_millis(150);
 struct Load {
     over: Arc<AtomicBool>,
     phase: Arc<AtomicUsize>,
-    callers: Vec<JoinHandle<[Vec<Duration>; 3]>>,
+    callers: Vec<JoinHandle<[Vec<Duration>; 2]>>,
 }
 
 const BEFORE: usize = 0;
-const DURING: usize = 1;
-const AFTER: usize = 2;
+const FROM_THEN_ON: usize = 1;
 
 impl Load {
     fn start(sessions: &[Session]) -> Load {
@@ -36,7 +35,7 @@ impl Load {
         let call = |session: &Session| {
             let (session, over, phase) = (session.clone(), over.clone(), phase.clone());
             std::thread::spawn(move || {
-                let mut times = [const { Vec::new() }; 3];
+                let mut times = [const { Vec::new() }; 2];
                 while !over.load(Ordering::Relaxed) {
                     let (asked, phase) = (Instant::now(), phase.load(Ordering::Relaxed));
                     let answer = session.ping();
@@ -61,15 +60,15 @@ impl Load {
     /// No request failed, and none was slow for want of Redis.
     fn finish(self) {
         self.over.store(true, Ordering::Relaxed);
-        let mut times = [const { Vec::new() }; 3];
+        let mut times = [const { Vec::new() }; 2];
         for caller in self.callers {
             let own = caller.join().expect("every request is answered");
             for (all, own) in times.iter_mut().zip(own) {
                 all.extend(own);
             }
         }
-        let [before, during, after] = times.map(p99);
-        println!("p99 {before:?} before, {during:?} during, {after:?} after");
+        let [before, during] = times.map(p99);
+        println!("p99 {before:?} before, {during:?} from then on");
         assert!(
             during < before * SLOW_FACTOR + SLOW_SLACK,
             "{before:?}, then {during:?}"
@@ -162,11 +161,10 @@ fn outage(fleet: &mut Fleet, begin: fn(&mut Fleet), end: fn(&mut Fleet)) {
     let load = Load::start(&audience.sessions);
     std::thread::sleep(OUTAGE / 3);
     begin(fleet);
-    load.enter(DURING);
+    load.enter(FROM_THEN_ON);
     let until = Instant::now() + OUTAGE;
     live_on(fleet, &mut audience, &deleted);
     std::thread::sleep(until.saturating_duration_since(Instant::now()));
-    load.enter(AFTER);
     end(fleet);
 
     // Every node has heard what was published meanwhile, and every live session is known again.
@@ -216,7 +214,7 @@ fn redis_that_forgot_everything_is_told_everything() {
     let mut audience = Audience::gather(&mut fleet, "board://flushed");
     let load = Load::start(&audience.sessions);
     std::thread::sleep(OUTAGE / 6);
-    load.enter(DURING);
+    load.enter(FROM_THEN_ON);
     fleet.redis().flush();
     fleet
         .node("c")

@@ -67,10 +67,13 @@ fn fanout_row(
 /// Deliveries at more than this share of what the loader can read are limited by the loader as much as by the server.
 const LOADER_SHARE_MAX: f64 = 0.8;
 
+/// Fewer waiting events are read before a rate can be told.
+const WAITING_MIN: usize = 100;
+
 fn loader_limits(results: &[FanoutResult]) -> String {
     let columns = ["loader", "N", "reads/s", "of these used", "is the limit"];
     let mut table = Table::new(&columns);
-    for result in results {
+    for result in results.iter().filter(|it| it.streams >= WAITING_MIN) {
         let limit = result.floor.loader_reads_per_second;
         let limit = limit.map_or(0.0, |it| it.median);
         let rates = [&result.floor, &result.pinfold].map(|it| it.events_per_second.median);

@@ -28,7 +28,14 @@ fn news_that_reads_back_as_other_news() {
         News::Changed(Topic::Prompts),
         News::Changed(Topic::Resources),
         News::Changed(Topic::Resource(uri())),
-        News::Stored(uri()),
+        News::Stored {
+            uri: uri(),
+            changed: false,
+        },
+        News::Stored {
+            uri: uri(),
+            changed: true,
+        },
         News::Brought(uri(), None),
         News::Brought(uri(), Some(soup(Some("text/plain")))),
         News::Session("n.x".into(), Notice::Changed(Topic::Tools)),

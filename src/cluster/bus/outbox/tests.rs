@@ -19,6 +19,7 @@ fn put(uri: &str, text: &str) -> Item {
         uri: uri.into(),
         carried: Carried::Given(Some(contents(text))),
         owed: Change::NONE,
+        changed: false,
     }
 }
 
@@ -81,6 +82,7 @@ fn an_item_that_waits_for_a_redis_that_is_not_there() {
         uri: "a:1".into(),
         carried: Carried::Stored,
         owed: Change::NONE,
+        changed: false,
     };
     assert_eq!(
         outbox.take_batch(),
@@ -162,6 +164,7 @@ fn two_changes_of_one_topic_and_the_older_of_them() {
         uri: "a:1".into(),
         carried: Carried::Given(Some(contents("new"))),
         owed,
+        changed: true,
     };
     assert_eq!(
         batch,
@@ -231,4 +234,17 @@ fn what_was_added_and_will_never_come_back() {
     assert_eq!(items(outbox.overdue(PATIENCE_MS)), [changed("a:2")]);
     assert!(outbox.overdue(REMEMBERED_MS).is_empty());
     assert!(!outbox.is_alone());
+}
+
+#[test]
+fn a_change_that_is_taken_for_the_echo_of_an_older_one() {
+    let mut outbox = calm();
+    outbox.post(0, changed("a:1"), None);
+    outbox.take_batch();
+    assert_eq!(outbox.lost().len(), 1);
+    assert!(outbox.post(0, put("a:1", "new"), None).is_some());
+    // The log has the older one after all.
+    outbox.connected(0);
+    assert!(outbox.heard(0, 1).is_none());
+    assert_eq!(numbers(&outbox.take_batch()), [2]);
 }

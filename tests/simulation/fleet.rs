@@ -1,0 +1,594 @@
+//! Several nodes and the Redis between them: connections that break with anything under way, a Redis that hangs,
+//! forgets and refuses, nodes that are lost and come again.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use pinfold::app::call::{Notice, Topic};
+use pinfold::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
+use pinfold::cluster::bus::outbox::{Carried, Item};
+use pinfold::cluster::bus::{Add, Ask, Bus, Heard, Here, Setup};
+use pinfold::wire::session_id::{Locator, NodeName, SessionId};
+
+use crate::fake_redis::FakeRedis;
+use crate::support::Random;
+use crate::world::{URIS, World, topic};
+
+/// How a broken bus would behave. For tests of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BusBreakage {
+    /// A reader that comes back goes on one entry too late.
+    ResumesTooLate,
+    /// A gap is not told.
+    HidesGaps,
+    /// What a connection broke over counts as added.
+    ForgetsWhatWasUnderWay,
+    /// What is published while there is no connection is told here only.
+    ForgetsOutages,
+    /// After Redis was emptied nobody puts contents back.
+    LeavesTheBoardEmpty,
+}
+
+/// One connection of a bus, and what is under way on it.
+enum Wire<Request, Reply> {
+    Down,
+    Idle,
+    Sent(Request),
+    Answered(Reply),
+}
+
+pub(crate) struct Member {
+    pub(crate) world: RefCell<World>,
+    name: String,
+    bus: Bus,
+    writer: Wire<Vec<Add>, Vec<bool>>,
+    reader: Wire<Ask, Heard>,
+    store: Arc<FakeStore>,
+    /// Messages that its sessions were told, and those that one of them was.
+    told: RefCell<BTreeSet<u64>>,
+    came_back: bool,
+    hides_gaps: bool,
+}
+
+pub(crate) struct Fleet {
+    pub(crate) members: Vec<Member>,
+    redis: FakeRedis,
+    random: Random,
+    reachable: bool,
+    hangs: bool,
+    refuses: bool,
+    broken: Option<BusBreakage>,
+    boots: u64,
+    /// The number of what was published last.
+    number: u64,
+    /// Who published the newest change of a topic, if a member did.
+    posted_by: BTreeMap<String, usize>,
+    /// For which member, or for all.
+    messages: BTreeMap<u64, Option<usize>>,
+    /// Redis forgot nothing, and no node was lost: every message arrives.
+    lossless: bool,
+    pub(crate) met: BTreeSet<&'static str>,
+}
+
+/// A board without limits.
+#[derive(Default)]
+struct FakeStore {
+    entries: Mutex<BTreeMap<Box<str>, Contents>>,
+}
+
+impl ContentStore for FakeStore {
+    fn put(&self, uri: &str, contents: Option<Contents>) -> Result<Change, StoreRefused> {
+        let mut entries = self.entries.lock().unwrap();
+        let before = entries.get(uri).cloned();
+        let change = Change {
+            list: before.is_some() != contents.is_some(),
+            contents: before != contents,
+        };
+        match contents {
+            Some(contents) => drop(entries.insert(uri.into(), contents)),
+            None => drop(entries.remove(uri)),
+        }
+        Ok(change)
+    }
+
+    fn check(&self, _: &str, _: Option<&Contents>) -> Result<(), StoreRefused> {
+        Ok(())
+    }
+
+    fn get(&self, uri: &str) -> Option<Contents> {
+        self.entries.lock().unwrap().get(uri).cloned()
+    }
+
+    fn uris_after(&self, uri: Option<&str>, count: usize) -> Vec<Box<str>> {
+        let entries = self.entries.lock().unwrap();
+        let later = entries
+            .keys()
+            .filter(|own| uri.is_none_or(|uri| &***own > uri));
+        later.take(count.min(2)).cloned().collect()
+    }
+}
+
+/// What a bus does on its node.
+struct Hands<'a> {
+    world: &'a RefCell<World>,
+    told: &'a RefCell<BTreeSet<u64>>,
+    hides_gaps: bool,
+}
+
+impl Hands<'_> {
+    fn told(&self, notice: &Notice) {
+        let Notice::Message { params, .. } = notice else {
+            panic!("only messages are told");
+        };
+        let message: serde_json::Value = serde_json::from_str(params).unwrap();
+        let new = self
+            .told
+            .borrow_mut()
+            .insert(message["data"].as_u64().unwrap());
+        assert!(new, "told twice: {params}");
+    }
+}
+
+impl Here for Hands<'_> {
+    fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64 {
+        let mut world = self.world.borrow_mut();
+        for topic in topics {
+            world.node.publish_at(floor, topic);
+        }
+        world.node.offset
+    }
+
+    fn tell_all(&self, _: u64, notice: Notice) -> u64 {
+        self.told(&notice);
+        self.world.borrow().node.offset
+    }
+
+    fn tell(&self, _: &str, notice: Notice) {
+        self.told(&notice);
+    }
+
+    fn gap(&self, _: u64) {
+        if !self.hides_gaps {
+            self.world.borrow_mut().node.gap();
+        }
+    }
+}
+
+impl Member {
+    fn new(name: String, seed: u64, boot: u64, broken: Option<BusBreakage>) -> Self {
+        let mut world = World::new(seed, None);
+        world.posted = Some(Vec::new());
+        let store = Arc::new(FakeStore::default());
+        let bus = Bus::new(Setup {
+            node: NodeName::new(&name).expect("a name"),
+            boot,
+            store: Some(store.clone()),
+            uri_bytes_max: 64,
+        });
+        Member {
+            world: RefCell::new(world),
+            name,
+            bus,
+            writer: Wire::Down,
+            reader: Wire::Down,
+            store,
+            told: RefCell::default(),
+            came_back: false,
+            hides_gaps: broken == Some(BusBreakage::HidesGaps),
+        }
+    }
+
+    fn hands(&mut self) -> (&mut Bus, Hands<'_>) {
+        let hands = Hands {
+            world: &self.world,
+            told: &self.told,
+            hides_gaps: self.hides_gaps,
+        };
+        (&mut self.bus, hands)
+    }
+}
+
+impl Fleet {
+    pub(crate) fn new(seed: u64, broken: Option<BusBreakage>) -> Self {
+        let mut random = Random::new(seed);
+        let reachable = !random.one_in(4);
+        let mut fleet = Fleet {
+            members: Vec::new(),
+            redis: FakeRedis::default(),
+            reachable,
+            hangs: false,
+            refuses: false,
+            broken,
+            boots: 0,
+            number: 0,
+            posted_by: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            lossless: reachable,
+            met: BTreeSet::new(),
+            random,
+        };
+        for number in 0..2 + fleet.random.below(2) {
+            let member = fleet.member(number);
+            fleet.members.push(member);
+        }
+        // What was said before a node was there is not said again.
+        for number in 0..fleet.members.len() {
+            (0..4).for_each(|_| fleet.read(number));
+        }
+        fleet
+    }
+
+    fn member(&mut self, number: usize) -> Member {
+        self.boots += 1;
+        Member::new(
+            format!("n{number}"),
+            self.random.next(),
+            self.boots,
+            self.broken,
+        )
+    }
+
+    pub(crate) fn step(&mut self) {
+        let number = self.random.below(self.members.len());
+        match self.random.below(24) {
+            0..=8 => self.members[number].world.get_mut().step(),
+            9..=12 => self.write(number),
+            13..=17 => self.read(number),
+            18 => self.put(number),
+            19 => self.message(number),
+            20..=21 => {
+                let ms = *self.random.pick(&[1, 20, 100, 300, 2_500]);
+                self.pass(ms);
+            }
+            22 => self.foreign(),
+            _ => self.disturb(number),
+        }
+        self.take_posted();
+    }
+
+    /// What clients and applications of every node published.
+    fn take_posted(&mut self) {
+        for number in 0..self.members.len() {
+            let posted = self.members[number].world.get_mut().posted.as_mut();
+            for topic_number in std::mem::take(posted.expect("a member of a fleet posts")) {
+                let (name, topic) = topic(topic_number);
+                self.expect_everywhere(&name);
+                self.posted_by.insert(name, number);
+                self.post(number, Item::Changed(topic));
+            }
+        }
+    }
+
+    fn expect_everywhere(&mut self, name: &str) {
+        for member in &mut self.members {
+            let world = member.world.get_mut();
+            let next = world.node.offset + 1;
+            world.expect(name.to_owned(), next);
+        }
+    }
+
+    /// What a node was told while it had no Redis is in its memory only.
+    fn forget_what_died_with(&mut self, number: usize) {
+        for (name, _) in self.posted_by.iter().filter(|(_, by)| **by == number) {
+            for member in &mut self.members {
+                member.world.get_mut().expect_nothing(name);
+            }
+        }
+    }
+
+    fn post(&mut self, number: usize, item: Item) {
+        let now_ms = self.redis.now_ms;
+        let (bus, hands) = self.members[number].hands();
+        bus.post(now_ms, item, None, &hands);
+    }
+
+    /// New contents, as a publisher brings them, or written by a handler.
+    fn put(&mut self, number: usize) {
+        self.number += 1;
+        let (uri, _) = topic(3 + self.random.below(URIS));
+        let contents = (!self.random.one_in(3)).then(|| contents(self.number));
+        let mut item = Item::Contents {
+            uri: uri.as_str().into(),
+            carried: Carried::Given(contents.clone()),
+            owed: Change::NONE,
+            changed: false,
+        };
+        if self.random.one_in(3) {
+            let change = self.members[number].store.put(&uri, contents);
+            item = Item::Contents {
+                uri: uri.as_str().into(),
+                carried: Carried::Stored,
+                owed: change.unwrap(),
+                changed: false,
+            };
+        }
+        self.post(number, item);
+    }
+
+    fn message(&mut self, number: usize) {
+        self.number += 1;
+        let params = format!(r#"{{"level":"info","data":{}}}"#, self.number).into();
+        let notice = Notice::Message { level: 1, params };
+        let to = self.random.below(self.members.len());
+        self.messages
+            .insert(self.number, (to != number).then_some(to));
+        let item = if to == number {
+            Item::All(notice)
+        } else {
+            Item::Session(session_of(&self.members[to].name).into(), notice)
+        };
+        self.post(number, item);
+    }
+
+    /// Another program adds an entry.
+    fn foreign(&mut self) {
+        if !self.reachable || self.hangs {
+            return;
+        }
+        self.number += 1;
+        let (uri, _) = topic(3 + self.random.below(URIS));
+        let text = self.number.to_string();
+        let fields: [&[(&str, &str)]; 4] = [
+            &[("uri", &uri)],
+            &[("uri", &uri), ("text", &text)],
+            &[("uri", &uri), ("gone", "1")],
+            &[("uri", &uri), ("topic", "tools")],
+        ];
+        let which = self.random.below(fields.len());
+        let owned =
+            |(name, value): &(&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        self.redis.append(fields[which].iter().map(owned).collect());
+        if which == 0 {
+            self.expect_everywhere(&uri);
+            self.posted_by.remove(&uri);
+        }
+    }
+
+    fn write(&mut self, number: usize) {
+        let (now_ms, available) = (self.redis.now_ms, self.reachable && !self.hangs);
+        let member = &mut self.members[number];
+        let writer = std::mem::replace(&mut member.writer, Wire::Idle);
+        let (bus, hands) = member.hands();
+        let next = match writer {
+            Wire::Down if available => {
+                bus.handle_writer_up(now_ms);
+                Wire::Idle
+            }
+            Wire::Idle => {
+                let mut adds = bus.poll_add(now_ms);
+                if self.broken == Some(BusBreakage::ForgetsOutages) && bus.is_alone() {
+                    let taken = vec![true; adds.len()];
+                    bus.handle_added(now_ms, &taken, &hands);
+                    adds.clear();
+                }
+                if adds.is_empty() {
+                    Wire::Idle
+                } else {
+                    Wire::Sent(adds)
+                }
+            }
+            Wire::Sent(adds) if available => {
+                let refuses = self.refuses;
+                let redis = &mut self.redis;
+                let taken = adds.iter().map(|add| !refuses || add.fields.len() % 2 == 0);
+                let taken: Vec<bool> = taken.collect();
+                adds.iter()
+                    .zip(&taken)
+                    .filter(|(_, taken)| **taken)
+                    .for_each(|(add, _)| redis.add(add));
+                Wire::Answered(taken)
+            }
+            Wire::Answered(taken) => {
+                if taken.contains(&false) {
+                    self.met.insert("refused");
+                }
+                bus.handle_added(now_ms, &taken, &hands);
+                Wire::Idle
+            }
+            waiting => waiting,
+        };
+        self.members[number].writer = next;
+    }
+
+    fn read(&mut self, number: usize) {
+        let (now_ms, available) = (self.redis.now_ms, self.reachable && !self.hangs);
+        let broken = self.broken;
+        let member = &mut self.members[number];
+        let reader = std::mem::replace(&mut member.reader, Wire::Idle);
+        let next = match reader {
+            Wire::Down if available => {
+                member.bus.handle_reader_up();
+                Wire::Idle
+            }
+            Wire::Idle => member.bus.poll_ask().map_or(Wire::Idle, Wire::Sent),
+            Wire::Sent(ask) if available => {
+                let mut heard = self.redis.ask(&ask);
+                match &mut heard {
+                    Heard::Entries(entries) if member.came_back && !entries.is_empty() => {
+                        member.came_back = false;
+                        if broken == Some(BusBreakage::ResumesTooLate) && entries.len() > 1 {
+                            entries.remove(0);
+                        }
+                    }
+                    Heard::Refilled => {
+                        self.met.insert("refilled");
+                        if broken == Some(BusBreakage::LeavesTheBoardEmpty) {
+                            self.redis.board = BTreeMap::new();
+                        }
+                    }
+                    _ => {}
+                }
+                Wire::Answered(heard)
+            }
+            Wire::Answered(heard) => {
+                let gaps = member.bus.counts().gaps;
+                let (bus, hands) = member.hands();
+                bus.handle_heard(now_ms, heard, &hands);
+                if bus.counts().gaps > gaps {
+                    self.met.insert("gap");
+                }
+                Wire::Idle
+            }
+            waiting => waiting,
+        };
+        self.members[number].reader = next;
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.redis.now_ms += ms;
+        let now_ms = self.redis.now_ms;
+        for member in &mut self.members {
+            let (bus, hands) = member.hands();
+            bus.handle_timeout(now_ms, &hands);
+            if bus.is_alone() {
+                self.met.insert("alone");
+            }
+        }
+    }
+
+    fn disturb(&mut self, number: usize) {
+        let what = self.random.below(12);
+        self.lossless &= what < 8;
+        match what {
+            0..=1 => self.cut_writer(number),
+            2..=3 => self.cut_reader(number),
+            4 => {
+                self.reachable = !self.reachable;
+                if !self.reachable {
+                    (0..self.members.len()).for_each(|number| {
+                        self.cut_writer(number);
+                        self.cut_reader(number);
+                    });
+                }
+            }
+            5..=6 => self.hangs = !self.hangs,
+            7 => self.refuses = !self.refuses,
+            8..=9 => {
+                let keep = self.random.below(3);
+                self.redis.trim(keep);
+                self.met.insert("trimmed");
+            }
+            10 => {
+                self.redis.flush();
+                self.met.insert("flushed");
+            }
+            _ => {
+                self.forget_what_died_with(number);
+                self.members[number] = self.member(number);
+                self.met.insert("restarted");
+            }
+        }
+    }
+
+    /// With anything under way, which arrived, or in part, or not at all.
+    fn cut_writer(&mut self, number: usize) {
+        let member = &mut self.members[number];
+        let writer = std::mem::replace(&mut member.writer, Wire::Down);
+        let adds = match writer {
+            Wire::Down => return,
+            Wire::Sent(adds) => adds,
+            Wire::Idle | Wire::Answered(_) => Vec::new(),
+        };
+        let arrived = self.random.below(adds.len() + 1);
+        adds[..arrived].iter().for_each(|add| self.redis.add(add));
+        let now_ms = self.redis.now_ms;
+        let (bus, hands) = member.hands();
+        if self.broken == Some(BusBreakage::ForgetsWhatWasUnderWay) {
+            bus.handle_added(now_ms, &vec![true; adds.len()], &hands);
+        }
+        bus.handle_writer_lost(&hands);
+    }
+
+    fn cut_reader(&mut self, number: usize) {
+        let member = &mut self.members[number];
+        let reader = std::mem::replace(&mut member.reader, Wire::Down);
+        if !matches!(reader, Wire::Down) {
+            member.came_back = true;
+            let (bus, hands) = member.hands();
+            bus.handle_reader_lost(&hands);
+        }
+    }
+
+    /// Redis works again, and everything that waits for it arrives.
+    pub(crate) fn come_to_rest(&mut self) {
+        (self.reachable, self.hangs, self.refuses) = (true, false, false);
+        // Time for what is refused, late, or looked at only now and then; and at last for what never comes back.
+        for ms in [[500; 14].as_slice(), &[61_000, 500, 500]].concat() {
+            for _ in 0..40 {
+                for number in 0..self.members.len() {
+                    self.write(number);
+                    self.read(number);
+                }
+            }
+            self.pass(ms);
+        }
+        for member in &mut self.members {
+            assert_eq!(member.bus.queued_count(), 0, "something is never added");
+            member.world.get_mut().come_to_rest();
+        }
+    }
+
+    pub(crate) fn check(&self) {
+        let board: BTreeMap<Box<str>, Contents> = self.redis.board.iter().map(read_back).collect();
+        for member in &self.members {
+            member.world.borrow().check_everyone_knows();
+            let own = member.store.entries.lock().unwrap();
+            assert_eq!(
+                *own, board,
+                "the board of {} is not what the others have",
+                member.name
+            );
+            assert!(
+                !member.bus.is_alone(),
+                "{} never trusts Redis again",
+                member.name
+            );
+        }
+        for (number, member) in self.members.iter().enumerate() {
+            for (message, to) in &self.messages {
+                let ours = to.is_none_or(|to| to == number);
+                let told = member.told.borrow().contains(message);
+                assert!(ours || !told, "message {message} was for another node");
+                assert!(
+                    told || !ours || !self.lossless,
+                    "message {message} never reached {}",
+                    member.name
+                );
+            }
+        }
+    }
+}
+
+fn contents(number: u64) -> Contents {
+    Contents {
+        mime_type: None,
+        name: None,
+        description: None,
+        body: Body::Text(number.to_string()),
+    }
+}
+
+fn read_back((uri, value): (&Vec<u8>, &Vec<u8>)) -> (Box<str>, Contents) {
+    let value = std::str::from_utf8(value).unwrap();
+    let (_, json) = value.split_once(' ').unwrap();
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    let number = json["text"].as_str().unwrap().parse().unwrap();
+    (std::str::from_utf8(uri).unwrap().into(), contents(number))
+}
+
+fn session_of(node: &str) -> String {
+    let id = SessionId {
+        node: NodeName::new(node).expect("a name"),
+        locator: Locator {
+            core: 0,
+            slot: 0,
+            generation: 0,
+            boot: 1,
+        },
+        secret: [7; 16],
+    };
+    let mut text = String::new();
+    id.emit(&mut text);
+    text
+}
