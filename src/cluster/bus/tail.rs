@@ -220,6 +220,7 @@ impl Bus {
                     "entries of the bus were trimmed before this node read them: its subscribers are told that anything \
                      may have changed"
                 );
+                self.counts.gaps += 1;
                 self.lose(here);
             }
             Verdict::Emptied => {
@@ -228,6 +229,7 @@ impl Bus {
                      subscribers are told that anything may have changed"
                 );
                 self.tail.wants_refill = true;
+                self.counts.gaps += 1;
                 self.lose(here);
             }
         }
@@ -236,7 +238,6 @@ impl Bus {
 
     /// Nobody knows what was missed.
     fn lose(&mut self, here: &dyn Here) {
-        self.counts.gaps += 1;
         self.tail.full_since = None;
         (self.tail.wants_reload, self.tail.loaded_ms) = (true, 0);
         let told = self.outbox.gap();
