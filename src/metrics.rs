@@ -22,6 +22,10 @@ pub struct Metrics {
     pub redis_up: IntGaugeVec,
     /// Sessions whose record in Redis is not what it should be yet.
     pub presence_pending: IntGauge,
+    /// What happened on the bus, by kind.
+    pub bus_events: IntCounterVec,
+    /// What this node published and the bus does not have yet.
+    pub bus_queued: IntGauge,
     /// What was found in Redis and is not ours, by what it should be.
     pub foreign_records: IntCounterVec,
 }
@@ -65,6 +69,16 @@ impl Metrics {
                 "Records found in Redis that are not pinfold's, by what they should be.",
                 "kind",
             ),
+            bus_events: counters(
+                "pinfold_bus_events_total",
+                "On the bus: entries heard, entries or contents malformed (skipped), gaps told to subscribers, items told \
+                 here ahead of the bus, items refused by Redis (tried again), messages dropped.",
+                "kind",
+            ),
+            bus_queued: {
+                let help = "What this node published and the bus does not have yet.";
+                register(&registry, IntGauge::new("pinfold_bus_queued", help))
+            },
             redis_up: {
                 let opts = Opts::new(
                     "pinfold_redis_up",

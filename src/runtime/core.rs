@@ -21,7 +21,7 @@ use super::blocking::BlockingPool;
 use super::forward::{self, Abroad};
 use super::mailbox::Letter;
 use super::publisher::Publisher;
-use super::readiness::Readiness;
+use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
@@ -155,7 +155,9 @@ impl Core {
     }
 
     fn watch(self: &Rc<Self>, key: ConnectionKey) {
-        let watched = self.with_socket(key, |stream| self.readiness.watch(key, stream));
+        let watched = self.with_socket(key, |stream| {
+            self.readiness.watch(readiness::data_of(key), stream)
+        });
         if let Some(Err(fault)) = watched {
             tracing::warn!(%fault, "a connection was dropped: it could not be watched; raise fs.epoll.max_user_watches");
             self.shard.borrow_mut().handle_disconnect(clock::now(), key);

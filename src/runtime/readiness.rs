@@ -7,7 +7,6 @@
 use std::io;
 use std::net::TcpStream as StdStream;
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
 
 use monoio::net::TcpStream;
 use rustix::buffer::spare_capacity;
@@ -15,7 +14,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::core::{Core, stream_of};
+use super::core::stream_of;
 use crate::shard::ConnectionKey;
 
 /// Connections that are read from before everything else gets its turn.
@@ -37,12 +36,13 @@ impl Readiness {
         Ok(Readiness { set })
     }
 
-    /// From now on the core reads from this connection whenever there is something.
+    /// From now on [`run`] tells `data` whenever there is something to be read.
     ///
     /// # Errors
     /// `ENOSPC`: more connections than `fs.epoll.max_user_watches` allows.
-    pub(super) fn watch(&self, key: ConnectionKey, stream: &StdStream) -> io::Result<()> {
-        match epoll::add(&self.set, stream, data_of(key), EventFlags::IN) {
+    pub(super) fn watch(&self, data: u64, stream: &StdStream) -> io::Result<()> {
+        let data = EventData::new_u64(data);
+        match epoll::add(&self.set, stream, data, EventFlags::IN) {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(fault) => Err(fault.into()),
         }
@@ -60,25 +60,24 @@ impl Readiness {
     }
 }
 
-/// Reads from every connection that has something, for ever.
-pub(super) async fn run(core: Rc<Core>) -> io::Result<()> {
+/// Tells of every connection that has something, for ever; what is told may be over when it is.
+pub(super) async fn run(readiness: &Readiness, mut on_ready: impl FnMut(u64)) -> io::Result<()> {
     // monoio waits for sockets only; to the kernel a descriptor is a descriptor.
-    let set: TcpStream = stream_of(core.readiness.set.as_fd().try_clone_to_owned()?)?;
+    let set: TcpStream = stream_of(readiness.set.as_fd().try_clone_to_owned()?)?;
     let mut ready = Vec::with_capacity(BATCH);
     loop {
         set.readable(false).await?;
-        core.readiness.collect(&mut ready)?;
+        readiness.collect(&mut ready)?;
         for event in &ready {
-            core.read_once(key_of(event.data));
+            on_ready({ event.data }.u64());
         }
     }
 }
 
-fn data_of(key: ConnectionKey) -> EventData {
-    EventData::new_u64(u64::from(key.serial) << 32 | u64::from(key.index))
+pub(super) fn data_of(key: ConnectionKey) -> u64 {
+    u64::from(key.serial) << 32 | u64::from(key.index)
 }
 
-fn key_of(data: EventData) -> ConnectionKey {
-    let data = data.u64();
+pub(super) fn key_of(data: u64) -> ConnectionKey {
     ConnectionKey::from_parts(data as u32, (data >> 32) as u32)
 }

@@ -299,7 +299,8 @@ impl Server {
                 accepts,
                 secrets,
             });
-            let abroad = joined.map(|joined| Rc::new(Abroad::new(joined, node, &path)));
+            let abroad = joined.map(|joined| Abroad::new(joined, node, &path));
+            let abroad = abroad.transpose()?.map(Rc::new);
             Core::new(core, shard, handler, publisher, sealer, blocking, abroad)
         }
     }

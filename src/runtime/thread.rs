@@ -11,7 +11,7 @@ use monoio::net::TcpListener;
 use super::core::Core;
 use super::mailbox::Letter;
 use super::ring::Driver;
-use super::{clock, fanout, readiness, socket};
+use super::{clock, fanout, forward, readiness, socket};
 use crate::shard::{DrainTimes, Shard};
 
 /// How often a shard's timers are looked at; its wheel turns at the same pace.
@@ -54,6 +54,7 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
         let listener = TcpListener::from_std(seat.listener)?;
         monoio::spawn(fanout::run(core.clone()));
         monoio::spawn(read(core.clone()));
+        monoio::spawn(forward::relay(core.clone()));
         monoio::spawn(tick(core.clone()));
         monoio::spawn(accept(
             core.clone(),
@@ -96,7 +97,10 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
 }
 
 async fn read(core: Rc<Core>) {
-    if let Err(fault) = readiness::run(core).await {
+    let read = readiness::run(&core.readiness, |data| {
+        core.read_once(readiness::key_of(data))
+    });
+    if let Err(fault) = read.await {
         tracing::error!(%fault, "this core can no longer tell which connections have sent something");
     }
 }
@@ -161,7 +165,7 @@ async fn tick(core: Rc<Core>) {
         core.shard.borrow_mut().handle_timeout(clock::now());
         core.pump();
         if let Some(abroad) = &core.abroad {
-            abroad.tidy();
+            abroad.tidy(core.shard.borrow().limits());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A Redis as the bus uses it, as a plain value: the stream, the hash beside it, and what befalls them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use pinfold::cluster::bus::id::EntryId;
 use pinfold::cluster::bus::standing::{Standing, Stream};
@@ -11,6 +12,8 @@ type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 #[derive(Default)]
 pub(crate) struct FakeRedis {
     pub(crate) now_ms: u64,
+    /// As before version 7: it does not say how many entries were ever added.
+    pub(crate) is_old: bool,
     entries: Vec<(EntryId, Fields)>,
     /// None: there is no stream.
     last: Option<EntryId>,
@@ -25,6 +28,14 @@ pub(crate) struct FakeRedis {
 }
 
 impl FakeRedis {
+    /// `is_old`: as before version 7, which does not say how many entries were ever added.
+    pub(crate) fn new(is_old: bool) -> Self {
+        FakeRedis {
+            is_old,
+            ..FakeRedis::default()
+        }
+    }
+
     pub(crate) fn add(&mut self, add: &Add) {
         let owned = |(name, value): &(&str, Vec<u8>)| (name.as_bytes().to_vec(), value.clone());
         let id = self.append(add.fields.iter().map(owned).collect());
@@ -77,9 +88,10 @@ impl FakeRedis {
                 let mut put = false;
                 for Kept { uri, record } in kept {
                     let key = uri.as_bytes().to_vec();
-                    if !self.board.contains_key(&key) {
+                    let place = self.board.entry(key);
+                    if let Entry::Vacant(vacant) = place {
                         let record = record.as_deref().unwrap_or_default();
-                        self.board.insert(key, format!("0-0 {record}").into_bytes());
+                        vacant.insert(format!("0-0 {record}").into_bytes());
                         put = true;
                     }
                 }
@@ -99,10 +111,10 @@ impl FakeRedis {
     }
 
     pub(crate) fn flush(&mut self) {
-        let (now_ms, tokens) = (self.now_ms, self.tokens);
         *self = FakeRedis {
-            now_ms,
-            tokens,
+            now_ms: self.now_ms,
+            tokens: self.tokens,
+            is_old: self.is_old,
             ..FakeRedis::default()
         };
     }
@@ -116,7 +128,7 @@ impl FakeRedis {
             last,
             deleted: Some(EntryId::ZERO),
             length: self.entries.len() as u64,
-            added: Some(self.added),
+            added: (!self.is_old).then_some(self.added),
         });
         Standing {
             token,

@@ -7,6 +7,8 @@
 //! cargo test --test simulation -- --ignored          for as long as PINFOLD_MINUTES says (10)
 //! ```
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,6 +16,7 @@ mod actions;
 mod ending;
 mod fake_redis;
 mod fleet;
+mod member;
 mod peer;
 mod world;
 
@@ -21,7 +24,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use fleet::{BusBreakage, Fleet};
+use fleet::Fleet;
+use member::BusBreakage;
 use support::Random;
 use support::node::Breakage;
 use world::World;

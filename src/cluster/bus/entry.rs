@@ -23,6 +23,7 @@ use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Body, Contents};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::mcp::types::LoggingLevel;
+use crate::wire::session_id::SessionId;
 use crate::wire::uri::is_uri;
 
 /// An entry, and who added it if a node did.
@@ -136,6 +137,12 @@ impl<'a> Fields<'a> {
         let told_to = [self.session.is_some(), self.all, self.sync.is_some()];
         if told_to.into_iter().filter(|&it| it).count() > 1 {
             return Err(Malformed("give one of session, all and sync"));
+        }
+        if self
+            .session
+            .is_some_and(|session| SessionId::parse(session).is_none())
+        {
+            return Err(Malformed("session is no session id of pinfold's"));
         }
         if (contents.is_some() || self.stored.is_some()) && told_to.contains(&true) {
             return Err(Malformed(

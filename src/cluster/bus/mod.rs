@@ -97,6 +97,21 @@ pub struct Counts {
     pub refused: u64,
 }
 
+impl Counts {
+    /// By kind, as the metrics name it.
+    #[must_use]
+    pub fn by_kind(&self) -> [(&'static str, u64); 6] {
+        [
+            ("heard", self.heard),
+            ("malformed", self.malformed),
+            ("gap", self.gaps),
+            ("told_ahead", self.told_ahead),
+            ("refused", self.refused),
+            ("dropped", self.dropped),
+        ]
+    }
+}
+
 pub struct Bus {
     node: NodeName,
     /// `{node}.{boot}`: who adds what this process adds.

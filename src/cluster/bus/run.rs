@@ -16,8 +16,9 @@ use super::commands::{BLOCK_MS, Keys, Unanswered, heard};
 use super::door::BusDoor;
 use super::outbox::Item;
 use super::tail::{Ask, Heard};
-use super::{Bus, Here, Setup};
+use super::{Add, Bus, Counts, Here, Setup};
 use crate::app::call::{Notice, Topic};
+use crate::metrics::METRICS;
 use crate::redis::{Connection, Link, RedisError, RedisFault, Reply, Settings};
 use crate::runtime::Publisher;
 
@@ -28,6 +29,8 @@ pub const ENTRIES_MAX: u64 = 100_000;
 const TICK: Duration = Duration::from_millis(50);
 /// How often the stream is trimmed, whoever adds to it.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
+/// What is sent before its answers are waited for, about; one entry with contents may be more.
+const ROUND_TRIP_BYTES: usize = 4 * 1024 * 1024;
 /// After an answer that makes no sense, or a refusal.
 const PAUSE: Duration = Duration::from_secs(1);
 /// A refusal that goes on is logged again after this long.
@@ -112,14 +115,34 @@ async fn take_in(running: Rc<Running>) {
 }
 
 async fn tick(running: Rc<Running>) {
+    let mut counted = Counts::default();
     loop {
         sleep(TICK).await;
-        let full = running.with_bus(|bus, now_ms, here| {
+        let (full, queued, counts) = running.with_bus(|bus, now_ms, here| {
             bus.handle_timeout(now_ms, here);
-            bus.is_full()
+            (bus.is_full(), bus.queued_count(), bus.counts())
         });
         running.door.full.store(full, Ordering::Relaxed);
+        METRICS.bus_queued.set(queued as i64);
+        count(&counts, &counted);
+        counted = counts;
         running.news.give();
+    }
+}
+
+fn count(now: &Counts, before: &Counts) {
+    for ((kind, now), (_, before)) in now.by_kind().into_iter().zip(before.by_kind()) {
+        if now != before {
+            let counter = METRICS.bus_events.with_label_values(&[kind]);
+            counter.inc_by(now - before);
+        }
+    }
+    let dropped = now.dropped - before.dropped;
+    if dropped > 0 {
+        tracing::warn!(
+            dropped,
+            "messages for sessions were dropped before the bus could take them: other nodes will not hear of them"
+        );
     }
 }
 
@@ -148,27 +171,49 @@ async fn write_while_it_lasts(running: &Running, connection: &Connection) {
             running.news.wait().await;
             continue;
         }
-        let commands: Vec<_> = adds
-            .iter()
-            .map(|add| running.keys.add(add, ENTRIES_MAX))
-            .collect();
-        let Ok(replies) = connection.call_all(&commands).await else {
-            // The link says why.
-            return;
+        let Some(taken) = add_all(running, connection, &adds).await else {
+            return connection.close();
+        };
+        running.with_bus(|bus, now_ms, here| bus.handle_added(now_ms, &taken, here));
+    }
+}
+
+/// Which of the entries the stream has; `None`: nobody knows.
+async fn add_all(running: &Running, connection: &Connection, adds: &[Add]) -> Option<Vec<bool>> {
+    let mut taken = Vec::with_capacity(adds.len());
+    let mut adds = adds.iter().peekable();
+    while adds.peek().is_some() {
+        let mut commands = Vec::new();
+        let mut bytes = 0;
+        while bytes < ROUND_TRIP_BYTES
+            && let Some(add) = adds.next()
+        {
+            let command = running.keys.add(add, ENTRIES_MAX);
+            bytes += command.size();
+            commands.push(command);
+        }
+        let replies = match connection.call_all(&commands).await {
+            Ok(replies) => replies,
+            Err(fault @ RedisFault::Busy) => {
+                tracing::warn!(
+                    bytes,
+                    "{fault}: contents of this size cannot go through the bus"
+                );
+                taken.extend(commands.iter().map(|_| false));
+                continue;
+            }
+            Err(_) => return None,
         };
         for error in replies.iter().filter_map(Reply::error) {
             running.complaint.about(error);
             if &*error.code == "READONLY" {
-                // The name may lead to another server by now, the one that can be written to.
+                // The name may lead to another server by now, one that can be written to.
                 connection.close();
             }
         }
-        let taken: Vec<bool> = replies
-            .iter()
-            .map(|reply| reply.error().is_none())
-            .collect();
-        running.with_bus(|bus, now_ms, here| bus.handle_added(now_ms, &taken, here));
+        taken.extend(replies.iter().map(|reply| reply.error().is_none()));
     }
+    Some(taken)
 }
 
 async fn read(running: Rc<Running>, link: Link) {
@@ -181,7 +226,8 @@ async fn read(running: Rc<Running>, link: Link) {
         let unanswered = read_while_it_lasts(&running, &connection).await;
         running.with_bus(|bus, _, here| bus.handle_reader_lost(here));
         match unanswered {
-            None => link.went_down().await,
+            // The link says why, and waits as long as it should.
+            None => continue,
             Some(Unanswered::Refused(error)) => running.complaint.about(&error),
             Some(Unanswered::Strange) => {
                 tracing::warn!(

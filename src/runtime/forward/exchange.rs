@@ -14,6 +14,7 @@ use monoio::time::timeout;
 use super::request::{Outgoing, Rest};
 use super::response::{Incoming, Taken};
 use super::{Abroad, Client, Known, pool};
+use crate::limits::Limits;
 use crate::runtime::core::Core;
 use crate::runtime::socket;
 use crate::shard::Gone;
@@ -23,6 +24,12 @@ use crate::wire::forwarded::STICKY_COOKIE;
 pub(super) enum Ended {
     /// The client has its answer; the connection takes the next request.
     Answered { read_ahead: Vec<u8> },
+    /// The answer is a stream, and its head has been passed on.
+    Opened {
+        owner: TcpStream,
+        body: Rest,
+        read_ahead: Vec<u8>,
+    },
     /// The owner is not there: the request is answered here, with the reason.
     NotPassedOn { read: Vec<u8>, gone: Gone },
     /// So is the connection.
@@ -32,6 +39,10 @@ pub(super) enum Ended {
 /// A silent owner is dead: on every stream and for every call it says something this often.
 const KEEP_ALIVES_MISSED: u32 = 2;
 const SILENCE_SLACK: Duration = Duration::from_secs(5);
+
+pub(super) fn silence_max(limits: &Limits) -> Duration {
+    Duration::from_millis(limits.keep_alive_ms) * KEEP_ALIVES_MISSED + SILENCE_SLACK
+}
 
 /// Two sockets and what is known of both sides.
 struct Exchange<'a> {
@@ -47,6 +58,7 @@ struct Exchange<'a> {
     read_ahead: RefCell<Vec<u8>>,
     /// The whole request was sent.
     sent: Cell<bool>,
+    is_get: bool,
 }
 
 /// How the answer's way to the client ended.
@@ -54,6 +66,8 @@ enum Passed {
     Whole {
         closes: bool,
     },
+    /// The head, and what came with it; this is to come.
+    Opened(Rest),
     /// The owner broke off, or speaks no HTTP.
     Broken {
         unstarted: bool,
@@ -91,6 +105,11 @@ pub(super) async fn pass_on(
             abroad.pool.borrow_mut().put(known.address, owner);
             Ended::Answered { read_ahead }
         }
+        Passed::Opened(body) => Ended::Opened {
+            owner,
+            body,
+            read_ahead,
+        },
         Passed::Broken { unstarted: true } => {
             abroad.forget(session);
             if whole && pool::connect(known.address).await.is_err() {
@@ -165,18 +184,18 @@ impl<'a> Exchange<'a> {
     ) -> Self {
         let shard = core.shard.borrow();
         let limits = shard.limits();
-        let keep_alive = Duration::from_millis(limits.keep_alive_ms);
         Exchange {
             core,
             abroad,
             client: &client.stream,
             owner,
             cookie: steering(abroad, outgoing, &known.cookie),
-            silence_max: keep_alive * KEEP_ALIVES_MISSED + SILENCE_SLACK,
+            silence_max: silence_max(limits),
             stall_max: Duration::from_millis(limits.write_stall_ms),
             pipeline_bytes_max: limits.pipeline_bytes_max,
             read_ahead: RefCell::new(read_ahead),
             sent: Cell::new(false),
+            is_get: outgoing.is_get,
         }
     }
 
@@ -277,6 +296,19 @@ impl<'a> Exchange<'a> {
             if taken.complete {
                 return Passed::Whole { closes };
             }
+            if let Some(body) = self.opened(&mut incoming) {
+                return Passed::Opened(body);
+            }
+        }
+    }
+
+    /// What is to come of a stream that has just opened.
+    fn opened(&self, incoming: &mut Incoming) -> Option<Rest> {
+        match incoming {
+            Incoming::Body(body @ Rest::Chunked(_)) if self.is_get && self.sent.get() => {
+                Some(std::mem::replace(body, Rest::Nothing))
+            }
+            _ => None,
         }
     }
 
@@ -307,18 +339,24 @@ impl<'a> Exchange<'a> {
     }
 
     async fn write(&self, to: &TcpStream, bytes: &[u8]) -> io::Result<()> {
-        let mut written = 0;
-        while written < bytes.len() {
-            match socket::send(to, &bytes[written..]) {
-                Ok(count) => written += count,
-                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                    timeout(self.stall_max, to.writable(false))
-                        .await
-                        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-                }
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(())
+        write_all(to, bytes, self.stall_max).await
     }
+}
+
+/// # Errors
+/// The connection is gone, or took nothing for `stall_max`.
+pub(super) async fn write_all(to: &TcpStream, bytes: &[u8], stall_max: Duration) -> io::Result<()> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match socket::send(to, &bytes[written..]) {
+            Ok(count) => written += count,
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                timeout(stall_max, to.writable(false))
+                    .await
+                    .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(())
 }

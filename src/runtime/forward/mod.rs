@@ -12,11 +12,13 @@
 
 mod exchange;
 mod pool;
+mod relay;
 mod request;
 mod response;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,9 +29,11 @@ use slab::Slab;
 
 use self::exchange::Ended;
 use self::pool::Pool;
+use self::relay::Relays;
 use super::core::Core;
 use super::neighbours::{Joined, Owner};
-use super::{clock, socket};
+use super::{clock, readiness, socket};
+use crate::limits::Limits;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -53,6 +57,8 @@ pub(super) struct Abroad {
     said: RefCell<Vec<Presence>>,
     /// Every request that is being passed on.
     under_way: RefCell<Slab<UnderWay>>,
+    /// Streams whose head has been passed on.
+    relays: Relays,
     /// What goes on of the bytes that were just read. One for all, as nothing is kept in it.
     out: RefCell<Vec<u8>>,
     draining: Cell<bool>,
@@ -69,7 +75,7 @@ struct Known {
 
 struct UnderWay {
     client: Rc<TcpStream>,
-    /// It ends by itself only with its session; any other request ends with its answer.
+    /// On its way to be a stream; any other request ends with its answer.
     is_stream: bool,
 }
 
@@ -79,8 +85,10 @@ struct Client {
 }
 
 impl Abroad {
-    pub(super) fn new(joined: Joined, node: NodeName, path: &str) -> Self {
-        Abroad {
+    /// # Errors
+    /// Out of descriptors.
+    pub(super) fn new(joined: Joined, node: NodeName, path: &str) -> io::Result<Self> {
+        Ok(Abroad {
             joined,
             node,
             path: path.into(),
@@ -88,10 +96,11 @@ impl Abroad {
             pool: RefCell::default(),
             said: RefCell::default(),
             under_way: RefCell::default(),
+            relays: Relays::new()?,
             out: RefCell::default(),
             draining: Cell::new(false),
             sink: RefCell::default(),
-        }
+        })
     }
 
     pub(super) fn say(&self, presence: Presence) {
@@ -113,12 +122,13 @@ impl Abroad {
 
     /// Requests under way to other nodes, which count as connections of this one.
     pub(super) fn count(&self) -> usize {
-        self.under_way.borrow().len()
+        self.under_way.borrow().len() + self.relays.count()
     }
 
-    /// Closes connections that have been idle for too long.
-    pub(super) fn tidy(&self) {
+    /// Closes connections that have been idle for too long, and streams whose owner must be gone.
+    pub(super) fn tidy(&self, limits: &Limits) {
         self.pool.borrow_mut().tidy();
+        self.relays.close_silent(exchange::silence_max(limits));
     }
 
     /// Ends the streams, spread over the window: their clients come back through another node. Answers are waited for.
@@ -143,6 +153,7 @@ impl Abroad {
         for (_, stream) in streams().take(count) {
             socket::shutdown(&stream.client, Shutdown::Both);
         }
+        self.relays.close_some(self.relays.count().div_ceil(steps));
     }
 
     fn known(&self, session: SessionId) -> Option<Known> {
@@ -212,6 +223,18 @@ fn located(core: &Rc<Core>, connection: ConnectionKey, located: Located) {
         .handle_located(clock::now(), connection, located);
 }
 
+/// Moves what comes on open streams, for ever.
+pub(super) async fn relay(core: Rc<Core>) {
+    let Some(abroad) = core.abroad.clone() else {
+        return;
+    };
+    let relays = &abroad.relays;
+    let moved = readiness::run(&relays.readiness, |data| relays.on_ready(&core, data));
+    if let Err(fault) = moved.await {
+        tracing::error!(%fault, "this core can no longer tell which streams of other nodes have something");
+    }
+}
+
 /// Passes on the request that `bytes` begin with.
 pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, bytes: Vec<u8>) {
     let Some(abroad) = core.abroad.clone() else {
@@ -231,6 +254,17 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
         let (bytes, gone) = match ended {
             Ended::Answered { read_ahead } => (read_ahead, None),
             Ended::NotPassedOn { read, gone } => (read, Some(gone)),
+            Ended::Opened {
+                owner,
+                body,
+                read_ahead,
+            } => {
+                let opened = abroad.relays.open(&client.stream, &owner, body, read_ahead);
+                if let Err(fault) = opened {
+                    tracing::warn!(%fault, "a stream of another node was dropped: it could not be passed on");
+                }
+                return;
+            }
             Ended::Over => return,
         };
         // The ring may still hold the other descriptor for an operation that it is cancelling.

@@ -16,6 +16,8 @@ pub(super) struct Outgoing {
     /// What of the client's bytes was used for it.
     pub(super) used: usize,
     pub(super) rest: Rest,
+    /// A GET: its answer is a stream, if it is not an error.
+    pub(super) is_get: bool,
     /// The sticky cookie that the client sent.
     pub(super) cookie: Option<Box<str>>,
 }
@@ -60,6 +62,7 @@ impl Outgoing {
             bytes,
             used,
             rest,
+            is_get: input.starts_with(b"GET "),
             cookie: sticky_cookie(&view).map(Into::into),
         })
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::wire::session_id::{Locator, NodeName};
 
 fn parsed(fields: &[(&str, &str)]) -> Result<News, Malformed> {
     parse(fields, 64).map(|entry| entry.news)
@@ -9,6 +10,22 @@ fn message(params: &str, level: u8) -> Notice {
         level,
         params: params.into(),
     }
+}
+
+fn session() -> Box<str> {
+    let id = SessionId {
+        node: NodeName::new("n").unwrap(),
+        locator: Locator {
+            core: 1,
+            slot: 2,
+            generation: 3,
+            boot: 4,
+        },
+        secret: [5; 16],
+    };
+    let mut text = String::new();
+    id.emit(&mut text);
+    text.into()
 }
 
 fn soup(mime: Option<&str>) -> Contents {
@@ -38,10 +55,10 @@ fn news_that_reads_back_as_other_news() {
         },
         News::Brought(uri(), None),
         News::Brought(uri(), Some(soup(Some("text/plain")))),
-        News::Session("n.x".into(), Notice::Changed(Topic::Tools)),
-        News::Session("n.x".into(), Notice::Changed(Topic::Resource(uri()))),
+        News::Session(session(), Notice::Changed(Topic::Tools)),
+        News::Session(session(), Notice::Changed(Topic::Resource(uri()))),
         News::Session(
-            "n.x".into(),
+            session(),
             message(r#"{"level":"info","data":{"a":1.50}}"#, 1),
         ),
         News::All(message(
@@ -98,7 +115,7 @@ fn what_other_programs_write() {
 fn an_entry_that_says_nothing_or_two_things() {
     let long = "a:".to_owned() + &"b".repeat(64);
     let huge = "x".repeat(MESSAGE_BYTES_MAX);
-    let wrong: [&[(&str, &str)]; 28] = [
+    let wrong: [&[(&str, &str)]; 29] = [
         &[],
         &[("lunch", "soup")],
         &[("uri", "a:b"), ("uri", "a:b")],
@@ -114,17 +131,17 @@ fn an_entry_that_says_nothing_or_two_things() {
         &[("uri", "a:b"), ("text", "x"), ("stored", "1")],
         &[("uri", "a:b"), ("mime", "x/y")],
         &[("uri", "a:b"), ("gone", "1"), ("mime", "x/y")],
-        &[("session", "n.x")],
+        &[("session", &session())],
         &[
-            ("session", "n.x"),
+            ("session", &session()),
             ("all", "1"),
             ("level", "info"),
             ("data", "1"),
         ],
-        &[("session", "n.x"), ("uri", "a:b"), ("text", "x")],
-        &[("session", "n.x"), ("uri", "a:b"), ("stored", "1")],
+        &[("session", &session()), ("uri", "a:b"), ("text", "x")],
+        &[("session", &session()), ("uri", "a:b"), ("stored", "1")],
         &[
-            ("session", "n.x"),
+            ("session", &session()),
             ("topic", "tools"),
             ("level", "info"),
             ("data", "1"),
@@ -135,6 +152,7 @@ fn an_entry_that_says_nothing_or_two_things() {
         &[("all", "1"), ("level", "info")],
         &[("level", "info"), ("data", "1")],
         &[("all", "1"), ("level", "info"), ("data", &huge)],
+        &[("session", "n.x"), ("topic", "tools")],
         &[("sync", "everything")],
         &[("topic", "tools"), ("by", "somebody")],
     ];

@@ -1,0 +1,268 @@
+//! Streams of other nodes' sessions, from their head to their end: two sockets each, and where the framing stands.
+//!
+//! Most of a stream's life is silence, so nothing here has a task, a timer or a buffer of its own: both sockets are in a
+//! readiness set, what comes goes from one to the other through the core's scratch buffer, and only a client that does
+//! not take everything at once has a task until it did.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{Shutdown, TcpStream as StdStream};
+use std::rc::Rc;
+use std::time::Duration;
+
+use monoio::net::TcpStream;
+use slab::Slab;
+
+use super::request::Rest;
+use crate::runtime::core::{Core, stream_of};
+use crate::runtime::readiness::Readiness;
+use crate::runtime::{clock, socket};
+use crate::shard::Millis;
+
+pub(super) struct Relays {
+    pub(super) readiness: Readiness,
+    relays: RefCell<Slab<Relay>>,
+    /// Tells a relay from earlier ones in its place.
+    serial: Cell<u32>,
+    looked_at_ms: Cell<Millis>,
+}
+
+struct Relay {
+    client: StdStream,
+    owner: StdStream,
+    body: Rest,
+    /// What the client sent after its request.
+    read_ahead: Vec<u8>,
+    /// When the owner last said something.
+    heard_ms: Millis,
+    serial: u32,
+}
+
+/// What a read came to.
+enum Came {
+    Nothing,
+    /// The stream is whole, and the client has all of it.
+    Whole,
+    /// The client takes no more now.
+    Slow(Vec<u8>),
+    /// One of the two is gone.
+    Over,
+}
+
+/// How often silent owners are looked for.
+const LOOK_EVERY_MS: Millis = 1_000;
+
+impl Relays {
+    /// # Errors
+    /// Out of descriptors.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Relays {
+            readiness: Readiness::new()?,
+            relays: RefCell::default(),
+            serial: Cell::new(0),
+            looked_at_ms: Cell::new(0),
+        })
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.relays.borrow().len()
+    }
+
+    /// Goes on with an answer whose head has been passed on.
+    ///
+    /// # Errors
+    /// Out of descriptors; the stream breaks off.
+    pub(super) fn open(
+        &self,
+        client: &TcpStream,
+        owner: &TcpStream,
+        body: Rest,
+        read_ahead: Vec<u8>,
+    ) -> io::Result<()> {
+        // The ring may still hold the other descriptors for operations that it is cancelling.
+        let (client, owner) = (
+            socket::duplicate(client)?.into(),
+            socket::duplicate(owner)?.into(),
+        );
+        self.serial.set(self.serial.get().wrapping_add(1));
+        let mut relays = self.relays.borrow_mut();
+        let entry = relays.vacant_entry();
+        let index = entry.key();
+        let relay = entry.insert(Relay {
+            client,
+            owner,
+            body,
+            read_ahead,
+            heard_ms: clock::now(),
+            serial: self.serial.get(),
+        });
+        let watched = self.readiness.watch(to_client(index), &relay.client);
+        let watched = watched.and_then(|()| self.readiness.watch(to_owner(index), &relay.owner));
+        drop(relays);
+        watched.inspect_err(|_| self.close(index))
+    }
+
+    /// One of a relay's sockets has something, or had a moment ago.
+    pub(super) fn on_ready(&self, core: &Rc<Core>, data: u64) {
+        let index = (data >> 1) as usize;
+        let came = match data == to_owner(index) {
+            true => self.read_owner(core, index),
+            false => self.read_client(core, index),
+        };
+        match came {
+            Came::Nothing => {}
+            Came::Whole => self.finish(core, index),
+            Came::Slow(unsent) => self.wait_for_client(core, index, unsent),
+            Came::Over => self.close(index),
+        }
+    }
+
+    fn read_owner(&self, core: &Core, index: usize) -> Came {
+        let mut relays = self.relays.borrow_mut();
+        let Some(relay) = relays.get_mut(index) else {
+            return Came::Nothing;
+        };
+        core.with_scratch(|scratch| {
+            let count = match socket::receive(&relay.owner, scratch) {
+                Ok(0) => return Came::Over,
+                Ok(count) => count,
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return Came::Nothing,
+                Err(_) => return Came::Over,
+            };
+            relay.heard_ms = clock::now();
+            let bytes = &scratch[..count];
+            if relay.body.take(bytes, &mut Vec::new()) != Some(count) {
+                return Came::Over;
+            }
+            match socket::send(&relay.client, bytes) {
+                Ok(sent) if sent == count && relay.body.is_nothing() => Came::Whole,
+                Ok(sent) if sent == count => Came::Nothing,
+                Ok(sent) => Came::Slow(bytes[sent..].to_vec()),
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                    Came::Slow(bytes.to_vec())
+                }
+                Err(_) => Came::Over,
+            }
+        })
+    }
+
+    /// The client has nothing to say on a stream but that it leaves; what it sends is for when the stream has ended.
+    fn read_client(&self, core: &Core, index: usize) -> Came {
+        let mut relays = self.relays.borrow_mut();
+        let Some(relay) = relays.get_mut(index) else {
+            return Came::Nothing;
+        };
+        let bytes_max = core.shard.borrow().limits().pipeline_bytes_max;
+        core.with_scratch(|scratch| match socket::receive(&relay.client, scratch) {
+            Ok(0) => Came::Over,
+            Ok(count) => {
+                relay.read_ahead.extend_from_slice(&scratch[..count]);
+                if relay.read_ahead.len() >= bytes_max {
+                    self.readiness.unwatch(&relay.client);
+                }
+                Came::Nothing
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Came::Nothing,
+            Err(_) => Came::Over,
+        })
+    }
+
+    /// Reads nothing more from the owner until the client has taken this.
+    fn wait_for_client(&self, core: &Rc<Core>, index: usize, unsent: Vec<u8>) {
+        let relays = self.relays.borrow();
+        let Some(relay) = relays.get(index) else {
+            return;
+        };
+        self.readiness.unwatch(&relay.owner);
+        let client = socket::duplicate(&relay.client).and_then(stream_of);
+        let serial = relay.serial;
+        drop(relays);
+        let Ok(client) = client else {
+            return self.close(index);
+        };
+        let core = core.clone();
+        monoio::spawn(async move {
+            let written = write(&core, &client, &unsent).await;
+            drop(client);
+            if let Some(abroad) = &core.abroad {
+                abroad.relays.go_on(&core, index, serial, written.is_ok());
+            }
+        });
+    }
+
+    fn go_on(&self, core: &Rc<Core>, index: usize, serial: u32, written: bool) {
+        let relays = self.relays.borrow();
+        let Some(relay) = relays.get(index).filter(|relay| relay.serial == serial) else {
+            return;
+        };
+        let whole = relay.body.is_nothing();
+        let goes_on =
+            written && (whole || self.readiness.watch(to_owner(index), &relay.owner).is_ok());
+        drop(relays);
+        match goes_on {
+            true if whole => self.finish(core, index),
+            true => {}
+            false => self.close(index),
+        }
+    }
+
+    /// The client's connection takes its next request.
+    fn finish(&self, core: &Rc<Core>, index: usize) {
+        if let Some(relay) = self.remove(index) {
+            let peer = relay.client.peer_addr().ok().map(|address| address.ip());
+            core.adopt(relay.client, peer, &relay.read_ahead, None);
+        }
+    }
+
+    /// Each of the two sees the other one leave.
+    fn close(&self, index: usize) {
+        if let Some(relay) = self.remove(index) {
+            for stream in [relay.client, relay.owner] {
+                socket::shutdown(&stream, Shutdown::Both);
+            }
+        }
+    }
+
+    fn remove(&self, index: usize) -> Option<Relay> {
+        let relay = self.relays.borrow_mut().try_remove(index)?;
+        self.readiness.unwatch(&relay.client);
+        self.readiness.unwatch(&relay.owner);
+        Some(relay)
+    }
+
+    /// Ends so many of them.
+    pub(super) fn close_some(&self, count: usize) {
+        let relays = self.relays.borrow();
+        let some: Vec<usize> = relays.iter().take(count).map(|(index, _)| index).collect();
+        drop(relays);
+        some.into_iter().for_each(|index| self.close(index));
+    }
+
+    /// Ends those whose owner has been silent for so long that it must be gone.
+    pub(super) fn close_silent(&self, silence_max: Duration) {
+        let now = clock::now();
+        if now < self.looked_at_ms.get() + LOOK_EVERY_MS {
+            return;
+        }
+        self.looked_at_ms.set(now);
+        let silent = |relay: &Relay| now > relay.heard_ms + silence_max.as_millis() as Millis;
+        let relays = self.relays.borrow();
+        let silent = relays.iter().filter(|(_, relay)| silent(relay));
+        let silent: Vec<usize> = silent.map(|(index, _)| index).collect();
+        drop(relays);
+        silent.into_iter().for_each(|index| self.close(index));
+    }
+}
+
+fn to_client(index: usize) -> u64 {
+    (index as u64) << 1
+}
+
+fn to_owner(index: usize) -> u64 {
+    (index as u64) << 1 | 1
+}
+
+async fn write(core: &Core, to: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    let stall_max = Duration::from_millis(core.shard.borrow().limits().write_stall_ms);
+    super::exchange::write_all(to, bytes, stall_max).await
+}
