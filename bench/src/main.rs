@@ -35,7 +35,8 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// Measures pinfold against what the machine allows, and leaves a record.
 ///
 /// Needs two CPUs that are otherwise idle: servers run on the first, clients on the second. Nothing but this machine is
-/// ever contacted. Without a scenario all of them run, in some 20 minutes; with `all --quick` in less than five.
+/// ever contacted, but for the registries that `peers` and `requests` install from the first time. Without a scenario all
+/// of them run, in some half an hour; with `all --quick` in about five minutes.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]

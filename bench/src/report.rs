@@ -9,7 +9,7 @@ use clap::Parser;
 use serde_json::Value;
 
 use crate::Outcome;
-use crate::reading::{Reading, text};
+use crate::reading::{Reading, number, text};
 use crate::scenarios::all::SCENARIOS;
 use crate::table::Table;
 
@@ -45,6 +45,7 @@ fn of(record: &Reading) -> Outcome<String> {
         }
         report.push_str(&table.text());
     }
+    report.push_str(&doubts(record)?);
     for name in SCENARIOS {
         let Some(scenario) = record.scenario(name)? else {
             continue;
@@ -54,6 +55,25 @@ fn of(record: &Reading) -> Outcome<String> {
         report.push_str(&format!("\n## {name}\n\n`{command}`\n{tables}"));
     }
     Ok(report)
+}
+
+/// Which scenarios call themselves doubtful, with what others had of the CPUs.
+fn doubts(record: &Reading) -> Outcome<String> {
+    let mut doubtful = Vec::new();
+    for name in SCENARIOS {
+        let scenario = record.scenario(name)?.unwrap_or_default();
+        if scenario["doubtful"].as_bool() == Some(true) {
+            let share = 100.0 * number(&scenario, "others_share").unwrap_or(0.0);
+            doubtful.push(format!("{name} ({share:.0} %)"));
+        }
+    }
+    Ok(match doubtful[..] {
+        [] => String::new(),
+        _ => format!(
+            "\nDoubtful, for other programs had so much of the CPUs: {}.\n",
+            doubtful.join(", ")
+        ),
+    })
 }
 
 fn head(environment: &Value) -> String {

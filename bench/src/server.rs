@@ -36,6 +36,8 @@ pub(crate) struct Launch {
     pub(crate) arguments: Vec<String>,
     /// What is to be posted to publish, where it is not what pinfold takes.
     pub(crate) publication: Option<&'static str>,
+    /// How many clients may be on their way at once.
+    pub(crate) opening_max: usize,
 }
 
 impl Program {
@@ -74,7 +76,7 @@ pub(crate) struct Server {
     listen: SocketAddr,
     admin: SocketAddr,
     event: Option<Vec<u8>>,
-    publication: Option<&'static str>,
+    launch: Option<Launch>,
 }
 
 /// How a program is run.
@@ -125,8 +127,8 @@ impl Server {
                 None
             }
         };
-        let publication = match program {
-            Program::Other(launch) => launch.publication,
+        let launch = match program {
+            Program::Other(launch) => Some(launch.clone()),
             _ => None,
         };
         command
@@ -147,7 +149,7 @@ impl Server {
             listen,
             admin,
             event,
-            publication,
+            launch,
         };
         server.await_ready()?;
         Ok(server)
@@ -173,15 +175,17 @@ impl Server {
 
     /// A loader for this server, without clients yet, that publishes so many topics at once.
     pub(crate) fn loader(&self, protocol: Protocol, topics: usize) -> Outcome<Loader> {
-        let publication = match self.publication {
-            Some(text) => text.to_owned(),
-            None => publication(topics),
-        };
+        let own = self.launch.as_ref().and_then(|it| it.publication);
+        let publication = own.map_or_else(|| publication(topics), str::to_owned);
         let mut admin = Admin::connect(self.admin, &publication)?;
         if let Some(event) = &self.event {
             admin.ask("POST /event", event)?;
         }
-        Loader::new(self.listen, protocol, topics, admin)
+        let mut loader = Loader::new(self.listen, protocol, topics, admin)?;
+        if let Some(launch) = &self.launch {
+            loader.open_at_once(launch.opening_max);
+        }
+        Ok(loader)
     }
 
     /// What the process has used, after giving it a moment to go to sleep.

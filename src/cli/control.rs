@@ -47,6 +47,7 @@ pub(super) fn join(config: &Config, cluster: &ClusterConfig) -> (Arc<Membership>
         node: node(config),
         // Who passes nothing on has no secret by which others could pass something on to it.
         advertised: cluster.secret.as_ref().map(|_| cluster.advertised.clone()),
+        sessions_max: config.limits.sessions_max,
     })
 }
 

@@ -11,7 +11,7 @@ use super::control;
 use crate::app::board::Board;
 use crate::app::conformance::Conformance;
 use crate::app::contents::ContentStore;
-use crate::cluster::Membership;
+use crate::cluster::{Membership, PENDING_BYTES};
 use crate::config::{AppName, Config, DriverChoice};
 use crate::runtime::{Driver, Joined, Options, Running, Server, StartError, raise_open_files};
 
@@ -128,6 +128,13 @@ fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
             consumer: "board, all contents",
             each_bytes: config.board_limits.bytes_max as u64,
             count_max: 1,
+        });
+    }
+    if config.cluster.is_some() {
+        bill.push(BillLine {
+            consumer: "presence, waiting for Redis",
+            each_bytes: PENDING_BYTES as u64,
+            count_max: 2 * config.limits.sessions_max as u64,
         });
     }
     let driver_note = running

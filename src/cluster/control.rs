@@ -12,7 +12,7 @@ use monoio::time::{sleep, timeout};
 use super::membership::{Asked, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Beat, NODE_LIFE, Pulse};
-use super::presence::{PENDING_MAX, Pending};
+use super::presence::Pending;
 use super::record::{Found, Keys, NodeRecord, found_node, found_session};
 use super::resolver::{Answers, Nodes};
 use super::seldom::Seldom;
@@ -71,6 +71,7 @@ impl Control {
             prefix,
             node,
             advertised,
+            sessions_max,
         } = self.setup;
         let keys = Keys::new(&prefix);
         let shared = Rc::new(Shared {
@@ -78,7 +79,7 @@ impl Control {
             boot,
             membership: self.membership,
             link: Link::start(Settings::new(redis, format!("pinfold-{node}"))),
-            pending: RefCell::new(Pending::new(keys.clone(), PENDING_MAX)),
+            pending: RefCell::new(Pending::new(keys.clone(), sessions_max)),
             keys,
             misses: RefCell::new(MissLog::new(Instant::now())),
             record: RefCell::new(own_record(node, boot, advertised)),

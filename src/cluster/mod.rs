@@ -25,6 +25,7 @@ mod writer;
 
 pub use self::control::Control;
 pub use self::membership::Membership;
+pub use self::presence::PENDING_BYTES;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct ClusterSetup {
     pub node: NodeName,
     /// None: it takes no requests from other nodes.
     pub advertised: Option<Advertised>,
+    /// As many changes may wait for Redis, and as many ends of sessions.
+    pub sessions_max: usize,
 }
 
 /// Where the others reach a node.

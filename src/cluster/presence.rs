@@ -9,11 +9,10 @@ use std::collections::{HashMap, VecDeque};
 use super::record::Keys;
 use crate::redis::Command;
 use crate::shard::SessionAbout;
-use crate::wire::session_id::SessionId;
+use crate::wire::session_id::{Locator, NodeName, SessionId};
 
-/// Changes that wait, past which only ends are taken: 128 Ki take some 40 MB. Sessions are announced again in any case
-/// after an outage.
-pub(super) const PENDING_MAX: usize = 128 * 1024;
+/// Of one change that waits: twice its session's id, what a record says, and the tables' own.
+pub const PENDING_BYTES: usize = 256;
 
 /// What is to become of a session's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +25,16 @@ pub(super) enum Change {
     Remove,
 }
 
+/// All of a session's id.
+type Key = (NodeName, Locator, [u8; 16]);
+
 pub(super) struct Pending {
     keys: Keys,
+    /// Of live sessions; ends cannot be announced again, so they have as much room once more.
     pending_max: usize,
     /// Keys of `changes` in the order in which they are sent; those without a change are skipped.
-    order: VecDeque<Box<str>>,
-    changes: HashMap<Box<str>, (SessionId, Change)>,
+    order: VecDeque<Key>,
+    changes: HashMap<Key, Change>,
     /// A change found no room.
     lost: bool,
 }
@@ -88,20 +91,19 @@ impl Pending {
     }
 
     pub(super) fn add(&mut self, session: SessionId, next: Change) {
-        let key = text(&session);
-        if let Some((_, change)) = self.changes.get_mut(&key) {
+        let key = key(&session);
+        if let Some(change) = self.changes.get_mut(&key) {
             let first = std::mem::replace(change, Change::Refresh);
             *change = first.then(next);
             return;
         }
-        // Ends cannot be announced again, so they have as much room once more.
         let room = if next.is_end() { 2 } else { 1 } * self.pending_max;
         if self.changes.len() >= room {
             self.lost = true;
             return;
         }
-        self.order.push_back(key.clone());
-        self.changes.insert(key, (session, next));
+        self.order.push_back(key);
+        self.changes.insert(key, next);
     }
 
     /// Takes the oldest changes.
@@ -110,7 +112,8 @@ impl Pending {
         while changes.len() < count_max
             && let Some(key) = self.order.pop_front()
         {
-            changes.extend(self.changes.remove(&key));
+            let change = self.changes.remove(&key);
+            changes.extend(change.map(|change| (session(key), change)));
         }
         if self.changes.is_empty() {
             // After an outage this may be large.
@@ -123,15 +126,15 @@ impl Pending {
     /// What did not happen, or perhaps not, is still to happen; and what was said since happens after it.
     pub(super) fn put_back(&mut self, changes: impl IntoIterator<Item = (SessionId, Change)>) {
         for (session, earlier) in changes {
-            let key = text(&session);
+            let key = key(&session);
             match self.changes.get_mut(&key) {
-                Some((_, change)) => {
+                Some(change) => {
                     let later = std::mem::replace(change, Change::Refresh);
                     *change = earlier.then(later);
                 }
                 None => {
-                    self.order.push_back(key.clone());
-                    self.changes.insert(key, (session, earlier));
+                    self.order.push_back(key);
+                    self.changes.insert(key, earlier);
                 }
             }
         }
@@ -154,10 +157,16 @@ impl Batch {
     }
 }
 
-fn text(session: &SessionId) -> Box<str> {
-    let mut text = String::new();
-    session.emit(&mut text);
-    text.into()
+fn key(session: &SessionId) -> Key {
+    (session.node, session.locator, session.secret)
+}
+
+fn session((node, locator, secret): Key) -> SessionId {
+    SessionId {
+        node,
+        locator,
+        secret,
+    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ fn run(work: impl AsyncFnOnce(&Node)) {
             url: "http://node-a:8080".into(),
             address: ([10, 0, 0, 1], 8080).into(),
         }),
+        sessions_max: 1_000,
     };
     let mut runtime = monoio::RuntimeBuilder::<monoio::FusionDriver>::new()
         .enable_timer()

@@ -202,9 +202,7 @@ impl<'a> Writer<'a> {
 pub(super) fn advice(error: &RedisError) -> &'static str {
     match &*error.code {
         "READONLY" => "it is a replica, and the URL must lead to the primary",
-        "OOM" => {
-            "its maxmemory is reached, and its policy evicts nothing: give it more, or a volatile-* policy"
-        }
+        "OOM" => "its maxmemory is reached: give it more",
         "MISCONF" => "it cannot save its data, see its log",
         "NOPERM" => {
             "its user needs the commands GET, SET, EXPIRE and DEL on keys of the prefix (ACL SETUSER)"

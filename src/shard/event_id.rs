@@ -4,7 +4,7 @@
 //! a message and a topic event never share an id: every topic event up to `offset` and every
 //! targeted message up to `sequence` had left on this stream when the event did. So one id is enough to resume.
 
-use crate::wire::hex::emit_hex;
+use crate::wire::hex::write_hex;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EventId {
@@ -21,6 +21,7 @@ pub(crate) struct EventId {
 }
 
 impl EventId {
+    /// Put together aside and appended at once: there is one in each of a broadcast's events.
     pub(crate) fn emit(&self, out: &mut Vec<u8>) {
         let numbers = [
             u64::from(self.epoch),
@@ -29,12 +30,12 @@ impl EventId {
             self.offset,
             self.sequence.into(),
         ];
-        for (index, number) in numbers.into_iter().enumerate() {
-            if index > 0 {
-                out.push(b'.');
-            }
-            emit_hex(out, number);
+        let mut text = [b'.'; 5 * (16 + 1)];
+        let mut len = 0;
+        for number in numbers {
+            len += write_hex(&mut text[len..], number) + 1;
         }
+        out.extend_from_slice(&text[..len - 1]);
         if self.message {
             out.extend_from_slice(b".m");
         }

@@ -185,6 +185,9 @@ impl Shard {
     /// The core whose session this request is for, if it is another one. A modern request has no session,
     /// whatever its header says.
     fn belongs_to(&self, view: &HeadView<'_>) -> Option<u16> {
+        if self.core_count == 1 {
+            return None;
+        }
         let id = SessionId::parse(view.field("mcp-session-id")?)?;
         let foreign = id.node != self.node || id.locator.boot != self.boot;
         let modern =

@@ -2,8 +2,8 @@
 
 use super::answer::{METHODS, Refused};
 use super::{ConnectionKey, Gate, Shard};
-use crate::wire::HeadView;
 use crate::wire::http1::Method;
+use crate::wire::{HeadView, Malformed};
 
 /// Fields whose doubling would let two parties read one message in two ways.
 const SINGLE_FIELDS: [&str; 7] = [
@@ -18,11 +18,8 @@ const SINGLE_FIELDS: [&str; 7] = [
 
 impl Shard {
     pub(super) fn serve(&mut self, key: ConnectionKey, request: &HeadView<'_>, body: &[u8]) {
-        if let Err(fault) = SINGLE_FIELDS
-            .iter()
-            .try_for_each(|name| request.single(name).map(|_| ()))
-        {
-            return self.refuse_malformed(key, fault);
+        if request.any_twice(&SINGLE_FIELDS) {
+            return self.refuse_malformed(key, Malformed::DuplicateField);
         }
         if let Some(ready) = self.probed(request) {
             return self.answer_probe(key, ready);
@@ -153,19 +150,26 @@ pub(super) fn accepts(request: &HeadView<'_>, media_type: &str) -> bool {
 }
 
 fn lists(accept: &str, media_type: &str) -> bool {
-    let kind = media_type.split('/').next().unwrap_or(media_type);
-    accept.split(',').any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or("");
-        let refused =
-            parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"));
-        let matches = name == "*/*"
-            || name.eq_ignore_ascii_case(media_type)
-            || name
-                .strip_suffix("/*")
-                .is_some_and(|range_kind| range_kind.eq_ignore_ascii_case(kind));
-        matches && !refused
+    let mut ranges = accept.as_bytes().split(|&byte| byte == b',');
+    ranges.any(|range| {
+        let range = range.trim_ascii();
+        // As most clients write it: nothing further to understand.
+        range.eq_ignore_ascii_case(media_type.as_bytes()) || range_takes(range, media_type)
     })
+}
+
+fn range_takes(range: &[u8], media_type: &str) -> bool {
+    let kind = media_type.split('/').next().unwrap_or(media_type);
+    let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    let name = parts.next().unwrap_or(b"");
+    let refused =
+        parts.any(|parameter| matches!(parameter, b"q=0" | b"q=0.0" | b"q=0.00" | b"q=0.000"));
+    let matches = name == b"*/*"
+        || name.eq_ignore_ascii_case(media_type.as_bytes())
+        || name
+            .strip_suffix(b"/*")
+            .is_some_and(|range_kind| range_kind.eq_ignore_ascii_case(kind.as_bytes()));
+    matches && !refused
 }
 
 /// `application/json`, whatever its parameters.

@@ -3,7 +3,7 @@
 use std::str::from_utf8;
 
 use super::Malformed;
-use super::http1::{Head, Span};
+use super::http1::{Field, Head, Span};
 
 /// Made by [`Head::view`]. `bytes` are those that the head was parsed from: tokens among them, so there is no `Debug`.
 #[derive(Clone, Copy)]
@@ -72,6 +72,24 @@ impl<'a> HeadView<'a> {
         }
     }
 
+    /// Whether a field of one of these names comes twice: in one look at each field, for every request is asked this.
+    #[must_use]
+    pub fn any_twice(&self, names: &[&str]) -> bool {
+        debug_assert!(names.len() <= u32::BITS as usize);
+        let mut seen = 0u32;
+        let mut again = |field: &Field| {
+            let own = field.name.of(self.bytes);
+            let known = names
+                .iter()
+                .position(|name| own.eq_ignore_ascii_case(name.as_bytes()));
+            let bit = known.map_or(0, |index| 1 << index);
+            let again = seen & bit != 0;
+            seen |= bit;
+            again
+        };
+        self.head.fields().iter().any(&mut again)
+    }
+
     pub fn fields_named<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         let view = *self;
         self.head
@@ -87,8 +105,7 @@ impl<'a> HeadView<'a> {
     /// Names and values in the order in which they were sent, names in the sender's case.
     pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let view = *self;
-        let pair =
-            move |field: &super::http1::Field| (view.text(field.name), view.text(field.value));
+        let pair = move |field: &Field| (view.text(field.name), view.text(field.value));
         self.head.fields().iter().map(pair)
     }
 

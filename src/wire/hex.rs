@@ -2,11 +2,18 @@
 
 /// Appends `value` in lower-case digits, as few as it takes.
 pub fn emit_hex(out: &mut Vec<u8>, value: u64) {
-    let digit_count = (u64::BITS - value.leading_zeros()).div_ceil(4).max(1);
-    for index in (0..digit_count).rev() {
-        let digit = (value >> (4 * index)) & 0xf;
-        out.push(b"0123456789abcdef"[digit as usize]);
+    let mut digits = [0; 16];
+    let count = write_hex(&mut digits, value);
+    out.extend_from_slice(&digits[..count]);
+}
+
+/// Writes `value` to the start of `out`, which has room for 16 digits. Returns how many it took.
+pub fn write_hex(out: &mut [u8], value: u64) -> usize {
+    let count = (u64::BITS - value.leading_zeros()).div_ceil(4).max(1) as usize;
+    for (index, digit) in out[..count].iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(value >> (4 * index)) as usize & 0xf];
     }
+    count
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub(crate) struct Loader {
     /// Events each client got since the last broadcast started.
     received: Vec<u32>,
     admin: Admin,
+    opening_max: usize,
     scratch: Box<[u8]>,
     /// What the first client read last.
     sample: Vec<u8>,
@@ -59,7 +60,7 @@ pub(crate) struct Broadcast {
 
 const ADMIN: u64 = u64::MAX;
 /// Clients on their way to an open stream; below any listener's backlog.
-const OPENING_MAX: usize = 256;
+pub(crate) const OPENING_MAX: usize = 256;
 const OPEN_WITHIN: Duration = Duration::from_secs(60);
 /// A delivery that takes longer counts as lost.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(10);
@@ -95,9 +96,15 @@ impl Loader {
             stalled: Vec::new(),
             received: Vec::new(),
             admin,
+            opening_max: OPENING_MAX,
             scratch: vec![0; SCRATCH_BYTES].into(),
             sample: Vec::new(),
         })
+    }
+
+    /// So many clients, and no more, are to be on their way to an open stream at any time.
+    pub(crate) fn open_at_once(&mut self, opening_max: usize) {
+        self.opening_max = opening_max;
     }
 
     /// Opens clients until there are `count`, all of them ready.
@@ -106,7 +113,9 @@ impl Loader {
         let mut ready_clients = self.clients.len();
         let mut ready = [const { MaybeUninit::uninit() }; READY_MAX];
         while ready_clients < count {
-            while self.clients.len() < count && self.clients.len() - ready_clients < OPENING_MAX {
+            while self.clients.len() < count
+                && self.clients.len() - ready_clients < self.opening_max
+            {
                 self.open_one()?;
             }
             if started.elapsed() > OPEN_WITHIN {

@@ -17,6 +17,7 @@ use self::wrk::{Script, Wrk};
 use super::peers::{Installed, PeerName, install};
 use super::{Common, progress};
 use crate::Outcome;
+use crate::loader::OPENING_MAX;
 use crate::machine::{pin_to, pin_to_any};
 use crate::record::Record;
 use crate::server::{LOADER_CPU, Launch, Program, SERVER_CPU, Server, Setup};
@@ -113,6 +114,7 @@ fn contestants(
         program: std::env::current_exe()?,
         arguments: vec!["responder".to_owned()],
         publication: None,
+        opening_max: OPENING_MAX,
     });
     let one = with_a_tool(pinfold, "1")?;
     let two = Contestant {
@@ -155,6 +157,7 @@ fn with_a_tool(pinfold: &Program, cores: &str) -> Outcome<Program> {
         program: program.clone(),
         arguments: arguments.map(str::to_owned).to_vec(),
         publication: None,
+        opening_max: OPENING_MAX,
     }))
 }
 

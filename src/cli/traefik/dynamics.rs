@@ -16,7 +16,19 @@ const HEAD: &str = "\
 http:
 ";
 
-const RETRY: &str = "  middlewares:
+const MIDDLEWARES: &str = "  middlewares:
+    # Takes a request in as a whole before it is sent on. Else Traefik cuts some event streams as soon as they begin:
+    # those whose request came in two pieces, as Python's do, and was answered before Traefik had noticed that it was
+    # complete (golang/go#40747). What is asked for here, another try after a status that no node gives, never happens;
+    # it is what makes Traefik keep the request. Traefik 3.7 or newer.
+    pinfold-whole:
+      retry:
+        attempts: 2
+        status: ['599']
+        disableRetryOnNetworkError: true
+        retryNonIdempotentMethod: true
+        # Above the nodes' --body-bytes-max (4MiB), so that it is they who say what is too large.
+        maxRequestBodyBytes: 16777216
     # A node that takes no connection is asked again until the health check has put another one in its place, which takes
     # a second: clients see a short delay and no 502. Requests that a node has begun to read are not sent twice.
     pinfold-retry:
@@ -26,6 +38,9 @@ const RETRY: &str = "  middlewares:
         initialInterval: 400ms
 
 ";
+
+/// Of every router to a node.
+const CHAIN: &str = "      middlewares: [pinfold-whole, pinfold-retry]\n";
 
 const TRANSPORT: &str = "  serversTransports:
     pinfold:
@@ -50,7 +65,7 @@ pub(super) fn emit(site: &Site) -> String {
     emit_rest_router(&mut out, site);
     emit_endpoint_router(&mut out, site);
     emit_node_routers(&mut out, site);
-    out += RETRY;
+    out += MIDDLEWARES;
     out += "  services:\n";
     emit_rest_service(&mut out, site);
     emit_endpoint_service(&mut out, site);
@@ -79,8 +94,7 @@ fn emit_endpoint_router(out: &mut String, site: &Site) {
         }
     };
     let rule = rule(site, &format!("PathPrefix(`{}`)", site.endpoint));
-    let retry = "      middlewares: [pinfold-retry]\n";
-    emit_router(out, site, "pinfold-mcp", &rule, ENDPOINT_PRIORITY, retry);
+    emit_router(out, site, "pinfold-mcp", &rule, ENDPOINT_PRIORITY, CHAIN);
 }
 
 fn emit_node_routers(out: &mut String, site: &Site) {
@@ -95,8 +109,7 @@ fn emit_node_routers(out: &mut String, site: &Site) {
             site.endpoint
         );
         let router = format!("pinfold-node-{name}");
-        let retry = "      middlewares: [pinfold-retry]\n";
-        emit_router(out, site, &router, &rule(site, &path), NODE_PRIORITY, retry);
+        emit_router(out, site, &router, &rule(site, &path), NODE_PRIORITY, CHAIN);
     }
 }
 

@@ -39,7 +39,7 @@ fn a_session_goes_to_its_node_and_else_to_whoever_lives() {
             "rule": r"PathPrefix(`/mcp`) && HeaderRegexp(`Mcp-Session-Id`, `^a\.`)",
             "priority": 2000,
             "entryPoints": ["websecure"],
-            "middlewares": ["pinfold-retry"],
+            "middlewares": ["pinfold-whole", "pinfold-retry"],
             "tls": {},
             "service": "pinfold-node-a",
         })

@@ -111,6 +111,31 @@ fn a_session_id_leads_to_its_node_without_a_cookie_and_against_a_wrong_one() {
     fleet.stop();
 }
 
+/// Their requests come in two pieces and are answered at once, which a proxy must be able to take.
+#[test]
+fn a_stream_that_the_proxy_cuts_as_soon_as_it_begins() {
+    const CLIENTS: usize = 8;
+    const STREAMS_EACH: usize = 50;
+    let fleet = alone("cluster/in_pieces", "node");
+    let proxy = fleet.traefik.address();
+    let open = || -> Vec<Stream> {
+        let streams = (0..STREAMS_EACH).map(|_| Stream::listening(proxy, &[]).expect_open());
+        streams.collect()
+    };
+    let mut streams: Vec<Stream> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(open)).collect();
+        let opened = clients.into_iter().map(|it| it.join().expect("streams"));
+        opened.flatten().collect()
+    });
+    for node in &fleet.nodes {
+        node.publish(&serde_json::json!([{"topic": "tools"}]));
+    }
+    for stream in &mut streams {
+        stream.wait_to_hear("notifications/tools/list_changed");
+    }
+    fleet.stop();
+}
+
 /// Neither the proxy's own 502 nor a time-out, from the first request on.
 #[test]
 fn a_dead_nodes_clients_get_an_answer_from_a_living_one() {

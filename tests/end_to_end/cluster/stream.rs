@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use super::wait_until;
 use crate::dechunker::Dechunker;
 
+/// Of such a client: its kernel is called twice.
+const BETWEEN_PACKETS: Duration = Duration::from_micros(500);
+
 pub(super) struct Stream {
     socket: TcpStream,
     head: String,
@@ -48,15 +51,19 @@ impl Stream {
         Stream::open(address, &request)
     }
 
+    /// Head and body are two packets, as some clients send them.
     fn open(address: SocketAddr, request: &str) -> Stream {
         let mut socket = TcpStream::connect(address).expect("somebody listens");
         let limit = Some(Duration::from_secs(10));
         socket
             .set_read_timeout(limit)
             .expect("a time limit can be set");
-        socket
-            .write_all(request.as_bytes())
-            .expect("a request can be sent");
+        socket.set_nodelay(true).expect("an option can be set");
+        let body = request.find("\r\n\r\n").expect("a head") + 4;
+        let (head, body) = request.as_bytes().split_at(body);
+        socket.write_all(head).expect("a head can be sent");
+        std::thread::sleep(BETWEEN_PACKETS);
+        socket.write_all(body).expect("a body can be sent");
         let head = read_head(&mut socket);
         socket
             .set_nonblocking(true)
@@ -93,7 +100,15 @@ impl Stream {
     }
 
     pub(super) fn wait_to_hear(&mut self, what: &str) {
-        wait_until(what, || self.has_heard(what));
+        wait_until(what, || {
+            let has_heard = self.has_heard(what);
+            assert!(
+                has_heard || !self.ended,
+                "the stream ended before {what}; it heard {:?}",
+                self.heard
+            );
+            has_heard
+        });
     }
 
     /// Takes what is there.

@@ -7,6 +7,7 @@ use std::process::Command;
 use serde::Serialize;
 
 use crate::Outcome;
+use crate::loader::OPENING_MAX;
 use crate::record::root;
 use crate::server::{Launch, Program};
 
@@ -53,6 +54,9 @@ pub(crate) struct Installed {
 /// What a subscriber of a server that knows nothing of MCP is to be told: pinfold's own event.
 const NCHAN_PUBLICATION: &str = r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"board://bench"}}"#;
 const PUSHPIN_PUBLICATION: &str = r#"{"items":[{"channel":"bench","formats":{"http-stream":{"content":"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/resources/updated\",\"params\":{\"uri\":\"board://bench\"}}\n\n"}}}]}"#;
+
+/// With more at once it answers some with 502.
+const PUSHPIN_OPENING_MAX: usize = 32;
 
 impl PeerName {
     pub(crate) const fn text(self) -> &'static str {
@@ -102,6 +106,10 @@ impl PeerName {
                 PeerName::Nchan => Some(NCHAN_PUBLICATION),
                 PeerName::Pushpin => Some(PUSHPIN_PUBLICATION),
                 _ => None,
+            },
+            opening_max: match self {
+                PeerName::Pushpin => PUSHPIN_OPENING_MAX,
+                _ => OPENING_MAX,
             },
         }
     }
