@@ -141,7 +141,8 @@ fn not_there(
     fault: &io::Error,
     read: Vec<u8>,
 ) -> Ended {
-    tracing::warn!(session = %outgoing.session.redacted(), address = %known.address, %fault,
+    // Whoever watches the node hears of it with the reason that the client is told.
+    tracing::debug!(session = %outgoing.session.redacted(), address = %known.address, %fault,
         "a session's node does not take connections");
     abroad.forget(outgoing.session);
     let gone = Gone::OwnerUnreachable;
