@@ -60,6 +60,7 @@ impl Lines {
             .configure_mesh()
             .x_desc(&self.x)
             .y_desc(&self.y)
+            .x_labels(5)
             .x_label_formatter(&|it| short(*it))
             .y_label_formatter(&|it| short(*it))
             .label_style(label())
