@@ -54,7 +54,7 @@ pub struct Config {
     pub driver: DriverChoice,
     /// `[a-z0-9-]{1,16}`
     pub node: String,
-    /// `None`: make a random one.
+    /// `None`: make a random one. Nodes with a peer secret have the same, made from that.
     pub state_key: Option<StateKey>,
     pub log: LevelFilter,
     /// Tests only: connections land on random cores.
@@ -167,6 +167,14 @@ impl Config {
             ));
         }
         let cluster = cluster::check(&several, listening.listen, running.node.as_deref())?;
+        let state_key = match running.state_key_file.as_deref() {
+            Some(path) => Some(read_state_key(path)?),
+            // What one node sealed another one has to open.
+            None => cluster
+                .as_ref()
+                .and_then(|it| it.secret.as_ref())
+                .map(|secret| StateKey(secret.key_for("requestState"))),
+        };
         Ok(Config {
             cluster,
             drain: cluster::drain_times(&several),
@@ -183,11 +191,7 @@ impl Config {
                 .node
                 .or_else(|| names::node_from_host(&machine.hostname))
                 .unwrap_or_else(|| "node".into()),
-            state_key: running
-                .state_key_file
-                .as_deref()
-                .map(read_state_key)
-                .transpose()?,
+            state_key,
             log: running.log,
             place_at_random: running.place_at_random,
             limits: limits(&bounds, &times),

@@ -177,7 +177,6 @@ const ADVERTISED: &str =
 
 fn advertised(text: &str) -> Result<String, &'static str> {
     let authority = text.strip_prefix("http://").ok_or(ADVERTISED)?;
-    let authority = authority.strip_suffix('/').unwrap_or(authority);
     let (host, port) = authority.rsplit_once(':').ok_or(ADVERTISED)?;
     let port_sound = port.parse::<u16>().is_ok_and(|port| port != 0);
     let sound = port_sound && !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
@@ -187,7 +186,7 @@ fn advertised(text: &str) -> Result<String, &'static str> {
 /// Once, at the start: the others are told an address and need no names.
 fn resolve(url: &str) -> Result<Advertised, ConfigError> {
     let refuse = |allowed: String| ConfigError::new("--advertise", url, allowed);
-    let authority = url.trim_start_matches("http://").trim_end_matches('/');
+    let authority = url.trim_start_matches("http://");
     let addresses = authority
         .to_socket_addrs()
         .map_err(|fault| refuse(format!("must name a host that this one can find: {fault}")))?;

@@ -109,7 +109,7 @@ pub struct Running {
     pub node: Option<String>,
 
     /// File with the key that seals what clients carry for the server (requestState): 32 bytes, or 64 hex digits.
-    /// Give all nodes the same [default: a random key per start]
+    /// All nodes need the same [default: made from --peer-secret-file, else random at every start]
     #[arg(long, env = "PINFOLD_STATE_KEY_FILE", value_name = "FILE")]
     pub state_key_file: Option<PathBuf>,
 

@@ -209,6 +209,7 @@ fn a_node_of_several() {
     assert_eq!(advertised.address.to_string(), "127.0.0.1:8080");
     assert!(cluster.secret.is_some());
     assert_eq!(cluster.prefix, "mcp:");
+    assert!(config.state_key.is_some(), "all nodes open what one sealed");
     assert_eq!(
         (config.drain.notice_ms, config.drain.window_ms),
         (5_000, 20_000)
@@ -237,6 +238,11 @@ fn a_node_of_several_that_lacks_something() {
     assert_eq!((alone.drain.notice_ms, alone.drain.window_ms), (0, 1_000));
     assert!(check(&[redis, "--node=n1", "--no-forward"]).is_ok());
     assert_refused("--advertise", "10.0.0.1:8080", "http://10.0.0.1:8080");
+    assert_refused(
+        "--advertise",
+        "http://10.0.0.1:8080/",
+        "http://10.0.0.1:8080",
+    );
     assert_refused("--redis-prefix", "a b", "visible ASCII");
 }
 

@@ -38,6 +38,16 @@ impl PeerSecret {
         PeerSecret { keyed }
     }
 
+    /// A key that every node makes from the same secret, one for each purpose. It tells nothing about the secret.
+    #[must_use]
+    pub fn key_for(&self, purpose: &str) -> [u8; 32] {
+        let mut key = self.keyed.clone();
+        // Proofs are of a node's name, a dot and more: no name has a space.
+        key.update(b"key for ");
+        key.update(purpose.as_bytes());
+        key.finalize().into_bytes().into()
+    }
+
     /// The field's value for a request of this session that `from` passes on.
     #[must_use]
     pub fn sign(&self, from: NodeName, session: &str) -> String {
@@ -77,6 +87,14 @@ mod tests {
         let secret = PeerSecret::new(b"a secret");
         let value = secret.sign(node("node-a"), "session");
         assert_eq!(secret.verify(&value, "session"), Some(node("node-a")));
+    }
+
+    #[test]
+    fn a_key_that_two_nodes_with_one_secret_do_not_share() {
+        let key = |secret, purpose| PeerSecret::new(secret).key_for(purpose);
+        assert_eq!(key(b"one", "state"), key(b"one", "state"));
+        assert_ne!(key(b"one", "state"), key(b"two", "state"));
+        assert_ne!(key(b"one", "state"), key(b"one", "other"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::wait_until;
 
 /// Long enough for every time limit of a node towards Redis to be over more than once.
-const OUTAGE: Duration = Duration::from_secs(6);
+const OUTAGE: Duration = Duration::from_secs(20);
 /// A request that waits for Redis waits for a time limit, not for a scheduler.
 const SLOW_FACTOR: u32 = 8;
 const SLOW_SLACK: Duration = Duration::from_millis(150);
