@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// The counters. Names and labels are part of what operators build on.
 pub struct Metrics {
@@ -16,7 +16,7 @@ pub struct Metrics {
     pub redis_commands: IntCounterVec,
     /// Bytes of those commands.
     pub redis_bytes: IntCounterVec,
-    /// Commands without an answer, or answered by an error, by its kind.
+    /// Connections that failed, and commands without an answer or answered by an error, by its kind.
     pub redis_errors: IntCounterVec,
     /// 1 while there is a connection, by its name in `CLIENT LIST`.
     pub redis_up: IntGaugeVec,
@@ -26,6 +26,8 @@ pub struct Metrics {
     pub bus_events: IntCounterVec,
     /// What this node published and the bus does not have yet.
     pub bus_queued: IntGauge,
+    /// Requests that claimed to come from another node and did not.
+    pub forged_forwards: IntCounter,
     /// What was found in Redis and is not ours, by what it should be.
     pub foreign_records: IntCounterVec,
 }
@@ -61,7 +63,7 @@ impl Metrics {
             ),
             redis_errors: counters(
                 "pinfold_redis_errors_total",
-                "Commands to Redis that failed, by how.",
+                "Connections and commands to Redis that failed, by how.",
                 "kind",
             ),
             foreign_records: counters(
@@ -85,6 +87,11 @@ impl Metrics {
                     "1 while there is a connection to Redis.",
                 );
                 register(&registry, IntGaugeVec::new(opts, &["connection"]))
+            },
+            forged_forwards: {
+                let help = "Requests refused that claimed to come from another node.";
+                let name = "pinfold_forged_forwards_total";
+                register(&registry, IntCounter::new(name, help))
             },
             presence_pending: {
                 let help = "Sessions whose record in Redis is not up to date yet.";

@@ -28,6 +28,7 @@ pub(super) struct Writer<'a> {
     shared: &'a Shared,
     backoff: Backoff,
     refused: Seldom,
+    forged: Seldom,
     /// When all sessions were announced because a record to be refreshed was gone.
     forgotten: Seldom,
     /// Nothing more will be said; who waits for that to be written.
@@ -47,6 +48,7 @@ impl<'a> Writer<'a> {
             shared,
             backoff: Backoff::default(),
             refused: Seldom::default(),
+            forged: Seldom::default(),
             forgotten: Seldom::default(),
             leaving: None,
         }
@@ -102,6 +104,7 @@ impl<'a> Writer<'a> {
                 Said::Presence(Presence::Ended { session }) => add(session, Change::Remove),
                 Said::Presence(Presence::Restarting { session }) => add(session, Change::Bury),
                 Said::Presence(Presence::Missed { session, gone }) => self.missed(session, gone),
+                Said::Presence(Presence::Forged) => self.forged(),
                 Said::Leaving => shared.say_leaving(),
                 Said::Leave(waiting) => self.leaving = Some(waiting),
             }
@@ -130,6 +133,16 @@ impl<'a> Writer<'a> {
             };
             misses::log(&session, gone, here, in_redis, unlogged);
         });
+    }
+
+    fn forged(&mut self) {
+        METRICS.forged_forwards.inc();
+        if self.forged.may(Instant::now()) {
+            tracing::warn!(
+                "a request that claims to come from another node does not, and was refused: either somebody tries to \
+                get in, or a node has another --peer-secret-file"
+            );
+        }
     }
 
     async fn send_some(&mut self, connection: &Connection) {

@@ -177,6 +177,10 @@ async fn keep(link: Weak<Inner>) {
             }
             Err(fault) => fault,
         };
+        METRICS
+            .redis_errors
+            .with_label_values(&[fault.kind()])
+            .inc();
         trouble.goes_on(&fault, &settings);
         sleep(backoff.next(random())).await;
     }

@@ -64,6 +64,8 @@ pub enum Presence {
     Restarting { session: SessionId },
     /// A request for a session that should be here and is not.
     Missed { session: SessionId, gone: Gone },
+    /// A request was refused that claimed to come from another node.
+    Forged,
 }
 
 /// What a session's record says.
@@ -246,22 +248,25 @@ impl Shard {
     }
 
     /// Who says that a node passed a request on proves it.
-    pub(super) fn check_forwarded(&self, request: &HeadView<'_>) -> Result<(), Refused> {
+    pub(super) fn check_forwarded(&mut self, request: &HeadView<'_>) -> Result<(), Refused> {
         let Some(cluster) = &self.cluster else {
             return Ok(());
         };
-        let Ok(Some(value)) = request.single(FORWARDED) else {
-            return match request.field(FORWARDED) {
-                None => Ok(()),
-                Some(_) => Err(forged()),
-            };
-        };
+        if request.field(FORWARDED).is_none() {
+            return Ok(());
+        }
         let session = request.field("mcp-session-id").unwrap_or_default();
+        let word = request.single(FORWARDED).ok().flatten();
         let from = cluster
             .secret
             .as_ref()
-            .and_then(|secret| secret.verify(value, session));
-        from.map(|_| ()).ok_or_else(forged)
+            .zip(word)
+            .and_then(|(secret, word)| secret.verify(word, session));
+        if from.is_none() {
+            self.say(Presence::Forged);
+            return Err(forged());
+        }
+        Ok(())
     }
 
     pub(super) fn announce_opened(&mut self, key: SessionKey) {

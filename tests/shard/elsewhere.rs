@@ -266,5 +266,6 @@ fn kind(presence: &Presence) -> String {
         Presence::Ended { .. } => "ended".into(),
         Presence::Restarting { .. } => "restarting".into(),
         Presence::Missed { gone, .. } => format!("missed {gone:?}"),
+        Presence::Forged => "forged".into(),
     }
 }

@@ -33,6 +33,12 @@ fn a_forged_word_of_another_node_is_refused() {
         }
     }
     assert_eq!(session.ping().status, 200);
+    for name in ["a", "c"] {
+        let node = fleet.node(name);
+        assert!(node.metric("pinfold_forged_forwards_total") >= 4.0);
+        let log = node.log();
+        assert!(log.contains("--peer-secret-file"), "no word of it:\n{log}");
+    }
     fleet.stop();
 }
 
@@ -85,6 +91,7 @@ fn records_that_are_not_ours_count_as_none() {
         log.contains("foreign-1"),
         "no word about the foreign records:\n{log}"
     );
+    assert!(fleet.node("b").metric("pinfold_foreign_records_total") >= 6.0);
     assert_eq!(session.ping().status, 200);
     bus_works(&fleet, "board://still-here");
     fleet.stop();
@@ -112,6 +119,12 @@ fn entries_of_the_bus_that_make_no_sense_are_passed_over() {
     wait_until("the log tells of the entries", || {
         fleet.node("b").log().len() > before
     });
+    assert!(
+        fleet
+            .node("b")
+            .metric("pinfold_bus_events_total{kind=\"malformed\"}")
+            >= 5.0
+    );
     fleet.stop();
 }
 
@@ -128,6 +141,9 @@ fn serves_alone_and_says(node: &Node, words: &[&str]) {
     wait_until("the log names the cause", || {
         let log = node.log();
         words.iter().any(|word| log.contains(word))
+    });
+    wait_until("the errors are counted", || {
+        node.metric("pinfold_redis_errors_total") > 0.0
     });
     // A cause is told when it begins, not with each attempt.
     let told = node.log().matches(words[0]).count();

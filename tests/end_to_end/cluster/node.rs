@@ -105,6 +105,21 @@ impl Node {
         self.server.is_some()
     }
 
+    /// The sum of a metric over all its labels.
+    pub(super) fn metric(&self, name: &str) -> f64 {
+        let url = format!("{}/metrics", self.admin());
+        let mut answer = ureq::get(&url).call().expect("the admin listener answers");
+        let page = answer.body_mut().read_to_string().expect("a page");
+        let of_name = |line: &&str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        let values = page.lines().filter(of_name);
+        values
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
     pub(super) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
