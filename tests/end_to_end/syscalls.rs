@@ -34,7 +34,7 @@ fn a_broadcast_that_takes_more_than_a_send_for_each_stream() {
         let all: f64 = calls.values().sum();
         let sends = calls.get("sendto").copied().unwrap_or(0.0);
         assert!(
-            (STREAMS as f64..PER_BROADCAST_MAX).contains(&all) && sends >= STREAMS as f64,
+            all <= PER_BROADCAST_MAX && sends.round() >= STREAMS as f64,
             "{driver}: {all} calls for a broadcast to {STREAMS} streams: {calls:?}"
         );
     }
@@ -48,7 +48,7 @@ fn a_ping_that_takes_more_than_a_read_and_a_send() {
         let all: f64 = calls.values().sum();
         let read_and_sent = ["recvfrom", "sendto"].map(|it| calls.get(it).copied().unwrap_or(0.0));
         assert!(
-            all <= PER_PING_MAX && read_and_sent.iter().all(|it| *it >= 1.0),
+            all <= PER_PING_MAX && read_and_sent.iter().all(|it| it.round() == 1.0),
             "{driver}: {all} calls for a ping: {calls:?}"
         );
     }

@@ -147,12 +147,20 @@ fn contestants(
     Ok(contestants)
 }
 
-/// pinfold with the application that has one.
+/// pinfold with the application that has one, and no limit that wrk would reach.
 fn with_a_tool(pinfold: &Program, cores: &str) -> Outcome<Program> {
     let Program::Pinfold(program) = pinfold else {
         return Err("pinfold is to be measured".into());
     };
-    let arguments = ["serve", "--app", "conformance", "--cores", cores];
+    let arguments = [
+        "serve",
+        "--app",
+        "conformance",
+        "--cores",
+        cores,
+        "--initialize-per-second-max",
+        "1000000",
+    ];
     Ok(Program::Other(Launch {
         program: program.clone(),
         arguments: arguments.map(str::to_owned).to_vec(),

@@ -35,7 +35,9 @@ fn a_forged_word_of_another_node_is_refused() {
     assert_eq!(session.ping().status, 200);
     for name in ["a", "c"] {
         let node = fleet.node(name);
-        assert!(node.metric("pinfold_forged_forwards_total") >= 4.0);
+        wait_until("each forged word is counted", || {
+            node.metric("pinfold_forged_forwards_total") >= 4.0
+        });
         let log = node.log();
         assert!(log.contains("--peer-secret-file"), "no word of it:\n{log}");
     }
@@ -91,7 +93,9 @@ fn records_that_are_not_ours_count_as_none() {
         log.contains("foreign-1"),
         "no word about the foreign records:\n{log}"
     );
-    assert!(fleet.node("b").metric("pinfold_foreign_records_total") >= 6.0);
+    wait_until("each foreign record is counted", || {
+        fleet.node("b").metric("pinfold_foreign_records_total") >= 6.0
+    });
     assert_eq!(session.ping().status, 200);
     bus_works(&fleet, "board://still-here");
     fleet.stop();
@@ -119,12 +123,10 @@ fn entries_of_the_bus_that_make_no_sense_are_passed_over() {
     wait_until("the log tells of the entries", || {
         fleet.node("b").log().len() > before
     });
-    assert!(
-        fleet
-            .node("b")
-            .metric("pinfold_bus_events_total{kind=\"malformed\"}")
-            >= 5.0
-    );
+    wait_until("each entry is counted", || {
+        let malformed = "pinfold_bus_events_total{kind=\"malformed\"}";
+        fleet.node("b").metric(malformed) >= 5.0
+    });
     fleet.stop();
 }
 
