@@ -286,6 +286,7 @@ fn limits(bounds: &Bounds, times: &Times) -> Limits {
         initialize_per_second_max: bounds.initialize_per_second_max,
         streams_per_session_max: bounds.streams_per_session_max as usize,
         subscriptions_max: bounds.subscriptions_max as usize,
+        subscription_bytes_max: bounds.subscription_bytes_max.0,
         body_bytes_max: bounds.body_bytes_max.0,
         stream_queue_bytes_max: bounds.stream_queue_bytes_max.0,
         keep_alive_ms: times.keep_alive.0,

@@ -67,6 +67,8 @@ pub struct Limits {
     pub streams_per_session_max: usize,
     /// Resource subscriptions of a session or of one listen stream (-32602).
     pub subscriptions_max: usize,
+    /// Memory of all subscriptions together, the URIs included (503 for a listen stream, -32603 in a session).
+    pub subscription_bytes_max: usize,
     /// Bytes of a resource URI (-32602).
     pub uri_bytes_max: usize,
     /// Messages of a batch (2025-03-26 only; -32600).
@@ -109,6 +111,7 @@ impl Default for Limits {
             initialize_per_second_max: 20_000,
             streams_per_session_max: 64,
             subscriptions_max: 1024,
+            subscription_bytes_max: 1 << 30,
             uri_bytes_max: 2048,
             batch_messages_max: 64,
             stream_queue_bytes_max: 256 * 1024,
@@ -141,6 +144,7 @@ impl Limits {
             initialize_per_second_max: 1000,
             streams_per_session_max: 2,
             subscriptions_max: 3,
+            subscription_bytes_max: 64 * 1024,
             uri_bytes_max: 64,
             batch_messages_max: 3,
             stream_queue_bytes_max: 1024,

@@ -13,8 +13,6 @@ pub struct Sizes {
     pub session: usize,
     /// An open stream with nothing waiting.
     pub stream: usize,
-    /// One subscription of one client, its place in the index included, without the URI's bytes.
-    pub subscription: usize,
     /// What a core holds whatever happens: ring, scratch buffers, mailboxes, log.
     pub core: usize,
 }
@@ -57,12 +55,7 @@ pub fn memory_bill(limits: &Limits, cores: usize, sizes: &Sizes) -> Vec<BillLine
             limits.stream_queue_bytes_max,
             connections,
         ),
-        // A session has its subscriptions; a listen stream, which has no session, has its connection.
-        line(
-            "subscription",
-            sizes.subscription + limits.uri_bytes_max,
-            (sessions + connections).saturating_mul(limits.subscriptions_max as u64),
-        ),
+        line("subscriptions, all", limits.subscription_bytes_max, 1),
         line("request body, arriving", limits.body_bytes_max, connections),
     ]
 }
@@ -99,7 +92,6 @@ mod tests {
             connection: 300,
             session: 200,
             stream: 100,
-            subscription: 50,
             core: 1000,
         };
         let limits = Limits::tiny();
@@ -115,7 +107,7 @@ mod tests {
                 ("session", 4 * 200),
                 ("stream, open", 8 * 100),
                 ("stream, messages waiting", 8 * 1024),
-                ("subscription", (8 + 4) * 3 * (50 + 64)),
+                ("subscriptions, all", 64 * 1024),
                 ("request body, arriving", 8 * 2048),
             ]
         );
@@ -125,7 +117,6 @@ mod tests {
     fn limits_without_end_do_not_overflow_the_bill() {
         let limits = Limits {
             connections_max: 100_000_000,
-            subscriptions_max: usize::MAX,
             body_bytes_max: usize::MAX,
             ..Limits::default()
         };

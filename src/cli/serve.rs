@@ -119,7 +119,6 @@ fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
         connection: entries.connection + running.connection_bytes(),
         session: entries.session + entries.listener,
         stream: entries.stream,
-        subscription: entries.subscription,
         core: running.core_bytes(),
     };
     let mut bill = memory_bill(&config.limits, running.cores, &sizes);

@@ -151,6 +151,10 @@ pub struct Bounds {
     #[arg(long, env = "PINFOLD_SUBSCRIPTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().subscriptions_max), value_parser = |text: &str| count_between(text, 1, 1_000_000))]
     pub subscriptions_max: u32,
 
+    /// Memory of all subscriptions together, their URIs included
+    #[arg(long, env = "PINFOLD_SUBSCRIPTION_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().subscription_bytes_max), value_parser = |text: &str| between(text, Size(1 << 16), Size(1 << 40)))]
+    pub subscription_bytes_max: Size,
+
     /// A request's body
     #[arg(long, env = "PINFOLD_BODY_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().body_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
     pub body_bytes_max: Size,

@@ -387,11 +387,12 @@ fn core_count(options: &Options) -> usize {
     }
 }
 
-/// A node's limits on connections and sessions, divided among its cores.
+/// A node's limits on what it holds altogether, divided among its cores.
 fn per_core(limits: Limits, cores: usize) -> Limits {
     Limits {
         connections_max: limits.connections_max.div_ceil(cores),
         sessions_max: limits.sessions_max.div_ceil(cores),
+        subscription_bytes_max: limits.subscription_bytes_max.div_ceil(cores),
         ..limits
     }
 }

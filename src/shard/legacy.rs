@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{Refused, error_message, result_message};
 use super::call::{AnswerTo, CallState};
+use super::listen::NO_ROOM;
 use super::params::{self, Cancelled, SetLevel, Subscribe};
 use super::post::PostFields;
 use super::session::log_level;
@@ -243,13 +244,17 @@ impl Shard {
         if !(self.accepts)(&uri) {
             return Err(RpcError::resource_not_found(Era::Legacy, &uri));
         }
+        if self.fanout.is_subscribed(listener, &uri) {
+            return Ok(());
+        }
         let limit = self.limits.subscriptions_max;
-        if self.fanout.resource_count(listener) >= limit
-            && !self.fanout.is_subscribed(listener, &uri)
-        {
+        if self.fanout.resource_count(listener) >= limit {
             return Err(RpcError::invalid_params(format!(
                 "Invalid params: a session has {limit} subscriptions at most."
             )));
+        }
+        if !self.has_room_for([uri.as_str()].into_iter()) {
+            return Err(RpcError::internal(NO_ROOM));
         }
         self.fanout
             .subscribe(listener, &Topic::Resource(uri.into()));

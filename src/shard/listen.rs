@@ -12,6 +12,9 @@ use crate::app::call::Topic;
 use crate::mcp::{Era, RpcError};
 use crate::wire::sse::{self, Event};
 
+pub(super) const NO_ROOM: &str =
+    "This node holds as many subscriptions as it can (--subscription-bytes-max).";
+
 impl Shard {
     pub(super) fn serve_listen(&mut self, key: ConnectionKey, id: &str, params: Option<&RawValue>) {
         if self.takes_nobody() {
@@ -26,6 +29,9 @@ impl Shard {
                 return self.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
             }
         };
+        if !self.has_room_for(filter.resource_subscriptions.iter().map(String::as_str)) {
+            return self.refuse(key, Some(id), &Refused::busy(NO_ROOM, 30));
+        }
         let (topics, honoured) = self.honoured(&filter);
         let listener = self
             .fanout
@@ -68,6 +74,11 @@ impl Shard {
         }
         uris.iter().try_for_each(|uri| self.check_uri(uri))?;
         Ok(filter)
+    }
+
+    /// Whether there is memory for subscriptions to these.
+    pub(super) fn has_room_for<'a>(&self, uris: impl Iterator<Item = &'a str>) -> bool {
+        self.fanout.bytes_with(uris) <= self.limits.subscription_bytes_max
     }
 
     pub(super) fn check_uri(&self, uri: &str) -> Result<(), RpcError> {

@@ -201,6 +201,47 @@ fn more_subscriptions_than_one_session_may_have() {
     );
 }
 
+/// One client after the other takes what it may have: together they must not have all memory.
+#[test]
+fn subscriptions_of_many_that_fill_all_memory() {
+    let mut client = Client::with(Limits {
+        subscription_bytes_max: 8 * 1024,
+        ..Limits::default()
+    });
+    let mut sessions = Vec::new();
+    let mut count = 0;
+    let refused = loop {
+        let session = client.session(V11);
+        let uri = format!("a:{count}");
+        let answer = client.ask(&Request::subscribe(&session, &uri));
+        sessions.push(session);
+        if answer.json().get("error").is_some() {
+            break answer;
+        }
+        count += 1;
+        assert!(count < 100, "no end of it");
+    };
+    assert_eq!(refused.code(), -32603);
+    assert!(refused.sentence().contains("--subscription-bytes-max"));
+    assert!(count > 5, "{count} fit into 8 KiB");
+    let listen = Request::listen(1, json!({"resourceSubscriptions": ["a:new"]}));
+    let answer = client.ask(&listen);
+    assert_eq!((answer.status, &*answer.reason()), (503, "busy"));
+    // What somebody has is kept, a change of it is heard, and who leaves makes room.
+    let told = client.open(&Request::get(&sessions[0]));
+    client.updated("a:0");
+    assert_eq!(client.topics(told), ["a:0"]);
+    for session in &sessions[1..4] {
+        client.ask(&Request::delete(session));
+    }
+    let socket = client.open(&listen);
+    client.updated("a:new");
+    assert_eq!(
+        client.topics(socket),
+        ["subscriptions/acknowledged", "a:new"]
+    );
+}
+
 #[test]
 fn a_batch_without_end() {
     let mut client = Client::tiny();

@@ -8,6 +8,7 @@
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
 
 mod listener;
+mod topic;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use std::rc::Rc;
 use slab::Slab;
 
 use self::listener::Subscription;
+use self::topic::{Subscriber, TopicEntry};
 use super::ConnectionKey;
 use super::arena::Arena;
 use crate::app::call::Topic;
@@ -31,22 +33,7 @@ const LISTS: [(Topic, &str); 3] = [
     (Topic::Resources, "notifications/resources/list_changed"),
 ];
 
-struct Subscriber {
-    listener: u32,
-    /// Where the listener's `subscriptions` has this one.
-    slot: u32,
-}
-
 pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of::<Subscriber>();
-
-struct TopicEntry {
-    /// None: one of the lists, which are never removed.
-    uri: Option<Rc<str>>,
-    /// `data: {…` up to where the voices differ.
-    head: Box<[u8]>,
-    last_offset: u64,
-    subscribers: Vec<Subscriber>,
-}
 
 /// One event that is due, as [`Fanout::take_pending`] lists them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,27 +47,22 @@ pub(super) struct Fanout {
     by_uri: HashMap<Rc<str>, u32>,
     listeners: Arena<Listener>,
     ready: VecDeque<ListenerKey>,
+    /// Of all subscriptions and the resources they are to.
+    bytes: usize,
 }
 
 impl Fanout {
     pub(super) fn new() -> Self {
         let mut topics = Slab::new();
         for (_, method) in LISTS {
-            let head = format!(r#"data: {{"jsonrpc":"2.0","method":"{method}""#)
-                .into_bytes()
-                .into();
-            topics.insert(TopicEntry {
-                uri: None,
-                head,
-                last_offset: 0,
-                subscribers: Vec::new(),
-            });
+            topics.insert(TopicEntry::of_list(method));
         }
         Fanout {
             topics,
             by_uri: HashMap::new(),
             listeners: Arena::default(),
             ready: VecDeque::new(),
+            bytes: 0,
         }
     }
 
@@ -142,6 +124,15 @@ impl Fanout {
         topic.and_then(slot).is_some()
     }
 
+    /// Bytes of all subscriptions if there were these too.
+    pub(super) fn bytes_with<'a>(&self, uris: impl Iterator<Item = &'a str>) -> usize {
+        let new = uris.map(|uri| match self.by_uri.contains_key(uri) {
+            true => SUBSCRIPTION_BYTES,
+            false => SUBSCRIPTION_BYTES + TopicEntry::bytes_of(uri),
+        });
+        self.bytes + new.sum::<usize>()
+    }
+
     /// Subscribes from now on; a second time is the same as once.
     pub(super) fn subscribe(&mut self, key: ListenerKey, topic: &Topic) {
         if self.listeners.get(key).is_none() {
@@ -165,6 +156,7 @@ impl Fanout {
             position,
             pending: false,
         });
+        self.bytes += SUBSCRIPTION_BYTES;
     }
 
     /// Makes room for exactly so many subscriptions.
@@ -389,16 +381,8 @@ impl Fanout {
             }
         };
         let shared: Rc<str> = uri.as_ref().into();
-        let quoted = serde_json::to_string(uri).expect("a string is JSON");
-        let head = format!(
-            r#"data: {{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{quoted}"#
-        );
-        let entry = TopicEntry {
-            uri: Some(shared.clone()),
-            head: head.into_bytes().into(),
-            last_offset: 0,
-            subscribers: Vec::new(),
-        };
+        let entry = TopicEntry::of_resource(shared.clone());
+        self.bytes += entry.bytes();
         let index = self.topics.insert(entry) as u32;
         self.by_uri.insert(shared, index);
         index
@@ -410,6 +394,7 @@ impl Fanout {
             return;
         };
         let removed = listener.remove(slot);
+        self.bytes -= SUBSCRIPTION_BYTES;
         if let Some(moved) = listener.subscriptions.get(slot) {
             self.topics[moved.topic as usize].subscribers[moved.position as usize].slot =
                 slot as u32;
@@ -427,6 +412,7 @@ impl Fanout {
         if entry.subscribers.is_empty()
             && let Some(uri) = entry.uri.take()
         {
+            self.bytes -= TopicEntry::bytes_of(&uri);
             self.by_uri.remove(&uri);
             self.topics.remove(removed.topic as usize);
         }
@@ -452,6 +438,9 @@ impl Fanout {
             }
         }
         assert_eq!(self.by_uri.len() + LISTS.len(), self.topics.len());
+        let subscribers: usize = self.topics.iter().map(|(_, it)| it.subscribers.len()).sum();
+        let topics: usize = self.topics.iter().map(|(_, it)| it.bytes()).sum();
+        assert_eq!(self.bytes, subscribers * SUBSCRIPTION_BYTES + topics);
         for (key, listener) in self.listeners.iter() {
             let pending = listener
                 .subscriptions
