@@ -1,7 +1,8 @@
 //! The head of an HTTP/1.1 request, strictly by RFC 9112: found, checked once, and kept as offsets.
 //!
-//! [`parse_head`] looks at every byte that arrives once for line ends and, when the empty line is there, once more
-//! for the fields; only the request line may be looked at again per read until it is complete. A [`Head`] borrows
+//! [`parse_head`] looks once at a head that comes whole and is right, as almost all are. Of others it looks at every
+//! byte that arrives once for line ends and, when the empty line is there, once more for the fields; only the first
+//! read and the request line, until it is complete, are looked at again. A [`Head`] borrows
 //! nothing and owns no heap, so it stays beside its bytes while a body arrives or a connection moves to another
 //! core; [`HeadView`] reads the two together.
 //!
@@ -99,6 +100,11 @@ pub fn parse_head(
     scanned: usize,
     limits: &HeadLimits,
 ) -> Result<Option<Head>, Malformed> {
+    if scanned == 0
+        && let Some(head) = parse_at_once(input, limits)
+    {
+        return Ok(Some(head));
+    }
     let Some(start) = skip_empty_lines(input)? else {
         return Ok(None);
     };
@@ -125,8 +131,7 @@ pub fn parse_head(
                 }
             };
             let fields_start = start + first_len + 2;
-            return parse_complete(&window[..line_end.at + 2], start, &line, fields_start)
-                .map(Some);
+            return parse_fields(&window[..line_end.at + 2], start, &line, fields_start);
         }
     }
     if input.len() <= head_bytes_max {
@@ -201,13 +206,27 @@ fn skip_empty_lines(input: &[u8]) -> Result<Option<usize>, Malformed> {
     }
 }
 
-/// `bytes` ends with the empty line; line ends and the request line are checked.
-fn parse_complete(
+/// What almost every request is: all of its head has come, and nothing is wrong with it. `None`: it is not, and the
+/// careful way, which looks at line ends first, finds out what to say.
+fn parse_at_once(input: &[u8], limits: &HeadLimits) -> Option<Head> {
+    let head_bytes_max = limits.head_bytes_max.min(HEAD_BYTES_CEILING);
+    let window = &input[..input.len().min(head_bytes_max)];
+    let line_len = memchr::memchr(b'\r', window)?;
+    if window.get(line_len + 1) != Some(&b'\n') {
+        return None;
+    }
+    let line = parse_request_line(&window[..line_len], limits.target_bytes_max).ok()?;
+    parse_fields(window, 0, &line, line_len + 2).ok().flatten()
+}
+
+/// The request line, which is checked, and the fields up to the empty line. `None` if that is not among `bytes`, or
+/// there is a bare CR before it; a bare LF is a fault of its field.
+fn parse_fields(
     bytes: &[u8],
     start: usize,
     line: &RequestLine,
     fields_start: usize,
-) -> Result<Head, Malformed> {
+) -> Result<Option<Head>, Malformed> {
     let target = Span::new(start + line.target_start, start + line.target_end);
     let mut head = Head {
         method: line.method,
@@ -215,7 +234,7 @@ fn parse_complete(
         keep_alive: false,
         http10: line.http10,
         expect_continue: false,
-        len: bytes.len() as u32,
+        len: 0,
         method_text: Span::new(start, start + line.method_len),
         target,
         path: path_of(target, bytes),
@@ -225,7 +244,16 @@ fn parse_complete(
     };
     let mut control = Control::default();
     let mut at = fields_start;
-    while let Some(line_len) = memchr::memchr(b'\r', &bytes[at..]).filter(|&len| len > 0) {
+    loop {
+        let Some(line_len) = memchr::memchr(b'\r', &bytes[at..]) else {
+            return Ok(None);
+        };
+        if bytes.get(at + line_len + 1) != Some(&b'\n') {
+            return Ok(None);
+        }
+        if line_len == 0 {
+            break;
+        }
         let line = parse_field_line(&bytes[at..at + line_len])?;
         let field = Field {
             name: Span::new(at, at + line.name_len),
@@ -235,8 +263,9 @@ fn parse_complete(
         control.take(field, bytes)?;
         at += line_len + 2;
     }
-    control.settle(&mut head, bytes)?;
-    Ok(head)
+    head.len = (at + 2) as u32;
+    control.settle(&mut head, &bytes[..at + 2])?;
+    Ok(Some(head))
 }
 
 /// The target without scheme, authority and query.
