@@ -4,6 +4,7 @@
 //! turns, and leaves a record (`record`). `floor` is the least that any server would have to do; `fanout` and `memory`
 //! are what is measured of one server once. Without arguments all scenarios run.
 
+mod bars;
 mod fanout;
 mod floor;
 mod loader;
