@@ -32,7 +32,8 @@ enum Whose {
 
 /// How one of two figures is chosen.
 pub(crate) const REQUESTS_RULE: &str = "A bar of requests is held against the ratio of rates if both servers had their CPU in \
-     full use (90 % or more), and against the ratio of CPU per request if one of them waited for wrk.";
+     full use (90 % or more), and against the ratio of CPU per request if one of them waited for wrk \
+     or for other programs.";
 
 impl Bar {
     fn goal(what: String, wanted: Wanted, measured: Option<f64>) -> Self {

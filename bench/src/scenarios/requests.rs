@@ -13,13 +13,13 @@ use clap::Parser;
 use clap::builder::ArgPredicate;
 use serde::Serialize;
 
-use self::results::{Failed, Measured, Results, Role};
+use self::results::{CpuUsed, Failed, Measured, Results, Role};
 use self::wrk::{Asked, Run, Script, Wrk};
 use super::peers::{Installed, PeerName, install};
 use super::{Common, progress, session};
 use crate::Outcome;
 use crate::loader::OPENING_MAX;
-use crate::machine::{pin_to, pin_to_any};
+use crate::machine::{own_and_childrens_cpu_ns, pin_to, pin_to_any};
 use crate::record::Record;
 use crate::server::{LOADER_CPU, Launch, Program, SERVER_CPU, Server, Setup};
 
@@ -254,8 +254,13 @@ impl Contestant {
         checked: Run,
     ) -> Outcome<Measured> {
         let before = server.cpu_time()?.all_ns;
+        // wrk is a child that has ended when this is asked again; the server has not.
+        let own_before = own_and_childrens_cpu_ns()?;
         let run = wrk.time(asked)?;
-        let cpu_ns = server.cpu_time()?.all_ns - before;
-        Ok(Measured::new(checked, run, cpu_ns, self.setup.cpus.len()))
+        let used = CpuUsed {
+            server_ns: server.cpu_time()?.all_ns - before,
+            wrk_ns: own_and_childrens_cpu_ns()? - own_before,
+        };
+        Ok(Measured::new(checked, run, used, self.setup.cpus.len()))
     }
 }

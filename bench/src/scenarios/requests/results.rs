@@ -57,11 +57,24 @@ pub(super) struct Summaries {
     pub(super) p99_us: Summary,
     /// Of the CPUs it may use.
     pub(super) server_cpu_share: Summary,
-    /// The server had nothing left to give; otherwise wrk was the limit. Not known where they share CPUs.
-    pub(super) saturated: Option<bool>,
+    /// Of its CPU, of which it has one.
+    pub(super) wrk_cpu_share: Summary,
+    pub(super) limit: Limit,
     /// To axum alone in the same repetition.
     pub(super) to_axum: Option<Ratios>,
     pub(super) to_rmcp: Option<Ratios>,
+}
+
+/// Who had nothing left to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Limit {
+    Server,
+    Wrk,
+    /// Other programs had the CPU of one of them.
+    Neither,
+    /// Not known: server and wrk share CPUs.
+    Shared,
 }
 
 /// How many times as good as another server.
@@ -70,7 +83,7 @@ pub(super) struct Ratios {
     pub(super) rate: Summary,
     /// The other's CPU per request by this one's.
     pub(super) cpu: Summary,
-    /// Both were saturated, so that rates can be compared. Where wrk was the limit of one, it is CPU that tells.
+    /// Both were saturated, so that rates can be compared. Where one of them waited, it is CPU that tells.
     pub(super) both_saturated: bool,
 }
 
@@ -91,23 +104,32 @@ struct Figures {
     requests_per_second: f64,
     cpu_us_per_request: f64,
     server_cpu_share: f64,
+    wrk_cpu_share: f64,
     #[serde(skip)]
     p50_us: f64,
     #[serde(skip)]
     p99_us: f64,
 }
 
-/// A server that used less of its CPU waited for wrk.
-pub(super) const SATURATED_SHARE: f64 = 0.90;
+/// CPU time of one timed run.
+#[derive(Clone, Copy)]
+pub(super) struct CpuUsed {
+    pub(super) server_ns: u64,
+    pub(super) wrk_ns: u64,
+}
+
+/// Who used less of its CPU waited for somebody.
+const SATURATED_SHARE: f64 = 0.90;
 
 impl Measured {
-    pub(super) fn new(checked: Run, run: Run, cpu_ns: u64, cpus: usize) -> Self {
+    pub(super) fn new(checked: Run, run: Run, used: CpuUsed, cpus: usize) -> Self {
         let requests = run.requests as f64;
-        let cpu_us = cpu_ns as f64 / 1000.0;
+        let cpu_us = used.server_ns as f64 / 1000.0;
         let figures = Figures {
             requests_per_second: requests / run.duration_us * 1e6,
             cpu_us_per_request: cpu_us / requests,
             server_cpu_share: cpu_us / run.duration_us / cpus as f64,
+            wrk_cpu_share: used.wrk_ns as f64 / 1000.0 / run.duration_us,
             p50_us: run.p50_us,
             p99_us: run.p99_us,
         };
@@ -244,6 +266,8 @@ impl Summaries {
         }
         let of = |value: fn(&Figures) -> f64| Summary::of(figures.iter().map(value));
         let server_cpu_share = of(|it| it.server_cpu_share);
+        let wrk_cpu_share = of(|it| it.wrk_cpu_share);
+        let busy = [server_cpu_share, wrk_cpu_share].map(|it| it.median >= SATURATED_SHARE);
         Some(Summaries {
             to_axum: Ratios::new(samples, axum),
             to_rmcp: Ratios::new(samples, rmcp),
@@ -252,8 +276,13 @@ impl Summaries {
             p50_us: of(|it| it.p50_us),
             p99_us: of(|it| it.p99_us),
             server_cpu_share,
-            saturated: (role != Role::PinfoldOnTwo)
-                .then_some(server_cpu_share.median >= SATURATED_SHARE),
+            wrk_cpu_share,
+            limit: match busy {
+                _ if role == Role::PinfoldOnTwo => Limit::Shared,
+                [true, _] => Limit::Server,
+                [false, true] => Limit::Wrk,
+                [false, false] => Limit::Neither,
+            },
         })
     }
 }

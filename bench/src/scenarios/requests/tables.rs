@@ -1,6 +1,6 @@
 //! What came of asking, for people.
 
-use super::results::{Failed, Ratios, Results, Role, SATURATED_SHARE, Summaries};
+use super::results::{Failed, Limit, Ratios, Results, Role, Summaries};
 use crate::Outcome;
 use crate::bars;
 use crate::scenarios::peers::notes;
@@ -49,6 +49,7 @@ impl Results {
             "p50 µs",
             "p99 µs",
             "its CPU used",
+            "wrk's",
             "limit",
             "wrong",
         ]);
@@ -69,24 +70,27 @@ impl Results {
         let floors = self.requests.iter().filter(|it| it.role == Role::Floor);
         let sentences = floors.filter_map(|it| {
             let summary = it.summary.as_ref()?;
-            let share = summary.server_cpu_share.median;
-            let meaning = match share < SATURATED_SHARE {
-                true => "so that is what wrk can ask here, and rates near it are wrk's",
-                false => "so wrk can ask more than that",
+            let meaning = match summary.limit {
+                Limit::Wrk => "so that is what wrk can ask here, and rates near it are wrk's",
+                _ => "so it is not known what wrk could ask",
             };
             Some(format!(
-                "A fixed answer gives {} requests/s with {:.0} % of its CPU, {meaning}. A server with less than {:.0} % \
-                 of its CPU in use waited for wrk (\"limit\"); compare those by CPU.\n",
+                "A fixed answer is given {} times a second, with {} of its CPU and {} of wrk's, {meaning}. Where wrk was \
+                 the limit, or other programs were, only CPU can be compared.\n",
                 thousands(summary.requests_per_second.median),
-                100.0 * share,
-                100.0 * SATURATED_SHARE,
+                percent(summary.server_cpu_share),
+                percent(summary.wrk_cpu_share),
             ))
         });
         sentences.collect()
     }
 }
 
-fn figures(summary: &Summaries) -> [String; 10] {
+fn percent(share: Summary) -> String {
+    format!("{:.0} %", 100.0 * share.median)
+}
+
+fn figures(summary: &Summaries) -> [String; 11] {
     let ratio = |ratios: Option<Ratios>, of: fn(&Ratios) -> Summary| {
         ratios.map_or(String::new(), |it| format!("{:.2}", of(&it).median))
     };
@@ -99,11 +103,13 @@ fn figures(summary: &Summaries) -> [String; 10] {
         ratio(summary.to_rmcp, |it| it.cpu),
         thousands(summary.p50_us.median),
         thousands(summary.p99_us.median),
-        format!("{:.0} %", 100.0 * summary.server_cpu_share.median),
-        match summary.saturated {
-            Some(true) => "server",
-            Some(false) => "wrk",
-            None => "shared CPUs",
+        percent(summary.server_cpu_share),
+        percent(summary.wrk_cpu_share),
+        match summary.limit {
+            Limit::Server => "server",
+            Limit::Wrk => "wrk",
+            Limit::Neither => "others",
+            Limit::Shared => "shared CPUs",
         }
         .to_owned(),
     ]
