@@ -19,7 +19,7 @@ use crate::Outcome;
 use crate::loader::asker::Askers;
 use crate::loader::protocol::legacy;
 use crate::record::Record;
-use crate::redis::Redis;
+use crate::redis::{self, Redis};
 use crate::server::{Program, Server, Setup};
 use crate::stats::{Times, histogram};
 use crate::table::{Table, thousands};
@@ -77,6 +77,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 const MEET: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(options: &ForwardingOptions) -> Outcome<()> {
+    redis::present()?;
     // The node in between holds two connections for each stream.
     let files = 2 * options.many as u64 + SPARE_FILES;
     let program = options.common.prepare(files, files)?.program;
