@@ -56,9 +56,9 @@ impl Told {
         row("streams", Some(thousands(self.streams as f64)));
         row("opened/s", Some(thousands(opening.opened_per_second)));
         let us = opening.server_cpu_us_per_stream;
-        row("its CPU µs/opening", us.map(|it| format!("{it:.1}")));
+        row("server CPU µs/opening", us.map(|it| format!("{it:.1}")));
         let bytes = opening.user_bytes_per_stream.map(thousands);
-        row("its user bytes/stream", bytes);
+        row("server user bytes/stream", bytes);
         if let Some(publishing) = &self.publishing {
             for (what, figure) in publishing.rows() {
                 row(what, figure);
@@ -86,7 +86,7 @@ impl Publishing {
             ("events/s", Some(thousands(self.events_per_second))),
             ("lost", Some(thousands(self.lost as f64))),
             ("extra", Some(thousands(self.extra as f64))),
-            ("its CPU ns/event", cpu.map(thousands)),
+            ("server CPU ns/event", cpu.map(thousands)),
         ];
         if let Some(asked) = self.asked_per_second {
             rows.insert(1, ("asked for/s", Some(thousands(asked))));
