@@ -19,6 +19,10 @@ const PER_BROADCAST: u64 = 0;
 const PER_CALL_LEGACY: [u64; 2] = [7, 8];
 const PER_CALL_MODERN: [u64; 2] = [17, 9];
 
+/// The future of such a call, at most, without that of the tool itself, which is in a box of its own. Between requests a
+/// client has none.
+const CALL_FUTURE_BYTES_MAX: usize = 408;
+
 const STREAMS: usize = 1_000;
 
 #[test]
@@ -41,6 +45,7 @@ fn a_call_of_a_tool_in_a_session() {
     let counted = allocations_of(&mut rig, key, &post(&session, body));
     assert_says_hello(&rig);
     assert_eq!(counted, PER_CALL_LEGACY);
+    assert_future_is_small(&rig);
 }
 
 #[test]
@@ -55,6 +60,7 @@ fn a_call_of_a_tool_without_a_session() {
     let counted = allocations_of(&mut rig, key, &post(fields, &body));
     assert_says_hello(&rig);
     assert_eq!(counted, PER_CALL_MODERN);
+    assert_future_is_small(&rig);
 }
 
 #[test]
@@ -88,6 +94,11 @@ fn allocations_of(rig: &mut Rig, key: ConnectionKey, request: &str) -> [u64; 2] 
 fn assert_says_hello(rig: &Rig) {
     let answered = rig.text();
     assert!(answered.contains(r#""text":"hello""#), "{answered}");
+}
+
+fn assert_future_is_small(rig: &Rig) {
+    let bytes = rig.call_future_bytes;
+    assert!(bytes <= CALL_FUTURE_BYTES_MAX, "{bytes} bytes");
 }
 
 /// Allocations of the last of a few broadcasts.

@@ -4,7 +4,7 @@
 //! A client is opened by the same bytes that a real one sends. The allocator counts for each thread by itself, since
 //! tests run side by side.
 #![allow(unsafe_code)]
-#![allow(dead_code)] // each of the tests uses a part
+#![allow(dead_code, unused_imports)] // each of the tests uses a part
 
 mod counting;
 mod no_link;
@@ -33,6 +33,8 @@ pub(crate) struct Rig {
     link: Rc<dyn Link>,
     /// Allocations of the application, which are no fault of the shard.
     pub(crate) allocations_of_calls: u64,
+    /// What the application keeps of a call while it works on it, in the task that the runtime has for it.
+    pub(crate) call_future_bytes: usize,
     /// What was written last.
     pub(crate) written: Vec<u8>,
 }
@@ -73,6 +75,7 @@ impl Rig {
             handler,
             link: no_link::new(),
             allocations_of_calls: 0,
+            call_future_bytes: 0,
             written: Vec::new(),
         }
     }
@@ -93,8 +96,8 @@ impl Rig {
             if let Effect::Start { call, request } = effect {
                 let mut outcome = None;
                 let link = self.link.clone();
-                self.allocations_of_calls +=
-                    allocations(|| outcome = Some(self.call(request, link)));
+                let count = allocations(|| outcome = Some(self.call(request, link)));
+                self.allocations_of_calls += count;
                 let outcome = outcome.expect("the call was made");
                 self.shard.handle_outcome(now, call, &outcome);
             }
@@ -104,8 +107,9 @@ impl Rig {
         }
     }
 
-    fn call(&self, request: Call, link: Rc<dyn Link>) -> Outcome {
+    fn call(&mut self, request: Call, link: Rc<dyn Link>) -> Outcome {
         let future = self.handler.clone().call(request, link);
+        self.call_future_bytes = size_of_val(&*future);
         let mut context = TaskContext::from_waker(Waker::noop());
         match pin!(future).poll(&mut context) {
             Poll::Ready(outcome) => outcome,
