@@ -89,7 +89,7 @@ enum Scenario {
     /// Requests per second, and the CPU and time of each
     ///
     /// wrk asks pinfold, rmcp, the SDKs, axum alone and a fixed answer for `ping`, `tools/call` of both eras, and sessions that
-    /// are opened and ended. Every answer is checked.
+    /// are opened and ended; each first with every answer checked, and then timed.
     Requests(requests::RequestsOptions),
     /// Opens streams of a server that runs already, publishes, and tells what came
     ///
