@@ -4,8 +4,10 @@
 //! turns, and leaves a record (`record`). `floor` is the least that any server would have to do; `fanout` and `memory`
 //! are what is measured of one server once. Without arguments all scenarios run.
 
+mod bars;
 mod fanout;
 mod floor;
+mod load;
 mod loader;
 mod machine;
 mod memory;
@@ -36,7 +38,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 ///
 /// Needs two CPUs that are otherwise idle: servers run on the first, clients on the second. Nothing but this machine is
 /// ever contacted, but for the registries that `peers` and `requests` install from the first time. Without a scenario all
-/// of them run, in some half an hour; with `all --quick` in about five minutes.
+/// of them run, in about half an hour; with `all --quick` in about five minutes.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -87,8 +89,12 @@ enum Scenario {
     /// Requests per second, and the CPU and time of each
     ///
     /// wrk asks pinfold, rmcp, the SDKs, axum alone and a fixed answer for `ping`, `tools/call` of both eras, and sessions that
-    /// are opened and ended. Every answer is checked.
+    /// are opened and ended; each first with every answer checked, and then timed.
     Requests(requests::RequestsOptions),
+    /// Opens streams of a server that runs already, publishes, and tells what came
+    ///
+    /// No server is started, and nothing is recorded: a look at one server by itself.
+    Load(load::LoadOptions),
     /// Plots of a record, as SVG files beside its data
     Plot(plot::PlotOptions),
     /// What a record says, in Markdown: what was to be reached, and all tables
@@ -118,6 +124,7 @@ impl Scenario {
             Scenario::Growth(options) => growth::run(options),
             Scenario::Peers(options) => peers::run(options),
             Scenario::Requests(options) => requests::run(options),
+            Scenario::Load(options) => load::run(options),
             Scenario::Plot(options) => plot::run(options),
             Scenario::Report(options) => report::run(options),
             Scenario::Floor(options) => floor::run(options),

@@ -19,6 +19,20 @@ pub(crate) struct Redis {
 const OF_THE_TESTS: &str = "tests/clients/.tools/redis/redis-server";
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
+/// # Errors
+/// There is no Redis to start: better known before anything is measured than in the middle.
+pub(crate) fn present() -> Outcome<()> {
+    let asked = Command::new(program())
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
+    match asked {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("there is no redis-server: tests/setup brings one, or install it".into()),
+    }
+}
+
 impl Redis {
     pub(crate) fn start() -> Outcome<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;

@@ -7,5 +7,5 @@ end
 
 function right(status, headers, body)
     return status == 200 and body:find('"text":"This is a simple text response for testing."', 1, true)
-        and body:find('"id":%d') and not body:find('"isError":true', 1, true)
+        and has_its_id(body) and not body:find('"isError":true', 1, true)
 end

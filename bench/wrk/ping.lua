@@ -7,5 +7,5 @@ end
 
 -- Servers differ in the order of the members.
 function right(status, headers, body)
-    return status == 200 and body:find('"result":{}', 1, true) and body:find('"id":%d')
+    return status == 200 and body:find('"result":{}', 1, true) and has_its_id(body)
 end

@@ -57,7 +57,8 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   pinfold
         on this machine only, all cores
-  pinfold serve --listen 0.0.0.0:8080 --node n1 --allow-host mcp.example.com
+  pinfold serve --listen 10.0.0.1:8080 --allow-host mcp.example.com --node n1 \\
+      --redis redis://10.0.0.9 --peer-secret-file /etc/pinfold/peer-secret
         behind a proxy, as one node of several
   pinfold serve --admin 0.0.0.0:9464 --admin-token-file /run/secrets/pinfold-admin
         publishing from other machines

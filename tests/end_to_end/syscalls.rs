@@ -25,12 +25,16 @@ const PER_BROADCAST_MAX: f64 = STREAMS as f64 + 25.0;
 /// Calls for a `ping` that comes alone. Seen: a wait that ends, a look at who has sent something, a read, a send; those
 /// that come together share the first two.
 const PER_PING_MAX: f64 = 4.5;
+/// Calls for a `tools/call` that comes alone. The application works on it in a task: with io_uring that costs none, with
+/// epoll the thread looks once more, in two calls, before it sleeps.
+const PER_CALL_MAX: f64 = 4.5;
+const PER_CALL_WITH_EPOLL_MAX: f64 = 6.5;
 
 #[test]
 fn a_broadcast_that_takes_more_than_a_send_for_each_stream() {
     for driver in ["auto", "epoll"] {
         let scratch = scratch_folder(&format!("syscalls/broadcast-{driver}"));
-        let calls = difference(&scratch, driver, broadcasts, [20, 70]);
+        let calls = difference(&scratch, driver, App::Board, broadcasts, [20, 70]);
         let all: f64 = calls.values().sum();
         let sends = calls.get("sendto").copied().unwrap_or(0.0);
         assert!(
@@ -44,14 +48,36 @@ fn a_broadcast_that_takes_more_than_a_send_for_each_stream() {
 fn a_ping_that_takes_more_than_a_read_and_a_send() {
     for driver in ["auto", "epoll"] {
         let scratch = scratch_folder(&format!("syscalls/ping-{driver}"));
-        let calls = difference(&scratch, driver, pings, [100, 600]);
-        let all: f64 = calls.values().sum();
-        let read_and_sent = ["recvfrom", "sendto"].map(|it| calls.get(it).copied().unwrap_or(0.0));
-        assert!(
-            all <= PER_PING_MAX && read_and_sent.iter().all(|it| it.round() == 1.0),
-            "{driver}: {all} calls for a ping: {calls:?}"
-        );
+        let calls = difference(&scratch, driver, App::Board, pings, [100, 600]);
+        assert_a_read_and_a_send(driver, "a ping", &calls, PER_PING_MAX);
     }
+}
+
+#[test]
+fn a_tools_call_that_takes_more_than_a_ping() {
+    let eras: [(&str, Work); 2] = [("legacy", legacy_calls), ("modern", modern_calls)];
+    for driver in ["auto", "epoll"] {
+        for (era, work) in eras {
+            let scratch = scratch_folder(&format!("syscalls/call-{era}-{driver}"));
+            let calls = difference(&scratch, driver, App::Conformance, work, [100, 600]);
+            let what = format!("a tools/call, {era}");
+            // `auto` is epoll where io_uring is forbidden.
+            let most = match calls.contains_key("io_uring_enter") {
+                true => PER_CALL_MAX,
+                false => PER_CALL_WITH_EPOLL_MAX,
+            };
+            assert_a_read_and_a_send(driver, &what, &calls, most);
+        }
+    }
+}
+
+fn assert_a_read_and_a_send(driver: &str, what: &str, calls: &BTreeMap<String, f64>, most: f64) {
+    let all: f64 = calls.values().sum();
+    let read_and_sent = ["recvfrom", "sendto"].map(|it| calls.get(it).copied().unwrap_or(0.0));
+    assert!(
+        all <= most && read_and_sent.iter().all(|it| it.round() == 1.0),
+        "{driver}: {all} calls for {what}: {calls:?}"
+    );
 }
 
 /// Tells everybody of something, again and again; each time when all have heard of it.
@@ -75,13 +101,44 @@ fn broadcasts(server: &Server, count: usize) {
 
 fn pings(server: &Server, count: usize) {
     let session = open_session(server.address());
-    let mut connection = connect(server.address(), Habit::Reads);
     let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let ping = post(&ping, &format!("Mcp-Session-Id: {session}\r\n"));
+    ask(server, &ping, "\"result\":{}", count);
+}
+
+const TOOL: &str = "test_simple_text";
+const TEXT: &str = "This is a simple text response for testing.";
+
+fn legacy_calls(server: &Server, count: usize) {
+    let session = open_session(server.address());
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": TOOL, "arguments": {},
+    }});
+    let call = post(&call, &format!("Mcp-Session-Id: {session}\r\n"));
+    ask(server, &call, TEXT, count);
+}
+
+fn modern_calls(server: &Server, count: usize) {
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": TOOL, "arguments": {},
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    }});
+    let fields = format!(
+        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: {TOOL}\r\n"
+    );
+    ask(server, &post(&call, &fields), TEXT, count);
+}
+
+/// The same request again and again, each when the last is answered.
+fn ask(server: &Server, request: &str, answer: &str, count: usize) {
+    let mut connection = connect(server.address(), Habit::Reads);
     for _ in 0..count {
-        let asked = connection.write_all(ping.as_bytes());
+        let asked = connection.write_all(request.as_bytes());
         asked.expect("a request can be sent");
-        read_until(&mut connection, "\"result\":{}");
+        read_until(&mut connection, answer);
     }
 }
 
@@ -96,22 +153,19 @@ fn read_until(socket: &mut TcpStream, needle: &str) {
     }
 }
 
+type Work = fn(&Server, usize);
+
 /// Calls by name for one more of what `work` does, between fewer and more of it.
 fn difference(
     scratch: &Path,
     driver: &str,
-    work: fn(&Server, usize),
+    app: App,
+    work: Work,
     counts: [usize; 2],
 ) -> BTreeMap<String, f64> {
     let [mut fewer, more] = counts.map(|count| {
         let summary = scratch.join(format!("{count}.strace"));
-        let server = Server::start_traced(
-            &strace(),
-            &summary,
-            &["--driver", driver],
-            App::Board,
-            scratch,
-        );
+        let server = Server::start_traced(&strace(), &summary, &["--driver", driver], app, scratch);
         work(&server, count);
         server.end_traced();
         let summary = std::fs::read_to_string(&summary).expect("strace left a summary");

@@ -1,5 +1,14 @@
 //! What a client of each kind sends until its stream is open, request by request on one connection.
 
+use std::sync::OnceLock;
+
+/// Where requests go, if not to /mcp: one process asks one path.
+pub(crate) static PATH: OnceLock<String> = OnceLock::new();
+
+fn path() -> &'static str {
+    PATH.get().map_or("/mcp", String::as_str)
+}
+
 /// A resource that every client subscribes to and that is published.
 pub(crate) fn uri(topic: usize) -> String {
     match topic {
@@ -80,7 +89,8 @@ pub(crate) mod legacy {
 
     pub(crate) fn delete(host: &str, session: &str) -> String {
         let fields = super::in_session(session);
-        format!("DELETE /mcp HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")
+        let path = super::path();
+        format!("DELETE {path} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")
     }
 }
 
@@ -89,15 +99,17 @@ fn in_session(id: &str) -> String {
 }
 
 fn post(host: &str, fields: &str, body: &str) -> String {
+    let path = path();
     format!(
-        "POST /mcp HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json, text/event-stream\r\n\
          Content-Type: application/json\r\n{fields}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
 }
 
 fn get(host: &str, fields: &str) -> String {
-    format!("GET /mcp HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n{fields}\r\n")
+    let path = path();
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n{fields}\r\n")
 }
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use pinfold::wire::session_id::SessionId;
 use serde::Serialize;
 
-use super::{Common, SPARE_FILES, progress};
+use super::{Common, SPARE_FILES, progress, session};
 use crate::Outcome;
 use crate::loader::asker::{Answer, Askers, Script};
 use crate::loader::protocol::{Protocol, legacy};
@@ -112,7 +112,7 @@ pub(crate) fn run(options: &CoresOptions) -> Outcome<()> {
 fn measure_moves(options: &CoresOptions, program: &Program, connections: usize) -> Outcome<Moves> {
     let server = Server::start_with(program, &AT_RANDOM)?;
     let host = server.address().to_string();
-    let sessions = sessions(&server, &host)?;
+    let sessions = sessions(&server)?;
     let mut askers = Askers::connect(server.address(), connections)?;
     let kinds = [false, true];
     let mut measured = [Measured::new()?, Measured::new()?];
@@ -138,17 +138,12 @@ fn measure_moves(options: &CoresOptions, program: &Program, connections: usize) 
 }
 
 /// Session ids by core.
-fn sessions(server: &Server, host: &str) -> Outcome<[Vec<String>; 2]> {
+fn sessions(server: &Server) -> Outcome<[Vec<String>; 2]> {
     let mut sessions = [Vec::new(), Vec::new()];
-    // Each on a connection of its own: it opens where that is.
-    let mut askers = Askers::connect(server.address(), SESSIONS)?;
-    for connection in 0..SESSIONS {
-        let (answer, _) = askers.ask(connection, legacy::initialize(host).as_bytes())?;
-        answer.expect_success()?;
-        let id = answer.session.ok_or("initialize gave no session")?;
+    for id in session::open(server.address(), SESSIONS)? {
         let parsed = SessionId::parse(&id).ok_or("a session id that pinfold would not write")?;
         let of_core = sessions.get_mut(usize::from(parsed.locator.core));
-        of_core.ok_or("there is a third core")?.push(id.into());
+        of_core.ok_or("there is a third core")?.push(id);
     }
     if sessions.iter().any(|it| it.len() < 2) {
         return Err("one core got nearly all sessions: run it again".into());

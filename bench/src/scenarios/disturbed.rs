@@ -10,7 +10,7 @@ use clap::builder::ArgPredicate;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::{Common, ERAS, SPARE_FILES, progress};
+use super::{Common, ERAS, SPARE_FILES, progress, session};
 use crate::Outcome;
 use crate::loader::Loader;
 use crate::loader::asker::Askers;
@@ -113,12 +113,9 @@ struct Pinger {
 impl Pinger {
     fn connect(server: &Server) -> Outcome<Self> {
         let host = server.address().to_string();
-        let mut connection = Askers::connect(server.address(), 1)?;
-        let (answer, _) = connection.ask(0, legacy::initialize(&host).as_bytes())?;
-        answer.expect_success()?;
-        let session = answer.session.ok_or("initialize gave no session")?;
+        let session = session::open_one(server.address())?;
         Ok(Pinger {
-            connection,
+            connection: Askers::connect(server.address(), 1)?,
             ping: legacy::ping(&host, &session).into_bytes(),
         })
     }

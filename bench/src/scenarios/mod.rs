@@ -16,6 +16,7 @@ pub(crate) mod ladder;
 pub(crate) mod leaving;
 pub(crate) mod peers;
 pub(crate) mod requests;
+mod session;
 pub(crate) mod stalled;
 
 use std::path::PathBuf;

@@ -1,24 +1,25 @@
 //! Requests on 64 keep-alive connections: `ping`, `tools/call` of both eras, and sessions opened and ended, by wrk.
 //!
-//! Every answer is checked by the scripts in bench/wrk; a wrong one is counted, and the run says so. CPU is what the
-//! scheduler accounted to the server's process meanwhile. Of pinfold on two cores only the CPU says something where there
-//! are two in all: wrk has to share them with it.
+//! Each kind of request is asked twice in a repetition: for a moment with every answer checked by the scripts in
+//! bench/wrk, and then timed without, for to look at answers makes wrk the limit. What had a wrong answer has no figure.
+//! CPU is what the scheduler accounted to the server's process while it was timed. Of pinfold on two cores only the CPU
+//! says something where there are two in all: wrk has to share them with it.
 
 mod results;
-mod session;
+mod tables;
 mod wrk;
 
 use clap::Parser;
 use clap::builder::ArgPredicate;
 use serde::Serialize;
 
-use self::results::{Measured, Results};
-use self::wrk::{Script, Wrk};
+use self::results::{CpuUsed, Failed, Measured, Results, Role};
+use self::wrk::{Asked, Run, Script, Wrk};
 use super::peers::{Installed, PeerName, install};
-use super::{Common, progress};
+use super::{Common, progress, session};
 use crate::Outcome;
 use crate::loader::OPENING_MAX;
-use crate::machine::{pin_to, pin_to_any};
+use crate::machine::{own_and_childrens_cpu_ns, pin_to, pin_to_any};
 use crate::record::Record;
 use crate::server::{LOADER_CPU, Launch, Program, SERVER_CPU, Server, Setup};
 
@@ -51,6 +52,7 @@ pub(crate) struct RequestsOptions {
 /// One server and what it is asked.
 struct Contestant {
     name: &'static str,
+    role: Role,
     program: Program,
     scripts: &'static [Script],
     threads: usize,
@@ -96,11 +98,16 @@ pub(crate) fn run(options: &RequestsOptions) -> Outcome<()> {
     }
     bar.finish_and_clear();
     let failures = contestants.into_iter();
-    results.failed = failures
-        .filter_map(|it| Some((it.name.to_owned(), it.failed?)))
-        .collect();
+    let failures = failures.filter_map(|it| {
+        Some(Failed {
+            server: it.name,
+            role: it.role,
+            reason: it.failed?,
+        })
+    });
+    results.failed = failures.collect();
     results.summarise();
-    record.end(&results, &results.tables())?;
+    record.end(&results, &results.tables()?)?;
     results.verdict()
 }
 
@@ -126,14 +133,21 @@ fn contestants(
         loader: BOTH_CPUS,
         ..Contestant::new(
             "pinfold, 2 cores",
+            Role::PinfoldOnTwo,
             with_a_tool(pinfold, "2")?,
             &ALL[..3],
             THREADS_ON_TWO,
         )
     };
     let mut contestants = vec![
-        Contestant::new("fixed answer, monoio", responder, &[Script::Ping], 0),
-        Contestant::new("pinfold", one, ALL, connections),
+        Contestant::new(
+            "fixed answer, monoio",
+            Role::Floor,
+            responder,
+            &[Script::Fixed],
+            0,
+        ),
+        Contestant::new("pinfold", Role::Pinfold, one, ALL, connections),
         two,
     ];
     for peer in &installed.peers {
@@ -141,8 +155,13 @@ fn contestants(
             PeerName::Axum => (&[Script::Hello][..], 0),
             _ => (ALL, connections),
         };
-        let contestant = Contestant::new(peer.name.text(), peer.program.clone(), scripts, sessions);
-        contestants.push(contestant);
+        contestants.push(Contestant::new(
+            peer.name.text(),
+            Role::Peer,
+            peer.program.clone(),
+            scripts,
+            sessions,
+        ));
     }
     Ok(contestants)
 }
@@ -172,12 +191,14 @@ fn with_a_tool(pinfold: &Program, cores: &str) -> Outcome<Program> {
 impl Contestant {
     fn new(
         name: &'static str,
+        role: Role,
         program: Program,
         scripts: &'static [Script],
         sessions: usize,
     ) -> Self {
         Contestant {
             name,
+            role,
             program,
             scripts,
             threads: 1,
@@ -206,21 +227,40 @@ impl Contestant {
     fn measure(&self, wrk: &Wrk, results: &mut Results) -> Outcome<()> {
         let server = Server::start_with(&self.program, &self.setup)?;
         let sessions = session::open(server.address(), self.sessions)?;
-        for (index, &script) in self.scripts.iter().enumerate() {
-            let sessions = if script.in_session() {
-                &sessions[..]
-            } else {
-                &[]
+        pin_to_any(self.loader)?;
+        for &script in self.scripts {
+            let asked = Asked {
+                server: server.address(),
+                script,
+                threads: self.threads,
+                sessions: if script.in_session() { &sessions } else { &[] },
             };
-            pin_to_any(self.loader)?;
-            if index == 0 {
-                wrk.warm_up(&server, script, self.threads, sessions)?;
-            }
-            let before = server.cpu_time()?.all_ns;
-            let run = wrk.run(&server, script, self.threads, sessions)?;
-            let cpu_ns = server.cpu_time()?.all_ns - before;
-            results.add(self.name, script, Measured::new(run, cpu_ns));
+            let checked = wrk.check(&asked)?;
+            // Nobody wants to know how fast it is at being wrong.
+            let measured = match checked.faults() {
+                0 => self.time(wrk, &server, &asked, checked)?,
+                _ => Measured::wrong(checked),
+            };
+            results.add(self.name, self.role, script, measured);
         }
         Ok(())
+    }
+
+    fn time(
+        &self,
+        wrk: &Wrk,
+        server: &Server,
+        asked: &Asked<'_>,
+        checked: Run,
+    ) -> Outcome<Measured> {
+        let before = server.cpu_time()?.all_ns;
+        // wrk is a child that has ended when this is asked again; the server has not.
+        let own_before = own_and_childrens_cpu_ns()?;
+        let run = wrk.time(asked)?;
+        let used = CpuUsed {
+            server_ns: server.cpu_time()?.all_ns - before,
+            wrk_ns: own_and_childrens_cpu_ns()? - own_before,
+        };
+        Ok(Measured::new(checked, run, used, self.setup.cpus.len()))
     }
 }

@@ -1,83 +1,155 @@
-//! What came of asking, for the record and for people, and whether it is good enough.
+//! What came of asking, for the record, and whether it is good enough.
 
 use serde::Serialize;
 
 use super::wrk::{Run, Script};
 use crate::Outcome;
-use crate::scenarios::peers::{Installed, Missing, PeerName, Present, notes};
+use crate::scenarios::peers::{Installed, Missing, PeerName, Present};
 use crate::stats::Summary;
-use crate::table::{Table, thousands};
 
 #[derive(Serialize)]
 pub(super) struct Results {
     pub(super) requests: Vec<RequestsResult>,
-    bars: Vec<Bar>,
-    connections: usize,
-    versions: Vec<Present>,
-    missing: Vec<Missing>,
-    /// Who failed while it was measured, and how.
-    pub(super) failed: Vec<(String, String)>,
+    pub(super) connections: usize,
+    pub(super) versions: Vec<Present>,
+    pub(super) missing: Vec<Missing>,
+    pub(super) failed: Vec<Failed>,
+}
+
+/// Who failed while it was measured, and how.
+#[derive(Serialize)]
+pub(super) struct Failed {
+    pub(super) server: &'static str,
+    pub(super) role: Role,
+    pub(super) reason: String,
 }
 
 /// One server asked one kind of request.
 #[derive(Serialize)]
 pub(super) struct RequestsResult {
-    server: &'static str,
-    script: Script,
-    summary: Option<Summaries>,
-    wrong: u64,
-    broken: u64,
-    timeouts: u64,
-    samples: Vec<Measured>,
+    pub(super) server: &'static str,
+    pub(super) role: Role,
+    pub(super) script: Script,
+    /// Of the repetitions in which nothing was wrong; none if there is no such.
+    pub(super) summary: Option<Summaries>,
+    pub(super) wrong: u64,
+    pub(super) broken: u64,
+    pub(super) timeouts: u64,
+    pub(super) samples: Vec<Measured>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Role {
+    Floor,
+    /// On one core, like all that it is compared with.
+    Pinfold,
+    /// On both CPUs, which wrk has to share.
+    PinfoldOnTwo,
+    Peer,
 }
 
 #[derive(Serialize)]
-struct Summaries {
-    requests_per_second: Summary,
-    cpu_us_per_request: Summary,
-    p50_us: Summary,
-    p99_us: Summary,
+pub(super) struct Summaries {
+    pub(super) requests_per_second: Summary,
+    pub(super) cpu_us_per_request: Summary,
+    pub(super) p50_us: Summary,
+    pub(super) p99_us: Summary,
+    /// Of the CPUs it may use.
+    pub(super) server_cpu_share: Summary,
+    /// Of its CPU, of which it has one.
+    pub(super) wrk_cpu_share: Summary,
+    pub(super) limit: Limit,
     /// To axum alone in the same repetition.
-    to_axum: Option<Ratios>,
-    /// To rmcp with the same kind of request in the same repetition.
-    to_rmcp: Option<Ratios>,
+    pub(super) to_axum: Option<Ratios>,
+    pub(super) to_rmcp: Option<Ratios>,
 }
 
-/// How many times as good as another server. On one core that is always busy both are the same, unless wrk is the limit;
-/// where others use the core too, CPU is the better of the two.
+/// Who had nothing left to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Limit {
+    Server,
+    Wrk,
+    /// Other programs had the CPU of one of them.
+    Neither,
+    /// Not known: server and wrk share CPUs.
+    Shared,
+}
+
+/// How many times as good as another server.
 #[derive(Clone, Copy, Serialize)]
-struct Ratios {
-    rate: Summary,
+pub(super) struct Ratios {
+    pub(super) rate: Summary,
     /// The other's CPU per request by this one's.
-    cpu: Summary,
+    pub(super) cpu: Summary,
+    /// Both were saturated, so that rates can be compared. Where one of them waited, it is CPU that tells.
+    pub(super) both_saturated: bool,
 }
 
 /// One repetition.
 #[derive(Clone, Serialize)]
 pub(super) struct Measured {
-    run: Run,
+    /// With a look at every answer, before anything was timed.
+    checked: Run,
+    /// The timed one, if all answers were right until then.
+    run: Option<Run>,
+    /// Only of a repetition in which nothing was wrong.
+    #[serde(flatten)]
+    figures: Option<Figures>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+struct Figures {
     requests_per_second: f64,
     cpu_us_per_request: f64,
+    server_cpu_share: f64,
+    wrk_cpu_share: f64,
+    #[serde(skip)]
+    p50_us: f64,
+    #[serde(skip)]
+    p99_us: f64,
 }
 
-/// A ratio of pinfold on one core that is to be reached.
-#[derive(Serialize)]
-struct Bar {
-    what: String,
-    measured_by_rate: f64,
-    measured_by_cpu: f64,
-    wanted: f64,
+/// CPU time of one timed run.
+#[derive(Clone, Copy)]
+pub(super) struct CpuUsed {
+    pub(super) server_ns: u64,
+    pub(super) wrk_ns: u64,
 }
 
-const PINFOLD: &str = "pinfold";
+/// Who used less of its CPU waited for somebody.
+const SATURATED_SHARE: f64 = 0.90;
 
 impl Measured {
-    pub(super) fn new(run: Run, cpu_ns: u64) -> Self {
+    pub(super) fn new(checked: Run, run: Run, used: CpuUsed, cpus: usize) -> Self {
+        let requests = run.requests as f64;
+        let cpu_us = used.server_ns as f64 / 1000.0;
+        let figures = Figures {
+            requests_per_second: requests / run.duration_us * 1e6,
+            cpu_us_per_request: cpu_us / requests,
+            server_cpu_share: cpu_us / run.duration_us / cpus as f64,
+            wrk_cpu_share: used.wrk_ns as f64 / 1000.0 / run.duration_us,
+            p50_us: run.p50_us,
+            p99_us: run.p99_us,
+        };
         Measured {
-            requests_per_second: run.requests as f64 / run.duration_us * 1e6,
-            cpu_us_per_request: cpu_ns as f64 / run.requests as f64 / 1000.0,
-            run,
+            figures: (run.faults() == 0).then_some(figures),
+            checked,
+            run: Some(run),
         }
+    }
+
+    pub(super) fn wrong(checked: Run) -> Self {
+        Measured {
+            checked,
+            run: None,
+            figures: None,
+        }
+    }
+
+    fn runs(&self) -> impl Iterator<Item = &Run> {
+        [&self.checked].into_iter().chain(&self.run)
     }
 }
 
@@ -85,7 +157,6 @@ impl Results {
     pub(super) fn new(installed: &Installed, connections: usize) -> Self {
         Results {
             requests: Vec::new(),
-            bars: Vec::new(),
             connections,
             versions: installed.present.clone(),
             missing: installed.missing.clone(),
@@ -93,7 +164,13 @@ impl Results {
         }
     }
 
-    pub(super) fn add(&mut self, server: &'static str, script: Script, measured: Measured) {
+    pub(super) fn add(
+        &mut self,
+        server: &'static str,
+        role: Role,
+        script: Script,
+        measured: Measured,
+    ) {
         let known = self
             .requests
             .iter_mut()
@@ -104,6 +181,7 @@ impl Results {
         }
         self.requests.push(RequestsResult {
             server,
+            role,
             script,
             summary: None,
             wrong: 0,
@@ -119,18 +197,9 @@ impl Results {
         for index in 0..self.requests.len() {
             let script = self.requests[index].script;
             let rmcp = self.samples_of(PeerName::Rmcp.text(), script);
-            let pings = matches!(script, Script::Ping | Script::Hello);
-            let result = &mut self.requests[index];
-            let sum = |value: fn(&Run) -> u64| result.samples.iter().map(|it| value(&it.run)).sum();
-            (result.wrong, result.broken, result.timeouts) = (
-                sum(|it| it.wrong),
-                sum(|it| it.broken),
-                sum(|it| it.timeouts),
-            );
-            let axum = if pings { &axum[..] } else { &[] };
-            result.summary = Some(Summaries::new(&result.samples, axum, &rmcp));
+            let pings = matches!(script, Script::Ping | Script::Hello | Script::Fixed);
+            self.requests[index].summarise(if pings { &axum } else { &[] }, &rmcp);
         }
-        self.bars = self.bars();
     }
 
     fn samples_of(&self, server: &str, script: Script) -> Vec<Measured> {
@@ -139,158 +208,104 @@ impl Results {
         found.map_or_else(Vec::new, |it| it.samples.clone())
     }
 
-    fn bars(&self) -> Vec<Bar> {
-        let mut bars = Vec::new();
-        for result in self.requests.iter().filter(|it| it.server == PINFOLD) {
-            let Some(summary) = &result.summary else {
-                continue;
-            };
-            let to_rmcp = match result.script {
-                Script::Ping => 4.0,
-                Script::CallLegacy | Script::CallModern => 3.5,
-                Script::Hello | Script::Cycle => continue,
-            };
-            let mut add = |other: &str, ratios: Option<Ratios>, wanted| {
-                bars.extend(ratios.map(|ratios| Bar {
-                    what: format!("{} × {other}", result.script.text()),
-                    measured_by_rate: ratios.rate.median,
-                    measured_by_cpu: ratios.cpu.median,
-                    wanted,
-                }));
-            };
-            add("axum's hello", summary.to_axum, 1.0);
-            add("rmcp's", summary.to_rmcp, to_rmcp);
-        }
-        bars
-    }
-
-    pub(super) fn tables(&self) -> String {
-        let mut text = format!(
-            "\nRequests on {} keep-alive connections, one under way on each; medians of the repetitions\n\n{}",
-            self.connections,
-            self.requests_table()
-        );
-        text.push_str(&format!("\n{}", self.bars_table()));
-        text.push_str(&notes(&self.versions, &self.missing));
-        for (server, reason) in &self.failed {
-            text.push_str(&format!(
-                "\nFailed while it was measured: {server}: {reason}\n"
-            ));
-        }
-        for fault in self.faults() {
-            text.push_str(&format!("\n{fault}\n"));
-        }
-        text
-    }
-
-    fn requests_table(&self) -> String {
-        let mut table = Table::new(&[
-            "request",
-            "server",
-            "requests/s",
-            "× axum",
-            "× rmcp",
-            "CPU µs each",
-            "axum's by it",
-            "rmcp's by it",
-            "p50 µs",
-            "p99 µs",
-            "wrong",
-        ]);
-        let text =
-            |ratio: Option<Summary>| ratio.map_or(String::new(), |it| format!("{:.2}", it.median));
-        for result in &self.requests {
-            let Some(summary) = &result.summary else {
-                continue;
-            };
-            table.row([
-                result.script.text().to_owned(),
-                result.server.to_owned(),
-                thousands(summary.requests_per_second.median),
-                text(summary.to_axum.map(|it| it.rate)),
-                text(summary.to_rmcp.map(|it| it.rate)),
-                format!("{:.2}", summary.cpu_us_per_request.median),
-                text(summary.to_axum.map(|it| it.cpu)),
-                text(summary.to_rmcp.map(|it| it.cpu)),
-                thousands(summary.p50_us.median),
-                thousands(summary.p99_us.median),
-                (result.wrong + result.broken + result.timeouts).to_string(),
-            ]);
-        }
-        table.text()
-    }
-
-    fn bars_table(&self) -> String {
-        let mut table = Table::new(&["pinfold on one core", "by requests/s", "by CPU", "bar"]);
-        for bar in &self.bars {
-            table.row([
-                bar.what.clone(),
-                format!("{:.2}", bar.measured_by_rate),
-                format!("{:.2}", bar.measured_by_cpu),
-                format!("{:.1}", bar.wanted),
-            ]);
-        }
-        table.text()
-    }
-
-    /// Servers that did not answer as they had to.
-    fn faults(&self) -> Vec<String> {
-        let faulty = self
-            .requests
-            .iter()
-            .filter(|it| it.wrong + it.broken + it.timeouts > 0);
-        let sentence = |result: &RequestsResult| {
-            let samples = result.samples.iter().map(|it| it.run.sample.as_str());
-            let sample = samples.fold(
-                "",
-                |first, next| if first.is_empty() { next } else { first },
-            );
-            format!(
-                "FAILED: {} of {}: {} wrong answers, {} broken connections, {} timeouts. The first wrong one: {sample:?}",
-                result.script.text(),
-                result.server,
-                result.wrong,
-                result.broken,
-                result.timeouts
-            )
-        };
-        faulty.map(sentence).collect()
-    }
-
     /// # Errors
-    /// pinfold or a floor answered wrongly. Peers that did are told of in the tables.
+    /// pinfold or the floor answered wrongly, or was not measured to the end. Peers are told of in the tables.
     pub(super) fn verdict(&self) -> Outcome<()> {
-        let ours = |text: &&String| text.contains(" of pinfold") || text.contains(" of fixed");
-        match self.faults().iter().find(ours) {
-            Some(fault) => Err(fault.clone().into()),
+        let mut ours = self.requests.iter().filter(|it| it.role != Role::Peer);
+        let fault = ours.find_map(RequestsResult::fault);
+        let failed = self.failed.iter().find(|it| it.role != Role::Peer);
+        let failed = failed.map(|it| format!("{} was not measured: {}", it.server, it.reason));
+        match fault.or(failed) {
+            Some(fault) => Err(fault.into()),
             None => Ok(()),
         }
     }
 }
 
+impl RequestsResult {
+    fn summarise(&mut self, axum: &[Measured], rmcp: &[Measured]) {
+        let sum = |of: fn(&Run) -> u64| self.samples.iter().flat_map(Measured::runs).map(of).sum();
+        (self.wrong, self.broken, self.timeouts) = (
+            sum(|it| it.wrong),
+            sum(|it| it.broken),
+            sum(|it| it.timeouts),
+        );
+        // Two cores beside one would be a comparison of cores.
+        let (axum, rmcp) = match self.role {
+            Role::PinfoldOnTwo => (&[][..], &[][..]),
+            _ => (axum, rmcp),
+        };
+        self.summary = Summaries::new(&self.samples, self.role, axum, rmcp);
+    }
+
+    /// A server that did not answer as it had to, in a sentence.
+    pub(super) fn fault(&self) -> Option<String> {
+        let samples = self.samples.iter().flat_map(Measured::runs);
+        let first = samples
+            .map(|it| it.sample.as_str())
+            .find(|it| !it.is_empty());
+        (self.wrong + self.broken + self.timeouts > 0).then(|| {
+            format!(
+                "FAILED: {} of {}: {} wrong answers, {} broken connections, {} timeouts. The first wrong one: {:?}",
+                self.script.text(),
+                self.server,
+                self.wrong,
+                self.broken,
+                self.timeouts,
+                first.unwrap_or("not kept"),
+            )
+        })
+    }
+}
+
 impl Summaries {
-    fn new(samples: &[Measured], axum: &[Measured], rmcp: &[Measured]) -> Self {
-        let of = |value: fn(&Measured) -> f64| Summary::of(samples.iter().map(value));
-        Summaries {
+    fn new(samples: &[Measured], role: Role, axum: &[Measured], rmcp: &[Measured]) -> Option<Self> {
+        let figures: Vec<Figures> = samples.iter().filter_map(|it| it.figures).collect();
+        if figures.is_empty() {
+            return None;
+        }
+        let of = |value: fn(&Figures) -> f64| Summary::of(figures.iter().map(value));
+        let server_cpu_share = of(|it| it.server_cpu_share);
+        let wrk_cpu_share = of(|it| it.wrk_cpu_share);
+        let busy = [server_cpu_share, wrk_cpu_share].map(|it| it.median >= SATURATED_SHARE);
+        Some(Summaries {
             to_axum: Ratios::new(samples, axum),
             to_rmcp: Ratios::new(samples, rmcp),
             requests_per_second: of(|it| it.requests_per_second),
             cpu_us_per_request: of(|it| it.cpu_us_per_request),
-            p50_us: of(|it| it.run.p50_us),
-            p99_us: of(|it| it.run.p99_us),
-        }
+            p50_us: of(|it| it.p50_us),
+            p99_us: of(|it| it.p99_us),
+            server_cpu_share,
+            wrk_cpu_share,
+            limit: match busy {
+                _ if role == Role::PinfoldOnTwo => Limit::Shared,
+                [true, _] => Limit::Server,
+                [false, true] => Limit::Wrk,
+                [false, false] => Limit::Neither,
+            },
+        })
     }
 }
 
 impl Ratios {
+    /// Of the repetitions in which nothing was wrong with either.
     fn new(samples: &[Measured], others: &[Measured]) -> Option<Self> {
-        let of = |ratio: fn(&Measured, &Measured) -> f64| {
-            let pairs = samples.iter().zip(others);
-            Summary::of(pairs.map(|(own, other)| ratio(own, other)))
-        };
-        (!others.is_empty()).then(|| Ratios {
-            rate: of(|own, other| own.requests_per_second / other.requests_per_second),
-            cpu: of(|own, other| other.cpu_us_per_request / own.cpu_us_per_request),
+        let pairs = samples.iter().zip(others);
+        let pairs: Vec<(Figures, Figures)> = pairs
+            .filter_map(|(own, other)| Some((own.figures?, other.figures?)))
+            .collect();
+        if pairs.is_empty() {
+            return None;
+        }
+        let of = |ratio: fn(&(Figures, Figures)) -> f64| Summary::of(pairs.iter().map(ratio));
+        let shares = [
+            of(|(own, _)| own.server_cpu_share),
+            of(|(_, other)| other.server_cpu_share),
+        ];
+        Some(Ratios {
+            rate: of(|(own, other)| own.requests_per_second / other.requests_per_second),
+            cpu: of(|(own, other)| other.cpu_us_per_request / own.cpu_us_per_request),
+            both_saturated: shares.iter().all(|it| it.median >= SATURATED_SHARE),
         })
     }
 }
