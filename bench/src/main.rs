@@ -93,6 +93,9 @@ enum Scenario {
     Plot(plot::PlotOptions),
     /// What a record says, in Markdown: what was to be reached, and all tables
     Report(report::ReportOptions),
+    /// Is the clients of one server; scenarios start this themselves
+    #[command(hide = true)]
+    LoaderProcess,
     /// Serves as the floor; scenarios start this themselves
     #[command(hide = true)]
     Floor(floor::FloorOptions),
@@ -120,6 +123,7 @@ impl Scenario {
             Scenario::Requests(options) => requests::run(options),
             Scenario::Plot(options) => plot::run(options),
             Scenario::Report(options) => report::run(options),
+            Scenario::LoaderProcess => loader::process::run(),
             Scenario::Floor(options) => floor::run(options),
             Scenario::Responder(options) => responder::run(options),
         }

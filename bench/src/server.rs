@@ -8,9 +8,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::loader::Loader;
 use crate::loader::admin::Admin;
+use crate::loader::process::LoaderProcess;
 use crate::loader::protocol::{Protocol, publication};
+use crate::loader::{Loader, OPENING_MAX, Target};
 use crate::machine::{self, CpuTime, Memory};
 use crate::record::root;
 
@@ -173,19 +174,33 @@ impl Server {
         }
     }
 
-    /// A loader for this server, without clients yet, that publishes so many topics at once.
+    /// What a loader has to know of this server. Its clients subscribe to so many topics, which are published at once.
+    fn target(&self, protocol: Protocol, topics: usize) -> Target {
+        let launch = self.launch.as_ref();
+        let own = launch.and_then(|it| it.publication);
+        Target {
+            listen: self.listen,
+            admin: self.admin,
+            protocol,
+            topics,
+            publication: own.map_or_else(|| publication(topics), str::to_owned),
+            event: self.event.clone(),
+            opening_max: launch.map_or(OPENING_MAX, |it| it.opening_max),
+        }
+    }
+
+    /// A loader in this process, without clients yet.
     pub(crate) fn loader(&self, protocol: Protocol, topics: usize) -> Outcome<Loader> {
-        let own = self.launch.as_ref().and_then(|it| it.publication);
-        let publication = own.map_or_else(|| publication(topics), str::to_owned);
-        let mut admin = Admin::connect(self.admin, &publication)?;
-        if let Some(event) = &self.event {
-            admin.ask("POST /event", event)?;
-        }
-        let mut loader = Loader::new(self.listen, protocol, topics, admin)?;
-        if let Some(launch) = &self.launch {
-            loader.open_at_once(launch.opening_max);
-        }
-        Ok(loader)
+        self.target(protocol, topics).loader()
+    }
+
+    /// A loader that has a process of its own, without clients yet.
+    pub(crate) fn loader_process(
+        &self,
+        protocol: Protocol,
+        topics: usize,
+    ) -> Outcome<LoaderProcess> {
+        LoaderProcess::start(&self.target(protocol, topics))
     }
 
     /// What the process has used, after giving it a moment to go to sleep.

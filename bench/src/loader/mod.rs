@@ -9,6 +9,7 @@ pub(crate) mod asker;
 mod client;
 pub(crate) mod http;
 pub(crate) mod pace;
+pub(crate) mod process;
 pub(crate) mod protocol;
 mod sse;
 
@@ -20,15 +21,42 @@ use std::time::{Duration, Instant};
 use memchr::memmem::Finder;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use serde::{Deserialize, Serialize};
 
 use self::admin::Admin;
 use self::client::{Client, Way};
 use self::protocol::{NEEDLE, Protocol};
 use crate::Outcome;
 
+/// All that a loader has to know of its server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) protocol: Protocol,
+    /// How many each client subscribes to.
+    pub(crate) topics: usize,
+    /// The body of each publication, which publishes all topics at once.
+    pub(crate) publication: String,
+    /// What a floor is to send.
+    pub(crate) event: Option<Vec<u8>>,
+    /// So many clients, and no more, are to be on their way to an open stream at any time.
+    pub(crate) opening_max: usize,
+}
+
+impl Target {
+    /// Without clients yet.
+    pub(crate) fn loader(&self) -> Outcome<Loader> {
+        let mut admin = Admin::connect(self.admin, &self.publication)?;
+        if let Some(event) = &self.event {
+            admin.ask("POST /event", event)?;
+        }
+        Loader::new(self, admin)
+    }
+}
+
 pub(crate) struct Loader {
     epoll: OwnedFd,
-    target: SocketAddr,
     way: Way,
     needle: Finder<'static>,
     clients: Vec<Client>,
@@ -72,13 +100,7 @@ const READY_MAX: usize = 1024;
 type Ready = [MaybeUninit<Event>; READY_MAX];
 
 impl Loader {
-    /// Clients subscribe to `topics` topics, and `admin` publishes all of them at once.
-    pub(crate) fn new(
-        target: SocketAddr,
-        protocol: Protocol,
-        topics: usize,
-        admin: Admin,
-    ) -> Outcome<Self> {
+    fn new(target: &Target, admin: Admin) -> Outcome<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         admin.non_blocking()?;
         epoll::add(
@@ -89,22 +111,16 @@ impl Loader {
         )?;
         Ok(Loader {
             epoll,
-            target,
-            way: Way { protocol, topics },
+            way: Way::new(target),
             needle: Finder::new(NEEDLE).into_owned(),
             clients: Vec::new(),
             stalled: Vec::new(),
             received: Vec::new(),
             admin,
-            opening_max: OPENING_MAX,
+            opening_max: target.opening_max,
             scratch: vec![0; SCRATCH_BYTES].into(),
             sample: Vec::new(),
         })
-    }
-
-    /// So many clients, and no more, are to be on their way to an open stream at any time.
-    pub(crate) fn open_at_once(&mut self, opening_max: usize) {
-        self.opening_max = opening_max;
     }
 
     /// Opens clients until there are `count`, all of them ready.
@@ -144,7 +160,7 @@ impl Loader {
 
     fn open_one(&mut self) -> Outcome<()> {
         let index = self.clients.len();
-        let client = Client::connect(self.target, index, self.way)?;
+        let client = Client::connect(index, &self.way)?;
         let data = EventData::new_u64(index as u64);
         epoll::add(&self.epoll, client.socket.as_fd(), data, EventFlags::IN)?;
         self.clients.push(client);
@@ -154,7 +170,7 @@ impl Loader {
 
     fn receive(&mut self, index: usize) -> Outcome<client::Progress> {
         let client = &mut self.clients[index];
-        let progress = client.receive(&mut self.scratch, &self.needle, self.way, self.target)?;
+        let progress = client.receive(&mut self.scratch, &self.needle, &self.way)?;
         if index == 0 && progress.events > 0 {
             self.sample.clear();
             self.sample
