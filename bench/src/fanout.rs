@@ -85,11 +85,17 @@ pub(crate) fn measure(contestants: &[(&Program, Load)]) -> Outcome<Vec<Sample>> 
     let busy_before = Busy::now()?;
     let (started, own_before) = (Instant::now(), cpu_of(&runs)?);
     // Who is alone has nobody to take turns with.
-    let turns = if runs.len() == 1 { 1 } else { TURNS };
+    let most = contestants.iter().map(|(_, load)| load.broadcasts).max();
+    let turns = match runs.len() {
+        1 => 1,
+        _ => TURNS.min(most.unwrap_or(1)).max(1),
+    };
     for turn in 0..turns {
         let count = runs.len();
         for offset in 0..count {
-            runs[(turn + offset) % count].take_turn(turns)?;
+            let run = &mut runs[(turn + offset) % count];
+            run.take_turn(turns)
+                .map_err(|fault| run.server.explain(fault))?;
         }
     }
     let own_ns = cpu_of(&runs)? - own_before;
@@ -138,9 +144,11 @@ impl Run {
         let server = Server::start(program)?;
         let mut loader = server.loader_process(load.protocol, load.topics)?;
         let before_ns = server.cpu_time()?.all_ns;
-        let opening = loader.open(load.streams, load.stalled)?;
+        let opening = loader.open(load.streams, load.stalled);
+        let opening = opening.map_err(|fault| server.explain(fault))?;
         let opening_cpu_ns = server.cpu_time()?.all_ns - before_ns;
-        loader.warm_up(WARM_UP)?;
+        let warm = loader.warm_up(WARM_UP);
+        warm.map_err(|fault| server.explain(fault))?;
         Ok(Run {
             loader,
             server,
