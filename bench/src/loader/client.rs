@@ -12,7 +12,6 @@ use std::time::Duration;
 use memchr::memmem::Finder;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::Target;
 use super::http::{Head, ResponseReader, Sink};
 use super::protocol::Protocol;
 use super::sse::EventCounter;
@@ -53,16 +52,14 @@ struct Request {
 const SESSION: &str = "\u{1}session\u{1}";
 
 impl Way {
-    pub(super) fn new(target: &Target) -> Self {
-        let host = target.listen.to_string();
-        let texts = (0..target.protocol.steps(target.topics)).filter_map(|step| {
-            let protocol = target.protocol;
-            protocol.request(step, target.topics, Some(SESSION), &host)
-        });
+    pub(super) fn new(target: SocketAddr, protocol: Protocol, topics: usize) -> Self {
+        let host = target.to_string();
+        let texts = (0..protocol.steps(topics))
+            .filter_map(|step| protocol.request(step, topics, Some(SESSION), &host));
         Way {
-            target: target.listen,
-            protocol: target.protocol,
-            topics: target.topics,
+            target,
+            protocol,
+            topics,
             requests: texts.map(|text| Request::new(&text)).collect(),
         }
     }

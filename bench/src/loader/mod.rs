@@ -51,7 +51,9 @@ impl Target {
         if let Some(event) = &self.event {
             admin.ask("POST /event", event)?;
         }
-        Loader::new(self, admin)
+        let mut loader = Loader::new(self.listen, self.protocol, self.topics, admin)?;
+        loader.open_at_once(self.opening_max);
+        Ok(loader)
     }
 }
 
@@ -100,7 +102,13 @@ const READY_MAX: usize = 1024;
 type Ready = [MaybeUninit<Event>; READY_MAX];
 
 impl Loader {
-    fn new(target: &Target, admin: Admin) -> Outcome<Self> {
+    /// Clients subscribe to `topics` topics, and `admin` publishes all of them at once.
+    pub(crate) fn new(
+        target: SocketAddr,
+        protocol: Protocol,
+        topics: usize,
+        admin: Admin,
+    ) -> Outcome<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         admin.non_blocking()?;
         epoll::add(
@@ -111,16 +119,21 @@ impl Loader {
         )?;
         Ok(Loader {
             epoll,
-            way: Way::new(target),
+            way: Way::new(target, protocol, topics),
             needle: Finder::new(NEEDLE).into_owned(),
             clients: Vec::new(),
             stalled: Vec::new(),
             received: Vec::new(),
             admin,
-            opening_max: target.opening_max,
+            opening_max: OPENING_MAX,
             scratch: vec![0; SCRATCH_BYTES].into(),
             sample: Vec::new(),
         })
+    }
+
+    /// So many clients, and no more, are to be on their way to an open stream at any time.
+    pub(crate) fn open_at_once(&mut self, opening_max: usize) {
+        self.opening_max = opening_max;
     }
 
     /// Opens clients until there are `count`, all of them ready.
