@@ -92,12 +92,11 @@ fn memory(record: &Reading) -> Outcome<Option<Figure>> {
     for server in items(&peers["memory"]) {
         let name = text(server, "server");
         let group = if is_ours(name) { OURS } else { PEERS };
-        // With what a server's processes share, where some keep what they know of a stream.
-        let bytes = number(server, "resident_per_client/median");
+        let bytes = number(server, "anonymous_per_client/median");
         all.extend(bytes.map(|it| bar(name, group, it)));
     }
     Ok(bars(Bars {
-        caption: "Resident memory of an idle stream".to_owned(),
+        caption: "User memory of an idle stream".to_owned(),
         x: "bytes".to_owned(),
         bars: all,
     }))

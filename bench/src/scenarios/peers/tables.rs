@@ -61,7 +61,7 @@ fn memory_table(results: &Results) -> String {
         ]);
     }
     format!(
-        "\nThe servers' memory for each idle stream, median slopes; what a server's processes share is only in resident\n\n{}",
+        "\nThe servers' memory for each idle stream, median slopes\n\n{}",
         table.text()
     )
 }
