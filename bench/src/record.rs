@@ -113,7 +113,7 @@ fn unfinish(directory: &Path, scenario: &str, fault: Option<&str>) -> Outcome<()
             fs::remove_file(old)?;
         }
     }
-    let what = fault.unwrap_or("it was interrupted");
+    let what = fault.unwrap_or("it did not come to its end");
     let text = format!("{what}\n{}\n", command());
     Ok(fs::write(path.with_extension(UNFINISHED), text)?)
 }

@@ -99,9 +99,11 @@ impl Client {
             "only this machine is ever contacted"
         );
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        // Of this server's clients alone: two loaders that bind ports of one address would search past each other's.
         let other_address = u8::try_from(index / CONNECTIONS_PER_ADDRESS)?;
         if other_address > 0 {
-            let source = Ipv4Addr::new(127, 0, 1, other_address);
+            let [high, low] = way.target.port().to_be_bytes();
+            let source = Ipv4Addr::new(127, other_address, high, low);
             socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
         socket.connect(&way.target.into())?;
