@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use socket2::SockRef;
 
 use crate::Outcome;
 use crate::machine::raise_open_files;
@@ -80,13 +81,17 @@ pub(crate) fn run(options: &FloorOptions) -> Outcome<()> {
     }
 }
 
-/// std's listeners have a backlog of 4,096 on Linux, as pinfold's.
+/// More than ever come at once: one that finds the backlog full tries again a second later.
+const BACKLOG: i32 = 4_096;
+
 fn listen(address: SocketAddr) -> Outcome<TcpListener> {
     assert!(
         address.ip().is_loopback(),
         "only this machine is ever served"
     );
     let listener = TcpListener::bind(address)?;
+    // std's has 128.
+    SockRef::from(&listener).listen(BACKLOG)?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

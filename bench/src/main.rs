@@ -99,6 +99,9 @@ enum Scenario {
     Plot(plot::PlotOptions),
     /// What a record says, in Markdown: what was to be reached, and all tables
     Report(report::ReportOptions),
+    /// Is the clients of one server; scenarios start this themselves
+    #[command(hide = true)]
+    LoaderProcess,
     /// Serves as the floor; scenarios start this themselves
     #[command(hide = true)]
     Floor(floor::FloorOptions),
@@ -127,6 +130,7 @@ impl Scenario {
             Scenario::Load(options) => load::run(options),
             Scenario::Plot(options) => plot::run(options),
             Scenario::Report(options) => report::run(options),
+            Scenario::LoaderProcess => loader::process::run(),
             Scenario::Floor(options) => floor::run(options),
             Scenario::Responder(options) => responder::run(options),
         }

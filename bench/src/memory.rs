@@ -55,7 +55,8 @@ pub(crate) fn measure(program: &Program, protocol: Protocol, span: Span) -> Outc
     loader.open_to(span.few)?;
     sleep(SETTLE);
     let (few, kernel_few) = (server.memory()?, machine::kernel_objects_bytes()?);
-    let opening = loader.open_to(span.many)?;
+    let opening = loader.open_to(span.many);
+    let opening = opening.map_err(|fault| server.explain(fault))?;
     sleep(SETTLE);
     let (many, kernel_many) = (server.memory()?, machine::kernel_objects_bytes()?);
     let clients = (span.many - span.few) as f64;

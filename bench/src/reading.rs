@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::Outcome;
-use crate::record::records;
+use crate::record::{UNFINISHED, records};
 
 pub(crate) struct Reading {
     pub(crate) directory: PathBuf,
 }
 
 impl Reading {
-    /// The record in `directory`, or the one that was written last.
+    /// The record in `directory`, or the one of the newest run.
     pub(crate) fn open(directory: Option<&Path>) -> Outcome<Self> {
         let directory = match directory {
             Some(directory) => directory.to_owned(),
@@ -34,6 +34,13 @@ impl Reading {
     /// All that is recorded of a scenario, if it was run.
     pub(crate) fn scenario(&self, name: &str) -> Outcome<Option<Value>> {
         self.json(&format!("{name}.json"))
+    }
+
+    /// Why there is nothing of a scenario that was begun.
+    pub(crate) fn unfinished(&self, name: &str) -> Option<String> {
+        let path = self.directory.join(name).with_extension(UNFINISHED);
+        let text = fs::read_to_string(path).ok()?;
+        Some(text.lines().next().unwrap_or_default().to_owned())
     }
 
     /// The results of a scenario; nothing if it was not run.
@@ -57,14 +64,21 @@ impl Reading {
 
 const ENVIRONMENT: &str = "environment.json";
 
+/// By what the runs themselves say of when they began; a copy or a checkout gives files other times.
 fn newest() -> Outcome<PathBuf> {
     let mut newest = None;
     for entry in fs::read_dir(records())? {
         let directory = entry?.path();
-        let Ok(written) = fs::metadata(&directory).and_then(|it| it.modified()) else {
+        let Ok(reading) = Reading::open(Some(&directory)) else {
             continue;
         };
-        newest = newest.max(Some((written, directory)));
+        let environment = reading.environment()?;
+        // Older records have a date only.
+        let began = match text(&environment, "began") {
+            "" => text(&environment, "date"),
+            began => began,
+        };
+        newest = newest.max(Some((began.to_owned(), directory)));
     }
     let (_, directory) = newest.ok_or("there is no record yet: run pinfold-bench")?;
     Ok(directory)

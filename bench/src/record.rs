@@ -1,38 +1,35 @@
 //! Results as data: `bench/record/<date>-<revision>/` has `environment.json`, and for each scenario a JSON file and its
 //! tables as text. Each is written as soon as its scenario is done.
 //!
-//! A quick run's record lies beside it with `-quick` at its end and is not kept by git. Nothing in a record says whose
-//! machine it was: no host name, no path.
+//! From its begin to its end a scenario has a file `NAME.unfinished` in place of these, with its command and, once it
+//! failed, the reason; so what failed or was interrupted is known, and nothing of an earlier run stands for it.
+//!
+//! A record of a changed tree ends in `-modified`. A quick run's ends in `-quick` and is not kept by git. Nothing in a
+//! record says whose machine it was: no host name, no path.
+
+mod environment;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use self::environment::{Environment, environment, versions};
 use crate::Outcome;
 use crate::machine::{self, Busy};
 use crate::table::doubts;
 
-/// Where a run was made.
-#[derive(Debug, Serialize)]
-struct Environment {
-    date: String,
-    revision: String,
-    /// Tracked files differed from that revision.
-    modified: bool,
-    /// Kernel and architecture; the host's name is nobody's business.
-    uname: String,
-    lscpu: Value,
-    memory_kib: u64,
-    /// Its work is part of every send, the floor's included.
-    tcp_congestion_control: String,
-    open_files: u64,
-    rustc: Vec<String>,
-    command: String,
+/// `environment.json`: one for all scenarios of a record.
+#[derive(Serialize)]
+struct Surroundings {
+    #[serde(flatten)]
+    environment: &'static Environment,
+    /// Of the peers, of wrk and of Redis.
+    versions: std::collections::BTreeMap<String, String>,
+    /// Of each run that wrote something here, in order.
+    commands: Vec<String>,
 }
 
 /// A scenario's file.
@@ -70,17 +67,67 @@ pub(crate) fn records() -> PathBuf {
     root().join("bench/record")
 }
 
+/// Ends the name of the file of a scenario that has begun and not ended.
+pub(crate) const UNFINISHED: &str = "unfinished";
+
+/// The directory that this run writes to.
+pub(crate) fn of_this_run(quick: bool) -> Outcome<PathBuf> {
+    Ok(records().join(environment()?.name(quick)))
+}
+
+/// Notes that a scenario failed, wherever it was.
+pub(crate) fn failed(scenario: &str, quick: bool, fault: &str) -> Outcome<()> {
+    let directory = of_this_run(quick)?;
+    fs::create_dir_all(&directory)?;
+    surround(&directory)?;
+    unfinish(&directory, scenario, Some(fault))
+}
+
+fn surround(directory: &Path) -> Outcome<()> {
+    let path = directory.join("environment.json");
+    let before = fs::read(&path).ok();
+    let before = before.and_then(|it| serde_json::from_slice::<Value>(&it).ok());
+    let before = before.unwrap_or_default();
+    let commands = before["commands"].as_array().into_iter().flatten();
+    let mut commands: Vec<String> = commands
+        .filter_map(|it| it.as_str().map(str::to_owned))
+        .collect();
+    let command = command();
+    if commands.last() != Some(&command) {
+        commands.push(command);
+    }
+    let surroundings = Surroundings {
+        environment: environment()?,
+        versions: versions(),
+        commands,
+    };
+    write(&path, &surroundings)
+}
+
+/// Takes away what an earlier run left of the scenario.
+fn unfinish(directory: &Path, scenario: &str, fault: Option<&str>) -> Outcome<()> {
+    let path = directory.join(scenario);
+    for kind in ["json", "md"] {
+        let old = path.with_extension(kind);
+        if old.exists() {
+            fs::remove_file(old)?;
+        }
+    }
+    let what = fault.unwrap_or("it did not come to its end");
+    let text = format!("{what}\n{}\n", command());
+    Ok(fs::write(path.with_extension(UNFINISHED), text)?)
+}
+
 impl Record {
     /// Writes `environment.json` at once, so that it says what was true when the run began. Settings with `quick` in
     /// them go to a quick run's directory.
     pub(crate) fn begin(scenario: &'static str, settings: impl Serialize) -> Outcome<Self> {
         let settings = serde_json::to_value(settings)?;
         let quick = settings.get("quick") == Some(&Value::Bool(true));
-        let environment = environment()?;
-        let name = format!("{}-{}", environment.date, environment.revision);
-        let directory = records().join(if quick { name + "-quick" } else { name });
+        let directory = of_this_run(quick)?;
         fs::create_dir_all(&directory)?;
-        write(&directory.join("environment.json"), environment)?;
+        surround(&directory)?;
+        unfinish(&directory, scenario, None)?;
         Ok(Record {
             directory,
             scenario,
@@ -113,38 +160,11 @@ impl Record {
         write(&path, &done)?;
         let tables = format!("{tables}{doubts}");
         fs::write(path.with_extension("md"), &tables)?;
+        fs::remove_file(path.with_extension(UNFINISHED))?;
         println!("{tables}");
         let path = path.strip_prefix(root()).unwrap_or(&path);
         println!("record: {}", path.display());
         Ok(())
-    }
-}
-
-/// As it was when the first scenario of this run began: a long run has one record, whatever happens meanwhile.
-fn environment() -> Outcome<&'static Environment> {
-    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
-    if let Some(environment) = ENVIRONMENT.get() {
-        return Ok(environment);
-    }
-    let environment = Environment::here()?;
-    Ok(ENVIRONMENT.get_or_init(|| environment))
-}
-
-impl Environment {
-    fn here() -> Outcome<Self> {
-        let changes = output("git", &["status", "--porcelain", "--untracked-files=no"])?;
-        Ok(Environment {
-            date: output("date", &["-u", "+%Y-%m-%d"])?,
-            revision: output("git", &["rev-parse", "--short=10", "HEAD"])?,
-            modified: !changes.is_empty(),
-            uname: output("uname", &["-s", "-r", "-v", "-m"])?,
-            lscpu: lscpu()?,
-            memory_kib: memory_kib()?,
-            tcp_congestion_control: fs::read_to_string(CONGESTION_CONTROL)?.trim().to_owned(),
-            open_files: machine::open_files_allowed(),
-            rustc: lines(&output("rustc", &["-vV"])?),
-            command: command(),
-        })
     }
 }
 
@@ -154,65 +174,24 @@ fn write(path: &Path, value: &impl Serialize) -> Outcome<()> {
     Ok(fs::write(path, text)?)
 }
 
-fn output(program: &str, arguments: &[&str]) -> Outcome<String> {
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(root())
-        .output()
-        .map_err(|fault| format!("cannot run {program}: {fault}"))?;
-    if !output.status.success() {
-        return Err(format!("{program} {arguments:?} failed: {}", output.status).into());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn lines(text: &str) -> Vec<String> {
-    text.lines().map(str::to_owned).collect()
-}
-
-const CONGESTION_CONTROL: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
-
-/// What can matter for a number, of what lscpu knows.
-const LSCPU_FIELDS: [&str; 13] = [
-    "Architecture",
-    "CPU(s)",
-    "Model name",
-    "CPU family",
-    "Model",
-    "Stepping",
-    "Thread(s) per core",
-    "Core(s) per socket",
-    "Hypervisor vendor",
-    "L1d",
-    "L1i",
-    "L2",
-    "L3",
-];
-
-fn lscpu() -> Outcome<Value> {
-    let text = output("lscpu", &[])?;
-    let fields = text.lines().filter_map(|line| line.split_once(':'));
-    let kept = fields
-        .map(|(name, value)| (name.trim(), value.trim()))
-        .filter(|(name, _)| LSCPU_FIELDS.contains(&name.trim_end_matches(" cache")))
-        .map(|(name, value)| (name.to_owned(), Value::from(value)));
-    Ok(Value::Object(kept.collect()))
-}
-
-fn memory_kib() -> Outcome<u64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let total = text.split_whitespace().nth(1).unwrap_or("");
-    Ok(total.parse()?)
-}
-
-/// As it would be typed at the root of the repository.
+/// As it would be typed at the root of the repository; of another program, its file's name.
 fn command() -> String {
-    let root = format!("{}/", root().display());
-    let arguments = std::env::args().skip(1).map(|it| it.replace(&root, ""));
-    let typed = ["cargo run --release -p pinfold-bench --".to_owned()];
-    typed
-        .into_iter()
-        .chain(arguments)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let mut command = "cargo run --release -p pinfold-bench --".to_owned();
+    let mut is_program = false;
+    for argument in std::env::args().skip(1) {
+        let shown = match argument.strip_prefix("--program=") {
+            Some(path) => format!("--program={}", file_name(path)),
+            None if is_program => file_name(&argument),
+            None => argument.replace(&format!("{}/", root().display()), ""),
+        };
+        is_program = argument == "--program";
+        command.push(' ');
+        command.push_str(&shown);
+    }
+    command
+}
+
+fn file_name(path: &str) -> String {
+    let name = Path::new(path).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }

@@ -94,7 +94,7 @@ impl Drop for Redis {
     }
 }
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let of_the_tests = root().join(OF_THE_TESTS);
     match of_the_tests.exists() {
         true => of_the_tests,

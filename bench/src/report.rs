@@ -15,7 +15,7 @@ use crate::table::Table;
 
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct ReportOptions {
-    /// Directory of the record [default: the one that was written last]
+    /// Directory of the record [default: that of the newest run]
     #[arg(value_name = "DIRECTORY")]
     record: Option<PathBuf>,
 }
@@ -36,6 +36,7 @@ pub(crate) fn save(record: &Reading) -> Outcome<()> {
 
 fn of(record: &Reading) -> Outcome<String> {
     let mut report = head(&record.environment()?);
+    report.push_str(&unfinished(record));
     let bars = bars::of(record)?;
     if !bars.is_empty() {
         report.push_str("\n## What was to be reached\n\n");
@@ -55,6 +56,15 @@ fn of(record: &Reading) -> Outcome<String> {
         report.push_str(&format!("\n## {name}\n\n`{command}`\n{tables}"));
     }
     Ok(report)
+}
+
+/// Scenarios of which there is nothing, although they were begun.
+fn unfinished(record: &Reading) -> String {
+    let lines = SCENARIOS.iter().filter_map(|name| {
+        let reason = record.unfinished(name)?;
+        Some(format!("\n**FAILED: {name}**: {reason}\n"))
+    });
+    lines.collect()
 }
 
 /// Which scenarios call themselves doubtful, with what others had of the CPUs.

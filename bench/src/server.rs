@@ -1,5 +1,7 @@
 //! A server under test: its process, pinned, from ready to gone.
 
+use std::error::Error;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,9 +10,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::loader::Loader;
 use crate::loader::admin::Admin;
+use crate::loader::process::LoaderProcess;
 use crate::loader::protocol::{Protocol, publication};
+use crate::loader::{Loader, OPENING_MAX, Target};
 use crate::machine::{self, CpuTime, Memory};
 use crate::record::root;
 
@@ -77,6 +80,8 @@ pub(crate) struct Server {
     admin: SocketAddr,
     event: Option<Vec<u8>>,
     launch: Option<Launch>,
+    /// Where a peer's own words go: they matter if it fails, and not otherwise.
+    log: Option<PathBuf>,
 }
 
 /// How a program is run.
@@ -97,6 +102,8 @@ impl Default for Setup<'_> {
 }
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
+/// Of a peer's log, that a fault repeats.
+const LOG_LINES: usize = 3;
 const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 
 impl Server {
@@ -131,6 +138,10 @@ impl Server {
             Program::Other(launch) => Some(launch.clone()),
             _ => None,
         };
+        let log = launch.is_some().then(|| log_file(listen));
+        if let Some(log) = &log {
+            command.stderr(File::create(log)?);
+        }
         command
             .arg("--listen")
             .arg(listen.to_string())
@@ -150,9 +161,12 @@ impl Server {
             admin,
             event,
             launch,
+            log,
         };
-        server.await_ready()?;
-        Ok(server)
+        match server.await_ready() {
+            Ok(()) => Ok(server),
+            Err(fault) => Err(server.explain(fault)),
+        }
     }
 
     fn await_ready(&mut self) -> Outcome<()> {
@@ -173,19 +187,45 @@ impl Server {
         }
     }
 
-    /// A loader for this server, without clients yet, that publishes so many topics at once.
+    /// The fault with the last words of a peer, which may tell the reason.
+    pub(crate) fn explain(&self, fault: Box<dyn Error>) -> Box<dyn Error> {
+        let log = self.log.as_ref().map(fs::read);
+        let log = log.and_then(Result::ok).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        match lines[lines.len().saturating_sub(LOG_LINES)..] {
+            [] => fault,
+            ref last => format!("{fault}; its last words: {}", last.join(" / ")).into(),
+        }
+    }
+
+    /// What a loader has to know of this server. Its clients subscribe to so many topics, which are published at once.
+    fn target(&self, protocol: Protocol, topics: usize) -> Target {
+        let launch = self.launch.as_ref();
+        let own = launch.and_then(|it| it.publication);
+        Target {
+            listen: self.listen,
+            admin: self.admin,
+            protocol,
+            topics,
+            publication: own.map_or_else(|| publication(topics), str::to_owned),
+            event: self.event.clone(),
+            opening_max: launch.map_or(OPENING_MAX, |it| it.opening_max),
+        }
+    }
+
+    /// A loader in this process, without clients yet.
     pub(crate) fn loader(&self, protocol: Protocol, topics: usize) -> Outcome<Loader> {
-        let own = self.launch.as_ref().and_then(|it| it.publication);
-        let publication = own.map_or_else(|| publication(topics), str::to_owned);
-        let mut admin = Admin::connect(self.admin, &publication)?;
-        if let Some(event) = &self.event {
-            admin.ask("POST /event", event)?;
-        }
-        let mut loader = Loader::new(self.listen, protocol, topics, admin)?;
-        if let Some(launch) = &self.launch {
-            loader.open_at_once(launch.opening_max);
-        }
-        Ok(loader)
+        self.target(protocol, topics).loader()
+    }
+
+    /// A loader that has a process of its own, without clients yet.
+    pub(crate) fn loader_process(
+        &self,
+        protocol: Protocol,
+        topics: usize,
+    ) -> Outcome<LoaderProcess> {
+        LoaderProcess::start(&self.target(protocol, topics))
     }
 
     /// What the process has used, after giving it a moment to go to sleep.
@@ -233,7 +273,17 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop();
+        if let Some(log) = &self.log {
+            // If not, it stays among temporary files.
+            let _ = fs::remove_file(log);
+        }
     }
+}
+
+/// Of this run and this server.
+fn log_file(listen: SocketAddr) -> PathBuf {
+    let name = format!("pinfold-bench-{}-{}", std::process::id(), listen.port());
+    std::env::temp_dir().join(name).with_extension("log")
 }
 
 /// Free a moment ago, which is as good as it gets without handing over a socket.

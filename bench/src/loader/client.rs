@@ -7,9 +7,10 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use memchr::memmem::Finder;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::http::{Head, ResponseReader, Sink};
 use super::protocol::Protocol;
@@ -31,17 +32,49 @@ enum Stage {
     Idle,
 }
 
-/// What a client is to do.
-#[derive(Clone, Copy, Debug)]
+/// What every client is to do.
 pub(super) struct Way {
+    target: SocketAddr,
     pub(super) protocol: Protocol,
     /// How many topics it subscribes to.
     pub(super) topics: usize,
+    /// Written once, for thousands of clients send them.
+    requests: Vec<Request>,
 }
 
+/// The bytes of one step, and where the session's id goes in between.
+struct Request {
+    before: Vec<u8>,
+    after: Option<Vec<u8>>,
+}
+
+/// Stands for a session's id; no request has it otherwise.
+const SESSION: &str = "\u{1}session\u{1}";
+
 impl Way {
-    fn steps(self) -> usize {
-        self.protocol.steps(self.topics)
+    pub(super) fn new(target: SocketAddr, protocol: Protocol, topics: usize) -> Self {
+        let host = target.to_string();
+        let texts = (0..protocol.steps(topics))
+            .filter_map(|step| protocol.request(step, topics, Some(SESSION), &host));
+        Way {
+            target,
+            protocol,
+            topics,
+            requests: texts.map(|text| Request::new(&text)).collect(),
+        }
+    }
+}
+
+impl Request {
+    fn new(text: &str) -> Self {
+        let (before, after) = match text.split_once(SESSION) {
+            Some((before, after)) => (before, Some(after.into())),
+            None => (text, None),
+        };
+        Request {
+            before: before.into(),
+            after,
+        }
     }
 }
 
@@ -54,35 +87,36 @@ pub(super) struct Progress {
     pub(super) ready: bool,
 }
 
-/// Connections from one source address; a port range has about 28,000 by default.
-const CONNECTIONS_PER_ADDRESS: usize = 25_000;
+/// Connections from one source address. A port range has about 28,000 by default, and the kernel searches ever longer
+/// for a free one as it fills.
+const CONNECTIONS_PER_ADDRESS: usize = 8_000;
 
 impl Client {
     /// Connects and sends the first request. `index` chooses the source address.
-    pub(super) fn connect(target: SocketAddr, index: usize, way: Way) -> Outcome<Self> {
+    pub(super) fn connect(index: usize, way: &Way) -> Outcome<Self> {
         assert!(
-            target.ip().is_loopback(),
+            way.target.ip().is_loopback(),
             "only this machine is ever contacted"
         );
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        // Of this server's clients alone: two loaders that bind ports of one address would search past each other's.
         let other_address = u8::try_from(index / CONNECTIONS_PER_ADDRESS)?;
         if other_address > 0 {
-            let source = Ipv4Addr::new(127, 0, 1, other_address);
+            let [high, low] = way.target.port().to_be_bytes();
+            let source = Ipv4Addr::new(127, other_address, high, low);
             socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
-        // Nothing lingers when thousands are dropped at once: no TIME_WAIT for the next repetition.
-        socket.set_linger(Some(std::time::Duration::ZERO))?;
-        socket.set_nodelay(true)?;
-        socket.connect(&target.into())?;
+        socket.connect(&way.target.into())?;
+        let socket = TcpStream::from(socket);
         socket.set_nonblocking(true)?;
         let mut client = Client {
-            socket: socket.into(),
+            socket,
             stage: Stage::ExpectAnswer(0),
             reader: ResponseReader::default(),
             body: Body::default(),
             session: None,
         };
-        client.send(way, 0, target)?;
+        client.send(way, 0)?;
         Ok(client)
     }
 
@@ -91,8 +125,7 @@ impl Client {
         &mut self,
         scratch: &mut [u8],
         needle: &Finder<'_>,
-        way: Way,
-        target: SocketAddr,
+        way: &Way,
     ) -> Outcome<Progress> {
         let bytes = match self.socket.read(scratch) {
             Ok(0) => return Err("the server closed a connection".into()),
@@ -121,7 +154,7 @@ impl Client {
                 progress.ready |= self.take_head(head, way);
             }
             if end {
-                progress.ready |= self.take_end(way, target)?;
+                progress.ready |= self.take_end(way)?;
             }
         }
         Ok(progress)
@@ -135,12 +168,12 @@ impl Client {
         }
     }
 
-    fn take_head(&mut self, head: Head, way: Way) -> bool {
+    fn take_head(&mut self, head: Head, way: &Way) -> bool {
         if head.session_id.is_some() {
             self.session = head.session_id;
         }
         self.body.status = head.status;
-        let opened = self.stage == Stage::ExpectAnswer(way.steps() - 1)
+        let opened = self.stage == Stage::ExpectAnswer(way.requests.len() - 1)
             && way.protocol.streams()
             && head.status == 200
             && head.event_stream;
@@ -150,15 +183,19 @@ impl Client {
         opened
     }
 
-    fn take_end(&mut self, way: Way, target: SocketAddr) -> Outcome<bool> {
+    fn take_end(&mut self, way: &Way) -> Outcome<bool> {
         let Stage::ExpectAnswer(step) = self.stage else {
             return Err("the server ended a stream".into());
         };
-        let last = step + 1 == way.steps();
+        let last = step + 1 == way.requests.len();
         if !(200..300).contains(&self.body.status) || (last && way.protocol.streams()) {
             let text = String::from_utf8_lossy(&self.body.kept);
             let status = self.body.status;
-            return Err(format!("step {step} of {way:?} was answered {status}: {text}").into());
+            return Err(format!(
+                "step {step} of {:?} was answered {status}: {text}",
+                way.protocol
+            )
+            .into());
         }
         self.body.kept.clear();
         if last {
@@ -167,22 +204,29 @@ impl Client {
             return Ok(true);
         }
         self.stage = Stage::ExpectAnswer(step + 1);
-        self.send(way, step + 1, target)?;
+        self.send(way, step + 1)?;
         Ok(false)
     }
 
-    fn send(&mut self, way: Way, step: usize, target: SocketAddr) -> Outcome<()> {
-        let request = way
-            .protocol
-            .request(
-                step,
-                way.topics,
-                self.session.as_deref(),
-                &target.to_string(),
-            )
-            .ok_or("a step that the protocol does not have")?;
+    fn send(&mut self, way: &Way, step: usize) -> Outcome<()> {
+        let request = way.requests.get(step);
+        let request = request.ok_or("a step that the protocol does not have")?;
         // One small request on a connection that has nothing else to send: the kernel takes all of it.
-        Ok(self.socket.write_all(request.as_bytes())?)
+        let Some(after) = &request.after else {
+            return Ok(self.socket.write_all(&request.before)?);
+        };
+        let session = self.session.as_deref();
+        let session = session.ok_or("the server opened no session")?;
+        let whole = [&request.before, session.as_bytes(), after].concat();
+        Ok(self.socket.write_all(&whole)?)
+    }
+}
+
+impl Drop for Client {
+    /// Nothing lingers when thousands are dropped at once: no TIME_WAIT for the next repetition.
+    fn drop(&mut self) {
+        // If not, it lingers.
+        let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
     }
 }
 

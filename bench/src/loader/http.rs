@@ -156,14 +156,15 @@ fn parse_head(head: &[u8]) -> Outcome<(Head, Expect)> {
     for line in lines {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.trim();
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => body = Expect::Length(value.parse()?),
-            "transfer-encoding" if value.eq_ignore_ascii_case("chunked") => {
-                body = Expect::ChunkSize(0, false);
-            }
-            "content-type" => head.event_stream = value.starts_with("text/event-stream"),
-            "mcp-session-id" => head.session_id = Some(value.into()),
-            _ => {}
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        if is("content-length") {
+            body = Expect::Length(value.parse()?);
+        } else if is("transfer-encoding") && value.eq_ignore_ascii_case("chunked") {
+            body = Expect::ChunkSize(0, false);
+        } else if is("content-type") {
+            head.event_stream = value.starts_with("text/event-stream");
+        } else if is("mcp-session-id") {
+            head.session_id = Some(value.into());
         }
     }
     Ok((head, body))

@@ -9,6 +9,7 @@ pub(crate) mod asker;
 mod client;
 pub(crate) mod http;
 pub(crate) mod pace;
+pub(crate) mod process;
 pub(crate) mod protocol;
 mod sse;
 
@@ -20,15 +21,44 @@ use std::time::{Duration, Instant};
 use memchr::memmem::Finder;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use serde::{Deserialize, Serialize};
 
 use self::admin::Admin;
 use self::client::{Client, Way};
 use self::protocol::{NEEDLE, Protocol};
 use crate::Outcome;
 
+/// All that a loader has to know of its server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) protocol: Protocol,
+    /// How many each client subscribes to.
+    pub(crate) topics: usize,
+    /// The body of each publication, which publishes all topics at once.
+    pub(crate) publication: String,
+    /// What a floor is to send.
+    pub(crate) event: Option<Vec<u8>>,
+    /// So many clients, and no more, are to be on their way to an open stream at any time.
+    pub(crate) opening_max: usize,
+}
+
+impl Target {
+    /// Without clients yet.
+    pub(crate) fn loader(&self) -> Outcome<Loader> {
+        let mut admin = Admin::connect(self.admin, &self.publication)?;
+        if let Some(event) = &self.event {
+            admin.ask("POST /event", event)?;
+        }
+        let mut loader = Loader::new(self.listen, self.protocol, self.topics, admin)?;
+        loader.open_at_once(self.opening_max);
+        Ok(loader)
+    }
+}
+
 pub(crate) struct Loader {
     epoll: OwnedFd,
-    target: SocketAddr,
     way: Way,
     needle: Finder<'static>,
     clients: Vec<Client>,
@@ -59,7 +89,8 @@ pub(crate) struct Broadcast {
 }
 
 const ADMIN: u64 = u64::MAX;
-/// Clients on their way to an open stream; below any listener's backlog.
+/// Clients on their way to an open stream; below any listener's backlog, for who finds it full tries again a second later:
+/// nginx and Node have 511, tokio 1,024, uvicorn 2,048, pinfold and the floor 4,096.
 pub(crate) const OPENING_MAX: usize = 256;
 const OPEN_WITHIN: Duration = Duration::from_secs(60);
 /// A delivery that takes longer counts as lost.
@@ -89,8 +120,7 @@ impl Loader {
         )?;
         Ok(Loader {
             epoll,
-            target,
-            way: Way { protocol, topics },
+            way: Way::new(target, protocol, topics),
             needle: Finder::new(NEEDLE).into_owned(),
             clients: Vec::new(),
             stalled: Vec::new(),
@@ -144,7 +174,7 @@ impl Loader {
 
     fn open_one(&mut self) -> Outcome<()> {
         let index = self.clients.len();
-        let client = Client::connect(self.target, index, self.way)?;
+        let client = Client::connect(index, &self.way)?;
         let data = EventData::new_u64(index as u64);
         epoll::add(&self.epoll, client.socket.as_fd(), data, EventFlags::IN)?;
         self.clients.push(client);
@@ -154,7 +184,7 @@ impl Loader {
 
     fn receive(&mut self, index: usize) -> Outcome<client::Progress> {
         let client = &mut self.clients[index];
-        let progress = client.receive(&mut self.scratch, &self.needle, self.way, self.target)?;
+        let progress = client.receive(&mut self.scratch, &self.needle, &self.way)?;
         if index == 0 && progress.events > 0 {
             self.sample.clear();
             self.sample

@@ -3,7 +3,8 @@
 //!
 //! Publications name the topics in turn, so that an event tells which one it belongs to. Times run from when a
 //! publication was due, not from when it could be sent. A server may merge publications of one topic that wait for the
-//! same stream; then the newest is what counts, and it is the newest whose time is taken.
+//! same stream; then the newest is what counts. An event does not say which publication of its topic it tells of, so its
+//! time is the age of the newest: true as long as everybody has one before the next of its topic leaves.
 
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
@@ -26,8 +27,20 @@ pub(crate) struct Pace {
     /// Clients that did not get the newest of a topic.
     pub(crate) lost: u64,
     pub(crate) receipts: Histogram<u64>,
-    /// Of the last receipt of each publication.
+    /// Of the last receipt of each publication that everybody had.
     pub(crate) lasts: Histogram<u64>,
+    /// Publications that not everybody had when the next of their topic left.
+    pub(crate) overtaken: u64,
+}
+
+impl Pace {
+    /// Takes the time of a publication that nothing more is heard of.
+    fn end(&mut self, publication: Newest, clients: u64) {
+        match publication.received >= clients {
+            true => self.lasts.saturating_record(publication.last_ns),
+            false => self.overtaken += 1,
+        }
+    }
 }
 
 /// The newest publication of one topic.
@@ -99,6 +112,7 @@ impl Pacer {
                 lost: 0,
                 receipts: histogram()?,
                 lasts: histogram()?,
+                overtaken: 0,
             },
         })
     }
@@ -113,7 +127,7 @@ impl Pacer {
         match self.newest.get_mut(topic) {
             Some(before) => {
                 let before = std::mem::replace(before, newest);
-                self.pace.lasts.saturating_record(before.last_ns);
+                self.pace.end(before, loader.clients.len() as u64);
             }
             None => self.newest.push(newest),
         }
@@ -144,8 +158,11 @@ impl Pacer {
     }
 
     fn end(mut self, clients: u64) -> Pace {
-        for newest in &self.newest {
-            self.pace.lasts.saturating_record(newest.last_ns);
+        for &newest in &self.newest {
+            // Who is missing now is lost, and counted below.
+            if newest.received >= clients {
+                self.pace.end(newest, clients);
+            }
         }
         self.pace.elapsed = self.latest - self.start;
         // An event of the publication before may have come since, and could stand for a missing one. Where nothing was

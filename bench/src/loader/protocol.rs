@@ -20,7 +20,7 @@ pub(crate) fn uri(topic: usize) -> String {
 /// What an event must say to count as a delivery.
 pub(crate) const NEEDLE: &str = r#""notifications/resources/updated""#;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Protocol {
     /// 2025-11-25: a session that subscribes, and its GET stream.

@@ -26,25 +26,11 @@ pub(super) const FIGURES: [(&str, Make); 5] = [
 fn last_receipt(record: &Reading) -> Outcome<Option<Figure>> {
     let mut series = Vec::new();
     let fanout = record.results("fanout")?;
-    for (name, era, server) in [
-        ("bare send loop", "legacy", "floor"),
-        ("pinfold, legacy", "legacy", "pinfold"),
-        ("pinfold, modern", "modern", "pinfold"),
-    ] {
-        let of_era = items(&fanout).iter().filter(|it| text(it, "era") == era);
-        let ms = |it: &Value| number(it, &format!("{server}/last_us/median"));
-        add(&mut series, name, of_era, "streams", |it| {
-            Some(ms(it)? / 1000.0)
-        });
-    }
+    add_fanout(&mut series, &fanout, LAST);
     let peers = record.results("peers")?;
-    let peers = items(&peers["fanout"]);
-    for name in names(peers).into_iter().filter(|it| !is_ours(it)) {
-        let of_peer = peers.iter().filter(|it| text(it, "server") == name);
-        add(&mut series, name, of_peer, "streams", |it| {
-            Some(number(it, "last_us/median")? / 1000.0)
-        });
-    }
+    add_servers(&mut series, items(&peers["fanout"]), LAST, |it| {
+        !is_ours(it)
+    });
     Ok(lines(Lines {
         caption: "From publishing to the last subscriber".to_owned(),
         x: "subscribers".to_owned(),
@@ -58,17 +44,17 @@ fn cpu_per_event(record: &Reading) -> Outcome<Option<Figure>> {
     let mut series = Vec::new();
     let growth = record.results("growth")?;
     let sizes = items(&growth["sizes"]);
-    for name in names(sizes) {
-        let of_server = sizes.iter().filter(|it| text(it, "server") == name);
-        add(&mut series, name, of_server, "streams", |it| {
-            Some(number(it, "cpu_ns_per_event/median")? / 1000.0)
-        });
+    if sizes.is_empty() {
+        add_fanout(&mut series, &record.results("fanout")?, CPU);
     }
+    add_servers(&mut series, sizes, CPU, |_| true);
+    let peers = record.results("peers")?;
+    add_servers(&mut series, items(&peers["fanout"]), CPU, |it| !is_ours(it));
     Ok(lines(Lines {
         caption: "The server's CPU for one delivered event".to_owned(),
         x: "subscribers".to_owned(),
         y: "microseconds of CPU".to_owned(),
-        y_is_logarithmic: false,
+        y_is_logarithmic: true,
         series,
     }))
 }
@@ -102,24 +88,12 @@ fn ladder(record: &Reading) -> Outcome<Option<Figure>> {
 
 fn memory(record: &Reading) -> Outcome<Option<Figure>> {
     let mut all = Vec::new();
-    let idle = record.results("idle")?;
-    for (client, name) in [
-        ("modern", "pinfold, listen stream"),
-        ("legacy", "pinfold, session and GET stream"),
-    ] {
-        let ours = items(&idle).iter().find(|it| text(it, "client") == client);
-        let bytes = ours.and_then(|it| number(it, "anonymous_per_client/median"));
-        all.extend(bytes.map(|it| bar(name, OURS, it)));
-    }
     let peers = record.results("peers")?;
-    for peer in items(&peers["memory"]) {
-        let name = text(peer, "server");
-        // The larger where a peer keeps its streams in memory that its processes share.
-        let bytes = ["anonymous_per_client/median", "resident_per_client/median"]
-            .map(|it| number(peer, it).unwrap_or(0.0));
-        if !is_ours(name) {
-            all.push(bar(name, PEERS, bytes[0].max(bytes[1])));
-        }
+    for server in items(&peers["memory"]) {
+        let name = text(server, "server");
+        let group = if is_ours(name) { OURS } else { PEERS };
+        let bytes = number(server, "anonymous_per_client/median");
+        all.extend(bytes.map(|it| bar(name, group, it)));
     }
     Ok(bars(Bars {
         caption: "User memory of an idle stream".to_owned(),
@@ -138,6 +112,9 @@ fn requests(record: &Reading) -> Outcome<Option<Figure>> {
         } else {
             PEERS
         };
+        if wrong(result) {
+            continue;
+        }
         let rate = number(result, "summary/requests_per_second/median");
         all.extend(rate.map(|it| bar(&format!("{script}, {server}"), group, it)));
     }
@@ -152,6 +129,48 @@ fn requests(record: &Reading) -> Outcome<Option<Figure>> {
         x: "requests per second".to_owned(),
         bars: all,
     }))
+}
+
+/// What was not answered, or not rightly, took no time that says anything.
+fn wrong(result: &Value) -> bool {
+    let counts = ["wrong", "broken", "timeouts"].map(|it| number(result, it));
+    counts.into_iter().flatten().any(|it| it > 0.0)
+}
+
+/// In results of fan-outs, by their server: nanoseconds, and microseconds.
+const CPU: &str = "cpu_ns_per_event/median";
+const LAST: &str = "last_us/median";
+
+/// The floor and both eras of the scenario that measures them most closely; a thousandth of the field.
+fn add_fanout(series: &mut Vec<Series>, results: &Value, field: &str) {
+    for (name, era, server) in [
+        ("bare send loop", "legacy", "floor"),
+        ("pinfold, legacy", "legacy", "pinfold"),
+        ("pinfold, modern", "modern", "pinfold"),
+    ] {
+        // One stream shows what a publication costs by itself.
+        let of_era = items(results)
+            .iter()
+            .filter(|it| text(it, "era") == era && number(it, "streams") > Some(1.0));
+        add(series, name, of_era, "streams", |it| {
+            Some(number(it, &format!("{server}/{field}"))? / 1000.0)
+        });
+    }
+}
+
+/// A line for each server that is wanted; a thousandth of the field.
+fn add_servers(
+    series: &mut Vec<Series>,
+    results: &[Value],
+    field: &str,
+    wanted: impl Fn(&str) -> bool,
+) {
+    for name in names(results).into_iter().filter(|it| wanted(it)) {
+        let of_server = results.iter().filter(|it| text(it, "server") == name);
+        add(series, name, of_server, "streams", |it| {
+            Some(number(it, field)? / 1000.0)
+        });
+    }
 }
 
 const OURS: usize = 1;

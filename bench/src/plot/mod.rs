@@ -15,7 +15,7 @@ use crate::reading::Reading;
 
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct PlotOptions {
-    /// Directory of the record [default: the one that was written last]
+    /// Directory of the record [default: that of the newest run]
     #[arg(value_name = "DIRECTORY")]
     record: Option<PathBuf>,
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::reading::Reading;
-use crate::{Outcome, plot, report, run_as_typed};
+use crate::{Outcome, plot, record, report, run_as_typed};
 
 /// Those that matter most come first.
 pub(crate) const SCENARIOS: [&str; 13] = [
@@ -52,10 +52,11 @@ pub(crate) fn run(options: &AllOptions) -> Outcome<()> {
         eprintln!("\n== {scenario} (at {} s)", started.elapsed().as_secs());
         if let Err(fault) = run_as_typed(&options.typed(scenario)?) {
             eprintln!("error: {scenario}: {fault}");
+            record::failed(scenario, options.quick, &fault.to_string())?;
             failed.push(scenario);
         }
     }
-    let record = Reading::open(None)?;
+    let record = Reading::open(Some(&record::of_this_run(options.quick)?))?;
     plot::draw(&record)?;
     report::save(&record)?;
     eprintln!("\n== done (at {} s)", started.elapsed().as_secs());

@@ -61,7 +61,7 @@ struct BurstResult {
 }
 
 pub(crate) fn run(options: &BurstOptions) -> Outcome<()> {
-    let files = 2 * options.streams as u64 + SPARE_FILES;
+    let files = options.streams as u64 + SPARE_FILES;
     let program = options.common.prepare(files, files)?.program;
     let record = Record::begin("burst", options)?;
     let bar = progress(2 * options.topics.len() * options.repetitions as usize);

@@ -1,9 +1,8 @@
 //! CPU and time per delivered event of both eras against a bare loop of `send(2)`.
 //!
 //! In every repetition the floor and pinfold are both up, each a fresh process, and take many short turns: what drifts,
-//! drifts for both. (Where the limit on open files allows no two at a time, they follow one another.) Ratios are of one
-//! repetition to the floor of the same. Both get the same `POST /publish` and answer it, so what that costs is in both
-//! figures; it shows where few streams share it.
+//! drifts for both. Ratios are of one repetition to the floor of the same. Both get the same `POST /publish` and answer
+//! it, so what that costs is in both figures; it shows where few streams share it.
 
 mod results;
 mod tables;
@@ -45,10 +44,6 @@ pub(crate) struct FanoutOptions {
     common: Common,
 }
 
-/// Publications in one repetition, at least and at most.
-const BROADCASTS_MIN: usize = 16;
-const BROADCASTS_MAX: usize = 3_200;
-
 /// The floor and the program in one era.
 struct Pair {
     era: Protocol,
@@ -58,23 +53,19 @@ struct Pair {
 
 pub(crate) fn run(options: &FanoutOptions) -> Outcome<()> {
     let most = options.streams.iter().copied().max().unwrap_or(0) as u64;
-    // Twice as many let two servers be up at a time.
-    let bench = options
-        .common
-        .prepare(most + SPARE_FILES, 2 * (most + SPARE_FILES))?;
+    let files = most + SPARE_FILES;
+    let program = options.common.prepare(files, files)?.program;
     let record = Record::begin("fanout", options)?;
-    let pairs = pairs(&bench.program)?;
+    let pairs = pairs(&program)?;
     let mut results = Vec::new();
     let bar = progress(options.streams.len() * options.repetitions as usize * pairs.len());
     for &streams in &options.streams {
-        let side_by_side = 2 * (streams as u64 + SPARE_FILES) <= bench.open_files;
-        let broadcasts = options.events / streams.max(1);
-        let broadcasts = broadcasts.clamp(BROADCASTS_MIN, BROADCASTS_MAX);
+        let broadcasts = fanout::broadcasts(options.events, streams);
         let mut samples = vec![(Vec::new(), Vec::new()); pairs.len()];
         for _ in 0..options.repetitions {
             for (pair, (floors, pinfolds)) in pairs.iter().zip(&mut samples) {
                 bar.set_message(format!("{streams} streams, {:?}", pair.era));
-                let [floor, pinfold] = pair.measure(streams, broadcasts, side_by_side)?;
+                let [floor, pinfold] = pair.measure(streams, broadcasts)?;
                 floors.push(floor);
                 pinfolds.push(pinfold);
                 bar.inc(1);
@@ -103,12 +94,7 @@ fn pairs(program: &Program) -> Outcome<Vec<Pair>> {
 }
 
 impl Pair {
-    fn measure(
-        &self,
-        streams: usize,
-        broadcasts: usize,
-        side_by_side: bool,
-    ) -> Outcome<[Sample; 2]> {
+    fn measure(&self, streams: usize, broadcasts: usize) -> Outcome<[Sample; 2]> {
         let load = |protocol| Load {
             protocol,
             topics: 1,
@@ -118,10 +104,7 @@ impl Pair {
         };
         let floor = (&self.floor, load(Protocol::Raw));
         let pinfold = (&self.program, load(self.era));
-        let measured = match side_by_side {
-            true => fanout::measure(&[floor, pinfold])?,
-            false => [fanout::measure(&[floor])?, fanout::measure(&[pinfold])?].concat(),
-        };
+        let measured = fanout::measure(&[floor, pinfold])?;
         measured
             .try_into()
             .map_err(|_| "a contestant has no sample".into())

@@ -130,7 +130,7 @@ fn contestants(program: &Program) -> Outcome<Vec<Contestant>> {
     Ok(contestants)
 }
 
-/// One after the other: two servers of the largest size have no room side by side.
+/// One after the other: the largest size may need all memory that the machine has.
 fn measure(
     options: &GrowthOptions,
     contestants: &[Contestant],

@@ -81,9 +81,13 @@ struct Rung {
     events_per_publication_and_stream: Summary,
     p50_us: Summary,
     p99_us: Summary,
-    /// Of the publications' last receipts.
-    last_p50_us: Summary,
-    last_p99_us: Summary,
+    /// How long until a topic is published again.
+    cycle_us: f64,
+    /// Publications that not everybody had by then: their last receipt has no time.
+    overtaken: u64,
+    /// Of the last receipts of those that were not overtaken, if there are any.
+    last_p50_us: Option<Summary>,
+    last_p99_us: Option<Summary>,
     cpu_ns_per_event: Summary,
     /// Of one CPU.
     cpu_share: Summary,
@@ -101,6 +105,7 @@ struct Step {
     lasts: Times,
     cpu_ns_per_event: f64,
     cpu_share: f64,
+    overtaken: u64,
     lost: u64,
 }
 
@@ -136,16 +141,20 @@ pub(crate) fn run(options: &LadderOptions) -> Outcome<()> {
         era,
         streams: options.streams,
         topics: options.topics,
-        steps: rungs(&options.rates, steps),
+        steps: rungs(options, steps),
     });
     let ladders: Vec<Ladder> = ladders.collect();
     record.end(&ladders, &table(&ladders))
 }
 
-fn rungs(rates: &[f64], steps: Vec<Vec<Step>>) -> Vec<Rung> {
-    let reached = rates.iter().zip(steps).filter(|(_, it)| !it.is_empty());
+fn rungs(options: &LadderOptions, steps: Vec<Vec<Step>>) -> Vec<Rung> {
+    let reached = options
+        .rates
+        .iter()
+        .zip(steps)
+        .filter(|(_, it)| !it.is_empty());
     reached
-        .map(|(&rate, steps)| Rung::new(rate, steps))
+        .map(|(&rate, steps)| Rung::new(rate, options.topics, steps))
         .collect()
 }
 
@@ -197,13 +206,14 @@ impl Climber {
             lasts: Times::of(&pace.lasts),
             cpu_ns_per_event: cpu_ns / events,
             cpu_share,
+            overtaken: pace.overtaken,
             lost: pace.lost,
         })
     }
 }
 
 impl Rung {
-    fn new(asked_per_second: f64, steps: Vec<Step>) -> Self {
+    fn new(asked_per_second: f64, topics: u16, steps: Vec<Step>) -> Self {
         let of = |value: fn(&Step) -> f64| Summary::of(steps.iter().map(value));
         Rung {
             asked_per_second,
@@ -212,8 +222,10 @@ impl Rung {
             events_per_publication_and_stream: of(|it| it.events_per_publication_and_stream),
             p50_us: of(|it| it.receipts.p50_us),
             p99_us: of(|it| it.receipts.p99_us),
-            last_p50_us: of(|it| it.lasts.p50_us),
-            last_p99_us: of(|it| it.lasts.p99_us),
+            cycle_us: f64::from(topics) / asked_per_second * 1e6,
+            overtaken: steps.iter().map(|it| it.overtaken).sum(),
+            last_p50_us: lasts(&steps, |it| it.p50_us),
+            last_p99_us: lasts(&steps, |it| it.p99_us),
             cpu_ns_per_event: of(|it| it.cpu_ns_per_event),
             cpu_share: of(|it| it.cpu_share),
             lost: steps.iter().map(|it| it.lost).sum(),
@@ -231,6 +243,17 @@ impl Rung {
     }
 }
 
+/// Of those steps that have such times.
+fn lasts(steps: &[Step], value: fn(&Times) -> f64) -> Option<Summary> {
+    let timed = steps.iter().filter(|it| it.lasts.count > 0);
+    let values: Vec<f64> = timed.map(|it| value(&it.lasts)).collect();
+    (!values.is_empty()).then(|| Summary::of(values))
+}
+
+fn last(time: Option<Summary>) -> String {
+    time.map_or_else(String::new, |it| thousands(it.median))
+}
+
 fn table(ladders: &[Ladder]) -> String {
     let columns = [
         "stream",
@@ -239,6 +262,8 @@ fn table(ladders: &[Ladder]) -> String {
         "events/s",
         "p50 µs",
         "p99 µs",
+        "cycle µs",
+        "overtaken",
         "last, p50 µs",
         "last, p99 µs",
         "CPU ns/event",
@@ -257,8 +282,10 @@ fn table(ladders: &[Ladder]) -> String {
                 thousands(rung.events_per_second.median),
                 thousands(rung.p50_us.median),
                 thousands(rung.p99_us.median),
-                thousands(rung.last_p50_us.median),
-                thousands(rung.last_p99_us.median),
+                thousands(rung.cycle_us),
+                thousands(rung.overtaken as f64),
+                last(rung.last_p50_us),
+                last(rung.last_p99_us),
                 thousands(rung.cpu_ns_per_event.median),
                 format!("{:.0} %", 100.0 * rung.cpu_share.median),
                 format!(
@@ -273,7 +300,8 @@ fn table(ladders: &[Ladder]) -> String {
     let first = ladders.first();
     format!(
         "\nPublishing at a rate to {} streams, {} topics in turn, each stream subscribed to all; times from when a \
-         publication was due\n\n{}",
+         publication was due. An event's is the age of the newest publication of its topic, which is published again \
+         after a cycle; one that not everybody had by then is overtaken, and its last receipt has no time.\n\n{}",
         first.map_or(0, |it| it.streams),
         first.map_or(0, |it| it.topics),
         table.text()

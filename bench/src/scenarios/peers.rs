@@ -1,7 +1,8 @@
 //! pinfold beside the servers that a user would pick today: fan-out, openings and memory, of each era a server speaks.
 //!
-//! One server at a time, each a fresh process on one CPU, one after the other in every repetition; ratios are to the floor
-//! of the same repetition. pinfold against the floor is measured more closely by the first figures: there they take turns.
+//! Each server is a fresh process on one CPU and takes turns with a floor that sends the bytes pinfold sends in that era:
+//! ratios are to this floor. Servers of one repetition follow one another, and rmcp's openings are compared with those of
+//! the same repetition.
 
 mod installed;
 mod results;
@@ -15,10 +16,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 pub(crate) use self::installed::{Installed, Missing, PeerName, Present, install, notes, wrk};
-use self::results::{FanoutResult, MemoryResult, Results};
+use self::results::{Failure, MemoryResult, Results};
 use super::{Common, ERAS, SPARE_FILES, progress};
 use crate::Outcome;
-use crate::fanout::{self, Load};
+use crate::fanout::{self, Load, Sample};
 use crate::loader::protocol::Protocol;
 use crate::memory::{self, Span};
 use crate::record::Record;
@@ -42,14 +43,13 @@ pub(crate) struct PeersOptions {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     repetitions: u32,
-    /// Publications in one repetition; slow servers get a quarter.
+    /// Deliveries in one repetition, about; slow servers get a quarter
     #[arg(
         long,
-        default_value_t = 24,
-        default_value_if("quick", ArgPredicate::IsPresent, "12"),
-        value_parser = clap::value_parser!(u32).range(4..)
+        default_value_t = 160_000,
+        default_value_if("quick", ArgPredicate::IsPresent, "24000")
     )]
-    publications: u32,
+    events: usize,
     #[command(flatten)]
     #[serde(flatten)]
     common: Common,
@@ -62,8 +62,21 @@ struct Contestant {
     protocol: Protocol,
     streams_max: usize,
     slow: bool,
-    /// Measured once the server has failed in this run: not again.
-    failed: Option<String>,
+    /// What it failed at is not tried again; everything else is.
+    failures: Vec<Failure>,
+}
+
+/// A floor that sends what pinfold sends in that era.
+struct Floor {
+    era: Protocol,
+    program: Program,
+}
+
+/// What one contestant and its floors came to.
+#[derive(Clone, Default)]
+struct Samples {
+    floors: Vec<Sample>,
+    of_server: Vec<Sample>,
 }
 
 const PEERS: [PeerName; 5] = [
@@ -75,6 +88,9 @@ const PEERS: [PeerName; 5] = [
 ];
 /// Opening ten thousand of its sessions alone would take a minute.
 const PYTHON_STREAMS_MAX: usize = 1_000;
+/// Publications in one repetition, at least and at most.
+const PUBLICATIONS_MIN: usize = 6;
+const PUBLICATIONS_MAX: usize = 400;
 /// Between which counts of idle streams memory is measured.
 const SPAN: Span = Span {
     few: 500,
@@ -94,43 +110,50 @@ pub(crate) fn run(options: &PeersOptions) -> Outcome<()> {
     let installed = install(&PEERS)?;
     let pinfold = options.common.prepare(files, files)?.program;
     let record = Record::begin("peers", options)?;
-    let mut contestants = contestants(&pinfold, &installed)?;
+    let floors = floors(&pinfold)?;
+    let mut contestants = contestants(&pinfold, &installed);
     let mut results = Results::new(&installed);
     for &streams in &options.streams {
-        measure_fanout(options, streams, &mut contestants, &mut results)?;
+        measure_fanout(options, streams, &floors, &mut contestants, &mut results)?;
     }
     measure_memory(options, &mut contestants, &mut results)?;
-    results.failed = contestants.iter().filter_map(Contestant::failure).collect();
+    results.failed = contestants.into_iter().flat_map(|it| it.failures).collect();
+    results.compare_openings();
     record.end(&results, &tables::of(&results))
 }
 
-/// The floor first, then pinfold and each peer in each era it speaks.
-fn contestants(pinfold: &Program, installed: &Installed) -> Outcome<Vec<Contestant>> {
-    let event = fanout::event_of(pinfold, Protocol::Legacy)?;
-    let floor = Program::Floor(event);
-    let mut contestants = vec![Contestant::new("bare send loop", &floor, Protocol::Raw)];
+fn floors(pinfold: &Program) -> Outcome<Vec<Floor>> {
+    let mut floors = Vec::new();
+    for era in ERAS {
+        let program = Program::Floor(fanout::event_of(pinfold, era)?);
+        floors.push(Floor { era, program });
+    }
+    Ok(floors)
+}
+
+/// pinfold first, then each peer in each era it speaks.
+fn contestants(pinfold: &Program, installed: &Installed) -> Vec<Contestant> {
+    let mut contestants = Vec::new();
     for era in ERAS {
         contestants.push(Contestant::new(&named("pinfold", era), pinfold, era));
     }
     for peer in &installed.peers {
         let name = peer.name.text();
-        if matches!(peer.name, PeerName::Nchan | PeerName::Pushpin) {
-            contestants.push(Contestant::new(name, &peer.program, Protocol::Raw));
-            continue;
+        let raw = matches!(peer.name, PeerName::Nchan | PeerName::Pushpin);
+        let first = contestants.len();
+        match raw {
+            true => contestants.push(Contestant::new(name, &peer.program, Protocol::Raw)),
+            false => contestants
+                .extend(ERAS.map(|era| Contestant::new(&named(name, era), &peer.program, era))),
         }
-        for era in ERAS {
-            contestants.push(Contestant::new(&named(name, era), &peer.program, era));
+        for contestant in &mut contestants[first..] {
+            contestant.slow = peer.name != PeerName::Nchan;
+            if peer.name == PeerName::Python {
+                contestant.streams_max = PYTHON_STREAMS_MAX;
+            }
         }
     }
-    for contestant in &mut contestants {
-        let python = contestant.name.starts_with(PeerName::Python.text());
-        if python {
-            contestant.streams_max = PYTHON_STREAMS_MAX;
-        }
-        let quick = ["bare", "pinfold", "nchan"];
-        contestant.slow = !quick.iter().any(|it| contestant.name.starts_with(it));
-    }
-    Ok(contestants)
+    contestants
 }
 
 fn named(server: &str, era: Protocol) -> String {
@@ -148,28 +171,46 @@ impl Contestant {
             protocol,
             streams_max: usize::MAX,
             slow: false,
-            failed: None,
+            failures: Vec::new(),
         }
     }
 
-    fn failure(&self) -> Option<(String, String)> {
-        let reason = self.failed.clone()?;
-        Some((self.name.clone(), reason))
-    }
-
-    /// A peer that fails is left out of the rest and told of; without the floor or pinfold there is nothing to compare.
-    fn attempt<T>(&mut self, measure: impl FnOnce(&Self) -> Outcome<T>) -> Outcome<Option<T>> {
-        if self.failed.is_some() {
+    /// A peer that fails at something is told of and left out there; without pinfold there is nothing to compare.
+    fn attempt<T>(
+        &mut self,
+        what: &str,
+        measure: impl FnOnce(&Self) -> Outcome<T>,
+    ) -> Outcome<Option<T>> {
+        if self.failures.iter().any(|it| it.what == what) {
             return Ok(None);
         }
         match measure(self) {
             Ok(measured) => Ok(Some(measured)),
             Err(fault) if !matches!(self.program, Program::Other(_)) => Err(fault),
             Err(fault) => {
-                eprintln!("NOT MEASURED any further: {}: {fault}", self.name);
-                self.failed = Some(fault.to_string());
+                eprintln!("NOT MEASURED: {}, {what}: {fault}", self.name);
+                self.failures.push(Failure {
+                    server: self.name.clone(),
+                    what: what.to_owned(),
+                    reason: fault.to_string(),
+                });
                 Ok(None)
             }
+        }
+    }
+
+    fn load(&self, options: &PeersOptions, streams: usize) -> Load {
+        let events = match self.slow {
+            true => options.events.div_ceil(4),
+            false => options.events,
+        };
+        let publications = (events / streams.max(1)).clamp(PUBLICATIONS_MIN, PUBLICATIONS_MAX);
+        Load {
+            protocol: self.protocol,
+            topics: 1,
+            streams,
+            stalled: 0,
+            broadcasts: publications,
         }
     }
 }
@@ -177,43 +218,55 @@ impl Contestant {
 fn measure_fanout(
     options: &PeersOptions,
     streams: usize,
+    floors: &[Floor],
     contestants: &mut [Contestant],
     results: &mut Results,
 ) -> Outcome<()> {
-    let mut samples = vec![Vec::new(); contestants.len()];
+    let mut samples = vec![Samples::default(); contestants.len()];
+    let what = format!("{streams} streams");
     let bar = bar(options, contestants.len());
     for _ in 0..options.repetitions {
         for (contestant, samples) in contestants.iter_mut().zip(&mut samples) {
-            bar.set_message(format!("{}, {streams} streams", contestant.name));
+            bar.set_message(format!("{}, {what}", contestant.name));
             if streams <= contestant.streams_max {
-                let publications = match contestant.slow {
-                    true => options.publications.div_ceil(4),
-                    false => options.publications,
-                };
-                let load = Load {
-                    protocol: contestant.protocol,
-                    topics: 1,
-                    streams,
-                    stalled: 0,
-                    broadcasts: publications as usize,
-                };
-                let sample =
-                    contestant.attempt(|it| Ok(fanout::measure(&[(&it.program, load)])?.pop()))?;
-                samples.extend(sample.flatten());
+                let load = contestant.load(options, streams);
+                let measured =
+                    contestant.attempt(&what, |it| beside_floor(&it.program, load, floors))?;
+                if let Some([floor, of_server]) = measured {
+                    samples.floors.push(floor);
+                    samples.of_server.push(of_server);
+                }
             }
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
-    let floor = samples[0].clone();
     for (contestant, samples) in contestants.iter().zip(samples) {
-        if !samples.is_empty() {
-            let name = contestant.name.clone();
-            let result = FanoutResult::new(name, streams, &floor, samples);
-            results.fanout.push(result);
+        if samples.of_server.is_empty() {
+            continue;
         }
+        if matches!(contestant.program, Program::Pinfold(_)) {
+            let floor = format!("bare send loop, {:?} event", contestant.protocol);
+            results.add_fanout(floor, streams, &samples.floors, samples.floors.clone());
+        }
+        let name = contestant.name.clone();
+        results.add_fanout(name, streams, &samples.floors, samples.of_server);
     }
     Ok(())
+}
+
+/// Samples of the floor and of the server. Who speaks no MCP is compared with the legacy event.
+fn beside_floor(program: &Program, load: Load, floors: &[Floor]) -> Outcome<[Sample; 2]> {
+    let of_era = floors.iter().find(|it| it.era == load.protocol);
+    let floor = of_era.or(floors.first()).ok_or("there is no floor")?;
+    let floor_load = Load {
+        protocol: Protocol::Raw,
+        ..load
+    };
+    let measured = fanout::measure(&[(&floor.program, floor_load), (program, load)])?;
+    measured
+        .try_into()
+        .map_err(|_| "a contestant has no sample".into())
 }
 
 fn measure_memory(
@@ -222,14 +275,14 @@ fn measure_memory(
     results: &mut Results,
 ) -> Outcome<()> {
     let mut samples = vec![Vec::new(); contestants.len()];
-    let bar = bar(options, contestants.len() - 1);
+    let bar = bar(options, contestants.len());
     for _ in 0..options.repetitions {
-        // All but the floor, which keeps nothing.
-        for (contestant, samples) in contestants.iter_mut().zip(&mut samples).skip(1) {
+        for (contestant, samples) in contestants.iter_mut().zip(&mut samples) {
             bar.set_message(format!("{}, memory", contestant.name));
             let span = span(contestant);
-            let measured =
-                contestant.attempt(|it| memory::measure(&it.program, it.protocol, span))?;
+            let measured = contestant.attempt("memory", |it| {
+                memory::measure(&it.program, it.protocol, span)
+            })?;
             samples.extend(measured);
             bar.inc(1);
         }

@@ -90,7 +90,7 @@ struct Held {
 const SETTLE: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(options: &StalledOptions) -> Outcome<()> {
-    let files = 2 * options.streams as u64 + SPARE_FILES;
+    let files = options.streams as u64 + SPARE_FILES;
     let program = options.common.prepare(files, files)?.program;
     let record = Record::begin("stalled", options)?;
     let bar = progress(ERAS.len() * (options.repetitions as usize + 1));

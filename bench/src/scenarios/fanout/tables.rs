@@ -76,7 +76,7 @@ fn loader_limits(results: &[FanoutResult]) -> String {
     for result in results.iter().filter(|it| it.streams >= WAITING_MIN) {
         let limit = result.floor.loader_reads_per_second;
         let limit = limit.map_or(0.0, |it| it.median);
-        let rates = [&result.floor, &result.pinfold].map(|it| it.events_per_second.median);
+        let rates = [&result.floor, &result.pinfold].map(|it| it.receipts_per_second.median);
         let share = rates[0].max(rates[1]) / limit;
         table.row([
             format!("{:?} event", result.era),
@@ -92,8 +92,8 @@ fn loader_limits(results: &[FanoutResult]) -> String {
         ]);
     }
     format!(
-        "\nThe loader's own limit: events that are waiting for it, and the faster server's share of it. Where it is \
-         close, times of receipt are the loader's too; CPU per event is not touched by it.\n\n{}",
+        "\nThe loader's own limit: events that are waiting for it, and the faster server's share of it between \
+         the first and the last receipt. Where it is close, times of receipt are the loader's too; CPU per event is not touched by it.\n\n{}",
         table.text()
     )
 }

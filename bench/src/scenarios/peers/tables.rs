@@ -9,9 +9,10 @@ pub(super) fn of(results: &Results) -> String {
     text.push_str(&memory_table(results));
     text.push_str(&openings(results));
     text.push_str(&notes(&results.versions, &results.missing));
-    for (server, reason) in &results.failed {
+    for failure in &results.failed {
         text.push_str(&format!(
-            "\nFailed while it was measured: {server}: {reason}\n"
+            "\nFailed while it was measured: {}, {}: {}\n",
+            failure.server, failure.what, failure.reason
         ));
     }
     text
@@ -26,7 +27,6 @@ fn fanout_table(results: &Results) -> String {
         "CPU ns/event",
         "× floor",
         "bytes/event",
-        "opened/s",
         "lost",
         "extra",
     ]);
@@ -39,7 +39,6 @@ fn fanout_table(results: &Results) -> String {
             thousands(result.cpu_ns_per_event.median),
             format!("{:.2}", result.cpu_ratio_to_floor.median),
             thousands(result.bytes_per_event.median),
-            thousands(result.opened_per_second.median),
             result.lost.to_string(),
             result.extra.to_string(),
         ]);
@@ -62,28 +61,58 @@ fn memory_table(results: &Results) -> String {
         ]);
     }
     format!(
-        "\nThe servers' memory for each idle stream, median slopes (nchan keeps streams in shared memory: see resident)\n\n{}",
+        "\nThe servers' memory for each idle stream, median slopes\n\n{}",
         table.text()
     )
 }
 
-/// The bars for opening, against rmcp at the same count.
+/// With more of a CPU than this in use the loader opened as fast as it can.
+const LOADER_SHARE_MAX: f64 = 0.9;
+
+/// How fast streams open, and what that is against rmcp's.
 fn openings(results: &Results) -> String {
-    let mut table = Table::new(&["opening, pinfold × rmcp", "N", "measured", "bar"]);
-    for (kind, bar) in [("session and GET", 5.0), ("listen", 2.0)] {
-        let [ours, rmcp] = ["pinfold", "rmcp"].map(|server| format!("{server}, {kind}"));
-        for result in results.fanout.iter().filter(|it| it.server == ours) {
-            let Some(rmcp) = results.fanout_of(&rmcp, result.streams) else {
-                continue;
-            };
-            let ratio = result.opened_per_second.median / rmcp.opened_per_second.median;
-            table.row([
-                kind.to_owned(),
-                thousands(result.streams as f64),
-                format!("{ratio:.2}"),
-                format!("{bar:.1}"),
-            ]);
-        }
+    let mut table = Table::new(&[
+        "opening",
+        "N",
+        "opened/s",
+        "CPU µs each",
+        "loader's CPU",
+        "is the limit",
+    ]);
+    for result in &results.fanout {
+        let share = result.opening_loader_share.median;
+        table.row([
+            result.server.clone(),
+            thousands(result.streams as f64),
+            thousands(result.opened_per_second.median),
+            format!("{:.1}", result.opening_cpu_us.median),
+            format!("{:.0} %", 100.0 * share),
+            match share > LOADER_SHARE_MAX {
+                true => "the loader",
+                false => "",
+            }
+            .to_owned(),
+        ]);
     }
-    format!("\n{}", table.text())
+    format!(
+        "\nOpening N streams. Where the loader was the limit the server could open more, and its CPU tells how many\n\n\
+         {}\n{}",
+        table.text(),
+        openings_by_rmcp(results)
+    )
+}
+
+fn openings_by_rmcp(results: &Results) -> String {
+    let columns = ["opening, pinfold × rmcp", "N", "by rate", "by CPU", "bar"];
+    let mut table = Table::new(&columns);
+    for opening in &results.openings {
+        table.row([
+            opening.stream.to_owned(),
+            thousands(opening.streams as f64),
+            format!("{:.2}", opening.by_rate),
+            format!("{:.2}", opening.by_cpu),
+            format!("{:.1}", opening.wanted),
+        ]);
+    }
+    table.text()
 }
