@@ -13,7 +13,9 @@ use crate::app::conformance::Conformance;
 use crate::app::contents::ContentStore;
 use crate::cluster::{Membership, PENDING_BYTES};
 use crate::config::{AppName, Config, DriverChoice};
-use crate::runtime::{Driver, Joined, Options, Running, Server, StartError, raise_open_files};
+use crate::runtime::{
+    Driver, Joined, Options, Running, Server, StartError, raise_open_files, reserve_open_files,
+};
 
 /// Descriptors that a node needs besides its connections.
 const OWN_FILES: u64 = 64;
@@ -39,6 +41,10 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     }
     let connections_max = usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX);
     config.limits.connections_max = config.limits.connections_max.min(connections_max);
+    let files = files.min(config.limits.connections_max as u64 + OWN_FILES);
+    if let Err(fault) = reserve_open_files(files) {
+        tracing::warn!(%fault, "there is no room for {files} open files yet: connections wait while it is made");
+    }
 
     // Bound before anything runs, so that a port in use is told before clients come.
     let admin = bind_admin(config.admin)

@@ -27,7 +27,7 @@ mod thread;
 
 pub(crate) use self::clock::unix_ms_of;
 pub use self::neighbours::{Joined, Neighbours, Owner};
-pub use self::open_files::raise_open_files;
+pub use self::open_files::{raise_open_files, reserve_open_files};
 pub use self::publisher::{PublishRefused, Publisher, SharedLog};
 pub use self::ring::{Driver, run_alone};
 pub use self::server::{DRAIN_ALONE, Options, Running, Server, StartError};
