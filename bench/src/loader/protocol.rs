@@ -34,6 +34,15 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
+    /// What such a stream of a server is called.
+    pub(crate) fn stream_of(self, server: &str) -> String {
+        match self {
+            Protocol::Legacy => format!("{server}, session and GET"),
+            Protocol::Modern => format!("{server}, listen"),
+            Protocol::Raw | Protocol::KeepAlive => server.to_owned(),
+        }
+    }
+
     /// The request of this step of a client that subscribes to so many topics; none after the last.
     pub(crate) fn request(
         self,

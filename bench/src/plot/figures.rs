@@ -15,12 +15,13 @@ pub(super) enum Figure {
 type Make = fn(&Reading) -> Outcome<Option<Figure>>;
 
 /// By the names of their files.
-pub(super) const FIGURES: [(&str, Make); 5] = [
+pub(super) const FIGURES: [(&str, Make); 6] = [
     ("fanout-last-receipt", last_receipt),
     ("cpu-per-event", cpu_per_event),
     ("memory-per-stream", memory),
     ("requests-per-second", requests),
     ("rate-ladder", ladder),
+    ("leaving", leaving),
 ];
 
 fn last_receipt(record: &Reading) -> Outcome<Option<Figure>> {
@@ -35,7 +36,7 @@ fn last_receipt(record: &Reading) -> Outcome<Option<Figure>> {
         caption: "From publishing to the last subscriber".to_owned(),
         x: "subscribers".to_owned(),
         y: "milliseconds".to_owned(),
-        y_is_logarithmic: true,
+        x_is_logarithmic: true,
         series,
     }))
 }
@@ -54,7 +55,7 @@ fn cpu_per_event(record: &Reading) -> Outcome<Option<Figure>> {
         caption: "The server's CPU for one delivered event".to_owned(),
         x: "subscribers".to_owned(),
         y: "microseconds of CPU".to_owned(),
-        y_is_logarithmic: true,
+        x_is_logarithmic: true,
         series,
     }))
 }
@@ -64,15 +65,17 @@ fn ladder(record: &Reading) -> Outcome<Option<Figure>> {
     let ladders = record.results("ladder")?;
     for ladder in items(&ladders) {
         for (quantile, field) in [("half", "p50_us/median"), ("99 %", "p99_us/median")] {
-            let name = format!("{}, {quantile} within", text(ladder, "era"));
+            let era = text(ladder, "era");
             let steps = items(&ladder["steps"]).iter();
-            add(
-                &mut series,
-                &name,
-                steps,
-                "events_per_second/median",
-                |it| Some(number(it, field)? / 1000.0),
-            );
+            let points = points(steps, "events_per_second/median", |it| {
+                Some(number(it, field)? / 1000.0)
+            });
+            series.push(Series {
+                name: format!("{era}, {quantile} within"),
+                colour: if era == "legacy" { OURS } else { OURS + 1 },
+                dashed: quantile != "half",
+                points,
+            });
         }
     }
     let streams = items(&ladders).first();
@@ -81,8 +84,37 @@ fn ladder(record: &Reading) -> Outcome<Option<Figure>> {
         caption: format!("Publishing at a rate to {streams} subscribers: time to receipt"),
         x: "events delivered per second".to_owned(),
         y: "milliseconds".to_owned(),
-        y_is_logarithmic: true,
+        x_is_logarithmic: true,
         series,
+    }))
+}
+
+/// How many streams end in each second after the server was asked to end.
+fn leaving(record: &Reading) -> Outcome<Option<Figure>> {
+    let results = record.results("leaving")?;
+    let series = items(&results).iter().map(|result| {
+        let era = text(result, "era");
+        let window = number(result, "window_s").unwrap_or(0.0);
+        let ends = items(&result["ends_per_second"]).iter().enumerate();
+        let point = |(second, count): (usize, &Value)| Some((second as f64, count.as_f64()?));
+        Series {
+            name: match window > 0.0 {
+                true => format!("{era}, over {window} s"),
+                false => format!("{era}, at once"),
+            },
+            colour: if window > 0.0 { OURS } else { PEERS },
+            dashed: era != "legacy",
+            points: ends.filter_map(point).filter(|it| it.1 > 0.0).collect(),
+        }
+    });
+    let streams = items(&results).first();
+    let streams = streams.and_then(|it| number(it, "streams")).unwrap_or(0.0);
+    Ok(lines(Lines {
+        caption: format!("A server with {streams} streams is told to end"),
+        x: "seconds since then".to_owned(),
+        y: "streams that end in this second".to_owned(),
+        x_is_logarithmic: false,
+        series: series.collect(),
     }))
 }
 
@@ -107,14 +139,8 @@ fn requests(record: &Reading) -> Outcome<Option<Figure>> {
     let requests = record.results("requests")?;
     for result in items(&requests["requests"]) {
         let (server, script) = (text(result, "server"), text(result, "script"));
-        let group = if server.contains("pinfold") {
-            OURS
-        } else {
-            PEERS
-        };
-        if wrong(result) {
-            continue;
-        }
+        let ours = text(result, "role").starts_with("pinfold");
+        let group = if ours { OURS } else { PEERS };
         let rate = number(result, "summary/requests_per_second/median");
         all.extend(rate.map(|it| bar(&format!("{script}, {server}"), group, it)));
     }
@@ -131,12 +157,6 @@ fn requests(record: &Reading) -> Outcome<Option<Figure>> {
     }))
 }
 
-/// What was not answered, or not rightly, took no time that says anything.
-fn wrong(result: &Value) -> bool {
-    let counts = ["wrong", "broken", "timeouts"].map(|it| number(result, it));
-    counts.into_iter().flatten().any(|it| it > 0.0)
-}
-
 /// In results of fan-outs, by their server: nanoseconds, and microseconds.
 const CPU: &str = "cpu_ns_per_event/median";
 const LAST: &str = "last_us/median";
@@ -145,16 +165,17 @@ const LAST: &str = "last_us/median";
 fn add_fanout(series: &mut Vec<Series>, results: &Value, field: &str) {
     for (name, era, server) in [
         ("bare send loop", "legacy", "floor"),
-        ("pinfold, legacy", "legacy", "pinfold"),
-        ("pinfold, modern", "modern", "pinfold"),
+        ("pinfold, session and GET", "legacy", "pinfold"),
+        ("pinfold, listen", "modern", "pinfold"),
     ] {
         // One stream shows what a publication costs by itself.
         let of_era = items(results)
             .iter()
             .filter(|it| text(it, "era") == era && number(it, "streams") > Some(1.0));
-        add(series, name, of_era, "streams", |it| {
+        let points = points(of_era, "streams", |it| {
             Some(number(it, &format!("{server}/{field}"))? / 1000.0)
         });
+        series.push(server_line(name, points));
     }
 }
 
@@ -167,14 +188,23 @@ fn add_servers(
 ) {
     for name in names(results).into_iter().filter(|it| wanted(it)) {
         let of_server = results.iter().filter(|it| text(it, "server") == name);
-        add(series, name, of_server, "streams", |it| {
-            Some(number(it, field)? / 1000.0)
-        });
+        let points = points(of_server, "streams", |it| Some(number(it, field)? / 1000.0));
+        series.push(server_line(name, points));
     }
 }
 
 const OURS: usize = 1;
 const PEERS: usize = 5;
+/// In the order of the palette: what is ours has `OURS`.
+const SERVERS: [&str; 7] = [
+    "bare send loop",
+    "pinfold",
+    "nchan",
+    "rmcp",
+    "Pushpin",
+    "TypeScript SDK",
+    "Python SDK",
+];
 
 fn bar(name: &str, group: usize, number: f64) -> Bar {
     Bar {
@@ -199,19 +229,26 @@ fn names(results: &[Value]) -> Vec<&str> {
     names
 }
 
-/// Adds a line, of those results that have both numbers.
-fn add<'a>(
-    series: &mut Vec<Series>,
-    name: &str,
+/// Of those results that have both numbers.
+fn points<'a>(
     results: impl Iterator<Item = &'a Value>,
     x: &str,
     y: impl Fn(&Value) -> Option<f64>,
-) {
+) -> Vec<(f64, f64)> {
     let points = results.filter_map(|it| Some((number(it, x)?, y(it)?)));
-    series.push(Series {
+    points.filter(|it| it.0 > 0.0 && it.1 > 0.0).collect()
+}
+
+/// One colour for each server; what is of the modern era is dashed.
+fn server_line(name: &str, points: Vec<(f64, f64)>) -> Series {
+    let server = name.split(',').next().unwrap_or(name);
+    let known = SERVERS.iter().position(|it| *it == server);
+    Series {
         name: name.to_owned(),
-        points: points.filter(|it| it.0 > 0.0 && it.1 > 0.0).collect(),
-    });
+        colour: known.unwrap_or(SERVERS.len()),
+        dashed: name.ends_with("listen"),
+        points,
+    }
 }
 
 fn lines(mut lines: Lines) -> Option<Figure> {

@@ -1,4 +1,4 @@
-//! Lines with a marker at each point, over a logarithmic axis.
+//! Lines with a marker at each point.
 
 use std::path::Path;
 
@@ -6,9 +6,9 @@ use plotters::chart::{ChartBuilder, SeriesLabelPosition};
 use plotters::coord::combinators::IntoLogRange;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::drawing::IntoDrawingArea;
-use plotters::element::{Circle, EmptyElement, PathElement, TriangleMarker};
+use plotters::element::{Circle, DashedPathElement, EmptyElement, PathElement, TriangleMarker};
 use plotters::prelude::{Ranged, SVGBackend};
-use plotters::series::{LineSeries, PointSeries};
+use plotters::series::{DashedLineSeries, LineSeries, PointSeries};
 use plotters::style::{Color, WHITE};
 
 use super::style::{GRID, MARGIN, SIZE, caption, colour, label, line, short};
@@ -18,26 +18,34 @@ pub(super) struct Lines {
     pub(super) caption: String,
     pub(super) x: String,
     pub(super) y: String,
-    /// The vertical axis has the same distance between 1 and 10 as between 10 and 100; else it starts at zero.
-    pub(super) y_is_logarithmic: bool,
+    /// The axis below has the same distance between 1 and 10 as between 10 and 100, as the vertical one has; else it
+    /// starts at zero.
+    pub(super) x_is_logarithmic: bool,
     pub(super) series: Vec<Series>,
 }
 
 pub(super) struct Series {
     pub(super) name: String,
+    /// What belongs together has one colour; the second of a pair is dashed.
+    pub(super) colour: usize,
+    pub(super) dashed: bool,
     /// From the left to the right, all of them above zero.
     pub(super) points: Vec<(f64, f64)>,
 }
+
+/// Pixels of a dash, and between two.
+const DASH: u32 = 6;
+const GAP: u32 = 4;
 
 impl Lines {
     pub(super) fn draw(&self, path: &Path) -> Outcome<()> {
         let points = || self.series.iter().flat_map(|it| &it.points);
         let (least_x, most_x) = ends(points().map(|it| it.0));
         let (least_y, most_y) = ends(points().map(|it| it.1));
-        let x = (least_x * 0.8..most_x * 1.25).log_scale();
-        match self.y_is_logarithmic {
-            true => self.draw_on(path, x, (least_y * 0.7..most_y * 1.6).log_scale()),
-            false => self.draw_on(path, x, 0.0..most_y * 1.15),
+        let y = (least_y * 0.7..most_y * 1.6).log_scale();
+        match self.x_is_logarithmic {
+            true => self.draw_on(path, (least_x * 0.8..most_x * 1.25).log_scale(), y),
+            false => self.draw_on(path, 0.0..most_x * 1.05, y),
         }
     }
 
@@ -68,15 +76,18 @@ impl Lines {
             .light_line_style(WHITE.mix(0.0))
             .bold_line_style(GRID)
             .draw()?;
-        for (index, series) in self.series.iter().enumerate() {
+        for series in &self.series {
             let points = || series.points.iter().copied();
-            chart
-                .draw_series(LineSeries::new(points(), line(index)))?
-                .label(&series.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], line(index)));
-            // Not by colour alone: neighbours differ in their markers too.
-            let marker = colour(index).filled();
-            if index % 2 == 0 {
+            let style = line(series.colour);
+            let marker = colour(series.colour).filled();
+            // Not by colour alone: the two of a pair differ in their markers too.
+            if series.dashed {
+                chart
+                    .draw_series(DashedLineSeries::new(points(), DASH, GAP, style))?
+                    .label(&series.name)
+                    .legend(move |(x, y)| {
+                        DashedPathElement::new([(x, y), (x + 22, y)], DASH, GAP, style)
+                    });
                 chart.draw_series(PointSeries::of_element(
                     points(),
                     4,
@@ -84,6 +95,10 @@ impl Lines {
                     &|at, size, style| EmptyElement::at(at) + Circle::new((0, 0), size, style),
                 ))?;
             } else {
+                chart
+                    .draw_series(LineSeries::new(points(), style))?
+                    .label(&series.name)
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
                 chart.draw_series(PointSeries::of_element(
                     points(),
                     6,

@@ -10,7 +10,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::reading::Reading;
-use crate::{Outcome, plot, record, report, run_as_typed};
+use crate::{Outcome, plot, record, redis, report, run_as_typed};
 
 /// Those that matter most come first.
 pub(crate) const SCENARIOS: [&str; 13] = [
@@ -46,6 +46,10 @@ pub(crate) struct AllOptions {
 }
 
 pub(crate) fn run(options: &AllOptions) -> Outcome<()> {
+    if options.wants("forwarding") {
+        // Better told now than in half an hour.
+        redis::present()?;
+    }
     let started = Instant::now();
     let mut failed = Vec::new();
     for scenario in SCENARIOS.into_iter().filter(|it| options.wants(it)) {

@@ -25,8 +25,8 @@ pub(crate) struct ChurnOptions {
     /// Sessions that are opened
     #[arg(
         long,
-        default_value_t = 200_000,
-        default_value_if("quick", ArgPredicate::IsPresent, "120000")
+        default_value_t = 1_000_000,
+        default_value_if("quick", ArgPredicate::IsPresent, "300000")
     )]
     sessions: usize,
     /// Connections that open them
@@ -99,7 +99,8 @@ pub(crate) fn run(options: &ChurnOptions) -> Outcome<()> {
     bar.finish_and_clear();
     let cpu_ns = (server.cpu_time()?.all_ns - cpu_before) as f64;
     sleep(3 * SESSION_IDLE);
-    // The first quarter is left out in any case: the number of sessions that live finds its level there.
+    // The first quarter is left out in any case: the number of sessions that live finds its level there. More than
+    // 200,000 are left then.
     let settled = settled.map(|it| it.max(POINTS / 4));
     let settled = settled.filter(|&it| it + 3 <= points.len());
     let settled = settled.ok_or("it was over before the first sessions ended: raise --sessions")?;

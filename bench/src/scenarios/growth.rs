@@ -123,7 +123,7 @@ fn contestants(program: &Program) -> Outcome<Vec<Contestant>> {
         protocol: Protocol::Raw,
     }];
     contestants.extend(ERAS.map(|era| Contestant {
-        name: format!("pinfold, {era:?}"),
+        name: era.stream_of("pinfold"),
         program: program.clone(),
         protocol: era,
     }));

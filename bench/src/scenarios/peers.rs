@@ -135,7 +135,7 @@ fn floors(pinfold: &Program) -> Outcome<Vec<Floor>> {
 fn contestants(pinfold: &Program, installed: &Installed) -> Vec<Contestant> {
     let mut contestants = Vec::new();
     for era in ERAS {
-        contestants.push(Contestant::new(&named("pinfold", era), pinfold, era));
+        contestants.push(Contestant::new(&era.stream_of("pinfold"), pinfold, era));
     }
     for peer in &installed.peers {
         let name = peer.name.text();
@@ -144,7 +144,7 @@ fn contestants(pinfold: &Program, installed: &Installed) -> Vec<Contestant> {
         match raw {
             true => contestants.push(Contestant::new(name, &peer.program, Protocol::Raw)),
             false => contestants
-                .extend(ERAS.map(|era| Contestant::new(&named(name, era), &peer.program, era))),
+                .extend(ERAS.map(|era| Contestant::new(&era.stream_of(name), &peer.program, era))),
         }
         for contestant in &mut contestants[first..] {
             contestant.slow = peer.name != PeerName::Nchan;
@@ -154,13 +154,6 @@ fn contestants(pinfold: &Program, installed: &Installed) -> Vec<Contestant> {
         }
     }
     contestants
-}
-
-fn named(server: &str, era: Protocol) -> String {
-    match era {
-        Protocol::Legacy => format!("{server}, session and GET"),
-        _ => format!("{server}, listen"),
-    }
 }
 
 impl Contestant {
