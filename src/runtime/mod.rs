@@ -8,6 +8,7 @@
 mod blocking;
 mod clock;
 mod core;
+mod departure;
 mod fanout;
 mod forward;
 mod link;

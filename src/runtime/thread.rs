@@ -3,12 +3,14 @@
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
 use monoio::net::TcpListener;
 
 use super::core::Core;
+use super::departure::Departure;
 use super::mailbox::Letter;
 use super::ring::Driver;
 use super::{clock, fanout, forward, readiness, socket};
@@ -34,6 +36,7 @@ pub(super) struct Seat {
     pub(super) place_at_random: bool,
     pub(super) pin_to: Option<core_affinity::CoreId>,
     pub(super) drain: DrainTimes,
+    pub(super) departure: Arc<Departure>,
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere.
@@ -65,7 +68,7 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
         monoio::spawn(take_letters(core.clone(), seat.drain, stop));
         // Letters are taken to the end: what is published meanwhile is heard by who is still here.
         let _ = stopped.await;
-        finish(&core, seat.drain).await;
+        finish(&core, seat.drain, &seat.departure).await;
         Ok(())
     })
 }
@@ -170,11 +173,14 @@ async fn tick(core: Rc<Core>) {
     }
 }
 
-/// Streams close in the seat's time, and requests under way end.
-async fn finish(core: &Rc<Core>, times: DrainTimes) {
+/// Streams close in the seat's time, and requests under way end. A core that has nothing left goes on serving until the
+/// others have left too: any of them may read a request for a session of this one.
+async fn finish(core: &Rc<Core>, times: DrainTimes, departure: &Departure) {
     take_leave(core, times);
     let until = clock::now() + times.notice_ms + times.window_ms + CALLS_GRACE_MS;
-    while !has_left(core) && clock::now() < until {
+    let mut left = false;
+    while !departure.is_over() && clock::now() < until {
+        departure.note(&mut left, has_left(core));
         monoio::time::sleep(TICK).await;
     }
     if let Some(abroad) = &core.abroad {

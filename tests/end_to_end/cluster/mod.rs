@@ -7,6 +7,7 @@ mod bad_input;
 mod bus;
 mod client;
 mod fleet;
+mod leave;
 mod loss;
 mod node;
 mod official_clients;
