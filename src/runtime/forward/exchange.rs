@@ -112,7 +112,8 @@ pub(super) async fn pass_on(
         },
         Passed::Broken { unstarted: true } => {
             abroad.forget(session);
-            if whole && pool::connect(known.address).await.is_err() {
+            let again = pool::connect(known.address).await;
+            if whole && again.is_err_and(|fault| pool::is_of_the_peer(&fault)) {
                 // The process is gone, and what it did of this request went with it.
                 read.extend_from_slice(&read_ahead);
                 let gone = Gone::OwnerUnreachable;
@@ -141,6 +142,14 @@ fn not_there(
     fault: &io::Error,
     read: Vec<u8>,
 ) -> Ended {
+    if !pool::is_of_the_peer(fault) {
+        if abroad.may_complain() {
+            tracing::warn!(address = %known.address, %fault, "no connection to another node could be opened, for want \
+                of something on this machine: open files (ulimit -n), or local ports (net.ipv4.ip_local_port_range)");
+        }
+        let gone = Gone::CannotTell;
+        return Ended::NotPassedOn { read, gone };
+    }
     // Whoever watches the node hears of it with the reason that the client is told.
     tracing::debug!(session = %outgoing.session.redacted(), address = %known.address, %fault,
         "a session's node does not take connections");

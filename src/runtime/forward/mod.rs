@@ -41,6 +41,8 @@ use crate::wire::session_id::{NodeName, SessionId};
 const OWNER_FRESH: Duration = Duration::from_secs(1);
 /// How long an owner is looked for before the client is told that it cannot be found.
 const LOCATE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a core says that it is out of something.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// How often some of what is under way ends while the node takes its leave.
 const DRAIN_STEP_MS: u64 = 64;
@@ -62,6 +64,8 @@ pub(super) struct Abroad {
     /// What goes on of the bytes that were just read. One for all, as nothing is kept in it.
     out: RefCell<Vec<u8>>,
     draining: Cell<bool>,
+    /// When it was last logged that this machine is out of something.
+    complained: Cell<Option<Instant>>,
     /// Where decoded chunks go that nobody reads.
     sink: RefCell<Vec<u8>>,
 }
@@ -99,6 +103,7 @@ impl Abroad {
             relays: Relays::new()?,
             out: RefCell::default(),
             draining: Cell::new(false),
+            complained: Cell::new(None),
             sink: RefCell::default(),
         })
     }
@@ -154,6 +159,16 @@ impl Abroad {
             socket::shutdown(&stream.client, Shutdown::Both);
         }
         self.relays.close_some(self.relays.count().div_ceil(steps));
+    }
+
+    /// True once in a while: what goes wrong for one request does so for all.
+    fn may_complain(&self) -> bool {
+        let last = self.complained.get();
+        let may = last.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
+        if may {
+            self.complained.set(Some(Instant::now()));
+        }
+        may
     }
 
     fn known(&self, session: SessionId) -> Option<Known> {
