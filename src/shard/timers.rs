@@ -4,6 +4,7 @@ use super::call::CallState;
 use super::connection::{Connection, State};
 use super::elsewhere::{Gone, Located};
 use super::session::Session;
+use super::sessions::Ending;
 use super::stream::Stream;
 use super::{CallKey, Closed, ConnectionKey, Effect, Millis, SessionKey, Shard};
 use crate::app::call::AskFailed;
@@ -171,7 +172,7 @@ impl Shard {
                 session.last_active = now;
             }
         } else if session.deadline(&self.limits) <= now {
-            self.end_session(key);
+            self.end_session(key, Ending::Over);
         }
     }
 

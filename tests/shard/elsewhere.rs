@@ -2,7 +2,7 @@
 //! the other nodes are told.
 
 use pinfold::limits::Limits;
-use pinfold::shard::{Cluster, Gone, Located, Presence};
+use pinfold::shard::{Cluster, DrainTimes, Gone, Located, Presence};
 use pinfold::wire::forwarded::PeerSecret;
 use pinfold::wire::session_id::NodeName;
 
@@ -184,6 +184,35 @@ fn other_nodes_are_told_of_a_sessions_life() {
     client.ask(&Request::delete(&session));
     let said: Vec<String> = client.node.said.iter().map(kind).collect();
     assert_eq!(said, ["opened test 1", "active", "ended"]);
+}
+
+#[test]
+fn a_record_that_stays_because_its_session_ended_during_a_drain() {
+    let mut client = node(
+        "node-a",
+        Limits {
+            session_idle_ms: 1_000,
+            ..Limits::default()
+        },
+    );
+    let sessions: Vec<String> = (0..3).map(|_| client.session(V11)).collect();
+    client.open(&Request::get(&sessions[2]));
+    let times = DrainTimes {
+        notice_ms: 5_000,
+        window_ms: 1_000,
+    };
+    let now = client.node.now;
+    client.node.cores[0].shard.handle_drain(now, times);
+    client.node.said.clear();
+    assert_eq!(client.ask(&Request::delete(&sessions[0])).status, 204);
+    client.node.pass(3_000);
+    let said: Vec<String> = client.node.said.iter().map(kind).collect();
+    assert_eq!(said, ["ended", "ended"], "deleted, and idle");
+    client.node.pass(4_000);
+    assert_eq!(
+        client.node.said.last().map(kind).as_deref(),
+        Some("restarting")
+    );
 }
 
 #[test]
