@@ -171,6 +171,7 @@ impl Shard {
             if let Some(session) = self.sessions.get_mut(key) {
                 session.last_active = now;
             }
+            self.announce_active(key);
         } else if session.deadline(&self.limits) <= now {
             self.end_session(key, Ending::Over);
         }

@@ -187,6 +187,20 @@ fn other_nodes_are_told_of_a_sessions_life() {
 }
 
 #[test]
+fn a_record_that_expires_under_a_session_that_only_listens() {
+    let mut client = node("node-a", Limits::default());
+    let session = client.session(V11);
+    client.open(&Request::get(&session));
+    client.node.said.clear();
+    let idle_ms = Limits::default().session_idle_ms;
+    for _ in 0..=2 * DAY_MS / idle_ms {
+        client.node.pass(idle_ms);
+    }
+    let said: Vec<String> = client.node.said.iter().map(kind).collect();
+    assert_eq!(said, ["active", "active"]);
+}
+
+#[test]
 fn a_record_that_stays_because_its_session_ended_during_a_drain() {
     let mut client = node(
         "node-a",
