@@ -20,7 +20,7 @@ use super::writer::{Writer, advice};
 use super::{Advertised, ClusterSetup};
 use crate::metrics::METRICS;
 use crate::redis::{Command, Connection, Link, RedisFault, Reply, Settings};
-use crate::runtime::Owner;
+use crate::runtime::{Owner, unix_ms};
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request waits a second at most to hear where its session is; the rest is for the way.
@@ -253,6 +253,7 @@ impl Shared {
             session: found_session(about, session),
             absence_tells: found_node(own, self.node) != Found::Nothing
                 && self.pulse.borrow().trusts_absence(Instant::now()),
+            unix_ms: unix_ms(),
         };
         if answers.node == Found::Foreign {
             self.found_foreign("node", &self.keys.node(session.node));
