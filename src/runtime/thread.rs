@@ -87,7 +87,7 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
         let stream = socket::off_the_ring(stream);
         let target = place_among.map_or(core.number, |count| (random() % u32::from(count)) as u16);
         if target == core.number {
-            core.adopt(stream, Some(peer.ip()), &[], None);
+            core.adopt(stream, Some(peer.ip()), &[]);
         } else {
             let letter = Letter::Connection {
                 stream,
@@ -136,7 +136,7 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
             stream,
             peer,
             bytes,
-        } => core.adopt(stream, peer, &bytes, None),
+        } => core.adopt(stream, peer, &bytes),
         Letter::Published(publications) => {
             let mut shard = core.shard.borrow_mut();
             publications

@@ -259,11 +259,12 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
     let client = Client {
         stream: Rc::new(stream),
     };
+    // Counted from now on, whenever the task begins.
+    let place = abroad.under_way.borrow_mut().insert(UnderWay {
+        client: client.stream.clone(),
+        is_stream: bytes.starts_with(b"GET "),
+    });
     monoio::spawn(async move {
-        let place = abroad.under_way.borrow_mut().insert(UnderWay {
-            client: client.stream.clone(),
-            is_stream: bytes.starts_with(b"GET "),
-        });
         let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
         abroad.under_way.borrow_mut().remove(place);
         let (bytes, gone) = match ended {
@@ -284,7 +285,7 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
         };
         // The ring may still hold the other descriptor for an operation that it is cancelling.
         match socket::duplicate(&*client.stream) {
-            Ok(stream) => core.adopt(stream.into(), peer, &bytes, gone),
+            Ok(stream) => core.take_back(stream.into(), peer, &bytes, gone),
             Err(fault) => {
                 tracing::warn!(%fault, "a connection was dropped: it could not come back to its shard")
             }

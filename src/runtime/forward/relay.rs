@@ -210,7 +210,7 @@ impl Relays {
     fn finish(&self, core: &Rc<Core>, index: usize) {
         if let Some(relay) = self.remove(index) {
             let peer = relay.client.peer_addr().ok().map(|address| address.ip());
-            core.adopt(relay.client, peer, &relay.read_ahead, None);
+            core.take_back(relay.client, peer, &relay.read_ahead, None);
         }
     }
 
