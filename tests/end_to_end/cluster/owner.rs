@@ -1,5 +1,6 @@
 //! A node that the test plays: Redis says that it lives, and what other nodes pass on to it arrives here.
 
+use std::cell::RefCell;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
@@ -15,7 +16,7 @@ const BOOT: u64 = 1_700_000_000_000;
 const LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) struct PlayedOwner {
-    listener: TcpListener,
+    listener: RefCell<Option<TcpListener>>,
 }
 
 /// One end of a connection, to be read and written as HTTP or against it.
@@ -31,6 +32,7 @@ impl PlayedOwner {
         let address = listener.local_addr().expect("it is bound");
         let record = format!(r#"{{"node":"{NAME}","boot":{BOOT},"address":"{address}"}}"#);
         redis.command(&["SET", &format!("mcp:node:{NAME}"), &record]);
+        let listener = RefCell::new(Some(listener));
         PlayedOwner { listener }
     }
 
@@ -52,12 +54,18 @@ impl PlayedOwner {
         id
     }
 
+    /// Nobody is there from now on.
+    pub(super) fn close(&self) {
+        self.listener.take();
+    }
+
     pub(super) fn accept(&self) -> Peer {
         wait_for("a connection to the owner", || self.try_accept())
     }
 
     pub(super) fn try_accept(&self) -> Option<Peer> {
-        match self.listener.accept() {
+        let listener = self.listener.borrow();
+        match listener.as_ref().expect("it listens").accept() {
             Ok((socket, _)) => Some(Peer::new(socket)),
             Err(fault) if fault.kind() == ErrorKind::WouldBlock => None,
             Err(fault) => panic!("{fault}"),
