@@ -35,6 +35,7 @@ use super::neighbours::{Joined, Owner};
 use super::{clock, readiness, socket};
 use crate::limits::Limits;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
+use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// How long a node is believed to live without asking again.
@@ -79,13 +80,15 @@ struct Known {
 
 struct UnderWay {
     client: Rc<TcpStream>,
-    /// On its way to be a stream; any other request ends with its answer.
+    /// On its way to be one; any other request ends with its answer.
     is_stream: bool,
 }
 
 /// A connection outside of any shard.
 struct Client {
     stream: Rc<TcpStream>,
+    /// In what is under way.
+    place: usize,
 }
 
 impl Abroad {
@@ -131,9 +134,20 @@ impl Abroad {
     }
 
     /// Closes connections that have been idle for too long, and streams whose owner must be gone.
-    pub(super) fn tidy(&self, limits: &Limits) {
+    pub(super) fn tidy(self: &Rc<Self>, limits: &Limits) {
         self.pool.borrow_mut().tidy();
-        self.relays.close_silent(exchange::silence_max(limits));
+        let worth_a_look = exchange::silence_of_two(limits);
+        let silent = self
+            .relays
+            .silent(worth_a_look, exchange::silence_max(limits));
+        for session in silent {
+            let abroad = self.clone();
+            monoio::spawn(async move {
+                if abroad.lost(session).await.is_some() {
+                    abroad.relays.close_silent_of(session, worth_a_look);
+                }
+            });
+        }
     }
 
     /// Ends the streams, spread over the window: their clients come back through another node. Answers are waited for.
@@ -143,9 +157,10 @@ impl Abroad {
         }
         monoio::time::sleep(Duration::from_millis(times.notice_ms)).await;
         let mut steps_left = times.window_ms / DRAIN_STEP_MS + 1;
-        while steps_left > 0 {
+        loop {
             self.end_streams(steps_left as usize);
-            steps_left -= 1;
+            // Those that open later end at once, for as long as the process goes on.
+            steps_left = (steps_left - 1).max(1);
             monoio::time::sleep(Duration::from_millis(DRAIN_STEP_MS)).await;
         }
     }
@@ -187,6 +202,40 @@ impl Abroad {
         self.owners.borrow_mut().remove(&key);
     }
 
+    /// Asks the control thread where a session is, and remembers the answer.
+    async fn ask(&self, session: SessionId) -> Located {
+        let answer = self.joined.neighbours.locate(session);
+        let owner = match monoio::time::timeout(LOCATE_TIMEOUT, answer).await {
+            Ok(Ok(owner)) => owner,
+            Ok(Err(_)) | Err(_) => Owner::Gone(Gone::CannotTell),
+        };
+        self.learn(session, owner)
+    }
+
+    /// Why a node that was there a while ago will not answer any more. None: it may.
+    async fn lost(&self, session: SessionId) -> Option<Gone> {
+        if self.is_fresh(session) {
+            return None;
+        }
+        match self.ask(session).await {
+            Located::There | Located::Gone(Gone::CannotTell) => None,
+            Located::Gone(gone) => Some(gone),
+        }
+    }
+
+    fn becomes_stream(&self, place: usize) {
+        if let Some(it) = self.under_way.borrow_mut().get_mut(place) {
+            it.is_stream = true;
+        }
+    }
+
+    /// Whatever became of a DELETE on its way, its client is done with the session: no record of it should stay.
+    fn say_if_deleted(&self, session: SessionId, method: Method) {
+        if method == Method::Delete {
+            self.say(Presence::Ended { session });
+        }
+    }
+
     fn learn(&self, session: SessionId, owner: Owner) -> Located {
         let key = (session.node, session.locator.boot);
         match owner {
@@ -221,12 +270,7 @@ pub(super) fn locate(core: &Rc<Core>, connection: ConnectionKey, session: Sessio
     }
     let core = core.clone();
     monoio::spawn(async move {
-        let answer = abroad.joined.neighbours.locate(session);
-        let owner = match monoio::time::timeout(LOCATE_TIMEOUT, answer).await {
-            Ok(Ok(owner)) => owner,
-            Ok(Err(_)) | Err(_) => Owner::Gone(Gone::CannotTell),
-        };
-        let answer = abroad.learn(session, owner);
+        let answer = abroad.ask(session).await;
         located(&core, connection, answer);
         core.pump();
     });
@@ -256,14 +300,13 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
         return;
     };
     let core = core.clone();
-    let client = Client {
-        stream: Rc::new(stream),
-    };
+    let stream = Rc::new(stream);
     // Counted from now on, whenever the task begins.
     let place = abroad.under_way.borrow_mut().insert(UnderWay {
-        client: client.stream.clone(),
-        is_stream: bytes.starts_with(b"GET "),
+        client: stream.clone(),
+        is_stream: false,
     });
+    let client = Client { stream, place };
     monoio::spawn(async move {
         let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
         abroad.under_way.borrow_mut().remove(place);
@@ -272,16 +315,20 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
             Ended::NotPassedOn { read, gone } => (read, Some(gone)),
             Ended::Opened {
                 owner,
+                session,
                 body,
                 read_ahead,
             } => {
-                let opened = abroad.relays.open(&client.stream, &owner, body, read_ahead);
+                let opened = abroad
+                    .relays
+                    .open(&client.stream, &owner, session, body, read_ahead);
                 if let Err(fault) = opened {
                     tracing::warn!(%fault, "a stream of another node was dropped: it could not be passed on");
                 }
                 return;
             }
-            Ended::Over => return,
+            // What was said about it goes with the rest.
+            Ended::Over => return core.pump(),
         };
         // The ring may still hold the other descriptor for an operation that it is cancelling.
         match socket::duplicate(&*client.stream) {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use super::node::Node;
 use super::owner::{Peer, PlayedOwner};
-use super::redis::Redis;
+use super::redis::{Redis, Reply, key};
+use super::wait_until;
 use crate::program::scratch_folder;
 use crate::server::App;
 
@@ -23,6 +24,7 @@ impl Pair {
         let redis = Redis::start(&scratch);
         let node = Node::start("b", App::Board, Some(&redis), &scratch);
         let owner = PlayedOwner::join(&redis);
+        is_joined(&redis, &node);
         Pair {
             redis,
             node,
@@ -34,6 +36,14 @@ impl Pair {
     fn stop(mut self) {
         self.node.stop().unwrap_or_else(|fault| panic!("{fault}"));
     }
+}
+
+/// Before its first heartbeat it cannot tell whose session is where.
+fn is_joined(redis: &Redis, node: &Node) {
+    let record = format!("mcp:node:{}", node.name);
+    wait_until("a heartbeat", || {
+        redis.command(&["EXISTS", &record]) == Reply::Integer(1)
+    });
 }
 
 fn get(session: &str) -> String {
@@ -72,6 +82,7 @@ fn requests_that_are_passed_on_are_connections_too() {
         "6",
     ];
     let mut narrow = Node::start_with("narrow", &options, &pair.scratch);
+    is_joined(&pair.redis, &narrow);
     let idle = Peer::connect(narrow.address());
     let mut open = Vec::new();
     for number in 0..2 {
@@ -199,6 +210,51 @@ fn a_request_that_is_sent_twice_because_its_owner_died() {
     drop(owner);
     let answer = client.read_to(r#""reason":"owner_unreachable"}}}"#);
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    pair.stop();
+}
+
+/// Its client is done with the session, whatever its owner made of the request.
+#[test]
+fn a_record_that_stays_because_the_owner_broke_off() {
+    let pair = Pair::start("cluster/forwarded_delete");
+    let session = PlayedOwner::session(0);
+    pair.redis.command(&["SET", &key(&session), "{}"]);
+    let mut client = Peer::connect(pair.node.address());
+    client.write(&get(&session).replace("GET ", "DELETE "));
+    let mut owner = pair.owner.accept();
+    owner.read_to("\r\n\r\n");
+    drop(owner);
+    assert!(client.read_to_end().starts_with("HTTP/1.1 502 "));
+    wait_until("the record is gone", || !pair.redis.has_record(&session));
+    pair.stop();
+}
+
+#[test]
+fn a_stream_of_another_node_that_a_leaving_one_keeps() {
+    let pair = Pair::start("cluster/forwarded_drain");
+    let open = |request: &str| {
+        let mut client = Peer::connect(pair.node.address());
+        client.write(request);
+        let mut owner = pair.owner.accept();
+        owner.read_to("\r\n\r\n");
+        owner.write(OPENED);
+        client.read_to(":\n\n\r\n");
+        (client, owner)
+    };
+    // An empty line before a request is forgiven.
+    let (mut early, _owner) = open(&format!("\r\n{}", get(&PlayedOwner::session(0))));
+    let drained = ureq::post(&format!("{}/drain", pair.node.admin())).send_empty();
+    assert_eq!(drained.expect("an answer").status(), 202);
+    assert_eq!(early.read_to_end(), "");
+    wait_until("the node is drained", || {
+        pair.node.log().contains("drained")
+    });
+    let mut late = Peer::connect(pair.node.address());
+    late.write(&get(&PlayedOwner::session(1)));
+    let mut owner = pair.owner.accept();
+    owner.read_to("\r\n\r\n");
+    owner.write(OPENED);
+    late.read_to_end();
     pair.stop();
 }
 
