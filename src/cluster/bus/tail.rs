@@ -17,6 +17,7 @@ use super::page::Page;
 use super::standing::{Standing, Verdict};
 use super::{Bus, Here, Kept, contents};
 use crate::app::contents::Contents;
+use crate::cluster::line_limit::LineLimit;
 use crate::redis::REPLY_BYTES_MAX;
 
 /// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
@@ -114,6 +115,7 @@ pub(super) struct Tail {
     /// How many entries were ever added up to the position, if Redis counts them.
     counted: Option<u64>,
     page: Page,
+    malformed_lines: LineLimit,
     /// Not even a page of one entry could be answered.
     is_stuck: bool,
 }
@@ -359,7 +361,7 @@ impl Bus {
         self.tail.page.grow(entries.len(), bytes);
         self.counts.heard += entries.len() as u64;
         for (id, fields) in entries {
-            let entry = self.understand(id, &fields);
+            let entry = self.understand(now_ms, id, &fields);
             self.tail.unread.push_back((id, entry));
         }
         self.go_on(now_ms, here);
@@ -378,7 +380,12 @@ impl Bus {
         self.go_on(now_ms, here);
     }
 
-    fn understand(&mut self, id: EntryId, fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Entry> {
+    fn understand(
+        &mut self,
+        now_ms: u64,
+        id: EntryId,
+        fields: &[(Vec<u8>, Vec<u8>)],
+    ) -> Option<Entry> {
         let entry = entry::parse(fields, self.uri_bytes_max).and_then(|entry| {
             if let (News::Brought(uri, contents), Some(store)) = (&entry.news, &self.store) {
                 let checked = store.check(uri, contents.as_ref());
@@ -391,7 +398,10 @@ impl Bus {
         entry
             .map_err(|entry::Malformed(why)| {
                 self.counts.malformed += 1;
-                tracing::warn!(entry = %id, why, "an entry of the bus was skipped: see README.md for what its fields may be");
+                if let Some(unlogged) = self.tail.malformed_lines.admit(now_ms) {
+                    tracing::warn!(entry = %id, why, unlogged, "an entry of the bus was skipped: see README.md for \
+                        what its fields may be");
+                }
             })
             .ok()
     }
