@@ -1,5 +1,6 @@
 //! One core's thread: pinned, with its own runtime, listener and shard.
 
+use std::cell::Cell;
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
@@ -25,6 +26,9 @@ const CALLS_GRACE_MS: u64 = 2_000;
 const LEAVING_NOTICE: Duration = Duration::from_millis(2_500);
 /// How often a node that takes its leave says how far it is: about every second.
 const TICKS_TO_PROGRESS: u32 = 16;
+
+/// Why a core that ran cannot go on.
+type Broken = Rc<Cell<Option<io::Error>>>;
 
 /// What a thread takes with it.
 pub(super) struct Seat {
@@ -56,8 +60,9 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
         seat.listener.set_nonblocking(monoio::utils::is_legacy())?;
         let listener = TcpListener::from_std(seat.listener)?;
         monoio::spawn(fanout::run(core.clone()));
-        monoio::spawn(read(core.clone()));
-        monoio::spawn(forward::relay(core.clone()));
+        let broken = Broken::default();
+        monoio::spawn(watch(core.clone(), broken.clone(), read));
+        monoio::spawn(watch(core.clone(), broken.clone(), forward::relay));
         monoio::spawn(tick(core.clone()));
         monoio::spawn(accept(
             core.clone(),
@@ -69,7 +74,7 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
         // Letters are taken to the end: what is published meanwhile is heard by who is still here.
         let _ = stopped.await;
         finish(&core, seat.drain, &seat.departure).await;
-        Ok(())
+        broken.take().map_or(Ok(()), Err)
     })
 }
 
@@ -99,13 +104,23 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
     }
 }
 
-async fn read(core: Rc<Core>) {
-    let read = readiness::run(&core.readiness, |data| {
-        core.read_once(readiness::key_of(data))
-    });
-    if let Err(fault) = read.await {
-        tracing::error!(%fault, "this core can no longer tell which connections have sent something");
+/// A core that cannot tell any more which of its connections have sent something is of no use, and must not be given
+/// further ones: the node takes its leave, and ends with the fault.
+async fn watch<Work: Future<Output = io::Result<()>>>(
+    core: Rc<Core>,
+    broken: Broken,
+    work: impl FnOnce(Rc<Core>) -> Work,
+) {
+    if let Err(fault) = work(core.clone()).await {
+        tracing::error!(%fault, core = core.number, "a core can no longer tell which connections have sent something: the node ends");
+        broken.set(Some(fault));
+        core.publisher.stop_all();
     }
+}
+
+async fn read(core: Rc<Core>) -> io::Result<()> {
+    let on_ready = |data| core.read_once(readiness::key_of(data));
+    readiness::run(&core.readiness, on_ready).await
 }
 
 fn random() -> u32 {

@@ -282,16 +282,16 @@ fn located(core: &Rc<Core>, connection: ConnectionKey, located: Located) {
         .handle_located(clock::now(), connection, located);
 }
 
-/// Moves what comes on open streams, for ever.
-pub(super) async fn relay(core: Rc<Core>) {
+/// Moves what comes on open streams, for ever; a node that is alone has none.
+///
+/// # Errors
+/// The kernel no longer says which of them have something.
+pub(super) async fn relay(core: Rc<Core>) -> io::Result<()> {
     let Some(abroad) = core.abroad.clone() else {
-        return;
+        return Ok(());
     };
     let relays = &abroad.relays;
-    let moved = readiness::run(&relays.readiness, |data| relays.on_ready(&core, data));
-    if let Err(fault) = moved.await {
-        tracing::error!(%fault, "this core can no longer tell which streams of other nodes have something");
-    }
+    readiness::run(&relays.readiness, |data| relays.on_ready(&core, data)).await
 }
 
 /// Passes on the request that `bytes` begin with.
