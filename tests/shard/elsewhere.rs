@@ -1,7 +1,7 @@
 //! Sessions of other nodes and of earlier processes: who is asked, what is passed on, what the answer says, and what
 //! the other nodes are told.
 
-use pinfold::limits::Limits;
+use pinfold::limits::{HEADER_FIELDS_MAX, Limits};
 use pinfold::shard::{Cluster, DrainTimes, Gone, Located, Presence};
 use pinfold::wire::forwarded::PeerSecret;
 use pinfold::wire::session_id::NodeName;
@@ -137,6 +137,46 @@ fn a_request_that_was_passed_on_is_never_passed_on_again() {
     assert_eq!(answer.status, 404);
     assert_eq!(reason(&answer), "unknown");
     assert!(client.node.asked.is_empty());
+}
+
+/// A request that is as large as it may be is so at every node.
+#[test]
+fn a_head_that_has_no_room_for_another_nodes_word() {
+    let limits = Limits::default();
+    let mut client = node("node-a", limits);
+    let session = client.session(V11);
+    let from = NodeName::new("the-longest-name").expect("a name");
+    let word = secret().sign(from, &session);
+    let bytes = |request: &Request| {
+        let bytes = request.bytes();
+        bytes
+            .windows(4)
+            .position(|end| end == b"\r\n\r\n")
+            .expect("a head")
+            + 4
+    };
+    let ping = Request::ping(&session, 1);
+    let room = limits.head_bytes_max - bytes(&ping.clone().with("X", ""));
+    let largest = ping.clone().with("X", &"x".repeat(room));
+    assert_eq!(bytes(&largest), limits.head_bytes_max);
+    let mut most = ping;
+    while most.fields.len() < HEADER_FIELDS_MAX - 1 {
+        most = most.with("X", "x");
+    }
+    for request in [largest, most] {
+        // The length of the body is a field, too.
+        assert_eq!(client.ask(&request).status, 200);
+        let mut forwarded = request.bytes();
+        // As a node adds it: behind all others.
+        let at = bytes(&request) - 2;
+        let line = format!("Pinfold-Forwarded: {word}\r\n");
+        forwarded.splice(at..at, line.into_bytes());
+        let socket = client.connect();
+        client.node.sockets[socket].reader.expected.push_back(false);
+        client.send_bytes(socket, &forwarded);
+        assert_eq!(client.answer(socket).status, 200);
+        assert_eq!(client.ask(&request.with("Y", "y")).status, 431);
+    }
 }
 
 #[test]
