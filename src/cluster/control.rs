@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join, select};
 use monoio::time::{sleep, timeout};
 
+use super::line_limit::LineLimit;
 use super::membership::{Asked, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Beat, NODE_LIFE, Pulse};
@@ -20,7 +21,7 @@ use super::writer::{Writer, advice};
 use super::{Advertised, ClusterSetup};
 use crate::metrics::METRICS;
 use crate::redis::{Command, Connection, Link, RedisFault, Reply, Settings};
-use crate::runtime::Owner;
+use crate::runtime::{Owner, unix_ms};
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request waits a second at most to hear where its session is; the rest is for the way.
@@ -48,6 +49,7 @@ pub(super) struct Shared {
     pulse: RefCell<Pulse>,
     nodes: RefCell<Nodes>,
     asks: Cell<usize>,
+    started: Instant,
     complaints: RefCell<Complaints>,
 }
 
@@ -55,7 +57,7 @@ pub(super) struct Shared {
 struct Complaints {
     duplicate: Seldom,
     beat: Seldom,
-    foreign: Seldom,
+    foreign: LineLimit,
 }
 
 impl Control {
@@ -87,6 +89,7 @@ impl Control {
             pulse: RefCell::new(Pulse::new(Instant::now())),
             nodes: RefCell::default(),
             asks: Cell::new(0),
+            started: Instant::now(),
             complaints: RefCell::default(),
         });
         let others = join(shared.beat(), resolve(shared.clone()));
@@ -253,6 +256,7 @@ impl Shared {
             session: found_session(about, session),
             absence_tells: found_node(own, self.node) != Found::Nothing
                 && self.pulse.borrow().trusts_absence(Instant::now()),
+            unix_ms: unix_ms(),
         };
         if answers.node == Found::Foreign {
             self.found_foreign("node", &self.keys.node(session.node));
@@ -265,10 +269,12 @@ impl Shared {
 
     fn found_foreign(&self, kind: &'static str, shown: &str) {
         METRICS.foreign_records.with_label_values(&[kind]).inc();
-        if self.complaints.borrow_mut().foreign.may(Instant::now()) {
+        let now_ms = self.started.elapsed().as_millis() as u64;
+        if let Some(unlogged) = self.complaints.borrow_mut().foreign.admit(now_ms) {
             tracing::warn!(
                 kind,
                 record = shown,
+                unlogged,
                 "a record in Redis is not pinfold's, or damaged, and is ignored: give \
                 clusters and programs that share a Redis prefixes of their own (--redis-prefix)"
             );

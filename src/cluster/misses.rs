@@ -1,27 +1,17 @@
 //! Requests for sessions that are not here: each is counted, and as many are logged as anybody reads.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::line_limit::LineLimit;
 use crate::metrics::METRICS;
 use crate::shard::Gone;
 use crate::wire::session_id::{NodeName, SessionId};
 
-/// Lines a second for each reason. A node that was lost leaves as many misses as it had clients; forgers may send more.
-const LINES_PER_SECOND: u32 = 20;
-
 #[derive(Debug)]
 pub(super) struct MissLog {
-    second: Instant,
-    /// Of this second, by reason.
-    lines: HashMap<&'static str, Lines>,
-}
-
-#[derive(Debug, Default)]
-struct Lines {
-    logged: u32,
-    /// Since the last that was.
-    unlogged: u64,
+    started: Instant,
+    by_reason: HashMap<&'static str, LineLimit>,
 }
 
 /// What Redis knows of a session that is not here.
@@ -33,10 +23,10 @@ pub(super) enum InRedis {
 }
 
 impl MissLog {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(started: Instant) -> Self {
         MissLog {
-            second: now,
-            lines: HashMap::new(),
+            started,
+            by_reason: HashMap::new(),
         }
     }
 
@@ -46,17 +36,9 @@ impl MissLog {
             .session_misses
             .with_label_values(&[gone.reason()])
             .inc();
-        if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
-            self.second = now;
-            self.lines.values_mut().for_each(|lines| lines.logged = 0);
-        }
-        let lines = self.lines.entry(gone.reason()).or_default();
-        if lines.logged >= LINES_PER_SECOND {
-            lines.unlogged += 1;
-            return None;
-        }
-        lines.logged += 1;
-        Some(std::mem::take(&mut lines.unlogged))
+        let since = now.saturating_duration_since(self.started);
+        let lines = self.by_reason.entry(gone.reason()).or_default();
+        lines.admit(since.as_millis() as u64)
     }
 }
 
@@ -87,20 +69,17 @@ pub(super) fn log(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn a_flood_is_counted_and_not_logged() {
+    fn a_flood_of_one_reason_that_hides_another() {
         let start = Instant::now();
         let mut log = MissLog::new(start);
-        for _ in 0..LINES_PER_SECOND {
-            assert_eq!(log.count(Gone::Expired, start), Some(0));
-        }
-        assert_eq!(log.count(Gone::Expired, start), None);
-        assert_eq!(log.count(Gone::Expired, start), None);
-        assert_eq!(log.count(Gone::OwnerDown, start), Some(0), "each reason");
+        while log.count(Gone::Expired, start).is_some() {}
+        assert_eq!(log.count(Gone::OwnerDown, start), Some(0));
         let later = start + Duration::from_secs(1);
-        assert_eq!(log.count(Gone::Expired, later), Some(2));
-        assert_eq!(log.count(Gone::Expired, later), Some(0));
+        assert_eq!(log.count(Gone::Expired, later), Some(1));
     }
 }

@@ -13,6 +13,7 @@
 pub mod bus;
 mod control;
 mod inbox;
+mod line_limit;
 mod membership;
 mod misses;
 mod nodes;

@@ -37,6 +37,21 @@ pub(super) struct Answers {
     pub(super) session: Found<SessionState>,
     /// What is not there was not written, or was removed.
     pub(super) absence_tells: bool,
+    /// Unix milliseconds; what a boot counts from.
+    pub(super) unix_ms: u64,
+}
+
+/// A process that started so lately may not have told Redis of itself yet, and clocks differ a little.
+const YOUNG_MS: u64 = 10_000;
+
+impl Answers {
+    /// What becomes of a session that Redis has not heard of.
+    fn unheard_of(&self, session: &SessionId) -> Gone {
+        match self.unix_ms.abs_diff(session.locator.boot) < YOUNG_MS {
+            true => Gone::CannotTell,
+            false => Gone::Unknown,
+        }
+    }
 }
 
 impl Nodes {
@@ -71,7 +86,7 @@ impl Nodes {
             return Owner::Gone(match buried {
                 true => Gone::OwnerRestarted,
                 false if lives => Gone::OwnerDown,
-                false => Gone::Unknown,
+                false => answers.unheard_of(session),
             });
         };
         let owner = self.learn(session.node, node, now);
@@ -80,7 +95,7 @@ impl Nodes {
             std::cmp::Ordering::Greater => Owner::Gone(Gone::OwnerRestarted),
             // Its node's process is later than the one that wrote the node's key: it may write it any moment.
             std::cmp::Ordering::Less if lives => Owner::Gone(Gone::CannotTell),
-            std::cmp::Ordering::Less => Owner::Gone(Gone::Unknown),
+            std::cmp::Ordering::Less => Owner::Gone(answers.unheard_of(session)),
         }
     }
 
@@ -154,6 +169,7 @@ mod tests {
             node,
             session,
             absence_tells: true,
+            unix_ms: BOOT + YOUNG_MS,
         };
         nodes.owner(&self::session(), &answers, Instant::now())
     }
@@ -206,6 +222,27 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_is_unknown_because_its_node_has_just_started() {
+        let gone = |node, unix_ms| {
+            let answers = Answers {
+                node,
+                session: Found::Nothing,
+                absence_tells: true,
+                unix_ms,
+            };
+            Nodes::default().owner(&session(), &answers, Instant::now())
+        };
+        for earlier in [Found::Nothing, node(BOOT - 1)] {
+            for unix_ms in [BOOT + YOUNG_MS - 1, BOOT, BOOT - 100] {
+                let owner = gone(earlier.clone(), unix_ms);
+                assert_eq!(owner, Owner::Gone(Gone::CannotTell), "{unix_ms}");
+            }
+            let owner = gone(earlier, BOOT + YOUNG_MS);
+            assert_eq!(owner, Owner::Gone(Gone::Unknown));
+        }
+    }
+
+    #[test]
     fn a_node_that_answered_lately_is_not_asked_for() {
         let (mut nodes, now) = (Nodes::default(), Instant::now());
         assert_eq!(nodes.owner_at_once(&session(), now), None);
@@ -235,6 +272,7 @@ mod tests {
             node: Found::Nothing,
             session,
             absence_tells: false,
+            unix_ms: BOOT + YOUNG_MS,
         };
         let owner = nodes.owner(&session(), &forgotten(Found::Nothing), now);
         assert_eq!(owner, cannot_tell);

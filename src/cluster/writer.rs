@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
-use monoio::time::sleep;
+use monoio::time::{sleep, timeout};
 
 use super::control::Shared;
 use super::inbox::Collected;
@@ -15,7 +15,7 @@ use super::membership::Said;
 use super::misses::{self, InRedis};
 use super::presence::{Batch, Change};
 use super::record::{Found, found_session};
-use super::seldom::Seldom;
+use super::seldom::{Owed, Seldom};
 use crate::metrics::METRICS;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
 use crate::shard::{Gone, Presence};
@@ -29,8 +29,8 @@ pub(super) struct Writer<'a> {
     backoff: Backoff,
     refused: Seldom,
     forged: Seldom,
-    /// When all sessions were announced because a record to be refreshed was gone.
-    forgotten: Seldom,
+    /// Announcing all sessions, because a record to be refreshed was gone.
+    forgotten: Owed,
     /// Nothing more will be said; who waits for that to be written.
     leaving: Option<mpsc::Sender<()>>,
 }
@@ -49,7 +49,7 @@ impl<'a> Writer<'a> {
             backoff: Backoff::default(),
             refused: Seldom::default(),
             forged: Seldom::default(),
-            forgotten: Seldom::default(),
+            forgotten: Owed::default(),
             leaving: None,
         }
     }
@@ -60,6 +60,10 @@ impl<'a> Writer<'a> {
             let pending = self.shared.pending.borrow().len();
             METRICS.presence_pending.set(pending as i64);
             let connection = self.shared.link.connection();
+            if self.forgotten.is_due(Instant::now()) {
+                self.shared
+                    .announce("Redis has lost the record of a session");
+            }
             if let Some(waiting) = self
                 .leaving
                 .take_if(|_| pending == 0 || connection.is_err())
@@ -71,12 +75,21 @@ impl<'a> Writer<'a> {
             }
             match connection {
                 Ok(connection) if pending > 0 => self.send_some(&connection).await,
-                Ok(_) => {
-                    let collected = self.shared.membership.said.collect().await;
-                    self.take(collected);
-                }
+                Ok(_) => self.listen().await,
                 Err(_) => self.listen_until_up().await,
             }
+        }
+    }
+
+    /// Until something is said, or owed.
+    async fn listen(&mut self) {
+        let collected = self.shared.membership.said.collect();
+        let collected = match self.forgotten.wait(Instant::now()) {
+            None => Some(collected.await),
+            Some(wait) => timeout(wait, collected).await.ok(),
+        };
+        if let Some(collected) = collected {
+            self.take(collected);
         }
     }
 
@@ -180,16 +193,14 @@ impl<'a> Writer<'a> {
             }
         };
         let mut first = None;
-        let mut forgotten = false;
         for ((session, change), reply) in batch.into_changes().into_iter().zip(replies) {
-            forgotten |= change == Change::Refresh && reply == Reply::Integer(0);
+            if change == Change::Refresh && reply == Reply::Integer(0) {
+                self.forgotten.ask();
+            }
             if let Reply::Error(error) = reply {
                 shared.pending.borrow_mut().put_back([(session, change)]);
                 first.get_or_insert(error);
             }
-        }
-        if forgotten && self.forgotten.may(Instant::now()) {
-            shared.announce("Redis has lost the record of a session");
         }
         first.map_or(Ok(()), |error| Err(Unsent::Refused(error)))
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use monoio::time::timeout;
 
-use super::frame::{NotResp, Scanner};
+use super::frame::{Scanner, Unreadable};
 use super::reply::{Protocol, Reply};
 use super::transport::Transport;
 use super::{Command, RedisFault, Settings, handshake};
@@ -298,7 +298,7 @@ impl Inbox {
             let bytes = &self.bytes[used..used + len];
             let reply = Reply::read(bytes, shared.protocol.get());
             used += len;
-            if let Some(reply) = reply.map_err(not_redis)? {
+            if let Some(reply) = reply.map_err(fault_of)? {
                 shared.hand_out(reply)?;
             }
         }
@@ -316,14 +316,19 @@ impl Inbox {
         if used == self.bytes.len() {
             return Ok(None);
         }
-        let end = self.scanner.scan(&self.bytes[used..]).map_err(not_redis)?;
+        let end = self.scanner.scan(&self.bytes[used..]).map_err(fault_of)?;
         if end.is_some() {
             self.scanner = Scanner::default();
+        } else if self.scanner.len_min() > REPLY_BYTES_MAX {
+            return Err(RedisFault::TooLarge);
         }
         Ok(end)
     }
 }
 
-fn not_redis(NotResp: NotResp) -> RedisFault {
-    RedisFault::NotRedis
+fn fault_of(unreadable: Unreadable) -> RedisFault {
+    match unreadable {
+        Unreadable::NotResp => RedisFault::NotRedis,
+        Unreadable::TooLarge => RedisFault::TooLarge,
+    }
 }

@@ -20,7 +20,7 @@ pub enum RedisFault {
     TimedOut,
     /// The connection broke.
     Broken(Box<str>),
-    /// More bytes in one answer than anybody asked for.
+    /// More bytes or elements in one answer than anybody asked for.
     TooLarge,
     /// What came is not Redis's protocol.
     NotRedis,
@@ -75,7 +75,7 @@ impl fmt::Display for RedisFault {
             ),
             RedisFault::TimedOut => f.write_str("Redis does not answer in time"),
             RedisFault::Broken(why) => write!(f, "the connection to Redis broke ({why})"),
-            RedisFault::TooLarge => f.write_str("Redis sent an answer of more than 64 MiB"),
+            RedisFault::TooLarge => f.write_str("Redis sent an answer of more than 64 MiB, or of more than a million parts"),
             RedisFault::NotRedis => f.write_str(
                 "what answers there does not speak Redis's protocol: is this Redis's port, and one without TLS?",
             ),

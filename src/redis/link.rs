@@ -182,6 +182,10 @@ async fn keep(link: Weak<Inner>) {
             .with_label_values(&[fault.kind()])
             .inc();
         trouble.goes_on(&fault, &settings);
+        if fault == RedisFault::TooLarge {
+            // Nothing is wrong there: whoever asked will ask for less.
+            backoff.reset();
+        }
         sleep(backoff.next(random())).await;
     }
 }

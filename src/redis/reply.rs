@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use redis_protocol::{resp2, resp3};
 
-use super::frame::NotResp;
+use super::frame::Unreadable::{self, NotResp};
 
 /// An answer. Errors are answers: that of one command says nothing about the next.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,7 +97,7 @@ impl Reply {
     }
 
     /// Reads exactly one whole reply. `None` for what RESP3 servers push without being asked.
-    pub(super) fn read(bytes: &[u8], protocol: Protocol) -> Result<Option<Reply>, NotResp> {
+    pub(super) fn read(bytes: &[u8], protocol: Protocol) -> Result<Option<Reply>, Unreadable> {
         match protocol {
             Protocol::Resp2 => {
                 let decoded = resp2::decode::decode(bytes).map_err(|_| NotResp)?;
@@ -157,7 +157,7 @@ fn of_resp2(frame: resp2::types::OwnedFrame) -> Reply {
     }
 }
 
-fn of_resp3(frame: resp3::types::OwnedFrame) -> Result<Reply, NotResp> {
+fn of_resp3(frame: resp3::types::OwnedFrame) -> Result<Reply, Unreadable> {
     use resp3::types::OwnedFrame as Frame;
     let list = |items: Vec<Frame>| items.into_iter().map(of_resp3).collect::<Result<_, _>>();
     Ok(match frame {

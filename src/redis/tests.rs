@@ -203,7 +203,7 @@ fn faults_are_told_apart_and_end_the_connection() {
         };
         assert_eq!(fault(answers(b"$5\r\nab")).await, "broken", "closed within");
         assert_eq!(fault(answers(b"?\r\n")).await, "not_redis");
-        assert_eq!(fault(answers(b"*99999999\r\n")).await, "not_redis");
+        assert_eq!(fault(answers(b"*99999999\r\n")).await, "too_large");
         let unasked = server(|_, mut stream| {
             greet(&mut stream);
             stream.write_all(b"+one\r\n+more\r\n").unwrap();

@@ -12,7 +12,7 @@ pub(super) fn now() -> Millis {
     START.elapsed().as_millis() as Millis + 1_000
 }
 
-pub(super) fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)

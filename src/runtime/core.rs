@@ -95,20 +95,46 @@ impl Core {
         })
     }
 
-    /// A connection of this core from now on, with what was read of it elsewhere; `gone` says why that could not be
-    /// passed on.
-    pub(super) fn adopt(
+    /// A connection of this core from now on, with what was read of it elsewhere.
+    pub(super) fn adopt(self: &Rc<Self>, stream: StdStream, peer: Option<IpAddr>, bytes: &[u8]) {
+        if let Err(stream) = self.open(stream, peer, bytes, None) {
+            refuse(&stream);
+        }
+    }
+
+    /// A connection that was not this core's for a request or a stream, with what was read since; `gone` says why the
+    /// request could not be passed on.
+    pub(super) fn take_back(
         self: &Rc<Self>,
         stream: StdStream,
         peer: Option<IpAddr>,
         bytes: &[u8],
         gone: Option<Gone>,
     ) {
+        // A client that has asked nothing would take an answer for that of its next request.
+        if let Err(stream) = self.open(stream, peer, bytes, gone)
+            && !bytes.is_empty()
+        {
+            refuse(&stream);
+        }
+    }
+
+    /// # Errors
+    /// There are too many, those included that other nodes serve.
+    fn open(
+        self: &Rc<Self>,
+        stream: StdStream,
+        peer: Option<IpAddr>,
+        bytes: &[u8],
+        gone: Option<Gone>,
+    ) -> Result<(), StdStream> {
         let now = clock::now();
-        let Some(key) = self.shard.borrow_mut().handle_open(now, peer) else {
-            // Best effort: the connection is dropped whether the client reads this or not.
-            let _ = socket::send(&stream, Shard::too_many_connections());
-            return;
+        let key = match self.has_room(1) {
+            true => self.shard.borrow_mut().handle_open(now, peer),
+            false => None,
+        };
+        let Some(key) = key else {
+            return Err(stream);
         };
         self.keep_socket(key, stream);
         if !bytes.is_empty() {
@@ -123,6 +149,13 @@ impl Core {
         if self.shard.borrow().wants_bytes(key) {
             self.watch(key);
         }
+        Ok(())
+    }
+
+    /// Whether there may be so many sockets more. A request that another node answers takes two.
+    fn has_room(&self, more: usize) -> bool {
+        let shard = self.shard.borrow();
+        shard.counts().connections + 2 * self.forwarded() + more <= shard.limits().connections_max
     }
 
     /// Reads once and lets the shard understand it.
@@ -302,17 +335,7 @@ impl Core {
                 connection,
                 session,
             } => forward::locate(self, connection, session),
-            Effect::Forward { connection, bytes } => {
-                if let Some(stream) = self.take_socket(connection) {
-                    let peer = stream.peer_addr().ok().map(|address| address.ip());
-                    match stream_of(stream.into()) {
-                        Ok(stream) => forward::start(self, stream, peer, bytes),
-                        Err(fault) => {
-                            tracing::warn!(%fault, "a connection was dropped: it could not be passed on")
-                        }
-                    }
-                }
-            }
+            Effect::Forward { connection, bytes } => self.forward(connection, bytes),
             Effect::Say(presence) => {
                 if let Some(abroad) = &self.abroad {
                     abroad.say(presence);
@@ -351,6 +374,22 @@ impl Core {
         self.publisher.mailbox(core.into()).post(letter);
     }
 
+    fn forward(self: &Rc<Self>, key: ConnectionKey, bytes: Vec<u8>) {
+        let Some(stream) = self.take_socket(key) else {
+            return;
+        };
+        if !self.has_room(2) {
+            return refuse(&stream);
+        }
+        let peer = stream.peer_addr().ok().map(|address| address.ip());
+        match stream_of(stream.into()) {
+            Ok(stream) => forward::start(self, stream, peer, bytes),
+            Err(fault) => {
+                tracing::warn!(%fault, "a connection was dropped: it could not be passed on")
+            }
+        }
+    }
+
     fn close(&self, key: ConnectionKey, reason: Closed) {
         let Some(stream) = self.take_socket(key) else {
             return;
@@ -385,6 +424,11 @@ impl Core {
         self.readiness.unwatch(&socket.stream);
         Some(socket.stream)
     }
+}
+
+/// Best effort: the connection is dropped whether the client reads this or not.
+fn refuse(stream: &StdStream) {
+    let _ = socket::send(stream, Shard::too_many_connections());
 }
 
 /// What the ring can wait for.

@@ -8,6 +8,7 @@
 mod blocking;
 mod clock;
 mod core;
+mod departure;
 mod fanout;
 mod forward;
 mod link;
@@ -25,7 +26,7 @@ mod signals;
 mod socket;
 mod thread;
 
-pub(crate) use self::clock::unix_ms_of;
+pub(crate) use self::clock::{unix_ms, unix_ms_of};
 pub use self::neighbours::{Joined, Neighbours, Owner};
 pub use self::open_files::{raise_open_files, reserve_open_files};
 pub use self::publisher::{PublishRefused, Publisher, SharedLog};

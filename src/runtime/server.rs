@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::blocking::BlockingPool;
 use super::core::Core;
+use super::departure::Departure;
 use super::forward::Abroad;
 use super::neighbours::Joined;
 use super::publisher::Publisher;
@@ -214,6 +215,7 @@ impl Server {
             .map_err(|fault| StartError::System("cannot start threads", fault))?;
         let boot = clock::unix_ms();
         let cpus = core_affinity::get_core_ids().unwrap_or_default();
+        let departure = Arc::new(Departure::of(cores));
         let mut threads = Vec::new();
         for (number, listener) in listeners.into_iter().enumerate() {
             let seat = Seat {
@@ -224,6 +226,7 @@ impl Server {
                 place_at_random: self.options.place_at_random,
                 pin_to: cpus.get(number).copied(),
                 drain: self.options.drain,
+                departure: departure.clone(),
             };
             let make_core = self.core_maker(node, boot, &seat, &publisher, &sealer, &blocking);
             let name = format!("core-{number}");

@@ -1,14 +1,17 @@
 //! One core's thread: pinned, with its own runtime, listener and shard.
 
+use std::cell::Cell;
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_channel::oneshot;
 use monoio::net::TcpListener;
 
 use super::core::Core;
+use super::departure::Departure;
 use super::mailbox::Letter;
 use super::ring::Driver;
 use super::{clock, fanout, forward, readiness, socket};
@@ -24,6 +27,9 @@ const LEAVING_NOTICE: Duration = Duration::from_millis(2_500);
 /// How often a node that takes its leave says how far it is: about every second.
 const TICKS_TO_PROGRESS: u32 = 16;
 
+/// Why a core that ran cannot go on.
+type Broken = Rc<Cell<Option<io::Error>>>;
+
 /// What a thread takes with it.
 pub(super) struct Seat {
     pub(super) number: u16,
@@ -34,6 +40,7 @@ pub(super) struct Seat {
     pub(super) place_at_random: bool,
     pub(super) pin_to: Option<core_affinity::CoreId>,
     pub(super) drain: DrainTimes,
+    pub(super) departure: Arc<Departure>,
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere.
@@ -53,8 +60,9 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
         seat.listener.set_nonblocking(monoio::utils::is_legacy())?;
         let listener = TcpListener::from_std(seat.listener)?;
         monoio::spawn(fanout::run(core.clone()));
-        monoio::spawn(read(core.clone()));
-        monoio::spawn(forward::relay(core.clone()));
+        let broken = Broken::default();
+        monoio::spawn(watch(core.clone(), broken.clone(), read));
+        monoio::spawn(watch(core.clone(), broken.clone(), forward::relay));
         monoio::spawn(tick(core.clone()));
         monoio::spawn(accept(
             core.clone(),
@@ -65,8 +73,8 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
         monoio::spawn(take_letters(core.clone(), seat.drain, stop));
         // Letters are taken to the end: what is published meanwhile is heard by who is still here.
         let _ = stopped.await;
-        finish(&core, seat.drain).await;
-        Ok(())
+        finish(&core, seat.drain, &seat.departure).await;
+        broken.take().map_or(Ok(()), Err)
     })
 }
 
@@ -84,7 +92,7 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
         let stream = socket::off_the_ring(stream);
         let target = place_among.map_or(core.number, |count| (random() % u32::from(count)) as u16);
         if target == core.number {
-            core.adopt(stream, Some(peer.ip()), &[], None);
+            core.adopt(stream, Some(peer.ip()), &[]);
         } else {
             let letter = Letter::Connection {
                 stream,
@@ -96,13 +104,23 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
     }
 }
 
-async fn read(core: Rc<Core>) {
-    let read = readiness::run(&core.readiness, |data| {
-        core.read_once(readiness::key_of(data))
-    });
-    if let Err(fault) = read.await {
-        tracing::error!(%fault, "this core can no longer tell which connections have sent something");
+/// A core that cannot tell any more which of its connections have sent something is of no use, and must not be given
+/// further ones: the node takes its leave, and ends with the fault.
+async fn watch<Work: Future<Output = io::Result<()>>>(
+    core: Rc<Core>,
+    broken: Broken,
+    work: impl FnOnce(Rc<Core>) -> Work,
+) {
+    if let Err(fault) = work(core.clone()).await {
+        tracing::error!(%fault, core = core.number, "a core can no longer tell which connections have sent something: the node ends");
+        broken.set(Some(fault));
+        core.publisher.stop_all();
     }
+}
+
+async fn read(core: Rc<Core>) -> io::Result<()> {
+    let on_ready = |data| core.read_once(readiness::key_of(data));
+    readiness::run(&core.readiness, on_ready).await
 }
 
 fn random() -> u32 {
@@ -133,7 +151,7 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
             stream,
             peer,
             bytes,
-        } => core.adopt(stream, peer, &bytes, None),
+        } => core.adopt(stream, peer, &bytes),
         Letter::Published(publications) => {
             let mut shard = core.shard.borrow_mut();
             publications
@@ -170,11 +188,14 @@ async fn tick(core: Rc<Core>) {
     }
 }
 
-/// Streams close in the seat's time, and requests under way end.
-async fn finish(core: &Rc<Core>, times: DrainTimes) {
+/// Streams close in the seat's time, and requests under way end. A core that has nothing left goes on serving until the
+/// others have left too: any of them may read a request for a session of this one.
+async fn finish(core: &Rc<Core>, times: DrainTimes, departure: &Departure) {
     take_leave(core, times);
     let until = clock::now() + times.notice_ms + times.window_ms + CALLS_GRACE_MS;
-    while !has_left(core) && clock::now() < until {
+    let mut left = false;
+    while !departure.is_over() && clock::now() < until {
+        departure.note(&mut left, has_left(core));
         monoio::time::sleep(TICK).await;
     }
     if let Some(abroad) = &core.abroad {

@@ -10,6 +10,7 @@
 //! During the notice the node still takes what comes: the proxy has not noticed yet.
 
 use super::connection::State;
+use super::sessions::Ending;
 use super::stream::STANDALONE;
 use super::{Closed, ConnectionKey, Millis, Shard};
 use crate::wire::sse::{self, Event};
@@ -172,7 +173,7 @@ impl Shard {
                 connection.keep_alive = false;
                 self.emit_retry(key);
                 // It ends with the process anyway, and its client should find that out now, not with all others.
-                self.end_session(session);
+                self.end_session(session, Ending::WithTheProcess);
             }
             _ => {}
         }

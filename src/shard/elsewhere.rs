@@ -11,7 +11,7 @@ use super::{ConnectionKey, Effect, Millis, SessionKey, Shard};
 use crate::app::call::TellRefused;
 use crate::mcp::ProtocolVersion;
 use crate::wire::HeadView;
-use crate::wire::forwarded::{FORWARDED, PeerSecret};
+use crate::wire::forwarded::{FORWARDED, FORWARDED_LINE_BYTES_MAX, PeerSecret};
 use crate::wire::http1::{Framing, Method};
 use crate::wire::session_id::SessionId;
 
@@ -245,6 +245,21 @@ impl Shard {
             });
         }
         None
+    }
+
+    /// What a head may have beyond its limit: a node that passes it on adds its word to it.
+    pub(super) fn forwarded_bytes_max(&self) -> usize {
+        let takes = |cluster: &Cluster| cluster.secret.is_some();
+        match self.cluster.as_ref().is_some_and(takes) {
+            true => FORWARDED_LINE_BYTES_MAX,
+            false => 0,
+        }
+    }
+
+    /// A client's own head has the limit to itself.
+    pub(super) fn is_too_large(&self, view: &HeadView<'_>) -> bool {
+        let len = view.head().len as usize;
+        len > self.limits.head_bytes_max && view.field(FORWARDED).is_none()
     }
 
     /// Who says that a node passed a request on proves it.

@@ -78,13 +78,14 @@ impl Shard {
     /// `None`: more bytes are needed first.
     fn receive_head(&mut self, key: ConnectionKey, input: &[u8]) -> Option<usize> {
         let now = self.now;
+        let forwarded_bytes_max = self.forwarded_bytes_max();
         let connection = self.connections.get_mut(key)?;
         // Who reads no answers gets no more of them: they would pile up here.
         if input.is_empty() || connection.close_when_written || connection.in_flight {
             return None;
         }
         let limits = HeadLimits {
-            head_bytes_max: self.limits.head_bytes_max,
+            head_bytes_max: self.limits.head_bytes_max + forwarded_bytes_max,
             target_bytes_max: self.limits.target_bytes_max,
         };
         if connection.scanned == 0 {
@@ -107,6 +108,10 @@ impl Shard {
         connection.http10 = head.http10;
         connection.headers_only = head.method == Method::Head;
         let view = head.view(input);
+        if self.is_too_large(&view) {
+            self.refuse_malformed(key, Malformed::HeadTooLarge);
+            return Some(input.len());
+        }
         if let Some(core) = self.belongs_to(&view) {
             return self.remove_for_move(key, core, input);
         }

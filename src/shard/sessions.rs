@@ -24,6 +24,15 @@ const MAKE_ROOM_IDLE_MS: u64 = 10_000;
 /// How many sessions are looked at to find one that can make room.
 const MAKE_ROOM_LOOK_AT: usize = 256;
 
+/// What other nodes should know of a session's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its client, or its idleness, ended it: no record of it should stay, also while the node takes its leave.
+    Over,
+    /// It would live on if the process did.
+    WithTheProcess,
+}
+
 impl Shard {
     pub(super) fn serve_initialize(
         &mut self,
@@ -172,7 +181,7 @@ impl Shard {
             .filter(|(_, session)| session.last_active <= idle_since && !self.is_in_use(session))
             .min_by_key(|(_, session)| session.last_active)
             .map(|(key, _)| key);
-        oldest.is_some_and(|key| self.end_session(key))
+        oldest.is_some_and(|key| self.end_session(key, Ending::Over))
     }
 
     /// Something is open or under way for it. An open stream is activity.
@@ -272,7 +281,7 @@ impl Shard {
         };
         match self.find_session(key, Some(id)) {
             Ok(session) => {
-                self.end_session(session);
+                self.end_session(session, Ending::Over);
                 self.answer(key, 204, &[], b"");
             }
             Err(refused) => {
@@ -286,14 +295,14 @@ impl Shard {
     }
 
     /// Ends a session with all that is open for it. True if there was one.
-    pub(super) fn end_session(&mut self, key: SessionKey) -> bool {
+    pub(super) fn end_session(&mut self, key: SessionKey, ending: Ending) -> bool {
         let id = self.session_id(key);
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };
-        match self.is_draining() {
-            true => self.announce_restarting(id),
-            false => self.announce_ended(id),
+        match ending {
+            Ending::WithTheProcess => self.announce_restarting(id),
+            Ending::Over => self.announce_ended(id),
         }
         self.fanout.close(session.listener);
         for call in session.calls {

@@ -4,6 +4,7 @@ use super::call::CallState;
 use super::connection::{Connection, State};
 use super::elsewhere::{Gone, Located};
 use super::session::Session;
+use super::sessions::Ending;
 use super::stream::Stream;
 use super::{CallKey, Closed, ConnectionKey, Effect, Millis, SessionKey, Shard};
 use crate::app::call::AskFailed;
@@ -170,8 +171,9 @@ impl Shard {
             if let Some(session) = self.sessions.get_mut(key) {
                 session.last_active = now;
             }
+            self.announce_active(key);
         } else if session.deadline(&self.limits) <= now {
-            self.end_session(key);
+            self.end_session(key, Ending::Over);
         }
     }
 

@@ -12,9 +12,17 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::session_id::NodeName;
+use crate::limits::NODE_NAME_BYTES_MAX;
 
 /// The field's name, in lower case.
 pub const FORWARDED: &str = "pinfold-forwarded";
+
+/// The whole line: what a head grows by when it is passed on.
+pub const FORWARDED_LINE_BYTES_MAX: usize =
+    FORWARDED.len() + ": ".len() + NODE_NAME_BYTES_MAX + ".".len() + PROOF_CHARS + "\r\n".len();
+
+/// Of 32 bytes in base64.
+const PROOF_CHARS: usize = 43;
 
 /// The name that operators know the proxy's sticky cookie by.
 pub const STICKY_COOKIE: &str = "_mcp_backend";

@@ -17,6 +17,7 @@ use crate::limits::{EMPTY_LINES_MAX, HEADER_FIELDS_MAX, Limits};
 
 use super::control::Control;
 use super::field::{is_token, parse_field_line};
+use super::forwarded::FORWARDED;
 use super::line_ends::LineEnds;
 use super::request_line::{RequestLine, authority_of, parse_request_line};
 use super::{HeadView, Malformed};
@@ -88,10 +89,11 @@ pub struct Head {
     pub(super) path: Span,
     pub(super) host: Option<Span>,
     field_count: u8,
-    fields: [Field; HEADER_FIELDS_MAX],
+    /// One more than a client may send: another node's word.
+    fields: [Field; HEADER_FIELDS_MAX + 1],
 }
 
-const _: () = assert!(HEADER_FIELDS_MAX <= u8::MAX as usize);
+const _: () = assert!(HEADER_FIELDS_MAX < u8::MAX as usize);
 
 /// `Ok(None)`: more bytes are needed. `scanned` is how many bytes of `input` the previous call for this head was
 /// given (0 at first): call again with the same bytes and more behind them.
@@ -155,7 +157,16 @@ impl Head {
         &self.fields[..usize::from(self.field_count)]
     }
 
-    fn push(&mut self, field: Field) -> Result<(), Malformed> {
+    fn push(&mut self, field: Field, bytes: &[u8]) -> Result<(), Malformed> {
+        let is_last = usize::from(self.field_count) == HEADER_FIELDS_MAX;
+        if is_last
+            && !field
+                .name
+                .of(bytes)
+                .eq_ignore_ascii_case(FORWARDED.as_bytes())
+        {
+            return Err(Malformed::TooManyFields);
+        }
         let slot = self
             .fields
             .get_mut(usize::from(self.field_count))
@@ -240,7 +251,7 @@ fn parse_fields(
         path: path_of(target, bytes),
         host: None,
         field_count: 0,
-        fields: [Field::default(); HEADER_FIELDS_MAX],
+        fields: [Field::default(); HEADER_FIELDS_MAX + 1],
     };
     let mut control = Control::default();
     let mut at = fields_start;
@@ -259,7 +270,7 @@ fn parse_fields(
             name: Span::new(at, at + line.name_len),
             value: Span::new(at + line.value_start, at + line.value_end),
         };
-        head.push(field)?;
+        head.push(field, bytes)?;
         control.take(field, bytes)?;
         at += line_len + 2;
     }

@@ -24,14 +24,16 @@ fn message(data: &str) -> Notice {
 fn pair() -> (Redis, Node, Node) {
     let redis = Redis::start();
     let (a, b) = (Node::start("a", &redis), Node::start("b", &redis));
-    // Until both follow the bus, what is published is told at once and has a place of its own.
-    for node in [&a, &b] {
-        node::wait_until(
-            || "the bus does not start".to_owned(),
-            || offset(node.door.changed(Topic::Prompts)).is_some_and(|offset| offset > 1 << 50),
-        );
-    }
+    [&a, &b].into_iter().for_each(follows);
     (redis, a, b)
+}
+
+/// Until it follows the bus, what is published is told at once and has a place of its own.
+fn follows(node: &Node) {
+    node::wait_until(
+        || "the bus does not start".to_owned(),
+        || offset(node.door.changed(Topic::Prompts)).is_some_and(|offset| offset > 1 << 50),
+    );
 }
 
 #[test]
@@ -225,4 +227,49 @@ fn entries_that_were_trimmed_before_they_were_read() {
     redis.ask(&["EVAL", script, "0"]);
     client.hears("board://1");
     b.has(LUNCH, None);
+}
+
+fn say(redis: &Redis, data: &str) {
+    let entry = [
+        "XADD", "mcp:bus", "*", "all", "1", "level", "error", "data", data,
+    ];
+    redis.ask(&entry);
+}
+
+/// It is passed over, wherever in the stream it is: as the newest, the oldest, and between others.
+#[test]
+fn an_entry_that_is_more_than_anybody_reads() {
+    let (redis, a, _b) = pair();
+    let client = a.client(&[]);
+    let large = "redis.call('XADD', 'mcp:bus', '*', 'item', string.rep('x', 70000000))";
+    let many = "local fields = {}
+        for i = 1, 7000 do fields[i] = 'x' end
+        for i = 1, 150 do redis.call('XADD', 'mcp:bus', '*', unpack(fields)) end";
+    for (script, data) in [(large, "one"), (many, "two")] {
+        redis.ask(&["EVAL", script, "0"]);
+        // As long as nothing comes after it, it is the newest entry, which is looked at every two seconds.
+        std::thread::sleep(std::time::Duration::from_millis(2_500));
+        say(&redis, data);
+        assert_eq!(client.hears_until(data), [data]);
+    }
+    redis.ask(&["EVAL", large, "0"]);
+    redis.ask(&["XTRIM", "mcp:bus", "MAXLEN", "1"]);
+    let c = Node::start("c", &redis);
+    follows(&c);
+    let client = c.client(&[]);
+    say(&redis, "soon");
+    client.hears("soon");
+}
+
+/// Some answers are too large at first; that is no reason to read one entry per connection.
+#[test]
+fn a_backlog_that_is_more_than_one_answer() {
+    let (redis, a, _b) = pair();
+    let client = a.client(&[]);
+    let script = "for i = 1, 400 do
+            redis.call('XADD', 'mcp:bus', '*', 'item', string.rep('x', 400000))
+        end
+        redis.call('XADD', 'mcp:bus', '*', 'all', '1', 'level', 'error', 'data', 'soon')";
+    redis.ask(&["EVAL", script, "0"]);
+    assert_eq!(client.hears_until("soon"), ["soon"]);
 }

@@ -202,7 +202,7 @@ impl Server {
     }
 
     /// SIGTERM, then exit 0 in good time and no panic in the log.
-    pub(crate) fn stop(mut self) -> Result<(), String> {
+    pub(crate) fn stop(self) -> Result<(), String> {
         let pid = self.child.0.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(
@@ -210,6 +210,11 @@ impl Server {
             "the server ended by itself:\n{}",
             self.log()
         );
+        self.ended()
+    }
+
+    /// It was told to end: exit 0 in good time and no panic in the log.
+    pub(crate) fn ended(mut self) -> Result<(), String> {
         match wait(&mut self.child.0, STOP_LIMIT) {
             None => Err(format!(
                 "the server still runs {STOP_LIMIT:?} after SIGTERM:\n{}",

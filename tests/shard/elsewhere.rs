@@ -1,8 +1,8 @@
 //! Sessions of other nodes and of earlier processes: who is asked, what is passed on, what the answer says, and what
 //! the other nodes are told.
 
-use pinfold::limits::Limits;
-use pinfold::shard::{Cluster, Gone, Located, Presence};
+use pinfold::limits::{HEADER_FIELDS_MAX, Limits};
+use pinfold::shard::{Cluster, DrainTimes, Gone, Located, Presence};
 use pinfold::wire::forwarded::PeerSecret;
 use pinfold::wire::session_id::NodeName;
 
@@ -139,6 +139,46 @@ fn a_request_that_was_passed_on_is_never_passed_on_again() {
     assert!(client.node.asked.is_empty());
 }
 
+/// A request that is as large as it may be is so at every node.
+#[test]
+fn a_head_that_has_no_room_for_another_nodes_word() {
+    let limits = Limits::default();
+    let mut client = node("node-a", limits);
+    let session = client.session(V11);
+    let from = NodeName::new("the-longest-name").expect("a name");
+    let word = secret().sign(from, &session);
+    let bytes = |request: &Request| {
+        let bytes = request.bytes();
+        bytes
+            .windows(4)
+            .position(|end| end == b"\r\n\r\n")
+            .expect("a head")
+            + 4
+    };
+    let ping = Request::ping(&session, 1);
+    let room = limits.head_bytes_max - bytes(&ping.clone().with("X", ""));
+    let largest = ping.clone().with("X", &"x".repeat(room));
+    assert_eq!(bytes(&largest), limits.head_bytes_max);
+    let mut most = ping;
+    while most.fields.len() < HEADER_FIELDS_MAX - 1 {
+        most = most.with("X", "x");
+    }
+    for request in [largest, most] {
+        // The length of the body is a field, too.
+        assert_eq!(client.ask(&request).status, 200);
+        let mut forwarded = request.bytes();
+        // As a node adds it: behind all others.
+        let at = bytes(&request) - 2;
+        let line = format!("Pinfold-Forwarded: {word}\r\n");
+        forwarded.splice(at..at, line.into_bytes());
+        let socket = client.connect();
+        client.node.sockets[socket].reader.expected.push_back(false);
+        client.send_bytes(socket, &forwarded);
+        assert_eq!(client.answer(socket).status, 200);
+        assert_eq!(client.ask(&request.with("Y", "y")).status, 431);
+    }
+}
+
 #[test]
 fn a_forged_word_of_another_node() {
     let (mut client, session) = strangers();
@@ -184,6 +224,49 @@ fn other_nodes_are_told_of_a_sessions_life() {
     client.ask(&Request::delete(&session));
     let said: Vec<String> = client.node.said.iter().map(kind).collect();
     assert_eq!(said, ["opened test 1", "active", "ended"]);
+}
+
+#[test]
+fn a_record_that_expires_under_a_session_that_only_listens() {
+    let mut client = node("node-a", Limits::default());
+    let session = client.session(V11);
+    client.open(&Request::get(&session));
+    client.node.said.clear();
+    let idle_ms = Limits::default().session_idle_ms;
+    for _ in 0..=2 * DAY_MS / idle_ms {
+        client.node.pass(idle_ms);
+    }
+    let said: Vec<String> = client.node.said.iter().map(kind).collect();
+    assert_eq!(said, ["active", "active"]);
+}
+
+#[test]
+fn a_record_that_stays_because_its_session_ended_during_a_drain() {
+    let mut client = node(
+        "node-a",
+        Limits {
+            session_idle_ms: 1_000,
+            ..Limits::default()
+        },
+    );
+    let sessions: Vec<String> = (0..3).map(|_| client.session(V11)).collect();
+    client.open(&Request::get(&sessions[2]));
+    let times = DrainTimes {
+        notice_ms: 5_000,
+        window_ms: 1_000,
+    };
+    let now = client.node.now;
+    client.node.cores[0].shard.handle_drain(now, times);
+    client.node.said.clear();
+    assert_eq!(client.ask(&Request::delete(&sessions[0])).status, 204);
+    client.node.pass(3_000);
+    let said: Vec<String> = client.node.said.iter().map(kind).collect();
+    assert_eq!(said, ["ended", "ended"], "deleted, and idle");
+    client.node.pass(4_000);
+    assert_eq!(
+        client.node.said.last().map(kind).as_deref(),
+        Some("restarting")
+    );
 }
 
 #[test]

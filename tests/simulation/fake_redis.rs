@@ -74,6 +74,10 @@ impl FakeRedis {
                 let later = self.entries.iter().filter(|(id, _)| id > after);
                 Heard::Entries(later.take(*count).cloned().collect())
             }
+            Ask::Next { after } => {
+                let mut ids = self.entries.iter().map(|(id, _)| *id);
+                Heard::Next(ids.find(|id| id > after))
+            }
             Ask::Fetch { keep, uris } => {
                 for (id, kept) in keep {
                     self.keep(*id, kept);

@@ -17,6 +17,18 @@ impl EntryId {
     /// Before every entry.
     pub const ZERO: EntryId = EntryId { ms: 0, seq: 0 };
 
+    /// The first one that can be after it.
+    #[must_use]
+    pub fn next(self) -> EntryId {
+        match self.seq.checked_add(1) {
+            Some(seq) => EntryId { ms: self.ms, seq },
+            None => EntryId {
+                ms: self.ms.saturating_add(1),
+                seq: 0,
+            },
+        }
+    }
+
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<EntryId> {
         let text = std::str::from_utf8(text).ok()?;
@@ -79,6 +91,12 @@ mod tests {
             assert_eq!(EntryId::parse(wrong.as_bytes()), None, "{wrong}");
         }
         assert_eq!(EntryId::parse(b"\xff-1"), None);
+    }
+
+    #[test]
+    fn an_id_between_one_and_its_next() {
+        assert_eq!(id(1, 7).next(), id(1, 8));
+        assert_eq!(id(1, u64::MAX).next(), id(2, 0));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod door;
 pub mod entry;
 pub mod id;
 pub mod outbox;
+mod page;
 mod run;
 pub mod standing;
 mod tail;

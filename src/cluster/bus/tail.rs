@@ -3,7 +3,7 @@
 //! ```text
 //!            ┌──────────── nothing lost ────────────┐
 //! up ─▶ Checking ── lost ──▶ Loading ──▶ Reading ◀──┤──▶ Fetching (contents of what was read)
-//!            └── emptied ──▶ Refilling ─▲    │      │
+//!            └── emptied ──▶ Refilling ─▲    │      │      (Skipping instead of Reading: an entry that nobody reads)
 //!            ▲──────────────── now and then, and after a full page
 //! ```
 //!
@@ -13,12 +13,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::entry::{self, Entry, News};
 use super::id::EntryId;
+use super::page::Page;
 use super::standing::{Standing, Verdict};
 use super::{Bus, Here, Kept, contents};
 use crate::app::contents::Contents;
+use crate::cluster::line_limit::LineLimit;
+use crate::redis::REPLY_BYTES_MAX;
 
-/// Entries of one read; fewer after an answer that was too large.
-const PAGE: usize = 256;
 /// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
 const CONTENTS_AT_ONCE: usize = 16;
 /// How often an undisturbed reader looks whether Redis is still what it was.
@@ -33,6 +34,8 @@ pub enum Ask {
     Check { kept: Option<EntryId> },
     /// Up to `count` entries; waits for the first one.
     Read { after: EntryId, count: usize },
+    /// Which entry is the next one, whose fields are more than anybody reads.
+    Next { after: EntryId },
     /// Put these in the hash, unless it has newer ones, and then say what it has at these URIs.
     Fetch {
         keep: Vec<(EntryId, Kept)>,
@@ -56,6 +59,8 @@ pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 pub enum Heard {
     Standing(Standing),
     Entries(Vec<(EntryId, Fields)>),
+    /// None: there is none any more.
+    Next(Option<EntryId>),
     /// One value for each URI that was asked for.
     Fetched(Vec<Option<Vec<u8>>>),
     /// The next cursor, 0 after the last page; URIs and values.
@@ -79,6 +84,8 @@ enum State {
         seen: HashSet<Box<str>>,
     },
     Reading,
+    /// The next entry alone is more than one answer may hold.
+    Skipping,
     /// The contents of so many of the unread entries are asked for.
     Fetching {
         entries: usize,
@@ -107,8 +114,10 @@ pub(super) struct Tail {
     loaded_ms: u64,
     /// How many entries were ever added up to the position, if Redis counts them.
     counted: Option<u64>,
-    /// The last page was more than one answer may hold.
-    one_by_one: bool,
+    page: Page,
+    malformed_lines: LineLimit,
+    /// Not even a page of one entry could be answered.
+    is_stuck: bool,
 }
 
 impl Tail {
@@ -119,10 +128,6 @@ impl Tail {
         };
         let counted = self.counted.replace(added);
         counted.is_none_or(|counted| counted == added)
-    }
-
-    fn page(&self) -> usize {
-        if self.one_by_one { 1 } else { PAGE }
     }
 }
 
@@ -145,7 +150,9 @@ impl Bus {
 
     /// An answer was more than anybody reads; the connection ended with it.
     pub fn handle_too_large(&mut self) {
-        self.tail.one_by_one = true;
+        if matches!(self.tail.state, State::Reading) && !self.tail.page.halve() {
+            self.tail.is_stuck = true;
+        }
     }
 
     /// What to ask next; `None` while there is no connection.
@@ -163,7 +170,10 @@ impl Bus {
             State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
             State::Reading => Ask::Read {
                 after: self.tail.position,
-                count: self.tail.page(),
+                count: self.tail.page.count(),
+            },
+            State::Skipping => Ask::Next {
+                after: self.tail.position,
             },
             State::Fetching { entries, uris } => Ask::Fetch {
                 keep: self.brought(*entries),
@@ -184,6 +194,7 @@ impl Bus {
                 self.loaded(now_ms, seen, cursor, found, here);
             }
             (State::Reading, Heard::Entries(entries)) => self.read(now_ms, entries, here),
+            (State::Skipping, Heard::Next(id)) => self.skip(now_ms, id, here),
             (State::Fetching { entries, uris }, Heard::Fetched(values)) => {
                 let fetched = uris.into_iter().zip(values).collect();
                 self.tell_read(now_ms, entries, &fetched, here);
@@ -263,7 +274,10 @@ impl Bus {
     }
 
     fn follow(&mut self, now_ms: u64) {
-        self.tail.state = State::Reading;
+        self.tail.state = match self.tail.is_stuck {
+            true => State::Skipping,
+            false => State::Reading,
+        };
         self.outbox.followed(now_ms);
     }
 
@@ -340,17 +354,38 @@ impl Bus {
 
     fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, Fields)>, here: &dyn Here) {
         // As many may have been added meanwhile that the oldest were trimmed before they were read.
-        self.tail.full_since = (entries.len() >= self.tail.page()).then_some(self.tail.position);
-        self.tail.one_by_one = false;
+        let is_full = entries.len() >= self.tail.page.count();
+        self.tail.full_since = is_full.then_some(self.tail.position);
+        let bytes = entries.iter().flat_map(|(_, fields)| fields);
+        let bytes = bytes.map(|(name, value)| name.len() + value.len()).sum();
+        self.tail.page.grow(entries.len(), bytes);
         self.counts.heard += entries.len() as u64;
         for (id, fields) in entries {
-            let entry = self.understand(id, &fields);
+            let entry = self.understand(now_ms, id, &fields);
             self.tail.unread.push_back((id, entry));
         }
         self.go_on(now_ms, here);
     }
 
-    fn understand(&mut self, id: EntryId, fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Entry> {
+    /// Past an entry that nobody can read.
+    fn skip(&mut self, now_ms: u64, id: Option<EntryId>, here: &dyn Here) {
+        self.tail.is_stuck = false;
+        if let Some(id) = id {
+            self.counts.malformed += 1;
+            tracing::warn!(entry = %id, "an entry of the bus was skipped: it has more than {REPLY_BYTES_MAX} bytes, or \
+                more fields than anybody reads");
+            self.tail.full_since = Some(self.tail.position);
+            self.tail.unread.push_back((id, None));
+        }
+        self.go_on(now_ms, here);
+    }
+
+    fn understand(
+        &mut self,
+        now_ms: u64,
+        id: EntryId,
+        fields: &[(Vec<u8>, Vec<u8>)],
+    ) -> Option<Entry> {
         let entry = entry::parse(fields, self.uri_bytes_max).and_then(|entry| {
             if let (News::Brought(uri, contents), Some(store)) = (&entry.news, &self.store) {
                 let checked = store.check(uri, contents.as_ref());
@@ -363,7 +398,10 @@ impl Bus {
         entry
             .map_err(|entry::Malformed(why)| {
                 self.counts.malformed += 1;
-                tracing::warn!(entry = %id, why, "an entry of the bus was skipped: see README.md for what its fields may be");
+                if let Some(unlogged) = self.tail.malformed_lines.admit(now_ms) {
+                    tracing::warn!(entry = %id, why, unlogged, "an entry of the bus was skipped: see README.md for \
+                        what its fields may be");
+                }
             })
             .ok()
     }

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use monoio::net::TcpStream;
@@ -19,6 +19,8 @@ use crate::runtime::core::Core;
 use crate::runtime::socket;
 use crate::shard::Gone;
 use crate::wire::forwarded::STICKY_COOKIE;
+use crate::wire::http1::Method;
+use crate::wire::session_id::SessionId;
 
 /// How a request that was passed on ended.
 pub(super) enum Ended {
@@ -27,6 +29,7 @@ pub(super) enum Ended {
     /// The answer is a stream, and its head has been passed on.
     Opened {
         owner: TcpStream,
+        session: SessionId,
         body: Rest,
         read_ahead: Vec<u8>,
     },
@@ -36,12 +39,22 @@ pub(super) enum Ended {
     Over,
 }
 
-/// A silent owner is dead: on every stream and for every call it says something this often.
+/// How often a silent owner is looked for: one that hangs takes requests and answers none.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// On every stream and for every call a node says something at each of its `--keep-alive`, which may be longer than
+/// this node's. So this much silence is no fault while its node is said to live.
+const SILENCE_BORNE: Duration = Duration::from_secs(10 * 60);
 const KEEP_ALIVES_MISSED: u32 = 2;
 const SILENCE_SLACK: Duration = Duration::from_secs(5);
 
-pub(super) fn silence_max(limits: &Limits) -> Duration {
+/// After so much silence an owner is worth a look, if its times are this node's.
+pub(super) fn silence_of_two(limits: &Limits) -> Duration {
     Duration::from_millis(limits.keep_alive_ms) * KEEP_ALIVES_MISSED + SILENCE_SLACK
+}
+
+/// And after so much it is as good as dead, whatever is said of it.
+pub(super) fn silence_max(limits: &Limits) -> Duration {
+    silence_of_two(limits).max(SILENCE_BORNE)
 }
 
 /// Two sockets and what is known of both sides.
@@ -58,7 +71,8 @@ struct Exchange<'a> {
     read_ahead: RefCell<Vec<u8>>,
     /// The whole request was sent.
     sent: Cell<bool>,
-    is_get: bool,
+    session: SessionId,
+    method: Method,
 }
 
 /// How the answer's way to the client ended.
@@ -72,6 +86,8 @@ enum Passed {
     Broken {
         unstarted: bool,
     },
+    /// It has said nothing, and its node is lost.
+    Lost(Gone),
     /// The client takes no more.
     ClientLeft,
 }
@@ -86,6 +102,9 @@ pub(super) async fn pass_on(
         let gone = Gone::CannotTell;
         return Ended::NotPassedOn { read, gone };
     };
+    if outgoing.method == Method::Get {
+        abroad.becomes_stream(client.place);
+    }
     let pooled = abroad.pool.borrow_mut().take(known.address);
     let connected = match pooled {
         Some(stream) => Ok(stream),
@@ -95,7 +114,8 @@ pub(super) async fn pass_on(
         Ok(owner) => owner,
         Err(fault) => return not_there(abroad, &outgoing, &known, &fault, read),
     };
-    let (session, whole) = (outgoing.session, outgoing.rest.is_nothing());
+    let (session, method) = (outgoing.session, outgoing.method);
+    let whole = outgoing.rest.is_nothing();
     let read_ahead = read.split_off(outgoing.used);
     let exchange = Exchange::new(core, abroad, client, &owner, &outgoing, &known, read_ahead);
     let passed = exchange.run(outgoing).await;
@@ -107,23 +127,47 @@ pub(super) async fn pass_on(
         }
         Passed::Opened(body) => Ended::Opened {
             owner,
+            session,
             body,
             read_ahead,
         },
         Passed::Broken { unstarted: true } => {
             abroad.forget(session);
-            if whole && pool::connect(known.address).await.is_err() {
-                // The process is gone, and what it did of this request went with it.
-                read.extend_from_slice(&read_ahead);
-                let gone = Gone::OwnerUnreachable;
-                return Ended::NotPassedOn { read, gone };
-            }
-            // Best effort: the connection ends whether the client reads this or not.
-            let _ = socket::send(&client.stream, broke_off().as_bytes());
+            let again = pool::connect(known.address).await;
+            // Else the process is gone, and what it did of this request went with it.
+            let is_there = !again.is_err_and(|fault| pool::is_of_the_peer(&fault));
+            let gone = (whole && !is_there).then_some(Gone::OwnerUnreachable);
+            read.extend_from_slice(&read_ahead);
+            unanswered(abroad, client, session, method, read, gone)
+        }
+        Passed::Lost(gone) => {
+            read.extend_from_slice(&read_ahead);
+            unanswered(abroad, client, session, method, read, whole.then_some(gone))
+        }
+        Passed::Broken { .. } | Passed::ClientLeft => {
+            abroad.say_if_deleted(session, method);
             Ended::Over
         }
-        Passed::Whole { .. } | Passed::Broken { .. } | Passed::ClientLeft => Ended::Over,
+        Passed::Whole { .. } => Ended::Over,
     }
+}
+
+/// Nothing was passed on of an answer. `gone`: why there will be none, if the request is there to be answered here.
+fn unanswered(
+    abroad: &Abroad,
+    client: &Client,
+    session: SessionId,
+    method: Method,
+    read: Vec<u8>,
+    gone: Option<Gone>,
+) -> Ended {
+    if let Some(gone) = gone {
+        return Ended::NotPassedOn { read, gone };
+    }
+    abroad.say_if_deleted(session, method);
+    // Best effort: the connection ends whether the client reads this or not.
+    let _ = socket::send(&client.stream, broke_off().as_bytes());
+    Ended::Over
 }
 
 fn prepare(core: &Core, abroad: &Abroad, read: &[u8]) -> Option<(Outgoing, Known)> {
@@ -141,6 +185,14 @@ fn not_there(
     fault: &io::Error,
     read: Vec<u8>,
 ) -> Ended {
+    if !pool::is_of_the_peer(fault) {
+        if abroad.may_complain() {
+            tracing::warn!(address = %known.address, %fault, "no connection to another node could be opened, for want \
+                of something on this machine: open files (ulimit -n), or local ports (net.ipv4.ip_local_port_range)");
+        }
+        let gone = Gone::CannotTell;
+        return Ended::NotPassedOn { read, gone };
+    }
     // Whoever watches the node hears of it with the reason that the client is told.
     tracing::debug!(session = %outgoing.session.redacted(), address = %known.address, %fault,
         "a session's node does not take connections");
@@ -196,7 +248,8 @@ impl<'a> Exchange<'a> {
             pipeline_bytes_max: limits.pipeline_bytes_max,
             read_ahead: RefCell::new(read_ahead),
             sent: Cell::new(false),
-            is_get: outgoing.is_get,
+            session: outgoing.session,
+            method: outgoing.method,
         }
     }
 
@@ -274,9 +327,11 @@ impl<'a> Exchange<'a> {
         let mut closes = false;
         loop {
             let unstarted = incoming.is_unstarted();
-            let ready = timeout(self.silence_max, self.owner.readable(false)).await;
-            if !matches!(ready, Ok(Ok(()))) {
-                return Passed::Broken { unstarted };
+            if let Err(gone) = self.wait_for_owner().await {
+                return match gone {
+                    Some(gone) if unstarted => Passed::Lost(gone),
+                    _ => Passed::Broken { unstarted },
+                };
             }
             let (taken, unsent) = match self.relay(&mut incoming) {
                 Ok(relayed) => relayed,
@@ -303,10 +358,30 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Waits for the owner's next word, and looks for its node now and then: an error is why there will be none, if
+    /// that is known.
+    async fn wait_for_owner(&self) -> Result<(), Option<Gone>> {
+        let since = Instant::now();
+        loop {
+            match timeout(LOOK_EVERY, self.owner.readable(false)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(_)) => return Err(None),
+                Err(_) if since.elapsed() >= self.silence_max => return Err(None),
+                Err(_) => {
+                    if let Some(gone) = self.abroad.lost(self.session).await {
+                        return Err(Some(gone));
+                    }
+                }
+            }
+        }
+    }
+
     /// What is to come of a stream that has just opened.
     fn opened(&self, incoming: &mut Incoming) -> Option<Rest> {
         match incoming {
-            Incoming::Body(body @ Rest::Chunked(_)) if self.is_get && self.sent.get() => {
+            Incoming::Body(body @ Rest::Chunked(_))
+                if self.method == Method::Get && self.sent.get() =>
+            {
                 Some(std::mem::replace(body, Rest::Nothing))
             }
             _ => None,

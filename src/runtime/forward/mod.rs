@@ -35,12 +35,15 @@ use super::neighbours::{Joined, Owner};
 use super::{clock, readiness, socket};
 use crate::limits::Limits;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
+use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// How long a node is believed to live without asking again.
 const OWNER_FRESH: Duration = Duration::from_secs(1);
 /// How long an owner is looked for before the client is told that it cannot be found.
 const LOCATE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a core says that it is out of something.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// How often some of what is under way ends while the node takes its leave.
 const DRAIN_STEP_MS: u64 = 64;
@@ -62,6 +65,8 @@ pub(super) struct Abroad {
     /// What goes on of the bytes that were just read. One for all, as nothing is kept in it.
     out: RefCell<Vec<u8>>,
     draining: Cell<bool>,
+    /// When it was last logged that this machine is out of something.
+    complained: Cell<Option<Instant>>,
     /// Where decoded chunks go that nobody reads.
     sink: RefCell<Vec<u8>>,
 }
@@ -75,13 +80,15 @@ struct Known {
 
 struct UnderWay {
     client: Rc<TcpStream>,
-    /// On its way to be a stream; any other request ends with its answer.
+    /// On its way to be one; any other request ends with its answer.
     is_stream: bool,
 }
 
 /// A connection outside of any shard.
 struct Client {
     stream: Rc<TcpStream>,
+    /// In what is under way.
+    place: usize,
 }
 
 impl Abroad {
@@ -99,6 +106,7 @@ impl Abroad {
             relays: Relays::new()?,
             out: RefCell::default(),
             draining: Cell::new(false),
+            complained: Cell::new(None),
             sink: RefCell::default(),
         })
     }
@@ -126,9 +134,20 @@ impl Abroad {
     }
 
     /// Closes connections that have been idle for too long, and streams whose owner must be gone.
-    pub(super) fn tidy(&self, limits: &Limits) {
+    pub(super) fn tidy(self: &Rc<Self>, limits: &Limits) {
         self.pool.borrow_mut().tidy();
-        self.relays.close_silent(exchange::silence_max(limits));
+        let worth_a_look = exchange::silence_of_two(limits);
+        let silent = self
+            .relays
+            .silent(worth_a_look, exchange::silence_max(limits));
+        for session in silent {
+            let abroad = self.clone();
+            monoio::spawn(async move {
+                if abroad.lost(session).await.is_some() {
+                    abroad.relays.close_silent_of(session, worth_a_look);
+                }
+            });
+        }
     }
 
     /// Ends the streams, spread over the window: their clients come back through another node. Answers are waited for.
@@ -138,9 +157,10 @@ impl Abroad {
         }
         monoio::time::sleep(Duration::from_millis(times.notice_ms)).await;
         let mut steps_left = times.window_ms / DRAIN_STEP_MS + 1;
-        while steps_left > 0 {
+        loop {
             self.end_streams(steps_left as usize);
-            steps_left -= 1;
+            // Those that open later end at once, for as long as the process goes on.
+            steps_left = (steps_left - 1).max(1);
             monoio::time::sleep(Duration::from_millis(DRAIN_STEP_MS)).await;
         }
     }
@@ -154,6 +174,16 @@ impl Abroad {
             socket::shutdown(&stream.client, Shutdown::Both);
         }
         self.relays.close_some(self.relays.count().div_ceil(steps));
+    }
+
+    /// True once in a while: what goes wrong for one request does so for all.
+    fn may_complain(&self) -> bool {
+        let last = self.complained.get();
+        let may = last.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
+        if may {
+            self.complained.set(Some(Instant::now()));
+        }
+        may
     }
 
     fn known(&self, session: SessionId) -> Option<Known> {
@@ -170,6 +200,40 @@ impl Abroad {
     fn forget(&self, session: SessionId) {
         let key = (session.node, session.locator.boot);
         self.owners.borrow_mut().remove(&key);
+    }
+
+    /// Asks the control thread where a session is, and remembers the answer.
+    async fn ask(&self, session: SessionId) -> Located {
+        let answer = self.joined.neighbours.locate(session);
+        let owner = match monoio::time::timeout(LOCATE_TIMEOUT, answer).await {
+            Ok(Ok(owner)) => owner,
+            Ok(Err(_)) | Err(_) => Owner::Gone(Gone::CannotTell),
+        };
+        self.learn(session, owner)
+    }
+
+    /// Why a node that was there a while ago will not answer any more. None: it may.
+    async fn lost(&self, session: SessionId) -> Option<Gone> {
+        if self.is_fresh(session) {
+            return None;
+        }
+        match self.ask(session).await {
+            Located::There | Located::Gone(Gone::CannotTell) => None,
+            Located::Gone(gone) => Some(gone),
+        }
+    }
+
+    fn becomes_stream(&self, place: usize) {
+        if let Some(it) = self.under_way.borrow_mut().get_mut(place) {
+            it.is_stream = true;
+        }
+    }
+
+    /// Whatever became of a DELETE on its way, its client is done with the session: no record of it should stay.
+    fn say_if_deleted(&self, session: SessionId, method: Method) {
+        if method == Method::Delete {
+            self.say(Presence::Ended { session });
+        }
     }
 
     fn learn(&self, session: SessionId, owner: Owner) -> Located {
@@ -206,12 +270,7 @@ pub(super) fn locate(core: &Rc<Core>, connection: ConnectionKey, session: Sessio
     }
     let core = core.clone();
     monoio::spawn(async move {
-        let answer = abroad.joined.neighbours.locate(session);
-        let owner = match monoio::time::timeout(LOCATE_TIMEOUT, answer).await {
-            Ok(Ok(owner)) => owner,
-            Ok(Err(_)) | Err(_) => Owner::Gone(Gone::CannotTell),
-        };
-        let answer = abroad.learn(session, owner);
+        let answer = abroad.ask(session).await;
         located(&core, connection, answer);
         core.pump();
     });
@@ -223,16 +282,16 @@ fn located(core: &Rc<Core>, connection: ConnectionKey, located: Located) {
         .handle_located(clock::now(), connection, located);
 }
 
-/// Moves what comes on open streams, for ever.
-pub(super) async fn relay(core: Rc<Core>) {
+/// Moves what comes on open streams, for ever; a node that is alone has none.
+///
+/// # Errors
+/// The kernel no longer says which of them have something.
+pub(super) async fn relay(core: Rc<Core>) -> io::Result<()> {
     let Some(abroad) = core.abroad.clone() else {
-        return;
+        return Ok(());
     };
     let relays = &abroad.relays;
-    let moved = readiness::run(&relays.readiness, |data| relays.on_ready(&core, data));
-    if let Err(fault) = moved.await {
-        tracing::error!(%fault, "this core can no longer tell which streams of other nodes have something");
-    }
+    readiness::run(&relays.readiness, |data| relays.on_ready(&core, data)).await
 }
 
 /// Passes on the request that `bytes` begin with.
@@ -241,14 +300,14 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
         return;
     };
     let core = core.clone();
-    let client = Client {
-        stream: Rc::new(stream),
-    };
+    let stream = Rc::new(stream);
+    // Counted from now on, whenever the task begins.
+    let place = abroad.under_way.borrow_mut().insert(UnderWay {
+        client: stream.clone(),
+        is_stream: false,
+    });
+    let client = Client { stream, place };
     monoio::spawn(async move {
-        let place = abroad.under_way.borrow_mut().insert(UnderWay {
-            client: client.stream.clone(),
-            is_stream: bytes.starts_with(b"GET "),
-        });
         let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
         abroad.under_way.borrow_mut().remove(place);
         let (bytes, gone) = match ended {
@@ -256,20 +315,24 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
             Ended::NotPassedOn { read, gone } => (read, Some(gone)),
             Ended::Opened {
                 owner,
+                session,
                 body,
                 read_ahead,
             } => {
-                let opened = abroad.relays.open(&client.stream, &owner, body, read_ahead);
+                let opened = abroad
+                    .relays
+                    .open(&client.stream, &owner, session, body, read_ahead);
                 if let Err(fault) = opened {
                     tracing::warn!(%fault, "a stream of another node was dropped: it could not be passed on");
                 }
                 return;
             }
-            Ended::Over => return,
+            // What was said about it goes with the rest.
+            Ended::Over => return core.pump(),
         };
         // The ring may still hold the other descriptor for an operation that it is cancelling.
         match socket::duplicate(&*client.stream) {
-            Ok(stream) => core.adopt(stream.into(), peer, &bytes, gone),
+            Ok(stream) => core.take_back(stream.into(), peer, &bytes, gone),
             Err(fault) => {
                 tracing::warn!(%fault, "a connection was dropped: it could not come back to its shard")
             }

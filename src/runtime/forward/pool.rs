@@ -64,3 +64,46 @@ pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     socket::watch_peer(&stream)?;
     Ok(stream)
 }
+
+/// Whether it tells something about the node that was called. Everything else is this machine's own trouble, and
+/// whether that node lives cannot be told.
+pub(super) fn is_of_the_peer(fault: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut,
+    };
+    matches!(
+        fault.kind(),
+        ConnectionRefused | ConnectionReset | HostUnreachable | NetworkUnreachable | TimedOut
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_living_node_that_is_called_dead_because_this_one_is_out_of_something() {
+        let told = |errno: Errno| is_of_the_peer(&errno.into());
+        for errno in [
+            Errno::CONNREFUSED,
+            Errno::CONNRESET,
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::TIMEDOUT,
+        ] {
+            assert!(told(errno), "{errno:?}");
+        }
+        for errno in [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::ADDRNOTAVAIL,
+            Errno::ACCESS,
+        ] {
+            assert!(!told(errno), "{errno:?}");
+        }
+    }
+}

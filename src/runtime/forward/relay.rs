@@ -5,6 +5,7 @@
 //! not take everything at once has a task until it did.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, TcpStream as StdStream};
 use std::rc::Rc;
@@ -18,6 +19,7 @@ use crate::runtime::core::{Core, stream_of};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::{clock, socket};
 use crate::shard::Millis;
+use crate::wire::session_id::{NodeName, SessionId};
 
 pub(super) struct Relays {
     pub(super) readiness: Readiness,
@@ -30,6 +32,8 @@ pub(super) struct Relays {
 struct Relay {
     client: StdStream,
     owner: StdStream,
+    /// Whose stream it is.
+    session: SessionId,
     body: Rest,
     /// What the client sent after its request.
     read_ahead: Vec<u8>,
@@ -76,6 +80,7 @@ impl Relays {
         &self,
         client: &TcpStream,
         owner: &TcpStream,
+        session: SessionId,
         body: Rest,
         read_ahead: Vec<u8>,
     ) -> io::Result<()> {
@@ -91,6 +96,7 @@ impl Relays {
         let relay = entry.insert(Relay {
             client,
             owner,
+            session,
             body,
             read_ahead,
             heard_ms: clock::now(),
@@ -210,7 +216,7 @@ impl Relays {
     fn finish(&self, core: &Rc<Core>, index: usize) {
         if let Some(relay) = self.remove(index) {
             let peer = relay.client.peer_addr().ok().map(|address| address.ip());
-            core.adopt(relay.client, peer, &relay.read_ahead, None);
+            core.take_back(relay.client, peer, &relay.read_ahead, None);
         }
     }
 
@@ -238,20 +244,47 @@ impl Relays {
         some.into_iter().for_each(|index| self.close(index));
     }
 
-    /// Ends those whose owner has been silent for so long that it must be gone.
-    pub(super) fn close_silent(&self, silence_max: Duration) {
+    /// Ends those whose owner was silent for `silence_max`, and looks now and then which were for `worth_a_look`: a
+    /// session of each of their nodes.
+    pub(super) fn silent(&self, worth_a_look: Duration, silence_max: Duration) -> Vec<SessionId> {
         let now = clock::now();
         if now < self.looked_at_ms.get() + LOOK_EVERY_MS {
-            return;
+            return Vec::new();
         }
         self.looked_at_ms.set(now);
-        let silent = |relay: &Relay| now > relay.heard_ms + silence_max.as_millis() as Millis;
+        self.close_all(|relay| relay.is_silent(now, silence_max));
         let relays = self.relays.borrow();
-        let silent = relays.iter().filter(|(_, relay)| silent(relay));
-        let silent: Vec<usize> = silent.map(|(index, _)| index).collect();
-        drop(relays);
-        silent.into_iter().for_each(|index| self.close(index));
+        let silent = relays.iter().map(|(_, relay)| relay);
+        let silent = silent.filter(|relay| relay.is_silent(now, worth_a_look));
+        let of_each = silent.map(|relay| (process(&relay.session), relay.session));
+        of_each.collect::<HashMap<_, _>>().into_values().collect()
     }
+
+    /// The process of this session is gone, and with it the streams on which it said nothing for so long.
+    pub(super) fn close_silent_of(&self, session: SessionId, silence: Duration) {
+        let now = clock::now();
+        let is_its = |relay: &Relay| process(&relay.session) == process(&session);
+        self.close_all(|relay| is_its(relay) && relay.is_silent(now, silence));
+    }
+
+    fn close_all(&self, which: impl Fn(&Relay) -> bool) {
+        let relays = self.relays.borrow();
+        let which = relays.iter().filter(|(_, relay)| which(relay));
+        let which: Vec<usize> = which.map(|(index, _)| index).collect();
+        drop(relays);
+        which.into_iter().for_each(|index| self.close(index));
+    }
+}
+
+impl Relay {
+    fn is_silent(&self, now: Millis, silence: Duration) -> bool {
+        now > self.heard_ms + silence.as_millis() as Millis
+    }
+}
+
+/// Whose streams end together.
+fn process(session: &SessionId) -> (NodeName, u64) {
+    (session.node, session.locator.boot)
 }
 
 fn to_client(index: usize) -> u64 {

@@ -5,7 +5,7 @@ use crate::limits::Limits;
 use crate::wire::HeadView;
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::forwarded::{FORWARDED, PeerSecret, STICKY_COOKIE};
-use crate::wire::http1::{self, Framing, HeadLimits};
+use crate::wire::http1::{self, Framing, HeadLimits, Method};
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request that is ready to leave.
@@ -16,8 +16,7 @@ pub(super) struct Outgoing {
     /// What of the client's bytes was used for it.
     pub(super) used: usize,
     pub(super) rest: Rest,
-    /// A GET: its answer is a stream, if it is not an error.
-    pub(super) is_get: bool,
+    pub(super) method: Method,
     /// The sticky cookie that the client sent.
     pub(super) cookie: Option<Box<str>>,
 }
@@ -62,7 +61,7 @@ impl Outgoing {
             bytes,
             used,
             rest,
-            is_get: input.starts_with(b"GET "),
+            method: head.method,
             cookie: sticky_cookie(&view).map(Into::into),
         })
     }

@@ -73,7 +73,7 @@ impl Incoming {
                 *self = head.body();
                 let taken = self.take(&bytes[head.len..], cookie, out, scratch)?;
                 Ok(Taken {
-                    closes: head.closes || matches!(self, Incoming::UntilClose),
+                    closes: head.closes || taken.closes || matches!(self, Incoming::UntilClose),
                     ..taken
                 })
             }
@@ -204,6 +204,16 @@ mod tests {
         )
         .expect("an answer");
         assert!(complete && closes);
+    }
+
+    #[test]
+    fn an_answer_that_closes_behind_an_interim_one() {
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        for pieces in [[interim, answer].as_slice(), &[&[interim, answer].concat()]] {
+            let (_, complete, closes) = pass(pieces, None).expect("an answer");
+            assert!(complete && closes, "{pieces:?}");
+        }
     }
 
     #[test]

@@ -9,10 +9,12 @@ use serde_json::json;
 use super::client::{Session, initialize};
 use super::fleet::{Fleet, Plan};
 use super::node::Node;
+use super::owner::PlayedOwner;
 use super::redis::{Redis, Reply, key};
 use super::stream::Stream;
 use super::wait_until;
 use crate::program::scratch_folder;
+use crate::server::App;
 
 #[test]
 fn a_forged_word_of_another_node_is_refused() {
@@ -59,15 +61,28 @@ fn bus_works(fleet: &Fleet, uri: &str) {
     assert!(heard.is_empty(), "{heard:?}");
 }
 
+fn counts_as_none_and_is_logged(fleet: &Fleet, node: &str, session: &str) {
+    let asked = Session::known(&fleet.node("b").mcp(), session);
+    let answer = asked.ping_until_known();
+    assert_eq!(answer.status, 404, "{session}: {answer:?}");
+    let record = format!("mcp:node:{node}");
+    // A flood of them is counted and not logged: so ask until one is.
+    wait_until("the log tells of the record", || {
+        asked.ping();
+        let log = fleet.node("b").log();
+        let mut lines = log.lines().filter(|line| line.contains("is not pinfold's"));
+        lines.any(|line| line.contains(&record))
+    });
+}
+
 #[test]
 fn records_that_are_not_ours_count_as_none() {
     let mut fleet = Plan::new("cluster/foreign_records").start();
     let session = Session::open(&fleet.node("a").mcp());
     wait_until("a record", || fleet.redis().has_record(&session.id));
-    let (_, rest) = session
-        .id
-        .split_once('.')
-        .expect("a node's name leads the id");
+    // Of a node that is not about to come.
+    let old = PlayedOwner::session(0);
+    let (_, rest) = old.split_once('.').expect("a node's name leads the id");
     for (number, record) in ["", "not json", "[]", "{\"node\":7}", "\u{1F4A9}"]
         .iter()
         .enumerate()
@@ -78,21 +93,14 @@ fn records_that_are_not_ours_count_as_none() {
         fleet
             .redis()
             .command(&["SET", &format!("mcp:node:{node}"), record]);
-        let answer = Session::known(&fleet.node("b").mcp(), &id).ping_until_known();
-        assert_eq!(answer.status, 404, "{record}: {answer:?}");
+        counts_as_none_and_is_logged(&fleet, &node, &id);
     }
     // Of another type altogether.
     let id = format!("listed.{rest}");
     fleet.redis().command(&["LPUSH", &key(&id), "x"]);
     fleet.redis().command(&["LPUSH", "mcp:node:listed", "x"]);
-    let answer = Session::known(&fleet.node("b").mcp(), &id).ping_until_known();
-    assert_eq!(answer.status, 404, "{answer:?}");
+    counts_as_none_and_is_logged(&fleet, "listed", &id);
 
-    let log = fleet.node("b").log();
-    assert!(
-        log.contains("foreign-1"),
-        "no word about the foreign records:\n{log}"
-    );
     wait_until("each foreign record is counted", || {
         fleet.node("b").metric("pinfold_foreign_records_total") >= 6.0
     });
@@ -106,7 +114,6 @@ fn entries_of_the_bus_that_make_no_sense_are_passed_over() {
     let mut fleet = Plan::new("cluster/foreign_entries").start();
     bus_works(&fleet, "board://first");
     let huge = "x".repeat(9 << 20);
-    let before = fleet.node("b").log().len();
     for fields in [
         ["nothing", "known"],
         ["item", "not json"],
@@ -120,13 +127,24 @@ fn entries_of_the_bus_that_make_no_sense_are_passed_over() {
         assert!(matches!(added, Reply::Text(_)), "{added:?}");
     }
     bus_works(&fleet, "board://second");
-    wait_until("the log tells of the entries", || {
-        fleet.node("b").log().len() > before
-    });
+    let lines = |fleet: &Fleet| {
+        let log = fleet.node("b").log();
+        log.matches("an entry of the bus was skipped").count()
+    };
+    wait_until("the log tells of each entry", || lines(&fleet) >= 5);
     wait_until("each entry is counted", || {
         let malformed = "pinfold_bus_events_total{kind=\"malformed\"}";
         fleet.node("b").metric(malformed) >= 5.0
     });
+    // A flood of them is counted, and a part of it logged.
+    let flood = "for i = 1, 500 do redis.call('XADD', 'mcp:bus', '*', 'nothing', 'known') end";
+    fleet.redis().command(&["EVAL", flood, "0"]);
+    wait_until("each entry is counted", || {
+        let malformed = "pinfold_bus_events_total{kind=\"malformed\"}";
+        fleet.node("b").metric(malformed) >= 505.0
+    });
+    let logged = lines(&fleet);
+    assert!(logged < 5 + 100, "{logged} lines");
     fleet.stop();
 }
 
@@ -178,6 +196,51 @@ fn a_redis_that_refuses_every_command_is_named_in_the_log() {
         let url = refusing_redis(code);
         let mut node = Node::start_with("a", &["--redis", &url, "--no-forward"], &scratch);
         serves_alone_and_says(&node, &[words]);
+        node.stop().unwrap_or_else(|fault| panic!("{fault}"));
+    }
+}
+
+/// One that has let the node in, and then refuses what it writes. What it missed it gets afterwards.
+#[test]
+fn a_redis_that_takes_no_writes_is_named_in_the_log() {
+    let refusals: [(&str, &[&str], &[&str]); 3] = [
+        (
+            "OOM",
+            &["CONFIG", "SET", "maxmemory", "1"],
+            &["CONFIG", "SET", "maxmemory", "0"],
+        ),
+        (
+            "READONLY",
+            &["REPLICAOF", "127.0.0.1", "1"],
+            &["REPLICAOF", "NO", "ONE"],
+        ),
+        (
+            "NOPERM",
+            &["ACL", "SETUSER", "default", "-set", "-xadd"],
+            &["ACL", "SETUSER", "default", "+set", "+xadd"],
+        ),
+    ];
+    for (code, refuse, allow) in refusals {
+        let scratch = scratch_folder(&format!("cluster/redis_writes_{code}"));
+        let redis = Redis::start(&scratch);
+        let mut node = Node::start("a", App::Board, Some(&redis), &scratch);
+        let early = Session::open(&node.mcp());
+        wait_until("a record", || redis.has_record(&early.id));
+        assert_eq!(redis.command(refuse), Reply::Text("OK".into()));
+        serves_alone_and_says(&node, &["takes no presence records"]);
+        for word in ["takes no presence records", "refuses what the bus wants"] {
+            wait_until("each part of the node names the cause", || {
+                let log = node.log();
+                let mut lines = log.lines().filter(|line| line.contains(word));
+                lines.any(|line| line.contains(code))
+            });
+        }
+        let errors = format!("pinfold_redis_errors_total{{kind=\"{code}\"}}");
+        assert!(node.metric(&errors) > 0.0, "{errors}");
+        let late = Session::open(&node.mcp());
+        assert!(!redis.has_record(&late.id));
+        assert_eq!(redis.command(allow), Reply::Text("OK".into()));
+        wait_until("a record of what was missed", || redis.has_record(&late.id));
         node.stop().unwrap_or_else(|fault| panic!("{fault}"));
     }
 }

@@ -86,6 +86,37 @@ fn a_killed_nodes_clients_begin_anew_elsewhere_and_the_others_notice_nothing() {
     fleet.stop();
 }
 
+/// Its kernel takes connections and requests, and nobody answers them.
+#[test]
+fn a_node_that_hangs_with_its_clients_at_another_one() {
+    const SOON: Duration = Duration::from_secs(9);
+    let mut fleet = Plan::new("cluster/hangs").start();
+    let session = Session::open(&fleet.node("a").mcp());
+    let deleted = Session::open(&fleet.node("a").mcp());
+    wait_until("a record", || fleet.redis().has_record(&deleted.id));
+    let elsewhere = session.through(&fleet.node("b").mcp());
+    assert_eq!(elsewhere.ping().status, 200);
+    fleet.node("a").hang();
+    let hung = Instant::now();
+    let reasons = ["owner_down", "owner_unreachable"];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let answer = deleted.through(&fleet.node("b").mcp()).delete();
+            assert!(reasons.contains(&answer.reason().as_str()), "{answer:?}");
+        });
+        let answer = elsewhere.ping();
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert!(reasons.contains(&answer.reason().as_str()), "{answer:?}");
+    });
+    assert!(hung.elapsed() < SOON, "this took {:?}", hung.elapsed());
+    wait_until("the record is gone", || {
+        !fleet.redis().has_record(&deleted.id)
+    });
+    fleet.node("a").go_on();
+    wait_until("it is found again", || elsewhere.ping().status == 200);
+    fleet.stop();
+}
+
 /// As a good client does: a session that is gone is opened again, a modern stream is just asked for again.
 fn begin_anew(client: &Client, mcp: &str, proxy: SocketAddr) -> Client {
     if let Some(session) = &client.session {

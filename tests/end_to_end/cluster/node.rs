@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -130,6 +131,23 @@ impl Node {
         // The kernel lets go of an io_uring's listener some moments after its process.
         let is_closed = || TcpStream::connect(("127.0.0.1", self.ports.client)).is_err();
         wait_until("the dead node's port is closed", is_closed);
+    }
+
+    /// It takes connections (the kernel does) and answers nothing.
+    pub(super) fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(super) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let server = self.server.as_ref().expect("the node runs");
+        let sent = Command::new("kill")
+            .args([name, &server.id().to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
     }
 
     /// SIGTERM, and wait until it has left in good order.

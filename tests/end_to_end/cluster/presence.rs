@@ -153,13 +153,13 @@ fn a_session_that_nobody_knows() {
     assert_ne!(forged, real.id);
     for node in &fleet.nodes {
         Session::known(&node.mcp(), &forged)
-            .ping()
+            .ping_until_known()
             .expect_gone("unknown");
     }
     let of_nobody = of_node("zz", &real.id);
     for url in [fleet.node("b").mcp(), fleet.traefik.mcp()] {
         Session::known(&url, &of_nobody)
-            .ping()
+            .ping_until_known()
             .expect_gone("unknown");
     }
     assert_eq!(real.ping().status, 200);

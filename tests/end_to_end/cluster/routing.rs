@@ -161,3 +161,27 @@ fn a_dead_nodes_clients_get_an_answer_from_a_living_one() {
     });
     fleet.stop();
 }
+
+/// One hop too many, once: the answer to it brings the cookie of the node that has the session.
+#[test]
+fn a_client_that_is_passed_on_with_every_request() {
+    let plan = Plan {
+        affinity: "cookie",
+        ..Plan::new("cluster/steered")
+    };
+    let fleet = plan.start();
+    let cookie = |name: &str| format!("_mcp_backend={}", cookie_value(&fleet.node(name).url()));
+    let session = Session::open(&fleet.node("a").mcp()).through(&fleet.traefik.mcp());
+    let wrong = cookie("b");
+    let answer = session.ping_with(&[("Cookie", &wrong)]);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let steered = pair(answer.field("set-cookie").expect("a cookie")).to_owned();
+    assert_eq!(steered, cookie("a"));
+
+    let keeps = [("Cookie", steered.as_str())];
+    let answer = session.ping_with(&keeps);
+    let told = (answer.status, answer.field("set-cookie"));
+    assert_eq!(told, (200, None), "{answer:?}");
+    assert_eq!(node_of(&initialize(&fleet.traefik.mcp(), &keeps)), "a");
+    fleet.stop();
+}

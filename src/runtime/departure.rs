@@ -1,0 +1,59 @@
+//! When a node's cores may end: all at once, when none of them holds anything.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What the cores of a node that takes its leave know of each other.
+#[derive(Debug)]
+pub(super) struct Departure {
+    /// Cores that still hold a stream or a request.
+    staying: AtomicUsize,
+    /// There was a moment in which none did. A core that is asked something since has the time of the notice for it.
+    over: AtomicBool,
+}
+
+impl Departure {
+    pub(super) fn of(cores: usize) -> Self {
+        Departure {
+            staying: AtomicUsize::new(cores),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    /// One core's word; `said` is what it said before, false at first.
+    pub(super) fn note(&self, said: &mut bool, has_left: bool) {
+        let staying = match (*said, has_left) {
+            (false, true) => self.staying.fetch_sub(1, Ordering::AcqRel) - 1,
+            (true, false) => self.staying.fetch_add(1, Ordering::AcqRel) + 1,
+            _ => return,
+        };
+        *said = has_left;
+        if staying == 0 {
+            self.over.store(true, Ordering::Release);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_that_ends_while_another_one_is_asked_for_its_sessions() {
+        let departure = Departure::of(2);
+        let (mut first, mut second) = (false, false);
+        departure.note(&mut first, true);
+        departure.note(&mut first, true);
+        assert!(!departure.is_over(), "the second one still holds something");
+        departure.note(&mut first, false);
+        departure.note(&mut second, true);
+        assert!(!departure.is_over(), "the first one was asked again");
+        departure.note(&mut first, true);
+        assert!(departure.is_over());
+        departure.note(&mut second, false);
+        assert!(departure.is_over(), "the others have gone");
+    }
+}
