@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use plotters::chart::{ChartBuilder, SeriesLabelPosition};
+use plotters::chart::ChartBuilder;
+use plotters::coord::Shift;
 use plotters::coord::combinators::IntoLogRange;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
-use plotters::drawing::IntoDrawingArea;
-use plotters::element::{Circle, DashedPathElement, EmptyElement, PathElement, TriangleMarker};
+use plotters::drawing::{DrawingArea, IntoDrawingArea};
+use plotters::element::{
+    Circle, DashedPathElement, EmptyElement, PathElement, Text, TriangleMarker,
+};
 use plotters::prelude::{Ranged, SVGBackend};
 use plotters::series::{DashedLineSeries, LineSeries, PointSeries};
 use plotters::style::{Color, WHITE};
@@ -36,6 +39,9 @@ pub(super) struct Series {
 /// Pixels of a dash, and between two.
 const DASH: u32 = 6;
 const GAP: u32 = 4;
+const LEGEND_WIDTH: u32 = 230;
+const LEGEND_TOP: i32 = 60;
+const LEGEND_ROW: i32 = 22;
 
 impl Lines {
     pub(super) fn draw(&self, path: &Path) -> Outcome<()> {
@@ -58,7 +64,8 @@ impl Lines {
     {
         let area = SVGBackend::new(path, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
-        let mut chart = ChartBuilder::on(&area)
+        let (plot, legend) = area.split_horizontally(SIZE.0 - LEGEND_WIDTH);
+        let mut chart = ChartBuilder::on(&plot)
             .caption(&self.caption, caption())
             .margin(MARGIN)
             .x_label_area_size(48)
@@ -78,16 +85,11 @@ impl Lines {
             .draw()?;
         for series in &self.series {
             let points = || series.points.iter().copied();
-            let style = line(series.colour);
             let marker = colour(series.colour).filled();
             // Not by colour alone: the two of a pair differ in their markers too.
             if series.dashed {
-                chart
-                    .draw_series(DashedLineSeries::new(points(), DASH, GAP, style))?
-                    .label(&series.name)
-                    .legend(move |(x, y)| {
-                        DashedPathElement::new([(x, y), (x + 22, y)], DASH, GAP, style)
-                    });
+                let dashes = DashedLineSeries::new(points(), DASH, GAP, line(series.colour));
+                chart.draw_series(dashes)?;
                 chart.draw_series(PointSeries::of_element(
                     points(),
                     4,
@@ -95,10 +97,7 @@ impl Lines {
                     &|at, size, style| EmptyElement::at(at) + Circle::new((0, 0), size, style),
                 ))?;
             } else {
-                chart
-                    .draw_series(LineSeries::new(points(), style))?
-                    .label(&series.name)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
+                chart.draw_series(LineSeries::new(points(), line(series.colour)))?;
                 chart.draw_series(PointSeries::of_element(
                     points(),
                     6,
@@ -109,13 +108,32 @@ impl Lines {
                 ))?;
             }
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .label_font(label())
-            .background_style(WHITE.mix(0.85))
-            .draw()?;
+        self.draw_legend(&legend)?;
         Ok(area.present()?)
+    }
+
+    /// Beside the plot, where it hides nothing, in the order in which the lines end.
+    fn draw_legend(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Outcome<()> {
+        let last = |it: &Series| it.points.last().map_or(0.0, |point| point.1);
+        let mut series: Vec<&Series> = self.series.iter().collect();
+        series.sort_by(|a, b| last(b).total_cmp(&last(a)));
+        for (row, series) in series.into_iter().enumerate() {
+            let y = LEGEND_TOP + LEGEND_ROW * row as i32;
+            let ends = [(0, y), (24, y)];
+            if series.dashed {
+                area.draw(&DashedPathElement::new(
+                    ends,
+                    DASH,
+                    GAP,
+                    line(series.colour),
+                ))?;
+            } else {
+                area.draw(&PathElement::new(ends, line(series.colour)))?;
+            }
+            let name = Text::new(series.name.clone(), (30, y - 7), label());
+            area.draw(&name)?;
+        }
+        Ok(())
     }
 }
 

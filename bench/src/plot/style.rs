@@ -3,7 +3,7 @@
 use plotters::style::{BLACK, RGBColor, ShapeStyle, TextStyle};
 use plotters::style::{Color, IntoFont};
 
-pub(super) const SIZE: (u32, u32) = (860, 500);
+pub(super) const SIZE: (u32, u32) = (960, 500);
 pub(super) const MARGIN: u32 = 14;
 pub(super) const GRID: RGBColor = RGBColor(225, 225, 225);
 
