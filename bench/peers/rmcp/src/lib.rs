@@ -4,7 +4,7 @@ use std::error::Error;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 pub type Outcome = Result<(), Box<dyn Error>>;
 
@@ -17,9 +17,15 @@ pub fn argument(name: &str) -> Result<String, String> {
         .ok_or_else(|| format!("{name} is missing"))
 }
 
+/// As pinfold has it: with tokio's own backlog some of hundreds of clients that come at once wait for a second.
+const BACKLOG: u32 = 4096;
+
 /// Serves without Nagle's delay, which nobody wants for small answers.
 pub async fn serve(address: &str, router: Router) -> Outcome {
-    let listener = TcpListener::bind(address).await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address.parse()?)?;
+    let listener = socket.listen(BACKLOG)?;
     let listener = listener.tap_io(|socket| {
         // A connection that is gone already.
         let _ = socket.set_nodelay(true);
