@@ -17,7 +17,7 @@ const PER_BROADCAST: u64 = 0;
 /// Allocations for one `tools/call` of a tool that says hello: those of the shard, and those of the application, which
 /// decodes the arguments, runs the tool and encodes its result.
 const PER_CALL_LEGACY: [u64; 2] = [7, 8];
-const PER_CALL_MODERN: [u64; 2] = [17, 9];
+const PER_CALL_MODERN: [u64; 2] = [15, 9];
 
 /// The future of such a call, at most, without that of the tool itself, which is in a box of its own. Between requests a
 /// client has none.

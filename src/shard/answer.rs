@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::connection::State;
 use super::session::SessionKey;
@@ -337,11 +337,6 @@ pub(super) fn with_members(members: &str, object: &str) -> String {
     let rest = object[1..].trim_start();
     let comma = if rest.starts_with('}') { "" } else { "," };
     format!("{{{members}{comma}{rest}")
-}
-
-/// `_meta` of every modern result.
-pub(super) fn server_info_member(server_info: &Value) -> String {
-    format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{server_info}}}"#)
 }
 
 #[cfg(test)]

@@ -278,7 +278,7 @@ impl Shard {
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<String, RpcError> {
-        if !self.announces(&Topic::Resource("".into())) {
+        if !self.introduction.announces(&Topic::Resource("".into())) {
             return Err(RpcError::method_not_found(method));
         }
         let Subscribe { uri } = params::parse(params)?;

@@ -112,13 +112,13 @@ impl Shard {
         let mut topics = Vec::new();
         let mut honoured = Map::new();
         for (asked, topic, name) in lists {
-            if asked && self.announces(&topic) {
+            if asked && self.introduction.announces(&topic) {
                 honoured.insert(name.to_owned(), Value::Bool(true));
                 topics.push(topic);
             }
         }
         let uris = &filter.resource_subscriptions;
-        if !uris.is_empty() && self.announces(&Topic::Resource("".into())) {
+        if !uris.is_empty() && self.introduction.announces(&Topic::Resource("".into())) {
             let uris: Vec<&str> = uris
                 .iter()
                 .map(String::as_str)

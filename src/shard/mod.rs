@@ -19,6 +19,7 @@ mod elsewhere;
 mod event_id;
 mod fanout;
 mod handler_events;
+mod introduction;
 mod legacy;
 mod listen;
 mod modern;
@@ -46,6 +47,7 @@ use self::call::CallState;
 use self::connection::Connection;
 use self::drain::Drain;
 use self::fanout::{Due, Fanout};
+use self::introduction::Introduction;
 use self::profile::Profiles;
 use self::session::Session;
 use self::stream::Stream;
@@ -175,6 +177,7 @@ pub struct Shard {
     gate: Gate,
     cluster: Option<Cluster>,
     about: Arc<About>,
+    introduction: Introduction,
     accepts: Box<dyn Fn(&str) -> bool>,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
@@ -215,6 +218,7 @@ impl Shard {
             limits: setup.limits,
             gate: setup.gate,
             cluster: setup.cluster,
+            introduction: Introduction::of(&setup.about),
             about: setup.about,
             accepts: setup.accepts,
             secrets: setup.secrets,

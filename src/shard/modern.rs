@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::answer::{Refused, server_info_member, with_members};
+use super::answer::{Refused, with_members};
 use super::call::{AnswerTo, CallState};
 use super::connection::State;
 use super::params::{self, Envelope, Meta};
@@ -96,10 +96,7 @@ impl Shard {
                 .or_insert_with(|| self.about.server_info.clone());
             return members(&Value::Object(object).to_string());
         }
-        with_members(
-            &server_info_member(&self.about.server_info),
-            &members(result),
-        )
+        with_members(&self.introduction.server_info_member, &members(result))
     }
 
     fn start_modern(

@@ -13,8 +13,9 @@ pub(super) struct Profile {
 }
 
 pub(super) struct Profiles {
-    /// By the JSON texts, capabilities first.
-    known: HashMap<(Box<str>, Box<str>), Arc<Profile>>,
+    /// By the JSON texts, capabilities first: one map in another, so that looking makes no key.
+    known: HashMap<Box<str>, HashMap<Box<str>, Arc<Profile>>>,
+    count: usize,
     /// Who is gone is forgotten when there are so many; doubles with those who are here, so that forgetting
     /// costs a constant per client.
     forget_at: usize,
@@ -27,6 +28,7 @@ impl Default for Profiles {
     fn default() -> Self {
         Profiles {
             known: HashMap::new(),
+            count: 0,
             forget_at: UNUSED_MAX,
         }
     }
@@ -40,11 +42,9 @@ impl Profiles {
         capabilities: &RawValue,
         info: Option<&RawValue>,
     ) -> Result<Arc<Profile>, &'static str> {
-        let key = (
-            Box::from(capabilities.get()),
-            Box::from(info.map_or("", RawValue::get)),
-        );
-        if let Some(profile) = self.known.get(&key) {
+        let texts = [capabilities.get(), info.map_or("", RawValue::get)];
+        let with_capabilities = self.known.get(texts[0]);
+        if let Some(profile) = with_capabilities.and_then(|it| it.get(texts[1])) {
             return Ok(profile.clone());
         }
         let capabilities = object(capabilities).ok_or("capabilities")?;
@@ -52,13 +52,23 @@ impl Profiles {
             .map(|info| object(info).ok_or("clientInfo"))
             .transpose()?;
         let profile = Arc::new(Profile { capabilities, info });
-        if self.known.len() >= self.forget_at {
-            self.known
-                .retain(|_, profile| Arc::strong_count(profile) > 1);
-            self.forget_at = UNUSED_MAX.max(2 * self.known.len());
+        if self.count >= self.forget_at {
+            self.forget_unused();
+            self.forget_at = UNUSED_MAX.max(2 * self.count);
         }
-        self.known.insert(key, profile.clone());
+        let with_capabilities = self.known.entry(texts[0].into()).or_default();
+        with_capabilities.insert(texts[1].into(), profile.clone());
+        self.count += 1;
         Ok(profile)
+    }
+
+    fn forget_unused(&mut self) {
+        self.count = 0;
+        self.known.retain(|_, profiles| {
+            profiles.retain(|_, profile| Arc::strong_count(profile) > 1);
+            self.count += profiles.len();
+            !profiles.is_empty()
+        });
     }
 }
 

@@ -1,6 +1,5 @@
 //! Sessions: made by `initialize`, found by their id, ended by DELETE, by expiry, or to make room.
 
-use serde_json::json;
 use serde_json::value::RawValue;
 use thin_vec::ThinVec;
 
@@ -58,21 +57,13 @@ impl Shard {
             .sessions
             .get(session)
             .map_or(ProtocolVersion::LATEST_LEGACY, |it| it.version);
-        let mut result = json!({
-            "protocolVersion": version.as_str(),
-            "capabilities": self.about.legacy_capabilities,
-            "serverInfo": self.about.server_info,
-        });
-        if let Some(instructions) = &self.about.instructions {
-            result["instructions"] = instructions.as_str().into();
-        }
-        let session_id = self.session_id_field(session);
-        self.answer_result(
-            key,
-            id,
-            &result.to_string(),
-            &[("Mcp-Session-Id", &session_id)],
+        let result = format!(
+            r#"{{"protocolVersion":"{}",{}}}"#,
+            version.as_str(),
+            self.introduction.legacy_members
         );
+        let session_id = self.session_id_field(session);
+        self.answer_result(key, id, &result, &[("Mcp-Session-Id", &session_id)]);
     }
 
     fn open_session(
@@ -122,7 +113,7 @@ impl Shard {
         });
         self.fanout.set_voice(listener, Voice::Session(session));
         for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
-            if self.announces(&topic) {
+            if self.introduction.announces(&topic) {
                 self.fanout.subscribe(listener, &topic);
             }
         }
@@ -344,18 +335,5 @@ impl Shard {
     pub(super) fn release(&mut self, key: ConnectionKey) {
         self.end_stream(key);
         self.freed.push_back(key);
-    }
-
-    /// Whether the application declared that it tells of changes to this list.
-    pub(super) fn announces(&self, topic: &Topic) -> bool {
-        let capability = match topic {
-            Topic::Tools => "tools",
-            Topic::Prompts => "prompts",
-            Topic::Resources => "resources",
-            Topic::Resource(_) => {
-                return self.about.modern_capabilities["resources"]["subscribe"] == true;
-            }
-        };
-        self.about.modern_capabilities[capability]["listChanged"] == true
     }
 }
