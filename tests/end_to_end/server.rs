@@ -11,7 +11,7 @@ use crate::program::{EndedWithItsTest, wait};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// Long enough for a drain with nobody left to drain; a call that outlived its client would take longer.
-const STOP_LIMIT: Duration = Duration::from_secs(15);
+const STOP_LIMIT: Duration = Duration::from_secs(19);
 const START_ATTEMPTS: usize = 5;
 
 #[derive(Clone, Copy, Debug)]
