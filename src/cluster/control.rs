@@ -16,12 +16,11 @@ use super::nodes::{BEAT_EVERY, Beat, NODE_LIFE, Pulse};
 use super::presence::Pending;
 use super::record::{Found, Keys, NodeRecord, found_node, found_session};
 use super::resolver::{Answers, Nodes};
-use super::seldom::Seldom;
 use super::writer::{Writer, advice};
 use super::{Advertised, ClusterSetup};
 use crate::metrics::METRICS;
 use crate::redis::{Command, Connection, Link, RedisFault, Reply, Settings};
-use crate::runtime::{Owner, unix_ms};
+use crate::runtime::{Owner, Seldom, unix_ms};
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request waits a second at most to hear where its session is; the rest is for the way.

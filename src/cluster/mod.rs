@@ -20,7 +20,6 @@ mod nodes;
 mod presence;
 mod record;
 mod resolver;
-mod seldom;
 pub mod steering;
 mod writer;
 

@@ -15,9 +15,9 @@ use super::membership::Said;
 use super::misses::{self, InRedis};
 use super::presence::{Batch, Change};
 use super::record::{Found, found_session};
-use super::seldom::{Owed, Seldom};
 use crate::metrics::METRICS;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
+use crate::runtime::{Owed, Seldom};
 use crate::shard::{Gone, Presence};
 use crate::wire::session_id::SessionId;
 

@@ -67,39 +67,37 @@ impl Socket {
     /// Receives with `attempt` until that does not block.
     pub(super) async fn when_readable<T>(
         &self,
-        mut attempt: impl FnMut() -> io::Result<T>,
+        attempt: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        loop {
-            match attempt() {
-                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                    self.watched.readable(false).await?;
-                }
-                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
-            }
-        }
+        again_when(async || self.watched.readable(false).await, attempt).await
     }
 
     /// Sends with `attempt` until that does not block.
     pub(super) async fn when_writable<T>(
         &self,
-        mut attempt: impl FnMut() -> io::Result<T>,
+        attempt: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        loop {
-            match attempt() {
-                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                    self.watched.writable(false).await?;
-                }
-                Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
-            }
-        }
+        again_when(async || self.watched.writable(false).await, attempt).await
     }
 
     /// Wakes whoever waits here, for good.
     pub(super) fn shut_down(&self) {
         // The other side may have done so already.
         let _ = self.opened.shutdown(Shutdown::Both);
+    }
+}
+
+/// Attempts it, and again whenever the socket is `ready` if it would have blocked.
+async fn again_when<T>(
+    ready: impl AsyncFn() -> io::Result<()>,
+    mut attempt: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => ready().await?,
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 

@@ -89,8 +89,8 @@ pub(crate) struct Broadcast {
 }
 
 const ADMIN: u64 = u64::MAX;
-/// Clients on their way to an open stream; below any listener's backlog, for who finds it full tries again a second later:
-/// nginx and Node have 511, tokio 1,024, uvicorn 2,048, pinfold and the floor 4,096.
+/// Clients on their way to an open stream; below any listener's backlog (4,096 here), for who finds it full tries again a
+/// second later.
 pub(crate) const OPENING_MAX: usize = 256;
 const OPEN_WITHIN: Duration = Duration::from_secs(60);
 /// A delivery that takes longer counts as lost.

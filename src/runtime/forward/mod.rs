@@ -32,6 +32,7 @@ use self::pool::Pool;
 use self::relay::Relays;
 use super::core::Core;
 use super::neighbours::{Joined, Owner};
+use super::seldom::Seldom;
 use super::{clock, readiness, socket};
 use crate::limits::Limits;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
@@ -53,8 +54,8 @@ pub(super) struct Abroad {
     joined: Joined,
     node: NodeName,
     path: Box<str>,
-    /// Nodes that answered lately, by name and boot.
-    owners: RefCell<HashMap<(NodeName, u64), Known>>,
+    /// Nodes that answered lately.
+    owners: RefCell<HashMap<Process, Known>>,
     pool: RefCell<Pool>,
     /// Said since the last time that it was handed on.
     said: RefCell<Vec<Presence>>,
@@ -66,9 +67,16 @@ pub(super) struct Abroad {
     out: RefCell<Vec<u8>>,
     draining: Cell<bool>,
     /// When it was last logged that this machine is out of something.
-    complained: Cell<Option<Instant>>,
+    complained: RefCell<Seldom>,
     /// Where decoded chunks go that nobody reads.
     sink: RefCell<Vec<u8>>,
+}
+
+/// A node's name and boot: sessions that live and end together.
+type Process = (NodeName, u64);
+
+fn process_of(session: &SessionId) -> Process {
+    (session.node, session.locator.boot)
 }
 
 #[derive(Clone)]
@@ -106,7 +114,7 @@ impl Abroad {
             relays: Relays::new()?,
             out: RefCell::default(),
             draining: Cell::new(false),
-            complained: Cell::new(None),
+            complained: RefCell::new(Seldom::every(COMPLAIN_EVERY)),
             sink: RefCell::default(),
         })
     }
@@ -178,17 +186,12 @@ impl Abroad {
 
     /// True once in a while: what goes wrong for one request does so for all.
     fn may_complain(&self) -> bool {
-        let last = self.complained.get();
-        let may = last.is_none_or(|last| last.elapsed() >= COMPLAIN_EVERY);
-        if may {
-            self.complained.set(Some(Instant::now()));
-        }
-        may
+        self.complained.borrow_mut().may(Instant::now())
     }
 
     fn known(&self, session: SessionId) -> Option<Known> {
         let owners = self.owners.borrow();
-        owners.get(&(session.node, session.locator.boot)).cloned()
+        owners.get(&process_of(&session)).cloned()
     }
 
     fn is_fresh(&self, session: SessionId) -> bool {
@@ -198,8 +201,7 @@ impl Abroad {
 
     /// The owner did not take a connection: the next request asks anew.
     fn forget(&self, session: SessionId) {
-        let key = (session.node, session.locator.boot);
-        self.owners.borrow_mut().remove(&key);
+        self.owners.borrow_mut().remove(&process_of(&session));
     }
 
     /// Asks the control thread where a session is, and remembers the answer.
@@ -237,7 +239,7 @@ impl Abroad {
     }
 
     fn learn(&self, session: SessionId, owner: Owner) -> Located {
-        let key = (session.node, session.locator.boot);
+        let key = process_of(&session);
         match owner {
             Owner::Alive { address, cookie } => {
                 let since = Instant::now();
@@ -291,7 +293,8 @@ pub(super) async fn relay(core: Rc<Core>) -> io::Result<()> {
         return Ok(());
     };
     let relays = &abroad.relays;
-    readiness::run(&relays.readiness, |data| relays.on_ready(&core, data)).await
+    let on_ready = |data| relays.on_ready(&core, &abroad.sink, data);
+    readiness::run(&relays.readiness, on_ready).await
 }
 
 /// Passes on the request that `bytes` begin with.

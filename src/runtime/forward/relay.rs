@@ -14,12 +14,13 @@ use std::time::Duration;
 use monoio::net::TcpStream;
 use slab::Slab;
 
+use super::process_of;
 use super::request::Rest;
 use crate::runtime::core::{Core, stream_of};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::{clock, socket};
 use crate::shard::Millis;
-use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::session_id::SessionId;
 
 pub(super) struct Relays {
     pub(super) readiness: Readiness,
@@ -108,11 +109,11 @@ impl Relays {
         watched.inspect_err(|_| self.close(index))
     }
 
-    /// One of a relay's sockets has something, or had a moment ago.
-    pub(super) fn on_ready(&self, core: &Rc<Core>, data: u64) {
+    /// One of a relay's sockets has something, or had a moment ago. `sink` is written over.
+    pub(super) fn on_ready(&self, core: &Rc<Core>, sink: &RefCell<Vec<u8>>, data: u64) {
         let index = (data >> 1) as usize;
         let came = match data == to_owner(index) {
-            true => self.read_owner(core, index),
+            true => self.read_owner(core, &mut sink.borrow_mut(), index),
             false => self.read_client(core, index),
         };
         match came {
@@ -123,7 +124,7 @@ impl Relays {
         }
     }
 
-    fn read_owner(&self, core: &Core, index: usize) -> Came {
+    fn read_owner(&self, core: &Core, sink: &mut Vec<u8>, index: usize) -> Came {
         let mut relays = self.relays.borrow_mut();
         let Some(relay) = relays.get_mut(index) else {
             return Came::Nothing;
@@ -137,7 +138,7 @@ impl Relays {
             };
             relay.heard_ms = clock::now();
             let bytes = &scratch[..count];
-            if relay.body.take(bytes, &mut Vec::new()) != Some(count) {
+            if relay.body.take(bytes, sink) != Some(count) {
                 return Came::Over;
             }
             match socket::send(&relay.client, bytes) {
@@ -256,14 +257,14 @@ impl Relays {
         let relays = self.relays.borrow();
         let silent = relays.iter().map(|(_, relay)| relay);
         let silent = silent.filter(|relay| relay.is_silent(now, worth_a_look));
-        let of_each = silent.map(|relay| (process(&relay.session), relay.session));
+        let of_each = silent.map(|relay| (process_of(&relay.session), relay.session));
         of_each.collect::<HashMap<_, _>>().into_values().collect()
     }
 
     /// The process of this session is gone, and with it the streams on which it said nothing for so long.
     pub(super) fn close_silent_of(&self, session: SessionId, silence: Duration) {
         let now = clock::now();
-        let is_its = |relay: &Relay| process(&relay.session) == process(&session);
+        let is_its = |relay: &Relay| process_of(&relay.session) == process_of(&session);
         self.close_all(|relay| is_its(relay) && relay.is_silent(now, silence));
     }
 
@@ -280,11 +281,6 @@ impl Relay {
     fn is_silent(&self, now: Millis, silence: Duration) -> bool {
         now > self.heard_ms + silence.as_millis() as Millis
     }
-}
-
-/// Whose streams end together.
-fn process(session: &SessionId) -> (NodeName, u64) {
-    (session.node, session.locator.boot)
 }
 
 fn to_client(index: usize) -> u64 {
