@@ -19,6 +19,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`limits`] | every bound, and what follows from it |
+//! | [`budget`] | what all cores share and none may exceed |
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
@@ -34,6 +35,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod budget;
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -9,13 +9,17 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("limits", &[]),
+    ("budget", &[]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
-    ("shard", &["limits", "wire", "mcp", "app::call"]),
+    ("shard", &["limits", "budget", "wire", "mcp", "app::call"]),
     ("app", &["limits", "wire", "mcp"]),
-    ("runtime", &["limits", "wire", "mcp", "shard", "app"]),
+    (
+        "runtime",
+        &["limits", "budget", "wire", "mcp", "shard", "app"],
+    ),
     ("metrics", &[]),
     ("redis", &["metrics"]),
     (
