@@ -5,6 +5,7 @@
 //! is found before anything listens. Secrets never show in `Debug`.
 
 mod cluster;
+mod memory;
 mod names;
 mod options;
 mod units;
@@ -34,6 +35,10 @@ pub const STATE_KEY_BYTES: usize = 32;
 
 /// Bytes read of a file that should hold a token or a key; neither is longer.
 const SECRET_FILE_BYTES_MAX: usize = 4096;
+
+/// What clients may hold of the machine's memory, by default: one part in so many. The kernel holds as much again for
+/// their sockets, and other programs live here too.
+const MEMORY_SHARE: usize = 4;
 
 /// Everything that `pinfold serve` was told.
 #[derive(Clone, Debug)]
@@ -81,6 +86,8 @@ impl fmt::Debug for StateKey {
 pub struct Machine {
     pub cores: usize,
     pub hostname: String,
+    /// Of the machine, or of the container if that is less.
+    pub memory_bytes: usize,
 }
 
 impl Machine {
@@ -90,6 +97,7 @@ impl Machine {
         Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             hostname: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default(),
+            memory_bytes: memory::bytes_here(),
         }
     }
 }
@@ -194,7 +202,7 @@ impl Config {
             state_key,
             log: running.log,
             place_at_random: running.place_at_random,
-            limits: limits(&bounds, &times),
+            limits: limits(&bounds, &times, machine),
             board_limits: board_limits(&bounds),
         })
     }
@@ -278,8 +286,11 @@ fn cores(asked: Option<u32>, machine: &Machine) -> Result<usize, ConfigError> {
     }
 }
 
-fn limits(bounds: &Bounds, times: &Times) -> Limits {
+fn limits(bounds: &Bounds, times: &Times, machine: &Machine) -> Limits {
     Limits {
+        memory_bytes_max: bounds
+            .memory_max
+            .map_or(machine.memory_bytes / MEMORY_SHARE, |size| size.0),
         connections_max: bounds.connections_max as usize,
         sessions_max: bounds.sessions_max as usize,
         sessions_per_client_max: bounds.sessions_per_client_max as usize,

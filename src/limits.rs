@@ -42,6 +42,9 @@ pub const FANOUT_CHUNK: usize = 64;
 /// conflate. 32 KiB are some hundred events, and what a core sends of a large answer in one system call.
 pub const UNSENT_BYTES_MAX: usize = 32 * 1024;
 
+/// What a core takes of the node's memory budget at once, so that it does not ask for each request; less of a small one.
+pub const MEMORY_PORTION_BYTES: usize = 256 * 1024;
+
 /// What a node accepts. Connections and sessions are divided evenly among its cores; times are milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -69,6 +72,10 @@ pub struct Limits {
     pub subscriptions_max: usize,
     /// Memory of all subscriptions together, the URIs included (503 for a listen stream, -32603 in a session).
     pub subscription_bytes_max: usize,
+    /// What all clients together make the node hold: bodies that arrive, answers that are not read yet, answers that are
+    /// kept for a resume, params of calls under way (503 with Retry-After; before that kept answers go, and whoever
+    /// holds most for longest). What the program is told, or a quarter of the machine's memory.
+    pub memory_bytes_max: usize,
     /// Bytes of a resource URI (-32602).
     pub uri_bytes_max: usize,
     /// Messages of a batch (2025-03-26 only; -32600).
@@ -112,6 +119,7 @@ impl Default for Limits {
             streams_per_session_max: 64,
             subscriptions_max: 1024,
             subscription_bytes_max: 1 << 30,
+            memory_bytes_max: 1 << 30,
             uri_bytes_max: 2048,
             batch_messages_max: 64,
             stream_queue_bytes_max: 256 * 1024,
@@ -145,6 +153,7 @@ impl Limits {
             streams_per_session_max: 2,
             subscriptions_max: 3,
             subscription_bytes_max: 64 * 1024,
+            memory_bytes_max: 64 * 1024,
             uri_bytes_max: 64,
             batch_messages_max: 3,
             stream_queue_bytes_max: 1024,

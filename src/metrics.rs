@@ -3,9 +3,11 @@
 //! Only the control thread and the path of requests that miss their session count here: no request that finds its
 //! session, and no delivery, touches it.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use crate::budget::Pool;
 
 /// The counters. Names and labels are part of what operators build on.
 pub struct Metrics {
@@ -30,6 +32,15 @@ pub struct Metrics {
     pub forged_forwards: IntCounter,
     /// What was found in Redis and is not ours, by what it should be.
     pub foreign_records: IntCounterVec,
+    memory: MemoryGauges,
+}
+
+/// The memory budget, read when the page is.
+struct MemoryGauges {
+    pool: OnceLock<Arc<Pool>>,
+    total: IntGauge,
+    held: IntGauge,
+    refused: IntCounter,
 }
 
 /// The process's.
@@ -97,17 +108,57 @@ impl Metrics {
                 let help = "Sessions whose record in Redis is not up to date yet.";
                 register(&registry, IntGauge::new("pinfold_presence_pending", help))
             },
+            memory: MemoryGauges::new(&registry),
             registry,
         }
+    }
+
+    /// The budget of the node that the page is about; that of the first one stays.
+    pub fn show_memory(&self, pool: Arc<Pool>) {
+        let _ = self.memory.pool.set(pool);
     }
 
     /// The page.
     #[must_use]
     pub fn text(&self) -> String {
+        self.memory.read();
         let families = self.registry.gather();
         TextEncoder::new()
             .encode_to_string(&families)
             .expect("names and labels are fixed and valid")
+    }
+}
+
+impl MemoryGauges {
+    fn new(registry: &Registry) -> Self {
+        let gauge = |name, help| register(registry, IntGauge::new(name, help));
+        MemoryGauges {
+            pool: OnceLock::new(),
+            total: gauge(
+                "pinfold_memory_budget_bytes",
+                "What clients may make this node hold altogether (--memory-max).",
+            ),
+            held: gauge(
+                "pinfold_memory_held_bytes",
+                "Of the budget: bodies that arrive, unread and kept answers, calls under way, and what cores keep in reserve.",
+            ),
+            refused: register(
+                registry,
+                IntCounter::new(
+                    "pinfold_memory_short_total",
+                    "How often the budget had no room for what was asked for.",
+                ),
+            ),
+        }
+    }
+
+    fn read(&self) {
+        let Some(pool) = self.pool.get() else { return };
+        let bytes = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.total.set(bytes(pool.total()));
+        self.held.set(bytes(pool.total() - pool.free()));
+        self.refused
+            .inc_by(pool.refused().saturating_sub(self.refused.get()));
     }
 }
 
@@ -130,7 +181,13 @@ mod tests {
         let metrics = Metrics::new();
         metrics.session_misses.with_label_values(&["unknown"]).inc();
         metrics.redis_up.with_label_values(&["pinfold-a"]).set(1);
+        let pool = Pool::new(100);
+        metrics.show_memory(pool.clone());
+        pool.take(40).expect("there is room");
+        pool.want(70);
         let page = metrics.text();
+        assert!(page.contains("pinfold_memory_held_bytes 40\n"), "{page}");
+        assert!(page.contains("pinfold_memory_short_total 1\n"), "{page}");
         assert!(page.contains("pinfold_session_misses_total{reason=\"unknown\"} 1\n"));
         assert!(page.contains("pinfold_redis_up{connection=\"pinfold-a\"} 1\n"));
         assert!(page.contains("# TYPE pinfold_presence_pending gauge\n"));

@@ -20,7 +20,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
         "runtime",
         &["limits", "budget", "wire", "mcp", "shard", "app"],
     ),
-    ("metrics", &[]),
+    ("metrics", &["budget"]),
     ("redis", &["metrics"]),
     (
         "cluster",

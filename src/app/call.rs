@@ -70,6 +70,8 @@ pub enum AskFailed {
     Error(RpcError),
     /// No answer within the time limit.
     TimedOut,
+    /// Too much is waiting for the client already: it was not asked.
+    NotSent,
     /// The session ended meanwhile.
     SessionClosed,
 }

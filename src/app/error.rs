@@ -67,6 +67,9 @@ impl fmt::Display for Error {
             Error::Unanswered(AskFailed::TimedOut) => {
                 f.write_str("The client did not answer in time")
             }
+            Error::Unanswered(AskFailed::NotSent) => {
+                f.write_str("The client was not asked: it has not read what was sent to it before")
+            }
             Error::Unanswered(AskFailed::SessionClosed) => {
                 f.write_str("The session ended before the client answered")
             }

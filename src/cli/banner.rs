@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::bill::{BillLine, human_bytes};
+use super::bill::{BillLine, human_bytes, sum_bytes};
 
 /// How a server started, in plain values.
 #[derive(Clone, Debug)]
@@ -74,6 +74,10 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
             human_bytes(line.total_bytes()),
         )?;
     }
+    if !started.bill.is_empty() {
+        let sum = human_bytes(sum_bytes(&started.bill));
+        writeln!(text, "    {:<26}{:>41}", "together", sum)?;
+    }
     let authorization = if started.admin_asks_for_token {
         " -H 'Authorization: Bearer …'"
     } else {
@@ -129,6 +133,7 @@ mod tests {
              \x20 threads   2 cores, io_uring\n\
              \x20 memory    at most, if a limit is reached:\n\
              \x20   connection                      512 B x       2000000 =   976.5 MiB\n\
+             \x20   together                                                  976.5 MiB\n\
              Try, in two other terminals:\n\
              \x20 pinfold watch --read http://127.0.0.1:8080/mcp board://lunch\n\
              \x20 curl http://127.0.0.1:9464/publish -d '{{\"uri\": \"board://lunch\", \"contents\": \"soup\"}}'\n",

@@ -1,7 +1,8 @@
 //! The memory bill: what each kind of thing costs, and how many of it the limits allow.
 //!
-//! Lines are ceilings: memory is taken when a thing exists, and few servers reach one limit, none all of them.
-//! User memory only; a connection costs the kernel some kilobytes more.
+//! Lines are ceilings: memory is taken when a thing exists, and few servers reach one limit, none all of them. Their sum
+//! holds whatever clients do. User memory only; a connection costs the kernel some kilobytes more, and what an
+//! application keeps for itself is its own.
 
 use crate::limits::Limits;
 
@@ -50,14 +51,17 @@ pub fn memory_bill(limits: &Limits, cores: usize, sizes: &Sizes) -> Vec<BillLine
         line("session", sizes.session, sessions),
         // An open stream holds a connection.
         line("stream, open", sizes.stream, connections),
-        line(
-            "stream, messages waiting",
-            limits.stream_queue_bytes_max,
-            connections,
-        ),
         line("subscriptions, all", limits.subscription_bytes_max, 1),
-        line("request body, arriving", limits.body_bytes_max, connections),
+        line("requests and answers, all", limits.memory_bytes_max, 1),
     ]
+}
+
+/// All lines together.
+#[must_use]
+pub fn sum_bytes(bill: &[BillLine]) -> u64 {
+    bill.iter()
+        .map(BillLine::total_bytes)
+        .fold(0, u64::saturating_add)
 }
 
 /// A number of bytes as people read it: three digits or more, in the unit that fits.
@@ -106,18 +110,19 @@ mod tests {
                 ("connection", 8 * 300),
                 ("session", 4 * 200),
                 ("stream, open", 8 * 100),
-                ("stream, messages waiting", 8 * 1024),
                 ("subscriptions, all", 64 * 1024),
-                ("request body, arriving", 8 * 2048),
+                ("requests and answers, all", 64 * 1024),
             ]
         );
+        let sum = 2 * 1000 + 8 * 300 + 4 * 200 + 8 * 100 + 2 * 64 * 1024;
+        assert_eq!(sum_bytes(&memory_bill(&limits, 2, &sizes)), sum);
     }
 
     #[test]
     fn limits_without_end_do_not_overflow_the_bill() {
         let limits = Limits {
             connections_max: 100_000_000,
-            body_bytes_max: usize::MAX,
+            memory_bytes_max: usize::MAX,
             ..Limits::default()
         };
         let bill = memory_bill(&limits, 512, &Sizes::default());

@@ -14,6 +14,7 @@ use crate::app::contents::ContentStore;
 use crate::cluster::bus::{self, BusDoor};
 use crate::cluster::{ClusterSetup, Control, Membership};
 use crate::config::{ClusterConfig, Config};
+use crate::metrics::METRICS;
 use crate::redis::Settings;
 use crate::runtime::{Driver, Publisher, Running, StartError, run_alone};
 use crate::wire::session_id::NodeName;
@@ -58,6 +59,7 @@ pub(super) fn start(
     store: Option<Arc<dyn ContentStore>>,
     member: Option<Control>,
 ) -> Result<(), StartError> {
+    METRICS.show_memory(running.memory().clone());
     let rules = Rules::new(
         config.admin,
         config.admin_token.clone(),

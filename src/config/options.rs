@@ -155,6 +155,12 @@ pub struct Bounds {
     #[arg(long, env = "PINFOLD_SUBSCRIPTION_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().subscription_bytes_max), value_parser = |text: &str| between(text, Size(1 << 16), Size(1 << 40)))]
     pub subscription_bytes_max: Size,
 
+    /// Memory for what clients make the node hold, all together: bodies that arrive, answers not read yet or kept for a
+    /// resume, calls under way. Past it, kept answers go first, then who holds most for longest; what is new is
+    /// answered 503 [default: a quarter of the machine's memory]
+    #[arg(long, env = "PINFOLD_MEMORY_MAX", value_name = "SIZE", value_parser = |text: &str| between(text, Size(1 << 20), Size(1 << 44)))]
+    pub memory_max: Option<Size>,
+
     /// A request's body
     #[arg(long, env = "PINFOLD_BODY_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().body_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
     pub body_bytes_max: Size,

@@ -12,6 +12,7 @@ fn machine() -> Machine {
     Machine {
         cores: 4,
         hostname: "alpha.example.com".into(),
+        memory_bytes: 8 << 30,
     }
 }
 
@@ -47,7 +48,11 @@ fn no_options_at_all() {
     assert_eq!(config.admin.to_string(), "127.0.0.1:9464");
     assert_eq!(config.endpoint, "/mcp");
     assert_eq!((config.cores, config.node.as_str()), (4, "alpha"));
-    assert_eq!(config.limits, Limits::default());
+    let limits = Limits {
+        memory_bytes_max: 2 << 30,
+        ..Limits::default()
+    };
+    assert_eq!(config.limits, limits, "a quarter of 8 GiB");
     assert_eq!(config.log, LevelFilter::INFO);
     assert!(config.state_key.is_none() && config.admin_token.is_none());
 }
@@ -149,6 +154,7 @@ fn a_host_name_that_cannot_name_a_node() {
     let machine = Machine {
         cores: 1,
         hostname: "a-pod-with-a-very-long-name".into(),
+        memory_bytes: 8 << 30,
     };
     let config = Config::check(parse(&[]).unwrap(), &machine).unwrap();
     assert_eq!(config.node, "node");

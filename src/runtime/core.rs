@@ -23,8 +23,10 @@ use super::mailbox::Letter;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
+use super::seldom::Seldom;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
+use crate::budget::Charge;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard};
 
 pub(super) struct Core {
@@ -41,6 +43,8 @@ pub(super) struct Core {
     sockets: RefCell<Vec<Option<Socket>>>,
     calls: RefCell<HashMap<CallKey, RunningCall>>,
     pumping: Cell<bool>,
+    /// Connections cut for want of memory that the log does not have yet.
+    cut_since: RefCell<(usize, Seldom)>,
     /// Set while the fan-out task sleeps.
     pub(super) fanout: Cell<Option<Waker>>,
     /// What is read lands here first; one for all connections, since each read is understood at once.
@@ -90,6 +94,7 @@ impl Core {
             sockets: RefCell::default(),
             calls: RefCell::default(),
             pumping: Cell::new(false),
+            cut_since: RefCell::default(),
             fanout: Cell::new(None),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         })
@@ -245,9 +250,7 @@ impl Core {
     /// Writes what the kernel takes now; a task writes the rest.
     pub(super) fn write(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) {
         if self.write_some(key, bytes) {
-            self.shard
-                .borrow_mut()
-                .handle_written(clock::now(), key, true);
+            self.shard.borrow_mut().handle_written(clock::now(), key, 0);
         }
     }
 
@@ -267,7 +270,7 @@ impl Core {
         };
         self.shard
             .borrow_mut()
-            .handle_written(clock::now(), key, false);
+            .handle_written(clock::now(), key, bytes.len() - count);
         match self.with_socket(key, |stream| stream_of(socket::duplicate(stream)?)) {
             Some(Ok(stream)) => {
                 let rest = bytes.split_off(count);
@@ -381,13 +384,23 @@ impl Core {
         if !self.has_room(2) {
             return refuse(&stream);
         }
+        let Some(charge) = self.hold(forward::EXCHANGE_BYTES) else {
+            return refuse(&stream);
+        };
         let peer = stream.peer_addr().ok().map(|address| address.ip());
         match stream_of(stream.into()) {
-            Ok(stream) => forward::start(self, stream, peer, bytes),
+            Ok(stream) => forward::start(self, stream, peer, bytes, charge),
             Err(fault) => {
                 tracing::warn!(%fault, "a connection was dropped: it could not be passed on")
             }
         }
+    }
+
+    /// Room in the node's budget for what is held outside of the shard. Connections of the shard may end for it.
+    pub(super) fn hold(self: &Rc<Self>, count: usize) -> Option<Charge> {
+        let charge = self.shard.borrow_mut().handle_hold(clock::now(), count);
+        self.pump();
+        charge
     }
 
     fn close(&self, key: ConnectionKey, reason: Closed) {
@@ -395,8 +408,24 @@ impl Core {
             return;
         };
         tracing::debug!(connection = ?key, ?reason, core = self.number, "closed");
+        if reason == Closed::OutOfMemory {
+            self.say_out_of_memory();
+        }
         // Wakes the task that writes to it, if there is one.
         socket::shutdown(&stream, Shutdown::Both);
+    }
+
+    fn say_out_of_memory(&self) {
+        let mut since = self.cut_since.borrow_mut();
+        since.0 += 1;
+        if since.1.may(std::time::Instant::now()) {
+            tracing::warn!(
+                connections = std::mem::take(&mut since.0),
+                core = self.number,
+                "connections were cut that held most for longest: what clients may make this node hold is used up; raise \
+                 --memory-max if there is more memory"
+            );
+        }
     }
 
     /// `None`: there is no such connection any more.

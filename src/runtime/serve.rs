@@ -29,8 +29,6 @@ pub(super) async fn write(core: Rc<Core>, key: ConnectionKey, stream: TcpStream,
             }
         }
     }
-    core.shard
-        .borrow_mut()
-        .handle_written(clock::now(), key, true);
+    core.shard.borrow_mut().handle_written(clock::now(), key, 0);
     core.pump();
 }

@@ -21,6 +21,7 @@ use super::thread::{self, Seat};
 use super::{clock, secrets, signals};
 use crate::app::call::Handler;
 use crate::app::{App, handler};
+use crate::budget::Pool;
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
 use crate::shard::{Cluster, DrainTimes, EntrySizes, Gate, Setup, Shard};
 use crate::wire::session_id::NodeName;
@@ -127,6 +128,15 @@ impl std::error::Error for StartError {}
 
 type MakeHandler = Arc<dyn Fn() -> Rc<dyn Handler> + Send + Sync>;
 
+/// What every core has a part in.
+#[derive(Clone)]
+struct Shared {
+    publisher: Publisher,
+    sealer: Sealer,
+    blocking: BlockingPool,
+    memory: Arc<Pool>,
+}
+
 /// An MCP server: an application on every core.
 pub struct Server {
     make_handler: MakeHandler,
@@ -213,6 +223,12 @@ impl Server {
         let sealer = Sealer::new(&self.options.state_key.unwrap_or_else(random_key));
         let blocking = BlockingPool::start(cores.max(2))
             .map_err(|fault| StartError::System("cannot start threads", fault))?;
+        let shared = Shared {
+            publisher: publisher.clone(),
+            sealer,
+            blocking,
+            memory: Pool::new(self.options.limits.memory_bytes_max),
+        };
         let boot = clock::unix_ms();
         let cpus = core_affinity::get_core_ids().unwrap_or_default();
         let departure = Arc::new(Departure::of(cores));
@@ -228,7 +244,7 @@ impl Server {
                 drain: self.options.drain,
                 departure: departure.clone(),
             };
-            let make_core = self.core_maker(node, boot, &seat, &publisher, &sealer, &blocking);
+            let make_core = self.core_maker(node, boot, &seat, shared.clone());
             let name = format!("core-{number}");
             let thread = std::thread::Builder::new()
                 .name(name)
@@ -238,6 +254,7 @@ impl Server {
         }
         Ok(Running {
             publisher,
+            memory: shared.memory,
             threads,
             address,
             cores,
@@ -253,9 +270,7 @@ impl Server {
         node: NodeName,
         boot: u64,
         seat: &Seat,
-        publisher: &Publisher,
-        sealer: &Sealer,
-        blocking: &BlockingPool,
+        shared: Shared,
     ) -> impl FnOnce() -> io::Result<Core> + Send + use<> {
         let (core, core_count) = seat.shard_numbers();
         let gate = Gate {
@@ -275,8 +290,7 @@ impl Server {
                 .collect(),
         };
         let limits = per_core(self.options.limits, core_count.into());
-        let (make_handler, publisher) = (self.make_handler.clone(), publisher.clone());
-        let (sealer, blocking) = (sealer.clone(), blocking.clone());
+        let make_handler = self.make_handler.clone();
         let joined = self.options.joined.clone();
         let cluster = joined.as_ref().map(|joined| Cluster {
             secret: joined.secret.clone(),
@@ -296,6 +310,7 @@ impl Server {
                 core_count,
                 boot,
                 limits,
+                memory: shared.memory,
                 gate,
                 cluster,
                 about,
@@ -304,6 +319,12 @@ impl Server {
             });
             let abroad = joined.map(|joined| Abroad::new(joined, node, &path));
             let abroad = abroad.transpose()?.map(Rc::new);
+            let Shared {
+                publisher,
+                sealer,
+                blocking,
+                ..
+            } = shared;
             Core::new(core, shard, handler, publisher, sealer, blocking, abroad)
         }
     }
@@ -312,6 +333,7 @@ impl Server {
 /// A node that runs.
 pub struct Running {
     publisher: Publisher,
+    memory: Arc<Pool>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     pub address: SocketAddr,
     pub cores: usize,
@@ -326,6 +348,12 @@ impl Running {
     #[must_use]
     pub fn publisher(&self) -> &Publisher {
         &self.publisher
+    }
+
+    /// What clients make this node hold, of what they may ([`Limits::memory_bytes_max`]).
+    #[must_use]
+    pub fn memory(&self) -> &Arc<Pool> {
+        &self.memory
     }
 
     /// Bytes of each kind of entry in a core's slabs.

@@ -166,9 +166,14 @@ impl Shard {
         status: u16,
         sentence: impl Into<Cow<'static, str>>,
     ) {
+        self.refuse_request_and_close(key, &Refused::new(status, sentence));
+    }
+
+    /// The rest of the request is not read.
+    pub(super) fn refuse_request_and_close(&mut self, key: ConnectionKey, refused: &Refused) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.keep_alive = false;
-            self.refuse(key, None, &Refused::new(status, sentence));
+            self.refuse(key, None, refused);
         }
     }
 
@@ -222,7 +227,7 @@ impl Shard {
 
     /// The connection is over now, whatever it was doing.
     pub(super) fn close_connection(&mut self, key: ConnectionKey, reason: Closed) {
-        let Some(connection) = self.connections.remove(key) else {
+        let Some(connection) = self.remove_connection(key) else {
             return;
         };
         self.effects.push_back(Effect::Close {

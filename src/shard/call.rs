@@ -5,6 +5,7 @@ use super::connection::ConnectionKey;
 use super::session::SessionKey;
 use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
+use crate::budget::Charge;
 use crate::mcp::ProtocolVersion;
 
 pub type CallKey = Key<CallState>;
@@ -19,6 +20,8 @@ pub struct CallState {
     pub(super) log_level: Option<u8>,
     pub(super) asks: Vec<Ask>,
     pub(super) timer: Timer,
+    /// What it takes of the node's budget: its params, and what is made of them.
+    pub(super) charge: Charge,
 }
 
 /// Where the answer goes.

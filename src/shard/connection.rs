@@ -16,6 +16,7 @@ use super::arena::Key;
 use super::call::CallKey;
 use super::elsewhere::Gone;
 use super::fanout::ListenerKey;
+use super::memory::Held;
 use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
 use crate::wire::chunked::ChunkedDecoder;
@@ -39,6 +40,8 @@ pub struct Connection {
     pub(super) in_flight: bool,
     /// The driver was told not to read, and goes on only with `Effect::Read`.
     pub(super) paused: Cell<bool>,
+    /// What it holds of the node's budget. None: nothing.
+    pub(super) held: Option<Box<Held>>,
     /// In `Shard::dirty`.
     pub(super) queued: bool,
     /// Ends when `outbox` is written.
@@ -102,6 +105,8 @@ pub enum Closed {
     SlowReader,
     /// The node takes its leave.
     Draining,
+    /// The node's budget is short, and this connection held most of it for longest.
+    OutOfMemory,
 }
 
 impl Connection {
@@ -113,6 +118,7 @@ impl Connection {
             outbox: Vec::new(),
             in_flight: false,
             paused: Cell::new(false),
+            held: None,
             queued: false,
             close_when_written: false,
             keep_alive: true,

@@ -135,6 +135,7 @@ impl Shard {
             self.emit_events(connection, &events);
         }
         self.events = events;
+        self.trim(key);
         if self.streams.get(key).is_some_and(Stream::is_finished) {
             self.finish(key, connection);
         }
@@ -262,16 +263,21 @@ impl Shard {
         self.mark_dirty(key);
     }
 
-    pub(super) fn written(&mut self, key: ConnectionKey, done: bool) {
+    pub(super) fn written(&mut self, key: ConnectionKey, rest: usize) {
         let now = self.now;
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        connection.in_flight = !done;
-        if !done {
+        connection.in_flight = rest > 0;
+        if rest > 0 {
             connection.since = now;
+            self.hold_unwritten(key, rest);
             return self.arm_connection(key);
         }
+        self.settle(key);
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
         match connection.state {
             State::Streaming(stream) => {
                 self.flush(stream);

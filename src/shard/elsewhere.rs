@@ -158,7 +158,7 @@ impl Shard {
             }
             Located::There => {
                 let bytes = connection.take_inbox();
-                self.connections.remove(key);
+                self.remove_connection(key);
                 self.effects.push_back(Effect::Forward {
                     connection: key,
                     bytes,

@@ -3,9 +3,9 @@
 use super::answer::{error_message, result_message, with_members};
 use super::call::{AnswerTo, Ask, CallState};
 use super::session::SessionKey;
-use super::stream::{Stream, StreamKey};
+use super::stream::{Stream, StreamKey, stand_in};
 use super::{CallKey, Closed, ConnectionKey, Effect, Millis, Shard};
-use crate::app::call::Outcome;
+use crate::app::call::{AskFailed, Outcome};
 use crate::mcp::Era;
 
 impl Shard {
@@ -97,7 +97,17 @@ impl Shard {
         self.arm_call(call);
         let message =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
-        self.push(stream, message.as_bytes());
+        if !self.push(stream, message.as_bytes()) {
+            // Nobody will ever answer it.
+            if let Some(state) = self.calls.get_mut(call) {
+                state.asks.retain(|ask| ask.id != id);
+                self.effects.push_back(Effect::Answered {
+                    call,
+                    ask: id,
+                    answer: Err(AskFailed::NotSent),
+                });
+            }
+        }
         Some(id)
     }
 
@@ -193,28 +203,53 @@ impl Shard {
         stream
     }
 
-    /// Queues a message and writes it if the stream is connected.
-    pub(super) fn push(&mut self, key: StreamKey, message: &[u8]) {
+    /// Queues a message that is no answer, and writes it if the stream is connected. False: there was no room for it.
+    pub(super) fn push(&mut self, key: StreamKey, message: &[u8]) -> bool {
+        let bytes_max = self.limits.stream_queue_bytes_max;
+        let Some(stream) = self.streams.get(key) else {
+            return false;
+        };
+        let connection = stream.connection;
+        let fits = stream.has_room(message.len(), bytes_max);
+        match (connection, fits || self.is_writable(key)) {
+            // It reads too slowly. What is kept can be resumed, where the era allows that.
+            (Some(connection), false) => {
+                self.close_connection(connection, Closed::SlowReader);
+                return false;
+            }
+            (None, false) => return false,
+            (_, true) => {}
+        }
+        let Ok(message) = self.message(message) else {
+            if let Some(connection) = connection {
+                self.close_connection(connection, Closed::OutOfMemory);
+            }
+            return false;
+        };
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.push(message, bytes_max);
+        }
+        self.flush(key);
+        true
+    }
+
+    /// Queues one of the answers that a stream waits for. Whoever is connected gets it whatever its size; of one that is
+    /// too large to wait for nobody the client is told, should it come back, that it is gone.
+    pub(super) fn push_answer(&mut self, key: StreamKey, message: &[u8]) {
         let bytes_max = self.limits.stream_queue_bytes_max;
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        let pushed = stream.push(message.into(), bytes_max);
-        match (pushed, stream.connection) {
-            // It reads too slowly. What is kept can be resumed, where the era allows that.
-            (Err(_), Some(connection)) if self.is_blocked(connection) => {
-                self.close_connection(connection, Closed::SlowReader);
-            }
-            _ => self.flush(key),
+        stream.outstanding = stream.outstanding.saturating_sub(1);
+        let wanted = stream.connection.is_some() || stream.has_room(message.len(), bytes_max);
+        let kept = wanted.then(|| self.message(message).ok()).flatten();
+        let message = kept.or_else(|| stand_in(message).map(|it| self.small_message(&it)));
+        if let Some(message) = message
+            && let Some(stream) = self.streams.get_mut(key)
+        {
+            stream.push(message, bytes_max);
         }
-    }
-
-    /// Queues one of the answers that a stream waits for.
-    pub(super) fn push_answer(&mut self, key: StreamKey, message: &[u8]) {
-        if let Some(stream) = self.streams.get_mut(key) {
-            stream.outstanding = stream.outstanding.saturating_sub(1);
-        }
-        self.push(key, message);
+        self.flush(key);
         self.keep_if_unheard(key);
     }
 
@@ -264,9 +299,14 @@ impl Shard {
         }
     }
 
-    fn is_blocked(&self, connection: ConnectionKey) -> bool {
-        self.connections
-            .get(connection)
-            .is_some_and(|connection| connection.in_flight)
+    /// What is queued leaves at once.
+    fn is_writable(&self, stream: StreamKey) -> bool {
+        let connection = self
+            .streams
+            .get(stream)
+            .and_then(|stream| stream.connection);
+        connection
+            .and_then(|key| self.connections.get(key))
+            .is_some_and(|connection| !connection.in_flight)
     }
 }

@@ -41,8 +41,10 @@ impl Shard {
                 self.answer(key, 202, &[], b"");
             }
             Message::Response { id, outcome } => {
-                self.take_response(session, id.raw(), outcome);
-                self.answer(key, 202, &[], b"");
+                match self.take_response(session, id.raw(), outcome) {
+                    Ok(()) => self.answer(key, 202, &[], b""),
+                    Err(refused) => self.refuse(key, None, &refused),
+                }
             }
         }
     }
@@ -75,7 +77,8 @@ impl Shard {
                     self.take_notification(session, &method, params)
                 }
                 (Ok(Message::Response { id, outcome }), _) => {
-                    self.take_response(session, id.raw(), outcome)
+                    // A batch is accepted as a whole; what waits for this one goes on waiting, for a while.
+                    let _ = self.take_response(session, id.raw(), outcome);
                 }
                 (Ok(Message::Request { id, method, params }), Some(stream)) => {
                     let id = id.raw();
@@ -87,13 +90,12 @@ impl Shard {
                             self.push_answer(stream, &error_message(Some(id), &error))
                         }
                         Dispatched::Application => {
-                            self.start_legacy(
-                                session,
-                                id,
-                                &method,
-                                params,
-                                AnswerTo::Stream(stream),
-                            );
+                            let answer_to = AnswerTo::Stream(stream);
+                            let started =
+                                self.start_legacy(session, id, &method, params, answer_to);
+                            if let Err(refused) = started {
+                                self.push_answer(stream, &error_message(Some(id), &refused.error));
+                            }
                         }
                     }
                 }
@@ -180,14 +182,16 @@ impl Shard {
             Dispatched::Error(error) => {
                 self.answer_error(key, error.http_status(Era::Legacy), Some(id), &error)
             }
-            Dispatched::Application => match self.check_streams(session) {
-                Ok(()) => {
-                    let call =
-                        self.start_legacy(session, id, method, params, AnswerTo::Connection(key));
-                    self.await_answer(key, call);
+            Dispatched::Application => {
+                let answer_to = AnswerTo::Connection(key);
+                let started = self
+                    .check_streams(session)
+                    .and_then(|()| self.start_legacy(session, id, method, params, answer_to));
+                match started {
+                    Ok(call) => self.await_answer(key, call),
+                    Err(refused) => self.refuse(key, Some(id), &refused),
                 }
-                Err(refused) => self.refuse(key, Some(id), &refused),
-            },
+            }
         }
     }
 
@@ -293,7 +297,8 @@ impl Shard {
         method: &str,
         params: Option<&RawValue>,
         answer_to: AnswerTo,
-    ) -> CallKey {
+    ) -> Result<CallKey, Refused> {
+        let charge = self.charge_call(params)?;
         let session = self
             .sessions
             .get(session_key)
@@ -314,12 +319,13 @@ impl Shard {
             log_level: None,
             asks: Vec::new(),
             timer: Default::default(),
+            charge,
         });
         if let Some(session) = self.sessions.get_mut(session_key) {
             session.calls.push(call);
         }
         self.effects.push_back(Effect::Start { call, request });
-        call
+        Ok(call)
     }
 
     fn take_notification(&mut self, session: SessionKey, method: &str, params: Option<&RawValue>) {
@@ -354,22 +360,29 @@ impl Shard {
     }
 
     /// An answer to a request of ours. One that nobody waits for is ignored: it came too late.
+    ///
+    /// # Errors
+    /// There is no room for it, and whoever waits for it goes on waiting.
     fn take_response(
         &mut self,
         session: SessionKey,
         id: &str,
         outcome: Result<&RawValue, &RawValue>,
-    ) {
-        let Ok(id) = id.parse::<u32>() else { return };
+    ) -> Result<(), Refused> {
+        let Ok(id) = id.parse::<u32>() else {
+            return Ok(());
+        };
         let Some(session) = self.sessions.get(session) else {
-            return;
+            return Ok(());
         };
         let waiting = session.calls.iter().copied().find(|call| {
             self.calls
                 .get(*call)
                 .is_some_and(|state| state.asks.iter().any(|ask| ask.id == id))
         });
-        let Some(call) = waiting else { return };
+        let Some(call) = waiting else { return Ok(()) };
+        let (Ok(answered) | Err(answered)) = outcome;
+        self.charge_more(call, answered)?;
         if let Some(state) = self.calls.get_mut(call) {
             state.asks.retain(|ask| ask.id != id);
         }
@@ -382,6 +395,7 @@ impl Shard {
             ask: id,
             answer,
         });
+        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ mod handler_events;
 mod introduction;
 mod legacy;
 mod listen;
+mod memory;
 mod modern;
 mod params;
 mod post;
@@ -38,6 +39,7 @@ mod wheel;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -54,7 +56,8 @@ use self::stream::Stream;
 use self::timers::TimerKey;
 use self::wheel::Wheel;
 use crate::app::call::{About, AskFailed, Call, Topic};
-use crate::limits::{GAP_OFFSETS, Limits};
+use crate::budget::{Account, Pool};
+use crate::limits::{GAP_OFFSETS, Limits, MEMORY_PORTION_BYTES};
 use crate::wire::session_id::{NodeName, SessionId};
 
 pub use self::call::CallKey;
@@ -73,6 +76,8 @@ pub struct Setup {
     /// Distinguishes this process from earlier ones of the same node: session ids of those are recognised.
     pub boot: u64,
     pub limits: Limits,
+    /// What all cores may hold for clients: bodies that arrive, unread and kept answers, calls under way.
+    pub memory: Arc<Pool>,
     pub gate: Gate,
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
@@ -154,6 +159,8 @@ pub struct Counts {
     pub listeners: usize,
     pub topics: usize,
     pub calls: usize,
+    /// Of the memory budget, in use.
+    pub held_bytes: usize,
 }
 
 /// Bytes of each kind of entry, for the memory bill.
@@ -174,6 +181,11 @@ pub struct Shard {
     core_count: u16,
     boot: u64,
     limits: Limits,
+    memory: Rc<Account>,
+    /// Connections that hold something, in no order.
+    holders: Vec<ConnectionKey>,
+    /// Until then it is known that no room can be made.
+    no_room_until: Millis,
     gate: Gate,
     cluster: Option<Cluster>,
     about: Arc<About>,
@@ -210,12 +222,16 @@ pub struct Shard {
 impl Shard {
     #[must_use]
     pub fn new(setup: Setup, now: Millis) -> Self {
+        let portion = MEMORY_PORTION_BYTES.min(setup.memory.total() / 64);
         Shard {
             node: setup.node,
             core: setup.core,
             core_count: setup.core_count,
             boot: setup.boot,
             limits: setup.limits,
+            memory: Account::new(setup.memory, portion),
+            holders: Vec::new(),
+            no_room_until: 0,
             gate: setup.gate,
             cluster: setup.cluster,
             introduction: Introduction::of(&setup.about),
@@ -260,6 +276,7 @@ impl Shard {
     pub fn handle_bytes(&mut self, now: Millis, key: ConnectionKey, bytes: &[u8]) {
         self.now = now;
         self.take_in(key, bytes);
+        self.settle(key);
         self.arm_connection(key);
         self.serve_freed();
     }
@@ -271,12 +288,12 @@ impl Shard {
         self.serve_freed();
     }
 
-    /// Everything that [`poll_transmit`](Shard::poll_transmit) or [`poll_fanout`](Shard::poll_fanout) gave for this
-    /// connection is written, or (`done` false) a write of the rest is under way: then nothing more is given for it
-    /// until this is called with `done`.
-    pub fn handle_written(&mut self, now: Millis, key: ConnectionKey, done: bool) {
+    /// Of what [`poll_transmit`](Shard::poll_transmit) or [`poll_fanout`](Shard::poll_fanout) gave for this connection
+    /// so many bytes are not written yet. While it is not 0 the driver writes them, and nothing more is given for the
+    /// connection.
+    pub fn handle_written(&mut self, now: Millis, key: ConnectionKey, rest: usize) {
         self.now = now;
-        self.written(key, done);
+        self.written(key, rest);
         self.serve_freed();
     }
 
@@ -310,7 +327,7 @@ impl Shard {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Millis> {
         let announcing = self.announced.map(|_| self.now);
-        let own = [announcing, self.drain_deadline()];
+        let own = [announcing, self.drain_deadline(), self.room_deadline()];
         own.into_iter()
             .flatten()
             .chain(self.wheel.next_deadline())
@@ -346,6 +363,7 @@ impl Shard {
             listeners: self.fanout.listener_count(),
             topics: self.fanout.topic_count(),
             calls: self.calls.len(),
+            held_bytes: self.memory.used(),
         }
     }
 
@@ -364,6 +382,7 @@ impl Shard {
     /// Panics if anything a shard promises itself does not hold. Costs a walk over everything: for tests.
     pub fn invariants(&self) {
         self.fanout.invariants();
+        self.memory_invariants();
         for (key, connection) in self.connections.iter() {
             connection.invariants();
             match connection.state {

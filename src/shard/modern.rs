@@ -133,6 +133,10 @@ impl Shard {
                 return self.answer_error(key, 400, Some(id), &error);
             }
         };
+        let charge = match self.charge_call(params) {
+            Ok(charge) => charge,
+            Err(refused) => return self.refuse(key, Some(id), &refused),
+        };
         let version = ProtocolVersion::V2026_07_28;
         let call = self.calls.insert(CallState {
             version,
@@ -142,6 +146,7 @@ impl Shard {
             log_level,
             asks: Vec::new(),
             timer: Default::default(),
+            charge,
         });
         self.await_answer(key, call);
         let request = Call {

@@ -18,14 +18,8 @@ pub(super) struct PostFields<'a> {
 
 impl Shard {
     pub(super) fn serve_post(&mut self, key: ConnectionKey, request: &HeadView<'_>, body: &[u8]) {
-        if !request.field("content-type").is_some_and(is_json) {
-            let sentence = "A message is sent with Content-Type: application/json.";
-            return self.refuse(key, None, &Refused::new(415, sentence));
-        }
-        if !accepts(request, "application/json") || !accepts(request, "text/event-stream") {
-            let sentence =
-                "The answer may be application/json or text/event-stream: Accept must name both.";
-            return self.refuse(key, None, &Refused::new(406, sentence));
+        if let Err(refused) = check_post(request) {
+            return self.refuse(key, None, &refused);
         }
         let parsed = match json_rpc::parse(body, self.limits.json_depth_max) {
             Ok(parsed) => parsed,
@@ -49,6 +43,20 @@ impl Shard {
             Parsed::One(message) => self.serve_legacy(key, fields, message),
         }
     }
+}
+
+/// What the head of a POST must say.
+pub(super) fn check_post(request: &HeadView<'_>) -> Result<(), Refused> {
+    if !request.field("content-type").is_some_and(is_json) {
+        let sentence = "A message is sent with Content-Type: application/json.";
+        return Err(Refused::new(415, sentence));
+    }
+    if !accepts(request, "application/json") || !accepts(request, "text/event-stream") {
+        let sentence =
+            "The answer may be application/json or text/event-stream: Accept must name both.";
+        return Err(Refused::new(406, sentence));
+    }
+    Ok(())
 }
 
 /// A request that carries modern metadata is modern, and so is one whose header or method exists in no other era

@@ -1,12 +1,19 @@
 //! From bytes to whole requests: HTTP/1.1 framing as a state of each connection.
 
+use super::answer::Refused;
 use super::connection::{Connection, Partial, Remaining, State};
+use super::memory::OUT_OF_MEMORY;
+use super::post::check_post;
 use super::{ConnectionKey, Effect, Shard};
 use crate::mcp::ProtocolVersion;
 use crate::wire::chunked::Decoded;
 use crate::wire::http1::{self, Framing, Head, HeadLimits, Method};
 use crate::wire::session_id::SessionId;
 use crate::wire::{HeadView, Malformed};
+
+/// Of a body that is small enough nothing is refused before it is there: then the answer has the message's id, and the
+/// connection goes on.
+const BODY_BYTES_UNSEEN: usize = 64 * 1024;
 
 impl Shard {
     /// Serves what is complete in `bytes` and keeps the rest.
@@ -140,6 +147,13 @@ impl Shard {
             self.serve(key, &view, body);
             return head_len + length;
         }
+        if let Remaining::Length(length) = remaining
+            && length > BODY_BYTES_UNSEEN
+            && let Err(refused) = self.check_large(key, &view, length)
+        {
+            self.refuse_request_and_close(key, &refused);
+            return input.len();
+        }
         let now = self.now;
         if let Some(connection) = self.connections.get_mut(key) {
             connection.since = now;
@@ -168,6 +182,7 @@ impl Shard {
         let State::ExpectBody(partial) = &mut connection.state else {
             return None;
         };
+        let before = partial.body.len();
         let (used, complete) = match partial.take(input, body_bytes_max) {
             Ok(taken) => taken,
             Err(fault) => {
@@ -175,6 +190,15 @@ impl Shard {
                 return Some(input.len());
             }
         };
+        let grown_large = before <= BODY_BYTES_UNSEEN && partial.body.len() > BODY_BYTES_UNSEEN;
+        if grown_large && matches!(partial.remaining, Remaining::Chunked(_)) {
+            let (head, head_bytes) = (partial.head.clone(), partial.head_bytes.clone());
+            if let Err(refused) = self.check_large(key, &head.view(&head_bytes), 0) {
+                self.refuse_request_and_close(key, &refused);
+                return Some(input.len());
+            }
+        }
+        let connection = self.connections.get_mut(key)?;
         if complete {
             let State::ExpectBody(partial) =
                 std::mem::replace(&mut connection.state, State::ExpectHead)
@@ -185,6 +209,38 @@ impl Shard {
             return Some(used);
         }
         (used > 0).then_some(used)
+    }
+
+    /// Whether a request with a large body, of which so many bytes are announced, is worth waiting for: there is room for
+    /// it, and nothing in its head will have it refused.
+    fn check_large(
+        &mut self,
+        key: ConnectionKey,
+        request: &HeadView<'_>,
+        announced: usize,
+    ) -> Result<(), Refused> {
+        self.admit(request)?;
+        if request.head().method == Method::Post {
+            check_post(request)?;
+            self.check_session(key, request)?;
+        }
+        match self.could_hold(announced) {
+            true => Ok(()),
+            false => Err(Refused::busy(OUT_OF_MEMORY, 1)),
+        }
+    }
+
+    /// The session that a legacy request names is here. What a modern one names does not matter.
+    fn check_session(&mut self, key: ConnectionKey, request: &HeadView<'_>) -> Result<(), Refused> {
+        let modern =
+            request.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
+        match request.field("mcp-session-id") {
+            Some(id) if !modern => match self.locate(id) {
+                Ok(_) => Ok(()),
+                Err(why) => Err(self.miss(key, id, why)),
+            },
+            _ => Ok(()),
+        }
     }
 
     /// The core whose session this request is for, if it is another one. A modern request has no session,
@@ -210,7 +266,7 @@ impl Shard {
         {
             return None;
         }
-        self.connections.remove(key);
+        self.remove_connection(key);
         self.effects.push_back(Effect::Move {
             connection: key,
             core,
@@ -226,6 +282,11 @@ impl Partial {
         match &mut self.remaining {
             Remaining::Length(missing) => {
                 let count = input.len().min(*missing);
+                // Twice as much as there is, as a vector does, but no more than there will be.
+                if self.body.capacity() - self.body.len() < count {
+                    let enough = (2 * self.body.len()).max(count).min(*missing);
+                    self.body.reserve_exact(enough);
+                }
                 self.body.extend_from_slice(&input[..count]);
                 *missing -= count;
                 Ok((count, *missing == 0))

@@ -24,8 +24,7 @@ impl Shard {
         if let Some(ready) = self.probed(request) {
             return self.answer_probe(key, ready);
         }
-        let admitted = self.gate.admit(request);
-        if let Err(refused) = admitted.and_then(|()| self.check_forwarded(request)) {
+        if let Err(refused) = self.admit(request) {
             return self.refuse(key, None, &refused);
         }
         if let Some(origin) = request.field("origin")
@@ -43,6 +42,12 @@ impl Shard {
                 self.refuse(key, None, &Refused::method_not_allowed(sentence));
             }
         }
+    }
+
+    /// Whether this request may be looked at any further: its path, `Host` and `Origin`, and who passed it on.
+    pub(super) fn admit(&mut self, request: &HeadView<'_>) -> Result<(), Refused> {
+        self.gate.admit(request)?;
+        self.check_forwarded(request)
     }
 
     /// Whether this asks for the node's health, and what that is. Proxies ask by address, so any `Host` will do.

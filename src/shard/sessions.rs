@@ -214,7 +214,7 @@ impl Shard {
         Ok(session)
     }
 
-    fn miss(&mut self, key: ConnectionKey, id: &str, why: TellRefused) -> Refused {
+    pub(super) fn miss(&mut self, key: ConnectionKey, id: &str, why: TellRefused) -> Refused {
         let asked = self
             .connections
             .get(key)

@@ -2,16 +2,19 @@
 //! It outlives its connection, so that a legacy client can come back for what it missed.
 //!
 //! Events are numbered from 1. `events` holds what was not written yet and, for legacy sessions, what was written
-//! last, as long as both fit the byte limit.
+//! last, as long as both fit the byte limit. Each message has its bytes in the node's budget as long as it is kept.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::answer::error_message;
 use super::arena::Key;
 use super::call::CallKey;
 use super::connection::ConnectionKey;
 use super::session::SessionKey;
 use super::wheel::{Millis, Timer};
+use crate::budget::Charge;
+use crate::mcp::RpcError;
 
 pub(super) type StreamKey = Key<Stream>;
 
@@ -45,17 +48,34 @@ struct Queue {
     written: usize,
     /// Bytes of all `events`.
     bytes: usize,
+    /// One of them may be larger than what is kept.
+    has_large: bool,
 }
 
 struct Event {
     sequence: u32,
     /// Shared: what all sessions are told is kept once.
-    data: Rc<[u8]>,
+    message: Rc<Message>,
 }
 
-/// More is waiting for the reader than may be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QueueFull;
+/// A message to a client, and what it takes of the node's budget.
+pub(super) struct Message {
+    pub(super) data: Box<[u8]>,
+    _charge: Charge,
+}
+
+/// What a message costs besides its bytes: its place in a queue, and the stream that may be kept for it alone.
+pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 256;
+
+impl Message {
+    /// `charge` is for its bytes and [`MESSAGE_OVERHEAD_BYTES`].
+    pub(super) fn new(data: &[u8], charge: Charge) -> Rc<Self> {
+        Rc::new(Message {
+            data: data.into(),
+            _charge: charge,
+        })
+    }
+}
 
 impl Stream {
     pub(super) fn new(session: Option<SessionKey>, number: u32, outstanding: u32) -> Self {
@@ -73,35 +93,62 @@ impl Stream {
         }
     }
 
-    /// Queues a message for the client. What was written already makes room first.
-    ///
-    /// # Errors
-    /// [`QueueFull`] if what is unwritten exceeds `bytes_max`; the message is queued nevertheless, and the oldest
-    /// unwritten ones are gone: the newest is the answer that a client comes back for.
-    pub(super) fn push(&mut self, data: Rc<[u8]>, bytes_max: usize) -> Result<(), QueueFull> {
+    /// Queues a message for the client. Whether there is room for it ([`has_room`](Stream::has_room)) is asked before.
+    pub(super) fn push(&mut self, message: Rc<Message>, bytes_max: usize) {
         let queue = self.queue.get_or_insert_default();
-        queue.bytes += data.len();
+        queue.has_large |= message.data.len() > bytes_max;
+        queue.bytes += message.data.len();
         queue.events.push_back(Event {
             sequence: self.next_sequence,
-            data,
+            message,
         });
         self.next_sequence += 1;
-        while queue.bytes > bytes_max && queue.written > 0 {
-            queue.drop_oldest();
-        }
-        if queue.bytes <= bytes_max {
-            return Ok(());
-        }
-        while queue.bytes > bytes_max && queue.events.len() > 1 {
-            queue.drop_oldest();
-        }
-        Err(QueueFull)
     }
 
-    /// Whether [`push`](Stream::push) would keep so many more bytes and lose nothing unwritten.
+    /// Whether so many more bytes may wait for the reader.
     pub(super) fn has_room(&self, count: usize, bytes_max: usize) -> bool {
         let unwritten = self.queue.iter().flat_map(|queue| queue.unwritten());
-        unwritten.map(|event| event.data.len()).sum::<usize>() + count <= bytes_max
+        unwritten
+            .map(|event| event.message.data.len())
+            .sum::<usize>()
+            + count
+            <= bytes_max
+    }
+
+    /// Of what was written so much is kept for a resume as fits beside what was not; the oldest goes first. In place of
+    /// an answer that is too large to be kept, `stand_in` is: whoever comes back for it is to know that it is gone.
+    pub(super) fn trim(
+        &mut self,
+        bytes_max: usize,
+        stand_in: impl Fn(&[u8]) -> Option<Rc<Message>>,
+    ) {
+        if let Some(queue) = self.queue.as_mut().filter(|queue| queue.has_large) {
+            let is_large = |event: &Event| event.message.data.len() > bytes_max;
+            for event in queue.events.range_mut(..queue.written) {
+                if is_large(event)
+                    && let Some(message) = stand_in(&event.message.data)
+                {
+                    queue.bytes -= event.message.data.len();
+                    queue.bytes += message.data.len();
+                    event.message = message;
+                }
+            }
+            let has_large = queue.unwritten().any(is_large);
+            queue.has_large = has_large;
+        }
+        self.drop_while(|queue| queue.bytes > bytes_max && queue.written > 0);
+    }
+
+    /// Bytes that are kept only for a client that may come back: written, or of an answer that nobody is connected for.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let Some(queue) = &self.queue else { return 0 };
+        let count = match self.is_kept() {
+            true => queue.events.len(),
+            false => queue.written,
+        };
+        let kept = queue.events.range(..count);
+        kept.map(|event| event.message.data.len() + MESSAGE_OVERHEAD_BYTES)
+            .sum()
     }
 
     /// The next message that was not written yet, with its number. It counts as written from now on.
@@ -109,7 +156,7 @@ impl Stream {
         let queue = self.queue.as_mut()?;
         let event = queue.events.get(queue.written)?;
         queue.written += 1;
-        Some((event.sequence, &event.data))
+        Some((event.sequence, &event.message.data))
     }
 
     /// Forgets what was written: nobody can come back for it.
@@ -164,7 +211,7 @@ impl Stream {
             return;
         };
         assert!(queue.written <= queue.events.len());
-        let bytes = queue.events.iter().map(|event| event.data.len());
+        let bytes = queue.events.iter().map(|event| event.message.data.len());
         assert_eq!(queue.bytes, bytes.sum::<usize>());
         let last = queue
             .events
@@ -186,15 +233,40 @@ impl Queue {
 
     fn drop_oldest(&mut self) {
         if let Some(event) = self.events.pop_front() {
-            self.bytes -= event.data.len();
+            self.bytes -= event.message.data.len();
             self.written = self.written.saturating_sub(1);
         }
     }
 }
 
+/// What is kept in place of an answer that is too large to be kept: an error with its id. None: it is no answer.
+pub(super) fn stand_in(answer: &[u8]) -> Option<Vec<u8>> {
+    #[derive(serde::Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        id: &'a serde_json::value::RawValue,
+        method: Option<serde::de::IgnoredAny>,
+    }
+    let answer: Answer<'_> = serde_json::from_slice(answer).ok()?;
+    let error = RpcError::internal(
+        "The answer was too large to be kept until somebody came back for it: send the request again.",
+    )
+    .with_data(serde_json::json!({ "reason": "answer_not_kept" }));
+    answer
+        .method
+        .is_none()
+        .then(|| error_message(Some(answer.id.get()), &error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::{Account, Pool};
+
+    fn message(data: &[u8]) -> Rc<Message> {
+        let account = Account::new(Pool::new(1 << 20), 1);
+        Message::new(data, account.charge(data.len()).expect("there is room"))
+    }
 
     fn unwritten(stream: &mut Stream) -> Vec<u32> {
         std::iter::from_fn(|| stream.take_unwritten().map(|(sequence, _)| sequence)).collect()
@@ -204,12 +276,12 @@ mod tests {
     fn a_resume_repeats_what_the_reader_did_not_see_and_nothing_else() {
         let mut stream = Stream::new(None, 1, 1);
         for data in [b"a", b"b", b"c"] {
-            stream.push(data.as_slice().into(), 100).expect("fits");
+            stream.push(message(data), 500);
         }
         assert_eq!(unwritten(&mut stream), [1, 2, 3]);
         stream.rewind(1);
         assert_eq!(unwritten(&mut stream), [2, 3]);
-        stream.push(b"d".as_slice().into(), 100).expect("fits");
+        stream.push(message(b"d"), 500);
         stream.invariants();
         assert_eq!(unwritten(&mut stream), [4]);
     }
@@ -217,23 +289,47 @@ mod tests {
     #[test]
     fn what_was_written_makes_room_for_what_was_not() {
         let mut stream = Stream::new(None, 1, 1);
-        stream.push([0; 60].into(), 100).expect("fits");
+        stream.push(message(&[0; 60]), 500);
         assert_eq!(unwritten(&mut stream), [1]);
-        stream
-            .push([0; 60].into(), 100)
-            .expect("the written one goes");
-        assert_eq!(stream.push([0; 60].into(), 100), Err(QueueFull));
+        assert!(stream.has_room(100, 100));
+        stream.push(message(&[0; 60]), 500);
+        assert!(!stream.has_room(60, 100));
+        stream.trim(100, |_| None);
         stream.invariants();
-        assert_eq!(unwritten(&mut stream), [3], "the newest is kept");
+        stream.rewind(0);
+        assert_eq!(unwritten(&mut stream), [2], "the written one is gone");
+    }
+
+    #[test]
+    fn an_answer_of_any_size_that_is_kept_for_who_comes_back() {
+        let mut stream = Stream::new(None, 1, 1);
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":"x","result":"{:1000}"}}"#, "");
+        stream.push(message(answer.as_bytes()), 500);
+        stream.trim(500, |_| panic!("it was not written yet"));
+        assert_eq!(unwritten(&mut stream), [1]);
+        stream.trim(500, |data| stand_in(data).map(|data| message(&data)));
+        stream.invariants();
+        stream.rewind(0);
+        let (_, kept) = stream.take_unwritten().expect("something is kept");
+        let kept: serde_json::Value = serde_json::from_slice(kept).expect("JSON");
+        assert_eq!(kept["id"], "x");
+        assert_eq!(kept["error"]["code"], RpcError::INTERNAL_ERROR);
+        assert_eq!(kept["error"]["data"]["reason"], "answer_not_kept");
+    }
+
+    #[test]
+    fn a_notification_is_no_answer() {
+        assert_eq!(stand_in(br#"{"jsonrpc":"2.0","method":"x"}"#), None);
+        assert_eq!(stand_in(br#"{"jsonrpc":"2.0","id":1,"method":"x"}"#), None);
     }
 
     #[test]
     fn what_was_written_is_not_kept_for_ever() {
         let mut stream = Stream::new(None, 1, 1);
-        stream.push([0; 60].into(), 100).expect("fits");
+        stream.push(message(&[0; 60]), 500);
         assert_eq!(unwritten(&mut stream), [1]);
         stream.forget_settled();
-        stream.push([0; 10].into(), 100).expect("fits");
+        stream.push(message(&[0; 10]), 500);
         assert_eq!(unwritten(&mut stream), [2]);
         stream.forget_settled();
         stream.rewind(0);

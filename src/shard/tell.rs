@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use super::stream::{STANDALONE, Stream, StreamKey};
+use super::stream::{Message, STANDALONE, Stream, StreamKey};
 use super::{Closed, Millis, SessionKey, Shard};
 use crate::app::call::{Notice, TellRefused, Topic};
 
@@ -21,14 +21,16 @@ impl Shard {
     ) -> Result<(), TellRefused> {
         self.now = now;
         let session = self.locate(session)?;
-        self.tell(session, notice, &message(notice))
+        let message = self.message(&text(notice)).map_err(|_| TellRefused::Full)?;
+        self.tell(session, notice, &message)
     }
 
     /// Tells every session of this core. `offset` is the place that this took in the log.
     pub fn handle_tell_all(&mut self, now: Millis, offset: u64, notice: &Notice) {
         self.now = now;
         self.offset = offset;
-        let message = message(notice);
+        // Kept once for all of them.
+        let message = self.small_message(&text(notice));
         let sessions: Vec<SessionKey> = self.sessions.iter().map(|(key, _)| key).collect();
         for session in sessions {
             // One that is full is told by the end of its stream.
@@ -40,7 +42,7 @@ impl Shard {
         &mut self,
         key: SessionKey,
         notice: &Notice,
-        message: &Rc<[u8]>,
+        message: &Rc<Message>,
     ) -> Result<(), TellRefused> {
         let session = self.sessions.get(key).ok_or(TellRefused::Expired)?;
         if let Notice::Message { level, .. } = notice
@@ -52,15 +54,15 @@ impl Shard {
         let bytes_max = self.limits.stream_queue_bytes_max;
         let stream = self.standalone(key).ok_or(TellRefused::Expired)?;
         let stream = self.streams.get_mut(stream).ok_or(TellRefused::Expired)?;
-        if !stream.has_room(message.len(), bytes_max) {
+        if !stream.has_room(message.data.len(), bytes_max) {
             if let Some(connection) = stream.connection {
                 self.close_connection(connection, Closed::SlowReader);
             }
             return Err(TellRefused::Full);
         }
-        if stream.push(message.clone(), bytes_max).is_ok() {
-            self.fanout.has_messages(listener);
-        }
+        stream.push(message.clone(), bytes_max);
+        stream.trim(bytes_max, |_| None);
+        self.fanout.has_messages(listener);
         Ok(())
     }
 
@@ -75,7 +77,7 @@ impl Shard {
 }
 
 /// What a session is sent.
-fn message(notice: &Notice) -> Rc<[u8]> {
+fn text(notice: &Notice) -> Vec<u8> {
     let text = match notice {
         Notice::Message { params, .. } => {
             format!(r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{params}}}"#)
@@ -90,7 +92,7 @@ fn message(notice: &Notice) -> Rc<[u8]> {
             )
         }
     };
-    text.into_bytes().into()
+    text.into_bytes()
 }
 
 fn list_changed(list: &str) -> String {

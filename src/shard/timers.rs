@@ -71,6 +71,7 @@ impl Shard {
                 }
             }
         }
+        self.make_room_for_others();
         self.announce_some();
         self.drain_some();
         self.serve_freed();

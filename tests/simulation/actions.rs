@@ -157,11 +157,9 @@ impl World {
         let Some(last_id) = request.last_id.clone() else {
             return;
         };
-        self.peers[peer]
-            .requests
-            .get_mut(&id)
-            .expect("it is there")
-            .interrupted = false;
+        let request = self.peers[peer].requests.get_mut(&id);
+        let request = request.expect("it is there");
+        (request.interrupted, request.resumed) = (false, true);
         self.send(
             peer,
             &Request::get(session).resume(&last_id),

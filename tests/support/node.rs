@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pinfold::app::call::{About, Call, Notice, Outcome, Topic};
+use pinfold::budget::Pool;
 use pinfold::limits::{GAP_OFFSETS, Limits};
 use pinfold::shard::{
     CallKey, ConnectionKey, Gate, Located, Millis, Presence, Publication, Setup, Shard,
@@ -128,6 +129,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
         core_count: core_count as u16,
         boot,
         limits,
+        memory: Pool::new(limits.memory_bytes_max),
         gate: Gate {
             path: "/mcp".into(),
             loopback: true,
@@ -146,8 +148,10 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
 
 impl Node {
     pub fn new(core_count: usize, limits: Limits) -> Self {
-        Self::with(core_count, |core| {
-            setup(core, core_count, limits, 0x00b0_0700)
+        let memory = Pool::new(limits.memory_bytes_max);
+        Self::with(core_count, |core| Setup {
+            memory: memory.clone(),
+            ..setup(core, core_count, limits, 0x00b0_0700)
         })
     }
 
@@ -251,7 +255,7 @@ impl Node {
         let (core, done) = (socket.core, socket.unwritten.is_empty());
         self.cores[core].shard.handle_progress(self.now, key);
         if done && !self.breaks(Breakage::ForgetsWritten) {
-            self.cores[core].shard.handle_written(self.now, key, true);
+            self.cores[core].shard.handle_written(self.now, key, 0);
         }
         self.settle(core);
     }
@@ -440,7 +444,8 @@ impl Node {
             return;
         }
         if !(done && self.breaks(Breakage::ForgetsWritten)) {
-            self.cores[core].shard.handle_written(self.now, key, done);
+            let rest = self.sockets[id].unwritten.len();
+            self.cores[core].shard.handle_written(self.now, key, rest);
         }
     }
 

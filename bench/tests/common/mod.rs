@@ -59,6 +59,7 @@ impl Rig {
             core_count: 1,
             boot: 1,
             limits: Limits::default(),
+            memory: pinfold::budget::Pool::new(1 << 30),
             gate: Gate {
                 path: "/mcp".into(),
                 loopback: true,
@@ -103,7 +104,7 @@ impl Rig {
             }
         }
         while let Some(key) = self.shard.poll_transmit(&mut self.written) {
-            self.shard.handle_written(now, key, true);
+            self.shard.handle_written(now, key, 0);
         }
     }
 

@@ -34,10 +34,15 @@ use super::core::Core;
 use super::neighbours::{Joined, Owner};
 use super::seldom::Seldom;
 use super::{clock, readiness, socket};
+use crate::budget::Charge;
 use crate::limits::Limits;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
 use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
+
+/// Of a request that is passed on and of its answer no more is held at once: what was read of it and of the next ones,
+/// and what each side has not taken yet.
+pub(super) const EXCHANGE_BYTES: usize = 256 * 1024;
 
 /// How long a node is believed to live without asking again.
 const OWNER_FRESH: Duration = Duration::from_secs(1);
@@ -298,7 +303,14 @@ pub(super) async fn relay(core: Rc<Core>) -> io::Result<()> {
 }
 
 /// Passes on the request that `bytes` begin with.
-pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, bytes: Vec<u8>) {
+/// `charge` is for what is held of the request and its answer while both are under way.
+pub(super) fn start(
+    core: &Rc<Core>,
+    stream: TcpStream,
+    peer: Option<IpAddr>,
+    bytes: Vec<u8>,
+    charge: Charge,
+) {
     let Some(abroad) = core.abroad.clone() else {
         return;
     };
@@ -313,6 +325,7 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
     monoio::spawn(async move {
         let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
         abroad.under_way.borrow_mut().remove(place);
+        drop(charge);
         let (bytes, gone) = match ended {
             Ended::Answered { read_ahead } => (read_ahead, None),
             Ended::NotPassedOn { read, gone } => (read, Some(gone)),

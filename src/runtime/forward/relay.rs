@@ -16,7 +16,8 @@ use slab::Slab;
 
 use super::process_of;
 use super::request::Rest;
-use crate::runtime::core::{Core, stream_of};
+use crate::budget::Charge;
+use crate::runtime::core::{Core, SCRATCH_BYTES, stream_of};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::{clock, socket};
 use crate::shard::Millis;
@@ -36,8 +37,9 @@ struct Relay {
     /// Whose stream it is.
     session: SessionId,
     body: Rest,
-    /// What the client sent after its request.
+    /// What the client sent after its request, and its part of the node's budget.
     read_ahead: Vec<u8>,
+    ahead: Option<Charge>,
     /// When the owner last said something.
     heard_ms: Millis,
     serial: u32,
@@ -50,6 +52,8 @@ enum Came {
     Whole,
     /// The client takes no more now.
     Slow(Vec<u8>),
+    /// The client has sent something ahead, which is not charged yet.
+    Ahead,
     /// One of the two is gone.
     Over,
 }
@@ -100,6 +104,7 @@ impl Relays {
             session,
             body,
             read_ahead,
+            ahead: None,
             heard_ms: clock::now(),
             serial: self.serial.get(),
         });
@@ -120,6 +125,7 @@ impl Relays {
             Came::Nothing => {}
             Came::Whole => self.finish(core, index),
             Came::Slow(unsent) => self.wait_for_client(core, index, unsent),
+            Came::Ahead => self.charge_ahead(core, index),
             Came::Over => self.close(index),
         }
     }
@@ -167,11 +173,27 @@ impl Relays {
                 if relay.read_ahead.len() >= bytes_max {
                     self.readiness.unwatch(&relay.client);
                 }
-                Came::Nothing
+                match relay.ahead {
+                    Some(_) => Came::Nothing,
+                    None => Came::Ahead,
+                }
             }
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Came::Nothing,
             Err(_) => Came::Over,
         })
+    }
+
+    /// Once for as much as may be read ahead.
+    fn charge_ahead(&self, core: &Rc<Core>, index: usize) {
+        let bytes_max = core.shard.borrow().limits().pipeline_bytes_max + SCRATCH_BYTES;
+        match core.hold(bytes_max) {
+            None => self.close(index),
+            charge => {
+                if let Some(relay) = self.relays.borrow_mut().get_mut(index) {
+                    relay.ahead = charge;
+                }
+            }
+        }
     }
 
     /// Reads nothing more from the owner until the client has taken this.
@@ -184,13 +206,13 @@ impl Relays {
         let client = socket::duplicate(&relay.client).and_then(stream_of);
         let serial = relay.serial;
         drop(relays);
-        let Ok(client) = client else {
+        let (Ok(client), Some(charge)) = (client, core.hold(unsent.len())) else {
             return self.close(index);
         };
         let core = core.clone();
         monoio::spawn(async move {
             let written = write(&core, &client, &unsent).await;
-            drop(client);
+            drop((client, unsent, charge));
             if let Some(abroad) = &core.abroad {
                 abroad.relays.go_on(&core, index, serial, written.is_ok());
             }

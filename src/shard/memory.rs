@@ -1,0 +1,340 @@
+//! What clients make this core hold, in the node's budget: bodies that arrive, answers that are not read, answers that
+//! are kept for a resume, calls under way.
+//!
+//! Each of them carries its [`Charge`]. A connection that holds nothing has none, and a request that comes whole and is
+//! answered whole costs none. When the budget is short, room is made in this order: answers that are kept, the oldest
+//! first; then connections that have held something for a while, first those that hold most and take longest. What is
+//! new and still finds no room is refused with 503.
+
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
+
+use super::answer::Refused;
+use super::connection::{Connection, State};
+use super::stream::{MESSAGE_OVERHEAD_BYTES, Message, StreamKey, stand_in};
+use super::{CallKey, Closed, ConnectionKey, Millis, Shard};
+use crate::budget::{Charge, Short};
+
+/// What the engine and the application hold for a call, per byte of its params: the text itself, and what is made of
+/// it.
+const CALL_BYTES_PER_BYTE: usize = 4;
+/// And in any case: the call's entry, its future, its id.
+const CALL_BYTES: usize = 2048;
+
+/// Who has held something for less than this is not slow.
+const SLOW_MS: Millis = 2_000;
+/// A look for room that found none is not repeated before.
+const LOOK_AGAIN_MS: Millis = 64;
+
+pub(super) const OUT_OF_MEMORY: &str =
+    "This node holds as much for its clients as it may (--memory-max). Try again in a moment.";
+
+/// What a connection holds: bytes received and not served, bytes not written.
+pub(super) struct Held {
+    charge: Charge,
+    /// Of them in the driver's hands, on their way out, if any are.
+    unwritten: usize,
+    since: Millis,
+    /// In `Shard::holders`.
+    place: usize,
+}
+
+fn bytes_of(json: &RawValue) -> usize {
+    CALL_BYTES_PER_BYTE * json.get().len()
+}
+
+impl Connection {
+    /// Bytes that wait here for their client: none on nearly every connection at nearly any time.
+    fn holds(&self) -> usize {
+        let arriving = match &self.state {
+            State::ExpectBody(partial) => partial.body.capacity() + partial.head_bytes.len(),
+            _ => 0,
+        };
+        let leaving = match self.in_flight {
+            true => self.held.as_ref().map_or(0, |held| held.unwritten) + self.outbox.capacity(),
+            false => 0,
+        };
+        self.inbox().len() + arriving + leaving
+    }
+
+    /// May be ended to make room: it keeps what it holds for as long as it likes.
+    fn is_slow(&self) -> bool {
+        self.in_flight || matches!(self.state, State::ExpectBody(_))
+    }
+}
+
+impl Shard {
+    /// Charges so much, after room was made for it if there was none.
+    ///
+    /// # Errors
+    /// [`Short`]: the other cores are asked to make room, for whoever comes next.
+    pub(super) fn charge(&mut self, count: usize) -> Result<Charge, Short> {
+        if let Ok(charge) = self.memory.charge(count) {
+            return Ok(charge);
+        }
+        self.make_room_for(count);
+        let charge = self.memory.charge(count);
+        if charge.is_err() {
+            self.memory.pool().want(count);
+        }
+        charge
+    }
+
+    /// For what the driver holds for a client of this core itself. None: there is no room.
+    pub fn handle_hold(&mut self, now: Millis, count: usize) -> Option<Charge> {
+        self.now = now;
+        self.charge(count).ok()
+    }
+
+    /// The charge of a call with these params.
+    ///
+    /// # Errors
+    /// 503: try again.
+    pub(super) fn charge_call(&mut self, params: Option<&RawValue>) -> Result<Charge, Refused> {
+        self.charge(CALL_BYTES + params.map_or(0, bytes_of))
+            .map_err(|Short| Refused::busy(OUT_OF_MEMORY, 1))
+    }
+
+    /// The client's answer to a question of a call comes on top.
+    ///
+    /// # Errors
+    /// 503: try again.
+    pub(super) fn charge_more(&mut self, call: CallKey, answer: &RawValue) -> Result<(), Refused> {
+        let more = self
+            .charge(bytes_of(answer))
+            .map_err(|Short| Refused::busy(OUT_OF_MEMORY, 1))?;
+        if let Some(state) = self.calls.get_mut(call) {
+            state.charge.add(more);
+        }
+        Ok(())
+    }
+
+    /// Whether a body that is announced to be so long could be held.
+    pub(super) fn could_hold(&mut self, count: usize) -> bool {
+        if count > self.memory.free() {
+            self.make_room_for(count);
+        }
+        let could = count <= self.memory.free();
+        if !could {
+            self.memory.pool().want(count);
+        }
+        could
+    }
+
+    /// A message that is kept, with its charge.
+    pub(super) fn message(&mut self, data: &[u8]) -> Result<Rc<Message>, Short> {
+        let charge = self.charge(data.len() + MESSAGE_OVERHEAD_BYTES)?;
+        Ok(Message::new(data, charge))
+    }
+
+    /// The same for what is small and must not be lost.
+    pub(super) fn small_message(&self, data: &[u8]) -> Rc<Message> {
+        let charge = self
+            .memory
+            .charge_beyond(data.len() + MESSAGE_OVERHEAD_BYTES);
+        Message::new(data, charge)
+    }
+
+    /// Of what a stream has written it keeps as much as it may.
+    pub(super) fn trim(&mut self, key: StreamKey) {
+        let (memory, bytes_max) = (&self.memory, self.limits.stream_queue_bytes_max);
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.trim(bytes_max, |answer| {
+                let data = stand_in(answer)?;
+                let charge = memory.charge_beyond(data.len() + MESSAGE_OVERHEAD_BYTES);
+                Some(Message::new(&data, charge))
+            });
+        }
+    }
+
+    /// Charges what a connection holds by now. One that there is no room for is refused, or ends.
+    pub(super) fn settle(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let holds = connection.holds();
+        if holds == 0 {
+            return self.let_go(key);
+        }
+        if self.recharge(key, holds).is_ok() {
+            return;
+        }
+        self.make_room_for(holds);
+        if self.recharge(key, holds).is_err() {
+            self.memory.pool().want(holds);
+            self.out_of_memory(key);
+        }
+    }
+
+    /// A write of so many bytes is under way.
+    pub(super) fn hold_unwritten(&mut self, key: ConnectionKey, bytes: usize) {
+        if let Some(held) = self.held(key) {
+            held.unwritten = bytes;
+        }
+        self.settle(key);
+    }
+
+    fn recharge(&mut self, key: ConnectionKey, holds: usize) -> Result<(), Short> {
+        self.held(key)
+            .map_or(Ok(()), |held| held.charge.resize(holds))
+    }
+
+    /// What a connection holds, from now on if it held nothing. None: it is over.
+    fn held(&mut self, key: ConnectionKey) -> Option<&mut Held> {
+        let connection = self.connections.get_mut(key)?;
+        if connection.held.is_none() {
+            self.holders.push(key);
+            connection.held = Some(Box::new(Held {
+                charge: self.memory.charge_beyond(0),
+                unwritten: 0,
+                since: self.now,
+                place: self.holders.len() - 1,
+            }));
+        }
+        connection.held.as_deref_mut()
+    }
+
+    /// A connection holds nothing any more, or is over.
+    pub(super) fn let_go(&mut self, key: ConnectionKey) {
+        let held = self
+            .connections
+            .get_mut(key)
+            .and_then(|connection| connection.held.take());
+        let Some(held) = held else { return };
+        self.holders.swap_remove(held.place);
+        if let Some(&moved) = self.holders.get(held.place)
+            && let Some(moved) = self.connections.get_mut(moved)
+            && let Some(moved) = moved.held.as_mut()
+        {
+            moved.place = held.place;
+        }
+    }
+
+    /// The connection leaves this shard, or ends.
+    pub(super) fn remove_connection(&mut self, key: ConnectionKey) -> Option<Connection> {
+        self.let_go(key);
+        self.connections.remove(key)
+    }
+
+    /// There is no room for what this connection holds.
+    fn out_of_memory(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get(key) else {
+            return;
+        };
+        match connection.state {
+            State::ExpectHead | State::ExpectBody(_) if !connection.in_flight => {
+                self.refuse_request_and_close(key, &Refused::busy(OUT_OF_MEMORY, 1));
+                self.let_go(key);
+            }
+            _ => self.close_connection(key, Closed::OutOfMemory),
+        }
+    }
+
+    /// Another core, or this one, found no room: what is not needed here goes.
+    pub(super) fn make_room_for_others(&mut self) {
+        if self.memory.pool().missing() == 0 {
+            return;
+        }
+        self.memory.settle();
+        let missing = self.memory.pool().missing();
+        if missing > 0 {
+            self.make_room_for(missing);
+            self.memory.settle();
+        }
+    }
+
+    /// When room is to be looked for next.
+    pub(super) fn room_deadline(&self) -> Option<Millis> {
+        (self.memory.pool().missing() > 0).then_some(self.now + LOOK_AGAIN_MS)
+    }
+
+    fn make_room_for(&mut self, count: usize) {
+        if self.now < self.no_room_until {
+            return;
+        }
+        let free_at_first = self.memory.free();
+        if self.drop_kept(count) || self.end_slow(count) {
+            return;
+        }
+        if self.memory.free() == free_at_first {
+            self.no_room_until = self.now + LOOK_AGAIN_MS;
+        }
+    }
+
+    /// Answers that are kept for who may come back, the oldest first. A little more goes than is asked for: looking
+    /// for them costs a walk over all streams. True: there is as much room now.
+    fn drop_kept(&mut self, count: usize) -> bool {
+        let wanted = count.saturating_add(self.memory.pool().total() / 32);
+        let mut kept: Vec<(Millis, StreamKey)> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.kept_bytes() > 0)
+            .map(|(key, stream)| {
+                // A client that is there now is less likely to come back for what it was sent.
+                let since = match stream.connection {
+                    Some(_) => 0,
+                    None => stream.interrupted_at,
+                };
+                (since, key)
+            })
+            .collect();
+        kept.sort_unstable();
+        for (_, key) in kept {
+            if wanted <= self.memory.free() {
+                break;
+            }
+            let Some(stream) = self.streams.get_mut(key) else {
+                continue;
+            };
+            if !stream.is_kept() {
+                stream.forget_written();
+                continue;
+            }
+            let session = stream.session;
+            self.streams.remove(key);
+            if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
+                session.forget_stream(key);
+            }
+        }
+        count <= self.memory.free()
+    }
+
+    /// Ends connections that hold something for long. True: there is as much room now.
+    fn end_slow(&mut self, count: usize) -> bool {
+        let now = self.now;
+        let mut slow: Vec<(u64, ConnectionKey)> = self
+            .holders
+            .iter()
+            .filter_map(|&key| {
+                let connection = self.connections.get(key)?;
+                let held = connection.held.as_ref()?;
+                let for_ms = now.saturating_sub(held.since);
+                let worst = (held.charge.count() as u64).saturating_mul(for_ms);
+                (connection.is_slow() && for_ms >= SLOW_MS).then_some((worst, key))
+            })
+            .collect();
+        slow.sort_unstable();
+        while count > self.memory.free()
+            && let Some((_, key)) = slow.pop()
+        {
+            self.out_of_memory(key);
+        }
+        count <= self.memory.free()
+    }
+
+    /// Panics if a connection that holds something is not among the holders, or the reverse.
+    pub(super) fn memory_invariants(&self) {
+        for (key, connection) in self.connections.iter() {
+            if let Some(held) = &connection.held {
+                assert_eq!(self.holders.get(held.place), Some(&key));
+            }
+        }
+        let holding = |key: &ConnectionKey| {
+            self.connections
+                .get(*key)
+                .is_some_and(|connection| connection.held.is_some())
+        };
+        assert!(self.holders.iter().all(holding));
+    }
+}
