@@ -42,6 +42,13 @@ pub const FANOUT_CHUNK: usize = 64;
 /// conflate. 32 KiB are some hundred events, and what a core sends of a large answer in one system call.
 pub const UNSENT_BYTES_MAX: usize = 32 * 1024;
 
+/// Bytes of log lines that wait to be written, and as many may be on their way. Four thousand lines: the log of a second
+/// in which everything goes wrong at once, while its reader looks elsewhere. What comes then is dropped and counted.
+pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of one line of the log; the rest is cut. A panic with its backtrace is longer than any other.
+pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
+
 /// What a node accepts. Connections and sessions are divided evenly among its cores; times are milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -153,4 +160,5 @@ impl Limits {
     }
 }
 
+const _: () = assert!(LOG_LINE_BYTES_MAX < LOG_WAITING_BYTES_MAX);
 const _: () = assert!(NODE_NAME_BYTES_MAX + 1 + 24 + 22 <= SESSION_ID_BYTES_MAX);

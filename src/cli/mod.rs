@@ -1,12 +1,14 @@
 //! The command line: `serve`, two small clients for people, `publish` and `watch`, and `traefik`, which prints the
 //! proxy's configuration.
 //!
-//! What is typed is parsed here; `config` checks what `serve` was told, `banner` says what came of it.
+//! What is typed is parsed here; `config` checks what `serve` was told, `banner` says what came of it, and `lines` is how
+//! it and the log get out.
 
 pub mod banner;
 pub mod bill;
 mod control;
 mod desk;
+pub mod lines;
 pub mod publish;
 pub mod serve;
 pub mod traefik;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::banner::{Started, banner};
 use super::bill::{BillLine, Sizes, memory_bill};
 use super::control;
+use super::lines::Lines;
 use crate::app::board::Board;
 use crate::app::conformance::Conformance;
 use crate::app::contents::ContentStore;
@@ -21,6 +22,9 @@ use crate::runtime::{
 const OWN_FILES: u64 = 64;
 /// Below this an operator surely did not mean it.
 const FILES_MIN: u64 = 4096;
+
+/// For a terminal to have it before the first line of the log.
+const BANNER_WITHIN: Duration = Duration::from_millis(200);
 
 const PREDECESSOR_GONE: Duration = Duration::from_secs(2);
 const BIND_AGAIN: Duration = Duration::from_millis(20);
@@ -59,13 +63,21 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .options(options(&config, neighbours.clone()))
         .start()?;
     running.stop_on_signals()?;
-    print!("{}", banner(&started(&config, &running, &admin)));
+    say(&banner(&started(&config, &running, &admin)));
     control::start(&config, &running, admin, store, member)?;
     let ended = running.join();
     if let Some(membership) = neighbours {
         membership.leave(control::LEAVE_WITHIN);
     }
     ended
+}
+
+/// On standard output, if it takes that; nobody waits for longer than a moment.
+fn say(banner: &str) {
+    if let Ok(lines) = Lines::start("banner", &io::stdout()) {
+        lines.say(banner);
+        lines.end(BANNER_WITHIN);
+    }
 }
 
 /// The kernel lets go of what an io_uring held some moments after its process has ended: whoever restarts a node must

@@ -256,7 +256,11 @@ mod tests {
             ..record
         });
         let owner = ask(&mut nodes, leaving, lives());
-        assert_eq!(owner, Owner::Gone(Gone::CannotTell), "for as long as that takes");
+        assert_eq!(
+            owner,
+            Owner::Gone(Gone::CannotTell),
+            "for as long as that takes"
+        );
     }
 
     #[test]
