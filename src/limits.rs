@@ -42,6 +42,12 @@ pub const FANOUT_CHUNK: usize = 64;
 /// conflate. 32 KiB are some hundred events, and what a core sends of a large answer in one system call.
 pub const UNSENT_BYTES_MAX: usize = 32 * 1024;
 
+/// How often the watchdog looks whether each thread has done something since, and after how many looks in vain it hangs:
+/// five seconds. What a core does in one go takes milliseconds; a proxy that asks every second is told soon enough, and a
+/// machine on which nothing gets a turn for so long is no place for new clients.
+pub const THREAD_LOOK_EVERY_MS: u64 = 500;
+pub const THREAD_HANGS_AFTER_LOOKS: u32 = 10;
+
 /// Bytes of log lines that wait to be written, and as many may be on their way. Four thousand lines: the log of a second
 /// in which everything goes wrong at once, while its reader looks elsewhere. What comes then is dropped and counted.
 pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;

@@ -13,9 +13,10 @@ use crate::app::board::Board;
 use crate::app::conformance::Conformance;
 use crate::app::contents::ContentStore;
 use crate::cluster::{Membership, PENDING_BYTES};
-use crate::config::{AppName, Config, DriverChoice};
+use crate::config::{AppName, Config, DriverChoice, read_token_file};
 use crate::runtime::{
-    Driver, Joined, Options, Running, Server, StartError, raise_open_files, reserve_open_files,
+    BreakThread, Driver, Joined, Options, Running, Server, StartError, raise_open_files,
+    reserve_open_files,
 };
 
 /// Descriptors that a node needs besides its connections.
@@ -62,7 +63,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let running = server
         .options(options(&config, neighbours.clone()))
         .start()?;
-    running.stop_on_signals()?;
+    running.obey_signals(reload(&config))?;
     say(&banner(&started(&config, &running, &admin)));
     control::start(&config, &running, admin, store, member)?;
     let ended = running.join();
@@ -70,6 +71,32 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         membership.leave(control::LEAVE_WITHIN);
     }
     ended
+}
+
+/// What is done on SIGHUP. The token of the admin listener can be another one from one request to the next. Other nodes
+/// would refuse a new peer secret, and clients bring back what an old state key has sealed: those want a restart. Whom
+/// Redis may be is read from disk for each connection to it.
+fn reload(config: &Config) -> impl FnMut() + Send + 'static {
+    let token = config.admin_token.clone();
+    let file = config.admin_token_file.clone();
+    move || {
+        let Some((token, file)) = token.as_ref().zip(file.as_deref()) else {
+            tracing::info!(
+                "SIGHUP: there is no --admin-token-file, and nothing else to be read again"
+            );
+            return;
+        };
+        match read_token_file(file) {
+            Ok(new) => {
+                token.replace(&new);
+                tracing::info!(file = %file.display(), "SIGHUP: the admin token was read again");
+            }
+            Err(wrong) => tracing::error!(
+                file = %file.display(),
+                "SIGHUP: the admin token stays as it was: --admin-token-file {wrong}"
+            ),
+        }
+    }
 }
 
 /// On standard output, if it takes that; nobody waits for longer than a moment.
@@ -128,6 +155,10 @@ fn options(config: &Config, membership: Option<Arc<Membership>>) -> Options {
         drain: config.drain,
         joined,
         place_at_random: config.place_at_random,
+        break_thread: config.break_thread.clone().map(|broken| BreakThread {
+            thread: broken.name,
+            stalls: broken.stalls,
+        }),
     }
 }
 
