@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,13 @@ use super::banner::{Started, banner};
 use super::bill::{BillLine, Sizes, memory_bill};
 use super::control;
 use super::lines::Lines;
+use crate::admin::Token;
 use crate::app::board::Board;
 use crate::app::conformance::Conformance;
 use crate::app::contents::ContentStore;
 use crate::cluster::{Membership, PENDING_BYTES};
 use crate::config::{AppName, Config, DriverChoice, read_token_file};
+use crate::redis::forget_trusted;
 use crate::runtime::{
     BreakThread, Driver, Joined, Options, Running, Server, StartError, raise_open_files,
     reserve_open_files,
@@ -73,29 +76,39 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     ended
 }
 
-/// What is done on SIGHUP. The token of the admin listener can be another one from one request to the next. Other nodes
-/// would refuse a new peer secret, and clients bring back what an old state key has sealed: those want a restart. Whom
-/// Redis may be is read from disk for each connection to it.
+/// What is done on SIGHUP. The token of the admin listener can be another one from one request to the next, and whom this
+/// machine trusts from one connection to Redis to the next. Other nodes would refuse a new peer secret, and clients bring
+/// back what an old state key has sealed: those want a restart.
 fn reload(config: &Config) -> impl FnMut() + Send + 'static {
     let token = config.admin_token.clone();
-    let file = config.admin_token_file.clone();
+    let token = token.zip(config.admin_token_file.clone());
+    let uses_redis = config.cluster.is_some();
     move || {
-        let Some((token, file)) = token.as_ref().zip(file.as_deref()) else {
+        if uses_redis {
+            forget_trusted();
             tracing::info!(
-                "SIGHUP: there is no --admin-token-file, and nothing else to be read again"
+                "SIGHUP: the next connection to Redis reads anew whom this machine trusts"
             );
-            return;
-        };
-        match read_token_file(file) {
-            Ok(new) => {
-                token.replace(&new);
-                tracing::info!(file = %file.display(), "SIGHUP: the admin token was read again");
-            }
-            Err(wrong) => tracing::error!(
-                file = %file.display(),
-                "SIGHUP: the admin token stays as it was: --admin-token-file {wrong}"
-            ),
         }
+        if let Some((token, file)) = &token {
+            reload_token(token, file);
+        } else if !uses_redis {
+            tracing::info!("SIGHUP: there is nothing to be read again");
+        }
+    }
+}
+
+fn reload_token(token: &Token, file: &Path) {
+    let shown = file.display();
+    match read_token_file(file) {
+        Ok(new) => {
+            token.replace(&new);
+            tracing::info!(file = %shown, "SIGHUP: the admin token was read again");
+        }
+        Err(wrong) => tracing::error!(
+            file = %shown,
+            "SIGHUP: the admin token stays as it was: --admin-token-file {wrong}"
+        ),
     }
 }
 
