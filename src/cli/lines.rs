@@ -9,6 +9,7 @@
 //! taken, is dropped and counted, and the log tells how many lines are missing as soon as it is read again.
 //! (`tracing-appender` bounds lines and not bytes, and writes to the very descriptor that hangs when it is dropped.)
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -97,8 +98,11 @@ impl Lines {
         std::panic::set_hook(Box::new(move |info| {
             let thread = std::thread::current();
             let name = thread.name().unwrap_or("without a name");
-            let trace = std::backtrace::Backtrace::capture();
-            lines.say(&format!("thread '{name}' {info}\n{trace}\n"));
+            // Only where it is asked for, by RUST_BACKTRACE.
+            let trace = Backtrace::capture();
+            let trace = (trace.status() == BacktraceStatus::Captured).then_some(trace);
+            let trace = trace.map_or_else(String::new, |trace| format!("{trace}\n"));
+            lines.say(&format!("thread '{name}' {info}\n{trace}"));
         }));
     }
 
