@@ -74,7 +74,7 @@ pub struct Listening {
     #[arg(long, env = "PINFOLD_ADMIN", value_name = "IP:PORT", default_value = "127.0.0.1:9464", value_parser = address)]
     pub admin: SocketAddr,
 
-    /// File with the bearer token that publishing asks for
+    /// File with the bearer token that publishing asks for; SIGHUP reads it again
     #[arg(long, env = "PINFOLD_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }

@@ -201,6 +201,7 @@ fn report(core: &Core) {
 async fn tick(core: Rc<Core>, beats: Beats) {
     loop {
         monoio::time::sleep(TICK).await;
+        assert!(core.is_sound(), "this core can carry out nothing any more");
         beats.beat();
         let impaired = core.publisher.is_impaired();
         core.shard.borrow_mut().handle_impaired(impaired);

@@ -16,6 +16,7 @@ use crate::server::{Ports, binary};
 const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
 const START_ATTEMPTS: usize = 5;
+/// For one look of several: nobody may be left to answer.
 const WITHIN_A_MOMENT: Duration = Duration::from_secs(2);
 
 /// A node, and where what it says goes.
@@ -95,7 +96,8 @@ impl Process {
 
     /// What `/readyz` says at a port. None: nobody answers.
     fn probe(&self, port: u16) -> Option<u16> {
-        status(&format!("http://127.0.0.1:{port}/readyz"), None)
+        let url = format!("http://127.0.0.1:{port}/readyz");
+        status(&url, None, WITHIN_A_MOMENT)
     }
 
     /// Until `/readyz` at both ports says so; a port whose thread hangs or is gone need not.
@@ -176,11 +178,11 @@ impl Output {
 }
 
 /// The status of an answer to GET, over a connection of its own.
-fn status(url: &str, token: Option<&str>) -> Option<u16> {
+fn status(url: &str, token: Option<&str>, within: Duration) -> Option<u16> {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_idle_connections(0)
-        .timeout_global(Some(WITHIN_A_MOMENT))
+        .timeout_global(Some(within))
         .build();
     let mut request = ureq::Agent::new_with_config(config).get(url);
     if let Some(token) = token {

@@ -104,7 +104,8 @@ fn a_log_that_nobody_reads_while_everything_is_logged() {
     let mut node = Process::start_with(&["--log", "debug"], &Output::Log, &stderr, &scratch);
     let url = format!("http://127.0.0.1:{}/healthz", node.ports.client);
     for number in 0..CONNECTIONS {
-        assert_eq!(status(&url, None), Some(200), "connection {number}");
+        let answer = status(&url, None, PATIENCE);
+        assert_eq!(answer, Some(200), "connection {number}");
     }
     let drain = format!("http://127.0.0.1:{}/drain", node.ports.admin);
     let answer = ureq::post(&drain).config().timeout_global(Some(PATIENCE));

@@ -1,6 +1,6 @@
 //! Signals that operators, terminals and mistakes send.
 
-use super::{Process, status};
+use super::{PATIENCE, Process, status};
 use crate::program::scratch_folder;
 
 #[test]
@@ -29,7 +29,7 @@ fn an_admin_token_that_was_exchanged_without_a_restart() {
     let shown = file.display().to_string();
     let mut node = Process::start(&["--admin-token-file", &shown], &scratch);
     let metrics = format!("http://127.0.0.1:{}/metrics", node.ports.admin);
-    let ask = |token: &str| status(&metrics, Some(token));
+    let ask = |token: &str| status(&metrics, Some(token), PATIENCE);
     assert_eq!((ask("first"), ask("second")), (Some(200), Some(401)));
     std::fs::write(&file, "no token\n").expect("a token can be written");
     node.signal("HUP");
