@@ -19,7 +19,7 @@ use crate::config::{AppName, Config, DriverChoice, read_token_file};
 use crate::redis::forget_trusted;
 use crate::runtime::{
     BreakThread, Driver, Joined, Options, Running, Server, StartError, raise_open_files,
-    reserve_open_files,
+    reserve_open_files, survive_hangups,
 };
 
 /// Descriptors that a node needs besides its connections.
@@ -39,6 +39,7 @@ const BIND_AGAIN: Duration = Duration::from_millis(20);
 /// [`StartError`], and nothing listens.
 pub fn run(config: &Config) -> Result<(), StartError> {
     let mut config = config.clone();
+    survive_hangups().map_err(|fault| StartError::System("cannot watch signals", fault))?;
     let files = raise_open_files()
         .map_err(|fault| StartError::System("cannot read the limit on open files", fault))?;
     if files < FILES_MIN {

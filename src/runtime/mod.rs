@@ -35,5 +35,6 @@ pub use self::publisher::{PublishRefused, Publisher, SharedLog};
 pub use self::ring::{Driver, run_alone};
 pub(crate) use self::seldom::{Owed, Seldom};
 pub use self::server::{DRAIN_ALONE, Options, Running, Server, StartError};
+pub use self::signals::survive_hangups;
 pub use self::watchdog::BreakThread;
 pub(crate) use self::watchdog::{Alive, BEAT_EVERY};

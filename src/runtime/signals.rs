@@ -42,6 +42,14 @@ const MEANINGLESS: [i32; 7] = [
 /// Reads again what can be, and says what came of it.
 pub(super) type Reload = Box<dyn FnMut() + Send>;
 
+/// For the time before somebody waits for signals: a SIGHUP is lost then, and does not kill.
+///
+/// # Errors
+/// The kernel refuses the handler.
+pub fn survive_hangups() -> io::Result<()> {
+    flag::register(SIGHUP, Arc::default()).map(drop)
+}
+
 struct Asked {
     end: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
