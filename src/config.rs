@@ -12,13 +12,13 @@ mod units;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
 
 pub use cluster::ClusterConfig;
 pub(crate) use names::{endpoint, host, origin};
-pub use options::{AppName, DriverChoice, ServeOptions};
+pub use options::{AppName, BrokenThread, DriverChoice, ServeOptions};
 pub use units::{Size, Span};
 
 use crate::admin::Token;
@@ -53,6 +53,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Present unless `admin` is a loopback address.
     pub admin_token: Option<Token>,
+    /// Where it came from, and another one may be later.
+    pub admin_token_file: Option<PathBuf>,
     pub app: AppName,
     /// 1 ..= [`CORES_MAX`], and no more than the machine has.
     pub cores: usize,
@@ -64,6 +66,8 @@ pub struct Config {
     pub log: LevelFilter,
     /// Tests only: connections land on random cores.
     pub place_at_random: bool,
+    /// Tests only: a thread that fails on SIGUSR2.
+    pub break_thread: Option<BrokenThread>,
     /// `None`: this node is alone.
     pub cluster: Option<ClusterConfig>,
     pub drain: DrainTimes,
@@ -192,6 +196,7 @@ impl Config {
             hosts: listening.hosts,
             admin: listening.admin,
             admin_token,
+            admin_token_file: listening.admin_token_file,
             app: running.app,
             cores: cores(running.cores, machine)?,
             driver: running.driver,
@@ -203,6 +208,7 @@ impl Config {
             log: running.log,
             place_at_random: running.place_at_random,
             limits: limits(&bounds, &times, machine),
+            break_thread: running.break_thread,
             board_limits: board_limits(&bounds),
         })
     }

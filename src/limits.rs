@@ -44,6 +44,18 @@ pub const UNSENT_BYTES_MAX: usize = 32 * 1024;
 
 /// What a core takes of the node's memory budget at once, so that it does not ask for each request; less of a small one.
 pub const MEMORY_PORTION_BYTES: usize = 256 * 1024;
+/// How often the watchdog looks whether each thread has done something since, and after how many looks in vain it hangs:
+/// five seconds. What a core does in one go takes milliseconds; a proxy that asks every second is told soon enough, and a
+/// machine on which nothing gets a turn for so long is no place for new clients.
+pub const THREAD_LOOK_EVERY_MS: u64 = 500;
+pub const THREAD_HANGS_AFTER_LOOKS: u32 = 10;
+
+/// Bytes of log lines that wait to be written, and as many may be on their way. Four thousand lines: the log of a second
+/// in which everything goes wrong at once, while its reader looks elsewhere. What comes then is dropped and counted.
+pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of one line of the log; the rest is cut. A panic with its backtrace is longer than any other.
+pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 
 /// What a node accepts. Connections and sessions are divided evenly among its cores; times are milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,4 +174,5 @@ impl Limits {
     }
 }
 
+const _: () = assert!(LOG_LINE_BYTES_MAX < LOG_WAITING_BYTES_MAX);
 const _: () = assert!(NODE_NAME_BYTES_MAX + 1 + 24 + 22 <= SESSION_ID_BYTES_MAX);

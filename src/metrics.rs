@@ -32,6 +32,8 @@ pub struct Metrics {
     pub forged_forwards: IntCounter,
     /// What was found in Redis and is not ours, by what it should be.
     pub foreign_records: IntCounterVec,
+    /// Lines of the log that nobody took.
+    pub log_lines_dropped: IntCounter,
     memory: MemoryGauges,
 }
 
@@ -102,6 +104,11 @@ impl Metrics {
             forged_forwards: {
                 let help = "Requests refused that claimed to come from another node.";
                 let name = "pinfold_forged_forwards_total";
+                register(&registry, IntCounter::new(name, help))
+            },
+            log_lines_dropped: {
+                let help = "Lines of the log that were dropped, because nobody took them.";
+                let name = "pinfold_log_lines_dropped_total";
                 register(&registry, IntCounter::new(name, help))
             },
             presence_pending: {

@@ -5,15 +5,16 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use subtle::ConstantTimeEq;
 
 /// Longer than any token in use; it has to fit a header line.
 const TOKEN_BYTES_MAX: usize = 1024;
 
-/// A bearer token: visible ASCII, and never shown.
+/// A bearer token: visible ASCII, and never shown. Clones are one token: what replaces it replaces it for all of them.
 #[derive(Clone)]
-pub struct Token(Box<str>);
+pub struct Token(Arc<Mutex<Box<str>>>);
 
 impl Token {
     /// # Errors
@@ -28,13 +29,19 @@ impl Token {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("must be visible ASCII characters without spaces, on one line".into());
         }
-        Ok(Token(text.into()))
+        Ok(Token(Arc::new(Mutex::new(text.into()))))
+    }
+
+    /// From now on another one is asked for.
+    pub fn replace(&self, new: &Token) {
+        let new = new.expose();
+        *self.lock() = new;
     }
 
     /// For the `Authorization` header of our own clients.
     #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
+    pub fn expose(&self) -> Box<str> {
+        self.lock().clone()
     }
 
     /// Compares an `Authorization` value in a time that depends on lengths only.
@@ -44,7 +51,11 @@ impl Token {
             return false;
         };
         scheme.eq_ignore_ascii_case(b"bearer ")
-            && offered.trim_ascii().ct_eq(self.0.as_bytes()).into()
+            && offered.trim_ascii().ct_eq(self.lock().as_bytes()).into()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Box<str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

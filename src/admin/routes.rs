@@ -94,7 +94,10 @@ fn readiness(clerk: &Clerk) -> Response {
     if clerk.desk().ready() {
         Response::text(200, "ready\n")
     } else {
-        Response::text(503, "not ready: starting or draining\n")
+        Response::text(
+            503,
+            "not ready: draining, or a thread of the node hangs or is gone (its log says which)\n",
+        )
     }
 }
 

@@ -2,11 +2,13 @@
 //! waits for runs here.
 
 use std::net::TcpListener;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join3;
+use futures_util::future::{self, select};
+use monoio::time::sleep;
 
 use super::desk::NodeDesk;
 use crate::admin::{Rules, serve_admin};
@@ -16,7 +18,7 @@ use crate::cluster::{ClusterSetup, Control, Membership};
 use crate::config::{ClusterConfig, Config};
 use crate::metrics::METRICS;
 use crate::redis::Settings;
-use crate::runtime::{Driver, Publisher, Running, StartError, run_alone};
+use crate::runtime::{Alive, BEAT_EVERY, Driver, Publisher, Running, StartError, run_alone};
 use crate::wire::session_id::NodeName;
 
 /// For Redis to be told that this node and its sessions are gone; it is told in milliseconds, or is not there.
@@ -30,6 +32,7 @@ struct Work {
     store: Option<Arc<dyn ContentStore>>,
     rules: Rules,
     several: Option<Several>,
+    alive: Alive,
 }
 
 /// Of a node that is not alone.
@@ -91,6 +94,7 @@ pub(super) fn start(
         store,
         rules,
         several,
+        alive: running.watch_thread("control"),
     };
     let thread = std::thread::Builder::new()
         .name("control".into())
@@ -107,7 +111,14 @@ fn node(config: &Config) -> NodeName {
 impl Work {
     fn run(self) {
         let driver = self.driver;
+        let beats = self.alive.beats();
         let served = run_alone(driver, async {
+            monoio::spawn(async move {
+                loop {
+                    beats.beat();
+                    sleep(BEAT_EVERY).await;
+                }
+            });
             match self.several {
                 None => serve(self.publisher, self.listener, self.store, self.rules, None).await,
                 Some(several) => {
@@ -119,13 +130,15 @@ impl Work {
                         .run(several.boot, move || announce.announce_all());
                     let served =
                         serve(publisher, self.listener, self.store, self.rules, Some(door));
-                    join3(served, bus, control).await;
+                    select(pin!(served), pin!(future::join(bus, control))).await;
                 }
             }
         });
         if let Err(fault) = served {
             tracing::error!(%fault, "the control thread could not run: nobody can publish from outside");
         }
+        // It serves for as long as the process lives: if it comes here, it is gone.
+        drop(self.alive);
     }
 }
 

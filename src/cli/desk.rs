@@ -25,7 +25,7 @@ pub(super) struct NodeDesk {
 
 impl Desk for NodeDesk {
     fn ready(&self) -> bool {
-        !self.publisher.is_leaving()
+        self.publisher.is_ready()
     }
 
     fn drain(&self) {

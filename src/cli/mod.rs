@@ -1,12 +1,14 @@
 //! The command line: `serve`, two small clients for people, `publish` and `watch`, and `traefik`, which prints the
 //! proxy's configuration.
 //!
-//! What is typed is parsed here; `config` checks what `serve` was told, `banner` says what came of it.
+//! What is typed is parsed here; `config` checks what `serve` was told, `banner` says what came of it, and `lines` is how
+//! it and the log get out.
 
 pub mod banner;
 pub mod bill;
 mod control;
 mod desk;
+pub mod lines;
 pub mod publish;
 pub mod serve;
 pub mod traefik;
@@ -66,7 +68,11 @@ Examples:
         the same options by environment
 
 Sizes are bytes or have KiB, MiB or GiB; times have ms, s, m, h or d.
-A mistake in an option ends the program with exit code 2 before anything listens.";
+A mistake in an option ends the program with exit code 2 before anything listens.
+
+Signals: SIGTERM and SIGINT end the node cleanly, the second one at once (exit code 128 and its number); SIGHUP reads the
+admin token and the certificates of authorities again; SIGUSR1 says in the log how much of everything there is. A node
+that has lost one of its threads ends with exit code 1. A log that nobody takes is dropped and counted.";
 
 impl Cli {
     /// Parses a command line, the program's name included; ends the process with help, version or exit code 2.

@@ -2,25 +2,33 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::banner::{Started, banner};
 use super::bill::{BillLine, Sizes, memory_bill};
 use super::control;
+use super::lines::Lines;
+use crate::admin::Token;
 use crate::app::board::Board;
 use crate::app::conformance::Conformance;
 use crate::app::contents::ContentStore;
 use crate::cluster::{Membership, PENDING_BYTES};
-use crate::config::{AppName, Config, DriverChoice};
+use crate::config::{AppName, Config, DriverChoice, read_token_file};
+use crate::redis::forget_trusted;
 use crate::runtime::{
-    Driver, Joined, Options, Running, Server, StartError, raise_open_files, reserve_open_files,
+    BreakThread, Driver, Joined, Options, Running, Server, StartError, raise_open_files,
+    reserve_open_files, survive_hangups,
 };
 
 /// Descriptors that a node needs besides its connections.
 const OWN_FILES: u64 = 64;
 /// Below this an operator surely did not mean it.
 const FILES_MIN: u64 = 4096;
+
+/// For a terminal to have it before the first line of the log.
+const BANNER_WITHIN: Duration = Duration::from_millis(200);
 
 const PREDECESSOR_GONE: Duration = Duration::from_secs(2);
 const BIND_AGAIN: Duration = Duration::from_millis(20);
@@ -31,6 +39,7 @@ const BIND_AGAIN: Duration = Duration::from_millis(20);
 /// [`StartError`], and nothing listens.
 pub fn run(config: &Config) -> Result<(), StartError> {
     let mut config = config.clone();
+    survive_hangups().map_err(|fault| StartError::System("cannot watch signals", fault))?;
     let files = raise_open_files()
         .map_err(|fault| StartError::System("cannot read the limit on open files", fault))?;
     if files < FILES_MIN {
@@ -58,14 +67,58 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let running = server
         .options(options(&config, neighbours.clone()))
         .start()?;
-    running.stop_on_signals()?;
-    print!("{}", banner(&started(&config, &running, &admin)));
+    running.obey_signals(reload(&config))?;
+    say(&banner(&started(&config, &running, &admin)));
     control::start(&config, &running, admin, store, member)?;
     let ended = running.join();
     if let Some(membership) = neighbours {
         membership.leave(control::LEAVE_WITHIN);
     }
     ended
+}
+
+/// What is done on SIGHUP. The token of the admin listener can be another one from one request to the next, and whom this
+/// machine trusts from one connection to Redis to the next. Other nodes would refuse a new peer secret, and clients bring
+/// back what an old state key has sealed: those want a restart.
+fn reload(config: &Config) -> impl FnMut() + Send + 'static {
+    let token = config.admin_token.clone();
+    let token = token.zip(config.admin_token_file.clone());
+    let uses_redis = config.cluster.is_some();
+    move || {
+        if uses_redis {
+            forget_trusted();
+            tracing::info!(
+                "SIGHUP: the next connection to Redis reads anew whom this machine trusts"
+            );
+        }
+        if let Some((token, file)) = &token {
+            reload_token(token, file);
+        } else if !uses_redis {
+            tracing::info!("SIGHUP: there is nothing to be read again");
+        }
+    }
+}
+
+fn reload_token(token: &Token, file: &Path) {
+    let shown = file.display();
+    match read_token_file(file) {
+        Ok(new) => {
+            token.replace(&new);
+            tracing::info!(file = %shown, "SIGHUP: the admin token was read again");
+        }
+        Err(wrong) => tracing::error!(
+            file = %shown,
+            "SIGHUP: the admin token stays as it was: --admin-token-file {wrong}"
+        ),
+    }
+}
+
+/// On standard output, if it takes that; nobody waits for longer than a moment.
+fn say(banner: &str) {
+    if let Ok(lines) = Lines::start("banner", &io::stdout()) {
+        lines.say(banner);
+        lines.end(BANNER_WITHIN);
+    }
 }
 
 /// The kernel lets go of what an io_uring held some moments after its process has ended: whoever restarts a node must
@@ -116,6 +169,10 @@ fn options(config: &Config, membership: Option<Arc<Membership>>) -> Options {
         drain: config.drain,
         joined,
         place_at_random: config.place_at_random,
+        break_thread: config.break_thread.clone().map(|broken| BreakThread {
+            thread: broken.name,
+            stalls: broken.stalls,
+        }),
     }
 }
 

@@ -74,7 +74,7 @@ pub struct Listening {
     #[arg(long, env = "PINFOLD_ADMIN", value_name = "IP:PORT", default_value = "127.0.0.1:9464", value_parser = address)]
     pub admin: SocketAddr,
 
-    /// File with the bearer token that publishing asks for
+    /// File with the bearer token that publishing asks for; SIGHUP reads it again
     #[arg(long, env = "PINFOLD_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }
@@ -120,6 +120,18 @@ pub struct Running {
     /// Lets every connection land on a random core, so that tests see connections move
     #[arg(long, env = "PINFOLD_PLACE_AT_RANDOM", hide = true)]
     pub place_at_random: bool,
+
+    /// Lets a thread (core-0, control, signals) panic or hang when SIGUSR2 comes, so that tests see what becomes of the
+    /// node. It has no variable, so that no environment brings it along
+    #[arg(long, value_name = "NAME=panic|stall", value_parser = broken_thread, hide = true)]
+    pub break_thread: Option<BrokenThread>,
+}
+
+/// Tests only: a thread's name, and whether it hangs rather than panics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokenThread {
+    pub name: String,
+    pub stalls: bool,
 }
 
 const MANY: u32 = 100_000_000;
@@ -228,6 +240,18 @@ fn span(text: &str) -> Result<Span, String> {
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
+}
+
+fn broken_thread(text: &str) -> Result<BrokenThread, &'static str> {
+    let wrong = "must be a thread, such as core-0, and =panic or =stall";
+    let (name, how) = text.split_once('=').ok_or(wrong)?;
+    let stalls = match how {
+        "panic" => false,
+        "stall" => true,
+        _ => return Err(wrong),
+    };
+    let name = name.to_owned();
+    Ok(BrokenThread { name, stalls })
 }
 
 fn level(text: &str) -> Result<LevelFilter, &'static str> {

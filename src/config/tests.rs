@@ -95,7 +95,7 @@ fn an_open_admin_address_without_a_token() {
 
     let token = file("token", b"s3cret\n");
     let config = check(&["--admin", "0.0.0.0:9464", "--admin-token-file", &token]).unwrap();
-    assert_eq!(config.admin_token.unwrap().expose(), "s3cret");
+    assert_eq!(&*config.admin_token.unwrap().expose(), "s3cret");
 }
 
 #[test]

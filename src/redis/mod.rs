@@ -26,6 +26,7 @@ pub use self::connection::{Connection, REPLY_BYTES_MAX};
 pub use self::fault::RedisFault;
 pub use self::link::Link;
 pub use self::reply::{RedisError, Reply};
+pub(crate) use self::tls::forget_trusted;
 pub use self::url::{BadRedisUrl, RedisUrl};
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
@@ -133,10 +133,21 @@ fn session(host: &str, trusted: Option<Arc<RootCertStore>>) -> Result<ClientConn
     session.map_err(|fault| fault.to_string().into())
 }
 
+/// Whom this machine trusts, once that was read.
+static TRUSTED: Mutex<Option<Arc<RootCertStore>>> = Mutex::new(None);
+
+fn trusted() -> MutexGuard<'static, Option<Arc<RootCertStore>>> {
+    TRUSTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The next connection reads anew whom this machine trusts; those that are stay as they are.
+pub(crate) fn forget_trusted() {
+    *trusted() = None;
+}
+
 /// Read once; a machine that trusts nobody yet is asked again.
 fn machine_trusts() -> Result<Arc<RootCertStore>, Box<str>> {
-    static TRUSTED: OnceLock<Arc<RootCertStore>> = OnceLock::new();
-    if let Some(trusted) = TRUSTED.get() {
+    if let Some(trusted) = &*trusted() {
         return Ok(trusted.clone());
     }
     let mut store = RootCertStore::empty();
@@ -146,7 +157,7 @@ fn machine_trusts() -> Result<Arc<RootCertStore>, Box<str>> {
             "this machine has no certificates of authorities: install ca-certificates".into(),
         );
     }
-    Ok(TRUSTED.get_or_init(|| Arc::new(store)).clone())
+    Ok(trusted().insert(Arc::new(store)).clone())
 }
 
 #[cfg(test)]

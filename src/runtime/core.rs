@@ -241,6 +241,11 @@ impl Core {
         }
     }
 
+    /// False: a panic that was taken for the application's, and caught as such, ended the pump in the middle.
+    pub(super) fn is_sound(&self) -> bool {
+        !self.pumping.get()
+    }
+
     pub(super) fn wake_fanout(&self) {
         if let Some(waker) = self.fanout.take() {
             waker.wake();

@@ -33,6 +33,8 @@ pub(super) enum Letter {
     Gap { first: u64 },
     /// Tell the other nodes of every session again.
     Announce,
+    /// Say in the log how much there is of everything.
+    Report,
     /// Take leave of who is here, and go on.
     Drain,
     /// Finish what is under way and end.

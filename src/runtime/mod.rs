@@ -3,7 +3,7 @@
 //!
 //! One thread per core runs [`thread`]: it accepts, reads ([`readiness`]), fans out ([`fanout`]) and takes letters
 //! ([`mailbox`]) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
-//! but mailboxes.
+//! but mailboxes. [`watchdog`] notices when one of the threads does nothing any more.
 
 mod blocking;
 mod clock;
@@ -26,6 +26,7 @@ mod server;
 mod signals;
 mod socket;
 mod thread;
+mod watchdog;
 
 pub(crate) use self::clock::{unix_ms, unix_ms_of};
 pub use self::neighbours::{Joined, Neighbours, Owner};
@@ -34,3 +35,6 @@ pub use self::publisher::{PublishRefused, Publisher, SharedLog};
 pub use self::ring::{Driver, run_alone};
 pub(crate) use self::seldom::{Owed, Seldom};
 pub use self::server::{DRAIN_ALONE, Options, Running, Server, StartError};
+pub use self::signals::survive_hangups;
+pub use self::watchdog::BreakThread;
+pub(crate) use self::watchdog::{Alive, BEAT_EVERY};

@@ -28,6 +28,8 @@ struct Shared {
     leaving: AtomicBool,
     /// The node is ending.
     stopping: AtomicBool,
+    /// A thread of the node hangs, or is gone.
+    impaired: AtomicBool,
     /// The newest offset that was given. Held while the letters are posted: the order of offsets is the order in
     /// every mailbox.
     last_offset: Mutex<u64>,
@@ -65,6 +67,7 @@ impl Publisher {
                 mailboxes: OnceLock::new(),
                 leaving: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
+                impaired: AtomicBool::new(false),
                 last_offset: Mutex::new(0),
                 log: OnceLock::new(),
             }),
@@ -145,6 +148,20 @@ impl Publisher {
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.shared.stopping.load(Ordering::Relaxed)
+    }
+
+    /// New clients are welcome: the node takes them, and all of its threads do their work.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.is_leaving() && !self.is_impaired()
+    }
+
+    pub(super) fn is_impaired(&self) -> bool {
+        self.shared.impaired.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_impaired(&self, impaired: bool) {
+        self.shared.impaired.store(impaired, Ordering::Relaxed);
     }
 
     /// For publications from inside (those are as many as there are requests, and those are bounded) and for whoever
@@ -271,6 +288,13 @@ impl Publisher {
         self.shared.leaving.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Drain);
+        }
+    }
+
+    /// Asks every core to say in the log how much it has of everything.
+    pub(super) fn report_all(&self) {
+        for mailbox in self.mailboxes() {
+            mailbox.post(Letter::Report);
         }
     }
 

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
@@ -18,6 +19,7 @@ use super::publisher::Publisher;
 use super::ring::Driver;
 use super::seal::Sealer;
 use super::thread::{self, Seat};
+use super::watchdog::{Alive, BreakThread, Watch};
 use super::{clock, secrets, signals};
 use crate::app::call::Handler;
 use crate::app::{App, handler};
@@ -46,6 +48,8 @@ pub struct Options {
     pub joined: Option<Joined>,
     /// Test: every connection starts on a core drawn by lot.
     pub place_at_random: bool,
+    /// Test: the thread that fails when SIGUSR2 comes.
+    pub break_thread: Option<BreakThread>,
 }
 
 /// A node that nobody routes to needs no notice, and clients that have nowhere else to go come back in any order.
@@ -69,6 +73,7 @@ impl Default for Options {
             drain: DRAIN_ALONE,
             joined: None,
             place_at_random: false,
+            break_thread: None,
         }
     }
 }
@@ -185,8 +190,7 @@ impl Server {
     /// [`StartError`], and nothing listens.
     pub fn run(self) -> Result<(), StartError> {
         let running = self.start()?;
-        signals::watch(running.publisher.clone())
-            .map_err(|fault| StartError::System("cannot watch signals", fault))?;
+        running.stop_on_signals()?;
         running.join()
     }
 
@@ -232,8 +236,12 @@ impl Server {
         let boot = clock::unix_ms();
         let cpus = core_affinity::get_core_ids().unwrap_or_default();
         let departure = Arc::new(Departure::of(cores));
+        let watch = Watch::new(publisher.clone(), self.options.break_thread.clone())
+            .map_err(|fault| StartError::System("cannot watch signals", fault))?;
         let mut threads = Vec::new();
         for (number, listener) in listeners.into_iter().enumerate() {
+            let name = format!("core-{number}");
+            let alive = watch.core(&name);
             let seat = Seat {
                 number: number as u16,
                 core_count: cores as u16,
@@ -243,18 +251,22 @@ impl Server {
                 pin_to: cpus.get(number).copied(),
                 drain: self.options.drain,
                 departure: departure.clone(),
+                beats: alive.beats(),
             };
             let make_core = self.core_maker(node, boot, &seat, shared.clone());
-            let name = format!("core-{number}");
-            let thread = std::thread::Builder::new()
-                .name(name)
-                .spawn(move || thread::run(seat, make_core));
+            let run = move || thread::run(seat, make_core).inspect(|()| alive.ended());
+            let thread = std::thread::Builder::new().name(name).spawn(run);
             threads
                 .push(thread.map_err(|fault| StartError::System("cannot start threads", fault))?);
         }
+        watch
+            .start()
+            .map_err(|fault| StartError::System("cannot start threads", fault))?;
         Ok(Running {
             publisher,
             memory: shared.memory,
+            watch,
+            ends_within: thread::ends_within(self.options.drain),
             threads,
             address,
             cores,
@@ -334,6 +346,9 @@ impl Server {
 pub struct Running {
     publisher: Publisher,
     memory: Arc<Pool>,
+    watch: Watch,
+    /// Of the moment in which it is told to stop.
+    ends_within: Duration,
     threads: Vec<JoinHandle<io::Result<()>>>,
     pub address: SocketAddr,
     pub cores: usize,
@@ -374,13 +389,26 @@ impl Running {
         super::core::SCRATCH_BYTES + super::ring::CORE_BYTES
     }
 
-    /// Stops on SIGTERM and Ctrl-C from now on.
+    /// Stops on SIGTERM and Ctrl-C from now on, and is not killed by SIGHUP and others.
     ///
     /// # Errors
     /// The kernel refuses the handler.
     pub fn stop_on_signals(&self) -> Result<(), StartError> {
-        signals::watch(self.publisher.clone())
+        self.obey_signals(|| tracing::info!("SIGHUP: there is nothing to be read again"))
+    }
+
+    /// As [`stop_on_signals`](Running::stop_on_signals); `reload` is called on SIGHUP.
+    ///
+    /// # Errors
+    /// The kernel refuses the handler.
+    pub fn obey_signals(&self, reload: impl FnMut() + Send + 'static) -> Result<(), StartError> {
+        signals::watch(&self.watch, self.publisher.clone(), Box::new(reload))
             .map_err(|fault| StartError::System("cannot watch signals", fault))
+    }
+
+    /// For a thread beside the cores, about to start, without which the node is of no use.
+    pub(crate) fn watch_thread(&self, name: &str) -> Alive {
+        self.watch.thread(name)
     }
 
     /// Asks every core to finish what is under way and end.
@@ -388,25 +416,32 @@ impl Running {
         self.publisher.stop_all();
     }
 
-    /// Waits for the end of all cores.
+    /// Waits for the end of all cores. If a thread of the node is gone, the others take their leave.
     ///
     /// # Errors
-    /// A core that could not run.
+    /// A thread that could not run, panicked, or does not end.
     pub fn join(self) -> Result<(), StartError> {
-        for thread in self.threads {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(fault)) => return Err(StartError::System("a core could not run", fault)),
-                Err(_) => {
-                    return Err(StartError::System(
-                        "a core ended",
-                        io::Error::other("it panicked, which is a bug of pinfold"),
-                    ));
-                }
+        self.watch.wait_for_cores(self.ends_within);
+        for (number, thread) in self.threads.into_iter().enumerate() {
+            if !self.watch.has_come_to_its_end(number) {
+                return Err(lost(format!("core-{number} hangs, and was left behind")));
+            }
+            // One that panicked is told below.
+            if let Ok(Err(fault)) = thread.join() {
+                return Err(StartError::System("a core could not run", fault));
             }
         }
-        Ok(())
+        match self.watch.first_gone() {
+            Some(name) => Err(lost(format!(
+                "thread {name} is gone; if it panicked, that is a bug of pinfold, and the log has the place"
+            ))),
+            None => Ok(()),
+        }
     }
+}
+
+fn lost(thread: String) -> StartError {
+    StartError::System("the node ended", io::Error::other(thread))
 }
 
 fn core_count(options: &Options) -> usize {

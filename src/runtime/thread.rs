@@ -14,6 +14,7 @@ use super::core::Core;
 use super::departure::Departure;
 use super::mailbox::Letter;
 use super::ring::Driver;
+use super::watchdog::Beats;
 use super::{clock, fanout, forward, readiness, socket};
 use crate::shard::{DrainTimes, Shard};
 
@@ -24,6 +25,12 @@ const CALLS_GRACE_MS: u64 = 2_000;
 /// For other nodes to notice that nothing is left here: each of them, and each of their cores, may rely for a second on what
 /// it was told last. Until then their requests are answered; after it there are none that could be cut off.
 const LEAVING_NOTICE: Duration = Duration::from_millis(2_500);
+
+/// A node that was told to stop has ended by then, if its cores do anything at all.
+pub(super) fn ends_within(times: DrainTimes) -> Duration {
+    let leaving = times.notice_ms + times.window_ms + CALLS_GRACE_MS;
+    Duration::from_millis(leaving) + LEAVING_NOTICE
+}
 /// How often a node that takes its leave says how far it is: about every second.
 const TICKS_TO_PROGRESS: u32 = 16;
 
@@ -41,6 +48,7 @@ pub(super) struct Seat {
     pub(super) pin_to: Option<core_affinity::CoreId>,
     pub(super) drain: DrainTimes,
     pub(super) departure: Arc<Departure>,
+    pub(super) beats: Beats,
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere.
@@ -63,7 +71,7 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
         let broken = Broken::default();
         monoio::spawn(watch(core.clone(), broken.clone(), read));
         monoio::spawn(watch(core.clone(), broken.clone(), forward::relay));
-        monoio::spawn(tick(core.clone()));
+        monoio::spawn(tick(core.clone(), seat.beats));
         monoio::spawn(accept(
             core.clone(),
             listener,
@@ -173,13 +181,30 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
         }
         Letter::Gap { first } => core.shard.borrow_mut().handle_gap(first),
         Letter::Announce => core.shard.borrow_mut().handle_announce(),
+        Letter::Report => report(core),
         Letter::Drain | Letter::Stop => {}
     }
 }
 
-async fn tick(core: Rc<Core>) {
+fn report(core: &Core) {
+    let shard = core.shard.borrow();
+    let (counts, progress) = (shard.counts(), shard.drain_progress());
+    tracing::info!(
+        core = core.number,
+        ?counts,
+        forwarded = core.forwarded(),
+        drained = progress.done,
+        "status"
+    );
+}
+
+async fn tick(core: Rc<Core>, beats: Beats) {
     loop {
         monoio::time::sleep(TICK).await;
+        assert!(core.is_sound(), "this core can carry out nothing any more");
+        beats.beat();
+        let impaired = core.publisher.is_impaired();
+        core.shard.borrow_mut().handle_impaired(impaired);
         core.shard.borrow_mut().handle_timeout(clock::now());
         core.pump();
         if let Some(abroad) = &core.abroad {

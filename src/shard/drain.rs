@@ -56,6 +56,11 @@ impl Drain {
 const STEP_MS: Millis = 64;
 
 impl Shard {
+    /// Whether something is wrong with this node that new clients had better not come to.
+    pub fn handle_impaired(&mut self, impaired: bool) {
+        self.impaired = impaired;
+    }
+
     /// Takes its leave from now on. False: it does already, and nothing changes.
     pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) -> bool {
         self.now = now;

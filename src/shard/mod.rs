@@ -206,6 +206,8 @@ pub struct Shard {
     /// `initialize` requests that are still allowed now, and since when that many are.
     initialize_tokens: (f64, Millis),
     drain: Option<Drain>,
+    /// A thread of this node hangs, or is gone.
+    impaired: bool,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
     effects: VecDeque<Effect>,
@@ -250,6 +252,7 @@ impl Shard {
             sessions_of_client: HashMap::new(),
             initialize_tokens: (f64::from(setup.limits.initialize_per_second_max), now),
             drain: None,
+            impaired: false,
             announced: None,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),

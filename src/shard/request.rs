@@ -55,7 +55,7 @@ impl Shard {
         let reads = matches!(request.head().method, Method::Get | Method::Head);
         match request.path() {
             "/healthz" if reads => Some(true),
-            "/readyz" if reads => Some(!self.is_draining()),
+            "/readyz" if reads => Some(!self.is_draining() && !self.impaired),
             _ => None,
         }
     }
@@ -63,7 +63,8 @@ impl Shard {
     fn answer_probe(&mut self, key: ConnectionKey, ready: bool) {
         let (status, body) = match ready {
             true => (200, "ok\n"),
-            false => (503, "shutting down\n"),
+            false if self.is_draining() => (503, "shutting down\n"),
+            false => (503, "a thread of this node hangs or is gone: see its log\n"),
         };
         let fields = [
             ("Content-Type", "text/plain"),

@@ -1,5 +1,6 @@
 //! What Redis knows of sessions, and what clients are told of those that are not where they ask.
 
+use pinfold::wire::session_id::SessionId;
 use serde_json::Value;
 
 use super::client::Session;
@@ -117,6 +118,30 @@ fn a_session_of_an_earlier_process_is_gone_and_the_mismatch_logged() {
     });
     let log = fleet.node("a").log() + &fleet.node("b").log();
     assert!(!log.contains(&session.id), "a whole session id in a log");
+    fleet.stop();
+}
+
+/// Its node crashed, and started again with its clock an hour behind. Redis says for thirty days that the session lives,
+/// and its process seems to be later than any that comes.
+#[test]
+fn a_session_from_before_its_nodes_clock_was_set_back() {
+    const HOUR_MS: u64 = 3_600_000;
+    let mut fleet = Plan::new("cluster/clock").start();
+    let now = Session::open(&fleet.node("a").mcp());
+    let mut earlier = SessionId::parse(&now.id).expect("a session id");
+    earlier.locator.boot += HOUR_MS;
+    let mut id = String::new();
+    earlier.emit(&mut id);
+    let record = format!(r#"{{"node":"a","boot":{}}}"#, earlier.locator.boot);
+    fleet
+        .redis()
+        .command(&["SET", &format!("mcp:session:{id}"), &record]);
+    for name in ["a", "b", "c"] {
+        let session = Session::known(&fleet.node(name).mcp(), &id);
+        session.ping().expect_gone("owner_restarted");
+    }
+    let elsewhere = now.through(&fleet.node("b").mcp());
+    assert_eq!(elsewhere.ping().status, 200, "the clock does not matter");
     fleet.stop();
 }
 
