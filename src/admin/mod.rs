@@ -3,7 +3,7 @@
 //! `gate` says who may ask; `publish` turns a body into [`Item`]s and answers into a body, with `item`, `contents`
 //! and `message` for the parts of one; `lines` cuts NDJSON, `memory` knows idempotency keys, and by its `digest` what each stood for; `routes` answers a whole
 //! request. `http` and `long_body` cut requests out of bytes with every bound held. `clerk` hands items to the
-//! [`Desk`], which is whatever publishing does; `serve` and `stream` are the loops around it all, for a monoio
+//! [`Desk`], which is whatever publishing does; `room` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
 //! runtime of its own.
 
 mod clerk;
@@ -18,6 +18,7 @@ mod memory;
 mod message;
 mod publish;
 mod response;
+mod room;
 mod routes;
 mod serve;
 mod stream;
