@@ -217,18 +217,17 @@ fn connections_without_a_complete_request_that_keep_others_out() {
 #[test]
 fn answers_that_nobody_reads_and_that_keep_others_out() {
     for address in listeners() {
-        let many = GET.repeat(100_000);
+        let many = GET.repeat(500_000);
         let mut deaf = connect(address);
-        deaf.set_nonblocking(true).unwrap();
+        socket2::SockRef::from(&deaf)
+            .set_recv_buffer_size(4096)
+            .unwrap();
         // Until the listener reads no further, because it cannot write.
-        let mut sent = 0;
-        while let Ok(count) = deaf.write(&many[sent % GET.len()..]) {
-            sent += count;
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let no_progress = Some(Duration::from_secs(1));
+        deaf.set_write_timeout(no_progress).unwrap();
+        assert!(deaf.write_all(&many).is_err());
         let _crowd = crowd(address, SEATS_MAX, b"");
         serves_everybody(address);
-        deaf.set_nonblocking(false).unwrap();
         assert!(is_ended(&deaf));
     }
 }
@@ -242,7 +241,10 @@ impl Slow {
     fn open(address: SocketAddr) -> Self {
         let mut stream = connect(address);
         stream.write_all(LINES.as_bytes()).unwrap();
-        Slow(BufReader::new(stream))
+        let mut reader = BufReader::new(stream);
+        // The head of the answers: the listener knows that it publishes.
+        assert_eq!(response(&mut reader).0, "HTTP/1.1 200 OK");
+        Slow(reader)
     }
 
     fn publish(&mut self) {
@@ -274,14 +276,14 @@ fn publishers_of_no_lines_that_keep_others_out() {
     for address in listeners() {
         let mut slow = Slow::open(address);
         slow.publish();
-        let mut silent = crowd(address, PUBLISHING_MAX - 1, LINES.as_bytes());
+        let mut silent: Vec<_> = (1..PUBLISHING_MAX).map(|_| Slow::open(address)).collect();
         slow.publish();
         serves_everybody(address);
         slow.publish();
-        silent.extend(crowd(address, 200, LINES.as_bytes()));
+        let _more: Vec<_> = (0..200).map(|_| Slow::open(address)).collect();
         serves_everybody(address);
         let mut told = String::new();
-        let _ = silent[0].read_to_string(&mut told);
+        let _ = silent[0].0.read_to_string(&mut told);
         assert!(told.contains("{\"error\":\"Too many publish"), "{told}");
     }
 }
@@ -291,11 +293,19 @@ fn publishers_of_no_lines_that_keep_others_out() {
 fn publishers_whose_items_are_under_way() {
     let stuck = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 19\r\n\r\n{\"topic\":\"prompts\"}";
     for address in listeners() {
-        let mut crowd = crowd(address, PUBLISHING_MAX, stuck);
-        let mut one_more = connect(address);
-        one_more.write_all(stuck).unwrap();
-        crowd.push(one_more.try_clone().unwrap());
-        let (status, _) = response(&mut BufReader::new(one_more));
+        let crowd = crowd(address, PUBLISHING_MAX + 1, stuck);
+        crowd
+            .iter()
+            .for_each(|it| it.set_nonblocking(true).unwrap());
+        let refused = loop {
+            let is_answered = |it: &&TcpStream| it.peek(&mut [0]).is_ok();
+            match crowd.iter().find(is_answered) {
+                Some(refused) => break refused,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        refused.set_nonblocking(false).unwrap();
+        let (status, _) = response(&mut BufReader::new(refused));
         assert!(status.starts_with("HTTP/1.1 503"), "{status}");
         let mut probe = connect(address);
         probe.write_all(GET).unwrap();
