@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::Abortable;
 use http::Method;
@@ -26,6 +26,7 @@ use super::room::{Room, Seat};
 use super::routes::{answer, is_publishing, refuse_lines};
 use super::stream::{Publisher, serve_lines};
 use super::{BODY_BYTES_MAX, Desk, Token};
+use crate::line_limit::Complaints;
 
 pub(super) type Reader = FramedRead<OwnedReadHalf<TcpStream>, ()>;
 type Writer = OwnedWriteHalf<TcpStream>;
@@ -97,6 +98,7 @@ pub async fn serve_admin(
     let rules = Rc::new(rules);
     let room = Rc::new(Room::default());
     let clerk = Rc::new(Clerk::new(desk));
+    let (complaints, opened) = (Complaints::default(), Instant::now());
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -109,7 +111,10 @@ pub async fn serve_admin(
                 yield_once().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the admin listener cannot accept");
+                let now_ms = u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+                if let Some(unlogged) = complaints.admit("accept", now_ms) {
+                    tracing::warn!(%error, unlogged, "the admin listener cannot accept");
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }

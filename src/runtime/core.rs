@@ -25,6 +25,7 @@ use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
+use crate::line_limit::Complaints;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard};
 
 pub(super) struct Core {
@@ -43,6 +44,8 @@ pub(super) struct Core {
     pumping: Cell<bool>,
     /// Set while the fan-out task sleeps.
     pub(super) fanout: Cell<Option<Waker>>,
+    /// Log lines about what goes wrong here for one after the other.
+    complaints: Complaints,
     /// What is read lands here first; one for all connections, since each read is understood at once.
     scratch: RefCell<Box<[u8]>>,
 }
@@ -91,6 +94,7 @@ impl Core {
             calls: RefCell::default(),
             pumping: Cell::new(false),
             fanout: Cell::new(None),
+            complaints: Complaints::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         })
     }
@@ -192,7 +196,9 @@ impl Core {
             self.readiness.watch(readiness::data_of(key), stream)
         });
         if let Some(Err(fault)) = watched {
-            tracing::warn!(%fault, "a connection was dropped: it could not be watched; raise fs.epoll.max_user_watches");
+            if let Some(unlogged) = self.may_complain("watch") {
+                tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be watched; raise fs.epoll.max_user_watches");
+            }
             self.shard.borrow_mut().handle_disconnect(clock::now(), key);
             self.pump();
         }
@@ -274,7 +280,9 @@ impl Core {
                 monoio::spawn(serve::write(self.clone(), key, stream, rest));
             }
             Some(Err(fault)) => {
-                tracing::warn!(%fault, "a slow reader was dropped: its connection could not be waited for");
+                if let Some(unlogged) = self.may_complain("wait") {
+                    tracing::warn!(%fault, unlogged, "a slow reader was dropped: its connection could not be waited for");
+                }
                 self.shard.borrow_mut().handle_disconnect(clock::now(), key);
             }
             None => {}
@@ -349,6 +357,17 @@ impl Core {
         }
     }
 
+    /// Some: a fault of this kind is to be logged, and so many before it were not.
+    pub(super) fn may_complain(&self, kind: &'static str) -> Option<u64> {
+        self.complaints.admit(kind, clock::now())
+    }
+
+    pub(super) fn complain_of_forwarding(&self, fault: &io::Error) {
+        if let Some(unlogged) = self.may_complain("forward") {
+            tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be passed on to another node, or not be taken back");
+        }
+    }
+
     fn answered(&self, call: CallKey, ask: u32, answer: Answer) {
         let sender = self.calls.borrow_mut().get_mut(&call).and_then(|running| {
             let index = running.asks.iter().position(|(number, _)| *number == ask)?;
@@ -384,9 +403,7 @@ impl Core {
         let peer = stream.peer_addr().ok().map(|address| address.ip());
         match stream_of(stream.into()) {
             Ok(stream) => forward::start(self, stream, peer, bytes),
-            Err(fault) => {
-                tracing::warn!(%fault, "a connection was dropped: it could not be passed on")
-            }
+            Err(fault) => self.complain_of_forwarding(&fault),
         }
     }
 
