@@ -20,6 +20,7 @@
 //! |---|---|
 //! | [`limits`] | every bound, and what follows from it |
 //! | [`budget`] | what all cores share and none may exceed |
+//! | `line_limit` | as many log lines of a kind as anybody reads |
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
@@ -40,6 +41,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod limits;
+mod line_limit;
 pub mod mcp;
 pub mod metrics;
 pub mod redis;

@@ -9,23 +9,40 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("limits", &[]),
     ("budget", &[]),
+    ("line_limit", &[]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
     ("shard", &["limits", "budget", "wire", "mcp", "app::call"]),
     ("app", &["limits", "wire", "mcp"]),
     (
         "runtime",
-        &["limits", "budget", "wire", "mcp", "shard", "app"],
+        &[
+            "limits",
+            "budget",
+            "line_limit",
+            "wire",
+            "mcp",
+            "shard",
+            "app",
+        ],
     ),
     ("metrics", &["budget"]),
     ("redis", &["metrics"]),
     (
         "cluster",
         &[
-            "limits", "wire", "mcp", "shard", "app", "runtime", "redis", "metrics",
+            "limits",
+            "line_limit",
+            "wire",
+            "mcp",
+            "shard",
+            "app",
+            "runtime",
+            "redis",
+            "metrics",
         ],
     ),
     (
@@ -34,7 +51,10 @@ const LAYERS: [(&str, &[&str]); 13] = [
             "limits", "wire", "mcp", "shard", "app", "admin", "redis", "cluster",
         ],
     ),
-    ("admin", &["limits", "wire", "mcp", "app", "metrics"]),
+    (
+        "admin",
+        &["limits", "line_limit", "wire", "mcp", "app", "metrics"],
+    ),
     (
         "cli",
         &[

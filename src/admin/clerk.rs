@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
+use super::digest::Digest;
 use super::item::refused;
 use super::memory::{Begun, Memory};
 use super::{Answer, Desk, Item};
@@ -97,10 +98,11 @@ impl Clerk {
         let Some(key) = item.key.clone() else {
             return self.ask_desk(item, is_busy).await.into();
         };
-        let begun = self.memory.borrow_mut().begin(&key, self.now_ms());
+        let begun = self.begin(&key, &item);
         let answer = match begun {
             Begun::Before(answer) => answer,
             Begun::UnderWay(answer) => answer.await.unwrap_or_else(|_| busy()),
+            Begun::Reused => return key_reused().into(),
             Begun::First => {
                 let under_way = UnderWay { clerk: self, key };
                 let answer = self.ask_desk(item, is_busy).await;
@@ -115,6 +117,11 @@ impl Clerk {
             answer,
             duplicate: true,
         }
+    }
+
+    fn begin(&self, key: &Arc<str>, item: &Item) -> Begun {
+        let mut memory = self.memory.borrow_mut();
+        memory.begin(key, Digest::of(item), self.now_ms())
     }
 
     async fn ask_desk(&self, item: Item, is_busy: bool) -> Answer {
@@ -139,6 +146,13 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.clerk.memory.borrow_mut().forget(&self.key);
     }
+}
+
+fn key_reused() -> Answer {
+    refused(
+        "key_reused",
+        "Another item was published under this key within five minutes; give each item a key of its own",
+    )
 }
 
 fn busy() -> Answer {

@@ -56,8 +56,11 @@ pub(super) enum Found {
     Request(Box<Request>),
     /// A head whose body is lines, of any number: the bytes that follow are the body's.
     Lines(Box<RequestHead>, LongBody),
-    /// The peer holds its body back until it reads `100 Continue`.
-    WaitsForContinue,
+    /// A head whose body is still to come.
+    Begun {
+        /// The peer holds it back until it reads `100 Continue`.
+        holds_back: bool,
+    },
 }
 
 /// Why a connection ends.
@@ -95,8 +98,8 @@ enum State {
     ExpectBody {
         head: Box<RequestHead>,
         rest: Rest,
-        /// The peer asked for `100 Continue` and has not got it.
-        holds_back: bool,
+        /// It was not said yet that the head is here.
+        is_news: bool,
     },
 }
 
@@ -132,22 +135,24 @@ impl Decoder for RequestDecoder {
                 return Ok(Decoded::Some(Found::Lines(Box::new(head), body)));
             }
             let rest = Rest::new(framing)?;
-            let holds_back = holds_back(&head);
             self.state = State::ExpectBody {
                 head: Box::new(head),
                 rest,
-                holds_back,
+                is_news: true,
             };
         }
         let State::ExpectBody {
-            rest, holds_back, ..
+            head,
+            rest,
+            is_news,
         } = &mut self.state
         else {
             unreachable!("the head was read above");
         };
         let Some(body) = rest.decode(src)? else {
-            if std::mem::take(holds_back) {
-                return Ok(Decoded::Some(Found::WaitsForContinue));
+            if std::mem::take(is_news) {
+                let holds_back = holds_back(head);
+                return Ok(Decoded::Some(Found::Begun { holds_back }));
             }
             return Ok(Decoded::Insufficient);
         };

@@ -1,8 +1,10 @@
 //! What was accepted under which idempotency key, for five minutes: a publisher that is not sure whether it was
-//! heard says it again, with the same key, and nothing is told twice.
+//! heard says it again, with the same key, and nothing is told twice. A key that comes again with another item is a
+//! mistake, and is told from a repetition by the item's digest.
 //!
 //! Only what was accepted is remembered: whatever was refused may be tried again. Past its bounds the memory loses
-//! the oldest first. Invariants: `told` has each remembered key once, oldest first; `bytes` is their sum.
+//! the oldest first. What is under way is no more than the listener's connections have under way.
+//! Invariants: `told` has each remembered key once, oldest first; `bytes` is their sum.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use futures_channel::oneshot::{Receiver, Sender, channel};
 
 use super::Answer;
+use super::digest::Digest;
 
 /// How long a key is remembered: longer than any client goes on trying.
 const REMEMBERED_MS: u64 = 5 * 60 * 1000;
@@ -34,12 +37,12 @@ impl Default for Bounds {
 }
 
 /// A remembered key's share of the table, the queue and its allocation, about.
-const ENTRY_BYTES: usize = 160;
+const ENTRY_BYTES: usize = 176;
 
 #[derive(Default)]
 pub(super) struct Memory {
     bounds: Bounds,
-    known: HashMap<Arc<str>, Known>,
+    known: HashMap<Arc<str>, (Digest, Known)>,
     /// When it was accepted, and under which key.
     told: VecDeque<(u64, Arc<str>)>,
     bytes: usize,
@@ -59,19 +62,22 @@ pub(super) enum Begun {
     Before(Answer),
     /// The answer that it will get; none if it is forgotten.
     UnderWay(Receiver<Answer>),
+    /// It stands for another item.
+    Reused,
 }
 
 impl Memory {
-    pub(super) fn begin(&mut self, key: &Arc<str>, now_ms: u64) -> Begun {
+    pub(super) fn begin(&mut self, key: &Arc<str>, item: Digest, now_ms: u64) -> Begun {
         self.expire(now_ms);
         match self.known.entry(key.clone()) {
             Entry::Vacant(vacant) => {
-                vacant.insert(Known::UnderWay(Vec::new()));
+                vacant.insert((item, Known::UnderWay(Vec::new())));
                 Begun::First
             }
             Entry::Occupied(mut occupied) => match occupied.get_mut() {
-                Known::Accepted(answer) => Begun::Before(answer.clone()),
-                Known::UnderWay(waiting) => {
+                (first, _) if *first != item => Begun::Reused,
+                (_, Known::Accepted(answer)) => Begun::Before(answer.clone()),
+                (_, Known::UnderWay(waiting)) => {
                     let (sender, receiver) = channel();
                     waiting.push(sender);
                     Begun::UnderWay(receiver)
@@ -81,7 +87,7 @@ impl Memory {
     }
 
     pub(super) fn finish(&mut self, key: &Arc<str>, answer: &Answer, now_ms: u64) {
-        let Some(Known::UnderWay(waiting)) = self.known.remove(key) else {
+        let Some((item, Known::UnderWay(waiting))) = self.known.remove(key) else {
             unreachable!("what is finished has begun");
         };
         for sender in waiting {
@@ -89,8 +95,8 @@ impl Memory {
             let _ = sender.send(answer.clone());
         }
         if matches!(answer, Answer::Accepted { .. }) {
-            self.known
-                .insert(key.clone(), Known::Accepted(answer.clone()));
+            let accepted = Known::Accepted(answer.clone());
+            self.known.insert(key.clone(), (item, accepted));
             self.told.push_back((now_ms, key.clone()));
             self.bytes += size(key);
         }
@@ -99,7 +105,7 @@ impl Memory {
 
     /// The item under this key got no answer. Without effect if it got one.
     pub(super) fn forget(&mut self, key: &Arc<str>) {
-        if let Some(Known::UnderWay(_)) = self.known.get(key) {
+        if let Some((_, Known::UnderWay(_))) = self.known.get(key) {
             self.known.remove(key);
         }
     }
@@ -133,11 +139,26 @@ fn size(key: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::{Item, Target};
+    use crate::app::call::Topic;
 
     const ACCEPTED: Answer = Answer::Accepted { offset: Some(7) };
 
     fn key(text: &str) -> Arc<str> {
         text.into()
+    }
+
+    /// Of the item that all keys here stand for.
+    fn item() -> Digest {
+        digest_of(Topic::Tools)
+    }
+
+    fn digest_of(topic: Topic) -> Digest {
+        Digest::of(&Item {
+            target: Target::Topic(topic),
+            contents: None,
+            key: None,
+        })
     }
 
     fn bounded(keys_max: usize, bytes_max: usize) -> Memory {
@@ -157,7 +178,7 @@ mod tests {
 
     /// Whether an item under this key would be published. If so it is under way.
     fn is_new(memory: &mut Memory, text: &str, now_ms: u64) -> bool {
-        matches!(memory.begin(&key(text), now_ms), Begun::First)
+        matches!(memory.begin(&key(text), item(), now_ms), Begun::First)
     }
 
     #[test]
@@ -165,7 +186,7 @@ mod tests {
         let mut memory = Memory::default();
         accept(&mut memory, "a", 1000);
         accept(&mut memory, "b", 2000);
-        let before = memory.begin(&key("a"), 300_999);
+        let before = memory.begin(&key("a"), item(), 300_999);
         assert!(matches!(before, Begun::Before(ACCEPTED)));
         assert!(is_new(&mut memory, "a", 301_000));
         assert!(!is_new(&mut memory, "b", 301_000));
@@ -205,10 +226,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_stands_for_another_item() {
+        let mut memory = Memory::default();
+        let other = digest_of(Topic::Prompts);
+        assert!(is_new(&mut memory, "a", 0));
+        let begin = |memory: &mut Memory| memory.begin(&key("a"), other, 0);
+        assert!(matches!(begin(&mut memory), Begun::Reused));
+        memory.finish(&key("a"), &ACCEPTED, 0);
+        assert!(matches!(begin(&mut memory), Begun::Reused));
+        assert!(matches!(
+            memory.begin(&key("a"), item(), 0),
+            Begun::Before(ACCEPTED)
+        ));
+        assert_eq!((memory.told.len(), memory.known.len()), (1, 1));
+    }
+
+    #[test]
     fn a_key_whose_first_item_is_under_way() {
         let mut memory = Memory::default();
         assert!(is_new(&mut memory, "a", 0));
-        let Begun::UnderWay(mut second) = memory.begin(&key("a"), 0) else {
+        let Begun::UnderWay(mut second) = memory.begin(&key("a"), item(), 0) else {
             panic!("the first is under way");
         };
         assert_eq!(second.try_recv(), Ok(None));
@@ -222,7 +259,7 @@ mod tests {
     fn a_key_whose_first_item_never_got_an_answer() {
         let mut memory = Memory::default();
         assert!(is_new(&mut memory, "a", 0));
-        let Begun::UnderWay(mut second) = memory.begin(&key("a"), 0) else {
+        let Begun::UnderWay(mut second) = memory.begin(&key("a"), item(), 0) else {
             panic!("the first is under way");
         };
         memory.forget(&key("a"));

@@ -1,13 +1,14 @@
 //! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
 //!
 //! `gate` says who may ask; `publish` turns a body into [`Item`]s and answers into a body, with `item`, `contents`
-//! and `message` for the parts of one; `lines` cuts NDJSON, `memory` knows idempotency keys; `routes` answers a whole
+//! and `message` for the parts of one; `lines` cuts NDJSON, `memory` knows idempotency keys, and by its `digest` what each stood for; `routes` answers a whole
 //! request. `http` and `long_body` cut requests out of bytes with every bound held. `clerk` hands items to the
-//! [`Desk`], which is whatever publishing does; `serve` and `stream` are the loops around it all, for a monoio
+//! [`Desk`], which is whatever publishing does; `room` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
 //! runtime of its own.
 
 mod clerk;
 mod contents;
+mod digest;
 mod gate;
 mod http;
 mod item;
@@ -17,6 +18,7 @@ mod memory;
 mod message;
 mod publish;
 mod response;
+mod room;
 mod routes;
 mod serve;
 mod stream;
@@ -57,18 +59,18 @@ pub trait Desk {
 }
 
 /// One thing to publish.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Item {
     pub target: Target,
     /// `None`: only tell. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
     /// Only ever present when everyone is told of a resource.
     pub contents: Option<Option<Contents>>,
-    /// Under which this is published once; 1 to [`KEY_BYTES_MAX`] bytes.
+    /// Under which this is published once, and nothing else; 1 to [`KEY_BYTES_MAX`] bytes.
     pub key: Option<Arc<str>>,
 }
 
 /// Whom an item is for. Clients of the modern era have no session: they hear topics only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Everyone who subscribed to it.
     Topic(Topic),
@@ -79,7 +81,7 @@ pub enum Target {
 }
 
 /// What a publisher sent as `Mcp-Session-Id`. Whoever knows it can use the session, so it never shows whole.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SessionName(Box<str>);
 
 impl SessionName {

@@ -43,6 +43,11 @@ pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> R
     }
 }
 
+/// Whether this publishes, and may.
+pub(super) fn is_publishing(head: &RequestHead, rules: &Rules) -> bool {
+    refuse_lines(head, rules).is_none()
+}
+
 /// Why a request whose body is lines gets no further than its head.
 pub(super) fn refuse_lines(head: &RequestHead, rules: &Rules) -> Option<Response> {
     turn_away(&head.headers, rules).or_else(|| match head.uri.path() {

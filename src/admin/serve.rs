@@ -1,14 +1,16 @@
 //! The admin listener's loop: accept, read a request, answer, and nobody stays longer than they should.
 //!
 //! It runs on a monoio runtime with a timer, on a thread that the caller makes. An accept is never cancelled
-//! (a cancelled one that had succeeded would leak its socket); past the limit connections are accepted and
-//! told 503.
+//! (a cancelled one that had succeeded would leak its socket): whoever comes gets in, and the [`Room`] says who
+//! leaves for it.
 
-use std::cell::Cell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
+use futures_util::future::Abortable;
 use http::Method;
 use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
@@ -20,17 +22,20 @@ use monoio_codec::FramedRead;
 use super::clerk::Clerk;
 use super::http::{Bad, Found, RequestDecoder, holds_back};
 use super::response::Response;
-use super::routes::{answer, refuse_lines};
-use super::stream::serve_lines;
+use super::room::{Room, Seat};
+use super::routes::{answer, is_publishing, refuse_lines};
+use super::stream::{Publisher, serve_lines};
 use super::{BODY_BYTES_MAX, Desk, Token};
+use crate::line_limit::Complaints;
 
 pub(super) type Reader = FramedRead<OwnedReadHalf<TcpStream>, ()>;
 type Writer = OwnedWriteHalf<TcpStream>;
 
-/// Operators, probes and a few publishers; each may hold 1 MiB of body, or of answers, and a line.
-const CONNECTIONS_MAX: usize = 64;
+/// From a connection's beginning to the last byte of its first head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From the answer before to the last byte of the next request: slow bodies and idle connections end here.
+/// From the answer before to the last byte of the next head, and from there to the body's last byte: slow bodies and
+/// idle connections end here. Twice as long as Prometheus waits between two scrapes.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// For a peer to take a response, or a part of one: some hundred kilobytes at most.
@@ -91,56 +96,50 @@ pub async fn serve_admin(
     listener.set_nonblocking(monoio::utils::is_legacy())?;
     let listener = TcpListener::from_std(listener)?;
     let rules = Rc::new(rules);
-    let open = Rc::new(Cell::new(0));
+    let room = Rc::new(Room::default());
     let clerk = Rc::new(Clerk::new(desk));
+    let (complaints, opened) = (Complaints::default(), Instant::now());
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let seat = Seat::take(&open);
+                let (seat, cut) = room.enter();
                 let (clerk, rules) = (clerk.clone(), rules.clone());
-                monoio::spawn(async move {
-                    if seat.in_room() {
-                        serve_connection(stream, &clerk, &rules).await;
-                    } else {
-                        turn_off(stream).await;
-                    }
-                });
+                let served = async move { serve_connection(stream, &seat, &clerk, &rules).await };
+                // Dropped where it waits, it leaves nothing half done: a seat that is cut has no request.
+                monoio::spawn(Abortable::new(served, cut));
+                // Whoever sent a request together with the connection is answered before the next one comes.
+                yield_once().await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the admin listener cannot accept");
+                let now_ms = u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+                if let Some(unlogged) = complaints.admit("accept", now_ms) {
+                    tracing::warn!(%error, unlogged, "the admin listener cannot accept");
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// A connection's place in the count of open ones.
-struct Seat {
-    open: Rc<Cell<usize>>,
+/// Everything else that can run does so first.
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
-impl Seat {
-    fn take(open: &Rc<Cell<usize>>) -> Self {
-        open.set(open.get() + 1);
-        Seat { open: open.clone() }
-    }
-
-    fn in_room(&self) -> bool {
-        self.open.get() <= CONNECTIONS_MAX
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.open.set(self.open.get() - 1);
-    }
-}
-
-async fn serve_connection(stream: TcpStream, clerk: &Clerk, rules: &Rules) {
+async fn serve_connection(stream: TcpStream, seat: &Seat, clerk: &Clerk, rules: &Rules) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = FramedRead::new(reader, ());
+    let mut head_timeout = HEAD_TIMEOUT;
     loop {
-        let found = match read_request(&mut reader, &mut writer).await {
+        let found = match read_request(&mut reader, &mut writer, head_timeout).await {
             Ok(Some(found)) => found,
             Ok(None) => return,
             Err(Bad::Io(error)) => {
@@ -153,9 +152,14 @@ async fn serve_connection(stream: TcpStream, clerk: &Clerk, rules: &Rules) {
             }
         };
         let goes_on = match found {
-            Found::WaitsForContinue => send_continue(&mut writer).await,
+            Found::Begun { .. } => true,
             Found::Request(request) => {
-                let response = answer(&request, clerk, rules).await;
+                let response = match is_publishing(&request.head, rules) && !seat.begin_publishing()
+                {
+                    true => too_many_publishers(),
+                    false => answer(&request, clerk, rules).await,
+                };
+                seat.wait();
                 let with_body = request.head.method != Method::HEAD;
                 let keep_alive = request.keeps_alive();
                 send(&mut writer, response.emit(with_body, keep_alive)).await && keep_alive
@@ -164,32 +168,44 @@ async fn serve_connection(stream: TcpStream, clerk: &Clerk, rules: &Rules) {
                 if let Some(response) = refuse_lines(&head, rules) {
                     return refuse(reader.get_mut(), &mut writer, &response).await;
                 }
+                if !seat.begin_publishing() {
+                    return refuse(reader.get_mut(), &mut writer, &too_many_publishers()).await;
+                }
+                seat.between_lines();
                 if holds_back(&head) && !send_continue(&mut writer).await {
                     return;
                 }
-                serve_lines(&head, body, &mut reader, &mut writer, clerk, rules).await
+                let publisher = Publisher { seat, clerk, rules };
+                serve_lines(&head, body, &mut reader, &mut writer, publisher).await
             }
         };
         if !goes_on {
             return linger(reader.get_mut(), &mut writer).await;
         }
+        seat.wait();
+        head_timeout = REQUEST_TIMEOUT;
     }
 }
 
-/// The next request; `None` when the peer has none, or none came in time.
-async fn read_request(reader: &mut Reader, writer: &mut Writer) -> Result<Option<Found>, Bad> {
+/// The next request; `None` when the peer has none, or its head did not come in time.
+async fn read_request(
+    reader: &mut Reader,
+    writer: &mut Writer,
+    head_timeout: Duration,
+) -> Result<Option<Found>, Bad> {
     let mut decoder = RequestDecoder::default();
-    let mut time_left = Box::pin(sleep(REQUEST_TIMEOUT));
+    let mut time_left = Box::pin(sleep(head_timeout));
     loop {
         let found = monoio::select! {
             found = reader.next_with(&mut decoder) => found,
             () = &mut time_left => None,
         };
         match found {
-            Some(Ok(Found::WaitsForContinue)) => {
-                if !send_continue(writer).await {
+            Some(Ok(Found::Begun { holds_back })) => {
+                if holds_back && !send_continue(writer).await {
                     return Ok(None);
                 }
+                time_left = Box::pin(sleep(REQUEST_TIMEOUT));
             }
             Some(Ok(found)) => return Ok(Some(found)),
             Some(Err(bad)) => return Err(bad),
@@ -215,14 +231,12 @@ pub(super) async fn send(writer: &mut Writer, bytes: Vec<u8>) -> bool {
     )
 }
 
-async fn turn_off(stream: TcpStream) {
-    let busy = Response::error(
+fn too_many_publishers() -> Response {
+    Response::error(
         503,
-        "Too many connections to the admin listener; try again.",
+        "Too many are publishing on the admin listener at this moment; try again.",
     )
-    .with("Retry-After", "1");
-    let (mut reader, mut writer) = stream.into_split();
-    refuse(&mut reader, &mut writer, &busy).await;
+    .with("Retry-After", "1")
 }
 
 async fn refuse(reader: &mut OwnedReadHalf<TcpStream>, writer: &mut Writer, response: &Response) {

@@ -3,7 +3,7 @@
 //! One future reads, publishes and leaves answers in a [`Tray`], the other writes what is in it; neither is dropped
 //! while items are under way. What is held of one request is bounded: a line that has not ended, the lines of one
 //! read, and a tray of answers. A publisher that does not read its answers fills the tray and is not read from any
-//! more; one that sends everything before it reads anything is served while its answers fit the tray and the
+//! more, and neither is one whose place another publisher needs; one that sends everything before it reads anything is served while its answers fit the tray and the
 //! socket, some 10,000 lines at least, and is closed after [`WRITE_TIMEOUT`](super::serve::WRITE_TIMEOUT) otherwise.
 
 use std::cell::RefCell;
@@ -23,6 +23,7 @@ use super::item::refused;
 use super::lines::{Line, Lines};
 use super::long_body::LongBody;
 use super::response::stream_head;
+use super::room::Seat;
 use super::serve::{Reader, Rules, send};
 use super::{Answer, Item, item, publish};
 
@@ -42,14 +43,20 @@ const GROUP_LINES_MAX: usize = 256;
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 const BUSY_PAUSES_MAX: u32 = 2000;
 
+/// Whose lines they are, and what becomes of them.
+pub(super) struct Publisher<'a> {
+    pub(super) seat: &'a Seat,
+    pub(super) clerk: &'a Clerk,
+    pub(super) rules: &'a Rules,
+}
+
 /// Serves one request's body. Whether the connection can be used for another request.
 pub(super) async fn serve_lines(
     head: &RequestHead,
     body: LongBody,
     reader: &mut Reader,
     writer: &mut OwnedWriteHalf<TcpStream>,
-    clerk: &Clerk,
-    rules: &Rules,
+    publisher: Publisher<'_>,
 ) -> bool {
     let keep_alive = keeps_alive(head);
     // HTTP/1.0 has no chunks: the connection's end is the body's.
@@ -57,12 +64,14 @@ pub(super) async fn serve_lines(
     let tray = Tray::default();
     let taking = async {
         let mut taker = Taker {
-            clerk,
-            rules,
+            seat: publisher.seat,
+            clerk: publisher.clerk,
+            rules: publisher.rules,
             tray: &tray,
             patience: BUSY_PAUSES_MAX,
         };
         let ended = taker.take_all(body, reader).await;
+        publisher.seat.wait();
         tray.close(ended);
     };
     let head = stream_head("application/x-ndjson", chunked, keep_alive);
@@ -83,7 +92,12 @@ enum Ended {
     Broken(&'static str),
 }
 
+const ROOM_IS_NEEDED: Ended = Ended::Broken(
+    "Too many publish on the admin listener, and this one sent no line for longest; send the rest again.",
+);
+
 struct Taker<'a> {
+    seat: &'a Seat,
     clerk: &'a Clerk,
     rules: &'a Rules,
     tray: &'a Tray,
@@ -96,21 +110,32 @@ impl Taker<'_> {
         let mut lines = Lines::new(self.rules.line_bytes_max);
         let mut whole = Vec::new();
         while !body.is_finished() {
-            if !self.tray.has_room().await {
+            let has_room = monoio::select! {
+                has_room = self.tray.has_room() => has_room,
+                () = self.seat.asked_to_end() => return ROOM_IS_NEEDED,
+            };
+            if !has_room {
                 return Ended::Broken("The answers are not read.");
             }
             let found = monoio::select! {
                 found = reader.next_with(&mut body) => found,
                 () = sleep(SILENCE_MAX) => return Ended::Broken("No line came in time; an empty one would do."),
                 () = self.tray.abandoned() => return Ended::Broken("The answers are not read."),
+                () = self.seat.asked_to_end() => return ROOM_IS_NEEDED,
             };
             match found {
                 Some(Ok(piece)) => lines.feed(&piece.0, &mut whole),
                 Some(Err(Bad::Request(_, sentence))) => return Ended::Broken(sentence),
                 Some(Err(Bad::Io(_))) | None => return Ended::Broken("The body ended too early."),
             }
+            if whole.is_empty() {
+                continue;
+            }
+            self.seat.publish();
             self.publish(&mut whole).await;
+            self.seat.between_lines();
         }
+        self.seat.publish();
         lines.finish(&mut whole);
         self.publish(&mut whole).await;
         Ended::Complete

@@ -87,7 +87,7 @@ pub enum Topic {
 }
 
 /// What sessions are told besides topics. Modern clients have no session and hear topics only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// As if the topic had changed, for this session alone.
     Changed(Topic),

@@ -3,7 +3,7 @@
 use super::call::Topic;
 
 /// What a publisher puts at a URI.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Contents {
     pub mime_type: Option<String>,
     /// A name and a description for `resources/list`; the URI stands in for a missing name.
@@ -13,7 +13,7 @@ pub struct Contents {
 }
 
 /// Text, or bytes that travel as base64 (`blob`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
     Text(String),
     Blob(Vec<u8>),

@@ -29,7 +29,8 @@ Examples:
   pinfold publish --blob plan.png --mime image/png board://plan
   pinfold publish --delete board://lunch board://plan
   pinfold publish --key lunch-17 --text 'soup' board://lunch
-        say it again if you are not sure whether it was heard: it is told once
+        say it again if you are not sure whether it was heard: it is told once; the same key with
+        something else to say is refused (key_reused)
   pinfold publish --session \"$MCP_SESSION_ID\" --message 'Your export is ready'
   pinfold publish --all --level warning --message '{\"restart\": \"in 5 minutes\"}'
         messages reach clients that have a session; modern ones hear of topics only
@@ -107,7 +108,8 @@ pub struct PublishOptions {
     #[arg(long, value_name = "NAME", requires = "message")]
     logger: Option<String>,
 
-    /// Idempotency key of the one item: within five minutes it is published once, however often it is sent
+    /// Idempotency key of the one item: within five minutes it is published once, however often it is sent,
+    /// and another item under it is refused
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join, select};
 use monoio::time::{sleep, timeout};
 
-use super::line_limit::LineLimit;
 use super::membership::{Asked, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Beat, NODE_LIFE, Pulse};
@@ -18,6 +17,7 @@ use super::record::{Found, Keys, NodeRecord, found_node, found_session};
 use super::resolver::{Answers, Nodes};
 use super::writer::{Writer, advice};
 use super::{Advertised, ClusterSetup};
+use crate::line_limit::LineLimit;
 use crate::metrics::METRICS;
 use crate::redis::{Command, Connection, Link, RedisFault, Reply, Settings};
 use crate::runtime::{Owner, Seldom, unix_ms};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::line_limit::LineLimit;
+use crate::line_limit::LineLimit;
 use crate::metrics::METRICS;
 use crate::shard::Gone;
 use crate::wire::session_id::{NodeName, SessionId};

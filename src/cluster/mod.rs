@@ -13,7 +13,6 @@
 pub mod bus;
 mod control;
 mod inbox;
-mod line_limit;
 mod membership;
 mod misses;
 mod nodes;

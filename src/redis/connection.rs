@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 use monoio::time::timeout;
@@ -25,6 +25,8 @@ pub const REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
 const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 const IN_FLIGHT_MAX: usize = 64 * 1024;
 const READ_BYTES: usize = 64 * 1024;
+/// For what has arrived to be read, at least.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// A handle; clones are the same connection.
 #[derive(Clone)]
@@ -41,6 +43,8 @@ struct Shared {
     transport: Transport,
     protocol: Cell<Protocol>,
     limit: Duration,
+    /// When something came.
+    heard: Cell<Instant>,
     inside: RefCell<Inside>,
 }
 
@@ -84,6 +88,7 @@ impl Connection {
             transport,
             protocol: Cell::new(Protocol::Resp3),
             limit,
+            heard: Cell::new(Instant::now()),
             inside: RefCell::default(),
         });
         monoio::spawn(send_queued(shared.clone()));
@@ -119,6 +124,7 @@ impl Connection {
         self.call_all_within(commands, self.handle.shared.limit)
     }
 
+    /// Of answers that are large, or on their way through a slow network, the time is not taken: only of silence.
     pub fn call_all_within(
         &self,
         commands: &[Command],
@@ -127,12 +133,18 @@ impl Connection {
         let shared = self.handle.shared.clone();
         let queued = shared.queue(commands);
         async move {
-            match timeout(limit, queued?).await {
-                Ok(Ok(replies)) => Ok(replies),
-                Ok(Err(oneshot::Canceled)) => Err(shared.fault()),
-                Err(_) => {
-                    shared.close(RedisFault::TimedOut);
-                    Err(shared.fault())
+            let (mut queued, mut since) = (queued?, Instant::now());
+            loop {
+                // What came while this thread had no time is read in this moment.
+                let left = limit.saturating_sub(since.elapsed()).max(MOMENT);
+                match timeout(left, &mut queued).await {
+                    Ok(Ok(replies)) => return Ok(replies),
+                    Ok(Err(oneshot::Canceled)) => return Err(shared.fault()),
+                    Err(_) if shared.heard.get() > since => since = shared.heard.get(),
+                    Err(_) => {
+                        shared.close(RedisFault::TimedOut);
+                        return Err(shared.fault());
+                    }
                 }
             }
         }
@@ -274,7 +286,10 @@ async fn hand_out(shared: Rc<Shared>) {
     loop {
         let received = match shared.transport.receive(&mut buffer).await {
             Ok(0) => Err(RedisFault::Broken("it was closed by the other side".into())),
-            Ok(count) => inbox.take(&buffer[..count], &shared),
+            Ok(count) => {
+                shared.heard.set(Instant::now());
+                inbox.take(&buffer[..count], &shared)
+            }
             Err(fault) => Err(RedisFault::broken(&fault)),
         };
         if let Err(fault) = received {

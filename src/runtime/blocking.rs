@@ -6,6 +6,9 @@ use std::thread;
 
 use futures_channel::oneshot;
 
+use super::clock;
+use crate::line_limit::Complaints;
+
 type Work = Box<dyn FnOnce() + Send>;
 
 #[derive(Clone)]
@@ -43,12 +46,16 @@ impl BlockingPool {
 }
 
 fn work_off(works: &Mutex<Receiver<Work>>) {
+    let complaints = Complaints::default();
     loop {
         // The guard is dropped before the work starts, so that the other threads can take theirs.
         let work = works.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = work else { return };
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err()
+            && let Some(unlogged) = complaints.admit("panic", clock::now())
+        {
             tracing::error!(
+                unlogged,
                 "blocking work panicked; the call that started it goes on without its result"
             );
         }

@@ -23,10 +23,10 @@ use super::mailbox::Letter;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
-use super::seldom::Seldom;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
 use crate::budget::Charge;
+use crate::line_limit::Complaints;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard};
 
 pub(super) struct Core {
@@ -43,10 +43,10 @@ pub(super) struct Core {
     sockets: RefCell<Vec<Option<Socket>>>,
     calls: RefCell<HashMap<CallKey, RunningCall>>,
     pumping: Cell<bool>,
-    /// Connections cut for want of memory that the log does not have yet.
-    cut_since: RefCell<(usize, Seldom)>,
     /// Set while the fan-out task sleeps.
     pub(super) fanout: Cell<Option<Waker>>,
+    /// Log lines about what goes wrong here for one after the other.
+    complaints: Complaints,
     /// What is read lands here first; one for all connections, since each read is understood at once.
     scratch: RefCell<Box<[u8]>>,
 }
@@ -94,8 +94,8 @@ impl Core {
             sockets: RefCell::default(),
             calls: RefCell::default(),
             pumping: Cell::new(false),
-            cut_since: RefCell::default(),
             fanout: Cell::new(None),
+            complaints: Complaints::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         })
     }
@@ -197,7 +197,9 @@ impl Core {
             self.readiness.watch(readiness::data_of(key), stream)
         });
         if let Some(Err(fault)) = watched {
-            tracing::warn!(%fault, "a connection was dropped: it could not be watched; raise fs.epoll.max_user_watches");
+            if let Some(unlogged) = self.may_complain("watch") {
+                tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be watched; raise fs.epoll.max_user_watches");
+            }
             self.shard.borrow_mut().handle_disconnect(clock::now(), key);
             self.pump();
         }
@@ -282,7 +284,9 @@ impl Core {
                 monoio::spawn(serve::write(self.clone(), key, stream, rest));
             }
             Some(Err(fault)) => {
-                tracing::warn!(%fault, "a slow reader was dropped: its connection could not be waited for");
+                if let Some(unlogged) = self.may_complain("wait") {
+                    tracing::warn!(%fault, unlogged, "a slow reader was dropped: its connection could not be waited for");
+                }
                 self.shard.borrow_mut().handle_disconnect(clock::now(), key);
             }
             None => {}
@@ -357,6 +361,17 @@ impl Core {
         }
     }
 
+    /// Some: a fault of this kind is to be logged, and so many before it were not.
+    pub(super) fn may_complain(&self, kind: &'static str) -> Option<u64> {
+        self.complaints.admit(kind, clock::now())
+    }
+
+    pub(super) fn complain_of_forwarding(&self, fault: &io::Error) {
+        if let Some(unlogged) = self.may_complain("forward") {
+            tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be passed on to another node, or not be taken back");
+        }
+    }
+
     fn answered(&self, call: CallKey, ask: u32, answer: Answer) {
         let sender = self.calls.borrow_mut().get_mut(&call).and_then(|running| {
             let index = running.asks.iter().position(|(number, _)| *number == ask)?;
@@ -395,9 +410,7 @@ impl Core {
         let peer = stream.peer_addr().ok().map(|address| address.ip());
         match stream_of(stream.into()) {
             Ok(stream) => forward::start(self, stream, peer, bytes, charge),
-            Err(fault) => {
-                tracing::warn!(%fault, "a connection was dropped: it could not be passed on")
-            }
+            Err(fault) => self.complain_of_forwarding(&fault),
         }
     }
 
@@ -413,24 +426,15 @@ impl Core {
             return;
         };
         tracing::debug!(connection = ?key, ?reason, core = self.number, "closed");
-        if reason == Closed::OutOfMemory {
-            self.say_out_of_memory();
+        if reason == Closed::OutOfMemory
+            && let Some(unlogged) = self.may_complain("memory")
+        {
+            tracing::warn!(connection = ?key, core = self.number, unlogged,
+                "a connection was cut that held most for longest: what clients may make this node hold is used up; \
+                 raise --memory-max if there is more memory");
         }
         // Wakes the task that writes to it, if there is one.
         socket::shutdown(&stream, Shutdown::Both);
-    }
-
-    fn say_out_of_memory(&self) {
-        let mut since = self.cut_since.borrow_mut();
-        since.0 += 1;
-        if since.1.may(std::time::Instant::now()) {
-            tracing::warn!(
-                connections = std::mem::take(&mut since.0),
-                core = self.number,
-                "connections were cut that held most for longest: what clients may make this node hold is used up; raise \
-                 --memory-max if there is more memory"
-            );
-        }
     }
 
     /// `None`: there is no such connection any more.

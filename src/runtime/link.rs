@@ -27,7 +27,7 @@ pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
         core: core.clone(),
         call: key,
     });
-    let future = guarded(core.handler.clone().call(request, link));
+    let future = guarded(core.clone(), core.handler.clone().call(request, link));
     let (abort, registration) = AbortHandle::new_pair();
     core.remember_abort(key, abort);
     let core = core.clone();
@@ -43,11 +43,19 @@ pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
 }
 
 /// An application that panics fails its own call and no other.
-fn guarded(future: LocalBoxFuture<'static, Outcome>) -> LocalBoxFuture<'static, Outcome> {
+fn guarded(
+    core: Rc<Core>,
+    future: LocalBoxFuture<'static, Outcome>,
+) -> LocalBoxFuture<'static, Outcome> {
     let caught = AssertUnwindSafe(future).catch_unwind();
-    let outcome = caught.map(|outcome| {
+    let outcome = caught.map(move |outcome| {
         outcome.unwrap_or_else(|_| {
-            tracing::error!("a handler panicked; its client got an internal error");
+            if let Some(unlogged) = core.may_complain("panic") {
+                tracing::error!(
+                    unlogged,
+                    "a handler panicked; its client got an internal error"
+                );
+            }
             Outcome::Error(RpcError::internal(
                 "The server failed while it worked on this request.",
             ))
@@ -134,9 +142,12 @@ impl Link for CallLink {
     }
 
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
+        let core = self.core.clone();
         monoio::spawn(async move {
-            if AssertUnwindSafe(work).catch_unwind().await.is_err() {
-                tracing::error!("work in the background of a handler panicked");
+            if AssertUnwindSafe(work).catch_unwind().await.is_err()
+                && let Some(unlogged) = core.may_complain("background panic")
+            {
+                tracing::error!(unlogged, "work in the background of a handler panicked");
             }
         });
     }

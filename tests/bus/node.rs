@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use crate::redis::Redis;
 
-/// Far above what anything takes here.
-const LIMIT: Duration = Duration::from_secs(10);
+/// Far above what anything takes here, on however busy a machine.
+const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Node {
     running: Running,
@@ -96,17 +96,14 @@ pub(crate) fn contents(text: &str) -> Contents {
     }
 }
 
-/// What the publisher is answered, which never takes long.
+/// What the publisher is answered, also while Redis hangs.
 pub(crate) fn offset(mut told: BusTold) -> Option<u64> {
     let since = Instant::now();
     loop {
         if let Some(offset) = told.try_recv().expect("the bus runs") {
             return offset;
         }
-        assert!(
-            since.elapsed() < Duration::from_secs(1),
-            "a publisher waits for Redis"
-        );
+        assert!(since.elapsed() < LIMIT, "a publisher waits for Redis");
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// No run of a client or a suite takes a tenth of this when all is well.
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]

@@ -108,6 +108,50 @@ fn a_key_whose_first_item_is_under_way() {
 }
 
 #[test]
+fn a_key_that_comes_again_with_another_item() {
+    let (desk, clerk) = open();
+    let answer = make_slow(&desk);
+    let one = || vec![item(Topic::Prompts, Some("a"))];
+    let other = || vec![item(Topic::Tools, Some("a"))];
+    let is_refused = |replies: &[(Answer, bool)]| {
+        let reply = &replies[0];
+        matches!(
+            &reply.0,
+            Answer::Refused {
+                reason: "key_reused",
+                ..
+            }
+        ) && !reply.1
+    };
+    let mut first = Box::pin(clerk.publish(one(), false));
+    assert!(first.as_mut().now_or_never().is_none());
+    assert!(
+        is_refused(&publish(&clerk, other())),
+        "while it is under way"
+    );
+    answer.send(accepted(9)).unwrap();
+    assert_eq!(pairs(first.now_or_never().unwrap()), [(accepted(9), false)]);
+    assert!(is_refused(&publish(&clerk, other())), "and afterwards");
+    assert_eq!(publish(&clerk, one()), [(accepted(9), true)]);
+    assert_eq!(*desk.asked.borrow(), [Topic::Prompts]);
+}
+
+/// What was refused under a key does not stand for it.
+#[test]
+fn a_key_whose_first_item_was_refused() {
+    let (desk, clerk) = open();
+    desk.is_saturated.set(true);
+    let refused = publish(&clerk, vec![item(Topic::Prompts, Some("a"))]);
+    assert!(matches!(
+        refused[0].0,
+        Answer::Refused { reason: "busy", .. }
+    ));
+    desk.is_saturated.set(false);
+    let other = publish(&clerk, vec![item(Topic::Tools, Some("a"))]);
+    assert_eq!(other, [(accepted(1), false)]);
+}
+
+#[test]
 fn a_publisher_that_is_gone_before_its_answer() {
     let (desk, clerk) = open();
     let _never = make_slow(&desk);

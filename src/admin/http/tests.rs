@@ -14,7 +14,10 @@ fn feed(input: &[u8], step: usize) -> Result<Vec<(String, Vec<u8>)>, u16> {
                     found.push((request.head.uri.path().to_owned(), request.body.to_vec()));
                 }
                 Ok(Decoded::Some(Found::Lines(..))) => panic!("nobody sends lines here"),
-                Ok(Decoded::Some(Found::WaitsForContinue)) => found.push(("100".into(), vec![])),
+                Ok(Decoded::Some(Found::Begun { holds_back: true })) => {
+                    found.push(("100".into(), vec![]));
+                }
+                Ok(Decoded::Some(Found::Begun { holds_back: false })) => {}
                 Ok(_) => break,
                 Err(Bad::Request(status, _)) => return Err(status),
                 Err(Bad::Io(error)) => panic!("{error}"),

@@ -3,15 +3,22 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-use futures_util::future::{LocalBoxFuture, ready};
+use futures_util::future::{LocalBoxFuture, pending, ready};
 
 use super::*;
-use crate::admin::{Answer, BODY_BYTES_MAX, Item};
+use crate::admin::room::{PUBLISHING_MAX, SEATS_MAX};
+use crate::admin::{Answer, BODY_BYTES_MAX, Item, Target};
+use crate::app::call::Topic;
+use std::cell::Cell;
+
+/// Far longer than anything takes here.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Default)]
 struct Counting {
     offset: Cell<u64>,
-    /// Looks at a node that is saturated, then not, then saturated, …
+    is_shaky: bool,
+    /// Looks at a shaky node, which is saturated, then not, then saturated, …
     looks: Cell<u64>,
 }
 
@@ -24,11 +31,14 @@ impl Desk for Counting {
 
     fn is_saturated(&self) -> bool {
         self.looks.set(self.looks.get() + 1);
-        // Batches look once.
-        self.looks.get() > 3 && !self.looks.get().is_multiple_of(3)
+        self.is_shaky && !self.looks.get().is_multiple_of(3)
     }
 
-    fn publish(&self, _: Item) -> LocalBoxFuture<'_, Answer> {
+    /// What is for prompts is never answered.
+    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+        if item.target == Target::Topic(Topic::Prompts) {
+            return Box::pin(pending());
+        }
         self.offset.set(self.offset.get() + 1);
         Box::pin(ready(Answer::Accepted {
             offset: Some(self.offset.get()),
@@ -38,17 +48,25 @@ impl Desk for Counting {
 
 /// Listeners under epoll and under the machine's best driver, for as long as the test's process lives.
 fn listeners() -> [SocketAddr; 2] {
+    listeners_of(false)
+}
+
+fn listeners_of(is_shaky: bool) -> [SocketAddr; 2] {
     [true, false].map(|epoll| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || serve_on(listener, epoll));
+        std::thread::spawn(move || serve_on(listener, epoll, is_shaky));
         address
     })
 }
 
-fn serve_on(listener: std::net::TcpListener, epoll: bool) {
+fn serve_on(listener: std::net::TcpListener, epoll: bool, is_shaky: bool) {
+    let desk = Counting {
+        is_shaky,
+        ..Counting::default()
+    };
     let rules = Rules::new(listener.local_addr().unwrap(), None, 64);
-    let serve = serve_admin(listener, Rc::new(Counting::default()), rules);
+    let serve = serve_admin(listener, Rc::new(desk), rules);
     if epoll {
         let builder = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new();
         let mut runtime = builder.enable_timer().build().unwrap();
@@ -63,9 +81,7 @@ fn serve_on(listener: std::net::TcpListener, epoll: bool) {
 /// Connects; a listener that hangs fails the test.
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
@@ -135,30 +151,171 @@ fn send_too_much(address: SocketAddr) {
     assert!(response(&mut reader).0.starts_with("HTTP/1.1 413"));
 }
 
-#[test]
-fn one_connection_more_than_there_is_room_for() {
-    listeners().into_iter().for_each(fill_the_room);
+const GET: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Each route answers who comes now, on a connection of its own.
+fn serves_everybody(address: SocketAddr) {
+    let publish = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 17\r\n\r\n{\"topic\":\"tools\"}";
+    for (request, status) in [
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+        ("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+        ("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+        (
+            "POST /drain HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+            202,
+        ),
+        (publish, 200),
+    ] {
+        let mut stream = connect(address);
+        stream.write_all(request.as_bytes()).unwrap();
+        let (line, _) = response(&mut BufReader::new(stream));
+        assert!(
+            line.starts_with(&format!("HTTP/1.1 {status}")),
+            "{request}: {line}"
+        );
+    }
 }
 
-fn fill_the_room(address: SocketAddr) {
-    let mut open = Vec::new();
-    for _ in 0..CONNECTIONS_MAX {
+/// That many connections which begin with these bytes and say nothing more.
+fn crowd(address: SocketAddr, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
+    let open = |_| {
         let mut stream = connect(address);
+        stream.write_all(bytes).unwrap();
         stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            .unwrap();
-        let mut reader = BufReader::new(stream);
-        assert_eq!(response(&mut reader).1, "ok\n");
-        open.push(reader);
+    };
+    (0..count).map(open).collect()
+}
+
+/// The listener ended this connection, after whatever it answered.
+fn is_ended(mut stream: &TcpStream) -> bool {
+    let read = stream.read_to_end(&mut Vec::new());
+    !matches!(read, Err(fault) if fault.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+#[test]
+fn connections_without_a_complete_request_that_keep_others_out() {
+    let half_a_body = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
+    for address in listeners() {
+        for (count, bytes) in [
+            (64, &b""[..]),
+            (200, b""),
+            (1000, b""),
+            (200, b"GET /healthz HT"),
+            (200, half_a_body),
+            (200, GET),
+        ] {
+            let crowd = crowd(address, count, bytes);
+            serves_everybody(address);
+            if count > SEATS_MAX {
+                // Whoever came first was cut, and not merely left without an answer.
+                assert!(is_ended(&crowd[0]));
+            }
+        }
     }
-    let mut surplus = BufReader::new(connect(address));
-    assert!(response(&mut surplus).0.starts_with("HTTP/1.1 503"));
-    assert_eq!(open.len(), CONNECTIONS_MAX);
+}
+
+#[test]
+fn answers_that_nobody_reads_and_that_keep_others_out() {
+    for address in listeners() {
+        let many = GET.repeat(500_000);
+        let mut deaf = connect(address);
+        socket2::SockRef::from(&deaf)
+            .set_recv_buffer_size(4096)
+            .unwrap();
+        // Until the listener reads no further, because it cannot write.
+        let no_progress = Some(Duration::from_secs(1));
+        deaf.set_write_timeout(no_progress).unwrap();
+        assert!(deaf.write_all(&many).is_err());
+        let _crowd = crowd(address, SEATS_MAX, b"");
+        serves_everybody(address);
+        assert!(is_ended(&deaf));
+    }
+}
+
+const LINES: &str = "POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// A publisher of lines; a line and its answer.
+struct Slow(BufReader<TcpStream>);
+
+impl Slow {
+    fn open(address: SocketAddr) -> Self {
+        let mut stream = connect(address);
+        stream.write_all(LINES.as_bytes()).unwrap();
+        let mut reader = BufReader::new(stream);
+        // The head of the answers: the listener knows that it publishes.
+        assert_eq!(response(&mut reader).0, "HTTP/1.1 200 OK");
+        Slow(reader)
+    }
+
+    fn publish(&mut self) {
+        let line = "{\"topic\":\"tools\"}\n";
+        let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+        self.0.get_mut().write_all(chunk.as_bytes()).unwrap();
+        let mut answer = String::new();
+        while !answer.contains("\"accepted\":true") {
+            answer.clear();
+            assert_ne!(self.0.read_line(&mut answer).unwrap(), 0, "it was cut");
+        }
+    }
+}
+
+#[test]
+fn a_slow_publisher_among_a_thousand_who_say_nothing() {
+    for address in listeners() {
+        let mut slow = Slow::open(address);
+        slow.publish();
+        let _crowd = crowd(address, 1000, b"");
+        slow.publish();
+        serves_everybody(address);
+        slow.publish();
+    }
+}
+
+#[test]
+fn publishers_of_no_lines_that_keep_others_out() {
+    for address in listeners() {
+        let mut slow = Slow::open(address);
+        slow.publish();
+        let mut silent: Vec<_> = (1..PUBLISHING_MAX).map(|_| Slow::open(address)).collect();
+        slow.publish();
+        serves_everybody(address);
+        slow.publish();
+        let _more: Vec<_> = (0..200).map(|_| Slow::open(address)).collect();
+        serves_everybody(address);
+        let mut told = String::new();
+        let _ = silent[0].0.read_to_string(&mut told);
+        assert!(told.contains("{\"error\":\"Too many publish"), "{told}");
+    }
+}
+
+/// What they sent is on its way; who cannot be served now is told so, and the node's health is not hidden.
+#[test]
+fn publishers_whose_items_are_under_way() {
+    let stuck = b"POST /publish HTTP/1.1\r\nHost: localhost\r\nContent-Length: 19\r\n\r\n{\"topic\":\"prompts\"}";
+    for address in listeners() {
+        let crowd = crowd(address, PUBLISHING_MAX + 1, stuck);
+        crowd
+            .iter()
+            .for_each(|it| it.set_nonblocking(true).unwrap());
+        let refused = loop {
+            let is_answered = |it: &&TcpStream| it.peek(&mut [0]).is_ok();
+            match crowd.iter().find(is_answered) {
+                Some(refused) => break refused,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        refused.set_nonblocking(false).unwrap();
+        let (status, _) = response(&mut BufReader::new(refused));
+        assert!(status.starts_with("HTTP/1.1 503"), "{status}");
+        let mut probe = connect(address);
+        probe.write_all(GET).unwrap();
+        assert_eq!(response(&mut BufReader::new(probe)).1, "ok\n");
+    }
 }
 
 #[test]
 fn lines_to_a_node_that_is_saturated_now_and_then() {
-    listeners().into_iter().for_each(send_lines);
+    listeners_of(true).into_iter().for_each(send_lines);
 }
 
 fn send_lines(address: SocketAddr) {

@@ -157,14 +157,19 @@ impl Bus {
             return Change::NONE;
         }
         let Some(contents) = understood(value) else {
-            self.counts.malformed += 1;
-            tracing::warn!(
-                uri,
-                "what Redis keeps for the board at this URI was not written by a node, and is not shown: publish it again"
-            );
+            self.found_foreign(uri);
             return Change::NONE;
         };
         self.put(uri, contents)
+    }
+}
+
+impl Bus {
+    /// A value of the hash that no node wrote.
+    pub(super) fn found_foreign(&mut self, uri: &str) {
+        self.counts.malformed += 1;
+        self.counts.foreign += 1;
+        self.tallies.foreign.note(uri);
     }
 }
 

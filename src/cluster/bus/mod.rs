@@ -30,6 +30,7 @@ mod page;
 mod run;
 pub mod standing;
 mod tail;
+mod tally;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub use self::door::{BusDoor, BusTold};
 pub use self::run::{ENTRIES_MAX, Way, open};
 use self::tail::Tail;
 pub use self::tail::{Ask, Heard};
+use self::tally::Tallies;
 
 /// How long nothing is added after Redis refused something (`-OOM`, `-READONLY`).
 const REFUSED_PAUSE_MS: u64 = 1_000;
@@ -88,6 +90,8 @@ pub struct Counts {
     pub heard: u64,
     /// Entries, or values of the hash, that nobody can make sense of.
     pub malformed: u64,
+    /// Values of the hash among those.
+    pub foreign: u64,
     /// Losses that subscribers were told of.
     pub gaps: u64,
     /// Items that were told here before they had their place in the stream.
@@ -125,6 +129,7 @@ pub struct Bus {
     authors: HashMap<Box<str>, u64>,
     paused_until_ms: u64,
     counts: Counts,
+    tallies: Tallies,
 }
 
 impl Bus {
@@ -140,6 +145,7 @@ impl Bus {
             authors: HashMap::new(),
             paused_until_ms: 0,
             counts: Counts::default(),
+            tallies: Tallies::default(),
         }
     }
 
@@ -189,6 +195,9 @@ impl Bus {
         let told = self.outbox.overdue(now_ms);
         self.tell_each(told, here);
         self.counts.dropped += self.outbox.take_dropped();
+        if !self.tail.is_loading() {
+            self.tallies.log(now_ms);
+        }
     }
 
     /// So much waits to be added that a publisher had better wait too.
@@ -282,17 +291,12 @@ impl Bus {
     }
 
     /// Writes to this node's store.
-    fn put(&self, uri: &str, contents: Option<Contents>) -> Change {
+    fn put(&mut self, uri: &str, contents: Option<Contents>) -> Change {
         let Some(store) = &self.store else {
             return Change::NONE;
         };
         store.put(uri, contents).unwrap_or_else(|refused| {
-            tracing::warn!(
-                uri,
-                ?refused,
-                "contents from the bus do not fit on this node's board and are not shown here: give all nodes the same \
-                 --board-bytes-max and --board-entry-bytes-max"
-            );
+            self.tallies.unfit.note(&format!("{uri} ({refused:?})"));
             Change::NONE
         })
     }

@@ -18,6 +18,7 @@ use super::outbox::Item;
 use super::tail::{Ask, Heard};
 use super::{Add, Bus, Counts, Here, Setup};
 use crate::app::call::{Notice, Topic};
+use crate::line_limit::Complaints;
 use crate::metrics::METRICS;
 use crate::redis::{Connection, Link, RedisError, RedisFault, Reply, Settings};
 use crate::runtime::Publisher;
@@ -66,6 +67,7 @@ struct Running {
     /// Something may be there to be added.
     news: Signal,
     complaint: Complaint,
+    complaints: Complaints,
 }
 
 async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
@@ -77,6 +79,7 @@ async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
         started: Instant::now(),
         news: Signal::default(),
         complaint: Complaint::default(),
+        complaints: Complaints::default(),
     });
     let mut reader = way.redis.clone();
     reader.client_name.push_str("-tail");
@@ -90,6 +93,10 @@ async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
 impl Running {
     fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
+    }
+
+    fn may_complain(&self, kind: &'static str) -> Option<u64> {
+        self.complaints.admit(kind, self.now_ms())
     }
 
     fn with_bus<T>(&self, act: impl FnOnce(&mut Bus, u64, &dyn Here) -> T) -> T {
@@ -116,6 +123,7 @@ async fn take_in(running: Rc<Running>) {
 
 async fn tick(running: Rc<Running>) {
     let mut counted = Counts::default();
+    let mut dropped = 0;
     loop {
         sleep(TICK).await;
         let (full, queued, counts) = running.with_bus(|bus, now_ms, here| {
@@ -126,6 +134,13 @@ async fn tick(running: Rc<Running>) {
         METRICS.bus_queued.set(queued as i64);
         count(&counts, &counted);
         counted = counts;
+        if counts.dropped > dropped && running.may_complain("dropped").is_some() {
+            tracing::warn!(
+                dropped = counts.dropped - dropped,
+                "messages for sessions were dropped before the bus could take them: other nodes will not hear of them"
+            );
+            dropped = counts.dropped;
+        }
         running.news.give();
     }
 }
@@ -137,13 +152,8 @@ fn count(now: &Counts, before: &Counts) {
             counter.inc_by(now - before);
         }
     }
-    let dropped = now.dropped - before.dropped;
-    if dropped > 0 {
-        tracing::warn!(
-            dropped,
-            "messages for sessions were dropped before the bus could take them: other nodes will not hear of them"
-        );
-    }
+    let foreign = METRICS.foreign_records.with_label_values(&["contents"]);
+    foreign.inc_by(now.foreign - before.foreign);
 }
 
 async fn write(running: &Running, link: &Link) {
@@ -195,10 +205,13 @@ async fn add_all(running: &Running, connection: &Connection, adds: &[Add]) -> Op
         let replies = match connection.call_all(&commands).await {
             Ok(replies) => replies,
             Err(fault @ RedisFault::Busy) => {
-                tracing::warn!(
-                    bytes,
-                    "{fault}: contents of this size cannot go through the bus"
-                );
+                if let Some(unlogged) = running.may_complain("too large") {
+                    tracing::warn!(
+                        bytes,
+                        unlogged,
+                        "{fault}: contents of this size cannot go through the bus"
+                    );
+                }
                 taken.extend(commands.iter().map(|_| false));
                 continue;
             }
@@ -230,9 +243,12 @@ async fn read(running: Rc<Running>, link: Link) {
             None => continue,
             Some(Unanswered::Refused(error)) => running.complaint.about(&error),
             Some(Unanswered::Strange) => {
-                tracing::warn!(
-                    "Redis answered the bus with something else than it was asked for; asking again"
-                );
+                if let Some(unlogged) = running.may_complain("strange") {
+                    tracing::warn!(
+                        unlogged,
+                        "Redis answered the bus with something else than it was asked for; asking again"
+                    );
+                }
             }
         }
         sleep(PAUSE).await;
@@ -299,21 +315,23 @@ impl Here for Publisher {
     }
 }
 
-/// Says once what Redis refuses, and again when that changes or a minute has passed.
+/// Says what Redis refuses, each code once a minute.
 #[derive(Default)]
 struct Complaint {
-    said: RefCell<Option<(Box<str>, Instant)>>,
+    said: RefCell<Vec<(Box<str>, Instant)>>,
 }
+
+/// Redis has some twenty codes; whatever answers more of them is not believed to be one.
+const CODES_MAX: usize = 32;
 
 impl Complaint {
     fn about(&self, error: &RedisError) {
         let mut said = self.said.borrow_mut();
-        let is_old =
-            |(code, at): &(Box<str>, Instant)| *code == error.code && at.elapsed() < REMIND_EVERY;
-        if said.as_ref().is_some_and(is_old) {
+        said.retain(|(_, at)| at.elapsed() < REMIND_EVERY);
+        if said.len() >= CODES_MAX || said.iter().any(|(code, _)| *code == error.code) {
             return;
         }
-        *said = Some((error.code.clone(), Instant::now()));
+        said.push((error.code.clone(), Instant::now()));
         let what_to_do = match &*error.code {
             "OOM" => "give it more memory, or less to keep",
             "READONLY" => "this is a replica: let --redis name the server that can be written to",

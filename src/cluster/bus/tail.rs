@@ -17,8 +17,7 @@ use super::page::Page;
 use super::standing::{Standing, Verdict};
 use super::{Bus, Here, Kept, contents};
 use crate::app::contents::Contents;
-use crate::cluster::line_limit::LineLimit;
-use crate::redis::REPLY_BYTES_MAX;
+use crate::line_limit::LineLimit;
 
 /// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
 const CONTENTS_AT_ONCE: usize = 16;
@@ -121,6 +120,11 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// Part of the hash was read, and the rest will be.
+    pub(super) fn is_loading(&self) -> bool {
+        matches!(self.state, State::Loading { .. })
+    }
+
     /// Whether the stream has had as many entries as were read. Somebody may have trimmed what nobody had read.
     fn agrees(&mut self, standing: &Standing) -> bool {
         let Some(added) = standing.added_before(self.position) else {
@@ -226,19 +230,12 @@ impl Bus {
         match verdict {
             Verdict::Whole => {}
             Verdict::Trimmed => {
-                tracing::warn!(
-                    %since,
-                    "entries of the bus were trimmed before this node read them: its subscribers are told that anything \
-                     may have changed"
-                );
+                self.tallies.trimmed.note(&since.to_string());
                 self.counts.gaps += 1;
                 self.lose(here);
             }
             Verdict::Emptied => {
-                tracing::warn!(
-                    "Redis is not what it was, most likely emptied: this node puts its contents back, and its \
-                     subscribers are told that anything may have changed"
-                );
+                self.tallies.emptied.note("");
                 self.tail.wants_refill = true;
                 self.counts.gaps += 1;
                 self.lose(here);
@@ -318,9 +315,12 @@ impl Bus {
         here: &dyn Here,
     ) {
         for (uri, value) in found {
-            let Ok(uri) = String::from_utf8(uri).map(String::into_boxed_str) else {
-                self.counts.malformed += 1;
-                continue;
+            let uri = match String::from_utf8(uri) {
+                Ok(uri) => uri.into_boxed_str(),
+                Err(bytes) => {
+                    self.found_foreign(&String::from_utf8_lossy(bytes.as_bytes()));
+                    continue;
+                }
             };
             self.take_value(0, &uri, Some(&value), here);
             seen.insert(uri);
@@ -372,8 +372,7 @@ impl Bus {
         self.tail.is_stuck = false;
         if let Some(id) = id {
             self.counts.malformed += 1;
-            tracing::warn!(entry = %id, "an entry of the bus was skipped: it has more than {REPLY_BYTES_MAX} bytes, or \
-                more fields than anybody reads");
+            self.tallies.unread.note(&id.to_string());
             self.tail.full_since = Some(self.tail.position);
             self.tail.unread.push_back((id, None));
         }

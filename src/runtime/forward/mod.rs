@@ -339,7 +339,7 @@ pub(super) fn start(
                     .relays
                     .open(&client.stream, &owner, session, body, read_ahead);
                 if let Err(fault) = opened {
-                    tracing::warn!(%fault, "a stream of another node was dropped: it could not be passed on");
+                    core.complain_of_forwarding(&fault);
                 }
                 return;
             }
@@ -349,9 +349,7 @@ pub(super) fn start(
         // The ring may still hold the other descriptor for an operation that it is cancelling.
         match socket::duplicate(&*client.stream) {
             Ok(stream) => core.take_back(stream.into(), peer, &bytes, gone),
-            Err(fault) => {
-                tracing::warn!(%fault, "a connection was dropped: it could not come back to its shard")
-            }
+            Err(fault) => core.complain_of_forwarding(&fault),
         }
     });
 }

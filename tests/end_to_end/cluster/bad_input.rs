@@ -109,6 +109,44 @@ fn records_that_are_not_ours_count_as_none() {
     fleet.stop();
 }
 
+/// Of what somebody else keeps in the board's hash: all of it is counted, and told in a line.
+#[test]
+fn ten_thousand_values_on_the_board_that_no_node_wrote() {
+    let mut fleet = Plan::new("cluster/foreign_contents").start();
+    bus_works(&fleet, "board://before");
+    let script =
+        "for i = 1, 10000 do redis.call('HSET', 'mcp:board', 'board://foreign/' .. i, 'x') end
+        redis.call('XADD', 'mcp:bus', '*', 'uri', 'board://foreign/1', 'stored', '1')";
+    fleet.redis().command(&["EVAL", script, "0"]);
+    // Entries are lost: each node reads the whole hash again.
+    let lose = "redis.call('XADD', 'mcp:bus', '*', 'topic', 'tools')
+        redis.call('XTRIM', 'mcp:bus', 'MAXLEN', 0)
+        redis.call('XADD', 'mcp:bus', '*', 'topic', 'tools')";
+    fleet.redis().command(&["EVAL", lose, "0"]);
+    for name in ["a", "b", "c"] {
+        let node = fleet.node(name);
+        wait_until("each of them is counted", || {
+            node.metric("pinfold_foreign_records_total") >= 10_000.0
+        });
+        let lines = || {
+            let log = node.log();
+            let told = log
+                .lines()
+                .filter(|line| line.contains("was not written by a node"));
+            told.map(str::to_owned).collect::<Vec<_>>()
+        };
+        wait_until("it is told", || !lines().is_empty());
+        let lines = lines();
+        assert!(lines.len() <= 2, "{} lines", lines.len());
+        assert!(
+            lines[0].contains("count=") && lines[0].contains("board://foreign/"),
+            "{lines:?}"
+        );
+    }
+    bus_works(&fleet, "board://after");
+    fleet.stop();
+}
+
 #[test]
 fn entries_of_the_bus_that_make_no_sense_are_passed_over() {
     let mut fleet = Plan::new("cluster/foreign_entries").start();

@@ -9,7 +9,7 @@ use ureq::{Agent, Body, RequestBuilder};
 
 use super::wait_for;
 
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Debug)]
 pub(super) struct Answer {

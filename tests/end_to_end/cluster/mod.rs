@@ -23,8 +23,8 @@ mod traefik;
 
 use std::time::{Duration, Instant};
 
-/// For what happens within a second or two when all is well.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// For what happens within a second or two when all is well, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Looks until there is something; panics with `what` was waited for.

@@ -13,7 +13,7 @@ use super::wait_for;
 const NAME: &str = "played";
 /// Long ago: whoever does not find it knows that it is not about to come.
 const BOOT: u64 = 1_700_000_000_000;
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) struct PlayedOwner {
     listener: RefCell<Option<TcpListener>>,

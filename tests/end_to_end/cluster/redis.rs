@@ -166,7 +166,9 @@ impl Redis {
 
     fn try_command(&self, words: &[&str]) -> Option<Reply> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        socket.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        socket
+            .set_read_timeout(Some(Duration::from_secs(120)))
+            .ok()?;
         let mut request = Vec::new();
         for words in [&["AUTH", PASSWORD], words] {
             request.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());

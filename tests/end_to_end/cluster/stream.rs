@@ -54,7 +54,7 @@ impl Stream {
     /// Head and body are two packets, as some clients send them.
     fn open(address: SocketAddr, request: &str) -> Stream {
         let mut socket = TcpStream::connect(address).expect("somebody listens");
-        let limit = Some(Duration::from_secs(10));
+        let limit = Some(super::PATIENCE);
         socket
             .set_read_timeout(limit)
             .expect("a time limit can be set");

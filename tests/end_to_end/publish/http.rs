@@ -12,8 +12,8 @@ pub(super) const LINES: &str = "Content-Type: application/x-ndjson\r\n";
 pub(super) const CHUNKED: &str =
     "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n";
 
-/// No answer takes a tenth of this.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// No answer takes a tenth of this, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) struct Exchange {
     pub(super) stream: TcpStream,

@@ -295,6 +295,14 @@ fn a_key_is_published_once() {
     );
     let again = lines(&server, &format!("{item}\n{item}\n"));
     assert_eq!(again, [first[1].clone(), first[1].clone()]);
+    // The same key, and something else to say: told to nobody, and to the publisher.
+    let other = json!({"uri": "board://a", "contents": "y", "key": "one"});
+    assert_eq!(outcomes(&batch(&server, &other)), ["key_reused"]);
+    assert_eq!(
+        outcomes(&lines(&server, &format!("{other}\n"))),
+        ["key_reused"]
+    );
+    assert_eq!(batch(&server, &json!(item)), [first[1].clone()]);
     // What was refused may be tried again under its key.
     let wrong = json!({"session": "nobody", "topic": "tools", "key": "two"});
     assert_eq!(outcomes(&batch(&server, &wrong)), ["unknown"]);
@@ -341,6 +349,11 @@ fn the_command_reads_files_and_counts() {
     let (code, said) = publish(&keyed);
     assert!(
         code == Some(0) && said.contains("earlier, by its key"),
+        "{said}"
+    );
+    let (code, said) = publish(&["--key", "k", "--text", "stew", "board://lunch"]);
+    assert!(
+        code == Some(1) && said.contains("refused   board://lunch  key_reused: "),
         "{said}"
     );
     let (code, said) = publish(&["--session", "nobody", "--message", "hi"]);

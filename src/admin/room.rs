@@ -1,0 +1,266 @@
+//! Who has a seat at the admin listener, and who gives one up.
+//!
+//! There is always a seat for the next who comes: all taken, the connection is cut that has waited longest without a
+//! complete request, which is one that sends nothing, or slowly, or does not read its answer. Publishers have a
+//! complete request, are not cut for those who have none, and never fill the room; among themselves, the one that has
+//! sent no line for longest makes room. So whoever asks for the node's health gets in, whatever else is here.
+//!
+//! A plain table: time in it is the order of what happened. Invariant: at most [`PUBLISHING_MAX`] publish, which is less
+//! than [`SEATS_MAX`].
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use futures_util::future::{AbortHandle, AbortRegistration};
+use slab::Slab;
+
+/// Publishers at a time. Each may hold 1 MiB of body, or of answers, and a line.
+pub(super) const PUBLISHING_MAX: usize = 64;
+
+/// Connections at a time: what is left beside publishers is for operators and probes, whose requests take no time.
+pub(super) const SEATS_MAX: usize = PUBLISHING_MAX + 16;
+
+#[derive(Default)]
+pub(super) struct Room {
+    places: RefCell<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    slab: Slab<Place>,
+    /// Rises with everything that is noted.
+    order: u64,
+}
+
+struct Place {
+    /// When its seat was taken.
+    taken: u64,
+    doing: Doing,
+    since: u64,
+    cut: AbortHandle,
+    /// A publisher between two lines is to end.
+    is_asked: bool,
+    listening: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// Without a complete request, or with an answer that is not read yet.
+    Waiting,
+    /// A publisher whose next line has not come, or who does not read the answers.
+    BetweenLines,
+    /// Items are on their way to the desk.
+    Publishing,
+}
+
+impl Places {
+    fn next(&mut self) -> u64 {
+        self.order += 1;
+        self.order
+    }
+
+    fn longest(&self, doing: Doing) -> Option<usize> {
+        let those = self.slab.iter().filter(|(_, place)| place.doing == doing);
+        those.min_by_key(|(_, place)| place.since).map(|it| it.0)
+    }
+
+    fn publishing(&self) -> usize {
+        let places = self.slab.iter();
+        places.filter(|it| it.1.doing != Doing::Waiting).count()
+    }
+
+    /// From now on it is one of those that may be cut.
+    fn ask_to_end(&mut self, number: usize) {
+        let since = self.next();
+        let Some(place) = self.slab.get_mut(number) else {
+            return;
+        };
+        (place.doing, place.since) = (Doing::Waiting, since);
+        place.is_asked = true;
+        if let Some(listening) = place.listening.take() {
+            listening.wake();
+        }
+    }
+}
+
+impl Room {
+    /// A seat, and what the connection's task is to be made abortable with: it may be cut whenever it waits.
+    pub(super) fn enter(self: &Rc<Self>) -> (Seat, AbortRegistration) {
+        let (cut, registration) = AbortHandle::new_pair();
+        let mut places = self.places.borrow_mut();
+        if places.slab.len() >= SEATS_MAX
+            && let Some(longest) = places.longest(Doing::Waiting)
+        {
+            places.slab.remove(longest).cut.abort();
+        }
+        let since = places.next();
+        let number = places.slab.insert(Place {
+            taken: since,
+            doing: Doing::Waiting,
+            since,
+            cut,
+            is_asked: false,
+            listening: None,
+        });
+        let seat = Seat {
+            room: self.clone(),
+            number,
+            taken: since,
+        };
+        (seat, registration)
+    }
+}
+
+/// A connection's. Once it is cut nothing of this has an effect.
+pub(super) struct Seat {
+    room: Rc<Room>,
+    number: usize,
+    /// Tells it from the next that gets the same number.
+    taken: u64,
+}
+
+impl Seat {
+    /// Nothing is asked of this node here, or the answer is on its way.
+    pub(super) fn wait(&self) {
+        self.set(Doing::Waiting);
+    }
+
+    /// A whole request to publish is here. False: too many are publishing, and none of them could make room.
+    pub(super) fn begin_publishing(&self) -> bool {
+        let mut places = self.room.places.borrow_mut();
+        if places.publishing() >= PUBLISHING_MAX {
+            let Some(silent) = places.longest(Doing::BetweenLines) else {
+                return false;
+            };
+            places.ask_to_end(silent);
+        }
+        drop(places);
+        self.set(Doing::Publishing);
+        true
+    }
+
+    /// A publisher of lines has sent one.
+    pub(super) fn publish(&self) {
+        self.set(Doing::Publishing);
+    }
+
+    pub(super) fn between_lines(&self) {
+        self.set(Doing::BetweenLines);
+    }
+
+    /// Until another publisher needs this one's place.
+    pub(super) async fn asked_to_end(&self) {
+        poll_fn(|context| {
+            let mut places = self.room.places.borrow_mut();
+            match self.place(&mut places) {
+                Some(place) if !place.is_asked => {
+                    place.listening = Some(context.waker().clone());
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+
+    fn set(&self, doing: Doing) {
+        let mut places = self.room.places.borrow_mut();
+        let since = places.next();
+        if let Some(place) = self.place(&mut places) {
+            (place.doing, place.since) = (doing, since);
+        }
+    }
+
+    /// `None`: it was given to another.
+    fn place<'a>(&self, places: &'a mut Places) -> Option<&'a mut Place> {
+        let place = places.slab.get_mut(self.number)?;
+        (place.taken == self.taken).then_some(place)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut places = self.room.places.borrow_mut();
+        if self.place(&mut places).is_some() {
+            places.slab.remove(self.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Somebody who came, and whether they still have their seat.
+    struct Guest {
+        seat: Seat,
+        cut: AbortHandle,
+    }
+
+    fn enter(room: &Rc<Room>) -> Guest {
+        let (seat, _) = room.enter();
+        let mut places = room.places.borrow_mut();
+        let cut = seat.place(&mut places).unwrap().cut.clone();
+        drop(places);
+        Guest { seat, cut }
+    }
+
+    fn fill(room: &Rc<Room>, count: usize) -> Vec<Guest> {
+        (0..count).map(|_| enter(room)).collect()
+    }
+
+    fn cut(guests: &[Guest]) -> Vec<usize> {
+        let cut = |(at, guest): (usize, &Guest)| guest.cut.is_aborted().then_some(at);
+        guests.iter().enumerate().filter_map(cut).collect()
+    }
+
+    #[test]
+    fn the_one_that_has_waited_longest_makes_room() {
+        let room = Rc::new(Room::default());
+        let guests = fill(&room, SEATS_MAX);
+        guests[0].seat.wait();
+        let (more, _) = room.enter();
+        assert_eq!(cut(&guests), [1]);
+        // The number of the one that was cut is another's now.
+        guests[1].seat.begin_publishing();
+        drop(more);
+        assert_eq!(room.places.borrow().slab.len(), SEATS_MAX - 1);
+        let _more = fill(&room, 2);
+        assert_eq!(cut(&guests), [1, 2]);
+    }
+
+    #[test]
+    fn nobody_is_cut_who_publishes() {
+        let room = Rc::new(Room::default());
+        let guests = fill(&room, PUBLISHING_MAX);
+        assert!(guests.iter().all(|guest| guest.seat.begin_publishing()));
+        let _others = fill(&room, 1000);
+        assert!(cut(&guests).is_empty());
+        assert_eq!(room.places.borrow().slab.len(), SEATS_MAX);
+        assert!(!enter(&room).seat.begin_publishing());
+        guests[7].seat.wait();
+        assert!(enter(&room).seat.begin_publishing());
+    }
+
+    #[test]
+    fn a_publisher_of_no_lines_makes_room_for_another() {
+        let room = Rc::new(Room::default());
+        let guests = fill(&room, PUBLISHING_MAX);
+        for guest in &guests {
+            guest.seat.begin_publishing();
+            guest.seat.between_lines();
+        }
+        // The first one sends a line now and then.
+        guests[0].seat.publish();
+        guests[0].seat.between_lines();
+        assert!(enter(&room).seat.begin_publishing());
+        let is_asked = |guest: &&Guest| guest.seat.asked_to_end().now_or_never().is_some();
+        assert_eq!(guests.iter().filter(is_asked).count(), 1);
+        assert!(is_asked(&&guests[1]));
+        assert!(cut(&guests).is_empty(), "it is told before it ends");
+    }
+}
