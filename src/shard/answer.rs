@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use super::connection::State;
+use super::connection::{Hold, State};
 use super::session::SessionKey;
 use super::{Closed, ConnectionKey, Effect, Shard};
 use crate::mcp::RpcError;
@@ -174,6 +174,7 @@ impl Shard {
 
     /// Opens an SSE response.
     pub(super) fn answer_stream(&mut self, key: ConnectionKey) {
+        self.hold(key);
         let http10 = self
             .connections
             .get(key)
@@ -306,6 +307,9 @@ impl Shard {
         connection.origin = None;
         connection.gone = None;
         connection.headers_only = false;
+        if connection.hold == Hold::IfStream {
+            connection.hold = Hold::No;
+        }
         connection.since = now;
         if connection.keep_alive {
             connection.state = State::ExpectHead;

@@ -195,6 +195,7 @@ impl Shard {
 
     /// Queues a message and writes it if the stream is connected.
     pub(super) fn push(&mut self, key: StreamKey, message: &[u8]) {
+        self.make_room_while_held(key, message.len());
         let bytes_max = self.limits.stream_queue_bytes_max;
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -211,6 +212,8 @@ impl Shard {
 
     /// Queues one of the answers that a stream waits for.
     pub(super) fn push_answer(&mut self, key: StreamKey, message: &[u8]) {
+        // Before it counts as answered: what begins early must not end early too.
+        self.make_room_while_held(key, message.len());
         if let Some(stream) = self.streams.get_mut(key) {
             stream.outstanding = stream.outstanding.saturating_sub(1);
         }

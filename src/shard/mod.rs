@@ -19,6 +19,7 @@ mod elsewhere;
 mod event_id;
 mod fanout;
 mod handler_events;
+mod hold;
 mod introduction;
 mod legacy;
 mod listen;
@@ -124,6 +125,11 @@ pub enum Effect {
     Forward {
         connection: ConnectionKey,
         bytes: Vec<u8>,
+    },
+    /// Call [`Shard::handle_released`] after so many milliseconds: until then nothing is written to this connection.
+    Hold {
+        connection: ConnectionKey,
+        ms: Millis,
     },
     /// Tell the other nodes; nothing waits for it.
     Say(Presence),

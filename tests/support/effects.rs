@@ -53,6 +53,7 @@ impl Node {
                 let id = self.give_away(core, connection);
                 self.forwarded.push((id, bytes));
             }
+            Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::Say(presence) => self.said.push(presence),
             Effect::Read(key) => {
                 let id = self.by_key[&(core, key)];
@@ -74,6 +75,16 @@ impl Node {
                 // A reset: the kernel drops what it could not send.
                 socket.unwritten.clear();
             }
+        }
+    }
+
+    /// Lets go of what was held up to now.
+    pub(super) fn release(&mut self) {
+        let now = self.now;
+        let due = self.held.extract_if(.., |(due, ..)| *due <= now);
+        for (_, core, key) in due.collect::<Vec<_>>() {
+            self.cores[core].shard.handle_released(now, key);
+            self.settle(core);
         }
     }
 
@@ -109,6 +120,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Move { .. } => "Move".into(),
         Effect::Locate { .. } => "Locate".into(),
         Effect::Forward { .. } => "Forward".into(),
+        Effect::Hold { .. } => "Hold".into(),
         Effect::Say(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),

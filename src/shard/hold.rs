@@ -1,0 +1,92 @@
+//! A moment's wait before the first bytes of a streamed answer to a POST that came through a proxy.
+//!
+//! Go's reverse proxy (Traefik, Caddy) writes a request's body, then asks its client's connection once more whether that
+//! was all. An answer that begins before it has asked closes the body, the question fails, and the proxy cuts the
+//! connection to this node in the middle of the answer (golang/go#40747). An answer with a length has left by then; a
+//! stream is lost. So a stream begins [`STREAM_HOLD_MS`] after its request was complete, and not before.
+//!
+//! ```text
+//! handle_bytes ──Hold──▶ (the driver waits) ──▶ handle_released
+//! ```
+//!
+//! What is added meanwhile leaves in the same write. A node that passes a request on passes the proxy's fields on with
+//! it, and has the body before the session's own node has: it is the one that holds, for both.
+
+use super::connection::{Hold, State};
+use super::stream::StreamKey;
+use super::{ConnectionKey, Effect, Millis, Shard};
+use crate::limits::STREAM_HOLD_MS;
+use crate::wire::HeadView;
+use crate::wire::proxied::came_through_proxy;
+
+impl Shard {
+    /// The driver has waited as long as [`Effect::Hold`] said: what is held may leave.
+    pub fn handle_released(&mut self, now: Millis, key: ConnectionKey) {
+        self.now = now;
+        self.let_go(key);
+        self.serve_freed();
+    }
+
+    /// A POST came whole: its answer may turn out to be a stream.
+    pub(super) fn note_proxy(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && came_through_proxy(request)
+        {
+            connection.hold = Hold::IfStream;
+        }
+    }
+
+    /// A stream is about to begin on this connection.
+    pub(super) fn hold(&mut self, key: ConnectionKey) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.hold != Hold::IfStream {
+            return;
+        }
+        // A call has taken this long, less what the clock's milliseconds hide.
+        let since = match connection.state {
+            State::ExpectAnswer(_) => now.saturating_sub(connection.since + 1),
+            _ => 0,
+        };
+        connection.hold = match STREAM_HOLD_MS.saturating_sub(since) {
+            0 => Hold::No,
+            ms => {
+                self.effects.push_back(Effect::Hold {
+                    connection: key,
+                    ms,
+                });
+                Hold::Now
+            }
+        };
+    }
+
+    /// What waits for a held stream must not be more than for any other: sooner than that it begins early.
+    pub(super) fn make_room_while_held(&mut self, key: StreamKey, count: usize) {
+        let bytes_max = self.limits.stream_queue_bytes_max;
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        let Some(connection) = stream.connection else {
+            return;
+        };
+        let held = self.connections.get(connection).map(|it| it.hold) == Some(Hold::Now);
+        if held && !stream.has_room(count, bytes_max) {
+            self.let_go(connection);
+        }
+    }
+
+    fn let_go(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.hold == Hold::Now {
+            connection.hold = Hold::No;
+            // A write under way goes on with what is here when it is done.
+            if !connection.in_flight {
+                self.written(key, true);
+            }
+        }
+    }
+}
