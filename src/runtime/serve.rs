@@ -42,9 +42,7 @@ pub(super) fn hold(core: &Rc<Core>, key: ConnectionKey, ms: Millis) {
     let core = core.clone();
     monoio::spawn(async move {
         monoio::time::sleep(Duration::from_millis(ms)).await;
-        core.shard
-            .borrow_mut()
-            .handle_released(clock::now(), key);
+        core.shard.borrow_mut().handle_released(clock::now(), key);
         core.pump();
     });
 }

@@ -22,7 +22,11 @@ fn listen() -> Request {
 
 /// What was written to this socket and not read yet.
 fn arrived(client: &mut Client, socket: SocketId) -> String {
-    let bytes: Vec<u8> = client.node.sockets[socket].arrived.iter().copied().collect();
+    let bytes: Vec<u8> = client.node.sockets[socket]
+        .arrived
+        .iter()
+        .copied()
+        .collect();
     String::from_utf8(bytes).expect("answers are text")
 }
 
@@ -85,7 +89,10 @@ fn what_waits_for_no_reason() {
     assert!(begins(&mut client, &ping), "an answer with a length");
     let notification = json!({"jsonrpc": "2.0", "method": "notifications/x"});
     let notification = by_proxy(Request::post(&notification).session(&session));
-    assert!(begins(&mut client, &notification), "an answer without content");
+    assert!(
+        begins(&mut client, &notification),
+        "an answer without content"
+    );
     let refused = by_proxy(Request::post_text("{").session(&session));
     assert!(begins(&mut client, &refused), "a refusal");
 
@@ -248,7 +255,8 @@ fn a_held_stream_of_a_call_that_is_cancelled() {
     let session = client.session(V06);
     let socket = client.connect();
     client.send(socket, &by_proxy(Request::tool(&session, 1)));
-    let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    let cancelled =
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
     let answer = client.ask(&Request::post(&cancelled).session(&session));
     assert_eq!(answer.status, 202);
     assert_eq!(arrived(&mut client, socket), "");

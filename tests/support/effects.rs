@@ -1,7 +1,7 @@
 //! Carries out what a shard wants done, on fake sockets and with letters that arrive when the test says so.
 
 use pinfold::app::call::Outcome;
-use pinfold::shard::{ConnectionKey, Effect};
+use pinfold::shard::{ConnectionKey, Effect, Millis};
 
 use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 
@@ -78,12 +78,11 @@ impl Node {
         }
     }
 
-    /// Lets go of what was held up to now.
-    pub(super) fn release(&mut self) {
-        let now = self.now;
-        let due = self.held.extract_if(.., |(due, ..)| *due <= now);
+    /// Lets go of what is held until then or less.
+    pub fn release(&mut self, until: Millis) {
+        let due = self.held.extract_if(.., |(due, ..)| *due <= until);
         for (_, core, key) in due.collect::<Vec<_>>() {
-            self.cores[core].shard.handle_released(now, key);
+            self.cores[core].shard.handle_released(self.now, key);
             self.settle(core);
         }
     }

@@ -408,7 +408,7 @@ impl Node {
                 break;
             };
             self.now = self.now.max(due);
-            self.release();
+            self.release(self.now);
             for core in 0..self.cores.len() {
                 self.cores[core].shard.handle_timeout(self.now);
                 self.settle(core);

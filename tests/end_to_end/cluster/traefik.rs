@@ -171,7 +171,9 @@ fn write_plain_configuration(nodes: &[Node], port: u16, folder: &Path) {
         "entryPoints: {{web: {{address: '127.0.0.1:{port}'}}}}\nproviders: {{file: {{filename: '{}'}}}}\n",
         dynamic.display()
     );
-    let servers = nodes.iter().map(|node| format!("{{url: '{}'}}", node.url()));
+    let servers = nodes
+        .iter()
+        .map(|node| format!("{{url: '{}'}}", node.url()));
     let servers = servers.collect::<Vec<_>>().join(", ");
     let routes = format!(
         "http:\n  routers: {{all: {{rule: 'PathPrefix(`/`)', service: nodes}}}}\n  services: {{nodes: {{loadBalancer: {{servers: [{servers}]}}}}}}\n"
