@@ -8,9 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::Session;
-use super::fleet::{NODES, Plan};
+use super::fleet::Plan;
 use super::node::Node;
-use super::redis::Redis;
 use super::stream::Stream;
 use super::traefik::Traefik;
 use crate::program::scratch_folder;
@@ -164,42 +163,40 @@ fn calls(proxy: &Traefik) {
     });
 }
 
-fn stop(mut nodes: Vec<Node>) {
-    for node in &mut nodes {
-        node.stop().unwrap_or_else(|fault| panic!("{fault}"));
-    }
-}
-
 #[test]
 fn a_thousand_streamed_calls_of_one_node_of_which_none_is_cut() {
     let scratch = scratch_folder("cluster/plain_one");
-    let nodes = vec![Node::start("a", App::Conformance, None, &scratch)];
-    let proxy = Traefik::plain(&nodes, &scratch);
+    let mut node = Node::start("a", App::Conformance, None, &scratch);
+    let proxy = Traefik::plain(std::slice::from_ref(&node), &scratch);
     calls(&proxy);
-    stop(nodes);
+    node.stop().unwrap_or_else(|fault| panic!("{fault}"));
 }
 
 /// Two of three reach a node that passes them on.
 #[test]
 fn a_thousand_streamed_calls_of_three_nodes_of_which_none_is_cut() {
-    let scratch = scratch_folder("cluster/plain_three");
-    let redis = Redis::start(&scratch);
-    let start = |name| Node::start(name, App::Conformance, Some(&redis), &scratch);
-    let nodes: Vec<Node> = NODES.into_iter().map(start).collect();
-    let proxy = Traefik::plain(&nodes, &scratch);
-    calls(&proxy);
-    stop(nodes);
+    let plan = Plan {
+        app: App::Conformance,
+        plain: true,
+        ..Plan::new("cluster/plain_three")
+    };
+    let fleet = plan.start();
+    calls(&fleet.traefik);
+    fleet.stop();
 }
 
 /// Streams that begin at once and stay open: clients of 2026-07-28.
 #[test]
 fn a_thousand_listeners_of_whom_none_is_cut() {
-    let scratch = scratch_folder("cluster/plain_listeners");
-    let start = |name| Node::start(name, App::Board, None, &scratch);
-    let nodes: Vec<Node> = NODES[..2].iter().copied().map(start).collect();
-    let proxy = Traefik::plain(&nodes, &scratch);
+    let plan = Plan {
+        joined: false,
+        plain: true,
+        ..Plan::new("cluster/plain_listeners")
+    };
+    let fleet = plan.start();
+    let proxy = fleet.traefik.address();
     let open = || -> Vec<Stream> {
-        let opened = (0..CALLS_EACH).map(|_| Stream::listening(proxy.address(), &[]).expect_open());
+        let opened = (0..CALLS_EACH).map(|_| Stream::listening(proxy, &[]).expect_open());
         opened.collect()
     };
     let mut streams: Vec<Stream> = std::thread::scope(|scope| {
@@ -207,14 +204,14 @@ fn a_thousand_listeners_of_whom_none_is_cut() {
         let opened = clients.into_iter().map(|it| it.join().expect("streams"));
         opened.flatten().collect()
     });
-    for node in &nodes {
+    for node in &fleet.nodes {
         node.publish(&json!([{"topic": "tools"}]));
     }
     for stream in &mut streams {
         stream.wait_to_hear("notifications/tools/list_changed");
     }
     drop(streams);
-    stop(nodes);
+    fleet.stop();
 }
 
 /// A buffer for each request, of the largest size that a request may have, would be a thousand times as much.
@@ -223,25 +220,18 @@ fn streams_that_drown_the_proxy() {
     const STREAMS: usize = 500;
     const BYTES_EACH_MAX: usize = 150 * 1024;
     let fleet = Plan::new("cluster/proxy_memory").start();
-    let sessions = |count: usize| -> Vec<String> {
-        let node = fleet.node("a").mcp();
-        (0..count).map(|_| Session::open(&node).id).collect()
-    };
-    let proxy = fleet.traefik.address();
-    let open = |sessions: &[String]| -> Vec<Stream> {
-        let opened = sessions
-            .iter()
-            .map(|it| Stream::of_session(proxy, it).expect_open());
-        opened.collect()
+    // Each client opens its session through the proxy, too: what a request took and left is then taken again.
+    let open = |_| {
+        let session = Session::open(&fleet.traefik.mcp());
+        Stream::of_session(fleet.traefik.address(), &session.id).expect_open()
     };
     // What the first ones make it set up.
-    let (first, more) = (sessions(50), sessions(STREAMS));
-    let warm = open(&first);
+    let mut streams: Vec<Stream> = (0..50).map(open).collect();
     let before = fleet.traefik.resident_bytes();
-    let streams = open(&more);
+    streams.extend((0..STREAMS).map(open));
     let each = fleet.traefik.resident_bytes().saturating_sub(before) / STREAMS;
     println!("{each} bytes of the proxy's memory for each stream");
     assert!(each <= BYTES_EACH_MAX, "{each} bytes for each stream");
-    drop((warm, streams));
+    drop(streams);
     fleet.stop();
 }
