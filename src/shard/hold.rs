@@ -3,7 +3,8 @@
 //! Go's reverse proxy (Traefik, Caddy) writes a request's body, then asks its client's connection once more whether that
 //! was all. An answer that begins before it has asked closes the body, the question fails, and the proxy cuts the
 //! connection to this node in the middle of the answer (golang/go#40747). An answer with a length has left by then; a
-//! stream is lost. So a stream begins [`STREAM_HOLD_MS`] after its request was complete, and not before.
+//! stream is lost. So a stream begins [`STREAM_HOLD_MS`] after its request was complete, and not before; where programs
+//! wait for their CPU, the proxy's among them, [`STREAM_HOLD_BUSY_MS`].
 //!
 //! ```text
 //! handle_bytes ──Hold──▶ (the driver waits) ──▶ handle_released
@@ -15,7 +16,7 @@
 use super::connection::{Hold, State};
 use super::stream::StreamKey;
 use super::{ConnectionKey, Effect, Millis, Shard};
-use crate::limits::STREAM_HOLD_MS;
+use crate::limits::{BUSY_FOR_MS, STREAM_HOLD_BUSY_MS, STREAM_HOLD_MS};
 use crate::wire::HeadView;
 use crate::wire::proxied::came_through_proxy;
 
@@ -25,6 +26,11 @@ impl Shard {
         self.now = now;
         self.let_go(key);
         self.serve_freed();
+    }
+
+    /// The driver was woken later than it asked to be: there is more to do on this machine than it can do now.
+    pub fn handle_late(&mut self, now: Millis) {
+        self.busy_until = now + BUSY_FOR_MS;
     }
 
     /// A POST came whole: its answer may turn out to be a stream.
@@ -39,6 +45,10 @@ impl Shard {
     /// A stream is about to begin on this connection.
     pub(super) fn hold(&mut self, key: ConnectionKey) {
         let now = self.now;
+        let hold_ms = match now < self.busy_until {
+            true => STREAM_HOLD_BUSY_MS,
+            false => STREAM_HOLD_MS,
+        };
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -50,7 +60,7 @@ impl Shard {
             State::ExpectAnswer(_) => now.saturating_sub(connection.since + 1),
             _ => 0,
         };
-        connection.hold = match STREAM_HOLD_MS.saturating_sub(since) {
+        connection.hold = match hold_ms.saturating_sub(since) {
             0 => Hold::No,
             ms => {
                 self.effects.push_back(Effect::Hold {

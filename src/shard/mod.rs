@@ -200,6 +200,8 @@ pub struct Shard {
     /// `initialize` requests that are still allowed now, and since when that many are.
     initialize_tokens: (f64, Millis),
     drain: Option<Drain>,
+    /// See [`handle_late`](Shard::handle_late).
+    busy_until: Millis,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
     effects: VecDeque<Effect>,
@@ -240,6 +242,7 @@ impl Shard {
             sessions_of_client: HashMap::new(),
             initialize_tokens: (f64::from(setup.limits.initialize_per_second_max), now),
             drain: None,
+            busy_until: now,
             announced: None,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),

@@ -3,7 +3,7 @@
 //! A Go proxy cuts a stream that begins before it has noticed that the request's body is whole.
 
 use pinfold::app::call::Topic;
-use pinfold::limits::{Limits, STREAM_HOLD_MS};
+use pinfold::limits::{BUSY_FOR_MS, Limits, STREAM_HOLD_BUSY_MS, STREAM_HOLD_MS};
 use serde_json::{Value, json};
 
 use crate::support::node::SocketId;
@@ -76,6 +76,25 @@ fn a_stream_whose_request_was_read_in_one_piece() {
     assert_eq!(arrived(&mut client, socket), "");
     client.pass(STREAM_HOLD_MS);
     assert!(!arrived(&mut client, socket).is_empty());
+}
+
+#[test]
+fn a_proxy_that_waits_for_its_cpu_as_this_node_does() {
+    let mut client = Client::new();
+    let now = client.node.now;
+    client.node.cores[0].shard.handle_late(now);
+    client.pass(BUSY_FOR_MS - 1);
+    let busy = client.connect();
+    client.send(busy, &by_proxy(listen()));
+    client.pass(1);
+    let calm = client.connect();
+    client.send(calm, &by_proxy(listen()));
+    client.pass(STREAM_HOLD_MS);
+    assert!(!arrived(&mut client, calm).is_empty());
+    client.pass(STREAM_HOLD_BUSY_MS - STREAM_HOLD_MS - 2);
+    assert_eq!(arrived(&mut client, busy), "");
+    client.pass(1);
+    assert!(!arrived(&mut client, busy).is_empty());
 }
 
 #[test]

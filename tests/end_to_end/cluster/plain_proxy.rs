@@ -15,8 +15,8 @@ use super::traefik::Traefik;
 use crate::program::scratch_folder;
 use crate::server::App;
 
-const CLIENTS: usize = 20;
-const CALLS_EACH: usize = 50;
+const CLIENTS: usize = 10;
+const CALLS_EACH: usize = 100;
 /// Of a client that calls its kernel twice.
 const BETWEEN_PACKETS: Duration = Duration::from_micros(500);
 /// Only so that a test ends in which nothing comes any more.
