@@ -49,8 +49,9 @@ fn run(client: &Client, affinity: &'static str, test: &'static str) {
         ("NODE_EXTRA_CA_CERTS", certificate.as_path()),
         ("SSL_CERT_FILE", certificate.as_path()),
     ];
+    let trust = if plan.tls { trust.as_slice() } else { &[] };
     let (mcp, admin) = (fleet.traefik.mcp(), fleet.node("a").admin());
-    let tally = client.check(&mcp, &admin, &trust, &fleet.scratch);
+    let tally = client.check(&mcp, &admin, trust, &fleet.scratch);
     fleet.stop();
     tally.conclude(test);
 }
