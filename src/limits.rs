@@ -33,8 +33,8 @@ pub const GAP_OFFSETS: u64 = 1 << 20;
 /// Bytes of a message to sessions from outside of any call. A quarter of what may wait for a stream by default.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
-/// Milliseconds from the end of a POST that came through a proxy to the beginning of an answer that is a stream. A
-/// Traefik that has its CPU cuts no stream that begins after 0.5 ms; this is for one that has to wait for it now and then,
+/// Milliseconds from the end of a POST that came through a proxy to the beginning of an answer that is a stream, or is
+/// larger than [`UNSENT_BYTES_MAX`]. A Traefik that has its CPU cuts none that begins after 0.5 ms; this is for one that has to wait for it now and then,
 /// on whatever machine (PERF.md, "Behind a proxy").
 pub const STREAM_HOLD_MS: u64 = 10;
 

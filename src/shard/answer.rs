@@ -7,6 +7,7 @@ use serde_json::json;
 use super::connection::{Hold, State};
 use super::session::SessionKey;
 use super::{Closed, ConnectionKey, Effect, Shard};
+use crate::limits::UNSENT_BYTES_MAX;
 use crate::mcp::RpcError;
 use crate::wire::Malformed;
 use crate::wire::response::{self, Content};
@@ -96,6 +97,9 @@ impl Shard {
             204 => Content::None,
             _ => Content::Length(body.len() as u64),
         };
+        if body.len() > UNSENT_BYTES_MAX {
+            self.hold(key);
+        }
         self.emit_head(key, status, fields, content);
         if let Some(connection) = self.connections.get_mut(key)
             && !connection.headers_only
@@ -307,7 +311,7 @@ impl Shard {
         connection.origin = None;
         connection.gone = None;
         connection.headers_only = false;
-        if connection.hold == Hold::IfStream {
+        if connection.hold == Hold::IfLong {
             connection.hold = Hold::No;
         }
         connection.since = now;

@@ -78,8 +78,8 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hold {
     No,
-    /// It will if it turns out to be a stream.
-    IfStream,
+    /// It will if it turns out to be a stream, or large.
+    IfLong,
     /// It does, and nothing is written until [`Shard::handle_released`](super::Shard::handle_released).
     Now,
 }

@@ -161,8 +161,7 @@ impl Shard {
         };
         match connection.state {
             // A listen stream that ends in good order is a subscription that the server ended: clients come back
-            // only to one that broke.
-            // One that has not begun would be no answer at all.
+            // only to one that broke. One that has not begun would be no answer at all.
             State::Listening(_) if connection.hold == Hold::Now => return false,
             State::Listening(_) => self.close_connection(key, Closed::Draining),
             State::Streaming(stream) => {

@@ -1,17 +1,18 @@
-//! A moment's wait before the first bytes of a streamed answer to a POST that came through a proxy.
+//! A moment's wait before the first bytes of a long answer to a POST that came through a proxy: a stream, or a large one.
 //!
 //! Go's reverse proxy (Traefik, Caddy) writes a request's body, then asks its client's connection once more whether that
-//! was all. An answer that begins before it has asked closes the body, the question fails, and the proxy cuts the
-//! connection to this node in the middle of the answer (golang/go#40747). An answer with a length has left by then; a
-//! stream is lost. So a stream begins [`STREAM_HOLD_MS`] after its request was complete, and not before; where programs
-//! wait for their CPU, the proxy's among them, [`STREAM_HOLD_BUSY_MS`].
+//! was all. An answer that begins before it has asked closes the body, the question fails, and the proxy closes the
+//! connection to this node (golang/go#40747). What it has read by then it still passes on: a small answer is whole, the
+//! rest of a stream or of a large answer is lost. So these begin [`STREAM_HOLD_MS`] after their request was complete, and
+//! not before; where programs wait for their CPU, the proxy's among them, [`STREAM_HOLD_BUSY_MS`]. Whether this node
+//! read the body apart from the head says nothing: the proxy writes them apart, whatever its client did.
 //!
 //! ```text
 //! handle_bytes ──Hold──▶ (the driver waits) ──▶ handle_released
 //! ```
 //!
 //! What is added meanwhile leaves in the same write. A node that passes a request on passes the proxy's fields on with
-//! it, and has the body before the session's own node has: it is the one that holds, for both.
+//! it, and has the body before the session's own node has: that the own node waits is enough for both.
 
 use super::connection::{Hold, State};
 use super::stream::StreamKey;
@@ -33,16 +34,16 @@ impl Shard {
         self.busy_until = now + BUSY_FOR_MS;
     }
 
-    /// A POST came whole: its answer may turn out to be a stream.
+    /// A POST came whole: its answer may turn out to be long.
     pub(super) fn note_proxy(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
         if let Some(connection) = self.connections.get_mut(key)
             && came_through_proxy(request)
         {
-            connection.hold = Hold::IfStream;
+            connection.hold = Hold::IfLong;
         }
     }
 
-    /// A stream is about to begin on this connection.
+    /// A stream, or a large answer, is about to begin on this connection.
     pub(super) fn hold(&mut self, key: ConnectionKey) {
         let now = self.now;
         let hold_ms = match now < self.busy_until {
@@ -52,7 +53,7 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if connection.hold != Hold::IfStream {
+        if connection.hold != Hold::IfLong {
             return;
         }
         // A call has taken this long, less what the clock's milliseconds hide.

@@ -1,9 +1,9 @@
-//! Streams behind a proxy: they begin a moment after their request was complete, and nothing else waits.
+//! Streams and large answers behind a proxy: they begin a moment after their request was complete, and nothing else waits.
 //!
-//! A Go proxy cuts a stream that begins before it has noticed that the request's body is whole.
+//! A Go proxy cuts an answer that begins before it has noticed that the request's body is whole.
 
 use pinfold::app::call::Topic;
-use pinfold::limits::{BUSY_FOR_MS, Limits, STREAM_HOLD_BUSY_MS, STREAM_HOLD_MS};
+use pinfold::limits::{BUSY_FOR_MS, Limits, STREAM_HOLD_BUSY_MS, STREAM_HOLD_MS, UNSENT_BYTES_MAX};
 use serde_json::{Value, json};
 
 use crate::support::node::SocketId;
@@ -95,6 +95,29 @@ fn a_proxy_that_waits_for_its_cpu_as_this_node_does() {
     assert_eq!(arrived(&mut client, busy), "");
     client.pass(1);
     assert!(!arrived(&mut client, busy).is_empty());
+}
+
+/// What a proxy has not read of it when it closes the connection is lost, as with a stream.
+#[test]
+fn a_large_answer_of_which_a_proxy_gets_the_beginning() {
+    let mut client = Client::new();
+    let session = client.session(V06);
+    let text = "x".repeat(UNSENT_BYTES_MAX);
+    for (size, waits) in [(UNSENT_BYTES_MAX, true), (UNSENT_BYTES_MAX / 2, false)] {
+        let socket = client.connect();
+        client.send(socket, &by_proxy(Request::tool(&session, 1)));
+        client.send(socket, &Request::ping(&session, 2));
+        let call = client.call();
+        client.finish(&call, &format!(r#"{{"text":"{}"}}"#, &text[..size]));
+        assert_eq!(arrived(&mut client, socket).is_empty(), waits);
+        client.pass(STREAM_HOLD_MS);
+        let items = client.items(socket);
+        let [Item::Answer(large), Item::Answer(ping)] = &items[..] else {
+            panic!("{items:?}");
+        };
+        assert_eq!(large.json()["result"]["text"], text[..size]);
+        assert_eq!(ping.json()["id"], 2);
+    }
 }
 
 #[test]
