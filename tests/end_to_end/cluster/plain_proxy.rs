@@ -188,6 +188,8 @@ fn a_thousand_streamed_calls_of_three_nodes_of_which_none_is_cut() {
 /// Streams that begin at once and stay open: clients of 2026-07-28.
 #[test]
 fn a_thousand_listeners_of_whom_none_is_cut() {
+    const CLIENTS: usize = 4;
+    const STREAMS_EACH: usize = 250;
     let plan = Plan {
         joined: false,
         plain: true,
@@ -196,7 +198,7 @@ fn a_thousand_listeners_of_whom_none_is_cut() {
     let fleet = plan.start();
     let proxy = fleet.traefik.address();
     let open = || -> Vec<Stream> {
-        let opened = (0..CALLS_EACH).map(|_| Stream::listening(proxy, &[]).expect_open());
+        let opened = (0..STREAMS_EACH).map(|_| Stream::listening(proxy, &[]).expect_open());
         opened.collect()
     };
     let mut streams: Vec<Stream> = std::thread::scope(|scope| {
