@@ -33,6 +33,19 @@ pub const GAP_OFFSETS: u64 = 1 << 20;
 /// Bytes of a message to sessions from outside of any call. A quarter of what may wait for a stream by default.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
+/// Milliseconds from the end of a POST that came through a proxy to the beginning of an answer that is a stream, or is
+/// larger than [`UNSENT_BYTES_MAX`]. A Traefik that has its CPU cuts none that begins after 0.5 ms; this is for one that has to wait for it now and then,
+/// on whatever machine (PERF.md, "Behind a proxy").
+pub const STREAM_HOLD_MS: u64 = 10;
+
+/// The same while this machine, which may be the proxy's too, is seen to have more to do than it can: with ten programs for
+/// each CPU a stream in a thousand was cut after 10 or 20 ms, and of new connections now and then one after 30.
+pub const STREAM_HOLD_BUSY_MS: u64 = 50;
+
+/// How long a machine counts as busy after a core was woken late. With three programs for each CPU every third look at
+/// the timers is late: thirty of them do not overlook it.
+pub const BUSY_FOR_MS: u64 = 2_000;
+
 /// Streams that leave in one turn of the fan-out loop before everything else gets its turn.
 /// 64 sends are about 150 µs: a request that arrives in the middle of a broadcast waits that long.
 pub const FANOUT_CHUNK: usize = 64;

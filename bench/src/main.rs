@@ -12,6 +12,7 @@ mod loader;
 mod machine;
 mod memory;
 mod plot;
+mod proxy;
 mod reading;
 mod record;
 mod redis;
@@ -95,6 +96,11 @@ enum Scenario {
     ///
     /// No server is started, and nothing is recorded: a look at one server by itself.
     Load(load::LoadOptions),
+    /// How soon a stream may begin behind a Traefik without being cut
+    ///
+    /// A Traefik, which tests/setup brings, in front of a server of the bench's own that holds its answers back. No pinfold is
+    /// started, and nothing is recorded: what it holds is chosen by this.
+    Proxy(proxy::ProxyOptions),
     /// Plots of a record, as SVG files beside its data
     Plot(plot::PlotOptions),
     /// What a record says, in Markdown: what was to be reached, and all tables
@@ -128,6 +134,7 @@ impl Scenario {
             Scenario::Peers(options) => peers::run(options),
             Scenario::Requests(options) => requests::run(options),
             Scenario::Load(options) => load::run(options),
+            Scenario::Proxy(options) => proxy::run(options),
             Scenario::Plot(options) => plot::run(options),
             Scenario::Report(options) => report::run(options),
             Scenario::LoaderProcess => loader::process::run(),

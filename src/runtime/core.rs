@@ -348,6 +348,7 @@ impl Core {
                 session,
             } => forward::locate(self, connection, session),
             Effect::Forward { connection, bytes } => self.forward(connection, bytes),
+            Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
             Effect::Say(presence) => {
                 if let Some(abroad) = &self.abroad {
                     abroad.say(presence);

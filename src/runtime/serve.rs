@@ -1,13 +1,15 @@
-//! The task a connection has while the kernel does not take everything at once: it writes the rest.
+//! The tasks that a connection has for a while: one writes what the kernel did not take at once, another waits until a
+//! stream may begin.
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use monoio::net::TcpStream;
 
 use super::core::Core;
 use super::{clock, socket};
-use crate::shard::ConnectionKey;
+use crate::shard::{ConnectionKey, Millis};
 
 /// Writes what the kernel did not take at once.
 pub(super) async fn write(core: Rc<Core>, key: ConnectionKey, stream: TcpStream, bytes: Vec<u8>) {
@@ -31,4 +33,14 @@ pub(super) async fn write(core: Rc<Core>, key: ConnectionKey, stream: TcpStream,
     }
     core.shard.borrow_mut().handle_written(clock::now(), key, 0);
     core.pump();
+}
+
+/// See [`Effect::Hold`](crate::shard::Effect::Hold).
+pub(super) fn hold(core: &Rc<Core>, key: ConnectionKey, ms: Millis) {
+    let core = core.clone();
+    monoio::spawn(async move {
+        monoio::time::sleep(Duration::from_millis(ms)).await;
+        core.shard.borrow_mut().handle_released(clock::now(), key);
+        core.pump();
+    });
 }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use super::connection::State;
+use super::connection::{Hold, State};
 use super::session::SessionKey;
 use super::{Closed, ConnectionKey, Effect, Shard};
+use crate::limits::UNSENT_BYTES_MAX;
 use crate::mcp::RpcError;
 use crate::wire::Malformed;
 use crate::wire::response::{self, Content};
@@ -96,6 +97,9 @@ impl Shard {
             204 => Content::None,
             _ => Content::Length(body.len() as u64),
         };
+        if body.len() > UNSENT_BYTES_MAX {
+            self.hold(key);
+        }
         self.emit_head(key, status, fields, content);
         if let Some(connection) = self.connections.get_mut(key)
             && !connection.headers_only
@@ -179,6 +183,7 @@ impl Shard {
 
     /// Opens an SSE response.
     pub(super) fn answer_stream(&mut self, key: ConnectionKey) {
+        self.hold(key);
         let http10 = self
             .connections
             .get(key)
@@ -311,6 +316,9 @@ impl Shard {
         connection.origin = None;
         connection.gone = None;
         connection.headers_only = false;
+        if connection.hold == Hold::IfLong {
+            connection.hold = Hold::No;
+        }
         connection.since = now;
         if connection.keep_alive {
             connection.state = State::ExpectHead;

@@ -52,6 +52,7 @@ pub struct Connection {
     pub(super) http10: bool,
     /// Asked for: where the session of the current request is not.
     pub(super) gone: Option<Gone>,
+    pub(super) hold: Hold,
     /// The current request is HEAD: its answer has no content.
     pub(super) headers_only: bool,
     /// The request came with an `Origin` that is allowed; its answer says so.
@@ -74,6 +75,16 @@ pub(super) enum State {
     /// The SSE response of `subscriptions/listen`.
     Listening(ListenerKey),
     Lingering,
+}
+
+/// Whether the answer waits a moment before it begins; see `hold`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    No,
+    /// It will if it turns out to be a stream, or large.
+    IfLong,
+    /// It does, and nothing is written until [`Shard::handle_released`](super::Shard::handle_released).
+    Now,
 }
 
 /// A request whose body is still arriving.
@@ -124,6 +135,7 @@ impl Connection {
             keep_alive: true,
             http10: false,
             gone: None,
+            hold: Hold::No,
             headers_only: false,
             origin: None,
             since: now,
@@ -144,6 +156,11 @@ impl Connection {
         self.inbox = (!bytes.is_empty()).then(|| Box::new(bytes));
     }
 
+    /// Whether bytes may be written now; else they wait for the write before, or for their moment.
+    pub(super) fn may_write(&self) -> bool {
+        !self.in_flight && self.hold != Hold::Now
+    }
+
     /// Something written is not yet with the kernel.
     pub(super) fn is_writing(&self) -> bool {
         self.in_flight || !self.outbox.is_empty()
@@ -162,5 +179,9 @@ impl Connection {
 
     pub(super) fn invariants(&self) {
         assert!(self.scanned as usize <= self.inbox().len());
+        assert!(
+            self.hold != Hold::Now || !self.outbox.is_empty(),
+            "nothing is held"
+        );
     }
 }

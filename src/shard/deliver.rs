@@ -19,7 +19,7 @@ impl Shard {
                 continue;
             };
             connection.queued = false;
-            if connection.in_flight || connection.outbox.is_empty() {
+            if !connection.may_write() || connection.outbox.is_empty() {
                 continue;
             }
             *bytes = std::mem::take(&mut connection.outbox);
@@ -40,7 +40,7 @@ impl Shard {
             let Some(connection) = self.connections.get_mut(key) else {
                 continue;
             };
-            if connection.in_flight {
+            if !connection.may_write() {
                 // It stays pending; `written` brings it back.
                 continue;
             }
@@ -124,7 +124,7 @@ impl Shard {
         if self
             .connections
             .get(connection)
-            .is_none_or(|connection| connection.in_flight)
+            .is_none_or(|connection| !connection.may_write())
         {
             return;
         }

@@ -9,7 +9,7 @@
 //!
 //! During the notice the node still takes what comes: the proxy has not noticed yet.
 
-use super::connection::State;
+use super::connection::{Hold, State};
 use super::sessions::Ending;
 use super::stream::STANDALONE;
 use super::{Closed, ConnectionKey, Millis, Shard};
@@ -159,14 +159,15 @@ impl Shard {
             .map(|(key, _)| key)
     }
 
-    /// False: its session has calls under way, which may still end.
+    /// False: its session has calls under way, which may still end, or it has not begun.
     fn close_stream_gently(&mut self, key: ConnectionKey, late: bool) -> bool {
         let Some(connection) = self.connections.get_mut(key) else {
             return true;
         };
         match connection.state {
             // A listen stream that ends in good order is a subscription that the server ended: clients come back
-            // only to one that broke.
+            // only to one that broke. One that has not begun would be no answer at all.
+            State::Listening(_) if connection.hold == Hold::Now => return false,
             State::Listening(_) => self.close_connection(key, Closed::Draining),
             State::Streaming(stream) => {
                 let session = self.streams.get(stream).and_then(|stream| stream.session);

@@ -2,6 +2,7 @@
 
 use super::answer::{error_message, result_message, with_members};
 use super::call::{AnswerTo, Ask, CallState};
+use super::connection::Connection;
 use super::session::SessionKey;
 use super::stream::{Stream, StreamKey, stand_in};
 use super::{CallKey, Closed, ConnectionKey, Effect, Millis, Shard};
@@ -205,6 +206,7 @@ impl Shard {
 
     /// Queues a message that is no answer, and writes it if the stream is connected. False: there was no room for it.
     pub(super) fn push(&mut self, key: StreamKey, message: &[u8]) -> bool {
+        self.make_room_while_held(key, message.len());
         let bytes_max = self.limits.stream_queue_bytes_max;
         let Some(stream) = self.streams.get(key) else {
             return false;
@@ -307,6 +309,6 @@ impl Shard {
             .and_then(|stream| stream.connection);
         connection
             .and_then(|key| self.connections.get(key))
-            .is_some_and(|connection| !connection.in_flight)
+            .is_some_and(Connection::may_write)
     }
 }

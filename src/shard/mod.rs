@@ -19,6 +19,7 @@ mod elsewhere;
 mod event_id;
 mod fanout;
 mod handler_events;
+mod hold;
 mod introduction;
 mod legacy;
 mod listen;
@@ -130,6 +131,11 @@ pub enum Effect {
         connection: ConnectionKey,
         bytes: Vec<u8>,
     },
+    /// Call [`Shard::handle_released`] after so many milliseconds: until then nothing is written to this connection.
+    Hold {
+        connection: ConnectionKey,
+        ms: Millis,
+    },
     /// Tell the other nodes; nothing waits for it.
     Say(Presence),
     /// Reading was paused ([`Shard::wants_bytes`]) and goes on.
@@ -208,6 +214,8 @@ pub struct Shard {
     drain: Option<Drain>,
     /// A thread of this node hangs, or is gone.
     impaired: bool,
+    /// See [`handle_late`](Shard::handle_late).
+    busy_until: Millis,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
     effects: VecDeque<Effect>,
@@ -253,6 +261,7 @@ impl Shard {
             initialize_tokens: (f64::from(setup.limits.initialize_per_second_max), now),
             drain: None,
             impaired: false,
+            busy_until: now,
             announced: None,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),

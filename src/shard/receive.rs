@@ -88,7 +88,7 @@ impl Shard {
         let forwarded_bytes_max = self.forwarded_bytes_max();
         let connection = self.connections.get_mut(key)?;
         // Who reads no answers gets no more of them: they would pile up here.
-        if input.is_empty() || connection.close_when_written || connection.in_flight {
+        if input.is_empty() || connection.close_when_written || !connection.may_write() {
             return None;
         }
         let limits = HeadLimits {

@@ -33,7 +33,10 @@ impl Shard {
             connection.origin = Some(origin.into());
         }
         match request.head().method {
-            Method::Post => self.serve_post(key, request, body),
+            Method::Post => {
+                self.note_proxy(key, request);
+                self.serve_post(key, request, body);
+            }
             Method::Get => self.serve_get(key, request),
             Method::Delete => self.serve_delete(key, request),
             Method::Options => self.serve_options(key),

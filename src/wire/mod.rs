@@ -16,6 +16,7 @@ pub mod http1;
 pub mod json_rpc;
 mod line_ends;
 mod malformed;
+pub mod proxied;
 mod request_line;
 pub mod response;
 mod rpc_emit;

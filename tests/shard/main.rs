@@ -7,6 +7,7 @@ mod support;
 mod connection;
 mod drain;
 mod elsewhere;
+mod hold;
 mod memory;
 mod resume;
 mod sizes;

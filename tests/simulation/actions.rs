@@ -210,6 +210,11 @@ impl World {
 
     /// On a connection that is there, behind what is under way on it, or on a new one.
     fn send(&mut self, peer: usize, request: &Request, expected: Expected) {
+        let mut request = request.clone();
+        // Every other client is behind a proxy.
+        if peer % 2 == 1 {
+            request = request.with("X-Forwarded-For", "192.0.2.1");
+        }
         let usable =
             |wire: &&mut Wire| wire.streaming.is_none() && wire.expected.len() < 8 && !wire.stalled;
         let behind_stream = self.random.one_in(10);

@@ -46,6 +46,7 @@ impl World {
         }
         while self.node.carry() {}
         self.finish_calls();
+        self.node.release(u64::MAX);
         for peer in 0..self.peers.len() {
             let session = self.peers[peer].session.clone();
             if let Some(session) = session.filter(|_| !self.peers[peer].is_listening()) {

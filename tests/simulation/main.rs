@@ -103,6 +103,7 @@ fn a_simulation_in_which_nothing_goes_wrong() {
     let wanted = [
         "Answered",
         "Cancel",
+        "Hold",
         "Idle",
         "Move",
         "PeerLeft",

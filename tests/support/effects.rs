@@ -1,7 +1,7 @@
 //! Carries out what a shard wants done, on fake sockets and with letters that arrive when the test says so.
 
 use pinfold::app::call::Outcome;
-use pinfold::shard::{ConnectionKey, Effect};
+use pinfold::shard::{ConnectionKey, Effect, Millis};
 
 use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 
@@ -53,6 +53,7 @@ impl Node {
                 let id = self.give_away(core, connection);
                 self.forwarded.push((id, bytes));
             }
+            Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::Say(presence) => self.said.push(presence),
             Effect::Read(key) => {
                 let id = self.by_key[&(core, key)];
@@ -74,6 +75,15 @@ impl Node {
                 // A reset: the kernel drops what it could not send.
                 socket.unwritten.clear();
             }
+        }
+    }
+
+    /// Lets go of what is held until then or less.
+    pub fn release(&mut self, until: Millis) {
+        let due = self.held.extract_if(.., |(due, ..)| *due <= until);
+        for (_, core, key) in due.collect::<Vec<_>>() {
+            self.cores[core].shard.handle_released(self.now, key);
+            self.settle(core);
         }
     }
 
@@ -109,6 +119,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Move { .. } => "Move".into(),
         Effect::Locate { .. } => "Locate".into(),
         Effect::Forward { .. } => "Forward".into(),
+        Effect::Hold { .. } => "Hold".into(),
         Effect::Say(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),

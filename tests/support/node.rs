@@ -90,6 +90,8 @@ pub struct Node {
     pub letters: VecDeque<Letter>,
     /// Requests that wait to hear where their session is.
     pub asked: VecDeque<(usize, ConnectionKey, SessionId)>,
+    /// Until when nothing is written to a connection.
+    pub held: Vec<(Millis, usize, ConnectionKey)>,
     /// What left for other nodes.
     pub forwarded: Vec<(SocketId, Vec<u8>)>,
     /// What other nodes were told.
@@ -173,6 +175,7 @@ impl Node {
             heard: Vec::new(),
             letters: VecDeque::new(),
             asked: VecDeque::new(),
+            held: Vec::new(),
             forwarded: Vec::new(),
             said: Vec::new(),
             slow_mail: false,
@@ -187,6 +190,7 @@ impl Node {
     /// The process of its connections is gone.
     pub fn forget_sockets(&mut self) {
         self.by_key.clear();
+        self.held.clear();
         for socket in &mut self.sockets {
             socket.key = None;
         }
@@ -398,15 +402,17 @@ impl Node {
     pub fn pass(&mut self, ms: Millis) {
         let until = self.now + ms;
         loop {
-            let due = self
+            let timeouts = self
                 .cores
                 .iter()
-                .filter_map(|core| core.shard.poll_timeout())
-                .min();
+                .filter_map(|core| core.shard.poll_timeout());
+            let releases = self.held.iter().map(|(due, ..)| *due);
+            let due = timeouts.chain(releases).min();
             let Some(due) = due.filter(|&due| due <= until) else {
                 break;
             };
             self.now = self.now.max(due);
+            self.release(self.now);
             for core in 0..self.cores.len() {
                 self.cores[core].shard.handle_timeout(self.now);
                 self.settle(core);

@@ -17,18 +17,6 @@ http:
 ";
 
 const MIDDLEWARES: &str = "  middlewares:
-    # Takes a request in as a whole before it is sent on. Else Traefik cuts some event streams as soon as they begin:
-    # those whose request came in two pieces, as Python's do, and was answered before Traefik had noticed that it was
-    # complete (golang/go#40747). What is asked for here, another try after a status that no node gives, never happens;
-    # it is what makes Traefik keep the request. Traefik 3.7 or newer.
-    pinfold-whole:
-      retry:
-        attempts: 2
-        status: ['599']
-        disableRetryOnNetworkError: true
-        retryNonIdempotentMethod: true
-        # Above the nodes' --body-bytes-max (4MiB), so that it is they who say what is too large.
-        maxRequestBodyBytes: 16777216
     # A node that takes no connection is asked again until the health check has put another one in its place, which takes
     # a second: clients see a short delay and no 502. Requests that a node has begun to read are not sent twice.
     pinfold-retry:
@@ -40,7 +28,7 @@ const MIDDLEWARES: &str = "  middlewares:
 ";
 
 /// Of every router to a node.
-const CHAIN: &str = "      middlewares: [pinfold-whole, pinfold-retry]\n";
+const CHAIN: &str = "      middlewares: [pinfold-retry]\n";
 
 const TRANSPORT: &str = "  serversTransports:
     pinfold:

@@ -39,7 +39,7 @@ fn a_session_goes_to_its_node_and_else_to_whoever_lives() {
             "rule": r"PathPrefix(`/mcp`) && HeaderRegexp(`Mcp-Session-Id`, `^a\.`)",
             "priority": 2000,
             "entryPoints": ["websecure"],
-            "middlewares": ["pinfold-whole", "pinfold-retry"],
+            "middlewares": ["pinfold-retry"],
             "tls": {},
             "service": "pinfold-node-a",
         })
@@ -91,6 +91,17 @@ fn less_affinity_is_less_configuration() {
         |config: &Value| config["http"]["services"]["pinfold-mcp"]["loadBalancer"].clone();
     assert!(balancer(&cookie)["sticky"].is_object());
     assert!(balancer(&none)["sticky"].is_null());
+}
+
+/// Whatever keeps a request or an answer as a whole has a buffer for each, and holds back events.
+#[test]
+fn nothing_takes_a_request_in_as_a_whole() {
+    let http = &dynamic(TWO)["http"];
+    let middlewares = http["middlewares"].as_object().expect("middlewares");
+    assert_eq!(
+        json!(middlewares),
+        json!({"pinfold-retry": {"retry": {"attempts": 6, "initialInterval": "400ms"}}})
+    );
 }
 
 #[test]

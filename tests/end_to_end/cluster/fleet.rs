@@ -21,6 +21,8 @@ pub(super) struct Plan {
     pub(super) tls: bool,
     /// The nodes know of each other; else each is alone behind the proxy.
     pub(super) joined: bool,
+    /// Traefik is as everybody has one, and not as `pinfold traefik` has it.
+    pub(super) plain: bool,
 }
 
 /// Ended from the proxy inwards.
@@ -40,6 +42,7 @@ impl Plan {
             affinity: "node",
             tls: false,
             joined: true,
+            plain: false,
         }
     }
 
@@ -49,7 +52,10 @@ impl Plan {
         let start = |name: &&str| Node::start(name, self.app, redis.as_ref(), &scratch);
         let nodes: Vec<Node> = NODES.iter().map(start).collect();
         let rest = RestOfTheSite::start();
-        let traefik = Traefik::start(&self, &nodes, &rest.urls(), &scratch);
+        let traefik = match self.plain {
+            true => Traefik::plain(&nodes, &scratch),
+            false => Traefik::start(&self, &nodes, &rest.urls(), &scratch),
+        };
         Fleet {
             traefik,
             nodes,

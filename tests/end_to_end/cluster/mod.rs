@@ -14,6 +14,7 @@ mod node;
 mod official_clients;
 mod outage;
 mod owner;
+mod plain_proxy;
 mod presence;
 mod redis;
 mod routing;

@@ -1,5 +1,5 @@
 //! The official clients against three nodes behind the proxy, over TLS: kept at their node by name, by the cookie alone
-//! (which most of them do not keep), or not at all.
+//! (which most of them do not keep), or not at all. And behind a Traefik as everybody has one.
 
 use super::fleet::Plan;
 use crate::clients::{Client, board, conformance};
@@ -10,8 +10,9 @@ macro_rules! however_clients_are_routed {
         however_clients_are_routed! { by_name "node": $($name => $client;)* }
         however_clients_are_routed! { by_cookie "cookie": $($name => $client;)* }
         however_clients_are_routed! { in_turns "none": $($name => $client;)* }
+        however_clients_are_routed! { plainly PLAIN: $($name => $client;)* }
     };
-    ($how:ident $affinity:literal: $($name:ident => $client:expr;)*) => {
+    ($how:ident $affinity:tt: $($name:ident => $client:expr;)*) => {
         mod $how {
             use super::*;
             $(#[test] fn $name() {
@@ -31,11 +32,15 @@ however_clients_are_routed! {
     board_2026_07_28 => board("board.mjs", "2026-07-28");
 }
 
+/// In place of a way to keep clients at their node: `pinfold traefik` is not asked.
+const PLAIN: &str = "plain";
+
 fn run(client: &Client, affinity: &'static str, test: &'static str) {
     let plan = Plan {
         app: client.app,
         affinity,
-        tls: true,
+        tls: affinity != PLAIN,
+        plain: affinity == PLAIN,
         ..Plan::new(test)
     };
     let fleet = plan.start();
@@ -44,8 +49,9 @@ fn run(client: &Client, affinity: &'static str, test: &'static str) {
         ("NODE_EXTRA_CA_CERTS", certificate.as_path()),
         ("SSL_CERT_FILE", certificate.as_path()),
     ];
+    let trust = if plan.tls { trust.as_slice() } else { &[] };
     let (mcp, admin) = (fleet.traefik.mcp(), fleet.node("a").admin());
-    let tally = client.check(&mcp, &admin, &trust, &fleet.scratch);
+    let tally = client.check(&mcp, &admin, trust, &fleet.scratch);
     fleet.stop();
     tally.conclude(test);
 }

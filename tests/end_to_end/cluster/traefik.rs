@@ -1,4 +1,4 @@
-//! The real Traefik with the configuration that `pinfold traefik` writes.
+//! The real Traefik with the configuration that `pinfold traefik` writes, or with one of somebody who has read nothing.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::tools;
 const START_ATTEMPTS: usize = 5;
 
 pub(super) struct Traefik {
-    _child: EndedWithItsTest,
+    child: EndedWithItsTest,
     port: u16,
     tls: bool,
     folder: PathBuf,
@@ -30,17 +30,35 @@ impl Traefik {
         if plan.tls {
             write_certificate(&folder);
         }
-        (0..START_ATTEMPTS)
-            .find_map(|_| Traefik::try_start(plan, nodes, rest, &folder))
-            .unwrap_or_else(|| {
-                let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-                panic!("Traefik does not start:\n{log}");
-            })
+        // The rest of the site answers there as soon as the routers are read.
+        Traefik::launch(&folder, plan.tls, "/graphql", |port| {
+            write_configuration(plan, nodes, rest, port, &folder);
+        })
     }
 
-    fn try_start(plan: &Plan, nodes: &[Node], rest: &[String], folder: &Path) -> Option<Traefik> {
-        let port = free_port();
-        write_configuration(plan, nodes, rest, port, folder);
+    /// Nodes in turns, and nothing else: no middleware, no cookie, no health check.
+    pub(super) fn plain(nodes: &[Node], scratch: &Path) -> Traefik {
+        let folder = scratch.join("traefik");
+        std::fs::create_dir_all(&folder).expect("a folder for Traefik");
+        Traefik::launch(&folder, false, "/readyz", |port| {
+            write_plain_configuration(nodes, port, &folder);
+        })
+    }
+
+    /// `ready` is answered 200 once the routers are read.
+    fn launch(folder: &Path, tls: bool, ready: &str, configure: impl Fn(u16)) -> Traefik {
+        let attempt = |_| {
+            let port = free_port();
+            configure(port);
+            Traefik::try_start(port, tls, ready, folder)
+        };
+        (0..START_ATTEMPTS).find_map(attempt).unwrap_or_else(|| {
+            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+            panic!("Traefik does not start:\n{log}");
+        })
+    }
+
+    fn try_start(port: u16, tls: bool, ready: &str, folder: &Path) -> Option<Traefik> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -59,22 +77,22 @@ impl Traefik {
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let mut traefik = Traefik {
-            _child: EndedWithItsTest(child),
+            child: EndedWithItsTest(child),
             port,
-            tls: plan.tls,
+            tls,
             folder: folder.to_owned(),
         };
-        traefik.becomes_ready().then_some(traefik)
+        traefik.becomes_ready(ready).then_some(traefik)
     }
 
     /// False if it ended instead. It is ready when it has read the routers: until then all is 404.
-    fn becomes_ready(&mut self) -> bool {
+    fn becomes_ready(&mut self, path: &str) -> bool {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if wait(&mut self._child.0, POLL).is_some() {
+            if wait(&mut self.child.0, POLL).is_some() {
                 return false;
             }
-            let answer = client::try_get(&format!("{}/graphql", self.url()), &[]);
+            let answer = client::try_get(&format!("{}{path}", self.url()), &[]);
             if answer.is_some_and(|answer| answer.status == 200) {
                 return true;
             }
@@ -102,6 +120,16 @@ impl Traefik {
     /// What a client must trust.
     pub(super) fn certificate(&self) -> PathBuf {
         self.folder.join("site.pem")
+    }
+
+    /// Bytes of its memory that are in the machine's.
+    pub(super) fn resident_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.child.0.id());
+        let status = std::fs::read_to_string(path).expect("Traefik runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+        let kib: usize = kib.and_then(|it| it.parse().ok()).expect("a size");
+        kib * 1024
     }
 
     fn log(&self) -> String {
@@ -135,6 +163,23 @@ fn write_configuration(plan: &Plan, nodes: &[Node], rest: &[String], port: u16, 
     let output = command.output().expect("pinfold traefik runs");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {told}");
+}
+
+fn write_plain_configuration(nodes: &[Node], port: u16, folder: &Path) {
+    let dynamic = folder.join("plain.yml");
+    let statics = format!(
+        "entryPoints: {{web: {{address: '127.0.0.1:{port}'}}}}\nproviders: {{file: {{filename: '{}'}}}}\n",
+        dynamic.display()
+    );
+    let servers = nodes
+        .iter()
+        .map(|node| format!("{{url: '{}'}}", node.url()));
+    let servers = servers.collect::<Vec<_>>().join(", ");
+    let routes = format!(
+        "http:\n  routers: {{all: {{rule: 'PathPrefix(`/`)', service: nodes}}}}\n  services: {{nodes: {{loadBalancer: {{servers: [{servers}]}}}}}}\n"
+    );
+    std::fs::write(&dynamic, routes).expect("a file");
+    std::fs::write(folder.join("traefik.yml"), statics).expect("a file");
 }
 
 fn write_certificate(folder: &Path) {
