@@ -58,7 +58,7 @@ fn json_rpc() {
     replay(
         "json_rpc",
         properties::json_rpc,
-        |input| match json_rpc::parse(input, 16) {
+        |input| match json_rpc::parse(input) {
             Ok(json_rpc::Parsed::One(_)) => true,
             Ok(json_rpc::Parsed::Batch(messages)) => messages.iter().all(Result::is_ok),
             Err(_) => false,

@@ -74,13 +74,14 @@ impl Context {
         self.0.call.version
     }
 
-    /// `clientInfo`, an object, if the client told it.
+    /// `name`, `title` and `version` of `clientInfo`, an object, if the client told it: 128 bytes of each.
     #[must_use]
     pub fn client_info(&self) -> Option<&Value> {
         self.0.call.client_info.as_deref()
     }
 
-    /// What the client declared, an object.
+    /// What the client declared, an object: the capabilities that MCP names, and `extensions` and `experimental` with
+    /// settings of 4 KiB at most. The rest of what it sent is not kept.
     #[must_use]
     pub fn client_capabilities(&self) -> &Value {
         &self.0.call.client_capabilities

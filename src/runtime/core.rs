@@ -25,7 +25,7 @@ use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
-use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard};
+use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Look, Shard};
 
 pub(super) struct Core {
     pub(super) number: u16,
@@ -331,6 +331,7 @@ impl Core {
                 core,
                 bytes,
             } => self.send_away(connection, core, bytes),
+            Effect::Look { connection, look } => self.look(connection, look),
             Effect::Locate {
                 connection,
                 session,
@@ -347,6 +348,25 @@ impl Core {
             }
             Effect::Close { connection, reason } => self.close(connection, reason),
         }
+    }
+
+    /// A body that takes long to look at.
+    fn look(self: &Rc<Self>, key: ConnectionKey, look: Look) {
+        let core = self.clone();
+        let (sender, looked) = oneshot::channel();
+        let work = self.blocking.run(Box::new(move || {
+            // Nobody waits for it if the core is gone.
+            let _ = sender.send(look.run());
+        }));
+        monoio::spawn(async move {
+            work.await;
+            if let Ok(looked) = looked.await {
+                core.shard
+                    .borrow_mut()
+                    .handle_looked(clock::now(), key, &looked);
+                core.pump();
+            }
+        });
     }
 
     fn answered(&self, call: CallKey, ask: u32, answer: Answer) {

@@ -166,9 +166,14 @@ impl Shard {
         status: u16,
         sentence: impl Into<Cow<'static, str>>,
     ) {
+        self.refuse_at_last(key, &Refused::new(status, sentence));
+    }
+
+    /// Nothing is read after this answer.
+    pub(super) fn refuse_at_last(&mut self, key: ConnectionKey, refused: &Refused) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.keep_alive = false;
-            self.refuse(key, None, &Refused::new(status, sentence));
+            self.refuse(key, None, refused);
         }
     }
 
@@ -233,7 +238,11 @@ impl Shard {
             State::ExpectAnswer(call) => self.abandon_answer(call),
             State::Streaming(stream) => self.interrupt_stream(stream),
             State::Listening(listener) => self.fanout.close(listener),
-            State::ExpectHead | State::ExpectBody(_) | State::ExpectOwner | State::Lingering => {}
+            State::ExpectHead
+            | State::ExpectBody(_)
+            | State::ExpectLook(_)
+            | State::ExpectOwner
+            | State::Lingering => {}
         }
     }
 

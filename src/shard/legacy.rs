@@ -10,8 +10,10 @@ use super::post::PostFields;
 use super::session::log_level;
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
 use crate::app::call::{AskFailed, Call, Topic};
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::json_rpc::{Id, Invalid, Message};
+use crate::wire::json_scan::JsonScan;
 
 /// What the engine makes of a request without the application, or that it is the application's.
 enum Dispatched {
@@ -34,7 +36,8 @@ impl Shard {
         };
         match message {
             Message::Request { id, method, params } => {
-                self.serve_request(key, session, id.raw(), &method, params)
+                let call = (id.raw(), &*method, params);
+                self.serve_request(key, session, call, fields.tree_bytes)
             }
             Message::Notification { method, params } => {
                 self.take_notification(session, &method, params);
@@ -87,13 +90,10 @@ impl Shard {
                             self.push_answer(stream, &error_message(Some(id), &error))
                         }
                         Dispatched::Application => {
-                            self.start_legacy(
-                                session,
-                                id,
-                                &method,
-                                params,
-                                AnswerTo::Stream(stream),
-                            );
+                            let text = params.map_or("", RawValue::get).as_bytes();
+                            let tree_bytes = JsonScan::of(text).tree_bytes();
+                            let call = (id, &*method, params);
+                            self.start_legacy(session, call, tree_bytes, AnswerTo::Stream(stream));
                         }
                     }
                 }
@@ -171,9 +171,8 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         session: SessionKey,
-        id: &str,
-        method: &str,
-        params: Option<&RawValue>,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+        tree_bytes: usize,
     ) {
         match self.dispatch(session, method, params) {
             Dispatched::Result(result) => self.answer_result(key, id, result, &[]),
@@ -182,8 +181,9 @@ impl Shard {
             }
             Dispatched::Application => match self.check_streams(session) {
                 Ok(()) => {
-                    let call =
-                        self.start_legacy(session, id, method, params, AnswerTo::Connection(key));
+                    let call = (id, method, params);
+                    let answer_to = AnswerTo::Connection(key);
+                    let call = self.start_legacy(session, call, tree_bytes, answer_to);
                     self.await_answer(key, call);
                 }
                 Err(refused) => self.refuse(key, Some(id), &refused),
@@ -289,9 +289,8 @@ impl Shard {
     fn start_legacy(
         &mut self,
         session_key: SessionKey,
-        id: &str,
-        method: &str,
-        params: Option<&RawValue>,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+        tree_bytes: usize,
         answer_to: AnswerTo,
     ) -> CallKey {
         let session = self
@@ -305,6 +304,7 @@ impl Shard {
             client_capabilities: session.profile.capabilities.clone(),
             client_info: session.profile.info.clone(),
             param_headers: Vec::new(),
+            tree_bytes,
         };
         let call = self.calls.insert(CallState {
             version: session.version,
@@ -393,14 +393,24 @@ fn request_id<'a>(message: &Message<'a>) -> Option<&'a str> {
 }
 
 fn client_error(raw: &RawValue) -> RpcError {
-    let value: serde_json::Value = serde_json::from_str(raw.get()).unwrap_or_default();
-    let code = value["code"]
-        .as_i64()
-        .and_then(|code| i32::try_from(code).ok())
-        .unwrap_or(RpcError::INTERNAL_ERROR);
-    let message = value["message"]
-        .as_str()
-        .unwrap_or("the client's error has no message")
-        .to_owned();
-    RpcError::new(code, message)
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Error<'a> {
+        #[serde(borrow)]
+        code: Option<&'a RawValue>,
+        #[serde(borrow)]
+        message: Option<&'a RawValue>,
+    }
+    let error: Error<'_> = match raw.get().len() {
+        0..=LOOK_ON_CORE_BYTES_MAX => serde_json::from_str(raw.get()).unwrap_or_default(),
+        _ => Error::default(),
+    };
+    let code = error.code.and_then(|code| code.get().parse().ok());
+    let message = error
+        .message
+        .and_then(|message| serde_json::from_str::<String>(message.get()).ok());
+    RpcError::new(
+        code.unwrap_or(RpcError::INTERNAL_ERROR),
+        message.unwrap_or_else(|| "the client's error has no message".to_owned()),
+    )
 }

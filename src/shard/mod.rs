@@ -22,6 +22,7 @@ mod handler_events;
 mod introduction;
 mod legacy;
 mod listen;
+mod look;
 mod modern;
 mod params;
 mod post;
@@ -61,6 +62,7 @@ pub use self::call::CallKey;
 pub use self::connection::{Closed, ConnectionKey};
 pub use self::drain::{DrainProgress, DrainTimes};
 pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
+pub use self::look::{Look, Looked};
 pub use self::session::SessionKey;
 pub use self::wheel::Millis;
 
@@ -113,6 +115,11 @@ pub enum Effect {
         connection: ConnectionKey,
         core: u16,
         bytes: Vec<u8>,
+    },
+    /// Run this on a thread that may take its time, and say what came of it by [`Shard::handle_looked`].
+    Look {
+        connection: ConnectionKey,
+        look: Look,
     },
     /// Find out whether the node of this session lives, and say so by [`Shard::handle_located`].
     Locate {
@@ -363,6 +370,7 @@ impl Shard {
 
     /// Panics if anything a shard promises itself does not hold. Costs a walk over everything: for tests.
     pub fn invariants(&self) {
+        self.profiles.invariants();
         self.fanout.invariants();
         for (key, connection) in self.connections.iter() {
             connection.invariants();

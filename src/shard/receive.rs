@@ -1,10 +1,12 @@
 //! From bytes to whole requests: HTTP/1.1 framing as a state of each connection.
 
 use super::connection::{Connection, Partial, Remaining, State};
+use super::look::{self, Body};
 use super::{ConnectionKey, Effect, Shard};
 use crate::mcp::ProtocolVersion;
 use crate::wire::chunked::Decoded;
 use crate::wire::http1::{self, Framing, Head, HeadLimits, Method};
+use crate::wire::json_scan::JsonScan;
 use crate::wire::session_id::SessionId;
 use crate::wire::{HeadView, Malformed};
 
@@ -62,6 +64,7 @@ impl Shard {
             let step = match connection.state {
                 State::Lingering => return input.len(),
                 State::ExpectOwner
+                | State::ExpectLook(_)
                 | State::ExpectAnswer(_)
                 | State::Streaming(_)
                 | State::Listening(_) => None,
@@ -137,7 +140,7 @@ impl Shard {
         if let Remaining::Length(length) = remaining
             && let Some(body) = input.get(head_len..head_len + length)
         {
-            self.serve(key, &view, body);
+            self.serve(key, &view, Body::Text(body));
             return head_len + length;
         }
         let now = self.now;
@@ -148,6 +151,7 @@ impl Shard {
                 head: head.clone(),
                 head_bytes,
                 body: Vec::new(),
+                scan: JsonScan::default(),
                 remaining,
             };
             connection.state = State::ExpectBody(Box::new(partial));
@@ -168,6 +172,7 @@ impl Shard {
         let State::ExpectBody(partial) = &mut connection.state else {
             return None;
         };
+        let known = partial.body.len();
         let (used, complete) = match partial.take(input, body_bytes_max) {
             Ok(taken) => taken,
             Err(fault) => {
@@ -175,13 +180,18 @@ impl Shard {
                 return Some(input.len());
             }
         };
+        partial.scan.take(&partial.body[known..]);
+        if let Err(refused) = look::check(&partial.scan, &self.limits) {
+            self.refuse_at_last(key, &refused);
+            return Some(input.len());
+        }
         if complete {
             let State::ExpectBody(partial) =
                 std::mem::replace(&mut connection.state, State::ExpectHead)
             else {
                 return None;
             };
-            self.serve(key, &partial.head.view(&partial.head_bytes), &partial.body);
+            self.look_and_serve(key, partial);
             return Some(used);
         }
         (used > 0).then_some(used)

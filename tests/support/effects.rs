@@ -45,6 +45,12 @@ impl Node {
                     bytes,
                 });
             }
+            Effect::Look { connection, look } => {
+                let looked = look.run();
+                self.cores[core]
+                    .shard
+                    .handle_looked(self.now, connection, &looked);
+            }
             Effect::Locate {
                 connection,
                 session,
@@ -107,6 +113,7 @@ fn kind_of(effect: &Effect) -> String {
         } => format!("{failed:?}"),
         Effect::Answered { .. } => "Answered".into(),
         Effect::Move { .. } => "Move".into(),
+        Effect::Look { .. } => "Look".into(),
         Effect::Locate { .. } => "Locate".into(),
         Effect::Forward { .. } => "Forward".into(),
         Effect::Say(_) => "Say".into(),
