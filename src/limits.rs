@@ -24,6 +24,14 @@ pub const CHUNKED_OVERHEAD_BYTES_MAX: usize = 4096;
 /// it takes 0.2 ms, and a request has a handful of passes. Larger bodies are looked at by another thread.
 pub const LOOK_ON_CORE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of the params of `subscriptions/listen` for each subscription that it may have; an honest URI with its quotes
+/// has 100. Other methods that the engine serves itself have [`LOOK_ON_CORE_BYTES_MAX`] altogether.
+pub const LISTEN_BYTES_MAX: usize = 512;
+
+/// Memory of a tree of a request's JSON that the core makes which serves the request: a thousand objects, 0.2 ms. Larger
+/// ones are made by another thread.
+pub const TREE_ON_CORE_BYTES_MAX: usize = 1024 * 1024;
+
 /// Bytes of what a client says of itself in one text, for it to be recognised without reading it again.
 pub const PROFILE_TEXT_BYTES_MAX: usize = 1024;
 

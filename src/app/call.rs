@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::contents::{Change, Contents};
+use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
@@ -41,6 +42,12 @@ impl Call {
     #[must_use]
     pub fn era(&self) -> Era {
         self.version.era()
+    }
+
+    /// Whether reading the params would stall the core.
+    pub(super) fn is_large(&self) -> bool {
+        let text_bytes = self.params.as_ref().map_or(0, |params| params.get().len());
+        text_bytes > LOOK_ON_CORE_BYTES_MAX || self.tree_bytes > TREE_ON_CORE_BYTES_MAX
     }
 }
 

@@ -171,7 +171,8 @@ impl KeptMessage {
                 id: id.raw().into(),
                 method: (&**method).into(),
                 params: kept(params),
-                envelope: params::parse::<Envelope<'_>>(*params).and_then(Envelope::into_owned),
+                envelope: params::parse_within::<Envelope<'_>>(usize::MAX, *params)
+                    .and_then(Envelope::into_owned),
             },
             Message::Notification { method, params } => KeptMessage::Notification {
                 method: (&**method).into(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::profile;
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::RpcError;
 
 /// The per-request metadata of 2026-07-28 (basic, "Per-request protocol fields").
@@ -133,10 +134,26 @@ fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<T,
     serde_json::from_str(raw.get()).map_err(D::Error::custom)
 }
 
+/// Of a method that the engine serves itself.
+///
 /// # Errors
-/// -32602 with what is wrong in words.
+/// -32602 with what is wrong in words, also if there is more of it than any such method needs.
 pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
+    parse_within(LOOK_ON_CORE_BYTES_MAX, params)
+}
+
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_within<'a, T: Deserialize<'a>>(
+    bytes_max: usize,
+    params: Option<&'a RawValue>,
+) -> Result<T, RpcError> {
     let text = params.map_or("{}", RawValue::get);
+    if text.len() > bytes_max {
+        return Err(RpcError::invalid_params(format!(
+            "Invalid params: this method takes no more than {bytes_max} bytes of them."
+        )));
+    }
     serde_json::from_str(text)
         .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
 }

@@ -7,6 +7,7 @@ mod support;
 mod connection;
 mod drain;
 mod elsewhere;
+mod look;
 mod resume;
 mod sizes;
 mod tell;

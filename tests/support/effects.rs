@@ -45,6 +45,9 @@ impl Node {
                     bytes,
                 });
             }
+            Effect::Look { connection, look } if self.looks_later => {
+                self.looks.push_back((core, connection, look));
+            }
             Effect::Look { connection, look } => {
                 let looked = look.run();
                 self.cores[core]
@@ -81,6 +84,15 @@ impl Node {
                 socket.unwritten.clear();
             }
         }
+    }
+
+    /// The first body that waits is looked at.
+    pub fn look(&mut self) {
+        let (core, key, look) = self.looks.pop_front().expect("one waits");
+        let looked = look.run();
+        let shard = &mut self.cores[core].shard;
+        shard.handle_looked(self.now, key, &looked);
+        self.settle(core);
     }
 
     /// The shard knows the connection no longer, and somebody else goes on with the socket.

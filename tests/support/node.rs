@@ -11,7 +11,7 @@ use std::sync::Arc;
 use pinfold::app::call::{About, Call, Notice, Outcome, Topic};
 use pinfold::limits::{GAP_OFFSETS, Limits};
 use pinfold::shard::{
-    CallKey, ConnectionKey, Gate, Located, Millis, Presence, Publication, Setup, Shard,
+    CallKey, ConnectionKey, Gate, Located, Look, Millis, Presence, Publication, Setup, Shard,
 };
 use pinfold::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -89,6 +89,9 @@ pub struct Node {
     pub letters: VecDeque<Letter>,
     /// Requests that wait to hear where their session is.
     pub asked: VecDeque<(usize, ConnectionKey, SessionId)>,
+    /// Bodies that wait to be looked at, and whether they wait.
+    pub looks: VecDeque<(usize, ConnectionKey, Look)>,
+    pub looks_later: bool,
     /// What left for other nodes.
     pub forwarded: Vec<(SocketId, Vec<u8>)>,
     /// What other nodes were told.
@@ -169,6 +172,8 @@ impl Node {
             heard: Vec::new(),
             letters: VecDeque::new(),
             asked: VecDeque::new(),
+            looks: VecDeque::new(),
+            looks_later: false,
             forwarded: Vec::new(),
             said: Vec::new(),
             slow_mail: false,
