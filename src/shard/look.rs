@@ -171,8 +171,7 @@ impl KeptMessage {
                 id: id.raw().into(),
                 method: (&**method).into(),
                 params: kept(params),
-                envelope: params::parse_within::<Envelope<'_>>(usize::MAX, *params)
-                    .and_then(Envelope::into_owned),
+                envelope: params::envelope(*params).and_then(Envelope::into_owned),
             },
             Message::Notification { method, params } => KeptMessage::Notification {
                 method: (&**method).into(),

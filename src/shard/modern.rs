@@ -45,7 +45,7 @@ impl Shard {
         };
         let read = match fields.envelope {
             Some(_) => None,
-            None => Some(params::parse::<Envelope<'_>>(params)),
+            None => Some(params::envelope(params)),
         };
         let known = fields.envelope.map(Result::as_ref);
         let envelope = match known.or(read.as_ref().map(Result::as_ref)) {

@@ -142,6 +142,14 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Res
     parse_within(LOOK_ON_CORE_BYTES_MAX, params)
 }
 
+/// What any modern request may carry, whatever else it has.
+///
+/// # Errors
+/// -32602 with what is wrong in words.
+pub(super) fn envelope(params: Option<&RawValue>) -> Result<Envelope<'_>, RpcError> {
+    parse_within(usize::MAX, params)
+}
+
 /// # Errors
 /// As [`parse`].
 pub(super) fn parse_within<'a, T: Deserialize<'a>>(

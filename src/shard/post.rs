@@ -96,7 +96,8 @@ fn is_modern(message: &Message<'_>, fields: PostFields<'_>) -> bool {
             params
                 .get()
                 .contains("io.modelcontextprotocol/protocolVersion")
-                && super::params::parse(Some(params)).is_ok_and(|envelope| says_version(&envelope))
+                && super::params::envelope(Some(params))
+                    .is_ok_and(|envelope| says_version(&envelope))
         }),
     };
     has_modern_meta

@@ -3,6 +3,7 @@
 use super::connection::{Connection, Partial, Remaining, State};
 use super::look::{self, Body};
 use super::{ConnectionKey, Effect, Shard};
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::ProtocolVersion;
 use crate::wire::chunked::Decoded;
 use crate::wire::http1::{self, Framing, Head, HeadLimits, Method};
@@ -138,6 +139,7 @@ impl Shard {
             Framing::Chunked => Remaining::Chunked(Default::default()),
         };
         if let Remaining::Length(length) = remaining
+            && length <= LOOK_ON_CORE_BYTES_MAX
             && let Some(body) = input.get(head_len..head_len + length)
         {
             self.serve(key, &view, Body::Text(body));
