@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, ready};
 use serde::Serialize;
 
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
@@ -37,26 +37,33 @@ impl<A: App + 'static> Handler for Adapter<A> {
         mut call: Call,
         link: Rc<dyn Link>,
     ) -> LocalBoxFuture<'static, Outcome> {
-        Box::pin(async move {
-            let envelope = match call.is_large() {
-                true => Box::pin(Envelope::of_large(&mut call, &*link)).await,
-                false => Envelope::of(call.era(), &call.method, call.params.as_deref()),
-            };
-            let context = match envelope.and_then(|it| Context::new(call, link, it)) {
-                Ok(context) => context,
-                Err(error) => return Outcome::Error(error),
-            };
-            let _raised_at_the_end = context.cancellation().raise_on_drop();
-            match self.dispatch(&context).await {
-                Ok(outcome) => outcome,
-                Err(Error::InputRequired(_)) => Box::pin(interim_result(&context)).await,
-                Err(error) => outcome_of(error, &context),
-            }
-        })
+        if call.is_large() {
+            return Box::pin(async move {
+                let envelope = Envelope::of_large(&mut call, &*link).await;
+                match envelope.and_then(|it| Context::new(call, link, it)) {
+                    Ok(context) => self.serve(context).await,
+                    Err(error) => Outcome::Error(error),
+                }
+            });
+        }
+        let envelope = Envelope::of(call.era(), &call.method, call.params.as_deref());
+        match envelope.and_then(|it| Context::new(call, link, it)) {
+            Ok(context) => Box::pin(self.serve(context)),
+            Err(error) => Box::pin(ready(Outcome::Error(error))),
+        }
     }
 }
 
 impl<A: App> Adapter<A> {
+    async fn serve(self: Rc<Self>, context: Context) -> Outcome {
+        let _raised_at_the_end = context.cancellation().raise_on_drop();
+        match self.dispatch(&context).await {
+            Ok(outcome) => outcome,
+            Err(Error::InputRequired(_)) => interim_result(&context).await,
+            Err(error) => outcome_of(error, &context),
+        }
+    }
+
     async fn dispatch(&self, context: &Context) -> Result<Outcome, Error> {
         let app = &self.app;
         let method = context.method();
@@ -65,41 +72,34 @@ impl<A: App> Adapter<A> {
         }
         match method {
             "tools/list" => {
-                let result = app.list_tools(decode(context).await?, context).await?;
+                let result = app.list_tools(decode(context)?, context).await?;
                 Ok(encode_cached(&result, app.caching(Cacheable::Tools)))
             }
             "tools/call" => self.call_tool(context).await,
             "resources/list" => {
-                let result = app.list_resources(decode(context).await?, context).await?;
+                let result = app.list_resources(decode(context)?, context).await?;
                 Ok(encode_cached(&result, app.caching(Cacheable::Resources)))
             }
             "resources/templates/list" => {
                 let result = app
-                    .list_resource_templates(decode(context).await?, context)
+                    .list_resource_templates(decode(context)?, context)
                     .await?;
                 let caching = app.caching(Cacheable::ResourceTemplates);
                 Ok(encode_cached(&result, caching))
             }
             "resources/read" => {
-                let request: ReadResourceRequest = decode(context).await?;
+                let request: ReadResourceRequest = decode(context)?;
                 let caching = app.caching(Cacheable::Resource(&request.uri));
                 let result = app.read_resource(request, context).await?;
                 Ok(encode_cached(&result, caching))
             }
             "prompts/list" => {
-                let result = app.list_prompts(decode(context).await?, context).await?;
+                let result = app.list_prompts(decode(context)?, context).await?;
                 Ok(encode_cached(&result, app.caching(Cacheable::Prompts)))
             }
-            "prompts/get" => Ok(encode(
-                &app.get_prompt(decode(context).await?, context).await?,
-            )),
-            "completion/complete" => Ok(encode(
-                &app.complete(decode(context).await?, context).await?,
-            )),
-            _ => match app
-                .extension(method, decode(context).await?, context)
-                .await?
-            {
+            "prompts/get" => Ok(encode(&app.get_prompt(decode(context)?, context).await?)),
+            "completion/complete" => Ok(encode(&app.complete(decode(context)?, context).await?)),
+            _ => match app.extension(method, decode(context)?, context).await? {
                 ExtensionResult::Complete(result) => Ok(encode(&result)),
                 ExtensionResult::Other(result) => Ok(Outcome::Other {
                     json: to_json(&result),
@@ -110,7 +110,7 @@ impl<A: App> Adapter<A> {
 
     async fn call_tool(&self, context: &Context) -> Result<Outcome, Error> {
         let call = context.call();
-        let request: CallToolRequest = decode(context).await?;
+        let request: CallToolRequest = decode(context)?;
         if context.era() == Era::Modern {
             let tool = self.app.tool(&request.name, context).await?;
             if let Some(tool) = tool {
@@ -133,23 +133,25 @@ impl<A: App> Adapter<A> {
 }
 
 /// Asks the client for what is missing.
-async fn interim_result(context: &Context) -> Outcome {
-    let has_memory = context.rounds().borrow().has_memory();
-    let digest = match has_memory {
-        true => envelope::digest(context).await.map(Some),
-        false => Ok(None),
-    };
-    match digest {
-        Ok(digest) => Outcome::Other {
-            json: to_json(
-                &context
-                    .rounds()
-                    .borrow()
-                    .interim_result(digest, context.link()),
-            ),
-        },
-        Err(error) => Outcome::Error(error),
-    }
+fn interim_result(context: &Context) -> LocalBoxFuture<'_, Outcome> {
+    Box::pin(async move {
+        let has_memory = context.rounds().borrow().has_memory();
+        let digest = match has_memory {
+            true => envelope::digest(context).await.map(Some),
+            false => Ok(None),
+        };
+        match digest {
+            Ok(digest) => Outcome::Other {
+                json: to_json(
+                    &context
+                        .rounds()
+                        .borrow()
+                        .interim_result(digest, context.link()),
+                ),
+            },
+            Err(error) => Outcome::Error(error),
+        }
+    })
 }
 
 fn outcome_of(error: Error, context: &Context) -> Outcome {

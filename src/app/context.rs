@@ -1,6 +1,7 @@
 //! What a method of an application gets beside its request: who asks, and ways to reach them meanwhile.
 
-use std::cell::RefCell;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -28,6 +29,8 @@ struct Inner {
     link: Rc<dyn Link>,
     progress_token: Option<ProgressToken>,
     rounds: RefCell<Rounds>,
+    /// What was read of large params already.
+    read_ahead: Cell<Option<Box<dyn Any + Send>>>,
     cancellation: Cancellation,
 }
 
@@ -48,6 +51,7 @@ impl Context {
             link,
             progress_token: envelope.progress_token,
             rounds: RefCell::new(Rounds::new(envelope.input_responses, memory)),
+            read_ahead: Cell::new(envelope.request),
             cancellation: Cancellation::default(),
         })))
     }
@@ -213,6 +217,10 @@ impl Context {
 
     pub(super) fn call(&self) -> &Call {
         &self.0.call
+    }
+
+    pub(super) fn take_read_ahead(&self) -> Option<Box<dyn Any + Send>> {
+        self.0.read_ahead.take()
     }
 
     pub(super) fn method(&self) -> &str {

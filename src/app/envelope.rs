@@ -1,7 +1,10 @@
 //! Reading a call's params: what belongs to no method first, then what its method wants; of the rest nothing is made.
 //!
-//! Params that would stall the core ([`Call::is_large`]) are read by another thread.
+//! Params that would stall the core ([`Call::is_large`]) are read by another thread, all at once.
 
+use std::any::Any;
+
+use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -9,7 +12,10 @@ use serde_json::value::RawValue;
 use super::call::{Call, Link};
 use super::context::{Context, blocking};
 use super::state::request_digest;
-use crate::mcp::types::{JsonObject, ProgressToken};
+use crate::mcp::types::{
+    CallToolRequest, CompleteRequest, GetPromptRequest, JsonObject, PaginatedRequest,
+    ProgressToken, ReadResourceRequest,
+};
 use crate::mcp::{Era, RpcError};
 
 /// The params that belong to no method.
@@ -20,6 +26,8 @@ pub(super) struct Envelope {
     pub(super) input_responses: JsonObject,
     /// Sealed, and the digest of the request that it came with.
     pub(super) request_state: Option<(String, String)>,
+    /// Of a call with large params: what [`decode`] gives.
+    pub(super) request: Option<Box<dyn Any + Send>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -79,15 +87,37 @@ impl Envelope {
     ///
     /// # Errors
     /// As [`of`](Envelope::of).
-    pub(super) async fn of_large(call: &mut Call, link: &dyn Link) -> Result<Self, RpcError> {
-        let (era, method, params) = (call.era(), call.method.clone(), call.params.take());
-        let work = move || {
-            let envelope = Envelope::of(era, &method, params.as_deref());
-            (params, envelope)
-        };
-        let (params, envelope) = blocking(link, work).await.ok_or_else(unread)?;
-        call.params = params;
-        envelope
+    pub(super) fn of_large<'a>(
+        call: &'a mut Call,
+        link: &'a dyn Link,
+    ) -> LocalBoxFuture<'a, Result<Self, RpcError>> {
+        Box::pin(async move {
+            let (era, method, params) = (call.era(), call.method.clone(), call.params.take());
+            let work = move || {
+                let mut envelope = Envelope::of(era, &method, params.as_deref());
+                if let Ok(envelope) = &mut envelope {
+                    envelope.request = Some(read_ahead(&method, params.as_deref()));
+                }
+                (params, envelope)
+            };
+            let (params, envelope) = blocking(link, work).await.ok_or_else(unread)?;
+            call.params = params;
+            envelope
+        })
+    }
+}
+
+/// What [`decode`] will ask for, of a call with large params.
+fn read_ahead(method: &str, params: Option<&RawValue>) -> Box<dyn Any + Send> {
+    match method {
+        "tools/call" => Box::new(parse::<CallToolRequest>(params)),
+        "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list" => {
+            Box::new(parse::<PaginatedRequest>(params))
+        }
+        "resources/read" => Box::new(parse::<ReadResourceRequest>(params)),
+        "prompts/get" => Box::new(parse::<GetPromptRequest>(params)),
+        "completion/complete" => Box::new(parse::<CompleteRequest>(params)),
+        _ => Box::new(parse::<JsonObject>(params)),
     }
 }
 
@@ -95,17 +125,12 @@ impl Envelope {
 ///
 /// # Errors
 /// -32602 with what is wrong where.
-pub(super) async fn decode<T>(context: &Context) -> Result<T, RpcError>
-where
-    T: DeserializeOwned + Send + 'static,
-{
-    let call = context.call();
-    if !call.is_large() {
-        return parse(call.params.as_deref());
+pub(super) fn decode<T: DeserializeOwned + 'static>(context: &Context) -> Result<T, RpcError> {
+    let ahead = context.take_read_ahead();
+    match ahead.map(|read| read.downcast::<Result<T, RpcError>>()) {
+        Some(Ok(read)) => *read,
+        Some(Err(_)) | None => parse(context.call().params.as_deref()),
     }
-    let params = call.params.clone();
-    let read = blocking(context.link(), move || parse(params.as_deref()));
-    Box::pin(read).await.ok_or_else(unread)?
 }
 
 /// The digest of a call, for what it is to be told apart by.
@@ -114,14 +139,15 @@ where
 /// -32602 with what is wrong where.
 pub(super) async fn digest(context: &Context) -> Result<String, RpcError> {
     let call = context.call();
-    if !call.is_large() {
-        return request_digest(&call.method, call.params.as_deref());
+    match call.is_large() {
+        false => request_digest(&call.method, call.params.as_deref()),
+        true => {
+            let (method, params) = (call.method.clone(), call.params.clone());
+            let read = move || request_digest(&method, params.as_deref());
+            let digest = blocking(context.link(), read).await;
+            digest.ok_or_else(unread)?
+        }
     }
-    let (method, params) = (call.method.clone(), call.params.clone());
-    let read = blocking(context.link(), move || {
-        request_digest(&method, params.as_deref())
-    });
-    Box::pin(read).await.ok_or_else(unread)?
 }
 
 /// Reads params; absent ones are an empty object.

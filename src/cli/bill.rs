@@ -3,7 +3,7 @@
 //! Lines are ceilings: memory is taken when a thing exists, and few servers reach one limit, none all of them.
 //! User memory only; a connection costs the kernel some kilobytes more.
 
-use crate::limits::Limits;
+use crate::limits::{Limits, PROFILES_BYTES_MAX};
 
 /// Bytes of user memory that one of each takes while nothing happens on it, as the engine measures its own types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub fn memory_bill(limits: &Limits, cores: usize, sizes: &Sizes) -> Vec<BillLine
             connections,
         ),
         line("subscriptions, all", limits.subscription_bytes_max, 1),
+        line("kinds of clients, all", PROFILES_BYTES_MAX, cores),
         line("request body, arriving", limits.body_bytes_max, connections),
     ]
 }
@@ -108,6 +109,7 @@ mod tests {
                 ("stream, open", 8 * 100),
                 ("stream, messages waiting", 8 * 1024),
                 ("subscriptions, all", 64 * 1024),
+                ("kinds of clients, all", 2 * 8 * 1024 * 1024),
                 ("request body, arriving", 8 * 2048),
             ]
         );

@@ -11,6 +11,7 @@ use super::post::PostFields;
 use super::session::log_level;
 use super::{ConnectionKey, Effect, Shard};
 use crate::app::call::Call;
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::HeadView;
 use crate::wire::header_value;
@@ -237,6 +238,14 @@ fn check_mirrors(
         "tasks/get" | "tasks/update" | "tasks/cancel" => (&envelope.task_id, false),
         _ => return Ok(()),
     };
+    if source
+        .as_ref()
+        .is_some_and(|raw| raw.get().len() > LOOK_ON_CORE_BYTES_MAX)
+    {
+        return Err(RpcError::header_mismatch(
+            "Header mismatch: the body's value is longer than any Mcp-Name can be.",
+        ));
+    }
     // A body without the name has nothing to compare with; the params are checked by whoever serves the call.
     let Some(body) = source
         .as_ref()

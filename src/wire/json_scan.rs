@@ -110,23 +110,24 @@ impl JsonScan {
             at = 1;
         }
         while self.place == Place::InString
-            && let Some(hit) = memchr2(b'"', b'\\', &piece[at..])
+            && let Some(&byte) = piece.get(at)
         {
-            at += hit + 1;
-            if piece[at - 1] == b'"' {
-                self.place = Place::Outside;
-            } else if at < piece.len() {
-                at += 1;
-            } else {
-                self.place = Place::AfterBackslash;
+            match byte {
+                b'"' => {
+                    self.place = Place::Outside;
+                    at += 1;
+                }
+                b'\\' if at + 1 == piece.len() => {
+                    self.place = Place::AfterBackslash;
+                    at += 1;
+                }
+                // Escapes often follow each other, and a search costs more than a look.
+                b'\\' => at += 2,
+                _ => at += memchr2(b'"', b'\\', &piece[at..]).unwrap_or(piece.len() - at),
             }
         }
-        let used = match self.place {
-            Place::Outside => at,
-            Place::InString | Place::AfterBackslash => piece.len(),
-        };
-        self.add(used);
-        used
+        self.add(at);
+        at
     }
 
     fn open(&mut self, bytes: usize) {
