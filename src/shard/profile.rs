@@ -121,6 +121,7 @@ impl Profiles {
     }
 
     /// See [`Shard::invariants`](super::Shard::invariants).
+    #[expect(clippy::disallowed_methods, reason = "a sum in any order")]
     pub(super) fn invariants(&self) {
         let held: usize = self
             .known

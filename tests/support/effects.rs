@@ -1,7 +1,7 @@
 //! Carries out what a shard wants done, on fake sockets and with letters that arrive when the test says so.
 
 use pinfold::app::call::Outcome;
-use pinfold::shard::{ConnectionKey, Effect};
+use pinfold::shard::{ConnectionKey, Effect, Look};
 
 use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 
@@ -45,15 +45,7 @@ impl Node {
                     bytes,
                 });
             }
-            Effect::Look { connection, look } if self.looks_later => {
-                self.looks.push_back((core, connection, look));
-            }
-            Effect::Look { connection, look } => {
-                let looked = look.run();
-                self.cores[core]
-                    .shard
-                    .handle_looked(self.now, connection, &looked);
-            }
+            Effect::Look { connection, look } => self.look_at(core, connection, look),
             Effect::Locate {
                 connection,
                 session,
@@ -84,6 +76,15 @@ impl Node {
                 socket.unwritten.clear();
             }
         }
+    }
+
+    fn look_at(&mut self, core: usize, key: ConnectionKey, look: Look) {
+        if self.looks_later {
+            return self.looks.push_back((core, key, look));
+        }
+        let looked = look.run();
+        let shard = &mut self.cores[core].shard;
+        shard.handle_looked(self.now, key, &looked);
     }
 
     /// The first body that waits is looked at.
