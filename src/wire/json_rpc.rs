@@ -80,7 +80,7 @@ impl<'a> Id<'a> {
     }
 }
 
-/// Parses a request's whole body, which was scanned before: its reader's readers recurse over what is nested.
+/// Parses a request's whole body, which was scanned before: whoever reads on recurses over what is nested.
 ///
 /// # Errors
 /// It is not JSON, or no message.
