@@ -305,6 +305,7 @@ fn limits(bounds: &Bounds, times: &Times, machine: &Machine) -> Limits {
         subscriptions_max: bounds.subscriptions_max as usize,
         subscription_bytes_max: bounds.subscription_bytes_max.0,
         body_bytes_max: bounds.body_bytes_max.0,
+        json_tree_bytes_max: bounds.json_tree_bytes_max.0,
         stream_queue_bytes_max: bounds.stream_queue_bytes_max.0,
         keep_alive_ms: times.keep_alive.0,
         session_idle_ms: times.session_idle.0,

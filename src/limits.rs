@@ -20,6 +20,32 @@ pub const BATCH_ELEMENTS_MAX: usize = 1024;
 /// Bytes of extensions and trailers in one body. Neither means anything here.
 pub const CHUNKED_OVERHEAD_BYTES_MAX: usize = 4096;
 
+/// Bytes of a body that the core looks at that received it: what one read brings, at most. Each pass over the worst of
+/// it takes 0.2 ms, and a request has a handful of passes. Larger bodies are looked at by another thread.
+pub const LOOK_ON_CORE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the params of `subscriptions/listen` for each subscription that it may have; an honest URI with its quotes
+/// has 100. Other methods that the engine serves itself have [`LOOK_ON_CORE_BYTES_MAX`] altogether.
+pub const LISTEN_BYTES_MAX: usize = 512;
+
+/// Memory of a tree of a request's JSON that the core makes which serves the request: a thousand objects, 0.2 ms. Larger
+/// ones are made by another thread.
+pub const TREE_ON_CORE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of what a client says of itself in one text, for it to be recognised without reading it again.
+pub const PROFILE_TEXT_BYTES_MAX: usize = 1024;
+
+/// Bytes of a client's name, title and version each; what is longer is cut. Real ones have 40.
+pub const PROFILE_NAME_BYTES_MAX: usize = 128;
+
+/// Memory of a client's extensions, and of its experimental capabilities, with their settings. Settings that do not fit
+/// are left out, then whole names. MCP Apps take a quarter of it.
+pub const PROFILE_SETTINGS_BYTES_MAX: usize = 4 * 1024;
+
+/// Memory of all different kinds of clients that one core knows. Past it a new kind's texts (its name, its extensions)
+/// are left out. A usual kind takes 1 to 3 KiB; thousands of sessions of the same kind have one.
+pub const PROFILES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Bytes of a session id on the wire: 16 of node name, a dot, 24 of locator, 22 of secret, one spare.
 pub const SESSION_ID_BYTES_MAX: usize = 64;
 
@@ -81,6 +107,9 @@ pub struct Limits {
     pub body_bytes_max: usize,
     /// Nesting of arrays and objects in a body (400, -32700). serde_json itself stops at 128.
     pub json_depth_max: usize,
+    /// Memory that a tree of a body's JSON would take (413). A hundred thousand numbers take 6 MiB, ten thousand small
+    /// objects 10; `{"":0}` over and over would make 300 MiB of 4.
+    pub json_tree_bytes_max: usize,
     /// Bytes read ahead of a request that is still being answered; past it nothing is read until the answer left.
     pub pipeline_bytes_max: usize,
     /// Open connections (accepted, told 503, closed).
@@ -136,6 +165,7 @@ impl Default for Limits {
             target_bytes_max: 8 * 1024,
             body_bytes_max: 4 * 1024 * 1024,
             json_depth_max: 64,
+            json_tree_bytes_max: 16 * 1024 * 1024,
             pipeline_bytes_max: 64 * 1024,
             connections_max: 1_000_000,
             sessions_max: 1_000_000,
@@ -170,6 +200,7 @@ impl Limits {
             target_bytes_max: 64,
             body_bytes_max: 2048,
             json_depth_max: 8,
+            json_tree_bytes_max: 16 * 1024,
             pipeline_bytes_max: 512,
             connections_max: 8,
             sessions_max: 4,

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use pinfold::wire::chunked::ChunkedDecoder;
 use pinfold::wire::http1::{HeadLimits, parse_head};
+use pinfold::wire::json_scan::{JsonBounds, JsonScan};
 use pinfold::wire::session_id::SessionId;
 use pinfold::wire::sse::EventParser;
 use pinfold::wire::{header_value, json_rpc, properties};
@@ -55,10 +56,15 @@ fn chunked() {
 
 #[test]
 fn json_rpc() {
+    const JSON_BOUNDS: JsonBounds = JsonBounds {
+        depth_max: 16,
+        tree_bytes_max: 64 * 1024,
+    };
     replay(
         "json_rpc",
         properties::json_rpc,
-        |input| match json_rpc::parse(input, 16) {
+        |input| match json_rpc::parse(input) {
+            _ if JsonScan::of(input).check(&JSON_BOUNDS).is_err() => false,
             Ok(json_rpc::Parsed::One(_)) => true,
             Ok(json_rpc::Parsed::Batch(messages)) => messages.iter().all(Result::is_ok),
             Err(_) => false,

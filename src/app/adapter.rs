@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, ready};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
 use super::call::{About, Caching, Call, Handler, Link, Outcome};
-use super::{Context, Error, decode, param_headers};
+use super::envelope::{self, Envelope, decode};
+use super::{Context, Error, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
 use crate::mcp::{Era, RpcError};
 
@@ -32,56 +32,74 @@ impl<A: App + 'static> Handler for Adapter<A> {
         self.app.accepts_subscription(uri)
     }
 
-    fn call(self: Rc<Self>, call: Call, link: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome> {
-        Box::pin(async move {
-            let context = match Context::new(call, link) {
-                Ok(context) => context,
-                Err(error) => return Outcome::Error(error),
-            };
-            let _raised_at_the_end = context.cancellation().raise_on_drop();
-            match self.dispatch(&context).await {
-                Ok(outcome) => outcome,
-                Err(error) => outcome_of(error, &context),
-            }
-        })
+    fn call(
+        self: Rc<Self>,
+        mut call: Call,
+        link: Rc<dyn Link>,
+    ) -> LocalBoxFuture<'static, Outcome> {
+        if call.is_large() {
+            return Box::pin(async move {
+                let envelope = Envelope::of_large(&mut call, &*link).await;
+                match envelope.and_then(|it| Context::new(call, link, it)) {
+                    Ok(context) => self.serve(context).await,
+                    Err(error) => Outcome::Error(error),
+                }
+            });
+        }
+        let envelope = Envelope::of(call.era(), &call.method, call.params.as_deref());
+        match envelope.and_then(|it| Context::new(call, link, it)) {
+            Ok(context) => Box::pin(self.serve(context)),
+            Err(error) => Box::pin(ready(Outcome::Error(error))),
+        }
     }
 }
 
 impl<A: App> Adapter<A> {
+    async fn serve(self: Rc<Self>, context: Context) -> Outcome {
+        let _raised_at_the_end = context.cancellation().raise_on_drop();
+        match self.dispatch(&context).await {
+            Ok(outcome) => outcome,
+            Err(Error::InputRequired(_)) => interim_result(&context).await,
+            Err(error) => outcome_of(error, &context),
+        }
+    }
+
     async fn dispatch(&self, context: &Context) -> Result<Outcome, Error> {
-        let (app, call) = (&self.app, context.call());
+        let app = &self.app;
         let method = context.method();
         if !self.declares(method) {
             return Err(RpcError::method_not_found(method).into());
         }
         match method {
             "tools/list" => {
-                let result = app.list_tools(decode(call)?, context).await?;
+                let result = app.list_tools(decode(context)?, context).await?;
                 Ok(encode_cached(&result, app.caching(Cacheable::Tools)))
             }
             "tools/call" => self.call_tool(context).await,
             "resources/list" => {
-                let result = app.list_resources(decode(call)?, context).await?;
+                let result = app.list_resources(decode(context)?, context).await?;
                 Ok(encode_cached(&result, app.caching(Cacheable::Resources)))
             }
             "resources/templates/list" => {
-                let result = app.list_resource_templates(decode(call)?, context).await?;
+                let result = app
+                    .list_resource_templates(decode(context)?, context)
+                    .await?;
                 let caching = app.caching(Cacheable::ResourceTemplates);
                 Ok(encode_cached(&result, caching))
             }
             "resources/read" => {
-                let request: ReadResourceRequest = decode(call)?;
+                let request: ReadResourceRequest = decode(context)?;
                 let caching = app.caching(Cacheable::Resource(&request.uri));
                 let result = app.read_resource(request, context).await?;
                 Ok(encode_cached(&result, caching))
             }
             "prompts/list" => {
-                let result = app.list_prompts(decode(call)?, context).await?;
+                let result = app.list_prompts(decode(context)?, context).await?;
                 Ok(encode_cached(&result, app.caching(Cacheable::Prompts)))
             }
-            "prompts/get" => Ok(encode(&app.get_prompt(decode(call)?, context).await?)),
-            "completion/complete" => Ok(encode(&app.complete(decode(call)?, context).await?)),
-            _ => match app.extension(method, decode(call)?, context).await? {
+            "prompts/get" => Ok(encode(&app.get_prompt(decode(context)?, context).await?)),
+            "completion/complete" => Ok(encode(&app.complete(decode(context)?, context).await?)),
+            _ => match app.extension(method, decode(context)?, context).await? {
                 ExtensionResult::Complete(result) => Ok(encode(&result)),
                 ExtensionResult::Other(result) => Ok(Outcome::Other {
                     json: to_json(&result),
@@ -92,7 +110,7 @@ impl<A: App> Adapter<A> {
 
     async fn call_tool(&self, context: &Context) -> Result<Outcome, Error> {
         let call = context.call();
-        let request: CallToolRequest = decode(call)?;
+        let request: CallToolRequest = decode(context)?;
         if context.era() == Era::Modern {
             let tool = self.app.tool(&request.name, context).await?;
             if let Some(tool) = tool {
@@ -114,18 +132,32 @@ impl<A: App> Adapter<A> {
     }
 }
 
+/// Asks the client for what is missing.
+fn interim_result(context: &Context) -> LocalBoxFuture<'_, Outcome> {
+    Box::pin(async move {
+        let has_memory = context.rounds().borrow().has_memory();
+        let digest = match has_memory {
+            true => envelope::digest(context).await.map(Some),
+            false => Ok(None),
+        };
+        match digest {
+            Ok(digest) => Outcome::Other {
+                json: to_json(
+                    &context
+                        .rounds()
+                        .borrow()
+                        .interim_result(digest, context.link()),
+                ),
+            },
+            Err(error) => Outcome::Error(error),
+        }
+    })
+}
+
 fn outcome_of(error: Error, context: &Context) -> Outcome {
     match error {
         Error::Rpc(error) => Outcome::Error(error),
-        Error::InputRequired(_) => {
-            let rounds = context.rounds().borrow();
-            match rounds.interim_result(context.call(), context.link()) {
-                Ok(result) => Outcome::Other {
-                    json: to_json(&result),
-                },
-                Err(error) => Outcome::Error(error),
-            }
-        }
+        Error::InputRequired(_) => unreachable!("it has its interim result"),
         Error::Instead(result) => Outcome::Other {
             json: to_json(&result),
         },
@@ -154,13 +186,4 @@ fn encode_cached(result: &impl Serialize, caching: Caching) -> Outcome {
 
 fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("keys are strings, values are JSON")
-}
-
-/// Reads a call's params; absent ones are an empty object.
-///
-/// # Errors
-/// -32602 with what is wrong where.
-pub(super) fn decode_params<T: serde::de::DeserializeOwned>(call: &Call) -> Result<T, RpcError> {
-    let json = call.params.as_deref().map_or("{}", RawValue::get);
-    serde_json::from_str(json).map_err(|error| RpcError::invalid_params(error.to_string()))
 }

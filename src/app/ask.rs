@@ -10,11 +10,13 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::call::{Call, Link};
+use super::call::Link;
 use super::error::Interruption;
 use super::state::Memory;
 use super::{Context, Error};
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::types::{
     CreateMessageRequest, CreateMessageResult, ElicitRequest, ElicitResult, InputRequest,
     InputRequests, InputRequiredResult, InputResponse, InputResponses, JsonObject,
@@ -68,19 +70,22 @@ impl Rounds {
     }
 
     /// The interim result that asks the client for what is missing.
+    /// `digest` is that of the request, if there is something to be carried on.
     pub(super) fn interim_result(
         &self,
-        call: &Call,
+        digest: Option<String>,
         link: &dyn Link,
-    ) -> Result<InputRequiredResult, RpcError> {
-        let request_state = (!self.memory.is_empty())
-            .then(|| self.memory.seal(call, link))
-            .transpose()?;
-        Ok(InputRequiredResult {
+    ) -> InputRequiredResult {
+        InputRequiredResult {
             result_type: "input_required",
             input_requests: self.missing.clone(),
-            request_state,
-        })
+            request_state: digest.map(|digest| self.memory.seal(digest, link)),
+        }
+    }
+
+    /// Whether there is something to be carried on into the next round.
+    pub(super) fn has_memory(&self) -> bool {
+        !self.memory.is_empty()
     }
 }
 
@@ -189,12 +194,26 @@ impl Context {
             let params = request.legacy_params(|| format!("{key}-{:x}", self.unix_ms()));
             let answer = self.link().ask(request.method(), &params).await;
             let answer = answer.map_err(Error::Unanswered)?;
-            let answer = request
-                .parse_legacy_answer(answer.get())
+            let answer = self
+                .read_answer(request, answer)
+                .await?
                 .map_err(|error| Error::failed(format!("The client's answer is wrong: {error}")))?;
             Ok::<_, Error>((key.to_owned(), answer))
         });
         Ok(try_join_all(asked).await?.into_iter().collect())
+    }
+
+    async fn read_answer(
+        &self,
+        request: &InputRequest,
+        answer: Box<RawValue>,
+    ) -> Result<serde_json::Result<InputResponse>, Error> {
+        if answer.get().len() <= LOOK_ON_CORE_BYTES_MAX {
+            return Ok(request.parse_legacy_answer(answer.get()));
+        }
+        let request = request.clone();
+        self.blocking(move || request.parse_legacy_answer(answer.get()))
+            .await
     }
 
     /// 2026-07-28, multi round-trip requests, "Supported Requests".

@@ -13,6 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::contents::{Change, Contents};
+use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
@@ -23,10 +24,16 @@ pub struct Call {
     pub method: Box<str>,
     /// The params object as it was sent, `_meta`, `inputResponses` and `requestState` included.
     pub params: Option<Box<RawValue>>,
-    /// What the client declared: at `initialize` (legacy) or in this request's `_meta` (modern). An object.
+    /// What the client declared: at `initialize` (legacy) or in this request's `_meta` (modern). An object: what MCP
+    /// names, without anything further in it, and `extensions` and `experimental` with settings of 4 KiB at most.
     pub client_capabilities: Arc<Value>,
-    /// `clientInfo`, from the same places. An object, if it was sent.
+    /// `name`, `title` and `version` of `clientInfo`, 128 bytes of each, from the same places. An object, if it was
+    /// sent.
     pub client_info: Option<Arc<Value>>,
+    /// What a tree of the whole request would take, about; see [`JsonScan::tree_bytes`].
+    ///
+    /// [`JsonScan::tree_bytes`]: crate::wire::json_scan::JsonScan::tree_bytes
+    pub tree_bytes: usize,
     /// The `Mcp-Param-*` header fields of a modern request: name without the prefix in lower case, value as sent.
     pub param_headers: Vec<(Box<str>, Box<str>)>,
 }
@@ -35,6 +42,12 @@ impl Call {
     #[must_use]
     pub fn era(&self) -> Era {
         self.version.era()
+    }
+
+    /// Whether reading the params would stall the core.
+    pub(super) fn is_large(&self) -> bool {
+        let text_bytes = self.params.as_ref().map_or(0, |params| params.get().len());
+        text_bytes > LOOK_ON_CORE_BYTES_MAX || self.tree_bytes > TREE_ON_CORE_BYTES_MAX
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a method of an application gets beside its request: who asks, and ways to reach them meanwhile.
 
-use std::cell::RefCell;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -14,8 +15,9 @@ use super::Error;
 use super::ask::Rounds;
 use super::call::{Call, Link, Topic};
 use super::contents::{Change, Contents};
+use super::envelope::Envelope;
 use super::state::Memory;
-use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
+use crate::mcp::types::{ElicitRequest, InputRequest, LoggingLevel, ProgressToken};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
@@ -27,39 +29,29 @@ struct Inner {
     link: Rc<dyn Link>,
     progress_token: Option<ProgressToken>,
     rounds: RefCell<Rounds>,
+    /// What was read of large params already.
+    read_ahead: Cell<Option<Box<dyn Any + Send>>>,
     cancellation: Cancellation,
-}
-
-/// The params that belong to no method.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope {
-    #[serde(rename = "_meta")]
-    meta: Option<RequestMeta>,
-    input_responses: Option<Value>,
-    request_state: Option<Value>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestMeta {
-    progress_token: Option<Box<RawValue>>,
 }
 
 impl Context {
     /// # Errors
     /// `_meta` or `requestState` is wrong.
-    pub(super) fn new(call: Call, link: Rc<dyn Link>) -> Result<Self, RpcError> {
-        let envelope: Envelope = super::decode(&call)?;
-        let rounds = match call.era() {
-            Era::Legacy => Rounds::default(),
-            Era::Modern => rounds_of(&call, &*link, &envelope)?,
+    pub(super) fn new(
+        call: Call,
+        link: Rc<dyn Link>,
+        envelope: Envelope,
+    ) -> Result<Self, RpcError> {
+        let memory = match &envelope.request_state {
+            None => Memory::default(),
+            Some((sealed, digest)) => Memory::unseal(sealed, digest, &*link)?,
         };
         Ok(Context(Rc::new(Inner {
             call,
             link,
-            progress_token: envelope.meta.unwrap_or_default().progress_token,
-            rounds: RefCell::new(rounds),
+            progress_token: envelope.progress_token,
+            rounds: RefCell::new(Rounds::new(envelope.input_responses, memory)),
+            read_ahead: Cell::new(envelope.request),
             cancellation: Cancellation::default(),
         })))
     }
@@ -74,13 +66,14 @@ impl Context {
         self.0.call.version
     }
 
-    /// `clientInfo`, an object, if the client told it.
+    /// `name`, `title` and `version` of `clientInfo`, an object, if the client told it: 128 bytes of each.
     #[must_use]
     pub fn client_info(&self) -> Option<&Value> {
         self.0.call.client_info.as_deref()
     }
 
-    /// What the client declared, an object.
+    /// What the client declared, an object: the capabilities that MCP names, and `extensions` and `experimental` with
+    /// settings of 4 KiB at most. The rest of what it sent is not kept.
     #[must_use]
     pub fn client_capabilities(&self) -> &Value {
         &self.0.call.client_capabilities
@@ -207,14 +200,7 @@ impl Context {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let place = Arc::new(Mutex::new(None));
-        let result = Arc::clone(&place);
-        let work = Box::new(move || {
-            let value = work();
-            *result.lock().expect("only whole values are stored") = Some(value);
-        });
-        self.0.link.run_blocking(work).await;
-        let value = place.lock().expect("only whole values are stored").take();
+        let value = blocking(&*self.0.link, work).await;
         value.ok_or_else(|| Error::failed("The work did not finish"))
     }
 
@@ -231,6 +217,10 @@ impl Context {
 
     pub(super) fn call(&self) -> &Call {
         &self.0.call
+    }
+
+    pub(super) fn take_read_ahead(&self) -> Option<Box<dyn Any + Send>> {
+        self.0.read_ahead.take()
     }
 
     pub(super) fn method(&self) -> &str {
@@ -267,18 +257,19 @@ impl Cancellation {
     }
 }
 
-fn rounds_of(call: &Call, link: &dyn Link, envelope: &Envelope) -> Result<Rounds, RpcError> {
-    let memory = match &envelope.request_state {
-        None => Memory::default(),
-        Some(Value::String(sealed)) => Memory::unseal(sealed, call, link)?,
-        Some(_) => return Err(RpcError::invalid_params("requestState is not a string")),
-    };
-    // Anything but an object answers nothing, and so is asked for again.
-    let responses = match &envelope.input_responses {
-        Some(Value::Object(responses)) => responses.clone(),
-        _ => JsonObject::new(),
-    };
-    Ok(Rounds::new(responses, memory))
+/// Runs work on another thread; `None` if it panicked.
+pub(super) async fn blocking<T: Send + 'static>(
+    link: &dyn Link,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let place = Arc::new(Mutex::new(None));
+    let result = Arc::clone(&place);
+    let work = Box::new(move || {
+        let value = work();
+        *result.lock().expect("only whole values are stored") = Some(value);
+    });
+    link.run_blocking(work).await;
+    place.lock().expect("only whole values are stored").take()
 }
 
 /// Whether every capability of `required`, an object of objects, is declared.

@@ -11,6 +11,7 @@ pub mod call;
 pub mod conformance;
 pub mod contents;
 mod context;
+mod envelope;
 mod error;
 mod page;
 mod param_headers;
@@ -31,5 +32,3 @@ pub use schema::schema_of;
 pub use toolkit::{
     IntoContents, IntoMessages, IntoToolResult, NoArguments, Structured, Toolkit, Variables,
 };
-
-use adapter::decode_params as decode;

@@ -8,9 +8,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::call::{Call, Link};
+use super::call::Link;
 use crate::mcp::RpcError;
 use crate::mcp::types::JsonObject;
 
@@ -31,17 +32,17 @@ impl Memory {
         self.answers.is_empty() && self.kept.is_empty()
     }
 
-    pub(super) fn seal(&self, call: &Call, link: &dyn Link) -> Result<String, RpcError> {
+    pub(super) fn seal(&self, request: String, link: &dyn Link) -> String {
         let state = State {
             expires_ms: link.unix_ms() + LIFETIME_MS,
-            request: request_digest(call)?,
+            request,
             memory: self.clone(),
         };
         let plain = serde_json::to_vec(&state).expect("keys are strings, values are JSON");
-        Ok(link.seal(&plain))
+        link.seal(&plain)
     }
 
-    pub(super) fn unseal(sealed: &str, call: &Call, link: &dyn Link) -> Result<Self, RpcError> {
+    pub(super) fn unseal(sealed: &str, request: &str, link: &dyn Link) -> Result<Self, RpcError> {
         let plain = link
             .unseal(sealed)
             .ok_or_else(|| RpcError::invalid_params("requestState was not made by this server"))?;
@@ -50,7 +51,7 @@ impl Memory {
         if state.expires_ms <= link.unix_ms() {
             return Err(RpcError::invalid_params("requestState has expired"));
         }
-        if state.request != request_digest(call)? {
+        if state.request != request {
             return Err(RpcError::invalid_params(
                 "requestState belongs to another request",
             ));
@@ -75,14 +76,14 @@ struct Salient {
     arguments: Option<Value>,
 }
 
-fn request_digest(call: &Call) -> Result<String, RpcError> {
-    let mut salient: Salient = super::decode(call)?;
+pub(super) fn request_digest(method: &str, params: Option<&RawValue>) -> Result<String, RpcError> {
+    let mut salient: Salient = super::envelope::parse(params)?;
     let mut arguments = salient
         .arguments
         .take()
         .unwrap_or_else(|| JsonObject::new().into());
     arguments.sort_all_objects();
     salient.arguments = Some(arguments);
-    let text = serde_json::to_vec(&(&call.method, &salient)).expect("keys are strings");
+    let text = serde_json::to_vec(&(method, &salient)).expect("keys are strings");
     Ok(BASE64_STANDARD_NO_PAD.encode(Sha256::digest(text)))
 }

@@ -153,6 +153,7 @@ impl Peer {
             params: params.map(raw),
             client_capabilities: Arc::clone(&self.capabilities),
             client_info: None,
+            tree_bytes: 0,
             param_headers: self.headers.clone(),
         };
         let link: Rc<dyn Link> = Rc::<FakeLink>::clone(&self.link);

@@ -4,7 +4,7 @@
 //! holds whatever clients do. User memory only; a connection costs the kernel some kilobytes more, and what an
 //! application keeps for itself is its own.
 
-use crate::limits::Limits;
+use crate::limits::{Limits, PROFILES_BYTES_MAX};
 
 /// Bytes of user memory that one of each takes while nothing happens on it, as the engine measures its own types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,7 @@ pub fn memory_bill(limits: &Limits, cores: usize, sizes: &Sizes) -> Vec<BillLine
         // An open stream holds a connection.
         line("stream, open", sizes.stream, connections),
         line("subscriptions, all", limits.subscription_bytes_max, 1),
+        line("kinds of clients, all", PROFILES_BYTES_MAX, cores),
         line("requests and answers, all", limits.memory_bytes_max, 1),
     ]
 }
@@ -111,10 +112,11 @@ mod tests {
                 ("session", 4 * 200),
                 ("stream, open", 8 * 100),
                 ("subscriptions, all", 64 * 1024),
+                ("kinds of clients, all", 2 * 8 * 1024 * 1024),
                 ("requests and answers, all", 64 * 1024),
             ]
         );
-        let sum = 2 * 1000 + 8 * 300 + 4 * 200 + 8 * 100 + 2 * 64 * 1024;
+        let sum = 2 * 1000 + 8 * 300 + 4 * 200 + 8 * 100 + 2 * 64 * 1024 + (16 << 20);
         assert_eq!(sum_bytes(&memory_bill(&limits, 2, &sizes)), sum);
     }
 

@@ -177,6 +177,10 @@ pub struct Bounds {
     #[arg(long, env = "PINFOLD_BODY_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().body_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
     pub body_bytes_max: Size,
 
+    /// Memory that the values in a request's body would take; objects take the most
+    #[arg(long, env = "PINFOLD_JSON_TREE_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().json_tree_bytes_max), value_parser = |text: &str| between(text, Size(1 << 16), Size(1 << 40)))]
+    pub json_tree_bytes_max: Size,
+
     /// Messages kept for one stream until they are written, and for a resume
     #[arg(long, env = "PINFOLD_STREAM_QUEUE_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().stream_queue_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
     pub stream_queue_bytes_max: Size,

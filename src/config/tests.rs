@@ -166,6 +166,7 @@ fn what_is_set_arrives() {
         "--connections-max=10",
         "--sessions-max=11",
         "--body-bytes-max=1MiB",
+        "--json-tree-bytes-max=2MiB",
         "--session-idle=90s",
         "--keep-alive=250ms",
         "--allow-origin=https://A.example,https://b.example",
@@ -180,6 +181,7 @@ fn what_is_set_arrives() {
     assert_eq!(config.limits.connections_max, 10);
     assert_eq!(config.limits.sessions_max, 11);
     assert_eq!(config.limits.body_bytes_max, 1 << 20);
+    assert_eq!(config.limits.json_tree_bytes_max, 2 << 20);
     assert_eq!(config.limits.session_idle_ms, 90_000);
     assert_eq!(config.limits.keep_alive_ms, 250);
     assert_eq!(config.origins, ["https://a.example", "https://b.example"]);

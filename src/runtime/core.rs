@@ -27,7 +27,7 @@ use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
 use crate::budget::Charge;
 use crate::line_limit::Complaints;
-use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard};
+use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Look, Shard};
 
 pub(super) struct Core {
     pub(super) number: u16,
@@ -343,6 +343,11 @@ impl Core {
                 core,
                 bytes,
             } => self.send_away(connection, core, bytes),
+            Effect::Look {
+                connection,
+                look,
+                charge,
+            } => self.look(connection, look, charge),
             Effect::Locate {
                 connection,
                 session,
@@ -371,6 +376,26 @@ impl Core {
         if let Some(unlogged) = self.may_complain("forward") {
             tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be passed on to another node, or not be taken back");
         }
+    }
+
+    /// A body that takes long to look at.
+    fn look(self: &Rc<Self>, key: ConnectionKey, look: Look, charge: Charge) {
+        let core = self.clone();
+        let (sender, looked) = oneshot::channel();
+        let work = self.blocking.run(Box::new(move || {
+            // Nobody waits for it if the core is gone.
+            let _ = sender.send(look.run());
+        }));
+        monoio::spawn(async move {
+            work.await;
+            if let Ok(looked) = looked.await {
+                core.shard
+                    .borrow_mut()
+                    .handle_looked(clock::now(), key, &looked);
+            }
+            drop(charge);
+            core.pump();
+        });
     }
 
     fn answered(&self, call: CallKey, ask: u32, answer: Answer) {

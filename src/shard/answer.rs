@@ -243,7 +243,11 @@ impl Shard {
             State::ExpectAnswer(call) => self.abandon_answer(call),
             State::Streaming(stream) => self.interrupt_stream(stream),
             State::Listening(listener) => self.fanout.close(listener),
-            State::ExpectHead | State::ExpectBody(_) | State::ExpectOwner | State::Lingering => {}
+            State::ExpectHead
+            | State::ExpectBody(_)
+            | State::ExpectLook(_)
+            | State::ExpectOwner
+            | State::Lingering => {}
         }
     }
 

@@ -5,6 +5,7 @@
 //! ExpectHead ──head──▶ ExpectBody ──body──▶ (served) ──▶ ExpectAnswer ──▶ Streaming / Listening
 //!     ▲                                        │              │                 │
 //!     └──────────── answer written ────────────┴──────────────┴─────────────────┘
+//! ExpectBody ──a large body──▶ ExpectLook ──what is in it──▶ (served)
 //! ExpectHead ──a session of another node──▶ ExpectOwner ──▶ (forwarded with its connection, or served: 404)
 //! any state ──fault──▶ Lingering (answer out, input dropped) ──▶ closed
 //! ```
@@ -21,6 +22,7 @@ use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::http1::Head;
+use crate::wire::json_scan::JsonScan;
 
 pub type ConnectionKey = Key<Connection>;
 
@@ -66,6 +68,8 @@ pub struct Connection {
 pub(super) enum State {
     ExpectHead,
     ExpectBody(Box<Partial>),
+    /// A whole request, with a large body that the driver looks at on another thread.
+    ExpectLook(Box<Partial>),
     /// A whole head is in the inbox, for a session of another node: somebody finds out whether that node lives.
     ExpectOwner,
     /// A call runs; its answer is one JSON message unless it sends something before.
@@ -93,6 +97,8 @@ pub(super) struct Partial {
     pub(super) head_bytes: Box<[u8]>,
     /// What arrived so far, decoded. Grows with what the client sends, not with what it announces.
     pub(super) body: Vec<u8>,
+    /// Of `body`.
+    pub(super) scan: JsonScan,
     pub(super) remaining: Remaining,
 }
 

@@ -286,6 +286,7 @@ impl Shard {
             State::Listening(listener) => self.fanout.resume(listener),
             State::ExpectHead
             | State::ExpectBody(_)
+            | State::ExpectLook(_)
             | State::ExpectOwner
             | State::ExpectAnswer(_)
             | State::Lingering => {}

@@ -10,8 +10,10 @@ use super::post::PostFields;
 use super::session::log_level;
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
 use crate::app::call::{AskFailed, Call, Topic};
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::json_rpc::{Id, Invalid, Message};
+use crate::wire::json_scan::JsonScan;
 
 /// What the engine makes of a request without the application, or that it is the application's.
 enum Dispatched {
@@ -34,7 +36,8 @@ impl Shard {
         };
         match message {
             Message::Request { id, method, params } => {
-                self.serve_request(key, session, id.raw(), &method, params)
+                let call = (id.raw(), &*method, params);
+                self.serve_request(key, session, call, fields.tree_bytes)
             }
             Message::Notification { method, params } => {
                 self.take_notification(session, &method, params);
@@ -90,9 +93,11 @@ impl Shard {
                             self.push_answer(stream, &error_message(Some(id), &error))
                         }
                         Dispatched::Application => {
+                            let text = params.map_or("", RawValue::get).as_bytes();
+                            let tree_bytes = JsonScan::of(text).tree_bytes();
+                            let call = (id, &*method, params);
                             let answer_to = AnswerTo::Stream(stream);
-                            let started =
-                                self.start_legacy(session, id, &method, params, answer_to);
+                            let started = self.start_legacy(session, call, tree_bytes, answer_to);
                             if let Err(refused) = started {
                                 self.push_answer(stream, &error_message(Some(id), &refused.error));
                             }
@@ -173,9 +178,8 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         session: SessionKey,
-        id: &str,
-        method: &str,
-        params: Option<&RawValue>,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+        tree_bytes: usize,
     ) {
         match self.dispatch(session, method, params) {
             Dispatched::Result(result) => self.answer_result(key, id, result, &[]),
@@ -183,10 +187,11 @@ impl Shard {
                 self.answer_error(key, error.http_status(Era::Legacy), Some(id), &error)
             }
             Dispatched::Application => {
+                let call = (id, method, params);
                 let answer_to = AnswerTo::Connection(key);
                 let started = self
                     .check_streams(session)
-                    .and_then(|()| self.start_legacy(session, id, method, params, answer_to));
+                    .and_then(|()| self.start_legacy(session, call, tree_bytes, answer_to));
                 match started {
                     Ok(call) => self.await_answer(key, call),
                     Err(refused) => self.refuse(key, Some(id), &refused),
@@ -293,12 +298,11 @@ impl Shard {
     fn start_legacy(
         &mut self,
         session_key: SessionKey,
-        id: &str,
-        method: &str,
-        params: Option<&RawValue>,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+        tree_bytes: usize,
         answer_to: AnswerTo,
     ) -> Result<CallKey, Refused> {
-        let charge = self.charge_call(params)?;
+        let charge = self.charge_call(params, tree_bytes)?;
         let session = self
             .sessions
             .get(session_key)
@@ -310,6 +314,7 @@ impl Shard {
             client_capabilities: session.profile.capabilities.clone(),
             client_info: session.profile.info.clone(),
             param_headers: Vec::new(),
+            tree_bytes,
         };
         let call = self.calls.insert(CallState {
             version: session.version,
@@ -407,14 +412,24 @@ fn request_id<'a>(message: &Message<'a>) -> Option<&'a str> {
 }
 
 fn client_error(raw: &RawValue) -> RpcError {
-    let value: serde_json::Value = serde_json::from_str(raw.get()).unwrap_or_default();
-    let code = value["code"]
-        .as_i64()
-        .and_then(|code| i32::try_from(code).ok())
-        .unwrap_or(RpcError::INTERNAL_ERROR);
-    let message = value["message"]
-        .as_str()
-        .unwrap_or("the client's error has no message")
-        .to_owned();
-    RpcError::new(code, message)
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Error<'a> {
+        #[serde(borrow)]
+        code: Option<&'a RawValue>,
+        #[serde(borrow)]
+        message: Option<&'a RawValue>,
+    }
+    let error: Error<'_> = match raw.get().len() {
+        0..=LOOK_ON_CORE_BYTES_MAX => serde_json::from_str(raw.get()).unwrap_or_default(),
+        _ => Error::default(),
+    };
+    let code = error.code.and_then(|code| code.get().parse().ok());
+    let message = error
+        .message
+        .and_then(|message| serde_json::from_str::<String>(message.get()).ok());
+    RpcError::new(
+        code.unwrap_or(RpcError::INTERNAL_ERROR),
+        message.unwrap_or_else(|| "the client's error has no message".to_owned()),
+    )
 }

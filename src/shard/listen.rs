@@ -9,6 +9,7 @@ use super::fanout::{SubscriptionId, Voice};
 use super::params::{self, Filter, Listen};
 use super::{ConnectionKey, Shard};
 use crate::app::call::Topic;
+use crate::limits::{LISTEN_BYTES_MAX, LOOK_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, RpcError};
 use crate::wire::sse::{self, Event};
 
@@ -21,7 +22,9 @@ impl Shard {
             let refused = Refused::busy("This node is shutting down and opens no new streams.", 1);
             return self.refuse(key, Some(id), &refused);
         }
-        let filter = match params::parse::<Listen>(params)
+        let bytes_max =
+            (self.limits.subscriptions_max * LISTEN_BYTES_MAX).max(LOOK_ON_CORE_BYTES_MAX);
+        let filter = match params::parse_within::<Listen>(bytes_max, params)
             .and_then(|listen| self.check_filter(listen.notifications))
         {
             Ok(filter) => filter,

@@ -15,12 +15,15 @@ use super::connection::{Connection, State};
 use super::stream::{MESSAGE_OVERHEAD_BYTES, Message, StreamKey, stand_in};
 use super::{CallKey, Closed, ConnectionKey, Millis, Shard};
 use crate::budget::{Charge, Short};
+use crate::wire::json_scan::JsonScan;
 
-/// What the engine and the application hold for a call, per byte of its params: the text itself, and what is made of
-/// it.
-const CALL_BYTES_PER_BYTE: usize = 4;
-/// And in any case: the call's entry, its future, its id.
+/// How often the text of a call's params is there: the engine's, the handler's, and what it makes of it. The tree comes
+/// on top.
+const TEXTS_OF_A_CALL: usize = 3;
+/// What a call takes in any case: its entry, its future, its id.
 const CALL_BYTES: usize = 2048;
+/// And how often that of a body which is looked at elsewhere: as it came, and the messages in it.
+const TEXTS_OF_A_LOOK: usize = 2;
 
 /// Who has held something for less than this is not slow.
 const SLOW_MS: Millis = 2_000;
@@ -38,10 +41,6 @@ pub(super) struct Held {
     since: Millis,
     /// In `Shard::holders`.
     place: usize,
-}
-
-fn bytes_of(json: &RawValue) -> usize {
-    CALL_BYTES_PER_BYTE * json.get().len()
 }
 
 impl Connection {
@@ -87,12 +86,17 @@ impl Shard {
         self.charge(count).ok()
     }
 
-    /// The charge of a call with these params.
+    /// The charge of a call with these params, of which a tree would take `tree_bytes`.
     ///
     /// # Errors
     /// 503: try again.
-    pub(super) fn charge_call(&mut self, params: Option<&RawValue>) -> Result<Charge, Refused> {
-        self.charge(CALL_BYTES + params.map_or(0, bytes_of))
+    pub(super) fn charge_call(
+        &mut self,
+        params: Option<&RawValue>,
+        tree_bytes: usize,
+    ) -> Result<Charge, Refused> {
+        let text_bytes = params.map_or(0, |params| params.get().len());
+        self.charge(CALL_BYTES + TEXTS_OF_A_CALL * text_bytes + tree_bytes)
             .map_err(|Short| Refused::busy(OUT_OF_MEMORY, 1))
     }
 
@@ -102,7 +106,10 @@ impl Shard {
     /// 503: try again.
     pub(super) fn charge_more(&mut self, call: CallKey, answer: &RawValue) -> Result<(), Refused> {
         let more = self
-            .charge(bytes_of(answer))
+            .charge(
+                TEXTS_OF_A_CALL * answer.get().len()
+                    + JsonScan::of(answer.get().as_bytes()).tree_bytes(),
+            )
             .map_err(|Short| Refused::busy(OUT_OF_MEMORY, 1))?;
         if let Some(state) = self.calls.get_mut(call) {
             state.charge.add(more);
@@ -178,6 +185,12 @@ impl Shard {
     fn recharge(&mut self, key: ConnectionKey, holds: usize) -> Result<(), Short> {
         self.held(key)
             .map_or(Ok(()), |held| held.charge.resize(holds))
+    }
+
+    /// The charge of a body of so many bytes that is looked at elsewhere.
+    pub(super) fn charge_look(&mut self, body_bytes: usize) -> Result<Charge, Refused> {
+        self.charge(TEXTS_OF_A_LOOK * body_bytes)
+            .map_err(|Short| Refused::busy(OUT_OF_MEMORY, 1))
     }
 
     /// What a connection holds, from now on if it held nothing. None: it is over.

@@ -23,6 +23,7 @@ mod hold;
 mod introduction;
 mod legacy;
 mod listen;
+mod look;
 mod memory;
 mod modern;
 mod params;
@@ -57,7 +58,7 @@ use self::stream::Stream;
 use self::timers::TimerKey;
 use self::wheel::Wheel;
 use crate::app::call::{About, AskFailed, Call, Topic};
-use crate::budget::{Account, Pool};
+use crate::budget::{Account, Charge, Pool};
 use crate::limits::{GAP_OFFSETS, Limits, MEMORY_PORTION_BYTES};
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -65,6 +66,7 @@ pub use self::call::CallKey;
 pub use self::connection::{Closed, ConnectionKey};
 pub use self::drain::{DrainProgress, DrainTimes};
 pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
+pub use self::look::{Look, Looked};
 pub use self::session::SessionKey;
 pub use self::wheel::Millis;
 
@@ -119,6 +121,13 @@ pub enum Effect {
         connection: ConnectionKey,
         core: u16,
         bytes: Vec<u8>,
+    },
+    /// Run this on a thread that may take its time, and say what came of it by [`Shard::handle_looked`]; its charge
+    /// ends with that, whoever still waits for it.
+    Look {
+        connection: ConnectionKey,
+        look: Look,
+        charge: Charge,
     },
     /// Find out whether the node of this session lives, and say so by [`Shard::handle_located`].
     Locate {
@@ -393,6 +402,7 @@ impl Shard {
 
     /// Panics if anything a shard promises itself does not hold. Costs a walk over everything: for tests.
     pub fn invariants(&self) {
+        self.profiles.invariants();
         self.fanout.invariants();
         self.memory_invariants();
         for (key, connection) in self.connections.iter() {

@@ -7,9 +7,11 @@ use super::answer::{Refused, with_members};
 use super::call::{AnswerTo, CallState};
 use super::connection::State;
 use super::params::{self, Envelope, Meta};
+use super::post::PostFields;
 use super::session::log_level;
 use super::{ConnectionKey, Effect, Shard};
 use crate::app::call::Call;
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::HeadView;
 use crate::wire::header_value;
@@ -30,6 +32,7 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         request: &HeadView<'_>,
+        fields: PostFields<'_>,
         message: Message<'_>,
     ) {
         let (id, method, params) = match message {
@@ -41,12 +44,18 @@ impl Shard {
                 return self.refuse(key, None, &Refused::new(400, sentence));
             }
         };
-        let envelope = match params::parse::<Envelope<'_>>(params) {
-            Ok(envelope) => envelope,
-            Err(error) => return self.answer_error(key, 400, Some(id.raw()), &error),
+        let read = match fields.envelope {
+            Some(_) => None,
+            None => Some(params::envelope(params)),
+        };
+        let known = fields.envelope.map(Result::as_ref);
+        let envelope = match known.or(read.as_ref().map(Result::as_ref)) {
+            Some(Ok(envelope)) => envelope,
+            Some(Err(error)) => return self.answer_error(key, 400, Some(id.raw()), error),
+            None => return,
         };
         if let Err(error) = check_version(request, envelope.meta.as_ref())
-            .and_then(|()| check_mirrors(request, &method, &envelope))
+            .and_then(|()| check_mirrors(request, &method, envelope))
         {
             let status = if error.code == RpcError::INVALID_PARAMS {
                 400
@@ -55,7 +64,6 @@ impl Shard {
             };
             return self.answer_error(key, status, Some(id.raw()), &error);
         }
-        let meta = envelope.meta.unwrap_or_default();
         match &*method {
             "server/discover" => self.serve_discover(key, id.raw()),
             "subscriptions/listen" => self.serve_listen(key, id.raw(), params),
@@ -67,7 +75,10 @@ impl Shard {
                     &RpcError::method_not_found(method),
                 );
             }
-            method => self.start_modern(key, request, id.raw(), method, params, &meta),
+            method => {
+                let call = (id.raw(), method, params);
+                self.start_modern(key, request, call, envelope, fields.tree_bytes);
+            }
         }
     }
 
@@ -103,28 +114,13 @@ impl Shard {
         &mut self,
         key: ConnectionKey,
         request: &HeadView<'_>,
-        id: &str,
-        method: &str,
-        params: Option<&RawValue>,
-        meta: &Meta<'_>,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+        envelope: &Envelope<'_>,
+        tree_bytes: usize,
     ) {
-        let empty = RawValue::NULL;
-        let profile = match self
-            .profiles
-            .intern(meta.client_capabilities.unwrap_or(empty), meta.client_info)
-        {
-            Ok(profile) => profile,
-            Err(what) => {
-                let error =
-                    RpcError::invalid_params(format!("Invalid params: {what} must be an object."));
-                return self.answer_error(key, 400, Some(id), &error);
-            }
-        };
-        let log_level = match meta
-            .log_level
-            .as_deref()
-            .map(|name| log_level(name).ok_or(name))
-        {
+        let meta = envelope.meta.as_ref();
+        let stated = meta.and_then(|meta| meta.log_level.as_deref());
+        let log_level = match stated.map(|name| log_level(name).ok_or(name)) {
             None => None,
             Some(Ok(level)) => Some(level),
             Some(Err(name)) => {
@@ -133,9 +129,18 @@ impl Shard {
                 return self.answer_error(key, 400, Some(id), &error);
             }
         };
-        let charge = match self.charge_call(params) {
+        let charge = match self.charge_call(params, tree_bytes) {
             Ok(charge) => charge,
             Err(refused) => return self.refuse(key, Some(id), &refused),
+        };
+        let capabilities = meta.and_then(|meta| meta.client_capabilities.as_deref());
+        let info = meta.and_then(|meta| meta.client_info.as_deref());
+        let profile = match self
+            .profiles
+            .intern(capabilities.unwrap_or(RawValue::NULL), info)
+        {
+            Ok(profile) => profile,
+            Err(error) => return self.answer_error(key, 400, Some(id), &error),
         };
         let version = ProtocolVersion::V2026_07_28;
         let call = self.calls.insert(CallState {
@@ -156,7 +161,9 @@ impl Shard {
             client_capabilities: profile.capabilities.clone(),
             client_info: profile.info.clone(),
             param_headers: param_headers(request),
+            tree_bytes,
         };
+        self.profiles.release(profile);
         self.effects.push_back(Effect::Start { call, request });
     }
 
@@ -203,7 +210,7 @@ fn check_version(request: &HeadView<'_>, meta: Option<&Meta<'_>>) -> Result<(), 
     if stated != ProtocolVersion::V2026_07_28.as_str() {
         return Err(RpcError::unsupported_version(stated));
     }
-    match meta.and_then(|meta| meta.client_capabilities) {
+    match meta.and_then(|meta| meta.client_capabilities.as_ref()) {
         Some(_) => Ok(()),
         None => Err(missing("clientCapabilities")),
     }
@@ -230,14 +237,25 @@ fn check_mirrors(
         }
     }
     let (source, required) = match method {
-        "tools/call" | "prompts/get" => (envelope.name, true),
-        "resources/read" => (envelope.uri, true),
+        "tools/call" | "prompts/get" => (&envelope.name, true),
+        "resources/read" => (&envelope.uri, true),
         // The tasks extension mirrors the task's id.
-        "tasks/get" | "tasks/update" | "tasks/cancel" => (envelope.task_id, false),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => (&envelope.task_id, false),
         _ => return Ok(()),
     };
+    if source
+        .as_ref()
+        .is_some_and(|raw| raw.get().len() > LOOK_ON_CORE_BYTES_MAX)
+    {
+        return Err(RpcError::header_mismatch(
+            "Header mismatch: the body's value is longer than any Mcp-Name can be.",
+        ));
+    }
     // A body without the name has nothing to compare with; the params are checked by whoever serves the call.
-    let Some(body) = source.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok()) else {
+    let Some(body) = source
+        .as_ref()
+        .and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())
+    else {
         return Ok(());
     };
     let Some(header) = request.field("mcp-name") else {

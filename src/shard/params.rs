@@ -6,6 +6,8 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::profile;
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::RpcError;
 
 /// The per-request metadata of 2026-07-28 (basic, "Per-request protocol fields").
@@ -13,10 +15,20 @@ use crate::mcp::RpcError;
 pub(super) struct Meta<'a> {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion", borrow)]
     pub(super) protocol_version: Option<Cow<'a, str>>,
-    #[serde(rename = "io.modelcontextprotocol/clientCapabilities", borrow)]
-    pub(super) client_capabilities: Option<&'a RawValue>,
-    #[serde(rename = "io.modelcontextprotocol/clientInfo", borrow)]
-    pub(super) client_info: Option<&'a RawValue>,
+    #[serde(
+        rename = "io.modelcontextprotocol/clientCapabilities",
+        borrow,
+        default,
+        deserialize_with = "raw"
+    )]
+    pub(super) client_capabilities: Option<Cow<'a, RawValue>>,
+    #[serde(
+        rename = "io.modelcontextprotocol/clientInfo",
+        borrow,
+        default,
+        deserialize_with = "raw"
+    )]
+    pub(super) client_info: Option<Cow<'a, RawValue>>,
     #[serde(rename = "io.modelcontextprotocol/logLevel", borrow)]
     pub(super) log_level: Option<Cow<'a, str>>,
 }
@@ -26,12 +38,42 @@ pub(super) struct Meta<'a> {
 pub(super) struct Envelope<'a> {
     #[serde(rename = "_meta", borrow)]
     pub(super) meta: Option<Meta<'a>>,
-    #[serde(borrow)]
-    pub(super) name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) uri: Option<&'a RawValue>,
-    #[serde(rename = "taskId", borrow)]
-    pub(super) task_id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "raw")]
+    pub(super) name: Option<Cow<'a, RawValue>>,
+    #[serde(borrow, default, deserialize_with = "raw")]
+    pub(super) uri: Option<Cow<'a, RawValue>>,
+    #[serde(rename = "taskId", borrow, default, deserialize_with = "raw")]
+    pub(super) task_id: Option<Cow<'a, RawValue>>,
+}
+
+impl Envelope<'_> {
+    /// The same in texts of its own, and of what a client says of itself no more than is kept.
+    ///
+    /// # Errors
+    /// -32602: what a client says of itself is wrong.
+    pub(super) fn into_owned(self) -> Result<Envelope<'static>, RpcError> {
+        let text = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
+        let raw = |raw: Option<Cow<'_, RawValue>>| raw.map(|raw| Cow::Owned(raw.into_owned()));
+        let meta = self.meta.map(|meta| {
+            let capabilities = meta
+                .client_capabilities
+                .as_deref()
+                .map(profile::kept_capabilities);
+            let info = meta.client_info.as_deref().map(profile::kept_info);
+            Ok(Meta {
+                protocol_version: text(meta.protocol_version),
+                client_capabilities: capabilities.transpose()?.map(Cow::Owned),
+                client_info: info.transpose()?.map(Cow::Owned),
+                log_level: text(meta.log_level),
+            })
+        });
+        Ok(Envelope {
+            meta: meta.transpose()?,
+            name: raw(self.name),
+            uri: raw(self.uri),
+            task_id: raw(self.task_id),
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -78,6 +120,11 @@ pub(super) struct Filter {
     pub(super) resource_subscriptions: Vec<String>,
 }
 
+/// A value as it was sent; none if it is null.
+fn raw<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<Cow<'a, RawValue>>, D::Error> {
+    Ok(Option::<&RawValue>::deserialize(value)?.map(Cow::Borrowed))
+}
+
 /// serde takes a list for a struct as well, field by field; MCP does not.
 fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<T, D::Error> {
     let raw = <&RawValue>::deserialize(value)?;
@@ -87,10 +134,34 @@ fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<T,
     serde_json::from_str(raw.get()).map_err(D::Error::custom)
 }
 
+/// Of a method that the engine serves itself.
+///
+/// # Errors
+/// -32602 with what is wrong in words, also if there is more of it than any such method needs.
+pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
+    parse_within(LOOK_ON_CORE_BYTES_MAX, params)
+}
+
+/// What any modern request may carry, whatever else it has.
+///
 /// # Errors
 /// -32602 with what is wrong in words.
-pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
+pub(super) fn envelope(params: Option<&RawValue>) -> Result<Envelope<'_>, RpcError> {
+    parse_within(usize::MAX, params)
+}
+
+/// # Errors
+/// As [`parse`].
+pub(super) fn parse_within<'a, T: Deserialize<'a>>(
+    bytes_max: usize,
+    params: Option<&'a RawValue>,
+) -> Result<T, RpcError> {
     let text = params.map_or("{}", RawValue::get);
+    if text.len() > bytes_max {
+        return Err(RpcError::invalid_params(format!(
+            "Invalid params: this method takes no more than {bytes_max} bytes of them."
+        )));
+    }
     serde_json::from_str(text)
         .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
 }

@@ -1,27 +1,40 @@
 //! POST: one message, or a batch of 2025-03-26, told apart by era and served.
 
-use serde_json::value::RawValue;
-
 use super::answer::Refused;
+use super::look::Body;
+use super::params::Envelope;
 use super::request::{accepts, is_json};
 use super::{ConnectionKey, Shard};
 use crate::mcp::{ProtocolVersion, RpcError};
 use crate::wire::HeadView;
-use crate::wire::json_rpc::{self, Message, Parsed};
+use crate::wire::json_rpc::{Message, Parsed};
 
 /// The fields that decide what a POST is.
 #[derive(Clone, Copy)]
 pub(super) struct PostFields<'a> {
     pub(super) session_id: Option<&'a str>,
     pub(super) version: Option<&'a str>,
+    /// Of a single request, if it was read already.
+    pub(super) envelope: Option<&'a Result<Envelope<'static>, RpcError>>,
+    /// What a tree of the body would take.
+    pub(super) tree_bytes: usize,
 }
 
 impl Shard {
-    pub(super) fn serve_post(&mut self, key: ConnectionKey, request: &HeadView<'_>, body: &[u8]) {
+    pub(super) fn serve_post(
+        &mut self,
+        key: ConnectionKey,
+        request: &HeadView<'_>,
+        body: Body<'_>,
+    ) {
         if let Err(refused) = check_post(request) {
             return self.refuse(key, None, &refused);
         }
-        let parsed = match json_rpc::parse(body, self.limits.json_depth_max) {
+        let seen = match body.see(&self.limits) {
+            Ok(seen) => seen,
+            Err(refused) => return self.refuse(key, None, &refused),
+        };
+        let parsed = match seen.parsed {
             Ok(parsed) => parsed,
             Err(invalid) => {
                 let error = RpcError::new(invalid.code, invalid.fault);
@@ -31,11 +44,13 @@ impl Shard {
         let fields = PostFields {
             session_id: request.field("mcp-session-id"),
             version: request.field("mcp-protocol-version"),
+            envelope: seen.envelope,
+            tree_bytes: seen.tree_bytes,
         };
         match parsed {
             Parsed::Batch(messages) => self.serve_batch(key, fields, messages),
             Parsed::One(message) if is_modern(&message, fields) => {
-                self.serve_modern(key, request, message)
+                self.serve_modern(key, request, fields, message)
             }
             Parsed::One(Message::Request { id, method, params }) if method == "initialize" => {
                 self.serve_initialize(key, fields, id.raw(), params);
@@ -79,17 +94,20 @@ fn is_modern(message: &Message<'_>, fields: PostFields<'_>) -> bool {
     if in_session && (known.is_some() || fields.version.is_none()) {
         return false;
     }
-    params.is_some_and(has_modern_meta)
+    let says_version = |envelope: &Envelope<'_>| {
+        let meta = envelope.meta.as_ref();
+        meta.is_some_and(|meta| meta.protocol_version.is_some())
+    };
+    let has_modern_meta = match fields.envelope {
+        Some(known) => known.as_ref().is_ok_and(says_version),
+        None => params.is_some_and(|params| {
+            params
+                .get()
+                .contains("io.modelcontextprotocol/protocolVersion")
+                && super::params::envelope(Some(params))
+                    .is_ok_and(|envelope| says_version(&envelope))
+        }),
+    };
+    has_modern_meta
         || (fields.version.is_some() && known.is_none() && !in_session && method != "initialize")
-}
-
-fn has_modern_meta(params: &RawValue) -> bool {
-    params
-        .get()
-        .contains("io.modelcontextprotocol/protocolVersion")
-        && super::params::parse::<super::params::Envelope<'_>>(Some(params)).is_ok_and(|envelope| {
-            envelope
-                .meta
-                .is_some_and(|meta| meta.protocol_version.is_some())
-        })
 }

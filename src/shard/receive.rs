@@ -2,12 +2,15 @@
 
 use super::answer::Refused;
 use super::connection::{Connection, Partial, Remaining, State};
+use super::look::{self, Body};
 use super::memory::OUT_OF_MEMORY;
 use super::post::check_post;
 use super::{ConnectionKey, Effect, Shard};
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::ProtocolVersion;
 use crate::wire::chunked::Decoded;
 use crate::wire::http1::{self, Framing, Head, HeadLimits, Method};
+use crate::wire::json_scan::JsonScan;
 use crate::wire::session_id::SessionId;
 use crate::wire::{HeadView, Malformed};
 
@@ -69,6 +72,7 @@ impl Shard {
             let step = match connection.state {
                 State::Lingering => return input.len(),
                 State::ExpectOwner
+                | State::ExpectLook(_)
                 | State::ExpectAnswer(_)
                 | State::Streaming(_)
                 | State::Listening(_) => None,
@@ -142,9 +146,10 @@ impl Shard {
             Framing::Chunked => Remaining::Chunked(Default::default()),
         };
         if let Remaining::Length(length) = remaining
+            && length <= LOOK_ON_CORE_BYTES_MAX
             && let Some(body) = input.get(head_len..head_len + length)
         {
-            self.serve(key, &view, body);
+            self.serve(key, &view, Body::Text(body));
             return head_len + length;
         }
         if let Remaining::Length(length) = remaining
@@ -162,6 +167,7 @@ impl Shard {
                 head: head.clone(),
                 head_bytes,
                 body: Vec::new(),
+                scan: JsonScan::default(),
                 remaining,
             };
             connection.state = State::ExpectBody(Box::new(partial));
@@ -182,7 +188,7 @@ impl Shard {
         let State::ExpectBody(partial) = &mut connection.state else {
             return None;
         };
-        let before = partial.body.len();
+        let known = partial.body.len();
         let (used, complete) = match partial.take(input, body_bytes_max) {
             Ok(taken) => taken,
             Err(fault) => {
@@ -190,7 +196,7 @@ impl Shard {
                 return Some(input.len());
             }
         };
-        let grown_large = before <= BODY_BYTES_UNSEEN && partial.body.len() > BODY_BYTES_UNSEEN;
+        let grown_large = known <= BODY_BYTES_UNSEEN && partial.body.len() > BODY_BYTES_UNSEEN;
         if grown_large && matches!(partial.remaining, Remaining::Chunked(_)) {
             let (head, head_bytes) = (partial.head.clone(), partial.head_bytes.clone());
             if let Err(refused) = self.check_large(key, &head.view(&head_bytes), 0) {
@@ -199,13 +205,21 @@ impl Shard {
             }
         }
         let connection = self.connections.get_mut(key)?;
+        let State::ExpectBody(partial) = &mut connection.state else {
+            return None;
+        };
+        partial.scan.take(&partial.body[known..]);
+        if let Err(refused) = look::check(&partial.scan, &self.limits) {
+            self.refuse_request_and_close(key, &refused);
+            return Some(input.len());
+        }
         if complete {
             let State::ExpectBody(partial) =
                 std::mem::replace(&mut connection.state, State::ExpectHead)
             else {
                 return None;
             };
-            self.serve(key, &partial.head.view(&partial.head_bytes), &partial.body);
+            self.look_and_serve(key, partial);
             return Some(used);
         }
         (used > 0).then_some(used)

@@ -1,6 +1,7 @@
 //! One whole HTTP request: is it let in, and which part of the endpoint is it for.
 
 use super::answer::{METHODS, Refused};
+use super::look::Body;
 use super::{ConnectionKey, Gate, Shard};
 use crate::wire::http1::Method;
 use crate::wire::{HeadView, Malformed};
@@ -17,7 +18,7 @@ const SINGLE_FIELDS: [&str; 7] = [
 ];
 
 impl Shard {
-    pub(super) fn serve(&mut self, key: ConnectionKey, request: &HeadView<'_>, body: &[u8]) {
+    pub(super) fn serve(&mut self, key: ConnectionKey, request: &HeadView<'_>, body: Body<'_>) {
         if request.any_twice(&SINGLE_FIELDS) {
             return self.refuse_malformed(key, Malformed::DuplicateField);
         }

@@ -9,7 +9,7 @@ use super::wheel::{Millis, Timer};
 use crate::mcp::ProtocolVersion;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::rc::Rc;
 
 use thin_vec::ThinVec;
 
@@ -20,7 +20,7 @@ pub struct Session {
     pub(super) version: ProtocolVersion,
     /// `logging/setLevel`, 0 debug … 7 emergency.
     pub(super) log_level: u8,
-    pub(super) profile: Arc<Profile>,
+    pub(super) profile: Rc<Profile>,
     pub(super) listener: ListenerKey,
     /// The GET stream, from its first opening to the session's end.
     pub(super) standalone: Option<StreamKey>,

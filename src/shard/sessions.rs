@@ -71,21 +71,18 @@ impl Shard {
         key: ConnectionKey,
         params: &Initialize<'_>,
     ) -> Result<SessionKey, Refused> {
-        let object = |what| {
-            Refused::rpc(
-                400,
-                RpcError::invalid_params(format!("Invalid params: {what} must be an object.")),
-            )
-        };
-        let profile = self
-            .profiles
-            .intern(params.capabilities, params.client_info)
-            .map_err(object)?;
         let client_address = self
             .connections
             .get(key)
             .and_then(|connection| connection.peer);
-        self.admit_session(client_address)?;
+        let profile = self
+            .profiles
+            .intern(params.capabilities, params.client_info)
+            .map_err(|error| Refused::rpc(400, error))?;
+        if let Err(refused) = self.admit_session(client_address) {
+            self.profiles.release(profile);
+            return Err(refused);
+        }
         if let Some(address) = client_address {
             *self.sessions_of_client.entry(address).or_insert(0) += 1;
         }
@@ -295,6 +292,7 @@ impl Shard {
             Ending::WithTheProcess => self.announce_restarting(id),
             Ending::Over => self.announce_ended(id),
         }
+        self.profiles.release(session.profile);
         self.fanout.close(session.listener);
         for call in session.calls {
             let Some(state) = self.calls.remove(call) else {

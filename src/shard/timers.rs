@@ -1,5 +1,6 @@
 //! Deadlines: each entity computes its own when its timer fires, and is armed again or comes to its end.
 
+use super::answer::Refused;
 use super::call::CallState;
 use super::connection::{Connection, State};
 use super::elsewhere::{Gone, Located};
@@ -134,6 +135,11 @@ impl Shard {
                 let sentence = "The request did not arrive in time.";
                 self.refuse_and_close(key, 408, sentence);
             }
+            // The look under way comes to nothing.
+            State::ExpectLook(_) => {
+                let sentence = "This node is too busy to look at a body of this size.";
+                self.refuse_request_and_close(key, &Refused::busy(sentence, 1));
+            }
             State::ExpectOwner => {
                 self.handle_located(self.now, key, Located::Gone(Gone::CannotTell))
             }
@@ -231,7 +237,7 @@ impl Connection {
                 State::Lingering => LINGER_MS,
                 State::ExpectHead if self.scanned == 0 => limits.connection_idle_ms,
                 State::ExpectHead | State::ExpectOwner => limits.head_timeout_ms,
-                State::ExpectBody(_) => limits.body_timeout_ms,
+                State::ExpectBody(_) | State::ExpectLook(_) => limits.body_timeout_ms,
                 State::ExpectAnswer(_) | State::Streaming(_) | State::Listening(_) => {
                     let spread = limits.keep_alive_ms / 8;
                     // Knuth's multiplicative hash: neighbours land far from each other.

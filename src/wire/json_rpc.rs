@@ -1,8 +1,9 @@
 //! Enough of a JSON-RPC message to route it: its kind, id and method; the rest stays text.
 //!
-//! The whole body is checked to be JSON of bounded depth, but no tree is built: `params`, `result` and `error` are
-//! slices of the body that their reader parses. Of a message with doubled members nothing is believed. Members
-//! doubled further inside are their reader's to refuse or to read in one way.
+//! The whole body is checked to be JSON, but no tree is built: `params`, `result` and `error` are slices of the body
+//! that their reader parses. Of a message with doubled members nothing is believed. Members doubled further inside
+//! are their reader's to refuse or to read in one way. How deep and how large a tree of it would be is found out
+//! before, by a [`JsonScan`](super::json_scan::JsonScan).
 //!
 //! An invalid message is answered with its id wherever that could be read.
 
@@ -79,16 +80,14 @@ impl<'a> Id<'a> {
     }
 }
 
-/// Parses a request's whole body. Nesting deeper than `depth_max` is refused before anything recurses over it.
-pub fn parse(body: &[u8], depth_max: usize) -> Result<Parsed<'_>, Invalid<'_>> {
+/// Parses a request's whole body, which was scanned before: whoever reads on recurses over what is nested.
+///
+/// # Errors
+/// It is not JSON, or no message.
+pub fn parse(body: &[u8]) -> Result<Parsed<'_>, Invalid<'_>> {
     let Ok(text) = std::str::from_utf8(body) else {
         return Err(not_json("The body is not UTF-8."));
     };
-    if nesting_depth(body) > depth_max {
-        return Err(not_json(
-            "The body's arrays and objects are nested too deeply.",
-        ));
-    }
     match text.trim_start_matches(JSON_SPACE).as_bytes().first() {
         None => Err(not_json("The body is empty.")),
         Some(b'{') => parse_message(text).map(Parsed::One),
@@ -97,6 +96,13 @@ pub fn parse(body: &[u8], depth_max: usize) -> Result<Parsed<'_>, Invalid<'_>> {
         Some(_) => Err(not_json("The body is not JSON.")),
     }
 }
+
+/// The id is there, and is none.
+pub const NO_ID: Invalid<'static> = Invalid {
+    code: INVALID_REQUEST,
+    id: None,
+    fault: "The id has to be a string or an integer of at most 256 bytes.",
+};
 
 const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
@@ -136,10 +142,7 @@ fn parse_message(text: &str) -> Result<Message<'_>, Invalid<'_>> {
         return Err(invalid(id, "The member \"jsonrpc\" has to be \"2.0\"."));
     }
     if envelope.id.is_some() && id.is_none() {
-        return Err(invalid(
-            None,
-            "The id has to be a string or an integer of at most 256 bytes.",
-        ));
+        return Err(NO_ID);
     }
     match envelope.method {
         Some(method) => parse_call(&envelope, id, method),
@@ -213,37 +216,6 @@ fn is_json_natural(digits: &[u8]) -> bool {
         [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
         _ => false,
     }
-}
-
-/// The deepest nesting of brackets outside of strings. Right for JSON; for other text some number.
-fn nesting_depth(body: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0usize, 0);
-    let mut at = 0;
-    while let Some(&byte) = body.get(at) {
-        match byte {
-            b'"' => at += string_len(&body[at + 1..]),
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        at += 1;
-    }
-    deepest
-}
-
-/// Bytes up to and including the quote that ends a string.
-fn string_len(after_quote: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(hit) = memchr::memchr2(b'"', b'\\', &after_quote[at..]) {
-        if after_quote[at + hit] == b'"' {
-            return at + hit + 1;
-        }
-        at = (at + hit + 2).min(after_quote.len());
-    }
-    after_quote.len()
 }
 
 fn not_json(fault: &'static str) -> Invalid<'static> {

@@ -14,6 +14,7 @@ pub mod header_value;
 pub mod hex;
 pub mod http1;
 pub mod json_rpc;
+pub mod json_scan;
 mod line_ends;
 mod malformed;
 pub mod proxied;

@@ -10,6 +10,7 @@ use crate::limits::SESSION_ID_BYTES_MAX;
 use super::chunked::{ChunkedDecoder, Decoded};
 use super::http1::{Head, HeadLimits, parse_head};
 use super::json_rpc::{self, Message, Parsed};
+use super::json_scan::JsonScan;
 use super::session_id::SessionId;
 use super::sse::{self, Event, EventParser, EventTooLarge, ReceivedEvent};
 use super::{Malformed, header_value, response};
@@ -56,10 +57,11 @@ fn head_byte_by_byte(input: &[u8], limits: &HeadLimits) -> Result<Option<Head>, 
 /// A body parses without a panic, and what was read of it, written again, is read the same. A cut message is never
 /// taken for a whole one.
 pub fn json_rpc(input: &[u8]) {
-    let parsed = json_rpc::parse(input, 16);
+    json_scan(input);
+    let parsed = json_rpc::parse(input);
     let trimmed_len = input.trim_ascii_end().len();
     for cut in 0..trimmed_len {
-        let refused = json_rpc::parse(&input[..cut], 16).is_err();
+        let refused = json_rpc::parse(&input[..cut]).is_err();
         assert!(refused || parsed.is_err(), "cut at {cut}");
     }
     match parsed {
@@ -72,10 +74,61 @@ pub fn json_rpc(input: &[u8]) {
     }
 }
 
+/// A text weighs the same however it was cut, no less than its tree, and as much as one who looks at every byte says.
+pub fn json_scan(input: &[u8]) {
+    let whole = JsonScan::of(input);
+    for cut in 0..input.len() {
+        let (head, tail) = input.split_at(cut);
+        assert_eq!(scan_of([head, tail]), whole, "cut at {cut}");
+    }
+    assert_eq!(scan_of(input.chunks(1)), whole, "byte by byte");
+    assert_eq!(whole.tree_bytes(), weigh_byte_by_byte(input));
+    if let Ok(tree) = serde_json::from_slice::<Value>(input) {
+        assert!(whole.tree_bytes() >= tree_bytes(&tree));
+    }
+}
+
+fn scan_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> JsonScan {
+    let mut scan = JsonScan::default();
+    pieces.into_iter().for_each(|piece| scan.take(piece));
+    scan
+}
+
+fn weigh_byte_by_byte(input: &[u8]) -> usize {
+    let (mut bytes, mut quoted, mut escaped) = (0, false, false);
+    for &byte in input {
+        bytes += match (quoted, byte) {
+            (true, _) => 1,
+            (false, b'"') => 32,
+            (false, b'{') => 640,
+            (false, b'[') => 128,
+            (false, b',' | b':') => 64,
+            (false, _) => 0,
+        };
+        quoted ^= byte == b'"' && !escaped;
+        escaped = quoted && byte == b'\\' && !escaped;
+    }
+    bytes
+}
+
+/// Of what hangs from a value: full nodes and exact lists, so less than it really takes.
+fn tree_bytes(value: &Value) -> usize {
+    let slot = size_of::<Value>();
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| slot + tree_bytes(item)).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| size_of::<String>() + name.len() + slot + tree_bytes(member))
+            .sum(),
+        _ => 0,
+    }
+}
+
 fn message_is_stable(message: &Message<'_>) {
     let mut out = Vec::new();
     emit_message(&mut out, message);
-    let Ok(Parsed::One(again)) = json_rpc::parse(&out, 16) else {
+    let Ok(Parsed::One(again)) = json_rpc::parse(&out) else {
         panic!("not read again: {}", String::from_utf8_lossy(&out));
     };
     let mut second = Vec::new();

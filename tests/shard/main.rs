@@ -8,6 +8,7 @@ mod connection;
 mod drain;
 mod elsewhere;
 mod hold;
+mod look;
 mod memory;
 mod resume;
 mod sizes;

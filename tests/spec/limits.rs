@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use pinfold::limits::Limits;
 use pinfold::shard::{Closed, Shard};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Client, Item, Request};
 use crate::{V03, V06, V11};
@@ -60,6 +60,62 @@ fn json_without_bottom() {
         "]".repeat(100)
     )));
     assert_eq!((answer.status, answer.code()), (400, -32700));
+}
+
+/// A few bytes each, and hundreds once they are read.
+#[test]
+fn values_without_end() {
+    let mut client = Client::tiny();
+    let objects = r#"{"":0},"#.repeat(200);
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","x":[{objects}0]}}"#);
+    let answer = client.ask(&Request::post_text(&body));
+    assert_eq!((answer.status, answer.code()), (413, -32600));
+    let sentence = answer.sentence();
+    assert!(sentence.contains("16384") && sentence.contains("--json-tree-bytes-max"));
+    // While it arrives: nobody waits for the rest.
+    let request = Request::post_text(&body).bytes();
+    let socket = client.connect();
+    client.node.sockets[socket].reader.expected.push_back(false);
+    client.send_bytes(socket, &request[..request.len() - 700]);
+    let answer = client.answer(socket);
+    assert_eq!(
+        (answer.status, answer.field("connection")),
+        (413, Some("close"))
+    );
+}
+
+#[test]
+fn nesting_that_is_refused_when_all_of_it_has_arrived() {
+    let mut client = Client::tiny();
+    let request = Request::post_text(&"[".repeat(1000)).bytes();
+    let socket = client.connect();
+    client.node.sockets[socket].reader.expected.push_back(false);
+    client.send_bytes(socket, &request[..request.len() - 700]);
+    let answer = client.answer(socket);
+    assert_eq!((answer.status, answer.code()), (400, -32700));
+}
+
+/// Megabytes that are honest: numbers, a long text.
+#[test]
+fn a_large_call_that_is_refused() {
+    let mut client = Client::new();
+    let session = client.session(V11);
+    let numbers: Vec<u32> = (0..100_000).collect();
+    for value in [json!(numbers), json!("ä\n".repeat(1_000_000))] {
+        let params = json!({"name": "t", "arguments": {"value": value}});
+        let in_session = Request::call(&session, 7, "tools/call", params.clone());
+        for request in [in_session, Request::modern(7, "tools/call", params)] {
+            let socket = client.connect();
+            client.send(socket, &request);
+            let call = client.call();
+            let arrived = call.request.params.as_ref().expect("they were sent");
+            let arrived: Value = serde_json::from_str(arrived.get()).expect("JSON");
+            assert_eq!(arrived["arguments"]["value"], value);
+            client.finish(&call, r#"{"done":true}"#);
+            let answer = client.answer(socket);
+            assert_eq!((answer.status, &answer.json()["id"]), (200, &json!(7)));
+        }
+    }
 }
 
 #[test]

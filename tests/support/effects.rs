@@ -1,7 +1,8 @@
 //! Carries out what a shard wants done, on fake sockets and with letters that arrive when the test says so.
 
 use pinfold::app::call::Outcome;
-use pinfold::shard::{ConnectionKey, Effect, Millis};
+use pinfold::budget::Charge;
+use pinfold::shard::{ConnectionKey, Effect, Look, Millis};
 
 use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 
@@ -45,6 +46,11 @@ impl Node {
                     bytes,
                 });
             }
+            Effect::Look {
+                connection,
+                look,
+                charge,
+            } => self.look_at(core, connection, look, charge),
             Effect::Locate {
                 connection,
                 session,
@@ -87,6 +93,24 @@ impl Node {
         }
     }
 
+    fn look_at(&mut self, core: usize, key: ConnectionKey, look: Look, charge: Charge) {
+        if self.looks_later {
+            return self.looks.push_back((core, key, look, charge));
+        }
+        let looked = look.run();
+        let shard = &mut self.cores[core].shard;
+        shard.handle_looked(self.now, key, &looked);
+    }
+
+    /// The first body that waits is looked at.
+    pub fn look(&mut self) {
+        let (core, key, look, _charge) = self.looks.pop_front().expect("one waits");
+        let looked = look.run();
+        let shard = &mut self.cores[core].shard;
+        shard.handle_looked(self.now, key, &looked);
+        self.settle(core);
+    }
+
     /// The shard knows the connection no longer, and somebody else goes on with the socket.
     fn give_away(&mut self, core: usize, connection: ConnectionKey) -> SocketId {
         let id = self.forget(core, connection);
@@ -117,6 +141,7 @@ fn kind_of(effect: &Effect) -> String {
         } => format!("{failed:?}"),
         Effect::Answered { .. } => "Answered".into(),
         Effect::Move { .. } => "Move".into(),
+        Effect::Look { .. } => "Look".into(),
         Effect::Locate { .. } => "Locate".into(),
         Effect::Forward { .. } => "Forward".into(),
         Effect::Hold { .. } => "Hold".into(),

@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pinfold::app::call::{About, Call, Notice, Outcome, Topic};
-use pinfold::budget::Pool;
+use pinfold::budget::{Charge, Pool};
 use pinfold::limits::{GAP_OFFSETS, Limits};
 use pinfold::shard::{
-    CallKey, ConnectionKey, Gate, Located, Millis, Presence, Publication, Setup, Shard,
+    CallKey, ConnectionKey, Gate, Located, Look, Millis, Presence, Publication, Setup, Shard,
 };
 use pinfold::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -92,6 +92,9 @@ pub struct Node {
     pub asked: VecDeque<(usize, ConnectionKey, SessionId)>,
     /// Until when nothing is written to a connection.
     pub held: Vec<(Millis, usize, ConnectionKey)>,
+    /// Bodies that wait to be looked at, and whether they wait.
+    pub looks: VecDeque<(usize, ConnectionKey, Look, Charge)>,
+    pub looks_later: bool,
     /// What left for other nodes.
     pub forwarded: Vec<(SocketId, Vec<u8>)>,
     /// What other nodes were told.
@@ -176,6 +179,8 @@ impl Node {
             letters: VecDeque::new(),
             asked: VecDeque::new(),
             held: Vec::new(),
+            looks: VecDeque::new(),
+            looks_later: false,
             forwarded: Vec::new(),
             said: Vec::new(),
             slow_mail: false,

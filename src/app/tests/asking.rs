@@ -96,6 +96,24 @@ fn the_same_source_serves_both_eras() {
     assert_eq!(result["content"][0]["text"], "{} Ada Bob");
 }
 
+/// They are read elsewhere, in each round, and so is what tells the request from another.
+#[test]
+fn large_arguments_that_are_others_in_the_next_round() {
+    let large = |letter: &str| call(json!({ "text": letter.repeat(100_000) }));
+    let peer = Peer::modern(asker());
+    let first = peer.other("tools/call", &large("a"));
+    let state = &first["requestState"];
+    let again = |call| retry(call, "first", accept("Ada"), state);
+    let second = peer.other("tools/call", &again(large("a")));
+    let again = retry(large("a"), "second", accept("Bob"), &second["requestState"]);
+    let result = peer.result("tools/call", &again);
+    let text = result["content"][0]["text"].as_str().unwrap();
+    assert!(text.ends_with("aaa\"} Ada Bob"));
+    let other = retry(large("b"), "second", accept("Bob"), &second["requestState"]);
+    let error = peer.error("tools/call", &other);
+    assert_eq!(error.message, "requestState belongs to another request");
+}
+
 #[test]
 fn an_earlier_answer_cannot_be_changed_later() {
     let peer = Peer::modern(asker());

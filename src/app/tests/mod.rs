@@ -62,6 +62,18 @@ fn arguments_of_another_type() {
 }
 
 #[test]
+fn large_arguments_are_read_as_small_ones() {
+    let large = "x".repeat(100_000);
+    for peer in [Peer::legacy(adder()), Peer::modern(adder())] {
+        let arguments = json!({ "a": 1, "b": 2, "x": large });
+        assert_eq!(peer.tool_text("add", arguments), "3");
+        let params = json!({ "name": "add", "arguments": [large] });
+        let error = peer.error("tools/call", &params);
+        assert_eq!(error.code, RpcError::INVALID_PARAMS);
+    }
+}
+
+#[test]
 fn params_of_another_shape() {
     for params in [
         json!([]),

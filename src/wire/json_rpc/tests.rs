@@ -5,7 +5,7 @@ use crate::wire::properties;
 
 fn one(body: &str) -> Result<Message<'_>, Invalid<'_>> {
     properties::json_rpc(body.as_bytes());
-    match parse(body.as_bytes(), 8)? {
+    match parse(body.as_bytes())? {
         Parsed::One(message) => Ok(message),
         Parsed::Batch(_) => panic!("a batch: {body}"),
     }
@@ -13,7 +13,7 @@ fn one(body: &str) -> Result<Message<'_>, Invalid<'_>> {
 
 fn fault(body: &str) -> (i32, Option<&str>) {
     properties::json_rpc(body.as_bytes());
-    let invalid = parse(body.as_bytes(), 8).expect_err(body);
+    let invalid = parse(body.as_bytes()).expect_err(body);
     assert!(invalid.fault.ends_with('.'));
     (invalid.code, invalid.id.map(Id::raw))
 }
@@ -125,7 +125,7 @@ fn a_body_that_is_not_json() {
     ] {
         assert_eq!(fault(body), (-32700, None), "{body:?}");
     }
-    assert_eq!(parse(b"{\"a\":\"\xff\"}", 8).unwrap_err().code, -32700);
+    assert_eq!(parse(b"{\"a\":\"\xff\"}").unwrap_err().code, -32700);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_response_without_id() {
 fn a_batch_tells_each_message_apart() {
     let body = r#"[{"jsonrpc":"2.0","id":1,"method":"a"}, {"id":2}, 3, [], {"jsonrpc":"2.0","method":"b"}]"#;
     properties::json_rpc(body.as_bytes());
-    let Ok(Parsed::Batch(messages)) = parse(body.as_bytes(), 8) else {
+    let Ok(Parsed::Batch(messages)) = parse(body.as_bytes()) else {
         panic!()
     };
     assert_eq!(messages.len(), 5);
@@ -198,47 +198,5 @@ fn a_batch_tells_each_message_apart() {
 #[test]
 fn a_batch_that_would_fill_the_memory() {
     let body = format!("[{}1]", "1,".repeat(5000));
-    assert_eq!(parse(body.as_bytes(), 8).unwrap_err().code, -32600);
-}
-
-#[test]
-fn brackets_nested_too_deeply() {
-    let nested = |depth: usize| {
-        format!(
-            r#"{{"jsonrpc":"2.0","method":"m","params":{}{}}}"#,
-            "[".repeat(depth),
-            "]".repeat(depth)
-        )
-    };
-    assert!(one(&nested(7)).is_ok());
-    assert_eq!(fault(&nested(8)), (-32700, None));
-    let abyss = "[".repeat(1 << 20);
-    assert_eq!(parse(abyss.as_bytes(), 64).unwrap_err().code, -32700);
-    let quoted = format!(r#"{{"jsonrpc":"2.0","method":"\"{}\\"}}"#, "[".repeat(20));
-    assert!(one(&quoted).is_ok());
-}
-
-/// The oracle of the depth scan: the depth of the tree.
-fn depth_of(value: &serde_json::Value) -> usize {
-    match value {
-        serde_json::Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),
-        serde_json::Value::Object(map) => 1 + map.values().map(depth_of).max().unwrap_or(0),
-        _ => 0,
-    }
-}
-
-#[test]
-fn the_depth_scan_agrees_with_the_tree() {
-    for text in [
-        "1",
-        "{}",
-        "[[]]",
-        r#"{"[":["]]",{"\\":[]}]}"#,
-        r#"["\"[[",[[]],{}]"#,
-        r#""\\\"[{""#,
-        r#"[[1],[[2]],"]"]"#,
-    ] {
-        let tree = serde_json::from_str(text).unwrap();
-        assert_eq!(nesting_depth(text.as_bytes()), depth_of(&tree), "{text}");
-    }
+    assert_eq!(parse(body.as_bytes()).unwrap_err().code, -32600);
 }

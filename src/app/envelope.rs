@@ -1,0 +1,164 @@
+//! Reading a call's params: what belongs to no method first, then what its method wants; of the rest nothing is made.
+//!
+//! Params that would stall the core ([`Call::is_large`]) are read by another thread, all at once.
+
+use std::any::Any;
+
+use futures_util::future::LocalBoxFuture;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::call::{Call, Link};
+use super::context::{Context, blocking};
+use super::state::request_digest;
+use crate::mcp::types::{
+    CallToolRequest, CompleteRequest, GetPromptRequest, JsonObject, PaginatedRequest,
+    ProgressToken, ReadResourceRequest,
+};
+use crate::mcp::{Era, RpcError};
+
+/// The params that belong to no method.
+#[derive(Default)]
+pub(super) struct Envelope {
+    pub(super) progress_token: Option<ProgressToken>,
+    /// Unchecked.
+    pub(super) input_responses: JsonObject,
+    /// Sealed, and the digest of the request that it came with.
+    pub(super) request_state: Option<(String, String)>,
+    /// Of a call with large params: what [`decode`] gives.
+    pub(super) request: Option<Box<dyn Any + Send>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Texts<'a> {
+    #[serde(rename = "_meta", borrow)]
+    meta: Option<RequestMeta<'a>>,
+    #[serde(borrow)]
+    input_responses: Option<&'a RawValue>,
+    #[serde(borrow)]
+    request_state: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestMeta<'a> {
+    #[serde(borrow)]
+    progress_token: Option<&'a RawValue>,
+}
+
+impl Envelope {
+    /// # Errors
+    /// -32602: `_meta` or `requestState` is wrong.
+    pub(super) fn of(era: Era, method: &str, params: Option<&RawValue>) -> Result<Self, RpcError> {
+        let texts: Texts<'_> = parse(params)?;
+        let token = texts.meta.unwrap_or_default().progress_token;
+        let envelope = Envelope {
+            progress_token: token.map(ToOwned::to_owned),
+            ..Envelope::default()
+        };
+        if era == Era::Legacy {
+            return Ok(envelope);
+        }
+        let request_state = match texts.request_state {
+            None => None,
+            Some(text) => {
+                let sealed = serde_json::from_str(text.get())
+                    .map_err(|_| RpcError::invalid_params("requestState is not a string"))?;
+                Some((sealed, request_digest(method, params)?))
+            }
+        };
+        // Anything but an object answers nothing, and so is asked for again.
+        let responses = texts
+            .input_responses
+            .filter(|text| text.get().starts_with('{'));
+        Ok(Envelope {
+            input_responses: match responses {
+                None => JsonObject::new(),
+                Some(_) => parse(responses)?,
+            },
+            request_state,
+            ..envelope
+        })
+    }
+
+    /// Of a call with large params.
+    ///
+    /// # Errors
+    /// As [`of`](Envelope::of).
+    pub(super) fn of_large<'a>(
+        call: &'a mut Call,
+        link: &'a dyn Link,
+    ) -> LocalBoxFuture<'a, Result<Self, RpcError>> {
+        Box::pin(async move {
+            let (era, method, params) = (call.era(), call.method.clone(), call.params.take());
+            let work = move || {
+                let mut envelope = Envelope::of(era, &method, params.as_deref());
+                if let Ok(envelope) = &mut envelope {
+                    envelope.request = Some(read_ahead(&method, params.as_deref()));
+                }
+                (params, envelope)
+            };
+            let (params, envelope) = blocking(link, work).await.ok_or_else(unread)?;
+            call.params = params;
+            envelope
+        })
+    }
+}
+
+/// What [`decode`] will ask for, of a call with large params.
+fn read_ahead(method: &str, params: Option<&RawValue>) -> Box<dyn Any + Send> {
+    match method {
+        "tools/call" => Box::new(parse::<CallToolRequest>(params)),
+        "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list" => {
+            Box::new(parse::<PaginatedRequest>(params))
+        }
+        "resources/read" => Box::new(parse::<ReadResourceRequest>(params)),
+        "prompts/get" => Box::new(parse::<GetPromptRequest>(params)),
+        "completion/complete" => Box::new(parse::<CompleteRequest>(params)),
+        _ => Box::new(parse::<JsonObject>(params)),
+    }
+}
+
+/// What its method wants of a call's params.
+///
+/// # Errors
+/// -32602 with what is wrong where.
+pub(super) fn decode<T: DeserializeOwned + 'static>(context: &Context) -> Result<T, RpcError> {
+    let ahead = context.take_read_ahead();
+    match ahead.map(|read| read.downcast::<Result<T, RpcError>>()) {
+        Some(Ok(read)) => *read,
+        Some(Err(_)) | None => parse(context.call().params.as_deref()),
+    }
+}
+
+/// The digest of a call, for what it is to be told apart by.
+///
+/// # Errors
+/// -32602 with what is wrong where.
+pub(super) async fn digest(context: &Context) -> Result<String, RpcError> {
+    let call = context.call();
+    match call.is_large() {
+        false => request_digest(&call.method, call.params.as_deref()),
+        true => {
+            let (method, params) = (call.method.clone(), call.params.clone());
+            let read = move || request_digest(&method, params.as_deref());
+            let digest = blocking(context.link(), read).await;
+            digest.ok_or_else(unread)?
+        }
+    }
+}
+
+/// Reads params; absent ones are an empty object.
+///
+/// # Errors
+/// -32602 with what is wrong where.
+pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
+    let json = params.map_or("{}", RawValue::get);
+    serde_json::from_str(json).map_err(|error| RpcError::invalid_params(error.to_string()))
+}
+
+fn unread() -> RpcError {
+    RpcError::internal("The server failed while it read this request.")
+}
