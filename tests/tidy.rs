@@ -9,16 +9,20 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("limits", &[]),
     ("budget", &[]),
+    ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
-    ("shard", &["limits", "budget", "wire", "mcp", "app::call"]),
+    (
+        "shard",
+        &["limits", "budget", "clients", "wire", "mcp", "app::call"],
+    ),
     ("app", &["limits", "wire", "mcp"]),
     (
         "runtime",
-        &["limits", "budget", "wire", "mcp", "shard", "app"],
+        &["limits", "budget", "clients", "wire", "mcp", "shard", "app"],
     ),
     ("metrics", &[]),
     ("redis", &["metrics"]),
@@ -31,7 +35,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     (
         "config",
         &[
-            "limits", "wire", "mcp", "shard", "app", "admin", "redis", "cluster",
+            "limits", "clients", "wire", "mcp", "shard", "app", "admin", "redis", "cluster",
         ],
     ),
     ("admin", &["limits", "wire", "mcp", "app", "metrics"]),

@@ -18,14 +18,15 @@ use monoio::net::TcpStream;
 use serde_json::value::RawValue;
 
 use super::blocking::BlockingPool;
-use super::forward::{self, Abroad};
+use super::forward::{self, Abroad, Origin};
 use super::mailbox::Letter;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
-use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard};
+use crate::clients::{Client, Ticket};
+use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard, TooMany};
 
 pub(super) struct Core {
     pub(super) number: u16,
@@ -95,11 +96,24 @@ impl Core {
         })
     }
 
-    /// A connection of this core from now on, with what was read of it elsewhere.
-    pub(super) fn adopt(self: &Rc<Self>, stream: StdStream, peer: Option<IpAddr>, bytes: &[u8]) {
-        if let Err(stream) = self.open(stream, peer, bytes, None) {
-            refuse(&stream);
+    /// A connection that was accepted.
+    pub(super) fn accept(self: &Rc<Self>, stream: StdStream, peer: Option<IpAddr>) {
+        let opened = self.shard.borrow_mut().handle_open(clock::now(), peer);
+        match opened {
+            Ok(key) => self.begin(key, stream, &[], None),
+            Err(too_many) => refuse(&stream, too_many),
         }
+    }
+
+    /// A connection of this core from now on, with what was read of it elsewhere.
+    pub(super) fn adopt(
+        self: &Rc<Self>,
+        stream: StdStream,
+        peer: Option<IpAddr>,
+        bytes: &[u8],
+        ticket: Ticket,
+    ) {
+        self.take_back(stream, peer, bytes, ticket, None);
     }
 
     /// A connection that was not this core's for a request or a stream, with what was read since; `gone` says why the
@@ -109,34 +123,23 @@ impl Core {
         stream: StdStream,
         peer: Option<IpAddr>,
         bytes: &[u8],
+        ticket: Ticket,
         gone: Option<Gone>,
     ) {
-        // A client that has asked nothing would take an answer for that of its next request.
-        if let Err(stream) = self.open(stream, peer, bytes, gone)
-            && !bytes.is_empty()
-        {
-            refuse(&stream);
-        }
+        let now = clock::now();
+        let key = self.shard.borrow_mut().handle_arrival(now, peer, ticket);
+        self.begin(key, stream, bytes, gone);
     }
 
-    /// # Errors
-    /// There are too many, those included that other nodes serve.
-    fn open(
+    fn begin(
         self: &Rc<Self>,
+        key: ConnectionKey,
         stream: StdStream,
-        peer: Option<IpAddr>,
         bytes: &[u8],
         gone: Option<Gone>,
-    ) -> Result<(), StdStream> {
-        let now = clock::now();
-        let key = match self.has_room(1) {
-            true => self.shard.borrow_mut().handle_open(now, peer),
-            false => None,
-        };
-        let Some(key) = key else {
-            return Err(stream);
-        };
+    ) {
         self.keep_socket(key, stream);
+        let now = clock::now();
         if !bytes.is_empty() {
             let mut shard = self.shard.borrow_mut();
             match gone {
@@ -149,13 +152,6 @@ impl Core {
         if self.shard.borrow().wants_bytes(key) {
             self.watch(key);
         }
-        Ok(())
-    }
-
-    /// Whether there may be so many sockets more. A request that another node answers takes two.
-    fn has_room(&self, more: usize) -> bool {
-        let shard = self.shard.borrow();
-        shard.counts().connections + 2 * self.forwarded() + more <= shard.limits().connections_max
     }
 
     /// Reads once and lets the shard understand it.
@@ -330,12 +326,19 @@ impl Core {
                 connection,
                 core,
                 bytes,
-            } => self.send_away(connection, core, bytes),
+                ticket,
+            } => self.send_away(connection, core, bytes, ticket),
             Effect::Locate {
                 connection,
                 session,
             } => forward::locate(self, connection, session),
-            Effect::Forward { connection, bytes } => self.forward(connection, bytes),
+            Effect::Forward {
+                connection,
+                bytes,
+                client,
+                ticket,
+            } => self.forward(connection, bytes, client, ticket),
+            Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Say(presence) => {
                 if let Some(abroad) = &self.abroad {
                     abroad.say(presence);
@@ -361,7 +364,7 @@ impl Core {
     }
 
     /// The connection goes to the session, never the session's data to the connection.
-    fn send_away(&self, key: ConnectionKey, core: u16, bytes: Vec<u8>) {
+    fn send_away(&self, key: ConnectionKey, core: u16, bytes: Vec<u8>, ticket: Ticket) {
         let Some(stream) = self.take_socket(key) else {
             return;
         };
@@ -370,20 +373,34 @@ impl Core {
             stream,
             peer,
             bytes,
+            ticket,
         };
         self.publisher.mailbox(core.into()).post(letter);
     }
 
-    fn forward(self: &Rc<Self>, key: ConnectionKey, bytes: Vec<u8>) {
+    fn forward(
+        self: &Rc<Self>,
+        key: ConnectionKey,
+        bytes: Vec<u8>,
+        client: Option<Client>,
+        mut ticket: Ticket,
+    ) {
         let Some(stream) = self.take_socket(key) else {
             return;
         };
-        if !self.has_room(2) {
-            return refuse(&stream);
+        if ticket.widen().is_err() {
+            return refuse(&stream, TooMany::OfNode);
         }
         let peer = stream.peer_addr().ok().map(|address| address.ip());
         match stream_of(stream.into()) {
-            Ok(stream) => forward::start(self, stream, peer, bytes),
+            Ok(stream) => {
+                let origin = Origin {
+                    peer,
+                    client,
+                    ticket,
+                };
+                forward::start(self, stream, origin, bytes);
+            }
             Err(fault) => {
                 tracing::warn!(%fault, "a connection was dropped: it could not be passed on")
             }
@@ -427,8 +444,8 @@ impl Core {
 }
 
 /// Best effort: the connection is dropped whether the client reads this or not.
-fn refuse(stream: &StdStream) {
-    let _ = socket::send(stream, Shard::too_many_connections());
+fn refuse(stream: &StdStream, too_many: TooMany) {
+    let _ = socket::send(stream, too_many.answer());
 }
 
 /// What the ring can wait for.

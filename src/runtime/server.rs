@@ -21,6 +21,7 @@ use super::thread::{self, Seat};
 use super::{clock, secrets, signals};
 use crate::app::call::Handler;
 use crate::app::{App, handler};
+use crate::clients::{Commons, Networks};
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
 use crate::shard::{Cluster, DrainTimes, EntrySizes, Gate, Setup, Shard};
 use crate::wire::session_id::NodeName;
@@ -37,6 +38,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     pub origins: Vec<String>,
     pub limits: Limits,
+    /// Proxies whose word on a client's address is taken, for limits.
+    pub trusted_proxies: Networks,
     /// Seals `requestState`. None: a new key for each process.
     pub state_key: Option<[u8; 32]>,
     /// How it takes its leave at the end.
@@ -64,6 +67,7 @@ impl Default for Options {
             hosts: Vec::new(),
             origins: Vec::new(),
             limits: Limits::default(),
+            trusted_proxies: Networks::private(),
             state_key: None,
             drain: DRAIN_ALONE,
             joined: None,
@@ -216,6 +220,7 @@ impl Server {
         let boot = clock::unix_ms();
         let cpus = core_affinity::get_core_ids().unwrap_or_default();
         let departure = Arc::new(Departure::of(cores));
+        let commons = Commons::new(&self.options.limits, self.options.trusted_proxies.clone());
         let mut threads = Vec::new();
         for (number, listener) in listeners.into_iter().enumerate() {
             let seat = Seat {
@@ -228,7 +233,14 @@ impl Server {
                 drain: self.options.drain,
                 departure: departure.clone(),
             };
-            let make_core = self.core_maker(node, boot, &seat, &publisher, &sealer, &blocking);
+            let common = Common {
+                node,
+                boot,
+                commons: commons.clone(),
+                sealer: sealer.clone(),
+                blocking: blocking.clone(),
+            };
+            let make_core = self.core_maker(common, &seat);
             let name = format!("core-{number}");
             let thread = std::thread::Builder::new()
                 .name(name)
@@ -250,12 +262,8 @@ impl Server {
     /// Everything a core is made of, to be put together on its own thread.
     fn core_maker(
         &self,
-        node: NodeName,
-        boot: u64,
+        common: Common,
         seat: &Seat,
-        publisher: &Publisher,
-        sealer: &Sealer,
-        blocking: &BlockingPool,
     ) -> impl FnOnce() -> io::Result<Core> + Send + use<> {
         let (core, core_count) = seat.shard_numbers();
         let gate = Gate {
@@ -274,15 +282,21 @@ impl Server {
                 .map(|it| it.as_str().into())
                 .collect(),
         };
-        let limits = per_core(self.options.limits, core_count.into());
-        let (make_handler, publisher) = (self.make_handler.clone(), publisher.clone());
-        let (sealer, blocking) = (sealer.clone(), blocking.clone());
+        let limits = self.options.limits;
+        let (make_handler, publisher) = (self.make_handler.clone(), self.publisher());
         let joined = self.options.joined.clone();
         let cluster = joined.as_ref().map(|joined| Cluster {
             secret: joined.secret.clone(),
         });
         let path = self.options.path.clone();
         move || {
+            let Common {
+                node,
+                boot,
+                commons,
+                sealer,
+                blocking,
+            } = common;
             let handler = make_handler();
             let about = Arc::new(handler.about());
             let accepts = {
@@ -296,6 +310,7 @@ impl Server {
                 core_count,
                 boot,
                 limits,
+                commons,
                 gate,
                 cluster,
                 about,
@@ -307,6 +322,15 @@ impl Server {
             Core::new(core, shard, handler, publisher, sealer, blocking, abroad)
         }
     }
+}
+
+/// What all cores of a node have in common.
+struct Common {
+    node: NodeName,
+    boot: u64,
+    commons: Arc<Commons>,
+    sealer: Sealer,
+    blocking: BlockingPool,
 }
 
 /// A node that runs.
@@ -387,16 +411,6 @@ fn core_count(options: &Options) -> usize {
             .map_or(1, usize::from)
             .min(512),
         cores => cores,
-    }
-}
-
-/// A node's limits on what it holds altogether, divided among its cores.
-fn per_core(limits: Limits, cores: usize) -> Limits {
-    Limits {
-        connections_max: limits.connections_max.div_ceil(cores),
-        sessions_max: limits.sessions_max.div_ceil(cores),
-        subscription_bytes_max: limits.subscription_bytes_max.div_ceil(cores),
-        ..limits
     }
 }
 

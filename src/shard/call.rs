@@ -5,7 +5,10 @@ use super::connection::ConnectionKey;
 use super::session::SessionKey;
 use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
+use crate::clients::Client;
 use crate::mcp::ProtocolVersion;
+
+use thin_vec::ThinVec;
 
 pub type CallKey = Key<CallState>;
 
@@ -17,7 +20,9 @@ pub struct CallState {
     pub(super) answer_to: AnswerTo,
     /// `_meta["…/logLevel"]` of a modern request. Legacy sessions have theirs.
     pub(super) log_level: Option<u8>,
-    pub(super) asks: Vec<Ask>,
+    /// Among whose calls it counts.
+    pub(super) client: Option<Client>,
+    pub(super) asks: ThinVec<Ask>,
     pub(super) timer: Timer,
 }
 

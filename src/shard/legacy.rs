@@ -10,6 +10,7 @@ use super::post::PostFields;
 use super::session::log_level;
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
 use crate::app::call::{AskFailed, Call, Topic};
+use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::json_rpc::{Id, Invalid, Message};
 
@@ -56,7 +57,7 @@ impl Shard {
     ) {
         let session = match self
             .find_legacy_session(key, fields)
-            .and_then(|session| self.check_batch(session, messages.len()))
+            .and_then(|session| self.check_batch(key, session, &messages))
         {
             Ok(session) => session,
             Err(refused) => return self.refuse(key, None, &refused),
@@ -88,6 +89,7 @@ impl Shard {
                         }
                         Dispatched::Application => {
                             self.start_legacy(
+                                self.caller(key, Some(session)),
                                 session,
                                 id,
                                 &method,
@@ -127,7 +129,12 @@ impl Shard {
         self.find_session(key, fields.session_id)
     }
 
-    fn check_batch(&self, session: SessionKey, count: usize) -> Result<SessionKey, Refused> {
+    fn check_batch(
+        &self,
+        key: ConnectionKey,
+        session: SessionKey,
+        messages: &[Result<Message<'_>, Invalid<'_>>],
+    ) -> Result<SessionKey, Refused> {
         let version = self
             .sessions
             .get(session)
@@ -139,7 +146,7 @@ impl Shard {
             );
             return Err(Refused::new(400, sentence));
         }
-        if count > self.limits.batch_messages_max {
+        if messages.len() > self.limits.batch_messages_max {
             let sentence = format!(
                 "A batch has {} messages at most.",
                 self.limits.batch_messages_max
@@ -147,6 +154,10 @@ impl Shard {
             return Err(Refused::new(400, sentence));
         }
         self.check_streams(session)?;
+        let requests = messages
+            .iter()
+            .filter(|it| matches!(it, Ok(Message::Request { .. })));
+        self.check_calls(self.caller(key, Some(session)), requests.count())?;
         Ok(session)
     }
 
@@ -180,14 +191,18 @@ impl Shard {
             Dispatched::Error(error) => {
                 self.answer_error(key, error.http_status(Era::Legacy), Some(id), &error)
             }
-            Dispatched::Application => match self.check_streams(session) {
-                Ok(()) => {
-                    let call =
-                        self.start_legacy(session, id, method, params, AnswerTo::Connection(key));
-                    self.await_answer(key, call);
+            Dispatched::Application => {
+                let client = self.caller(key, Some(session));
+                let checked = self
+                    .check_streams(session)
+                    .and_then(|()| self.check_calls(client, 1));
+                if let Err(refused) = checked {
+                    return self.refuse(key, Some(id), &refused);
                 }
-                Err(refused) => self.refuse(key, Some(id), &refused),
-            },
+                let to = AnswerTo::Connection(key);
+                let call = self.start_legacy(client, session, id, method, params, to);
+                self.await_answer(key, call);
+            }
         }
     }
 
@@ -253,11 +268,12 @@ impl Shard {
                 "Invalid params: a session has {limit} subscriptions at most."
             )));
         }
-        if !self.has_room_for([uri.as_str()].into_iter()) {
-            return Err(RpcError::internal(NO_ROOM));
-        }
+        self.fanout
+            .lease([uri.as_str()].into_iter())
+            .map_err(|_| RpcError::internal(NO_ROOM))?;
         self.fanout
             .subscribe(listener, &Topic::Resource(uri.into()));
+        self.fanout.settle();
         Ok(())
     }
 
@@ -288,6 +304,7 @@ impl Shard {
 
     fn start_legacy(
         &mut self,
+        client: Option<Client>,
         session_key: SessionKey,
         id: &str,
         method: &str,
@@ -312,12 +329,14 @@ impl Shard {
             id: id.into(),
             answer_to,
             log_level: None,
-            asks: Vec::new(),
+            client,
+            asks: Default::default(),
             timer: Default::default(),
         });
         if let Some(session) = self.sessions.get_mut(session_key) {
             session.calls.push(call);
         }
+        self.count_call(client);
         self.effects.push_back(Effect::Start { call, request });
         call
     }

@@ -9,9 +9,11 @@
 //! [`Shard::poll_timeout`] says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod admission;
 mod answer;
 mod arena;
 mod call;
+mod client;
 mod connection;
 mod deliver;
 mod drain;
@@ -37,7 +39,6 @@ mod timers;
 mod wheel;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
@@ -54,10 +55,12 @@ use self::stream::Stream;
 use self::timers::TimerKey;
 use self::wheel::Wheel;
 use crate::app::call::{About, AskFailed, Call, Topic};
+use crate::clients::{Client, Commons, Ticket};
 use crate::limits::{GAP_OFFSETS, Limits};
 use crate::wire::session_id::{NodeName, SessionId};
 
 pub use self::call::CallKey;
+pub use self::client::TooMany;
 pub use self::connection::{Closed, ConnectionKey};
 pub use self::drain::{DrainProgress, DrainTimes};
 pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
@@ -73,6 +76,8 @@ pub struct Setup {
     /// Distinguishes this process from earlier ones of the same node: session ids of those are recognised.
     pub boot: u64,
     pub limits: Limits,
+    /// What this core shares with the others of its node.
+    pub commons: Arc<Commons>,
     pub gate: Gate,
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
@@ -113,6 +118,7 @@ pub enum Effect {
         connection: ConnectionKey,
         core: u16,
         bytes: Vec<u8>,
+        ticket: Ticket,
     },
     /// Find out whether the node of this session lives, and say so by [`Shard::handle_located`].
     Locate {
@@ -124,7 +130,13 @@ pub enum Effect {
     Forward {
         connection: ConnectionKey,
         bytes: Vec<u8>,
+        /// Whose request it is.
+        client: Option<Client>,
+        ticket: Ticket,
     },
+    /// The node is full, and the sessions to end are rather on another core: tell all of them, by
+    /// [`Shard::handle_make_room`].
+    MakeRoom { holds: u32 },
     /// Tell the other nodes; nothing waits for it.
     Say(Presence),
     /// Reading was paused ([`Shard::wants_bytes`]) and goes on.
@@ -174,6 +186,7 @@ pub struct Shard {
     core_count: u16,
     boot: u64,
     limits: Limits,
+    commons: Arc<Commons>,
     gate: Gate,
     cluster: Option<Cluster>,
     about: Arc<About>,
@@ -190,9 +203,9 @@ pub struct Shard {
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
     profiles: Profiles,
-    sessions_of_client: HashMap<IpAddr, u32>,
-    /// `initialize` requests that are still allowed now, and since when that many are.
-    initialize_tokens: (f64, Millis),
+    calls_of_client: HashMap<Client, u32>,
+    /// When other cores were last asked to make room for a session.
+    asked_for_room: Option<Millis>,
     drain: Option<Drain>,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
@@ -228,11 +241,12 @@ impl Shard {
             sessions: Arena::default(),
             streams: Arena::default(),
             calls: Arena::default(),
-            fanout: Fanout::new(),
+            fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
+            commons: setup.commons,
             wheel: Wheel::new(now),
             profiles: Profiles::default(),
-            sessions_of_client: HashMap::new(),
-            initialize_tokens: (f64::from(setup.limits.initialize_per_second_max), now),
+            calls_of_client: HashMap::new(),
+            asked_for_room: None,
             drain: None,
             announced: None,
             effects: VecDeque::new(),
@@ -242,18 +256,6 @@ impl Shard {
             events: Vec::new(),
             id_text: Vec::new(),
         }
-    }
-
-    /// A connection was accepted, or moved here from another core. `None`: there are too many; the driver
-    /// writes [`Shard::too_many_connections`] and closes.
-    pub fn handle_open(&mut self, now: Millis, peer: Option<IpAddr>) -> Option<ConnectionKey> {
-        self.now = now;
-        if self.connections.len() >= self.limits.connections_max {
-            return None;
-        }
-        let key = self.connections.insert(Connection::new(now, peer));
-        self.arm_connection(key);
-        Some(key)
     }
 
     /// Bytes arrived. What they ask for is done before this returns, except for the application's part.
@@ -364,6 +366,7 @@ impl Shard {
     /// Panics if anything a shard promises itself does not hold. Costs a walk over everything: for tests.
     pub fn invariants(&self) {
         self.fanout.invariants();
+        self.client_invariants();
         for (key, connection) in self.connections.iter() {
             connection.invariants();
             match connection.state {

@@ -133,6 +133,11 @@ impl Shard {
                 return self.answer_error(key, 400, Some(id), &error);
             }
         };
+        let client = self.client_of(key);
+        if let Err(refused) = self.check_calls(client, 1) {
+            return self.refuse(key, Some(id), &refused);
+        }
+        self.count_call(client);
         let version = ProtocolVersion::V2026_07_28;
         let call = self.calls.insert(CallState {
             version,
@@ -140,7 +145,8 @@ impl Shard {
             id: id.into(),
             answer_to: AnswerTo::Connection(key),
             log_level,
-            asks: Vec::new(),
+            client,
+            asks: Default::default(),
             timer: Default::default(),
         });
         self.await_answer(key, call);

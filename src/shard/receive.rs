@@ -116,6 +116,7 @@ impl Shard {
             return self.remove_for_move(key, core, input);
         }
         if let Some(session) = self.belongs_elsewhere(key, &view) {
+            self.identify(key, &view);
             return self.ask_for_owner(key, session);
         }
         Some(self.receive_request(key, &head, input))
@@ -210,11 +211,12 @@ impl Shard {
         {
             return None;
         }
-        self.connections.remove(key);
+        let ticket = self.remove_with_ticket(key)?;
         self.effects.push_back(Effect::Move {
             connection: key,
             core,
             bytes: input.to_vec(),
+            ticket,
         });
         Some(input.len())
     }

@@ -24,8 +24,9 @@ impl Shard {
         if let Some(ready) = self.probed(request) {
             return self.answer_probe(key, ready);
         }
+        self.identify(key, request);
         let admitted = self.gate.admit(request);
-        if let Err(refused) = admitted.and_then(|()| self.check_forwarded(request)) {
+        if let Err(refused) = admitted.and_then(|()| self.check_forwarded(key, request)) {
             return self.refuse(key, None, &refused);
         }
         if let Some(origin) = request.field("origin")

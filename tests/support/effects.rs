@@ -1,7 +1,7 @@
 //! Carries out what a shard wants done, on fake sockets and with letters that arrive when the test says so.
 
 use pinfold::app::call::Outcome;
-use pinfold::shard::{ConnectionKey, Effect};
+use pinfold::shard::{CallKey, ConnectionKey, Effect};
 
 use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 
@@ -9,15 +9,7 @@ impl Node {
     pub(super) fn carry_out(&mut self, core: usize, effect: Effect) {
         self.met.insert(kind_of(&effect));
         match effect {
-            Effect::Start { call, .. } if self.instant => {
-                let outcome = Outcome::Result {
-                    json: "{}".into(),
-                    caching: None,
-                };
-                self.cores[core]
-                    .shard
-                    .handle_outcome(self.now, call, &outcome);
-            }
+            Effect::Start { call, .. } if self.instant => self.answer_at_once(core, call),
             Effect::Start { call: key, request } => {
                 self.calls.push_back(Arrived { core, key, request })
             }
@@ -37,22 +29,32 @@ impl Node {
                 connection,
                 core: to,
                 bytes,
+                ticket,
             } => {
-                let id = self.give_away(core, connection);
-                self.letters.push_back(Letter {
-                    socket: id,
-                    core: usize::from(to),
+                let (socket, core) = (self.give_away(core, connection), usize::from(to));
+                let letter = Letter {
+                    socket,
+                    core,
                     bytes,
-                });
+                    ticket,
+                };
+                self.letters.push_back(letter);
             }
             Effect::Locate {
                 connection,
                 session,
             } => self.asked.push_back((core, connection, session)),
-            Effect::Forward { connection, bytes } => {
+            Effect::Forward {
+                connection,
+                bytes,
+                client,
+                ticket,
+            } => {
                 let id = self.give_away(core, connection);
                 self.forwarded.push((id, bytes));
+                self.forwarded_for.push((client, ticket));
             }
+            Effect::MakeRoom { holds } => self.make_room(core, holds),
             Effect::Say(presence) => self.said.push(presence),
             Effect::Read(key) => {
                 let id = self.by_key[&(core, key)];
@@ -74,6 +76,54 @@ impl Node {
                 // A reset: the kernel drops what it could not send.
                 socket.unwritten.clear();
             }
+        }
+    }
+
+    /// The first letter arrives. True if there was one.
+    pub fn carry(&mut self) -> bool {
+        let Some(letter) = self.letters.pop_front() else {
+            return false;
+        };
+        self.deliver(letter);
+        true
+    }
+
+    pub fn deliver(
+        &mut self,
+        Letter {
+            socket: id,
+            core,
+            bytes,
+            ticket,
+        }: Letter,
+    ) {
+        let socket = &mut self.sockets[id];
+        let shard = &mut self.cores[core].shard;
+        let key = shard.handle_arrival(self.now, socket.peer, ticket);
+        (socket.core, socket.key, socket.reading) = (core, Some(key), true);
+        self.by_key.insert((core, key), id);
+        self.cores[core].shard.handle_bytes(self.now, key, &bytes);
+        self.settle(core);
+        if self.sockets[id].client_left {
+            self.cut(id);
+        }
+    }
+
+    fn answer_at_once(&mut self, core: usize, call: CallKey) {
+        let outcome = Outcome::Result {
+            json: "{}".into(),
+            caching: None,
+        };
+        self.cores[core]
+            .shard
+            .handle_outcome(self.now, call, &outcome);
+    }
+
+    /// The other cores are asked.
+    fn make_room(&mut self, core: usize, holds: u32) {
+        for other in (0..self.cores.len()).filter(|&it| it != core) {
+            self.cores[other].shard.handle_make_room(self.now, holds);
+            self.pump(other);
         }
     }
 
@@ -109,6 +159,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Move { .. } => "Move".into(),
         Effect::Locate { .. } => "Locate".into(),
         Effect::Forward { .. } => "Forward".into(),
+        Effect::MakeRoom { .. } => "MakeRoom".into(),
         Effect::Say(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),

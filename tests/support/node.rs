@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pinfold::app::call::{About, Call, Notice, Outcome, Topic};
+use pinfold::clients::{Client, Commons, Networks, Ticket};
 use pinfold::limits::{GAP_OFFSETS, Limits};
 use pinfold::shard::{
     CallKey, ConnectionKey, Gate, Located, Millis, Presence, Publication, Setup, Shard,
@@ -34,6 +35,7 @@ pub struct Letter {
     pub socket: SocketId,
     pub core: usize,
     pub bytes: Vec<u8>,
+    pub ticket: Ticket,
 }
 
 /// What the application heard back from a client it had asked.
@@ -81,6 +83,7 @@ pub struct Core {
 pub struct Node {
     pub now: Millis,
     pub cores: Vec<Core>,
+    pub commons: Arc<Commons>,
     pub sockets: Vec<Socket>,
     pub(super) by_key: HashMap<(usize, ConnectionKey), SocketId>,
     pub calls: VecDeque<Arrived>,
@@ -91,6 +94,8 @@ pub struct Node {
     pub asked: VecDeque<(usize, ConnectionKey, SessionId)>,
     /// What left for other nodes.
     pub forwarded: Vec<(SocketId, Vec<u8>)>,
+    /// Whose those requests were, with the places of their connections.
+    pub forwarded_for: Vec<(Option<Client>, Ticket)>,
     /// What other nodes were told.
     pub said: Vec<Presence>,
     /// Letters and publications wait until they are carried.
@@ -128,6 +133,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
         core_count: core_count as u16,
         boot,
         limits,
+        commons: Commons::new(&limits, Networks::private()),
         gate: Gate {
             path: "/mcp".into(),
             loopback: true,
@@ -153,8 +159,19 @@ impl Node {
 
     pub fn with(core_count: usize, setup: impl Fn(usize) -> Setup) -> Self {
         let now = 1_000;
+        let commons = setup(0).commons;
+        let shard = |core| {
+            let commons = commons.clone();
+            Shard::new(
+                Setup {
+                    commons,
+                    ..setup(core)
+                },
+                now,
+            )
+        };
         let core = |core| Core {
-            shard: Shard::new(setup(core), now),
+            shard: shard(core),
             log: VecDeque::new(),
             heard_of: HashMap::new(),
             gap: 0,
@@ -162,6 +179,7 @@ impl Node {
         Node {
             now,
             cores: (0..core_count).map(core).collect(),
+            commons: commons.clone(),
             sockets: Vec::new(),
             by_key: HashMap::new(),
             calls: VecDeque::new(),
@@ -170,6 +188,7 @@ impl Node {
             letters: VecDeque::new(),
             asked: VecDeque::new(),
             forwarded: Vec::new(),
+            forwarded_for: Vec::new(),
             said: Vec::new(),
             slow_mail: false,
             instant: false,
@@ -188,9 +207,9 @@ impl Node {
         }
     }
 
-    /// `None`: refused with 503.
+    /// `None`: refused.
     pub fn connect(&mut self, core: usize, peer: Option<IpAddr>) -> Option<SocketId> {
-        let key = self.cores[core].shard.handle_open(self.now, peer)?;
+        let key = self.cores[core].shard.handle_open(self.now, peer).ok()?;
         let id = self.sockets.len();
         self.sockets.push(Socket::new(core, peer, key));
         self.by_key.insert((core, key), id);
@@ -358,38 +377,6 @@ impl Node {
         self.settle(core);
     }
 
-    /// The first letter arrives. True if there was one.
-    pub fn carry(&mut self) -> bool {
-        let Some(letter) = self.letters.pop_front() else {
-            return false;
-        };
-        self.deliver(letter);
-        true
-    }
-
-    pub fn deliver(
-        &mut self,
-        Letter {
-            socket: id,
-            core,
-            bytes,
-        }: Letter,
-    ) {
-        let socket = &mut self.sockets[id];
-        let Some(key) = self.cores[core].shard.handle_open(self.now, socket.peer) else {
-            socket.write(Shard::too_many_connections());
-            socket.closed = Some(pinfold::shard::Closed::Answered);
-            return;
-        };
-        (socket.core, socket.key, socket.reading) = (core, Some(key), true);
-        self.by_key.insert((core, key), id);
-        self.cores[core].shard.handle_bytes(self.now, key, &bytes);
-        self.settle(core);
-        if self.sockets[id].client_left {
-            self.cut(id);
-        }
-    }
-
     /// Lets time pass, with every timeout on its way in its moment.
     pub fn pass(&mut self, ms: Millis) {
         let until = self.now + ms;
@@ -415,11 +402,12 @@ impl Node {
         self.pump(core);
         if !self.unchecked {
             self.cores[core].shard.invariants();
+            self.count_clients();
         }
         while !self.slow_mail && self.carry() {}
     }
 
-    fn pump(&mut self, core: usize) {
+    pub(super) fn pump(&mut self, core: usize) {
         let mut bytes = Vec::new();
         loop {
             if let Some(key) = self.cores[core].shard.poll_transmit(&mut bytes) {

@@ -34,6 +34,7 @@ use super::core::Core;
 use super::neighbours::{Joined, Owner};
 use super::seldom::Seldom;
 use super::{clock, readiness, socket};
+use crate::clients::{self, Ticket};
 use crate::limits::Limits;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
 use crate::wire::http1::Method;
@@ -86,6 +87,15 @@ struct Known {
     since: Instant,
 }
 
+/// Where a request comes from that is passed on.
+pub(super) struct Origin {
+    pub(super) peer: Option<IpAddr>,
+    /// Whose it is.
+    pub(super) client: Option<clients::Client>,
+    /// Of its connection and of that to the owner.
+    pub(super) ticket: Ticket,
+}
+
 struct UnderWay {
     client: Rc<TcpStream>,
     /// On its way to be one; any other request ends with its answer.
@@ -97,6 +107,8 @@ struct Client {
     stream: Rc<TcpStream>,
     /// In what is under way.
     place: usize,
+    /// Whose request it is.
+    address: Option<IpAddr>,
 }
 
 impl Abroad {
@@ -298,7 +310,7 @@ pub(super) async fn relay(core: Rc<Core>) -> io::Result<()> {
 }
 
 /// Passes on the request that `bytes` begin with.
-pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, bytes: Vec<u8>) {
+pub(super) fn start(core: &Rc<Core>, stream: TcpStream, origin: Origin, bytes: Vec<u8>) {
     let Some(abroad) = core.abroad.clone() else {
         return;
     };
@@ -309,7 +321,16 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
         client: stream.clone(),
         is_stream: false,
     });
-    let client = Client { stream, place };
+    let Origin {
+        peer,
+        client,
+        ticket,
+    } = origin;
+    let client = Client {
+        stream,
+        place,
+        address: client.map(clients::Client::address),
+    };
     monoio::spawn(async move {
         let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
         abroad.under_way.borrow_mut().remove(place);
@@ -322,9 +343,10 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
                 body,
                 read_ahead,
             } => {
-                let opened = abroad
-                    .relays
-                    .open(&client.stream, &owner, session, body, read_ahead);
+                let opened =
+                    abroad
+                        .relays
+                        .open(&client.stream, &owner, session, body, read_ahead, ticket);
                 if let Err(fault) = opened {
                     tracing::warn!(%fault, "a stream of another node was dropped: it could not be passed on");
                 }
@@ -335,7 +357,7 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, peer: Option<IpAddr>, by
         };
         // The ring may still hold the other descriptor for an operation that it is cancelling.
         match socket::duplicate(&*client.stream) {
-            Ok(stream) => core.take_back(stream.into(), peer, &bytes, gone),
+            Ok(stream) => core.take_back(stream.into(), peer, &bytes, ticket, gone),
             Err(fault) => {
                 tracing::warn!(%fault, "a connection was dropped: it could not come back to its shard")
             }
