@@ -3,7 +3,7 @@
 //!
 //! One thread per core runs [`thread`]: it accepts, reads ([`readiness`]), fans out ([`fanout`]) and takes letters
 //! ([`mailbox`]) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
-//! but mailboxes.
+//! but mailboxes and, when something opens or closes, what the node has of it ([`Commons`](crate::clients::Commons)).
 
 mod blocking;
 mod clock;

@@ -212,6 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_was_cut_anywhere() {
+        let fields = [
+            "for=\"[2001:db8::7]:4711\";by=\"x\\\"y, \", for=ä;proto=http, For=10.0.0.1",
+            "203.0.113.7:4711, [2001:db8::7]:443, \"ü\", 10.0.0.1",
+        ];
+        for field in fields {
+            for (cut, _) in field.char_indices() {
+                for part in [&field[..cut], &field[cut..]] {
+                    let _ = client_of_list([part], is_proxy);
+                    let _ = forwarded_elements(part);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_address() {
         let long = format!(
             "X-Forwarded-For: 203.0.113.7{}",
