@@ -23,6 +23,7 @@ pub use units::{Size, Span};
 
 use crate::admin::Token;
 use crate::app::board::BoardLimits;
+use crate::clients::Networks;
 use crate::limits::Limits;
 use crate::shard::DrainTimes;
 use options::{Bounds, Times};
@@ -50,6 +51,8 @@ pub struct Config {
     pub origins: Vec<String>,
     /// `host[:port]`, lower case.
     pub hosts: Vec<String>,
+    /// Whose word on a client's address is taken, for limits.
+    pub trusted_proxies: Networks,
     pub admin: SocketAddr,
     /// Present unless `admin` is a loopback address.
     pub admin_token: Option<Token>,
@@ -194,6 +197,7 @@ impl Config {
             endpoint: listening.endpoint,
             origins: listening.origins,
             hosts: listening.hosts,
+            trusted_proxies: listening.trusted_proxies.into_iter().collect(),
             admin: listening.admin,
             admin_token,
             admin_token_file: listening.admin_token_file,
@@ -293,14 +297,18 @@ fn cores(asked: Option<u32>, machine: &Machine) -> Result<usize, ConfigError> {
 }
 
 fn limits(bounds: &Bounds, times: &Times, machine: &Machine) -> Limits {
+    let wide = |count: u32| count as usize;
     Limits {
         memory_bytes_max: bounds
             .memory_max
             .map_or(machine.memory_bytes / MEMORY_SHARE, |size| size.0),
         connections_max: bounds.connections_max as usize,
         sessions_max: bounds.sessions_max as usize,
-        sessions_per_client_max: bounds.sessions_per_client_max as usize,
         initialize_per_second_max: bounds.initialize_per_second_max,
+        connections_per_client_max: bounds.connections_per_client_max.map(wide),
+        sessions_per_client_max: bounds.sessions_per_client_max.map(wide),
+        initialize_per_second_per_client_max: bounds.initialize_per_second_per_client_max,
+        calls_per_client_max: bounds.calls_per_client_max as usize,
         streams_per_session_max: bounds.streams_per_session_max as usize,
         subscriptions_max: bounds.subscriptions_max as usize,
         subscription_bytes_max: bounds.subscription_bytes_max.0,

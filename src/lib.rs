@@ -21,6 +21,7 @@
 //! | [`limits`] | every bound, and what follows from it |
 //! | [`budget`] | what all cores share and none may exceed |
 //! | `line_limit` | as many log lines of a kind as anybody reads |
+//! | [`clients`] | who the clients are, for limits, and what each of them holds |
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
@@ -38,6 +39,7 @@ pub mod admin;
 pub mod app;
 pub mod budget;
 pub mod cli;
+pub mod clients;
 pub mod cluster;
 pub mod config;
 pub mod limits;

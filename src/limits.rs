@@ -96,7 +96,14 @@ pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one line of the log; the rest is cut. A panic with its backtrace is longer than any other.
 pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 
-/// What a node accepts. Connections and sessions are divided evenly among its cores; times are milliseconds.
+/// `initialize` requests a second that one client gets also while others ask for more than the node allows. An office
+/// that opens its laptops at nine needs fewer; it takes more than 300 addresses to leave nothing of the default.
+pub const MODEST_INITIALIZE_PER_SECOND: u32 = 64;
+
+/// What a node accepts, on all of its cores together unless it says otherwise; times are milliseconds.
+///
+/// A client is an address. What one may take is a share of what the node has, large enough for an office behind one
+/// address, small enough that others go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Request line and header fields together (431). nginx gives 32 KiB, Node 16 KiB.
@@ -116,10 +123,18 @@ pub struct Limits {
     pub connections_max: usize,
     /// Live sessions (503 with Retry-After, once no idle session can make room).
     pub sessions_max: usize,
-    /// Sessions of one client address, for operators whose clients come without a proxy in front (503).
-    pub sessions_per_client_max: usize,
-    /// `initialize` requests a second and core; a burst of as many is allowed (503 with Retry-After).
+    /// `initialize` requests a second; a burst of as many is allowed (503 with Retry-After).
     pub initialize_per_second_max: u32,
+    /// Open connections of one client (429, closed). Those of a proxy that names its clients count for them, and only
+    /// while a stream is open on them. None: three quarters of `connections_max`.
+    pub connections_per_client_max: Option<usize>,
+    /// Sessions of one client (429 with Retry-After, once none of its own is idle). None: a quarter of `sessions_max`.
+    pub sessions_per_client_max: Option<usize>,
+    /// `initialize` requests a second of one client; a burst of as many is allowed (429 with Retry-After). None: a
+    /// quarter of `initialize_per_second_max`.
+    pub initialize_per_second_per_client_max: Option<u32>,
+    /// Calls of one client that a core works on (429 with Retry-After). Sixteen sessions that do all they may at once.
+    pub calls_per_client_max: usize,
     /// Concurrent calls of a session (429), and response streams that are kept for a resume (the oldest goes).
     pub streams_per_session_max: usize,
     /// Resource subscriptions of a session or of one listen stream (-32602).
@@ -169,8 +184,11 @@ impl Default for Limits {
             pipeline_bytes_max: 64 * 1024,
             connections_max: 1_000_000,
             sessions_max: 1_000_000,
-            sessions_per_client_max: 1_000_000,
             initialize_per_second_max: 20_000,
+            connections_per_client_max: None,
+            sessions_per_client_max: None,
+            initialize_per_second_per_client_max: None,
+            calls_per_client_max: 1024,
             streams_per_session_max: 64,
             subscriptions_max: 1024,
             subscription_bytes_max: 1 << 30,
@@ -191,7 +209,30 @@ impl Default for Limits {
     }
 }
 
+/// What one client may hold of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    pub connections_max: usize,
+    pub sessions_max: usize,
+    pub initialize_per_second_max: u32,
+}
+
 impl Limits {
+    /// The shares of one client, with those that nobody has set.
+    #[must_use]
+    pub fn of_client(&self) -> ClientLimits {
+        let connections = self.connections_max - self.connections_max / 4;
+        ClientLimits {
+            connections_max: self.connections_per_client_max.unwrap_or(connections),
+            sessions_max: self
+                .sessions_per_client_max
+                .unwrap_or_else(|| self.sessions_max.div_ceil(4)),
+            initialize_per_second_max: self
+                .initialize_per_second_per_client_max
+                .unwrap_or_else(|| self.initialize_per_second_max.div_ceil(4)),
+        }
+    }
+
     /// Bounds so small that a test reaches each of them in a few steps.
     #[must_use]
     pub fn tiny() -> Self {
@@ -204,8 +245,8 @@ impl Limits {
             pipeline_bytes_max: 512,
             connections_max: 8,
             sessions_max: 4,
-            sessions_per_client_max: 4,
             initialize_per_second_max: 1000,
+            calls_per_client_max: 4,
             streams_per_session_max: 2,
             subscriptions_max: 3,
             subscription_bytes_max: 64 * 1024,

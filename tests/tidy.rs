@@ -9,19 +9,24 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("limits", &[]),
     ("budget", &[]),
     ("line_limit", &[]),
+    ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
-    ("shard", &["limits", "budget", "wire", "mcp", "app::call"]),
+    (
+        "shard",
+        &["limits", "budget", "clients", "wire", "mcp", "app::call"],
+    ),
     ("app", &["limits", "wire", "mcp"]),
     (
         "runtime",
         &[
             "limits",
             "budget",
+            "clients",
             "line_limit",
             "wire",
             "mcp",
@@ -48,7 +53,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     (
         "config",
         &[
-            "limits", "wire", "mcp", "shard", "app", "admin", "redis", "cluster",
+            "limits", "clients", "wire", "mcp", "shard", "app", "admin", "redis", "cluster",
         ],
     ),
     (

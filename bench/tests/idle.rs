@@ -11,7 +11,7 @@ use self::common::{NOW, Rig, held};
 /// one smaller writes the smaller one down, and one that makes it larger says why.
 const KEEP_ALIVE: i64 = 146;
 const MODERN_STREAM: i64 = 313;
-const LEGACY_SESSION_WITH_STREAM: i64 = 593;
+const LEGACY_SESSION_WITH_STREAM: i64 = 577;
 
 const CLIENTS: usize = 10_000;
 

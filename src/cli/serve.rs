@@ -165,6 +165,7 @@ fn options(config: &Config, membership: Option<Arc<Membership>>) -> Options {
         hosts: config.hosts.clone(),
         origins: config.origins.clone(),
         limits: config.limits,
+        trusted_proxies: config.trusted_proxies.clone(),
         state_key: config.state_key.as_ref().map(|key| key.0),
         drain: config.drain,
         joined,
@@ -178,10 +179,12 @@ fn options(config: &Config, membership: Option<Arc<Membership>>) -> Options {
 
 fn started(config: &Config, running: &Running, admin: &TcpListener) -> Started {
     let entries = running.entry_sizes();
+    // Each listener hears of the three lists, too.
+    let lists = 3 * entries.subscription;
     let sizes = Sizes {
         connection: entries.connection + running.connection_bytes(),
-        session: entries.session + entries.listener,
-        stream: entries.stream,
+        session: entries.session + entries.listener + lists,
+        stream: entries.stream + lists,
         core: running.core_bytes(),
     };
     let mut bill = memory_bill(&config.limits, running.cores, &sizes);

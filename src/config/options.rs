@@ -13,6 +13,7 @@ use super::cluster::ClusterOptions;
 use super::names::{endpoint, host, node, origin};
 use super::units::{Size, Span, between, count_between};
 use crate::app::board::BoardLimits;
+use crate::clients::{Networks, NotANetwork, PRIVATE};
 use crate::limits::Limits;
 
 /// The application that answers the clients.
@@ -69,6 +70,12 @@ pub struct Listening {
     /// On a loopback address its own names are always allowed, and no other unless it is given here
     #[arg(long = "allow-host", env = "PINFOLD_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
     pub hosts: Vec<String>,
+
+    /// Proxy whose X-Forwarded-For (or else Forwarded) names the client that a request counts for in the limits of one client,
+    /// as an address or a network such as 10.0.0.0/8; repeat, or separate with commas; none for no proxy. It is believed for
+    /// limits only: it never says who a client is or what it may do
+    #[arg(long = "trusted-proxy", env = "PINFOLD_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',', default_value = PRIVATE, value_parser = networks)]
+    pub trusted_proxies: Vec<Networks>,
 
     /// Address for publish, health and readiness; anything but loopback needs --admin-token-file
     #[arg(long, env = "PINFOLD_ADMIN", value_name = "IP:PORT", default_value = "127.0.0.1:9464", value_parser = address)]
@@ -143,17 +150,31 @@ pub struct Bounds {
     #[arg(long, env = "PINFOLD_CONNECTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().connections_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub connections_max: u32,
 
-    /// Live sessions; past it idle ones make room
+    /// Live sessions; past it idle ones make room, of whoever holds most
     #[arg(long, env = "PINFOLD_SESSIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().sessions_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub sessions_max: u32,
-
-    /// Sessions of one client address; useful only without a proxy in front
-    #[arg(long, env = "PINFOLD_SESSIONS_PER_CLIENT_MAX", value_name = "N", default_value_t = narrow(Limits::default().sessions_per_client_max), value_parser = |text: &str| count_between(text, 1, MANY))]
-    pub sessions_per_client_max: u32,
 
     /// New sessions a second
     #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_MAX", value_name = "N", default_value_t = Limits::default().initialize_per_second_max, value_parser = |text: &str| count_between(text, 1, MANY))]
     pub initialize_per_second_max: u32,
+
+    /// Open connections of one client. A client is an IPv4 address or an IPv6 /64, as the connection has it or a
+    /// --trusted-proxy names it; a proxy's connection counts for the client whose stream is open on it
+    /// [default: three quarters of --connections-max]
+    #[arg(long, env = "PINFOLD_CONNECTIONS_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
+    pub connections_per_client_max: Option<u32>,
+
+    /// Live sessions of one client; past it idle ones of its own make room [default: a quarter of --sessions-max]
+    #[arg(long, env = "PINFOLD_SESSIONS_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
+    pub sessions_per_client_max: Option<u32>,
+
+    /// New sessions a second of one client [default: a quarter of --initialize-per-second-max]
+    #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
+    pub initialize_per_second_per_client_max: Option<u32>,
+
+    /// Calls of one client that a core works on
+    #[arg(long, env = "PINFOLD_CALLS_PER_CLIENT_MAX", value_name = "N", default_value_t = narrow(Limits::default().calls_per_client_max), value_parser = |text: &str| count_between(text, 1, MANY))]
+    pub calls_per_client_max: u32,
 
     /// Concurrent calls and unfinished answers of a session
     #[arg(long, env = "PINFOLD_STREAMS_PER_SESSION_MAX", value_name = "N", default_value_t = narrow(Limits::default().streams_per_session_max), value_parser = |text: &str| count_between(text, 1, 65_536))]
@@ -261,6 +282,10 @@ fn broken_thread(text: &str) -> Result<BrokenThread, &'static str> {
 fn level(text: &str) -> Result<LevelFilter, &'static str> {
     text.parse()
         .map_err(|_| "must be one of off, error, warn, info, debug, trace")
+}
+
+fn networks(text: &str) -> Result<Networks, NotANetwork> {
+    text.trim().parse()
 }
 
 fn narrow(count: usize) -> u32 {

@@ -190,6 +190,51 @@ fn what_is_set_arrives() {
 }
 
 #[test]
+fn one_client_that_may_take_all_by_default() {
+    let of_client = |arguments: &[&str]| {
+        let limits = check(arguments).unwrap().limits;
+        let of_client = limits.of_client();
+        let rate = of_client.initialize_per_second_max;
+        (of_client.connections_max, of_client.sessions_max, rate)
+    };
+    assert_eq!(of_client(&[]), (750_000, 250_000, 5_000));
+    let node = [
+        "--connections-max=10",
+        "--sessions-max=10",
+        "--initialize-per-second-max=10",
+    ];
+    assert_eq!(of_client(&node), (8, 3, 3));
+    let own = [
+        "--connections-per-client-max=1",
+        "--sessions-per-client-max=2",
+        "--initialize-per-second-per-client-max=3",
+        "--calls-per-client-max=4",
+    ];
+    assert_eq!(of_client(&own), (1, 2, 3));
+    assert_eq!(check(&own).unwrap().limits.calls_per_client_max, 4);
+}
+
+#[test]
+fn a_stranger_that_is_trusted_as_a_proxy() {
+    let trusts = |arguments: &[&str], address: &str| {
+        let proxies = check(arguments).unwrap().trusted_proxies;
+        proxies.contains(address.parse().unwrap())
+    };
+    assert!(trusts(&[], "127.0.0.1") && trusts(&[], "172.17.0.1") && !trusts(&[], "203.0.113.1"));
+    let own = [
+        "--trusted-proxy=203.0.113.0/24,2001:db8::1",
+        "--trusted-proxy=192.0.2.1",
+    ];
+    for address in ["203.0.113.9", "2001:db8::1", "192.0.2.1"] {
+        assert!(trusts(&own, address), "{address}");
+    }
+    assert!(!trusts(&own, "127.0.0.1"));
+    assert!(!trusts(&["--trusted-proxy=none"], "127.0.0.1"));
+    assert_refused("--trusted-proxy", "10.0.0.0/40", "10.0.0.0/8");
+    assert_refused("--trusted-proxy", "traefik", "10.0.0.0/8");
+}
+
+#[test]
 fn a_board_smaller_than_one_entry_may_be() {
     let config = check(&["--board-bytes-max=2KiB"]).unwrap();
     assert_eq!(config.board_limits.entry_bytes_max, 2048);

@@ -19,15 +19,14 @@ use serde_json::value::RawValue;
 
 use super::blocking::BlockingPool;
 use super::forward::{self, Abroad};
-use super::mailbox::Letter;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
-use crate::budget::Charge;
+use crate::clients::Ticket;
 use crate::line_limit::Complaints;
-use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Look, Shard};
+use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard, TooMany};
 
 pub(super) struct Core {
     pub(super) number: u16,
@@ -100,11 +99,24 @@ impl Core {
         })
     }
 
-    /// A connection of this core from now on, with what was read of it elsewhere.
-    pub(super) fn adopt(self: &Rc<Self>, stream: StdStream, peer: Option<IpAddr>, bytes: &[u8]) {
-        if let Err(stream) = self.open(stream, peer, bytes, None) {
-            refuse(&stream);
+    /// A connection that was accepted.
+    pub(super) fn accept(self: &Rc<Self>, stream: StdStream, peer: Option<IpAddr>) {
+        let opened = self.shard.borrow_mut().handle_open(clock::now(), peer);
+        match opened {
+            Ok(key) => self.begin(key, stream, &[], None),
+            Err(too_many) => refuse(&stream, too_many),
         }
+    }
+
+    /// A connection of this core from now on, with what was read of it elsewhere.
+    pub(super) fn adopt(
+        self: &Rc<Self>,
+        stream: StdStream,
+        peer: Option<IpAddr>,
+        bytes: &[u8],
+        ticket: Ticket,
+    ) {
+        self.take_back(stream, peer, bytes, ticket, None);
     }
 
     /// A connection that was not this core's for a request or a stream, with what was read since; `gone` says why the
@@ -114,34 +126,23 @@ impl Core {
         stream: StdStream,
         peer: Option<IpAddr>,
         bytes: &[u8],
+        ticket: Ticket,
         gone: Option<Gone>,
     ) {
-        // A client that has asked nothing would take an answer for that of its next request.
-        if let Err(stream) = self.open(stream, peer, bytes, gone)
-            && !bytes.is_empty()
-        {
-            refuse(&stream);
-        }
+        let now = clock::now();
+        let key = self.shard.borrow_mut().handle_arrival(now, peer, ticket);
+        self.begin(key, stream, bytes, gone);
     }
 
-    /// # Errors
-    /// There are too many, those included that other nodes serve.
-    fn open(
+    fn begin(
         self: &Rc<Self>,
+        key: ConnectionKey,
         stream: StdStream,
-        peer: Option<IpAddr>,
         bytes: &[u8],
         gone: Option<Gone>,
-    ) -> Result<(), StdStream> {
-        let now = clock::now();
-        let key = match self.has_room(1) {
-            true => self.shard.borrow_mut().handle_open(now, peer),
-            false => None,
-        };
-        let Some(key) = key else {
-            return Err(stream);
-        };
+    ) {
         self.keep_socket(key, stream);
+        let now = clock::now();
         if !bytes.is_empty() {
             let mut shard = self.shard.borrow_mut();
             match gone {
@@ -154,13 +155,6 @@ impl Core {
         if self.shard.borrow().wants_bytes(key) {
             self.watch(key);
         }
-        Ok(())
-    }
-
-    /// Whether there may be so many sockets more. A request that another node answers takes two.
-    fn has_room(&self, more: usize) -> bool {
-        let shard = self.shard.borrow();
-        shard.counts().connections + 2 * self.forwarded() + more <= shard.limits().connections_max
     }
 
     /// Reads once and lets the shard understand it.
@@ -342,7 +336,8 @@ impl Core {
                 connection,
                 core,
                 bytes,
-            } => self.send_away(connection, core, bytes),
+                ticket,
+            } => self.send_away(connection, core, bytes, ticket),
             Effect::Look {
                 connection,
                 look,
@@ -352,7 +347,13 @@ impl Core {
                 connection,
                 session,
             } => forward::locate(self, connection, session),
-            Effect::Forward { connection, bytes } => self.forward(connection, bytes),
+            Effect::Forward {
+                connection,
+                bytes,
+                client,
+                ticket,
+            } => self.forward(connection, bytes, client, ticket),
+            Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
             Effect::Say(presence) => {
                 if let Some(abroad) = &self.abroad {
@@ -378,26 +379,6 @@ impl Core {
         }
     }
 
-    /// A body that takes long to look at.
-    fn look(self: &Rc<Self>, key: ConnectionKey, look: Look, charge: Charge) {
-        let core = self.clone();
-        let (sender, looked) = oneshot::channel();
-        let work = self.blocking.run(Box::new(move || {
-            // Nobody waits for it if the core is gone.
-            let _ = sender.send(look.run());
-        }));
-        monoio::spawn(async move {
-            work.await;
-            if let Ok(looked) = looked.await {
-                core.shard
-                    .borrow_mut()
-                    .handle_looked(clock::now(), key, &looked);
-            }
-            drop(charge);
-            core.pump();
-        });
-    }
-
     fn answered(&self, call: CallKey, ask: u32, answer: Answer) {
         let sender = self.calls.borrow_mut().get_mut(&call).and_then(|running| {
             let index = running.asks.iter().position(|(number, _)| *number == ask)?;
@@ -407,44 +388,6 @@ impl Core {
             // The handler may have given up on it.
             let _ = sender.send(answer);
         }
-    }
-
-    /// The connection goes to the session, never the session's data to the connection.
-    fn send_away(&self, key: ConnectionKey, core: u16, bytes: Vec<u8>) {
-        let Some(stream) = self.take_socket(key) else {
-            return;
-        };
-        let peer = stream.peer_addr().ok().map(|address| address.ip());
-        let letter = Letter::Connection {
-            stream,
-            peer,
-            bytes,
-        };
-        self.publisher.mailbox(core.into()).post(letter);
-    }
-
-    fn forward(self: &Rc<Self>, key: ConnectionKey, bytes: Vec<u8>) {
-        let Some(stream) = self.take_socket(key) else {
-            return;
-        };
-        if !self.has_room(2) {
-            return refuse(&stream);
-        }
-        let Some(charge) = self.hold(forward::EXCHANGE_BYTES) else {
-            return refuse(&stream);
-        };
-        let peer = stream.peer_addr().ok().map(|address| address.ip());
-        match stream_of(stream.into()) {
-            Ok(stream) => forward::start(self, stream, peer, bytes, charge),
-            Err(fault) => self.complain_of_forwarding(&fault),
-        }
-    }
-
-    /// Room in the node's budget for what is held outside of the shard. Connections of the shard may end for it.
-    pub(super) fn hold(self: &Rc<Self>, count: usize) -> Option<Charge> {
-        let charge = self.shard.borrow_mut().handle_hold(clock::now(), count);
-        self.pump();
-        charge
     }
 
     fn close(&self, key: ConnectionKey, reason: Closed) {
@@ -480,7 +423,7 @@ impl Core {
         sockets[index] = Some(Socket { key, stream });
     }
 
-    fn take_socket(&self, key: ConnectionKey) -> Option<StdStream> {
+    pub(super) fn take_socket(&self, key: ConnectionKey) -> Option<StdStream> {
         let mut sockets = self.sockets.borrow_mut();
         let slot = sockets.get_mut(key.index as usize)?;
         let socket = slot.take_if(|socket| socket.key == key)?;
@@ -491,8 +434,8 @@ impl Core {
 }
 
 /// Best effort: the connection is dropped whether the client reads this or not.
-fn refuse(stream: &StdStream) {
-    let _ = socket::send(stream, Shard::too_many_connections());
+pub(super) fn refuse(stream: &StdStream, too_many: TooMany) {
+    let _ = socket::send(stream, too_many.answer());
 }
 
 /// What the ring can wait for.

@@ -10,6 +10,7 @@ use std::task::{Poll, Waker};
 use futures_channel::oneshot;
 
 use crate::app::call::{Notice, TellRefused};
+use crate::clients::Ticket;
 use crate::shard::Publication;
 
 pub(super) enum Letter {
@@ -18,7 +19,15 @@ pub(super) enum Letter {
         stream: TcpStream,
         peer: Option<IpAddr>,
         bytes: Vec<u8>,
+        ticket: Ticket,
     },
+    /// A connection that another core accepted for this one.
+    Accepted {
+        stream: TcpStream,
+        peer: Option<IpAddr>,
+    },
+    /// The node is full: end an idle session of somebody who holds more than this.
+    MakeRoom { holds: u32 },
     /// Notifications, in log order.
     Published(Arc<[Publication]>),
     /// Something for one session of this core. Nobody may wait for the answer any more.

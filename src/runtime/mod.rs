@@ -3,8 +3,10 @@
 //!
 //! One thread per core runs [`thread`]: it accepts, reads ([`readiness`]), fans out ([`fanout`]) and takes letters
 //! ([`mailbox`]) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
-//! but mailboxes. [`watchdog`] notices when one of the threads does nothing any more.
+//! but mailboxes and, when something opens or closes, what the node has of it ([`Commons`](crate::clients::Commons)).
+//! [`watchdog`] notices when one of the threads does nothing any more.
 
+mod away;
 mod blocking;
 mod clock;
 mod core;
@@ -12,6 +14,7 @@ mod departure;
 mod fanout;
 mod forward;
 mod link;
+mod listen;
 mod mailbox;
 mod neighbours;
 mod open_files;

@@ -243,6 +243,14 @@ impl Publisher {
         Ok(told)
     }
 
+    /// Asks all other cores to end an idle session of somebody who holds more than this.
+    pub(super) fn make_room(&self, own: u16, holds: u32) {
+        let others = self.mailboxes().iter().enumerate();
+        for (_, mailbox) in others.filter(|(core, _)| *core != usize::from(own)) {
+            mailbox.post(Letter::MakeRoom { holds });
+        }
+    }
+
     pub(super) fn mailbox(&self, core: usize) -> &Mailbox {
         &self.mailboxes()[core]
     }

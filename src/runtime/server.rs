@@ -2,13 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 use super::blocking::BlockingPool;
 use super::core::Core;
@@ -24,7 +22,8 @@ use super::{clock, secrets, signals};
 use crate::app::call::Handler;
 use crate::app::{App, handler};
 use crate::budget::Pool;
-use crate::limits::{Limits, UNSENT_BYTES_MAX};
+use crate::clients::{Commons, Networks};
+use crate::limits::Limits;
 use crate::shard::{Cluster, DrainTimes, EntrySizes, Gate, Setup, Shard};
 use crate::wire::session_id::NodeName;
 
@@ -40,6 +39,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     pub origins: Vec<String>,
     pub limits: Limits,
+    /// Proxies whose word on a client's address is taken, for limits.
+    pub trusted_proxies: Networks,
     /// Seals `requestState`. None: a new key for each process.
     pub state_key: Option<[u8; 32]>,
     /// How it takes its leave at the end.
@@ -69,6 +70,7 @@ impl Default for Options {
             hosts: Vec::new(),
             origins: Vec::new(),
             limits: Limits::default(),
+            trusted_proxies: Networks::private(),
             state_key: None,
             drain: DRAIN_ALONE,
             joined: None,
@@ -132,15 +134,6 @@ impl fmt::Display for StartError {
 impl std::error::Error for StartError {}
 
 type MakeHandler = Arc<dyn Fn() -> Rc<dyn Handler> + Send + Sync>;
-
-/// What every core has a part in.
-#[derive(Clone)]
-struct Shared {
-    publisher: Publisher,
-    sealer: Sealer,
-    blocking: BlockingPool,
-    memory: Arc<Pool>,
-}
 
 /// An MCP server: an application on every core.
 pub struct Server {
@@ -219,29 +212,29 @@ impl Server {
         }
         let cores = core_count(&self.options);
         publisher.open_mailboxes(cores);
-        let listeners = bind(listen, cores)?;
+        let listeners = super::listen::bind(listen, cores)?;
         let address = listeners
             .first()
             .and_then(|it| it.local_addr().ok())
             .unwrap_or(listen);
         let sealer = Sealer::new(&self.options.state_key.unwrap_or_else(random_key));
-        let blocking = BlockingPool::start(cores.max(2))
-            .map_err(|fault| StartError::System("cannot start threads", fault))?;
-        let shared = Shared {
-            publisher: publisher.clone(),
+        let blocking = BlockingPool::start(cores.max(2)).map_err(no_threads)?;
+        let boot = clock::unix_ms();
+        let proxies = self.options.trusted_proxies.clone();
+        let common = Common {
+            node,
+            boot,
+            commons: Commons::new(&self.options.limits, proxies),
             sealer,
             blocking,
-            memory: Pool::new(self.options.limits.memory_bytes_max),
         };
-        let boot = clock::unix_ms();
         let cpus = core_affinity::get_core_ids().unwrap_or_default();
         let departure = Arc::new(Departure::of(cores));
         let watch = Watch::new(publisher.clone(), self.options.break_thread.clone())
             .map_err(|fault| StartError::System("cannot watch signals", fault))?;
         let mut threads = Vec::new();
         for (number, listener) in listeners.into_iter().enumerate() {
-            let name = format!("core-{number}");
-            let alive = watch.core(&name);
+            let alive = watch.core(&thread_name(number));
             let seat = Seat {
                 number: number as u16,
                 core_count: cores as u16,
@@ -253,18 +246,12 @@ impl Server {
                 departure: departure.clone(),
                 beats: alive.beats(),
             };
-            let make_core = self.core_maker(node, boot, &seat, shared.clone());
-            let run = move || thread::run(seat, make_core).inspect(|()| alive.ended());
-            let thread = std::thread::Builder::new().name(name).spawn(run);
-            threads
-                .push(thread.map_err(|fault| StartError::System("cannot start threads", fault))?);
+            threads.push(self.start_core(common.clone(), seat, alive)?);
         }
-        watch
-            .start()
-            .map_err(|fault| StartError::System("cannot start threads", fault))?;
+        watch.start().map_err(no_threads)?;
         Ok(Running {
             publisher,
-            memory: shared.memory,
+            memory: common.commons.memory.clone(),
             watch,
             ends_within: thread::ends_within(self.options.drain),
             threads,
@@ -276,13 +263,24 @@ impl Server {
         })
     }
 
+    fn start_core(
+        &self,
+        common: Common,
+        seat: Seat,
+        alive: Alive,
+    ) -> Result<JoinHandle<io::Result<()>>, StartError> {
+        let name = thread_name(seat.number.into());
+        let make_core = self.core_maker(common, &seat);
+        let run = move || thread::run(seat, make_core).inspect(|()| alive.ended());
+        let thread = std::thread::Builder::new().name(name).spawn(run);
+        thread.map_err(no_threads)
+    }
+
     /// Everything a core is made of, to be put together on its own thread.
     fn core_maker(
         &self,
-        node: NodeName,
-        boot: u64,
+        common: Common,
         seat: &Seat,
-        shared: Shared,
     ) -> impl FnOnce() -> io::Result<Core> + Send + use<> {
         let (core, core_count) = seat.shard_numbers();
         let gate = Gate {
@@ -301,14 +299,21 @@ impl Server {
                 .map(|it| it.as_str().into())
                 .collect(),
         };
-        let limits = per_core(self.options.limits, core_count.into());
-        let make_handler = self.make_handler.clone();
+        let limits = self.options.limits;
+        let (make_handler, publisher) = (self.make_handler.clone(), self.publisher());
         let joined = self.options.joined.clone();
         let cluster = joined.as_ref().map(|joined| Cluster {
             secret: joined.secret.clone(),
         });
         let path = self.options.path.clone();
         move || {
+            let Common {
+                node,
+                boot,
+                commons,
+                sealer,
+                blocking,
+            } = common;
             let handler = make_handler();
             let about = Arc::new(handler.about());
             let accepts = {
@@ -322,7 +327,7 @@ impl Server {
                 core_count,
                 boot,
                 limits,
-                memory: shared.memory,
+                commons,
                 gate,
                 cluster,
                 about,
@@ -331,15 +336,19 @@ impl Server {
             });
             let abroad = joined.map(|joined| Abroad::new(joined, node, &path));
             let abroad = abroad.transpose()?.map(Rc::new);
-            let Shared {
-                publisher,
-                sealer,
-                blocking,
-                ..
-            } = shared;
             Core::new(core, shard, handler, publisher, sealer, blocking, abroad)
         }
     }
+}
+
+/// What all cores of a node have in common.
+#[derive(Clone)]
+struct Common {
+    node: NodeName,
+    boot: u64,
+    commons: Arc<Commons>,
+    sealer: Sealer,
+    blocking: BlockingPool,
 }
 
 /// A node that runs.
@@ -444,6 +453,14 @@ fn lost(thread: String) -> StartError {
     StartError::System("the node ended", io::Error::other(thread))
 }
 
+fn thread_name(core: usize) -> String {
+    format!("core-{core}")
+}
+
+fn no_threads(fault: io::Error) -> StartError {
+    StartError::System("cannot start threads", fault)
+}
+
 fn core_count(options: &Options) -> usize {
     match options.cores {
         0 => std::thread::available_parallelism()
@@ -453,59 +470,8 @@ fn core_count(options: &Options) -> usize {
     }
 }
 
-/// A node's limits on what it holds altogether, divided among its cores.
-fn per_core(limits: Limits, cores: usize) -> Limits {
-    Limits {
-        connections_max: limits.connections_max.div_ceil(cores),
-        sessions_max: limits.sessions_max.div_ceil(cores),
-        subscription_bytes_max: limits.subscription_bytes_max.div_ceil(cores),
-        ..limits
-    }
-}
-
 fn random_key() -> [u8; 32] {
     let mut key = [0; 32];
     getrandom::fill(&mut key).expect("Linux has random bytes once it has booted");
     key
-}
-
-/// A listener for each core on one port. The kernel spreads connections among them.
-fn bind(address: SocketAddr, cores: usize) -> Result<Vec<TcpListener>, StartError> {
-    let fail = |fault| StartError::cannot_listen(address, "--listen", fault);
-    // Sockets with SO_REUSEPORT share a port even between processes of one user: a first one without it finds out
-    // whether the port is free.
-    let probe = socket(address, false).map_err(fail)?;
-    let address = probe
-        .local_addr()
-        .ok()
-        .and_then(|it| it.as_socket())
-        .unwrap_or(address);
-    drop(probe);
-    (0..cores)
-        .map(|_| socket(address, true).map(TcpListener::from).map_err(fail))
-        .collect()
-}
-
-/// Accepted connections inherit these options, which saves a system call for each option and connection.
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM.cloexec(),
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.set_nodelay(true)?;
-    let probes = TcpKeepalive::new()
-        .with_time(std::time::Duration::from_secs(60))
-        .with_interval(std::time::Duration::from_secs(10))
-        .with_retries(3);
-    socket.set_tcp_keepalive(&probes)?;
-    socket.set_tcp_user_timeout(Some(std::time::Duration::from_secs(60)))?;
-    super::socket::limit_unsent(&socket, UNSENT_BYTES_MAX)?;
-    socket.bind(&SockAddr::from(address))?;
-    if shared {
-        socket.listen(4096)?;
-    }
-    Ok(socket)
 }

@@ -105,13 +105,10 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
         let stream = socket::off_the_ring(stream);
         let target = place_among.map_or(core.number, |count| (random() % u32::from(count)) as u16);
         if target == core.number {
-            core.adopt(stream, Some(peer.ip()), &[]);
+            core.accept(stream, Some(peer.ip()));
         } else {
-            let letter = Letter::Connection {
-                stream,
-                peer: Some(peer.ip()),
-                bytes: Vec::new(),
-            };
+            let peer = Some(peer.ip());
+            let letter = Letter::Accepted { stream, peer };
             core.publisher.mailbox(target.into()).post(letter);
         }
     }
@@ -164,7 +161,10 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
             stream,
             peer,
             bytes,
-        } => core.adopt(stream, peer, &bytes),
+            ticket,
+        } => core.adopt(stream, peer, &bytes, ticket),
+        Letter::Accepted { stream, peer } => core.accept(stream, peer),
+        Letter::MakeRoom { holds } => core.shard.borrow_mut().handle_make_room(now, holds),
         Letter::Published(publications) => {
             let mut shard = core.shard.borrow_mut();
             publications

@@ -142,10 +142,11 @@ impl<T> Arena<T> {
         self.range(0, self.slot_count)
     }
 
-    /// The entries among `count` slots from the `start`-th on, around the end.
+    /// The entries among `count` slots from the `start`-th on, around the end and spread over all.
     pub(crate) fn sample(&self, start: usize, count: usize) -> impl Iterator<Item = (Key<T>, &T)> {
         let slots = self.slot_count.max(1);
-        let indexes = (0..count.min(slots)).map(move |offset| ((start + offset) % slots) as u32);
+        let count = count.min(slots);
+        let indexes = (0..count).map(move |it| ((start + it * slots / count) % slots) as u32);
         indexes.filter_map(|index| self.slot(index)?.entry_with_key(index))
     }
 
@@ -231,10 +232,12 @@ mod tests {
         let again = arena.insert(7);
         assert!((again.index as usize) < arena.slot_count());
         assert_eq!(arena.slot_count(), keys.len(), "a slot is used again");
-        let around: Vec<u32> = arena
-            .sample(3 * PAGE, 2)
-            .map(|(key, _)| key.index)
-            .collect();
-        assert_eq!(around, [3 * PAGE as u32, 0]);
+        let sample = |start, count| {
+            let sample = arena.sample(start, count);
+            sample.map(|(key, _)| key.index).collect::<Vec<_>>()
+        };
+        let half = 3 * PAGE as u32 / 2;
+        assert_eq!(sample(3 * PAGE - 1, 2), [2 * half - 1, half - 2]);
+        assert_eq!(sample(7, usize::MAX).len(), arena.len());
     }
 }

@@ -6,7 +6,10 @@ use super::session::SessionKey;
 use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
 use crate::budget::Charge;
+use crate::clients::Client;
 use crate::mcp::ProtocolVersion;
+
+use thin_vec::ThinVec;
 
 pub type CallKey = Key<CallState>;
 
@@ -18,7 +21,9 @@ pub struct CallState {
     pub(super) answer_to: AnswerTo,
     /// `_meta["…/logLevel"]` of a modern request. Legacy sessions have theirs.
     pub(super) log_level: Option<u8>,
-    pub(super) asks: Vec<Ask>,
+    /// Among whose calls it counts.
+    pub(super) client: Option<Client>,
+    pub(super) asks: ThinVec<Ask>,
     pub(super) timer: Timer,
     /// What it takes of the node's budget: its params, and what is made of them.
     pub(super) charge: Charge,

@@ -11,7 +11,6 @@
 //! ```
 
 use std::cell::Cell;
-use std::net::IpAddr;
 
 use super::arena::Key;
 use super::call::CallKey;
@@ -20,6 +19,7 @@ use super::fanout::ListenerKey;
 use super::memory::Held;
 use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
+use crate::clients::Client;
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::http1::Head;
 use crate::wire::json_scan::JsonScan;
@@ -62,7 +62,21 @@ pub struct Connection {
     /// Since when `state`, or the write in flight, waits.
     pub(super) since: Millis,
     pub(super) timer: Timer,
-    pub(super) peer: Option<IpAddr>,
+    pub(super) peer: Option<Client>,
+    /// Whose the current request is, or the last one was.
+    pub(super) client: Option<Client>,
+    pub(super) counts_for: CountsFor,
+    /// The peer may name the client of a request.
+    pub(super) is_proxy: bool,
+}
+
+/// Among whose connections one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CountsFor {
+    Peer,
+    Client,
+    /// A proxy's, which passes on requests of many.
+    Nobody,
 }
 
 pub(super) enum State {
@@ -127,7 +141,7 @@ pub enum Closed {
 }
 
 impl Connection {
-    pub(super) fn new(now: Millis, peer: Option<IpAddr>) -> Self {
+    pub(super) fn new(now: Millis, peer: Option<Client>, counts_for: CountsFor) -> Self {
         Connection {
             state: State::ExpectHead,
             inbox: None,
@@ -147,6 +161,9 @@ impl Connection {
             since: now,
             timer: Timer::default(),
             peer,
+            client: peer,
+            counts_for,
+            is_proxy: false,
         }
     }
 

@@ -9,9 +9,10 @@ use super::answer::Refused;
 use super::connection::{Connection, State};
 use super::{ConnectionKey, Effect, Millis, SessionKey, Shard};
 use crate::app::call::TellRefused;
+use crate::clients::Client;
 use crate::mcp::ProtocolVersion;
 use crate::wire::HeadView;
-use crate::wire::forwarded::{FORWARDED, FORWARDED_LINE_BYTES_MAX, PeerSecret};
+use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT, FORWARDED_LINE_BYTES_MAX, PeerSecret};
 use crate::wire::http1::{Framing, Method};
 use crate::wire::session_id::SessionId;
 
@@ -157,12 +158,15 @@ impl Shard {
                 self.serve_freed();
             }
             Located::There => {
-                let bytes = connection.take_inbox();
-                self.remove_connection(key);
-                self.effects.push_back(Effect::Forward {
-                    connection: key,
-                    bytes,
-                });
+                let (bytes, client) = (connection.take_inbox(), connection.client);
+                if let Some(ticket) = self.remove_with_ticket(key) {
+                    self.effects.push_back(Effect::Forward {
+                        connection: key,
+                        bytes,
+                        client,
+                        ticket,
+                    });
+                }
             }
         }
     }
@@ -263,7 +267,11 @@ impl Shard {
     }
 
     /// Who says that a node passed a request on proves it.
-    pub(super) fn check_forwarded(&mut self, request: &HeadView<'_>) -> Result<(), Refused> {
+    pub(super) fn check_forwarded(
+        &mut self,
+        key: ConnectionKey,
+        request: &HeadView<'_>,
+    ) -> Result<(), Refused> {
         let Some(cluster) = &self.cluster else {
             return Ok(());
         };
@@ -272,15 +280,22 @@ impl Shard {
         }
         let session = request.field("mcp-session-id").unwrap_or_default();
         let word = request.single(FORWARDED).ok().flatten();
-        let from = cluster
+        let proven = cluster
             .secret
             .as_ref()
             .zip(word)
-            .and_then(|(secret, word)| secret.verify(word, session));
-        if from.is_none() {
+            .and_then(|(secret, word)| {
+                let from = secret.verify(word, session)?;
+                // A client may have sent one of its own.
+                let mut words = request.fields_named(FORWARDED_CLIENT);
+                Some(words.find_map(|word| secret.verify_client(word, from, session)))
+            });
+        let Some(client) = proven else {
             self.say(Presence::Forged);
             return Err(forged());
-        }
+        };
+        // Nodes of the version before do not say whose it is.
+        self.is_named(key, client.map(Client::of));
         Ok(())
     }
 

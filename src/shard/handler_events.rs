@@ -276,6 +276,7 @@ impl Shard {
 
     pub(super) fn remove_call(&mut self, call: CallKey) -> Option<CallState> {
         let state = self.calls.remove(call)?;
+        self.uncount_call(&state);
         if let Some(session) = state
             .session
             .and_then(|session| self.sessions.get_mut(session))

@@ -10,6 +10,7 @@ use super::post::PostFields;
 use super::session::log_level;
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
 use crate::app::call::{AskFailed, Call, Topic};
+use crate::clients::Client;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::json_rpc::{Id, Invalid, Message};
@@ -61,7 +62,7 @@ impl Shard {
     ) {
         let session = match self
             .find_legacy_session(key, fields)
-            .and_then(|session| self.check_batch(session, messages.len()))
+            .and_then(|session| self.check_batch(key, session, &messages))
         {
             Ok(session) => session,
             Err(refused) => return self.refuse(key, None, &refused),
@@ -97,7 +98,9 @@ impl Shard {
                             let tree_bytes = JsonScan::of(text).tree_bytes();
                             let call = (id, &*method, params);
                             let answer_to = AnswerTo::Stream(stream);
-                            let started = self.start_legacy(session, call, tree_bytes, answer_to);
+                            let client = self.caller(key, Some(session));
+                            let started =
+                                self.start_legacy(client, session, call, tree_bytes, answer_to);
                             if let Err(refused) = started {
                                 self.push_answer(stream, &error_message(Some(id), &refused.error));
                             }
@@ -134,7 +137,12 @@ impl Shard {
         self.find_session(key, fields.session_id)
     }
 
-    fn check_batch(&self, session: SessionKey, count: usize) -> Result<SessionKey, Refused> {
+    fn check_batch(
+        &self,
+        key: ConnectionKey,
+        session: SessionKey,
+        messages: &[Result<Message<'_>, Invalid<'_>>],
+    ) -> Result<SessionKey, Refused> {
         let version = self
             .sessions
             .get(session)
@@ -146,7 +154,7 @@ impl Shard {
             );
             return Err(Refused::new(400, sentence));
         }
-        if count > self.limits.batch_messages_max {
+        if messages.len() > self.limits.batch_messages_max {
             let sentence = format!(
                 "A batch has {} messages at most.",
                 self.limits.batch_messages_max
@@ -154,6 +162,10 @@ impl Shard {
             return Err(Refused::new(400, sentence));
         }
         self.check_streams(session)?;
+        let requests = messages
+            .iter()
+            .filter(|it| matches!(it, Ok(Message::Request { .. })));
+        self.check_calls(self.caller(key, Some(session)), requests.count())?;
         Ok(session)
     }
 
@@ -189,9 +201,11 @@ impl Shard {
             Dispatched::Application => {
                 let call = (id, method, params);
                 let answer_to = AnswerTo::Connection(key);
+                let client = self.caller(key, Some(session));
                 let started = self
                     .check_streams(session)
-                    .and_then(|()| self.start_legacy(session, call, tree_bytes, answer_to));
+                    .and_then(|()| self.check_calls(client, 1))
+                    .and_then(|()| self.start_legacy(client, session, call, tree_bytes, answer_to));
                 match started {
                     Ok(call) => self.await_answer(key, call),
                     Err(refused) => self.refuse(key, Some(id), &refused),
@@ -262,11 +276,12 @@ impl Shard {
                 "Invalid params: a session has {limit} subscriptions at most."
             )));
         }
-        if !self.has_room_for([uri.as_str()].into_iter()) {
-            return Err(RpcError::internal(NO_ROOM));
-        }
+        self.fanout
+            .lease([uri.as_str()].into_iter())
+            .map_err(|_| RpcError::internal(NO_ROOM))?;
         self.fanout
             .subscribe(listener, &Topic::Resource(uri.into()));
+        self.fanout.settle();
         Ok(())
     }
 
@@ -297,6 +312,7 @@ impl Shard {
 
     fn start_legacy(
         &mut self,
+        client: Option<Client>,
         session_key: SessionKey,
         (id, method, params): (&str, &str, Option<&RawValue>),
         tree_bytes: usize,
@@ -322,13 +338,15 @@ impl Shard {
             id: id.into(),
             answer_to,
             log_level: None,
-            asks: Vec::new(),
+            client,
+            asks: Default::default(),
             timer: Default::default(),
             charge,
         });
         if let Some(session) = self.sessions.get_mut(session_key) {
             session.calls.push(call);
         }
+        self.count_call(client);
         self.effects.push_back(Effect::Start { call, request });
         Ok(call)
     }

@@ -32,8 +32,13 @@ impl Shard {
                 return self.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
             }
         };
-        if !self.has_room_for(filter.resource_subscriptions.iter().map(String::as_str)) {
-            return self.refuse(key, Some(id), &Refused::busy(NO_ROOM, 30));
+        let uris = filter.resource_subscriptions.iter().map(String::as_str);
+        let admitted = self.count_stream(key).and_then(|()| {
+            let leased = self.fanout.lease(uris);
+            leased.map_err(|_| Refused::busy(NO_ROOM, 30))
+        });
+        if let Err(refused) = admitted {
+            return self.refuse(key, Some(id), &refused);
         }
         let (topics, honoured) = self.honoured(&filter);
         let listener = self
@@ -43,6 +48,7 @@ impl Shard {
         for topic in &topics {
             self.fanout.subscribe(listener, topic);
         }
+        self.fanout.settle();
         self.answer_stream(key);
         // MUST: the acknowledgement is the first message and carries the subscription's id.
         // Spliced in as it came: a number may have more digits than any type of ours.
@@ -77,11 +83,6 @@ impl Shard {
         }
         uris.iter().try_for_each(|uri| self.check_uri(uri))?;
         Ok(filter)
-    }
-
-    /// Whether there is memory for subscriptions to these.
-    pub(super) fn has_room_for<'a>(&self, uris: impl Iterator<Item = &'a str>) -> bool {
-        self.fanout.bytes_with(uris) <= self.limits.subscription_bytes_max
     }
 
     pub(super) fn check_uri(&self, uri: &str) -> Result<(), RpcError> {

@@ -9,9 +9,11 @@
 //! [`Shard::poll_timeout`] says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod admission;
 mod answer;
 mod arena;
 mod call;
+mod client;
 mod connection;
 mod deliver;
 mod drain;
@@ -40,7 +42,6 @@ mod timers;
 mod wheel;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -58,11 +59,13 @@ use self::stream::Stream;
 use self::timers::TimerKey;
 use self::wheel::Wheel;
 use crate::app::call::{About, AskFailed, Call, Topic};
-use crate::budget::{Account, Charge, Pool};
+use crate::budget::{Account, Charge};
+use crate::clients::{Client, Commons, Ticket};
 use crate::limits::{GAP_OFFSETS, Limits, MEMORY_PORTION_BYTES};
 use crate::wire::session_id::{NodeName, SessionId};
 
 pub use self::call::CallKey;
+pub use self::client::TooMany;
 pub use self::connection::{Closed, ConnectionKey};
 pub use self::drain::{DrainProgress, DrainTimes};
 pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
@@ -79,8 +82,8 @@ pub struct Setup {
     /// Distinguishes this process from earlier ones of the same node: session ids of those are recognised.
     pub boot: u64,
     pub limits: Limits,
-    /// What all cores may hold for clients: bodies that arrive, unread and kept answers, calls under way.
-    pub memory: Arc<Pool>,
+    /// What this core shares with the others of its node.
+    pub commons: Arc<Commons>,
     pub gate: Gate,
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
@@ -121,6 +124,7 @@ pub enum Effect {
         connection: ConnectionKey,
         core: u16,
         bytes: Vec<u8>,
+        ticket: Ticket,
     },
     /// Run this on a thread that may take its time, and say what came of it by [`Shard::handle_looked`]; its charge
     /// ends with that, whoever still waits for it.
@@ -139,12 +143,18 @@ pub enum Effect {
     Forward {
         connection: ConnectionKey,
         bytes: Vec<u8>,
+        /// Whose request it is.
+        client: Option<Client>,
+        ticket: Ticket,
     },
     /// Call [`Shard::handle_released`] after so many milliseconds: until then nothing is written to this connection.
     Hold {
         connection: ConnectionKey,
         ms: Millis,
     },
+    /// The node is full, and the sessions to end are rather on another core: tell all of them, by
+    /// [`Shard::handle_make_room`].
+    MakeRoom { holds: u32 },
     /// Tell the other nodes; nothing waits for it.
     Say(Presence),
     /// Reading was paused ([`Shard::wants_bytes`]) and goes on.
@@ -201,6 +211,7 @@ pub struct Shard {
     holders: Vec<ConnectionKey>,
     /// Until then it is known that no room can be made.
     no_room_until: Millis,
+    commons: Arc<Commons>,
     gate: Gate,
     cluster: Option<Cluster>,
     about: Arc<About>,
@@ -217,9 +228,9 @@ pub struct Shard {
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
     profiles: Profiles,
-    sessions_of_client: HashMap<IpAddr, u32>,
-    /// `initialize` requests that are still allowed now, and since when that many are.
-    initialize_tokens: (f64, Millis),
+    calls_of_client: HashMap<Client, u32>,
+    /// When other cores were last asked to make room for a session.
+    asked_for_room: Option<Millis>,
     drain: Option<Drain>,
     /// A thread of this node hangs, or is gone.
     impaired: bool,
@@ -241,14 +252,14 @@ pub struct Shard {
 impl Shard {
     #[must_use]
     pub fn new(setup: Setup, now: Millis) -> Self {
-        let portion = MEMORY_PORTION_BYTES.min(setup.memory.total() / 64);
+        let portion = MEMORY_PORTION_BYTES.min(setup.commons.memory.total() / 64);
         Shard {
             node: setup.node,
             core: setup.core,
             core_count: setup.core_count,
             boot: setup.boot,
             limits: setup.limits,
-            memory: Account::new(setup.memory, portion),
+            memory: Account::new(setup.commons.memory.clone(), portion),
             holders: Vec::new(),
             no_room_until: 0,
             gate: setup.gate,
@@ -263,11 +274,12 @@ impl Shard {
             sessions: Arena::default(),
             streams: Arena::default(),
             calls: Arena::default(),
-            fanout: Fanout::new(),
+            fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
+            commons: setup.commons,
             wheel: Wheel::new(now),
             profiles: Profiles::default(),
-            sessions_of_client: HashMap::new(),
-            initialize_tokens: (f64::from(setup.limits.initialize_per_second_max), now),
+            calls_of_client: HashMap::new(),
+            asked_for_room: None,
             drain: None,
             impaired: false,
             busy_until: now,
@@ -279,18 +291,6 @@ impl Shard {
             events: Vec::new(),
             id_text: Vec::new(),
         }
-    }
-
-    /// A connection was accepted, or moved here from another core. `None`: there are too many; the driver
-    /// writes [`Shard::too_many_connections`] and closes.
-    pub fn handle_open(&mut self, now: Millis, peer: Option<IpAddr>) -> Option<ConnectionKey> {
-        self.now = now;
-        if self.connections.len() >= self.limits.connections_max {
-            return None;
-        }
-        let key = self.connections.insert(Connection::new(now, peer));
-        self.arm_connection(key);
-        Some(key)
     }
 
     /// Bytes arrived. What they ask for is done before this returns, except for the application's part.
@@ -405,6 +405,7 @@ impl Shard {
         self.profiles.invariants();
         self.fanout.invariants();
         self.memory_invariants();
+        self.client_invariants();
         for (key, connection) in self.connections.iter() {
             connection.invariants();
             match connection.state {

@@ -129,6 +129,10 @@ impl Shard {
                 return self.answer_error(key, 400, Some(id), &error);
             }
         };
+        let client = self.client_of(key);
+        if let Err(refused) = self.check_calls(client, 1) {
+            return self.refuse(key, Some(id), &refused);
+        }
         let charge = match self.charge_call(params, tree_bytes) {
             Ok(charge) => charge,
             Err(refused) => return self.refuse(key, Some(id), &refused),
@@ -142,6 +146,7 @@ impl Shard {
             Ok(profile) => profile,
             Err(error) => return self.answer_error(key, 400, Some(id), &error),
         };
+        self.count_call(client);
         let version = ProtocolVersion::V2026_07_28;
         let call = self.calls.insert(CallState {
             version,
@@ -149,7 +154,8 @@ impl Shard {
             id: id.into(),
             answer_to: AnswerTo::Connection(key),
             log_level,
-            asks: Vec::new(),
+            client,
+            asks: Default::default(),
             timer: Default::default(),
             charge,
         });

@@ -127,6 +127,7 @@ impl Shard {
             return self.remove_for_move(key, core, input);
         }
         if let Some(session) = self.belongs_elsewhere(key, &view) {
+            self.identify(key, &view);
             return self.ask_for_owner(key, session);
         }
         Some(self.receive_request(key, &head, input))
@@ -233,7 +234,7 @@ impl Shard {
         request: &HeadView<'_>,
         announced: usize,
     ) -> Result<(), Refused> {
-        self.admit(request)?;
+        self.admit(key, request)?;
         if request.head().method == Method::Post {
             check_post(request)?;
             self.check_session(key, request)?;
@@ -280,11 +281,12 @@ impl Shard {
         {
             return None;
         }
-        self.remove_connection(key);
+        let ticket = self.remove_with_ticket(key)?;
         self.effects.push_back(Effect::Move {
             connection: key,
             core,
             bytes: input.to_vec(),
+            ticket,
         });
         Some(input.len())
     }

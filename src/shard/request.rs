@@ -25,7 +25,7 @@ impl Shard {
         if let Some(ready) = self.probed(request) {
             return self.answer_probe(key, ready);
         }
-        if let Err(refused) = self.admit(request) {
+        if let Err(refused) = self.admit(key, request) {
             return self.refuse(key, None, &refused);
         }
         if let Some(origin) = request.field("origin")
@@ -49,9 +49,14 @@ impl Shard {
     }
 
     /// Whether this request may be looked at any further: its path, `Host` and `Origin`, and who passed it on.
-    pub(super) fn admit(&mut self, request: &HeadView<'_>) -> Result<(), Refused> {
+    pub(super) fn admit(
+        &mut self,
+        key: ConnectionKey,
+        request: &HeadView<'_>,
+    ) -> Result<(), Refused> {
+        self.identify(key, request);
         self.gate.admit(request)?;
-        self.check_forwarded(request)
+        self.check_forwarded(key, request)
     }
 
     /// Whether this asks for the node's health, and what that is. Proxies ask by address, so any `Host` will do.

@@ -29,6 +29,7 @@ impl Shard {
                 .field("last-event-id")
                 .map(|text| self.check_event_id(session, text))
                 .transpose()?;
+            self.count_stream(key)?;
             Ok((session, last_seen))
         });
         match opened {

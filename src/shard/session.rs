@@ -6,9 +6,9 @@ use super::fanout::ListenerKey;
 use super::profile::Profile;
 use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
+use crate::clients::Client;
 use crate::mcp::ProtocolVersion;
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use thin_vec::ThinVec;
@@ -33,7 +33,8 @@ pub struct Session {
     pub(super) next_stream: u32,
     pub(super) next_ask: u32,
     pub(super) last_active: Millis,
-    pub(super) client_address: Option<IpAddr>,
+    /// Who opened it.
+    pub(super) client: Option<Client>,
     /// Seconds by the shard's clock.
     pub(super) created_at_s: u32,
     /// The day on which the other nodes were last told of it.

@@ -18,11 +18,6 @@ use crate::mcp::{ProtocolVersion, RpcError};
 use crate::wire::HeadView;
 use crate::wire::session_id::{Locator, SessionId};
 
-/// A session that was active so recently is not ended to make room.
-const MAKE_ROOM_IDLE_MS: u64 = 10_000;
-/// How many sessions are looked at to find one that can make room.
-const MAKE_ROOM_LOOK_AT: usize = 256;
-
 /// What other nodes should know of a session's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -71,20 +66,14 @@ impl Shard {
         key: ConnectionKey,
         params: &Initialize<'_>,
     ) -> Result<SessionKey, Refused> {
-        let client_address = self
-            .connections
-            .get(key)
-            .and_then(|connection| connection.peer);
+        let client = self.client_of(key);
         let profile = self
             .profiles
             .intern(params.capabilities, params.client_info)
             .map_err(|error| Refused::rpc(400, error))?;
-        if let Err(refused) = self.admit_session(client_address) {
+        if let Err(refused) = self.admit_session(client) {
             self.profiles.release(profile);
             return Err(refused);
-        }
-        if let Some(address) = client_address {
-            *self.sessions_of_client.entry(address).or_insert(0) += 1;
         }
         // The session's key is needed for its listener and the listener's for the session.
         let listener = self
@@ -103,7 +92,7 @@ impl Shard {
             next_stream: super::stream::STANDALONE + 1,
             next_ask: 1,
             last_active: self.now,
-            client_address,
+            client,
             created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             announced_on: 0,
             timer: Default::default(),
@@ -117,59 +106,6 @@ impl Shard {
         self.arm_session(session);
         self.announce_opened(session);
         Ok(session)
-    }
-
-    /// Whether there is room, and not too much haste, for one more session.
-    fn admit_session(&mut self, client: Option<std::net::IpAddr>) -> Result<(), Refused> {
-        if self.takes_nobody() {
-            return Err(Refused::busy(
-                "This node is shutting down and takes no new sessions.",
-                1,
-            ));
-        }
-        let per_second = f64::from(self.limits.initialize_per_second_max);
-        let (tokens, since) = self.initialize_tokens;
-        let tokens = (tokens + (self.now - since) as f64 * per_second / 1000.0).min(per_second);
-        self.initialize_tokens = (tokens, self.now);
-        if tokens < 1.0 {
-            return Err(Refused::busy(
-                "More sessions are being opened than this node allows per second.",
-                1,
-            ));
-        }
-        let of_client = client
-            .and_then(|address| self.sessions_of_client.get(&address))
-            .copied()
-            .unwrap_or(0);
-        if of_client as usize >= self.limits.sessions_per_client_max {
-            return Err(Refused::busy(
-                "This client address has as many sessions as it may have: end one with DELETE.",
-                60,
-            ));
-        }
-        if self.sessions.len() >= self.limits.sessions_max && !self.make_room() {
-            return Err(Refused::busy(
-                "This node holds as many sessions as it can, and none of them is idle.",
-                30,
-            ));
-        }
-        self.initialize_tokens.0 -= 1.0;
-        Ok(())
-    }
-
-    /// Ends the session that was idle longest among some; false if none was idle.
-    fn make_room(&mut self) -> bool {
-        let idle_since = self.now.saturating_sub(MAKE_ROOM_IDLE_MS);
-        let random = (self.secrets)();
-        let start = usize::from(u16::from_le_bytes([random[0], random[1]])) * self.sessions.len()
-            / (1 << 16);
-        let oldest = self
-            .sessions
-            .sample(start, MAKE_ROOM_LOOK_AT)
-            .filter(|(_, session)| session.last_active <= idle_since && !self.is_in_use(session))
-            .min_by_key(|(_, session)| session.last_active)
-            .map(|(key, _)| key);
-        oldest.is_some_and(|key| self.end_session(key, Ending::Over))
     }
 
     /// Something is open or under way for it. An open stream is activity.
@@ -298,6 +234,7 @@ impl Shard {
             let Some(state) = self.calls.remove(call) else {
                 continue;
             };
+            self.uncount_call(&state);
             self.effects.push_back(Effect::Cancel(call));
             if let AnswerTo::Connection(connection) = state.answer_to {
                 let refused = Refused::with_reason(
@@ -318,14 +255,8 @@ impl Shard {
                 self.release(connection);
             }
         }
-        if let Some(address) = session.client_address
-            && let Some(count) = self.sessions_of_client.get_mut(&address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.sessions_of_client.remove(&address);
-            }
-        }
+        self.commons.sessions.give_back(1);
+        self.commons.clients.close_session(session.client);
         true
     }
 

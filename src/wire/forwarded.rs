@@ -3,8 +3,12 @@
 //! The proof is an HMAC-SHA-256 of the node's name and the session id, under the secret that all nodes share: it is
 //! worth nothing for another session, and the secret itself never leaves its node. What the field permits is little:
 //! such a request is never passed on again.
+//!
+//! `Pinfold-Client: {proof}.{address}` says besides, with a proof of its own, whose request it is. A node of a version
+//! without it neither sends nor misses it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,6 +24,9 @@ pub const FORWARDED: &str = "pinfold-forwarded";
 /// The whole line: what a head grows by when it is passed on.
 pub const FORWARDED_LINE_BYTES_MAX: usize =
     FORWARDED.len() + ": ".len() + NODE_NAME_BYTES_MAX + ".".len() + PROOF_CHARS + "\r\n".len();
+
+/// The client's address, from the node that passes a request on.
+pub const FORWARDED_CLIENT: &str = "pinfold-client";
 
 /// Of 32 bytes in base64.
 const PROOF_CHARS: usize = 43;
@@ -73,6 +80,34 @@ impl PeerSecret {
         right.is_ok().then_some(from)
     }
 
+    /// The value of [`FORWARDED_CLIENT`] for a request of this session that `from` passes on.
+    #[must_use]
+    pub fn sign_client(&self, client: IpAddr, from: NodeName, session: &str) -> String {
+        let client = client.to_string();
+        let proof = self.proof_of_client(&client, from, session);
+        let proof = URL_SAFE_NO_PAD.encode(proof.finalize().into_bytes());
+        format!("{proof}.{client}")
+    }
+
+    /// Whose request it is, if `from` says so.
+    #[must_use]
+    pub fn verify_client(&self, value: &str, from: NodeName, session: &str) -> Option<IpAddr> {
+        let (proof, client) = value.split_once('.')?;
+        let proof = URL_SAFE_NO_PAD.decode(proof).ok()?;
+        let right = self.proof_of_client(client, from, session);
+        right.verify_slice(&proof).ok()?;
+        client.parse().ok()
+    }
+
+    fn proof_of_client(&self, client: &str, from: NodeName, session: &str) -> Hmac<Sha256> {
+        let mut proof = self.keyed.clone();
+        // No other proof begins like this one: a name has no space.
+        for part in ["client ", client, " of ", from.as_str(), ".", session] {
+            proof.update(part.as_bytes());
+        }
+        proof
+    }
+
     fn proof(&self, from: NodeName, session: &str) -> Hmac<Sha256> {
         let mut proof = self.keyed.clone();
         proof.update(from.as_str().as_bytes());
@@ -97,6 +132,13 @@ mod tests {
         assert_eq!(secret.verify(&value, "session"), Some(node("node-a")));
     }
 
+    /// Nodes of two versions live in one cluster while it is replaced.
+    #[test]
+    fn a_proof_that_the_version_before_does_not_know() {
+        let value = PeerSecret::new(b"a secret").sign(node("node-a"), "session");
+        assert_eq!(value, "node-a.-fOMyQovbsMKmeFWFxQRctQlLksJCyxiPIKFm-pgfis");
+    }
+
     #[test]
     fn a_key_that_two_nodes_with_one_secret_do_not_share() {
         let key = |secret, purpose| PeerSecret::new(secret).key_for(purpose);
@@ -118,6 +160,30 @@ mod tests {
         assert_eq!(secret.verify(&value, "another session"), None);
         let other = PeerSecret::new(b"another secret");
         assert_eq!(other.verify(&value, "session"), None);
+    }
+
+    #[test]
+    fn a_client_that_another_one_is_taken_for() {
+        let secret = PeerSecret::new(b"a secret");
+        let from = node("node-a");
+        for address in ["203.0.113.7", "2001:db8::7"] {
+            let client: IpAddr = address.parse().unwrap();
+            let value = secret.sign_client(client, from, "session");
+            assert_eq!(secret.verify_client(&value, from, "session"), Some(client));
+            assert_eq!(
+                secret.verify_client(&value, node("node-b"), "session"),
+                None
+            );
+            assert_eq!(secret.verify_client(&value, from, "another"), None);
+            let forged = value.replace(address, "203.0.113.8");
+            let cut = &value[1..];
+            for forged in [&forged, cut, "", ".", address, "AAAA.203.0.113.7"] {
+                assert_eq!(secret.verify_client(forged, from, "session"), None);
+            }
+        }
+        let proof = secret.sign(from, "session").replace("node-a.", "");
+        let mixed = format!("{proof}.203.0.113.7");
+        assert_eq!(secret.verify_client(&mixed, from, "session"), None);
     }
 
     #[test]

@@ -90,7 +90,10 @@ impl<'a> HeadView<'a> {
         self.head.fields().iter().any(&mut again)
     }
 
-    pub fn fields_named<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+    pub fn fields_named<'n>(
+        &self,
+        name: &'n str,
+    ) -> impl DoubleEndedIterator<Item = &'a str> + use<'a, 'n> {
         let view = *self;
         self.head
             .fields()

@@ -9,6 +9,7 @@ mod control;
 mod envelope;
 mod field;
 pub mod forwarded;
+pub mod forwarded_for;
 mod head_view;
 pub mod header_value;
 pub mod hex;

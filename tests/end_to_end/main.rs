@@ -14,6 +14,7 @@ mod conformance;
 mod crowd;
 mod dechunker;
 mod drain;
+mod fairness;
 mod hardship;
 mod open_files;
 mod program;

@@ -196,6 +196,73 @@ fn a_forged_word_of_another_node() {
     assert_eq!(client.ask(&request).status, 200);
 }
 
+/// The word of the node, not that of anybody before it; a node of the version before has none.
+#[test]
+fn a_request_from_another_node_that_counts_for_that_node() {
+    let mut client = node(
+        "node-a",
+        Limits {
+            calls_per_client_max: 1,
+            connections_per_client_max: Some(1),
+            ..Limits::default()
+        },
+    );
+    let own = client.node.connect(0, Some([203, 0, 113, 1].into()));
+    let opened = client.exchange(own.expect("room"), &Request::initialize(V11));
+    let session = opened.field("mcp-session-id").expect("an id").to_owned();
+    let from = NodeName::new("node-b").expect("a name");
+    let word = secret().sign(from, &session);
+    let client_word = |last: u8| secret().sign_client([203, 0, 113, last].into(), from, &session);
+    let by_old_node = |request: Request| request.with("Pinfold-Forwarded", &word);
+    let by_node = |request, last| by_old_node(request).with("Pinfold-Client", &client_word(last));
+    let mut ask = |request: Request| {
+        // From another node, which is no trusted proxy.
+        let socket = client.node.connect(0, None).expect("room");
+        client.send(socket, &request);
+        match client.items(socket).as_slice() {
+            [] => None,
+            items => Some(format!("{items:?}").contains("per-client-max")),
+        }
+    };
+    let tool = || Request::tool(&session, 1);
+    assert_eq!(ask(by_node(tool(), 8)), None);
+    assert_eq!(ask(by_node(tool(), 8)), Some(true));
+    assert_eq!(ask(by_node(tool(), 9)), None);
+    let forged = tool().with("Pinfold-Client", "AAAA.203.0.113.7");
+    assert_eq!(ask(by_node(forged, 9)), Some(true));
+    let said = tool().with("X-Forwarded-For", "203.0.113.7");
+    assert_eq!(ask(by_old_node(said.clone())), None, "the session's client");
+    assert_eq!(ask(by_old_node(said)), Some(true));
+    // A stream is a connection of its client's.
+    let get = || Request::get(&session);
+    assert_eq!(ask(by_node(get(), 8)), Some(false));
+    assert_eq!(ask(by_node(get(), 8)), Some(true));
+    assert_eq!(ask(by_node(get(), 9)), Some(false));
+}
+
+#[test]
+fn whose_a_request_is_that_leaves_for_another_node() {
+    let (mut client, session) = strangers();
+    let ask = Request::ping(&session, 1);
+    let peers = [[203, 0, 113, 1], [127, 0, 0, 1]];
+    for peer in peers {
+        let socket = client.node.connect(0, Some(peer.into())).expect("room");
+        let request = ask.clone().with("X-Forwarded-For", "203.0.113.2");
+        client.send(socket, &request);
+        client.node.locate(Located::There);
+    }
+    let forwarded = client.node.forwarded_for.iter();
+    let addresses = forwarded.filter_map(|(client, _)| Some(client.as_ref()?.address()));
+    let addresses: Vec<String> = addresses.map(|it| it.to_string()).collect();
+    assert_eq!(addresses, ["203.0.113.1", "203.0.113.2"]);
+    let counted = client.node.commons.clients.holders();
+    assert_eq!(
+        counted.len(),
+        1,
+        "the stranger's own connection: {counted:?}"
+    );
+}
+
 #[test]
 fn what_this_node_refuses_is_not_passed_on() {
     let (mut client, session) = strangers();

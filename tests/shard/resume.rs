@@ -246,9 +246,10 @@ fn an_id_from_before_a_restart_that_leaves_its_client_in_the_dark() {
         client.updated("a:1");
     }
     let old = last_id(&client.frames(socket));
-    let limits = Limits::default();
+    let setup = setup(0, 1, Limits::default(), 0x00b0_0701);
+    client.node.commons = setup.commons.clone();
     client.node.cores[0] = Core {
-        shard: Shard::new(setup(0, 1, limits, 0x00b0_0701), client.node.now),
+        shard: Shard::new(setup, client.node.now),
         log: Default::default(),
         heard_of: std::collections::HashMap::new(),
         gap: 0,

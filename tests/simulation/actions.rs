@@ -210,11 +210,7 @@ impl World {
 
     /// On a connection that is there, behind what is under way on it, or on a new one.
     fn send(&mut self, peer: usize, request: &Request, expected: Expected) {
-        let mut request = request.clone();
-        // Every other client is behind a proxy.
-        if peer % 2 == 1 {
-            request = request.with("X-Forwarded-For", "192.0.2.1");
-        }
+        let request = self.peers[peer].passed_on(request, &mut self.random);
         let usable =
             |wire: &&mut Wire| wire.streaming.is_none() && wire.expected.len() < 8 && !wire.stalled;
         let behind_stream = self.random.one_in(10);
@@ -231,7 +227,7 @@ impl World {
             return;
         }
         let core = self.random.below(self.node.cores.len());
-        let Some(socket) = self.node.connect(core, None) else {
+        let Some(socket) = self.node.connect(core, self.peers[peer].address()) else {
             return self.not_sent(peer, expected);
         };
         let mut wire = Wire::new(socket);

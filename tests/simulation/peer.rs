@@ -1,11 +1,12 @@
 //! One simulated client: what it believes, and what must be true of all that it receives.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 
 use serde_json::Value;
 
 use crate::support::node::{Node, SocketId};
-use crate::support::{Answer, Frame, Item, client};
+use crate::support::{self, Answer, Frame, Item, Random, client};
 
 /// A request under way: what its answer is checked against.
 #[derive(Clone, Debug)]
@@ -147,6 +148,28 @@ impl Peer {
             deleted: HashSet::new(),
             next_id: 1,
         }
+    }
+
+    /// Where it connects from: nobody knows, an address that it shares with others, or a proxy.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        match self.number % 3 {
+            0 => None,
+            1 => Some([203, 0, 113, 1].into()),
+            _ => Some([127, 0, 0, 1].into()),
+        }
+    }
+
+    /// As the proxy passes it on, if there is one: for a client of many.
+    pub(crate) fn passed_on(
+        &self,
+        request: &support::Request,
+        random: &mut Random,
+    ) -> support::Request {
+        if self.address().is_none_or(|it| !it.is_loopback()) || random.one_in(4) {
+            return request.clone();
+        }
+        let client = format!("203.0.113.{}", 1 + random.below(3));
+        request.clone().with("X-Forwarded-For", &client)
     }
 
     /// Reads what arrived on one wire, and believes it.

@@ -36,6 +36,7 @@ fn limits() -> Limits {
         pipeline_bytes_max: 512,
         connections_max: 64,
         streams_per_session_max: 2,
+        calls_per_client_max: 2,
         stream_queue_bytes_max: 1024,
         head_timeout_ms: 3_000,
         body_timeout_ms: 3_000,

@@ -1,9 +1,7 @@
 //! The node's own bounds: each has its status and a sentence, and what is full is a normal answer.
 
-use std::net::IpAddr;
-
 use pinfold::limits::Limits;
-use pinfold::shard::{Closed, Shard};
+use pinfold::shard::{Closed, TooMany};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Item, Request};
@@ -125,7 +123,7 @@ fn one_connection_too_many() {
         .map(|_| client.connect())
         .collect();
     assert_eq!(client.node.connect(0, None), None);
-    let text = std::str::from_utf8(Shard::too_many_connections()).expect("text");
+    let text = std::str::from_utf8(TooMany::OfNode.answer()).expect("text");
     assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("Retry-After: "));
     client.node.cut(sockets[0]);
     client.connect();
@@ -164,30 +162,6 @@ fn a_session_in_use_thrown_out_for_another() {
         client.node.cores[0]
             .shard
             .is_open(client.node.sockets[open].key.expect("open"))
-    );
-}
-
-#[test]
-fn one_address_that_takes_all_sessions() {
-    let mut client = Client::with(Limits {
-        sessions_per_client_max: 2,
-        ..Limits::default()
-    });
-    let address: IpAddr = [192, 0, 2, 1].into();
-    let mut statuses = Vec::new();
-    let mut last = String::new();
-    for _ in 0..3 {
-        let socket = client.node.connect(0, Some(address)).expect("room");
-        let answer = client.exchange(socket, &Request::initialize(V11));
-        statuses.push(answer.status);
-        last = answer.field("mcp-session-id").map_or(last, str::to_owned);
-    }
-    assert_eq!(statuses, [200, 200, 503]);
-    client.ask(&Request::delete(&last));
-    let socket = client.node.connect(0, Some(address)).expect("room");
-    assert_eq!(
-        client.exchange(socket, &Request::initialize(V11)).status,
-        200
     );
 }
 

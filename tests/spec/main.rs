@@ -6,6 +6,7 @@ mod support;
 
 mod basic;
 mod cancellation;
+mod clients;
 mod legacy_streams;
 mod legacy_transport;
 mod limits;

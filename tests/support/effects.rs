@@ -2,7 +2,7 @@
 
 use pinfold::app::call::Outcome;
 use pinfold::budget::Charge;
-use pinfold::shard::{ConnectionKey, Effect, Look, Millis};
+use pinfold::shard::{CallKey, ConnectionKey, Effect, Look, Millis};
 
 use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 
@@ -10,15 +10,7 @@ impl Node {
     pub(super) fn carry_out(&mut self, core: usize, effect: Effect) {
         self.met.insert(kind_of(&effect));
         match effect {
-            Effect::Start { call, .. } if self.instant => {
-                let outcome = Outcome::Result {
-                    json: "{}".into(),
-                    caching: None,
-                };
-                self.cores[core]
-                    .shard
-                    .handle_outcome(self.now, call, &outcome);
-            }
+            Effect::Start { call, .. } if self.instant => self.answer_at_once(core, call),
             Effect::Start { call: key, request } => {
                 self.calls.push_back(Arrived { core, key, request })
             }
@@ -38,13 +30,15 @@ impl Node {
                 connection,
                 core: to,
                 bytes,
+                ticket,
             } => {
-                let id = self.give_away(core, connection);
-                self.letters.push_back(Letter {
-                    socket: id,
+                let letter = Letter {
+                    socket: self.give_away(core, connection),
                     core: usize::from(to),
                     bytes,
-                });
+                    ticket,
+                };
+                self.letters.push_back(letter);
             }
             Effect::Look {
                 connection,
@@ -55,17 +49,20 @@ impl Node {
                 connection,
                 session,
             } => self.asked.push_back((core, connection, session)),
-            Effect::Forward { connection, bytes } => {
+            Effect::Forward {
+                connection,
+                bytes,
+                client,
+                ticket,
+            } => {
                 let id = self.give_away(core, connection);
                 self.forwarded.push((id, bytes));
+                self.forwarded_for.push((client, ticket));
             }
             Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
+            Effect::MakeRoom { holds } => self.make_room(core, holds),
             Effect::Say(presence) => self.said.push(presence),
-            Effect::Read(key) => {
-                let id = self.by_key[&(core, key)];
-                assert!(!self.sockets[id].reading, "told to read by two readers");
-                self.sockets[id].reading = !self.breaks(Breakage::ForgetsToRead);
-            }
+            Effect::Read(key) => self.read_on(core, key),
             Effect::ShutdownWrite(key) => {
                 let id = self.by_key[&(core, key)];
                 assert!(
@@ -82,6 +79,12 @@ impl Node {
                 socket.unwritten.clear();
             }
         }
+    }
+
+    fn read_on(&mut self, core: usize, key: ConnectionKey) {
+        let id = self.by_key[&(core, key)];
+        assert!(!self.sockets[id].reading, "told to read by two readers");
+        self.sockets[id].reading = !self.breaks(Breakage::ForgetsToRead);
     }
 
     /// Lets go of what is held until then or less.
@@ -109,6 +112,54 @@ impl Node {
         let shard = &mut self.cores[core].shard;
         shard.handle_looked(self.now, key, &looked);
         self.settle(core);
+    }
+
+    /// The first letter arrives. True if there was one.
+    pub fn carry(&mut self) -> bool {
+        let Some(letter) = self.letters.pop_front() else {
+            return false;
+        };
+        self.deliver(letter);
+        true
+    }
+
+    pub fn deliver(
+        &mut self,
+        Letter {
+            socket: id,
+            core,
+            bytes,
+            ticket,
+        }: Letter,
+    ) {
+        let socket = &mut self.sockets[id];
+        let shard = &mut self.cores[core].shard;
+        let key = shard.handle_arrival(self.now, socket.peer, ticket);
+        (socket.core, socket.key, socket.reading) = (core, Some(key), true);
+        self.by_key.insert((core, key), id);
+        self.cores[core].shard.handle_bytes(self.now, key, &bytes);
+        self.settle(core);
+        if self.sockets[id].client_left {
+            self.cut(id);
+        }
+    }
+
+    fn answer_at_once(&mut self, core: usize, call: CallKey) {
+        let outcome = Outcome::Result {
+            json: "{}".into(),
+            caching: None,
+        };
+        self.cores[core]
+            .shard
+            .handle_outcome(self.now, call, &outcome);
+    }
+
+    /// The other cores are asked.
+    fn make_room(&mut self, core: usize, holds: u32) {
+        for other in (0..self.cores.len()).filter(|&it| it != core) {
+            self.cores[other].shard.handle_make_room(self.now, holds);
+            self.pump(other);
+        }
     }
 
     /// The shard knows the connection no longer, and somebody else goes on with the socket.
@@ -145,6 +196,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Locate { .. } => "Locate".into(),
         Effect::Forward { .. } => "Forward".into(),
         Effect::Hold { .. } => "Hold".into(),
+        Effect::MakeRoom { .. } => "MakeRoom".into(),
         Effect::Say(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),

@@ -12,6 +12,7 @@
 
 pub mod client;
 mod effects;
+mod holdings;
 pub mod node;
 pub mod random;
 pub mod reader;

@@ -9,7 +9,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pinfold::app::call::{About, Call, Notice, Outcome, Topic};
-use pinfold::budget::{Charge, Pool};
+use pinfold::budget::Charge;
+use pinfold::clients::{Client, Commons, Networks, Ticket};
 use pinfold::limits::{GAP_OFFSETS, Limits};
 use pinfold::shard::{
     CallKey, ConnectionKey, Gate, Located, Look, Millis, Presence, Publication, Setup, Shard,
@@ -35,6 +36,7 @@ pub struct Letter {
     pub socket: SocketId,
     pub core: usize,
     pub bytes: Vec<u8>,
+    pub ticket: Ticket,
 }
 
 /// What the application heard back from a client it had asked.
@@ -82,6 +84,7 @@ pub struct Core {
 pub struct Node {
     pub now: Millis,
     pub cores: Vec<Core>,
+    pub commons: Arc<Commons>,
     pub sockets: Vec<Socket>,
     pub(super) by_key: HashMap<(usize, ConnectionKey), SocketId>,
     pub calls: VecDeque<Arrived>,
@@ -97,6 +100,8 @@ pub struct Node {
     pub looks_later: bool,
     /// What left for other nodes.
     pub forwarded: Vec<(SocketId, Vec<u8>)>,
+    /// Whose those requests were, with the places of their connections.
+    pub forwarded_for: Vec<(Option<Client>, Ticket)>,
     /// What other nodes were told.
     pub said: Vec<Presence>,
     /// Letters and publications wait until they are carried.
@@ -134,7 +139,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
         core_count: core_count as u16,
         boot,
         limits,
-        memory: Pool::new(limits.memory_bytes_max),
+        commons: Commons::new(&limits, Networks::private()),
         gate: Gate {
             path: "/mcp".into(),
             loopback: true,
@@ -153,17 +158,26 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
 
 impl Node {
     pub fn new(core_count: usize, limits: Limits) -> Self {
-        let memory = Pool::new(limits.memory_bytes_max);
-        Self::with(core_count, |core| Setup {
-            memory: memory.clone(),
-            ..setup(core, core_count, limits, 0x00b0_0700)
+        Self::with(core_count, |core| {
+            setup(core, core_count, limits, 0x00b0_0700)
         })
     }
 
     pub fn with(core_count: usize, setup: impl Fn(usize) -> Setup) -> Self {
         let now = 1_000;
+        let commons = setup(0).commons;
+        let shard = |core| {
+            let commons = commons.clone();
+            Shard::new(
+                Setup {
+                    commons,
+                    ..setup(core)
+                },
+                now,
+            )
+        };
         let core = |core| Core {
-            shard: Shard::new(setup(core), now),
+            shard: shard(core),
             log: VecDeque::new(),
             heard_of: HashMap::new(),
             gap: 0,
@@ -171,6 +185,7 @@ impl Node {
         Node {
             now,
             cores: (0..core_count).map(core).collect(),
+            commons: commons.clone(),
             sockets: Vec::new(),
             by_key: HashMap::new(),
             calls: VecDeque::new(),
@@ -182,6 +197,7 @@ impl Node {
             looks: VecDeque::new(),
             looks_later: false,
             forwarded: Vec::new(),
+            forwarded_for: Vec::new(),
             said: Vec::new(),
             slow_mail: false,
             instant: false,
@@ -201,9 +217,9 @@ impl Node {
         }
     }
 
-    /// `None`: refused with 503.
+    /// `None`: refused.
     pub fn connect(&mut self, core: usize, peer: Option<IpAddr>) -> Option<SocketId> {
-        let key = self.cores[core].shard.handle_open(self.now, peer)?;
+        let key = self.cores[core].shard.handle_open(self.now, peer).ok()?;
         let id = self.sockets.len();
         self.sockets.push(Socket::new(core, peer, key));
         self.by_key.insert((core, key), id);
@@ -371,38 +387,6 @@ impl Node {
         self.settle(core);
     }
 
-    /// The first letter arrives. True if there was one.
-    pub fn carry(&mut self) -> bool {
-        let Some(letter) = self.letters.pop_front() else {
-            return false;
-        };
-        self.deliver(letter);
-        true
-    }
-
-    pub fn deliver(
-        &mut self,
-        Letter {
-            socket: id,
-            core,
-            bytes,
-        }: Letter,
-    ) {
-        let socket = &mut self.sockets[id];
-        let Some(key) = self.cores[core].shard.handle_open(self.now, socket.peer) else {
-            socket.write(Shard::too_many_connections());
-            socket.closed = Some(pinfold::shard::Closed::Answered);
-            return;
-        };
-        (socket.core, socket.key, socket.reading) = (core, Some(key), true);
-        self.by_key.insert((core, key), id);
-        self.cores[core].shard.handle_bytes(self.now, key, &bytes);
-        self.settle(core);
-        if self.sockets[id].client_left {
-            self.cut(id);
-        }
-    }
-
     /// Lets time pass, with every timeout on its way in its moment.
     pub fn pass(&mut self, ms: Millis) {
         let until = self.now + ms;
@@ -430,11 +414,12 @@ impl Node {
         self.pump(core);
         if !self.unchecked {
             self.cores[core].shard.invariants();
+            self.count_clients();
         }
         while !self.slow_mail && self.carry() {}
     }
 
-    fn pump(&mut self, core: usize) {
+    pub(super) fn pump(&mut self, core: usize) {
         let mut bytes = Vec::new();
         loop {
             if let Some(key) = self.cores[core].shard.poll_transmit(&mut bytes) {

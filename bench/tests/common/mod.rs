@@ -16,6 +16,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use pinfold::app::call::{Call, Handler, Link, Outcome};
 use pinfold::app::{Context, NoArguments, Toolkit, handler};
+use pinfold::clients::{Commons, Networks};
 use pinfold::limits::Limits;
 use pinfold::mcp::types::Resource;
 use pinfold::shard::{ConnectionKey, Effect, Gate, Setup, Shard};
@@ -59,7 +60,7 @@ impl Rig {
             core_count: 1,
             boot: 1,
             limits: Limits::default(),
-            memory: pinfold::budget::Pool::new(1 << 30),
+            commons: Commons::new(&Limits::default(), Networks::private()),
             gate: Gate {
                 path: "/mcp".into(),
                 loopback: true,

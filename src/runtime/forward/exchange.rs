@@ -98,7 +98,7 @@ pub(super) async fn pass_on(
     client: &Client,
     mut read: Vec<u8>,
 ) -> Ended {
-    let Some((outgoing, known)) = prepare(core, abroad, &read) else {
+    let Some((outgoing, known)) = prepare(core, abroad, client, &read) else {
         let gone = Gone::CannotTell;
         return Ended::NotPassedOn { read, gone };
     };
@@ -170,10 +170,15 @@ fn unanswered(
     Ended::Over
 }
 
-fn prepare(core: &Core, abroad: &Abroad, read: &[u8]) -> Option<(Outgoing, Known)> {
+fn prepare(
+    core: &Core,
+    abroad: &Abroad,
+    client: &Client,
+    read: &[u8],
+) -> Option<(Outgoing, Known)> {
     let secret = abroad.joined.secret.as_ref()?;
     let shard = core.shard.borrow();
-    let outgoing = Outgoing::read(read, shard.limits(), abroad.node, secret)?;
+    let outgoing = Outgoing::read(read, shard.limits(), abroad.node, secret, client.address)?;
     let known = abroad.known(outgoing.session)?;
     Some((outgoing, known))
 }

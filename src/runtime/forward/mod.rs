@@ -35,6 +35,7 @@ use super::neighbours::{Joined, Owner};
 use super::seldom::Seldom;
 use super::{clock, readiness, socket};
 use crate::budget::Charge;
+use crate::clients::{self, Ticket};
 use crate::limits::Limits;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
 use crate::wire::http1::Method;
@@ -91,6 +92,17 @@ struct Known {
     since: Instant,
 }
 
+/// Where a request comes from that is passed on.
+pub(super) struct Origin {
+    pub(super) peer: Option<IpAddr>,
+    /// Whose it is.
+    pub(super) client: Option<clients::Client>,
+    /// Of its connection and of that to the owner.
+    pub(super) ticket: Ticket,
+    /// For what is held of the request and its answer while both are under way.
+    pub(super) charge: Charge,
+}
+
 struct UnderWay {
     client: Rc<TcpStream>,
     /// On its way to be one; any other request ends with its answer.
@@ -102,6 +114,8 @@ struct Client {
     stream: Rc<TcpStream>,
     /// In what is under way.
     place: usize,
+    /// Whose request it is.
+    address: Option<IpAddr>,
 }
 
 impl Abroad {
@@ -303,14 +317,7 @@ pub(super) async fn relay(core: Rc<Core>) -> io::Result<()> {
 }
 
 /// Passes on the request that `bytes` begin with.
-/// `charge` is for what is held of the request and its answer while both are under way.
-pub(super) fn start(
-    core: &Rc<Core>,
-    stream: TcpStream,
-    peer: Option<IpAddr>,
-    bytes: Vec<u8>,
-    charge: Charge,
-) {
+pub(super) fn start(core: &Rc<Core>, stream: TcpStream, origin: Origin, bytes: Vec<u8>) {
     let Some(abroad) = core.abroad.clone() else {
         return;
     };
@@ -321,7 +328,17 @@ pub(super) fn start(
         client: stream.clone(),
         is_stream: false,
     });
-    let client = Client { stream, place };
+    let Origin {
+        peer,
+        client,
+        ticket,
+        charge,
+    } = origin;
+    let client = Client {
+        stream,
+        place,
+        address: client.map(clients::Client::address),
+    };
     monoio::spawn(async move {
         let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
         abroad.under_way.borrow_mut().remove(place);
@@ -335,9 +352,10 @@ pub(super) fn start(
                 body,
                 read_ahead,
             } => {
-                let opened = abroad
-                    .relays
-                    .open(&client.stream, &owner, session, body, read_ahead);
+                let opened =
+                    abroad
+                        .relays
+                        .open(&client.stream, &owner, session, body, read_ahead, ticket);
                 if let Err(fault) = opened {
                     core.complain_of_forwarding(&fault);
                 }
@@ -348,7 +366,7 @@ pub(super) fn start(
         };
         // The ring may still hold the other descriptor for an operation that it is cancelling.
         match socket::duplicate(&*client.stream) {
-            Ok(stream) => core.take_back(stream.into(), peer, &bytes, gone),
+            Ok(stream) => core.take_back(stream.into(), peer, &bytes, ticket, gone),
             Err(fault) => core.complain_of_forwarding(&fault),
         }
     });

@@ -17,6 +17,7 @@ use slab::Slab;
 use super::process_of;
 use super::request::Rest;
 use crate::budget::Charge;
+use crate::clients::Ticket;
 use crate::runtime::core::{Core, SCRATCH_BYTES, stream_of};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::{clock, socket};
@@ -43,6 +44,8 @@ struct Relay {
     /// When the owner last said something.
     heard_ms: Millis,
     serial: u32,
+    /// Of both sockets.
+    ticket: Ticket,
 }
 
 /// What a read came to.
@@ -88,6 +91,7 @@ impl Relays {
         session: SessionId,
         body: Rest,
         read_ahead: Vec<u8>,
+        ticket: Ticket,
     ) -> io::Result<()> {
         // The ring may still hold the other descriptors for operations that it is cancelling.
         let (client, owner) = (
@@ -107,6 +111,7 @@ impl Relays {
             ahead: None,
             heard_ms: clock::now(),
             serial: self.serial.get(),
+            ticket,
         });
         let watched = self.readiness.watch(to_client(index), &relay.client);
         let watched = watched.and_then(|()| self.readiness.watch(to_owner(index), &relay.owner));
@@ -239,7 +244,7 @@ impl Relays {
     fn finish(&self, core: &Rc<Core>, index: usize) {
         if let Some(relay) = self.remove(index) {
             let peer = relay.client.peer_addr().ok().map(|address| address.ip());
-            core.take_back(relay.client, peer, &relay.read_ahead, None);
+            core.take_back(relay.client, peer, &relay.read_ahead, relay.ticket, None);
         }
     }
 

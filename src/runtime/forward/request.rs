@@ -1,10 +1,12 @@
 //! The request as it goes on to its owner: the head as it came, with this node's word behind it, and the end of its
 //! body, so that what the client sent after it stays here.
 
-use crate::limits::Limits;
+use std::net::IpAddr;
+
+use crate::limits::{HEADER_FIELDS_MAX, Limits};
 use crate::wire::HeadView;
 use crate::wire::chunked::ChunkedDecoder;
-use crate::wire::forwarded::{FORWARDED, PeerSecret, STICKY_COOKIE};
+use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT, PeerSecret, STICKY_COOKIE};
 use crate::wire::http1::{self, Framing, HeadLimits, Method};
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -35,6 +37,7 @@ impl Outgoing {
         limits: &Limits,
         from: NodeName,
         secret: &PeerSecret,
+        client: Option<IpAddr>,
     ) -> Option<Outgoing> {
         let head = http1::parse_head(input, 0, &HeadLimits::from(limits)).ok()??;
         let view = head.view(input);
@@ -49,12 +52,21 @@ impl Outgoing {
         let body = rest.take(&input[head_len..], &mut Vec::new())?;
         let used = head_len + body;
         let proof = secret.sign(from, id);
-        let mut bytes = Vec::with_capacity(used + FORWARDED.len() + proof.len() + 6);
+        let mut lines = format!("{FORWARDED}: {proof}\r\n");
+        if let Some(client) = client {
+            let proof = secret.sign_client(client, from, id);
+            let line = format!("{FORWARDED_CLIENT}: {proof}\r\n");
+            // What has no room for it is the session's client's: an owner of the version before takes one line more than
+            // its limits say, and not two.
+            let fits = view.field_count() + 2 <= HEADER_FIELDS_MAX
+                && head_len + line.len() <= limits.head_bytes_max;
+            lines.push_str(if fits { &line } else { "" });
+        }
+        let mut bytes = Vec::with_capacity(used + lines.len());
         // The empty line that ends the head comes last.
         bytes.extend_from_slice(&input[..head_len - 2]);
-        for part in [FORWARDED, ": ", &proof, "\r\n\r\n"] {
-            bytes.extend_from_slice(part.as_bytes());
-        }
+        bytes.extend_from_slice(lines.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&input[head_len..used]);
         Some(Outgoing {
             session,
@@ -114,7 +126,8 @@ mod tests {
     fn read(text: &str) -> Option<Outgoing> {
         let from = NodeName::new("node-b").expect("a name");
         let secret = PeerSecret::new(b"secret");
-        Outgoing::read(text.as_bytes(), &Limits::default(), from, &secret)
+        let client = "203.0.113.7".parse().ok();
+        Outgoing::read(text.as_bytes(), &Limits::default(), from, &secret, client)
     }
 
     #[test]
@@ -124,12 +137,38 @@ mod tests {
         );
         let outgoing = read(&format!("{head}bodyGET /next")).expect("a request");
         let text = String::from_utf8(outgoing.bytes).expect("text");
-        let proof = PeerSecret::new(b"secret").sign(NodeName::new("node-b").expect("a name"), ID);
-        let field = format!("\r\npinfold-forwarded: {proof}\r\n\r\nbody");
+        let (secret, from) = (
+            PeerSecret::new(b"secret"),
+            NodeName::new("node-b").expect("a name"),
+        );
+        let client = secret.sign_client([203, 0, 113, 7].into(), from, ID);
+        let field = format!(
+            "\r\npinfold-forwarded: {}\r\npinfold-client: {client}\r\n\r\nbody",
+            secret.sign(from, ID)
+        );
         assert!(text.ends_with(&field), "{text}");
         assert!(text.starts_with(&head[..head.len() - 2]));
         assert_eq!(outgoing.used, head.len() + 4, "the next request stays");
         assert!(outgoing.rest.is_nothing());
+    }
+
+    /// Owners of the version before take the one line that they know of beyond their limits.
+    #[test]
+    fn a_word_on_the_client_that_makes_a_head_too_large() {
+        let with = |fields: &str| {
+            let head = format!("GET / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\n{fields}\r\n");
+            let outgoing = read(&head).expect("a request");
+            let text = String::from_utf8(outgoing.bytes).expect("text");
+            (
+                text.contains("pinfold-forwarded"),
+                text.contains("pinfold-client"),
+            )
+        };
+        let many = |count| "X: y\r\n".repeat(count);
+        assert_eq!(with(&many(HEADER_FIELDS_MAX - 4)), (true, true));
+        assert_eq!(with(&many(HEADER_FIELDS_MAX - 3)), (true, false));
+        let long = format!("X: {}\r\n", "y".repeat(16 * 1024 - 150));
+        assert_eq!(with(&long), (true, false));
     }
 
     #[test]

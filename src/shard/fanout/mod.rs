@@ -7,11 +7,13 @@
 //!
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
 
+mod lease;
 mod listener;
 mod topic;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use slab::Slab;
 
@@ -20,6 +22,7 @@ use self::topic::{Subscriber, TopicEntry};
 use super::ConnectionKey;
 use super::arena::Arena;
 use crate::app::call::Topic;
+use crate::budget::Pool;
 
 pub(super) use self::listener::{Listener, ListenerKey, SubscriptionId, Voice};
 
@@ -47,12 +50,15 @@ pub(super) struct Fanout {
     by_uri: HashMap<Rc<str>, u32>,
     listeners: Arena<Listener>,
     ready: VecDeque<ListenerKey>,
-    /// Of all subscriptions and the resources they are to.
+    /// Of subscriptions to resources, and of those: lists cost no more than the listener itself.
     bytes: usize,
+    /// What all cores take such bytes from, and how many of them are ours: `bytes <= leased`.
+    pool: Arc<Pool>,
+    leased: usize,
 }
 
 impl Fanout {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(pool: Arc<Pool>) -> Self {
         let mut topics = Slab::new();
         for (_, method) in LISTS {
             topics.insert(TopicEntry::of_list(method));
@@ -63,6 +69,8 @@ impl Fanout {
             listeners: Arena::default(),
             ready: VecDeque::new(),
             bytes: 0,
+            pool,
+            leased: 0,
         }
     }
 
@@ -104,6 +112,7 @@ impl Fanout {
             self.remove_subscription(key, slot);
         }
         self.listeners.remove(key);
+        self.settle();
     }
 
     pub(super) fn listener(&self, key: ListenerKey) -> Option<&Listener> {
@@ -122,15 +131,6 @@ impl Fanout {
         let topic = self.by_uri.get(uri).copied();
         let slot = |topic| self.listeners.get(key)?.slot_of(topic);
         topic.and_then(slot).is_some()
-    }
-
-    /// Bytes of all subscriptions if there were these too.
-    pub(super) fn bytes_with<'a>(&self, uris: impl Iterator<Item = &'a str>) -> usize {
-        let new = uris.map(|uri| match self.by_uri.contains_key(uri) {
-            true => SUBSCRIPTION_BYTES,
-            false => SUBSCRIPTION_BYTES + TopicEntry::bytes_of(uri),
-        });
-        self.bytes + new.sum::<usize>()
     }
 
     /// Subscribes from now on; a second time is the same as once.
@@ -156,7 +156,9 @@ impl Fanout {
             position,
             pending: false,
         });
-        self.bytes += SUBSCRIPTION_BYTES;
+        if matches!(topic, Topic::Resource(_)) {
+            self.bytes += SUBSCRIPTION_BYTES;
+        }
     }
 
     /// Makes room for exactly so many subscriptions.
@@ -176,6 +178,7 @@ impl Fanout {
             .and_then(|listener| listener.slot_of(index));
         if let Some(slot) = slot {
             self.remove_subscription(key, slot);
+            self.settle();
         }
     }
 
@@ -394,12 +397,14 @@ impl Fanout {
             return;
         };
         let removed = listener.remove(slot);
-        self.bytes -= SUBSCRIPTION_BYTES;
         if let Some(moved) = listener.subscriptions.get(slot) {
             self.topics[moved.topic as usize].subscribers[moved.position as usize].slot =
                 slot as u32;
         }
         let entry = &mut self.topics[removed.topic as usize];
+        if entry.uri.is_some() {
+            self.bytes -= SUBSCRIPTION_BYTES;
+        }
         entry.subscribers.swap_remove(removed.position as usize);
         // A crowd that has left does not leave its memory behind.
         if entry.subscribers.capacity() > 4 * entry.subscribers.len().max(16) {
@@ -438,9 +443,11 @@ impl Fanout {
             }
         }
         assert_eq!(self.by_uri.len() + LISTS.len(), self.topics.len());
-        let subscribers: usize = self.topics.iter().map(|(_, it)| it.subscribers.len()).sum();
-        let topics: usize = self.topics.iter().map(|(_, it)| it.bytes()).sum();
+        let resources = || self.topics.iter().filter(|(_, it)| it.uri.is_some());
+        let subscribers: usize = resources().map(|(_, it)| it.subscribers.len()).sum();
+        let topics: usize = resources().map(|(_, it)| it.bytes()).sum();
         assert_eq!(self.bytes, subscribers * SUBSCRIPTION_BYTES + topics);
+        assert_eq!(self.bytes, self.leased, "leased for nothing");
         for (key, listener) in self.listeners.iter() {
             let pending = listener
                 .subscriptions

@@ -121,6 +121,11 @@ fn an_owner_that_goes_on_for_a_client_that_left() {
         let end = &request[request.len() - 4..];
         let head = owner.read_to(end);
         assert!(head.contains("\r\npinfold-forwarded: b."), "{head}");
+        let word = head
+            .split_once("\r\npinfold-client: ")
+            .expect("whose it is");
+        let word = word.1.lines().next().and_then(|it| it.split_once('.'));
+        assert_eq!(word.map(|(_, address)| address), Some("127.0.0.1"));
         owner.write(begun);
         if !begun.is_empty() {
             client.read_to(":\n\n\r\n");

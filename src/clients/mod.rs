@@ -1,0 +1,98 @@
+//! Who the clients are, as far as limits for one of them go, and what each of them holds on this node.
+//!
+//! A client is an address ([`Client`]): its connection's, or the one that a proxy in [`Networks`] names. It says how
+//! much somebody may take and never who somebody is. What a client holds is counted for the whole node in [`Clients`],
+//! which is touched when something opens or closes and by no other request.
+
+mod client;
+mod networks;
+mod table;
+
+use std::sync::Arc;
+
+use crate::budget::{Pool, Short};
+use crate::limits::Limits;
+
+pub use self::client::Client;
+pub use self::networks::{Networks, NotANetwork, PRIVATE};
+pub use self::table::{Clients, Excess, Holds};
+
+/// What all cores of a node take from: none of them refuses anything while there is some of it.
+#[derive(Debug)]
+pub struct Commons {
+    pub connections: Arc<Pool>,
+    pub sessions: Arc<Pool>,
+    /// Of subscriptions to resources, the URIs included.
+    pub subscription_bytes: Arc<Pool>,
+    /// What clients make the node hold: bodies that arrive, unread and kept answers, calls under way.
+    pub memory: Arc<Pool>,
+    pub clients: Clients,
+    /// Who may name the client of a request.
+    pub proxies: Networks,
+}
+
+impl Commons {
+    #[must_use]
+    pub fn new(limits: &Limits, proxies: Networks) -> Arc<Commons> {
+        Arc::new(Commons {
+            connections: Pool::new(limits.connections_max),
+            sessions: Pool::new(limits.sessions_max),
+            subscription_bytes: Pool::new(limits.subscription_bytes_max),
+            memory: Pool::new(limits.memory_bytes_max),
+            clients: Clients::new(limits),
+            proxies,
+        })
+    }
+}
+
+/// What a connection keeps of the node's and of its client's while no shard has it: it is on its way to another core, or
+/// passed on to another node. Whoever drops it gives back the place.
+#[derive(Debug)]
+pub struct Ticket {
+    commons: Arc<Commons>,
+    /// For whom it counts among the connections of one client.
+    client: Option<Client>,
+    places: usize,
+}
+
+impl Ticket {
+    /// Of a connection that has its place already.
+    pub(crate) fn of(commons: Arc<Commons>, client: Option<Client>) -> Ticket {
+        Ticket {
+            commons,
+            client,
+            places: 1,
+        }
+    }
+
+    /// A request that another node answers takes two connections.
+    ///
+    /// # Errors
+    /// The node has no other place.
+    pub fn widen(&mut self) -> Result<(), Short> {
+        self.commons.connections.take(1)?;
+        self.places += 1;
+        Ok(())
+    }
+
+    /// For whom the connection counts.
+    #[must_use]
+    pub fn client(&self) -> Option<Client> {
+        self.client
+    }
+
+    /// For whom the connection counts. Its place is the caller's to give back from now on.
+    pub(crate) fn take_over(mut self) -> Option<Client> {
+        self.commons
+            .connections
+            .give_back(std::mem::take(&mut self.places).saturating_sub(1));
+        self.client.take()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.commons.connections.give_back(self.places);
+        self.commons.clients.close_connection(self.client);
+    }
+}

@@ -1,0 +1,43 @@
+//! Whether what is counted for a whole node is what its cores hold: checked after every step.
+
+use std::collections::BTreeMap;
+
+use pinfold::budget::Pool;
+use pinfold::clients::{Client, Holds, Ticket};
+
+use super::node::Node;
+
+impl Node {
+    /// What is counted for the whole node is what its cores, and connections on their way, hold.
+    pub(super) fn count_clients(&self) {
+        let mut held: BTreeMap<Client, Holds> = BTreeMap::new();
+        for (client, is_session) in self.cores.iter().flat_map(|it| it.shard.holdings()) {
+            let holds = held.entry(client).or_default();
+            holds.sessions += u32::from(is_session);
+            holds.connections += u32::from(!is_session);
+        }
+        let tickets = self.letters.iter().map(|letter| &letter.ticket);
+        let tickets = tickets.chain(self.forwarded_for.iter().map(|(_, ticket)| ticket));
+        for client in tickets.clone().filter_map(Ticket::client) {
+            held.entry(client).or_default().connections += 1;
+        }
+        assert_eq!(
+            self.commons.clients.holders(),
+            held.into_iter().collect::<Vec<_>>()
+        );
+        let counts = self.cores.iter().map(|core| core.shard.counts());
+        let sessions: usize = counts.clone().map(|it| it.sessions).sum();
+        let connections = counts.map(|it| it.connections).sum::<usize>() + tickets.count();
+        let taken = |pool: &Pool| pool.total() - pool.free();
+        assert_eq!(taken(&self.commons.sessions), sessions);
+        assert_eq!(taken(&self.commons.connections), connections);
+        let bytes = self
+            .cores
+            .iter()
+            .map(|core| core.shard.subscription_bytes());
+        assert_eq!(
+            taken(&self.commons.subscription_bytes),
+            bytes.sum::<usize>()
+        );
+    }
+}
