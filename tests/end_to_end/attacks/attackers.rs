@@ -13,7 +13,7 @@ use super::requests::Request;
 /// A server that answers needs a tenth of this, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Nothing was taken and nothing was told for so long: this is how it stays.
-const QUIET: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_secs(5);
 /// Of an answer: what follows is taken and forgotten.
 const TOLD_BYTES_MAX: usize = 16 * 1024;
 /// Addresses that attackers have in turn, 127.0.0.2 and on. The honest client has 127.0.0.1.
@@ -66,8 +66,9 @@ impl Attacker {
     /// Sends and takes what goes without waiting. True if anything did.
     fn step(&mut self) -> bool {
         // Whoever has an answer has no reason to go on.
-        let sent = !self.closed && self.answer().is_none() && self.send();
-        let wants = self.habit == Habit::Reads || self.told.is_empty();
+        let has_answer = self.answer().is_some();
+        let sent = !self.closed && !has_answer && self.send();
+        let wants = self.habit == Habit::Reads || !has_answer;
         let taken = !self.closed && wants && self.take();
         sent || taken
     }
@@ -109,7 +110,11 @@ impl Attacker {
         true
     }
 
-    pub(super) fn is_sent(&self) -> bool {
+    fn is_over(&self) -> bool {
+        self.closed || self.answer().is_some()
+    }
+
+    fn is_sent(&self) -> bool {
         self.sent == self.request.head.len() + self.request.body.len()
     }
 
@@ -155,16 +160,12 @@ fn connect(server: SocketAddr, number: usize, habit: Habit) -> TcpStream {
 
 /// Goes on with all of them until each has its answer or was closed, or nothing moves any more.
 pub(super) fn drive(attackers: &mut [Attacker]) {
-    drive_until(attackers, |it| it.closed || it.answer().is_some(), QUIET);
+    drive_until(attackers, Attacker::is_over, QUIET);
 }
 
 /// The same for those who will be answered: a pause means nothing.
 pub(super) fn drive_to_answers(attackers: &mut [Attacker]) {
-    drive_until(
-        attackers,
-        |it| it.closed || it.answer().is_some(),
-        DEADLINE / 3,
-    );
+    drive_until(attackers, Attacker::is_over, DEADLINE / 3);
 }
 
 /// Until all is sent that will be.
@@ -197,10 +198,9 @@ pub(super) fn ask(server: SocketAddr, number: usize, request: Request) -> Option
     attackers[0].answer()
 }
 
-/// A session of an attacker.
-pub(super) fn open_session(server: SocketAddr, number: usize, request: Request) -> String {
-    let answer = ask(server, number, request).expect("an answer to initialize");
-    answer.session.expect("a session of an attacker's own")
+/// A session of an attacker, unless there is no room for it.
+pub(super) fn open_session(server: SocketAddr, number: usize, request: Request) -> Option<String> {
+    ask(server, number, request)?.session
 }
 
 /// How many were answered how.

@@ -34,7 +34,7 @@ pub(super) fn send(server: &Server, places: usize) -> Aftermath {
     let initialize = initialize("2025-06-18", "{}", r#""attacker""#);
     let session = open_session(server.address(), 0, initialize);
     let maps = many_small_maps();
-    let in_session = in_session(&session);
+    let in_session = session.as_deref().map(in_session).unwrap_or_default();
     let legacy = PLACES
         .iter()
         .map(|place| post(&in_session, &place.replace("MAPS", &maps)));
@@ -45,7 +45,7 @@ pub(super) fn send(server: &Server, places: usize) -> Aftermath {
         told.add(ask(server.address(), number, request).as_ref());
     }
     Aftermath {
-        sessions: vec![session],
+        sessions: session.into_iter().collect(),
         told,
         ..Aftermath::default()
     }

@@ -29,7 +29,9 @@ pub(super) fn abandon(server: &Server) -> Aftermath {
     let mut aftermath = Aftermath::default();
     for number in 0..SESSIONS {
         let initialize = initialize("2025-06-18", r#"{"elicitation":{}}"#, r#""attacker""#);
-        let session = open_session(server.address(), number, initialize);
+        let Some(session) = open_session(server.address(), number, initialize) else {
+            continue;
+        };
         let request = call(&session, "tools/call", &params);
         let attackers = (0..CALLS)
             .map(|number| Attacker::new(server.address(), number, Habit::Stalls, request.clone()));

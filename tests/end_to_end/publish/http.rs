@@ -125,9 +125,11 @@ impl Exchange {
     /// A stream of events up to the first line with this text.
     pub(crate) fn event(&mut self, text: &str) -> String {
         loop {
-            let line = self.line();
+            let mut line = String::new();
+            let count = self.reader.read_line(&mut line).unwrap();
+            assert!(count > 0, "the stream ended before {text}");
             if line.contains(text) {
-                return line;
+                return line.trim_end().to_owned();
             }
         }
     }
