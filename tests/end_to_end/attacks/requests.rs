@@ -45,11 +45,26 @@ pub(super) fn initialize(version: &str, capabilities: &str, name: &str) -> Reque
     post("", &body)
 }
 
+/// One of 2026-07-28. `params` are members with a comma after each, `capabilities` what is sent as such.
 pub(super) fn modern(method: &str, params: &str, capabilities: &str) -> Request {
+    modern_with("", method, params, capabilities)
+}
+
+pub(super) fn modern_call(tool: &str, params: &str) -> Request {
+    let params = format!(r#""name":"{tool}",{params}"#);
+    modern_with(
+        &format!("Mcp-Name: {tool}\r\n"),
+        "tools/call",
+        &params,
+        "{}",
+    )
+}
+
+fn modern_with(fields: &str, method: &str, params: &str, capabilities: &str) -> Request {
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{capabilities}}}}}}}"#
     );
-    let fields = format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n");
+    let fields = format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n{fields}");
     post(&fields, &body)
 }
 

@@ -31,7 +31,7 @@ fn every_attack_on_a_board_at_once() {
         kept_answers::hang_up,
         bodies::never_finish,
         readers::do_not_read,
-        |server| large_json::send(server, 6),
+        large_json::send,
     ];
     all_at_once("together/board", App::Board, &attacks);
 }
@@ -42,7 +42,7 @@ fn every_attack_on_tools_that_ask_at_once() {
         profiles::modern_clients,
         bodies::never_finish,
         questions::abandon,
-        |server| large_json::send(server, 4),
+        large_json::send,
     ];
     all_at_once("together/conformance", App::Conformance, &attacks);
 }
