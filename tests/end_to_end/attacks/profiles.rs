@@ -8,6 +8,7 @@ use super::requests::{delete, initialize, many_small_maps, modern};
 use super::siege::{Aftermath, ONE_REQUEST_MAX, Siege};
 
 const TIMES: usize = 10;
+const NAMES: usize = 20;
 const NAME_BYTES: usize = 3_600_000;
 /// Too much of it is either left out or refused.
 const RIGHT: [u16; 3] = [200, 400, 413];
@@ -24,7 +25,8 @@ fn capabilities_of_megabytes_that_are_remembered() {
 #[test]
 fn capabilities_that_outlive_their_session() {
     let siege = Siege::lay("profiles/initialize", App::Board, &[]);
-    let outcome = siege.run(|server| sessions(server, &many_small_maps(), |_| r#""a""#.to_owned()));
+    let outcome =
+        siege.run(|server| sessions(server, TIMES, &many_small_maps(), |_| r#""a""#.to_owned()));
     outcome.told.assert_only(&RIGHT);
     outcome.assert_within(ONE_REQUEST_MAX);
     outcome.server.stop().expect("a clean end");
@@ -34,7 +36,8 @@ fn capabilities_that_outlive_their_session() {
 fn names_of_megabytes() {
     let siege = Siege::lay("profiles/names", App::Board, &[]);
     let name = "n".repeat(NAME_BYTES);
-    let outcome = siege.run(|server| sessions(server, "0", |number| format!("\"{number}{name}\"")));
+    let outcome =
+        siege.run(|server| sessions(server, NAMES, "0", |number| format!("\"{number}{name}\"")));
     outcome.told.assert_only(&RIGHT);
     outcome.assert_within(ONE_REQUEST_MAX);
     outcome.server.stop().expect("a clean end");
@@ -56,9 +59,14 @@ pub(super) fn modern_clients(server: &Server) -> Aftermath {
 }
 
 /// Opened, and ended by the client at once.
-fn sessions(server: &Server, capability: &str, name: impl Fn(usize) -> String) -> Aftermath {
+fn sessions(
+    server: &Server,
+    times: usize,
+    capability: &str,
+    name: impl Fn(usize) -> String,
+) -> Aftermath {
     let mut told = Told::default();
-    for number in 0..TIMES {
+    for number in 0..times {
         let capabilities = format!(r#"{{"i":{number},"x":{capability}}}"#);
         let request = initialize("2025-06-18", &capabilities, &name(number));
         let answer = ask(server.address(), number, request);

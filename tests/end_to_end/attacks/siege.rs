@@ -137,7 +137,7 @@ impl Outcome {
     fn append_to_table(&self, test: &str, held: u64, cpu_ms: u64) {
         let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
         let times = |index: usize| match &self.honest {
-            Ok(times) => format!("{:.1} / {:.1}", times[index].p50_ms, times[index].p99_ms),
+            Ok(times) => format!("{:.2} / {:.2}", times[index].p50_ms, times[index].p99_ms),
             Err(_) => "FAILED".to_owned(),
         };
         let cells = [
