@@ -12,7 +12,9 @@ use super::requests::Request;
 
 /// A server that answers needs a tenth of this, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Nothing was taken and nothing was told for so long: this is how it stays.
+/// A machine may be so busy that nothing moves for this long, and everything goes on.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Some are answered, and nothing was taken and nothing was told for so long: this is how it stays.
 const QUIET: Duration = Duration::from_secs(5);
 /// Of an answer: what follows is taken and forgotten.
 const TOLD_BYTES_MAX: usize = 16 * 1024;
@@ -165,7 +167,7 @@ pub(super) fn drive(attackers: &mut [Attacker]) {
 
 /// The same for those who will be answered: a pause means nothing.
 pub(super) fn drive_to_answers(attackers: &mut [Attacker]) {
-    drive_until(attackers, Attacker::is_over, DEADLINE / 3);
+    drive_until(attackers, Attacker::is_over, PATIENCE);
 }
 
 /// Until all is sent that will be.
@@ -176,18 +178,21 @@ pub(super) fn drive_to_sent(attackers: &mut [Attacker]) {
 fn drive_until(attackers: &mut [Attacker], is_done: impl Fn(&Attacker) -> bool, quiet: Duration) {
     let begun = Instant::now();
     let mut moved_at = begun;
-    while !attackers.iter().all(&is_done) {
+    while begun.elapsed() < DEADLINE && !attackers.iter().all(&is_done) {
         let mut moved = false;
         for attacker in attackers.iter_mut() {
             moved |= attacker.step();
         }
         if moved {
             moved_at = Instant::now();
-        } else if moved_at.elapsed() > quiet || begun.elapsed() > DEADLINE {
-            return;
-        } else {
-            std::thread::sleep(Duration::from_millis(1));
+            continue;
         }
+        let some_are_done = attackers.iter().any(&is_done);
+        let patience = if some_are_done { quiet } else { PATIENCE };
+        if moved_at.elapsed() > patience {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
