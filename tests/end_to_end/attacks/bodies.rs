@@ -16,7 +16,7 @@ const UNKNOWN_SESSION: &str = "node.AAAAAAAAAAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAA
 
 #[test]
 fn bodies_without_an_end() {
-    let siege = Siege::lay("bodies", App::Board, &[]);
+    let siege = Siege::lay("bodies/under_way", App::Board, &[]);
     let outcome = siege.run(never_finish);
     let refused = outcome.told.count(503) + outcome.told.count(429);
     // On a machine so slow that half a minute went by, the oldest are told that they took too long.

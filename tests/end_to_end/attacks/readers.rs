@@ -22,7 +22,7 @@ const SIPS: usize = 100;
 
 #[test]
 fn answers_that_nobody_reads() {
-    let siege = Siege::lay("readers", App::Board, &ENTRY_OPTION);
+    let siege = Siege::lay("readers/many", App::Board, &ENTRY_OPTION);
     let outcome = siege.run(do_not_read);
     outcome.told.assert_only(&[200, 429, 503]);
     outcome.assert_within_budget();
