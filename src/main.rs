@@ -1,5 +1,7 @@
 //! Arguments, a checked configuration, and off it goes.
 
+mod allocator;
+
 use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
 use std::time::Duration;

@@ -6,8 +6,10 @@
 //! a test whose tools are missing fails and says so.
 //!
 //! Variables: `PINFOLD_BINARY` runs another binary than the one cargo built (`tests/run` takes the release build);
-//! `PINFOLD_TALLY` is a file to which each test appends how many checks passed and failed.
+//! `PINFOLD_TALLY` is a file to which each test appends how many checks passed and failed; `PINFOLD_ATTACKS` one to which
+//! each attack appends what it cost.
 
+mod attacks;
 mod clients;
 mod cluster;
 mod conformance;

@@ -8,26 +8,26 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-pub(super) const LINES: &str = "Content-Type: application/x-ndjson\r\n";
-pub(super) const CHUNKED: &str =
+pub(crate) const LINES: &str = "Content-Type: application/x-ndjson\r\n";
+pub(crate) const CHUNKED: &str =
     "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n";
 
 /// No answer takes a tenth of this, on however busy a machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub(super) struct Exchange {
-    pub(super) stream: TcpStream,
+pub(crate) struct Exchange {
+    pub(crate) stream: TcpStream,
     reader: BufReader<TcpStream>,
 }
 
-pub(super) struct Response {
-    pub(super) status: u16,
+pub(crate) struct Response {
+    pub(crate) status: u16,
     /// Names in lower case.
-    pub(super) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Response {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.as_str())
     }
@@ -35,28 +35,32 @@ impl Response {
 
 impl Exchange {
     /// Connects to the server of a URL.
-    pub(super) fn open(url: &str) -> Self {
+    pub(crate) fn open(url: &str) -> Self {
         let authority = url.split('/').nth(2).expect("a URL with an authority");
-        let stream = TcpStream::connect(authority).expect("the server listens");
+        Exchange::over(TcpStream::connect(authority).expect("the server listens"))
+    }
+
+    /// On a connection that is there.
+    pub(crate) fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         let reader = BufReader::new(stream.try_clone().unwrap());
         Exchange { stream, reader }
     }
 
-    pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
     /// One request with a body of known length.
-    pub(super) fn post(&mut self, path: &str, headers: &str, body: &str) {
+    pub(crate) fn post(&mut self, path: &str, headers: &str, body: &str) {
         let length = body.len();
         self.send(format!(
             "POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
         ));
     }
 
-    pub(super) fn head(&mut self) -> Response {
+    pub(crate) fn head(&mut self) -> Response {
         let status = self.line();
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok());
         let mut headers = Vec::new();
@@ -82,7 +86,7 @@ impl Exchange {
     }
 
     /// One chunk's bytes; none for the last.
-    pub(super) fn chunk(&mut self) -> Vec<u8> {
+    pub(crate) fn chunk(&mut self) -> Vec<u8> {
         let size = self.line();
         let size = usize::from_str_radix(&size, 16).expect("a chunk's size");
         let mut bytes = vec![0; size];
@@ -92,7 +96,7 @@ impl Exchange {
     }
 
     /// The body of a response, however it is framed.
-    pub(super) fn body(&mut self, response: &Response) -> String {
+    pub(crate) fn body(&mut self, response: &Response) -> String {
         let mut body = Vec::new();
         if response.header("transfer-encoding") == Some("chunked") {
             loop {
@@ -112,29 +116,31 @@ impl Exchange {
     }
 
     /// Status and body of the next response.
-    pub(super) fn response(&mut self) -> (u16, String) {
+    pub(crate) fn response(&mut self) -> (u16, String) {
         let head = self.head();
         let body = self.body(&head);
         (head.status, body)
     }
 
     /// A stream of events up to the first line with this text.
-    pub(super) fn event(&mut self, text: &str) -> String {
+    pub(crate) fn event(&mut self, text: &str) -> String {
         loop {
-            let line = self.line();
+            let mut line = String::new();
+            let count = self.reader.read_line(&mut line).unwrap();
+            assert!(count > 0, "the stream ended before {text}");
             if line.contains(text) {
-                return line;
+                return line.trim_end().to_owned();
             }
         }
     }
 }
 
 /// A JSON value per line.
-pub(super) fn values(lines: &str) -> Vec<Value> {
+pub(crate) fn values(lines: &str) -> Vec<Value> {
     let value = |line| serde_json::from_str(line).expect("an answer is JSON");
     lines.lines().map(value).collect()
 }
 
-pub(super) fn chunk(text: &str) -> String {
+pub(crate) fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
 }

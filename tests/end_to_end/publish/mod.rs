@@ -1,6 +1,6 @@
 //! What publishers get: an answer for each item, a reason for each refusal, nothing lost beside it.
 
-mod http;
+pub(crate) mod http;
 mod sessions;
 
 use std::process::Command;
