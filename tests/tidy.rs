@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("limits", &[]),
+    ("allocator", &[]),
     ("budget", &[]),
     ("line_limit", &[]),
     ("clients", &["limits", "budget"]),
