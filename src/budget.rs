@@ -140,10 +140,15 @@ impl Account {
     /// [`Short`], and nothing was charged.
     pub fn charge(self: &Rc<Self>, count: usize) -> Result<Charge, Short> {
         self.take(count)?;
-        Ok(Charge {
+        Ok(self.charged(count))
+    }
+
+    fn charged(self: &Rc<Self>, count: usize) -> Charge {
+        Charge {
             account: self.clone(),
+            share: None,
             count,
-        })
+        }
     }
 
     /// For what is small and must not be lost: other charges wait until it is back.
@@ -153,10 +158,7 @@ impl Account {
             self.pool.take_beyond(count);
             self.leased.set(self.leased.get() + count);
             self.used.set(self.used.get() + count);
-            Charge {
-                account: self.clone(),
-                count,
-            }
+            self.charged(count)
         })
     }
 
@@ -218,13 +220,41 @@ impl Drop for Account {
 /// So much of an account. Dropping it gives it back.
 pub struct Charge {
     account: Rc<Account>,
+    /// What one client has of it, this included.
+    share: Option<Share>,
     count: usize,
 }
+
+/// How much of an account one client has.
+pub type Share = Rc<Cell<usize>>;
 
 impl Charge {
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    #[must_use]
+    pub fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
+    }
+
+    /// It counts among what this client has from now on.
+    #[must_use]
+    pub fn shared_by(mut self, share: Option<Share>) -> Charge {
+        self.count_in_share(0);
+        self.share = share;
+        let count = std::mem::take(&mut self.count);
+        self.count_in_share(count);
+        self.count = count;
+        self
+    }
+
+    /// The share has `count` of this, where it had what this was before.
+    fn count_in_share(&self, count: usize) {
+        if let Some(share) = &self.share {
+            share.set(share.get() - self.count + count);
+        }
     }
 
     /// Makes it more or less.
@@ -236,6 +266,7 @@ impl Charge {
             Some(more) => self.account.take(more)?,
             None => self.account.give_back(self.count - count),
         }
+        self.count_in_share(count);
         self.count = count;
         Ok(())
     }
@@ -243,14 +274,18 @@ impl Charge {
 
 impl Charge {
     /// Both are one from now on. They are of the same account.
-    pub fn add(&mut self, mut other: Charge) {
+    pub fn add(&mut self, other: Charge) {
         debug_assert!(Rc::ptr_eq(&self.account, &other.account));
-        self.count += std::mem::take(&mut other.count);
+        let mut other = other.shared_by(None);
+        let count = self.count + std::mem::take(&mut other.count);
+        self.count_in_share(count);
+        self.count = count;
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
+        self.count_in_share(0);
         self.account.give_back(self.count);
     }
 }
@@ -310,6 +345,24 @@ mod tests {
         assert_eq!(account.used(), 0);
         drop(account);
         assert_eq!(pool.free(), 100);
+    }
+
+    #[test]
+    fn what_one_client_has_is_counted_whatever_becomes_of_its_charges() {
+        let account = Account::new(Pool::new(100), 1);
+        let share = Share::default();
+        let charge = |count| account.charge(count).expect("there is room");
+        let mut first = charge(5).shared_by(Some(share.clone()));
+        first.resize(8).expect("there is room");
+        first.add(charge(2));
+        let second = charge(20).shared_by(Some(share.clone()));
+        assert_eq!(share.get(), 30);
+        first.add(second);
+        assert_eq!((first.count(), share.get()), (30, 30));
+        first.resize(1).expect("less always fits");
+        assert_eq!(share.get(), 1);
+        drop(first);
+        assert_eq!((share.get(), account.used()), (0, 0));
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Core {
         if ticket.widen().is_err() {
             return refuse(&stream, TooMany::OfNode);
         }
-        let Some(charge) = self.hold(forward::EXCHANGE_BYTES) else {
+        let Some(charge) = self.hold(client, forward::EXCHANGE_BYTES) else {
             return refuse(&stream, TooMany::OfNode);
         };
         let peer = stream.peer_addr().ok().map(|address| address.ip());
@@ -80,8 +80,11 @@ impl Core {
     }
 
     /// Room in the node's budget for what is held outside of the shard. Connections of the shard may end for it.
-    pub(super) fn hold(self: &Rc<Self>, count: usize) -> Option<Charge> {
-        let charge = self.shard.borrow_mut().handle_hold(clock::now(), count);
+    pub(super) fn hold(self: &Rc<Self>, client: Option<Client>, count: usize) -> Option<Charge> {
+        let charge = self
+            .shard
+            .borrow_mut()
+            .handle_hold(clock::now(), client, count);
         self.pump();
         charge
     }

@@ -272,6 +272,10 @@ impl Core {
         self.shard
             .borrow_mut()
             .handle_written(clock::now(), key, bytes.len() - count);
+        if !self.shard.borrow().is_open(key) {
+            // There was no room for the rest.
+            return false;
+        }
         match self.with_socket(key, |stream| stream_of(socket::duplicate(stream)?)) {
             Some(Ok(stream)) => {
                 let rest = bytes.split_off(count);

@@ -222,16 +222,26 @@ impl Shard {
             (None, false) => return false,
             (_, true) => {}
         }
-        let Ok(message) = self.message(message) else {
-            if let Some(connection) = connection {
-                self.close_connection(connection, Closed::OutOfMemory);
+        let kept = self.message(stream.session, message);
+        let is_kept = kept.is_ok();
+        let message = match kept {
+            Ok(message) => message,
+            // It leaves at once.
+            Err(_) if self.is_writable(key) => self.small_message(message),
+            Err(_) => {
+                if let Some(connection) = connection {
+                    self.close_connection(connection, Closed::OutOfMemory);
+                }
+                return false;
             }
-            return false;
         };
         if let Some(stream) = self.streams.get_mut(key) {
             stream.push(message, bytes_max);
         }
         self.flush(key);
+        if !is_kept && let Some(stream) = self.streams.get_mut(key) {
+            stream.forget_written();
+        }
         true
     }
 
@@ -244,7 +254,9 @@ impl Shard {
         };
         stream.outstanding = stream.outstanding.saturating_sub(1);
         let wanted = stream.connection.is_some() || stream.has_room(message.len(), bytes_max);
-        let kept = wanted.then(|| self.message(message).ok()).flatten();
+        let session = stream.session;
+        let kept = wanted.then(|| self.message(session, message).ok());
+        let kept = kept.flatten();
         let message = kept.or_else(|| stand_in(message).map(|it| self.small_message(&it)));
         if let Some(message) = message
             && let Some(stream) = self.streams.get_mut(key)

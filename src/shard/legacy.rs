@@ -318,7 +318,7 @@ impl Shard {
         tree_bytes: usize,
         answer_to: AnswerTo,
     ) -> Result<CallKey, Refused> {
-        let charge = self.charge_call(params, tree_bytes)?;
+        let charge = self.charge_call(client, params, tree_bytes)?;
         let session = self
             .sessions
             .get(session_key)

@@ -247,7 +247,7 @@ impl Shard {
         };
         // The body is no longer the connection's.
         self.settle(key);
-        let charge = match self.charge_look(look.body.len()) {
+        let charge = match self.charge_look(key, look.body.len()) {
             Ok(charge) => charge,
             Err(refused) => return self.refuse_request_and_close(key, &refused),
         };

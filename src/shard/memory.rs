@@ -4,8 +4,10 @@
 //! Each of them carries its [`Charge`]. A connection that holds nothing has none, and a request that comes whole and is
 //! answered whole costs none. When the budget is short, room is made in this order: answers that are kept, the oldest
 //! first; then connections that have held something for a while, first those that hold most and take longest. What is
-//! new and still finds no room is refused with 503.
+//! new and still finds no room is refused with 503. A client (an address) never gets more than it leaves to others, and
+//! a last part of the budget is kept back for what is small: so one that takes all it can hinders nobody.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
@@ -13,8 +15,9 @@ use serde_json::value::RawValue;
 use super::answer::Refused;
 use super::connection::{Connection, State};
 use super::stream::{MESSAGE_OVERHEAD_BYTES, Message, StreamKey, stand_in};
-use super::{CallKey, Closed, ConnectionKey, Millis, Shard};
-use crate::budget::{Charge, Short};
+use super::{CallKey, Closed, ConnectionKey, Millis, SessionKey, Shard};
+use crate::budget::{Charge, Share, Short};
+use crate::clients::Client;
 use crate::wire::json_scan::JsonScan;
 
 /// How often the text of a call's params is there: the engine's, the handler's, and what it makes of it. The tree comes
@@ -25,6 +28,11 @@ const CALL_BYTES: usize = 2048;
 /// And how often that of a body which is looked at elsewhere: as it came, and the messages in it.
 const TEXTS_OF_A_LOOK: usize = 2;
 
+/// A request of an honest client is not refused for the size of others': so much finds room in any case,
+const SMALL_BYTES: usize = 16 * 1024;
+/// since one part in so many of the budget is kept back for it.
+const KEPT_BACK_SHARE: usize = 16;
+
 /// Who has held something for less than this is not slow.
 const SLOW_MS: Millis = 2_000;
 /// A look for room that found none is not repeated before.
@@ -32,6 +40,42 @@ const LOOK_AGAIN_MS: Millis = 64;
 
 pub(super) const OUT_OF_MEMORY: &str =
     "This node holds as much for its clients as it may (--memory-max). Try again in a moment.";
+
+/// What each client has of the budget, on this core.
+pub(super) struct Shares {
+    by_client: HashMap<Client, Share>,
+    /// Those who have nothing any more are forgotten when there are so many.
+    forget_at: usize,
+}
+
+/// Clients that are not looked through for those who have nothing.
+const SHARES_UNSEEN: usize = 64;
+
+impl Default for Shares {
+    fn default() -> Self {
+        Shares {
+            by_client: HashMap::new(),
+            forget_at: SHARES_UNSEEN,
+        }
+    }
+}
+
+impl Shares {
+    fn of(&mut self, client: Option<Client>) -> Option<Share> {
+        let client = client?;
+        if let Some(share) = self.by_client.get(&client) {
+            return Some(share.clone());
+        }
+        if self.by_client.len() >= self.forget_at {
+            self.by_client
+                .retain(|_, share| Rc::strong_count(share) > 1);
+            self.forget_at = SHARES_UNSEEN.max(2 * self.by_client.len());
+        }
+        let share = Share::default();
+        self.by_client.insert(client, share.clone());
+        Some(share)
+    }
+}
 
 /// What a connection holds: bytes received and not served, bytes not written.
 pub(super) struct Held {
@@ -64,26 +108,53 @@ impl Connection {
 }
 
 impl Shard {
-    /// Charges so much, after room was made for it if there was none.
+    /// Charges so much to a client, after room was made for it if there was none.
     ///
     /// # Errors
     /// [`Short`]: the other cores are asked to make room, for whoever comes next.
-    pub(super) fn charge(&mut self, count: usize) -> Result<Charge, Short> {
-        if let Ok(charge) = self.memory.charge(count) {
-            return Ok(charge);
+    fn charge(&mut self, client: Option<Client>, count: usize) -> Result<Charge, Short> {
+        let share = self.shares.of(client);
+        self.check_share(share.as_ref(), count)?;
+        if !self.has_room(count) {
+            self.make_room_for(count);
         }
-        self.make_room_for(count);
-        let charge = self.memory.charge(count);
+        let charge = match self.has_room(count) {
+            true => self.memory.charge(count),
+            false => Err(Short),
+        };
         if charge.is_err() {
             self.memory.pool().want(count);
         }
-        charge
+        Ok(charge?.shared_by(share))
+    }
+
+    /// No client gets more than it leaves to others: one alone half of the budget, two of them a third each.
+    fn check_share(&self, share: Option<&Share>, more: usize) -> Result<(), Short> {
+        let has = share.map_or(0, |share| share.get());
+        match has == 0 || has.saturating_add(more) <= self.memory.free() {
+            true => Ok(()),
+            false => Err(Short),
+        }
+    }
+
+    /// What is small finds room also where nothing large does.
+    fn has_room(&self, count: usize) -> bool {
+        let kept_back = match count <= SMALL_BYTES {
+            true => 0,
+            false => self.memory.pool().total() / KEPT_BACK_SHARE,
+        };
+        count.saturating_add(kept_back) <= self.memory.free()
     }
 
     /// For what the driver holds for a client of this core itself. None: there is no room.
-    pub fn handle_hold(&mut self, now: Millis, count: usize) -> Option<Charge> {
+    pub fn handle_hold(
+        &mut self,
+        now: Millis,
+        client: Option<Client>,
+        count: usize,
+    ) -> Option<Charge> {
         self.now = now;
-        self.charge(count).ok()
+        self.charge(client, count).ok()
     }
 
     /// The charge of a call with these params, of which a tree would take `tree_bytes`.
@@ -92,11 +163,13 @@ impl Shard {
     /// 503: try again.
     pub(super) fn charge_call(
         &mut self,
+        client: Option<Client>,
         params: Option<&RawValue>,
         tree_bytes: usize,
     ) -> Result<Charge, Refused> {
         let text_bytes = params.map_or(0, |params| params.get().len());
-        self.charge(CALL_BYTES + TEXTS_OF_A_CALL * text_bytes + tree_bytes)
+        let count = CALL_BYTES + TEXTS_OF_A_CALL * text_bytes + tree_bytes;
+        self.charge(client, count)
             .map_err(|Short| Refused::busy(OUT_OF_MEMORY, 1))
     }
 
@@ -105,11 +178,11 @@ impl Shard {
     /// # Errors
     /// 503: try again.
     pub(super) fn charge_more(&mut self, call: CallKey, answer: &RawValue) -> Result<(), Refused> {
+        let client = self.calls.get(call).and_then(|state| state.client);
+        let text = answer.get();
+        let tree_bytes = JsonScan::of(text.as_bytes()).tree_bytes();
         let more = self
-            .charge(
-                TEXTS_OF_A_CALL * answer.get().len()
-                    + JsonScan::of(answer.get().as_bytes()).tree_bytes(),
-            )
+            .charge(client, TEXTS_OF_A_CALL * text.len() + tree_bytes)
             .map_err(|Short| Refused::busy(OUT_OF_MEMORY, 1))?;
         if let Some(state) = self.calls.get_mut(call) {
             state.charge.add(more);
@@ -118,11 +191,15 @@ impl Shard {
     }
 
     /// Whether a body that is announced to be so long could be held.
-    pub(super) fn could_hold(&mut self, count: usize) -> bool {
-        if count > self.memory.free() {
+    pub(super) fn could_hold(&mut self, key: ConnectionKey, count: usize) -> bool {
+        let share = self.shares.of(self.client_of(key));
+        if self.check_share(share.as_ref(), count).is_err() {
+            return false;
+        }
+        if !self.has_room(count) {
             self.make_room_for(count);
         }
-        let could = count <= self.memory.free();
+        let could = self.has_room(count);
         if !could {
             self.memory.pool().want(count);
         }
@@ -130,8 +207,14 @@ impl Shard {
     }
 
     /// A message that is kept, with its charge.
-    pub(super) fn message(&mut self, data: &[u8]) -> Result<Rc<Message>, Short> {
-        let charge = self.charge(data.len() + MESSAGE_OVERHEAD_BYTES)?;
+    pub(super) fn message(
+        &mut self,
+        session: Option<SessionKey>,
+        data: &[u8],
+    ) -> Result<Rc<Message>, Short> {
+        let session = session.and_then(|session| self.sessions.get(session));
+        let client = session.and_then(|session| session.client);
+        let charge = self.charge(client, data.len() + MESSAGE_OVERHEAD_BYTES)?;
         Ok(Message::new(data, charge))
     }
 
@@ -164,12 +247,22 @@ impl Shard {
         if holds == 0 {
             return self.let_go(key);
         }
-        if self.recharge(key, holds).is_ok() {
-            return;
+        let Some(held) = self.held(key) else { return };
+        let more = holds.saturating_sub(held.charge.count());
+        let share = held.charge.share().cloned();
+        if self.check_share(share.as_ref(), more).is_err() {
+            return self.out_of_memory(key);
         }
-        self.make_room_for(holds);
-        if self.recharge(key, holds).is_err() {
-            self.memory.pool().want(holds);
+        if !self.has_room(more) {
+            self.make_room_for(more);
+        }
+        let has_room = self.has_room(more);
+        // It may have been ended to make room.
+        let Some(held) = self.held_already(key) else {
+            return;
+        };
+        if more > 0 && !has_room || held.charge.resize(holds).is_err() {
+            self.memory.pool().want(more);
             self.out_of_memory(key);
         }
     }
@@ -182,30 +275,34 @@ impl Shard {
         self.settle(key);
     }
 
-    fn recharge(&mut self, key: ConnectionKey, holds: usize) -> Result<(), Short> {
-        self.held(key)
-            .map_or(Ok(()), |held| held.charge.resize(holds))
-    }
-
     /// The charge of a body of so many bytes that is looked at elsewhere.
-    pub(super) fn charge_look(&mut self, body_bytes: usize) -> Result<Charge, Refused> {
-        self.charge(TEXTS_OF_A_LOOK * body_bytes)
+    pub(super) fn charge_look(
+        &mut self,
+        key: ConnectionKey,
+        body_bytes: usize,
+    ) -> Result<Charge, Refused> {
+        self.charge(self.client_of(key), TEXTS_OF_A_LOOK * body_bytes)
             .map_err(|Short| Refused::busy(OUT_OF_MEMORY, 1))
     }
 
     /// What a connection holds, from now on if it held nothing. None: it is over.
     fn held(&mut self, key: ConnectionKey) -> Option<&mut Held> {
+        let share = self.shares.of(self.client_of(key));
         let connection = self.connections.get_mut(key)?;
         if connection.held.is_none() {
             self.holders.push(key);
             connection.held = Some(Box::new(Held {
-                charge: self.memory.charge_beyond(0),
+                charge: self.memory.charge_beyond(0).shared_by(share),
                 unwritten: 0,
                 since: self.now,
                 place: self.holders.len() - 1,
             }));
         }
         connection.held.as_deref_mut()
+    }
+
+    fn held_already(&mut self, key: ConnectionKey) -> Option<&mut Held> {
+        self.connections.get_mut(key)?.held.as_deref_mut()
     }
 
     /// A connection holds nothing any more, or is over.

@@ -53,6 +53,7 @@ use self::connection::Connection;
 use self::drain::Drain;
 use self::fanout::{Due, Fanout};
 use self::introduction::Introduction;
+use self::memory::Shares;
 use self::profile::Profiles;
 use self::session::Session;
 use self::stream::Stream;
@@ -209,6 +210,7 @@ pub struct Shard {
     memory: Rc<Account>,
     /// Connections that hold something, in no order.
     holders: Vec<ConnectionKey>,
+    shares: Shares,
     /// Until then it is known that no room can be made.
     no_room_until: Millis,
     commons: Arc<Commons>,
@@ -261,6 +263,7 @@ impl Shard {
             limits: setup.limits,
             memory: Account::new(setup.commons.memory.clone(), portion),
             holders: Vec::new(),
+            shares: Shares::default(),
             no_room_until: 0,
             gate: setup.gate,
             cluster: setup.cluster,

@@ -133,7 +133,7 @@ impl Shard {
         if let Err(refused) = self.check_calls(client, 1) {
             return self.refuse(key, Some(id), &refused);
         }
-        let charge = match self.charge_call(params, tree_bytes) {
+        let charge = match self.charge_call(client, params, tree_bytes) {
             Ok(charge) => charge,
             Err(refused) => return self.refuse(key, Some(id), &refused),
         };

@@ -239,7 +239,7 @@ impl Shard {
             check_post(request)?;
             self.check_session(key, request)?;
         }
-        match self.could_hold(announced) {
+        match self.could_hold(key, announced) {
             true => Ok(()),
             false => Err(Refused::busy(OUT_OF_MEMORY, 1)),
         }

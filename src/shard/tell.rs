@@ -21,7 +21,9 @@ impl Shard {
     ) -> Result<(), TellRefused> {
         self.now = now;
         let session = self.locate(session)?;
-        let message = self.message(&text(notice)).map_err(|_| TellRefused::Full)?;
+        let message = self
+            .message(Some(session), &text(notice))
+            .map_err(|_| TellRefused::Full)?;
         self.tell(session, notice, &message)
     }
 

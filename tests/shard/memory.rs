@@ -309,3 +309,32 @@ fn a_question_that_finds_no_room_is_not_waited_for() {
     }
     assert!(client.node.heard[0].answer.contains("NotSent"));
 }
+
+/// Bodies of one address that never end: the other one's find room, and so does what is small of anybody.
+#[test]
+fn one_client_that_takes_the_whole_budget() {
+    let mut client = Client::with(limits(1024));
+    let mut begin = |client: &mut Client, address: u8| {
+        let peer = [203, 0, 113, address].into();
+        let socket = client.node.connect(0, Some(peer)).expect("there is room");
+        client.node.sockets[socket].reader.expected.push_back(false);
+        client.send_bytes(socket, &announce("/mcp", 100 * KIB, ""));
+        client.send_bytes(socket, &[b' '; 99 * KIB]);
+        socket
+    };
+    let taken = (0..20).filter(|_| {
+        let socket = begin(&mut client, 1);
+        client.items(socket).is_empty()
+    });
+    let taken = taken.count();
+    assert!((4..=5).contains(&taken), "half of it: {taken}");
+    let other = begin(&mut client, 2);
+    assert!(client.items(other).is_empty(), "it is being received");
+    (3..40).for_each(|address| drop(begin(&mut client, address)));
+    let free = client.node.commons.memory.free();
+    assert!(free < 192 * KIB, "nothing large is left: {free}");
+    let session = client.session(V11);
+    let socket = client.connect();
+    client.send(socket, &Request::tool(&session, 1));
+    client.call();
+}

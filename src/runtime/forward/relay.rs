@@ -191,7 +191,7 @@ impl Relays {
     /// Once for as much as may be read ahead.
     fn charge_ahead(&self, core: &Rc<Core>, index: usize) {
         let bytes_max = core.shard.borrow().limits().pipeline_bytes_max + SCRATCH_BYTES;
-        match core.hold(bytes_max) {
+        match core.hold(None, bytes_max) {
             None => self.close(index),
             charge => {
                 if let Some(relay) = self.relays.borrow_mut().get_mut(index) {
@@ -211,7 +211,7 @@ impl Relays {
         let client = socket::duplicate(&relay.client).and_then(stream_of);
         let serial = relay.serial;
         drop(relays);
-        let (Ok(client), Some(charge)) = (client, core.hold(unsent.len())) else {
+        let (Ok(client), Some(charge)) = (client, core.hold(None, unsent.len())) else {
             return self.close(index);
         };
         let core = core.clone();
