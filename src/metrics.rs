@@ -26,6 +26,8 @@ pub struct Metrics {
     pub bus_events: IntCounterVec,
     /// What this node published and the bus does not have yet.
     pub bus_queued: IntGauge,
+    /// 1 once the board that nodes share was read.
+    pub board_loaded: IntGauge,
     /// Requests that claimed to come from another node and did not.
     pub forged_forwards: IntCounter,
     /// What was found in Redis and is not ours, by what it should be.
@@ -74,12 +76,18 @@ impl Metrics {
             bus_events: counters(
                 "pinfold_bus_events_total",
                 "On the bus: entries heard, entries or contents malformed (skipped), gaps told to subscribers, items told \
-                 here ahead of the bus, items refused by Redis (tried again), messages dropped.",
+                 here ahead of the bus, items refused by Redis (tried again), messages dropped, writes overtaken by later \
+                 ones, resources put back that Redis had lost, entries told before all nodes had them, topics told again \
+                 because this node had them late.",
                 "kind",
             ),
             bus_queued: {
                 let help = "What this node published and the bus does not have yet.";
                 register(&registry, IntGauge::new("pinfold_bus_queued", help))
+            },
+            board_loaded: {
+                let help = "1 once the board that several nodes share was read from Redis.";
+                register(&registry, IntGauge::new("pinfold_board_loaded", help))
             },
             redis_up: {
                 let opts = Opts::new(

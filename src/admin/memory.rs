@@ -134,7 +134,10 @@ fn size(key: &str) -> usize {
 mod tests {
     use super::*;
 
-    const ACCEPTED: Answer = Answer::Accepted { offset: Some(7) };
+    const ACCEPTED: Answer = Answer::Accepted {
+        offset: Some(7),
+        kept: None,
+    };
 
     fn key(text: &str) -> Arc<str> {
         text.into()

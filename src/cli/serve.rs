@@ -56,12 +56,14 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .map(|cluster| control::join(&config, cluster));
     let (neighbours, member) = membership.unzip();
     let running = server
-        .options(options(&config, neighbours.clone()))
+        .options(options(&config, neighbours.clone(), store.is_some()))
         .start()?;
     running.stop_on_signals()?;
     print!("{}", banner(&started(&config, &running, &admin)));
     control::start(&config, &running, admin, store, member)?;
+    let publisher = running.publisher().clone();
     let ended = running.join();
+    publisher.leave(control::UNSENT_WITHIN);
     if let Some(membership) = neighbours {
         membership.leave(control::LEAVE_WITHIN);
     }
@@ -96,7 +98,7 @@ fn application(config: &Config) -> (Server, Option<Arc<dyn ContentStore>>) {
     }
 }
 
-fn options(config: &Config, membership: Option<Arc<Membership>>) -> Options {
+fn options(config: &Config, membership: Option<Arc<Membership>>, has_board: bool) -> Options {
     let secret = config.cluster.as_ref().and_then(|it| it.secret.clone());
     let joined = membership.map(|neighbours| Joined { neighbours, secret });
     Options {
@@ -114,6 +116,7 @@ fn options(config: &Config, membership: Option<Arc<Membership>>) -> Options {
         limits: config.limits,
         state_key: config.state_key.as_ref().map(|key| key.0),
         drain: config.drain,
+        shares_board: joined.is_some() && has_board,
         joined,
         place_at_random: config.place_at_random,
     }

@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 
 use futures_channel::oneshot;
 
-use crate::app::call::{Notice, TellRefused};
+use crate::app::call::{Notice, Availability, TellRefused};
 use crate::shard::Publication;
 
 pub(super) enum Letter {
@@ -33,6 +33,8 @@ pub(super) enum Letter {
     Gap { first: u64 },
     /// Tell the other nodes of every session again.
     Announce,
+    /// Whether new clients should come, as far as others know.
+    Available(Availability),
     /// Take leave of who is here, and go on.
     Drain,
     /// Finish what is under way and end.

@@ -5,11 +5,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use futures_channel::oneshot;
 
 use super::mailbox::{Letter, Mailbox};
-use crate::app::call::{Notice, TellRefused, Topic};
+use crate::app::call::{Notice, Availability, TellRefused, Topic};
 use crate::app::contents::Change;
 use crate::limits::GAP_OFFSETS;
 use crate::shard::Publication;
@@ -36,7 +37,7 @@ struct Shared {
 }
 
 /// A log that several nodes share. Everything that it takes comes back to every one of them, this one included: in
-/// the order of the log, or at once if the log is out of reach. No call blocks.
+/// the order of the log, or at once if the log is out of reach. No call but the last one blocks.
 pub trait SharedLog: Send + Sync {
     fn publish(&self, topics: Vec<Topic>);
 
@@ -44,6 +45,9 @@ pub trait SharedLog: Send + Sync {
     fn publish_contents(&self, uri: &str, change: Change);
 
     fn tell_all(&self, notice: Notice);
+
+    /// The process ends: waits until the log has everything, but no longer than that, and says what is lost.
+    fn leave(&self, at_most: Duration);
 }
 
 /// A core is so far behind that the publication was not taken; nothing was told to anybody.
@@ -263,6 +267,21 @@ impl Publisher {
     pub(crate) fn announce_all(&self) {
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Announce);
+        }
+    }
+
+    /// Whether new clients should come, until it takes its leave.
+    pub(crate) fn say_available_all(&self, availability: Availability) {
+        for mailbox in self.mailboxes() {
+            mailbox.post(Letter::Available(availability));
+        }
+    }
+
+    /// The cores have ended: waits until the shared log has what was published here, at most that long, and says what
+    /// it does not have then.
+    pub fn leave(&self, at_most: Duration) {
+        if let Some(log) = self.shared.log.get() {
+            log.leave(at_most);
         }
     }
 

@@ -19,7 +19,7 @@ use super::ring::Driver;
 use super::seal::Sealer;
 use super::thread::{self, Seat};
 use super::{clock, secrets, signals};
-use crate::app::call::Handler;
+use crate::app::call::{Handler, Availability};
 use crate::app::{App, handler};
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
 use crate::shard::{Cluster, DrainTimes, EntrySizes, Gate, Setup, Shard};
@@ -43,6 +43,8 @@ pub struct Options {
     pub drain: DrainTimes,
     /// This node's place among others. None: it is alone.
     pub joined: Option<Joined>,
+    /// Its board is that of other nodes, too: it is not ready before that was read, as the log that they share says.
+    pub shares_board: bool,
     /// Test: every connection starts on a core drawn by lot.
     pub place_at_random: bool,
 }
@@ -67,6 +69,7 @@ impl Default for Options {
             state_key: None,
             drain: DRAIN_ALONE,
             joined: None,
+            shares_board: false,
             place_at_random: false,
         }
     }
@@ -282,6 +285,7 @@ impl Server {
             secret: joined.secret.clone(),
         });
         let path = self.options.path.clone();
+        let shares_board = self.options.shares_board;
         move || {
             let handler = make_handler();
             let about = Arc::new(handler.about());
@@ -290,7 +294,7 @@ impl Server {
                 Box::new(move |uri: &str| handler.accepts_subscription(uri))
             };
             let secrets = secrets::source();
-            let shard = thread::shard(Setup {
+            let mut shard = thread::shard(Setup {
                 node,
                 core,
                 core_count,
@@ -302,6 +306,9 @@ impl Server {
                 accepts,
                 secrets,
             });
+            if shares_board {
+                shard.handle_availability(Availability::Loading);
+            }
             let abroad = joined.map(|joined| Abroad::new(joined, node, &path));
             let abroad = abroad.transpose()?.map(Rc::new);
             Core::new(core, shard, handler, publisher, sealer, blocking, abroad)

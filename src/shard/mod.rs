@@ -53,7 +53,7 @@ use self::session::Session;
 use self::stream::Stream;
 use self::timers::TimerKey;
 use self::wheel::Wheel;
-use crate::app::call::{About, AskFailed, Call, Topic};
+use crate::app::call::{About, AskFailed, Availability, Call, Topic};
 use crate::limits::{GAP_OFFSETS, Limits};
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -194,6 +194,8 @@ pub struct Shard {
     /// `initialize` requests that are still allowed now, and since when that many are.
     initialize_tokens: (f64, Millis),
     drain: Option<Drain>,
+    /// But for a drain.
+    availability: Availability,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
     effects: VecDeque<Effect>,
@@ -234,6 +236,7 @@ impl Shard {
             sessions_of_client: HashMap::new(),
             initialize_tokens: (f64::from(setup.limits.initialize_per_second_max), now),
             drain: None,
+            availability: Availability::Ready,
             announced: None,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),

@@ -16,8 +16,10 @@ mod actions;
 mod ending;
 mod fake_redis;
 mod fleet;
+mod ledger;
 mod member;
 mod peer;
+mod readers;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -272,4 +274,29 @@ fn an_outage_that_others_never_hear_of_and_goes_unnoticed() {
 #[test]
 fn a_board_left_empty_that_goes_unnoticed() {
     hunts_in_fleets(BusBreakage::LeavesTheBoardEmpty);
+}
+
+#[test]
+fn a_deletion_from_absence_that_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::DeletesFromAbsence);
+}
+
+#[test]
+fn a_scan_of_what_was_forgotten_that_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::BelievesScans);
+}
+
+#[test]
+fn a_second_notice_that_is_missing_and_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::TellsOnce);
+}
+
+#[test]
+fn a_notice_before_the_others_have_it_that_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::TellsAtOnce);
+}
+
+#[test]
+fn an_older_write_that_stands_and_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::OrdersByArrival);
 }

@@ -7,6 +7,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 
 use super::*;
 use crate::admin::{Answer, BODY_BYTES_MAX, Item};
+use crate::app::call::Availability;
 
 #[derive(Default)]
 struct Counting {
@@ -16,8 +17,8 @@ struct Counting {
 }
 
 impl Desk for Counting {
-    fn ready(&self) -> bool {
-        true
+    fn availability(&self) -> Availability {
+        Availability::Ready
     }
 
     fn drain(&self) {}
@@ -32,6 +33,7 @@ impl Desk for Counting {
         self.offset.set(self.offset.get() + 1);
         Box::pin(ready(Answer::Accepted {
             offset: Some(self.offset.get()),
+            kept: None,
         }))
     }
 }

@@ -1,9 +1,10 @@
 //! What the bus asks, as commands of Redis, and what Redis answers, as the bus understands it.
 
 use super::id::EntryId;
+use super::outbox::PATIENCE_MS;
 use super::standing::{Standing, Stream};
-use super::tail::{Ask, Fields, Heard};
-use super::{Add, Kept};
+use super::tail::{Ask, Fields, Found, Heard};
+use super::{Add, Applied, Kept, Placed, Write};
 use crate::redis::{Command, RedisError, Reply};
 
 /// How long a read waits for the next entry; then it is asked again.
@@ -12,53 +13,77 @@ pub(super) const BLOCK_MS: u64 = 1_000;
 /// A page of the hash. Small, since each value may have a megabyte.
 const SCAN_COUNT: u64 = 16;
 
-/// How long it is known that a resource was taken away: an entry of another program which a slow node stores later
-/// does not bring it back.
-const GONE_S: u64 = 3_600;
+/// How long Redis knows that a resource was taken away: a node that was cut off for longer may bring it back.
+pub(super) const GONE_S: u64 = 24 * 3_600;
 
-/// Adds an entry and stores contents under its id, in one step.
-const PUT: &str = "\
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 5))
-if ARGV[3] == '1' then
-  redis.call('HSET', KEYS[2], ARGV[2], id .. ' ' .. ARGV[4])
-else
-  redis.call('HDEL', KEYS[2], ARGV[2])
-  redis.call('SET', KEYS[3], id, 'EX', 3600)
+/// Records of what nodes have applied; each reads all, and only their newest count.
+const APPLIED_MAX: u64 = 256;
+
+/// Which of two stamps is the later one. They are numbers below 2^53, which Lua can tell apart.
+const LATER: &str = "\
+local function parts(text)
+  local ms, seq = string.match(text or '', '^(%d+)-(%d+)')
+  return tonumber(ms), tonumber(seq)
 end
-return id";
+local function later(one, other)
+  local ms, seq = parts(one)
+  local other_ms, other_seq = parts(other)
+  if not ms then return false end
+  return ms > other_ms or (ms == other_ms and seq > other_seq)
+end
+local function write(board, gone, uri, stamp, is_put, record)
+  if is_put == '1' then
+    redis.call('HSET', board, uri, stamp .. ' ' .. record)
+  else
+    redis.call('HDEL', board, uri)
+    redis.call('SET', gone, stamp, 'EX', 86400)
+  end
+end
+";
 
-/// Stores the contents of another program's entry, unless what is there is newer: every node does this for every such
+/// Adds an entry and stores contents under their stamp, in one step, unless what is there is later. The stamp is the
+/// entry's id if the write came without delay.
+const PUT: &str = "\
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 7))
+local stamp = ARGV[4]
+if parts(id) - parts(stamp) < 250 then stamp = id end
+if later(ARGV[5], stamp) then stamp = ARGV[5] end
+if later(redis.call('HGET', KEYS[2], ARGV[2]), stamp) or later(redis.call('GET', KEYS[3]), stamp) then
+  return {id, stamp, 1}
+end
+write(KEYS[2], KEYS[3], ARGV[2], stamp, ARGV[3], ARGV[6])
+return {id, stamp, 0}";
+
+/// Stores the contents of another program's entry, unless what is there is as new: every node does this for every such
 /// entry, some later than others.
 const KEEP: &str = "\
-local ms, seq = string.match(ARGV[2], '^(%d+)-(%d+)$')
-ms, seq = tonumber(ms), tonumber(seq)
-local function newer(value)
-  local own_ms, own_seq = string.match(value or '', '^(%d+)-(%d+)')
-  if not own_ms then return false end
-  own_ms, own_seq = tonumber(own_ms), tonumber(own_seq)
-  return own_ms > ms or (own_ms == ms and own_seq >= seq)
+local function stands(value)
+  return parts(value) and not later(ARGV[2], value)
 end
-if newer(redis.call('HGET', KEYS[1], ARGV[1])) or newer(redis.call('GET', KEYS[2])) then
+if stands(redis.call('HGET', KEYS[1], ARGV[1])) or stands(redis.call('GET', KEYS[2])) then
   return 0
 end
-if ARGV[3] == '1' then
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[4])
-else
-  redis.call('HDEL', KEYS[1], ARGV[1])
-  redis.call('SET', KEYS[2], ARGV[2], 'EX', 3600)
-end
+write(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 return 1";
 
-/// Puts contents where there are none, and says so in the stream if there were none.
+/// Puts contents where there are none or older ones, takes away what was taken away, and says so in the stream if
+/// anything was done.
 const REFILL: &str = "\
-local marker, put = tonumber(ARGV[1]), 0
-for i = marker + 2, #ARGV, 2 do
-  put = put + redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1])
+local marker, done = tonumber(ARGV[1]), 0
+for i = 3, #KEYS do
+  local at = marker + 2 + (i - 3) * 4
+  local uri, stamp, is_put, record = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local value, gone = redis.call('HGET', KEYS[2], uri), redis.call('GET', KEYS[i])
+  local stands = parts(value) and not later(stamp, value)
+  if not stands and not (parts(gone) and not later(stamp, gone)) then
+    write(KEYS[2], KEYS[i], uri, stamp, is_put, record)
+    if is_put == '1' or value then done = done + 1 end
+  end
 end
-if put > 0 then
+if done > 0 then
   redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2, marker + 1))
 end
-return put";
+return done";
 
 /// What XINFO STREAM says, without the two entries that it says in full: one of them may be more than anybody reads.
 const LOOK: &str = "\
@@ -78,11 +103,13 @@ local found = redis.pcall('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1)
 if found.err then return found end
 return found[1] and found[1][1]";
 
-const _: () = assert!(GONE_S == 3_600, "as the scripts have it");
+const _: () = assert!(GONE_S == 86_400, "as the scripts have it");
+const _: () = assert!(PATIENCE_MS == 250, "as the scripts have it");
 
 /// The names of everything the bus has in Redis.
 pub(super) struct Keys {
     stream: String,
+    applied: String,
     board: String,
     token: String,
     kept: String,
@@ -100,6 +127,7 @@ impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
         Keys {
             stream: format!("{prefix}bus"),
+            applied: format!("{prefix}bus:applied"),
             board: format!("{prefix}board"),
             token: format!("{prefix}bus:token"),
             kept: format!("{prefix}bus:kept"),
@@ -115,21 +143,40 @@ impl Keys {
                 .arg("~")
                 .number(entries_max)
                 .arg("*"),
-            Some(Kept { uri, record }) => Command::new("EVAL")
-                .arg(PUT)
+            Some(Write { kept, after }) => script(PUT)
                 .number(3)
                 .arg(&self.stream)
                 .arg(&self.board)
-                .arg(self.gone(uri))
+                .arg(self.gone(&kept.uri))
                 .number(entries_max)
-                .arg(&**uri)
-                .number(u64::from(record.is_some()))
-                .arg(record.as_deref().unwrap_or_default()),
+                .arg(&*kept.uri)
+                .number(u64::from(kept.record.is_some()))
+                .arg(kept.stamp.to_string())
+                .arg(after.to_string())
+                .arg(kept.record.as_deref().unwrap_or_default()),
         };
         let fields = add.fields.iter();
         fields.fold(command, |command, (name, value)| {
             command.arg(name).arg(value)
         })
+    }
+
+    /// What this process has applied.
+    pub(super) fn applied(&self, process: &str, applied: &Applied) -> Command {
+        let command = Command::new("XADD")
+            .arg(&self.applied)
+            .arg("MAXLEN")
+            .arg("~")
+            .number(APPLIED_MAX)
+            .arg("*")
+            .arg("by")
+            .arg(process)
+            .arg("up_to")
+            .arg(applied.up_to.to_string());
+        match applied.leaves {
+            true => command.arg("leaves").arg("1"),
+            false => command,
+        }
     }
 
     /// Other programs may add without a bound.
@@ -154,7 +201,11 @@ impl Keys {
                 let keep = |id: EntryId| Command::new("SET").arg(&self.kept).arg(id.to_string());
                 look.into_iter().chain(kept.map(keep)).collect()
             }
-            Ask::Read { after, count } => vec![
+            Ask::Read {
+                after,
+                applied_after,
+                count,
+            } => vec![
                 Command::new("XREAD")
                     .arg("COUNT")
                     .number(*count as u64)
@@ -162,7 +213,9 @@ impl Keys {
                     .number(BLOCK_MS)
                     .arg("STREAMS")
                     .arg(&self.stream)
-                    .arg(after.to_string()),
+                    .arg(&self.applied)
+                    .arg(after.to_string())
+                    .arg(applied_after.to_string()),
             ],
             Ask::Next { after } => vec![
                 Command::new("EVAL")
@@ -172,10 +225,12 @@ impl Keys {
                     .arg(after.next().to_string()),
             ],
             Ask::Fetch { keep, uris } => {
-                let keep = keep.iter().map(|(id, kept)| self.keep(*id, kept));
-                let board = || Command::new("HGET").arg(&self.board);
-                keep.chain(uris.iter().map(|uri| board().arg(&**uri)))
-                    .collect()
+                let keep = keep.iter().map(|kept| self.keep(kept));
+                let found = uris.iter().flat_map(|uri| {
+                    let value = Command::new("HGET").arg(&self.board).arg(&**uri);
+                    [value, Command::new("GET").arg(self.gone(uri))]
+                });
+                keep.chain(found).chain([self.token()]).collect()
             }
             Ask::Scan { cursor } => vec![
                 Command::new("HSCAN")
@@ -183,38 +238,44 @@ impl Keys {
                     .number(*cursor)
                     .arg("COUNT")
                     .number(SCAN_COUNT),
+                self.token(),
             ],
             Ask::Refill { kept, .. } if kept.is_empty() => Vec::new(),
             Ask::Refill { kept, marker } => vec![self.refill(kept, marker)],
         }
     }
 
+    fn token(&self) -> Command {
+        Command::new("GET").arg(&self.token)
+    }
+
     fn refill(&self, kept: &[Kept], marker: &[(&'static str, Vec<u8>)]) -> Command {
-        let command = Command::new("EVAL")
-            .arg(REFILL)
-            .number(2)
+        let command = script(REFILL)
+            .number(2 + kept.len() as u64)
             .arg(&self.stream)
-            .arg(&self.board)
-            .number(2 * marker.len() as u64);
+            .arg(&self.board);
+        let gone = kept.iter().map(|kept| self.gone(&kept.uri));
+        let command = gone.fold(command, |command, gone| command.arg(gone));
+        let command = command.number(2 * marker.len() as u64);
         let command = marker.iter().fold(command, |command, (name, value)| {
             command.arg(name).arg(value)
         });
-        kept.iter().fold(command, |command, Kept { uri, record }| {
-            let record = record.as_deref().unwrap_or_default();
+        kept.iter().fold(command, |command, kept| {
             command
-                .arg(&**uri)
-                .arg(format!("{} {record}", EntryId::ZERO))
+                .arg(&*kept.uri)
+                .arg(kept.stamp.to_string())
+                .number(u64::from(kept.record.is_some()))
+                .arg(kept.record.as_deref().unwrap_or_default())
         })
     }
 
-    fn keep(&self, id: EntryId, kept: &Kept) -> Command {
-        Command::new("EVAL")
-            .arg(KEEP)
+    fn keep(&self, kept: &Kept) -> Command {
+        script(KEEP)
             .number(2)
             .arg(&self.board)
             .arg(self.gone(&kept.uri))
             .arg(&*kept.uri)
-            .arg(id.to_string())
+            .arg(kept.stamp.to_string())
             .number(u64::from(kept.record.is_some()))
             .arg(kept.record.as_deref().unwrap_or_default())
     }
@@ -224,16 +285,39 @@ impl Keys {
     }
 }
 
+fn script(text: &str) -> Command {
+    Command::new("EVAL").arg(format!("{LATER}{text}"))
+}
+
+/// What became of an entry that was added.
+pub(super) fn placed(reply: &Reply) -> Option<Placed> {
+    let id = |reply: &Reply| reply.text().and_then(EntryId::parse);
+    if let Reply::List(parts) = reply {
+        let [at, stamp, overtaken] = parts.as_slice() else {
+            return None;
+        };
+        return Some(Placed {
+            id: id(at)?,
+            stamp: id(stamp)?,
+            is_overtaken: overtaken.integer()? == 1,
+        });
+    }
+    let id = id(reply)?;
+    Some(Placed {
+        id,
+        stamp: id,
+        is_overtaken: false,
+    })
+}
+
 /// # Errors
 /// [`Unanswered`]
 pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered> {
     match ask {
         Ask::Check { .. } => standing(replies).map(Heard::Standing),
         Ask::Read { .. } => {
-            let entries = only(replies)?.checked()?;
-            entries_of(entries)
-                .map(Heard::Entries)
-                .ok_or(Unanswered::Strange)
+            let streams = only(replies)?.checked()?;
+            streams_of(streams).ok_or(Unanswered::Strange)
         }
         Ask::Next { .. } => match only(replies)?.checked()? {
             Reply::Null => Ok(Heard::Next(None)),
@@ -247,14 +331,20 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
             let replies: Result<Vec<Reply>, RedisError> =
                 replies.into_iter().map(Reply::checked).collect();
             let mut values = replies?;
+            let token = values.pop().ok_or(Unanswered::Strange)?;
             let values = values.split_off(keep.len().min(values.len()));
-            let values: Option<Vec<_>> = values.into_iter().map(optional_text).collect();
-            let values = values.filter(|values| values.len() == uris.len());
-            values.map(Heard::Fetched).ok_or(Unanswered::Strange)
+            let found: Option<Vec<_>> = values.chunks_exact(2).map(found_of).collect();
+            let found = found.filter(|found| found.len() == uris.len());
+            let token = token_of(&token);
+            found
+                .map(|found| Heard::Fetched(found, token))
+                .ok_or(Unanswered::Strange)
         }
         Ask::Scan { .. } => {
+            let mut replies = replies;
+            let token = replies.pop().ok_or(Unanswered::Strange)?.checked()?;
             let page = only(replies)?.checked()?;
-            page_of(page).ok_or(Unanswered::Strange)
+            page_of(page, token_of(&token)).ok_or(Unanswered::Strange)
         }
         Ask::Refill { .. } => {
             for reply in replies {
@@ -315,14 +405,33 @@ fn stream(info: Reply) -> Option<Stream> {
     Some(stream)
 }
 
-/// Of the one stream that was read; nothing at all if nothing came in time.
-fn entries_of(reply: Reply) -> Option<Vec<(EntryId, Fields)>> {
-    let entries = match reply {
-        Reply::Null => return Some(Vec::new()),
-        Reply::Map(mut streams) => streams.pop()?.1,
-        Reply::List(mut streams) => streams.pop()?.into_list()?.pop()?,
+/// Of the two streams that were read; nothing at all if nothing came in time.
+fn streams_of(reply: Reply) -> Option<Heard> {
+    let streams = match reply {
+        Reply::Null => Vec::new(),
+        Reply::Map(streams) => streams,
+        Reply::List(streams) => {
+            let stream = |stream: Reply| {
+                let [name, entries] = <[Reply; 2]>::try_from(stream.into_list()?).ok()?;
+                Some((name, entries))
+            };
+            streams.into_iter().map(stream).collect::<Option<_>>()?
+        }
         _ => return None,
     };
+    let (mut entries, mut applied) = (Vec::new(), Vec::new());
+    for (name, found) in streams {
+        let found = entries_of(found)?;
+        if name.text()?.ends_with(b":applied") {
+            applied = found.iter().map(|(id, it)| (*id, applied_of(it))).collect();
+        } else {
+            entries = found;
+        }
+    }
+    Some(Heard::Entries { entries, applied })
+}
+
+fn entries_of(entries: Reply) -> Option<Vec<(EntryId, Fields)>> {
     let entry = |entry: Reply| {
         let [id, fields] = <[Reply; 2]>::try_from(entry.into_list()?).ok()?;
         let fields = fields.into_pairs()?.into_iter();
@@ -335,19 +444,50 @@ fn entries_of(reply: Reply) -> Option<Vec<(EntryId, Fields)>> {
     entries.into_list()?.into_iter().map(entry).collect()
 }
 
-fn page_of(page: Reply) -> Option<Heard> {
+/// Whose record it is, and what it says.
+fn applied_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<(Box<str>, Applied)> {
+    let field = |wanted: &str| {
+        let mut fields = fields.iter();
+        let found = fields.find(|(name, _)| name == wanted.as_bytes());
+        found.map(|(_, value)| value.as_slice())
+    };
+    let by = std::str::from_utf8(field("by")?).ok()?;
+    let applied = Applied {
+        up_to: EntryId::parse(field("up_to")?)?,
+        leaves: field("leaves").is_some(),
+    };
+    Some((by.into(), applied))
+}
+
+fn found_of(replies: &[Reply]) -> Option<Found> {
+    let [value, gone] = replies else {
+        return None;
+    };
+    let value = match value {
+        Reply::Null => None,
+        value => Some(owned(value)?),
+    };
+    Some(Found {
+        value,
+        gone: gone.text().and_then(EntryId::parse),
+    })
+}
+
+fn token_of(reply: &Reply) -> Option<Box<str>> {
+    let text = std::str::from_utf8(reply.text()?).ok()?;
+    Some(text.into())
+}
+
+fn page_of(page: Reply, token: Option<Box<str>>) -> Option<Heard> {
     let [cursor, found] = <[Reply; 2]>::try_from(page.into_list()?).ok()?;
     let cursor = std::str::from_utf8(cursor.text()?).ok()?.parse().ok()?;
     let found = found.into_pairs()?.into_iter();
     let found = found.map(|(uri, value)| Some((owned(&uri)?, owned(&value)?)));
-    Some(Heard::Scanned(cursor, found.collect::<Option<Fields>>()?))
-}
-
-fn optional_text(reply: Reply) -> Option<Option<Vec<u8>>> {
-    match reply {
-        Reply::Null => Some(None),
-        reply => owned(&reply).map(Some),
-    }
+    Some(Heard::Scanned(
+        cursor,
+        found.collect::<Option<Fields>>()?,
+        token,
+    ))
 }
 
 fn owned(reply: &Reply) -> Option<Vec<u8>> {
