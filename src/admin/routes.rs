@@ -92,7 +92,11 @@ fn is_read(method: &Method) -> bool {
 
 fn availability(clerk: &Clerk) -> Response {
     let availability = clerk.desk().availability();
-    let status = if availability.takes_clients() { 200 } else { 503 };
+    let status = if availability.takes_clients() {
+        200
+    } else {
+        503
+    };
     Response::text(status, &format!("{}\n", availability.sentence()))
 }
 

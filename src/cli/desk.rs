@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use monoio::time::timeout;
 
 use crate::admin::{Answer, Desk, Item, SessionName, Target};
-use crate::app::call::{Notice, Availability, TellRefused, Topic};
+use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
 use crate::cluster::bus::{BusDoor, BusTold};
 use crate::runtime::Publisher;

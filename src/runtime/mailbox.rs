@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 
 use futures_channel::oneshot;
 
-use crate::app::call::{Notice, Availability, TellRefused};
+use crate::app::call::{Availability, Notice, TellRefused};
 use crate::shard::Publication;
 
 pub(super) enum Letter {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::mailbox::{Letter, Mailbox};
-use crate::app::call::{Notice, Availability, TellRefused, Topic};
+use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::Change;
 use crate::limits::GAP_OFFSETS;
 use crate::shard::Publication;

@@ -19,7 +19,7 @@ use super::ring::Driver;
 use super::seal::Sealer;
 use super::thread::{self, Seat};
 use super::{clock, secrets, signals};
-use crate::app::call::{Handler, Availability};
+use crate::app::call::{Availability, Handler};
 use crate::app::{App, handler};
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
 use crate::shard::{Cluster, DrainTimes, EntrySizes, Gate, Setup, Shard};

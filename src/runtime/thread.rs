@@ -174,7 +174,7 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
         Letter::Gap { first } => core.shard.borrow_mut().handle_gap(first),
         Letter::Available(availability) => {
             core.shard.borrow_mut().handle_availability(availability);
-        },
+        }
         Letter::Announce => core.shard.borrow_mut().handle_announce(),
         Letter::Drain | Letter::Stop => {}
     }

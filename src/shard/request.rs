@@ -58,7 +58,11 @@ impl Shard {
     }
 
     fn answer_probe(&mut self, key: ConnectionKey, availability: Availability) {
-        let status = if availability.takes_clients() { 200 } else { 503 };
+        let status = if availability.takes_clients() {
+            200
+        } else {
+            503
+        };
         let body = match availability {
             Availability::Ready => "ok\n".to_owned(),
             Availability::Leaving => "shutting down\n".to_owned(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::standing::{Standing, Stream};
 use pinfold::cluster::bus::outbox::PATIENCE_MS;
+use pinfold::cluster::bus::standing::{Standing, Stream};
 use pinfold::cluster::bus::{Add, Applied, Ask, Found, Heard, Kept, Placed};
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -114,8 +114,9 @@ impl FakeRedis {
                 let mut ids = self.entries.iter().map(|(id, _)| *id);
                 Heard::Next(ids.find(|id| id > after))
             }
-            Ask::Fetch { keep, uris } => {
-                for kept in keep {
+            Ask::Fetch { keep, token, uris } => {
+                let is_same = self.token.as_ref() == Some(token);
+                for kept in keep.iter().filter(|_| is_same) {
                     self.keep(kept);
                 }
                 let found = uris.iter().map(|uri| Found {

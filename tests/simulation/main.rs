@@ -236,9 +236,11 @@ fn a_fleet_in_which_nothing_goes_wrong() {
         "alone",
         "flushed",
         "gap",
+        "overtaken",
         "refilled",
         "refused",
         "restarted",
+        "told again",
         "trimmed",
     ];
     assert_eq!(met.into_iter().collect::<Vec<_>>(), wanted);

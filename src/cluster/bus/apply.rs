@@ -31,12 +31,14 @@ enum Known {
 }
 
 impl Bus {
+    /// `is_last`: no later entry that was fetched with it is about the same resource.
     pub(super) fn apply(
         &mut self,
         now_ms: u64,
         id: EntryId,
         entry: Entry,
         fetched: &Fetched,
+        is_last: bool,
     ) {
         let known = self.recognise(now_ms, entry.author.as_ref());
         let quiet = id <= self.tail.quiet_until && matches!(known, Known::Others);
@@ -49,19 +51,16 @@ impl Bus {
         let is_heard = is_message && is_others && self.heard_before(entry.author);
         let deed = match entry.news {
             News::Stored { uri, changed } => {
-                return self.take_news(now_ms, id, (&uri, None), changed, known, fetched);
+                let brought = (&*uri, None);
+                return self.take_news(now_ms, id, brought, (changed, is_last), known, fetched);
             }
             News::Brought(uri, contents) => {
                 let brought = (&*uri, Some(contents));
-                return self.take_news(now_ms, id, brought, false, known, fetched);
+                return self.take_news(now_ms, id, brought, (false, is_last), known, fetched);
             }
             News::Changed(_) if matches!(known, Known::Told) => Deed::Nothing,
             News::Changed(topic) => Deed::Publish(vec![topic]),
-            News::All(_) | News::Session(..)
-                if is_told || is_heard =>
-            {
-                Deed::Nothing
-            }
+            News::All(_) | News::Session(..) if is_told || is_heard => Deed::Nothing,
             News::All(notice) => Deed::TellAll(notice),
             News::Session(session, notice) => {
                 let own = SessionId::parse(&session).is_some_and(|id| id.node == self.node);
@@ -118,7 +117,7 @@ impl Bus {
         now_ms: u64,
         id: EntryId,
         (uri, brought): (&str, Option<Option<Contents>>),
-        changed: bool,
+        (changed, is_last): (bool, bool),
         known: Known,
         fetched: &Fetched,
     ) {
@@ -131,6 +130,7 @@ impl Bus {
             Known::Told => CHANGED,
             _ => CHANGED.unless(!changed),
         };
+        let before = self.versions.stamp(uri);
         let found = fetched.as_ref().and_then(|fetched| fetched.get(uri));
         let found = found.filter(|found| !found.is_nothing());
         let (written, kept) = match (found, brought) {
@@ -147,6 +147,10 @@ impl Bus {
         if is_late && self.store.is_some() {
             self.again.add(written.topics(uri));
         }
+        // This node may have had it earlier than others: the hash was ahead of the entry.
+        let was_ahead = before != EntryId::ZERO && before == self.versions.stamp(uri);
+        let was_ahead = was_ahead || id.ms <= self.tail.ahead_until_ms;
+        let owed = owed.and(CHANGED.unless(!was_ahead || !is_last));
         let topics = owed.and(written).topics(uri);
         self.hold(now_ms, id, Deed::Publish(topics), (known.tickets(), kept));
     }

@@ -40,9 +40,7 @@ impl Clock {
     pub(super) fn learn(&mut self, sent_ms: u64, answered_ms: u64, added: EntryId) {
         let added_ms = signed(added.ms);
         let earliest = added_ms.saturating_sub(signed(answered_ms));
-        let latest = added_ms
-            .saturating_sub(signed(sent_ms))
-            .max(earliest);
+        let latest = added_ms.saturating_sub(signed(sent_ms)).max(earliest);
         self.zero_ms = self.zero_ms.clamp(earliest, latest);
         if self.last.ms > self.time_ms(answered_ms) {
             // It ran ahead, and shall not wait until Redis's has come so far.

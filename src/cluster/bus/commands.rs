@@ -54,12 +54,13 @@ end
 write(KEYS[2], KEYS[3], ARGV[2], stamp, ARGV[3], ARGV[6])
 return {id, stamp, 0}";
 
-/// Stores the contents of another program's entry, unless what is there is as new: every node does this for every such
-/// entry, some later than others.
+/// Stores the contents of another program's entry, unless what is there is as new, or Redis was emptied since: every node
+/// does this for every such entry, some later than others.
 const KEEP: &str = "\
 local function stands(value)
   return parts(value) and not later(ARGV[2], value)
 end
+if redis.call('GET', KEYS[3]) ~= ARGV[5] then return 0 end
 if stands(redis.call('HGET', KEYS[1], ARGV[1])) or stands(redis.call('GET', KEYS[2])) then
   return 0
 end
@@ -224,13 +225,13 @@ impl Keys {
                     .arg(&self.stream)
                     .arg(after.next().to_string()),
             ],
-            Ask::Fetch { keep, uris } => {
-                let keep = keep.iter().map(|kept| self.keep(kept));
+            Ask::Fetch { keep, token, uris } => {
+                let keep = keep.iter().map(|kept| self.keep(kept, token));
                 let found = uris.iter().flat_map(|uri| {
                     let value = Command::new("HGET").arg(&self.board).arg(&**uri);
                     [value, Command::new("GET").arg(self.gone(uri))]
                 });
-                keep.chain(found).chain([self.token()]).collect()
+                keep.chain(found).chain([self.read_token()]).collect()
             }
             Ask::Scan { cursor } => vec![
                 Command::new("HSCAN")
@@ -238,14 +239,14 @@ impl Keys {
                     .number(*cursor)
                     .arg("COUNT")
                     .number(SCAN_COUNT),
-                self.token(),
+                self.read_token(),
             ],
             Ask::Refill { kept, .. } if kept.is_empty() => Vec::new(),
             Ask::Refill { kept, marker } => vec![self.refill(kept, marker)],
         }
     }
 
-    fn token(&self) -> Command {
+    fn read_token(&self) -> Command {
         Command::new("GET").arg(&self.token)
     }
 
@@ -269,15 +270,17 @@ impl Keys {
         })
     }
 
-    fn keep(&self, kept: &Kept) -> Command {
+    fn keep(&self, kept: &Kept, token: &str) -> Command {
         script(KEEP)
-            .number(2)
+            .number(3)
             .arg(&self.board)
             .arg(self.gone(&kept.uri))
+            .arg(&self.token)
             .arg(&*kept.uri)
             .arg(kept.stamp.to_string())
             .number(u64::from(kept.record.is_some()))
             .arg(kept.record.as_deref().unwrap_or_default())
+            .arg(token)
     }
 
     fn gone(&self, uri: &str) -> String {
@@ -327,7 +330,7 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
                     .ok_or(Unanswered::Strange)
             }
         },
-        Ask::Fetch { keep, uris } => {
+        Ask::Fetch { keep, uris, .. } => {
             let replies: Result<Vec<Reply>, RedisError> =
                 replies.into_iter().map(Reply::checked).collect();
             let mut values = replies?;

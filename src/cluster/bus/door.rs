@@ -126,7 +126,9 @@ impl SharedLog for BusDoor {
                 "this node ends, and with it what Redis did not take of what was published here: other nodes never heard \
                  of it, publish it again"
             ),
-            Err(_) => tracing::error!("the bus did not say what Redis does not have of what was published here"),
+            Err(_) => tracing::error!(
+                "the bus did not say what Redis does not have of what was published here"
+            ),
         }
     }
 }

@@ -60,7 +60,7 @@ use self::hold::{Again, Held};
 use self::id::EntryId;
 use self::outbox::{Accepted, Adding, Carried, Item, Outbox, Receipt, Ticket, Told, Unsent};
 use self::peers::Peers;
-use crate::app::call::{KeptBy, Notice, Availability, Topic};
+use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::wire::session_id::NodeName;
 
@@ -377,6 +377,7 @@ impl Bus {
             number,
             item,
             accepted,
+            is_told,
         } = adding;
         let mut contents = None;
         let mut own = None;
@@ -386,13 +387,14 @@ impl Bus {
                 uri,
                 carried,
                 changed,
-                ..
+                owed,
             } => {
                 let stamp = accepted.at.max(accepted.after);
                 let is_stored = carried == Carried::Stored;
                 if is_stored && self.versions.stamp(&uri) > stamp {
                     // What is on this board now is somebody else's, and newer.
                     self.counts.overtaken += 1;
+                    self.tail.owed.insert(uri.clone());
                     News::Changed(Topic::Resource(uri))
                 } else {
                     let now = match carried {
@@ -408,6 +410,9 @@ impl Bus {
                         },
                         after: accepted.after,
                     });
+                    // Clients of other nodes may have read here what came before it, and they had not.
+                    let was_read = is_stored && (is_told || owed != Change::NONE);
+                    let changed = changed || was_read;
                     News::Stored { uri, changed }
                 }
             }

@@ -142,6 +142,7 @@ impl Outbox {
                 .expect("what is queued is there");
             posted.stage = Stage::Sent;
             let (item, accepted) = (posted.item.clone(), posted.accepted);
+            let is_told = posted.told;
             contents += usize::from(matches!(item, Item::Contents { .. }));
             self.unlist(number, &item);
             self.in_flight.push(number);
@@ -149,6 +150,7 @@ impl Outbox {
                 number,
                 item,
                 accepted,
+                is_told,
             });
         }
         batch
@@ -285,15 +287,15 @@ impl Outbox {
         true
     }
 
-    /// Whether news of this URI is on its way: what this node has there is not what the log will say.
+    /// Whether contents for this URI are on their way.
     #[must_use]
     pub fn is_pending(&self, uri: &str) -> bool {
-        self.keys
-            .contains_key(&Key::Topic(Topic::Resource(uri.into())))
-            || self.in_flight.iter().any(|number| {
-                let item = self.items.get(number).map(|posted| &posted.item);
-                matches!(item, Some(Item::Contents { uri: own, .. }) if **own == *uri)
-            })
+        let carries = |number: &u64| {
+            let item = self.items.get(number).map(|posted| &posted.item);
+            matches!(item, Some(Item::Contents { uri: own, .. }) if **own == *uri)
+        };
+        let queued = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
+        queued.is_some_and(carries) || self.in_flight.iter().any(carries)
     }
 
     /// Messages that no other node will hear of, since this was asked last.

@@ -11,6 +11,9 @@ use super::tail::{CONTENTS_AT_ONCE, Fields, Found, State};
 use super::versions::Version;
 use super::{Bus, Here, Kept, contents};
 
+/// By how much a moment may be another one by Redis's clock.
+const CLOCKS_DIFFER_MS: u64 = 50;
+
 impl Bus {
     /// What this node has at these URIs, for a hash that has lost it.
     pub(super) fn own(&self, uris: &[Box<str>]) -> Vec<Kept> {
@@ -128,6 +131,7 @@ impl Bus {
             return;
         }
         (self.tail.wants_reload, self.tail.loaded_ms) = (false, now_ms);
+        self.tail.ahead_until_ms = self.clock.time_ms(now_ms) + CLOCKS_DIFFER_MS;
         if !std::mem::replace(&mut self.tail.was_loaded, true) && self.is_late {
             // Clients may have come before the board.
             self.again.add_everything();

@@ -43,9 +43,11 @@ pub enum Ask {
     },
     /// Which entry is the next one, whose fields are more than anybody reads.
     Next { after: EntryId },
-    /// Put these in the hash, unless it has newer ones, and then say what it has at these URIs.
+    /// Put these in the hash, unless it has newer ones or was emptied since it had this token; and then say what it has at
+    /// these URIs.
     Fetch {
         keep: Vec<Kept>,
+        token: Box<str>,
         uris: Vec<Box<str>>,
     },
     /// The hash, a page of it.
@@ -141,6 +143,8 @@ pub(super) struct Tail {
     pub(super) wants_reload: bool,
     /// The hash was read once, from beginning to end.
     pub(super) was_loaded: bool,
+    /// Entries up to this moment may be on this node's board already: it was read as a whole after them.
+    pub(super) ahead_until_ms: u64,
     /// What this node has there is to be put back into the hash.
     pub(super) owed: BTreeSet<Box<str>>,
     checked_ms: u64,
@@ -204,6 +208,7 @@ impl Bus {
             State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
             State::Comparing { uris, .. } => Ask::Fetch {
                 keep: Vec::new(),
+                token: self.token(),
                 uris: uris.clone(),
             },
             State::Reading => Ask::Read {
@@ -216,6 +221,7 @@ impl Bus {
             },
             State::Fetching { entries, uris } => Ask::Fetch {
                 keep: self.brought(*entries),
+                token: self.token(),
                 uris: uris.clone(),
             },
         })
@@ -243,7 +249,9 @@ impl Bus {
             }
             (State::Reading, Heard::Entries { entries, applied }) => {
                 for (id, record) in applied {
-                    let record = record.as_ref().map(|(by, applied)| (&**by, applied.clone()));
+                    let record = record
+                        .as_ref()
+                        .map(|(by, applied)| (&**by, applied.clone()));
                     self.peers.hear(id, &self.process, record);
                 }
                 self.read(now_ms, entries);
@@ -275,6 +283,11 @@ impl Bus {
             State::Reading | State::Skipping | State::Fetching { .. }
         );
         follows && !self.tail.wants_reload && self.tail.owed.is_empty()
+    }
+
+    /// Of Redis, when it was looked at last.
+    fn token(&self) -> Box<str> {
+        self.tail.token.clone().unwrap_or_default()
     }
 
     /// Whether Redis is what it was when it was looked at last.
@@ -470,28 +483,34 @@ impl Bus {
     fn brought(&self, entries: usize) -> Vec<Kept> {
         let unread = self.tail.unread.iter().take(entries);
         let kept = unread.filter_map(|(id, entry)| match &entry.as_ref()?.news {
-            News::Brought(uri, contents) => {
-                Some(Kept {
-                    uri: uri.clone(),
-                    record: contents.as_ref().map(contents::emit),
-                    stamp: *id,
-                })
-            }
+            News::Brought(uri, contents) => Some(Kept {
+                uri: uri.clone(),
+                record: contents.as_ref().map(contents::emit),
+                stamp: *id,
+            }),
             _ => None,
         });
         kept.collect()
     }
 
     fn tell_read(&mut self, now_ms: u64, entries: usize, fetched: &Fetched) {
-        for _ in 0..entries {
+        for left in (0..entries).rev() {
             let Some((id, entry)) = self.tail.unread.pop_front() else {
                 return;
             };
             if let Some(entry) = entry {
-                self.apply(now_ms, id, entry, fetched);
+                let mut later = self.tail.unread.iter().take(left);
+                let is_last = !later.any(|(_, later)| same_resource(&entry, later.as_ref()));
+                self.apply(now_ms, id, entry, fetched, is_last);
             }
             self.tail.position = id;
             self.tail.counted = self.tail.counted.map(|counted| counted + 1);
         }
     }
+}
+
+/// Whether both bring contents of one resource.
+fn same_resource(one: &Entry, other: Option<&Entry>) -> bool {
+    let own = one.news.uri();
+    own.is_some() && own == other.and_then(|other| other.news.uri())
 }

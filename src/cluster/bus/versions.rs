@@ -26,9 +26,7 @@ pub(super) struct Version {
 
 impl Versions {
     pub(super) fn get(&self, uri: &str) -> Option<Version> {
-        let version = |is_gone| {
-            move |&stamp| Version { stamp, is_gone }
-        };
+        let version = |is_gone| move |&stamp| Version { stamp, is_gone };
         let present = self.present.get(uri).map(version(false));
         present.or_else(|| self.gone.get(uri).map(version(true)))
     }

@@ -75,6 +75,8 @@ pub struct Adding {
     pub number: u64,
     pub item: Item,
     pub accepted: Accepted,
+    /// Here.
+    pub is_told: bool,
 }
 
 /// Queued items with the same key are one.

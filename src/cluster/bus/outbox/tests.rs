@@ -54,7 +54,11 @@ fn items(told: Vec<Told>) -> Vec<Item> {
 fn an_item_told_before_it_has_its_place_in_the_log() {
     let mut outbox = calm();
     let (ticket, mut answer) = oneshot::channel();
-    assert!(outbox.post(0, changed("a:1"), Accepted::default(), Some(ticket)).is_none());
+    assert!(
+        outbox
+            .post(0, changed("a:1"), Accepted::default(), Some(ticket))
+            .is_none()
+    );
     let batch = outbox.take_batch();
     assert_eq!(
         batch,
@@ -62,6 +66,7 @@ fn an_item_told_before_it_has_its_place_in_the_log() {
             number: 1,
             item: changed("a:1"),
             accepted: Accepted::default(),
+            is_told: false,
         }]
     );
     assert!(outbox.added(&[true]).is_empty());
@@ -71,13 +76,18 @@ fn an_item_told_before_it_has_its_place_in_the_log() {
         .expect("it was not told");
     assert_eq!((told.item, told.tickets.len()), (changed("a:1"), 1));
     assert!(outbox.heard(10, 1).is_none());
-    assert!(answer.try_recv().is_ok_and(|it| it.is_none()), "whoever tells it answers");
+    assert!(
+        answer.try_recv().is_ok_and(|it| it.is_none()),
+        "whoever tells it answers"
+    );
 }
 
 #[test]
 fn an_item_that_waits_for_a_redis_that_is_not_there() {
     let mut outbox = Outbox::default();
-    let told = outbox.post(0, put("a:1", "x"), Accepted::default(), None).expect("at once");
+    let told = outbox
+        .post(0, put("a:1", "x"), Accepted::default(), None)
+        .expect("at once");
     assert_eq!(told.item, put("a:1", "x"));
     assert!(outbox.is_pending("a:1") && !outbox.is_pending("a:2"));
     outbox.connected(1_000);
@@ -94,6 +104,7 @@ fn an_item_that_waits_for_a_redis_that_is_not_there() {
             number: 1,
             item: stored,
             accepted: Accepted::default(),
+            is_told: true,
         }]
     );
     assert!(outbox.is_pending("a:1"), "on its way");
@@ -118,7 +129,11 @@ fn an_item_whose_answer_does_not_come() {
         items(outbox.overdue(PATIENCE_MS)),
         [changed("a:1"), changed("a:2")]
     );
-    assert!(outbox.post(PATIENCE_MS, changed("a:3"), Accepted::default(), None).is_some());
+    assert!(
+        outbox
+            .post(PATIENCE_MS, changed("a:3"), Accepted::default(), None)
+            .is_some()
+    );
     // It comes after all.
     assert!(outbox.added(&[true]).is_empty());
     assert!(outbox.heard(500, 1).expect("ours").is_none());
@@ -177,6 +192,7 @@ fn two_changes_of_one_topic_and_the_older_of_them() {
             number: 1,
             item: merged,
             accepted: Accepted::default(),
+            is_told: false,
         }]
     );
     assert!(outbox.added(&[true]).is_empty());
@@ -204,7 +220,12 @@ fn an_older_change_that_comes_back_to_the_queue_after_a_newer_one() {
 fn more_topics_than_are_kept() {
     let mut outbox = Outbox::default();
     for number in 0..=KEYS_MAX {
-        outbox.post(0, changed(&format!("a:{number}")), Accepted::default(), None);
+        outbox.post(
+            0,
+            changed(&format!("a:{number}")),
+            Accepted::default(),
+            None,
+        );
     }
     assert_eq!(outbox.queued_count(), 1);
     outbox.connected(0);
@@ -248,7 +269,11 @@ fn a_change_that_is_taken_for_the_echo_of_an_older_one() {
     outbox.post(0, changed("a:1"), Accepted::default(), None);
     outbox.take_batch();
     assert_eq!(outbox.lost().len(), 1);
-    assert!(outbox.post(0, put("a:1", "new"), Accepted::default(), None).is_some());
+    assert!(
+        outbox
+            .post(0, put("a:1", "new"), Accepted::default(), None)
+            .is_some()
+    );
     // The log has the older one after all.
     outbox.connected(0);
     assert!(outbox.heard(0, 1).is_none());
