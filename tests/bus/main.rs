@@ -241,7 +241,9 @@ fn a_resource_that_redis_lost_alone() {
     redis.ask(&["XADD", "mcp:bus", "*", "uri", LUNCH, "stored", "1"]);
     let c = Node::start("c", &redis);
     c.has(LUNCH, Some("soup"));
-    [&a, &b].into_iter().for_each(|node| node.has(LUNCH, Some("soup")));
+    [&a, &b]
+        .into_iter()
+        .for_each(|node| node.has(LUNCH, Some("soup")));
 }
 
 fn say(redis: &Redis, data: &str) {

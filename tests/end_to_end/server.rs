@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::program::{EndedWithItsTest, wait};
 
-const START_LIMIT: Duration = Duration::from_secs(20);
+/// A node that is to share a board waits some seconds for a Redis that does not show it.
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// Long enough for a drain with nobody left to drain; a call that outlived its client would take longer.
 const STOP_LIMIT: Duration = Duration::from_secs(19);
 const START_ATTEMPTS: usize = 5;

@@ -77,7 +77,7 @@ const REFUSED_PAUSE_MS: u64 = 1_000;
 
 /// How long clients are kept from a node whose board was not read yet. A cluster that starts while Redis is away shall
 /// serve all the same.
-pub const LOADED_WITHIN_MS: u64 = 30_000;
+pub const LOADED_WITHIN_MS: u64 = 15_000;
 
 /// What a bus is told once.
 pub struct Setup {
