@@ -20,6 +20,7 @@ mod ledger;
 mod member;
 mod peer;
 mod readers;
+mod wires;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

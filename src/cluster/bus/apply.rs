@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::ask::Found;
 use super::entry::{Author, Entry, News};
 use super::hold::Deed;
 use super::id::EntryId;
 use super::outbox::{Carried, Item, Ticket, Told};
-use super::tail::Found;
 use super::{Bus, Here, contents};
 use crate::app::call::KeptBy;
 use crate::app::contents::{Change, Contents};

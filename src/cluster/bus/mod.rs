@@ -34,6 +34,7 @@
 //! write into the future.
 
 mod apply;
+mod ask;
 mod clock;
 mod commands;
 mod contents;
@@ -47,6 +48,7 @@ mod page;
 mod peers;
 mod reload;
 mod run;
+mod scripts;
 pub mod standing;
 mod tail;
 mod versions;
@@ -64,12 +66,12 @@ use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::wire::session_id::NodeName;
 
+pub use self::ask::{Ask, Found, Heard};
 pub use self::counts::Counts;
 pub use self::door::{BusDoor, BusTold};
-pub use self::peers::Applied;
+pub use self::peers::{Applied, Record};
 pub use self::run::{ENTRIES_MAX, Way, open};
 use self::tail::Tail;
-pub use self::tail::{Ask, Found, Heard};
 use self::versions::Versions;
 
 /// How long nothing is added after Redis refused something (`-OOM`, `-READONLY`).

@@ -27,6 +27,9 @@ pub struct Applied {
     pub leaves: bool,
 }
 
+/// Whose process wrote it, and what it says.
+pub type Record = (Box<str>, Applied);
+
 #[derive(Clone, Copy, Debug)]
 struct Peer {
     up_to: EntryId,

@@ -1,13 +1,14 @@
 //! The board's hash as a whole: read again when this node may have missed something, and given back what it has lost.
 //!
 //! Nothing is concluded from what the hash does not have: a resource is gone if somebody took it away, which Redis
-//! remembers for a day ([`GONE_S`](super::commands::GONE_S)) and nodes for as long as they live. What a node has and the
+//! remembers for a day ([`GONE_S`](super::scripts::GONE_S)) and nodes for as long as they live. What a node has and the
 //! hash does not, without anybody having taken it away, Redis has forgotten: the node puts it back.
 
 use std::collections::HashSet;
 
+use super::ask::{Fields, Found};
 use super::id::EntryId;
-use super::tail::{CONTENTS_AT_ONCE, Fields, Found, State};
+use super::tail::{CONTENTS_AT_ONCE, State};
 use super::versions::Version;
 use super::{Bus, Here, Kept, contents};
 

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use monoio::time::sleep;
 
+use super::ask::{Ask, Heard};
 use super::commands::{BLOCK_MS, Keys, Unanswered, heard, placed};
 use super::door::{BusDoor, Posted};
 use super::outbox::{Item, Unsent};
-use super::tail::{Ask, Heard};
 use super::{Add, Bus, Counts, Here, LOADED_WITHIN_MS, Loaded, Placed, Setup};
 use crate::app::call::{Notice, Topic};
 use crate::metrics::METRICS;

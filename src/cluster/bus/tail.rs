@@ -14,10 +14,10 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use super::apply::Fetched;
+use super::ask::{Ask, Fields, Heard};
 use super::entry::{self, Entry, News};
 use super::id::EntryId;
 use super::page::Page;
-use super::peers::Applied;
 use super::standing::{Standing, Verdict};
 use super::{Bus, Here, Kept, contents};
 use crate::cluster::line_limit::LineLimit;
@@ -29,71 +29,6 @@ pub(super) const CONTENTS_AT_ONCE: usize = 16;
 const CHECK_EVERY_MS: u64 = 2_000;
 /// How often the hash is read at most because others put something back.
 const LOAD_EVERY_MS: u64 = 1_000;
-
-/// What Redis is to be asked on the connection that reads; one at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// Where everything stands; everything up to `kept` is told and kept.
-    Check { kept: Option<EntryId> },
-    /// Up to `count` entries, and as many records of what nodes have applied; waits for the first one.
-    Read {
-        after: EntryId,
-        applied_after: EntryId,
-        count: usize,
-    },
-    /// Which entry is the next one, whose fields are more than anybody reads.
-    Next { after: EntryId },
-    /// Put these in the hash, unless it has newer ones or was emptied since it had this token; and then say what it has at
-    /// these URIs.
-    Fetch {
-        keep: Vec<Kept>,
-        token: Box<str>,
-        uris: Vec<Box<str>>,
-    },
-    /// The hash, a page of it.
-    Scan { cursor: u64 },
-    /// Put these in the hash where it has nothing newer, and add the marker if any was put, in one step: other nodes may
-    /// have read the hash already.
-    Refill {
-        kept: Vec<Kept>,
-        marker: Vec<(&'static str, Vec<u8>)>,
-    },
-}
-
-/// Names and values, as an entry of the stream or a hash has them.
-pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// What Redis answered.
-#[derive(Clone, Debug)]
-pub enum Heard {
-    Standing(Standing),
-    Entries {
-        entries: Vec<(EntryId, Fields)>,
-        /// By whom, if a node wrote the record.
-        applied: Vec<(EntryId, Option<(Box<str>, Applied)>)>,
-    },
-    /// None: there is none any more.
-    Next(Option<EntryId>),
-    /// One for each URI that was asked for, and the token that Redis had after that.
-    Fetched(Vec<Found>, Option<Box<str>>),
-    /// The next cursor, 0 after the last page; URIs and values; and the token that Redis had after that.
-    Scanned(u64, Fields, Option<Box<str>>),
-    Refilled,
-}
-
-/// What Redis has at a URI.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    pub value: Option<Vec<u8>>,
-    /// The stamp of the write that took the resource away last.
-    pub gone: Option<EntryId>,
-}
-
-impl Found {
-    pub(super) fn is_nothing(&self) -> bool {
-        self.value.is_none() && self.gone.is_none()
-    }
-}
 
 #[derive(Debug, Default)]
 pub(super) enum State {
