@@ -11,7 +11,7 @@ use futures_channel::oneshot;
 
 use super::mailbox::{Letter, Mailbox};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
-use crate::app::contents::Change;
+use crate::app::contents::{Change, Contents};
 use crate::limits::GAP_OFFSETS;
 use crate::shard::Publication;
 use crate::wire::session_id::SessionId;
@@ -41,8 +41,9 @@ struct Shared {
 pub trait SharedLog: Send + Sync {
     fn publish(&self, topics: Vec<Topic>);
 
-    /// This node's contents at a URI are new; `change` is what is to be told of it.
-    fn publish_contents(&self, uri: &str, change: Change);
+    /// These were written to this node's contents; `change` is what is to be told of it. They go along: what is there
+    /// may be another node's before long.
+    fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change);
 
     fn tell_all(&self, notice: Notice);
 
@@ -163,9 +164,9 @@ impl Publisher {
     }
 
     /// What a write to this node's contents changed.
-    pub(super) fn publish_contents(&self, uri: &str, change: Change) {
+    pub(super) fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
         if let Some(log) = self.shared.log.get() {
-            return log.publish_contents(uri, change);
+            return log.publish_contents(uri, contents.cloned(), change);
         }
         let topics = change.topics(uri);
         if !topics.is_empty() {

@@ -49,7 +49,8 @@ fn a_change_that_only_the_node_hears_of_where_it_was_published() {
     b.has(LUNCH, Some("soup"));
     // A handler writes to its node's store by itself.
     let change = b.store.put(LUNCH, Some(node::contents("stew"))).unwrap();
-    b.door.publish_contents(LUNCH, change);
+    let stew = Some(node::contents("stew"));
+    b.door.publish_contents(LUNCH, stew, change);
     clients.iter().for_each(|client| client.hears(LUNCH));
     a.has(LUNCH, Some("stew"));
     b.put("board://other", "x");

@@ -158,10 +158,10 @@ impl Fleet {
             changed: false,
         };
         if self.random.one_in(3) {
-            let change = self.members[number].store.put(&uri, contents);
+            let change = self.members[number].store.put(&uri, contents.clone());
             item = Item::Contents {
                 uri: uri.as_str().into(),
-                carried: Carried::Stored,
+                carried: Carried::Given(contents),
                 owed: change.unwrap(),
                 changed: false,
             };

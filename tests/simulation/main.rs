@@ -133,6 +133,17 @@ fn a_simulation_in_which_nothing_goes_wrong() {
 #[test]
 #[ignore = "runs for PINFOLD_MINUTES, 10 if not set"]
 fn a_change_lost_once_in_a_million() {
+    run_for_minutes(run_to_the_end);
+}
+
+/// As that, with several nodes.
+#[test]
+#[ignore = "runs for PINFOLD_MINUTES, 10 if not set"]
+fn a_change_lost_between_nodes_once_in_a_million() {
+    run_for_minutes(run_fleet_to_the_end);
+}
+
+fn run_for_minutes(run: impl Fn(u64)) {
     let minutes =
         std::env::var("PINFOLD_MINUTES").map_or(10, |text| text.parse().expect("a number"));
     let start = Instant::now();
@@ -142,7 +153,7 @@ fn a_change_lost_once_in_a_million() {
         << 20;
     let mut seed = first;
     while start.elapsed() < Duration::from_secs(60 * minutes) {
-        run_to_the_end(seed);
+        run(seed);
         seed += 1;
     }
     println!("{} seeds from {first}", seed - first);

@@ -102,10 +102,10 @@ impl SharedLog for BusDoor {
         self.post(topics.into_iter().map(Item::Changed));
     }
 
-    fn publish_contents(&self, uri: &str, change: Change) {
+    fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change) {
         self.post([Item::Contents {
             uri: uri.into(),
-            carried: Carried::Stored,
+            carried: Carried::Given(contents),
             owed: change,
             changed: false,
         }]);

@@ -223,23 +223,13 @@ impl Bus {
     }
 
     fn accept(&mut self, now_ms: u64, item: &Item) -> Accepted {
-        let Item::Contents { uri, carried, .. } = item else {
+        let Item::Contents { uri, .. } = item else {
             return Accepted::default();
         };
-        let accepted = Accepted {
+        Accepted {
             at: self.clock.stamp(now_ms),
             after: self.versions.stamp(uri).next(),
-        };
-        if *carried == Carried::Stored {
-            self.note_own(uri, accepted);
         }
-        accepted
-    }
-
-    /// This node's board has its own write.
-    fn note_own(&mut self, uri: &str, accepted: Accepted) {
-        let is_gone = self.stored(uri).is_none();
-        self.set_version(uri, accepted.at.max(accepted.after), is_gone);
     }
 
     fn stored(&self, uri: &str) -> Option<Contents> {
@@ -413,7 +403,7 @@ impl Bus {
                         after: accepted.after,
                     });
                     // Clients of other nodes may have read here what came before it, and they had not.
-                    let was_read = is_stored && (is_told || owed != Change::NONE);
+                    let was_read = is_told || owed != Change::NONE;
                     let changed = changed || was_read;
                     News::Stored { uri, changed }
                 }

@@ -55,7 +55,7 @@ pub enum Item {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Carried {
-    /// Not written to this node's store yet; `None` takes the resource away.
+    /// Not known to be in this node's store; `None` takes the resource away.
     Given(Option<Contents>),
     /// Whatever this node's store has.
     Stored,
