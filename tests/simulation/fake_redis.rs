@@ -127,17 +127,17 @@ impl FakeRedis {
             }
             Ask::Scan { cursor } => self.scan(*cursor as usize),
             Ask::Refill { kept, marker } => {
-                let mut done = false;
+                let mut done = 0;
                 for kept in kept {
                     let had = self.board.contains_key(kept.uri.as_bytes());
-                    done |= self.keep(kept) && (had || kept.record.is_some());
+                    done += u64::from(self.keep(kept) && (had || kept.record.is_some()));
                 }
-                if done {
+                if done > 0 {
                     let owned =
                         |(name, value): &(&str, Vec<u8>)| (name.as_bytes().to_vec(), value.clone());
                     self.append(marker.iter().map(owned).collect());
                 }
-                Heard::Refilled
+                Heard::Refilled(done)
             }
         }
     }

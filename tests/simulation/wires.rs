@@ -173,7 +173,7 @@ impl Fleet {
             Heard::Scanned(_, _, token) if broken == Some(BusBreakage::BelievesScans) => {
                 token.clone_from(&member.token);
             }
-            Heard::Refilled => {
+            Heard::Refilled(_) => {
                 self.met.insert("refilled");
                 if broken == Some(BusBreakage::LeavesTheBoardEmpty) {
                     self.redis.board = BTreeMap::new();

@@ -52,7 +52,8 @@ pub enum Heard {
     Fetched(Vec<Found>, Option<Box<str>>),
     /// The next cursor, 0 after the last page; URIs and values; and the token that Redis had after that.
     Scanned(u64, Fields, Option<Box<str>>),
-    Refilled,
+    /// So many were not there, or older.
+    Refilled(u64),
 }
 
 /// What Redis has at a URI.

@@ -255,11 +255,12 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
             let page = only(replies)?.checked()?;
             page_of(page, token_of(&token)).ok_or(Unanswered::Strange)
         }
+        // Nothing was asked if there was nothing to put back.
+        Ask::Refill { kept, .. } if kept.is_empty() => Ok(Heard::Refilled(0)),
         Ask::Refill { .. } => {
-            for reply in replies {
-                reply.checked()?;
-            }
-            Ok(Heard::Refilled)
+            let done = only(replies)?.checked()?.integer();
+            let done = done.and_then(|done| u64::try_from(done).ok());
+            done.map(Heard::Refilled).ok_or(Unanswered::Strange)
         }
     }
 }

@@ -169,9 +169,10 @@ pub struct Bus {
     store: Option<Arc<dyn ContentStore>>,
     uri_bytes_max: usize,
     outbox: Outbox,
-    /// When the batch under way was sent, and the resources in it that this node's board has already: gone from there?
+    /// When the batch under way was sent, and the resources in it whose news this node's board has already: gone from
+    /// there, or overtaken?
     sent_ms: u64,
-    sent: Vec<Option<(Box<str>, bool)>>,
+    sent: Vec<Option<(Box<str>, Option<bool>)>>,
     /// When the record under way was sent.
     applied_ms: u64,
     tail: Tail,
@@ -268,23 +269,34 @@ impl Bus {
             self.paused_until_ms = now_ms + REFUSED_PAUSE_MS;
         }
         let sent = std::mem::take(&mut self.sent);
+        let mut overtaken = Vec::new();
         for (placed, own) in placed.iter().zip(sent) {
             let Some(placed) = placed else {
                 continue;
             };
             self.clock.learn(self.sent_ms, now_ms, placed.id);
             self.counts.overtaken += u64::from(placed.is_overtaken);
-            let Some((uri, is_gone)) = own.filter(|_| !placed.is_overtaken) else {
-                continue;
-            };
-            // A write of this node's since then is on its board already, and later than this one.
-            let is_last = !self.outbox.succeeds(&uri, placed.stamp);
-            if is_last && self.versions.stamp(&uri) < placed.stamp {
-                self.set_version(&uri, placed.stamp, is_gone);
+            match own {
+                Some((uri, Some(is_gone))) if !placed.is_overtaken => {
+                    self.note_placed(&uri, placed.stamp, is_gone);
+                }
+                Some((uri, None)) => overtaken.push(uri),
+                _ => {}
             }
         }
         let told = self.outbox.added(&taken);
         self.tell_each(told, here);
+        // Redis may have forgotten what came in its place.
+        overtaken.iter().for_each(|uri| self.put_back(uri));
+    }
+
+    /// What this node's board has at a URI is in the hash, with this stamp.
+    fn note_placed(&mut self, uri: &str, stamp: EntryId, is_gone: bool) {
+        // A write of this node's since then is on its board already, and later than this one.
+        let is_last = !self.outbox.succeeds(uri, stamp);
+        if is_last && self.versions.stamp(uri) < stamp {
+            self.set_version(uri, stamp, is_gone);
+        }
     }
 
     /// What other nodes are to know of this one's progress. Until [`handle_applied`](Bus::handle_applied) there is no
@@ -386,14 +398,14 @@ impl Bus {
                 if is_stored && self.versions.stamp(&uri) > stamp {
                     // What is on this board now is somebody else's, and newer.
                     self.counts.overtaken += 1;
-                    self.tail.owed.insert(uri.clone());
+                    own = Some((uri.clone(), None));
                     News::Changed(Topic::Resource(uri))
                 } else {
                     let now = match carried {
                         Carried::Given(given) => given,
                         Carried::Stored => self.stored(&uri),
                     };
-                    own = Some((uri.clone(), now.is_none())).filter(|_| is_stored);
+                    own = is_stored.then(|| (uri.clone(), Some(now.is_none())));
                     contents = Some(Write {
                         kept: Kept {
                             uri: uri.clone(),

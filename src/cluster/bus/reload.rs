@@ -61,7 +61,6 @@ impl Bus {
         };
         let is_known = self.versions.get(uri).is_some() || store.get(uri).is_some();
         if is_known && !self.outbox.is_pending(uri) {
-            self.counts.put_back += 1;
             self.tail.owed.insert(uri.into());
         }
     }

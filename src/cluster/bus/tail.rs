@@ -169,7 +169,10 @@ impl Bus {
                 self.tail.checked_ms = now_ms;
                 self.check(now_ms, since, standing, here);
             }
-            (State::Refilling { uris }, Heard::Refilled) => self.refilled(now_ms, &uris),
+            (State::Refilling { uris }, Heard::Refilled(put_back)) => {
+                self.counts.put_back += put_back;
+                self.refilled(now_ms, &uris);
+            }
             (State::Loading { seen, .. }, Heard::Scanned(cursor, found, token)) => {
                 match self.is_same(token) {
                     true => self.scanned(now_ms, seen, cursor, found, here),
