@@ -86,6 +86,8 @@ pub(super) struct Tail {
     pub(super) loaded_ms: u64,
     /// How many entries were ever added up to the position, if Redis counts them.
     counted: Option<u64>,
+    /// Redis does.
+    counts: bool,
     page: Page,
     malformed_lines: LineLimit,
     /// Not even a page of one entry could be answered.
@@ -241,6 +243,7 @@ impl Bus {
     }
 
     fn check(&mut self, now_ms: u64, since: EntryId, standing: Standing, here: &dyn Here) {
+        self.tail.counts = standing.stream.is_some_and(|stream| stream.added.is_some());
         let known = self.tail.token.replace(standing.token.clone());
         let Some(known) = known else {
             // Subscribers may have come before Redis did: what they missed since is as good as lost. And other
@@ -324,7 +327,9 @@ impl Bus {
     fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, Fields)>) {
         // As many may have been added meanwhile that the oldest were trimmed before they were read.
         let is_full = entries.len() >= self.tail.page.count();
-        self.tail.full_since = is_full.then_some(self.tail.position);
+        // Nor is it certain where the count was not known: somebody may have trimmed all but these.
+        let is_uncounted = self.tail.counts && self.tail.counted.is_none() && !entries.is_empty();
+        self.tail.full_since = (is_full || is_uncounted).then_some(self.tail.position);
         let bytes = entries.iter().flat_map(|(_, fields)| fields);
         let bytes = bytes.map(|(name, value)| name.len() + value.len()).sum();
         self.tail.page.grow(entries.len(), bytes);
