@@ -305,8 +305,9 @@ impl Bus {
         if self.store.is_none() || !self.is_current() {
             return None;
         }
+        let applied = self.peers.poll(now_ms, self.tail.position)?;
         self.applied_ms = now_ms;
-        self.peers.poll(now_ms, self.tail.position)
+        Some(applied)
     }
 
     /// The record's id; `None`: nobody knows whether it is there.
