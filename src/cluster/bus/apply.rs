@@ -126,8 +126,12 @@ impl Bus {
                 item: Item::Contents { owed, .. },
                 ..
             }) => *owed,
+            Known::Own(Told {
+                item: Item::Look(_),
+                ..
+            })
+            | Known::Told => CHANGED,
             Known::Own(_) => Change::NONE,
-            Known::Told => CHANGED,
             _ => CHANGED.unless(!changed),
         };
         let before = self.versions.stamp(uri);

@@ -1,9 +1,40 @@
-//! What the bus asks Redis on the connection that reads, and what Redis answers.
+//! What the bus adds and asks, on its two connections, and what Redis answers.
 
-use super::Kept;
 use super::id::EntryId;
 use super::peers::Record;
 use super::standing::Standing;
+
+/// An entry to be added, and what goes into the hash with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Add {
+    pub fields: Vec<(&'static str, Vec<u8>)>,
+    pub contents: Option<Write>,
+}
+
+/// A write of this node: when it was accepted, and what is later than what the node knew then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    pub kept: Kept,
+    pub after: EntryId,
+}
+
+/// What the hash is to have at a URI: [`record`](Kept::record) after the stamp, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub uri: Box<str>,
+    pub record: Option<String>,
+    pub stamp: EntryId,
+}
+
+/// What became of an entry that the stream took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    pub id: EntryId,
+    /// Of its write, if it had one.
+    pub stamp: EntryId,
+    /// A newer write was there already, and stands.
+    pub is_overtaken: bool,
+}
 
 /// What Redis is to be asked on the connection that reads; one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -120,7 +120,11 @@ impl Bus {
         }
         for topic in again.topics {
             self.counts.told_again += 1;
-            self.post(now_ms, Item::Changed(topic), None, here);
+            let item = match topic {
+                Topic::Resource(uri) => Item::Look(uri),
+                list => Item::Changed(list),
+            };
+            self.post(now_ms, item, None, here);
         }
     }
 }

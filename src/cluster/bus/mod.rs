@@ -66,7 +66,7 @@ use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::wire::session_id::NodeName;
 
-pub use self::ask::{Ask, Found, Heard};
+pub use self::ask::{Add, Ask, Found, Heard, Kept, Placed, Write};
 pub use self::counts::Counts;
 pub use self::door::{BusDoor, BusTold};
 pub use self::peers::{Applied, Record};
@@ -105,38 +105,6 @@ pub trait Here {
     /// For a session of this node.
     fn tell(&self, session: &str, notice: Notice);
     fn gap(&self, floor: u64);
-}
-
-/// An entry to be added, and what goes into the hash with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Add {
-    pub fields: Vec<(&'static str, Vec<u8>)>,
-    pub contents: Option<Write>,
-}
-
-/// A write of this node: when it was accepted, and what is later than what the node knew then.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Write {
-    pub kept: Kept,
-    pub after: EntryId,
-}
-
-/// What the hash is to have at a URI: [`record`](Kept::record) after the stamp, or nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    pub uri: Box<str>,
-    pub record: Option<String>,
-    pub stamp: EntryId,
-}
-
-/// What became of an entry that the stream took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Placed {
-    pub id: EntryId,
-    /// Of its write, if it had one.
-    pub stamp: EntryId,
-    /// A newer write was there already, and stands.
-    pub is_overtaken: bool,
 }
 
 /// How far a node is with the board that it shares with others.
@@ -388,6 +356,7 @@ impl Bus {
         let mut own = None;
         let news = match item {
             Item::Changed(topic) => News::Changed(topic),
+            Item::Look(uri) => News::Stored { uri, changed: true },
             Item::Contents {
                 uri,
                 carried,
@@ -456,6 +425,7 @@ impl Bus {
         let accepted = told.accepted;
         let offset = match told.item {
             Item::Changed(topic) => Some(here.publish(0, vec![topic])),
+            Item::Look(uri) => Some(here.publish(0, vec![Topic::Resource(uri)])),
             Item::Contents {
                 uri, carried, owed, ..
             } => {

@@ -263,7 +263,8 @@ impl Outbox {
     /// What the log does not have, or perhaps not.
     #[must_use]
     pub fn unsent(&self) -> Unsent {
-        let waits = |posted: &&Posted| posted.stage != Stage::Added;
+        let is_published = |item: &Item| !matches!(item, Item::Look(_));
+        let waits = |posted: &&Posted| posted.stage != Stage::Added && is_published(&posted.item);
         let waiting = || self.items.values().filter(waits);
         let uris = waiting().filter_map(|posted| match &posted.item {
             Item::Contents { uri, .. } | Item::Changed(Topic::Resource(uri)) => Some(uri.clone()),
@@ -442,7 +443,7 @@ impl Posted {
         };
         let (told, told_before) = (self.told, older.told);
         match (&mut self.item, older.item) {
-            (Item::Contents { owed, changed, .. }, Item::Changed(_)) => {
+            (Item::Contents { owed, changed, .. }, Item::Changed(_) | Item::Look(_)) => {
                 *changed = true;
                 *owed = owed.and(one.unless(told || told_before));
             }
@@ -458,7 +459,7 @@ impl Posted {
                 *owed = owed.and(owed_before.unless(told || told_before));
             }
             (
-                Item::Changed(_),
+                Item::Changed(_) | Item::Look(_),
                 Item::Contents {
                     uri, carried, owed, ..
                 },
@@ -472,6 +473,7 @@ impl Posted {
                     changed: true,
                 };
             }
+            (Item::Changed(_), look @ Item::Look(_)) => self.item = look,
             _ => {}
         }
     }

@@ -258,9 +258,11 @@ impl Way {
 
 /// Until either side ends, or the way is cut.
 fn pass_on(from: &TcpStream, to: &TcpStream, is_cut: &Arc<AtomicBool>) {
-    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    let clone = |socket: &TcpStream| socket.try_clone().expect("a handle can be cloned");
+    let (mut from, mut to) = (clone(from), clone(to));
     let is_cut = is_cut.clone();
-    from.set_read_timeout(Some(POLL)).unwrap();
+    from.set_read_timeout(Some(POLL))
+        .expect("a time limit can be set");
     std::thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
         while !is_cut.load(Ordering::Relaxed) {

@@ -47,6 +47,8 @@ pub enum Item {
         /// It is to be told everywhere, also where writing them changes nothing.
         changed: bool,
     },
+    /// This node had news of a resource so late that all are to look again at what there is.
+    Look(Box<str>),
     /// For a session of another node.
     Session(Box<str>, Notice),
     All(Notice),
@@ -90,7 +92,9 @@ impl Item {
     pub(super) fn key(&self) -> Option<Key> {
         match self {
             Item::Changed(topic) => Some(Key::Topic(topic.clone())),
-            Item::Contents { uri, .. } => Some(Key::Topic(Topic::Resource(uri.clone()))),
+            Item::Contents { uri, .. } | Item::Look(uri) => {
+                Some(Key::Topic(Topic::Resource(uri.clone())))
+            }
             Item::Session(..) | Item::All(_) => None,
             Item::Everything => Some(Key::Everything),
         }
