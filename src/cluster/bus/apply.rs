@@ -129,8 +129,12 @@ impl Bus {
             Known::Own(Told {
                 item: Item::Look(_),
                 ..
-            })
-            | Known::Told => CHANGED,
+            }) => CHANGED,
+            // It may have been new to the list then.
+            Known::Told => Change {
+                list: true,
+                ..CHANGED
+            },
             Known::Own(_) => Change::NONE,
             _ => CHANGED.unless(!changed),
         };

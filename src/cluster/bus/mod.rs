@@ -24,12 +24,12 @@
 //! | which of two writes to a resource stands | the greater stamp (below), on the hash, on each board and in a script alike | `versions`, the hash's values, `{prefix}gone:{uri}` |
 //! | that a resource is gone | a write that took it away; never that it is not there | `{prefix}gone:{uri}`, `versions` |
 //! | that Redis is what it was | its token, looked at in the round trip that brings contents, after them | `tail` |
-//! | when clients are told | every node that counts has it on its board, or they waited [`HOLD_MS`](hold) | `hold`, `peers` |
+//! | when clients are told | every node that counts has it on its board, or they waited for `HOLD_MS` | `hold`, `peers` |
 //! | when they are told again | a board changed after others may have told of it: its node says so in the log | `hold` |
 //!
 //! **Contents.** The stream says what changed, the hash what it is now. A write's *stamp* is the id of its entry if it
 //! got there within [`PATIENCE_MS`](outbox::PATIENCE_MS), as the writes of other programs always do; else when its node
-//! accepted it, by Redis's clock ([`clock`]) and not before what that node knew to be there. So of two writes the one
+//! accepted it, by Redis's clock (`clock`) and not before what that node knew to be there. So of two writes the one
 //! that was accepted last stands, also if its node was cut off then and the other one was not, and nobody can
 //! write into the future.
 

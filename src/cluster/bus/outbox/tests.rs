@@ -279,3 +279,50 @@ fn a_change_that_is_taken_for_the_echo_of_an_older_one() {
     assert!(outbox.heard(0, 1).is_none());
     assert_eq!(numbers(&outbox.take_batch()), [2]);
 }
+
+#[test]
+fn what_is_lost_with_a_node_that_ends() {
+    let mut outbox = calm();
+    let post = |outbox: &mut Outbox, item| drop(outbox.post(0, item, Accepted::default(), None));
+    post(&mut outbox, put("a:1", "x"));
+    outbox.take_batch();
+    post(&mut outbox, put("a:2", "x"));
+    post(&mut outbox, all(1));
+    // Nobody published this.
+    post(&mut outbox, Item::Look("a:3".into()));
+    let unsent = outbox.unsent();
+    assert_eq!(unsent.count, 3, "the first may have arrived, or not");
+    let uris = |unsent: Unsent| unsent.uris.join(" ");
+    assert_eq!(uris(unsent), "a:1 a:2");
+    assert!(outbox.added(&[true]).is_empty());
+    assert_eq!(outbox.unsent().count, 2);
+    assert_eq!(uris(outbox.unsent()), "a:2");
+}
+
+#[test]
+fn a_later_write_that_is_ordered_before_the_one_it_replaces() {
+    let mut outbox = calm();
+    let accepted = |ms| Accepted {
+        at: EntryId { ms, seq: 0 },
+        after: EntryId::ZERO,
+    };
+    outbox.post(0, put("a:1", "old"), accepted(5), None);
+    outbox.take_batch();
+    outbox.post(0, put("a:1", "new"), accepted(9), None);
+    // The first came to Redis at 12, which the second one was before.
+    let placed = EntryId { ms: 12, seq: 3 };
+    assert!(outbox.succeeds("a:1", placed) && !outbox.succeeds("a:2", placed));
+    assert!(outbox.added(&[true]).is_empty());
+    let batch = outbox.take_batch();
+    assert_eq!(batch[0].accepted.after, placed.next());
+    // A look at a resource whose contents wait is no write of its own.
+    outbox.post(0, put("a:2", "x"), accepted(20), None);
+    outbox.post(0, Item::Look("a:2".into()), Accepted::default(), None);
+    assert!(outbox.added(&[true]).is_empty());
+    let batch = outbox.take_batch();
+    assert_eq!(batch[0].accepted, accepted(20));
+    assert!(matches!(
+        batch[0].item,
+        Item::Contents { changed: true, .. }
+    ));
+}
