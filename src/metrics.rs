@@ -28,6 +28,8 @@ pub struct Metrics {
     pub bus_events: IntCounterVec,
     /// What this node published and the bus does not have yet.
     pub bus_queued: IntGauge,
+    /// 1 once the board that nodes share was read.
+    pub board_loaded: IntGauge,
     /// Requests that claimed to come from another node and did not.
     pub forged_forwards: IntCounter,
     /// What was found in Redis and is not ours, by what it should be.
@@ -58,6 +60,8 @@ impl Metrics {
             let vec = IntCounterVec::new(Opts::new(name, help), &[label]);
             register(&registry, vec)
         };
+        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
+        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
         Metrics {
             session_misses: counters(
                 "pinfold_session_misses_total",
@@ -87,34 +91,36 @@ impl Metrics {
             bus_events: counters(
                 "pinfold_bus_events_total",
                 "On the bus: entries heard, entries or contents malformed (skipped), gaps told to subscribers, items told \
-                 here ahead of the bus, items refused by Redis (tried again), messages dropped.",
+                 here ahead of the bus, items refused by Redis (tried again), messages dropped, writes overtaken by later \
+                 ones, resources put back that Redis had lost, entries told before all nodes had them, topics told again \
+                 because this node had them late.",
                 "kind",
             ),
-            bus_queued: {
-                let help = "What this node published and the bus does not have yet.";
-                register(&registry, IntGauge::new("pinfold_bus_queued", help))
-            },
+            bus_queued: gauge(
+                "pinfold_bus_queued",
+                "What this node published and the bus does not have yet.",
+            ),
+            board_loaded: gauge(
+                "pinfold_board_loaded",
+                "1 once the board that several nodes share was read from Redis.",
+            ),
             redis_up: {
-                let opts = Opts::new(
-                    "pinfold_redis_up",
-                    "1 while there is a connection to Redis.",
-                );
-                register(&registry, IntGaugeVec::new(opts, &["connection"]))
+                let help = "1 while there is a connection to Redis.";
+                let vec = IntGaugeVec::new(Opts::new("pinfold_redis_up", help), &["connection"]);
+                register(&registry, vec)
             },
-            forged_forwards: {
-                let help = "Requests refused that claimed to come from another node.";
-                let name = "pinfold_forged_forwards_total";
-                register(&registry, IntCounter::new(name, help))
-            },
-            log_lines_dropped: {
-                let help = "Lines of the log that were dropped, because nobody took them.";
-                let name = "pinfold_log_lines_dropped_total";
-                register(&registry, IntCounter::new(name, help))
-            },
-            presence_pending: {
-                let help = "Sessions whose record in Redis is not up to date yet.";
-                register(&registry, IntGauge::new("pinfold_presence_pending", help))
-            },
+            forged_forwards: counter(
+                "pinfold_forged_forwards_total",
+                "Requests refused that claimed to come from another node.",
+            ),
+            log_lines_dropped: counter(
+                "pinfold_log_lines_dropped_total",
+                "Lines of the log that were dropped, because nobody took them.",
+            ),
+            presence_pending: gauge(
+                "pinfold_presence_pending",
+                "Sessions whose record in Redis is not up to date yet.",
+            ),
             memory: MemoryGauges::new(&registry),
             registry,
         }

@@ -142,7 +142,10 @@ mod tests {
     use crate::admin::{Item, Target};
     use crate::app::call::Topic;
 
-    const ACCEPTED: Answer = Answer::Accepted { offset: Some(7) };
+    const ACCEPTED: Answer = Answer::Accepted {
+        offset: Some(7),
+        kept: None,
+    };
 
     fn key(text: &str) -> Arc<str> {
         text.into()

@@ -32,7 +32,7 @@ pub use gate::Token;
 pub use publish::ITEMS_MAX;
 pub use serve::{Rules, serve_admin};
 
-use crate::app::call::{Notice, Topic};
+use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::Contents;
 use crate::limits::MESSAGE_BYTES_MAX;
 
@@ -46,7 +46,7 @@ pub const KEY_BYTES_MAX: usize = 128;
 /// all that it does.
 pub trait Desk {
     /// Whether new clients should be sent here.
-    fn ready(&self) -> bool;
+    fn availability(&self) -> Availability;
 
     /// The node takes its leave: new clients go elsewhere, and its streams close spread over a window. It does not end.
     fn drain(&self);
@@ -109,6 +109,8 @@ pub enum Answer {
     Accepted {
         /// Its place in the log; what one session is told has none.
         offset: Option<u64>,
+        /// `None` on a node that is alone, and of what only that node has to know.
+        kept: Option<KeptBy>,
     },
     Refused {
         /// One word for programs: `full`, `too_large`, `bad_uri`, ….

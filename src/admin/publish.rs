@@ -7,12 +7,16 @@
 //! [{"uri": "board://lunch", "contents": {"text": "soup", "mimeType": "text/plain"}}, {"topic": "tools"}]
 //! [{"accepted": true, "offset": 17}, {"accepted": false, "reason": "bad_item", "message": "…"}]
 //! ```
+//!
+//! Among several nodes an accepted item also says who keeps it: `"kept": "cluster"`, or `"node"` for one that only this
+//! node has until Redis is back.
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::clerk::Reply;
 use super::{Answer, Item, item};
+use crate::app::call::KeptBy;
 
 /// Items of one request. A thousand bring a batch's overhead below a microsecond per item; a publisher of more
 /// sends lines.
@@ -53,16 +57,28 @@ pub(super) fn parse(
 /// One answer as it goes to the publisher.
 pub(super) fn render(reply: &Reply) -> Value {
     let mut object = match &reply.answer {
-        Answer::Accepted {
-            offset: Some(offset),
-        } => json!({ "accepted": true, "offset": offset }),
-        Answer::Accepted { offset: None } => json!({ "accepted": true }),
+        Answer::Accepted { offset, kept } => accepted(*offset, *kept),
         Answer::Refused { reason, sentence } => {
             json!({ "accepted": false, "reason": reason, "message": sentence })
         }
     };
     if reply.duplicate {
         object["duplicate"] = true.into();
+    }
+    object
+}
+
+fn accepted(offset: Option<u64>, kept: Option<KeptBy>) -> Value {
+    let mut object = json!({ "accepted": true });
+    if let Some(offset) = offset {
+        object["offset"] = offset.into();
+    }
+    if let Some(kept) = kept {
+        object["kept"] = match kept {
+            KeptBy::Cluster => "cluster",
+            KeptBy::Node => "node",
+        }
+        .into();
     }
     object
 }
@@ -116,7 +132,7 @@ mod tests {
     #[test]
     fn what_an_answer_looks_like() {
         let accepted = |offset, duplicate| Reply {
-            answer: Answer::Accepted { offset },
+            answer: Answer::Accepted { offset, kept: None },
             duplicate,
         };
         let text = |reply| render(&reply).to_string();
@@ -128,5 +144,12 @@ mod tests {
             text(accepted(None, true)),
             r#"{"accepted":true,"duplicate":true}"#
         );
+        for (kept, word) in [(KeptBy::Cluster, "cluster"), (KeptBy::Node, "node")] {
+            let reply = Reply::from(Answer::Accepted {
+                offset: Some(7),
+                kept: Some(kept),
+            });
+            assert_eq!(render(&reply)["kept"], word);
+        }
     }
 }

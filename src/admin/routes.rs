@@ -24,7 +24,7 @@ pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> R
     let method = &request.head.method;
     match request.head.uri.path() {
         "/healthz" if is_read(method) => Response::text(200, "ok\n"),
-        "/readyz" if is_read(method) => readiness(clerk),
+        "/readyz" if is_read(method) => availability(clerk),
         "/metrics" if is_read(method) => match ask_for_token(&request.head.headers, rules) {
             Some(refusal) => refusal,
             None => metrics(),
@@ -95,15 +95,14 @@ fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-fn readiness(clerk: &Clerk) -> Response {
-    if clerk.desk().ready() {
-        Response::text(200, "ready\n")
+fn availability(clerk: &Clerk) -> Response {
+    let availability = clerk.desk().availability();
+    let status = if availability.takes_clients() {
+        200
     } else {
-        Response::text(
-            503,
-            "not ready: draining, or a thread of the node hangs or is gone (its log says which)\n",
-        )
-    }
+        503
+    };
+    Response::text(status, &format!("{}\n", availability.sentence()))
 }
 
 fn metrics() -> Response {
@@ -146,15 +145,16 @@ mod tests {
 
     use super::*;
     use crate::admin::{Answer, Desk, Item, Token};
+    use crate::app::call::Availability;
 
     struct Counting {
-        ready: bool,
+        availability: Availability,
         offset: Cell<u64>,
     }
 
     impl Desk for Counting {
-        fn ready(&self) -> bool {
-            self.ready
+        fn availability(&self) -> Availability {
+            self.availability
         }
 
         fn drain(&self) {}
@@ -174,6 +174,7 @@ mod tests {
                     self.offset.set(self.offset.get() + 1);
                     Answer::Accepted {
                         offset: Some(self.offset.get()),
+                        kept: None,
                     }
                 }
             }))
@@ -202,7 +203,12 @@ mod tests {
             line_bytes_max: 1024,
         };
         let clerk = Clerk::new(Rc::new(Counting {
-            ready: path != "/readyz?draining",
+            availability: match path {
+                "/readyz?draining" => Availability::Leaving,
+                "/readyz?loading" => Availability::Loading,
+                "/readyz?without" => Availability::WithoutBoard,
+                _ => Availability::Ready,
+            },
             offset: Cell::new(16),
         }));
         let response = answer(&request, &clerk, &rules);
@@ -229,6 +235,10 @@ mod tests {
     fn a_node_that_takes_no_new_clients() {
         assert_eq!(ask("GET", "/readyz", &[], "", false).0, 200);
         assert_eq!(ask("GET", "/readyz?draining", &[], "", false).0, 503);
+        let (status, body) = ask("GET", "/readyz?loading", &[], "", false);
+        assert_eq!((status, body.contains("board")), (503, true), "{body}");
+        let (status, body) = ask("GET", "/readyz?without", &[], "", false);
+        assert_eq!((status, body.contains("without")), (200, true), "{body}");
         assert_eq!(ask("GET", "/healthz", &[], "", false).1, "ok\n");
     }
 

@@ -211,3 +211,49 @@ pub struct About {
     /// `capabilities` as declared to modern clients, extensions included; an object.
     pub modern_capabilities: Value,
 }
+
+/// Whether new clients should come to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Availability {
+    Ready,
+    /// They may, and find a board without what other nodes have: it was waited for long enough.
+    WithoutBoard,
+    /// The board that it shares with other nodes is not read yet.
+    Loading,
+    /// A thread of it hangs, or is gone.
+    Impaired,
+    /// It takes its leave.
+    Leaving,
+}
+
+impl Availability {
+    #[must_use]
+    pub const fn takes_clients(self) -> bool {
+        matches!(self, Availability::Ready | Availability::WithoutBoard)
+    }
+
+    /// For whoever asks `/readyz`.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Availability::Ready => "ready",
+            Availability::WithoutBoard => {
+                "ready, without what other nodes have on their boards: Redis has not shown it yet"
+            }
+            Availability::Loading => "not ready: reading the board from Redis",
+            Availability::Impaired => {
+                "not ready: a thread of the node hangs or is gone (its log says which)"
+            }
+            Availability::Leaving => "not ready: shutting down or draining",
+        }
+    }
+}
+
+/// Who has what was published, and has to live for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBy {
+    /// The log and the board that all nodes share.
+    Cluster,
+    /// This node alone, until it reaches the others.
+    Node,
+}

@@ -24,6 +24,10 @@ use crate::wire::session_id::NodeName;
 /// For Redis to be told that this node and its sessions are gone; it is told in milliseconds, or is not there.
 pub(super) const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 
+/// For Redis to take what was published here, if it is away when this node ends. A service manager waits longer than
+/// this and a drain together.
+pub(super) const UNSENT_WITHIN: Duration = Duration::from_secs(8);
+
 /// What the thread takes with it.
 struct Work {
     publisher: Publisher,

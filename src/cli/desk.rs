@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use monoio::time::timeout;
 
 use crate::admin::{Answer, Desk, Item, SessionName, Target};
-use crate::app::call::{Notice, TellRefused, Topic};
+use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
 use crate::cluster::bus::{BusDoor, BusTold};
 use crate::runtime::Publisher;
@@ -24,8 +24,13 @@ pub(super) struct NodeDesk {
 }
 
 impl Desk for NodeDesk {
-    fn ready(&self) -> bool {
-        self.publisher.is_ready()
+    fn availability(&self) -> Availability {
+        match &self.bus {
+            _ if self.publisher.is_leaving() => Availability::Leaving,
+            _ if self.publisher.is_impaired() => Availability::Impaired,
+            Some(bus) => bus.loaded().availability(),
+            None => Availability::Ready,
+        }
     }
 
     fn drain(&self) {
@@ -65,6 +70,7 @@ impl NodeDesk {
         let offsets = self.publisher.publish_here(0, topics);
         Answer::Accepted {
             offset: Some(offsets.end - 1),
+            kept: None,
         }
     }
 
@@ -106,6 +112,7 @@ impl NodeDesk {
         match self.publisher.tell_all(notice) {
             Ok(offset) => Answer::Accepted {
                 offset: Some(offset),
+                kept: None,
             },
             Err(error) => refused("busy", &error.to_string()),
         }
@@ -116,7 +123,10 @@ impl NodeDesk {
     async fn tell(&self, session: SessionName, notice: Notice) -> Answer {
         let told = self.publisher.tell(session.expose(), notice.clone());
         match (timeout(TELL_TIMEOUT, told).await, &self.bus) {
-            (Ok(Ok(())), _) => Answer::Accepted { offset: None },
+            (Ok(Ok(())), _) => Answer::Accepted {
+                offset: None,
+                kept: None,
+            },
             (Ok(Err(TellRefused::OtherNode)), Some(bus)) => {
                 accepted(bus.tell_elsewhere(session.expose(), notice)).await
             }
@@ -132,7 +142,10 @@ impl NodeDesk {
 /// The bus answers within a moment, whatever Redis does.
 async fn accepted(told: BusTold) -> Answer {
     match told.await {
-        Ok(offset) => Answer::Accepted { offset },
+        Ok(receipt) => Answer::Accepted {
+            offset: receipt.offset,
+            kept: Some(receipt.kept),
+        },
         Err(_) => tell_refused(TellRefused::Busy),
     }
 }

@@ -39,6 +39,9 @@ Examples:
         one item per line, such as {\"uri\": \"board://lunch\", \"contents\": {\"text\": \"soup\"}}, or a JSON list;
         prints what was refused, and a sum at the end
 
+Among several nodes an item that was accepted while Redis is away is kept by the node alone until it is back, and its \
+line says so.
+
 Exit code: 0 all accepted, 1 at least one refused, 2 wrong options, 3 no answer from the admin listener.";
 
 const EXIT_REFUSED: u8 = 1;

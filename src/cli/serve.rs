@@ -65,12 +65,14 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .map(|cluster| control::join(&config, cluster));
     let (neighbours, member) = membership.unzip();
     let running = server
-        .options(options(&config, neighbours.clone()))
+        .options(options(&config, neighbours.clone(), store.is_some()))
         .start()?;
     running.obey_signals(reload(&config))?;
     say(&banner(&started(&config, &running, &admin)));
     control::start(&config, &running, admin, store, member)?;
+    let publisher = running.publisher().clone();
     let ended = running.join();
+    publisher.leave(control::UNSENT_WITHIN);
     if let Some(membership) = neighbours {
         membership.leave(control::LEAVE_WITHIN);
     }
@@ -149,7 +151,7 @@ fn application(config: &Config) -> (Server, Option<Arc<dyn ContentStore>>) {
     }
 }
 
-fn options(config: &Config, membership: Option<Arc<Membership>>) -> Options {
+fn options(config: &Config, membership: Option<Arc<Membership>>, has_board: bool) -> Options {
     let secret = config.cluster.as_ref().and_then(|it| it.secret.clone());
     let joined = membership.map(|neighbours| Joined { neighbours, secret });
     Options {
@@ -168,6 +170,7 @@ fn options(config: &Config, membership: Option<Arc<Membership>>) -> Options {
         trusted_proxies: config.trusted_proxies.clone(),
         state_key: config.state_key.as_ref().map(|key| key.0),
         drain: config.drain,
+        shares_board: joined.is_some() && has_board,
         joined,
         place_at_random: config.place_at_random,
         break_thread: config.break_thread.clone().map(|broken| BreakThread {

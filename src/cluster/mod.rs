@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `{prefix}session:{id}` | the node that has the session; whoever serves its DELETE removes it | `record`: node, process, client; for five minutes after a drain, that it ended |
 //! | `{prefix}node:{name}` | that node, every 1.5 s, for 5 s | `record`: address, process |
+//! | `{prefix}bus`, `{prefix}board`, … | every node, and any program the first | [`bus`] |
 //!
 //! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold; neither
 //! waits. [`Control`] does what Redis is needed for, on the thread that runs it: `presence` is what Redis does not know

@@ -117,8 +117,8 @@ impl Link for CallLink {
         self.core.publisher.publish_now(vec![topic]);
     }
 
-    fn publish_contents(&self, uri: &str, _: Option<&Contents>, change: Change) {
-        self.core.publisher.publish_contents(uri, change);
+    fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
+        self.core.publisher.publish_contents(uri, contents, change);
     }
 
     fn seal(&self, plain: &[u8]) -> String {

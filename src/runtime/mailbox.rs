@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 
 use futures_channel::oneshot;
 
-use crate::app::call::{Notice, TellRefused};
+use crate::app::call::{Availability, Notice, TellRefused};
 use crate::clients::Ticket;
 use crate::shard::Publication;
 
@@ -44,6 +44,8 @@ pub(super) enum Letter {
     Announce,
     /// Say in the log how much there is of everything.
     Report,
+    /// Whether new clients should come, as far as others know.
+    Available(Availability),
     /// Take leave of who is here, and go on.
     Drain,
     /// Finish what is under way and end.

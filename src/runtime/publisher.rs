@@ -5,12 +5,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use futures_channel::oneshot;
 
 use super::mailbox::{Letter, Mailbox};
-use crate::app::call::{Notice, TellRefused, Topic};
-use crate::app::contents::Change;
+use crate::app::call::{Availability, Notice, TellRefused, Topic};
+use crate::app::contents::{Change, Contents};
 use crate::limits::GAP_OFFSETS;
 use crate::shard::Publication;
 use crate::wire::session_id::SessionId;
@@ -38,14 +39,18 @@ struct Shared {
 }
 
 /// A log that several nodes share. Everything that it takes comes back to every one of them, this one included: in
-/// the order of the log, or at once if the log is out of reach. No call blocks.
+/// the order of the log, or at once if the log is out of reach. No call but the last one blocks.
 pub trait SharedLog: Send + Sync {
     fn publish(&self, topics: Vec<Topic>);
 
-    /// This node's contents at a URI are new; `change` is what is to be told of it.
-    fn publish_contents(&self, uri: &str, change: Change);
+    /// These were written to this node's contents; `change` is what is to be told of it. They go along: what is there
+    /// may be another node's before long.
+    fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change);
 
     fn tell_all(&self, notice: Notice);
+
+    /// The process ends: waits until the log has everything, but no longer than that, and says what is lost.
+    fn leave(&self, at_most: Duration);
 }
 
 /// A core is so far behind that the publication was not taken; nothing was told to anybody.
@@ -156,7 +161,8 @@ impl Publisher {
         !self.is_leaving() && !self.is_impaired()
     }
 
-    pub(super) fn is_impaired(&self) -> bool {
+    #[must_use]
+    pub fn is_impaired(&self) -> bool {
         self.shared.impaired.load(Ordering::Relaxed)
     }
 
@@ -176,9 +182,9 @@ impl Publisher {
     }
 
     /// What a write to this node's contents changed.
-    pub(super) fn publish_contents(&self, uri: &str, change: Change) {
+    pub(super) fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
         if let Some(log) = self.shared.log.get() {
-            return log.publish_contents(uri, change);
+            return log.publish_contents(uri, contents.cloned(), change);
         }
         let topics = change.topics(uri);
         if !topics.is_empty() {
@@ -288,6 +294,21 @@ impl Publisher {
     pub(crate) fn announce_all(&self) {
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Announce);
+        }
+    }
+
+    /// Whether new clients should come, until it takes its leave.
+    pub(crate) fn say_available_all(&self, availability: Availability) {
+        for mailbox in self.mailboxes() {
+            mailbox.post(Letter::Available(availability));
+        }
+    }
+
+    /// The cores have ended: waits until the shared log has what was published here, at most that long, and says what
+    /// it does not have then.
+    pub fn leave(&self, at_most: Duration) {
+        if let Some(log) = self.shared.log.get() {
+            log.leave(at_most);
         }
     }
 

@@ -53,10 +53,8 @@ mod tests {
         let sealed = sealer.seal(b"state");
         assert_eq!(sealer.unseal(&sealed).as_deref(), Some(&b"state"[..]));
         assert_eq!(sealer.unseal(&format!("{sealed}-TAMPERED")), None);
-        assert_eq!(
-            sealer.unseal(&sealed.replacen(|_: char| true, "_", 1).replace('_', "A")),
-            None
-        );
+        let other = if sealed.starts_with('A') { "B" } else { "A" };
+        assert_eq!(sealer.unseal(&format!("{other}{}", &sealed[1..])), None);
         assert_eq!(Sealer::new(&[8; 32]).unseal(&sealed), None);
         assert_eq!(sealer.unseal(""), None);
     }

@@ -19,7 +19,7 @@ use super::seal::Sealer;
 use super::thread::{self, Seat};
 use super::watchdog::{Alive, BreakThread, Watch};
 use super::{clock, secrets, signals};
-use crate::app::call::Handler;
+use crate::app::call::{Availability, Handler};
 use crate::app::{App, handler};
 use crate::budget::Pool;
 use crate::clients::{Commons, Networks};
@@ -47,6 +47,8 @@ pub struct Options {
     pub drain: DrainTimes,
     /// This node's place among others. None: it is alone.
     pub joined: Option<Joined>,
+    /// Its board is that of other nodes, too: it is not ready before that was read, as the log that they share says.
+    pub shares_board: bool,
     /// Test: every connection starts on a core drawn by lot.
     pub place_at_random: bool,
     /// Test: the thread that fails when SIGUSR2 comes.
@@ -74,6 +76,7 @@ impl Default for Options {
             state_key: None,
             drain: DRAIN_ALONE,
             joined: None,
+            shares_board: false,
             place_at_random: false,
             break_thread: None,
         }
@@ -306,6 +309,7 @@ impl Server {
             secret: joined.secret.clone(),
         });
         let path = self.options.path.clone();
+        let shares_board = self.options.shares_board;
         move || {
             let Common {
                 node,
@@ -321,7 +325,7 @@ impl Server {
                 Box::new(move |uri: &str| handler.accepts_subscription(uri))
             };
             let secrets = secrets::source();
-            let shard = thread::shard(Setup {
+            let mut shard = thread::shard(Setup {
                 node,
                 core,
                 core_count,
@@ -334,6 +338,9 @@ impl Server {
                 accepts,
                 secrets,
             });
+            if shares_board {
+                shard.handle_availability(Availability::Loading);
+            }
             let abroad = joined.map(|joined| Abroad::new(joined, node, &path));
             let abroad = abroad.transpose()?.map(Rc::new);
             Core::new(core, shard, handler, publisher, sealer, blocking, abroad)

@@ -185,6 +185,9 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
                 .handle_tell_all(now, offset, &notice);
         }
         Letter::Gap { first } => core.shard.borrow_mut().handle_gap(first),
+        Letter::Available(availability) => {
+            core.shard.borrow_mut().handle_availability(availability);
+        }
         Letter::Announce => core.shard.borrow_mut().handle_announce(),
         Letter::Report => report(core),
         Letter::Drain | Letter::Stop => {}

@@ -13,6 +13,7 @@ use super::connection::{Hold, State};
 use super::sessions::Ending;
 use super::stream::STANDALONE;
 use super::{Closed, ConnectionKey, Millis, Shard};
+use crate::app::call::Availability;
 use crate::wire::sse::{self, Event};
 
 /// How a node takes its leave.
@@ -91,6 +92,11 @@ impl Shard {
             left_ms: until.saturating_sub(self.now),
             done: self.now >= from && streams == 0 && calls == 0,
         }
+    }
+
+    /// Whether new clients should come, as long as it does not take its leave.
+    pub fn handle_availability(&mut self, availability: Availability) {
+        self.availability = availability;
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -59,7 +59,7 @@ use self::session::Session;
 use self::stream::Stream;
 use self::timers::TimerKey;
 use self::wheel::Wheel;
-use crate::app::call::{About, AskFailed, Call, Topic};
+use crate::app::call::{About, AskFailed, Availability, Call, Topic};
 use crate::budget::{Account, Charge};
 use crate::clients::{Client, Commons, Ticket};
 use crate::limits::{GAP_OFFSETS, Limits, MEMORY_PORTION_BYTES};
@@ -238,6 +238,8 @@ pub struct Shard {
     impaired: bool,
     /// See [`handle_late`](Shard::handle_late).
     busy_until: Millis,
+    /// But for a drain.
+    availability: Availability,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
     effects: VecDeque<Effect>,
@@ -286,6 +288,7 @@ impl Shard {
             drain: None,
             impaired: false,
             busy_until: now,
+            availability: Availability::Ready,
             announced: None,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),

@@ -3,6 +3,7 @@
 use super::answer::{METHODS, Refused};
 use super::look::Body;
 use super::{ConnectionKey, Gate, Shard};
+use crate::app::call::Availability;
 use crate::wire::http1::Method;
 use crate::wire::{HeadView, Malformed};
 
@@ -22,8 +23,8 @@ impl Shard {
         if request.any_twice(&SINGLE_FIELDS) {
             return self.refuse_malformed(key, Malformed::DuplicateField);
         }
-        if let Some(ready) = self.probed(request) {
-            return self.answer_probe(key, ready);
+        if let Some(availability) = self.probed(request) {
+            return self.answer_probe(key, availability);
         }
         if let Err(refused) = self.admit(key, request) {
             return self.refuse(key, None, &refused);
@@ -60,20 +61,27 @@ impl Shard {
     }
 
     /// Whether this asks for the node's health, and what that is. Proxies ask by address, so any `Host` will do.
-    fn probed(&self, request: &HeadView<'_>) -> Option<bool> {
+    fn probed(&self, request: &HeadView<'_>) -> Option<Availability> {
         let reads = matches!(request.head().method, Method::Get | Method::Head);
         match request.path() {
-            "/healthz" if reads => Some(true),
-            "/readyz" if reads => Some(!self.is_draining() && !self.impaired),
+            "/healthz" if reads => Some(Availability::Ready),
+            "/readyz" if reads && self.is_draining() => Some(Availability::Leaving),
+            "/readyz" if reads && self.impaired => Some(Availability::Impaired),
+            "/readyz" if reads => Some(self.availability),
             _ => None,
         }
     }
 
-    fn answer_probe(&mut self, key: ConnectionKey, ready: bool) {
-        let (status, body) = match ready {
-            true => (200, "ok\n"),
-            false if self.is_draining() => (503, "shutting down\n"),
-            false => (503, "a thread of this node hangs or is gone: see its log\n"),
+    fn answer_probe(&mut self, key: ConnectionKey, availability: Availability) {
+        let status = if availability.takes_clients() {
+            200
+        } else {
+            503
+        };
+        let body = match availability {
+            Availability::Ready => "ok\n".to_owned(),
+            Availability::Leaving => "shutting down\n".to_owned(),
+            other => format!("{}\n", other.sentence()),
         };
         let fields = [
             ("Content-Type", "text/plain"),

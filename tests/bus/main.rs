@@ -49,7 +49,8 @@ fn a_change_that_only_the_node_hears_of_where_it_was_published() {
     b.has(LUNCH, Some("soup"));
     // A handler writes to its node's store by itself.
     let change = b.store.put(LUNCH, Some(node::contents("stew"))).unwrap();
-    b.door.publish_contents(LUNCH, change);
+    let stew = Some(node::contents("stew"));
+    b.door.publish_contents(LUNCH, stew, change);
     clients.iter().for_each(|client| client.hears(LUNCH));
     a.has(LUNCH, Some("stew"));
     b.put("board://other", "x");
@@ -222,11 +223,28 @@ fn entries_that_were_trimmed_before_they_were_read() {
     // In one step, so that nobody reads between.
     let script = "for i = 1, 9 do redis.call('XADD', 'mcp:bus', '*', 'uri', 'board://1') end
         redis.call('HDEL', 'mcp:board', 'board://lunch')
+        redis.call('SET', 'mcp:gone:board://lunch', '9000000000000-0')
         redis.call('XTRIM', 'mcp:bus', 'MAXLEN', 1)
         redis.call('XADD', 'mcp:bus', 'MAXLEN', 1, '*', 'topic', 'prompts')";
     redis.ask(&["EVAL", script, "0"]);
     client.hears("board://1");
     b.has(LUNCH, None);
+}
+
+/// A field of the hash that is not there was taken away by nobody.
+#[test]
+fn a_resource_that_redis_lost_alone() {
+    let (redis, a, b) = pair();
+    a.put(LUNCH, "soup");
+    b.has(LUNCH, Some("soup"));
+    redis.ask(&["DEL", "mcp:board"]);
+    // Entries that tell of it, and a fresh node that looks for it.
+    redis.ask(&["XADD", "mcp:bus", "*", "uri", LUNCH, "stored", "1"]);
+    let c = Node::start("c", &redis);
+    c.has(LUNCH, Some("soup"));
+    [&a, &b]
+        .into_iter()
+        .for_each(|node| node.has(LUNCH, Some("soup")));
 }
 
 fn say(redis: &Redis, data: &str) {

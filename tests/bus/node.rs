@@ -100,8 +100,8 @@ pub(crate) fn contents(text: &str) -> Contents {
 pub(crate) fn offset(mut told: BusTold) -> Option<u64> {
     let since = Instant::now();
     loop {
-        if let Some(offset) = told.try_recv().expect("the bus runs") {
-            return offset;
+        if let Some(receipt) = told.try_recv().expect("the bus runs") {
+            return receipt.offset;
         }
         assert!(since.elapsed() < LIMIT, "a publisher waits for Redis");
         std::thread::sleep(Duration::from_millis(1));

@@ -1,13 +1,15 @@
 //! A Redis as the bus uses it, as a plain value: the stream, the hash beside it, and what befalls them.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use pinfold::cluster::bus::id::EntryId;
+use pinfold::cluster::bus::outbox::PATIENCE_MS;
 use pinfold::cluster::bus::standing::{Standing, Stream};
-use pinfold::cluster::bus::{Add, Ask, Heard, Kept};
+use pinfold::cluster::bus::{Add, Applied, Ask, Found, Heard, Kept, Placed};
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+/// Who wrote it, and what it says.
+type Record = (Box<str>, Applied);
 
 #[derive(Default)]
 pub(crate) struct FakeRedis {
@@ -18,10 +20,12 @@ pub(crate) struct FakeRedis {
     /// None: there is no stream.
     last: Option<EntryId>,
     added: u64,
+    applied: Vec<(EntryId, Option<Record>)>,
+    applied_last: EntryId,
     pub(crate) board: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Every URI that was ever there, in the order of a scan.
     scanned: Vec<Vec<u8>>,
-    gone: BTreeMap<Box<str>, EntryId>,
+    pub(crate) gone: BTreeMap<Box<str>, EntryId>,
     token: Option<Box<str>>,
     kept: Option<EntryId>,
     tokens: u64,
@@ -36,12 +40,36 @@ impl FakeRedis {
         }
     }
 
-    pub(crate) fn add(&mut self, add: &Add) {
+    pub(crate) fn add(&mut self, add: &Add) -> Placed {
         let owned = |(name, value): &(&str, Vec<u8>)| (name.as_bytes().to_vec(), value.clone());
         let id = self.append(add.fields.iter().map(owned).collect());
-        if let Some(kept) = &add.contents {
-            self.store(id, kept);
+        let mut placed = Placed {
+            id,
+            stamp: id,
+            is_overtaken: false,
+        };
+        if let Some(write) = &add.contents {
+            let accepted = write.kept.stamp;
+            let in_time = id.ms < accepted.ms + PATIENCE_MS;
+            placed.stamp = if in_time { id } else { accepted }.max(write.after);
+            placed.is_overtaken = self.newest(&write.kept.uri) > Some(placed.stamp);
+            if !placed.is_overtaken {
+                self.store(placed.stamp, &write.kept);
+            }
         }
+        placed
+    }
+
+    pub(crate) fn add_applied(&mut self, process: &str, applied: &Applied) -> EntryId {
+        let now = EntryId {
+            ms: self.now_ms,
+            seq: 0,
+        };
+        let id = now.max(self.applied_last.next());
+        self.applied_last = id;
+        self.applied
+            .push((id, Some((process.into(), applied.clone()))));
+        id
     }
 
     /// As another program does.
@@ -70,41 +98,46 @@ impl FakeRedis {
                 self.kept = kept.or(self.kept);
                 Heard::Standing(standing)
             }
-            Ask::Read { after, count } => {
-                let later = self.entries.iter().filter(|(id, _)| id > after);
-                Heard::Entries(later.take(*count).cloned().collect())
+            Ask::Read {
+                after,
+                applied_after,
+                count,
+            } => {
+                let entries = self.entries.iter().filter(|(id, _)| id > after);
+                let applied = self.applied.iter().filter(|(id, _)| id > applied_after);
+                Heard::Entries {
+                    entries: entries.take(*count).cloned().collect(),
+                    applied: applied.take(*count).cloned().collect(),
+                }
             }
             Ask::Next { after } => {
                 let mut ids = self.entries.iter().map(|(id, _)| *id);
                 Heard::Next(ids.find(|id| id > after))
             }
-            Ask::Fetch { keep, uris } => {
-                for (id, kept) in keep {
-                    self.keep(*id, kept);
+            Ask::Fetch { keep, token, uris } => {
+                let is_same = self.token.as_ref() == Some(token);
+                for kept in keep.iter().filter(|_| is_same) {
+                    self.keep(kept);
                 }
-                let values = uris
-                    .iter()
-                    .map(|uri| self.board.get(uri.as_bytes()).cloned());
-                Heard::Fetched(values.collect())
+                let found = uris.iter().map(|uri| Found {
+                    value: self.board.get(uri.as_bytes()).cloned(),
+                    gone: self.gone.get(uri).copied(),
+                });
+                Heard::Fetched(found.collect(), self.token.clone())
             }
             Ask::Scan { cursor } => self.scan(*cursor as usize),
             Ask::Refill { kept, marker } => {
-                let mut put = false;
-                for Kept { uri, record } in kept {
-                    let key = uri.as_bytes().to_vec();
-                    let place = self.board.entry(key);
-                    if let Entry::Vacant(vacant) = place {
-                        let record = record.as_deref().unwrap_or_default();
-                        vacant.insert(format!("0-0 {record}").into_bytes());
-                        put = true;
-                    }
+                let mut done = 0;
+                for kept in kept {
+                    let had = self.board.contains_key(kept.uri.as_bytes());
+                    done += u64::from(self.keep(kept) && (had || kept.record.is_some()));
                 }
-                if put {
+                if done > 0 {
                     let owned =
                         |(name, value): &(&str, Vec<u8>)| (name.as_bytes().to_vec(), value.clone());
                     self.append(marker.iter().map(owned).collect());
                 }
-                Heard::Refilled
+                Heard::Refilled(done)
             }
         }
     }
@@ -152,10 +185,11 @@ impl FakeRedis {
         let page = page.filter_map(|key| Some((key.clone(), self.board.get(key)?.clone())));
         let next = cursor + 2;
         let more = next < self.scanned.len();
-        Heard::Scanned(if more { next as u64 } else { 0 }, page.collect())
+        let page = page.collect();
+        Heard::Scanned(if more { next as u64 } else { 0 }, page, self.token.clone())
     }
 
-    fn store(&mut self, id: EntryId, Kept { uri, record }: &Kept) {
+    fn store(&mut self, id: EntryId, Kept { uri, record, .. }: &Kept) {
         let key = uri.as_bytes().to_vec();
         match record {
             Some(record) => drop(
@@ -169,14 +203,31 @@ impl FakeRedis {
         }
     }
 
-    fn keep(&mut self, id: EntryId, kept: &Kept) {
-        let stored = self.board.get(kept.uri.as_bytes()).and_then(|value| {
+    /// False: what is there is as new.
+    fn keep(&mut self, kept: &Kept) -> bool {
+        let stands = self.newest(&kept.uri) >= Some(kept.stamp);
+        if !stands {
+            self.store(kept.stamp, kept);
+        }
+        !stands
+    }
+
+    /// Of the last write to a resource the stamp.
+    fn newest(&self, uri: &str) -> Option<EntryId> {
+        let stored = self.board.get(uri.as_bytes()).and_then(|value| {
             let space = value.iter().position(|&byte| byte == b' ')?;
             EntryId::parse(&value[..space])
         });
-        let gone = self.gone.get(&kept.uri).copied();
-        if stored.max(gone).is_none_or(|newest| newest < id) {
-            self.store(id, kept);
-        }
+        stored.max(self.gone.get(uri).copied())
+    }
+
+    /// Whether an entry that is still there brings this text.
+    pub(crate) fn brings(&self, uri: &str, text: &str) -> bool {
+        let has = |fields: &Fields, name: &str, value: &str| {
+            let mut fields = fields.iter();
+            fields.any(|(own, it)| own == name.as_bytes() && it == value.as_bytes())
+        };
+        let mut entries = self.entries.iter();
+        entries.any(|(_, fields)| has(fields, "uri", uri) && has(fields, "text", text))
     }
 }

@@ -3,24 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pinfold::app::call::Notice;
+use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Change, ContentStore, Contents};
-use pinfold::cluster::bus::Heard;
 use pinfold::cluster::bus::outbox::{Carried, Item};
 
 use crate::fake_redis::FakeRedis;
+use crate::ledger::Ledger;
 use crate::member::{BusBreakage, Member, Wire, contents, read_back, session_of};
+use crate::readers::Readers;
 use crate::support::Random;
+use crate::wires::nowhere;
 use crate::world::{URIS, topic};
 
 pub(crate) struct Fleet {
     pub(crate) members: Vec<Member>,
-    redis: FakeRedis,
+    pub(crate) redis: FakeRedis,
     random: Random,
-    reachable: bool,
-    hangs: bool,
-    refuses: bool,
-    broken: Option<BusBreakage>,
+    pub(crate) reachable: bool,
+    pub(crate) hangs: bool,
+    pub(crate) refuses: bool,
+    pub(crate) broken: Option<BusBreakage>,
     boots: u64,
     /// The number of what was published last.
     number: u64,
@@ -28,6 +30,8 @@ pub(crate) struct Fleet {
     posted_by: BTreeMap<String, usize>,
     /// For which member, or for all.
     messages: BTreeMap<u64, Option<usize>>,
+    ledger: Ledger,
+    readers: Readers,
     /// Redis forgot nothing, and no node was lost: every message arrives.
     lossless: bool,
     pub(crate) met: BTreeSet<&'static str>,
@@ -49,6 +53,8 @@ impl Fleet {
             number: 0,
             posted_by: BTreeMap::new(),
             messages: BTreeMap::new(),
+            ledger: Ledger::default(),
+            readers: Readers::default(),
             lossless: reachable,
             met: BTreeSet::new(),
             random,
@@ -61,6 +67,7 @@ impl Fleet {
         for number in 0..fleet.members.len() {
             (0..4).for_each(|_| fleet.read(number));
         }
+        fleet.readers.listen(&fleet.members);
         fleet
     }
 
@@ -70,13 +77,14 @@ impl Fleet {
             format!("n{number}"),
             self.random.next(),
             self.boots,
+            self.redis.now_ms,
             self.broken,
         )
     }
 
     pub(crate) fn step(&mut self) {
         let number = self.random.below(self.members.len());
-        match self.random.below(24) {
+        match self.random.below(27) {
             0..=8 => self.members[number].world.get_mut().step(),
             9..=12 => self.write(number),
             13..=17 => self.read(number),
@@ -87,9 +95,12 @@ impl Fleet {
                 self.pass(ms);
             }
             22 => self.foreign(),
+            23..=24 => self.say(number),
+            25 => self.readers.open(&self.members, number),
             _ => self.disturb(number),
         }
         self.take_posted();
+        self.readers.listen(&self.members);
     }
 
     /// What clients and applications of every node published.
@@ -98,6 +109,10 @@ impl Fleet {
             let posted = self.members[number].world.get_mut().posted.as_mut();
             for topic_number in std::mem::take(posted.expect("a member of a fleet posts")) {
                 let (name, topic) = topic(topic_number);
+                if matches!(topic, Topic::Resource(_)) && self.tells_once() {
+                    // What a node says of a resource is then what it says again.
+                    continue;
+                }
                 self.expect_everywhere(&name);
                 self.posted_by.insert(name, number);
                 self.post(number, Item::Changed(topic));
@@ -123,7 +138,7 @@ impl Fleet {
     }
 
     fn post(&mut self, number: usize, item: Item) {
-        let now_ms = self.redis.now_ms;
+        let now_ms = self.members[number].now_ms(self.redis.now_ms);
         let (bus, hands) = self.members[number].hands();
         bus.post(now_ms, item, None, &hands);
     }
@@ -133,6 +148,9 @@ impl Fleet {
         self.number += 1;
         let (uri, _) = topic(3 + self.random.below(URIS));
         let contents = (!self.random.one_in(3)).then(|| contents(self.number));
+        let text = contents.as_ref().map(|_| self.number.to_string());
+        let by = Some(self.members[number].process.clone());
+        self.ledger.accept(self.redis.now_ms, &uri, text, by);
         let mut item = Item::Contents {
             uri: uri.as_str().into(),
             carried: Carried::Given(contents.clone()),
@@ -140,10 +158,10 @@ impl Fleet {
             changed: false,
         };
         if self.random.one_in(3) {
-            let change = self.members[number].store.put(&uri, contents);
+            let change = self.members[number].store.put(&uri, contents.clone());
             item = Item::Contents {
                 uri: uri.as_str().into(),
-                carried: Carried::Stored,
+                carried: Carried::Given(contents),
                 owed: change.unwrap(),
                 changed: false,
             };
@@ -184,106 +202,20 @@ impl Fleet {
         let owned =
             |(name, value): &(&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
         self.redis.append(fields[which].iter().map(owned).collect());
+        let brought = [None, Some(Some(text.clone())), Some(None), None];
+        if let Some(text) = brought[which].clone() {
+            self.ledger.accept(self.redis.now_ms, &uri, text, None);
+        }
         if which == 0 {
             self.expect_everywhere(&uri);
             self.posted_by.remove(&uri);
         }
     }
 
-    fn write(&mut self, number: usize) {
-        let (now_ms, available) = (self.redis.now_ms, self.reachable && !self.hangs);
-        let member = &mut self.members[number];
-        let writer = std::mem::replace(&mut member.writer, Wire::Idle);
-        let (bus, hands) = member.hands();
-        let next = match writer {
-            Wire::Down if available => {
-                bus.handle_writer_up(now_ms);
-                Wire::Idle
-            }
-            Wire::Idle => {
-                let mut adds = bus.poll_add(now_ms);
-                if self.broken == Some(BusBreakage::ForgetsOutages) && bus.is_alone() {
-                    let taken = vec![true; adds.len()];
-                    bus.handle_added(now_ms, &taken, &hands);
-                    adds.clear();
-                }
-                if adds.is_empty() {
-                    Wire::Idle
-                } else {
-                    Wire::Sent(adds)
-                }
-            }
-            Wire::Sent(adds) if available => {
-                let refuses = self.refuses;
-                let redis = &mut self.redis;
-                let taken = adds.iter().map(|add| !refuses || add.fields.len() % 2 == 0);
-                let taken: Vec<bool> = taken.collect();
-                adds.iter()
-                    .zip(&taken)
-                    .filter(|(_, taken)| **taken)
-                    .for_each(|(add, _)| redis.add(add));
-                Wire::Answered(taken)
-            }
-            Wire::Answered(taken) => {
-                if taken.contains(&false) {
-                    self.met.insert("refused");
-                }
-                bus.handle_added(now_ms, &taken, &hands);
-                Wire::Idle
-            }
-            waiting => waiting,
-        };
-        self.members[number].writer = next;
-    }
-
-    fn read(&mut self, number: usize) {
-        let (now_ms, available) = (self.redis.now_ms, self.reachable && !self.hangs);
-        let broken = self.broken;
-        let member = &mut self.members[number];
-        let reader = std::mem::replace(&mut member.reader, Wire::Idle);
-        let next = match reader {
-            Wire::Down if available => {
-                member.bus.handle_reader_up();
-                Wire::Idle
-            }
-            Wire::Idle => member.bus.poll_ask().map_or(Wire::Idle, Wire::Sent),
-            Wire::Sent(ask) if available => {
-                let mut heard = self.redis.ask(&ask);
-                match &mut heard {
-                    Heard::Entries(entries) if member.came_back && !entries.is_empty() => {
-                        member.came_back = false;
-                        if broken == Some(BusBreakage::ResumesTooLate) && entries.len() > 1 {
-                            entries.remove(0);
-                        }
-                    }
-                    Heard::Refilled => {
-                        self.met.insert("refilled");
-                        if broken == Some(BusBreakage::LeavesTheBoardEmpty) {
-                            self.redis.board = BTreeMap::new();
-                        }
-                    }
-                    _ => {}
-                }
-                Wire::Answered(heard)
-            }
-            Wire::Answered(heard) => {
-                let gaps = member.bus.counts().gaps;
-                let (bus, hands) = member.hands();
-                bus.handle_heard(now_ms, heard, &hands);
-                if bus.counts().gaps > gaps {
-                    self.met.insert("gap");
-                }
-                Wire::Idle
-            }
-            waiting => waiting,
-        };
-        self.members[number].reader = next;
-    }
-
     fn pass(&mut self, ms: u64) {
         self.redis.now_ms += ms;
-        let now_ms = self.redis.now_ms;
         for member in &mut self.members {
+            let now_ms = member.now_ms(self.redis.now_ms);
             let (bus, hands) = member.hands();
             bus.handle_timeout(now_ms, &hands);
             if bus.is_alone() {
@@ -313,35 +245,57 @@ impl Fleet {
             8..=9 => {
                 let keep = self.random.below(3);
                 self.redis.trim(keep);
+                self.forget_what_is_nowhere();
                 self.met.insert("trimmed");
             }
             10 => {
                 self.redis.flush();
+                self.forget_what_is_nowhere();
                 self.met.insert("flushed");
             }
             _ => {
                 self.forget_what_died_with(number);
                 self.members[number] = self.member(number);
+                let name = self.members[number].name.clone();
+                self.readers.forget(&name, &self.members);
+                self.forget_what_is_nowhere();
                 self.met.insert("restarted");
             }
         }
     }
 
+    fn forget_what_is_nowhere(&mut self) {
+        self.ledger
+            .forget_what_is_nowhere(&self.redis, &self.members);
+    }
+
     /// With anything under way, which arrived, or in part, or not at all.
     fn cut_writer(&mut self, number: usize) {
         let member = &mut self.members[number];
+        let progress = std::mem::replace(&mut member.progress, Wire::Down);
         let writer = std::mem::replace(&mut member.writer, Wire::Down);
+        if !matches!(progress, Wire::Idle | Wire::Down) {
+            let now_ms = member.now_ms(self.redis.now_ms);
+            if let Wire::Sent(applied) = progress
+                && self.random.one_in(2)
+            {
+                self.redis.add_applied(&member.process, &applied);
+            }
+            member.bus.handle_applied(now_ms, None);
+        }
         let adds = match writer {
             Wire::Down => return,
             Wire::Sent(adds) => adds,
             Wire::Idle | Wire::Answered(_) => Vec::new(),
         };
         let arrived = self.random.below(adds.len() + 1);
-        adds[..arrived].iter().for_each(|add| self.redis.add(add));
-        let now_ms = self.redis.now_ms;
+        for add in &adds[..arrived] {
+            self.redis.add(add);
+        }
+        let now_ms = member.now_ms(self.redis.now_ms);
         let (bus, hands) = member.hands();
         if self.broken == Some(BusBreakage::ForgetsWhatWasUnderWay) {
-            bus.handle_added(now_ms, &vec![true; adds.len()], &hands);
+            bus.handle_added(now_ms, &vec![Some(nowhere()); adds.len()], &hands);
         }
         bus.handle_writer_lost(&hands);
     }
@@ -364,10 +318,13 @@ impl Fleet {
             for _ in 0..40 {
                 for number in 0..self.members.len() {
                     self.write(number);
+                    self.say(number);
                     self.read(number);
+                    self.readers.listen(&self.members);
                 }
             }
             self.pass(ms);
+            self.readers.listen(&self.members);
         }
         for member in &mut self.members {
             assert_eq!(member.bus.queued_count(), 0, "something is never added");
@@ -391,6 +348,8 @@ impl Fleet {
                 member.name
             );
         }
+        self.ledger.check(&self.members);
+        self.readers.check(&self.members);
         for (number, member) in self.members.iter().enumerate() {
             for (message, to) in &self.messages {
                 let ours = to.is_none_or(|to| to == number);

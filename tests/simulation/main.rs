@@ -16,8 +16,11 @@ mod actions;
 mod ending;
 mod fake_redis;
 mod fleet;
+mod ledger;
 mod member;
 mod peer;
+mod readers;
+mod wires;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -131,6 +134,17 @@ fn a_simulation_in_which_nothing_goes_wrong() {
 #[test]
 #[ignore = "runs for PINFOLD_MINUTES, 10 if not set"]
 fn a_change_lost_once_in_a_million() {
+    run_for_minutes(run_to_the_end);
+}
+
+/// As that, with several nodes.
+#[test]
+#[ignore = "runs for PINFOLD_MINUTES, 10 if not set"]
+fn a_change_lost_between_nodes_once_in_a_million() {
+    run_for_minutes(run_fleet_to_the_end);
+}
+
+fn run_for_minutes(run: impl Fn(u64)) {
     let minutes =
         std::env::var("PINFOLD_MINUTES").map_or(10, |text| text.parse().expect("a number"));
     let start = Instant::now();
@@ -140,7 +154,7 @@ fn a_change_lost_once_in_a_million() {
         << 20;
     let mut seed = first;
     while start.elapsed() < Duration::from_secs(60 * minutes) {
-        run_to_the_end(seed);
+        run(seed);
         seed += 1;
     }
     println!("{} seeds from {first}", seed - first);
@@ -235,9 +249,11 @@ fn a_fleet_in_which_nothing_goes_wrong() {
         "alone",
         "flushed",
         "gap",
+        "overtaken",
         "refilled",
         "refused",
         "restarted",
+        "told again",
         "trimmed",
     ];
     assert_eq!(met.into_iter().collect::<Vec<_>>(), wanted);
@@ -273,4 +289,29 @@ fn an_outage_that_others_never_hear_of_and_goes_unnoticed() {
 #[test]
 fn a_board_left_empty_that_goes_unnoticed() {
     hunts_in_fleets(BusBreakage::LeavesTheBoardEmpty);
+}
+
+#[test]
+fn a_deletion_from_absence_that_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::DeletesFromAbsence);
+}
+
+#[test]
+fn a_scan_of_what_was_forgotten_that_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::BelievesScans);
+}
+
+#[test]
+fn a_second_notice_that_is_missing_and_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::TellsOnce);
+}
+
+#[test]
+fn a_notice_before_the_others_have_it_that_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::TellsAtOnce);
+}
+
+#[test]
+fn an_older_write_that_stands_and_goes_unnoticed() {
+    hunts_in_fleets(BusBreakage::OrdersByArrival);
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
-use pinfold::cluster::bus::{Add, Ask, Bus, Heard, Here, Setup};
+use pinfold::cluster::bus::id::EntryId;
+use pinfold::cluster::bus::{Add, Applied, Ask, Bus, Heard, Here, Placed, Setup};
 use pinfold::wire::session_id::{Locator, NodeName, SessionId};
 
 use crate::world::World;
@@ -24,6 +25,16 @@ pub(crate) enum BusBreakage {
     ForgetsOutages,
     /// After Redis was emptied nobody puts contents back.
     LeavesTheBoardEmpty,
+    /// What an entry tells of and the hash does not have counts as taken away.
+    DeletesFromAbsence,
+    /// What a scan did not find counts as taken away, whatever became of Redis meanwhile.
+    BelievesScans,
+    /// What came late to a node's board is not told again.
+    TellsOnce,
+    /// Clients are told before other nodes can answer with it.
+    TellsAtOnce,
+    /// Of two writes the one that came to Redis last stands.
+    OrdersByArrival,
 }
 
 /// One connection of a bus, and what is under way on it.
@@ -38,13 +49,28 @@ pub(crate) struct Member {
     pub(crate) world: RefCell<World>,
     pub(crate) name: String,
     pub(crate) bus: Bus,
-    pub(crate) writer: Wire<Vec<Add>, Vec<bool>>,
+    pub(crate) process: String,
+    started_ms: u64,
+    pub(crate) writer: Wire<Vec<Add>, Vec<Option<Placed>>>,
+    /// On the same connection.
+    pub(crate) progress: Wire<Applied, EntryId>,
     pub(crate) reader: Wire<Ask, Heard>,
     pub(crate) store: Arc<FakeStore>,
     /// Messages that its sessions were told, and those that one of them was.
     pub(crate) told: RefCell<BTreeSet<u64>>,
+    /// What its clients were told since that was looked at last.
+    pub(crate) news: RefCell<Vec<News>>,
+    /// Of Redis, when it looked last.
+    pub(crate) token: Option<Box<str>>,
     pub(crate) came_back: bool,
     pub(crate) hides_gaps: bool,
+}
+
+/// What all clients of a node were told who hear of resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    Changed(Box<str>),
+    Anything,
 }
 
 /// A board without limits.
@@ -89,6 +115,7 @@ impl ContentStore for FakeStore {
 pub(crate) struct Hands<'a> {
     world: &'a RefCell<World>,
     told: &'a RefCell<BTreeSet<u64>>,
+    news: &'a RefCell<Vec<News>>,
     pub(crate) hides_gaps: bool,
 }
 
@@ -110,6 +137,9 @@ impl Here for Hands<'_> {
     fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64 {
         let mut world = self.world.borrow_mut();
         for topic in topics {
+            if let Topic::Resource(uri) = &topic {
+                self.news.borrow_mut().push(News::Changed(uri.clone()));
+            }
             world.node.publish_at(floor, topic);
         }
         world.node.offset
@@ -127,38 +157,64 @@ impl Here for Hands<'_> {
     fn gap(&self, _: u64) {
         if !self.hides_gaps {
             self.world.borrow_mut().node.gap();
+            self.news.borrow_mut().push(News::Anything);
         }
     }
 }
 
 impl Member {
-    pub(crate) fn new(name: String, seed: u64, boot: u64, broken: Option<BusBreakage>) -> Self {
+    pub(crate) fn new(
+        name: String,
+        seed: u64,
+        boot: u64,
+        now_ms: u64,
+        broken: Option<BusBreakage>,
+    ) -> Self {
         let mut world = World::new(seed, None);
         world.posted = Some(Vec::new());
         let store = Arc::new(FakeStore::default());
-        let bus = Bus::new(Setup {
+        let setup = Setup {
             node: NodeName::new(&name).expect("a name"),
             boot,
             store: Some(store.clone()),
             uri_bytes_max: 64,
-        });
+        };
         Member {
             world: RefCell::new(world),
+            process: format!("{name}.{boot:x}"),
             name,
-            bus,
+            bus: Bus::new(setup, now_ms),
+            started_ms: now_ms,
             writer: Wire::Down,
+            progress: Wire::Down,
             reader: Wire::Down,
             store,
             told: RefCell::default(),
+            news: RefCell::default(),
+            token: None,
             came_back: false,
             hides_gaps: broken == Some(BusBreakage::HidesGaps),
         }
+    }
+
+    /// By the clock of its process.
+    pub(crate) fn now_ms(&self, redis_ms: u64) -> u64 {
+        redis_ms - self.started_ms
+    }
+
+    pub(crate) fn text(&self, uri: &str) -> Option<String> {
+        let entries = self.store.entries.lock().unwrap();
+        entries.get(uri).map(|contents| match &contents.body {
+            Body::Text(text) => text.clone(),
+            Body::Blob(_) => unreachable!("nobody publishes bytes"),
+        })
     }
 
     pub(crate) fn hands(&mut self) -> (&mut Bus, Hands<'_>) {
         let hands = Hands {
             world: &self.world,
             told: &self.told,
+            news: &self.news,
             hides_gaps: self.hides_gaps,
         };
         (&mut self.bus, hands)

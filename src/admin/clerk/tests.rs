@@ -4,7 +4,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 
 use super::*;
 use crate::admin::Target;
-use crate::app::call::Topic;
+use crate::app::call::{Availability, Topic};
 
 /// Answers for prompts when it is told to, for everything else at once; remembers what it was asked, in order.
 #[derive(Default)]
@@ -15,8 +15,8 @@ struct Scripted {
 }
 
 impl Desk for Scripted {
-    fn ready(&self) -> bool {
-        true
+    fn availability(&self) -> Availability {
+        Availability::Ready
     }
 
     fn drain(&self) {}
@@ -43,6 +43,7 @@ impl Desk for Scripted {
 fn accepted(offset: u64) -> Answer {
     Answer::Accepted {
         offset: Some(offset),
+        kept: None,
     }
 }
 

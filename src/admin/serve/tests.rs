@@ -8,7 +8,7 @@ use futures_util::future::{LocalBoxFuture, pending, ready};
 use super::*;
 use crate::admin::room::{PUBLISHING_MAX, SEATS_MAX};
 use crate::admin::{Answer, BODY_BYTES_MAX, Item, Target};
-use crate::app::call::Topic;
+use crate::app::call::{Availability, Topic};
 use std::cell::Cell;
 
 /// Far longer than anything takes here.
@@ -23,8 +23,8 @@ struct Counting {
 }
 
 impl Desk for Counting {
-    fn ready(&self) -> bool {
-        true
+    fn availability(&self) -> Availability {
+        Availability::Ready
     }
 
     fn drain(&self) {}
@@ -42,6 +42,7 @@ impl Desk for Counting {
         self.offset.set(self.offset.get() + 1);
         Box::pin(ready(Answer::Accepted {
             offset: Some(self.offset.get()),
+            kept: None,
         }))
     }
 }

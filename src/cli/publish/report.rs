@@ -22,6 +22,8 @@ struct Counts {
     accepted: u64,
     /// Among the accepted.
     duplicates: u64,
+    /// Among the accepted: only the node has them, for now.
+    kept_by_node: u64,
     refused: BTreeMap<String, u64>,
 }
 
@@ -94,6 +96,7 @@ impl Counts {
         if answer["accepted"] == true {
             self.accepted += 1;
             self.duplicates += u64::from(answer["duplicate"] == true);
+            self.kept_by_node += u64::from(answer["kept"] == "node");
         } else {
             let reason = answer["reason"].as_str().unwrap_or("unknown");
             *self.refused.entry(reason.to_owned()).or_default() += 1;
@@ -109,6 +112,12 @@ impl Counts {
         let mut sum = format!("{items} items: {} accepted", self.accepted);
         if self.duplicates > 0 {
             sum += &format!(" ({} of them earlier, by their keys)", self.duplicates);
+        }
+        if self.kept_by_node > 0 {
+            sum += &format!(
+                " ({} of them kept by the node until Redis is back)",
+                self.kept_by_node
+            );
         }
         if !self.refused.is_empty() {
             let reasons = self.refused.iter();
@@ -132,7 +141,11 @@ fn line_of(name: &str, answer: &Value) -> String {
         } else {
             ""
         };
-        format!("accepted  {name}{offset}{duplicate}")
+        let kept = match answer["kept"].as_str() {
+            Some("node") => "  (kept by this node until Redis is back)",
+            _ => "",
+        };
+        format!("accepted  {name}{offset}{duplicate}{kept}")
     } else {
         let reason = answer["reason"].as_str().unwrap_or("unknown");
         let message = answer["message"].as_str().unwrap_or_default();
@@ -156,6 +169,8 @@ mod tests {
             "accepted  a:b  offset 17  (earlier, by its key)"
         );
         assert_eq!(line_of("a:b", &json!({"accepted": true})), "accepted  a:b");
+        let line = line_of("a:b", &json!({"accepted": true, "kept": "node"}));
+        assert!(line.ends_with("kept by this node until Redis is back)"));
     }
 
     #[test]
@@ -165,6 +180,8 @@ mod tests {
         for answer in [
             json!({"accepted": true, "offset": 1}),
             json!({"accepted": true, "offset": 1, "duplicate": true}),
+            json!({"accepted": true, "offset": 1, "kept": "node"}),
+            json!({"accepted": true, "offset": 1, "kept": "cluster"}),
             json!({"accepted": false, "reason": "full"}),
             json!({"accepted": false, "reason": "bad_uri"}),
             json!({"accepted": false, "reason": "full"}),
@@ -173,7 +190,8 @@ mod tests {
         }
         assert_eq!(
             counts.sum(),
-            "5 items: 2 accepted (1 of them earlier, by their keys), 3 refused (1 bad_uri, 2 full)"
+            "7 items: 4 accepted (1 of them earlier, by their keys) (1 of them kept by the node until Redis is back), 3 refused \
+             (1 bad_uri, 2 full)"
         );
     }
 }

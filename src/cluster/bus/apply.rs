@@ -1,18 +1,22 @@
-//! An entry of the stream, told on this node.
+//! An entry of the stream, taken over by this node: its board first, and then, when that may be, its clients.
 
 use std::collections::HashMap;
 
+use super::ask::Found;
 use super::entry::{Author, Entry, News};
+use super::hold::Deed;
 use super::id::EntryId;
-use super::outbox::{Item, Told};
-use super::tail::understood;
-use super::{Bus, Here, answer};
-use crate::app::call::Topic;
-use crate::app::contents::Change;
+use super::outbox::{Carried, Item, Ticket, Told};
+use super::{Bus, Here, contents};
+use crate::app::call::KeptBy;
+use crate::app::contents::{Change, Contents};
 use crate::wire::session_id::SessionId;
 
 /// Processes that add messages; of so many that restarted the oldest numbers are of no use any more.
 const AUTHORS_MAX: usize = 1_024;
+
+/// What the board's hash had when an entry was read. `None`: Redis forgot it since.
+pub(super) type Fetched = Option<HashMap<Box<str>, Found>>;
 
 /// What this node knows of an entry.
 enum Known {
@@ -27,57 +31,58 @@ enum Known {
 }
 
 impl Bus {
+    /// `is_last`: no later entry that was fetched with it is about the same resource.
     pub(super) fn apply(
         &mut self,
         now_ms: u64,
         id: EntryId,
         entry: Entry,
-        fetched: &HashMap<Box<str>, Option<Vec<u8>>>,
-        here: &dyn Here,
+        fetched: &Fetched,
+        is_last: bool,
     ) {
-        let floor = id.offset();
         let known = self.recognise(now_ms, entry.author.as_ref());
         let quiet = id <= self.tail.quiet_until && matches!(known, Known::Others);
         if quiet && !matches!(entry.news, News::Brought(..)) {
             return;
         }
-        match entry.news {
-            News::Changed(topic) => {
-                if !matches!(known, Known::Told) {
-                    answer_own(known, here.publish(floor, vec![topic]));
-                }
-            }
+        let is_others = matches!(known, Known::Others);
+        let is_told = matches!(known, Known::Told | Known::Replaced);
+        let is_message = matches!(entry.news, News::All(_) | News::Session(..));
+        let is_heard = is_message && is_others && self.heard_before(entry.author);
+        let deed = match entry.news {
             News::Stored { uri, changed } => {
-                let value = fetched.get(&uri).map(Option::as_deref);
-                self.take_news(floor, &uri, value, changed, known, here);
+                let brought = (&*uri, None);
+                return self.take_news(now_ms, id, brought, (changed, is_last), known, fetched);
             }
-            News::Brought(uri, _) => {
-                let value = fetched.get(&uri).map(Option::as_deref);
-                self.take_news(floor, &uri, value, false, known, here);
+            News::Brought(uri, contents) => {
+                let brought = (&*uri, Some(contents));
+                return self.take_news(now_ms, id, brought, (false, is_last), known, fetched);
             }
-            News::All(notice) => match known {
-                Known::Others if self.heard_before(entry.author) => {}
-                Known::Told | Known::Replaced => {}
-                Known::Others | Known::Own(_) => answer_own(known, here.tell_all(floor, notice)),
-            },
-            News::Session(session, notice) => match known {
-                Known::Others if self.heard_before(entry.author) => {}
-                Known::Others => {
-                    if SessionId::parse(&session).is_some_and(|id| id.node == self.node) {
-                        here.tell(&session, notice);
-                    }
+            News::Changed(_) if matches!(known, Known::Told) => Deed::Nothing,
+            News::Changed(topic) => Deed::Publish(vec![topic]),
+            News::All(_) | News::Session(..) if is_told || is_heard => Deed::Nothing,
+            News::All(notice) => Deed::TellAll(notice),
+            News::Session(session, notice) => {
+                let own = SessionId::parse(&session).is_some_and(|id| id.node == self.node);
+                match is_others && own {
+                    true => Deed::Tell(session, notice),
+                    false => Deed::Nothing,
                 }
-                own => answer_own(own, floor),
-            },
-            News::Reload => self.tail.wants_reload |= matches!(known, Known::Others),
+            }
+            News::Reload => {
+                self.tail.wants_reload |= is_others;
+                Deed::Nothing
+            }
             News::Everything => {
                 self.tail.wants_reload = true;
-                if matches!(known, Known::Others) {
-                    self.counts.gaps += 1;
-                    here.gap(floor);
+                self.counts.gaps += u64::from(is_others);
+                match is_others {
+                    true => Deed::Gap,
+                    false => Deed::Nothing,
                 }
             }
-        }
+        };
+        self.hold(now_ms, id, deed, (known.tickets(), KeptBy::Cluster));
     }
 
     fn recognise(&mut self, now_ms: u64, author: Option<&Author>) -> Known {
@@ -105,76 +110,151 @@ impl Bus {
         before
     }
 
-    /// New contents; `value` is what the hash has now, if there is a board to show it.
+    /// New contents: the hash says which, if there is a board to show them. What was told here ahead of the log is told
+    /// once more: other nodes had it later.
     fn take_news(
         &mut self,
-        floor: u64,
-        uri: &str,
-        value: Option<Option<&[u8]>>,
-        changed: bool,
+        now_ms: u64,
+        id: EntryId,
+        (uri, brought): (&str, Option<Option<Contents>>),
+        (changed, is_last): (bool, bool),
         known: Known,
-        here: &dyn Here,
+        fetched: &Fetched,
     ) {
         let owed = match &known {
             Known::Own(Told {
                 item: Item::Contents { owed, .. },
                 ..
             }) => *owed,
-            Known::Told => Change::NONE,
-            _ => Change {
-                list: false,
-                contents: changed,
+            Known::Own(Told {
+                item: Item::Look(_),
+                ..
+            }) => CHANGED,
+            // It may have been new to the list then.
+            Known::Told => Change {
+                list: true,
+                ..CHANGED
+            },
+            Known::Own(_) => Change::NONE,
+            _ => CHANGED.unless(!changed),
+        };
+        let before = self.versions.stamp(uri);
+        let found = fetched.as_ref().and_then(|fetched| fetched.get(uri));
+        let found = found.filter(|found| !found.is_nothing());
+        let (written, kept) = match (found, brought) {
+            _ if self.store.is_none() => (CHANGED, KeptBy::Cluster),
+            (Some(found), _) => (self.merge(uri, found), KeptBy::Cluster),
+            // Redis has forgotten it: what the entry itself says is all there is.
+            (None, Some(brought)) => (self.merge_one(uri, id, brought), KeptBy::Node),
+            (None, None) => (self.keep_own(uri, &known), KeptBy::Node),
+        };
+        if kept == KeptBy::Node {
+            self.put_back(uri);
+        }
+        let is_late = !self.is_timely(now_ms, id) || matches!(known, Known::Told);
+        if is_late && self.store.is_some() {
+            self.again.add(written.topics(uri));
+        }
+        // This node may have had it earlier than others: the hash was ahead of the entry.
+        let was_ahead = before != EntryId::ZERO && before == self.versions.stamp(uri);
+        let was_ahead = was_ahead || id.ms <= self.tail.ahead_until_ms;
+        let owed = owed.and(CHANGED.unless(!was_ahead || !is_last));
+        let topics = owed.and(written).topics(uri);
+        self.hold(now_ms, id, Deed::Publish(topics), (known.tickets(), kept));
+    }
+
+    /// Of an entry whose contents Redis has forgotten: this node has them if they are its own.
+    fn keep_own(&mut self, uri: &str, known: &Known) -> Change {
+        match known {
+            Known::Own(Told {
+                item:
+                    Item::Contents {
+                        carried: Carried::Given(contents),
+                        ..
+                    },
+                accepted,
+                ..
+            }) => self.merge_one(uri, accepted.at.max(accepted.after), contents.clone()),
+            Known::Own(_) => Change::NONE,
+            // Whoever published it puts it back, and that is told again.
+            _ => CHANGED,
+        }
+    }
+
+    /// What the hash has at a URI, told if it is news: it may have been so for long.
+    pub(super) fn take_value(&mut self, uri: &str, found: &Found, here: &dyn Here) {
+        let topics = self.merge(uri, found).topics(uri);
+        if !topics.is_empty() {
+            here.publish(0, topics.clone());
+            if self.tail.was_loaded {
+                self.again.add(topics);
+            }
+        }
+    }
+
+    /// Of what Redis has and what this node has at a URI, the newer one is what both have afterwards. What is in neither
+    /// place was taken away by nobody.
+    fn merge(&mut self, uri: &str, found: &Found) -> Change {
+        let value = match &found.value {
+            None => None,
+            Some(value) => match contents::parse(value) {
+                Some(value) => Some(value),
+                None => return self.refuse_value(uri),
             },
         };
-        let Some(value) = value else {
-            answer_own(
-                known,
-                here.publish(floor, vec![Topic::Resource(uri.into())]),
-            );
-            return;
-        };
-        let change = owed.and(self.write(uri, value));
-        answer_own(known, here.publish(floor, change.topics(uri)));
+        match (value, found.gone) {
+            (Some((stamp, contents)), gone) if gone.is_none_or(|gone| gone <= stamp) => {
+                self.merge_one(uri, stamp, Some(contents))
+            }
+            (value, Some(gone)) => {
+                let change = self.merge_one(uri, gone, None);
+                if value.is_some() {
+                    // A node that does not know of the deletion has put it back.
+                    self.put_back(uri);
+                }
+                change
+            }
+            (_, None) => {
+                self.put_back(uri);
+                Change::NONE
+            }
+        }
     }
 
-    /// What the hash has at a URI, told if it is news.
-    pub(super) fn take_value(
+    /// Takes a write over unless a newer one is here.
+    pub(super) fn merge_one(
         &mut self,
-        floor: u64,
         uri: &str,
-        value: Option<&[u8]>,
-        here: &dyn Here,
-    ) {
-        let topics = self.write(uri, value).topics(uri);
-        if !topics.is_empty() {
-            here.publish(floor, topics);
-        }
-    }
-
-    /// Writes to this node's store what the hash has, unless what this node has is on its way there.
-    fn write(&mut self, uri: &str, value: Option<&[u8]>) -> Change {
-        if self.outbox.is_ahead(uri) {
+        stamp: EntryId,
+        contents: Option<Contents>,
+    ) -> Change {
+        if self.versions.stamp(uri) > stamp {
+            self.put_back(uri);
             return Change::NONE;
         }
-        let Some(contents) = understood(value) else {
-            self.found_foreign(uri);
-            return Change::NONE;
-        };
+        self.set_version(uri, stamp, contents.is_none());
         self.put(uri, contents)
     }
-}
 
-impl Bus {
     /// A value of the hash that no node wrote.
-    pub(super) fn found_foreign(&mut self, uri: &str) {
+    pub(super) fn refuse_value(&mut self, uri: &str) -> Change {
         self.counts.malformed += 1;
         self.counts.foreign += 1;
         self.tallies.foreign.note(uri);
+        Change::NONE
     }
 }
 
-fn answer_own(known: Known, offset: u64) {
-    if let Known::Own(told) = known {
-        answer(told.tickets, Some(offset));
+impl Known {
+    fn tickets(self) -> Vec<Ticket> {
+        match self {
+            Known::Own(told) => told.tickets,
+            _ => Vec::new(),
+        }
     }
 }
+
+const CHANGED: Change = Change {
+    list: false,
+    contents: true,
+};

@@ -1,9 +1,11 @@
 //! What the bus asks, as commands of Redis, and what Redis answers, as the bus understands it.
 
+use super::ask::{Ask, Fields, Found, Heard};
 use super::id::EntryId;
+use super::peers::Record;
+use super::scripts::{KEEP, LOOK, NEXT, PUT, REFILL, script};
 use super::standing::{Standing, Stream};
-use super::tail::{Ask, Fields, Heard};
-use super::{Add, Kept};
+use super::{Add, Applied, Kept, Placed, Write};
 use crate::redis::{Command, RedisError, Reply};
 
 /// How long a read waits for the next entry; then it is asked again.
@@ -12,77 +14,13 @@ pub(super) const BLOCK_MS: u64 = 1_000;
 /// A page of the hash. Small, since each value may have a megabyte.
 const SCAN_COUNT: u64 = 16;
 
-/// How long it is known that a resource was taken away: an entry of another program which a slow node stores later
-/// does not bring it back.
-const GONE_S: u64 = 3_600;
-
-/// Adds an entry and stores contents under its id, in one step.
-const PUT: &str = "\
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 5))
-if ARGV[3] == '1' then
-  redis.call('HSET', KEYS[2], ARGV[2], id .. ' ' .. ARGV[4])
-else
-  redis.call('HDEL', KEYS[2], ARGV[2])
-  redis.call('SET', KEYS[3], id, 'EX', 3600)
-end
-return id";
-
-/// Stores the contents of another program's entry, unless what is there is newer: every node does this for every such
-/// entry, some later than others.
-const KEEP: &str = "\
-local ms, seq = string.match(ARGV[2], '^(%d+)-(%d+)$')
-ms, seq = tonumber(ms), tonumber(seq)
-local function newer(value)
-  local own_ms, own_seq = string.match(value or '', '^(%d+)-(%d+)')
-  if not own_ms then return false end
-  own_ms, own_seq = tonumber(own_ms), tonumber(own_seq)
-  return own_ms > ms or (own_ms == ms and own_seq >= seq)
-end
-if newer(redis.call('HGET', KEYS[1], ARGV[1])) or newer(redis.call('GET', KEYS[2])) then
-  return 0
-end
-if ARGV[3] == '1' then
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[4])
-else
-  redis.call('HDEL', KEYS[1], ARGV[1])
-  redis.call('SET', KEYS[2], ARGV[2], 'EX', 3600)
-end
-return 1";
-
-/// Puts contents where there are none, and says so in the stream if there were none.
-const REFILL: &str = "\
-local marker, put = tonumber(ARGV[1]), 0
-for i = marker + 2, #ARGV, 2 do
-  put = put + redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1])
-end
-if put > 0 then
-  redis.call('XADD', KEYS[1], '*', unpack(ARGV, 2, marker + 1))
-end
-return put";
-
-/// What XINFO STREAM says, without the two entries that it says in full: one of them may be more than anybody reads.
-const LOOK: &str = "\
-local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
-if info.err then return info end
-local told = {}
-for i = 1, #info, 2 do
-  local value = info[i + 1]
-  if type(value) == 'table' then value = value[1] or false end
-  told[i], told[i + 1] = info[i], value
-end
-return told";
-
-/// The id of the first entry from one on, without its fields.
-const NEXT: &str = "\
-local found = redis.pcall('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1)
-if found.err then return found end
-return found[1] and found[1][1]";
-
-const _: () = assert!(GONE_S == 3_600, "as the scripts have it");
+/// Records of what nodes have applied; each reads all, and only their newest count.
+const APPLIED_MAX: u64 = 256;
 
 /// The names of everything the bus has in Redis.
 pub(super) struct Keys {
     stream: String,
+    applied: String,
     board: String,
     token: String,
     kept: String,
@@ -100,6 +38,7 @@ impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
         Keys {
             stream: format!("{prefix}bus"),
+            applied: format!("{prefix}bus:applied"),
             board: format!("{prefix}board"),
             token: format!("{prefix}bus:token"),
             kept: format!("{prefix}bus:kept"),
@@ -115,21 +54,40 @@ impl Keys {
                 .arg("~")
                 .number(entries_max)
                 .arg("*"),
-            Some(Kept { uri, record }) => Command::new("EVAL")
-                .arg(PUT)
+            Some(Write { kept, after }) => script(PUT)
                 .number(3)
                 .arg(&self.stream)
                 .arg(&self.board)
-                .arg(self.gone(uri))
+                .arg(self.gone(&kept.uri))
                 .number(entries_max)
-                .arg(&**uri)
-                .number(u64::from(record.is_some()))
-                .arg(record.as_deref().unwrap_or_default()),
+                .arg(&*kept.uri)
+                .number(u64::from(kept.record.is_some()))
+                .arg(kept.stamp.to_string())
+                .arg(after.to_string())
+                .arg(kept.record.as_deref().unwrap_or_default()),
         };
         let fields = add.fields.iter();
         fields.fold(command, |command, (name, value)| {
             command.arg(name).arg(value)
         })
+    }
+
+    /// What this process has applied.
+    pub(super) fn applied(&self, process: &str, applied: &Applied) -> Command {
+        let command = Command::new("XADD")
+            .arg(&self.applied)
+            .arg("MAXLEN")
+            .arg("~")
+            .number(APPLIED_MAX)
+            .arg("*")
+            .arg("by")
+            .arg(process)
+            .arg("up_to")
+            .arg(applied.up_to.to_string());
+        match applied.leaves {
+            true => command.arg("leaves").arg("1"),
+            false => command,
+        }
     }
 
     /// Other programs may add without a bound.
@@ -154,7 +112,11 @@ impl Keys {
                 let keep = |id: EntryId| Command::new("SET").arg(&self.kept).arg(id.to_string());
                 look.into_iter().chain(kept.map(keep)).collect()
             }
-            Ask::Read { after, count } => vec![
+            Ask::Read {
+                after,
+                applied_after,
+                count,
+            } => vec![
                 Command::new("XREAD")
                     .arg("COUNT")
                     .number(*count as u64)
@@ -162,7 +124,9 @@ impl Keys {
                     .number(BLOCK_MS)
                     .arg("STREAMS")
                     .arg(&self.stream)
-                    .arg(after.to_string()),
+                    .arg(&self.applied)
+                    .arg(after.to_string())
+                    .arg(applied_after.to_string()),
             ],
             Ask::Next { after } => vec![
                 Command::new("EVAL")
@@ -171,11 +135,13 @@ impl Keys {
                     .arg(&self.stream)
                     .arg(after.next().to_string()),
             ],
-            Ask::Fetch { keep, uris } => {
-                let keep = keep.iter().map(|(id, kept)| self.keep(*id, kept));
-                let board = || Command::new("HGET").arg(&self.board);
-                keep.chain(uris.iter().map(|uri| board().arg(&**uri)))
-                    .collect()
+            Ask::Fetch { keep, token, uris } => {
+                let keep = keep.iter().map(|kept| self.keep(kept, token));
+                let found = uris.iter().flat_map(|uri| {
+                    let value = Command::new("HGET").arg(&self.board).arg(&**uri);
+                    [value, Command::new("GET").arg(self.gone(uri))]
+                });
+                keep.chain(found).chain([self.read_token()]).collect()
             }
             Ask::Scan { cursor } => vec![
                 Command::new("HSCAN")
@@ -183,45 +149,74 @@ impl Keys {
                     .number(*cursor)
                     .arg("COUNT")
                     .number(SCAN_COUNT),
+                self.read_token(),
             ],
             Ask::Refill { kept, .. } if kept.is_empty() => Vec::new(),
             Ask::Refill { kept, marker } => vec![self.refill(kept, marker)],
         }
     }
 
+    fn read_token(&self) -> Command {
+        Command::new("GET").arg(&self.token)
+    }
+
     fn refill(&self, kept: &[Kept], marker: &[(&'static str, Vec<u8>)]) -> Command {
-        let command = Command::new("EVAL")
-            .arg(REFILL)
-            .number(2)
+        let command = script(REFILL)
+            .number(2 + kept.len() as u64)
             .arg(&self.stream)
-            .arg(&self.board)
-            .number(2 * marker.len() as u64);
+            .arg(&self.board);
+        let gone = kept.iter().map(|kept| self.gone(&kept.uri));
+        let command = gone.fold(command, |command, gone| command.arg(gone));
+        let command = command.number(2 * marker.len() as u64);
         let command = marker.iter().fold(command, |command, (name, value)| {
             command.arg(name).arg(value)
         });
-        kept.iter().fold(command, |command, Kept { uri, record }| {
-            let record = record.as_deref().unwrap_or_default();
+        kept.iter().fold(command, |command, kept| {
             command
-                .arg(&**uri)
-                .arg(format!("{} {record}", EntryId::ZERO))
+                .arg(&*kept.uri)
+                .arg(kept.stamp.to_string())
+                .number(u64::from(kept.record.is_some()))
+                .arg(kept.record.as_deref().unwrap_or_default())
         })
     }
 
-    fn keep(&self, id: EntryId, kept: &Kept) -> Command {
-        Command::new("EVAL")
-            .arg(KEEP)
-            .number(2)
+    fn keep(&self, kept: &Kept, token: &str) -> Command {
+        script(KEEP)
+            .number(3)
             .arg(&self.board)
             .arg(self.gone(&kept.uri))
+            .arg(&self.token)
             .arg(&*kept.uri)
-            .arg(id.to_string())
+            .arg(kept.stamp.to_string())
             .number(u64::from(kept.record.is_some()))
             .arg(kept.record.as_deref().unwrap_or_default())
+            .arg(token)
     }
 
     fn gone(&self, uri: &str) -> String {
         format!("{}{uri}", self.gone)
     }
+}
+
+/// What became of an entry that was added.
+pub(super) fn placed(reply: &Reply) -> Option<Placed> {
+    let id = |reply: &Reply| reply.text().and_then(EntryId::parse);
+    if let Reply::List(parts) = reply {
+        let [at, stamp, overtaken] = parts.as_slice() else {
+            return None;
+        };
+        return Some(Placed {
+            id: id(at)?,
+            stamp: id(stamp)?,
+            is_overtaken: overtaken.integer()? == 1,
+        });
+    }
+    let id = id(reply)?;
+    Some(Placed {
+        id,
+        stamp: id,
+        is_overtaken: false,
+    })
 }
 
 /// # Errors
@@ -230,10 +225,8 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
     match ask {
         Ask::Check { .. } => standing(replies).map(Heard::Standing),
         Ask::Read { .. } => {
-            let entries = only(replies)?.checked()?;
-            entries_of(entries)
-                .map(Heard::Entries)
-                .ok_or(Unanswered::Strange)
+            let streams = only(replies)?.checked()?;
+            streams_of(streams).ok_or(Unanswered::Strange)
         }
         Ask::Next { .. } => match only(replies)?.checked()? {
             Reply::Null => Ok(Heard::Next(None)),
@@ -243,24 +236,31 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
                     .ok_or(Unanswered::Strange)
             }
         },
-        Ask::Fetch { keep, uris } => {
+        Ask::Fetch { keep, uris, .. } => {
             let replies: Result<Vec<Reply>, RedisError> =
                 replies.into_iter().map(Reply::checked).collect();
             let mut values = replies?;
+            let token = values.pop().ok_or(Unanswered::Strange)?;
             let values = values.split_off(keep.len().min(values.len()));
-            let values: Option<Vec<_>> = values.into_iter().map(optional_text).collect();
-            let values = values.filter(|values| values.len() == uris.len());
-            values.map(Heard::Fetched).ok_or(Unanswered::Strange)
+            let found: Option<Vec<_>> = values.chunks_exact(2).map(found_of).collect();
+            let found = found.filter(|found| found.len() == uris.len());
+            let token = token_of(&token);
+            found
+                .map(|found| Heard::Fetched(found, token))
+                .ok_or(Unanswered::Strange)
         }
         Ask::Scan { .. } => {
+            let mut replies = replies;
+            let token = replies.pop().ok_or(Unanswered::Strange)?.checked()?;
             let page = only(replies)?.checked()?;
-            page_of(page).ok_or(Unanswered::Strange)
+            page_of(page, token_of(&token)).ok_or(Unanswered::Strange)
         }
+        // Nothing was asked if there was nothing to put back.
+        Ask::Refill { kept, .. } if kept.is_empty() => Ok(Heard::Refilled(0)),
         Ask::Refill { .. } => {
-            for reply in replies {
-                reply.checked()?;
-            }
-            Ok(Heard::Refilled)
+            let done = only(replies)?.checked()?.integer();
+            let done = done.and_then(|done| u64::try_from(done).ok());
+            done.map(Heard::Refilled).ok_or(Unanswered::Strange)
         }
     }
 }
@@ -315,14 +315,33 @@ fn stream(info: Reply) -> Option<Stream> {
     Some(stream)
 }
 
-/// Of the one stream that was read; nothing at all if nothing came in time.
-fn entries_of(reply: Reply) -> Option<Vec<(EntryId, Fields)>> {
-    let entries = match reply {
-        Reply::Null => return Some(Vec::new()),
-        Reply::Map(mut streams) => streams.pop()?.1,
-        Reply::List(mut streams) => streams.pop()?.into_list()?.pop()?,
+/// Of the two streams that were read; nothing at all if nothing came in time.
+fn streams_of(reply: Reply) -> Option<Heard> {
+    let streams = match reply {
+        Reply::Null => Vec::new(),
+        Reply::Map(streams) => streams,
+        Reply::List(streams) => {
+            let stream = |stream: Reply| {
+                let [name, entries] = <[Reply; 2]>::try_from(stream.into_list()?).ok()?;
+                Some((name, entries))
+            };
+            streams.into_iter().map(stream).collect::<Option<_>>()?
+        }
         _ => return None,
     };
+    let (mut entries, mut applied) = (Vec::new(), Vec::new());
+    for (name, found) in streams {
+        let found = entries_of(found)?;
+        if name.text()?.ends_with(b":applied") {
+            applied = found.iter().map(|(id, it)| (*id, applied_of(it))).collect();
+        } else {
+            entries = found;
+        }
+    }
+    Some(Heard::Entries { entries, applied })
+}
+
+fn entries_of(entries: Reply) -> Option<Vec<(EntryId, Fields)>> {
     let entry = |entry: Reply| {
         let [id, fields] = <[Reply; 2]>::try_from(entry.into_list()?).ok()?;
         let fields = fields.into_pairs()?.into_iter();
@@ -335,19 +354,50 @@ fn entries_of(reply: Reply) -> Option<Vec<(EntryId, Fields)>> {
     entries.into_list()?.into_iter().map(entry).collect()
 }
 
-fn page_of(page: Reply) -> Option<Heard> {
+/// `None`: nobody can make sense of it.
+fn applied_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Record> {
+    let field = |wanted: &str| {
+        let mut fields = fields.iter();
+        let found = fields.find(|(name, _)| name == wanted.as_bytes());
+        found.map(|(_, value)| value.as_slice())
+    };
+    let by = std::str::from_utf8(field("by")?).ok()?;
+    let applied = Applied {
+        up_to: EntryId::parse(field("up_to")?)?,
+        leaves: field("leaves").is_some(),
+    };
+    Some((by.into(), applied))
+}
+
+fn found_of(replies: &[Reply]) -> Option<Found> {
+    let [value, gone] = replies else {
+        return None;
+    };
+    let value = match value {
+        Reply::Null => None,
+        value => Some(owned(value)?),
+    };
+    Some(Found {
+        value,
+        gone: gone.text().and_then(EntryId::parse),
+    })
+}
+
+fn token_of(reply: &Reply) -> Option<Box<str>> {
+    let text = std::str::from_utf8(reply.text()?).ok()?;
+    Some(text.into())
+}
+
+fn page_of(page: Reply, token: Option<Box<str>>) -> Option<Heard> {
     let [cursor, found] = <[Reply; 2]>::try_from(page.into_list()?).ok()?;
     let cursor = std::str::from_utf8(cursor.text()?).ok()?.parse().ok()?;
     let found = found.into_pairs()?.into_iter();
     let found = found.map(|(uri, value)| Some((owned(&uri)?, owned(&value)?)));
-    Some(Heard::Scanned(cursor, found.collect::<Option<Fields>>()?))
-}
-
-fn optional_text(reply: Reply) -> Option<Option<Vec<u8>>> {
-    match reply {
-        Reply::Null => Some(None),
-        reply => owned(&reply).map(Some),
-    }
+    Some(Heard::Scanned(
+        cursor,
+        found.collect::<Option<Fields>>()?,
+        token,
+    ))
 }
 
 fn owned(reply: &Reply) -> Option<Vec<u8>> {

@@ -1,7 +1,8 @@
-//! A board's entry as the hash in Redis holds it: the id of the stream's entry that brought it, a space, and JSON with
-//! the names of `POST /publish`.
+//! A board's entry as the hash in Redis holds it: the stamp of the write that brought it, a space, and JSON with the
+//! names of `POST /publish`.
 //!
-//! The id is for whoever stores what another program's entry carried: old contents never replace newer ones.
+//! A stamp looks like the id of an entry of the stream, and mostly is one: see the bus's own words on order. Old contents
+//! never replace newer ones.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -25,7 +26,7 @@ struct Record {
     description: Option<String>,
 }
 
-/// The JSON without the id: who adds an entry does not know its id yet.
+/// The JSON without the stamp: who adds an entry does not know its id yet.
 pub(super) fn emit(contents: &Contents) -> String {
     let (text, blob) = match &contents.body {
         Body::Text(text) => (Some(text.clone()), None),
@@ -42,21 +43,22 @@ pub(super) fn emit(contents: &Contents) -> String {
 }
 
 /// `None`: nothing that a node wrote.
-pub(super) fn parse(value: &[u8]) -> Option<Contents> {
+pub(super) fn parse(value: &[u8]) -> Option<(EntryId, Contents)> {
     let space = memchr::memchr(b' ', value)?;
-    EntryId::parse(&value[..space])?;
+    let stamp = EntryId::parse(&value[..space])?;
     let record: Record = serde_json::from_slice(&value[space + 1..]).ok()?;
     let body = match (record.text, record.blob) {
         (Some(text), None) => Body::Text(text),
         (None, Some(blob)) => Body::Blob(BASE64.decode(blob).ok()?),
         _ => return None,
     };
-    Some(Contents {
+    let contents = Contents {
         mime_type: record.mime_type,
         name: record.name,
         description: record.description,
         body,
-    })
+    };
+    Some((stamp, contents))
 }
 
 #[cfg(test)]
@@ -78,7 +80,10 @@ mod tests {
                 body,
             };
             let value = format!("17-3 {}", emit(&contents));
-            assert_eq!(parse(value.as_bytes()), Some(contents));
+            assert_eq!(
+                parse(value.as_bytes()),
+                Some((EntryId { ms: 17, seq: 3 }, contents))
+            );
         }
     }
 

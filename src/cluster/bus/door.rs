@@ -1,10 +1,13 @@
 //! Where any thread posts what is for all nodes. Nobody waits at this door for Redis.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use futures_channel::oneshot;
 
-use super::outbox::{Carried, Item, Ticket};
+use super::Loaded;
+use super::outbox::{Carried, Item, Receipt, Ticket, Unsent};
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::cluster::inbox::Inbox;
@@ -13,26 +16,32 @@ use crate::runtime::SharedLog;
 /// Items between two looks of the control thread: a second of a very busy node.
 const ITEMS_MAX: usize = 262_144;
 
-pub(super) struct Posted {
-    pub(super) item: Item,
-    pub(super) ticket: Option<Ticket>,
+pub(super) enum Posted {
+    Item(Item, Option<Ticket>),
+    /// Nothing more will be: who wants to know what the log does not have when it has all, or then.
+    Leave(mpsc::Sender<Unsent>, Duration),
 }
 
 /// The door of a [`Bus`](super::Bus) that runs elsewhere.
 pub struct BusDoor {
     pub(super) inbox: Inbox<Posted>,
     pub(super) full: AtomicBool,
+    /// [`Loaded`]
+    pub(super) loaded: AtomicU8,
 }
 
-/// Resolves when this node was told, within a moment whatever Redis does: the offset, if it has one. Cancelled:
-/// the node is ending.
-pub type BusTold = oneshot::Receiver<Option<u64>>;
+/// Resolves when this node was told, within a moment whatever Redis does. Cancelled: the node is ending.
+pub type BusTold = oneshot::Receiver<Receipt>;
+
+/// What the bus needs to say what it lost, when its time to send it is over.
+const SAYING_TAKES: Duration = Duration::from_secs(1);
 
 impl Default for BusDoor {
     fn default() -> Self {
         BusDoor {
             inbox: Inbox::new(ITEMS_MAX),
             full: AtomicBool::new(false),
+            loaded: AtomicU8::new(Loaded::NotYet as u8),
         }
     }
 }
@@ -42,6 +51,15 @@ impl BusDoor {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
+    }
+
+    /// Whether this node's board has what the others have.
+    #[must_use]
+    pub fn loaded(&self) -> Loaded {
+        let loaded = self.loaded.load(Ordering::Relaxed);
+        let all = [Loaded::Yes, Loaded::NotYet, Loaded::GivenUp];
+        let found = all.into_iter().find(|it| *it as u8 == loaded);
+        found.unwrap_or(Loaded::NotYet)
     }
 
     pub fn changed(&self, topic: Topic) -> BusTold {
@@ -69,15 +87,12 @@ impl BusDoor {
 
     fn send(&self, item: Item) -> BusTold {
         let (ticket, told) = oneshot::channel();
-        self.inbox.post([Posted {
-            item,
-            ticket: Some(ticket),
-        }]);
+        self.inbox.post([Posted::Item(item, Some(ticket))]);
         told
     }
 
     fn post(&self, items: impl IntoIterator<Item = Item>) {
-        let posted = |item| Posted { item, ticket: None };
+        let posted = |item| Posted::Item(item, None);
         self.inbox.post(items.into_iter().map(posted));
     }
 }
@@ -87,10 +102,10 @@ impl SharedLog for BusDoor {
         self.post(topics.into_iter().map(Item::Changed));
     }
 
-    fn publish_contents(&self, uri: &str, change: Change) {
+    fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change) {
         self.post([Item::Contents {
             uri: uri.into(),
-            carried: Carried::Stored,
+            carried: Carried::Given(contents),
             owed: change,
             changed: false,
         }]);
@@ -98,5 +113,22 @@ impl SharedLog for BusDoor {
 
     fn tell_all(&self, notice: Notice) {
         self.post([Item::All(notice)]);
+    }
+
+    fn leave(&self, at_most: Duration) {
+        let (told, left) = mpsc::channel();
+        self.inbox.post([Posted::Leave(told, at_most)]);
+        match left.recv_timeout(at_most + SAYING_TAKES) {
+            Ok(unsent) if unsent.count == 0 => {}
+            Ok(Unsent { count, uris }) => tracing::error!(
+                count,
+                ?uris,
+                "this node ends, and with it what Redis did not take of what was published here: other nodes never heard \
+                 of it, publish it again"
+            ),
+            Err(_) => tracing::error!(
+                "the bus did not say what Redis does not have of what was published here"
+            ),
+        }
     }
 }

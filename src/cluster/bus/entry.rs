@@ -57,6 +57,16 @@ pub enum News {
     Everything,
 }
 
+impl News {
+    /// Of the resource whose contents it brings.
+    pub(super) fn uri(&self) -> Option<&str> {
+        match self {
+            News::Stored { uri, .. } | News::Brought(uri, _) => Some(uri),
+            _ => None,
+        }
+    }
+}
+
 /// What is wrong with an entry, for whoever added it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed(pub &'static str);

@@ -2,53 +2,86 @@
 //! it.
 //!
 //! ```text
-//! POST /publish, handlers ─▶ Outbox ─XADD─▶ stream ─XREAD─▶ Tail ─▶ the cores of this node
-//!                               │                             ▲
-//!                               └── out of reach, or late ────┘ at once
+//! POST /publish, handlers ─▶ Outbox ─XADD─▶ stream ─XREAD─▶ Tail ─▶ board ─▶ hold ─▶ the cores of this node
+//!                               │                                    │         ▲
+//!                               │                      what this node has, what the others have (Peers)
+//!                               └── out of reach, or late ────▶ at once
 //! ```
 //!
 //! [`Bus`] is a plain value: what is posted, what Redis answers and the time go in; what Redis is to be asked
-//! ([`Bus::poll_add`], [`Bus::poll_ask`]) comes out, and what happens on this node goes through [`Here`]. One
-//! connection adds, the other one reads; either may be lost at any time. `run` moves both for real.
+//! ([`Bus::poll_add`], [`Bus::poll_applied`], [`Bus::poll_ask`]) comes out, and what happens on this node goes through
+//! [`Here`]. One connection adds, the other one reads; either may be lost at any time. `run` moves both for real.
 //!
-//! **The promise.** Whoever stays subscribed on any node is told after the last change of a topic on any node. A node
-//! that was away reads on from where it was; if what it missed is gone, it tells its subscribers that
-//! anything may have changed.
+//! **The promise.** Whoever stays subscribed on any node is told after the last change of a topic on any node, and then
+//! reads it at any node that is not cut off. A node that was away reads on from where it was; if what it missed is gone,
+//! it tells its subscribers that anything may have changed.
 //!
-//! **Contents.** The stream says what changed, the hash what it is now. Of two writes the one that reached Redis last
-//! stands, on all nodes; that of a node which was cut off is as new as its return. After Redis was emptied
-//! each node puts back what is not there: of two nodes with different contents the first one wins.
+//! **Which state decides what.**
+//!
+//! | what | decides | kept in |
+//! |---|---|---|
+//! | that something changed | the stream: its order is the order in which clients are told | `outbox` until it is there, `tail` |
+//! | which of two writes to a resource stands | the greater stamp (below), on the hash, on each board and in a script alike | `versions`, the hash's values, `{prefix}gone:{uri}` |
+//! | that a resource is gone | a write that took it away; never that it is not there | `{prefix}gone:{uri}`, `versions` |
+//! | that Redis is what it was | its token, looked at in the round trip that brings contents, after them | `tail` |
+//! | when clients are told | every node that counts has it on its board, or they waited for `HOLD_MS` | `hold`, `peers` |
+//! | when they are told again | a board changed after others may have told of it: its node says so in the log | `hold` |
+//!
+//! **Contents.** The stream says what changed, the hash what it is now. A write's *stamp* is the id of its entry if it
+//! got there within [`PATIENCE_MS`](outbox::PATIENCE_MS), as the writes of other programs always do; else when its node
+//! accepted it, by Redis's clock (`clock`) and not before what that node knew to be there. So of two writes the one
+//! that was accepted last stands, also if its node was cut off then and the other one was not, and nobody can
+//! write into the future.
 
 mod apply;
+mod ask;
+mod clock;
 mod commands;
 mod contents;
+mod counts;
 mod door;
 pub mod entry;
+mod hold;
 pub mod id;
 pub mod outbox;
 mod page;
+mod peers;
+mod reload;
 mod run;
+mod scripts;
 pub mod standing;
 mod tail;
 mod tally;
+mod versions;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use self::clock::Clock;
 use self::entry::{Author, News};
-use self::outbox::{Carried, Item, Outbox, Ticket, Told};
-use crate::app::call::{Notice, Topic};
+use self::hold::{Again, Held};
+use self::id::EntryId;
+use self::outbox::{Accepted, Adding, Carried, Item, Outbox, Receipt, Ticket, Told, Unsent};
+use self::peers::Peers;
+use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::wire::session_id::NodeName;
 
+pub use self::ask::{Add, Ask, Found, Heard, Kept, Placed, Write};
+pub use self::counts::Counts;
 pub use self::door::{BusDoor, BusTold};
+pub use self::peers::{Applied, Record};
 pub use self::run::{ENTRIES_MAX, Way, open};
 use self::tail::Tail;
-pub use self::tail::{Ask, Heard};
 use self::tally::Tallies;
+use self::versions::Versions;
 
 /// How long nothing is added after Redis refused something (`-OOM`, `-READONLY`).
 const REFUSED_PAUSE_MS: u64 = 1_000;
+
+/// How long clients are kept from a node whose board was not read yet. A cluster that starts while Redis is away shall
+/// serve all the same.
+pub const LOADED_WITHIN_MS: u64 = 15_000;
 
 /// What a bus is told once.
 pub struct Setup {
@@ -60,6 +93,13 @@ pub struct Setup {
     pub uri_bytes_max: usize,
 }
 
+impl Setup {
+    /// `{node}.{boot}`: as whom this process adds.
+    fn process(&self) -> String {
+        format!("{}.{:x}", self.node.as_str(), self.boot)
+    }
+}
+
 /// This node's own log. Offsets are at least `floor`; what comes back is the newest one.
 pub trait Here {
     fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64;
@@ -69,51 +109,26 @@ pub trait Here {
     fn gap(&self, floor: u64);
 }
 
-/// An entry to be added, and what goes into the hash with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Add {
-    pub fields: Vec<(&'static str, Vec<u8>)>,
-    pub contents: Option<Kept>,
+/// How far a node is with the board that it shares with others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loaded {
+    /// It was read, or there is none.
+    Yes,
+    /// It is being read, or Redis is not there.
+    NotYet,
+    /// It was waited for long enough.
+    GivenUp,
 }
 
-/// What the hash is to have at a URI: [`record`](Kept::record) after the entry's id, or nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    pub uri: Box<str>,
-    pub record: Option<String>,
-}
-
-/// Things that happened, for the metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Entries of the stream that were read.
-    pub heard: u64,
-    /// Entries, or values of the hash, that nobody can make sense of.
-    pub malformed: u64,
-    /// Values of the hash among those.
-    pub foreign: u64,
-    /// Losses that subscribers were told of.
-    pub gaps: u64,
-    /// Items that were told here before they had their place in the stream.
-    pub told_ahead: u64,
-    /// Messages that other nodes will never hear of.
-    pub dropped: u64,
-    /// Items that Redis refused.
-    pub refused: u64,
-}
-
-impl Counts {
-    /// By kind, as the metrics name it.
+impl Loaded {
+    /// What that means for clients.
     #[must_use]
-    pub fn by_kind(&self) -> [(&'static str, u64); 6] {
-        [
-            ("heard", self.heard),
-            ("malformed", self.malformed),
-            ("gap", self.gaps),
-            ("told_ahead", self.told_ahead),
-            ("refused", self.refused),
-            ("dropped", self.dropped),
-        ]
+    pub const fn availability(self) -> Availability {
+        match self {
+            Loaded::Yes => Availability::Ready,
+            Loaded::NotYet => Availability::Loading,
+            Loaded::GivenUp => Availability::WithoutBoard,
+        }
     }
 }
 
@@ -124,7 +139,20 @@ pub struct Bus {
     store: Option<Arc<dyn ContentStore>>,
     uri_bytes_max: usize,
     outbox: Outbox,
+    /// When the batch under way was sent, and the resources in it whose news this node's board has already: gone from
+    /// there, or overtaken?
+    sent_ms: u64,
+    sent: Vec<Option<(Box<str>, Option<bool>)>>,
+    /// When the record under way was sent.
+    applied_ms: u64,
     tail: Tail,
+    versions: Versions,
+    clock: Clock,
+    peers: Peers,
+    held: VecDeque<Held>,
+    again: Again,
+    /// Clients came before the board was loaded.
+    is_late: bool,
     /// Of each process that adds messages the newest number that was heard: an entry may have been added twice.
     authors: HashMap<Box<str>, u64>,
     paused_until_ms: u64,
@@ -133,15 +161,25 @@ pub struct Bus {
 }
 
 impl Bus {
+    /// `unix_ms` is the machine's time at 0 of the clock that everything else here is told.
     #[must_use]
-    pub fn new(setup: Setup) -> Self {
+    pub fn new(setup: Setup, unix_ms: u64) -> Self {
         Bus {
-            process: format!("{}.{:x}", setup.node.as_str(), setup.boot).into(),
+            process: setup.process().into(),
             node: setup.node,
             store: setup.store,
             uri_bytes_max: setup.uri_bytes_max,
             outbox: Outbox::default(),
+            sent_ms: 0,
+            sent: Vec::new(),
+            applied_ms: 0,
             tail: Tail::default(),
+            versions: Versions::default(),
+            clock: Clock::new(unix_ms),
+            peers: Peers::default(),
+            held: VecDeque::new(),
+            again: Again::default(),
+            is_late: false,
             authors: HashMap::new(),
             paused_until_ms: 0,
             counts: Counts::default(),
@@ -151,9 +189,24 @@ impl Bus {
 
     /// Publishes to all nodes; the ticket is told when this one was told.
     pub fn post(&mut self, now_ms: u64, item: Item, ticket: Option<Ticket>, here: &dyn Here) {
-        if let Some(told) = self.outbox.post(now_ms, item, ticket) {
+        let accepted = self.accept(now_ms, &item);
+        if let Some(told) = self.outbox.post(now_ms, item, accepted, ticket) {
             self.tell(told, here);
         }
+    }
+
+    fn accept(&mut self, now_ms: u64, item: &Item) -> Accepted {
+        let Item::Contents { uri, .. } = item else {
+            return Accepted::default();
+        };
+        Accepted {
+            at: self.clock.stamp(now_ms),
+            after: self.versions.stamp(uri).next(),
+        }
+    }
+
+    fn stored(&self, uri: &str) -> Option<Contents> {
+        self.store.as_ref().and_then(|store| store.get(uri))
     }
 
     /// The connection that adds is there.
@@ -173,21 +226,73 @@ impl Bus {
             return Vec::new();
         }
         let batch = self.outbox.take_batch();
-        let adds = batch
-            .into_iter()
-            .map(|adding| self.add(adding.number, adding.item));
+        self.sent_ms = now_ms;
+        self.sent.clear();
+        let adds = batch.into_iter().map(|adding| self.add(adding));
         adds.collect()
     }
 
-    /// What became of the entries, in their order: true if the stream has them.
-    pub fn handle_added(&mut self, now_ms: u64, taken: &[bool], here: &dyn Here) {
+    /// What became of the entries, in their order: `None` if the stream did not take it.
+    pub fn handle_added(&mut self, now_ms: u64, placed: &[Option<Placed>], here: &dyn Here) {
+        let taken: Vec<bool> = placed.iter().map(Option::is_some).collect();
         let refused = taken.iter().filter(|&&taken| !taken).count();
         if refused > 0 {
             self.counts.refused += refused as u64;
             self.paused_until_ms = now_ms + REFUSED_PAUSE_MS;
         }
-        let told = self.outbox.added(taken);
+        let sent = std::mem::take(&mut self.sent);
+        let mut overtaken = Vec::new();
+        for (placed, own) in placed.iter().zip(sent) {
+            let Some(placed) = placed else {
+                continue;
+            };
+            self.clock.learn(self.sent_ms, now_ms, placed.id);
+            self.counts.overtaken += u64::from(placed.is_overtaken);
+            match own {
+                Some((uri, Some(is_gone))) if !placed.is_overtaken => {
+                    self.note_placed(&uri, placed.stamp, is_gone);
+                }
+                Some((uri, None)) => overtaken.push(uri),
+                _ => {}
+            }
+        }
+        let told = self.outbox.added(&taken);
         self.tell_each(told, here);
+        // Redis may have forgotten what came in its place.
+        overtaken.iter().for_each(|uri| self.put_back(uri));
+    }
+
+    /// What this node's board has at a URI is in the hash, with this stamp.
+    fn note_placed(&mut self, uri: &str, stamp: EntryId, is_gone: bool) {
+        // A write of this node's since then is on its board already, and later than this one.
+        let is_last = !self.outbox.succeeds(uri, stamp);
+        if is_last && self.versions.stamp(uri) < stamp {
+            self.set_version(uri, stamp, is_gone);
+        }
+    }
+
+    /// What other nodes are to know of this one's progress. Until [`handle_applied`](Bus::handle_applied) there is no
+    /// more. `None`: nothing new, or this node is not where it should be.
+    pub fn poll_applied(&mut self, now_ms: u64) -> Option<Applied> {
+        if self.store.is_none() || !self.is_current() {
+            return None;
+        }
+        let applied = self.peers.poll(now_ms, self.tail.position)?;
+        self.applied_ms = now_ms;
+        Some(applied)
+    }
+
+    /// The record's id; `None`: nobody knows whether it is there.
+    pub fn handle_applied(&mut self, now_ms: u64, id: Option<EntryId>) {
+        if let Some(id) = id {
+            self.clock.learn(self.applied_ms, now_ms, id);
+        }
+        self.peers.added(id);
+    }
+
+    /// The others need not wait for this process any more.
+    pub fn leave(&mut self) {
+        self.peers.leave();
     }
 
     /// When there was nothing else, several times in the time that an item may take.
@@ -198,6 +303,31 @@ impl Bus {
         if !self.tail.is_loading() {
             self.tallies.log(now_ms);
         }
+        for (uri, at) in self.outbox.take_left_out() {
+            let stamp = self.versions.stamp(&uri).max(at);
+            let is_gone = self.stored(&uri).is_none();
+            self.set_version(&uri, stamp, is_gone);
+            self.put_back(&uri);
+        }
+        self.is_late |= now_ms >= LOADED_WITHIN_MS && self.loaded() == Loaded::NotYet;
+        self.release(now_ms, here);
+    }
+
+    #[must_use]
+    pub fn loaded(&self) -> Loaded {
+        if self.store.is_none() || self.tail.was_loaded {
+            Loaded::Yes
+        } else if self.is_late {
+            Loaded::GivenUp
+        } else {
+            Loaded::NotYet
+        }
+    }
+
+    /// What other nodes do not have of what this one published.
+    #[must_use]
+    pub fn unsent(&self) -> Unsent {
+        self.outbox.unsent()
     }
 
     /// So much waits to be added that a publisher had better wait too.
@@ -222,30 +352,56 @@ impl Bus {
         self.counts
     }
 
-    fn add(&self, number: u64, item: Item) -> Add {
+    fn add(&mut self, adding: Adding) -> Add {
+        let Adding {
+            number,
+            item,
+            accepted,
+            is_told,
+        } = adding;
         let mut contents = None;
+        let mut own = None;
         let news = match item {
             Item::Changed(topic) => News::Changed(topic),
+            Item::Look(uri) => News::Stored { uri, changed: true },
             Item::Contents {
                 uri,
                 carried,
                 changed,
-                ..
+                owed,
             } => {
-                let now = match carried {
-                    Carried::Given(given) => given,
-                    Carried::Stored => self.store.as_ref().and_then(|store| store.get(&uri)),
-                };
-                contents = Some(Kept {
-                    uri: uri.clone(),
-                    record: now.as_ref().map(contents::emit),
-                });
-                News::Stored { uri, changed }
+                let stamp = accepted.at.max(accepted.after);
+                let is_stored = carried == Carried::Stored;
+                if is_stored && self.versions.stamp(&uri) > stamp {
+                    // What is on this board now is somebody else's, and newer.
+                    self.counts.overtaken += 1;
+                    own = Some((uri.clone(), None));
+                    News::Changed(Topic::Resource(uri))
+                } else {
+                    let now = match carried {
+                        Carried::Given(given) => given,
+                        Carried::Stored => self.stored(&uri),
+                    };
+                    own = is_stored.then(|| (uri.clone(), Some(now.is_none())));
+                    contents = Some(Write {
+                        kept: Kept {
+                            uri: uri.clone(),
+                            record: now.as_ref().map(contents::emit),
+                            stamp,
+                        },
+                        after: accepted.after,
+                    });
+                    // Clients of other nodes may have read here what came before it, and they had not.
+                    let was_read = is_told || owed != Change::NONE;
+                    let changed = changed || was_read;
+                    News::Stored { uri, changed }
+                }
             }
             Item::Session(session, notice) => News::Session(session, notice),
             Item::All(notice) => News::All(notice),
             Item::Everything => News::Everything,
         };
+        self.sent.push(own);
         Add {
             fields: self.fields(number, &news),
             contents,
@@ -273,13 +429,17 @@ impl Bus {
     /// Tells this node of an item of its own, ahead of the stream.
     fn tell(&mut self, told: Told, here: &dyn Here) {
         self.counts.told_ahead += 1;
+        let accepted = told.accepted;
         let offset = match told.item {
             Item::Changed(topic) => Some(here.publish(0, vec![topic])),
+            Item::Look(uri) => Some(here.publish(0, vec![Topic::Resource(uri)])),
             Item::Contents {
                 uri, carried, owed, ..
             } => {
                 let written = match carried {
-                    Carried::Given(contents) => self.put(&uri, contents),
+                    Carried::Given(contents) => {
+                        self.merge_one(&uri, accepted.at.max(accepted.after), contents)
+                    }
                     Carried::Stored => Change::NONE,
                 };
                 Some(here.publish(0, owed.and(written).topics(&uri)))
@@ -287,7 +447,8 @@ impl Bus {
             Item::All(notice) => Some(here.tell_all(0, notice)),
             Item::Session(..) | Item::Everything => None,
         };
-        answer(told.tickets, offset);
+        let kept = KeptBy::Node;
+        answer(told.tickets, Receipt { offset, kept });
     }
 
     /// Writes to this node's store.
@@ -302,9 +463,9 @@ impl Bus {
     }
 }
 
-fn answer(tickets: Vec<Ticket>, offset: Option<u64>) {
+fn answer(tickets: Vec<Ticket>, receipt: Receipt) {
     for ticket in tickets {
         // Whoever asked may be gone.
-        let _ = ticket.send(offset);
+        let _ = ticket.send(receipt);
     }
 }

@@ -7,19 +7,22 @@
 //!
 //! Usually the node's own cores are told when an item comes back, in the order of the log. But nobody waits for Redis:
 //! while it is out of reach (`alone`) items are told here at once, and what does not come back in time is told
-//! here too; each of them is added all the same as soon as it can be, and not told here again.
+//! here too; each of them is added all the same as soon as it can be.
 //!
 //! What is queued is bounded: of one topic only the newest, of too many topics only that anything may have changed,
 //! of messages only the newest.
 //!
 //! Invariants: `keys` has each queued item that has a key; while `alone` every item was told here.
 
+mod item;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use futures_channel::oneshot;
-
-use crate::app::call::{Notice, Topic};
-use crate::app::contents::{Change, Contents};
+use self::item::Key;
+pub use self::item::{Accepted, Adding, Carried, Item, Receipt, Ticket, Told, Unsent};
+use super::id::EntryId;
+use crate::app::call::Topic;
+use crate::app::contents::Change;
 
 /// How long an item may take to come back before it is told here. Far above what a Redis nearby needs, and short
 /// enough that nobody sees a pause.
@@ -34,61 +37,13 @@ const KEYS_MAX: usize = 131_072;
 /// Queued messages.
 const NOTICES_MAX: usize = 4_096;
 
+/// URIs of unsent items that a line of the log has room for.
+const UNSENT_SHOWN_MAX: usize = 50;
+
 /// Items of one round trip.
 const BATCH_MAX: usize = 256;
 /// As many of them may have contents: up to a megabyte each.
 const BATCH_CONTENTS_MAX: usize = 16;
-
-/// Told when the item has been told here: its offset, if it has one.
-pub type Ticket = oneshot::Sender<Option<u64>>;
-
-/// What is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
-    Changed(Topic),
-    /// New contents of a resource.
-    Contents {
-        uri: Box<str>,
-        carried: Carried,
-        /// What is to be told here besides what writing them changes here.
-        owed: Change,
-        /// It is to be told everywhere, also where writing them changes nothing.
-        changed: bool,
-    },
-    /// For a session of another node.
-    Session(Box<str>, Notice),
-    All(Notice),
-    Everything,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Carried {
-    /// Not written to this node's store yet; `None` takes the resource away.
-    Given(Option<Contents>),
-    /// Whatever this node's store has.
-    Stored,
-}
-
-/// Something to be told on this node, and who waits for that.
-#[derive(Debug)]
-pub struct Told {
-    pub item: Item,
-    pub tickets: Vec<Ticket>,
-}
-
-/// What one item adds to the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Adding {
-    pub number: u64,
-    pub item: Item,
-}
-
-/// Queued items with the same key are one.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Topic(Topic),
-    Everything,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -102,6 +57,7 @@ struct Posted {
     stage: Stage,
     told: bool,
     posted_ms: u64,
+    accepted: Accepted,
     tickets: Vec<Ticket>,
     /// The log may have it under its number already: its echo is no echo of what succeeds it.
     uncertain: bool,
@@ -122,6 +78,8 @@ pub struct Outbox {
     following: bool,
     alone: bool,
     dropped: u64,
+    /// Contents that found no room in the queue: this node has them, the log does not, and nobody was told of that.
+    left_out: Vec<(Box<str>, EntryId)>,
 }
 
 impl Default for Outbox {
@@ -137,18 +95,26 @@ impl Default for Outbox {
             following: false,
             alone: true,
             dropped: 0,
+            left_out: Vec::new(),
         }
     }
 }
 
 impl Outbox {
     /// Takes an item; what it gives back is to be told here at once.
-    pub fn post(&mut self, now_ms: u64, item: Item, ticket: Option<Ticket>) -> Option<Told> {
+    pub fn post(
+        &mut self,
+        now_ms: u64,
+        item: Item,
+        accepted: Accepted,
+        ticket: Option<Ticket>,
+    ) -> Option<Told> {
         let mut posted = Posted {
             item,
             stage: Stage::Queued,
             told: false,
             posted_ms: now_ms,
+            accepted,
             tickets: ticket.into_iter().collect(),
             uncertain: false,
         };
@@ -175,11 +141,17 @@ impl Outbox {
                 .get_mut(&number)
                 .expect("what is queued is there");
             posted.stage = Stage::Sent;
-            let item = posted.item.clone();
+            let (item, accepted) = (posted.item.clone(), posted.accepted);
+            let is_told = posted.told;
             contents += usize::from(matches!(item, Item::Contents { .. }));
             self.unlist(number, &item);
             self.in_flight.push(number);
-            batch.push(Adding { number, item });
+            batch.push(Adding {
+                number,
+                item,
+                accepted,
+                is_told,
+            });
         }
         batch
     }
@@ -271,17 +243,6 @@ impl Outbox {
         Vec::new()
     }
 
-    /// Whether this node's store is ahead of the log at a URI.
-    #[must_use]
-    pub fn is_ahead(&self, uri: &str) -> bool {
-        let ahead = |number: &u64| {
-            let item = self.items.get(number).map(|posted| &posted.item);
-            matches!(item, Some(Item::Contents { uri: own, carried: Carried::Stored, .. }) if **own == *uri)
-        };
-        let queued = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
-        queued.is_some_and(ahead) || self.in_flight.iter().any(ahead)
-    }
-
     /// So much waits that a publisher had better wait too.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -299,9 +260,53 @@ impl Outbox {
         self.queued.len()
     }
 
+    /// What the log does not have, or perhaps not.
+    #[must_use]
+    pub fn unsent(&self) -> Unsent {
+        let is_published = |item: &Item| !matches!(item, Item::Look(_));
+        let waits = |posted: &&Posted| posted.stage != Stage::Added && is_published(&posted.item);
+        let waiting = || self.items.values().filter(waits);
+        let uris = waiting().filter_map(|posted| match &posted.item {
+            Item::Contents { uri, .. } | Item::Changed(Topic::Resource(uri)) => Some(uri.clone()),
+            _ => None,
+        });
+        Unsent {
+            count: waiting().count(),
+            uris: uris.take(UNSENT_SHOWN_MAX).collect(),
+        }
+    }
+
+    /// Whether a later write of this URI waits. It is later than this stamp, too, which the one before it has got.
+    pub fn succeeds(&mut self, uri: &str, stamp: EntryId) -> bool {
+        let number = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
+        let posted = number.and_then(|number| self.items.get_mut(number));
+        let Some(posted) = posted.filter(|posted| matches!(posted.item, Item::Contents { .. }))
+        else {
+            return false;
+        };
+        posted.accepted.after = posted.accepted.after.max(stamp.next());
+        true
+    }
+
+    /// Whether contents for this URI are on their way.
+    #[must_use]
+    pub fn is_pending(&self, uri: &str) -> bool {
+        let carries = |number: &u64| {
+            let item = self.items.get(number).map(|posted| &posted.item);
+            matches!(item, Some(Item::Contents { uri: own, .. }) if **own == *uri)
+        };
+        let queued = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
+        queued.is_some_and(carries) || self.in_flight.iter().any(carries)
+    }
+
     /// Messages that no other node will hear of, since this was asked last.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
+    }
+
+    /// Resources whose contents are to reach Redis in another way, and when those were accepted.
+    pub fn take_left_out(&mut self) -> Vec<(Box<str>, EntryId)> {
+        std::mem::take(&mut self.left_out)
     }
 
     /// Everything that was not told here is to be told now, and so is what comes.
@@ -388,7 +393,10 @@ impl Outbox {
             let posted = &self.items[&number];
             // What was not told here yet will be in a moment.
             if posted.told && which(&posted.item) {
-                let item = posted.item.clone();
+                let (item, accepted) = (posted.item.clone(), posted.accepted);
+                if let Item::Contents { uri, .. } = &item {
+                    self.left_out.push((uri.clone(), accepted.at));
+                }
                 self.unlist(number, &item);
                 self.queued.remove(&number);
                 self.items.remove(&number);
@@ -402,6 +410,7 @@ impl Outbox {
                 // Each of them was.
                 told: true,
                 posted_ms: now_ms,
+                accepted: Accepted::default(),
                 tickets: Vec::new(),
                 uncertain: false,
             };
@@ -421,6 +430,7 @@ impl Posted {
         Told {
             item,
             tickets: std::mem::take(&mut self.tickets),
+            accepted: self.accepted,
         }
     }
 
@@ -433,7 +443,7 @@ impl Posted {
         };
         let (told, told_before) = (self.told, older.told);
         match (&mut self.item, older.item) {
-            (Item::Contents { owed, changed, .. }, Item::Changed(_)) => {
+            (Item::Contents { owed, changed, .. }, Item::Changed(_) | Item::Look(_)) => {
                 *changed = true;
                 *owed = owed.and(one.unless(told || told_before));
             }
@@ -449,12 +459,13 @@ impl Posted {
                 *owed = owed.and(owed_before.unless(told || told_before));
             }
             (
-                Item::Changed(_),
+                Item::Changed(_) | Item::Look(_),
                 Item::Contents {
                     uri, carried, owed, ..
                 },
             ) => {
                 let owed = owed.unless(told_before).and(one).unless(told);
+                self.accepted = older.accepted;
                 self.item = Item::Contents {
                     uri,
                     carried,
@@ -462,18 +473,8 @@ impl Posted {
                     changed: true,
                 };
             }
+            (Item::Changed(_), look @ Item::Look(_)) => self.item = look,
             _ => {}
-        }
-    }
-}
-
-impl Item {
-    fn key(&self) -> Option<Key> {
-        match self {
-            Item::Changed(topic) => Some(Key::Topic(topic.clone())),
-            Item::Contents { uri, .. } => Some(Key::Topic(Topic::Resource(uri.clone()))),
-            Item::Session(..) | Item::All(_) => None,
-            Item::Everything => Some(Key::Everything),
         }
     }
 }

@@ -5,23 +5,23 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use monoio::time::sleep;
 
-use super::commands::{BLOCK_MS, Keys, Unanswered, heard};
-use super::door::BusDoor;
-use super::outbox::Item;
-use super::tail::{Ask, Heard};
-use super::{Add, Bus, Counts, Here, Setup};
+use super::ask::{Ask, Heard};
+use super::commands::{BLOCK_MS, Keys, Unanswered, heard, placed};
+use super::door::{BusDoor, Posted};
+use super::outbox::{Item, Unsent};
+use super::{Add, Bus, Counts, Here, LOADED_WITHIN_MS, Loaded, Placed, Setup};
 use crate::app::call::{Notice, Topic};
 use crate::line_limit::Complaints;
 use crate::metrics::METRICS;
 use crate::redis::{Connection, Link, RedisError, RedisFault, Reply, Settings};
-use crate::runtime::Publisher;
+use crate::runtime::{Publisher, unix_ms};
 
 /// Entries that the stream keeps: those of a day or of an outage, at some hundred bytes each.
 pub const ENTRIES_MAX: u64 = 100_000;
@@ -63,21 +63,29 @@ struct Running {
     here: Publisher,
     door: Arc<BusDoor>,
     keys: Keys,
+    process: Box<str>,
     started: Instant,
     /// Something may be there to be added.
     news: Signal,
+    /// Something may be there that others wait for.
+    progress: Signal,
     complaint: Complaint,
     complaints: Complaints,
+    /// Who waits for the end of it, and until when.
+    leaving: RefCell<Option<(mpsc::Sender<Unsent>, Instant)>>,
 }
 
 async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
     let running = Rc::new(Running {
-        bus: RefCell::new(Bus::new(setup)),
+        process: setup.process().into(),
+        bus: RefCell::new(Bus::new(setup, unix_ms())),
         here: publisher,
         door,
         keys: Keys::new(&way.prefix),
         started: Instant::now(),
         news: Signal::default(),
+        progress: Signal::default(),
+        leaving: RefCell::default(),
         complaint: Complaint::default(),
         complaints: Complaints::default(),
     });
@@ -87,6 +95,7 @@ async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
     monoio::spawn(take_in(running.clone()));
     monoio::spawn(read(running.clone(), reader));
     monoio::spawn(tick(running.clone()));
+    monoio::spawn(say_progress(running.clone(), writer.clone()));
     write(&running, &writer).await;
 }
 
@@ -110,7 +119,12 @@ async fn take_in(running: Rc<Running>) {
         let collected = running.door.inbox.collect().await;
         running.with_bus(|bus, now_ms, here| {
             for posted in collected.items {
-                bus.post(now_ms, posted.item, posted.ticket, here);
+                match posted {
+                    Posted::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
+                    Posted::Leave(told, at_most) => {
+                        *running.leaving.borrow_mut() = Some((told, Instant::now() + at_most));
+                    }
+                }
             }
             if collected.lost {
                 here.gap(0);
@@ -123,25 +137,105 @@ async fn take_in(running: Rc<Running>) {
 
 async fn tick(running: Rc<Running>) {
     let mut counted = Counts::default();
-    let mut dropped = 0;
+    let mut logged = Counts::default();
     loop {
         sleep(TICK).await;
-        let (full, queued, counts) = running.with_bus(|bus, now_ms, here| {
+        let (full, queued, counts, loaded) = running.with_bus(|bus, now_ms, here| {
             bus.handle_timeout(now_ms, here);
-            (bus.is_full(), bus.queued_count(), bus.counts())
+            let (full, queued) = (bus.is_full(), bus.queued_count());
+            (full, queued, bus.counts(), bus.loaded())
         });
         running.door.full.store(full, Ordering::Relaxed);
+        running.note_loaded(loaded);
+        running.leave_if_done();
         METRICS.bus_queued.set(queued as i64);
         count(&counts, &counted);
         counted = counts;
-        if counts.dropped > dropped && running.may_complain("dropped").is_some() {
+        running.log(&counts, &mut logged);
+        running.news.give();
+        running.progress.give();
+    }
+}
+
+impl Running {
+    /// What an operator should know of what happened, and has not been told.
+    fn log(&self, now: &Counts, logged: &mut Counts) {
+        let dropped = now.dropped - logged.dropped;
+        if dropped > 0 && self.may_complain("dropped").is_some() {
             tracing::warn!(
-                dropped = counts.dropped - dropped,
+                dropped,
                 "messages for sessions were dropped before the bus could take them: other nodes will not hear of them"
             );
-            dropped = counts.dropped;
+            logged.dropped = now.dropped;
         }
-        running.news.give();
+        let overtaken = now.overtaken - logged.overtaken;
+        if overtaken > 0 && self.may_complain("overtaken").is_some() {
+            tracing::warn!(
+                overtaken,
+                "writes of this node came to Redis after others that were accepted later, which stand"
+            );
+            logged.overtaken = now.overtaken;
+        }
+        let put_back = now.put_back - logged.put_back;
+        if put_back > 0 && self.may_complain("put back").is_some() {
+            tracing::warn!(
+                put_back,
+                "resources that Redis had lost, or had in an older state, were put back"
+            );
+            logged.put_back = now.put_back;
+        }
+    }
+
+    fn note_loaded(&self, loaded: Loaded) {
+        let before = self.door.loaded.swap(loaded as u8, Ordering::Relaxed);
+        if before == loaded as u8 {
+            return;
+        }
+        METRICS.board_loaded.set((loaded == Loaded::Yes).into());
+        if loaded == Loaded::GivenUp {
+            tracing::warn!(
+                "this node takes clients without what the others have published: Redis did not show its board within \
+                 {LOADED_WITHIN_MS} ms"
+            );
+        }
+        self.here.say_available_all(loaded.availability());
+    }
+
+    /// The node ends: it waits for Redis to take what was published here, until its time is over.
+    fn leave_if_done(&self) {
+        let mut leaving = self.leaving.borrow_mut();
+        let is_over = |(_, until): &mut (mpsc::Sender<Unsent>, Instant)| {
+            self.bus.borrow().unsent().count == 0 || Instant::now() >= *until
+        };
+        if let Some((told, _)) = leaving.take_if(is_over) {
+            self.bus.borrow_mut().leave();
+            // Whoever waited may have given up.
+            let _ = told.send(self.bus.borrow().unsent());
+        }
+    }
+}
+
+/// Says how far this node's board is, on the connection that adds: others wait for it before they tell their clients.
+async fn say_progress(running: Rc<Running>, link: Link) {
+    loop {
+        running.progress.wait().await;
+        let Ok(connection) = link.connection() else {
+            continue;
+        };
+        while let Some(applied) = running.with_bus(|bus, now_ms, _| bus.poll_applied(now_ms)) {
+            let command = running.keys.applied(&running.process, &applied);
+            let reply = connection.call(command).await;
+            if let Ok(Some(error)) = reply.as_ref().map(Reply::error) {
+                running.complaint.about(error);
+            }
+            let id = reply.ok().and_then(|reply| placed(&reply));
+            let id = id.map(|placed| placed.id);
+            running.with_bus(|bus, now_ms, _| bus.handle_applied(now_ms, id));
+            if id.is_none() {
+                sleep(PAUSE).await;
+                break;
+            }
+        }
     }
 }
 
@@ -188,8 +282,12 @@ async fn write_while_it_lasts(running: &Running, connection: &Connection) {
     }
 }
 
-/// Which of the entries the stream has; `None`: nobody knows.
-async fn add_all(running: &Running, connection: &Connection, adds: &[Add]) -> Option<Vec<bool>> {
+/// Where the stream has the entries, if it does; `None`: nobody knows.
+async fn add_all(
+    running: &Running,
+    connection: &Connection,
+    adds: &[Add],
+) -> Option<Vec<Option<Placed>>> {
     let mut taken = Vec::with_capacity(adds.len());
     let mut adds = adds.iter().peekable();
     while adds.peek().is_some() {
@@ -212,7 +310,7 @@ async fn add_all(running: &Running, connection: &Connection, adds: &[Add]) -> Op
                         "{fault}: contents of this size cannot go through the bus"
                     );
                 }
-                taken.extend(commands.iter().map(|_| false));
+                taken.extend(commands.iter().map(|_| None));
                 continue;
             }
             Err(_) => return None,
@@ -224,7 +322,14 @@ async fn add_all(running: &Running, connection: &Connection, adds: &[Add]) -> Op
                 connection.close();
             }
         }
-        taken.extend(replies.iter().map(|reply| reply.error().is_none()));
+        for reply in &replies {
+            let placed = placed(reply);
+            if placed.is_none() && reply.error().is_none() {
+                // It may be there, under an id that nobody understands.
+                return None;
+            }
+            taken.push(placed);
+        }
     }
     Some(taken)
 }
@@ -232,7 +337,7 @@ async fn add_all(running: &Running, connection: &Connection, adds: &[Add]) -> Op
 async fn read(running: Rc<Running>, link: Link) {
     loop {
         link.came_up(0).await;
-        running.with_bus(|bus, _, _| bus.handle_reader_up());
+        running.with_bus(|bus, now_ms, _| bus.handle_reader_up(now_ms));
         let Ok(connection) = link.connection() else {
             continue;
         };
@@ -270,8 +375,9 @@ async fn read_while_it_lasts(running: &Running, connection: &Connection) -> Opti
             }
             Err(_) => return None,
         }
-        // What was published by what was told.
+        // What was published by what was told, and what others wait for.
         running.news.give();
+        running.progress.give();
     }
 }
 
@@ -336,7 +442,7 @@ impl Complaint {
             "OOM" => "give it more memory, or less to keep",
             "READONLY" => "this is a replica: let --redis name the server that can be written to",
             "NOPERM" => {
-                "the user of --redis needs xadd, xread, xinfo, xtrim, eval, get, set and the commands of hashes on the keys of --redis-prefix"
+                "the user of --redis needs xadd, xread, xrange, xinfo, xtrim, eval, get, set and the commands of hashes on the keys of --redis-prefix"
             }
             "WRONGTYPE" => {
                 "something else is stored under the keys of --redis-prefix: choose another prefix"

@@ -4,82 +4,50 @@
 //!            ┌──────────── nothing lost ────────────┐
 //! up ─▶ Checking ── lost ──▶ Loading ──▶ Reading ◀──┤──▶ Fetching (contents of what was read)
 //!            └── emptied ──▶ Refilling ─▲    │      │      (Skipping instead of Reading: an entry that nobody reads)
-//!            ▲──────────────── now and then, and after a full page
+//!            ▲──────────────── now and then, after a full page, and when contents come with another token
 //! ```
 //!
-//! The position moves on when what was read is told, and not before: whatever breaks in between is read again.
+//! The position moves on when what was read is on this node's board, and not before: whatever breaks in between is read
+//! again. What a Redis has that was emptied since it was looked at last (its *token* is another one) is not believed:
+//! least of all what it does not have.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
+use super::apply::Fetched;
+use super::ask::{Ask, Fields, Heard};
 use super::entry::{self, Entry, News};
 use super::id::EntryId;
 use super::page::Page;
 use super::standing::{Standing, Verdict};
 use super::{Bus, Here, Kept, contents};
-use crate::app::contents::Contents;
 use crate::line_limit::LineLimit;
 
 /// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
-const CONTENTS_AT_ONCE: usize = 16;
+pub(super) const CONTENTS_AT_ONCE: usize = 16;
 /// How often an undisturbed reader looks whether Redis is still what it was.
 const CHECK_EVERY_MS: u64 = 2_000;
 /// How often the hash is read at most because others put something back.
 const LOAD_EVERY_MS: u64 = 1_000;
 
-/// What Redis is to be asked on the connection that reads; one at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// Where everything stands; everything up to `kept` is told and kept.
-    Check { kept: Option<EntryId> },
-    /// Up to `count` entries; waits for the first one.
-    Read { after: EntryId, count: usize },
-    /// Which entry is the next one, whose fields are more than anybody reads.
-    Next { after: EntryId },
-    /// Put these in the hash, unless it has newer ones, and then say what it has at these URIs.
-    Fetch {
-        keep: Vec<(EntryId, Kept)>,
-        uris: Vec<Box<str>>,
-    },
-    /// The hash, a page of it.
-    Scan { cursor: u64 },
-    /// Put these in the hash where it has nothing, and add the marker if any was put, in one step: other nodes may have
-    /// read the hash already.
-    Refill {
-        kept: Vec<Kept>,
-        marker: Vec<(&'static str, Vec<u8>)>,
-    },
-}
-
-/// Names and values, as an entry of the stream or a hash has them.
-pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// What Redis answered.
-#[derive(Clone, Debug)]
-pub enum Heard {
-    Standing(Standing),
-    Entries(Vec<(EntryId, Fields)>),
-    /// None: there is none any more.
-    Next(Option<EntryId>),
-    /// One value for each URI that was asked for.
-    Fetched(Vec<Option<Vec<u8>>>),
-    /// The next cursor, 0 after the last page; URIs and values.
-    Scanned(u64, Fields),
-    Refilled,
-}
-
 #[derive(Debug, Default)]
-enum State {
+pub(super) enum State {
     #[default]
     Down,
     /// Nothing after this entry may be missing.
     Checking {
         since: EntryId,
     },
+    /// These are put back.
     Refilling {
-        after: Option<Box<str>>,
+        uris: Vec<Box<str>>,
     },
     Loading {
         cursor: u64,
+        seen: HashSet<Box<str>>,
+    },
+    /// The hash was read, and does not have these: was any of them taken away?
+    Comparing {
+        uris: Vec<Box<str>>,
         seen: HashSet<Box<str>>,
     },
     Reading,
@@ -94,9 +62,9 @@ enum State {
 
 #[derive(Default)]
 pub(super) struct Tail {
-    state: State,
+    pub(super) state: State,
     /// None before the first look.
-    token: Option<Box<str>>,
+    pub(super) token: Option<Box<str>>,
     /// Everything up to here was told.
     pub(super) position: EntryId,
     /// What others said up to here was said before this node was there: only what they brought is of interest.
@@ -107,12 +75,18 @@ pub(super) struct Tail {
     full_since: Option<EntryId>,
     /// The hash is to be read again.
     pub(super) wants_reload: bool,
-    /// This node's contents are to be put back into the hash.
-    wants_refill: bool,
+    /// The hash was read once, from beginning to end.
+    pub(super) was_loaded: bool,
+    /// Entries up to this moment may be on this node's board already: it was read as a whole after them.
+    pub(super) ahead_until_ms: u64,
+    /// What this node has there is to be put back into the hash.
+    pub(super) owed: BTreeSet<Box<str>>,
     checked_ms: u64,
-    loaded_ms: u64,
+    pub(super) loaded_ms: u64,
     /// How many entries were ever added up to the position, if Redis counts them.
     counted: Option<u64>,
+    /// Redis does.
+    counts: bool,
     page: Page,
     malformed_lines: LineLimit,
     /// Not even a page of one entry could be answered.
@@ -137,7 +111,8 @@ impl Tail {
 
 impl Bus {
     /// The connection that reads is there.
-    pub fn handle_reader_up(&mut self) {
+    pub fn handle_reader_up(&mut self, now_ms: u64) {
+        self.peers.interrupted(now_ms);
         self.tail.state = State::Checking {
             since: self.tail.position,
         };
@@ -167,13 +142,19 @@ impl Bus {
             State::Checking { .. } => Ask::Check {
                 kept: self.tail.token.is_some().then_some(self.tail.position),
             },
-            State::Refilling { after } => Ask::Refill {
-                kept: self.own_after(after.as_deref()),
+            State::Refilling { uris } => Ask::Refill {
+                kept: self.own(uris),
                 marker: self.fields(0, &News::Reload),
             },
             State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
+            State::Comparing { uris, .. } => Ask::Fetch {
+                keep: Vec::new(),
+                token: self.token(),
+                uris: uris.clone(),
+            },
             State::Reading => Ask::Read {
                 after: self.tail.position,
+                applied_after: self.peers.read(),
                 count: self.tail.page.count(),
             },
             State::Skipping => Ask::Next {
@@ -181,6 +162,7 @@ impl Bus {
             },
             State::Fetching { entries, uris } => Ask::Fetch {
                 keep: self.brought(*entries),
+                token: self.token(),
                 uris: uris.clone(),
             },
         })
@@ -193,22 +175,79 @@ impl Bus {
                 self.tail.checked_ms = now_ms;
                 self.check(now_ms, since, standing, here);
             }
-            (State::Refilling { after }, Heard::Refilled) => self.refilled(now_ms, after),
-            (State::Loading { seen, .. }, Heard::Scanned(cursor, found)) => {
-                self.loaded(now_ms, seen, cursor, found, here);
+            (State::Refilling { uris }, Heard::Refilled(put_back)) => {
+                self.counts.put_back += put_back;
+                self.refilled(now_ms, &uris);
             }
-            (State::Reading, Heard::Entries(entries)) => self.read(now_ms, entries, here),
-            (State::Skipping, Heard::Next(id)) => self.skip(now_ms, id, here),
-            (State::Fetching { entries, uris }, Heard::Fetched(values)) => {
-                let fetched = uris.into_iter().zip(values).collect();
-                self.tell_read(now_ms, entries, &fetched, here);
-                self.go_on(now_ms, here);
+            (State::Loading { seen, .. }, Heard::Scanned(cursor, found, token)) => {
+                match self.is_same(token) {
+                    true => self.scanned(now_ms, seen, cursor, found, here),
+                    false => self.look_again(),
+                }
+            }
+            (State::Comparing { uris, seen }, Heard::Fetched(values, token)) => {
+                match self.is_same(token) {
+                    true => self.compared(now_ms, seen, &uris, &values, here),
+                    false => self.look_again(),
+                }
+            }
+            (State::Reading, Heard::Entries { entries, applied }) => {
+                for (id, record) in applied {
+                    let record = record
+                        .as_ref()
+                        .map(|(by, applied)| (&**by, applied.clone()));
+                    self.peers.hear(id, &self.process, record);
+                }
+                self.read(now_ms, entries);
+            }
+            (State::Skipping, Heard::Next(id)) => self.skip(now_ms, id),
+            (State::Fetching { entries, uris }, Heard::Fetched(values, token)) => {
+                let is_same = self.is_same(token);
+                let fetched = is_same.then(|| uris.into_iter().zip(values).collect());
+                self.tell_read(now_ms, entries, &fetched);
+                match is_same {
+                    true => self.go_on(now_ms),
+                    false => {
+                        let all = self.tail.unread.len();
+                        self.tell_read(now_ms, all, &None);
+                        self.look_again();
+                    }
+                }
             }
             (state, _) => self.tail.state = state,
         }
+        self.release(now_ms, here);
+        self.tell_again(now_ms, here);
+    }
+
+    /// Whether this node's board has all up to its position.
+    pub(super) fn is_current(&self) -> bool {
+        let follows = matches!(
+            self.tail.state,
+            State::Reading | State::Skipping | State::Fetching { .. }
+        );
+        follows && !self.tail.wants_reload && self.tail.owed.is_empty()
+    }
+
+    /// Of Redis, when it was looked at last.
+    fn token(&self) -> Box<str> {
+        self.tail.token.clone().unwrap_or_default()
+    }
+
+    /// Whether Redis is what it was when it was looked at last.
+    fn is_same(&self, token: Option<Box<str>>) -> bool {
+        token.is_some() && token == self.tail.token
+    }
+
+    /// It was emptied since: nothing of what it says now is about what it had.
+    fn look_again(&mut self) {
+        self.tail.state = State::Checking {
+            since: self.tail.position,
+        };
     }
 
     fn check(&mut self, now_ms: u64, since: EntryId, standing: Standing, here: &dyn Here) {
+        self.tail.counts = standing.stream.is_some_and(|stream| stream.added.is_some());
         let known = self.tail.token.replace(standing.token.clone());
         let Some(known) = known else {
             // Subscribers may have come before Redis did: what they missed since is as good as lost. And other
@@ -236,9 +275,10 @@ impl Bus {
             }
             Verdict::Emptied => {
                 self.tallies.emptied.note("");
-                self.tail.wants_refill = true;
                 self.counts.gaps += 1;
+                self.peers.forgotten(now_ms);
                 self.lose(here);
+                self.owe_everything();
             }
         }
         self.next_duty(now_ms);
@@ -254,12 +294,15 @@ impl Bus {
     }
 
     /// What is owed to the hash and to this node's board comes first, however often it was interrupted.
-    fn next_duty(&mut self, now_ms: u64) {
+    pub(super) fn next_duty(&mut self, now_ms: u64) {
         let may_load = now_ms >= self.tail.loaded_ms + LOAD_EVERY_MS || self.tail.loaded_ms == 0;
         if self.store.is_none() {
             self.follow(now_ms);
-        } else if self.tail.wants_refill {
-            self.tail.state = State::Refilling { after: None };
+        } else if !self.tail.owed.is_empty() {
+            let uris = self.tail.owed.iter().take(CONTENTS_AT_ONCE);
+            self.tail.state = State::Refilling {
+                uris: uris.cloned().collect(),
+            };
         } else if self.tail.wants_reload && may_load {
             self.tail.state = State::Loading {
                 cursor: 0,
@@ -278,84 +321,12 @@ impl Bus {
         self.outbox.followed(now_ms);
     }
 
-    /// A page of what this node has, for a hash that has lost it.
-    fn own_after(&self, after: Option<&str>) -> Vec<Kept> {
-        let Some(store) = &self.store else {
-            return Vec::new();
-        };
-        let uris = store.uris_after(after, CONTENTS_AT_ONCE);
-        let kept = uris.into_iter().filter_map(|uri| {
-            let record = contents::emit(&store.get(&uri)?);
-            Some(Kept {
-                uri,
-                record: Some(record),
-            })
-        });
-        kept.collect()
-    }
-
-    fn refilled(&mut self, now_ms: u64, after: Option<Box<str>>) {
-        let store = self.store.as_ref();
-        let uris = store.map(|store| store.uris_after(after.as_deref(), CONTENTS_AT_ONCE));
-        match uris.unwrap_or_default().pop() {
-            Some(last) => self.tail.state = State::Refilling { after: Some(last) },
-            None => {
-                self.tail.wants_refill = false;
-                self.next_duty(now_ms);
-            }
-        }
-    }
-
-    fn loaded(
-        &mut self,
-        now_ms: u64,
-        mut seen: HashSet<Box<str>>,
-        cursor: u64,
-        found: Fields,
-        here: &dyn Here,
-    ) {
-        for (uri, value) in found {
-            let uri = match String::from_utf8(uri) {
-                Ok(uri) => uri.into_boxed_str(),
-                Err(bytes) => {
-                    self.found_foreign(&String::from_utf8_lossy(bytes.as_bytes()));
-                    continue;
-                }
-            };
-            self.take_value(0, &uri, Some(&value), here);
-            seen.insert(uri);
-        }
-        if cursor != 0 {
-            self.tail.state = State::Loading { cursor, seen };
-            return;
-        }
-        self.take_away_unseen(&seen, here);
-        (self.tail.wants_reload, self.tail.loaded_ms) = (false, now_ms);
-        self.go_on(now_ms, here);
-    }
-
-    /// What the hash does not have was taken away meanwhile.
-    fn take_away_unseen(&mut self, seen: &HashSet<Box<str>>, here: &dyn Here) {
-        let Some(store) = self.store.clone() else {
-            return;
-        };
-        let mut after: Option<Box<str>> = None;
-        loop {
-            let uris = store.uris_after(after.as_deref(), CONTENTS_AT_ONCE);
-            for uri in uris.iter().filter(|uri| !seen.contains(*uri)) {
-                self.take_value(0, uri, None, here);
-            }
-            match uris.into_iter().last() {
-                Some(last) => after = Some(last),
-                None => return,
-            }
-        }
-    }
-
-    fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, Fields)>, here: &dyn Here) {
+    fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, Fields)>) {
         // As many may have been added meanwhile that the oldest were trimmed before they were read.
         let is_full = entries.len() >= self.tail.page.count();
-        self.tail.full_since = is_full.then_some(self.tail.position);
+        // Nor is it certain where the count was not known: somebody may have trimmed all but these.
+        let is_uncounted = self.tail.counts && self.tail.counted.is_none() && !entries.is_empty();
+        self.tail.full_since = (is_full || is_uncounted).then_some(self.tail.position);
         let bytes = entries.iter().flat_map(|(_, fields)| fields);
         let bytes = bytes.map(|(name, value)| name.len() + value.len()).sum();
         self.tail.page.grow(entries.len(), bytes);
@@ -364,11 +335,11 @@ impl Bus {
             let entry = self.understand(now_ms, id, &fields);
             self.tail.unread.push_back((id, entry));
         }
-        self.go_on(now_ms, here);
+        self.go_on(now_ms);
     }
 
     /// Past an entry that nobody can read.
-    fn skip(&mut self, now_ms: u64, id: Option<EntryId>, here: &dyn Here) {
+    fn skip(&mut self, now_ms: u64, id: Option<EntryId>) {
         self.tail.is_stuck = false;
         if let Some(id) = id {
             self.counts.malformed += 1;
@@ -376,7 +347,7 @@ impl Bus {
             self.tail.full_since = Some(self.tail.position);
             self.tail.unread.push_back((id, None));
         }
-        self.go_on(now_ms, here);
+        self.go_on(now_ms);
     }
 
     fn understand(
@@ -405,15 +376,15 @@ impl Bus {
             .ok()
     }
 
-    /// Tells what was read, up to contents that have to be asked for; and then what to do next.
-    fn go_on(&mut self, now_ms: u64, here: &dyn Here) {
+    /// Takes over what was read, up to contents that have to be asked for; and then what to do next.
+    pub(super) fn go_on(&mut self, now_ms: u64) {
         while !self.tail.unread.is_empty() {
             let (entries, uris) = self.next_portion();
             if !uris.is_empty() {
                 self.tail.state = State::Fetching { entries, uris };
                 return;
             }
-            self.tell_read(now_ms, entries, &HashMap::new(), here);
+            self.tell_read(now_ms, entries, &None);
         }
         if let Some(since) = self.tail.full_since.take() {
             self.tail.state = State::Checking { since };
@@ -448,34 +419,28 @@ impl Bus {
     }
 
     /// What other programs brought, for the hash.
-    fn brought(&self, entries: usize) -> Vec<(EntryId, Kept)> {
+    fn brought(&self, entries: usize) -> Vec<Kept> {
         let unread = self.tail.unread.iter().take(entries);
         let kept = unread.filter_map(|(id, entry)| match &entry.as_ref()?.news {
-            News::Brought(uri, contents) => {
-                let kept = Kept {
-                    uri: uri.clone(),
-                    record: contents.as_ref().map(contents::emit),
-                };
-                Some((*id, kept))
-            }
+            News::Brought(uri, contents) => Some(Kept {
+                uri: uri.clone(),
+                record: contents.as_ref().map(contents::emit),
+                stamp: *id,
+            }),
             _ => None,
         });
         kept.collect()
     }
 
-    fn tell_read(
-        &mut self,
-        now_ms: u64,
-        entries: usize,
-        fetched: &HashMap<Box<str>, Option<Vec<u8>>>,
-        here: &dyn Here,
-    ) {
-        for _ in 0..entries {
+    fn tell_read(&mut self, now_ms: u64, entries: usize, fetched: &Fetched) {
+        for left in (0..entries).rev() {
             let Some((id, entry)) = self.tail.unread.pop_front() else {
                 return;
             };
             if let Some(entry) = entry {
-                self.apply(now_ms, id, entry, fetched, here);
+                let mut later = self.tail.unread.iter().take(left);
+                let is_last = !later.any(|(_, later)| same_resource(&entry, later.as_ref()));
+                self.apply(now_ms, id, entry, fetched, is_last);
             }
             self.tail.position = id;
             self.tail.counted = self.tail.counted.map(|counted| counted + 1);
@@ -483,10 +448,8 @@ impl Bus {
     }
 }
 
-/// What a value of the hash says: `None` if it is there and no node wrote it.
-pub(super) fn understood(value: Option<&[u8]>) -> Option<Option<Contents>> {
-    match value {
-        None => Some(None),
-        Some(value) => contents::parse(value).map(Some),
-    }
+/// Whether both bring contents of one resource.
+fn same_resource(one: &Entry, other: Option<&Entry>) -> bool {
+    let own = one.news.uri();
+    own.is_some() && own == other.and_then(|other| other.news.uri())
 }

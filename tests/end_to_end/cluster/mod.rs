@@ -8,6 +8,7 @@ mod bus;
 mod client;
 mod fleet;
 mod forwarding;
+mod kept;
 mod leave;
 mod loss;
 mod node;

@@ -93,6 +93,10 @@ impl Redis {
         self.try_command(&["PING"]) == Some(Reply::Text("PONG".into()))
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(super) fn url(&self) -> String {
         self.url_with(PASSWORD)
     }

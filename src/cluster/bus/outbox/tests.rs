@@ -1,5 +1,8 @@
+use futures_channel::oneshot;
+
 use super::*;
-use crate::app::contents::Body;
+use crate::app::call::Notice;
+use crate::app::contents::{Body, Contents};
 
 fn changed(uri: &str) -> Item {
     Item::Changed(Topic::Resource(uri.into()))
@@ -51,13 +54,19 @@ fn items(told: Vec<Told>) -> Vec<Item> {
 fn an_item_told_before_it_has_its_place_in_the_log() {
     let mut outbox = calm();
     let (ticket, mut answer) = oneshot::channel();
-    assert!(outbox.post(0, changed("a:1"), Some(ticket)).is_none());
+    assert!(
+        outbox
+            .post(0, changed("a:1"), Accepted::default(), Some(ticket))
+            .is_none()
+    );
     let batch = outbox.take_batch();
     assert_eq!(
         batch,
         [Adding {
             number: 1,
-            item: changed("a:1")
+            item: changed("a:1"),
+            accepted: Accepted::default(),
+            is_told: false,
         }]
     );
     assert!(outbox.added(&[true]).is_empty());
@@ -67,15 +76,20 @@ fn an_item_told_before_it_has_its_place_in_the_log() {
         .expect("it was not told");
     assert_eq!((told.item, told.tickets.len()), (changed("a:1"), 1));
     assert!(outbox.heard(10, 1).is_none());
-    assert_eq!(answer.try_recv(), Ok(None), "whoever tells it answers");
+    assert!(
+        answer.try_recv().is_ok_and(|it| it.is_none()),
+        "whoever tells it answers"
+    );
 }
 
 #[test]
 fn an_item_that_waits_for_a_redis_that_is_not_there() {
     let mut outbox = Outbox::default();
-    let told = outbox.post(0, put("a:1", "x"), None).expect("at once");
+    let told = outbox
+        .post(0, put("a:1", "x"), Accepted::default(), None)
+        .expect("at once");
     assert_eq!(told.item, put("a:1", "x"));
-    assert!(outbox.is_ahead("a:1") && !outbox.is_ahead("a:2"));
+    assert!(outbox.is_pending("a:1") && !outbox.is_pending("a:2"));
     outbox.connected(1_000);
     outbox.followed(1_000);
     let stored = Item::Contents {
@@ -88,12 +102,14 @@ fn an_item_that_waits_for_a_redis_that_is_not_there() {
         outbox.take_batch(),
         [Adding {
             number: 1,
-            item: stored
+            item: stored,
+            accepted: Accepted::default(),
+            is_told: true,
         }]
     );
-    assert!(outbox.is_ahead("a:1"), "on its way");
+    assert!(outbox.is_pending("a:1"), "on its way");
     assert!(outbox.added(&[true]).is_empty());
-    assert!(!outbox.is_ahead("a:1"));
+    assert!(!outbox.is_pending("a:1"));
     assert!(outbox.is_alone());
     assert!(
         outbox.heard(1_001, 1).expect("ours").is_none(),
@@ -105,15 +121,19 @@ fn an_item_that_waits_for_a_redis_that_is_not_there() {
 #[test]
 fn an_item_whose_answer_does_not_come() {
     let mut outbox = calm();
-    outbox.post(0, changed("a:1"), None);
+    outbox.post(0, changed("a:1"), Accepted::default(), None);
     outbox.take_batch();
-    outbox.post(100, changed("a:2"), None);
+    outbox.post(100, changed("a:2"), Accepted::default(), None);
     assert!(outbox.overdue(PATIENCE_MS - 1).is_empty());
     assert_eq!(
         items(outbox.overdue(PATIENCE_MS)),
         [changed("a:1"), changed("a:2")]
     );
-    assert!(outbox.post(PATIENCE_MS, changed("a:3"), None).is_some());
+    assert!(
+        outbox
+            .post(PATIENCE_MS, changed("a:3"), Accepted::default(), None)
+            .is_some()
+    );
     // It comes after all.
     assert!(outbox.added(&[true]).is_empty());
     assert!(outbox.heard(500, 1).expect("ours").is_none());
@@ -123,9 +143,9 @@ fn an_item_whose_answer_does_not_come() {
 #[test]
 fn what_was_under_way_when_the_connection_broke() {
     let mut outbox = calm();
-    (1..=3).for_each(|n| drop(outbox.post(0, all(n), None)));
+    (1..=3).for_each(|n| drop(outbox.post(0, all(n), Accepted::default(), None)));
     assert_eq!(numbers(&outbox.take_batch()), [1, 2, 3]);
-    outbox.post(0, all(4), None);
+    outbox.post(0, all(4), Accepted::default(), None);
     assert_eq!(items(outbox.lost()), [all(1), all(2), all(3), all(4)]);
     assert!(outbox.take_batch().is_empty(), "there is nobody to take it");
     // The log had the first one.
@@ -141,7 +161,7 @@ fn what_was_under_way_when_the_connection_broke() {
 #[test]
 fn a_refused_item_that_others_would_take_for_an_old_one() {
     let mut outbox = calm();
-    (1..=3).for_each(|n| drop(outbox.post(0, all(n), None)));
+    (1..=3).for_each(|n| drop(outbox.post(0, all(n), Accepted::default(), None)));
     outbox.take_batch();
     assert_eq!(items(outbox.added(&[true, false, true])).len(), 3);
     assert!(outbox.is_alone());
@@ -152,9 +172,9 @@ fn a_refused_item_that_others_would_take_for_an_old_one() {
 fn two_changes_of_one_topic_and_the_older_of_them() {
     let mut outbox = calm();
     let (first, second) = (oneshot::channel(), oneshot::channel());
-    outbox.post(0, put("a:1", "old"), Some(first.0));
-    outbox.post(0, changed("a:1"), None);
-    outbox.post(0, put("a:1", "new"), Some(second.0));
+    outbox.post(0, put("a:1", "old"), Accepted::default(), Some(first.0));
+    outbox.post(0, changed("a:1"), Accepted::default(), None);
+    outbox.post(0, put("a:1", "new"), Accepted::default(), Some(second.0));
     let batch = outbox.take_batch();
     let owed = Change {
         list: false,
@@ -170,7 +190,9 @@ fn two_changes_of_one_topic_and_the_older_of_them() {
         batch,
         [Adding {
             number: 1,
-            item: merged
+            item: merged,
+            accepted: Accepted::default(),
+            is_told: false,
         }]
     );
     assert!(outbox.added(&[true]).is_empty());
@@ -181,9 +203,9 @@ fn two_changes_of_one_topic_and_the_older_of_them() {
 #[test]
 fn an_older_change_that_comes_back_to_the_queue_after_a_newer_one() {
     let mut outbox = calm();
-    outbox.post(0, put("a:1", "old"), None);
+    outbox.post(0, put("a:1", "old"), Accepted::default(), None);
     outbox.take_batch();
-    outbox.post(0, put("a:1", "new"), None);
+    outbox.post(0, put("a:1", "new"), Accepted::default(), None);
     let told = items(outbox.lost());
     assert_eq!(told, [put("a:1", "new")]);
     outbox.connected(0);
@@ -198,7 +220,12 @@ fn an_older_change_that_comes_back_to_the_queue_after_a_newer_one() {
 fn more_topics_than_are_kept() {
     let mut outbox = Outbox::default();
     for number in 0..=KEYS_MAX {
-        outbox.post(0, changed(&format!("a:{number}")), None);
+        outbox.post(
+            0,
+            changed(&format!("a:{number}")),
+            Accepted::default(),
+            None,
+        );
     }
     assert_eq!(outbox.queued_count(), 1);
     outbox.connected(0);
@@ -209,7 +236,7 @@ fn more_topics_than_are_kept() {
 fn more_messages_than_are_kept() {
     let mut outbox = Outbox::default();
     for number in 0..NOTICES_MAX + 2 {
-        outbox.post(0, all(number), None);
+        outbox.post(0, all(number), Accepted::default(), None);
     }
     assert!(outbox.is_full());
     assert_eq!(
@@ -223,10 +250,10 @@ fn more_messages_than_are_kept() {
 #[test]
 fn what_was_added_and_will_never_come_back() {
     let mut outbox = calm();
-    outbox.post(0, changed("a:1"), None);
+    outbox.post(0, changed("a:1"), Accepted::default(), None);
     outbox.take_batch();
     assert!(outbox.added(&[true]).is_empty());
-    outbox.post(0, changed("a:2"), None);
+    outbox.post(0, changed("a:2"), Accepted::default(), None);
     assert_eq!(items(outbox.gap()), [changed("a:1")]);
     assert_eq!(numbers(&outbox.take_batch()), [2]);
     // Nor does this one, and nobody says so.
@@ -239,12 +266,63 @@ fn what_was_added_and_will_never_come_back() {
 #[test]
 fn a_change_that_is_taken_for_the_echo_of_an_older_one() {
     let mut outbox = calm();
-    outbox.post(0, changed("a:1"), None);
+    outbox.post(0, changed("a:1"), Accepted::default(), None);
     outbox.take_batch();
     assert_eq!(outbox.lost().len(), 1);
-    assert!(outbox.post(0, put("a:1", "new"), None).is_some());
+    assert!(
+        outbox
+            .post(0, put("a:1", "new"), Accepted::default(), None)
+            .is_some()
+    );
     // The log has the older one after all.
     outbox.connected(0);
     assert!(outbox.heard(0, 1).is_none());
     assert_eq!(numbers(&outbox.take_batch()), [2]);
+}
+
+#[test]
+fn what_is_lost_with_a_node_that_ends() {
+    let mut outbox = calm();
+    let post = |outbox: &mut Outbox, item| drop(outbox.post(0, item, Accepted::default(), None));
+    post(&mut outbox, put("a:1", "x"));
+    outbox.take_batch();
+    post(&mut outbox, put("a:2", "x"));
+    post(&mut outbox, all(1));
+    // Nobody published this.
+    post(&mut outbox, Item::Look("a:3".into()));
+    let unsent = outbox.unsent();
+    assert_eq!(unsent.count, 3, "the first may have arrived, or not");
+    let uris = |unsent: Unsent| unsent.uris.join(" ");
+    assert_eq!(uris(unsent), "a:1 a:2");
+    assert!(outbox.added(&[true]).is_empty());
+    assert_eq!(outbox.unsent().count, 2);
+    assert_eq!(uris(outbox.unsent()), "a:2");
+}
+
+#[test]
+fn a_later_write_that_is_ordered_before_the_one_it_replaces() {
+    let mut outbox = calm();
+    let accepted = |ms| Accepted {
+        at: EntryId { ms, seq: 0 },
+        after: EntryId::ZERO,
+    };
+    outbox.post(0, put("a:1", "old"), accepted(5), None);
+    outbox.take_batch();
+    outbox.post(0, put("a:1", "new"), accepted(9), None);
+    // The first came to Redis at 12, which the second one was before.
+    let placed = EntryId { ms: 12, seq: 3 };
+    assert!(outbox.succeeds("a:1", placed) && !outbox.succeeds("a:2", placed));
+    assert!(outbox.added(&[true]).is_empty());
+    let batch = outbox.take_batch();
+    assert_eq!(batch[0].accepted.after, placed.next());
+    // A look at a resource whose contents wait is no write of its own.
+    outbox.post(0, put("a:2", "x"), accepted(20), None);
+    outbox.post(0, Item::Look("a:2".into()), Accepted::default(), None);
+    assert!(outbox.added(&[true]).is_empty());
+    let batch = outbox.take_batch();
+    assert_eq!(batch[0].accepted, accepted(20));
+    assert!(matches!(
+        batch[0].item,
+        Item::Contents { changed: true, .. }
+    ));
 }

@@ -1,0 +1,102 @@
+//! What the bus adds and asks, on its two connections, and what Redis answers.
+
+use super::id::EntryId;
+use super::peers::Record;
+use super::standing::Standing;
+
+/// An entry to be added, and what goes into the hash with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Add {
+    pub fields: Vec<(&'static str, Vec<u8>)>,
+    pub contents: Option<Write>,
+}
+
+/// A write of this node: when it was accepted, and what is later than what the node knew then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    pub kept: Kept,
+    pub after: EntryId,
+}
+
+/// What the hash is to have at a URI: [`record`](Kept::record) after the stamp, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub uri: Box<str>,
+    pub record: Option<String>,
+    pub stamp: EntryId,
+}
+
+/// What became of an entry that the stream took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    pub id: EntryId,
+    /// Of its write, if it had one.
+    pub stamp: EntryId,
+    /// A newer write was there already, and stands.
+    pub is_overtaken: bool,
+}
+
+/// What Redis is to be asked on the connection that reads; one at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Where everything stands; everything up to `kept` is told and kept.
+    Check { kept: Option<EntryId> },
+    /// Up to `count` entries, and as many records of what nodes have applied; waits for the first one.
+    Read {
+        after: EntryId,
+        applied_after: EntryId,
+        count: usize,
+    },
+    /// Which entry is the next one, whose fields are more than anybody reads.
+    Next { after: EntryId },
+    /// Put these in the hash, unless it has newer ones or was emptied since it had this token; and then say what it has at
+    /// these URIs.
+    Fetch {
+        keep: Vec<Kept>,
+        token: Box<str>,
+        uris: Vec<Box<str>>,
+    },
+    /// The hash, a page of it.
+    Scan { cursor: u64 },
+    /// Put these in the hash where it has nothing newer, and add the marker if any was put, in one step: other nodes may
+    /// have read the hash already.
+    Refill {
+        kept: Vec<Kept>,
+        marker: Vec<(&'static str, Vec<u8>)>,
+    },
+}
+
+/// Names and values, as an entry of the stream or a hash has them.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// What Redis answered.
+#[derive(Clone, Debug)]
+pub enum Heard {
+    Standing(Standing),
+    Entries {
+        entries: Vec<(EntryId, Fields)>,
+        applied: Vec<(EntryId, Option<Record>)>,
+    },
+    /// None: there is none any more.
+    Next(Option<EntryId>),
+    /// One for each URI that was asked for, and the token that Redis had after that.
+    Fetched(Vec<Found>, Option<Box<str>>),
+    /// The next cursor, 0 after the last page; URIs and values; and the token that Redis had after that.
+    Scanned(u64, Fields, Option<Box<str>>),
+    /// So many were not there, or older.
+    Refilled(u64),
+}
+
+/// What Redis has at a URI.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub value: Option<Vec<u8>>,
+    /// The stamp of the write that took the resource away last.
+    pub gone: Option<EntryId>,
+}
+
+impl Found {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.value.is_none() && self.gone.is_none()
+    }
+}

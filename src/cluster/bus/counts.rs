@@ -1,0 +1,47 @@
+//! What happened on the bus, for the metrics and the log.
+
+/// Things that happened, for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Entries of the stream that were read.
+    pub heard: u64,
+    /// Entries, or values of the hash, that nobody can make sense of.
+    pub malformed: u64,
+    /// Values of the hash among those.
+    pub foreign: u64,
+    /// Losses that subscribers were told of.
+    pub gaps: u64,
+    /// Items that were told here before they had their place in the stream.
+    pub told_ahead: u64,
+    /// Messages that other nodes will never hear of.
+    pub dropped: u64,
+    /// Items that Redis refused.
+    pub refused: u64,
+    /// Writes of this node that a newer one was there before.
+    pub overtaken: u64,
+    /// Resources that Redis had forgotten, or had an older state of.
+    pub put_back: u64,
+    /// What was told here before all nodes had it.
+    pub told_behind: u64,
+    /// What was told to all once more, since this node had it late.
+    pub told_again: u64,
+}
+
+impl Counts {
+    /// By kind, as the metrics name it.
+    #[must_use]
+    pub fn by_kind(&self) -> [(&'static str, u64); 10] {
+        [
+            ("heard", self.heard),
+            ("malformed", self.malformed),
+            ("gap", self.gaps),
+            ("told_ahead", self.told_ahead),
+            ("refused", self.refused),
+            ("dropped", self.dropped),
+            ("overtaken", self.overtaken),
+            ("put_back", self.put_back),
+            ("told_behind", self.told_behind),
+            ("told_again", self.told_again),
+        ]
+    }
+}

@@ -1,0 +1,152 @@
+//! When clients are told of what was read from the log: as soon as every node that counts has applied it, or when they
+//! have waited long enough; always in the order of the log.
+//!
+//! So a client that is told at one node reads the change at any other. A node that applies an entry so late that others
+//! may have told of it (it hung, it was cut off, it lost its place) says so in the log once it has: whoever listens
+//! anywhere is told *again*, and this time what is read at that node is new.
+
+use super::id::EntryId;
+use super::outbox::{Item, Receipt, Ticket};
+use super::{Bus, Here};
+use crate::app::call::{KeptBy, Notice, Topic};
+
+/// How long what was read waits for the others at most. Far above what an answer takes nearby, and short enough that
+/// nobody sees a pause; a node that hangs costs it until it does not count any more.
+pub(super) const HOLD_MS: u64 = 200;
+/// An entry that is applied within this was told by nobody before. Below [`HOLD_MS`] by more than clocks are off.
+const TIMELY_MS: u64 = 120;
+/// Held entries; of more the oldest are told at once.
+const HELD_MAX: usize = 16_384;
+/// Topics that are told again one by one; of more it is said that anything may have changed.
+const AGAIN_MAX: usize = 1_024;
+
+const _: () = assert!(TIMELY_MS < HOLD_MS);
+
+/// What is to be told on this node.
+pub(super) enum Deed {
+    Publish(Vec<Topic>),
+    TellAll(Notice),
+    /// A session of this node.
+    Tell(Box<str>, Notice),
+    Gap,
+    /// Only whoever published it waits.
+    Nothing,
+}
+
+pub(super) struct Held {
+    id: EntryId,
+    since_ms: u64,
+    deed: Deed,
+    tickets: Vec<Ticket>,
+    kept: KeptBy,
+}
+
+/// Topics whose news came late.
+#[derive(Default)]
+pub(super) struct Again {
+    topics: Vec<Topic>,
+    everything: bool,
+}
+
+impl Again {
+    pub(super) fn add(&mut self, topics: Vec<Topic>) {
+        for topic in topics {
+            if self.topics.len() >= AGAIN_MAX {
+                self.add_everything();
+            }
+            if !self.everything && !self.topics.contains(&topic) {
+                self.topics.push(topic);
+            }
+        }
+    }
+
+    pub(super) fn add_everything(&mut self) {
+        self.everything = true;
+        self.topics = Vec::new();
+    }
+}
+
+impl Bus {
+    pub(super) fn hold(
+        &mut self,
+        now_ms: u64,
+        id: EntryId,
+        deed: Deed,
+        (tickets, kept): (Vec<Ticket>, KeptBy),
+    ) {
+        if matches!(deed, Deed::Nothing) && tickets.is_empty() {
+            return;
+        }
+        self.held.push_back(Held {
+            id,
+            since_ms: now_ms,
+            deed,
+            tickets,
+            kept,
+        });
+    }
+
+    /// Tells what need not wait any more.
+    pub(super) fn release(&mut self, now_ms: u64, here: &dyn Here) {
+        while let Some(held) = self.held.front() {
+            // Without a board there is nothing to be read elsewhere.
+            let is_everywhere = self.store.is_none() || self.peers.all_have(now_ms, held.id);
+            let is_over = held.since_ms + HOLD_MS <= now_ms || self.held.len() > HELD_MAX;
+            if !is_everywhere && !is_over {
+                return;
+            }
+            self.counts.told_behind += u64::from(!is_everywhere);
+            if let Some(held) = self.held.pop_front() {
+                act(held, here);
+            }
+        }
+    }
+
+    /// Whether nobody can have told of this entry before this node has it, which is now.
+    pub(super) fn is_timely(&self, now_ms: u64, id: EntryId) -> bool {
+        let age_ms = self.clock.age_ms(now_ms, id);
+        age_ms.is_some_and(|age_ms| age_ms < TIMELY_MS) && self.peers.counts_for(id)
+    }
+
+    /// Says in the log what came late to this node's board.
+    pub(super) fn tell_again(&mut self, now_ms: u64, here: &dyn Here) {
+        if self.is_loading() {
+            return;
+        }
+        let again = std::mem::take(&mut self.again);
+        if again.everything {
+            self.counts.told_again += 1;
+            self.post(now_ms, Item::Everything, None, here);
+        }
+        for topic in again.topics {
+            self.counts.told_again += 1;
+            let item = match topic {
+                Topic::Resource(uri) => Item::Look(uri),
+                list => Item::Changed(list),
+            };
+            self.post(now_ms, item, None, here);
+        }
+    }
+}
+
+fn act(held: Held, here: &dyn Here) {
+    let floor = held.id.offset();
+    let offset = match held.deed {
+        Deed::Publish(topics) => here.publish(floor, topics),
+        Deed::TellAll(notice) => here.tell_all(floor, notice),
+        Deed::Tell(session, notice) => {
+            here.tell(&session, notice);
+            floor
+        }
+        Deed::Gap => {
+            here.gap(floor);
+            floor
+        }
+        Deed::Nothing => floor,
+    };
+    let receipt = Receipt {
+        offset: Some(offset),
+        kept: held.kept,
+    };
+    super::answer(held.tickets, receipt);
+}

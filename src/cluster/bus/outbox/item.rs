@@ -1,0 +1,102 @@
+//! What is published, as it waits for its place in the log, and what whoever published it is answered.
+
+use futures_channel::oneshot;
+
+use crate::app::call::{KeptBy, Notice, Topic};
+use crate::app::contents::{Change, Contents};
+use crate::cluster::bus::id::EntryId;
+
+/// Told when the item has been told here.
+pub type Ticket = oneshot::Sender<Receipt>;
+
+/// What a publisher is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its offset, if it has one.
+    pub offset: Option<u64>,
+    pub kept: KeptBy,
+}
+
+/// When something was accepted, for what is written there at the same time elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// By the clock of Redis.
+    pub at: EntryId,
+    /// It is later than what this node knew to be there.
+    pub after: EntryId,
+}
+
+/// What waits, when nobody will wait for it any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsent {
+    pub count: usize,
+    /// Of the resources among it, some.
+    pub uris: Vec<Box<str>>,
+}
+
+/// What is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    Changed(Topic),
+    /// New contents of a resource.
+    Contents {
+        uri: Box<str>,
+        carried: Carried,
+        /// What is to be told here besides what writing them changes here.
+        owed: Change,
+        /// It is to be told everywhere, also where writing them changes nothing.
+        changed: bool,
+    },
+    /// This node had news of a resource so late that all are to look again at what there is.
+    Look(Box<str>),
+    /// For a session of another node.
+    Session(Box<str>, Notice),
+    All(Notice),
+    Everything,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Not known to be in this node's store; `None` takes the resource away.
+    Given(Option<Contents>),
+    /// Whatever this node's store has.
+    Stored,
+}
+
+/// Something to be told on this node, and who waits for that.
+#[derive(Debug)]
+pub struct Told {
+    pub item: Item,
+    pub tickets: Vec<Ticket>,
+    pub accepted: Accepted,
+}
+
+/// What one item adds to the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adding {
+    pub number: u64,
+    pub item: Item,
+    pub accepted: Accepted,
+    /// Here.
+    pub is_told: bool,
+}
+
+/// Queued items with the same key are one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Topic(Topic),
+    Everything,
+}
+
+impl Item {
+    pub(super) fn key(&self) -> Option<Key> {
+        match self {
+            Item::Changed(topic) => Some(Key::Topic(topic.clone())),
+            Item::Contents { uri, .. } | Item::Look(uri) => {
+                Some(Key::Topic(Topic::Resource(uri.clone())))
+            }
+            Item::Session(..) | Item::All(_) => None,
+            Item::Everything => Some(Key::Everything),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The board's hash as a whole: read again when this node may have missed something, and given back what it has lost.
+//!
+//! Nothing is concluded from what the hash does not have: a resource is gone if somebody took it away, which Redis
+//! remembers for a day ([`GONE_S`](super::scripts::GONE_S)) and nodes for as long as they live. What a node has and the
+//! hash does not, without anybody having taken it away, Redis has forgotten: the node puts it back.
+
+use std::collections::HashSet;
+
+use super::ask::{Fields, Found};
+use super::id::EntryId;
+use super::tail::{CONTENTS_AT_ONCE, State};
+use super::versions::Version;
+use super::{Bus, Here, Kept, contents};
+
+/// By how much a moment may be another one by Redis's clock.
+const CLOCKS_DIFFER_MS: u64 = 50;
+
+impl Bus {
+    /// What this node has at these URIs, for a hash that has lost it.
+    pub(super) fn own(&self, uris: &[Box<str>]) -> Vec<Kept> {
+        let Some(store) = &self.store else {
+            return Vec::new();
+        };
+        // What is on its way gets there by itself.
+        let settled = uris.iter().filter(|uri| !self.outbox.is_pending(uri));
+        let kept = settled.filter_map(|uri| {
+            let record = store.get(uri).as_ref().map(contents::emit);
+            let version = self.versions.get(uri);
+            let is_known = record.is_some() || version.is_some_and(|version| version.is_gone);
+            is_known.then(|| Kept {
+                uri: uri.clone(),
+                record,
+                stamp: version.map_or(EntryId::ZERO, |version| version.stamp),
+            })
+        });
+        kept.collect()
+    }
+
+    /// Redis may have nothing of what this node knows.
+    pub(super) fn owe_everything(&mut self) {
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        let mut after: Option<Box<str>> = None;
+        loop {
+            let uris = store.uris_after(after.as_deref(), CONTENTS_AT_ONCE);
+            let Some(last) = uris.last() else {
+                break;
+            };
+            after = Some(last.clone());
+            self.tail.owed.extend(uris);
+        }
+        let gone = self.versions.gone().map(Into::into);
+        self.tail.owed.extend(gone);
+    }
+
+    /// Redis has nothing at this URI, or something older.
+    pub(super) fn put_back(&mut self, uri: &str) {
+        let Some(store) = &self.store else {
+            return;
+        };
+        let is_known = self.versions.get(uri).is_some() || store.get(uri).is_some();
+        if is_known && !self.outbox.is_pending(uri) {
+            self.tail.owed.insert(uri.into());
+        }
+    }
+
+    pub(super) fn refilled(&mut self, now_ms: u64, uris: &[Box<str>]) {
+        for uri in uris {
+            self.tail.owed.remove(uri);
+        }
+        self.next_duty(now_ms);
+    }
+
+    pub(super) fn scanned(
+        &mut self,
+        now_ms: u64,
+        mut seen: HashSet<Box<str>>,
+        cursor: u64,
+        found: Fields,
+        here: &dyn Here,
+    ) {
+        for (uri, value) in found {
+            let Ok(uri) = String::from_utf8(uri).map(String::into_boxed_str) else {
+                self.counts.malformed += 1;
+                continue;
+            };
+            let found = Found {
+                value: Some(value),
+                gone: None,
+            };
+            self.take_value(&uri, &found, here);
+            seen.insert(uri);
+        }
+        match cursor {
+            0 => self.compare(now_ms, None, seen),
+            cursor => self.tail.state = State::Loading { cursor, seen },
+        }
+    }
+
+    pub(super) fn compared(
+        &mut self,
+        now_ms: u64,
+        seen: HashSet<Box<str>>,
+        uris: &[Box<str>],
+        values: &[Found],
+        here: &dyn Here,
+    ) {
+        for (uri, found) in uris.iter().zip(values) {
+            self.take_value(uri, found, here);
+        }
+        self.compare(now_ms, uris.last().map(|last| &**last), seen);
+    }
+
+    /// The next of this node's resources that the hash does not have; after the last one the board is as it should be.
+    fn compare(&mut self, now_ms: u64, after: Option<&str>, seen: HashSet<Box<str>>) {
+        let mut after: Option<Box<str>> = after.map(Into::into);
+        let mut unseen = Vec::new();
+        while let Some(store) = &self.store
+            && unseen.len() < CONTENTS_AT_ONCE
+        {
+            let uris = store.uris_after(after.as_deref(), CONTENTS_AT_ONCE);
+            let Some(last) = uris.last() else {
+                break;
+            };
+            after = Some(last.clone());
+            unseen.extend(uris.into_iter().filter(|uri| !seen.contains(uri)));
+        }
+        if !unseen.is_empty() {
+            self.tail.state = State::Comparing { uris: unseen, seen };
+            return;
+        }
+        (self.tail.wants_reload, self.tail.loaded_ms) = (false, now_ms);
+        self.tail.ahead_until_ms = self.clock.time_ms(now_ms) + CLOCKS_DIFFER_MS;
+        if !std::mem::replace(&mut self.tail.was_loaded, true) && self.is_late {
+            // Clients may have come before the board.
+            self.again.add_everything();
+        }
+        self.go_on(now_ms);
+    }
+
+    /// The hash is being read: what came with it is not complete.
+    pub(super) fn is_loading(&self) -> bool {
+        matches!(
+            self.tail.state,
+            State::Loading { .. } | State::Comparing { .. }
+        )
+    }
+
+    pub(super) fn set_version(&mut self, uri: &str, stamp: EntryId, is_gone: bool) {
+        self.versions.set(uri, Version { stamp, is_gone });
+    }
+}
