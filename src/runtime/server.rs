@@ -215,7 +215,7 @@ impl Server {
         }
         let cores = core_count(&self.options);
         publisher.open_mailboxes(cores);
-        let listeners = super::listen::bind(listen, cores)?;
+        let listeners = super::listen::bind(listen, cores, &self.options.limits)?;
         let address = listeners
             .first()
             .and_then(|it| it.local_addr().ok())
