@@ -72,6 +72,14 @@ pub const STREAM_HOLD_BUSY_MS: u64 = 50;
 /// the timers is late: thirty of them do not overlook it.
 pub const BUSY_FOR_MS: u64 = 2_000;
 
+/// Milliseconds in which a stream that is taken over twice is chased: two GETs that come back whenever they end. Clients
+/// come back after a second or two; one whose network changes again within this time has an open connection too many.
+pub const CHASE_MS: u64 = 30_000;
+
+/// Connections that are left open and silent for one chased stream; past it the oldest ends. A client has two that chase
+/// each other, by mistake; with ten it makes a request a second, as it asked for.
+pub const SILENT_CONNECTIONS_MAX: usize = 8;
+
 /// Streams that leave in one turn of the fan-out loop before everything else gets its turn.
 /// 64 sends are about 150 µs: a request that arrives in the middle of a broadcast waits that long.
 pub const FANOUT_CHUNK: usize = 64;

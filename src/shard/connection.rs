@@ -90,6 +90,8 @@ pub(super) enum State {
     ExpectAnswer(CallKey),
     /// An SSE response: the GET stream or the answer to a POST.
     Streaming(StreamKey),
+    /// An SSE response whose stream goes on elsewhere; see `chase`.
+    Silent(StreamKey),
     /// The SSE response of `subscriptions/listen`.
     Listening(ListenerKey),
     Lingering,

@@ -194,13 +194,9 @@ impl Shard {
 
     /// Everything was answered. A legacy stream is kept for a while: its client may not have got all of it.
     fn finish(&mut self, key: StreamKey, connection: ConnectionKey) {
-        if let Some(stream) = self.streams.get_mut(key) {
-            stream.connection = None;
-            if stream.session.is_none() {
-                self.streams.remove(key);
-            } else {
-                self.interrupted(key);
-            }
+        match self.streams.get(key).map(|stream| stream.session) {
+            Some(Some(_)) => self.interrupted(key),
+            _ => drop(self.streams.remove(key)),
         }
         self.release(connection);
     }
@@ -289,6 +285,7 @@ impl Shard {
             | State::ExpectLook(_)
             | State::ExpectOwner
             | State::ExpectAnswer(_)
+            | State::Silent(_)
             | State::Lingering => {}
         }
         let Some(connection) = self.connections.get_mut(key) else {

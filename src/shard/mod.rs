@@ -13,6 +13,7 @@ mod admission;
 mod answer;
 mod arena;
 mod call;
+mod chase;
 mod client;
 mod connection;
 mod deliver;
@@ -49,6 +50,7 @@ use serde_json::value::RawValue;
 
 use self::arena::Arena;
 use self::call::CallState;
+use self::chase::Silent;
 use self::connection::Connection;
 use self::drain::Drain;
 use self::fanout::{Due, Fanout};
@@ -224,6 +226,7 @@ pub struct Shard {
     connections: Arena<Connection>,
     sessions: Arena<Session>,
     streams: Arena<Stream>,
+    silent: Silent,
     calls: Arena<CallState>,
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
@@ -273,6 +276,7 @@ impl Shard {
             connections: Arena::default(),
             sessions: Arena::default(),
             streams: Arena::default(),
+            silent: Silent::default(),
             calls: Arena::default(),
             fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
             commons: setup.commons,
@@ -406,6 +410,7 @@ impl Shard {
         self.fanout.invariants();
         self.memory_invariants();
         self.client_invariants();
+        self.chase_invariants();
         for (key, connection) in self.connections.iter() {
             connection.invariants();
             match connection.state {

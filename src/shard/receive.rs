@@ -75,6 +75,7 @@ impl Shard {
                 | State::ExpectLook(_)
                 | State::ExpectAnswer(_)
                 | State::Streaming(_)
+                | State::Silent(_)
                 | State::Listening(_) => None,
                 State::ExpectHead => self.receive_head(key, &input[used..]),
                 State::ExpectBody(_) => self.receive_body(key, &input[used..]),

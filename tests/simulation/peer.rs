@@ -269,7 +269,7 @@ impl Peer {
                 self.take_call_answer(*id, session.as_deref(), answer)
             }
             Expected::Resume { id } => {
-                assert!(matches!(status, 400 | 404), "{answer:?}");
+                assert!(matches!(status, 404 | 405), "{answer:?}");
                 self.requests.entry(*id).or_default().void = true;
             }
             Expected::Garbage => assert!((400..500).contains(&status), "{answer:?}"),

@@ -11,6 +11,7 @@ mod legacy_streams;
 mod legacy_transport;
 mod limits;
 mod security;
+mod stream_ends;
 mod streamable_http;
 mod subscriptions;
 mod times;
