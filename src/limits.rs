@@ -160,11 +160,12 @@ pub struct Limits {
     /// Targeted messages (progress, log, server requests, answers) kept for one stream until they are written,
     /// and for a resume afterwards.
     pub stream_queue_bytes_max: usize,
-    /// From a connection's first byte of a head to its last (408).
+    /// From the first byte of a head to its last (408); of a connection's first head from the accept, so that one which
+    /// never says anything is closed by then.
     pub head_timeout_ms: u64,
     /// From the end of a head to the end of its body (408).
     pub body_timeout_ms: u64,
-    /// A keep-alive connection without a request. Longer than Traefik's pool keeps it (90 s), so that the
+    /// A keep-alive connection without a further request. Longer than Traefik's pool keeps it (90 s), so that the
     /// proxy, which knows, closes first.
     pub connection_idle_ms: u64,
     /// A session without a request and without an open stream.

@@ -219,7 +219,7 @@ impl Shard {
         if connection.is_writing() {
             connection.close_when_written = true;
         } else {
-            self.effects.push_back(Effect::ShutdownWrite(key));
+            self.end_output(key);
         }
     }
 

@@ -48,6 +48,10 @@ pub struct Connection {
     pub(super) queued: bool,
     /// Ends when `outbox` is written.
     pub(super) close_when_written: bool,
+    /// Accepted, and no whole head came yet.
+    pub(super) is_new: bool,
+    /// The client sends nothing more; see `half_close`.
+    pub(super) input_ended: bool,
     /// The answer to the current request leaves the connection open.
     pub(super) keep_alive: bool,
     /// The client is HTTP/1.0: no chunks, a stream ends with the connection.
@@ -154,6 +158,8 @@ impl Connection {
             held: None,
             queued: false,
             close_when_written: false,
+            is_new: false,
+            input_ended: false,
             keep_alive: true,
             http10: false,
             gone: None,
@@ -194,6 +200,7 @@ impl Connection {
     /// Whether more bytes should be read now. While a request is answered, only a bounded amount is read ahead.
     pub(super) fn wants_bytes(&self, pipeline_bytes_max: usize) -> bool {
         match self.state {
+            _ if self.input_ended => false,
             State::ExpectBody(_) | State::Lingering => true,
             State::ExpectHead if !self.is_writing() => true,
             // Whoever goes on with it reads on.

@@ -6,7 +6,7 @@ use super::connection::{Connection, State};
 use super::event_id::EventId;
 use super::fanout::{Listener, ListenerKey, Voice};
 use super::stream::{STANDALONE, Stream, StreamKey};
-use super::{ConnectionKey, Effect, Millis, Shard};
+use super::{Closed, ConnectionKey, Millis, Shard};
 use crate::wire::response;
 use crate::wire::sse::{self, Event};
 
@@ -295,9 +295,11 @@ impl Shard {
             self.mark_dirty(key);
         } else if connection.close_when_written {
             connection.close_when_written = false;
-            self.effects.push_back(Effect::ShutdownWrite(key));
+            self.end_output(key);
         } else if connection.has_read_ahead() {
             self.freed.push_back(key);
+        } else {
+            self.close_if_served(key, Closed::Answered);
         }
         self.arm_connection(key);
     }

@@ -21,6 +21,7 @@ mod drain;
 mod elsewhere;
 mod event_id;
 mod fanout;
+mod half_close;
 mod handler_events;
 mod hold;
 mod introduction;

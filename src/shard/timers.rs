@@ -158,7 +158,7 @@ impl Shard {
         }
     }
 
-    fn emit_keep_alive(&mut self, key: ConnectionKey) {
+    pub(super) fn emit_keep_alive(&mut self, key: ConnectionKey) {
         self.emit_events(key, b":\n\n");
     }
 
@@ -231,6 +231,9 @@ impl Connection {
         self.since
             + match self.state {
                 State::Lingering => LINGER_MS,
+                State::ExpectHead if self.scanned == 0 && self.is_new => {
+                    limits.head_timeout_ms.min(limits.connection_idle_ms)
+                }
                 State::ExpectHead if self.scanned == 0 => limits.connection_idle_ms,
                 State::ExpectHead | State::ExpectOwner => limits.head_timeout_ms,
                 State::ExpectBody(_) | State::ExpectLook(_) => limits.body_timeout_ms,

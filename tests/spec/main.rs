@@ -7,6 +7,7 @@ mod support;
 mod basic;
 mod cancellation;
 mod clients;
+mod half_close;
 mod legacy_streams;
 mod legacy_transport;
 mod limits;

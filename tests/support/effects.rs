@@ -136,6 +136,8 @@ impl Node {
         let shard = &mut self.cores[core].shard;
         let key = shard.handle_arrival(self.now, socket.peer, ticket);
         (socket.core, socket.key, socket.reading) = (core, Some(key), true);
+        // The kernel says so again to whoever reads.
+        socket.end_seen = false;
         self.by_key.insert((core, key), id);
         self.cores[core].shard.handle_bytes(self.now, key, &bytes);
         self.settle(core);

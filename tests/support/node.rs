@@ -235,11 +235,26 @@ impl Node {
         };
         let count = count.min(socket.sent.len());
         if count == 0 {
-            return false;
+            return self.receive_end(id, key);
         }
         let bytes: Vec<u8> = socket.sent.drain(..count).collect();
         let core = socket.core;
         self.cores[core].shard.handle_bytes(self.now, key, &bytes);
+        self.settle(core);
+        self.ask_for_bytes(id);
+        true
+    }
+
+    /// The server comes to the end of what the client sends. True if it is there, and was not seen before.
+    fn receive_end(&mut self, id: SocketId, key: ConnectionKey) -> bool {
+        let socket = &mut self.sockets[id];
+        if !socket.sent.is_empty() || !socket.ended || socket.end_seen {
+            return false;
+        }
+        socket.end_seen = true;
+        let core = socket.core;
+        self.met.insert("half-closed".into());
+        self.cores[core].shard.handle_input_end(self.now, key);
         self.settle(core);
         self.ask_for_bytes(id);
         true
