@@ -247,6 +247,36 @@ function legacy({ revision }) {
         ['a result survives the end of its stream', async ({ main }) => {
             assert.equal(onlyText(await main.call('test_reconnection')), RECONNECTION_TEXT);
         }],
+        // The SDK comes back to every stream that ended without a result. What it must not do is looked for when the same
+        // happened to later ones, each of which takes it a second.
+        ['a stream that is over is asked for once', async ({ open }) => {
+            const brief = await open();
+            await brief.standaloneStream();
+            const isOver = from =>
+                brief.journal.find(({ http, status }) => http === 'GET' && status === 405, 'the end', { from });
+            const cancelled = async () => {
+                const from = brief.journal.length;
+                const stop = new AbortController();
+                brief.answer('sampling/createMessage', () => new Promise(() => stop.abort()));
+                await assert.rejects(brief.call('test_sampling', { prompt: 'Answer?' }, { signal: stop.signal }));
+                await isOver(from);
+            };
+            const delivered = async () => {
+                let seen;
+                await brief.call('test_tool_with_logging', {}, { onresumptiontoken: token => (seen = token) });
+                const from = brief.journal.length;
+                const stop = new AbortController();
+                const options = { resumptionToken: seen, signal: stop.signal };
+                const again = assert.rejects(brief.call('test_tool_with_logging', {}, options));
+                await isOver(from);
+                stop.abort();
+                await again;
+            };
+            for (const call of [delivered, cancelled, delivered, cancelled, cancelled]) await call();
+            const gets = brief.journal.since(0, ({ http }) => http === 'GET').map(({ status }) => status);
+            assert.deepEqual(gets, [200, 405, 405, 405, 405, 405]);
+            await brief.close();
+        }],
         ['hears no more of a resource after unsubscribing', async ({ main, admin }) => {
             await main.unlisten(WATCHED);
             const from = main.journal.length;

@@ -113,6 +113,7 @@ fn a_simulation_in_which_nothing_goes_wrong() {
         "Start",
         "TimedOut",
         "WriteStalled",
+        "half-closed",
         "200 application/json",
         "200 text/event-stream",
         "202 ",

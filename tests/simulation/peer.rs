@@ -60,6 +60,10 @@ pub(crate) struct Wire {
     /// The last message that was told on this stream, or before it was asked for.
     told: u64,
     pub(crate) stalled: bool,
+    /// The client sends nothing more on it, and reads on.
+    pub(crate) ended: bool,
+    /// Something was sent or answered after which the server need not answer what follows.
+    pub(crate) excused: bool,
 }
 
 /// A call as its client sees it.
@@ -120,6 +124,8 @@ impl Wire {
             events: 0,
             told: 0,
             stalled: false,
+            ended: false,
+            excused: false,
         }
     }
 
@@ -195,9 +201,11 @@ impl Peer {
             Item::Answer(answer) => {
                 if answer.status == 408 {
                     // The network was too slow: the connection ends, and what was asked is lost with it.
+                    wire.excused = true;
                     return;
                 }
                 let expected = wire.expected.pop_front().expect("an answer to a request");
+                wire.excused |= matches!(expected, Expected::Garbage);
                 if answer.field("content-type") == Some("text/event-stream") {
                     if let Expected::Get { told, .. } = expected {
                         wire.told = told;

@@ -3,9 +3,10 @@
 use pinfold::app::call::{Notice, Outcome, Topic};
 use pinfold::limits::Limits;
 use pinfold::mcp::RpcError;
+use pinfold::shard::Closed;
 use serde_json::json;
 
-use crate::peer::{LISTS, Peer};
+use crate::peer::{LISTS, Peer, Wire};
 use crate::support::Random;
 use crate::support::node::{Arrived, Breakage, Node};
 
@@ -49,6 +50,12 @@ fn limits() -> Limits {
         ask_timeout_ms: 2_000,
         ..Limits::default()
     }
+}
+
+/// What was asked was asked whole, by a client that sends nothing more, and the server had no reason to give it up.
+fn is_owed(wire: &Wire, closed: Option<Closed>) -> bool {
+    let served = matches!(closed, None | Some(Closed::Answered | Closed::PeerLeft));
+    wire.ended && served && !wire.excused && !wire.expected.is_empty()
 }
 
 pub(crate) fn topic(number: usize) -> (String, Topic) {
@@ -137,7 +144,13 @@ impl World {
                     whole || socket.closed.is_some(),
                     "half-closed in the middle of an answer"
                 );
-                let socket = peer.wires[wire].socket;
+                let wires = &peer.wires[wire];
+                assert!(
+                    !is_owed(wires, socket.closed),
+                    "a client that sends nothing more has no answer to {:?}",
+                    wires.expected
+                );
+                let socket = wires.socket;
                 self.node.cut(socket);
                 peer.lose(wire);
             }
@@ -228,13 +241,17 @@ impl World {
         }
         let wire = self.random.below(peer.wires.len());
         let socket = peer.wires[wire].socket;
-        match self.random.below(6) {
-            0 => {
+        match self.random.below(12) {
+            6 => {
+                peer.wires[wire].ended = true;
+                self.node.sockets[socket].ended = true;
+            }
+            0..=1 => {
                 self.node.cut(socket);
                 self.node.sockets[socket].arrived.clear();
                 peer.lose(wire);
             }
-            1..=2 => peer.wires[wire].stalled = !peer.wires[wire].stalled,
+            2..=5 => peer.wires[wire].stalled = !peer.wires[wire].stalled,
             _ => self
                 .node
                 .set_room(socket, *self.random.pick(&[usize::MAX, 0, 60, 500])),
