@@ -52,8 +52,17 @@ impl Shard {
 
     /// The stream has no connection any more: those that are silent for its sake end.
     pub(super) fn end_silent(&mut self, stream: StreamKey) {
-        for connection in self.silent.remove(&stream).unwrap_or_default() {
-            self.release(connection);
+        if self.silent.is_empty() {
+            return;
+        }
+        for key in self.silent.remove(&stream).unwrap_or_default() {
+            // A node that takes its leave keeps nobody's connection.
+            if self.is_draining()
+                && let Some(connection) = self.connections.get_mut(key)
+            {
+                connection.keep_alive = false;
+            }
+            self.release(key);
         }
     }
 
@@ -73,13 +82,14 @@ impl Shard {
             State::Silent(stream) => Some(stream),
             _ => None,
         };
+        let mut count = 0;
         for (&stream, connections) in &self.silent {
+            count += connections.len();
             let taken = self.streams.get(stream).and_then(|it| it.connection);
             assert!(taken.is_some() && !connections.is_empty());
             assert!(connections.iter().all(|&key| silent(key) == Some(stream)));
         }
-        let count = self.connections.iter();
-        let count = count.filter(|(key, _)| silent(*key).is_some()).count();
-        assert_eq!(count, self.silent.values().map(Vec::len).sum::<usize>());
+        let all = self.connections.iter().map(|(key, _)| key);
+        assert_eq!(all.filter(|key| silent(*key).is_some()).count(), count);
     }
 }

@@ -7,8 +7,11 @@
 //!     └──────────── answer written ────────────┴──────────────┴─────────────────┘
 //! ExpectBody ──a large body──▶ ExpectLook ──what is in it──▶ (served)
 //! ExpectHead ──a session of another node──▶ ExpectOwner ──▶ (forwarded with its connection, or served: 404)
+//! Streaming ──its stream goes on elsewhere──▶ Silent
 //! any state ──fault──▶ Lingering (answer out, input dropped) ──▶ closed
 //! ```
+//!
+//! A client may end its sending in any state: it has the answers to what it sent by then, and the connection closes.
 
 use std::cell::Cell;
 

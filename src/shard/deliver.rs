@@ -298,7 +298,7 @@ impl Shard {
             self.end_output(key);
         } else if connection.has_read_ahead() {
             self.freed.push_back(key);
-        } else {
+        } else if connection.input_ended {
             self.close_if_served(key, Closed::Answered);
         }
         self.arm_connection(key);

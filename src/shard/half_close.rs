@@ -23,18 +23,20 @@ impl Shard {
             self.close_connection(key, Closed::PeerLeft);
         }
         self.close_if_served(key, Closed::PeerLeft);
-        self.after_input_end(key);
+        self.go_on_after_input_end(key);
         self.arm_connection(key);
         self.serve_freed();
     }
 
-    /// What was read of a client that sends nothing more was looked at once more: it may have begun a stream.
-    pub(super) fn after_input_end(&mut self, key: ConnectionKey) {
-        self.close_if_served(key, Closed::Answered);
+    /// What was read ahead of a client was looked at. If it sends nothing more, that was all, or a stream has begun.
+    pub(super) fn go_on_after_input_end(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get(key).filter(|it| it.input_ended) else {
             return;
         };
         match connection.state {
+            State::ExpectHead | State::ExpectBody(_) | State::Lingering => {
+                self.close_if_served(key, Closed::Answered);
+            }
             State::ExpectAnswer(call) if self.calls.get(call).is_some_and(is_modern) => {
                 self.stream_of(call);
                 self.emit_keep_alive(key);
@@ -42,12 +44,7 @@ impl Shard {
             State::Streaming(_) | State::Silent(_) | State::Listening(_) => {
                 self.emit_keep_alive(key);
             }
-            State::ExpectHead
-            | State::ExpectBody(_)
-            | State::ExpectLook(_)
-            | State::ExpectOwner
-            | State::ExpectAnswer(_)
-            | State::Lingering => {}
+            State::ExpectLook(_) | State::ExpectOwner | State::ExpectAnswer(_) => {}
         }
     }
 

@@ -56,7 +56,7 @@ impl Shard {
         if self.connections.get(key).is_some_and(waiting) {
             self.take_in(key, &[]);
         }
-        self.after_input_end(key);
+        self.go_on_after_input_end(key);
         let paused = |connection: &Connection| connection.paused.get();
         if self.connections.get(key).is_some_and(paused) && self.wants_bytes(key) {
             self.effects.push_back(Effect::Read(key));
