@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use crate::peer::{Expected, LISTS, Wire};
+use crate::peer::{Expected, LISTS};
 use crate::support::Request;
 use crate::support::node::Breakage;
+use crate::wire::Wire;
 use crate::world::{URIS, World, topic};
 
 impl World {

@@ -18,6 +18,7 @@ mod fake_redis;
 mod fleet;
 mod member;
 mod peer;
+mod wire;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -1,12 +1,13 @@
 //! One simulated client: what it believes, and what must be true of all that it receives.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::support::node::{Node, SocketId};
+use crate::support::node::Node;
 use crate::support::{self, Answer, Frame, Item, Random, client};
+use crate::wire::Wire;
 
 /// A request under way: what its answer is checked against.
 #[derive(Clone, Debug)]
@@ -48,22 +49,6 @@ pub(crate) enum Expected {
     },
     /// Refused, with any status.
     Garbage,
-}
-
-/// A connection as its client sees it.
-pub(crate) struct Wire {
-    pub(crate) socket: SocketId,
-    pub(crate) expected: VecDeque<Expected>,
-    pub(crate) streaming: Option<Expected>,
-    /// Topic events read from this socket so far.
-    events: usize,
-    /// The last message that was told on this stream, or before it was asked for.
-    told: u64,
-    pub(crate) stalled: bool,
-    /// The client sends nothing more on it, and reads on.
-    pub(crate) ended: bool,
-    /// Something was sent or answered after which the server need not answer what follows.
-    pub(crate) excused: bool,
 }
 
 /// A call as its client sees it.
@@ -114,25 +99,6 @@ pub(crate) const LISTS: [&str; 3] = [
     "prompts/list_changed",
     "resources/list_changed",
 ];
-
-impl Wire {
-    pub(crate) fn new(socket: SocketId) -> Self {
-        Wire {
-            socket,
-            expected: VecDeque::new(),
-            streaming: None,
-            events: 0,
-            told: 0,
-            stalled: false,
-            ended: false,
-            excused: false,
-        }
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.expected.is_empty() && self.streaming.is_none()
-    }
-}
 
 impl Peer {
     pub(crate) fn new(number: usize, version: Option<&'static str>, resumes: bool) -> Self {

@@ -3,10 +3,9 @@
 use pinfold::app::call::{Notice, Outcome, Topic};
 use pinfold::limits::Limits;
 use pinfold::mcp::RpcError;
-use pinfold::shard::Closed;
 use serde_json::json;
 
-use crate::peer::{LISTS, Peer, Wire};
+use crate::peer::{LISTS, Peer};
 use crate::support::Random;
 use crate::support::node::{Arrived, Breakage, Node};
 
@@ -50,12 +49,6 @@ fn limits() -> Limits {
         ask_timeout_ms: 2_000,
         ..Limits::default()
     }
-}
-
-/// What was asked was asked whole, by a client that sends nothing more, and the server had no reason to give it up.
-fn is_owed(wire: &Wire, closed: Option<Closed>) -> bool {
-    let served = matches!(closed, None | Some(Closed::Answered | Closed::PeerLeft));
-    wire.ended && served && !wire.excused && !wire.expected.is_empty()
 }
 
 pub(crate) fn topic(number: usize) -> (String, Topic) {
@@ -146,7 +139,7 @@ impl World {
                 );
                 let wires = &peer.wires[wire];
                 assert!(
-                    !is_owed(wires, socket.closed),
+                    !wires.is_owed(socket.closed),
                     "a client that sends nothing more has no answer to {:?}",
                     wires.expected
                 );

@@ -81,6 +81,21 @@ impl Node {
         }
     }
 
+    /// The server comes to the end of what the client sends. True if it is there, and was not seen before.
+    pub(super) fn receive_end(&mut self, id: SocketId, key: ConnectionKey) -> bool {
+        let socket = &mut self.sockets[id];
+        if !socket.sent.is_empty() || !socket.ended || socket.end_seen {
+            return false;
+        }
+        socket.end_seen = true;
+        let core = socket.core;
+        self.met.insert("half-closed".into());
+        self.cores[core].shard.handle_input_end(self.now, key);
+        self.settle(core);
+        self.ask_for_bytes(id);
+        true
+    }
+
     fn read_on(&mut self, core: usize, key: ConnectionKey) {
         let id = self.by_key[&(core, key)];
         assert!(!self.sockets[id].reading, "told to read by two readers");

@@ -245,21 +245,6 @@ impl Node {
         true
     }
 
-    /// The server comes to the end of what the client sends. True if it is there, and was not seen before.
-    fn receive_end(&mut self, id: SocketId, key: ConnectionKey) -> bool {
-        let socket = &mut self.sockets[id];
-        if !socket.sent.is_empty() || !socket.ended || socket.end_seen {
-            return false;
-        }
-        socket.end_seen = true;
-        let core = socket.core;
-        self.met.insert("half-closed".into());
-        self.cores[core].shard.handle_input_end(self.now, key);
-        self.settle(core);
-        self.ask_for_bytes(id);
-        true
-    }
-
     /// The client is gone; the server notices.
     pub fn cut(&mut self, id: SocketId) {
         let socket = &self.sockets[id];
@@ -460,7 +445,7 @@ impl Node {
         }
     }
 
-    fn ask_for_bytes(&mut self, id: SocketId) {
+    pub(super) fn ask_for_bytes(&mut self, id: SocketId) {
         let socket = &mut self.sockets[id];
         if let Some(key) = socket.key {
             socket.reading = self.cores[socket.core].shard.wants_bytes(key);
