@@ -72,6 +72,14 @@ pub const STREAM_HOLD_BUSY_MS: u64 = 50;
 /// the timers is late: thirty of them do not overlook it.
 pub const BUSY_FOR_MS: u64 = 2_000;
 
+/// Milliseconds in which a stream that is taken over twice is chased: two GETs that come back whenever they end. Clients
+/// come back after a second or two; one whose network changes again within this time has an open connection too many.
+pub const CHASE_MS: u64 = 30_000;
+
+/// Connections that are left open and silent for one chased stream; past it the oldest ends. A client has two that chase
+/// each other, by mistake; with ten it makes a request a second, as it asked for.
+pub const SILENT_CONNECTIONS_MAX: usize = 8;
+
 /// Streams that leave in one turn of the fan-out loop before everything else gets its turn.
 /// 64 sends are about 150 µs: a request that arrives in the middle of a broadcast waits that long.
 pub const FANOUT_CHUNK: usize = 64;
@@ -152,11 +160,12 @@ pub struct Limits {
     /// Targeted messages (progress, log, server requests, answers) kept for one stream until they are written,
     /// and for a resume afterwards.
     pub stream_queue_bytes_max: usize,
-    /// From a connection's first byte of a head to its last (408).
+    /// From the first byte of a head to its last (408); of a connection's first head from the accept, so that one which
+    /// never says anything is closed by then.
     pub head_timeout_ms: u64,
     /// From the end of a head to the end of its body (408).
     pub body_timeout_ms: u64,
-    /// A keep-alive connection without a request. Longer than Traefik's pool keeps it (90 s), so that the
+    /// A keep-alive connection without a further request. Longer than Traefik's pool keeps it (90 s), so that the
     /// proxy, which knows, closes first.
     pub connection_idle_ms: u64,
     /// A session without a request and without an open stream.

@@ -229,11 +229,11 @@ pub struct Times {
     #[arg(long, env = "PINFOLD_SESSION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().session_idle_ms), value_parser = span)]
     pub session_idle: Span,
 
-    /// A connection without a request closes after this; keep it above the proxy's own (Traefik: 90s)
+    /// A connection without a further request closes after this; keep it above the proxy's own (Traefik: 90s)
     #[arg(long, env = "PINFOLD_CONNECTION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().connection_idle_ms), value_parser = span)]
     pub connection_idle: Span,
 
-    /// From the first byte of a request's head to its last
+    /// From the first byte of a request's head to its last; for a connection's first one from its opening
     #[arg(long, env = "PINFOLD_HEAD_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().head_timeout_ms), value_parser = span)]
     pub head_timeout: Span,
 

@@ -159,31 +159,31 @@ impl Core {
 
     /// Reads once and lets the shard understand it.
     pub(super) fn read_once(self: &Rc<Self>, key: ConnectionKey) {
-        let Some(read) = self.receive(key) else {
+        let Some(ended) = self.receive(key) else {
             return;
         };
-        if read.is_err() {
-            self.shard.borrow_mut().handle_disconnect(clock::now(), key);
-        }
         self.pump();
         if !self.shard.borrow().wants_bytes(key) {
-            self.with_socket(key, |stream| self.readiness.unwatch(stream));
+            self.with_socket(key, |stream| match ended {
+                true => self.readiness.watch_end(readiness::data_of(key), stream),
+                false => self.readiness.unwatch(stream),
+            });
         }
     }
 
-    /// `None`: there was nothing to read, or there is no such connection any more.
-    fn receive(&self, key: ConnectionKey) -> Option<Result<(), ()>> {
+    /// Whether that was the end of what the client sends. `None`: there was nothing to read, or there is no such
+    /// connection any more.
+    fn receive(&self, key: ConnectionKey) -> Option<bool> {
         let mut scratch = self.scratch.borrow_mut();
-        match self.with_socket(key, |stream| socket::receive(stream, &mut scratch))? {
-            Ok(0) => Some(Err(())),
-            Ok(count) => {
-                let mut shard = self.shard.borrow_mut();
-                shard.handle_bytes(clock::now(), key, &scratch[..count]);
-                Some(Ok(()))
-            }
-            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => None,
-            Err(_) => Some(Err(())),
+        let read = self.with_socket(key, |stream| socket::receive(stream, &mut scratch))?;
+        let (now, mut shard) = (clock::now(), self.shard.borrow_mut());
+        match read {
+            Ok(0) => shard.handle_input_end(now, key),
+            Ok(count) => shard.handle_bytes(now, key, &scratch[..count]),
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => return None,
+            Err(_) => shard.handle_disconnect(now, key),
         }
+        Some(matches!(read, Ok(0)))
     }
 
     fn watch(self: &Rc<Self>, key: ConnectionKey) {

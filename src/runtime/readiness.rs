@@ -48,6 +48,17 @@ impl Readiness {
         }
     }
 
+    /// The peer sends nothing more, which is to be read for ever; from now on `data` is told only if the connection breaks.
+    pub(super) fn watch_end(&self, data: u64, stream: &StdStream) {
+        // Not in the set it is not read from either, and is found broken when something is written.
+        let _ = epoll::modify(
+            &self.set,
+            stream,
+            EventData::new_u64(data),
+            EventFlags::empty(),
+        );
+    }
+
     pub(super) fn unwatch(&self, stream: &StdStream) {
         // It may be paused, and not in the set.
         let _ = epoll::delete(&self.set, stream);

@@ -219,7 +219,7 @@ impl Shard {
         if connection.is_writing() {
             connection.close_when_written = true;
         } else {
-            self.effects.push_back(Effect::ShutdownWrite(key));
+            self.end_output(key);
         }
     }
 
@@ -236,6 +236,7 @@ impl Shard {
         match connection.state {
             State::ExpectAnswer(call) => self.abandon_answer(call),
             State::Streaming(stream) => self.interrupt_stream(stream),
+            State::Silent(stream) => self.forget_silent(stream, key),
             State::Listening(listener) => self.fanout.close(listener),
             State::ExpectHead
             | State::ExpectBody(_)

@@ -58,7 +58,12 @@ impl Shard {
             self.commons.connections.give_back(1);
             return Err(TooMany::OfClient);
         }
-        Ok(self.insert_connection(now, peer, client, CountsFor::Peer))
+        let key = self.insert_connection(now, peer, client, CountsFor::Peer);
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.is_new = true;
+        }
+        self.arm_connection(key);
+        Ok(key)
     }
 
     /// A connection comes from another core, or is back from another node, with the place that it had.

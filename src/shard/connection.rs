@@ -7,8 +7,11 @@
 //!     └──────────── answer written ────────────┴──────────────┴─────────────────┘
 //! ExpectBody ──a large body──▶ ExpectLook ──what is in it──▶ (served)
 //! ExpectHead ──a session of another node──▶ ExpectOwner ──▶ (forwarded with its connection, or served: 404)
+//! Streaming ──its stream goes on elsewhere──▶ Silent
 //! any state ──fault──▶ Lingering (answer out, input dropped) ──▶ closed
 //! ```
+//!
+//! A client may end its sending in any state: it has the answers to what it sent by then, and the connection closes.
 
 use std::cell::Cell;
 
@@ -48,6 +51,10 @@ pub struct Connection {
     pub(super) queued: bool,
     /// Ends when `outbox` is written.
     pub(super) close_when_written: bool,
+    /// Accepted, and no whole head came yet.
+    pub(super) is_new: bool,
+    /// The client sends nothing more; see `half_close`.
+    pub(super) input_ended: bool,
     /// The answer to the current request leaves the connection open.
     pub(super) keep_alive: bool,
     /// The client is HTTP/1.0: no chunks, a stream ends with the connection.
@@ -90,6 +97,8 @@ pub(super) enum State {
     ExpectAnswer(CallKey),
     /// An SSE response: the GET stream or the answer to a POST.
     Streaming(StreamKey),
+    /// An SSE response whose stream goes on elsewhere; see `chase`.
+    Silent(StreamKey),
     /// The SSE response of `subscriptions/listen`.
     Listening(ListenerKey),
     Lingering,
@@ -152,6 +161,8 @@ impl Connection {
             held: None,
             queued: false,
             close_when_written: false,
+            is_new: false,
+            input_ended: false,
             keep_alive: true,
             http10: false,
             gone: None,
@@ -192,6 +203,7 @@ impl Connection {
     /// Whether more bytes should be read now. While a request is answered, only a bounded amount is read ahead.
     pub(super) fn wants_bytes(&self, pipeline_bytes_max: usize) -> bool {
         match self.state {
+            _ if self.input_ended => false,
             State::ExpectBody(_) | State::Lingering => true,
             State::ExpectHead if !self.is_writing() => true,
             // Whoever goes on with it reads on.

@@ -6,7 +6,7 @@ use super::connection::{Connection, State};
 use super::event_id::EventId;
 use super::fanout::{Listener, ListenerKey, Voice};
 use super::stream::{STANDALONE, Stream, StreamKey};
-use super::{ConnectionKey, Effect, Millis, Shard};
+use super::{Closed, ConnectionKey, Millis, Shard};
 use crate::wire::response;
 use crate::wire::sse::{self, Event};
 
@@ -194,13 +194,9 @@ impl Shard {
 
     /// Everything was answered. A legacy stream is kept for a while: its client may not have got all of it.
     fn finish(&mut self, key: StreamKey, connection: ConnectionKey) {
-        if let Some(stream) = self.streams.get_mut(key) {
-            stream.connection = None;
-            if stream.session.is_none() {
-                self.streams.remove(key);
-            } else {
-                self.interrupted(key);
-            }
+        match self.streams.get(key).map(|stream| stream.session) {
+            Some(Some(_)) => self.interrupted(key),
+            _ => drop(self.streams.remove(key)),
         }
         self.release(connection);
     }
@@ -289,6 +285,7 @@ impl Shard {
             | State::ExpectLook(_)
             | State::ExpectOwner
             | State::ExpectAnswer(_)
+            | State::Silent(_)
             | State::Lingering => {}
         }
         let Some(connection) = self.connections.get_mut(key) else {
@@ -298,9 +295,11 @@ impl Shard {
             self.mark_dirty(key);
         } else if connection.close_when_written {
             connection.close_when_written = false;
-            self.effects.push_back(Effect::ShutdownWrite(key));
+            self.end_output(key);
         } else if connection.has_read_ahead() {
             self.freed.push_back(key);
+        } else if connection.input_ended {
+            self.close_if_served(key, Closed::Answered);
         }
         self.arm_connection(key);
     }

@@ -128,11 +128,11 @@ impl Shard {
         };
         if let Some(connection) = self
             .streams
-            .get_mut(stream)
-            .and_then(|stream| stream.connection.take())
+            .get(stream)
+            .and_then(|stream| stream.connection)
         {
-            self.release(connection);
             self.interrupted(stream);
+            self.release(connection);
             self.serve_freed();
         }
     }
@@ -158,7 +158,7 @@ impl Shard {
         &mut self,
         connection: ConnectionKey,
         session_key: SessionKey,
-        outstanding: u32,
+        outstanding: u16,
     ) -> StreamKey {
         self.make_room_for_stream(session_key);
         let session = self
@@ -249,19 +249,16 @@ impl Shard {
     /// too large to wait for nobody the client is told, should it come back, that it is gone.
     pub(super) fn push_answer(&mut self, key: StreamKey, message: &[u8]) {
         let bytes_max = self.limits.stream_queue_bytes_max;
-        let Some(stream) = self.streams.get_mut(key) else {
+        let Some(stream) = self.streams.get(key) else {
             return;
         };
-        stream.outstanding = stream.outstanding.saturating_sub(1);
         let wanted = stream.connection.is_some() || stream.has_room(message.len(), bytes_max);
         let session = stream.session;
         let kept = wanted.then(|| self.message(session, message).ok());
         let kept = kept.flatten();
         let message = kept.or_else(|| stand_in(message).map(|it| self.small_message(&it)));
-        if let Some(message) = message
-            && let Some(stream) = self.streams.get_mut(key)
-        {
-            stream.push(message, bytes_max);
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.answer(message.map(|message| (message, bytes_max)));
         }
         self.flush(key);
         self.keep_if_unheard(key);
@@ -270,19 +267,24 @@ impl Shard {
     /// One of the awaited answers will never come.
     pub(super) fn finish_one(&mut self, key: StreamKey) {
         if let Some(stream) = self.streams.get_mut(key) {
-            stream.outstanding = stream.outstanding.saturating_sub(1);
+            stream.answer(None);
         }
         self.flush(key);
         self.keep_if_unheard(key);
     }
 
-    /// The last answer came while nobody was connected: it is kept for its client from now on, not for ever.
+    /// The last answer came while nobody was connected: it is kept for its client from now on, not for ever. Without any
+    /// there is nothing to keep.
     fn keep_if_unheard(&mut self, key: StreamKey) {
-        if let Some(stream) = self.streams.get_mut(key)
-            && stream.is_kept()
-        {
-            stream.interrupted_at = self.now;
-            self.arm_stream(key);
+        let Some(stream) = self.streams.get_mut(key).filter(|it| it.is_kept()) else {
+            return;
+        };
+        match stream.is_void() {
+            true => self.drop_stream(key),
+            false => {
+                stream.interrupt(self.now);
+                self.arm_stream(key);
+            }
         }
     }
 

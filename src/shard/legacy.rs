@@ -73,7 +73,7 @@ impl Shard {
                 Ok(Message::Notification { .. } | Message::Response { .. })
             )
         });
-        let count = answers.count() as u32;
+        let count = answers.count() as u16;
         let stream = (count > 0).then(|| self.open_response_stream(key, session, count));
         for message in messages {
             match (message, stream) {

@@ -401,11 +401,7 @@ impl Shard {
                 stream.forget_written();
                 continue;
             }
-            let session = stream.session;
-            self.streams.remove(key);
-            if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
-                session.forget_stream(key);
-            }
+            self.drop_stream(key);
         }
         count <= self.memory.free()
     }

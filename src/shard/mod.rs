@@ -13,6 +13,7 @@ mod admission;
 mod answer;
 mod arena;
 mod call;
+mod chase;
 mod client;
 mod connection;
 mod deliver;
@@ -20,6 +21,7 @@ mod drain;
 mod elsewhere;
 mod event_id;
 mod fanout;
+mod half_close;
 mod handler_events;
 mod hold;
 mod introduction;
@@ -49,6 +51,7 @@ use serde_json::value::RawValue;
 
 use self::arena::Arena;
 use self::call::CallState;
+use self::chase::Silent;
 use self::connection::Connection;
 use self::drain::Drain;
 use self::fanout::{Due, Fanout};
@@ -226,6 +229,7 @@ pub struct Shard {
     connections: Arena<Connection>,
     sessions: Arena<Session>,
     streams: Arena<Stream>,
+    silent: Silent,
     calls: Arena<CallState>,
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
@@ -278,6 +282,7 @@ impl Shard {
             connections: Arena::default(),
             sessions: Arena::default(),
             streams: Arena::default(),
+            silent: Silent::default(),
             calls: Arena::default(),
             fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
             commons: setup.commons,
@@ -412,6 +417,7 @@ impl Shard {
         self.fanout.invariants();
         self.memory_invariants();
         self.client_invariants();
+        self.chase_invariants();
         for (key, connection) in self.connections.iter() {
             connection.invariants();
             match connection.state {

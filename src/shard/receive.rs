@@ -56,6 +56,7 @@ impl Shard {
         if self.connections.get(key).is_some_and(waiting) {
             self.take_in(key, &[]);
         }
+        self.go_on_after_input_end(key);
         let paused = |connection: &Connection| connection.paused.get();
         if self.connections.get(key).is_some_and(paused) && self.wants_bytes(key) {
             self.effects.push_back(Effect::Read(key));
@@ -75,6 +76,7 @@ impl Shard {
                 | State::ExpectLook(_)
                 | State::ExpectAnswer(_)
                 | State::Streaming(_)
+                | State::Silent(_)
                 | State::Listening(_) => None,
                 State::ExpectHead => self.receive_head(key, &input[used..]),
                 State::ExpectBody(_) => self.receive_body(key, &input[used..]),
@@ -99,7 +101,8 @@ impl Shard {
             head_bytes_max: self.limits.head_bytes_max + forwarded_bytes_max,
             target_bytes_max: self.limits.target_bytes_max,
         };
-        if connection.scanned == 0 {
+        // The first head's time runs from the accept.
+        if connection.scanned == 0 && !connection.is_new {
             connection.since = now;
         }
         let head = match http1::parse_head(input, connection.scanned as usize, &limits) {
@@ -114,6 +117,7 @@ impl Shard {
             }
         };
         connection.scanned = 0;
+        connection.is_new = false;
         // A node that takes its leave keeps nobody's connection.
         connection.keep_alive = head.keep_alive && self.drain.is_none();
         connection.http10 = head.http10;

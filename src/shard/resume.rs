@@ -1,10 +1,17 @@
 //! GET: a session's standalone stream, and coming back to any of its streams with `Last-Event-ID`.
+//!
+//! Clients come back to a stream that ended without an answer as often as they are let, and some also to one that ended
+//! with an error. So a response stream is *over* once its answer was seen (`Last-Event-ID` is that of its last event), its
+//! calls were cancelled or its time has passed, and a GET for it is told 405, which is all that 2025-11-25 has for it
+//! besides a stream. It is also what ends it: the SDKs of TypeScript and Rust take 405 for "no stream here" and stop,
+//! Python's stops after two tries. At 400, 404 or 410 the one of Rust tries for ever, and 404 says that the whole session
+//! is gone. The standalone stream is never answered so: its client would not ask for it again.
 
 use super::answer::Refused;
 use super::connection::State;
 use super::event_id::EventId;
 use super::request::accepts;
-use super::stream::{STANDALONE, StreamKey};
+use super::stream::{STANDALONE, Stream, StreamKey};
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
 use crate::mcp::ProtocolVersion;
 use crate::wire::HeadView;
@@ -24,20 +31,26 @@ impl Shard {
             let sentence = "GET is answered with text/event-stream: Accept must name it.";
             return self.refuse(key, None, &Refused::new(406, sentence));
         }
-        let opened = self.find_session(key, Some(id)).and_then(|session| {
+        let opened = self.seek_session(key, Some(id)).and_then(|session| {
             let last_seen = request
                 .field("last-event-id")
                 .map(|text| self.check_event_id(session, text))
                 .transpose()?;
             self.count_stream(key)?;
-            Ok((session, last_seen))
-        });
-        match opened {
-            Err(refused) => self.refuse(key, None, &refused),
-            Ok((session, Some(last_seen))) if last_seen.stream != STANDALONE => {
-                self.resume(key, session, last_seen)
+            match last_seen {
+                // No activity of its session: who comes back for ever would keep it for ever.
+                Some(last_seen) if last_seen.stream != STANDALONE => {
+                    self.resume(key, session, last_seen)
+                }
+                last_seen => {
+                    self.touch_session(session);
+                    self.open_standalone(key, session, last_seen);
+                    Ok(())
+                }
             }
-            Ok((session, last_seen)) => self.open_standalone(key, session, last_seen),
+        });
+        if let Err(refused) = opened {
+            self.refuse(key, None, &refused);
         }
     }
 
@@ -45,10 +58,50 @@ impl Shard {
         let wrong = |sentence: &'static str| Refused::with_reason(400, "bad_event_id", sentence);
         let id = EventId::parse(text)
             .ok_or_else(|| wrong("Last-Event-ID is not the id of an event of this server."))?;
-        if id.session != session.serial {
-            return Err(wrong("Last-Event-ID is the id of another session's event."));
+        match id.session == session.serial {
+            true => Ok(id),
+            // Its client began anew while it waited to come back.
+            false if id.stream != STANDALONE => Err(stream_gone()),
+            false => Err(wrong("Last-Event-ID is the id of another session's event.")),
         }
-        Ok(id)
+    }
+
+    /// Goes on with the answer to a POST where the client lost it.
+    ///
+    /// # Errors
+    /// 405 for a stream that is over.
+    fn resume(
+        &mut self,
+        key: ConnectionKey,
+        session: SessionKey,
+        last_seen: EventId,
+    ) -> Result<(), Refused> {
+        // The same number in another epoch was another stream: its messages MUST NOT be replayed for this one
+        // (2025-11-25, transports, "Resumability and Redelivery").
+        let numbered = |stream: &StreamKey| {
+            last_seen.epoch == self.epoch()
+                && self
+                    .streams
+                    .get(*stream)
+                    .is_some_and(|it| it.number == last_seen.stream)
+        };
+        let session = self.sessions.get(session).ok_or_else(stream_gone)?;
+        let primes = session.version.has_priming();
+        let found = session.streams.iter().copied().find(numbered);
+        let stream = found.ok_or_else(stream_gone)?;
+        self.take_over(stream);
+        self.rewind(stream, last_seen.sequence);
+        if self.streams.get(stream).is_some_and(Stream::is_seen) {
+            self.drop_stream(stream);
+            return Err(stream_gone());
+        }
+        self.answer_stream(key);
+        self.connect(stream, key);
+        if primes {
+            self.emit_priming(stream);
+        }
+        self.flush(stream);
+        Ok(())
     }
 
     /// Opens the standalone stream here. A GET that was open before ends: the newest connection is the one that
@@ -102,51 +155,6 @@ impl Shard {
         self.fanout.attach(listener, key);
     }
 
-    /// Goes on with the answer to a POST where the client lost it.
-    fn resume(&mut self, key: ConnectionKey, session_key: SessionKey, last_seen: EventId) {
-        let Some(session) = self.sessions.get(session_key) else {
-            return;
-        };
-        let primes = session.version.has_priming();
-        // The same number in another epoch was another stream: its messages MUST NOT be replayed for this one
-        // (2025-11-25, transports, "Resumability and Redelivery").
-        let numbered = |stream: &StreamKey| {
-            last_seen.epoch == self.epoch()
-                && self
-                    .streams
-                    .get(*stream)
-                    .is_some_and(|it| it.number == last_seen.stream)
-        };
-        let Some(stream) = session.streams.iter().copied().find(numbered) else {
-            let sentence = "This response stream is gone: its answer was delivered, or nobody came for it in time.";
-            return self.refuse(
-                key,
-                None,
-                &Refused::with_reason(400, "stream_gone", sentence),
-            );
-        };
-        self.take_over(stream);
-        self.rewind(stream, last_seen.sequence);
-        self.answer_stream(key);
-        self.connect(stream, key);
-        if primes {
-            self.emit_priming(stream);
-        }
-        self.flush(stream);
-    }
-
-    /// Nobody shall believe in the connection that had this stream before.
-    fn take_over(&mut self, stream: StreamKey) {
-        if let Some(connection) = self
-            .streams
-            .get_mut(stream)
-            .and_then(|stream| stream.connection.take())
-        {
-            self.disconnect_listener(stream);
-            self.release(connection);
-        }
-    }
-
     fn rewind(&mut self, stream: StreamKey, sequence: u32) {
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.rewind(sequence);
@@ -172,7 +180,6 @@ impl Shard {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        stream.connection = None;
         if stream.session.is_some() {
             return self.interrupted(key);
         }
@@ -188,20 +195,36 @@ impl Shard {
     /// A legacy stream lost its connection, or gave it up.
     pub(super) fn interrupted(&mut self, key: StreamKey) {
         self.disconnect_listener(key);
+        self.end_silent(key);
         let now = self.now;
-        if let Some(stream) = self.streams.get_mut(key) {
-            stream.interrupted_at = now;
-            if let Some(session) = stream
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let was_over = stream.window_runs();
+        stream.interrupt(now);
+        if stream.is_void() {
+            return self.drop_stream(key);
+        }
+        if !was_over
+            && let Some(session) = stream
                 .session
                 .and_then(|session| self.sessions.get_mut(session))
-            {
-                session.last_active = now;
-            }
+        {
+            session.last_active = now;
         }
         self.arm_stream(key);
     }
 
-    fn disconnect_listener(&mut self, key: StreamKey) {
+    /// Nobody can come back to it any more.
+    pub(super) fn drop_stream(&mut self, key: StreamKey) {
+        self.end_silent(key);
+        let session = self.streams.remove(key).and_then(|stream| stream.session);
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
+            session.forget_stream(key);
+        }
+    }
+
+    pub(super) fn disconnect_listener(&mut self, key: StreamKey) {
         let session = self
             .streams
             .get(key)
@@ -215,5 +238,14 @@ impl Shard {
     /// Offsets count from the process's start, so its boot number is their epoch.
     pub(super) fn epoch(&self) -> u32 {
         self.boot as u32
+    }
+}
+
+fn stream_gone() -> Refused {
+    let sentence = "This response stream is over: its answer was delivered, its request was cancelled, or nobody came \
+                    for it in time.";
+    Refused {
+        allow: true,
+        ..Refused::with_reason(405, "stream_gone", sentence)
     }
 }

@@ -132,19 +132,29 @@ impl Shard {
         key: ConnectionKey,
         id: Option<&str>,
     ) -> Result<SessionKey, Refused> {
+        let session = self.seek_session(key, id)?;
+        self.touch_session(session);
+        Ok(session)
+    }
+
+    /// The same, but the session is as active as it was.
+    pub(super) fn seek_session(
+        &mut self,
+        key: ConnectionKey,
+        id: Option<&str>,
+    ) -> Result<SessionKey, Refused> {
         let Some(text) = id else {
             let sentence = "This request needs the Mcp-Session-Id that initialize answered with.";
             return Err(Refused::new(400, sentence));
         };
-        let session = match self.locate(text) {
-            Ok(session) => session,
-            Err(why) => return Err(self.miss(key, text, why)),
-        };
-        if let Some(session) = self.sessions.get_mut(session) {
+        self.locate(text).map_err(|why| self.miss(key, text, why))
+    }
+
+    pub(super) fn touch_session(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
             session.last_active = self.now;
         }
-        self.announce_active(session);
-        Ok(session)
+        self.announce_active(key);
     }
 
     pub(super) fn miss(&mut self, key: ConnectionKey, id: &str, why: TellRefused) -> Refused {
@@ -247,6 +257,7 @@ impl Shard {
             }
         }
         for stream in session.standalone.into_iter().chain(session.streams) {
+            self.end_silent(stream);
             if let Some(connection) = self
                 .streams
                 .remove(stream)

@@ -29,14 +29,19 @@ pub(super) struct Stream {
     pub(super) number: u32,
     /// A modern answer's call, cancelled when the client goes away.
     pub(super) call: Option<CallKey>,
-    /// Answers that are still to come; 0 ends the stream. The standalone stream never ends by itself.
-    pub(super) outstanding: u32,
+    /// Answers that are still to come, as many as a batch has requests at most; 0 ends the stream. The standalone stream
+    /// never ends by itself.
+    pub(super) outstanding: u16,
     /// None: no message is kept, as is so of most streams nearly always.
     queue: Option<Box<Queue>>,
     next_sequence: u32,
     /// What was written up to here was written before the last look at it.
     settled: u32,
-    /// When the client was last connected, if it is not.
+    /// An answer was queued. Without one nothing of a finished stream is worth coming back for.
+    answered: bool,
+    /// The time in which a finished stream can be resumed has begun: coming back does not make it longer.
+    window_runs: bool,
+    /// When the client was last connected, or lost its connection to another one. 0: never.
     pub(super) interrupted_at: Millis,
     pub(super) timer: Timer,
 }
@@ -78,7 +83,7 @@ impl Message {
 }
 
 impl Stream {
-    pub(super) fn new(session: Option<SessionKey>, number: u32, outstanding: u32) -> Self {
+    pub(super) fn new(session: Option<SessionKey>, number: u32, outstanding: u16) -> Self {
         Stream {
             connection: None,
             session,
@@ -88,6 +93,8 @@ impl Stream {
             queue: None,
             next_sequence: 1,
             settled: 0,
+            answered: false,
+            window_runs: false,
             interrupted_at: 0,
             timer: Timer::default(),
         }
@@ -190,6 +197,38 @@ impl Stream {
 
     pub(super) fn is_finished(&self) -> bool {
         self.number != STANDALONE && self.outstanding == 0
+    }
+
+    /// One of the answers is there.
+    pub(super) fn answer(&mut self, message: Option<(Rc<Message>, usize)>) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+        if let Some((message, bytes_max)) = message {
+            self.answered = true;
+            self.push(message, bytes_max);
+        }
+    }
+
+    /// Its connection is its no longer. Of a finished one the window begins with the first time.
+    pub(super) fn interrupt(&mut self, now: Millis) {
+        self.connection = None;
+        if !self.window_runs {
+            self.interrupted_at = now;
+            self.window_runs = self.is_finished();
+        }
+    }
+
+    pub(super) fn window_runs(&self) -> bool {
+        self.window_runs
+    }
+
+    /// Nobody can want anything of it any more: all of its calls were cancelled.
+    pub(super) fn is_void(&self) -> bool {
+        self.is_finished() && !self.answered
+    }
+
+    /// A client that came back has seen the last of it.
+    pub(super) fn is_seen(&self) -> bool {
+        self.is_finished() && self.queue.is_none()
     }
 
     /// Finished, and only there for a client that did not get all of it.

@@ -154,11 +154,11 @@ impl Shard {
                 }
                 self.emit_keep_alive(key);
             }
-            State::Listening(_) => self.emit_keep_alive(key),
+            State::Listening(_) | State::Silent(_) => self.emit_keep_alive(key),
         }
     }
 
-    fn emit_keep_alive(&mut self, key: ConnectionKey) {
+    pub(super) fn emit_keep_alive(&mut self, key: ConnectionKey) {
         self.emit_events(key, b":\n\n");
     }
 
@@ -194,11 +194,7 @@ impl Shard {
         {
             return;
         }
-        let session = stream.session;
-        self.streams.remove(key);
-        if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
-            session.forget_stream(key);
-        }
+        self.drop_stream(key);
     }
 
     fn call_due(&mut self, key: CallKey) {
@@ -235,10 +231,16 @@ impl Connection {
         self.since
             + match self.state {
                 State::Lingering => LINGER_MS,
+                State::ExpectHead if self.scanned == 0 && self.is_new => {
+                    limits.head_timeout_ms.min(limits.connection_idle_ms)
+                }
                 State::ExpectHead if self.scanned == 0 => limits.connection_idle_ms,
                 State::ExpectHead | State::ExpectOwner => limits.head_timeout_ms,
                 State::ExpectBody(_) | State::ExpectLook(_) => limits.body_timeout_ms,
-                State::ExpectAnswer(_) | State::Streaming(_) | State::Listening(_) => {
+                State::ExpectAnswer(_)
+                | State::Streaming(_)
+                | State::Silent(_)
+                | State::Listening(_) => {
                     let spread = limits.keep_alive_ms / 8;
                     // Knuth's multiplicative hash: neighbours land far from each other.
                     let jitter = (u64::from(index.wrapping_mul(2_654_435_761)) * spread) >> 32;

@@ -388,6 +388,29 @@ async def _(peer):
         assert region in await peer.text("test_x_mcp_header", {"region": region})
 
 
+@check("a cancelled call is asked for twice, and then no more", when=not MODERN)
+async def _(_peer):
+    brief = Peer()
+
+    def gets(start=0):
+        return [entry[2] for entry in brief.journal.since(start, lambda entry: entry[:2] == ("http", "GET"))]
+
+    async with brief.open():
+        await brief.journal.find(lambda entry: entry == ("http", "GET", 200), "the GET stream")
+        for _ in range(2):
+            start = len(brief.journal)
+            with anyio.CancelScope() as scope:
+
+                async def cancel(_params, scope=scope):
+                    scope.cancel()
+                    await anyio.sleep_forever()
+
+                brief.sample = cancel
+                await brief.call("test_sampling", {"prompt": "Answer?"})
+            await brief.journal.find(lambda _entry: gets(start) == [405, 405], "two tries", start)
+        assert gets() == [200, 405, 405, 405, 405], gets()
+
+
 @check("a session that was left is 404", when=not MODERN)
 async def _(_peer):
     brief = Peer()

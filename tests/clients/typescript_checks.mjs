@@ -247,6 +247,44 @@ function legacy({ revision }) {
         ['a result survives the end of its stream', async ({ main }) => {
             assert.equal(onlyText(await main.call('test_reconnection')), RECONNECTION_TEXT);
         }],
+        // The SDK comes back to every stream that ended without a result. What it must not do is looked for when the same
+        // happened to later ones, each of which takes it a second.
+        ['a stream that is over is asked for once', async ({ open }) => {
+            const brief = await open();
+            await brief.standaloneStream();
+            const isOver = from => isTold405(brief, from);
+            const cancelled = () => cancelledCall(brief);
+            const delivered = async () => {
+                let seen;
+                await brief.call('test_tool_with_logging', {}, { onresumptiontoken: token => (seen = token) });
+                const from = brief.journal.length;
+                const stop = new AbortController();
+                const options = { resumptionToken: seen, signal: stop.signal };
+                const again = assert.rejects(brief.call('test_tool_with_logging', {}, options));
+                await isOver(from);
+                stop.abort();
+                await again;
+            };
+            for (const call of [delivered, cancelled, delivered, cancelled, cancelled]) await call();
+            assert.deepEqual(getsOf(brief), [200, 405, 405, 405, 405, 405]);
+            await brief.close();
+        }],
+        ['GETs of one session leave each other in peace', async ({ open, admin }) => {
+            const brief = await open();
+            await brief.standaloneStream();
+            for (let more = 0; more < 2; more += 1) await brief.transport.resumeStream(undefined);
+            // The first one ended, and is back.
+            await brief.journal.find(() => getsOf(brief).length === 4, 'a fourth GET');
+            for (let seconds = 0; seconds < 3; seconds += 1) await cancelledCall(brief);
+            assert.deepEqual(getsOf(brief), [200, 200, 200, 200, 405, 405, 405]);
+            const from = brief.journal.length;
+            await publish(admin, [{ topic: 'prompts' }]);
+            await brief.told('notifications/prompts/list_changed', { from });
+            await cancelledCall(brief);
+            const told = brief.journal.since(from, ({ told }) => told === 'notifications/prompts/list_changed');
+            assert.equal(told.length, 1);
+            await brief.close();
+        }],
         ['hears no more of a resource after unsubscribing', async ({ main, admin }) => {
             await main.unlisten(WATCHED);
             const from = main.journal.length;
@@ -270,6 +308,21 @@ function legacy({ revision }) {
             await brief.close();
         }],
     ];
+}
+
+const getsOf = ({ journal }) => journal.since(0, ({ http }) => http === 'GET').map(({ status }) => status);
+
+function isTold405({ journal }, from) {
+    return journal.find(({ http, status }) => http === 'GET' && status === 405, 'the end of a stream', { from });
+}
+
+/** A call that is cancelled while it waits for the client, and the SDK's way back to it a second later. */
+async function cancelledCall(connection) {
+    const from = connection.journal.length;
+    const stop = new AbortController();
+    connection.answer('sampling/createMessage', () => new Promise(() => stop.abort()));
+    await assert.rejects(connection.call('test_sampling', { prompt: 'Answer?' }, { signal: stop.signal }));
+    await isTold405(connection, from);
 }
 
 const greeting = { role: 'assistant', model: 'm', content: { type: 'text', text: 'Paris' } };

@@ -17,6 +17,7 @@ mod crowd;
 mod dechunker;
 mod drain;
 mod fairness;
+mod half_close;
 mod hardship;
 mod open_files;
 mod program;

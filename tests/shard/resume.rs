@@ -235,7 +235,7 @@ fn another_stream_replayed_for_an_id_of_another_epoch() {
     let id = last_id(&client.frames_after_head(socket));
     let (_, rest) = id.split_once('.').expect("an id has parts");
     let answer = client.ask(&Request::get(&session).resume(&format!("1.{rest}")));
-    assert_eq!((answer.status, &*answer.reason()), (400, "stream_gone"));
+    assert_eq!((answer.status, &*answer.reason()), (405, "stream_gone"));
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use crate::peer::{Expected, LISTS, Wire};
+use crate::peer::{Expected, LISTS};
 use crate::support::Request;
 use crate::support::node::Breakage;
+use crate::wire::Wire;
 use crate::world::{URIS, World, topic};
 
 impl World {
@@ -213,11 +214,13 @@ impl World {
         let request = self.peers[peer].passed_on(request, &mut self.random);
         let usable =
             |wire: &&mut Wire| wire.streaming.is_none() && wire.expected.len() < 8 && !wire.stalled;
+        let open = |wire: &&mut Wire| !wire.ended;
         let behind_stream = self.random.one_in(10);
         let wires = &mut self.peers[peer].wires;
         let found = wires
             .iter_mut()
             .rev()
+            .filter(open)
             .find(|wire| usable(wire) || (behind_stream && wire.expected.is_empty()));
         if let Some(wire) = found.filter(|_| !self.random.one_in(3)) {
             wire.expected.push_back(expected);

@@ -3,8 +3,9 @@
 use pinfold::app::call::Outcome;
 use serde_json::json;
 
-use crate::peer::{Expected, Peer, Wire};
+use crate::peer::{Expected, Peer};
 use crate::support::node::Arrived;
+use crate::wire::Wire;
 use crate::world::World;
 
 /// Rounds in which nothing changes before the world counts as being at rest.

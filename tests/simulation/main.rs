@@ -21,6 +21,7 @@ mod member;
 mod peer;
 mod readers;
 mod wires;
+mod wire;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -116,6 +117,7 @@ fn a_simulation_in_which_nothing_goes_wrong() {
         "Start",
         "TimedOut",
         "WriteStalled",
+        "half-closed",
         "200 application/json",
         "200 text/event-stream",
         "202 ",

@@ -1,12 +1,13 @@
 //! One simulated client: what it believes, and what must be true of all that it receives.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use serde_json::Value;
 
-use crate::support::node::{Node, SocketId};
+use crate::support::node::Node;
 use crate::support::{self, Answer, Frame, Item, Random, client};
+use crate::wire::Wire;
 
 /// A request under way: what its answer is checked against.
 #[derive(Clone, Debug)]
@@ -48,18 +49,6 @@ pub(crate) enum Expected {
     },
     /// Refused, with any status.
     Garbage,
-}
-
-/// A connection as its client sees it.
-pub(crate) struct Wire {
-    pub(crate) socket: SocketId,
-    pub(crate) expected: VecDeque<Expected>,
-    pub(crate) streaming: Option<Expected>,
-    /// Topic events read from this socket so far.
-    events: usize,
-    /// The last message that was told on this stream, or before it was asked for.
-    told: u64,
-    pub(crate) stalled: bool,
 }
 
 /// A call as its client sees it.
@@ -110,23 +99,6 @@ pub(crate) const LISTS: [&str; 3] = [
     "prompts/list_changed",
     "resources/list_changed",
 ];
-
-impl Wire {
-    pub(crate) fn new(socket: SocketId) -> Self {
-        Wire {
-            socket,
-            expected: VecDeque::new(),
-            streaming: None,
-            events: 0,
-            told: 0,
-            stalled: false,
-        }
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.expected.is_empty() && self.streaming.is_none()
-    }
-}
 
 impl Peer {
     pub(crate) fn new(number: usize, version: Option<&'static str>, resumes: bool) -> Self {
@@ -195,9 +167,11 @@ impl Peer {
             Item::Answer(answer) => {
                 if answer.status == 408 {
                     // The network was too slow: the connection ends, and what was asked is lost with it.
+                    wire.excused = true;
                     return;
                 }
                 let expected = wire.expected.pop_front().expect("an answer to a request");
+                wire.excused |= matches!(expected, Expected::Garbage);
                 if answer.field("content-type") == Some("text/event-stream") {
                     if let Expected::Get { told, .. } = expected {
                         wire.told = told;
@@ -269,7 +243,7 @@ impl Peer {
                 self.take_call_answer(*id, session.as_deref(), answer)
             }
             Expected::Resume { id } => {
-                assert!(matches!(status, 400 | 404), "{answer:?}");
+                assert!(matches!(status, 404 | 405), "{answer:?}");
                 self.requests.entry(*id).or_default().void = true;
             }
             Expected::Garbage => assert!((400..500).contains(&status), "{answer:?}"),

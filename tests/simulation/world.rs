@@ -137,7 +137,13 @@ impl World {
                     whole || socket.closed.is_some(),
                     "half-closed in the middle of an answer"
                 );
-                let socket = peer.wires[wire].socket;
+                let wires = &peer.wires[wire];
+                assert!(
+                    !wires.is_owed(socket.closed),
+                    "a client that sends nothing more has no answer to {:?}",
+                    wires.expected
+                );
+                let socket = wires.socket;
                 self.node.cut(socket);
                 peer.lose(wire);
             }
@@ -228,13 +234,17 @@ impl World {
         }
         let wire = self.random.below(peer.wires.len());
         let socket = peer.wires[wire].socket;
-        match self.random.below(6) {
-            0 => {
+        match self.random.below(12) {
+            6 => {
+                peer.wires[wire].ended = true;
+                self.node.sockets[socket].ended = true;
+            }
+            0..=1 => {
                 self.node.cut(socket);
                 self.node.sockets[socket].arrived.clear();
                 peer.lose(wire);
             }
-            1..=2 => peer.wires[wire].stalled = !peer.wires[wire].stalled,
+            2..=5 => peer.wires[wire].stalled = !peer.wires[wire].stalled,
             _ => self
                 .node
                 .set_room(socket, *self.random.pick(&[usize::MAX, 0, 60, 500])),

@@ -72,7 +72,7 @@ fn an_answer_lost_by_polling() {
     );
     client.pass(70_000);
     let answer = client.ask(&request);
-    assert_eq!((answer.status, &*answer.reason()), (400, "stream_gone"));
+    assert_eq!((answer.status, &*answer.reason()), (405, "stream_gone"));
 }
 
 /// Before 2025-11-25 nobody polls: the stream stays.

@@ -32,6 +32,29 @@ fn a_head_that_never_ends() {
     assert_eq!(client.closed(socket), Some(Closed::Answered));
 }
 
+/// Whoever connects has something to say. What waits between requests has said it.
+#[test]
+fn a_connection_that_never_says_anything() {
+    let mut client = Client::new();
+    let socket = client.connect();
+    client.pass(limits().head_timeout_ms - 100);
+    assert_eq!(client.closed(socket), None);
+    client.pass(200);
+    assert_eq!(client.closed(socket), Some(Closed::Idle));
+}
+
+/// Its first byte does not give it the time of a head once more.
+#[test]
+fn a_first_head_that_begins_at_the_last_moment() {
+    let mut client = Client::new();
+    let socket = client.connect();
+    client.node.sockets[socket].reader.expected.push_back(false);
+    client.pass(limits().head_timeout_ms - 100);
+    client.send_bytes(socket, b"GET /mcp HTTP/1.1\r\n");
+    client.pass(200);
+    assert_eq!(client.answer(socket).status, 408);
+}
+
 #[test]
 fn a_body_that_never_comes() {
     let mut client = Client::new();
@@ -49,6 +72,7 @@ fn a_body_that_never_comes() {
 fn an_idle_connection_kept_for_ever() {
     let mut client = Client::new();
     let socket = client.connect();
+    client.exchange(socket, &Request::initialize(V11));
     client.pass(limits().connection_idle_ms - 1_000);
     client.exchange(socket, &Request::initialize(V11));
     client.pass(limits().connection_idle_ms - 1_000);

@@ -52,6 +52,13 @@ impl Client {
         self.fan_out();
     }
 
+    /// Sends nothing more on this connection.
+    pub fn end(&mut self, socket: SocketId) {
+        self.node.sockets[socket].ended = true;
+        while self.node.receive(socket, usize::MAX) {}
+        self.fan_out();
+    }
+
     /// What arrived since the last time.
     pub fn items(&mut self, socket: SocketId) -> Vec<Item> {
         self.fan_out();

@@ -81,6 +81,21 @@ impl Node {
         }
     }
 
+    /// The server comes to the end of what the client sends. True if it is there, and was not seen before.
+    pub(super) fn receive_end(&mut self, id: SocketId, key: ConnectionKey) -> bool {
+        let socket = &mut self.sockets[id];
+        if !socket.sent.is_empty() || !socket.ended || socket.end_seen {
+            return false;
+        }
+        socket.end_seen = true;
+        let core = socket.core;
+        self.met.insert("half-closed".into());
+        self.cores[core].shard.handle_input_end(self.now, key);
+        self.settle(core);
+        self.ask_for_bytes(id);
+        true
+    }
+
     fn read_on(&mut self, core: usize, key: ConnectionKey) {
         let id = self.by_key[&(core, key)];
         assert!(!self.sockets[id].reading, "told to read by two readers");
@@ -136,6 +151,8 @@ impl Node {
         let shard = &mut self.cores[core].shard;
         let key = shard.handle_arrival(self.now, socket.peer, ticket);
         (socket.core, socket.key, socket.reading) = (core, Some(key), true);
+        // The kernel says so again to whoever reads.
+        socket.end_seen = false;
         self.by_key.insert((core, key), id);
         self.cores[core].shard.handle_bytes(self.now, key, &bytes);
         self.settle(core);

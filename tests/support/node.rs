@@ -235,7 +235,7 @@ impl Node {
         };
         let count = count.min(socket.sent.len());
         if count == 0 {
-            return false;
+            return self.receive_end(id, key);
         }
         let bytes: Vec<u8> = socket.sent.drain(..count).collect();
         let core = socket.core;
@@ -445,7 +445,7 @@ impl Node {
         }
     }
 
-    fn ask_for_bytes(&mut self, id: SocketId) {
+    pub(super) fn ask_for_bytes(&mut self, id: SocketId) {
         let socket = &mut self.sockets[id];
         if let Some(key) = socket.key {
             socket.reading = self.cores[socket.core].shard.wants_bytes(key);

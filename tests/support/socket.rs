@@ -24,6 +24,9 @@ pub struct Socket {
     pub arrived: VecDeque<u8>,
     pub half_closed: bool,
     pub closed: Option<Closed>,
+    /// The client sends nothing after `sent`, and the server was told so.
+    pub ended: bool,
+    pub end_seen: bool,
     /// The client closed or broke off.
     pub client_left: bool,
     pub reader: Reader,
@@ -44,6 +47,8 @@ impl Socket {
             arrived: VecDeque::new(),
             half_closed: false,
             closed: None,
+            ended: false,
+            end_seen: false,
             client_left: false,
             reader: Reader::default(),
             told: Vec::new(),

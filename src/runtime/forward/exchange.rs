@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::Shutdown;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -71,8 +72,18 @@ struct Exchange<'a> {
     read_ahead: RefCell<Vec<u8>>,
     /// The whole request was sent.
     sent: Cell<bool>,
+    /// The client sends nothing more, and so the owner was told.
+    ended: Cell<bool>,
     session: SessionId,
     method: Method,
+}
+
+/// What came of the client behind its request.
+enum Ahead {
+    Some,
+    /// As much as may be is here.
+    Enough,
+    Ended,
 }
 
 /// How the answer's way to the client ended.
@@ -119,10 +130,13 @@ pub(super) async fn pass_on(
     let read_ahead = read.split_off(outgoing.used);
     let exchange = Exchange::new(core, abroad, client, &owner, &outgoing, &known, read_ahead);
     let passed = exchange.run(outgoing).await;
-    let (sent, read_ahead) = (exchange.sent.get(), exchange.read_ahead.take());
+    let (sent, ended) = (exchange.sent.get(), exchange.ended.get());
+    let read_ahead = exchange.read_ahead.take();
     match passed {
         Passed::Whole { closes: false } if sent => {
-            abroad.pool.borrow_mut().put(known.address, owner);
+            if !ended {
+                abroad.pool.borrow_mut().put(known.address, owner);
+            }
             Ended::Answered { read_ahead }
         }
         Passed::Opened(body) => Ended::Opened {
@@ -253,6 +267,7 @@ impl<'a> Exchange<'a> {
             pipeline_bytes_max: limits.pipeline_bytes_max,
             read_ahead: RefCell::new(read_ahead),
             sent: Cell::new(false),
+            ended: Cell::new(false),
             session: outgoing.session,
             method: outgoing.method,
         }
@@ -285,9 +300,15 @@ impl<'a> Exchange<'a> {
         self.sent.set(taken);
         while self.client.readable(false).await.is_ok() {
             match self.read_ahead() {
-                Ok(true) => {}
-                // As much as may be is here; nothing more is read before the answer is out.
-                Ok(false) => std::future::pending().await,
+                Ok(Ahead::Some) => {}
+                // Nothing more is read before the answer is out.
+                Ok(Ahead::Enough) => std::future::pending().await,
+                // It may wait for its answer, or be gone: the owner finds that out as it does for clients of its own.
+                Ok(Ahead::Ended) => {
+                    self.ended.set(true);
+                    socket::shutdown(self.owner, Shutdown::Write);
+                    std::future::pending().await
+                }
                 Err(_) => return,
             }
         }
@@ -311,17 +332,19 @@ impl<'a> Exchange<'a> {
         })
     }
 
-    /// False: no more may be read ahead.
-    fn read_ahead(&self) -> io::Result<bool> {
+    fn read_ahead(&self) -> io::Result<Ahead> {
         self.core.with_scratch(|scratch| {
             let mut ahead = self.read_ahead.borrow_mut();
             match socket::receive(self.client, scratch) {
-                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => Ok(Ahead::Ended),
                 Ok(count) => {
                     ahead.extend_from_slice(&scratch[..count]);
-                    Ok(ahead.len() < self.pipeline_bytes_max)
+                    match ahead.len() < self.pipeline_bytes_max {
+                        true => Ok(Ahead::Some),
+                        false => Ok(Ahead::Enough),
+                    }
                 }
-                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Ok(true),
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Ok(Ahead::Some),
                 Err(fault) => Err(fault),
             }
         })

@@ -8,7 +8,8 @@
 //! While a request is passed on, its connection is no shard's: bytes go from socket to socket through the core's
 //! shared scratch buffer, and none are kept but those that a slow side did not take yet. When the answer is complete
 //! the connection returns to the shard for its next request. A client that leaves takes the connection to the owner
-//! with it, so that the owner sees it leave too.
+//! with it, so that the owner sees it leave too; one that only sends nothing more ends its sending to the owner, and has
+//! its answer.
 
 mod exchange;
 mod pool;

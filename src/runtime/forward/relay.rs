@@ -41,6 +41,8 @@ struct Relay {
     /// What the client sent after its request, and its part of the node's budget.
     read_ahead: Vec<u8>,
     ahead: Option<Charge>,
+    /// The client sends nothing more, and so the owner was told.
+    ended: bool,
     /// When the owner last said something.
     heard_ms: Millis,
     serial: u32,
@@ -109,6 +111,7 @@ impl Relays {
             body,
             read_ahead,
             ahead: None,
+            ended: false,
             heard_ms: clock::now(),
             serial: self.serial.get(),
             ticket,
@@ -172,7 +175,14 @@ impl Relays {
         };
         let bytes_max = core.shard.borrow().limits().pipeline_bytes_max;
         core.with_scratch(|scratch| match socket::receive(&relay.client, scratch) {
-            Ok(0) => Came::Over,
+            Ok(0) if relay.ended => Came::Over,
+            // It reads on, or is gone: the owner says something at once, and a reset is the answer to that.
+            Ok(0) => {
+                relay.ended = true;
+                socket::shutdown(&relay.owner, Shutdown::Write);
+                self.readiness.watch_end(to_client(index), &relay.client);
+                Came::Nothing
+            }
             Ok(count) => {
                 relay.read_ahead.extend_from_slice(&scratch[..count]);
                 if relay.read_ahead.len() >= bytes_max {

@@ -1,6 +1,7 @@
 //! Requests on their way to another node, through real sockets: what becomes of them when either side leaves, dawdles
 //! or dies in the middle. The owner is played by the test.
 
+use std::net::Shutdown;
 use std::path::PathBuf;
 
 use super::node::Node;
@@ -61,6 +62,7 @@ fn post_head(session: &str, length: usize) -> String {
 
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 const PONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
+const CHUNK: &str = "3\r\n:\n\n\r\n";
 const OPENED: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n:\n\n\r\n";
 
 fn post(session: &str) -> String {
@@ -133,6 +135,55 @@ fn an_owner_that_goes_on_for_a_client_that_left() {
         drop(client);
         assert_eq!(owner.read_to_end(), "");
     }
+    pair.stop();
+}
+
+/// It sent a whole request and reads on: the owner is told what it would see, and its answer is passed on.
+#[test]
+fn an_answer_lost_between_an_owner_and_a_client_that_sends_nothing_more() {
+    let pair = Pair::start("cluster/forwarded_half_close");
+    let session = PlayedOwner::session(0);
+    let mut client = Peer::connect(pair.node.address());
+    let request = post(&session);
+    client.write(&request);
+    client.socket.shutdown(Shutdown::Write).expect("an end");
+    let mut owner = pair.owner.accept();
+    assert!(owner.read_to_end().ends_with(PING));
+    owner.write(PONG);
+    assert!(client.read_to_end().ends_with("pong"));
+    // A stream too, for as long as its client takes what comes.
+    let mut client = Peer::connect(pair.node.address());
+    client.write(&get(&session));
+    let mut owner = pair.owner.accept();
+    owner.read_to("\r\n\r\n");
+    owner.write(OPENED);
+    client.read_to(":\n\n\r\n");
+    client.socket.shutdown(Shutdown::Write).expect("an end");
+    assert_eq!(owner.read_to_end(), "");
+    owner.write(CHUNK);
+    client.read_to(CHUNK);
+    owner.write("0\r\n\r\n");
+    assert_eq!(client.read_to_end(), "0\r\n\r\n");
+    pair.stop();
+}
+
+/// The owner is to see that its client is gone as if it were its own: what it writes is answered with a reset.
+#[test]
+fn a_stream_that_outlives_its_client_at_another_node() {
+    let pair = Pair::start("cluster/forwarded_gone");
+    let session = PlayedOwner::session(0);
+    let mut client = Peer::connect(pair.node.address());
+    client.write(&get(&session));
+    let mut owner = pair.owner.accept();
+    owner.read_to("\r\n\r\n");
+    owner.write(OPENED);
+    client.read_to(":\n\n\r\n");
+    drop(client);
+    assert_eq!(owner.read_to_end(), "");
+    wait_until("the owner's connection is cut", || {
+        // The node has closed its side; what comes then is answered with a reset.
+        std::io::Write::write_all(&mut owner.socket, CHUNK.as_bytes()).is_err()
+    });
     pair.stop();
 }
 
