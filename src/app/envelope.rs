@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::call::{Call, Link};
 use super::context::{Context, blocking};
 use super::state::request_digest;
+use crate::mcp::read::read;
 use crate::mcp::types::{
     CallToolRequest, CompleteRequest, GetPromptRequest, JsonObject, PaginatedRequest,
     ProgressToken, ReadResourceRequest,
@@ -64,8 +65,9 @@ impl Envelope {
         let request_state = match texts.request_state {
             None => None,
             Some(text) => {
-                let sealed = serde_json::from_str(text.get())
-                    .map_err(|_| RpcError::invalid_params("requestState is not a string"))?;
+                let sealed = serde_json::from_str(text.get()).map_err(|_| {
+                    RpcError::invalid_params("Invalid params: requestState is not a string")
+                })?;
                 Some((sealed, request_digest(method, params)?))
             }
         };
@@ -156,7 +158,7 @@ pub(super) async fn digest(context: &Context) -> Result<String, RpcError> {
 /// -32602 with what is wrong where.
 pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
     let json = params.map_or("{}", RawValue::get);
-    serde_json::from_str(json).map_err(|error| RpcError::invalid_params(error.to_string()))
+    read(json).map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
 }
 
 fn unread() -> RpcError {
