@@ -3,6 +3,7 @@
 use super::answer::{METHODS, Refused};
 use super::look::Body;
 use super::{ConnectionKey, Gate, Shard};
+use crate::mcp::ProtocolVersion;
 use crate::wire::http1::Method;
 use crate::wire::{HeadView, Malformed};
 
@@ -156,6 +157,20 @@ fn without_port(host: &str) -> &str {
 
 fn is_loopback_name(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+}
+
+/// What `MCP-Protocol-Version` says, if it is there.
+///
+/// # Errors
+/// MUST, 2025-06-18 transports, "Protocol Version Header": 400 for one that is not spoken here.
+pub(super) fn version_of(field: Option<&str>) -> Result<Option<ProtocolVersion>, Refused> {
+    let Some(stated) = field else { return Ok(None) };
+    let version = ProtocolVersion::parse(stated).ok_or_else(|| {
+        let known = ProtocolVersion::newest_first().join(", ");
+        let sentence = format!("MCP-Protocol-Version {stated} is not spoken here; {known} are.");
+        Refused::new(400, sentence)
+    })?;
+    Ok(Some(version))
 }
 
 /// Whether a request takes `kind/subtype`. No field accepts everything (RFC 9110, 12.5.1), several are one list.

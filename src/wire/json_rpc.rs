@@ -178,7 +178,13 @@ fn parse_response<'a>(
     envelope: &Envelope<'a>,
     id: Option<Id<'a>>,
 ) -> Result<Message<'a>, Invalid<'a>> {
+    let is_null = |member: &RawValue| member.get() == "null";
     let outcome = match (envelope.result, envelope.error) {
+        // Whoever writes both members writes null into the one that is not meant.
+        (Some(result), Some(error)) if is_null(error) => Ok(result),
+        (Some(result), Some(error)) if is_null(result) && error.get().starts_with('{') => {
+            Err(error)
+        }
         (Some(result), None) => Ok(result),
         (None, Some(error)) if error.get().starts_with('{') => Err(error),
         (None, Some(_)) => return Err(invalid(id, "The error has to be an object.")),

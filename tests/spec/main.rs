@@ -10,6 +10,7 @@ mod clients;
 mod legacy_streams;
 mod legacy_transport;
 mod limits;
+mod negotiation;
 mod security;
 mod streamable_http;
 mod subscriptions;
