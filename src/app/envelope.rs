@@ -18,6 +18,7 @@ use crate::mcp::types::{
     ProgressToken, ReadResourceRequest,
 };
 use crate::mcp::{Era, RpcError};
+use crate::wire::integer::is_integer;
 
 /// The params that belong to no method.
 #[derive(Default)]
@@ -51,10 +52,14 @@ struct RequestMeta<'a> {
 
 impl Envelope {
     /// # Errors
-    /// -32602: `_meta` or `requestState` is wrong.
+    /// -32602: `_meta`, its `progressToken` or `requestState` is wrong.
     pub(super) fn of(era: Era, method: &str, params: Option<&RawValue>) -> Result<Self, RpcError> {
         let texts: Texts<'_> = parse(params)?;
         let token = texts.meta.unwrap_or_default().progress_token;
+        if token.is_some_and(|token| !token.get().starts_with('"') && !is_integer(token.get())) {
+            let sentence = "Invalid params: _meta.progressToken is neither a string nor an integer";
+            return Err(RpcError::invalid_params(sentence));
+        }
         let envelope = Envelope {
             progress_token: token.map(ToOwned::to_owned),
             ..Envelope::default()

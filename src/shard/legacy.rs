@@ -14,6 +14,7 @@ use crate::app::call::{AskFailed, Call, Topic};
 use crate::clients::Client;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::wire::integer::to_u32;
 use crate::wire::json_rpc::{Id, Invalid, Message};
 use crate::wire::json_scan::JsonScan;
 
@@ -360,7 +361,11 @@ impl Shard {
         let Some(session) = self.sessions.get(session_key) else {
             return;
         };
-        let named = |call: &CallKey| self.calls.get(*call).is_some_and(|state| &*state.id == id);
+        let Some(id) = Id::new(id) else { return };
+        let named = |call: &CallKey| {
+            let state = self.calls.get(*call);
+            state.is_some_and(|state| Id::new(&state.id).is_some_and(|own| own.is_same(id)))
+        };
         let Some(call) = session.calls.iter().copied().find(named) else {
             return;
         };
@@ -393,7 +398,7 @@ impl Shard {
         id: &str,
         outcome: Result<&RawValue, &RawValue>,
     ) -> Result<(), Refused> {
-        let Ok(id) = id.parse::<u32>() else {
+        let Some(id) = to_u32(id) else {
             return Ok(());
         };
         let Some(session) = self.sessions.get(session) else {

@@ -14,6 +14,7 @@ mod head_view;
 pub mod header_value;
 pub mod hex;
 pub mod http1;
+pub mod integer;
 pub mod json_rpc;
 pub mod json_scan;
 mod line_ends;

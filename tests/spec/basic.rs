@@ -19,6 +19,7 @@ fn an_id_that_comes_back_changed() {
         json!(0),
         json!(-1),
         json!(9_007_199_254_740_993_u64),
+        json!(1.0),
         json!("1"),
         json!("ä \" \\ \u{1f600}"),
     ] {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Item, Request};
+use crate::support::{Client, Request};
 use crate::{LEGACY, V03, V11};
 
 const JSON: &str = "application/json";

@@ -115,6 +115,22 @@ fn an_error_in_the_words_of_our_sources() {
     }
 }
 
+/// A string or an integer (schema, "ProgressToken").
+#[test]
+fn a_progress_token_of_another_type() {
+    let params = |token| json!({ "name": "add", "arguments": { "a": 1, "b": 2 }, "_meta": { "progressToken": token } });
+    for peer in [Peer::legacy(adder()), Peer::modern(adder())] {
+        for token in [json!({}), json!([1]), json!(true), json!(1.5)] {
+            let error = peer.error("tools/call", &params(token));
+            assert_eq!(error.code, RpcError::INVALID_PARAMS);
+            assert!(error.message.contains("progressToken"), "{error}");
+        }
+        for token in [json!("t"), json!(1), json!(1.0), json!(-7)] {
+            peer.result("tools/call", &params(token));
+        }
+    }
+}
+
 /// Params and what is in them have names, no places.
 #[test]
 fn a_list_taken_for_an_object() {

@@ -69,6 +69,8 @@ fn ids_keep_their_text() {
     for id in [
         "0",
         "-1",
+        "1.0",
+        "1e3",
         "12345678901234567890123",
         "\"\"",
         "\"1\"",
@@ -85,12 +87,23 @@ fn ids_keep_their_text() {
 }
 
 #[test]
+fn one_id_in_two_spellings_told_apart() {
+    let id = |raw| Id::new(raw).expect(raw);
+    for (one, other) in [("1", "1.0"), ("\"a\"", r#""\u0061""#), ("\"\"", "\"\"")] {
+        assert!(id(one).is_same(id(other)) && id(other).is_same(id(one)));
+    }
+    for (one, other) in [("1", "\"1\""), ("1", "2"), ("\"a\"", "\"b\"")] {
+        assert!(!id(one).is_same(id(other)) && !id(other).is_same(id(one)));
+    }
+}
+
+#[test]
 fn an_id_that_is_none() {
     let long = format!("\"{}\"", "a".repeat(ID_BYTES_MAX));
     for id in [
         "null",
-        "1.0",
-        "1e3",
+        "1.5",
+        "1e-3",
         "{}",
         "[]",
         "true",
