@@ -91,6 +91,19 @@ pub(super) fn check_post(request: &HeadView<'_>) -> Result<(), Refused> {
         let sentence = "A message is sent with Content-Type: application/json.";
         return Err(Refused::new(415, sentence));
     }
+    let mut codings = request
+        .fields_named("content-encoding")
+        .flat_map(|codings| codings.split(','))
+        .map(str::trim);
+    if let Some(coding) = codings.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"))
+    {
+        let sentence =
+            format!("The body is encoded ({coding}): send it as it is, without Content-Encoding.");
+        return Err(Refused {
+            accept_encoding: true,
+            ..Refused::new(415, sentence)
+        });
+    }
     Ok(())
 }
 

@@ -98,6 +98,8 @@ impl<'a> Id<'a> {
 /// # Errors
 /// It is not JSON, or no message.
 pub fn parse(body: &[u8]) -> Result<Parsed<'_>, Invalid<'_>> {
+    // RFC 8259, 8.1: a byte order mark may be ignored.
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let Ok(text) = std::str::from_utf8(body) else {
         return Err(not_json("The body is not UTF-8."));
     };
@@ -116,6 +118,8 @@ pub const NO_ID: Invalid<'static> = Invalid {
     id: None,
     fault: "The id has to be a string or an integer of at most 256 bytes.",
 };
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 

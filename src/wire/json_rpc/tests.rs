@@ -131,7 +131,8 @@ fn a_body_that_is_not_json() {
         "[1,]",
         "[1] x",
         "{\"jsonrpc\":\"2.0\"}x",
-        "\u{feff}{}",
+        "\u{feff}",
+        " \u{feff}{}",
         "{'a':1}",
         "{\"id\":01}",
         "\"\n\"",
@@ -212,4 +213,16 @@ fn a_batch_tells_each_message_apart() {
 fn a_batch_that_would_fill_the_memory() {
     let body = format!("[{}1]", "1,".repeat(5000));
     assert_eq!(parse(body.as_bytes()).unwrap_err().code, -32600);
+}
+
+/// RFC 8259, 8.1: it may be ignored, once.
+#[test]
+fn a_byte_order_mark_taken_for_a_fault() {
+    let Ok(Message::Notification { method, .. }) =
+        one("\u{feff}{\"jsonrpc\":\"2.0\",\"method\":\"m\"}")
+    else {
+        panic!()
+    };
+    assert_eq!(method, "m");
+    assert_eq!(fault("\u{feff}\u{feff}{}"), (-32700, None));
 }
