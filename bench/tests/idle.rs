@@ -8,7 +8,8 @@ mod common;
 use self::common::{NOW, Rig, held};
 
 /// Bytes for each client at most, the slack of whatever grows by doubling included. Snapshots: a change that makes
-/// one smaller writes the smaller one down, and one that makes it larger says why.
+/// one smaller writes the smaller one down, and one that makes it larger says why. Eight bytes of each are where a connection
+/// keeps what it holds of the node's memory budget, which is nothing here.
 const KEEP_ALIVE: i64 = 154;
 const MODERN_STREAM: i64 = 321;
 const LEGACY_SESSION_WITH_STREAM: i64 = 585;

@@ -4,7 +4,6 @@
 //! if it hides behind a name of its own that resolves to 127.0.0.1 (DNS rebinding), its `Host` gives it away.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use subtle::ConstantTimeEq;
@@ -65,84 +64,9 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Whether an `Origin` names a page of this machine; `null` does not.
-pub(super) fn is_loopback_origin(origin: &str) -> bool {
-    ["http://", "https://"]
-        .iter()
-        .filter_map(|scheme| origin.strip_prefix(scheme))
-        .any(is_loopback_host)
-}
-
-/// Whether a `Host` value, with or without a port, names this machine and nothing else.
-pub(super) fn is_loopback_host(authority: &str) -> bool {
-    if let Some(rest) = authority.strip_prefix('[') {
-        let Some((inner, port)) = rest.split_once(']') else {
-            return false;
-        };
-        return is_port(port) && inner.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback());
-    }
-    let colon = authority.find(':').unwrap_or(authority.len());
-    let (host, port) = authority.split_at(colon);
-    is_port(port)
-        && (host.eq_ignore_ascii_case("localhost")
-            || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()))
-}
-
-/// Nothing, or a colon and a port.
-fn is_port(text: &str) -> bool {
-    text.is_empty()
-        || text
-            .strip_prefix(':')
-            .is_some_and(|port| port.parse::<u16>().is_ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_host_that_only_looks_like_this_machine() {
-        for wrong in [
-            "",
-            "evil.example",
-            "localhost.evil.example",
-            "127.0.0.1.evil.example",
-            "evil.example:9464",
-            "localhost:evil",
-            "localhost@evil.example",
-            "[::1",
-            "[::2]:9464",
-            "[::1]evil",
-            "0.0.0.0",
-            "2130706433",
-        ] {
-            assert!(!is_loopback_host(wrong), "{wrong}");
-        }
-        for right in [
-            "localhost",
-            "LocalHost:1",
-            "127.0.0.1:9464",
-            "127.9.9.9",
-            "[::1]:9464",
-        ] {
-            assert!(is_loopback_host(right), "{right}");
-        }
-    }
-
-    #[test]
-    fn an_origin_from_elsewhere() {
-        for wrong in [
-            "null",
-            "",
-            "https://evil.example",
-            "localhost",
-            "file://localhost",
-            "http://localhost/x",
-        ] {
-            assert!(!is_loopback_origin(wrong), "{wrong}");
-        }
-        assert!(is_loopback_origin("http://localhost:3000"));
-    }
 
     #[test]
     fn a_token_that_is_nearly_right() {

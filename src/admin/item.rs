@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::{Answer, Item, KEY_BYTES_MAX, Target, contents, message};
 use crate::app::call::{Notice, Topic};
+use crate::mcp::read::read;
 use crate::wire::uri::is_uri;
 
 /// Characters of a refusal's sentence: a parser's may quote what was sent.
@@ -42,7 +43,9 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 
 /// Reads an item, which must be JSON and nothing else.
 pub(super) fn parse(json: &[u8], uri_bytes_max: usize) -> Result<Item, Answer> {
-    let body: ItemBody = serde_json::from_slice(json)
+    let body: ItemBody = std::str::from_utf8(json)
+        .map_err(|_| "it is not UTF-8".to_owned())
+        .and_then(read)
         .map_err(|error| refused("bad_item", format!("The item cannot be read: {error}")))?;
     let key = body.key.map(key).transpose()?;
     let topic = topic(body.uri, body.topic, uri_bytes_max)?;

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::item::refused;
 use super::{Answer, MESSAGE_BYTES_MAX};
 use crate::app::call::Notice;
+use crate::mcp::read::read;
 
 /// By severity (RFC 5424, 6.2.1), the least severe first.
 const LEVELS: [&str; 8] = [
@@ -29,7 +30,7 @@ struct MessageBody<'a> {
 }
 
 pub(super) fn parse(raw: &RawValue) -> Result<Notice, Answer> {
-    let message: MessageBody = serde_json::from_str(raw.get()).map_err(|error| {
+    let message: MessageBody = read(raw.get()).map_err(|error| {
         let sentence = format!(
             "The message cannot be read (it needs a level and data, and may have a logger): {error}"
         );

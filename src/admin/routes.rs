@@ -6,12 +6,12 @@ use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
 use super::clerk::{Clerk, Reply};
-use super::gate;
 use super::http::Request;
 use super::publish::{self, Unreadable};
 use super::response::Response;
 use super::serve::Rules;
 use crate::metrics::METRICS;
+use crate::wire::authority::{is_loopback_host, is_loopback_origin};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
 GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed) and POST /drain (send clients to other nodes, without ending).";
@@ -65,7 +65,7 @@ fn turn_away(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
     let foreign = headers
         .get_all(ORIGIN)
         .iter()
-        .any(|origin| !origin.to_str().is_ok_and(gate::is_loopback_origin));
+        .any(|origin| !origin.to_str().is_ok_and(is_loopback_origin));
     if foreign {
         return Some(Response::error(
             403,
@@ -73,7 +73,7 @@ fn turn_away(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
         ));
     }
     let host = headers.get(HOST).map_or(Ok(""), |host| host.to_str());
-    if rules.loopback && !host.is_ok_and(|host| host.is_empty() || gate::is_loopback_host(host)) {
+    if rules.loopback && !host.is_ok_and(|host| host.is_empty() || is_loopback_host(host)) {
         return Some(Response::error(
             403,
             "The admin listener is on a loopback address: Host must be localhost, 127.0.0.1 or [::1].",

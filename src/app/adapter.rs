@@ -161,9 +161,15 @@ fn outcome_of(error: Error, context: &Context) -> Outcome {
         Error::Instead(result) => Outcome::Other {
             json: to_json(&result),
         },
-        Error::Failed(_) | Error::Unanswered(_) if context.method() == "tools/call" => {
+        Error::WrongArguments(_) if !context.version().has_argument_results() => {
+            Outcome::Error(RpcError::invalid_params(error.to_string()))
+        }
+        Error::Failed(_) | Error::Unanswered(_) | Error::WrongArguments(_)
+            if context.method() == "tools/call" =>
+        {
             encode(&CallToolResult::error(error.to_string()))
         }
+        Error::WrongArguments(_) => Outcome::Error(RpcError::invalid_params(error.to_string())),
         Error::Failed(_) | Error::Unanswered(_) => {
             Outcome::Error(RpcError::internal(error.to_string()))
         }

@@ -207,7 +207,7 @@ impl Context {
         &self,
         request: &InputRequest,
         answer: Box<RawValue>,
-    ) -> Result<serde_json::Result<InputResponse>, Error> {
+    ) -> Result<Result<InputResponse, String>, Error> {
         if answer.get().len() <= LOOK_ON_CORE_BYTES_MAX {
             return Ok(request.parse_legacy_answer(answer.get()));
         }

@@ -12,11 +12,13 @@ use serde_json::value::RawValue;
 use super::call::{Call, Link};
 use super::context::{Context, blocking};
 use super::state::request_digest;
+use crate::mcp::read::read;
 use crate::mcp::types::{
     CallToolRequest, CompleteRequest, GetPromptRequest, JsonObject, PaginatedRequest,
     ProgressToken, ReadResourceRequest,
 };
 use crate::mcp::{Era, RpcError};
+use crate::wire::integer::is_integer;
 
 /// The params that belong to no method.
 #[derive(Default)]
@@ -50,10 +52,14 @@ struct RequestMeta<'a> {
 
 impl Envelope {
     /// # Errors
-    /// -32602: `_meta` or `requestState` is wrong.
+    /// -32602: `_meta`, its `progressToken` or `requestState` is wrong.
     pub(super) fn of(era: Era, method: &str, params: Option<&RawValue>) -> Result<Self, RpcError> {
         let texts: Texts<'_> = parse(params)?;
         let token = texts.meta.unwrap_or_default().progress_token;
+        if token.is_some_and(|token| !token.get().starts_with('"') && !is_integer(token.get())) {
+            let sentence = "Invalid params: _meta.progressToken is neither a string nor an integer";
+            return Err(RpcError::invalid_params(sentence));
+        }
         let envelope = Envelope {
             progress_token: token.map(ToOwned::to_owned),
             ..Envelope::default()
@@ -64,8 +70,9 @@ impl Envelope {
         let request_state = match texts.request_state {
             None => None,
             Some(text) => {
-                let sealed = serde_json::from_str(text.get())
-                    .map_err(|_| RpcError::invalid_params("requestState is not a string"))?;
+                let sealed = serde_json::from_str(text.get()).map_err(|_| {
+                    RpcError::invalid_params("Invalid params: requestState is not a string")
+                })?;
                 Some((sealed, request_digest(method, params)?))
             }
         };
@@ -156,7 +163,7 @@ pub(super) async fn digest(context: &Context) -> Result<String, RpcError> {
 /// -32602 with what is wrong where.
 pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
     let json = params.map_or("{}", RawValue::get);
-    serde_json::from_str(json).map_err(|error| RpcError::invalid_params(error.to_string()))
+    read(json).map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
 }
 
 fn unread() -> RpcError {

@@ -16,6 +16,9 @@ pub enum Error {
     /// What was asked could not be done. From a tool it is a result with `isError`, so that the model sees the
     /// text and can react; from anything else an internal error (-32603).
     Failed(String),
+    /// The arguments of a tool do not fit its schema, and how. A result with `isError` since 2025-11-25, so that the
+    /// model can mend its call; -32602 before, and from anything but a tool.
+    WrongArguments(String),
     /// The client was asked and gave no answer. Treated like [`Error::Failed`] unless the caller handles it.
     Unanswered(AskFailed),
     /// Not a failure: the call ends here, and starts again when the client brings the answers. Let it pass.
@@ -61,6 +64,7 @@ impl fmt::Display for Error {
         match self {
             Error::Rpc(error) => error.fmt(f),
             Error::Failed(text) => f.write_str(text),
+            Error::WrongArguments(fault) => write!(f, "Invalid arguments: {fault}"),
             Error::Unanswered(AskFailed::Error(error)) => {
                 write!(f, "The client refused: {}", error.message)
             }

@@ -49,6 +49,17 @@ pub(super) fn page<'a, T>(
     Ok((page, next.map(|entry| cursor_after(key(entry)))))
 }
 
+/// Of a list that is always one page.
+///
+/// # Errors
+/// -32602: there is a cursor, and none was given out.
+pub(super) fn no_cursor(cursor: Option<&str>) -> Result<(), Error> {
+    match cursor {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid_params("Invalid cursor")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -117,7 +117,7 @@ impl Peer {
         Self::new(app, ProtocolVersion::V2026_07_28)
     }
 
-    fn new(app: impl App + 'static, version: ProtocolVersion) -> Self {
+    pub(super) fn new(app: impl App + 'static, version: ProtocolVersion) -> Self {
         Peer {
             link: Rc::default(),
             handler: handler(app),

@@ -67,7 +67,8 @@ pub struct Listening {
     pub origins: Vec<String>,
 
     /// Host that requests may name, such as mcp.example.com; repeat, or separate with commas.
-    /// On a loopback address its own names are always allowed, and no other unless it is given here
+    /// On a loopback address its own names are always allowed, and no other unless it is given here.
+    /// Web pages of a host that is given here may use the server
     #[arg(long = "allow-host", env = "PINFOLD_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
     pub hosts: Vec<String>,
 

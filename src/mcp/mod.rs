@@ -3,6 +3,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod error;
+mod objects;
+pub(crate) mod read;
 pub mod types;
 mod version;
 

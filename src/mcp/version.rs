@@ -80,6 +80,16 @@ impl ProtocolVersion {
         matches!(self, Self::V2025_03_26)
     }
 
+    /// Arguments that do not fit a tool's schema are a result with `isError`, which the model gets to see: since
+    /// 2025-11-25 (server/tools, "Error Handling"). Before it was a protocol error, which it does not.
+    #[must_use]
+    pub const fn has_argument_results(self) -> bool {
+        match self {
+            Self::V2025_03_26 | Self::V2025_06_18 => false,
+            Self::V2025_11_25 | Self::V2026_07_28 => true,
+        }
+    }
+
     /// An event with an id and empty data opens every response stream since 2025-11-25. Older clients
     /// log it as a parse error, so they never get one.
     #[must_use]

@@ -92,6 +92,7 @@ impl Link for CallLink {
             .borrow_mut()
             .handle_ask(clock::now(), self.call, method, params);
         let Some(ask) = ask else {
+            self.core.pump();
             return async { Err(AskFailed::SessionClosed) }.boxed_local();
         };
         let answer = self.core.remember_ask(self.call, ask);

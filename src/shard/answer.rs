@@ -24,6 +24,8 @@ pub(super) struct Refused {
     pub(super) error: RpcError,
     pub(super) allow: bool,
     pub(super) retry_after_s: Option<u32>,
+    /// For a body in a coding: there is none here.
+    pub(super) accept_encoding: bool,
 }
 
 /// What the endpoint takes, for 405 and CORS.
@@ -36,6 +38,7 @@ impl Refused {
             error: RpcError::invalid_request(sentence),
             allow: false,
             retry_after_s: None,
+            accept_encoding: false,
         }
     }
 
@@ -50,6 +53,7 @@ impl Refused {
             error,
             allow: false,
             retry_after_s: None,
+            accept_encoding: false,
         }
     }
 
@@ -59,6 +63,7 @@ impl Refused {
             error,
             allow: false,
             retry_after_s: None,
+            accept_encoding: false,
         }
     }
 
@@ -130,6 +135,10 @@ impl Shard {
         let mut fields = Vec::new();
         if refused.allow {
             fields.push(("Allow", METHODS));
+        }
+        if refused.accept_encoding {
+            // RFC 9110, 12.5.3: it tells this 415 from that for a media type.
+            fields.push(("Accept-Encoding", "identity"));
         }
         if let Some(seconds) = &retry_after {
             fields.push(("Retry-After", seconds));

@@ -34,6 +34,8 @@ pub struct CallState {
 pub(super) enum AnswerTo {
     /// One JSON message, as long as nothing is sent before it.
     Connection(ConnectionKey),
+    /// One JSON message whatever happens before it: the client takes no stream.
+    Plain(ConnectionKey),
     Stream(StreamKey),
     /// The client is gone and cannot come back for it.
     Nobody,

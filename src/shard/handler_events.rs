@@ -3,11 +3,14 @@
 use super::answer::{error_message, result_message, with_members};
 use super::call::{AnswerTo, Ask, CallState};
 use super::connection::Connection;
+use super::post::not_acceptable;
 use super::session::SessionKey;
 use super::stream::{Stream, StreamKey, stand_in};
 use super::{CallKey, Closed, ConnectionKey, Effect, Millis, Shard};
 use crate::app::call::{AskFailed, Outcome};
 use crate::mcp::Era;
+
+const NEEDS_STREAM: &str = "This call asks its client something before it answers, on text/event-stream: Accept must name that beside application/json.";
 
 impl Shard {
     /// A call ended. Late outcomes of cancelled calls are dropped.
@@ -43,7 +46,7 @@ impl Shard {
             Outcome::Other { json } => (200, result_message(&state.id, json)),
         };
         match state.answer_to {
-            AnswerTo::Connection(connection) => {
+            AnswerTo::Connection(connection) | AnswerTo::Plain(connection) => {
                 self.answer(connection, status, &[], &message);
                 self.freed.push_back(connection);
             }
@@ -88,7 +91,12 @@ impl Shard {
         params: &str,
     ) -> Option<u32> {
         self.now = now;
-        let session = self.calls.get(call)?.session?;
+        let state = self.calls.get(call)?;
+        let session = state.session?;
+        if let AnswerTo::Plain(connection) = state.answer_to {
+            self.refuse_to_ask(call, connection);
+            return None;
+        }
         let stream = self.stream_of(call)?;
         let session = self.sessions.get_mut(session)?;
         let id = session.next_ask;
@@ -110,6 +118,16 @@ impl Shard {
             }
         }
         Some(id)
+    }
+
+    /// A question travels on a stream, and this client takes none.
+    fn refuse_to_ask(&mut self, call: CallKey, connection: ConnectionKey) {
+        if let Some(state) = self.remove_call(call) {
+            self.effects.push_back(Effect::Cancel(call));
+            self.refuse(connection, Some(&state.id), &not_acceptable(NEEDS_STREAM));
+            self.freed.push_back(connection);
+            self.serve_freed();
+        }
     }
 
     /// Ends the response stream before the answer: the client comes back for it. Only clients of 2025-11-25 do,
@@ -137,12 +155,13 @@ impl Shard {
         }
     }
 
-    /// The stream on which a call speaks, opened now if its client still expects one JSON message.
+    /// The stream on which a call speaks, opened now if its client still expects one JSON message. `None`: it has none,
+    /// and what it says before its answer is said to nobody.
     pub(super) fn stream_of(&mut self, call: CallKey) -> Option<StreamKey> {
         let state = self.calls.get(call)?;
         let connection = match state.answer_to {
             AnswerTo::Stream(stream) => return Some(stream),
-            AnswerTo::Nobody => return None,
+            AnswerTo::Plain(_) | AnswerTo::Nobody => return None,
             AnswerTo::Connection(connection) => connection,
         };
         let stream = match state.session {

@@ -6,13 +6,15 @@ use super::answer::{Refused, error_message, result_message};
 use super::call::{AnswerTo, CallState};
 use super::listen::NO_ROOM;
 use super::params::{self, Cancelled, SetLevel, Subscribe};
-use super::post::PostFields;
+use super::post::{PostFields, not_acceptable};
+use super::request::version_of;
 use super::session::log_level;
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
 use crate::app::call::{AskFailed, Call, Topic};
 use crate::clients::Client;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::wire::integer::to_u32;
 use crate::wire::json_rpc::{Id, Invalid, Message};
 use crate::wire::json_scan::JsonScan;
 
@@ -38,7 +40,7 @@ impl Shard {
         match message {
             Message::Request { id, method, params } => {
                 let call = (id.raw(), &*method, params);
-                self.serve_request(key, session, call, fields.tree_bytes)
+                self.serve_request(key, session, call, fields)
             }
             Message::Notification { method, params } => {
                 self.take_notification(session, &method, params);
@@ -74,6 +76,10 @@ impl Shard {
             )
         });
         let count = answers.count() as u16;
+        if count > 0 && !fields.accepts_stream {
+            let sentence = "A batch with requests in it is answered with text/event-stream: Accept must name it.";
+            return self.refuse(key, None, &not_acceptable(sentence));
+        }
         let stream = (count > 0).then(|| self.open_response_stream(key, session, count));
         for message in messages {
             match (message, stream) {
@@ -124,16 +130,7 @@ impl Shard {
         key: ConnectionKey,
         fields: PostFields<'_>,
     ) -> Result<SessionKey, Refused> {
-        if let Some(version) = fields.version
-            && ProtocolVersion::parse(version).is_none()
-        {
-            // MUST, 2025-06-18 transports, "Protocol Version Header".
-            let known = ProtocolVersion::newest_first().join(", ");
-            return Err(Refused::new(
-                400,
-                format!("MCP-Protocol-Version {version} is not spoken here; {known} are."),
-            ));
-        }
+        version_of(fields.version)?;
         self.find_session(key, fields.session_id)
     }
 
@@ -191,7 +188,7 @@ impl Shard {
         key: ConnectionKey,
         session: SessionKey,
         (id, method, params): (&str, &str, Option<&RawValue>),
-        tree_bytes: usize,
+        fields: PostFields<'_>,
     ) {
         match self.dispatch(session, method, params) {
             Dispatched::Result(result) => self.answer_result(key, id, result, &[]),
@@ -200,7 +197,7 @@ impl Shard {
             }
             Dispatched::Application => {
                 let call = (id, method, params);
-                let answer_to = AnswerTo::Connection(key);
+                let (answer_to, tree_bytes) = (fields.answer_to(key), fields.tree_bytes);
                 let client = self.caller(key, Some(session));
                 let started = self
                     .check_streams(session)
@@ -364,7 +361,11 @@ impl Shard {
         let Some(session) = self.sessions.get(session_key) else {
             return;
         };
-        let named = |call: &CallKey| self.calls.get(*call).is_some_and(|state| &*state.id == id);
+        let Some(id) = Id::new(id) else { return };
+        let named = |call: &CallKey| {
+            let state = self.calls.get(*call);
+            state.is_some_and(|state| Id::new(&state.id).is_some_and(|own| own.is_same(id)))
+        };
         let Some(call) = session.calls.iter().copied().find(named) else {
             return;
         };
@@ -376,6 +377,11 @@ impl Shard {
             AnswerTo::Connection(connection) => {
                 self.answer_stream(connection);
                 self.release(connection);
+            }
+            // HTTP wants an answer, JSON-RPC none.
+            AnswerTo::Plain(connection) => {
+                self.answer(connection, 202, &[], b"");
+                self.freed.push_back(connection);
             }
             AnswerTo::Stream(stream) => self.finish_one(stream),
             AnswerTo::Nobody => {}
@@ -392,7 +398,7 @@ impl Shard {
         id: &str,
         outcome: Result<&RawValue, &RawValue>,
     ) -> Result<(), Refused> {
-        let Ok(id) = id.parse::<u32>() else {
+        let Some(id) = to_u32(id) else {
             return Ok(());
         };
         let Some(session) = self.sessions.get(session) else {

@@ -4,10 +4,10 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answer::{Refused, with_members};
-use super::call::{AnswerTo, CallState};
+use super::call::CallState;
 use super::connection::State;
 use super::params::{self, Envelope, Meta};
-use super::post::PostFields;
+use super::post::{PostFields, not_acceptable};
 use super::session::log_level;
 use super::{ConnectionKey, Effect, Shard};
 use crate::app::call::Call;
@@ -66,6 +66,11 @@ impl Shard {
         }
         match &*method {
             "server/discover" => self.serve_discover(key, id.raw()),
+            "subscriptions/listen" if !fields.accepts_stream => {
+                let sentence =
+                    "subscriptions/listen is answered with text/event-stream: Accept must name it.";
+                self.refuse(key, Some(id.raw()), &not_acceptable(sentence));
+            }
             "subscriptions/listen" => self.serve_listen(key, id.raw(), params),
             method if REMOVED.contains(&method) => {
                 self.answer_error(
@@ -77,7 +82,7 @@ impl Shard {
             }
             method => {
                 let call = (id.raw(), method, params);
-                self.start_modern(key, request, call, envelope, fields.tree_bytes);
+                self.start_modern(key, request, call, envelope, fields);
             }
         }
     }
@@ -116,7 +121,7 @@ impl Shard {
         request: &HeadView<'_>,
         (id, method, params): (&str, &str, Option<&RawValue>),
         envelope: &Envelope<'_>,
-        tree_bytes: usize,
+        fields: PostFields<'_>,
     ) {
         let meta = envelope.meta.as_ref();
         let stated = meta.and_then(|meta| meta.log_level.as_deref());
@@ -133,6 +138,7 @@ impl Shard {
         if let Err(refused) = self.check_calls(client, 1) {
             return self.refuse(key, Some(id), &refused);
         }
+        let tree_bytes = fields.tree_bytes;
         let charge = match self.charge_call(client, params, tree_bytes) {
             Ok(charge) => charge,
             Err(refused) => return self.refuse(key, Some(id), &refused),
@@ -152,7 +158,7 @@ impl Shard {
             version,
             session: None,
             id: id.into(),
-            answer_to: AnswerTo::Connection(key),
+            answer_to: fields.answer_to(key),
             log_level,
             client,
             asks: Default::default(),

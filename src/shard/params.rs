@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::profile;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::RpcError;
+use crate::mcp::read::read;
 
 /// The per-request metadata of 2026-07-28 (basic, "Per-request protocol fields").
 #[derive(Deserialize, Default)]
@@ -106,7 +106,6 @@ pub(super) struct Cancelled<'a> {
 
 #[derive(Deserialize)]
 pub(super) struct Listen {
-    #[serde(deserialize_with = "object")]
     pub(super) notifications: Filter,
 }
 
@@ -123,15 +122,6 @@ pub(super) struct Filter {
 /// A value as it was sent; none if it is null.
 fn raw<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<Cow<'a, RawValue>>, D::Error> {
     Ok(Option::<&RawValue>::deserialize(value)?.map(Cow::Borrowed))
-}
-
-/// serde takes a list for a struct as well, field by field; MCP does not.
-fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(value: D) -> Result<T, D::Error> {
-    let raw = <&RawValue>::deserialize(value)?;
-    if !raw.get().starts_with('{') {
-        return Err(D::Error::custom("an object was expected"));
-    }
-    serde_json::from_str(raw.get()).map_err(D::Error::custom)
 }
 
 /// Of a method that the engine serves itself.
@@ -162,6 +152,5 @@ pub(super) fn parse_within<'a, T: Deserialize<'a>>(
             "Invalid params: this method takes no more than {bytes_max} bytes of them."
         )));
     }
-    serde_json::from_str(text)
-        .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
+    read(text).map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
 }

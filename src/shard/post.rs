@@ -1,6 +1,7 @@
 //! POST: one message, or a batch of 2025-03-26, told apart by era and served.
 
 use super::answer::Refused;
+use super::call::AnswerTo;
 use super::look::Body;
 use super::params::Envelope;
 use super::request::{accepts, is_json};
@@ -18,6 +19,22 @@ pub(super) struct PostFields<'a> {
     pub(super) envelope: Option<&'a Result<Envelope<'static>, RpcError>>,
     /// What a tree of the body would take.
     pub(super) tree_bytes: usize,
+    /// Whether the client takes `text/event-stream`.
+    pub(super) accepts_stream: bool,
+}
+
+impl PostFields<'_> {
+    /// Whether its header says 2026-07-28.
+    pub(super) fn is_modern(&self) -> bool {
+        self.version == Some(ProtocolVersion::V2026_07_28.as_str())
+    }
+
+    pub(super) fn answer_to(&self, key: ConnectionKey) -> AnswerTo {
+        match self.accepts_stream {
+            true => AnswerTo::Connection(key),
+            false => AnswerTo::Plain(key),
+        }
+    }
 }
 
 impl Shard {
@@ -46,7 +63,15 @@ impl Shard {
             version: request.field("mcp-protocol-version"),
             envelope: seen.envelope,
             tree_bytes: seen.tree_bytes,
+            accepts_stream: accepts(request, "text/event-stream"),
         };
+        if let Parsed::One(Message::Request { id, method, .. }) = &parsed
+            && method != "subscriptions/listen"
+            && !accepts(request, "application/json")
+        {
+            let sentence = "The answer is application/json, or text/event-stream if there is more to say: Accept must name both.";
+            return self.refuse(key, Some(id.raw()), &not_acceptable(sentence));
+        }
         match parsed {
             Parsed::Batch(messages) => self.serve_batch(key, fields, messages),
             Parsed::One(message) if is_modern(&message, fields) => {
@@ -66,12 +91,25 @@ pub(super) fn check_post(request: &HeadView<'_>) -> Result<(), Refused> {
         let sentence = "A message is sent with Content-Type: application/json.";
         return Err(Refused::new(415, sentence));
     }
-    if !accepts(request, "application/json") || !accepts(request, "text/event-stream") {
+    let mut codings = request
+        .fields_named("content-encoding")
+        .flat_map(|codings| codings.split(','))
+        .map(str::trim);
+    if let Some(coding) = codings.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"))
+    {
         let sentence =
-            "The answer may be application/json or text/event-stream: Accept must name both.";
-        return Err(Refused::new(406, sentence));
+            format!("The body is encoded ({coding}): send it as it is, without Content-Encoding.");
+        return Err(Refused {
+            accept_encoding: true,
+            ..Refused::new(415, sentence)
+        });
     }
     Ok(())
+}
+
+/// The answer to this message is of a type that its client does not take.
+pub(super) fn not_acceptable(sentence: &'static str) -> Refused {
+    Refused::new(406, sentence)
 }
 
 /// A request that carries modern metadata is modern, and so is one whose header or method exists in no other era
@@ -84,13 +122,15 @@ fn is_modern(message: &Message<'_>, fields: PostFields<'_>) -> bool {
             return known == Some(ProtocolVersion::V2026_07_28);
         }
     };
-    if known == Some(ProtocolVersion::V2026_07_28)
+    // `initialize` opens a session of the revisions before, whatever its header says; only its metadata tells otherwise.
+    let opens = method == "initialize";
+    if (known == Some(ProtocolVersion::V2026_07_28) && !opens)
         || matches!(method, "server/discover" | "subscriptions/listen")
     {
         return true;
     }
     // In a session nothing is modern, and outside of one there is not much but `initialize`.
-    let in_session = fields.session_id.is_some();
+    let in_session = fields.session_id.is_some_and(|id| !id.is_empty());
     if in_session && (known.is_some() || fields.version.is_none()) {
         return false;
     }
@@ -108,6 +148,5 @@ fn is_modern(message: &Message<'_>, fields: PostFields<'_>) -> bool {
                     .is_ok_and(|envelope| says_version(&envelope))
         }),
     };
-    has_modern_meta
-        || (fields.version.is_some() && known.is_none() && !in_session && method != "initialize")
+    has_modern_meta || (fields.version.is_some() && known.is_none() && !in_session && !opens)
 }

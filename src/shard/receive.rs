@@ -254,7 +254,8 @@ impl Shard {
         let modern =
             request.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
         match request.field("mcp-session-id") {
-            Some(id) if !modern => match self.locate(id) {
+            // With an empty one it may still be an `initialize`.
+            Some(id) if !modern && !id.is_empty() => match self.locate(id) {
                 Ok(_) => Ok(()),
                 Err(why) => Err(self.miss(key, id, why)),
             },

@@ -4,8 +4,12 @@ use super::answer::{METHODS, Refused};
 use super::look::Body;
 use super::{ConnectionKey, Gate, Shard};
 use crate::app::call::Availability;
+use crate::mcp::ProtocolVersion;
+use crate::wire::authority::{
+    is_loopback_host, is_loopback_origin, is_origin_of, is_same_origin, without_port,
+};
 use crate::wire::http1::Method;
-use crate::wire::{HeadView, Malformed};
+use crate::wire::{HeadView, Malformed, is_field_name};
 
 /// Fields whose doubling would let two parties read one message in two ways.
 const SINGLE_FIELDS: [&str; 7] = [
@@ -17,6 +21,9 @@ const SINGLE_FIELDS: [&str; 7] = [
     "mcp-name",
     "last-event-id",
 ];
+
+/// What a page may send, told to whoever does not say what it wants to.
+const FIELDS_ALLOWED: &str = "Content-Type, Accept, Authorization, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID, traceparent, tracestate, baggage";
 
 impl Shard {
     pub(super) fn serve(&mut self, key: ConnectionKey, request: &HeadView<'_>, body: Body<'_>) {
@@ -41,7 +48,7 @@ impl Shard {
             }
             Method::Get => self.serve_get(key, request),
             Method::Delete => self.serve_delete(key, request),
-            Method::Options => self.serve_options(key),
+            Method::Options => self.serve_options(key, request),
             Method::Head | Method::Other => {
                 let sentence = "This endpoint takes POST (messages), GET (a session's event stream) and DELETE (its end).";
                 self.refuse(key, None, &Refused::method_not_allowed(sentence));
@@ -90,14 +97,25 @@ impl Shard {
         self.answer(key, status, &fields, body.as_bytes());
     }
 
-    /// CORS preflight. Origins that are not allowed were refused before.
-    fn serve_options(&mut self, key: ConnectionKey) {
-        let allowed = "Content-Type, Accept, Authorization, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Last-Event-ID";
+    /// CORS preflight. Origins that are not allowed were refused before, and those that are may send any field: which
+    /// ones there are the page knows (`Mcp-Param-*`, `traceparent`), and a wildcard would not name `Authorization`.
+    fn serve_options(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
+        let asked: Vec<&str> = request
+            .fields_named("access-control-request-headers")
+            .flat_map(|names| names.split(','))
+            .map(str::trim)
+            .filter(|name| is_field_name(name))
+            .collect();
+        let allowed = match asked.is_empty() {
+            true => FIELDS_ALLOWED.to_owned(),
+            false => asked.join(", "),
+        };
         let fields = [
             ("Allow", METHODS),
             ("Access-Control-Allow-Methods", METHODS),
-            ("Access-Control-Allow-Headers", allowed),
+            ("Access-Control-Allow-Headers", &allowed),
             ("Access-Control-Max-Age", "86400"),
+            ("Vary", "Access-Control-Request-Headers"),
         ];
         self.answer(key, 204, &fields, b"");
     }
@@ -105,7 +123,7 @@ impl Shard {
 
 impl Gate {
     pub(super) fn admit(&self, request: &HeadView<'_>) -> Result<(), Refused> {
-        if request.path() != &*self.path {
+        if !self.path_matches(request.path()) {
             let sentence = format!(
                 "There is nothing at this path; the MCP endpoint is {}.",
                 self.path
@@ -121,7 +139,7 @@ impl Gate {
         }
         match request.field("origin") {
             // MUST, streamable HTTP, "Security & Endpoint": an invalid Origin gets 403.
-            Some(origin) if !self.origin_allowed(origin) => Err(Refused::new(
+            Some(origin) if !self.origin_allowed(origin, host) => Err(Refused::new(
                 403,
                 "The Origin of this request is not allowed here (--allow-origin).",
             )),
@@ -129,41 +147,51 @@ impl Gate {
         }
     }
 
-    fn host_allowed(&self, host: &str) -> bool {
-        let name = without_port(host);
-        let listed = self.hosts.iter().any(|allowed| {
-            allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(name)
-        });
-        let open = !self.loopback && self.hosts.is_empty();
-        open || listed || is_loopback_name(name)
+    /// With or without a `/` at its end it is one path to people, and there is nothing else at the other.
+    fn path_matches(&self, path: &str) -> bool {
+        let bare = |path: &str| path.len() - usize::from(path.ends_with('/'));
+        path == &*self.path || path[..bare(path)] == self.path[..bare(&self.path)]
     }
 
-    fn origin_allowed(&self, origin: &str) -> bool {
+    fn host_allowed(&self, host: &str) -> bool {
+        let open = !self.loopback && self.hosts.is_empty();
+        open || self.host_listed(host) || is_loopback_host(host)
+    }
+
+    /// Whether it is a name that this server was given (`--allow-host`), with or without its port.
+    fn host_listed(&self, host: &str) -> bool {
+        let name = without_port(host);
+        self.hosts
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(name))
+    }
+
+    fn origin_allowed(&self, origin: &str, host: &str) -> bool {
         let listed = self
             .origins
             .iter()
-            .any(|allowed| &**allowed == "*" || allowed.eq_ignore_ascii_case(origin));
-        let local = || {
-            let name = origin
-                .strip_prefix("http://")
-                .or_else(|| origin.strip_prefix("https://"));
-            name.is_some_and(|name| is_loopback_name(without_port(name)))
+            .any(|allowed| &**allowed == "*" || is_same_origin(allowed, origin));
+        // A page of this very server. `Host` alone proves nothing: whoever has a name can point it here.
+        let own = || {
+            let at_name = self.hosts.iter().any(|name| is_origin_of(origin, name));
+            at_name || (self.host_listed(host) && is_origin_of(origin, host))
         };
-        listed || (self.loopback && local())
+        listed || (self.loopback && is_loopback_origin(origin)) || own()
     }
 }
 
-fn without_port(host: &str) -> &str {
-    match host.rfind(':') {
-        Some(colon) if host[colon + 1..].bytes().all(|byte| byte.is_ascii_digit()) => {
-            &host[..colon]
-        }
-        _ => host,
-    }
-}
-
-fn is_loopback_name(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost") || name == "127.0.0.1" || name == "[::1]"
+/// What `MCP-Protocol-Version` says, if it is there.
+///
+/// # Errors
+/// MUST, 2025-06-18 transports, "Protocol Version Header": 400 for one that is not spoken here.
+pub(super) fn version_of(field: Option<&str>) -> Result<Option<ProtocolVersion>, Refused> {
+    let Some(stated) = field else { return Ok(None) };
+    let version = ProtocolVersion::parse(stated).ok_or_else(|| {
+        let known = ProtocolVersion::newest_first().join(", ");
+        let sentence = format!("MCP-Protocol-Version {stated} is not spoken here; {known} are.");
+        Refused::new(400, sentence)
+    })?;
+    Ok(Some(version))
 }
 
 /// Whether a request takes `kind/subtype`. No field accepts everything (RFC 9110, 12.5.1), several are one list.
@@ -222,9 +250,9 @@ mod tests {
     fn a_page_that_rebinds_its_name_to_loopback_is_not_served() {
         assert!(!gate(true).host_allowed("evil.example.com"));
         assert!(!gate(true).host_allowed("localhost.evil.example.com"));
-        assert!(!gate(true).origin_allowed("http://evil.example.com"));
-        assert!(!gate(true).origin_allowed("http://localhost.evil.example.com"));
-        assert!(!gate(true).origin_allowed("null"));
+        assert!(!gate(true).origin_allowed("http://evil.example.com", "localhost"));
+        assert!(!gate(true).origin_allowed("http://localhost.evil.example.com", "localhost"));
+        assert!(!gate(true).origin_allowed("null", "localhost"));
     }
 
     #[test]
@@ -238,10 +266,10 @@ mod tests {
         ] {
             assert!(gate(true).host_allowed(host), "{host}");
         }
-        assert!(gate(true).origin_allowed("http://localhost:6274"));
-        assert!(gate(false).origin_allowed("https://app.example"));
+        assert!(gate(true).origin_allowed("http://localhost:6274", "localhost"));
+        assert!(gate(false).origin_allowed("https://app.example", "localhost"));
         assert!(
-            !gate(false).origin_allowed("http://localhost:6274"),
+            !gate(false).origin_allowed("http://localhost:6274", "localhost"),
             "only a local server trusts local pages"
         );
     }

@@ -10,16 +10,18 @@
 use super::answer::Refused;
 use super::connection::State;
 use super::event_id::EventId;
-use super::request::accepts;
+use super::request::{accepts, version_of};
 use super::stream::{STANDALONE, Stream, StreamKey};
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
-use crate::mcp::ProtocolVersion;
+use crate::mcp::Era;
 use crate::wire::HeadView;
 
 impl Shard {
     pub(super) fn serve_get(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
-        let modern =
-            request.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
+        let modern = match version_of(request.field("mcp-protocol-version")) {
+            Ok(version) => version.is_some_and(|version| version.era() == Era::Modern),
+            Err(refused) => return self.refuse(key, None, &refused),
+        };
         let id = match request.field("mcp-session-id") {
             Some(id) if !modern => id,
             _ => {

@@ -10,11 +10,12 @@ use super::elsewhere::Gone;
 use super::fanout::Voice;
 use super::params::{self, Initialize};
 use super::post::PostFields;
+use super::request::version_of;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::stream::StreamKey;
 use super::{ConnectionKey, Effect, SessionKey, Shard};
 use crate::app::call::{TellRefused, Topic};
-use crate::mcp::{ProtocolVersion, RpcError};
+use crate::mcp::{Era, ProtocolVersion};
 use crate::wire::HeadView;
 use crate::wire::session_id::{Locator, SessionId};
 
@@ -35,11 +36,17 @@ impl Shard {
         id: &str,
         params: Option<&RawValue>,
     ) {
-        if fields.session_id.is_some() {
-            let error = RpcError::invalid_request(
-                "This session is initialized: initialize opens a new one, without Mcp-Session-Id.",
-            );
-            return self.answer_error(key, 400, Some(id), &error);
+        // An empty id is none. To a revision without sessions any is.
+        let names = |id: &&str| !id.is_empty() && !fields.is_modern();
+        if let Some(named) = fields.session_id.filter(names) {
+            let refused = match self.locate(named) {
+                Ok(_) => Refused::new(
+                    400,
+                    "This session is initialized: initialize opens a new one, without Mcp-Session-Id.",
+                ),
+                Err(why) => self.miss(key, named, why),
+            };
+            return self.refuse(key, Some(id), &refused);
         }
         let session = params::parse::<Initialize<'_>>(params)
             .map_err(|error| Refused::rpc(400, error))
@@ -208,7 +215,11 @@ impl Shard {
     }
 
     pub(super) fn serve_delete(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
-        let Some(id) = request.field("mcp-session-id") else {
+        let modern = match version_of(request.field("mcp-protocol-version")) {
+            Ok(version) => version.is_some_and(|version| version.era() == Era::Modern),
+            Err(refused) => return self.refuse(key, None, &refused),
+        };
+        let Some(id) = request.field("mcp-session-id").filter(|_| !modern) else {
             let sentence =
                 "DELETE ends the session that Mcp-Session-Id names; 2026-07-28 has none.";
             return self.refuse(key, None, &Refused::method_not_allowed(sentence));
@@ -246,7 +257,8 @@ impl Shard {
             };
             self.uncount_call(&state);
             self.effects.push_back(Effect::Cancel(call));
-            if let AnswerTo::Connection(connection) = state.answer_to {
+            if let AnswerTo::Connection(connection) | AnswerTo::Plain(connection) = state.answer_to
+            {
                 let refused = Refused::with_reason(
                     404,
                     "expired",

@@ -144,9 +144,12 @@ impl Shard {
                 self.handle_located(self.now, key, Located::Gone(Gone::CannotTell))
             }
             State::ExpectAnswer(call) => {
-                // A proxy would give up on a silent response: from now on it is a stream.
-                self.stream_of(call);
-                self.emit_keep_alive(key);
+                // A proxy would give up on a silent response: from now on it is a stream, unless its client takes none.
+                if self.stream_of(call).is_some() {
+                    self.emit_keep_alive(key);
+                } else if let Some(connection) = self.connections.get_mut(key) {
+                    connection.since = self.now;
+                }
             }
             State::Streaming(stream) => {
                 if let Some(stream) = self.streams.get_mut(stream) {

@@ -1,7 +1,7 @@
 //! One header line: its name, its colon, its value. Heads and trailers share it.
 //!
-//! Values are handed out as `&str`, so bytes above ASCII are accepted only where they are UTF-8. RFC 9110 (5.5)
-//! calls them opaque; a value that is no text has no use here and is refused.
+//! Bytes above ASCII are opaque (RFC 9110, 5.5): a value of them may be in any coding, or none. Values are handed out as
+//! `&str`, so of what is understood here one that is not UTF-8 is refused, and what is not is passed over.
 
 use super::Malformed;
 
@@ -11,6 +11,8 @@ pub(super) struct FieldLine {
     pub(super) name_len: usize,
     pub(super) value_start: usize,
     pub(super) value_end: usize,
+    /// The value is UTF-8.
+    pub(super) is_text: bool,
 }
 
 /// Parses a line without its CR LF; the caller has made sure that neither byte is in it.
@@ -40,15 +42,49 @@ pub(super) fn parse_field_line(line: &[u8]) -> Result<FieldLine, Malformed> {
         faults |= u8::from(!is_value_byte(byte));
         bits |= byte;
     }
-    if faults != 0 || (!bits.is_ascii() && std::str::from_utf8(value).is_err()) {
+    if faults != 0 {
         return Err(Malformed::FieldValue);
     }
     Ok(FieldLine {
         name_len,
         value_start,
         value_end: value_start + value.len(),
+        is_text: bits.is_ascii() || std::str::from_utf8(value).is_ok(),
     })
 }
+
+/// Whether anything here depends on what the field of this name says.
+pub(super) fn is_understood(name: &[u8]) -> bool {
+    let begins = |prefix: &[u8]| {
+        let start = name.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    UNDERSTOOD
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+        || UNDERSTOOD_PREFIXES.iter().any(|prefix| begins(prefix))
+}
+
+const UNDERSTOOD: [&[u8]; 10] = [
+    b"accept",
+    b"authorization",
+    b"connection",
+    b"expect",
+    b"forwarded",
+    b"host",
+    b"last-event-id",
+    b"origin",
+    b"transfer-encoding",
+    b"via",
+];
+
+const UNDERSTOOD_PREFIXES: [&[u8]; 5] = [
+    b"access-control-",
+    b"content-",
+    b"mcp-",
+    b"pinfold-",
+    b"x-forwarded-",
+];
 
 /// The elements of a comma-separated value, trimmed; empty ones are left out (RFC 9110, 5.6.1.2).
 pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -56,6 +92,12 @@ pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         .split(|&byte| byte == b',')
         .map(|element| trim_end(trim_start(element)))
         .filter(|element| !element.is_empty())
+}
+
+/// Whether this is the name of a field: a token.
+#[must_use]
+pub fn is_field_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(is_token)
 }
 
 /// `tchar` of RFC 9110, 5.6.2.
@@ -163,7 +205,22 @@ mod tests {
     #[test]
     fn a_value_that_is_no_text() {
         assert_eq!(parse("A: grün"), Ok(("A", "grün")));
-        assert_eq!(parse_field_line(b"A: gr\xfcn"), Err(Malformed::FieldValue));
+        let line = parse_field_line(b"A: gr\xfcn").expect("opaque bytes");
+        assert_eq!(
+            (line.value_start, line.value_end, line.is_text),
+            (3, 7, false)
+        );
+        for name in [
+            "Origin",
+            "mcp-param-x",
+            "X-Forwarded-For",
+            "Content-Encoding",
+        ] {
+            assert!(is_understood(name.as_bytes()), "{name}");
+        }
+        for name in ["A", "User-Agent", "Cookie", "mcp", "X-Forwarded"] {
+            assert!(!is_understood(name.as_bytes()), "{name}");
+        }
     }
 
     #[test]

@@ -102,19 +102,24 @@ impl<'a> HeadView<'a> {
                 let own = field.name.of(view.bytes);
                 own.eq_ignore_ascii_case(name.as_bytes())
             })
-            .map(move |field| view.text(field.value))
+            .filter_map(move |field| view.value(field))
     }
 
-    /// Names and values in the order in which they were sent, names in the sender's case.
+    /// Those that are text: names and values in the order in which they were sent, names in the sender's case.
     pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let view = *self;
-        let pair = move |field: &Field| (view.text(field.name), view.text(field.value));
-        self.head.fields().iter().map(pair)
+        let pair = move |field: &Field| Some((view.text(field.name), view.value(field)?));
+        self.head.fields().iter().filter_map(pair)
     }
 
     #[must_use]
     pub fn field_count(&self) -> usize {
         self.head.fields().len()
+    }
+
+    /// None: it is no text, and nothing here understands a field of this name.
+    fn value(&self, field: &Field) -> Option<&'a str> {
+        from_utf8(field.value.of(self.bytes)).ok()
     }
 
     fn text(&self, span: Span) -> &'a str {

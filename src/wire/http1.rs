@@ -16,7 +16,7 @@ use std::ops::Range;
 use crate::limits::{EMPTY_LINES_MAX, HEADER_FIELDS_MAX, Limits};
 
 use super::control::Control;
-use super::field::{is_token, parse_field_line};
+use super::field::{is_token, is_understood, parse_field_line};
 use super::forwarded::FORWARDED;
 use super::line_ends::LineEnds;
 use super::request_line::{RequestLine, authority_of, parse_request_line};
@@ -69,7 +69,7 @@ pub(super) struct Span {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Field {
     pub(super) name: Span,
-    /// UTF-8, without control characters but tab
+    /// Without control characters but tab. UTF-8 if anything here depends on it.
     pub(super) value: Span,
 }
 
@@ -266,6 +266,9 @@ fn parse_fields(
             break;
         }
         let line = parse_field_line(&bytes[at..at + line_len])?;
+        if !line.is_text && is_understood(&bytes[at..at + line.name_len]) {
+            return Err(Malformed::FieldValue);
+        }
         let field = Field {
             name: Span::new(at, at + line.name_len),
             value: Span::new(at + line.value_start, at + line.value_end),

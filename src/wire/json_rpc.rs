@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::envelope::{Elements, Envelope};
+use super::integer::{is_integer, is_same_integer};
 
 pub use super::rpc_emit::{emit_error, emit_notification, emit_request, emit_result};
 use crate::limits::ID_BYTES_MAX;
@@ -37,7 +38,8 @@ pub enum Message<'a> {
     },
 }
 
-/// The JSON text of a string or an integer, exactly as sent: `1` and `"1"` differ, `1.0` and null are no ids.
+/// The JSON text of a string or an integer, exactly as sent: `1` and `"1"` differ, and null is no id. `1.0` is an integer
+/// (JSON Schema), the same as `1`, and comes back as it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id<'a>(&'a str);
 
@@ -68,9 +70,20 @@ impl<'a> Id<'a> {
         let valid = match raw.as_bytes() {
             // An escape may be half of a pair (`\ud800`), which is JSON but no text.
             [b'"', ..] => serde_json::from_str::<Cow<'_, str>>(raw).is_ok(),
-            [b'-', digits @ ..] | digits => is_json_natural(digits),
+            _ => is_integer(raw),
         };
         valid.then_some(Id(raw))
+    }
+
+    /// Whether both name one message, in whatever spelling.
+    #[must_use]
+    pub fn is_same(self, other: Id<'_>) -> bool {
+        let text = |id: &str| serde_json::from_str::<String>(id).ok();
+        match self.0.starts_with('"') {
+            _ if self.0 == other.0 => true,
+            true => other.0.starts_with('"') && text(self.0) == text(other.0),
+            false => is_same_integer(self.0, other.0),
+        }
     }
 
     /// The JSON text, to be spliced into an answer as it is.
@@ -85,6 +98,8 @@ impl<'a> Id<'a> {
 /// # Errors
 /// It is not JSON, or no message.
 pub fn parse(body: &[u8]) -> Result<Parsed<'_>, Invalid<'_>> {
+    // RFC 8259, 8.1: a byte order mark may be ignored.
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let Ok(text) = std::str::from_utf8(body) else {
         return Err(not_json("The body is not UTF-8."));
     };
@@ -103,6 +118,8 @@ pub const NO_ID: Invalid<'static> = Invalid {
     id: None,
     fault: "The id has to be a string or an integer of at most 256 bytes.",
 };
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
@@ -178,7 +195,13 @@ fn parse_response<'a>(
     envelope: &Envelope<'a>,
     id: Option<Id<'a>>,
 ) -> Result<Message<'a>, Invalid<'a>> {
+    let is_null = |member: &RawValue| member.get() == "null";
     let outcome = match (envelope.result, envelope.error) {
+        // Whoever writes both members writes null into the one that is not meant.
+        (Some(result), Some(error)) if is_null(error) => Ok(result),
+        (Some(result), Some(error)) if is_null(result) && error.get().starts_with('{') => {
+            Err(error)
+        }
         (Some(result), None) => Ok(result),
         (None, Some(error)) if error.get().starts_with('{') => Err(error),
         (None, Some(_)) => return Err(invalid(id, "The error has to be an object.")),
@@ -208,14 +231,6 @@ fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
         return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(raw.get()).ok().map(Cow::Owned)
-}
-
-fn is_json_natural(digits: &[u8]) -> bool {
-    match digits {
-        [b'0'] => true,
-        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
-        _ => false,
-    }
 }
 
 fn not_json(fault: &'static str) -> Invalid<'static> {

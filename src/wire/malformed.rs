@@ -115,7 +115,7 @@ impl Malformed {
             }
             Malformed::FieldName => "A header line has no valid name followed by a colon.",
             Malformed::FieldValue => {
-                "A header's value has a control character or is not valid UTF-8."
+                "A header's value has a control character, or is not UTF-8 and has a meaning here."
             }
             Malformed::HeadTooLarge => "The request line and headers together are too large.",
             Malformed::TooManyFields => "There are too many header fields.",

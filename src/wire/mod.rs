@@ -4,6 +4,7 @@
 //! understand in two ways is [`Malformed`], and whoever sent it is told which rule it broke.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod authority;
 pub mod chunked;
 mod control;
 mod envelope;
@@ -14,6 +15,7 @@ mod head_view;
 pub mod header_value;
 pub mod hex;
 pub mod http1;
+pub mod integer;
 pub mod json_rpc;
 pub mod json_scan;
 mod line_ends;
@@ -27,6 +29,7 @@ pub mod sse;
 mod sse_parser;
 pub mod uri;
 
+pub use field::is_field_name;
 pub use head_view::HeadView;
 pub use malformed::Malformed;
 #[doc(hidden)]

@@ -20,8 +20,8 @@ mod ledger;
 mod member;
 mod peer;
 mod readers;
-mod wires;
 mod wire;
+mod wires;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -19,6 +19,7 @@ fn an_id_that_comes_back_changed() {
         json!(0),
         json!(-1),
         json!(9_007_199_254_740_993_u64),
+        json!(1.0),
         json!("1"),
         json!("ä \" \\ \u{1f600}"),
     ] {
@@ -235,4 +236,32 @@ fn a_notification_that_is_answered() {
             .ask(&Request::post(&json!({"jsonrpc": "2.0", "method": method})).session(&session));
         assert_eq!((answer.status, &*answer.body), (202, ""));
     }
+}
+
+/// Params and the objects in them have members with names: a list in the place of one is -32602.
+#[test]
+fn params_by_position_are_served() {
+    let mut client = Client::new();
+    let session = client.session(V11);
+    for (method, params) in [
+        ("resources/subscribe", json!(["board://x"])),
+        ("resources/unsubscribe", json!(["board://x"])),
+        ("logging/setLevel", json!(["error"])),
+    ] {
+        let answer = client.ask(&Request::call(&session, 1, method, params));
+        assert_eq!(answer.code(), -32602, "{method}");
+        let message = &answer.json()["error"]["message"];
+        let words = "Invalid params: invalid type: array, expected an object";
+        assert_eq!(message, words);
+    }
+    let mut body: Value = serde_json::from_slice(&Request::initialize(V11).body).expect("JSON");
+    body["params"] = json!([V11, {}, {}]);
+    let answer = client.ask(&Request::post(&body));
+    assert_eq!((answer.status, answer.code()), (400, -32602));
+    let answer = client.ask(&Request::listen(1, json!([])));
+    assert_eq!(answer.code(), -32602);
+    let meta = json!({"_meta": ["2026-07-28", {}]});
+    let answer = client.ask(&Request::modern(1, "tools/list", meta));
+    assert_eq!((answer.status, answer.code()), (400, -32602));
+    assert!(client.node.calls.is_empty());
 }

@@ -118,3 +118,33 @@ fn a_call_that_hangs_when_its_session_ends() {
     assert!(client.stream_ended(streaming));
     assert_eq!(client.node.cancelled.len(), 2);
 }
+
+/// JSON Schema knows no difference between 1 and 1.0; some clients write every number with a fraction.
+#[test]
+fn a_message_not_found_by_another_spelling_of_its_id() {
+    let mut client = Client::new();
+    let session = client.session(V11);
+    for (id, cancels) in [
+        (json!(1), json!(1.0)),
+        (json!(2.0), json!(2)),
+        (json!(3.0), json!(3.0)),
+    ] {
+        let socket = client.connect();
+        client.send(socket, &Request::tool(&session, id));
+        let call = client.call();
+        assert_eq!(client.ask(&cancelled(&session, cancels)).status, 202);
+        assert_eq!(client.node.cancelled.pop(), Some(call.key));
+    }
+    let socket = client.connect();
+    client.send(socket, &Request::tool(&session, 4));
+    let call = client.call();
+    assert_eq!(client.ask(&cancelled(&session, "4")).status, 202);
+    assert!(client.node.cancelled.is_empty(), "a string is no integer");
+    let ask = client.ask_client(&call, "roots/list").expect("asked");
+    let body = json!({"jsonrpc": "2.0", "id": f64::from(ask), "result": {"roots": []}});
+    assert!(body.to_string().contains(".0"));
+    let answer = client.ask(&Request::post(&body).session(&session));
+    assert_eq!(answer.status, 202);
+    let heard = client.node.heard.pop().expect("the answer to the question");
+    assert_eq!((heard.call, heard.ask), (call.key, ask));
+}

@@ -192,3 +192,115 @@ fn a_guessed_session_is_served() {
         "no secret in an answer"
     );
 }
+
+/// Fetch, "CORS-preflight": a page sends what the server allows by name, and only tools know their `Mcp-Param-*`.
+#[test]
+fn a_page_that_may_not_send_what_a_tool_asks_for() {
+    let mut client = Client::new();
+    let preflight = |client: &mut Client, asked: &str| {
+        let request = Request::new("OPTIONS")
+            .with("Origin", "https://app.example")
+            .with("Access-Control-Request-Method", "POST")
+            .with("Access-Control-Request-Headers", asked);
+        let answer = client.ask(&request);
+        assert_eq!(answer.status, 204, "{asked}");
+        let allowed = answer.field("access-control-allow-headers");
+        allowed.expect("a list").to_owned()
+    };
+    let asked = "authorization,content-type, mcp-param-region,traceparent,tracestate,baggage";
+    let allowed = preflight(&mut client, asked);
+    let names: Vec<&str> = allowed.split(", ").collect();
+    assert_eq!(names, asked.split(',').map(str::trim).collect::<Vec<_>>());
+    let allowed = preflight(&mut client, "x-one, two words,, x(y), *\u{fc}, x-two");
+    assert_eq!(allowed, "x-one, x-two", "what is no name is not repeated");
+    let allowed = preflight(&mut client, "");
+    assert!(allowed.contains("traceparent") && allowed.contains("Mcp-Session-Id"));
+    let foreign = Request::new("OPTIONS")
+        .with("Origin", "https://evil.example")
+        .with("Access-Control-Request-Headers", "mcp-param-region");
+    assert_eq!(client.ask(&foreign).status, 403);
+}
+
+fn client_of(change: impl Fn(&mut Setup)) -> Client {
+    let setup = |core| {
+        let mut setup: Setup = setup(core, 1, Limits::default(), 1);
+        change(&mut setup);
+        setup
+    };
+    Client {
+        node: Node::with(1, setup),
+    }
+}
+
+/// Any address of 127.0.0.0/8 is this machine, and so is its name with the dot written out.
+#[test]
+fn the_url_of_the_own_banner_is_refused() {
+    let mut client = Client::new();
+    for host in [
+        "127.0.0.2:8080",
+        "127.9.9.9",
+        "localhost.",
+        "localhost.:8080",
+        "[::1]",
+    ] {
+        let request = discover().but("Host", host);
+        assert_eq!(client.ask(&request).status, 200, "{host}");
+        let own = request.with("Origin", &format!("http://{host}"));
+        assert_eq!(client.ask(&own).status, 200, "{host}");
+    }
+    for host in [
+        "127.0.0.2.evil.example",
+        "localhost..",
+        "128.0.0.1",
+        "0.0.0.0",
+    ] {
+        assert_eq!(
+            client.ask(&discover().but("Host", host)).status,
+            403,
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn an_origin_refused_for_its_spelling() {
+    let mut client = client_of(|setup| setup.gate.loopback = false);
+    for (origin, status) in [
+        ("https://app.example", 200),
+        ("https://app.example:443", 200),
+        ("https://APP.example", 200),
+        ("https://app.example:80", 403),
+        ("http://app.example", 403),
+        ("https://app.example:8443", 403),
+        ("https://app.example.evil.example", 403),
+    ] {
+        let request = discover().with("Origin", origin);
+        assert_eq!(client.ask(&request).status, status, "{origin}");
+    }
+}
+
+/// Its own pages are this server's, but only under a name that it was given: a page can have any name point here.
+#[test]
+fn a_page_of_this_very_server_is_refused() {
+    let mut named = client_of(|setup| {
+        setup.gate.loopback = false;
+        setup.gate.hosts = vec!["mcp.example.com".into()];
+    });
+    for (host, origin, status) in [
+        ("mcp.example.com", "https://mcp.example.com", 200),
+        ("mcp.example.com:443", "https://mcp.example.com", 200),
+        ("mcp.example.com:8080", "http://mcp.example.com:8080", 200),
+        ("localhost:8080", "https://mcp.example.com", 200),
+        ("mcp.example.com", "https://mcp.example.com:8443", 403),
+        ("mcp.example.com", "https://evil.example", 403),
+        ("localhost:8080", "http://localhost:8080", 403),
+    ] {
+        let request = discover().but("Host", host).with("Origin", origin);
+        assert_eq!(named.ask(&request).status, status, "{host} {origin}");
+    }
+    let mut open = client_of(|setup| setup.gate.loopback = false);
+    let request = discover()
+        .but("Host", "evil.example")
+        .with("Origin", "https://evil.example");
+    assert_eq!(open.ask(&request).status, 403, "nobody gave it that name");
+}

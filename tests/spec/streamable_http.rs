@@ -38,16 +38,15 @@ fn something_at_another_path() {
     );
 }
 
-/// The client lists both media types; what it does not list it may not understand.
+/// What the client does not list it may not understand; a stream it only gets where there is more than an answer.
 #[test]
 fn an_answer_that_the_client_did_not_accept() {
     let mut client = Client::new();
     let discover = Request::modern(1, "server/discover", json!({}));
     for accept in [
-        "application/json",
         "text/event-stream",
         "text/html",
-        "application/json, text/event-stream;q=0",
+        "application/json;q=0, text/event-stream",
     ] {
         let answer = client.ask(&discover.clone().but("Accept", accept));
         assert_eq!(answer.status, 406, "{accept}");
@@ -55,6 +54,8 @@ fn an_answer_that_the_client_did_not_accept() {
     }
     for accept in [
         "text/event-stream, application/json",
+        "application/json",
+        "application/json, text/event-stream;q=0",
         "*/*",
         "application/*;q=0.5 , text/*",
         "Application/JSON,text/event-stream",
@@ -261,4 +262,83 @@ fn a_log_message_nobody_asked_for() {
         assert_eq!(frames.saturating_sub(1), count, "{level:?}");
     }
     assert_eq!(client.ask(&meta(Some("loud"))).code(), -32602);
+}
+
+/// To people it is one path.
+#[test]
+fn nothing_behind_a_slash() {
+    let mut client = Client::new();
+    for (path, status) in [
+        ("/mcp", 200),
+        ("/mcp/", 200),
+        ("/mcp/?x=y", 200),
+        ("/mcp//", 404),
+        ("/mcp/x", 404),
+        ("//mcp", 404),
+        ("/", 404),
+    ] {
+        let discover = Request::modern(1, "server/discover", json!({}));
+        assert_eq!(client.ask(&discover.target(path)).status, status, "{path}");
+    }
+}
+
+/// RFC 9110, 8.4 and 15.5.16: a coding that is not understood is 415, and what is understood is said.
+#[test]
+fn a_packed_body_called_no_text() {
+    let mut client = Client::new();
+    let discover = Request::modern(1, "server/discover", json!({}));
+    for coding in ["gzip", "br, identity", "GZIP"] {
+        let mut packed = discover.clone().with("Content-Encoding", coding);
+        packed.body = b"\x1f\x8b\x08\0\0\0\0\0\0\x03".repeat(20_000);
+        for len in [10, 200_000] {
+            packed.body.truncate(200_000);
+            let mut packed = packed.clone();
+            packed.body.truncate(len);
+            let answer = client.ask(&packed);
+            assert_eq!(answer.status, 415, "{coding}");
+            assert_eq!(answer.field("accept-encoding"), Some("identity"));
+            assert!(answer.sentence().contains("Content-Encoding"));
+        }
+    }
+    let plain = discover.with("Content-Encoding", "identity");
+    assert_eq!(client.ask(&plain).status, 200);
+}
+
+/// RFC 8259, 8.1: a byte order mark is not sent, and may be ignored.
+#[test]
+fn a_byte_order_mark_called_no_json() {
+    let mut client = Client::new();
+    let mut discover = Request::modern(1, "server/discover", json!({}));
+    discover.body.splice(..0, *b"\xef\xbb\xbf");
+    assert_eq!(client.ask(&discover).status, 200);
+}
+
+/// RFC 9110, 5.5: bytes above ASCII are opaque. What nobody reads has no meaning to get wrong.
+#[test]
+fn a_request_refused_for_a_field_that_nobody_reads() {
+    let mut client = Client::new();
+    for (name, status) in [
+        ("User-Agent", 200),
+        ("X-Name", 200),
+        ("Cookie", 200),
+        ("Origin", 400),
+        ("Mcp-Name", 400),
+        ("Mcp-Param-Region", 400),
+        ("Mcp-Session-Id", 400),
+        ("X-Forwarded-For", 400),
+    ] {
+        let discover = Request::modern(1, "server/discover", json!({}));
+        let head = String::from_utf8(discover.head()).expect("text");
+        let line = format!("{name}: gr?n\r\n\r\n");
+        let head = head.replacen("\r\n\r\n", &format!("\r\n{line}"), 1);
+        let bytes: Vec<u8> = head
+            .bytes()
+            .map(|byte| if byte == b'?' { 0xfc } else { byte })
+            .chain(discover.body.iter().copied())
+            .collect();
+        let socket = client.connect();
+        client.node.sockets[socket].reader.expected.push_back(false);
+        client.send_bytes(socket, &bytes);
+        assert_eq!(client.answer(socket).status, status, "{name}");
+    }
 }

@@ -18,7 +18,7 @@ use store::Store;
 
 use super::application::{App, ServerInfo};
 use super::contents::{Body, Change, ContentStore, Contents, StoreRefused};
-use super::page::{cursor_after, key_of};
+use super::page::{cursor_after, key_of, no_cursor};
 use super::{Context, Error, Toolkit};
 use crate::mcp::RpcError;
 use crate::mcp::types::{
@@ -99,7 +99,10 @@ impl App for BoardApp {
     ) -> Result<ListToolsResult, Error> {
         match &self.tools {
             Some(tools) => tools.list_tools(request, context).await,
-            None => Ok(ListToolsResult::default()),
+            None => {
+                no_cursor(request.cursor.as_deref())?;
+                Ok(ListToolsResult::default())
+            }
         }
     }
 
@@ -131,9 +134,10 @@ impl App for BoardApp {
 
     async fn list_resource_templates(
         &self,
-        _: PaginatedRequest,
+        request: PaginatedRequest,
         _: &Context,
     ) -> Result<ListResourceTemplatesResult, Error> {
+        no_cursor(request.cursor.as_deref())?;
         let template = ResourceTemplate::new(TEMPLATE, "entry")
             .title("Board entry")
             .description("What was posted at this path");

@@ -132,6 +132,30 @@ fn pages_go_on_after_an_entry_that_is_gone() {
     assert_eq!(error.code, RpcError::INVALID_PARAMS);
 }
 
+/// It was not given out, whatever it is: an empty one, too.
+#[test]
+fn a_cursor_that_one_list_takes_and_another_refuses() {
+    for (board, lists) in [
+        (
+            board(),
+            &["tools/list", "resources/list", "resources/templates/list"][..],
+        ),
+        (
+            board().read_only(),
+            &["resources/list", "resources/templates/list"][..],
+        ),
+    ] {
+        let peer = Peer::legacy(board.app());
+        for list in lists {
+            for cursor in ["", "no"] {
+                let error = peer.error(list, &json!({ "cursor": cursor }));
+                assert_eq!(error.code, RpcError::INVALID_PARAMS, "{list} {cursor}");
+            }
+            peer.result(list, &json!({}));
+        }
+    }
+}
+
 #[test]
 fn posting_tells_the_subscribers() {
     let peer = Peer::modern(board().app());

@@ -17,10 +17,10 @@ use super::{
     Toolkit,
 };
 use crate::mcp::types::{
-    CallToolRequest, CallToolResult, Capabilities, JsonObject, ListToolsResult, LoggingLevel,
-    PaginatedRequest, Resource, Tool,
+    CallToolRequest, CallToolResult, Capabilities, Completion, JsonObject, ListToolsResult,
+    LoggingLevel, PaginatedRequest, Resource, Tool,
 };
-use crate::mcp::{Era, RpcError};
+use crate::mcp::{Era, ProtocolVersion, RpcError};
 
 #[derive(Deserialize, JsonSchema)]
 struct Add {
@@ -53,12 +53,122 @@ fn a_schema_comes_from_the_rust_type() {
     );
 }
 
+/// server/tools, "Error Handling": since 2025-11-25 what is wrong with arguments is for the model, before it was a
+/// protocol error.
 #[test]
-fn arguments_of_another_type() {
-    let params = json!({ "name": "add", "arguments": { "a": 1, "b": "2" } });
-    let error = Peer::legacy(adder()).error("tools/call", &params);
-    assert_eq!(error.code, RpcError::INVALID_PARAMS);
-    assert_eq!(error.message, r#"invalid type: string "2", expected i64"#);
+fn wrong_arguments_that_no_model_hears_of() {
+    let cases = [
+        (json!({}), "missing field `a`"),
+        (
+            json!({ "a": 1, "b": "2" }),
+            r#"b: invalid type: string "2", expected an integer"#,
+        ),
+        (
+            json!({ "a": [], "b": 2 }),
+            "a: invalid type: array, expected an integer",
+        ),
+    ];
+    for (arguments, fault) in cases {
+        let words = format!("Invalid arguments: {fault}");
+        let params = json!({ "name": "add", "arguments": arguments });
+        for version in [ProtocolVersion::V2025_11_25, ProtocolVersion::V2026_07_28] {
+            let result = Peer::new(adder(), version).result("tools/call", &params);
+            let text = json!({ "type": "text", "text": words });
+            assert_eq!(
+                result,
+                json!({ "content": [text], "isError": true }),
+                "{version:?}"
+            );
+        }
+        for version in [ProtocolVersion::V2025_03_26, ProtocolVersion::V2025_06_18] {
+            let error = Peer::new(adder(), version).error("tools/call", &params);
+            assert_eq!(
+                error,
+                RpcError::invalid_params(words.clone()),
+                "{version:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_error_in_the_words_of_our_sources() {
+    let peer = Peer::modern(adder());
+    for (params, message) in [
+        (
+            json!({ "name": "add", "_meta": 1 }),
+            "_meta: invalid type: integer `1`, expected an object",
+        ),
+        (
+            json!({ "name": "add", "arguments": [1, 2] }),
+            "arguments: invalid type: array, expected an object",
+        ),
+        (
+            json!({ "name": {} }),
+            "name: invalid type: object, expected a string",
+        ),
+        (json!([1]), "invalid type: array, expected an object"),
+    ] {
+        let error = peer.error("tools/call", &params);
+        let words = format!("Invalid params: {message}");
+        assert_eq!(error, RpcError::invalid_params(words), "{params}");
+    }
+}
+
+/// A string or an integer (schema, "ProgressToken").
+#[test]
+fn a_progress_token_of_another_type() {
+    let params = |token| json!({ "name": "add", "arguments": { "a": 1, "b": 2 }, "_meta": { "progressToken": token } });
+    for peer in [Peer::legacy(adder()), Peer::modern(adder())] {
+        for token in [json!({}), json!([1]), json!(true), json!(1.5)] {
+            let error = peer.error("tools/call", &params(token));
+            assert_eq!(error.code, RpcError::INVALID_PARAMS);
+            assert!(error.message.contains("progressToken"), "{error}");
+        }
+        for token in [json!("t"), json!(1), json!(1.0), json!(-7)] {
+            peer.result("tools/call", &params(token));
+        }
+    }
+}
+
+/// Params and what is in them have names, no places.
+#[test]
+fn a_list_taken_for_an_object() {
+    #[derive(Deserialize, JsonSchema)]
+    struct Order {
+        add: Add,
+    }
+    let kit = adder()
+        .tool("order", "Adds.", |order: Order, _| async move {
+            (order.add.a + order.add.b).to_string()
+        })
+        .resource(Resource::new("x://y", "y"), |_| async { "z" })
+        .completion(|_, _| async { Ok(Completion::new(["a"])) });
+    let peer = Peer::legacy(kit);
+    let wrong = peer.tool("order", json!({ "add": [1, 2] }));
+    assert_eq!(wrong["isError"], true);
+    assert_eq!(
+        peer.tool_text("order", json!({ "add": { "a": 1, "b": 2 } })),
+        "3"
+    );
+    for (method, params) in [
+        ("tools/list", json!([])),
+        ("tools/list", json!(["cursor"])),
+        ("tools/call", json!(["add", { "a": 1, "b": 2 }])),
+        ("tools/call", json!({ "name": "add", "_meta": [] })),
+        ("resources/read", json!(["x://y"])),
+        (
+            "completion/complete",
+            json!({ "ref": ["ref/prompt", "p"], "argument": { "name": "a", "value": "" } }),
+        ),
+        (
+            "completion/complete",
+            json!({ "ref": { "type": "ref/prompt", "name": "p" }, "argument": ["a", ""] }),
+        ),
+    ] {
+        let error = peer.error(method, &params);
+        assert_eq!(error.code, RpcError::INVALID_PARAMS, "{method} {params}");
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(super) use uri_template::percent_decode;
 use super::application::{ExtensionResult, ServerInfo};
 use super::schema::{prompt_arguments_of, schema_of};
 use super::{Caching, Context, Error, param_headers};
-use crate::mcp::RpcError;
+use crate::mcp::read::read_value;
 use crate::mcp::types::{
     CallToolResult, CompleteRequest, Completion, GetPromptResult, JsonObject, Prompt,
     ReadResourceResult, Resource, ResourceTemplate, Tool,
@@ -350,9 +350,8 @@ impl Toolkit {
 }
 
 /// Arguments as a Rust type.
-fn typed<A: DeserializeOwned>(arguments: JsonObject) -> Result<A, RpcError> {
-    serde_json::from_value(Value::Object(arguments))
-        .map_err(|error| RpcError::invalid_params(error.to_string()))
+fn typed<A: DeserializeOwned>(arguments: JsonObject) -> Result<A, Error> {
+    read_value(Value::Object(arguments)).map_err(Error::WrongArguments)
 }
 
 /// A tool's answer that has a structure: it becomes `structuredContent`, and its JSON the text.

@@ -1,5 +1,6 @@
 //! What many types share: names and versions, roles, annotations, levels, pages.
 
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -116,6 +117,16 @@ impl LoggingLevel {
 pub struct PaginatedRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+}
+
+/// What serde would also take from a list, since it keeps it aside first: an enum with its tag inside.
+pub(super) fn object<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let members = JsonObject::deserialize(deserializer)?;
+    T::deserialize(Value::Object(members)).map_err(D::Error::custom)
 }
 
 /// Takes `null` for what is absent: some clients write `"arguments": null`.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Meta;
+use super::common::object;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CompleteRequest {
-    #[serde(rename = "ref")]
+    #[serde(rename = "ref", deserialize_with = "object")]
     pub reference: Reference,
     pub argument: ArgumentInfo,
     /// What was chosen for the other arguments (since 2025-06-18).

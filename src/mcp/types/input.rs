@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::mcp::objects::Objects;
+use crate::mcp::read::read;
+
 use super::{
     CreateMessageRequest, CreateMessageResult, ElicitRequest, ElicitResult, ListRootsRequest,
     ListRootsResult,
@@ -37,15 +40,15 @@ impl InputRequest {
     pub fn parse_answer(&self, answer: &Value) -> Option<InputResponse> {
         match self {
             InputRequest::Elicit(request) => {
-                let answer = ElicitResult::deserialize(answer).ok()?;
+                let answer = ElicitResult::deserialize(Objects(answer)).ok()?;
                 request
                     .is_answered_by(&answer)
                     .then_some(InputResponse::Elicit(answer))
             }
-            InputRequest::CreateMessage(_) => CreateMessageResult::deserialize(answer)
+            InputRequest::CreateMessage(_) => CreateMessageResult::deserialize(Objects(answer))
                 .ok()
                 .map(InputResponse::CreateMessage),
-            InputRequest::ListRoots(_) => ListRootsResult::deserialize(answer)
+            InputRequest::ListRoots(_) => ListRootsResult::deserialize(Objects(answer))
                 .ok()
                 .map(InputResponse::ListRoots),
         }
@@ -68,16 +71,14 @@ impl InputRequest {
     }
 
     /// A legacy client is not asked twice, so its answer is taken if it has the right shape.
-    pub(crate) fn parse_legacy_answer(
-        &self,
-        json: &str,
-    ) -> Result<InputResponse, serde_json::Error> {
+    ///
+    /// # Errors
+    /// What is wrong where.
+    pub(crate) fn parse_legacy_answer(&self, json: &str) -> Result<InputResponse, String> {
         Ok(match self {
-            InputRequest::Elicit(_) => InputResponse::Elicit(serde_json::from_str(json)?),
-            InputRequest::CreateMessage(_) => {
-                InputResponse::CreateMessage(serde_json::from_str(json)?)
-            }
-            InputRequest::ListRoots(_) => InputResponse::ListRoots(serde_json::from_str(json)?),
+            InputRequest::Elicit(_) => InputResponse::Elicit(read(json)?),
+            InputRequest::CreateMessage(_) => InputResponse::CreateMessage(read(json)?),
+            InputRequest::ListRoots(_) => InputResponse::ListRoots(read(json)?),
         })
     }
 

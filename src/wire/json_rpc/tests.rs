@@ -69,6 +69,8 @@ fn ids_keep_their_text() {
     for id in [
         "0",
         "-1",
+        "1.0",
+        "1e3",
         "12345678901234567890123",
         "\"\"",
         "\"1\"",
@@ -85,12 +87,23 @@ fn ids_keep_their_text() {
 }
 
 #[test]
+fn one_id_in_two_spellings_told_apart() {
+    let id = |raw| Id::new(raw).expect(raw);
+    for (one, other) in [("1", "1.0"), ("\"a\"", r#""\u0061""#), ("\"\"", "\"\"")] {
+        assert!(id(one).is_same(id(other)) && id(other).is_same(id(one)));
+    }
+    for (one, other) in [("1", "\"1\""), ("1", "2"), ("\"a\"", "\"b\"")] {
+        assert!(!id(one).is_same(id(other)) && !id(other).is_same(id(one)));
+    }
+}
+
+#[test]
 fn an_id_that_is_none() {
     let long = format!("\"{}\"", "a".repeat(ID_BYTES_MAX));
     for id in [
         "null",
-        "1.0",
-        "1e3",
+        "1.5",
+        "1e-3",
         "{}",
         "[]",
         "true",
@@ -118,7 +131,8 @@ fn a_body_that_is_not_json() {
         "[1,]",
         "[1] x",
         "{\"jsonrpc\":\"2.0\"}x",
-        "\u{feff}{}",
+        "\u{feff}",
+        " \u{feff}{}",
         "{'a':1}",
         "{\"id\":01}",
         "\"\n\"",
@@ -199,4 +213,16 @@ fn a_batch_tells_each_message_apart() {
 fn a_batch_that_would_fill_the_memory() {
     let body = format!("[{}1]", "1,".repeat(5000));
     assert_eq!(parse(body.as_bytes()).unwrap_err().code, -32600);
+}
+
+/// RFC 8259, 8.1: it may be ignored, once.
+#[test]
+fn a_byte_order_mark_taken_for_a_fault() {
+    let Ok(Message::Notification { method, .. }) =
+        one("\u{feff}{\"jsonrpc\":\"2.0\",\"method\":\"m\"}")
+    else {
+        panic!()
+    };
+    assert_eq!(method, "m");
+    assert_eq!(fault("\u{feff}\u{feff}{}"), (-32700, None));
 }

@@ -170,10 +170,9 @@ fn sampling_without_the_capability() {
 
 #[test]
 fn a_required_argument_is_missing() {
-    let params = json!({ "name": "test_sampling", "arguments": {} });
-    let error = legacy().error("tools/call", &params);
-    assert_eq!(error.code, RpcError::INVALID_PARAMS);
-    assert_eq!(error.message, "missing field `prompt`");
+    let result = legacy().tool("test_sampling", json!({}));
+    let text = json!({ "type": "text", "text": "Invalid arguments: missing field `prompt`" });
+    assert_eq!(result, json!({ "content": [text], "isError": true }));
 }
 
 #[test]
