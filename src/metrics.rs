@@ -14,6 +14,10 @@ pub struct Metrics {
     registry: Registry,
     /// Requests for sessions that are not here, by the reason that the client was told.
     pub session_misses: IntCounterVec,
+    /// Requests for sessions that could not be served, by the answer's status and its reason.
+    pub session_refusals: IntCounterVec,
+    /// Records of sessions whose process died without a word, which this node marked as ended.
+    pub records_buried: IntCounter,
     /// Commands sent to Redis, by what for.
     pub redis_commands: IntCounterVec,
     /// Bytes of those commands.
@@ -35,6 +39,13 @@ pub struct Metrics {
     /// Lines of the log that nobody took.
     pub log_lines_dropped: IntCounter,
     memory: MemoryGauges,
+    sessions: SessionGauge,
+}
+
+/// How many sessions there are here, read when the page is.
+struct SessionGauge {
+    pool: OnceLock<Arc<Pool>>,
+    live: IntGauge,
 }
 
 /// The memory budget, read when the page is.
@@ -64,6 +75,17 @@ impl Metrics {
                 "Requests for sessions that are not here, by the reason that the client was told.",
                 "reason",
             ),
+            session_refusals: {
+                let help = "Requests for sessions that were answered 404, 502 or 503, by the status and the reason told.";
+                let opts = Opts::new("pinfold_session_refusals_total", help);
+                let vec = IntCounterVec::new(opts, &["status", "reason"]);
+                register(&registry, vec)
+            },
+            records_buried: {
+                let help = "Records in Redis of sessions whose process had died, marked as ended by this node.";
+                let name = "pinfold_records_buried_total";
+                register(&registry, IntCounter::new(name, help))
+            },
             redis_commands: counters(
                 "pinfold_redis_commands_total",
                 "Commands sent to Redis, by what for.",
@@ -116,6 +138,13 @@ impl Metrics {
                 register(&registry, IntGauge::new("pinfold_presence_pending", help))
             },
             memory: MemoryGauges::new(&registry),
+            sessions: SessionGauge {
+                pool: OnceLock::new(),
+                live: {
+                    let help = "Sessions that live on this node.";
+                    register(&registry, IntGauge::new("pinfold_sessions", help))
+                },
+            },
             registry,
         }
     }
@@ -125,14 +154,29 @@ impl Metrics {
         let _ = self.memory.pool.set(pool);
     }
 
+    /// What is left of the sessions of the node that the page is about.
+    pub fn show_sessions(&self, pool: Arc<Pool>) {
+        let _ = self.sessions.pool.set(pool);
+    }
+
     /// The page.
     #[must_use]
     pub fn text(&self) -> String {
         self.memory.read();
+        self.sessions.read();
         let families = self.registry.gather();
         TextEncoder::new()
             .encode_to_string(&families)
             .expect("names and labels are fixed and valid")
+    }
+}
+
+impl SessionGauge {
+    fn read(&self) {
+        if let Some(pool) = self.pool.get() {
+            let live = pool.total() - pool.free();
+            self.live.set(i64::try_from(live).unwrap_or(i64::MAX));
+        }
     }
 }
 

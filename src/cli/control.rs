@@ -63,6 +63,7 @@ pub(super) fn start(
     member: Option<Control>,
 ) -> Result<(), StartError> {
     METRICS.show_memory(running.memory().clone());
+    METRICS.show_sessions(running.sessions().clone());
     let rules = Rules::new(
         config.admin,
         config.admin_token.clone(),

@@ -5,7 +5,7 @@
 //! ([`Effect::Locate`]). Then its connection leaves with all that was read of it ([`Effect::Forward`]), or the request
 //! is served here: with a 404 that says why.
 
-use super::answer::Refused;
+use super::answer::{JSON, Refused, error_message};
 use super::connection::{Connection, State};
 use super::{ConnectionKey, Effect, Millis, SessionKey, Shard};
 use crate::app::call::TellRefused;
@@ -65,6 +65,8 @@ pub enum Presence {
     Restarting { session: SessionId },
     /// A request for a session that should be here and is not.
     Missed { session: SessionId, gone: Gone },
+    /// A request was passed on to its session's node, which broke off before it answered: the client was told 502.
+    BrokeOff { session: SessionId },
     /// A request was refused that claimed to come from another node.
     Forged,
 }
@@ -120,12 +122,38 @@ impl Gone {
             let sentence = format!("Session not here: {} Try again.", self.sentence());
             return Refused {
                 retry_after_s: Some(1),
-                ..Refused::with_reason(503, self.reason(), sentence)
+                ..Refused::with_reason(self.status(), self.reason(), sentence)
             };
         }
         let advice = "Send initialize again, without Mcp-Session-Id.";
         let sentence = format!("Session not found: {} {advice}", self.sentence());
-        Refused::with_reason(404, self.reason(), sentence)
+        Refused::with_reason(self.status(), self.reason(), sentence)
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Gone::CannotTell => 503,
+            _ => 404,
+        }
+    }
+
+    /// The answer to a request that no shard has any more, and the last one on its connection.
+    #[must_use]
+    pub fn last_answer(self) -> Vec<u8> {
+        let refused = self.refused();
+        let body = error_message(None, &refused.error);
+        let name = match refused.status {
+            503 => "Service Unavailable\r\nRetry-After: 1",
+            _ => "Not Found",
+        };
+        let head = format!(
+            "HTTP/1.1 {} {name}\r\nConnection: close\r\nContent-Type: {JSON}\r\nContent-Length: {}\r\n\r\n",
+            refused.status,
+            body.len()
+        );
+        [head.as_bytes(), &body].concat()
     }
 }
 

@@ -416,6 +416,7 @@ fn kind(presence: &Presence) -> String {
         Presence::Ended { .. } => "ended".into(),
         Presence::Restarting { .. } => "restarting".into(),
         Presence::Missed { gone, .. } => format!("missed {gone:?}"),
+        Presence::BrokeOff { .. } => "broke off".into(),
         Presence::Forged => "forged".into(),
     }
 }

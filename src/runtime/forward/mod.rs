@@ -15,6 +15,7 @@ mod pool;
 mod relay;
 mod request;
 mod response;
+mod unanswered;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
