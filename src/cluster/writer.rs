@@ -238,7 +238,7 @@ pub(super) fn advice(error: &RedisError) -> &'static str {
         "OOM" => "its maxmemory is reached: give it more",
         "MISCONF" => "it cannot save its data, see its log",
         "NOPERM" => {
-            "its user needs the commands GET, SET, EXPIRE and DEL on keys of the prefix (ACL SETUSER)"
+            "its user needs all the commands that deploy/README.md names, on keys of the prefix (ACL SETUSER)"
         }
         "LOADING" => "it reads its data from disk",
         "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {

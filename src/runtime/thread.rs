@@ -186,6 +186,7 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
         }
         Letter::Gap { first } => core.shard.borrow_mut().handle_gap(first),
         Letter::Announce => core.shard.borrow_mut().handle_announce(),
+        Letter::Verify => core.shard.borrow_mut().handle_verify(),
         Letter::Report => report(core),
         Letter::Drain | Letter::Stop => {}
     }

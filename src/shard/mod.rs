@@ -238,6 +238,8 @@ pub struct Shard {
     busy_until: Millis,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
+    /// The slot of the next session whose record is verified.
+    verified: usize,
     effects: VecDeque<Effect>,
     /// Connections with something in their outbox.
     dirty: VecDeque<ConnectionKey>,
@@ -284,6 +286,7 @@ impl Shard {
             impaired: false,
             busy_until: now,
             announced: None,
+            verified: 0,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),
             freed: VecDeque::new(),

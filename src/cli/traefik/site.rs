@@ -117,7 +117,8 @@ impl Site {
         let mut nodes = options.nodes.clone();
         for (name, weight) in &options.weights {
             let node = nodes.iter_mut().find(|it| it.name == *name);
-            let node = node.ok_or_else(|| format!("--weight {name}=…: there is no --node {name}"))?;
+            let node =
+                node.ok_or_else(|| format!("--weight {name}=…: there is no --node {name}"))?;
             node.weight = *weight;
         }
         Ok(Site {
