@@ -20,6 +20,9 @@ const WRITTEN_AGAIN_WITHIN: Duration = Duration::from_millis(2_000);
 /// After so much silence a process is buried. One that hung for that long announces its sessions again when it goes on.
 pub(super) const BURIED_AFTER: Duration = Duration::from_secs(30);
 
+/// How long one is remembered that Redis forgot: as long as a session that ended with its process.
+const REMEMBERED_FOR: Duration = Duration::from_secs(300);
+
 const _: () = assert!(BEAT_EVERY.as_millis() < WRITTEN_AGAIN_WITHIN.as_millis());
 
 /// A node's name and boot.
@@ -40,6 +43,8 @@ struct Peer {
     /// Its node's key was not there, or was another process's, since then.
     missing_since: Option<Instant>,
     in_index: bool,
+    /// It is not there because Redis forgot it, and not because it took itself out.
+    forgotten: bool,
     /// Somebody began to bury it, and takes it out of the index when that is done.
     buried_at: Option<Instant>,
 }
@@ -64,14 +69,16 @@ impl Peers {
                 record: record.clone(),
                 missing_since: None,
                 in_index: true,
+                forgotten: false,
                 buried_at: None,
             });
             peer.record = record;
         }
         self.known.retain(|process, peer| {
             peer.in_index = there.contains(process);
-            // It took itself out: it has left in good order.
-            peer.in_index || lost || peer.missing_since.is_none()
+            peer.forgotten = !peer.in_index && (peer.forgotten || lost);
+            // Else it has left in good order.
+            peer.in_index || peer.forgotten || peer.missing_since.is_none()
         });
     }
 
@@ -112,14 +119,16 @@ impl Peers {
 
     /// One that is dead. It is told again after a while if it is still in the index then.
     pub(super) fn take_dead(&mut self, now: Instant) -> Option<Process> {
-        let long_ago =
-            |since: Option<Instant>| since.is_some_and(|it| silent(it, now) >= BURIED_AFTER);
+        let since = |since: Option<Instant>, than| since.is_some_and(|it| silent(it, now) >= than);
         // Of those that are in no index nothing is left to be buried.
-        self.known
-            .retain(|_, peer| peer.in_index || !long_ago(peer.missing_since));
+        self.known.retain(|_, peer| {
+            let is_over = peer.forgotten && since(peer.missing_since, REMEMBERED_FOR);
+            !is_over
+        });
+        let long_ago = |at| since(at, BURIED_AFTER);
         let (process, peer) = self.known.iter_mut().find(|(_, peer)| {
             let begun = peer.buried_at.is_some() && !long_ago(peer.buried_at);
-            long_ago(peer.missing_since) && !begun
+            peer.in_index && long_ago(peer.missing_since) && !begun
         })?;
         peer.buried_at = Some(now);
         Some(*process)
@@ -196,9 +205,11 @@ mod tests {
         peers.read_index(indexed(&[1]), false);
         peers.look(process(1).0, &Found::Nothing, now);
         peers.read_index(Vec::new(), true);
-        let later = now + WRITTEN_AGAIN_WITHIN;
+        peers.read_index(Vec::new(), false);
+        let later = now + BURIED_AFTER;
+        assert_eq!(peers.take_dead(later), None, "nothing is left");
         assert_eq!(peers.missing(process(1), later), Some(Missing::Down));
-        assert_eq!(peers.take_dead(now + BURIED_AFTER), None, "nothing is left");
+        assert_eq!(peers.take_dead(now + REMEMBERED_FOR), None);
         assert_eq!(peers.missing(process(1), later), None);
     }
 

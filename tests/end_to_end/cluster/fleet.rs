@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pub(super) joined: bool,
     /// Traefik is as everybody has one, and not as `pinfold traefik` has it.
     pub(super) plain: bool,
+    /// More options of `pinfold traefik`.
+    pub(super) proxy_options: &'static [&'static str],
 }
 
 /// Ended from the proxy inwards.
@@ -43,6 +45,7 @@ impl Plan {
             tls: false,
             joined: true,
             plain: false,
+            proxy_options: &[],
         }
     }
 

@@ -7,6 +7,7 @@ mod bad_input;
 mod bus;
 mod client;
 mod fleet;
+mod forgotten;
 mod forwarding;
 mod leave;
 mod loss;
@@ -21,6 +22,7 @@ mod routing;
 mod site;
 mod stream;
 mod traefik;
+mod unanswered;
 
 use std::time::{Duration, Instant};
 

@@ -144,7 +144,8 @@ fn write_configuration(plan: &Plan, nodes: &[Node], rest: &[String], port: u16, 
     command
         .args(["traefik", "--affinity", plan.affinity])
         .args(["--listen", &format!("127.0.0.1:{port}"), "--output"])
-        .arg(folder);
+        .arg(folder)
+        .args(plan.proxy_options);
     for node in nodes {
         command.args(["--node", &format!("{}={}", node.name, node.url())]);
     }
