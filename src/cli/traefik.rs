@@ -30,6 +30,9 @@ Examples:
   pinfold traefik --part dynamic --entry-point https --node … > /etc/traefik/dynamic/pinfold.yml
         for a Traefik that runs already; it reads such a file anew when it changes
 
+  pinfold traefik --output /etc/traefik --part dynamic --weight c=3 --node …
+        after a deploy of all nodes: the last one has no sessions, and gets three new ones where others get one
+
 How a request finds its session's node, best way first:
   by the session id    the node's name leads it (a.Kd8…), and there is a router for each name
   by the cookie        _mcp_backend, for the requests of clients that keep cookies

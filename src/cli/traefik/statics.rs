@@ -74,13 +74,17 @@ fn health(site: &Site) -> String {
             "  # For whoever must know whether requests can come (a load balancer in front, systemd).
   {HEALTH}:
     address: '{address}'
+    transport:
+      lifeCycle:
+        # As long as the other one, to say 503 meanwhile.
+        requestAcceptGraceTimeout: 5s
+        graceTimeOut: 2s
 
 # Its router is in the dynamic part: 200 is said only when that has been read.
 ping:
   entryPoint: {HEALTH}
   manualRouting: true
   terminatingStatusCode: 503
-
 "
         ),
     }

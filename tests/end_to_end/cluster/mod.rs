@@ -17,6 +17,7 @@ mod outage;
 mod owner;
 mod plain_proxy;
 mod presence;
+mod proxy_start;
 mod redis;
 mod routing;
 mod site;
