@@ -19,6 +19,8 @@ use crate::wire::session_id::{NodeName, SessionId};
 
 /// Keys that Redis looks at in a step: some tenths of a millisecond.
 const SCAN_AT_ONCE: u64 = 512;
+/// With so many changes that Redis does not know yet, nobody looks for those that it forgot.
+const BUSY_FROM: usize = 1024;
 /// Between two steps: a million keys take a minute and a half.
 const STEP_PAUSE: Duration = Duration::from_millis(50);
 /// Entries of the index in a page, and pages that are read: as many processes as are remembered.
@@ -45,7 +47,7 @@ async fn watch(shared: &Shared) {
     loop {
         shared.link.came_up(0).await;
         look(shared).await;
-        if shared.pending.borrow().is_empty() && shared.link.connection().is_ok() {
+        if shared.pending.borrow().len() < BUSY_FROM && shared.link.connection().is_ok() {
             (shared.verify_some)();
         }
         sleep(BEAT_EVERY).await;

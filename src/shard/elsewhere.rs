@@ -221,6 +221,9 @@ impl Shard {
     /// Says of some sessions that they are there, the next ones each time: whoever keeps their records looks whether it
     /// still has them.
     pub fn handle_verify(&mut self) {
+        if self.cluster.is_none() {
+            return;
+        }
         let slots = self.sessions.slot_count();
         let count = slots.div_ceil(VERIFY_ROUND).min(VERIFY_AT_ONCE);
         let from = if self.verified < slots {

@@ -7,17 +7,21 @@ use super::node::Node;
 use super::redis::{Reply, key};
 use super::{POLL, wait_until};
 
-/// Every node knows every process.
-fn know_each_other(fleet: &mut Fleet) {
-    wait_until("all processes are in the index", || {
-        fleet.redis().command(&["HLEN", "mcp:processes"]) == Reply::Integer(3)
-    });
+/// Every node has had the time to learn of every other.
+fn know_each_other(fleet: &Fleet) {
+    const BEATS: &str = r#"pinfold_redis_commands_total{kind="beat"}"#;
     const LOOKS: &str = r#"pinfold_redis_commands_total{kind="index"}"#;
-    let counts: Vec<f64> = fleet.nodes.iter().map(|node| node.metric(LOOKS)).collect();
+    let counts = || {
+        let of = |node: &Node| [node.metric(BEATS), node.metric(LOOKS)];
+        fleet.nodes.iter().map(of).collect::<Vec<_>>()
+    };
+    let before = counts();
     wait_until("each node has looked twice since", || {
-        let looks = fleet.nodes.iter().map(|node| node.metric(LOOKS));
-        // Four commands each time.
-        looks.zip(&counts).all(|(now, then)| now >= then + 12.0)
+        let mut grown = before.iter().zip(counts());
+        grown.all(|([beats, looks], now)| {
+            // Two commands a beat, four a look.
+            now[0] >= beats + 6.0 && (now[1] >= looks + 12.0 || now[1] == 0.0)
+        })
     });
 }
 
@@ -31,7 +35,7 @@ fn open_with_record(fleet: &mut Fleet, node: &str) -> Session {
 fn a_living_nodes_heartbeat_that_somebody_deletes() {
     let mut fleet = Plan::new("cluster/heartbeat_deleted").start();
     let session = open_with_record(&mut fleet, "b");
-    know_each_other(&mut fleet);
+    know_each_other(&fleet);
     // By nodes that have not asked for it before.
     for name in ["a", "c"] {
         let elsewhere = session.through(&fleet.node(name).mcp());
@@ -56,7 +60,7 @@ fn a_hung_nodes_presence_that_somebody_deletes() {
     for flush in [false, true] {
         let mut fleet = Plan::new("cluster/hung_and_forgotten").start();
         let session = open_with_record(&mut fleet, "b");
-        know_each_other(&mut fleet);
+        know_each_other(&fleet);
         fleet.node("b").hang();
         wait_until("its heartbeat is over", || {
             fleet.redis().command(&["EXISTS", "mcp:node:b"]) == Reply::Integer(0)
@@ -103,7 +107,7 @@ fn sessions_of_a_killed_process_that_redis_counts_as_active() {
     let of_b: Vec<_> = (0..3).map(|_| open_with_record(&mut fleet, "b")).collect();
     let of_c: Vec<_> = (0..3).map(|_| open_with_record(&mut fleet, "c")).collect();
     let kept = open_with_record(&mut fleet, "a");
-    know_each_other(&mut fleet);
+    know_each_other(&fleet);
     for name in ["b", "c"] {
         fleet.node_mut(name).kill();
     }
