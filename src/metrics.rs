@@ -69,23 +69,18 @@ impl Metrics {
             let vec = IntCounterVec::new(Opts::new(name, help), &[label]);
             register(&registry, vec)
         };
+        let counter = |name, help| register(&registry, IntCounter::new(name, help));
         Metrics {
             session_misses: counters(
                 "pinfold_session_misses_total",
                 "Requests for sessions that are not here, by the reason that the client was told.",
                 "reason",
             ),
-            session_refusals: {
-                let help = "Requests for sessions that were answered 404, 502 or 503, by the status and the reason told.";
-                let opts = Opts::new("pinfold_session_refusals_total", help);
-                let vec = IntCounterVec::new(opts, &["status", "reason"]);
-                register(&registry, vec)
-            },
-            records_buried: {
-                let help = "Records in Redis of sessions whose process had died, marked as ended by this node.";
-                let name = "pinfold_records_buried_total";
-                register(&registry, IntCounter::new(name, help))
-            },
+            session_refusals: session_refusals(&registry),
+            records_buried: counter(
+                "pinfold_records_buried_total",
+                "Records in Redis of sessions whose process had died, marked as ended by this node.",
+            ),
             redis_commands: counters(
                 "pinfold_redis_commands_total",
                 "Commands sent to Redis, by what for.",
@@ -123,28 +118,20 @@ impl Metrics {
                 );
                 register(&registry, IntGaugeVec::new(opts, &["connection"]))
             },
-            forged_forwards: {
-                let help = "Requests refused that claimed to come from another node.";
-                let name = "pinfold_forged_forwards_total";
-                register(&registry, IntCounter::new(name, help))
-            },
-            log_lines_dropped: {
-                let help = "Lines of the log that were dropped, because nobody took them.";
-                let name = "pinfold_log_lines_dropped_total";
-                register(&registry, IntCounter::new(name, help))
-            },
+            forged_forwards: counter(
+                "pinfold_forged_forwards_total",
+                "Requests refused that claimed to come from another node.",
+            ),
+            log_lines_dropped: counter(
+                "pinfold_log_lines_dropped_total",
+                "Lines of the log that were dropped, because nobody took them.",
+            ),
             presence_pending: {
                 let help = "Sessions whose record in Redis is not up to date yet.";
                 register(&registry, IntGauge::new("pinfold_presence_pending", help))
             },
             memory: MemoryGauges::new(&registry),
-            sessions: SessionGauge {
-                pool: OnceLock::new(),
-                live: {
-                    let help = "Sessions that live on this node.";
-                    register(&registry, IntGauge::new("pinfold_sessions", help))
-                },
-            },
+            sessions: SessionGauge::new(&registry),
             registry,
         }
     }
@@ -171,7 +158,21 @@ impl Metrics {
     }
 }
 
+fn session_refusals(registry: &Registry) -> IntCounterVec {
+    let help = "Requests for sessions that were answered 404, 502 or 503, by the status and the reason told.";
+    let opts = Opts::new("pinfold_session_refusals_total", help);
+    register(registry, IntCounterVec::new(opts, &["status", "reason"]))
+}
+
 impl SessionGauge {
+    fn new(registry: &Registry) -> Self {
+        let help = "Sessions that live on this node.";
+        SessionGauge {
+            pool: OnceLock::new(),
+            live: register(registry, IntGauge::new("pinfold_sessions", help)),
+        }
+    }
+
     fn read(&self) {
         if let Some(pool) = self.pool.get() {
             let live = pool.total() - pool.free();

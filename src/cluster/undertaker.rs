@@ -37,6 +37,9 @@ struct Grave {
     boot: Option<u64>,
 }
 
+/// Why something is not done: Redis refuses it. None: it does not answer, or the process lives after all.
+type Undone = Option<RedisError>;
+
 /// Runs for as long as the node does.
 pub(super) async fn run(shared: &Shared) {
     join(watch(shared), bury_the_dead(shared)).await;
@@ -136,8 +139,8 @@ async fn bury_the_dead(shared: &Shared) {
 }
 
 /// # Errors
-/// It is not done, because of this, or because Redis does not answer.
-async fn bury_earlier(shared: &Shared) -> Result<(), Option<RedisError>> {
+/// It is to be tried again.
+async fn bury_earlier(shared: &Shared) -> Result<(), Undone> {
     if !shared.pulse.borrow().is_alone() {
         // Two nodes of one name: which of them is to be believed?
         return Err(None);
@@ -155,7 +158,7 @@ async fn bury_earlier(shared: &Shared) -> Result<(), Option<RedisError>> {
     Ok(())
 }
 
-async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Option<RedisError>> {
+async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Undone> {
     let Some(process) = shared.peers.borrow_mut().take_dead(now) else {
         return Ok(());
     };
@@ -181,7 +184,7 @@ async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Option<RedisError
     Ok(())
 }
 
-async fn bury(shared: &Shared, grave: Grave) -> Result<(), Option<RedisError>> {
+async fn bury(shared: &Shared, grave: Grave) -> Result<(), Undone> {
     let mut cursor: Box<[u8]> = (*b"0").into();
     let mut buried = 0;
     loop {
@@ -207,13 +210,11 @@ async fn bury(shared: &Shared, grave: Grave) -> Result<(), Option<RedisError>> {
     Ok(())
 }
 
-/// How many of them Redis took for alive. An error without a reason: their process lives after all, or Redis does not
-/// answer.
-async fn bury_some(
-    shared: &Shared,
-    grave: Grave,
-    sessions: &[SessionId],
-) -> Result<u64, Option<RedisError>> {
+/// How many of them Redis took for alive.
+///
+/// # Errors
+/// Not all of them are done.
+async fn bury_some(shared: &Shared, grave: Grave, sessions: &[SessionId]) -> Result<u64, Undone> {
     let keys = &shared.keys;
     let mut reads = vec![keys.read_node(grave.node)];
     reads.extend(sessions.iter().map(|session| keys.read_session(session)));
@@ -255,7 +256,7 @@ async fn bury_some(
 }
 
 /// Where a scan goes on, and what it found.
-fn scanned(reply: Reply) -> Result<(Box<[u8]>, Vec<Reply>), Option<RedisError>> {
+fn scanned(reply: Reply) -> Result<(Box<[u8]>, Vec<Reply>), Undone> {
     let Reply::List(parts) = reply.checked()? else {
         return Err(None);
     };
