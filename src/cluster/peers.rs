@@ -15,15 +15,14 @@ use crate::wire::session_id::{NodeName, SessionId};
 
 /// Other processes that are remembered: clusters have tens of nodes, and the dead are buried.
 const PEERS_MAX: usize = 1024;
-/// A node that lives writes its key again within that time; until then its last address is good enough.
-const WRITTEN_AGAIN_WITHIN: Duration = Duration::from_millis(2_000);
+/// A node that lives writes its key again within that time, a beat that is late included; until then its last address is
+/// good enough.
+const WRITTEN_AGAIN_WITHIN: Duration = BEAT_EVERY.saturating_mul(2);
 /// After so much silence a process is buried. One that hung for that long announces its sessions again when it goes on.
 pub(super) const BURIED_AFTER: Duration = Duration::from_secs(30);
 
 /// How long one is remembered that Redis forgot: as long as a session that ended with its process.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
-
-const _: () = assert!(BEAT_EVERY.as_millis() < WRITTEN_AGAIN_WITHIN.as_millis());
 
 /// A node's name and boot.
 pub(super) type Process = (NodeName, u64);

@@ -21,8 +21,6 @@ pub(super) struct Traefik {
     port: u16,
     tls: bool,
     folder: PathBuf,
-    /// Statuses of what it answered before its routers answered.
-    pub(super) too_early: Vec<u16>,
 }
 
 impl Traefik {
@@ -90,7 +88,6 @@ impl Traefik {
             port,
             tls,
             folder: folder.to_owned(),
-            too_early: Vec::new(),
         };
         traefik.becomes_ready(ready).then_some(traefik)
     }
@@ -107,9 +104,8 @@ impl Traefik {
                 false => path.to_owned(),
             };
             let answer = client::try_get(&url, &[]);
-            match answer.map(|answer| answer.status) {
-                Some(200) => return true,
-                status => self.too_early.extend(status),
+            if answer.is_some_and(|answer| answer.status == 200) {
+                return true;
             }
             assert!(
                 Instant::now() < deadline,
