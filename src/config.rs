@@ -18,6 +18,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use cluster::ClusterConfig;
 pub(crate) use names::{endpoint, host, origin};
+pub(crate) use options::span;
 pub use options::{AppName, BrokenThread, DriverChoice, ServeOptions};
 pub use units::{Size, Span};
 

@@ -14,6 +14,10 @@ pub struct Metrics {
     registry: Registry,
     /// Requests for sessions that are not here, by the reason that the client was told.
     pub session_misses: IntCounterVec,
+    /// Requests for sessions that could not be served, by the answer's status and its reason.
+    pub session_refusals: IntCounterVec,
+    /// Records of sessions whose process died without a word, which this node marked as ended.
+    pub records_buried: IntCounter,
     /// Commands sent to Redis, by what for.
     pub redis_commands: IntCounterVec,
     /// Bytes of those commands.
@@ -37,6 +41,13 @@ pub struct Metrics {
     /// Lines of the log that nobody took.
     pub log_lines_dropped: IntCounter,
     memory: MemoryGauges,
+    sessions: SessionGauge,
+}
+
+/// How many sessions there are here, read when the page is.
+struct SessionGauge {
+    pool: OnceLock<Arc<Pool>>,
+    live: IntGauge,
 }
 
 /// The memory budget, read when the page is.
@@ -53,13 +64,15 @@ pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
 /// Prometheus's text format, version 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+const BUS_EVENTS: &str = "On the bus: entries heard, entries or contents malformed (skipped), gaps told to subscribers, items told \
+                 here ahead of the bus, items refused by Redis (tried again), messages dropped, writes overtaken by later \
+                 ones, resources put back that Redis had lost, entries told before all nodes had them, topics told again \
+                 because this node had them late.";
+
 impl Metrics {
     fn new() -> Self {
         let registry = Registry::new();
-        let counters = |name: &str, help: &str, label: &str| {
-            let vec = IntCounterVec::new(Opts::new(name, help), &[label]);
-            register(&registry, vec)
-        };
+        let counters = |name, help, label| counter_vec(&registry, name, help, label);
         let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
         Metrics {
@@ -67,6 +80,11 @@ impl Metrics {
                 "pinfold_session_misses_total",
                 "Requests for sessions that are not here, by the reason that the client was told.",
                 "reason",
+            ),
+            session_refusals: session_refusals(&registry),
+            records_buried: counter(
+                "pinfold_records_buried_total",
+                "Records in Redis of sessions whose process had died, marked as ended by this node.",
             ),
             redis_commands: counters(
                 "pinfold_redis_commands_total",
@@ -88,14 +106,7 @@ impl Metrics {
                 "Records found in Redis that are not pinfold's, by what they should be.",
                 "kind",
             ),
-            bus_events: counters(
-                "pinfold_bus_events_total",
-                "On the bus: entries heard, entries or contents malformed (skipped), gaps told to subscribers, items told \
-                 here ahead of the bus, items refused by Redis (tried again), messages dropped, writes overtaken by later \
-                 ones, resources put back that Redis had lost, entries told before all nodes had them, topics told again \
-                 because this node had them late.",
-                "kind",
-            ),
+            bus_events: counters("pinfold_bus_events_total", BUS_EVENTS, "kind"),
             bus_queued: gauge(
                 "pinfold_bus_queued",
                 "What this node published and the bus does not have yet.",
@@ -122,6 +133,7 @@ impl Metrics {
                 "Sessions whose record in Redis is not up to date yet.",
             ),
             memory: MemoryGauges::new(&registry),
+            sessions: SessionGauge::new(&registry),
             registry,
         }
     }
@@ -131,14 +143,43 @@ impl Metrics {
         let _ = self.memory.pool.set(pool);
     }
 
+    /// What is left of the sessions of the node that the page is about.
+    pub fn show_sessions(&self, pool: Arc<Pool>) {
+        let _ = self.sessions.pool.set(pool);
+    }
+
     /// The page.
     #[must_use]
     pub fn text(&self) -> String {
         self.memory.read();
+        self.sessions.read();
         let families = self.registry.gather();
         TextEncoder::new()
             .encode_to_string(&families)
             .expect("names and labels are fixed and valid")
+    }
+}
+
+fn session_refusals(registry: &Registry) -> IntCounterVec {
+    let help = "Requests for sessions that were answered 404, 502 or 503, by the status and the reason told.";
+    let opts = Opts::new("pinfold_session_refusals_total", help);
+    register(registry, IntCounterVec::new(opts, &["status", "reason"]))
+}
+
+impl SessionGauge {
+    fn new(registry: &Registry) -> Self {
+        let help = "Sessions that live on this node.";
+        SessionGauge {
+            pool: OnceLock::new(),
+            live: register(registry, IntGauge::new("pinfold_sessions", help)),
+        }
+    }
+
+    fn read(&self) {
+        if let Some(pool) = self.pool.get() {
+            let live = pool.total() - pool.free();
+            self.live.set(i64::try_from(live).unwrap_or(i64::MAX));
+        }
     }
 }
 
@@ -173,6 +214,13 @@ impl MemoryGauges {
         self.refused
             .inc_by(pool.refused().saturating_sub(self.refused.get()));
     }
+}
+
+fn counter_vec(registry: &Registry, name: &str, help: &str, label: &str) -> IntCounterVec {
+    register(
+        registry,
+        IntCounterVec::new(Opts::new(name, help), &[label]),
+    )
 }
 
 fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> C

@@ -67,6 +67,7 @@ pub(super) fn start(
     member: Option<Control>,
 ) -> Result<(), StartError> {
     METRICS.show_memory(running.memory().clone());
+    METRICS.show_sessions(running.sessions().clone());
     let rules = Rules::new(
         config.admin,
         config.admin_token.clone(),
@@ -128,10 +129,12 @@ impl Work {
                 Some(several) => {
                     let publisher = self.publisher.clone();
                     let (door, bus) = bus::open(several.way, several.log, publisher.clone());
-                    let announce = publisher.clone();
-                    let control = several
-                        .control
-                        .run(several.boot, move || announce.announce_all());
+                    let (all, some) = (publisher.clone(), publisher.clone());
+                    let control = several.control.run(
+                        several.boot,
+                        move || all.announce_all(),
+                        move || some.verify_some(),
+                    );
                     let served =
                         serve(publisher, self.listener, self.store, self.rules, Some(door));
                     select(pin!(served), pin!(future::join(bus, control))).await;

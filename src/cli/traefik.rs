@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{endpoint, origin};
+use crate::config::{Span, endpoint, origin, span};
+use crate::limits::Limits;
 use site::{Affinity, Node, Site};
 
 pub const EXAMPLES: &str = "\
@@ -29,6 +30,9 @@ Examples:
   pinfold traefik --part dynamic --entry-point https --node … > /etc/traefik/dynamic/pinfold.yml
         for a Traefik that runs already; it reads such a file anew when it changes
 
+  pinfold traefik --output /etc/traefik --part dynamic --weight c=3 --node …
+        after a deploy of all nodes: the last one has no sessions, and gets three new ones where others get one
+
 How a request finds its session's node, best way first:
   by the session id    the node's name leads it (a.Kd8…), and there is a router for each name
   by the cookie        _mcp_backend, for the requests of clients that keep cookies
@@ -41,6 +45,9 @@ const EXIT_USAGE: u8 = 2;
 const DYNAMIC_FOLDER: &str = "dynamic";
 const DYNAMIC_FILE: &str = "pinfold.yml";
 const STATIC_FILE: &str = "traefik.yml";
+
+/// Entry point and router of `--health`.
+const HEALTH: &str = "pinfold-health";
 
 /// Which of Traefik's two configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -71,6 +78,20 @@ pub struct TraefikOptions {
     /// Path of the MCP endpoint, as the nodes were told
     #[arg(long, value_name = "PATH", default_value = "/mcp", value_parser = endpoint)]
     endpoint: String,
+
+    /// How much of what is new a node gets, where others get 1: for one that is empty beside full ones, after a deploy; repeat,
+    /// or separate with commas
+    #[arg(long = "weight", value_name = "NAME=NUMBER", value_delimiter = ',', value_parser = weight)]
+    weights: Vec<(String, u32)>,
+
+    /// The nodes' --keep-alive, the longest: a node that has not begun its answer some seconds later hangs
+    #[arg(long, value_name = "TIME", default_value_t = Span(Limits::default().keep_alive_ms), value_parser = span)]
+    keep_alive: Span,
+
+    /// Where Traefik answers GET /ping: 200 once it has read its routers, 503 while it ends. For whatever is in front of it,
+    /// or starts it [default: nowhere]
+    #[arg(long, value_name = "[IP]:PORT", value_parser = entry_address)]
+    health: Option<String>,
 
     /// How clients are kept at the node of their session
     #[arg(long, value_name = "HOW", default_value = "node")]
@@ -228,6 +249,14 @@ fn entry_address(text: &str) -> Result<String, &'static str> {
     address
         .map(|_| text.to_owned())
         .map_err(|_| "must be a port or an IP address and a port, such as :443 or 10.0.0.9:443")
+}
+
+/// `c=3`.
+fn weight(text: &str) -> Result<(String, u32), &'static str> {
+    let wrong = "must be a node's name and a number from 1 to 100, such as c=3";
+    let (name, number) = text.split_once('=').ok_or(wrong)?;
+    let number = number.parse().ok().filter(|it| (1..=100).contains(it));
+    Ok((name.to_owned(), number.ok_or(wrong)?))
 }
 
 fn entry_name(text: &str) -> Result<String, &'static str> {

@@ -6,15 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join, select};
+use futures_util::future::{join3, select};
 use monoio::time::{sleep, timeout};
 
 use super::membership::{Asked, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Beat, NODE_LIFE, Pulse};
+use super::peers::{Peers, Process, process_of};
 use super::presence::Pending;
 use super::record::{Found, Keys, NodeRecord, found_node, found_session};
 use super::resolver::{Answers, Nodes};
+use super::undertaker;
 use super::writer::{Writer, advice};
 use super::{Advertised, ClusterSetup};
 use crate::line_limit::LineLimit;
@@ -43,10 +45,12 @@ pub(super) struct Shared {
     pub(super) link: Link,
     pub(super) pending: RefCell<Pending>,
     pub(super) misses: RefCell<MissLog>,
-    record: RefCell<NodeRecord>,
+    pub(super) record: RefCell<NodeRecord>,
     announce_all: Box<dyn Fn()>,
-    pulse: RefCell<Pulse>,
+    pub(super) verify_some: Box<dyn Fn()>,
+    pub(super) pulse: RefCell<Pulse>,
     nodes: RefCell<Nodes>,
+    pub(super) peers: RefCell<Peers>,
     asks: Cell<usize>,
     started: Instant,
     complaints: RefCell<Complaints>,
@@ -65,8 +69,13 @@ impl Control {
     }
 
     /// Runs until [`Membership::leave`]. `boot` is this process's; `announce_all` makes the cores say of all their
-    /// sessions again that they are open.
-    pub async fn run(self, boot: u64, announce_all: impl Fn() + 'static) {
+    /// sessions again that they are open, `verify_some` of some that they are there, the next ones each time.
+    pub async fn run(
+        self,
+        boot: u64,
+        announce_all: impl Fn() + 'static,
+        verify_some: impl Fn() + 'static,
+    ) {
         let ClusterSetup {
             redis,
             prefix,
@@ -85,13 +94,19 @@ impl Control {
             misses: RefCell::new(MissLog::new(Instant::now())),
             record: RefCell::new(own_record(node, boot, advertised)),
             announce_all: Box::new(announce_all),
+            verify_some: Box::new(verify_some),
             pulse: RefCell::new(Pulse::new(Instant::now())),
             nodes: RefCell::default(),
+            peers: RefCell::default(),
             asks: Cell::new(0),
             started: Instant::now(),
             complaints: RefCell::default(),
         });
-        let others = join(shared.beat(), resolve(shared.clone()));
+        let others = join3(
+            shared.beat(),
+            resolve(shared.clone()),
+            undertaker::run(&shared),
+        );
         select(pin!(Writer::new(&shared).run()), pin!(others)).await;
     }
 }
@@ -108,6 +123,10 @@ fn own_record(node: NodeName, boot: u64, advertised: Option<Advertised>) -> Node
 }
 
 impl Shared {
+    pub(super) fn own_process(&self) -> Process {
+        (self.node, self.boot)
+    }
+
     /// Sends commands if there is a connection. They are on their way when this returns.
     pub(super) fn send(
         &self,
@@ -211,7 +230,13 @@ impl Shared {
     }
 
     pub(super) async fn remove_own_key(&self) {
-        let read = self.send("beat", &[self.keys.read_node(self.node)]).await;
+        self.record.borrow_mut().leaving = true;
+        let commands = [
+            self.keys.read_node(self.node),
+            // All is said of its sessions: nobody needs to bury them.
+            self.keys.drop_process(self.own_process()),
+        ];
+        let read = self.send("beat", &commands).await;
         let found = read.as_deref().ok().and_then(<[Reply]>::first);
         let found = found.map(|reply| found_node(reply, self.node));
         // Another process of this name may have come already.
@@ -250,11 +275,15 @@ impl Shared {
         if replies.iter().any(unanswered) {
             return None;
         }
+        let node = found_node(node, session.node);
+        let now = Instant::now();
+        self.peers.borrow_mut().look(session.node, &node, now);
         let answers = Answers {
-            node: found_node(node, session.node),
+            node,
+            missing: self.peers.borrow().missing(process_of(session), now),
             session: found_session(about, session),
             absence_tells: found_node(own, self.node) != Found::Nothing
-                && self.pulse.borrow().trusts_absence(Instant::now()),
+                && self.pulse.borrow().trusts_absence(now),
             unix_ms: unix_ms(),
         };
         if answers.node == Found::Foreign {

@@ -14,6 +14,9 @@ pub(super) struct MissLog {
     by_reason: HashMap<&'static str, LineLimit>,
 }
 
+/// Of a 502, which tells its client `owner_unreachable`.
+const BROKE_OFF: &str = "broke_off";
+
 /// What Redis knows of a session that is not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InRedis {
@@ -36,8 +39,26 @@ impl MissLog {
             .session_misses
             .with_label_values(&[gone.reason()])
             .inc();
+        let status = if gone.status() == 503 { "503" } else { "404" };
+        METRICS
+            .session_refusals
+            .with_label_values(&[status, gone.reason()])
+            .inc();
+        self.admit(gone.reason(), now)
+    }
+
+    /// The same of a request whose node broke off before it answered.
+    pub(super) fn count_broken_off(&mut self, now: Instant) -> Option<u64> {
+        METRICS
+            .session_refusals
+            .with_label_values(&["502", BROKE_OFF])
+            .inc();
+        self.admit(BROKE_OFF, now)
+    }
+
+    fn admit(&mut self, reason: &'static str, now: Instant) -> Option<u64> {
         let since = now.saturating_duration_since(self.started);
-        let lines = self.by_reason.entry(gone.reason()).or_default();
+        let lines = self.by_reason.entry(reason).or_default();
         lines.admit(since.as_millis() as u64)
     }
 }
@@ -65,6 +86,13 @@ pub(super) fn log(
             "a request for a session that is not here")
         }
     }
+}
+
+/// The one line of a request that was passed on and not answered.
+pub(super) fn log_broken_off(session: &SessionId, here: NodeName, unlogged: u64) {
+    let (shown, owner) = (session.redacted(), session.node);
+    tracing::warn!(session = %shown, %owner, node = %here, unlogged,
+        "a request was passed on to its session's node, which broke off before it answered; the client was told 502");
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 //!
 //! | key | who writes it | what it says |
 //! |---|---|---|
-//! | `{prefix}session:{id}` | the node that has the session; whoever serves its DELETE removes it | `record`: node, process, client; for five minutes after a drain, that it ended |
+//! | `{prefix}session:{id}` | the node that has the session; whoever serves its DELETE removes it | `record`: node, process, client; for five minutes after its process, that it ended |
 //! | `{prefix}node:{name}` | that node, every 1.5 s, for 5 s | `record`: address, process |
 //! | `{prefix}bus`, `{prefix}board`, … | every node, and any program the first | [`bus`] |
+//! | `{prefix}processes` | each process its field; whoever buries it removes it | `record`: the same, also while the key above is missing |
+//! | `{prefix}burial:{name}.{boot}` | whoever buries that process, for five minutes | that others need not |
 //!
 //! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold; neither
 //! waits. [`Control`] does what Redis is needed for, on the thread that runs it: `presence` is what Redis does not know
-//! yet, `writer` sends it, `nodes` is the heartbeat, `resolver` finds owners, `misses` logs why a session was not
+//! yet, `writer` sends it, `nodes` is the heartbeat, `peers` is who else there is, `undertaker` buries the dead, `resolver`
+//! finds owners, `misses` logs why a session was not
 //! found. [`bus`] is the nodes' common log of notifications, and the contents of their boards. Nothing of it is on the path of a request that finds its session.
 
 pub mod bus;
@@ -17,10 +20,12 @@ mod inbox;
 mod membership;
 mod misses;
 mod nodes;
+mod peers;
 mod presence;
 mod record;
 mod resolver;
 pub mod steering;
+mod undertaker;
 mod writer;
 
 pub use self::control::Control;

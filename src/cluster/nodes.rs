@@ -90,6 +90,11 @@ impl Pulse {
         self.remembers_since = None;
     }
 
+    /// No other process had this node's key at the last beat.
+    pub(super) fn is_alone(&self) -> bool {
+        self.taken.is_some() && !self.other_seen
+    }
+
     /// Whether the lack of a key tells that it was not written, or was removed.
     pub(super) fn trusts_absence(&self, now: Instant) -> bool {
         let longer = |since: Option<Instant>, than| {

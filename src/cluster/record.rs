@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::peers::Process;
 use crate::redis::{Command, Reply};
 use crate::runtime::unix_ms_of;
 use crate::shard::SessionAbout;
@@ -60,6 +61,9 @@ struct FoundSession {
 }
 
 const OWNER_RESTARTED: &str = "owner_restarted";
+const OWNER_DOWN: &str = "owner_down";
+/// Where burials are claimed: while one node buries a process, others need not.
+const BURIAL_LIFE: Duration = Duration::from_secs(300);
 
 /// `{prefix}node:{name}`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +96,8 @@ pub(super) enum Found<T> {
 pub(super) enum SessionState {
     Lives,
     Restarted,
+    /// Its process died, and no other one of its node had come when that was found.
+    Down,
 }
 
 impl Keys {
@@ -122,7 +128,7 @@ impl Keys {
             },
             created_at: unix_ms_of(about.created_at),
         };
-        self.set_session(session, &json(&record), SESSION_LIFE)
+        self.set_session(session, json(&record), SESSION_LIFE)
     }
 
     pub(super) fn bury_session(&self, session: &SessionId) -> Command {
@@ -131,7 +137,88 @@ impl Keys {
             boot: session.locator.boot,
             ended: OWNER_RESTARTED,
         };
-        self.set_session(session, &json(&tombstone), TOMBSTONE_LIFE)
+        self.set_session(session, json(&tombstone), TOMBSTONE_LIFE)
+    }
+
+    /// The session's process is dead. Only what is there is written over.
+    pub(super) fn bury_dead(&self, session: &SessionId, restarted: bool) -> Command {
+        let tombstone = Tombstone {
+            node: session.node.as_str(),
+            boot: session.locator.boot,
+            ended: if restarted {
+                OWNER_RESTARTED
+            } else {
+                OWNER_DOWN
+            },
+        };
+        self.set_session(session, json(&tombstone), TOMBSTONE_LIFE)
+            .arg("XX")
+    }
+
+    /// What a record was before it was buried.
+    pub(super) fn unbury(&self, session: &SessionId, value: &[u8]) -> Command {
+        self.set_session(session, value, SESSION_LIFE).arg("XX")
+    }
+
+    /// Some keys of sessions of a node, from where the last step ended.
+    pub(super) fn scan_sessions(&self, node: NodeName, cursor: &[u8], count: u64) -> Command {
+        let mut pattern = String::new();
+        for it in self.prefix.chars() {
+            if "*?[]\\".contains(it) {
+                pattern.push('\\');
+            }
+            pattern.push(it);
+        }
+        pattern += &format!("session:{node}.*");
+        Command::new("SCAN")
+            .arg(cursor)
+            .arg("MATCH")
+            .arg(pattern)
+            .arg("COUNT")
+            .number(count)
+    }
+
+    /// The session of a key that a scan found.
+    pub(super) fn session_of(&self, key: &[u8]) -> Option<SessionId> {
+        let key = std::str::from_utf8(key).ok()?;
+        let id = key.strip_prefix(&*self.prefix)?.strip_prefix("session:")?;
+        SessionId::parse(id)
+    }
+
+    fn processes(&self) -> String {
+        format!("{}processes", self.prefix)
+    }
+
+    /// Answered by 1 if the index did not have it.
+    pub(super) fn index_process(&self, process: Process, record: &str) -> Command {
+        Command::new("HSET")
+            .arg(self.processes())
+            .arg(field_of(process))
+            .arg(record)
+    }
+
+    pub(super) fn scan_processes(&self, cursor: &[u8], count: u64) -> Command {
+        Command::new("HSCAN")
+            .arg(self.processes())
+            .arg(cursor)
+            .arg("COUNT")
+            .number(count)
+    }
+
+    pub(super) fn drop_process(&self, process: Process) -> Command {
+        Command::new("HDEL")
+            .arg(self.processes())
+            .arg(field_of(process))
+    }
+
+    /// Answered by nothing if another node does it.
+    pub(super) fn claim_burial(&self, process: Process, by: NodeName) -> Command {
+        Command::new("SET")
+            .arg(format!("{}burial:{}", self.prefix, field_of(process)))
+            .arg(by.as_str())
+            .arg("EX")
+            .number(BURIAL_LIFE.as_secs())
+            .arg("NX")
     }
 
     pub(super) fn refresh_session(&self, session: &SessionId) -> Command {
@@ -164,7 +251,7 @@ impl Keys {
         Command::new("DEL").arg(self.node(node))
     }
 
-    fn set_session(&self, session: &SessionId, value: &str, life: Duration) -> Command {
+    fn set_session(&self, session: &SessionId, value: impl AsRef<[u8]>, life: Duration) -> Command {
         Command::new("SET")
             .arg(self.session(session))
             .arg(value)
@@ -194,6 +281,7 @@ pub(super) fn found_session(reply: &Reply, session: &SessionId) -> Found<Session
         {
             Found::Record(match found.ended {
                 None => SessionState::Lives,
+                Some(ended) if ended == OWNER_DOWN => SessionState::Down,
                 Some(_) => SessionState::Restarted,
             })
         }
@@ -209,6 +297,20 @@ pub(super) fn found_node(reply: &Reply, node: NodeName) -> Found<NodeRecord> {
         Some(record) if record.node == node.as_str() => Found::Record(record),
         _ => Found::Foreign,
     }
+}
+
+/// An entry of the index of processes. None: it is not ours.
+pub(super) fn indexed(field: &Reply, value: &Reply) -> Option<(Process, NodeRecord)> {
+    let (name, boot) = std::str::from_utf8(field.text()?).ok()?.rsplit_once('.')?;
+    let process = (NodeName::new(name)?, boot.parse().ok()?);
+    match found_node(value, process.0) {
+        Found::Record(record) if record.boot == process.1 => Some((process, record)),
+        _ => None,
+    }
+}
+
+fn field_of((node, boot): Process) -> String {
+    format!("{node}.{boot}")
 }
 
 /// None: nothing is there. `Some(None)`: it cannot be read; also a key of another type.

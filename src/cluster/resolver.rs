@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::peers::Missing;
 use super::record::{Found, NodeRecord, SessionState};
 use super::steering::cookie_value;
 use crate::runtime::Owner;
@@ -37,6 +38,8 @@ pub(super) struct Answers {
     pub(super) session: Found<SessionState>,
     /// What is not there was not written, or was removed.
     pub(super) absence_tells: bool,
+    /// What is known of the session's process besides, if its node's key is not there.
+    pub(super) missing: Option<Missing>,
     /// Unix milliseconds; what a boot counts from.
     pub(super) unix_ms: u64,
 }
@@ -73,17 +76,11 @@ impl Nodes {
     /// The owner, by what Redis answers. Remembers what it says about the node.
     pub(super) fn owner(&mut self, session: &SessionId, answers: &Answers, now: Instant) -> Owner {
         let lives = answers.session == Found::Record(SessionState::Lives);
-        let buried = answers.session == Found::Record(SessionState::Restarted);
+        let restarted = answers.session == Found::Record(SessionState::Restarted);
+        let down = answers.session == Found::Record(SessionState::Down);
+        let buried = restarted || down;
         let Found::Record(node) = &answers.node else {
-            if !buried && !answers.absence_tells {
-                return self.owner_without_answer(session, now);
-            }
-            self.seen.remove(&session.node);
-            return Owner::Gone(match buried {
-                true => Gone::OwnerRestarted,
-                false if lives => Gone::OwnerDown,
-                false => answers.unheard_of(session),
-            });
+            return self.owner_without_node(session, answers, now);
         };
         let owner = self.learn(session.node, node, now);
         if node.boot == session.locator.boot {
@@ -102,6 +99,41 @@ impl Nodes {
             false if node.boot > session.locator.boot => Owner::Gone(Gone::OwnerRestarted),
             false => Owner::Gone(answers.unheard_of(session)),
         }
+    }
+
+    /// The owner, if its node's key is not there.
+    fn owner_without_node(
+        &mut self,
+        session: &SessionId,
+        answers: &Answers,
+        now: Instant,
+    ) -> Owner {
+        let heard_of = match answers.session {
+            Found::Record(SessionState::Restarted) => {
+                return self.gone(session, Gone::OwnerRestarted);
+            }
+            Found::Record(SessionState::Down) => return self.gone(session, Gone::OwnerDown),
+            Found::Record(SessionState::Lives) => true,
+            Found::Nothing | Found::Foreign => false,
+        };
+        if let Some(Missing::Expected(record)) = &answers.missing {
+            // Somebody deleted its key, or it died just now. Whoever connects there finds out.
+            return owner_by(record);
+        }
+        if !answers.absence_tells {
+            return self.owner_without_answer(session, now);
+        }
+        let is_down = heard_of || answers.missing.is_some();
+        let gone = match is_down {
+            true => Gone::OwnerDown,
+            false => answers.unheard_of(session),
+        };
+        self.gone(session, gone)
+    }
+
+    fn gone(&mut self, session: &SessionId, gone: Gone) -> Owner {
+        self.seen.remove(&session.node);
+        Owner::Gone(gone)
     }
 
     fn learn(&mut self, name: NodeName, node: &NodeRecord, now: Instant) -> Owner {
@@ -174,6 +206,7 @@ mod tests {
             node,
             session,
             absence_tells: true,
+            missing: None,
             unix_ms: BOOT + YOUNG_MS,
         };
         nodes.owner(&self::session(), &answers, Instant::now())
@@ -188,7 +221,7 @@ mod tests {
 
     #[test]
     fn each_reason_from_what_redis_says() {
-        use SessionState::{Lives, Restarted};
+        use SessionState::{Down, Lives, Restarted};
         let ask = |node, session| ask(&mut Nodes::default(), node, session);
         fn nothing<T>() -> Found<T> {
             Found::Nothing
@@ -208,6 +241,8 @@ mod tests {
             (nothing(), nothing(), Gone::Unknown),
             (Found::Foreign, Found::Foreign, Gone::Unknown),
             (Found::Foreign, found(Lives), Gone::OwnerDown),
+            (nothing(), found(Down), Gone::OwnerDown),
+            (node(BOOT + 1), found(Down), Gone::OwnerRestarted),
         ];
         for (node, session, gone) in cases {
             assert_eq!(
@@ -223,6 +258,35 @@ mod tests {
         unreachable.address = None;
         let misrouted = Owner::Gone(Gone::Misrouted);
         assert_eq!(ask(Found::Record(unreachable), nothing()), misrouted);
+    }
+
+    #[test]
+    fn a_node_whose_key_is_not_there_although_its_process_was_heard_of() {
+        let ask = |missing, session, absence_tells| {
+            let answers = Answers {
+                node: Found::Nothing,
+                session,
+                absence_tells,
+                missing: Some(missing),
+                unix_ms: BOOT + YOUNG_MS,
+            };
+            Nodes::default().owner(&self::session(), &answers, Instant::now())
+        };
+        let Found::Record(record) = node(BOOT) else {
+            panic!("a record")
+        };
+        let expected = || Missing::Expected(record.clone());
+        let lives = || found(SessionState::Lives);
+        for session in [lives(), Found::Nothing] {
+            assert_eq!(ask(expected(), session.clone(), true), here());
+            assert_eq!(ask(expected(), session.clone(), false), here());
+            let down = ask(Missing::Down, session.clone(), true);
+            assert_eq!(down, Owner::Gone(Gone::OwnerDown), "{session:?}");
+            let unclear = ask(Missing::Down, session, false);
+            assert_eq!(unclear, Owner::Gone(Gone::CannotTell));
+        }
+        let buried = ask(expected(), found(SessionState::Down), true);
+        assert_eq!(buried, Owner::Gone(Gone::OwnerDown));
     }
 
     /// The node crashed, and started again with its clock an hour behind: for thirty days Redis says that the sessions of
@@ -274,6 +338,7 @@ mod tests {
                 node,
                 session: Found::Nothing,
                 absence_tells: true,
+                missing: None,
                 unix_ms,
             };
             Nodes::default().owner(&session(), &answers, Instant::now())
@@ -321,6 +386,7 @@ mod tests {
             node: Found::Nothing,
             session,
             absence_tells: false,
+            missing: None,
             unix_ms: BOOT + YOUNG_MS,
         };
         let owner = nodes.owner(&session(), &forgotten(Found::Nothing), now);

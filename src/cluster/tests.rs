@@ -23,6 +23,7 @@ struct Node {
     redis: FakeRedis,
     membership: Arc<Membership>,
     announced: Rc<Cell<u32>>,
+    verified: Rc<Cell<u32>>,
 }
 
 fn name(name: &str) -> NodeName {
@@ -50,11 +51,18 @@ fn run(work: impl AsyncFnOnce(&Node)) {
         let (membership, control) = join(setup);
         let announced = Rc::new(Cell::new(0));
         let count = announced.clone();
-        let control = monoio::spawn(control.run(BOOT, move || count.set(count.get() + 1)));
+        let verified = Rc::new(Cell::new(0));
+        let looks = verified.clone();
+        let control = monoio::spawn(control.run(
+            BOOT,
+            move || count.set(count.get() + 1),
+            move || looks.set(looks.get() + 1),
+        ));
         let node = Node {
             redis,
             membership,
             announced,
+            verified,
         };
         timeout(LONG, work(&node)).await.expect("in time");
         drop(control);
@@ -328,5 +336,54 @@ fn nobody_waits_for_a_redis_that_is_away_at_the_end() {
         let leaving = std::thread::spawn(move || membership.leave(LONG));
         until(|| leaving.is_finished()).await;
         assert!(begun.elapsed() < LONG / 2);
+    });
+}
+
+#[test]
+fn a_node_whose_key_somebody_deleted() {
+    run(async |node| {
+        node.beats().await;
+        node.other(BOOT);
+        let record = node.redis.get("mcp:node:node-b").unwrap();
+        let field = format!("node-b.{BOOT}");
+        node.redis.set_field("mcp:processes", &field, &record);
+        let looks = node.verified.get() + 2;
+        until(|| node.verified.get() >= looks).await;
+        node.redis.remove("mcp:node:node-b");
+        // With its sessions' records or without them, and whether it was asked for before or not.
+        let theirs = session("node-b", 1);
+        let owner = node.locate(theirs).await;
+        assert!(matches!(owner, Owner::Alive { .. }), "{owner:?}");
+        // It does not write it again: it is dead, or hangs.
+        while node.locate(theirs).await != Owner::Gone(Gone::OwnerDown) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+}
+
+#[test]
+fn what_a_killed_process_of_this_node_left_behind() {
+    run(async |node| {
+        let left = SessionId {
+            locator: Locator {
+                boot: BOOT - 1,
+                ..session("node-a", 1).locator
+            },
+            ..session("node-a", 1)
+        };
+        let record = format!(r#"{{"node":"node-a","boot":{}}}"#, BOOT - 1);
+        node.redis.set(&key(left), &record);
+        let field = format!("node-a.{}", BOOT - 1);
+        node.redis.set_field("mcp:processes", &field, &record);
+        let own = session("node-a", 2);
+        node.open(own);
+        let is_buried = |it: String| it.contains("owner_restarted");
+        until(|| node.redis.get(&key(left)).is_some_and(is_buried)).await;
+        assert!(node.redis.time_to_live(&key(left)).unwrap() <= Duration::from_secs(300));
+        until(|| node.redis.field("mcp:processes", &field).is_none()).await;
+        let record = node.redis.get(&key(own)).unwrap();
+        assert!(!record.contains("ended"), "{record}");
+        let own = format!("node-a.{BOOT}");
+        assert!(node.redis.field("mcp:processes", &own).is_some());
     });
 }

@@ -117,6 +117,7 @@ impl<'a> Writer<'a> {
                 Said::Presence(Presence::Ended { session }) => add(session, Change::Remove),
                 Said::Presence(Presence::Restarting { session }) => add(session, Change::Bury),
                 Said::Presence(Presence::Missed { session, gone }) => self.missed(session, gone),
+                Said::Presence(Presence::BrokeOff { session }) => self.broke_off(session),
                 Said::Presence(Presence::Forged) => self.forged(),
                 Said::Leaving => shared.say_leaving(),
                 Said::Leave(waiting) => self.leaving = Some(waiting),
@@ -146,6 +147,14 @@ impl<'a> Writer<'a> {
             };
             misses::log(&session, gone, here, in_redis, unlogged);
         });
+    }
+
+    fn broke_off(&self, session: SessionId) {
+        let shared = self.shared;
+        let unlogged = shared.misses.borrow_mut().count_broken_off(Instant::now());
+        if let Some(unlogged) = unlogged {
+            misses::log_broken_off(&session, shared.node, unlogged);
+        }
     }
 
     fn forged(&mut self) {
@@ -229,7 +238,7 @@ pub(super) fn advice(error: &RedisError) -> &'static str {
         "OOM" => "its maxmemory is reached: give it more",
         "MISCONF" => "it cannot save its data, see its log",
         "NOPERM" => {
-            "its user needs the commands GET, SET, EXPIRE and DEL on keys of the prefix (ACL SETUSER)"
+            "its user needs all the commands that deploy/README.md names, on keys of the prefix (ACL SETUSER)"
         }
         "LOADING" => "it reads its data from disk",
         "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {

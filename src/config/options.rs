@@ -259,7 +259,7 @@ pub struct Times {
     pub retry: Span,
 }
 
-fn span(text: &str) -> Result<Span, String> {
+pub(crate) fn span(text: &str) -> Result<Span, String> {
     between(text, MOMENT, MONTH)
 }
 

@@ -1,6 +1,6 @@
 //! A Redis of this process for tests: strings with a time to live, and every way in which it can be in a bad mood.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +28,7 @@ pub(crate) struct FakeRedis {
 struct State {
     mood: Mood,
     values: HashMap<String, Value>,
+    hashes: HashMap<String, BTreeMap<String, String>>,
     /// Every command on keys, in order, with its first argument.
     seen: Vec<(String, String)>,
     connections: Vec<TcpStream>,
@@ -44,6 +45,7 @@ impl FakeRedis {
         let state = Arc::new(Mutex::new(State {
             mood: Mood::Serving,
             values: HashMap::new(),
+            hashes: HashMap::new(),
             seen: Vec::new(),
             connections: Vec::new(),
         }));
@@ -89,7 +91,23 @@ impl FakeRedis {
     }
 
     pub(crate) fn flush(&self) {
-        self.state().values.clear();
+        let mut state = self.state();
+        state.values.clear();
+        state.hashes.clear();
+    }
+
+    pub(crate) fn remove(&self, key: &str) {
+        self.state().values.remove(key);
+    }
+
+    pub(crate) fn field(&self, key: &str, field: &str) -> Option<String> {
+        self.state().hashes.get(key)?.get(field).cloned()
+    }
+
+    pub(crate) fn set_field(&self, key: &str, field: &str, text: &str) {
+        let mut state = self.state();
+        let hash = state.hashes.entry(key.to_owned()).or_default();
+        hash.insert(field.to_owned(), text.to_owned());
     }
 
     pub(crate) fn seen(&self) -> Vec<(String, String)> {
@@ -143,10 +161,28 @@ impl State {
                 }
                 format!(":{}\r\n", u8::from(known))
             }
+            "SET" if refuses(command, self.get(key).is_some()) => "_\r\n".into(),
             "SET" => {
                 let unit = if command[3] == "PX" { 1 } else { 1_000 };
                 self.set(key, &command[2], life(&command[4], unit));
                 "+OK\r\n".into()
+            }
+            "HSET" => {
+                let hash = self.hashes.entry(key.to_owned()).or_default();
+                let earlier = hash.insert(command[2].clone(), command[3].clone());
+                format!(":{}\r\n", u8::from(earlier.is_none()))
+            }
+            "HDEL" => {
+                let hash = self.hashes.entry(key.to_owned()).or_default();
+                format!(":{}\r\n", u8::from(hash.remove(&command[2]).is_some()))
+            }
+            "HSCAN" => {
+                let pairs = self.hashes.get(key).into_iter().flatten();
+                scanned(pairs.flat_map(|(field, value)| [field, value]))
+            }
+            "SCAN" => {
+                let start = command[3].trim_end_matches('*');
+                scanned(self.values.keys().filter(|key| key.starts_with(start)))
             }
             other => format!("-ERR unknown command '{other}'\r\n"),
         }
@@ -164,6 +200,23 @@ impl State {
         let text = text.to_owned();
         self.values.insert(key.to_owned(), Value { text, until });
     }
+}
+
+/// `NX` or `XX` at the end.
+fn refuses(set: &[String], is_there: bool) -> bool {
+    match set.last().map(String::as_str) {
+        Some("NX") => is_there,
+        Some("XX") => !is_there,
+        _ => false,
+    }
+}
+
+/// All of it at once.
+fn scanned<'a>(found: impl Iterator<Item = &'a String>) -> String {
+    let found: Vec<String> = found
+        .map(|it| format!("${}\r\n{it}\r\n", it.len()))
+        .collect();
+    format!("*2\r\n$1\r\n0\r\n*{}\r\n{}", found.len(), found.concat())
 }
 
 fn life(digits: &str, unit_ms: u64) -> Option<Instant> {

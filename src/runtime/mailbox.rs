@@ -42,6 +42,8 @@ pub(super) enum Letter {
     Gap { first: u64 },
     /// Tell the other nodes of every session again.
     Announce,
+    /// Tell them of some, so that whoever lost their records notices.
+    Verify,
     /// Say in the log how much there is of everything.
     Report,
     /// Whether new clients should come, as far as others know.

@@ -312,6 +312,13 @@ impl Publisher {
         }
     }
 
+    /// Asks every core to tell of some of its sessions, the next ones each time.
+    pub(crate) fn verify_some(&self) {
+        for mailbox in self.mailboxes() {
+            mailbox.post(Letter::Verify);
+        }
+    }
+
     /// The node takes its leave: it is not ready from now on, and its streams close by and by.
     pub fn drain_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);

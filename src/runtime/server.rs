@@ -255,6 +255,7 @@ impl Server {
         Ok(Running {
             publisher,
             memory: common.commons.memory.clone(),
+            sessions: common.commons.sessions.clone(),
             watch,
             ends_within: thread::ends_within(self.options.drain),
             threads,
@@ -362,6 +363,7 @@ struct Common {
 pub struct Running {
     publisher: Publisher,
     memory: Arc<Pool>,
+    sessions: Arc<Pool>,
     watch: Watch,
     /// Of the moment in which it is told to stop.
     ends_within: Duration,
@@ -385,6 +387,12 @@ impl Running {
     #[must_use]
     pub fn memory(&self) -> &Arc<Pool> {
         &self.memory
+    }
+
+    /// How many sessions there are of those that there may be ([`Limits::sessions_max`]).
+    #[must_use]
+    pub fn sessions(&self) -> &Arc<Pool> {
+        &self.sessions
     }
 
     /// Bytes of each kind of entry in a core's slabs.

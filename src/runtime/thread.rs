@@ -189,6 +189,7 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
             core.shard.borrow_mut().handle_availability(availability);
         }
         Letter::Announce => core.shard.borrow_mut().handle_announce(),
+        Letter::Verify => core.shard.borrow_mut().handle_verify(),
         Letter::Report => report(core),
         Letter::Drain | Letter::Stop => {}
     }

@@ -246,6 +246,8 @@ pub struct Shard {
     availability: Availability,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
+    /// The slot of the next session whose record is verified.
+    verified: usize,
     effects: VecDeque<Effect>,
     /// Connections with something in their outbox.
     dirty: VecDeque<ConnectionKey>,
@@ -295,6 +297,7 @@ impl Shard {
             busy_until: now,
             availability: Availability::Ready,
             announced: None,
+            verified: 0,
             effects: VecDeque::new(),
             dirty: VecDeque::new(),
             freed: VecDeque::new(),

@@ -1,6 +1,8 @@
 //! Sessions of other nodes and of earlier processes: who is asked, what is passed on, what the answer says, and what
 //! the other nodes are told.
 
+use std::collections::HashSet;
+
 use pinfold::limits::{HEADER_FIELDS_MAX, Limits};
 use pinfold::shard::{Cluster, DrainTimes, Gone, Located, Presence};
 use pinfold::wire::forwarded::PeerSecret;
@@ -377,6 +379,29 @@ fn every_session_is_announced_again() {
     assert_eq!(announced.count(), 2999);
 }
 
+/// Somebody deleted its record, and it is not used today.
+#[test]
+fn a_session_whose_record_nobody_looks_for() {
+    let mut client = node("node-a", Limits::default());
+    client.node.unchecked = true;
+    (0..3000).for_each(|_| drop(client.session(V11)));
+    client.node.said.clear();
+    let mut seen = HashSet::new();
+    for look in 1..=47 {
+        client.node.cores[0].shard.handle_verify();
+        client.node.settle(0);
+        let said = std::mem::take(&mut client.node.said);
+        assert_eq!(said.len(), if look < 47 { 64 } else { 3000 - 46 * 64 });
+        for presence in said {
+            let Presence::Active { session } = presence else {
+                panic!("{presence:?}")
+            };
+            seen.insert(session.locator.slot);
+        }
+    }
+    assert_eq!(seen.len(), 3000);
+}
+
 #[test]
 fn a_node_that_is_alone_asks_and_tells_nobody() {
     let (_, session) = strangers();
@@ -416,6 +441,7 @@ fn kind(presence: &Presence) -> String {
         Presence::Ended { .. } => "ended".into(),
         Presence::Restarting { .. } => "restarting".into(),
         Presence::Missed { gone, .. } => format!("missed {gone:?}"),
+        Presence::BrokeOff { .. } => "broke off".into(),
         Presence::Forged => "forged".into(),
     }
 }

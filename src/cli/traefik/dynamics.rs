@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::HEALTH;
 use super::site::{Node, Site, Tls};
 use crate::cluster::steering::cookie_value;
 use crate::wire::forwarded::STICKY_COOKIE;
@@ -30,18 +31,6 @@ const MIDDLEWARES: &str = "  middlewares:
 /// Of every router to a node.
 const CHAIN: &str = "      middlewares: [pinfold-retry]\n";
 
-const TRANSPORT: &str = "  serversTransports:
-    pinfold:
-      forwardingTimeouts:
-        dialTimeout: 2s
-        # No limit on the time until an answer begins: tools may take long.
-        responseHeaderTimeout: 0s
-        # Below the nodes' --connection-idle (2m), so that no request meets a connection that is being closed.
-        idleConnTimeout: 90s
-      # Connections kept for the next requests, for each node.
-      maxIdleConnsPerHost: 1024
-";
-
 /// The default router must lose against every other one of the operator, the MCP routers win.
 const REST_PRIORITY: u32 = 1;
 const ENDPOINT_PRIORITY: u32 = 1_000;
@@ -53,12 +42,13 @@ pub(super) fn emit(site: &Site) -> String {
     emit_rest_router(&mut out, site);
     emit_endpoint_router(&mut out, site);
     emit_node_routers(&mut out, site);
+    emit_health_router(&mut out, site);
     out += MIDDLEWARES;
     out += "  services:\n";
     emit_rest_service(&mut out, site);
     emit_endpoint_service(&mut out, site);
     emit_node_services(&mut out, site);
-    out += TRANSPORT;
+    emit_transport(&mut out, site);
     emit_certificates(&mut out, site);
     out
 }
@@ -99,6 +89,22 @@ fn emit_node_routers(out: &mut String, site: &Site) {
         let router = format!("pinfold-node-{name}");
         emit_router(out, site, &router, &rule(site, &path), NODE_PRIORITY, CHAIN);
     }
+}
+
+fn emit_health_router(out: &mut String, site: &Site) {
+    if site.health.is_none() {
+        return;
+    }
+    let _ = write!(
+        out,
+        "    # Here and not in the static part: it is answered when all of this has been read, and not before.
+    {HEALTH}:
+      rule: 'Path(`/ping`)'
+      entryPoints: [{HEALTH}]
+      service: ping@internal
+
+"
+    );
 }
 
 fn emit_router(out: &mut String, site: &Site, name: &str, rule: &str, priority: u32, more: &str) {
@@ -146,12 +152,15 @@ fn emit_rest_service(out: &mut String, site: &Site) {
 
 fn emit_endpoint_service(out: &mut String, site: &Site) {
     *out += "    # All nodes.\n    pinfold-mcp:\n      loadBalancer:\n        servers:\n";
-    for Node { name, url } in &site.nodes {
+    for Node { name, url, weight } in &site.nodes {
         let note = match site.affinity.has_cookie() {
             true => format!("{name}: {STICKY_COOKIE}={}", cookie_value(url)),
             false => name.clone(),
         };
         let _ = writeln!(out, "          - url: '{url}' # {note}");
+        if *weight != 1 {
+            let _ = writeln!(out, "            weight: {weight}");
+        }
     }
     *out += "        # 503 from a node that takes its leave: it gets no new requests, and keeps those that it has.\n";
     emit_health(out);
@@ -179,7 +188,7 @@ fn emit_node_services(out: &mut String, site: &Site) {
     }
     *out += "    # One node alone, and all others in its place while it is down or leaving: they answer 404 with the reason, and the
     # client initializes again.\n";
-    for Node { name, url } in &site.nodes {
+    for Node { name, url, .. } in &site.nodes {
         let _ = write!(
             out,
             "    pinfold-node-{name}:
@@ -204,6 +213,26 @@ fn emit_health(out: &mut String) {
           interval: 1s
           timeout: 1s
 ";
+}
+
+fn emit_transport(out: &mut String, site: &Site) {
+    let _ = write!(
+        out,
+        "  serversTransports:
+    pinfold:
+      forwardingTimeouts:
+        dialTimeout: 2s
+        # From the end of a request to the beginning of its answer. However long a call takes, a node begins to answer
+        # within its --keep-alive, and then goes on for as long as it likes: one that is later hangs, and whoever waits
+        # for it is told 504.
+        responseHeaderTimeout: {}s
+        # Below the nodes' --connection-idle (2m), so that no request meets a connection that is being closed.
+        idleConnTimeout: 90s
+      # Connections kept for the next requests, for each node.
+      maxIdleConnsPerHost: 1024
+",
+        site.answer_begins_within_s
+    );
 }
 
 fn emit_certificates(out: &mut String, site: &Site) {

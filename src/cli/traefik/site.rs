@@ -33,6 +33,7 @@ impl Affinity {
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) url: String,
+    pub(super) weight: u32,
 }
 
 impl Node {
@@ -53,6 +54,7 @@ impl Node {
         Ok(Node {
             name: name.into(),
             url,
+            weight: 1,
         })
     }
 }
@@ -80,7 +82,14 @@ pub(super) struct Site {
     pub(super) listen: String,
     pub(super) entry_point: String,
     pub(super) tls: Tls,
+    pub(super) health: Option<String>,
+    /// How long a node may take to begin an answer.
+    pub(super) answer_begins_within_s: u64,
 }
+
+/// A node begins each answer within its `--keep-alive`, by the head of a stream if need be. One that is that much later
+/// hangs, even on a machine that has other things to do.
+const ANSWER_SLACK_S: u64 = 10;
 
 impl Site {
     /// # Errors
@@ -105,8 +114,15 @@ impl Site {
         };
         let or =
             |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.into());
+        let mut nodes = options.nodes.clone();
+        for (name, weight) in &options.weights {
+            let node = nodes.iter_mut().find(|it| it.name == *name);
+            let node =
+                node.ok_or_else(|| format!("--weight {name}=…: there is no --node {name}"))?;
+            node.weight = *weight;
+        }
         Ok(Site {
-            nodes: options.nodes.clone(),
+            nodes,
             hosts: options.hosts.clone(),
             rest: options.rest.clone(),
             endpoint: options.endpoint.clone(),
@@ -114,6 +130,8 @@ impl Site {
             listen: or(&options.listen, port),
             entry_point: or(&options.entry_point, entry_point),
             tls,
+            health: options.health.clone(),
+            answer_begins_within_s: options.keep_alive.0.div_ceil(1000) + ANSWER_SLACK_S,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::HEALTH;
 use super::site::{Site, Tls};
 
 pub(super) fn emit(site: &Site, dynamic_folder: &Path) -> String {
@@ -26,9 +27,10 @@ entryPoints:
         writeTimeout: 0s
         # A connection of a client between two requests.
         idleTimeout: 180s
-    # Put no `compress` or `buffering` middleware here: entry points' middlewares apply to all routers, and both hold
+      lifeCycle:
+{life}    # Put no `compress` or `buffering` middleware here: entry points' middlewares apply to all routers, and both hold
     # back events.
-
+{health}
 providers:
   file:
     # The dynamic part, dynamic/pinfold.yml: read again whenever it changes, streams stay open.
@@ -42,8 +44,48 @@ global:
   checkNewVersion: false
   sendAnonymousUsage: false
 ",
+        life = life(site),
+        health = health(site),
         entry = site.entry_point,
         listen = site.listen,
         folder = dynamic_folder.display(),
     )
+}
+
+/// What SIGTERM does to those who are there and to those who come.
+fn life(site: &Site) -> String {
+    let accept = match site.health {
+        None => String::new(),
+        Some(_) => "        # From SIGTERM on /ping says 503, and for so long whoever has not seen it yet is still served.
+        requestAcceptGraceTimeout: 5s
+"
+        .into(),
+    };
+    accept
+        + "        # Nobody new is served while it waits for what is under way, and event streams do not end by themselves.
+        graceTimeOut: 2s
+"
+}
+
+fn health(site: &Site) -> String {
+    match &site.health {
+        None => String::new(),
+        Some(address) => format!(
+            "  # For whoever must know whether requests can come (a load balancer in front, systemd).
+  {HEALTH}:
+    address: '{address}'
+    transport:
+      lifeCycle:
+        # As long as the other one, to say 503 meanwhile.
+        requestAcceptGraceTimeout: 5s
+        graceTimeOut: 2s
+
+# Its router is in the dynamic part: 200 is said only when that has been read.
+ping:
+  entryPoint: {HEALTH}
+  manualRouting: true
+  terminatingStatusCode: 503
+"
+        ),
+    }
 }

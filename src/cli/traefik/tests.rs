@@ -242,3 +242,56 @@ fn files_are_written_once_and_a_strangers_is_left_alone() {
     ));
     fs::remove_dir_all(&directory).expect("a folder of ours");
 }
+
+/// Whatever is in front of it sends clients to a Traefik that answers 404 to all of them, since it has not read this yet.
+#[test]
+fn a_health_that_is_told_before_there_are_routers() {
+    let plain = site(&format!("{TWO} --no-tls --health 127.0.0.1:8082")).expect("options that fit");
+    let statics = read(&statics::emit(&plain, Path::new("/x")));
+    let entry = &statics["entryPoints"]["pinfold-health"];
+    assert_eq!(entry["address"], "127.0.0.1:8082");
+    let ping = json!({"entryPoint": "pinfold-health", "manualRouting": true, "terminatingStatusCode": 503});
+    assert_eq!(statics["ping"], ping);
+    let life = &statics["entryPoints"]["web"]["transport"]["lifeCycle"];
+    let told = json!({"requestAcceptGraceTimeout": "5s", "graceTimeOut": "2s"});
+    assert_eq!(*life, told);
+    let router = &read(&dynamics::emit(&plain))["http"]["routers"]["pinfold-health"];
+    assert_eq!(router["service"], "ping@internal");
+
+    let without = site(TWO).expect("options that fit");
+    let statics = read(&statics::emit(&without, Path::new("/x")));
+    assert!(statics["ping"].is_null());
+    let life = &statics["entryPoints"]["websecure"]["transport"]["lifeCycle"];
+    assert_eq!(*life, json!({"graceTimeOut": "2s"}));
+}
+
+#[test]
+fn a_node_that_begins_no_answer_is_not_waited_for() {
+    let limit = |line: &str| {
+        let transport = &dynamic(line)["http"]["serversTransports"]["pinfold"];
+        transport["forwardingTimeouts"]["responseHeaderTimeout"].clone()
+    };
+    assert_eq!(
+        limit(TWO),
+        "25s",
+        "above the 15 s in which each answer begins"
+    );
+    assert_eq!(limit(&format!("{TWO} --keep-alive 90s")), "100s");
+    assert_eq!(limit(&format!("{TWO} --keep-alive 10ms")), "11s");
+}
+
+#[test]
+fn a_node_that_is_empty_after_a_deploy() {
+    let http = &dynamic(&format!("{TWO} --weight b=3"))["http"];
+    let servers = &http["services"]["pinfold-mcp"]["loadBalancer"]["servers"];
+    assert_eq!(servers[0]["weight"], Value::Null);
+    assert_eq!(servers[1]["weight"], 3);
+    for (weight, part) in [
+        ("c=3", "no --node c"),
+        ("b=0", "1 to 100"),
+        ("b", "1 to 100"),
+    ] {
+        let refusal = refusal(&format!("{TWO} --weight {weight}"));
+        assert!(refusal.contains(part), "{refusal}");
+    }
+}

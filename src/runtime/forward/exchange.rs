@@ -14,11 +14,12 @@ use monoio::time::timeout;
 
 use super::request::{Outgoing, Rest};
 use super::response::{Incoming, Taken};
+use super::unanswered::{Request, unanswered};
 use super::{Abroad, Client, Known, pool};
 use crate::limits::Limits;
 use crate::runtime::core::Core;
 use crate::runtime::socket;
-use crate::shard::Gone;
+use crate::shard::{Gone, Located};
 use crate::wire::forwarded::STICKY_COOKIE;
 use crate::wire::http1::Method;
 use crate::wire::session_id::SessionId;
@@ -48,6 +49,10 @@ const SILENCE_BORNE: Duration = Duration::from_secs(10 * 60);
 const KEEP_ALIVES_MISSED: u32 = 2;
 const SILENCE_SLACK: Duration = Duration::from_secs(5);
 
+/// Bytes of a body that came after its head, kept until it is answered: a part of [`super::EXCHANGE_BYTES`]. Whoever sent
+/// more is told why there will be no answer all the same, but on a connection that ends with it.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
 /// After so much silence an owner is worth a look, if its times are this node's.
 pub(super) fn silence_of_two(limits: &Limits) -> Duration {
     Duration::from_millis(limits.keep_alive_ms) * KEEP_ALIVES_MISSED + SILENCE_SLACK
@@ -70,6 +75,8 @@ struct Exchange<'a> {
     pipeline_bytes_max: usize,
     /// The client's bytes after its request.
     read_ahead: RefCell<Vec<u8>>,
+    /// What came of the body since, for this node to answer the request if its owner will not. None: it was too much.
+    kept: RefCell<Option<Vec<u8>>>,
     /// The whole request was sent.
     sent: Cell<bool>,
     /// The client sends nothing more, and so the owner was told.
@@ -109,9 +116,9 @@ pub(super) async fn pass_on(
     client: &Client,
     mut read: Vec<u8>,
 ) -> Ended {
-    let Some((outgoing, known)) = prepare(core, abroad, client, &read) else {
-        let gone = Gone::CannotTell;
-        return Ended::NotPassedOn { read, gone };
+    let (outgoing, known) = match prepare(core, abroad, client, &read).await {
+        Ok(prepared) => prepared,
+        Err(gone) => return Ended::NotPassedOn { read, gone },
     };
     if outgoing.method == Method::Get {
         abroad.becomes_stream(client.place);
@@ -126,12 +133,20 @@ pub(super) async fn pass_on(
         Err(fault) => return not_there(abroad, &outgoing, &known, &fault, read),
     };
     let (session, method) = (outgoing.session, outgoing.method);
-    let whole = outgoing.rest.is_nothing();
     let read_ahead = read.split_off(outgoing.used);
     let exchange = Exchange::new(core, abroad, client, &owner, &outgoing, &known, read_ahead);
     let passed = exchange.run(outgoing).await;
     let (sent, ended) = (exchange.sent.get(), exchange.ended.get());
     let read_ahead = exchange.read_ahead.take();
+    let request = Request {
+        session,
+        method,
+        bytes: exchange.kept.take().map(|kept| {
+            read.extend_from_slice(&kept);
+            read.extend_from_slice(&read_ahead);
+            read
+        }),
+    };
     match passed {
         Passed::Whole { closes: false } if sent => {
             if !ended {
@@ -150,14 +165,10 @@ pub(super) async fn pass_on(
             let again = pool::connect(known.address).await;
             // Else the process is gone, and what it did of this request went with it.
             let is_there = !again.is_err_and(|fault| pool::is_of_the_peer(&fault));
-            let gone = (whole && !is_there).then_some(Gone::OwnerUnreachable);
-            read.extend_from_slice(&read_ahead);
-            unanswered(abroad, client, session, method, read, gone)
+            let gone = (!is_there).then_some(Gone::OwnerUnreachable);
+            unanswered(abroad, client, request, gone).await
         }
-        Passed::Lost(gone) => {
-            read.extend_from_slice(&read_ahead);
-            unanswered(abroad, client, session, method, read, whole.then_some(gone))
-        }
+        Passed::Lost(gone) => unanswered(abroad, client, request, Some(gone)).await,
         Passed::Broken { .. } | Passed::ClientLeft => {
             abroad.say_if_deleted(session, method);
             Ended::Over
@@ -166,35 +177,32 @@ pub(super) async fn pass_on(
     }
 }
 
-/// Nothing was passed on of an answer. `gone`: why there will be none, if the request is there to be answered here.
-fn unanswered(
-    abroad: &Abroad,
-    client: &Client,
-    session: SessionId,
-    method: Method,
-    read: Vec<u8>,
-    gone: Option<Gone>,
-) -> Ended {
-    if let Some(gone) = gone {
-        return Ended::NotPassedOn { read, gone };
-    }
-    abroad.say_if_deleted(session, method);
-    // Best effort: the connection ends whether the client reads this or not.
-    let _ = socket::send(&client.stream, broke_off().as_bytes());
-    Ended::Over
-}
-
-fn prepare(
+/// # Errors
+/// Why it cannot be passed on.
+async fn prepare(
     core: &Core,
     abroad: &Abroad,
     client: &Client,
     read: &[u8],
-) -> Option<(Outgoing, Known)> {
-    let secret = abroad.joined.secret.as_ref()?;
-    let shard = core.shard.borrow();
-    let outgoing = Outgoing::read(read, shard.limits(), abroad.node, secret, client.address)?;
-    let known = abroad.known(outgoing.session)?;
-    Some((outgoing, known))
+) -> Result<(Outgoing, Known), Gone> {
+    let outgoing = {
+        let secret = abroad.joined.secret.as_ref().ok_or(Gone::CannotTell)?;
+        let shard = core.shard.borrow();
+        Outgoing::read(read, shard.limits(), abroad.node, secret, client.address)
+    };
+    let outgoing = outgoing.ok_or(Gone::CannotTell)?;
+    let session = outgoing.session;
+    if let Some(known) = abroad.known(session) {
+        return Ok((outgoing, known));
+    }
+    // Another request has found in the meantime that nobody is there, which is no reason for this one.
+    match abroad.ask(session).await {
+        Located::Gone(gone) => Err(gone),
+        Located::There => match abroad.known(session) {
+            Some(known) => Ok((outgoing, known)),
+            None => Err(Gone::OwnerUnreachable),
+        },
+    }
 }
 
 fn not_there(
@@ -231,19 +239,6 @@ fn steering(abroad: &Abroad, outgoing: &Outgoing, owner: &str) -> Option<String>
     })
 }
 
-/// Half a request was answered by nobody: not even the owner's restart would tell what became of it.
-fn broke_off() -> String {
-    let message = "The node that has this session broke off before it answered, and whether it did what was asked is \
-                   not known. Send initialize again if this goes on.";
-    let body = format!(
-        r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":-32600,"message":"{message}","data":{{"reason":"owner_unreachable"}}}}}}"#
-    );
-    format!(
-        "HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
-}
-
 impl<'a> Exchange<'a> {
     fn new(
         core: &'a Core,
@@ -266,6 +261,7 @@ impl<'a> Exchange<'a> {
             stall_max: Duration::from_millis(limits.write_stall_ms),
             pipeline_bytes_max: limits.pipeline_bytes_max,
             read_ahead: RefCell::new(read_ahead),
+            kept: RefCell::new(Some(Vec::new())),
             sent: Cell::new(false),
             ended: Cell::new(false),
             session: outgoing.session,
@@ -292,7 +288,10 @@ impl<'a> Exchange<'a> {
                 return;
             }
             match self.read_body(&mut rest) {
-                Ok(more) => taken = taken && self.write(self.owner, &more).await.is_ok(),
+                Ok(more) => {
+                    self.keep(&more);
+                    taken = taken && self.write(self.owner, &more).await.is_ok();
+                }
                 Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
@@ -311,6 +310,16 @@ impl<'a> Exchange<'a> {
                 }
                 Err(_) => return,
             }
+        }
+    }
+
+    fn keep(&self, more: &[u8]) {
+        let mut kept = self.kept.borrow_mut();
+        if let Some(bytes) = kept.as_mut() {
+            bytes.extend_from_slice(more);
+        }
+        if kept.as_ref().is_some_and(|it| it.len() > KEPT_BYTES_MAX) {
+            *kept = None;
         }
     }
 

@@ -16,6 +16,7 @@ mod pool;
 mod relay;
 mod request;
 mod response;
+mod unanswered;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

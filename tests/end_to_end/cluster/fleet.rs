@@ -23,6 +23,10 @@ pub(super) struct Plan {
     pub(super) joined: bool,
     /// Traefik is as everybody has one, and not as `pinfold traefik` has it.
     pub(super) plain: bool,
+    /// Traefik says when it has read its routers, and is not asked for anything before.
+    pub(super) says_when: bool,
+    /// More options of `pinfold traefik`.
+    pub(super) proxy_options: &'static [&'static str],
 }
 
 /// Ended from the proxy inwards.
@@ -43,6 +47,8 @@ impl Plan {
             tls: false,
             joined: true,
             plain: false,
+            says_when: false,
+            proxy_options: &[],
         }
     }
 

@@ -7,6 +7,7 @@ mod bad_input;
 mod bus;
 mod client;
 mod fleet;
+mod forgotten;
 mod forwarding;
 mod kept;
 mod leave;
@@ -17,11 +18,13 @@ mod outage;
 mod owner;
 mod plain_proxy;
 mod presence;
+mod proxy_start;
 mod redis;
 mod routing;
 mod site;
 mod stream;
 mod traefik;
+mod unanswered;
 
 use std::time::{Duration, Instant};
 

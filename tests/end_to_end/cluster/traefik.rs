@@ -30,9 +30,16 @@ impl Traefik {
         if plan.tls {
             write_certificate(&folder);
         }
+        let health = plan.says_when.then(|| format!("127.0.0.1:{}", free_port()));
         // The rest of the site answers there as soon as the routers are read.
-        Traefik::launch(&folder, plan.tls, "/graphql", |port| {
-            write_configuration(plan, nodes, rest, port, &folder);
+        let ready = match &health {
+            Some(address) => format!("http://{address}/ping"),
+            None => "/graphql".to_owned(),
+        };
+        Traefik::launch(&folder, plan.tls, &ready, |port| {
+            let health = health.iter().flat_map(|it| ["--health", it]);
+            let options: Vec<&str> = health.chain(plan.proxy_options.iter().copied()).collect();
+            write_configuration(plan, &options, nodes, rest, port, &folder);
         })
     }
 
@@ -45,7 +52,7 @@ impl Traefik {
         })
     }
 
-    /// `ready` is answered 200 once the routers are read.
+    /// `ready`, a path or another URL, is answered 200 once the routers are read.
     fn launch(folder: &Path, tls: bool, ready: &str, configure: impl Fn(u16)) -> Traefik {
         let attempt = |_| {
             let port = free_port();
@@ -92,7 +99,11 @@ impl Traefik {
             if wait(&mut self.child.0, POLL).is_some() {
                 return false;
             }
-            let answer = client::try_get(&format!("{}{path}", self.url()), &[]);
+            let url = match path.starts_with('/') {
+                true => format!("{}{path}", self.url()),
+                false => path.to_owned(),
+            };
+            let answer = client::try_get(&url, &[]);
             if answer.is_some_and(|answer| answer.status == 200) {
                 return true;
             }
@@ -137,14 +148,22 @@ impl Traefik {
     }
 }
 
-fn write_configuration(plan: &Plan, nodes: &[Node], rest: &[String], port: u16, folder: &Path) {
+fn write_configuration(
+    plan: &Plan,
+    options: &[&str],
+    nodes: &[Node],
+    rest: &[String],
+    port: u16,
+    folder: &Path,
+) {
     // That of an earlier attempt, with another port.
     let _ = std::fs::remove_file(folder.join("traefik.yml"));
     let mut command = Command::new(binary());
     command
         .args(["traefik", "--affinity", plan.affinity])
         .args(["--listen", &format!("127.0.0.1:{port}"), "--output"])
-        .arg(folder);
+        .arg(folder)
+        .args(options);
     for node in nodes {
         command.args(["--node", &format!("{}={}", node.name, node.url())]);
     }

@@ -1,0 +1,291 @@
+//! Looks after the processes of the other nodes, and after those that died without a word: their sessions' records are
+//! marked as ended, in small steps, so that what Redis says of sessions is true. What is buried, and by whom: an earlier
+//! process of this node by this one; any other by the node that is first to find it dead.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join;
+use monoio::time::sleep;
+
+use super::control::Shared;
+use super::nodes::{BEAT_EVERY, NODE_LIFE};
+use super::peers::Process;
+use super::record::{Found, NodeRecord, SessionState, found_node, found_session, indexed};
+use super::writer::advice;
+use crate::metrics::METRICS;
+use crate::redis::{RedisError, Reply};
+use crate::runtime::Seldom;
+use crate::wire::session_id::{NodeName, SessionId};
+
+/// Keys that Redis looks at in a step: some tenths of a millisecond.
+const SCAN_AT_ONCE: u64 = 512;
+/// With so many changes that Redis does not know yet, nobody looks for those that it forgot.
+const BUSY_FROM: usize = 1024;
+/// Between two steps: a million keys take a minute and a half.
+const STEP_PAUSE: Duration = Duration::from_millis(50);
+/// Entries of the index in a page, and pages that are read: as many processes as are remembered.
+const INDEX_PAGE: u64 = 64;
+const INDEX_PAGES_MAX: usize = 16;
+/// After that long an earlier process of this name would have been noticed if it still lived.
+const EARLIER_AFTER: Duration = NODE_LIFE.saturating_mul(2);
+
+/// Whose sessions are buried.
+#[derive(Clone, Copy, Debug)]
+struct Grave {
+    node: NodeName,
+    /// None: of every process but this one's own.
+    boot: Option<u64>,
+}
+
+/// Why something is not done: Redis refuses it. None: it does not answer, or the process lives after all.
+type Undone = Option<RedisError>;
+
+/// Runs for as long as the node does.
+pub(super) async fn run(shared: &Shared) {
+    join(watch(shared), bury_the_dead(shared)).await;
+}
+
+/// Keeps what is known of the others up to date, and has some of the own records verified.
+async fn watch(shared: &Shared) {
+    loop {
+        shared.link.came_up(0).await;
+        look(shared).await;
+        if shared.pending.borrow().len() < BUSY_FROM && shared.link.connection().is_ok() {
+            (shared.verify_some)();
+        }
+        sleep(BEAT_EVERY).await;
+    }
+}
+
+/// None: Redis did not answer, and nothing was learned.
+async fn look(shared: &Shared) -> Option<()> {
+    let record = shared.record.borrow().clone();
+    let mut commands = vec![shared.keys.scan_processes(b"0", INDEX_PAGE)];
+    if !record.leaving {
+        let own = shared
+            .keys
+            .index_process(shared.own_process(), &record.json());
+        commands.push(own);
+    }
+    let replies = shared.send("index", &commands).await.ok()?;
+    let lost = replies.get(1) == Some(&Reply::Integer(1));
+    let found = read_index(shared, replies.into_iter().next()?).await?;
+    shared.peers.borrow_mut().read_index(found, lost);
+    let names: Vec<NodeName> = shared.peers.borrow().names().into_iter().collect();
+    let reads: Vec<_> = names
+        .iter()
+        .map(|name| shared.keys.read_node(*name))
+        .collect();
+    if reads.is_empty() {
+        return Some(());
+    }
+    let replies = shared.send("index", &reads).await.ok()?;
+    let now = Instant::now();
+    for (name, reply) in names.into_iter().zip(&replies) {
+        if reply.error().is_none() {
+            let found = found_node(reply, name);
+            shared.peers.borrow_mut().look(name, &found, now);
+        }
+    }
+    Some(())
+}
+
+/// All of it but this process itself.
+async fn read_index(shared: &Shared, first: Reply) -> Option<Vec<(Process, NodeRecord)>> {
+    let mut found = Vec::new();
+    let mut page = first;
+    for _ in 0..INDEX_PAGES_MAX {
+        let (cursor, entries) = scanned(page).ok()?;
+        let entries = Reply::List(entries).into_pairs()?;
+        let entries = entries
+            .iter()
+            .filter_map(|(field, value)| indexed(field, value));
+        found.extend(entries.filter(|(process, _)| *process != shared.own_process()));
+        if *cursor == *b"0" {
+            break;
+        }
+        let next = [shared.keys.scan_processes(&cursor, INDEX_PAGE)];
+        page = shared.send("index", &next).await.ok()?.into_iter().next()?;
+    }
+    Some(found)
+}
+
+async fn bury_the_dead(shared: &Shared) {
+    let started = Instant::now();
+    let mut refused = Seldom::default();
+    let mut earlier = true;
+    loop {
+        sleep(BEAT_EVERY).await;
+        let now = Instant::now();
+        // A Redis that forgot who lives says nothing of who is dead.
+        if shared.link.connection().is_err() || !shared.pulse.borrow().trusts_absence(now) {
+            continue;
+        }
+        let done = if earlier && now.saturating_duration_since(started) >= EARLIER_AFTER {
+            let done = bury_earlier(shared).await;
+            earlier = done.is_err();
+            done
+        } else {
+            bury_one(shared, now).await
+        };
+        if let Err(Some(error)) = done
+            && refused.may(now)
+        {
+            let advice = advice(&error);
+            tracing::warn!(%error, "Redis does not let this node mark the sessions of dead processes as ended, and goes on \
+                counting them as active: {advice}");
+        }
+    }
+}
+
+/// # Errors
+/// It is to be tried again.
+async fn bury_earlier(shared: &Shared) -> Result<(), Undone> {
+    if !shared.pulse.borrow().is_alone() {
+        // Two nodes of one name: which of them is to be believed?
+        return Err(None);
+    }
+    let node = shared.node;
+    let processes = shared.peers.borrow().processes_of(node);
+    bury(shared, Grave { node, boot: None }).await?;
+    for process in processes {
+        drop(
+            shared
+                .send("bury", &[shared.keys.drop_process(process)])
+                .await,
+        );
+    }
+    Ok(())
+}
+
+async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Undone> {
+    let Some(process) = shared.peers.borrow_mut().take_dead(now) else {
+        return Ok(());
+    };
+    let claim = shared.keys.claim_burial(process, shared.node);
+    let claimed = shared.send("bury", &[claim]).await.map_err(|_| None)?;
+    if claimed.first().is_none_or(|reply| *reply == Reply::Null) {
+        return Ok(());
+    }
+    let (node, boot) = process;
+    bury(
+        shared,
+        Grave {
+            node,
+            boot: Some(boot),
+        },
+    )
+    .await?;
+    drop(
+        shared
+            .send("bury", &[shared.keys.drop_process(process)])
+            .await,
+    );
+    Ok(())
+}
+
+async fn bury(shared: &Shared, grave: Grave) -> Result<(), Undone> {
+    let mut cursor: Box<[u8]> = (*b"0").into();
+    let mut buried = 0;
+    loop {
+        let scan = [shared.keys.scan_sessions(grave.node, &cursor, SCAN_AT_ONCE)];
+        let replies = shared.send("bury", &scan).await.map_err(|_| None)?;
+        let (next, keys) = scanned(replies.into_iter().next().ok_or(None)?)?;
+        let of_key = |key: &Reply| shared.keys.session_of(key.text()?);
+        let sessions = keys.iter().filter_map(of_key);
+        let sessions: Vec<_> = sessions.filter(|it| grave.is_of(it, shared)).collect();
+        if !sessions.is_empty() {
+            buried += bury_some(shared, grave, &sessions).await?;
+        }
+        if *next == *b"0" {
+            break;
+        }
+        cursor = next;
+        sleep(STEP_PAUSE).await;
+    }
+    if buried > 0 {
+        tracing::warn!(node = %grave.node, boot = grave.boot, buried, "a process of a node died without a word: what Redis \
+            said of its sessions now says that they ended");
+    }
+    Ok(())
+}
+
+/// How many of them Redis took for alive.
+///
+/// # Errors
+/// Not all of them are done.
+async fn bury_some(shared: &Shared, grave: Grave, sessions: &[SessionId]) -> Result<u64, Undone> {
+    let keys = &shared.keys;
+    let mut reads = vec![keys.read_node(grave.node)];
+    reads.extend(sessions.iter().map(|session| keys.read_session(session)));
+    let replies = shared.send("bury", &reads).await.map_err(|_| None)?;
+    let (node, records) = replies.split_first().ok_or(None)?;
+    let node = found_node(node, grave.node);
+    if grave.has_risen(&node, shared) {
+        return Err(None);
+    }
+    let restarted = matches!(node, Found::Record(_));
+    let alive: Vec<(&SessionId, &Reply)> = sessions
+        .iter()
+        .zip(records)
+        .filter(|(session, record)| {
+            found_session(record, session) == Found::Record(SessionState::Lives)
+        })
+        .collect();
+    let mut writes: Vec<_> = alive
+        .iter()
+        .map(|(session, _)| keys.bury_dead(session, restarted))
+        .collect();
+    writes.push(keys.read_node(grave.node));
+    let replies = shared.send("bury", &writes).await.map_err(|_| None)?;
+    if let Some(error) = replies.iter().find_map(Reply::error) {
+        return Err(Some(error.clone()));
+    }
+    let node = replies.last().map(|reply| found_node(reply, grave.node));
+    if node.is_some_and(|node| grave.has_risen(&node, shared)) {
+        // It went on just now, and may have written some of these again before they were buried.
+        let put_back: Vec<_> = alive
+            .iter()
+            .filter_map(|(session, record)| Some(keys.unbury(session, record.text()?)))
+            .collect();
+        drop(shared.send("bury", &put_back).await);
+        return Err(None);
+    }
+    METRICS.records_buried.inc_by(alive.len() as u64);
+    Ok(alive.len() as u64)
+}
+
+/// Where a scan goes on, and what it found.
+fn scanned(reply: Reply) -> Result<(Box<[u8]>, Vec<Reply>), Undone> {
+    let Reply::List(parts) = reply.checked()? else {
+        return Err(None);
+    };
+    let mut parts = parts.into_iter();
+    let cursor = parts.next().and_then(|it| it.text().map(Into::into));
+    match (cursor, parts.next()) {
+        (Some(cursor), Some(Reply::List(found))) => Ok((cursor, found)),
+        _ => Err(None),
+    }
+}
+
+impl Grave {
+    fn is_of(self, session: &SessionId, shared: &Shared) -> bool {
+        let boot = session.locator.boot;
+        session.node == self.node
+            && match self.boot {
+                Some(dead) => boot == dead,
+                None => boot != shared.own_process().1,
+            }
+    }
+
+    /// A process that it is for lives, by what its node's key says.
+    fn has_risen(self, node: &Found<NodeRecord>, shared: &Shared) -> bool {
+        let Found::Record(node) = node else {
+            return false;
+        };
+        match self.boot {
+            Some(dead) => node.boot == dead,
+            None => node.boot != shared.own_process().1,
+        }
+    }
+}
