@@ -113,7 +113,7 @@ impl Control {
 }
 
 /// RFC 9112, 6.1: 501 for a coding that is not understood; 6.3: 400 if the last one is not chunked.
-fn parse_coding(value: &[u8]) -> Result<(), Malformed> {
+pub(super) fn parse_coding(value: &[u8]) -> Result<(), Malformed> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(());
     }
@@ -124,7 +124,7 @@ fn parse_coding(value: &[u8]) -> Result<(), Malformed> {
 }
 
 /// `1*DIGIT`, without sign or space.
-fn parse_decimal(digits: &[u8]) -> Option<u64> {
+pub(super) fn parse_decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

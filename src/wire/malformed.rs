@@ -7,6 +7,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Malformed {
     RequestLine,
+    /// Of a response: no status of 100 to 599, or one that nobody asked for.
+    StatusLine,
     Method,
     Target,
     TargetTooLong,
@@ -56,6 +58,7 @@ impl Malformed {
     pub fn status(self) -> u16 {
         match self {
             Malformed::RequestLine
+            | Malformed::StatusLine
             | Malformed::Method
             | Malformed::Target
             | Malformed::BareCr
@@ -93,6 +96,7 @@ impl Malformed {
     pub fn sentence(self) -> &'static str {
         match self {
             Malformed::RequestLine => "The request line is not `METHOD target HTTP/1.1`.",
+            Malformed::StatusLine => "The status line is not `HTTP/1.1 status reason`.",
             Malformed::Method => "The method is not a token.",
             Malformed::Target => {
                 "The request target is not a path, an http URL, or `*` with OPTIONS."

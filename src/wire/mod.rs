@@ -23,6 +23,7 @@ mod malformed;
 pub mod proxied;
 mod request_line;
 pub mod response;
+pub mod response_head;
 mod rpc_emit;
 pub mod session_id;
 pub mod sse;

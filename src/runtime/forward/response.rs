@@ -2,11 +2,15 @@
 
 use super::request::Rest;
 use crate::wire::chunked::ChunkedDecoder;
+use crate::wire::response_head::{ResponseFraming, ResponseHead, parse_response_head};
 
 /// How far an answer has come.
 pub(super) enum Incoming {
-    /// What has come of the head.
-    Head(Vec<u8>),
+    /// What has come of the head, and how many interim answers came before it.
+    Head {
+        begun: Vec<u8>,
+        interim: usize,
+    },
     Body(Rest),
     UntilClose,
 }
@@ -19,31 +23,24 @@ pub(super) struct Taken {
     pub(super) closes: bool,
 }
 
-/// The owner's answer is no HTTP.
+/// The owner's answer is no HTTP, or could be read in two ways.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoAnswer;
 
-/// Of a node like this one; its own heads are below 1 KiB.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-const FIELDS_MAX: usize = 32;
-
-/// What a head says.
-struct Head {
-    len: usize,
-    status: u16,
-    content_length: Option<u64>,
-    chunked: bool,
-    closes: bool,
-}
+/// Interim answers (1xx) to one request; a node gives one at most.
+const INTERIM_MAX: usize = 8;
 
 impl Incoming {
     pub(super) fn new() -> Self {
-        Incoming::Head(Vec::new())
+        Incoming::Head {
+            begun: Vec::new(),
+            interim: 0,
+        }
     }
 
     /// Nothing of the answer has been passed on.
     pub(super) fn is_unstarted(&self) -> bool {
-        matches!(self, Incoming::Head(_))
+        matches!(self, Incoming::Head { .. })
     }
 
     /// Takes what came of the answer and appends to `out` what goes on to the client; `cookie` is a line to add to
@@ -55,46 +52,68 @@ impl Incoming {
         out: &mut Vec<u8>,
         scratch: &mut Vec<u8>,
     ) -> Result<Taken, NoAnswer> {
-        match self {
-            Incoming::Head(begun) => {
-                begun.extend_from_slice(input);
-                let Some(head) = parse(begun)? else {
-                    return match begun.len() {
-                        0..HEAD_BYTES_MAX => Ok(Taken::more(false)),
-                        _ => Err(NoAnswer),
-                    };
-                };
-                let bytes = std::mem::take(begun);
-                out.extend_from_slice(&bytes[..head.len - 2]);
-                if let Some(cookie) = cookie.filter(|_| head.status >= 200) {
-                    out.extend_from_slice(cookie.as_bytes());
-                }
-                out.extend_from_slice(b"\r\n");
-                *self = head.body();
-                let taken = self.take(&bytes[head.len..], cookie, out, scratch)?;
-                Ok(Taken {
-                    closes: head.closes || taken.closes || matches!(self, Incoming::UntilClose),
-                    ..taken
-                })
+        let Incoming::Head { begun, interim } = self else {
+            return self.take_body(input, out, scratch);
+        };
+        begun.extend_from_slice(input);
+        let (bytes, mut at) = (std::mem::take(begun), 0);
+        let head = loop {
+            let head = parse_response_head(&bytes[at..]).map_err(|_| NoAnswer)?;
+            let Some(head) = head else {
+                *begun = bytes[at..].to_vec();
+                return Ok(Taken::more(false));
+            };
+            let whole = &bytes[at..at + head.len];
+            at += head.len;
+            if head.status >= 200 {
+                out.extend_from_slice(&whole[..head.len - 2]);
+                break head;
             }
-            Incoming::Body(rest) => {
-                let used = rest.take(input, scratch).ok_or(NoAnswer)?;
-                out.extend_from_slice(&input[..used]);
-                let complete = rest.is_nothing();
-                match used == input.len() {
-                    true => Ok(Taken {
-                        complete,
-                        closes: false,
-                    }),
-                    // More than was asked for.
-                    false => Err(NoAnswer),
-                }
+            *interim += 1;
+            if *interim > INTERIM_MAX {
+                return Err(NoAnswer);
             }
-            Incoming::UntilClose => {
-                out.extend_from_slice(input);
-                Ok(Taken::more(true))
-            }
+            out.extend_from_slice(whole);
+        };
+        out.extend_from_slice(cookie.unwrap_or_default().as_bytes());
+        out.extend_from_slice(b"\r\n");
+        *self = body_of(&head);
+        let taken = self.take_body(&bytes[at..], out, scratch)?;
+        Ok(Taken {
+            closes: head.closes,
+            ..taken
+        })
+    }
+
+    fn take_body(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Taken, NoAnswer> {
+        let Incoming::Body(rest) = self else {
+            out.extend_from_slice(input);
+            return Ok(Taken::more(true));
+        };
+        let used = rest.take(input, scratch).ok_or(NoAnswer)?;
+        out.extend_from_slice(&input[..used]);
+        if used < input.len() {
+            // More than was asked for.
+            return Err(NoAnswer);
         }
+        Ok(Taken {
+            complete: rest.is_nothing(),
+            closes: false,
+        })
+    }
+}
+
+fn body_of(head: &ResponseHead) -> Incoming {
+    match head.framing {
+        ResponseFraming::None | ResponseFraming::Length(0) => Incoming::Body(Rest::Nothing),
+        ResponseFraming::Length(length) => Incoming::Body(Rest::Length(length)),
+        ResponseFraming::Chunked => Incoming::Body(Rest::Chunked(ChunkedDecoder::default())),
+        ResponseFraming::UntilClose => Incoming::UntilClose,
     }
 }
 
@@ -107,51 +126,10 @@ impl Taken {
     }
 }
 
-impl Head {
-    /// RFC 9112, 6.3.
-    fn body(&self) -> Incoming {
-        match self.status {
-            // Another head follows: 100 Continue.
-            100..200 => Incoming::Head(Vec::new()),
-            204 | 304 => Incoming::Body(Rest::Nothing),
-            _ if self.chunked => Incoming::Body(Rest::Chunked(ChunkedDecoder::default())),
-            _ => match self.content_length {
-                Some(0) => Incoming::Body(Rest::Nothing),
-                Some(length) => Incoming::Body(Rest::Length(length)),
-                None => Incoming::UntilClose,
-            },
-        }
-    }
-}
-
-fn parse(bytes: &[u8]) -> Result<Option<Head>, NoAnswer> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut response = httparse::Response::new(&mut fields);
-    let len = match response.parse(bytes) {
-        Ok(httparse::Status::Complete(len)) => len,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(NoAnswer),
-    };
-    let field = |name: &str| {
-        let field = response
-            .headers
-            .iter()
-            .find(|it| it.name.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(field.value).ok()
-    };
-    let content_length = field("content-length").map(str::parse);
-    Ok(Some(Head {
-        len,
-        status: response.code.ok_or(NoAnswer)?,
-        content_length: content_length.transpose().map_err(|_| NoAnswer)?,
-        chunked: field("transfer-encoding").is_some_and(|it| it.eq_ignore_ascii_case("chunked")),
-        closes: field("connection").is_some_and(|it| it.eq_ignore_ascii_case("close")),
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::response_head::RESPONSE_HEAD_BYTES_MAX;
 
     /// Everything that came out, and whether the answer was complete and closes.
     fn pass(pieces: &[&str], cookie: Option<&str>) -> Result<(String, bool, bool), NoAnswer> {
@@ -218,15 +196,39 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_not_passed_on() {
-        let long = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(HEAD_BYTES_MAX));
+        let long = format!(
+            "HTTP/1.1 200 OK\r\nX: {}",
+            "x".repeat(RESPONSE_HEAD_BYTES_MAX)
+        );
+        let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(INTERIM_MAX + 1);
         let cases = [
             "nonsense\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
             "HTTP/1.1 204 No Content\r\n\r\nand more",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 1\r\n\r\nab",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nab",
+            "HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 999 Odd\r\n\r\n",
             &long,
+            &interim,
         ];
         for case in cases {
-            assert_eq!(pass(&[case], None), Err(NoAnswer), "{case:.40}");
+            for cut in 0..case.len() {
+                let (head, tail) = case.split_at(cut);
+                let passed = pass(&[head, tail], None);
+                assert_eq!(passed, Err(NoAnswer), "{case:.60} cut at {cut}");
+            }
         }
+    }
+
+    /// A peer that says nothing else: no deeper and no larger, however many there are.
+    #[test]
+    fn interim_answers_without_end() {
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000_000);
+        assert_eq!(pass(&[&interim], None), Err(NoAnswer));
     }
 }
