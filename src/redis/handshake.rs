@@ -17,16 +17,16 @@ pub(super) async fn greet(connection: &Connection, settings: &Settings) -> Resul
         .checked()
     {
         Ok(_) => {}
-        Err(error) if is_older(&error) => greet_older(connection, login, settings).await?,
-        Err(error) => return Err(refused(error)),
+        Err(error) if is_final(&error, login) => return Err(refused(error)),
+        Err(_) => greet_older(connection, login, settings).await?,
     }
     if settings.url.database > 0 {
         let select = Command::new("SELECT").number(settings.url.database.into());
         agreed(connection.call(select).await?)?;
     }
     match connection.call(Command::new("PING")).await?.checked() {
-        // A user that may not ping may do what matters all the same.
-        Err(error) if error.is("NOPERM") => Ok(()),
+        // A user that may not ping, or a proxy that does not know how, may do what matters all the same.
+        Err(error) if error.is("NOPERM") || error.is("ERR") => Ok(()),
         answer => answer.map(drop).map_err(refused),
     }
 }
@@ -40,15 +40,16 @@ fn hello(login: Option<&Login>, name: &str) -> Command {
     hello.arg("SETNAME").arg(name)
 }
 
-/// Before version 6 there is no `HELLO`; some proxies have none, or none with 3; some users may not say it.
-fn is_older(error: &RedisError) -> bool {
-    error.is("NOPROTO")
-        || error.is("NOPERM")
-        || error.is("ERR")
-            && error
-                .message
-                .to_ascii_lowercase()
-                .contains("unknown command")
+/// Before version 6 there is no `HELLO`; some proxies have none, or none with 3 or a name; some users may not say it. Each
+/// has words of its own for it: what is not about the login, or the server itself, is about `HELLO`.
+fn is_final(error: &RedisError, login: Option<&Login>) -> bool {
+    let is_about = |words| error.message.contains(words);
+    match &*error.code {
+        "WRONGPASS" | "LOADING" => true,
+        // Asked for by who is not logged in yet, it may mean that `AUTH` comes first.
+        "NOAUTH" => login.is_none(),
+        _ => is_about("max number of clients") || is_about("without any password"),
+    }
 }
 
 async fn greet_older(

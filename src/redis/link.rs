@@ -14,6 +14,9 @@ use crate::metrics::METRICS;
 
 /// Trouble that goes on is logged again after this long.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
+/// Answers that were too large, one after the other, before that counts as trouble: a page of 256 entries is halved down
+/// to one, which is skipped.
+const TOO_LARGE_MAX: u32 = 10;
 /// A connection that lived so long was a good one: the next one is tried at once.
 const GOOD_AFTER: Duration = Duration::from_secs(1);
 
@@ -155,6 +158,7 @@ impl Drop for Inner {
 async fn keep(link: Weak<Inner>) {
     let mut backoff = Backoff::default();
     let mut trouble = Trouble::default();
+    let mut too_large = 0;
     loop {
         let Some(settings) = link.upgrade().map(|inner| inner.settings.clone()) else {
             return;
@@ -172,6 +176,7 @@ async fn keep(link: Weak<Inner>) {
                 if since.elapsed() > GOOD_AFTER {
                     backoff.reset();
                     trouble.forget();
+                    too_large = 0;
                 }
                 fault
             }
@@ -182,12 +187,18 @@ async fn keep(link: Weak<Inner>) {
             .with_label_values(&[fault.kind()])
             .inc();
         trouble.goes_on(&fault, &settings);
-        if fault == RedisFault::TooLarge {
-            // Nothing is wrong there: whoever asked will ask for less.
-            backoff.reset();
-        }
-        sleep(backoff.next(random())).await;
+        sleep(pause(&fault, &mut too_large, &mut backoff, random())).await;
     }
+}
+
+/// The wait before the next connection.
+fn pause(fault: &RedisFault, too_large: &mut u32, backoff: &mut Backoff, random: u64) -> Duration {
+    if *fault == RedisFault::TooLarge && *too_large < TOO_LARGE_MAX {
+        // Nothing is wrong there: whoever asked will ask for less.
+        *too_large += 1;
+        backoff.reset();
+    }
+    backoff.next(random)
 }
 
 /// Says what is wrong when that changes, and once a minute.
@@ -239,6 +250,30 @@ impl Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// It is asked for less, and less, and at last nothing helps.
+    #[test]
+    fn a_redis_that_announces_two_gigabytes_whatever_it_is_asked() {
+        let (mut backoff, mut too_large) = (Backoff::default(), 0);
+        let mut next = || {
+            pause(
+                &RedisFault::TooLarge,
+                &mut too_large,
+                &mut backoff,
+                u64::MAX,
+            )
+        };
+        let waits: Vec<Duration> = (0..100).map(|_| next()).collect();
+        let quick = Duration::from_millis(75);
+        assert!(waits[..10].iter().all(|wait| *wait == quick));
+        let spent: Duration = waits[..20].iter().sum();
+        assert!(spent > Duration::from_secs(9), "{spent:?}");
+        assert!(
+            waits[16..]
+                .iter()
+                .all(|wait| *wait > Duration::from_secs(2))
+        );
+    }
 
     #[test]
     fn trouble_is_told_when_it_changes_and_once_a_minute() {

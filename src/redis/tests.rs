@@ -165,6 +165,33 @@ fn a_server_of_resp2_only_with_a_login() {
     });
 }
 
+/// In whatever words it refuses what it does not know.
+#[test]
+fn a_server_that_has_no_word_for_hello_or_ping() {
+    on_both_drivers(async || {
+        let words: [&[u8]; 5] = [
+            b"-ERR unsupported command\r\n",
+            b"-ERR Syntax error in HELLO option 'SETNAME'\r\n",
+            b"-NOPERM this user has no permissions to run the command\r\n",
+            b"-ERR invalid command\r\n",
+            b"-command not allowed\r\n",
+        ];
+        for refused in words {
+            let (settings, _server) = server(move |_, mut stream| {
+                let script: Script<'_> = &[
+                    ("HELLO 3 SETNAME pinfold-a", refused),
+                    ("CLIENT SETNAME pinfold-a", refused),
+                    ("PING", refused),
+                    ("GET k", b"*2\r\n$1\r\na\r\n$-1\r\n"),
+                ];
+                play(&mut stream, script);
+            });
+            let reply = get_from(&settings).await.unwrap();
+            assert_eq!(reply.into_pairs().unwrap()[0].1, Reply::Null);
+        }
+    });
+}
+
 #[test]
 fn a_handshake_that_is_refused_says_what_to_do() {
     on_both_drivers(async || {

@@ -1,6 +1,8 @@
 //! Nodes on one bus, with a real Redis between them that stops, hangs and forgets.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../support/acl.rs"]
+mod acl;
 mod node;
 mod redis;
 

@@ -39,9 +39,7 @@ impl Node {
         };
         let server = Server::new(move || board.app()).options(options);
         let running = server.start().expect("a node starts");
-        let url: RedisUrl = format!("redis://127.0.0.1:{}", redis.port)
-            .parse()
-            .expect("a URL");
+        let url: RedisUrl = redis.url().parse().expect("a URL");
         let way = Way {
             redis: Settings::new(url, format!("pinfold-{name}")),
             prefix: "mcp:".to_owned(),

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+const PASSWORD: &str = "open-sesame";
 const START_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Redis {
@@ -29,6 +30,8 @@ impl Redis {
             .args(["--port", &port, "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no"])
             .args(["--dir", env!("CARGO_TARGET_TMPDIR")])
+            .arg("--user")
+            .args(crate::acl::user(PASSWORD))
             .stdout(Stdio::null())
             .spawn();
         self.child = Some(child.expect("redis-server starts: run tests/setup, or install it"));
@@ -37,6 +40,11 @@ impl Redis {
             assert!(Instant::now() < until, "Redis does not start");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// For a node, which may do what deploy/README says.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://pinfold:{PASSWORD}@127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn kill(&mut self) {

@@ -438,19 +438,25 @@ impl Complaint {
             return;
         }
         said.push((error.code.clone(), Instant::now()));
-        let what_to_do = match &*error.code {
-            "OOM" => "give it more memory, or less to keep",
-            "READONLY" => "this is a replica: let --redis name the server that can be written to",
-            "NOPERM" => {
-                "the user of --redis needs xadd, xread, xrange, xinfo, xtrim, eval, get, set and the commands of hashes on the keys of --redis-prefix"
-            }
-            "WRONGTYPE" => {
-                "something else is stored under the keys of --redis-prefix: choose another prefix"
-            }
-            "MISCONF" => "it cannot write to its disk, and takes nothing until it can",
-            _ => "see what it says",
-        };
+        let what_to_do = what_to_do(error);
         tracing::warn!(code = %error.code, message = %error.message, "Redis refuses what the bus wants; until it does not, other nodes hear nothing new of this one: {what_to_do}");
+    }
+}
+
+fn what_to_do(error: &RedisError) -> &'static str {
+    match &*error.code {
+        "OOM" => "give it more memory, or less to keep",
+        "READONLY" => "this is a replica: let --redis name the server that can be written to",
+        "WRONGTYPE" => {
+            "something else is stored under the keys of --redis-prefix: choose another prefix"
+        }
+        "MISCONF" => "it cannot write to its disk, and takes nothing until it can",
+        // What a script may not run has no code of its own, and not always a name.
+        code if code == "NOPERM" || error.message.contains("can't run this command") => {
+            "the user of --redis needs eval, xadd, xread, xrange, xtrim, xinfo, get, set, hget, hset, hsetnx, hdel and \
+             hscan on the keys of --redis-prefix; ACL LOG on the server names what was refused"
+        }
+        _ => "see what it says",
     }
 }
 

@@ -80,7 +80,7 @@ return done";
 /// What XINFO STREAM says, without the two entries that it says in full: one of them may be more than anybody reads.
 pub(super) const LOOK: &str = "\
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
-if info.err then return info end
+if info.err then return redis.error_reply(info.err .. ' (XINFO)') end
 local told = {}
 for i = 1, #info, 2 do
   local value = info[i + 1]
@@ -92,7 +92,7 @@ return told";
 /// The id of the first entry from one on, without its fields.
 pub(super) const NEXT: &str = "\
 local found = redis.pcall('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', 1)
-if found.err then return found end
+if found.err then return redis.error_reply(found.err .. ' (XRANGE)') end
 return found[1] and found[1][1]";
 
 const _: () = assert!(GONE_S == 86_400, "as the scripts have it");

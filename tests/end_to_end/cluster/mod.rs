@@ -3,6 +3,8 @@
 //! Each test starts what it needs on free ports and ends it, also when it fails. Traefik's configuration is what
 //! `pinfold traefik` writes. Whatever is waited for is looked at again and again until it is there, or a limit is over.
 
+#[path = "../../support/acl.rs"]
+mod acl;
 mod bad_input;
 mod bus;
 mod client;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 
-use super::{POLL, wait_until};
+use super::{POLL, acl, wait_until};
 use crate::program::{EndedWithItsTest, wait};
 use crate::server::free_port;
 use crate::tools;
@@ -72,7 +72,9 @@ impl Redis {
             ])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
             .arg("--dir")
-            .arg(&self.folder);
+            .arg(&self.folder)
+            .arg("--user")
+            .args(acl::user(PASSWORD));
         let child = command
             .stdin(Stdio::null())
             .stdout(log)
@@ -97,12 +99,13 @@ impl Redis {
         self.port
     }
 
+    /// For a node, which may do what deploy/README says.
     pub(super) fn url(&self) -> String {
         self.url_with(PASSWORD)
     }
 
     pub(super) fn url_with(&self, password: &str) -> String {
-        format!("redis://:{password}@127.0.0.1:{}", self.port)
+        format!("redis://pinfold:{password}@127.0.0.1:{}", self.port)
     }
 
     /// It is gone at once, with all that it held.
