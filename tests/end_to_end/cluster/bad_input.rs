@@ -254,8 +254,8 @@ fn a_redis_that_takes_no_writes_is_named_in_the_log() {
         ),
         (
             "NOPERM",
-            &["ACL", "SETUSER", "default", "-set", "-xadd"],
-            &["ACL", "SETUSER", "default", "+set", "+xadd"],
+            &["ACL", "SETUSER", "pinfold", "-set", "-xadd"],
+            &["ACL", "SETUSER", "pinfold", "+set", "+xadd"],
         ),
     ];
     for (code, refuse, allow) in refusals {
