@@ -38,8 +38,10 @@ impl Shard {
                 self.close_if_served(key, Closed::Answered);
             }
             State::ExpectAnswer(call) if self.calls.get(call).is_some_and(is_modern) => {
-                self.stream_of(call);
-                self.emit_keep_alive(key);
+                // Of a client that takes no stream nothing can be found out before its answer.
+                if self.stream_of(call).is_some() {
+                    self.emit_keep_alive(key);
+                }
             }
             State::Streaming(_) | State::Silent(_) | State::Listening(_) => {
                 self.emit_keep_alive(key);

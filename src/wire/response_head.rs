@@ -248,6 +248,7 @@ mod tests {
 
     /// Each is found however the bytes were cut, and by the same byte.
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_head_with_two_readings() {
         use Malformed::*;
         let ok = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");

@@ -176,3 +176,18 @@ fn an_answer_cut_while_its_reader_takes_it() {
     assert_eq!(client.answer(socket).json()["id"], 1);
     assert_eq!(client.closed(socket), Some(Closed::Answered));
 }
+
+/// Nothing can be found out about a client that takes no stream before its answer is there.
+#[test]
+fn a_json_answer_with_a_comment_of_a_stream_in_it() {
+    let mut client = Client::new();
+    let socket = client.connect();
+    client.send(socket, &modern(1).but("Accept", "application/json"));
+    let call = client.call();
+    client.end(socket);
+    assert!(client.items(socket).is_empty());
+    client.finish(&call, r#"{"of":1}"#);
+    let answer = client.answer(socket);
+    assert_eq!(answer.json()["result"]["of"], 1);
+    assert_eq!(client.closed(socket), Some(Closed::Answered));
+}
