@@ -1,19 +1,26 @@
-//! The program's allocator: what was freed goes back to the machine.
+//! How the program's allocator gives memory back.
 //!
-//! The memory bill counts what is in use. With glibc's allocator most of what an attack had made the node hold stayed with
-//! the process for good, since large and small pieces lie side by side in its heap; this one returns pages that are
-//! not used any more after a second, on a thread of its own (PERF.md has the figures).
+//! The memory bill counts what is in use. By default glibc learns from each large piece that is freed to keep larger ones
+//! on its heap, where small pieces that live on between them pin all of it: most of what an attack had made the node hold
+//! stayed with the process for good. With fixed thresholds a large piece is a mapping of its own, and goes back to the
+//! machine the moment it is freed (PERF.md has the figures).
 #![allow(unsafe_code)]
 
-use tikv_jemallocator::Jemalloc;
+/// From here on a piece is a mapping of its own, and so much free memory at the end of a heap is given back. What requests
+/// and answers usually have is smaller, and costs no system call.
+#[cfg(target_env = "gnu")]
+const LARGE_BYTES: libc::c_int = 128 * 1024;
 
-#[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+/// Before anything is allocated by another thread.
+#[cfg(target_env = "gnu")]
+pub(crate) fn give_back_what_is_large() {
+    // SAFETY: both only set numbers of the allocator, under its own lock; a refusal leaves them as they are.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE_BYTES);
+    }
+}
 
-/// Read by the allocator before anything is allocated.
-// SAFETY: the allocator reads a C string through this symbol, once, before anything is allocated; it is a static with a
-// NUL at its end, and no other crate defines the name.
-#[used]
-#[unsafe(export_name = "_rjem_malloc_conf")]
-static OPTIONS: Option<&'static std::ffi::c_char> =
-    Some(unsafe { &*c"background_thread:true,dirty_decay_ms:1000,muzzy_decay_ms:0".as_ptr() });
+/// Others keep no large pieces.
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn give_back_what_is_large() {}

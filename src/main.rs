@@ -16,6 +16,7 @@ const EXIT_USAGE: u8 = 2;
 const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
+    allocator::give_back_what_is_large();
     match Cli::from_args(std::env::args_os()).command {
         Command::Serve(options) => serve(*options),
         Command::Publish(options) => publish::run(&options),
