@@ -116,14 +116,14 @@ impl Shard {
         let share = self.shares.of(client);
         self.check_share(share.as_ref(), count)?;
         if !self.has_room(count) {
-            self.make_room_for(count);
+            self.make_room_for(self.needed(count));
         }
         let charge = match self.has_room(count) {
             true => self.memory.charge(count),
             false => Err(Short),
         };
         if charge.is_err() {
-            self.memory.pool().want(count);
+            self.memory.pool().want(self.needed(count));
         }
         Ok(charge?.shared_by(share))
     }
@@ -137,13 +137,17 @@ impl Shard {
         }
     }
 
-    /// What is small finds room also where nothing large does.
     fn has_room(&self, count: usize) -> bool {
+        self.needed(count) <= self.memory.free()
+    }
+
+    /// How much has to be free for this: what is small finds room also where nothing large does.
+    fn needed(&self, count: usize) -> usize {
         let kept_back = match count <= SMALL_BYTES {
             true => 0,
             false => self.memory.pool().total() / KEPT_BACK_SHARE,
         };
-        count.saturating_add(kept_back) <= self.memory.free()
+        count.saturating_add(kept_back)
     }
 
     /// For what the driver holds for a client of this core itself. None: there is no room.
@@ -197,11 +201,11 @@ impl Shard {
             return false;
         }
         if !self.has_room(count) {
-            self.make_room_for(count);
+            self.make_room_for(self.needed(count));
         }
         let could = self.has_room(count);
         if !could {
-            self.memory.pool().want(count);
+            self.memory.pool().want(self.needed(count));
         }
         could
     }
@@ -254,7 +258,7 @@ impl Shard {
             return self.out_of_memory(key);
         }
         if !self.has_room(more) {
-            self.make_room_for(more);
+            self.make_room_for(self.needed(more));
         }
         let has_room = self.has_room(more);
         // It may have been ended to make room.
@@ -262,7 +266,8 @@ impl Shard {
             return;
         };
         if more > 0 && !has_room || held.charge.resize(holds).is_err() {
-            self.memory.pool().want(more);
+            let needed = self.needed(more);
+            self.memory.pool().want(needed);
             self.out_of_memory(key);
         }
     }

@@ -243,6 +243,23 @@ fn kept_answers_go_before_anybody_is_cut_and_the_oldest_first() {
     assert_eq!(client.messages(socket).last().expect("an answer")["id"], 2);
 }
 
+/// Also where it would fit, but into what is kept back for what is small.
+#[test]
+fn a_kept_answer_that_is_worth_more_than_a_request() {
+    let mut client = Client::with(limits(1024));
+    let session = client.session(V11);
+    let socket = client.connect();
+    client.send(socket, &Request::tool(&session, 1));
+    let call = client.call();
+    client.notify(&call, 1);
+    client.node.cut(socket);
+    client.finish(&call, &json!({ "text": "x".repeat(200 * KIB) }).to_string());
+    assert!(held(&client) > 200 * KIB);
+    let body = begin_body(&mut client, 790 * KIB, 700 * KIB);
+    assert!(client.items(body).is_empty(), "it is being received");
+    assert!(held(&client) < 900 * KIB, "the answer is gone");
+}
+
 #[test]
 fn calls_whose_params_are_more_than_the_node_may_hold() {
     let mut client = Client::with(limits(1024));
