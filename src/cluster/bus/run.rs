@@ -160,30 +160,35 @@ async fn tick(running: Rc<Running>) {
 impl Running {
     /// What an operator should know of what happened, and has not been told.
     fn log(&self, now: &Counts, logged: &mut Counts) {
-        let dropped = now.dropped - logged.dropped;
-        if dropped > 0 && self.may_complain("dropped").is_some() {
+        if let Some(dropped) = self.news("dropped", now.dropped, &mut logged.dropped) {
             tracing::warn!(
                 dropped,
                 "messages for sessions were dropped before the bus could take them: other nodes will not hear of them"
             );
-            logged.dropped = now.dropped;
         }
-        let overtaken = now.overtaken - logged.overtaken;
-        if overtaken > 0 && self.may_complain("overtaken").is_some() {
+        if let Some(overtaken) = self.news("overtaken", now.overtaken, &mut logged.overtaken) {
             tracing::warn!(
                 overtaken,
                 "writes of this node came to Redis after others that were accepted later, which stand"
             );
-            logged.overtaken = now.overtaken;
         }
-        let put_back = now.put_back - logged.put_back;
-        if put_back > 0 && self.may_complain("put back").is_some() {
+        if let Some(put_back) = self.news("put back", now.put_back, &mut logged.put_back) {
             tracing::warn!(
                 put_back,
                 "resources that Redis had lost, or had in an older state, were put back"
             );
-            logged.put_back = now.put_back;
         }
+    }
+
+    /// Some: so many more of this kind are to be told of now.
+    fn news(&self, kind: &'static str, now: u64, logged: &mut u64) -> Option<u64> {
+        let more = now - *logged;
+        if more == 0 {
+            return None;
+        }
+        self.may_complain(kind)?;
+        *logged = now;
+        Some(more)
     }
 
     fn note_loaded(&self, loaded: Loaded) {
