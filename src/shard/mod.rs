@@ -9,37 +9,66 @@
 //! [`Shard::poll_timeout`] says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+#[path = "engine/admission.rs"]
 mod admission;
+#[path = "http/answer.rs"]
 mod answer;
 mod arena;
+#[path = "engine/call.rs"]
 mod call;
+#[path = "engine/chase.rs"]
 mod chase;
+#[path = "http/client.rs"]
 mod client;
+#[path = "http/connection.rs"]
 mod connection;
+#[path = "engine/deliver.rs"]
 mod deliver;
+#[path = "engine/drain.rs"]
 mod drain;
 mod elsewhere;
+#[path = "engine/event_id.rs"]
 mod event_id;
+#[path = "engine/fanout/mod.rs"]
 mod fanout;
+#[path = "http/half_close.rs"]
 mod half_close;
+#[path = "engine/handler_events.rs"]
 mod handler_events;
+#[path = "http/hold.rs"]
 mod hold;
+#[path = "engine/introduction.rs"]
 mod introduction;
+#[path = "engine/legacy.rs"]
 mod legacy;
+#[path = "engine/listen.rs"]
 mod listen;
+#[path = "engine/look.rs"]
 mod look;
 mod memory;
+#[path = "engine/modern.rs"]
 mod modern;
+#[path = "engine/params.rs"]
 mod params;
+#[path = "engine/post.rs"]
 mod post;
+#[path = "engine/profile/mod.rs"]
 mod profile;
+#[path = "http/receive.rs"]
 mod receive;
+#[path = "http/request.rs"]
 mod request;
+#[path = "engine/resume.rs"]
 mod resume;
+#[path = "engine/session.rs"]
 mod session;
+#[path = "engine/sessions.rs"]
 mod sessions;
+#[path = "engine/stream.rs"]
 mod stream;
+#[path = "engine/tell.rs"]
 mod tell;
+#[path = "engine/timers.rs"]
 mod timers;
 mod wheel;
 
