@@ -3,11 +3,9 @@
 //! What a client holds is counted for the whole node, but a core sees only its own sessions: if the one to end is rather
 //! elsewhere, the other cores are asked, and the client is told to come back in a moment.
 
-use super::answer::Refused;
-use super::client::too_many;
 use super::session::Session;
 use super::sessions::Ending;
-use super::{Effect, Millis, SessionKey, Shard};
+use super::{Engine, Millis, Output, Owner, Refused, SessionKey, Wire};
 use crate::clients::{Client, Excess};
 
 /// A session that was active so recently is not ended to make room.
@@ -24,9 +22,13 @@ struct Candidate {
     holds: u32,
 }
 
-impl Shard {
+impl Engine {
     /// Takes the place of one more session of this client.
-    pub(super) fn admit_session(&mut self, client: Option<Client>) -> Result<(), Refused> {
+    pub(super) fn admit_session(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        client: Option<Client>,
+    ) -> Result<(), Refused> {
         if self.takes_nobody() {
             return Err(Refused::busy(
                 "This node is shutting down and takes no new sessions.",
@@ -34,18 +36,22 @@ impl Shard {
             ));
         }
         let mut opened = self.commons.clients.open_session(client, self.now);
-        if opened == Err(Excess::Held) && self.end_idle_of(client) {
+        if opened == Err(Excess::Held) && self.end_idle_of(wire, client) {
             opened = self.commons.clients.open_session(client, self.now);
         }
         opened.map_err(refused)?;
-        let taken = self.take_place(client);
+        let taken = self.take_place(wire, client);
         if taken.is_err() {
             self.commons.clients.close_session(client);
         }
         taken
     }
 
-    fn take_place(&mut self, client: Option<Client>) -> Result<(), Refused> {
+    fn take_place(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        client: Option<Client>,
+    ) -> Result<(), Refused> {
         if self.commons.sessions.take(1).is_ok() {
             return Ok(());
         }
@@ -56,13 +62,13 @@ impl Shard {
         let is_elsewhere = |best: &Candidate| clients.anyone_holds_more_than(best.holds);
         if self.core_count > 1 && best.as_ref().is_none_or(is_elsewhere) && self.may_ask_for_room()
         {
-            self.effects.push_back(Effect::MakeRoom { holds });
+            self.outputs.push_back(Output::MakeRoom { holds });
             return Err(Refused::busy(
                 "This node holds as many sessions as it can, and is making room: try again.",
                 1,
             ));
         }
-        let ended = best.is_some_and(|it| self.end_session(it.key, Ending::Over));
+        let ended = best.is_some_and(|it| self.end_session(wire, it.key, Ending::Over));
         // Another core may have been faster.
         if ended && self.commons.sessions.take(1).is_ok() {
             return Ok(());
@@ -74,13 +80,11 @@ impl Shard {
     }
 
     /// Another core needs room for a session of somebody who holds so many.
-    pub fn handle_make_room(&mut self, now: Millis, holds: u32) {
-        self.now = now;
+    pub(in crate::shard) fn handle_make_room(&mut self, wire: &mut impl Wire<Owner>, holds: u32) {
         if self.commons.sessions.free() == 0
             && let Some(best) = self.idle_session(|_, its| its > holds)
         {
-            self.end_session(best.key, Ending::Over);
-            self.serve_freed();
+            self.end_session(wire, best.key, Ending::Over);
         }
     }
 
@@ -95,11 +99,11 @@ impl Shard {
     }
 
     /// Who has all that it may have gives of its own.
-    fn end_idle_of(&mut self, client: Option<Client>) -> bool {
+    fn end_idle_of(&mut self, wire: &mut impl Wire<Owner>, client: Option<Client>) -> bool {
         let own = self.idle_sessions().filter(|(_, it)| it.client == client);
         let oldest = own.min_by_key(|(_, session)| session.last_active);
         let key = oldest.map(|(key, _)| key);
-        key.is_some_and(|key| self.end_session(key, Ending::Over))
+        key.is_some_and(|key| self.end_session(wire, key, Ending::Over))
     }
 
     /// Of the idle sessions that may end: one of whoever holds most, and of these the one idle longest.
@@ -128,12 +132,12 @@ impl Shard {
 
 fn refused(why: Excess) -> Refused {
     match why {
-        Excess::Held => too_many(
+        Excess::Held => Refused::too_many(
             "too_many_sessions",
             "This client address has as many sessions as it may have (--sessions-per-client-max), and none of them is idle: end one with DELETE.",
             30,
         ),
-        Excess::OwnRate => too_many(
+        Excess::OwnRate => Refused::too_many(
             "too_many_sessions",
             "This client address opens more sessions a second than it may (--initialize-per-second-per-client-max).",
             1,

@@ -1,7 +1,7 @@
 //! One request that the application works on, and the requests it makes of the client meanwhile.
 
+use super::Exchange;
 use super::arena::Key;
-use super::connection::ConnectionKey;
 use super::session::SessionKey;
 use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
@@ -33,9 +33,9 @@ pub struct CallState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerTo {
     /// One JSON message, as long as nothing is sent before it.
-    Connection(ConnectionKey),
+    Exchange(Exchange),
     /// One JSON message whatever happens before it: the client takes no stream.
-    Plain(ConnectionKey),
+    Plain(Exchange),
     Stream(StreamKey),
     /// The client is gone and cannot come back for it.
     Nobody,

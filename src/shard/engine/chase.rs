@@ -11,63 +11,58 @@
 
 use std::collections::HashMap;
 
-use super::connection::State;
 use super::stream::StreamKey;
-use super::{ConnectionKey, Shard};
+use super::{Engine, Exchange, Owner, Wire};
 use crate::limits::{CHASE_MS, SILENT_CONNECTIONS_MAX};
 
 /// Of streams that are chased, the connections that do not have them, oldest first.
-pub(super) type Silent = HashMap<StreamKey, Vec<ConnectionKey>>;
+pub(super) type Silent = HashMap<StreamKey, Vec<Exchange>>;
 
-impl Shard {
+impl Engine {
     /// The stream is about to have another connection.
-    pub(super) fn take_over(&mut self, key: StreamKey) {
+    pub(super) fn take_over(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
         let now = self.now;
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
-        let Some(connection) = stream.connection else {
+        let Some(connection) = stream.exchange else {
             return;
         };
         let chased = stream.interrupted_at != 0 && now < stream.interrupted_at + CHASE_MS;
         stream.interrupt(now);
         self.disconnect_listener(key);
         match chased {
-            true => self.silence(key, connection),
-            false => self.release(connection),
+            true => self.silence(wire, key, connection),
+            false => wire.end_stream(connection),
         }
     }
 
-    fn silence(&mut self, stream: StreamKey, key: ConnectionKey) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::Silent(stream);
-        }
+    fn silence(&mut self, wire: &mut impl Wire<Owner>, stream: StreamKey, key: Exchange) {
+        wire.set_owner(key, Owner::Silent(stream));
         let silent = self.silent.entry(stream).or_default();
         silent.push(key);
         if silent.len() > SILENT_CONNECTIONS_MAX {
             let oldest = silent.remove(0);
-            self.release(oldest);
+            wire.end_stream(oldest);
         }
     }
 
     /// The stream has no connection any more: those that are silent for its sake end.
-    pub(super) fn end_silent(&mut self, stream: StreamKey) {
+    pub(super) fn end_silent(&mut self, wire: &mut impl Wire<Owner>, stream: StreamKey) {
         if self.silent.is_empty() {
             return;
         }
         for key in self.silent.remove(&stream).unwrap_or_default() {
             // A node that takes its leave keeps nobody's connection.
-            if self.is_draining()
-                && let Some(connection) = self.connections.get_mut(key)
-            {
-                connection.keep_alive = false;
+            if self.is_draining() {
+                wire.end_after_answer(key);
             }
-            self.release(key);
+            wire.end_stream(key);
         }
     }
 
     /// A silent connection is over.
-    pub(super) fn forget_silent(&mut self, stream: StreamKey, connection: ConnectionKey) {
+    pub(super) fn forget_silent(&mut self, stream: StreamKey, connection: Exchange) {
         if let Some(silent) = self.silent.get_mut(&stream) {
             silent.retain(|&other| other != connection);
             if silent.is_empty() {
@@ -76,20 +71,17 @@ impl Shard {
         }
     }
 
-    /// Panics if a connection is silent for a stream that nobody has.
+    pub(super) fn silent_exchanges(&self) -> impl Iterator<Item = (Exchange, Owner)> {
+        let exchanges = self.silent.iter();
+        exchanges
+            .flat_map(|(&stream, keys)| keys.iter().map(move |&it| (it, Owner::Silent(stream))))
+    }
+
+    /// Panics if an exchange is silent for a stream that nobody has.
     pub(super) fn chase_invariants(&self) {
-        let silent = |key: ConnectionKey| match self.connections.get(key)?.state {
-            State::Silent(stream) => Some(stream),
-            _ => None,
-        };
-        let mut count = 0;
-        for (&stream, connections) in &self.silent {
-            count += connections.len();
-            let taken = self.streams.get(stream).and_then(|it| it.connection);
-            assert!(taken.is_some() && !connections.is_empty());
-            assert!(connections.iter().all(|&key| silent(key) == Some(stream)));
+        for (&stream, exchanges) in &self.silent {
+            let taken = self.streams.get(stream).and_then(|it| it.exchange);
+            assert!(taken.is_some() && !exchanges.is_empty());
         }
-        let all = self.connections.iter().map(|(key, _)| key);
-        assert_eq!(all.filter(|key| silent(*key).is_some()).count(), count);
     }
 }

@@ -1,83 +1,54 @@
 //! What leaves: outboxes, targeted messages of streams, and the fan-out of topics.
 
-use std::hint::black_box;
-
-use super::connection::{Connection, State};
 use super::event_id::EventId;
 use super::fanout::{Listener, ListenerKey, Voice};
 use super::stream::{STANDALONE, Stream, StreamKey};
-use super::{Closed, ConnectionKey, Millis, Shard};
-use crate::wire::response;
+use super::{Engine, Exchange, Owner, Wire};
 use crate::wire::sse::{self, Event};
 
-impl Shard {
-    /// The next connection with bytes to be written now, and the bytes. The driver writes what the kernel takes
-    /// and calls [`Shard::handle_written`].
-    pub fn poll_transmit(&mut self, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
-        while let Some(key) = self.dirty.pop_front() {
-            let Some(connection) = self.connections.get_mut(key) else {
-                continue;
-            };
-            connection.queued = false;
-            if !connection.may_write() || connection.outbox.is_empty() {
-                continue;
-            }
-            *bytes = std::mem::take(&mut connection.outbox);
-            return Some(key);
-        }
-        None
-    }
-
-    /// The next stream with topics to be told, and the bytes. The driver calls [`Shard::handle_written`] only if
+impl Engine {
+    /// The next stream with topics to be told, and the bytes. The driver says that they were written only if
     /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
-    pub fn poll_fanout(&mut self, now: Millis, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
+    pub(in crate::shard) fn poll_fanout<W: Wire<Owner>>(
+        &mut self,
+        wire: &mut W,
+        bytes: &mut Vec<u8>,
+    ) -> Option<Exchange> {
         while let Some(listener_key) = self.fanout.poll_ready() {
             let Some(listener) = self.fanout.listener(listener_key) else {
                 continue;
             };
-            let Some(key) = listener.outlet else { continue };
-            let messages = listener.messages;
-            let Some(connection) = self.connections.get_mut(key) else {
+            let Some(exchange) = listener.outlet else {
                 continue;
             };
-            if !connection.may_write() {
-                // It stays pending; `written` brings it back.
+            let messages = listener.messages;
+            let Some(frame) = wire.begin_write(exchange, bytes) else {
+                // It stays pending; `writable` brings it back.
                 continue;
-            }
-            connection.since = now;
-            let chunked = !connection.http10;
-            // Bytes before it, such as the head of this very response, go first.
-            bytes.clear();
-            bytes.append(&mut connection.outbox);
+            };
             self.events.clear();
             self.emit_due(listener_key);
             if messages && let Some(standalone) = self.standalone_of(listener_key) {
                 self.emit_unwritten(standalone);
             }
-            if chunked {
-                response::emit_chunk(bytes, &self.events);
-            } else {
-                bytes.extend_from_slice(&self.events);
-            }
-            return Some(key);
+            W::emit_frame(frame, &self.events, bytes);
+            return Some(exchange);
         }
         None
     }
 
-    /// Whether [`poll_fanout`](Shard::poll_fanout) has anything to look at.
-    #[must_use]
-    pub fn has_fanout(&self) -> bool {
+    /// Whether [`poll_fanout`](Engine::poll_fanout) has anything to look at.
+    pub(in crate::shard) fn has_fanout(&self) -> bool {
         self.fanout.has_ready()
     }
 
     /// Brings what the next deliveries need into the cache: read one by one, as each is made, it is waited for one by
-    /// one, while reads that do not depend on each other are waited for together. Gives their connections.
-    pub fn touch_fanout(&self, count: usize, mut touch: impl FnMut(ConnectionKey)) {
+    /// one, while reads that do not depend on each other are waited for together. Gives their exchanges.
+    pub(in crate::shard) fn touch_fanout(&self, count: usize, mut touch: impl FnMut(Exchange)) {
         for listener in self.fanout.upcoming(count) {
             listener.touch();
-            if let Some(key) = listener.outlet {
-                black_box(self.is_open(key));
-                touch(key);
+            if let Some(exchange) = listener.outlet {
+                touch(exchange);
             }
         }
     }
@@ -116,28 +87,24 @@ impl Shard {
         })
     }
 
-    /// Writes what a stream has queued, if its connection takes it, and ends the stream after its last answer.
-    pub(super) fn flush(&mut self, key: StreamKey) {
-        let Some(connection) = self.streams.get(key).and_then(|stream| stream.connection) else {
+    /// Writes what a stream has queued, if its exchange takes it, and ends the stream after its last answer.
+    pub(super) fn flush(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+        let Some(exchange) = self.streams.get(key).and_then(|stream| stream.exchange) else {
             return;
         };
-        if self
-            .connections
-            .get(connection)
-            .is_none_or(|connection| !connection.may_write())
-        {
+        if !wire.may_write(exchange) {
             return;
         }
         self.events.clear();
         self.emit_unwritten(key);
         let events = std::mem::take(&mut self.events);
         if !events.is_empty() {
-            self.emit_events(connection, &events);
+            wire.emit_events(exchange, &events);
         }
         self.events = events;
         self.trim(key);
         if self.streams.get(key).is_some_and(Stream::is_finished) {
-            self.finish(key, connection);
+            self.finish(wire, key, exchange);
         }
     }
 
@@ -193,12 +160,12 @@ impl Shard {
     }
 
     /// Everything was answered. A legacy stream is kept for a while: its client may not have got all of it.
-    fn finish(&mut self, key: StreamKey, connection: ConnectionKey) {
+    fn finish(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey, exchange: Exchange) {
         match self.streams.get(key).map(|stream| stream.session) {
-            Some(Some(_)) => self.interrupted(key),
+            Some(Some(_)) => self.interrupted(wire, key),
             _ => drop(self.streams.remove(key)),
         }
-        self.release(connection);
+        wire.end_stream(exchange);
     }
 
     /// The id of a stream's next event, but for its sequence; none in the modern era.
@@ -222,8 +189,8 @@ impl Shard {
     }
 
     /// An event with an id and no data: from now on the client can come back (2025-11-25, transports).
-    pub(super) fn emit_priming(&mut self, key: StreamKey) {
-        let Some(connection) = self.streams.get(key).and_then(|stream| stream.connection) else {
+    pub(super) fn emit_priming(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+        let Some(exchange) = self.streams.get(key).and_then(|stream| stream.exchange) else {
             return;
         };
         let Some(id) = self.event_id(key) else { return };
@@ -240,85 +207,7 @@ impl Shard {
                 event: None,
             },
         );
-        self.emit_events(connection, &events);
+        wire.emit_events(exchange, &events);
         self.events = events;
-    }
-
-    /// Puts events into a streaming connection's outbox, as one chunk.
-    pub(super) fn emit_events(&mut self, key: ConnectionKey, events: &[u8]) {
-        let now = self.now;
-        let Some(connection) = self.connections.get_mut(key) else {
-            return;
-        };
-        connection.since = now;
-        if connection.http10 {
-            connection.outbox.extend_from_slice(events);
-        } else {
-            response::emit_chunk(&mut connection.outbox, events);
-        }
-        self.mark_dirty(key);
-    }
-
-    pub(super) fn written(&mut self, key: ConnectionKey, rest: usize) {
-        let now = self.now;
-        let Some(connection) = self.connections.get_mut(key) else {
-            return;
-        };
-        connection.in_flight = rest > 0;
-        if rest > 0 {
-            connection.since = now;
-            self.hold_unwritten(key, rest);
-            return self.arm_connection(key);
-        }
-        self.settle(key);
-        let Some(connection) = self.connections.get_mut(key) else {
-            return;
-        };
-        match connection.state {
-            State::Streaming(stream) => {
-                self.flush(stream);
-                self.resume_listener(stream);
-            }
-            State::Listening(listener) => self.fanout.resume(listener),
-            State::ExpectHead
-            | State::ExpectBody(_)
-            | State::ExpectLook(_)
-            | State::ExpectOwner
-            | State::ExpectAnswer(_)
-            | State::Silent(_)
-            | State::Lingering => {}
-        }
-        let Some(connection) = self.connections.get_mut(key) else {
-            return;
-        };
-        if !connection.outbox.is_empty() {
-            self.mark_dirty(key);
-        } else if connection.close_when_written {
-            connection.close_when_written = false;
-            self.end_output(key);
-        } else if connection.has_read_ahead() {
-            self.freed.push_back(key);
-        } else if connection.input_ended {
-            self.close_if_served(key, Closed::Answered);
-        }
-        self.arm_connection(key);
-    }
-
-    fn resume_listener(&mut self, stream: StreamKey) {
-        let session = self
-            .streams
-            .get(stream)
-            .filter(|stream| stream.number == STANDALONE)
-            .and_then(|it| it.session);
-        if let Some(session) = session.and_then(|session| self.sessions.get(session)) {
-            self.fanout.resume(session.listener);
-        }
-    }
-}
-
-impl Connection {
-    /// A whole request may be waiting here until the answers before it have left.
-    fn has_read_ahead(&self) -> bool {
-        matches!(self.state, State::ExpectHead) && !self.inbox().is_empty()
     }
 }

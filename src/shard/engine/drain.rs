@@ -9,11 +9,10 @@
 //!
 //! During the notice the node still takes what comes: the proxy has not noticed yet.
 
-use super::connection::{Hold, State};
+use super::fanout::Voice;
 use super::sessions::Ending;
 use super::stream::STANDALONE;
-use super::{Closed, ConnectionKey, Millis, Shard};
-use crate::app::call::Availability;
+use super::{Closed, Engine, Exchange, Millis, Owner, Wire};
 use crate::wire::sse::{self, Event};
 
 /// How a node takes its leave.
@@ -39,7 +38,7 @@ pub(super) struct Drain {
     closes_from: Millis,
     until: Millis,
     /// Streams that are still to be closed, once that has begun.
-    queue: Option<Vec<ConnectionKey>>,
+    queue: Option<Vec<(Exchange, Owner)>>,
     /// How many there were at first.
     count: usize,
 }
@@ -56,19 +55,13 @@ impl Drain {
 /// As often as the driver looks at the timers.
 const STEP_MS: Millis = 64;
 
-impl Shard {
-    /// Whether something is wrong with this node that new clients had better not come to.
-    pub fn handle_impaired(&mut self, impaired: bool) {
-        self.impaired = impaired;
-    }
-
+impl Engine {
     /// Takes its leave from now on. False: it does already, and nothing changes.
-    pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) -> bool {
-        self.now = now;
+    pub(in crate::shard) fn handle_drain(&mut self, times: DrainTimes) -> bool {
         if self.drain.is_some() {
             return false;
         }
-        let closes_from = now + times.notice_ms;
+        let closes_from = self.now + times.notice_ms;
         self.drain = Some(Drain {
             closes_from,
             until: closes_from + times.window_ms,
@@ -78,8 +71,7 @@ impl Shard {
         true
     }
 
-    #[must_use]
-    pub fn drain_progress(&self) -> DrainProgress {
+    pub(in crate::shard) fn drain_progress(&self) -> DrainProgress {
         let streams = self.open_streams().count();
         let calls = self.calls.len();
         let (from, until) = self
@@ -92,11 +84,6 @@ impl Shard {
             left_ms: until.saturating_sub(self.now),
             done: self.now >= from && streams == 0 && calls == 0,
         }
-    }
-
-    /// Whether new clients should come, as long as it does not take its leave.
-    pub fn handle_availability(&mut self, availability: Availability) {
-        self.availability = availability;
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -118,11 +105,16 @@ impl Shard {
     }
 
     /// Closes as many streams as it takes to be done in time.
-    pub(super) fn drain_some(&mut self) {
+    pub(super) fn drain_some(&mut self, wire: &mut impl Wire<Owner>) {
         if !self.takes_nobody() {
             return;
         }
-        let open = || self.open_streams().collect::<Vec<_>>();
+        // In the order of their places at the wire, which has nothing to do with who they are.
+        let open = || {
+            let mut open: Vec<_> = self.open_streams().collect();
+            open.sort_unstable();
+            open
+        };
         let now = self.now;
         let begun = self.drain.as_ref().and_then(|drain| drain.queue.as_ref());
         let late = self.drain.as_ref().is_some_and(|drain| now >= drain.until);
@@ -140,60 +132,74 @@ impl Shard {
         let left = drain.left_at(now);
         let queue = drain.queue.get_or_insert_default();
         let closing = queue.split_off(left.min(queue.len()));
-        for key in closing {
-            if !self.close_stream_gently(key, late)
+        for (exchange, owner) in closing {
+            if !self.close_stream_gently(wire, exchange, owner, late)
                 && let Some(queue) = self.drain.as_mut().and_then(|drain| drain.queue.as_mut())
             {
-                queue.insert(0, key);
+                queue.insert(0, (exchange, owner));
             }
         }
     }
 
     /// Listen streams and sessions' GET streams. Answers to requests end by themselves.
-    fn open_streams(&self) -> impl Iterator<Item = ConnectionKey> + '_ {
-        let open = |state: &State| match state {
-            State::Listening(_) => true,
-            State::Streaming(stream) => self
-                .streams
-                .get(*stream)
-                .is_some_and(|stream| stream.number == STANDALONE && stream.session.is_some()),
-            _ => false,
-        };
-        self.connections
-            .iter()
-            .filter(move |(_, connection)| open(&connection.state))
-            .map(|(key, _)| key)
+    fn open_streams(&self) -> impl Iterator<Item = (Exchange, Owner)> + '_ {
+        let streams = self.streams.iter().filter_map(|(key, stream)| {
+            let is_get = stream.number == STANDALONE && stream.session.is_some();
+            let exchange = stream.exchange.filter(|_| is_get)?;
+            Some((exchange, Owner::Stream(key)))
+        });
+        let listeners = self.fanout.listeners().filter_map(|(key, listener)| {
+            let is_listen = matches!(listener.voice, Voice::Listen(_));
+            let exchange = listener.outlet.filter(|_| is_listen)?;
+            Some((exchange, Owner::Listener(key)))
+        });
+        streams.chain(listeners)
     }
 
     /// False: its session has calls under way, which may still end, or it has not begun.
-    fn close_stream_gently(&mut self, key: ConnectionKey, late: bool) -> bool {
-        let Some(connection) = self.connections.get_mut(key) else {
-            return true;
-        };
-        match connection.state {
-            // A listen stream that ends in good order is a subscription that the server ended: clients come back
-            // only to one that broke. One that has not begun would be no answer at all.
-            State::Listening(_) if connection.hold == Hold::Now => return false,
-            State::Listening(_) => self.close_connection(key, Closed::Draining),
-            State::Streaming(stream) => {
-                let session = self.streams.get(stream).and_then(|stream| stream.session);
-                let Some(session) = session else { return true };
+    fn close_stream_gently(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        exchange: Exchange,
+        owner: Owner,
+        late: bool,
+    ) -> bool {
+        match owner {
+            Owner::Listener(listener) => {
+                let outlet = self.fanout.listener(listener).and_then(|it| it.outlet);
+                // It may have ended by itself.
+                if outlet == Some(exchange) {
+                    // A listen stream that ends in good order is a subscription that the server ended: clients come
+                    // back only to one that broke. One that has not begun would be no answer at all.
+                    if wire.is_held(exchange) {
+                        return false;
+                    }
+                    wire.abort(exchange, Closed::Draining);
+                    self.fanout.close(listener);
+                }
+            }
+            Owner::Stream(stream) => {
+                let stream = self.streams.get(stream);
+                let stream = stream.filter(|it| it.exchange == Some(exchange));
+                let Some(session) = stream.and_then(|it| it.session) else {
+                    return true;
+                };
                 let busy = |session: &super::session::Session| !session.calls.is_empty();
                 if !late && self.sessions.get(session).is_some_and(busy) {
                     return false;
                 }
-                connection.keep_alive = false;
-                self.emit_retry(key);
+                wire.end_after_answer(exchange);
+                self.emit_retry(wire, exchange);
                 // It ends with the process anyway, and its client should find that out now, not with all others.
-                self.end_session(session, Ending::WithTheProcess);
+                self.end_session(wire, session, Ending::WithTheProcess);
             }
-            _ => {}
+            Owner::Call(_) | Owner::Silent(_) => {}
         }
         true
     }
 
     /// When to come back, different for everyone.
-    fn emit_retry(&mut self, key: ConnectionKey) {
+    fn emit_retry(&mut self, wire: &mut impl Wire<Owner>, key: Exchange) {
         let base = self.limits.retry_ms;
         let random = (self.secrets)();
         let jitter = (u64::from(u16::from_le_bytes([random[0], random[1]])) * base) >> 16;
@@ -206,7 +212,7 @@ impl Shard {
                 ..Event::default()
             },
         );
-        self.emit_events(key, &events);
+        wire.emit_events(key, &events);
         self.events = events;
     }
 }

@@ -1,21 +1,26 @@
 //! What running calls do: notify, log, ask, end their stream early, and answer.
 
-use super::answer::{error_message, result_message, with_members};
 use super::call::{AnswerTo, Ask, CallState};
-use super::connection::Connection;
+use super::modern::with_members;
 use super::post::not_acceptable;
 use super::session::SessionKey;
 use super::stream::{Stream, StreamKey, stand_in};
-use super::{CallKey, Closed, ConnectionKey, Effect, Millis, Shard};
+use super::{
+    CallKey, Closed, Engine, Exchange, Output, Owner, Wire, error_message, result_message,
+};
 use crate::app::call::{AskFailed, Outcome};
 use crate::mcp::Era;
 
 const NEEDS_STREAM: &str = "This call asks its client something before it answers, on text/event-stream: Accept must name that beside application/json.";
 
-impl Shard {
+impl Engine {
     /// A call ended. Late outcomes of cancelled calls are dropped.
-    pub fn handle_outcome(&mut self, now: Millis, call: CallKey, outcome: &Outcome) {
-        self.now = now;
+    pub(in crate::shard) fn handle_outcome(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        call: CallKey,
+        outcome: &Outcome,
+    ) {
         let Some(state) = self.remove_call(call) else {
             return;
         };
@@ -46,21 +51,25 @@ impl Shard {
             Outcome::Other { json } => (200, result_message(&state.id, json)),
         };
         match state.answer_to {
-            AnswerTo::Connection(connection) | AnswerTo::Plain(connection) => {
-                self.answer(connection, status, &[], &message);
-                self.freed.push_back(connection);
+            AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) => {
+                wire.answer(connection, status, &[], &message);
             }
-            AnswerTo::Stream(stream) => self.push_answer(stream, &message),
+            AnswerTo::Stream(stream) => self.push_answer(wire, stream, &message),
             AnswerTo::Nobody => {}
         }
-        self.serve_freed();
     }
 
     /// A notification that belongs to a call; `params` is an object in JSON.
-    pub fn handle_notify(&mut self, now: Millis, call: CallKey, method: &str, params: &str) {
-        self.now = now;
-        if let Some(stream) = self.stream_of(call) {
+    pub(in crate::shard) fn handle_notify(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        call: CallKey,
+        method: &str,
+        params: &str,
+    ) {
+        if let Some(stream) = self.stream_of(wire, call) {
             self.push(
+                wire,
                 stream,
                 format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#).as_bytes(),
             );
@@ -68,7 +77,13 @@ impl Shard {
     }
 
     /// `notifications/message`, if the client wants it: a session by its level, a modern request by its own.
-    pub fn handle_log(&mut self, now: Millis, call: CallKey, level: u8, params: &str) {
+    pub(in crate::shard) fn handle_log(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        call: CallKey,
+        level: u8,
+        params: &str,
+    ) {
         let Some(state) = self.calls.get(call) else {
             return;
         };
@@ -77,40 +92,40 @@ impl Shard {
             None => state.log_level,
         };
         if wanted.is_some_and(|wanted| level >= wanted) {
-            self.handle_notify(now, call, "notifications/message", params);
+            self.handle_notify(wire, call, "notifications/message", params);
         }
     }
 
-    /// Sends a request to the client of a legacy call. Its answer comes as [`Effect::Answered`] with the number
+    /// Sends a request to the client of a legacy call. Its answer comes as [`Output::Answered`] with the number
     /// returned here; `None` if the call is over.
-    pub fn handle_ask(
+    pub(in crate::shard) fn handle_ask(
         &mut self,
-        now: Millis,
+        wire: &mut impl Wire<Owner>,
+
         call: CallKey,
         method: &str,
         params: &str,
     ) -> Option<u32> {
-        self.now = now;
         let state = self.calls.get(call)?;
         let session = state.session?;
         if let AnswerTo::Plain(connection) = state.answer_to {
-            self.refuse_to_ask(call, connection);
+            self.refuse_to_ask(wire, call, connection);
             return None;
         }
-        let stream = self.stream_of(call)?;
+        let stream = self.stream_of(wire, call)?;
         let session = self.sessions.get_mut(session)?;
         let id = session.next_ask;
         session.next_ask += 1;
-        let deadline = now + self.limits.ask_timeout_ms;
+        let deadline = self.now + self.limits.ask_timeout_ms;
         self.calls.get_mut(call)?.asks.push(Ask { id, deadline });
         self.arm_call(call);
         let message =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
-        if !self.push(stream, message.as_bytes()) {
+        if !self.push(wire, stream, message.as_bytes()) {
             // Nobody will ever answer it.
             if let Some(state) = self.calls.get_mut(call) {
                 state.asks.retain(|ask| ask.id != id);
-                self.effects.push_back(Effect::Answered {
+                self.outputs.push_back(Output::Answered {
                     call,
                     ask: id,
                     answer: Err(AskFailed::NotSent),
@@ -121,19 +136,20 @@ impl Shard {
     }
 
     /// A question travels on a stream, and this client takes none.
-    fn refuse_to_ask(&mut self, call: CallKey, connection: ConnectionKey) {
+    fn refuse_to_ask(&mut self, wire: &mut impl Wire<Owner>, call: CallKey, connection: Exchange) {
         if let Some(state) = self.remove_call(call) {
-            self.effects.push_back(Effect::Cancel(call));
-            self.refuse(connection, Some(&state.id), &not_acceptable(NEEDS_STREAM));
-            self.freed.push_back(connection);
-            self.serve_freed();
+            self.outputs.push_back(Output::Cancel(call));
+            wire.refuse(connection, Some(&state.id), &not_acceptable(NEEDS_STREAM));
         }
     }
 
     /// Ends the response stream before the answer: the client comes back for it. Only clients of 2025-11-25 do,
     /// and an event with an id was sent by then.
-    pub fn handle_close_stream(&mut self, now: Millis, call: CallKey) {
-        self.now = now;
+    pub(in crate::shard) fn handle_close_stream(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        call: CallKey,
+    ) {
         if !self
             .calls
             .get(call)
@@ -141,32 +157,31 @@ impl Shard {
         {
             return;
         }
-        let Some(stream) = self.stream_of(call) else {
+        let Some(stream) = self.stream_of(wire, call) else {
             return;
         };
-        if let Some(connection) = self
-            .streams
-            .get(stream)
-            .and_then(|stream| stream.connection)
-        {
-            self.interrupted(stream);
-            self.release(connection);
-            self.serve_freed();
+        if let Some(connection) = self.streams.get(stream).and_then(|stream| stream.exchange) {
+            self.interrupted(wire, stream);
+            wire.end_stream(connection);
         }
     }
 
     /// The stream on which a call speaks, opened now if its client still expects one JSON message. `None`: it has none,
     /// and what it says before its answer is said to nobody.
-    pub(super) fn stream_of(&mut self, call: CallKey) -> Option<StreamKey> {
+    pub(super) fn stream_of(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        call: CallKey,
+    ) -> Option<StreamKey> {
         let state = self.calls.get(call)?;
         let connection = match state.answer_to {
             AnswerTo::Stream(stream) => return Some(stream),
             AnswerTo::Plain(_) | AnswerTo::Nobody => return None,
-            AnswerTo::Connection(connection) => connection,
+            AnswerTo::Exchange(connection) => connection,
         };
         let stream = match state.session {
-            Some(session) => self.open_response_stream(connection, session, 1),
-            None => self.open_modern_stream(connection, call),
+            Some(session) => self.open_response_stream(wire, connection, session, 1),
+            None => self.open_modern_stream(wire, connection, call),
         };
         self.calls.get_mut(call)?.answer_to = AnswerTo::Stream(stream);
         Some(stream)
@@ -175,7 +190,8 @@ impl Shard {
     /// Answers a legacy POST with a stream that ends after `outstanding` answers.
     pub(super) fn open_response_stream(
         &mut self,
-        connection: ConnectionKey,
+        wire: &mut impl Wire<Owner>,
+        connection: Exchange,
         session_key: SessionKey,
         outstanding: u16,
     ) -> StreamKey {
@@ -191,10 +207,10 @@ impl Shard {
             .streams
             .insert(Stream::new(Some(session_key), number, outstanding));
         session.streams.push(stream);
-        self.answer_stream(connection);
-        self.connect(stream, connection);
+        wire.open_stream(connection);
+        self.connect(wire, stream, connection);
         if primes {
-            self.emit_priming(stream);
+            self.emit_priming(wire, stream);
         }
         stream
     }
@@ -214,42 +230,52 @@ impl Shard {
         }
     }
 
-    fn open_modern_stream(&mut self, connection: ConnectionKey, call: CallKey) -> StreamKey {
+    fn open_modern_stream(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        connection: Exchange,
+        call: CallKey,
+    ) -> StreamKey {
         let mut stream = Stream::new(None, 1, 1);
         stream.call = Some(call);
         let stream = self.streams.insert(stream);
-        self.answer_stream(connection);
-        self.connect(stream, connection);
+        wire.open_stream(connection);
+        self.connect(wire, stream, connection);
         stream
     }
 
     /// Queues a message that is no answer, and writes it if the stream is connected. False: there was no room for it.
-    pub(super) fn push(&mut self, key: StreamKey, message: &[u8]) -> bool {
-        self.make_room_while_held(key, message.len());
+    pub(super) fn push(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        key: StreamKey,
+        message: &[u8],
+    ) -> bool {
+        self.make_room_while_held(wire, key, message.len());
         let bytes_max = self.limits.stream_queue_bytes_max;
         let Some(stream) = self.streams.get(key) else {
             return false;
         };
-        let connection = stream.connection;
+        let connection = stream.exchange;
         let fits = stream.has_room(message.len(), bytes_max);
-        match (connection, fits || self.is_writable(key)) {
+        match (connection, fits || self.is_writable(wire, key)) {
             // It reads too slowly. What is kept can be resumed, where the era allows that.
             (Some(connection), false) => {
-                self.close_connection(connection, Closed::SlowReader);
+                self.abort_stream(wire, key, connection, Closed::SlowReader);
                 return false;
             }
             (None, false) => return false,
             (_, true) => {}
         }
-        let kept = self.message(stream.session, message);
+        let kept = self.message(wire, stream.session, message);
         let is_kept = kept.is_ok();
         let message = match kept {
             Ok(message) => message,
             // It leaves at once.
-            Err(_) if self.is_writable(key) => self.small_message(message),
+            Err(_) if self.is_writable(wire, key) => self.small_message(message),
             Err(_) => {
                 if let Some(connection) = connection {
-                    self.close_connection(connection, Closed::OutOfMemory);
+                    self.abort_stream(wire, key, connection, Closed::OutOfMemory);
                 }
                 return false;
             }
@@ -257,7 +283,7 @@ impl Shard {
         if let Some(stream) = self.streams.get_mut(key) {
             stream.push(message, bytes_max);
         }
-        self.flush(key);
+        self.flush(wire, key);
         if !is_kept && let Some(stream) = self.streams.get_mut(key) {
             stream.forget_written();
         }
@@ -266,40 +292,45 @@ impl Shard {
 
     /// Queues one of the answers that a stream waits for. Whoever is connected gets it whatever its size; of one that is
     /// too large to wait for nobody the client is told, should it come back, that it is gone.
-    pub(super) fn push_answer(&mut self, key: StreamKey, message: &[u8]) {
+    pub(super) fn push_answer(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        key: StreamKey,
+        message: &[u8],
+    ) {
         let bytes_max = self.limits.stream_queue_bytes_max;
         let Some(stream) = self.streams.get(key) else {
             return;
         };
-        let wanted = stream.connection.is_some() || stream.has_room(message.len(), bytes_max);
+        let wanted = stream.exchange.is_some() || stream.has_room(message.len(), bytes_max);
         let session = stream.session;
-        let kept = wanted.then(|| self.message(session, message).ok());
+        let kept = wanted.then(|| self.message(wire, session, message).ok());
         let kept = kept.flatten();
         let message = kept.or_else(|| stand_in(message).map(|it| self.small_message(&it)));
         if let Some(stream) = self.streams.get_mut(key) {
             stream.answer(message.map(|message| (message, bytes_max)));
         }
-        self.flush(key);
-        self.keep_if_unheard(key);
+        self.flush(wire, key);
+        self.keep_if_unheard(wire, key);
     }
 
     /// One of the awaited answers will never come.
-    pub(super) fn finish_one(&mut self, key: StreamKey) {
+    pub(super) fn finish_one(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
         if let Some(stream) = self.streams.get_mut(key) {
             stream.answer(None);
         }
-        self.flush(key);
-        self.keep_if_unheard(key);
+        self.flush(wire, key);
+        self.keep_if_unheard(wire, key);
     }
 
     /// The last answer came while nobody was connected: it is kept for its client from now on, not for ever. Without any
     /// there is nothing to keep.
-    fn keep_if_unheard(&mut self, key: StreamKey) {
+    fn keep_if_unheard(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key).filter(|it| it.is_kept()) else {
             return;
         };
         match stream.is_void() {
-            true => self.drop_stream(key),
+            true => self.drop_stream(wire, key),
             false => {
                 stream.interrupt(self.now);
                 self.arm_stream(key);
@@ -320,29 +351,9 @@ impl Shard {
         Some(state)
     }
 
-    /// The connection that waited for a JSON answer is gone. For a modern call that is its cancellation; a legacy
-    /// client may have lost its network, and the call goes on.
-    pub(super) fn abandon_answer(&mut self, call: CallKey) {
-        let Some(state) = self.calls.get_mut(call) else {
-            return;
-        };
-        match state.version.era() {
-            Era::Legacy => state.answer_to = AnswerTo::Nobody,
-            Era::Modern => {
-                self.remove_call(call);
-                self.effects.push_back(Effect::Cancel(call));
-            }
-        }
-    }
-
     /// What is queued leaves at once.
-    fn is_writable(&self, stream: StreamKey) -> bool {
-        let connection = self
-            .streams
-            .get(stream)
-            .and_then(|stream| stream.connection);
-        connection
-            .and_then(|key| self.connections.get(key))
-            .is_some_and(Connection::may_write)
+    fn is_writable(&self, wire: &mut impl Wire<Owner>, stream: StreamKey) -> bool {
+        let connection = self.streams.get(stream).and_then(|stream| stream.exchange);
+        connection.is_some_and(|exchange| wire.may_write(exchange))
     }
 }

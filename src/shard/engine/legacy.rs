@@ -2,14 +2,14 @@
 
 use serde_json::value::RawValue;
 
-use super::answer::{Refused, error_message, result_message};
 use super::call::{AnswerTo, CallState};
 use super::listen::NO_ROOM;
 use super::params::{self, Cancelled, SetLevel, Subscribe};
-use super::post::{PostFields, not_acceptable};
-use super::request::version_of;
+use super::post::{Post, not_acceptable};
 use super::session::log_level;
-use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
+use super::{
+    CallKey, Engine, Output, Owner, Refused, SessionKey, Wire, error_message, result_message,
+};
 use crate::app::call::{AskFailed, Call, Topic};
 use crate::clients::Client;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
@@ -25,31 +25,32 @@ enum Dispatched {
     Application,
 }
 
-impl Shard {
+impl Engine {
     pub(super) fn serve_legacy(
         &mut self,
-        key: ConnectionKey,
-        fields: PostFields<'_>,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
         message: Message<'_>,
     ) {
+        let key = post.request.exchange;
         let id = request_id(&message);
-        let session = match self.find_legacy_session(key, fields) {
+        let session = match self.find_legacy_session(post) {
             Ok(session) => session,
-            Err(refused) => return self.refuse(key, id, &refused),
+            Err(refused) => return wire.refuse(key, id, &refused),
         };
         match message {
             Message::Request { id, method, params } => {
                 let call = (id.raw(), &*method, params);
-                self.serve_request(key, session, call, fields)
+                self.serve_request(wire, post, session, call)
             }
             Message::Notification { method, params } => {
-                self.take_notification(session, &method, params);
-                self.answer(key, 202, &[], b"");
+                self.take_notification(wire, session, &method, params);
+                wire.answer(key, 202, &[], b"");
             }
             Message::Response { id, outcome } => {
-                match self.take_response(session, id.raw(), outcome) {
-                    Ok(()) => self.answer(key, 202, &[], b""),
-                    Err(refused) => self.refuse(key, None, &refused),
+                match self.take_response(wire, session, id.raw(), outcome) {
+                    Ok(()) => wire.answer(key, 202, &[], b""),
+                    Err(refused) => wire.refuse(key, None, &refused),
                 }
             }
         }
@@ -58,16 +59,17 @@ impl Shard {
     /// An array of messages: a stream with an answer for each request in it, or 202 if there is none.
     pub(super) fn serve_batch(
         &mut self,
-        key: ConnectionKey,
-        fields: PostFields<'_>,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
         messages: Vec<Result<Message<'_>, Invalid<'_>>>,
     ) {
+        let key = post.request.exchange;
         let session = match self
-            .find_legacy_session(key, fields)
-            .and_then(|session| self.check_batch(key, session, &messages))
+            .find_legacy_session(post)
+            .and_then(|session| self.check_batch(post, session, &messages))
         {
             Ok(session) => session,
-            Err(refused) => return self.refuse(key, None, &refused),
+            Err(refused) => return wire.refuse(key, None, &refused),
         };
         let answers = messages.iter().filter(|it| {
             !matches!(
@@ -76,67 +78,71 @@ impl Shard {
             )
         });
         let count = answers.count() as u16;
-        if count > 0 && !fields.accepts_stream {
+        if count > 0 && !post.request.fields.accepts_stream() {
             let sentence = "A batch with requests in it is answered with text/event-stream: Accept must name it.";
-            return self.refuse(key, None, &not_acceptable(sentence));
+            return wire.refuse(key, None, &not_acceptable(sentence));
         }
-        let stream = (count > 0).then(|| self.open_response_stream(key, session, count));
+        let stream = (count > 0).then(|| self.open_response_stream(wire, key, session, count));
         for message in messages {
             match (message, stream) {
                 (Ok(Message::Notification { method, params }), _) => {
-                    self.take_notification(session, &method, params)
+                    self.take_notification(wire, session, &method, params)
                 }
                 (Ok(Message::Response { id, outcome }), _) => {
                     // A batch is accepted as a whole; what waits for this one goes on waiting, for a while.
-                    let _ = self.take_response(session, id.raw(), outcome);
+                    let _ = self.take_response(wire, session, id.raw(), outcome);
                 }
                 (Ok(Message::Request { id, method, params }), Some(stream)) => {
                     let id = id.raw();
                     match self.dispatch(session, &method, params) {
                         Dispatched::Result(result) => {
-                            self.push_answer(stream, &result_message(id, result))
+                            self.push_answer(wire, stream, &result_message(id, result))
                         }
                         Dispatched::Error(error) => {
-                            self.push_answer(stream, &error_message(Some(id), &error))
+                            self.push_answer(wire, stream, &error_message(Some(id), &error))
                         }
                         Dispatched::Application => {
                             let text = params.map_or("", RawValue::get).as_bytes();
                             let tree_bytes = JsonScan::of(text).tree_bytes();
                             let call = (id, &*method, params);
                             let answer_to = AnswerTo::Stream(stream);
-                            let client = self.caller(key, Some(session));
-                            let started =
-                                self.start_legacy(client, session, call, tree_bytes, answer_to);
+                            let client = self.caller(post.request, session);
+                            let started = self
+                                .start_legacy(wire, client, session, call, tree_bytes, answer_to);
                             if let Err(refused) = started {
-                                self.push_answer(stream, &error_message(Some(id), &refused.error));
+                                self.push_answer(
+                                    wire,
+                                    stream,
+                                    &error_message(Some(id), &refused.error),
+                                );
                             }
                         }
                     }
                 }
                 (Err(invalid), Some(stream)) => {
                     let error = RpcError::new(invalid.code, invalid.fault);
-                    self.push_answer(stream, &error_message(invalid.id.map(Id::raw), &error));
+                    self.push_answer(
+                        wire,
+                        stream,
+                        &error_message(invalid.id.map(Id::raw), &error),
+                    );
                 }
                 (_, None) => {}
             }
         }
         if stream.is_none() {
-            self.answer(key, 202, &[], b"");
+            wire.answer(key, 202, &[], b"");
         }
     }
 
-    fn find_legacy_session(
-        &mut self,
-        key: ConnectionKey,
-        fields: PostFields<'_>,
-    ) -> Result<SessionKey, Refused> {
-        version_of(fields.version)?;
-        self.find_session(key, fields.session_id)
+    fn find_legacy_session(&mut self, post: Post<'_>) -> Result<SessionKey, Refused> {
+        post.request.fields.version.spoken()?;
+        self.find_session(post.request)
     }
 
     fn check_batch(
         &self,
-        key: ConnectionKey,
+        post: Post<'_>,
         session: SessionKey,
         messages: &[Result<Message<'_>, Invalid<'_>>],
     ) -> Result<SessionKey, Refused> {
@@ -162,7 +168,7 @@ impl Shard {
         let requests = messages
             .iter()
             .filter(|it| matches!(it, Ok(Message::Request { .. })));
-        self.check_calls(self.caller(key, Some(session)), requests.count())?;
+        self.check_calls(self.caller(post.request, session), requests.count())?;
         Ok(session)
     }
 
@@ -185,27 +191,30 @@ impl Shard {
 
     fn serve_request(
         &mut self,
-        key: ConnectionKey,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
         session: SessionKey,
         (id, method, params): (&str, &str, Option<&RawValue>),
-        fields: PostFields<'_>,
     ) {
+        let key = post.request.exchange;
         match self.dispatch(session, method, params) {
-            Dispatched::Result(result) => self.answer_result(key, id, result, &[]),
+            Dispatched::Result(result) => wire.answer_result(key, id, result, &[]),
             Dispatched::Error(error) => {
-                self.answer_error(key, error.http_status(Era::Legacy), Some(id), &error)
+                wire.answer_error(key, error.http_status(Era::Legacy), Some(id), &error)
             }
             Dispatched::Application => {
                 let call = (id, method, params);
-                let (answer_to, tree_bytes) = (fields.answer_to(key), fields.tree_bytes);
-                let client = self.caller(key, Some(session));
+                let (answer_to, tree_bytes) = (post.answer_to(), post.tree_bytes);
+                let client = self.caller(post.request, session);
                 let started = self
                     .check_streams(session)
                     .and_then(|()| self.check_calls(client, 1))
-                    .and_then(|()| self.start_legacy(client, session, call, tree_bytes, answer_to));
+                    .and_then(|()| {
+                        self.start_legacy(wire, client, session, call, tree_bytes, answer_to)
+                    });
                 match started {
-                    Ok(call) => self.await_answer(key, call),
-                    Err(refused) => self.refuse(key, Some(id), &refused),
+                    Ok(call) => wire.expect_answer(key, Owner::Call(call)),
+                    Err(refused) => wire.refuse(key, Some(id), &refused),
                 }
             }
         }
@@ -309,13 +318,14 @@ impl Shard {
 
     fn start_legacy(
         &mut self,
+        wire: &mut impl Wire<Owner>,
         client: Option<Client>,
         session_key: SessionKey,
         (id, method, params): (&str, &str, Option<&RawValue>),
         tree_bytes: usize,
         answer_to: AnswerTo,
     ) -> Result<CallKey, Refused> {
-        let charge = self.charge_call(client, params, tree_bytes)?;
+        let charge = self.charge_call(wire, client, params, tree_bytes)?;
         let session = self
             .sessions
             .get(session_key)
@@ -344,20 +354,26 @@ impl Shard {
             session.calls.push(call);
         }
         self.count_call(client);
-        self.effects.push_back(Effect::Start { call, request });
+        self.outputs.push_back(Output::Start { call, request });
         Ok(call)
     }
 
-    fn take_notification(&mut self, session: SessionKey, method: &str, params: Option<&RawValue>) {
+    fn take_notification(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        session: SessionKey,
+        method: &str,
+        params: Option<&RawValue>,
+    ) {
         if method == "notifications/cancelled"
             && let Ok(Cancelled { request_id }) = params::parse(params)
         {
-            self.cancel(session, request_id.get());
+            self.cancel(wire, session, request_id.get());
         }
     }
 
     /// The client no longer wants this answer, and gets none.
-    fn cancel(&mut self, session_key: SessionKey, id: &str) {
+    fn cancel(&mut self, wire: &mut impl Wire<Owner>, session_key: SessionKey, id: &str) {
         let Some(session) = self.sessions.get(session_key) else {
             return;
         };
@@ -372,18 +388,17 @@ impl Shard {
         let Some(state) = self.remove_call(call) else {
             return;
         };
-        self.effects.push_back(Effect::Cancel(call));
+        self.outputs.push_back(Output::Cancel(call));
         match state.answer_to {
-            AnswerTo::Connection(connection) => {
-                self.answer_stream(connection);
-                self.release(connection);
+            AnswerTo::Exchange(connection) => {
+                wire.open_stream(connection);
+                wire.end_stream(connection);
             }
             // HTTP wants an answer, JSON-RPC none.
             AnswerTo::Plain(connection) => {
-                self.answer(connection, 202, &[], b"");
-                self.freed.push_back(connection);
+                wire.answer(connection, 202, &[], b"");
             }
-            AnswerTo::Stream(stream) => self.finish_one(stream),
+            AnswerTo::Stream(stream) => self.finish_one(wire, stream),
             AnswerTo::Nobody => {}
         }
     }
@@ -394,6 +409,7 @@ impl Shard {
     /// There is no room for it, and whoever waits for it goes on waiting.
     fn take_response(
         &mut self,
+        wire: &mut impl Wire<Owner>,
         session: SessionKey,
         id: &str,
         outcome: Result<&RawValue, &RawValue>,
@@ -411,7 +427,7 @@ impl Shard {
         });
         let Some(call) = waiting else { return Ok(()) };
         let (Ok(answered) | Err(answered)) = outcome;
-        self.charge_more(call, answered)?;
+        self.charge_more(wire, call, answered)?;
         if let Some(state) = self.calls.get_mut(call) {
             state.asks.retain(|ask| ask.id != id);
         }
@@ -419,7 +435,7 @@ impl Shard {
             Ok(result) => Ok(result.to_owned()),
             Err(error) => Err(AskFailed::Error(client_error(error))),
         };
-        self.effects.push_back(Effect::Answered {
+        self.outputs.push_back(Output::Answered {
             call,
             ask: id,
             answer,

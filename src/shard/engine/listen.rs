@@ -3,11 +3,9 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::answer::Refused;
-use super::connection::State;
 use super::fanout::{SubscriptionId, Voice};
 use super::params::{self, Filter, Listen};
-use super::{ConnectionKey, Shard};
+use super::{Engine, Exchange, Owner, Refused, Wire};
 use crate::app::call::Topic;
 use crate::limits::{LISTEN_BYTES_MAX, LOOK_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, RpcError};
@@ -16,11 +14,17 @@ use crate::wire::sse::{self, Event};
 pub(super) const NO_ROOM: &str =
     "This node holds as many subscriptions as it can (--subscription-bytes-max).";
 
-impl Shard {
-    pub(super) fn serve_listen(&mut self, key: ConnectionKey, id: &str, params: Option<&RawValue>) {
+impl Engine {
+    pub(super) fn serve_listen(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        key: Exchange,
+        id: &str,
+        params: Option<&RawValue>,
+    ) {
         if self.takes_nobody() {
             let refused = Refused::busy("This node is shutting down and opens no new streams.", 1);
-            return self.refuse(key, Some(id), &refused);
+            return wire.refuse(key, Some(id), &refused);
         }
         let bytes_max =
             (self.limits.subscriptions_max * LISTEN_BYTES_MAX).max(LOOK_ON_CORE_BYTES_MAX);
@@ -29,16 +33,16 @@ impl Shard {
         {
             Ok(filter) => filter,
             Err(error) => {
-                return self.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
+                return wire.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
             }
         };
         let uris = filter.resource_subscriptions.iter().map(String::as_str);
-        let admitted = self.count_stream(key).and_then(|()| {
+        let admitted = wire.count_stream(key).and_then(|()| {
             let leased = self.fanout.lease(uris);
             leased.map_err(|_| Refused::busy(NO_ROOM, 30))
         });
         if let Err(refused) = admitted {
-            return self.refuse(key, Some(id), &refused);
+            return wire.refuse(key, Some(id), &refused);
         }
         let (topics, honoured) = self.honoured(&filter);
         let listener = self
@@ -49,7 +53,7 @@ impl Shard {
             self.fanout.subscribe(listener, topic);
         }
         self.fanout.settle();
-        self.answer_stream(key);
+        wire.open_stream(key);
         // MUST: the acknowledgement is the first message and carries the subscription's id.
         // Spliced in as it came: a number may have more digits than any type of ours.
         let data = format!(
@@ -64,12 +68,9 @@ impl Shard {
                 ..Event::default()
             },
         );
-        self.emit_events(key, &events);
+        wire.emit_events(key, &events);
         self.events = events;
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::Listening(listener);
-            connection.since = self.now;
-        }
+        wire.set_owner(key, Owner::Listener(listener));
         self.fanout.attach(listener, key);
     }
 

@@ -1,21 +1,20 @@
 //! Looking at a body: what messages are in it, and what the engine needs of them.
 //!
 //! A few passes over a text of megabytes take a core's other clients tens of milliseconds. So a body past
-//! [`LOOK_ON_CORE_BYTES_MAX`] is measured while it arrives (depth and tree, [`JsonScan`]), and when it is complete the
-//! driver looks at it elsewhere ([`Effect::Look`]) and brings back what is in it. Both ways end in the same [`Seen`].
+//! [`LOOK_ON_CORE_BYTES_MAX`](crate::limits::LOOK_ON_CORE_BYTES_MAX) is measured while it arrives (depth and tree,
+//! [`JsonScan`]), and when it is complete the driver looks at it elsewhere ([`Effect::Look`](crate::shard::Effect::Look))
+//! and brings back what is in it. Both ways end in the same [`Seen`].
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::answer::Refused;
-use super::connection::{Partial, State};
 use super::params::{self, Envelope};
-use super::{ConnectionKey, Effect, Millis, Shard};
-use crate::limits::{LOOK_ON_CORE_BYTES_MAX, Limits};
+use super::{Refused, body};
+use crate::limits::Limits;
 use crate::mcp::RpcError;
 use crate::wire::json_rpc::{self, Id, Invalid, Message, Parsed};
-use crate::wire::json_scan::{JsonBounds, JsonScan, TooMuch};
+use crate::wire::json_scan::JsonScan;
 
 /// A body that is complete and large. [`Look::run`] may take long; it does on any thread.
 pub struct Look {
@@ -60,7 +59,7 @@ struct KeptInvalid {
 
 /// A body as a request has it.
 #[derive(Clone, Copy)]
-pub(super) enum Body<'a> {
+pub(in crate::shard) enum Body<'a> {
     Text(&'a [u8]),
     Looked(&'a Looked),
 }
@@ -82,7 +81,7 @@ impl<'a> Body<'a> {
             Body::Looked(looked) => Ok(looked.seen()),
             Body::Text(text) => {
                 let scan = JsonScan::of(text);
-                check(&scan, limits)?;
+                body::check(&scan, limits)?;
                 Ok(Seen {
                     parsed: json_rpc::parse(text),
                     envelope: None,
@@ -93,31 +92,12 @@ impl<'a> Body<'a> {
     }
 }
 
-/// # Errors
-/// What has arrived of a body is past a bound.
-pub(super) fn check(scan: &JsonScan, limits: &Limits) -> Result<(), Refused> {
-    let bounds = JsonBounds {
-        depth_max: limits.json_depth_max,
-        tree_bytes_max: limits.json_tree_bytes_max,
-    };
-    scan.check(&bounds).map_err(|fault| match fault {
-        TooMuch::Depth => {
-            let sentence = "The body's arrays and objects are nested too deeply.";
-            Refused::rpc(400, RpcError::new(RpcError::PARSE_ERROR, sentence))
-        }
-        TooMuch::Tree => {
-            let limit = limits.json_tree_bytes_max;
-            let sentence = format!(
-                "The body has too many values: read, they would take more than the {limit} bytes of memory that \
-                 this server gives a request (--json-tree-bytes-max). Long texts are cheap, many objects are not."
-            );
-            Refused::new(413, sentence)
-        }
-    })
-}
-
 impl Look {
-    /// Reads the body. The result goes to [`Shard::handle_looked`].
+    pub(in crate::shard) fn new(body: Vec<u8>, tree_bytes: usize) -> Self {
+        Look { body, tree_bytes }
+    }
+
+    /// Reads the body. The result goes to [`Shard::handle_looked`](crate::shard::Shard::handle_looked).
     #[must_use]
     pub fn run(self) -> Looked {
         Looked {
@@ -231,52 +211,5 @@ impl KeptInvalid {
             id: self.id.as_deref().and_then(Id::new),
             fault: self.fault,
         }
-    }
-}
-
-impl Shard {
-    /// A request is complete: it is served, at once if its body is small.
-    pub(super) fn look_and_serve(&mut self, key: ConnectionKey, mut partial: Box<Partial>) {
-        if partial.body.len() <= LOOK_ON_CORE_BYTES_MAX {
-            let request = partial.head.view(&partial.head_bytes);
-            return self.serve(key, &request, Body::Text(&partial.body));
-        }
-        let look = Look {
-            body: std::mem::take(&mut partial.body),
-            tree_bytes: partial.scan.tree_bytes(),
-        };
-        // The body is no longer the connection's.
-        self.settle(key);
-        let charge = match self.charge_look(key, look.body.len()) {
-            Ok(charge) => charge,
-            Err(refused) => return self.refuse_request_and_close(key, &refused),
-        };
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::ExpectLook(partial);
-            connection.since = self.now;
-            self.effects.push_back(Effect::Look {
-                connection: key,
-                look,
-                charge,
-            });
-        }
-    }
-
-    /// What is in the body of a request ([`Effect::Look`] asked for it). Too late if the client is gone.
-    pub fn handle_looked(&mut self, now: Millis, key: ConnectionKey, looked: &Looked) {
-        self.now = now;
-        let asked =
-            |connection: &&mut super::Connection| matches!(connection.state, State::ExpectLook(_));
-        let Some(connection) = self.connections.get_mut(key).filter(asked) else {
-            return;
-        };
-        if let State::ExpectLook(partial) =
-            std::mem::replace(&mut connection.state, State::ExpectHead)
-        {
-            let request = partial.head.view(&partial.head_bytes);
-            self.serve(key, &request, Body::Looked(looked));
-        }
-        self.freed.push_back(key);
-        self.serve_freed();
     }
 }

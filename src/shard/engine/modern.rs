@@ -3,17 +3,14 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::answer::{Refused, with_members};
 use super::call::CallState;
-use super::connection::State;
 use super::params::{self, Envelope, Meta};
-use super::post::{PostFields, not_acceptable};
+use super::post::{Post, not_acceptable};
 use super::session::log_level;
-use super::{ConnectionKey, Effect, Shard};
+use super::{Engine, Exchange, Fields, Output, Owner, Refused, Wire};
 use crate::app::call::Call;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
-use crate::wire::HeadView;
 use crate::wire::header_value;
 use crate::wire::json_rpc::Message;
 
@@ -27,53 +24,53 @@ const REMOVED: [&str; 6] = [
     "notifications/initialized",
 ];
 
-impl Shard {
+impl Engine {
     pub(super) fn serve_modern(
         &mut self,
-        key: ConnectionKey,
-        request: &HeadView<'_>,
-        fields: PostFields<'_>,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
         message: Message<'_>,
     ) {
+        let (key, fields) = (post.request.exchange, &post.request.fields);
         let (id, method, params) = match message {
             Message::Request { id, method, params } => (id, method, params),
             // This revision defines none for HTTP; one that comes changes nothing.
-            Message::Notification { .. } => return self.answer(key, 202, &[], b""),
+            Message::Notification { .. } => return wire.answer(key, 202, &[], b""),
             Message::Response { .. } => {
                 let sentence = "A response is never sent in 2026-07-28: answers to input requests go into the retried request.";
-                return self.refuse(key, None, &Refused::new(400, sentence));
+                return wire.refuse(key, None, &Refused::new(400, sentence));
             }
         };
-        let read = match fields.envelope {
+        let read = match post.envelope {
             Some(_) => None,
             None => Some(params::envelope(params)),
         };
-        let known = fields.envelope.map(Result::as_ref);
+        let known = post.envelope.map(Result::as_ref);
         let envelope = match known.or(read.as_ref().map(Result::as_ref)) {
             Some(Ok(envelope)) => envelope,
-            Some(Err(error)) => return self.answer_error(key, 400, Some(id.raw()), error),
+            Some(Err(error)) => return wire.answer_error(key, 400, Some(id.raw()), error),
             None => return,
         };
-        if let Err(error) = check_version(request, envelope.meta.as_ref())
-            .and_then(|()| check_mirrors(request, &method, envelope))
+        if let Err(error) = check_version(fields, envelope.meta.as_ref())
+            .and_then(|()| check_mirrors(fields, &method, envelope))
         {
             let status = if error.code == RpcError::INVALID_PARAMS {
                 400
             } else {
                 error.http_status(Era::Modern)
             };
-            return self.answer_error(key, status, Some(id.raw()), &error);
+            return wire.answer_error(key, status, Some(id.raw()), &error);
         }
         match &*method {
-            "server/discover" => self.serve_discover(key, id.raw()),
-            "subscriptions/listen" if !fields.accepts_stream => {
+            "server/discover" => self.serve_discover(wire, key, id.raw()),
+            "subscriptions/listen" if !fields.accepts_stream() => {
                 let sentence =
                     "subscriptions/listen is answered with text/event-stream: Accept must name it.";
-                self.refuse(key, Some(id.raw()), &not_acceptable(sentence));
+                wire.refuse(key, Some(id.raw()), &not_acceptable(sentence));
             }
-            "subscriptions/listen" => self.serve_listen(key, id.raw(), params),
+            "subscriptions/listen" => self.serve_listen(wire, key, id.raw(), params),
             method if REMOVED.contains(&method) => {
-                self.answer_error(
+                wire.answer_error(
                     key,
                     404,
                     Some(id.raw()),
@@ -82,12 +79,12 @@ impl Shard {
             }
             method => {
                 let call = (id.raw(), method, params);
-                self.start_modern(key, request, call, envelope, fields);
+                self.start_modern(wire, post, call, envelope);
             }
         }
     }
 
-    fn serve_discover(&mut self, key: ConnectionKey, id: &str) {
+    fn serve_discover(&mut self, wire: &mut impl Wire<Owner>, key: Exchange, id: &str) {
         let mut result = json!({
             "supportedVersions": ProtocolVersion::newest_first(),
             "capabilities": self.about.modern_capabilities,
@@ -98,7 +95,7 @@ impl Shard {
             result["instructions"] = Value::from(instructions.as_str());
         }
         let result = self.complete(&result.to_string());
-        self.answer_result(key, id, &result, &[]);
+        wire.answer_result(key, id, &result, &[]);
     }
 
     /// A modern result's members: `resultType` and who answers.
@@ -117,12 +114,12 @@ impl Shard {
 
     fn start_modern(
         &mut self,
-        key: ConnectionKey,
-        request: &HeadView<'_>,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
         (id, method, params): (&str, &str, Option<&RawValue>),
         envelope: &Envelope<'_>,
-        fields: PostFields<'_>,
     ) {
+        let (key, client) = (post.request.exchange, post.request.client);
         let meta = envelope.meta.as_ref();
         let stated = meta.and_then(|meta| meta.log_level.as_deref());
         let log_level = match stated.map(|name| log_level(name).ok_or(name)) {
@@ -131,17 +128,16 @@ impl Shard {
             Some(Err(name)) => {
                 let error =
                     RpcError::invalid_params(format!("Invalid params: {name} is not a log level."));
-                return self.answer_error(key, 400, Some(id), &error);
+                return wire.answer_error(key, 400, Some(id), &error);
             }
         };
-        let client = self.client_of(key);
         if let Err(refused) = self.check_calls(client, 1) {
-            return self.refuse(key, Some(id), &refused);
+            return wire.refuse(key, Some(id), &refused);
         }
-        let tree_bytes = fields.tree_bytes;
-        let charge = match self.charge_call(client, params, tree_bytes) {
+        let tree_bytes = post.tree_bytes;
+        let charge = match self.charge_call(wire, client, params, tree_bytes) {
             Ok(charge) => charge,
-            Err(refused) => return self.refuse(key, Some(id), &refused),
+            Err(refused) => return wire.refuse(key, Some(id), &refused),
         };
         let capabilities = meta.and_then(|meta| meta.client_capabilities.as_deref());
         let info = meta.and_then(|meta| meta.client_info.as_deref());
@@ -150,7 +146,7 @@ impl Shard {
             .intern(capabilities.unwrap_or(RawValue::NULL), info)
         {
             Ok(profile) => profile,
-            Err(error) => return self.answer_error(key, 400, Some(id), &error),
+            Err(error) => return wire.answer_error(key, 400, Some(id), &error),
         };
         self.count_call(client);
         let version = ProtocolVersion::V2026_07_28;
@@ -158,51 +154,38 @@ impl Shard {
             version,
             session: None,
             id: id.into(),
-            answer_to: fields.answer_to(key),
+            answer_to: post.answer_to(),
             log_level,
             client,
             asks: Default::default(),
             timer: Default::default(),
             charge,
         });
-        self.await_answer(key, call);
+        wire.expect_answer(key, Owner::Call(call));
         let request = Call {
             version,
             method: method.into(),
             params: params.map(ToOwned::to_owned),
             client_capabilities: profile.capabilities.clone(),
             client_info: profile.info.clone(),
-            param_headers: param_headers(request),
+            param_headers: param_headers(&post.request.fields),
             tree_bytes,
         };
         self.profiles.release(profile);
-        self.effects.push_back(Effect::Start { call, request });
-    }
-
-    pub(super) fn await_answer(&mut self, key: ConnectionKey, call: super::CallKey) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::ExpectAnswer(call);
-            connection.since = self.now;
-        }
+        self.outputs.push_back(Output::Start { call, request });
     }
 }
 
 /// `Mcp-Param-{Name}`: the name in lower case, the value as it was sent.
-fn param_headers(request: &HeadView<'_>) -> Vec<(Box<str>, Box<str>)> {
-    const PREFIX: &str = "mcp-param-";
-    let name_of = |name: &str| {
-        let matches = name.len() > PREFIX.len()
-            && name.as_bytes()[..PREFIX.len()].eq_ignore_ascii_case(PREFIX.as_bytes());
-        matches.then(|| name[PREFIX.len()..].to_ascii_lowercase().into_boxed_str())
-    };
-    request
-        .fields()
-        .filter_map(|(name, value)| Some((name_of(name)?, value.into())))
+fn param_headers(fields: &Fields<'_>) -> Vec<(Box<str>, Box<str>)> {
+    let params = fields.mcp_params.iter();
+    params
+        .map(|(name, value)| (name.to_ascii_lowercase().into(), (*value).into()))
         .collect()
 }
 
 /// Streamable HTTP, "Protocol Version Header", and basic, "Per-request protocol fields".
-fn check_version(request: &HeadView<'_>, meta: Option<&Meta<'_>>) -> Result<(), RpcError> {
+fn check_version(fields: &Fields<'_>, meta: Option<&Meta<'_>>) -> Result<(), RpcError> {
     let missing = |field: &str| {
         RpcError::invalid_params(format!(
             "Invalid params: _meta[\"io.modelcontextprotocol/{field}\"] is required."
@@ -211,7 +194,7 @@ fn check_version(request: &HeadView<'_>, meta: Option<&Meta<'_>>) -> Result<(), 
     let stated = meta
         .and_then(|meta| meta.protocol_version.as_deref())
         .ok_or_else(|| missing("protocolVersion"))?;
-    let header = request.field("mcp-protocol-version").ok_or_else(|| {
+    let header = fields.version.text.ok_or_else(|| {
         RpcError::header_mismatch("Header mismatch: MCP-Protocol-Version is required.")
     })?;
     if header != stated {
@@ -230,7 +213,7 @@ fn check_version(request: &HeadView<'_>, meta: Option<&Meta<'_>>) -> Result<(), 
 
 /// Streamable HTTP, "Server Validation": what a header says and what the body says is the same.
 fn check_mirrors(
-    request: &HeadView<'_>,
+    fields: &Fields<'_>,
     method: &str,
     envelope: &Envelope<'_>,
 ) -> Result<(), RpcError> {
@@ -239,7 +222,7 @@ fn check_mirrors(
             "Header mismatch: {name} header value '{header}' does not match body value '{body}'"
         ))
     };
-    match request.field("mcp-method") {
+    match fields.mcp_method {
         Some(header) if header == method => {}
         Some(header) => return Err(mismatch("Mcp-Method", header, method)),
         None => {
@@ -270,7 +253,7 @@ fn check_mirrors(
     else {
         return Ok(());
     };
-    let Some(header) = request.field("mcp-name") else {
+    let Some(header) = fields.mcp_name else {
         let error = || {
             RpcError::header_mismatch(format!(
                 "Header mismatch: Mcp-Name is required for {method}."
@@ -284,5 +267,24 @@ fn check_mirrors(
         Err(_) => Err(RpcError::header_mismatch(
             "Header mismatch: the value of Mcp-Name is not valid Base64.",
         )),
+    }
+}
+
+/// An object in JSON with members put before its own.
+pub(super) fn with_members(members: &str, object: &str) -> String {
+    debug_assert!(object.starts_with('{') && !members.is_empty());
+    let rest = object[1..].trim_start();
+    let comma = if rest.starts_with('}') { "" } else { "," };
+    format!("{{{members}{comma}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_go_before_what_is_there() {
+        assert_eq!(with_members(r#""a":1"#, "{}"), r#"{"a":1}"#);
+        assert_eq!(with_members(r#""a":1"#, r#"{ "b":2}"#), r#"{"a":1,"b":2}"#);
     }
 }

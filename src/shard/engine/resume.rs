@@ -7,52 +7,46 @@
 //! Python's stops after two tries. At 400, 404 or 410 the one of Rust tries for ever, and 404 says that the whole session
 //! is gone. The standalone stream is never answered so: its client would not ask for it again.
 
-use super::answer::Refused;
-use super::connection::State;
 use super::event_id::EventId;
-use super::request::{accepts, version_of};
 use super::stream::{STANDALONE, Stream, StreamKey};
-use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
+use super::{CallKey, Engine, Exchange, Output, Owner, Refused, Request, SessionKey, Wire};
 use crate::mcp::Era;
-use crate::wire::HeadView;
 
-impl Shard {
-    pub(super) fn serve_get(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
-        let modern = match version_of(request.field("mcp-protocol-version")) {
+impl Engine {
+    pub(super) fn serve_get(&mut self, wire: &mut impl Wire<Owner>, request: &Request<'_>) {
+        let (key, fields) = (request.exchange, &request.fields);
+        let modern = match fields.version.spoken() {
             Ok(version) => version.is_some_and(|version| version.era() == Era::Modern),
-            Err(refused) => return self.refuse(key, None, &refused),
+            Err(refused) => return wire.refuse(key, None, &refused),
         };
-        let id = match request.field("mcp-session-id") {
-            Some(id) if !modern => id,
-            _ => {
-                let sentence = "GET opens the event stream of the session that Mcp-Session-Id names; 2026-07-28 has subscriptions/listen instead.";
-                return self.refuse(key, None, &Refused::method_not_allowed(sentence));
-            }
-        };
-        if !accepts(request, "text/event-stream") {
-            let sentence = "GET is answered with text/event-stream: Accept must name it.";
-            return self.refuse(key, None, &Refused::new(406, sentence));
+        if modern || fields.session.is_none() {
+            let sentence = "GET opens the event stream of the session that Mcp-Session-Id names; 2026-07-28 has subscriptions/listen instead.";
+            return wire.refuse(key, None, &Refused::method_not_allowed(sentence));
         }
-        let opened = self.seek_session(key, Some(id)).and_then(|session| {
-            let last_seen = request
-                .field("last-event-id")
+        if !fields.accepts_stream() {
+            let sentence = "GET is answered with text/event-stream: Accept must name it.";
+            return wire.refuse(key, None, &Refused::new(406, sentence));
+        }
+        let opened = self.seek_session(request).and_then(|session| {
+            let last_seen = fields
+                .last_event_id
                 .map(|text| self.check_event_id(session, text))
                 .transpose()?;
-            self.count_stream(key)?;
+            wire.count_stream(key)?;
             match last_seen {
                 // No activity of its session: who comes back for ever would keep it for ever.
                 Some(last_seen) if last_seen.stream != STANDALONE => {
-                    self.resume(key, session, last_seen)
+                    self.resume(wire, key, session, last_seen)
                 }
                 last_seen => {
                     self.touch_session(session);
-                    self.open_standalone(key, session, last_seen);
+                    self.open_standalone(wire, key, session, last_seen);
                     Ok(())
                 }
             }
         });
         if let Err(refused) = opened {
-            self.refuse(key, None, &refused);
+            wire.refuse(key, None, &refused);
         }
     }
 
@@ -74,7 +68,8 @@ impl Shard {
     /// 405 for a stream that is over.
     fn resume(
         &mut self,
-        key: ConnectionKey,
+        wire: &mut impl Wire<Owner>,
+        key: Exchange,
         session: SessionKey,
         last_seen: EventId,
     ) -> Result<(), Refused> {
@@ -91,18 +86,18 @@ impl Shard {
         let primes = session.version.has_priming();
         let found = session.streams.iter().copied().find(numbered);
         let stream = found.ok_or_else(stream_gone)?;
-        self.take_over(stream);
+        self.take_over(wire, stream);
         self.rewind(stream, last_seen.sequence);
         if self.streams.get(stream).is_some_and(Stream::is_seen) {
-            self.drop_stream(stream);
+            self.drop_stream(wire, stream);
             return Err(stream_gone());
         }
-        self.answer_stream(key);
-        self.connect(stream, key);
+        wire.open_stream(key);
+        self.connect(wire, stream, key);
         if primes {
-            self.emit_priming(stream);
+            self.emit_priming(wire, stream);
         }
-        self.flush(stream);
+        self.flush(wire, stream);
         Ok(())
     }
 
@@ -110,7 +105,8 @@ impl Shard {
     /// the client reads.
     fn open_standalone(
         &mut self,
-        key: ConnectionKey,
+        wire: &mut impl Wire<Owner>,
+        key: Exchange,
         session_key: SessionKey,
         last_seen: Option<EventId>,
     ) {
@@ -121,7 +117,7 @@ impl Shard {
             return;
         };
         let (listener, primes) = (session.listener, session.version.has_priming());
-        self.take_over(stream);
+        self.take_over(wire, stream);
         match last_seen {
             Some(id) if id.epoch == self.epoch() && id.offset <= self.offset => {
                 self.fanout.rewind(listener, id.offset);
@@ -148,12 +144,12 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(session_key) {
             session.opened_at = told;
         }
-        self.answer_stream(key);
-        self.connect(stream, key);
+        wire.open_stream(key);
+        self.connect(wire, stream, key);
         if primes {
-            self.emit_priming(stream);
+            self.emit_priming(wire, stream);
         }
-        self.flush(stream);
+        self.flush(wire, stream);
         self.fanout.attach(listener, key);
     }
 
@@ -164,40 +160,40 @@ impl Shard {
         self.note_sequence(stream);
     }
 
-    pub(super) fn connect(&mut self, stream: StreamKey, connection: ConnectionKey) {
-        let now = self.now;
+    pub(super) fn connect(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        stream: StreamKey,
+        exchange: Exchange,
+    ) {
         if let Some(stream) = self.streams.get_mut(stream) {
-            stream.connection = Some(connection);
+            stream.exchange = Some(exchange);
         }
-        if let Some(connection) = self.connections.get_mut(connection) {
-            connection.state = State::Streaming(stream);
-            connection.since = now;
-        }
-        self.arm_connection(connection);
+        wire.set_owner(exchange, Owner::Stream(stream));
     }
 
     /// The connection of a stream is gone. A modern answer is cancelled by that; a legacy stream waits for the
     /// client to come back.
-    pub(super) fn interrupt_stream(&mut self, key: StreamKey) {
+    pub(super) fn interrupt_stream(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
         if stream.session.is_some() {
-            return self.interrupted(key);
+            return self.interrupted(wire, key);
         }
         let call: Option<CallKey> = stream.call;
         self.streams.remove(key);
         if let Some(call) = call
             && self.remove_call(call).is_some()
         {
-            self.effects.push_back(Effect::Cancel(call));
+            self.outputs.push_back(Output::Cancel(call));
         }
     }
 
     /// A legacy stream lost its connection, or gave it up.
-    pub(super) fn interrupted(&mut self, key: StreamKey) {
+    pub(super) fn interrupted(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
         self.disconnect_listener(key);
-        self.end_silent(key);
+        self.end_silent(wire, key);
         let now = self.now;
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -205,7 +201,7 @@ impl Shard {
         let was_over = stream.window_runs();
         stream.interrupt(now);
         if stream.is_void() {
-            return self.drop_stream(key);
+            return self.drop_stream(wire, key);
         }
         if !was_over
             && let Some(session) = stream
@@ -218,8 +214,13 @@ impl Shard {
     }
 
     /// Nobody can come back to it any more.
-    pub(super) fn drop_stream(&mut self, key: StreamKey) {
-        self.end_silent(key);
+    pub(super) fn drop_stream(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+        self.end_silent(wire, key);
+        self.forget_stream(key);
+    }
+
+    /// The same of one that has no exchange.
+    pub(super) fn forget_stream(&mut self, key: StreamKey) {
         let session = self.streams.remove(key).and_then(|stream| stream.session);
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
             session.forget_stream(key);

@@ -3,20 +3,17 @@
 use serde_json::value::RawValue;
 use thin_vec::ThinVec;
 
-use super::answer::Refused;
 use super::arena::Key;
 use super::call::AnswerTo;
-use super::elsewhere::Gone;
 use super::fanout::Voice;
 use super::params::{self, Initialize};
-use super::post::PostFields;
-use super::request::version_of;
+use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::stream::StreamKey;
-use super::{ConnectionKey, Effect, SessionKey, Shard};
+use super::{Engine, Gone, Output, Owner, Refused, Request, SessionKey, Wire};
 use crate::app::call::{TellRefused, Topic};
+use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
-use crate::wire::HeadView;
 use crate::wire::session_id::{Locator, SessionId};
 
 /// What other nodes should know of a session's end.
@@ -28,32 +25,33 @@ pub(super) enum Ending {
     WithTheProcess,
 }
 
-impl Shard {
+impl Engine {
     pub(super) fn serve_initialize(
         &mut self,
-        key: ConnectionKey,
-        fields: PostFields<'_>,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
         id: &str,
         params: Option<&RawValue>,
     ) {
+        let (key, fields) = (post.request.exchange, &post.request.fields);
         // An empty id is none. To a revision without sessions any is.
-        let names = |id: &&str| !id.is_empty() && !fields.is_modern();
-        if let Some(named) = fields.session_id.filter(names) {
-            let refused = match self.locate(named) {
+        let named = fields.session.as_ref();
+        if let Some(named) = named.filter(|it| !it.text.is_empty() && !fields.is_modern()) {
+            let refused = match self.locate(named.id.as_ref()) {
                 Ok(_) => Refused::new(
                     400,
                     "This session is initialized: initialize opens a new one, without Mcp-Session-Id.",
                 ),
-                Err(why) => self.miss(key, named, why),
+                Err(why) => self.miss(post.request.word, named.id.as_ref(), why),
             };
-            return self.refuse(key, Some(id), &refused);
+            return wire.refuse(key, Some(id), &refused);
         }
         let session = params::parse::<Initialize<'_>>(params)
             .map_err(|error| Refused::rpc(400, error))
-            .and_then(|params| self.open_session(key, &params));
+            .and_then(|params| self.open_session(wire, post.request.client, &params));
         let session = match session {
             Ok(session) => session,
-            Err(refused) => return self.refuse(key, Some(id), &refused),
+            Err(refused) => return wire.refuse(key, Some(id), &refused),
         };
         let version = self
             .sessions
@@ -65,20 +63,20 @@ impl Shard {
             self.introduction.legacy_members
         );
         let session_id = self.session_id_field(session);
-        self.answer_result(key, id, &result, &[("Mcp-Session-Id", &session_id)]);
+        wire.answer_result(key, id, &result, &[("Mcp-Session-Id", &session_id)]);
     }
 
     fn open_session(
         &mut self,
-        key: ConnectionKey,
+        wire: &mut impl Wire<Owner>,
+        client: Option<Client>,
         params: &Initialize<'_>,
     ) -> Result<SessionKey, Refused> {
-        let client = self.client_of(key);
         let profile = self
             .profiles
             .intern(params.capabilities, params.client_info)
             .map_err(|error| Refused::rpc(400, error))?;
-        if let Err(refused) = self.admit_session(client) {
+        if let Err(refused) = self.admit_session(wire, client) {
             self.profiles.release(profile);
             return Err(refused);
         }
@@ -120,7 +118,7 @@ impl Shard {
         let connected = |stream: &StreamKey| {
             self.streams
                 .get(*stream)
-                .is_some_and(|stream| stream.connection.is_some())
+                .is_some_and(|stream| stream.exchange.is_some())
         };
         !session.calls.is_empty()
             || session
@@ -134,27 +132,21 @@ impl Shard {
     ///
     /// # Errors
     /// 400 without an id, 404 with `data.reason` for a session that is not here.
-    pub(super) fn find_session(
-        &mut self,
-        key: ConnectionKey,
-        id: Option<&str>,
-    ) -> Result<SessionKey, Refused> {
-        let session = self.seek_session(key, id)?;
+    pub(super) fn find_session(&mut self, request: &Request<'_>) -> Result<SessionKey, Refused> {
+        let session = self.seek_session(request)?;
         self.touch_session(session);
         Ok(session)
     }
 
     /// The same, but the session is as active as it was.
-    pub(super) fn seek_session(
-        &mut self,
-        key: ConnectionKey,
-        id: Option<&str>,
-    ) -> Result<SessionKey, Refused> {
-        let Some(text) = id else {
+    pub(super) fn seek_session(&mut self, request: &Request<'_>) -> Result<SessionKey, Refused> {
+        let Some(named) = &request.fields.session else {
             let sentence = "This request needs the Mcp-Session-Id that initialize answered with.";
             return Err(Refused::new(400, sentence));
         };
-        self.locate(text).map_err(|why| self.miss(key, text, why))
+        let id = named.id.as_ref();
+        self.locate(id)
+            .map_err(|why| self.miss(request.word, id, why))
     }
 
     pub(super) fn touch_session(&mut self, key: SessionKey) {
@@ -164,11 +156,13 @@ impl Shard {
         self.announce_active(key);
     }
 
-    pub(super) fn miss(&mut self, key: ConnectionKey, id: &str, why: TellRefused) -> Refused {
-        let asked = self
-            .connections
-            .get(key)
-            .and_then(|connection| connection.gone);
+    /// `asked` is what somebody found out about it.
+    pub(super) fn miss(
+        &mut self,
+        asked: Option<Gone>,
+        id: Option<&SessionId>,
+        why: TellRefused,
+    ) -> Refused {
         let gone = match asked.unwrap_or_else(|| why.into()) {
             Gone::Expired if self.is_draining() => Gone::OwnerRestarted,
             gone => gone,
@@ -178,8 +172,8 @@ impl Shard {
     }
 
     /// Which session of this core an id names: an index and a comparison in constant time.
-    pub(super) fn locate(&self, id: &str) -> Result<SessionKey, TellRefused> {
-        let id = SessionId::parse(id).ok_or(TellRefused::Unknown)?;
+    pub(super) fn locate(&self, id: Option<&SessionId>) -> Result<SessionKey, TellRefused> {
+        let id = id.ok_or(TellRefused::Unknown)?;
         if id.node != self.node {
             return Err(TellRefused::OtherNode);
         }
@@ -214,33 +208,45 @@ impl Shard {
         }
     }
 
-    pub(super) fn serve_delete(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
-        let modern = match version_of(request.field("mcp-protocol-version")) {
+    fn session_id_field(&self, session: SessionKey) -> String {
+        let mut text = String::with_capacity(crate::limits::SESSION_ID_BYTES_MAX);
+        self.session_id(session).emit(&mut text);
+        text
+    }
+
+    pub(super) fn serve_delete(&mut self, wire: &mut impl Wire<Owner>, request: &Request<'_>) {
+        let (key, fields) = (request.exchange, &request.fields);
+        let modern = match fields.version.spoken() {
             Ok(version) => version.is_some_and(|version| version.era() == Era::Modern),
-            Err(refused) => return self.refuse(key, None, &refused),
+            Err(refused) => return wire.refuse(key, None, &refused),
         };
-        let Some(id) = request.field("mcp-session-id").filter(|_| !modern) else {
+        let Some(named) = fields.session.as_ref().filter(|_| !modern) else {
             let sentence =
                 "DELETE ends the session that Mcp-Session-Id names; 2026-07-28 has none.";
-            return self.refuse(key, None, &Refused::method_not_allowed(sentence));
+            return wire.refuse(key, None, &Refused::method_not_allowed(sentence));
         };
-        match self.find_session(key, Some(id)) {
+        match self.find_session(request) {
             Ok(session) => {
-                self.end_session(session, Ending::Over);
-                self.answer(key, 204, &[], b"");
+                self.end_session(wire, session, Ending::Over);
+                wire.answer(key, 204, &[], b"");
             }
             Err(refused) => {
                 // Whoever had it, its client is done with it: no record of it should stay.
-                if let Some(session) = SessionId::parse(id) {
+                if let Some(session) = named.id {
                     self.announce_ended(session);
                 }
-                self.refuse(key, None, &refused);
+                wire.refuse(key, None, &refused);
             }
         }
     }
 
     /// Ends a session with all that is open for it. True if there was one.
-    pub(super) fn end_session(&mut self, key: SessionKey, ending: Ending) -> bool {
+    pub(super) fn end_session(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        key: SessionKey,
+        ending: Ending,
+    ) -> bool {
         let id = self.session_id(key);
         let Some(session) = self.sessions.remove(key) else {
             return false;
@@ -256,36 +262,28 @@ impl Shard {
                 continue;
             };
             self.uncount_call(&state);
-            self.effects.push_back(Effect::Cancel(call));
-            if let AnswerTo::Connection(connection) | AnswerTo::Plain(connection) = state.answer_to
-            {
+            self.outputs.push_back(Output::Cancel(call));
+            if let AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) = state.answer_to {
                 let refused = Refused::with_reason(
                     404,
                     "expired",
                     "The session was ended while this request was served.",
                 );
-                self.refuse(connection, Some(&state.id), &refused);
-                self.freed.push_back(connection);
+                wire.refuse(connection, Some(&state.id), &refused);
             }
         }
         for stream in session.standalone.into_iter().chain(session.streams) {
-            self.end_silent(stream);
+            self.end_silent(wire, stream);
             if let Some(connection) = self
                 .streams
                 .remove(stream)
-                .and_then(|stream| stream.connection)
+                .and_then(|stream| stream.exchange)
             {
-                self.release(connection);
+                wire.end_stream(connection);
             }
         }
         self.commons.sessions.give_back(1);
         self.commons.clients.close_session(session.client);
         true
-    }
-
-    /// Ends the stream on a connection, which is free for the next request then, or closed if it cannot be.
-    pub(super) fn release(&mut self, key: ConnectionKey) {
-        self.end_stream(key);
-        self.freed.push_back(key);
     }
 }

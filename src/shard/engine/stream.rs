@@ -7,22 +7,21 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::answer::error_message;
 use super::arena::Key;
 use super::call::CallKey;
-use super::connection::ConnectionKey;
 use super::session::SessionKey;
 use super::wheel::{Millis, Timer};
+use super::{Exchange, error_message};
 use crate::budget::Charge;
 use crate::mcp::RpcError;
 
-pub(super) type StreamKey = Key<Stream>;
+pub(in crate::shard) type StreamKey = Key<Stream>;
 
 /// The number of a session's standalone stream.
 pub(super) const STANDALONE: u32 = 0;
 
-pub(super) struct Stream {
-    pub(super) connection: Option<ConnectionKey>,
+pub(in crate::shard) struct Stream {
+    pub(super) exchange: Option<Exchange>,
     /// None: a modern answer, which cannot be resumed and ends with its connection.
     pub(super) session: Option<SessionKey>,
     /// Unique in the session, leads its event ids.
@@ -85,7 +84,7 @@ impl Message {
 impl Stream {
     pub(super) fn new(session: Option<SessionKey>, number: u32, outstanding: u16) -> Self {
         Stream {
-            connection: None,
+            exchange: None,
             session,
             number,
             call: None,
@@ -210,7 +209,7 @@ impl Stream {
 
     /// Its connection is its no longer. Of a finished one the window begins with the first time.
     pub(super) fn interrupt(&mut self, now: Millis) {
-        self.connection = None;
+        self.exchange = None;
         if !self.window_runs {
             self.interrupted_at = now;
             self.window_runs = self.is_finished();
@@ -233,7 +232,7 @@ impl Stream {
 
     /// Finished, and only there for a client that did not get all of it.
     pub(super) fn is_kept(&self) -> bool {
-        self.connection.is_none() && self.is_finished()
+        self.exchange.is_none() && self.is_finished()
     }
 
     fn drop_while(&mut self, too_old: impl Fn(&Queue) -> bool) {

@@ -4,44 +4,48 @@
 use std::rc::Rc;
 
 use super::stream::{Message, STANDALONE, Stream, StreamKey};
-use super::{Closed, Millis, SessionKey, Shard};
+use super::{Closed, Engine, Owner, SessionId, SessionKey, Wire};
 use crate::app::call::{Notice, TellRefused, Topic};
 
-impl Shard {
+impl Engine {
     /// Tells one session of this core.
     ///
     /// # Errors
     /// Why it was not told. If too much is waiting for it, its connection is closed as well: the client is to come
     /// back for what waits.
-    pub fn handle_tell(
+    pub(in crate::shard) fn handle_tell(
         &mut self,
-        now: Millis,
+        wire: &mut impl Wire<Owner>,
         session: &str,
         notice: &Notice,
     ) -> Result<(), TellRefused> {
-        self.now = now;
-        let session = self.locate(session)?;
+        let session = self.locate(SessionId::parse(session).as_ref())?;
         let message = self
-            .message(Some(session), &text(notice))
+            .message(wire, Some(session), &text(notice))
             .map_err(|_| TellRefused::Full)?;
-        self.tell(session, notice, &message)
+        self.tell(wire, session, notice, &message)
     }
 
     /// Tells every session of this core. `offset` is the place that this took in the log.
-    pub fn handle_tell_all(&mut self, now: Millis, offset: u64, notice: &Notice) {
-        self.now = now;
+    pub(in crate::shard) fn handle_tell_all(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        offset: u64,
+        notice: &Notice,
+    ) {
         self.offset = offset;
         // Kept once for all of them.
         let message = self.small_message(&text(notice));
         let sessions: Vec<SessionKey> = self.sessions.iter().map(|(key, _)| key).collect();
         for session in sessions {
             // One that is full is told by the end of its stream.
-            let _ = self.tell(session, notice, &message);
+            let _ = self.tell(wire, session, notice, &message);
         }
     }
 
     fn tell(
         &mut self,
+        wire: &mut impl Wire<Owner>,
         key: SessionKey,
         notice: &Notice,
         message: &Rc<Message>,
@@ -54,11 +58,11 @@ impl Shard {
         }
         let listener = session.listener;
         let bytes_max = self.limits.stream_queue_bytes_max;
-        let stream = self.standalone(key).ok_or(TellRefused::Expired)?;
-        let stream = self.streams.get_mut(stream).ok_or(TellRefused::Expired)?;
+        let key = self.standalone(key).ok_or(TellRefused::Expired)?;
+        let stream = self.streams.get_mut(key).ok_or(TellRefused::Expired)?;
         if !stream.has_room(message.data.len(), bytes_max) {
-            if let Some(connection) = stream.connection {
-                self.close_connection(connection, Closed::SlowReader);
+            if let Some(connection) = stream.exchange {
+                self.abort_stream(wire, key, connection, Closed::SlowReader);
             }
             return Err(TellRefused::Full);
         }

@@ -1,96 +1,30 @@
-//! Writing HTTP answers into a connection's outbox, and what each answer does to the connection.
+//! Answers as HTTP/1.1 in a connection's outbox, and what each of them does to the connection.
 
 use std::borrow::Cow;
 
-use serde_json::json;
-
 use super::connection::{Hold, State};
-use super::session::SessionKey;
-use super::{Closed, ConnectionKey, Effect, Shard};
+use super::{Closed, ConnectionKey, Exchange, Happened, Http, Output, Refused, UpperLayer, Wire};
 use crate::limits::UNSENT_BYTES_MAX;
-use crate::mcp::RpcError;
 use crate::wire::Malformed;
 use crate::wire::response::{self, Content};
 
-pub(super) const JSON: &str = "application/json";
+const JSON: &str = "application/json";
 
 /// Header fields of one answer, those of CORS included.
 const FIELDS_MAX: usize = 12;
 
-/// Well formed, but not to be served: the status and, for people and programs, why.
-#[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) status: u16,
-    pub(super) error: RpcError,
-    pub(super) allow: bool,
-    pub(super) retry_after_s: Option<u32>,
-    /// For a body in a coding: there is none here.
-    pub(super) accept_encoding: bool,
+/// How events are framed on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) enum Frame {
+    Chunk,
+    /// Of HTTP/1.0, whose streams end with their connections.
+    Bare,
 }
 
-/// What the endpoint takes, for 405 and CORS.
-pub(super) const METHODS: &str = "POST, GET, DELETE, OPTIONS";
+impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
+    type Frame = Frame;
 
-impl Refused {
-    pub(super) fn new(status: u16, sentence: impl Into<Cow<'static, str>>) -> Self {
-        Refused {
-            status,
-            error: RpcError::invalid_request(sentence),
-            allow: false,
-            retry_after_s: None,
-            accept_encoding: false,
-        }
-    }
-
-    pub(super) fn with_reason(
-        status: u16,
-        reason: &str,
-        sentence: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        let error = RpcError::invalid_request(sentence).with_data(json!({ "reason": reason }));
-        Refused {
-            status,
-            error,
-            allow: false,
-            retry_after_s: None,
-            accept_encoding: false,
-        }
-    }
-
-    pub(super) fn rpc(status: u16, error: RpcError) -> Self {
-        Refused {
-            status,
-            error,
-            allow: false,
-            retry_after_s: None,
-            accept_encoding: false,
-        }
-    }
-
-    pub(super) fn method_not_allowed(sentence: &'static str) -> Self {
-        Refused {
-            allow: true,
-            ..Self::new(405, sentence)
-        }
-    }
-
-    pub(super) fn busy(sentence: &'static str, retry_after_s: u32) -> Self {
-        Refused {
-            retry_after_s: Some(retry_after_s),
-            ..Self::with_reason(503, "busy", sentence)
-        }
-    }
-}
-
-impl Shard {
-    /// Answers with a body of JSON (or nothing, if it is empty) and makes the connection ready for the next request.
-    pub(super) fn answer(
-        &mut self,
-        key: ConnectionKey,
-        status: u16,
-        fields: &[(&str, &str)],
-        body: &[u8],
-    ) {
+    fn answer(&mut self, key: Exchange, status: u16, fields: &[(&str, &str)], body: &[u8]) {
         let content = match status {
             204 => Content::None,
             _ => Content::Length(body.len() as u64),
@@ -107,45 +41,119 @@ impl Shard {
         self.answered(key);
     }
 
-    /// Answers `{"jsonrpc":"2.0","id":…,"result":…}`.
-    pub(super) fn answer_result(
-        &mut self,
-        key: ConnectionKey,
-        id: &str,
-        result: &str,
-        fields: &[(&str, &str)],
-    ) {
-        self.answer(key, 200, fields, &result_message(id, result));
+    fn expect_answer(&mut self, key: Exchange, owner: U::Owner) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.state = State::ExpectAnswer(owner);
+            connection.since = self.now;
+        }
     }
 
-    pub(super) fn answer_error(
-        &mut self,
-        key: ConnectionKey,
-        status: u16,
-        id: Option<&str>,
-        error: &RpcError,
-    ) {
-        let body = error_message(id, error);
-        self.answer(key, status, &[], &body);
+    fn open_stream(&mut self, key: Exchange) {
+        self.hold(key);
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let content = match connection.http10 {
+            true => Content::UntilClose,
+            false => Content::Chunked,
+        };
+        connection.is_stream = true;
+        connection.since = now;
+        let fields = [
+            ("Content-Type", "text/event-stream"),
+            ("Cache-Control", "no-cache"),
+            ("X-Accel-Buffering", "no"),
+        ];
+        self.emit_head(key, 200, &fields, content);
     }
 
-    pub(super) fn refuse(&mut self, key: ConnectionKey, id: Option<&str>, refused: &Refused) {
-        let body = error_message(id, &refused.error);
-        let retry_after = refused.retry_after_s.map(|seconds| seconds.to_string());
-        let mut fields = Vec::new();
-        if refused.allow {
-            fields.push(("Allow", METHODS));
+    fn set_owner(&mut self, key: Exchange, owner: U::Owner) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.state = State::ExpectAnswer(owner);
         }
-        if refused.accept_encoding {
-            // RFC 9110, 12.5.3: it tells this 415 from that for a media type.
-            fields.push(("Accept-Encoding", "identity"));
-        }
-        if let Some(seconds) = &retry_after {
-            fields.push(("Retry-After", seconds));
-        }
-        self.answer(key, refused.status, &fields, &body);
+        self.arm(key);
     }
 
+    fn emit_events(&mut self, key: Exchange, events: &[u8]) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        connection.since = now;
+        let frame = connection.frame();
+        Self::emit_frame(frame, events, &mut connection.outbox);
+        self.mark_dirty(key);
+    }
+
+    /// The connection takes the next request.
+    fn end_stream(&mut self, key: Exchange) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.http10 {
+            connection.keep_alive = false;
+        } else {
+            connection.outbox.extend_from_slice(response::LAST_CHUNK);
+        }
+        self.answered(key);
+    }
+
+    fn abort(&mut self, key: Exchange, reason: Closed) {
+        self.remove_and_close(key, reason);
+    }
+
+    fn end_after_answer(&mut self, key: Exchange) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.keep_alive = false;
+        }
+    }
+
+    fn count_stream(&mut self, key: Exchange) -> Result<(), Refused> {
+        self.count_stream_of(key)
+    }
+
+    fn may_write(&self, key: Exchange) -> bool {
+        let connection = self.connections.get(key);
+        connection.is_some_and(|connection| connection.may_write())
+    }
+
+    fn is_held(&self, key: Exchange) -> bool {
+        let connection = self.connections.get(key);
+        connection.is_some_and(|connection| connection.hold == Hold::Now)
+    }
+
+    fn begin_held(&mut self, key: Exchange) {
+        self.begin(key);
+    }
+
+    #[inline]
+    fn begin_write(&mut self, key: Exchange, bytes: &mut Vec<u8>) -> Option<Frame> {
+        let connection = self.connections.get_mut(key)?;
+        if !connection.may_write() {
+            return None;
+        }
+        connection.since = self.now;
+        // Bytes before it, such as the head of this very response, go first.
+        bytes.clear();
+        bytes.append(&mut connection.outbox);
+        Some(connection.frame())
+    }
+
+    #[inline]
+    fn emit_frame(frame: Frame, events: &[u8], bytes: &mut Vec<u8>) {
+        match frame {
+            Frame::Chunk => response::emit_chunk(bytes, events),
+            Frame::Bare => bytes.extend_from_slice(events),
+        }
+    }
+
+    fn end_slow(&mut self, bytes: usize) -> bool {
+        self.end_slow_connections(bytes)
+    }
+}
+
+impl<U: UpperLayer> Http<U> {
     /// The bytes cannot be understood: what follows them cannot either.
     pub(super) fn refuse_malformed(&mut self, key: ConnectionKey, fault: Malformed) {
         self.refuse_and_close(key, fault.status(), fault.sentence());
@@ -153,17 +161,20 @@ impl Shard {
 
     pub(super) fn refuse_body(&mut self, key: ConnectionKey, fault: Malformed) {
         match fault {
-            Malformed::BodyTooLarge => self.refuse_body_too_large(key),
+            Malformed::BodyTooLarge => {
+                let refused = self.body_too_large();
+                self.refuse_request_and_close(key, &refused);
+            }
             fault => self.refuse_malformed(key, fault),
         }
     }
 
-    pub(super) fn refuse_body_too_large(&mut self, key: ConnectionKey) {
+    pub(super) fn body_too_large(&self) -> Refused {
         let sentence = format!(
             "The body is larger than the {} bytes this server takes.",
             self.limits.body_bytes_max
         );
-        self.refuse_and_close(key, 413, sentence);
+        Refused::new(413, sentence)
     }
 
     pub(super) fn refuse_and_close(
@@ -183,41 +194,8 @@ impl Shard {
         }
     }
 
-    /// Opens an SSE response.
-    pub(super) fn answer_stream(&mut self, key: ConnectionKey) {
-        self.hold(key);
-        let http10 = self
-            .connections
-            .get(key)
-            .is_some_and(|connection| connection.http10);
-        let content = if http10 {
-            Content::UntilClose
-        } else {
-            Content::Chunked
-        };
-        let fields = [
-            ("Content-Type", "text/event-stream"),
-            ("Cache-Control", "no-cache"),
-            ("X-Accel-Buffering", "no"),
-        ];
-        self.emit_head(key, 200, &fields, content);
-    }
-
-    /// Ends an SSE response; the connection takes the next request.
-    pub(super) fn end_stream(&mut self, key: ConnectionKey) {
-        let Some(connection) = self.connections.get_mut(key) else {
-            return;
-        };
-        if connection.http10 {
-            connection.keep_alive = false;
-        } else {
-            connection.outbox.extend_from_slice(response::LAST_CHUNK);
-        }
-        self.answered(key);
-    }
-
     /// The server ends the connection. What is in its outbox still leaves.
-    pub(super) fn close_after_written(&mut self, key: ConnectionKey) {
+    fn close_after_written(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -234,40 +212,22 @@ impl Shard {
 
     /// The connection is over now, whatever it was doing.
     pub(super) fn close_connection(&mut self, key: ConnectionKey, reason: Closed) {
-        let Some(connection) = self.remove_connection(key) else {
-            return;
-        };
+        if let Some(owner) = self.remove_and_close(key, reason) {
+            self.tell_owner(key, owner, Happened::Lost);
+        }
+    }
+
+    fn remove_and_close(&mut self, key: ConnectionKey, reason: Closed) -> Option<U::Owner> {
+        let connection = self.remove_connection(key)?;
         self.give_back_place(&connection);
-        self.effects.push_back(Effect::Close {
+        self.outputs.push_back(Output::Close {
             connection: key,
             reason,
         });
         match connection.state {
-            State::ExpectAnswer(call) => self.abandon_answer(call),
-            State::Streaming(stream) => self.interrupt_stream(stream),
-            State::Silent(stream) => self.forget_silent(stream, key),
-            State::Listening(listener) => self.fanout.close(listener),
-            State::ExpectHead
-            | State::ExpectBody(_)
-            | State::ExpectLook(_)
-            | State::ExpectOwner
-            | State::Lingering => {}
+            State::ExpectAnswer(owner) => Some(owner),
+            _ => None,
         }
-    }
-
-    pub(super) fn mark_dirty(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.connections.get_mut(key)
-            && !connection.queued
-        {
-            connection.queued = true;
-            self.dirty.push_back(key);
-        }
-    }
-
-    pub(super) fn session_id_field(&self, session: SessionKey) -> String {
-        let mut text = String::with_capacity(crate::limits::SESSION_ID_BYTES_MAX);
-        self.session_id(session).emit(&mut text);
-        text
     }
 
     fn emit_head(
@@ -322,8 +282,9 @@ impl Shard {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
+        connection.is_stream = false;
         connection.origin = None;
-        connection.gone = None;
+        connection.word = None;
         connection.headers_only = false;
         if connection.hold == Hold::IfLong {
             connection.hold = Hold::No;
@@ -335,39 +296,8 @@ impl Shard {
             self.close_after_written(key);
         }
         self.mark_dirty(key);
-    }
-}
-
-/// `{"jsonrpc":"2.0","id":…,"result":…}`
-pub(super) fn result_message(id: &str, result: &str) -> Vec<u8> {
-    let mut body = Vec::with_capacity(id.len() + result.len() + 40);
-    crate::wire::json_rpc::emit_result(&mut body, id, result);
-    body
-}
-
-/// `{"jsonrpc":"2.0","id":…,"error":…}`; without an id where none could be read.
-pub(super) fn error_message(id: Option<&str>, error: &RpcError) -> Vec<u8> {
-    let error = serde_json::to_string(error).expect("an error is JSON");
-    let mut body = Vec::with_capacity(error.len() + 64);
-    crate::wire::json_rpc::emit_error(&mut body, id, &error);
-    body
-}
-
-/// An object in JSON with members put before its own.
-pub(super) fn with_members(members: &str, object: &str) -> String {
-    debug_assert!(object.starts_with('{') && !members.is_empty());
-    let rest = object[1..].trim_start();
-    let comma = if rest.starts_with('}') { "" } else { "," };
-    format!("{{{members}{comma}{rest}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_go_before_what_is_there() {
-        assert_eq!(with_members(r#""a":1"#, "{}"), r#"{"a":1}"#);
-        assert_eq!(with_members(r#""a":1"#, r#"{ "b":2}"#), r#"{"a":1,"b":2}"#);
+        if self.serving != Some(key) {
+            self.freed.push_back(key);
+        }
     }
 }

@@ -1,13 +1,12 @@
-//! One TCP connection as the shard sees it: what it expects next, bytes that are not understood yet, bytes that
+//! One TCP connection as the wire sees it: what it expects next, bytes that are not understood yet, bytes that
 //! are not written yet. An idle connection holds no buffer.
 //!
 //! ```text
-//! ExpectHead ──head──▶ ExpectBody ──body──▶ (served) ──▶ ExpectAnswer ──▶ Streaming / Listening
-//!     ▲                                        │              │                 │
-//!     └──────────── answer written ────────────┴──────────────┴─────────────────┘
-//! ExpectBody ──a large body──▶ ExpectLook ──what is in it──▶ (served)
-//! ExpectHead ──a session of another node──▶ ExpectOwner ──▶ (forwarded with its connection, or served: 404)
-//! Streaming ──its stream goes on elsewhere──▶ Silent
+//! ExpectHead ──head──▶ ExpectBody ──body──▶ (request) ──▶ ExpectAnswer, perhaps as a stream
+//!     ▲                                         │              │
+//!     └──────────── answer written ─────────────┴──────────────┘
+//! ExpectBody ──a large body──▶ ExpectLook ──what is in it──▶ (request)
+//! ExpectHead ──somebody has to ask first──▶ ExpectWord ──▶ (forwarded with its connection, or a request)
 //! any state ──fault──▶ Lingering (answer out, input dropped) ──▶ closed
 //! ```
 //!
@@ -15,22 +14,18 @@
 
 use std::cell::Cell;
 
-use super::arena::Key;
-use super::call::CallKey;
-use super::elsewhere::Gone;
-use super::fanout::ListenerKey;
-use super::memory::Held;
-use super::stream::StreamKey;
-use super::wheel::{Millis, Timer};
+use super::admit::Verdict;
+use super::held::Held;
+use super::{Millis, Timer, UpperLayer};
 use crate::clients::Client;
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::http1::Head;
 use crate::wire::json_scan::JsonScan;
 
-pub type ConnectionKey = Key<Connection>;
-
-pub struct Connection {
-    pub(super) state: State,
+pub(super) struct Connection<U: UpperLayer> {
+    pub(super) state: State<U::Owner>,
+    /// In `ExpectAnswer`: the answer is a stream, and has begun.
+    pub(super) is_stream: bool,
     /// Bytes after the last request that was served. None while nothing is half received.
     #[expect(
         clippy::box_collection,
@@ -47,7 +42,7 @@ pub struct Connection {
     pub(super) paused: Cell<bool>,
     /// What it holds of the node's budget. None: nothing.
     pub(super) held: Option<Box<Held>>,
-    /// In `Shard::dirty`.
+    /// In `Http::dirty`.
     pub(super) queued: bool,
     /// Ends when `outbox` is written.
     pub(super) close_when_written: bool,
@@ -59,8 +54,8 @@ pub struct Connection {
     pub(super) keep_alive: bool,
     /// The client is HTTP/1.0: no chunks, a stream ends with the connection.
     pub(super) http10: bool,
-    /// Asked for: where the session of the current request is not.
-    pub(super) gone: Option<Gone>,
+    /// What somebody found out about the current request.
+    pub(super) word: Option<U::Word>,
     pub(super) hold: Hold,
     /// The current request is HEAD: its answer has no content.
     pub(super) headers_only: bool,
@@ -86,21 +81,16 @@ pub(super) enum CountsFor {
     Nobody,
 }
 
-pub(super) enum State {
+/// `O` owns the request that is served.
+pub(super) enum State<O> {
     ExpectHead,
     ExpectBody(Box<Partial>),
     /// A whole request, with a large body that the driver looks at on another thread.
     ExpectLook(Box<Partial>),
-    /// A whole head is in the inbox, for a session of another node: somebody finds out whether that node lives.
-    ExpectOwner,
-    /// A call runs; its answer is one JSON message unless it sends something before.
-    ExpectAnswer(CallKey),
-    /// An SSE response: the GET stream or the answer to a POST.
-    Streaming(StreamKey),
-    /// An SSE response whose stream goes on elsewhere; see `chase`.
-    Silent(StreamKey),
-    /// The SSE response of `subscriptions/listen`.
-    Listening(ListenerKey),
+    /// A whole head is in the inbox, and somebody finds out what is to become of it.
+    ExpectWord,
+    /// The request is being served. Its answer is whole at once or a stream.
+    ExpectAnswer(O),
     Lingering,
 }
 
@@ -110,7 +100,7 @@ pub(super) enum Hold {
     No,
     /// It will if it turns out to be a stream, or large.
     IfLong,
-    /// It does, and nothing is written until [`Shard::handle_released`](super::Shard::handle_released).
+    /// It does, and nothing is written until [`Shard::handle_released`](crate::shard::Shard::handle_released).
     Now,
 }
 
@@ -123,6 +113,8 @@ pub(super) struct Partial {
     /// Of `body`.
     pub(super) scan: JsonScan,
     pub(super) remaining: Remaining,
+    /// What was decided at its head, and is told when its body is there.
+    pub(super) verdict: Verdict,
 }
 
 pub(super) enum Remaining {
@@ -130,29 +122,11 @@ pub(super) enum Remaining {
     Chunked(ChunkedDecoder),
 }
 
-/// Why the server ended a connection, for logs and counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
-    /// The client closed, or its network did.
-    PeerLeft,
-    /// `Connection: close`, HTTP/1.0, or an answer that ends the conversation.
-    Answered,
-    /// No request for too long.
-    Idle,
-    /// Nothing was read of what was written.
-    WriteStalled,
-    /// More targeted messages than a stream may queue.
-    SlowReader,
-    /// The node takes its leave.
-    Draining,
-    /// The node's budget is short, and this connection held most of it for longest.
-    OutOfMemory,
-}
-
-impl Connection {
+impl<U: UpperLayer> Connection<U> {
     pub(super) fn new(now: Millis, peer: Option<Client>, counts_for: CountsFor) -> Self {
         Connection {
             state: State::ExpectHead,
+            is_stream: false,
             inbox: None,
             scanned: 0,
             outbox: Vec::new(),
@@ -165,7 +139,7 @@ impl Connection {
             input_ended: false,
             keep_alive: true,
             http10: false,
-            gone: None,
+            word: None,
             hold: Hold::No,
             headers_only: false,
             origin: None,
@@ -207,9 +181,14 @@ impl Connection {
             State::ExpectBody(_) | State::Lingering => true,
             State::ExpectHead if !self.is_writing() => true,
             // Whoever goes on with it reads on.
-            State::ExpectOwner => false,
+            State::ExpectWord => false,
             _ => self.inbox().len() < pipeline_bytes_max,
         }
+    }
+
+    /// A whole request may be waiting here until the answers before it have left.
+    pub(super) fn has_read_ahead(&self) -> bool {
+        matches!(self.state, State::ExpectHead) && !self.inbox().is_empty()
     }
 
     pub(super) fn invariants(&self) {
@@ -217,6 +196,10 @@ impl Connection {
         assert!(
             self.hold != Hold::Now || !self.outbox.is_empty(),
             "nothing is held"
+        );
+        assert!(
+            !self.is_stream || matches!(self.state, State::ExpectAnswer(_)),
+            "a stream that nobody owns"
         );
     }
 }

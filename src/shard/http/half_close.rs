@@ -2,20 +2,15 @@
 //!
 //! A request that came whole is answered, and the connection closes behind the answer. But a client that closes its
 //! connection looks the same at first, and to a modern one that is how a request is cancelled. The difference is what
-//! becomes of the next bytes: who is gone answers them with a reset. So on a stream a comment goes out at once, and a
-//! modern answer that is waited for becomes a stream to have one; the reset ends both as any broken connection does.
-//! A legacy answer is waited for as it is, since nothing is cancelled by leaving: at its `keep_alive_ms` it becomes a
-//! stream, and a dead connection is found then.
+//! becomes of the next bytes: who is gone answers them with a reset. So the owner of the request that is served is told
+//! ([`Happened::InputEnded`]), and writes something if that is worth it.
 
-use super::call::CallState;
 use super::connection::State;
-use super::{Closed, ConnectionKey, Effect, Millis, Shard};
-use crate::mcp::Era;
+use super::{Closed, ConnectionKey, Happened, Http, Output, UpperLayer};
 
-impl Shard {
+impl<U: UpperLayer> Http<U> {
     /// Nothing more will come from the client, which may still read. Said a second time it is gone.
-    pub fn handle_input_end(&mut self, now: Millis, key: ConnectionKey) {
-        self.now = now;
+    pub(in crate::shard) fn handle_input_end(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -24,12 +19,27 @@ impl Shard {
         }
         self.close_if_served(key, Closed::PeerLeft);
         self.go_on_after_input_end(key);
-        self.arm_connection(key);
-        self.serve_freed();
+        self.arm(key);
     }
 
-    /// What was read ahead of a client was looked at. If it sends nothing more, that was all, or a stream has begun.
-    pub(super) fn go_on_after_input_end(&mut self, key: ConnectionKey) {
+    /// Whether bytes wait on a connection that became free.
+    pub(in crate::shard) fn has_inbox(&self, key: ConnectionKey) -> bool {
+        let connection = self.connections.get(key);
+        connection.is_some_and(|connection| !connection.inbox().is_empty())
+    }
+
+    /// What was read ahead of a client was looked at.
+    pub(in crate::shard) fn go_on_reading(&mut self, key: ConnectionKey) {
+        self.go_on_after_input_end(key);
+        let paused = self.connections.get(key).is_some_and(|it| it.paused.get());
+        if paused && self.wants_bytes(key) {
+            self.outputs.push_back(Output::Read(key));
+        }
+        self.arm(key);
+    }
+
+    /// If it sends nothing more, that was all, or a stream has begun.
+    fn go_on_after_input_end(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get(key).filter(|it| it.input_ended) else {
             return;
         };
@@ -37,16 +47,8 @@ impl Shard {
             State::ExpectHead | State::ExpectBody(_) | State::Lingering => {
                 self.close_if_served(key, Closed::Answered);
             }
-            State::ExpectAnswer(call) if self.calls.get(call).is_some_and(is_modern) => {
-                // Of a client that takes no stream nothing can be found out before its answer.
-                if self.stream_of(call).is_some() {
-                    self.emit_keep_alive(key);
-                }
-            }
-            State::Streaming(_) | State::Silent(_) | State::Listening(_) => {
-                self.emit_keep_alive(key);
-            }
-            State::ExpectLook(_) | State::ExpectOwner | State::ExpectAnswer(_) => {}
+            State::ExpectAnswer(owner) => self.tell_owner(key, owner, Happened::InputEnded),
+            State::ExpectLook(_) | State::ExpectWord => {}
         }
     }
 
@@ -63,16 +65,4 @@ impl Shard {
             self.close_connection(key, reason);
         }
     }
-
-    /// The last of what the client is told was written.
-    pub(super) fn end_output(&mut self, key: ConnectionKey) {
-        match self.connections.get(key).is_some_and(|it| it.input_ended) {
-            true => self.close_connection(key, Closed::Answered),
-            false => self.effects.push_back(Effect::ShutdownWrite(key)),
-        }
-    }
-}
-
-fn is_modern(call: &CallState) -> bool {
-    call.version.era() == Era::Modern
 }

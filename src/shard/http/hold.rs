@@ -15,32 +15,18 @@
 //! it, and has the body before the session's own node has: that the own node waits is enough for both.
 
 use super::connection::{Hold, State};
-use super::stream::StreamKey;
-use super::{ConnectionKey, Effect, Millis, Shard};
+use super::{ConnectionKey, Http, Millis, Output, UpperLayer};
 use crate::limits::{BUSY_FOR_MS, STREAM_HOLD_BUSY_MS, STREAM_HOLD_MS};
-use crate::wire::HeadView;
-use crate::wire::proxied::came_through_proxy;
 
-impl Shard {
-    /// The driver has waited as long as [`Effect::Hold`] said: what is held may leave.
-    pub fn handle_released(&mut self, now: Millis, key: ConnectionKey) {
-        self.now = now;
+impl<U: UpperLayer> Http<U> {
+    /// The driver has waited as long as [`Output::Hold`] said: what is held may leave.
+    pub(in crate::shard) fn handle_released(&mut self, key: ConnectionKey) {
         self.begin(key);
-        self.serve_freed();
     }
 
     /// The driver was woken later than it asked to be: there is more to do on this machine than it can do now.
-    pub fn handle_late(&mut self, now: Millis) {
+    pub(in crate::shard) fn handle_late(&mut self, now: Millis) {
         self.busy_until = now + BUSY_FOR_MS;
-    }
-
-    /// A POST came whole: its answer may turn out to be long.
-    pub(super) fn note_proxy(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
-        if let Some(connection) = self.connections.get_mut(key)
-            && came_through_proxy(request)
-        {
-            connection.hold = Hold::IfLong;
-        }
     }
 
     /// A stream, or a large answer, is about to begin on this connection.
@@ -56,7 +42,7 @@ impl Shard {
         if connection.hold != Hold::IfLong {
             return;
         }
-        // A call has taken this long, less what the clock's milliseconds hide.
+        // Its request was worked on for this long, less what the clock's milliseconds hide.
         let since = match connection.state {
             State::ExpectAnswer(_) => now.saturating_sub(connection.since + 1),
             _ => 0,
@@ -64,7 +50,7 @@ impl Shard {
         connection.hold = match hold_ms.saturating_sub(since) {
             0 => Hold::No,
             ms => {
-                self.effects.push_back(Effect::Hold {
+                self.outputs.push_back(Output::Hold {
                     connection: key,
                     ms,
                 });
@@ -73,22 +59,7 @@ impl Shard {
         };
     }
 
-    /// What waits for a held stream must not be more than for any other: sooner than that it begins early.
-    pub(super) fn make_room_while_held(&mut self, key: StreamKey, count: usize) {
-        let bytes_max = self.limits.stream_queue_bytes_max;
-        let Some(stream) = self.streams.get(key) else {
-            return;
-        };
-        let Some(connection) = stream.connection else {
-            return;
-        };
-        let held = self.connections.get(connection).map(|it| it.hold) == Some(Hold::Now);
-        if held && !stream.has_room(count, bytes_max) {
-            self.begin(connection);
-        }
-    }
-
-    fn begin(&mut self, key: ConnectionKey) {
+    pub(super) fn begin(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -96,7 +67,7 @@ impl Shard {
             connection.hold = Hold::No;
             // A write under way goes on with what is here when it is done.
             if !connection.in_flight {
-                self.written(key, 0);
+                self.go_on_writing(key);
             }
         }
     }

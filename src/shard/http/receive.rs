@@ -1,106 +1,200 @@
 //! From bytes to whole requests: HTTP/1.1 framing as a state of each connection.
 
-use super::answer::Refused;
+use std::borrow::Cow;
+
+use super::admit::{Admission, Verdict};
 use super::connection::{Connection, Partial, Remaining, State};
-use super::look::{self, Body};
-use super::memory::OUT_OF_MEMORY;
-use super::post::check_post;
-use super::{ConnectionKey, Effect, Shard};
+use super::{ConnectionKey, Fields, Http, Method, Output, Refused, Request, UpperLayer};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
-use crate::mcp::ProtocolVersion;
+use crate::shard::body;
 use crate::wire::chunked::Decoded;
-use crate::wire::http1::{self, Framing, Head, HeadLimits, Method};
+use crate::wire::http1::{self, Framing, Head, HeadLimits};
 use crate::wire::json_scan::JsonScan;
-use crate::wire::session_id::SessionId;
-use crate::wire::{HeadView, Malformed};
+use crate::wire::{Malformed, response};
 
 /// Of a body that is small enough nothing is refused before it is there: then the answer has the message's id, and the
 /// connection goes on.
 const BODY_BYTES_UNSEEN: usize = 64 * 1024;
 
-impl Shard {
-    /// Serves what is complete in `bytes` and keeps the rest.
-    pub(super) fn take_in(&mut self, key: ConnectionKey, bytes: &[u8]) {
+/// What was read of a connection and is not dealt with yet.
+#[derive(Default)]
+pub(in crate::shard) struct Input<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// `0 <= used <= bytes.len()`
+    used: usize,
+    /// A request whose body came in several pieces, while it is served.
+    partial: Option<Box<Partial>>,
+}
+
+/// What a look at some input led to.
+enum Step<'a, U: UpperLayer> {
+    /// More bytes are needed first, or the answer to the request before.
+    Starved,
+    Used(usize),
+    Request(usize, Request<'a, U::Word>),
+    /// The body of a request is complete.
+    Whole(usize, Box<Partial>),
+}
+
+impl<U: UpperLayer> Http<U> {
+    /// All that is there of a connection, `bytes` last. What is complete in it [`Http::next_request`] gives, and the rest
+    /// comes back by [`Http::take_back`]. None: it is over.
+    pub(in crate::shard) fn lend<'b>(
+        &mut self,
+        key: ConnectionKey,
+        bytes: &'b [u8],
+    ) -> Option<Input<'b>> {
+        let connection = self.connections.get_mut(key)?;
+        self.serving = Some(key);
+        let bytes = if connection.inbox().is_empty() {
+            Cow::Borrowed(bytes)
+        } else {
+            let mut inbox = connection.take_inbox();
+            inbox.extend_from_slice(bytes);
+            Cow::Owned(inbox)
+        };
+        Some(Input {
+            bytes,
+            used: 0,
+            partial: None,
+        })
+    }
+
+    pub(in crate::shard) fn take_back(&mut self, key: ConnectionKey, input: Input<'_>) {
+        self.serving = None;
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if connection.inbox().is_empty() {
-            let used = self.receive(key, bytes);
-            if let Some(connection) = self.connections.get_mut(key) {
-                connection.set_inbox(bytes[used..].to_vec());
+        connection.set_inbox(match input.bytes {
+            Cow::Borrowed(bytes) => bytes[input.used..].to_vec(),
+            Cow::Owned(mut inbox) => {
+                inbox.drain(..input.used);
+                inbox
             }
-            return;
-        }
-        let mut inbox = connection.take_inbox();
-        inbox.extend_from_slice(bytes);
-        let used = self.receive(key, &inbox);
-        if let Some(connection) = self.connections.get_mut(key)
-            && used < inbox.len()
-        {
-            inbox.drain(..used);
-            connection.set_inbox(inbox);
-        }
+        });
     }
 
-    /// Serves what was read ahead on connections whose request before is answered. Not where that happens: what is
-    /// served may free the next connection, and a chain of them would nest without bound.
-    pub(super) fn serve_freed(&mut self) {
-        while let Some(key) = self.freed.pop_front() {
-            self.take_in_pipelined(key);
-            self.arm_connection(key);
-        }
-    }
-
-    fn take_in_pipelined(&mut self, key: ConnectionKey) {
-        let waiting = |connection: &Connection| !connection.inbox().is_empty();
-        if self.connections.get(key).is_some_and(waiting) {
-            self.take_in(key, &[]);
-        }
-        self.go_on_after_input_end(key);
-        let paused = |connection: &Connection| connection.paused.get();
-        if self.connections.get(key).is_some_and(paused) && self.wants_bytes(key) {
-            self.effects.push_back(Effect::Read(key));
-        }
-    }
-
-    /// Returns how many bytes of `input` are dealt with.
-    fn receive(&mut self, key: ConnectionKey, input: &[u8]) -> usize {
-        let mut used = 0;
+    /// The next request that is complete and admitted. Whatever else there is up to it is dealt with.
+    pub(in crate::shard) fn next_request<'a>(
+        &mut self,
+        key: ConnectionKey,
+        input: &'a mut Input<'_>,
+        upper: &mut U,
+    ) -> Option<Request<'a, U::Word>> {
+        let Input {
+            bytes,
+            used,
+            partial: kept,
+        } = input;
+        let bytes: &'a [u8] = bytes;
         loop {
-            let Some(connection) = self.connections.get_mut(key) else {
-                return input.len();
+            let Some(connection) = self.connections.get(key) else {
+                *used = bytes.len();
+                return None;
             };
+            let rest = &bytes[*used..];
             let step = match connection.state {
-                State::Lingering => return input.len(),
-                State::ExpectOwner
-                | State::ExpectLook(_)
-                | State::ExpectAnswer(_)
-                | State::Streaming(_)
-                | State::Silent(_)
-                | State::Listening(_) => None,
-                State::ExpectHead => self.receive_head(key, &input[used..]),
-                State::ExpectBody(_) => self.receive_body(key, &input[used..]),
+                State::Lingering => Step::Used(rest.len()),
+                State::ExpectWord | State::ExpectLook(_) | State::ExpectAnswer(_) => Step::Starved,
+                State::ExpectHead => self.receive_head(key, rest, upper),
+                State::ExpectBody(_) => self.receive_body(key, rest, upper),
             };
             match step {
-                Some(count) => used += count,
-                None => return used,
+                Step::Starved | Step::Used(0) => return None,
+                Step::Used(count) => *used += count,
+                Step::Request(count, request) => {
+                    *used += count;
+                    return Some(request);
+                }
+                Step::Whole(count, partial) => {
+                    *used += count;
+                    let fields = Fields::of(&partial.head, &partial.head_bytes);
+                    if let Some(method) = self.serve_partial(key, &partial, &fields) {
+                        let partial = kept.insert(partial);
+                        return Some(self.request_of(key, method, partial));
+                    }
+                }
             }
         }
     }
 
-    /// `None`: more bytes are needed first.
-    fn receive_head(&mut self, key: ConnectionKey, input: &[u8]) -> Option<usize> {
-        let now = self.now;
-        let forwarded_bytes_max = self.forwarded_bytes_max();
+    /// What is in the body of a request was looked at ([`Output::Look`] asked for it), and the request is served with
+    /// that. Too late if its client is gone.
+    pub(in crate::shard) fn handle_looked<'a>(
+        &mut self,
+        key: ConnectionKey,
+        input: &'a mut Input<'_>,
+    ) -> Option<Request<'a, U::Word>> {
         let connection = self.connections.get_mut(key)?;
-        // Who reads no answers gets no more of them: they would pile up here.
-        if input.is_empty() || connection.close_when_written || !connection.may_write() {
+        if !matches!(connection.state, State::ExpectLook(_)) {
             return None;
         }
+        let state = std::mem::replace(&mut connection.state, State::ExpectHead);
+        let State::ExpectLook(partial) = state else {
+            return None;
+        };
+        self.freed.push_back(key);
+        let fields = Fields::of(&partial.head, &partial.head_bytes);
+        let method = self.serve_partial(key, &partial, &fields)?;
+        Some(self.request_of(key, method, input.partial.insert(partial)))
+    }
+
+    fn serve_partial(
+        &mut self,
+        key: ConnectionKey,
+        partial: &Partial,
+        fields: &Fields<'_>,
+    ) -> Option<Method> {
+        let head = partial.head.view(&partial.head_bytes);
+        self.serve(key, &head, fields, &partial.verdict)
+    }
+
+    fn request_of<'a>(
+        &self,
+        key: ConnectionKey,
+        method: Method,
+        partial: &'a Partial,
+    ) -> Request<'a, U::Word> {
+        let fields = Fields::of(&partial.head, &partial.head_bytes);
+        self.request(key, method, fields, &partial.body)
+    }
+
+    fn request<'a>(
+        &self,
+        key: ConnectionKey,
+        method: Method,
+        fields: Fields<'a>,
+        body: &'a [u8],
+    ) -> Request<'a, U::Word> {
+        let connection = self.connections.get(key);
+        Request {
+            exchange: key,
+            method,
+            client: connection.and_then(|it| it.client),
+            word: connection.and_then(|it| it.word),
+            fields,
+            body,
+        }
+    }
+
+    fn receive_head<'a>(
+        &mut self,
+        key: ConnectionKey,
+        input: &'a [u8],
+        upper: &mut U,
+    ) -> Step<'a, U> {
+        let now = self.now;
         let limits = HeadLimits {
-            head_bytes_max: self.limits.head_bytes_max + forwarded_bytes_max,
+            head_bytes_max: self.limits.head_bytes_max + self.forwarded_bytes_max(),
             target_bytes_max: self.limits.target_bytes_max,
         };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return Step::Starved;
+        };
+        // Who reads no answers gets no more of them: they would pile up here.
+        if input.is_empty() || connection.close_when_written || !connection.may_write() {
+            return Step::Starved;
+        }
         // The first head's time runs from the accept.
         if connection.scanned == 0 && !connection.is_new {
             connection.since = now;
@@ -109,44 +203,55 @@ impl Shard {
             Ok(Some(head)) => head,
             Ok(None) => {
                 connection.scanned = input.len() as u32;
-                return None;
+                return Step::Starved;
             }
             Err(fault) => {
                 self.refuse_malformed(key, fault);
-                return Some(input.len());
+                return Step::Used(input.len());
             }
         };
         connection.scanned = 0;
         connection.is_new = false;
         // A node that takes its leave keeps nobody's connection.
-        connection.keep_alive = head.keep_alive && self.drain.is_none();
+        connection.keep_alive = head.keep_alive && !self.is_leaving;
         connection.http10 = head.http10;
-        connection.headers_only = head.method == Method::Head;
-        let view = head.view(input);
-        if self.is_too_large(&view) {
+        connection.headers_only = head.method == http1::Method::Head;
+        let fields = Fields::of(&head, input);
+        // A client's own head has the limit to itself.
+        if head.len as usize > self.limits.head_bytes_max && !fields.is_forwarded {
             self.refuse_malformed(key, Malformed::HeadTooLarge);
-            return Some(input.len());
+            return Step::Used(input.len());
         }
-        if let Some(core) = self.belongs_to(&view) {
-            return self.remove_for_move(key, core, input);
+        match self.admit(key, &head.view(input), &fields, upper) {
+            Admission::Move(core) => self.remove_for_move(key, core, input),
+            Admission::Wait => {
+                self.wait(key, &fields, upper);
+                Step::Starved
+            }
+            Admission::Unread(refused) => {
+                self.refuse_request_and_close(key, &refused);
+                Step::Used(input.len())
+            }
+            Admission::Here(verdict) => {
+                self.receive_request(key, &head, fields, verdict, input, upper)
+            }
         }
-        if let Some(session) = self.belongs_elsewhere(key, &view) {
-            self.identify(key, &view);
-            return self.ask_for_owner(key, session);
-        }
-        Some(self.receive_request(key, &head, input))
     }
 
-    /// A head is complete. Returns how many bytes of `input`, which starts with it, are dealt with.
-    fn receive_request(&mut self, key: ConnectionKey, head: &Head, input: &[u8]) -> usize {
+    /// A head is complete, with which `input` starts.
+    fn receive_request<'a>(
+        &mut self,
+        key: ConnectionKey,
+        head: &Head,
+        fields: Fields<'a>,
+        verdict: Verdict,
+        input: &'a [u8],
+        upper: &mut U,
+    ) -> Step<'a, U> {
         let head_len = head.len as usize;
         let view = head.view(input);
         let remaining = match head.framing {
             Framing::None => Remaining::Length(0),
-            Framing::Length(length) if length > self.limits.body_bytes_max as u64 => {
-                self.refuse_body_too_large(key);
-                return input.len();
-            }
             Framing::Length(length) => Remaining::Length(length as usize),
             Framing::Chunked => Remaining::Chunked(Default::default()),
         };
@@ -154,146 +259,187 @@ impl Shard {
             && length <= LOOK_ON_CORE_BYTES_MAX
             && let Some(body) = input.get(head_len..head_len + length)
         {
-            self.serve(key, &view, Body::Text(body));
-            return head_len + length;
+            let used = head_len + length;
+            return match self.serve(key, &view, &fields, &verdict) {
+                Some(method) => Step::Request(used, self.request(key, method, fields, body)),
+                None => Step::Used(used),
+            };
         }
-        if let Remaining::Length(length) = remaining
-            && length > BODY_BYTES_UNSEEN
-            && let Err(refused) = self.check_large(key, &view, length)
-        {
-            self.refuse_request_and_close(key, &refused);
-            return input.len();
+        let verdict = match remaining {
+            Remaining::Length(length) if length > BODY_BYTES_UNSEEN => {
+                self.admit_large(key, &view, &fields, verdict, length, upper)
+            }
+            Remaining::Length(_) | Remaining::Chunked(_) => Ok(verdict),
+        };
+        match verdict {
+            Ok(verdict) => self.expect_body(key, head, remaining, verdict, input),
+            Err(refused) => {
+                self.refuse_request_and_close(key, &refused);
+                Step::Used(input.len())
+            }
         }
+    }
+
+    fn expect_body<'a>(
+        &mut self,
+        key: ConnectionKey,
+        head: &Head,
+        remaining: Remaining,
+        verdict: Verdict,
+        input: &'a [u8],
+    ) -> Step<'a, U> {
         let now = self.now;
+        let head_len = head.len as usize;
         if let Some(connection) = self.connections.get_mut(key) {
             connection.since = now;
-            let head_bytes = input[..head_len].into();
-            let partial = Partial {
+            connection.state = State::ExpectBody(Box::new(Partial {
                 head: head.clone(),
-                head_bytes,
+                head_bytes: input[..head_len].into(),
                 body: Vec::new(),
                 scan: JsonScan::default(),
                 remaining,
-            };
-            connection.state = State::ExpectBody(Box::new(partial));
+                verdict,
+            }));
             // RFC 9110, 10.1.1: not if the body is on its way already.
             if head.expect_continue && !head.http10 && input.len() == head_len {
-                connection
-                    .outbox
-                    .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                connection.outbox.extend_from_slice(response::CONTINUE);
                 self.mark_dirty(key);
             }
         }
-        head_len
+        Step::Used(head_len)
     }
 
-    fn receive_body(&mut self, key: ConnectionKey, input: &[u8]) -> Option<usize> {
+    fn receive_body<'a>(
+        &mut self,
+        key: ConnectionKey,
+        input: &'a [u8],
+        upper: &mut U,
+    ) -> Step<'a, U> {
         let body_bytes_max = self.limits.body_bytes_max;
-        let connection = self.connections.get_mut(key)?;
-        let State::ExpectBody(partial) = &mut connection.state else {
-            return None;
+        let Some(partial) = self.partial(key) else {
+            return Step::Starved;
         };
         let known = partial.body.len();
         let (used, complete) = match partial.take(input, body_bytes_max) {
             Ok(taken) => taken,
             Err(fault) => {
                 self.refuse_body(key, fault);
-                return Some(input.len());
+                return Step::Used(input.len());
             }
         };
         let grown_large = known <= BODY_BYTES_UNSEEN && partial.body.len() > BODY_BYTES_UNSEEN;
-        if grown_large && matches!(partial.remaining, Remaining::Chunked(_)) {
-            let (head, head_bytes) = (partial.head.clone(), partial.head_bytes.clone());
-            if let Err(refused) = self.check_large(key, &head.view(&head_bytes), 0) {
-                self.refuse_request_and_close(key, &refused);
-                return Some(input.len());
-            }
+        if grown_large
+            && matches!(partial.remaining, Remaining::Chunked(_))
+            && let Err(refused) = self.admit_grown(key, upper)
+        {
+            self.refuse_request_and_close(key, &refused);
+            return Step::Used(input.len());
         }
-        let connection = self.connections.get_mut(key)?;
-        let State::ExpectBody(partial) = &mut connection.state else {
-            return None;
+        let limits = self.limits;
+        let Some(partial) = self.partial(key) else {
+            return Step::Starved;
         };
         partial.scan.take(&partial.body[known..]);
-        if let Err(refused) = look::check(&partial.scan, &self.limits) {
+        if let Err(refused) = body::check(&partial.scan, &limits) {
             self.refuse_request_and_close(key, &refused);
-            return Some(input.len());
+            return Step::Used(input.len());
         }
-        if complete {
-            let State::ExpectBody(partial) =
-                std::mem::replace(&mut connection.state, State::ExpectHead)
-            else {
-                return None;
-            };
-            self.look_and_serve(key, partial);
-            return Some(used);
+        if !complete {
+            return Step::Used(used);
         }
-        (used > 0).then_some(used)
+        self.take_whole(key, used, upper)
     }
 
-    /// Whether a request with a large body, of which so many bytes are announced, is worth waiting for: there is room for
-    /// it, and nothing in its head will have it refused.
-    fn check_large(
-        &mut self,
-        key: ConnectionKey,
-        request: &HeadView<'_>,
-        announced: usize,
-    ) -> Result<(), Refused> {
-        self.admit(key, request)?;
-        if request.head().method == Method::Post {
-            check_post(request)?;
-            self.check_session(key, request)?;
+    /// A body is complete: its request is served, at once if it is small.
+    fn take_whole<'a>(&mut self, key: ConnectionKey, used: usize, upper: &mut U) -> Step<'a, U> {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return Step::Starved;
+        };
+        let state = std::mem::replace(&mut connection.state, State::ExpectHead);
+        let State::ExpectBody(mut partial) = state else {
+            return Step::Starved;
+        };
+        if partial.body.len() <= LOOK_ON_CORE_BYTES_MAX {
+            return Step::Whole(used, partial);
         }
-        match self.could_hold(key, announced) {
-            true => Ok(()),
-            false => Err(Refused::busy(OUT_OF_MEMORY, 1)),
+        let body = std::mem::take(&mut partial.body);
+        let tree_bytes = partial.scan.tree_bytes();
+        // The body is no longer the connection's.
+        self.settle(key, upper);
+        let charge = match self.charge_look(key, body.len(), upper) {
+            Ok(charge) => charge,
+            Err(refused) => {
+                self.refuse_request_and_close(key, &refused);
+                return Step::Used(used);
+            }
+        };
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.state = State::ExpectLook(partial);
+            connection.since = self.now;
+            self.outputs.push_back(Output::Look {
+                connection: key,
+                body,
+                tree_bytes,
+                charge,
+            });
         }
+        Step::Used(used)
     }
 
-    /// The session that a legacy request names is here. What a modern one names does not matter.
-    fn check_session(&mut self, key: ConnectionKey, request: &HeadView<'_>) -> Result<(), Refused> {
-        let modern =
-            request.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
-        match request.field("mcp-session-id") {
-            // With an empty one it may still be an `initialize`.
-            Some(id) if !modern && !id.is_empty() => match self.locate(id) {
-                Ok(_) => Ok(()),
-                Err(why) => Err(self.miss(key, id, why)),
-            },
-            _ => Ok(()),
+    /// A body of unknown length turns out to be large.
+    fn admit_grown(&mut self, key: ConnectionKey, upper: &mut U) -> Result<(), Refused> {
+        let Some(partial) = self.partial(key) else {
+            return Ok(());
+        };
+        let verdict = std::mem::replace(&mut partial.verdict, Verdict::Admitted);
+        let (head, bytes) = (partial.head.clone(), partial.head_bytes.clone());
+        let fields = Fields::of(&head, &bytes);
+        let verdict = self.admit_large(key, &head.view(&bytes), &fields, verdict, 0, upper)?;
+        if let Some(partial) = self.partial(key) {
+            partial.verdict = verdict;
         }
+        Ok(())
     }
 
-    /// The core whose session this request is for, if it is another one. A modern request has no session,
-    /// whatever its header says.
-    fn belongs_to(&self, view: &HeadView<'_>) -> Option<u16> {
-        if self.core_count == 1 {
-            return None;
+    fn partial(&mut self, key: ConnectionKey) -> Option<&mut Partial> {
+        match &mut self.connections.get_mut(key)?.state {
+            State::ExpectBody(partial) => Some(partial),
+            _ => None,
         }
-        let id = SessionId::parse(view.field("mcp-session-id")?)?;
-        let foreign = id.node != self.node || id.locator.boot != self.boot;
-        let modern =
-            view.field("mcp-protocol-version") == Some(ProtocolVersion::V2026_07_28.as_str());
-        let core = id.locator.core;
-        (!foreign && !modern && core != self.core && core < self.core_count).then_some(core)
     }
 
     /// Answers to earlier pipelined requests leave from here first; until then the request waits in the inbox.
-    fn remove_for_move(&mut self, key: ConnectionKey, core: u16, input: &[u8]) -> Option<usize> {
-        if self
+    fn remove_for_move<'a>(
+        &mut self,
+        key: ConnectionKey,
+        core: u16,
+        input: &'a [u8],
+    ) -> Step<'a, U> {
+        let is_writing = self
             .connections
             .get(key)
-            .is_some_and(Connection::is_writing)
-        {
-            return None;
+            .is_some_and(Connection::is_writing);
+        if is_writing {
+            return Step::Starved;
         }
-        let ticket = self.remove_with_ticket(key)?;
-        self.effects.push_back(Effect::Move {
+        let Some(ticket) = self.remove_with_ticket(key) else {
+            return Step::Starved;
+        };
+        self.outputs.push_back(Output::Move {
             connection: key,
             core,
             bytes: input.to_vec(),
             ticket,
         });
-        Some(input.len())
+        Step::Used(input.len())
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn of(head: &Head, bytes: &'a [u8]) -> Self {
+        let mut fields = Fields::default();
+        head.each_field(bytes, |name, value| fields.take(name, value));
+        fields
     }
 }
 

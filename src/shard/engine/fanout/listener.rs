@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
 
 use super::super::arena::Key;
-use super::super::{ConnectionKey, SessionKey};
+use super::super::{Exchange, SessionKey};
 
 pub(in crate::shard) type ListenerKey = Key<Listener>;
 
@@ -27,7 +27,7 @@ pub(in crate::shard) enum SubscriptionId {
 pub(in crate::shard) struct Listener {
     pub(in crate::shard) voice: Voice,
     /// The connection that takes events now. None: what is pending waits.
-    pub(in crate::shard) outlet: Option<ConnectionKey>,
+    pub(in crate::shard) outlet: Option<Exchange>,
     /// Everything up to here was told or was never to be told.
     pub(in crate::shard) told: u64,
     /// The session's last targeted message that left on its standalone stream. Kept here too, so that a topic event

@@ -19,7 +19,7 @@ use slab::Slab;
 
 use self::listener::Subscription;
 use self::topic::{Subscriber, TopicEntry};
-use super::ConnectionKey;
+use super::Exchange;
 use super::arena::Arena;
 use crate::app::call::Topic;
 use crate::budget::Pool;
@@ -215,7 +215,7 @@ impl Fanout {
     }
 
     /// Events go to this connection from now on.
-    pub(super) fn attach(&mut self, key: ListenerKey, outlet: ConnectionKey) {
+    pub(super) fn attach(&mut self, key: ListenerKey, outlet: Exchange) {
         if let Some(listener) = self.listeners.get_mut(key) {
             listener.outlet = Some(outlet);
             listener.enqueue(key, &mut self.ready);
@@ -359,6 +359,10 @@ impl Fanout {
 
     pub(super) fn topic_count(&self) -> usize {
         self.topics.len()
+    }
+
+    pub(super) fn listeners(&self) -> impl Iterator<Item = (ListenerKey, &Listener)> {
+        self.listeners.iter()
     }
 
     pub(super) fn listener_count(&self) -> usize {

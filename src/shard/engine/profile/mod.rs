@@ -120,7 +120,7 @@ impl Profiles {
         profile
     }
 
-    /// See [`Shard::invariants`](super::Shard::invariants).
+    /// See [`Engine::invariants`](super::Engine::invariants).
     #[expect(clippy::disallowed_methods, reason = "a sum in any order")]
     pub(super) fn invariants(&self) {
         let held: usize = self
