@@ -184,7 +184,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> NamedSession<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    fn new(text: &'a str) -> Self {
         let id = SessionId::parse(text);
         NamedSession { text, id }
     }

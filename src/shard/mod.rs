@@ -356,7 +356,7 @@ impl Shard {
     /// When [`handle_timeout`](Shard::handle_timeout) is due. It may turn out to have nothing to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Millis> {
-        let room = self.memory.deadline(self.http.now);
+        let room = self.memory.deadline(self.http.now());
         let own = [room, self.http.next_deadline(), self.engine.next_deadline()];
         own.into_iter().flatten().min()
     }
@@ -422,8 +422,8 @@ impl Shard {
     }
 
     fn at(&mut self, now: Millis) {
-        self.http.now = now;
-        self.engine.now = now;
+        self.http.at(now);
+        self.engine.at(now);
     }
 
     /// Serves what is complete in `bytes` and what was there before, and keeps the rest.

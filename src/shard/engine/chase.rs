@@ -71,6 +71,10 @@ impl Engine {
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "whoever asks for them sorts them"
+    )]
     pub(super) fn silent_exchanges(&self) -> impl Iterator<Item = (Exchange, Owner)> {
         let exchanges = self.silent.iter();
         exchanges

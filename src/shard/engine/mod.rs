@@ -87,7 +87,7 @@ pub(super) struct Engine {
     introduction: Introduction,
     accepts: Box<dyn Fn(&str) -> bool>,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
-    pub(super) now: Millis,
+    now: Millis,
     /// The newest offset this core has heard of.
     offset: u64,
     sessions: Arena<Session>,
@@ -181,6 +181,11 @@ impl Engine {
             events: Vec::new(),
             id_text: Vec::new(),
         }
+    }
+
+    /// The time at which whatever comes next happens.
+    pub(super) fn at(&mut self, now: Millis) {
+        self.now = now;
     }
 
     /// Something was published, on this core or elsewhere. Offsets only grow.

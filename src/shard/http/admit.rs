@@ -144,8 +144,10 @@ impl<U: UpperLayer> Http<U> {
 
     /// What was found out about a request that waits. Too late if its client is gone.
     pub(in crate::shard) fn handle_word(&mut self, key: ConnectionKey, word: U::Word) {
+        let now = self.now;
         if let Some(connection) = self.waiting(key) {
             connection.state = State::ExpectHead;
+            connection.since = now;
             connection.word = Some(word);
             self.freed.push_back(key);
         }

@@ -80,6 +80,10 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
+        // The stream may have ended meanwhile, and another answer begun.
+        if !connection.is_stream {
+            return;
+        }
         connection.since = now;
         let frame = connection.frame();
         Self::emit_frame(frame, events, &mut connection.outbox);

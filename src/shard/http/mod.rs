@@ -51,7 +51,7 @@ pub(super) struct Http<U: UpperLayer> {
     commons: Arc<Commons>,
     gate: Gate,
     cluster: Option<Cluster>,
-    pub(super) now: Millis,
+    now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
     wheel: Wheel<ConnectionKey>,
     /// The node takes its leave, and keeps nobody's connection.
@@ -138,6 +138,15 @@ impl<U: UpperLayer> Http<U> {
             freed: VecDeque::new(),
             serving: None,
         }
+    }
+
+    /// The time at which whatever comes next happens.
+    pub(super) fn at(&mut self, now: Millis) {
+        self.now = now;
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.now
     }
 
     pub(super) fn handle_disconnect(&mut self, key: ConnectionKey) {

@@ -27,6 +27,10 @@ pub(in crate::shard) struct Input<'a> {
 }
 
 /// What a look at some input led to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it goes no further than to the next function, and a box would be one more allocation for each request"
+)]
 enum Step<'a, U: UpperLayer> {
     /// More bytes are needed first, or the answer to the request before.
     Starved,
