@@ -26,7 +26,7 @@ use super::room::{Room, Seat};
 use super::routes::{answer, is_publishing, refuse_lines};
 use super::stream::{Publisher, serve_lines};
 use super::{BODY_BYTES_MAX, Desk, Token};
-use crate::line_limit::Complaints;
+use crate::log_throttle::LogThrottles;
 
 pub(super) type Reader = FramedRead<OwnedReadHalf<TcpStream>, ()>;
 type Writer = OwnedWriteHalf<TcpStream>;
@@ -98,7 +98,7 @@ pub async fn serve_admin(
     let rules = Rc::new(rules);
     let room = Rc::new(Room::default());
     let clerk = Rc::new(Clerk::new(desk));
-    let (complaints, opened) = (Complaints::default(), Instant::now());
+    let (throttles, opened) = (LogThrottles::default(), Instant::now());
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -112,7 +112,7 @@ pub async fn serve_admin(
             }
             Err(error) => {
                 let now_ms = u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-                if let Some(unlogged) = complaints.admit("accept", now_ms) {
+                if let Some(unlogged) = throttles.admit("accept", now_ms) {
                     tracing::warn!(%error, unlogged, "the admin listener cannot accept");
                 }
                 sleep(ACCEPT_PAUSE).await;

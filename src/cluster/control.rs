@@ -19,10 +19,10 @@ use super::resolver::{Answers, Nodes};
 use super::undertaker;
 use super::writer::{Writer, advice};
 use super::{Advertised, ClusterSetup};
-use crate::line_limit::LineLimit;
+use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::metrics::METRICS;
 use crate::redis::{Command, Connection, Link, RedisFault, Reply, Settings};
-use crate::runtime::{Owner, Seldom, unix_ms};
+use crate::runtime::{Owner, unix_ms};
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request waits a second at most to hear where its session is; the rest is for the way.
@@ -44,7 +44,7 @@ pub(super) struct Shared {
     pub(super) membership: Arc<Membership>,
     pub(super) link: Link,
     pub(super) pending: RefCell<Pending>,
-    pub(super) misses: RefCell<MissLog>,
+    pub(super) misses: MissLog,
     pub(super) record: RefCell<NodeRecord>,
     announce_all: Box<dyn Fn()>,
     pub(super) verify_some: Box<dyn Fn()>,
@@ -53,14 +53,9 @@ pub(super) struct Shared {
     pub(super) peers: RefCell<Peers>,
     asks: Cell<usize>,
     started: Instant,
-    complaints: RefCell<Complaints>,
-}
-
-#[derive(Default)]
-struct Complaints {
-    duplicate: Seldom,
-    beat: Seldom,
-    foreign: LineLimit,
+    throttles: LogThrottles,
+    /// Of records that are not ours.
+    foreign: RefCell<LogThrottle>,
 }
 
 impl Control {
@@ -91,7 +86,7 @@ impl Control {
             link: Link::start(Settings::new(redis, format!("pinfold-{node}"))),
             pending: RefCell::new(Pending::new(keys.clone(), sessions_max)),
             keys,
-            misses: RefCell::new(MissLog::new(Instant::now())),
+            misses: MissLog::new(Instant::now()),
             record: RefCell::new(own_record(node, boot, advertised)),
             announce_all: Box::new(announce_all),
             verify_some: Box::new(verify_some),
@@ -100,7 +95,8 @@ impl Control {
             peers: RefCell::default(),
             asks: Cell::new(0),
             started: Instant::now(),
-            complaints: RefCell::default(),
+            throttles: LogThrottles::default(),
+            foreign: RefCell::new(LogThrottle::of_each()),
         });
         let others = join3(
             shared.beat(),
@@ -196,8 +192,8 @@ impl Shared {
         let now = Instant::now();
         if let Some(error) = written.error() {
             self.pulse.borrow_mut().miss();
-            if self.complaints.borrow_mut().beat.may(now) {
-                tracing::warn!(%error, "Redis does not take this node's heartbeat, so that other nodes cannot pass \
+            if let Some(unlogged) = self.may_log("heartbeat") {
+                tracing::warn!(%error, unlogged, "Redis does not take this node's heartbeat, so that other nodes cannot pass \
                     requests to it: {}", advice(error));
             }
             return None;
@@ -211,8 +207,10 @@ impl Shared {
         if beat.foreign {
             self.found_foreign("node", &self.keys.node(self.node));
         }
-        if beat.duplicate && self.complaints.borrow_mut().duplicate.may(Instant::now()) {
-            tracing::error!(node = %self.node, "another process uses this node's name, and clients of both lose \
+        if beat.duplicate
+            && let Some(unlogged) = self.may_log("duplicate")
+        {
+            tracing::error!(node = %self.node, unlogged, "another process uses this node's name, and clients of both lose \
                 their sessions: give each node a name of its own with --node");
         }
         if beat.announce {
@@ -295,10 +293,18 @@ impl Shared {
         Some(answers)
     }
 
+    /// Some: a fault of this kind is to be logged, and so many before it were not.
+    pub(super) fn may_log(&self, kind: &'static str) -> Option<u64> {
+        self.throttles.admit(kind, self.now_ms())
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
     fn found_foreign(&self, kind: &'static str, shown: &str) {
         METRICS.foreign_records.with_label_values(&[kind]).inc();
-        let now_ms = self.started.elapsed().as_millis() as u64;
-        if let Some(unlogged) = self.complaints.borrow_mut().foreign.admit(now_ms) {
+        if let Some(unlogged) = self.foreign.borrow_mut().admit(self.now_ms()) {
             tracing::warn!(
                 kind,
                 record = shown,

@@ -19,6 +19,7 @@ mod control;
 mod inbox;
 mod membership;
 mod misses;
+mod once_a_minute;
 mod nodes;
 mod peers;
 mod presence;
