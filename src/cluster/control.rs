@@ -17,7 +17,7 @@ use super::presence::Pending;
 use super::record::{Found, Keys, NodeRecord, found_node, found_session};
 use super::resolver::{Answers, Nodes};
 use super::undertaker;
-use super::writer::{Writer, advice};
+use super::writer::Writer;
 use super::{Advertised, ClusterSetup};
 use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::metrics::METRICS;
@@ -194,7 +194,7 @@ impl Shared {
             self.pulse.borrow_mut().miss();
             if let Some(unlogged) = self.may_log("heartbeat") {
                 tracing::warn!(%error, unlogged, "Redis does not take this node's heartbeat, so that other nodes cannot pass \
-                    requests to it: {}", advice(error));
+                    requests to it: {}", error.advice());
             }
             return None;
         }

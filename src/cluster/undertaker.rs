@@ -11,7 +11,6 @@ use super::control::Shared;
 use super::nodes::{BEAT_EVERY, NODE_LIFE};
 use super::peers::Process;
 use super::record::{Found, NodeRecord, SessionState, found_node, found_session, indexed};
-use super::writer::advice;
 use crate::metrics::METRICS;
 use crate::redis::{RedisError, Reply};
 use crate::wire::session_id::{NodeName, SessionId};
@@ -129,7 +128,7 @@ async fn bury_the_dead(shared: &Shared) {
         if let Err(Some(error)) = done
             && let Some(unlogged) = shared.may_log("bury")
         {
-            let advice = advice(&error);
+            let advice = error.advice();
             tracing::warn!(%error, unlogged, "Redis does not let this node mark the sessions of dead processes as ended, and goes on \
                 counting them as active: {advice}");
         }

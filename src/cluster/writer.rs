@@ -219,28 +219,11 @@ impl<'a> Writer<'a> {
             return;
         };
         let pending = self.shared.pending.borrow().len();
-        let advice = advice(error);
+        let advice = error.advice();
         tracing::warn!(%error, pending, unlogged, "Redis takes no presence records: {advice}; trying again until it does");
         if error.is("READONLY") {
             // The primary may have moved: its name leads there if it is looked up again.
             connection.close();
         }
-    }
-}
-
-/// What an operator can do about an error that Redis answers to a write.
-pub(super) fn advice(error: &RedisError) -> &'static str {
-    match &*error.code {
-        "READONLY" => "it is a replica, and the URL must lead to the primary",
-        "OOM" => "its maxmemory is reached: give it more",
-        "MISCONF" => "it cannot save its data, see its log",
-        "NOPERM" => {
-            "its user needs all the commands that deploy/README.md names, on keys of the prefix (ACL SETUSER)"
-        }
-        "LOADING" => "it reads its data from disk",
-        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {
-            "it is a Redis Cluster, which is not spoken here: use a single primary"
-        }
-        _ => "see the error",
     }
 }

@@ -110,8 +110,8 @@ impl Running {
 
     fn log_refusal(&self, error: &RedisError) {
         if let Some(unlogged) = self.refusals.admit(&error.code, self.now_ms()) {
-            let what_to_do = what_to_do(error);
-            tracing::warn!(code = %error.code, message = %error.message, unlogged, "Redis refuses what the bus wants; until it does not, other nodes hear nothing new of this one: {what_to_do}");
+            let advice = error.advice();
+            tracing::warn!(code = %error.code, message = %error.message, unlogged, "Redis refuses what the bus wants; until it does not, other nodes hear nothing new of this one: {advice}");
         }
     }
 
@@ -430,23 +430,6 @@ impl Here for Publisher {
 
     fn gap(&self, floor: u64) {
         self.gap_here(floor);
-    }
-}
-
-fn what_to_do(error: &RedisError) -> &'static str {
-    match &*error.code {
-        "OOM" => "give it more memory, or less to keep",
-        "READONLY" => "this is a replica: let --redis name the server that can be written to",
-        "WRONGTYPE" => {
-            "something else is stored under the keys of --redis-prefix: choose another prefix"
-        }
-        "MISCONF" => "it cannot write to its disk, and takes nothing until it can",
-        // What a script may not run has no code of its own, and not always a name.
-        code if code == "NOPERM" || error.message.contains("can't run this command") => {
-            "the user of --redis needs eval, xadd, xread, xrange, xtrim, xinfo, get, set, hget, hset, hsetnx, hdel and \
-             hscan on the keys of --redis-prefix; ACL LOG on the server names what was refused"
-        }
-        _ => "see what it says",
     }
 }
 
