@@ -34,8 +34,6 @@ const TRIM_EVERY: Duration = Duration::from_secs(60);
 const ROUND_TRIP_BYTES: usize = 4 * 1024 * 1024;
 /// After an answer that makes no sense, or a refusal.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A refusal that goes on is logged again after this long.
-
 /// How the bus reaches Redis.
 pub struct Way {
     /// The client's name is of the connection that adds; the one that reads has `-tail` at its end.
