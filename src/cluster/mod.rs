@@ -25,6 +25,7 @@ mod peers;
 mod presence;
 mod record;
 mod resolver;
+mod shared;
 pub mod steering;
 mod undertaker;
 mod writer;

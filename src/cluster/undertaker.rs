@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join;
 use monoio::time::sleep;
 
-use super::control::Shared;
 use super::nodes::{BEAT_EVERY, NODE_LIFE};
-use super::peers::Process;
+use super::record::Process;
 use super::record::{Found, NodeRecord, SessionState, found_node, found_session, indexed};
+use super::shared::Shared;
 use crate::metrics::METRICS;
 use crate::redis::{RedisError, Reply};
 use crate::wire::session_id::{NodeName, SessionId};

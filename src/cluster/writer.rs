@@ -9,13 +9,13 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use monoio::time::{sleep, timeout};
 
-use super::control::Shared;
 use super::inbox::Collected;
 use super::membership::Said;
 use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
 use super::presence::{Batch, Change};
 use super::record::{Found, found_session};
+use super::shared::Shared;
 use crate::metrics::METRICS;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
 use crate::shard::{Gone, Presence};
