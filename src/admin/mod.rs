@@ -29,6 +29,7 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 
 pub use gate::Token;
+pub(crate) use item::no_uri;
 pub use publish::ITEMS_MAX;
 pub use serve::{Rules, serve_admin};
 

@@ -117,6 +117,10 @@ impl Publisher {
     /// # Errors
     /// [`TellRefused`], and it was not told.
     pub async fn tell(&self, session: &str, notice: Notice) -> Result<(), TellRefused> {
+        let notice = match notice {
+            Notice::Changed(topic) => Notice::Changed(topic.normal()),
+            message => message,
+        };
         let told = self.tell_here(session, notice)?;
         told.await.unwrap_or(Err(TellRefused::Busy))
     }
@@ -173,6 +177,7 @@ impl Publisher {
     /// For publications from inside (those are as many as there are requests, and those are bounded) and for whoever
     /// has asked [`is_saturated`](Publisher::is_saturated) before. Returns the offsets.
     pub(crate) fn publish_now(&self, topics: Vec<Topic>) -> std::ops::Range<u64> {
+        let topics: Vec<Topic> = topics.into_iter().map(Topic::normal).collect();
         if let Some(log) = self.shared.log.get() {
             log.publish(topics);
             let last = self.last_offset();

@@ -323,7 +323,10 @@ impl Server {
             let about = Arc::new(handler.about());
             let accepts = {
                 let handler = handler.clone();
-                Box::new(move |uri: &str| handler.accepts_subscription(uri))
+                Box::new(move |uri: &str| {
+                    let own = handler.own_uri(uri)?;
+                    Ok(handler.accepts_subscription(&own).then_some(own))
+                })
             };
             let secrets = secrets::source();
             let mut shard = thread::shard(Setup {
