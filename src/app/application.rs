@@ -110,7 +110,7 @@ pub trait App {
     }
 
     /// The spelling by which the application calls this URI, and publishes it: subscribers hear of it by whichever
-    /// they used. The normal form, unless the application takes more spellings for one.
+    /// they used. The normal form, unless the application takes more spellings for one, and then a normal form, too.
     ///
     /// # Errors
     /// [`NotAUri`]

@@ -72,7 +72,8 @@ pub enum StoreRefused {
 
 /// An application's door for contents from outside. Shared by all threads; called off the hot path.
 pub trait ContentStore: Send + Sync {
-    /// The spelling by which contents are kept, and told: every other method takes this one only.
+    /// The spelling by which contents are kept, and told: every other method takes this one only. A normal form (RFC
+    /// 3986, 6.2.2), and its own spelling.
     ///
     /// # Errors
     /// [`NotAUri`]

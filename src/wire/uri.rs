@@ -162,7 +162,7 @@ mod tests {
         ],
         &["board://a/B?c=%7Cd#E", "board://A/B?c=%7cd#%45"],
         &["board://a%2Fb", "board://a%2fb", "board://A%2fb"],
-        &["urn:Grün-%C3%BC:x", "URN:Grün-ü:x"].as_slice(),
+        &["urn:Grün-%C3%BC:x", "URN:Grün-ü:x"],
         &["http://[2001:db8::1]:80/", "http://[2001:DB8::1]:80/"],
         &["a:b", "A:b", "a:%62"],
     ];

@@ -5,6 +5,7 @@
 mod acl;
 mod node;
 mod redis;
+mod spelling;
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::runtime::SharedLog;
@@ -292,82 +293,4 @@ fn a_backlog_that_is_more_than_one_answer() {
         redis.call('XADD', 'mcp:bus', '*', 'all', '1', 'level', 'error', 'data', 'soon')";
     redis.ask(&["EVAL", script, "0"]);
     assert_eq!(client.hears_until("soon"), ["soon"]);
-}
-
-/// What an older node, or a program, stored under another spelling of a URI, or under what is none.
-#[test]
-fn contents_under_a_name_that_no_client_asks_for() {
-    let redis = Redis::start();
-    for (name, text) in [
-        ("board://Gr\u{fc}n", "green"),
-        ("board://a|b", "bar"),
-        ("board://Lunch", "old"),
-    ] {
-        redis.ask(&[
-            "HSET",
-            "mcp:board",
-            name,
-            &format!("1-1 {{\"text\":\"{text}\"}}"),
-        ]);
-    }
-    let (a, b) = (Node::start("a", &redis), Node::start("b", &redis));
-    [&a, &b].into_iter().for_each(follows);
-    let clients = [
-        a.client(&["board://Gr%C3%BCn", LUNCH]),
-        b.client(&["BOARD://lunch"]),
-    ];
-    for node in [&a, &b] {
-        node.has("board://gr%C3%BCn", Some("green"));
-        node.has("board://a%7Cb", Some("bar"));
-        node.has(LUNCH, Some("old"));
-    }
-    // An older node goes on as before.
-    let value = "2-1 {\"text\":\"stew\"}";
-    redis.ask(&["HSET", "mcp:board", "board://Lunch", value]);
-    redis.ask(&[
-        "XADD",
-        "mcp:bus",
-        "*",
-        "uri",
-        "board://Lunch",
-        "stored",
-        "1",
-    ]);
-    clients[0].hears(LUNCH);
-    clients[1].hears("BOARD://lunch");
-    [&a, &b]
-        .into_iter()
-        .for_each(|node| node.has(LUNCH, Some("stew")));
-    // So does any other program, by any spelling.
-    let added = [
-        "XADD",
-        "mcp:bus",
-        "*",
-        "uri",
-        "board://GR\u{fc}N",
-        "text",
-        "leaf",
-    ];
-    redis.ask(&added);
-    clients[0].hears("board://Gr%C3%BCn");
-    [&a, &b]
-        .into_iter()
-        .for_each(|node| node.has("board://gr%C3%BCn", Some("leaf")));
-    // Nothing comes back of what was taken away.
-    offset(a.door.put(LUNCH.into(), None));
-    redis.ask(&[
-        "XADD",
-        "mcp:bus",
-        "*",
-        "uri",
-        "board://Gr\u{fc}n",
-        "gone",
-        "1",
-    ]);
-    [&a, &b].into_iter().for_each(|node| {
-        node.has(LUNCH, None);
-        node.has("board://gr%C3%BCn", None);
-    });
-    assert_eq!(redis.ask(&["HLEN", "mcp:board"]), ":1");
-    Node::start("c", &redis).has("board://a%7Cb", Some("bar"));
 }

@@ -240,3 +240,18 @@ fn a_subscription_to_what_is_no_uri() {
         }
     }
 }
+
+/// What is kept is longer than what was sent.
+#[test]
+fn a_subscription_to_what_is_too_long_once_it_is_encoded() {
+    let mut client = Client::new();
+    let session = client.session("2025-11-25");
+    let filter = |uri: &str| json!({"resourceSubscriptions": [uri]});
+    let encoded = "a:".to_owned() + &"\u{fc}".repeat(700);
+    let modern = client.ask(&Request::listen(1, filter(&encoded)));
+    let legacy = client.ask(&Request::subscribe(&session, &encoded));
+    for answer in [modern, legacy] {
+        assert_eq!(answer.code(), -32602);
+        assert!(answer.sentence().contains("longer than 2048 bytes"));
+    }
+}

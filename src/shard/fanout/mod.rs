@@ -12,7 +12,7 @@ mod listener;
 mod spelling;
 mod topic;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -451,15 +451,8 @@ impl Fanout {
             }
         }
         assert_eq!(self.by_uri.len() + LISTS.len(), self.topics.len());
-        let spelled = self
-            .topics
-            .iter()
-            .filter(|(_, it)| it.own.is_some())
-            .count();
-        assert_eq!(
-            self.spellings.values().map(Vec::len).sum::<usize>(),
-            spelled
-        );
+        let owns = self.topics.iter().filter_map(|(_, it)| it.own.as_ref());
+        assert_eq!(self.spellings.len(), owns.collect::<HashSet<_>>().len());
         let resources = || self.topics.iter().filter(|(_, it)| it.uri.is_some());
         let subscribers: usize = resources().map(|(_, it)| it.subscribers.len()).sum();
         let topics: usize = resources().map(|(_, it)| it.bytes()).sum();
