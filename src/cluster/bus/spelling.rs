@@ -113,30 +113,28 @@ impl Bus {
         own(uri).or_else(|| own(&mended(uri).ok()?))
     }
 
-    /// Of a name in the hash, or one that may be there; `None`: no node uses it.
+    /// As [`own_uri`](Bus::own_uri), of a name in the hash.
     pub(super) fn own_uri_of_stored(&mut self, name: &str) -> Option<Box<str>> {
-        // The scripts part names by spaces, and no node ever let one in.
-        if name.contains(|it: char| it.is_ascii_whitespace()) {
-            return None;
-        }
-        let own = self.own_uri(name)?;
-        if *own != *name && self.store.is_some() && !self.spellings.add(&own, name) {
+        let own = self.own_uri(name).filter(|_| !has_space(name))?;
+        self.note_name(&own, name);
+        Some(own)
+    }
+
+    /// The hash has this resource by this name, or may have it: it is asked for by that, too.
+    pub(super) fn note_name(&mut self, uri: &str, name: &str) {
+        let is_other = *uri != *name && self.store.is_some() && !has_space(name);
+        if is_other && !self.spellings.add(uri, name) {
             self.refuse_value(name);
         }
-        Some(own)
     }
 
     /// Of an entry, which may be an older node's, as this node spells it.
     ///
     /// # Errors
     /// [`Malformed`]
-    pub(super) fn in_own_words(&mut self, entry: Entry) -> Result<Entry, Malformed> {
-        let may_be_stored = entry.news.uri().is_some();
+    pub(super) fn in_own_words(&self, entry: Entry) -> Result<Entry, Malformed> {
         let news = entry.news.renamed(|uri| {
-            let own = match may_be_stored {
-                true => self.own_uri_of_stored(&uri),
-                false => self.own_uri(&uri),
-            };
+            let own = self.own_uri(&uri);
             let own = own.ok_or(Malformed("uri is no URI (RFC 3986), such as board://lunch"))?;
             match own.len() > self.uri_bytes_max {
                 true => Err(Malformed("uri is too long once it is encoded")),
@@ -145,4 +143,9 @@ impl Bus {
         })?;
         Ok(Entry { news, ..entry })
     }
+}
+
+/// The scripts part names by spaces, and no node ever let one in.
+fn has_space(name: &str) -> bool {
+    name.contains(|it: char| it.is_ascii_whitespace())
 }

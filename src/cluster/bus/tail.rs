@@ -364,12 +364,16 @@ impl Bus {
     ) -> Option<Entry> {
         let parsed = entry::parse(fields, self.uri_bytes_max);
         let entry = parsed.and_then(|entry| {
+            let name: Option<Box<str>> = entry.news.uri().map(Into::into);
             let entry = self.in_own_words(entry)?;
             if let (News::Brought(uri, contents), Some(store)) = (&entry.news, &self.store) {
                 let checked = store.check(uri, contents.as_ref());
                 checked.map_err(|_| {
                     entry::Malformed("contents of that size, or at that uri, are not taken here")
                 })?;
+            }
+            if let (Some(uri), Some(name)) = (entry.news.uri(), name) {
+                self.note_name(uri, &name);
             }
             Ok(entry)
         });
