@@ -261,9 +261,8 @@ impl Shard {
         let Some(listener) = self.sessions.get(session).map(|session| session.listener) else {
             return Ok(());
         };
-        if !(self.accepts)(&uri) {
-            return Err(RpcError::resource_not_found(Era::Legacy, &uri));
-        }
+        let interest = self.interest(&uri)?;
+        let interest = interest.ok_or_else(|| RpcError::resource_not_found(Era::Legacy, &uri))?;
         if self.fanout.is_subscribed(listener, &uri) {
             return Ok(());
         }
@@ -274,10 +273,9 @@ impl Shard {
             )));
         }
         self.fanout
-            .lease([uri.as_str()].into_iter())
+            .lease(std::slice::from_ref(&interest))
             .map_err(|_| RpcError::internal(NO_ROOM))?;
-        self.fanout
-            .subscribe(listener, &Topic::Resource(uri.into()));
+        self.fanout.subscribe(listener, &interest);
         self.fanout.settle();
         Ok(())
     }
@@ -288,8 +286,11 @@ impl Shard {
         params: Option<&RawValue>,
     ) -> Result<(), RpcError> {
         let uri = self.subscription_uri("resources/unsubscribe", params)?;
-        if let Some(session) = self.sessions.get(session) {
-            self.fanout.unsubscribe(session.listener, &uri);
+        let interest = self.interest(&uri)?;
+        if let Some(session) = self.sessions.get(session)
+            && let Some(interest) = interest
+        {
+            self.fanout.unsubscribe(session.listener, &interest);
         }
         Ok(())
     }
