@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
-    ("line_limit", &[]),
+    ("log_throttle", &[]),
     ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
@@ -28,7 +28,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "limits",
             "budget",
             "clients",
-            "line_limit",
+            "log_throttle",
             "wire",
             "mcp",
             "shard",
@@ -36,12 +36,12 @@ const LAYERS: [(&str, &[&str]); 16] = [
         ],
     ),
     ("metrics", &["budget"]),
-    ("redis", &["metrics"]),
+    ("redis", &["log_throttle", "metrics"]),
     (
         "cluster",
         &[
             "limits",
-            "line_limit",
+            "log_throttle",
             "wire",
             "mcp",
             "shard",
@@ -59,7 +59,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ),
     (
         "admin",
-        &["limits", "line_limit", "wire", "mcp", "app", "metrics"],
+        &["limits", "log_throttle", "wire", "mcp", "app", "metrics"],
     ),
     (
         "cli",

@@ -26,6 +26,7 @@ use crate::clients::{Commons, Networks};
 use crate::limits::Limits;
 use crate::shard::{Cluster, DrainTimes, EntrySizes, Gate, Setup, Shard};
 use crate::wire::session_id::NodeName;
+use crate::wire::uri::normal;
 
 /// How a node runs. [`Options::default`] is a node on loopback that uses every core.
 #[derive(Clone, Debug)]
@@ -323,7 +324,12 @@ impl Server {
             let about = Arc::new(handler.about());
             let accepts = {
                 let handler = handler.clone();
-                Box::new(move |uri: &str| handler.accepts_subscription(uri))
+                Box::new(move |uri: &str| {
+                    let own = handler.own_uri(uri)?;
+                    // Whatever an application makes of it, this is how a publication names it.
+                    let own: Box<str> = normal(&own)?.into();
+                    Ok(handler.accepts_subscription(&own).then_some(own))
+                })
             };
             let secrets = secrets::source();
             let mut shard = thread::shard(Setup {

@@ -49,7 +49,7 @@ pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{Gate, TooMany};
-pub use self::setup::{Counts, EntrySizes, Publication, Setup};
+pub use self::setup::{Accepts, Counts, EntrySizes, Publication, Setup};
 pub use self::wheel::Millis;
 
 pub struct Shard {

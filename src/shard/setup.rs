@@ -7,6 +7,7 @@ use crate::app::call::{About, Topic};
 use crate::clients::Commons;
 use crate::limits::Limits;
 use crate::wire::session_id::NodeName;
+use crate::wire::uri::NotAUri;
 
 /// What a shard is told once, at its start.
 pub struct Setup {
@@ -23,11 +24,14 @@ pub struct Setup {
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
     pub about: Arc<About>,
-    /// Whether clients may subscribe to this URI; the application's word.
-    pub accepts: Box<dyn Fn(&str) -> bool>,
+    pub accepts: Accepts,
     /// 16 random bytes for each session's secret.
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,
 }
+
+/// The application's word on a URI that a client wants to hear of: how the application itself spells it when it
+/// publishes, and nothing if nobody may subscribe to it.
+pub type Accepts = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 
 /// A notification with its place in the log: what the sequencer hands to every core in the same order.
 #[derive(Clone, Debug)]

@@ -270,9 +270,8 @@ impl Engine {
         let Some(listener) = self.sessions.get(session).map(|session| session.listener) else {
             return Ok(());
         };
-        if !(self.accepts)(&uri) {
-            return Err(RpcError::resource_not_found(Era::Legacy, &uri));
-        }
+        let interest = self.interest(&uri)?;
+        let interest = interest.ok_or_else(|| RpcError::resource_not_found(Era::Legacy, &uri))?;
         if self.fanout.is_subscribed(listener, &uri) {
             return Ok(());
         }
@@ -283,10 +282,9 @@ impl Engine {
             )));
         }
         self.fanout
-            .lease([uri.as_str()].into_iter())
+            .lease(std::slice::from_ref(&interest))
             .map_err(|_| RpcError::internal(NO_ROOM))?;
-        self.fanout
-            .subscribe(listener, &Topic::Resource(uri.into()));
+        self.fanout.subscribe(listener, &interest);
         self.fanout.settle();
         Ok(())
     }
@@ -297,8 +295,11 @@ impl Engine {
         params: Option<&RawValue>,
     ) -> Result<(), RpcError> {
         let uri = self.subscription_uri("resources/unsubscribe", params)?;
-        if let Some(session) = self.sessions.get(session) {
-            self.fanout.unsubscribe(session.listener, &uri);
+        let interest = self.interest(&uri)?;
+        if let Some(session) = self.sessions.get(session)
+            && let Some(interest) = interest
+        {
+            self.fanout.unsubscribe(session.listener, &interest);
         }
         Ok(())
     }

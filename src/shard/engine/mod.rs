@@ -59,7 +59,7 @@ use super::fields::{self, Fields};
 use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
 use super::wheel::{self, Millis, Wheel};
-use super::{Counts, EntrySizes, Publication, Setup};
+use super::{Accepts, Counts, EntrySizes, Publication, Setup};
 use crate::app::call::{About, AskFailed, Call};
 use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
@@ -85,7 +85,7 @@ pub(super) struct Engine {
     is_clustered: bool,
     about: Arc<About>,
     introduction: Introduction,
-    accepts: Box<dyn Fn(&str) -> bool>,
+    accepts: Accepts,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
     /// The newest offset this core has heard of.

@@ -5,7 +5,7 @@ use thin_vec::ThinVec;
 
 use super::arena::Key;
 use super::call::AnswerTo;
-use super::fanout::Voice;
+use super::fanout::{Interest, Voice};
 use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
@@ -105,7 +105,7 @@ impl Engine {
         self.fanout.set_voice(listener, Voice::Session(session));
         for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
             if self.introduction.announces(&topic) {
-                self.fanout.subscribe(listener, &topic);
+                self.fanout.subscribe(listener, &Interest::of(topic));
             }
         }
         self.arm_session(session);

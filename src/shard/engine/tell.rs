@@ -20,8 +20,15 @@ impl Engine {
         notice: &Notice,
     ) -> Result<(), TellRefused> {
         let session = self.locate(SessionId::parse(session).as_ref())?;
+        let text = match notice {
+            Notice::Changed(Topic::Resource(uri)) => {
+                let session = self.sessions.get(session).ok_or(TellRefused::Expired)?;
+                updated(self.fanout.spelled(session.listener, uri))
+            }
+            notice => text(notice),
+        };
         let message = self
-            .message(wire, Some(session), &text(notice))
+            .message(wire, Some(session), &text)
             .map_err(|_| TellRefused::Full)?;
         self.tell(wire, session, notice, &message)
     }
@@ -91,13 +98,16 @@ fn text(notice: &Notice) -> Vec<u8> {
         Notice::Changed(Topic::Tools) => list_changed("tools"),
         Notice::Changed(Topic::Prompts) => list_changed("prompts"),
         Notice::Changed(Topic::Resources) => list_changed("resources"),
-        Notice::Changed(Topic::Resource(uri)) => {
-            let uri = serde_json::to_string(uri).expect("a string is JSON");
-            format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{uri}}}}}"#
-            )
-        }
+        Notice::Changed(Topic::Resource(uri)) => return updated(uri),
     };
+    text.into_bytes()
+}
+
+fn updated(uri: &str) -> Vec<u8> {
+    let uri = serde_json::to_string(uri).expect("a string is JSON");
+    let text = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{uri}}}}}"#
+    );
     text.into_bytes()
 }
 

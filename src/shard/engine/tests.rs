@@ -115,7 +115,7 @@ fn engine() -> Engine {
             legacy_capabilities: capabilities.clone(),
             modern_capabilities: capabilities,
         }),
-        accepts: Box::new(|_| true),
+        accepts: Box::new(|uri| Ok(Some(uri.into()))),
         secrets: Box::new(|| [7; 16]),
     };
     Engine::new(setup, Memory::new(&Pool::new(1 << 20)), 1_000)
