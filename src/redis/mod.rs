@@ -14,6 +14,7 @@ mod fault;
 mod frame;
 mod handshake;
 mod link;
+pub mod properties;
 mod reply;
 mod socket;
 mod tls;

@@ -33,6 +33,7 @@ mod modern;
 mod params;
 mod post;
 mod profile;
+pub mod properties;
 mod receive;
 mod request;
 mod resume;
