@@ -28,14 +28,14 @@ pub struct Target {
 
 pub const TARGETS: [Target; 10] = [
     target("head", wire::head, 2_000),
-    target("chunked", wire::chunked, 4_000),
+    target("chunked", wire::chunked, 10_000),
     target("json_rpc", wire::json_rpc, 1_000),
     target("sse", wire::sse, 2_000),
     target("session_id", wire::session_id, 20_000),
     target("header_value", wire::header_value, 2_000),
-    target("redis_reply", redis_reply, 4_000),
-    target("bus_entry", bus_entry, 20_000),
-    target("event_id", event_id, 20_000),
+    target("redis_reply", redis_reply, 50_000),
+    target("bus_entry", bus_entry, 50_000),
+    target("event_id", event_id, 100_000),
     target("shard", shard::shard, 2_000),
 ];
 

@@ -83,6 +83,7 @@ impl Shard {
             _ => None,
         };
         let mut count = 0;
+        #[expect(clippy::iter_over_hash_type, reason = "the order does not matter")]
         for (&stream, connections) in &self.silent {
             count += connections.len();
             let taken = self.streams.get(stream).and_then(|it| it.connection);

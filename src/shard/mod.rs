@@ -8,6 +8,7 @@
 //! [`Shard::poll_fanout`] it drains in portions, as it sees fit; and it calls [`Shard::handle_timeout`] when
 //! [`Shard::poll_timeout`] says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::iter_over_hash_type)]
 
 mod admission;
 mod answer;
