@@ -58,4 +58,17 @@ mod tests {
         assert_eq!(Sealer::new(&[8; 32]).unseal(&sealed), None);
         assert_eq!(sealer.unseal(""), None);
     }
+
+    /// Nodes of two versions live in one cluster while it is replaced. The release before chacha20poly1305 0.11 sealed this
+    /// in a round of the tool `test_input_required_result_request_state`.
+    #[test]
+    fn a_state_of_the_release_before_that_does_not_open() {
+        const SEALED: &str = "8tNJbcaJ8iEZCWIPE5BiLleJqMdqi4N9JRKhKuR938rLfuNxdMD7JT5DgpHU7DFbgTQo_eBbvRKKXFYV\
+            hoKEDQPk9B5f0Ug96akaLOk1EneNZR4HMW4Ocs5CZppKFl_GrIoCJ4SIanyUwr3WynyzBePjMMgDPCZWtjf24X1FNfNIcoFSWG7u\
+            kCP6KEzUHrVHb4c4Apa9OSPDHEmgO-pQdz-eA94feJU9pQE";
+        let plain = Sealer::new(b"thirty-two bytes of a state key.").unseal(SEALED);
+        let plain = String::from_utf8(plain.expect("it opens")).unwrap();
+        assert!(plain.starts_with(r#"{"expires_ms":1795960391583,"request":"Xj8HGLv8"#));
+        assert!(plain.ends_with(r#","memory":{"answers":{},"kept":{"asked":true}}}"#));
+    }
 }
