@@ -332,3 +332,22 @@ fn a_pure_module_that_may_ask_the_clock() {
     }
     no_faults(&faults);
 }
+
+#[test]
+fn a_dependency_without_a_reason() {
+    let mut faults = Vec::new();
+    for manifest in ["Cargo.toml", "bench/Cargo.toml"] {
+        let text = fs::read_to_string(root().join(manifest)).expect("a manifest");
+        let mut section = "";
+        for (index, line) in text.lines().enumerate() {
+            if line.starts_with('[') {
+                section = line;
+            }
+            let is_dependency = section.ends_with("dependencies]") && line.contains(" = ");
+            if is_dependency && !line.contains(" # ") {
+                faults.push(format!("{manifest}:{}: {line}", index + 1));
+            }
+        }
+    }
+    no_faults(&faults);
+}

@@ -18,28 +18,25 @@ pub(super) struct Sealer {
 impl Sealer {
     pub(super) fn new(key: &[u8; 32]) -> Self {
         Sealer {
-            cipher: XChaCha20Poly1305::new(Key::from_slice(key)),
+            cipher: XChaCha20Poly1305::new(&Key::from(*key)),
         }
     }
 
     pub(super) fn seal(&self, plain: &[u8]) -> String {
-        let mut sealed = vec![0; NONCE_BYTES];
-        getrandom::fill(&mut sealed).expect("Linux has random bytes once it has booted");
-        let nonce = XNonce::clone_from_slice(&sealed);
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).expect("Linux has random bytes once it has booted");
         let cipher_text = self
             .cipher
-            .encrypt(&nonce, plain)
+            .encrypt(&XNonce::from(nonce), plain)
             .expect("a state is far below the cipher's limit");
-        sealed.extend_from_slice(&cipher_text);
+        let sealed = [&nonce, cipher_text.as_slice()].concat();
         URL_SAFE_NO_PAD.encode(sealed)
     }
 
     pub(super) fn unseal(&self, sealed: &str) -> Option<Vec<u8>> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let (nonce, cipher_text) = bytes.split_at_checked(NONCE_BYTES)?;
-        self.cipher
-            .decrypt(XNonce::from_slice(nonce), cipher_text)
-            .ok()
+        let (nonce, cipher_text) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        self.cipher.decrypt(&XNonce::from(*nonce), cipher_text).ok()
     }
 }
 
