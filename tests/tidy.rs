@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 const FILE_LINES_MAX: usize = 500;
 
-/// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
+/// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
 const LAYERS: [(&str, &[&str]); 16] = [
     ("limits", &[]),
     ("allocator", &[]),
@@ -17,11 +17,11 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
+    ("app", &["limits", "wire", "mcp"]),
     (
         "shard",
         &["limits", "budget", "clients", "wire", "mcp", "app::call"],
     ),
-    ("app", &["limits", "wire", "mcp"]),
     (
         "runtime",
         &[
@@ -212,6 +212,73 @@ fn a_layer_that_knows_who_is_above_it() {
         .iter()
         .filter(|it| !["lib", "main"].contains(&it.module()));
     no_faults(&inner.flat_map(names_above).collect::<Vec<_>>());
+}
+
+/// The maps in the crate's documentation and in the README: a layer knows only those above it.
+#[test]
+fn a_map_on_which_a_layer_knows_one_below_it() {
+    let crate_map = fs::read_to_string(root().join("src/lib.rs")).expect("a crate");
+    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
+    let rows = |text: &str, begins: &str| -> Vec<String> {
+        let rows = text.lines().filter(|line| line.starts_with(begins));
+        rows.map(|row| row.split('|').nth(1).unwrap_or("").to_owned())
+            .collect()
+    };
+    let maps = [
+        ("src/lib.rs", rows(&crate_map, "//! | ")),
+        ("README.md", rows(&readme, "| `src/")),
+    ];
+    let mut faults = Vec::new();
+    for (file, rows) in maps {
+        let row_of = |module: &str| {
+            let names = |row: &str| {
+                row.split(|char: char| !char.is_alphanumeric() && char != '_')
+                    .any(|word| word == module)
+            };
+            rows.iter().position(|row| names(row))
+        };
+        // Only the program knows it.
+        for (module, allowed) in LAYERS.iter().filter(|(module, _)| *module != "allocator") {
+            let Some(own) = row_of(module) else {
+                faults.push(format!("{file} does not have {module}"));
+                continue;
+            };
+            for other in allowed
+                .iter()
+                .map(|name| name.split("::").next().unwrap_or(name))
+            {
+                if row_of(other).is_none_or(|row| row > own) {
+                    faults.push(format!("{file}: {module} knows {other}, which is below it"));
+                }
+            }
+        }
+    }
+    no_faults(&faults);
+}
+
+/// With its unit and its reason, wherever it stands.
+#[test]
+fn a_bound_without_a_reason() {
+    let is_bound = |line: &str| {
+        let after_const = line
+            .split_once("const ")
+            .filter(|(before, _)| ["", "pub ", "pub(crate) ", "pub(super) "].contains(before));
+        let name = after_const.and_then(|(_, rest)| rest.split(':').next());
+        name.is_some_and(|name| name.ends_with("_MAX") || name.ends_with("_MIN"))
+    };
+    let mut faults = Vec::new();
+    for source in sources(&["src"]) {
+        let lines: Vec<&str> = source.code().lines().collect();
+        for (index, line) in lines.iter().enumerate().filter(|(_, line)| is_bound(line)) {
+            // A comment may be that of two constants that belong together.
+            let before = lines[..index].iter().rev();
+            let mut paragraph = before.take_while(|line| !line.is_empty());
+            if !paragraph.any(|line| line.starts_with("//")) {
+                faults.push(format!("{}:{}: {line}", source.path, index + 1));
+            }
+        }
+    }
+    no_faults(&faults);
 }
 
 #[test]
