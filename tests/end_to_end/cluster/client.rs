@@ -111,9 +111,7 @@ impl Session {
     }
 
     pub(super) fn delete(&self) -> Answer {
-        let request = agent().delete(&self.url);
-        let answer = request.header("Mcp-Session-Id", &self.id).call();
-        answer.ok().and_then(Answer::read).expect("an answer")
+        try_delete(&self.url, &self.id).expect("an answer")
     }
 }
 
@@ -141,6 +139,11 @@ pub(super) fn try_post(url: &str, fields: &[(&str, &str)], body: &Value) -> Opti
         .header("Accept", "application/json, text/event-stream");
     let answer = with_fields(request, fields).send(body.to_string());
     Answer::read(answer.ok()?)
+}
+
+pub(super) fn try_delete(url: &str, session: &str) -> Option<Answer> {
+    let request = agent().delete(url).header("Mcp-Session-Id", session);
+    Answer::read(request.call().ok()?)
 }
 
 pub(super) fn try_get(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {

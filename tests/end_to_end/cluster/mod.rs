@@ -7,6 +7,7 @@
 mod acl;
 mod bad_input;
 mod bus;
+mod chaos;
 mod client;
 mod fleet;
 mod forgotten;

@@ -150,6 +150,18 @@ impl Node {
         assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
     }
 
+    /// SIGTERM; [`has_left`](Node::has_left) waits for what comes of it.
+    pub(super) fn leave(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Waits until it has left in good order.
+    pub(super) fn has_left(&mut self) -> Result<(), String> {
+        let server = self.server.take().expect("the node runs");
+        let ended = server.ended();
+        ended.map_err(|fault| format!("node {}: {fault}", self.name))
+    }
+
     /// SIGTERM, and wait until it has left in good order.
     pub(super) fn stop(&mut self) -> Result<(), String> {
         let server = self.server.take().expect("the node runs");
