@@ -117,7 +117,11 @@ impl FakeRedis {
             Ask::Fetch { keep, token, uris } => {
                 let is_same = self.token.as_ref() == Some(token);
                 for kept in keep.iter().filter(|_| is_same) {
-                    self.keep(kept);
+                    let is_there = self.entries.iter().any(|(id, _)| *id == kept.stamp);
+                    if self.keep(kept) && !is_there {
+                        let field = |name: &str, it: &str| (name.into(), it.into());
+                        self.append(vec![field("uri", &kept.uri), field("stored", "changed")]);
+                    }
                 }
                 let found = uris.iter().map(|uri| Found {
                     value: self.board.get(uri.as_bytes()).cloned(),

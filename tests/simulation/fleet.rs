@@ -253,15 +253,18 @@ impl Fleet {
                 self.forget_what_is_nowhere();
                 self.met.insert("flushed");
             }
-            _ => {
-                self.forget_what_died_with(number);
-                self.members[number] = self.member(number);
-                let name = self.members[number].name.clone();
-                self.readers.forget(&name, &self.members);
-                self.forget_what_is_nowhere();
-                self.met.insert("restarted");
-            }
+            _ => self.restart(number),
         }
+    }
+
+    /// Killed, and started again.
+    pub(crate) fn restart(&mut self, number: usize) {
+        self.forget_what_died_with(number);
+        self.members[number] = self.member(number);
+        let name = self.members[number].name.clone();
+        self.readers.forget(&name, &self.members);
+        self.forget_what_is_nowhere();
+        self.met.insert("restarted");
     }
 
     fn forget_what_is_nowhere(&mut self) {

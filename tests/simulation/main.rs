@@ -20,6 +20,7 @@ mod ledger;
 mod member;
 mod peer;
 mod readers;
+mod trimmed;
 mod wire;
 mod wires;
 mod world;

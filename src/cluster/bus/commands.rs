@@ -182,10 +182,11 @@ impl Keys {
 
     fn keep(&self, kept: &Kept, token: &str) -> Command {
         script(KEEP)
-            .number(3)
+            .number(4)
             .arg(&self.board)
             .arg(self.gone(&kept.uri))
             .arg(&self.token)
+            .arg(&self.stream)
             .arg(&*kept.uri)
             .arg(kept.stamp.to_string())
             .number(u64::from(kept.record.is_some()))
