@@ -151,6 +151,11 @@ impl FakeRedis {
         self.entries.drain(..surplus);
     }
 
+    /// As a person may do, or whoever evicts.
+    pub(crate) fn delete(&mut self, uri: &str) -> bool {
+        self.board.remove(uri.as_bytes()).is_some()
+    }
+
     pub(crate) fn flush(&mut self) {
         *self = FakeRedis {
             now_ms: self.now_ms,
@@ -170,6 +175,7 @@ impl FakeRedis {
             deleted: Some(EntryId::ZERO),
             length: self.entries.len() as u64,
             added: (!self.is_old).then_some(self.added),
+            stored: Some(self.board.len() as u64),
         });
         Standing {
             token,

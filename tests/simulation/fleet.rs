@@ -225,7 +225,7 @@ impl Fleet {
     }
 
     fn disturb(&mut self, number: usize) {
-        let what = self.random.below(12);
+        let what = self.random.below(13);
         self.lossless &= what < 8;
         match what {
             0..=1 => self.cut_writer(number),
@@ -252,6 +252,13 @@ impl Fleet {
                 self.redis.flush();
                 self.forget_what_is_nowhere();
                 self.met.insert("flushed");
+            }
+            11 => {
+                let (uri, _) = topic(3 + self.random.below(URIS));
+                if self.redis.delete(&uri) {
+                    self.met.insert("deleted");
+                }
+                self.forget_what_is_nowhere();
             }
             _ => self.restart(number),
         }

@@ -250,6 +250,7 @@ fn a_fleet_in_which_nothing_goes_wrong() {
     }
     let wanted = [
         "alone",
+        "deleted",
         "flushed",
         "gap",
         "overtaken",

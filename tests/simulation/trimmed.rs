@@ -59,3 +59,21 @@ fn an_entry_that_is_trimmed_before_its_only_reader_has_kept_it() {
         }
     }
 }
+
+/// Nothing is left of it: the first look finds that out, and the others find nothing new.
+#[test]
+fn a_stream_without_entries_that_is_a_gap_at_every_look() {
+    let mut fleet = Fleet::new(5, None);
+    fleet.come_to_rest();
+    let gaps = |fleet: &Fleet| -> Vec<u64> {
+        let members = fleet.members.iter();
+        members.map(|member| member.bus.counts().gaps).collect()
+    };
+    let before = gaps(&fleet);
+    fleet.redis.append(vec![("topic".into(), "tools".into())]);
+    fleet.redis.trim(0);
+    fleet.come_to_rest();
+    let once: Vec<u64> = before.iter().map(|count| count + 1).collect();
+    assert_eq!(gaps(&fleet), once);
+    fleet.check();
+}

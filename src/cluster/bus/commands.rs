@@ -107,7 +107,11 @@ impl Keys {
                     Command::new("SET").arg(&self.token).arg(token).arg("NX"),
                     Command::new("GET").arg(&self.token),
                     Command::new("GET").arg(&self.kept),
-                    Command::new("EVAL").arg(LOOK).number(1).arg(&self.stream),
+                    Command::new("EVAL")
+                        .arg(LOOK)
+                        .number(2)
+                        .arg(&self.stream)
+                        .arg(&self.board),
                 ];
                 let keep = |id: EntryId| Command::new("SET").arg(&self.kept).arg(id.to_string());
                 look.into_iter().chain(kept.map(keep)).collect()
@@ -308,6 +312,7 @@ fn stream(info: Reply) -> Option<Stream> {
             b"last-generated-id" => stream.last = EntryId::parse(value.text()?)?,
             b"max-deleted-entry-id" => stream.deleted = Some(EntryId::parse(value.text()?)?),
             b"entries-added" => stream.added = Some(number?),
+            b"stored" => stream.stored = number,
             // Its id; the script leaves out the rest.
             b"first-entry" => stream.first = value.text().and_then(EntryId::parse),
             _ => {}

@@ -458,7 +458,7 @@ fn what_to_do(error: &RedisError) -> &'static str {
         "MISCONF" => "it cannot write to its disk, and takes nothing until it can",
         // What a script may not run has no code of its own, and not always a name.
         code if code == "NOPERM" || error.message.contains("can't run this command") => {
-            "the user of --redis needs eval, xadd, xread, xrange, xtrim, xinfo, get, set, hget, hset, hsetnx, hdel and \
+            "the user of --redis needs eval, xadd, xread, xrange, xtrim, xinfo, get, set, hget, hset, hsetnx, hdel, hlen and \
              hscan on the keys of --redis-prefix; ACL LOG on the server names what was refused"
         }
         _ => "see what it says",

@@ -81,7 +81,8 @@ if done > 0 then
 end
 return done";
 
-/// What XINFO STREAM says, without the two entries that it says in full: one of them may be more than anybody reads.
+/// What XINFO STREAM says, without the two entries that it says in full: one of them may be more than anybody reads. And
+/// how many resources are in the hash at that moment, where the user may ask for that.
 pub(super) const LOOK: &str = "\
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if info.err then return redis.error_reply(info.err .. ' (XINFO)') end
@@ -90,6 +91,10 @@ for i = 1, #info, 2 do
   local value = info[i + 1]
   if type(value) == 'table' then value = value[1] or false end
   told[i], told[i + 1] = info[i], value
+end
+local stored = redis.pcall('HLEN', KEYS[2])
+if type(stored) == 'number' then
+  told[#told + 1], told[#told + 2] = 'stored', stored
 end
 return told";
 

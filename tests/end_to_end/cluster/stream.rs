@@ -163,6 +163,7 @@ impl Stream {
 
     fn take(&mut self, bytes: &[u8]) {
         let text = self.body.take(bytes);
+        self.ended |= self.body.is_over;
         let mut rest = text.as_slice();
         while !rest.is_empty() {
             let (used, event) = self.parser.parse(rest).expect("events of a sane size");

@@ -4,7 +4,7 @@
 //! Now and then one drops its connection and resumes, does not read for a while, or ends its session. What each has read
 //! last is open to see ([`View`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -25,6 +25,8 @@ const FOLLOWED: usize = 3;
 /// In looks: how seldom a client does something of its own.
 const SELDOM: usize = 300;
 const DEAF_MS_MAX: usize = 5_000;
+/// Lines of what a client did last.
+const DIARY_MAX: usize = 60;
 const UPDATED: &str = "notifications/resources/updated ";
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 
@@ -41,10 +43,30 @@ pub(super) struct View {
     pub(super) read: BTreeMap<String, Text>,
 }
 
-pub(super) type Shown = Arc<Mutex<View>>;
+/// What others see of a client.
+#[derive(Default)]
+pub(super) struct Shown {
+    view: Mutex<View>,
+    diary: Mutex<VecDeque<(Millis, String)>>,
+}
 
-pub(super) fn see(shown: &Shown) -> MutexGuard<'_, View> {
-    shown.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shown {
+    pub(super) fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn diary(&self) -> MutexGuard<'_, VecDeque<(Millis, String)>> {
+        self.diary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it did last, for whoever reads a failure.
+    pub(super) fn tell_diary(&self, begun: Millis) -> String {
+        let line = |(at, what): &(Millis, String)| {
+            let seconds = at.saturating_sub(begun) as f64 / 1000.0;
+            format!("  {seconds:9.3} s    it {what}\n")
+        };
+        self.diary().iter().map(line).collect()
+    }
 }
 
 /// Which clients a thread is.
@@ -61,12 +83,13 @@ pub(super) struct Follower<'a> {
     /// To be read.
     pub(super) owed: BTreeSet<String>,
     pub(super) view: View,
+    shown: &'a Shown,
     deaf_until: Millis,
 }
 
-pub(super) fn start(world: &Arc<World>) -> (Vec<Shown>, Vec<JoinHandle<()>>) {
+pub(super) fn start(world: &Arc<World>) -> (Vec<Arc<Shown>>, Vec<JoinHandle<()>>) {
     let start = |number: usize| {
-        let shown = Shown::default();
+        let shown = Arc::new(Shown::default());
         let (world, own) = (world.clone(), shown.clone());
         let thread = std::thread::spawn(move || {
             let mut random = Random::new(world.seed ^ (0xf0_0000 + number as u64));
@@ -85,12 +108,13 @@ pub(super) fn start(world: &Arc<World>) -> (Vec<Shown>, Vec<JoinHandle<()>>) {
                 stream: None,
                 owed: BTreeSet::new(),
                 view: View::default(),
+                shown: &own,
                 deaf_until: 0,
             };
             while !world.is_over() {
                 std::thread::sleep(PAUSE);
                 follower.look(&mut era);
-                *see(&own) = follower.view.clone();
+                *own.view() = follower.view.clone();
             }
         });
         (shown, thread)
@@ -126,14 +150,24 @@ impl Follower<'_> {
         self.view.is_settled = self.stream.is_some() && self.owed.is_empty();
     }
 
+    pub(super) fn write_down(&self, what: impl Into<String>) {
+        let mut diary = self.shown.diary();
+        if diary.len() >= DIARY_MAX {
+            diary.pop_front();
+        }
+        diary.push_back((now(), what.into()));
+    }
+
     fn misbehave(&mut self, era: &mut Era) {
         match self.random.below(SELDOM * 4) {
             0..=3 if self.stream.is_some() => {
                 self.world.count("clients", "drop their connection");
+                self.write_down("drops its connection");
                 self.lose_stream(era);
             }
             4..=5 => {
                 self.world.count("clients", "do not read for a while");
+                self.write_down("does not read for a while");
                 self.deaf_until = now() + self.random.below(DEAF_MS_MAX) as Millis;
             }
             6 => {
@@ -162,8 +196,11 @@ impl Follower<'_> {
             return false;
         };
         let has_ended = stream.has_ended();
+        let last_id = stream.last_id.clone();
         for heard in std::mem::take(&mut stream.heard) {
             self.world.count("notifications", "heard");
+            let short = heard.trim_start_matches("notifications/");
+            self.write_down(format!("hears {short}, up to {last_id}"));
             if let Some(uri) = heard.strip_prefix(UPDATED) {
                 self.owed.insert(uri.to_owned());
             } else if heard == TOOLS_CHANGED {
@@ -172,6 +209,7 @@ impl Follower<'_> {
         }
         if has_ended {
             self.world.count("streams", "ended by the other side");
+            self.write_down("sees its stream end");
         }
         has_ended
     }
@@ -193,6 +231,7 @@ impl Follower<'_> {
                 return;
             };
             self.world.count("reads", "answered");
+            self.write_down(format!("reads {text:?} at {uri}"));
             self.view.read.insert(uri.clone(), text);
             self.owed.remove(&uri);
         }

@@ -38,9 +38,13 @@ pub(super) struct Write {
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
+    /// Times are told from here.
+    begun: Millis,
     writes: BTreeMap<String, Vec<Write>>,
     /// Texts of earlier rounds, which must not come again.
     past: HashMap<String, usize>,
+    /// What was written of each resource in the last round, in words.
+    last: BTreeMap<String, String>,
     tools: Vec<Write>,
 }
 
@@ -68,20 +72,26 @@ impl Write {
         }
     }
 
-    fn tell(&self) -> String {
+    fn tell(&self, begun: Millis) -> String {
         let text = self.text.as_deref().unwrap_or("(taken away)");
         let by = self.node.unwrap_or("XADD");
-        let Write {
-            asked,
-            answered,
-            outcome,
-            ..
-        } = self;
-        format!("{text:?} by {by}, {asked} to {answered}, {outcome:?}")
+        let seconds = |at: Millis| at.saturating_sub(begun) as f64 / 1000.0;
+        let (asked, answered) = (seconds(self.asked), seconds(self.answered));
+        format!(
+            "{text:?} by {by}, {asked:.3} to {answered:.3} s, {:?}",
+            self.outcome
+        )
     }
 }
 
 impl Ledger {
+    pub(super) fn new(begun: Millis) -> Ledger {
+        Ledger {
+            begun,
+            ..Ledger::default()
+        }
+    }
+
     pub(super) fn note(&mut self, uri: &str, write: Write) {
         self.writes.entry(uri.to_owned()).or_default().push(write);
     }
@@ -112,13 +122,7 @@ impl Ledger {
         let newest = writes.iter().filter(is_found).map(|it| it.answered).max();
         // Before the first write there is nothing.
         let newest = newest.or_else(|| (found.is_none() && self.is_new(uri)).then_some(0));
-        let all = || {
-            writes
-                .iter()
-                .map(Write::tell)
-                .collect::<Vec<_>>()
-                .join("\n    ")
-        };
+        let all = || tell_all(self.begun, writes);
         let Some(newest) = newest else {
             let round = found.as_ref().and_then(|text| self.past.get(text));
             let past = round.map_or(String::new(), |round| format!(", but for round {round}"));
@@ -136,7 +140,7 @@ impl Ledger {
             None => Ok(()),
             Some(lost) => Err(format!(
                 "a write that was accepted is lost: {}; all nodes serve {found:?} at {uri}; written was\n    {}",
-                lost.tell(),
+                lost.tell(self.begun),
                 all()
             )),
         }
@@ -150,6 +154,8 @@ impl Ledger {
     /// All nodes serve this, and nothing that was written before may come again.
     pub(super) fn settle(&mut self, round: usize, uri: &str, found: Text) {
         let writes = self.writes.entry(uri.to_owned()).or_default();
+        self.last
+            .insert(uri.to_owned(), tell_all(self.begun, writes));
         let texts = writes.drain(..).filter_map(|write| write.text);
         self.past.extend(texts.map(|text| (text, round)));
         writes.push(Write {
@@ -161,6 +167,11 @@ impl Ledger {
         });
     }
 
+    /// What was written before that was settled.
+    pub(super) fn last(&self, uri: &str) -> &str {
+        self.last.get(uri).map_or("", String::as_str)
+    }
+
     /// When the list of tools was last said to have changed, of which everybody must have heard.
     pub(super) fn settle_tools(&mut self, timeline: &Timeline) -> Option<Millis> {
         let tools = std::mem::take(&mut self.tools);
@@ -169,6 +180,11 @@ impl Ledger {
             .filter(|write| write.is_accepted() && !write.may_be_lost(timeline));
         must.map(|write| write.asked).max()
     }
+}
+
+fn tell_all(begun: Millis, writes: &[Write]) -> String {
+    let all: Vec<_> = writes.iter().map(|write| write.tell(begun)).collect();
+    all.join("\n    ")
 }
 
 #[cfg(test)]

@@ -70,6 +70,10 @@ impl State {
         of.note_status(place, status);
         match stream {
             Some(stream) if status == 200 => {
+                of.write_down(format!(
+                    "has a stream by {}, from {:?}",
+                    place.name, self.last_id
+                ));
                 if self.last_id.is_empty() {
                     of.begin_anew();
                 } else {
@@ -119,6 +123,7 @@ impl State {
             return false;
         };
         of.world.count("sessions", "opened");
+        of.write_down(format!("has session {id} by {}", place.name));
         self.session = Some(Known::new(id, now()));
         self.keep_cookie(&answer);
         of.uris.clone().iter().all(|uri| {
@@ -217,5 +222,6 @@ impl State {
         self.last_id = String::new();
         of.stream = None;
         of.begin_anew();
+        of.write_down("has no session any more");
     }
 }

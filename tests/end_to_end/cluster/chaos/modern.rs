@@ -45,6 +45,7 @@ impl State {
             Some(stream) if status == 200 => {
                 of.world.count("streams", "listen opened");
                 of.stream = Some(stream);
+                of.write_down(format!("listens at {}", place.name));
                 of.begin_anew();
             }
             _ if status == 404 => of.note_lost_way(place, asked),
@@ -62,6 +63,7 @@ impl State {
         let place = of.world.place(self.reads);
         let asked = now();
         let answer = of.ask(place, &fields, &body);
+        of.write_down(format!("asks {} for {uri}", place.name));
         if answer.as_ref().is_some_and(|answer| answer.status == 404) {
             of.note_lost_way(place, asked);
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::client::{try_get, try_post};
 use super::super::fleet::{Fleet, Plan};
 use super::faults::{Fault, Target};
-use super::follower::{self, Shown, View, modern_read, see, text_of};
+use super::follower::{self, Shown, View, modern_read, text_of};
 use super::ledger::Text;
 use super::timeline::{Event, Millis};
 use super::world::{World, now};
@@ -30,7 +30,7 @@ pub(super) struct Ordeal {
     round: usize,
     begun: Instant,
     told: Instant,
-    shown: Vec<Shown>,
+    shown: Vec<Arc<Shown>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -159,13 +159,17 @@ impl Ordeal {
         let healed = now();
         self.becomes(|this| this.what_is_not_healed());
         let mut served = Vec::new();
-        self.becomes(|this| match this.contents() {
+        let agrees = self.becomes(|this| match this.contents() {
             Ok(contents) => {
                 served = contents;
                 None
             }
             Err(fault) => Some(fault),
         });
+        if !agrees {
+            // What comes after it says nothing.
+            return self.world.give_up();
+        }
         for (number, found) in served.iter().enumerate() {
             let uri = uri(number);
             let judged = world.ledger().judge(&uri, found, &world.timeline());
@@ -176,8 +180,18 @@ impl Ordeal {
         }
         let tools = world.ledger().settle_tools(&world.timeline());
         self.becomes(|this| {
-            let shown = this.shown.iter().map(|shown| see(shown).clone());
-            let mut stale = shown.filter_map(|view| what_is_stale(&view, &served, tools, healed));
+            let shown = this.shown.iter();
+            let mut stale = shown.filter_map(|shown| {
+                let view = shown.view().clone();
+                let fault = what_is_stale(&view, &served, tools, healed)?;
+                let ledger = this.world.ledger();
+                let written = fault.uri.as_ref().map_or("", |uri| ledger.last(uri));
+                let diary = shown.tell_diary(this.world.begun);
+                Some(format!(
+                    "{}; written was\n    {written}\n{diary}",
+                    fault.sentence
+                ))
+            });
             stale.next()
         });
         match self.contents() {
@@ -257,25 +271,33 @@ fn read(mcp: &str, uri: &str) -> Option<Text> {
     try_post(mcp, &fields, &body).as_ref().and_then(text_of)
 }
 
+struct Stale {
+    uri: Option<String>,
+    sentence: String,
+}
+
 /// What is wrong with what a client knows.
 fn what_is_stale(
     view: &View,
     served: &[Text],
     tools: Option<Millis>,
     healed: Millis,
-) -> Option<String> {
+) -> Option<Stale> {
     let who = &view.who;
+    let fault = |uri, sentence| Some(Stale { uri, sentence });
     if view.looked < healed || !view.is_settled {
-        return Some(format!("{who} does not come to rest"));
+        return fault(None, format!("{who} does not come to rest"));
     }
     for (number, served) in served.iter().enumerate() {
         let uri = uri(number);
         if let Some(read) = view.read.get(&uri).filter(|read| *read != served) {
-            return Some(format!(
+            let sentence = format!(
                 "{who} is stale: it has read {read:?} at {uri}, all nodes serve {served:?}, and nobody tells it"
-            ));
+            );
+            return fault(Some(uri), sentence);
         }
     }
-    let missed = tools.filter(|tools| *tools > view.since && view.tools < *tools);
-    missed.map(|_| format!("{who} was not told that the list of tools changed"))
+    let missed = tools.filter(|tools| *tools > view.since && view.tools < *tools)?;
+    let sentence = format!("{who} was not told that the list of tools changed, at {missed}");
+    fault(None, sentence)
 }

@@ -86,13 +86,12 @@ impl Timeline {
     }
 
     /// From the round before the last on.
-    pub(super) fn recent(&self) -> String {
+    pub(super) fn recent(&self, begun: Millis) -> String {
         let rounds = self.events.iter().enumerate().rev();
         let mut rounds = rounds.filter(|(_, (_, event))| matches!(event, Event::Round(_)));
         let from = rounds.nth(1).map_or(0, |(index, _)| index);
-        let first = self.events.first().map_or(0, |(at, _)| *at);
         let line = |(at, event): &(Millis, Event)| {
-            let seconds = (at - first) as f64 / 1000.0;
+            let seconds = at.saturating_sub(begun) as f64 / 1000.0;
             format!("  {seconds:9.3} s  {event}\n")
         };
         self.events[from..].iter().map(line).collect()

@@ -6,6 +6,10 @@ use super::timeline::{Millis, Timeline};
 
 /// A node that hangs counts as lost after so long without a heartbeat; the last one is up to a second old then.
 const COUNTS_AS_LOST_MS: Millis = 4_000;
+/// The same if Redis has forgotten its heartbeat: it is waited for until one that lives would have written it again.
+const FORGOTTEN_COUNTS_AS_LOST_MS: Millis = 1_500;
+/// So long a heartbeat lasts, and a node is waited for that has none.
+const HEARTBEAT_MS: Millis = 8_000;
 /// What is known of a node that hung is right again so long after it went on.
 const KNOWN_AGAIN_MS: Millis = 3_000;
 /// A session's record is in Redis so long after its answer.
@@ -51,9 +55,14 @@ impl Known {
             || life
                 .ended
                 .is_some_and(|ended| ended < self.opened + RECORDED_MS);
+        let has_heartbeat = !timeline.records_may_be_gone(asked.saturating_sub(HEARTBEAT_MS));
+        let lost_after = match has_heartbeat {
+            true => COUNTS_AS_LOST_MS,
+            false => FORGOTTEN_COUNTS_AS_LOST_MS,
+        };
         let is_true = match reason {
             "owner_restarted" => ended,
-            "owner_down" | "owner_unreachable" => ended || hung >= COUNTS_AS_LOST_MS,
+            "owner_down" | "owner_unreachable" => ended || hung >= lost_after,
             "expired" => deleted,
             "unknown" => (ended || deleted) && forgotten,
             _ => false,
@@ -119,7 +128,11 @@ mod tests {
             (15_000, Event::Forgets(Loss::Everything, "all".into())),
             (20_000, Event::Killed("b")),
         ];
-        let cases: [(&[_], Millis, &str, bool); 14] = [
+        let hung_and_forgotten = [
+            (19_500, Event::Forgets(Loss::Everything, "all".into())),
+            (20_000, Event::Hangs("b")),
+        ];
+        let cases: [(&[_], Millis, &str, bool); 15] = [
             (&[], 20_000, "owner_down", false),
             (&[], 20_000, "unknown", false),
             (&other, 25_000, "owner_down", false),
@@ -132,6 +145,7 @@ mod tests {
             (&again, 23_000, "owner_restarted", true),
             (&hung, 22_000, "owner_down", false),
             (&hung, 25_000, "owner_unreachable", true),
+            (&hung_and_forgotten, 22_000, "owner_down", true),
             (&hung, 40_000, "owner_down", false),
             (&hung, 28_000, "unknown", false),
         ];

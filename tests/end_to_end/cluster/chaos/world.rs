@@ -26,6 +26,8 @@ pub(super) struct Place {
 
 pub(super) struct World {
     pub(super) seed: u64,
+    /// Times are told from here.
+    pub(super) begun: Millis,
     pub(super) nodes: Vec<Place>,
     pub(super) proxy: Place,
     pub(super) redis_port: u16,
@@ -35,6 +37,7 @@ pub(super) struct World {
     /// As far as the faults say so.
     pub(super) redis_answers: AtomicBool,
     phase: AtomicU8,
+    gave_up: AtomicBool,
     round: AtomicUsize,
     timeline: Mutex<Timeline>,
     ledger: Mutex<Ledger>,
@@ -63,7 +66,9 @@ impl World {
                 address: node.address(),
             }
         };
+        let begun = now();
         World {
+            begun,
             seed,
             nodes: NODES.iter().map(place).collect(),
             proxy: Place {
@@ -77,9 +82,10 @@ impl World {
             busy: AtomicUsize::new(0),
             redis_answers: AtomicBool::new(true),
             phase: AtomicU8::new(CALM),
+            gave_up: AtomicBool::new(false),
             round: AtomicUsize::new(0),
             timeline: Mutex::default(),
-            ledger: Mutex::default(),
+            ledger: Mutex::new(Ledger::new(begun)),
             counts: Mutex::default(),
             failures: Mutex::default(),
         }
@@ -135,7 +141,7 @@ impl World {
     /// Said at once, since a person may wait for it, and at the end.
     pub(super) fn fail(&self, sentence: &str) {
         let (seed, round) = (self.seed, self.round.load(Ordering::Relaxed));
-        let timeline = self.timeline().recent();
+        let timeline = self.timeline().recent(self.begun);
         let told = format!("FAILED: seed {seed}, round {round}: {sentence}\n{timeline}");
         println!("{told}");
         lock(&self.failures).push(told);
@@ -145,7 +151,11 @@ impl World {
         lock(&self.failures).clone()
     }
 
+    pub(super) fn give_up(&self) {
+        self.gave_up.store(true, Ordering::Relaxed);
+    }
+
     pub(super) fn has_had_enough(&self) -> bool {
-        lock(&self.failures).len() >= FAILURES_MAX
+        self.gave_up.load(Ordering::Relaxed) || lock(&self.failures).len() >= FAILURES_MAX
     }
 }
