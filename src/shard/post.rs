@@ -6,6 +6,7 @@ use super::look::Body;
 use super::params::Envelope;
 use super::request::{accepts, is_json};
 use super::{ConnectionKey, Shard};
+use crate::app::call::Availability;
 use crate::mcp::{ProtocolVersion, RpcError};
 use crate::wire::HeadView;
 use crate::wire::json_rpc::{Message, Parsed};
@@ -71,6 +72,11 @@ impl Shard {
         {
             let sentence = "The answer is application/json, or text/event-stream if there is more to say: Accept must name both.";
             return self.refuse(key, Some(id.raw()), &not_acceptable(sentence));
+        }
+        if fields.session_id.is_none() && self.availability == Availability::Loading {
+            // What is on the board it cannot say yet. Sessions are not its own: they are passed on, or gone.
+            let refused = Refused::busy("This node is reading its board: try again.", 1);
+            return self.refuse(key, None, &refused);
         }
         match parsed {
             Parsed::Batch(messages) => self.serve_batch(key, fields, messages),

@@ -77,3 +77,21 @@ fn a_stream_without_entries_that_is_a_gap_at_every_look() {
     assert_eq!(gaps(&fleet), once);
     fleet.check();
 }
+
+/// No entry tells of it, and nobody reads that resource from there.
+#[test]
+fn a_resource_that_somebody_deletes_from_the_hash() {
+    let mut fleet = Fleet::new(5, None);
+    let (uri, _) = topic(3);
+    let field = |name: &str, it: &str| (name.into(), it.into());
+    fleet
+        .redis
+        .append(vec![field("uri", &uri), field("text", "17")]);
+    fleet.come_to_rest();
+    assert!(fleet.redis.delete(&uri));
+    fleet.come_to_rest();
+    fleet.check();
+    fleet.restart(0);
+    fleet.come_to_rest();
+    assert_eq!(fleet.members[0].text(&uri).as_deref(), Some("17"));
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Session, try_get};
+use super::client::{Session, modern_read, try_get};
 use super::node::Node;
 use super::redis::{Redis, Reply};
 use super::stream::Stream;
@@ -66,7 +66,7 @@ impl Trio {
     }
 }
 
-fn read(session: &Session, uri: &str) -> Option<String> {
+pub(super) fn read(session: &Session, uri: &str) -> Option<String> {
     let answer = session.request("resources/read", json!({"uri": uri}), &[]);
     let body: Value = serde_json::from_str(&answer.body).ok()?;
     let text = body["result"]["contents"][0]["text"].as_str();
@@ -220,7 +220,7 @@ fn a_client_that_reads_elsewhere_than_it_listens_and_stays_stale() {
     trio.stop();
 }
 
-fn kill_tail(redis: &Redis, node: &str) {
+pub(super) fn kill_tail(redis: &Redis, node: &str) {
     let Reply::Text(clients) = redis.command(&["CLIENT", "LIST"]) else {
         panic!("a list of clients");
     };
@@ -231,42 +231,61 @@ fn kill_tail(redis: &Redis, node: &str) {
     assert_eq!(killed, Reply::Integer(1));
 }
 
-/// What is between one node and Redis, to be cut.
-struct Way {
+/// What is between one node and Redis, to be cut, or to be held: what the node says arrives later.
+pub(super) struct Way {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
+    pub(super) is_held: Arc<AtomicBool>,
 }
 
 impl Way {
-    fn to(redis: u16) -> Way {
+    /// A Redis URL by this way.
+    pub(super) fn url(&self, redis: &Redis) -> String {
+        let port = format!(":{}", redis.port());
+        redis
+            .url()
+            .replace(&port, &format!(":{}", self.address.port()))
+    }
+
+    pub(super) fn to(redis: u16) -> Way {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let is_cut = Arc::new(AtomicBool::new(false));
         let cut = is_cut.clone();
+        let is_held = Arc::new(AtomicBool::new(false));
+        let held = is_held.clone();
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let far = TcpStream::connect(("127.0.0.1", redis));
                 if let Some(far) = far.ok().filter(|_| !cut.load(Ordering::Relaxed)) {
-                    pass_on(&near, &far, &cut);
-                    pass_on(&far, &near, &cut);
+                    pass_on(&near, &far, &cut, &held);
+                    pass_on(&far, &near, &cut, &Arc::default());
                 }
             }
         });
-        Way { address, is_cut }
+        Way {
+            address,
+            is_cut,
+            is_held,
+        }
     }
 }
 
 /// Until either side ends, or the way is cut.
-fn pass_on(from: &TcpStream, to: &TcpStream, is_cut: &Arc<AtomicBool>) {
+fn pass_on(from: &TcpStream, to: &TcpStream, is_cut: &Arc<AtomicBool>, is_held: &Arc<AtomicBool>) {
     let clone = |socket: &TcpStream| socket.try_clone().expect("a handle can be cloned");
     let (mut from, mut to) = (clone(from), clone(to));
-    let is_cut = is_cut.clone();
+    let (is_cut, is_held) = (is_cut.clone(), is_held.clone());
     from.set_read_timeout(Some(POLL))
         .expect("a time limit can be set");
     std::thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
         while !is_cut.load(Ordering::Relaxed) {
-            match from.read(&mut buffer) {
+            let read = from.read(&mut buffer);
+            while is_held.load(Ordering::Relaxed) {
+                std::thread::sleep(POLL / 10);
+            }
+            match read {
                 Ok(count) if count > 0 && to.write_all(&buffer[..count]).is_ok() => {}
                 Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
                 _ => break,
@@ -282,10 +301,7 @@ fn an_older_write_that_stands_because_its_node_was_cut_off() {
     let scratch = scratch_folder("cluster/kept_order");
     let redis = Redis::start(&scratch);
     let way = Way::to(redis.port());
-    let own = redis.url().replace(
-        &format!(":{}", redis.port()),
-        &format!(":{}", way.address.port()),
-    );
+    let own = way.url(&redis);
     let options = ["--redis", &own, "--no-forward"];
     let mut cut_off = Node::start_with("a", &options, &scratch);
     let url = redis.url();
@@ -339,6 +355,10 @@ fn a_node_that_is_ready_without_its_board() {
                     .is_some_and(|it| it.status == 503 && it.body.contains("board"))
             });
         }
+        // Whoever comes all the same is not told that there is no soup.
+        let early = modern_read(&format!("{own}/mcp"), URI).expect("an answer");
+        assert_eq!(early.status, 503, "{early:?}");
+        assert!(early.field("retry-after").is_some(), "{early:?}");
         trio.redis.go_on();
         starting.join().expect("it becomes ready");
     });

@@ -27,6 +27,7 @@ mod routing;
 mod site;
 mod stream;
 mod traefik;
+mod trimmed;
 mod unanswered;
 
 use std::time::{Duration, Instant};

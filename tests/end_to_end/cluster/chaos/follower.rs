@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::client::{Answer, try_post};
 use super::super::stream::Stream;
@@ -341,21 +341,4 @@ pub(super) fn text_of(answer: &Answer) -> Option<Text> {
     }
     let is_missing = body["error"]["data"]["uri"].is_string() && answer.status == 200;
     is_missing.then_some(None)
-}
-
-/// The request of a client without a session.
-pub(super) fn modern_read(uri: &str) -> (Vec<(&'static str, String)>, Value) {
-    let fields = vec![
-        ("MCP-Protocol-Version", "2026-07-28".to_owned()),
-        ("Mcp-Method", "resources/read".to_owned()),
-        ("Mcp-Name", uri.to_owned()),
-    ];
-    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {
-        "uri": uri,
-        "_meta": {
-            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {},
-        },
-    }});
-    (fields, body)
 }

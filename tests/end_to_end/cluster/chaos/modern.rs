@@ -1,8 +1,8 @@
 //! A client of 2026-07-28 without cookies: it listens in one place and reads in another.
 
-use super::super::client::Answer;
+use super::super::client::{Answer, reading};
 use super::super::stream::Stream;
-use super::follower::{Follower, modern_read};
+use super::follower::Follower;
 use super::world::now;
 
 pub(super) struct State {
@@ -55,11 +55,8 @@ impl State {
     }
 
     pub(super) fn read(&mut self, of: &mut Follower, uri: &str) -> Option<Answer> {
-        let (fields, body) = modern_read(uri);
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(name, it)| (*name, it.as_str()))
-            .collect();
+        let (fields, body) = reading(uri);
+        let fields = fields.each_ref().map(|(name, it)| (*name, it.as_str()));
         let place = of.world.place(self.reads);
         let asked = now();
         let answer = of.ask(place, &fields, &body);

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::super::client::{try_get, try_post};
+use super::super::client::{modern_read, try_get};
 use super::super::fleet::{Fleet, Plan};
 use super::faults::{Fault, Target};
-use super::follower::{self, Shown, View, modern_read, text_of};
+use super::follower::{self, Shown, View, text_of};
 use super::ledger::Text;
 use super::timeline::{Event, Millis};
 use super::world::{World, now};
@@ -263,12 +263,7 @@ impl Ordeal {
 }
 
 fn read(mcp: &str, uri: &str) -> Option<Text> {
-    let (fields, body) = modern_read(uri);
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(name, it)| (*name, it.as_str()))
-        .collect();
-    try_post(mcp, &fields, &body).as_ref().and_then(text_of)
+    modern_read(mcp, uri).as_ref().and_then(text_of)
 }
 
 struct Stale {
