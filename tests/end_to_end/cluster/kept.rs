@@ -235,54 +235,63 @@ pub(super) fn kill_tail(redis: &Redis, node: &str) {
 pub(super) struct Way {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
-    pub(super) is_held: Arc<AtomicBool>,
+    /// Of the connection that reads the log, and of the others.
+    pub(super) holds_tail: Arc<AtomicBool>,
+    pub(super) holds_others: Arc<AtomicBool>,
 }
 
 impl Way {
-    /// A Redis URL by this way.
-    pub(super) fn url(&self, redis: &Redis) -> String {
-        let port = format!(":{}", redis.port());
-        redis
-            .url()
-            .replace(&port, &format!(":{}", self.address.port()))
-    }
-
     pub(super) fn to(redis: u16) -> Way {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let cut = is_cut.clone();
-        let is_held = Arc::new(AtomicBool::new(false));
-        let held = is_held.clone();
+        let way = Way {
+            address: listener.local_addr().expect("it is bound"),
+            is_cut: Arc::default(),
+            holds_tail: Arc::default(),
+            holds_others: Arc::default(),
+        };
+        let cut = way.is_cut.clone();
+        let holds = [way.holds_others.clone(), way.holds_tail.clone()];
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let far = TcpStream::connect(("127.0.0.1", redis));
                 if let Some(far) = far.ok().filter(|_| !cut.load(Ordering::Relaxed)) {
-                    pass_on(&near, &far, &cut, &held);
-                    pass_on(&far, &near, &cut, &Arc::default());
+                    pass_on(&near, &far, &cut, holds.clone());
+                    pass_on(&far, &near, &cut, Default::default());
                 }
             }
         });
-        Way {
-            address,
-            is_cut,
-            is_held,
-        }
+        way
+    }
+
+    /// The URL of Redis by this way.
+    pub(super) fn url(&self, redis: &Redis) -> String {
+        let port = format!(":{}", redis.port());
+        let own = format!(":{}", self.address.port());
+        redis.url().replace(&port, &own)
     }
 }
 
 /// Until either side ends, or the way is cut.
-fn pass_on(from: &TcpStream, to: &TcpStream, is_cut: &Arc<AtomicBool>, is_held: &Arc<AtomicBool>) {
+fn pass_on(
+    from: &TcpStream,
+    to: &TcpStream,
+    is_cut: &Arc<AtomicBool>,
+    holds: [Arc<AtomicBool>; 2],
+) {
     let clone = |socket: &TcpStream| socket.try_clone().expect("a handle can be cloned");
     let (mut from, mut to) = (clone(from), clone(to));
-    let (is_cut, is_held) = (is_cut.clone(), is_held.clone());
+    let is_cut = is_cut.clone();
     from.set_read_timeout(Some(POLL))
         .expect("a time limit can be set");
     std::thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
+        let mut is_tail = false;
         while !is_cut.load(Ordering::Relaxed) {
             let read = from.read(&mut buffer);
-            while is_held.load(Ordering::Relaxed) {
+            // Its first words have its name.
+            let words = &buffer[..*read.as_ref().unwrap_or(&0)];
+            is_tail |= words.windows(9).any(|it| it == b"-bus-tail");
+            while holds[usize::from(is_tail)].load(Ordering::Relaxed) {
                 std::thread::sleep(POLL / 10);
             }
             match read {
@@ -349,7 +358,7 @@ fn a_node_that_is_ready_without_its_board() {
         let late = &mut trio.nodes[2..];
         let (own, admin) = (late[0].url(), late[0].admin());
         let starting = scope.spawn(|| late[0].start_again());
-        for url in [own, admin] {
+        for url in [own.clone(), admin] {
             wait_until("it says what it waits for", || {
                 try_get(&format!("{url}/readyz"), &[])
                     .is_some_and(|it| it.status == 503 && it.body.contains("board"))

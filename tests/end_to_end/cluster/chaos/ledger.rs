@@ -5,7 +5,7 @@
 //! for certain only if it was answered before the other one was asked for; and of two within a quarter of a second the one
 //! stands that reached Redis last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::timeline::{Loss, Millis, Name, Timeline};
 
@@ -43,6 +43,8 @@ pub(super) struct Ledger {
     writes: BTreeMap<String, Vec<Write>>,
     /// Texts of earlier rounds, which must not come again.
     past: HashMap<String, usize>,
+    /// What clients may have read at a node that was killed before anybody else had it: nobody can tell them.
+    lost: HashSet<(String, Text)>,
     /// What was written of each resource in the last round, in words.
     last: BTreeMap<String, String>,
     tools: Vec<Write>,
@@ -70,6 +72,15 @@ impl Write {
             // Its node has it, and so have the others, unless they hung.
             _ => was_killed && losses.any(|loss| loss != Loss::Keys),
         }
+    }
+
+    /// Its node may have shown it to clients, and to nobody else.
+    fn died(&self, timeline: &Timeline) -> bool {
+        let was_killed = self
+            .node
+            .is_some_and(|node| timeline.was_killed(node, self.asked));
+        let is_kept = self.outcome == Outcome::KeptByCluster;
+        self.may_be_lost(timeline) || (was_killed && !is_kept)
     }
 
     fn tell(&self, begun: Millis) -> String {
@@ -152,8 +163,11 @@ impl Ledger {
     }
 
     /// All nodes serve this, and nothing that was written before may come again.
-    pub(super) fn settle(&mut self, round: usize, uri: &str, found: Text) {
+    pub(super) fn settle(&mut self, round: usize, uri: &str, found: Text, timeline: &Timeline) {
         let writes = self.writes.entry(uri.to_owned()).or_default();
+        let lost = writes.iter().filter(|write| write.died(timeline));
+        self.lost
+            .extend(lost.map(|write| (uri.to_owned(), write.text.clone())));
         self.last
             .insert(uri.to_owned(), tell_all(self.begun, writes));
         let texts = writes.drain(..).filter_map(|write| write.text);
@@ -165,6 +179,11 @@ impl Ledger {
             answered: 0,
             outcome: Outcome::KeptByCluster,
         });
+    }
+
+    /// Whether somebody may have read this, and nobody else ever had it.
+    pub(super) fn is_lost(&self, uri: &str, text: &Text) -> bool {
+        self.lost.contains(&(uri.to_owned(), text.clone()))
     }
 
     /// What was written before that was settled.
@@ -206,7 +225,7 @@ mod tests {
 
     fn judge(writes: &[Write], events: &[Event], found: &str) -> bool {
         let mut ledger = Ledger::default();
-        ledger.settle(1, URI, Some("before".into()));
+        ledger.settle(1, URI, Some("before".into()), &Timeline::default());
         for write in writes {
             ledger.note(URI, write.clone());
         }

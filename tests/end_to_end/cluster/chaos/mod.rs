@@ -7,7 +7,8 @@
 //!    or a newer one. May be lost: what was kept by a node alone that was killed; what a node that left says to be lost;
 //!    what Redis lost and its node, too; an entry of another program that Redis lost before a node read it (`ledger`).
 //! 2. **Nobody is stale.** What each client has read last is what all nodes serve, and everybody has heard that the list of
-//!    tools changed. A client reads when it is told, when it listens anew, and never else (`follower`).
+//!    tools changed. A client reads when it is told, when it listens anew, and never else (`follower`). Nobody can tell a
+//!    client that what it has read at a node is lost with that.
 //! 3. **Every 404 has a true reason** (`verdict`).
 //!
 //! Variables: `PINFOLD_CHAOS_SEED`, `PINFOLD_CHAOS_MINUTES`.

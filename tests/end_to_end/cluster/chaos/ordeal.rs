@@ -176,15 +176,19 @@ impl Ordeal {
             if let Err(sentence) = judged {
                 world.fail(&sentence);
             }
-            world.ledger().settle(self.round, &uri, found.clone());
+            let timeline = world.timeline();
+            world
+                .ledger()
+                .settle(self.round, &uri, found.clone(), &timeline);
         }
         let tools = world.ledger().settle_tools(&world.timeline());
         self.becomes(|this| {
             let shown = this.shown.iter();
             let mut stale = shown.filter_map(|shown| {
                 let view = shown.view().clone();
-                let fault = what_is_stale(&view, &served, tools, healed)?;
                 let ledger = this.world.ledger();
+                let is_lost = |uri: &str, read: &Text| ledger.is_lost(uri, read);
+                let fault = what_is_stale(&view, &served, is_lost, tools, healed)?;
                 let written = fault.uri.as_ref().map_or("", |uri| ledger.last(uri));
                 let diary = shown.tell_diary(this.world.begun);
                 Some(format!(
@@ -275,6 +279,7 @@ struct Stale {
 fn what_is_stale(
     view: &View,
     served: &[Text],
+    is_lost: impl Fn(&str, &Text) -> bool,
     tools: Option<Millis>,
     healed: Millis,
 ) -> Option<Stale> {
@@ -285,7 +290,8 @@ fn what_is_stale(
     }
     for (number, served) in served.iter().enumerate() {
         let uri = uri(number);
-        if let Some(read) = view.read.get(&uri).filter(|read| *read != served) {
+        let read = view.read.get(&uri);
+        if let Some(read) = read.filter(|read| *read != served && !is_lost(&uri, read)) {
             let sentence = format!(
                 "{who} is stale: it has read {read:?} at {uri}, all nodes serve {served:?}, and nobody tells it"
             );
