@@ -201,19 +201,17 @@ impl State {
         let known = session.clone();
         let answer = try_delete(&place.mcp, &known.id);
         of.note_status(place, answer.as_ref().map_or(0, |it| it.status));
-        match answer {
-            Some(answer) if answer.status == 404 => {
-                if of.is_gone(&known, place, asked, &answer.body) {
-                    self.forget(of);
-                }
-            }
-            Some(answer) if answer.status < 300 => {
-                of.world.count("sessions", "deleted");
-                self.ping(of);
-                self.forget(of);
-            }
+        let Some(answer) = answer else {
             // Whether it was deleted is not known: 404 `expired` is as right as 200.
-            _ => {}
+            return;
+        };
+        let is_gone = answer.status == 404 && of.is_gone(&known, place, asked, &answer.body);
+        if answer.status < 300 {
+            of.world.count("sessions", "deleted");
+            self.ping(of);
+        }
+        if is_gone || answer.status < 300 {
+            self.forget(of);
         }
     }
 

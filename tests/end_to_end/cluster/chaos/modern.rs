@@ -64,7 +64,7 @@ impl State {
         if answer.as_ref().is_some_and(|answer| answer.status == 404) {
             of.note_lost_way(place, asked);
         }
-        if !answer.as_ref().is_some_and(|answer| answer.status == 200) {
+        if answer.as_ref().is_none_or(|answer| answer.status != 200) {
             self.reads = of.somewhere();
         }
         answer

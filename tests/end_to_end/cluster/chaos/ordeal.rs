@@ -215,7 +215,7 @@ impl Ordeal {
         }
         for place in &self.world.nodes {
             let ready = try_get(&format!("{}/readyz", place.admin), &[]);
-            if !ready.as_ref().is_some_and(|it| it.status == 200) {
+            if ready.as_ref().is_none_or(|it| it.status != 200) {
                 return Some(format!("{} is not ready: {ready:?}", place.name));
             }
         }

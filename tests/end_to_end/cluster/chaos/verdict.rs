@@ -11,7 +11,7 @@ const FORGOTTEN_COUNTS_AS_LOST_MS: Millis = 1_500;
 /// So long a heartbeat lasts, and a node is waited for that has none.
 const HEARTBEAT_MS: Millis = 8_000;
 /// What is known of a node that hung is right again so long after it went on.
-const KNOWN_AGAIN_MS: Millis = 3_000;
+const KNOWN_AGAIN_MS: Millis = 5_000;
 /// A session's record is in Redis so long after its answer.
 const RECORDED_MS: Millis = 2_000;
 
