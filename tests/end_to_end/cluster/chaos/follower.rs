@@ -177,7 +177,7 @@ impl Follower<'_> {
             }
             7..=15 => {
                 if let Era::Legacy(state) = era {
-                    state.ping(self);
+                    let _ = state.ping(self);
                 }
             }
             _ => {}

@@ -77,7 +77,11 @@ impl State {
                 if self.last_id.is_empty() {
                     of.begin_anew();
                 } else {
-                    of.world.count("streams", "resumed");
+                    let how = match place.name == self.home {
+                        true => "resumed",
+                        false => "resumed by another way",
+                    };
+                    of.world.count("streams", how);
                 }
                 of.stream = Some(stream);
             }
@@ -180,14 +184,15 @@ impl State {
         self.request(of, name, "resources/read", json!({"uri": uri}))
     }
 
-    pub(super) fn ping(&mut self, of: &mut Follower) {
+    /// True if it was answered in its session.
+    pub(super) fn ping(&mut self, of: &mut Follower) -> bool {
         let name = of.somewhere();
-        if self
-            .request(of, name, "ping", json!({}))
-            .is_some_and(|it| it.status == 200)
-        {
+        let answer = self.request(of, name, "ping", json!({}));
+        let is_answered = answer.is_some_and(|it| it.status == 200);
+        if is_answered {
             of.world.count("pings", "answered");
         }
+        is_answered
     }
 
     /// Deletes its session, and asks once more for it.
@@ -208,7 +213,15 @@ impl State {
         let is_gone = answer.status == 404 && of.is_gone(&known, place, asked, &answer.body);
         if answer.status < 300 {
             of.world.count("sessions", "deleted");
-            self.ping(of);
+            let hung_ms = of
+                .world
+                .timeline()
+                .hung_ms(&known.node, (known.opened, now()));
+            // What a node that hangs is told of it does not hear.
+            if self.ping(of) && hung_ms == 0 {
+                of.world
+                    .fail(&format!("session {} was deleted, and goes on", known.id));
+            }
         }
         if is_gone || answer.status < 300 {
             self.forget(of);

@@ -302,3 +302,49 @@ fn what_is_stale(
     let sentence = format!("{who} was not told that the list of tools changed, at {missed}");
     fault(None, sentence)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEALED: Millis = 9_000;
+
+    fn view(read: &str) -> View {
+        View {
+            since: 1_000,
+            looked: HEALED + 1,
+            is_settled: true,
+            tools: 5_000,
+            read: [(uri(1), Some(read.to_owned()))].into(),
+            ..View::default()
+        }
+    }
+
+    fn is_stale(view: &View, tools: Millis) -> bool {
+        let served = [None, Some("new".to_owned())];
+        let is_lost = |own: &str, read: &Text| own == uri(1) && read.as_deref() == Some("lost");
+        what_is_stale(view, &served, is_lost, Some(tools), HEALED).is_some()
+    }
+
+    #[test]
+    fn a_client_that_is_stale_and_one_that_is_not() {
+        assert!(!is_stale(&view("new"), 5_000));
+        assert!(is_stale(&view("old"), 5_000));
+        assert!(!is_stale(&view("lost"), 5_000), "nobody can tell it");
+        assert!(is_stale(&view("new"), 5_001), "it was not told");
+        let fresh = View {
+            since: 6_000,
+            ..view("new")
+        };
+        assert!(!is_stale(&fresh, 5_500), "before its time");
+        let restless = View {
+            is_settled: false,
+            ..view("new")
+        };
+        let absent = View {
+            looked: HEALED - 1,
+            ..view("new")
+        };
+        assert!(is_stale(&restless, 5_000) && is_stale(&absent, 5_000));
+    }
+}
