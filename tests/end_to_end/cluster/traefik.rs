@@ -102,6 +102,13 @@ impl Traefik {
         let _ = self.child.0.wait();
     }
 
+    /// SIGTERM: it takes leave of its clients, and ends.
+    pub(super) fn leave(&self) {
+        let id = self.child.0.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -TERM");
+    }
+
     /// With the same configuration; returns when it has read it.
     pub(super) fn start_again(&mut self) {
         self.kill();

@@ -30,6 +30,7 @@ pub(super) enum Fault {
     DeleteLog,
     TrimLog,
     ProxyDies,
+    ProxyLeaves,
 }
 
 /// Of two that have the same one only one is done at a time.
@@ -44,7 +45,7 @@ pub(super) enum Target {
 impl Fault {
     pub(super) fn at_random(random: &mut Random) -> Fault {
         let name = *random.pick(&NODES);
-        match random.below(29) {
+        match random.below(30) {
             0..=3 => Fault::Kill(name),
             4..=5 => Fault::Leave(name),
             6..=9 => Fault::Hang(name),
@@ -61,6 +62,7 @@ impl Fault {
             25 => Fault::DeleteToken,
             26 => Fault::DeleteLog,
             27 => Fault::TrimLog,
+            28 => Fault::ProxyLeaves,
             _ => Fault::ProxyDies,
         }
     }
@@ -72,7 +74,7 @@ impl Fault {
             | Fault::RedisDies
             | Fault::RedisDiesSaved
             | Fault::RedisIsRestored => Target::Redis,
-            Fault::ProxyDies => Target::Proxy,
+            Fault::ProxyDies | Fault::ProxyLeaves => Target::Proxy,
             _ => Target::Anything,
         }
     }
@@ -96,6 +98,7 @@ impl Fault {
             Fault::DeleteLog => "DEL of the log",
             Fault::TrimLog => "XTRIM of the log",
             Fault::ProxyDies => "kill -9 of Traefik",
+            Fault::ProxyLeaves => "SIGTERM of Traefik",
         }
     }
 
@@ -140,6 +143,10 @@ impl Fault {
             Fault::ProxyDies => {
                 world.note(Event::ProxyDies);
                 fleet.traefik.kill();
+            }
+            Fault::ProxyLeaves => {
+                world.note(Event::ProxyLeaves);
+                fleet.traefik.leave();
             }
             _ if world.redis_answers.load(Ordering::Relaxed) => {
                 self.forget(world, fleet.redis(), random)
@@ -197,7 +204,7 @@ impl Fault {
                 fleet.redis().forget_saved();
                 world.note(Event::RedisBack);
             }
-            Fault::ProxyDies => {
+            Fault::ProxyDies | Fault::ProxyLeaves => {
                 fleet.traefik.start_again();
                 world.note(Event::ProxyServes);
             }

@@ -36,6 +36,7 @@ pub(super) enum Event {
     RedisBack,
     Forgets(Loss, String),
     ProxyDies,
+    ProxyLeaves,
     ProxyServes,
     PublishersRest,
     Healed,
@@ -59,6 +60,7 @@ impl fmt::Display for Event {
             Event::RedisBack => f.write_str("Redis is back"),
             Event::Forgets(_, what) => write!(f, "Redis forgets {what}"),
             Event::ProxyDies => f.write_str("Traefik is killed (-9)"),
+            Event::ProxyLeaves => f.write_str("Traefik gets SIGTERM"),
             Event::ProxyServes => f.write_str("Traefik serves again"),
             Event::PublishersRest => f.write_str("publishers rest"),
             Event::Healed => f.write_str("all is undone"),
@@ -143,7 +145,7 @@ impl Timeline {
         let mut away = false;
         for (at, event) in self.events.iter().filter(|(at, _)| *at <= to) {
             match event {
-                Event::ProxyDies => away = true,
+                Event::ProxyDies | Event::ProxyLeaves => away = true,
                 Event::ProxyServes => away = *at >= from,
                 _ => {}
             }
