@@ -14,6 +14,7 @@ use super::timeline::{Event, Millis};
 use super::world::{World, now};
 use super::{PAUSE, URIS, publisher, summary, uri};
 use crate::random::Random;
+use crate::server::Placement;
 
 /// For what takes seconds at most when all is well, on however busy a machine.
 const HEALED_WITHIN: Duration = Duration::from_secs(90);
@@ -45,6 +46,8 @@ impl Ordeal {
         let name = format!("cluster/chaos/{seed}");
         let plan = Plan {
             says_when: true,
+            // Sessions are on one core, and their requests come to any.
+            placement: Placement::AtRandom,
             ..Plan::new(name.leak())
         };
         let mut fleet = plan.start();
