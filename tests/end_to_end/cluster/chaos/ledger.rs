@@ -11,6 +11,8 @@ use super::timeline::{Loss, Millis, Name, Timeline};
 
 /// Within this any of two writes may stand.
 const ONE_MOMENT_MS: Millis = 400;
+/// So long after its answer every node that does not hang has it: what Redis loses later it gets back from them.
+const SPREAD_MS: Millis = 5_000;
 
 /// `None`: taken away.
 pub(super) type Text = Option<String>;
@@ -63,7 +65,7 @@ impl Write {
         let was_killed = self
             .node
             .is_some_and(|node| timeline.was_killed(node, self.asked));
-        let mut losses = timeline.losses(self.asked);
+        let mut losses = timeline.losses((self.asked, self.answered + SPREAD_MS));
         match (self.outcome, self.node) {
             (Outcome::SaidToBeLost, _) => true,
             (Outcome::KeptByNode, _) => was_killed,
@@ -223,7 +225,12 @@ mod tests {
         }
     }
 
+    /// Of what happened a second after the last write.
     fn judge(writes: &[Write], events: &[Event], found: &str) -> bool {
+        judge_at(6_000, writes, events, found)
+    }
+
+    fn judge_at(at: Millis, writes: &[Write], events: &[Event], found: &str) -> bool {
         let mut ledger = Ledger::default();
         ledger.settle(1, URI, Some("before".into()), &Timeline::default());
         for write in writes {
@@ -231,7 +238,7 @@ mod tests {
         }
         let mut timeline = Timeline::default();
         for event in events {
-            timeline.note(9_000, event.clone());
+            timeline.note(at, event.clone());
         }
         let found = Some(found.to_owned());
         ledger.judge(URI, &found, &timeline).is_ok()
@@ -264,6 +271,10 @@ mod tests {
             assert_eq!(judge(&kept(outcome), &events, "new"), outcome != Refused);
             assert!(!judge(&kept(outcome), &events, "of nobody"));
         }
+        let entry = [write("new", None, 5_000, KeptByCluster)];
+        let lost = [Event::Forgets(Loss::Log, "the log".into())];
+        assert!(judge_at(6_000, &entry, &lost, "before"));
+        assert!(!judge_at(11_000, &entry, &lost, "before"), "nodes have it");
     }
 
     #[test]

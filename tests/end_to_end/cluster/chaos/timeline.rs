@@ -153,9 +153,11 @@ impl Timeline {
         away
     }
 
-    /// What Redis lost since then.
-    pub(super) fn losses(&self, since: Millis) -> impl Iterator<Item = Loss> {
-        self.since(since).filter_map(|event| match event {
+    /// What Redis lost in this span.
+    pub(super) fn losses(&self, (from, to): (Millis, Millis)) -> impl Iterator<Item = Loss> {
+        let events = self.events.iter();
+        let events = events.filter(move |(at, _)| (from..=to).contains(at));
+        events.filter_map(|(_, event)| match event {
             Event::Forgets(loss, _) => Some(*loss),
             _ => None,
         })
