@@ -18,7 +18,6 @@ use crate::server::Placement;
 
 /// For what takes seconds at most when all is well, on however busy a machine.
 const HEALED_WITHIN: Duration = Duration::from_secs(90);
-const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 const FAULTS_MAX: usize = 4;
 /// Until the next fault, and until one is undone.
 const NEXT_MS_MAX: usize = 2_500;
@@ -30,7 +29,6 @@ pub(super) struct Ordeal {
     random: Random,
     round: usize,
     begun: Instant,
-    told: Instant,
     shown: Vec<Arc<Shown>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -54,13 +52,13 @@ impl Ordeal {
         let world = Arc::new(World::new(seed, &mut fleet));
         let (shown, mut threads) = follower::start(&world);
         threads.extend(publisher::start(&world));
+        threads.push(summary::tell_progress(&world));
         Ordeal {
             world,
             fleet,
             random: Random::new(seed),
             round: 0,
             begun: Instant::now(),
-            told: Instant::now(),
             shown,
             threads,
         }
@@ -83,7 +81,7 @@ impl Ordeal {
         let begun = now();
         for (at, step) in self.plan() {
             while now() < begun + at {
-                self.pass();
+                std::thread::sleep(PAUSE);
             }
             match step {
                 Step::Begin(fault) => fault.begin(&self.world, &mut self.fleet, &mut self.random),
@@ -126,17 +124,6 @@ impl Ordeal {
         steps
     }
 
-    fn pass(&mut self) {
-        std::thread::sleep(PAUSE);
-        if self.told.elapsed() >= PROGRESS_EVERY {
-            self.told = Instant::now();
-            println!(
-                "{}",
-                summary::progress(&self.world, self.round, self.begun.elapsed())
-            );
-        }
-    }
-
     /// Looks until it finds nothing wrong; what it found last is a failure. True if nothing is wrong.
     fn becomes(&mut self, mut fault: impl FnMut(&mut Self) -> Option<String>) -> bool {
         let deadline = Instant::now() + HEALED_WITHIN;
@@ -149,7 +136,7 @@ impl Ordeal {
                     .fail(&format!("{found} ({HEALED_WITHIN:?} after all was undone)"));
                 return false;
             }
-            self.pass();
+            std::thread::sleep(PAUSE);
         }
     }
 

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
+use super::PAUSE;
 use super::world::World;
 
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 const BAR_MAX: u64 = 40;
 
 fn sum(counts: &BTreeMap<(&'static str, String), u64>, kind: &str) -> u64 {
@@ -13,12 +17,29 @@ fn sum(counts: &BTreeMap<(&'static str, String), u64>, kind: &str) -> u64 {
     of_kind.map(|(_, count)| count).sum()
 }
 
-pub(super) fn progress(world: &World, round: usize, elapsed: Duration) -> String {
+/// A line now and then, also while the run waits for something.
+pub(super) fn tell_progress(world: &Arc<World>) -> JoinHandle<()> {
+    let world = world.clone();
+    std::thread::spawn(move || {
+        let begun = Instant::now();
+        let mut told = begun;
+        while !world.is_over() {
+            std::thread::sleep(PAUSE);
+            if told.elapsed() >= PROGRESS_EVERY {
+                told = Instant::now();
+                println!("{}", progress(&world, begun.elapsed()));
+            }
+        }
+    })
+}
+
+fn progress(world: &World, elapsed: Duration) -> String {
     let counts = world.counts();
     let of = |kind| sum(&counts, kind);
     format!(
-        "{:6.0} s  round {round}: {} faults, {} publishes, {} notifications, {} reads, {} × 404, {} × 5xx, {} failures",
+        "{:6.0} s  round {}: {} faults, {} publishes, {} notifications, {} reads, {} × 404, {} × 5xx, {} failures",
         elapsed.as_secs_f64(),
+        world.round(),
         of("faults"),
         of("publishes"),
         of("notifications"),

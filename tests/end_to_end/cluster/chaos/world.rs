@@ -103,6 +103,10 @@ impl World {
         self.timeline().note(now(), event);
     }
 
+    pub(super) fn round(&self) -> usize {
+        self.round.load(Ordering::Relaxed)
+    }
+
     pub(super) fn begin_round(&self, number: usize) {
         self.round.store(number, Ordering::Relaxed);
         self.phase.store(CHAOS, Ordering::Relaxed);
@@ -140,7 +144,7 @@ impl World {
 
     /// Said at once, since a person may wait for it, and at the end.
     pub(super) fn fail(&self, sentence: &str) {
-        let (seed, round) = (self.seed, self.round.load(Ordering::Relaxed));
+        let (seed, round) = (self.seed, self.round());
         let timeline = self.timeline().recent(self.begun);
         let told = format!("FAILED: seed {seed}, round {round}: {sentence}\n{timeline}");
         println!("{told}");
