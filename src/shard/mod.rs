@@ -302,6 +302,8 @@ impl Shard {
     /// Whether new clients should come, as long as it does not take its leave.
     pub fn handle_availability(&mut self, availability: Availability) {
         self.http.handle_availability(availability);
+        self.engine
+            .handle_loading(availability == Availability::Loading);
     }
 
     /// Takes its leave from now on. False: it does already, and nothing changes.
