@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use futures_util::future::{LocalBoxFuture, ready};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
 use super::call::{About, Caching, Call, Handler, Link, Outcome};
 use super::envelope::{self, Envelope, decode};
-use super::{Context, Error, param_headers};
+use super::{Context, Error, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
 use crate::mcp::{Era, RpcError};
 
@@ -72,7 +73,11 @@ impl<A: App> Adapter<A> {
         }
         match method {
             "tools/list" => {
-                let result = app.list_tools(decode(context)?, context).await?;
+                let mut result = app.list_tools(decode(context)?, context).await?;
+                if context.era() == Era::Legacy {
+                    let tools = result.tools.into_iter().map(legacy_output::tool);
+                    result.tools = tools.collect();
+                }
                 Ok(encode_cached(&result, app.caching(Cacheable::Tools)))
             }
             "tools/call" => self.call_tool(context).await,
@@ -117,7 +122,31 @@ impl<A: App> Adapter<A> {
                 param_headers::check(&tool.input_schema, &request.arguments, &call.param_headers)?;
             }
         }
-        Ok(encode(&self.app.call_tool(request, context).await?))
+        if context.era() == Era::Modern {
+            return Ok(encode(&self.app.call_tool(request, context).await?));
+        }
+        let name = request.name.clone();
+        let result = self.app.call_tool(request, context).await?;
+        Ok(encode(&self.legacy_result(&name, result, context).await?))
+    }
+
+    /// As clients up to 2025-11-25 were told that this tool answers.
+    async fn legacy_result(
+        &self,
+        tool: &str,
+        result: CallToolResult,
+        context: &Context,
+    ) -> Result<CallToolResult, Error> {
+        let wraps = match &result.structured_content {
+            None => return Ok(result),
+            Some(Value::Object(_)) => {
+                let tool = self.app.tool(tool, context).await?;
+                let schema = tool.as_ref().and_then(|it| it.output_schema.as_ref());
+                schema.is_some_and(legacy_output::wraps)
+            }
+            Some(_) => true,
+        };
+        Ok(legacy_output::result(result, wraps))
     }
 
     fn declares(&self, method: &str) -> bool {

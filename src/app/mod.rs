@@ -13,6 +13,7 @@ pub mod contents;
 mod context;
 mod envelope;
 mod error;
+mod legacy_output;
 mod page;
 mod param_headers;
 mod schema;
@@ -28,7 +29,7 @@ pub use application::{App, Cacheable, ExtensionResult, ServerInfo};
 pub use call::{AskFailed, Caching, Topic};
 pub use context::{Cancellation, Context};
 pub use error::{Error, Interruption};
-pub use schema::schema_of;
+pub use schema::{output_schema_of, schema_of};
 pub use toolkit::{
     IntoContents, IntoMessages, IntoToolResult, NoArguments, Structured, Toolkit, Variables,
 };

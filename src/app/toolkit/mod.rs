@@ -29,11 +29,11 @@ mod answer;
 mod app;
 mod uri_template;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
-use schemars::JsonSchema;
-use serde::Serialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -163,7 +163,11 @@ impl Toolkit {
     /// # Panics
     /// If the name is taken, or an `x-mcp-header` of the schema is one that clients would refuse.
     #[must_use]
-    pub fn add_tool<A, F, R>(mut self, tool: Tool, run: impl Fn(A, Context) -> F + 'static) -> Self
+    pub fn add_tool<A, F, R>(
+        mut self,
+        mut tool: Tool,
+        run: impl Fn(A, Context) -> F + 'static,
+    ) -> Self
     where
         A: DeserializeOwned,
         F: Future<Output = R> + 'static,
@@ -172,6 +176,7 @@ impl Toolkit {
         let taken = self.tools.iter().any(|(other, _)| other.name == tool.name);
         assert!(!taken, "there is a tool {} already", tool.name);
         param_headers::assert_valid(&tool.name, &tool.input_schema);
+        tool.output_schema = tool.output_schema.or_else(R::output_schema);
         let run = Rc::new(run);
         self.tools.push((
             tool,
@@ -354,10 +359,25 @@ fn typed<A: DeserializeOwned>(arguments: JsonObject) -> Result<A, Error> {
     read_value(Value::Object(arguments)).map_err(Error::WrongArguments)
 }
 
-/// A tool's answer that has a structure: it becomes `structuredContent`, and its JSON the text.
+/// A tool's answer that has a structure: it becomes `structuredContent`, and its JSON the text. The tool declares the
+/// [schema](super::output_schema_of) of the type, if its author gave it none.
+///
+/// It may be a list or a number: clients up to 2025-11-25, which know objects only, get it as `{"result": …}`. For a type
+/// without a schema there is [`CallToolResult::structured`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Structured<T: Serialize>(pub T);
+pub struct Structured<T>(pub T);
 
 /// For tools and prompts that take nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct NoArguments {}
+
+/// Not derived: this type's own comment would be the description of every tool that takes nothing.
+impl JsonSchema for NoArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "NoArguments".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "properties": {} })
+    }
+}
