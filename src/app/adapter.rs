@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
-use super::call::{About, Caching, Call, Handler, Link, Outcome};
+use super::call::{About, Caching, Call, Handler, Lifecycle, Link, Outcome};
 use super::envelope::{self, Envelope, decode};
 use super::{Context, Error, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
@@ -31,6 +31,15 @@ impl<A: App + 'static> Handler for Adapter<A> {
 
     fn accepts_subscription(&self, uri: &str) -> bool {
         self.app.accepts_subscription(uri)
+    }
+
+    fn on_lifecycle(&self, event: &Lifecycle) {
+        match event {
+            Lifecycle::Opened(session) => self.app.session_opened(session),
+            Lifecycle::Ended(session, why) => self.app.session_ended(*session, *why),
+            Lifecycle::Subscribed(uri, by) => self.app.subscribed(uri, *by),
+            Lifecycle::Unsubscribed(uri, by) => self.app.unsubscribed(uri, *by),
+        }
     }
 
     fn call(
@@ -119,7 +128,7 @@ impl<A: App> Adapter<A> {
         if context.era() == Era::Modern {
             let tool = self.app.tool(&request.name, context).await?;
             if let Some(tool) = tool {
-                param_headers::check(&tool.input_schema, &request.arguments, &call.param_headers)?;
+                param_headers::check(&tool.input_schema, &request.arguments, &call.caller.headers)?;
             }
         }
         if context.era() == Era::Modern {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,13 +12,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Error;
 use super::ask::Rounds;
-use super::call::{Call, Link, Topic};
+use super::call::{Call, Headers, Link, Topic};
 use super::contents::{Change, Contents};
-use super::envelope::Envelope;
+use super::envelope::{Envelope, meta_text};
 use super::state::Memory;
-use crate::mcp::types::{ElicitRequest, InputRequest, LoggingLevel, ProgressToken};
+use super::{Error, SessionId};
+use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
@@ -28,6 +29,8 @@ struct Inner {
     call: Call,
     link: Rc<dyn Link>,
     progress_token: Option<ProgressToken>,
+    /// Of large params.
+    meta: Option<Box<RawValue>>,
     rounds: RefCell<Rounds>,
     /// What was read of large params already.
     read_ahead: Cell<Option<Box<dyn Any + Send>>>,
@@ -50,6 +53,7 @@ impl Context {
             call,
             link,
             progress_token: envelope.progress_token,
+            meta: envelope.meta,
             rounds: RefCell::new(Rounds::new(envelope.input_responses, memory)),
             read_ahead: Cell::new(envelope.request),
             cancellation: Cancellation::default(),
@@ -64,6 +68,40 @@ impl Context {
     #[must_use]
     pub fn version(&self) -> ProtocolVersion {
         self.0.call.version
+    }
+
+    /// The session that this call belongs to: a key for what the application keeps of it, until
+    /// [`session_ended`](super::App::session_ended). Clients of 2026-07-28 have none.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.0.call.caller.session
+    }
+
+    /// The client's address: its connection's, or the one that a trusted proxy names. Of an IPv6 client it is the first
+    /// of its /64; `X-Forwarded-For`, among the [`headers`](Context::headers), has it in full behind a proxy.
+    #[must_use]
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.0.call.caller.address
+    }
+
+    /// The header fields of the request, without `Authorization`, `Cookie` and `Proxy-Authorization` unless the application
+    /// [asks for them](super::ServerInfo::sees_credentials). They are what the client or a proxy says: proof of nothing.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.0.call.caller.headers
+    }
+
+    /// `_meta` of the request: what a client or an extension says beside the method's own params, as a `traceparent`.
+    /// Read anew each time. Empty if there is none.
+    #[must_use]
+    pub fn meta(&self) -> JsonObject {
+        let text = match &self.0.meta {
+            Some(text) => Some(&**text),
+            None if self.0.call.is_large() => None,
+            None => meta_text(self.0.call.params.as_deref()),
+        };
+        let object = text.map(|text| serde_json::from_str(text.get()));
+        object.and_then(Result::ok).unwrap_or_default()
     }
 
     /// `name`, `title` and `version` of `clientInfo`, an object, if the client told it: 128 bytes of each.

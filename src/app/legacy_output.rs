@@ -51,7 +51,11 @@ fn wrapped(schema: &JsonObject) -> JsonObject {
 /// A schema that is no longer its document's root: references into it start further down.
 fn moved(schema: &Value) -> Value {
     match schema {
-        Value::Object(keywords) => keywords.iter().map(moved_keyword).collect::<Map<_, _>>().into(),
+        Value::Object(keywords) => keywords
+            .iter()
+            .map(moved_keyword)
+            .collect::<Map<_, _>>()
+            .into(),
         Value::Array(schemas) => schemas.iter().map(moved).collect(),
         other => other.clone(),
     }
@@ -60,7 +64,9 @@ fn moved(schema: &Value) -> Value {
 fn moved_keyword((keyword, value): (&String, &Value)) -> (String, Value) {
     let value = match (keyword.as_str(), value) {
         ("$ref" | "$dynamicRef", Value::String(place)) => match place.strip_prefix('#') {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("{VALUE}{rest}").into(),
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                format!("{VALUE}{rest}").into()
+            }
             _ => value.clone(),
         },
         // Values, not schemas.
@@ -71,7 +77,10 @@ fn moved_keyword((keyword, value): (&String, &Value)) -> (String, Value) {
             Value::Object(named),
         ) => {
             let named = named.iter();
-            named.map(|(name, schema)| (name.clone(), moved(schema))).collect::<Map<_, _>>().into()
+            named
+                .map(|(name, schema)| (name.clone(), moved(schema)))
+                .collect::<Map<_, _>>()
+                .into()
         }
         _ => moved(value),
     };

@@ -1,8 +1,8 @@
 //! JSON Schemas (2020-12) of Rust types, by schemars: of what a type is read from ([`schema_of`], for arguments), and
 //! of what it is written as ([`output_schema_of`], for answers).
 
-use schemars::generate::SchemaSettings;
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use crate::mcp::types::{JsonObject, PromptArgument};
@@ -61,7 +61,9 @@ pub fn schema_of<T: JsonSchema>() -> JsonObject {
 /// ```
 #[must_use]
 pub fn output_schema_of<T: JsonSchema>() -> Option<JsonObject> {
-    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let generator = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .into_generator();
     let Value::Object(mut schema) = generator.into_root_schema_for::<T>().to_value() else {
         return None;
     };

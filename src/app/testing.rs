@@ -12,7 +12,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::call::{AskFailed, Caching, Call, Handler, Link, Outcome, Topic};
+use super::call::{AskFailed, Caching, Call, Caller, Handler, Headers, Link, Outcome, Topic};
 use super::{App, handler};
 use crate::mcp::{ProtocolVersion, RpcError};
 
@@ -147,6 +147,7 @@ impl Peer {
         method: &str,
         params: Option<&Value>,
     ) -> LocalBoxFuture<'static, Outcome> {
+        let fields = self.headers.iter().map(|(name, value)| (&**name, &**value));
         let call = Call {
             version: self.version,
             method: method.into(),
@@ -154,7 +155,7 @@ impl Peer {
             client_capabilities: Arc::clone(&self.capabilities),
             client_info: None,
             tree_bytes: 0,
-            param_headers: self.headers.clone(),
+            caller: Caller::new(None, None, Headers::of(fields, 0, false)),
         };
         let link: Rc<dyn Link> = Rc::<FakeLink>::clone(&self.link);
         Rc::clone(&self.handler).call(call, link)

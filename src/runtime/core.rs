@@ -359,6 +359,7 @@ impl Core {
             } => self.forward(connection, bytes, client, ticket),
             Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
+            Effect::Tell(event) => link::tell(self, &event),
             Effect::Say(presence) => {
                 if let Some(abroad) = &self.abroad {
                     abroad.say(presence);

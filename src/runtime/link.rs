@@ -1,6 +1,6 @@
 //! Running calls: the application's futures, and the `Link` each of them speaks through.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::clock;
 use super::core::Core;
-use crate::app::call::{AskFailed, Call, Link, Outcome, Topic};
+use crate::app::call::{AskFailed, Call, Lifecycle, Link, Outcome, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::mcp::RpcError;
 use crate::shard::CallKey;
@@ -40,6 +40,19 @@ pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
             core.pump();
         }
     });
+}
+
+/// Tells the application, whose mistakes are its own.
+pub(super) fn tell(core: &Core, event: &Lifecycle) {
+    let told = AssertUnwindSafe(|| core.handler.on_lifecycle(event));
+    if catch_unwind(told).is_err()
+        && let Some(unlogged) = core.may_complain("hook panic")
+    {
+        tracing::error!(
+            unlogged,
+            "what an application does about a session or a subscription panicked"
+        );
+    }
 }
 
 /// An application that panics fails its own call and no other.

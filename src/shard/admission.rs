@@ -8,6 +8,7 @@ use super::client::too_many;
 use super::session::Session;
 use super::sessions::Ending;
 use super::{Effect, Millis, SessionKey, Shard};
+use crate::app::call::SessionEnd;
 use crate::clients::{Client, Excess};
 
 /// A session that was active so recently is not ended to make room.
@@ -62,7 +63,8 @@ impl Shard {
                 1,
             ));
         }
-        let ended = best.is_some_and(|it| self.end_session(it.key, Ending::Over));
+        let ended =
+            best.is_some_and(|it| self.end_session(it.key, Ending::Over(SessionEnd::MadeRoom)));
         // Another core may have been faster.
         if ended && self.commons.sessions.take(1).is_ok() {
             return Ok(());
@@ -79,7 +81,7 @@ impl Shard {
         if self.commons.sessions.free() == 0
             && let Some(best) = self.idle_session(|_, its| its > holds)
         {
-            self.end_session(best.key, Ending::Over);
+            self.end_session(best.key, Ending::Over(SessionEnd::MadeRoom));
             self.serve_freed();
         }
     }
@@ -99,7 +101,7 @@ impl Shard {
         let own = self.idle_sessions().filter(|(_, it)| it.client == client);
         let oldest = own.min_by_key(|(_, session)| session.last_active);
         let key = oldest.map(|(key, _)| key);
-        key.is_some_and(|key| self.end_session(key, Ending::Over))
+        key.is_some_and(|key| self.end_session(key, Ending::Over(SessionEnd::MadeRoom)))
     }
 
     /// Of the idle sessions that may end: one of whoever holds most, and of these the one idle longest.

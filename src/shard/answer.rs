@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::json;
 
 use super::connection::{Hold, State};
+use super::hooks::subscriber_of;
 use super::session::SessionKey;
 use super::{Closed, ConnectionKey, Effect, Shard};
 use crate::limits::UNSENT_BYTES_MAX;
@@ -246,7 +247,7 @@ impl Shard {
             State::ExpectAnswer(call) => self.abandon_answer(call),
             State::Streaming(stream) => self.interrupt_stream(stream),
             State::Silent(stream) => self.forget_silent(stream, key),
-            State::Listening(listener) => self.fanout.close(listener),
+            State::Listening(listener) => self.close_listener(listener, subscriber_of(listener)),
             State::ExpectHead
             | State::ExpectBody(_)
             | State::ExpectLook(_)

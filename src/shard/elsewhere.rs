@@ -8,7 +8,7 @@
 use super::answer::{JSON, Refused, error_message};
 use super::connection::{Connection, State};
 use super::{ConnectionKey, Effect, Millis, SessionKey, Shard};
-use crate::app::call::TellRefused;
+use crate::app::call::{SessionEnd, TellRefused};
 use crate::clients::Client;
 use crate::mcp::ProtocolVersion;
 use crate::wire::HeadView;
@@ -247,7 +247,9 @@ impl Shard {
     pub fn handle_end(&mut self) {
         let sessions: Vec<_> = self.sessions.iter().map(|(key, _)| key).collect();
         for key in sessions {
-            self.announce_restarting(self.session_id(key));
+            let session = self.session_id(key);
+            self.announce_restarting(session);
+            self.tell_ended(session, SessionEnd::NodeEnds);
         }
     }
 

@@ -10,7 +10,7 @@ use super::post::{PostFields, not_acceptable};
 use super::request::version_of;
 use super::session::log_level;
 use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
-use crate::app::call::{AskFailed, Call, Topic};
+use crate::app::call::{AskFailed, Call, Caller, Topic};
 use crate::clients::Client;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
@@ -105,8 +105,9 @@ impl Shard {
                             let call = (id, &*method, params);
                             let answer_to = AnswerTo::Stream(stream);
                             let client = self.caller(key, Some(session));
-                            let started =
-                                self.start_legacy(client, session, call, tree_bytes, answer_to);
+                            let caller = self.caller_seen(client, Some(session), fields.head);
+                            let started = self
+                                .start_legacy(client, session, call, tree_bytes, answer_to, caller);
                             if let Err(refused) = started {
                                 self.push_answer(stream, &error_message(Some(id), &refused.error));
                             }
@@ -202,7 +203,10 @@ impl Shard {
                 let started = self
                     .check_streams(session)
                     .and_then(|()| self.check_calls(client, 1))
-                    .and_then(|()| self.start_legacy(client, session, call, tree_bytes, answer_to));
+                    .and_then(|()| {
+                        let caller = self.caller_seen(client, Some(session), fields.head);
+                        self.start_legacy(client, session, call, tree_bytes, answer_to, caller)
+                    });
                 match started {
                     Ok(call) => self.await_answer(key, call),
                     Err(refused) => self.refuse(key, Some(id), &refused),
@@ -277,7 +281,8 @@ impl Shard {
             .lease([uri.as_str()].into_iter())
             .map_err(|_| RpcError::internal(NO_ROOM))?;
         self.fanout
-            .subscribe(listener, &Topic::Resource(uri.into()));
+            .subscribe(listener, &Topic::Resource(uri.as_str().into()));
+        self.tell_subscribed(listener, &uri);
         self.fanout.settle();
         Ok(())
     }
@@ -288,8 +293,10 @@ impl Shard {
         params: Option<&RawValue>,
     ) -> Result<(), RpcError> {
         let uri = self.subscription_uri("resources/unsubscribe", params)?;
-        if let Some(session) = self.sessions.get(session) {
-            self.fanout.unsubscribe(session.listener, &uri);
+        let listener = self.sessions.get(session).map(|session| session.listener);
+        if let Some(listener) = listener.filter(|&it| self.fanout.is_subscribed(it, &uri)) {
+            self.tell_unsubscribed(listener, &uri);
+            self.fanout.unsubscribe(listener, &uri);
         }
         Ok(())
     }
@@ -314,6 +321,7 @@ impl Shard {
         (id, method, params): (&str, &str, Option<&RawValue>),
         tree_bytes: usize,
         answer_to: AnswerTo,
+        caller: Caller,
     ) -> Result<CallKey, Refused> {
         let charge = self.charge_call(client, params, tree_bytes)?;
         let session = self
@@ -326,7 +334,7 @@ impl Shard {
             params: params.map(ToOwned::to_owned),
             client_capabilities: session.profile.capabilities.clone(),
             client_info: session.profile.info.clone(),
-            param_headers: Vec::new(),
+            caller,
             tree_bytes,
         };
         let call = self.calls.insert(CallState {

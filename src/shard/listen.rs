@@ -71,6 +71,7 @@ impl Shard {
             connection.since = self.now;
         }
         self.fanout.attach(listener, key);
+        self.tell_listening(listener);
     }
 
     fn check_filter(&self, filter: Filter) -> Result<Filter, RpcError> {

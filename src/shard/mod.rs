@@ -24,6 +24,7 @@ mod fanout;
 mod half_close;
 mod handler_events;
 mod hold;
+mod hooks;
 mod introduction;
 mod legacy;
 mod listen;
@@ -62,7 +63,7 @@ use self::session::Session;
 use self::stream::Stream;
 use self::timers::TimerKey;
 use self::wheel::Wheel;
-use crate::app::call::{About, AskFailed, Availability, Call, Topic};
+use crate::app::call::{About, AskFailed, Availability, Call, Lifecycle, Topic};
 use crate::budget::{Account, Charge};
 use crate::clients::{Client, Commons, Ticket};
 use crate::limits::{GAP_OFFSETS, Limits, MEMORY_PORTION_BYTES};
@@ -159,6 +160,8 @@ pub enum Effect {
     /// The node is full, and the sessions to end are rather on another core: tell all of them, by
     /// [`Shard::handle_make_room`].
     MakeRoom { holds: u32 },
+    /// Tell the application; nothing waits for it.
+    Tell(Lifecycle),
     /// Tell the other nodes; nothing waits for it.
     Say(Presence),
     /// Reading was paused ([`Shard::wants_bytes`]) and goes on.

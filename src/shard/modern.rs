@@ -82,7 +82,7 @@ impl Shard {
             }
             method => {
                 let call = (id.raw(), method, params);
-                self.start_modern(key, request, call, envelope, fields);
+                self.start_modern(key, call, envelope, fields);
             }
         }
     }
@@ -118,7 +118,6 @@ impl Shard {
     fn start_modern(
         &mut self,
         key: ConnectionKey,
-        request: &HeadView<'_>,
         (id, method, params): (&str, &str, Option<&RawValue>),
         envelope: &Envelope<'_>,
         fields: PostFields<'_>,
@@ -172,7 +171,7 @@ impl Shard {
             params: params.map(ToOwned::to_owned),
             client_capabilities: profile.capabilities.clone(),
             client_info: profile.info.clone(),
-            param_headers: param_headers(request),
+            caller: self.caller_seen(client, None, fields.head),
             tree_bytes,
         };
         self.profiles.release(profile);
@@ -185,20 +184,6 @@ impl Shard {
             connection.since = self.now;
         }
     }
-}
-
-/// `Mcp-Param-{Name}`: the name in lower case, the value as it was sent.
-fn param_headers(request: &HeadView<'_>) -> Vec<(Box<str>, Box<str>)> {
-    const PREFIX: &str = "mcp-param-";
-    let name_of = |name: &str| {
-        let matches = name.len() > PREFIX.len()
-            && name.as_bytes()[..PREFIX.len()].eq_ignore_ascii_case(PREFIX.as_bytes());
-        matches.then(|| name[PREFIX.len()..].to_ascii_lowercase().into_boxed_str())
-    };
-    request
-        .fields()
-        .filter_map(|(name, value)| Some((name_of(name)?, value.into())))
-        .collect()
 }
 
 /// Streamable HTTP, "Protocol Version Header", and basic, "Per-request protocol fields".

@@ -13,6 +13,7 @@ use crate::wire::json_rpc::{Message, Parsed};
 /// The fields that decide what a POST is.
 #[derive(Clone, Copy)]
 pub(super) struct PostFields<'a> {
+    pub(super) head: &'a HeadView<'a>,
     pub(super) session_id: Option<&'a str>,
     pub(super) version: Option<&'a str>,
     /// Of a single request, if it was read already.
@@ -59,6 +60,7 @@ impl Shard {
             }
         };
         let fields = PostFields {
+            head: request,
             session_id: request.field("mcp-session-id"),
             version: request.field("mcp-protocol-version"),
             envelope: seen.envelope,

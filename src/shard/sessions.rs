@@ -14,7 +14,7 @@ use super::request::version_of;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::stream::StreamKey;
 use super::{ConnectionKey, Effect, SessionKey, Shard};
-use crate::app::call::{TellRefused, Topic};
+use crate::app::call::{SessionEnd, Subscriber, TellRefused, Topic};
 use crate::mcp::{Era, ProtocolVersion};
 use crate::wire::HeadView;
 use crate::wire::session_id::{Locator, SessionId};
@@ -22,8 +22,9 @@ use crate::wire::session_id::{Locator, SessionId};
 /// What other nodes should know of a session's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Its client, or its idleness, ended it: no record of it should stay, also while the node takes its leave.
-    Over,
+    /// Its client, its idleness, or another's need ended it: no record of it should stay, also while the node takes its
+    /// leave.
+    Over(SessionEnd),
     /// It would live on if the process did.
     WithTheProcess,
 }
@@ -112,6 +113,7 @@ impl Shard {
         }
         self.arm_session(session);
         self.announce_opened(session);
+        self.tell_opened(session);
         Ok(session)
     }
 
@@ -226,7 +228,7 @@ impl Shard {
         };
         match self.find_session(key, Some(id)) {
             Ok(session) => {
-                self.end_session(session, Ending::Over);
+                self.end_session(session, Ending::Over(SessionEnd::Deleted));
                 self.answer(key, 204, &[], b"");
             }
             Err(refused) => {
@@ -245,12 +247,18 @@ impl Shard {
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };
-        match ending {
-            Ending::WithTheProcess => self.announce_restarting(id),
-            Ending::Over => self.announce_ended(id),
-        }
+        let why = match ending {
+            Ending::WithTheProcess => {
+                self.announce_restarting(id);
+                SessionEnd::NodeEnds
+            }
+            Ending::Over(why) => {
+                self.announce_ended(id);
+                why
+            }
+        };
         self.profiles.release(session.profile);
-        self.fanout.close(session.listener);
+        self.close_listener(session.listener, Subscriber::Session(id));
         for call in session.calls {
             let Some(state) = self.calls.remove(call) else {
                 continue;
@@ -280,6 +288,7 @@ impl Shard {
         }
         self.commons.sessions.give_back(1);
         self.commons.clients.close_session(session.client);
+        self.tell_ended(id, why);
         true
     }
 

@@ -8,7 +8,7 @@ use super::session::Session;
 use super::sessions::Ending;
 use super::stream::Stream;
 use super::{CallKey, Closed, ConnectionKey, Effect, Millis, SessionKey, Shard};
-use crate::app::call::AskFailed;
+use crate::app::call::{AskFailed, SessionEnd};
 use crate::limits::Limits;
 
 use super::stream::StreamKey;
@@ -183,7 +183,7 @@ impl Shard {
             }
             self.announce_active(key);
         } else if session.deadline(&self.limits) <= now {
-            self.end_session(key, Ending::Over);
+            self.end_session(key, Ending::Over(SessionEnd::Idle));
         }
     }
 

@@ -61,6 +61,7 @@ impl Node {
             }
             Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::MakeRoom { holds } => self.make_room(core, holds),
+            Effect::Tell(event) => self.told.push(event),
             Effect::Say(presence) => self.said.push(presence),
             Effect::Read(key) => self.read_on(core, key),
             Effect::ShutdownWrite(key) => {
@@ -214,6 +215,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Forward { .. } => "Forward".into(),
         Effect::Hold { .. } => "Hold".into(),
         Effect::MakeRoom { .. } => "MakeRoom".into(),
+        Effect::Tell(_) => "Tell".into(),
         Effect::Say(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),

@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::Structured;
 use crate::app::{Error, output_schema_of};
 use crate::mcp::types::{
-    CallToolResult, Content, GetPromptResult, JsonObject, PromptMessage, ReadResourceResult, ResourceContents,
+    CallToolResult, Content, GetPromptResult, JsonObject, PromptMessage, ReadResourceResult,
+    ResourceContents,
 };
 
 /// A tool's answer: text, content, [`Structured`] data, a whole result, or a `Result` of these.

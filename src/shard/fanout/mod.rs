@@ -133,6 +133,19 @@ impl Fanout {
         topic.and_then(slot).is_some()
     }
 
+    /// A resource's URI as it is kept while somebody hears of it.
+    pub(super) fn uri(&self, uri: &str) -> Option<Rc<str>> {
+        let (uri, _) = self.by_uri.get_key_value(uri)?;
+        Some(uri.clone())
+    }
+
+    /// The resources that a listener hears of.
+    pub(super) fn uris_of(&self, key: ListenerKey) -> impl Iterator<Item = Rc<str>> {
+        let listener = self.listeners.get(key).into_iter();
+        let topics = listener.flat_map(|it| &it.subscriptions);
+        topics.filter_map(|it| self.topics[it.topic as usize].uri.clone())
+    }
+
     /// Subscribes from now on; a second time is the same as once.
     pub(super) fn subscribe(&mut self, key: ListenerKey, topic: &Topic) {
         if self.listeners.get(key).is_none() {

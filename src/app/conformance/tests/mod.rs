@@ -296,7 +296,7 @@ fn param_headers_are_compared_with_the_arguments() {
     let error = modern().error("tools/call", &params);
     assert_eq!(error.code, RpcError::HEADER_MISMATCH);
     let told = modern()
-        .sending("region", "eu")
+        .sending("mcp-param-region", "eu")
         .result("tools/call", &params);
     assert_eq!(told, text("Region: eu"));
     // Legacy revisions have no such headers.

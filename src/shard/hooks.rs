@@ -1,0 +1,88 @@
+//! What the application is told of sessions and subscriptions, and of who sends a request.
+
+use super::fanout::{ListenerKey, Voice};
+use super::{Effect, SessionKey, Shard};
+use crate::app::call::{Caller, Headers, Lifecycle, OpenedSession, SessionEnd, Subscriber};
+use crate::clients::Client;
+use crate::wire::HeadView;
+use crate::wire::session_id::SessionId;
+
+impl Shard {
+    /// What a handler sees of a request's sender.
+    pub(super) fn caller_seen(
+        &self,
+        client: Option<Client>,
+        session: Option<SessionKey>,
+        head: &HeadView<'_>,
+    ) -> Caller {
+        let (bytes, credentials) = (head.head().len as usize, self.about.sees_credentials);
+        Caller::new(
+            session.map(|key| self.session_id(key)),
+            client.map(Client::address),
+            Headers::of(head.fields(), bytes, credentials),
+        )
+    }
+
+    pub(super) fn tell_opened(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let opened = OpenedSession::new(
+            self.session_id(key),
+            session.version,
+            session.profile.info.clone(),
+            session.profile.capabilities.clone(),
+            session.client.map(Client::address),
+        );
+        self.tell_application(Lifecycle::Opened(opened));
+    }
+
+    pub(super) fn tell_ended(&mut self, session: SessionId, why: SessionEnd) {
+        self.tell_application(Lifecycle::Ended(session, why));
+    }
+
+    /// To be said while the listener and, if it is one's, its session are still there.
+    pub(super) fn tell_subscribed(&mut self, listener: ListenerKey, uri: &str) {
+        if let (Some(subscriber), Some(uri)) = (self.subscriber(listener), self.fanout.uri(uri)) {
+            self.tell_application(Lifecycle::Subscribed(uri, subscriber));
+        }
+    }
+
+    pub(super) fn tell_unsubscribed(&mut self, listener: ListenerKey, uri: &str) {
+        if let (Some(subscriber), Some(uri)) = (self.subscriber(listener), self.fanout.uri(uri)) {
+            self.tell_application(Lifecycle::Unsubscribed(uri, subscriber));
+        }
+    }
+
+    /// A listen stream has opened.
+    pub(super) fn tell_listening(&mut self, listener: ListenerKey) {
+        let subscriber = subscriber_of(listener);
+        let uris = self.fanout.uris_of(listener);
+        let begins = uris.map(|uri| Effect::Tell(Lifecycle::Subscribed(uri, subscriber)));
+        self.effects.extend(begins);
+    }
+
+    /// A listener goes, and all that it hears.
+    pub(super) fn close_listener(&mut self, listener: ListenerKey, subscriber: Subscriber) {
+        let uris = self.fanout.uris_of(listener);
+        let ends = uris.map(|uri| Effect::Tell(Lifecycle::Unsubscribed(uri, subscriber)));
+        self.effects.extend(ends);
+        self.fanout.close(listener);
+    }
+
+    fn subscriber(&self, listener: ListenerKey) -> Option<Subscriber> {
+        match self.fanout.listener(listener)?.voice {
+            Voice::Session(session) => Some(Subscriber::Session(self.session_id(session))),
+            Voice::Listen(_) => Some(subscriber_of(listener)),
+        }
+    }
+
+    fn tell_application(&mut self, event: Lifecycle) {
+        self.effects.push_back(Effect::Tell(event));
+    }
+}
+
+/// The stream of a listen request.
+pub(super) fn subscriber_of(listener: ListenerKey) -> Subscriber {
+    Subscriber::Stream(u64::from(listener.serial) << 32 | u64::from(listener.index))
+}
