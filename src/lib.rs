@@ -26,6 +26,7 @@
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
+//! | [`testing`] | an application's tests without a network |
 //! | [`metrics`] | what is counted |
 //! | [`redis`] | a small pipelined client of Redis |
 //! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
@@ -49,6 +50,9 @@ pub mod metrics;
 pub mod redis;
 pub mod runtime;
 pub mod shard;
+pub mod testing;
+#[cfg(feature = "tokio")]
+mod tokio_threads;
 pub mod wire;
 
 pub use runtime::{Options, PublishRefused, Publisher, Running, Server, StartError};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
@@ -33,7 +33,13 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "mcp",
             "shard",
             "app",
+            "tokio_threads",
         ],
+    ),
+    ("tokio_threads", &["limits"]),
+    (
+        "testing",
+        &["limits", "wire", "mcp", "app", "tokio_threads"],
     ),
     ("metrics", &["budget"]),
     ("redis", &["metrics"]),

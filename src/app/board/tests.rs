@@ -162,13 +162,13 @@ fn posting_tells_the_subscribers() {
     let said = peer.tool_text("post", json!({ "uri": "board://a", "text": "hi" }));
     assert_eq!(said, "Posted board://a");
     let updated = || Topic::Resource("board://a".into());
-    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+    assert_eq!(peer.world.published.take(), [updated(), Topic::Resources]);
     peer.tool("post", json!({ "uri": "board://a", "text": "ho" }));
-    assert_eq!(peer.link.published.take(), [updated()]);
+    assert_eq!(peer.world.published.take(), [updated()]);
     peer.tool("post", json!({ "uri": "board://a", "text": "ho" }));
-    assert_eq!(peer.link.published.take(), []);
+    assert_eq!(peer.world.published.take(), []);
     peer.tool("remove", json!({ "uri": "board://a" }));
-    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+    assert_eq!(peer.world.published.take(), [updated(), Topic::Resources]);
     let again = peer.tool("remove", json!({ "uri": "board://a" }));
     assert_eq!(again["isError"], true);
 }

@@ -145,6 +145,12 @@ impl CallToolResult {
         }
     }
 
+    /// The text of the first content that is one.
+    #[must_use]
+    pub fn first_text(&self) -> Option<&str> {
+        self.content.iter().find_map(Content::as_text)
+    }
+
     /// A value, and for clients that know no `structuredContent` its JSON as text.
     #[must_use]
     pub fn structured(value: Value) -> Self {
