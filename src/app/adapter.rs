@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
 use super::call::{About, Caching, Call, Handler, Lifecycle, Link, Outcome};
+use super::context::Logging;
 use super::envelope::{self, Envelope, decode};
 use super::{Context, Error, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
@@ -16,12 +17,14 @@ use crate::mcp::{Era, RpcError};
 /// An application as one core of the engine holds it.
 pub fn handler<A: App + 'static>(app: A) -> Rc<dyn Handler> {
     let info = app.info();
-    Rc::new(Adapter { app, info })
+    let logging = Rc::new(Logging::of(info.capabilities.logging.is_some()));
+    Rc::new(Adapter { app, info, logging })
 }
 
 struct Adapter<A> {
     app: A,
     info: ServerInfo,
+    logging: Rc<Logging>,
 }
 
 impl<A: App + 'static> Handler for Adapter<A> {
@@ -50,14 +53,16 @@ impl<A: App + 'static> Handler for Adapter<A> {
         if call.is_large() {
             return Box::pin(async move {
                 let envelope = Envelope::of_large(&mut call, &*link).await;
-                match envelope.and_then(|it| Context::new(call, link, it)) {
+                let logging = self.logging.clone();
+                match envelope.and_then(|it| Context::new(call, link, it, logging)) {
                     Ok(context) => self.serve(context).await,
                     Err(error) => Outcome::Error(error),
                 }
             });
         }
         let envelope = Envelope::of(call.era(), &call.method, call.params.as_deref());
-        match envelope.and_then(|it| Context::new(call, link, it)) {
+        let logging = self.logging.clone();
+        match envelope.and_then(|it| Context::new(call, link, it, logging)) {
             Ok(context) => Box::pin(self.serve(context)),
             Err(error) => Box::pin(ready(Outcome::Error(error))),
         }

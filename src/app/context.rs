@@ -35,6 +35,32 @@ struct Inner {
     /// What was read of large params already.
     read_ahead: Cell<Option<Box<dyn Any + Send>>>,
     cancellation: Cancellation,
+    logging: Rc<Logging>,
+}
+
+/// Whether an application may send log messages: it may if it says so.
+pub(super) struct Logging {
+    declared: bool,
+    /// Whoever wrote it was told.
+    complained: Cell<bool>,
+}
+
+impl Logging {
+    pub(super) fn of(declared: bool) -> Self {
+        Logging {
+            declared,
+            complained: Cell::new(false),
+        }
+    }
+
+    fn allows(&self) -> bool {
+        if !self.declared && !self.complained.replace(true) {
+            tracing::warn!(
+                "a handler logs to its client, and the application does not declare `logging`: nothing is sent                  (Toolkit::logging, Capabilities::logging)"
+            );
+        }
+        self.declared
+    }
 }
 
 impl Context {
@@ -44,6 +70,7 @@ impl Context {
         call: Call,
         link: Rc<dyn Link>,
         envelope: Envelope,
+        logging: Rc<Logging>,
     ) -> Result<Self, RpcError> {
         let memory = match &envelope.request_state {
             None => Memory::default(),
@@ -57,6 +84,7 @@ impl Context {
             rounds: RefCell::new(Rounds::new(envelope.input_responses, memory)),
             read_ahead: Cell::new(envelope.request),
             cancellation: Cancellation::default(),
+            logging,
         })))
     }
 
@@ -190,8 +218,16 @@ impl Context {
         self.0.progress_token.as_deref().map(RawValue::get)
     }
 
-    /// Sends a log message, if the client wants messages of this level.
+    /// Sends a log message to the client, if it wants messages of this level: a session says so by `logging/setLevel`
+    /// (`info` and above, until then), a client of 2026-07-28 in each request or gets none.
+    ///
+    /// The application has to declare it, by [`Toolkit::logging`](super::Toolkit::logging) or
+    /// [`Capabilities::logging`](crate::mcp::types::Capabilities::logging): without that, nothing is sent, and the server's
+    /// own log says so once. That log is another matter: handlers write to it by the `tracing` crate.
     pub fn log(&self, level: LoggingLevel, logger: Option<&str>, data: impl Serialize) {
+        if !self.0.logging.allows() {
+            return;
+        }
         let Ok(data) = serde_json::to_value(data) else {
             return;
         };
@@ -242,7 +278,20 @@ impl Context {
         value.ok_or_else(|| Error::failed("The work did not finish"))
     }
 
-    /// Runs work on this core that outlives the call.
+    /// Runs work on this core that outlives the call. It may have been begun within the call: what it waits for finds it
+    /// here as well.
+    ///
+    /// ```
+    /// # async fn handler(context: pinfold::app::Context) {
+    /// use pinfold::app::Topic;
+    ///
+    /// let later = context.clone();
+    /// context.spawn(async move {
+    ///     later.sleep(std::time::Duration::from_secs(60)).await;
+    ///     later.publish(Topic::Tools);
+    /// });
+    /// # }
+    /// ```
     pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
         self.0.link.spawn(Box::pin(work));
     }

@@ -24,7 +24,7 @@ mod state;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod toolkit;
+pub mod toolkit;
 
 pub use crate::wire::session_id::SessionId;
 pub use adapter::handler;
@@ -34,7 +34,9 @@ pub use caller::{Caller, Headers};
 pub use context::{Cancellation, Context};
 pub use error::{Error, Interruption};
 pub use lifecycle::{OpenedSession, SessionEnd, Subscriber};
+pub use page::{cursor_after, key_of, no_cursor, page};
 pub use schema::{output_schema_of, schema_of};
 pub use toolkit::{
-    IntoContents, IntoMessages, IntoToolResult, NoArguments, Structured, Toolkit, Variables,
+    IntoContents, IntoMessages, IntoToolResult, NoArguments, Structured, Toolkit, UriTemplate,
+    Variables,
 };

@@ -147,7 +147,26 @@ pub struct Server {
 }
 
 impl Server {
-    /// `app` is called once on each core's thread; what it returns never leaves that thread.
+    /// `app` is called once on each core's thread; what it returns never leaves that thread, so nothing in it needs to be
+    /// `Send`. **State that it makes is of one core**: a client sees that of the core that its connection, or its session,
+    /// is on. What all cores are to see is made outside and captured, an `Arc` of something that may be shared.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use pinfold::app::{NoArguments, Toolkit};
+    ///
+    /// let calls = Arc::new(AtomicU64::new(0)); // one for the server
+    /// pinfold::Server::new(move || {
+    ///     let calls = calls.clone();
+    ///     Toolkit::new("counter", "1.0").tool("count", "Counts calls.", move |_: NoArguments, _| {
+    ///         let number = calls.fetch_add(1, Ordering::Relaxed) + 1;
+    ///         async move { number.to_string() }
+    ///     })
+    /// })
+    /// .run()?;
+    /// # Ok::<(), pinfold::StartError>(())
+    /// ```
     pub fn new<A: App + 'static>(app: impl Fn() -> A + Send + Sync + 'static) -> Self {
         let make_handler: MakeHandler = Arc::new(move || handler(app()));
         Server {

@@ -1,6 +1,8 @@
 //! The adapter and the context, driven by a fake engine.
 
 mod asking;
+mod output;
+mod seen;
 
 use std::cell::Cell;
 use std::rc::Rc;

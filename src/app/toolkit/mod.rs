@@ -1,8 +1,17 @@
 //! An application put together from closures: tools, resources, templates and prompts that stay the same while
-//! the server runs. Lists keep the order of registration.
+//! the server runs. Lists keep the order of registration. Start with [`Toolkit`].
 //!
 //! A closure gets its arguments as a Rust type (whose schema becomes the tool's) and an owned [`Context`], and
 //! answers with whatever becomes the result: text, contents, a whole result, or an error by `?`.
+//!
+//! | a closure for | gets | answers with |
+//! |---|---|---|
+//! | a [tool](Toolkit::tool) | its arguments, a [`Context`] | [`IntoToolResult`]: text, [`Structured`] data, [`Content`]s, a [`CallToolResult`] |
+//! | a [resource](Toolkit::resource) | a [`Context`] | [`IntoContents`]: text, bytes, a [`ReadResourceResult`] |
+//! | a [template](Toolkit::resource_template) | the [`Variables`] of the URI, a [`Context`] | the same |
+//! | a [prompt](Toolkit::prompt) | its arguments, a [`Context`] | [`IntoMessages`]: the user's text, messages, a [`GetPromptResult`] |
+//!
+//! or a `Result` of these with [`Error`].
 //!
 //! ```
 //! use pinfold::app::{Context, Error, Toolkit};
@@ -24,9 +33,41 @@
 //!
 //! let app = Toolkit::new("bakery", "1.0.0").tool("bake", "Bakes bread.", bake);
 //! ```
+//!
+//! # A tool that asks runs anew
+//! For a client of 2026-07-28 `bake` runs twice: once to ask, and once more from its beginning with the answer, which
+//! `elicit` then gives at once. A tool that acts before it asks acts twice. Ask first and act when you know, or do what
+//! comes first by [`Context::once`]; see [asking the client](Context#asking-the-client).
+//!
+//! # State
+//! The function that makes the toolkit is called once on each core: what it makes is of that core, and a client sees the
+//! core that its connection, or its session, is on. What all of them are to see is made outside of it, and shared: an
+//! `Arc` of something with a lock or an atomic, or a channel to a thread that owns it.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use pinfold::app::{NoArguments, Toolkit};
+//!
+//! let orders = Arc::new(AtomicU64::new(0)); // one for the server
+//! let app = move || {
+//!     let orders = orders.clone(); // of this core, and the same count
+//!     Toolkit::new("bakery", "1.0.0").tool("order", "Takes an order.", move |_: NoArguments, _| {
+//!         let number = orders.fetch_add(1, Ordering::Relaxed) + 1;
+//!         async move { format!("Order {number}") }
+//!     })
+//! };
+//! pinfold::Server::new(app).run()?;
+//! # Ok::<(), pinfold::StartError>(())
+//! ```
+//!
+//! Several nodes share nothing of this: what they are to share is in a database, or published (see
+//! [`crate::guide::publishing`]).
 
 mod answer;
 mod app;
+mod hooks;
 mod uri_template;
 
 use std::borrow::Cow;
@@ -38,8 +79,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use answer::{IntoContents, IntoMessages, IntoToolResult};
-pub use uri_template::Variables;
 pub(super) use uri_template::percent_decode;
+pub use uri_template::{UriTemplate, Variables};
+
+use hooks::Hooks;
 
 use super::application::{ExtensionResult, ServerInfo};
 use super::schema::{prompt_arguments_of, schema_of};
@@ -49,7 +92,6 @@ use crate::mcp::types::{
     CallToolResult, CompleteRequest, Completion, GetPromptResult, JsonObject, Prompt,
     ReadResourceResult, Resource, ResourceTemplate, Tool,
 };
-use uri_template::UriTemplate;
 
 /// A handler with its types erased: arguments as JSON in, the method's result out.
 type Closure<A, R> = Rc<dyn Fn(A, Context) -> LocalBoxFuture<'static, Result<R, Error>>>;
@@ -57,7 +99,25 @@ type Closure<A, R> = Rc<dyn Fn(A, Context) -> LocalBoxFuture<'static, Result<R, 
 /// Entries in a page of a list, unless [`Toolkit::page_size`] says otherwise.
 const PAGE_SIZE: usize = 100;
 
-/// See the [module](self).
+/// An application put together from closures; see the [module](self) for what they get and give, and where state goes.
+///
+/// ```
+/// use pinfold::app::{NoArguments, Structured, Toolkit};
+/// use pinfold::mcp::types::Resource;
+///
+/// #[derive(serde::Serialize, schemars::JsonSchema)]
+/// struct Loaf {
+///     flour: String,
+///     grams: u32,
+/// }
+///
+/// let app = Toolkit::new("bakery", "1.0.0")
+///     .instructions("Read bakery://opening before you order.")
+///     .resource(Resource::new("bakery://opening", "Opening hours"), |_| async { "6 to 12" })
+///     .tool("loaf", "Today's loaf.", |_: NoArguments, _| async {
+///         Structured(Loaf { flour: "rye".into(), grams: 750 })
+///     });
+/// ```
 #[derive(Clone)]
 pub struct Toolkit {
     info: ServerInfo,
@@ -69,6 +129,8 @@ pub struct Toolkit {
     prompts: Vec<(Prompt, Closure<JsonObject, GetPromptResult>)>,
     completion: Option<Closure<CompleteRequest, Completion>>,
     methods: Vec<(String, Closure<JsonObject, ExtensionResult>)>,
+    subscribable: Option<Rc<dyn Fn(&str) -> bool>>,
+    hooks: Hooks,
 }
 
 #[derive(Clone)]
@@ -95,6 +157,8 @@ impl Toolkit {
             prompts: Vec::new(),
             completion: None,
             methods: Vec::new(),
+            subscribable: None,
+            hooks: Hooks::default(),
         }
     }
 
