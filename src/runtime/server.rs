@@ -17,6 +17,7 @@ use super::publisher::Publisher;
 use super::ring::Driver;
 use super::seal::Sealer;
 use super::thread::{self, Seat};
+use super::tokio::Tokio;
 use super::watchdog::{Alive, BreakThread, Watch};
 use super::{clock, secrets, signals};
 use crate::app::call::{Availability, Handler};
@@ -49,6 +50,9 @@ pub struct Options {
     pub joined: Option<Joined>,
     /// Its board is that of other nodes, too: it is not ready before that was read, as the log that they share says.
     pub shares_board: bool,
+    /// See [`Server::tokio`].
+    #[cfg(feature = "tokio")]
+    pub tokio_workers: usize,
     /// Test: every connection starts on a core drawn by lot.
     pub place_at_random: bool,
     /// Test: the thread that fails when SIGUSR2 comes.
@@ -77,6 +81,8 @@ impl Default for Options {
             drain: DRAIN_ALONE,
             joined: None,
             shares_board: false,
+            #[cfg(feature = "tokio")]
+            tokio_workers: 0,
             place_at_random: false,
             break_thread: None,
         }
@@ -141,32 +147,14 @@ type MakeHandler = Arc<dyn Fn() -> Rc<dyn Handler> + Send + Sync>;
 /// An MCP server: an application on every core.
 pub struct Server {
     make_handler: MakeHandler,
-    options: Options,
+    pub(super) options: Options,
     publisher: Publisher,
     wrong_address: Option<String>,
 }
 
 impl Server {
-    /// `app` is called once on each core's thread; what it returns never leaves that thread, so nothing in it needs to be
-    /// `Send`. **State that it makes is of one core**: a client sees that of the core that its connection, or its session,
-    /// is on. What all cores are to see is made outside and captured, an `Arc` of something that may be shared.
-    ///
-    /// ```no_run
-    /// use std::sync::Arc;
-    /// use std::sync::atomic::{AtomicU64, Ordering};
-    /// use pinfold::app::{NoArguments, Toolkit};
-    ///
-    /// let calls = Arc::new(AtomicU64::new(0)); // one for the server
-    /// pinfold::Server::new(move || {
-    ///     let calls = calls.clone();
-    ///     Toolkit::new("counter", "1.0").tool("count", "Counts calls.", move |_: NoArguments, _| {
-    ///         let number = calls.fetch_add(1, Ordering::Relaxed) + 1;
-    ///         async move { number.to_string() }
-    ///     })
-    /// })
-    /// .run()?;
-    /// # Ok::<(), pinfold::StartError>(())
-    /// ```
+    /// `app` is called once on each core's thread; what it returns never leaves that thread. **State that it makes is of one
+    /// core**; what all cores are to see is made outside of it: see [state and cores](crate::guide::state).
     pub fn new<A: App + 'static>(app: impl Fn() -> A + Send + Sync + 'static) -> Self {
         let make_handler: MakeHandler = Arc::new(move || handler(app()));
         Server {
@@ -218,12 +206,7 @@ impl Server {
             return Err(StartError::Address(address.clone()));
         }
         let publisher = self.publisher();
-        let Options {
-            ref node,
-            listen,
-            driver,
-            ..
-        } = self.options;
+        let (node, listen, driver) = (&self.options.node, self.options.listen, self.options.driver);
         let node = NodeName::new(node).ok_or_else(|| StartError::NodeName(node.clone()))?;
         let (driver, no_ring) = driver.settle().map_err(StartError::NoRing)?;
         if let Some(fault) = &no_ring {
@@ -241,6 +224,7 @@ impl Server {
             .unwrap_or(listen);
         let sealer = Sealer::new(&self.options.state_key.unwrap_or_else(random_key));
         let blocking = BlockingPool::start(cores.max(2)).map_err(no_threads)?;
+        let tokio = Tokio::start(&self.options)?;
         let boot = clock::unix_ms();
         let proxies = self.options.trusted_proxies.clone();
         let common = Common {
@@ -267,6 +251,7 @@ impl Server {
                 drain: self.options.drain,
                 departure: departure.clone(),
                 beats: alive.beats(),
+                tokio: tokio.clone(),
             };
             threads.push(self.start_core(common.clone(), seat, alive)?);
         }
