@@ -20,7 +20,7 @@
 //! |---|---|
 //! | [`limits`] | every bound, and what follows from it |
 //! | [`budget`] | what all cores share and none may exceed |
-//! | `line_limit` | as many log lines of a kind as anybody reads |
+//! | `log_throttle` | as many log lines of a kind as anybody reads |
 //! | [`clients`] | who the clients are, for limits, and what each of them holds |
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 //! | [`mcp`] | what MCP says: revisions, errors, types |
@@ -44,7 +44,7 @@ pub mod clients;
 pub mod cluster;
 pub mod config;
 pub mod limits;
-mod line_limit;
+mod log_throttle;
 pub mod mcp;
 pub mod metrics;
 pub mod redis;

@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
-    ("line_limit", &[]),
+    ("log_throttle", &[]),
     ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
@@ -28,7 +28,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "limits",
             "budget",
             "clients",
-            "line_limit",
+            "log_throttle",
             "wire",
             "mcp",
             "shard",
@@ -42,12 +42,12 @@ const LAYERS: [(&str, &[&str]); 18] = [
         &["limits", "wire", "mcp", "app", "tokio_threads"],
     ),
     ("metrics", &["budget"]),
-    ("redis", &["metrics"]),
+    ("redis", &["log_throttle", "metrics"]),
     (
         "cluster",
         &[
             "limits",
-            "line_limit",
+            "log_throttle",
             "wire",
             "mcp",
             "shard",
@@ -65,7 +65,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ),
     (
         "admin",
-        &["limits", "line_limit", "wire", "mcp", "app", "metrics"],
+        &["limits", "log_throttle", "wire", "mcp", "app", "metrics"],
     ),
     (
         "cli",

@@ -22,6 +22,7 @@ mod scenarios;
 mod server;
 mod stats;
 mod table;
+mod workspace;
 
 use std::process::ExitCode;
 

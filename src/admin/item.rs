@@ -14,13 +14,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Answer, Item, KEY_BYTES_MAX, Target, contents, message};
+use super::{Answer, Item, KEY_BYTES_MAX, Target, contents, message, refused};
 use crate::app::call::{Notice, Topic};
 use crate::mcp::read::read;
 use crate::wire::uri::is_uri;
-
-/// Characters of a refusal's sentence: a parser's may quote what was sent.
-const SENTENCE_CHARS_MAX: usize = 300;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,15 +150,6 @@ fn list(topic: &str) -> Result<Topic, Answer> {
             "The topic must be tools, prompts or resources; one resource is named by its uri",
         )),
     }
-}
-
-pub(super) fn refused(reason: &'static str, sentence: impl Into<String>) -> Answer {
-    let mut sentence: String = sentence.into();
-    if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
-        sentence.truncate(end);
-        sentence.push('…');
-    }
-    Answer::Refused { reason, sentence }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use super::seal::Sealer;
 use super::{clock, link, serve, socket};
 use crate::app::call::{AskFailed, Handler};
 use crate::clients::Ticket;
-use crate::line_limit::Complaints;
+use crate::log_throttle::LogThrottles;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard, TooMany};
 
 pub(super) struct Core {
@@ -45,7 +45,7 @@ pub(super) struct Core {
     /// Set while the fan-out task sleeps.
     pub(super) fanout: Cell<Option<Waker>>,
     /// Log lines about what goes wrong here for one after the other.
-    complaints: Complaints,
+    throttles: LogThrottles,
     /// What is read lands here first; one for all connections, since each read is understood at once.
     scratch: RefCell<Box<[u8]>>,
 }
@@ -94,7 +94,7 @@ impl Core {
             calls: RefCell::default(),
             pumping: Cell::new(false),
             fanout: Cell::new(None),
-            complaints: Complaints::default(),
+            throttles: LogThrottles::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         })
     }
@@ -191,7 +191,7 @@ impl Core {
             self.readiness.watch(readiness::data_of(key), stream)
         });
         if let Some(Err(fault)) = watched {
-            if let Some(unlogged) = self.may_complain("watch") {
+            if let Some(unlogged) = self.may_log("watch") {
                 tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be watched; raise fs.epoll.max_user_watches");
             }
             self.shard.borrow_mut().handle_disconnect(clock::now(), key);
@@ -282,7 +282,7 @@ impl Core {
                 monoio::spawn(serve::write(self.clone(), key, stream, rest));
             }
             Some(Err(fault)) => {
-                if let Some(unlogged) = self.may_complain("wait") {
+                if let Some(unlogged) = self.may_log("wait") {
                     tracing::warn!(%fault, unlogged, "a slow reader was dropped: its connection could not be waited for");
                 }
                 self.shard.borrow_mut().handle_disconnect(clock::now(), key);
@@ -374,12 +374,12 @@ impl Core {
     }
 
     /// Some: a fault of this kind is to be logged, and so many before it were not.
-    pub(super) fn may_complain(&self, kind: &'static str) -> Option<u64> {
-        self.complaints.admit(kind, clock::now())
+    pub(super) fn may_log(&self, kind: &'static str) -> Option<u64> {
+        self.throttles.admit(kind, clock::now())
     }
 
     pub(super) fn complain_of_forwarding(&self, fault: &io::Error) {
-        if let Some(unlogged) = self.may_complain("forward") {
+        if let Some(unlogged) = self.may_log("forward") {
             tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be passed on to another node, or not be taken back");
         }
     }
@@ -401,7 +401,7 @@ impl Core {
         };
         tracing::debug!(connection = ?key, ?reason, core = self.number, "closed");
         if reason == Closed::OutOfMemory
-            && let Some(unlogged) = self.may_complain("memory")
+            && let Some(unlogged) = self.may_log("memory")
         {
             tracing::warn!(connection = ?key, core = self.number, unlogged,
                 "a connection was cut that held most for longest: what clients may make this node hold is used up; \

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::super::SENTENCE_CHARS_MAX;
 use super::*;
 use crate::admin::SessionName;
 use crate::app::contents::{Body, Contents};

@@ -20,7 +20,7 @@ use super::id::EntryId;
 use super::page::Page;
 use super::standing::{Standing, Verdict};
 use super::{Bus, Here, Kept, contents};
-use crate::line_limit::LineLimit;
+use crate::log_throttle::LogThrottle;
 
 /// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
 pub(super) const CONTENTS_AT_ONCE: usize = 16;
@@ -88,7 +88,7 @@ pub(super) struct Tail {
     /// Redis does.
     counts: bool,
     page: Page,
-    malformed_lines: LineLimit,
+    malformed_log: LogThrottle,
     /// Not even a page of one entry could be answered.
     is_stuck: bool,
 }
@@ -368,7 +368,7 @@ impl Bus {
         entry
             .map_err(|entry::Malformed(why)| {
                 self.counts.malformed += 1;
-                if let Some(unlogged) = self.tail.malformed_lines.admit(now_ms) {
+                if let Some(unlogged) = self.tail.malformed_log.admit(now_ms) {
                     tracing::warn!(entry = %id, why, unlogged, "an entry of the bus was skipped: see README.md for \
                         what its fields may be");
                 }

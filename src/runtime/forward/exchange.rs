@@ -213,8 +213,8 @@ fn not_there(
     read: Vec<u8>,
 ) -> Ended {
     if !pool::is_of_the_peer(fault) {
-        if abroad.may_complain() {
-            tracing::warn!(address = %known.address, %fault, "no connection to another node could be opened, for want \
+        if let Some(unlogged) = abroad.may_log() {
+            tracing::warn!(address = %known.address, %fault, unlogged, "no connection to another node could be opened, for want \
                 of something on this machine: open files (ulimit -n), or local ports (net.ipv4.ip_local_port_range)");
         }
         let gone = Gone::CannotTell;

@@ -34,11 +34,11 @@ use self::pool::Pool;
 use self::relay::Relays;
 use super::core::Core;
 use super::neighbours::{Joined, Owner};
-use super::seldom::Seldom;
 use super::{clock, readiness, socket};
 use crate::budget::Charge;
 use crate::clients::{self, Ticket};
 use crate::limits::Limits;
+use crate::log_throttle::LogThrottle;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
 use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
@@ -51,8 +51,6 @@ pub(super) const EXCHANGE_BYTES: usize = 256 * 1024;
 const OWNER_FRESH: Duration = Duration::from_secs(1);
 /// How long an owner is looked for before the client is told that it cannot be found.
 const LOCATE_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often a core says that it is out of something.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// How often some of what is under way ends while the node takes its leave.
 const DRAIN_STEP_MS: u64 = 64;
@@ -75,7 +73,7 @@ pub(super) struct Abroad {
     out: RefCell<Vec<u8>>,
     draining: Cell<bool>,
     /// When it was last logged that this machine is out of something.
-    complained: RefCell<Seldom>,
+    complained: RefCell<LogThrottle>,
     /// Where decoded chunks go that nobody reads.
     sink: RefCell<Vec<u8>>,
 }
@@ -135,7 +133,7 @@ impl Abroad {
             relays: Relays::new()?,
             out: RefCell::default(),
             draining: Cell::new(false),
-            complained: RefCell::new(Seldom::every(COMPLAIN_EVERY)),
+            complained: RefCell::default(),
             sink: RefCell::default(),
         })
     }
@@ -205,9 +203,9 @@ impl Abroad {
         self.relays.close_some(self.relays.count().div_ceil(steps));
     }
 
-    /// True once in a while: what goes wrong for one request does so for all.
-    fn may_complain(&self) -> bool {
-        self.complained.borrow_mut().may(Instant::now())
+    /// Some: it is to be logged, and so many before it were not. What goes wrong for one request does so for all.
+    fn may_log(&self) -> Option<u64> {
+        self.complained.borrow_mut().admit(clock::now())
     }
 
     fn known(&self, session: SessionId) -> Option<Known> {
