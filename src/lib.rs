@@ -13,6 +13,8 @@
 //! # Ok::<(), pinfold::StartError>(())
 //! ```
 //!
+//! [`guide`] has a page for each question that comes next.
+//!
 //! # The map
 //! Each layer knows only those above it in this list; a test holds that.
 //!
@@ -43,6 +45,7 @@ pub mod cli;
 pub mod clients;
 pub mod cluster;
 pub mod config;
+pub mod guide;
 pub mod limits;
 mod log_throttle;
 pub mod mcp;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
@@ -36,6 +36,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "tokio_threads",
         ],
     ),
+    ("guide", &[]),
     ("tokio_threads", &["limits"]),
     (
         "testing",

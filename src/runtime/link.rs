@@ -69,7 +69,7 @@ async fn sleep(duration: Duration) {
 pub(super) fn tell(core: &Core, event: &Lifecycle) {
     let told = AssertUnwindSafe(|| core.handler.on_lifecycle(event));
     if catch_unwind(told).is_err()
-        && let Some(unlogged) = core.may_complain("hook panic")
+        && let Some(unlogged) = core.may_log("hook panic")
     {
         tracing::error!(
             unlogged,
