@@ -7,6 +7,7 @@ use crate::app::{OpenedSession, SessionEnd, SessionId, Subscriber};
 
 type OnOpened = Rc<dyn Fn(&OpenedSession)>;
 type OnEnded = Rc<dyn Fn(SessionId, SessionEnd)>;
+pub(super) type TakesUri = Rc<dyn Fn(&str) -> bool>;
 type OnSubscription = Rc<dyn Fn(&str, Subscriber)>;
 
 #[derive(Clone, Default)]

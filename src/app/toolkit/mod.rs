@@ -6,7 +6,7 @@
 //!
 //! | a closure for | gets | answers with |
 //! |---|---|---|
-//! | a [tool](Toolkit::tool) | its arguments, a [`Context`] | [`IntoToolResult`]: text, [`Structured`] data, [`Content`]s, a [`CallToolResult`] |
+//! | a [tool](Toolkit::tool) | its arguments, a [`Context`] | [`IntoToolResult`]: text, [`Structured`] data, [`Content`](crate::mcp::types::Content)s, a [`CallToolResult`] |
 //! | a [resource](Toolkit::resource) | a [`Context`] | [`IntoContents`]: text, bytes, a [`ReadResourceResult`] |
 //! | a [template](Toolkit::resource_template) | the [`Variables`] of the URI, a [`Context`] | the same |
 //! | a [prompt](Toolkit::prompt) | its arguments, a [`Context`] | [`IntoMessages`]: the user's text, messages, a [`GetPromptResult`] |
@@ -82,7 +82,7 @@ pub use answer::{IntoContents, IntoMessages, IntoToolResult};
 pub(super) use uri_template::percent_decode;
 pub use uri_template::{UriTemplate, Variables};
 
-use hooks::Hooks;
+use hooks::{Hooks, TakesUri};
 
 use super::application::{ExtensionResult, ServerInfo};
 use super::schema::{prompt_arguments_of, schema_of};
@@ -129,7 +129,7 @@ pub struct Toolkit {
     prompts: Vec<(Prompt, Closure<JsonObject, GetPromptResult>)>,
     completion: Option<Closure<CompleteRequest, Completion>>,
     methods: Vec<(String, Closure<JsonObject, ExtensionResult>)>,
-    subscribable: Option<Rc<dyn Fn(&str) -> bool>>,
+    subscribable: Option<TakesUri>,
     hooks: Hooks,
 }
 
