@@ -32,6 +32,7 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 
 pub use gate::Token;
+pub(crate) use item::no_uri;
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use serve::serve_admin;

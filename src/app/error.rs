@@ -129,10 +129,10 @@ mod tests {
         let boxed: Box<dyn std::error::Error> = "boxed".into();
         assert_eq!(text((|| Ok(Err(boxed)?))()), "boxed");
         let sent: Box<dyn std::error::Error + Send + Sync> = "sent".into();
-        assert_eq!(text(Err(sent).map_err(Error::boxed)), "sent");
-        let stays = std::rc::Rc::new("not Send");
+        assert_eq!(text(Err(Error::boxed(sent))), "sent");
+        let stays = std::rc::Rc::new("not Send".to_owned());
         #[derive(Debug)]
-        struct OfThisThread(std::rc::Rc<&'static str>);
+        struct OfThisThread(std::rc::Rc<String>);
         impl fmt::Display for OfThisThread {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)

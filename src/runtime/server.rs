@@ -27,6 +27,7 @@ use crate::clients::{Commons, Networks};
 use crate::limits::Limits;
 use crate::shard::{Cluster, DrainTimes, EntrySizes, Gate, Setup, Shard};
 use crate::wire::session_id::NodeName;
+use crate::wire::uri::normal;
 
 /// How a node runs. [`Options::default`] is a node on loopback that uses every core.
 #[derive(Clone, Debug)]
@@ -153,8 +154,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// `app` is called once on each core's thread; what it returns never leaves that thread. **State that it makes is of one
-    /// core**; what all cores are to see is made outside of it: see [state and cores](crate::guide::state).
+    /// `app` is called once on each core's thread. What it makes is of that core: see [state](crate::guide::state).
     pub fn new<A: App + 'static>(app: impl Fn() -> A + Send + Sync + 'static) -> Self {
         let make_handler: MakeHandler = Arc::new(move || handler(app()));
         Server {
@@ -205,8 +205,8 @@ impl Server {
         if let Some(address) = &self.wrong_address {
             return Err(StartError::Address(address.clone()));
         }
-        let publisher = self.publisher();
-        let (node, listen, driver) = (&self.options.node, self.options.listen, self.options.driver);
+        let (publisher, listen) = (self.publisher(), self.options.listen);
+        let Options { node, driver, .. } = &self.options;
         let node = NodeName::new(node).ok_or_else(|| StartError::NodeName(node.clone()))?;
         let (driver, no_ring) = driver.settle().map_err(StartError::NoRing)?;
         if let Some(fault) = &no_ring {
@@ -226,11 +226,10 @@ impl Server {
         let blocking = BlockingPool::start(cores.max(2)).map_err(no_threads)?;
         let tokio = Tokio::start(&self.options)?;
         let boot = clock::unix_ms();
-        let proxies = self.options.trusted_proxies.clone();
         let common = Common {
             node,
             boot,
-            commons: Commons::new(&self.options.limits, proxies),
+            commons: Commons::new(&self.options.limits, self.options.trusted_proxies.clone()),
             sealer,
             blocking,
         };
@@ -327,7 +326,12 @@ impl Server {
             let about = Arc::new(handler.about());
             let accepts = {
                 let handler = handler.clone();
-                Box::new(move |uri: &str| handler.accepts_subscription(uri))
+                Box::new(move |uri: &str| {
+                    let own = handler.own_uri(uri)?;
+                    // Whatever an application makes of it, this is how a publication names it.
+                    let own: Box<str> = normal(&own)?.into();
+                    Ok(handler.accepts_subscription(&own).then_some(own))
+                })
             };
             let secrets = secrets::source();
             let mut shard = thread::shard(Setup {

@@ -41,16 +41,20 @@ impl Shard {
         self.tell_application(Lifecycle::Ended(session, why));
     }
 
-    /// To be said while the listener and, if it is one's, its session are still there.
-    pub(super) fn tell_subscribed(&mut self, listener: ListenerKey, uri: &str) {
-        if let (Some(subscriber), Some(uri)) = (self.subscriber(listener), self.fanout.uri(uri)) {
+    /// A session hears of a resource, by this spelling.
+    pub(super) fn tell_subscribed(&mut self, listener: ListenerKey, spelling: &str) {
+        let uri = self.fanout.published_uri(spelling);
+        if let (Some(subscriber), Some(uri)) = (self.subscriber(listener), uri) {
             self.tell_application(Lifecycle::Subscribed(uri, subscriber));
         }
     }
 
-    pub(super) fn tell_unsubscribed(&mut self, listener: ListenerKey, uri: &str) {
-        if let (Some(subscriber), Some(uri)) = (self.subscriber(listener), self.fanout.uri(uri)) {
-            self.tell_application(Lifecycle::Unsubscribed(uri, subscriber));
+    /// A session heard of a resource by so many spellings, and does no longer.
+    pub(super) fn tell_unsubscribed(&mut self, listener: ListenerKey, uri: &str, count: usize) {
+        if let Some(subscriber) = self.subscriber(listener) {
+            for _ in 0..count {
+                self.tell_application(Lifecycle::Unsubscribed(uri.into(), subscriber));
+            }
         }
     }
 

@@ -265,9 +265,8 @@ impl Shard {
         let Some(listener) = self.sessions.get(session).map(|session| session.listener) else {
             return Ok(());
         };
-        if !(self.accepts)(&uri) {
-            return Err(RpcError::resource_not_found(Era::Legacy, &uri));
-        }
+        let interest = self.interest(&uri)?;
+        let interest = interest.ok_or_else(|| RpcError::resource_not_found(Era::Legacy, &uri))?;
         if self.fanout.is_subscribed(listener, &uri) {
             return Ok(());
         }
@@ -278,10 +277,9 @@ impl Shard {
             )));
         }
         self.fanout
-            .lease([uri.as_str()].into_iter())
+            .lease(std::slice::from_ref(&interest))
             .map_err(|_| RpcError::internal(NO_ROOM))?;
-        self.fanout
-            .subscribe(listener, &Topic::Resource(uri.as_str().into()));
+        self.fanout.subscribe(listener, &interest);
         self.tell_subscribed(listener, &uri);
         self.fanout.settle();
         Ok(())
@@ -293,10 +291,11 @@ impl Shard {
         params: Option<&RawValue>,
     ) -> Result<(), RpcError> {
         let uri = self.subscription_uri("resources/unsubscribe", params)?;
+        let interest = self.interest(&uri)?;
         let listener = self.sessions.get(session).map(|session| session.listener);
-        if let Some(listener) = listener.filter(|&it| self.fanout.is_subscribed(it, &uri)) {
-            self.tell_unsubscribed(listener, &uri);
-            self.fanout.unsubscribe(listener, &uri);
+        if let (Some(listener), Some(interest)) = (listener, interest) {
+            let count = self.fanout.unsubscribe(listener, &interest);
+            self.tell_unsubscribed(listener, interest.own_uri(), count);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Refused;
 use super::connection::State;
-use super::fanout::{SubscriptionId, Voice};
+use super::fanout::{Interest, SubscriptionId, Voice};
 use super::params::{self, Filter, Listen};
 use super::{ConnectionKey, Shard};
 use crate::app::call::Topic;
@@ -32,21 +32,25 @@ impl Shard {
                 return self.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
             }
         };
-        let uris = filter.resource_subscriptions.iter().map(String::as_str);
+        let (interests, honoured) = match self.honoured(&filter) {
+            Ok(honoured) => honoured,
+            Err(error) => {
+                return self.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
+            }
+        };
         let admitted = self.count_stream(key).and_then(|()| {
-            let leased = self.fanout.lease(uris);
+            let leased = self.fanout.lease(&interests);
             leased.map_err(|_| Refused::busy(NO_ROOM, 30))
         });
         if let Err(refused) = admitted {
             return self.refuse(key, Some(id), &refused);
         }
-        let (topics, honoured) = self.honoured(&filter);
         let listener = self
             .fanout
             .open(Voice::Listen(SubscriptionId::new(id)), self.offset);
-        self.fanout.reserve(listener, topics.len());
-        for topic in &topics {
-            self.fanout.subscribe(listener, topic);
+        self.fanout.reserve(listener, interests.len());
+        for interest in &interests {
+            self.fanout.subscribe(listener, interest);
         }
         self.fanout.settle();
         self.answer_stream(key);
@@ -99,8 +103,20 @@ impl Shard {
         }
     }
 
-    /// What the application announces of what was asked for: as topics, and as the client is told.
-    fn honoured(&self, filter: &Filter) -> (Vec<Topic>, Value) {
+    /// What a client means by a URI; nothing if nobody may subscribe to it.
+    pub(super) fn interest(&self, uri: &str) -> Result<Option<Interest>, RpcError> {
+        let own = (self.accepts)(uri)
+            .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))?;
+        let Some(own) = own else {
+            return Ok(None);
+        };
+        // It may be longer than what was sent: all that needs it is encoded.
+        self.check_uri(&own)?;
+        Ok(Some(Interest::of_resource(uri, own)))
+    }
+
+    /// What the application announces of what was asked for: as it is listened for, and as the client is told.
+    fn honoured(&self, filter: &Filter) -> Result<(Vec<Interest>, Value), RpcError> {
         let lists = [
             (filter.tools_list_changed, Topic::Tools, "toolsListChanged"),
             (
@@ -114,24 +130,25 @@ impl Shard {
                 "resourcesListChanged",
             ),
         ];
-        let mut topics = Vec::new();
+        let mut interests = Vec::new();
         let mut honoured = Map::new();
         for (asked, topic, name) in lists {
             if asked && self.introduction.announces(&topic) {
                 honoured.insert(name.to_owned(), Value::Bool(true));
-                topics.push(topic);
+                interests.push(Interest::of(topic));
             }
         }
         let uris = &filter.resource_subscriptions;
         if !uris.is_empty() && self.introduction.announces(&Topic::Resource("".into())) {
-            let uris: Vec<&str> = uris
-                .iter()
-                .map(String::as_str)
-                .filter(|uri| (self.accepts)(uri))
-                .collect();
-            topics.extend(uris.iter().map(|&uri| Topic::Resource(uri.into())));
-            honoured.insert("resourceSubscriptions".to_owned(), uris.into());
+            let mut taken = Vec::new();
+            for uri in uris {
+                if let Some(interest) = self.interest(uri)? {
+                    interests.push(interest);
+                    taken.push(uri.as_str());
+                }
+            }
+            honoured.insert("resourceSubscriptions".to_owned(), taken.into());
         }
-        (topics, Value::Object(honoured))
+        Ok((interests, Value::Object(honoured)))
     }
 }

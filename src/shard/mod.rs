@@ -68,6 +68,7 @@ use crate::budget::{Account, Charge};
 use crate::clients::{Client, Commons, Ticket};
 use crate::limits::{GAP_OFFSETS, Limits, MEMORY_PORTION_BYTES};
 use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::uri::NotAUri;
 
 pub use self::call::CallKey;
 pub use self::client::TooMany;
@@ -93,11 +94,14 @@ pub struct Setup {
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
     pub about: Arc<About>,
-    /// Whether clients may subscribe to this URI; the application's word.
-    pub accepts: Box<dyn Fn(&str) -> bool>,
+    pub accepts: Accepts,
     /// 16 random bytes for each session's secret.
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,
 }
+
+/// The application's word on a URI that a client wants to hear of: how the application itself spells it when it
+/// publishes, and nothing if nobody may subscribe to it.
+pub type Accepts = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 
 /// Who is let in: path, `Host` and `Origin`.
 #[derive(Clone, Debug)]
@@ -224,7 +228,7 @@ pub struct Shard {
     cluster: Option<Cluster>,
     about: Arc<About>,
     introduction: Introduction,
-    accepts: Box<dyn Fn(&str) -> bool>,
+    accepts: Accepts,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
     /// The newest offset this core has heard of.

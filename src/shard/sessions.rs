@@ -7,7 +7,7 @@ use super::answer::Refused;
 use super::arena::Key;
 use super::call::AnswerTo;
 use super::elsewhere::Gone;
-use super::fanout::Voice;
+use super::fanout::{Interest, Voice};
 use super::params::{self, Initialize};
 use super::post::PostFields;
 use super::request::version_of;
@@ -108,7 +108,7 @@ impl Shard {
         self.fanout.set_voice(listener, Voice::Session(session));
         for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
             if self.introduction.announces(&topic) {
-                self.fanout.subscribe(listener, &topic);
+                self.fanout.subscribe(listener, &Interest::of(topic));
             }
         }
         self.arm_session(session);

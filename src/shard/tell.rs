@@ -21,8 +21,15 @@ impl Shard {
     ) -> Result<(), TellRefused> {
         self.now = now;
         let session = self.locate(session)?;
+        let text = match notice {
+            Notice::Changed(Topic::Resource(uri)) => {
+                let session = self.sessions.get(session).ok_or(TellRefused::Expired)?;
+                updated(self.fanout.spelled(session.listener, uri))
+            }
+            notice => text(notice),
+        };
         let message = self
-            .message(Some(session), &text(notice))
+            .message(Some(session), &text)
             .map_err(|_| TellRefused::Full)?;
         self.tell(session, notice, &message)
     }
@@ -87,13 +94,16 @@ fn text(notice: &Notice) -> Vec<u8> {
         Notice::Changed(Topic::Tools) => list_changed("tools"),
         Notice::Changed(Topic::Prompts) => list_changed("prompts"),
         Notice::Changed(Topic::Resources) => list_changed("resources"),
-        Notice::Changed(Topic::Resource(uri)) => {
-            let uri = serde_json::to_string(uri).expect("a string is JSON");
-            format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{uri}}}}}"#
-            )
-        }
+        Notice::Changed(Topic::Resource(uri)) => return updated(uri),
     };
+    text.into_bytes()
+}
+
+fn updated(uri: &str) -> Vec<u8> {
+    let uri = serde_json::to_string(uri).expect("a string is JSON");
+    let text = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{uri}}}}}"#
+    );
     text.into_bytes()
 }
 

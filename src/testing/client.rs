@@ -264,18 +264,21 @@ impl TestClient {
     /// Subscribes to a resource. False: the application takes no subscription to it.
     #[must_use]
     pub fn subscribe(&self, uri: &str) -> bool {
-        let accepted = self.handler.accepts_subscription(uri);
-        if accepted {
-            let event = Lifecycle::Subscribed(uri.into(), self.subscriber);
+        let own = self.handler.own_uri(uri).ok();
+        let own = own.filter(|own| self.handler.accepts_subscription(own));
+        if let Some(own) = &own {
+            let event = Lifecycle::Subscribed((&**own).into(), self.subscriber);
             self.handler.on_lifecycle(&event);
         }
-        accepted
+        own.is_some()
     }
 
     /// Ends a subscription.
     pub fn unsubscribe(&self, uri: &str) {
-        let event = Lifecycle::Unsubscribed(uri.into(), self.subscriber);
-        self.handler.on_lifecycle(&event);
+        if let Ok(own) = self.handler.own_uri(uri) {
+            let event = Lifecycle::Unsubscribed((&*own).into(), self.subscriber);
+            self.handler.on_lifecycle(&event);
+        }
     }
 
     /// Ends the session of a client that has one.

@@ -5,6 +5,7 @@
 mod acl;
 mod node;
 mod redis;
+mod spelling;
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::runtime::SharedLog;

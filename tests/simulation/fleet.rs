@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pinfold::app::call::{Notice, Topic};
-use pinfold::app::contents::{Change, ContentStore, Contents};
+use pinfold::app::contents::{Change, ContentStore};
 use pinfold::cluster::bus::outbox::{Carried, Item};
 
 use crate::fake_redis::FakeRedis;
 use crate::ledger::Ledger;
-use crate::member::{BusBreakage, Member, Wire, contents, read_back, session_of};
+use crate::member::{BusBreakage, Member, Wire, contents, session_of};
 use crate::readers::Readers;
 use crate::support::Random;
 use crate::wires::nowhere;
-use crate::world::{URIS, topic};
+use crate::world::{URIS, other_name, topic};
 
 pub(crate) struct Fleet {
     pub(crate) members: Vec<Member>,
@@ -192,11 +192,18 @@ impl Fleet {
         self.number += 1;
         let (uri, _) = topic(3 + self.random.below(URIS));
         let text = self.number.to_string();
+        let name = match self.random.one_in(3) {
+            true => other_name(&uri),
+            false => uri.clone(),
+        };
+        if self.random.one_in(4) {
+            return self.older(&uri, &name, text);
+        }
         let fields: [&[(&str, &str)]; 4] = [
-            &[("uri", &uri)],
-            &[("uri", &uri), ("text", &text)],
-            &[("uri", &uri), ("gone", "1")],
-            &[("uri", &uri), ("topic", "tools")],
+            &[("uri", &name)],
+            &[("uri", &name), ("text", &text)],
+            &[("uri", &name), ("gone", "1")],
+            &[("uri", &name), ("topic", "tools")],
         ];
         let which = self.random.below(fields.len());
         let owned =
@@ -210,6 +217,14 @@ impl Fleet {
             self.expect_everywhere(&uri);
             self.posted_by.remove(&uri);
         }
+    }
+
+    /// A node of an older version writes, which does not know that two names are one.
+    fn older(&mut self, uri: &str, name: &str, text: String) {
+        let text = (!self.random.one_in(3)).then_some(text);
+        let record = text.as_ref().map(|text| format!(r#"{{"text":"{text}"}}"#));
+        self.redis.add_as_older(name, record);
+        self.ledger.accept(self.redis.now_ms, uri, text, None);
     }
 
     fn pass(&mut self, ms: u64) {
@@ -333,7 +348,7 @@ impl Fleet {
     }
 
     pub(crate) fn check(&self) {
-        let board: BTreeMap<Box<str>, Contents> = self.redis.board.iter().map(read_back).collect();
+        let board = self.redis.resources();
         for member in &self.members {
             member.world.borrow().check_everyone_knows();
             let own = member.store.entries.lock().unwrap();

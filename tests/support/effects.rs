@@ -64,14 +64,7 @@ impl Node {
             Effect::Tell(event) => self.told.push(event),
             Effect::Say(presence) => self.said.push(presence),
             Effect::Read(key) => self.read_on(core, key),
-            Effect::ShutdownWrite(key) => {
-                let id = self.by_key[&(core, key)];
-                assert!(
-                    self.sockets[id].unwritten.is_empty(),
-                    "half-closed in the middle of a write"
-                );
-                self.sockets[id].half_closed = true;
-            }
+            Effect::ShutdownWrite(key) => self.half_close(core, key),
             Effect::Close { connection, reason } => {
                 let id = self.forget(core, connection);
                 let socket = &mut self.sockets[id];
@@ -80,6 +73,15 @@ impl Node {
                 socket.unwritten.clear();
             }
         }
+    }
+
+    fn half_close(&mut self, core: usize, key: ConnectionKey) {
+        let id = self.by_key[&(core, key)];
+        assert!(
+            self.sockets[id].unwritten.is_empty(),
+            "half-closed in the middle of a write"
+        );
+        self.sockets[id].half_closed = true;
     }
 
     /// The server comes to the end of what the client sends. True if it is there, and was not seen before.

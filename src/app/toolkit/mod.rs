@@ -92,6 +92,7 @@ use crate::mcp::types::{
     CallToolResult, CompleteRequest, Completion, GetPromptResult, JsonObject, Prompt,
     ReadResourceResult, Resource, ResourceTemplate, Tool,
 };
+use crate::wire::uri::normal;
 
 /// A handler with its types erased: arguments as JSON in, the method's result out.
 type Closure<A, R> = Rc<dyn Fn(A, Context) -> LocalBoxFuture<'static, Result<R, Error>>>;
@@ -256,20 +257,22 @@ impl Toolkit {
         self
     }
 
-    /// Adds a resource at a fixed URI.
+    /// Adds a resource at a fixed URI, which is listed in its normal form.
     ///
     /// # Panics
-    /// If the URI is taken.
+    /// If the URI is taken, or none.
     #[must_use]
     pub fn resource<F, R>(
         mut self,
-        resource: Resource,
+        mut resource: Resource,
         read: impl Fn(Context) -> F + 'static,
     ) -> Self
     where
         F: Future<Output = R> + 'static,
         R: IntoContents,
     {
+        let own = normal(&resource.uri).map(Cow::into_owned);
+        resource.uri = own.unwrap_or_else(|fault| panic!("{}: {fault}", resource.uri));
         let taken = self
             .resources
             .iter()

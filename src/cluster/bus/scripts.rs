@@ -10,7 +10,8 @@ pub(super) fn script(text: &str) -> Command {
 /// How long Redis knows that a resource was taken away: a node that was cut off for longer may bring it back.
 pub(super) const GONE_S: u64 = 24 * 3_600;
 
-/// Which of two stamps is the later one. They are numbers below 2^53, which Lua can tell apart.
+/// Which of two stamps is the later one: they are numbers below 2^53, which Lua can tell apart. And how a resource is
+/// written: what is taken away is so under all names that it has, which come in place of its record, parted by spaces.
 const LATER: &str = "\
 local function parts(text)
   local ms, seq = string.match(text or '', '^(%d+)-(%d+)')
@@ -22,12 +23,24 @@ local function later(one, other)
   if not ms then return false end
   return ms > other_ms or (ms == other_ms and seq > other_seq)
 end
+local function forget(board, gone, uri, stamp, names)
+  local forgotten = 0
+  for name in string.gmatch(names, '%S+') do
+    local its_gone = string.sub(gone, 1, -#uri - 1) .. name
+    if not later(redis.call('HGET', board, name), stamp) and not later(redis.call('GET', its_gone), stamp) then
+      forgotten = forgotten + redis.call('HDEL', board, name)
+      redis.call('SET', its_gone, stamp, 'EX', 86400)
+    end
+  end
+  return forgotten
+end
 local function write(board, gone, uri, stamp, is_put, record)
   if is_put == '1' then
     redis.call('HSET', board, uri, stamp .. ' ' .. record)
   else
     redis.call('HDEL', board, uri)
     redis.call('SET', gone, stamp, 'EX', 86400)
+    forget(board, gone, uri, stamp, record)
   end
 end
 ";
@@ -70,6 +83,8 @@ for i = 3, #KEYS do
   if not stands and not (parts(gone) and not later(stamp, gone)) then
     write(KEYS[2], KEYS[i], uri, stamp, is_put, record)
     if is_put == '1' or value then done = done + 1 end
+  elseif not stands and is_put ~= '1' then
+    done = done + forget(KEYS[2], KEYS[i], uri, stamp, record)
   end
 end
 if done > 0 then

@@ -2,18 +2,19 @@
 //! another one needs.
 
 use super::topic::TopicEntry;
-use super::{Fanout, SUBSCRIPTION_BYTES};
+use super::{Fanout, Interest, SUBSCRIPTION_BYTES};
+use crate::app::call::Topic;
 use crate::budget::Short;
 
 impl Fanout {
     /// Takes what subscriptions to these need at most. Once they are made, [`settle`](Fanout::settle) gives back the rest.
-    pub(in crate::shard) fn lease<'a>(
-        &mut self,
-        uris: impl Iterator<Item = &'a str>,
-    ) -> Result<(), Short> {
-        let new = uris.map(|uri| match self.by_uri.contains_key(uri) {
-            true => SUBSCRIPTION_BYTES,
-            false => SUBSCRIPTION_BYTES + TopicEntry::bytes_of(uri),
+    pub(in crate::shard) fn lease(&mut self, interests: &[Interest]) -> Result<(), Short> {
+        let new = interests.iter().map(|interest| match &interest.topic {
+            Topic::Resource(uri) if self.by_uri.contains_key(&**uri) => SUBSCRIPTION_BYTES,
+            Topic::Resource(uri) => {
+                SUBSCRIPTION_BYTES + TopicEntry::bytes_of(uri, interest.own.as_deref())
+            }
+            Topic::Tools | Topic::Prompts | Topic::Resources => 0,
         });
         let count = new.sum();
         self.pool.take(count)?;

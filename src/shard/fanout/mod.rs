@@ -9,9 +9,10 @@
 
 mod lease;
 mod listener;
+mod spelling;
 mod topic;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::app::call::Topic;
 use crate::budget::Pool;
 
 pub(super) use self::listener::{Listener, ListenerKey, SubscriptionId, Voice};
+pub(super) use self::spelling::Interest;
 
 /// How many topics leave one listener in one write.
 const TOPICS_PER_WRITE_MAX: usize = 256;
@@ -48,6 +50,8 @@ pub(super) struct Due {
 pub(super) struct Fanout {
     topics: Slab<TopicEntry>,
     by_uri: HashMap<Rc<str>, u32>,
+    /// Topics that are published under another URI than theirs, by that one.
+    spellings: HashMap<Rc<str>, Vec<u32>>,
     listeners: Arena<Listener>,
     ready: VecDeque<ListenerKey>,
     /// Of subscriptions to resources, and of those: lists cost no more than the listener itself.
@@ -66,6 +70,7 @@ impl Fanout {
         Fanout {
             topics,
             by_uri: HashMap::new(),
+            spellings: HashMap::new(),
             listeners: Arena::default(),
             ready: VecDeque::new(),
             bytes: 0,
@@ -133,25 +138,24 @@ impl Fanout {
         topic.and_then(slot).is_some()
     }
 
-    /// A resource's URI as it is kept while somebody hears of it.
-    pub(super) fn uri(&self, uri: &str) -> Option<Rc<str>> {
-        let (uri, _) = self.by_uri.get_key_value(uri)?;
-        Some(uri.clone())
+    /// How a resource is published that somebody hears of by this spelling.
+    pub(super) fn published_uri(&self, spelling: &str) -> Option<Rc<str>> {
+        self.topics[*self.by_uri.get(spelling)? as usize].published_uri()
     }
 
-    /// The resources that a listener hears of.
+    /// The resources that a listener hears of, as they are published.
     pub(super) fn uris_of(&self, key: ListenerKey) -> impl Iterator<Item = Rc<str>> {
         let listener = self.listeners.get(key).into_iter();
         let topics = listener.flat_map(|it| &it.subscriptions);
-        topics.filter_map(|it| self.topics[it.topic as usize].uri.clone())
+        topics.filter_map(|it| self.topics[it.topic as usize].published_uri())
     }
 
     /// Subscribes from now on; a second time is the same as once.
-    pub(super) fn subscribe(&mut self, key: ListenerKey, topic: &Topic) {
+    pub(super) fn subscribe(&mut self, key: ListenerKey, interest: &Interest) {
         if self.listeners.get(key).is_none() {
             return;
         }
-        let index = self.topic_index(topic);
+        let index = self.topic_index(interest);
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
@@ -169,7 +173,7 @@ impl Fanout {
             position,
             pending: false,
         });
-        if matches!(topic, Topic::Resource(_)) {
+        if matches!(interest.topic, Topic::Resource(_)) {
             self.bytes += SUBSCRIPTION_BYTES;
         }
     }
@@ -181,33 +185,26 @@ impl Fanout {
         }
     }
 
-    pub(super) fn unsubscribe(&mut self, key: ListenerKey, uri: &str) {
-        let Some(&index) = self.by_uri.get(uri) else {
-            return;
-        };
-        let slot = self
-            .listeners
-            .get(key)
-            .and_then(|listener| listener.slot_of(index));
-        if let Some(slot) = slot {
-            self.remove_subscription(key, slot);
-            self.settle();
-        }
-    }
-
     /// The topic changed: everyone who hears it has it to be told.
     pub(super) fn publish(&mut self, topic: &Topic, offset: u64) {
-        let Some(index) = self.find(topic) else {
-            // Nobody hears of it.
-            return;
+        let others = match topic {
+            Topic::Resource(uri) if !self.spellings.is_empty() => self.spellings.get(&**uri),
+            _ => None,
         };
-        let entry = &mut self.topics[index as usize];
-        debug_assert!(entry.last_offset < offset, "offsets only grow");
-        entry.last_offset = offset;
-        for subscriber in &entry.subscribers {
-            let (key, listener) = self.listeners.at_mut(subscriber.listener);
-            listener.mark(subscriber.slot as usize);
-            listener.enqueue(key, &mut self.ready);
+        // Whoever hears of one thing by several names may take the first event for all: they share the offset.
+        for index in self
+            .find(topic)
+            .into_iter()
+            .chain(others.into_iter().flatten().copied())
+        {
+            let entry = &mut self.topics[index as usize];
+            debug_assert!(entry.last_offset < offset, "offsets only grow");
+            entry.last_offset = offset;
+            for subscriber in &entry.subscribers {
+                let (key, listener) = self.listeners.at_mut(subscriber.listener);
+                listener.mark(subscriber.slot as usize);
+                listener.enqueue(key, &mut self.ready);
+            }
         }
     }
 
@@ -388,8 +385,8 @@ impl Fanout {
         }
     }
 
-    fn topic_index(&mut self, topic: &Topic) -> u32 {
-        let uri = match (self.find(topic), topic) {
+    fn topic_index(&mut self, interest: &Interest) -> u32 {
+        let uri = match (self.find(&interest.topic), &interest.topic) {
             (Some(index), _) => return index,
             (None, Topic::Resource(uri)) => uri,
             (None, Topic::Tools | Topic::Prompts | Topic::Resources) => {
@@ -397,9 +394,13 @@ impl Fanout {
             }
         };
         let shared: Rc<str> = uri.as_ref().into();
-        let entry = TopicEntry::of_resource(shared.clone());
+        let own: Option<Rc<str>> = interest.own.as_deref().map(Rc::from);
+        let entry = TopicEntry::of_resource(shared.clone(), own.clone());
         self.bytes += entry.bytes();
         let index = self.topics.insert(entry) as u32;
+        if let Some(own) = own {
+            self.add_spelling(own, index);
+        }
         self.by_uri.insert(shared, index);
         index
     }
@@ -430,9 +431,13 @@ impl Fanout {
         if entry.subscribers.is_empty()
             && let Some(uri) = entry.uri.take()
         {
-            self.bytes -= TopicEntry::bytes_of(&uri);
+            let own = entry.own.take();
+            self.bytes -= TopicEntry::bytes_of(&uri, own.as_deref());
             self.by_uri.remove(&uri);
             self.topics.remove(removed.topic as usize);
+            if let Some(own) = own {
+                self.remove_spelling(&own, removed.topic);
+            }
         }
     }
 
@@ -449,6 +454,8 @@ impl Fanout {
             }
             if let Some(uri) = &entry.uri {
                 assert_eq!(self.by_uri.get(uri), Some(&(index as u32)));
+                let others = |own: &Rc<str>| self.spellings[own].contains(&(index as u32));
+                assert!(entry.own.as_ref().is_none_or(others));
                 assert!(
                     !entry.subscribers.is_empty(),
                     "a topic nobody hears is kept"
@@ -456,6 +463,8 @@ impl Fanout {
             }
         }
         assert_eq!(self.by_uri.len() + LISTS.len(), self.topics.len());
+        let owns = self.topics.iter().filter_map(|(_, it)| it.own.as_ref());
+        assert_eq!(self.spellings.len(), owns.collect::<HashSet<_>>().len());
         let resources = || self.topics.iter().filter(|(_, it)| it.uri.is_some());
         let subscribers: usize = resources().map(|(_, it)| it.subscribers.len()).sum();
         let topics: usize = resources().map(|(_, it)| it.bytes()).sum();
