@@ -6,6 +6,7 @@
 //! Users of the crate see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -162,6 +163,11 @@ pub trait Link {
         method: &str,
         params: &str,
     ) -> LocalBoxFuture<'static, Result<Box<RawValue>, AskFailed>>;
+
+    /// The other end of the connection on which the call's client waits. `None`: it is gone, or there is no network.
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
 
     /// Legacy since 2025-11-25: ends the response stream before the result; the client comes back for it with
     /// `Last-Event-ID`. Without effect in other revisions.

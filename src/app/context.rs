@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -105,8 +105,16 @@ impl Context {
         self.0.call.caller.session
     }
 
-    /// The client's address: its connection's, or the one that a trusted proxy names. Of an IPv6 client it is the first
-    /// of its /64; `X-Forwarded-For`, among the [`headers`](Context::headers), has it in full behind a proxy.
+    /// The other end of the connection that the request came on, as the kernel has it: the client, or a proxy, or another
+    /// node that passes the request on. `None` once it is gone, and in a test without a network.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.0.link.peer()
+    }
+
+    /// The client's address, as limits go by it: its connection's, or the one that a trusted proxy names. Of an IPv6 client
+    /// it is the first of its /64; in full it is the [`peer`](Context::peer)'s, or behind a proxy in `X-Forwarded-For` among
+    /// the [`headers`](Context::headers).
     #[must_use]
     pub fn client_address(&self) -> Option<IpAddr> {
         self.0.call.caller.address

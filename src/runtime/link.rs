@@ -1,6 +1,7 @@
 //! Running calls: the application's futures, and the `Link` each of them speaks through.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
@@ -140,6 +141,10 @@ impl Link for CallLink {
             }
         }
         .boxed_local()
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        self.core.peer_of(self.call)
     }
 
     fn close_stream(&self) {

@@ -1,7 +1,8 @@
 //! What the application is told of sessions and subscriptions, and of who sends a request.
 
+use super::call::AnswerTo;
 use super::fanout::{ListenerKey, Voice};
-use super::{Effect, SessionKey, Shard};
+use super::{CallKey, ConnectionKey, Effect, SessionKey, Shard};
 use crate::app::call::{Caller, Headers, Lifecycle, OpenedSession, SessionEnd, Subscriber};
 use crate::clients::Client;
 use crate::wire::HeadView;
@@ -21,6 +22,16 @@ impl Shard {
             client.map(Client::address),
             Headers::of(head.fields(), bytes, credentials),
         )
+    }
+
+    /// On which connection a call's client waits for the answer. `None`: it is gone.
+    #[must_use]
+    pub fn connection_of(&self, call: CallKey) -> Option<ConnectionKey> {
+        match self.calls.get(call)?.answer_to {
+            AnswerTo::Connection(connection) | AnswerTo::Plain(connection) => Some(connection),
+            AnswerTo::Stream(stream) => self.streams.get(stream)?.connection,
+            AnswerTo::Nobody => None,
+        }
     }
 
     pub(super) fn tell_opened(&mut self, key: SessionKey) {

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
-use pinfold::app::{NoArguments, Toolkit};
+use pinfold::app::{Context, NoArguments, Toolkit};
 use pinfold::mcp::types::Resource;
 use pinfold::runtime::Driver;
 use serde_json::{Value, json};
@@ -22,6 +22,11 @@ fn served(panics: bool) -> (Served, Receiver<String>) {
         let (opened, ended, heard, left) = (tell(), tell(), tell(), tell());
         Toolkit::new("t", "1")
             .tool("add", "", |_: NoArguments, _| async { "3" })
+            .tool("peer", "", |_: NoArguments, context: Context| async move {
+                let peer = context.peer().map(|peer| peer.ip().to_string());
+                let named = context.client_address().map(|address| address.to_string());
+                format!("{peer:?} {named:?}")
+            })
             .resource(Resource::new("a://b", "B"), |_| async { "b" })
             .on_session_opened(move |session| opened(format!("{} opens", session.id.text())))
             .on_session_ended(move |id, why| ended(format!("{} ends: {why:?}", id.text())))
@@ -47,6 +52,8 @@ fn live(panics: bool) {
     assert_eq!(next(), "left: a://b");
     assert_eq!(next(), format!("{session} ends: Deleted"));
     assert_eq!(served.text("add"), "3");
+    let loopback = r#"Some("127.0.0.1")"#;
+    assert_eq!(served.text("peer"), format!("{loopback} {loopback}"));
     let other = served.session();
     assert_eq!(next(), format!("{other} opens"));
     served.stop();
