@@ -54,22 +54,30 @@ impl Headers {
         bytes: usize,
         with_credentials: bool,
     ) -> Self {
-        let mut text = String::with_capacity(bytes);
-        for (name, value) in fields {
-            let is = |other: &&str| name.eq_ignore_ascii_case(other);
-            let hidden = !with_credentials && CREDENTIALS.iter().any(is);
-            let start = name.get(..BETWEEN_NODES.len()).unwrap_or("");
-            if hidden || start.eq_ignore_ascii_case(BETWEEN_NODES) {
-                continue;
-            }
-            let from = text.len();
-            text.push_str(name);
-            text[from..].make_ascii_lowercase();
-            text.push(':');
-            text.push_str(value);
-            text.push('\n');
-        }
+        let mut headers = Headers::with_capacity(bytes);
+        fields.for_each(|(name, value)| headers.push(name, value, with_credentials));
+        headers
+    }
+
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        let text = String::with_capacity(bytes);
         Headers { text }
+    }
+
+    /// One more, unless it is not for handlers to see.
+    pub(crate) fn push(&mut self, name: &str, value: &str, with_credentials: bool) {
+        let is = |other: &&str| name.eq_ignore_ascii_case(other);
+        let hidden = !with_credentials && CREDENTIALS.iter().any(is);
+        let start = name.get(..BETWEEN_NODES.len()).unwrap_or("");
+        if hidden || start.eq_ignore_ascii_case(BETWEEN_NODES) {
+            return;
+        }
+        let from = self.text.len();
+        self.text.push_str(name);
+        self.text[from..].make_ascii_lowercase();
+        self.text.push(':');
+        self.text.push_str(value);
+        self.text.push('\n');
     }
 
     /// The first field of this name, in any case.

@@ -146,11 +146,32 @@ pub fn parse_head(
     }
 }
 
+/// The fields of a head that was parsed before, where it is there no more but its bytes are: those that are text, in
+/// their order.
+pub fn each_field_of(head: &[u8], take: &mut dyn FnMut(&str, &str)) {
+    let limits = HeadLimits {
+        head_bytes_max: head.len(),
+        target_bytes_max: head.len(),
+    };
+    if let Ok(Some(parsed)) = parse_head(head, 0, &limits) {
+        let fields = parsed.view(head).fields();
+        fields.for_each(|(name, value)| take(name, value));
+    }
+}
+
 impl Head {
     /// Reads the fields out of the bytes that this head was parsed from.
     #[must_use]
     pub fn view<'a>(&'a self, bytes: &'a [u8]) -> HeadView<'a> {
         HeadView::new(self, bytes)
+    }
+
+    /// Names and values as they were sent, in their order, out of the bytes that this head was parsed from. A name is a
+    /// token; a value may be no text.
+    pub fn each_field<'a>(&self, bytes: &'a [u8], mut take: impl FnMut(&'a [u8], &'a [u8])) {
+        for field in self.fields() {
+            take(field.name.of(bytes), field.value.of(bytes));
+        }
     }
 
     pub(super) fn fields(&self) -> &[Field] {

@@ -20,7 +20,6 @@ pub mod json_rpc;
 pub mod json_scan;
 mod line_ends;
 mod malformed;
-pub mod proxied;
 mod request_line;
 pub mod response;
 pub mod response_head;
