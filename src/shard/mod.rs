@@ -18,6 +18,7 @@
 //! [`Shard::poll_fanout`] it drains in portions, as it sees fit; and it calls [`Shard::handle_timeout`] when
 //! [`Shard::poll_timeout`] says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::iter_over_hash_type)]
 
 mod arena;
 mod body;
@@ -28,6 +29,7 @@ mod exchange;
 mod fields;
 mod http;
 mod memory;
+pub mod properties;
 mod refused;
 mod setup;
 mod wheel;

@@ -12,7 +12,7 @@ mod calls;
 mod chase;
 mod deliver;
 mod drain;
-mod event_id;
+pub(super) mod event_id;
 mod exchanges;
 mod fanout;
 mod handler_events;
