@@ -5,7 +5,7 @@ use super::session::Session;
 use super::sessions::Ending;
 use super::stream::{Stream, StreamKey};
 use super::{CallKey, Engine, Millis, Output, Owner, SessionKey, Wire};
-use crate::app::call::AskFailed;
+use crate::app::call::{AskFailed, SessionEnd};
 use crate::limits::Limits;
 
 #[derive(Clone, Copy)]
@@ -107,7 +107,7 @@ impl Engine {
             }
             self.announce_active(key);
         } else if session.deadline(&self.limits) <= now {
-            self.end_session(wire, key, Ending::Over);
+            self.end_session(wire, key, Ending::Over(SessionEnd::Idle));
         }
     }
 

@@ -30,7 +30,7 @@ use super::elsewhere::Cluster;
 use super::exchange::{
     Closed, ConnectionKey, Exchange, ExchangeEvent, Happened, OfConnection, Place, UpperLayer, Wire,
 };
-use super::fields::{Fields, Method, Request};
+use super::fields::{AllFields, Fields, Method, Request};
 use super::memory::Memory;
 use super::refused::Refused;
 use super::wheel::{Millis, Timer, Wheel};
