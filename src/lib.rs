@@ -1,7 +1,7 @@
 //! pinfold: an MCP server that tells very many clients about a change at once.
 //!
 //! Write an application ([`app::App`], or a [`app::Toolkit`] put together from closures) and hand it to a
-//! [`Server`]. It serves both eras of MCP Streamable HTTP on one endpoint, one thread per core.
+//! [`Node`]. It serves both eras of MCP Streamable HTTP on one endpoint, one thread per core.
 //!
 //! ```no_run
 //! use pinfold::app::{NoArguments, Toolkit};
@@ -9,9 +9,13 @@
 //! let app = || {
 //!     Toolkit::new("greeter", "1.0").tool("greet", "Says hello.", |_: NoArguments, _| async { Ok("Hello!") })
 //! };
-//! pinfold::Server::new(app).listen("127.0.0.1:8080").run()?;
-//! # Ok::<(), pinfold::StartError>(())
+//! pinfold::Node::builder(app).listen("127.0.0.1:8080").run()?;
+//! # Ok::<(), pinfold::NodeError>(())
 //! ```
+//!
+//! [`run`](NodeBuilder::run) serves until SIGTERM. [`start`](NodeBuilder::start) gives a handle in its place, for a program
+//! that does more than that: it publishes, tells counts, drains and stops ([`Node`]). A node has all that the program has
+//! options for: Redis, the admin listener, limits.
 //!
 //! # The map
 //! Each layer knows only those above it in this list; a test holds that.
@@ -20,6 +24,7 @@
 //! |---|---|
 //! | [`limits`] | every bound, and what follows from it |
 //! | [`budget`] | what all cores share and none may exceed |
+//! | `tasks`, `acceptor` | what a thread has under way, and how it ends; listening sockets that can be closed |
 //! | `line_limit` | as many log lines of a kind as anybody reads |
 //! | [`clients`] | who the clients are, for limits, and what each of them holds |
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
@@ -30,11 +35,14 @@
 //! | [`redis`] | a small pipelined client of Redis |
 //! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
 //! | [`cluster`] | what a node knows of the others, and of the proxy in front of them |
-//! | [`admin`], [`config`], [`cli`] | the operator's side: publishing and health, options, the small clients |
+//! | [`admin`] | publishing, health and metrics, for operators |
+//! | [`node`] | all of it put together: what starts, serves, drains and ends |
+//! | [`config`], [`cli`] | the program: options, signals, the small clients |
 //!
 //! The one idea: one core owns one [`shard::Shard`]. Bytes, publications, what handlers do and the time go in;
 //! bytes, calls and a deadline come out. Whatever waits is in [`runtime`].
 
+mod acceptor;
 pub mod admin;
 pub mod app;
 pub mod budget;
@@ -46,9 +54,14 @@ pub mod limits;
 mod line_limit;
 pub mod mcp;
 pub mod metrics;
+pub mod node;
 pub mod redis;
 pub mod runtime;
 pub mod shard;
+mod tasks;
 pub mod wire;
 
-pub use runtime::{Options, PublishRefused, Publisher, Running, Server, StartError};
+pub use node::{
+    ClusterConfig, IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning,
+};
+pub use runtime::{Driver, PublishRefused, Publisher};

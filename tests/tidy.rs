@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
+    ("tasks", &[]),
+    ("acceptor", &[]),
     ("line_limit", &[]),
     ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
@@ -27,6 +29,8 @@ const LAYERS: [(&str, &[&str]); 16] = [
         &[
             "limits",
             "budget",
+            "tasks",
+            "acceptor",
             "clients",
             "line_limit",
             "wire",
@@ -36,11 +40,12 @@ const LAYERS: [(&str, &[&str]); 16] = [
         ],
     ),
     ("metrics", &["budget"]),
-    ("redis", &["metrics"]),
+    ("redis", &["tasks", "metrics"]),
     (
         "cluster",
         &[
             "limits",
+            "tasks",
             "line_limit",
             "wire",
             "mcp",
@@ -52,20 +57,37 @@ const LAYERS: [(&str, &[&str]); 16] = [
         ],
     ),
     (
-        "config",
+        "admin",
         &[
-            "limits", "clients", "wire", "mcp", "shard", "app", "admin", "redis", "cluster",
+            "limits",
+            "tasks",
+            "acceptor",
+            "line_limit",
+            "wire",
+            "mcp",
+            "app",
+            "metrics",
         ],
     ),
     (
-        "admin",
-        &["limits", "line_limit", "wire", "mcp", "app", "metrics"],
+        "node",
+        &[
+            "limits", "budget", "tasks", "acceptor", "clients", "wire", "shard", "app", "runtime",
+            "metrics", "redis", "cluster", "admin",
+        ],
+    ),
+    (
+        "config",
+        &[
+            "limits", "clients", "wire", "shard", "app", "runtime", "admin", "redis", "cluster",
+            "node",
+        ],
     ),
     (
         "cli",
         &[
-            "limits", "wire", "mcp", "shard", "app", "runtime", "cluster", "config", "admin",
-            "redis", "metrics",
+            "limits", "wire", "mcp", "shard", "app", "runtime", "cluster", "node", "config",
+            "admin", "redis", "metrics",
         ],
     ),
 ];

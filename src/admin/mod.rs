@@ -30,7 +30,8 @@ use futures_util::future::LocalBoxFuture;
 
 pub use gate::Token;
 pub use publish::ITEMS_MAX;
-pub use serve::{Rules, serve_admin};
+pub use serve::Rules;
+pub(crate) use serve::serve_admin;
 
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::Contents;
@@ -53,6 +54,9 @@ pub trait Desk {
 
     /// So much is under way that nothing more should be published now.
     fn is_saturated(&self) -> bool;
+
+    /// The page of what is counted, as text for Prometheus.
+    fn metrics(&self) -> String;
 
     /// Takes an item or says why not. Two items are told in the order in which their futures are first polled.
     fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer>;

@@ -15,7 +15,7 @@ use http::Method;
 use monoio::io::{
     AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
 };
-use monoio::net::{TcpListener, TcpStream};
+use monoio::net::TcpStream;
 use monoio::time::{sleep, timeout};
 use monoio_codec::FramedRead;
 
@@ -26,7 +26,9 @@ use super::room::{Room, Seat};
 use super::routes::{answer, is_publishing, refuse_lines};
 use super::stream::{Publisher, serve_lines};
 use super::{BODY_BYTES_MAX, Desk, Token};
+use crate::acceptor::Acceptor;
 use crate::line_limit::Complaints;
+use crate::tasks;
 
 pub(super) type Reader = FramedRead<OwnedReadHalf<TcpStream>, ()>;
 type Writer = OwnedWriteHalf<TcpStream>;
@@ -82,31 +84,21 @@ impl Rules {
     }
 }
 
-/// Serves for as long as the thread lives.
-///
-/// # Errors
-/// The listener cannot be registered with this thread's runtime.
-pub async fn serve_admin(
-    listener: std::net::TcpListener,
-    desk: Rc<dyn Desk>,
-    rules: Rules,
-) -> std::io::Result<()> {
-    // Under epoll a blocking accept would hold up the whole thread; under io_uring a non-blocking one would
-    // not wait.
-    listener.set_nonblocking(monoio::utils::is_legacy())?;
-    let listener = TcpListener::from_std(listener)?;
+/// Serves until the listening socket is closed; those who are there then are the caller's to end.
+pub(crate) async fn serve_admin(acceptor: Rc<Acceptor>, desk: Rc<dyn Desk>, rules: Rules) {
     let rules = Rc::new(rules);
     let room = Rc::new(Room::default());
     let clerk = Rc::new(Clerk::new(desk));
     let (complaints, opened) = (Complaints::default(), Instant::now());
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        match acceptor.accept().await {
+            Ok(None) => return,
+            Ok(Some((stream, _))) => {
                 let (seat, cut) = room.enter();
                 let (clerk, rules) = (clerk.clone(), rules.clone());
                 let served = async move { serve_connection(stream, &seat, &clerk, &rules).await };
                 // Dropped where it waits, it leaves nothing half done: a seat that is cut has no request.
-                monoio::spawn(Abortable::new(served, cut));
+                tasks::spawn(Abortable::new(served, cut));
                 // Whoever sent a request together with the connection is answered before the next one comes.
                 yield_once().await;
             }

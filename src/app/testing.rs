@@ -12,7 +12,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::call::{AskFailed, Caching, Call, Handler, Link, Outcome, Topic};
+use super::call::{AskFailed, Caching, Call, Handler, Link, Outcome, Topic, WorkLost};
 use super::{App, handler};
 use crate::mcp::{ProtocolVersion, RpcError};
 
@@ -89,9 +89,12 @@ impl Link for FakeLink {
         Box::pin(ready(()))
     }
 
-    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()> {
+    fn run_blocking(
+        &self,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> LocalBoxFuture<'static, Result<(), WorkLost>> {
         let done = std::thread::spawn(work).join();
-        Box::pin(async move { drop(done) })
+        Box::pin(ready(done.map_err(|_| WorkLost::Panicked)))
     }
 
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {

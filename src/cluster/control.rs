@@ -20,9 +20,10 @@ use super::undertaker;
 use super::writer::{Writer, advice};
 use super::{Advertised, ClusterSetup};
 use crate::line_limit::LineLimit;
-use crate::metrics::METRICS;
-use crate::redis::{Command, Connection, Link, RedisFault, Reply, Settings};
+use crate::metrics::Metrics;
+use crate::redis::{Command, Connection, Link, RedisFault, Reply};
 use crate::runtime::{Owner, Seldom, unix_ms};
+use crate::tasks;
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request waits a second at most to hear where its session is; the rest is for the way.
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     boot: u64,
     pub(super) membership: Arc<Membership>,
     pub(super) link: Link,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) pending: RefCell<Pending>,
     pub(super) misses: RefCell<MissLog>,
     pub(super) record: RefCell<NodeRecord>,
@@ -82,16 +84,18 @@ impl Control {
             node,
             advertised,
             sessions_max,
+            metrics,
         } = self.setup;
         let keys = Keys::new(&prefix);
         let shared = Rc::new(Shared {
             node,
             boot,
             membership: self.membership,
-            link: Link::start(Settings::new(redis, format!("pinfold-{node}"))),
+            link: Link::start(redis, metrics.clone()),
             pending: RefCell::new(Pending::new(keys.clone(), sessions_max)),
             keys,
-            misses: RefCell::new(MissLog::new(Instant::now())),
+            misses: RefCell::new(MissLog::new(Instant::now(), metrics.clone())),
+            metrics,
             record: RefCell::new(own_record(node, boot, advertised)),
             announce_all: Box::new(announce_all),
             verify_some: Box::new(verify_some),
@@ -150,17 +154,19 @@ impl Shared {
         let count = |counter: &prometheus::IntCounterVec, by: usize| {
             counter.with_label_values(&[kind]).inc_by(by as u64);
         };
-        count(&METRICS.redis_commands, commands.len());
-        count(&METRICS.redis_bytes, bytes);
+        count(&self.metrics.redis_commands, commands.len());
+        count(&self.metrics.redis_bytes, bytes);
         let sent = connection.call_all(commands);
+        let errors = self.metrics.redis_errors.clone();
         async move {
             let replies = sent.await;
+            let count = |kind: &str| errors.with_label_values(&[kind]).inc();
             match &replies {
-                Err(fault) => count_error(fault.kind()),
+                Err(fault) => count(fault.kind()),
                 Ok(replies) => replies
                     .iter()
                     .filter_map(Reply::error)
-                    .for_each(|error| count_error(known_code(&error.code))),
+                    .for_each(|error| count(known_code(&error.code))),
             }
             replies
         }
@@ -296,7 +302,10 @@ impl Shared {
     }
 
     fn found_foreign(&self, kind: &'static str, shown: &str) {
-        METRICS.foreign_records.with_label_values(&[kind]).inc();
+        self.metrics
+            .foreign_records
+            .with_label_values(&[kind])
+            .inc();
         let now_ms = self.started.elapsed().as_millis() as u64;
         if let Some(unlogged) = self.complaints.borrow_mut().foreign.admit(now_ms) {
             tracing::warn!(
@@ -321,7 +330,7 @@ async fn resolve(shared: Rc<Shared>) {
             }
             shared.asks.set(shared.asks.get() + 1);
             let shared = shared.clone();
-            monoio::spawn(async move {
+            tasks::spawn(async move {
                 let owner = shared.owner(&session).await;
                 // The client may have left.
                 let _ = answer.send(owner);
@@ -329,10 +338,6 @@ async fn resolve(shared: Rc<Shared>) {
             });
         }
     }
-}
-
-fn count_error(kind: &str) {
-    METRICS.redis_errors.with_label_values(&[kind]).inc();
 }
 
 /// A label has few values, whatever a server says.

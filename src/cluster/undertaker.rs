@@ -12,7 +12,6 @@ use super::nodes::{BEAT_EVERY, NODE_LIFE};
 use super::peers::Process;
 use super::record::{Found, NodeRecord, SessionState, found_node, found_session, indexed};
 use super::writer::advice;
-use crate::metrics::METRICS;
 use crate::redis::{RedisError, Reply};
 use crate::runtime::Seldom;
 use crate::wire::session_id::{NodeName, SessionId};
@@ -251,7 +250,7 @@ async fn bury_some(shared: &Shared, grave: Grave, sessions: &[SessionId]) -> Res
         drop(shared.send("bury", &put_back).await);
         return Err(None);
     }
-    METRICS.records_buried.inc_by(alive.len() as u64);
+    shared.metrics.records_buried.inc_by(alive.len() as u64);
     Ok(alive.len() as u64)
 }
 

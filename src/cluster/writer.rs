@@ -15,10 +15,10 @@ use super::membership::Said;
 use super::misses::{self, InRedis};
 use super::presence::{Batch, Change};
 use super::record::{Found, found_session};
-use crate::metrics::METRICS;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
 use crate::runtime::{Owed, Seldom};
 use crate::shard::{Gone, Presence};
+use crate::tasks;
 use crate::wire::session_id::SessionId;
 
 /// Changes in one round trip: 100 KB.
@@ -58,7 +58,7 @@ impl<'a> Writer<'a> {
     pub(super) async fn run(mut self) {
         loop {
             let pending = self.shared.pending.borrow().len();
-            METRICS.presence_pending.set(pending as i64);
+            self.shared.metrics.presence_pending.set(pending as i64);
             let connection = self.shared.link.connection();
             if self.forgotten.is_due(Instant::now()) {
                 self.shared
@@ -137,7 +137,7 @@ impl<'a> Writer<'a> {
             return misses::log(&session, gone, here, InRedis::NotAsked, unlogged);
         }
         let answer = shared.send("miss", &[shared.keys.read_session(&session)]);
-        monoio::spawn(async move {
+        tasks::spawn(async move {
             let replies = answer.await.unwrap_or_default();
             let found = replies.first().map(|reply| found_session(reply, &session));
             let in_redis = match found {
@@ -158,7 +158,7 @@ impl<'a> Writer<'a> {
     }
 
     fn forged(&mut self) {
-        METRICS.forged_forwards.inc();
+        self.shared.metrics.forged_forwards.inc();
         if self.forged.may(Instant::now()) {
             tracing::warn!(
                 "a request that claims to come from another node does not, and was refused: either somebody tries to \

@@ -1,4 +1,4 @@
-//! The admin listener's [`Desk`] for a node that runs in this process: items become publications and contents.
+//! The admin listener's [`Desk`] for a node: items become publications and contents.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,22 @@ use crate::admin::{Answer, Desk, Item, SessionName, Target};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
 use crate::cluster::bus::{BusDoor, BusTold};
+use crate::metrics::Metrics;
 use crate::runtime::Publisher;
 
 /// For a core to say whether a session was told: it takes microseconds, unless the core hangs.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the admin listener may do with this node.
-pub(super) struct NodeDesk {
+pub(super) struct NodeBackend {
     pub(super) publisher: Publisher,
     pub(super) store: Option<Arc<dyn ContentStore>>,
     /// None: this node is alone.
     pub(super) bus: Option<Arc<BusDoor>>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
-impl Desk for NodeDesk {
+impl Desk for NodeBackend {
     fn availability(&self) -> Availability {
         match &self.bus {
             _ if self.publisher.is_leaving() => Availability::Leaving,
@@ -31,6 +33,10 @@ impl Desk for NodeDesk {
             Some(bus) => bus.loaded().availability(),
             None => Availability::Ready,
         }
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.text()
     }
 
     fn drain(&self) {
@@ -58,7 +64,7 @@ impl Desk for NodeDesk {
     }
 }
 
-impl NodeDesk {
+impl NodeBackend {
     fn publish_topic(&self, topic: Topic, contents: Option<Option<Contents>>) -> Answer {
         let topics = match (contents, topic) {
             (Some(contents), Topic::Resource(uri)) => match self.put(uri, contents) {
@@ -161,6 +167,10 @@ fn store_refused(refusal: StoreRefused) -> Answer {
             "One resource may not be as large as this: see --board-entry-bytes-max",
         ),
         StoreRefused::WrongUri => refused("bad_uri", "Contents are kept at board://… URIs only"),
+        StoreRefused::Failed => refused(
+            "failed",
+            "The application failed: the node's log has the place",
+        ),
     }
 }
 
