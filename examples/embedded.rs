@@ -37,6 +37,7 @@ fn main() -> Result<(), NodeError> {
         .listen(address.as_deref().unwrap_or("127.0.0.1:8080"))
         .admin("127.0.0.1:0")
         .registry(registry)
+        .drain_times(Duration::ZERO, Duration::from_secs(1))
         .cores(2);
     if let Some(url) = &redis {
         // Each node has a name of its own, and all of them know the secret, which a real program keeps in a file.

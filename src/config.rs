@@ -141,25 +141,27 @@ impl Config {
         let state_key = running.state_key_file.as_deref();
         let name = running.node.or_else(|| node_from_host(&machine.hostname));
         let board_limits = board_limits(&bounds);
-        let mut node = Options::default();
-        node.listen = vec![listening.listen];
-        node.path = listening.endpoint;
-        node.origins = listening.origins;
-        node.hosts = listening.hosts;
-        node.trusted_proxies = listening.trusted_proxies.into_iter().collect();
-        node.admin = Some(listening.admin);
-        node.admin_token = admin_token;
-        node.content_bytes_max = board_limits.entry_bytes_max;
-        node.cluster = cluster;
-        node.drain = Some(cluster::drain_times(&several));
-        node.state_key = state_key.map(read_state_key).transpose()?;
-        node.name = name;
-        node.cores = cores(running.cores, machine)?;
-        node.pinning = Pinning::Always;
-        node.driver = running.driver.into();
-        node.limits = limits(&bounds, &times, machine);
-        node.place_at_random = running.place_at_random;
-        node.break_thread = running.break_thread;
+        let node = Options {
+            listen: vec![listening.listen],
+            path: listening.endpoint,
+            origins: listening.origins,
+            hosts: listening.hosts,
+            trusted_proxies: listening.trusted_proxies.into_iter().collect(),
+            admin: Some(listening.admin),
+            admin_token,
+            content_bytes_max: board_limits.entry_bytes_max,
+            cluster,
+            drain: Some(cluster::drain_times(&several)),
+            state_key: state_key.map(read_state_key).transpose()?,
+            name,
+            cores: cores(running.cores, machine)?,
+            pinning: Pinning::Always,
+            driver: running.driver.into(),
+            limits: limits(&bounds, &times, machine),
+            place_at_random: running.place_at_random,
+            break_thread: running.break_thread,
+            ..Options::default()
+        };
         Ok(Config {
             node,
             admin_token_file: listening.admin_token_file,

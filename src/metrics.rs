@@ -4,16 +4,17 @@
 //! Only the control thread and the path of requests that miss their session count here: no request that finds its
 //! session, and no delivery, touches it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use prometheus::Registry;
+use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
 use crate::budget::Pool;
 
 /// The counters. Names and labels are part of what operators build on.
 pub struct Metrics {
-    registry: Registry,
+    registered: Registered,
     /// Requests for sessions that are not here, by the reason that the client was told.
     pub session_misses: IntCounterVec,
     /// Requests for sessions that could not be served, by the answer's status and its reason.
@@ -79,6 +80,8 @@ impl Metrics {
     /// # Errors
     /// Another node counts there already.
     pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let registered = Registered::to(registry);
+        let registry = &registered;
         let counters = |name, help, label| counter_vec(registry, name, help, label);
         let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help));
@@ -137,7 +140,7 @@ impl Metrics {
             )?,
             memory: MemoryGauges::new(registry)?,
             sessions: SessionGauge::new(registry)?,
-            registry: registry.clone(),
+            registered,
         })
     }
 
@@ -156,7 +159,7 @@ impl Metrics {
     pub fn text(&self) -> String {
         self.memory.read();
         self.sessions.read();
-        let families = self.registry.gather();
+        let families = self.registered.registry.gather();
         // A program that shares its registry may have put anything there.
         TextEncoder::new()
             .encode_to_string(&families)
@@ -164,14 +167,14 @@ impl Metrics {
     }
 }
 
-fn session_refusals(registry: &Registry) -> prometheus::Result<IntCounterVec> {
+fn session_refusals(registry: &Registered) -> prometheus::Result<IntCounterVec> {
     let help = "Requests for sessions that were answered 404, 502 or 503, by the status and the reason told.";
     let opts = Opts::new("pinfold_session_refusals_total", help);
     register(registry, IntCounterVec::new(opts, &["status", "reason"]))
 }
 
 impl SessionGauge {
-    fn new(registry: &Registry) -> prometheus::Result<Self> {
+    fn new(registry: &Registered) -> prometheus::Result<Self> {
         let help = "Sessions that live on this node.";
         Ok(SessionGauge {
             pool: OnceLock::new(),
@@ -188,7 +191,7 @@ impl SessionGauge {
 }
 
 impl MemoryGauges {
-    fn new(registry: &Registry) -> prometheus::Result<Self> {
+    fn new(registry: &Registered) -> prometheus::Result<Self> {
         let gauge = |name, help| register(registry, IntGauge::new(name, help));
         Ok(MemoryGauges {
             pool: OnceLock::new(),
@@ -221,7 +224,7 @@ impl MemoryGauges {
 }
 
 fn counter_vec(
-    registry: &Registry,
+    registry: &Registered,
     name: &str,
     help: &str,
     label: &str,
@@ -232,13 +235,45 @@ fn counter_vec(
     )
 }
 
-fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> prometheus::Result<C>
+fn register<C>(registry: &Registered, collector: prometheus::Result<C>) -> prometheus::Result<C>
 where
-    C: prometheus::core::Collector + Clone + 'static,
+    C: Collector + Clone + 'static,
 {
     let collector = collector?;
-    registry.register(Box::new(collector.clone()))?;
+    registry.registry.register(Box::new(collector.clone()))?;
+    let mut collectors = registry.lock();
+    collectors.push(Box::new(collector.clone()));
     Ok(collector)
+}
+
+/// What this node counts, out of the registry when nobody holds the node any more: another one may count there then.
+struct Registered {
+    registry: Registry,
+    collectors: Mutex<Vec<Box<dyn Collector>>>,
+}
+
+impl Registered {
+    fn to(registry: &Registry) -> Self {
+        Registered {
+            registry: registry.clone(),
+            collectors: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Box<dyn Collector>>> {
+        let collectors = self.collectors.lock();
+        collectors.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let collectors = std::mem::take(&mut *self.lock());
+        for collector in collectors {
+            // It is there, unless somebody else has taken it out.
+            let _ = self.registry.unregister(collector);
+        }
+    }
 }
 
 #[cfg(test)]

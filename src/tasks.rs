@@ -91,14 +91,35 @@ pub(crate) async fn run<T>(work: impl Future<Output = T>) -> T {
     result.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
+/// Ends what [`run`] had spawned when a panic came through it, from a task that was not spawned here. What was given to
+/// `run` itself is beyond reach then, so that it should hold nothing that matters.
+pub(crate) async fn end_after_panic() {
+    let Some(tasks) = TASKS.take() else { return };
+    tasks.begin_end();
+    while !tasks.wakers.borrow().is_empty() {
+        monoio::time::sleep(TURN).await;
+    }
+    last_turns().await;
+}
+
+async fn last_turns() {
+    for _ in 0..LAST_TURNS {
+        monoio::time::sleep(TURN).await;
+    }
+}
+
 impl Tasks {
-    async fn end(&self) {
+    fn begin_end(&self) {
         self.ending.set(true);
         let wakers: Vec<Waker> = {
             let wakers = self.wakers.borrow();
             wakers.iter().filter_map(|(_, it)| it.clone()).collect()
         };
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    async fn end(&self) {
+        self.begin_end();
         poll_fn(|context| {
             if self.wakers.borrow().is_empty() {
                 return Poll::Ready(());
@@ -107,9 +128,7 @@ impl Tasks {
             Poll::Pending
         })
         .await;
-        for _ in 0..LAST_TURNS {
-            monoio::time::sleep(TURN).await;
-        }
+        last_turns().await;
     }
 
     fn wake_runner(&self) {

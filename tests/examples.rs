@@ -1,10 +1,18 @@
 //! The examples run and do what they say: each is started as a user would start it and driven over plain HTTP.
 //! Cargo builds them for every `cargo test` of the whole package.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "support/acl.rs"]
+mod acl;
+#[path = "bus/redis.rs"]
+#[allow(dead_code, reason = "the tests of the bus hang it, too")]
+mod redis;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -18,17 +26,25 @@ struct Example {
 
 impl Example {
     fn start(name: &str) -> Example {
+        Example::start_with(name, &[]).0
+    }
+
+    /// With what it is told besides its address, and with what it says.
+    fn start_with(name: &str, more: &[&str]) -> (Example, BufReader<ChildStdout>) {
         let folder = Path::new(env!("CARGO_BIN_EXE_pinfold")).parent();
         let program = folder.expect("a folder").join("examples").join(name);
         let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
         let address = port.expect("a free port").to_string();
         let child = Command::new(&program)
             .arg(&address)
+            .args(more)
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn();
-        let child = child.unwrap_or_else(|fault| {
+        let mut child = child.unwrap_or_else(|fault| {
             panic!("{program:?}: {fault}; `cargo build --examples` makes it")
         });
+        let said = BufReader::new(child.stdout.take().expect("it is piped"));
         let example = Example {
             child,
             url: format!("http://{address}/mcp"),
@@ -38,7 +54,7 @@ impl Example {
             assert!(Instant::now() < deadline, "{name} does not listen");
             std::thread::sleep(Duration::from_millis(10));
         }
-        example
+        (example, said)
     }
 
     fn post(&self, message: &Value, fields: &[(&str, &str)]) -> ureq::http::Response<ureq::Body> {
@@ -169,4 +185,49 @@ fn the_tool_that_asks_goes_on_with_the_answer_of_a_session() {
         Some("3 days in Rome, at a fast pace. Enjoy!"),
         "{result}"
     );
+}
+
+/// Its subscribers are told, its page has what it counts itself, and it ends by itself.
+fn embedded_runs(more: &[&str], on_page: &dyn Fn(&str) -> bool) {
+    let (mut example, said) = Example::start_with("embedded", more);
+    let mut said = said.lines().map(|line| line.expect("a line"));
+    let admin = said.find_map(|line| Some(line.strip_prefix("admin:")?.trim().to_owned()));
+    let admin = admin.expect("it has an admin listener");
+    let uri = "thermometer://celsius";
+    let filter = json!({"notifications": {"resourceSubscriptions": [uri]}});
+    let mut told = events(example.modern("subscriptions/listen", "", filter));
+    let second = told.nth(1).expect("a measurement");
+    assert_eq!(second["params"]["uri"], uri, "{second}");
+    let page = || {
+        let page = ureq::get(format!("{admin}/metrics"))
+            .call()
+            .expect("a page");
+        page.into_body().read_to_string().expect("text")
+    };
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let page = page();
+        if page.contains("thermometer_measured_total ") && on_page(&page) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{page}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // It measures ten times; whoever reads to its end has seen it end its streams.
+    assert!(told.last().is_some());
+    let ended = example.child.wait().expect("it runs");
+    assert!(ended.success(), "{ended}");
+}
+
+#[test]
+fn the_embedded_node_measures_counts_and_ends() {
+    embedded_runs(&[], &|page| page.contains("pinfold_sessions 0\n"));
+}
+
+#[test]
+fn the_embedded_node_publishes_through_redis() {
+    let redis = redis::Redis::start();
+    let up = "pinfold_redis_up{connection=\"pinfold-thermometer\"} 1\n";
+    embedded_runs(&[&redis.url()], &|page| page.contains(up));
+    assert_ne!(redis.ask(&["XLEN", "mcp:bus"]), ":0");
 }

@@ -73,7 +73,8 @@ impl Node {
         }
     }
 
-    /// The same, beginning with options as a whole in place of the defaults.
+    /// The same, beginning with options as a whole in place of the defaults; [`listen`](NodeBuilder::listen) adds to their
+    /// addresses.
     pub fn builder_from<H: IntoHandler>(
         options: Options,
         app: impl Fn() -> H + Send + Sync + 'static,
@@ -105,7 +106,8 @@ impl NodeBuilder {
     }
 
     /// Takes clients from a listening TCP socket that somebody else made, a service manager for example; all cores accept
-    /// from it. At the end the node closes its descriptors, and the socket goes on listening if there are others.
+    /// from it. It is made non-blocking. At the end the node closes its descriptors, and the socket goes on listening if there
+    /// are others.
     pub fn listener(mut self, listener: TcpListener) -> Self {
         self.chosen_addresses();
         self.listeners.push(listener);

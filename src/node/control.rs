@@ -31,6 +31,8 @@ pub(super) struct ControlSetup<'a> {
     pub(super) admin: Option<Listening>,
     pub(super) store: Option<Arc<dyn ContentStore>>,
     pub(super) cluster: Option<(ClusterConfig, Control)>,
+    /// At which what is published waits for the bus.
+    pub(super) door: Option<Arc<BusDoor>>,
 }
 
 /// The thread, as the node holds it.
@@ -46,7 +48,7 @@ struct Work {
     driver: Driver,
     admin: Option<(Listening, Rules)>,
     backend: NodeBackend,
-    several: Option<Several>,
+    several: Option<(Several, Arc<BusDoor>)>,
     stop: oneshot::Receiver<()>,
     alive: Alive,
 }
@@ -69,13 +71,14 @@ impl ControlSetup<'_> {
         let several = self
             .cluster
             .map(|(cluster, control)| several(self.node, &cluster, control, self.store.clone()));
+        let several = several.zip(self.door.clone());
         let work = Work {
             driver: shared.driver,
             admin: self.admin.zip(rules),
             backend: NodeBackend {
                 publisher: shared.publisher.clone(),
                 store: self.store,
-                bus: None,
+                bus: self.door,
                 metrics: shared.metrics.clone(),
             },
             several,
@@ -151,7 +154,7 @@ impl Work {
         let Work {
             driver,
             admin,
-            mut backend,
+            backend,
             several,
             stop,
             alive,
@@ -164,8 +167,8 @@ impl Work {
                     sleep(BEAT_EVERY).await;
                 }
             });
-            if let Some(several) = several {
-                backend.bus = Some(share(several, &backend.publisher));
+            if let Some((several, door)) = several {
+                share(several, door, &backend.publisher);
             }
             let acceptor =
                 admin.and_then(|(listening, rules)| open_admin(listening, rules, backend));
@@ -185,16 +188,14 @@ impl Work {
 }
 
 /// Starts the bus, and what this node tells the others of itself.
-fn share(several: Several, publisher: &Publisher) -> Arc<BusDoor> {
-    let (door, bus) = bus::open(several.way, several.log, publisher.clone());
-    tasks::spawn(bus);
+fn share(several: Several, door: Arc<BusDoor>, publisher: &Publisher) {
+    tasks::spawn(bus::run(several.way, several.log, publisher.clone(), door));
     let (all, some) = (publisher.clone(), publisher.clone());
     tasks::spawn(several.control.run(
         several.boot,
         move || all.announce_all(),
         move || some.verify_some(),
     ));
-    door
 }
 
 fn open_admin(listening: Listening, rules: Rules, backend: NodeBackend) -> Option<Rc<Acceptor>> {

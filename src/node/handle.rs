@@ -1,5 +1,6 @@
 //! A node that runs, as whoever started it holds it.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -29,6 +30,15 @@ use crate::wire::session_id::NodeName;
 #[derive(Clone)]
 pub struct Node {
     pub(super) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("name", &self.name())
+            .field("addresses", &self.addresses())
+            .finish_non_exhaustive()
+    }
 }
 
 pub(super) struct Shared {

@@ -1,7 +1,7 @@
 //! From options to threads, and from the last core's end to that of everything else.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, c
 use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
+use crate::cluster::bus::{self, BusDoor};
 use crate::cluster::{Advertised, ClusterSetup, Control, Membership};
 use crate::metrics::Metrics;
 use crate::redis::{Authorities, Settings};
@@ -44,6 +45,7 @@ struct Plan {
     store: Option<Arc<dyn ContentStore>>,
     membership: Option<Arc<Membership>>,
     member: Option<Control>,
+    door: Option<Arc<BusDoor>>,
     metrics: Arc<Metrics>,
     authorities: Authorities,
 }
@@ -51,6 +53,18 @@ struct Plan {
 impl NodeBuilder {
     /// `on_listening` is called when all cores serve, before anything is said to operators or to Redis.
     pub(crate) fn start_with(
+        self,
+        on_listening: impl FnOnce(&Node) -> Result<(), NodeError>,
+    ) -> Result<Node, NodeError> {
+        let publisher = self.publisher.clone();
+        self.start_or_leave_nothing(on_listening).inspect_err(|_| {
+            // For whoever publishes already.
+            publisher.stop_all();
+            publisher.set_ended();
+        })
+    }
+
+    fn start_or_leave_nothing(
         self,
         on_listening: impl FnOnce(&Node) -> Result<(), NodeError>,
     ) -> Result<Node, NodeError> {
@@ -110,17 +124,7 @@ impl Plan {
         } = builder;
         let metrics = Arc::new(Metrics::new(&registry).map_err(counted_twice)?);
         limit_connections(&mut options)?;
-        let admin = match (admin_listener, options.admin) {
-            (Some(given), _) => {
-                let address = given.local_addr();
-                let unusable =
-                    |fault| NodeError::system("the admin listener cannot be used", fault);
-                options.check_admin_address(address.map_err(unusable)?)?;
-                Some(Listening::Given(given))
-            }
-            (None, Some(address)) => Some(Listening::Own(bind_admin(address)?)),
-            (None, None) => None,
-        };
+        let admin = open_admin(&options, admin_listener)?;
         let (driver, fell_back) = settle_driver(options.driver)?;
         let cores = core_count(&options);
         let Listeners {
@@ -134,6 +138,11 @@ impl Plan {
         metrics.show_memory(commons.memory.clone());
         metrics.show_sessions(commons.sessions.clone());
         let joined = joined(&options, membership.clone());
+        // Before anybody can publish: the others are to hear of all of it.
+        let door = joined.is_some().then(|| bus::share(&publisher));
+        options.cores = cores;
+        options.name = Some(options.node_name());
+        options.drain = Some(options.drain_times());
         let setup = CoresSetup {
             node: options.node_name(),
             boot: options.incarnation,
@@ -167,6 +176,7 @@ impl Plan {
             store,
             membership,
             member,
+            door,
             metrics,
             authorities,
         })
@@ -203,6 +213,7 @@ impl Plan {
             admin: self.admin,
             store: self.store,
             cluster,
+            door: self.door,
         };
         setup.start().map(Some)
     }
@@ -228,10 +239,25 @@ impl Ending {
             control.end();
         }
         publisher.set_ended();
-        let shared = &self.node.shared;
-        shared.drained.reach(());
-        shared.ended.reach(ended.map_err(NodeError::Failed));
+        self.node.shared.drained.reach(());
+        let reached = self.node.shared.ended.clone();
+        // Whoever was waiting for the end finds nothing of the node but what is held of it elsewhere.
+        drop(self.node);
+        reached.reach(ended.map_err(NodeError::Failed));
     }
+}
+
+fn open_admin(
+    options: &Options,
+    given: Option<TcpListener>,
+) -> Result<Option<Listening>, NodeError> {
+    let Some(given) = given else {
+        let bound = options.admin.map(bind_admin).transpose()?;
+        return Ok(bound.map(Listening::Own));
+    };
+    let unusable = |fault| NodeError::system("the admin listener cannot be used", fault);
+    options.check_admin_address(given.local_addr().map_err(unusable)?)?;
+    Ok(Some(Listening::Given(given)))
 }
 
 /// Each connection is a file of this process.

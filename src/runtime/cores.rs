@@ -169,16 +169,18 @@ impl Cores {
     /// # Errors
     /// A sentence about the first of them that could not run, panicked, or does not end.
     pub(crate) fn join(self) -> Result<(), String> {
+        self.blocking.end();
+        let mut failed = None;
         for (number, thread) in self.threads.into_iter().enumerate() {
             if !self.watch.has_come_to_its_end(number) {
-                return Err(lost(&format!("core-{number} hangs, and was left behind")));
+                failed.get_or_insert(lost(&format!("core-{number} hangs, and was left behind")));
+                continue;
             }
             // One that panicked is told below.
             if let Ok(Err(fault)) = thread.join() {
-                return Err(format!("a core could not run: {fault}"));
+                failed.get_or_insert(format!("a core could not run: {fault}"));
             }
         }
-        self.blocking.end();
         match self.blocking.has_ended(JOBS_END_WITHIN) {
             true => self
                 .blocking_threads
@@ -188,12 +190,12 @@ impl Cores {
                 "a handler's blocking work goes on: its thread was left behind, and ends with the process if not before"
             ),
         }
-        match self.watch.first_gone() {
-            Some(name) => Err(lost(&format!(
-                "thread {name} is gone; if it panicked, that is a bug of pinfold, and the log has the place"
-            ))),
-            None => Ok(()),
-        }
+        let gone = || {
+            self.watch.first_gone().map(|name| lost(&format!(
+            "thread {name} is gone; if it panicked, that is a bug of pinfold, and the log has the place"
+        )))
+        };
+        failed.or_else(gone).map_or(Ok(()), Err)
     }
 }
 

@@ -29,6 +29,8 @@ struct Shared {
     leaving: AtomicBool,
     /// The node is ending.
     stopping: AtomicBool,
+    /// What other nodes have published was not read yet.
+    loading: AtomicBool,
     /// Nothing of the node goes on.
     ended: AtomicBool,
     /// A thread of the node hangs, or is gone.
@@ -76,6 +78,7 @@ impl Publisher {
                 mailboxes: OnceLock::new(),
                 leaving: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
+                loading: AtomicBool::new(false),
                 ended: AtomicBool::new(false),
                 impaired: AtomicBool::new(false),
                 last_offset: Mutex::new(0),
@@ -95,6 +98,7 @@ impl Publisher {
     pub(crate) fn share(&self, log: Arc<dyn SharedLog>) {
         let set = self.shared.log.set(log);
         assert!(set.is_ok(), "a node has one log");
+        self.shared.loading.store(true, Ordering::Relaxed);
     }
 
     /// Tells every subscriber that `topic` changed. Returns its offset in the log; if other nodes share the log, the
@@ -170,10 +174,12 @@ impl Publisher {
         self.shared.ended.store(true, Ordering::Relaxed);
     }
 
-    /// New clients are welcome: the node takes them, and all of its threads do their work.
+    /// New clients are welcome: the node takes them, all of its threads do their work, and it has read what the others have
+    /// published, or waited for that long enough.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.is_leaving() && !self.is_impaired()
+        let loading = self.shared.loading.load(Ordering::Relaxed);
+        !self.is_leaving() && !self.is_impaired() && !loading
     }
 
     #[must_use]
@@ -314,6 +320,8 @@ impl Publisher {
 
     /// Whether new clients should come, until it takes its leave.
     pub(crate) fn say_available_all(&self, availability: Availability) {
+        let loading = !availability.takes_clients();
+        self.shared.loading.store(loading, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Available(availability));
         }

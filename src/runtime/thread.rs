@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,18 +78,29 @@ pub(super) fn run(
             return Ok(());
         }
     };
-    runtime.block_on(tasks::run(async move {
-        match open(std::mem::take(&mut seat.listening), make_core) {
-            Ok((core, acceptors)) => {
-                report(Ok(()));
-                serve(core, acceptors, Rc::new(seat)).await
+    let (ended, end) = oneshot::channel();
+    let work = || {
+        runtime.block_on(tasks::run(async move {
+            match open(std::mem::take(&mut seat.listening), make_core) {
+                Ok((core, acceptors)) => {
+                    report(Ok(()));
+                    let served = serve(core, acceptors, Rc::new(seat));
+                    // A task like the others: nothing of a core is left if one of them panics.
+                    tasks::spawn(async move { ended.send(served.await) });
+                    end.await.unwrap_or(Ok(()))
+                }
+                Err(why) => {
+                    report(Err(why));
+                    Ok(())
+                }
             }
-            Err(why) => {
-                report(Err(why));
-                Ok(())
-            }
-        }
-    }))
+        }))
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        // Whose connections it had is told by their end.
+        runtime.block_on(tasks::end_after_panic());
+        resume_unwind(panic)
+    })
 }
 
 fn open(

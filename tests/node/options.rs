@@ -7,7 +7,7 @@ use crate::client::{ANY_PORT, Session, is_closed, named, small};
 
 fn refused(change: impl FnOnce(NodeBuilder) -> NodeBuilder) -> String {
     let builder = change(small(Node::builder(named("wrong"))));
-    let wrong = builder.start().err().expect("it does not start");
+    let wrong = builder.start().expect_err("it does not start");
     wrong.to_string()
 }
 
@@ -119,4 +119,9 @@ fn two_nodes_that_count_in_one_registry() {
     );
     node.stop();
     node.join_blocking().expect("it ends");
+    drop(node);
+    let again = small(Node::builder(named("two"))).registry(registry);
+    let again = again.start().expect("nobody counts there any more");
+    again.stop();
+    again.join_blocking().expect("it ends");
 }

@@ -18,7 +18,7 @@ fn refused(app: impl Fn() -> Toolkit + Send + Sync + 'static) -> NodeError {
     let address = probe.local_addr().expect("it is bound");
     drop(probe);
     let builder = Node::builder(app).listen(address).cores(2);
-    let wrong = builder.start().err().expect("it does not start");
+    let wrong = builder.start().expect_err("it does not start");
     assert!(is_closed(address), "nothing is left of it");
     wrong
 }
@@ -49,8 +49,7 @@ fn a_factory_that_fails_and_is_not_asked_why() {
     let app = || Err::<Toolkit, _>("the licence has expired");
     let wrong = small(Node::builder(app))
         .start()
-        .err()
-        .expect("it does not start");
+        .expect_err("it does not start");
     assert_eq!(
         wrong.to_string(),
         "the application could not be made: the licence has expired"
@@ -111,6 +110,7 @@ fn a_core_that_is_gone_and_nobody_is_told() {
     assert!(matches!(failed, NodeError::Failed(_)));
     assert!(failed.to_string().contains("thread core-"), "{failed}");
     assert!(!node.is_ready() && node.has_ended());
+    assert!(is_closed(node.address()));
 }
 
 #[test]

@@ -55,10 +55,16 @@ pub fn open(
     setup: Setup,
     publisher: Publisher,
 ) -> (Arc<BusDoor>, impl Future<Output = ()>) {
-    let door = Arc::new(BusDoor::default());
-    publisher.share(door.clone());
+    let door = share(&publisher);
     let run = run(way, setup, publisher, door.clone());
     (door, run)
+}
+
+/// From now on all that `publisher` publishes waits at the door for [`run`].
+pub(crate) fn share(publisher: &Publisher) -> Arc<BusDoor> {
+    let door = Arc::new(BusDoor::default());
+    publisher.share(door.clone());
+    door
 }
 
 struct Running {
@@ -79,7 +85,8 @@ struct Running {
     leaving: RefCell<Option<(mpsc::Sender<Unsent>, Instant)>>,
 }
 
-async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
+/// Carries the bus; see [`open`].
+pub(crate) async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
     let running = Rc::new(Running {
         process: setup.process().into(),
         bus: RefCell::new(Bus::new(setup, unix_ms())),
