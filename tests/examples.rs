@@ -111,13 +111,12 @@ fn json_of(answer: ureq::http::Response<ureq::Body>) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// The messages of an event stream, as they come.
+/// The messages of an event stream, as they come, until it ends or breaks off.
 fn events(answer: ureq::http::Response<ureq::Body>) -> impl Iterator<Item = Value> {
     let lines = BufReader::new(answer.into_body().into_reader()).lines();
-    lines.filter_map(|line| {
-        let line = line.expect("the stream goes on");
-        serde_json::from_str(line.strip_prefix("data: ")?).ok()
-    })
+    lines
+        .map_while(Result::ok)
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
 }
 
 #[test]
