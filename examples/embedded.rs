@@ -13,6 +13,7 @@ use std::time::Duration;
 use pinfold::app::{Toolkit, Topic};
 use pinfold::mcp::types::Resource;
 use pinfold::metrics::Registry;
+use pinfold::metrics::prometheus::IntCounter;
 use pinfold::{Node, NodeError};
 
 const TEMPERATURE: &str = "thermometer://celsius";
@@ -28,8 +29,8 @@ fn main() -> Result<(), NodeError> {
     let of_app = Arc::clone(&celsius);
     // What the program counts itself stands on the node's page.
     let registry = Registry::new();
-    let measured = prometheus::IntCounter::new("thermometer_measured_total", "Measurements.")
-        .expect("a sound name");
+    let measured =
+        IntCounter::new("thermometer_measured_total", "Measurements.").expect("a sound name");
     let counted = registry.register(Box::new(measured.clone()));
     counted.expect("nobody else counts there");
 

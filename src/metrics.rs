@@ -6,6 +6,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+/// The crate whose registries and counters these are.
+pub use prometheus;
 pub use prometheus::Registry;
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
