@@ -202,9 +202,14 @@ impl Watch {
         }
     }
 
-    /// All threads, and whether it is time for a look: one of them may have come to its end before.
+    /// All threads, and whether it is time for a look: one of them may have come to its end before. The end of the last core
+    /// is not waited for twice.
     fn wait(&self) -> (Vec<Arc<Life>>, bool) {
-        let waited = self.shared.changed.wait_timeout(self.lives(), LOOK_EVERY);
+        let lives = self.lives();
+        if !lives.iter().any(|life| life.is_core && life.runs()) {
+            return (lives.clone(), false);
+        }
+        let waited = self.shared.changed.wait_timeout(lives, LOOK_EVERY);
         let (lives, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         (lives.clone(), timeout.timed_out())
     }
