@@ -4,7 +4,7 @@
 //! 2026-07-28 gets the questions as the answer and calls again: the tool then runs from its beginning, and what
 //! was asked before is answered at once. So a tool asks first, and acts when it knows.
 
-use pinfold::Server;
+use pinfold::Node;
 use pinfold::app::{Context, Error, Toolkit};
 use pinfold::mcp::types::{CreateMessageRequest, ElicitRequest, ElicitSchema};
 
@@ -20,9 +20,9 @@ struct Wishes {
     pace: String,
 }
 
-fn main() -> Result<(), pinfold::StartError> {
+fn main() -> Result<(), pinfold::NodeError> {
     let address = std::env::args().nth(1);
-    Server::new(|| Toolkit::new("ask", "1.0.0").tool("plan_trip", "Plans a trip.", plan_trip))
+    Node::builder(|| Toolkit::new("ask", "1.0.0").tool("plan_trip", "Plans a trip.", plan_trip))
         .listen(address.as_deref().unwrap_or("127.0.0.1:8080"))
         .run()
 }

@@ -1,6 +1,6 @@
 //! The smallest server: one tool. `cargo run --example smallest [address]`
 
-use pinfold::Server;
+use pinfold::Node;
 use pinfold::app::Toolkit;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -9,9 +9,9 @@ struct Add {
     b: f64,
 }
 
-fn main() -> Result<(), pinfold::StartError> {
+fn main() -> Result<(), pinfold::NodeError> {
     let address = std::env::args().nth(1);
-    Server::new(|| {
+    Node::builder(|| {
         Toolkit::new("smallest", "1.0.0").tool(
             "add",
             "Adds two numbers.",

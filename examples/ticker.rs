@@ -8,21 +8,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use pinfold::Server;
+use pinfold::Node;
 use pinfold::app::{Toolkit, Topic};
 use pinfold::mcp::types::Resource;
 
 const COUNT: &str = "ticker://count";
 
-fn main() -> Result<(), pinfold::StartError> {
+fn main() -> Result<(), pinfold::NodeError> {
     let address = std::env::args().nth(1);
     let ticks = Arc::new(AtomicU64::new(0));
 
     let of_app = Arc::clone(&ticks);
-    let server = Server::new(move || ticker(Arc::clone(&of_app)))
+    let node = Node::builder(move || ticker(Arc::clone(&of_app)))
         .listen(address.as_deref().unwrap_or("127.0.0.1:8080"));
 
-    let publisher = server.publisher();
+    let publisher = node.publisher();
     thread::spawn(move || {
         while !publisher.is_stopping() {
             thread::sleep(Duration::from_secs(1));
@@ -32,7 +32,7 @@ fn main() -> Result<(), pinfold::StartError> {
             }
         }
     });
-    server.run()
+    node.run()
 }
 
 /// The application of one core; all of them read the same count.

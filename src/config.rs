@@ -6,34 +6,24 @@
 
 mod cluster;
 mod memory;
-mod names;
 mod options;
 mod units;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tracing::level_filters::LevelFilter;
 
-pub use cluster::ClusterConfig;
-pub(crate) use names::{endpoint, host, origin};
+pub(crate) use crate::node::{endpoint, host, origin};
 pub(crate) use options::span;
-pub use options::{AppName, BrokenThread, DriverChoice, ServeOptions};
+pub use options::{AppName, DriverChoice, ServeOptions};
 pub use units::{Size, Span};
 
 use crate::admin::Token;
 use crate::app::board::BoardLimits;
-use crate::clients::Networks;
 use crate::limits::Limits;
-use crate::shard::DrainTimes;
+use crate::node::{CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host};
 use options::{Bounds, Times};
-
-/// Core threads of one process; the core's number in a session id has room for as many.
-pub const CORES_MAX: u32 = 512;
-
-/// Bytes of the key that seals `requestState`.
-pub const STATE_KEY_BYTES: usize = 32;
 
 /// Bytes read of a file that should hold a token or a key; neither is longer.
 const SECRET_FILE_BYTES_MAX: usize = 4096;
@@ -45,48 +35,13 @@ const MEMORY_SHARE: usize = 4;
 /// Everything that `pinfold serve` was told.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub listen: SocketAddr,
-    /// Starts with `/` and, unless it is only that, does not end with one.
-    pub endpoint: String,
-    /// `http(s)://host[:port]`, lower case.
-    pub origins: Vec<String>,
-    /// `host[:port]`, lower case.
-    pub hosts: Vec<String>,
-    /// Whose word on a client's address is taken, for limits.
-    pub trusted_proxies: Networks,
-    pub admin: SocketAddr,
-    /// Present unless `admin` is a loopback address.
-    pub admin_token: Option<Token>,
-    /// Where it came from, and another one may be later.
+    /// How the node runs.
+    pub node: Options,
+    /// Where its admin token came from, and another one may be later.
     pub admin_token_file: Option<PathBuf>,
     pub app: AppName,
-    /// 1 ..= [`CORES_MAX`], and no more than the machine has.
-    pub cores: usize,
-    pub driver: DriverChoice,
-    /// `[a-z0-9-]{1,16}`
-    pub node: String,
-    /// `None`: make a random one. Nodes with a peer secret have the same, made from that.
-    pub state_key: Option<StateKey>,
     pub log: LevelFilter,
-    /// Tests only: connections land on random cores.
-    pub place_at_random: bool,
-    /// Tests only: a thread that fails on SIGUSR2.
-    pub break_thread: Option<BrokenThread>,
-    /// `None`: this node is alone.
-    pub cluster: Option<ClusterConfig>,
-    pub drain: DrainTimes,
-    pub limits: Limits,
     pub board_limits: BoardLimits,
-}
-
-/// The key that seals `requestState`.
-#[derive(Clone)]
-pub struct StateKey(pub [u8; STATE_KEY_BYTES]);
-
-impl fmt::Debug for StateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StateKey(…)")
-    }
 }
 
 /// What the checks need to know of the machine.
@@ -182,39 +137,37 @@ impl Config {
                 "must be a loopback address, such as 127.0.0.1:9464, unless --admin-token-file gives a token to ask for",
             ));
         }
-        let cluster = cluster::check(&several, listening.listen, running.node.as_deref())?;
-        let state_key = match running.state_key_file.as_deref() {
-            Some(path) => Some(read_state_key(path)?),
-            // What one node sealed another one has to open.
-            None => cluster
-                .as_ref()
-                .and_then(|it| it.secret.as_ref())
-                .map(|secret| StateKey(secret.key_for("requestState"))),
-        };
-        Ok(Config {
-            cluster,
-            drain: cluster::drain_times(&several),
-            listen: listening.listen,
-            endpoint: listening.endpoint,
+        let cluster = cluster::check(&several, listening.listen, running.node.is_some())?;
+        let state_key = running.state_key_file.as_deref();
+        let name = running.node.or_else(|| node_from_host(&machine.hostname));
+        let board_limits = board_limits(&bounds);
+        let node = Options {
+            listen: vec![listening.listen],
+            path: listening.endpoint,
             origins: listening.origins,
             hosts: listening.hosts,
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),
-            admin: listening.admin,
+            admin: Some(listening.admin),
             admin_token,
+            content_bytes_max: board_limits.entry_bytes_max,
+            cluster,
+            drain: Some(cluster::drain_times(&several)),
+            state_key: state_key.map(read_state_key).transpose()?,
+            name,
+            cores: cores(running.cores, machine)?,
+            pinning: Pinning::Always,
+            driver: running.driver.into(),
+            limits: limits(&bounds, &times, machine),
+            place_at_random: running.place_at_random,
+            break_thread: running.break_thread,
+            ..Options::default()
+        };
+        Ok(Config {
+            node,
             admin_token_file: listening.admin_token_file,
             app: running.app,
-            cores: cores(running.cores, machine)?,
-            driver: running.driver,
-            node: running
-                .node
-                .or_else(|| names::node_from_host(&machine.hostname))
-                .unwrap_or_else(|| "node".into()),
-            state_key,
             log: running.log,
-            place_at_random: running.place_at_random,
-            limits: limits(&bounds, &times, machine),
-            break_thread: running.break_thread,
-            board_limits: board_limits(&bounds),
+            board_limits,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! pinfold: an MCP server that tells very many clients about a change at once.
 //!
 //! Write an application ([`app::App`], or a [`app::Toolkit`] put together from closures) and hand it to a
-//! [`Server`]. It serves both eras of MCP Streamable HTTP on one endpoint, one thread per core.
+//! [`Node`]. It serves both eras of MCP Streamable HTTP on one endpoint, one thread per core.
 //!
 //! ```no_run
 //! use pinfold::app::{NoArguments, Toolkit};
@@ -9,11 +9,15 @@
 //! let app = || {
 //!     Toolkit::new("greeter", "1.0").tool("greet", "Says hello.", |_: NoArguments, _| async { Ok("Hello!") })
 //! };
-//! pinfold::Server::new(app).listen("127.0.0.1:8080").run()?;
-//! # Ok::<(), pinfold::StartError>(())
+//! pinfold::Node::builder(app).listen("127.0.0.1:8080").run()?;
+//! # Ok::<(), pinfold::NodeError>(())
 //! ```
 //!
 //! [`guide`] has a page for each question that comes next.
+//!
+//! [`run`](NodeBuilder::run) serves until SIGTERM. [`start`](NodeBuilder::start) gives a handle in its place, for a program
+//! that does more than that: it publishes, tells counts, drains and stops ([`Node`]). A node has all that the program has
+//! options for: Redis, the admin listener, limits.
 //!
 //! # The map
 //! Each layer knows only those above it in this list; a test holds that.
@@ -23,6 +27,7 @@
 //! | [`limits`] | what clients can make a node hold or do, and what follows from it |
 //! | [`budget`] | what all cores share and none may exceed |
 //! | `log_throttle` | as many log lines of a kind as anybody reads |
+//! | `tasks`, `acceptor` | what a thread has under way, and how it ends; listening sockets that can be closed |
 //! | [`clients`] | who the clients are, for limits, and what each of them holds |
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 //! | [`mcp`] | what MCP says: revisions, errors, types |
@@ -35,12 +40,15 @@
 //! | [`redis`] | a small pipelined client of Redis |
 //! | [`runtime`] | what runs shards: threads, sockets, mailboxes, running calls |
 //! | [`cluster`] | what a node knows of the others, and of the proxy in front of them |
-//! | [`admin`], [`config`], [`cli`] | the operator's side: publishing and health, options, the small clients |
+//! | [`admin`] | publishing, health and metrics, for operators |
+//! | [`node`] | all of it put together: what starts, serves, drains and ends |
+//! | [`config`], [`cli`] | the program: options, signals, the small clients |
 //!
 //! The one idea: one core owns one [`shard::Shard`]. Bytes, publications, what handlers do and the time go in;
 //! bytes, calls and a deadline come out. It never waits: [`runtime`] waits for clients and handlers, [`redis`] and
 //! [`cluster`] for a Redis, [`admin`] for the operator.
 
+mod acceptor;
 pub mod admin;
 pub mod app;
 pub mod budget;
@@ -53,12 +61,17 @@ pub mod limits;
 mod log_throttle;
 pub mod mcp;
 pub mod metrics;
+pub mod node;
 pub mod redis;
 pub mod runtime;
 pub mod shard;
+mod tasks;
 pub mod testing;
 #[cfg(feature = "tokio")]
 mod tokio_threads;
 pub mod wire;
 
-pub use runtime::{Options, PublishRefused, Publisher, Running, Server, StartError};
+pub use node::{
+    ClusterConfig, IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning,
+};
+pub use runtime::{Driver, PublishRefused, Publisher};

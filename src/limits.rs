@@ -81,6 +81,10 @@ pub const CHASE_MS: u64 = 30_000;
 /// each other, by mistake; with ten it makes a request a second, as it asked for.
 pub const SILENT_CONNECTIONS_MAX: usize = 8;
 
+/// Jobs of an application that wait for a thread of the blocking pool (its call gets an error). A thousand calls may each
+/// have one that takes a second: past this, nobody who asks now is answered in time anyway.
+pub const BLOCKING_JOBS_MAX: usize = 4096;
+
 /// Streams that leave in one turn of the fan-out loop before everything else gets its turn.
 /// 64 sends are about 150 µs: a request that arrives in the middle of a broadcast waits that long.
 pub const FANOUT_CHUNK: usize = 64;

@@ -54,6 +54,6 @@ fn run(options: ServeOptions, lines: &Lines) -> Result<(), (ExitCode, String)> {
         .with_ansi(stderr().is_terminal())
         .log_internal_errors(false)
         .init();
-    let served = pinfold::cli::serve::run(&config);
+    let served = pinfold::cli::serve::run(&config, lines);
     served.map_err(|error| (ExitCode::FAILURE, error.to_string()))
 }

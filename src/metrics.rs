@@ -1,17 +1,22 @@
-//! What is counted, for `GET /metrics` of the admin listener. One registry for the process.
+//! What is counted, for `GET /metrics` of the admin listener: each node counts for itself, in a registry of its own or in
+//! one that it is given.
 //!
 //! Only the control thread and the path of requests that miss their session count here: no request that finds its
 //! session, and no delivery, touches it.
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+/// The crate whose registries and counters these are.
+pub use prometheus;
+pub use prometheus::Registry;
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
 use crate::budget::Pool;
 
 /// The counters. Names and labels are part of what operators build on.
 pub struct Metrics {
-    registry: Registry,
+    registered: Registered,
     /// Requests for sessions that are not here, by the reason that the client was told.
     pub session_misses: IntCounterVec,
     /// Requests for sessions that could not be served, by the answer's status and its reason.
@@ -38,8 +43,6 @@ pub struct Metrics {
     pub forged_forwards: IntCounter,
     /// What was found in Redis and is not ours, by what it should be.
     pub foreign_records: IntCounterVec,
-    /// Lines of the log that nobody took.
-    pub log_lines_dropped: IntCounter,
     memory: MemoryGauges,
     sessions: SessionGauge,
 }
@@ -58,9 +61,6 @@ struct MemoryGauges {
     refused: IntCounter,
 }
 
-/// The process's.
-pub static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::new);
-
 /// Prometheus's text format, version 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -69,76 +69,84 @@ const BUS_EVENTS: &str = "On the bus: entries heard, entries or contents malform
                  ones, resources put back that Redis had lost, entries told before all nodes had them, topics told again \
                  because this node had them late.";
 
+impl Default for Metrics {
+    /// In a registry of its own.
+    fn default() -> Self {
+        Metrics::new(&Registry::new()).expect("nobody else counts there")
+    }
+}
+
 impl Metrics {
-    fn new() -> Self {
-        let registry = Registry::new();
-        let counters = |name, help, label| counter_vec(&registry, name, help, label);
-        let counter = |name: &str, help: &str| register(&registry, IntCounter::new(name, help));
-        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
-        Metrics {
+    /// Counts in a registry, under names that begin with `pinfold_`.
+    ///
+    /// # Errors
+    /// Another node counts there already.
+    pub fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let registered = Registered::to(registry);
+        let registry = &registered;
+        let counters = |name, help, label| counter_vec(registry, name, help, label);
+        let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help));
+        let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help));
+        Ok(Metrics {
             session_misses: counters(
                 "pinfold_session_misses_total",
                 "Requests for sessions that are not here, by the reason that the client was told.",
                 "reason",
-            ),
-            session_refusals: session_refusals(&registry),
+            )?,
+            session_refusals: session_refusals(registry)?,
             records_buried: counter(
                 "pinfold_records_buried_total",
                 "Records in Redis of sessions whose process had died, marked as ended by this node.",
-            ),
+            )?,
             redis_commands: counters(
                 "pinfold_redis_commands_total",
                 "Commands sent to Redis, by what for.",
                 "kind",
-            ),
+            )?,
             redis_bytes: counters(
                 "pinfold_redis_sent_bytes_total",
                 "Bytes of commands sent to Redis, by what for.",
                 "kind",
-            ),
+            )?,
             redis_errors: counters(
                 "pinfold_redis_errors_total",
                 "Connections and commands to Redis that failed, by how.",
                 "kind",
-            ),
+            )?,
             foreign_records: counters(
                 "pinfold_foreign_records_total",
                 "Records found in Redis that are not pinfold's, by what they should be.",
                 "kind",
-            ),
-            bus_events: counters("pinfold_bus_events_total", BUS_EVENTS, "kind"),
+            )?,
+            bus_events: counters("pinfold_bus_events_total", BUS_EVENTS, "kind")?,
             bus_queued: gauge(
                 "pinfold_bus_queued",
                 "What this node published and the bus does not have yet.",
-            ),
+            )?,
             board_loaded: gauge(
                 "pinfold_board_loaded",
                 "1 once the board that several nodes share was read from Redis.",
-            ),
+            )?,
             redis_up: {
                 let help = "1 while there is a connection to Redis.";
                 let vec = IntGaugeVec::new(Opts::new("pinfold_redis_up", help), &["connection"]);
-                register(&registry, vec)
+                register(registry, vec)?
             },
             forged_forwards: counter(
                 "pinfold_forged_forwards_total",
                 "Requests refused that claimed to come from another node.",
-            ),
-            log_lines_dropped: counter(
-                "pinfold_log_lines_dropped_total",
-                "Lines of the log that were dropped, because nobody took them.",
-            ),
+            )?,
             presence_pending: gauge(
                 "pinfold_presence_pending",
                 "Sessions whose record in Redis is not up to date yet.",
-            ),
-            memory: MemoryGauges::new(&registry),
-            sessions: SessionGauge::new(&registry),
-            registry,
-        }
+            )?,
+            memory: MemoryGauges::new(registry)?,
+            sessions: SessionGauge::new(registry)?,
+            registered,
+        })
     }
 
-    /// The budget of the node that the page is about; that of the first one stays.
+    /// The budget of the node that the page is about.
     pub fn show_memory(&self, pool: Arc<Pool>) {
         let _ = self.memory.pool.set(pool);
     }
@@ -153,26 +161,27 @@ impl Metrics {
     pub fn text(&self) -> String {
         self.memory.read();
         self.sessions.read();
-        let families = self.registry.gather();
+        let families = self.registered.registry.gather();
+        // A program that shares its registry may have put anything there.
         TextEncoder::new()
             .encode_to_string(&families)
-            .expect("names and labels are fixed and valid")
+            .unwrap_or_else(|fault| format!("# {fault}\n"))
     }
 }
 
-fn session_refusals(registry: &Registry) -> IntCounterVec {
+fn session_refusals(registry: &Registered) -> prometheus::Result<IntCounterVec> {
     let help = "Requests for sessions that were answered 404, 502 or 503, by the status and the reason told.";
     let opts = Opts::new("pinfold_session_refusals_total", help);
     register(registry, IntCounterVec::new(opts, &["status", "reason"]))
 }
 
 impl SessionGauge {
-    fn new(registry: &Registry) -> Self {
+    fn new(registry: &Registered) -> prometheus::Result<Self> {
         let help = "Sessions that live on this node.";
-        SessionGauge {
+        Ok(SessionGauge {
             pool: OnceLock::new(),
-            live: register(registry, IntGauge::new("pinfold_sessions", help)),
-        }
+            live: register(registry, IntGauge::new("pinfold_sessions", help))?,
+        })
     }
 
     fn read(&self) {
@@ -184,26 +193,26 @@ impl SessionGauge {
 }
 
 impl MemoryGauges {
-    fn new(registry: &Registry) -> Self {
+    fn new(registry: &Registered) -> prometheus::Result<Self> {
         let gauge = |name, help| register(registry, IntGauge::new(name, help));
-        MemoryGauges {
+        Ok(MemoryGauges {
             pool: OnceLock::new(),
             total: gauge(
                 "pinfold_memory_budget_bytes",
                 "What clients may make this node hold altogether (--memory-max).",
-            ),
+            )?,
             held: gauge(
                 "pinfold_memory_held_bytes",
                 "Of the budget: bodies that arrive, unread and kept answers, calls under way, and what cores keep in reserve.",
-            ),
+            )?,
             refused: register(
                 registry,
                 IntCounter::new(
                     "pinfold_memory_short_total",
                     "How often the budget had no room for what was asked for.",
                 ),
-            ),
-        }
+            )?,
+        })
     }
 
     fn read(&self) {
@@ -216,21 +225,57 @@ impl MemoryGauges {
     }
 }
 
-fn counter_vec(registry: &Registry, name: &str, help: &str, label: &str) -> IntCounterVec {
+fn counter_vec(
+    registry: &Registered,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> prometheus::Result<IntCounterVec> {
     register(
         registry,
         IntCounterVec::new(Opts::new(name, help), &[label]),
     )
 }
 
-fn register<C>(registry: &Registry, collector: prometheus::Result<C>) -> C
+fn register<C>(registry: &Registered, collector: prometheus::Result<C>) -> prometheus::Result<C>
 where
-    C: prometheus::core::Collector + Clone + 'static,
+    C: Collector + Clone + 'static,
 {
-    let collector = collector.expect("names and labels are fixed and valid");
-    let registered = registry.register(Box::new(collector.clone()));
-    registered.expect("each name is there once");
-    collector
+    let collector = collector?;
+    registry.registry.register(Box::new(collector.clone()))?;
+    let mut collectors = registry.lock();
+    collectors.push(Box::new(collector.clone()));
+    Ok(collector)
+}
+
+/// What this node counts, out of the registry when nobody holds the node any more: another one may count there then.
+struct Registered {
+    registry: Registry,
+    collectors: Mutex<Vec<Box<dyn Collector>>>,
+}
+
+impl Registered {
+    fn to(registry: &Registry) -> Self {
+        Registered {
+            registry: registry.clone(),
+            collectors: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Box<dyn Collector>>> {
+        let collectors = self.collectors.lock();
+        collectors.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let collectors = std::mem::take(&mut *self.lock());
+        for collector in collectors {
+            // It is there, unless somebody else has taken it out.
+            let _ = self.registry.unregister(collector);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -239,7 +284,7 @@ mod tests {
 
     #[test]
     fn the_page_has_what_was_counted() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         metrics.session_misses.with_label_values(&["unknown"]).inc();
         metrics.redis_up.with_label_values(&["pinfold-a"]).set(1);
         let pool = Pool::new(100);

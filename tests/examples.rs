@@ -1,9 +1,16 @@
 //! The examples run and do what they say: each is started as a user would start it and driven over plain HTTP, and
 //! the largest by the official clients. Cargo builds them for every `cargo test` of the whole package.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "support/acl.rs"]
+mod acl;
 #[path = "end_to_end/program.rs"]
 #[allow(dead_code, reason = "most of it is for the program's own tests")]
 mod program;
+#[path = "bus/redis.rs"]
+#[allow(dead_code, reason = "the tests of the bus hang it, too")]
+mod redis;
 #[path = "end_to_end/tally.rs"]
 #[allow(dead_code, reason = "most of it is for the program's own tests")]
 mod tally;
@@ -14,7 +21,7 @@ mod tools;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 // ureq brings an older getrandom; the functions that clippy.toml bans are those of ours.
@@ -30,22 +37,25 @@ struct Example {
 
 impl Example {
     fn start(name: &str) -> Example {
-        Example::start_with(name, &[])
+        Example::start_with(name, &[]).0
     }
 
-    fn start_with(name: &str, arguments: &[&str]) -> Example {
+    /// With what it is told besides its address, and with what it says.
+    fn start_with(name: &str, more: &[&str]) -> (Example, BufReader<ChildStdout>) {
         let folder = Path::new(env!("CARGO_BIN_EXE_pinfold")).parent();
         let program = folder.expect("a folder").join("examples").join(name);
         let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
         let address = port.expect("a free port").to_string();
         let child = Command::new(&program)
             .arg(&address)
-            .args(arguments)
+            .args(more)
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn();
-        let child = child.unwrap_or_else(|fault| {
+        let mut child = child.unwrap_or_else(|fault| {
             panic!("{program:?}: {fault}; `cargo build --examples` makes it")
         });
+        let said = BufReader::new(child.stdout.take().expect("it is piped"));
         let example = Example {
             child,
             url: format!("http://{address}/mcp"),
@@ -55,7 +65,7 @@ impl Example {
             assert!(Instant::now() < deadline, "{name} does not listen");
             std::thread::sleep(Duration::from_millis(10));
         }
-        example
+        (example, said)
     }
 
     fn post(&self, message: &Value, fields: &[(&str, &str)]) -> ureq::http::Response<ureq::Body> {
@@ -112,13 +122,12 @@ fn json_of(answer: ureq::http::Response<ureq::Body>) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// The messages of an event stream, as they come.
+/// The messages of an event stream, as they come, until it ends or breaks off.
 fn events(answer: ureq::http::Response<ureq::Body>) -> impl Iterator<Item = Value> {
     let lines = BufReader::new(answer.into_body().into_reader()).lines();
-    lines.filter_map(|line| {
-        let line = line.expect("the stream goes on");
-        serde_json::from_str(line.strip_prefix("data: ")?).ok()
-    })
+    lines
+        .map_while(Result::ok)
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
 }
 
 #[test]
@@ -212,7 +221,7 @@ fn notes_by(test: &str, program: PathBuf, script: &str, arguments: &[&str]) {
         std::fs::write(directory.join(name), text).expect("a note can be written");
     }
     let path = directory.to_str().expect("text");
-    let example = Example::start_with("notes", &[path, &greeter()]);
+    let (example, _said) = Example::start_with("notes", &[path, &greeter()]);
     let mut command = Command::new(program);
     command.arg(tools::clients_folder().join(script));
     command.args([&example.url, path]).args(arguments);
@@ -246,4 +255,49 @@ notes_tests! {
     notes_typescript_v2_2026_07_28 => node, "notes.mjs", ["2026-07-28", "v2"];
     notes_python_2025_11_25 => python, "notes.py", ["2025-11-25"];
     notes_python_2026_07_28 => python, "notes.py", ["2026-07-28"];
+}
+
+/// Its subscribers are told, its page has what it counts itself, and it ends by itself.
+fn embedded_runs(more: &[&str], on_page: &dyn Fn(&str) -> bool) {
+    let (mut example, said) = Example::start_with("embedded", more);
+    let mut said = said.lines().map(|line| line.expect("a line"));
+    let admin = said.find_map(|line| Some(line.strip_prefix("admin:")?.trim().to_owned()));
+    let admin = admin.expect("it has an admin listener");
+    let uri = "thermometer://celsius";
+    let filter = json!({"notifications": {"resourceSubscriptions": [uri]}});
+    let mut told = events(example.modern("subscriptions/listen", "", filter));
+    let second = told.nth(1).expect("a measurement");
+    assert_eq!(second["params"]["uri"], uri, "{second}");
+    let page = || {
+        let page = ureq::get(format!("{admin}/metrics"))
+            .call()
+            .expect("a page");
+        page.into_body().read_to_string().expect("text")
+    };
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let page = page();
+        if page.contains("thermometer_measured_total ") && on_page(&page) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{page}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // It measures ten times; whoever reads to its end has seen it end its streams.
+    assert!(told.last().is_some());
+    let ended = example.child.wait().expect("it runs");
+    assert!(ended.success(), "{ended}");
+}
+
+#[test]
+fn the_embedded_node_measures_counts_and_ends() {
+    embedded_runs(&[], &|page| page.contains("pinfold_sessions 0\n"));
+}
+
+#[test]
+fn the_embedded_node_publishes_through_redis() {
+    let redis = redis::Redis::start();
+    let up = "pinfold_redis_up{connection=\"pinfold-thermometer\"} 1\n";
+    embedded_runs(&[&redis.url()], &|page| page.contains(up));
+    assert_ne!(redis.ask(&["XLEN", "mcp:bus"]), ":0");
 }

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
+    ("tasks", &[]),
+    ("acceptor", &[]),
     ("log_throttle", &[]),
     ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
@@ -33,6 +35,8 @@ const LAYERS: [(&str, &[&str]); 19] = [
         &[
             "limits",
             "budget",
+            "tasks",
+            "acceptor",
             "clients",
             "log_throttle",
             "wire",
@@ -43,11 +47,12 @@ const LAYERS: [(&str, &[&str]); 19] = [
         ],
     ),
     ("metrics", &["budget"]),
-    ("redis", &["log_throttle", "metrics"]),
+    ("redis", &["tasks", "log_throttle", "metrics"]),
     (
         "cluster",
         &[
             "limits",
+            "tasks",
             "log_throttle",
             "wire",
             "mcp",
@@ -59,20 +64,37 @@ const LAYERS: [(&str, &[&str]); 19] = [
         ],
     ),
     (
-        "config",
+        "admin",
         &[
-            "limits", "clients", "wire", "mcp", "shard", "app", "admin", "redis", "cluster",
+            "limits",
+            "tasks",
+            "acceptor",
+            "log_throttle",
+            "wire",
+            "mcp",
+            "app",
+            "metrics",
         ],
     ),
     (
-        "admin",
-        &["limits", "log_throttle", "wire", "mcp", "app", "metrics"],
+        "node",
+        &[
+            "limits", "budget", "tasks", "acceptor", "clients", "wire", "shard", "app", "runtime",
+            "metrics", "redis", "cluster", "admin",
+        ],
+    ),
+    (
+        "config",
+        &[
+            "limits", "clients", "wire", "shard", "app", "runtime", "admin", "redis", "cluster",
+            "node",
+        ],
     ),
     (
         "cli",
         &[
-            "limits", "wire", "mcp", "shard", "app", "runtime", "cluster", "config", "admin",
-            "redis", "metrics",
+            "limits", "wire", "mcp", "shard", "app", "runtime", "cluster", "node", "config",
+            "admin", "redis", "metrics",
         ],
     ),
 ];

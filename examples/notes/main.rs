@@ -14,7 +14,7 @@ mod watch;
 use std::error::Error;
 use std::path::PathBuf;
 
-use pinfold::Server;
+use pinfold::Node;
 
 use app::Notes;
 use directory::Directory;
@@ -34,11 +34,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = Directory::open(path)?;
     let of_app = directory.clone();
     // Called on each core: what it captures all cores share, what it makes is of one.
-    let server = Server::new(move || Notes::new(of_app.clone(), &source))
+    let node = Node::builder(move || Notes::new(of_app.clone(), &source))
         .listen(&address)
         .tokio(1); // reqwest needs it
     // Watches until it is dropped.
-    let _watcher = watch::start(&directory, server.publisher())?;
-    server.run()?;
+    let _watcher = watch::start(&directory, node.publisher())?;
+    node.run()?;
     Ok(())
 }

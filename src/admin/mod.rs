@@ -35,7 +35,7 @@ pub use gate::Token;
 pub(crate) use item::no_uri;
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
-pub use serve::serve_admin;
+pub(crate) use serve::serve_admin;
 
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::Contents;
@@ -58,6 +58,9 @@ pub trait Desk {
 
     /// So much is under way that nothing more should be published now.
     fn is_saturated(&self) -> bool;
+
+    /// The page of what is counted, as text for Prometheus.
+    fn metrics(&self) -> String;
 
     /// Takes an item or says why not. Two items are told in the order in which their futures are first polled.
     fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer>;

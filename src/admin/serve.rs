@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::Abortable;
 use http::Method;
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, Splitable};
-use monoio::net::{TcpListener, TcpStream};
+use monoio::net::TcpStream;
 use monoio::time::{sleep, timeout};
 use monoio_codec::FramedRead;
 
@@ -26,7 +26,9 @@ use super::response::Response;
 use super::room::{Room, Seat};
 use super::routes::{answer, is_publishing, refuse_lines};
 use super::stream::{Publisher, serve_lines};
+use crate::acceptor::Acceptor;
 use crate::log_throttle::LogThrottles;
+use crate::tasks;
 
 /// From a connection's beginning to the last byte of its first head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,31 +43,21 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Before accepting again when accepting failed: descriptors are short, and need time to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves for as long as the thread lives.
-///
-/// # Errors
-/// The listener cannot be registered with this thread's runtime.
-pub async fn serve_admin(
-    listener: std::net::TcpListener,
-    desk: Rc<dyn Desk>,
-    policy: AdminPolicy,
-) -> std::io::Result<()> {
-    // Under epoll a blocking accept would hold up the whole thread; under io_uring a non-blocking one would
-    // not wait.
-    listener.set_nonblocking(monoio::utils::is_legacy())?;
-    let listener = TcpListener::from_std(listener)?;
+/// Serves until the listening socket is closed; those who are there then are the caller's to end.
+pub(crate) async fn serve_admin(acceptor: Rc<Acceptor>, desk: Rc<dyn Desk>, policy: AdminPolicy) {
     let policy = Rc::new(policy);
     let room = Rc::new(Room::default());
     let clerk = Rc::new(Clerk::new(desk));
     let (throttles, opened) = (LogThrottles::default(), Instant::now());
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
+        match acceptor.accept().await {
+            Ok(None) => return,
+            Ok(Some((stream, _))) => {
                 let (seat, cut) = room.enter();
                 let (clerk, policy) = (clerk.clone(), policy.clone());
                 let served = async move { serve_connection(stream, &seat, &clerk, &policy).await };
                 // Dropped where it waits, it leaves nothing half done: a seat that is cut has no request.
-                monoio::spawn(Abortable::new(served, cut));
+                tasks::spawn(Abortable::new(served, cut));
                 // Whoever sent a request together with the connection is answered before the next one comes.
                 yield_once().await;
             }

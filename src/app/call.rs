@@ -148,6 +148,14 @@ pub enum TellRefused {
     Busy,
 }
 
+/// Why work on the blocking pool has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkLost {
+    Panicked,
+    /// It was not begun: as much waits for a thread as may wait.
+    TooMuchWaits,
+}
+
 /// The engine as one running call sees it. Nothing here blocks.
 pub trait Link {
     /// Sends a notification that belongs to this call (`notifications/progress`), `params` an object in JSON.
@@ -200,8 +208,12 @@ pub trait Link {
     /// Sleeps; the only clock an application gets from the engine.
     fn sleep_ms(&self, ms: u64) -> LocalBoxFuture<'static, ()>;
 
-    /// Runs work that would stall the core on the blocking pool; resolves when it is done.
-    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()>;
+    /// Runs work that would stall the core on the blocking pool; resolves when it is done, or why it is not. Work that
+    /// has not begun when the future is dropped is not run.
+    fn run_blocking(
+        &self,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> LocalBoxFuture<'static, Result<(), WorkLost>>;
 
     /// Runs work on this core that outlives the call. What it does with this link afterwards still has its
     /// effect, except on the call's stream, which is gone.

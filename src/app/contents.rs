@@ -68,6 +68,8 @@ pub enum StoreRefused {
     TooLarge,
     /// This URI is not the application's to hold.
     WrongUri,
+    /// The store panicked.
+    Failed,
 }
 
 /// An application's door for contents from outside. Shared by all threads; called off the hot path.

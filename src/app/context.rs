@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::ask::Rounds;
-use super::call::{Call, Headers, Link, Topic};
+use super::call::{Call, Headers, Link, Topic, WorkLost};
 use super::contents::{Change, Contents};
 use super::envelope::{Envelope, meta_text};
 use super::state::Memory;
@@ -273,17 +273,24 @@ impl Context {
         self.0.link.unix_ms()
     }
 
-    /// Runs work that would stall the core (hashing, images, files) on other threads. It is not stopped when the
-    /// call is cancelled: give it the [`cancellation`](Context::cancellation) to look at.
+    /// Runs work that would stall the core (hashing, images, files) on the node's blocking threads. If the call is
+    /// cancelled before the work has begun, it is not run; once it runs it is not stopped: give it the
+    /// [`cancellation`](Context::cancellation) to look at.
     ///
     /// # Errors
-    /// The work panicked.
+    /// The work panicked, or [`BLOCKING_JOBS_MAX`](crate::limits::BLOCKING_JOBS_MAX) jobs wait for a thread already.
     pub async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let value = blocking(&*self.0.link, work).await;
-        value.ok_or_else(|| Error::failed("The work did not finish"))
+        blocking(&*self.0.link, work).await.map_err(|lost| {
+            Error::failed(match lost {
+                WorkLost::Panicked => "The work did not finish",
+                WorkLost::TooMuchWaits => {
+                    "The server has too much work of this kind waiting; try again in a moment"
+                }
+            })
+        })
     }
 
     /// Runs work on this core that outlives the call. It may have been begun within the call: what it waits for finds it
@@ -352,19 +359,20 @@ impl Cancellation {
     }
 }
 
-/// Runs work on another thread; `None` if it panicked.
+/// Runs work on another thread.
 pub(super) async fn blocking<T: Send + 'static>(
     link: &dyn Link,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
+) -> Result<T, WorkLost> {
     let place = Arc::new(Mutex::new(None));
     let result = Arc::clone(&place);
     let work = Box::new(move || {
         let value = work();
         *result.lock().expect("only whole values are stored") = Some(value);
     });
-    link.run_blocking(work).await;
-    place.lock().expect("only whole values are stored").take()
+    link.run_blocking(work).await?;
+    let value = place.lock().expect("only whole values are stored").take();
+    value.ok_or(WorkLost::Panicked)
 }
 
 /// Whether every capability of `required`, an object of objects, is declared.

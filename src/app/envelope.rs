@@ -110,7 +110,7 @@ impl Envelope {
                 }
                 (params, envelope)
             };
-            let (params, envelope) = blocking(link, work).await.ok_or_else(unread)?;
+            let (params, envelope) = blocking(link, work).await.map_err(|_| unread())?;
             call.params = params;
             envelope
         })
@@ -165,7 +165,7 @@ pub(super) async fn digest(context: &Context) -> Result<String, RpcError> {
             let (method, params) = (call.method.clone(), call.params.clone());
             let read = move || request_digest(&method, params.as_deref());
             let digest = blocking(context.link(), read).await;
-            digest.ok_or_else(unread)?
+            digest.map_err(|_| unread())?
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use super::bill::{BillLine, human_bytes, sum_bytes};
+use crate::wire::session_id::NodeName;
 
 /// How a server started, in plain values.
 #[derive(Clone, Debug)]
@@ -14,7 +15,7 @@ pub struct Started {
     pub admin: SocketAddr,
     pub admin_asks_for_token: bool,
     pub app: &'static str,
-    pub node: String,
+    pub node: NodeName,
     pub cores: usize,
     /// `io_uring` or `epoll`.
     pub driver: &'static str,
@@ -112,7 +113,7 @@ mod tests {
             admin: "127.0.0.1:9464".parse().unwrap(),
             admin_asks_for_token: false,
             app: "board",
-            node: "alpha".into(),
+            node: NodeName::new("alpha").unwrap(),
             cores: 2,
             driver: "io_uring",
             driver_note: None,

@@ -16,10 +16,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::limits::{LOG_LINE_BYTES_MAX, LOG_WAITING_BYTES_MAX};
-use crate::metrics::METRICS;
 
 /// Before a descriptor is asked again that does not block and takes nothing now.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -35,9 +35,10 @@ pub struct Lines {
 /// All that is written to one descriptor by whoever has something to say; the writer ends after the last of them.
 struct Speakers(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
+    /// Of all lines.
+    dropped: IntCounter,
     /// Something waits.
     came: Condvar,
     /// Nothing waits any more, nor is it being written.
@@ -63,13 +64,19 @@ impl Lines {
     pub fn start(name: &str, descriptor: &impl AsFd) -> io::Result<Self> {
         let descriptor: BorrowedFd<'_> = descriptor.as_fd();
         let file = File::from(descriptor.try_clone_to_owned()?);
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared::new());
         let writer = shared.clone();
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || writer.write(file))?;
         let shared = Arc::new(Speakers(shared));
         Ok(Lines { shared })
+    }
+
+    /// Counts the lines that were dropped, for a page of metrics.
+    #[must_use]
+    pub fn dropped(&self) -> &IntCounter {
+        &self.shared.0.dropped
     }
 
     /// Some text, its line ends included. What is longer than a line may be is cut.
@@ -116,7 +123,7 @@ impl Lines {
         let mut waiting = self.shared.0.lock();
         if waiting.bytes.len() + text.len() >= LOG_WAITING_BYTES_MAX {
             let dropped = ends_of_lines(text) + u64::from(cut);
-            return count_dropped(&mut waiting, dropped);
+            return self.shared.0.count_dropped(&mut waiting, dropped);
         }
         waiting.bytes.extend_from_slice(text);
         if cut {
@@ -155,6 +162,22 @@ impl Drop for Speakers {
 }
 
 impl Shared {
+    fn new() -> Self {
+        let name = "pinfold_log_lines_dropped_total";
+        let help = "Lines of the log that were dropped, because nobody took them.";
+        Shared {
+            waiting: Mutex::default(),
+            dropped: IntCounter::new(name, help).expect("the name is fixed and valid"),
+            came: Condvar::new(),
+            written: Condvar::new(),
+        }
+    }
+
+    fn count_dropped(&self, waiting: &mut Waiting, lines: u64) {
+        waiting.dropped += lines;
+        self.dropped.inc_by(lines);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -181,7 +204,7 @@ impl Shared {
 
             let mut waiting = self.lock();
             waiting.is_writing = false;
-            count_dropped(&mut waiting, lost);
+            self.count_dropped(&mut waiting, lost);
             // Told once somebody takes lines again, and by one of them.
             let dropped = if lost == 0 {
                 std::mem::take(&mut waiting.dropped)
@@ -195,11 +218,6 @@ impl Shared {
             }
         }
     }
-}
-
-fn count_dropped(waiting: &mut Waiting, lines: u64) {
-    waiting.dropped += lines;
-    METRICS.log_lines_dropped.inc_by(lines);
 }
 
 fn ends_of_lines(text: &[u8]) -> u64 {

@@ -6,8 +6,6 @@
 
 pub mod banner;
 pub mod bill;
-mod control;
-mod desk;
 pub mod lines;
 pub mod publish;
 pub mod serve;

@@ -20,8 +20,9 @@ use super::undertaker;
 use super::writer::Writer;
 use super::{Advertised, ClusterSetup};
 use crate::log_throttle::{LogThrottle, LogThrottles};
-use crate::redis::{Link, Reply, Settings};
+use crate::redis::{Link, Reply};
 use crate::runtime::{Owner, unix_ms};
+use crate::tasks;
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request waits a second at most to hear where its session is; the rest is for the way.
@@ -54,16 +55,18 @@ impl Control {
             node,
             advertised,
             sessions_max,
+            metrics,
         } = self.setup;
         let keys = Keys::new(&prefix);
         let shared = Rc::new(Shared {
             node,
             boot,
             membership: self.membership,
-            link: Link::start(Settings::new(redis, format!("pinfold-{node}"))),
+            link: Link::start(redis, metrics.clone()),
             pending: RefCell::new(Pending::new(keys.clone(), sessions_max)),
             keys,
-            misses: MissLog::new(Instant::now()),
+            misses: MissLog::new(Instant::now(), metrics.clone()),
+            metrics,
             record: RefCell::new(own_record(node, boot, advertised)),
             announce_all: Box::new(announce_all),
             verify_some: Box::new(verify_some),
@@ -208,7 +211,7 @@ async fn resolve(shared: Rc<Shared>) {
             }
             shared.asks.set(shared.asks.get() + 1);
             let shared = shared.clone();
-            monoio::spawn(async move {
+            tasks::spawn(async move {
                 let owner = shared.owner(&session).await;
                 // The client may have left.
                 let _ = answer.send(owner);

@@ -1,15 +1,16 @@
 //! Requests for sessions that are not here: each is counted, and as many are logged as anybody reads.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::log_throttle::{LogThrottle, LogThrottles};
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 use crate::shard::Gone;
 use crate::wire::session_id::{NodeName, SessionId};
 
-#[derive(Debug)]
 pub(super) struct MissLog {
     started: Instant,
+    metrics: Arc<Metrics>,
     by_reason: LogThrottles,
 }
 
@@ -25,21 +26,22 @@ pub(super) enum InRedis {
 }
 
 impl MissLog {
-    pub(super) fn new(started: Instant) -> Self {
+    pub(super) fn new(started: Instant, metrics: Arc<Metrics>) -> Self {
         MissLog {
             started,
+            metrics,
             by_reason: LogThrottles::of(LogThrottle::of_each),
         }
     }
 
     /// Counts it. Some: it is to be logged, and so many of the same reason before it were not.
     pub(super) fn count(&self, gone: Gone, now: Instant) -> Option<u64> {
-        METRICS
+        self.metrics
             .session_misses
             .with_label_values(&[gone.reason()])
             .inc();
         let status = if gone.status() == 503 { "503" } else { "404" };
-        METRICS
+        self.metrics
             .session_refusals
             .with_label_values(&[status, gone.reason()])
             .inc();
@@ -48,7 +50,7 @@ impl MissLog {
 
     /// The same of a request whose node broke off before it answered.
     pub(super) fn count_broken_off(&self, now: Instant) -> Option<u64> {
-        METRICS
+        self.metrics
             .session_refusals
             .with_label_values(&["502", BROKE_OFF])
             .inc();
@@ -102,7 +104,7 @@ mod tests {
     #[test]
     fn a_flood_of_one_reason_that_hides_another() {
         let start = Instant::now();
-        let log = MissLog::new(start);
+        let log = MissLog::new(start, Arc::default());
         while log.count(Gone::Expired, start).is_some() {}
         assert_eq!(log.count(Gone::OwnerDown, start), Some(0));
         let later = start + Duration::from_secs(1);

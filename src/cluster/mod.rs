@@ -37,13 +37,14 @@ pub use self::presence::PENDING_BYTES;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::redis::RedisUrl;
+use crate::metrics::Metrics;
+use crate::redis::Settings;
 use crate::wire::session_id::NodeName;
 
 /// A node's place in its cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClusterSetup {
-    pub redis: RedisUrl,
+    pub redis: Settings,
     /// Of every key: `mcp:`.
     pub prefix: String,
     /// No two nodes of a cluster have the same.
@@ -52,6 +53,8 @@ pub struct ClusterSetup {
     pub advertised: Option<Advertised>,
     /// As many changes may wait for Redis, and as many ends of sessions.
     pub sessions_max: usize,
+    /// Of this node.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Where the others reach a node.

@@ -12,7 +12,7 @@ use super::presence::Pending;
 use super::record::{Found, Keys, NodeRecord, Process, found_node};
 use super::resolver::Nodes;
 use crate::log_throttle::{LogThrottle, LogThrottles};
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 use crate::redis::{Command, Connection, Link, RedisFault, Reply};
 use crate::wire::session_id::NodeName;
 
@@ -22,6 +22,7 @@ pub(super) struct Shared {
     pub(super) boot: u64,
     pub(super) membership: Arc<Membership>,
     pub(super) link: Link,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) pending: RefCell<Pending>,
     pub(super) misses: MissLog,
     pub(super) record: RefCell<NodeRecord>,
@@ -65,17 +66,19 @@ impl Shared {
         let count = |counter: &prometheus::IntCounterVec, by: usize| {
             counter.with_label_values(&[kind]).inc_by(by as u64);
         };
-        count(&METRICS.redis_commands, commands.len());
-        count(&METRICS.redis_bytes, bytes);
+        count(&self.metrics.redis_commands, commands.len());
+        count(&self.metrics.redis_bytes, bytes);
         let sent = connection.call_all(commands);
+        let errors = self.metrics.redis_errors.clone();
         async move {
             let replies = sent.await;
+            let count = |kind: &str| errors.with_label_values(&[kind]).inc();
             match &replies {
-                Err(fault) => count_error(fault.kind()),
+                Err(fault) => count(fault.kind()),
                 Ok(replies) => replies
                     .iter()
                     .filter_map(Reply::error)
-                    .for_each(|error| count_error(known_code(&error.code))),
+                    .for_each(|error| count(known_code(&error.code))),
             }
             replies
         }
@@ -122,7 +125,10 @@ impl Shared {
     }
 
     pub(super) fn found_foreign(&self, kind: &'static str, shown: &str) {
-        METRICS.foreign_records.with_label_values(&[kind]).inc();
+        self.metrics
+            .foreign_records
+            .with_label_values(&[kind])
+            .inc();
         if let Some(unlogged) = self.foreign.borrow_mut().admit(self.now_ms()) {
             tracing::warn!(
                 kind,
@@ -133,10 +139,6 @@ impl Shared {
             );
         }
     }
-}
-
-fn count_error(kind: &str) {
-    METRICS.redis_errors.with_label_values(&[kind]).inc();
 }
 
 /// A label has few values, whatever a server says.

@@ -8,7 +8,8 @@ use monoio::time::{sleep, timeout};
 
 use super::*;
 use crate::mcp::ProtocolVersion;
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
+use crate::redis::Settings;
 use crate::redis::testing::{FakeRedis, Mood};
 use crate::runtime::{Neighbours, Owner};
 use crate::shard::{Gone, Presence, SessionAbout};
@@ -24,6 +25,7 @@ struct Node {
     membership: Arc<Membership>,
     announced: Rc<Cell<u32>>,
     verified: Rc<Cell<u32>>,
+    metrics: Arc<Metrics>,
 }
 
 fn name(name: &str) -> NodeName {
@@ -34,7 +36,7 @@ fn name(name: &str) -> NodeName {
 fn run(work: impl AsyncFnOnce(&Node)) {
     let redis = FakeRedis::start();
     let setup = ClusterSetup {
-        redis: redis.url(),
+        redis: Settings::new(redis.url(), "pinfold-node-a"),
         prefix: "mcp:".into(),
         node: name("node-a"),
         advertised: Some(Advertised {
@@ -42,7 +44,9 @@ fn run(work: impl AsyncFnOnce(&Node)) {
             address: ([10, 0, 0, 1], 8080).into(),
         }),
         sessions_max: 1_000,
+        metrics: Arc::default(),
     };
+    let metrics = setup.metrics.clone();
     let mut runtime = monoio::RuntimeBuilder::<monoio::FusionDriver>::new()
         .enable_timer()
         .build()
@@ -63,6 +67,7 @@ fn run(work: impl AsyncFnOnce(&Node)) {
             membership,
             announced,
             verified,
+            metrics,
         };
         timeout(LONG, work(&node)).await.expect("in time");
         drop(control);
@@ -198,7 +203,7 @@ fn a_redis_that_refuses_writes_gets_them_later() {
         node.redis.set_mood(Mood::Refusing(READONLY));
         let sessions = (0..600).map(|slot| session("node-a", slot));
         sessions.clone().for_each(|session| node.open(session));
-        let refused = METRICS.redis_errors.with_label_values(&["READONLY"]);
+        let refused = node.metrics.redis_errors.with_label_values(&["READONLY"]);
         until(|| refused.get() >= 600).await;
         node.redis.set_mood(Mood::Serving);
         for session in sessions {
@@ -265,7 +270,7 @@ fn a_node_that_is_not_in_redis_is_gone_unless_redis_forgot() {
         assert_eq!(node.locate(theirs).await, down);
         let unknown = Owner::Gone(Gone::Unknown);
         assert_eq!(node.locate(session("node-b", 2)).await, unknown);
-        let foreign = METRICS.foreign_records.with_label_values(&["session"]);
+        let foreign = node.metrics.foreign_records.with_label_values(&["session"]);
         let before = foreign.get();
         node.redis.set(&key(theirs), "not JSON");
         assert_eq!(node.locate(theirs).await, unknown);
@@ -289,7 +294,7 @@ fn a_miss_is_counted_and_asked_about_before_its_record_goes() {
         node.beats().await;
         let session = session("node-a", 1);
         node.redis.set(&key(session), "{}");
-        let expired = METRICS.session_misses.with_label_values(&["expired"]);
+        let expired = node.metrics.session_misses.with_label_values(&["expired"]);
         let before = expired.get();
         let gone = Gone::Expired;
         let said = vec![

@@ -11,7 +11,6 @@ use super::nodes::{BEAT_EVERY, NODE_LIFE};
 use super::record::Process;
 use super::record::{Found, NodeRecord, SessionState, found_node, found_session, indexed};
 use super::shared::Shared;
-use crate::metrics::METRICS;
 use crate::redis::{RedisError, Reply};
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -248,7 +247,7 @@ async fn bury_some(shared: &Shared, grave: Grave, sessions: &[SessionId]) -> Res
         drop(shared.send("bury", &put_back).await);
         return Err(None);
     }
-    METRICS.records_buried.inc_by(alive.len() as u64);
+    shared.metrics.records_buried.inc_by(alive.len() as u64);
     Ok(alive.len() as u64)
 }
 

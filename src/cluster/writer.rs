@@ -16,9 +16,9 @@ use super::once_a_minute::OnceAMinute;
 use super::presence::{Batch, Change};
 use super::record::{Found, found_session};
 use super::shared::Shared;
-use crate::metrics::METRICS;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
 use crate::shard::{Gone, Presence};
+use crate::tasks;
 use crate::wire::session_id::SessionId;
 
 /// Changes in one round trip: 100 KB.
@@ -54,7 +54,7 @@ impl<'a> Writer<'a> {
     pub(super) async fn run(mut self) {
         loop {
             let pending = self.shared.pending.borrow().len();
-            METRICS.presence_pending.set(pending as i64);
+            self.shared.metrics.presence_pending.set(pending as i64);
             let connection = self.shared.link.connection();
             if self.forgotten.is_due(Instant::now()) {
                 self.shared
@@ -133,7 +133,7 @@ impl<'a> Writer<'a> {
             return misses::log(&session, gone, here, InRedis::NotAsked, unlogged);
         }
         let answer = shared.send("miss", &[shared.keys.read_session(&session)]);
-        monoio::spawn(async move {
+        tasks::spawn(async move {
             let replies = answer.await.unwrap_or_default();
             let found = replies.first().map(|reply| found_session(reply, &session));
             let in_redis = match found {
@@ -154,7 +154,7 @@ impl<'a> Writer<'a> {
     }
 
     fn forged(&self) {
-        METRICS.forged_forwards.inc();
+        self.shared.metrics.forged_forwards.inc();
         if let Some(unlogged) = self.shared.may_log("forged") {
             tracing::warn!(
                 unlogged,

@@ -1,7 +1,7 @@
 //! What makes a node one of several: Redis, the address that the others reach it at, the secret they share, and how it
 //! takes its leave.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,6 +9,10 @@ use clap::Args;
 use super::units::{Span, between};
 use super::{ConfigError, read_secret};
 use crate::cluster::Advertised;
+use crate::node::{
+    ClusterConfig, DRAIN_ALONE, DRAIN_BEHIND_PROXY, PEER_SECRET_BYTES_MIN, advertised, prefix,
+    resolve,
+};
 use crate::redis::{BadRedisUrl, RedisUrl};
 use crate::shard::DrainTimes;
 use crate::wire::forwarded::PeerSecret;
@@ -51,33 +55,16 @@ pub struct ClusterOptions {
     pub drain_window: Option<Span>,
 }
 
-/// A node's place among others, checked.
-#[derive(Clone, Debug)]
-pub struct ClusterConfig {
-    pub redis: RedisUrl,
-    pub prefix: String,
-    pub advertised: Advertised,
-    /// `None`: requests are not passed on, neither by this node nor to it.
-    pub secret: Option<PeerSecret>,
-}
-
-/// Seconds that Traefik's health check needs in the printed configuration, and one more.
-const NOTICE_BEHIND_PROXY_MS: u64 = 5_000;
-/// Ten thousand streams come back at 500 a second.
-const WINDOW_BEHIND_PROXY_MS: u64 = 20_000;
-const WINDOW_ALONE_MS: u64 = 1_000;
 const HOUR: Span = Span(3_600_000);
-/// As many as nobody tries out.
-const SECRET_BYTES_MIN: usize = 16;
 
 pub(super) fn drain_times(options: &ClusterOptions) -> DrainTimes {
-    let (notice, window) = match options.redis {
-        Some(_) => (NOTICE_BEHIND_PROXY_MS, WINDOW_BEHIND_PROXY_MS),
-        None => (0, WINDOW_ALONE_MS),
+    let times = match options.redis {
+        Some(_) => DRAIN_BEHIND_PROXY,
+        None => DRAIN_ALONE,
     };
     DrainTimes {
-        notice_ms: options.drain_notice.map_or(notice, |span| span.0),
-        window_ms: options.drain_window.map_or(window, |span| span.0),
+        notice_ms: options.drain_notice.map_or(times.notice_ms, |span| span.0),
+        window_ms: options.drain_window.map_or(times.window_ms, |span| span.0),
     }
 }
 
@@ -86,12 +73,12 @@ pub(super) fn drain_times(options: &ClusterOptions) -> DrainTimes {
 pub(super) fn check(
     options: &ClusterOptions,
     listen: SocketAddr,
-    node: Option<&str>,
+    has_name: bool,
 ) -> Result<Option<ClusterConfig>, ConfigError> {
     let Some(redis) = &options.redis else {
         return alone(options);
     };
-    if node.is_none() {
+    if !has_name {
         return Err(ConfigError::missing(
             "--node",
             "must be given with --redis, and be different on every node, such as n1: session ids lead with it",
@@ -106,14 +93,16 @@ pub(super) fn check(
              the same on every node), or else --no-forward",
         ));
     }
-    let advertised = match &options.advertise {
-        Some(url) => resolve(url)?,
+    let reached_at = match &options.advertise {
+        Some(url) => {
+            resolve(url).map_err(|allowed| ConfigError::new("--advertise", url, allowed))?
+        }
         None => listened(listen)?,
     };
     Ok(Some(ClusterConfig {
         redis: redis.clone(),
         prefix: options.redis_prefix.clone(),
-        advertised,
+        advertised: Some(reached_at),
         secret,
     }))
 }
@@ -150,9 +139,9 @@ fn read_peer_secret(path: &Path) -> Result<PeerSecret, ConfigError> {
     let refuse = |allowed: String| ConfigError::new("--peer-secret-file", path.display(), allowed);
     let bytes = read_secret(path).map_err(refuse)?;
     let secret = bytes.trim_ascii();
-    if secret.len() < SECRET_BYTES_MIN {
+    if secret.len() < PEER_SECRET_BYTES_MIN {
         return Err(refuse(format!(
-            "must be a file of at least {SECRET_BYTES_MIN} bytes (openssl rand -hex 32)"
+            "must be a file of at least {PEER_SECRET_BYTES_MIN} bytes (openssl rand -hex 32)"
         )));
     }
     Ok(PeerSecret::new(secret))
@@ -162,41 +151,6 @@ fn redis(text: &str) -> Result<RedisUrl, String> {
     text.parse().map_err(|bad: BadRedisUrl| bad.to_string())
 }
 
-fn prefix(text: &str) -> Result<String, &'static str> {
-    let sound = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
-    sound
-        .then(|| text.to_owned())
-        .ok_or("must be at most 64 visible ASCII characters, such as mcp:")
-}
-
 fn drain_time(text: &str) -> Result<Span, String> {
     between(text, Span(0), HOUR)
-}
-
-const ADVERTISED: &str =
-    "must be http://, a host or an address, and a port, such as http://10.0.0.1:8080";
-
-fn advertised(text: &str) -> Result<String, &'static str> {
-    let authority = text.strip_prefix("http://").ok_or(ADVERTISED)?;
-    let (host, port) = authority.rsplit_once(':').ok_or(ADVERTISED)?;
-    let port_sound = port.parse::<u16>().is_ok_and(|port| port != 0);
-    let sound = port_sound && !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
-    sound.then(|| text.to_owned()).ok_or(ADVERTISED)
-}
-
-/// Once, at the start: the others are told an address and need no names.
-fn resolve(url: &str) -> Result<Advertised, ConfigError> {
-    let refuse = |allowed: String| ConfigError::new("--advertise", url, allowed);
-    let authority = url.trim_start_matches("http://");
-    let addresses = authority
-        .to_socket_addrs()
-        .map_err(|fault| refuse(format!("must name a host that this one can find: {fault}")))?;
-    let mut addresses = addresses.filter(|address| !address.ip().is_unspecified());
-    let address = addresses
-        .next()
-        .ok_or_else(|| refuse("must be an address that others can connect to".to_owned()))?;
-    Ok(Advertised {
-        url: url.to_owned(),
-        address,
-    })
 }

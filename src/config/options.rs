@@ -10,11 +10,13 @@ use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use super::cluster::ClusterOptions;
-use super::names::{endpoint, host, node, origin};
 use super::units::{Size, Span, between, count_between};
 use crate::app::board::BoardLimits;
 use crate::clients::{Networks, NotANetwork, PRIVATE};
 use crate::limits::Limits;
+use crate::node::{CORES_MAX, endpoint, host, node_name, origin};
+use crate::runtime::{BreakThread, Driver};
+use crate::wire::session_id::NodeName;
 
 /// The application that answers the clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,6 +36,16 @@ pub enum DriverChoice {
     Uring,
     /// epoll
     Epoll,
+}
+
+impl From<DriverChoice> for Driver {
+    fn from(choice: DriverChoice) -> Driver {
+        match choice {
+            DriverChoice::Auto => Driver::Auto,
+            DriverChoice::Uring => Driver::Uring,
+            DriverChoice::Epoll => Driver::Epoll,
+        }
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -100,7 +112,7 @@ pub struct Running {
     pub app: AppName,
 
     /// Core threads, each pinned to its core [default: all]
-    #[arg(long, env = "PINFOLD_CORES", value_name = "N", value_parser = |text: &str| count_between(text, 1, super::CORES_MAX))]
+    #[arg(long, env = "PINFOLD_CORES", value_name = "N", value_parser = |text: &str| count_between(text, 1, CORES_MAX))]
     pub cores: Option<u32>,
 
     /// How to wait for the kernel
@@ -113,8 +125,8 @@ pub struct Running {
     pub driver: DriverChoice,
 
     /// Name of this node: it leads every session id, so that a proxy can route on it [default: the host's name if it can be one, else "node"]
-    #[arg(long, env = "PINFOLD_NODE", value_name = "NAME", value_parser = node)]
-    pub node: Option<String>,
+    #[arg(long, env = "PINFOLD_NODE", value_name = "NAME", value_parser = node_name)]
+    pub node: Option<NodeName>,
 
     /// File with the key that seals what clients carry for the server (requestState): 32 bytes, or 64 hex digits.
     /// All nodes need the same [default: made from --peer-secret-file, else random at every start]
@@ -132,14 +144,7 @@ pub struct Running {
     /// Lets a thread (core-0, control, signals) panic or hang when SIGUSR2 comes, so that tests see what becomes of the
     /// node. It has no variable, so that no environment brings it along
     #[arg(long, value_name = "NAME=panic|stall", value_parser = broken_thread, hide = true)]
-    pub break_thread: Option<BrokenThread>,
-}
-
-/// Tests only: a thread's name, and whether it hangs rather than panics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BrokenThread {
-    pub name: String,
-    pub stalls: bool,
+    pub break_thread: Option<BreakThread>,
 }
 
 const MANY: u32 = 100_000_000;
@@ -268,7 +273,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "must be an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")
 }
 
-fn broken_thread(text: &str) -> Result<BrokenThread, &'static str> {
+fn broken_thread(text: &str) -> Result<BreakThread, &'static str> {
     let wrong = "must be a thread, such as core-0, and =panic or =stall";
     let (name, how) = text.split_once('=').ok_or(wrong)?;
     let stalls = match how {
@@ -276,8 +281,8 @@ fn broken_thread(text: &str) -> Result<BrokenThread, &'static str> {
         "stall" => true,
         _ => return Err(wrong),
     };
-    let name = name.to_owned();
-    Ok(BrokenThread { name, stalls })
+    let thread = name.to_owned();
+    Ok(BreakThread { thread, stalls })
 }
 
 fn level(text: &str) -> Result<LevelFilter, &'static str> {

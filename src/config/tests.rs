@@ -25,6 +25,10 @@ fn check(arguments: &[&str]) -> Result<Config, ConfigError> {
     Config::check(parse(arguments).unwrap(), &machine())
 }
 
+fn name_of(config: &Config) -> String {
+    config.node.node_name().to_string()
+}
+
 /// The parser's error must name the flag, the value and what is allowed, and exit with 2.
 fn assert_refused(flag: &str, value: &str, allowed: &str) {
     let refused = parse(&[&format!("{flag}={value}")]).expect_err(flag);
@@ -44,17 +48,20 @@ fn file(name: &str, bytes: &[u8]) -> String {
 #[test]
 fn no_options_at_all() {
     let config = check(&[]).unwrap();
-    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.admin.to_string(), "127.0.0.1:9464");
-    assert_eq!(config.endpoint, "/mcp");
-    assert_eq!((config.cores, config.node.as_str()), (4, "alpha"));
+    assert_eq!(config.node.listen[0].to_string(), "127.0.0.1:8080");
+    assert_eq!(config.node.admin, "127.0.0.1:9464".parse().ok());
+    assert_eq!(config.node.path, "/mcp");
+    assert_eq!(
+        (config.node.cores, name_of(&config)),
+        (4, "alpha".to_owned())
+    );
     let limits = Limits {
         memory_bytes_max: 2 << 30,
         ..Limits::default()
     };
-    assert_eq!(config.limits, limits, "a quarter of 8 GiB");
+    assert_eq!(config.node.limits, limits, "a quarter of 8 GiB");
     assert_eq!(config.log, LevelFilter::INFO);
-    assert!(config.state_key.is_none() && config.admin_token.is_none());
+    assert!(config.node.state_key.is_none() && config.node.admin_token.is_none());
 }
 
 #[test]
@@ -83,7 +90,7 @@ fn more_cores_than_the_machine_has() {
     let refused = check(&["--cores", "5"]).unwrap_err();
     assert_eq!((refused.flag, refused.value.as_str()), ("--cores", "5"));
     assert!(refused.allowed.contains("1 to 4"), "{refused}");
-    assert_eq!(check(&["--cores", "4"]).unwrap().cores, 4);
+    assert_eq!(check(&["--cores", "4"]).unwrap().node.cores, 4);
 }
 
 #[test]
@@ -95,7 +102,7 @@ fn an_open_admin_address_without_a_token() {
 
     let token = file("token", b"s3cret\n");
     let config = check(&["--admin", "0.0.0.0:9464", "--admin-token-file", &token]).unwrap();
-    assert_eq!(&*config.admin_token.unwrap().expose(), "s3cret");
+    assert_eq!(&*config.node.admin_token.unwrap().expose(), "s3cret");
 }
 
 #[test]
@@ -145,8 +152,11 @@ fn a_state_key_of_the_wrong_length() {
         &file("right", format!("{}\n", "aB".repeat(32)).as_bytes()),
     ])
     .unwrap();
-    assert_eq!(raw.state_key.unwrap().0, hex.state_key.clone().unwrap().0);
-    assert!(!format!("{:?}", hex.state_key).contains("171"));
+    assert_eq!(
+        raw.node.state_key.unwrap().0,
+        hex.node.state_key.clone().unwrap().0
+    );
+    assert!(!format!("{:?}", hex.node.state_key).contains("171"));
 }
 
 #[test]
@@ -157,7 +167,7 @@ fn a_host_name_that_cannot_name_a_node() {
         memory_bytes: 8 << 30,
     };
     let config = Config::check(parse(&[]).unwrap(), &machine).unwrap();
-    assert_eq!(config.node, "node");
+    assert_eq!(name_of(&config), "node");
 }
 
 #[test]
@@ -178,21 +188,24 @@ fn what_is_set_arrives() {
     .unwrap();
     assert_eq!(config.board_limits.bytes_max, 2 << 20);
     assert_eq!(config.board_limits.entry_bytes_max, 64 << 10);
-    assert_eq!(config.limits.connections_max, 10);
-    assert_eq!(config.limits.sessions_max, 11);
-    assert_eq!(config.limits.body_bytes_max, 1 << 20);
-    assert_eq!(config.limits.json_tree_bytes_max, 2 << 20);
-    assert_eq!(config.limits.session_idle_ms, 90_000);
-    assert_eq!(config.limits.keep_alive_ms, 250);
-    assert_eq!(config.origins, ["https://a.example", "https://b.example"]);
-    assert_eq!(config.hosts, ["mcp.example.com"]);
-    assert_eq!(config.node, "n-1");
+    assert_eq!(config.node.limits.connections_max, 10);
+    assert_eq!(config.node.limits.sessions_max, 11);
+    assert_eq!(config.node.limits.body_bytes_max, 1 << 20);
+    assert_eq!(config.node.limits.json_tree_bytes_max, 2 << 20);
+    assert_eq!(config.node.limits.session_idle_ms, 90_000);
+    assert_eq!(config.node.limits.keep_alive_ms, 250);
+    assert_eq!(
+        config.node.origins,
+        ["https://a.example", "https://b.example"]
+    );
+    assert_eq!(config.node.hosts, ["mcp.example.com"]);
+    assert_eq!(name_of(&config), "n-1");
 }
 
 #[test]
 fn one_client_that_may_take_all_by_default() {
     let of_client = |arguments: &[&str]| {
-        let limits = check(arguments).unwrap().limits;
+        let limits = check(arguments).unwrap().node.limits;
         let of_client = limits.of_client();
         let rate = of_client.initialize_per_second_max;
         (of_client.connections_max, of_client.sessions_max, rate)
@@ -211,13 +224,13 @@ fn one_client_that_may_take_all_by_default() {
         "--calls-per-client-max=4",
     ];
     assert_eq!(of_client(&own), (1, 2, 3));
-    assert_eq!(check(&own).unwrap().limits.calls_per_client_max, 4);
+    assert_eq!(check(&own).unwrap().node.limits.calls_per_client_max, 4);
 }
 
 #[test]
 fn a_stranger_that_is_trusted_as_a_proxy() {
     let trusts = |arguments: &[&str], address: &str| {
-        let proxies = check(arguments).unwrap().trusted_proxies;
+        let proxies = check(arguments).unwrap().node.trusted_proxies;
         proxies.contains(address.parse().unwrap())
     };
     assert!(trusts(&[], "127.0.0.1") && trusts(&[], "172.17.0.1") && !trusts(&[], "203.0.113.1"));
@@ -256,16 +269,15 @@ fn a_node_of_several() {
     ])
     .unwrap();
     assert!(!format!("{config:?}").contains("pass"), "{config:?}");
-    let cluster = config.cluster.unwrap();
-    let advertised = cluster.advertised;
+    let cluster = config.node.cluster.unwrap();
+    let advertised = cluster.advertised.unwrap();
     assert_eq!(advertised.url, "http://127.0.0.1:8080");
     assert_eq!(advertised.address.to_string(), "127.0.0.1:8080");
     assert!(cluster.secret.is_some());
     assert_eq!(cluster.prefix, "mcp:");
-    assert!(config.state_key.is_some(), "all nodes open what one sealed");
     assert_eq!(
-        (config.drain.notice_ms, config.drain.window_ms),
-        (5_000, 20_000)
+        config.node.drain.map(|it| (it.notice_ms, it.window_ms)),
+        Some((5_000, 20_000))
     );
 }
 
@@ -288,7 +300,7 @@ fn a_node_of_several_that_lacks_something() {
         assert!(refused.to_string().contains(flag), "{refused}");
     }
     let alone = check(&["--drain-notice=0s"]).unwrap();
-    assert_eq!((alone.drain.notice_ms, alone.drain.window_ms), (0, 1_000));
+    assert_eq!(alone.node.drain, Some(crate::node::DRAIN_ALONE));
     assert!(check(&[redis, "--node=n1", "--no-forward"]).is_ok());
     assert_refused("--advertise", "10.0.0.1:8080", "http://10.0.0.1:8080");
     assert_refused(

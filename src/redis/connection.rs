@@ -18,6 +18,7 @@ use super::frame::{Scanner, Unreadable};
 use super::reply::{Protocol, Reply};
 use super::transport::Transport;
 use super::{Command, RedisFault};
+use crate::tasks;
 
 /// Of one answer, past which the connection ends. What asks for much asks for parts of it.
 pub const REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -75,8 +76,8 @@ impl Connection {
             heard: Cell::new(Instant::now()),
             inside: RefCell::default(),
         });
-        monoio::spawn(send_queued(shared.clone()));
-        monoio::spawn(hand_out(shared.clone()));
+        tasks::spawn(send_queued(shared.clone()));
+        tasks::spawn(hand_out(shared.clone()));
         let handle = Rc::new(Handle { shared });
         Connection { handle }
     }

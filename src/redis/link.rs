@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use monoio::time::sleep;
 use super::backoff::{Backoff, random};
 use super::{Command, Connection, RedisFault, Reply, Settings};
 use crate::log_throttle::LogThrottle;
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
+use crate::tasks;
 
 /// Answers that were too large, one after the other, before that counts as trouble: a page of 256 entries is halved down
 /// to one, which is skipped.
@@ -27,6 +29,7 @@ pub struct Link {
 
 struct Inner {
     settings: Settings,
+    metrics: Arc<Metrics>,
     connection: RefCell<Option<Connection>>,
     /// How many connections there were, with the one that is.
     number: Cell<u64>,
@@ -37,15 +40,16 @@ struct Inner {
 impl Link {
     /// Starts to connect, on this thread's runtime.
     #[must_use]
-    pub fn start(settings: Settings) -> Self {
+    pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Self {
         let inner = Rc::new(Inner {
             settings,
+            metrics,
             connection: RefCell::default(),
             number: Cell::new(0),
             watchers: RefCell::default(),
         });
         inner.set(None);
-        monoio::spawn(keep(Rc::downgrade(&inner)));
+        tasks::spawn(keep(Rc::downgrade(&inner)));
         Link { inner }
     }
 
@@ -135,7 +139,7 @@ impl Inner {
         if connection.is_some() {
             self.number.set(self.number.get() + 1);
         }
-        METRICS
+        self.metrics
             .redis_up
             .with_label_values(&[&self.settings.client_name])
             .set(connection.is_some().into());
@@ -159,9 +163,9 @@ async fn keep(link: Weak<Inner>) {
     let (mut outage, opened) = (OutageLog::default(), Instant::now());
     let mut too_large = 0;
     loop {
-        let Some(settings) = link.upgrade().map(|inner| inner.settings.clone()) else {
-            return;
-        };
+        let Some(inner) = link.upgrade() else { return };
+        let (settings, metrics) = (inner.settings.clone(), inner.metrics.clone());
+        drop(inner);
         let fault = match Connection::open(&settings).await {
             Ok(connection) => {
                 let since = Instant::now();
@@ -181,7 +185,7 @@ async fn keep(link: Weak<Inner>) {
             }
             Err(fault) => fault,
         };
-        METRICS
+        metrics
             .redis_errors
             .with_label_values(&[fault.kind()])
             .inc();

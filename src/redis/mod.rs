@@ -28,13 +28,10 @@ pub use self::connection::{Connection, REPLY_BYTES_MAX};
 pub use self::fault::RedisFault;
 pub use self::link::Link;
 pub use self::reply::{RedisError, Reply};
-pub(crate) use self::tls::forget_trusted;
+pub use self::tls::Authorities;
 pub use self::url::{BadRedisUrl, RedisUrl};
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use rustls::RootCertStore;
 
 /// How to reach a Redis, and how long to wait for it.
 #[derive(Clone, Debug)]
@@ -43,8 +40,8 @@ pub struct Settings {
     /// What `CLIENT LIST` shows; no spaces.
     pub client_name: String,
     pub timeouts: Timeouts,
-    /// Who may vouch for a server of `rediss://`. None: whom this machine trusts.
-    trusted: Option<Arc<RootCertStore>>,
+    /// For `rediss://`.
+    pub authorities: Authorities,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +69,7 @@ impl Settings {
             url,
             client_name: client_name.into(),
             timeouts: Timeouts::default(),
-            trusted: None,
+            authorities: Authorities::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -313,7 +314,7 @@ fn a_link_comes_back_and_fails_at_once_while_it_is_down() {
                 ignore(stream);
             }
         });
-        let link = Link::start(settings);
+        let link = Link::start(settings, Arc::default());
         // It is not waited for: it would come.
         assert_eq!(link.call(get()).await, Err(RedisFault::Down));
         assert_eq!(link.came_up(0).await, 1);
@@ -357,7 +358,7 @@ fn the_last_handle_closes_the_connection() {
             ignore(stream);
             ended.send(()).unwrap();
         });
-        let link = Link::start(settings.clone());
+        let link = Link::start(settings.clone(), Arc::default());
         link.came_up(0).await;
         drop(link);
         let connection = async {

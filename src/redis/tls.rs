@@ -18,11 +18,11 @@ pub(super) struct Secured {
 }
 
 impl Secured {
-    /// Shakes hands with `host`, whom one of `trusted` must vouch for; none of them: whom this machine trusts.
+    /// Shakes hands with `host`, whom one of `trusted` must vouch for.
     pub(super) async fn greet(
         socket: Socket,
         host: &str,
-        trusted: Option<Arc<RootCertStore>>,
+        trusted: &Authorities,
     ) -> Result<Secured, RedisFault> {
         let session = session(host, trusted).map_err(RedisFault::Tls)?;
         let secured = Secured {
@@ -118,11 +118,8 @@ impl Write for Wire<'_> {
     }
 }
 
-fn session(host: &str, trusted: Option<Arc<RootCertStore>>) -> Result<ClientConnection, Box<str>> {
-    let trusted = match trusted {
-        Some(trusted) => trusted,
-        None => machine_trusts()?,
-    };
+fn session(host: &str, trusted: &Authorities) -> Result<ClientConnection, Box<str>> {
+    let trusted = trusted.read()?;
     let name = ServerName::try_from(host.to_owned()).map_err(|fault| fault.to_string())?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -133,31 +130,35 @@ fn session(host: &str, trusted: Option<Arc<RootCertStore>>) -> Result<ClientConn
     session.map_err(|fault| fault.to_string().into())
 }
 
-/// Whom this machine trusts, once that was read.
-static TRUSTED: Mutex<Option<Arc<RootCertStore>>> = Mutex::new(None);
+/// Who may vouch for a server of `rediss://`: whom this machine trusts, read once, when it is needed. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Authorities(Arc<Mutex<Option<Arc<RootCertStore>>>>);
 
-fn trusted() -> MutexGuard<'static, Option<Arc<RootCertStore>>> {
-    TRUSTED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The next connection reads anew whom this machine trusts; those that are stay as they are.
-pub(crate) fn forget_trusted() {
-    *trusted() = None;
-}
-
-/// Read once; a machine that trusts nobody yet is asked again.
-fn machine_trusts() -> Result<Arc<RootCertStore>, Box<str>> {
-    if let Some(trusted) = &*trusted() {
-        return Ok(trusted.clone());
+impl Authorities {
+    /// The next connection reads anew whom this machine trusts; those that are stay as they are.
+    pub fn forget(&self) {
+        *self.lock() = None;
     }
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if store.is_empty() {
-        return Err(
-            "this machine has no certificates of authorities: install ca-certificates".into(),
-        );
+
+    /// A machine that trusts nobody yet is asked again.
+    fn read(&self) -> Result<Arc<RootCertStore>, Box<str>> {
+        let mut known = self.lock();
+        if let Some(known) = &*known {
+            return Ok(known.clone());
+        }
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if store.is_empty() {
+            return Err(
+                "this machine has no certificates of authorities: install ca-certificates".into(),
+            );
+        }
+        Ok(known.insert(Arc::new(store)).clone())
     }
-    Ok(trusted().insert(Arc::new(store)).clone())
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<RootCertStore>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -220,7 +221,7 @@ mod tests {
         if trusts {
             store.add(certificate()).unwrap();
         }
-        settings.trusted = Some(Arc::new(store));
+        settings.authorities = Authorities(Arc::new(Mutex::new(Some(Arc::new(store)))));
         settings
     }
 

@@ -23,7 +23,7 @@ impl Transport {
             Place::Tcp {
                 host, tls: true, ..
             } => {
-                let secured = Secured::greet(socket, host, settings.trusted.clone()).await?;
+                let secured = Secured::greet(socket, host, &settings.authorities).await?;
                 Ok(Transport::Tls(Box::new(secured)))
             }
             Place::Tcp { .. } | Place::Unix(_) => Ok(Transport::Plain(socket)),

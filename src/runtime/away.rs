@@ -11,18 +11,19 @@ use super::mailbox::Letter;
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
 use crate::shard::{ConnectionKey, Look, TooMany};
+use crate::tasks;
 
 impl Core {
     /// A body that takes long to look at.
     pub(super) fn look(self: &Rc<Self>, key: ConnectionKey, look: Look, charge: Charge) {
         let core = self.clone();
         let (sender, looked) = oneshot::channel();
-        let work = self.blocking.run(Box::new(move || {
+        let work = self.blocking.run_own(Box::new(move || {
             // Nobody waits for it if the core is gone.
             let _ = sender.send(look.run());
         }));
-        monoio::spawn(async move {
-            work.await;
+        tasks::spawn(async move {
+            let _ = work.await;
             if let Ok(looked) = looked.await {
                 core.shard
                     .borrow_mut()

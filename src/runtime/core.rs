@@ -17,21 +17,23 @@ use futures_util::future::AbortHandle;
 use monoio::net::TcpStream;
 use serde_json::value::RawValue;
 
+use super::application::Application;
 use super::blocking::BlockingPool;
 use super::forward::{self, Abroad};
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::{clock, link, serve, socket};
-use crate::app::call::{AskFailed, Handler};
+use crate::app::call::AskFailed;
 use crate::clients::Ticket;
 use crate::log_throttle::LogThrottles;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard, TooMany};
+use crate::tasks;
 
 pub(super) struct Core {
     pub(super) number: u16,
     pub(super) shard: RefCell<Shard>,
-    pub(super) handler: Rc<dyn Handler>,
+    pub(super) application: Rc<Application>,
     pub(super) publisher: Publisher,
     pub(super) sealer: Sealer,
     pub(super) blocking: BlockingPool,
@@ -65,9 +67,9 @@ struct RunningCall {
 pub(super) type Answer = Result<Box<RawValue>, AskFailed>;
 
 /// User memory of one connection outside of the shard.
-pub(super) const SOCKET_BYTES: usize = size_of::<Option<Socket>>();
+pub(crate) const SOCKET_BYTES: usize = size_of::<Option<Socket>>();
 
-pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
+pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 
 impl Core {
     /// # Errors
@@ -75,7 +77,7 @@ impl Core {
     pub(super) fn new(
         number: u16,
         shard: Shard,
-        handler: Rc<dyn Handler>,
+        application: Rc<Application>,
         publisher: Publisher,
         sealer: Sealer,
         blocking: BlockingPool,
@@ -84,7 +86,7 @@ impl Core {
         Ok(Core {
             number,
             shard: RefCell::new(shard),
-            handler,
+            application,
             publisher,
             sealer,
             blocking,
@@ -279,7 +281,7 @@ impl Core {
         match self.with_socket(key, |stream| stream_of(socket::duplicate(stream)?)) {
             Some(Ok(stream)) => {
                 let rest = bytes.split_off(count);
-                monoio::spawn(serve::write(self.clone(), key, stream, rest));
+                tasks::spawn(serve::write(self.clone(), key, stream, rest));
             }
             Some(Err(fault)) => {
                 if let Some(unlogged) = self.may_log("wait") {
@@ -359,7 +361,7 @@ impl Core {
             } => self.forward(connection, bytes, client, ticket),
             Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
-            Effect::Tell(event) => link::tell(self, &event),
+            Effect::Tell(event) => self.application.tell(&event),
             Effect::Say(presence) => {
                 if let Some(abroad) = &self.abroad {
                     abroad.say(presence);

@@ -1,6 +1,9 @@
-//! When a node's cores may end: all at once, when none of them holds anything.
+//! When a node's cores may end: all at once, when none of them holds anything. And how far they are with that.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::milestone::Milestone;
 
 /// What the cores of a node that takes its leave know of each other.
 #[derive(Debug)]
@@ -9,6 +12,12 @@ pub(super) struct Departure {
     staying: AtomicUsize,
     /// There was a moment in which none did. A core that is asked something since has the time of the notice for it.
     over: AtomicBool,
+    /// The node never came to serve: nobody is here to be taken leave of.
+    abandoned: AtomicBool,
+    /// Cores that have not been without a stream and a request since they began to take their leave.
+    undrained: AtomicUsize,
+    /// There is none.
+    drained: Arc<Milestone<()>>,
 }
 
 impl Departure {
@@ -16,7 +25,30 @@ impl Departure {
         Departure {
             staying: AtomicUsize::new(cores),
             over: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            undrained: AtomicUsize::new(cores),
+            drained: Arc::default(),
         }
+    }
+
+    /// All of them end at once, whatever they hold.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Nothing was left on one of the cores; each says so once.
+    pub(super) fn note_drained(&self) {
+        if self.undrained.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.drained.reach(());
+        }
+    }
+
+    pub(super) fn drained(&self) -> &Arc<Milestone<()>> {
+        &self.drained
     }
 
     /// One core's word; `said` is what it said before, false at first.
@@ -33,7 +65,7 @@ impl Departure {
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        self.over.load(Ordering::Acquire) || self.is_abandoned()
     }
 }
 

@@ -11,10 +11,11 @@ use std::task::{Poll, Waker};
 use super::clock;
 use super::core::Core;
 use crate::limits::FANOUT_CHUNK;
+use crate::tasks;
 
 pub(super) async fn run(core: Rc<Core>) {
     let relay = Rc::new(Relay::default());
-    monoio::spawn(relay.clone().run());
+    tasks::spawn(relay.clone().run());
     let mut bytes = Vec::new();
     loop {
         wait_for_work(&core).await;

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Waker;
@@ -15,10 +14,11 @@ use serde_json::value::RawValue;
 
 use super::clock;
 use super::core::Core;
-use crate::app::call::{AskFailed, Call, Lifecycle, Link, Outcome, Topic};
+use crate::app::call::{AskFailed, Call, Link, Outcome, Topic, WorkLost};
 use crate::app::contents::{Change, Contents};
 use crate::mcp::RpcError;
 use crate::shard::CallKey;
+use crate::tasks;
 
 struct CallLink {
     core: Rc<Core>,
@@ -32,12 +32,13 @@ pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
         core: core.clone(),
         call: key,
     });
-    let future = guarded(core.clone(), core.handler.clone().call(request, link));
+    let future = core.application.call(request, link);
     let (abort, registration) = AbortHandle::new_pair();
     core.remember_abort(key, abort);
     let core = core.clone();
-    monoio::spawn(async move {
+    tasks::spawn(async move {
         if let Ok(outcome) = Abortable::new(future, registration).await {
+            let outcome = outcome.unwrap_or_else(panicked);
             core.forget_call(key);
             core.shard
                 .borrow_mut()
@@ -66,39 +67,11 @@ async fn sleep(duration: Duration) {
     .await;
 }
 
-/// Tells the application, whose mistakes are its own.
-pub(super) fn tell(core: &Core, event: &Lifecycle) {
-    let told = AssertUnwindSafe(|| core.handler.on_lifecycle(event));
-    if catch_unwind(told).is_err()
-        && let Some(unlogged) = core.may_log("hook panic")
-    {
-        tracing::error!(
-            unlogged,
-            "what an application does about a session or a subscription panicked"
-        );
-    }
-}
-
 /// An application that panics fails its own call and no other.
-fn guarded(
-    core: Rc<Core>,
-    future: LocalBoxFuture<'static, Outcome>,
-) -> LocalBoxFuture<'static, Outcome> {
-    let caught = AssertUnwindSafe(future).catch_unwind();
-    let outcome = caught.map(move |outcome| {
-        outcome.unwrap_or_else(|_| {
-            if let Some(unlogged) = core.may_log("panic") {
-                tracing::error!(
-                    unlogged,
-                    "a handler panicked; its client got an internal error"
-                );
-            }
-            Outcome::Error(RpcError::internal(
-                "The server failed while it worked on this request.",
-            ))
-        })
-    });
-    outcome.boxed_local()
+fn panicked() -> Outcome {
+    Outcome::Error(RpcError::internal(
+        "The server failed while it worked on this request.",
+    ))
 }
 
 impl Link for CallLink {
@@ -179,18 +152,14 @@ impl Link for CallLink {
         Box::pin(sleep(Duration::from_millis(ms)))
     }
 
-    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()> {
+    fn run_blocking(
+        &self,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> LocalBoxFuture<'static, Result<(), WorkLost>> {
         self.core.blocking.run(work).boxed_local()
     }
 
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
-        let core = self.core.clone();
-        monoio::spawn(async move {
-            if AssertUnwindSafe(work).catch_unwind().await.is_err()
-                && let Some(unlogged) = core.may_log("background panic")
-            {
-                tracing::error!(unlogged, "work in the background of a handler panicked");
-            }
-        });
+        tasks::spawn(self.core.application.background(work));
     }
 }

@@ -7,7 +7,7 @@
 //! moves or a publication. No request and no delivery touches it.
 
 use std::net::{IpAddr, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use futures_channel::oneshot;
@@ -65,6 +65,8 @@ pub(super) struct Mailbox {
 #[derive(Default)]
 struct Inside {
     letters: Vec<Letter>,
+    /// Its core has ended: what is posted is dropped.
+    is_closed: bool,
     /// Set while the reader sleeps.
     reader: Option<Waker>,
 }
@@ -75,7 +77,10 @@ pub(super) const LETTERS_MAX: usize = 16 * 1024;
 impl Mailbox {
     pub(super) fn post(&self, letter: Letter) {
         let reader = {
-            let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut inside = self.lock();
+            if inside.is_closed {
+                return;
+            }
             inside.letters.push(letter);
             inside.reader.take()
         };
@@ -85,18 +90,26 @@ impl Mailbox {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.inside
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .letters
-            .len()
-            >= LETTERS_MAX
+        self.lock().letters.len() >= LETTERS_MAX
+    }
+
+    /// Nobody will read any more. Connections that were on their way here close.
+    pub(super) fn close(&self) {
+        let mut inside = self.lock();
+        inside.is_closed = true;
+        let left = (std::mem::take(&mut inside.letters), inside.reader.take());
+        drop(inside);
+        drop(left);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for letters and takes all there are.
     pub(super) async fn collect(&self) -> Vec<Letter> {
         std::future::poll_fn(|context| {
-            let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut inside = self.lock();
             if inside.letters.is_empty() {
                 inside.reader = Some(context.waker().clone());
                 return Poll::Pending;

@@ -6,16 +6,18 @@
 //! but mailboxes and, when something opens or closes, what the node has of it ([`Commons`](crate::clients::Commons)).
 //! `watchdog` notices when one of the threads does nothing any more.
 
+mod application;
 mod away;
 mod blocking;
 mod clock;
 mod core;
+mod cores;
 mod departure;
 mod fanout;
 mod forward;
 mod link;
-mod listen;
 mod mailbox;
+mod milestone;
 mod neighbours;
 mod open_files;
 mod publisher;
@@ -24,7 +26,6 @@ mod ring;
 mod seal;
 mod secrets;
 mod serve;
-mod server;
 mod signals;
 mod socket;
 mod thread;
@@ -32,11 +33,17 @@ mod tokio;
 mod watchdog;
 
 pub(crate) use self::clock::{unix_ms, unix_ms_of};
+pub(crate) use self::core::{SCRATCH_BYTES, SOCKET_BYTES};
+pub(crate) use self::cores::{Cores, CoresSetup, MakeHandler, NotStarted, OwnSetup};
+pub(crate) use self::milestone::Milestone;
 pub use self::neighbours::{Joined, Neighbours, Owner};
-pub use self::open_files::{raise_open_files, reserve_open_files};
+pub(crate) use self::open_files::{open_files, reserve_open_files};
 pub use self::publisher::{PublishRefused, Publisher, SharedLog};
+pub(crate) use self::ring::CORE_BYTES;
 pub use self::ring::{Driver, run_alone};
-pub use self::server::{DRAIN_ALONE, Options, Running, Server, StartError};
 pub use self::signals::survive_hangups;
+pub(crate) use self::signals::watch as watch_signals;
+pub(crate) use self::socket::limit_unsent;
+pub(crate) use self::thread::ends_within;
 pub use self::watchdog::BreakThread;
-pub(crate) use self::watchdog::{Alive, BEAT_EVERY};
+pub(crate) use self::watchdog::{Alive, BEAT_EVERY, Watch};

@@ -4,11 +4,11 @@
 use std::fs::File;
 use std::io;
 
-/// Raises the soft limit to the hard one and returns it.
+/// The soft limit; if `raise`, after raising it to the hard one.
 ///
 /// # Errors
 /// The kernel's.
-pub fn raise_open_files() -> io::Result<u64> {
+pub(crate) fn open_files(raise: bool) -> io::Result<u64> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -17,7 +17,7 @@ pub fn raise_open_files() -> io::Result<u64> {
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    if limit.rlim_cur < limit.rlim_max {
+    if raise && limit.rlim_cur < limit.rlim_max {
         limit.rlim_cur = limit.rlim_max;
         // SAFETY: the struct is filled in and only read.
         if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } != 0 {
@@ -35,7 +35,7 @@ pub fn raise_open_files() -> io::Result<u64> {
 ///
 /// # Errors
 /// `count` is above the limit, or there is no memory.
-pub fn reserve_open_files(count: u64) -> io::Result<()> {
+pub(crate) fn reserve_open_files(count: u64) -> io::Result<()> {
     let any = File::open("/dev/null")?;
     let last = i32::try_from(count.saturating_sub(1)).unwrap_or(i32::MAX);
     // The table keeps its size when the descriptor is closed again.

@@ -31,6 +31,10 @@ struct Shared {
     leaving: AtomicBool,
     /// The node is ending.
     stopping: AtomicBool,
+    /// What other nodes have published was not read yet.
+    loading: AtomicBool,
+    /// Nothing of the node goes on.
+    ended: AtomicBool,
     /// A thread of the node hangs, or is gone.
     impaired: AtomicBool,
     /// The newest offset that was given. Held while the letters are posted: the order of offsets is the order in
@@ -55,25 +59,29 @@ pub trait SharedLog: Send + Sync {
     fn leave(&self, at_most: Duration);
 }
 
-/// A core is so far behind that the publication was not taken; nothing was told to anybody.
+/// The publication was not taken, since a core is far behind, or the node has ended; nothing was told to anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishRefused;
 
 impl std::fmt::Display for PublishRefused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the node is busy delivering earlier publications: publish again in a moment")
+        f.write_str(
+            "the node is busy delivering earlier publications, or has ended: publish again in a moment",
+        )
     }
 }
 
 impl std::error::Error for PublishRefused {}
 
 impl Publisher {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Publisher {
             shared: Arc::new(Shared {
                 mailboxes: OnceLock::new(),
                 leaving: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
+                loading: AtomicBool::new(false),
+                ended: AtomicBool::new(false),
                 impaired: AtomicBool::new(false),
                 last_offset: Mutex::new(0),
                 log: OnceLock::new(),
@@ -92,6 +100,7 @@ impl Publisher {
     pub(crate) fn share(&self, log: Arc<dyn SharedLog>) {
         let set = self.shared.log.set(log);
         assert!(set.is_ok(), "a node has one log");
+        self.shared.loading.store(true, Ordering::Relaxed);
     }
 
     /// Tells every subscriber that `topic` changed. Returns its offset in the log; if other nodes share the log, the
@@ -143,10 +152,10 @@ impl Publisher {
         Ok(self.tell_all_here(0, notice))
     }
 
-    /// A core is so far behind that nothing more should be published now.
+    /// A core is so far behind that nothing more should be published now, or the node has ended.
     #[must_use]
     pub fn is_saturated(&self) -> bool {
-        self.mailboxes().iter().any(Mailbox::is_full)
+        self.has_ended() || self.mailboxes().iter().any(Mailbox::is_full)
     }
 
     /// New clients should go to another node: this one drains, or ends.
@@ -161,10 +170,22 @@ impl Publisher {
         self.shared.stopping.load(Ordering::Relaxed)
     }
 
-    /// New clients are welcome: the node takes them, and all of its threads do their work.
+    /// Nothing of the node goes on: what is published is heard by nobody.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.shared.ended.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_ended(&self) {
+        self.shared.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// New clients are welcome: the node takes them, all of its threads do their work, and it has read what the others have
+    /// published, or waited for that long enough.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.is_leaving() && !self.is_impaired()
+        let loading = self.shared.loading.load(Ordering::Relaxed);
+        !self.is_leaving() && !self.is_impaired() && !loading
     }
 
     #[must_use]
@@ -307,6 +328,8 @@ impl Publisher {
 
     /// Whether new clients should come, until it takes its leave.
     pub(crate) fn say_available_all(&self, availability: Availability) {
+        let loading = !availability.takes_clients();
+        self.shared.loading.store(loading, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
             mailbox.post(Letter::Available(availability));
         }
@@ -342,7 +365,8 @@ impl Publisher {
         }
     }
 
-    pub(super) fn stop_all(&self) {
+    /// The node takes its leave, and ends.
+    pub(crate) fn stop_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);
         self.shared.stopping.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {

@@ -4,11 +4,13 @@ use std::io;
 
 use monoio::{FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder, time::TimeDriver};
 
+use crate::tasks;
+
 /// Submission queue entries of a core's ring. monoio reaps completions only between turns of its run loop, so
 /// the completion queue (twice as long) must hold whatever one turn starts.
 const CORE_ENTRIES: u32 = 16_384;
 /// What the ring of a core maps: 64 bytes for each submission, 16 for each of twice as many completions.
-pub(super) const CORE_BYTES: usize = CORE_ENTRIES as usize * (64 + 2 * 16);
+pub(crate) const CORE_BYTES: usize = CORE_ENTRIES as usize * (64 + 2 * 16);
 /// For a thread with a handful of connections.
 const ALONE_ENTRIES: u32 = 256;
 
@@ -27,7 +29,7 @@ impl Driver {
     ///
     /// # Errors
     /// Why there is no ring, if one was asked for.
-    pub(super) fn settle(self) -> Result<(Driver, Option<io::Error>), io::Error> {
+    pub(crate) fn settle(self) -> Result<(Driver, Option<io::Error>), io::Error> {
         match (self, io_uring::IoUring::new(8)) {
             (Driver::Epoll, _) => Ok((Driver::Epoll, None)),
             (_, Ok(_)) => Ok((Driver::Uring, None)),
@@ -80,10 +82,12 @@ fn ring(
         .build()
 }
 
-/// Runs a future to its end on a small runtime of the calling thread.
+/// Runs a future to its end on a small runtime of the calling thread, and ends what it has spawned.
 ///
 /// # Errors
 /// The kernel refuses the ring or the epoll descriptor.
 pub fn run_alone<T>(driver: Driver, work: impl Future<Output = T>) -> io::Result<T> {
-    Ok(driver.runtime_with(ALONE_ENTRIES)?.block_on(work))
+    Ok(driver
+        .runtime_with(ALONE_ENTRIES)?
+        .block_on(tasks::run(work)))
 }

@@ -10,6 +10,7 @@ use monoio::net::TcpStream;
 use super::core::Core;
 use super::{clock, socket};
 use crate::shard::{ConnectionKey, Millis};
+use crate::tasks;
 
 /// Writes what the kernel did not take at once.
 pub(super) async fn write(core: Rc<Core>, key: ConnectionKey, stream: TcpStream, bytes: Vec<u8>) {
@@ -38,7 +39,7 @@ pub(super) async fn write(core: Rc<Core>, key: ConnectionKey, stream: TcpStream,
 /// See [`Effect::Hold`](crate::shard::Effect::Hold).
 pub(super) fn hold(core: &Rc<Core>, key: ConnectionKey, ms: Millis) {
     let core = core.clone();
-    monoio::spawn(async move {
+    tasks::spawn(async move {
         monoio::time::sleep(Duration::from_millis(ms)).await;
         core.shard.borrow_mut().handle_released(clock::now(), key);
         core.pump();

@@ -40,7 +40,7 @@ const MEANINGLESS: [i32; 7] = [
 ];
 
 /// Reads again what can be, and says what came of it.
-pub(super) type Reload = Box<dyn FnMut() + Send>;
+pub(crate) type Reload = Box<dyn FnMut() + Send>;
 
 /// For the time before somebody waits for signals: a SIGHUP is lost then, and does not kill.
 ///
@@ -57,7 +57,7 @@ struct Asked {
     nothing: Arc<AtomicBool>,
 }
 
-pub(super) fn watch(watch: &Watch, publisher: Publisher, reload: Reload) -> io::Result<()> {
+pub(crate) fn watch(watch: &Watch, publisher: Publisher, reload: Reload) -> io::Result<()> {
     let (woken, wake) = UnixStream::pair()?;
     woken.set_read_timeout(Some(BEAT_EVERY))?;
     let asked = Asked {
@@ -88,6 +88,7 @@ pub(super) fn watch(watch: &Watch, publisher: Publisher, reload: Reload) -> io::
         .spawn(move || {
             let beats = alive.beats();
             wait(&beats, woken, &asked, &publisher, reload);
+            alive.ended();
         })?;
     Ok(())
 }
@@ -118,6 +119,9 @@ fn wait(
             && let Some(unlogged) = throttle.admit(clock::now())
         {
             tracing::info!(unlogged, "a signal that means nothing here was ignored");
+        }
+        if publisher.has_ended() {
+            return;
         }
         beats.beat();
         match woken.read(&mut [0; 64]) {

@@ -70,7 +70,7 @@ pub(super) fn shutdown(stream: &impl AsRawFd, how: std::net::Shutdown) {
 ///
 /// # Errors
 /// The kernel's.
-pub(super) fn limit_unsent(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
+pub(crate) fn limit_unsent(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
     let value = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
     let size = size_of::<libc::c_int>() as libc::socklen_t;
     let socket = socket.as_fd().as_raw_fd();

@@ -1,23 +1,25 @@
-//! One core's thread: pinned, with its own runtime, listener and shard.
+//! One core's thread, with its own runtime, listeners and shard.
 
 use std::cell::Cell;
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
-use monoio::net::TcpListener;
 
 use super::core::Core;
+use super::cores::{NotStarted, cannot_run};
 use super::departure::Departure;
 use super::mailbox::Letter;
 use super::ring::Driver;
 use super::tokio::Tokio;
 use super::watchdog::Beats;
 use super::{clock, fanout, forward, readiness, socket};
+use crate::acceptor::{Acceptor, Listening};
 use crate::shard::{DrainTimes, Shard};
+use crate::tasks;
 
 /// How often a shard's timers are looked at; its wheel turns at the same pace.
 const TICK: Duration = Duration::from_millis(64);
@@ -31,7 +33,7 @@ const CALLS_GRACE_MS: u64 = 2_000;
 const LEAVING_NOTICE: Duration = Duration::from_millis(2_500);
 
 /// A node that was told to stop has ended by then, if its cores do anything at all.
-pub(super) fn ends_within(times: DrainTimes) -> Duration {
+pub(crate) fn ends_within(times: DrainTimes) -> Duration {
     let leaving = times.notice_ms + times.window_ms + CALLS_GRACE_MS;
     Duration::from_millis(leaving) + LEAVING_NOTICE
 }
@@ -45,7 +47,7 @@ type Broken = Rc<Cell<Option<io::Error>>>;
 pub(super) struct Seat {
     pub(super) number: u16,
     pub(super) core_count: u16,
-    pub(super) listener: StdListener,
+    pub(super) listening: Vec<Listening>,
     pub(super) driver: Driver,
     /// Test: every connection starts on a core drawn by lot.
     pub(super) place_at_random: bool,
@@ -56,8 +58,13 @@ pub(super) struct Seat {
     pub(super) tokio: Tokio,
 }
 
-/// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere.
-pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> io::Result<()> {
+/// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere. `report`
+/// is told once: whether the core serves.
+pub(super) fn run(
+    mut seat: Seat,
+    make_core: impl FnOnce() -> Result<Core, NotStarted>,
+    report: impl FnOnce(Result<(), NotStarted>),
+) -> io::Result<()> {
     if let Some(cpu) = seat.pin_to
         && !core_affinity::set_for_current(cpu)
     {
@@ -68,35 +75,79 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
     }
     let tokio = seat.tokio.clone();
     let _entered = tokio.enter();
-    let mut runtime = seat.driver.runtime()?;
-    runtime.block_on(async move {
-        let core = Rc::new(make_core()?);
-        // A blocking accept would stop the whole thread under epoll; the ring wants it blocking.
-        seat.listener.set_nonblocking(monoio::utils::is_legacy())?;
-        let listener = TcpListener::from_std(seat.listener)?;
-        monoio::spawn(fanout::run(core.clone()));
-        let broken = Broken::default();
-        monoio::spawn(watch(core.clone(), broken.clone(), read));
-        monoio::spawn(watch(core.clone(), broken.clone(), forward::relay));
-        monoio::spawn(tick(core.clone(), seat.beats));
-        monoio::spawn(accept(
-            core.clone(),
-            listener,
-            seat.place_at_random.then_some(seat.core_count),
-        ));
-        let (stop, stopped) = oneshot::channel();
-        monoio::spawn(take_letters(core.clone(), seat.drain, stop));
-        // Letters are taken to the end: what is published meanwhile is heard by who is still here.
-        let _ = stopped.await;
-        finish(&core, seat.drain, &seat.departure).await;
-        broken.take().map_or(Ok(()), Err)
+    let mut runtime = match seat.driver.runtime() {
+        Ok(runtime) => runtime,
+        Err(fault) => {
+            report(Err(cannot_run(fault)));
+            return Ok(());
+        }
+    };
+    let (ended, end) = oneshot::channel();
+    let work = || {
+        runtime.block_on(tasks::run(async move {
+            match open(std::mem::take(&mut seat.listening), make_core) {
+                Ok((core, acceptors)) => {
+                    report(Ok(()));
+                    let served = serve(core, acceptors, Rc::new(seat));
+                    // A task like the others: nothing of a core is left if one of them panics.
+                    tasks::spawn(async move { ended.send(served.await) });
+                    end.await.unwrap_or(Ok(()))
+                }
+                Err(why) => {
+                    report(Err(why));
+                    Ok(())
+                }
+            }
+        }))
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        // Whose connections it had is told by their end.
+        runtime.block_on(tasks::end_after_panic());
+        resume_unwind(panic)
     })
 }
 
-async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>) {
+fn open(
+    listening: Vec<Listening>,
+    make_core: impl FnOnce() -> Result<Core, NotStarted>,
+) -> Result<(Rc<Core>, Rc<[Acceptor]>), NotStarted> {
+    let core = Rc::new(make_core()?);
+    let acceptors = listening.into_iter().map(Acceptor::new);
+    let acceptors = acceptors.collect::<io::Result<Rc<[Acceptor]>>>();
+    Ok((core, acceptors.map_err(cannot_run)?))
+}
+
+async fn serve(core: Rc<Core>, acceptors: Rc<[Acceptor]>, seat: Rc<Seat>) -> io::Result<()> {
+    tasks::spawn(fanout::run(core.clone()));
+    let broken = Broken::default();
+    tasks::spawn(watch(core.clone(), broken.clone(), read));
+    tasks::spawn(watch(core.clone(), broken.clone(), forward::relay));
+    tasks::spawn(tick(core.clone(), seat.clone()));
+    for number in 0..acceptors.len() {
+        let place_among = seat.place_at_random.then_some(seat.core_count);
+        tasks::spawn(accept(core.clone(), acceptors.clone(), number, place_among));
+    }
+    let (stop, stopped) = oneshot::channel();
+    tasks::spawn(take_letters(core.clone(), seat.clone(), stop));
+    // Letters are taken to the end: what is published meanwhile is heard by who is still here.
+    let _ = stopped.await;
+    finish(&core, &seat).await;
+    for acceptor in &*acceptors {
+        acceptor.close().await;
+    }
+    broken.take().map_or(Ok(()), Err)
+}
+
+async fn accept(
+    core: Rc<Core>,
+    acceptors: Rc<[Acceptor]>,
+    number: usize,
+    place_among: Option<u16>,
+) {
     loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
+        let (stream, peer) = match acceptors[number].accept().await {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return,
             Err(fault) => {
                 // Most likely out of descriptors: those who are here go on, and the next may leave soon.
                 if let Some(unlogged) = core.may_log("accept") {
@@ -141,12 +192,12 @@ fn random() -> u32 {
     getrandom::u32().expect("Linux has random bytes once it has booted")
 }
 
-async fn take_letters(core: Rc<Core>, drain: DrainTimes, stop: oneshot::Sender<()>) {
+async fn take_letters(core: Rc<Core>, seat: Rc<Seat>, stop: oneshot::Sender<()>) {
     let mut stop = Some(stop);
     loop {
         for letter in core.publisher.mailbox(core.number.into()).collect().await {
             match letter {
-                Letter::Drain => take_leave(&core, drain),
+                Letter::Drain => take_leave(&core, &seat),
                 Letter::Stop => {
                     // A second one finds nobody who waits.
                     let _ = stop.take().map(|stop| stop.send(()));
@@ -211,12 +262,12 @@ fn report(core: &Core) {
     );
 }
 
-async fn tick(core: Rc<Core>, beats: Beats) {
+async fn tick(core: Rc<Core>, seat: Rc<Seat>) {
     loop {
         let asked = Instant::now();
         monoio::time::sleep(TICK).await;
         assert!(core.is_sound(), "this core can carry out nothing any more");
-        beats.beat();
+        seat.beats.beat();
         let is_late = asked.elapsed() > TICK + LATE;
         let impaired = core.publisher.is_impaired();
         let mut shard = core.shard.borrow_mut();
@@ -235,15 +286,16 @@ async fn tick(core: Rc<Core>, beats: Beats) {
 
 /// Streams close in the seat's time, and requests under way end. A core that has nothing left goes on serving until the
 /// others have left too: any of them may read a request for a session of this one.
-async fn finish(core: &Rc<Core>, times: DrainTimes, departure: &Departure) {
-    take_leave(core, times);
+async fn finish(core: &Rc<Core>, seat: &Rc<Seat>) {
+    let (times, departure) = (seat.drain, &*seat.departure);
+    take_leave(core, seat);
     let until = clock::now() + times.notice_ms + times.window_ms + CALLS_GRACE_MS;
     let mut left = false;
     while !departure.is_over() && clock::now() < until {
         departure.note(&mut left, has_left(core));
         monoio::time::sleep(TICK).await;
     }
-    if let Some(abroad) = &core.abroad {
+    if let Some(abroad) = core.abroad.as_ref().filter(|_| !departure.is_abandoned()) {
         abroad.say_leaving();
         monoio::time::sleep(LEAVING_NOTICE).await;
     }
@@ -254,15 +306,16 @@ async fn finish(core: &Rc<Core>, times: DrainTimes, departure: &Departure) {
 }
 
 /// The node is not ready from now on; what it holds leaves by and by. A second time changes nothing.
-fn take_leave(core: &Rc<Core>, times: DrainTimes) {
+fn take_leave(core: &Rc<Core>, seat: &Rc<Seat>) {
+    let times = seat.drain;
     let began = core.shard.borrow_mut().handle_drain(clock::now(), times);
     core.pump();
     if !began {
         return;
     }
-    monoio::spawn(tell_progress(core.clone()));
+    tasks::spawn(tell_progress(core.clone(), seat.clone()));
     if let Some(abroad) = core.abroad.clone() {
-        monoio::spawn(abroad.drain(times));
+        tasks::spawn(abroad.drain(times));
     }
 }
 
@@ -270,7 +323,7 @@ fn has_left(core: &Core) -> bool {
     core.shard.borrow().drain_progress().done && core.forwarded() == 0
 }
 
-async fn tell_progress(core: Rc<Core>) {
+async fn tell_progress(core: Rc<Core>, seat: Rc<Seat>) {
     let mut ticks = 0;
     while !has_left(&core) {
         if ticks % TICKS_TO_PROGRESS == 0 {
@@ -291,6 +344,7 @@ async fn tell_progress(core: Rc<Core>) {
         core = core.number,
         "drained: no stream and no request is left"
     );
+    seat.departure.note_drained();
 }
 
 impl Seat {

@@ -86,7 +86,7 @@ pub(crate) struct Beats {
 impl Watch {
     /// # Errors
     /// The kernel refuses the handler of a signal.
-    pub(super) fn new(publisher: Publisher, plan: Option<BreakThread>) -> io::Result<Self> {
+    pub(crate) fn new(publisher: Publisher, plan: Option<BreakThread>) -> io::Result<Self> {
         let broken = plan.map(|plan| Broken {
             plan,
             now: Arc::default(),
@@ -106,14 +106,23 @@ impl Watch {
         })
     }
 
-    /// Watches from now on; ends with the last core.
+    /// Watches from now on. `on_end` is called when the last core has come to its end; from when the node is told to
+    /// stop, a core that hangs is given up after `ends_within`.
     ///
     /// # Errors
     /// Out of threads.
-    pub(super) fn start(&self) -> io::Result<()> {
+    pub(crate) fn start(
+        &self,
+        ends_within: Duration,
+        on_end: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
         let watch = self.clone();
         let dog = thread::Builder::new().name("watchdog".into());
-        dog.spawn(move || watch.run()).map(drop)
+        let run = move || {
+            watch.run(ends_within);
+            on_end();
+        };
+        dog.spawn(run).map(drop)
     }
 
     /// For a thread that is about to start, and without which the node is of no use.
@@ -121,31 +130,12 @@ impl Watch {
         self.add(name, false)
     }
 
-    pub(super) fn core(&self, name: &str) -> Alive {
+    pub(crate) fn core(&self, name: &str) -> Alive {
         self.add(name, true)
     }
 
-    pub(super) fn end_asked(&self) -> &Arc<AtomicBool> {
+    pub(crate) fn end_asked(&self) -> &Arc<AtomicBool> {
         &self.shared.end_asked
-    }
-
-    /// Waits until every core has come to its end; from when the node is told to stop, a core that hangs is given up
-    /// after `ends_within`.
-    pub(super) fn wait_for_cores(&self, ends_within: Duration) {
-        let mut stopping = None;
-        let mut lives = self.lives();
-        while lives.iter().any(|life| life.is_core && life.runs()) {
-            if self.shared.publisher.is_stopping() {
-                let since: &mut Instant = stopping.get_or_insert_with(Instant::now);
-                let given_up = |life: &Arc<Life>| !life.runs() || life.hangs();
-                let mut cores = lives.iter().filter(|life| life.is_core);
-                if since.elapsed() > ends_within && cores.all(given_up) {
-                    return;
-                }
-            }
-            let waited = self.shared.changed.wait_timeout(lives, LOOK_EVERY);
-            lives = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
     }
 
     /// What became of a core's thread can be asked without waiting for it.
@@ -180,11 +170,21 @@ impl Watch {
         lives.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self) {
+    fn run(&self, ends_within: Duration) {
         let mut looks: Vec<Look> = Vec::new();
+        let mut stopping: Option<Instant> = None;
+        let publisher = &self.shared.publisher;
         loop {
             let (lives, is_time) = self.wait();
-            if !lives.iter().any(|life| life.is_core && life.runs()) {
+            let mut cores = lives.iter().filter(|life| life.is_core);
+            if publisher.is_stopping() {
+                let since = *stopping.get_or_insert_with(Instant::now);
+                let given_up = |life: &Arc<Life>| !life.runs() || life.hangs();
+                if since.elapsed() > ends_within && cores.clone().all(given_up) {
+                    return;
+                }
+            }
+            if !cores.any(|life| life.runs()) {
                 return;
             }
             looks.resize_with(lives.len(), Look::default);
@@ -193,7 +193,6 @@ impl Watch {
                 self.judge(life, look, is_time);
                 impaired |= life.hangs() || life.is(GONE);
             }
-            let publisher = &self.shared.publisher;
             publisher.set_impaired(impaired);
             // The thread that should have done this hangs, or is gone.
             if is_time && self.shared.end_asked.load(Ordering::Relaxed) && !publisher.is_stopping()
@@ -203,9 +202,14 @@ impl Watch {
         }
     }
 
-    /// All threads, and whether it is time for a look: one of them may have come to its end before.
+    /// All threads, and whether it is time for a look: one of them may have come to its end before. The end of the last core
+    /// is not waited for twice.
     fn wait(&self) -> (Vec<Arc<Life>>, bool) {
-        let waited = self.shared.changed.wait_timeout(self.lives(), LOOK_EVERY);
+        let lives = self.lives();
+        if !lives.iter().any(|life| life.is_core && life.runs()) {
+            return (lives.clone(), false);
+        }
+        let waited = self.shared.changed.wait_timeout(lives, LOOK_EVERY);
         let (lives, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         (lives.clone(), timeout.timed_out())
     }
@@ -280,7 +284,7 @@ impl Alive {
     }
 
     /// As it should.
-    pub(super) fn ended(self) {
+    pub(crate) fn ended(self) {
         self.life.state.store(ENDED, Ordering::Release);
     }
 }
@@ -328,6 +332,16 @@ mod tests {
         Watch::new(publisher, None).expect("no signal is asked for")
     }
 
+    /// Resolves when the watchdog has seen the last core's end.
+    fn start(watch: &Watch) -> impl Fn() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let on_end = move || tell.send(()).expect("the test waits");
+        watch
+            .start(Duration::from_secs(60), on_end)
+            .expect("a thread");
+        move || told.recv().expect("the watchdog does not panic")
+    }
+
     #[test]
     fn a_thread_that_hangs_and_one_that_is_only_late() {
         let mut look = Look::default();
@@ -347,7 +361,7 @@ mod tests {
         let watch = watch();
         let publisher = watch.shared.publisher.clone();
         let (first, second) = (watch.core("core-0"), watch.core("core-1"));
-        watch.start().expect("a thread");
+        let wait_for_the_end = start(&watch);
         let dies = thread::spawn(move || {
             let _alive = first;
             panic!("as a bug would");
@@ -358,7 +372,7 @@ mod tests {
         }
         assert!(publisher.is_impaired() && !publisher.is_ready());
         second.ended();
-        watch.wait_for_cores(Duration::from_secs(60));
+        wait_for_the_end();
         assert!(dies.join().is_err());
         assert_eq!(watch.first_gone().as_deref(), Some("core-0"));
     }
@@ -367,13 +381,13 @@ mod tests {
     fn a_thread_beside_the_cores_that_could_not_run() {
         let watch = watch();
         let core = watch.core("core-0");
-        watch.start().expect("a thread");
+        let wait_for_the_end = start(&watch);
         drop(watch.thread("control"));
         while !watch.shared.publisher.is_stopping() {
             thread::yield_now();
         }
         core.ended();
-        watch.wait_for_cores(Duration::from_secs(60));
+        wait_for_the_end();
         assert_eq!(watch.first_gone().as_deref(), Some("control"));
     }
 
@@ -381,7 +395,7 @@ mod tests {
     fn sigterm_while_the_thread_that_waits_for_it_is_gone() {
         let watch = watch();
         let _core = watch.core("core-0");
-        watch.start().expect("a thread");
+        let _watched = start(&watch);
         watch.end_asked().store(true, Ordering::Relaxed);
         while !watch.shared.publisher.is_stopping() {
             thread::yield_now();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::World;
-use crate::app::call::{AskFailed, Link, Topic};
+use crate::app::call::{AskFailed, Link, Topic, WorkLost};
 use crate::mcp::types::LoggingLevel;
 
 /// A `notifications/progress`.
@@ -110,9 +110,12 @@ impl Link for TestLink {
         Box::pin(self.world.sleep(ms))
     }
 
-    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()> {
+    fn run_blocking(
+        &self,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> LocalBoxFuture<'static, Result<(), WorkLost>> {
         let done = std::thread::spawn(work).join();
-        Box::pin(async move { drop(done) })
+        Box::pin(ready(done.map_err(|_| WorkLost::Panicked)))
     }
 
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {

@@ -86,7 +86,7 @@ impl TestServer {
         self
     }
 
-    /// Crates that need tokio work in handlers, as with [`Server::tokio`](crate::Server::tokio).
+    /// Crates that need tokio work in handlers, as with [`NodeBuilder::tokio`](crate::NodeBuilder::tokio).
     ///
     /// # Panics
     /// The system has no threads left.

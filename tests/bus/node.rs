@@ -10,9 +10,8 @@ use pinfold::app::board::{Board, BoardLimits};
 use pinfold::app::contents::{Body, ContentStore, Contents};
 use pinfold::cluster::bus::{BusDoor, BusTold, Setup, Way, open};
 use pinfold::redis::{RedisUrl, Settings};
-use pinfold::runtime::{Driver, Running, run_alone};
+use pinfold::runtime::{Driver, run_alone};
 use pinfold::wire::session_id::NodeName;
-use pinfold::{Options, Server};
 use serde_json::{Value, json};
 
 use crate::redis::Redis;
@@ -21,7 +20,7 @@ use crate::redis::Redis;
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Node {
-    running: Running,
+    running: pinfold::Node,
     pub(crate) door: Arc<BusDoor>,
     pub(crate) store: Arc<dyn ContentStore>,
 }
@@ -30,23 +29,18 @@ impl Node {
     pub(crate) fn start(name: &str, redis: &Redis) -> Node {
         let board = Board::new(BoardLimits::default());
         let store = board.store();
-        let options = Options {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            cores: 2,
-            node: name.to_owned(),
-            driver: Driver::Epoll,
-            ..Options::default()
-        };
-        let server = Server::new(move || board.app()).options(options);
-        let running = server.start().expect("a node starts");
+        let builder = pinfold::Node::builder(move || board.app()).listen("127.0.0.1:0");
+        let builder = builder.cores(2).name(name).driver(Driver::Epoll);
+        let running = builder.start().expect("a node starts");
         let url: RedisUrl = redis.url().parse().expect("a URL");
         let way = Way {
             redis: Settings::new(url, format!("pinfold-{name}")),
             prefix: "mcp:".to_owned(),
+            metrics: Arc::default(),
         };
         let setup = Setup {
             node: NodeName::new(name).expect("a name"),
-            boot: running.boot,
+            boot: running.options().incarnation,
             store: Some(store.clone()),
             uri_bytes_max: 2048,
         };
@@ -75,7 +69,7 @@ impl Node {
     }
 
     pub(crate) fn client(&self, uris: &[&str]) -> Client {
-        Client::open(self.running.address, uris)
+        Client::open(self.running.address(), uris)
     }
 }
 

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use pinfold::app::App;
-use pinfold::runtime::Driver;
-use pinfold::{Options, Running, Server};
+use pinfold::{Driver, Node, NodeBuilder};
 use serde_json::{Value, json};
 
 /// Nothing here takes so long.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Served {
-    running: Option<Running>,
+    running: Option<Node>,
     pub(crate) url: String,
 }
 
@@ -25,25 +24,23 @@ impl Served {
         driver: Driver,
         app: impl Fn() -> A + Send + Sync + 'static,
     ) -> Served {
-        Served::start_with(driver, app, |server| server)
+        Served::start_with(driver, app, |builder| builder)
     }
 
     /// On one core, for the tests of one process share two.
     pub(crate) fn start_with<A: App + 'static>(
         driver: Driver,
         app: impl Fn() -> A + Send + Sync + 'static,
-        build: impl FnOnce(Server) -> Server,
+        build: impl FnOnce(NodeBuilder) -> NodeBuilder,
     ) -> Served {
-        let options = Options {
-            listen: ([127, 0, 0, 1], 0).into(),
-            cores: 1,
-            driver,
-            ..Options::default()
-        };
-        let running = build(Server::new(app).options(options)).start();
+        let builder = Node::builder(app)
+            .listen("127.0.0.1:0")
+            .cores(1)
+            .driver(driver);
+        let running = build(builder).start();
         let running = running.unwrap_or_else(|fault| panic!("{fault}"));
         Served {
-            url: format!("http://{}/mcp", running.address),
+            url: format!("http://{}/mcp", running.address()),
             running: Some(running),
         }
     }
@@ -51,7 +48,7 @@ impl Served {
     pub(crate) fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop();
-            running.join().expect("a node that ends well");
+            running.join_blocking().expect("a node that ends well");
         }
     }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use pinfold::app::Topic;
-use pinfold::app::call::{AskFailed, Link};
+use pinfold::app::call::{AskFailed, Link, WorkLost};
 use serde_json::value::RawValue;
 
 struct NoLink;
@@ -37,7 +37,7 @@ impl Link for NoLink {
     fn sleep_ms(&self, _: u64) -> Promise<()> {
         panic!("{ASKED}")
     }
-    fn run_blocking(&self, _: Box<dyn FnOnce() + Send>) -> Promise<()> {
+    fn run_blocking(&self, _: Box<dyn FnOnce() + Send>) -> Promise<Result<(), WorkLost>> {
         panic!("{ASKED}")
     }
     fn spawn(&self, _: Promise<()>) {

@@ -19,6 +19,10 @@ impl Desk for Scripted {
         Availability::Ready
     }
 
+    fn metrics(&self) -> String {
+        "pinfold_sessions 0\n".to_owned()
+    }
+
     fn drain(&self) {}
 
     fn is_saturated(&self) -> bool {

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use futures_util::future::{LocalBoxFuture, pending, ready};
 
 use super::*;
+use crate::acceptor::Listening;
 use crate::admin::room::{PUBLISHING_MAX, SEATS_MAX};
 use crate::admin::{Answer, BODY_BYTES_MAX, Item, Target};
 use crate::app::call::{Availability, Topic};
@@ -25,6 +26,10 @@ struct Counting {
 impl Desk for Counting {
     fn availability(&self) -> Availability {
         Availability::Ready
+    }
+
+    fn metrics(&self) -> String {
+        "pinfold_sessions 0\n".to_owned()
     }
 
     fn drain(&self) {}
@@ -67,15 +72,18 @@ fn serve_on(listener: std::net::TcpListener, epoll: bool, is_shaky: bool) {
         ..Counting::default()
     };
     let policy = AdminPolicy::new(listener.local_addr().unwrap(), None, 64);
-    let serve = serve_admin(listener, Rc::new(desk), policy);
+    let serve = async move {
+        let acceptor = Acceptor::new(Listening::Own(listener)).unwrap();
+        serve_admin(Rc::new(acceptor), Rc::new(desk), policy).await;
+    };
     if epoll {
         let builder = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new();
         let mut runtime = builder.enable_timer().build().unwrap();
-        runtime.block_on(serve).unwrap();
+        runtime.block_on(serve);
     } else {
         let builder = monoio::RuntimeBuilder::<monoio::FusionDriver>::new();
         let mut runtime = builder.enable_timer().build().unwrap();
-        runtime.block_on(serve).unwrap();
+        runtime.block_on(serve);
     }
 }
 

@@ -289,6 +289,7 @@ fn put(
             StoreRefused::Full => "The board is full: remove something first",
             StoreRefused::TooLarge => "This is more than one entry may hold",
             StoreRefused::WrongUri => "A URI on the board is board:// and a path",
+            StoreRefused::Failed => "The board failed",
         })
     })?;
     context.publish_contents(uri, contents.as_ref(), change);

@@ -58,8 +58,8 @@
 //!         async move { format!("Order {number}") }
 //!     })
 //! };
-//! pinfold::Server::new(app).run()?;
-//! # Ok::<(), pinfold::StartError>(())
+//! pinfold::Node::builder(app).run()?;
+//! # Ok::<(), pinfold::NodeError>(())
 //! ```
 //!
 //! Several nodes share nothing of this: what they are to share is in a database, or published (see

@@ -1,5 +1,7 @@
 //! What happened on the bus, for the metrics and the log.
 
+use crate::metrics::Metrics;
+
 /// Things that happened, for the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -28,6 +30,18 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Counts what has happened since `before`.
+    pub(super) fn add_to(&self, metrics: &Metrics, before: &Counts) {
+        for ((kind, now), (_, before)) in self.by_kind().into_iter().zip(before.by_kind()) {
+            if now != before {
+                let counter = metrics.bus_events.with_label_values(&[kind]);
+                counter.inc_by(now - before);
+            }
+        }
+        let foreign = metrics.foreign_records.with_label_values(&["contents"]);
+        foreign.inc_by(self.foreign - before.foreign);
+    }
+
     /// By kind, as the metrics name it.
     #[must_use]
     pub fn by_kind(&self) -> [(&'static str, u64); 10] {

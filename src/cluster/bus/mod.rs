@@ -74,6 +74,7 @@ pub use self::counts::Counts;
 pub use self::door::{BusDoor, BusTold};
 pub use self::peers::{Applied, Record};
 pub use self::run::{ENTRIES_MAX, Way, open};
+pub(crate) use self::run::{run, share};
 use self::spelling::Spellings;
 use self::tail::Tail;
 use self::tally::Tallies;

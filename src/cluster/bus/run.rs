@@ -19,9 +19,10 @@ use super::outbox::{Item, Unsent};
 use super::{Add, Bus, Counts, Here, LOADED_WITHIN_MS, Loaded, Placed, Setup};
 use crate::app::call::{Notice, Topic};
 use crate::log_throttle::LogThrottles;
-use crate::metrics::METRICS;
+use crate::metrics::Metrics;
 use crate::redis::{Connection, Link, RedisError, RedisFault, Reply, Settings};
 use crate::runtime::{Publisher, unix_ms};
+use crate::tasks;
 
 /// Entries that the stream keeps: those of a day or of an outage, at some hundred bytes each.
 pub const ENTRIES_MAX: u64 = 100_000;
@@ -40,6 +41,8 @@ pub struct Way {
     pub redis: Settings,
     /// `mcp:`
     pub prefix: String,
+    /// Of this node.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Makes all that `publisher` publishes go through the bus of `setup`. The future carries the bus and never ends; it
@@ -49,16 +52,23 @@ pub fn open(
     setup: Setup,
     publisher: Publisher,
 ) -> (Arc<BusDoor>, impl Future<Output = ()>) {
-    let door = Arc::new(BusDoor::default());
-    publisher.share(door.clone());
+    let door = share(&publisher);
     let run = run(way, setup, publisher, door.clone());
     (door, run)
+}
+
+/// From now on all that `publisher` publishes waits at the door for [`run`].
+pub(crate) fn share(publisher: &Publisher) -> Arc<BusDoor> {
+    let door = Arc::new(BusDoor::default());
+    publisher.share(door.clone());
+    door
 }
 
 struct Running {
     bus: RefCell<Bus>,
     here: Publisher,
     door: Arc<BusDoor>,
+    metrics: Arc<Metrics>,
     keys: Keys,
     process: Box<str>,
     started: Instant,
@@ -73,12 +83,14 @@ struct Running {
     leaving: RefCell<Option<(mpsc::Sender<Unsent>, Instant)>>,
 }
 
-async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
+/// Carries the bus; see [`open`].
+pub(crate) async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
     let running = Rc::new(Running {
         process: setup.process().into(),
         bus: RefCell::new(Bus::new(setup, unix_ms())),
         here: publisher,
         door,
+        metrics: way.metrics.clone(),
         keys: Keys::new(&way.prefix),
         started: Instant::now(),
         news: Signal::default(),
@@ -89,11 +101,12 @@ async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
     });
     let mut reader = way.redis.clone();
     reader.client_name.push_str("-tail");
-    let (writer, reader) = (Link::start(way.redis), Link::start(reader));
-    monoio::spawn(take_in(running.clone()));
-    monoio::spawn(read(running.clone(), reader));
-    monoio::spawn(tick(running.clone()));
-    monoio::spawn(say_progress(running.clone(), writer.clone()));
+    let writer = Link::start(way.redis, way.metrics.clone());
+    let reader = Link::start(reader, way.metrics);
+    tasks::spawn(take_in(running.clone()));
+    tasks::spawn(read(running.clone(), reader));
+    tasks::spawn(tick(running.clone()));
+    tasks::spawn(say_progress(running.clone(), writer.clone()));
     write(&running, &writer).await;
 }
 
@@ -153,8 +166,8 @@ async fn tick(running: Rc<Running>) {
         running.door.full.store(full, Ordering::Relaxed);
         running.note_loaded(loaded);
         running.leave_if_done();
-        METRICS.bus_queued.set(queued as i64);
-        count(&counts, &counted);
+        running.metrics.bus_queued.set(queued as i64);
+        counts.add_to(&running.metrics, &counted);
         counted = counts;
         running.log(&counts, &mut logged);
         running.news.give();
@@ -201,7 +214,9 @@ impl Running {
         if before == loaded as u8 {
             return;
         }
-        METRICS.board_loaded.set((loaded == Loaded::Yes).into());
+        self.metrics
+            .board_loaded
+            .set((loaded == Loaded::Yes).into());
         if loaded == Loaded::GivenUp {
             tracing::warn!(
                 "this node takes clients without what the others have published: Redis did not show its board within \
@@ -247,17 +262,6 @@ async fn say_progress(running: Rc<Running>, link: Link) {
             }
         }
     }
-}
-
-fn count(now: &Counts, before: &Counts) {
-    for ((kind, now), (_, before)) in now.by_kind().into_iter().zip(before.by_kind()) {
-        if now != before {
-            let counter = METRICS.bus_events.with_label_values(&[kind]);
-            counter.inc_by(now - before);
-        }
-    }
-    let foreign = METRICS.foreign_records.with_label_values(&["contents"]);
-    foreign.inc_by(now.foreign - before.foreign);
 }
 
 async fn write(running: &Running, link: &Link) {

@@ -40,6 +40,7 @@ use crate::clients::{self, Ticket};
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
+use crate::tasks;
 use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -169,7 +170,7 @@ impl Abroad {
             .silent(worth_a_look, exchange::silence_max(limits));
         for session in silent {
             let abroad = self.clone();
-            monoio::spawn(async move {
+            tasks::spawn(async move {
                 if abroad.lost(session).await.is_some() {
                     abroad.relays.close_silent_of(session, worth_a_look);
                 }
@@ -290,7 +291,7 @@ pub(super) fn locate(core: &Rc<Core>, connection: ConnectionKey, session: Sessio
         return located(core, connection, Located::There);
     }
     let core = core.clone();
-    monoio::spawn(async move {
+    tasks::spawn(async move {
         let answer = abroad.ask(session).await;
         located(&core, connection, answer);
         core.pump();
@@ -339,7 +340,7 @@ pub(super) fn start(core: &Rc<Core>, stream: TcpStream, origin: Origin, bytes: V
         place,
         address: client.map(clients::Client::address),
     };
-    monoio::spawn(async move {
+    tasks::spawn(async move {
         let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
         abroad.under_way.borrow_mut().remove(place);
         drop(charge);

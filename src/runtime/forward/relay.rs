@@ -22,6 +22,7 @@ use crate::runtime::core::{Core, SCRATCH_BYTES, stream_of};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::{clock, socket};
 use crate::shard::Millis;
+use crate::tasks;
 use crate::wire::session_id::SessionId;
 
 pub(super) struct Relays {
@@ -225,7 +226,7 @@ impl Relays {
             return self.close(index);
         };
         let core = core.clone();
-        monoio::spawn(async move {
+        tasks::spawn(async move {
             let written = write(&core, &client, &unsent).await;
             drop((client, unsent, charge));
             if let Some(abroad) = &core.abroad {

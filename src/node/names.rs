@@ -3,27 +3,16 @@
 //! Each function takes a name as typed and gives it back as it is compared later, or says what is allowed.
 
 use crate::limits::NODE_NAME_BYTES_MAX;
+use crate::wire::session_id::NodeName;
 
-pub(super) fn node(text: &str) -> Result<String, String> {
-    if is_node_name(text) {
-        return Ok(text.to_owned());
-    }
-    Err(format!(
-        "must be 1 to {NODE_NAME_BYTES_MAX} of a-z, 0-9 and -"
-    ))
-}
-
-pub(super) fn is_node_name(text: &str) -> bool {
-    (1..=NODE_NAME_BYTES_MAX).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+pub(crate) fn node_name(text: &str) -> Result<NodeName, String> {
+    NodeName::new(text)
+        .ok_or_else(|| format!("must be 1 to {NODE_NAME_BYTES_MAX} of a-z, 0-9 and -"))
 }
 
 /// The host's name up to its first dot, if it can name a node.
-pub(super) fn node_from_host(hostname: &str) -> Option<String> {
-    let label = hostname.trim().split('.').next()?.to_ascii_lowercase();
-    is_node_name(&label).then_some(label)
+pub(crate) fn node_from_host(hostname: &str) -> Option<NodeName> {
+    NodeName::new(&hostname.trim().split('.').next()?.to_ascii_lowercase())
 }
 
 pub(crate) fn endpoint(text: &str) -> Result<String, &'static str> {
@@ -86,16 +75,16 @@ mod tests {
     #[test]
     fn a_node_name_that_would_break_session_ids() {
         for wrong in ["", "Node", "a.b", "a b", "ä", "seventeen-letters"] {
-            assert!(node(wrong).is_err(), "{wrong}");
+            assert!(node_name(wrong).is_err(), "{wrong}");
         }
-        assert!(node("pinfold-0").is_ok());
+        assert!(node_name("pinfold-0").is_ok());
     }
 
     #[test]
     fn a_host_whose_name_cannot_be_a_node() {
         assert_eq!(
-            node_from_host("Alpha.example.com\n").as_deref(),
-            Some("alpha")
+            node_from_host("Alpha.example.com\n"),
+            NodeName::new("alpha")
         );
         assert_eq!(node_from_host("a-very-long-pod-name-7d9f8b6c4-x2x9z"), None);
         assert_eq!(node_from_host(""), None);

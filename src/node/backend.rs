@@ -1,4 +1,4 @@
-//! The admin listener's [`Desk`] for a node that runs in this process: items become publications and contents.
+//! The admin listener's [`Desk`] for a node: items become publications and contents.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::admin::{Answer, Desk, Item, SessionName, Target, no_uri};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
 use crate::cluster::bus::{BusDoor, BusTold};
+use crate::metrics::Metrics;
 use crate::runtime::Publisher;
 use crate::wire::uri::normal;
 
@@ -17,14 +18,15 @@ use crate::wire::uri::normal;
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the admin listener may do with this node.
-pub(super) struct NodeDesk {
+pub(super) struct NodeBackend {
     pub(super) publisher: Publisher,
     pub(super) store: Option<Arc<dyn ContentStore>>,
     /// None: this node is alone.
     pub(super) bus: Option<Arc<BusDoor>>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
-impl Desk for NodeDesk {
+impl Desk for NodeBackend {
     fn availability(&self) -> Availability {
         match &self.bus {
             _ if self.publisher.is_leaving() => Availability::Leaving,
@@ -32,6 +34,10 @@ impl Desk for NodeDesk {
             Some(bus) => bus.loaded().availability(),
             None => Availability::Ready,
         }
+    }
+
+    fn metrics(&self) -> String {
+        self.metrics.text()
     }
 
     fn drain(&self) {
@@ -63,7 +69,7 @@ impl Desk for NodeDesk {
     }
 }
 
-impl NodeDesk {
+impl NodeBackend {
     /// A publisher's spelling of a URI is not always the application's, by which subscribers are found.
     fn in_own_words(&self, target: Target) -> Result<Target, Answer> {
         let own = |topic| match (topic, &self.store) {
@@ -183,6 +189,10 @@ fn store_refused(refusal: StoreRefused) -> Answer {
             "One resource may not be as large as this: see --board-entry-bytes-max",
         ),
         StoreRefused::WrongUri => refused("bad_uri", "Contents are kept at board://… URIs only"),
+        StoreRefused::Failed => refused(
+            "failed",
+            "The application failed: the node's log has the place",
+        ),
     }
 }
 

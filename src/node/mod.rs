@@ -1,0 +1,40 @@
+//! A node: an application on every core, and all that goes with it, as one value that a program starts and stops.
+//!
+//! [`Node::builder`] takes a function that makes the application of one core and everything that the program `pinfold`
+//! has options for ([`Options`], checked in one place by [`NodeBuilder::start`], which also binds every socket before
+//! anything runs). `start` returns once each core serves, or says why not, and leaves nothing behind then.
+//!
+//! ```text
+//! NodeBuilder ─start─▶ core threads ─(last one's end)─▶ watchdog thread: joins them, lets the shared log and Redis know,
+//!                      control thread (admin, Redis)       ends the control thread and the blocking pool, reaches `ended`
+//! ```
+//!
+//! [`Node`] is a handle; clones are the same node. It publishes, tells counts, drains, stops, and is joined by threads and
+//! by tasks of any runtime. After `join` nothing goes on: sockets are closed, threads have ended, a node may start on the
+//! same port. Nothing is global: two nodes in one process share the process's memory, its limit on open files and its
+//! clock, and nothing else. Signals, the log's writer and the banner are the program's (`cli`).
+
+mod application;
+mod backend;
+mod builder;
+mod check;
+mod control;
+mod cpus;
+mod error;
+mod handle;
+mod listen;
+mod names;
+mod options;
+mod start;
+mod store;
+
+pub use self::application::IntoHandler;
+pub use self::builder::NodeBuilder;
+pub(crate) use self::check::{advertised, prefix, resolve};
+pub use self::error::NodeError;
+pub use self::handle::{Node, NodeCounts};
+pub(crate) use self::names::{endpoint, host, node_from_host, node_name, origin};
+pub use self::options::{
+    CORES_MAX, ClusterConfig, DRAIN_ALONE, DRAIN_BEHIND_PROXY, Options, PEER_SECRET_BYTES_MIN,
+    Pinning, STATE_KEY_BYTES, StateKey,
+};

@@ -1,0 +1,182 @@
+//! How a node runs: one type, for the library's users and for the program.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::admin::Token;
+use crate::app::board::BoardLimits;
+use crate::clients::Networks;
+use crate::cluster::Advertised;
+use crate::limits::Limits;
+use crate::redis::RedisUrl;
+use crate::runtime::{BreakThread, Driver};
+use crate::shard::DrainTimes;
+use crate::wire::forwarded::PeerSecret;
+use crate::wire::session_id::NodeName;
+
+/// Core threads of one node; the core's number in a session id has room for as many.
+pub const CORES_MAX: u32 = 512;
+
+/// Bytes of the key that seals `requestState`.
+pub const STATE_KEY_BYTES: usize = 32;
+
+/// Bytes of the secret by which nodes know each other, at least.
+pub const PEER_SECRET_BYTES_MIN: usize = 16;
+
+/// A node that nobody routes to needs no notice, and clients that have nowhere else to go come back in any order.
+pub const DRAIN_ALONE: DrainTimes = DrainTimes {
+    notice_ms: 0,
+    window_ms: 1_000,
+};
+
+/// Seconds that Traefik's health check needs in the printed configuration, and one more; ten thousand streams come back at
+/// 500 a second.
+pub const DRAIN_BEHIND_PROXY: DrainTimes = DrainTimes {
+    notice_ms: 5_000,
+    window_ms: 20_000,
+};
+
+/// How a node runs. [`Options::default`] is a node on loopback that uses every core and is alone;
+/// [`NodeBuilder`](super::NodeBuilder) has a method for each field, and checks them all when it starts.
+///
+/// ```
+/// let mut options = pinfold::Options::default();
+/// options.cores = 2;
+/// options.path = "/v1/mcp".to_owned();
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where clients connect; port 0 is a free one. None: only what [`listener`](super::NodeBuilder::listener) gives.
+    pub listen: Vec<SocketAddr>,
+    /// Of the MCP endpoint, `/mcp`: starts with `/` and, unless it is only that, does not end with one.
+    pub path: String,
+    /// `Host` values, `host[:port]` in lower case, that are let in besides loopback names.
+    pub hosts: Vec<String>,
+    /// Origins of web pages, `http(s)://host[:port]` in lower case, that may use the server.
+    pub origins: Vec<String>,
+    /// Proxies whose word on a client's address is taken, for limits.
+    pub trusted_proxies: Networks,
+    /// Leads every session id, so that a proxy can route on it. None: `node`, for a node that is alone.
+    pub name: Option<NodeName>,
+    /// Tells this run of the node from earlier ones of the same name: session ids and event ids carry it, so that those of
+    /// an earlier run are recognised. A number that was not used before; [`Options::default`] takes the clock, in
+    /// milliseconds since 1970.
+    pub incarnation: u64,
+    /// Core threads, at most [`CORES_MAX`]. 0: one for each CPU that this process may use.
+    pub cores: usize,
+    pub pinning: Pinning,
+    pub driver: Driver,
+    /// Whether the soft limit of open files of this process is raised to the hard one: each connection is a file. A program
+    /// that uses `select(2)` itself does not want that. Either way a node takes no more connections than the limit allows.
+    pub raise_open_files: bool,
+    /// Threads for work that would stall a core ([`Context::blocking`](crate::app::Context::blocking)). 0: as many as
+    /// cores, and at least two.
+    pub blocking_threads: usize,
+    /// Threads of the tokio runtime that handlers find; see [`NodeBuilder::tokio`](super::NodeBuilder::tokio). 0: none.
+    #[cfg(feature = "tokio")]
+    pub tokio_workers: usize,
+    pub limits: Limits,
+    /// Seals `requestState`. None: made from the peer secret, or else a new key at each start.
+    pub state_key: Option<StateKey>,
+    /// How it takes its leave at the end. None: [`DRAIN_ALONE`], and [`DRAIN_BEHIND_PROXY`] for one node of several.
+    pub drain: Option<DrainTimes>,
+    /// Where `POST /publish`, `GET /readyz`, `GET /metrics` and the like are served, for operators.
+    pub admin: Option<SocketAddr>,
+    /// What publishing and metrics ask for; needed unless the address is a loopback one.
+    pub admin_token: Option<Token>,
+    /// Bytes of the contents of one resource that `POST /publish` takes.
+    pub content_bytes_max: usize,
+    /// This node's place among others. None: it is alone.
+    pub cluster: Option<ClusterConfig>,
+    /// Test: every connection starts on a core drawn by lot.
+    #[doc(hidden)]
+    pub place_at_random: bool,
+    /// Test: the thread that fails when SIGUSR2 comes.
+    #[doc(hidden)]
+    pub break_thread: Option<BreakThread>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            path: "/mcp".to_owned(),
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            trusted_proxies: Networks::private(),
+            name: None,
+            incarnation: unix_ms(),
+            cores: 0,
+            pinning: Pinning::WhenAlone,
+            driver: Driver::Auto,
+            raise_open_files: true,
+            blocking_threads: 0,
+            #[cfg(feature = "tokio")]
+            tokio_workers: 0,
+            limits: Limits::default(),
+            state_key: None,
+            drain: None,
+            admin: None,
+            admin_token: None,
+            content_bytes_max: BoardLimits::default().entry_bytes_max,
+            cluster: None,
+            place_at_random: false,
+            break_thread: None,
+        }
+    }
+}
+
+impl Options {
+    pub(super) fn drain_times(&self) -> DrainTimes {
+        self.drain.unwrap_or(match self.cluster {
+            Some(_) => DRAIN_BEHIND_PROXY,
+            None => DRAIN_ALONE,
+        })
+    }
+
+    pub(crate) fn node_name(&self) -> NodeName {
+        let alone = || NodeName::new("node").expect("it is one");
+        self.name.unwrap_or_else(alone)
+    }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Whether each core's thread stays on a CPU of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pinning {
+    /// If the node has a core for each CPU of the machine, and this process may use them all: then the machine is its own.
+    WhenAlone,
+    /// On the first CPUs of those that this process may use, whatever else runs there.
+    Always,
+    Never,
+}
+
+/// The key that seals `requestState`.
+#[derive(Clone)]
+pub struct StateKey(pub [u8; STATE_KEY_BYTES]);
+
+impl fmt::Debug for StateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StateKey(…)")
+    }
+}
+
+/// A node's place among others.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// The Redis that all of them share.
+    pub redis: RedisUrl,
+    /// What every key in Redis starts with, at most 64 visible ASCII characters: `mcp:`.
+    pub prefix: String,
+    /// Where the others reach this node's clients' address. None: as it is bound.
+    pub advertised: Option<Advertised>,
+    /// By which nodes know each other. None: requests are not passed on, neither by this node nor to it.
+    pub secret: Option<PeerSecret>,
+}

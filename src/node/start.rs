@@ -1,0 +1,407 @@
+//! From options to threads, and from the last core's end to that of everything else.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use super::check::reachable;
+use super::control::{ControlSetup, ControlThread};
+use super::handle::Shared;
+use super::listen::{Listeners, bind_admin};
+use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
+use crate::acceptor::Listening;
+use crate::app::contents::ContentStore;
+use crate::clients::Commons;
+use crate::cluster::bus::{self, BusDoor};
+use crate::cluster::{Advertised, ClusterSetup, Control, Membership};
+use crate::metrics::Metrics;
+use crate::redis::{Authorities, Settings};
+use crate::runtime::{
+    Cores, CoresSetup, Driver, Joined, OwnSetup, Watch, ends_within, open_files, reserve_open_files,
+};
+use crate::shard::Gate;
+
+/// Descriptors that a node needs besides its connections.
+const OWN_FILES: u64 = 64;
+/// Below this nobody surely meant it.
+const FILES_MIN: u64 = 4096;
+
+/// For Redis to be told that this node and its sessions are gone; it is told in milliseconds, or is not there.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+/// For Redis to take what was published here, if it is away when this node ends. A service manager waits longer than
+/// this and a drain together.
+const UNSENT_WITHIN: Duration = Duration::from_secs(8);
+
+/// Everything that is bound and made before anything runs.
+struct Plan {
+    options: Options,
+    setup: CoresSetup,
+    own: Vec<OwnSetup>,
+    addresses: Vec<SocketAddr>,
+    admin: Option<Listening>,
+    fell_back: bool,
+    store: Option<Arc<dyn ContentStore>>,
+    membership: Option<Arc<Membership>>,
+    member: Option<Control>,
+    door: Option<Arc<BusDoor>>,
+    metrics: Arc<Metrics>,
+    authorities: Authorities,
+}
+
+impl NodeBuilder {
+    /// `on_listening` is called when all cores serve, before anything is said to operators or to Redis.
+    pub(crate) fn start_with(
+        self,
+        on_listening: impl FnOnce(&Node) -> Result<(), NodeError>,
+    ) -> Result<Node, NodeError> {
+        let publisher = self.publisher.clone();
+        self.start_or_leave_nothing(on_listening).inspect_err(|_| {
+            // For whoever publishes already.
+            publisher.stop_all();
+            publisher.set_ended();
+        })
+    }
+
+    fn start_or_leave_nothing(
+        self,
+        on_listening: impl FnOnce(&Node) -> Result<(), NodeError>,
+    ) -> Result<Node, NodeError> {
+        let mut plan = Plan::of(self)?;
+        let own = std::mem::take(&mut plan.own);
+        let publisher = plan.setup.publisher.clone();
+        let watch = Watch::new(publisher.clone(), plan.options.break_thread.clone())
+            .map_err(|fault| NodeError::system("cannot watch signals", fault))?;
+        let cores = Cores::start(&plan.setup, own, &watch)?;
+        let (hand_over, ending) = channel::<Ending>();
+        let within = ends_within(plan.setup.drain);
+        // Nothing comes if the node did not get as far as that.
+        let on_end = move || {
+            if let Ok(ending) = ending.recv() {
+                ending.run();
+            }
+        };
+        if let Err(fault) = watch.start(within, on_end) {
+            cores.abandon(&publisher);
+            return Err(NodeError::system("cannot start threads", fault));
+        }
+        let node = plan.node(&cores, &watch);
+        let membership = plan.membership.clone();
+        let control = on_listening(&node).and_then(|()| plan.start_control(&node));
+        match control {
+            Ok(control) => {
+                let ending = Ending {
+                    cores,
+                    control,
+                    membership,
+                    node: node.clone(),
+                };
+                // The watchdog waits for it.
+                let _ = hand_over.send(ending);
+                Ok(node)
+            }
+            Err(wrong) => {
+                cores.abandon(&publisher);
+                Err(wrong)
+            }
+        }
+    }
+}
+
+impl Plan {
+    fn of(mut builder: NodeBuilder) -> Result<Plan, NodeError> {
+        builder.settle()?;
+        let NodeBuilder {
+            mut options,
+            make_handler,
+            publisher,
+            store,
+            listeners,
+            admin_listener,
+            registry,
+            ..
+        } = builder;
+        let metrics = Arc::new(Metrics::new(&registry).map_err(counted_twice)?);
+        limit_connections(&mut options)?;
+        let admin = open_admin(&options, admin_listener)?;
+        let (driver, fell_back) = settle_driver(options.driver)?;
+        let cores = core_count(&options);
+        let Listeners {
+            of_cores,
+            addresses,
+        } = Listeners::open(&options, listeners, cores)?;
+        let authorities = Authorities::default();
+        let several = cluster_setup(&options, &addresses, &metrics, &authorities)?;
+        let (membership, member) = several.map(crate::cluster::join).unzip();
+        let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
+        metrics.show_memory(commons.memory.clone());
+        metrics.show_sessions(commons.sessions.clone());
+        let joined = joined(&options, membership.clone());
+        // Before anybody can publish: the others are to hear of all of it.
+        let door = joined.is_some().then(|| bus::share(&publisher));
+        options.cores = cores;
+        options.name = Some(options.node_name());
+        options.drain = Some(options.drain_times());
+        let setup = CoresSetup {
+            node: options.node_name(),
+            boot: options.incarnation,
+            driver,
+            limits: options.limits,
+            commons,
+            gate: gate(&options, &addresses),
+            state_key: state_key(&options),
+            drain: options.drain_times(),
+            shares_board: joined.is_some() && store.is_some(),
+            joined,
+            #[cfg(feature = "tokio")]
+            tokio_workers: options.tokio_workers,
+            blocking_threads: match options.blocking_threads {
+                0 => cores.max(2),
+                threads => threads,
+            },
+            place_at_random: options.place_at_random,
+            make_handler,
+            publisher,
+        };
+        let pins = cpus::of_cores(options.pinning, cores);
+        let own = of_cores.into_iter().zip(pins);
+        Ok(Plan {
+            own: own
+                .map(|(listening, pin_to)| OwnSetup { listening, pin_to })
+                .collect(),
+            options,
+            setup,
+            addresses,
+            admin,
+            fell_back,
+            store,
+            membership,
+            member,
+            door,
+            metrics,
+            authorities,
+        })
+    }
+
+    fn node(&self, cores: &Cores, watch: &Watch) -> Node {
+        Node {
+            shared: Arc::new(Shared {
+                options: self.options.clone(),
+                publisher: self.setup.publisher.clone(),
+                commons: self.setup.commons.clone(),
+                metrics: self.metrics.clone(),
+                authorities: self.authorities.clone(),
+                watch: watch.clone(),
+                addresses: self.addresses.clone(),
+                admin_address: self.admin.as_ref().and_then(|it| it.address().ok()),
+                cores: cores.count(),
+                driver: self.setup.driver,
+                fell_back: self.fell_back,
+                drained: cores.drained(),
+                ended: Arc::default(),
+            }),
+        }
+    }
+
+    /// None: there is nothing for it to do.
+    fn start_control(self, node: &Node) -> Result<Option<ControlThread>, NodeError> {
+        let cluster = self.options.cluster.zip(self.member);
+        if self.admin.is_none() && cluster.is_none() {
+            return Ok(None);
+        }
+        let setup = ControlSetup {
+            node,
+            admin: self.admin,
+            store: self.store,
+            cluster,
+            door: self.door,
+        };
+        setup.start().map(Some)
+    }
+}
+
+/// What is left to be done when the last core has come to its end.
+struct Ending {
+    cores: Cores,
+    control: Option<ControlThread>,
+    membership: Option<Arc<Membership>>,
+    node: Node,
+}
+
+impl Ending {
+    fn run(self) {
+        let ended = self.cores.join();
+        let publisher = self.node.publisher();
+        publisher.leave(UNSENT_WITHIN);
+        if let Some(membership) = self.membership {
+            membership.leave(LEAVE_WITHIN);
+        }
+        if let Some(control) = self.control {
+            control.end();
+        }
+        publisher.set_ended();
+        self.node.shared.drained.reach(());
+        let reached = self.node.shared.ended.clone();
+        // Whoever was waiting for the end finds nothing of the node but what is held of it elsewhere.
+        drop(self.node);
+        reached.reach(ended.map_err(NodeError::Failed));
+    }
+}
+
+fn open_admin(
+    options: &Options,
+    given: Option<TcpListener>,
+) -> Result<Option<Listening>, NodeError> {
+    let Some(given) = given else {
+        let bound = options.admin.map(bind_admin).transpose()?;
+        return Ok(bound.map(Listening::Own));
+    };
+    let unusable = |fault| NodeError::system("the admin listener cannot be used", fault);
+    options.check_admin_address(given.local_addr().map_err(unusable)?)?;
+    Ok(Some(Listening::Given(given)))
+}
+
+/// Each connection is a file of this process.
+fn limit_connections(options: &mut Options) -> Result<(), NodeError> {
+    let files = open_files(options.raise_open_files)
+        .map_err(|fault| NodeError::system("cannot read the limit on open files", fault))?;
+    if files < FILES_MIN {
+        tracing::warn!(
+            "only {files} open files are allowed, and each connection is one: raise the hard limit (ulimit -Hn, or \
+             LimitNOFILE= in a systemd unit)"
+        );
+    }
+    let limits = &mut options.limits;
+    let connections_max = usize::try_from(files.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX);
+    limits.connections_max = limits.connections_max.min(connections_max);
+    let files = files.min(limits.connections_max as u64 + OWN_FILES);
+    if options.raise_open_files
+        && let Err(fault) = reserve_open_files(files)
+    {
+        tracing::warn!(%fault, "there is no room for {files} open files yet: connections wait while it is made");
+    }
+    Ok(())
+}
+
+fn settle_driver(driver: Driver) -> Result<(Driver, bool), NodeError> {
+    let no_ring = |fault: io::Error| NodeError::NoRing(fault.into());
+    let (driver, fault) = driver.settle().map_err(no_ring)?;
+    let fell_back = fault.is_some();
+    if let Some(fault) = fault {
+        tracing::warn!(
+            "{} Going on with epoll, at a higher cost per event.",
+            no_ring(fault)
+        );
+    }
+    Ok((driver, fell_back))
+}
+
+fn core_count(options: &Options) -> usize {
+    match options.cores {
+        0 => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(CORES_MAX as usize),
+        cores => cores,
+    }
+}
+
+fn gate(options: &Options, addresses: &[SocketAddr]) -> Gate {
+    let all = |names: &[String]| names.iter().map(|it| it.as_str().into()).collect();
+    Gate {
+        path: options.path.as_str().into(),
+        loopback: addresses.iter().all(|it| it.ip().is_loopback()),
+        hosts: all(&options.hosts),
+        origins: all(&options.origins),
+    }
+}
+
+fn state_key(options: &Options) -> [u8; STATE_KEY_BYTES] {
+    let secret = options.cluster.as_ref().and_then(|it| it.secret.as_ref());
+    match (&options.state_key, secret) {
+        (Some(key), _) => key.0,
+        // What one node sealed another one has to open.
+        (None, Some(secret)) => secret.key_for("requestState"),
+        (None, None) => {
+            let mut key = [0; STATE_KEY_BYTES];
+            getrandom::fill(&mut key).expect("Linux has random bytes once it has booted");
+            key
+        }
+    }
+}
+
+fn joined(options: &Options, membership: Option<Arc<Membership>>) -> Option<Joined> {
+    let secret = options.cluster.as_ref().and_then(|it| it.secret.clone());
+    membership.map(|neighbours| Joined { neighbours, secret })
+}
+
+fn cluster_setup(
+    options: &Options,
+    addresses: &[SocketAddr],
+    metrics: &Arc<Metrics>,
+    authorities: &Authorities,
+) -> Result<Option<ClusterSetup>, NodeError> {
+    let Some(cluster) = &options.cluster else {
+        return Ok(None);
+    };
+    let advertised = match (&cluster.secret, &cluster.advertised) {
+        // Who passes nothing on has no secret by which others could pass something on to it.
+        (None, _) => None,
+        (Some(_), Some(advertised)) => Some(advertised.clone()),
+        (Some(_), None) => Some(bound(addresses)?),
+    };
+    let node = options.node_name();
+    let mut redis = Settings::new(cluster.redis.clone(), format!("pinfold-{node}"));
+    redis.authorities = authorities.clone();
+    Ok(Some(ClusterSetup {
+        redis,
+        prefix: cluster.prefix.clone(),
+        node,
+        advertised,
+        sessions_max: options.limits.sessions_max,
+        metrics: metrics.clone(),
+    }))
+}
+
+fn bound(addresses: &[SocketAddr]) -> Result<Advertised, NodeError> {
+    let first = addresses.first().copied();
+    first.and_then(reachable).ok_or_else(|| {
+        NodeError::Option(
+            "advertise must be given when a node listens on all addresses: the URL at which other nodes reach this one, \
+             such as http://10.0.0.1:8080"
+                .to_owned(),
+        )
+    })
+}
+
+fn counted_twice(fault: prometheus::Error) -> NodeError {
+    NodeError::Option(format!(
+        "registry: {fault}; another node counts in this registry already, and each needs one of its own"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::ClusterConfig;
+    use crate::wire::forwarded::PeerSecret;
+
+    #[test]
+    fn a_state_that_one_node_sealed_and_another_cannot_open() {
+        let with = |secret: Option<&[u8]>| {
+            let cluster = ClusterConfig {
+                redis: "redis://127.0.0.1".parse().expect("a URL"),
+                prefix: "mcp:".to_owned(),
+                advertised: None,
+                secret: secret.map(PeerSecret::new),
+            };
+            state_key(&Options {
+                cluster: Some(cluster),
+                ..Options::default()
+            })
+        };
+        assert_eq!(with(Some(b"one secret")), with(Some(b"one secret")));
+        assert_ne!(with(Some(b"one secret")), with(Some(b"another secret")));
+        assert_ne!(with(None), with(None), "new at each start");
+    }
+}
