@@ -34,11 +34,9 @@ impl Tokio {
 
 #[cfg(not(feature = "tokio"))]
 impl Tokio {
-    #[expect(clippy::unnecessary_wraps, reason = "with the feature, it may fail")]
     pub(super) fn start(_: &CoresSetup) -> Result<Self, NotStarted> {
         Ok(Tokio {})
     }
 
-    #[expect(clippy::unused_self, reason = "with the feature, it is used")]
     pub(super) fn enter(&self) {}
 }
