@@ -26,6 +26,7 @@
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
+//! | [`forward`] | requests for sessions of other nodes, as plain values too: exchanges, relays, idle connections |
 //! | [`metrics`] | what is counted |
 //! | [`redis`] | a small pipelined client of Redis |
 //! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
@@ -42,6 +43,7 @@ pub mod cli;
 pub mod clients;
 pub mod cluster;
 pub mod config;
+pub mod forward;
 pub mod limits;
 mod line_limit;
 pub mod mcp;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
@@ -22,6 +22,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
         &["limits", "budget", "clients", "wire", "mcp", "app::call"],
     ),
     ("app", &["limits", "wire", "mcp"]),
+    ("forward", &["limits", "budget", "clients", "wire", "shard"]),
     (
         "runtime",
         &[
@@ -33,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "mcp",
             "shard",
             "app",
+            "forward",
         ],
     ),
     ("metrics", &["budget"]),
@@ -71,7 +73,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
 ];
 
 /// Modules that neither wait, nor ask the clock, nor touch a socket.
-const PURE: [&str; 3] = ["wire", "mcp", "shard"];
+const PURE: [&str; 4] = ["wire", "mcp", "shard", "forward"];
 const PURE_DENY: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]";
 
 /// Where raw memory or descriptors are handled, each block with its SAFETY line.

@@ -12,10 +12,10 @@ use futures_util::future::{Either, select};
 use monoio::net::TcpStream;
 use monoio::time::timeout;
 
-use super::request::{Outgoing, Rest};
-use super::response::{Incoming, Taken};
 use super::unanswered::{Request, unanswered};
 use super::{Abroad, Client, Known, pool};
+use crate::forward::request::{Outgoing, Rest};
+use crate::forward::response::{Incoming, Taken};
 use crate::limits::Limits;
 use crate::runtime::core::Core;
 use crate::runtime::socket;

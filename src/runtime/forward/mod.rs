@@ -14,8 +14,7 @@
 mod exchange;
 mod pool;
 mod relay;
-mod request;
-mod response;
+
 mod unanswered;
 
 use std::cell::{Cell, RefCell};

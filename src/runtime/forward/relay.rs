@@ -15,9 +15,9 @@ use monoio::net::TcpStream;
 use slab::Slab;
 
 use super::process_of;
-use super::request::Rest;
 use crate::budget::Charge;
 use crate::clients::Ticket;
+use crate::forward::request::Rest;
 use crate::runtime::core::{Core, SCRATCH_BYTES, stream_of};
 use crate::runtime::readiness::Readiness;
 use crate::runtime::{clock, socket};

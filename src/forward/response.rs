@@ -5,7 +5,7 @@ use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::response_head::{ResponseFraming, ResponseHead, parse_response_head};
 
 /// How far an answer has come.
-pub(super) enum Incoming {
+pub(crate) enum Incoming {
     /// What has come of the head, and how many interim answers came before it.
     Head {
         begun: Vec<u8>,
@@ -16,22 +16,22 @@ pub(super) enum Incoming {
 }
 
 /// What the bytes that came mean.
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// All of them are passed on, except the head, which may have changed.
-    pub(super) complete: bool,
+    pub(crate) complete: bool,
     /// The owner closes its connection after this answer, and so does this node.
-    pub(super) closes: bool,
+    pub(crate) closes: bool,
 }
 
 /// The owner's answer is no HTTP, or could be read in two ways.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoAnswer;
+pub(crate) struct NoAnswer;
 
 /// Interim answers (1xx) to one request; a node gives one at most.
 const INTERIM_MAX: usize = 8;
 
 impl Incoming {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Incoming::Head {
             begun: Vec::new(),
             interim: 0,
@@ -39,13 +39,13 @@ impl Incoming {
     }
 
     /// Nothing of the answer has been passed on.
-    pub(super) fn is_unstarted(&self) -> bool {
+    pub(crate) fn is_unstarted(&self) -> bool {
         matches!(self, Incoming::Head { .. })
     }
 
     /// Takes what came of the answer and appends to `out` what goes on to the client; `cookie` is a line to add to
     /// the head. `closes` is false until the head is complete.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         input: &[u8],
         cookie: Option<&str>,
