@@ -11,20 +11,20 @@ use crate::wire::http1::{self, Framing, HeadLimits, Method};
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request that is ready to leave.
-pub(crate) struct Outgoing {
-    pub(crate) session: SessionId,
+pub(super) struct Outgoing {
+    pub(super) session: SessionId,
     /// Head and as much of the body as has come.
-    pub(crate) bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// What of the client's bytes was used for it.
-    pub(crate) used: usize,
-    pub(crate) rest: Rest,
-    pub(crate) method: Method,
+    pub(super) used: usize,
+    pub(super) rest: Rest,
+    pub(super) method: Method,
     /// The sticky cookie that the client sent.
-    pub(crate) cookie: Option<Box<str>>,
+    pub(super) cookie: Option<Box<str>>,
 }
 
 /// What is missing of a body.
-pub(crate) enum Rest {
+pub(super) enum Rest {
     Nothing,
     Length(u64),
     Chunked(ChunkedDecoder),
@@ -32,7 +32,7 @@ pub(crate) enum Rest {
 
 impl Outgoing {
     /// `None` for what no shard would have sent here: a head that cannot be read, or no session of another node.
-    pub(crate) fn read(
+    pub(super) fn read(
         input: &[u8],
         limits: &Limits,
         from: NodeName,
@@ -80,12 +80,12 @@ impl Outgoing {
 }
 
 impl Rest {
-    pub(crate) fn is_nothing(&self) -> bool {
+    pub(super) fn is_nothing(&self) -> bool {
         matches!(self, Rest::Nothing)
     }
 
     /// How many bytes of `input` belong to the body; `None` if they are no body. `scratch` is written over.
-    pub(crate) fn take(&mut self, input: &[u8], scratch: &mut Vec<u8>) -> Option<usize> {
+    pub(super) fn take(&mut self, input: &[u8], scratch: &mut Vec<u8>) -> Option<usize> {
         match self {
             Rest::Nothing => Some(0),
             Rest::Length(missing) => {

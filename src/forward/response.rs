@@ -5,7 +5,7 @@ use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::response_head::{ResponseFraming, ResponseHead, parse_response_head};
 
 /// How far an answer has come.
-pub(crate) enum Incoming {
+pub(super) enum Incoming {
     /// What has come of the head, and how many interim answers came before it.
     Head {
         begun: Vec<u8>,
@@ -16,22 +16,22 @@ pub(crate) enum Incoming {
 }
 
 /// What the bytes that came mean.
-pub(crate) struct Taken {
+pub(super) struct Taken {
     /// All of them are passed on, except the head, which may have changed.
-    pub(crate) complete: bool,
+    pub(super) complete: bool,
     /// The owner closes its connection after this answer, and so does this node.
-    pub(crate) closes: bool,
+    pub(super) closes: bool,
 }
 
 /// The owner's answer is no HTTP, or could be read in two ways.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct NoAnswer;
+pub(super) struct NoAnswer;
 
 /// Interim answers (1xx) to one request; a node gives one at most.
 const INTERIM_MAX: usize = 8;
 
 impl Incoming {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Incoming::Head {
             begun: Vec::new(),
             interim: 0,
@@ -39,13 +39,21 @@ impl Incoming {
     }
 
     /// Nothing of the answer has been passed on.
-    pub(crate) fn is_unstarted(&self) -> bool {
+    pub(super) fn is_unstarted(&self) -> bool {
         matches!(self, Incoming::Head { .. })
+    }
+
+    /// Of a head that is not complete.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Incoming::Head { begun, .. } => begun.len(),
+            _ => 0,
+        }
     }
 
     /// Takes what came of the answer and appends to `out` what goes on to the client; `cookie` is a line to add to
     /// the head. `closes` is false until the head is complete.
-    pub(crate) fn take(
+    pub(super) fn take(
         &mut self,
         input: &[u8],
         cookie: Option<&str>,

@@ -1,16 +1,18 @@
 //! The only code that waits: threads, sockets, timers, signals. It moves bytes and letters in and out of shards and
-//! knows nothing of what they mean.
+//! forwarders, and knows nothing of what they mean.
 //!
 //! One thread per core runs [`thread`]: it accepts, reads ([`readiness`]), fans out ([`fanout`]) and takes letters
-//! ([`mailbox`]) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
+//! ([`mailbox`]) around one `Shard` and one `Forwarder` ([`forward`]), all as tasks of one monoio runtime, so that nothing is shared between cores
 //! but mailboxes and, when something opens or closes, what the node has of it ([`Commons`](crate::clients::Commons)).
+//! A task says what happened to an [`engine`]; [`core`] is the one that carries out what follows.
 //! [`watchdog`] notices when one of the threads does nothing any more.
 
-mod away;
 mod blocking;
+mod calls;
 mod clock;
 mod core;
 mod departure;
+mod engine;
 mod fanout;
 mod forward;
 mod link;
@@ -28,6 +30,7 @@ mod serve;
 mod server;
 mod signals;
 mod socket;
+mod sockets;
 mod thread;
 mod watchdog;
 

@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::blocking::BlockingPool;
-use super::core::Core;
+use super::core::{Core, SCRATCH_BYTES};
 use super::departure::Departure;
-use super::forward::Abroad;
+use super::forward::Forwarding;
 use super::neighbours::Joined;
 use super::publisher::Publisher;
 use super::ring::Driver;
@@ -342,9 +342,12 @@ impl Server {
             if shares_board {
                 shard.handle_availability(Availability::Loading);
             }
-            let abroad = joined.map(|joined| Abroad::new(joined, node, &path));
-            let abroad = abroad.transpose()?.map(Rc::new);
-            Core::new(core, shard, handler, publisher, sealer, blocking, abroad)
+            let forwarding =
+                joined.map(|joined| Forwarding::new(joined, node, &path, limits, SCRATCH_BYTES));
+            let forwarding = forwarding.transpose()?.map(Rc::new);
+            Core::new(
+                core, shard, handler, publisher, sealer, blocking, forwarding,
+            )
         }
     }
 }
@@ -404,13 +407,13 @@ impl Running {
     /// User memory of a connection besides its place in the shard. What the kernel holds comes on top.
     #[must_use]
     pub fn connection_bytes(&self) -> usize {
-        super::core::SOCKET_BYTES
+        super::sockets::SOCKET_BYTES
     }
 
     /// What a core holds whatever happens.
     #[must_use]
     pub fn core_bytes(&self) -> usize {
-        super::core::SCRATCH_BYTES + super::ring::CORE_BYTES
+        SCRATCH_BYTES + super::ring::CORE_BYTES
     }
 
     /// Stops on SIGTERM and Ctrl-C from now on, and is not killed by SIGHUP and others.

@@ -12,6 +12,7 @@ use monoio::net::TcpListener;
 
 use super::core::Core;
 use super::departure::Departure;
+use super::engine::Engine;
 use super::mailbox::Letter;
 use super::ring::Driver;
 use super::watchdog::Beats;
@@ -73,7 +74,7 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
         monoio::spawn(fanout::run(core.clone()));
         let broken = Broken::default();
         monoio::spawn(watch(core.clone(), broken.clone(), read));
-        monoio::spawn(watch(core.clone(), broken.clone(), forward::relay));
+        monoio::spawn(watch(core.clone(), broken.clone(), pass_on));
         monoio::spawn(tick(core.clone(), seat.beats));
         monoio::spawn(accept(
             core.clone(),
@@ -131,6 +132,11 @@ async fn watch<Work: Future<Output = io::Result<()>>>(
 async fn read(core: Rc<Core>) -> io::Result<()> {
     let on_ready = |data| core.read_once(readiness::key_of(data));
     readiness::run(&core.readiness, on_ready).await
+}
+
+async fn pass_on(core: Rc<Core>) -> io::Result<()> {
+    let forwarding = core.forwarding.clone();
+    forward::run(core, forwarding).await
 }
 
 fn random() -> u32 {
@@ -222,10 +228,10 @@ async fn tick(core: Rc<Core>, beats: Beats) {
             shard.handle_late(clock::now());
         }
         drop(shard);
-        core.pump();
-        if let Some(abroad) = &core.abroad {
-            abroad.tidy(core.shard.borrow().limits());
+        if let Some(forwarding) = &core.forwarding {
+            forwarding.handle_timeout();
         }
+        core.pump();
     }
 }
 
@@ -239,8 +245,8 @@ async fn finish(core: &Rc<Core>, times: DrainTimes, departure: &Departure) {
         departure.note(&mut left, has_left(core));
         monoio::time::sleep(TICK).await;
     }
-    if let Some(abroad) = &core.abroad {
-        abroad.say_leaving();
+    if let Some(forwarding) = &core.forwarding {
+        forwarding.say_leaving();
         monoio::time::sleep(LEAVING_NOTICE).await;
     }
     core.shard.borrow_mut().handle_end();
@@ -257,8 +263,8 @@ fn take_leave(core: &Rc<Core>, times: DrainTimes) {
         return;
     }
     monoio::spawn(tell_progress(core.clone()));
-    if let Some(abroad) = core.abroad.clone() {
-        monoio::spawn(abroad.drain(times));
+    if let Some(forwarding) = &core.forwarding {
+        forwarding.handle_drain(times);
     }
 }
 
