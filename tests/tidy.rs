@@ -3,6 +3,9 @@
 //!
 //! Reads the sources as text: crude, fast, and enough. What it refuses it says with file and line.
 
+#[path = "tidy/circles.rs"]
+mod circles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

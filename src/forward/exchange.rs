@@ -9,10 +9,9 @@
 //! ```
 
 use super::owners::Known;
-use super::passage::Unsent;
 use super::request::{Outgoing, Rest};
 use super::response::Incoming;
-use super::unanswered::LINGER_BYTES_MAX;
+use super::unsent::Unsent;
 use crate::budget::Charge;
 use crate::limits::Limits;
 use crate::shard::{Gone, Millis};
@@ -30,6 +29,9 @@ const SILENCE_SLACK_MS: Millis = 5_000;
 /// Bytes of a body that came after its head, kept until it is answered: a part of [`super::EXCHANGE_BYTES`]. Whoever sent
 /// more is told why there will be no answer all the same, but on a connection that ends with it.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// How much of what a client whose request was too large to be kept still sends is read, so that it can read its answer.
+const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// After so much silence an owner is worth a look, if its times are this node's.
 pub(super) fn silence_of_two_ms(limits: &Limits) -> Millis {

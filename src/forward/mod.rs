@@ -30,6 +30,7 @@ mod response;
 mod search;
 mod sides;
 mod unanswered;
+mod unsent;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;

@@ -3,8 +3,8 @@
 //! Most of a stream's life is silence, so nothing here has a time or a buffer of its own: what comes from the owner goes
 //! on as it is, and only a client that does not take everything at once, or sends something ahead, takes more.
 
-use super::passage::Unsent;
 use super::request::Rest;
+use super::unsent::Unsent;
 use crate::budget::Charge;
 use crate::shard::Millis;
 

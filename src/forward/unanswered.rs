@@ -5,8 +5,7 @@ use super::passage::{PassageKey, State};
 use super::{Effect, Forwarder};
 use crate::shard::{Gone, Millis, Presence};
 
-/// How much of what a client whose request was too large to be kept still sends is read, and for how long, so that it can read its answer.
-pub(super) const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long what such a client still sends is read, so that it can read its answer.
 const LINGER_MS: Millis = 2_000;
 
 impl Forwarder {

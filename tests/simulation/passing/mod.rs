@@ -7,7 +7,10 @@ mod asker;
 mod convoy;
 mod line;
 mod played;
+mod roads;
 mod station;
+mod verdict;
+mod weather;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
