@@ -32,6 +32,9 @@ mod sides;
 mod unanswered;
 mod unsent;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 
