@@ -355,6 +355,10 @@ impl Exchange {
         matches!(self.step, Step::Lingering { .. })
     }
 
+    pub(super) fn ahead(&self) -> usize {
+        self.read_ahead.len()
+    }
+
     pub(super) fn take_ahead(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.read_ahead)
     }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! While a request is passed on, its connection is no shard's: it is a *passage*, at first an exchange
-//! ([`exchange`]), and from the head of a stream on a relay ([`relay`]). When the answer is complete the connection
+//! (`exchange.rs`), and from the head of a stream on a relay (`relay.rs`). When the answer is complete the connection
 //! returns to the shard for its next request. A client that leaves takes the connection to the owner with it, so that the
 //! owner sees it leave too; one that only sends nothing more ends its sending to the owner, and has its answer.
 //!
@@ -420,6 +420,13 @@ impl Forwarder {
             let watched = [passage.client_watched, passage.owner_watched];
             let wants = [Side::Client, Side::Owner].map(|side| passage.wants(side, &self.limits));
             assert_eq!(watched, wants, "the driver waits for something else");
+            // What the shard had read, or what one read brought when there was still room.
+            let ahead_max = self.limits.pipeline_bytes_max + self.read_bytes_max;
+            assert!(
+                passage.ahead() <= ahead_max,
+                "{} bytes are read ahead",
+                passage.ahead()
+            );
         }
         let there = |index: &u32| self.passages.contains(*index as usize);
         assert!(self.timed.iter().all(there));

@@ -109,6 +109,14 @@ impl Passage {
         }
     }
 
+    /// Bytes that the client sent after its request.
+    pub(super) fn ahead(&self) -> usize {
+        match &self.state {
+            State::Exchange(exchange) => exchange.ahead(),
+            State::Relay(relay) => relay.ahead(),
+        }
+    }
+
     pub(super) fn watched(&mut self, side: Side) -> &mut Interest {
         match side {
             Side::Client => &mut self.client_watched,

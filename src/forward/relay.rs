@@ -101,7 +101,7 @@ impl Relay {
         self.ahead() < ahead_max
     }
 
-    fn ahead(&self) -> usize {
+    pub(super) fn ahead(&self) -> usize {
         self.more.as_ref().map_or(0, |it| it.read_ahead.len())
     }
 

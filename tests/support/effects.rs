@@ -173,6 +173,7 @@ impl Node {
             None => shard.handle_bytes(self.now, key, bytes),
         }
         self.settle(core);
+        self.ask_for_bytes(id);
         if self.sockets[id].client_left {
             self.cut(id);
         }

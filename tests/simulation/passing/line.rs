@@ -27,6 +27,8 @@ pub(super) struct Line {
     pub(super) broken: bool,
     /// The node in between has closed it.
     pub(super) closed: bool,
+    /// The owner has answered a request that had not come whole.
+    pub(super) refused: bool,
     /// The owner has seen its end.
     pub(super) is_over: bool,
     /// The owner's socket for it, when it has been accepted.
@@ -54,6 +56,7 @@ impl Network {
             down_ended: false,
             broken: false,
             closed: false,
+            refused: false,
             is_over: false,
             landed: None,
         });

@@ -9,11 +9,11 @@ const OPENED: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCach
 
 /// Takes the first request that is whole on this line, if there is one, and answers it as it likes. True if there was.
 pub(super) fn answer(line: &mut Line, random: &mut Random) -> bool {
-    if line.broken || line.down_ended {
+    if line.broken || line.down_ended || line.refused {
         return false;
     }
     let Some((method, id)) = take_request(line) else {
-        return false;
+        return answer_early(line, random);
     };
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":{id},"result":{{"pad":"{}"}}}}"#,
@@ -59,6 +59,23 @@ pub(super) fn answer(line: &mut Line, random: &mut Random) -> bool {
             .extend("HTTP/1.1 100 Continue\r\n\r\n".bytes().chain(whole.bytes())),
         _ => line.down.extend(whole.bytes()),
     }
+    true
+}
+
+/// Refuses a request whose body is still coming.
+fn answer_early(line: &mut Line, random: &mut Random) -> bool {
+    let bytes: Vec<u8> = line.up.iter().copied().collect();
+    let has_head = bytes.windows(4).any(|it| it == b"\r\n\r\n");
+    if !has_head || line.refused || !random.one_in(6) {
+        return false;
+    }
+    line.refused = true;
+    let body = r#"{"error":{"data":{"reason":"early"}}}"#;
+    let answer = format!(
+        "HTTP/1.1 413 Content Too Large\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    line.down.extend(answer.bytes());
     true
 }
 

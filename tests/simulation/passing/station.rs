@@ -43,6 +43,8 @@ struct Passage {
     client: SocketId,
     owner: Option<LineId>,
     watched: [Interest; 2],
+    /// The client's end was read.
+    ended: bool,
 }
 
 pub(super) struct Station {
@@ -141,6 +143,10 @@ impl Station {
         }
         self.forwarder.invariants();
         self.node.cores[0].shard.invariants();
+        for passage in self.passages.values().filter(|it| it.ended) {
+            let told = |line: LineId| network.lines[line].up_ended;
+            assert!(passage.owner.is_none_or(told), "the owner was not told");
+        }
         for held in self.forwarder.held_bytes() {
             assert!(held <= HELD_BYTES_MAX, "{held} bytes of one request");
         }
@@ -165,6 +171,7 @@ impl Station {
             client: id,
             owner: None,
             watched: [Interest::Nothing; 2],
+            ended: false,
         };
         assert!(self.passages.insert(key, passage).is_none());
     }
@@ -367,6 +374,7 @@ impl Station {
             self.forwarder.handle_client_bytes(now, key, &bytes);
         } else if socket.ended && watched != Interest::End {
             self.forwarder.handle_client_end(now, key);
+            self.passage(key).ended = true;
         }
     }
 
@@ -441,5 +449,10 @@ impl Station {
     pub(super) fn timeout(&mut self, network: &mut Network) {
         self.forwarder.handle_timeout(self.node.now);
         self.drain(network);
+        let due = self.forwarder.poll_timeout();
+        assert!(
+            due.is_none_or(|due| due > self.node.now),
+            "what was due is not done"
+        );
     }
 }

@@ -5,13 +5,10 @@ use super::convoy::Convoy;
 use super::line::End;
 use crate::support::Answer;
 
-/// What is known of an owner is that old at most, and so is the reason of an answer.
-const STALE_MS: u64 = 3_000;
-
 impl Convoy {
     pub(super) fn trouble_since(&self, asked: &Asked) -> bool {
         let trouble = &self.troubles[self.number_of(asked.session.owner)];
-        let since = asked.at.saturating_sub(STALE_MS);
+        let since = asked.at;
         let restarted = self.is_of_earlier(&asked.session);
         let any = [
             trouble.broken,
@@ -33,7 +30,7 @@ impl Convoy {
     /// Whether an answer says what is true.
     pub(super) fn judge(&mut self, asked: &Asked, answer: &Answer) {
         let trouble = self.troubles[self.number_of(asked.session.owner)];
-        let since = asked.at.saturating_sub(STALE_MS);
+        let since = asked.at;
         let (status, reason) = match answer.status {
             200 | 202 | 204 => (answer.status, String::new()),
             status => (status, answer.reason()),
@@ -54,6 +51,7 @@ impl Convoy {
             (503, "owner_unreachable") => trouble.blind >= since,
             (404, "unknown" | "expired") => self.deleted.contains(&asked.session.id),
             (502, "owner_unreachable") => trouble.broken >= since,
+            (413, "early") => asked.session.owner == End::Played,
             // Its body took too long on its way.
             (408, _) => self.now > asked.at + 5_000,
             _ => false,
