@@ -391,7 +391,6 @@ impl Forwarder {
     }
 
     /// What is held of requests, answers and streams at this moment.
-    #[must_use]
     pub fn held_bytes(&self) -> impl Iterator<Item = usize> {
         self.passages.iter().map(|(_, it)| match &it.state {
             State::Exchange(exchange) => exchange.held_bytes(),

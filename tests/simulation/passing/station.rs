@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use pinfold::forward::{
     Departing, EXCHANGE_BYTES, Effect, Forwarder, IdleKey, Interest, Owner, PassageKey, Passes,
-    Question, Setup, Side,
+    Question, Returning, Setup, Side,
 };
 use pinfold::limits::Limits;
 use pinfold::shard::{Closed, Cluster, Millis, Presence};
@@ -237,27 +237,29 @@ impl Station {
                 self.node.settle(0);
                 self.forwarder.handle_held(key, what, charge);
             }
-            Effect::Return { key, returning } => {
-                let passage = self.take_passage(network, key);
-                let mut bytes = returning.bytes;
-                if returning.gone.is_none() && self.breaks(PassingBreakage::LosesAhead) {
-                    bytes.clear();
-                }
-                self.met.push(match returning.gone {
-                    Some(_) => "answered here",
-                    None if bytes.is_empty() => "returned",
-                    None => "read ahead",
-                });
-                let (ticket, gone) = (returning.ticket, returning.gone);
-                let client = passage.client;
-                self.node.take_back(client, 0, &bytes, ticket, gone);
-            }
+            Effect::Return { key, returning } => self.give_back(network, key, returning),
             Effect::Close(key) => {
                 let passage = self.take_passage(network, key);
                 self.node.sockets[passage.client].closed = Some(Closed::PeerLeft);
             }
             Effect::Say(presence) => self.said.push(presence),
         }
+    }
+
+    fn give_back(&mut self, network: &mut Network, key: PassageKey, returning: Returning) {
+        let passage = self.take_passage(network, key);
+        let mut bytes = returning.bytes;
+        if returning.gone.is_none() && self.breaks(PassingBreakage::LosesAhead) {
+            bytes.clear();
+        }
+        self.met.push(match returning.gone {
+            Some(_) => "answered here",
+            None if bytes.is_empty() => "returned",
+            None => "read ahead",
+        });
+        let (ticket, gone) = (returning.ticket, returning.gone);
+        let client = passage.client;
+        self.node.take_back(client, 0, &bytes, ticket, gone);
     }
 
     fn passage(&mut self, key: PassageKey) -> &mut Passage {
@@ -349,7 +351,7 @@ impl Station {
         if watched.writes() {
             self.transmit(network, key, side);
         }
-        let goes_on = self.passages.get(&key).is_some();
+        let goes_on = self.passages.contains_key(&key);
         if goes_on && watched.reads() && self.forwarder.reads(key, side) {
             match side {
                 Side::Client => self.read_client(key, watched, count),
