@@ -8,6 +8,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::Outcome;
 
+/// Where the server runs when it has one core; the loader has the other CPU.
+pub(crate) const SERVER_CPU: usize = 0;
+pub(crate) const LOADER_CPU: usize = 1;
+
 /// The calling thread, and whatever it starts from now on, runs on this CPU only.
 pub(crate) fn pin_to(cpu: usize) -> Outcome<()> {
     pin_to_any(&[cpu])

@@ -22,6 +22,7 @@ mod scenarios;
 mod server;
 mod stats;
 mod table;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -50,7 +51,7 @@ struct Arguments {
 enum Scenario {
     /// All scenarios, one after the other (the default)
     ///
-    /// The record is bench/record/<date>-<revision>/, with a JSON file and tables for each scenario as soon as it is done.
+    /// The record is `bench/record/<date>-<revision>/`, with a JSON file and tables for each scenario as soon as it is done.
     All(all::AllOptions),
     /// CPU and time per delivered event against a bare loop of sends
     ///

@@ -15,8 +15,8 @@ use clap::{Parser, ValueEnum};
 use self::backend::Backend;
 use self::traefik::Traefik;
 use crate::Outcome;
-use crate::record::root;
 use crate::table::{Table, thousands};
+use crate::workspace::root;
 
 /// Where `tests/setup` puts it.
 const OF_THE_TESTS: &str = "tests/clients/.tools/traefik/bin/traefik";

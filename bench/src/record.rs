@@ -20,6 +20,7 @@ use self::environment::{Environment, environment, versions};
 use crate::Outcome;
 use crate::machine::{self, Busy};
 use crate::table::doubts;
+use crate::workspace::root;
 
 /// `environment.json`: one for all scenarios of a record.
 #[derive(Serialize)]
@@ -54,12 +55,6 @@ pub(crate) struct Record {
     started: Instant,
     busy: Busy,
     own_ns: u64,
-}
-
-/// The workspace's root, which is where this was built.
-pub(crate) fn root() -> &'static Path {
-    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
-    bench.parent().unwrap_or(bench)
 }
 
 /// Where records lie.

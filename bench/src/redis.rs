@@ -8,7 +8,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::record::root;
+use crate::workspace::root;
 
 pub(crate) struct Redis {
     child: Child,

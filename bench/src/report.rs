@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::Outcome;
 use crate::reading::{Reading, number, text};
-use crate::scenarios::all::SCENARIOS;
+use crate::scenarios::SCENARIOS;
 use crate::table::Table;
 
 #[derive(Clone, Debug, Parser)]

@@ -14,12 +14,8 @@ use crate::loader::admin::Admin;
 use crate::loader::process::LoaderProcess;
 use crate::loader::protocol::{Protocol, publication};
 use crate::loader::{Loader, OPENING_MAX, Target};
-use crate::machine::{self, CpuTime, Memory};
-use crate::record::root;
-
-/// Where the server runs when it has one core; the loader has the other CPU.
-pub(crate) const SERVER_CPU: usize = 0;
-pub(crate) const LOADER_CPU: usize = 1;
+use crate::machine::{self, CpuTime, LOADER_CPU, Memory, SERVER_CPU};
+use crate::workspace::root;
 
 /// What can be measured.
 #[derive(Clone, Debug)]

@@ -13,9 +13,8 @@ use std::task::Poll;
 use std::time::Instant;
 
 use super::digest::Digest;
-use super::item::refused;
 use super::memory::{Begun, Memory};
-use super::{Answer, Desk, Item};
+use super::{Answer, Desk, Item, refused};
 
 /// An answer as the publisher gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]

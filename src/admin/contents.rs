@@ -5,8 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Answer;
-use super::item::refused;
+use super::{Answer, refused};
 use crate::app::contents::{Body, Contents};
 
 #[derive(Deserialize)]

@@ -11,13 +11,14 @@
 //! ```
 
 use super::BODY_BYTES_MAX;
+use super::framing::{Bad, Framing};
 use super::long_body::LongBody;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, Version};
 use monoio_codec::{Decoded, Decoder};
 use monoio_http::common::request::RequestHead;
-use monoio_http::h1::codec::decoder::{ChunkedBodyDecoder, DecodeError, RequestHeadDecoder};
+use monoio_http::h1::codec::decoder::{ChunkedBodyDecoder, RequestHeadDecoder};
 
 /// Bytes of a request line and its header fields. Far below the 64 KiB of a header name at which
 /// monoio-http's head decoder would panic.
@@ -61,29 +62,6 @@ pub(super) enum Found {
         /// The peer holds it back until it reads `100 Continue`.
         holds_back: bool,
     },
-}
-
-/// Why a connection ends.
-#[derive(Debug)]
-pub(super) enum Bad {
-    /// The bytes are wrong or too many: answer, then close.
-    Request(u16, &'static str),
-    Io(std::io::Error),
-}
-
-impl From<std::io::Error> for Bad {
-    fn from(error: std::io::Error) -> Self {
-        Bad::Io(error)
-    }
-}
-
-impl From<DecodeError> for Bad {
-    fn from(error: DecodeError) -> Self {
-        match error {
-            DecodeError::Io(error) => Bad::Io(error),
-            _ => Bad::Request(400, "This is not HTTP/1.1 as RFC 9112 has it."),
-        }
-    }
 }
 
 #[derive(Default)]
@@ -201,13 +179,6 @@ fn is_lines(headers: &HeaderMap) -> bool {
     ["application/x-ndjson", "application/ndjson"]
         .iter()
         .any(|lines| media_type.eq_ignore_ascii_case(lines))
-}
-
-/// How a body is delimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    Length(u64),
-    Chunked,
 }
 
 /// How the body is framed; never two readings of one message (RFC 9112 section 6.3).

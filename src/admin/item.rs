@@ -14,13 +14,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Answer, Item, KEY_BYTES_MAX, Target, contents, message};
+use super::{Answer, Item, KEY_BYTES_MAX, Target, contents, message, refused};
 use crate::app::call::{Notice, Topic};
 use crate::mcp::read::read;
-use crate::wire::uri::is_uri;
-
-/// Characters of a refusal's sentence: a parser's may quote what was sent.
-const SENTENCE_CHARS_MAX: usize = 300;
+use crate::wire::uri::{NotAUri, normal};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,23 +121,24 @@ fn target(
     }
 }
 
+/// As it was spelled: the application may have a spelling of its own.
 fn resource(uri: String, uri_bytes_max: usize) -> Result<Topic, Answer> {
+    let long = |length: usize| {
+        let sentence = format!("The uri has {length} bytes; at most {uri_bytes_max} are allowed");
+        refused("bad_uri", sentence)
+    };
     if uri.len() > uri_bytes_max {
-        return Err(refused(
-            "bad_uri",
-            format!(
-                "The uri has {} bytes; at most {uri_bytes_max} are allowed",
-                uri.len()
-            ),
-        ));
+        return Err(long(uri.len()));
     }
-    if !is_uri(&uri) {
-        return Err(refused(
-            "bad_uri",
-            "The uri must be a scheme, a colon and more, without spaces or control characters, such as board://lunch",
-        ));
+    match normal(&uri).map(|normal| normal.len()) {
+        Ok(length) if length > uri_bytes_max => Err(long(length)),
+        Ok(_) => Ok(Topic::Resource(uri.into_boxed_str())),
+        Err(fault) => Err(no_uri(fault)),
     }
-    Ok(Topic::Resource(uri.into_boxed_str()))
+}
+
+pub(crate) fn no_uri(fault: NotAUri) -> Answer {
+    refused("bad_uri", format!("This is refused: {fault}"))
 }
 
 fn list(topic: &str) -> Result<Topic, Answer> {
@@ -153,15 +151,6 @@ fn list(topic: &str) -> Result<Topic, Answer> {
             "The topic must be tools, prompts or resources; one resource is named by its uri",
         )),
     }
-}
-
-pub(super) fn refused(reason: &'static str, sentence: impl Into<String>) -> Answer {
-    let mut sentence: String = sentence.into();
-    if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
-        sentence.truncate(end);
-        sentence.push('…');
-    }
-    Answer::Refused { reason, sentence }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use monoio_codec::{Decoded, Decoder};
 
-use super::http::{Bad, Framing};
+use super::framing::{Bad, Framing};
 use crate::wire::chunked::ChunkedDecoder;
 
 /// Decodes one body. Holds no bytes of it.

@@ -3,8 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::item::refused;
-use super::{Answer, MESSAGE_BYTES_MAX};
+use super::{Answer, MESSAGE_BYTES_MAX, refused};
 use crate::app::call::Notice;
 use crate::mcp::read::read;
 

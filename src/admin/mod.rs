@@ -7,8 +7,10 @@
 //! runtime of its own.
 
 mod clerk;
+mod connection;
 mod contents;
 mod digest;
+mod framing;
 mod gate;
 mod http;
 mod item;
@@ -16,6 +18,7 @@ mod lines;
 mod long_body;
 mod memory;
 mod message;
+mod policy;
 mod publish;
 mod response;
 mod room;
@@ -29,8 +32,10 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 
 pub use gate::Token;
+pub(crate) use item::no_uri;
+pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
-pub use serve::{Rules, serve_admin};
+pub use serve::serve_admin;
 
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::Contents;
@@ -118,4 +123,16 @@ pub enum Answer {
         /// A sentence for people.
         sentence: String,
     },
+}
+
+/// Characters of a refusal's sentence: a parser's may quote what was sent.
+const SENTENCE_CHARS_MAX: usize = 300;
+
+fn refused(reason: &'static str, sentence: impl Into<String>) -> Answer {
+    let mut sentence: String = sentence.into();
+    if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
+        sentence.truncate(end);
+        sentence.push('…');
+    }
+    Answer::Refused { reason, sentence }
 }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::clerk::{Clerk, Reply};
 use super::http::Request;
+use super::policy::AdminPolicy;
 use super::publish::{self, Unreadable};
 use super::response::Response;
-use super::serve::Rules;
 use crate::metrics::METRICS;
 use crate::wire::authority::{is_loopback_host, is_loopback_origin};
 
@@ -17,23 +17,25 @@ const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz
 GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed) and POST /drain (send clients to other nodes, without ending).";
 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
-pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> Response {
-    if let Some(refusal) = turn_away(&request.head.headers, rules) {
+pub(super) async fn answer(request: &Request, clerk: &Clerk, policy: &AdminPolicy) -> Response {
+    if let Some(refusal) = turn_away(&request.head.headers, policy) {
         return refusal;
     }
     let method = &request.head.method;
     match request.head.uri.path() {
         "/healthz" if is_read(method) => Response::text(200, "ok\n"),
         "/readyz" if is_read(method) => availability(clerk),
-        "/metrics" if is_read(method) => match ask_for_token(&request.head.headers, rules) {
+        "/metrics" if is_read(method) => match ask_for_token(&request.head.headers, policy) {
             Some(refusal) => refusal,
             None => metrics(),
         },
-        "/publish" if method == Method::POST => match ask_for_token(&request.head.headers, rules) {
-            Some(refusal) => refusal,
-            None => publish(&request.body, clerk, rules).await,
-        },
-        "/drain" if method == Method::POST => match ask_for_token(&request.head.headers, rules) {
+        "/publish" if method == Method::POST => {
+            match ask_for_token(&request.head.headers, policy) {
+                Some(refusal) => refusal,
+                None => publish(&request.body, clerk, policy).await,
+            }
+        }
+        "/drain" if method == Method::POST => match ask_for_token(&request.head.headers, policy) {
             Some(refusal) => refusal,
             None => drain(clerk),
         },
@@ -44,14 +46,14 @@ pub(super) async fn answer(request: &Request, clerk: &Clerk, rules: &Rules) -> R
 }
 
 /// Whether this publishes, and may.
-pub(super) fn is_publishing(head: &RequestHead, rules: &Rules) -> bool {
-    refuse_lines(head, rules).is_none()
+pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
+    refuse_lines(head, policy).is_none()
 }
 
 /// Why a request whose body is lines gets no further than its head.
-pub(super) fn refuse_lines(head: &RequestHead, rules: &Rules) -> Option<Response> {
-    turn_away(&head.headers, rules).or_else(|| match head.uri.path() {
-        "/publish" if head.method == Method::POST => ask_for_token(&head.headers, rules),
+pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<Response> {
+    turn_away(&head.headers, policy).or_else(|| match head.uri.path() {
+        "/publish" if head.method == Method::POST => ask_for_token(&head.headers, policy),
         "/publish" => Some(not_allowed("POST")),
         _ => Some(Response::error(
             404,
@@ -61,7 +63,7 @@ pub(super) fn refuse_lines(head: &RequestHead, rules: &Rules) -> Option<Response
 }
 
 /// A browser's page from elsewhere, or one that reached a loopback address under another name.
-fn turn_away(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
+fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<Response> {
     let foreign = headers
         .get_all(ORIGIN)
         .iter()
@@ -73,7 +75,7 @@ fn turn_away(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
         ));
     }
     let host = headers.get(HOST).map_or(Ok(""), |host| host.to_str());
-    if rules.loopback && !host.is_ok_and(|host| host.is_empty() || is_loopback_host(host)) {
+    if policy.loopback && !host.is_ok_and(|host| host.is_empty() || is_loopback_host(host)) {
         return Some(Response::error(
             403,
             "The admin listener is on a loopback address: Host must be localhost, 127.0.0.1 or [::1].",
@@ -82,9 +84,9 @@ fn turn_away(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
     None
 }
 
-fn ask_for_token(headers: &HeaderMap, rules: &Rules) -> Option<Response> {
+fn ask_for_token(headers: &HeaderMap, policy: &AdminPolicy) -> Option<Response> {
     let offered = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-    let token = rules.token.as_ref()?;
+    let token = policy.token.as_ref()?;
     let sentence = "This needs the bearer token of --admin-token-file.";
     (!token.admits(offered)).then(|| {
         Response::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
@@ -123,8 +125,8 @@ fn not_allowed(allow: &'static str) -> Response {
 }
 
 /// 200 if at least one item was accepted (or none was sent), 400 if all were refused or the body is unreadable.
-async fn publish(body: &[u8], clerk: &Clerk, rules: &Rules) -> Response {
-    let items = match publish::parse(body, rules.uri_bytes_max) {
+async fn publish(body: &[u8], clerk: &Clerk, policy: &AdminPolicy) -> Response {
+    let items = match publish::parse(body, policy.uri_bytes_max) {
         Ok(items) => items,
         Err(Unreadable(status, sentence)) => return Response::error(status, sentence),
     };
@@ -196,7 +198,7 @@ mod tests {
             head: builder.body(()).unwrap().into_parts().0,
             body: body.as_bytes().to_vec().into(),
         };
-        let rules = Rules {
+        let policy = AdminPolicy {
             token: token.then(|| Token::parse("s3cret").unwrap()),
             loopback: !token,
             uri_bytes_max: 64,
@@ -211,7 +213,7 @@ mod tests {
             },
             offset: Cell::new(16),
         }));
-        let response = answer(&request, &clerk, &rules);
+        let response = answer(&request, &clerk, &policy);
         let response = response.now_or_never().expect("this desk never waits");
         (response.status, response.body)
     }

@@ -5,31 +5,28 @@
 //! leaves for it.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::Abortable;
 use http::Method;
-use monoio::io::{
-    AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, OwnedReadHalf, OwnedWriteHalf, Splitable,
-};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, Splitable};
 use monoio::net::{TcpListener, TcpStream};
 use monoio::time::{sleep, timeout};
 use monoio_codec::FramedRead;
 
+use super::Desk;
 use super::clerk::Clerk;
-use super::http::{Bad, Found, RequestDecoder, holds_back};
+use super::connection::{Reader, Writer, send};
+use super::framing::Bad;
+use super::http::{Found, RequestDecoder, holds_back};
+use super::policy::AdminPolicy;
 use super::response::Response;
 use super::room::{Room, Seat};
 use super::routes::{answer, is_publishing, refuse_lines};
 use super::stream::{Publisher, serve_lines};
-use super::{BODY_BYTES_MAX, Desk, Token};
-use crate::line_limit::Complaints;
-
-pub(super) type Reader = FramedRead<OwnedReadHalf<TcpStream>, ()>;
-type Writer = OwnedWriteHalf<TcpStream>;
+use crate::log_throttle::LogThrottles;
 
 /// From a connection's beginning to the last byte of its first head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,49 +35,11 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// idle connections end here. Twice as long as Prometheus waits between two scrapes.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For a peer to take a response, or a part of one: some hundred kilobytes at most.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// How long a refused peer is listened to, so that it reads the refusal before the connection resets.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Before accepting again when accepting failed: descriptors are short, and need time to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Who may publish, and what.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    /// What publishing asks for; `None` on loopback addresses only.
-    pub token: Option<Token>,
-    /// The listener's address is a loopback address: `Host` must be one, too.
-    pub loopback: bool,
-    /// `Limits::uri_bytes_max`.
-    pub uri_bytes_max: usize,
-    /// Bytes of one line of NDJSON.
-    pub line_bytes_max: usize,
-}
-
-impl Rules {
-    /// The rules for a listener at `address`, which needs a token unless it is on loopback.
-    #[must_use]
-    pub fn new(address: SocketAddr, token: Option<Token>, uri_bytes_max: usize) -> Self {
-        let loopback = address.ip().is_loopback();
-        assert!(loopback || token.is_some(), "checked by the configuration");
-        Rules {
-            token,
-            loopback,
-            uri_bytes_max,
-            line_bytes_max: BODY_BYTES_MAX,
-        }
-    }
-
-    /// Makes lines long enough for contents of this many bytes, as base64 or with half of their characters escaped.
-    #[must_use]
-    pub fn for_contents(mut self, bytes_max: usize) -> Self {
-        self.line_bytes_max = BODY_BYTES_MAX + bytes_max.saturating_mul(3) / 2;
-        self
-    }
-}
 
 /// Serves for as long as the thread lives.
 ///
@@ -89,22 +48,22 @@ impl Rules {
 pub async fn serve_admin(
     listener: std::net::TcpListener,
     desk: Rc<dyn Desk>,
-    rules: Rules,
+    policy: AdminPolicy,
 ) -> std::io::Result<()> {
     // Under epoll a blocking accept would hold up the whole thread; under io_uring a non-blocking one would
     // not wait.
     listener.set_nonblocking(monoio::utils::is_legacy())?;
     let listener = TcpListener::from_std(listener)?;
-    let rules = Rc::new(rules);
+    let policy = Rc::new(policy);
     let room = Rc::new(Room::default());
     let clerk = Rc::new(Clerk::new(desk));
-    let (complaints, opened) = (Complaints::default(), Instant::now());
+    let (throttles, opened) = (LogThrottles::default(), Instant::now());
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (seat, cut) = room.enter();
-                let (clerk, rules) = (clerk.clone(), rules.clone());
-                let served = async move { serve_connection(stream, &seat, &clerk, &rules).await };
+                let (clerk, policy) = (clerk.clone(), policy.clone());
+                let served = async move { serve_connection(stream, &seat, &clerk, &policy).await };
                 // Dropped where it waits, it leaves nothing half done: a seat that is cut has no request.
                 monoio::spawn(Abortable::new(served, cut));
                 // Whoever sent a request together with the connection is answered before the next one comes.
@@ -112,7 +71,7 @@ pub async fn serve_admin(
             }
             Err(error) => {
                 let now_ms = u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-                if let Some(unlogged) = complaints.admit("accept", now_ms) {
+                if let Some(unlogged) = throttles.admit("accept", now_ms) {
                     tracing::warn!(%error, unlogged, "the admin listener cannot accept");
                 }
                 sleep(ACCEPT_PAUSE).await;
@@ -134,7 +93,7 @@ async fn yield_once() {
     .await;
 }
 
-async fn serve_connection(stream: TcpStream, seat: &Seat, clerk: &Clerk, rules: &Rules) {
+async fn serve_connection(stream: TcpStream, seat: &Seat, clerk: &Clerk, policy: &AdminPolicy) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = FramedRead::new(reader, ());
     let mut head_timeout = HEAD_TIMEOUT;
@@ -154,18 +113,18 @@ async fn serve_connection(stream: TcpStream, seat: &Seat, clerk: &Clerk, rules: 
         let goes_on = match found {
             Found::Begun { .. } => true,
             Found::Request(request) => {
-                let response = match is_publishing(&request.head, rules) && !seat.begin_publishing()
-                {
-                    true => too_many_publishers(),
-                    false => answer(&request, clerk, rules).await,
-                };
+                let response =
+                    match is_publishing(&request.head, policy) && !seat.begin_publishing() {
+                        true => too_many_publishers(),
+                        false => answer(&request, clerk, policy).await,
+                    };
                 seat.wait();
                 let with_body = request.head.method != Method::HEAD;
                 let keep_alive = request.keeps_alive();
                 send(&mut writer, response.emit(with_body, keep_alive)).await && keep_alive
             }
             Found::Lines(head, body) => {
-                if let Some(response) = refuse_lines(&head, rules) {
+                if let Some(response) = refuse_lines(&head, policy) {
                     return refuse(reader.get_mut(), &mut writer, &response).await;
                 }
                 if !seat.begin_publishing() {
@@ -175,7 +134,11 @@ async fn serve_connection(stream: TcpStream, seat: &Seat, clerk: &Clerk, rules: 
                 if holds_back(&head) && !send_continue(&mut writer).await {
                     return;
                 }
-                let publisher = Publisher { seat, clerk, rules };
+                let publisher = Publisher {
+                    seat,
+                    clerk,
+                    policy,
+                };
                 serve_lines(&head, body, &mut reader, &mut writer, publisher).await
             }
         };
@@ -222,13 +185,6 @@ async fn read_request(
 
 async fn send_continue(writer: &mut Writer) -> bool {
     send(writer, b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()).await
-}
-
-pub(super) async fn send(writer: &mut Writer, bytes: Vec<u8>) -> bool {
-    matches!(
-        timeout(WRITE_TIMEOUT, writer.write_all(bytes)).await,
-        Ok((Ok(_), _))
-    )
 }
 
 fn too_many_publishers() -> Response {

@@ -4,7 +4,7 @@
 //! while items are under way. What is held of one request is bounded: a line that has not ended, the lines of one
 //! read, and a tray of answers. A publisher that does not read its answers fills the tray and is not read from any
 //! more, and neither is one whose place another publisher needs; one that sends everything before it reads anything is served while its answers fit the tray and the
-//! socket, some 10,000 lines at least, and is closed after [`WRITE_TIMEOUT`](super::serve::WRITE_TIMEOUT) otherwise.
+//! socket, some 10,000 lines at least, and is closed after [`WRITE_TIMEOUT`](super::connection::WRITE_TIMEOUT) otherwise.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -18,14 +18,15 @@ use monoio::time::sleep;
 use monoio_http::common::request::RequestHead;
 
 use super::clerk::Clerk;
-use super::http::{Bad, keeps_alive};
-use super::item::refused;
+use super::connection::{Reader, send};
+use super::framing::Bad;
+use super::http::keeps_alive;
 use super::lines::{Line, Lines};
 use super::long_body::LongBody;
+use super::policy::AdminPolicy;
 use super::response::stream_head;
 use super::room::Seat;
-use super::serve::{Reader, Rules, send};
-use super::{Answer, Item, item, publish};
+use super::{Answer, Item, item, publish, refused};
 
 /// Answers that wait to be written: at 33 bytes for an accepted item, 30,000 of them.
 const TRAY_BYTES_MAX: usize = 1024 * 1024;
@@ -47,7 +48,7 @@ const BUSY_PAUSES_MAX: u32 = 2000;
 pub(super) struct Publisher<'a> {
     pub(super) seat: &'a Seat,
     pub(super) clerk: &'a Clerk,
-    pub(super) rules: &'a Rules,
+    pub(super) policy: &'a AdminPolicy,
 }
 
 /// Serves one request's body. Whether the connection can be used for another request.
@@ -66,7 +67,7 @@ pub(super) async fn serve_lines(
         let mut taker = Taker {
             seat: publisher.seat,
             clerk: publisher.clerk,
-            rules: publisher.rules,
+            policy: publisher.policy,
             tray: &tray,
             patience: BUSY_PAUSES_MAX,
         };
@@ -99,7 +100,7 @@ const ROOM_IS_NEEDED: Ended = Ended::Broken(
 struct Taker<'a> {
     seat: &'a Seat,
     clerk: &'a Clerk,
-    rules: &'a Rules,
+    policy: &'a AdminPolicy,
     tray: &'a Tray,
     /// Pauses that are left for a node that is saturated.
     patience: u32,
@@ -107,7 +108,7 @@ struct Taker<'a> {
 
 impl Taker<'_> {
     async fn take_all(&mut self, mut body: LongBody, reader: &mut Reader) -> Ended {
-        let mut lines = Lines::new(self.rules.line_bytes_max);
+        let mut lines = Lines::new(self.policy.line_bytes_max);
         let mut whole = Vec::new();
         while !body.is_finished() {
             let has_room = monoio::select! {
@@ -144,7 +145,7 @@ impl Taker<'_> {
     async fn publish(&mut self, lines: &mut Vec<Line>) {
         let mut items = lines
             .drain(..)
-            .map(|line| item_of(&line, self.rules))
+            .map(|line| item_of(&line, self.policy))
             .peekable();
         while items.peek().is_some() {
             let is_busy = !self.wait_for_the_node().await;
@@ -169,14 +170,14 @@ impl Taker<'_> {
     }
 }
 
-fn item_of(line: &Line, rules: &Rules) -> Result<Item, Answer> {
+fn item_of(line: &Line, policy: &AdminPolicy) -> Result<Item, Answer> {
     match line {
-        Line::Text(text) => item::parse(text, rules.uri_bytes_max),
+        Line::Text(text) => item::parse(text, policy.uri_bytes_max),
         Line::TooLong => Err(refused(
             "too_large",
             format!(
                 "The line is longer than {} bytes, which is as much as one item may have",
-                rules.line_bytes_max
+                policy.line_bytes_max
             ),
         )),
     }

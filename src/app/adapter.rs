@@ -11,6 +11,7 @@ use super::envelope::{self, Envelope, decode};
 use super::{Context, Error, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
 use crate::mcp::{Era, RpcError};
+use crate::wire::uri::NotAUri;
 
 /// An application as one core of the engine holds it.
 pub fn handler<A: App + 'static>(app: A) -> Rc<dyn Handler> {
@@ -26,6 +27,10 @@ struct Adapter<A> {
 impl<A: App + 'static> Handler for Adapter<A> {
     fn about(&self) -> About {
         self.info.about()
+    }
+
+    fn own_uri(&self, uri: &str) -> Result<Box<str>, NotAUri> {
+        self.app.own_uri(uri)
     }
 
     fn accepts_subscription(&self, uri: &str) -> bool {

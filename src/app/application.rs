@@ -11,6 +11,7 @@ use crate::mcp::types::{
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequest,
     ReadResourceRequest, ReadResourceResult, Tool,
 };
+use crate::wire::uri::{NotAUri, normal};
 
 /// An MCP server's application. Every method but [`info`](App::info) has a default; the methods of a capability
 /// that `info` does not declare are never called (the client gets -32601).
@@ -108,7 +109,16 @@ pub trait App {
         Ok(CompleteResult::default())
     }
 
-    /// Whether a client may subscribe to this URI, which need not exist yet.
+    /// The spelling by which the application calls this URI, and publishes it: subscribers hear of it by whichever
+    /// they used. The normal form, unless the application takes more spellings for one, and then a normal form, too.
+    ///
+    /// # Errors
+    /// [`NotAUri`]
+    fn own_uri(&self, uri: &str) -> Result<Box<str>, NotAUri> {
+        Ok(normal(uri)?.into())
+    }
+
+    /// Whether a client may subscribe to this URI, which need not exist yet, and is in the application's own spelling.
     fn accepts_subscription(&self, uri: &str) -> bool {
         true
     }

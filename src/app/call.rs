@@ -5,6 +5,7 @@
 //! `params` beyond `_meta` is the application's to check. The engine frames the outcome for the call's era.
 //! Users of the crate see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use serde_json::value::RawValue;
 use super::contents::{Change, Contents};
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::wire::uri::{NotAUri, normal};
 
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
 #[derive(Clone, Debug)]
@@ -97,6 +99,20 @@ pub enum Topic {
     Resources,
     /// The contents of the resource at this URI.
     Resource(Box<str>),
+}
+
+impl Topic {
+    /// By the normal form of its URI. What is none stays as it is: nobody can have subscribed to it.
+    #[must_use]
+    pub fn normal(self) -> Topic {
+        match &self {
+            Topic::Resource(uri) => match normal(uri) {
+                Ok(Cow::Owned(normal)) => Topic::Resource(normal.into()),
+                _ => self,
+            },
+            Topic::Tools | Topic::Prompts | Topic::Resources => self,
+        }
+    }
 }
 
 /// What sessions are told besides topics. Modern clients have no session and hear topics only.
@@ -190,7 +206,15 @@ pub trait Handler {
     /// What the server says of itself, fixed at start.
     fn about(&self) -> About;
 
-    /// Whether a client may subscribe to this URI, which need not exist yet.
+    /// The spelling by which the application calls this URI.
+    ///
+    /// # Errors
+    /// [`NotAUri`]
+    fn own_uri(&self, uri: &str) -> Result<Box<str>, NotAUri> {
+        Ok(normal(uri)?.into())
+    }
+
+    /// Whether a client may subscribe to this URI, which need not exist yet, and is in the application's own spelling.
     fn accepts_subscription(&self, uri: &str) -> bool {
         let _ = uri;
         true

@@ -1,6 +1,7 @@
 //! How contents reach an application from outside of a request: what `POST /publish` carries for `board`.
 
 use super::call::Topic;
+use crate::wire::uri::{NotAUri, normal};
 
 /// What a publisher puts at a URI.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +72,15 @@ pub enum StoreRefused {
 
 /// An application's door for contents from outside. Shared by all threads; called off the hot path.
 pub trait ContentStore: Send + Sync {
+    /// The spelling by which contents are kept, and told: every other method takes this one only. A normal form (RFC
+    /// 3986, 6.2.2), and its own spelling.
+    ///
+    /// # Errors
+    /// [`NotAUri`]
+    fn own_uri(&self, uri: &str) -> Result<Box<str>, NotAUri> {
+        Ok(normal(uri)?.into())
+    }
+
     /// Puts contents at a URI, or takes the resource away.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use futures_util::future::{self, select};
 use monoio::time::sleep;
 
 use super::desk::NodeDesk;
-use crate::admin::{Rules, serve_admin};
+use crate::admin::{AdminPolicy, serve_admin};
 use crate::app::contents::ContentStore;
 use crate::cluster::bus::{self, BusDoor};
 use crate::cluster::{ClusterSetup, Control, Membership};
@@ -34,7 +34,7 @@ struct Work {
     driver: Driver,
     listener: TcpListener,
     store: Option<Arc<dyn ContentStore>>,
-    rules: Rules,
+    policy: AdminPolicy,
     several: Option<Several>,
     alive: Alive,
 }
@@ -68,7 +68,7 @@ pub(super) fn start(
 ) -> Result<(), StartError> {
     METRICS.show_memory(running.memory().clone());
     METRICS.show_sessions(running.sessions().clone());
-    let rules = Rules::new(
+    let policy = AdminPolicy::new(
         config.admin,
         config.admin_token.clone(),
         config.limits.uri_bytes_max,
@@ -97,7 +97,7 @@ pub(super) fn start(
         driver: running.driver,
         listener,
         store,
-        rules,
+        policy,
         several,
         alive: running.watch_thread("control"),
     };
@@ -125,7 +125,7 @@ impl Work {
                 }
             });
             match self.several {
-                None => serve(self.publisher, self.listener, self.store, self.rules, None).await,
+                None => serve(self.publisher, self.listener, self.store, self.policy, None).await,
                 Some(several) => {
                     let publisher = self.publisher.clone();
                     let (door, bus) = bus::open(several.way, several.log, publisher.clone());
@@ -135,8 +135,13 @@ impl Work {
                         move || all.announce_all(),
                         move || some.verify_some(),
                     );
-                    let served =
-                        serve(publisher, self.listener, self.store, self.rules, Some(door));
+                    let served = serve(
+                        publisher,
+                        self.listener,
+                        self.store,
+                        self.policy,
+                        Some(door),
+                    );
                     select(pin!(served), pin!(future::join(bus, control))).await;
                 }
             }
@@ -153,7 +158,7 @@ async fn serve(
     publisher: Publisher,
     listener: TcpListener,
     store: Option<Arc<dyn ContentStore>>,
-    rules: Rules,
+    policy: AdminPolicy,
     bus: Option<Arc<BusDoor>>,
 ) {
     let desk = Rc::new(NodeDesk {
@@ -161,7 +166,7 @@ async fn serve(
         store,
         bus,
     });
-    if let Err(fault) = serve_admin(listener, desk, rules).await {
+    if let Err(fault) = serve_admin(listener, desk, policy).await {
         tracing::error!(%fault, "the admin listener ended: nobody can publish from outside");
     }
 }

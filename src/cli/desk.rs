@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
-use crate::admin::{Answer, Desk, Item, SessionName, Target};
+use crate::admin::{Answer, Desk, Item, SessionName, Target, no_uri};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
 use crate::cluster::bus::{BusDoor, BusTold};
 use crate::runtime::Publisher;
+use crate::wire::uri::normal;
 
 /// For a core to say whether a session was told: it takes microseconds, unless the core hangs.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,7 +43,11 @@ impl Desk for NodeDesk {
     }
 
     fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
-        match (item.target, &self.bus) {
+        let target = match self.in_own_words(item.target) {
+            Ok(target) => target,
+            Err(refused) => return Box::pin(ready(refused)),
+        };
+        match (target, &self.bus) {
             (Target::Topic(topic), None) => {
                 Box::pin(async move { self.publish_topic(topic, item.contents) })
             }
@@ -59,6 +64,23 @@ impl Desk for NodeDesk {
 }
 
 impl NodeDesk {
+    /// A publisher's spelling of a URI is not always the application's, by which subscribers are found.
+    fn in_own_words(&self, target: Target) -> Result<Target, Answer> {
+        let own = |topic| match (topic, &self.store) {
+            (Topic::Resource(uri), Some(store)) => store.own_uri(&uri).map(Topic::Resource),
+            (Topic::Resource(uri), None) => Ok(Topic::Resource(normal(&uri)?.into())),
+            (list, _) => Ok(list),
+        };
+        let target = match target {
+            Target::Topic(topic) => own(topic).map(Target::Topic),
+            Target::Session(name, Notice::Changed(topic)) => {
+                own(topic).map(|topic| Target::Session(name, Notice::Changed(topic)))
+            }
+            target => Ok(target),
+        };
+        target.map_err(no_uri)
+    }
+
     fn publish_topic(&self, topic: Topic, contents: Option<Option<Contents>>) -> Answer {
         let topics = match (contents, topic) {
             (Some(contents), Topic::Resource(uri)) => match self.put(uri, contents) {

@@ -12,6 +12,7 @@ mod legacy;
 mod modern;
 mod say;
 mod sse;
+mod watcher;
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -26,9 +27,10 @@ use signal_hook::iterator::Signals;
 
 use crate::config::read_token_file;
 use crate::mcp::Era;
-use follow::{Goodbye, Watcher, follow};
+use follow::follow;
 use http::Endpoint;
 use say::Voice;
+use watcher::{Goodbye, Watcher};
 
 pub const EXAMPLES: &str = "\
 Examples:

@@ -12,17 +12,16 @@ use monoio::time::{sleep, timeout};
 use super::membership::{Asked, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Beat, NODE_LIFE, Pulse};
-use super::peers::{Peers, Process, process_of};
 use super::presence::Pending;
-use super::record::{Found, Keys, NodeRecord, found_node, found_session};
-use super::resolver::{Answers, Nodes};
+use super::record::{Found, Keys, NodeRecord, found_node, found_session, process_of};
+use super::resolver::Answers;
+use super::shared::Shared;
 use super::undertaker;
-use super::writer::{Writer, advice};
+use super::writer::Writer;
 use super::{Advertised, ClusterSetup};
-use crate::line_limit::LineLimit;
-use crate::metrics::METRICS;
-use crate::redis::{Command, Connection, Link, RedisFault, Reply, Settings};
-use crate::runtime::{Owner, Seldom, unix_ms};
+use crate::log_throttle::{LogThrottle, LogThrottles};
+use crate::redis::{Link, Reply, Settings};
+use crate::runtime::{Owner, unix_ms};
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request waits a second at most to hear where its session is; the rest is for the way.
@@ -34,33 +33,6 @@ const ASKS_MAX: usize = 4096;
 pub struct Control {
     setup: ClusterSetup,
     membership: Arc<Membership>,
-}
-
-/// What the loops share.
-pub(super) struct Shared {
-    pub(super) keys: Keys,
-    pub(super) node: NodeName,
-    boot: u64,
-    pub(super) membership: Arc<Membership>,
-    pub(super) link: Link,
-    pub(super) pending: RefCell<Pending>,
-    pub(super) misses: RefCell<MissLog>,
-    pub(super) record: RefCell<NodeRecord>,
-    announce_all: Box<dyn Fn()>,
-    pub(super) verify_some: Box<dyn Fn()>,
-    pub(super) pulse: RefCell<Pulse>,
-    nodes: RefCell<Nodes>,
-    pub(super) peers: RefCell<Peers>,
-    asks: Cell<usize>,
-    started: Instant,
-    complaints: RefCell<Complaints>,
-}
-
-#[derive(Default)]
-struct Complaints {
-    duplicate: Seldom,
-    beat: Seldom,
-    foreign: LineLimit,
 }
 
 impl Control {
@@ -91,7 +63,7 @@ impl Control {
             link: Link::start(Settings::new(redis, format!("pinfold-{node}"))),
             pending: RefCell::new(Pending::new(keys.clone(), sessions_max)),
             keys,
-            misses: RefCell::new(MissLog::new(Instant::now())),
+            misses: MissLog::new(Instant::now()),
             record: RefCell::new(own_record(node, boot, advertised)),
             announce_all: Box::new(announce_all),
             verify_some: Box::new(verify_some),
@@ -100,7 +72,8 @@ impl Control {
             peers: RefCell::default(),
             asks: Cell::new(0),
             started: Instant::now(),
-            complaints: RefCell::default(),
+            throttles: LogThrottles::default(),
+            foreign: RefCell::new(LogThrottle::of_each()),
         });
         let others = join3(
             shared.beat(),
@@ -123,54 +96,6 @@ fn own_record(node: NodeName, boot: u64, advertised: Option<Advertised>) -> Node
 }
 
 impl Shared {
-    pub(super) fn own_process(&self) -> Process {
-        (self.node, self.boot)
-    }
-
-    /// Sends commands if there is a connection. They are on their way when this returns.
-    pub(super) fn send(
-        &self,
-        kind: &'static str,
-        commands: &[Command],
-    ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
-        let sent = self
-            .link
-            .connection()
-            .map(|connection| self.send_on(&connection, kind, commands));
-        async move { sent?.await }
-    }
-
-    pub(super) fn send_on(
-        &self,
-        connection: &Connection,
-        kind: &'static str,
-        commands: &[Command],
-    ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
-        let bytes: usize = commands.iter().map(Command::size).sum();
-        let count = |counter: &prometheus::IntCounterVec, by: usize| {
-            counter.with_label_values(&[kind]).inc_by(by as u64);
-        };
-        count(&METRICS.redis_commands, commands.len());
-        count(&METRICS.redis_bytes, bytes);
-        let sent = connection.call_all(commands);
-        async move {
-            let replies = sent.await;
-            match &replies {
-                Err(fault) => count_error(fault.kind()),
-                Ok(replies) => replies
-                    .iter()
-                    .filter_map(Reply::error)
-                    .for_each(|error| count_error(known_code(&error.code))),
-            }
-            replies
-        }
-    }
-
-    pub(super) fn announce(&self, why: &'static str) {
-        tracing::info!("telling Redis of every session again: {why}");
-        (self.announce_all)();
-    }
-
     /// Tells the others that this node lives, and looks what Redis makes of it.
     async fn beat(&self) {
         loop {
@@ -196,9 +121,9 @@ impl Shared {
         let now = Instant::now();
         if let Some(error) = written.error() {
             self.pulse.borrow_mut().miss();
-            if self.complaints.borrow_mut().beat.may(now) {
-                tracing::warn!(%error, "Redis does not take this node's heartbeat, so that other nodes cannot pass \
-                    requests to it: {}", advice(error));
+            if let Some(unlogged) = self.may_log("heartbeat") {
+                tracing::warn!(%error, unlogged, "Redis does not take this node's heartbeat, so that other nodes cannot pass \
+                    requests to it: {}", error.advice());
             }
             return None;
         }
@@ -211,38 +136,14 @@ impl Shared {
         if beat.foreign {
             self.found_foreign("node", &self.keys.node(self.node));
         }
-        if beat.duplicate && self.complaints.borrow_mut().duplicate.may(Instant::now()) {
-            tracing::error!(node = %self.node, "another process uses this node's name, and clients of both lose \
+        if beat.duplicate
+            && let Some(unlogged) = self.may_log("duplicate")
+        {
+            tracing::error!(node = %self.node, unlogged, "another process uses this node's name, and clients of both lose \
                 their sessions: give each node a name of its own with --node");
         }
         if beat.announce {
             self.announce("it may have forgotten them");
-        }
-    }
-
-    /// Its sessions have ended: from now on other nodes answer for them.
-    pub(super) fn say_leaving(&self) {
-        self.record.borrow_mut().leaving = true;
-        let record = self.record.borrow().json();
-        let write = self.keys.write_node(self.node, &record, NODE_LIFE);
-        // If it is lost the next beat says the same.
-        drop(self.send("beat", &[write]));
-    }
-
-    pub(super) async fn remove_own_key(&self) {
-        self.record.borrow_mut().leaving = true;
-        let commands = [
-            self.keys.read_node(self.node),
-            // All is said of its sessions: nobody needs to bury them.
-            self.keys.drop_process(self.own_process()),
-        ];
-        let read = self.send("beat", &commands).await;
-        let found = read.as_deref().ok().and_then(<[Reply]>::first);
-        let found = found.map(|reply| found_node(reply, self.node));
-        // Another process of this name may have come already.
-        if matches!(found, Some(Found::Record(record)) if record.boot == self.boot) {
-            let removed = self.send("beat", &[self.keys.remove_node(self.node)]).await;
-            drop(removed);
         }
     }
 
@@ -294,20 +195,6 @@ impl Shared {
         }
         Some(answers)
     }
-
-    fn found_foreign(&self, kind: &'static str, shown: &str) {
-        METRICS.foreign_records.with_label_values(&[kind]).inc();
-        let now_ms = self.started.elapsed().as_millis() as u64;
-        if let Some(unlogged) = self.complaints.borrow_mut().foreign.admit(now_ms) {
-            tracing::warn!(
-                kind,
-                record = shown,
-                unlogged,
-                "a record in Redis is not pinfold's, or damaged, and is ignored: give \
-                clusters and programs that share a Redis prefixes of their own (--redis-prefix)"
-            );
-        }
-    }
 }
 
 /// Answers whoever asks for the owner of a session, many at once.
@@ -329,25 +216,4 @@ async fn resolve(shared: Rc<Shared>) {
             });
         }
     }
-}
-
-fn count_error(kind: &str) {
-    METRICS.redis_errors.with_label_values(&[kind]).inc();
-}
-
-/// A label has few values, whatever a server says.
-fn known_code(code: &str) -> &'static str {
-    const KNOWN: [&str; 10] = [
-        "READONLY",
-        "OOM",
-        "LOADING",
-        "MISCONF",
-        "NOPERM",
-        "NOAUTH",
-        "WRONGTYPE",
-        "MOVED",
-        "CLUSTERDOWN",
-        "BUSY",
-    ];
-    KNOWN.iter().find(|it| **it == code).unwrap_or(&"ERR")
 }

@@ -1,9 +1,8 @@
 //! Requests for sessions that are not here: each is counted, and as many are logged as anybody reads.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
-use crate::line_limit::LineLimit;
+use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::metrics::METRICS;
 use crate::shard::Gone;
 use crate::wire::session_id::{NodeName, SessionId};
@@ -11,7 +10,7 @@ use crate::wire::session_id::{NodeName, SessionId};
 #[derive(Debug)]
 pub(super) struct MissLog {
     started: Instant,
-    by_reason: HashMap<&'static str, LineLimit>,
+    by_reason: LogThrottles,
 }
 
 /// Of a 502, which tells its client `owner_unreachable`.
@@ -29,12 +28,12 @@ impl MissLog {
     pub(super) fn new(started: Instant) -> Self {
         MissLog {
             started,
-            by_reason: HashMap::new(),
+            by_reason: LogThrottles::of(LogThrottle::of_each),
         }
     }
 
     /// Counts it. Some: it is to be logged, and so many of the same reason before it were not.
-    pub(super) fn count(&mut self, gone: Gone, now: Instant) -> Option<u64> {
+    pub(super) fn count(&self, gone: Gone, now: Instant) -> Option<u64> {
         METRICS
             .session_misses
             .with_label_values(&[gone.reason()])
@@ -48,7 +47,7 @@ impl MissLog {
     }
 
     /// The same of a request whose node broke off before it answered.
-    pub(super) fn count_broken_off(&mut self, now: Instant) -> Option<u64> {
+    pub(super) fn count_broken_off(&self, now: Instant) -> Option<u64> {
         METRICS
             .session_refusals
             .with_label_values(&["502", BROKE_OFF])
@@ -56,10 +55,9 @@ impl MissLog {
         self.admit(BROKE_OFF, now)
     }
 
-    fn admit(&mut self, reason: &'static str, now: Instant) -> Option<u64> {
+    fn admit(&self, reason: &'static str, now: Instant) -> Option<u64> {
         let since = now.saturating_duration_since(self.started);
-        let lines = self.by_reason.entry(reason).or_default();
-        lines.admit(since.as_millis() as u64)
+        self.by_reason.admit(reason, since.as_millis() as u64)
     }
 }
 
@@ -104,7 +102,7 @@ mod tests {
     #[test]
     fn a_flood_of_one_reason_that_hides_another() {
         let start = Instant::now();
-        let mut log = MissLog::new(start);
+        let log = MissLog::new(start);
         while log.count(Gone::Expired, start).is_some() {}
         assert_eq!(log.count(Gone::OwnerDown, start), Some(0));
         let later = start + Duration::from_secs(1);

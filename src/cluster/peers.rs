@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::nodes::BEAT_EVERY;
-use super::record::{Found, NodeRecord};
-use crate::wire::session_id::{NodeName, SessionId};
+use super::record::{Found, NodeRecord, Process};
+use crate::wire::session_id::NodeName;
 
 /// Other processes that are remembered: clusters have tens of nodes, and the dead are buried.
 const PEERS_MAX: usize = 1024;
@@ -23,13 +23,6 @@ pub(super) const BURIED_AFTER: Duration = Duration::from_secs(30);
 
 /// How long one is remembered that Redis forgot: as long as a session that ended with its process.
 const REMEMBERED_FOR: Duration = Duration::from_secs(300);
-
-/// A node's name and boot.
-pub(super) type Process = (NodeName, u64);
-
-pub(super) fn process_of(session: &SessionId) -> Process {
-    (session.node, session.locator.boot)
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Peers {

@@ -7,11 +7,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::peers::Process;
 use crate::redis::{Command, Reply};
 use crate::runtime::unix_ms_of;
 use crate::shard::SessionAbout;
 use crate::wire::session_id::{NodeName, SessionId};
+
+/// A node's name and boot.
+pub(super) type Process = (NodeName, u64);
+
+pub(super) fn process_of(session: &SessionId) -> Process {
+    (session.node, session.locator.boot)
+}
 
 /// A session's record outlives its last use by thirty days.
 const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);

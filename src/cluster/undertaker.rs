@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 use futures_util::future::join;
 use monoio::time::sleep;
 
-use super::control::Shared;
 use super::nodes::{BEAT_EVERY, NODE_LIFE};
-use super::peers::Process;
+use super::record::Process;
 use super::record::{Found, NodeRecord, SessionState, found_node, found_session, indexed};
-use super::writer::advice;
+use super::shared::Shared;
 use crate::metrics::METRICS;
 use crate::redis::{RedisError, Reply};
-use crate::runtime::Seldom;
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// Keys that Redis looks at in a step: some tenths of a millisecond.
@@ -112,7 +110,6 @@ async fn read_index(shared: &Shared, first: Reply) -> Option<Vec<(Process, NodeR
 
 async fn bury_the_dead(shared: &Shared) {
     let started = Instant::now();
-    let mut refused = Seldom::default();
     let mut earlier = true;
     loop {
         sleep(BEAT_EVERY).await;
@@ -129,10 +126,10 @@ async fn bury_the_dead(shared: &Shared) {
             bury_one(shared, now).await
         };
         if let Err(Some(error)) = done
-            && refused.may(now)
+            && let Some(unlogged) = shared.may_log("bury")
         {
-            let advice = advice(&error);
-            tracing::warn!(%error, "Redis does not let this node mark the sessions of dead processes as ended, and goes on \
+            let advice = error.advice();
+            tracing::warn!(%error, unlogged, "Redis does not let this node mark the sessions of dead processes as ended, and goes on \
                 counting them as active: {advice}");
         }
     }

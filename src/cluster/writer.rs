@@ -9,15 +9,15 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use monoio::time::{sleep, timeout};
 
-use super::control::Shared;
 use super::inbox::Collected;
 use super::membership::Said;
 use super::misses::{self, InRedis};
+use super::once_a_minute::OnceAMinute;
 use super::presence::{Batch, Change};
 use super::record::{Found, found_session};
+use super::shared::Shared;
 use crate::metrics::METRICS;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
-use crate::runtime::{Owed, Seldom};
 use crate::shard::{Gone, Presence};
 use crate::wire::session_id::SessionId;
 
@@ -27,10 +27,8 @@ const BATCH_MAX: usize = 256;
 pub(super) struct Writer<'a> {
     shared: &'a Shared,
     backoff: Backoff,
-    refused: Seldom,
-    forged: Seldom,
     /// Announcing all sessions, because a record to be refreshed was gone.
-    forgotten: Owed,
+    forgotten: OnceAMinute,
     /// Nothing more will be said; who waits for that to be written.
     leaving: Option<mpsc::Sender<()>>,
 }
@@ -47,9 +45,7 @@ impl<'a> Writer<'a> {
         Writer {
             shared,
             backoff: Backoff::default(),
-            refused: Seldom::default(),
-            forged: Seldom::default(),
-            forgotten: Owed::default(),
+            forgotten: OnceAMinute::default(),
             leaving: None,
         }
     }
@@ -129,7 +125,7 @@ impl<'a> Writer<'a> {
     /// The question is on its way before any change that was said later.
     fn missed(&self, session: SessionId, gone: Gone) {
         let shared = self.shared;
-        let Some(unlogged) = shared.misses.borrow_mut().count(gone, Instant::now()) else {
+        let Some(unlogged) = shared.misses.count(gone, Instant::now()) else {
             return;
         };
         let here = shared.node;
@@ -151,16 +147,17 @@ impl<'a> Writer<'a> {
 
     fn broke_off(&self, session: SessionId) {
         let shared = self.shared;
-        let unlogged = shared.misses.borrow_mut().count_broken_off(Instant::now());
+        let unlogged = shared.misses.count_broken_off(Instant::now());
         if let Some(unlogged) = unlogged {
             misses::log_broken_off(&session, shared.node, unlogged);
         }
     }
 
-    fn forged(&mut self) {
+    fn forged(&self) {
         METRICS.forged_forwards.inc();
-        if self.forged.may(Instant::now()) {
+        if let Some(unlogged) = self.shared.may_log("forged") {
             tracing::warn!(
+                unlogged,
                 "a request that claims to come from another node does not, and was refused: either somebody tries to \
                 get in, or a node has another --peer-secret-file"
             );
@@ -214,36 +211,19 @@ impl<'a> Writer<'a> {
         first.map_or(Ok(()), |error| Err(Unsent::Refused(error)))
     }
 
-    fn complain(&mut self, unsent: &Unsent, connection: &Connection) {
+    fn complain(&self, unsent: &Unsent, connection: &Connection) {
         let Unsent::Refused(error) = unsent else {
             return;
         };
-        if !self.refused.may(Instant::now()) {
+        let Some(unlogged) = self.shared.may_log("presence") else {
             return;
-        }
+        };
         let pending = self.shared.pending.borrow().len();
-        let advice = advice(error);
-        tracing::warn!(%error, pending, "Redis takes no presence records: {advice}; trying again until it does");
+        let advice = error.advice();
+        tracing::warn!(%error, pending, unlogged, "Redis takes no presence records: {advice}; trying again until it does");
         if error.is("READONLY") {
             // The primary may have moved: its name leads there if it is looked up again.
             connection.close();
         }
-    }
-}
-
-/// What an operator can do about an error that Redis answers to a write.
-pub(super) fn advice(error: &RedisError) -> &'static str {
-    match &*error.code {
-        "READONLY" => "it is a replica, and the URL must lead to the primary",
-        "OOM" => "its maxmemory is reached: give it more",
-        "MISCONF" => "it cannot save its data, see its log",
-        "NOPERM" => {
-            "its user needs all the commands that deploy/README.md names, on keys of the prefix (ACL SETUSER)"
-        }
-        "LOADING" => "it reads its data from disk",
-        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {
-            "it is a Redis Cluster, which is not spoken here: use a single primary"
-        }
-        _ => "see the error",
     }
 }

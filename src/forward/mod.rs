@@ -17,6 +17,7 @@
 //! After every `handle_*` the driver drains [`poll_transmit`](Forwarder::poll_transmit), and then
 //! [`poll_effect`](Forwarder::poll_effect), to `None`. It reads from a socket only while [`Forwarder::reads`] says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::iter_over_hash_type)]
 
 mod drain;
 mod ends;

@@ -17,7 +17,7 @@ use monoio::time::timeout;
 use super::frame::{Scanner, Unreadable};
 use super::reply::{Protocol, Reply};
 use super::transport::Transport;
-use super::{Command, RedisFault, Settings, handshake};
+use super::{Command, RedisFault};
 
 /// Of one answer, past which the connection ends. What asks for much asks for parts of it.
 pub const REPLY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -67,23 +67,7 @@ struct Batch {
 }
 
 impl Connection {
-    /// Connects, logs in and chooses the database.
-    ///
-    /// # Errors
-    /// The fault, after at most the time that `settings` give it.
-    pub async fn open(settings: &Settings) -> Result<Connection, RedisFault> {
-        let opening = async {
-            let transport = Transport::connect(settings).await?;
-            let connection = Connection::start(transport, settings.timeouts.command);
-            handshake::greet(&connection, settings).await?;
-            Ok(connection)
-        };
-        timeout(settings.timeouts.connect, opening)
-            .await
-            .unwrap_or(Err(RedisFault::TimedOut))
-    }
-
-    fn start(transport: Transport, limit: Duration) -> Self {
+    pub(super) fn start(transport: Transport, limit: Duration) -> Self {
         let shared = Rc::new(Shared {
             transport,
             protocol: Cell::new(Protocol::Resp3),

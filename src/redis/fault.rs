@@ -79,27 +79,12 @@ impl fmt::Display for RedisFault {
             RedisFault::NotRedis => f.write_str(
                 "what answers there does not speak Redis's protocol: is this Redis's port, and one without TLS?",
             ),
-            RedisFault::Refused(error) => refusal(error, f),
+            RedisFault::Refused(error) => {
+                write!(f, "Redis refuses ({error}): {}", error.advice())
+            }
             RedisFault::Loading => f.write_str("Redis is loading its data from disk (LOADING)"),
         }
     }
 }
 
 impl std::error::Error for RedisFault {}
-
-fn refusal(error: &RedisError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let advice = match &*error.code {
-        "WRONGPASS" => {
-            "check user and password in the Redis URL, and whether the user is on (ACL LIST)"
-        }
-        "NOAUTH" => "it asks for a password: redis://:password@host or redis://user:password@host",
-        "NOPERM" => "the user lacks a permission: see ACL LOG, and ACL SETUSER to grant it",
-        _ if error.message.contains("without any password") => {
-            "it has no password set: leave the password out of the Redis URL"
-        }
-        _ if error.message.contains("DB index") => "it has no database of that number",
-        _ if error.message.contains("max number of clients") => "raise its maxclients",
-        _ => "the handshake was refused",
-    };
-    write!(f, "Redis refuses ({error}): {advice}")
-}

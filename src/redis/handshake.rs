@@ -1,15 +1,36 @@
 //! The first words on a connection: the protocol, the login, the name, the database, and whether it serves already.
 
+use monoio::time::timeout;
+
 use super::connection::Connection;
 use super::reply::{RedisError, Reply};
+use super::transport::Transport;
 use super::url::Login;
 use super::{Command, RedisFault, Settings};
+
+impl Connection {
+    /// Connects, logs in and chooses the database.
+    ///
+    /// # Errors
+    /// The fault, after at most the time that `settings` give it.
+    pub async fn open(settings: &Settings) -> Result<Connection, RedisFault> {
+        let opening = async {
+            let transport = Transport::connect(settings).await?;
+            let connection = Connection::start(transport, settings.timeouts.command);
+            greet(&connection, settings).await?;
+            Ok(connection)
+        };
+        timeout(settings.timeouts.connect, opening)
+            .await
+            .unwrap_or(Err(RedisFault::TimedOut))
+    }
+}
 
 /// Makes a new connection ready for commands.
 ///
 /// # Errors
 /// What Redis refuses, or [`RedisFault::Loading`].
-pub(super) async fn greet(connection: &Connection, settings: &Settings) -> Result<(), RedisFault> {
+async fn greet(connection: &Connection, settings: &Settings) -> Result<(), RedisFault> {
     let login = settings.url.login.as_ref();
     match connection
         .call(hello(login, &settings.client_name))

@@ -10,10 +10,9 @@ use monoio::time::sleep;
 
 use super::backoff::{Backoff, random};
 use super::{Command, Connection, RedisFault, Reply, Settings};
+use crate::log_throttle::LogThrottle;
 use crate::metrics::METRICS;
 
-/// Trouble that goes on is logged again after this long.
-const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// Answers that were too large, one after the other, before that counts as trouble: a page of 256 entries is halved down
 /// to one, which is skipped.
 const TOO_LARGE_MAX: u32 = 10;
@@ -157,7 +156,7 @@ impl Drop for Inner {
 /// Opens a connection, waits for its end, and again. Ends with the link.
 async fn keep(link: Weak<Inner>) {
     let mut backoff = Backoff::default();
-    let mut trouble = Trouble::default();
+    let (mut outage, opened) = (OutageLog::default(), Instant::now());
     let mut too_large = 0;
     loop {
         let Some(settings) = link.upgrade().map(|inner| inner.settings.clone()) else {
@@ -167,7 +166,7 @@ async fn keep(link: Weak<Inner>) {
             Ok(connection) => {
                 let since = Instant::now();
                 let Some(inner) = link.upgrade() else { return };
-                trouble.is_over(&settings);
+                outage.is_over(&settings);
                 inner.set(Some(connection.clone()));
                 drop(inner);
                 let fault = connection.closed().await;
@@ -175,7 +174,7 @@ async fn keep(link: Weak<Inner>) {
                 inner.set(None);
                 if since.elapsed() > GOOD_AFTER {
                     backoff.reset();
-                    trouble.forget();
+                    outage.forget();
                     too_large = 0;
                 }
                 fault
@@ -186,7 +185,8 @@ async fn keep(link: Weak<Inner>) {
             .redis_errors
             .with_label_values(&[fault.kind()])
             .inc();
-        trouble.goes_on(&fault, &settings);
+        let now_ms = opened.elapsed().as_millis() as u64;
+        outage.goes_on(now_ms, &fault, &settings);
         sleep(pause(&fault, &mut too_large, &mut backoff, random())).await;
     }
 }
@@ -203,35 +203,33 @@ fn pause(fault: &RedisFault, too_large: &mut u32, backoff: &mut Backoff, random:
 
 /// Says what is wrong when that changes, and once a minute.
 #[derive(Default)]
-struct Trouble {
-    said: Option<(RedisFault, Instant)>,
+struct OutageLog {
+    said: Option<RedisFault>,
+    throttle: LogThrottle,
     /// The last that was said is that there is a connection.
     said_over: bool,
 }
 
-impl Trouble {
-    fn goes_on(&mut self, fault: &RedisFault, settings: &Settings) {
-        if !self.is_news(fault, Instant::now()) {
+impl OutageLog {
+    fn goes_on(&mut self, now_ms: u64, fault: &RedisFault, settings: &Settings) {
+        let Some(unlogged) = self.admit(now_ms, fault) else {
             return;
-        }
+        };
         self.said_over = false;
         let (redis, connection) = (&settings.url, &settings.client_name);
         if *fault == RedisFault::Loading {
-            tracing::info!(%redis, connection, "{fault}");
+            tracing::info!(%redis, connection, unlogged, "{fault}");
         } else {
-            tracing::warn!(%redis, connection, "{fault}; trying again until it works");
+            tracing::warn!(%redis, connection, unlogged, "{fault}; trying again until it works");
         }
     }
 
-    fn is_news(&mut self, fault: &RedisFault, now: Instant) -> bool {
-        if let Some((said, at)) = &self.said
-            && said == fault
-            && now.duration_since(*at) < REMIND_EVERY
-        {
-            return false;
+    fn admit(&mut self, now_ms: u64, fault: &RedisFault) -> Option<u64> {
+        if self.said.as_ref() != Some(fault) {
+            self.said = Some(fault.clone());
+            self.throttle = LogThrottle::default();
         }
-        self.said = Some((fault.clone(), now));
-        true
+        self.throttle.admit(now_ms)
     }
 
     fn is_over(&mut self, settings: &Settings) {
@@ -241,7 +239,7 @@ impl Trouble {
         }
     }
 
-    /// The next trouble is another one.
+    /// The next outage is another one.
     fn forget(&mut self) {
         self.said = None;
     }
@@ -276,14 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_told_when_it_changes_and_once_a_minute() {
-        let mut trouble = Trouble::default();
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        assert!(trouble.is_news(&RedisFault::TimedOut, after(0)));
-        assert!(!trouble.is_news(&RedisFault::TimedOut, after(59)));
-        assert!(trouble.is_news(&RedisFault::Loading, after(59)));
-        assert!(trouble.is_news(&RedisFault::TimedOut, after(60)));
-        assert!(trouble.is_news(&RedisFault::TimedOut, after(121)));
+    fn an_outage_is_told_when_its_reason_changes_and_once_a_minute() {
+        let mut outage = OutageLog::default();
+        let mut admit = |fault, seconds| outage.admit(seconds * 1_000_u64, &fault);
+        assert_eq!(admit(RedisFault::TimedOut, 0), Some(0));
+        assert_eq!(admit(RedisFault::TimedOut, 59), None);
+        assert_eq!(admit(RedisFault::Loading, 59), Some(0));
+        assert_eq!(admit(RedisFault::TimedOut, 60), Some(0));
+        assert_eq!(admit(RedisFault::TimedOut, 61), None);
+        assert_eq!(admit(RedisFault::TimedOut, 121), Some(1));
     }
 }

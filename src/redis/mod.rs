@@ -7,6 +7,7 @@
 //! Nobody ever waits for a Redis that is not there: a call without a connection fails at once, and one on a connection
 //! that says nothing for too long fails with it.
 
+mod advice;
 mod backoff;
 mod command;
 mod connection;
@@ -14,6 +15,7 @@ mod fault;
 mod frame;
 mod handshake;
 mod link;
+pub mod properties;
 mod reply;
 mod socket;
 mod tls;

@@ -7,7 +7,7 @@ use std::thread;
 use futures_channel::oneshot;
 
 use super::clock;
-use crate::line_limit::Complaints;
+use crate::log_throttle::LogThrottle;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -46,13 +46,13 @@ impl BlockingPool {
 }
 
 fn work_off(works: &Mutex<Receiver<Work>>) {
-    let complaints = Complaints::default();
+    let mut throttle = LogThrottle::default();
     loop {
         // The guard is dropped before the work starts, so that the other threads can take theirs.
         let work = works.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = work else { return };
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err()
-            && let Some(unlogged) = complaints.admit("panic", clock::now())
+            && let Some(unlogged) = throttle.admit(clock::now())
         {
             tracing::error!(
                 unlogged,

@@ -11,7 +11,7 @@ use std::task::Waker;
 
 use super::blocking::BlockingPool;
 use super::calls::Calls;
-use super::engine::Engine;
+use super::engine::{Engine, SCRATCH_BYTES};
 use super::forward::{Forwarding, Wanted};
 use super::mailbox::Letter;
 use super::publisher::Publisher;
@@ -23,7 +23,7 @@ use crate::app::call::Handler;
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
 use crate::forward::{Departing, EXCHANGE_BYTES};
-use crate::line_limit::Complaints;
+use crate::log_throttle::LogThrottles;
 use crate::shard::{Closed, ConnectionKey, Effect, Gone, Shard, TooMany};
 
 pub(super) struct Core {
@@ -44,12 +44,10 @@ pub(super) struct Core {
     /// Set while the fan-out task sleeps.
     pub(super) fanout: Cell<Option<Waker>>,
     /// Log lines about what goes wrong here for one after the other.
-    complaints: Complaints,
+    throttles: LogThrottles,
     /// What is read lands here first; one for all connections, since each read is understood at once.
     scratch: RefCell<Box<[u8]>>,
 }
-
-pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
 
 impl Core {
     /// # Errors
@@ -77,7 +75,7 @@ impl Core {
             pumping: Cell::new(false),
             begun: RefCell::default(),
             fanout: Cell::new(None),
-            complaints: Complaints::default(),
+            throttles: LogThrottles::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         })
     }
@@ -173,7 +171,7 @@ impl Core {
             self.readiness.watch(readiness::data_of(key), stream)
         });
         if let Some(Err(fault)) = watched {
-            if let Some(unlogged) = self.may_complain("watch") {
+            if let Some(unlogged) = self.may_log("watch") {
                 tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be watched; raise fs.epoll.max_user_watches");
             }
             self.shard.borrow_mut().handle_disconnect(clock::now(), key);
@@ -255,7 +253,7 @@ impl Core {
                 monoio::spawn(serve::write(self.clone(), key, stream, rest));
             }
             Some(Err(fault)) => {
-                if let Some(unlogged) = self.may_complain("wait") {
+                if let Some(unlogged) = self.may_log("wait") {
                     tracing::warn!(%fault, unlogged, "a slow reader was dropped: its connection could not be waited for");
                 }
                 self.shard.borrow_mut().handle_disconnect(clock::now(), key);
@@ -395,7 +393,7 @@ impl Core {
         };
         tracing::debug!(connection = ?key, ?reason, core = self.number, "closed");
         if reason == Closed::OutOfMemory
-            && let Some(unlogged) = self.may_complain("memory")
+            && let Some(unlogged) = self.may_log("memory")
         {
             tracing::warn!(connection = ?key, core = self.number, unlogged,
                 "a connection was cut that held most for longest: what clients may make this node hold is used up; \
@@ -441,8 +439,8 @@ impl Engine for Core {
         }
     }
 
-    fn may_complain(&self, kind: &'static str) -> Option<u64> {
-        self.complaints.admit(kind, clock::now())
+    fn may_log(&self, kind: &'static str) -> Option<u64> {
+        self.throttles.admit(kind, clock::now())
     }
 
     fn scratch(&self) -> &RefCell<Box<[u8]>> {

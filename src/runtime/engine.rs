@@ -11,6 +11,9 @@ use super::seal::Sealer;
 use crate::app::call::Handler;
 use crate::shard::Shard;
 
+/// What one read brings at most.
+pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
+
 pub(super) trait Engine: 'static {
     fn shard(&self) -> &RefCell<Shard>;
 
@@ -25,7 +28,7 @@ pub(super) trait Engine: 'static {
     }
 
     /// Some: a fault of this kind is to be logged, and so many before it were not.
-    fn may_complain(&self, kind: &'static str) -> Option<u64>;
+    fn may_log(&self, kind: &'static str) -> Option<u64>;
 
     /// Where what is read lands first; one for all connections, since each read is understood at once.
     fn scratch(&self) -> &RefCell<Box<[u8]>>;

@@ -47,7 +47,7 @@ fn guarded(
     let caught = AssertUnwindSafe(future).catch_unwind();
     let outcome = caught.map(move |outcome| {
         outcome.unwrap_or_else(|_| {
-            if let Some(unlogged) = core.may_complain("panic") {
+            if let Some(unlogged) = core.may_log("panic") {
                 tracing::error!(
                     unlogged,
                     "a handler panicked; its client got an internal error"
@@ -133,7 +133,7 @@ impl<E: Engine> Link for CallLink<E> {
         let core = self.core.clone();
         monoio::spawn(async move {
             if AssertUnwindSafe(work).catch_unwind().await.is_err()
-                && let Some(unlogged) = core.may_complain("background panic")
+                && let Some(unlogged) = core.may_log("background panic")
             {
                 tracing::error!(unlogged, "work in the background of a handler panicked");
             }

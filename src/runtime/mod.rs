@@ -1,12 +1,12 @@
-//! The only code that waits: threads, sockets, timers, signals. It moves bytes and letters in and out of shards and
-//! forwarders, and knows nothing of what they mean.
+//! Threads, sockets, timers, signals: what runs shards and forwarders. It moves bytes and letters in and out of them, and
+//! leaves what those mean to `wire`, `mcp`, `shard` and `forward`.
 //!
-//! One thread per core runs [`thread`]: it accepts, reads ([`readiness`]), fans out ([`fanout`]) and takes letters
-//! ([`mailbox`]) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
+//! One thread per core runs `thread`: it accepts, reads (`readiness`), fans out (`fanout`) and takes letters
+//! (`mailbox`) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
 //! but mailboxes and, when something opens or closes, what the node has of it ([`Commons`](crate::clients::Commons)).
 //! Beside it is one `Forwarder` (`forward/`). A task says what happened to an `Engine`; `core.rs` is the one that carries
 //! out what follows.
-//! [`watchdog`] notices when one of the threads does nothing any more.
+//! `watchdog` notices when one of the threads does nothing any more.
 
 mod blocking;
 mod calls;
@@ -26,7 +26,6 @@ mod readiness;
 mod ring;
 mod seal;
 mod secrets;
-mod seldom;
 mod serve;
 mod server;
 mod signals;
@@ -40,7 +39,6 @@ pub use self::neighbours::{Joined, Neighbours, Owner};
 pub use self::open_files::{raise_open_files, reserve_open_files};
 pub use self::publisher::{PublishRefused, Publisher, SharedLog};
 pub use self::ring::{Driver, run_alone};
-pub(crate) use self::seldom::{Owed, Seldom};
 pub use self::server::{DRAIN_ALONE, Options, Running, Server, StartError};
 pub use self::signals::survive_hangups;
 pub use self::watchdog::BreakThread;

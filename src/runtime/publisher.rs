@@ -3,6 +3,7 @@
 //! A node among others shares a log with them ([`SharedLog`]): what is published here goes there first, and comes
 //! back to all nodes through [`Publisher::publish_here`] and its siblings, each with the place that it got there.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::app::contents::{Change, Contents};
 use crate::limits::GAP_OFFSETS;
 use crate::shard::Publication;
 use crate::wire::session_id::SessionId;
+use crate::wire::uri::normal;
 
 /// Publishes from any thread. Clones publish into the same log.
 #[derive(Clone)]
@@ -117,6 +119,10 @@ impl Publisher {
     /// # Errors
     /// [`TellRefused`], and it was not told.
     pub async fn tell(&self, session: &str, notice: Notice) -> Result<(), TellRefused> {
+        let notice = match notice {
+            Notice::Changed(topic) => Notice::Changed(topic.normal()),
+            message => message,
+        };
         let told = self.tell_here(session, notice)?;
         told.await.unwrap_or(Err(TellRefused::Busy))
     }
@@ -173,6 +179,7 @@ impl Publisher {
     /// For publications from inside (those are as many as there are requests, and those are bounded) and for whoever
     /// has asked [`is_saturated`](Publisher::is_saturated) before. Returns the offsets.
     pub(crate) fn publish_now(&self, topics: Vec<Topic>) -> std::ops::Range<u64> {
+        let topics: Vec<Topic> = topics.into_iter().map(Topic::normal).collect();
         if let Some(log) = self.shared.log.get() {
             log.publish(topics);
             let last = self.last_offset();
@@ -183,10 +190,11 @@ impl Publisher {
 
     /// What a write to this node's contents changed.
     pub(super) fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
+        let own = normal(uri).unwrap_or(Cow::Borrowed(uri));
         if let Some(log) = self.shared.log.get() {
-            return log.publish_contents(uri, contents.cloned(), change);
+            return log.publish_contents(&own, contents.cloned(), change);
         }
-        let topics = change.topics(uri);
+        let topics = change.topics(&own);
         if !topics.is_empty() {
             self.publish_here(0, topics);
         }

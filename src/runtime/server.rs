@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::blocking::BlockingPool;
-use super::core::{Core, SCRATCH_BYTES};
+use super::core::Core;
 use super::departure::Departure;
 use super::forward::Forwarding;
 use super::neighbours::Joined;
@@ -26,6 +26,7 @@ use crate::clients::{Commons, Networks};
 use crate::limits::Limits;
 use crate::shard::{Cluster, DrainTimes, EntrySizes, Gate, Setup, Shard};
 use crate::wire::session_id::NodeName;
+use crate::wire::uri::normal;
 
 /// How a node runs. [`Options::default`] is a node on loopback that uses every core.
 #[derive(Clone, Debug)]
@@ -323,7 +324,12 @@ impl Server {
             let about = Arc::new(handler.about());
             let accepts = {
                 let handler = handler.clone();
-                Box::new(move |uri: &str| handler.accepts_subscription(uri))
+                Box::new(move |uri: &str| {
+                    let own = handler.own_uri(uri)?;
+                    // Whatever an application makes of it, this is how a publication names it.
+                    let own: Box<str> = normal(&own)?.into();
+                    Ok(handler.accepts_subscription(&own).then_some(own))
+                })
             };
             let secrets = secrets::source();
             let mut shard = thread::shard(Setup {
@@ -342,12 +348,9 @@ impl Server {
             if shares_board {
                 shard.handle_availability(Availability::Loading);
             }
-            let forwarding =
-                joined.map(|joined| Forwarding::new(joined, node, &path, limits, SCRATCH_BYTES));
-            let forwarding = forwarding.transpose()?.map(Rc::new);
-            Core::new(
-                core, shard, handler, publisher, sealer, blocking, forwarding,
-            )
+            let passing = joined.map(|joined| Forwarding::new(joined, node, &path, limits));
+            let passing = passing.transpose()?.map(Rc::new);
+            Core::new(core, shard, handler, publisher, sealer, blocking, passing)
         }
     }
 }
@@ -413,7 +416,7 @@ impl Running {
     /// What a core holds whatever happens.
     #[must_use]
     pub fn core_bytes(&self) -> usize {
-        SCRATCH_BYTES + super::ring::CORE_BYTES
+        super::engine::SCRATCH_BYTES + super::ring::CORE_BYTES
     }
 
     /// Stops on SIGTERM and Ctrl-C from now on, and is not killed by SIGHUP and others.

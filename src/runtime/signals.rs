@@ -15,7 +15,6 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
 
 use signal_hook::consts::{
     SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM,
@@ -23,9 +22,10 @@ use signal_hook::consts::{
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
+use super::clock;
 use super::publisher::Publisher;
-use super::seldom::Seldom;
 use super::watchdog::{BEAT_EVERY, Beats, Watch};
+use crate::log_throttle::LogThrottle;
 
 const ENDING: [i32; 2] = [SIGTERM, SIGINT];
 /// Those whose default is to kill, and that nobody here waits for.
@@ -99,7 +99,7 @@ fn wait(
     publisher: &Publisher,
     mut reload: Reload,
 ) {
-    let mut mistakes = Seldom::default();
+    let mut throttle = LogThrottle::default();
     let mut told_end = false;
     let take = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
     loop {
@@ -114,8 +114,10 @@ fn wait(
         if take(&asked.report) {
             publisher.report_all();
         }
-        if take(&asked.nothing) && mistakes.may(Instant::now()) {
-            tracing::info!("a signal that means nothing here was ignored");
+        if take(&asked.nothing)
+            && let Some(unlogged) = throttle.admit(clock::now())
+        {
+            tracing::info!(unlogged, "a signal that means nothing here was ignored");
         }
         beats.beat();
         match woken.read(&mut [0; 64]) {

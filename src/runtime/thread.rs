@@ -96,7 +96,7 @@ async fn accept(core: Rc<Core>, listener: TcpListener, place_among: Option<u16>)
             Ok(accepted) => accepted,
             Err(fault) => {
                 // Most likely out of descriptors: those who are here go on, and the next may leave soon.
-                if let Some(unlogged) = core.may_complain("accept") {
+                if let Some(unlogged) = core.may_log("accept") {
                     tracing::warn!(%fault, unlogged, "a connection could not be accepted; raise the limit on open files (ulimit -n)");
                 }
                 monoio::time::sleep(Duration::from_millis(100)).await;

@@ -62,14 +62,15 @@ impl<T> fmt::Debug for Key<T> {
 /// Slots of a page: ten kilobytes of the largest entries.
 const PAGE: usize = 64;
 
-/// Entries of one kind.
-pub(crate) struct Arena<T> {
+/// Entries of one kind. `K` is what their keys are keys of, for whoever must not know the entries' own type.
+pub(crate) struct Arena<T, K = T> {
     /// All full but the last.
     pages: Vec<Vec<Slot<T>>>,
     /// Slots without an entry, the next to be used last.
     vacant: Vec<u32>,
     slot_count: usize,
     next_serial: u32,
+    named: PhantomData<fn() -> K>,
 }
 
 struct Slot<T> {
@@ -78,23 +79,24 @@ struct Slot<T> {
     entry: Option<T>,
 }
 
-impl<T> Default for Arena<T> {
+impl<T, K> Default for Arena<T, K> {
     fn default() -> Self {
         Arena {
             pages: Vec::new(),
             vacant: Vec::new(),
             slot_count: 0,
             next_serial: 1,
+            named: PhantomData,
         }
     }
 }
 
-impl<T> Arena<T> {
+impl<T, K> Arena<T, K> {
     pub(crate) fn len(&self) -> usize {
         self.slot_count - self.vacant.len()
     }
 
-    pub(crate) fn insert(&mut self, value: T) -> Key<T> {
+    pub(crate) fn insert(&mut self, value: T) -> Key<K> {
         let serial = self.next_serial;
         self.next_serial = self.next_serial.wrapping_add(1).max(1);
         let index = self.vacant.pop().unwrap_or_else(|| self.add_slot());
@@ -105,24 +107,24 @@ impl<T> Arena<T> {
         Key::from_parts(index, serial)
     }
 
-    pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
+    pub(crate) fn get(&self, key: Key<K>) -> Option<&T> {
         let slot = self.slot(key.index)?;
         slot.entry.as_ref().filter(|_| slot.serial == key.serial)
     }
 
-    pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, key: Key<K>) -> Option<&mut T> {
         let slot = self.slot_mut(key.index)?;
         let serial = slot.serial;
         slot.entry.as_mut().filter(|_| serial == key.serial)
     }
 
     /// The entry in a slot that is known to be occupied: an index this shard keeps as long as the entry lives.
-    pub(crate) fn at(&self, index: u32) -> (Key<T>, &T) {
+    pub(crate) fn at(&self, index: u32) -> (Key<K>, &T) {
         let entry = self.slot(index).and_then(|slot| slot.entry_with_key(index));
         entry.expect("the index is kept as long as the entry")
     }
 
-    pub(crate) fn at_mut(&mut self, index: u32) -> (Key<T>, &mut T) {
+    pub(crate) fn at_mut(&mut self, index: u32) -> (Key<K>, &mut T) {
         let slot = self.slot_mut(index);
         let entry = slot.and_then(|slot| {
             let key = Key::from_parts(index, slot.serial);
@@ -131,19 +133,19 @@ impl<T> Arena<T> {
         entry.expect("the index is kept as long as the entry")
     }
 
-    pub(crate) fn remove(&mut self, key: Key<T>) -> Option<T> {
+    pub(crate) fn remove(&mut self, key: Key<K>) -> Option<T> {
         let slot = self.slot_mut(key.index)?;
         let entry = slot.entry.take_if(|_| slot.serial == key.serial)?;
         self.vacant.push(key.index);
         Some(entry)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<K>, &T)> {
         self.range(0, self.slot_count)
     }
 
     /// The entries among `count` slots from the `start`-th on, around the end and spread over all.
-    pub(crate) fn sample(&self, start: usize, count: usize) -> impl Iterator<Item = (Key<T>, &T)> {
+    pub(crate) fn sample(&self, start: usize, count: usize) -> impl Iterator<Item = (Key<K>, &T)> {
         let slots = self.slot_count.max(1);
         let count = count.min(slots);
         let indexes = (0..count).map(move |it| ((start + it * slots / count) % slots) as u32);
@@ -151,7 +153,7 @@ impl<T> Arena<T> {
     }
 
     /// The entries among `count` slots from the `start`-th on, not beyond the last.
-    pub(crate) fn range(&self, start: usize, count: usize) -> impl Iterator<Item = (Key<T>, &T)> {
+    pub(crate) fn range(&self, start: usize, count: usize) -> impl Iterator<Item = (Key<K>, &T)> {
         let indexes = start..self.slot_count.min(start + count);
         indexes.filter_map(|index| self.slot(index as u32)?.entry_with_key(index as u32))
     }
@@ -192,7 +194,7 @@ impl<T> Arena<T> {
 }
 
 impl<T> Slot<T> {
-    fn entry_with_key(&self, index: u32) -> Option<(Key<T>, &T)> {
+    fn entry_with_key<K>(&self, index: u32) -> Option<(Key<K>, &T)> {
         let entry = self.entry.as_ref()?;
         Some((Key::from_parts(index, self.serial), entry))
     }
@@ -204,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_key_never_finds_its_successor_in_the_slot() {
-        let mut arena = Arena::default();
+        let mut arena: Arena<_> = Arena::default();
         let first = arena.insert('a');
         assert_eq!(arena.remove(first), Some('a'));
         let second = arena.insert('b');
@@ -216,7 +218,7 @@ mod tests {
 
     #[test]
     fn entries_on_many_pages_are_found_counted_and_passed_in_order() {
-        let mut arena = Arena::default();
+        let mut arena: Arena<_> = Arena::default();
         let keys: Vec<Key<usize>> = (0..3 * PAGE + 1).map(|it| arena.insert(it)).collect();
         for &key in keys.iter().skip(1).step_by(2) {
             arena.remove(key);

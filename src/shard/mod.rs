@@ -4,481 +4,468 @@
 //! effects, bytes to write and a deadline come out through `poll_*`. It never waits, reads no clock and touches no
 //! socket, so a test drives it step by step and a simulation drives hundreds.
 //!
+//! It is two such values, and passes a request in and an answer out:
+//!
+//! | | owns | knows nothing of |
+//! |---|---|---|
+//! | `http` | connections, framing, admission, outboxes, time limits of the wire | sessions, streams, calls |
+//! | `engine` | sessions, streams, calls, subscriptions, what other nodes should know | which wire it speaks on |
+//!
+//! What they know of each other is in `exchange`; `fields` is a request's head, read once; `memory` is the budget of both,
+//! and who goes first when it is short.
+//!
 //! After every `handle_*` the driver drains [`Shard::poll_effect`] and [`Shard::poll_transmit`] to `None`;
 //! [`Shard::poll_fanout`] it drains in portions, as it sees fit; and it calls [`Shard::handle_timeout`] when
 //! [`Shard::poll_timeout`] says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::iter_over_hash_type)]
 
-mod admission;
-mod answer;
 mod arena;
-mod call;
-mod chase;
-mod client;
-mod connection;
-mod deliver;
-mod drain;
+mod body;
+mod effect;
 mod elsewhere;
-mod event_id;
-mod fanout;
-mod half_close;
-mod handler_events;
-mod hold;
-mod introduction;
-mod legacy;
-mod listen;
-mod look;
+mod engine;
+mod exchange;
+mod fields;
+mod http;
 mod memory;
-mod modern;
-mod params;
-mod post;
-mod profile;
-mod receive;
-mod request;
-mod resume;
-mod session;
-mod sessions;
-mod stream;
-mod tell;
-mod timers;
+mod refused;
+mod setup;
 mod wheel;
 
-use std::collections::{HashMap, VecDeque};
+use std::hint::black_box;
+use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use self::engine::{Body, Engine};
+use self::http::Http;
+use self::memory::Memory;
+use crate::app::call::{Availability, Notice, Outcome, TellRefused};
+use crate::budget::Charge;
+use crate::clients::{Client, Ticket};
+use crate::limits::Limits;
 
-use self::arena::Arena;
-use self::call::CallState;
-use self::chase::Silent;
-use self::connection::Connection;
-use self::drain::Drain;
-use self::fanout::{Due, Fanout};
-use self::introduction::Introduction;
-use self::memory::Shares;
-use self::profile::Profiles;
-use self::session::Session;
-use self::stream::Stream;
-use self::timers::TimerKey;
-use self::wheel::Wheel;
-use crate::app::call::{About, AskFailed, Availability, Call, Topic};
-use crate::budget::{Account, Charge};
-use crate::clients::{Client, Commons, Ticket};
-use crate::limits::{GAP_OFFSETS, Limits, MEMORY_PORTION_BYTES};
-use crate::wire::session_id::{NodeName, SessionId};
-
-pub use self::call::CallKey;
-pub use self::client::TooMany;
-pub use self::connection::{Closed, ConnectionKey};
-pub use self::drain::{DrainProgress, DrainTimes};
+pub use self::effect::Effect;
 pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
-pub use self::look::{Look, Looked};
-pub use self::session::SessionKey;
+pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey, properties};
+pub use self::exchange::{Closed, ConnectionKey};
+pub use self::http::{Gate, TooMany};
+pub use self::setup::{Accepts, Counts, EntrySizes, Publication, Setup};
 pub use self::wheel::Millis;
 
-/// What a shard is told once, at its start.
-pub struct Setup {
-    pub node: NodeName,
-    /// This core's number and how many there are.
-    pub core: u16,
-    pub core_count: u16,
-    /// Distinguishes this process from earlier ones of the same node: session ids of those are recognised.
-    pub boot: u64,
-    pub limits: Limits,
-    /// What this core shares with the others of its node.
-    pub commons: Arc<Commons>,
-    pub gate: Gate,
-    /// None: this node is alone.
-    pub cluster: Option<Cluster>,
-    pub about: Arc<About>,
-    /// Whether clients may subscribe to this URI; the application's word.
-    pub accepts: Box<dyn Fn(&str) -> bool>,
-    /// 16 random bytes for each session's secret.
-    pub secrets: Box<dyn FnMut() -> [u8; 16]>,
-}
-
-/// Who is let in: path, `Host` and `Origin`.
-#[derive(Clone, Debug)]
-pub struct Gate {
-    /// The MCP endpoint, `/mcp`.
-    pub path: Box<str>,
-    /// Listening on loopback: only requests that were meant for it are served (DNS rebinding).
-    pub loopback: bool,
-    /// `Host` values besides loopback names that are let in; without any, every host is if not `loopback`.
-    pub hosts: Vec<Box<str>>,
-    /// `Origin` values besides loopback ones (those only if `loopback`) that are let in.
-    pub origins: Vec<Box<str>>,
-}
-
-/// What the driver is to do.
-pub enum Effect {
-    /// Let the application work on this. Its answer comes by [`Shard::handle_outcome`].
-    Start { call: CallKey, request: Call },
-    /// Nobody waits for this call any more: drop it.
-    Cancel(CallKey),
-    /// What the client answered to a request of this call.
-    Answered {
-        call: CallKey,
-        ask: u32,
-        answer: Result<Box<RawValue>, AskFailed>,
-    },
-    /// The connection belongs on another core, together with what was read of it.
-    Move {
-        connection: ConnectionKey,
-        core: u16,
-        bytes: Vec<u8>,
-        ticket: Ticket,
-    },
-    /// Run this on a thread that may take its time, and say what came of it by [`Shard::handle_looked`]; its charge
-    /// ends with that, whoever still waits for it.
-    Look {
-        connection: ConnectionKey,
-        look: Look,
-        charge: Charge,
-    },
-    /// Find out whether the node of this session lives, and say so by [`Shard::handle_located`].
-    Locate {
-        connection: ConnectionKey,
-        session: SessionId,
-    },
-    /// The connection leaves for another node, together with what was read of it: a whole head and what follows.
-    /// Its key is stale.
-    Forward {
-        connection: ConnectionKey,
-        bytes: Vec<u8>,
-        /// Whose request it is.
-        client: Option<Client>,
-        ticket: Ticket,
-    },
-    /// Call [`Shard::handle_released`] after so many milliseconds: until then nothing is written to this connection.
-    Hold {
-        connection: ConnectionKey,
-        ms: Millis,
-    },
-    /// The node is full, and the sessions to end are rather on another core: tell all of them, by
-    /// [`Shard::handle_make_room`].
-    MakeRoom { holds: u32 },
-    /// Tell the other nodes; nothing waits for it.
-    Say(Presence),
-    /// Reading was paused ([`Shard::wants_bytes`]) and goes on.
-    Read(ConnectionKey),
-    /// No more bytes will be written: half-close, and go on reading until the peer closes.
-    ShutdownWrite(ConnectionKey),
-    /// The connection is over and its key is stale.
-    Close {
-        connection: ConnectionKey,
-        reason: Closed,
-    },
-}
-
-/// A notification with its place in the log: what the sequencer hands to every core in the same order.
-#[derive(Clone, Debug)]
-pub struct Publication {
-    pub offset: u64,
-    pub topic: Topic,
-}
-
-/// How many of everything there are now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub connections: usize,
-    pub sessions: usize,
-    pub streams: usize,
-    pub listeners: usize,
-    pub topics: usize,
-    pub calls: usize,
-    /// Of the memory budget, in use.
-    pub held_bytes: usize,
-}
-
-/// Bytes of each kind of entry, for the memory bill.
-#[derive(Clone, Copy, Debug)]
-pub struct EntrySizes {
-    pub connection: usize,
-    pub session: usize,
-    pub stream: usize,
-    pub listener: usize,
-    pub call: usize,
-    /// Both sides of the index.
-    pub subscription: usize,
-}
-
 pub struct Shard {
-    node: NodeName,
-    core: u16,
-    core_count: u16,
-    boot: u64,
-    limits: Limits,
-    memory: Rc<Account>,
-    /// Connections that hold something, in no order.
-    holders: Vec<ConnectionKey>,
-    shares: Shares,
-    /// Until then it is known that no room can be made.
-    no_room_until: Millis,
-    commons: Arc<Commons>,
-    gate: Gate,
-    cluster: Option<Cluster>,
-    about: Arc<About>,
-    introduction: Introduction,
-    accepts: Box<dyn Fn(&str) -> bool>,
-    secrets: Box<dyn FnMut() -> [u8; 16]>,
-    now: Millis,
-    /// The newest offset this core has heard of.
-    offset: u64,
-    connections: Arena<Connection>,
-    sessions: Arena<Session>,
-    streams: Arena<Stream>,
-    silent: Silent,
-    calls: Arena<CallState>,
-    fanout: Fanout,
-    wheel: Wheel<TimerKey>,
-    profiles: Profiles,
-    calls_of_client: HashMap<Client, u32>,
-    /// When other cores were last asked to make room for a session.
-    asked_for_room: Option<Millis>,
-    drain: Option<Drain>,
-    /// A thread of this node hangs, or is gone.
-    impaired: bool,
-    /// See [`handle_late`](Shard::handle_late).
-    busy_until: Millis,
-    /// But for a drain.
-    availability: Availability,
-    /// While all sessions are announced again: the slot that is next.
-    announced: Option<usize>,
-    /// The slot of the next session whose record is verified.
-    verified: usize,
-    effects: VecDeque<Effect>,
-    /// Connections with something in their outbox.
-    dirty: VecDeque<ConnectionKey>,
-    /// Connections that became free for what was read ahead on them.
-    freed: VecDeque<ConnectionKey>,
-    /// Reused between deliveries.
-    due: Vec<Due>,
-    events: Vec<u8>,
-    id_text: Vec<u8>,
+    http: Http<Engine>,
+    engine: Engine,
+    memory: Rc<Memory>,
 }
 
 impl Shard {
     #[must_use]
     pub fn new(setup: Setup, now: Millis) -> Self {
-        let portion = MEMORY_PORTION_BYTES.min(setup.commons.memory.total() / 64);
-        Shard {
-            node: setup.node,
-            core: setup.core,
-            core_count: setup.core_count,
-            boot: setup.boot,
-            limits: setup.limits,
-            memory: Account::new(setup.commons.memory.clone(), portion),
-            holders: Vec::new(),
-            shares: Shares::default(),
-            no_room_until: 0,
-            gate: setup.gate,
-            cluster: setup.cluster,
-            introduction: Introduction::of(&setup.about),
-            about: setup.about,
-            accepts: setup.accepts,
-            secrets: setup.secrets,
+        let memory = Memory::new(&setup.commons.memory);
+        let http = Http::new(
+            setup.limits,
+            memory.clone(),
+            setup.commons.clone(),
+            setup.gate.clone(),
+            setup.cluster.clone(),
             now,
-            offset: 0,
-            connections: Arena::default(),
-            sessions: Arena::default(),
-            streams: Arena::default(),
-            silent: Silent::default(),
-            calls: Arena::default(),
-            fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
-            commons: setup.commons,
-            wheel: Wheel::new(now),
-            profiles: Profiles::default(),
-            calls_of_client: HashMap::new(),
-            asked_for_room: None,
-            drain: None,
-            impaired: false,
-            busy_until: now,
-            availability: Availability::Ready,
-            announced: None,
-            verified: 0,
-            effects: VecDeque::new(),
-            dirty: VecDeque::new(),
-            freed: VecDeque::new(),
-            due: Vec::new(),
-            events: Vec::new(),
-            id_text: Vec::new(),
+        );
+        Shard {
+            http,
+            engine: Engine::new(setup, memory.clone(), now),
+            memory,
         }
+    }
+
+    /// A connection was accepted. If there are too many, the driver writes [`TooMany::answer`] and closes.
+    ///
+    /// # Errors
+    /// Whose connections are too many.
+    pub fn handle_open(
+        &mut self,
+        now: Millis,
+        peer: Option<IpAddr>,
+    ) -> Result<ConnectionKey, TooMany> {
+        self.at(now);
+        self.http.handle_open(peer)
+    }
+
+    /// A connection comes from another core, or is back from another node, with the place that it had.
+    pub fn handle_arrival(
+        &mut self,
+        now: Millis,
+        peer: Option<IpAddr>,
+        ticket: Ticket,
+    ) -> ConnectionKey {
+        self.at(now);
+        self.http.handle_arrival(peer, ticket)
     }
 
     /// Bytes arrived. What they ask for is done before this returns, except for the application's part.
     pub fn handle_bytes(&mut self, now: Millis, key: ConnectionKey, bytes: &[u8]) {
-        self.now = now;
+        self.at(now);
         self.take_in(key, bytes);
-        self.settle(key);
-        self.arm_connection(key);
-        self.serve_freed();
+        self.http.settle(key, &mut self.engine);
+        self.http.arm(key);
+        self.go_on();
+    }
+
+    /// Nothing more will come from the client, which may still read. Said a second time it is gone.
+    pub fn handle_input_end(&mut self, now: Millis, key: ConnectionKey) {
+        self.at(now);
+        self.http.handle_input_end(key);
+        self.go_on();
     }
 
     /// The peer closed, or the connection broke. The key is stale afterwards.
     pub fn handle_disconnect(&mut self, now: Millis, key: ConnectionKey) {
-        self.now = now;
-        self.close_connection(key, Closed::PeerLeft);
-        self.serve_freed();
+        self.at(now);
+        self.http.handle_disconnect(key);
+        self.go_on();
     }
 
     /// Of what [`poll_transmit`](Shard::poll_transmit) or [`poll_fanout`](Shard::poll_fanout) gave for this connection
     /// so many bytes are not written yet. While it is not 0 the driver writes them, and nothing more is given for the
     /// connection.
     pub fn handle_written(&mut self, now: Millis, key: ConnectionKey, rest: usize) {
-        self.now = now;
-        self.written(key, rest);
-        self.serve_freed();
+        self.at(now);
+        self.http.handle_written(key, rest, &mut self.engine);
+        self.go_on();
     }
 
     /// Another part of a write under way was taken by the kernel.
     pub fn handle_progress(&mut self, now: Millis, key: ConnectionKey) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.since = now;
+        self.http.handle_progress(now, key);
+    }
+
+    /// The driver has waited as long as [`Effect::Hold`] said: what is held may leave.
+    pub fn handle_released(&mut self, now: Millis, key: ConnectionKey) {
+        self.at(now);
+        self.http.handle_released(key);
+        self.go_on();
+    }
+
+    /// The driver was woken later than it asked to be: there is more to do on this machine than it can do now.
+    pub fn handle_late(&mut self, now: Millis) {
+        self.http.handle_late(now);
+    }
+
+    /// What is in the body of a request ([`Effect::Look`] asked for it). Too late if the client is gone.
+    pub fn handle_looked(&mut self, now: Millis, key: ConnectionKey, looked: &Looked) {
+        self.at(now);
+        let mut input = http::Input::default();
+        if let Some(request) = self.http.handle_looked(key, &mut input) {
+            self.engine
+                .handle_request(&mut self.http, &request, Body::Looked(looked));
         }
+        self.go_on();
+    }
+
+    /// Whether the session's node lives ([`Effect::Locate`] asked for it). Too late if the client is gone.
+    pub fn handle_located(&mut self, now: Millis, key: ConnectionKey, located: Located) {
+        self.at(now);
+        match located {
+            Located::Gone(gone) => self.http.handle_word(key, gone),
+            Located::There => self.http.handle_leave(key),
+        }
+        self.go_on();
+    }
+
+    /// A connection whose request could not be passed on after all comes back with what was read of it.
+    pub fn handle_return(&mut self, now: Millis, key: ConnectionKey, bytes: &[u8], gone: Gone) {
+        self.http.tell_before(key, gone);
+        self.handle_bytes(now, key, bytes);
+    }
+
+    /// A call ended. Late outcomes of cancelled calls are dropped.
+    pub fn handle_outcome(&mut self, now: Millis, call: CallKey, outcome: &Outcome) {
+        self.at(now);
+        self.engine.handle_outcome(&mut self.http, call, outcome);
+        self.go_on();
+    }
+
+    /// A notification that belongs to a call; `params` is an object in JSON.
+    pub fn handle_notify(&mut self, now: Millis, call: CallKey, method: &str, params: &str) {
+        self.at(now);
+        self.engine
+            .handle_notify(&mut self.http, call, method, params);
+        self.go_on();
+    }
+
+    /// `notifications/message`, if the client wants it: a session by its level, a modern request by its own.
+    pub fn handle_log(&mut self, now: Millis, call: CallKey, level: u8, params: &str) {
+        self.at(now);
+        self.engine.handle_log(&mut self.http, call, level, params);
+        self.go_on();
+    }
+
+    /// Sends a request to the client of a legacy call. Its answer comes as [`Effect::Answered`] with the number
+    /// returned here; `None` if the call is over.
+    pub fn handle_ask(
+        &mut self,
+        now: Millis,
+        call: CallKey,
+        method: &str,
+        params: &str,
+    ) -> Option<u32> {
+        self.at(now);
+        let ask = self.engine.handle_ask(&mut self.http, call, method, params);
+        self.go_on();
+        ask
+    }
+
+    /// Ends the response stream before the answer: the client comes back for it. Only clients of 2025-11-25 do,
+    /// and an event with an id was sent by then.
+    pub fn handle_close_stream(&mut self, now: Millis, call: CallKey) {
+        self.at(now);
+        self.engine.handle_close_stream(&mut self.http, call);
+        self.go_on();
+    }
+
+    /// Tells one session of this core.
+    ///
+    /// # Errors
+    /// Why it was not told. If too much is waiting for it, its connection is closed as well: the client is to come
+    /// back for what waits.
+    pub fn handle_tell(
+        &mut self,
+        now: Millis,
+        session: &str,
+        notice: &Notice,
+    ) -> Result<(), TellRefused> {
+        self.at(now);
+        let told = self.engine.handle_tell(&mut self.http, session, notice);
+        self.go_on();
+        told
+    }
+
+    /// Tells every session of this core. `offset` is the place that this took in the log.
+    pub fn handle_tell_all(&mut self, now: Millis, offset: u64, notice: &Notice) {
+        self.at(now);
+        self.engine.handle_tell_all(&mut self.http, offset, notice);
+        self.go_on();
     }
 
     /// Something was published, on this core or elsewhere. Offsets only grow.
     pub fn handle_publication(&mut self, publication: &Publication) {
-        debug_assert!(publication.offset > self.offset);
-        self.offset = publication.offset;
-        self.fanout.publish(&publication.topic, publication.offset);
+        self.engine.handle_publication(publication);
     }
 
     /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
-    /// of the protocol. This takes [`GAP_OFFSETS`] offsets from `first` on.
+    /// of the protocol. This takes [`GAP_OFFSETS`](crate::limits::GAP_OFFSETS) offsets from `first` on.
     pub fn handle_gap(&mut self, first: u64) {
-        debug_assert!(first > self.offset);
-        self.offset = first + GAP_OFFSETS - 1;
-        self.fanout.publish_everything(first..=self.offset);
+        self.engine.handle_gap(first);
+    }
+
+    /// Another core needs room for a session of somebody who holds so many.
+    pub fn handle_make_room(&mut self, now: Millis, holds: u32) {
+        self.at(now);
+        self.engine.handle_make_room(&mut self.http, holds);
+        self.go_on();
+    }
+
+    /// For what the driver holds for a client of this core itself. None: there is no room.
+    pub fn handle_hold(
+        &mut self,
+        now: Millis,
+        client: Option<Client>,
+        count: usize,
+    ) -> Option<Charge> {
+        self.at(now);
+        let charge = self.engine.charge(&mut self.http, client, count).ok();
+        self.go_on();
+        charge
+    }
+
+    /// Announces every session again, some at each look at the timers: whoever kept their records has lost them.
+    pub fn handle_announce(&mut self) {
+        self.engine.handle_announce();
+    }
+
+    /// Says of some sessions that they are there, the next ones each time: whoever keeps their records looks whether it
+    /// still has them.
+    pub fn handle_verify(&mut self) {
+        self.engine.handle_verify();
+    }
+
+    /// The process ends, and every session with it.
+    pub fn handle_end(&mut self) {
+        self.engine.handle_end();
+    }
+
+    /// Whether something is wrong with this node that new clients had better not come to.
+    pub fn handle_impaired(&mut self, impaired: bool) {
+        self.http.handle_impaired(impaired);
+    }
+
+    /// Whether new clients should come, as long as it does not take its leave.
+    pub fn handle_availability(&mut self, availability: Availability) {
+        self.http.handle_availability(availability);
+        self.engine
+            .handle_loading(availability == Availability::Loading);
+    }
+
+    /// Takes its leave from now on. False: it does already, and nothing changes.
+    pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) -> bool {
+        self.at(now);
+        self.http.handle_leaving();
+        self.engine.handle_drain(times)
+    }
+
+    /// Ends what ran out of time and keeps silent streams alive.
+    pub fn handle_timeout(&mut self, now: Millis) {
+        self.at(now);
+        self.http.handle_timeout();
+        self.tell_owners();
+        self.engine.handle_timeout(&mut self.http);
+        self.make_room_for_others();
+        self.engine.go_on(&mut self.http);
+        self.go_on();
     }
 
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        let output = self.http.poll_output().map(Effect::from);
+        output.or_else(|| self.engine.poll_output().map(Effect::from))
+    }
+
+    /// The next connection with bytes to be written now, and the bytes. The driver writes what the kernel takes
+    /// and calls [`Shard::handle_written`].
+    pub fn poll_transmit(&mut self, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
+        self.http.poll_transmit(bytes)
+    }
+
+    /// The next stream with topics to be told, and the bytes. The driver calls [`Shard::handle_written`] only if
+    /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
+    pub fn poll_fanout(&mut self, now: Millis, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
+        self.at(now);
+        self.engine.poll_fanout(&mut self.http, bytes)
+    }
+
+    /// Whether [`poll_fanout`](Shard::poll_fanout) has anything to look at.
+    #[must_use]
+    pub fn has_fanout(&self) -> bool {
+        self.engine.has_fanout()
+    }
+
+    /// Brings what the next deliveries need into the cache; `touch` does so for what the driver has of a connection.
+    pub fn touch_fanout(&self, count: usize, mut touch: impl FnMut(ConnectionKey)) {
+        self.engine.touch_fanout(count, |key| {
+            black_box(self.http.is_open(key));
+            touch(key);
+        });
     }
 
     /// When [`handle_timeout`](Shard::handle_timeout) is due. It may turn out to have nothing to do.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Millis> {
-        let announcing = self.announced.map(|_| self.now);
-        let own = [announcing, self.drain_deadline(), self.room_deadline()];
-        own.into_iter()
-            .flatten()
-            .chain(self.wheel.next_deadline())
-            .min()
+        let room = self.memory.deadline(self.http.now());
+        let own = [room, self.http.next_deadline(), self.engine.next_deadline()];
+        own.into_iter().flatten().min()
     }
 
     /// Whether the driver should read from this connection now; if not, [`Effect::Read`] will say when.
     #[must_use]
     pub fn wants_bytes(&self, key: ConnectionKey) -> bool {
-        self.connections.get(key).is_some_and(|connection| {
-            let wants = connection.wants_bytes(self.limits.pipeline_bytes_max);
-            connection.paused.set(!wants);
-            wants
-        })
-    }
-
-    #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+        self.http.wants_bytes(key)
     }
 
     #[must_use]
     pub fn is_open(&self, key: ConnectionKey) -> bool {
-        self.connections.get(key).is_some()
+        self.http.is_open(key)
+    }
+
+    #[must_use]
+    pub fn drain_progress(&self) -> DrainProgress {
+        self.engine.drain_progress()
+    }
+
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        self.engine.limits()
     }
 
     #[must_use]
     pub fn counts(&self) -> Counts {
         Counts {
-            connections: self.connections.len(),
-            sessions: self.sessions.len(),
-            streams: self.streams.len(),
-            listeners: self.fanout.listener_count(),
-            topics: self.fanout.topic_count(),
-            calls: self.calls.len(),
-            held_bytes: self.memory.used(),
+            connections: self.http.connection_count(),
+            ..self.engine.counts()
         }
     }
 
     #[must_use]
     pub const fn entry_sizes() -> EntrySizes {
-        EntrySizes {
-            connection: Arena::<Connection>::entry_size(),
-            session: Arena::<Session>::entry_size(),
-            stream: Arena::<Stream>::entry_size(),
-            listener: Arena::<fanout::Listener>::entry_size(),
-            call: Arena::<CallState>::entry_size(),
-            subscription: fanout::SUBSCRIPTION_BYTES,
-        }
+        Engine::entry_sizes(Http::<Engine>::ENTRY_BYTES)
+    }
+
+    /// What its clients hold here, as it is counted for the whole node: sessions and connections. For tests.
+    pub fn holdings(&self) -> impl Iterator<Item = (Client, bool)> {
+        let sessions = self.engine.session_clients().map(|client| (client, true));
+        sessions.chain(self.http.holdings().map(|client| (client, false)))
+    }
+
+    /// Of subscriptions to resources. For tests.
+    #[must_use]
+    pub fn subscription_bytes(&self) -> usize {
+        self.engine.subscription_bytes()
     }
 
     /// Panics if anything a shard promises itself does not hold. Costs a walk over everything: for tests.
     pub fn invariants(&self) {
-        self.profiles.invariants();
-        self.fanout.invariants();
-        self.memory_invariants();
-        self.client_invariants();
-        self.chase_invariants();
-        for (key, connection) in self.connections.iter() {
-            connection.invariants();
-            match connection.state {
-                connection::State::Streaming(stream) => {
-                    let stream = self
-                        .streams
-                        .get(stream)
-                        .expect("a streaming connection has its stream");
-                    assert_eq!(stream.connection, Some(key));
-                }
-                connection::State::Listening(listener) => {
-                    let listener = self
-                        .fanout
-                        .listener(listener)
-                        .expect("a listening connection has its listener");
-                    assert_eq!(listener.outlet, Some(key));
-                }
-                connection::State::ExpectAnswer(call) => assert!(self.calls.get(call).is_some()),
-                _ => {}
-            }
+        self.http.invariants();
+        self.engine.invariants();
+        let mut known: Vec<_> = self.http.owners().collect();
+        let mut owned: Vec<_> = self.engine.owned().collect();
+        known.sort_unstable();
+        owned.sort_unstable();
+        assert_eq!(
+            known, owned,
+            "owners of exchanges, by the wire and the engine"
+        );
+    }
+
+    fn at(&mut self, now: Millis) {
+        self.http.at(now);
+        self.engine.at(now);
+    }
+
+    /// Serves what is complete in `bytes` and what was there before, and keeps the rest.
+    fn take_in(&mut self, key: ConnectionKey, bytes: &[u8]) {
+        let Some(mut input) = self.http.lend(key, bytes) else {
+            return;
+        };
+        while let Some(request) = self.http.next_request(key, &mut input, &mut self.engine) {
+            let body = Body::Text(request.body);
+            self.engine.handle_request(&mut self.http, &request, body);
         }
-        for (key, stream) in self.streams.iter() {
-            stream.invariants();
-            if let Some(connection) = stream.connection {
-                let connection = self
-                    .connections
-                    .get(connection)
-                    .expect("a stream's connection lives");
-                assert!(matches!(connection.state, connection::State::Streaming(it) if it == key));
+        self.http.take_back(key, input);
+    }
+
+    /// Does what follows from what was done, until nothing follows any more.
+    fn go_on(&mut self) {
+        self.tell_owners();
+        while let Some(key) = self.http.poll_freed() {
+            if self.http.has_inbox(key) {
+                self.take_in(key, &[]);
             }
-            if let Some(session) = stream.session {
-                let session = self
-                    .sessions
-                    .get(session)
-                    .expect("a stream ends with its session");
-                assert!(session.standalone == Some(key) || session.streams.contains(&key));
-            }
+            self.http.go_on_reading(key);
+            self.tell_owners();
         }
-        for (key, session) in self.sessions.iter() {
-            let listener = self
-                .fanout
-                .listener(session.listener)
-                .expect("a session has its listener");
-            assert!(matches!(listener.voice, fanout::Voice::Session(it) if it == key));
-            let standalone = session.standalone.and_then(|it| self.streams.get(it));
-            assert_eq!(
-                listener.sequence,
-                standalone.map_or(0, Stream::last_written)
-            );
-            for &call in &session.calls {
-                assert_eq!(
-                    self.calls
-                        .get(call)
-                        .expect("a session's call lives")
-                        .session,
-                    Some(key)
-                );
-            }
+    }
+
+    fn tell_owners(&mut self) {
+        while let Some(event) = self.http.poll_event() {
+            self.engine.handle_event(&mut self.http, event);
+        }
+    }
+
+    /// Another core, or this one, found no room: what is not needed here goes.
+    fn make_room_for_others(&mut self) {
+        let missing = self.memory.missing();
+        if missing > 0 {
+            self.engine.make_room(&mut self.http, missing);
+            self.tell_owners();
+            self.memory.settle();
         }
     }
 }

@@ -72,24 +72,6 @@ impl<'a> HeadView<'a> {
         }
     }
 
-    /// Whether a field of one of these names comes twice: in one look at each field, for every request is asked this.
-    #[must_use]
-    pub fn any_twice(&self, names: &[&str]) -> bool {
-        debug_assert!(names.len() <= u32::BITS as usize);
-        let mut seen = 0u32;
-        let mut again = |field: &Field| {
-            let own = field.name.of(self.bytes);
-            let known = names
-                .iter()
-                .position(|name| own.eq_ignore_ascii_case(name.as_bytes()));
-            let bit = known.map_or(0, |index| 1 << index);
-            let again = seen & bit != 0;
-            seen |= bit;
-            again
-        };
-        self.head.fields().iter().any(&mut again)
-    }
-
     pub fn fields_named<'n>(
         &self,
         name: &'n str,

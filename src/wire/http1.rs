@@ -153,6 +153,14 @@ impl Head {
         HeadView::new(self, bytes)
     }
 
+    /// Names and values as they were sent, in their order, out of the bytes that this head was parsed from. A name is a
+    /// token; a value may be no text.
+    pub fn each_field<'a>(&self, bytes: &'a [u8], mut take: impl FnMut(&'a [u8], &'a [u8])) {
+        for field in self.fields() {
+            take(field.name.of(bytes), field.value.of(bytes));
+        }
+    }
+
     pub(super) fn fields(&self) -> &[Field] {
         &self.fields[..usize::from(self.field_count)]
     }

@@ -1,7 +1,7 @@
 // The built-in application `board`, whose resources are what publishers put there:
 // node board.mjs URL ADMIN REVISION
 
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client, StreamableHTTPClientTransport, UriTemplate } from '@modelcontextprotocol/client';
 
 import { Connection } from './connection.mjs';
 import { assert, check, offer, publish, run } from './harness.mjs';
@@ -85,6 +85,47 @@ check('what a publisher takes away is gone, and a subscriber is told', async () 
     const { resources } = await reader.client.listResources(undefined, fresh);
     assert.ok(!resources.some(({ uri }) => uri === NEWS));
     assert.equal(await reader.codeOfUnreadable(NEWS), NOT_FOUND);
+});
+
+check('a template filled in by the SDK, from a completion, is a URI to read and to subscribe to', async () => {
+    const { resourceTemplates } = await reader.client.listResourceTemplates(undefined, fresh);
+    const { uriTemplate } = resourceTemplates[0];
+    for (const path of [`menu-${process.pid}/today`, `menu-${process.pid}/grün und gut`]) {
+        await put(`board://${path.replaceAll(' ', '%20')}`, 'soup');
+        const typed = { name: 'path', value: path.slice(0, -2) };
+        const { completion } = await reader.client.complete({ ref: { type: 'ref/resource', uri: uriTemplate }, argument: typed });
+        assert.deepEqual(completion.values, [path]);
+        const uri = new UriTemplate(uriTemplate).expand({ path: completion.values[0] });
+        assert.equal((await read(uri)).text, 'soup');
+        await reader.listen({ uris: [uri] });
+        const from = reader.journal.length;
+        await put(uri, 'stew');
+        await reader.told(UPDATED, { from, uri });
+        assert.equal((await read(uri)).text, 'stew');
+    }
+});
+
+check('a subscriber is told by the name that it used, before the resource is there', async () => {
+    const spellings = ['Grün', 'gr%C3%BCn', 'gr%c3%bcn'].map(name => `board://${name}-${process.pid}%2Fa`);
+    await reader.listen({ uris: spellings });
+    const from = reader.journal.length;
+    await put(`board://grün-${process.pid}/a`, 'leaf');
+    for (const uri of spellings) {
+        await reader.told(UPDATED, { from, uri });
+        assert.equal((await read(uri)).text, 'leaf');
+    }
+    const { resources } = await reader.client.listResources(undefined, fresh);
+    assert.ok(resources.some(({ uri }) => uri === `board://gr%C3%BCn-${process.pid}/a`), JSON.stringify(resources));
+});
+
+check('what is no URI is on no list', async () => {
+    const [, answer] = await offer(admin, [{ topic: 'tools' }, { uri: 'board://a|b', contents: { text: 'x' } }]);
+    assert.equal(answer.reason, 'bad_uri');
+    assert.match(answer.message, /%7C/);
+    const posted = await reader.client.callTool({ name: 'post', arguments: { uri: 'board://a|b', text: 'x' } });
+    assert.equal(posted.isError, true);
+    const { resources } = await reader.client.listResources(undefined, fresh);
+    assert.ok(!resources.some(({ uri }) => uri.includes('|')));
 });
 
 check('closes', () => reader.close());

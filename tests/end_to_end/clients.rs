@@ -18,6 +18,8 @@ on_every_placement! {
     python_2026_07_28 => conformance("python_client.py", "2026-07-28");
     board_2025_11_25 => board("board.mjs", "2025-11-25");
     board_2026_07_28 => board("board.mjs", "2026-07-28");
+    python_board_2025_11_25 => board("python_board.py", "2025-11-25");
+    python_board_2026_07_28 => board("python_board.py", "2026-07-28");
 }
 
 /// A script of `tests/clients` and the revision that it speaks.

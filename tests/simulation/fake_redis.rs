@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use pinfold::app::contents::Contents;
 use pinfold::cluster::bus::id::EntryId;
 use pinfold::cluster::bus::outbox::PATIENCE_MS;
 use pinfold::cluster::bus::standing::{Standing, Stream};
-use pinfold::cluster::bus::{Add, Applied, Ask, Found, Heard, Kept, Placed};
+use pinfold::cluster::bus::{Add, Applied, Ask, Found, Heard, Kept, Placed, Write};
+use pinfold::wire::uri::normal;
+
+use crate::member::read_back;
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 /// Who wrote it, and what it says.
@@ -114,14 +118,18 @@ impl FakeRedis {
                 let mut ids = self.entries.iter().map(|(id, _)| *id);
                 Heard::Next(ids.find(|id| id > after))
             }
-            Ask::Fetch { keep, token, uris } => {
+            Ask::Fetch { keep, token, names } => {
                 let is_same = self.token.as_ref() == Some(token);
                 for kept in keep.iter().filter(|_| is_same) {
-                    self.keep(kept);
+                    let is_there = self.entries.iter().any(|(id, _)| *id == kept.stamp);
+                    if self.keep(kept) && !is_there {
+                        let field = |name: &str, it: &str| (name.into(), it.into());
+                        self.append(vec![field("uri", &kept.uri), field("stored", "changed")]);
+                    }
                 }
-                let found = uris.iter().map(|uri| Found {
-                    value: self.board.get(uri.as_bytes()).cloned(),
-                    gone: self.gone.get(uri).copied(),
+                let found = names.iter().map(|name| Found {
+                    value: self.board.get(name.as_bytes()).cloned(),
+                    gone: self.gone.get(name).copied(),
                 });
                 Heard::Fetched(found.collect(), self.token.clone())
             }
@@ -130,7 +138,14 @@ impl FakeRedis {
                 let mut done = 0;
                 for kept in kept {
                     let had = self.board.contains_key(kept.uri.as_bytes());
-                    done += u64::from(self.keep(kept) && (had || kept.record.is_some()));
+                    let is_kept = self.keep(kept);
+                    done += u64::from(is_kept && (had || kept.record.is_some()));
+                    if !is_kept
+                        && kept.record.is_none()
+                        && self.value_stamp(&kept.uri) < Some(kept.stamp)
+                    {
+                        done += self.forget_names(kept.stamp, kept);
+                    }
                 }
                 if done > 0 {
                     let owned =
@@ -145,6 +160,11 @@ impl FakeRedis {
     pub(crate) fn trim(&mut self, keep: usize) {
         let surplus = self.entries.len().saturating_sub(keep);
         self.entries.drain(..surplus);
+    }
+
+    /// As a person may do, or whoever evicts.
+    pub(crate) fn delete(&mut self, uri: &str) -> bool {
+        self.board.remove(uri.as_bytes()).is_some()
     }
 
     pub(crate) fn flush(&mut self) {
@@ -166,6 +186,7 @@ impl FakeRedis {
             deleted: Some(EntryId::ZERO),
             length: self.entries.len() as u64,
             added: (!self.is_old).then_some(self.added),
+            stored: Some(self.board.len() as u64),
         });
         Standing {
             token,
@@ -189,18 +210,54 @@ impl FakeRedis {
         Heard::Scanned(if more { next as u64 } else { 0 }, page, self.token.clone())
     }
 
-    fn store(&mut self, id: EntryId, Kept { uri, record, .. }: &Kept) {
-        let key = uri.as_bytes().to_vec();
-        match record {
+    fn store(&mut self, id: EntryId, kept: &Kept) {
+        let key = kept.uri.as_bytes().to_vec();
+        match &kept.record {
             Some(record) => drop(
                 self.board
                     .insert(key, format!("{id} {record}").into_bytes()),
             ),
             None => {
                 self.board.remove(&key);
-                self.gone.insert(uri.clone(), id);
+                self.gone.insert(kept.uri.clone(), id);
+                self.forget_names(id, kept);
             }
         }
+    }
+
+    /// What is taken away is so by all names that it has. How many had something.
+    fn forget_names(&mut self, id: EntryId, kept: &Kept) -> u64 {
+        let mut forgotten = 0;
+        for name in &kept.other_names {
+            if self.newest(name) <= Some(id) {
+                let value = self.board.remove(name.as_bytes());
+                forgotten += u64::from(value.is_some());
+                self.gone.insert(name.clone(), id);
+            }
+        }
+        forgotten
+    }
+
+    /// As an older node does, which has its own names.
+    pub(crate) fn add_as_older(&mut self, name: &str, record: Option<String>) {
+        let fields = [("by", "old.1/1"), ("uri", name), ("stored", "1")];
+        let kept = Kept {
+            uri: name.into(),
+            record,
+            stamp: EntryId {
+                ms: self.now_ms,
+                seq: 0,
+            },
+            other_names: Vec::new(),
+        };
+        let contents = Some(Write {
+            kept,
+            after: EntryId::ZERO,
+        });
+        self.add(&Add {
+            fields: fields.map(|(name, value)| (name, value.into())).to_vec(),
+            contents,
+        });
     }
 
     /// False: what is there is as new.
@@ -213,12 +270,25 @@ impl FakeRedis {
     }
 
     /// Of the last write to a resource the stamp.
-    fn newest(&self, uri: &str) -> Option<EntryId> {
-        let stored = self.board.get(uri.as_bytes()).and_then(|value| {
-            let space = value.iter().position(|&byte| byte == b' ')?;
-            EntryId::parse(&value[..space])
-        });
-        stored.max(self.gone.get(uri).copied())
+    pub(crate) fn newest(&self, uri: &str) -> Option<EntryId> {
+        self.value_stamp(uri).max(self.gone.get(uri).copied())
+    }
+
+    pub(crate) fn value_stamp(&self, name: &str) -> Option<EntryId> {
+        let value = self.board.get(name.as_bytes())?;
+        let space = value.iter().position(|&byte| byte == b' ')?;
+        EntryId::parse(&value[..space])
+    }
+
+    /// By what they are called, of each the newest that it has by any name.
+    pub(crate) fn resources(&self) -> BTreeMap<Box<str>, Contents> {
+        let mut names: Vec<&Vec<u8>> = self.board.keys().collect();
+        names.sort_by_key(|name| self.value_stamp(std::str::from_utf8(name).unwrap()));
+        let resource = |name: &Vec<u8>| {
+            let (name, contents) = read_back((name, &self.board[name]));
+            (normal(&name).unwrap().into(), contents)
+        };
+        names.into_iter().map(resource).collect()
     }
 
     /// Whether an entry that is still there brings this text.

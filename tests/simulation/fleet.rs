@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pinfold::app::call::{Notice, Topic};
-use pinfold::app::contents::{Change, ContentStore, Contents};
+use pinfold::app::contents::{Change, ContentStore};
 use pinfold::cluster::bus::outbox::{Carried, Item};
 
 use crate::fake_redis::FakeRedis;
 use crate::ledger::Ledger;
-use crate::member::{BusBreakage, Member, Wire, contents, read_back, session_of};
+use crate::member::{BusBreakage, Member, Wire, contents, session_of};
 use crate::readers::Readers;
 use crate::support::Random;
 use crate::wires::nowhere;
-use crate::world::{URIS, topic};
+use crate::world::{URIS, other_name, topic};
 
 pub(crate) struct Fleet {
     pub(crate) members: Vec<Member>,
@@ -192,11 +192,18 @@ impl Fleet {
         self.number += 1;
         let (uri, _) = topic(3 + self.random.below(URIS));
         let text = self.number.to_string();
+        let name = match self.random.one_in(3) {
+            true => other_name(&uri),
+            false => uri.clone(),
+        };
+        if self.random.one_in(4) {
+            return self.older(&uri, &name, text);
+        }
         let fields: [&[(&str, &str)]; 4] = [
-            &[("uri", &uri)],
-            &[("uri", &uri), ("text", &text)],
-            &[("uri", &uri), ("gone", "1")],
-            &[("uri", &uri), ("topic", "tools")],
+            &[("uri", &name)],
+            &[("uri", &name), ("text", &text)],
+            &[("uri", &name), ("gone", "1")],
+            &[("uri", &name), ("topic", "tools")],
         ];
         let which = self.random.below(fields.len());
         let owned =
@@ -212,6 +219,14 @@ impl Fleet {
         }
     }
 
+    /// A node of an older version writes, which does not know that two names are one.
+    fn older(&mut self, uri: &str, name: &str, text: String) {
+        let text = (!self.random.one_in(3)).then_some(text);
+        let record = text.as_ref().map(|text| format!(r#"{{"text":"{text}"}}"#));
+        self.redis.add_as_older(name, record);
+        self.ledger.accept(self.redis.now_ms, uri, text, None);
+    }
+
     fn pass(&mut self, ms: u64) {
         self.redis.now_ms += ms;
         for member in &mut self.members {
@@ -225,7 +240,7 @@ impl Fleet {
     }
 
     fn disturb(&mut self, number: usize) {
-        let what = self.random.below(12);
+        let what = self.random.below(13);
         self.lossless &= what < 8;
         match what {
             0..=1 => self.cut_writer(number),
@@ -253,15 +268,25 @@ impl Fleet {
                 self.forget_what_is_nowhere();
                 self.met.insert("flushed");
             }
-            _ => {
-                self.forget_what_died_with(number);
-                self.members[number] = self.member(number);
-                let name = self.members[number].name.clone();
-                self.readers.forget(&name, &self.members);
+            11 => {
+                let (uri, _) = topic(3 + self.random.below(URIS));
+                if self.redis.delete(&uri) {
+                    self.met.insert("deleted");
+                }
                 self.forget_what_is_nowhere();
-                self.met.insert("restarted");
             }
+            _ => self.restart(number),
         }
+    }
+
+    /// Killed, and started again.
+    pub(crate) fn restart(&mut self, number: usize) {
+        self.forget_what_died_with(number);
+        self.members[number] = self.member(number);
+        let name = self.members[number].name.clone();
+        self.readers.forget(&name, &self.members);
+        self.forget_what_is_nowhere();
+        self.met.insert("restarted");
     }
 
     fn forget_what_is_nowhere(&mut self) {
@@ -333,7 +358,7 @@ impl Fleet {
     }
 
     pub(crate) fn check(&self) {
-        let board: BTreeMap<Box<str>, Contents> = self.redis.board.iter().map(read_back).collect();
+        let board = self.redis.resources();
         for member in &self.members {
             member.world.borrow().check_everyone_knows();
             let own = member.store.entries.lock().unwrap();

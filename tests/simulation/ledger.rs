@@ -7,6 +7,7 @@ use pinfold::cluster::bus::outbox::PATIENCE_MS;
 
 use crate::fake_redis::FakeRedis;
 use crate::member::Member;
+use crate::world::other_name;
 
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -82,14 +83,17 @@ impl Write {
             return true;
         }
         let Some(text) = &self.text else {
+            // An older node's, by another name, is there when a node has heard of it.
             let gone = redis.gone.get(uri);
             return gone.is_some_and(|gone| gone.ms >= self.accepted_ms);
         };
         let ending = format!("{{\"text\":\"{text}\"}}");
-        let value = redis.board.get(uri.as_bytes());
+        let has = |name: &str| {
+            let value = redis.board.get(name.as_bytes());
+            value.is_some_and(|value| value.ends_with(ending.as_bytes()))
+                || redis.brings(name, text)
+        };
         let mut boards = members.iter().map(|member| member.text(uri));
-        value.is_some_and(|value| value.ends_with(ending.as_bytes()))
-            || redis.brings(uri, text)
-            || boards.any(|own| own.as_ref() == Some(text))
+        has(uri) || has(&other_name(uri)) || boards.any(|own| own.as_ref() == Some(text))
     }
 }

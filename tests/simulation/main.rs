@@ -21,6 +21,7 @@ mod member;
 mod passing;
 mod peer;
 mod readers;
+mod trimmed;
 mod wire;
 mod wires;
 mod world;
@@ -250,6 +251,7 @@ fn a_fleet_in_which_nothing_goes_wrong() {
     }
     let wanted = [
         "alone",
+        "deleted",
         "flushed",
         "gap",
         "overtaken",

@@ -51,6 +51,11 @@ fn limits() -> Limits {
     }
 }
 
+/// Another spelling of a resource's URI.
+pub(crate) fn other_name(uri: &str) -> String {
+    uri.replacen('u', "U", 1)
+}
+
 pub(crate) fn topic(number: usize) -> (String, Topic) {
     match number {
         0 => (LISTS[0].to_owned(), Topic::Tools),

@@ -1,6 +1,6 @@
 //! 2026-07-28, patterns, "Subscriptions".
 
-use pinfold::app::call::Topic;
+use pinfold::app::call::{Notice, Topic};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Request};
@@ -190,4 +190,68 @@ fn a_slow_subscriber_that_is_told_everything_twice() {
     let mut topics = client.topics(socket);
     topics.sort();
     assert_eq!(topics, ["a:1", "tools/list_changed", "tools/list_changed"]);
+}
+
+/// Spellings of one URI (RFC 3986, 6.2.2) are one resource, and each client is told of it by the name it knows.
+#[test]
+fn a_resource_by_a_name_that_its_client_does_not_know() {
+    let mut client = Client::new();
+    let spellings = ["a://Gr%c3%bcn/x", "A://gr\u{fc}n/%78", "a://gr%C3%BCn/./x"];
+    let filter = json!({"resourceSubscriptions": spellings});
+    let modern = client.open(&Request::listen(1, filter));
+    let acknowledged = client.messages(modern);
+    assert_eq!(
+        acknowledged[0]["params"]["notifications"]["resourceSubscriptions"],
+        json!(spellings)
+    );
+    let session = client.session("2025-11-25");
+    let legacy = client.open(&Request::get(&session));
+    client.ask(&Request::subscribe(&session, spellings[1]));
+    client.updated("a://gr%C3%BCn/x");
+    client.updated("a://gr%C3%BCn/X");
+    let uris = |messages: Vec<Value>| -> Vec<String> {
+        let uri = |it: &Value| it["params"]["uri"].as_str().map(str::to_owned);
+        messages.iter().filter_map(uri).collect()
+    };
+    let mut told = uris(client.messages(modern));
+    told.sort_unstable();
+    assert_eq!(told, [spellings[1], spellings[0], spellings[2]]);
+    assert_eq!(uris(client.messages(legacy)), [spellings[1]]);
+    let notice = Notice::Changed(Topic::Resource("a://gr%C3%BCn/x".into()));
+    client.tell(&session, &notice).expect("it is there");
+    assert_eq!(uris(client.messages(legacy)), [spellings[1]]);
+    let params = json!({"uri": "a://GR%C3%BCN/x"});
+    client.ask(&Request::call(&session, 2, "resources/unsubscribe", params));
+    client.updated("a://gr%C3%BCn/x");
+    assert!(client.messages(legacy).is_empty());
+}
+
+#[test]
+fn a_subscription_to_what_is_no_uri() {
+    let mut client = Client::new();
+    let session = client.session("2025-11-25");
+    for wrong in ["a|b:c", "a://b|c", "a://b c", "a://100%", "lunch"] {
+        let filter = json!({"resourceSubscriptions": ["a:1", wrong]});
+        let modern = client.ask(&Request::listen(1, filter));
+        let legacy = client.ask(&Request::subscribe(&session, wrong));
+        for answer in [modern, legacy] {
+            assert_eq!(answer.code(), -32602, "{wrong}");
+            assert!(answer.sentence().contains("RFC 3986"), "{wrong}");
+        }
+    }
+}
+
+/// What is kept is longer than what was sent.
+#[test]
+fn a_subscription_to_what_is_too_long_once_it_is_encoded() {
+    let mut client = Client::new();
+    let session = client.session("2025-11-25");
+    let filter = |uri: &str| json!({"resourceSubscriptions": [uri]});
+    let encoded = "a:".to_owned() + &"\u{fc}".repeat(700);
+    let modern = client.ask(&Request::listen(1, filter(&encoded)));
+    let legacy = client.ask(&Request::subscribe(&session, &encoded));
+    for answer in [modern, legacy] {
+        assert_eq!(answer.code(), -32602);
+        assert!(answer.sentence().contains("longer than 2048 bytes"));
+    }
 }

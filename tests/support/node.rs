@@ -148,7 +148,10 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
         },
         cluster: None,
         about: Arc::new(about()),
-        accepts: Box::new(|uri| !uri.starts_with("forbidden:")),
+        accepts: Box::new(|uri| {
+            let own = pinfold::wire::uri::normal(uri)?;
+            Ok((!own.starts_with("forbidden:")).then(|| own.into()))
+        }),
         secrets: Box::new(move || {
             let (low, high) = (random.next(), random.next());
             (u128::from(high) << 64 | u128::from(low)).to_le_bytes()

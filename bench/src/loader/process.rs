@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Broadcast, Loader, Target};
 use crate::Outcome;
-use crate::machine::{self, own_cpu_ns};
-use crate::server::LOADER_CPU;
+use crate::machine::{self, LOADER_CPU, own_cpu_ns};
 use crate::stats::histogram;
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::root;
 use crate::machine;
+use crate::workspace::root;
 use crate::{Outcome, redis};
 
 /// Where a run was made.

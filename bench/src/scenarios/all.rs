@@ -9,25 +9,9 @@ use std::time::Instant;
 
 use clap::Parser;
 
+use super::SCENARIOS;
 use crate::reading::Reading;
 use crate::{Outcome, plot, record, redis, report, run_as_typed};
-
-/// Those that matter most come first.
-pub(crate) const SCENARIOS: [&str; 13] = [
-    "fanout",
-    "peers",
-    "requests",
-    "idle",
-    "burst",
-    "disturbed",
-    "stalled",
-    "churn",
-    "ladder",
-    "cores",
-    "leaving",
-    "forwarding",
-    "growth",
-];
 
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct AllOptions {

@@ -15,8 +15,9 @@ use super::{Common, SPARE_FILES, progress};
 use crate::Outcome;
 use crate::loader::asker::{Answer, Askers, Script};
 use crate::loader::protocol::legacy;
+use crate::machine::SERVER_CPU;
 use crate::record::Record;
-use crate::server::{SERVER_CPU, Server, Setup};
+use crate::server::{Server, Setup};
 use crate::stats::{Times, histogram, slope};
 use crate::table::{Table, thousands};
 

@@ -14,8 +14,9 @@ use super::{Common, SPARE_FILES, progress, session};
 use crate::Outcome;
 use crate::loader::asker::{Answer, Askers, Script};
 use crate::loader::protocol::{Protocol, legacy};
+use crate::machine::{LOADER_CPU, SERVER_CPU};
 use crate::record::Record;
-use crate::server::{LOADER_CPU, Program, SERVER_CPU, Server, Setup};
+use crate::server::{Program, Server, Setup};
 use crate::stats::{Summary, Times, histogram};
 use crate::table::{Table, thousands};
 

@@ -26,8 +26,25 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::loader::protocol::Protocol;
-use crate::machine::{pin_to, raise_open_files};
-use crate::server::{LOADER_CPU, Program};
+use crate::machine::{LOADER_CPU, pin_to, raise_open_files};
+use crate::server::Program;
+
+/// Those that matter most come first.
+pub(crate) const SCENARIOS: [&str; 13] = [
+    "fanout",
+    "peers",
+    "requests",
+    "idle",
+    "burst",
+    "disturbed",
+    "stalled",
+    "churn",
+    "ladder",
+    "cores",
+    "leaving",
+    "forwarding",
+    "growth",
+];
 
 pub(crate) const ERAS: [Protocol; 2] = [Protocol::Legacy, Protocol::Modern];
 

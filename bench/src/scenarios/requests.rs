@@ -19,9 +19,9 @@ use super::peers::{Installed, PeerName, install};
 use super::{Common, progress, session};
 use crate::Outcome;
 use crate::loader::OPENING_MAX;
-use crate::machine::{own_and_childrens_cpu_ns, pin_to, pin_to_any};
+use crate::machine::{LOADER_CPU, SERVER_CPU, own_and_childrens_cpu_ns, pin_to, pin_to_any};
 use crate::record::Record;
-use crate::server::{LOADER_CPU, Launch, Program, SERVER_CPU, Server, Setup};
+use crate::server::{Launch, Program, Server, Setup};
 
 #[derive(Clone, Debug, Parser, Serialize)]
 pub(crate) struct RequestsOptions {

@@ -69,7 +69,7 @@ impl Rig {
             },
             cluster: None,
             about: Arc::new(handler.about()),
-            accepts: Box::new(|_| true),
+            accepts: Box::new(|uri| Ok(Some(uri.into()))),
             secrets: Box::new(|| [7; 16]),
         };
         Rig {

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::super::SENTENCE_CHARS_MAX;
 use super::*;
 use crate::admin::SessionName;
 use crate::app::contents::{Body, Contents};
@@ -72,6 +73,10 @@ fn a_uri_that_is_none() {
         "://a",
         "board://a b",
         "board://a\\n",
+        "board://a|b",
+        "board://a/100%",
+        "board://a/%zz",
+        "board://to-do:monday",
     ] {
         assert_eq!(
             reason(&format!(r#"{{"uri":"{wrong}"}}"#)).0,
@@ -82,7 +87,24 @@ fn a_uri_that_is_none() {
 }
 
 #[test]
+fn a_uri_whose_refusal_says_what_to_mend() {
+    let (_, sentence) = reason(r#"{"uri":"board://a|b"}"#);
+    assert!(
+        sentence.contains("'|'") && sentence.contains("%7C"),
+        "{sentence}"
+    );
+    assert!(only(r#"{"uri":"board://a%7Cb"}"#).is_ok());
+    assert!(only(r#"{"uri":"board://Gr\u00fcn"}"#).is_ok());
+}
+
+#[test]
 fn a_uri_longer_than_allowed() {
+    let encoded = format!(r#"{{"uri":"b:{}"}}"#, "\u{fc}".repeat(11));
+    assert_eq!(
+        reason(&encoded).0,
+        "bad_uri",
+        "22 bytes are 66 when encoded"
+    );
     let uri = |bytes: usize| format!(r#"{{"uri":"b:{}"}}"#, "x".repeat(bytes - 2));
     assert!(only(&uri(64)).is_ok());
     assert_eq!(reason(&uri(65)).0, "bad_uri");

@@ -1,7 +1,7 @@
 //! The listener with real sockets; what needs none is tested in `routes` and `http`.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use futures_util::future::{LocalBoxFuture, pending, ready};
 
@@ -66,8 +66,8 @@ fn serve_on(listener: std::net::TcpListener, epoll: bool, is_shaky: bool) {
         is_shaky,
         ..Counting::default()
     };
-    let rules = Rules::new(listener.local_addr().unwrap(), None, 64);
-    let serve = serve_admin(listener, Rc::new(desk), rules);
+    let policy = AdminPolicy::new(listener.local_addr().unwrap(), None, 64);
+    let serve = serve_admin(listener, Rc::new(desk), policy);
     if epoll {
         let builder = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new();
         let mut runtime = builder.enable_timer().build().unwrap();

@@ -8,17 +8,19 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use store::BoardLimits;
-use store::Store;
+use store::{Store, own_uri};
 
 use super::application::{App, ServerInfo};
 use super::contents::{Body, Change, ContentStore, Contents, StoreRefused};
 use super::page::{cursor_after, key_of, no_cursor};
+use super::toolkit::percent_decode;
 use super::{Context, Error, Toolkit};
 use crate::mcp::RpcError;
 use crate::mcp::types::{
@@ -26,11 +28,15 @@ use crate::mcp::types::{
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequest,
     ReadResourceRequest, ReadResourceResult, Reference, ResourceContents, ResourceTemplate,
 };
+use crate::wire::uri::{NotAUri, mended};
 
 /// Every URI of a board begins with this.
 const SCHEME: &str = "board://";
 
-const TEMPLATE: &str = "board://{path}";
+/// `+`: a path keeps its slashes.
+const TEMPLATE: &str = "board://{+path}";
+/// As it was before, for clients that have it from then.
+const OLD_TEMPLATE: &str = "board://{path}";
 
 const PAGE_SIZE: usize = 100;
 
@@ -152,9 +158,12 @@ impl App for BoardApp {
         request: ReadResourceRequest,
         context: &Context,
     ) -> Result<ReadResourceResult, Error> {
-        let found = self.store.read(&request.uri);
-        let (uri, contents) =
+        let uri = own_uri(&request.uri)
+            .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))?;
+        let found = self.store.get(&uri);
+        let contents =
             found.ok_or_else(|| RpcError::resource_not_found(context.era(), &request.uri))?;
+        let uri = String::from(uri);
         let read = match contents.body {
             Body::Text(text) => ResourceContents::text(uri, text),
             Body::Blob(bytes) => ResourceContents::blob(uri, &bytes),
@@ -171,19 +180,15 @@ impl App for BoardApp {
         request: CompleteRequest,
         _: &Context,
     ) -> Result<CompleteResult, Error> {
-        let ours = Reference::Resource {
-            uri: TEMPLATE.to_owned(),
-        };
-        if request.reference != ours || request.argument.name != "path" {
+        let is_ours = matches!(&request.reference, Reference::Resource { uri }
+            if [TEMPLATE, OLD_TEMPLATE].contains(&uri.as_str()));
+        if !is_ours || request.argument.name != "path" {
             return Err(Error::invalid_params("There is nothing to complete there"));
         }
         let typed = format!("{SCHEME}{}", request.argument.value);
-        let (uris, total) = self.store.starting_with(&typed, Completion::VALUES_MAX);
-        let values: Vec<String> = uris
-            .iter()
-            .filter_map(|uri| uri.strip_prefix(SCHEME))
-            .map(str::to_owned)
-            .collect();
+        let beginning = mended(&typed).unwrap_or(Cow::Borrowed(&typed));
+        let (uris, total) = self.store.starting_with(&beginning, Completion::VALUES_MAX);
+        let values: Vec<String> = uris.iter().filter_map(|uri| path_of(uri)).collect();
         Ok(CompleteResult::from(Completion {
             has_more: Some(total > values.len()),
             total: Some(total as u64),
@@ -191,11 +196,21 @@ impl App for BoardApp {
         }))
     }
 
-    /// An entry may be waited for before it is there, but not by another spelling of its URI: nothing would be
-    /// told under it.
-    fn accepts_subscription(&self, uri: &str) -> bool {
-        uri.starts_with(SCHEME) && !self.store.is_alias(uri)
+    fn own_uri(&self, uri: &str) -> Result<Box<str>, NotAUri> {
+        own_uri(uri)
     }
+
+    /// An entry may be waited for before it is there.
+    fn accepts_subscription(&self, uri: &str) -> bool {
+        uri.starts_with(SCHEME)
+    }
+}
+
+/// What stands for `path` in an entry's URI, not encoded where whoever fills it in encodes it to the same.
+fn path_of(uri: &str) -> Option<String> {
+    let decoded = percent_decode(uri).filter(|it| mended(it).is_ok_and(|mended| mended == uri));
+    let path = decoded.as_deref().unwrap_or(uri).strip_prefix(SCHEME)?;
+    Some(path.to_owned())
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -234,10 +249,12 @@ fn tools(store: &Arc<Store>) -> Toolkit {
                         description: post.description,
                         body: Body::Text(post.text),
                     };
-                    let change = put(&store, &context, &post.uri, Some(contents))?;
+                    let uri =
+                        own_uri(&post.uri).map_err(|fault| Error::failed(fault.to_string()))?;
+                    let change = put(&store, &context, &uri, Some(contents))?;
                     Ok(match change.contents || change.list {
-                        true => format!("Posted {}", post.uri),
-                        false => format!("{} says so already", post.uri),
+                        true => format!("Posted {uri}"),
+                        false => format!("{uri} says so already"),
                     })
                 }
             },
@@ -248,11 +265,13 @@ fn tools(store: &Arc<Store>) -> Toolkit {
             move |remove: Remove, context| {
                 let store = Arc::clone(&of_remove);
                 async move {
-                    let change = put(&store, &context, &remove.uri, None)?;
+                    let uri =
+                        own_uri(&remove.uri).map_err(|fault| Error::failed(fault.to_string()))?;
+                    let change = put(&store, &context, &uri, None)?;
                     if !change.list {
-                        return Err(Error::failed(format!("There is no {}", remove.uri)));
+                        return Err(Error::failed(format!("There is no {uri}")));
                     }
-                    Ok(format!("Removed {}", remove.uri))
+                    Ok(format!("Removed {uri}"))
                 }
             },
         )

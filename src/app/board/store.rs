@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::SCHEME;
 use crate::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
-use crate::app::toolkit::percent_decode;
 use crate::mcp::types::Resource;
+use crate::wire::uri::{NotAUri, normal};
 
 /// What a board holds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,22 +64,6 @@ impl Store {
         (page, rest.next().is_some())
     }
 
-    /// The entry at a URI, or at what it is without percent-encoding: a client that fills `board://{path}` in
-    /// encodes the slashes of the path. The URI given back is the entry's own.
-    pub(super) fn read(&self, uri: &str) -> Option<(String, Contents)> {
-        let entries = self.read_lock();
-        let own = entries.own_uri(uri)?;
-        let contents = entries.by_uri.get(own.as_str()).map(Arc::clone)?;
-        drop(entries);
-        Some((own, Arc::unwrap_or_clone(contents)))
-    }
-
-    /// Whether a URI is another spelling of an entry's: changes are told under the entry's own.
-    pub(super) fn is_alias(&self, uri: &str) -> bool {
-        let own = self.read_lock().own_uri(uri);
-        own.is_some_and(|own| own != uri)
-    }
-
     /// The first URIs with this beginning, and how many there are.
     pub(super) fn starting_with(&self, beginning: &str, count: usize) -> (Vec<String>, usize) {
         let entries = self.read_lock();
@@ -104,6 +88,10 @@ impl Store {
 }
 
 impl ContentStore for Store {
+    fn own_uri(&self, uri: &str) -> Result<Box<str>, NotAUri> {
+        own_uri(uri)
+    }
+
     fn put(&self, uri: &str, contents: Option<Contents>) -> Result<Change, StoreRefused> {
         if !is_ours(uri, self.limits.uri_bytes_max) {
             return Err(StoreRefused::WrongUri);
@@ -139,13 +127,6 @@ impl ContentStore for Store {
 }
 
 impl Entries {
-    fn own_uri(&self, uri: &str) -> Option<String> {
-        if self.by_uri.contains_key(uri) {
-            return Some(uri.to_owned());
-        }
-        percent_decode(uri).filter(|decoded| self.by_uri.contains_key(decoded.as_str()))
-    }
-
     fn insert(
         &mut self,
         uri: &str,
@@ -212,10 +193,23 @@ fn change(old: Option<&Contents>, new: &Contents) -> Change {
     }
 }
 
+/// The normal form, in which a slash is one however it came: clients that fill a template in encode a whole path, and
+/// no two entries of a board differ in this alone. RFC 3986 leaves that to whoever makes up the URIs.
+pub(super) fn own_uri(uri: &str) -> Result<Box<str>, NotAUri> {
+    let (scheme, path) = uri.split_once(':').ok_or(NotAUri::NoScheme)?;
+    let is_ours = SCHEME.strip_suffix("://") == Some(&*scheme.to_ascii_lowercase());
+    if is_ours && (path.contains("%2F") || path.contains("%2f")) {
+        let decoded = path.replace("%2F", "/").replace("%2f", "/");
+        return Ok(normal(&format!("{scheme}:{decoded}"))?.into());
+    }
+    Ok(normal(uri)?.into())
+}
+
+/// In the board's own spelling.
 fn is_ours(uri: &str, bytes_max: usize) -> bool {
     let path = uri.strip_prefix(SCHEME);
-    let visible = |path: &str| !path.bytes().any(|b| b.is_ascii_control() || b == b' ');
-    uri.len() <= bytes_max && path.is_some_and(|path| !path.is_empty() && visible(path))
+    let is_own = || own_uri(uri).is_ok_and(|own| &*own == uri);
+    uri.len() <= bytes_max && path.is_some_and(|path| !path.is_empty()) && is_own()
 }
 
 /// Bytes an entry takes; the allocator's own are not counted.

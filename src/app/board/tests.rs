@@ -188,17 +188,56 @@ fn a_filled_in_template_finds_its_entry() {
     let board = board();
     put(&board, "board://news/today", "sun").unwrap();
     let peer = Peer::legacy(board.app());
-    let encoded = json!({ "uri": "board://news%2Ftoday" });
-    let read = peer.result("resources/read", &encoded);
-    assert_eq!(read["contents"][0]["text"], "sun");
-    assert_eq!(read["contents"][0]["uri"], "board://news/today");
-    assert!(peer.handler.accepts_subscription("board://news/today"));
-    assert!(!peer.handler.accepts_subscription("board://news%2Ftoday"));
+    for spelling in [
+        "board://news/today",
+        "board://news%2Ftoday",
+        "board://News%2ftoday",
+        "BOARD://news/tod%61y",
+    ] {
+        let read = peer.result("resources/read", &json!({ "uri": spelling }));
+        assert_eq!(read["contents"][0]["text"], "sun", "{spelling}");
+        assert_eq!(read["contents"][0]["uri"], "board://news/today");
+        let own = peer.handler.own_uri(spelling).unwrap();
+        assert_eq!(&*own, "board://news/today", "{spelling}");
+        assert!(peer.handler.accepts_subscription(&own));
+    }
     let templates = peer.result("resources/templates/list", &json!({}));
     assert_eq!(
         templates["resourceTemplates"][0]["uriTemplate"],
-        "board://{path}"
+        "board://{+path}"
     );
+}
+
+#[test]
+fn one_entry_by_whichever_spelling_it_is_posted_and_read() {
+    let peer = Peer::modern(board().app());
+    let said = peer.tool_text("post", json!({ "uri": "board://Grün/Heute", "text": "hi" }));
+    assert_eq!(said, "Posted board://gr%C3%BCn/Heute");
+    let updated = || Topic::Resource("board://gr%C3%BCn/Heute".into());
+    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+    let list = peer.result("resources/list", &json!({}));
+    assert_eq!(uris(&list), ["board://gr%C3%BCn/Heute"]);
+    for spelling in ["board://grün/Heute", "board://Gr%c3%bcn%2FHeute"] {
+        let read = peer.result("resources/read", &json!({ "uri": spelling }));
+        assert_eq!(read["contents"][0]["text"], "hi", "{spelling}");
+    }
+    let said = peer.tool_text("remove", json!({ "uri": "board://gr%c3%bcn/Heute" }));
+    assert_eq!(said, "Removed board://gr%C3%BCn/Heute");
+    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+}
+
+#[test]
+fn what_is_no_uri_is_neither_posted_nor_read() {
+    let peer = Peer::modern(board().app());
+    for wrong in ["board://a|b", "board://a b", "board://100%", "board://a:b"] {
+        let posted = peer.tool("post", json!({ "uri": wrong, "text": "x" }));
+        assert_eq!(posted["isError"], true, "{wrong}");
+        let error = peer.error("resources/read", &json!({ "uri": wrong }));
+        assert_eq!(error.code, RpcError::INVALID_PARAMS);
+        assert!(error.message.contains("RFC 3986"), "{}", error.message);
+    }
+    let list = peer.result("resources/list", &json!({}));
+    assert!(uris(&list).is_empty());
 }
 
 #[test]
@@ -208,10 +247,13 @@ fn paths_are_completed_from_what_is_there() {
         put(&board, &format!("board://news/{index:03}"), "x").unwrap();
     }
     put(&board, "board://other", "x").unwrap();
+    // Whoever fills these in encodes what is to be encoded, and nothing twice.
+    put(&board, "board://gr%C3%BCn/a%20b", "x").unwrap();
+    put(&board, "board://query%3F", "x").unwrap();
     let peer = Peer::modern(board.app());
     let complete = |value: &str| {
         let params = json!({
-            "ref": { "type": "ref/resource", "uri": "board://{path}" },
+            "ref": { "type": "ref/resource", "uri": "board://{+path}" },
             "argument": { "name": "path", "value": value },
         });
         peer.result("completion/complete", &params)["completion"].clone()
@@ -226,6 +268,10 @@ fn paths_are_completed_from_what_is_there() {
         complete("o"),
         json!({ "values": ["other"], "total": 1, "hasMore": false })
     );
+    for typed in ["gr", "Grü", "grün/a", "grün/a ", "gr%c3%bc"] {
+        assert_eq!(complete(typed)["values"], json!(["grün/a b"]), "{typed}");
+    }
+    assert_eq!(complete("q")["values"], json!(["query%3F"]));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::mcp::types::{
     ListResourcesResult, ListToolsResult, PaginatedRequest, ReadResourceRequest,
     ReadResourceResult, Tool,
 };
+use crate::wire::uri::normal;
 
 impl App for Toolkit {
     fn info(&self) -> ServerInfo {
@@ -86,11 +87,16 @@ impl App for Toolkit {
         context: &Context,
     ) -> Result<ReadResourceResult, Error> {
         let uri = request.uri;
-        if let Some((_, read)) = self.resources.iter().find(|(other, _)| other.uri == uri) {
+        let normal = normal(&uri)
+            .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))?
+            .into_owned();
+        if let Some((_, read)) = self.resources.iter().find(|(other, _)| other.uri == normal) {
             return read((), context.clone()).await;
         }
         for entry in &self.templates {
-            if let Some(variables) = entry.template.matches(&uri) {
+            // Literals of a template are as its author wrote them.
+            let matched = entry.template.matches(&uri);
+            if let Some(variables) = matched.or_else(|| entry.template.matches(&normal)) {
                 return (entry.read)((uri, variables), context.clone()).await;
             }
         }

@@ -1,34 +1,11 @@
-//! An application put together from closures: tools, resources, templates and prompts that stay the same while
-//! the server runs. Lists keep the order of registration.
-//!
-//! A closure gets its arguments as a Rust type (whose schema becomes the tool's) and an owned [`Context`], and
-//! answers with whatever becomes the result: text, contents, a whole result, or an error by `?`.
-//!
-//! ```
-//! use pinfold::app::{Context, Error, Toolkit};
-//! use pinfold::mcp::types::{ElicitRequest, ElicitSchema};
-//!
-//! #[derive(serde::Deserialize, schemars::JsonSchema)]
-//! struct Order {
-//!     /// How many loaves.
-//!     count: u32,
-//! }
-//!
-//! async fn bake(order: Order, context: Context) -> Result<String, Error> {
-//!     let form = ElicitSchema::new().choice("flour", &["rye", "wheat"]);
-//!     let question = ElicitRequest::form("Which flour?", form);
-//!     let answer = context.elicit("flour", question).await?;
-//!     let flour = answer.text("flour").ok_or_else(|| Error::failed("No order then"))?;
-//!     Ok(format!("{} loaves of {flour} bread", order.count))
-//! }
-//!
-//! let app = Toolkit::new("bakery", "1.0.0").tool("bake", "Bakes bread.", bake);
-//! ```
+//! [`Toolkit`]: an application put together from closures. Here are its builder and its lists; `answer` makes results of
+//! what a closure returns, `app` is the application that comes out.
 
 mod answer;
 mod app;
 mod uri_template;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
@@ -49,6 +26,7 @@ use crate::mcp::types::{
     CallToolResult, CompleteRequest, Completion, GetPromptResult, JsonObject, Prompt,
     ReadResourceResult, Resource, ResourceTemplate, Tool,
 };
+use crate::wire::uri::normal;
 use uri_template::UriTemplate;
 
 /// A handler with its types erased: arguments as JSON in, the method's result out.
@@ -57,7 +35,32 @@ type Closure<A, R> = Rc<dyn Fn(A, Context) -> LocalBoxFuture<'static, Result<R, 
 /// Entries in a page of a list, unless [`Toolkit::page_size`] says otherwise.
 const PAGE_SIZE: usize = 100;
 
-/// See the [module](self).
+/// An application put together from closures: tools, resources, templates and prompts that stay the same while
+/// the server runs. Lists keep the order of registration.
+///
+/// A closure gets its arguments as a Rust type (whose schema becomes the tool's) and an owned [`Context`], and
+/// answers with whatever becomes the result: text, contents, a whole result, or an error by `?`.
+///
+/// ```
+/// use pinfold::app::{Context, Error, Toolkit};
+/// use pinfold::mcp::types::{ElicitRequest, ElicitSchema};
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct Order {
+///     /// How many loaves.
+///     count: u32,
+/// }
+///
+/// async fn bake(order: Order, context: Context) -> Result<String, Error> {
+///     let form = ElicitSchema::new().choice("flour", &["rye", "wheat"]);
+///     let question = ElicitRequest::form("Which flour?", form);
+///     let answer = context.elicit("flour", question).await?;
+///     let flour = answer.text("flour").ok_or_else(|| Error::failed("No order then"))?;
+///     Ok(format!("{} loaves of {flour} bread", order.count))
+/// }
+///
+/// let app = Toolkit::new("bakery", "1.0.0").tool("bake", "Bakes bread.", bake);
+/// ```
 #[derive(Clone)]
 pub struct Toolkit {
     info: ServerInfo,
@@ -187,20 +190,22 @@ impl Toolkit {
         self
     }
 
-    /// Adds a resource at a fixed URI.
+    /// Adds a resource at a fixed URI, which is listed in its normal form.
     ///
     /// # Panics
-    /// If the URI is taken.
+    /// If the URI is taken, or none.
     #[must_use]
     pub fn resource<F, R>(
         mut self,
-        resource: Resource,
+        mut resource: Resource,
         read: impl Fn(Context) -> F + 'static,
     ) -> Self
     where
         F: Future<Output = R> + 'static,
         R: IntoContents,
     {
+        let own = normal(&resource.uri).map(Cow::into_owned);
+        resource.uri = own.unwrap_or_else(|fault| panic!("{}: {fault}", resource.uri));
         let taken = self
             .resources
             .iter()

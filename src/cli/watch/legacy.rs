@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::backoff::Backoff;
-use super::follow::{Ended, Watcher};
 use super::http::{Reply, complaint};
+use super::watcher::{Ended, Watcher};
 use crate::mcp::{ProtocolVersion, RpcError};
 
 pub(super) struct Session {

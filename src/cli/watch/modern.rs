@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::backoff::Backoff;
 use super::era::MODERN;
-use super::follow::{Ended, Watcher};
 use super::http::Reply;
+use super::watcher::{Ended, Watcher};
 use crate::wire::header_value;
 
 /// Keys of a listen filter beside the resources, and what they are called.

@@ -1,5 +1,6 @@
 //! What the bus adds and asks, on its two connections, and what Redis answers.
 
+use super::contents;
 use super::id::EntryId;
 use super::peers::Record;
 use super::standing::Standing;
@@ -24,6 +25,8 @@ pub struct Kept {
     pub uri: Box<str>,
     pub record: Option<String>,
     pub stamp: EntryId,
+    /// Further names that the hash has for this resource: without a record they go, too.
+    pub other_names: Vec<Box<str>>,
 }
 
 /// What became of an entry that the stream took.
@@ -49,12 +52,12 @@ pub enum Ask {
     },
     /// Which entry is the next one, whose fields are more than anybody reads.
     Next { after: EntryId },
-    /// Put these in the hash, unless it has newer ones or was emptied since it had this token; and then say what it has at
-    /// these URIs.
+    /// Put these in the hash, unless it has newer ones or was emptied since it had this token, and add an entry for each
+    /// whose own is not in the stream any more, in one step; and then say what the hash has at these names.
     Fetch {
         keep: Vec<Kept>,
         token: Box<str>,
-        uris: Vec<Box<str>>,
+        names: Vec<Box<str>>,
     },
     /// The hash, a page of it.
     Scan { cursor: u64 },
@@ -79,7 +82,7 @@ pub enum Heard {
     },
     /// None: there is none any more.
     Next(Option<EntryId>),
-    /// One for each URI that was asked for, and the token that Redis had after that.
+    /// One for each name that was asked for, and the token that Redis had after that.
     Fetched(Vec<Found>, Option<Box<str>>),
     /// The next cursor, 0 after the last page; URIs and values; and the token that Redis had after that.
     Scanned(u64, Fields, Option<Box<str>>),
@@ -87,7 +90,7 @@ pub enum Heard {
     Refilled(u64),
 }
 
-/// What Redis has at a URI.
+/// What Redis has at a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     pub value: Option<Vec<u8>>,
@@ -98,5 +101,17 @@ pub struct Found {
 impl Found {
     pub(super) fn is_nothing(&self) -> bool {
         self.value.is_none() && self.gone.is_none()
+    }
+
+    /// What is known of a resource by this name and by another one: the newer value, and the newer deletion.
+    pub(super) fn or_newer(self, other: Found) -> Found {
+        let stamp = |found: &Found| found.value.as_deref().and_then(contents::stamp);
+        let is_newer = other.value.is_some() && stamp(&other) > stamp(&self);
+        let gone = self.gone.max(other.gone);
+        let value = match is_newer || self.value.is_none() {
+            true => other.value,
+            false => self.value,
+        };
+        Found { value, gone }
     }
 }

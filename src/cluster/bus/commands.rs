@@ -1,5 +1,7 @@
 //! What the bus asks, as commands of Redis, and what Redis answers, as the bus understands it.
 
+use std::borrow::Cow;
+
 use super::ask::{Ask, Fields, Found, Heard};
 use super::id::EntryId;
 use super::peers::Record;
@@ -64,7 +66,7 @@ impl Keys {
                 .number(u64::from(kept.record.is_some()))
                 .arg(kept.stamp.to_string())
                 .arg(after.to_string())
-                .arg(kept.record.as_deref().unwrap_or_default()),
+                .arg(&*kept.to_write()),
         };
         let fields = add.fields.iter();
         fields.fold(command, |command, (name, value)| {
@@ -107,7 +109,11 @@ impl Keys {
                     Command::new("SET").arg(&self.token).arg(token).arg("NX"),
                     Command::new("GET").arg(&self.token),
                     Command::new("GET").arg(&self.kept),
-                    Command::new("EVAL").arg(LOOK).number(1).arg(&self.stream),
+                    Command::new("EVAL")
+                        .arg(LOOK)
+                        .number(2)
+                        .arg(&self.stream)
+                        .arg(&self.board),
                 ];
                 let keep = |id: EntryId| Command::new("SET").arg(&self.kept).arg(id.to_string());
                 look.into_iter().chain(kept.map(keep)).collect()
@@ -135,11 +141,11 @@ impl Keys {
                     .arg(&self.stream)
                     .arg(after.next().to_string()),
             ],
-            Ask::Fetch { keep, token, uris } => {
+            Ask::Fetch { keep, token, names } => {
                 let keep = keep.iter().map(|kept| self.keep(kept, token));
-                let found = uris.iter().flat_map(|uri| {
-                    let value = Command::new("HGET").arg(&self.board).arg(&**uri);
-                    [value, Command::new("GET").arg(self.gone(uri))]
+                let found = names.iter().flat_map(|name| {
+                    let value = Command::new("HGET").arg(&self.board).arg(&**name);
+                    [value, Command::new("GET").arg(self.gone(name))]
                 });
                 keep.chain(found).chain([self.read_token()]).collect()
             }
@@ -176,25 +182,36 @@ impl Keys {
                 .arg(&*kept.uri)
                 .arg(kept.stamp.to_string())
                 .number(u64::from(kept.record.is_some()))
-                .arg(kept.record.as_deref().unwrap_or_default())
+                .arg(&*kept.to_write())
         })
     }
 
     fn keep(&self, kept: &Kept, token: &str) -> Command {
         script(KEEP)
-            .number(3)
+            .number(4)
             .arg(&self.board)
             .arg(self.gone(&kept.uri))
             .arg(&self.token)
+            .arg(&self.stream)
             .arg(&*kept.uri)
             .arg(kept.stamp.to_string())
             .number(u64::from(kept.record.is_some()))
-            .arg(kept.record.as_deref().unwrap_or_default())
+            .arg(&*kept.to_write())
             .arg(token)
     }
 
     fn gone(&self, uri: &str) -> String {
         format!("{}{uri}", self.gone)
+    }
+}
+
+impl Kept {
+    /// What the scripts take with it: the record, or without one the further names, none of which has a space.
+    fn to_write(&self) -> Cow<'_, str> {
+        match &self.record {
+            Some(record) => record.into(),
+            None => self.other_names.join(" ").into(),
+        }
     }
 }
 
@@ -236,14 +253,14 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
                     .ok_or(Unanswered::Strange)
             }
         },
-        Ask::Fetch { keep, uris, .. } => {
+        Ask::Fetch { keep, names, .. } => {
             let replies: Result<Vec<Reply>, RedisError> =
                 replies.into_iter().map(Reply::checked).collect();
             let mut values = replies?;
             let token = values.pop().ok_or(Unanswered::Strange)?;
             let values = values.split_off(keep.len().min(values.len()));
             let found: Option<Vec<_>> = values.chunks_exact(2).map(found_of).collect();
-            let found = found.filter(|found| found.len() == uris.len());
+            let found = found.filter(|found| found.len() == names.len());
             let token = token_of(&token);
             found
                 .map(|found| Heard::Fetched(found, token))
@@ -307,6 +324,7 @@ fn stream(info: Reply) -> Option<Stream> {
             b"last-generated-id" => stream.last = EntryId::parse(value.text()?)?,
             b"max-deleted-entry-id" => stream.deleted = Some(EntryId::parse(value.text()?)?),
             b"entries-added" => stream.added = Some(number?),
+            b"stored" => stream.stored = number,
             // Its id; the script leaves out the rest.
             b"first-entry" => stream.first = value.text().and_then(EntryId::parse),
             _ => {}

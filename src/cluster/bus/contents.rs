@@ -44,8 +44,8 @@ pub(super) fn emit(contents: &Contents) -> String {
 
 /// `None`: nothing that a node wrote.
 pub(super) fn parse(value: &[u8]) -> Option<(EntryId, Contents)> {
+    let stamp = stamp(value)?;
     let space = memchr::memchr(b' ', value)?;
-    let stamp = EntryId::parse(&value[..space])?;
     let record: Record = serde_json::from_slice(&value[space + 1..]).ok()?;
     let body = match (record.text, record.blob) {
         (Some(text), None) => Body::Text(text),
@@ -59,6 +59,12 @@ pub(super) fn parse(value: &[u8]) -> Option<(EntryId, Contents)> {
         body,
     };
     Some((stamp, contents))
+}
+
+/// As of which write that is, if a node wrote it.
+pub(super) fn stamp(value: &[u8]) -> Option<EntryId> {
+    let space = memchr::memchr(b' ', value)?;
+    EntryId::parse(&value[..space])
 }
 
 #[cfg(test)]

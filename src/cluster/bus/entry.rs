@@ -24,7 +24,7 @@ use crate::app::contents::{Body, Contents};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::mcp::types::LoggingLevel;
 use crate::wire::session_id::SessionId;
-use crate::wire::uri::is_uri;
+use crate::wire::uri::{mended, normal};
 
 /// An entry, and who added it if a node did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,28 @@ impl News {
             News::Stored { uri, .. } | News::Brought(uri, _) => Some(uri),
             _ => None,
         }
+    }
+
+    /// Of its resource by another name.
+    ///
+    /// # Errors
+    /// What `own` says.
+    pub(super) fn renamed<E>(
+        self,
+        mut own: impl FnMut(Box<str>) -> Result<Box<str>, E>,
+    ) -> Result<News, E> {
+        Ok(match self {
+            News::Changed(Topic::Resource(uri)) => News::Changed(Topic::Resource(own(uri)?)),
+            News::Stored { uri, changed } => News::Stored {
+                uri: own(uri)?,
+                changed,
+            },
+            News::Brought(uri, contents) => News::Brought(own(uri)?, contents),
+            News::Session(session, Notice::Changed(Topic::Resource(uri))) => {
+                News::Session(session, Notice::Changed(Topic::Resource(own(uri)?)))
+            }
+            news => news,
+        })
     }
 }
 
@@ -189,11 +211,19 @@ impl<'a> Fields<'a> {
             (Some("resources"), None) => Ok(Some(Topic::Resources)),
             (Some(_), None) => Err(Malformed("topic is tools, prompts or resources")),
             (None, Some(uri)) if uri.len() > uri_bytes_max => Err(Malformed("uri is too long")),
-            (None, Some(uri)) if !is_uri(uri) => {
-                Err(Malformed("uri is no URI, such as board://lunch"))
-            }
+            (None, Some(uri)) if !self.may_name(uri) => Err(Malformed(
+                "uri is no URI (RFC 3986), such as board://lunch: encode what may not be there",
+            )),
             (None, Some(uri)) => Ok(Some(Topic::Resource(uri.into()))),
             (Some(_), Some(_)) => Err(Malformed("give one of topic and uri")),
+        }
+    }
+
+    /// Nodes of an older version speak of what is none.
+    fn may_name(&self, uri: &str) -> bool {
+        match self.by.is_some() || self.stored.is_some() {
+            true => mended(uri).is_ok(),
+            false => normal(uri).is_ok(),
         }
     }
 

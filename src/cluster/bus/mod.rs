@@ -46,9 +46,11 @@ pub mod id;
 pub mod outbox;
 mod page;
 mod peers;
+pub mod properties;
 mod reload;
 mod run;
 mod scripts;
+mod spelling;
 pub mod standing;
 mod tail;
 mod tally;
@@ -72,6 +74,7 @@ pub use self::counts::Counts;
 pub use self::door::{BusDoor, BusTold};
 pub use self::peers::{Applied, Record};
 pub use self::run::{ENTRIES_MAX, Way, open};
+use self::spelling::Spellings;
 use self::tail::Tail;
 use self::tally::Tallies;
 use self::versions::Versions;
@@ -155,6 +158,7 @@ pub struct Bus {
     is_late: bool,
     /// Of each process that adds messages the newest number that was heard: an entry may have been added twice.
     authors: HashMap<Box<str>, u64>,
+    spellings: Spellings,
     paused_until_ms: u64,
     counts: Counts,
     tallies: Tallies,
@@ -181,6 +185,7 @@ impl Bus {
             again: Again::default(),
             is_late: false,
             authors: HashMap::new(),
+            spellings: Spellings::default(),
             paused_until_ms: 0,
             counts: Counts::default(),
             tallies: Tallies::default(),
@@ -388,6 +393,7 @@ impl Bus {
                             uri: uri.clone(),
                             record: now.as_ref().map(contents::emit),
                             stamp,
+                            other_names: self.spellings.others(&uri),
                         },
                         after: accepted.after,
                     });

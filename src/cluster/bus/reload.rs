@@ -4,16 +4,28 @@
 //! remembers for a day ([`GONE_S`](super::scripts::GONE_S)) and nodes for as long as they live. What a node has and the
 //! hash does not, without anybody having taken it away, Redis has forgotten: the node puts it back.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::ask::{Fields, Found};
 use super::id::EntryId;
+use super::spelling::Wanted;
+use super::standing::Standing;
 use super::tail::{CONTENTS_AT_ONCE, State};
 use super::versions::Version;
 use super::{Bus, Here, Kept, contents};
 
 /// By how much a moment may be another one by Redis's clock.
 const CLOCKS_DIFFER_MS: u64 = 50;
+
+/// What a reading of the hash has come to.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    uris: HashSet<Box<str>>,
+    /// They have another name there than this node's: which of their writes is the last one is asked for.
+    unsettled: BTreeSet<Box<str>>,
+    /// Up to this one this node's resources were compared with it.
+    after: Option<Box<str>>,
+}
 
 impl Bus {
     /// What this node has at these URIs, for a hash that has lost it.
@@ -31,6 +43,7 @@ impl Bus {
                 uri: uri.clone(),
                 record,
                 stamp: version.map_or(EntryId::ZERO, |version| version.stamp),
+                other_names: self.spellings.others(uri),
             })
         });
         kept.collect()
@@ -65,6 +78,27 @@ impl Bus {
         }
     }
 
+    /// Somebody may have deleted some of the hash by hand, and no entry tells of that. So if it has fewer resources than
+    /// this node, which has read all there is to read, the hash is read again.
+    pub(super) fn look_for_loss(&mut self, standing: &Standing) {
+        let Some(stored) = standing.stream.and_then(|stream| stream.stored) else {
+            return;
+        };
+        let known = self.versions.present_count();
+        if stored >= known {
+            self.tail.lacked = None;
+            return;
+        }
+        let is_settled = standing.last() == self.tail.position
+            && self.tail.owed.is_empty()
+            && self.outbox.unsent().count == 0;
+        // Once: what this node cannot put back it need not look for again and again.
+        if is_settled && self.tail.lacked != Some((stored, known)) {
+            self.tail.lacked = Some((stored, known));
+            self.tail.wants_reload = true;
+        }
+    }
+
     pub(super) fn refilled(&mut self, now_ms: u64, uris: &[Box<str>]) {
         for uri in uris {
             self.tail.owed.remove(uri);
@@ -75,25 +109,33 @@ impl Bus {
     pub(super) fn scanned(
         &mut self,
         now_ms: u64,
-        mut seen: HashSet<Box<str>>,
+        mut seen: Seen,
         cursor: u64,
         found: Fields,
         here: &dyn Here,
     ) {
-        for (uri, value) in found {
-            let Ok(uri) = String::from_utf8(uri).map(String::into_boxed_str) else {
+        for (name, value) in found {
+            let Ok(name) = String::from_utf8(name).map(String::into_boxed_str) else {
                 self.counts.malformed += 1;
                 continue;
             };
+            let Some(uri) = self.own_uri_of_stored(&name) else {
+                self.refuse_value(&name);
+                continue;
+            };
+            if self.spellings.has(&uri) {
+                seen.unsettled.insert(uri);
+                continue;
+            }
             let found = Found {
                 value: Some(value),
                 gone: None,
             };
             self.take_value(&uri, &found, here);
-            seen.insert(uri);
+            seen.uris.insert(uri);
         }
         match cursor {
-            0 => self.compare(now_ms, None, seen),
+            0 => self.compare(now_ms, seen),
             cursor => self.tail.state = State::Loading { cursor, seen },
         }
     }
@@ -101,33 +143,40 @@ impl Bus {
     pub(super) fn compared(
         &mut self,
         now_ms: u64,
-        seen: HashSet<Box<str>>,
-        uris: &[Box<str>],
-        values: &[Found],
+        seen: Seen,
+        values: &[(Box<str>, Found)],
         here: &dyn Here,
     ) {
-        for (uri, found) in uris.iter().zip(values) {
+        for (uri, found) in values {
             self.take_value(uri, found, here);
         }
-        self.compare(now_ms, uris.last().map(|last| &**last), seen);
+        self.compare(now_ms, seen);
     }
 
-    /// The next of this node's resources that the hash does not have; after the last one the board is as it should be.
-    fn compare(&mut self, now_ms: u64, after: Option<&str>, seen: HashSet<Box<str>>) {
-        let mut after: Option<Box<str>> = after.map(Into::into);
-        let mut unseen = Vec::new();
-        while let Some(store) = &self.store
-            && unseen.len() < CONTENTS_AT_ONCE
+    /// The next resources of which the hash has not said all, and the next ones of this node that it does not have; after
+    /// the last one the board is as it should be.
+    fn compare(&mut self, now_ms: u64, mut seen: Seen) {
+        let mut wanted = Wanted::default();
+        while wanted.has_room()
+            && let Some(uri) = seen.unsettled.pop_first()
         {
-            let uris = store.uris_after(after.as_deref(), CONTENTS_AT_ONCE);
+            wanted.add(&uri, &self.spellings);
+            seen.uris.insert(uri);
+        }
+        while wanted.has_room()
+            && let Some(store) = &self.store
+        {
+            let uris = store.uris_after(seen.after.as_deref(), CONTENTS_AT_ONCE);
             let Some(last) = uris.last() else {
                 break;
             };
-            after = Some(last.clone());
-            unseen.extend(uris.into_iter().filter(|uri| !seen.contains(uri)));
+            seen.after = Some(last.clone());
+            for uri in uris.iter().filter(|uri| !seen.uris.contains(*uri)) {
+                wanted.add(uri, &self.spellings);
+            }
         }
-        if !unseen.is_empty() {
-            self.tail.state = State::Comparing { uris: unseen, seen };
+        if !wanted.is_empty() {
+            self.tail.state = State::Comparing { wanted, seen };
             return;
         }
         (self.tail.wants_reload, self.tail.loaded_ms) = (false, now_ms);

@@ -18,7 +18,7 @@ use super::door::{BusDoor, Posted};
 use super::outbox::{Item, Unsent};
 use super::{Add, Bus, Counts, Here, LOADED_WITHIN_MS, Loaded, Placed, Setup};
 use crate::app::call::{Notice, Topic};
-use crate::line_limit::Complaints;
+use crate::log_throttle::LogThrottles;
 use crate::metrics::METRICS;
 use crate::redis::{Connection, Link, RedisError, RedisFault, Reply, Settings};
 use crate::runtime::{Publisher, unix_ms};
@@ -34,9 +34,6 @@ const TRIM_EVERY: Duration = Duration::from_secs(60);
 const ROUND_TRIP_BYTES: usize = 4 * 1024 * 1024;
 /// After an answer that makes no sense, or a refusal.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A refusal that goes on is logged again after this long.
-const REMIND_EVERY: Duration = Duration::from_secs(60);
-
 /// How the bus reaches Redis.
 pub struct Way {
     /// The client's name is of the connection that adds; the one that reads has `-tail` at its end.
@@ -69,8 +66,9 @@ struct Running {
     news: Signal,
     /// Something may be there that others wait for.
     progress: Signal,
-    complaint: Complaint,
-    complaints: Complaints,
+    throttles: LogThrottles,
+    /// By the code that Redis refuses with.
+    refusals: LogThrottles,
     /// Who waits for the end of it, and until when.
     leaving: RefCell<Option<(mpsc::Sender<Unsent>, Instant)>>,
 }
@@ -86,8 +84,8 @@ async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
         news: Signal::default(),
         progress: Signal::default(),
         leaving: RefCell::default(),
-        complaint: Complaint::default(),
-        complaints: Complaints::default(),
+        throttles: LogThrottles::default(),
+        refusals: LogThrottles::default(),
     });
     let mut reader = way.redis.clone();
     reader.client_name.push_str("-tail");
@@ -104,8 +102,15 @@ impl Running {
         self.started.elapsed().as_millis() as u64
     }
 
-    fn may_complain(&self, kind: &'static str) -> Option<u64> {
-        self.complaints.admit(kind, self.now_ms())
+    fn may_log(&self, kind: &'static str) -> Option<u64> {
+        self.throttles.admit(kind, self.now_ms())
+    }
+
+    fn log_refusal(&self, error: &RedisError) {
+        if let Some(unlogged) = self.refusals.admit(&error.code, self.now_ms()) {
+            let advice = error.advice();
+            tracing::warn!(code = %error.code, message = %error.message, unlogged, "Redis refuses what the bus wants; until it does not, other nodes hear nothing new of this one: {advice}");
+        }
     }
 
     fn with_bus<T>(&self, act: impl FnOnce(&mut Bus, u64, &dyn Here) -> T) -> T {
@@ -186,7 +191,7 @@ impl Running {
         if more == 0 {
             return None;
         }
-        self.may_complain(kind)?;
+        self.may_log(kind)?;
         *logged = now;
         Some(more)
     }
@@ -231,7 +236,7 @@ async fn say_progress(running: Rc<Running>, link: Link) {
             let command = running.keys.applied(&running.process, &applied);
             let reply = connection.call(command).await;
             if let Ok(Some(error)) = reply.as_ref().map(Reply::error) {
-                running.complaint.about(error);
+                running.log_refusal(error);
             }
             let id = reply.ok().and_then(|reply| placed(&reply));
             let id = id.map(|placed| placed.id);
@@ -308,7 +313,7 @@ async fn add_all(
         let replies = match connection.call_all(&commands).await {
             Ok(replies) => replies,
             Err(fault @ RedisFault::Busy) => {
-                if let Some(unlogged) = running.may_complain("too large") {
+                if let Some(unlogged) = running.may_log("too large") {
                     tracing::warn!(
                         bytes,
                         unlogged,
@@ -321,7 +326,7 @@ async fn add_all(
             Err(_) => return None,
         };
         for error in replies.iter().filter_map(Reply::error) {
-            running.complaint.about(error);
+            running.log_refusal(error);
             if &*error.code == "READONLY" {
                 // The name may lead to another server by now, one that can be written to.
                 connection.close();
@@ -351,9 +356,9 @@ async fn read(running: Rc<Running>, link: Link) {
         match unanswered {
             // The link says why, and waits as long as it should.
             None => continue,
-            Some(Unanswered::Refused(error)) => running.complaint.about(&error),
+            Some(Unanswered::Refused(error)) => running.log_refusal(&error),
             Some(Unanswered::Strange) => {
-                if let Some(unlogged) = running.may_complain("strange") {
+                if let Some(unlogged) = running.may_log("strange") {
                     tracing::warn!(
                         unlogged,
                         "Redis answered the bus with something else than it was asked for; asking again"
@@ -423,45 +428,6 @@ impl Here for Publisher {
 
     fn gap(&self, floor: u64) {
         self.gap_here(floor);
-    }
-}
-
-/// Says what Redis refuses, each code once a minute.
-#[derive(Default)]
-struct Complaint {
-    said: RefCell<Vec<(Box<str>, Instant)>>,
-}
-
-/// Redis has some twenty codes; whatever answers more of them is not believed to be one.
-const CODES_MAX: usize = 32;
-
-impl Complaint {
-    fn about(&self, error: &RedisError) {
-        let mut said = self.said.borrow_mut();
-        said.retain(|(_, at)| at.elapsed() < REMIND_EVERY);
-        if said.len() >= CODES_MAX || said.iter().any(|(code, _)| *code == error.code) {
-            return;
-        }
-        said.push((error.code.clone(), Instant::now()));
-        let what_to_do = what_to_do(error);
-        tracing::warn!(code = %error.code, message = %error.message, "Redis refuses what the bus wants; until it does not, other nodes hear nothing new of this one: {what_to_do}");
-    }
-}
-
-fn what_to_do(error: &RedisError) -> &'static str {
-    match &*error.code {
-        "OOM" => "give it more memory, or less to keep",
-        "READONLY" => "this is a replica: let --redis name the server that can be written to",
-        "WRONGTYPE" => {
-            "something else is stored under the keys of --redis-prefix: choose another prefix"
-        }
-        "MISCONF" => "it cannot write to its disk, and takes nothing until it can",
-        // What a script may not run has no code of its own, and not always a name.
-        code if code == "NOPERM" || error.message.contains("can't run this command") => {
-            "the user of --redis needs eval, xadd, xread, xrange, xtrim, xinfo, get, set, hget, hset, hsetnx, hdel and \
-             hscan on the keys of --redis-prefix; ACL LOG on the server names what was refused"
-        }
-        _ => "see what it says",
     }
 }
 

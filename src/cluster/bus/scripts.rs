@@ -10,7 +10,8 @@ pub(super) fn script(text: &str) -> Command {
 /// How long Redis knows that a resource was taken away: a node that was cut off for longer may bring it back.
 pub(super) const GONE_S: u64 = 24 * 3_600;
 
-/// Which of two stamps is the later one. They are numbers below 2^53, which Lua can tell apart.
+/// Which of two stamps is the later one: they are numbers below 2^53, which Lua can tell apart. And how a resource is
+/// written: what is taken away is so under all names that it has, which come in place of its record, parted by spaces.
 const LATER: &str = "\
 local function parts(text)
   local ms, seq = string.match(text or '', '^(%d+)-(%d+)')
@@ -22,12 +23,24 @@ local function later(one, other)
   if not ms then return false end
   return ms > other_ms or (ms == other_ms and seq > other_seq)
 end
+local function forget(board, gone, uri, stamp, names)
+  local forgotten = 0
+  for name in string.gmatch(names, '%S+') do
+    local its_gone = string.sub(gone, 1, -#uri - 1) .. name
+    if not later(redis.call('HGET', board, name), stamp) and not later(redis.call('GET', its_gone), stamp) then
+      forgotten = forgotten + redis.call('HDEL', board, name)
+      redis.call('SET', its_gone, stamp, 'EX', 86400)
+    end
+  end
+  return forgotten
+end
 local function write(board, gone, uri, stamp, is_put, record)
   if is_put == '1' then
     redis.call('HSET', board, uri, stamp .. ' ' .. record)
   else
     redis.call('HDEL', board, uri)
     redis.call('SET', gone, stamp, 'EX', 86400)
+    forget(board, gone, uri, stamp, record)
   end
 end
 ";
@@ -46,7 +59,8 @@ write(KEYS[2], KEYS[3], ARGV[2], stamp, ARGV[3], ARGV[6])
 return {id, stamp, 0}";
 
 /// Stores the contents of another program's entry, unless what is there is as new, or Redis was emptied since: every node
-/// does this for every such entry, some later than others.
+/// does this for every such entry, some later than others. If the entry is not in the stream any more, other nodes may
+/// have read the hash already in its place: another entry tells them.
 pub(super) const KEEP: &str = "\
 local function stands(value)
   return parts(value) and not later(ARGV[2], value)
@@ -56,6 +70,9 @@ if stands(redis.call('HGET', KEYS[1], ARGV[1])) or stands(redis.call('GET', KEYS
   return 0
 end
 write(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+if not redis.call('XRANGE', KEYS[4], ARGV[2], ARGV[2])[1] then
+  redis.call('XADD', KEYS[4], '*', 'uri', ARGV[1], 'stored', 'changed')
+end
 return 1";
 
 /// Puts contents where there are none or older ones, takes away what was taken away, and says so in the stream if
@@ -70,6 +87,8 @@ for i = 3, #KEYS do
   if not stands and not (parts(gone) and not later(stamp, gone)) then
     write(KEYS[2], KEYS[i], uri, stamp, is_put, record)
     if is_put == '1' or value then done = done + 1 end
+  elseif not stands and is_put ~= '1' then
+    done = done + forget(KEYS[2], KEYS[i], uri, stamp, record)
   end
 end
 if done > 0 then
@@ -77,7 +96,8 @@ if done > 0 then
 end
 return done";
 
-/// What XINFO STREAM says, without the two entries that it says in full: one of them may be more than anybody reads.
+/// What XINFO STREAM says, without the two entries that it says in full: one of them may be more than anybody reads. And
+/// how many resources are in the hash at that moment, where the user may ask for that.
 pub(super) const LOOK: &str = "\
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if info.err then return redis.error_reply(info.err .. ' (XINFO)') end
@@ -86,6 +106,10 @@ for i = 1, #info, 2 do
   local value = info[i + 1]
   if type(value) == 'table' then value = value[1] or false end
   told[i], told[i + 1] = info[i], value
+end
+local stored = redis.pcall('HLEN', KEYS[2])
+if type(stored) == 'number' then
+  told[#told + 1], told[#told + 2] = 'stored', stored
 end
 return told";
 

@@ -11,16 +11,18 @@
 //! again. What a Redis has that was emptied since it was looked at last (its *token* is another one) is not believed:
 //! least of all what it does not have.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::apply::Fetched;
 use super::ask::{Ask, Fields, Heard};
 use super::entry::{self, Entry, News};
 use super::id::EntryId;
 use super::page::Page;
+use super::reload::Seen;
+use super::spelling::Wanted;
 use super::standing::{Standing, Verdict};
 use super::{Bus, Here, Kept, contents};
-use crate::line_limit::LineLimit;
+use crate::log_throttle::LogThrottle;
 
 /// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
 pub(super) const CONTENTS_AT_ONCE: usize = 16;
@@ -43,12 +45,12 @@ pub(super) enum State {
     },
     Loading {
         cursor: u64,
-        seen: HashSet<Box<str>>,
+        seen: Seen,
     },
-    /// The hash was read, and does not have these: was any of them taken away?
+    /// The hash was read, and does not have these, or by several names: was any of them taken away?
     Comparing {
-        uris: Vec<Box<str>>,
-        seen: HashSet<Box<str>>,
+        wanted: Wanted,
+        seen: Seen,
     },
     Reading,
     /// The next entry alone is more than one answer may hold.
@@ -56,7 +58,7 @@ pub(super) enum State {
     /// The contents of so many of the unread entries are asked for.
     Fetching {
         entries: usize,
-        uris: Vec<Box<str>>,
+        wanted: Wanted,
     },
 }
 
@@ -81,6 +83,8 @@ pub(super) struct Tail {
     pub(super) ahead_until_ms: u64,
     /// What this node has there is to be put back into the hash.
     pub(super) owed: BTreeSet<Box<str>>,
+    /// So many resources the hash had, and this node, when it was read again for having too few.
+    pub(super) lacked: Option<(u64, u64)>,
     checked_ms: u64,
     pub(super) loaded_ms: u64,
     /// How many entries were ever added up to the position, if Redis counts them.
@@ -88,7 +92,7 @@ pub(super) struct Tail {
     /// Redis does.
     counts: bool,
     page: Page,
-    malformed_lines: LineLimit,
+    malformed_log: LogThrottle,
     /// Not even a page of one entry could be answered.
     is_stuck: bool,
 }
@@ -147,10 +151,10 @@ impl Bus {
                 marker: self.fields(0, &News::Reload),
             },
             State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
-            State::Comparing { uris, .. } => Ask::Fetch {
+            State::Comparing { wanted, .. } => Ask::Fetch {
                 keep: Vec::new(),
                 token: self.token(),
-                uris: uris.clone(),
+                names: wanted.names(),
             },
             State::Reading => Ask::Read {
                 after: self.tail.position,
@@ -160,10 +164,10 @@ impl Bus {
             State::Skipping => Ask::Next {
                 after: self.tail.position,
             },
-            State::Fetching { entries, uris } => Ask::Fetch {
+            State::Fetching { entries, wanted } => Ask::Fetch {
                 keep: self.brought(*entries),
                 token: self.token(),
-                uris: uris.clone(),
+                names: wanted.names(),
             },
         })
     }
@@ -185,9 +189,12 @@ impl Bus {
                     false => self.look_again(),
                 }
             }
-            (State::Comparing { uris, seen }, Heard::Fetched(values, token)) => {
+            (State::Comparing { wanted, seen }, Heard::Fetched(values, token)) => {
                 match self.is_same(token) {
-                    true => self.compared(now_ms, seen, &uris, &values, here),
+                    true => {
+                        let found = self.spellings.settle(wanted, values);
+                        self.compared(now_ms, seen, &found, here);
+                    }
                     false => self.look_again(),
                 }
             }
@@ -201,9 +208,10 @@ impl Bus {
                 self.read(now_ms, entries);
             }
             (State::Skipping, Heard::Next(id)) => self.skip(now_ms, id),
-            (State::Fetching { entries, uris }, Heard::Fetched(values, token)) => {
+            (State::Fetching { entries, wanted }, Heard::Fetched(values, token)) => {
                 let is_same = self.is_same(token);
-                let fetched = is_same.then(|| uris.into_iter().zip(values).collect());
+                let found = is_same.then(|| self.spellings.settle(wanted, values));
+                let fetched = found.map(|found| found.into_iter().collect());
                 self.tell_read(now_ms, entries, &fetched);
                 match is_same {
                     true => self.go_on(now_ms),
@@ -267,10 +275,15 @@ impl Bus {
             verdict = Verdict::Trimmed;
         }
         match verdict {
-            Verdict::Whole => {}
+            Verdict::Whole => self.look_for_loss(&standing),
             Verdict::Trimmed => {
                 self.tallies.trimmed.note(&since.to_string());
                 self.counts.gaps += 1;
+                if standing.stream.is_some_and(|stream| stream.first.is_none()) {
+                    // Nothing is left to move on with, and the next look would find the same.
+                    self.tail.position = standing.last();
+                    self.tail.counted = standing.added_before(self.tail.position);
+                }
                 self.lose(here);
             }
             Verdict::Emptied => {
@@ -306,7 +319,7 @@ impl Bus {
         } else if self.tail.wants_reload && may_load {
             self.tail.state = State::Loading {
                 cursor: 0,
-                seen: HashSet::new(),
+                seen: Seen::default(),
             };
         } else {
             self.follow(now_ms);
@@ -356,19 +369,25 @@ impl Bus {
         id: EntryId,
         fields: &[(Vec<u8>, Vec<u8>)],
     ) -> Option<Entry> {
-        let entry = entry::parse(fields, self.uri_bytes_max).and_then(|entry| {
+        let parsed = entry::parse(fields, self.uri_bytes_max);
+        let entry = parsed.and_then(|entry| {
+            let name: Option<Box<str>> = entry.news.uri().map(Into::into);
+            let entry = self.in_own_words(entry)?;
             if let (News::Brought(uri, contents), Some(store)) = (&entry.news, &self.store) {
                 let checked = store.check(uri, contents.as_ref());
                 checked.map_err(|_| {
                     entry::Malformed("contents of that size, or at that uri, are not taken here")
                 })?;
             }
+            if let (Some(uri), Some(name)) = (entry.news.uri(), name) {
+                self.note_name(uri, &name);
+            }
             Ok(entry)
         });
         entry
             .map_err(|entry::Malformed(why)| {
                 self.counts.malformed += 1;
-                if let Some(unlogged) = self.tail.malformed_lines.admit(now_ms) {
+                if let Some(unlogged) = self.tail.malformed_log.admit(now_ms) {
                     tracing::warn!(entry = %id, why, unlogged, "an entry of the bus was skipped: see README.md for \
                         what its fields may be");
                 }
@@ -379,9 +398,9 @@ impl Bus {
     /// Takes over what was read, up to contents that have to be asked for; and then what to do next.
     pub(super) fn go_on(&mut self, now_ms: u64) {
         while !self.tail.unread.is_empty() {
-            let (entries, uris) = self.next_portion();
-            if !uris.is_empty() {
-                self.tail.state = State::Fetching { entries, uris };
+            let (entries, wanted) = self.next_portion();
+            if !wanted.is_empty() {
+                self.tail.state = State::Fetching { entries, wanted };
                 return;
             }
             self.tell_read(now_ms, entries, &None);
@@ -398,8 +417,8 @@ impl Bus {
     }
 
     /// How many of the unread entries are told next, and whose contents that takes.
-    fn next_portion(&self) -> (usize, Vec<Box<str>>) {
-        let mut uris: Vec<Box<str>> = Vec::new();
+    fn next_portion(&self) -> (usize, Wanted) {
+        let mut wanted = Wanted::default();
         for (index, (_, entry)) in self.tail.unread.iter().enumerate() {
             let uri = match entry.as_ref().map(|entry| &entry.news) {
                 Some(News::Stored { uri, .. } | News::Brought(uri, _)) if self.store.is_some() => {
@@ -407,15 +426,15 @@ impl Bus {
                 }
                 _ => continue,
             };
-            if uris.contains(uri) {
+            if wanted.contains(uri) {
                 continue;
             }
-            if uris.len() == CONTENTS_AT_ONCE {
-                return (index, uris);
+            if !wanted.has_room() {
+                return (index, wanted);
             }
-            uris.push(uri.clone());
+            wanted.add(uri, &self.spellings);
         }
-        (self.tail.unread.len(), uris)
+        (self.tail.unread.len(), wanted)
     }
 
     /// What other programs brought, for the hash.
@@ -426,6 +445,7 @@ impl Bus {
                 uri: uri.clone(),
                 record: contents.as_ref().map(contents::emit),
                 stamp: *id,
+                other_names: self.spellings.others(uri),
             }),
             _ => None,
         });

@@ -11,26 +11,23 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monoio::time::timeout;
 
 use self::dial::{connect, is_of_the_peer};
-use super::engine::Engine;
+use super::engine::{Engine, SCRATCH_BYTES};
 use super::neighbours::{Joined, Owner};
 use super::readiness::{self, Readiness};
-use super::seldom::Seldom;
 use super::{clock, socket};
 use crate::forward::{
     Departing, Effect, Forwarder, Held, IdleKey, Interest, PassageKey, Passes, Question, Returning,
     Setup, Side,
 };
 use crate::limits::Limits;
+use crate::log_throttle::LogThrottle;
 use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Millis, Presence};
 use crate::wire::session_id::{NodeName, SessionId};
-
-/// How often a core says that it is out of something.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// What one core knows of other nodes, and its connections to them.
 pub(super) struct Forwarding {
@@ -43,7 +40,7 @@ pub(super) struct Forwarding {
     /// Said since the last time that it was handed on.
     said: RefCell<Vec<Presence>>,
     /// When it was last logged that this machine is out of something.
-    complained: RefCell<Seldom>,
+    complained: RefCell<LogThrottle>,
 }
 
 struct Pair {
@@ -76,14 +73,13 @@ impl Forwarding {
         node: NodeName,
         path: &str,
         limits: Limits,
-        read_bytes_max: usize,
     ) -> io::Result<Self> {
         let setup = Setup {
             node,
             path: path.into(),
             secret: joined.secret.clone(),
             limits,
-            read_bytes_max,
+            read_bytes_max: SCRATCH_BYTES,
         };
         Ok(Forwarding {
             joined,
@@ -92,7 +88,7 @@ impl Forwarding {
             pairs: RefCell::default(),
             idle: RefCell::default(),
             said: RefCell::default(),
-            complained: RefCell::new(Seldom::every(COMPLAIN_EVERY)),
+            complained: RefCell::default(),
         })
     }
 
@@ -304,8 +300,8 @@ impl Forwarding {
             // Whoever watches the node hears of it with the reason that the client is told.
             tracing::debug!(session = %session.redacted(), %address, %fault,
                 "a session's node does not take connections");
-        } else if self.complained.borrow_mut().may(Instant::now()) {
-            tracing::warn!(%address, %fault, "no connection to another node could be opened, for want of something on \
+        } else if let Some(unlogged) = self.complained.borrow_mut().admit(clock::now()) {
+            tracing::warn!(%address, %fault, unlogged, "no connection to another node could be opened, for want of something on \
                 this machine: open files (ulimit -n), or local ports (net.ipv4.ip_local_port_range)");
         }
     }
@@ -349,7 +345,7 @@ impl Forwarding {
             self.readiness.rewatch(data, stream, from, to)
         });
         if let Some(Err(fault)) = watched {
-            if let Some(unlogged) = core.may_complain("forward") {
+            if let Some(unlogged) = core.may_log("forward") {
                 tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be passed on to another node, or not be taken back");
             }
             self.forwarder.borrow_mut().handle_unwatched(key);

@@ -351,8 +351,6 @@ fn a_doubled_field_is_not_single() {
     assert_eq!(view.single("x"), Ok(Some("y")));
     assert_eq!(view.single("z"), Ok(None));
     assert_eq!(view.fields_named("ORIGIN").count(), 2);
-    assert!(view.any_twice(&["x", "origin"]));
-    assert!(!view.any_twice(&["x", "z"]));
 }
 
 #[test]

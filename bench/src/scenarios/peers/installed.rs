@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::Outcome;
 use crate::loader::OPENING_MAX;
-use crate::record::root;
 use crate::server::{Launch, Program};
+use crate::workspace::root;
 
 /// A server that is measured beside pinfold.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::peers;
 use super::RequestsOptions;
 use crate::Outcome;
-use crate::record::root;
+use crate::workspace::root;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -115,13 +115,16 @@ fn what_other_programs_write() {
 fn an_entry_that_says_nothing_or_two_things() {
     let long = "a:".to_owned() + &"b".repeat(64);
     let huge = "x".repeat(MESSAGE_BYTES_MAX);
-    let wrong: [&[(&str, &str)]; 29] = [
+    let wrong: [&[(&str, &str)]; 32] = [
         &[],
         &[("lunch", "soup")],
         &[("uri", "a:b"), ("uri", "a:b")],
         &[("uri", "a:b"), ("topic", "tools")],
         &[("topic", "tool")],
         &[("uri", "lunch")],
+        &[("uri", "board://a|b")],
+        &[("uri", "board://a b"), ("text", "soup")],
+        &[("uri", "board://100%"), ("gone", "1")],
         &[("uri", &long)],
         &[("text", "soup")],
         &[("topic", "tools"), ("text", "soup")],
@@ -161,4 +164,19 @@ fn an_entry_that_says_nothing_or_two_things() {
     }
     let not_text: [(&[u8], &[u8]); 1] = [(b"uri", b"a:\xff")];
     assert!(parse(&not_text, 64).is_err());
+}
+
+/// What it keeps there is read all the same.
+#[test]
+fn an_older_node_whose_names_are_no_uris() {
+    let stored = [("uri", "board://a|b"), ("stored", "1")];
+    let news = parsed(&stored).expect("an entry");
+    let uri = "board://a|b".into();
+    assert_eq!(
+        news,
+        News::Stored {
+            uri,
+            changed: false
+        }
+    );
 }

@@ -1,0 +1,157 @@
+//! What the control thread's tasks share: the link to Redis, what waits for it, and what is known of other nodes.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::membership::Membership;
+use super::misses::MissLog;
+use super::nodes::{NODE_LIFE, Pulse};
+use super::peers::Peers;
+use super::presence::Pending;
+use super::record::{Found, Keys, NodeRecord, Process, found_node};
+use super::resolver::Nodes;
+use crate::log_throttle::{LogThrottle, LogThrottles};
+use crate::metrics::METRICS;
+use crate::redis::{Command, Connection, Link, RedisFault, Reply};
+use crate::wire::session_id::NodeName;
+
+pub(super) struct Shared {
+    pub(super) keys: Keys,
+    pub(super) node: NodeName,
+    pub(super) boot: u64,
+    pub(super) membership: Arc<Membership>,
+    pub(super) link: Link,
+    pub(super) pending: RefCell<Pending>,
+    pub(super) misses: MissLog,
+    pub(super) record: RefCell<NodeRecord>,
+    pub(super) announce_all: Box<dyn Fn()>,
+    pub(super) verify_some: Box<dyn Fn()>,
+    pub(super) pulse: RefCell<Pulse>,
+    pub(super) nodes: RefCell<Nodes>,
+    pub(super) peers: RefCell<Peers>,
+    pub(super) asks: Cell<usize>,
+    pub(super) started: Instant,
+    pub(super) throttles: LogThrottles,
+    /// Of records that are not ours.
+    pub(super) foreign: RefCell<LogThrottle>,
+}
+
+impl Shared {
+    pub(super) fn own_process(&self) -> Process {
+        (self.node, self.boot)
+    }
+
+    /// Sends commands if there is a connection. They are on their way when this returns.
+    pub(super) fn send(
+        &self,
+        kind: &'static str,
+        commands: &[Command],
+    ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
+        let sent = self
+            .link
+            .connection()
+            .map(|connection| self.send_on(&connection, kind, commands));
+        async move { sent?.await }
+    }
+
+    pub(super) fn send_on(
+        &self,
+        connection: &Connection,
+        kind: &'static str,
+        commands: &[Command],
+    ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
+        let bytes: usize = commands.iter().map(Command::size).sum();
+        let count = |counter: &prometheus::IntCounterVec, by: usize| {
+            counter.with_label_values(&[kind]).inc_by(by as u64);
+        };
+        count(&METRICS.redis_commands, commands.len());
+        count(&METRICS.redis_bytes, bytes);
+        let sent = connection.call_all(commands);
+        async move {
+            let replies = sent.await;
+            match &replies {
+                Err(fault) => count_error(fault.kind()),
+                Ok(replies) => replies
+                    .iter()
+                    .filter_map(Reply::error)
+                    .for_each(|error| count_error(known_code(&error.code))),
+            }
+            replies
+        }
+    }
+
+    pub(super) fn announce(&self, why: &'static str) {
+        tracing::info!("telling Redis of every session again: {why}");
+        (self.announce_all)();
+    }
+
+    /// Its sessions have ended: from now on other nodes answer for them.
+    pub(super) fn say_leaving(&self) {
+        self.record.borrow_mut().leaving = true;
+        let record = self.record.borrow().json();
+        let write = self.keys.write_node(self.node, &record, NODE_LIFE);
+        // If it is lost the next beat says the same.
+        drop(self.send("beat", &[write]));
+    }
+
+    pub(super) async fn remove_own_key(&self) {
+        self.record.borrow_mut().leaving = true;
+        let commands = [
+            self.keys.read_node(self.node),
+            // All is said of its sessions: nobody needs to bury them.
+            self.keys.drop_process(self.own_process()),
+        ];
+        let read = self.send("beat", &commands).await;
+        let found = read.as_deref().ok().and_then(<[Reply]>::first);
+        let found = found.map(|reply| found_node(reply, self.node));
+        // Another process of this name may have come already.
+        if matches!(found, Some(Found::Record(record)) if record.boot == self.boot) {
+            let removed = self.send("beat", &[self.keys.remove_node(self.node)]).await;
+            drop(removed);
+        }
+    }
+
+    /// Some: a fault of this kind is to be logged, and so many before it were not.
+    pub(super) fn may_log(&self, kind: &'static str) -> Option<u64> {
+        self.throttles.admit(kind, self.now_ms())
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    pub(super) fn found_foreign(&self, kind: &'static str, shown: &str) {
+        METRICS.foreign_records.with_label_values(&[kind]).inc();
+        if let Some(unlogged) = self.foreign.borrow_mut().admit(self.now_ms()) {
+            tracing::warn!(
+                kind,
+                record = shown,
+                unlogged,
+                "a record in Redis is not pinfold's, or damaged, and is ignored: give \
+                clusters and programs that share a Redis prefixes of their own (--redis-prefix)"
+            );
+        }
+    }
+}
+
+fn count_error(kind: &str) {
+    METRICS.redis_errors.with_label_values(&[kind]).inc();
+}
+
+/// A label has few values, whatever a server says.
+fn known_code(code: &str) -> &'static str {
+    const KNOWN: [&str; 10] = [
+        "READONLY",
+        "OOM",
+        "LOADING",
+        "MISCONF",
+        "NOPERM",
+        "NOAUTH",
+        "WRONGTYPE",
+        "MOVED",
+        "CLUSTERDOWN",
+        "BUSY",
+    ];
+    KNOWN.iter().find(|it| **it == code).unwrap_or(&"ERR")
+}

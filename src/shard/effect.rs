@@ -1,0 +1,133 @@
+//! What comes out of a shard for its driver to do: what either half wants done, in one list.
+
+use serde_json::value::RawValue;
+
+use super::exchange::{Closed, ConnectionKey};
+use super::{CallKey, Look, Millis, Presence, engine, http};
+use crate::app::call::{AskFailed, Call};
+use crate::budget::Charge;
+use crate::clients::{Client, Ticket};
+use crate::wire::session_id::SessionId;
+
+/// What the driver is to do.
+pub enum Effect {
+    /// Let the application work on this. Its answer comes by [`Shard::handle_outcome`](super::Shard::handle_outcome).
+    Start { call: CallKey, request: Call },
+    /// Nobody waits for this call any more: drop it.
+    Cancel(CallKey),
+    /// What the client answered to a request of this call.
+    Answered {
+        call: CallKey,
+        ask: u32,
+        answer: Result<Box<RawValue>, AskFailed>,
+    },
+    /// The connection belongs on another core, together with what was read of it.
+    Move {
+        connection: ConnectionKey,
+        core: u16,
+        bytes: Vec<u8>,
+        ticket: Ticket,
+    },
+    /// Run this on a thread that may take its time, and say what came of it by [`Shard::handle_looked`](super::Shard::handle_looked); its charge
+    /// ends with that, whoever still waits for it.
+    Look {
+        connection: ConnectionKey,
+        look: Look,
+        charge: Charge,
+    },
+    /// Find out whether the node of this session lives, and say so by [`Shard::handle_located`](super::Shard::handle_located).
+    Locate {
+        connection: ConnectionKey,
+        session: SessionId,
+    },
+    /// The connection leaves for another node, together with what was read of it: a whole head and what follows.
+    /// Its key is stale.
+    Forward {
+        connection: ConnectionKey,
+        bytes: Vec<u8>,
+        /// Whose request it is.
+        client: Option<Client>,
+        ticket: Ticket,
+    },
+    /// Call [`Shard::handle_released`](super::Shard::handle_released) after so many milliseconds: until then nothing is written to this connection.
+    Hold {
+        connection: ConnectionKey,
+        ms: Millis,
+    },
+    /// The node is full, and the sessions to end are rather on another core: tell all of them, by
+    /// [`Shard::handle_make_room`](super::Shard::handle_make_room).
+    MakeRoom { holds: u32 },
+    /// Tell the other nodes; nothing waits for it.
+    Say(Presence),
+    /// Reading was paused ([`Shard::wants_bytes`](super::Shard::wants_bytes)) and goes on.
+    Read(ConnectionKey),
+    /// No more bytes will be written: half-close, and go on reading until the peer closes.
+    ShutdownWrite(ConnectionKey),
+    /// The connection is over and its key is stale.
+    Close {
+        connection: ConnectionKey,
+        reason: Closed,
+    },
+}
+
+impl From<http::Output> for Effect {
+    fn from(output: http::Output) -> Self {
+        use http::Output;
+        match output {
+            Output::Move {
+                connection,
+                core,
+                bytes,
+                ticket,
+            } => Effect::Move {
+                connection,
+                core,
+                bytes,
+                ticket,
+            },
+            Output::Look {
+                connection,
+                body,
+                tree_bytes,
+                charge,
+            } => Effect::Look {
+                connection,
+                look: Look::new(body, tree_bytes),
+                charge,
+            },
+            Output::Forward {
+                connection,
+                bytes,
+                client,
+                ticket,
+            } => Effect::Forward {
+                connection,
+                bytes,
+                client,
+                ticket,
+            },
+            Output::Hold { connection, ms } => Effect::Hold { connection, ms },
+            Output::Read(connection) => Effect::Read(connection),
+            Output::ShutdownWrite(connection) => Effect::ShutdownWrite(connection),
+            Output::Close { connection, reason } => Effect::Close { connection, reason },
+            Output::Forged => Effect::Say(Presence::Forged),
+        }
+    }
+}
+
+impl From<engine::Output> for Effect {
+    fn from(output: engine::Output) -> Self {
+        use engine::Output;
+        match output {
+            Output::Start { call, request } => Effect::Start { call, request },
+            Output::Cancel(call) => Effect::Cancel(call),
+            Output::Answered { call, ask, answer } => Effect::Answered { call, ask, answer },
+            Output::Locate { exchange, session } => Effect::Locate {
+                connection: exchange,
+                session,
+            },
+            Output::MakeRoom { holds } => Effect::MakeRoom { holds },
+            Output::Say(presence) => Effect::Say(presence),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Leaving without a storm: a node that will end says so first, then closes its streams spread over a window, so that
+//! their clients come back elsewhere one after the other.
+//!
+//! ```text
+//! handle_drain ──notice──▶ closes_from ──window──▶ until
+//!   not ready, answers      no new sessions and listen streams; streams close evenly, sessions end with them
+//!   close connections
+//! ```
+//!
+//! During the notice the node still takes what comes: the proxy has not noticed yet.
+
+use super::fanout::Voice;
+use super::sessions::Ending;
+use super::stream::STANDALONE;
+use super::{Closed, Engine, Exchange, Millis, Owner, Wire};
+use crate::wire::sse::{self, Event};
+
+/// How a node takes its leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DrainTimes {
+    /// For the proxy to find out; nothing closes before.
+    pub notice_ms: Millis,
+    /// In which all streams close, evenly.
+    pub window_ms: Millis,
+}
+
+/// What is still to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainProgress {
+    pub streams: usize,
+    pub calls: usize,
+    pub left_ms: Millis,
+    /// The notice is over, and neither streams nor calls are left.
+    pub done: bool,
+}
+
+pub(super) struct Drain {
+    closes_from: Millis,
+    until: Millis,
+    /// Streams that are still to be closed, once that has begun.
+    queue: Option<Vec<(Exchange, Owner)>>,
+    /// How many there were at first.
+    count: usize,
+}
+
+impl Drain {
+    /// How many of them are still open at this moment if they close evenly.
+    fn left_at(&self, now: Millis) -> usize {
+        let window = (self.until - self.closes_from).max(1);
+        let left = self.until.saturating_sub(now) as usize;
+        (self.count * left).div_ceil(window as usize)
+    }
+}
+
+/// As often as the driver looks at the timers.
+const STEP_MS: Millis = 64;
+
+impl Engine {
+    /// Whether what is on the board is being read, and cannot be told yet.
+    pub(in crate::shard) fn handle_loading(&mut self, is_loading: bool) {
+        self.is_loading = is_loading;
+    }
+
+    /// Takes its leave from now on. False: it does already, and nothing changes.
+    pub(in crate::shard) fn handle_drain(&mut self, times: DrainTimes) -> bool {
+        if self.drain.is_some() {
+            return false;
+        }
+        let closes_from = self.now + times.notice_ms;
+        self.drain = Some(Drain {
+            closes_from,
+            until: closes_from + times.window_ms,
+            queue: None,
+            count: 0,
+        });
+        true
+    }
+
+    pub(in crate::shard) fn drain_progress(&self) -> DrainProgress {
+        let streams = self.open_streams().count();
+        let calls = self.calls.len();
+        let (from, until) = self
+            .drain
+            .as_ref()
+            .map_or((0, 0), |drain| (drain.closes_from, drain.until));
+        DrainProgress {
+            streams,
+            calls,
+            left_ms: until.saturating_sub(self.now),
+            done: self.now >= from && streams == 0 && calls == 0,
+        }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    /// The notice is over: whoever is new has to go elsewhere.
+    pub(super) fn takes_nobody(&self) -> bool {
+        self.drain
+            .as_ref()
+            .is_some_and(|drain| self.now >= drain.closes_from)
+    }
+
+    /// When there is something to close next.
+    pub(super) fn drain_deadline(&self) -> Option<Millis> {
+        let drain = self.drain.as_ref()?;
+        let over = self.now >= drain.until && drain.queue.as_ref().is_some_and(Vec::is_empty);
+        (!over).then(|| drain.closes_from.max(self.now + STEP_MS))
+    }
+
+    /// Closes as many streams as it takes to be done in time.
+    pub(super) fn drain_some(&mut self, wire: &mut impl Wire<Owner>) {
+        if !self.takes_nobody() {
+            return;
+        }
+        // In the order of their places at the wire, which has nothing to do with who they are.
+        let open = || {
+            let mut open: Vec<_> = self.open_streams().collect();
+            open.sort_unstable();
+            open
+        };
+        let now = self.now;
+        let begun = self.drain.as_ref().and_then(|drain| drain.queue.as_ref());
+        let late = self.drain.as_ref().is_some_and(|drain| now >= drain.until);
+        // Streams that opened since are closed at the end.
+        let fresh = match begun {
+            None => Some(open()),
+            Some(queue) if queue.is_empty() && late => Some(open()),
+            Some(_) => None,
+        };
+        let Some(drain) = &mut self.drain else { return };
+        if let Some(fresh) = fresh {
+            drain.count = fresh.len();
+            drain.queue = Some(fresh);
+        }
+        let left = drain.left_at(now);
+        let queue = drain.queue.get_or_insert_default();
+        let closing = queue.split_off(left.min(queue.len()));
+        for (exchange, owner) in closing {
+            if !self.close_stream_gently(wire, exchange, owner, late)
+                && let Some(queue) = self.drain.as_mut().and_then(|drain| drain.queue.as_mut())
+            {
+                queue.insert(0, (exchange, owner));
+            }
+        }
+    }
+
+    /// Listen streams and sessions' GET streams. Answers to requests end by themselves.
+    fn open_streams(&self) -> impl Iterator<Item = (Exchange, Owner)> + '_ {
+        let streams = self.streams.iter().filter_map(|(key, stream)| {
+            let is_get = stream.number == STANDALONE && stream.session.is_some();
+            let exchange = stream.exchange.filter(|_| is_get)?;
+            Some((exchange, Owner::Stream(key)))
+        });
+        let listeners = self.fanout.listeners().filter_map(|(key, listener)| {
+            let is_listen = matches!(listener.voice, Voice::Listen(_));
+            let exchange = listener.outlet.filter(|_| is_listen)?;
+            Some((exchange, Owner::Listener(key)))
+        });
+        streams.chain(listeners)
+    }
+
+    /// False: its session has calls under way, which may still end, or it has not begun.
+    fn close_stream_gently(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        exchange: Exchange,
+        owner: Owner,
+        late: bool,
+    ) -> bool {
+        match owner {
+            Owner::Listener(listener) => {
+                let outlet = self.fanout.listener(listener).and_then(|it| it.outlet);
+                // It may have ended by itself.
+                if outlet == Some(exchange) {
+                    // A listen stream that ends in good order is a subscription that the server ended: clients come
+                    // back only to one that broke. One that has not begun would be no answer at all.
+                    if wire.is_held(exchange) {
+                        return false;
+                    }
+                    wire.abort(exchange, Closed::Draining);
+                    self.fanout.close(listener);
+                }
+            }
+            Owner::Stream(stream) => {
+                let stream = self.streams.get(stream);
+                let stream = stream.filter(|it| it.exchange == Some(exchange));
+                let Some(session) = stream.and_then(|it| it.session) else {
+                    return true;
+                };
+                let busy = |session: &super::session::Session| !session.calls.is_empty();
+                if !late && self.sessions.get(session).is_some_and(busy) {
+                    return false;
+                }
+                wire.end_after_answer(exchange);
+                self.emit_retry(wire, exchange);
+                // It ends with the process anyway, and its client should find that out now, not with all others.
+                self.end_session(wire, session, Ending::WithTheProcess);
+            }
+            Owner::Call(_) | Owner::Silent(_) => {}
+        }
+        true
+    }
+
+    /// When to come back, different for everyone.
+    fn emit_retry(&mut self, wire: &mut impl Wire<Owner>, key: Exchange) {
+        let base = self.limits.retry_ms;
+        let random = (self.secrets)();
+        let jitter = (u64::from(u16::from_le_bytes([random[0], random[1]])) * base) >> 16;
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        sse::emit_event(
+            &mut events,
+            &Event {
+                retry_ms: Some(base + jitter),
+                ..Event::default()
+            },
+        );
+        wire.emit_events(key, &events);
+        self.events = events;
+    }
+}

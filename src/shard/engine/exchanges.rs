@@ -1,0 +1,190 @@
+//! What becomes of exchanges, told to those who own them.
+//!
+//! A client that sends nothing more may read on, or be gone, and to a modern one leaving is how a request is cancelled.
+//! Who is gone answers the next bytes with a reset. So on a stream a comment goes out at once, and a modern answer that
+//! is waited for becomes a stream to have one; the reset ends both as any broken connection does. A legacy answer is
+//! waited for as it is, since nothing is cancelled by leaving: when it was quiet for long it becomes a stream, and a dead
+//! connection is found then.
+
+use super::call::{AnswerTo, CallState};
+use super::fanout::Voice;
+use super::stream::{STANDALONE, StreamKey};
+use super::{
+    Body, CallKey, Closed, Engine, Exchange, ExchangeEvent, Happened, Output, Owner, Request, Wire,
+    fields,
+};
+use crate::mcp::Era;
+
+/// A comment: nothing to the client, a sign of life to whoever is in between.
+const KEEP_ALIVE: &[u8] = b":\n\n";
+
+impl Engine {
+    /// A request came, and was admitted. It is answered, or has an owner, when this returns.
+    pub(in crate::shard) fn handle_request(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        request: &Request<'_>,
+        body: Body<'_>,
+    ) {
+        match request.method {
+            fields::Method::Post => self.serve_post(wire, request, body),
+            fields::Method::Get => self.serve_get(wire, request),
+            fields::Method::Delete => self.serve_delete(wire, request),
+        }
+    }
+
+    pub(in crate::shard) fn handle_event(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        event: ExchangeEvent<Owner>,
+    ) {
+        let exchange = event.exchange;
+        match event.what {
+            Happened::Lost => self.lost(wire, exchange, event.owner),
+            Happened::Writable => self.writable(wire, event.owner),
+            Happened::Quiet => {
+                if let Owner::Stream(stream) = event.owner
+                    && let Some(stream) = self.streams.get_mut(stream)
+                {
+                    stream.forget_settled();
+                }
+                // A proxy would give up on a silent response: from now on it is a stream, unless its client takes none.
+                self.keep_alive(wire, exchange, event.owner);
+            }
+            Happened::InputEnded => match event.owner {
+                Owner::Call(call) if !self.calls.get(call).is_some_and(is_modern) => {}
+                // Of a client that takes no stream nothing can be found out before its answer.
+                owner => self.keep_alive(wire, exchange, owner),
+            },
+        }
+    }
+
+    fn keep_alive(&mut self, wire: &mut impl Wire<Owner>, exchange: Exchange, owner: Owner) {
+        let is_stream = match owner {
+            Owner::Call(call) => self.stream_of(wire, call).is_some(),
+            Owner::Stream(_) | Owner::Silent(_) | Owner::Listener(_) => true,
+        };
+        if is_stream {
+            wire.emit_events(exchange, KEEP_ALIVE);
+        }
+    }
+
+    fn writable(&mut self, wire: &mut impl Wire<Owner>, owner: Owner) {
+        match owner {
+            Owner::Stream(stream) => {
+                self.flush(wire, stream);
+                self.resume_listener(stream);
+            }
+            Owner::Listener(listener) => self.fanout.resume(listener),
+            Owner::Call(_) | Owner::Silent(_) => {}
+        }
+    }
+
+    fn lost(&mut self, wire: &mut impl Wire<Owner>, exchange: Exchange, owner: Owner) {
+        match owner {
+            Owner::Call(call) => self.abandon_answer(wire, exchange, call),
+            Owner::Stream(stream) | Owner::Silent(stream) => {
+                self.lose_stream(wire, exchange, stream)
+            }
+            Owner::Listener(listener) => self.fanout.close(listener),
+        }
+    }
+
+    /// The connection that waited for a JSON answer is gone. For a modern call that is its cancellation; a legacy
+    /// client may have lost its network, and the call goes on.
+    fn abandon_answer(&mut self, wire: &mut impl Wire<Owner>, exchange: Exchange, call: CallKey) {
+        let Some(state) = self.calls.get_mut(call) else {
+            return;
+        };
+        match (state.answer_to, state.version.era()) {
+            (AnswerTo::Nobody, _) => {}
+            // Opened after the exchange was lost, and before that was known.
+            (AnswerTo::Stream(stream), _) => self.lose_stream(wire, exchange, stream),
+            (AnswerTo::Exchange(_) | AnswerTo::Plain(_), Era::Legacy) => {
+                state.answer_to = AnswerTo::Nobody;
+            }
+            (AnswerTo::Exchange(_) | AnswerTo::Plain(_), Era::Modern) => {
+                self.remove_call(call);
+                self.outputs.push_back(Output::Cancel(call));
+            }
+        }
+    }
+
+    /// Perhaps the stream has another exchange by now, and this one was silent.
+    fn lose_stream(&mut self, wire: &mut impl Wire<Owner>, exchange: Exchange, stream: StreamKey) {
+        let connected = self.streams.get(stream).and_then(|it| it.exchange);
+        match connected == Some(exchange) {
+            true => self.interrupt_stream(wire, stream),
+            false => self.forget_silent(stream, exchange),
+        }
+    }
+
+    /// Ends a stream's connection, which is no fault of the wire.
+    pub(super) fn abort_stream(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        stream: StreamKey,
+        exchange: Exchange,
+        reason: Closed,
+    ) {
+        wire.abort(exchange, reason);
+        self.interrupt_stream(wire, stream);
+    }
+
+    /// What waits for a held stream must not be more than for any other: sooner than that it begins early.
+    pub(super) fn make_room_while_held(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        key: StreamKey,
+        count: usize,
+    ) {
+        let bytes_max = self.limits.stream_queue_bytes_max;
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        let Some(exchange) = stream.exchange else {
+            return;
+        };
+        if wire.is_held(exchange) && !stream.has_room(count, bytes_max) {
+            wire.begin_held(exchange);
+            self.writable(wire, Owner::Stream(key));
+        }
+    }
+
+    fn resume_listener(&mut self, stream: StreamKey) {
+        let session = self
+            .streams
+            .get(stream)
+            .filter(|stream| stream.number == STANDALONE)
+            .and_then(|it| it.session);
+        if let Some(session) = session.and_then(|session| self.sessions.get(session)) {
+            self.fanout.resume(session.listener);
+        }
+    }
+
+    /// The exchanges that somebody here owns: what a wire must know as well. For tests.
+    pub(in crate::shard) fn owned(&self) -> impl Iterator<Item = (Exchange, Owner)> {
+        let calls = self.calls.iter().filter_map(|(key, call)| {
+            let (AnswerTo::Exchange(it) | AnswerTo::Plain(it)) = call.answer_to else {
+                return None;
+            };
+            Some((it, Owner::Call(key)))
+        });
+        let streams = self.streams.iter();
+        let streams =
+            streams.filter_map(|(key, stream)| Some((stream.exchange?, Owner::Stream(key))));
+        let listeners = self.fanout.listeners();
+        let listeners = listeners.filter_map(|(key, listener)| match listener.voice {
+            Voice::Listen(_) => Some((listener.outlet?, Owner::Listener(key))),
+            Voice::Session(_) => None,
+        });
+        calls
+            .chain(streams)
+            .chain(listeners)
+            .chain(self.silent_exchanges())
+    }
+}
+
+fn is_modern(call: &CallState) -> bool {
+    call.version.era() == Era::Modern
+}

@@ -1,0 +1,483 @@
+//! Who hears what: topics, their subscribers, and what each listener has still to be told.
+//!
+//! A listener is one party that hears topics: a legacy session (on its GET stream) or a modern listen stream. What a
+//! topic event says depends on the topic alone, so nothing is queued per listener but one bit per subscription,
+//! and the notification log keeps one offset per topic: the newest. Conflation is thereby exact and free, resuming
+//! is a comparison of offsets, and what is held for a stalled reader does not grow with what is published.
+//!
+//! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
+
+mod lease;
+mod listener;
+mod spelling;
+mod topic;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use self::listener::Subscription;
+use self::topic::{Subscriber, TopicEntry};
+use super::Exchange;
+use super::arena::Arena;
+use crate::app::call::Topic;
+use crate::budget::Pool;
+
+pub(super) use self::listener::{Listener, ListenerKey, SubscriptionId, Voice};
+pub(super) use self::spelling::Interest;
+
+/// How many topics leave one listener in one write.
+const TOPICS_PER_WRITE_MAX: usize = 256;
+
+/// The three list topics are always there, in this order.
+const LISTS: [(Topic, &str); 3] = [
+    (Topic::Tools, "notifications/tools/list_changed"),
+    (Topic::Prompts, "notifications/prompts/list_changed"),
+    (Topic::Resources, "notifications/resources/list_changed"),
+];
+
+pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of::<Subscriber>();
+
+/// One event that is due, as [`Fanout::take_pending`] lists them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Due {
+    pub(super) offset: u64,
+    topic: u32,
+}
+
+pub(super) struct Fanout {
+    topics: Slab<TopicEntry>,
+    by_uri: HashMap<Rc<str>, u32>,
+    /// Topics that are published under another URI than theirs, by that one.
+    spellings: HashMap<Rc<str>, Vec<u32>>,
+    listeners: Arena<Listener>,
+    ready: VecDeque<ListenerKey>,
+    /// Of subscriptions to resources, and of those: lists cost no more than the listener itself.
+    bytes: usize,
+    /// What all cores take such bytes from, and how many of them are ours: `bytes <= leased`.
+    pool: Arc<Pool>,
+    leased: usize,
+}
+
+impl Fanout {
+    pub(super) fn new(pool: Arc<Pool>) -> Self {
+        let mut topics = Slab::new();
+        for (_, method) in LISTS {
+            topics.insert(TopicEntry::of_list(method));
+        }
+        Fanout {
+            topics,
+            by_uri: HashMap::new(),
+            spellings: HashMap::new(),
+            listeners: Arena::default(),
+            ready: VecDeque::new(),
+            bytes: 0,
+            pool,
+            leased: 0,
+        }
+    }
+
+    /// A new listener that knows everything up to `offset`.
+    pub(super) fn open(&mut self, voice: Voice, offset: u64) -> ListenerKey {
+        let subscriptions = Vec::new();
+        self.listeners.insert(Listener {
+            voice,
+            outlet: None,
+            told: offset,
+            sequence: 0,
+            subscriptions,
+            slots: None,
+            pending: 0,
+            messages: false,
+            queued: false,
+        })
+    }
+
+    pub(super) fn set_voice(&mut self, key: ListenerKey, voice: Voice) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.voice = voice;
+        }
+    }
+
+    /// Targeted messages up to this one have left.
+    pub(super) fn set_sequence(&mut self, key: ListenerKey, sequence: u32) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.sequence = sequence;
+        }
+    }
+
+    pub(super) fn close(&mut self, key: ListenerKey) {
+        while let Some(slot) = self
+            .listeners
+            .get(key)
+            .and_then(|listener| listener.subscriptions.len().checked_sub(1))
+        {
+            self.remove_subscription(key, slot);
+        }
+        self.listeners.remove(key);
+        self.settle();
+    }
+
+    pub(super) fn listener(&self, key: ListenerKey) -> Option<&Listener> {
+        self.listeners.get(key)
+    }
+
+    /// Subscriptions to resources; the lists do not count.
+    pub(super) fn resource_count(&self, key: ListenerKey) -> usize {
+        self.listeners.get(key).map_or(0, |listener| {
+            let lists = (0..LISTS.len() as u32).filter(|&list| listener.slot_of(list).is_some());
+            listener.subscriptions.len() - lists.count()
+        })
+    }
+
+    pub(super) fn is_subscribed(&self, key: ListenerKey, uri: &str) -> bool {
+        let topic = self.by_uri.get(uri).copied();
+        let slot = |topic| self.listeners.get(key)?.slot_of(topic);
+        topic.and_then(slot).is_some()
+    }
+
+    /// Subscribes from now on; a second time is the same as once.
+    pub(super) fn subscribe(&mut self, key: ListenerKey, interest: &Interest) {
+        if self.listeners.get(key).is_none() {
+            return;
+        }
+        let index = self.topic_index(interest);
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        if listener.slot_of(index).is_some() {
+            return;
+        }
+        let subscribers = &mut self.topics[index as usize].subscribers;
+        let position = subscribers.len() as u32;
+        subscribers.push(Subscriber {
+            listener: key.index,
+            slot: listener.subscriptions.len() as u32,
+        });
+        listener.add(Subscription {
+            topic: index,
+            position,
+            pending: false,
+        });
+        if matches!(interest.topic, Topic::Resource(_)) {
+            self.bytes += SUBSCRIPTION_BYTES;
+        }
+    }
+
+    /// Makes room for exactly so many subscriptions.
+    pub(super) fn reserve(&mut self, key: ListenerKey, count: usize) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.subscriptions.reserve_exact(count);
+        }
+    }
+
+    /// The topic changed: everyone who hears it has it to be told.
+    pub(super) fn publish(&mut self, topic: &Topic, offset: u64) {
+        let others = match topic {
+            Topic::Resource(uri) if !self.spellings.is_empty() => self.spellings.get(&**uri),
+            _ => None,
+        };
+        // Whoever hears of one thing by several names may take the first event for all: they share the offset.
+        for index in self
+            .find(topic)
+            .into_iter()
+            .chain(others.into_iter().flatten().copied())
+        {
+            let entry = &mut self.topics[index as usize];
+            debug_assert!(entry.last_offset < offset, "offsets only grow");
+            entry.last_offset = offset;
+            for subscriber in &entry.subscribers {
+                let (key, listener) = self.listeners.at_mut(subscriber.listener);
+                listener.mark(subscriber.slot as usize);
+                listener.enqueue(key, &mut self.ready);
+            }
+        }
+    }
+
+    /// Anything may have changed: everyone has everything to be told that it hears of. Each topic has an offset of
+    /// its own, since event ids name one event; if there are ever more topics than offsets, some share the last.
+    pub(super) fn publish_everything(&mut self, offsets: std::ops::RangeInclusive<u64>) {
+        let (mut offset, last) = offsets.into_inner();
+        for (_, entry) in &mut self.topics {
+            debug_assert!(entry.last_offset < offset, "offsets only grow");
+            entry.last_offset = offset;
+            for subscriber in &entry.subscribers {
+                let (key, listener) = self.listeners.at_mut(subscriber.listener);
+                listener.mark(subscriber.slot as usize);
+                listener.enqueue(key, &mut self.ready);
+            }
+            offset = last.min(offset + 1);
+        }
+    }
+
+    /// Events go to this connection from now on.
+    pub(super) fn attach(&mut self, key: ListenerKey, outlet: Exchange) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.outlet = Some(outlet);
+            listener.enqueue(key, &mut self.ready);
+        }
+    }
+
+    pub(super) fn detach(&mut self, key: ListenerKey) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.outlet = None;
+        }
+    }
+
+    /// A targeted message waits for this listener's session.
+    pub(super) fn has_messages(&mut self, key: ListenerKey) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.messages = true;
+            listener.enqueue(key, &mut self.ready);
+        }
+    }
+
+    /// The outlet can take bytes again.
+    pub(super) fn resume(&mut self, key: ListenerKey) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.enqueue(key, &mut self.ready);
+        }
+    }
+
+    /// The reader says that it knows everything up to `offset` and nothing after it.
+    pub(super) fn rewind(&mut self, key: ListenerKey, offset: u64) {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        listener.told = offset;
+        for slot in 0..listener.subscriptions.len() {
+            let topic = listener.subscriptions[slot].topic as usize;
+            if self.topics[topic].last_offset > offset {
+                listener.mark(slot);
+            }
+        }
+    }
+
+    /// What the reader knows cannot be told (another epoch): everything it may hear of is to be told once.
+    pub(super) fn rewind_unknown(&mut self, key: ListenerKey) {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        listener.told = 0;
+        for slot in 0..listener.subscriptions.len() {
+            listener.mark(slot);
+        }
+    }
+
+    /// The next listener with something to be told and an outlet.
+    pub(super) fn poll_ready(&mut self) -> Option<ListenerKey> {
+        while let Some(key) = self.ready.pop_front() {
+            let Some(listener) = self.listeners.get_mut(key) else {
+                continue;
+            };
+            listener.queued = false;
+            if listener.outlet.is_some() && listener.has_news() {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// The listeners that [`poll_ready`](Fanout::poll_ready) gives next.
+    pub(super) fn upcoming(&self, count: usize) -> impl Iterator<Item = &Listener> {
+        let keys = self.ready.iter().take(count);
+        keys.filter_map(|&key| self.listeners.get(key))
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes what `key` is to be told now, oldest offset first, so that an event's id covers all before it. Its
+    /// messages are the caller's to take.
+    pub(super) fn take_pending(&mut self, key: ListenerKey, due: &mut Vec<Due>) {
+        due.clear();
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        listener.messages = false;
+        let topics = &self.topics;
+        let offset_of = |it: &Subscription| topics[it.topic as usize].last_offset;
+        let all = listener.pending as usize <= TOPICS_PER_WRITE_MAX;
+        for subscription in &mut listener.subscriptions {
+            if subscription.pending {
+                due.push(Due {
+                    offset: offset_of(subscription),
+                    topic: subscription.topic,
+                });
+                subscription.pending = !all;
+            }
+        }
+        due.sort_unstable();
+        due.truncate(TOPICS_PER_WRITE_MAX);
+        let Some(last) = due.last().copied() else {
+            return;
+        };
+        listener.told = listener.told.max(last.offset);
+        if all {
+            listener.pending = 0;
+            return;
+        }
+        // Everything up to `last` in the order just sorted is taken.
+        for subscription in &mut listener.subscriptions {
+            let entry = Due {
+                offset: offset_of(subscription),
+                topic: subscription.topic,
+            };
+            if subscription.pending && entry <= last {
+                subscription.pending = false;
+                listener.pending -= 1;
+            }
+        }
+        listener.enqueue(key, &mut self.ready);
+    }
+
+    /// One event's data lines in the words of the listener's era, blank line included.
+    pub(super) fn emit(&self, due: Due, voice: &Voice, out: &mut Vec<u8>) {
+        let entry = &self.topics[due.topic as usize];
+        out.extend_from_slice(&entry.head);
+        match (voice, entry.uri.is_some()) {
+            (Voice::Session(_), true) => out.extend_from_slice(b"}}\n\n"),
+            (Voice::Session(_), false) => out.extend_from_slice(b"}\n\n"),
+            (Voice::Listen(id), has_params) => {
+                let open: &[u8] = if has_params {
+                    b",\"_meta\":{"
+                } else {
+                    b",\"params\":{\"_meta\":{"
+                };
+                out.extend_from_slice(open);
+                out.extend_from_slice(b"\"io.modelcontextprotocol/subscriptionId\":");
+                id.emit(out);
+                out.extend_from_slice(b"}}}\n\n");
+            }
+        }
+    }
+
+    pub(super) fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    pub(super) fn listeners(&self) -> impl Iterator<Item = (ListenerKey, &Listener)> {
+        self.listeners.iter()
+    }
+
+    pub(super) fn listener_count(&self) -> usize {
+        self.listeners.len()
+    }
+
+    /// The index of a topic that somebody hears, or that is a list.
+    fn find(&self, topic: &Topic) -> Option<u32> {
+        match topic {
+            Topic::Tools => Some(0),
+            Topic::Prompts => Some(1),
+            Topic::Resources => Some(2),
+            Topic::Resource(uri) => self.by_uri.get(&**uri).copied(),
+        }
+    }
+
+    fn topic_index(&mut self, interest: &Interest) -> u32 {
+        let uri = match (self.find(&interest.topic), &interest.topic) {
+            (Some(index), _) => return index,
+            (None, Topic::Resource(uri)) => uri,
+            (None, Topic::Tools | Topic::Prompts | Topic::Resources) => {
+                unreachable!("lists are always found")
+            }
+        };
+        let shared: Rc<str> = uri.as_ref().into();
+        let own: Option<Rc<str>> = interest.own.as_deref().map(Rc::from);
+        let entry = TopicEntry::of_resource(shared.clone(), own.clone());
+        self.bytes += entry.bytes();
+        let index = self.topics.insert(entry) as u32;
+        if let Some(own) = own {
+            self.add_spelling(own, index);
+        }
+        self.by_uri.insert(shared, index);
+        index
+    }
+
+    /// Takes one subscription out on both sides; the last of each list moves into the gap.
+    fn remove_subscription(&mut self, key: ListenerKey, slot: usize) {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        let removed = listener.remove(slot);
+        if let Some(moved) = listener.subscriptions.get(slot) {
+            self.topics[moved.topic as usize].subscribers[moved.position as usize].slot =
+                slot as u32;
+        }
+        let entry = &mut self.topics[removed.topic as usize];
+        if entry.uri.is_some() {
+            self.bytes -= SUBSCRIPTION_BYTES;
+        }
+        entry.subscribers.swap_remove(removed.position as usize);
+        // A crowd that has left does not leave its memory behind.
+        if entry.subscribers.capacity() > 4 * entry.subscribers.len().max(16) {
+            entry.subscribers.shrink_to(2 * entry.subscribers.len());
+        }
+        if let Some(moved) = entry.subscribers.get(removed.position as usize) {
+            let (_, other) = self.listeners.at_mut(moved.listener);
+            other.subscriptions[moved.slot as usize].position = removed.position;
+        }
+        if entry.subscribers.is_empty()
+            && let Some(uri) = entry.uri.take()
+        {
+            let own = entry.own.take();
+            self.bytes -= TopicEntry::bytes_of(&uri, own.as_deref());
+            self.by_uri.remove(&uri);
+            self.topics.remove(removed.topic as usize);
+            if let Some(own) = own {
+                self.remove_spelling(&own, removed.topic);
+            }
+        }
+    }
+
+    /// Panics if the two sides of the index disagree.
+    pub(super) fn invariants(&self) {
+        for (index, entry) in &self.topics {
+            for (position, subscriber) in entry.subscribers.iter().enumerate() {
+                let (_, listener) = self.listeners.at(subscriber.listener);
+                let subscription = &listener.subscriptions[subscriber.slot as usize];
+                assert_eq!(
+                    (subscription.topic as usize, subscription.position as usize),
+                    (index, position)
+                );
+            }
+            if let Some(uri) = &entry.uri {
+                assert_eq!(self.by_uri.get(uri), Some(&(index as u32)));
+                let others = |own: &Rc<str>| self.spellings[own].contains(&(index as u32));
+                assert!(entry.own.as_ref().is_none_or(others));
+                assert!(
+                    !entry.subscribers.is_empty(),
+                    "a topic nobody hears is kept"
+                );
+            }
+        }
+        assert_eq!(self.by_uri.len() + LISTS.len(), self.topics.len());
+        let owns = self.topics.iter().filter_map(|(_, it)| it.own.as_ref());
+        assert_eq!(self.spellings.len(), owns.collect::<HashSet<_>>().len());
+        let resources = || self.topics.iter().filter(|(_, it)| it.uri.is_some());
+        let subscribers: usize = resources().map(|(_, it)| it.subscribers.len()).sum();
+        let topics: usize = resources().map(|(_, it)| it.bytes()).sum();
+        assert_eq!(self.bytes, subscribers * SUBSCRIPTION_BYTES + topics);
+        assert_eq!(self.bytes, self.leased, "leased for nothing");
+        for (key, listener) in self.listeners.iter() {
+            let pending = listener
+                .subscriptions
+                .iter()
+                .filter(|it| it.pending)
+                .count();
+            assert_eq!(pending, listener.pending as usize);
+            for (slot, subscription) in listener.subscriptions.iter().enumerate() {
+                assert_eq!(listener.slot_of(subscription.topic), Some(slot));
+                let subscriber = &self.topics[subscription.topic as usize].subscribers
+                    [subscription.position as usize];
+                assert_eq!(
+                    (subscriber.listener, subscriber.slot as usize),
+                    (key.index, slot)
+                );
+            }
+        }
+    }
+}

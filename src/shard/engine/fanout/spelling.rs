@@ -1,0 +1,88 @@
+//! One resource by several names: a client is told of it by the name it knows, whichever is published.
+
+use std::rc::Rc;
+
+use super::{Fanout, ListenerKey};
+use crate::app::call::Topic;
+
+/// What a client wants to hear of.
+pub(in crate::shard) struct Interest {
+    /// A resource as the client spells it.
+    pub(super) topic: Topic,
+    /// How it is published, if that is another spelling.
+    pub(super) own: Option<Box<str>>,
+}
+
+impl Interest {
+    pub(in crate::shard) fn of(list: Topic) -> Self {
+        Interest {
+            topic: list,
+            own: None,
+        }
+    }
+
+    pub(in crate::shard) fn of_resource(uri: &str, own: Box<str>) -> Self {
+        Interest {
+            topic: Topic::Resource(uri.into()),
+            own: (&*own != uri).then_some(own),
+        }
+    }
+}
+
+impl Fanout {
+    /// Whoever does not hear of it by this spelling means any other.
+    pub(in crate::shard) fn unsubscribe(&mut self, key: ListenerKey, interest: &Interest) {
+        let Topic::Resource(uri) = &interest.topic else {
+            return;
+        };
+        if let Some(slot) = self.slot_of(key, uri) {
+            self.remove_subscription(key, slot);
+            return self.settle();
+        }
+        let own = interest.own.as_deref().unwrap_or(uri);
+        while let Some(slot) = self.slot_of(key, own).or_else(|| {
+            let other = self.others_heard(key, own).next()?;
+            self.listeners.get(key)?.slot_of(other)
+        }) {
+            self.remove_subscription(key, slot);
+        }
+        self.settle();
+    }
+
+    fn slot_of(&self, key: ListenerKey, uri: &str) -> Option<usize> {
+        self.listeners.get(key)?.slot_of(*self.by_uri.get(uri)?)
+    }
+
+    /// How a listener spells a resource that is published as `own`.
+    pub(in crate::shard) fn spelled<'a>(&'a self, key: ListenerKey, own: &'a str) -> &'a str {
+        if self.is_subscribed(key, own) {
+            return own;
+        }
+        let others = self.others_heard(key, own).next();
+        others
+            .and_then(|it| self.topics[it as usize].uri.as_deref())
+            .unwrap_or(own)
+    }
+
+    /// What this listener hears of under other spellings of a resource.
+    fn others_heard(&self, key: ListenerKey, own: &str) -> impl Iterator<Item = u32> {
+        let others = self.spellings.get(own).map_or(&[][..], Vec::as_slice);
+        let listener = self.listeners.get(key);
+        let is_heard = move |&topic: &u32| listener.is_some_and(|it| it.slot_of(topic).is_some());
+        others.iter().copied().filter(is_heard)
+    }
+
+    pub(super) fn add_spelling(&mut self, own: Rc<str>, topic: u32) {
+        self.spellings.entry(own).or_default().push(topic);
+    }
+
+    pub(super) fn remove_spelling(&mut self, own: &str, topic: u32) {
+        let Some(others) = self.spellings.get_mut(own) else {
+            return;
+        };
+        others.retain(|&it| it != topic);
+        if others.is_empty() {
+            self.spellings.remove(own);
+        }
+    }
+}

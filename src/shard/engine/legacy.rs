@@ -1,0 +1,476 @@
+//! Messages of a session: 2025-03-26 to 2025-11-25.
+
+use serde_json::value::RawValue;
+
+use super::call::{AnswerTo, CallState};
+use super::listen::NO_ROOM;
+use super::params::{self, Cancelled, SetLevel, Subscribe};
+use super::post::{Post, not_acceptable};
+use super::session::log_level;
+use super::{
+    CallKey, Engine, Output, Owner, Refused, SessionKey, Wire, error_message, result_message,
+};
+use crate::app::call::{AskFailed, Call, Topic};
+use crate::clients::Client;
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
+use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::wire::integer::to_u32;
+use crate::wire::json_rpc::{Id, Invalid, Message};
+use crate::wire::json_scan::JsonScan;
+
+/// What the engine makes of a request without the application, or that it is the application's.
+enum Dispatched {
+    Result(&'static str),
+    Error(RpcError),
+    Application,
+}
+
+impl Engine {
+    pub(super) fn serve_legacy(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
+        message: Message<'_>,
+    ) {
+        let key = post.request.exchange;
+        let id = request_id(&message);
+        let session = match self.find_legacy_session(post) {
+            Ok(session) => session,
+            Err(refused) => return wire.refuse(key, id, &refused),
+        };
+        match message {
+            Message::Request { id, method, params } => {
+                let call = (id.raw(), &*method, params);
+                self.serve_request(wire, post, session, call)
+            }
+            Message::Notification { method, params } => {
+                self.take_notification(wire, session, &method, params);
+                wire.answer(key, 202, &[], b"");
+            }
+            Message::Response { id, outcome } => {
+                match self.take_response(wire, session, id.raw(), outcome) {
+                    Ok(()) => wire.answer(key, 202, &[], b""),
+                    Err(refused) => wire.refuse(key, None, &refused),
+                }
+            }
+        }
+    }
+
+    /// An array of messages: a stream with an answer for each request in it, or 202 if there is none.
+    pub(super) fn serve_batch(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
+        messages: Vec<Result<Message<'_>, Invalid<'_>>>,
+    ) {
+        let key = post.request.exchange;
+        let session = match self
+            .find_legacy_session(post)
+            .and_then(|session| self.check_batch(post, session, &messages))
+        {
+            Ok(session) => session,
+            Err(refused) => return wire.refuse(key, None, &refused),
+        };
+        let answers = messages.iter().filter(|it| {
+            !matches!(
+                it,
+                Ok(Message::Notification { .. } | Message::Response { .. })
+            )
+        });
+        let count = answers.count() as u16;
+        if count > 0 && !post.request.fields.accepts_stream() {
+            let sentence = "A batch with requests in it is answered with text/event-stream: Accept must name it.";
+            return wire.refuse(key, None, &not_acceptable(sentence));
+        }
+        let stream = (count > 0).then(|| self.open_response_stream(wire, key, session, count));
+        for message in messages {
+            match (message, stream) {
+                (Ok(Message::Notification { method, params }), _) => {
+                    self.take_notification(wire, session, &method, params)
+                }
+                (Ok(Message::Response { id, outcome }), _) => {
+                    // A batch is accepted as a whole; what waits for this one goes on waiting, for a while.
+                    let _ = self.take_response(wire, session, id.raw(), outcome);
+                }
+                (Ok(Message::Request { id, method, params }), Some(stream)) => {
+                    let id = id.raw();
+                    match self.dispatch(session, &method, params) {
+                        Dispatched::Result(result) => {
+                            self.push_answer(wire, stream, &result_message(id, result))
+                        }
+                        Dispatched::Error(error) => {
+                            self.push_answer(wire, stream, &error_message(Some(id), &error))
+                        }
+                        Dispatched::Application => {
+                            let text = params.map_or("", RawValue::get).as_bytes();
+                            let tree_bytes = JsonScan::of(text).tree_bytes();
+                            let call = (id, &*method, params);
+                            let answer_to = AnswerTo::Stream(stream);
+                            let client = self.caller(post.request, session);
+                            let started = self
+                                .start_legacy(wire, client, session, call, tree_bytes, answer_to);
+                            if let Err(refused) = started {
+                                self.push_answer(
+                                    wire,
+                                    stream,
+                                    &error_message(Some(id), &refused.error),
+                                );
+                            }
+                        }
+                    }
+                }
+                (Err(invalid), Some(stream)) => {
+                    let error = RpcError::new(invalid.code, invalid.fault);
+                    self.push_answer(
+                        wire,
+                        stream,
+                        &error_message(invalid.id.map(Id::raw), &error),
+                    );
+                }
+                (_, None) => {}
+            }
+        }
+        if stream.is_none() {
+            wire.answer(key, 202, &[], b"");
+        }
+    }
+
+    fn find_legacy_session(&mut self, post: Post<'_>) -> Result<SessionKey, Refused> {
+        post.request.fields.version.spoken()?;
+        self.find_session(post.request)
+    }
+
+    fn check_batch(
+        &self,
+        post: Post<'_>,
+        session: SessionKey,
+        messages: &[Result<Message<'_>, Invalid<'_>>],
+    ) -> Result<SessionKey, Refused> {
+        let version = self
+            .sessions
+            .get(session)
+            .map_or(ProtocolVersion::LATEST_LEGACY, |it| it.version);
+        if !version.has_batches() {
+            let sentence = format!(
+                "Batches exist in 2025-03-26 only, and this session speaks {}.",
+                version.as_str()
+            );
+            return Err(Refused::new(400, sentence));
+        }
+        if messages.len() > self.limits.batch_messages_max {
+            let sentence = format!(
+                "A batch has {} messages at most.",
+                self.limits.batch_messages_max
+            );
+            return Err(Refused::new(400, sentence));
+        }
+        self.check_streams(session)?;
+        let requests = messages
+            .iter()
+            .filter(|it| matches!(it, Ok(Message::Request { .. })));
+        self.check_calls(self.caller(post.request, session), requests.count())?;
+        Ok(session)
+    }
+
+    /// One session cannot take all calls for itself. Streams without a call are only kept for a resume.
+    pub(super) fn check_streams(&self, session: SessionKey) -> Result<(), Refused> {
+        let open = self
+            .sessions
+            .get(session)
+            .map_or(0, |session| session.calls.len());
+        if open < self.limits.streams_per_session_max {
+            return Ok(());
+        }
+        let sentence =
+            "This session has as many requests under way as it may have: wait for their answers.";
+        Err(Refused {
+            retry_after_s: Some(1),
+            ..Refused::with_reason(429, "too_many_streams", sentence)
+        })
+    }
+
+    fn serve_request(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
+        session: SessionKey,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+    ) {
+        let key = post.request.exchange;
+        match self.dispatch(session, method, params) {
+            Dispatched::Result(result) => wire.answer_result(key, id, result, &[]),
+            Dispatched::Error(error) => {
+                wire.answer_error(key, error.http_status(Era::Legacy), Some(id), &error)
+            }
+            Dispatched::Application => {
+                let call = (id, method, params);
+                let (answer_to, tree_bytes) = (post.answer_to(), post.tree_bytes);
+                let client = self.caller(post.request, session);
+                let started = self
+                    .check_streams(session)
+                    .and_then(|()| self.check_calls(client, 1))
+                    .and_then(|()| {
+                        self.start_legacy(wire, client, session, call, tree_bytes, answer_to)
+                    });
+                match started {
+                    Ok(call) => wire.expect_answer(key, Owner::Call(call)),
+                    Err(refused) => wire.refuse(key, Some(id), &refused),
+                }
+            }
+        }
+    }
+
+    fn dispatch(
+        &mut self,
+        session: SessionKey,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Dispatched {
+        let done = match method {
+            "ping" => Ok(()),
+            "logging/setLevel" => self.set_level(session, params),
+            "resources/subscribe" => self.subscribe(session, params),
+            "resources/unsubscribe" => self.unsubscribe(session, params),
+            "initialize" => Err(RpcError::invalid_request(
+                "This session is initialized already.",
+            )),
+            "server/discover" | "subscriptions/listen" => Err(RpcError::method_not_found(method)),
+            _ => return Dispatched::Application,
+        };
+        match done {
+            Ok(()) => Dispatched::Result("{}"),
+            Err(error) => Dispatched::Error(error),
+        }
+    }
+
+    fn set_level(
+        &mut self,
+        session: SessionKey,
+        params: Option<&RawValue>,
+    ) -> Result<(), RpcError> {
+        if self.about.legacy_capabilities.get("logging").is_none() {
+            return Err(RpcError::method_not_found("logging/setLevel"));
+        }
+        let SetLevel { level } = params::parse(params)?;
+        let level = log_level(&level).ok_or_else(|| {
+            RpcError::invalid_params(format!("Invalid params: {level} is not a log level."))
+        })?;
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.log_level = level;
+        }
+        Ok(())
+    }
+
+    fn subscribe(
+        &mut self,
+        session: SessionKey,
+        params: Option<&RawValue>,
+    ) -> Result<(), RpcError> {
+        let uri = self.subscription_uri("resources/subscribe", params)?;
+        let Some(listener) = self.sessions.get(session).map(|session| session.listener) else {
+            return Ok(());
+        };
+        let interest = self.interest(&uri)?;
+        let interest = interest.ok_or_else(|| RpcError::resource_not_found(Era::Legacy, &uri))?;
+        if self.fanout.is_subscribed(listener, &uri) {
+            return Ok(());
+        }
+        let limit = self.limits.subscriptions_max;
+        if self.fanout.resource_count(listener) >= limit {
+            return Err(RpcError::invalid_params(format!(
+                "Invalid params: a session has {limit} subscriptions at most."
+            )));
+        }
+        self.fanout
+            .lease(std::slice::from_ref(&interest))
+            .map_err(|_| RpcError::internal(NO_ROOM))?;
+        self.fanout.subscribe(listener, &interest);
+        self.fanout.settle();
+        Ok(())
+    }
+
+    fn unsubscribe(
+        &mut self,
+        session: SessionKey,
+        params: Option<&RawValue>,
+    ) -> Result<(), RpcError> {
+        let uri = self.subscription_uri("resources/unsubscribe", params)?;
+        let interest = self.interest(&uri)?;
+        if let Some(session) = self.sessions.get(session)
+            && let Some(interest) = interest
+        {
+            self.fanout.unsubscribe(session.listener, &interest);
+        }
+        Ok(())
+    }
+
+    fn subscription_uri(
+        &self,
+        method: &str,
+        params: Option<&RawValue>,
+    ) -> Result<String, RpcError> {
+        if !self.introduction.announces(&Topic::Resource("".into())) {
+            return Err(RpcError::method_not_found(method));
+        }
+        let Subscribe { uri } = params::parse(params)?;
+        self.check_uri(&uri)?;
+        Ok(uri.into_owned())
+    }
+
+    fn start_legacy(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        client: Option<Client>,
+        session_key: SessionKey,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+        tree_bytes: usize,
+        answer_to: AnswerTo,
+    ) -> Result<CallKey, Refused> {
+        let charge = self.charge_call(wire, client, params, tree_bytes)?;
+        let session = self
+            .sessions
+            .get(session_key)
+            .expect("found for this request");
+        let request = Call {
+            version: session.version,
+            method: method.into(),
+            params: params.map(ToOwned::to_owned),
+            client_capabilities: session.profile.capabilities.clone(),
+            client_info: session.profile.info.clone(),
+            param_headers: Vec::new(),
+            tree_bytes,
+        };
+        let call = self.calls.insert(CallState {
+            version: session.version,
+            session: Some(session_key),
+            id: id.into(),
+            answer_to,
+            log_level: None,
+            client,
+            asks: Default::default(),
+            timer: Default::default(),
+            charge,
+        });
+        if let Some(session) = self.sessions.get_mut(session_key) {
+            session.calls.push(call);
+        }
+        self.count_call(client);
+        self.outputs.push_back(Output::Start { call, request });
+        Ok(call)
+    }
+
+    fn take_notification(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        session: SessionKey,
+        method: &str,
+        params: Option<&RawValue>,
+    ) {
+        if method == "notifications/cancelled"
+            && let Ok(Cancelled { request_id }) = params::parse(params)
+        {
+            self.cancel(wire, session, request_id.get());
+        }
+    }
+
+    /// The client no longer wants this answer, and gets none.
+    fn cancel(&mut self, wire: &mut impl Wire<Owner>, session_key: SessionKey, id: &str) {
+        let Some(session) = self.sessions.get(session_key) else {
+            return;
+        };
+        let Some(id) = Id::new(id) else { return };
+        let named = |call: &CallKey| {
+            let state = self.calls.get(*call);
+            state.is_some_and(|state| Id::new(&state.id).is_some_and(|own| own.is_same(id)))
+        };
+        let Some(call) = session.calls.iter().copied().find(named) else {
+            return;
+        };
+        let Some(state) = self.remove_call(call) else {
+            return;
+        };
+        self.outputs.push_back(Output::Cancel(call));
+        match state.answer_to {
+            AnswerTo::Exchange(connection) => {
+                wire.open_stream(connection);
+                wire.end_stream(connection);
+            }
+            // HTTP wants an answer, JSON-RPC none.
+            AnswerTo::Plain(connection) => {
+                wire.answer(connection, 202, &[], b"");
+            }
+            AnswerTo::Stream(stream) => self.finish_one(wire, stream),
+            AnswerTo::Nobody => {}
+        }
+    }
+
+    /// An answer to a request of ours. One that nobody waits for is ignored: it came too late.
+    ///
+    /// # Errors
+    /// There is no room for it, and whoever waits for it goes on waiting.
+    fn take_response(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        session: SessionKey,
+        id: &str,
+        outcome: Result<&RawValue, &RawValue>,
+    ) -> Result<(), Refused> {
+        let Some(id) = to_u32(id) else {
+            return Ok(());
+        };
+        let Some(session) = self.sessions.get(session) else {
+            return Ok(());
+        };
+        let waiting = session.calls.iter().copied().find(|call| {
+            self.calls
+                .get(*call)
+                .is_some_and(|state| state.asks.iter().any(|ask| ask.id == id))
+        });
+        let Some(call) = waiting else { return Ok(()) };
+        let (Ok(answered) | Err(answered)) = outcome;
+        self.charge_more(wire, call, answered)?;
+        if let Some(state) = self.calls.get_mut(call) {
+            state.asks.retain(|ask| ask.id != id);
+        }
+        let answer = match outcome {
+            Ok(result) => Ok(result.to_owned()),
+            Err(error) => Err(AskFailed::Error(client_error(error))),
+        };
+        self.outputs.push_back(Output::Answered {
+            call,
+            ask: id,
+            answer,
+        });
+        Ok(())
+    }
+}
+
+fn request_id<'a>(message: &Message<'a>) -> Option<&'a str> {
+    match message {
+        Message::Request { id, .. } => Some(id.raw()),
+        Message::Notification { .. } | Message::Response { .. } => None,
+    }
+}
+
+fn client_error(raw: &RawValue) -> RpcError {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Error<'a> {
+        #[serde(borrow)]
+        code: Option<&'a RawValue>,
+        #[serde(borrow)]
+        message: Option<&'a RawValue>,
+    }
+    let error: Error<'_> = match raw.get().len() {
+        0..=LOOK_ON_CORE_BYTES_MAX => serde_json::from_str(raw.get()).unwrap_or_default(),
+        _ => Error::default(),
+    };
+    let code = error.code.and_then(|code| code.get().parse().ok());
+    let message = error
+        .message
+        .and_then(|message| serde_json::from_str::<String>(message.get()).ok());
+    RpcError::new(
+        code.unwrap_or(RpcError::INTERNAL_ERROR),
+        message.unwrap_or_else(|| "the client's error has no message".to_owned()),
+    )
+}

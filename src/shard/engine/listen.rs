@@ -1,0 +1,154 @@
+//! `subscriptions/listen`: a POST answered by a stream that stays open (2026-07-28, patterns, "Subscriptions").
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::fanout::{Interest, SubscriptionId, Voice};
+use super::params::{self, Filter, Listen};
+use super::{Engine, Exchange, Owner, Refused, Wire};
+use crate::app::call::Topic;
+use crate::limits::{LISTEN_BYTES_MAX, LOOK_ON_CORE_BYTES_MAX};
+use crate::mcp::{Era, RpcError};
+use crate::wire::sse::{self, Event};
+
+pub(super) const NO_ROOM: &str =
+    "This node holds as many subscriptions as it can (--subscription-bytes-max).";
+
+impl Engine {
+    pub(super) fn serve_listen(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        key: Exchange,
+        id: &str,
+        params: Option<&RawValue>,
+    ) {
+        if self.takes_nobody() {
+            let refused = Refused::busy("This node is shutting down and opens no new streams.", 1);
+            return wire.refuse(key, Some(id), &refused);
+        }
+        let bytes_max =
+            (self.limits.subscriptions_max * LISTEN_BYTES_MAX).max(LOOK_ON_CORE_BYTES_MAX);
+        let filter = match params::parse_within::<Listen>(bytes_max, params)
+            .and_then(|listen| self.check_filter(listen.notifications))
+        {
+            Ok(filter) => filter,
+            Err(error) => {
+                return wire.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
+            }
+        };
+        let (interests, honoured) = match self.honoured(&filter) {
+            Ok(honoured) => honoured,
+            Err(error) => {
+                return wire.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
+            }
+        };
+        let admitted = wire.count_stream(key).and_then(|()| {
+            let leased = self.fanout.lease(&interests);
+            leased.map_err(|_| Refused::busy(NO_ROOM, 30))
+        });
+        if let Err(refused) = admitted {
+            return wire.refuse(key, Some(id), &refused);
+        }
+        let listener = self
+            .fanout
+            .open(Voice::Listen(SubscriptionId::new(id)), self.offset);
+        self.fanout.reserve(listener, interests.len());
+        for interest in &interests {
+            self.fanout.subscribe(listener, interest);
+        }
+        self.fanout.settle();
+        wire.open_stream(key);
+        // MUST: the acknowledgement is the first message and carries the subscription's id.
+        // Spliced in as it came: a number may have more digits than any type of ours.
+        let data = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{honoured}}}}}"#
+        );
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        sse::emit_event(
+            &mut events,
+            &Event {
+                data: Some(data.as_bytes()),
+                ..Event::default()
+            },
+        );
+        wire.emit_events(key, &events);
+        self.events = events;
+        wire.set_owner(key, Owner::Listener(listener));
+        self.fanout.attach(listener, key);
+    }
+
+    fn check_filter(&self, filter: Filter) -> Result<Filter, RpcError> {
+        let uris = &filter.resource_subscriptions;
+        if uris.len() > self.limits.subscriptions_max {
+            let limit = self.limits.subscriptions_max;
+            return Err(RpcError::invalid_params(format!(
+                "Invalid params: more than {limit} resourceSubscriptions."
+            )));
+        }
+        uris.iter().try_for_each(|uri| self.check_uri(uri))?;
+        Ok(filter)
+    }
+
+    pub(super) fn check_uri(&self, uri: &str) -> Result<(), RpcError> {
+        let limit = self.limits.uri_bytes_max;
+        match uri.len() {
+            0 => Err(RpcError::invalid_params(
+                "Invalid params: the uri is empty.",
+            )),
+            length if length > limit => Err(RpcError::invalid_params(format!(
+                "Invalid params: the uri is longer than {limit} bytes."
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a client means by a URI; nothing if nobody may subscribe to it.
+    pub(super) fn interest(&self, uri: &str) -> Result<Option<Interest>, RpcError> {
+        let own = (self.accepts)(uri)
+            .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))?;
+        let Some(own) = own else {
+            return Ok(None);
+        };
+        // It may be longer than what was sent: all that needs it is encoded.
+        self.check_uri(&own)?;
+        Ok(Some(Interest::of_resource(uri, own)))
+    }
+
+    /// What the application announces of what was asked for: as it is listened for, and as the client is told.
+    fn honoured(&self, filter: &Filter) -> Result<(Vec<Interest>, Value), RpcError> {
+        let lists = [
+            (filter.tools_list_changed, Topic::Tools, "toolsListChanged"),
+            (
+                filter.prompts_list_changed,
+                Topic::Prompts,
+                "promptsListChanged",
+            ),
+            (
+                filter.resources_list_changed,
+                Topic::Resources,
+                "resourcesListChanged",
+            ),
+        ];
+        let mut interests = Vec::new();
+        let mut honoured = Map::new();
+        for (asked, topic, name) in lists {
+            if asked && self.introduction.announces(&topic) {
+                honoured.insert(name.to_owned(), Value::Bool(true));
+                interests.push(Interest::of(topic));
+            }
+        }
+        let uris = &filter.resource_subscriptions;
+        if !uris.is_empty() && self.introduction.announces(&Topic::Resource("".into())) {
+            let mut taken = Vec::new();
+            for uri in uris {
+                if let Some(interest) = self.interest(uri)? {
+                    interests.push(interest);
+                    taken.push(uri.as_str());
+                }
+            }
+            honoured.insert("resourceSubscriptions".to_owned(), taken.into());
+        }
+        Ok((interests, Value::Object(honoured)))
+    }
+}

@@ -1,0 +1,301 @@
+//! The engine of a shard: all that MCP is here, between requests that are complete and answers that are not bytes yet.
+//! Sessions, streams, calls and what they ask their clients, subscriptions and the fan-out, what other nodes should know.
+//! (Not `mcp`: that is what the protocol says, this is what is done about it.)
+//!
+//! A plain value like the shard it is in, and good for itself. Requests come in by [`Engine::handle_request`], what became
+//! of their exchanges by [`Engine::handle_event`], what handlers do by the other `handle_*`; answers go to the [`Wire`]
+//! that each of them is given, whichever that is, and the rest comes out by [`Engine::poll_output`].
+
+mod admission;
+mod call;
+mod calls;
+mod chase;
+mod deliver;
+mod drain;
+mod event_id;
+mod exchanges;
+mod fanout;
+mod handler_events;
+mod introduction;
+mod legacy;
+mod listen;
+mod look;
+mod memory;
+mod modern;
+mod params;
+mod place;
+mod post;
+mod presence;
+mod profile;
+pub mod properties;
+mod resume;
+mod session;
+mod sessions;
+mod stream;
+mod tell;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use self::call::CallState;
+use self::chase::Silent;
+use self::drain::Drain;
+use self::fanout::{Due, Fanout, ListenerKey};
+use self::introduction::Introduction;
+use self::profile::Profiles;
+use self::session::Session;
+use self::stream::{Stream, StreamKey};
+use self::timers::TimerKey;
+use super::arena::{self, Arena};
+use super::body;
+use super::elsewhere::{Gone, Presence, SessionAbout};
+use super::exchange::{Closed, Exchange, ExchangeEvent, Happened, Place, UpperLayer, Wire};
+use super::fields::{self, Fields};
+use super::memory::Memory;
+use super::refused::{Refused, error_message, result_message};
+use super::wheel::{self, Millis, Wheel};
+use super::{Accepts, Counts, EntrySizes, Publication, Setup};
+use crate::app::call::{About, AskFailed, Call};
+use crate::clients::{Client, Commons};
+use crate::limits::{GAP_OFFSETS, Limits};
+use crate::wire::session_id::{NodeName, SessionId};
+
+pub use self::call::CallKey;
+pub use self::drain::{DrainProgress, DrainTimes};
+pub(super) use self::look::Body;
+pub use self::look::{Look, Looked};
+pub use self::session::SessionKey;
+
+type Request<'a> = fields::Request<'a, Gone>;
+
+pub(super) struct Engine {
+    node: NodeName,
+    core: u16,
+    core_count: u16,
+    boot: u64,
+    limits: Limits,
+    memory: Rc<Memory>,
+    commons: Arc<Commons>,
+    /// There may be other nodes, and they are told what they should know.
+    is_clustered: bool,
+    about: Arc<About>,
+    introduction: Introduction,
+    accepts: Accepts,
+    secrets: Box<dyn FnMut() -> [u8; 16]>,
+    now: Millis,
+    /// The newest offset this core has heard of.
+    offset: u64,
+    sessions: Arena<Session>,
+    streams: Arena<Stream>,
+    silent: Silent,
+    calls: Arena<CallState>,
+    fanout: Fanout,
+    wheel: Wheel<TimerKey>,
+    profiles: Profiles,
+    calls_of_client: HashMap<Client, u32>,
+    /// When other cores were last asked to make room for a session.
+    asked_for_room: Option<Millis>,
+    drain: Option<Drain>,
+    /// What is on the board is being read.
+    is_loading: bool,
+    /// While all sessions are announced again: the slot that is next.
+    announced: Option<usize>,
+    /// The slot of the next session whose record is verified.
+    verified: usize,
+    outputs: VecDeque<Output>,
+    /// Reused between deliveries.
+    due: Vec<Due>,
+    events: Vec<u8>,
+    id_text: Vec<u8>,
+}
+
+/// Whose an exchange is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Owner {
+    /// A call runs; its answer is one JSON message unless it sends something before.
+    Call(CallKey),
+    /// An SSE response: the GET stream or the answer to a POST.
+    Stream(StreamKey),
+    /// An SSE response whose stream goes on elsewhere; see `chase`.
+    Silent(StreamKey),
+    /// The SSE response of `subscriptions/listen`.
+    Listener(ListenerKey),
+}
+
+/// What the driver is to do; see [`Effect`](super::Effect), which has these in the same words.
+pub(super) enum Output {
+    Start {
+        call: CallKey,
+        request: Call,
+    },
+    Cancel(CallKey),
+    Answered {
+        call: CallKey,
+        ask: u32,
+        answer: Result<Box<RawValue>, AskFailed>,
+    },
+    Locate {
+        exchange: Exchange,
+        session: SessionId,
+    },
+    MakeRoom {
+        holds: u32,
+    },
+    Say(Presence),
+}
+
+impl Engine {
+    pub(super) fn new(setup: Setup, memory: Rc<Memory>, now: Millis) -> Self {
+        Engine {
+            node: setup.node,
+            core: setup.core,
+            core_count: setup.core_count,
+            boot: setup.boot,
+            limits: setup.limits,
+            memory,
+            is_clustered: setup.cluster.is_some(),
+            introduction: Introduction::of(&setup.about),
+            about: setup.about,
+            accepts: setup.accepts,
+            secrets: setup.secrets,
+            now,
+            offset: 0,
+            sessions: Arena::default(),
+            streams: Arena::default(),
+            silent: Silent::default(),
+            calls: Arena::default(),
+            fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
+            commons: setup.commons,
+            wheel: Wheel::new(now),
+            profiles: Profiles::default(),
+            calls_of_client: HashMap::new(),
+            asked_for_room: None,
+            drain: None,
+            is_loading: false,
+            announced: None,
+            verified: 0,
+            outputs: VecDeque::new(),
+            due: Vec::new(),
+            events: Vec::new(),
+            id_text: Vec::new(),
+        }
+    }
+
+    /// The time at which whatever comes next happens.
+    pub(super) fn at(&mut self, now: Millis) {
+        self.now = now;
+    }
+
+    /// Something was published, on this core or elsewhere. Offsets only grow.
+    pub(super) fn handle_publication(&mut self, publication: &Publication) {
+        debug_assert!(publication.offset > self.offset);
+        self.offset = publication.offset;
+        self.fanout.publish(&publication.topic, publication.offset);
+    }
+
+    /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
+    /// of the protocol. This takes [`GAP_OFFSETS`] offsets from `first` on.
+    pub(super) fn handle_gap(&mut self, first: u64) {
+        debug_assert!(first > self.offset);
+        self.offset = first + GAP_OFFSETS - 1;
+        self.fanout.publish_everything(first..=self.offset);
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`handle_timeout`](Engine::handle_timeout) is due.
+    pub(super) fn next_deadline(&self) -> Option<Millis> {
+        let announcing = self.announced.map(|_| self.now);
+        let own = [announcing, self.drain_deadline()];
+        own.into_iter()
+            .flatten()
+            .chain(self.wheel.next_deadline())
+            .min()
+    }
+
+    /// All but the connections, and what they hold.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            connections: 0,
+            sessions: self.sessions.len(),
+            streams: self.streams.len(),
+            listeners: self.fanout.listener_count(),
+            topics: self.fanout.topic_count(),
+            calls: self.calls.len(),
+            held_bytes: self.memory.used(),
+        }
+    }
+
+    /// All but a connection's.
+    pub(super) const fn entry_sizes(connection: usize) -> EntrySizes {
+        EntrySizes {
+            connection,
+            session: Arena::<Session>::entry_size(),
+            stream: Arena::<Stream>::entry_size(),
+            listener: Arena::<fanout::Listener>::entry_size(),
+            call: Arena::<CallState>::entry_size(),
+            subscription: fanout::SUBSCRIPTION_BYTES,
+        }
+    }
+
+    /// Whose sessions there are. For tests.
+    pub(super) fn session_clients(&self) -> impl Iterator<Item = Client> {
+        self.sessions.iter().filter_map(|(_, it)| it.client)
+    }
+
+    /// Of subscriptions to resources. For tests.
+    pub(super) fn subscription_bytes(&self) -> usize {
+        self.fanout.bytes()
+    }
+
+    /// Panics if anything that this promises itself does not hold. For tests.
+    pub(super) fn invariants(&self) {
+        self.profiles.invariants();
+        self.fanout.invariants();
+        self.call_invariants();
+        self.chase_invariants();
+        for (key, stream) in self.streams.iter() {
+            stream.invariants();
+            if let Some(session) = stream.session {
+                let session = self
+                    .sessions
+                    .get(session)
+                    .expect("a stream ends with its session");
+                assert!(session.standalone == Some(key) || session.streams.contains(&key));
+            }
+        }
+        for (key, session) in self.sessions.iter() {
+            let listener = self
+                .fanout
+                .listener(session.listener)
+                .expect("a session has its listener");
+            assert!(matches!(listener.voice, fanout::Voice::Session(it) if it == key));
+            let standalone = session.standalone.and_then(|it| self.streams.get(it));
+            assert_eq!(
+                listener.sequence,
+                standalone.map_or(0, Stream::last_written)
+            );
+            for &call in &session.calls {
+                assert_eq!(
+                    self.calls
+                        .get(call)
+                        .expect("a session's call lives")
+                        .session,
+                    Some(key)
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! 2026-07-28: every request stands alone and is checked alone: version, mirrored headers, capabilities.
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::call::CallState;
+use super::params::{self, Envelope, Meta};
+use super::post::{Post, not_acceptable};
+use super::session::log_level;
+use super::{Engine, Exchange, Fields, Output, Owner, Refused, Wire};
+use crate::app::call::Call;
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
+use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::wire::header_value;
+use crate::wire::json_rpc::Message;
+
+/// Methods that older revisions had and this one has not: here they are unknown.
+const REMOVED: [&str; 6] = [
+    "initialize",
+    "ping",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "notifications/initialized",
+];
+
+impl Engine {
+    pub(super) fn serve_modern(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
+        message: Message<'_>,
+    ) {
+        let (key, fields) = (post.request.exchange, &post.request.fields);
+        let (id, method, params) = match message {
+            Message::Request { id, method, params } => (id, method, params),
+            // This revision defines none for HTTP; one that comes changes nothing.
+            Message::Notification { .. } => return wire.answer(key, 202, &[], b""),
+            Message::Response { .. } => {
+                let sentence = "A response is never sent in 2026-07-28: answers to input requests go into the retried request.";
+                return wire.refuse(key, None, &Refused::new(400, sentence));
+            }
+        };
+        let read = match post.envelope {
+            Some(_) => None,
+            None => Some(params::envelope(params)),
+        };
+        let known = post.envelope.map(Result::as_ref);
+        let envelope = match known.or(read.as_ref().map(Result::as_ref)) {
+            Some(Ok(envelope)) => envelope,
+            Some(Err(error)) => return wire.answer_error(key, 400, Some(id.raw()), error),
+            None => return,
+        };
+        if let Err(error) = check_version(fields, envelope.meta.as_ref())
+            .and_then(|()| check_mirrors(fields, &method, envelope))
+        {
+            let status = if error.code == RpcError::INVALID_PARAMS {
+                400
+            } else {
+                error.http_status(Era::Modern)
+            };
+            return wire.answer_error(key, status, Some(id.raw()), &error);
+        }
+        match &*method {
+            "server/discover" => self.serve_discover(wire, key, id.raw()),
+            "subscriptions/listen" if !fields.accepts_stream() => {
+                let sentence =
+                    "subscriptions/listen is answered with text/event-stream: Accept must name it.";
+                wire.refuse(key, Some(id.raw()), &not_acceptable(sentence));
+            }
+            "subscriptions/listen" => self.serve_listen(wire, key, id.raw(), params),
+            method if REMOVED.contains(&method) => {
+                wire.answer_error(
+                    key,
+                    404,
+                    Some(id.raw()),
+                    &RpcError::method_not_found(method),
+                );
+            }
+            method => {
+                let call = (id.raw(), method, params);
+                self.start_modern(wire, post, call, envelope);
+            }
+        }
+    }
+
+    fn serve_discover(&mut self, wire: &mut impl Wire<Owner>, key: Exchange, id: &str) {
+        let mut result = json!({
+            "supportedVersions": ProtocolVersion::newest_first(),
+            "capabilities": self.about.modern_capabilities,
+            "ttlMs": 3_600_000,
+            "cacheScope": "public",
+        });
+        if let Some(instructions) = &self.about.instructions {
+            result["instructions"] = Value::from(instructions.as_str());
+        }
+        let result = self.complete(&result.to_string());
+        wire.answer_result(key, id, &result, &[]);
+    }
+
+    /// A modern result's members: `resultType` and who answers.
+    pub(super) fn complete(&self, result: &str) -> String {
+        let members = |text: &str| with_members(r#""resultType":"complete""#, text);
+        if result.contains("\"_meta\"")
+            && let Ok(Value::Object(mut object)) = serde_json::from_str::<Value>(result)
+            && let Some(Value::Object(meta)) = object.get_mut("_meta")
+        {
+            meta.entry("io.modelcontextprotocol/serverInfo")
+                .or_insert_with(|| self.about.server_info.clone());
+            return members(&Value::Object(object).to_string());
+        }
+        with_members(&self.introduction.server_info_member, &members(result))
+    }
+
+    fn start_modern(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+        envelope: &Envelope<'_>,
+    ) {
+        let (key, client) = (post.request.exchange, post.request.client);
+        let meta = envelope.meta.as_ref();
+        let stated = meta.and_then(|meta| meta.log_level.as_deref());
+        let log_level = match stated.map(|name| log_level(name).ok_or(name)) {
+            None => None,
+            Some(Ok(level)) => Some(level),
+            Some(Err(name)) => {
+                let error =
+                    RpcError::invalid_params(format!("Invalid params: {name} is not a log level."));
+                return wire.answer_error(key, 400, Some(id), &error);
+            }
+        };
+        if let Err(refused) = self.check_calls(client, 1) {
+            return wire.refuse(key, Some(id), &refused);
+        }
+        let tree_bytes = post.tree_bytes;
+        let charge = match self.charge_call(wire, client, params, tree_bytes) {
+            Ok(charge) => charge,
+            Err(refused) => return wire.refuse(key, Some(id), &refused),
+        };
+        let capabilities = meta.and_then(|meta| meta.client_capabilities.as_deref());
+        let info = meta.and_then(|meta| meta.client_info.as_deref());
+        let profile = match self
+            .profiles
+            .intern(capabilities.unwrap_or(RawValue::NULL), info)
+        {
+            Ok(profile) => profile,
+            Err(error) => return wire.answer_error(key, 400, Some(id), &error),
+        };
+        self.count_call(client);
+        let version = ProtocolVersion::V2026_07_28;
+        let call = self.calls.insert(CallState {
+            version,
+            session: None,
+            id: id.into(),
+            answer_to: post.answer_to(),
+            log_level,
+            client,
+            asks: Default::default(),
+            timer: Default::default(),
+            charge,
+        });
+        wire.expect_answer(key, Owner::Call(call));
+        let request = Call {
+            version,
+            method: method.into(),
+            params: params.map(ToOwned::to_owned),
+            client_capabilities: profile.capabilities.clone(),
+            client_info: profile.info.clone(),
+            param_headers: param_headers(&post.request.fields),
+            tree_bytes,
+        };
+        self.profiles.release(profile);
+        self.outputs.push_back(Output::Start { call, request });
+    }
+}
+
+/// `Mcp-Param-{Name}`: the name in lower case, the value as it was sent.
+fn param_headers(fields: &Fields<'_>) -> Vec<(Box<str>, Box<str>)> {
+    let params = fields.mcp_params.iter();
+    params
+        .map(|(name, value)| (name.to_ascii_lowercase().into(), (*value).into()))
+        .collect()
+}
+
+/// Streamable HTTP, "Protocol Version Header", and basic, "Per-request protocol fields".
+fn check_version(fields: &Fields<'_>, meta: Option<&Meta<'_>>) -> Result<(), RpcError> {
+    let missing = |field: &str| {
+        RpcError::invalid_params(format!(
+            "Invalid params: _meta[\"io.modelcontextprotocol/{field}\"] is required."
+        ))
+    };
+    let stated = meta
+        .and_then(|meta| meta.protocol_version.as_deref())
+        .ok_or_else(|| missing("protocolVersion"))?;
+    let header = fields.version.text.ok_or_else(|| {
+        RpcError::header_mismatch("Header mismatch: MCP-Protocol-Version is required.")
+    })?;
+    if header != stated {
+        return Err(RpcError::header_mismatch(format!(
+            "Header mismatch: MCP-Protocol-Version header value '{header}' does not match body value '{stated}'"
+        )));
+    }
+    if stated != ProtocolVersion::V2026_07_28.as_str() {
+        return Err(RpcError::unsupported_version(stated));
+    }
+    match meta.and_then(|meta| meta.client_capabilities.as_ref()) {
+        Some(_) => Ok(()),
+        None => Err(missing("clientCapabilities")),
+    }
+}
+
+/// Streamable HTTP, "Server Validation": what a header says and what the body says is the same.
+fn check_mirrors(
+    fields: &Fields<'_>,
+    method: &str,
+    envelope: &Envelope<'_>,
+) -> Result<(), RpcError> {
+    let mismatch = |name: &str, header: &str, body: &str| {
+        RpcError::header_mismatch(format!(
+            "Header mismatch: {name} header value '{header}' does not match body value '{body}'"
+        ))
+    };
+    match fields.mcp_method {
+        Some(header) if header == method => {}
+        Some(header) => return Err(mismatch("Mcp-Method", header, method)),
+        None => {
+            return Err(RpcError::header_mismatch(
+                "Header mismatch: Mcp-Method is required.",
+            ));
+        }
+    }
+    let (source, required) = match method {
+        "tools/call" | "prompts/get" => (&envelope.name, true),
+        "resources/read" => (&envelope.uri, true),
+        // The tasks extension mirrors the task's id.
+        "tasks/get" | "tasks/update" | "tasks/cancel" => (&envelope.task_id, false),
+        _ => return Ok(()),
+    };
+    if source
+        .as_ref()
+        .is_some_and(|raw| raw.get().len() > LOOK_ON_CORE_BYTES_MAX)
+    {
+        return Err(RpcError::header_mismatch(
+            "Header mismatch: the body's value is longer than any Mcp-Name can be.",
+        ));
+    }
+    // A body without the name has nothing to compare with; the params are checked by whoever serves the call.
+    let Some(body) = source
+        .as_ref()
+        .and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())
+    else {
+        return Ok(());
+    };
+    let Some(header) = fields.mcp_name else {
+        let error = || {
+            RpcError::header_mismatch(format!(
+                "Header mismatch: Mcp-Name is required for {method}."
+            ))
+        };
+        return if required { Err(error()) } else { Ok(()) };
+    };
+    match header_value::decode(header) {
+        Ok(decoded) if decoded == body => Ok(()),
+        Ok(decoded) => Err(mismatch("Mcp-Name", &decoded, &body)),
+        Err(_) => Err(RpcError::header_mismatch(
+            "Header mismatch: the value of Mcp-Name is not valid Base64.",
+        )),
+    }
+}
+
+/// An object in JSON with members put before its own.
+pub(super) fn with_members(members: &str, object: &str) -> String {
+    debug_assert!(object.starts_with('{') && !members.is_empty());
+    let rest = object[1..].trim_start();
+    let comma = if rest.starts_with('}') { "" } else { "," };
+    format!("{{{members}{comma}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_go_before_what_is_there() {
+        assert_eq!(with_members(r#""a":1"#, "{}"), r#"{"a":1}"#);
+        assert_eq!(with_members(r#""a":1"#, r#"{ "b":2}"#), r#"{"a":1,"b":2}"#);
+    }
+}

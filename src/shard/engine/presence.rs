@@ -1,0 +1,134 @@
+//! What the other nodes should know of the sessions that are here, and which requests are for sessions that are not.
+
+use super::{Engine, Gone, Millis, Output, Presence, SessionAbout, SessionId, SessionKey};
+
+/// Of a client's name and of its version, in a record.
+const CLIENT_TEXT_CHARS_MAX: usize = 64;
+/// How many sessions are announced per look at the timers: a hundred thousand take seconds, and nobody notices.
+const ANNOUNCE_AT_ONCE: usize = 1024;
+
+/// How many looks it takes at least to verify every record once: a minute, at a look every 1.5 s.
+const VERIFY_ROUND: usize = 40;
+/// How many records are verified at a look: 6 KB to Redis. A hundred thousand sessions of a core take forty minutes; but of
+/// many that were lost the first that is missed brings back all.
+const VERIFY_AT_ONCE: usize = 64;
+
+impl Engine {
+    /// Announces every session again, some at each look at the timers: whoever kept their records has lost them.
+    pub(in crate::shard) fn handle_announce(&mut self) {
+        self.announced = Some(0);
+    }
+
+    /// Says of some sessions that they are there, the next ones each time: whoever keeps their records looks whether it
+    /// still has them.
+    pub(in crate::shard) fn handle_verify(&mut self) {
+        if !self.is_clustered {
+            return;
+        }
+        let slots = self.sessions.slot_count();
+        let count = slots.div_ceil(VERIFY_ROUND).min(VERIFY_AT_ONCE);
+        let from = if self.verified < slots {
+            self.verified
+        } else {
+            0
+        };
+        let keys: Vec<SessionKey> = self
+            .sessions
+            .range(from, count)
+            .map(|(key, _)| key)
+            .collect();
+        for key in keys {
+            let session = self.session_id(key);
+            self.say(Presence::Active { session });
+        }
+        self.verified = from + count;
+    }
+
+    /// The process ends, and every session with it.
+    pub(in crate::shard) fn handle_end(&mut self) {
+        let sessions: Vec<_> = self.sessions.iter().map(|(key, _)| key).collect();
+        for key in sessions {
+            self.announce_restarting(self.session_id(key));
+        }
+    }
+
+    pub(super) fn announce_some(&mut self) {
+        let Some(from) = self.announced else { return };
+        let keys: Vec<SessionKey> = self
+            .sessions
+            .range(from, ANNOUNCE_AT_ONCE)
+            .map(|(key, _)| key)
+            .collect();
+        keys.iter().for_each(|&key| self.announce_opened(key));
+        let next = from + ANNOUNCE_AT_ONCE;
+        self.announced = (next < self.sessions.slot_count()).then_some(next);
+    }
+
+    pub(super) fn announce_opened(&mut self, key: SessionKey) {
+        let today = day(self.now);
+        if !self.is_clustered {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(key) else {
+            return;
+        };
+        session.announced_on = today;
+        let info = session.profile.info.as_ref();
+        let text = |member: &str| {
+            let text = info?.get(member)?.as_str()?;
+            Some(text.chars().take(CLIENT_TEXT_CHARS_MAX).collect())
+        };
+        let about = Box::new(SessionAbout {
+            version: session.version,
+            client_name: text("name"),
+            client_version: text("version"),
+            created_at: u64::from(session.created_at_s) * 1000,
+        });
+        let session = self.session_id(key);
+        self.say(Presence::Opened { session, about });
+    }
+
+    /// A session is used; its record lives on for another while if that is told once a day.
+    pub(super) fn announce_active(&mut self, key: SessionKey) {
+        let today = day(self.now);
+        if !self.is_clustered {
+            return;
+        }
+        if let Some(session) = self.sessions.get_mut(key)
+            && session.announced_on != today
+        {
+            session.announced_on = today;
+            let session = self.session_id(key);
+            self.say(Presence::Active { session });
+        }
+    }
+
+    pub(super) fn announce_ended(&mut self, session: SessionId) {
+        if self.is_clustered {
+            self.say(Presence::Ended { session });
+        }
+    }
+
+    pub(super) fn announce_restarting(&mut self, session: SessionId) {
+        if self.is_clustered {
+            self.say(Presence::Restarting { session });
+        }
+    }
+
+    pub(super) fn announce_missed(&mut self, session: Option<&SessionId>, gone: Gone) {
+        if self.is_clustered
+            && let Some(&session) = session
+        {
+            self.say(Presence::Missed { session, gone });
+        }
+    }
+
+    fn say(&mut self, presence: Presence) {
+        self.outputs.push_back(Output::Say(presence));
+    }
+}
+
+/// Days since the shard's clock started, told apart for 180 years.
+fn day(now: Millis) -> u16 {
+    (now / 86_400_000) as u16
+}

@@ -1,0 +1,289 @@
+//! Sessions: made by `initialize`, found by their id, ended by DELETE, by expiry, or to make room.
+
+use serde_json::value::RawValue;
+use thin_vec::ThinVec;
+
+use super::arena::Key;
+use super::call::AnswerTo;
+use super::fanout::{Interest, Voice};
+use super::params::{self, Initialize};
+use super::post::Post;
+use super::session::{LOG_LEVEL_DEFAULT, Session};
+use super::stream::StreamKey;
+use super::{Engine, Gone, Output, Owner, Refused, Request, SessionKey, Wire};
+use crate::app::call::{TellRefused, Topic};
+use crate::clients::Client;
+use crate::mcp::{Era, ProtocolVersion};
+use crate::wire::session_id::{Locator, SessionId};
+
+/// What other nodes should know of a session's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its client, or its idleness, ended it: no record of it should stay, also while the node takes its leave.
+    Over,
+    /// It would live on if the process did.
+    WithTheProcess,
+}
+
+impl Engine {
+    pub(super) fn serve_initialize(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        post: Post<'_>,
+        id: &str,
+        params: Option<&RawValue>,
+    ) {
+        let (key, fields) = (post.request.exchange, &post.request.fields);
+        // An empty id is none. To a revision without sessions any is.
+        let named = fields.session.as_ref();
+        if let Some(named) = named.filter(|it| !it.text.is_empty() && !fields.is_modern()) {
+            let refused = match self.locate(named.id.as_ref()) {
+                Ok(_) => Refused::new(
+                    400,
+                    "This session is initialized: initialize opens a new one, without Mcp-Session-Id.",
+                ),
+                Err(why) => self.miss(post.request.word, named.id.as_ref(), why),
+            };
+            return wire.refuse(key, Some(id), &refused);
+        }
+        let session = params::parse::<Initialize<'_>>(params)
+            .map_err(|error| Refused::rpc(400, error))
+            .and_then(|params| self.open_session(wire, post.request.client, &params));
+        let session = match session {
+            Ok(session) => session,
+            Err(refused) => return wire.refuse(key, Some(id), &refused),
+        };
+        let version = self
+            .sessions
+            .get(session)
+            .map_or(ProtocolVersion::LATEST_LEGACY, |it| it.version);
+        let result = format!(
+            r#"{{"protocolVersion":"{}",{}}}"#,
+            version.as_str(),
+            self.introduction.legacy_members
+        );
+        let session_id = self.session_id_field(session);
+        wire.answer_result(key, id, &result, &[("Mcp-Session-Id", &session_id)]);
+    }
+
+    fn open_session(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        client: Option<Client>,
+        params: &Initialize<'_>,
+    ) -> Result<SessionKey, Refused> {
+        let profile = self
+            .profiles
+            .intern(params.capabilities, params.client_info)
+            .map_err(|error| Refused::rpc(400, error))?;
+        if let Err(refused) = self.admit_session(wire, client) {
+            self.profiles.release(profile);
+            return Err(refused);
+        }
+        // The session's key is needed for its listener and the listener's for the session.
+        let listener = self
+            .fanout
+            .open(Voice::Session(Key::from_parts(0, 0)), self.offset);
+        let session = self.sessions.insert(Session {
+            secret: (self.secrets)(),
+            version: ProtocolVersion::negotiate(&params.protocol_version),
+            log_level: LOG_LEVEL_DEFAULT,
+            profile,
+            listener,
+            standalone: None,
+            opened_at: self.offset,
+            streams: ThinVec::new(),
+            calls: ThinVec::new(),
+            next_stream: super::stream::STANDALONE + 1,
+            next_ask: 1,
+            last_active: self.now,
+            client,
+            created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
+            announced_on: 0,
+            timer: Default::default(),
+        });
+        self.fanout.set_voice(listener, Voice::Session(session));
+        for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
+            if self.introduction.announces(&topic) {
+                self.fanout.subscribe(listener, &Interest::of(topic));
+            }
+        }
+        self.arm_session(session);
+        self.announce_opened(session);
+        Ok(session)
+    }
+
+    /// Something is open or under way for it. An open stream is activity.
+    pub(super) fn is_in_use(&self, session: &Session) -> bool {
+        let connected = |stream: &StreamKey| {
+            self.streams
+                .get(*stream)
+                .is_some_and(|stream| stream.exchange.is_some())
+        };
+        !session.calls.is_empty()
+            || session
+                .standalone
+                .iter()
+                .chain(&session.streams)
+                .any(connected)
+    }
+
+    /// The session of a legacy request, which is active by that.
+    ///
+    /// # Errors
+    /// 400 without an id, 404 with `data.reason` for a session that is not here.
+    pub(super) fn find_session(&mut self, request: &Request<'_>) -> Result<SessionKey, Refused> {
+        let session = self.seek_session(request)?;
+        self.touch_session(session);
+        Ok(session)
+    }
+
+    /// The same, but the session is as active as it was.
+    pub(super) fn seek_session(&mut self, request: &Request<'_>) -> Result<SessionKey, Refused> {
+        let Some(named) = &request.fields.session else {
+            let sentence = "This request needs the Mcp-Session-Id that initialize answered with.";
+            return Err(Refused::new(400, sentence));
+        };
+        let id = named.id.as_ref();
+        self.locate(id)
+            .map_err(|why| self.miss(request.word, id, why))
+    }
+
+    pub(super) fn touch_session(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.last_active = self.now;
+        }
+        self.announce_active(key);
+    }
+
+    /// `asked` is what somebody found out about it.
+    pub(super) fn miss(
+        &mut self,
+        asked: Option<Gone>,
+        id: Option<&SessionId>,
+        why: TellRefused,
+    ) -> Refused {
+        let gone = match asked.unwrap_or_else(|| why.into()) {
+            Gone::Expired if self.is_draining() => Gone::OwnerRestarted,
+            gone => gone,
+        };
+        self.announce_missed(id, gone);
+        gone.refused()
+    }
+
+    /// Which session of this core an id names: an index and a comparison in constant time.
+    pub(super) fn locate(&self, id: Option<&SessionId>) -> Result<SessionKey, TellRefused> {
+        let id = id.ok_or(TellRefused::Unknown)?;
+        if id.node != self.node {
+            return Err(TellRefused::OtherNode);
+        }
+        if id.locator.boot != self.boot {
+            return Err(TellRefused::OwnerRestarted);
+        }
+        let key = Key::from_parts(id.locator.slot, id.locator.generation);
+        match self.sessions.get(key) {
+            Some(session) if id.locator.core == self.core && id.secret_eq(&session.secret) => {
+                Ok(key)
+            }
+            Some(_) => Err(TellRefused::Unknown),
+            None => Err(TellRefused::Expired),
+        }
+    }
+
+    pub(super) fn session_id(&self, key: SessionKey) -> SessionId {
+        let locator = Locator {
+            core: self.core,
+            slot: key.index,
+            generation: key.serial,
+            boot: self.boot,
+        };
+        let secret = self
+            .sessions
+            .get(key)
+            .map_or([0; 16], |session| session.secret);
+        SessionId {
+            node: self.node,
+            locator,
+            secret,
+        }
+    }
+
+    fn session_id_field(&self, session: SessionKey) -> String {
+        let mut text = String::with_capacity(crate::limits::SESSION_ID_BYTES_MAX);
+        self.session_id(session).emit(&mut text);
+        text
+    }
+
+    pub(super) fn serve_delete(&mut self, wire: &mut impl Wire<Owner>, request: &Request<'_>) {
+        let (key, fields) = (request.exchange, &request.fields);
+        let modern = match fields.version.spoken() {
+            Ok(version) => version.is_some_and(|version| version.era() == Era::Modern),
+            Err(refused) => return wire.refuse(key, None, &refused),
+        };
+        let Some(named) = fields.session.as_ref().filter(|_| !modern) else {
+            let sentence =
+                "DELETE ends the session that Mcp-Session-Id names; 2026-07-28 has none.";
+            return wire.refuse(key, None, &Refused::method_not_allowed(sentence));
+        };
+        match self.find_session(request) {
+            Ok(session) => {
+                self.end_session(wire, session, Ending::Over);
+                wire.answer(key, 204, &[], b"");
+            }
+            Err(refused) => {
+                // Whoever had it, its client is done with it: no record of it should stay.
+                if let Some(session) = named.id {
+                    self.announce_ended(session);
+                }
+                wire.refuse(key, None, &refused);
+            }
+        }
+    }
+
+    /// Ends a session with all that is open for it. True if there was one.
+    pub(super) fn end_session(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        key: SessionKey,
+        ending: Ending,
+    ) -> bool {
+        let id = self.session_id(key);
+        let Some(session) = self.sessions.remove(key) else {
+            return false;
+        };
+        match ending {
+            Ending::WithTheProcess => self.announce_restarting(id),
+            Ending::Over => self.announce_ended(id),
+        }
+        self.profiles.release(session.profile);
+        self.fanout.close(session.listener);
+        for call in session.calls {
+            let Some(state) = self.calls.remove(call) else {
+                continue;
+            };
+            self.uncount_call(&state);
+            self.outputs.push_back(Output::Cancel(call));
+            if let AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) = state.answer_to {
+                let refused = Refused::with_reason(
+                    404,
+                    "expired",
+                    "The session was ended while this request was served.",
+                );
+                wire.refuse(connection, Some(&state.id), &refused);
+            }
+        }
+        for stream in session.standalone.into_iter().chain(session.streams) {
+            self.end_silent(wire, stream);
+            if let Some(connection) = self
+                .streams
+                .remove(stream)
+                .and_then(|stream| stream.exchange)
+            {
+                wire.end_stream(connection);
+            }
+        }
+        self.commons.sessions.give_back(1);
+        self.commons.clients.close_session(session.client);
+        true
+    }
+}

@@ -1,0 +1,116 @@
+//! Messages from outside of any call for one session, or for all: they wait on the session's standalone stream
+//! until a GET is open, and leave by the fan-out, together with topics.
+
+use std::rc::Rc;
+
+use super::stream::{Message, STANDALONE, Stream, StreamKey};
+use super::{Closed, Engine, Owner, SessionId, SessionKey, Wire};
+use crate::app::call::{Notice, TellRefused, Topic};
+
+impl Engine {
+    /// Tells one session of this core.
+    ///
+    /// # Errors
+    /// Why it was not told. If too much is waiting for it, its connection is closed as well: the client is to come
+    /// back for what waits.
+    pub(in crate::shard) fn handle_tell(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        session: &str,
+        notice: &Notice,
+    ) -> Result<(), TellRefused> {
+        let session = self.locate(SessionId::parse(session).as_ref())?;
+        let text = match notice {
+            Notice::Changed(Topic::Resource(uri)) => {
+                let session = self.sessions.get(session).ok_or(TellRefused::Expired)?;
+                updated(self.fanout.spelled(session.listener, uri))
+            }
+            notice => text(notice),
+        };
+        let message = self
+            .message(wire, Some(session), &text)
+            .map_err(|_| TellRefused::Full)?;
+        self.tell(wire, session, notice, &message)
+    }
+
+    /// Tells every session of this core. `offset` is the place that this took in the log.
+    pub(in crate::shard) fn handle_tell_all(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        offset: u64,
+        notice: &Notice,
+    ) {
+        self.offset = offset;
+        // Kept once for all of them.
+        let message = self.small_message(&text(notice));
+        let sessions: Vec<SessionKey> = self.sessions.iter().map(|(key, _)| key).collect();
+        for session in sessions {
+            // One that is full is told by the end of its stream.
+            let _ = self.tell(wire, session, notice, &message);
+        }
+    }
+
+    fn tell(
+        &mut self,
+        wire: &mut impl Wire<Owner>,
+        key: SessionKey,
+        notice: &Notice,
+        message: &Rc<Message>,
+    ) -> Result<(), TellRefused> {
+        let session = self.sessions.get(key).ok_or(TellRefused::Expired)?;
+        if let Notice::Message { level, .. } = notice
+            && *level < session.log_level
+        {
+            return Ok(());
+        }
+        let listener = session.listener;
+        let bytes_max = self.limits.stream_queue_bytes_max;
+        let key = self.standalone(key).ok_or(TellRefused::Expired)?;
+        let stream = self.streams.get_mut(key).ok_or(TellRefused::Expired)?;
+        if !stream.has_room(message.data.len(), bytes_max) {
+            if let Some(connection) = stream.exchange {
+                self.abort_stream(wire, key, connection, Closed::SlowReader);
+            }
+            return Err(TellRefused::Full);
+        }
+        stream.push(message.clone(), bytes_max);
+        stream.trim(bytes_max, |_| None);
+        self.fanout.has_messages(listener);
+        Ok(())
+    }
+
+    /// The standalone stream of a session, made when it is first needed.
+    pub(super) fn standalone(&mut self, key: SessionKey) -> Option<StreamKey> {
+        let session = self.sessions.get_mut(key)?;
+        if session.standalone.is_none() {
+            session.standalone = Some(self.streams.insert(Stream::new(Some(key), STANDALONE, 0)));
+        }
+        session.standalone
+    }
+}
+
+/// What a session is sent.
+fn text(notice: &Notice) -> Vec<u8> {
+    let text = match notice {
+        Notice::Message { params, .. } => {
+            format!(r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{params}}}"#)
+        }
+        Notice::Changed(Topic::Tools) => list_changed("tools"),
+        Notice::Changed(Topic::Prompts) => list_changed("prompts"),
+        Notice::Changed(Topic::Resources) => list_changed("resources"),
+        Notice::Changed(Topic::Resource(uri)) => return updated(uri),
+    };
+    text.into_bytes()
+}
+
+fn updated(uri: &str) -> Vec<u8> {
+    let uri = serde_json::to_string(uri).expect("a string is JSON");
+    let text = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{uri}}}}}"#
+    );
+    text.into_bytes()
+}
+
+fn list_changed(list: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","method":"notifications/{list}/list_changed"}}"#)
+}

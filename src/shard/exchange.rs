@@ -1,0 +1,189 @@
+//! The seam between the two halves of a shard: what the engine asks of a wire, what a wire asks of the engine, and
+//! what a wire tells of the exchanges that it carries. Neither half knows a field or a state of the other.
+//!
+//! An exchange is a request and its answer. The engine names it by a key that it cannot look into; the wire keeps with
+//! it a value of the engine's, its owner, that the wire cannot look into, and gives it back with whatever happens. So a
+//! wire knows nothing of sessions, streams and calls, and the engine does not know which wire it speaks on.
+//!
+//! ```text
+//!           next_request                 Request                answer, open_stream, emit_events, …
+//! bytes ──▶    wire      ──▶  shard  ──▶   engine   ──▶ Wire ──▶   wire   ──▶ bytes
+//!                        ExchangeEvent (lost, writable, quiet, input ended)
+//! ```
+
+use super::arena::Key;
+use super::fields::Fields;
+use super::refused::{Refused, error_message, result_message};
+use crate::mcp::RpcError;
+
+/// Of whose keys [`ConnectionKey`] is one.
+pub enum OfConnection {}
+
+pub type ConnectionKey = Key<OfConnection>;
+
+/// One request and its answer. HTTP/1.1 has one at a time on a connection, so they share a name; once it is answered
+/// and the connection has its next request, or is gone, nothing is owned by the exchange before.
+pub(super) type Exchange = ConnectionKey;
+
+/// Why the server ended a connection, for logs and counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The client closed, or its network did.
+    PeerLeft,
+    /// `Connection: close`, HTTP/1.0, or an answer that ends the conversation.
+    Answered,
+    /// No request for too long.
+    Idle,
+    /// Nothing was read of what was written.
+    WriteStalled,
+    /// More targeted messages than a stream may queue.
+    SlowReader,
+    /// The node takes its leave.
+    Draining,
+    /// The node's budget is short, and this connection held most of it for longest.
+    OutOfMemory,
+}
+
+/// What the engine asks of the wire that a request came by. `O` owns exchanges. An exchange that is over takes
+/// everything and does nothing, so nobody has to ask before.
+pub(super) trait Wire<O> {
+    /// How events are framed on a stream.
+    type Frame: Copy;
+
+    /// Answers with a body of JSON, or nothing if it is empty, unless `fields` have another type. The exchange is over.
+    fn answer(&mut self, exchange: Exchange, status: u16, fields: &[(&str, &str)], body: &[u8]);
+
+    /// The answer comes later; until then the exchange is this owner's.
+    fn expect_answer(&mut self, exchange: Exchange, owner: O);
+
+    /// Begins an answer of `text/event-stream`.
+    fn open_stream(&mut self, exchange: Exchange);
+
+    /// The stream on this exchange is another owner's from now on.
+    fn set_owner(&mut self, exchange: Exchange, owner: O);
+
+    /// Whole events, or comments, for the stream of this exchange.
+    fn emit_events(&mut self, exchange: Exchange, events: &[u8]);
+
+    /// The stream is whole. The exchange is over.
+    fn end_stream(&mut self, exchange: Exchange);
+
+    /// Ends the exchange at once, and what it came by. Its owner is not told: whoever calls this knows.
+    fn abort(&mut self, exchange: Exchange, reason: Closed);
+
+    /// What this exchange came by ends with it.
+    fn end_after_answer(&mut self, exchange: Exchange);
+
+    /// From here on to its end the exchange counts among the streams of its client.
+    ///
+    /// # Errors
+    /// 429: the client has as many as it may.
+    fn count_stream(&mut self, exchange: Exchange) -> Result<(), Refused>;
+
+    /// What is emitted now leaves at once.
+    fn may_write(&self, exchange: Exchange) -> bool;
+
+    /// The wire lets the answer wait for a moment before it begins.
+    fn is_held(&self, exchange: Exchange) -> bool;
+
+    /// Such a moment is over now.
+    fn begin_held(&mut self, exchange: Exchange);
+
+    /// Starts a write of its own for this exchange's stream, with what waited for it before. None: not now, and its
+    /// owner is told when. If the driver writes not all of it, [`Shard::handle_written`](super::Shard::handle_written)
+    /// says so.
+    fn begin_write(&mut self, exchange: Exchange, bytes: &mut Vec<u8>) -> Option<Self::Frame>;
+
+    /// Whole events, for such a write.
+    fn emit_frame(frame: Self::Frame, events: &[u8], bytes: &mut Vec<u8>);
+
+    /// Ends exchanges that have held something of the node's memory for long, until so much is free. True: it is.
+    fn end_slow(&mut self, bytes: usize) -> bool;
+
+    /// Answers `{"jsonrpc":"2.0","id":…,"result":…}`.
+    fn answer_result(
+        &mut self,
+        exchange: Exchange,
+        id: &str,
+        result: &str,
+        fields: &[(&str, &str)],
+    ) {
+        self.answer(exchange, 200, fields, &result_message(id, result));
+    }
+
+    fn answer_error(
+        &mut self,
+        exchange: Exchange,
+        status: u16,
+        id: Option<&str>,
+        error: &RpcError,
+    ) {
+        self.answer(exchange, status, &[], &error_message(id, error));
+    }
+
+    fn refuse(&mut self, exchange: Exchange, id: Option<&str>, refused: &Refused) {
+        refused.with_fields(|fields| {
+            self.answer(
+                exchange,
+                refused.status,
+                fields,
+                &error_message(id, &refused.error),
+            );
+        });
+    }
+}
+
+/// What a wire asks of the engine while a request arrives.
+pub(super) trait UpperLayer {
+    /// Owns exchanges.
+    type Owner: Copy;
+    /// What is known of a request that waited ([`Place::Elsewhere`]).
+    type Word: Copy;
+
+    /// What such a request is served with if nobody says a word in time.
+    const NO_WORD: Self::Word;
+
+    /// Where a request is to be served.
+    fn place(&self, fields: &Fields<'_>) -> Place;
+
+    /// Somebody is to find out about the request; it waits until the wire is told a word.
+    fn ask(&mut self, exchange: Exchange, fields: &Fields<'_>);
+
+    /// Whether there is any sense in the large body of a POST, as far as its head says.
+    ///
+    /// # Errors
+    /// What it would be answered.
+    fn foresee(&mut self, word: Option<Self::Word>, fields: &Fields<'_>) -> Result<(), Refused>;
+
+    /// Lets go of what is kept only for clients that may come back, until so much is free. True: it is.
+    fn drop_kept(&mut self, bytes: usize) -> bool;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Here,
+    /// On this core: its connection moves there.
+    Core(u16),
+    /// Perhaps on another node: somebody has to ask first.
+    Elsewhere,
+}
+
+/// What became of an exchange, told to its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ExchangeEvent<O> {
+    pub(super) exchange: Exchange,
+    pub(super) owner: O,
+    pub(super) what: Happened,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// It is over, and its client has not got all of the answer.
+    Lost,
+    /// All that was emitted on its stream is with the kernel.
+    Writable,
+    /// Nothing was written for so long that a proxy might give up on it.
+    Quiet,
+    /// The client sends nothing more: it may read on, or be gone. The next bytes will tell.
+    InputEnded,
+}

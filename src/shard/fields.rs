@@ -1,0 +1,364 @@
+//! What a request's head says, as far as anybody here wants to know: read once, in one look at each field, whatever wire
+//! it came by.
+//!
+//! A wire hands over each of its fields ([`Fields::take`]); all later steps read the value. What only a few requests are
+//! asked for (whom a proxy names, what a page wants to send) the wire looks for by itself.
+
+use super::exchange::Exchange;
+use super::refused::Refused;
+use crate::clients::Client;
+use crate::mcp::ProtocolVersion;
+use crate::wire::forwarded::FORWARDED;
+use crate::wire::session_id::SessionId;
+
+/// One request as the engine has it: admitted, and complete.
+pub(super) struct Request<'a, W> {
+    pub(super) exchange: Exchange,
+    pub(super) method: Method,
+    /// Whose it is, for the limits of one client.
+    pub(super) client: Option<Client>,
+    /// What somebody found out about it, if it waited for that.
+    pub(super) word: Option<W>,
+    pub(super) fields: Fields<'a>,
+    /// Empty if it was looked at elsewhere.
+    pub(super) body: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Post,
+    Get,
+    Delete,
+}
+
+/// Of a field that comes several times the first value counts, but for lists.
+#[derive(Clone, Default)]
+pub(super) struct Fields<'a> {
+    pub(super) host: Option<&'a str>,
+    pub(super) origin: Option<&'a str>,
+    pub(super) content_type: Option<&'a str>,
+    /// The first of `Content-Encoding` that changes anything.
+    pub(super) coding: Option<&'a str>,
+    accepts: Accepts,
+    pub(super) session: Option<NamedSession<'a>>,
+    pub(super) version: Version<'a>,
+    pub(super) mcp_method: Option<&'a str>,
+    pub(super) mcp_name: Option<&'a str>,
+    /// `Mcp-Param-{Name}`: names without the prefix, in the client's case. Needs no memory where there is none.
+    pub(super) mcp_params: Vec<(&'a str, &'a str)>,
+    pub(super) last_event_id: Option<&'a str>,
+    /// Another node says that it passed it on. Proven by nothing yet.
+    pub(super) is_forwarded: bool,
+    /// Proxies say so, or somebody who wants to look like one: what follows from it must be harmless.
+    pub(super) via_proxy: bool,
+    /// Bits of [`Single`]: which were there, and which of them twice.
+    seen: u8,
+    twice: u8,
+}
+
+/// `Mcp-Session-Id`.
+#[derive(Clone, Copy)]
+pub(super) struct NamedSession<'a> {
+    pub(super) text: &'a str,
+    /// None: no node ever gave out this text.
+    pub(super) id: Option<SessionId>,
+}
+
+/// `MCP-Protocol-Version`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Version<'a> {
+    pub(super) text: Option<&'a str>,
+    /// None: it is not there, or not spoken here.
+    pub(super) known: Option<ProtocolVersion>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Accepts {
+    is_there: bool,
+    json: bool,
+    stream: bool,
+}
+
+/// Fields whose doubling would let two parties read one message in two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Single {
+    Origin,
+    ContentType,
+    SessionId,
+    ProtocolVersion,
+    McpMethod,
+    McpName,
+    LastEventId,
+}
+
+const MCP_PARAM: &[u8] = b"mcp-param-";
+const X_FORWARDED: &[u8] = b"x-forwarded-";
+
+impl<'a> Fields<'a> {
+    /// One field of the head, in the order in which they came. What is no text says nothing to anybody here, but it
+    /// is there.
+    pub(super) fn take(&mut self, name: &'a [u8], value: &'a [u8]) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        let begins = |prefix: &[u8]| {
+            let start = name.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let text = || std::str::from_utf8(value).ok();
+        // Told apart by their lengths first: hardly any name is compared with more than one.
+        match name.len() {
+            3 if is("via") => self.via_proxy |= text().is_some(),
+            4 if is("host") => self.host = self.host.or_else(text),
+            6 if is("accept") => self.accepts.take(text()),
+            6 if is("origin") => self.origin = self.single(Single::Origin, self.origin, text()),
+            8 if is("mcp-name") => {
+                self.mcp_name = self.single(Single::McpName, self.mcp_name, text());
+            }
+            9 if is("forwarded") => self.via_proxy |= text().is_some(),
+            10 if is("mcp-method") => {
+                self.mcp_method = self.single(Single::McpMethod, self.mcp_method, text());
+            }
+            12 if is("content-type") => {
+                self.content_type = self.single(Single::ContentType, self.content_type, text());
+            }
+            13 if is("last-event-id") => {
+                self.last_event_id = self.single(Single::LastEventId, self.last_event_id, text());
+            }
+            14 if is("mcp-session-id") => {
+                let named = text().map(NamedSession::new);
+                self.session = self.single(Single::SessionId, self.session, named);
+            }
+            16 if is("content-encoding") => {
+                self.coding = self.coding.or_else(|| coding_in(text()?));
+            }
+            17 if is(FORWARDED) => self.is_forwarded |= text().is_some(),
+            20 if is("mcp-protocol-version") => {
+                let version = self.version.text;
+                let version = self.single(Single::ProtocolVersion, version, text());
+                self.version = Version::new(version);
+            }
+            _ if begins(MCP_PARAM) && name.len() > MCP_PARAM.len() => {
+                let name = std::str::from_utf8(&name[MCP_PARAM.len()..]).ok();
+                self.mcp_params.extend(name.zip(text()));
+            }
+            _ if begins(X_FORWARDED) => self.via_proxy |= text().is_some(),
+            _ => {}
+        }
+    }
+
+    /// The first value, and a note that there was one.
+    fn single<T>(&mut self, which: Single, first: Option<T>, next: Option<T>) -> Option<T> {
+        let bit = 1 << which as u8;
+        self.twice |= self.seen & bit;
+        self.seen |= bit;
+        first.or(next)
+    }
+
+    /// Two parties could read this request in two ways.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.twice != 0
+    }
+
+    /// The one session that it names.
+    pub(super) fn only_session(&self) -> Option<&SessionId> {
+        let twice = self.twice & (1 << Single::SessionId as u8) != 0;
+        self.session.as_ref()?.id.as_ref().filter(|_| !twice)
+    }
+
+    /// The session's id as it came.
+    pub(super) fn session_text(&self) -> Option<&'a str> {
+        self.session.map(|session| session.text)
+    }
+
+    /// Its header says 2026-07-28.
+    pub(super) fn is_modern(&self) -> bool {
+        self.version.known == Some(ProtocolVersion::V2026_07_28)
+    }
+
+    pub(super) fn accepts_json(&self) -> bool {
+        self.accepts.json || !self.accepts.is_there
+    }
+
+    pub(super) fn accepts_stream(&self) -> bool {
+        self.accepts.stream || !self.accepts.is_there
+    }
+}
+
+impl<'a> NamedSession<'a> {
+    fn new(text: &'a str) -> Self {
+        let id = SessionId::parse(text);
+        NamedSession { text, id }
+    }
+}
+
+impl<'a> Version<'a> {
+    fn new(text: Option<&'a str>) -> Self {
+        let known = text.and_then(ProtocolVersion::parse);
+        Version { text, known }
+    }
+
+    /// What `MCP-Protocol-Version` says, if it is there.
+    ///
+    /// # Errors
+    /// MUST, 2025-06-18 transports, "Protocol Version Header": 400 for one that is not spoken here.
+    pub(super) fn spoken(self) -> Result<Option<ProtocolVersion>, Refused> {
+        match self.text {
+            Some(stated) if self.known.is_none() => {
+                let known = ProtocolVersion::newest_first().join(", ");
+                let sentence =
+                    format!("MCP-Protocol-Version {stated} is not spoken here; {known} are.");
+                Err(Refused::new(400, sentence))
+            }
+            _ => Ok(self.known),
+        }
+    }
+}
+
+impl Accepts {
+    /// No field accepts everything (RFC 9110, 12.5.1), several are one list.
+    fn take(&mut self, value: Option<&str>) {
+        let Some(value) = value else { return };
+        self.is_there = true;
+        self.json |= lists(value, "application/json");
+        self.stream |= lists(value, "text/event-stream");
+    }
+}
+
+/// The first coding in a list that is one.
+fn coding_in(list: &str) -> Option<&str> {
+    let mut codings = list.split(',').map(str::trim);
+    codings.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"))
+}
+
+/// Whether `Accept` takes `kind/subtype`.
+fn lists(accept: &str, media_type: &str) -> bool {
+    let mut ranges = accept.as_bytes().split(|&byte| byte == b',');
+    ranges.any(|range| {
+        let range = range.trim_ascii();
+        // As most clients write it: nothing further to understand.
+        range.eq_ignore_ascii_case(media_type.as_bytes()) || range_takes(range, media_type)
+    })
+}
+
+fn range_takes(range: &[u8], media_type: &str) -> bool {
+    let kind = media_type.split('/').next().unwrap_or(media_type);
+    let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    let name = parts.next().unwrap_or(b"");
+    let refused =
+        parts.any(|parameter| matches!(parameter, b"q=0" | b"q=0.0" | b"q=0.00" | b"q=0.000"));
+    let matches = name == b"*/*"
+        || name.eq_ignore_ascii_case(media_type.as_bytes())
+        || name
+            .strip_suffix(b"/*")
+            .is_some_and(|range_kind| range_kind.eq_ignore_ascii_case(kind.as_bytes()));
+    matches && !refused
+}
+
+/// `application/json`, whatever its parameters.
+pub(super) fn is_json(content_type: &str) -> bool {
+    content_type
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .eq_ignore_ascii_case("application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<'a>(fields: &[(&'a str, &'a str)]) -> Fields<'a> {
+        let mut read = Fields::default();
+        for (name, value) in fields {
+            read.take(name.as_bytes(), value.as_bytes());
+        }
+        read
+    }
+
+    #[test]
+    fn accept_is_understood_with_ranges_and_qualities() {
+        assert!(lists("*/*", "text/event-stream"));
+        assert!(lists("application/json, Text/*;q=0.5", "text/event-stream"));
+        assert!(!lists("application/json", "text/event-stream"));
+        assert!(!lists(
+            "text/event-stream;q=0, application/json",
+            "text/event-stream"
+        ));
+        assert!(is_json("application/json; charset=utf-8") && !is_json("text/json"));
+    }
+
+    #[test]
+    fn accept_in_several_fields_is_one_list_and_none_takes_everything() {
+        let none = read(&[]);
+        assert!(none.accepts_json() && none.accepts_stream());
+        let json = read(&[("Accept", "application/json")]);
+        assert!(json.accepts_json() && !json.accepts_stream());
+        let both = read(&[
+            ("accept", "application/json"),
+            ("ACCEPT", "text/event-stream"),
+        ]);
+        assert!(both.accepts_json() && both.accepts_stream());
+    }
+
+    #[test]
+    fn a_field_that_two_parties_could_read_in_two_ways() {
+        for name in [
+            "Origin",
+            "Content-Type",
+            "Mcp-Session-Id",
+            "MCP-Protocol-Version",
+            "Mcp-Method",
+            "Mcp-Name",
+            "Last-Event-ID",
+        ] {
+            let lower = name.to_ascii_lowercase();
+            assert!(!read(&[(name, "a")]).is_ambiguous(), "{name}");
+            assert!(read(&[(name, "a"), (&lower, "a")]).is_ambiguous(), "{name}");
+        }
+        let lists = ["Accept", "Content-Encoding", "X-Forwarded-For", "Via"];
+        for name in lists {
+            assert!(!read(&[(name, "a"), (name, "b")]).is_ambiguous(), "{name}");
+        }
+        let fields = read(&[("Mcp-Method", "first"), ("mcp-method", "second")]);
+        assert_eq!(fields.mcp_method, Some("first"));
+    }
+
+    #[test]
+    fn what_proxies_write_and_clients_do_not() {
+        for name in ["Via", "Forwarded", "X-Forwarded-For", "x-forwarded-proto"] {
+            assert!(read(&[(name, "x")]).via_proxy, "{name}");
+        }
+        for name in ["Viable", "X-Forwarded", "Pinfold-Forwarded", "Host", "X-"] {
+            assert!(!read(&[(name, "x")]).via_proxy, "{name}");
+        }
+    }
+
+    #[test]
+    fn parameters_and_codings_are_found_among_the_rest() {
+        let fields = read(&[
+            ("Mcp-Param-City", "Bern"),
+            ("mcp-param-", "nothing"),
+            ("Content-Encoding", "identity, "),
+            ("Content-Encoding", "GZIP, br"),
+        ]);
+        assert_eq!(fields.mcp_params, [("City", "Bern")]);
+        assert_eq!(fields.coding, Some("GZIP"));
+    }
+
+    #[test]
+    fn a_version_that_nobody_speaks_is_refused_and_none_is_not() {
+        let stated = |text| {
+            read(&[("MCP-Protocol-Version", text)])
+                .version
+                .spoken()
+                .ok()
+        };
+        assert_eq!(
+            stated("2025-06-18"),
+            Some(Some(ProtocolVersion::V2025_06_18))
+        );
+        assert_eq!(stated("1999-01-01"), None);
+        assert_eq!(read(&[]).version.spoken().ok(), Some(None));
+        assert!(read(&[("mcp-protocol-version", "2026-07-28")]).is_modern());
+    }
+}

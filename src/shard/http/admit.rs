@@ -1,0 +1,232 @@
+//! Admission: decided once for each request, when its head is complete.
+//!
+//! In this order: is it for another core, does somebody have to find out about it first ([`Admission::Wait`]), is its
+//! body of a size that is taken, can two parties read it in two ways, is it a question about the node's health, and then
+//! its path, `Host`, `Origin`, and who passed it on. A refusal is told when the body is there, so that the connection goes
+//! on; only of a large body nothing more is read.
+//!
+//! Whoever has to ask somebody else about a request (today where its session is; who its client is would be the same)
+//! does so by [`UpperLayer::place`] and [`UpperLayer::ask`]: the request waits, unread beyond its head, until a word
+//! comes back ([`Http::handle_word`]), and then is admitted anew, with the word beside it.
+
+use super::connection::{Connection, State};
+use super::{ConnectionKey, Fields, Http, Output, Place, Refused, UpperLayer};
+use crate::clients::Client;
+use crate::wire::HeadView;
+use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT, FORWARDED_LINE_BYTES_MAX};
+use crate::wire::http1::{Framing, Method};
+
+/// What is to become of a request.
+pub(super) enum Admission {
+    /// It is answered here, by the engine or without it.
+    Here(Verdict),
+    /// Nothing of its body is read, and the connection ends with the answer.
+    Unread(Refused),
+    /// Its connection moves to this core.
+    Move(u16),
+    /// Somebody is asked first.
+    Wait,
+}
+
+/// How it is answered, once its body is there.
+pub(super) enum Verdict {
+    Admitted,
+    Refused(Box<Refused>),
+    /// A field comes twice that must not.
+    Ambiguous,
+    /// It asks for the node's health.
+    Probe,
+}
+
+impl<U: UpperLayer> Http<U> {
+    pub(super) fn admit(
+        &mut self,
+        key: ConnectionKey,
+        head: &HeadView<'_>,
+        fields: &Fields<'_>,
+        upper: &U,
+    ) -> Admission {
+        match upper.place(fields) {
+            Place::Core(core) => return Admission::Move(core),
+            Place::Elsewhere if self.may_wait(key, head, fields) => {
+                self.identify(key, head);
+                return Admission::Wait;
+            }
+            Place::Elsewhere | Place::Here => {}
+        }
+        if !self.fits(head) {
+            return Admission::Unread(self.body_too_large());
+        }
+        Admission::Here(if fields.is_ambiguous() {
+            Verdict::Ambiguous
+        } else if self.probed(head).is_some() {
+            Verdict::Probe
+        } else {
+            match self.let_in(key, head, fields) {
+                Ok(()) => Verdict::Admitted,
+                Err(refused) => Verdict::Refused(Box::new(refused)),
+            }
+        })
+    }
+
+    /// Path, `Host` and `Origin`, and who passed it on.
+    fn let_in(
+        &mut self,
+        key: ConnectionKey,
+        head: &HeadView<'_>,
+        fields: &Fields<'_>,
+    ) -> Result<(), Refused> {
+        self.identify(key, head);
+        self.gate.admit(head.path(), fields)?;
+        self.check_forwarded(key, head, fields)
+    }
+
+    /// Requests that are refused for another reason, and those that were passed on or asked about already, are served
+    /// here.
+    fn may_wait(&self, key: ConnectionKey, head: &HeadView<'_>, fields: &Fields<'_>) -> bool {
+        let method = head.head().method;
+        let has_no_word = |it: &Connection<U>| it.word.is_none();
+        self.connections.get(key).is_some_and(has_no_word)
+            && matches!(method, Method::Get | Method::Post | Method::Delete)
+            && self.fits(head)
+            && !fields.is_forwarded
+            && self.gate.admit(head.path(), fields).is_ok()
+    }
+
+    /// Whether its body is no longer than any may be, as far as is announced.
+    fn fits(&self, head: &HeadView<'_>) -> bool {
+        match head.head().framing {
+            Framing::Length(length) => length <= self.limits.body_bytes_max as u64,
+            Framing::None | Framing::Chunked => true,
+        }
+    }
+
+    /// Whether a request with a large body, of which so many bytes are announced, is worth waiting for: there is room for
+    /// it, and nothing in its head will have it refused. Then the verdict stands.
+    pub(super) fn admit_large(
+        &mut self,
+        key: ConnectionKey,
+        head: &HeadView<'_>,
+        fields: &Fields<'_>,
+        verdict: Verdict,
+        announced: usize,
+        upper: &mut U,
+    ) -> Result<Verdict, Refused> {
+        let verdict = match verdict {
+            Verdict::Refused(refused) => return Err(*refused),
+            Verdict::Ambiguous | Verdict::Probe => {
+                self.let_in(key, head, fields)?;
+                verdict
+            }
+            Verdict::Admitted => verdict,
+        };
+        if head.head().method == Method::Post {
+            let word = self.connections.get(key).and_then(|it| it.word);
+            upper.foresee(word, fields)?;
+        }
+        match self.could_hold(key, announced, upper) {
+            true => Ok(verdict),
+            false => Err(Refused::out_of_memory()),
+        }
+    }
+
+    /// Earlier answers leave from here first; until then the request waits in the inbox.
+    pub(super) fn wait(&mut self, key: ConnectionKey, fields: &Fields<'_>, upper: &mut U) {
+        let now = self.now;
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.is_writing()
+        {
+            connection.state = State::ExpectWord;
+            connection.since = now;
+            upper.ask(key, fields);
+        }
+    }
+
+    /// What was found out about a request that waits. Too late if its client is gone.
+    pub(in crate::shard) fn handle_word(&mut self, key: ConnectionKey, word: U::Word) {
+        let now = self.now;
+        if let Some(connection) = self.waiting(key) {
+            connection.state = State::ExpectHead;
+            connection.since = now;
+            connection.word = Some(word);
+            self.freed.push_back(key);
+        }
+    }
+
+    /// The same, found out before its connection came here.
+    pub(in crate::shard) fn tell_before(&mut self, key: ConnectionKey, word: U::Word) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.word = Some(word);
+        }
+    }
+
+    /// A request that waits leaves for another node, with its connection and what was read of it.
+    pub(in crate::shard) fn handle_leave(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.waiting(key) else {
+            return;
+        };
+        let (bytes, client) = (connection.take_inbox(), connection.client);
+        if let Some(ticket) = self.remove_with_ticket(key) {
+            self.outputs.push_back(Output::Forward {
+                connection: key,
+                bytes,
+                client,
+                ticket,
+            });
+        }
+    }
+
+    fn waiting(&mut self, key: ConnectionKey) -> Option<&mut Connection<U>> {
+        let waits = |it: &&mut Connection<U>| matches!(it.state, State::ExpectWord);
+        self.connections.get_mut(key).filter(waits)
+    }
+
+    /// What a head may have beyond its limit: a node that passes it on adds its word to it.
+    pub(super) fn forwarded_bytes_max(&self) -> usize {
+        let cluster = self.cluster.as_ref();
+        match cluster.is_some_and(|it| it.secret.is_some()) {
+            true => FORWARDED_LINE_BYTES_MAX,
+            false => 0,
+        }
+    }
+
+    /// Who says that a node passed a request on proves it.
+    fn check_forwarded(
+        &mut self,
+        key: ConnectionKey,
+        head: &HeadView<'_>,
+        fields: &Fields<'_>,
+    ) -> Result<(), Refused> {
+        if !fields.is_forwarded {
+            return Ok(());
+        }
+        let Some(cluster) = &self.cluster else {
+            return Ok(());
+        };
+        let session = fields.session_text().unwrap_or_default();
+        let word = head.single(FORWARDED).ok().flatten();
+        let proven = cluster
+            .secret
+            .as_ref()
+            .zip(word)
+            .and_then(|(secret, word)| {
+                let from = secret.verify(word, session)?;
+                // A client may have sent one of its own.
+                let mut words = head.fields_named(FORWARDED_CLIENT);
+                Some(words.find_map(|word| secret.verify_client(word, from, session)))
+            });
+        let Some(client) = proven else {
+            self.outputs.push_back(Output::Forged);
+            return Err(forged());
+        };
+        // Nodes of the version before do not say whose it is.
+        self.is_named(key, client.map(Client::of));
+        Ok(())
+    }
+}
+
+fn forged() -> Refused {
+    let sentence = "Pinfold-Forwarded does not come from a node of this cluster. Clients leave it out; nodes share \
+                    one --peer-secret-file.";
+    Refused::with_reason(403, "forged_forward", sentence)
+}

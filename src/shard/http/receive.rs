@@ -1,0 +1,472 @@
+//! From bytes to whole requests: HTTP/1.1 framing as a state of each connection.
+
+use std::borrow::Cow;
+
+use super::admit::{Admission, Verdict};
+use super::connection::{Connection, Partial, Remaining, State};
+use super::{ConnectionKey, Fields, Http, Method, Output, Refused, Request, UpperLayer};
+use crate::limits::LOOK_ON_CORE_BYTES_MAX;
+use crate::shard::body;
+use crate::wire::chunked::Decoded;
+use crate::wire::http1::{self, Framing, Head, HeadLimits};
+use crate::wire::json_scan::JsonScan;
+use crate::wire::{Malformed, response};
+
+/// Of a body that is small enough nothing is refused before it is there: then the answer has the message's id, and the
+/// connection goes on.
+const BODY_BYTES_UNSEEN: usize = 64 * 1024;
+
+/// What was read of a connection and is not dealt with yet.
+#[derive(Default)]
+pub(in crate::shard) struct Input<'a> {
+    bytes: Cow<'a, [u8]>,
+    /// `0 <= used <= bytes.len()`
+    used: usize,
+    /// A request whose body came in several pieces, while it is served.
+    partial: Option<Box<Partial>>,
+}
+
+/// What a look at some input led to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it goes no further than to the next function, and a box would be one more allocation for each request"
+)]
+enum Step<'a, U: UpperLayer> {
+    /// More bytes are needed first, or the answer to the request before.
+    Starved,
+    Used(usize),
+    Request(usize, Request<'a, U::Word>),
+    /// The body of a request is complete.
+    Whole(usize, Box<Partial>),
+}
+
+impl<U: UpperLayer> Http<U> {
+    /// All that is there of a connection, `bytes` last. What is complete in it [`Http::next_request`] gives, and the rest
+    /// comes back by [`Http::take_back`]. None: it is over.
+    pub(in crate::shard) fn lend<'b>(
+        &mut self,
+        key: ConnectionKey,
+        bytes: &'b [u8],
+    ) -> Option<Input<'b>> {
+        let connection = self.connections.get_mut(key)?;
+        self.serving = Some(key);
+        let bytes = if connection.inbox().is_empty() {
+            Cow::Borrowed(bytes)
+        } else {
+            let mut inbox = connection.take_inbox();
+            inbox.extend_from_slice(bytes);
+            Cow::Owned(inbox)
+        };
+        Some(Input {
+            bytes,
+            used: 0,
+            partial: None,
+        })
+    }
+
+    pub(in crate::shard) fn take_back(&mut self, key: ConnectionKey, input: Input<'_>) {
+        self.serving = None;
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        connection.set_inbox(match input.bytes {
+            Cow::Borrowed(bytes) => bytes[input.used..].to_vec(),
+            Cow::Owned(mut inbox) => {
+                inbox.drain(..input.used);
+                inbox
+            }
+        });
+    }
+
+    /// The next request that is complete and admitted. Whatever else there is up to it is dealt with.
+    pub(in crate::shard) fn next_request<'a>(
+        &mut self,
+        key: ConnectionKey,
+        input: &'a mut Input<'_>,
+        upper: &mut U,
+    ) -> Option<Request<'a, U::Word>> {
+        let Input {
+            bytes,
+            used,
+            partial: kept,
+        } = input;
+        let bytes: &'a [u8] = bytes;
+        loop {
+            let Some(connection) = self.connections.get(key) else {
+                *used = bytes.len();
+                return None;
+            };
+            let rest = &bytes[*used..];
+            let step = match connection.state {
+                State::Lingering => Step::Used(rest.len()),
+                State::ExpectWord | State::ExpectLook(_) | State::ExpectAnswer(_) => Step::Starved,
+                State::ExpectHead => self.receive_head(key, rest, upper),
+                State::ExpectBody(_) => self.receive_body(key, rest, upper),
+            };
+            match step {
+                Step::Starved | Step::Used(0) => return None,
+                Step::Used(count) => *used += count,
+                Step::Request(count, request) => {
+                    *used += count;
+                    return Some(request);
+                }
+                Step::Whole(count, partial) => {
+                    *used += count;
+                    let fields = Fields::of(&partial.head, &partial.head_bytes);
+                    if let Some(method) = self.serve_partial(key, &partial, &fields) {
+                        let partial = kept.insert(partial);
+                        return Some(self.request_of(key, method, partial));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is in the body of a request was looked at ([`Output::Look`] asked for it), and the request is served with
+    /// that. Too late if its client is gone.
+    pub(in crate::shard) fn handle_looked<'a>(
+        &mut self,
+        key: ConnectionKey,
+        input: &'a mut Input<'_>,
+    ) -> Option<Request<'a, U::Word>> {
+        let connection = self.connections.get_mut(key)?;
+        if !matches!(connection.state, State::ExpectLook(_)) {
+            return None;
+        }
+        let state = std::mem::replace(&mut connection.state, State::ExpectHead);
+        let State::ExpectLook(partial) = state else {
+            return None;
+        };
+        self.freed.push_back(key);
+        let fields = Fields::of(&partial.head, &partial.head_bytes);
+        let method = self.serve_partial(key, &partial, &fields)?;
+        Some(self.request_of(key, method, input.partial.insert(partial)))
+    }
+
+    fn serve_partial(
+        &mut self,
+        key: ConnectionKey,
+        partial: &Partial,
+        fields: &Fields<'_>,
+    ) -> Option<Method> {
+        let head = partial.head.view(&partial.head_bytes);
+        self.serve(key, &head, fields, &partial.verdict)
+    }
+
+    fn request_of<'a>(
+        &self,
+        key: ConnectionKey,
+        method: Method,
+        partial: &'a Partial,
+    ) -> Request<'a, U::Word> {
+        let fields = Fields::of(&partial.head, &partial.head_bytes);
+        self.request(key, method, fields, &partial.body)
+    }
+
+    fn request<'a>(
+        &self,
+        key: ConnectionKey,
+        method: Method,
+        fields: Fields<'a>,
+        body: &'a [u8],
+    ) -> Request<'a, U::Word> {
+        let connection = self.connections.get(key);
+        Request {
+            exchange: key,
+            method,
+            client: connection.and_then(|it| it.client),
+            word: connection.and_then(|it| it.word),
+            fields,
+            body,
+        }
+    }
+
+    fn receive_head<'a>(
+        &mut self,
+        key: ConnectionKey,
+        input: &'a [u8],
+        upper: &mut U,
+    ) -> Step<'a, U> {
+        let now = self.now;
+        let limits = HeadLimits {
+            head_bytes_max: self.limits.head_bytes_max + self.forwarded_bytes_max(),
+            target_bytes_max: self.limits.target_bytes_max,
+        };
+        let Some(connection) = self.connections.get_mut(key) else {
+            return Step::Starved;
+        };
+        // Who reads no answers gets no more of them: they would pile up here.
+        if input.is_empty() || connection.close_when_written || !connection.may_write() {
+            return Step::Starved;
+        }
+        // The first head's time runs from the accept.
+        if connection.scanned == 0 && !connection.is_new {
+            connection.since = now;
+        }
+        let head = match http1::parse_head(input, connection.scanned as usize, &limits) {
+            Ok(Some(head)) => head,
+            Ok(None) => {
+                connection.scanned = input.len() as u32;
+                return Step::Starved;
+            }
+            Err(fault) => {
+                self.refuse_malformed(key, fault);
+                return Step::Used(input.len());
+            }
+        };
+        connection.scanned = 0;
+        connection.is_new = false;
+        // A node that takes its leave keeps nobody's connection.
+        connection.keep_alive = head.keep_alive && !self.is_leaving;
+        connection.http10 = head.http10;
+        connection.headers_only = head.method == http1::Method::Head;
+        let fields = Fields::of(&head, input);
+        // A client's own head has the limit to itself.
+        if head.len as usize > self.limits.head_bytes_max && !fields.is_forwarded {
+            self.refuse_malformed(key, Malformed::HeadTooLarge);
+            return Step::Used(input.len());
+        }
+        match self.admit(key, &head.view(input), &fields, upper) {
+            Admission::Move(core) => self.remove_for_move(key, core, input),
+            Admission::Wait => {
+                self.wait(key, &fields, upper);
+                Step::Starved
+            }
+            Admission::Unread(refused) => {
+                self.refuse_request_and_close(key, &refused);
+                Step::Used(input.len())
+            }
+            Admission::Here(verdict) => {
+                self.receive_request(key, &head, fields, verdict, input, upper)
+            }
+        }
+    }
+
+    /// A head is complete, with which `input` starts.
+    fn receive_request<'a>(
+        &mut self,
+        key: ConnectionKey,
+        head: &Head,
+        fields: Fields<'a>,
+        verdict: Verdict,
+        input: &'a [u8],
+        upper: &mut U,
+    ) -> Step<'a, U> {
+        let head_len = head.len as usize;
+        let view = head.view(input);
+        let remaining = match head.framing {
+            Framing::None => Remaining::Length(0),
+            Framing::Length(length) => Remaining::Length(length as usize),
+            Framing::Chunked => Remaining::Chunked(Default::default()),
+        };
+        if let Remaining::Length(length) = remaining
+            && length <= LOOK_ON_CORE_BYTES_MAX
+            && let Some(body) = input.get(head_len..head_len + length)
+        {
+            let used = head_len + length;
+            return match self.serve(key, &view, &fields, &verdict) {
+                Some(method) => Step::Request(used, self.request(key, method, fields, body)),
+                None => Step::Used(used),
+            };
+        }
+        let verdict = match remaining {
+            Remaining::Length(length) if length > BODY_BYTES_UNSEEN => {
+                self.admit_large(key, &view, &fields, verdict, length, upper)
+            }
+            Remaining::Length(_) | Remaining::Chunked(_) => Ok(verdict),
+        };
+        match verdict {
+            Ok(verdict) => self.expect_body(key, head, remaining, verdict, input),
+            Err(refused) => {
+                self.refuse_request_and_close(key, &refused);
+                Step::Used(input.len())
+            }
+        }
+    }
+
+    fn expect_body<'a>(
+        &mut self,
+        key: ConnectionKey,
+        head: &Head,
+        remaining: Remaining,
+        verdict: Verdict,
+        input: &'a [u8],
+    ) -> Step<'a, U> {
+        let now = self.now;
+        let head_len = head.len as usize;
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.since = now;
+            connection.state = State::ExpectBody(Box::new(Partial {
+                head: head.clone(),
+                head_bytes: input[..head_len].into(),
+                body: Vec::new(),
+                scan: JsonScan::default(),
+                remaining,
+                verdict,
+            }));
+            // RFC 9110, 10.1.1: not if the body is on its way already.
+            if head.expect_continue && !head.http10 && input.len() == head_len {
+                connection.outbox.extend_from_slice(response::CONTINUE);
+                self.mark_dirty(key);
+            }
+        }
+        Step::Used(head_len)
+    }
+
+    fn receive_body<'a>(
+        &mut self,
+        key: ConnectionKey,
+        input: &'a [u8],
+        upper: &mut U,
+    ) -> Step<'a, U> {
+        let body_bytes_max = self.limits.body_bytes_max;
+        let Some(partial) = self.partial(key) else {
+            return Step::Starved;
+        };
+        let known = partial.body.len();
+        let (used, complete) = match partial.take(input, body_bytes_max) {
+            Ok(taken) => taken,
+            Err(fault) => {
+                self.refuse_body(key, fault);
+                return Step::Used(input.len());
+            }
+        };
+        let grown_large = known <= BODY_BYTES_UNSEEN && partial.body.len() > BODY_BYTES_UNSEEN;
+        if grown_large
+            && matches!(partial.remaining, Remaining::Chunked(_))
+            && let Err(refused) = self.admit_grown(key, upper)
+        {
+            self.refuse_request_and_close(key, &refused);
+            return Step::Used(input.len());
+        }
+        let limits = self.limits;
+        let Some(partial) = self.partial(key) else {
+            return Step::Starved;
+        };
+        partial.scan.take(&partial.body[known..]);
+        if let Err(refused) = body::check(&partial.scan, &limits) {
+            self.refuse_request_and_close(key, &refused);
+            return Step::Used(input.len());
+        }
+        if !complete {
+            return Step::Used(used);
+        }
+        self.take_whole(key, used, upper)
+    }
+
+    /// A body is complete: its request is served, at once if it is small.
+    fn take_whole<'a>(&mut self, key: ConnectionKey, used: usize, upper: &mut U) -> Step<'a, U> {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return Step::Starved;
+        };
+        let state = std::mem::replace(&mut connection.state, State::ExpectHead);
+        let State::ExpectBody(mut partial) = state else {
+            return Step::Starved;
+        };
+        if partial.body.len() <= LOOK_ON_CORE_BYTES_MAX {
+            return Step::Whole(used, partial);
+        }
+        let body = std::mem::take(&mut partial.body);
+        let tree_bytes = partial.scan.tree_bytes();
+        // The body is no longer the connection's.
+        self.settle(key, upper);
+        let charge = match self.charge_look(key, body.len(), upper) {
+            Ok(charge) => charge,
+            Err(refused) => {
+                self.refuse_request_and_close(key, &refused);
+                return Step::Used(used);
+            }
+        };
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.state = State::ExpectLook(partial);
+            connection.since = self.now;
+            self.outputs.push_back(Output::Look {
+                connection: key,
+                body,
+                tree_bytes,
+                charge,
+            });
+        }
+        Step::Used(used)
+    }
+
+    /// A body of unknown length turns out to be large.
+    fn admit_grown(&mut self, key: ConnectionKey, upper: &mut U) -> Result<(), Refused> {
+        let Some(partial) = self.partial(key) else {
+            return Ok(());
+        };
+        let verdict = std::mem::replace(&mut partial.verdict, Verdict::Admitted);
+        let (head, bytes) = (partial.head.clone(), partial.head_bytes.clone());
+        let fields = Fields::of(&head, &bytes);
+        let verdict = self.admit_large(key, &head.view(&bytes), &fields, verdict, 0, upper)?;
+        if let Some(partial) = self.partial(key) {
+            partial.verdict = verdict;
+        }
+        Ok(())
+    }
+
+    fn partial(&mut self, key: ConnectionKey) -> Option<&mut Partial> {
+        match &mut self.connections.get_mut(key)?.state {
+            State::ExpectBody(partial) => Some(partial),
+            _ => None,
+        }
+    }
+
+    /// Answers to earlier pipelined requests leave from here first; until then the request waits in the inbox.
+    fn remove_for_move<'a>(
+        &mut self,
+        key: ConnectionKey,
+        core: u16,
+        input: &'a [u8],
+    ) -> Step<'a, U> {
+        let is_writing = self
+            .connections
+            .get(key)
+            .is_some_and(Connection::is_writing);
+        if is_writing {
+            return Step::Starved;
+        }
+        let Some(ticket) = self.remove_with_ticket(key) else {
+            return Step::Starved;
+        };
+        self.outputs.push_back(Output::Move {
+            connection: key,
+            core,
+            bytes: input.to_vec(),
+            ticket,
+        });
+        Step::Used(input.len())
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn of(head: &Head, bytes: &'a [u8]) -> Self {
+        let mut fields = Fields::default();
+        head.each_field(bytes, |name, value| fields.take(name, value));
+        fields
+    }
+}
+
+impl Partial {
+    /// How many bytes were taken, and whether the body is complete now.
+    fn take(&mut self, input: &[u8], body_bytes_max: usize) -> Result<(usize, bool), Malformed> {
+        match &mut self.remaining {
+            Remaining::Length(missing) => {
+                let count = input.len().min(*missing);
+                // Twice as much as there is, as a vector does, but no more than there will be.
+                if self.body.capacity() - self.body.len() < count {
+                    let enough = (2 * self.body.len()).max(count).min(*missing);
+                    self.body.reserve_exact(enough);
+                }
+                self.body.extend_from_slice(&input[..count]);
+                *missing -= count;
+                Ok((count, *missing == 0))
+            }
+            Remaining::Chunked(decoder) => {
+                let Decoded { used, finished } =
+                    decoder.decode(input, &mut self.body, body_bytes_max)?;
+                Ok((used, finished))
+            }
+        }
+    }
+}

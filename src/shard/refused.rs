@@ -1,0 +1,100 @@
+//! Refusals, and the JSON-RPC messages that answers are made of: both halves of a shard speak so.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+
+use crate::mcp::RpcError;
+
+/// What the endpoint takes, for 405 and CORS.
+pub(super) const METHODS: &str = "POST, GET, DELETE, OPTIONS";
+
+/// Well formed, but not to be served: the status and, for people and programs, why.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) error: RpcError,
+    pub(super) allow: bool,
+    pub(super) retry_after_s: Option<u32>,
+    /// For a body in a coding: there is none here.
+    pub(super) accept_encoding: bool,
+}
+
+impl Refused {
+    pub(super) fn new(status: u16, sentence: impl Into<Cow<'static, str>>) -> Self {
+        Refused::rpc(status, RpcError::invalid_request(sentence))
+    }
+
+    pub(super) fn with_reason(
+        status: u16,
+        reason: &str,
+        sentence: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let error = RpcError::invalid_request(sentence).with_data(json!({ "reason": reason }));
+        Refused::rpc(status, error)
+    }
+
+    pub(super) fn rpc(status: u16, error: RpcError) -> Self {
+        Refused {
+            status,
+            error,
+            allow: false,
+            retry_after_s: None,
+            accept_encoding: false,
+        }
+    }
+
+    pub(super) fn method_not_allowed(sentence: &'static str) -> Self {
+        Refused {
+            allow: true,
+            ..Self::new(405, sentence)
+        }
+    }
+
+    pub(super) fn busy(sentence: &'static str, retry_after_s: u32) -> Self {
+        Refused {
+            retry_after_s: Some(retry_after_s),
+            ..Self::with_reason(503, "busy", sentence)
+        }
+    }
+
+    /// One client has its share.
+    pub(super) fn too_many(reason: &str, sentence: &'static str, retry_after_s: u32) -> Self {
+        Refused {
+            retry_after_s: Some(retry_after_s),
+            ..Refused::with_reason(429, reason, sentence)
+        }
+    }
+
+    /// The header fields of its answer.
+    pub(super) fn with_fields<T>(&self, work: impl FnOnce(&[(&str, &str)]) -> T) -> T {
+        let retry_after = self.retry_after_s.map(|seconds| seconds.to_string());
+        let mut fields = Vec::new();
+        if self.allow {
+            fields.push(("Allow", METHODS));
+        }
+        if self.accept_encoding {
+            // RFC 9110, 12.5.3: it tells this 415 from that for a media type.
+            fields.push(("Accept-Encoding", "identity"));
+        }
+        if let Some(seconds) = &retry_after {
+            fields.push(("Retry-After", seconds));
+        }
+        work(&fields)
+    }
+}
+
+/// `{"jsonrpc":"2.0","id":…,"result":…}`
+pub(super) fn result_message(id: &str, result: &str) -> Vec<u8> {
+    let mut body = Vec::with_capacity(id.len() + result.len() + 40);
+    crate::wire::json_rpc::emit_result(&mut body, id, result);
+    body
+}
+
+/// `{"jsonrpc":"2.0","id":…,"error":…}`; without an id where none could be read.
+pub(super) fn error_message(id: Option<&str>, error: &RpcError) -> Vec<u8> {
+    let error = serde_json::to_string(error).expect("an error is JSON");
+    let mut body = Vec::with_capacity(error.len() + 64);
+    crate::wire::json_rpc::emit_error(&mut body, id, &error);
+    body
+}

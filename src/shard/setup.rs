@@ -1,0 +1,66 @@
+//! What goes into a shard at its start, and what can be counted of it.
+
+use std::sync::Arc;
+
+use super::{Cluster, Gate};
+use crate::app::call::{About, Topic};
+use crate::clients::Commons;
+use crate::limits::Limits;
+use crate::wire::session_id::NodeName;
+use crate::wire::uri::NotAUri;
+
+/// What a shard is told once, at its start.
+pub struct Setup {
+    pub node: NodeName,
+    /// This core's number and how many there are.
+    pub core: u16,
+    pub core_count: u16,
+    /// Distinguishes this process from earlier ones of the same node: session ids of those are recognised.
+    pub boot: u64,
+    pub limits: Limits,
+    /// What this core shares with the others of its node.
+    pub commons: Arc<Commons>,
+    pub gate: Gate,
+    /// None: this node is alone.
+    pub cluster: Option<Cluster>,
+    pub about: Arc<About>,
+    pub accepts: Accepts,
+    /// 16 random bytes for each session's secret.
+    pub secrets: Box<dyn FnMut() -> [u8; 16]>,
+}
+
+/// The application's word on a URI that a client wants to hear of: how the application itself spells it when it
+/// publishes, and nothing if nobody may subscribe to it.
+pub type Accepts = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
+
+/// A notification with its place in the log: what the sequencer hands to every core in the same order.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    pub offset: u64,
+    pub topic: Topic,
+}
+
+/// How many of everything there are now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub connections: usize,
+    pub sessions: usize,
+    pub streams: usize,
+    pub listeners: usize,
+    pub topics: usize,
+    pub calls: usize,
+    /// Of the memory budget, in use.
+    pub held_bytes: usize,
+}
+
+/// Bytes of each kind of entry, for the memory bill.
+#[derive(Clone, Copy, Debug)]
+pub struct EntrySizes {
+    pub connection: usize,
+    pub session: usize,
+    pub stream: usize,
+    pub listener: usize,
+    pub call: usize,
+    /// Both sides of the index.
+    pub subscription: usize,
+}
