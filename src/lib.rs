@@ -36,6 +36,7 @@
 //! | [`testing`] | an application's tests without a network |
 //! | [`guide`] | how to write a server, a page for each question |
 //! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
+//! | [`forward`] | requests for sessions of other nodes, as plain values too: exchanges, relays, idle connections |
 //! | [`metrics`] | what is counted |
 //! | [`redis`] | a small pipelined client of Redis |
 //! | [`runtime`] | what runs shards: threads, sockets, mailboxes, running calls |
@@ -56,6 +57,7 @@ pub mod cli;
 pub mod clients;
 pub mod cluster;
 pub mod config;
+pub mod forward;
 pub mod guide;
 pub mod limits;
 mod log_throttle;

@@ -3,13 +3,16 @@
 //!
 //! Reads the sources as text: crude, fast, and enough. What it refuses it says with file and line.
 
+#[path = "tidy/circles.rs"]
+mod circles;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
@@ -27,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
         "shard",
         &["limits", "budget", "clients", "wire", "mcp", "app::call"],
     ),
+    ("forward", &["limits", "budget", "clients", "wire", "shard"]),
     (
         "runtime",
         &[
@@ -41,6 +45,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "shard",
             "app",
             "tokio_threads",
+            "forward",
         ],
     ),
     ("metrics", &["budget"]),
@@ -97,7 +102,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
 ];
 
 /// Modules that neither wait, nor ask the clock, nor touch a socket.
-const PURE: [&str; 3] = ["wire", "mcp", "shard"];
+const PURE: [&str; 4] = ["wire", "mcp", "shard", "forward"];
 const PURE_DENY: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::iter_over_hash_type)]";
 

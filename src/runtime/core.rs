@@ -1,31 +1,28 @@
 //! One core: its shard, its sockets, its running calls, and the pump that carries effects out.
 //!
-//! Every task of a core's thread holds an `Rc<Core>`. Whoever tells the shard something calls [`Core::pump`]
-//! afterwards; nobody holds a borrow across an await or while the application runs.
+//! Every task of a core's thread holds an `Rc<Core>`, most of them as an [`Engine`]. Whoever tells the shard something
+//! calls [`Engine::pump`] afterwards; nobody holds a borrow across an await or while the application runs.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::hint::black_box;
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream as StdStream};
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Waker;
 
-use futures_channel::oneshot;
-use futures_util::future::AbortHandle;
-use monoio::net::TcpStream;
-use serde_json::value::RawValue;
-
 use super::application::Application;
 use super::blocking::BlockingPool;
-use super::forward::{self, Abroad};
+use super::calls::Calls;
+use super::engine::{Engine, SCRATCH_BYTES};
+use super::forward::{Forwarding, Wanted};
+use super::mailbox::Letter;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
+use super::sockets::Sockets;
 use super::{clock, link, serve, socket};
-use crate::app::call::AskFailed;
-use crate::clients::Ticket;
+use crate::budget::Charge;
+use crate::clients::{Client, Ticket};
+use crate::forward::{Departing, EXCHANGE_BYTES};
 use crate::log_throttle::LogThrottles;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard, TooMany};
 use crate::tasks;
@@ -33,17 +30,18 @@ use crate::tasks;
 pub(super) struct Core {
     pub(super) number: u16,
     pub(super) shard: RefCell<Shard>,
-    pub(super) application: Rc<Application>,
+    application: Rc<Application>,
     pub(super) publisher: Publisher,
-    pub(super) sealer: Sealer,
-    pub(super) blocking: BlockingPool,
+    sealer: Sealer,
+    blocking: BlockingPool,
     /// None: this node is alone.
-    pub(super) abroad: Option<Rc<Abroad>>,
+    pub(super) forwarding: Option<Rc<Forwarding>>,
     pub(super) readiness: Readiness,
-    /// By the index of the connection's key.
-    sockets: RefCell<Vec<Option<Socket>>>,
-    calls: RefCell<HashMap<CallKey, RunningCall>>,
+    sockets: Sockets,
+    calls: Calls,
     pumping: Cell<bool>,
+    /// Connections that came a moment ago: whether there is something to be read is known when all of theirs is done.
+    begun: RefCell<Vec<ConnectionKey>>,
     /// Set while the fan-out task sleeps.
     pub(super) fanout: Cell<Option<Waker>>,
     /// Log lines about what goes wrong here for one after the other.
@@ -51,25 +49,6 @@ pub(super) struct Core {
     /// What is read lands here first; one for all connections, since each read is understood at once.
     scratch: RefCell<Box<[u8]>>,
 }
-
-struct Socket {
-    key: ConnectionKey,
-    /// Nothing of it is on the ring: a delivery is one send, and so are a read and an answer.
-    stream: StdStream,
-}
-
-/// A call that has not ended.
-struct RunningCall {
-    abort: AbortHandle,
-    asks: Vec<(u32, oneshot::Sender<Answer>)>,
-}
-
-pub(super) type Answer = Result<Box<RawValue>, AskFailed>;
-
-/// User memory of one connection outside of the shard.
-pub(crate) const SOCKET_BYTES: usize = size_of::<Option<Socket>>();
-
-pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 
 impl Core {
     /// # Errors
@@ -81,7 +60,7 @@ impl Core {
         publisher: Publisher,
         sealer: Sealer,
         blocking: BlockingPool,
-        abroad: Option<Rc<Abroad>>,
+        forwarding: Option<Rc<Forwarding>>,
     ) -> io::Result<Self> {
         Ok(Core {
             number,
@@ -90,11 +69,12 @@ impl Core {
             publisher,
             sealer,
             blocking,
-            abroad,
+            forwarding,
             readiness: Readiness::new()?,
-            sockets: RefCell::default(),
-            calls: RefCell::default(),
+            sockets: Sockets::default(),
+            calls: Calls::default(),
             pumping: Cell::new(false),
+            begun: RefCell::default(),
             fanout: Cell::new(None),
             throttles: LogThrottles::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
@@ -143,7 +123,7 @@ impl Core {
         bytes: &[u8],
         gone: Option<Gone>,
     ) {
-        self.keep_socket(key, stream);
+        self.sockets.keep(key, stream);
         let now = clock::now();
         if !bytes.is_empty() {
             let mut shard = self.shard.borrow_mut();
@@ -151,12 +131,9 @@ impl Core {
                 Some(gone) => shard.handle_return(now, key, bytes, gone),
                 None => shard.handle_bytes(now, key, bytes),
             }
-            drop(shard);
-            self.pump();
         }
-        if self.shard.borrow().wants_bytes(key) {
-            self.watch(key);
-        }
+        self.begun.borrow_mut().push(key);
+        self.pump();
     }
 
     /// Reads once and lets the shard understand it.
@@ -166,7 +143,7 @@ impl Core {
         };
         self.pump();
         if !self.shard.borrow().wants_bytes(key) {
-            self.with_socket(key, |stream| match ended {
+            self.sockets.with(key, |stream| match ended {
                 true => self.readiness.watch_end(readiness::data_of(key), stream),
                 false => self.readiness.unwatch(stream),
             });
@@ -177,7 +154,9 @@ impl Core {
     /// connection any more.
     fn receive(&self, key: ConnectionKey) -> Option<bool> {
         let mut scratch = self.scratch.borrow_mut();
-        let read = self.with_socket(key, |stream| socket::receive(stream, &mut scratch))?;
+        let read = self
+            .sockets
+            .with(key, |stream| socket::receive(stream, &mut scratch))?;
         let (now, mut shard) = (clock::now(), self.shard.borrow_mut());
         match read {
             Ok(0) => shard.handle_input_end(now, key),
@@ -189,7 +168,7 @@ impl Core {
     }
 
     fn watch(self: &Rc<Self>, key: ConnectionKey) {
-        let watched = self.with_socket(key, |stream| {
+        let watched = self.sockets.with(key, |stream| {
             self.readiness.watch(readiness::data_of(key), stream)
         });
         if let Some(Err(fault)) = watched {
@@ -203,20 +182,11 @@ impl Core {
 
     /// Requests of clients here that other nodes answer.
     pub(super) fn forwarded(&self) -> usize {
-        self.abroad.as_ref().map_or(0, |abroad| abroad.count())
+        self.forwarding.as_ref().map_or(0, |it| it.count())
     }
 
-    /// For code that reads and understands at once.
-    pub(super) fn with_scratch<T>(&self, work: impl FnOnce(&mut [u8]) -> T) -> T {
-        work(&mut self.scratch.borrow_mut())
-    }
-
-    /// Carries out everything the shard wants done, until it wants nothing.
-    pub(super) fn pump(self: &Rc<Self>) {
-        if self.pumping.replace(true) {
-            // Called from inside of an effect: the loop below us goes on with it.
-            return;
-        }
+    /// All that the shard, and what is passed on, want done now.
+    fn drain(self: &Rc<Self>) {
         let mut bytes = Vec::new();
         loop {
             let transmit = self.shard.borrow_mut().poll_transmit(&mut bytes);
@@ -225,17 +195,15 @@ impl Core {
                 continue;
             }
             let effect = self.shard.borrow_mut().poll_effect();
-            match effect {
-                Some(effect) => self.execute(effect),
-                None => break,
+            if let Some(effect) = effect {
+                self.execute(effect);
+                continue;
             }
-        }
-        self.pumping.set(false);
-        if let Some(abroad) = &self.abroad {
-            abroad.flush();
-        }
-        if self.shard.borrow().has_fanout() {
-            self.wake_fanout();
+            let forwarding = self.forwarding.as_ref();
+            match forwarding.and_then(|it| it.poll(self)) {
+                Some(wanted) => self.do_for_forwarding(wanted),
+                None => return,
+            }
         }
     }
 
@@ -259,7 +227,7 @@ impl Core {
 
     /// True if all was written. If not, the shard knows already.
     pub(super) fn write_some(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) -> bool {
-        let Some(sent) = self.with_socket(key, |stream| socket::send(stream, bytes)) else {
+        let Some(sent) = self.sockets.with(key, |stream| socket::send(stream, bytes)) else {
             return false;
         };
         let count = match sent {
@@ -278,7 +246,9 @@ impl Core {
             // There was no room for the rest.
             return false;
         }
-        match self.with_socket(key, |stream| stream_of(socket::duplicate(stream)?)) {
+        match self.sockets.with(key, |stream| {
+            socket::on_the_ring(socket::duplicate(stream)?)
+        }) {
             Some(Ok(stream)) => {
                 let rest = bytes.split_off(count);
                 tasks::spawn(serve::write(self.clone(), key, stream, rest));
@@ -296,48 +266,15 @@ impl Core {
 
     /// See [`Shard::touch_fanout`].
     pub(super) fn touch_fanout(&self, count: usize) {
-        let sockets = self.sockets.borrow();
-        let touch = |key: ConnectionKey| {
-            let socket = sockets.get(key.index as usize).and_then(Option::as_ref);
-            black_box(socket.map(|socket| socket.key));
-        };
+        let touch = |key: ConnectionKey| self.sockets.touch(key);
         self.shard.borrow().touch_fanout(count, touch);
-    }
-
-    /// `None`: the call is over.
-    pub(super) fn remember_ask(
-        &self,
-        call: CallKey,
-        ask: u32,
-    ) -> Option<oneshot::Receiver<Answer>> {
-        let (sender, receiver) = oneshot::channel();
-        let mut calls = self.calls.borrow_mut();
-        calls.get_mut(&call)?.asks.push((ask, sender));
-        Some(receiver)
-    }
-
-    pub(super) fn remember_abort(&self, call: CallKey, abort: AbortHandle) {
-        let running = RunningCall {
-            abort,
-            asks: Vec::new(),
-        };
-        self.calls.borrow_mut().insert(call, running);
-    }
-
-    pub(super) fn forget_call(&self, call: CallKey) {
-        self.calls.borrow_mut().remove(&call);
     }
 
     fn execute(self: &Rc<Self>, effect: Effect) {
         match effect {
             Effect::Start { call, request } => link::start(self, call, request),
-            Effect::Cancel(call) => {
-                let running = self.calls.borrow_mut().remove(&call);
-                if let Some(running) = running {
-                    running.abort.abort();
-                }
-            }
-            Effect::Answered { call, ask, answer } => self.answered(call, ask, answer),
+            Effect::Cancel(call) => self.calls.cancel(call),
+            Effect::Answered { call, ask, answer } => self.calls.answered(call, ask, answer),
             Effect::Move {
                 connection,
                 core,
@@ -348,11 +285,15 @@ impl Core {
                 connection,
                 look,
                 charge,
-            } => self.look(connection, look, charge),
+            } => serve::look(self, connection, look, charge),
             Effect::Locate {
                 connection,
                 session,
-            } => forward::locate(self, connection, session),
+            } => {
+                if let Some(forwarding) = &self.forwarding {
+                    forwarding.handle_locate(connection, session);
+                }
+            }
             Effect::Forward {
                 connection,
                 bytes,
@@ -363,38 +304,89 @@ impl Core {
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
             Effect::Tell(event) => self.application.tell(&event),
             Effect::Say(presence) => {
-                if let Some(abroad) = &self.abroad {
-                    abroad.say(presence);
+                if let Some(forwarding) = &self.forwarding {
+                    forwarding.say(presence);
                 }
             }
             Effect::Read(key) => self.watch(key),
             Effect::ShutdownWrite(key) => {
-                self.with_socket(key, |stream| socket::shutdown(stream, Shutdown::Write));
+                self.sockets
+                    .with(key, |stream| socket::shutdown(stream, Shutdown::Write));
             }
             Effect::Close { connection, reason } => self.close(connection, reason),
         }
     }
 
-    /// Some: a fault of this kind is to be logged, and so many before it were not.
-    pub(super) fn may_log(&self, kind: &'static str) -> Option<u64> {
-        self.throttles.admit(kind, clock::now())
+    /// The connection goes to the session, never the session's data to the connection.
+    fn send_away(&self, key: ConnectionKey, core: u16, bytes: Vec<u8>, ticket: Ticket) {
+        let Some(stream) = self.take_socket(key) else {
+            return;
+        };
+        let peer = stream.peer_addr().ok().map(|address| address.ip());
+        let letter = Letter::Connection {
+            stream,
+            peer,
+            bytes,
+            ticket,
+        };
+        self.publisher.mailbox(core.into()).post(letter);
     }
 
-    pub(super) fn complain_of_forwarding(&self, fault: &io::Error) {
-        if let Some(unlogged) = self.may_log("forward") {
-            tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be passed on to another node, or not be taken back");
+    /// It goes to another node.
+    fn forward(
+        self: &Rc<Self>,
+        key: ConnectionKey,
+        bytes: Vec<u8>,
+        client: Option<Client>,
+        mut ticket: Ticket,
+    ) {
+        let (Some(stream), Some(forwarding)) = (self.take_socket(key), &self.forwarding) else {
+            return;
+        };
+        if ticket.widen().is_err() {
+            return refuse(&stream, TooMany::OfNode);
+        }
+        let Some(charge) = self.hold(client, EXCHANGE_BYTES) else {
+            return refuse(&stream, TooMany::OfNode);
+        };
+        let departing = Departing {
+            bytes,
+            client,
+            ticket,
+            charge,
+        };
+        if let Some(wanted) = forwarding.handle_forward(stream, departing) {
+            self.do_for_forwarding(wanted);
         }
     }
 
-    fn answered(&self, call: CallKey, ask: u32, answer: Answer) {
-        let sender = self.calls.borrow_mut().get_mut(&call).and_then(|running| {
-            let index = running.asks.iter().position(|(number, _)| *number == ask)?;
-            Some(running.asks.swap_remove(index).1)
-        });
-        if let Some(sender) = sender {
-            // The handler may have given up on it.
-            let _ = sender.send(answer);
+    fn do_for_forwarding(self: &Rc<Self>, wanted: Wanted) {
+        match wanted {
+            Wanted::Located {
+                connection,
+                located,
+            } => {
+                let mut shard = self.shard.borrow_mut();
+                shard.handle_located(clock::now(), connection, located);
+            }
+            Wanted::Hold { key, what, count } => {
+                let charge = self.hold(None, count);
+                if let Some(forwarding) = &self.forwarding {
+                    forwarding.handle_held(key, what, charge);
+                }
+            }
+            Wanted::Return { stream, returning } => {
+                let peer = stream.peer_addr().ok().map(|address| address.ip());
+                let (bytes, gone) = (&returning.bytes, returning.gone);
+                self.take_back(stream, peer, bytes, returning.ticket, gone);
+            }
         }
+    }
+
+    /// Room in the node's budget for what is held outside of the shard. Connections of the shard may end for it.
+    fn hold(&self, client: Option<Client>, count: usize) -> Option<Charge> {
+        let mut shard = self.shard.borrow_mut();
+        shard.handle_hold(clock::now(), client, count)
     }
 
     fn close(&self, key: ConnectionKey, reason: Closed) {
@@ -413,57 +405,78 @@ impl Core {
         socket::shutdown(&stream, Shutdown::Both);
     }
 
-    /// `None`: there is no such connection any more.
-    fn with_socket<T>(&self, key: ConnectionKey, work: impl FnOnce(&StdStream) -> T) -> Option<T> {
-        let sockets = self.sockets.borrow();
-        let socket = sockets.get(key.index as usize)?.as_ref();
-        let socket = socket.filter(|socket| socket.key == key)?;
-        Some(work(&socket.stream))
-    }
-
-    /// The other end of the connection on which a call's client waits.
-    pub(super) fn peer_of(&self, call: CallKey) -> Option<SocketAddr> {
-        let connection = self.shard.borrow().connection_of(call)?;
-        self.with_socket(connection, |stream| stream.peer_addr().ok())?
-    }
-
-    fn keep_socket(&self, key: ConnectionKey, stream: StdStream) {
-        let mut sockets = self.sockets.borrow_mut();
-        let index = key.index as usize;
-        if sockets.len() <= index {
-            sockets.resize_with(index + 1, || None);
-        }
-        sockets[index] = Some(Socket { key, stream });
-    }
-
-    pub(super) fn take_socket(&self, key: ConnectionKey) -> Option<StdStream> {
-        let mut sockets = self.sockets.borrow_mut();
-        let slot = sockets.get_mut(key.index as usize)?;
-        let socket = slot.take_if(|socket| socket.key == key)?;
+    fn take_socket(&self, key: ConnectionKey) -> Option<StdStream> {
+        let stream = self.sockets.take(key)?;
         // Not left to closing: another descriptor of the same connection may live on.
-        self.readiness.unwatch(&socket.stream);
-        Some(socket.stream)
+        self.readiness.unwatch(&stream);
+        Some(stream)
+    }
+}
+
+impl Engine for Core {
+    fn shard(&self) -> &RefCell<Shard> {
+        &self.shard
+    }
+
+    fn pump(self: &Rc<Self>) {
+        if self.pumping.replace(true) {
+            // Called from inside of an effect: the loop below us goes on with it.
+            return;
+        }
+        loop {
+            self.drain();
+            let Some(key) = self.begun.borrow_mut().pop() else {
+                break;
+            };
+            if self.shard.borrow().wants_bytes(key) {
+                self.watch(key);
+            }
+        }
+        self.pumping.set(false);
+        if let Some(forwarding) = &self.forwarding {
+            forwarding.flush();
+        }
+        if self.shard.borrow().has_fanout() {
+            self.wake_fanout();
+        }
+    }
+
+    fn may_log(&self, kind: &'static str) -> Option<u64> {
+        self.throttles.admit(kind, clock::now())
+    }
+
+    fn scratch(&self) -> &RefCell<Box<[u8]>> {
+        &self.scratch
+    }
+
+    fn application(&self) -> &Rc<Application> {
+        &self.application
+    }
+
+    fn peer_of(&self, call: CallKey) -> Option<SocketAddr> {
+        let connection = self.shard.borrow().connection_of(call)?;
+        self.sockets
+            .with(connection, |stream| stream.peer_addr().ok())?
+    }
+
+    fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    fn blocking(&self) -> &BlockingPool {
+        &self.blocking
     }
 }
 
 /// Best effort: the connection is dropped whether the client reads this or not.
-pub(super) fn refuse(stream: &StdStream, too_many: TooMany) {
+fn refuse(stream: &StdStream, too_many: TooMany) {
     let _ = socket::send(stream, too_many.answer());
-}
-
-/// What the ring can wait for.
-///
-/// # Errors
-/// The driver refuses the descriptor.
-pub(super) fn stream_of(descriptor: OwnedFd) -> io::Result<TcpStream> {
-    TcpStream::from_std(StdStream::from(descriptor))
-}
-
-#[cfg(test)]
-mod tests {
-    /// Paid for each connection of a node, as `tests/shard/sizes.rs` has it for what the shard keeps.
-    #[test]
-    fn a_connection_that_grew_unnoticed() {
-        assert_eq!(super::SOCKET_BYTES, 12);
-    }
 }

@@ -13,7 +13,7 @@ use super::application::Application;
 use super::blocking::BlockingPool;
 use super::core::Core;
 use super::departure::Departure;
-use super::forward::Abroad;
+use super::forward::Forwarding;
 use super::milestone::Milestone;
 use super::neighbours::Joined;
 use super::publisher::Publisher;
@@ -281,10 +281,10 @@ fn make_core(
     if setup.shares_board {
         shard.handle_availability(Availability::Loading);
     }
-    let abroad = setup
+    let forwarding = setup
         .joined
-        .map(|joined| Abroad::new(joined, setup.node, &path));
-    let abroad = abroad.transpose().map_err(cannot_run)?.map(Rc::new);
+        .map(|joined| Forwarding::new(joined, setup.node, &path, setup.limits));
+    let forwarding = forwarding.transpose().map_err(cannot_run)?.map(Rc::new);
     let sealer = Sealer::new(&setup.state_key);
     Core::new(
         core,
@@ -293,7 +293,7 @@ fn make_core(
         setup.publisher,
         sealer,
         blocking,
-        abroad,
+        forwarding,
     )
     .map_err(cannot_run)
 }

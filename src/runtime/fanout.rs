@@ -10,6 +10,7 @@ use std::task::{Poll, Waker};
 
 use super::clock;
 use super::core::Core;
+use super::engine::Engine;
 use crate::limits::FANOUT_CHUNK;
 use crate::tasks;
 

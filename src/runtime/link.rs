@@ -13,37 +13,34 @@ use monoio::time::{Instant, sleep_until};
 use serde_json::value::RawValue;
 
 use super::clock;
-use super::core::Core;
+use super::engine::Engine;
 use crate::app::call::{AskFailed, Call, Link, Outcome, Topic, WorkLost};
 use crate::app::contents::{Change, Contents};
 use crate::mcp::RpcError;
 use crate::shard::CallKey;
 use crate::tasks;
 
-struct CallLink {
-    core: Rc<Core>,
+struct CallLink<E> {
+    core: Rc<E>,
     call: CallKey,
 }
 
 /// Each call is a task of its own, from its first poll on: monoio's timers keep the first waker they see, so a
 /// future must never be polled outside of the task that it will wait in.
-pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
+pub(super) fn start(core: &Rc<impl Engine>, key: CallKey, request: Call) {
     let link = Rc::new(CallLink {
         core: core.clone(),
         call: key,
     });
-    let future = core.application.call(request, link);
+    let future = core.application().call(request, link);
     let (abort, registration) = AbortHandle::new_pair();
-    core.remember_abort(key, abort);
+    core.calls().remember(key, abort);
     let core = core.clone();
     tasks::spawn(async move {
         if let Ok(outcome) = Abortable::new(future, registration).await {
             let outcome = outcome.unwrap_or_else(panicked);
-            core.forget_call(key);
-            core.shard
-                .borrow_mut()
-                .handle_outcome(clock::now(), key, &outcome);
-            core.pump();
+            core.calls().forget(key);
+            core.tell(|shard| shard.handle_outcome(clock::now(), key, &outcome));
         }
     });
 }
@@ -74,21 +71,17 @@ fn panicked() -> Outcome {
     ))
 }
 
-impl Link for CallLink {
+impl<E: Engine> Link for CallLink<E> {
     fn notify(&self, method: &str, params: &str) {
+        let now = clock::now();
         self.core
-            .shard
-            .borrow_mut()
-            .handle_notify(clock::now(), self.call, method, params);
-        self.core.pump();
+            .tell(|shard| shard.handle_notify(now, self.call, method, params));
     }
 
     fn log(&self, level: u8, params: &str) {
+        let now = clock::now();
         self.core
-            .shard
-            .borrow_mut()
-            .handle_log(clock::now(), self.call, level, params);
-        self.core.pump();
+            .tell(|shard| shard.handle_log(now, self.call, level, params));
     }
 
     fn ask(
@@ -96,17 +89,11 @@ impl Link for CallLink {
         method: &str,
         params: &str,
     ) -> LocalBoxFuture<'static, Result<Box<RawValue>, AskFailed>> {
-        let ask = self
-            .core
-            .shard
-            .borrow_mut()
-            .handle_ask(clock::now(), self.call, method, params);
-        let Some(ask) = ask else {
-            self.core.pump();
-            return async { Err(AskFailed::SessionClosed) }.boxed_local();
-        };
-        let answer = self.core.remember_ask(self.call, ask);
-        self.core.pump();
+        let (now, core) = (clock::now(), &self.core);
+        let answer = core.tell(|shard| {
+            let ask = shard.handle_ask(now, self.call, method, params)?;
+            core.calls().remember_ask(self.call, ask)
+        });
         async move {
             match answer {
                 Some(answer) => answer.await.unwrap_or(Err(AskFailed::SessionClosed)),
@@ -121,27 +108,27 @@ impl Link for CallLink {
     }
 
     fn close_stream(&self) {
+        let now = clock::now();
         self.core
-            .shard
-            .borrow_mut()
-            .handle_close_stream(clock::now(), self.call);
-        self.core.pump();
+            .tell(|shard| shard.handle_close_stream(now, self.call));
     }
 
     fn publish(&self, topic: Topic) {
-        self.core.publisher.publish_now(vec![topic]);
+        self.core.publisher().publish_now(vec![topic]);
     }
 
     fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
-        self.core.publisher.publish_contents(uri, contents, change);
+        self.core
+            .publisher()
+            .publish_contents(uri, contents, change);
     }
 
     fn seal(&self, plain: &[u8]) -> String {
-        self.core.sealer.seal(plain)
+        self.core.sealer().seal(plain)
     }
 
     fn unseal(&self, sealed: &str) -> Option<Vec<u8>> {
-        self.core.sealer.unseal(sealed)
+        self.core.sealer().unseal(sealed)
     }
 
     fn unix_ms(&self) -> u64 {
@@ -156,10 +143,10 @@ impl Link for CallLink {
         &self,
         work: Box<dyn FnOnce() + Send>,
     ) -> LocalBoxFuture<'static, Result<(), WorkLost>> {
-        self.core.blocking.run(work).boxed_local()
+        self.core.blocking().run(work).boxed_local()
     }
 
     fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
-        tasks::spawn(self.core.application.background(work));
+        tasks::spawn(self.core.application().background(work));
     }
 }

@@ -2,14 +2,15 @@
 //! asks, and never waits for what it says.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_channel::oneshot;
 
-use crate::shard::{Gone, Presence};
+use crate::shard::Presence;
 use crate::wire::forwarded::PeerSecret;
 use crate::wire::session_id::SessionId;
+
+pub use crate::forward::Owner;
 
 /// The other nodes, as any thread may speak to them. No call blocks.
 pub trait Neighbours: Send + Sync {
@@ -20,19 +21,8 @@ pub trait Neighbours: Send + Sync {
     /// requests for them need not come here.
     fn say_leaving(&self);
 
-    /// Where the node of a session is. Nobody answering is [`Gone::CannotTell`].
+    /// Where the node of a session is. Nobody answering is [`CannotTell`](crate::shard::Gone::CannotTell).
     fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner>;
-}
-
-/// The node of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
-    Alive {
-        address: SocketAddr,
-        /// What the proxy's sticky cookie says for that node.
-        cookie: Arc<str>,
-    },
-    Gone(Gone),
 }
 
 /// A node's place among others.

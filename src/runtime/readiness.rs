@@ -14,7 +14,8 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::core::stream_of;
+use super::socket;
+use crate::forward::Interest;
 use crate::shard::ConnectionKey;
 
 /// Connections that are read from before everything else gets its turn.
@@ -59,6 +60,35 @@ impl Readiness {
         );
     }
 
+    /// Waits for something else than before, with the same `data`.
+    ///
+    /// # Errors
+    /// As [`watch`](Readiness::watch).
+    pub(super) fn rewatch(
+        &self,
+        data: u64,
+        stream: &StdStream,
+        from: Interest,
+        to: Interest,
+    ) -> io::Result<()> {
+        let flags = match to {
+            Interest::Nothing => {
+                self.unwatch(stream);
+                return Ok(());
+            }
+            Interest::End => EventFlags::empty(),
+            Interest::Read => EventFlags::IN,
+            Interest::Write => EventFlags::OUT,
+            Interest::Both => EventFlags::IN | EventFlags::OUT,
+        };
+        let data = EventData::new_u64(data);
+        match from {
+            Interest::Nothing => epoll::add(&self.set, stream, data, flags)?,
+            _ => epoll::modify(&self.set, stream, data, flags)?,
+        }
+        Ok(())
+    }
+
     pub(super) fn unwatch(&self, stream: &StdStream) {
         // It may be paused, and not in the set.
         let _ = epoll::delete(&self.set, stream);
@@ -74,7 +104,7 @@ impl Readiness {
 /// Tells of every connection that has something, for ever; what is told may be over when it is.
 pub(super) async fn run(readiness: &Readiness, mut on_ready: impl FnMut(u64)) -> io::Result<()> {
     // monoio waits for sockets only; to the kernel a descriptor is a descriptor.
-    let set: TcpStream = stream_of(readiness.set.as_fd().try_clone_to_owned()?)?;
+    let set: TcpStream = socket::on_the_ring(readiness.set.as_fd().try_clone_to_owned()?)?;
     let mut ready = Vec::with_capacity(BATCH);
     loop {
         set.readable(false).await?;

@@ -34,7 +34,7 @@ fn borrow(stream: &impl AsRawFd) -> BorrowedFd<'_> {
 }
 
 /// Whether nothing has come from the peer: no bytes, no end, no fault.
-pub(super) fn is_quiet(stream: &TcpStream) -> bool {
+pub(super) fn is_quiet(stream: &impl AsRawFd) -> bool {
     let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
     let peeked = rustix::net::recv(borrow(stream), &mut [0u8][..], flags);
     matches!(peeked, Err(rustix::io::Errno::WOULDBLOCK))
@@ -95,6 +95,14 @@ pub(crate) fn limit_unsent(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
 pub(super) fn off_the_ring(stream: TcpStream) -> StdStream {
     // SAFETY: `into_raw_fd` gives up an open descriptor that nobody else owns.
     StdStream::from(unsafe { OwnedFd::from_raw_fd(stream.into_raw_fd()) })
+}
+
+/// What the ring can wait for.
+///
+/// # Errors
+/// The driver refuses the descriptor.
+pub(super) fn on_the_ring(descriptor: OwnedFd) -> io::Result<TcpStream> {
+    TcpStream::from_std(StdStream::from(descriptor))
 }
 
 /// A second descriptor of the same connection.

@@ -12,6 +12,7 @@ use futures_channel::oneshot;
 use super::core::Core;
 use super::cores::{NotStarted, cannot_run};
 use super::departure::Departure;
+use super::engine::Engine;
 use super::mailbox::Letter;
 use super::ring::Driver;
 use super::tokio::Tokio;
@@ -121,7 +122,7 @@ async fn serve(core: Rc<Core>, acceptors: Rc<[Acceptor]>, seat: Rc<Seat>) -> io:
     tasks::spawn(fanout::run(core.clone()));
     let broken = Broken::default();
     tasks::spawn(watch(core.clone(), broken.clone(), read));
-    tasks::spawn(watch(core.clone(), broken.clone(), forward::relay));
+    tasks::spawn(watch(core.clone(), broken.clone(), pass_on));
     tasks::spawn(tick(core.clone(), seat.clone()));
     for number in 0..acceptors.len() {
         let place_among = seat.place_at_random.then_some(seat.core_count);
@@ -186,6 +187,11 @@ async fn watch<Work: Future<Output = io::Result<()>>>(
 async fn read(core: Rc<Core>) -> io::Result<()> {
     let on_ready = |data| core.read_once(readiness::key_of(data));
     readiness::run(&core.readiness, on_ready).await
+}
+
+async fn pass_on(core: Rc<Core>) -> io::Result<()> {
+    let forwarding = core.forwarding.clone();
+    forward::run(core, forwarding).await
 }
 
 fn random() -> u32 {
@@ -277,10 +283,10 @@ async fn tick(core: Rc<Core>, seat: Rc<Seat>) {
             shard.handle_late(clock::now());
         }
         drop(shard);
-        core.pump();
-        if let Some(abroad) = &core.abroad {
-            abroad.tidy(core.shard.borrow().limits());
+        if let Some(forwarding) = &core.forwarding {
+            forwarding.handle_timeout();
         }
+        core.pump();
     }
 }
 
@@ -295,8 +301,12 @@ async fn finish(core: &Rc<Core>, seat: &Rc<Seat>) {
         departure.note(&mut left, has_left(core));
         monoio::time::sleep(TICK).await;
     }
-    if let Some(abroad) = core.abroad.as_ref().filter(|_| !departure.is_abandoned()) {
-        abroad.say_leaving();
+    if let Some(forwarding) = core
+        .forwarding
+        .as_ref()
+        .filter(|_| !departure.is_abandoned())
+    {
+        forwarding.say_leaving();
         monoio::time::sleep(LEAVING_NOTICE).await;
     }
     core.shard.borrow_mut().handle_end();
@@ -314,8 +324,8 @@ fn take_leave(core: &Rc<Core>, seat: &Rc<Seat>) {
         return;
     }
     tasks::spawn(tell_progress(core.clone(), seat.clone()));
-    if let Some(abroad) = core.abroad.clone() {
-        tasks::spawn(abroad.drain(times));
+    if let Some(forwarding) = &core.forwarding {
+        forwarding.handle_drain(times);
     }
 }
 

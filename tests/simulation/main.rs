@@ -18,6 +18,7 @@ mod fake_redis;
 mod fleet;
 mod ledger;
 mod member;
+mod passing;
 mod peer;
 mod readers;
 mod trimmed;

@@ -2,7 +2,8 @@
 
 use pinfold::app::call::Outcome;
 use pinfold::budget::Charge;
-use pinfold::shard::{CallKey, ConnectionKey, Effect, Look, Millis};
+use pinfold::clients::Ticket;
+use pinfold::shard::{CallKey, ConnectionKey, Effect, Gone, Look, Millis};
 
 use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 
@@ -144,11 +145,23 @@ impl Node {
     pub fn deliver(
         &mut self,
         Letter {
-            socket: id,
+            socket,
             core,
             bytes,
             ticket,
         }: Letter,
+    ) {
+        self.take_back(socket, core, &bytes, ticket, None);
+    }
+
+    /// A connection that no shard had is this core's; `gone` says why its request could not be passed on.
+    pub fn take_back(
+        &mut self,
+        id: SocketId,
+        core: usize,
+        bytes: &[u8],
+        ticket: Ticket,
+        gone: Option<Gone>,
     ) {
         let socket = &mut self.sockets[id];
         let shard = &mut self.cores[core].shard;
@@ -157,8 +170,13 @@ impl Node {
         // The kernel says so again to whoever reads.
         socket.end_seen = false;
         self.by_key.insert((core, key), id);
-        self.cores[core].shard.handle_bytes(self.now, key, &bytes);
+        let shard = &mut self.cores[core].shard;
+        match gone {
+            Some(gone) => shard.handle_return(self.now, key, bytes, gone),
+            None => shard.handle_bytes(self.now, key, bytes),
+        }
         self.settle(core);
+        self.ask_for_bytes(id);
         if self.sockets[id].client_left {
             self.cut(id);
         }

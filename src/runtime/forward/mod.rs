@@ -1,141 +1,95 @@
-//! Requests for sessions of other nodes: passed on with their connection, answered through it, streams included.
+//! The sockets of what is passed on to other nodes, around a [`Forwarder`], which says what to do with them.
 //!
-//! ```text
-//! shard ─Locate─▶ Abroad ─(asks the control thread, or remembers)─▶ Shard::handle_located
-//! shard ─Forward(connection, bytes)─▶ run ─▶ exchange (two directions at once) ─▶ the connection comes back
-//! ```
-//!
-//! While a request is passed on, its connection is no shard's: bytes go from socket to socket through the core's
-//! shared scratch buffer, and none are kept but those that a slow side did not take yet. When the answer is complete
-//! the connection returns to the shard for its next request. A client that leaves takes the connection to the owner
-//! with it, so that the owner sees it leave too; one that only sends nothing more ends its sending to the owner, and has
-//! its answer.
+//! Most of a stream's life is silence, so nothing here has a task, a timer or a buffer of its own: all sockets are in one
+//! readiness set, and what comes goes from one to the other through the core's scratch buffer. Only a connection that is
+//! opened, and a question to the control thread, have a task until they are.
 
-mod exchange;
-mod pool;
-mod relay;
-mod request;
-mod response;
-mod unanswered;
+mod dial;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr, TcpStream as StdStream};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use monoio::net::TcpStream;
-use slab::Slab;
+use monoio::time::timeout;
 
-use self::exchange::Ended;
-use self::pool::Pool;
-use self::relay::Relays;
-use super::core::Core;
+use self::dial::{connect, is_of_the_peer};
+use super::engine::{Engine, SCRATCH_BYTES};
 use super::neighbours::{Joined, Owner};
-use super::{clock, readiness, socket};
-use crate::budget::Charge;
-use crate::clients::{self, Ticket};
+use super::readiness::{self, Readiness};
+use super::{clock, socket};
+use crate::forward::{
+    Departing, Effect, Forwarder, Held, IdleKey, Interest, PassageKey, Passes, Question, Returning,
+    Setup, Side,
+};
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
-use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Presence};
+use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Millis, Presence};
 use crate::tasks;
-use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
 
-/// Of a request that is passed on and of its answer no more is held at once: what was read of it and of the next ones,
-/// and what each side has not taken yet.
-pub(super) const EXCHANGE_BYTES: usize = 256 * 1024;
-
-/// How long a node is believed to live without asking again.
-const OWNER_FRESH: Duration = Duration::from_secs(1);
-/// How long an owner is looked for before the client is told that it cannot be found.
-const LOCATE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How often some of what is under way ends while the node takes its leave.
-const DRAIN_STEP_MS: u64 = 64;
-
-/// What one core knows of other nodes.
-pub(super) struct Abroad {
+/// What one core knows of other nodes, and its connections to them.
+pub(super) struct Forwarding {
     joined: Joined,
-    node: NodeName,
-    path: Box<str>,
-    /// Nodes that answered lately.
-    owners: RefCell<HashMap<Process, Known>>,
-    pool: RefCell<Pool>,
+    forwarder: RefCell<Forwarder>,
+    readiness: Readiness,
+    /// By the index of the passage's key.
+    pairs: RefCell<Vec<Option<Pair>>>,
+    idle: RefCell<HashMap<IdleKey, StdStream>>,
     /// Said since the last time that it was handed on.
     said: RefCell<Vec<Presence>>,
-    /// Every request that is being passed on.
-    under_way: RefCell<Slab<UnderWay>>,
-    /// Streams whose head has been passed on.
-    relays: Relays,
-    /// What goes on of the bytes that were just read. One for all, as nothing is kept in it.
-    out: RefCell<Vec<u8>>,
-    draining: Cell<bool>,
     /// When it was last logged that this machine is out of something.
     complained: RefCell<LogThrottle>,
-    /// Where decoded chunks go that nobody reads.
-    sink: RefCell<Vec<u8>>,
 }
 
-/// A node's name and boot: sessions that live and end together.
-type Process = (NodeName, u64);
-
-fn process_of(session: &SessionId) -> Process {
-    (session.node, session.locator.boot)
+struct Pair {
+    client: StdStream,
+    owner: Option<StdStream>,
 }
 
-#[derive(Clone)]
-struct Known {
-    address: SocketAddr,
-    cookie: Arc<str>,
-    since: Instant,
+/// What the core does about it.
+pub(super) enum Wanted {
+    Located {
+        connection: ConnectionKey,
+        located: Located,
+    },
+    Hold {
+        key: PassageKey,
+        what: Held,
+        count: usize,
+    },
+    Return {
+        stream: StdStream,
+        returning: Returning,
+    },
 }
 
-/// Where a request comes from that is passed on.
-pub(super) struct Origin {
-    pub(super) peer: Option<IpAddr>,
-    /// Whose it is.
-    pub(super) client: Option<clients::Client>,
-    /// Of its connection and of that to the owner.
-    pub(super) ticket: Ticket,
-    /// For what is held of the request and its answer while both are under way.
-    pub(super) charge: Charge,
-}
-
-struct UnderWay {
-    client: Rc<TcpStream>,
-    /// On its way to be one; any other request ends with its answer.
-    is_stream: bool,
-}
-
-/// A connection outside of any shard.
-struct Client {
-    stream: Rc<TcpStream>,
-    /// In what is under way.
-    place: usize,
-    /// Whose request it is.
-    address: Option<IpAddr>,
-}
-
-impl Abroad {
+impl Forwarding {
     /// # Errors
     /// Out of descriptors.
-    pub(super) fn new(joined: Joined, node: NodeName, path: &str) -> io::Result<Self> {
-        Ok(Abroad {
-            joined,
+    pub(super) fn new(
+        joined: Joined,
+        node: NodeName,
+        path: &str,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        let setup = Setup {
             node,
             path: path.into(),
-            owners: RefCell::default(),
-            pool: RefCell::default(),
+            secret: joined.secret.clone(),
+            limits,
+            read_bytes_max: SCRATCH_BYTES,
+        };
+        Ok(Forwarding {
+            joined,
+            forwarder: RefCell::new(Forwarder::new(setup)),
+            readiness: Readiness::new()?,
+            pairs: RefCell::default(),
+            idle: RefCell::default(),
             said: RefCell::default(),
-            under_way: RefCell::default(),
-            relays: Relays::new()?,
-            out: RefCell::default(),
-            draining: Cell::new(false),
             complained: RefCell::default(),
-            sink: RefCell::default(),
         })
     }
 
@@ -158,217 +112,381 @@ impl Abroad {
 
     /// Requests under way to other nodes, which count as connections of this one.
     pub(super) fn count(&self) -> usize {
-        self.under_way.borrow().len() + self.relays.count()
+        self.forwarder.borrow().count()
     }
 
-    /// Closes connections that have been idle for too long, and streams whose owner must be gone.
-    pub(super) fn tidy(self: &Rc<Self>, limits: &Limits) {
-        self.pool.borrow_mut().tidy();
-        let worth_a_look = exchange::silence_of_two(limits);
-        let silent = self
-            .relays
-            .silent(worth_a_look, exchange::silence_max(limits));
-        for session in silent {
-            let abroad = self.clone();
-            tasks::spawn(async move {
-                if abroad.lost(session).await.is_some() {
-                    abroad.relays.close_silent_of(session, worth_a_look);
+    pub(super) fn handle_timeout(&self) {
+        self.forwarder.borrow_mut().handle_timeout(clock::now());
+    }
+
+    pub(super) fn handle_drain(&self, times: DrainTimes) {
+        self.forwarder
+            .borrow_mut()
+            .handle_drain(clock::now(), times);
+    }
+
+    pub(super) fn handle_locate(&self, connection: ConnectionKey, session: SessionId) {
+        self.forwarder
+            .borrow_mut()
+            .handle_locate(clock::now(), connection, session);
+    }
+
+    pub(super) fn handle_held(
+        &self,
+        key: PassageKey,
+        what: Held,
+        charge: Option<crate::budget::Charge>,
+    ) {
+        self.forwarder.borrow_mut().handle_held(key, what, charge);
+    }
+
+    /// Some: the request is none that could be passed on.
+    pub(super) fn handle_forward(&self, stream: StdStream, departing: Departing) -> Option<Wanted> {
+        let began = self
+            .forwarder
+            .borrow_mut()
+            .handle_forward(clock::now(), departing);
+        match began {
+            Ok(key) => {
+                let (mut pairs, index) = (self.pairs.borrow_mut(), key.index as usize);
+                if pairs.len() <= index {
+                    pairs.resize_with(index + 1, || None);
                 }
-            });
+                let (client, owner) = (stream, None);
+                pairs[index] = Some(Pair { client, owner });
+                None
+            }
+            Err(returning) => Some(Wanted::Return { stream, returning }),
         }
     }
 
-    /// Ends the streams, spread over the window: their clients come back through another node. Answers are waited for.
-    pub(super) async fn drain(self: Rc<Self>, times: DrainTimes) {
-        if self.draining.replace(true) {
-            return;
-        }
-        monoio::time::sleep(Duration::from_millis(times.notice_ms)).await;
-        let mut steps_left = times.window_ms / DRAIN_STEP_MS + 1;
+    /// Carries out what is wanted done, up to what only the core can do. None: there is nothing more.
+    pub(super) fn poll(self: &Rc<Self>, core: &Rc<impl Engine>) -> Option<Wanted> {
         loop {
-            self.end_streams(steps_left as usize);
-            // Those that open later end at once, for as long as the process goes on.
-            steps_left = (steps_left - 1).max(1);
-            monoio::time::sleep(Duration::from_millis(DRAIN_STEP_MS)).await;
+            let transmit = self.forwarder.borrow_mut().poll_transmit();
+            if let Some((key, side)) = transmit {
+                self.transmit(key, side);
+                continue;
+            }
+            let effect = self.forwarder.borrow_mut().poll_effect()?;
+            if let Some(wanted) = self.carry_out(core, effect) {
+                return Some(wanted);
+            }
         }
     }
 
-    /// As many as it takes to be done in so many steps.
-    fn end_streams(&self, steps: usize) {
-        let under_way = self.under_way.borrow();
-        let streams = || under_way.iter().filter(|(_, it)| it.is_stream);
-        let count = streams().count().div_ceil(steps);
-        for (_, stream) in streams().take(count) {
-            socket::shutdown(&stream.client, Shutdown::Both);
-        }
-        self.relays.close_some(self.relays.count().div_ceil(steps));
-    }
-
-    /// Some: it is to be logged, and so many before it were not. What goes wrong for one request does so for all.
-    fn may_log(&self) -> Option<u64> {
-        self.complained.borrow_mut().admit(clock::now())
-    }
-
-    fn known(&self, session: SessionId) -> Option<Known> {
-        let owners = self.owners.borrow();
-        owners.get(&process_of(&session)).cloned()
-    }
-
-    fn is_fresh(&self, session: SessionId) -> bool {
-        self.known(session)
-            .is_some_and(|known| known.since.elapsed() < OWNER_FRESH)
-    }
-
-    /// The owner did not take a connection: the next request asks anew.
-    fn forget(&self, session: SessionId) {
-        self.owners.borrow_mut().remove(&process_of(&session));
-    }
-
-    /// Asks the control thread where a session is, and remembers the answer.
-    async fn ask(&self, session: SessionId) -> Located {
-        let answer = self.joined.neighbours.locate(session);
-        let owner = match monoio::time::timeout(LOCATE_TIMEOUT, answer).await {
-            Ok(Ok(owner)) => owner,
-            Ok(Err(_)) | Err(_) => Owner::Gone(Gone::CannotTell),
-        };
-        self.learn(session, owner)
-    }
-
-    /// Why a node that was there a while ago will not answer any more. None: it may.
-    async fn lost(&self, session: SessionId) -> Option<Gone> {
-        if self.is_fresh(session) {
-            return None;
-        }
-        match self.ask(session).await {
-            Located::There | Located::Gone(Gone::CannotTell) => None,
-            Located::Gone(gone) => Some(gone),
-        }
-    }
-
-    fn becomes_stream(&self, place: usize) {
-        if let Some(it) = self.under_way.borrow_mut().get_mut(place) {
-            it.is_stream = true;
-        }
-    }
-
-    /// Whatever became of a DELETE on its way, its client is done with the session: no record of it should stay.
-    fn say_if_deleted(&self, session: SessionId, method: Method) {
-        if method == Method::Delete {
-            self.say(Presence::Ended { session });
-        }
-    }
-
-    fn learn(&self, session: SessionId, owner: Owner) -> Located {
-        let key = process_of(&session);
-        match owner {
-            Owner::Alive { address, cookie } => {
-                let since = Instant::now();
-                let known = Known {
-                    address,
-                    cookie,
-                    since,
-                };
-                self.owners.borrow_mut().insert(key, known);
-                match self.joined.secret {
-                    Some(_) => Located::There,
-                    None => Located::Gone(Gone::Misrouted),
+    fn carry_out(self: &Rc<Self>, core: &Rc<impl Engine>, effect: Effect) -> Option<Wanted> {
+        match effect {
+            Effect::Located {
+                connection,
+                located,
+            } => {
+                return Some(Wanted::Located {
+                    connection,
+                    located,
+                });
+            }
+            Effect::Hold { key, what, count } => return Some(Wanted::Hold { key, what, count }),
+            Effect::Return { key, returning } => {
+                let stream = self.take_pair(key)?.client;
+                return Some(Wanted::Return { stream, returning });
+            }
+            Effect::Ask {
+                question,
+                session,
+                within_ms,
+            } => self.ask(core, question, session, within_ms),
+            Effect::Connect {
+                key,
+                session,
+                address,
+                within_ms,
+            } => self.connect(core, key, session, address, within_ms),
+            Effect::Probe {
+                key,
+                address,
+                within_ms,
+            } => self.probe(core, key, address, within_ms),
+            Effect::Reuse { key, idle } => self.reuse(key, idle),
+            Effect::Keep { key, idle } => {
+                if let Some(owner) = self.take_owner(key) {
+                    self.idle.borrow_mut().insert(idle, owner);
                 }
             }
-            Owner::Gone(gone) => {
-                self.owners.borrow_mut().remove(&key);
-                Located::Gone(gone)
+            Effect::Discard(idle) => drop(self.idle.borrow_mut().remove(&idle)),
+            Effect::Watch {
+                key,
+                side,
+                from,
+                to,
+            } => self.rewatch(core, key, side, from, to),
+            Effect::EndSending { key, side } => {
+                self.with_socket(key, side, |stream| {
+                    socket::shutdown(stream, Shutdown::Write);
+                });
             }
+            Effect::LoseOwner(key) => drop(self.take_owner(key)),
+            Effect::Close(key) => drop(self.take_pair(key)),
+            Effect::Say(presence) => self.say(presence),
+        }
+        None
+    }
+
+    /// Asks the control thread where a session is.
+    fn ask(
+        self: &Rc<Self>,
+        core: &Rc<impl Engine>,
+        question: Question,
+        session: SessionId,
+        within_ms: Millis,
+    ) {
+        let answer = self.joined.neighbours.locate(session);
+        let (own, core) = (self.clone(), core.clone());
+        tasks::spawn(async move {
+            let owner = match timeout(Duration::from_millis(within_ms), answer).await {
+                Ok(Ok(owner)) => owner,
+                Ok(Err(_)) | Err(_) => Owner::Gone(Gone::CannotTell),
+            };
+            own.forwarder
+                .borrow_mut()
+                .handle_owner(clock::now(), question, owner);
+            core.pump();
+        });
+    }
+
+    fn connect(
+        self: &Rc<Self>,
+        core: &Rc<impl Engine>,
+        key: PassageKey,
+        session: SessionId,
+        address: SocketAddr,
+        within_ms: Millis,
+    ) {
+        let (own, core) = (self.clone(), core.clone());
+        tasks::spawn(async move {
+            match connect(address, within_ms).await {
+                Ok(owner) => own.connected(key, owner),
+                Err(fault) => {
+                    let of_the_peer = is_of_the_peer(&fault);
+                    own.log_unconnected(session, address, &fault, of_the_peer);
+                    own.forwarder
+                        .borrow_mut()
+                        .handle_unconnected(key, of_the_peer);
+                }
+            }
+            core.pump();
+        });
+    }
+
+    fn connected(&self, key: PassageKey, owner: StdStream) {
+        // Else its passage is over, and so is this.
+        if let Some(pair) = self.pairs.borrow_mut().get_mut(key.index as usize)
+            && let Some(pair) = pair
+            && self.forwarder.borrow().is_open(key)
+        {
+            pair.owner = Some(owner);
+            let mut forwarder = self.forwarder.borrow_mut();
+            forwarder.handle_connected(clock::now(), key);
         }
     }
-}
 
-/// Finds out where a session's node is and tells the shard: at once if that is remembered.
-pub(super) fn locate(core: &Rc<Core>, connection: ConnectionKey, session: SessionId) {
-    let Some(abroad) = core.abroad.clone() else {
-        return;
-    };
-    if abroad.joined.secret.is_some() && abroad.is_fresh(session) {
-        return located(core, connection, Located::There);
+    fn log_unconnected(
+        &self,
+        session: SessionId,
+        address: SocketAddr,
+        fault: &io::Error,
+        of_the_peer: bool,
+    ) {
+        if of_the_peer {
+            // Whoever watches the node hears of it with the reason that the client is told.
+            tracing::debug!(session = %session.redacted(), %address, %fault,
+                "a session's node does not take connections");
+        } else if let Some(unlogged) = self.complained.borrow_mut().admit(clock::now()) {
+            tracing::warn!(%address, %fault, unlogged, "no connection to another node could be opened, for want of something on \
+                this machine: open files (ulimit -n), or local ports (net.ipv4.ip_local_port_range)");
+        }
     }
-    let core = core.clone();
-    tasks::spawn(async move {
-        let answer = abroad.ask(session).await;
-        located(&core, connection, answer);
-        core.pump();
-    });
+
+    fn probe(
+        self: &Rc<Self>,
+        core: &Rc<impl Engine>,
+        key: PassageKey,
+        address: SocketAddr,
+        within_ms: Millis,
+    ) {
+        let (own, core) = (self.clone(), core.clone());
+        tasks::spawn(async move {
+            let again = connect(address, within_ms).await;
+            let is_there = !again.is_err_and(|fault| is_of_the_peer(&fault));
+            own.forwarder
+                .borrow_mut()
+                .handle_probed(clock::now(), key, is_there);
+            core.pump();
+        });
+    }
+
+    fn reuse(&self, key: PassageKey, idle: IdleKey) {
+        let owner = self.idle.borrow_mut().remove(&idle);
+        match owner.filter(socket::is_quiet) {
+            Some(owner) => self.connected(key, owner),
+            None => self.forwarder.borrow_mut().handle_stale(clock::now(), key),
+        }
+    }
+
+    fn rewatch(
+        &self,
+        core: &Rc<impl Engine>,
+        key: PassageKey,
+        side: Side,
+        from: Interest,
+        to: Interest,
+    ) {
+        let data = data_of(key, side);
+        let watched = self.with_socket(key, side, |stream| {
+            self.readiness.rewatch(data, stream, from, to)
+        });
+        if let Some(Err(fault)) = watched {
+            if let Some(unlogged) = core.may_log("forward") {
+                tracing::warn!(%fault, unlogged, "a connection was dropped: it could not be passed on to another node, or not be taken back");
+            }
+            self.forwarder.borrow_mut().handle_unwatched(key);
+        }
+    }
+
+    /// One of a passage's sockets has something, takes something, or did a moment ago.
+    fn on_ready(&self, core: &Rc<impl Engine>, data: u64) {
+        let (key, side) = key_of(data);
+        if !self.forwarder.borrow().unsent(key, side).is_empty() {
+            self.transmit(key, side);
+        }
+        if self.forwarder.borrow().reads(key, side) {
+            self.read(core, key, side);
+        }
+        if self.forwarder.borrow().has_work() {
+            core.pump();
+        }
+    }
+
+    fn read(&self, core: &Rc<impl Engine>, key: PassageKey, side: Side) {
+        let mut scratch = core.scratch().borrow_mut();
+        let read = self.with_socket(key, side, |stream| socket::receive(stream, &mut scratch));
+        let (Some(read), now) = (read, clock::now()) else {
+            return;
+        };
+        let mut forwarder = self.forwarder.borrow_mut();
+        match (read, side) {
+            (Ok(0), Side::Client) => forwarder.handle_client_end(now, key),
+            (Ok(0), Side::Owner) => forwarder.handle_owner_end(now, key),
+            (Ok(count), Side::Client) => {
+                forwarder.handle_client_bytes(now, key, &scratch[..count]);
+            }
+            (Ok(count), Side::Owner) => {
+                let bytes = &scratch[..count];
+                match forwarder.handle_owner_bytes(now, key, bytes) {
+                    Passes::Buffered => {}
+                    Passes::AsTheyAre => self.pass(&mut forwarder, key, bytes),
+                }
+            }
+            (Err(fault), _) if fault.kind() == io::ErrorKind::WouldBlock => {}
+            (Err(_), side) => forwarder.handle_fault(now, key, side),
+        }
+    }
+
+    /// A stream's bytes, to its client.
+    fn pass(&self, forwarder: &mut Forwarder, key: PassageKey, bytes: &[u8]) {
+        let sent = self.with_socket(key, Side::Client, |stream| socket::send(stream, bytes));
+        match sent {
+            Some(Ok(count)) => forwarder.handle_passed(clock::now(), key, &bytes[count..]),
+            Some(Err(fault)) if fault.kind() == io::ErrorKind::WouldBlock => {
+                forwarder.handle_passed(clock::now(), key, bytes);
+            }
+            _ => forwarder.handle_unsendable(clock::now(), key, Side::Client),
+        }
+    }
+
+    /// Writes what the kernel takes now.
+    fn transmit(&self, key: PassageKey, side: Side) {
+        let mut forwarder = self.forwarder.borrow_mut();
+        let sent = self.with_socket(key, side, |stream| {
+            socket::send(stream, forwarder.unsent(key, side))
+        });
+        let now = clock::now();
+        match sent {
+            Some(Ok(count)) => forwarder.handle_sent(now, key, side, count),
+            Some(Err(fault)) if fault.kind() == io::ErrorKind::WouldBlock => {
+                forwarder.handle_sent(now, key, side, 0);
+            }
+            _ => forwarder.handle_unsendable(now, key, side),
+        }
+    }
+
+    fn with_socket<T>(
+        &self,
+        key: PassageKey,
+        side: Side,
+        work: impl FnOnce(&StdStream) -> T,
+    ) -> Option<T> {
+        let pairs = self.pairs.borrow();
+        let pair = pairs.get(key.index as usize)?.as_ref()?;
+        match side {
+            Side::Client => Some(work(&pair.client)),
+            Side::Owner => pair.owner.as_ref().map(work),
+        }
+    }
+
+    fn take_owner(&self, key: PassageKey) -> Option<StdStream> {
+        let mut pairs = self.pairs.borrow_mut();
+        pairs.get_mut(key.index as usize)?.as_mut()?.owner.take()
+    }
+
+    fn take_pair(&self, key: PassageKey) -> Option<Pair> {
+        self.pairs.borrow_mut().get_mut(key.index as usize)?.take()
+    }
 }
 
-fn located(core: &Rc<Core>, connection: ConnectionKey, located: Located) {
-    core.shard
-        .borrow_mut()
-        .handle_located(clock::now(), connection, located);
-}
-
-/// Moves what comes on open streams, for ever; a node that is alone has none.
+/// Moves what comes on connections that are passed on, for ever; a node that is alone has none.
 ///
 /// # Errors
 /// The kernel no longer says which of them have something.
-pub(super) async fn relay(core: Rc<Core>) -> io::Result<()> {
-    let Some(abroad) = core.abroad.clone() else {
+pub(super) async fn run(
+    core: Rc<impl Engine>,
+    forwarding: Option<Rc<Forwarding>>,
+) -> io::Result<()> {
+    let Some(forwarding) = forwarding else {
         return Ok(());
     };
-    let relays = &abroad.relays;
-    let on_ready = |data| relays.on_ready(&core, &abroad.sink, data);
-    readiness::run(&relays.readiness, on_ready).await
+    let on_ready = |data| forwarding.on_ready(&core, data);
+    readiness::run(&forwarding.readiness, on_ready).await
 }
 
-/// Passes on the request that `bytes` begin with.
-pub(super) fn start(core: &Rc<Core>, stream: TcpStream, origin: Origin, bytes: Vec<u8>) {
-    let Some(abroad) = core.abroad.clone() else {
-        return;
+fn data_of(key: PassageKey, side: Side) -> u64 {
+    let is_owner = u64::from(side == Side::Owner);
+    u64::from(key.serial) << 32 | u64::from(key.index) << 1 | is_owner
+}
+
+fn key_of(data: u64) -> (PassageKey, Side) {
+    let key = PassageKey {
+        index: data as u32 >> 1,
+        serial: (data >> 32) as u32,
     };
-    let core = core.clone();
-    let stream = Rc::new(stream);
-    // Counted from now on, whenever the task begins.
-    let place = abroad.under_way.borrow_mut().insert(UnderWay {
-        client: stream.clone(),
-        is_stream: false,
-    });
-    let Origin {
-        peer,
-        client,
-        ticket,
-        charge,
-    } = origin;
-    let client = Client {
-        stream,
-        place,
-        address: client.map(clients::Client::address),
+    let side = match data & 1 {
+        0 => Side::Client,
+        _ => Side::Owner,
     };
-    tasks::spawn(async move {
-        let ended = exchange::pass_on(&core, &abroad, &client, bytes).await;
-        abroad.under_way.borrow_mut().remove(place);
-        drop(charge);
-        let (bytes, gone) = match ended {
-            Ended::Answered { read_ahead } => (read_ahead, None),
-            Ended::NotPassedOn { read, gone } => (read, Some(gone)),
-            Ended::Opened {
-                owner,
-                session,
-                body,
-                read_ahead,
-            } => {
-                let opened =
-                    abroad
-                        .relays
-                        .open(&client.stream, &owner, session, body, read_ahead, ticket);
-                if let Err(fault) = opened {
-                    core.complain_of_forwarding(&fault);
-                }
-                return;
+    (key, side)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_is_taken_for_another_one() {
+        for (index, serial) in [(0, 0), (1, 7), (u32::MAX >> 1, u32::MAX)] {
+            for side in [Side::Client, Side::Owner] {
+                let key = PassageKey { index, serial };
+                assert_eq!(key_of(data_of(key, side)), (key, side));
             }
-            // What was said about it goes with the rest.
-            Ended::Over => return core.pump(),
-        };
-        // The ring may still hold the other descriptor for an operation that it is cancelling.
-        match socket::duplicate(&*client.stream) {
-            Ok(stream) => core.take_back(stream.into(), peer, &bytes, ticket, gone),
-            Err(fault) => core.complain_of_forwarding(&fault),
         }
-    });
+    }
 }

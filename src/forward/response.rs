@@ -43,6 +43,14 @@ impl Incoming {
         matches!(self, Incoming::Head { .. })
     }
 
+    /// Of a head that is not complete.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Incoming::Head { begun, .. } => begun.len(),
+            _ => 0,
+        }
+    }
+
     /// Takes what came of the answer and appends to `out` what goes on to the client; `cookie` is a line to add to
     /// the head. `closes` is false until the head is complete.
     pub(super) fn take(

@@ -1,0 +1,103 @@
+//! What ends with time: answers that never come, sides that take nothing, idle connections, and streams of a node that
+//! takes its leave.
+
+use super::exchange::Passed;
+use super::passage::{PassageKey, State};
+use super::{Effect, Forwarder};
+use crate::shard::{DrainTimes, Millis};
+
+/// How often some of what is under way ends while the node takes its leave.
+const STEP_MS: Millis = 64;
+
+/// The streams end, spread over the window: their clients come back through another node. Answers are waited for.
+pub(super) struct Drain {
+    next: Millis,
+    /// Those that open later end at once, for as long as the process goes on: it stays 1.
+    steps_left: u64,
+}
+
+impl Forwarder {
+    /// The node takes its leave. A second time changes nothing.
+    pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) {
+        self.drain.get_or_insert(Drain {
+            next: now + times.notice_ms,
+            steps_left: times.window_ms / STEP_MS + 1,
+        });
+    }
+
+    /// When [`handle_timeout`](Forwarder::handle_timeout) is due. Looks at every request under way: for a driver that has
+    /// no clock of its own.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Millis> {
+        let timed = self.timed.iter();
+        let passages = timed.filter_map(|index| self.passages.get(*index as usize));
+        let passages = passages.filter_map(|it| it.due(&self.limits)).min();
+        let drain = self.drain.as_ref().filter(|_| !self.passages.is_empty());
+        let drain = drain.map(|it| it.next);
+        let all = [passages, drain, self.pool.due(), self.look_due()];
+        all.into_iter().flatten().min()
+    }
+
+    /// Looks for what is due. A few times a second is often enough.
+    pub fn handle_timeout(&mut self, now: Millis) {
+        for idle in self.pool.take_stale(now) {
+            self.effects.push_back(Effect::Discard(idle));
+        }
+        for key in self.due(now) {
+            self.passage_timeout(now, key);
+        }
+        self.look_for_silent(now);
+        while let Some(count) = self.drain_step(now) {
+            self.end_streams(count);
+        }
+    }
+
+    fn due(&self, now: Millis) -> Vec<PassageKey> {
+        let key = |index: &u32| {
+            let passage = self.passages.get(*index as usize)?;
+            let is_due = passage.due(&self.limits).is_some_and(|due| now >= due);
+            is_due.then_some(PassageKey {
+                index: *index,
+                serial: passage.serial,
+            })
+        };
+        self.timed.iter().filter_map(key).collect()
+    }
+
+    fn passage_timeout(&mut self, now: Millis, key: PassageKey) {
+        let limits = self.limits;
+        let passed = self.passage(key).map(|passage| match &mut passage.state {
+            State::Exchange(exchange) => exchange.timeout(now, &limits),
+            // Its client takes nothing.
+            State::Relay(_) => Passed::Over,
+        });
+        self.conclude(now, key, passed.unwrap_or(Passed::On));
+    }
+
+    /// How many of the streams end now, as it takes to be done in time.
+    fn drain_step(&mut self, now: Millis) -> Option<u64> {
+        let drain = self.drain.as_mut().filter(|it| now >= it.next)?;
+        drain.next += STEP_MS;
+        let steps = drain.steps_left;
+        drain.steps_left = (steps - 1).max(1);
+        Some(steps)
+    }
+
+    fn end_streams(&mut self, steps: u64) {
+        for is_relay in [false, true] {
+            let kind = |state: &State| matches!(state, State::Relay(_)) == is_relay;
+            let streams = self.passages.iter();
+            let streams = streams.filter(|(_, it)| it.is_stream() && kind(&it.state));
+            let key = |(index, it): (usize, &super::Passage)| PassageKey {
+                index: index as u32,
+                serial: it.serial,
+            };
+            let streams: Vec<PassageKey> = streams.map(key).collect();
+            let count = streams.len().div_ceil(steps as usize);
+            streams
+                .into_iter()
+                .take(count)
+                .for_each(|it| self.close(it));
+        }
+    }
+}

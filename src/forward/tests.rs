@@ -1,0 +1,150 @@
+use super::*;
+use crate::budget::{Account, Pool};
+use crate::clients::{Commons, Networks};
+use crate::wire::session_id::Locator;
+
+fn forwarder() -> Forwarder {
+    Forwarder::new(Setup {
+        node: NodeName::new("node-b").expect("a name"),
+        path: "/mcp".into(),
+        secret: Some(PeerSecret::new(b"secret")),
+        limits: Limits::default(),
+        read_bytes_max: 64 * 1024,
+    })
+}
+
+fn session(node: &str) -> SessionId {
+    SessionId {
+        node: NodeName::new(node).expect("a name"),
+        locator: Locator {
+            core: 0,
+            slot: 0,
+            generation: 0,
+            boot: 1,
+        },
+        secret: [7; 16],
+    }
+}
+
+fn question(forwarder: &mut Forwarder) -> Question {
+    match forwarder.poll_effect() {
+        Some(Effect::Ask { question, .. }) => question,
+        _ => panic!("a question was expected"),
+    }
+}
+
+fn alive() -> Owner {
+    Owner::Alive {
+        address: ([127, 0, 0, 1], 1).into(),
+        cookie: "c".into(),
+    }
+}
+
+fn departing(request: &str) -> Departing {
+    let limits = Limits::default();
+    let commons = Commons::new(&limits, Networks::private());
+    commons.connections.take(1).expect("there is room");
+    let account = Account::new(Pool::new(EXCHANGE_BYTES), EXCHANGE_BYTES);
+    Departing {
+        bytes: request.into(),
+        client: None,
+        ticket: Ticket::of(commons, None),
+        charge: account.charge(EXCHANGE_BYTES).expect("there is room"),
+    }
+}
+
+fn get(session: SessionId) -> String {
+    let mut id = String::new();
+    session.emit(&mut id);
+    format!("GET /mcp HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {id}\r\n\r\n")
+}
+
+/// All that was written to a side.
+fn sent(forwarder: &mut Forwarder, key: PassageKey, side: Side) -> String {
+    let mut all = String::new();
+    while let Some(polled) = forwarder.poll_transmit() {
+        assert_eq!(polled, (key, side));
+        let bytes = forwarder.unsent(key, side).to_vec();
+        all.push_str(std::str::from_utf8(&bytes).expect("text"));
+        forwarder.handle_sent(0, key, side, bytes.len());
+    }
+    all
+}
+
+fn effects(forwarder: &mut Forwarder) -> Vec<Effect> {
+    std::iter::from_fn(|| forwarder.poll_effect()).collect()
+}
+
+/// A stream that has opened.
+fn relayed(forwarder: &mut Forwarder) -> PassageKey {
+    let session = session("node-a");
+    let began = forwarder.handle_forward(0, departing(&get(session)));
+    let key = began.unwrap_or_else(|_| panic!("a request"));
+    let question = question(forwarder);
+    forwarder.handle_owner(0, question, alive());
+    assert!(matches!(
+        forwarder.poll_effect(),
+        Some(Effect::Connect { .. })
+    ));
+    forwarder.handle_connected(0, key);
+    assert!(sent(forwarder, key, Side::Owner).starts_with("GET /mcp"));
+    effects(forwarder);
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let passes = forwarder.handle_owner_bytes(0, key, head.as_bytes());
+    assert_eq!(passes, Passes::Buffered);
+    assert_eq!(sent(forwarder, key, Side::Client), head);
+    effects(forwarder);
+    key
+}
+
+/// The shard gave up on the first question, and the connection's next request is for another session.
+#[test]
+fn an_answer_about_one_session_taken_for_anothers() {
+    let (mut forwarder, connection) = (forwarder(), ConnectionKey::from_parts(1, 1));
+    forwarder.handle_locate(0, connection, session("node-a"));
+    let first = question(&mut forwarder);
+    forwarder.handle_locate(20_000, connection, session("node-c"));
+    let second = question(&mut forwarder);
+    forwarder.handle_owner(20_001, first, Owner::Gone(Gone::OwnerRestarted));
+    assert!(forwarder.poll_effect().is_none(), "told of another one");
+    forwarder.handle_owner(20_002, second, alive());
+    let there = Located::There;
+    assert!(matches!(
+        forwarder.poll_effect(),
+        Some(Effect::Located { located, .. }) if located == there
+    ));
+    assert_eq!(forwarder.question_count(), 0);
+}
+
+/// Most of a stream's life is silence.
+#[test]
+fn a_silent_stream_that_has_a_time_or_a_buffer() {
+    let mut forwarder = forwarder();
+    let key = relayed(&mut forwarder);
+    forwarder.invariants();
+    assert_eq!(forwarder.timed.len(), 0);
+    assert_eq!(forwarder.held_bytes().sum::<usize>(), 0);
+    let chunk = b"3\r\n:\n\n\r\n";
+    let passes = forwarder.handle_owner_bytes(5, key, chunk);
+    assert_eq!(passes, Passes::AsTheyAre);
+    forwarder.handle_passed(5, key, b"");
+    assert!(!forwarder.has_work(), "it went on, and that is all");
+    forwarder.handle_passed(5, key, &chunk[3..]);
+    effects(&mut forwarder);
+    assert_eq!(
+        (forwarder.timed.len(), forwarder.held_bytes().sum()),
+        (1, 5)
+    );
+    assert!(!forwarder.reads(key, Side::Owner), "the client is slow");
+    forwarder.handle_sent(6, key, Side::Client, 5);
+    effects(&mut forwarder);
+    assert!(forwarder.reads(key, Side::Owner));
+    assert_eq!(forwarder.timed.len(), 0);
+}
+
+/// Paid for each stream of another node, besides its two sockets.
+#[test]
+fn a_stream_that_grew_unnoticed() {
+    let (stream, _) = Forwarder::entry_sizes();
+    assert_eq!(stream, 136);
+}

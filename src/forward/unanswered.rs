@@ -1,0 +1,69 @@
+//! What becomes of a request that was passed on and that its owner did not answer.
+
+use super::exchange::Step;
+use super::passage::{PassageKey, State};
+use super::{Effect, Forwarder};
+use crate::shard::{Gone, Millis, Presence};
+
+/// How long what such a client still sends is read, so that it can read its answer.
+const LINGER_MS: Millis = 2_000;
+
+impl Forwarder {
+    /// Whether the owner of a request that it did not answer takes connections. If not, the process is gone, and what
+    /// it did of this request went with it.
+    pub fn handle_probed(&mut self, now: Millis, key: PassageKey, is_there: bool) {
+        let gone = (!is_there).then_some(Gone::OwnerUnreachable);
+        if self
+            .exchange(key)
+            .is_some_and(|it| it.step == Step::Probing)
+        {
+            self.unanswered(now, key, gone);
+            self.settle(key);
+        }
+    }
+
+    /// Nothing was passed on of an answer. `gone`: why there will be none, if that is known.
+    pub(super) fn unanswered(&mut self, now: Millis, key: PassageKey, gone: Option<Gone>) {
+        let Some(passage) = self.passage(key) else {
+            return;
+        };
+        let session = passage.session;
+        let State::Exchange(exchange) = &mut passage.state else {
+            return;
+        };
+        let answer = match gone {
+            Some(gone) => match exchange.take_all() {
+                Some(read) => return self.give_back(key, read, Some(gone)),
+                None => {
+                    let missed = Presence::Missed { session, gone };
+                    self.effects.push_back(Effect::Say(missed));
+                    gone.last_answer()
+                }
+            },
+            None => {
+                let broke_off = Presence::BrokeOff { session };
+                self.effects.push_back(Effect::Say(broke_off));
+                broke_off_answer().into_bytes()
+            }
+        };
+        self.say_if_deleted(key);
+        if let Some(exchange) = self.exchange(key) {
+            exchange.answer_last(now, &answer, now + LINGER_MS);
+        }
+        self.lose_owner(key);
+        self.transmits(key, super::Side::Client);
+    }
+}
+
+/// Half a request was answered by nobody: not even the owner's restart would tell what became of it.
+fn broke_off_answer() -> String {
+    let message = "The node that has this session broke off before it answered, and whether it did what was asked is \
+                   not known. Send initialize again if this goes on.";
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":-32600,"message":"{message}","data":{{"reason":"owner_unreachable"}}}}}}"#
+    );
+    format!(
+        "HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
