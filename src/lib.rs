@@ -24,7 +24,7 @@
 //! | [`clients`] | who the clients are, for limits, and what each of them holds |
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 //! | [`mcp`] | what MCP says: revisions, errors, types |
-//! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
+//! | [`shard`] | all that one core owns, as a plain value: the wire (connections, framing, admission) and the engine (sessions, streams, fan-out) |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
 //! | [`metrics`] | what is counted |
 //! | [`redis`] | a small pipelined client of Redis |
