@@ -18,22 +18,23 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`limits`] | every bound, and what follows from it |
+//! | [`limits`] | what clients can make a node hold or do, and what follows from it |
 //! | [`budget`] | what all cores share and none may exceed |
 //! | `log_throttle` | as many log lines of a kind as anybody reads |
 //! | [`clients`] | who the clients are, for limits, and what each of them holds |
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 //! | [`mcp`] | what MCP says: revisions, errors, types |
-//! | [`shard`] | all that one core owns, as a plain value: the wire (connections, framing, admission) and the engine (sessions, streams, fan-out) |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
+//! | [`shard`] | all that one core owns, as a plain value: the wire (connections, framing, admission) and the engine (sessions, streams, fan-out) |
 //! | [`metrics`] | what is counted |
 //! | [`redis`] | a small pipelined client of Redis |
-//! | [`runtime`] | the only code that waits: threads, sockets, mailboxes, running calls |
+//! | [`runtime`] | what runs shards: threads, sockets, mailboxes, running calls |
 //! | [`cluster`] | what a node knows of the others, and of the proxy in front of them |
 //! | [`admin`], [`config`], [`cli`] | the operator's side: publishing and health, options, the small clients |
 //!
 //! The one idea: one core owns one [`shard::Shard`]. Bytes, publications, what handlers do and the time go in;
-//! bytes, calls and a deadline come out. Whatever waits is in [`runtime`].
+//! bytes, calls and a deadline come out. It never waits: [`runtime`] waits for clients and handlers, [`redis`] and
+//! [`cluster`] for a Redis, [`admin`] for the operator.
 
 pub mod admin;
 pub mod app;

@@ -1,7 +1,8 @@
-//! Every bound of a node, in one place: its unit, why this number, and what follows from it.
+//! What clients can make a node hold or do, and what an operator may set: each bound with its unit, why this number, and
+//! what follows from it. What a single module keeps to itself (for the answers of a Redis, for the admin listener, for
+//! the nodes' log) stands at the head of its file in the same form.
 //!
-//! A [`Limits`] is copied into each core's shard. Anything that grows with what a client sends has its
-//! bound here and nowhere else. [`Limits::default`] is what the program runs with, [`Limits::tiny`] makes
+//! A [`Limits`] is copied into each core's shard. [`Limits::default`] is what the program runs with, [`Limits::tiny`] makes
 //! every bound easy to hit in a test.
 
 /// Header fields in one message. Browsers and proxies together send fewer than 40.

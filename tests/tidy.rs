@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 const FILE_LINES_MAX: usize = 500;
 
-/// Each module, and which modules of the crate it may name. Pure ones are below the runtime.
+/// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
 const LAYERS: [(&str, &[&str]); 16] = [
     ("limits", &[]),
     ("allocator", &[]),
@@ -17,11 +17,11 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
+    ("app", &["limits", "wire", "mcp"]),
     (
         "shard",
         &["limits", "budget", "clients", "wire", "mcp", "app::call"],
     ),
-    ("app", &["limits", "wire", "mcp"]),
     (
         "runtime",
         &[
@@ -72,7 +72,8 @@ const LAYERS: [(&str, &[&str]); 16] = [
 
 /// Modules that neither wait, nor ask the clock, nor touch a socket.
 const PURE: [&str; 3] = ["wire", "mcp", "shard"];
-const PURE_DENY: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]";
+const PURE_DENY: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::iter_over_hash_type)]";
 
 /// Where raw memory or descriptors are handled, each block with its SAFETY line.
 const UNSAFE_FILES: [&str; 3] = [
@@ -170,28 +171,110 @@ fn named(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Where a file names modules that are not below its own.
+fn names_above(source: &Source) -> Vec<String> {
+    let Some((own, allowed)) = LAYERS.iter().find(|(module, _)| *module == source.module()) else {
+        panic!("{} is of no layer: give it one here", source.path);
+    };
+    let is_allowed = |name: &str| {
+        let below = |module: &str| name == module || name.starts_with(&format!("{module}::"));
+        below(own) || allowed.iter().any(|module| below(module))
+    };
+    let mut faults = Vec::new();
+    for (number, line) in source.lines() {
+        for name in named(line).filter(|name| !is_allowed(name)) {
+            faults.push(format!(
+                "{}:{number}: {own} names crate::{name}",
+                source.path
+            ));
+        }
+    }
+    faults
+}
+
+/// Where a file waits. `clippy.toml` bans futures by their type; a block that is one has none to name.
+fn waits(source: &Source) -> Vec<String> {
+    let is_waiting = |line: &str| {
+        let is_word = |char: char| char.is_alphanumeric() || char == '_';
+        let mut words = line.split(|char| !is_word(char));
+        words.any(|word| ["async", "await"].contains(&word))
+    };
+    let waiting = source.lines().filter(|(_, line)| is_waiting(line));
+    waiting
+        .map(|(number, _)| format!("{}:{number}: a pure module waits", source.path))
+        .collect()
+}
+
 #[test]
 fn a_layer_that_knows_who_is_above_it() {
+    let all = sources(&["src"]);
+    let inner = all
+        .iter()
+        .filter(|it| !["lib", "main"].contains(&it.module()));
+    no_faults(&inner.flat_map(names_above).collect::<Vec<_>>());
+}
+
+/// The maps in the crate's documentation and in the README: a layer knows only those above it.
+#[test]
+fn a_map_on_which_a_layer_knows_one_below_it() {
+    let crate_map = fs::read_to_string(root().join("src/lib.rs")).expect("a crate");
+    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
+    let rows = |text: &str, begins: &str| -> Vec<String> {
+        let rows = text.lines().filter(|line| line.starts_with(begins));
+        rows.map(|row| row.split('|').nth(1).unwrap_or("").to_owned())
+            .collect()
+    };
+    let maps = [
+        ("src/lib.rs", rows(&crate_map, "//! | ")),
+        ("README.md", rows(&readme, "| `src/")),
+    ];
+    let mut faults = Vec::new();
+    for (file, rows) in maps {
+        let row_of = |module: &str| {
+            let names = |row: &str| {
+                row.split(|char: char| !char.is_alphanumeric() && char != '_')
+                    .any(|word| word == module)
+            };
+            rows.iter().position(|row| names(row))
+        };
+        // Only the program knows it.
+        for (module, allowed) in LAYERS.iter().filter(|(module, _)| *module != "allocator") {
+            let Some(own) = row_of(module) else {
+                faults.push(format!("{file} does not have {module}"));
+                continue;
+            };
+            for other in allowed
+                .iter()
+                .map(|name| name.split("::").next().unwrap_or(name))
+            {
+                if row_of(other).is_none_or(|row| row > own) {
+                    faults.push(format!("{file}: {module} knows {other}, which is below it"));
+                }
+            }
+        }
+    }
+    no_faults(&faults);
+}
+
+/// With its unit and its reason, wherever it stands.
+#[test]
+fn a_bound_without_a_reason() {
+    let is_bound = |line: &str| {
+        let after_const = line
+            .split_once("const ")
+            .filter(|(before, _)| ["", "pub ", "pub(crate) ", "pub(super) "].contains(before));
+        let name = after_const.and_then(|(_, rest)| rest.split(':').next());
+        name.is_some_and(|name| name.ends_with("_MAX") || name.ends_with("_MIN"))
+    };
     let mut faults = Vec::new();
     for source in sources(&["src"]) {
-        if ["lib", "main"].contains(&source.module()) {
-            continue;
-        }
-        let Some((own, allowed)) = LAYERS.iter().find(|(module, _)| *module == source.module())
-        else {
-            panic!("{} is of no layer: give it one here", source.path);
-        };
-        for (number, line) in source.lines() {
-            let is_allowed = |name: &str| {
-                let below =
-                    |module: &str| name == module || name.starts_with(&format!("{module}::"));
-                below(own) || allowed.iter().any(|module| below(module))
-            };
-            for name in named(line).filter(|name| !is_allowed(name)) {
-                faults.push(format!(
-                    "{}:{number}: {own} names crate::{name}",
-                    source.path
-                ));
+        let lines: Vec<&str> = source.code().lines().collect();
+        for (index, line) in lines.iter().enumerate().filter(|(_, line)| is_bound(line)) {
+            // A comment may be that of two constants that belong together.
+            let before = lines[..index].iter().rev();
+            let mut paragraph = before.take_while(|line| !line.is_empty());
+            if !paragraph.any(|line| line.starts_with("//")) {
+                faults.push(format!("{}:{}: {line}", source.path, index + 1));
             }
         }
     }
@@ -199,9 +282,46 @@ fn a_layer_that_knows_who_is_above_it() {
 }
 
 #[test]
+fn a_pure_module_that_waits() {
+    let all = sources(&["src"]);
+    let pure = all.iter().filter(|it| PURE.contains(&it.module()));
+    no_faults(&pure.flat_map(waits).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_rule_of_this_file_that_lets_its_fault_pass() {
+    let planted = |text: &str| Source {
+        path: "src/wire/planted.rs".into(),
+        text: format!("//! A fault.\n{text}\n// crate::shard, .await\n"),
+    };
+    for text in [
+        "use crate::shard::Shard;",
+        "let it = crate::runtime::Server::new();",
+    ] {
+        assert_eq!(names_above(&planted(text)).len(), 1, "{text}");
+    }
+    for text in [
+        "async fn f() {}",
+        "let it = async { 1 };",
+        "async move {",
+        "    it.await",
+    ] {
+        assert_eq!(waits(&planted(text)).len(), 1, "{text}");
+    }
+    for text in [
+        "use crate::limits::Limits;",
+        "use super::hex;",
+        "state.awaited = is_async;",
+    ] {
+        assert!(names_above(&planted(text)).is_empty(), "{text}");
+        assert!(waits(&planted(text)).is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn a_file_too_long_to_be_read_in_one_sitting() {
     let too_long = |source: &Source| source.text.lines().count() > FILE_LINES_MAX;
-    let all = sources(&["src", "tests", "fuzz/fuzz_targets", "examples"]);
+    let all = sources(&["src", "tests", "fuzz", "examples"]);
     let faults: Vec<_> = all
         .iter()
         .filter(|source| too_long(source))
@@ -220,7 +340,7 @@ fn a_file_that_does_not_say_what_it_is_for() {
         let mut lines = source.text.lines().filter(|line| !line.starts_with("#!"));
         lines.next().is_some_and(|line| line.starts_with("//!"))
     };
-    let all = sources(&["src", "tests", "examples"]);
+    let all = sources(&["src", "tests", "fuzz/src", "fuzz/tests", "examples"]);
     let faults: Vec<_> = all
         .iter()
         .filter(|source| !opens(source))
@@ -277,16 +397,23 @@ fn a_pure_module_that_may_ask_the_clock() {
             ));
         }
     }
-    let clippy = fs::read_to_string(root().join("clippy.toml")).expect("there is a clippy.toml");
-    for name in [
-        "Instant::now",
-        "SystemTime::now",
-        "sync::Mutex",
-        "net::TcpStream",
-        "thread::sleep",
-    ] {
-        if !clippy.contains(name) {
-            faults.push(format!("clippy.toml does not disallow {name}"));
+    no_faults(&faults);
+}
+
+#[test]
+fn a_dependency_without_a_reason() {
+    let mut faults = Vec::new();
+    for manifest in ["Cargo.toml", "bench/Cargo.toml"] {
+        let text = fs::read_to_string(root().join(manifest)).expect("a manifest");
+        let mut section = "";
+        for (index, line) in text.lines().enumerate() {
+            if line.starts_with('[') {
+                section = line;
+            }
+            let is_dependency = section.ends_with("dependencies]") && line.contains(" = ");
+            if is_dependency && !line.contains(" # ") {
+                faults.push(format!("{manifest}:{}: {line}", index + 1));
+            }
         }
     }
     no_faults(&faults);

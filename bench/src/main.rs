@@ -51,7 +51,7 @@ struct Arguments {
 enum Scenario {
     /// All scenarios, one after the other (the default)
     ///
-    /// The record is bench/record/<date>-<revision>/, with a JSON file and tables for each scenario as soon as it is done.
+    /// The record is `bench/record/<date>-<revision>/`, with a JSON file and tables for each scenario as soon as it is done.
     All(all::AllOptions),
     /// CPU and time per delivered event against a bare loop of sends
     ///

@@ -1,3 +1,3 @@
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| pinfold::wire::properties::json_rpc(input));
+pinfold_fuzz::fuzz_target!("json_rpc");

@@ -1,3 +1,3 @@
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| pinfold::wire::properties::session_id(input));
+pinfold_fuzz::fuzz_target!("session_id");

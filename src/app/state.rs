@@ -87,3 +87,17 @@ pub(super) fn request_digest(method: &str, params: Option<&RawValue>) -> Result<
     let text = serde_json::to_vec(&(method, &salient)).expect("keys are strings");
     Ok(BASE64_STANDARD_NO_PAD.encode(Sha256::digest(text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state names its request by this; nodes of two versions live in one cluster while it is replaced.
+    #[test]
+    fn a_request_that_the_release_before_takes_for_another() {
+        let params = r#"{"name":"bake","arguments":{"count":2,"a":{"c":1,"b":[]}},"_meta":{}}"#;
+        let params = RawValue::from_string(params.to_owned()).unwrap();
+        let digest = request_digest("tools/call", Some(&params)).unwrap();
+        assert_eq!(digest, "mfnxb0LefoyJkdAxQe2rsqbAt14QGm5n09KA8e30rWw");
+    }
+}

@@ -98,6 +98,8 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     fn command(line: &str) -> Result<Command, clap::Error> {
@@ -122,6 +124,23 @@ mod tests {
         let refused = command("pinfold server").unwrap_err();
         assert_eq!(refused.exit_code(), 2);
         assert!(refused.to_string().contains("'serve'"), "{refused}");
+    }
+
+    #[test]
+    fn an_option_that_its_help_does_not_explain() {
+        let mut program = Cli::command();
+        program.build();
+        let mut commands = vec![&program];
+        while let Some(command) = commands.pop() {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name}");
+            for option in command.get_arguments().filter(|it| !it.is_hide_set()) {
+                let help = option.get_help().map(ToString::to_string);
+                let words = help.unwrap_or_default().split_whitespace().count();
+                assert!(words > 1, "{name} {}: {words} words", option.get_id());
+            }
+            commands.extend(command.get_subcommands());
+        }
     }
 
     #[test]
@@ -150,7 +169,6 @@ mod tests {
 
     #[test]
     fn the_options_of_one_command_agree_with_each_other() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 }

@@ -67,6 +67,7 @@ const NOTICE_BEHIND_PROXY_MS: u64 = 5_000;
 const WINDOW_BEHIND_PROXY_MS: u64 = 20_000;
 const WINDOW_ALONE_MS: u64 = 1_000;
 const HOUR: Span = Span(3_600_000);
+/// As many as nobody tries out.
 const SECRET_BYTES_MIN: usize = 16;
 
 pub(super) fn drain_times(options: &ClusterOptions) -> DrainTimes {

@@ -1,6 +1,7 @@
 //! What MCP says, revision by revision: versions, errors, metadata, types. Pure values and functions; no
 //! bytes on a socket (that is `wire`), no state of a client (that is `shard`).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::iter_over_hash_type)]
 
 mod error;
 mod objects;

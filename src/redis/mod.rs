@@ -15,6 +15,7 @@ mod fault;
 mod frame;
 mod handshake;
 mod link;
+pub mod properties;
 mod reply;
 mod socket;
 mod tls;

@@ -96,17 +96,20 @@ impl Reply {
         }
     }
 
-    /// Reads exactly one whole reply. `None` for what RESP3 servers push without being asked.
+    /// Reads exactly one whole reply, to its last byte: what ends before was cut by a line end that none is. `None` for
+    /// what RESP3 servers push without being asked.
     pub(super) fn read(bytes: &[u8], protocol: Protocol) -> Result<Option<Reply>, Unreadable> {
         match protocol {
             Protocol::Resp2 => {
                 let decoded = resp2::decode::decode(bytes).map_err(|_| NotResp)?;
-                let (frame, _) = decoded.ok_or(NotResp)?;
+                let (frame, used) = decoded.ok_or(NotResp)?;
+                whole(used, bytes)?;
                 Ok(Some(of_resp2(frame)))
             }
             Protocol::Resp3 => {
                 let decoded = resp3::decode::complete::decode(bytes).map_err(|_| NotResp)?;
-                let (frame, _) = decoded.ok_or(NotResp)?;
+                let (frame, used) = decoded.ok_or(NotResp)?;
+                whole(used, bytes)?;
                 if matches!(frame, resp3::types::OwnedFrame::Push { .. }) {
                     return Ok(None);
                 }
@@ -145,6 +148,10 @@ impl fmt::Display for RedisError {
 }
 
 impl std::error::Error for RedisError {}
+
+fn whole(used: usize, bytes: &[u8]) -> Result<(), Unreadable> {
+    (used == bytes.len()).then_some(()).ok_or(NotResp)
+}
 
 fn of_resp2(frame: resp2::types::OwnedFrame) -> Reply {
     use resp2::types::OwnedFrame as Frame;
@@ -208,6 +215,19 @@ mod tests {
         let list = both(b"*2\r\n$1\r\nk\r\n*1\r\n:1\r\n");
         let inner = Reply::List(vec![Reply::Integer(1)]);
         assert_eq!(list.into_pairs().unwrap(), [(text("k"), inner)]);
+    }
+
+    /// A bare LF ends a line for whoever looks for the end of the reply, and not for whoever reads it.
+    #[test]
+    fn a_reply_that_ends_before_its_bytes_do() {
+        let bytes = b">2\r\n+message\n*2\r\n:1\r\n:2\r\n";
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            assert_eq!(Reply::read(bytes, protocol), Err(NotResp));
+        }
+        assert_eq!(
+            Reply::read(b"+OK\r\n+OK\r\n", Protocol::Resp2),
+            Err(NotResp)
+        );
     }
 
     #[test]

@@ -122,7 +122,7 @@ async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 async fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
     let opened = open(Domain::for_address(address))?;
-    opened.set_nodelay(true)?;
+    opened.set_tcp_nodelay(true)?;
     let probes = TcpKeepalive::new()
         .with_time(PROBE_EVERY)
         .with_interval(PROBE_EVERY)

@@ -51,7 +51,7 @@ fn socket(address: SocketAddr, shared: bool, gone_after: Duration) -> io::Result
     )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
-    socket.set_nodelay(true)?;
+    socket.set_tcp_nodelay(true)?;
     let probes = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(10))

@@ -1,10 +1,10 @@
-//! The only code that waits: threads, sockets, timers, signals. It moves bytes and letters in and out of shards and
-//! knows nothing of what they mean.
+//! Threads, sockets, timers, signals: what runs shards. It moves bytes and letters in and out of them, and leaves what
+//! those mean to `wire`, `mcp` and `shard`; only `forward`, which passes a request on to another node, reads HTTP.
 //!
-//! One thread per core runs [`thread`]: it accepts, reads ([`readiness`]), fans out ([`fanout`]) and takes letters
-//! ([`mailbox`]) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
+//! One thread per core runs `thread`: it accepts, reads (`readiness`), fans out (`fanout`) and takes letters
+//! (`mailbox`) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
 //! but mailboxes and, when something opens or closes, what the node has of it ([`Commons`](crate::clients::Commons)).
-//! [`watchdog`] notices when one of the threads does nothing any more.
+//! `watchdog` notices when one of the threads does nothing any more.
 
 mod away;
 mod blocking;

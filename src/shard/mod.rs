@@ -18,6 +18,7 @@
 //! [`Shard::poll_fanout`] it drains in portions, as it sees fit; and it calls [`Shard::handle_timeout`] when
 //! [`Shard::poll_timeout`] says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::iter_over_hash_type)]
 
 mod arena;
 mod body;
@@ -46,7 +47,7 @@ use crate::limits::Limits;
 
 pub use self::effect::Effect;
 pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
-pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
+pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey, properties};
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{Gate, TooMany};
 pub use self::setup::{Accepts, Counts, EntrySizes, Publication, Setup};
@@ -301,6 +302,8 @@ impl Shard {
     /// Whether new clients should come, as long as it does not take its leave.
     pub fn handle_availability(&mut self, availability: Availability) {
         self.http.handle_availability(availability);
+        self.engine
+            .handle_loading(availability == Availability::Loading);
     }
 
     /// Takes its leave from now on. False: it does already, and nothing changes.

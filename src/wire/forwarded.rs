@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::session_id::NodeName;
@@ -137,6 +137,17 @@ mod tests {
     fn a_proof_that_the_version_before_does_not_know() {
         let value = PeerSecret::new(b"a secret").sign(node("node-a"), "session");
         assert_eq!(value, "node-a.-fOMyQovbsMKmeFWFxQRctQlLksJCyxiPIKFm-pgfis");
+        let client = "203.0.113.7".parse().unwrap();
+        let value = PeerSecret::new(b"a secret").sign_client(client, node("node-a"), "session");
+        assert_eq!(
+            value,
+            "I-mVb1c0Onpw8lHcHefbKs6LJH-UkEXgA4fSsbp42XI.203.0.113.7"
+        );
+        let key = PeerSecret::new(b"a secret").key_for("requestState");
+        assert_eq!(
+            URL_SAFE_NO_PAD.encode(key),
+            "BcPqvJcNBGFOunmSL__y-kUx5NWSfFZ95j7plF0VCfg"
+        );
     }
 
     #[test]

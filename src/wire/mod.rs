@@ -3,6 +3,7 @@
 //! A parser here never waits and never panics on what it is given. It is strict: what two readers could
 //! understand in two ways is [`Malformed`], and whoever sent it is told which rule it broke.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::iter_over_hash_type)]
 
 pub mod authority;
 pub mod chunked;

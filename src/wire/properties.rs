@@ -222,6 +222,7 @@ pub fn chunked(input: &[u8]) {
     assert_eq!(outcome, Ok(finished));
 }
 
+/// A few chunks of what a fuzzer makes.
 const BODY_BYTES_MAX: usize = 64;
 
 fn decode_in_two(input: &[u8], cut: usize) -> (Vec<u8>, Result<Decoded, Malformed>) {
@@ -272,6 +273,7 @@ pub fn sse(input: &[u8]) {
     }
 }
 
+/// An input can be longer than that.
 const EVENT_BYTES_MAX: usize = 512;
 
 #[derive(Debug, PartialEq)]

@@ -250,6 +250,25 @@ fn a_resource_that_redis_lost_alone() {
         .for_each(|node| node.has(LUNCH, Some("soup")));
 }
 
+/// No entry tells of it, and no node looks for that very resource: they count.
+#[test]
+fn a_resource_that_somebody_deletes_from_redis() {
+    let (redis, a, b) = pair();
+    a.put("board://other", "stew");
+    a.put(LUNCH, "soup");
+    b.has(LUNCH, Some("soup"));
+    redis.ask(&["HDEL", "mcp:board", LUNCH]);
+    node::wait_until(
+        || "the contents do not come back".to_owned(),
+        || {
+            let value = redis.ask(&["HGET", "mcp:board", LUNCH]);
+            value.ends_with(r#"{"text":"soup"}"#)
+        },
+    );
+    let c = Node::start("c", &redis);
+    c.has(LUNCH, Some("soup"));
+}
+
 fn say(redis: &Redis, data: &str) {
     let entry = [
         "XADD", "mcp:bus", "*", "all", "1", "level", "error", "data", data,

@@ -4,6 +4,8 @@
 #[derive(Default)]
 pub(crate) struct Dechunker {
     waiting: Vec<u8>,
+    /// The last chunk came; the connection may live on.
+    pub(crate) is_over: bool,
 }
 
 impl Dechunker {
@@ -17,6 +19,7 @@ impl Dechunker {
             if self.waiting.len() < end + 2 {
                 break;
             }
+            self.is_over |= size == 0;
             body.extend_from_slice(&self.waiting[line + 2..end]);
             self.waiting.drain(..end + 2);
         }

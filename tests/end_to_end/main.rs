@@ -22,6 +22,12 @@ mod hardship;
 mod open_files;
 mod program;
 mod publish;
+#[path = "../support/random.rs"]
+#[allow(
+    unreachable_pub,
+    reason = "other test programs have it below `support`"
+)]
+mod random;
 mod server;
 mod syscalls;
 mod tally;

@@ -1,5 +1,6 @@
 //! Leaving without a storm: who is still served, when streams close and how, and what clients are told of it.
 
+use pinfold::app::call::Availability;
 use pinfold::limits::Limits;
 use pinfold::shard::{Closed, DrainTimes};
 use serde_json::json;
@@ -160,4 +161,31 @@ fn a_second_drain_changes_nothing() {
     assert!(!client.node.cores[0].shard.handle_drain(now, TIMES));
     client.pass(TIMES.window_ms + 100);
     assert!(client.closed(stream).is_some());
+}
+
+/// It would tell them that there is nothing on a board that it has not read.
+#[test]
+fn clients_that_come_before_the_board_is_read() {
+    let mut client = Client::new();
+    let read = Request::modern(1, "resources/read", json!({"uri": "a:b"}));
+    let become_available = |client: &mut Client, availability| {
+        let shard = &mut client.node.cores[0].shard;
+        shard.handle_availability(availability);
+    };
+    become_available(&mut client, Availability::Loading);
+    let listen = Request::listen(2, json!({"toolsListChanged": true}));
+    for request in [&read, &listen, &Request::initialize(V11)] {
+        let answer = client.ask(request);
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert_eq!(answer.field("retry-after"), Some("1"));
+    }
+    // A session of another time is gone all the same.
+    let gone = client.ask(&Request::ping(
+        "a.AAAAAAAAAAAAAQAAAaIndYpbnweJZiOs1UWM2-EY3eek8g",
+        1,
+    ));
+    assert_eq!(gone.status, 404, "{gone:?}");
+    become_available(&mut client, Availability::WithoutBoard);
+    client.open(&listen);
+    client.session(V11);
 }

@@ -121,7 +121,11 @@ impl FakeRedis {
             Ask::Fetch { keep, token, names } => {
                 let is_same = self.token.as_ref() == Some(token);
                 for kept in keep.iter().filter(|_| is_same) {
-                    self.keep(kept);
+                    let is_there = self.entries.iter().any(|(id, _)| *id == kept.stamp);
+                    if self.keep(kept) && !is_there {
+                        let field = |name: &str, it: &str| (name.into(), it.into());
+                        self.append(vec![field("uri", &kept.uri), field("stored", "changed")]);
+                    }
                 }
                 let found = names.iter().map(|name| Found {
                     value: self.board.get(name.as_bytes()).cloned(),
@@ -158,6 +162,11 @@ impl FakeRedis {
         self.entries.drain(..surplus);
     }
 
+    /// As a person may do, or whoever evicts.
+    pub(crate) fn delete(&mut self, uri: &str) -> bool {
+        self.board.remove(uri.as_bytes()).is_some()
+    }
+
     pub(crate) fn flush(&mut self) {
         *self = FakeRedis {
             now_ms: self.now_ms,
@@ -177,6 +186,7 @@ impl FakeRedis {
             deleted: Some(EntryId::ZERO),
             length: self.entries.len() as u64,
             added: (!self.is_old).then_some(self.added),
+            stored: Some(self.board.len() as u64),
         });
         Standing {
             token,

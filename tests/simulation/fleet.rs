@@ -240,7 +240,7 @@ impl Fleet {
     }
 
     fn disturb(&mut self, number: usize) {
-        let what = self.random.below(12);
+        let what = self.random.below(13);
         self.lossless &= what < 8;
         match what {
             0..=1 => self.cut_writer(number),
@@ -268,15 +268,25 @@ impl Fleet {
                 self.forget_what_is_nowhere();
                 self.met.insert("flushed");
             }
-            _ => {
-                self.forget_what_died_with(number);
-                self.members[number] = self.member(number);
-                let name = self.members[number].name.clone();
-                self.readers.forget(&name, &self.members);
+            11 => {
+                let (uri, _) = topic(3 + self.random.below(URIS));
+                if self.redis.delete(&uri) {
+                    self.met.insert("deleted");
+                }
                 self.forget_what_is_nowhere();
-                self.met.insert("restarted");
             }
+            _ => self.restart(number),
         }
+    }
+
+    /// Killed, and started again.
+    pub(crate) fn restart(&mut self, number: usize) {
+        self.forget_what_died_with(number);
+        self.members[number] = self.member(number);
+        let name = self.members[number].name.clone();
+        self.readers.forget(&name, &self.members);
+        self.forget_what_is_nowhere();
+        self.met.insert("restarted");
     }
 
     fn forget_what_is_nowhere(&mut self) {

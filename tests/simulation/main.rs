@@ -20,6 +20,7 @@ mod ledger;
 mod member;
 mod peer;
 mod readers;
+mod trimmed;
 mod wire;
 mod wires;
 mod world;
@@ -249,6 +250,7 @@ fn a_fleet_in_which_nothing_goes_wrong() {
     }
     let wanted = [
         "alone",
+        "deleted",
         "flushed",
         "gap",
         "overtaken",

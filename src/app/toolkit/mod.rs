@@ -1,29 +1,5 @@
-//! An application put together from closures: tools, resources, templates and prompts that stay the same while
-//! the server runs. Lists keep the order of registration.
-//!
-//! A closure gets its arguments as a Rust type (whose schema becomes the tool's) and an owned [`Context`], and
-//! answers with whatever becomes the result: text, contents, a whole result, or an error by `?`.
-//!
-//! ```
-//! use pinfold::app::{Context, Error, Toolkit};
-//! use pinfold::mcp::types::{ElicitRequest, ElicitSchema};
-//!
-//! #[derive(serde::Deserialize, schemars::JsonSchema)]
-//! struct Order {
-//!     /// How many loaves.
-//!     count: u32,
-//! }
-//!
-//! async fn bake(order: Order, context: Context) -> Result<String, Error> {
-//!     let form = ElicitSchema::new().choice("flour", &["rye", "wheat"]);
-//!     let question = ElicitRequest::form("Which flour?", form);
-//!     let answer = context.elicit("flour", question).await?;
-//!     let flour = answer.text("flour").ok_or_else(|| Error::failed("No order then"))?;
-//!     Ok(format!("{} loaves of {flour} bread", order.count))
-//! }
-//!
-//! let app = Toolkit::new("bakery", "1.0.0").tool("bake", "Bakes bread.", bake);
-//! ```
+//! [`Toolkit`]: an application put together from closures. Here are its builder and its lists; `answer` makes results of
+//! what a closure returns, `app` is the application that comes out.
 
 mod answer;
 mod app;
@@ -59,7 +35,32 @@ type Closure<A, R> = Rc<dyn Fn(A, Context) -> LocalBoxFuture<'static, Result<R, 
 /// Entries in a page of a list, unless [`Toolkit::page_size`] says otherwise.
 const PAGE_SIZE: usize = 100;
 
-/// See the [module](self).
+/// An application put together from closures: tools, resources, templates and prompts that stay the same while
+/// the server runs. Lists keep the order of registration.
+///
+/// A closure gets its arguments as a Rust type (whose schema becomes the tool's) and an owned [`Context`], and
+/// answers with whatever becomes the result: text, contents, a whole result, or an error by `?`.
+///
+/// ```
+/// use pinfold::app::{Context, Error, Toolkit};
+/// use pinfold::mcp::types::{ElicitRequest, ElicitSchema};
+///
+/// #[derive(serde::Deserialize, schemars::JsonSchema)]
+/// struct Order {
+///     /// How many loaves.
+///     count: u32,
+/// }
+///
+/// async fn bake(order: Order, context: Context) -> Result<String, Error> {
+///     let form = ElicitSchema::new().choice("flour", &["rye", "wheat"]);
+///     let question = ElicitRequest::form("Which flour?", form);
+///     let answer = context.elicit("flour", question).await?;
+///     let flour = answer.text("flour").ok_or_else(|| Error::failed("No order then"))?;
+///     Ok(format!("{} loaves of {flour} bread", order.count))
+/// }
+///
+/// let app = Toolkit::new("bakery", "1.0.0").tool("bake", "Bakes bread.", bake);
+/// ```
 #[derive(Clone)]
 pub struct Toolkit {
     info: ServerInfo,

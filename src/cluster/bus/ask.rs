@@ -52,8 +52,8 @@ pub enum Ask {
     },
     /// Which entry is the next one, whose fields are more than anybody reads.
     Next { after: EntryId },
-    /// Put these in the hash, unless it has newer ones or was emptied since it had this token; and then say what it has at
-    /// these names.
+    /// Put these in the hash, unless it has newer ones or was emptied since it had this token, and add an entry for each
+    /// whose own is not in the stream any more, in one step; and then say what the hash has at these names.
     Fetch {
         keep: Vec<Kept>,
         token: Box<str>,

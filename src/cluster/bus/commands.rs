@@ -109,7 +109,11 @@ impl Keys {
                     Command::new("SET").arg(&self.token).arg(token).arg("NX"),
                     Command::new("GET").arg(&self.token),
                     Command::new("GET").arg(&self.kept),
-                    Command::new("EVAL").arg(LOOK).number(1).arg(&self.stream),
+                    Command::new("EVAL")
+                        .arg(LOOK)
+                        .number(2)
+                        .arg(&self.stream)
+                        .arg(&self.board),
                 ];
                 let keep = |id: EntryId| Command::new("SET").arg(&self.kept).arg(id.to_string());
                 look.into_iter().chain(kept.map(keep)).collect()
@@ -184,10 +188,11 @@ impl Keys {
 
     fn keep(&self, kept: &Kept, token: &str) -> Command {
         script(KEEP)
-            .number(3)
+            .number(4)
             .arg(&self.board)
             .arg(self.gone(&kept.uri))
             .arg(&self.token)
+            .arg(&self.stream)
             .arg(&*kept.uri)
             .arg(kept.stamp.to_string())
             .number(u64::from(kept.record.is_some()))
@@ -319,6 +324,7 @@ fn stream(info: Reply) -> Option<Stream> {
             b"last-generated-id" => stream.last = EntryId::parse(value.text()?)?,
             b"max-deleted-entry-id" => stream.deleted = Some(EntryId::parse(value.text()?)?),
             b"entries-added" => stream.added = Some(number?),
+            b"stored" => stream.stored = number,
             // Its id; the script leaves out the rest.
             b"first-entry" => stream.first = value.text().and_then(EntryId::parse),
             _ => {}

@@ -46,6 +46,7 @@ pub mod id;
 pub mod outbox;
 mod page;
 mod peers;
+pub mod properties;
 mod reload;
 mod run;
 mod scripts;

@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::ask::{Fields, Found};
 use super::id::EntryId;
 use super::spelling::Wanted;
+use super::standing::Standing;
 use super::tail::{CONTENTS_AT_ONCE, State};
 use super::versions::Version;
 use super::{Bus, Here, Kept, contents};
@@ -74,6 +75,27 @@ impl Bus {
         let is_known = self.versions.get(uri).is_some() || store.get(uri).is_some();
         if is_known && !self.outbox.is_pending(uri) {
             self.tail.owed.insert(uri.into());
+        }
+    }
+
+    /// Somebody may have deleted some of the hash by hand, and no entry tells of that. So if it has fewer resources than
+    /// this node, which has read all there is to read, the hash is read again.
+    pub(super) fn look_for_loss(&mut self, standing: &Standing) {
+        let Some(stored) = standing.stream.and_then(|stream| stream.stored) else {
+            return;
+        };
+        let known = self.versions.present_count();
+        if stored >= known {
+            self.tail.lacked = None;
+            return;
+        }
+        let is_settled = standing.last() == self.tail.position
+            && self.tail.owed.is_empty()
+            && self.outbox.unsent().count == 0;
+        // Once: what this node cannot put back it need not look for again and again.
+        if is_settled && self.tail.lacked != Some((stored, known)) {
+            self.tail.lacked = Some((stored, known));
+            self.tail.wants_reload = true;
         }
     }
 

@@ -59,7 +59,8 @@ write(KEYS[2], KEYS[3], ARGV[2], stamp, ARGV[3], ARGV[6])
 return {id, stamp, 0}";
 
 /// Stores the contents of another program's entry, unless what is there is as new, or Redis was emptied since: every node
-/// does this for every such entry, some later than others.
+/// does this for every such entry, some later than others. If the entry is not in the stream any more, other nodes may
+/// have read the hash already in its place: another entry tells them.
 pub(super) const KEEP: &str = "\
 local function stands(value)
   return parts(value) and not later(ARGV[2], value)
@@ -69,6 +70,9 @@ if stands(redis.call('HGET', KEYS[1], ARGV[1])) or stands(redis.call('GET', KEYS
   return 0
 end
 write(KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+if not redis.call('XRANGE', KEYS[4], ARGV[2], ARGV[2])[1] then
+  redis.call('XADD', KEYS[4], '*', 'uri', ARGV[1], 'stored', 'changed')
+end
 return 1";
 
 /// Puts contents where there are none or older ones, takes away what was taken away, and says so in the stream if
@@ -92,7 +96,8 @@ if done > 0 then
 end
 return done";
 
-/// What XINFO STREAM says, without the two entries that it says in full: one of them may be more than anybody reads.
+/// What XINFO STREAM says, without the two entries that it says in full: one of them may be more than anybody reads. And
+/// how many resources are in the hash at that moment, where the user may ask for that.
 pub(super) const LOOK: &str = "\
 local info = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if info.err then return redis.error_reply(info.err .. ' (XINFO)') end
@@ -101,6 +106,10 @@ for i = 1, #info, 2 do
   local value = info[i + 1]
   if type(value) == 'table' then value = value[1] or false end
   told[i], told[i + 1] = info[i], value
+end
+local stored = redis.pcall('HLEN', KEYS[2])
+if type(stored) == 'number' then
+  told[#told + 1], told[#told + 2] = 'stored', stored
 end
 return told";
 

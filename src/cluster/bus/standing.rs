@@ -28,6 +28,8 @@ pub struct Stream {
     pub length: u64,
     /// Entries that were ever added; Redis 7 says so.
     pub added: Option<u64>,
+    /// Resources in the hash beside it, if the node's user may ask.
+    pub stored: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +124,7 @@ mod tests {
             deleted: Some(id(0)),
             length: (last - first + 1).min(last),
             added: Some(last),
+            stored: None,
         }
     }
 

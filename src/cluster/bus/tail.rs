@@ -83,6 +83,8 @@ pub(super) struct Tail {
     pub(super) ahead_until_ms: u64,
     /// What this node has there is to be put back into the hash.
     pub(super) owed: BTreeSet<Box<str>>,
+    /// So many resources the hash had, and this node, when it was read again for having too few.
+    pub(super) lacked: Option<(u64, u64)>,
     checked_ms: u64,
     pub(super) loaded_ms: u64,
     /// How many entries were ever added up to the position, if Redis counts them.
@@ -273,10 +275,15 @@ impl Bus {
             verdict = Verdict::Trimmed;
         }
         match verdict {
-            Verdict::Whole => {}
+            Verdict::Whole => self.look_for_loss(&standing),
             Verdict::Trimmed => {
                 self.tallies.trimmed.note(&since.to_string());
                 self.counts.gaps += 1;
+                if standing.stream.is_some_and(|stream| stream.first.is_none()) {
+                    // Nothing is left to move on with, and the next look would find the same.
+                    self.tail.position = standing.last();
+                    self.tail.counted = standing.added_before(self.tail.position);
+                }
                 self.lose(here);
             }
             Verdict::Emptied => {

@@ -54,6 +54,10 @@ impl Versions {
         }
     }
 
+    pub(super) fn present_count(&self) -> u64 {
+        self.present.len() as u64
+    }
+
     /// What was taken away.
     pub(super) fn gone(&self) -> impl Iterator<Item = &str> {
         self.gone.keys().map(|uri| &**uri)

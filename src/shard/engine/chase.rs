@@ -83,6 +83,7 @@ impl Engine {
 
     /// Panics if an exchange is silent for a stream that nobody has.
     pub(super) fn chase_invariants(&self) {
+        #[expect(clippy::iter_over_hash_type, reason = "the order does not matter")]
         for (&stream, exchanges) in &self.silent {
             let taken = self.streams.get(stream).and_then(|it| it.exchange);
             assert!(taken.is_some() && !exchanges.is_empty());

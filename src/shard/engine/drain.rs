@@ -56,6 +56,11 @@ impl Drain {
 const STEP_MS: Millis = 64;
 
 impl Engine {
+    /// Whether what is on the board is being read, and cannot be told yet.
+    pub(in crate::shard) fn handle_loading(&mut self, is_loading: bool) {
+        self.is_loading = is_loading;
+    }
+
     /// Takes its leave from now on. False: it does already, and nothing changes.
     pub(in crate::shard) fn handle_drain(&mut self, times: DrainTimes) -> bool {
         if self.drain.is_some() {

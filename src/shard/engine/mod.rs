@@ -28,6 +28,7 @@ mod place;
 mod post;
 mod presence;
 mod profile;
+pub mod properties;
 mod resume;
 mod session;
 mod sessions;
@@ -102,6 +103,8 @@ pub(super) struct Engine {
     /// When other cores were last asked to make room for a session.
     asked_for_room: Option<Millis>,
     drain: Option<Drain>,
+    /// What is on the board is being read.
+    is_loading: bool,
     /// While all sessions are announced again: the slot that is next.
     announced: Option<usize>,
     /// The slot of the next session whose record is verified.
@@ -175,6 +178,7 @@ impl Engine {
             calls_of_client: HashMap::new(),
             asked_for_room: None,
             drain: None,
+            is_loading: false,
             announced: None,
             verified: 0,
             outputs: VecDeque::new(),

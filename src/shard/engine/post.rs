@@ -61,6 +61,12 @@ impl Engine {
             let sentence = "The answer is application/json, or text/event-stream if there is more to say: Accept must name both.";
             return wire.refuse(key, Some(id.raw()), &not_acceptable(sentence));
         }
+        let names_session = fields.session_text().is_some_and(|text| !text.is_empty());
+        if self.is_loading && !names_session {
+            // What is on the board it cannot say yet. Sessions are not its own: they are passed on, or gone.
+            let refused = Refused::busy("This node is reading its board: try again.", 1);
+            return wire.refuse(key, None, &refused);
+        }
         match parsed {
             Parsed::Batch(messages) => self.serve_batch(wire, post, messages),
             Parsed::One(message) if is_modern(&message, post) => {

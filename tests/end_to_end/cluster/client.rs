@@ -111,9 +111,7 @@ impl Session {
     }
 
     pub(super) fn delete(&self) -> Answer {
-        let request = agent().delete(&self.url);
-        let answer = request.header("Mcp-Session-Id", &self.id).call();
-        answer.ok().and_then(Answer::read).expect("an answer")
+        try_delete(&self.url, &self.id).expect("an answer")
     }
 }
 
@@ -141,6 +139,34 @@ pub(super) fn try_post(url: &str, fields: &[(&str, &str)], body: &Value) -> Opti
         .header("Accept", "application/json, text/event-stream");
     let answer = with_fields(request, fields).send(body.to_string());
     Answer::read(answer.ok()?)
+}
+
+/// What a client of 2026-07-28 asks to read a resource: fields and body.
+pub(super) fn reading(uri: &str) -> ([(&'static str, String); 3], Value) {
+    let fields = [
+        ("MCP-Protocol-Version", "2026-07-28".to_owned()),
+        ("Mcp-Method", "resources/read".to_owned()),
+        ("Mcp-Name", uri.to_owned()),
+    ];
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {
+        "uri": uri,
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    }});
+    (fields, body)
+}
+
+pub(super) fn modern_read(url: &str, uri: &str) -> Option<Answer> {
+    let (fields, body) = reading(uri);
+    let fields = fields.each_ref().map(|(name, it)| (*name, it.as_str()));
+    try_post(url, &fields, &body)
+}
+
+pub(super) fn try_delete(url: &str, session: &str) -> Option<Answer> {
+    let request = agent().delete(url).header("Mcp-Session-Id", session);
+    Answer::read(request.call().ok()?)
 }
 
 pub(super) fn try_get(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {

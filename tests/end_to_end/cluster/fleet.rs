@@ -7,7 +7,7 @@ use super::redis::Redis;
 use super::site::RestOfTheSite;
 use super::traefik::Traefik;
 use crate::program::scratch_folder;
-use crate::server::App;
+use crate::server::{App, Placement};
 
 pub(super) const NODES: [&str; 3] = ["a", "b", "c"];
 
@@ -16,6 +16,7 @@ pub(super) const NODES: [&str; 3] = ["a", "b", "c"];
 pub(super) struct Plan {
     pub(super) test: &'static str,
     pub(super) app: App,
+    pub(super) placement: Placement,
     /// Of `pinfold traefik`: node, cookie, none.
     pub(super) affinity: &'static str,
     pub(super) tls: bool,
@@ -43,6 +44,7 @@ impl Plan {
         Plan {
             test,
             app: App::Board,
+            placement: Placement::OneCore,
             affinity: "node",
             tls: false,
             joined: true,
@@ -55,7 +57,9 @@ impl Plan {
     pub(super) fn start(self) -> Fleet {
         let scratch = scratch_folder(self.test);
         let redis = self.joined.then(|| Redis::start(&scratch));
-        let start = |name: &&str| Node::start(name, self.app, redis.as_ref(), &scratch);
+        let start = |name: &&str| {
+            Node::start_placed(name, self.app, self.placement, redis.as_ref(), &scratch)
+        };
         let nodes: Vec<Node> = NODES.iter().map(start).collect();
         let rest = RestOfTheSite::start();
         let traefik = match self.plain {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::client::{Session, try_get};
+use super::client::{Session, modern_read, try_get};
 use super::node::Node;
 use super::redis::{Redis, Reply};
 use super::stream::Stream;
@@ -66,7 +66,7 @@ impl Trio {
     }
 }
 
-fn read(session: &Session, uri: &str) -> Option<String> {
+pub(super) fn read(session: &Session, uri: &str) -> Option<String> {
     let answer = session.request("resources/read", json!({"uri": uri}), &[]);
     let body: Value = serde_json::from_str(&answer.body).ok()?;
     let text = body["result"]["contents"][0]["text"].as_str();
@@ -220,7 +220,7 @@ fn a_client_that_reads_elsewhere_than_it_listens_and_stays_stale() {
     trio.stop();
 }
 
-fn kill_tail(redis: &Redis, node: &str) {
+pub(super) fn kill_tail(redis: &Redis, node: &str) {
     let Reply::Text(clients) = redis.command(&["CLIENT", "LIST"]) else {
         panic!("a list of clients");
     };
@@ -231,33 +231,53 @@ fn kill_tail(redis: &Redis, node: &str) {
     assert_eq!(killed, Reply::Integer(1));
 }
 
-/// What is between one node and Redis, to be cut.
-struct Way {
+/// What is between one node and Redis, to be cut, or to be held: what the node says arrives later.
+pub(super) struct Way {
     address: SocketAddr,
     is_cut: Arc<AtomicBool>,
+    /// Of the connection that reads the log, and of the others.
+    pub(super) holds_tail: Arc<AtomicBool>,
+    pub(super) holds_others: Arc<AtomicBool>,
 }
 
 impl Way {
-    fn to(redis: u16) -> Way {
+    pub(super) fn to(redis: u16) -> Way {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("it is bound");
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let cut = is_cut.clone();
+        let way = Way {
+            address: listener.local_addr().expect("it is bound"),
+            is_cut: Arc::default(),
+            holds_tail: Arc::default(),
+            holds_others: Arc::default(),
+        };
+        let cut = way.is_cut.clone();
+        let holds = [way.holds_others.clone(), way.holds_tail.clone()];
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let far = TcpStream::connect(("127.0.0.1", redis));
                 if let Some(far) = far.ok().filter(|_| !cut.load(Ordering::Relaxed)) {
-                    pass_on(&near, &far, &cut);
-                    pass_on(&far, &near, &cut);
+                    pass_on(&near, &far, &cut, holds.clone());
+                    pass_on(&far, &near, &cut, Default::default());
                 }
             }
         });
-        Way { address, is_cut }
+        way
+    }
+
+    /// The URL of Redis by this way.
+    pub(super) fn url(&self, redis: &Redis) -> String {
+        let port = format!(":{}", redis.port());
+        let own = format!(":{}", self.address.port());
+        redis.url().replace(&port, &own)
     }
 }
 
 /// Until either side ends, or the way is cut.
-fn pass_on(from: &TcpStream, to: &TcpStream, is_cut: &Arc<AtomicBool>) {
+fn pass_on(
+    from: &TcpStream,
+    to: &TcpStream,
+    is_cut: &Arc<AtomicBool>,
+    holds: [Arc<AtomicBool>; 2],
+) {
     let clone = |socket: &TcpStream| socket.try_clone().expect("a handle can be cloned");
     let (mut from, mut to) = (clone(from), clone(to));
     let is_cut = is_cut.clone();
@@ -265,8 +285,16 @@ fn pass_on(from: &TcpStream, to: &TcpStream, is_cut: &Arc<AtomicBool>) {
         .expect("a time limit can be set");
     std::thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
+        let mut is_tail = false;
         while !is_cut.load(Ordering::Relaxed) {
-            match from.read(&mut buffer) {
+            let read = from.read(&mut buffer);
+            // Its first words have its name.
+            let words = &buffer[..*read.as_ref().unwrap_or(&0)];
+            is_tail |= words.windows(9).any(|it| it == b"-bus-tail");
+            while holds[usize::from(is_tail)].load(Ordering::Relaxed) {
+                std::thread::sleep(POLL / 10);
+            }
+            match read {
                 Ok(count) if count > 0 && to.write_all(&buffer[..count]).is_ok() => {}
                 Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
                 _ => break,
@@ -282,10 +310,7 @@ fn an_older_write_that_stands_because_its_node_was_cut_off() {
     let scratch = scratch_folder("cluster/kept_order");
     let redis = Redis::start(&scratch);
     let way = Way::to(redis.port());
-    let own = redis.url().replace(
-        &format!(":{}", redis.port()),
-        &format!(":{}", way.address.port()),
-    );
+    let own = way.url(&redis);
     let options = ["--redis", &own, "--no-forward"];
     let mut cut_off = Node::start_with("a", &options, &scratch);
     let url = redis.url();
@@ -333,12 +358,16 @@ fn a_node_that_is_ready_without_its_board() {
         let late = &mut trio.nodes[2..];
         let (own, admin) = (late[0].url(), late[0].admin());
         let starting = scope.spawn(|| late[0].start_again());
-        for url in [own, admin] {
+        for url in [own.clone(), admin] {
             wait_until("it says what it waits for", || {
                 try_get(&format!("{url}/readyz"), &[])
                     .is_some_and(|it| it.status == 503 && it.body.contains("board"))
             });
         }
+        // Whoever comes all the same is not told that there is no soup.
+        let early = modern_read(&format!("{own}/mcp"), URI).expect("an answer");
+        assert_eq!(early.status, 503, "{early:?}");
+        assert!(early.field("retry-after").is_some(), "{early:?}");
         trio.redis.go_on();
         starting.join().expect("it becomes ready");
     });

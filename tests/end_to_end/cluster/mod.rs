@@ -7,6 +7,7 @@
 mod acl;
 mod bad_input;
 mod bus;
+mod chaos;
 mod client;
 mod fleet;
 mod forgotten;
@@ -26,6 +27,7 @@ mod routing;
 mod site;
 mod stream;
 mod traefik;
+mod trimmed;
 mod unanswered;
 
 use std::time::{Duration, Instant};

@@ -21,6 +21,7 @@ pub(super) struct Node {
     pub(super) name: String,
     ports: Ports,
     app: App,
+    placement: Placement,
     options: Vec<String>,
     log: PathBuf,
     server: Option<Server>,
@@ -28,6 +29,16 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn start(name: &str, app: App, redis: Option<&Redis>, scratch: &Path) -> Node {
+        Node::start_placed(name, app, Placement::OneCore, redis, scratch)
+    }
+
+    pub(super) fn start_placed(
+        name: &str,
+        app: App,
+        placement: Placement,
+        redis: Option<&Redis>,
+        scratch: &Path,
+    ) -> Node {
         let url = redis.map(Redis::url);
         (0..START_ATTEMPTS)
             .find_map(|_| {
@@ -36,7 +47,7 @@ impl Node {
                 if let Some(url) = &url {
                     options.extend(joined_options(ports, url, scratch));
                 }
-                Node::try_start(name, ports, app, options, scratch)
+                Node::try_start(name, ports, (app, placement), options, scratch)
             })
             .unwrap_or_else(|| panic!("node {name} does not start:\n{}", read_log(scratch, name)))
     }
@@ -50,7 +61,8 @@ impl Node {
                 let mut all = own_options(name, scratch);
                 all.extend(["--advertise".to_owned(), advertise]);
                 all.extend(options.iter().map(|it| (*it).to_owned()));
-                Node::try_start(name, ports, App::Board, all, scratch)
+                let app = (App::Board, Placement::OneCore);
+                Node::try_start(name, ports, app, all, scratch)
             })
             .unwrap_or_else(|| panic!("node {name} does not start:\n{}", read_log(scratch, name)))
     }
@@ -58,7 +70,7 @@ impl Node {
     fn try_start(
         name: &str,
         ports: Ports,
-        app: App,
+        (app, placement): (App, Placement),
         options: Vec<String>,
         scratch: &Path,
     ) -> Option<Node> {
@@ -66,6 +78,7 @@ impl Node {
             name: name.to_owned(),
             ports,
             app,
+            placement,
             options,
             log: log_of(scratch, name),
             server: None,
@@ -76,13 +89,7 @@ impl Node {
 
     fn launch(&self) -> Option<Server> {
         let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
-        Server::start_at(
-            self.ports,
-            &options,
-            self.app,
-            Placement::OneCore,
-            &self.log,
-        )
+        Server::start_at(self.ports, &options, self.app, self.placement, &self.log)
     }
 
     /// As Traefik and the other nodes know it.
@@ -148,6 +155,18 @@ impl Node {
             .args([name, &server.id().to_string()])
             .status();
         assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
+    }
+
+    /// SIGTERM; [`has_left`](Node::has_left) waits for what comes of it.
+    pub(super) fn leave(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Waits until it has left in good order.
+    pub(super) fn has_left(&mut self) -> Result<(), String> {
+        let server = self.server.take().expect("the node runs");
+        let ended = server.ended();
+        ended.map_err(|fault| format!("node {}: {fault}", self.name))
     }
 
     /// SIGTERM, and wait until it has left in good order.

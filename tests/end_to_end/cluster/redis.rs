@@ -108,12 +108,23 @@ impl Redis {
         format!("redis://pinfold:{password}@127.0.0.1:{}", self.port)
     }
 
-    /// It is gone at once, with all that it held.
+    /// It is gone at once, with all that it held and did not [`save`](Redis::save).
     pub(super) fn stop(&mut self) {
         drop(self.child.take().expect("Redis runs"));
     }
 
-    /// On the same port, empty.
+    /// The next one has what this one has now.
+    pub(super) fn save(&self) {
+        assert_eq!(self.command(&["SAVE"]), Reply::Text("OK".into()));
+    }
+
+    /// The next one has nothing.
+    pub(super) fn forget_saved(&self) {
+        // There need not be any.
+        let _ = std::fs::remove_file(self.folder.join("dump.rdb"));
+    }
+
+    /// On the same port, with what was saved.
     pub(super) fn start_again(&mut self) {
         assert!(self.launch(), "Redis does not start again");
     }
@@ -172,22 +183,27 @@ impl Redis {
     }
 
     fn try_command(&self, words: &[&str]) -> Option<Reply> {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        socket
-            .set_read_timeout(Some(Duration::from_secs(120)))
-            .ok()?;
-        let mut request = Vec::new();
-        for words in [&["AUTH", PASSWORD], words] {
-            request.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
-            for word in words {
-                request.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
-            }
-        }
-        socket.write_all(&request).ok()?;
-        let mut read = Vec::new();
-        read_reply(&mut socket, &mut read)?;
-        read_reply(&mut socket, &mut read)
+        ask(self.port, words)
     }
+}
+
+/// As the default user, over a connection of its own. `None`: nobody is there, or it went away.
+pub(super) fn ask(port: u16, words: &[&str]) -> Option<Reply> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    socket
+        .set_read_timeout(Some(Duration::from_secs(120)))
+        .ok()?;
+    let mut request = Vec::new();
+    for words in [&["AUTH", PASSWORD], words] {
+        request.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+        for word in words {
+            request.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+        }
+    }
+    socket.write_all(&request).ok()?;
+    let mut read = Vec::new();
+    read_reply(&mut socket, &mut read)?;
+    read_reply(&mut socket, &mut read)
 }
 
 /// Of a session's record.

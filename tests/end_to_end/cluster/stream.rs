@@ -1,7 +1,7 @@
 //! A stream that listens: a session's GET, or a listen request of 2026-07-28. Non-blocking, so that hundreds are read
 //! by one thread.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -21,19 +21,39 @@ pub(super) struct Stream {
     parser: EventParser,
     /// Methods of the notifications that came, with the URI if there is one.
     pub(super) heard: Vec<String>,
+    /// The last event id; empty if there was none.
+    pub(super) last_id: String,
     ended: bool,
 }
 
 impl Stream {
     pub(super) fn of_session(address: SocketAddr, session: &str) -> Stream {
+        Stream::try_of_session(address, session, &[]).expect("somebody listens")
+    }
+
+    /// `None` if nobody takes the connection.
+    pub(super) fn try_of_session(
+        address: SocketAddr,
+        session: &str,
+        fields: &[(&str, &str)],
+    ) -> Option<Stream> {
+        let fields = fields.iter();
+        let fields: String = fields
+            .map(|(name, it)| format!("{name}: {it}\r\n"))
+            .collect();
         let request = format!(
-            "GET /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nMcp-Session-Id: {session}\r\n\r\n"
+            "GET /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nMcp-Session-Id: {session}\r\n{fields}\r\n"
         );
-        Stream::open(address, &request)
+        Stream::open(address, &request).ok()
     }
 
     /// Hears of the list of tools and of these resources.
     pub(super) fn listening(address: SocketAddr, uris: &[&str]) -> Stream {
+        Stream::try_listening(address, uris).expect("somebody listens")
+    }
+
+    /// `None` if nobody takes the connection.
+    pub(super) fn try_listening(address: SocketAddr, uris: &[&str]) -> Option<Stream> {
         let body = json!({"jsonrpc": "2.0", "id": "fleet", "method": "subscriptions/listen", "params": {
             "_meta": {
                 "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -48,12 +68,12 @@ impl Stream {
              Mcp-Method: subscriptions/listen\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        Stream::open(address, &request)
+        Stream::open(address, &request).ok()
     }
 
     /// Head and body are two packets, as some clients send them.
-    fn open(address: SocketAddr, request: &str) -> Stream {
-        let mut socket = TcpStream::connect(address).expect("somebody listens");
+    fn open(address: SocketAddr, request: &str) -> io::Result<Stream> {
+        let mut socket = TcpStream::connect(address)?;
         let limit = Some(super::PATIENCE);
         socket
             .set_read_timeout(limit)
@@ -61,23 +81,40 @@ impl Stream {
         socket.set_nodelay(true).expect("an option can be set");
         let body = request.find("\r\n\r\n").expect("a head") + 4;
         let (head, body) = request.as_bytes().split_at(body);
-        socket.write_all(head).expect("a head can be sent");
+        socket.write_all(head)?;
         std::thread::sleep(BETWEEN_PACKETS);
-        socket.write_all(body).expect("a body can be sent");
+        socket.write_all(body)?;
         let head = read_head(&mut socket);
         socket
             .set_nonblocking(true)
             .expect("a socket can be non-blocking");
-        Stream {
+        Ok(Stream {
             socket,
             head,
             body: Dechunker::default(),
             parser: EventParser::new(1 << 20),
             heard: Vec::new(),
+            last_id: String::new(),
             ended: false,
+        })
+    }
+
+    /// The body of an answer that is no stream.
+    pub(super) fn refusal(&mut self) -> String {
+        let head = self.head.to_ascii_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length:"));
+        let length = length.and_then(|it| it.trim().parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        let blocking = self.socket.set_nonblocking(false);
+        match blocking.and_then(|()| self.socket.read_exact(&mut body)) {
+            Ok(()) => String::from_utf8_lossy(&body).into_owned(),
+            Err(_) => String::new(),
         }
     }
 
+    /// 0 if there was no answer.
     pub(super) fn status(&self) -> u16 {
         let status = self.head.split(' ').nth(1);
         status.and_then(|it| it.parse().ok()).unwrap_or_default()
@@ -126,13 +163,18 @@ impl Stream {
 
     fn take(&mut self, bytes: &[u8]) {
         let text = self.body.take(bytes);
+        self.ended |= self.body.is_over;
         let mut rest = text.as_slice();
         while !rest.is_empty() {
             let (used, event) = self.parser.parse(rest).expect("events of a sane size");
             rest = &rest[used..];
-            let Some(event) = event.filter(|event| !event.data.is_empty()) else {
+            let Some(event) = event else {
                 continue;
             };
+            self.last_id = event.id;
+            if event.data.is_empty() {
+                continue;
+            }
             let message: Value = serde_json::from_str(&event.data).expect("an event is JSON");
             let method = message["method"].as_str().unwrap_or_default();
             let heard = match message["params"]["uri"].as_str() {

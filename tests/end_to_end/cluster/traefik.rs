@@ -20,6 +20,8 @@ pub(super) struct Traefik {
     child: EndedWithItsTest,
     port: u16,
     tls: bool,
+    /// A path or another URL: 200 once the routers are read.
+    ready: String,
     folder: PathBuf,
 }
 
@@ -87,21 +89,43 @@ impl Traefik {
             child: EndedWithItsTest(child),
             port,
             tls,
+            ready: ready.to_owned(),
             folder: folder.to_owned(),
         };
-        traefik.becomes_ready(ready).then_some(traefik)
+        traefik.becomes_ready().then_some(traefik)
+    }
+
+    /// Ends at once: its streams break.
+    pub(super) fn kill(&mut self) {
+        // Both fail only when it has ended and been waited for.
+        let _ = self.child.0.kill();
+        let _ = self.child.0.wait();
+    }
+
+    /// SIGTERM: it takes leave of its clients, and ends.
+    pub(super) fn leave(&self) {
+        let id = self.child.0.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -TERM");
+    }
+
+    /// With the same configuration; returns when it has read it.
+    pub(super) fn start_again(&mut self) {
+        self.kill();
+        let again = Traefik::try_start(self.port, self.tls, &self.ready, &self.folder);
+        *self = again.unwrap_or_else(|| panic!("Traefik does not start again:\n{}", self.log()));
     }
 
     /// False if it ended instead. It is ready when it has read the routers: until then all is 404.
-    fn becomes_ready(&mut self, path: &str) -> bool {
+    fn becomes_ready(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if wait(&mut self.child.0, POLL).is_some() {
                 return false;
             }
-            let url = match path.starts_with('/') {
-                true => format!("{}{path}", self.url()),
-                false => path.to_owned(),
+            let url = match self.ready.starts_with('/') {
+                true => format!("{}{}", self.url(), self.ready),
+                false => self.ready.clone(),
             };
             let answer = client::try_get(&url, &[]);
             if answer.is_some_and(|answer| answer.status == 200) {

@@ -7,8 +7,7 @@
 mod words;
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -32,11 +31,13 @@ pub(super) struct Profile {
 /// Places for texts that were read lately, by their hash.
 const RECENT: usize = 64;
 
+/// The same in every run. Whoever picks texts that share a place makes them be read again, as 65 texts do anyway.
+type PlaceHasher = BuildHasherDefault<DefaultHasher>;
+
 /// Invariants: `known` has each profile that somebody holds, and no other; `bytes` is their sum.
 pub(super) struct Profiles {
     known: HashMap<Rc<str>, Weak<Profile>>,
     recent: [Option<Box<Read>>; RECENT],
-    hasher: RandomState,
     bytes: usize,
 }
 
@@ -52,7 +53,6 @@ impl Default for Profiles {
         Profiles {
             known: HashMap::new(),
             recent: [const { None }; RECENT],
-            hasher: RandomState::new(),
             bytes: 0,
         }
     }
@@ -69,7 +69,7 @@ impl Profiles {
         info: Option<&RawValue>,
     ) -> Result<Rc<Profile>, RpcError> {
         let texts = [capabilities.get(), info.map_or("", RawValue::get)];
-        let place = self.hasher.hash_one(texts) as usize % RECENT;
+        let place = PlaceHasher::default().hash_one(texts) as usize % RECENT;
         if let Some(read) = &self.recent[place]
             && [&*read.capabilities, &*read.info] == texts
         {
