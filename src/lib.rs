@@ -13,6 +13,8 @@
 //! # Ok::<(), pinfold::StartError>(())
 //! ```
 //!
+//! [`guide`] has a page for each question that comes next.
+//!
 //! # The map
 //! Each layer knows only those above it in this list; a test holds that.
 //!
@@ -25,6 +27,9 @@
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
+//! | `tokio_threads` | a tokio runtime for the handlers that want one |
+//! | [`testing`] | an application's tests without a network |
+//! | [`guide`] | how to write a server, a page for each question |
 //! | [`shard`] | all that one core owns, as a plain value: the wire (connections, framing, admission) and the engine (sessions, streams, fan-out) |
 //! | [`metrics`] | what is counted |
 //! | [`redis`] | a small pipelined client of Redis |
@@ -43,6 +48,7 @@ pub mod cli;
 pub mod clients;
 pub mod cluster;
 pub mod config;
+pub mod guide;
 pub mod limits;
 mod log_throttle;
 pub mod mcp;
@@ -50,6 +56,9 @@ pub mod metrics;
 pub mod redis;
 pub mod runtime;
 pub mod shard;
+pub mod testing;
+#[cfg(feature = "tokio")]
+mod tokio_threads;
 pub mod wire;
 
 pub use runtime::{Options, PublishRefused, Publisher, Running, Server, StartError};

@@ -105,6 +105,11 @@ pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one line of the log; the rest is cut. A panic with its backtrace is longer than any other.
 pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 
+/// Threads beside its workers that the tokio runtime of a server may have, for what would stall those: resolving names,
+/// files, SQLite. Its own default of 512 is a machine's memory; a pool of connections to a database has about ten.
+#[cfg(feature = "tokio")]
+pub const TOKIO_BLOCKING_THREADS_MAX: usize = 32;
+
 /// `initialize` requests a second that one client gets also while others ask for more than the node allows. An office
 /// that opens its laptops at nine needs fewer; it takes more than 300 addresses to leave nothing of the default.
 pub const MODEST_INITIALIZE_PER_SECOND: u32 = 64;

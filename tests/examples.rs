@@ -1,9 +1,19 @@
-//! The examples run and do what they say: each is started as a user would start it and driven over plain HTTP.
-//! Cargo builds them for every `cargo test` of the whole package.
+//! The examples run and do what they say: each is started as a user would start it and driven over plain HTTP, and
+//! the largest by the official clients. Cargo builds them for every `cargo test` of the whole package.
 
-use std::io::{BufRead, BufReader};
+#[path = "end_to_end/program.rs"]
+#[allow(dead_code, reason = "most of it is for the program's own tests")]
+mod program;
+#[path = "end_to_end/tally.rs"]
+#[allow(dead_code, reason = "most of it is for the program's own tests")]
+mod tally;
+#[path = "end_to_end/tools.rs"]
+#[allow(dead_code, reason = "most of it is for the program's own tests")]
+mod tools;
+
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,12 +30,17 @@ struct Example {
 
 impl Example {
     fn start(name: &str) -> Example {
+        Example::start_with(name, &[])
+    }
+
+    fn start_with(name: &str, arguments: &[&str]) -> Example {
         let folder = Path::new(env!("CARGO_BIN_EXE_pinfold")).parent();
         let program = folder.expect("a folder").join("examples").join(name);
         let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
         let address = port.expect("a free port").to_string();
         let child = Command::new(&program)
             .arg(&address)
+            .args(arguments)
             .stdin(Stdio::null())
             .spawn();
         let child = child.unwrap_or_else(|fault| {
@@ -171,4 +186,64 @@ fn the_tool_that_asks_goes_on_with_the_answer_of_a_session() {
         Some("3 days in Rome, at a fast pace. Enjoy!"),
         "{result}"
     );
+}
+
+/// Answers every request with a greeting.
+fn greeter() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("its own"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let _ = stream.read(&mut [0; 1024]);
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    url
+}
+
+/// Runs a script of `tests/clients` against `notes`: `arguments` come after the URL and the directory.
+fn notes_by(test: &str, program: PathBuf, script: &str, arguments: &[&str]) {
+    let scratch = program::scratch_folder(test);
+    let directory = scratch.join("notes");
+    std::fs::create_dir(&directory).expect("a directory can be made");
+    for (name, text) in [("list.txt", "bread\nmilk"), ("milk.txt", "is white")] {
+        std::fs::write(directory.join(name), text).expect("a note can be written");
+    }
+    let path = directory.to_str().expect("text");
+    let example = Example::start_with("notes", &[path, &greeter()]);
+    let mut command = Command::new(program);
+    command.arg(tools::clients_folder().join(script));
+    command.args([&example.url, path]).args(arguments);
+    let finished = program::run(&mut command, &scratch.join("client.log"));
+    let mut tally = tally::Tally::default();
+    let lines = || finished.output.lines();
+    lines()
+        .filter(|line| line.starts_with("ok "))
+        .for_each(|_| tally.pass());
+    let planned = lines().find_map(|line| line.strip_prefix("1..")?.parse().ok());
+    if !finished.status.success() || planned != Some(tally.count()) {
+        tally.fail(&finished.output);
+    }
+    tally.conclude(test);
+}
+
+macro_rules! notes_tests {
+    ($($test:ident => $program:ident, $script:literal, $arguments:expr;)*) => {$(
+        #[test]
+        fn $test() {
+            notes_by(stringify!($test), tools::$program(), $script, &$arguments);
+        }
+    )*};
+}
+
+notes_tests! {
+    notes_typescript_v1_2025_03_26 => node, "notes.mjs", ["2025-03-26", "v1"];
+    notes_typescript_v1_2025_06_18 => node, "notes.mjs", ["2025-06-18", "v1"];
+    notes_typescript_v1_2025_11_25 => node, "notes.mjs", ["2025-11-25", "v1"];
+    notes_typescript_v2_2025_11_25 => node, "notes.mjs", ["2025-11-25", "v2"];
+    notes_typescript_v2_2026_07_28 => node, "notes.mjs", ["2026-07-28", "v2"];
+    notes_python_2025_11_25 => python, "notes.py", ["2025-11-25"];
+    notes_python_2026_07_28 => python, "notes.py", ["2026-07-28"];
 }

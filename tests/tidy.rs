@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
@@ -18,6 +18,12 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
     ("app", &["limits", "wire", "mcp"]),
+    ("tokio_threads", &["limits"]),
+    (
+        "testing",
+        &["limits", "wire", "mcp", "app", "tokio_threads"],
+    ),
+    ("guide", &[]),
     (
         "shard",
         &["limits", "budget", "clients", "wire", "mcp", "app::call"],
@@ -33,6 +39,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "mcp",
             "shard",
             "app",
+            "tokio_threads",
         ],
     ),
     ("metrics", &["budget"]),

@@ -4,11 +4,13 @@ use std::rc::Rc;
 
 use futures_util::future::{LocalBoxFuture, ready};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
-use super::call::{About, Caching, Call, Handler, Link, Outcome};
+use super::call::{About, Caching, Call, Handler, Lifecycle, Link, Outcome};
+use super::context::Logging;
 use super::envelope::{self, Envelope, decode};
-use super::{Context, Error, param_headers};
+use super::{Context, Error, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
 use crate::mcp::{Era, RpcError};
 use crate::wire::uri::NotAUri;
@@ -16,12 +18,14 @@ use crate::wire::uri::NotAUri;
 /// An application as one core of the engine holds it.
 pub fn handler<A: App + 'static>(app: A) -> Rc<dyn Handler> {
     let info = app.info();
-    Rc::new(Adapter { app, info })
+    let logging = Rc::new(Logging::of(info.capabilities.logging.is_some()));
+    Rc::new(Adapter { app, info, logging })
 }
 
 struct Adapter<A> {
     app: A,
     info: ServerInfo,
+    logging: Rc<Logging>,
 }
 
 impl<A: App + 'static> Handler for Adapter<A> {
@@ -37,6 +41,15 @@ impl<A: App + 'static> Handler for Adapter<A> {
         self.app.accepts_subscription(uri)
     }
 
+    fn on_lifecycle(&self, event: &Lifecycle) {
+        match event {
+            Lifecycle::Opened(session) => self.app.session_opened(session),
+            Lifecycle::Ended(session, why) => self.app.session_ended(*session, *why),
+            Lifecycle::Subscribed(uri, by) => self.app.subscribed(uri, *by),
+            Lifecycle::Unsubscribed(uri, by) => self.app.unsubscribed(uri, *by),
+        }
+    }
+
     fn call(
         self: Rc<Self>,
         mut call: Call,
@@ -45,14 +58,16 @@ impl<A: App + 'static> Handler for Adapter<A> {
         if call.is_large() {
             return Box::pin(async move {
                 let envelope = Envelope::of_large(&mut call, &*link).await;
-                match envelope.and_then(|it| Context::new(call, link, it)) {
+                let logging = self.logging.clone();
+                match envelope.and_then(|it| Context::new(call, link, it, logging)) {
                     Ok(context) => self.serve(context).await,
                     Err(error) => Outcome::Error(error),
                 }
             });
         }
         let envelope = Envelope::of(call.era(), &call.method, call.params.as_deref());
-        match envelope.and_then(|it| Context::new(call, link, it)) {
+        let logging = self.logging.clone();
+        match envelope.and_then(|it| Context::new(call, link, it, logging)) {
             Ok(context) => Box::pin(self.serve(context)),
             Err(error) => Box::pin(ready(Outcome::Error(error))),
         }
@@ -77,7 +92,11 @@ impl<A: App> Adapter<A> {
         }
         match method {
             "tools/list" => {
-                let result = app.list_tools(decode(context)?, context).await?;
+                let mut result = app.list_tools(decode(context)?, context).await?;
+                if context.era() == Era::Legacy {
+                    let tools = result.tools.into_iter().map(legacy_output::tool);
+                    result.tools = tools.collect();
+                }
                 Ok(encode_cached(&result, app.caching(Cacheable::Tools)))
             }
             "tools/call" => self.call_tool(context).await,
@@ -119,10 +138,34 @@ impl<A: App> Adapter<A> {
         if context.era() == Era::Modern {
             let tool = self.app.tool(&request.name, context).await?;
             if let Some(tool) = tool {
-                param_headers::check(&tool.input_schema, &request.arguments, &call.param_headers)?;
+                param_headers::check(&tool.input_schema, &request.arguments, &call.caller.headers)?;
             }
         }
-        Ok(encode(&self.app.call_tool(request, context).await?))
+        if context.era() == Era::Modern {
+            return Ok(encode(&self.app.call_tool(request, context).await?));
+        }
+        let name = request.name.clone();
+        let result = self.app.call_tool(request, context).await?;
+        Ok(encode(&self.legacy_result(&name, result, context).await?))
+    }
+
+    /// As clients up to 2025-11-25 were told that this tool answers.
+    async fn legacy_result(
+        &self,
+        tool: &str,
+        result: CallToolResult,
+        context: &Context,
+    ) -> Result<CallToolResult, Error> {
+        let wraps = match &result.structured_content {
+            None => return Ok(result),
+            Some(Value::Object(_)) => {
+                let tool = self.app.tool(tool, context).await?;
+                let schema = tool.as_ref().and_then(|it| it.output_schema.as_ref());
+                schema.is_some_and(legacy_output::wraps)
+            }
+            Some(_) => true,
+        };
+        Ok(legacy_output::result(result, wraps))
     }
 
     fn declares(&self, method: &str) -> bool {

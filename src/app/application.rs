@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::call::{About, Caching};
-use super::{Context, Error};
+use super::call::{About, Caching, OpenedSession, SessionEnd, Subscriber};
+use super::{Context, Error, SessionId};
 use crate::mcp::RpcError;
 use crate::mcp::types::{
     CallToolRequest, CallToolResult, Capabilities, CompleteRequest, CompleteResult,
@@ -132,6 +132,22 @@ pub trait App {
         }
     }
 
+    /// A session has opened on this core. This and the other three hooks are called on the core's thread, where
+    /// everything waits for them: note what happened, and do the work elsewhere. A hook that panics is logged, and
+    /// harms nobody. Clients of 2026-07-28 have no sessions.
+    fn session_opened(&self, session: &OpenedSession) {}
+
+    /// A session of this core is over, and its state can go. Of each that was opened this comes once; not if the process
+    /// is killed.
+    fn session_ended(&self, session: SessionId, why: SessionEnd) {}
+
+    /// Somebody on this core hears of changes to this resource from now on: by `resources/subscribe`, or on the stream of
+    /// a `subscriptions/listen`.
+    fn subscribed(&self, uri: &str, subscriber: Subscriber) {}
+
+    /// And no longer: by `resources/unsubscribe`, or because the session or the stream is over.
+    fn unsubscribed(&self, uri: &str, subscriber: Subscriber) {}
+
     /// A method of none of the above: one of an extension that [`info`](App::info) declares.
     async fn extension(
         &self,
@@ -150,6 +166,8 @@ pub struct ServerInfo {
     /// How a model should use this server.
     pub instructions: Option<String>,
     pub capabilities: Capabilities,
+    /// See [`sees_credentials`](ServerInfo::sees_credentials).
+    pub sees_credentials: bool,
 }
 
 impl ServerInfo {
@@ -173,6 +191,14 @@ impl ServerInfo {
         self
     }
 
+    /// Handlers see `Authorization`, `Cookie` and `Proxy-Authorization` among the [`Headers`](super::Headers) of a request,
+    /// which they do not otherwise.
+    #[must_use]
+    pub fn sees_credentials(mut self) -> Self {
+        self.sees_credentials = true;
+        self
+    }
+
     pub(super) fn about(&self) -> About {
         let legacy = Capabilities {
             extensions: JsonObject::new(),
@@ -187,6 +213,7 @@ impl ServerInfo {
             instructions: self.instructions.clone(),
             legacy_capabilities: to_value(&legacy),
             modern_capabilities: to_value(&self.capabilities),
+            sees_credentials: self.sees_credentials,
         }
     }
 }

@@ -3,12 +3,13 @@
 //!
 //! In 2026-07-28 the handler runs anew in every round. A question that was answered in this round or an earlier
 //! one is answered at once; the first that was not ends the round. So what a handler does before its last
-//! question happens once per round, and should change nothing.
+//! question happens once per round, and should change nothing, or be done by [`Context::once`].
 
 use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -89,9 +90,37 @@ impl Rounds {
     }
 }
 
+/// # Asking the client
+/// The source is the same for both eras, what happens is not. A client with a session is asked while the handler waits.
+/// A client of 2026-07-28 gets the question as its answer, and calls again with what the user said: **the handler then runs
+/// anew from its beginning, once in every round**, and finds the questions that were answered before answered at once. So a
+/// handler that acts before it asks acts twice. Ask first, and act when you know; what must come before a question goes
+/// into [`once`](Context::once).
+///
+/// ```
+/// # use pinfold::app::{Context, Error};
+/// # use pinfold::mcp::types::{ElicitRequest, ElicitSchema};
+/// # async fn reserve() -> Result<String, Error> { Ok("seat 7".into()) }
+/// # async fn charge(_: &str) -> Result<(), Error> { Ok(()) }
+/// async fn book(context: Context) -> Result<String, Error> {
+///     // Not `reserve().await?`, which would reserve a second seat when the user has answered.
+///     let seat: String = context.once("seat", || reserve()).await?;
+///     let form = ElicitSchema::new().boolean("agreed");
+///     let question = ElicitRequest::form(format!("{seat} it is. Shall it be charged?"), form);
+///     let answer = context.elicit("agreed", question).await?;
+///     if !answer.is_accepted() {
+///         return Ok("Nothing was charged".to_owned());
+///     }
+///     charge(&seat).await?; // behind the last question: runs once
+///     Ok(format!("{seat} is yours"))
+/// }
+/// ```
 impl Context {
     /// Asks the user to fill in a form, or to visit a URL. `key` names the question within this call; asking
     /// again under the same key is a new question.
+    ///
+    /// In 2026-07-28 the handler runs anew when the answer is there: do nothing before this that must not be done twice,
+    /// or do it by [`once`](Context::once).
     ///
     /// # Errors
     /// See [`ask`](Context::ask).
@@ -115,7 +144,8 @@ impl Context {
         self.elicit(key, ElicitRequest::url(message, url)).await
     }
 
-    /// Asks the client's model.
+    /// Asks the client's model. In 2026-07-28 the handler runs anew when the answer is there, as with
+    /// [`elicit`](Context::elicit).
     ///
     /// # Errors
     /// See [`ask`](Context::ask).
@@ -130,7 +160,8 @@ impl Context {
         }
     }
 
-    /// Asks which directories the client works in.
+    /// Asks which directories the client works in. In 2026-07-28 the handler runs anew when the answer is there, as with
+    /// [`elicit`](Context::elicit).
     ///
     /// # Errors
     /// See [`ask`](Context::ask).
@@ -141,7 +172,7 @@ impl Context {
         }
     }
 
-    /// Asks several questions at once.
+    /// Asks several questions at once, which takes a client of 2026-07-28 one round and not several.
     ///
     /// # Errors
     /// [`Error::InputRequired`] when the client has to bring the answers first: pass it on. An error if the
@@ -156,6 +187,31 @@ impl Context {
             Era::Legacy => self.ask_now(&requests).await,
             Era::Modern => self.ask_by_rounds(&requests),
         }
+    }
+
+    /// Does a thing once in a call, however many rounds that takes: in the later ones its value is the one of the first.
+    /// `key` names it within this call. What failed is done again.
+    ///
+    /// The value travels in the client's hands, sealed, so keep it small. A client that sends an earlier round again has
+    /// the thing done again, as it has with a second call: what must never happen twice needs a key of its own where it
+    /// happens (a payment's idempotency key, a unique index).
+    ///
+    /// # Errors
+    /// The work's own, or the value is not what was remembered under this key.
+    ///
+    /// # Panics
+    /// If the value has no JSON (a map whose keys are no strings).
+    pub async fn once<T, F>(&self, key: &str, work: impl FnOnce() -> F) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = Result<T, Error>>,
+    {
+        if let Some(value) = self.recall(key) {
+            return Ok(serde_json::from_value(value)?);
+        }
+        let value = work().await?;
+        self.remember(key, &value);
+        Ok(value)
     }
 
     /// Keeps a value for the later rounds of this call, sealed in the client's hands.

@@ -6,6 +6,7 @@
 //! Users of the crate see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,7 +14,9 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+pub use super::caller::{Caller, Headers};
 use super::contents::{Change, Contents};
+pub use super::lifecycle::{Lifecycle, OpenedSession, SessionEnd, Subscriber};
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::uri::{NotAUri, normal};
@@ -36,8 +39,7 @@ pub struct Call {
     ///
     /// [`JsonScan::tree_bytes`]: crate::wire::json_scan::JsonScan::tree_bytes
     pub tree_bytes: usize,
-    /// The `Mcp-Param-*` header fields of a modern request: name without the prefix in lower case, value as sent.
-    pub param_headers: Vec<(Box<str>, Box<str>)>,
+    pub caller: Caller,
 }
 
 impl Call {
@@ -162,6 +164,11 @@ pub trait Link {
         params: &str,
     ) -> LocalBoxFuture<'static, Result<Box<RawValue>, AskFailed>>;
 
+    /// The other end of the connection on which the call's client waits. `None`: it is gone, or there is no network.
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
+
     /// Legacy since 2025-11-25: ends the response stream before the result; the client comes back for it with
     /// `Last-Event-ID`. Without effect in other revisions.
     fn close_stream(&self);
@@ -220,6 +227,11 @@ pub trait Handler {
         true
     }
 
+    /// What happened to a session or a subscription of this core. Called on the core's thread, which waits for it.
+    fn on_lifecycle(&self, event: &Lifecycle) {
+        let _ = event;
+    }
+
     /// Serves one call. A legacy `notifications/cancelled` or a modern client's disconnect drops the future.
     fn call(self: Rc<Self>, call: Call, link: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome>;
 }
@@ -234,6 +246,8 @@ pub struct About {
     pub legacy_capabilities: Value,
     /// `capabilities` as declared to modern clients, extensions included; an object.
     pub modern_capabilities: Value,
+    /// Whether handlers see `Authorization` and the like among a request's [`Headers`].
+    pub sees_credentials: bool,
 }
 
 /// Whether new clients should come to a node.

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,13 +12,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Error;
 use super::ask::Rounds;
-use super::call::{Call, Link, Topic};
+use super::call::{Call, Headers, Link, Topic};
 use super::contents::{Change, Contents};
-use super::envelope::Envelope;
+use super::envelope::{Envelope, meta_text};
 use super::state::Memory;
-use crate::mcp::types::{ElicitRequest, InputRequest, LoggingLevel, ProgressToken};
+use super::{Error, SessionId};
+use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
@@ -28,10 +29,38 @@ struct Inner {
     call: Call,
     link: Rc<dyn Link>,
     progress_token: Option<ProgressToken>,
+    /// Of large params.
+    meta: Option<Box<RawValue>>,
     rounds: RefCell<Rounds>,
     /// What was read of large params already.
     read_ahead: Cell<Option<Box<dyn Any + Send>>>,
     cancellation: Cancellation,
+    logging: Rc<Logging>,
+}
+
+/// Whether an application may send log messages: it may if it says so.
+pub(super) struct Logging {
+    declared: bool,
+    /// Whoever wrote it was told.
+    complained: Cell<bool>,
+}
+
+impl Logging {
+    pub(super) fn of(declared: bool) -> Self {
+        Logging {
+            declared,
+            complained: Cell::new(false),
+        }
+    }
+
+    fn allows(&self) -> bool {
+        if !self.declared && !self.complained.replace(true) {
+            tracing::warn!(
+                "a handler logs to its client, and the application does not declare `logging`: nothing is sent                  (Toolkit::logging, Capabilities::logging)"
+            );
+        }
+        self.declared
+    }
 }
 
 impl Context {
@@ -41,6 +70,7 @@ impl Context {
         call: Call,
         link: Rc<dyn Link>,
         envelope: Envelope,
+        logging: Rc<Logging>,
     ) -> Result<Self, RpcError> {
         let memory = match &envelope.request_state {
             None => Memory::default(),
@@ -50,9 +80,11 @@ impl Context {
             call,
             link,
             progress_token: envelope.progress_token,
+            meta: envelope.meta,
             rounds: RefCell::new(Rounds::new(envelope.input_responses, memory)),
             read_ahead: Cell::new(envelope.request),
             cancellation: Cancellation::default(),
+            logging,
         })))
     }
 
@@ -64,6 +96,48 @@ impl Context {
     #[must_use]
     pub fn version(&self) -> ProtocolVersion {
         self.0.call.version
+    }
+
+    /// The session that this call belongs to: a key for what the application keeps of it, until
+    /// [`session_ended`](super::App::session_ended). Clients of 2026-07-28 have none.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.0.call.caller.session
+    }
+
+    /// The other end of the connection that the request came on, as the kernel has it: the client, or a proxy, or another
+    /// node that passes the request on. `None` once it is gone, and in a test without a network.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.0.link.peer()
+    }
+
+    /// The client's address, as limits go by it: its connection's, or the one that a trusted proxy names. Of an IPv6 client
+    /// it is the first of its /64; in full it is the [`peer`](Context::peer)'s, or behind a proxy in `X-Forwarded-For` among
+    /// the [`headers`](Context::headers).
+    #[must_use]
+    pub fn client_address(&self) -> Option<IpAddr> {
+        self.0.call.caller.address
+    }
+
+    /// The header fields of the request, without `Authorization`, `Cookie` and `Proxy-Authorization` unless the application
+    /// [asks for them](super::ServerInfo::sees_credentials). They are what the client or a proxy says: proof of nothing.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.0.call.caller.headers
+    }
+
+    /// `_meta` of the request: what a client or an extension says beside the method's own params, as a `traceparent`.
+    /// Read anew each time. Empty if there is none.
+    #[must_use]
+    pub fn meta(&self) -> JsonObject {
+        let text = match &self.0.meta {
+            Some(text) => Some(&**text),
+            None if self.0.call.is_large() => None,
+            None => meta_text(self.0.call.params.as_deref()),
+        };
+        let object = text.map(|text| serde_json::from_str(text.get()));
+        object.and_then(Result::ok).unwrap_or_default()
     }
 
     /// `name`, `title` and `version` of `clientInfo`, an object, if the client told it: 128 bytes of each.
@@ -152,8 +226,16 @@ impl Context {
         self.0.progress_token.as_deref().map(RawValue::get)
     }
 
-    /// Sends a log message, if the client wants messages of this level.
+    /// Sends a log message to the client, if it wants messages of this level: a session says so by `logging/setLevel`
+    /// (`info` and above, until then), a client of 2026-07-28 in each request or gets none.
+    ///
+    /// The application has to declare it, by [`Toolkit::logging`](super::Toolkit::logging) or
+    /// [`Capabilities::logging`](crate::mcp::types::Capabilities::logging): without that, nothing is sent, and the server's
+    /// own log says so once. That log is another matter: handlers write to it by the `tracing` crate.
     pub fn log(&self, level: LoggingLevel, logger: Option<&str>, data: impl Serialize) {
+        if !self.0.logging.allows() {
+            return;
+        }
         let Ok(data) = serde_json::to_value(data) else {
             return;
         };
@@ -204,7 +286,20 @@ impl Context {
         value.ok_or_else(|| Error::failed("The work did not finish"))
     }
 
-    /// Runs work on this core that outlives the call.
+    /// Runs work on this core that outlives the call. It may have been begun within the call: what it waits for finds it
+    /// here as well.
+    ///
+    /// ```
+    /// # async fn handler(context: pinfold::app::Context) {
+    /// use pinfold::app::Topic;
+    ///
+    /// let later = context.clone();
+    /// context.spawn(async move {
+    ///     later.sleep(std::time::Duration::from_secs(60)).await;
+    ///     later.publish(Topic::Tools);
+    /// });
+    /// # }
+    /// ```
     pub fn spawn(&self, work: impl Future<Output = ()> + 'static) {
         self.0.link.spawn(Box::pin(work));
     }

@@ -28,6 +28,8 @@ pub(super) struct Envelope {
     pub(super) input_responses: JsonObject,
     /// Sealed, and the digest of the request that it came with.
     pub(super) request_state: Option<(String, String)>,
+    /// Of a call with large params: `_meta`.
+    pub(super) meta: Option<Box<RawValue>>,
     /// Of a call with large params: what [`decode`] gives.
     pub(super) request: Option<Box<dyn Any + Send>>,
 }
@@ -103,6 +105,7 @@ impl Envelope {
             let work = move || {
                 let mut envelope = Envelope::of(era, &method, params.as_deref());
                 if let Ok(envelope) = &mut envelope {
+                    envelope.meta = meta_text(params.as_deref()).map(ToOwned::to_owned);
                     envelope.request = Some(read_ahead(&method, params.as_deref()));
                 }
                 (params, envelope)
@@ -112,6 +115,16 @@ impl Envelope {
             envelope
         })
     }
+}
+
+/// `_meta` as it was sent.
+pub(super) fn meta_text(params: Option<&RawValue>) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Whole<'a> {
+        #[serde(rename = "_meta", borrow)]
+        meta: Option<&'a RawValue>,
+    }
+    parse::<Whole<'_>>(params).ok()?.meta
 }
 
 /// What [`decode`] will ask for, of a call with large params.

@@ -6,8 +6,27 @@ use super::call::AskFailed;
 use crate::mcp::RpcError;
 use crate::mcp::types::JsonObject;
 
-/// Made by `?` from any `std::error::Error`: an [`RpcError`] stays what it is, everything else is
-/// [`Error::Failed`] with its text, which the client gets to see.
+/// Made by `?` from whatever becomes a `Box<dyn std::error::Error>`: any `std::error::Error`, `anyhow::Error`, a boxed
+/// error, a text. An [`RpcError`] stays what it is, everything else is [`Error::Failed`] with its text, which the client
+/// gets to see: of an `anyhow::Error` the outermost context, so say there what a stranger may know. (`{error:#}` is the
+/// whole chain: [`Error::failed`]`(format!("{error:#}"))`.)
+///
+/// ```
+/// use pinfold::app::Error;
+///
+/// fn config(path: &str) -> anyhow::Result<String> {
+///     anyhow::Context::context(std::fs::read_to_string(path), "The configuration cannot be read")
+/// }
+///
+/// async fn handler() -> Result<String, Error> {
+///     let text = config("/nowhere")?;
+///     let first = text.lines().next().ok_or("The configuration is empty")?;
+///     Ok(first.to_owned())
+/// }
+/// ```
+///
+/// One type is not taken by `?`, for reasons of Rust's coherence rules: `Box<dyn std::error::Error + Send + Sync>`, for
+/// which there is `.map_err(`[`Error::boxed`]`)?`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -37,6 +56,13 @@ impl Error {
         Error::Failed(text.into())
     }
 
+    /// Of an error that `?` cannot take: a boxed one that is `Send + Sync`.
+    #[must_use]
+    pub fn boxed(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        let error: Box<dyn std::error::Error> = error;
+        error.into()
+    }
+
     #[must_use]
     pub fn invalid_params(message: impl Into<String>) -> Self {
         Error::Rpc(RpcError::invalid_params(message.into()))
@@ -49,9 +75,11 @@ impl Error {
     }
 }
 
-impl<E: std::error::Error + 'static> From<E> for Error {
+/// Not for `std::error::Error` alone: `anyhow::Error` and boxed errors are none. This is never one itself, or the two
+/// ways to make it from itself would be in conflict.
+impl<E: Into<Box<dyn std::error::Error>>> From<E> for Error {
     fn from(error: E) -> Self {
-        let error: Box<dyn std::error::Error> = Box::new(error);
+        let error: Box<dyn std::error::Error> = error.into();
         match error.downcast::<RpcError>() {
             Ok(rpc) => Error::Rpc(*rpc),
             Err(other) => Error::Failed(other.to_string()),
@@ -80,5 +108,46 @@ impl fmt::Display for Error {
             Error::InputRequired(_) => f.write_str("The client's input is required"),
             Error::Instead(_) => f.write_str("Answered by an extension"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(failing: Result<(), Error>) -> String {
+        match failing {
+            Err(Error::Failed(text)) => text,
+            other => panic!("not what was said: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn errors_of_any_make_are_their_text() {
+        let anyhow = || Ok(Err(anyhow::anyhow!("cause").context("what was to be done"))?);
+        assert_eq!(text(anyhow()), "what was to be done");
+        let boxed: Box<dyn std::error::Error> = "boxed".into();
+        assert_eq!(text((|| Ok(Err(boxed)?))()), "boxed");
+        let sent: Box<dyn std::error::Error + Send + Sync> = "sent".into();
+        assert_eq!(text(Err(Error::boxed(sent))), "sent");
+        let stays = std::rc::Rc::new("not Send".to_owned());
+        #[derive(Debug)]
+        struct OfThisThread(std::rc::Rc<String>);
+        impl fmt::Display for OfThisThread {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl std::error::Error for OfThisThread {}
+        assert_eq!(text((|| Ok(Err(OfThisThread(stays))?))()), "not Send");
+        assert_eq!(text((|| Ok(Err("a text")?))()), "a text");
+    }
+
+    #[test]
+    fn a_json_rpc_error_stays_one() {
+        let failing = || -> Result<(), Error> { Ok(Err(RpcError::method_not_found("x/y"))?) };
+        assert!(matches!(failing(), Err(Error::Rpc(error)) if error.code == -32601));
+        let boxed: Box<dyn std::error::Error> = Box::new(RpcError::method_not_found("x/y"));
+        assert!(matches!(boxed.into(), Error::Rpc(error) if error.code == -32601));
     }
 }

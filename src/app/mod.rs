@@ -8,11 +8,14 @@ mod application;
 mod ask;
 pub mod board;
 pub mod call;
+mod caller;
 pub mod conformance;
 pub mod contents;
 mod context;
 mod envelope;
 mod error;
+mod legacy_output;
+mod lifecycle;
 mod page;
 mod param_headers;
 mod schema;
@@ -21,14 +24,19 @@ mod state;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod toolkit;
+pub mod toolkit;
 
+pub use crate::wire::session_id::SessionId;
 pub use adapter::handler;
 pub use application::{App, Cacheable, ExtensionResult, ServerInfo};
 pub use call::{AskFailed, Caching, Topic};
+pub use caller::{Caller, Headers};
 pub use context::{Cancellation, Context};
 pub use error::{Error, Interruption};
-pub use schema::schema_of;
+pub use lifecycle::{OpenedSession, SessionEnd, Subscriber};
+pub use page::{cursor_after, key_of, no_cursor, page};
+pub use schema::{output_schema_of, schema_of};
 pub use toolkit::{
-    IntoContents, IntoMessages, IntoToolResult, NoArguments, Structured, Toolkit, Variables,
+    IntoContents, IntoMessages, IntoToolResult, NoArguments, Structured, Toolkit, UriTemplate,
+    Variables,
 };

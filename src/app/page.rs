@@ -1,4 +1,6 @@
-//! Pages of a list. A cursor names the last entry that was given, so it stays good when the list changes.
+//! Pages of a list: what an [`App`](super::App) whose lists are long cuts them with.
+//!
+//! A cursor names the last entry that was given, so it stays good when the list changes.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -8,15 +10,17 @@ use super::Error;
 /// What leads every cursor before encoding: a cursor of anything else is refused, not guessed at.
 const PREFIX: &str = "after:";
 
-pub(super) fn cursor_after(key: &str) -> String {
+/// The cursor of the page that begins after the entry with this key.
+#[must_use]
+pub fn cursor_after(key: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(format!("{PREFIX}{key}"))
 }
 
-/// The key that a client's cursor names.
+/// The key that a client's cursor names: of the last entry that it was given.
 ///
 /// # Errors
 /// -32602: the cursor was not made here.
-pub(super) fn key_of(cursor: &str) -> Result<String, Error> {
+pub fn key_of(cursor: &str) -> Result<String, Error> {
     let key = BASE64_URL_SAFE_NO_PAD
         .decode(cursor)
         .ok()
@@ -27,9 +31,23 @@ pub(super) fn key_of(cursor: &str) -> Result<String, Error> {
 
 /// One page of a list whose order is fixed, and the next page's cursor.
 ///
+/// ```
+/// use pinfold::app::page;
+///
+/// let names = ["ann", "bob", "cid"];
+/// let (first, next) = page(&names, |name| name, None, 2)?;
+/// assert_eq!(first, ["ann", "bob"]);
+/// let (second, next) = page(&names, |name| name, next.as_deref(), 2)?;
+/// assert_eq!((second, next), (&["cid"][..], None));
+/// # Ok::<(), pinfold::app::Error>(())
+/// ```
+///
+/// A list that is kept in order elsewhere (a database, a `BTreeMap`) needs no slice: [`key_of`] says after which entry a
+/// page begins, and [`cursor_after`] makes the next cursor.
+///
 /// # Errors
 /// -32602: the cursor was not made here, or its entry is gone.
-pub(super) fn page<'a, T>(
+pub fn page<'a, T>(
     entries: &'a [T],
     key: impl Fn(&T) -> &str,
     cursor: Option<&str>,
@@ -53,7 +71,7 @@ pub(super) fn page<'a, T>(
 ///
 /// # Errors
 /// -32602: there is a cursor, and none was given out.
-pub(super) fn no_cursor(cursor: Option<&str>) -> Result<(), Error> {
+pub fn no_cursor(cursor: Option<&str>) -> Result<(), Error> {
     match cursor {
         None => Ok(()),
         Some(_) => Err(Error::invalid_params("Invalid cursor")),

@@ -4,12 +4,13 @@
 
 use serde_json::Value;
 
+use super::call::Headers;
 use crate::mcp::RpcError;
 use crate::mcp::types::JsonObject;
 use crate::wire::header_value::matches_body;
 
-/// Header names (without `Mcp-Param-`, in lower case) and values, as a [`Call`](super::call::Call) has them.
-type Headers = [(Box<str>, Box<str>)];
+/// What leads a parameter's name, as [`Headers`] has it.
+const PREFIX: &str = "mcp-param-";
 
 /// Compares the header fields with the arguments, parameter by annotated parameter.
 ///
@@ -80,9 +81,11 @@ pub(super) fn assert_valid(tool: &str, input_schema: &JsonObject) {
 
 fn check_one(name: &str, argument: Option<&Value>, headers: &Headers) -> Result<(), RpcError> {
     let mismatch = |what: &str| RpcError::header_mismatch(format!("Mcp-Param-{name} {what}"));
-    let mut sent = headers
-        .iter()
-        .filter(|(header, _)| header.eq_ignore_ascii_case(name));
+    let is_its = |header: &str| {
+        let parameter = header.strip_prefix(PREFIX);
+        parameter.is_some_and(|it| it.eq_ignore_ascii_case(name))
+    };
+    let mut sent = headers.iter().filter(|(header, _)| is_its(header));
     let header = sent.next();
     if sent.next().is_some() {
         return Err(mismatch("occurs more than once"));
@@ -124,10 +127,12 @@ mod tests {
             } },
             "query": { "type": "string" },
         } });
-        let headers: Vec<(Box<str>, Box<str>)> = headers
+        let named = headers
             .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()))
-            .collect();
+            .map(|(name, value)| (format!("Mcp-Param-{name}"), *value));
+        let named: Vec<_> = named.collect();
+        let fields = named.iter().map(|(name, value)| (name.as_str(), *value));
+        let headers = Headers::of(fields, 0, false);
         let (Value::Object(schema), Value::Object(arguments)) = (schema, arguments) else {
             unreachable!("both are objects")
         };

@@ -1,107 +1,21 @@
-//! An engine of strings and cells: it plays the client and remembers what a handler did.
-//!
-//! Everything it promises is ready at once, so a call runs to its end in one poll. Sleeping moves the clock.
+//! What [`crate::testing`] is made of, closer to the wire: one round of a call at a time, and its JSON.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, ready};
+use futures_util::future::LocalBoxFuture;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::call::{AskFailed, Caching, Call, Handler, Link, Outcome, Topic};
+use super::call::{Caching, Call, Caller, Handler, Headers, Link, Outcome};
 use super::{App, handler};
 use crate::mcp::{ProtocolVersion, RpcError};
-
-#[derive(Default)]
-pub(super) struct FakeLink {
-    pub(super) notified: RefCell<Vec<(String, Value)>>,
-    pub(super) logged: RefCell<Vec<(u8, Value)>>,
-    pub(super) asked: RefCell<Vec<(String, Value)>>,
-    /// What the client will answer, one after the other; silence afterwards.
-    pub(super) answers: RefCell<VecDeque<Result<Value, AskFailed>>>,
-    pub(super) published: RefCell<Vec<Topic>>,
-    pub(super) stream_closed: Cell<bool>,
-    pub(super) now_ms: Cell<u64>,
-    sealed: RefCell<HashMap<String, Vec<u8>>>,
-    spawned: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
-}
-
-impl FakeLink {
-    pub(super) fn run_spawned(&self) {
-        for work in self.spawned.take() {
-            work.now_or_never().expect("nothing in it waits");
-        }
-    }
-}
-
-impl Link for FakeLink {
-    fn notify(&self, method: &str, params: &str) {
-        let params = serde_json::from_str(params).unwrap();
-        self.notified.borrow_mut().push((method.to_owned(), params));
-    }
-
-    fn log(&self, level: u8, params: &str) {
-        let params = serde_json::from_str(params).unwrap();
-        self.logged.borrow_mut().push((level, params));
-    }
-
-    fn ask(
-        &self,
-        method: &str,
-        params: &str,
-    ) -> LocalBoxFuture<'static, Result<Box<RawValue>, AskFailed>> {
-        let params = serde_json::from_str(params).unwrap();
-        self.asked.borrow_mut().push((method.to_owned(), params));
-        let answer = self.answers.borrow_mut().pop_front();
-        let answer = answer.unwrap_or(Err(AskFailed::TimedOut));
-        Box::pin(ready(answer.map(|answer| raw(&answer))))
-    }
-
-    fn close_stream(&self) {
-        self.stream_closed.set(true);
-    }
-
-    fn publish(&self, topic: Topic) {
-        self.published.borrow_mut().push(topic);
-    }
-
-    fn seal(&self, plain: &[u8]) -> String {
-        let mut sealed = self.sealed.borrow_mut();
-        let name = format!("sealed-{}", sealed.len());
-        sealed.insert(name.clone(), plain.to_vec());
-        name
-    }
-
-    fn unseal(&self, sealed: &str) -> Option<Vec<u8>> {
-        self.sealed.borrow().get(sealed).cloned()
-    }
-
-    fn unix_ms(&self) -> u64 {
-        self.now_ms.get()
-    }
-
-    fn sleep_ms(&self, ms: u64) -> LocalBoxFuture<'static, ()> {
-        self.now_ms.set(self.now_ms.get() + ms);
-        Box::pin(ready(()))
-    }
-
-    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()> {
-        let done = std::thread::spawn(work).join();
-        Box::pin(async move { drop(done) })
-    }
-
-    fn spawn(&self, work: LocalBoxFuture<'static, ()>) {
-        self.spawned.borrow_mut().push(work);
-    }
-}
+use crate::testing::{TestLink, World};
 
 /// A client of one revision, talking to one application.
 pub(super) struct Peer {
-    pub(super) link: Rc<FakeLink>,
+    pub(super) link: Rc<TestLink>,
+    pub(super) world: Rc<World>,
     pub(super) handler: Rc<dyn Handler>,
     version: ProtocolVersion,
     capabilities: Arc<Value>,
@@ -118,8 +32,10 @@ impl Peer {
     }
 
     pub(super) fn new(app: impl App + 'static, version: ProtocolVersion) -> Self {
+        let world = Rc::<World>::default();
         Peer {
-            link: Rc::default(),
+            link: Rc::new(TestLink::of(world.clone())),
+            world,
             handler: handler(app),
             version,
             capabilities: Arc::new(json!({ "sampling": {}, "elicitation": {}, "roots": {} })),
@@ -147,6 +63,7 @@ impl Peer {
         method: &str,
         params: Option<&Value>,
     ) -> LocalBoxFuture<'static, Outcome> {
+        let fields = self.headers.iter().map(|(name, value)| (&**name, &**value));
         let call = Call {
             version: self.version,
             method: method.into(),
@@ -154,15 +71,14 @@ impl Peer {
             client_capabilities: Arc::clone(&self.capabilities),
             client_info: None,
             tree_bytes: 0,
-            param_headers: self.headers.clone(),
+            caller: Caller::new(None, None, Headers::of(fields, 0, false)),
         };
-        let link: Rc<dyn Link> = Rc::<FakeLink>::clone(&self.link);
+        let link: Rc<dyn Link> = Rc::<TestLink>::clone(&self.link);
         Rc::clone(&self.handler).call(call, link)
     }
 
     pub(super) fn outcome(&self, method: &str, params: &Value) -> Outcome {
-        let running = self.start(method, Some(params));
-        running.now_or_never().expect("nothing in it waits")
+        self.world.run(self.start(method, Some(params)))
     }
 
     pub(super) fn result(&self, method: &str, params: &Value) -> Value {

@@ -155,6 +155,8 @@ fn options(config: &Config, membership: Option<Arc<Membership>>, has_board: bool
     let secret = config.cluster.as_ref().and_then(|it| it.secret.clone());
     let joined = membership.map(|neighbours| Joined { neighbours, secret });
     Options {
+        #[cfg(feature = "tokio")]
+        tokio_workers: 0,
         listen: config.listen,
         cores: config.cores,
         node: config.node.clone(),

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::io;
-use std::net::{IpAddr, Shutdown, TcpStream as StdStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream as StdStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Waker;
@@ -359,6 +359,7 @@ impl Core {
             } => self.forward(connection, bytes, client, ticket),
             Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
+            Effect::Tell(event) => link::tell(self, &event),
             Effect::Say(presence) => {
                 if let Some(abroad) = &self.abroad {
                     abroad.say(presence);
@@ -416,6 +417,12 @@ impl Core {
         let socket = sockets.get(key.index as usize)?.as_ref();
         let socket = socket.filter(|socket| socket.key == key)?;
         Some(work(&socket.stream))
+    }
+
+    /// The other end of the connection on which a call's client waits.
+    pub(super) fn peer_of(&self, call: CallKey) -> Option<SocketAddr> {
+        let connection = self.shard.borrow().connection_of(call)?;
+        self.with_socket(connection, |stream| stream.peer_addr().ok())?
     }
 
     fn keep_socket(&self, key: ConnectionKey, stream: StdStream) {

@@ -1,16 +1,21 @@
 //! Running calls: the application's futures, and the `Link` each of them speaks through.
 
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Waker;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{AbortHandle, Abortable, LocalBoxFuture};
+use monoio::time::{Instant, sleep_until};
 use serde_json::value::RawValue;
 
 use super::clock;
 use super::core::Core;
-use crate::app::call::{AskFailed, Call, Link, Outcome, Topic};
+use crate::app::call::{AskFailed, Call, Lifecycle, Link, Outcome, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::mcp::RpcError;
 use crate::shard::CallKey;
@@ -40,6 +45,38 @@ pub(super) fn start(core: &Rc<Core>, key: CallKey, request: Call) {
             core.pump();
         }
     });
+}
+
+/// A sleep that may be moved: polled within a call first and in a task of its own afterwards, it wakes that one.
+async fn sleep(duration: Duration) {
+    let until = Instant::now() + duration;
+    let mut timer = pin!(sleep_until(until));
+    let mut known: Option<Waker> = None;
+    poll_fn(|context| {
+        let waker = context.waker();
+        if !known.as_ref().is_some_and(|it| it.will_wake(waker)) {
+            if known.is_some() {
+                // This one would go on waking whom it saw first.
+                timer.set(sleep_until(until));
+            }
+            known = Some(waker.clone());
+        }
+        timer.as_mut().poll(context)
+    })
+    .await;
+}
+
+/// Tells the application, whose mistakes are its own.
+pub(super) fn tell(core: &Core, event: &Lifecycle) {
+    let told = AssertUnwindSafe(|| core.handler.on_lifecycle(event));
+    if catch_unwind(told).is_err()
+        && let Some(unlogged) = core.may_log("hook panic")
+    {
+        tracing::error!(
+            unlogged,
+            "what an application does about a session or a subscription panicked"
+        );
+    }
 }
 
 /// An application that panics fails its own call and no other.
@@ -106,6 +143,10 @@ impl Link for CallLink {
         .boxed_local()
     }
 
+    fn peer(&self) -> Option<SocketAddr> {
+        self.core.peer_of(self.call)
+    }
+
     fn close_stream(&self) {
         self.core
             .shard
@@ -135,7 +176,7 @@ impl Link for CallLink {
     }
 
     fn sleep_ms(&self, ms: u64) -> LocalBoxFuture<'static, ()> {
-        monoio::time::sleep(Duration::from_millis(ms)).boxed_local()
+        Box::pin(sleep(Duration::from_millis(ms)))
     }
 
     fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> LocalBoxFuture<'static, ()> {

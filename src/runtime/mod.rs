@@ -28,6 +28,7 @@ mod server;
 mod signals;
 mod socket;
 mod thread;
+mod tokio;
 mod watchdog;
 
 pub(crate) use self::clock::{unix_ms, unix_ms_of};

@@ -17,6 +17,7 @@ use super::publisher::Publisher;
 use super::ring::Driver;
 use super::seal::Sealer;
 use super::thread::{self, Seat};
+use super::tokio::Tokio;
 use super::watchdog::{Alive, BreakThread, Watch};
 use super::{clock, secrets, signals};
 use crate::app::call::{Availability, Handler};
@@ -50,6 +51,9 @@ pub struct Options {
     pub joined: Option<Joined>,
     /// Its board is that of other nodes, too: it is not ready before that was read, as the log that they share says.
     pub shares_board: bool,
+    /// See [`Server::tokio`].
+    #[cfg(feature = "tokio")]
+    pub tokio_workers: usize,
     /// Test: every connection starts on a core drawn by lot.
     pub place_at_random: bool,
     /// Test: the thread that fails when SIGUSR2 comes.
@@ -78,6 +82,8 @@ impl Default for Options {
             drain: DRAIN_ALONE,
             joined: None,
             shares_board: false,
+            #[cfg(feature = "tokio")]
+            tokio_workers: 0,
             place_at_random: false,
             break_thread: None,
         }
@@ -142,13 +148,13 @@ type MakeHandler = Arc<dyn Fn() -> Rc<dyn Handler> + Send + Sync>;
 /// An MCP server: an application on every core.
 pub struct Server {
     make_handler: MakeHandler,
-    options: Options,
+    pub(super) options: Options,
     publisher: Publisher,
     wrong_address: Option<String>,
 }
 
 impl Server {
-    /// `app` is called once on each core's thread; what it returns never leaves that thread.
+    /// `app` is called once on each core's thread. What it makes is of that core: see [state](crate::guide::state).
     pub fn new<A: App + 'static>(app: impl Fn() -> A + Send + Sync + 'static) -> Self {
         let make_handler: MakeHandler = Arc::new(move || handler(app()));
         Server {
@@ -199,13 +205,8 @@ impl Server {
         if let Some(address) = &self.wrong_address {
             return Err(StartError::Address(address.clone()));
         }
-        let publisher = self.publisher();
-        let Options {
-            ref node,
-            listen,
-            driver,
-            ..
-        } = self.options;
+        let (publisher, listen) = (self.publisher(), self.options.listen);
+        let Options { node, driver, .. } = &self.options;
         let node = NodeName::new(node).ok_or_else(|| StartError::NodeName(node.clone()))?;
         let (driver, no_ring) = driver.settle().map_err(StartError::NoRing)?;
         if let Some(fault) = &no_ring {
@@ -223,12 +224,12 @@ impl Server {
             .unwrap_or(listen);
         let sealer = Sealer::new(&self.options.state_key.unwrap_or_else(random_key));
         let blocking = BlockingPool::start(cores.max(2)).map_err(no_threads)?;
+        let tokio = Tokio::start(&self.options)?;
         let boot = clock::unix_ms();
-        let proxies = self.options.trusted_proxies.clone();
         let common = Common {
             node,
             boot,
-            commons: Commons::new(&self.options.limits, proxies),
+            commons: Commons::new(&self.options.limits, self.options.trusted_proxies.clone()),
             sealer,
             blocking,
         };
@@ -249,6 +250,7 @@ impl Server {
                 drain: self.options.drain,
                 departure: departure.clone(),
                 beats: alive.beats(),
+                tokio: tokio.clone(),
             };
             threads.push(self.start_core(common.clone(), seat, alive)?);
         }

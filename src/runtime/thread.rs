@@ -14,6 +14,7 @@ use super::core::Core;
 use super::departure::Departure;
 use super::mailbox::Letter;
 use super::ring::Driver;
+use super::tokio::Tokio;
 use super::watchdog::Beats;
 use super::{clock, fanout, forward, readiness, socket};
 use crate::shard::{DrainTimes, Shard};
@@ -52,6 +53,7 @@ pub(super) struct Seat {
     pub(super) drain: DrainTimes,
     pub(super) departure: Arc<Departure>,
     pub(super) beats: Beats,
+    pub(super) tokio: Tokio,
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere.
@@ -64,6 +66,8 @@ pub(super) fn run(seat: Seat, make_core: impl FnOnce() -> io::Result<Core>) -> i
             "this thread could not be pinned to its CPU; it runs wherever the kernel likes"
         );
     }
+    let tokio = seat.tokio.clone();
+    let _entered = tokio.enter();
     let mut runtime = seat.driver.runtime()?;
     runtime.block_on(async move {
         let core = Rc::new(make_core()?);

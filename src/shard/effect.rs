@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 
 use super::exchange::{Closed, ConnectionKey};
 use super::{CallKey, Look, Millis, Presence, engine, http};
-use crate::app::call::{AskFailed, Call};
+use crate::app::call::{AskFailed, Call, Lifecycle};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
 use crate::wire::session_id::SessionId;
@@ -57,6 +57,8 @@ pub enum Effect {
     /// The node is full, and the sessions to end are rather on another core: tell all of them, by
     /// [`Shard::handle_make_room`](super::Shard::handle_make_room).
     MakeRoom { holds: u32 },
+    /// Tell the application; nothing waits for it.
+    Tell(Lifecycle),
     /// Tell the other nodes; nothing waits for it.
     Say(Presence),
     /// Reading was paused ([`Shard::wants_bytes`](super::Shard::wants_bytes)) and goes on.
@@ -127,6 +129,7 @@ impl From<engine::Output> for Effect {
                 session,
             },
             Output::MakeRoom { holds } => Effect::MakeRoom { holds },
+            Output::Tell(event) => Effect::Tell(event),
             Output::Say(presence) => Effect::Say(presence),
         }
     }

@@ -22,16 +22,32 @@ pub(super) struct Fields<'a> {
     pub(super) version: Version<'a>,
     pub(super) mcp_method: Option<&'a str>,
     pub(super) mcp_name: Option<&'a str>,
-    /// `Mcp-Param-{Name}`: names without the prefix, in the client's case. Needs no memory where there is none.
-    pub(super) mcp_params: Vec<(&'a str, &'a str)>,
     pub(super) last_event_id: Option<&'a str>,
     /// Another node says that it passed it on. Proven by nothing yet.
     pub(super) is_forwarded: bool,
     /// Proxies say so, or somebody who wants to look like one: what follows from it must be harmless.
     pub(super) via_proxy: bool,
+    /// All of them, for the application: nobody here reads more than the above.
+    pub(super) all: Option<AllFields<'a>>,
     /// Bits of [`Single`]: which were there, and which of them twice.
     seen: u8,
     twice: u8,
+}
+
+/// The fields of a head as their wire has them, read when they are asked for: most requests are not.
+#[derive(Clone, Copy)]
+pub(super) struct AllFields<'a> {
+    pub(super) text: &'a [u8],
+    /// Gives each name and value in the text, in their order.
+    pub(super) read: ReadAll,
+}
+
+type ReadAll = fn(&[u8], &mut dyn FnMut(&str, &str));
+
+impl AllFields<'_> {
+    pub(super) fn each(&self, mut take: impl FnMut(&str, &str)) {
+        (self.read)(self.text, &mut take);
+    }
 }
 
 /// `Mcp-Session-Id`.
@@ -69,7 +85,6 @@ enum Single {
     LastEventId,
 }
 
-const MCP_PARAM: &[u8] = b"mcp-param-";
 const X_FORWARDED: &[u8] = b"x-forwarded-";
 
 impl<'a> Fields<'a> {
@@ -113,10 +128,6 @@ impl<'a> Fields<'a> {
                 let version = self.version.text;
                 let version = self.single(Single::ProtocolVersion, version, text());
                 self.version = Version::new(version);
-            }
-            _ if begins(MCP_PARAM) && name.len() > MCP_PARAM.len() => {
-                let name = std::str::from_utf8(&name[MCP_PARAM.len()..]).ok();
-                self.mcp_params.extend(name.zip(text()));
             }
             _ if begins(X_FORWARDED) => self.via_proxy |= text().is_some(),
             _ => {}
@@ -312,14 +323,11 @@ mod tests {
     }
 
     #[test]
-    fn parameters_and_codings_are_found_among_the_rest() {
+    fn codings_are_found_among_the_rest() {
         let fields = read(&[
-            ("Mcp-Param-City", "Bern"),
-            ("mcp-param-", "nothing"),
             ("Content-Encoding", "identity, "),
             ("Content-Encoding", "GZIP, br"),
         ]);
-        assert_eq!(fields.mcp_params, [("City", "Bern")]);
         assert_eq!(fields.coding, Some("GZIP"));
     }
 

@@ -223,6 +223,12 @@ impl Shard {
         self.go_on();
     }
 
+    /// On which connection a call's client waits for the answer. `None`: it is gone.
+    #[must_use]
+    pub fn connection_of(&self, call: CallKey) -> Option<ConnectionKey> {
+        self.engine.exchange_of(call)
+    }
+
     /// Tells one session of this core.
     ///
     /// # Errors

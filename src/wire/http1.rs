@@ -146,6 +146,19 @@ pub fn parse_head(
     }
 }
 
+/// The fields of a head that was parsed before, where it is there no more but its bytes are: those that are text, in
+/// their order.
+pub fn each_field_of(head: &[u8], take: &mut dyn FnMut(&str, &str)) {
+    let limits = HeadLimits {
+        head_bytes_max: head.len(),
+        target_bytes_max: head.len(),
+    };
+    if let Ok(Some(parsed)) = parse_head(head, 0, &limits) {
+        let fields = parsed.view(head).fields();
+        fields.for_each(|(name, value)| take(name, value));
+    }
+}
+
 impl Head {
     /// Reads the fields out of the bytes that this head was parsed from.
     #[must_use]

@@ -5,6 +5,7 @@
 //! [`SessionId::emit`] writes, so two texts never name one session.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -71,6 +72,15 @@ impl SessionId {
         URL_SAFE_NO_PAD.encode_string(self.secret, out);
     }
 
+    /// As it stands in `Mcp-Session-Id`. Whoever has it can speak for the session: keep it out of logs, where
+    /// [`redacted`](SessionId::redacted) belongs.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(SESSION_ID_BYTES_MAX);
+        self.emit(&mut text);
+        text
+    }
+
     /// Takes the same time wherever the two differ.
     #[must_use]
     pub fn secret_eq(&self, secret: &[u8; SECRET_BYTES]) -> bool {
@@ -86,6 +96,13 @@ impl SessionId {
             node: self.node,
             locator: self.locator,
         }
+    }
+}
+
+/// Of all but the secret: two sessions of one place have different generations.
+impl Hash for SessionId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.node, self.locator).hash(state);
     }
 }
 

@@ -8,6 +8,7 @@ mod connection;
 mod drain;
 mod elsewhere;
 mod hold;
+mod hooks;
 mod look;
 mod memory;
 mod resume;

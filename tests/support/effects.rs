@@ -61,16 +61,10 @@ impl Node {
             }
             Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::MakeRoom { holds } => self.make_room(core, holds),
+            Effect::Tell(event) => self.told.push(event),
             Effect::Say(presence) => self.said.push(presence),
             Effect::Read(key) => self.read_on(core, key),
-            Effect::ShutdownWrite(key) => {
-                let id = self.by_key[&(core, key)];
-                assert!(
-                    self.sockets[id].unwritten.is_empty(),
-                    "half-closed in the middle of a write"
-                );
-                self.sockets[id].half_closed = true;
-            }
+            Effect::ShutdownWrite(key) => self.half_close(core, key),
             Effect::Close { connection, reason } => {
                 let id = self.forget(core, connection);
                 let socket = &mut self.sockets[id];
@@ -79,6 +73,15 @@ impl Node {
                 socket.unwritten.clear();
             }
         }
+    }
+
+    fn half_close(&mut self, core: usize, key: ConnectionKey) {
+        let id = self.by_key[&(core, key)];
+        assert!(
+            self.sockets[id].unwritten.is_empty(),
+            "half-closed in the middle of a write"
+        );
+        self.sockets[id].half_closed = true;
     }
 
     /// The server comes to the end of what the client sends. True if it is there, and was not seen before.
@@ -214,6 +217,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Forward { .. } => "Forward".into(),
         Effect::Hold { .. } => "Hold".into(),
         Effect::MakeRoom { .. } => "MakeRoom".into(),
+        Effect::Tell(_) => "Tell".into(),
         Effect::Say(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pinfold::app::call::{About, Call, Notice, Outcome, Topic};
+use pinfold::app::call::{About, Call, Lifecycle, Notice, Outcome, Topic};
 use pinfold::budget::Charge;
 use pinfold::clients::{Client, Commons, Networks, Ticket};
 use pinfold::limits::{GAP_OFFSETS, Limits};
@@ -104,6 +104,8 @@ pub struct Node {
     pub forwarded_for: Vec<(Option<Client>, Ticket)>,
     /// What other nodes were told.
     pub said: Vec<Presence>,
+    /// What the application was told of sessions and subscriptions.
+    pub told: Vec<Lifecycle>,
     /// Letters and publications wait until they are carried.
     pub slow_mail: bool,
     /// The application answers `{}` in the moment it is asked.
@@ -128,6 +130,7 @@ pub fn about() -> About {
         instructions: None,
         legacy_capabilities: capabilities.clone(),
         modern_capabilities: capabilities,
+        sees_credentials: false,
     }
 }
 
@@ -202,6 +205,7 @@ impl Node {
             forwarded: Vec::new(),
             forwarded_for: Vec::new(),
             said: Vec::new(),
+            told: Vec::new(),
             slow_mail: false,
             instant: false,
             unchecked: false,

@@ -162,13 +162,13 @@ fn posting_tells_the_subscribers() {
     let said = peer.tool_text("post", json!({ "uri": "board://a", "text": "hi" }));
     assert_eq!(said, "Posted board://a");
     let updated = || Topic::Resource("board://a".into());
-    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+    assert_eq!(peer.world.published.take(), [updated(), Topic::Resources]);
     peer.tool("post", json!({ "uri": "board://a", "text": "ho" }));
-    assert_eq!(peer.link.published.take(), [updated()]);
+    assert_eq!(peer.world.published.take(), [updated()]);
     peer.tool("post", json!({ "uri": "board://a", "text": "ho" }));
-    assert_eq!(peer.link.published.take(), []);
+    assert_eq!(peer.world.published.take(), []);
     peer.tool("remove", json!({ "uri": "board://a" }));
-    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+    assert_eq!(peer.world.published.take(), [updated(), Topic::Resources]);
     let again = peer.tool("remove", json!({ "uri": "board://a" }));
     assert_eq!(again["isError"], true);
 }
@@ -214,7 +214,7 @@ fn one_entry_by_whichever_spelling_it_is_posted_and_read() {
     let said = peer.tool_text("post", json!({ "uri": "board://Grün/Heute", "text": "hi" }));
     assert_eq!(said, "Posted board://gr%C3%BCn/Heute");
     let updated = || Topic::Resource("board://gr%C3%BCn/Heute".into());
-    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+    assert_eq!(peer.world.published.take(), [updated(), Topic::Resources]);
     let list = peer.result("resources/list", &json!({}));
     assert_eq!(uris(&list), ["board://gr%C3%BCn/Heute"]);
     for spelling in ["board://grün/Heute", "board://Gr%c3%bcn%2FHeute"] {
@@ -223,7 +223,7 @@ fn one_entry_by_whichever_spelling_it_is_posted_and_read() {
     }
     let said = peer.tool_text("remove", json!({ "uri": "board://gr%c3%bcn/Heute" }));
     assert_eq!(said, "Removed board://gr%C3%BCn/Heute");
-    assert_eq!(peer.link.published.take(), [updated(), Topic::Resources]);
+    assert_eq!(peer.world.published.take(), [updated(), Topic::Resources]);
 }
 
 #[test]

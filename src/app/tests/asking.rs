@@ -146,9 +146,9 @@ fn a_state_lives_ten_minutes() {
         accept("Ada"),
         &first["requestState"],
     );
-    peer.link.now_ms.set(10 * 60 * 1000 - 1);
+    peer.world.now_ms.set(10 * 60 * 1000 - 1);
     peer.other("tools/call", &again);
-    peer.link.now_ms.set(10 * 60 * 1000);
+    peer.world.now_ms.set(10 * 60 * 1000);
     let error = peer.error("tools/call", &again);
     assert_eq!(error.code, RpcError::INVALID_PARAMS);
     assert_eq!(error.message, "requestState has expired");
@@ -276,7 +276,7 @@ fn url_mode_has_an_id_where_the_revision_wants_one() {
     assert_eq!(interim["inputRequests"]["login"]["params"], params(None));
 
     let legacy = Peer::legacy(asker()).declaring(url_mode);
-    legacy.link.now_ms.set(255);
+    legacy.world.now_ms.set(255);
     legacy.will_answer(json!({ "action": "accept" }));
     assert_eq!(legacy.tool_text("visit", json!({})), "accept");
     let asked = legacy.link.asked.take();

@@ -1,6 +1,8 @@
 //! The adapter and the context, driven by a fake engine.
 
 mod asking;
+mod output;
+mod seen;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -412,7 +414,7 @@ fn headers_are_checked_for_hand_written_applications() {
     let error = Peer::modern(ByHand).error("tools/call", &params);
     assert_eq!(error.code, RpcError::HEADER_MISMATCH);
     assert_eq!(error.http_status(Era::Modern), 400);
-    let peer = Peer::modern(ByHand).sending("region", "eu");
+    let peer = Peer::modern(ByHand).sending("mcp-param-region", "eu");
     peer.result("tools/call", &params);
 }
 

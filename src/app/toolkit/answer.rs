@@ -1,11 +1,13 @@
 //! What a closure may answer with, and how it becomes a result.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Structured;
-use crate::app::Error;
+use crate::app::{Error, output_schema_of};
 use crate::mcp::types::{
-    CallToolResult, Content, GetPromptResult, PromptMessage, ReadResourceResult, ResourceContents,
+    CallToolResult, Content, GetPromptResult, JsonObject, PromptMessage, ReadResourceResult,
+    ResourceContents,
 };
 
 /// A tool's answer: text, content, [`Structured`] data, a whole result, or a `Result` of these.
@@ -13,6 +15,12 @@ pub trait IntoToolResult {
     /// # Errors
     /// The answer is one.
     fn into_tool_result(self) -> Result<CallToolResult, Error>;
+
+    /// What the tool's definition says of `structuredContent`, unless its author does.
+    #[must_use]
+    fn output_schema() -> Option<JsonObject> {
+        None
+    }
 }
 
 impl IntoToolResult for CallToolResult {
@@ -45,15 +53,23 @@ impl IntoToolResult for Vec<Content> {
     }
 }
 
-impl<T: Serialize> IntoToolResult for Structured<T> {
+impl<T: Serialize + JsonSchema> IntoToolResult for Structured<T> {
     fn into_tool_result(self) -> Result<CallToolResult, Error> {
         Ok(CallToolResult::structured(serde_json::to_value(self.0)?))
+    }
+
+    fn output_schema() -> Option<JsonObject> {
+        output_schema_of::<T>()
     }
 }
 
 impl<T: IntoToolResult> IntoToolResult for Result<T, Error> {
     fn into_tool_result(self) -> Result<CallToolResult, Error> {
         self?.into_tool_result()
+    }
+
+    fn output_schema() -> Option<JsonObject> {
+        T::output_schema()
     }
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Closure, Toolkit};
 use crate::app::application::{App, Cacheable, ExtensionResult, ServerInfo};
 use crate::app::page::page;
-use crate::app::{Caching, Context, Error};
+use crate::app::{Caching, Context, Error, OpenedSession, SessionEnd, SessionId, Subscriber};
 use crate::mcp::RpcError;
 use crate::mcp::types::{
     CallToolRequest, CallToolResult, CompleteRequest, CompleteResult, GetPromptRequest,
@@ -146,6 +146,41 @@ impl App for Toolkit {
         match &self.completion {
             Some(complete) => Ok(complete(request, context.clone()).await?.into()),
             None => Ok(CompleteResult::default()),
+        }
+    }
+
+    fn accepts_subscription(&self, uri: &str) -> bool {
+        self.resources
+            .iter()
+            .any(|(resource, _)| resource.uri == uri)
+            || self
+                .templates
+                .iter()
+                .any(|entry| entry.template.matches(uri).is_some())
+            || self.subscribable.as_ref().is_some_and(|takes| takes(uri))
+    }
+
+    fn session_opened(&self, session: &OpenedSession) {
+        if let Some(run) = &self.hooks.session_opened {
+            run(session);
+        }
+    }
+
+    fn session_ended(&self, session: SessionId, why: SessionEnd) {
+        if let Some(run) = &self.hooks.session_ended {
+            run(session, why);
+        }
+    }
+
+    fn subscribed(&self, uri: &str, subscriber: Subscriber) {
+        if let Some(run) = &self.hooks.subscribed {
+            run(uri, subscriber);
+        }
+    }
+
+    fn unsubscribed(&self, uri: &str, subscriber: Subscriber) {
+        if let Some(run) = &self.hooks.unsubscribed {
+            run(uri, subscriber);
         }
     }
 

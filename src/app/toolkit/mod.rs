@@ -1,22 +1,88 @@
-//! [`Toolkit`]: an application put together from closures. Here are its builder and its lists; `answer` makes results of
-//! what a closure returns, `app` is the application that comes out.
+//! An application put together from closures: tools, resources, templates and prompts that stay the same while
+//! the server runs. Lists keep the order of registration. Start with [`Toolkit`].
+//!
+//! A closure gets its arguments as a Rust type (whose schema becomes the tool's) and an owned [`Context`], and
+//! answers with whatever becomes the result: text, contents, a whole result, or an error by `?`.
+//!
+//! | a closure for | gets | answers with |
+//! |---|---|---|
+//! | a [tool](Toolkit::tool) | its arguments, a [`Context`] | [`IntoToolResult`]: text, [`Structured`] data, [`Content`](crate::mcp::types::Content)s, a [`CallToolResult`] |
+//! | a [resource](Toolkit::resource) | a [`Context`] | [`IntoContents`]: text, bytes, a [`ReadResourceResult`] |
+//! | a [template](Toolkit::resource_template) | the [`Variables`] of the URI, a [`Context`] | the same |
+//! | a [prompt](Toolkit::prompt) | its arguments, a [`Context`] | [`IntoMessages`]: the user's text, messages, a [`GetPromptResult`] |
+//!
+//! or a `Result` of these with [`Error`].
+//!
+//! ```
+//! use pinfold::app::{Context, Error, Toolkit};
+//! use pinfold::mcp::types::{ElicitRequest, ElicitSchema};
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! struct Order {
+//!     /// How many loaves.
+//!     count: u32,
+//! }
+//!
+//! async fn bake(order: Order, context: Context) -> Result<String, Error> {
+//!     let form = ElicitSchema::new().choice("flour", &["rye", "wheat"]);
+//!     let question = ElicitRequest::form("Which flour?", form);
+//!     let answer = context.elicit("flour", question).await?;
+//!     let flour = answer.text("flour").ok_or_else(|| Error::failed("No order then"))?;
+//!     Ok(format!("{} loaves of {flour} bread", order.count))
+//! }
+//!
+//! let app = Toolkit::new("bakery", "1.0.0").tool("bake", "Bakes bread.", bake);
+//! ```
+//!
+//! # A tool that asks runs anew
+//! For a client of 2026-07-28 `bake` runs twice: once to ask, and once more from its beginning with the answer, which
+//! `elicit` then gives at once. A tool that acts before it asks acts twice. Ask first and act when you know, or do what
+//! comes first by [`Context::once`]; see [asking the client](Context#asking-the-client).
+//!
+//! # State
+//! The function that makes the toolkit is called once on each core: what it makes is of that core, and a client sees the
+//! core that its connection, or its session, is on. What all of them are to see is made outside of it, and shared: an
+//! `Arc` of something with a lock or an atomic, or a channel to a thread that owns it.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use pinfold::app::{NoArguments, Toolkit};
+//!
+//! let orders = Arc::new(AtomicU64::new(0)); // one for the server
+//! let app = move || {
+//!     let orders = orders.clone(); // of this core, and the same count
+//!     Toolkit::new("bakery", "1.0.0").tool("order", "Takes an order.", move |_: NoArguments, _| {
+//!         let number = orders.fetch_add(1, Ordering::Relaxed) + 1;
+//!         async move { format!("Order {number}") }
+//!     })
+//! };
+//! pinfold::Server::new(app).run()?;
+//! # Ok::<(), pinfold::StartError>(())
+//! ```
+//!
+//! Several nodes share nothing of this: what they are to share is in a database, or published (see
+//! [`crate::guide::publishing`]).
 
 mod answer;
 mod app;
+mod hooks;
 mod uri_template;
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
 use futures_util::future::LocalBoxFuture;
-use schemars::JsonSchema;
-use serde::Serialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use answer::{IntoContents, IntoMessages, IntoToolResult};
-pub use uri_template::Variables;
 pub(super) use uri_template::percent_decode;
+pub use uri_template::{UriTemplate, Variables};
+
+use hooks::{Hooks, TakesUri};
 
 use super::application::{ExtensionResult, ServerInfo};
 use super::schema::{prompt_arguments_of, schema_of};
@@ -27,7 +93,6 @@ use crate::mcp::types::{
     ReadResourceResult, Resource, ResourceTemplate, Tool,
 };
 use crate::wire::uri::normal;
-use uri_template::UriTemplate;
 
 /// A handler with its types erased: arguments as JSON in, the method's result out.
 type Closure<A, R> = Rc<dyn Fn(A, Context) -> LocalBoxFuture<'static, Result<R, Error>>>;
@@ -35,31 +100,24 @@ type Closure<A, R> = Rc<dyn Fn(A, Context) -> LocalBoxFuture<'static, Result<R, 
 /// Entries in a page of a list, unless [`Toolkit::page_size`] says otherwise.
 const PAGE_SIZE: usize = 100;
 
-/// An application put together from closures: tools, resources, templates and prompts that stay the same while
-/// the server runs. Lists keep the order of registration.
-///
-/// A closure gets its arguments as a Rust type (whose schema becomes the tool's) and an owned [`Context`], and
-/// answers with whatever becomes the result: text, contents, a whole result, or an error by `?`.
+/// An application put together from closures; see the [module](self) for what they get and give, and where state goes.
 ///
 /// ```
-/// use pinfold::app::{Context, Error, Toolkit};
-/// use pinfold::mcp::types::{ElicitRequest, ElicitSchema};
+/// use pinfold::app::{NoArguments, Structured, Toolkit};
+/// use pinfold::mcp::types::Resource;
 ///
-/// #[derive(serde::Deserialize, schemars::JsonSchema)]
-/// struct Order {
-///     /// How many loaves.
-///     count: u32,
+/// #[derive(serde::Serialize, schemars::JsonSchema)]
+/// struct Loaf {
+///     flour: String,
+///     grams: u32,
 /// }
 ///
-/// async fn bake(order: Order, context: Context) -> Result<String, Error> {
-///     let form = ElicitSchema::new().choice("flour", &["rye", "wheat"]);
-///     let question = ElicitRequest::form("Which flour?", form);
-///     let answer = context.elicit("flour", question).await?;
-///     let flour = answer.text("flour").ok_or_else(|| Error::failed("No order then"))?;
-///     Ok(format!("{} loaves of {flour} bread", order.count))
-/// }
-///
-/// let app = Toolkit::new("bakery", "1.0.0").tool("bake", "Bakes bread.", bake);
+/// let app = Toolkit::new("bakery", "1.0.0")
+///     .instructions("Read bakery://opening before you order.")
+///     .resource(Resource::new("bakery://opening", "Opening hours"), |_| async { "6 to 12" })
+///     .tool("loaf", "Today's loaf.", |_: NoArguments, _| async {
+///         Structured(Loaf { flour: "rye".into(), grams: 750 })
+///     });
 /// ```
 #[derive(Clone)]
 pub struct Toolkit {
@@ -72,6 +130,8 @@ pub struct Toolkit {
     prompts: Vec<(Prompt, Closure<JsonObject, GetPromptResult>)>,
     completion: Option<Closure<CompleteRequest, Completion>>,
     methods: Vec<(String, Closure<JsonObject, ExtensionResult>)>,
+    subscribable: Option<TakesUri>,
+    hooks: Hooks,
 }
 
 #[derive(Clone)]
@@ -98,6 +158,8 @@ impl Toolkit {
             prompts: Vec::new(),
             completion: None,
             methods: Vec::new(),
+            subscribable: None,
+            hooks: Hooks::default(),
         }
     }
 
@@ -166,7 +228,11 @@ impl Toolkit {
     /// # Panics
     /// If the name is taken, or an `x-mcp-header` of the schema is one that clients would refuse.
     #[must_use]
-    pub fn add_tool<A, F, R>(mut self, tool: Tool, run: impl Fn(A, Context) -> F + 'static) -> Self
+    pub fn add_tool<A, F, R>(
+        mut self,
+        mut tool: Tool,
+        run: impl Fn(A, Context) -> F + 'static,
+    ) -> Self
     where
         A: DeserializeOwned,
         F: Future<Output = R> + 'static,
@@ -175,6 +241,7 @@ impl Toolkit {
         let taken = self.tools.iter().any(|(other, _)| other.name == tool.name);
         assert!(!taken, "there is a tool {} already", tool.name);
         param_headers::assert_valid(&tool.name, &tool.input_schema);
+        tool.output_schema = tool.output_schema.or_else(R::output_schema);
         let run = Rc::new(run);
         self.tools.push((
             tool,
@@ -359,10 +426,25 @@ fn typed<A: DeserializeOwned>(arguments: JsonObject) -> Result<A, Error> {
     read_value(Value::Object(arguments)).map_err(Error::WrongArguments)
 }
 
-/// A tool's answer that has a structure: it becomes `structuredContent`, and its JSON the text.
+/// A tool's answer that has a structure: it becomes `structuredContent`, and its JSON the text. The tool declares the
+/// [schema](super::output_schema_of) of the type, if its author gave it none.
+///
+/// It may be a list or a number: clients up to 2025-11-25, which know objects only, get it as `{"result": …}`. For a type
+/// without a schema there is [`CallToolResult::structured`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Structured<T: Serialize>(pub T);
+pub struct Structured<T>(pub T);
 
 /// For tools and prompts that take nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 pub struct NoArguments {}
+
+/// Not derived: this type's own comment would be the description of every tool that takes nothing.
+impl JsonSchema for NoArguments {
+    fn schema_name() -> Cow<'static, str> {
+        "NoArguments".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "properties": {} })
+    }
+}

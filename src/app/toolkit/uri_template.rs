@@ -22,13 +22,24 @@ enum Part {
     Rest(String),
 }
 
+/// A template that URIs are compared with.
+///
+/// ```
+/// use pinfold::app::UriTemplate;
+///
+/// let template = UriTemplate::new("notes://{folder}/{+path}");
+/// let found = template.matches("notes://home/a%20b/c.md").unwrap();
+/// assert_eq!((found.value("folder"), found.value("path")), ("home", "a b/c.md"));
+/// assert_eq!(template.matches("notes://home"), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct UriTemplate(Vec<Part>);
+pub struct UriTemplate(Vec<Part>);
 
 impl UriTemplate {
     /// # Panics
     /// If the template has unclosed braces or an operator other than `+`: a mistake of whoever wrote it.
-    pub(super) fn new(template: &str) -> Self {
+    #[must_use]
+    pub fn new(template: &str) -> Self {
         let mut parts = Vec::new();
         let mut rest = template;
         while let Some((literal, after)) = rest.split_once('{') {
@@ -54,7 +65,9 @@ impl UriTemplate {
         UriTemplate(parts)
     }
 
-    pub(super) fn matches(&self, uri: &str) -> Option<Variables> {
+    /// The values that a URI has in the places of the names. `None`: it is not of this template.
+    #[must_use]
+    pub fn matches(&self, uri: &str) -> Option<Variables> {
         let mut variables = Variables::default();
         match_parts(&self.0, uri, &mut variables.0).then_some(variables)
     }

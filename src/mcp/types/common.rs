@@ -129,6 +129,11 @@ where
     T::deserialize(Value::Object(members)).map_err(D::Error::custom)
 }
 
+/// `null` is a value like any other, and not what is absent.
+pub(super) fn present<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(value).map(Some)
+}
+
 /// Takes `null` for what is absent: some clients write `"arguments": null`.
 pub(super) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where

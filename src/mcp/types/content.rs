@@ -194,6 +194,14 @@ impl ResourceContents {
     }
 
     #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            ResourceContents::Text(text) => Some(&text.text),
+            ResourceContents::Blob(_) => None,
+        }
+    }
+
+    #[must_use]
     pub fn uri(&self) -> &str {
         match self {
             ResourceContents::Text(text) => &text.uri,

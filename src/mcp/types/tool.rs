@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::common::null_as_default;
+use super::common::{null_as_default, present};
 use super::{Content, Icon, JsonObject, Meta};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -113,8 +113,12 @@ pub struct CallToolRequest {
 pub struct CallToolResult {
     #[serde(default)]
     pub content: Vec<Content>,
-    /// Since 2025-06-18; an object up to 2025-11-25.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Since 2025-06-18; an object up to 2025-11-25, any value since, `null` included.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
     pub structured_content: Option<Value>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_error: bool,
@@ -143,6 +147,12 @@ impl CallToolResult {
             is_error: true,
             ..Self::text(text)
         }
+    }
+
+    /// The text of the first content that is one.
+    #[must_use]
+    pub fn first_text(&self) -> Option<&str> {
+        self.content.iter().find_map(Content::as_text)
     }
 
     /// A value, and for clients that know no `structuredContent` its JSON as text.

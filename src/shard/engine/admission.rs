@@ -6,6 +6,7 @@
 use super::session::Session;
 use super::sessions::Ending;
 use super::{Engine, Millis, Output, Owner, Refused, SessionKey, Wire};
+use crate::app::call::SessionEnd;
 use crate::clients::{Client, Excess};
 
 /// A session that was active so recently is not ended to make room.
@@ -68,7 +69,8 @@ impl Engine {
                 1,
             ));
         }
-        let ended = best.is_some_and(|it| self.end_session(wire, it.key, Ending::Over));
+        let ended = best
+            .is_some_and(|it| self.end_session(wire, it.key, Ending::Over(SessionEnd::MadeRoom)));
         // Another core may have been faster.
         if ended && self.commons.sessions.take(1).is_ok() {
             return Ok(());
@@ -84,7 +86,7 @@ impl Engine {
         if self.commons.sessions.free() == 0
             && let Some(best) = self.idle_session(|_, its| its > holds)
         {
-            self.end_session(wire, best.key, Ending::Over);
+            self.end_session(wire, best.key, Ending::Over(SessionEnd::MadeRoom));
         }
     }
 
@@ -103,7 +105,7 @@ impl Engine {
         let own = self.idle_sessions().filter(|(_, it)| it.client == client);
         let oldest = own.min_by_key(|(_, session)| session.last_active);
         let key = oldest.map(|(key, _)| key);
-        key.is_some_and(|key| self.end_session(wire, key, Ending::Over))
+        key.is_some_and(|key| self.end_session(wire, key, Ending::Over(SessionEnd::MadeRoom)))
     }
 
     /// Of the idle sessions that may end: one of whoever holds most, and of these the one idle longest.

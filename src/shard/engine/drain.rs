@@ -10,6 +10,7 @@
 //! During the notice the node still takes what comes: the proxy has not noticed yet.
 
 use super::fanout::Voice;
+use super::hooks::subscriber_of;
 use super::sessions::Ending;
 use super::stream::STANDALONE;
 use super::{Closed, Engine, Exchange, Millis, Owner, Wire};
@@ -180,7 +181,7 @@ impl Engine {
                         return false;
                     }
                     wire.abort(exchange, Closed::Draining);
-                    self.fanout.close(listener);
+                    self.close_listener(listener, subscriber_of(listener));
                 }
             }
             Owner::Stream(stream) => {

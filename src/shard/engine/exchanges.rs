@@ -8,6 +8,7 @@
 
 use super::call::{AnswerTo, CallState};
 use super::fanout::Voice;
+use super::hooks::subscriber_of;
 use super::keys::StreamKey;
 use super::stream::STANDALONE;
 use super::{
@@ -87,7 +88,7 @@ impl Engine {
             Owner::Stream(stream) | Owner::Silent(stream) => {
                 self.lose_stream(wire, exchange, stream)
             }
-            Owner::Listener(listener) => self.fanout.close(listener),
+            Owner::Listener(listener) => self.close_listener(listener, subscriber_of(listener)),
         }
     }
 

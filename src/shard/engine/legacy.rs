@@ -8,10 +8,10 @@ use super::params::{self, Cancelled, SetLevel, Subscribe};
 use super::post::{Post, not_acceptable};
 use super::session::log_level;
 use super::{
-    CallKey, Engine, Output, Owner, Refused, SessionKey, Wire, error_message, result_message,
+    CallKey, Engine, Output, Owner, Refused, Request, SessionKey, Wire, error_message,
+    result_message,
 };
 use crate::app::call::{AskFailed, Call, Topic};
-use crate::clients::Client;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::integer::to_u32;
@@ -106,9 +106,9 @@ impl Engine {
                             let tree_bytes = JsonScan::of(text).tree_bytes();
                             let call = (id, &*method, params);
                             let answer_to = AnswerTo::Stream(stream);
-                            let client = self.caller(post.request, session);
+                            let request = post.request;
                             let started = self
-                                .start_legacy(wire, client, session, call, tree_bytes, answer_to);
+                                .start_legacy(wire, request, session, call, tree_bytes, answer_to);
                             if let Err(refused) = started {
                                 self.push_answer(
                                     wire,
@@ -210,7 +210,8 @@ impl Engine {
                     .check_streams(session)
                     .and_then(|()| self.check_calls(client, 1))
                     .and_then(|()| {
-                        self.start_legacy(wire, client, session, call, tree_bytes, answer_to)
+                        let request = post.request;
+                        self.start_legacy(wire, request, session, call, tree_bytes, answer_to)
                     });
                 match started {
                     Ok(call) => wire.expect_answer(key, Owner::Call(call)),
@@ -285,6 +286,7 @@ impl Engine {
             .lease(std::slice::from_ref(&interest))
             .map_err(|_| RpcError::internal(NO_ROOM))?;
         self.fanout.subscribe(listener, &interest);
+        self.tell_subscribed(listener, &uri);
         self.fanout.settle();
         Ok(())
     }
@@ -296,10 +298,10 @@ impl Engine {
     ) -> Result<(), RpcError> {
         let uri = self.subscription_uri("resources/unsubscribe", params)?;
         let interest = self.interest(&uri)?;
-        if let Some(session) = self.sessions.get(session)
-            && let Some(interest) = interest
-        {
-            self.fanout.unsubscribe(session.listener, &interest);
+        let listener = self.sessions.get(session).map(|session| session.listener);
+        if let (Some(listener), Some(interest)) = (listener, interest) {
+            let count = self.fanout.unsubscribe(listener, &interest);
+            self.tell_unsubscribed(listener, interest.own_uri(), count);
         }
         Ok(())
     }
@@ -320,13 +322,15 @@ impl Engine {
     fn start_legacy(
         &mut self,
         wire: &mut impl Wire<Owner>,
-        client: Option<Client>,
+        request: &Request<'_>,
         session_key: SessionKey,
         (id, method, params): (&str, &str, Option<&RawValue>),
         tree_bytes: usize,
         answer_to: AnswerTo,
     ) -> Result<CallKey, Refused> {
+        let client = self.caller(request, session_key);
         let charge = self.charge_call(wire, client, params, tree_bytes)?;
+        let caller = self.caller_seen(client, Some(session_key), &request.fields);
         let session = self
             .sessions
             .get(session_key)
@@ -337,7 +341,7 @@ impl Engine {
             params: params.map(ToOwned::to_owned),
             client_capabilities: session.profile.capabilities.clone(),
             client_info: session.profile.info.clone(),
-            param_headers: Vec::new(),
+            caller,
             tree_bytes,
         };
         let call = self.calls.insert(CallState {

@@ -76,6 +76,7 @@ impl Engine {
         self.events = events;
         wire.set_owner(key, Owner::Listener(listener));
         self.fanout.attach(listener, key);
+        self.tell_listening(listener);
     }
 
     fn check_filter(&self, filter: Filter) -> Result<Filter, RpcError> {

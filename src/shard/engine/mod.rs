@@ -16,6 +16,7 @@ mod event_id;
 mod exchanges;
 mod fanout;
 mod handler_events;
+mod hooks;
 mod introduction;
 mod keys;
 mod legacy;
@@ -63,7 +64,7 @@ use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
 use super::wheel::{self, Millis, Wheel};
 use super::{Accepts, Counts, EntrySizes, Publication, Setup};
-use crate::app::call::{About, AskFailed, Call};
+use crate::app::call::{About, AskFailed, Call, Lifecycle};
 use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
 use crate::wire::session_id::{NodeName, SessionId};
@@ -148,6 +149,7 @@ pub(super) enum Output {
     MakeRoom {
         holds: u32,
     },
+    Tell(Lifecycle),
     Say(Presence),
 }
 

@@ -168,20 +168,12 @@ impl Engine {
             params: params.map(ToOwned::to_owned),
             client_capabilities: profile.capabilities.clone(),
             client_info: profile.info.clone(),
-            param_headers: param_headers(&post.request.fields),
+            caller: self.caller_seen(client, None, &post.request.fields),
             tree_bytes,
         };
         self.profiles.release(profile);
         self.outputs.push_back(Output::Start { call, request });
     }
-}
-
-/// `Mcp-Param-{Name}`: the name in lower case, the value as it was sent.
-fn param_headers(fields: &Fields<'_>) -> Vec<(Box<str>, Box<str>)> {
-    let params = fields.mcp_params.iter();
-    params
-        .map(|(name, value)| (name.to_ascii_lowercase().into(), (*value).into()))
-        .collect()
 }
 
 /// Streamable HTTP, "Protocol Version Header", and basic, "Per-request protocol fields".

@@ -1,6 +1,7 @@
 //! What the other nodes should know of sessions: which are here, which ended, and which were asked for here in vain.
 
 use super::{Engine, Gone, Millis, Output, Presence, SessionAbout, SessionId, SessionKey};
+use crate::app::call::SessionEnd;
 
 /// Of a client's name and of its version, in a record.
 const CLIENT_TEXT_CHARS_MAX: usize = 64;
@@ -48,7 +49,9 @@ impl Engine {
     pub(in crate::shard) fn handle_end(&mut self) {
         let sessions: Vec<_> = self.sessions.iter().map(|(key, _)| key).collect();
         for key in sessions {
-            self.announce_restarting(self.session_id(key));
+            let session = self.session_id(key);
+            self.announce_restarting(session);
+            self.tell_ended(session, SessionEnd::NodeEnds);
         }
     }
 

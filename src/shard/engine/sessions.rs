@@ -11,7 +11,7 @@ use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::{Engine, Gone, Output, Owner, Refused, Request, SessionKey, Wire};
-use crate::app::call::{TellRefused, Topic};
+use crate::app::call::{SessionEnd, Subscriber, TellRefused, Topic};
 use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
 use crate::wire::session_id::{Locator, SessionId};
@@ -19,8 +19,9 @@ use crate::wire::session_id::{Locator, SessionId};
 /// What other nodes should know of a session's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Its client, or its idleness, ended it: no record of it should stay, also while the node takes its leave.
-    Over,
+    /// Its client, its idleness, or another's need ended it: no record of it should stay, also while the node takes its
+    /// leave.
+    Over(SessionEnd),
     /// It would live on if the process did.
     WithTheProcess,
 }
@@ -110,6 +111,7 @@ impl Engine {
         }
         self.arm_session(session);
         self.announce_opened(session);
+        self.tell_opened(session);
         Ok(session)
     }
 
@@ -227,7 +229,7 @@ impl Engine {
         };
         match self.find_session(request) {
             Ok(session) => {
-                self.end_session(wire, session, Ending::Over);
+                self.end_session(wire, session, Ending::Over(SessionEnd::Deleted));
                 wire.answer(key, 204, &[], b"");
             }
             Err(refused) => {
@@ -251,12 +253,18 @@ impl Engine {
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };
-        match ending {
-            Ending::WithTheProcess => self.announce_restarting(id),
-            Ending::Over => self.announce_ended(id),
-        }
+        let why = match ending {
+            Ending::WithTheProcess => {
+                self.announce_restarting(id);
+                SessionEnd::NodeEnds
+            }
+            Ending::Over(why) => {
+                self.announce_ended(id);
+                why
+            }
+        };
         self.profiles.release(session.profile);
-        self.fanout.close(session.listener);
+        self.close_listener(session.listener, Subscriber::Session(id));
         for call in session.calls {
             let Some(state) = self.calls.remove(call) else {
                 continue;
@@ -284,6 +292,7 @@ impl Engine {
         }
         self.commons.sessions.give_back(1);
         self.commons.clients.close_session(session.client);
+        self.tell_ended(id, why);
         true
     }
 }

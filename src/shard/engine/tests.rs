@@ -114,6 +114,7 @@ fn engine() -> Engine {
             instructions: None,
             legacy_capabilities: capabilities.clone(),
             modern_capabilities: capabilities,
+            sees_credentials: false,
         }),
         accepts: Box::new(|uri| Ok(Some(uri.into()))),
         secrets: Box::new(|| [7; 16]),
@@ -167,6 +168,8 @@ fn open_session(engine: &mut Engine, wire: &mut Tape) -> String {
     let (key, _) = engine.sessions.iter().next().expect("one was opened");
     let mut text = String::new();
     engine.session_id(key).emit(&mut text);
+    let told = engine.poll_output();
+    assert!(matches!(told, Some(Output::Tell(Lifecycle::Opened(_)))));
     text
 }
 

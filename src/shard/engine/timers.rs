@@ -6,7 +6,7 @@ use super::session::Session;
 use super::sessions::Ending;
 use super::stream::Stream;
 use super::{CallKey, Engine, Millis, Output, Owner, SessionKey, Wire};
-use crate::app::call::AskFailed;
+use crate::app::call::{AskFailed, SessionEnd};
 use crate::limits::Limits;
 
 #[derive(Clone, Copy)]
@@ -108,7 +108,7 @@ impl Engine {
             }
             self.announce_active(key);
         } else if session.deadline(&self.limits) <= now {
-            self.end_session(wire, key, Ending::Over);
+            self.end_session(wire, key, Ending::Over(SessionEnd::Idle));
         }
     }
 

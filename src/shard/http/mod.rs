@@ -31,7 +31,7 @@ use super::exchange::{
     Closed, ConnectionKey, Exchange, ExchangeEvent, Happened, Method, OfConnection, Place, Request,
     UpperLayer, Wire,
 };
-use super::fields::Fields;
+use super::fields::{AllFields, Fields};
 use super::memory::Memory;
 use super::refused::Refused;
 use super::wheel::{Millis, Timer, Wheel};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::admit::{Admission, Verdict};
 use super::connection::{Connection, Partial, Remaining, State};
-use super::{ConnectionKey, Fields, Http, Method, Output, Refused, Request, UpperLayer};
+use super::{AllFields, ConnectionKey, Fields, Http, Method, Output, Refused, Request, UpperLayer};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::shard::body;
 use crate::wire::chunked::Decoded;
@@ -443,6 +443,10 @@ impl<'a> Fields<'a> {
     fn of(head: &Head, bytes: &'a [u8]) -> Self {
         let mut fields = Fields::default();
         head.each_field(bytes, |name, value| fields.take(name, value));
+        fields.all = Some(AllFields {
+            text: &bytes[..head.len as usize],
+            read: http1::each_field_of,
+        });
         fields
     }
 }

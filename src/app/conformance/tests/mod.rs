@@ -105,7 +105,7 @@ fn logging_in_three_steps() {
     );
     assert!(logged.iter().all(|(level, _)| *level == 1));
     assert_eq!(logged[0].1["level"], "info");
-    assert_eq!(peer.link.now_ms.get(), 100);
+    assert_eq!(peer.world.now_ms.get(), 100);
 }
 
 #[test]
@@ -275,7 +275,7 @@ fn reconnection_closes_the_stream_first() {
     let said = peer.tool_text("test_reconnection", json!({}));
     assert!(said.starts_with("Reconnection test completed successfully."));
     assert!(peer.link.stream_closed.get());
-    assert_eq!(peer.link.now_ms.get(), 100);
+    assert_eq!(peer.world.now_ms.get(), 100);
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn param_headers_are_compared_with_the_arguments() {
     let error = modern().error("tools/call", &params);
     assert_eq!(error.code, RpcError::HEADER_MISMATCH);
     let told = modern()
-        .sending("region", "eu")
+        .sending("mcp-param-region", "eu")
         .result("tools/call", &params);
     assert_eq!(told, text("Region: eu"));
     // Legacy revisions have no such headers.
@@ -315,7 +315,7 @@ fn triggers_publish() {
     peer.tool("test_trigger_resource_list_change", json!({}));
     peer.tool("test_trigger_resource_update", json!({ "uri": "test://x" }));
     assert_eq!(
-        peer.link.published.take(),
+        peer.world.published.take(),
         [
             Topic::Tools,
             Topic::Prompts,

@@ -35,7 +35,7 @@ fn a_computation_goes_on_behind_its_task() {
     let peer = declaring();
     let task = start(&peer, "slow_compute", json!({ "seconds": 2, "label": "x" }));
     assert_eq!(peer.result("tasks/get", &task)["status"], "working");
-    peer.link.run_spawned();
+    peer.world.finish_background();
     let done = peer.result("tasks/get", &task);
     assert_eq!(done["status"], "completed");
     assert_eq!(done["result"], text("Computed x in 2 s"));
@@ -47,7 +47,7 @@ fn a_client_without_tasks_waits() {
     let peer = modern();
     let said = peer.tool_text("slow_compute", json!({ "seconds": 2, "label": "x" }));
     assert_eq!(said, "Computed x in 2 s");
-    assert_eq!(peer.link.now_ms.get(), 2000);
+    assert_eq!(peer.world.now_ms.get(), 2000);
     assert_eq!(
         peer.tool_text("greet", json!({ "name": "World" })),
         "Hello, World!"
@@ -78,7 +78,7 @@ fn a_failed_tool_and_a_failed_protocol() {
     let peer = declaring();
     let failing = start(&peer, "failing_job", json!({}));
     let broken = start(&peer, "protocol_error_job", json!({}));
-    peer.link.run_spawned();
+    peer.world.finish_background();
     let failing = peer.result("tasks/get", &failing);
     assert_eq!(failing["status"], "completed");
     assert_eq!(failing["result"]["isError"], true);
@@ -152,7 +152,7 @@ fn asked_first_and_a_task_then() {
     let created = peer.other("tools/call", &call);
     assert_eq!(created["resultType"], "task");
     assert_eq!(created.get("requestState"), None);
-    peer.link.run_spawned();
+    peer.world.finish_background();
     let done = peer.result("tasks/get", &json!({ "taskId": created["taskId"] }));
     assert_eq!(done["result"], text("Hello, Alice!"));
 }

@@ -138,6 +138,18 @@ impl Fanout {
         topic.and_then(slot).is_some()
     }
 
+    /// How a resource is published that somebody hears of by this spelling.
+    pub(super) fn published_uri(&self, spelling: &str) -> Option<Rc<str>> {
+        self.topics[*self.by_uri.get(spelling)? as usize].published_uri()
+    }
+
+    /// The resources that a listener hears of, as they are published.
+    pub(super) fn uris_of(&self, key: ListenerKey) -> impl Iterator<Item = Rc<str>> {
+        let listener = self.listeners.get(key).into_iter();
+        let topics = listener.flat_map(|it| &it.subscriptions);
+        topics.filter_map(|it| self.topics[it.topic as usize].published_uri())
+    }
+
     /// Subscribes from now on; a second time is the same as once.
     pub(super) fn subscribe(&mut self, key: ListenerKey, interest: &Interest) {
         if self.listeners.get(key).is_none() {

@@ -29,24 +29,39 @@ impl Interest {
     }
 }
 
+impl Interest {
+    /// How a resource is published; a list has no URI.
+    pub(in crate::shard) fn own_uri(&self) -> &str {
+        match (&self.own, &self.topic) {
+            (Some(own), _) => own,
+            (None, Topic::Resource(uri)) => uri,
+            (None, Topic::Tools | Topic::Prompts | Topic::Resources) => "",
+        }
+    }
+}
+
 impl Fanout {
-    /// Whoever does not hear of it by this spelling means any other.
-    pub(in crate::shard) fn unsubscribe(&mut self, key: ListenerKey, interest: &Interest) {
+    /// Whoever does not hear of it by this spelling means any other. How many subscriptions that were.
+    pub(in crate::shard) fn unsubscribe(&mut self, key: ListenerKey, interest: &Interest) -> usize {
         let Topic::Resource(uri) = &interest.topic else {
-            return;
+            return 0;
         };
         if let Some(slot) = self.slot_of(key, uri) {
             self.remove_subscription(key, slot);
-            return self.settle();
+            self.settle();
+            return 1;
         }
-        let own = interest.own.as_deref().unwrap_or(uri);
+        let own = interest.own_uri();
+        let mut count = 0;
         while let Some(slot) = self.slot_of(key, own).or_else(|| {
             let other = self.others_heard(key, own).next()?;
             self.listeners.get(key)?.slot_of(other)
         }) {
             self.remove_subscription(key, slot);
+            count += 1;
         }
         self.settle();
+        count
     }
 
     fn slot_of(&self, key: ListenerKey, uri: &str) -> Option<usize> {

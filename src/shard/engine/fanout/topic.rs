@@ -40,6 +40,11 @@ impl TopicEntry {
         TopicEntry::new(Some(uri), own, head)
     }
 
+    /// `None`: it is a list.
+    pub(super) fn published_uri(&self) -> Option<Rc<str>> {
+        self.own.clone().or_else(|| self.uri.clone())
+    }
+
     fn new(uri: Option<Rc<str>>, own: Option<Rc<str>>, head: String) -> Self {
         TopicEntry {
             uri,

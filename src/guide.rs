@@ -1,0 +1,43 @@
+//! How to write a server with this crate, a page for each question. Their code is compiled, and run where it can be,
+//! with the crate's tests.
+//!
+//! | page | answers |
+//! |---|---|
+//! | [`first_server`] | what is the least I write, and what does a handler look like |
+//! | [`state`] | where does state go, and what do cores have to do with it |
+//! | [`asking`] | how do I ask the user, or the client's model, in both eras |
+//! | [`blocking`] | what of slow work, and of crates that need tokio |
+//! | [`publishing`] | how do subscribers hear of a change |
+//! | [`logging`] | which log is whose |
+//! | [`testing`] | how do I test a handler without a network |
+//! | [`deploying`] | how does my own server run in production |
+//! | [`from_rmcp`] | I know rmcp: what is what here |
+//!
+//! `examples/notes` of the repository has most of this in one server.
+
+#[doc = include_str!("guide/first_server.md")]
+pub mod first_server {}
+
+#[doc = include_str!("guide/state.md")]
+pub mod state {}
+
+#[doc = include_str!("guide/asking.md")]
+pub mod asking {}
+
+#[doc = include_str!("guide/blocking.md")]
+pub mod blocking {}
+
+#[doc = include_str!("guide/publishing.md")]
+pub mod publishing {}
+
+#[doc = include_str!("guide/logging.md")]
+pub mod logging {}
+
+#[doc = include_str!("guide/testing.md")]
+pub mod testing {}
+
+#[doc = include_str!("guide/deploying.md")]
+pub mod deploying {}
+
+#[doc = include_str!("guide/from_rmcp.md")]
+pub mod from_rmcp {}
