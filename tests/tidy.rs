@@ -22,10 +22,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("mcp", &["limits", "wire"]),
     ("app", &["limits", "wire", "mcp"]),
     ("tokio_threads", &["limits"]),
-    (
-        "testing",
-        &["limits", "wire", "mcp", "app", "tokio_threads"],
-    ),
+    ("testing", &["wire", "mcp", "app", "tokio_threads"]),
     ("guide", &[]),
     (
         "shard",

@@ -36,12 +36,10 @@ impl Tokio {
 
 #[cfg(not(feature = "tokio"))]
 impl Tokio {
-    #[expect(clippy::unnecessary_wraps, reason = "with the feature, it may fail")]
     pub(super) fn start(_: &Options) -> Result<Self, StartError> {
         Ok(Tokio {})
     }
 
-    #[expect(clippy::unused_self, reason = "with the feature, it is used")]
     pub(super) fn enter(&self) {}
 }
 
