@@ -35,7 +35,7 @@
 //! | `tokio_threads` | a tokio runtime for the handlers that want one |
 //! | [`testing`] | an application's tests without a network |
 //! | [`guide`] | how to write a server, a page for each question |
-//! | [`shard`] | all that one core owns, as a plain value: connections, sessions, streams, fan-out |
+//! | [`shard`] | all that one core owns, as a plain value: the wire (connections, framing, admission) and the engine (sessions, streams, fan-out) |
 //! | [`forward`] | requests for sessions of other nodes, as plain values too: exchanges, relays, idle connections |
 //! | [`metrics`] | what is counted |
 //! | [`redis`] | a small pipelined client of Redis |

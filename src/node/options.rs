@@ -136,6 +136,14 @@ impl Options {
         })
     }
 
+    pub(super) fn tokio_workers(&self) -> usize {
+        #[cfg(feature = "tokio")]
+        let workers = self.tokio_workers;
+        #[cfg(not(feature = "tokio"))]
+        let workers = 0;
+        workers
+    }
+
     pub(crate) fn node_name(&self) -> NodeName {
         let alone = || NodeName::new("node").expect("it is one");
         self.name.unwrap_or_else(alone)

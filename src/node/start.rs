@@ -154,8 +154,7 @@ impl Plan {
             drain: options.drain_times(),
             shares_board: joined.is_some() && store.is_some(),
             joined,
-            #[cfg(feature = "tokio")]
-            tokio_workers: options.tokio_workers,
+            tokio_workers: options.tokio_workers(),
             blocking_threads: match options.blocking_threads {
                 0 => cores.max(2),
                 threads => threads,

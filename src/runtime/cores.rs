@@ -16,6 +16,7 @@ use super::departure::Departure;
 use super::forward::Forwarding;
 use super::milestone::Milestone;
 use super::neighbours::Joined;
+use super::not_started::{NotStarted, cannot_run};
 use super::publisher::Publisher;
 use super::ring::Driver;
 use super::seal::Sealer;
@@ -54,7 +55,6 @@ pub(crate) struct CoresSetup {
     pub(crate) shares_board: bool,
     pub(crate) blocking_threads: usize,
     /// Of the tokio runtime that handlers find; 0: there is none.
-    #[cfg(feature = "tokio")]
     pub(crate) tokio_workers: usize,
     /// Test: every connection starts on a core drawn by lot.
     pub(crate) place_at_random: bool,
@@ -66,14 +66,6 @@ pub(crate) struct CoresSetup {
 pub(crate) struct OwnSetup {
     pub(crate) listening: Vec<Listening>,
     pub(crate) pin_to: Option<core_affinity::CoreId>,
-}
-
-/// Why a core does not serve.
-#[derive(Debug)]
-pub(crate) enum NotStarted {
-    System(&'static str, io::Error),
-    /// A sentence about the application.
-    Application(String),
 }
 
 /// Those that run.
@@ -101,7 +93,7 @@ impl Cores {
         setup.publisher.open_mailboxes(count);
         let (blocking, blocking_threads) =
             BlockingPool::start(setup.blocking_threads).map_err(no_threads)?;
-        let tokio = Tokio::start(setup).inspect_err(|_| blocking.end())?;
+        let tokio = Tokio::start(setup.tokio_workers).inspect_err(|_| blocking.end())?;
         let mut cores = Cores {
             threads: Vec::new(),
             blocking,
@@ -296,10 +288,6 @@ fn make_core(
         forwarding,
     )
     .map_err(cannot_run)
-}
-
-pub(super) fn cannot_run(fault: io::Error) -> NotStarted {
-    NotStarted::System("a core could not run", fault)
 }
 
 /// What a panic says.

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 
 use super::core::Core;
-use super::cores::{NotStarted, cannot_run};
 use super::departure::Departure;
 use super::engine::Engine;
 use super::mailbox::Letter;
+use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;
 use super::tokio::Tokio;
 use super::watchdog::Beats;

@@ -1,7 +1,7 @@
 //! The tokio runtime that handlers find on every core, if the server is to have one: the cargo feature `tokio`, and
 //! [`NodeBuilder::tokio`](crate::NodeBuilder::tokio). Without them this is nothing.
 
-use super::cores::{CoresSetup, NotStarted};
+use super::not_started::NotStarted;
 #[cfg(feature = "tokio")]
 use crate::tokio_threads::TokioThreads;
 
@@ -16,8 +16,7 @@ pub(super) struct Tokio {
 impl Tokio {
     /// # Errors
     /// The system has no threads left.
-    pub(super) fn start(setup: &CoresSetup) -> Result<Self, NotStarted> {
-        let workers = setup.tokio_workers;
+    pub(super) fn start(workers: usize) -> Result<Self, NotStarted> {
         let threads = (workers > 0).then(|| TokioThreads::start(workers));
         let threads = threads.transpose();
         Ok(Tokio {
@@ -34,7 +33,7 @@ impl Tokio {
 
 #[cfg(not(feature = "tokio"))]
 impl Tokio {
-    pub(super) fn start(_: &CoresSetup) -> Result<Self, NotStarted> {
+    pub(super) fn start(_: usize) -> Result<Self, NotStarted> {
         Ok(Tokio {})
     }
 

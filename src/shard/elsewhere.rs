@@ -2,11 +2,11 @@
 //! of those that are.
 //!
 //! A request for another node's session waits, unread beyond its head, until the driver knows whether that node lives
-//! ([`Effect::Locate`]). Then its connection leaves with all that was read of it ([`Effect::Forward`]), or the request
+//! ([`Effect::Locate`](super::Effect::Locate)). Then its connection leaves with all that was read of it ([`Effect::Forward`](super::Effect::Forward)), or the request
 //! is served here: with a 404 that says why.
 
-use super::Millis;
 use super::refused::{Refused, error_message};
+use super::wheel::Millis;
 use crate::app::call::TellRefused;
 use crate::mcp::ProtocolVersion;
 use crate::wire::forwarded::PeerSecret;

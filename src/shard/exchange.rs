@@ -14,6 +14,7 @@
 use super::arena::Key;
 use super::fields::Fields;
 use super::refused::{Refused, error_message, result_message};
+use crate::clients::Client;
 use crate::mcp::RpcError;
 
 /// Of whose keys [`ConnectionKey`] is one.
@@ -42,6 +43,26 @@ pub enum Closed {
     Draining,
     /// The node's budget is short, and this connection held most of it for longest.
     OutOfMemory,
+}
+
+/// One request as the engine has it: admitted, and complete.
+pub(super) struct Request<'a, W> {
+    pub(super) exchange: Exchange,
+    pub(super) method: Method,
+    /// Whose it is, for the limits of one client.
+    pub(super) client: Option<Client>,
+    /// What somebody found out about it, if it waited for that.
+    pub(super) word: Option<W>,
+    pub(super) fields: Fields<'a>,
+    /// Empty if it was looked at elsewhere.
+    pub(super) body: &'a [u8],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Post,
+    Get,
+    Delete,
 }
 
 /// What the engine asks of the wire that a request came by. `O` owns exchanges. An exchange that is over takes

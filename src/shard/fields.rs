@@ -4,32 +4,10 @@
 //! A wire hands over each of its fields ([`Fields::take`]); all later steps read the value. What only a few requests are
 //! asked for (whom a proxy names, what a page wants to send) the wire looks for by itself.
 
-use super::exchange::Exchange;
 use super::refused::Refused;
-use crate::clients::Client;
 use crate::mcp::ProtocolVersion;
 use crate::wire::forwarded::FORWARDED;
 use crate::wire::session_id::SessionId;
-
-/// One request as the engine has it: admitted, and complete.
-pub(super) struct Request<'a, W> {
-    pub(super) exchange: Exchange,
-    pub(super) method: Method,
-    /// Whose it is, for the limits of one client.
-    pub(super) client: Option<Client>,
-    /// What somebody found out about it, if it waited for that.
-    pub(super) word: Option<W>,
-    pub(super) fields: Fields<'a>,
-    /// Empty if it was looked at elsewhere.
-    pub(super) body: &'a [u8],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    Post,
-    Get,
-    Delete,
-}
 
 /// Of a field that comes several times the first value counts, but for lists.
 #[derive(Clone, Default)]

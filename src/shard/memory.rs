@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Millis;
 use super::refused::Refused;
+use super::wheel::Millis;
 use crate::budget::{Account, Charge, Pool, Share, Short};
 use crate::clients::Client;
 use crate::limits::MEMORY_PORTION_BYTES;

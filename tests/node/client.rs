@@ -23,6 +23,7 @@ pub(crate) fn named(name: &'static str) -> impl Fn() -> Toolkit + Send + Sync + 
                 move |_| async move { name },
             )
             .tool("whoami", "Says whose it is.", say)
+            .subscribable(|_| true)
     }
 }
 

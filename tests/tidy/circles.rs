@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Source, no_faults, sources};
 
 /// Circles that are still to be undone. This list only gets shorter: a line with fewer modules, or none.
-const KNOWN: [&[&str]; 8] = [
+const KNOWN: [&[&str]; 5] = [
     &["app::ask", "app::context", "app::envelope", "app::state"],
     &["app::call", "app::contents"],
     &[
@@ -15,13 +15,6 @@ const KNOWN: [&[&str]; 8] = [
         "cluster::bus::spelling",
         "cluster::bus::tail",
     ],
-    &["runtime::listen", "runtime::server"],
-    &[
-        "shard::engine::call",
-        "shard::engine::session",
-        "shard::engine::stream",
-    ],
-    &["shard::exchange", "shard::fields"],
     &[
         "shard::http::admit",
         "shard::http::connection",

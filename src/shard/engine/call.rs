@@ -1,9 +1,7 @@
 //! One request that the application works on, and the requests it makes of the client meanwhile.
 
 use super::Exchange;
-use super::arena::Key;
-use super::session::SessionKey;
-use super::stream::StreamKey;
+use super::keys::{SessionKey, StreamKey};
 use super::wheel::{Millis, Timer};
 use crate::budget::Charge;
 use crate::clients::Client;
@@ -11,9 +9,7 @@ use crate::mcp::ProtocolVersion;
 
 use thin_vec::ThinVec;
 
-pub type CallKey = Key<CallState>;
-
-pub struct CallState {
+pub(super) struct CallState {
     pub(super) version: ProtocolVersion,
     pub(super) session: Option<SessionKey>,
     /// The JSON-RPC id, as JSON.

@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 
-use super::stream::StreamKey;
+use super::keys::StreamKey;
 use super::{Engine, Exchange, Owner, Wire};
 use crate::limits::{CHASE_MS, SILENT_CONNECTIONS_MAX};
 

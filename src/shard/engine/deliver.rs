@@ -2,7 +2,8 @@
 
 use super::event_id::EventId;
 use super::fanout::{Listener, ListenerKey, Voice};
-use super::stream::{STANDALONE, Stream, StreamKey};
+use super::keys::StreamKey;
+use super::stream::{STANDALONE, Stream};
 use super::{Engine, Exchange, Owner, Wire};
 use crate::wire::sse::{self, Event};
 

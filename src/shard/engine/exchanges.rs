@@ -9,10 +9,11 @@
 use super::call::{AnswerTo, CallState};
 use super::fanout::Voice;
 use super::hooks::subscriber_of;
-use super::stream::{STANDALONE, StreamKey};
+use super::keys::StreamKey;
+use super::stream::STANDALONE;
 use super::{
     Body, CallKey, Closed, Engine, Exchange, ExchangeEvent, Happened, Output, Owner, Request, Wire,
-    fields,
+    exchange,
 };
 use crate::mcp::Era;
 
@@ -28,9 +29,9 @@ impl Engine {
         body: Body<'_>,
     ) {
         match request.method {
-            fields::Method::Post => self.serve_post(wire, request, body),
-            fields::Method::Get => self.serve_get(wire, request),
-            fields::Method::Delete => self.serve_delete(wire, request),
+            exchange::Method::Post => self.serve_post(wire, request, body),
+            exchange::Method::Get => self.serve_get(wire, request),
+            exchange::Method::Delete => self.serve_delete(wire, request),
         }
     }
 

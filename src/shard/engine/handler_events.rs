@@ -1,10 +1,11 @@
 //! What running calls do: notify, log, ask, end their stream early, and answer.
 
 use super::call::{AnswerTo, Ask, CallState};
+use super::keys::SessionKey;
+use super::keys::StreamKey;
 use super::modern::with_members;
 use super::post::not_acceptable;
-use super::session::SessionKey;
-use super::stream::{Stream, StreamKey, stand_in};
+use super::stream::{Stream, stand_in};
 use super::{
     CallKey, Closed, Engine, Exchange, Output, Owner, Wire, error_message, result_message,
 };

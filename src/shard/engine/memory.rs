@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
-use super::stream::{MESSAGE_OVERHEAD_BYTES, Message, StreamKey, stand_in};
+use super::keys::StreamKey;
+use super::stream::{MESSAGE_OVERHEAD_BYTES, Message, stand_in};
 use super::{CallKey, Engine, Millis, Owner, Refused, SessionKey, Wire};
 use crate::budget::{Charge, Short};
 use crate::clients::Client;

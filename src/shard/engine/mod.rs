@@ -18,6 +18,7 @@ mod fanout;
 mod handler_events;
 mod hooks;
 mod introduction;
+mod keys;
 mod legacy;
 mod listen;
 mod look;
@@ -49,14 +50,15 @@ use self::chase::Silent;
 use self::drain::Drain;
 use self::fanout::{Due, Fanout, ListenerKey};
 use self::introduction::Introduction;
+use self::keys::{OfCall, OfSession, OfStream, StreamKey};
 use self::profile::Profiles;
 use self::session::Session;
-use self::stream::{Stream, StreamKey};
+use self::stream::Stream;
 use self::timers::TimerKey;
 use super::arena::{self, Arena};
 use super::body;
 use super::elsewhere::{Gone, Presence, SessionAbout};
-use super::exchange::{Closed, Exchange, ExchangeEvent, Happened, Place, UpperLayer, Wire};
+use super::exchange::{self, Closed, Exchange, ExchangeEvent, Happened, Place, UpperLayer, Wire};
 use super::fields::{self, Fields};
 use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
@@ -67,13 +69,12 @@ use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
 use crate::wire::session_id::{NodeName, SessionId};
 
-pub use self::call::CallKey;
 pub use self::drain::{DrainProgress, DrainTimes};
+pub use self::keys::{CallKey, SessionKey};
 pub(super) use self::look::Body;
 pub use self::look::{Look, Looked};
-pub use self::session::SessionKey;
 
-type Request<'a> = fields::Request<'a, Gone>;
+type Request<'a> = exchange::Request<'a, Gone>;
 
 pub(super) struct Engine {
     node: NodeName,
@@ -92,10 +93,10 @@ pub(super) struct Engine {
     now: Millis,
     /// The newest offset this core has heard of.
     offset: u64,
-    sessions: Arena<Session>,
-    streams: Arena<Stream>,
+    sessions: Arena<Session, OfSession>,
+    streams: Arena<Stream, OfStream>,
     silent: Silent,
-    calls: Arena<CallState>,
+    calls: Arena<CallState, OfCall>,
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
     profiles: Profiles,

@@ -1,4 +1,4 @@
-//! What the other nodes should know of the sessions that are here, and which requests are for sessions that are not.
+//! What the other nodes should know of sessions: which are here, which ended, and which were asked for here in vain.
 
 use super::{Engine, Gone, Millis, Output, Presence, SessionAbout, SessionId, SessionKey};
 use crate::app::call::SessionEnd;

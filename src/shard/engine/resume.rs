@@ -8,7 +8,8 @@
 //! is gone. The standalone stream is never answered so: its client would not ask for it again.
 
 use super::event_id::EventId;
-use super::stream::{STANDALONE, Stream, StreamKey};
+use super::keys::StreamKey;
+use super::stream::{STANDALONE, Stream};
 use super::{CallKey, Engine, Exchange, Output, Owner, Refused, Request, SessionKey, Wire};
 use crate::mcp::Era;
 

@@ -1,10 +1,8 @@
 //! One legacy client's session: what was negotiated, what it hears of, and what is under way for it.
 
-use super::arena::Key;
-use super::call::CallKey;
 use super::fanout::ListenerKey;
+use super::keys::{CallKey, StreamKey};
 use super::profile::Profile;
-use super::stream::StreamKey;
 use super::wheel::{Millis, Timer};
 use crate::clients::Client;
 use crate::mcp::ProtocolVersion;
@@ -13,9 +11,7 @@ use std::rc::Rc;
 
 use thin_vec::ThinVec;
 
-pub type SessionKey = Key<Session>;
-
-pub struct Session {
+pub(super) struct Session {
     pub(super) secret: [u8; 16],
     pub(super) version: ProtocolVersion,
     /// `logging/setLevel`, 0 debug … 7 emergency.

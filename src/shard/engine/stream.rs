@@ -7,20 +7,16 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::arena::Key;
-use super::call::CallKey;
-use super::session::SessionKey;
+use super::keys::{CallKey, SessionKey};
 use super::wheel::{Millis, Timer};
 use super::{Exchange, error_message};
 use crate::budget::Charge;
 use crate::mcp::RpcError;
 
-pub(in crate::shard) type StreamKey = Key<Stream>;
-
 /// The number of a session's standalone stream.
 pub(super) const STANDALONE: u32 = 0;
 
-pub(in crate::shard) struct Stream {
+pub(super) struct Stream {
     pub(super) exchange: Option<Exchange>,
     /// None: a modern answer, which cannot be resumed and ends with its connection.
     pub(super) session: Option<SessionKey>,

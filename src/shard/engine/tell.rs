@@ -3,7 +3,8 @@
 
 use std::rc::Rc;
 
-use super::stream::{Message, STANDALONE, Stream, StreamKey};
+use super::keys::StreamKey;
+use super::stream::{Message, STANDALONE, Stream};
 use super::{Closed, Engine, Owner, SessionId, SessionKey, Wire};
 use crate::app::call::{Notice, TellRefused, Topic};
 

@@ -6,7 +6,7 @@ use crate::app::call::{Outcome, Topic};
 use crate::budget::Pool;
 use crate::clients::Networks;
 use crate::shard::arena::Key;
-use crate::shard::fields::Method;
+use crate::shard::exchange::Method;
 use serde_json::json;
 
 /// Says what was asked of it, each with its exchange, and takes events as they are.

@@ -1,9 +1,10 @@
 //! Deadlines: each entity computes its own when its timer fires, and is armed again or comes to its end.
 
 use super::call::CallState;
+use super::keys::StreamKey;
 use super::session::Session;
 use super::sessions::Ending;
-use super::stream::{Stream, StreamKey};
+use super::stream::Stream;
 use super::{CallKey, Engine, Millis, Output, Owner, SessionKey, Wire};
 use crate::app::call::{AskFailed, SessionEnd};
 use crate::limits::Limits;

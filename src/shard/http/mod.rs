@@ -28,9 +28,10 @@ use self::connection::{Connection, State};
 use super::arena::Arena;
 use super::elsewhere::Cluster;
 use super::exchange::{
-    Closed, ConnectionKey, Exchange, ExchangeEvent, Happened, OfConnection, Place, UpperLayer, Wire,
+    Closed, ConnectionKey, Exchange, ExchangeEvent, Happened, Method, OfConnection, Place, Request,
+    UpperLayer, Wire,
 };
-use super::fields::{AllFields, Fields, Method, Request};
+use super::fields::{AllFields, Fields};
 use super::memory::Memory;
 use super::refused::Refused;
 use super::wheel::{Millis, Timer, Wheel};
