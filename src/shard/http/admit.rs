@@ -9,7 +9,7 @@
 //! does so by [`UpperLayer::place`] and [`UpperLayer::ask`]: the request waits, unread beyond its head, until a word
 //! comes back ([`Http::handle_word`]), and then is admitted anew, with the word beside it.
 
-use super::connection::{Connection, State};
+use super::connection::{Connection, State, Verdict};
 use super::{ConnectionKey, Fields, Http, Output, Place, Refused, UpperLayer};
 use crate::clients::Client;
 use crate::wire::HeadView;
@@ -26,16 +26,6 @@ pub(super) enum Admission {
     Move(u16),
     /// Somebody is asked first.
     Wait,
-}
-
-/// How it is answered, once its body is there.
-pub(super) enum Verdict {
-    Admitted,
-    Refused(Box<Refused>),
-    /// A field comes twice that must not.
-    Ambiguous,
-    /// It asks for the node's health.
-    Probe,
 }
 
 impl<U: UpperLayer> Http<U> {

@@ -14,9 +14,8 @@
 
 use std::cell::Cell;
 
-use super::admit::Verdict;
-use super::held::Held;
-use super::{Millis, Timer, UpperLayer};
+use super::{Millis, Refused, Timer, UpperLayer};
+use crate::budget::Charge;
 use crate::clients::Client;
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::http1::Head;
@@ -115,6 +114,26 @@ pub(super) struct Partial {
     pub(super) remaining: Remaining,
     /// What was decided at its head, and is told when its body is there.
     pub(super) verdict: Verdict,
+}
+
+/// How a request is answered, once its body is there.
+pub(super) enum Verdict {
+    Admitted,
+    Refused(Box<Refused>),
+    /// A field comes twice that must not.
+    Ambiguous,
+    /// It asks for the node's health.
+    Probe,
+}
+
+/// What a connection holds: bytes received and not served, bytes not written.
+pub(super) struct Held {
+    pub(super) charge: Charge,
+    /// Of them in the driver's hands, on their way out, if any are.
+    pub(super) unwritten: usize,
+    pub(super) since: Millis,
+    /// In `Http::holders`.
+    pub(super) place: usize,
 }
 
 pub(super) enum Remaining {

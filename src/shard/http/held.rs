@@ -2,7 +2,7 @@
 //!
 //! A connection that holds nothing has no charge, as nearly all nearly always.
 
-use super::connection::{Connection, State};
+use super::connection::{Connection, Held, State};
 use super::{Closed, ConnectionKey, Http, Millis, Refused, UpperLayer};
 use crate::budget::{Charge, Share, Short};
 
@@ -11,16 +11,6 @@ const TEXTS_OF_A_LOOK: usize = 2;
 
 /// Who has held something for less than this is not slow.
 const SLOW_MS: Millis = 2_000;
-
-/// What a connection holds: bytes received and not served, bytes not written.
-pub(super) struct Held {
-    charge: Charge,
-    /// Of them in the driver's hands, on their way out, if any are.
-    unwritten: usize,
-    since: Millis,
-    /// In `Http::holders`.
-    place: usize,
-}
 
 impl<U: UpperLayer> Connection<U> {
     /// Bytes that wait here for their client: none on nearly every connection at nearly any time.

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::admit::{Admission, Verdict};
-use super::connection::{Connection, Partial, Remaining, State};
+use super::admit::Admission;
+use super::connection::{Connection, Partial, Remaining, State, Verdict};
 use super::{AllFields, ConnectionKey, Fields, Http, Method, Output, Refused, Request, UpperLayer};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::shard::body;

@@ -1,7 +1,6 @@
 //! A request that is complete: answered here if it is none of the engine's, else handed over.
 
-use super::admit::Verdict;
-use super::connection::Hold;
+use super::connection::{Hold, Verdict};
 use super::{ConnectionKey, Fields, Http, Method, Refused, UpperLayer, Wire};
 use crate::app::call::Availability;
 use crate::shard::refused::METHODS;
