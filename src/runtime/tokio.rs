@@ -31,11 +31,17 @@ impl Tokio {
     }
 }
 
+/// Of a runtime that is not there.
+#[cfg(not(feature = "tokio"))]
+pub(super) struct Nothing;
+
 #[cfg(not(feature = "tokio"))]
 impl Tokio {
     pub(super) fn start(_: usize) -> Result<Self, NotStarted> {
         Ok(Tokio {})
     }
 
-    pub(super) fn enter(&self) {}
+    pub(super) fn enter(&self) -> Nothing {
+        Nothing
+    }
 }
