@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use pinfold::app::call::{Notice, Outcome, Topic};
 use pinfold::limits::Limits;
 use pinfold::mcp::RpcError;
-use pinfold::shard::{Cluster, DrainTimes, Gone, Located, Setup};
+use pinfold::shard::{Cluster, DrainTimes, Located, MissReason, Setup};
 use serde_json::json;
 
 use crate::support::node::{self, Arrived, SocketId};
@@ -264,7 +264,7 @@ impl Play {
         }
         self.node.locate(match amount % 2 {
             0 => Located::There,
-            _ => Located::Gone(Gone::Unknown),
+            _ => Located::Gone(MissReason::Unknown),
         });
     }
 

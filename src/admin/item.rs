@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Answer, Item, KEY_BYTES_MAX, Target, contents, message, refused};
+use super::{Answer, Item, KEY_BYTES_MAX, Target, item_contents, message, refused};
 use crate::app::call::{Notice, Topic};
 use crate::mcp::read::read;
 use crate::wire::uri::{NotAUri, normal};
@@ -48,7 +48,7 @@ pub(super) fn parse(json: &[u8], uri_bytes_max: usize) -> Result<Item, Answer> {
     let topic = topic(body.uri, body.topic, uri_bytes_max)?;
     let message = body.message.map(message::parse).transpose()?;
     let target = target(body.session, body.all, topic, message)?;
-    let contents = body.contents.map(contents::parse).transpose()?;
+    let contents = body.contents.map(item_contents::parse).transpose()?;
     if contents.is_some() && !matches!(target, Target::Topic(Topic::Resource(_))) {
         return Err(refused(
             "bad_item",

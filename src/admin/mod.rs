@@ -1,22 +1,22 @@
 //! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
 //!
-//! `gate` says who may ask; `publish` turns a body into [`Item`]s and answers into a body, with `item`, `contents`
-//! and `message` for the parts of one; `lines` cuts NDJSON, `memory` knows idempotency keys, and by its `digest` what each stood for; `routes` answers a whole
-//! request. `http` and `long_body` cut requests out of bytes with every bound held. `clerk` hands items to the
-//! [`Desk`], which is whatever publishing does; `room` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
+//! `gate` says who may ask; `publish` turns a body into [`Item`]s and answers into a body, with `item`, `item_contents`
+//! and `message` for the parts of one; `lines` cuts NDJSON, `idempotency_cache` knows idempotency keys, and by its `digest` what each stood for; `routes` answers a whole
+//! request. `http` and `long_body` cut requests out of bytes with every bound held. `idempotent` hands items to the
+//! [`PublishBackend`], which is whatever publishing does; `room` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
 //! runtime of its own.
 
-mod clerk;
 mod connection;
-mod contents;
 mod digest;
 mod framing;
 mod gate;
 mod http;
+mod idempotency_cache;
+mod idempotent;
 mod item;
+mod item_contents;
 mod lines;
 mod long_body;
-mod memory;
 mod message;
 mod policy;
 mod publish;
@@ -49,7 +49,7 @@ pub const KEY_BYTES_MAX: usize = 128;
 
 /// What the listener asks of the server behind it. Nothing here may block: the listener's thread has one loop for
 /// all that it does.
-pub trait Desk {
+pub trait PublishBackend {
     /// Whether new clients should be sent here.
     fn availability(&self) -> Availability;
 

@@ -14,7 +14,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::clerk::Reply;
+use super::idempotent::Reply;
 use super::{Answer, Item, item};
 use crate::app::call::KeptBy;
 

@@ -5,8 +5,8 @@ use http::{HeaderMap, Method};
 use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
-use super::clerk::{Clerk, Reply};
 use super::http::Request;
+use super::idempotent::{IdempotentPublisher, Reply};
 use super::policy::AdminPolicy;
 use super::publish::{self, Unreadable};
 use super::response::Response;
@@ -16,7 +16,11 @@ const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz
 GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed) and POST /drain (send clients to other nodes, without ending).";
 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
-pub(super) async fn answer(request: &Request, clerk: &Clerk, policy: &AdminPolicy) -> Response {
+pub(super) async fn answer(
+    request: &Request,
+    clerk: &IdempotentPublisher,
+    policy: &AdminPolicy,
+) -> Response {
     if let Some(refusal) = turn_away(&request.head.headers, policy) {
         return refusal;
     }
@@ -96,7 +100,7 @@ fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-fn availability(clerk: &Clerk) -> Response {
+fn availability(clerk: &IdempotentPublisher) -> Response {
     let availability = clerk.desk().availability();
     let status = if availability.takes_clients() {
         200
@@ -106,7 +110,7 @@ fn availability(clerk: &Clerk) -> Response {
     Response::text(status, &format!("{}\n", availability.sentence()))
 }
 
-fn metrics(clerk: &Clerk) -> Response {
+fn metrics(clerk: &IdempotentPublisher) -> Response {
     Response {
         content_type: crate::metrics::CONTENT_TYPE,
         ..Response::text(200, &clerk.desk().metrics())
@@ -114,7 +118,7 @@ fn metrics(clerk: &Clerk) -> Response {
 }
 
 /// The log tells how far it is, and the node goes on until it is told to end.
-fn drain(clerk: &Clerk) -> Response {
+fn drain(clerk: &IdempotentPublisher) -> Response {
     clerk.desk().drain();
     Response::json(202, &json!({"draining": true}))
 }
@@ -124,7 +128,7 @@ fn not_allowed(allow: &'static str) -> Response {
 }
 
 /// 200 if at least one item was accepted (or none was sent), 400 if all were refused or the body is unreadable.
-async fn publish(body: &[u8], clerk: &Clerk, policy: &AdminPolicy) -> Response {
+async fn publish(body: &[u8], clerk: &IdempotentPublisher, policy: &AdminPolicy) -> Response {
     let items = match publish::parse(body, policy.uri_bytes_max) {
         Ok(items) => items,
         Err(Unreadable(status, sentence)) => return Response::error(status, sentence),
@@ -145,7 +149,7 @@ mod tests {
     use futures_util::future::{LocalBoxFuture, ready};
 
     use super::*;
-    use crate::admin::{Answer, Desk, Item, Token};
+    use crate::admin::{Answer, Item, PublishBackend, Token};
     use crate::app::call::Availability;
 
     struct Counting {
@@ -153,7 +157,7 @@ mod tests {
         offset: Cell<u64>,
     }
 
-    impl Desk for Counting {
+    impl PublishBackend for Counting {
         fn availability(&self) -> Availability {
             self.availability
         }
@@ -207,7 +211,7 @@ mod tests {
             uri_bytes_max: 64,
             line_bytes_max: 1024,
         };
-        let clerk = Clerk::new(Rc::new(Counting {
+        let clerk = IdempotentPublisher::new(Rc::new(Counting {
             availability: match path {
                 "/readyz?draining" => Availability::Leaving,
                 "/readyz?loading" => Availability::Loading,

@@ -16,11 +16,11 @@ use monoio::net::TcpStream;
 use monoio::time::{sleep, timeout};
 use monoio_codec::FramedRead;
 
-use super::Desk;
-use super::clerk::Clerk;
+use super::PublishBackend;
 use super::connection::{Reader, Writer, send};
 use super::framing::Bad;
 use super::http::{Found, RequestDecoder, holds_back};
+use super::idempotent::IdempotentPublisher;
 use super::policy::AdminPolicy;
 use super::response::Response;
 use super::room::{Room, Seat};
@@ -44,10 +44,14 @@ const LINGER: Duration = Duration::from_secs(1);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until the listening socket is closed; those who are there then are the caller's to end.
-pub(crate) async fn serve_admin(acceptor: Rc<Acceptor>, desk: Rc<dyn Desk>, policy: AdminPolicy) {
+pub(crate) async fn serve_admin(
+    acceptor: Rc<Acceptor>,
+    desk: Rc<dyn PublishBackend>,
+    policy: AdminPolicy,
+) {
     let policy = Rc::new(policy);
     let room = Rc::new(Room::default());
-    let clerk = Rc::new(Clerk::new(desk));
+    let clerk = Rc::new(IdempotentPublisher::new(desk));
     let (throttles, opened) = (LogThrottles::default(), Instant::now());
     loop {
         match acceptor.accept().await {
@@ -85,7 +89,12 @@ async fn yield_once() {
     .await;
 }
 
-async fn serve_connection(stream: TcpStream, seat: &Seat, clerk: &Clerk, policy: &AdminPolicy) {
+async fn serve_connection(
+    stream: TcpStream,
+    seat: &Seat,
+    clerk: &IdempotentPublisher,
+    policy: &AdminPolicy,
+) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = FramedRead::new(reader, ());
     let mut head_timeout = HEAD_TIMEOUT;

@@ -1,6 +1,6 @@
 //! `POST /publish` with lines (NDJSON) of any number: an answer per line, in order, written as they are done.
 //!
-//! One future reads, publishes and leaves answers in a [`Tray`], the other writes what is in it; neither is dropped
+//! One future reads, publishes and leaves answers in a [`ResponseBuffer`], the other writes what is in it; neither is dropped
 //! while items are under way. What is held of one request is bounded: a line that has not ended, the lines of one
 //! read, and a tray of answers. A publisher that does not read its answers fills the tray and is not read from any
 //! more, and neither is one whose place another publisher needs; one that sends everything before it reads anything is served while its answers fit the tray and the
@@ -17,10 +17,10 @@ use monoio::net::TcpStream;
 use monoio::time::sleep;
 use monoio_http::common::request::RequestHead;
 
-use super::clerk::Clerk;
 use super::connection::{Reader, send};
 use super::framing::Bad;
 use super::http::keeps_alive;
+use super::idempotent::IdempotentPublisher;
 use super::lines::{Line, Lines};
 use super::long_body::LongBody;
 use super::policy::AdminPolicy;
@@ -47,7 +47,7 @@ const BUSY_PAUSES_MAX: u32 = 2000;
 /// Whose lines they are, and what becomes of them.
 pub(super) struct Publisher<'a> {
     pub(super) seat: &'a Seat,
-    pub(super) clerk: &'a Clerk,
+    pub(super) clerk: &'a IdempotentPublisher,
     pub(super) policy: &'a AdminPolicy,
 }
 
@@ -62,9 +62,9 @@ pub(super) async fn serve_lines(
     let keep_alive = keeps_alive(head);
     // HTTP/1.0 has no chunks: the connection's end is the body's.
     let chunked = head.version == Version::HTTP_11;
-    let tray = Tray::default();
+    let tray = ResponseBuffer::default();
     let taking = async {
-        let mut taker = Taker {
+        let mut taker = LineReader {
             seat: publisher.seat,
             clerk: publisher.clerk,
             policy: publisher.policy,
@@ -97,16 +97,16 @@ const ROOM_IS_NEEDED: Ended = Ended::Broken(
     "Too many publish on the admin listener, and this one sent no line for longest; send the rest again.",
 );
 
-struct Taker<'a> {
+struct LineReader<'a> {
     seat: &'a Seat,
-    clerk: &'a Clerk,
+    clerk: &'a IdempotentPublisher,
     policy: &'a AdminPolicy,
-    tray: &'a Tray,
+    tray: &'a ResponseBuffer,
     /// Pauses that are left for a node that is saturated.
     patience: u32,
 }
 
-impl Taker<'_> {
+impl LineReader<'_> {
     async fn take_all(&mut self, mut body: LongBody, reader: &mut Reader) -> Ended {
         let mut lines = Lines::new(self.policy.line_bytes_max);
         let mut whole = Vec::new();
@@ -187,7 +187,7 @@ fn item_of(line: &Line, policy: &AdminPolicy) -> Result<Item, Answer> {
 async fn give_all(
     head: String,
     chunked: bool,
-    tray: &Tray,
+    tray: &ResponseBuffer,
     writer: &mut OwnedWriteHalf<TcpStream>,
 ) -> bool {
     if !send(writer, head.into_bytes()).await {
@@ -217,7 +217,7 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 
 /// Answers on their way from one future to the other, both of one task.
 #[derive(Default)]
-struct Tray {
+struct ResponseBuffer {
     inside: RefCell<Inside>,
 }
 
@@ -242,7 +242,7 @@ impl Inside {
     }
 }
 
-impl Tray {
+impl ResponseBuffer {
     fn put(&self, answer: &str) {
         let mut inside = self.inside.borrow_mut();
         inside.answers.extend_from_slice(answer.as_bytes());

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::call::Link;
 use super::error::Interruption;
-use super::state::Memory;
+use super::state::RequestState;
 use super::{Context, Error};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::types::{
@@ -30,7 +30,7 @@ use crate::mcp::{Era, RpcError};
 pub(super) struct Rounds {
     /// `inputResponses` of this request, unchecked.
     responses: JsonObject,
-    pub(super) memory: Memory,
+    pub(super) memory: RequestState,
     /// What this round asked in vain.
     missing: InputRequests,
     /// How often this round asked under a key.
@@ -38,7 +38,7 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(responses: JsonObject, memory: Memory) -> Self {
+    pub(super) fn new(responses: JsonObject, memory: RequestState) -> Self {
         Rounds {
             responses,
             memory,

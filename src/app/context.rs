@@ -16,7 +16,7 @@ use super::ask::Rounds;
 use super::call::{Call, Headers, Link, Topic, WorkLost};
 use super::contents::{Change, Contents};
 use super::envelope::{Envelope, meta_text};
-use super::state::Memory;
+use super::state::RequestState;
 use super::{Error, SessionId};
 use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
@@ -73,8 +73,8 @@ impl Context {
         logging: Rc<Logging>,
     ) -> Result<Self, RpcError> {
         let memory = match &envelope.request_state {
-            None => Memory::default(),
-            Some((sealed, digest)) => Memory::unseal(sealed, digest, &*link)?,
+            None => RequestState::default(),
+            Some((sealed, digest)) => RequestState::unseal(sealed, digest, &*link)?,
         };
         Ok(Context(Rc::new(Inner {
             call,

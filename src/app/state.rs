@@ -20,14 +20,14 @@ const LIFETIME_MS: u64 = 10 * 60 * 1000;
 
 /// What is worth carrying.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Memory {
+pub(super) struct RequestState {
     /// What the client answered in earlier rounds, by key.
     pub(super) answers: JsonObject,
     /// What the handler asked to remember.
     pub(super) kept: JsonObject,
 }
 
-impl Memory {
+impl RequestState {
     pub(super) fn is_empty(&self) -> bool {
         self.answers.is_empty() && self.kept.is_empty()
     }
@@ -64,7 +64,7 @@ impl Memory {
 struct State {
     expires_ms: u64,
     request: String,
-    memory: Memory,
+    memory: RequestState,
 }
 
 /// The params that make a request what it is; the others differ between its rounds.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::bill::{BillLine, human_bytes, sum_bytes};
+use super::memory_estimate::{BillLine, human_bytes, sum_bytes};
 use crate::wire::session_id::NodeName;
 
 /// How a server started, in plain values.

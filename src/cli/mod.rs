@@ -5,8 +5,8 @@
 //! it and the log get out.
 
 pub mod banner;
-pub mod bill;
 pub mod lines;
+pub mod memory_estimate;
 pub mod publish;
 pub mod serve;
 pub mod traefik;

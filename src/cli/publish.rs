@@ -16,7 +16,7 @@ use std::sync::mpsc::sync_channel;
 use clap::Args;
 
 use input::{Batches, Incoming};
-use remote::RemoteDesk;
+use remote::AdminClient;
 use report::Report;
 
 pub const EXAMPLES: &str = "\
@@ -148,7 +148,7 @@ pub fn run(options: &PublishOptions) -> ExitCode {
 /// Whether everything was accepted, or the exit code and a sentence.
 fn publish(options: &PublishOptions) -> Result<bool, (u8, String)> {
     let usage = |sentence| (EXIT_USAGE, sentence);
-    let desk = RemoteDesk::new(&options.admin, options.token_file.as_deref()).map_err(usage)?;
+    let desk = AdminClient::new(&options.admin, options.token_file.as_deref()).map_err(usage)?;
     let (lines, mut report) = match options.input() {
         Some(path) => {
             let (lines, bytes) = input::open(options, &path).map_err(usage)?;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::banner::{Started, banner};
-use super::bill::{BillLine, Sizes, memory_bill};
 use super::lines::Lines;
+use super::memory_estimate::{BillLine, Sizes, memory_bill};
 use crate::admin::Token;
 use crate::app::board::Board;
 use crate::app::conformance::Conformance;

@@ -11,7 +11,7 @@ use monoio::time::{sleep, timeout};
 
 use super::membership::{Asked, Membership};
 use super::misses::MissLog;
-use super::nodes::{BEAT_EVERY, Beat, NODE_LIFE, Pulse};
+use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
 use super::presence::Pending;
 use super::record::{Found, Keys, NodeRecord, found_node, found_session, process_of};
 use super::resolver::Answers;
@@ -70,7 +70,7 @@ impl Control {
             record: RefCell::new(own_record(node, boot, advertised)),
             announce_all: Box::new(announce_all),
             verify_some: Box::new(verify_some),
-            pulse: RefCell::new(Pulse::new(Instant::now())),
+            pulse: RefCell::new(Heartbeat::new(Instant::now())),
             nodes: RefCell::default(),
             peers: RefCell::default(),
             asks: Cell::new(0),
@@ -111,7 +111,7 @@ impl Shared {
         }
     }
 
-    async fn beat_once(&self, number: u64) -> Option<Beat> {
+    async fn beat_once(&self, number: u64) -> Option<HeartbeatOutcome> {
         let commands = [
             self.keys.read_node(self.node),
             self.keys
@@ -135,7 +135,7 @@ impl Shared {
         Some(pulse.beat(now, number, self.boot, &found))
     }
 
-    fn act(&self, beat: &Beat) {
+    fn act(&self, beat: &HeartbeatOutcome) {
         if beat.foreign {
             self.found_foreign("node", &self.keys.node(self.node));
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::inbox::Inbox;
-use crate::runtime::{Neighbours, Owner};
-use crate::shard::Presence;
+use crate::runtime::{ClusterHandle, Owner};
+use crate::shard::SessionEvent;
 use crate::wire::session_id::SessionId;
 
 /// What cores say between two looks of the control thread: all sessions of a large node at once.
@@ -22,7 +22,7 @@ pub struct Membership {
 }
 
 pub(super) enum Said {
-    Presence(Presence),
+    SessionEvent(SessionEvent),
     /// Nothing is left on a core that takes its leave.
     Leaving,
     /// Nothing more will be said.
@@ -53,9 +53,9 @@ impl Membership {
     }
 }
 
-impl Neighbours for Membership {
-    fn say(&self, said: Vec<Presence>) {
-        self.said.post(said.into_iter().map(Said::Presence));
+impl ClusterHandle for Membership {
+    fn say(&self, said: Vec<SessionEvent>) {
+        self.said.post(said.into_iter().map(Said::SessionEvent));
     }
 
     fn say_leaving(&self) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::metrics::Metrics;
-use crate::shard::Gone;
+use crate::shard::MissReason;
 use crate::wire::session_id::{NodeName, SessionId};
 
 pub(super) struct MissLog {
@@ -35,7 +35,7 @@ impl MissLog {
     }
 
     /// Counts it. Some: it is to be logged, and so many of the same reason before it were not.
-    pub(super) fn count(&self, gone: Gone, now: Instant) -> Option<u64> {
+    pub(super) fn count(&self, gone: MissReason, now: Instant) -> Option<u64> {
         self.metrics
             .session_misses
             .with_label_values(&[gone.reason()])
@@ -66,7 +66,7 @@ impl MissLog {
 /// The one line of a miss. A session that Redis knows and this node does not is what an operator looks for.
 pub(super) fn log(
     session: &SessionId,
-    gone: Gone,
+    gone: MissReason,
     here: NodeName,
     in_redis: InRedis,
     unlogged: u64,
@@ -105,9 +105,9 @@ mod tests {
     fn a_flood_of_one_reason_that_hides_another() {
         let start = Instant::now();
         let log = MissLog::new(start, Arc::default());
-        while log.count(Gone::Expired, start).is_some() {}
-        assert_eq!(log.count(Gone::OwnerDown, start), Some(0));
+        while log.count(MissReason::Expired, start).is_some() {}
+        assert_eq!(log.count(MissReason::OwnerDown, start), Some(0));
         let later = start + Duration::from_secs(1);
-        assert_eq!(log.count(Gone::Expired, later), Some(1));
+        assert_eq!(log.count(MissReason::Expired, later), Some(1));
     }
 }

@@ -21,7 +21,7 @@ const THERE_BEFORE: Duration = Duration::from_millis(1_000);
 
 /// What the beats tell. A plain value.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct Heartbeat {
     started: Instant,
     /// Of the connection of the last beat; 0 before the first.
     connection: u64,
@@ -35,7 +35,7 @@ pub(super) struct Pulse {
 
 /// What to do about a beat.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Beat {
+pub(super) struct HeartbeatOutcome {
     /// Redis may not know this node's sessions.
     pub(super) announce: bool,
     /// Another process that lives has this node's name.
@@ -44,9 +44,9 @@ pub(super) struct Beat {
     pub(super) foreign: bool,
 }
 
-impl Pulse {
+impl Heartbeat {
     pub(super) fn new(started: Instant) -> Self {
-        Pulse {
+        Heartbeat {
             started,
             connection: 0,
             remembers_since: None,
@@ -62,7 +62,7 @@ impl Pulse {
         connection: u64,
         own_boot: u64,
         found: &Found<NodeRecord>,
-    ) -> Beat {
+    ) -> HeartbeatOutcome {
         let is_first = self.connection == 0;
         let is_new = self.connection != connection;
         let is_own = matches!(found, Found::Record(record) if record.boot == own_boot);
@@ -78,7 +78,7 @@ impl Pulse {
         // An earlier process of this node may have left its key; one that writes it again is another one that lives.
         let duplicate = other && !is_first && !is_new && self.other_seen;
         self.other_seen = other;
-        Beat {
+        HeartbeatOutcome {
             announce: !is_first && (is_new || forgot),
             duplicate,
             foreign: *found == Found::Foreign,
@@ -121,12 +121,12 @@ mod tests {
         })
     }
 
-    fn start() -> (Pulse, Instant) {
+    fn start() -> (Heartbeat, Instant) {
         let now = Instant::now();
-        (Pulse::new(now), now)
+        (Heartbeat::new(now), now)
     }
 
-    fn announced(beat: &Beat) -> bool {
+    fn announced(beat: &HeartbeatOutcome) -> bool {
         assert!(!beat.duplicate);
         beat.announce
     }
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn two_processes_of_one_name_are_told_from_one_that_came_again() {
         let (mut pulse, now) = start();
-        let beat = |pulse: &mut Pulse, boot| pulse.beat(now, 1, OWN, &record(boot)).duplicate;
+        let beat = |pulse: &mut Heartbeat, boot| pulse.beat(now, 1, OWN, &record(boot)).duplicate;
         assert!(!beat(&mut pulse, 3), "the process before this one");
         assert!(!beat(&mut pulse, OWN));
         assert!(!beat(&mut pulse, 9), "perhaps it died just now");

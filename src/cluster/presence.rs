@@ -21,7 +21,7 @@ pub(super) enum Change {
     Refresh,
     Write(Box<SessionAbout>),
     /// Its process ends.
-    Bury,
+    MarkTerminated,
     Remove,
 }
 
@@ -49,7 +49,7 @@ impl Change {
     fn then(self, next: Change) -> Change {
         match (self, next) {
             (Change::Remove, _) | (_, Change::Remove) => Change::Remove,
-            (Change::Bury, _) | (_, Change::Bury) => Change::Bury,
+            (Change::MarkTerminated, _) | (_, Change::MarkTerminated) => Change::MarkTerminated,
             (_, Change::Write(about)) | (Change::Write(about), Change::Refresh) => {
                 Change::Write(about)
             }
@@ -58,7 +58,7 @@ impl Change {
     }
 
     fn is_end(&self) -> bool {
-        matches!(self, Change::Bury | Change::Remove)
+        matches!(self, Change::MarkTerminated | Change::Remove)
     }
 }
 
@@ -144,7 +144,7 @@ impl Pending {
         let command = |(session, change): &(SessionId, Change)| match change {
             Change::Refresh => self.keys.refresh_session(session),
             Change::Write(about) => self.keys.write_session(session, about),
-            Change::Bury => self.keys.bury_session(session),
+            Change::MarkTerminated => self.keys.bury_session(session),
             Change::Remove => self.keys.remove_session(session),
         };
         batch.changes.iter().map(command).collect()
@@ -211,12 +211,12 @@ mod tests {
         pending.add(session(2), written());
         pending.add(session(2), Change::Remove);
         pending.add(session(3), Change::Remove);
-        pending.add(session(3), Change::Bury);
+        pending.add(session(3), Change::MarkTerminated);
         assert_eq!(names(&mut pending), ["SET", "DEL", "DEL"]);
         assert!(pending.is_empty());
         pending.add(session(1), Change::Refresh);
         pending.add(session(2), Change::Refresh);
-        pending.add(session(2), Change::Bury);
+        pending.add(session(2), Change::MarkTerminated);
         pending.add(session(2), written());
         assert_eq!(names(&mut pending), ["EXPIRE", "SET"]);
     }

@@ -10,7 +10,7 @@ use super::peers::Missing;
 use super::record::{Found, NodeRecord, SessionState};
 use super::steering::cookie_value;
 use crate::runtime::Owner;
-use crate::shard::Gone;
+use crate::shard::MissReason;
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// How long a node counts as alive without being asked for: shorter than the time between two of its beats.
@@ -49,10 +49,10 @@ const YOUNG_MS: u64 = 10_000;
 
 impl Answers {
     /// What becomes of a session that Redis has not heard of.
-    fn unheard_of(&self, session: &SessionId) -> Gone {
+    fn unheard_of(&self, session: &SessionId) -> MissReason {
         match self.unix_ms.abs_diff(session.locator.boot) < YOUNG_MS {
-            true => Gone::CannotTell,
-            false => Gone::Unknown,
+            true => MissReason::CannotTell,
+            false => MissReason::Unknown,
         }
     }
 }
@@ -69,7 +69,7 @@ impl Nodes {
     pub(super) fn owner_without_answer(&self, session: &SessionId, now: Instant) -> Owner {
         match self.seen_within(session, now, USABLE) {
             Some(seen) if seen.boot == session.locator.boot => seen.owner.clone(),
-            _ => Owner::Gone(Gone::CannotTell),
+            _ => Owner::Gone(MissReason::CannotTell),
         }
     }
 
@@ -87,16 +87,16 @@ impl Nodes {
             return owner;
         }
         if buried {
-            return Owner::Gone(Gone::OwnerRestarted);
+            return Owner::Gone(MissReason::OwnerRestarted);
         }
         // Two processes of one node: either the session's has ended, or it has just started and has not written the
         // node's key yet. Their numbers do not tell, since clocks can be set back. Whoever is there under the node's name
         // knows: it has the session, or says that it ended.
         match lives {
-            true if node.leaving => Owner::Gone(Gone::CannotTell),
+            true if node.leaving => Owner::Gone(MissReason::CannotTell),
             true => owner,
             // No client is worse off if this is the wrong reason.
-            false if node.boot > session.locator.boot => Owner::Gone(Gone::OwnerRestarted),
+            false if node.boot > session.locator.boot => Owner::Gone(MissReason::OwnerRestarted),
             false => Owner::Gone(answers.unheard_of(session)),
         }
     }
@@ -110,9 +110,9 @@ impl Nodes {
     ) -> Owner {
         let heard_of = match answers.session {
             Found::Record(SessionState::Restarted) => {
-                return self.gone(session, Gone::OwnerRestarted);
+                return self.gone(session, MissReason::OwnerRestarted);
             }
-            Found::Record(SessionState::Down) => return self.gone(session, Gone::OwnerDown),
+            Found::Record(SessionState::Down) => return self.gone(session, MissReason::OwnerDown),
             Found::Record(SessionState::Lives) => true,
             Found::Nothing | Found::Foreign => false,
         };
@@ -125,13 +125,13 @@ impl Nodes {
         }
         let is_down = heard_of || answers.missing.is_some();
         let gone = match is_down {
-            true => Gone::OwnerDown,
+            true => MissReason::OwnerDown,
             false => answers.unheard_of(session),
         };
         self.gone(session, gone)
     }
 
-    fn gone(&mut self, session: &SessionId, gone: Gone) -> Owner {
+    fn gone(&mut self, session: &SessionId, gone: MissReason) -> Owner {
         self.seen.remove(&session.node);
         Owner::Gone(gone)
     }
@@ -165,13 +165,13 @@ fn cookie(node: &NodeRecord, address: SocketAddr) -> Arc<str> {
 /// Of the sessions of this node's process.
 fn owner_by(node: &NodeRecord) -> Owner {
     match node.address {
-        _ if node.leaving => Owner::Gone(Gone::OwnerRestarted),
+        _ if node.leaving => Owner::Gone(MissReason::OwnerRestarted),
         Some(address) => Owner::Alive {
             address,
             cookie: cookie(node, address),
         },
         // It says that it takes no requests from other nodes.
-        None => Owner::Gone(Gone::Misrouted),
+        None => Owner::Gone(MissReason::Misrouted),
     }
 }
 
@@ -233,16 +233,16 @@ mod tests {
             "it still answers"
         );
         let cases = [
-            (node(BOOT + 1), found(Restarted), Gone::OwnerRestarted),
-            (node(BOOT + 1), nothing(), Gone::OwnerRestarted),
-            (node(BOOT - 1), nothing(), Gone::Unknown),
-            (nothing(), found(Restarted), Gone::OwnerRestarted),
-            (nothing(), found(Lives), Gone::OwnerDown),
-            (nothing(), nothing(), Gone::Unknown),
-            (Found::Foreign, Found::Foreign, Gone::Unknown),
-            (Found::Foreign, found(Lives), Gone::OwnerDown),
-            (nothing(), found(Down), Gone::OwnerDown),
-            (node(BOOT + 1), found(Down), Gone::OwnerRestarted),
+            (node(BOOT + 1), found(Restarted), MissReason::OwnerRestarted),
+            (node(BOOT + 1), nothing(), MissReason::OwnerRestarted),
+            (node(BOOT - 1), nothing(), MissReason::Unknown),
+            (nothing(), found(Restarted), MissReason::OwnerRestarted),
+            (nothing(), found(Lives), MissReason::OwnerDown),
+            (nothing(), nothing(), MissReason::Unknown),
+            (Found::Foreign, Found::Foreign, MissReason::Unknown),
+            (Found::Foreign, found(Lives), MissReason::OwnerDown),
+            (nothing(), found(Down), MissReason::OwnerDown),
+            (node(BOOT + 1), found(Down), MissReason::OwnerRestarted),
         ];
         for (node, session, gone) in cases {
             assert_eq!(
@@ -256,7 +256,7 @@ mod tests {
             _ => panic!("a record"),
         };
         unreachable.address = None;
-        let misrouted = Owner::Gone(Gone::Misrouted);
+        let misrouted = Owner::Gone(MissReason::Misrouted);
         assert_eq!(ask(Found::Record(unreachable), nothing()), misrouted);
     }
 
@@ -281,12 +281,12 @@ mod tests {
             assert_eq!(ask(expected(), session.clone(), true), here());
             assert_eq!(ask(expected(), session.clone(), false), here());
             let down = ask(Missing::Down, session.clone(), true);
-            assert_eq!(down, Owner::Gone(Gone::OwnerDown), "{session:?}");
+            assert_eq!(down, Owner::Gone(MissReason::OwnerDown), "{session:?}");
             let unclear = ask(Missing::Down, session, false);
-            assert_eq!(unclear, Owner::Gone(Gone::CannotTell));
+            assert_eq!(unclear, Owner::Gone(MissReason::CannotTell));
         }
         let buried = ask(expected(), found(SessionState::Down), true);
-        assert_eq!(buried, Owner::Gone(Gone::OwnerDown));
+        assert_eq!(buried, Owner::Gone(MissReason::OwnerDown));
     }
 
     /// The node crashed, and started again with its clock an hour behind: for thirty days Redis says that the sessions of
@@ -309,7 +309,7 @@ mod tests {
             node(BOOT - HOUR),
             found(SessionState::Restarted),
         );
-        assert_eq!(buried, Owner::Gone(Gone::OwnerRestarted));
+        assert_eq!(buried, Owner::Gone(MissReason::OwnerRestarted));
         let Found::Record(record) = node(BOOT - HOUR) else {
             panic!("a record")
         };
@@ -318,7 +318,11 @@ mod tests {
             ..record.clone()
         });
         let owner = ask(&mut nodes, unreachable, lives());
-        assert_eq!(owner, Owner::Gone(Gone::Misrouted), "by whoever is there");
+        assert_eq!(
+            owner,
+            Owner::Gone(MissReason::Misrouted),
+            "by whoever is there"
+        );
         let leaving = Found::Record(NodeRecord {
             leaving: true,
             ..record
@@ -326,7 +330,7 @@ mod tests {
         let owner = ask(&mut nodes, leaving, lives());
         assert_eq!(
             owner,
-            Owner::Gone(Gone::CannotTell),
+            Owner::Gone(MissReason::CannotTell),
             "for as long as that takes"
         );
     }
@@ -346,10 +350,10 @@ mod tests {
         for earlier in [Found::Nothing, node(BOOT - 1)] {
             for unix_ms in [BOOT + YOUNG_MS - 1, BOOT, BOOT - 100] {
                 let owner = gone(earlier.clone(), unix_ms);
-                assert_eq!(owner, Owner::Gone(Gone::CannotTell), "{unix_ms}");
+                assert_eq!(owner, Owner::Gone(MissReason::CannotTell), "{unix_ms}");
             }
             let owner = gone(earlier, BOOT + YOUNG_MS);
-            assert_eq!(owner, Owner::Gone(Gone::Unknown));
+            assert_eq!(owner, Owner::Gone(MissReason::Unknown));
         }
     }
 
@@ -380,7 +384,7 @@ mod tests {
     #[test]
     fn a_redis_that_does_not_answer_or_has_forgotten_everything() {
         let (mut nodes, now) = (Nodes::default(), Instant::now());
-        let cannot_tell = Owner::Gone(Gone::CannotTell);
+        let cannot_tell = Owner::Gone(MissReason::CannotTell);
         assert_eq!(nodes.owner_without_answer(&session(), now), cannot_tell);
         let forgotten = |session| Answers {
             node: Found::Nothing,
@@ -402,7 +406,7 @@ mod tests {
             cannot_tell
         );
         let buried = forgotten(found(SessionState::Restarted));
-        let restarted = Owner::Gone(Gone::OwnerRestarted);
+        let restarted = Owner::Gone(MissReason::OwnerRestarted);
         assert_eq!(nodes.owner(&session(), &buried, now), restarted);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::membership::Membership;
 use super::misses::MissLog;
-use super::nodes::{NODE_LIFE, Pulse};
+use super::nodes::{Heartbeat, NODE_LIFE};
 use super::peers::Peers;
 use super::presence::Pending;
 use super::record::{Found, Keys, NodeRecord, Process, found_node};
@@ -28,7 +28,7 @@ pub(super) struct Shared {
     pub(super) record: RefCell<NodeRecord>,
     pub(super) announce_all: Box<dyn Fn()>,
     pub(super) verify_some: Box<dyn Fn()>,
-    pub(super) pulse: RefCell<Pulse>,
+    pub(super) pulse: RefCell<Heartbeat>,
     pub(super) nodes: RefCell<Nodes>,
     pub(super) peers: RefCell<Peers>,
     pub(super) asks: Cell<usize>,

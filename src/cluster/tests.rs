@@ -11,8 +11,8 @@ use crate::mcp::ProtocolVersion;
 use crate::metrics::Metrics;
 use crate::redis::Settings;
 use crate::redis::testing::{FakeRedis, Mood};
-use crate::runtime::{Neighbours, Owner};
-use crate::shard::{Gone, Presence, SessionAbout};
+use crate::runtime::{ClusterHandle, Owner};
+use crate::shard::{MissReason, SessionAbout, SessionEvent};
 use crate::wire::session_id::{Locator, SessionId};
 
 const BOOT: u64 = 1_000;
@@ -81,7 +81,7 @@ async fn until(holds: impl Fn() -> bool) {
 }
 
 impl Node {
-    fn say(&self, presence: Presence) {
+    fn say(&self, presence: SessionEvent) {
         self.membership.say(vec![presence]);
     }
 
@@ -92,7 +92,7 @@ impl Node {
             client_version: Some("1".into()),
             created_at: 1_000,
         });
-        self.say(Presence::Opened { session, about });
+        self.say(SessionEvent::Opened { session, about });
     }
 
     async fn has(&self, session: SessionId) {
@@ -109,7 +109,7 @@ impl Node {
 
     async fn locate(&self, session: SessionId) -> Owner {
         let answer = self.membership.locate(session).await;
-        answer.unwrap_or(Owner::Gone(Gone::CannotTell))
+        answer.unwrap_or(Owner::Gone(MissReason::CannotTell))
     }
 
     /// Another node as Redis knows it.
@@ -154,9 +154,9 @@ fn a_sessions_record_comes_and_goes_with_it() {
         );
         let days = |key: &str| node.redis.time_to_live(key).unwrap().as_secs_f64() / 86_400.0;
         assert!((29.9..=30.0).contains(&days(&key(first))));
-        node.say(Presence::Active { session: first });
-        node.say(Presence::Ended { session: first });
-        node.say(Presence::Restarting { session: second });
+        node.say(SessionEvent::Active { session: first });
+        node.say(SessionEvent::Ended { session: first });
+        node.say(SessionEvent::Restarting { session: second });
         node.has_not(first).await;
         until(|| {
             node.redis
@@ -186,7 +186,7 @@ fn what_happens_while_redis_is_away_is_told_afterwards() {
         node.open(old);
         node.has(old).await;
         node.redis.set_mood(Mood::Away);
-        node.say(Presence::Ended { session: old });
+        node.say(SessionEvent::Ended { session: old });
         node.open(new);
         sleep(Duration::from_millis(200)).await;
         node.redis.set_mood(Mood::Serving);
@@ -220,7 +220,7 @@ fn a_redis_that_was_flushed_is_told_everything_again() {
         until(|| node.announced.get() == 1).await;
         node.beats().await;
         let session = session("node-a", 1);
-        node.say(Presence::Active { session });
+        node.say(SessionEvent::Active { session });
         until(|| node.announced.get() == 2).await;
     });
 }
@@ -242,7 +242,7 @@ fn the_owner_of_a_session() {
         sleep(Duration::from_millis(1_050)).await;
         assert_eq!(node.locate(theirs).await, owner);
         let unknown = node.locate(session("node-c", 1)).await;
-        assert_eq!(unknown, Owner::Gone(Gone::CannotTell));
+        assert_eq!(unknown, Owner::Gone(MissReason::CannotTell));
         node.redis.set_mood(Mood::Serving);
         node.other(BOOT + 1);
         until(|| {
@@ -255,7 +255,7 @@ fn the_owner_of_a_session() {
         })
         .await;
         let owner = node.locate(theirs).await;
-        assert_eq!(owner, Owner::Gone(Gone::OwnerRestarted));
+        assert_eq!(owner, Owner::Gone(MissReason::OwnerRestarted));
     });
 }
 
@@ -266,9 +266,9 @@ fn a_node_that_is_not_in_redis_is_gone_unless_redis_forgot() {
         let theirs = session("node-b", 1);
         let record = format!(r#"{{"node":"node-b","boot":{BOOT}}}"#);
         node.redis.set(&key(theirs), &record);
-        let down = Owner::Gone(Gone::OwnerDown);
+        let down = Owner::Gone(MissReason::OwnerDown);
         assert_eq!(node.locate(theirs).await, down);
-        let unknown = Owner::Gone(Gone::Unknown);
+        let unknown = Owner::Gone(MissReason::Unknown);
         assert_eq!(node.locate(session("node-b", 2)).await, unknown);
         let foreign = node.metrics.foreign_records.with_label_values(&["session"]);
         let before = foreign.get();
@@ -276,7 +276,7 @@ fn a_node_that_is_not_in_redis_is_gone_unless_redis_forgot() {
         assert_eq!(node.locate(theirs).await, unknown);
         assert!(foreign.get() > before);
         // Forgotten is not gone: it may write its key any moment, and counts as gone when it has not.
-        let cannot_tell = Owner::Gone(Gone::CannotTell);
+        let cannot_tell = Owner::Gone(MissReason::CannotTell);
         node.redis.flush();
         node.redis.set(&key(theirs), &record);
         assert_eq!(node.locate(theirs).await, cannot_tell);
@@ -296,10 +296,10 @@ fn a_miss_is_counted_and_asked_about_before_its_record_goes() {
         node.redis.set(&key(session), "{}");
         let expired = node.metrics.session_misses.with_label_values(&["expired"]);
         let before = expired.get();
-        let gone = Gone::Expired;
+        let gone = MissReason::Expired;
         let said = vec![
-            Presence::Missed { session, gone },
-            Presence::Ended { session },
+            SessionEvent::Missed { session, gone },
+            SessionEvent::Ended { session },
         ];
         node.membership.say(said);
         node.has_not(session).await;
@@ -317,7 +317,7 @@ fn a_node_that_leaves_says_so() {
         node.beats().await;
         let session = session("node-a", 1);
         node.open(session);
-        node.say(Presence::Restarting { session });
+        node.say(SessionEvent::Restarting { session });
         let membership = node.membership.clone();
         let leaving = std::thread::spawn(move || membership.leave(LONG));
         until(|| leaving.is_finished()).await;
@@ -360,7 +360,7 @@ fn a_node_whose_key_somebody_deleted() {
         let owner = node.locate(theirs).await;
         assert!(matches!(owner, Owner::Alive { .. }), "{owner:?}");
         // It does not write it again: it is dead, or hangs.
-        while node.locate(theirs).await != Owner::Gone(Gone::OwnerDown) {
+        while node.locate(theirs).await != Owner::Gone(MissReason::OwnerDown) {
             sleep(Duration::from_millis(50)).await;
         }
     });

@@ -17,7 +17,7 @@ use super::presence::{Batch, Change};
 use super::record::{Found, found_session};
 use super::shared::Shared;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
-use crate::shard::{Gone, Presence};
+use crate::shard::{MissReason, SessionEvent};
 use crate::tasks;
 use crate::wire::session_id::SessionId;
 
@@ -106,15 +106,21 @@ impl<'a> Writer<'a> {
         for said in collected.items {
             let add = |session, change| shared.pending.borrow_mut().add(session, change);
             match said {
-                Said::Presence(Presence::Opened { session, about }) => {
+                Said::SessionEvent(SessionEvent::Opened { session, about }) => {
                     add(session, Change::Write(about));
                 }
-                Said::Presence(Presence::Active { session }) => add(session, Change::Refresh),
-                Said::Presence(Presence::Ended { session }) => add(session, Change::Remove),
-                Said::Presence(Presence::Restarting { session }) => add(session, Change::Bury),
-                Said::Presence(Presence::Missed { session, gone }) => self.missed(session, gone),
-                Said::Presence(Presence::BrokeOff { session }) => self.broke_off(session),
-                Said::Presence(Presence::Forged) => self.forged(),
+                Said::SessionEvent(SessionEvent::Active { session }) => {
+                    add(session, Change::Refresh)
+                }
+                Said::SessionEvent(SessionEvent::Ended { session }) => add(session, Change::Remove),
+                Said::SessionEvent(SessionEvent::Restarting { session }) => {
+                    add(session, Change::MarkTerminated)
+                }
+                Said::SessionEvent(SessionEvent::Missed { session, gone }) => {
+                    self.missed(session, gone)
+                }
+                Said::SessionEvent(SessionEvent::BrokeOff { session }) => self.broke_off(session),
+                Said::SessionEvent(SessionEvent::Forged) => self.forged(),
                 Said::Leaving => shared.say_leaving(),
                 Said::Leave(waiting) => self.leaving = Some(waiting),
             }
@@ -123,7 +129,7 @@ impl<'a> Writer<'a> {
 
     /// Of a session that should be here, Redis may know: that it does not is worth to be told from that it does.
     /// The question is on its way before any change that was said later.
-    fn missed(&self, session: SessionId, gone: Gone) {
+    fn missed(&self, session: SessionId, gone: MissReason) {
         let shared = self.shared;
         let Some(unlogged) = shared.misses.count(gone, Instant::now()) else {
             return;

@@ -4,7 +4,7 @@ use super::exchange::{Passed, Step};
 use super::passage::{Interest, Passage, PassageKey, Side, State};
 use super::relay::Relay;
 use super::{CONNECT_MS, Effect, Forwarder, Returning};
-use crate::shard::{Gone, Millis};
+use crate::shard::{Millis, MissReason};
 
 impl Forwarder {
     pub(super) fn conclude(&mut self, now: Millis, key: PassageKey, passed: Passed) {
@@ -84,7 +84,7 @@ impl Forwarder {
         }
     }
 
-    pub(super) fn give_back(&mut self, key: PassageKey, bytes: Vec<u8>, gone: Option<Gone>) {
+    pub(super) fn give_back(&mut self, key: PassageKey, bytes: Vec<u8>, gone: Option<MissReason>) {
         self.unwatch(key, Side::Client);
         if let Some(Passage { ticket, .. }) = self.remove(key) {
             let returning = Returning {

@@ -14,7 +14,7 @@ use super::response::Incoming;
 use super::unsent::Unsent;
 use crate::budget::Charge;
 use crate::limits::Limits;
-use crate::shard::{Gone, Millis};
+use crate::shard::{Millis, MissReason};
 use crate::wire::forwarded::STICKY_COOKIE;
 use crate::wire::http1::Method;
 
@@ -99,7 +99,7 @@ pub(super) enum Passed {
     /// The owner broke off, or speaks no HTTP.
     Broken { unstarted: bool },
     /// It has said nothing, and its node is lost.
-    Lost(Gone),
+    Lost(MissReason),
     /// The client takes no more, or sends what is no request.
     ClientLeft,
     /// So it is, after its last answer.
@@ -323,7 +323,7 @@ impl Exchange {
     }
 
     /// What came of a look for the owner. Some: it is lost.
-    pub(super) fn looked(&mut self, now: Millis, gone: Option<Gone>) -> Passed {
+    pub(super) fn looked(&mut self, now: Millis, gone: Option<MissReason>) -> Passed {
         if !self.is_passing() || self.look_at.is_some() {
             // It has said something since.
             return Passed::On;

@@ -51,7 +51,7 @@ use self::search::Asker;
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
 use crate::limits::Limits;
-use crate::shard::{ConnectionKey, Gone, Located, Millis, Presence};
+use crate::shard::{ConnectionKey, Located, Millis, MissReason, SessionEvent};
 use crate::wire::forwarded::PeerSecret;
 use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
@@ -97,7 +97,7 @@ pub struct Departing {
 /// A connection that a shard takes back, with what was read of it since; `gone` says why its request was not answered.
 pub struct Returning {
     pub bytes: Vec<u8>,
-    pub gone: Option<Gone>,
+    pub gone: Option<MissReason>,
     pub ticket: Ticket,
 }
 
@@ -160,7 +160,7 @@ pub enum Effect {
     /// Both connections are over, and their key is stale.
     Close(PassageKey),
     /// Tell the other nodes; nothing waits for it.
-    Say(Presence),
+    Announce(SessionEvent),
 }
 
 pub struct Forwarder {
@@ -238,7 +238,7 @@ impl Forwarder {
             .as_ref()
             .and_then(|secret| Outgoing::read(&bytes, &self.limits, self.node, secret, address));
         let Some(outgoing) = outgoing else {
-            let gone = Some(Gone::CannotTell);
+            let gone = Some(MissReason::CannotTell);
             return Err(Returning {
                 bytes,
                 gone,
@@ -380,8 +380,8 @@ impl Forwarder {
         };
         let session = *session;
         if matches!(state, State::Exchange(it) if it.method == Method::Delete) {
-            let ended = Presence::Ended { session };
-            self.effects.push_back(Effect::Say(ended));
+            let ended = SessionEvent::Ended { session };
+            self.effects.push_back(Effect::Announce(ended));
         }
     }
 

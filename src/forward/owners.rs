@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::shard::{Gone, Millis};
+use crate::shard::{Millis, MissReason};
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// How long a node is believed to live without asking again.
@@ -18,7 +18,7 @@ pub enum Owner {
         /// What the proxy's sticky cookie says for that node.
         cookie: Arc<str>,
     },
-    Gone(Gone),
+    Gone(MissReason),
 }
 
 /// A node's name and boot: sessions that live and end together.
@@ -57,7 +57,12 @@ impl Owners {
     }
 
     /// Some: why it is not there.
-    pub(super) fn learn(&mut self, now: Millis, session: SessionId, owner: Owner) -> Option<Gone> {
+    pub(super) fn learn(
+        &mut self,
+        now: Millis,
+        session: SessionId,
+        owner: Owner,
+    ) -> Option<MissReason> {
         match owner {
             Owner::Alive { address, cookie } => {
                 let since = now;

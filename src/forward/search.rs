@@ -6,7 +6,7 @@ use super::exchange::{Passed, Step, silence_max_ms, silence_of_two_ms};
 use super::owners::{Owner, process_of};
 use super::passage::{PassageKey, State};
 use super::{CONNECT_MS, Effect, Forwarder};
-use crate::shard::{ConnectionKey, Gone, Located, Millis};
+use crate::shard::{ConnectionKey, Located, Millis, MissReason};
 use crate::wire::session_id::SessionId;
 
 /// How long an owner is looked for before the client is told that it cannot be found.
@@ -64,14 +64,14 @@ impl Forwarder {
         asker
     }
 
-    /// What came of [`Effect::Ask`]. That nobody answered is [`Gone::CannotTell`].
+    /// What came of [`Effect::Ask`]. That nobody answered is [`MissReason::CannotTell`].
     pub fn handle_owner(&mut self, now: Millis, question: Question, owner: Owner) {
         let session = question.session;
         let Some(asker) = self.askers.try_remove(question.asker) else {
             return;
         };
         let gone = self.owners.learn(now, session, owner);
-        let misrouted = self.secret.is_none().then_some(Gone::Misrouted);
+        let misrouted = self.secret.is_none().then_some(MissReason::Misrouted);
         let gone = gone.or(misrouted);
         match asker {
             Asker::Connection(connection) => {
@@ -87,13 +87,13 @@ impl Forwarder {
                 None => self.connect(now, key),
             },
             Asker::Silent(key) => {
-                let gone = gone.filter(|gone| *gone != Gone::CannotTell);
+                let gone = gone.filter(|gone| *gone != MissReason::CannotTell);
                 let passed = self.exchange(key).map(|it| it.looked(now, gone));
                 self.conclude(now, key, passed.unwrap_or(Passed::On));
             }
             Asker::Nobody => {}
             Asker::Streams => {
-                if gone.is_some_and(|gone| gone != Gone::CannotTell) {
+                if gone.is_some_and(|gone| gone != MissReason::CannotTell) {
                     self.close_silent_of(now, session);
                 }
             }
@@ -111,7 +111,7 @@ impl Forwarder {
         exchange.step = Step::Connecting;
         exchange.owner = exchange.owner.take().or(known);
         let Some(address) = exchange.owner.as_ref().map(|it| it.address) else {
-            return self.not_there(key, Gone::OwnerUnreachable);
+            return self.not_there(key, MissReason::OwnerUnreachable);
         };
         let effect = match self.pool.take(now, address) {
             Some(idle) => Effect::Reuse { key, idle },
@@ -148,14 +148,14 @@ impl Forwarder {
         };
         if of_the_peer {
             self.owners.forget(session);
-            self.not_there(key, Gone::OwnerUnreachable);
+            self.not_there(key, MissReason::OwnerUnreachable);
         } else {
-            self.not_there(key, Gone::CannotTell);
+            self.not_there(key, MissReason::CannotTell);
         }
     }
 
     /// The request is answered here, with the reason.
-    fn not_there(&mut self, key: PassageKey, gone: Gone) {
+    fn not_there(&mut self, key: PassageKey, gone: MissReason) {
         let read = self.exchange(key).and_then(|it| it.take_all());
         if let Some(read) = read {
             self.give_back(key, read, Some(gone));

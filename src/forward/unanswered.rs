@@ -3,7 +3,7 @@
 use super::exchange::Step;
 use super::passage::{PassageKey, State};
 use super::{Effect, Forwarder};
-use crate::shard::{Gone, Millis, Presence};
+use crate::shard::{Millis, MissReason, SessionEvent};
 
 /// How long what such a client still sends is read, so that it can read its answer.
 const LINGER_MS: Millis = 2_000;
@@ -12,7 +12,7 @@ impl Forwarder {
     /// Whether the owner of a request that it did not answer takes connections. If not, the process is gone, and what
     /// it did of this request went with it.
     pub fn handle_probed(&mut self, now: Millis, key: PassageKey, is_there: bool) {
-        let gone = (!is_there).then_some(Gone::OwnerUnreachable);
+        let gone = (!is_there).then_some(MissReason::OwnerUnreachable);
         if self
             .exchange(key)
             .is_some_and(|it| it.step == Step::Probing)
@@ -23,7 +23,7 @@ impl Forwarder {
     }
 
     /// Nothing was passed on of an answer. `gone`: why there will be none, if that is known.
-    pub(super) fn unanswered(&mut self, now: Millis, key: PassageKey, gone: Option<Gone>) {
+    pub(super) fn unanswered(&mut self, now: Millis, key: PassageKey, gone: Option<MissReason>) {
         let Some(passage) = self.passage(key) else {
             return;
         };
@@ -35,14 +35,14 @@ impl Forwarder {
             Some(gone) => match exchange.take_all() {
                 Some(read) => return self.give_back(key, read, Some(gone)),
                 None => {
-                    let missed = Presence::Missed { session, gone };
-                    self.effects.push_back(Effect::Say(missed));
+                    let missed = SessionEvent::Missed { session, gone };
+                    self.effects.push_back(Effect::Announce(missed));
                     gone.last_answer()
                 }
             },
             None => {
-                let broke_off = Presence::BrokeOff { session };
-                self.effects.push_back(Effect::Say(broke_off));
+                let broke_off = SessionEvent::BrokeOff { session };
+                self.effects.push_back(Effect::Announce(broke_off));
                 broke_off_answer().into_bytes()
             }
         };

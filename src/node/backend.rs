@@ -1,4 +1,4 @@
-//! The admin listener's [`Desk`] for a node: items become publications and contents.
+//! The admin listener's [`PublishBackend`] for a node: items become publications and contents.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
-use crate::admin::{Answer, Desk, Item, SessionName, Target, no_uri};
+use crate::admin::{Answer, Item, PublishBackend, SessionName, Target, no_uri};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
-use crate::cluster::bus::{BusDoor, BusTold};
+use crate::cluster::bus::{BusHandle, BusTold};
 use crate::metrics::Metrics;
 use crate::runtime::Publisher;
 use crate::wire::uri::normal;
@@ -22,11 +22,11 @@ pub(super) struct NodeBackend {
     pub(super) publisher: Publisher,
     pub(super) store: Option<Arc<dyn ContentStore>>,
     /// None: this node is alone.
-    pub(super) bus: Option<Arc<BusDoor>>,
+    pub(super) bus: Option<Arc<BusHandle>>,
     pub(super) metrics: Arc<Metrics>,
 }
 
-impl Desk for NodeBackend {
+impl PublishBackend for NodeBackend {
     fn availability(&self) -> Availability {
         match &self.bus {
             _ if self.publisher.is_leaving() => Availability::Leaving,
@@ -104,7 +104,7 @@ impl NodeBackend {
 
     async fn publish_to_all_nodes(
         &self,
-        bus: &BusDoor,
+        bus: &BusHandle,
         topic: Topic,
         contents: Option<Option<Contents>>,
     ) -> Answer {

@@ -17,7 +17,7 @@ use crate::acceptor::{Acceptor, Listening};
 use crate::admin::{AdminPolicy, serve_admin};
 use crate::app::contents::ContentStore;
 use crate::cluster::Control;
-use crate::cluster::bus::{self, BusDoor};
+use crate::cluster::bus::{self, BusHandle};
 use crate::redis::Settings;
 use crate::runtime::{Alive, BEAT_EVERY, Driver, Publisher, run_alone};
 use crate::tasks;
@@ -32,7 +32,7 @@ pub(super) struct ControlSetup<'a> {
     pub(super) store: Option<Arc<dyn ContentStore>>,
     pub(super) cluster: Option<(ClusterConfig, Control)>,
     /// At which what is published waits for the bus.
-    pub(super) door: Option<Arc<BusDoor>>,
+    pub(super) door: Option<Arc<BusHandle>>,
 }
 
 /// The thread, as the node holds it.
@@ -48,7 +48,7 @@ struct Work {
     driver: Driver,
     admin: Option<(Listening, AdminPolicy)>,
     backend: NodeBackend,
-    several: Option<(Several, Arc<BusDoor>)>,
+    several: Option<(Several, Arc<BusHandle>)>,
     stop: oneshot::Receiver<()>,
     alive: Alive,
 }
@@ -57,7 +57,7 @@ struct Work {
 struct Several {
     control: Control,
     boot: u64,
-    way: bus::Way,
+    way: bus::RedisSettings,
     log: bus::Setup,
 }
 
@@ -121,7 +121,7 @@ fn several(
     Several {
         control,
         boot,
-        way: bus::Way {
+        way: bus::RedisSettings {
             redis,
             prefix: cluster.prefix.clone(),
             metrics: shared.metrics.clone(),
@@ -188,7 +188,7 @@ impl Work {
 }
 
 /// Starts the bus, and what this node tells the others of itself.
-fn share(several: Several, door: Arc<BusDoor>, publisher: &Publisher) {
+fn share(several: Several, door: Arc<BusHandle>, publisher: &Publisher) {
     tasks::spawn(bus::run(several.way, several.log, publisher.clone(), door));
     let (all, some) = (publisher.clone(), publisher.clone());
     tasks::spawn(several.control.run(

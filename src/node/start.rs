@@ -14,14 +14,14 @@ use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, c
 use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
-use crate::cluster::bus::{self, BusDoor};
+use crate::cluster::bus::{self, BusHandle};
 use crate::cluster::{Advertised, ClusterSetup, Control, Membership};
 use crate::metrics::Metrics;
 use crate::redis::{Authorities, Settings};
 use crate::runtime::{
     Cores, CoresSetup, Driver, Joined, OwnSetup, Watch, ends_within, open_files, reserve_open_files,
 };
-use crate::shard::Gate;
+use crate::shard::RequestPolicy;
 
 /// Descriptors that a node needs besides its connections.
 const OWN_FILES: u64 = 64;
@@ -45,7 +45,7 @@ struct Plan {
     store: Option<Arc<dyn ContentStore>>,
     membership: Option<Arc<Membership>>,
     member: Option<Control>,
-    door: Option<Arc<BusDoor>>,
+    door: Option<Arc<BusHandle>>,
     metrics: Arc<Metrics>,
     authorities: Authorities,
 }
@@ -305,9 +305,9 @@ fn core_count(options: &Options) -> usize {
     }
 }
 
-fn gate(options: &Options, addresses: &[SocketAddr]) -> Gate {
+fn gate(options: &Options, addresses: &[SocketAddr]) -> RequestPolicy {
     let all = |names: &[String]| names.iter().map(|it| it.as_str().into()).collect();
-    Gate {
+    RequestPolicy {
         path: options.path.as_str().into(),
         loopback: addresses.iter().all(|it| it.ip().is_loopback()),
         hosts: all(&options.hosts),

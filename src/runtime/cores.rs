@@ -11,24 +11,24 @@ use std::time::Duration;
 
 use super::application::Application;
 use super::blocking::BlockingPool;
-use super::core::Core;
-use super::departure::Departure;
+use super::cluster_handle::Joined;
+use super::core_loop::Core;
+use super::drain_barrier::DrainBarrier;
 use super::forward::Forwarding;
 use super::milestone::Milestone;
-use super::neighbours::Joined;
 use super::not_started::{NotStarted, cannot_run};
 use super::publisher::Publisher;
 use super::ring::Driver;
 use super::seal::Sealer;
 use super::secrets;
-use super::thread::{self, Seat};
+use super::thread::{self, CoreSetup};
 use super::tokio::Tokio;
 use super::watchdog::{Alive, Watch};
 use crate::acceptor::Listening;
 use crate::app::call::{Availability, Handler};
 use crate::clients::Commons;
 use crate::limits::Limits;
-use crate::shard::{Cluster, DrainTimes, Gate, Setup};
+use crate::shard::{Cluster, DrainTimes, RequestPolicy, Setup};
 use crate::wire::session_id::NodeName;
 
 /// Makes the application of one core, on the thread of that core.
@@ -46,7 +46,7 @@ pub(crate) struct CoresSetup {
     pub(crate) driver: Driver,
     pub(crate) limits: Limits,
     pub(crate) commons: Arc<Commons>,
-    pub(crate) gate: Gate,
+    pub(crate) gate: RequestPolicy,
     pub(crate) state_key: [u8; 32],
     pub(crate) drain: DrainTimes,
     /// None: this node is alone.
@@ -73,7 +73,7 @@ pub(crate) struct Cores {
     threads: Vec<JoinHandle<io::Result<()>>>,
     blocking: BlockingPool,
     blocking_threads: Vec<JoinHandle<()>>,
-    departure: Arc<Departure>,
+    departure: Arc<DrainBarrier>,
     watch: Watch,
 }
 
@@ -98,14 +98,14 @@ impl Cores {
             threads: Vec::new(),
             blocking,
             blocking_threads,
-            departure: Arc::new(Departure::of(count)),
+            departure: Arc::new(DrainBarrier::of(count)),
             watch: watch.clone(),
         };
         let (reporter, reports) = channel();
         let mut failed = None;
         for (number, own) in own.into_iter().enumerate() {
             let alive = watch.core(&thread_name(number));
-            let seat = Seat {
+            let seat = CoreSetup {
                 number: number as u16,
                 core_count: count as u16,
                 listening: own.listening,
@@ -212,7 +212,7 @@ fn no_threads(fault: io::Error) -> NotStarted {
 fn start_core(
     setup: CoresSetup,
     blocking: BlockingPool,
-    seat: Seat,
+    seat: CoreSetup,
     alive: Alive,
     reporter: Sender<Report>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::clock;
-use super::core::Core;
+use super::core_loop::Core;
 use super::engine::Engine;
 use crate::limits::FANOUT_CHUNK;
 use crate::tasks;

@@ -20,7 +20,7 @@ use crate::mcp::RpcError;
 use crate::shard::CallKey;
 use crate::tasks;
 
-struct CallLink<E> {
+struct CallHandle<E> {
     core: Rc<E>,
     call: CallKey,
 }
@@ -28,7 +28,7 @@ struct CallLink<E> {
 /// Each call is a task of its own, from its first poll on: monoio's timers keep the first waker they see, so a
 /// future must never be polled outside of the task that it will wait in.
 pub(super) fn start(core: &Rc<impl Engine>, key: CallKey, request: Call) {
-    let link = Rc::new(CallLink {
+    let link = Rc::new(CallHandle {
         core: core.clone(),
         call: key,
     });
@@ -71,7 +71,7 @@ fn panicked() -> Outcome {
     ))
 }
 
-impl<E: Engine> Link for CallLink<E> {
+impl<E: Engine> Link for CallHandle<E> {
     fn notify(&self, method: &str, params: &str) {
         let now = clock::now();
         self.core

@@ -16,7 +16,7 @@ use crate::app::call::{Availability, Notice, TellRefused};
 use crate::clients::Ticket;
 use crate::shard::Publication;
 
-pub(super) enum Letter {
+pub(super) enum CoreMessage {
     /// A connection that belongs to this core from now on, and what was read of it.
     Connection {
         stream: TcpStream,
@@ -64,7 +64,7 @@ pub(super) struct Mailbox {
 
 #[derive(Default)]
 struct Inside {
-    letters: Vec<Letter>,
+    letters: Vec<CoreMessage>,
     /// Its core has ended: what is posted is dropped.
     is_closed: bool,
     /// Set while the reader sleeps.
@@ -75,7 +75,7 @@ struct Inside {
 pub(super) const LETTERS_MAX: usize = 16 * 1024;
 
 impl Mailbox {
-    pub(super) fn post(&self, letter: Letter) {
+    pub(super) fn post(&self, letter: CoreMessage) {
         let reader = {
             let mut inside = self.lock();
             if inside.is_closed {
@@ -107,7 +107,7 @@ impl Mailbox {
     }
 
     /// Waits for letters and takes all there are.
-    pub(super) async fn collect(&self) -> Vec<Letter> {
+    pub(super) async fn collect(&self) -> Vec<CoreMessage> {
         std::future::poll_fn(|context| {
             let mut inside = self.lock();
             if inside.letters.is_empty() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 
-use super::mailbox::{Letter, Mailbox};
+use super::mailbox::{CoreMessage, Mailbox};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::limits::GAP_OFFSETS;
@@ -234,7 +234,7 @@ impl Publisher {
         }
         *last_offset = first + publications.len() as u64 - 1;
         for mailbox in self.mailboxes() {
-            mailbox.post(Letter::Published(publications.clone()));
+            mailbox.post(CoreMessage::Published(publications.clone()));
         }
         first..*last_offset + 1
     }
@@ -242,7 +242,7 @@ impl Publisher {
     /// Tells every session of this node.
     pub(crate) fn tell_all_here(&self, floor: u64, notice: Notice) -> u64 {
         let notice = Arc::new(notice);
-        self.post_all(floor, 1, |offset| Letter::TellAll {
+        self.post_all(floor, 1, |offset| CoreMessage::TellAll {
             offset,
             notice: notice.clone(),
         })
@@ -250,7 +250,7 @@ impl Publisher {
 
     /// Tells every subscriber on this node that anything may have changed.
     pub(crate) fn gap_here(&self, floor: u64) -> u64 {
-        self.post_all(floor, GAP_OFFSETS, |first| Letter::Gap { first })
+        self.post_all(floor, GAP_OFFSETS, |first| CoreMessage::Gap { first })
     }
 
     /// Tells one session of this node; whoever wants to know whether its core took it waits for the answer.
@@ -270,7 +270,7 @@ impl Publisher {
             return Err(TellRefused::Busy);
         }
         let (answer, told) = oneshot::channel();
-        mailbox.post(Letter::Tell {
+        mailbox.post(CoreMessage::Tell {
             session: session.into(),
             notice,
             answer,
@@ -282,7 +282,7 @@ impl Publisher {
     pub(super) fn make_room(&self, own: u16, holds: u32) {
         let others = self.mailboxes().iter().enumerate();
         for (_, mailbox) in others.filter(|(core, _)| *core != usize::from(own)) {
-            mailbox.post(Letter::MakeRoom { holds });
+            mailbox.post(CoreMessage::MakeRoom { holds });
         }
     }
 
@@ -298,7 +298,7 @@ impl Publisher {
     }
 
     /// Gives offsets to a letter for every core, which is told the first of them.
-    fn post_all(&self, floor: u64, count: u64, letter: impl Fn(u64) -> Letter) -> u64 {
+    fn post_all(&self, floor: u64, count: u64, letter: impl Fn(u64) -> CoreMessage) -> u64 {
         let mut last_offset = self.lock();
         let first = floor.max(*last_offset + 1);
         *last_offset = first + count - 1;
@@ -322,7 +322,7 @@ impl Publisher {
     /// Asks every core to tell the other nodes of its sessions again.
     pub(crate) fn announce_all(&self) {
         for mailbox in self.mailboxes() {
-            mailbox.post(Letter::Announce);
+            mailbox.post(CoreMessage::Announce);
         }
     }
 
@@ -331,7 +331,7 @@ impl Publisher {
         let loading = !availability.takes_clients();
         self.shared.loading.store(loading, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
-            mailbox.post(Letter::Available(availability));
+            mailbox.post(CoreMessage::Available(availability));
         }
     }
 
@@ -346,7 +346,7 @@ impl Publisher {
     /// Asks every core to tell of some of its sessions, the next ones each time.
     pub(crate) fn verify_some(&self) {
         for mailbox in self.mailboxes() {
-            mailbox.post(Letter::Verify);
+            mailbox.post(CoreMessage::Verify);
         }
     }
 
@@ -354,14 +354,14 @@ impl Publisher {
     pub fn drain_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
-            mailbox.post(Letter::Drain);
+            mailbox.post(CoreMessage::Drain);
         }
     }
 
     /// Asks every core to say in the log how much it has of everything.
     pub(super) fn report_all(&self) {
         for mailbox in self.mailboxes() {
-            mailbox.post(Letter::Report);
+            mailbox.post(CoreMessage::Report);
         }
     }
 
@@ -370,7 +370,7 @@ impl Publisher {
         self.shared.leaving.store(true, Ordering::Relaxed);
         self.shared.stopping.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
-            mailbox.post(Letter::Stop);
+            mailbox.post(CoreMessage::Stop);
         }
     }
 }

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use futures_channel::oneshot;
 
-use super::core::Core;
-use super::departure::Departure;
+use super::core_loop::Core;
+use super::drain_barrier::DrainBarrier;
 use super::engine::Engine;
-use super::mailbox::Letter;
+use super::mailbox::CoreMessage;
 use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;
 use super::tokio::Tokio;
@@ -45,7 +45,7 @@ const TICKS_TO_PROGRESS: u32 = 16;
 type Broken = Rc<Cell<Option<io::Error>>>;
 
 /// What a thread takes with it.
-pub(super) struct Seat {
+pub(super) struct CoreSetup {
     pub(super) number: u16,
     pub(super) core_count: u16,
     pub(super) listening: Vec<Listening>,
@@ -54,7 +54,7 @@ pub(super) struct Seat {
     pub(super) place_at_random: bool,
     pub(super) pin_to: Option<core_affinity::CoreId>,
     pub(super) drain: DrainTimes,
-    pub(super) departure: Arc<Departure>,
+    pub(super) departure: Arc<DrainBarrier>,
     pub(super) beats: Beats,
     pub(super) tokio: Tokio,
 }
@@ -62,7 +62,7 @@ pub(super) struct Seat {
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere. `report`
 /// is told once: whether the core serves.
 pub(super) fn run(
-    mut seat: Seat,
+    mut seat: CoreSetup,
     make_core: impl FnOnce() -> Result<Core, NotStarted>,
     report: impl FnOnce(Result<(), NotStarted>),
 ) -> io::Result<()> {
@@ -118,7 +118,7 @@ fn open(
     Ok((core, acceptors.map_err(cannot_run)?))
 }
 
-async fn serve(core: Rc<Core>, acceptors: Rc<[Acceptor]>, seat: Rc<Seat>) -> io::Result<()> {
+async fn serve(core: Rc<Core>, acceptors: Rc<[Acceptor]>, seat: Rc<CoreSetup>) -> io::Result<()> {
     tasks::spawn(fanout::run(core.clone()));
     let broken = Broken::default();
     tasks::spawn(watch(core.clone(), broken.clone(), read));
@@ -164,7 +164,7 @@ async fn accept(
             core.accept(stream, Some(peer.ip()));
         } else {
             let peer = Some(peer.ip());
-            let letter = Letter::Accepted { stream, peer };
+            let letter = CoreMessage::Accepted { stream, peer };
             core.publisher.mailbox(target.into()).post(letter);
         }
     }
@@ -198,13 +198,13 @@ fn random() -> u32 {
     getrandom::u32().expect("Linux has random bytes once it has booted")
 }
 
-async fn take_letters(core: Rc<Core>, seat: Rc<Seat>, stop: oneshot::Sender<()>) {
+async fn take_letters(core: Rc<Core>, seat: Rc<CoreSetup>, stop: oneshot::Sender<()>) {
     let mut stop = Some(stop);
     loop {
         for letter in core.publisher.mailbox(core.number.into()).collect().await {
             match letter {
-                Letter::Drain => take_leave(&core, &seat),
-                Letter::Stop => {
+                CoreMessage::Drain => begin_drain(&core, &seat),
+                CoreMessage::Stop => {
                     // A second one finds nobody who waits.
                     let _ = stop.take().map(|stop| stop.send(()));
                 }
@@ -215,24 +215,24 @@ async fn take_letters(core: Rc<Core>, seat: Rc<Seat>, stop: oneshot::Sender<()>)
     }
 }
 
-fn take_letter(core: &Rc<Core>, letter: Letter) {
+fn take_letter(core: &Rc<Core>, letter: CoreMessage) {
     let now = clock::now();
     match letter {
-        Letter::Connection {
+        CoreMessage::Connection {
             stream,
             peer,
             bytes,
             ticket,
         } => core.adopt(stream, peer, &bytes, ticket),
-        Letter::Accepted { stream, peer } => core.accept(stream, peer),
-        Letter::MakeRoom { holds } => core.shard.borrow_mut().handle_make_room(now, holds),
-        Letter::Published(publications) => {
+        CoreMessage::Accepted { stream, peer } => core.accept(stream, peer),
+        CoreMessage::MakeRoom { holds } => core.shard.borrow_mut().handle_make_room(now, holds),
+        CoreMessage::Published(publications) => {
             let mut shard = core.shard.borrow_mut();
             publications
                 .iter()
                 .for_each(|publication| shard.handle_publication(publication));
         }
-        Letter::Tell {
+        CoreMessage::Tell {
             session,
             notice,
             answer,
@@ -240,19 +240,19 @@ fn take_letter(core: &Rc<Core>, letter: Letter) {
             let told = core.shard.borrow_mut().handle_tell(now, &session, &notice);
             let _ = answer.send(told);
         }
-        Letter::TellAll { offset, notice } => {
+        CoreMessage::TellAll { offset, notice } => {
             core.shard
                 .borrow_mut()
                 .handle_tell_all(now, offset, &notice);
         }
-        Letter::Gap { first } => core.shard.borrow_mut().handle_gap(first),
-        Letter::Available(availability) => {
+        CoreMessage::Gap { first } => core.shard.borrow_mut().handle_gap(first),
+        CoreMessage::Available(availability) => {
             core.shard.borrow_mut().handle_availability(availability);
         }
-        Letter::Announce => core.shard.borrow_mut().handle_announce(),
-        Letter::Verify => core.shard.borrow_mut().handle_verify(),
-        Letter::Report => report(core),
-        Letter::Drain | Letter::Stop => {}
+        CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
+        CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
+        CoreMessage::Report => report(core),
+        CoreMessage::Drain | CoreMessage::Stop => {}
     }
 }
 
@@ -268,7 +268,7 @@ fn report(core: &Core) {
     );
 }
 
-async fn tick(core: Rc<Core>, seat: Rc<Seat>) {
+async fn tick(core: Rc<Core>, seat: Rc<CoreSetup>) {
     loop {
         let asked = Instant::now();
         monoio::time::sleep(TICK).await;
@@ -292,9 +292,9 @@ async fn tick(core: Rc<Core>, seat: Rc<Seat>) {
 
 /// Streams close in the seat's time, and requests under way end. A core that has nothing left goes on serving until the
 /// others have left too: any of them may read a request for a session of this one.
-async fn finish(core: &Rc<Core>, seat: &Rc<Seat>) {
+async fn finish(core: &Rc<Core>, seat: &Rc<CoreSetup>) {
     let (times, departure) = (seat.drain, &*seat.departure);
-    take_leave(core, seat);
+    begin_drain(core, seat);
     let until = clock::now() + times.notice_ms + times.window_ms + CALLS_GRACE_MS;
     let mut left = false;
     while !departure.is_over() && clock::now() < until {
@@ -316,7 +316,7 @@ async fn finish(core: &Rc<Core>, seat: &Rc<Seat>) {
 }
 
 /// The node is not ready from now on; what it holds leaves by and by. A second time changes nothing.
-fn take_leave(core: &Rc<Core>, seat: &Rc<Seat>) {
+fn begin_drain(core: &Rc<Core>, seat: &Rc<CoreSetup>) {
     let times = seat.drain;
     let began = core.shard.borrow_mut().handle_drain(clock::now(), times);
     core.pump();
@@ -333,7 +333,7 @@ fn has_left(core: &Core) -> bool {
     core.shard.borrow().drain_progress().done && core.forwarded() == 0
 }
 
-async fn tell_progress(core: Rc<Core>, seat: Rc<Seat>) {
+async fn tell_progress(core: Rc<Core>, seat: Rc<CoreSetup>) {
     let mut ticks = 0;
     while !has_left(&core) {
         if ticks % TICKS_TO_PROGRESS == 0 {
@@ -357,7 +357,7 @@ async fn tell_progress(core: Rc<Core>, seat: Rc<Seat>) {
     seat.departure.note_drained();
 }
 
-impl Seat {
+impl CoreSetup {
     pub(super) fn shard_numbers(&self) -> (u16, u16) {
         (self.number, self.core_count)
     }

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::exchange::{Closed, ConnectionKey};
-use super::{CallKey, Look, Millis, Presence, engine, http};
+use super::{CallKey, Look, Millis, SessionEvent, engine, http};
 use crate::app::call::{AskFailed, Call, Lifecycle};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
@@ -60,7 +60,7 @@ pub enum Effect {
     /// Tell the application; nothing waits for it.
     Tell(Lifecycle),
     /// Tell the other nodes; nothing waits for it.
-    Say(Presence),
+    Announce(SessionEvent),
     /// Reading was paused ([`Shard::wants_bytes`](super::Shard::wants_bytes)) and goes on.
     Read(ConnectionKey),
     /// No more bytes will be written: half-close, and go on reading until the peer closes.
@@ -112,7 +112,7 @@ impl From<http::Output> for Effect {
             Output::Read(connection) => Effect::Read(connection),
             Output::ShutdownWrite(connection) => Effect::ShutdownWrite(connection),
             Output::Close { connection, reason } => Effect::Close { connection, reason },
-            Output::Forged => Effect::Say(Presence::Forged),
+            Output::Forged => Effect::Announce(SessionEvent::Forged),
         }
     }
 }
@@ -130,7 +130,7 @@ impl From<engine::Output> for Effect {
             },
             Output::MakeRoom { holds } => Effect::MakeRoom { holds },
             Output::Tell(event) => Effect::Tell(event),
-            Output::Say(presence) => Effect::Say(presence),
+            Output::Announce(presence) => Effect::Announce(presence),
         }
     }
 }

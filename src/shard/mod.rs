@@ -23,13 +23,13 @@
 mod arena;
 mod body;
 mod effect;
-mod elsewhere;
 mod engine;
 mod exchange;
 mod fields;
 mod http;
 mod memory;
 mod refused;
+mod remote;
 mod setup;
 mod wheel;
 
@@ -46,10 +46,10 @@ use crate::clients::{Client, Ticket};
 use crate::limits::Limits;
 
 pub use self::effect::Effect;
-pub use self::elsewhere::{Cluster, Gone, Located, Presence, SessionAbout};
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey, properties};
 pub use self::exchange::{Closed, ConnectionKey};
-pub use self::http::{Gate, TooMany};
+pub use self::http::{RequestPolicy, TooMany};
+pub use self::remote::{Cluster, Located, MissReason, SessionAbout, SessionEvent};
 pub use self::setup::{Accepts, Counts, EntrySizes, Publication, Setup};
 pub use self::wheel::Millis;
 
@@ -173,7 +173,13 @@ impl Shard {
     }
 
     /// A connection whose request could not be passed on after all comes back with what was read of it.
-    pub fn handle_return(&mut self, now: Millis, key: ConnectionKey, bytes: &[u8], gone: Gone) {
+    pub fn handle_return(
+        &mut self,
+        now: Millis,
+        key: ConnectionKey,
+        bytes: &[u8],
+        gone: MissReason,
+    ) {
         self.http.tell_before(key, gone);
         self.handle_bytes(now, key, bytes);
     }

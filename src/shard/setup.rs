@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cluster, Gate};
+use super::{Cluster, RequestPolicy};
 use crate::app::call::{About, Topic};
 use crate::clients::Commons;
 use crate::limits::Limits;
@@ -20,7 +20,7 @@ pub struct Setup {
     pub limits: Limits,
     /// What this core shares with the others of its node.
     pub commons: Arc<Commons>,
-    pub gate: Gate,
+    pub gate: RequestPolicy,
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
     pub about: Arc<About>,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pinfold::app::board::{Board, BoardLimits};
 use pinfold::app::contents::{Body, ContentStore, Contents};
-use pinfold::cluster::bus::{BusDoor, BusTold, Setup, Way, open};
+use pinfold::cluster::bus::{BusHandle, BusTold, RedisSettings, Setup, open};
 use pinfold::redis::{RedisUrl, Settings};
 use pinfold::runtime::{Driver, run_alone};
 use pinfold::wire::session_id::NodeName;
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) struct Node {
     running: pinfold::Node,
-    pub(crate) door: Arc<BusDoor>,
+    pub(crate) door: Arc<BusHandle>,
     pub(crate) store: Arc<dyn ContentStore>,
 }
 
@@ -33,7 +33,7 @@ impl Node {
         let builder = builder.cores(2).name(name).driver(Driver::Epoll);
         let running = builder.start().expect("a node starts");
         let url: RedisUrl = redis.url().parse().expect("a URL");
-        let way = Way {
+        let way = RedisSettings {
             redis: Settings::new(url, format!("pinfold-{name}")),
             prefix: "mcp:".to_owned(),
             metrics: Arc::default(),

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use pinfold::limits::{HEADER_FIELDS_MAX, Limits};
-use pinfold::shard::{Cluster, DrainTimes, Gone, Located, Presence};
+use pinfold::shard::{Cluster, DrainTimes, Located, MissReason, SessionEvent};
 use pinfold::wire::forwarded::PeerSecret;
 use pinfold::wire::session_id::NodeName;
 
@@ -78,13 +78,13 @@ fn what_is_pipelined_behind_it_leaves_too_and_nothing_is_answered_out_of_order()
 #[test]
 fn each_reason_reaches_the_client_with_its_request_id() {
     let reasons = [
-        (Gone::Unknown, 404, "unknown"),
-        (Gone::Expired, 404, "expired"),
-        (Gone::OwnerRestarted, 404, "owner_restarted"),
-        (Gone::OwnerDown, 404, "owner_down"),
-        (Gone::OwnerUnreachable, 404, "owner_unreachable"),
-        (Gone::Misrouted, 404, "misrouted"),
-        (Gone::CannotTell, 503, "owner_unreachable"),
+        (MissReason::Unknown, 404, "unknown"),
+        (MissReason::Expired, 404, "expired"),
+        (MissReason::OwnerRestarted, 404, "owner_restarted"),
+        (MissReason::OwnerDown, 404, "owner_down"),
+        (MissReason::OwnerUnreachable, 404, "owner_unreachable"),
+        (MissReason::Misrouted, 404, "misrouted"),
+        (MissReason::CannotTell, 503, "owner_unreachable"),
     ];
     let (mut client, session) = strangers();
     let socket = client.connect();
@@ -107,7 +107,7 @@ fn a_body_that_comes_late_is_answered_all_the_same() {
     let (head, tail) = request.split_at(request.len() - 5);
     client.send_bytes(socket, head);
     client.node.sockets[socket].reader.expected.push_back(false);
-    client.node.locate(Located::Gone(Gone::OwnerDown));
+    client.node.locate(Located::Gone(MissReason::OwnerDown));
     client.send_bytes(socket, tail);
     assert_eq!(client.answer(socket).json()["id"], 5);
 }
@@ -354,7 +354,7 @@ fn a_record_is_removed_by_a_delete_that_finds_no_session() {
     let (mut client, session) = strangers();
     let socket = client.connect();
     client.send(socket, &Request::delete(&session));
-    client.node.locate(Located::Gone(Gone::OwnerDown));
+    client.node.locate(Located::Gone(MissReason::OwnerDown));
     assert_eq!(client.answer(socket).status, 404);
     let said: Vec<String> = client.node.said.iter().map(kind).collect();
     assert_eq!(said, ["missed OwnerDown", "ended"]);
@@ -393,7 +393,7 @@ fn a_session_whose_record_nobody_looks_for() {
         let said = std::mem::take(&mut client.node.said);
         assert_eq!(said.len(), if look < 47 { 64 } else { 3000 - 46 * 64 });
         for presence in said {
-            let Presence::Active { session } = presence else {
+            let SessionEvent::Active { session } = presence else {
                 panic!("{presence:?}")
             };
             seen.insert(session.locator.slot);
@@ -430,18 +430,18 @@ fn a_probe_is_answered_whatever_host_it_names() {
     assert_eq!(client.ask(&probe("/readyz")).status, 503);
 }
 
-fn kind(presence: &Presence) -> String {
+fn kind(presence: &SessionEvent) -> String {
     match presence {
-        Presence::Opened { about, .. } => format!(
+        SessionEvent::Opened { about, .. } => format!(
             "opened {} {}",
             about.client_name.as_deref().unwrap_or("-"),
             about.client_version.as_deref().unwrap_or("-")
         ),
-        Presence::Active { .. } => "active".into(),
-        Presence::Ended { .. } => "ended".into(),
-        Presence::Restarting { .. } => "restarting".into(),
-        Presence::Missed { gone, .. } => format!("missed {gone:?}"),
-        Presence::BrokeOff { .. } => "broke off".into(),
-        Presence::Forged => "forged".into(),
+        SessionEvent::Active { .. } => "active".into(),
+        SessionEvent::Ended { .. } => "ended".into(),
+        SessionEvent::Restarting { .. } => "restarting".into(),
+        SessionEvent::Missed { gone, .. } => format!("missed {gone:?}"),
+        SessionEvent::BrokeOff { .. } => "broke off".into(),
+        SessionEvent::Forged => "forged".into(),
     }
 }

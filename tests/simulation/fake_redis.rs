@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use pinfold::app::contents::Contents;
 use pinfold::cluster::bus::id::EntryId;
 use pinfold::cluster::bus::outbox::PATIENCE_MS;
-use pinfold::cluster::bus::standing::{Standing, Stream};
-use pinfold::cluster::bus::{Add, Applied, Ask, Found, Heard, Kept, Placed, Write};
+use pinfold::cluster::bus::stream_info::{Stream, StreamInfo};
+use pinfold::cluster::bus::{Add, Applied, Ask, Found, Placed, Response, StoredValue, Write};
 use pinfold::wire::uri::normal;
 
 use crate::member::read_back;
@@ -95,12 +95,12 @@ impl FakeRedis {
         id
     }
 
-    pub(crate) fn ask(&mut self, ask: &Ask) -> Heard {
+    pub(crate) fn ask(&mut self, ask: &Ask) -> Response {
         match ask {
             Ask::Check { kept } => {
                 let standing = self.standing();
                 self.kept = kept.or(self.kept);
-                Heard::Standing(standing)
+                Response::StreamInfo(standing)
             }
             Ask::Read {
                 after,
@@ -109,14 +109,14 @@ impl FakeRedis {
             } => {
                 let entries = self.entries.iter().filter(|(id, _)| id > after);
                 let applied = self.applied.iter().filter(|(id, _)| id > applied_after);
-                Heard::Entries {
+                Response::Entries {
                     entries: entries.take(*count).cloned().collect(),
                     applied: applied.take(*count).cloned().collect(),
                 }
             }
             Ask::Next { after } => {
                 let mut ids = self.entries.iter().map(|(id, _)| *id);
-                Heard::Next(ids.find(|id| id > after))
+                Response::Next(ids.find(|id| id > after))
             }
             Ask::Fetch { keep, token, names } => {
                 let is_same = self.token.as_ref() == Some(token);
@@ -131,7 +131,7 @@ impl FakeRedis {
                     value: self.board.get(name.as_bytes()).cloned(),
                     gone: self.gone.get(name).copied(),
                 });
-                Heard::Fetched(found.collect(), self.token.clone())
+                Response::Fetched(found.collect(), self.token.clone())
             }
             Ask::Scan { cursor } => self.scan(*cursor as usize),
             Ask::Refill { kept, marker } => {
@@ -152,7 +152,7 @@ impl FakeRedis {
                         |(name, value): &(&str, Vec<u8>)| (name.as_bytes().to_vec(), value.clone());
                     self.append(marker.iter().map(owned).collect());
                 }
-                Heard::Refilled(done)
+                Response::Refilled(done)
             }
         }
     }
@@ -176,7 +176,7 @@ impl FakeRedis {
         };
     }
 
-    fn standing(&mut self) -> Standing {
+    fn standing(&mut self) -> StreamInfo {
         self.tokens += 1;
         let fresh = self.tokens.to_string().into();
         let token = self.token.get_or_insert(fresh).clone();
@@ -188,7 +188,7 @@ impl FakeRedis {
             added: (!self.is_old).then_some(self.added),
             stored: Some(self.board.len() as u64),
         });
-        Standing {
+        StreamInfo {
             token,
             kept: self.kept,
             stream,
@@ -196,7 +196,7 @@ impl FakeRedis {
     }
 
     /// What is there from the first page to the last is on one of them, whatever comes and goes meanwhile.
-    fn scan(&mut self, cursor: usize) -> Heard {
+    fn scan(&mut self, cursor: usize) -> Response {
         for key in self.board.keys() {
             if !self.scanned.contains(key) {
                 self.scanned.push(key.clone());
@@ -207,10 +207,10 @@ impl FakeRedis {
         let next = cursor + 2;
         let more = next < self.scanned.len();
         let page = page.collect();
-        Heard::Scanned(if more { next as u64 } else { 0 }, page, self.token.clone())
+        Response::Scanned(if more { next as u64 } else { 0 }, page, self.token.clone())
     }
 
-    fn store(&mut self, id: EntryId, kept: &Kept) {
+    fn store(&mut self, id: EntryId, kept: &StoredValue) {
         let key = kept.uri.as_bytes().to_vec();
         match &kept.record {
             Some(record) => drop(
@@ -226,7 +226,7 @@ impl FakeRedis {
     }
 
     /// What is taken away is so by all names that it has. How many had something.
-    fn forget_names(&mut self, id: EntryId, kept: &Kept) -> u64 {
+    fn forget_names(&mut self, id: EntryId, kept: &StoredValue) -> u64 {
         let mut forgotten = 0;
         for name in &kept.other_names {
             if self.newest(name) <= Some(id) {
@@ -241,7 +241,7 @@ impl FakeRedis {
     /// As an older node does, which has its own names.
     pub(crate) fn add_as_older(&mut self, name: &str, record: Option<String>) {
         let fields = [("by", "old.1/1"), ("uri", name), ("stored", "1")];
-        let kept = Kept {
+        let kept = StoredValue {
             uri: name.into(),
             record,
             stamp: EntryId {
@@ -261,7 +261,7 @@ impl FakeRedis {
     }
 
     /// False: what is there is as new.
-    fn keep(&mut self, kept: &Kept) -> bool {
+    fn keep(&mut self, kept: &StoredValue) -> bool {
         let stands = self.newest(&kept.uri) >= Some(kept.stamp);
         if !stands {
             self.store(kept.stamp, kept);

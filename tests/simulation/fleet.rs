@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Change, ContentStore};
-use pinfold::cluster::bus::outbox::{Carried, Item};
+use pinfold::cluster::bus::outbox::{ContentSource, Item};
 
 use crate::fake_redis::FakeRedis;
 use crate::ledger::Ledger;
@@ -153,7 +153,7 @@ impl Fleet {
         self.ledger.accept(self.redis.now_ms, &uri, text, by);
         let mut item = Item::Contents {
             uri: uri.as_str().into(),
-            carried: Carried::Given(contents.clone()),
+            carried: ContentSource::Given(contents.clone()),
             owed: Change::NONE,
             changed: false,
         };
@@ -161,7 +161,7 @@ impl Fleet {
             let change = self.members[number].store.put(&uri, contents.clone());
             item = Item::Contents {
                 uri: uri.as_str().into(),
-                carried: Carried::Given(contents),
+                carried: ContentSource::Given(contents),
                 owed: change.unwrap(),
                 changed: false,
             };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
 use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{Add, Applied, Ask, Bus, Heard, Here, Placed, Setup};
+use pinfold::cluster::bus::{Add, Applied, Ask, Bus, LocalLog, Placed, Response, Setup};
 use pinfold::wire::session_id::{Locator, NodeName, SessionId};
 
 use crate::world::World;
@@ -54,7 +54,7 @@ pub(crate) struct Member {
     pub(crate) writer: Wire<Vec<Add>, Vec<Option<Placed>>>,
     /// On the same connection.
     pub(crate) progress: Wire<Applied, EntryId>,
-    pub(crate) reader: Wire<Ask, Heard>,
+    pub(crate) reader: Wire<Ask, Response>,
     pub(crate) store: Arc<FakeStore>,
     /// Messages that its sessions were told, and those that one of them was.
     pub(crate) told: RefCell<BTreeSet<u64>>,
@@ -133,7 +133,7 @@ impl Hands<'_> {
     }
 }
 
-impl Here for Hands<'_> {
+impl LocalLog for Hands<'_> {
     fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64 {
         let mut world = self.world.borrow_mut();
         for topic in topics {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{Add, Ask, Found, Heard, Loaded, Placed};
+use pinfold::cluster::bus::{Add, Ask, Found, Loaded, Placed, Response};
 
 use crate::fleet::Fleet;
 use crate::member::{BusBreakage, Wire};
@@ -137,7 +137,7 @@ impl Fleet {
     }
 
     /// As a broken bus would hear it.
-    fn tamper(&mut self, number: usize, ask: &Ask, mut heard: Heard) -> Heard {
+    fn tamper(&mut self, number: usize, ask: &Ask, mut heard: Response) -> Response {
         let broken = self.broken;
         let member = &mut self.members[number];
         let gone = |found: &mut Found| {
@@ -147,17 +147,17 @@ impl Fleet {
             }
         };
         match &mut heard {
-            Heard::Standing(standing) => member.token = Some(standing.token.clone()),
-            Heard::Entries { entries, .. } if member.came_back && !entries.is_empty() => {
+            Response::StreamInfo(standing) => member.token = Some(standing.token.clone()),
+            Response::Entries { entries, .. } if member.came_back && !entries.is_empty() => {
                 member.came_back = false;
                 if broken == Some(BusBreakage::ResumesTooLate) && entries.len() > 1 {
                     entries.remove(0);
                 }
             }
-            Heard::Entries { applied, .. } if broken == Some(BusBreakage::TellsAtOnce) => {
+            Response::Entries { applied, .. } if broken == Some(BusBreakage::TellsAtOnce) => {
                 applied.clear();
             }
-            Heard::Fetched(found, token) => {
+            Response::Fetched(found, token) => {
                 let is_scan = matches!(ask, Ask::Fetch { keep, .. } if keep.is_empty())
                     && member.bus.loaded() == Loaded::Yes;
                 let believes = match broken {
@@ -170,10 +170,10 @@ impl Fleet {
                     found.iter_mut().for_each(gone);
                 }
             }
-            Heard::Scanned(_, _, token) if broken == Some(BusBreakage::BelievesScans) => {
+            Response::Scanned(_, _, token) if broken == Some(BusBreakage::BelievesScans) => {
                 token.clone_from(&member.token);
             }
-            Heard::Refilled(_) => {
+            Response::Refilled(_) => {
                 self.met.insert("refilled");
                 if broken == Some(BusBreakage::LeavesTheBoardEmpty) {
                     self.redis.board = BTreeMap::new();

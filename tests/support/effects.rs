@@ -3,7 +3,7 @@
 use pinfold::app::call::Outcome;
 use pinfold::budget::Charge;
 use pinfold::clients::Ticket;
-use pinfold::shard::{CallKey, ConnectionKey, Effect, Gone, Look, Millis};
+use pinfold::shard::{CallKey, ConnectionKey, Effect, Look, Millis, MissReason};
 
 use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 
@@ -63,7 +63,7 @@ impl Node {
             Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::MakeRoom { holds } => self.make_room(core, holds),
             Effect::Tell(event) => self.told.push(event),
-            Effect::Say(presence) => self.said.push(presence),
+            Effect::Announce(presence) => self.said.push(presence),
             Effect::Read(key) => self.read_on(core, key),
             Effect::ShutdownWrite(key) => self.half_close(core, key),
             Effect::Close { connection, reason } => {
@@ -161,7 +161,7 @@ impl Node {
         core: usize,
         bytes: &[u8],
         ticket: Ticket,
-        gone: Option<Gone>,
+        gone: Option<MissReason>,
     ) {
         let socket = &mut self.sockets[id];
         let shard = &mut self.cores[core].shard;
@@ -236,7 +236,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Hold { .. } => "Hold".into(),
         Effect::MakeRoom { .. } => "MakeRoom".into(),
         Effect::Tell(_) => "Tell".into(),
-        Effect::Say(_) => "Say".into(),
+        Effect::Announce(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),
         Effect::Close { reason, .. } => format!("{reason:?}"),

@@ -13,7 +13,8 @@ use pinfold::budget::Charge;
 use pinfold::clients::{Client, Commons, Networks, Ticket};
 use pinfold::limits::{GAP_OFFSETS, Limits};
 use pinfold::shard::{
-    CallKey, ConnectionKey, Gate, Located, Look, Millis, Presence, Publication, Setup, Shard,
+    CallKey, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy, SessionEvent, Setup,
+    Shard,
 };
 use pinfold::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -103,7 +104,7 @@ pub struct Node {
     /// Whose those requests were, with the places of their connections.
     pub forwarded_for: Vec<(Option<Client>, Ticket)>,
     /// What other nodes were told.
-    pub said: Vec<Presence>,
+    pub said: Vec<SessionEvent>,
     /// What the application was told of sessions and subscriptions.
     pub told: Vec<Lifecycle>,
     /// Letters and publications wait until they are carried.
@@ -143,7 +144,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
         boot,
         limits,
         commons: Commons::new(&limits, Networks::private()),
-        gate: Gate {
+        gate: RequestPolicy {
             path: "/mcp".into(),
             loopback: true,
             hosts: Vec::new(),

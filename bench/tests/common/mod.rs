@@ -19,7 +19,7 @@ use pinfold::app::{Context, NoArguments, Toolkit, handler};
 use pinfold::clients::{Commons, Networks};
 use pinfold::limits::Limits;
 use pinfold::mcp::types::Resource;
-use pinfold::shard::{ConnectionKey, Effect, Gate, Setup, Shard};
+use pinfold::shard::{ConnectionKey, Effect, RequestPolicy, Setup, Shard};
 use pinfold::wire::session_id::NodeName;
 
 pub(crate) use self::counting::{allocations, held};
@@ -61,7 +61,7 @@ impl Rig {
             boot: 1,
             limits: Limits::default(),
             commons: Commons::new(&Limits::default(), Networks::private()),
-            gate: Gate {
+            gate: RequestPolicy {
                 path: "/mcp".into(),
                 loopback: true,
                 hosts: Vec::new(),

@@ -23,7 +23,7 @@ struct Counting {
     looks: Cell<u64>,
 }
 
-impl Desk for Counting {
+impl PublishBackend for Counting {
     fn availability(&self) -> Availability {
         Availability::Ready
     }

@@ -16,13 +16,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Of a response that is not answers.
 const ERROR_BYTES_MAX: u64 = 64 * 1024;
 
-pub(super) struct RemoteDesk {
+pub(super) struct AdminClient {
     agent: ureq::Agent,
     base: String,
     token: Option<Token>,
 }
 
-impl RemoteDesk {
+impl AdminClient {
     pub(super) fn new(admin: &str, token_file: Option<&Path>) -> Result<Self, String> {
         let read = |path: &Path| {
             read_token_file(path).map_err(|allowed| {
@@ -46,7 +46,7 @@ impl RemoteDesk {
             .timeout_recv_response(Some(ANSWER_TIMEOUT))
             .build()
             .new_agent();
-        Ok(RemoteDesk { agent, base, token })
+        Ok(AdminClient { agent, base, token })
     }
 
     /// Hands each line over with its answer, in order.

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::ask::Found;
-use super::entry::{Author, Entry, News};
+use super::entry::{Author, Entry, Payload};
 use super::hold::Deed;
 use super::id::EntryId;
-use super::outbox::{Carried, Item, Ticket, Told};
-use super::{Bus, Here, contents};
+use super::outbox::{ContentSource, Item, LocalDelivery, Ticket};
+use super::{Bus, LocalLog, stored};
 use crate::app::call::KeptBy;
 use crate::app::contents::{Change, Contents};
 use crate::wire::session_id::SessionId;
@@ -23,9 +23,9 @@ enum Known {
     /// Another node's, or a program's.
     Others,
     /// Its own, and not told here yet.
-    Own(Told),
+    Own(LocalDelivery),
     /// Its own, and told here before, or long ago.
-    Told,
+    LocalDelivery,
     /// Its own, and it was never told under this number: another item took its place.
     Replaced,
 }
@@ -42,38 +42,38 @@ impl Bus {
     ) {
         let known = self.recognise(now_ms, entry.author.as_ref());
         let quiet = id <= self.tail.quiet_until && matches!(known, Known::Others);
-        if quiet && !matches!(entry.news, News::Brought(..)) {
+        if quiet && !matches!(entry.news, Payload::ExternalPut(..)) {
             return;
         }
         let is_others = matches!(known, Known::Others);
-        let is_told = matches!(known, Known::Told | Known::Replaced);
-        let is_message = matches!(entry.news, News::All(_) | News::Session(..));
+        let is_told = matches!(known, Known::LocalDelivery | Known::Replaced);
+        let is_message = matches!(entry.news, Payload::All(_) | Payload::Session(..));
         let is_heard = is_message && is_others && self.heard_before(entry.author);
         let deed = match entry.news {
-            News::Stored { uri, changed } => {
+            Payload::Stored { uri, changed } => {
                 let brought = (&*uri, None);
                 return self.take_news(now_ms, id, brought, (changed, is_last), known, fetched);
             }
-            News::Brought(uri, contents) => {
+            Payload::ExternalPut(uri, contents) => {
                 let brought = (&*uri, Some(contents));
                 return self.take_news(now_ms, id, brought, (false, is_last), known, fetched);
             }
-            News::Changed(_) if matches!(known, Known::Told) => Deed::Nothing,
-            News::Changed(topic) => Deed::Publish(vec![topic]),
-            News::All(_) | News::Session(..) if is_told || is_heard => Deed::Nothing,
-            News::All(notice) => Deed::TellAll(notice),
-            News::Session(session, notice) => {
+            Payload::Changed(_) if matches!(known, Known::LocalDelivery) => Deed::Nothing,
+            Payload::Changed(topic) => Deed::Publish(vec![topic]),
+            Payload::All(_) | Payload::Session(..) if is_told || is_heard => Deed::Nothing,
+            Payload::All(notice) => Deed::TellAll(notice),
+            Payload::Session(session, notice) => {
                 let own = SessionId::parse(&session).is_some_and(|id| id.node == self.node);
                 match is_others && own {
                     true => Deed::Tell(session, notice),
                     false => Deed::Nothing,
                 }
             }
-            News::Reload => {
+            Payload::Reload => {
                 self.tail.wants_reload |= is_others;
                 Deed::Nothing
             }
-            News::Everything => {
+            Payload::Everything => {
                 self.tail.wants_reload = true;
                 self.counts.gaps += u64::from(is_others);
                 match is_others {
@@ -91,7 +91,7 @@ impl Bus {
         };
         match self.outbox.heard(now_ms, author.number) {
             Some(Some(told)) => Known::Own(told),
-            Some(None) => Known::Told,
+            Some(None) => Known::LocalDelivery,
             None => Known::Replaced,
         }
     }
@@ -122,16 +122,16 @@ impl Bus {
         fetched: &Fetched,
     ) {
         let owed = match &known {
-            Known::Own(Told {
+            Known::Own(LocalDelivery {
                 item: Item::Contents { owed, .. },
                 ..
             }) => *owed,
-            Known::Own(Told {
+            Known::Own(LocalDelivery {
                 item: Item::Look(_),
                 ..
             }) => CHANGED,
             // It may have been new to the list then.
-            Known::Told => Change {
+            Known::LocalDelivery => Change {
                 list: true,
                 ..CHANGED
             },
@@ -151,7 +151,7 @@ impl Bus {
         if kept == KeptBy::Node {
             self.put_back(uri);
         }
-        let is_late = !self.is_timely(now_ms, id) || matches!(known, Known::Told);
+        let is_late = !self.is_timely(now_ms, id) || matches!(known, Known::LocalDelivery);
         if is_late && self.store.is_some() {
             self.again.add(written.topics(uri));
         }
@@ -166,10 +166,10 @@ impl Bus {
     /// Of an entry whose contents Redis has forgotten: this node has them if they are its own.
     fn keep_own(&mut self, uri: &str, known: &Known) -> Change {
         match known {
-            Known::Own(Told {
+            Known::Own(LocalDelivery {
                 item:
                     Item::Contents {
-                        carried: Carried::Given(contents),
+                        carried: ContentSource::Given(contents),
                         ..
                     },
                 accepted,
@@ -182,7 +182,7 @@ impl Bus {
     }
 
     /// What the hash has at a URI, told if it is news: it may have been so for long.
-    pub(super) fn take_value(&mut self, uri: &str, found: &Found, here: &dyn Here) {
+    pub(super) fn take_value(&mut self, uri: &str, found: &Found, here: &dyn LocalLog) {
         let topics = self.merge(uri, found).topics(uri);
         if !topics.is_empty() {
             here.publish(0, topics.clone());
@@ -197,7 +197,7 @@ impl Bus {
     fn merge(&mut self, uri: &str, found: &Found) -> Change {
         let value = match &found.value {
             None => None,
-            Some(value) => match contents::parse(value) {
+            Some(value) => match stored::parse(value) {
                 Some(value) => Some(value),
                 None => return self.refuse_value(uri),
             },

@@ -1,9 +1,9 @@
 //! What the bus adds and asks, on its two connections, and what Redis answers.
 
-use super::contents;
 use super::id::EntryId;
 use super::peers::Record;
-use super::standing::Standing;
+use super::stored;
+use super::stream_info::StreamInfo;
 
 /// An entry to be added, and what goes into the hash with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,13 +15,13 @@ pub struct Add {
 /// A write of this node: when it was accepted, and what is later than what the node knew then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    pub kept: Kept,
+    pub kept: StoredValue,
     pub after: EntryId,
 }
 
 /// What the hash is to have at a URI: [`record`](Kept::record) after the stamp, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredValue {
     pub uri: Box<str>,
     pub record: Option<String>,
     pub stamp: EntryId,
@@ -55,7 +55,7 @@ pub enum Ask {
     /// Put these in the hash, unless it has newer ones or was emptied since it had this token, and add an entry for each
     /// whose own is not in the stream any more, in one step; and then say what the hash has at these names.
     Fetch {
-        keep: Vec<Kept>,
+        keep: Vec<StoredValue>,
         token: Box<str>,
         names: Vec<Box<str>>,
     },
@@ -64,7 +64,7 @@ pub enum Ask {
     /// Put these in the hash where it has nothing newer, and add the marker if any was put, in one step: other nodes may
     /// have read the hash already.
     Refill {
-        kept: Vec<Kept>,
+        kept: Vec<StoredValue>,
         marker: Vec<(&'static str, Vec<u8>)>,
     },
 }
@@ -74,8 +74,8 @@ pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What Redis answered.
 #[derive(Clone, Debug)]
-pub enum Heard {
-    Standing(Standing),
+pub enum Response {
+    StreamInfo(StreamInfo),
     Entries {
         entries: Vec<(EntryId, Fields)>,
         applied: Vec<(EntryId, Option<Record>)>,
@@ -105,7 +105,7 @@ impl Found {
 
     /// What is known of a resource by this name and by another one: the newer value, and the newer deletion.
     pub(super) fn or_newer(self, other: Found) -> Found {
-        let stamp = |found: &Found| found.value.as_deref().and_then(contents::stamp);
+        let stamp = |found: &Found| found.value.as_deref().and_then(stored::stamp);
         let is_newer = other.value.is_some() && stamp(&other) > stamp(&self);
         let gone = self.gone.max(other.gone);
         let value = match is_newer || self.value.is_none() {

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::ask::{Ask, Fields, Found, Heard};
+use super::ask::{Ask, Fields, Found, Response};
 use super::id::EntryId;
 use super::peers::Record;
 use super::scripts::{KEEP, LOOK, NEXT, PUT, REFILL, script};
-use super::standing::{Standing, Stream};
-use super::{Add, Applied, Kept, Placed, Write};
+use super::stream_info::{Stream, StreamInfo};
+use super::{Add, Applied, Placed, StoredValue, Write};
 use crate::redis::{Command, RedisError, Reply};
 
 /// How long a read waits for the next entry; then it is asked again.
@@ -166,7 +166,7 @@ impl Keys {
         Command::new("GET").arg(&self.token)
     }
 
-    fn refill(&self, kept: &[Kept], marker: &[(&'static str, Vec<u8>)]) -> Command {
+    fn refill(&self, kept: &[StoredValue], marker: &[(&'static str, Vec<u8>)]) -> Command {
         let command = script(REFILL)
             .number(2 + kept.len() as u64)
             .arg(&self.stream)
@@ -186,7 +186,7 @@ impl Keys {
         })
     }
 
-    fn keep(&self, kept: &Kept, token: &str) -> Command {
+    fn keep(&self, kept: &StoredValue, token: &str) -> Command {
         script(KEEP)
             .number(4)
             .arg(&self.board)
@@ -205,7 +205,7 @@ impl Keys {
     }
 }
 
-impl Kept {
+impl StoredValue {
     /// What the scripts take with it: the record, or without one the further names, none of which has a space.
     fn to_write(&self) -> Cow<'_, str> {
         match &self.record {
@@ -238,18 +238,18 @@ pub(super) fn placed(reply: &Reply) -> Option<Placed> {
 
 /// # Errors
 /// [`Unanswered`]
-pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered> {
+pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Response, Unanswered> {
     match ask {
-        Ask::Check { .. } => standing(replies).map(Heard::Standing),
+        Ask::Check { .. } => standing(replies).map(Response::StreamInfo),
         Ask::Read { .. } => {
             let streams = only(replies)?.checked()?;
             streams_of(streams).ok_or(Unanswered::Strange)
         }
         Ask::Next { .. } => match only(replies)?.checked()? {
-            Reply::Null => Ok(Heard::Next(None)),
+            Reply::Null => Ok(Response::Next(None)),
             id => {
                 let id = id.text().and_then(EntryId::parse);
-                id.map(|id| Heard::Next(Some(id)))
+                id.map(|id| Response::Next(Some(id)))
                     .ok_or(Unanswered::Strange)
             }
         },
@@ -263,7 +263,7 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
             let found = found.filter(|found| found.len() == names.len());
             let token = token_of(&token);
             found
-                .map(|found| Heard::Fetched(found, token))
+                .map(|found| Response::Fetched(found, token))
                 .ok_or(Unanswered::Strange)
         }
         Ask::Scan { .. } => {
@@ -273,11 +273,11 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Heard, Unanswered>
             page_of(page, token_of(&token)).ok_or(Unanswered::Strange)
         }
         // Nothing was asked if there was nothing to put back.
-        Ask::Refill { kept, .. } if kept.is_empty() => Ok(Heard::Refilled(0)),
+        Ask::Refill { kept, .. } if kept.is_empty() => Ok(Response::Refilled(0)),
         Ask::Refill { .. } => {
             let done = only(replies)?.checked()?.integer();
             let done = done.and_then(|done| u64::try_from(done).ok());
-            done.map(Heard::Refilled).ok_or(Unanswered::Strange)
+            done.map(Response::Refilled).ok_or(Unanswered::Strange)
         }
     }
 }
@@ -292,7 +292,7 @@ fn only(mut replies: Vec<Reply>) -> Result<Reply, Unanswered> {
     replies.pop().ok_or(Unanswered::Strange)
 }
 
-fn standing(replies: Vec<Reply>) -> Result<Standing, Unanswered> {
+fn standing(replies: Vec<Reply>) -> Result<StreamInfo, Unanswered> {
     let mut replies = replies.into_iter();
     let mut next = || replies.next().ok_or(Unanswered::Strange);
     let (set, token, kept, info) = (next()?, next()?, next()?, next()?);
@@ -306,7 +306,7 @@ fn standing(replies: Vec<Reply>) -> Result<Standing, Unanswered> {
         Reply::Error(error) => return Err(error.into()),
         info => Some(stream(info).ok_or(Unanswered::Strange)?),
     };
-    Ok(Standing {
+    Ok(StreamInfo {
         token,
         kept,
         stream,
@@ -334,7 +334,7 @@ fn stream(info: Reply) -> Option<Stream> {
 }
 
 /// Of the two streams that were read; nothing at all if nothing came in time.
-fn streams_of(reply: Reply) -> Option<Heard> {
+fn streams_of(reply: Reply) -> Option<Response> {
     let streams = match reply {
         Reply::Null => Vec::new(),
         Reply::Map(streams) => streams,
@@ -356,7 +356,7 @@ fn streams_of(reply: Reply) -> Option<Heard> {
             entries = found;
         }
     }
-    Some(Heard::Entries { entries, applied })
+    Some(Response::Entries { entries, applied })
 }
 
 fn entries_of(entries: Reply) -> Option<Vec<(EntryId, Fields)>> {
@@ -406,12 +406,12 @@ fn token_of(reply: &Reply) -> Option<Box<str>> {
     Some(text.into())
 }
 
-fn page_of(page: Reply, token: Option<Box<str>>) -> Option<Heard> {
+fn page_of(page: Reply, token: Option<Box<str>>) -> Option<Response> {
     let [cursor, found] = <[Reply; 2]>::try_from(page.into_list()?).ok()?;
     let cursor = std::str::from_utf8(cursor.text()?).ok()?.parse().ok()?;
     let found = found.into_pairs()?.into_iter();
     let found = found.map(|(uri, value)| Some((owned(&uri)?, owned(&value)?)));
-    Some(Heard::Scanned(
+    Some(Response::Scanned(
         cursor,
         found.collect::<Option<Fields>>()?,
         token,

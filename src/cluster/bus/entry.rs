@@ -30,7 +30,7 @@ use crate::wire::uri::{mended, normal};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub author: Option<Author>,
-    pub news: News,
+    pub news: Payload,
 }
 
 /// A process of a node, and the number of the entry among those that it added.
@@ -41,7 +41,7 @@ pub struct Author {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum Payload {
     Changed(Topic),
     /// The board's hash says what is at this URI now; `changed`: it counts as changed whatever it is.
     Stored {
@@ -49,7 +49,7 @@ pub enum News {
         changed: bool,
     },
     /// What another program put at this URI, or took away.
-    Brought(Box<str>, Option<Contents>),
+    ExternalPut(Box<str>, Option<Contents>),
     Session(Box<str>, Notice),
     All(Notice),
     /// The board's hash has entries that no other entry told of.
@@ -57,11 +57,11 @@ pub enum News {
     Everything,
 }
 
-impl News {
+impl Payload {
     /// Of the resource whose contents it brings.
     pub(super) fn uri(&self) -> Option<&str> {
         match self {
-            News::Stored { uri, .. } | News::Brought(uri, _) => Some(uri),
+            Payload::Stored { uri, .. } | Payload::ExternalPut(uri, _) => Some(uri),
             _ => None,
         }
     }
@@ -73,16 +73,16 @@ impl News {
     pub(super) fn renamed<E>(
         self,
         mut own: impl FnMut(Box<str>) -> Result<Box<str>, E>,
-    ) -> Result<News, E> {
+    ) -> Result<Payload, E> {
         Ok(match self {
-            News::Changed(Topic::Resource(uri)) => News::Changed(Topic::Resource(own(uri)?)),
-            News::Stored { uri, changed } => News::Stored {
+            Payload::Changed(Topic::Resource(uri)) => Payload::Changed(Topic::Resource(own(uri)?)),
+            Payload::Stored { uri, changed } => Payload::Stored {
                 uri: own(uri)?,
                 changed,
             },
-            News::Brought(uri, contents) => News::Brought(own(uri)?, contents),
-            News::Session(session, Notice::Changed(Topic::Resource(uri))) => {
-                News::Session(session, Notice::Changed(Topic::Resource(own(uri)?)))
+            Payload::ExternalPut(uri, contents) => Payload::ExternalPut(own(uri)?, contents),
+            Payload::Session(session, Notice::Changed(Topic::Resource(uri))) => {
+                Payload::Session(session, Notice::Changed(Topic::Resource(own(uri)?)))
             }
             news => news,
         })
@@ -162,7 +162,7 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn news(&self, uri_bytes_max: usize) -> Result<News, Malformed> {
+    fn news(&self, uri_bytes_max: usize) -> Result<Payload, Malformed> {
         let topic = self.changed(uri_bytes_max)?;
         let message = self.message()?;
         let contents = self.contents()?;
@@ -183,14 +183,14 @@ impl<'a> Fields<'a> {
         }
         match (self.session, self.all, self.sync, topic, message) {
             (Some(session), _, _, Some(topic), None) => {
-                Ok(News::Session(session.into(), Notice::Changed(topic)))
+                Ok(Payload::Session(session.into(), Notice::Changed(topic)))
             }
             (Some(session), _, _, None, Some(message)) => {
-                Ok(News::Session(session.into(), message))
+                Ok(Payload::Session(session.into(), message))
             }
-            (None, true, _, None, Some(message)) => Ok(News::All(message)),
-            (None, false, Some("board"), None, None) => Ok(News::Reload),
-            (None, false, Some("all"), None, None) => Ok(News::Everything),
+            (None, true, _, None, Some(message)) => Ok(Payload::All(message)),
+            (None, false, Some("board"), None, None) => Ok(Payload::Reload),
+            (None, false, Some("all"), None, None) => Ok(Payload::Everything),
             (None, false, None, Some(topic), None) => self.told_to_everyone(topic, contents),
             (Some(_), ..) => Err(Malformed(
                 "a session is told of one topic, one uri or one message (level and data)",
@@ -286,11 +286,11 @@ impl<'a> Fields<'a> {
         &self,
         topic: Topic,
         contents: Option<Option<Contents>>,
-    ) -> Result<News, Malformed> {
+    ) -> Result<Payload, Malformed> {
         match (topic, contents, self.stored) {
-            (Topic::Resource(uri), Some(contents), _) => Ok(News::Brought(uri, contents)),
-            (Topic::Resource(uri), None, Some(changed)) => Ok(News::Stored { uri, changed }),
-            (topic, None, None) => Ok(News::Changed(topic)),
+            (Topic::Resource(uri), Some(contents), _) => Ok(Payload::ExternalPut(uri, contents)),
+            (Topic::Resource(uri), None, Some(changed)) => Ok(Payload::Stored { uri, changed }),
+            (topic, None, None) => Ok(Payload::Changed(topic)),
             _ => Err(Malformed("contents go with a uri")),
         }
     }
@@ -309,29 +309,29 @@ fn author(by: &str) -> Result<Author, Malformed> {
 
 /// The fields of an entry as a node adds it.
 #[must_use]
-pub fn emit<'a>(author: &Author, news: &'a News) -> Vec<Field<'a>> {
+pub fn emit<'a>(author: &Author, news: &'a Payload) -> Vec<Field<'a>> {
     let by = format!("{}/{}", author.process, author.number);
     let mut fields: Vec<Field<'a>> = vec![("by", by.into_bytes().into())];
     match news {
-        News::Changed(topic) => fields.push(topic_field(topic)),
-        News::Stored { uri, changed } => {
+        Payload::Changed(topic) => fields.push(topic_field(topic)),
+        Payload::Stored { uri, changed } => {
             let how = if *changed { "changed" } else { "1" };
             fields.extend([("uri", text(uri)), ("stored", text(how))]);
         }
-        News::Brought(uri, contents) => {
+        Payload::ExternalPut(uri, contents) => {
             fields.push(("uri", text(uri)));
             contents_fields(contents.as_ref(), &mut fields);
         }
-        News::Session(session, notice) => {
+        Payload::Session(session, notice) => {
             fields.push(("session", text(session)));
             notice_fields(notice, &mut fields);
         }
-        News::All(notice) => {
+        Payload::All(notice) => {
             fields.push(("all", text("1")));
             notice_fields(notice, &mut fields);
         }
-        News::Reload => fields.push(("sync", text("board"))),
-        News::Everything => fields.push(("sync", text("all"))),
+        Payload::Reload => fields.push(("sync", text("board"))),
+        Payload::Everything => fields.push(("sync", text("all"))),
     }
     fields
 }

@@ -7,7 +7,7 @@
 
 use super::id::EntryId;
 use super::outbox::{Item, Receipt, Ticket};
-use super::{Bus, Here};
+use super::{Bus, LocalLog};
 use crate::app::call::{KeptBy, Notice, Topic};
 
 /// How long what was read waits for the others at most. Far above what an answer takes nearby, and short enough that
@@ -87,7 +87,7 @@ impl Bus {
     }
 
     /// Tells what need not wait any more.
-    pub(super) fn release(&mut self, now_ms: u64, here: &dyn Here) {
+    pub(super) fn release(&mut self, now_ms: u64, here: &dyn LocalLog) {
         while let Some(held) = self.held.front() {
             // Without a board there is nothing to be read elsewhere.
             let is_everywhere = self.store.is_none() || self.peers.all_have(now_ms, held.id);
@@ -109,7 +109,7 @@ impl Bus {
     }
 
     /// Says in the log what came late to this node's board.
-    pub(super) fn tell_again(&mut self, now_ms: u64, here: &dyn Here) {
+    pub(super) fn tell_again(&mut self, now_ms: u64, here: &dyn LocalLog) {
         if self.is_loading() {
             return;
         }
@@ -129,7 +129,7 @@ impl Bus {
     }
 }
 
-fn act(held: Held, here: &dyn Here) {
+fn act(held: Held, here: &dyn LocalLog) {
     let floor = held.id.offset();
     let offset = match held.deed {
         Deed::Publish(topics) => here.publish(floor, topics),

@@ -10,7 +10,7 @@
 //!
 //! [`Bus`] is a plain value: what is posted, what Redis answers and the time go in; what Redis is to be asked
 //! ([`Bus::poll_add`], [`Bus::poll_applied`], [`Bus::poll_ask`]) comes out, and what happens on this node goes through
-//! [`Here`]. One connection adds, the other one reads; either may be lost at any time. `run` moves both for real.
+//! [`LocalLog`]. One connection adds, the other one reads; either may be lost at any time. `run` moves both for real.
 //!
 //! **The promise.** Whoever stays subscribed on any node is told after the last change of a topic on any node, and then
 //! reads it at any node that is not cut off. A node that was away reads on from where it was; if what it missed is gone,
@@ -37,10 +37,9 @@ mod apply;
 mod ask;
 mod clock;
 mod commands;
-mod contents;
 mod counts;
-mod door;
 pub mod entry;
+mod handle;
 mod hold;
 pub mod id;
 pub mod outbox;
@@ -51,7 +50,8 @@ mod reload;
 mod run;
 mod scripts;
 mod spelling;
-pub mod standing;
+mod stored;
+pub mod stream_info;
 mod tail;
 mod tally;
 mod versions;
@@ -60,20 +60,22 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use self::clock::Clock;
-use self::entry::{Author, News};
+use self::entry::{Author, Payload};
 use self::hold::{Again, Held};
 use self::id::EntryId;
-use self::outbox::{Accepted, Adding, Carried, Item, Outbox, Receipt, Ticket, Told, Unsent};
+use self::outbox::{
+    Accepted, Adding, ContentSource, Item, LocalDelivery, Outbox, Receipt, Ticket, Unsent,
+};
 use self::peers::Peers;
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::wire::session_id::NodeName;
 
-pub use self::ask::{Add, Ask, Found, Heard, Kept, Placed, Write};
+pub use self::ask::{Add, Ask, Found, Placed, Response, StoredValue, Write};
 pub use self::counts::Counts;
-pub use self::door::{BusDoor, BusTold};
+pub use self::handle::{BusHandle, BusTold};
 pub use self::peers::{Applied, Record};
-pub use self::run::{ENTRIES_MAX, Way, open};
+pub use self::run::{ENTRIES_MAX, RedisSettings, open};
 pub(crate) use self::run::{run, share};
 use self::spelling::Spellings;
 use self::tail::Tail;
@@ -105,7 +107,7 @@ impl Setup {
 }
 
 /// This node's own log. Offsets are at least `floor`; what comes back is the newest one.
-pub trait Here {
+pub trait LocalLog {
     fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64;
     fn tell_all(&self, floor: u64, notice: Notice) -> u64;
     /// For a session of this node.
@@ -194,7 +196,7 @@ impl Bus {
     }
 
     /// Publishes to all nodes; the ticket is told when this one was told.
-    pub fn post(&mut self, now_ms: u64, item: Item, ticket: Option<Ticket>, here: &dyn Here) {
+    pub fn post(&mut self, now_ms: u64, item: Item, ticket: Option<Ticket>, here: &dyn LocalLog) {
         let accepted = self.accept(now_ms, &item);
         if let Some(told) = self.outbox.post(now_ms, item, accepted, ticket) {
             self.tell(told, here);
@@ -221,7 +223,7 @@ impl Bus {
     }
 
     /// The connection that adds is gone; what was under way may have arrived or not.
-    pub fn handle_writer_lost(&mut self, here: &dyn Here) {
+    pub fn handle_writer_lost(&mut self, here: &dyn LocalLog) {
         let told = self.outbox.lost();
         self.tell_each(told, here);
     }
@@ -239,7 +241,7 @@ impl Bus {
     }
 
     /// What became of the entries, in their order: `None` if the stream did not take it.
-    pub fn handle_added(&mut self, now_ms: u64, placed: &[Option<Placed>], here: &dyn Here) {
+    pub fn handle_added(&mut self, now_ms: u64, placed: &[Option<Placed>], here: &dyn LocalLog) {
         let taken: Vec<bool> = placed.iter().map(Option::is_some).collect();
         let refused = taken.iter().filter(|&&taken| !taken).count();
         if refused > 0 {
@@ -302,7 +304,7 @@ impl Bus {
     }
 
     /// When there was nothing else, several times in the time that an item may take.
-    pub fn handle_timeout(&mut self, now_ms: u64, here: &dyn Here) {
+    pub fn handle_timeout(&mut self, now_ms: u64, here: &dyn LocalLog) {
         let told = self.outbox.overdue(now_ms);
         self.tell_each(told, here);
         self.counts.dropped += self.outbox.take_dropped();
@@ -368,8 +370,8 @@ impl Bus {
         let mut contents = None;
         let mut own = None;
         let news = match item {
-            Item::Changed(topic) => News::Changed(topic),
-            Item::Look(uri) => News::Stored { uri, changed: true },
+            Item::Changed(topic) => Payload::Changed(topic),
+            Item::Look(uri) => Payload::Stored { uri, changed: true },
             Item::Contents {
                 uri,
                 carried,
@@ -377,22 +379,22 @@ impl Bus {
                 owed,
             } => {
                 let stamp = accepted.at.max(accepted.after);
-                let is_stored = carried == Carried::Stored;
+                let is_stored = carried == ContentSource::Stored;
                 if is_stored && self.versions.stamp(&uri) > stamp {
                     // What is on this board now is somebody else's, and newer.
                     self.counts.overtaken += 1;
                     own = Some((uri.clone(), None));
-                    News::Changed(Topic::Resource(uri))
+                    Payload::Changed(Topic::Resource(uri))
                 } else {
                     let now = match carried {
-                        Carried::Given(given) => given,
-                        Carried::Stored => self.stored(&uri),
+                        ContentSource::Given(given) => given,
+                        ContentSource::Stored => self.stored(&uri),
                     };
                     own = is_stored.then(|| (uri.clone(), Some(now.is_none())));
                     contents = Some(Write {
-                        kept: Kept {
+                        kept: StoredValue {
                             uri: uri.clone(),
-                            record: now.as_ref().map(contents::emit),
+                            record: now.as_ref().map(stored::emit),
                             stamp,
                             other_names: self.spellings.others(&uri),
                         },
@@ -401,12 +403,12 @@ impl Bus {
                     // Clients of other nodes may have read here what came before it, and they had not.
                     let was_read = is_told || owed != Change::NONE;
                     let changed = changed || was_read;
-                    News::Stored { uri, changed }
+                    Payload::Stored { uri, changed }
                 }
             }
-            Item::Session(session, notice) => News::Session(session, notice),
-            Item::All(notice) => News::All(notice),
-            Item::Everything => News::Everything,
+            Item::Session(session, notice) => Payload::Session(session, notice),
+            Item::All(notice) => Payload::All(notice),
+            Item::Everything => Payload::Everything,
         };
         self.sent.push(own);
         Add {
@@ -416,7 +418,7 @@ impl Bus {
     }
 
     /// Of an entry as this process adds it.
-    fn fields(&self, number: u64, news: &News) -> Vec<(&'static str, Vec<u8>)> {
+    fn fields(&self, number: u64, news: &Payload) -> Vec<(&'static str, Vec<u8>)> {
         let author = Author {
             process: self.process.clone(),
             number,
@@ -427,14 +429,14 @@ impl Bus {
             .collect()
     }
 
-    fn tell_each(&mut self, told: Vec<Told>, here: &dyn Here) {
+    fn tell_each(&mut self, told: Vec<LocalDelivery>, here: &dyn LocalLog) {
         for told in told {
             self.tell(told, here);
         }
     }
 
     /// Tells this node of an item of its own, ahead of the stream.
-    fn tell(&mut self, told: Told, here: &dyn Here) {
+    fn tell(&mut self, told: LocalDelivery, here: &dyn LocalLog) {
         self.counts.told_ahead += 1;
         let accepted = told.accepted;
         let offset = match told.item {
@@ -444,10 +446,10 @@ impl Bus {
                 uri, carried, owed, ..
             } => {
                 let written = match carried {
-                    Carried::Given(contents) => {
+                    ContentSource::Given(contents) => {
                         self.merge_one(&uri, accepted.at.max(accepted.after), contents)
                     }
-                    Carried::Stored => Change::NONE,
+                    ContentSource::Stored => Change::NONE,
                 };
                 Some(here.publish(0, owed.and(written).topics(&uri)))
             }

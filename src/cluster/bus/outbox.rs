@@ -19,7 +19,9 @@ mod item;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::item::Key;
-pub use self::item::{Accepted, Adding, Carried, Item, Receipt, Ticket, Told, Unsent};
+pub use self::item::{
+    Accepted, Adding, ContentSource, Item, LocalDelivery, Receipt, Ticket, Unsent,
+};
 use super::id::EntryId;
 use crate::app::call::Topic;
 use crate::app::contents::Change;
@@ -108,7 +110,7 @@ impl Outbox {
         item: Item,
         accepted: Accepted,
         ticket: Option<Ticket>,
-    ) -> Option<Told> {
+    ) -> Option<LocalDelivery> {
         let mut posted = Posted {
             item,
             stage: Stage::Queued,
@@ -159,7 +161,7 @@ impl Outbox {
     /// What became of the items of the batch, in their order: true if the log has them. The others are queued
     /// again. What it gives back is to be told here at once.
     #[must_use]
-    pub fn added(&mut self, taken: &[bool]) -> Vec<Told> {
+    pub fn added(&mut self, taken: &[bool]) -> Vec<LocalDelivery> {
         let mut refused = false;
         for (index, number) in std::mem::take(&mut self.in_flight).into_iter().enumerate() {
             if taken.get(index) == Some(&true) {
@@ -183,7 +185,7 @@ impl Outbox {
 
     /// The log cannot be written to; whether it has what was under way is not known.
     #[must_use]
-    pub fn lost(&mut self) -> Vec<Told> {
+    pub fn lost(&mut self) -> Vec<LocalDelivery> {
         self.up = false;
         for number in std::mem::take(&mut self.in_flight) {
             self.requeue(number, false);
@@ -199,14 +201,14 @@ impl Outbox {
 
     /// What is added does not come back for now.
     #[must_use]
-    pub fn unfollowed(&mut self) -> Vec<Told> {
+    pub fn unfollowed(&mut self) -> Vec<LocalDelivery> {
         self.following = false;
         self.tell_all()
     }
 
     /// What was added came back: what is to be told of it here. `None`: nothing is known of it; and nothing to
     /// be told if it was told before.
-    pub fn heard(&mut self, now_ms: u64, number: u64) -> Option<Option<Told>> {
+    pub fn heard(&mut self, now_ms: u64, number: u64) -> Option<Option<LocalDelivery>> {
         let mut posted = self.items.remove(&number)?;
         if self.queued.remove(&number) {
             self.unlist(number, &posted.item);
@@ -217,7 +219,7 @@ impl Outbox {
 
     /// Entries were lost that might have been ours: what was added may never come back.
     #[must_use]
-    pub fn gap(&mut self) -> Vec<Told> {
+    pub fn gap(&mut self) -> Vec<LocalDelivery> {
         let mut told = Vec::new();
         self.items.retain(|_, posted| {
             if posted.stage == Stage::Added && !posted.told {
@@ -230,7 +232,7 @@ impl Outbox {
 
     /// What took too long is to be told here.
     #[must_use]
-    pub fn overdue(&mut self, now_ms: u64) -> Vec<Told> {
+    pub fn overdue(&mut self, now_ms: u64) -> Vec<LocalDelivery> {
         self.items.retain(|_, posted| {
             let forgettable = posted.stage == Stage::Added && posted.told;
             !forgettable || posted.posted_ms + REMEMBERED_MS > now_ms
@@ -310,7 +312,7 @@ impl Outbox {
     }
 
     /// Everything that was not told here is to be told now, and so is what comes.
-    fn tell_all(&mut self) -> Vec<Told> {
+    fn tell_all(&mut self) -> Vec<LocalDelivery> {
         self.alone = true;
         let untold = self.items.values_mut().filter(|posted| !posted.told);
         untold.map(Posted::tell).collect()
@@ -421,13 +423,13 @@ impl Outbox {
 
 impl Posted {
     /// Marks it as told; the store has its contents afterwards.
-    fn tell(&mut self) -> Told {
+    fn tell(&mut self) -> LocalDelivery {
         self.told = true;
         let item = self.item.clone();
         if let Item::Contents { carried, owed, .. } = &mut self.item {
-            (*carried, *owed) = (Carried::Stored, Change::NONE);
+            (*carried, *owed) = (ContentSource::Stored, Change::NONE);
         }
-        Told {
+        LocalDelivery {
             item,
             tickets: std::mem::take(&mut self.tickets),
             accepted: self.accepted,

@@ -9,10 +9,10 @@ use std::collections::{BTreeSet, HashSet};
 use super::ask::{Fields, Found};
 use super::id::EntryId;
 use super::spelling::Wanted;
-use super::standing::Standing;
+use super::stream_info::StreamInfo;
 use super::tail::{CONTENTS_AT_ONCE, State};
 use super::versions::Version;
-use super::{Bus, Here, Kept, contents};
+use super::{Bus, LocalLog, StoredValue, stored};
 
 /// By how much a moment may be another one by Redis's clock.
 const CLOCKS_DIFFER_MS: u64 = 50;
@@ -29,17 +29,17 @@ pub(super) struct Seen {
 
 impl Bus {
     /// What this node has at these URIs, for a hash that has lost it.
-    pub(super) fn own(&self, uris: &[Box<str>]) -> Vec<Kept> {
+    pub(super) fn own(&self, uris: &[Box<str>]) -> Vec<StoredValue> {
         let Some(store) = &self.store else {
             return Vec::new();
         };
         // What is on its way gets there by itself.
         let settled = uris.iter().filter(|uri| !self.outbox.is_pending(uri));
         let kept = settled.filter_map(|uri| {
-            let record = store.get(uri).as_ref().map(contents::emit);
+            let record = store.get(uri).as_ref().map(stored::emit);
             let version = self.versions.get(uri);
             let is_known = record.is_some() || version.is_some_and(|version| version.is_gone);
-            is_known.then(|| Kept {
+            is_known.then(|| StoredValue {
                 uri: uri.clone(),
                 record,
                 stamp: version.map_or(EntryId::ZERO, |version| version.stamp),
@@ -80,7 +80,7 @@ impl Bus {
 
     /// Somebody may have deleted some of the hash by hand, and no entry tells of that. So if it has fewer resources than
     /// this node, which has read all there is to read, the hash is read again.
-    pub(super) fn look_for_loss(&mut self, standing: &Standing) {
+    pub(super) fn look_for_loss(&mut self, standing: &StreamInfo) {
         let Some(stored) = standing.stream.and_then(|stream| stream.stored) else {
             return;
         };
@@ -112,7 +112,7 @@ impl Bus {
         mut seen: Seen,
         cursor: u64,
         found: Fields,
-        here: &dyn Here,
+        here: &dyn LocalLog,
     ) {
         for (name, value) in found {
             let Ok(name) = String::from_utf8(name).map(String::into_boxed_str) else {
@@ -145,7 +145,7 @@ impl Bus {
         now_ms: u64,
         seen: Seen,
         values: &[(Box<str>, Found)],
-        here: &dyn Here,
+        here: &dyn LocalLog,
     ) {
         for (uri, found) in values {
             self.take_value(uri, found, here);

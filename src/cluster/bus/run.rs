@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use monoio::time::sleep;
 
-use super::ask::{Ask, Heard};
+use super::ask::{Ask, Response};
 use super::commands::{BLOCK_MS, Keys, Unanswered, heard, placed};
-use super::door::{BusDoor, Posted};
+use super::handle::{BusHandle, Posted};
 use super::outbox::{Item, Unsent};
-use super::{Add, Bus, Counts, Here, LOADED_WITHIN_MS, Loaded, Placed, Setup};
+use super::{Add, Bus, Counts, LOADED_WITHIN_MS, Loaded, LocalLog, Placed, Setup};
 use crate::app::call::{Notice, Topic};
 use crate::log_throttle::LogThrottles;
 use crate::metrics::Metrics;
@@ -36,7 +36,7 @@ const ROUND_TRIP_BYTES: usize = 4 * 1024 * 1024;
 /// After an answer that makes no sense, or a refusal.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How the bus reaches Redis.
-pub struct Way {
+pub struct RedisSettings {
     /// The client's name is of the connection that adds; the one that reads has `-tail` at its end.
     pub redis: Settings,
     /// `mcp:`
@@ -48,18 +48,18 @@ pub struct Way {
 /// Makes all that `publisher` publishes go through the bus of `setup`. The future carries the bus and never ends; it
 /// wants a monoio runtime with timers, on any thread but a core's.
 pub fn open(
-    way: Way,
+    way: RedisSettings,
     setup: Setup,
     publisher: Publisher,
-) -> (Arc<BusDoor>, impl Future<Output = ()>) {
+) -> (Arc<BusHandle>, impl Future<Output = ()>) {
     let door = share(&publisher);
     let run = run(way, setup, publisher, door.clone());
     (door, run)
 }
 
 /// From now on all that `publisher` publishes waits at the door for [`run`].
-pub(crate) fn share(publisher: &Publisher) -> Arc<BusDoor> {
-    let door = Arc::new(BusDoor::default());
+pub(crate) fn share(publisher: &Publisher) -> Arc<BusHandle> {
+    let door = Arc::new(BusHandle::default());
     publisher.share(door.clone());
     door
 }
@@ -67,7 +67,7 @@ pub(crate) fn share(publisher: &Publisher) -> Arc<BusDoor> {
 struct Running {
     bus: RefCell<Bus>,
     here: Publisher,
-    door: Arc<BusDoor>,
+    door: Arc<BusHandle>,
     metrics: Arc<Metrics>,
     keys: Keys,
     process: Box<str>,
@@ -84,7 +84,12 @@ struct Running {
 }
 
 /// Carries the bus; see [`open`].
-pub(crate) async fn run(way: Way, setup: Setup, publisher: Publisher, door: Arc<BusDoor>) {
+pub(crate) async fn run(
+    way: RedisSettings,
+    setup: Setup,
+    publisher: Publisher,
+    door: Arc<BusHandle>,
+) {
     let running = Rc::new(Running {
         process: setup.process().into(),
         bus: RefCell::new(Bus::new(setup, unix_ms())),
@@ -126,7 +131,7 @@ impl Running {
         }
     }
 
-    fn with_bus<T>(&self, act: impl FnOnce(&mut Bus, u64, &dyn Here) -> T) -> T {
+    fn with_bus<T>(&self, act: impl FnOnce(&mut Bus, u64, &dyn LocalLog) -> T) -> T {
         act(&mut self.bus.borrow_mut(), self.now_ms(), &self.here)
     }
 }
@@ -399,7 +404,7 @@ async fn ask_redis(
     running: &Running,
     connection: &Connection,
     ask: &Ask,
-) -> Result<Result<Heard, Unanswered>, RedisFault> {
+) -> Result<Result<Response, Unanswered>, RedisFault> {
     // Another one each time: a Redis that was emptied shall not get the one back that it had.
     let token = format!("{:016x}", getrandom::u64().unwrap_or_default());
     let commands = running.keys.ask(ask, &token);
@@ -416,7 +421,7 @@ async fn ask_redis(
     Ok(heard(ask, replies))
 }
 
-impl Here for Publisher {
+impl LocalLog for Publisher {
     fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64 {
         self.publish_here(floor, topics).end - 1
     }

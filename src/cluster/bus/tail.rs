@@ -14,14 +14,14 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::apply::Fetched;
-use super::ask::{Ask, Fields, Heard};
-use super::entry::{self, Entry, News};
+use super::ask::{Ask, Fields, Response};
+use super::entry::{self, Entry, Payload};
 use super::id::EntryId;
 use super::page::Page;
 use super::reload::Seen;
 use super::spelling::Wanted;
-use super::standing::{Standing, Verdict};
-use super::{Bus, Here, Kept, contents};
+use super::stream_info::{StreamInfo, Verdict};
+use super::{Bus, LocalLog, StoredValue, stored};
 use crate::log_throttle::LogThrottle;
 
 /// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
@@ -104,7 +104,7 @@ impl Tail {
     }
 
     /// Whether the stream has had as many entries as were read. Somebody may have trimmed what nobody had read.
-    fn agrees(&mut self, standing: &Standing) -> bool {
+    fn agrees(&mut self, standing: &StreamInfo) -> bool {
         let Some(added) = standing.added_before(self.position) else {
             return true;
         };
@@ -123,7 +123,7 @@ impl Bus {
     }
 
     /// The connection that reads is gone, or an answer was an error.
-    pub fn handle_reader_lost(&mut self, here: &dyn Here) {
+    pub fn handle_reader_lost(&mut self, here: &dyn LocalLog) {
         self.tail.state = State::Down;
         self.tail.unread.clear();
         self.tail.full_since = None;
@@ -148,7 +148,7 @@ impl Bus {
             },
             State::Refilling { uris } => Ask::Refill {
                 kept: self.own(uris),
-                marker: self.fields(0, &News::Reload),
+                marker: self.fields(0, &Payload::Reload),
             },
             State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
             State::Comparing { wanted, .. } => Ask::Fetch {
@@ -173,23 +173,23 @@ impl Bus {
     }
 
     /// The answer to what was asked. One that does not fit is dropped: it is asked again.
-    pub fn handle_heard(&mut self, now_ms: u64, heard: Heard, here: &dyn Here) {
+    pub fn handle_heard(&mut self, now_ms: u64, heard: Response, here: &dyn LocalLog) {
         match (std::mem::take(&mut self.tail.state), heard) {
-            (State::Checking { since }, Heard::Standing(standing)) => {
+            (State::Checking { since }, Response::StreamInfo(standing)) => {
                 self.tail.checked_ms = now_ms;
                 self.check(now_ms, since, standing, here);
             }
-            (State::Refilling { uris }, Heard::Refilled(put_back)) => {
+            (State::Refilling { uris }, Response::Refilled(put_back)) => {
                 self.counts.put_back += put_back;
                 self.refilled(now_ms, &uris);
             }
-            (State::Loading { seen, .. }, Heard::Scanned(cursor, found, token)) => {
+            (State::Loading { seen, .. }, Response::Scanned(cursor, found, token)) => {
                 match self.is_same(token) {
                     true => self.scanned(now_ms, seen, cursor, found, here),
                     false => self.look_again(),
                 }
             }
-            (State::Comparing { wanted, seen }, Heard::Fetched(values, token)) => {
+            (State::Comparing { wanted, seen }, Response::Fetched(values, token)) => {
                 match self.is_same(token) {
                     true => {
                         let found = self.spellings.settle(wanted, values);
@@ -198,7 +198,7 @@ impl Bus {
                     false => self.look_again(),
                 }
             }
-            (State::Reading, Heard::Entries { entries, applied }) => {
+            (State::Reading, Response::Entries { entries, applied }) => {
                 for (id, record) in applied {
                     let record = record
                         .as_ref()
@@ -207,8 +207,8 @@ impl Bus {
                 }
                 self.read(now_ms, entries);
             }
-            (State::Skipping, Heard::Next(id)) => self.skip(now_ms, id),
-            (State::Fetching { entries, wanted }, Heard::Fetched(values, token)) => {
+            (State::Skipping, Response::Next(id)) => self.skip(now_ms, id),
+            (State::Fetching { entries, wanted }, Response::Fetched(values, token)) => {
                 let is_same = self.is_same(token);
                 let found = is_same.then(|| self.spellings.settle(wanted, values));
                 let fetched = found.map(|found| found.into_iter().collect());
@@ -254,7 +254,7 @@ impl Bus {
         };
     }
 
-    fn check(&mut self, now_ms: u64, since: EntryId, standing: Standing, here: &dyn Here) {
+    fn check(&mut self, now_ms: u64, since: EntryId, standing: StreamInfo, here: &dyn LocalLog) {
         self.tail.counts = standing.stream.is_some_and(|stream| stream.added.is_some());
         let known = self.tail.token.replace(standing.token.clone());
         let Some(known) = known else {
@@ -298,7 +298,7 @@ impl Bus {
     }
 
     /// Nobody knows what was missed.
-    fn lose(&mut self, here: &dyn Here) {
+    fn lose(&mut self, here: &dyn LocalLog) {
         self.tail.full_since = None;
         (self.tail.wants_reload, self.tail.loaded_ms) = (true, 0);
         let told = self.outbox.gap();
@@ -373,7 +373,7 @@ impl Bus {
         let entry = parsed.and_then(|entry| {
             let name: Option<Box<str>> = entry.news.uri().map(Into::into);
             let entry = self.in_own_words(entry)?;
-            if let (News::Brought(uri, contents), Some(store)) = (&entry.news, &self.store) {
+            if let (Payload::ExternalPut(uri, contents), Some(store)) = (&entry.news, &self.store) {
                 let checked = store.check(uri, contents.as_ref());
                 checked.map_err(|_| {
                     entry::Malformed("contents of that size, or at that uri, are not taken here")
@@ -421,7 +421,9 @@ impl Bus {
         let mut wanted = Wanted::default();
         for (index, (_, entry)) in self.tail.unread.iter().enumerate() {
             let uri = match entry.as_ref().map(|entry| &entry.news) {
-                Some(News::Stored { uri, .. } | News::Brought(uri, _)) if self.store.is_some() => {
+                Some(Payload::Stored { uri, .. } | Payload::ExternalPut(uri, _))
+                    if self.store.is_some() =>
+                {
                     uri
                 }
                 _ => continue,
@@ -438,12 +440,12 @@ impl Bus {
     }
 
     /// What other programs brought, for the hash.
-    fn brought(&self, entries: usize) -> Vec<Kept> {
+    fn brought(&self, entries: usize) -> Vec<StoredValue> {
         let unread = self.tail.unread.iter().take(entries);
         let kept = unread.filter_map(|(id, entry)| match &entry.as_ref()?.news {
-            News::Brought(uri, contents) => Some(Kept {
+            Payload::ExternalPut(uri, contents) => Some(StoredValue {
                 uri: uri.clone(),
-                record: contents.as_ref().map(contents::emit),
+                record: contents.as_ref().map(stored::emit),
                 stamp: *id,
                 other_names: self.spellings.others(uri),
             }),

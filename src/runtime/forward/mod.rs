@@ -16,8 +16,8 @@ use std::time::Duration;
 use monoio::time::timeout;
 
 use self::dial::{connect, is_of_the_peer};
+use super::cluster_handle::{Joined, Owner};
 use super::engine::{Engine, SCRATCH_BYTES};
-use super::neighbours::{Joined, Owner};
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
 use crate::forward::{
@@ -26,7 +26,7 @@ use crate::forward::{
 };
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
-use crate::shard::{ConnectionKey, DrainTimes, Gone, Located, Millis, Presence};
+use crate::shard::{ConnectionKey, DrainTimes, Located, Millis, MissReason, SessionEvent};
 use crate::tasks;
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -39,7 +39,7 @@ pub(super) struct Forwarding {
     pairs: RefCell<Vec<Option<Pair>>>,
     idle: RefCell<HashMap<IdleKey, StdStream>>,
     /// Said since the last time that it was handed on.
-    said: RefCell<Vec<Presence>>,
+    said: RefCell<Vec<SessionEvent>>,
     /// When it was last logged that this machine is out of something.
     complained: RefCell<LogThrottle>,
 }
@@ -93,7 +93,7 @@ impl Forwarding {
         })
     }
 
-    pub(super) fn say(&self, presence: Presence) {
+    pub(super) fn say(&self, presence: SessionEvent) {
         self.said.borrow_mut().push(presence);
     }
 
@@ -227,7 +227,7 @@ impl Forwarding {
             }
             Effect::LoseOwner(key) => drop(self.take_owner(key)),
             Effect::Close(key) => drop(self.take_pair(key)),
-            Effect::Say(presence) => self.say(presence),
+            Effect::Announce(presence) => self.say(presence),
         }
         None
     }
@@ -245,7 +245,7 @@ impl Forwarding {
         tasks::spawn(async move {
             let owner = match timeout(Duration::from_millis(within_ms), answer).await {
                 Ok(Ok(owner)) => owner,
-                Ok(Err(_)) | Err(_) => Owner::Gone(Gone::CannotTell),
+                Ok(Err(_)) | Err(_) => Owner::Gone(MissReason::CannotTell),
             };
             own.forwarder
                 .borrow_mut()

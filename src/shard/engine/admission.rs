@@ -30,7 +30,7 @@ impl Engine {
         wire: &mut impl Wire<Owner>,
         client: Option<Client>,
     ) -> Result<(), Refused> {
-        if self.takes_nobody() {
+        if self.rejects_new() {
             return Err(Refused::busy(
                 "This node is shutting down and takes no new sessions.",
                 1,

@@ -1,7 +1,7 @@
 //! What leaves: outboxes, targeted messages of streams, and the fan-out of topics.
 
 use super::event_id::EventId;
-use super::fanout::{Listener, ListenerKey, Voice};
+use super::fanout::{Listener, ListenerKey, ListenerKind};
 use super::keys::StreamKey;
 use super::stream::{STANDALONE, Stream};
 use super::{Engine, Exchange, Owner, Wire};
@@ -19,7 +19,7 @@ impl Engine {
             let Some(listener) = self.fanout.listener(listener_key) else {
                 continue;
             };
-            let Some(exchange) = listener.outlet else {
+            let Some(exchange) = listener.sink else {
                 continue;
             };
             let messages = listener.messages;
@@ -48,7 +48,7 @@ impl Engine {
     pub(in crate::shard) fn touch_fanout(&self, count: usize, mut touch: impl FnMut(Exchange)) {
         for listener in self.fanout.upcoming(count) {
             listener.touch();
-            if let Some(exchange) = listener.outlet {
+            if let Some(exchange) = listener.sink {
                 touch(exchange);
             }
         }
@@ -75,7 +75,7 @@ impl Engine {
 
     /// Where the standalone stream of a session's listener is, but for the offset.
     fn standalone_id(&self, listener: &Listener) -> Option<EventId> {
-        let Voice::Session(session) = listener.voice else {
+        let ListenerKind::Session(session) = listener.voice else {
             return None;
         };
         Some(EventId {
@@ -155,8 +155,8 @@ impl Engine {
     /// The standalone stream on which a session's listener speaks.
     fn standalone_of(&self, key: ListenerKey) -> Option<StreamKey> {
         match self.fanout.listener(key)?.voice {
-            Voice::Session(session) => self.sessions.get(session)?.standalone,
-            Voice::Listen(_) => None,
+            ListenerKind::Session(session) => self.sessions.get(session)?.standalone,
+            ListenerKind::Listen(_) => None,
         }
     }
 

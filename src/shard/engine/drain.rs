@@ -9,7 +9,7 @@
 //!
 //! During the notice the node still takes what comes: the proxy has not noticed yet.
 
-use super::fanout::Voice;
+use super::fanout::ListenerKind;
 use super::hooks::subscriber_of;
 use super::sessions::Ending;
 use super::stream::STANDALONE;
@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// The notice is over: whoever is new has to go elsewhere.
-    pub(super) fn takes_nobody(&self) -> bool {
+    pub(super) fn rejects_new(&self) -> bool {
         self.drain
             .as_ref()
             .is_some_and(|drain| self.now >= drain.closes_from)
@@ -112,7 +112,7 @@ impl Engine {
 
     /// Closes as many streams as it takes to be done in time.
     pub(super) fn drain_some(&mut self, wire: &mut impl Wire<Owner>) {
-        if !self.takes_nobody() {
+        if !self.rejects_new() {
             return;
         }
         // In the order of their places at the wire, which has nothing to do with who they are.
@@ -155,8 +155,8 @@ impl Engine {
             Some((exchange, Owner::Stream(key)))
         });
         let listeners = self.fanout.listeners().filter_map(|(key, listener)| {
-            let is_listen = matches!(listener.voice, Voice::Listen(_));
-            let exchange = listener.outlet.filter(|_| is_listen)?;
+            let is_listen = matches!(listener.voice, ListenerKind::Listen(_));
+            let exchange = listener.sink.filter(|_| is_listen)?;
             Some((exchange, Owner::Listener(key)))
         });
         streams.chain(listeners)
@@ -172,9 +172,9 @@ impl Engine {
     ) -> bool {
         match owner {
             Owner::Listener(listener) => {
-                let outlet = self.fanout.listener(listener).and_then(|it| it.outlet);
+                let sink = self.fanout.listener(listener).and_then(|it| it.sink);
                 // It may have ended by itself.
-                if outlet == Some(exchange) {
+                if sink == Some(exchange) {
                     // A listen stream that ends in good order is a subscription that the server ended: clients come
                     // back only to one that broke. One that has not begun would be no answer at all.
                     if wire.is_held(exchange) {

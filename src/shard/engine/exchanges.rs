@@ -7,7 +7,7 @@
 //! connection is found then.
 
 use super::call::{AnswerTo, CallState};
-use super::fanout::Voice;
+use super::fanout::ListenerKind;
 use super::hooks::subscriber_of;
 use super::keys::StreamKey;
 use super::stream::STANDALONE;
@@ -177,8 +177,8 @@ impl Engine {
             streams.filter_map(|(key, stream)| Some((stream.exchange?, Owner::Stream(key))));
         let listeners = self.fanout.listeners();
         let listeners = listeners.filter_map(|(key, listener)| match listener.voice {
-            Voice::Listen(_) => Some((listener.outlet?, Owner::Listener(key))),
-            Voice::Session(_) => None,
+            ListenerKind::Listen(_) => Some((listener.sink?, Owner::Listener(key))),
+            ListenerKind::Session(_) => None,
         });
         calls
             .chain(streams)

@@ -1,7 +1,7 @@
 //! What the application is told of sessions and subscriptions, and of who sends a request.
 
 use super::call::AnswerTo;
-use super::fanout::{ListenerKey, Voice};
+use super::fanout::{ListenerKey, ListenerKind};
 use super::{CallKey, Engine, Exchange, Fields, Output, SessionId, SessionKey};
 use crate::app::call::{Caller, Headers, Lifecycle, OpenedSession, SessionEnd, Subscriber};
 use crate::clients::Client;
@@ -85,8 +85,8 @@ impl Engine {
 
     fn subscriber(&self, listener: ListenerKey) -> Option<Subscriber> {
         match self.fanout.listener(listener)?.voice {
-            Voice::Session(session) => Some(Subscriber::Session(self.session_id(session))),
-            Voice::Listen(_) => Some(subscriber_of(listener)),
+            ListenerKind::Session(session) => Some(Subscriber::Session(self.session_id(session))),
+            ListenerKind::Listen(_) => Some(subscriber_of(listener)),
         }
     }
 

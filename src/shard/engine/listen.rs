@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::fanout::{Interest, SubscriptionId, Voice};
+use super::fanout::{Interest, ListenerKind, SubscriptionId};
 use super::params::{self, Filter, Listen};
 use super::{Engine, Exchange, Owner, Refused, Wire};
 use crate::app::call::Topic;
@@ -22,7 +22,7 @@ impl Engine {
         id: &str,
         params: Option<&RawValue>,
     ) {
-        if self.takes_nobody() {
+        if self.rejects_new() {
             let refused = Refused::busy("This node is shutting down and opens no new streams.", 1);
             return wire.refuse(key, Some(id), &refused);
         }
@@ -51,7 +51,7 @@ impl Engine {
         }
         let listener = self
             .fanout
-            .open(Voice::Listen(SubscriptionId::new(id)), self.offset);
+            .open(ListenerKind::Listen(SubscriptionId::new(id)), self.offset);
         self.fanout.reserve(listener, interests.len());
         for interest in &interests {
             self.fanout.subscribe(listener, interest);

@@ -10,14 +10,15 @@ mod admission;
 mod call;
 mod calls;
 mod chase;
+mod client_info;
 mod deliver;
+mod description;
 mod drain;
 mod event_id;
 mod exchanges;
 mod fanout;
 mod handler_events;
 mod hooks;
-mod introduction;
 mod keys;
 mod legacy;
 mod listen;
@@ -28,7 +29,6 @@ mod params;
 mod place;
 mod post;
 mod presence;
-mod profile;
 pub mod properties;
 mod resume;
 mod session;
@@ -47,21 +47,21 @@ use serde_json::value::RawValue;
 
 use self::call::CallState;
 use self::chase::Silent;
+use self::client_info::ClientInfos;
+use self::description::ServerDescription;
 use self::drain::Drain;
 use self::fanout::{Due, Fanout, ListenerKey};
-use self::introduction::Introduction;
 use self::keys::{OfCall, OfSession, OfStream, StreamKey};
-use self::profile::Profiles;
 use self::session::Session;
 use self::stream::Stream;
 use self::timers::TimerKey;
 use super::arena::{self, Arena};
 use super::body;
-use super::elsewhere::{Gone, Presence, SessionAbout};
 use super::exchange::{self, Closed, Exchange, ExchangeEvent, Happened, Place, UpperLayer, Wire};
 use super::fields::{self, Fields};
 use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
+use super::remote::{MissReason, SessionAbout, SessionEvent};
 use super::wheel::{self, Millis, Wheel};
 use super::{Accepts, Counts, EntrySizes, Publication, Setup};
 use crate::app::call::{About, AskFailed, Call, Lifecycle};
@@ -74,7 +74,7 @@ pub use self::keys::{CallKey, SessionKey};
 pub(super) use self::look::Body;
 pub use self::look::{Look, Looked};
 
-type Request<'a> = exchange::Request<'a, Gone>;
+type Request<'a> = exchange::Request<'a, MissReason>;
 
 pub(super) struct Engine {
     node: NodeName,
@@ -87,7 +87,7 @@ pub(super) struct Engine {
     /// There may be other nodes, and they are told what they should know.
     is_clustered: bool,
     about: Arc<About>,
-    introduction: Introduction,
+    introduction: ServerDescription,
     accepts: Accepts,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
@@ -99,7 +99,7 @@ pub(super) struct Engine {
     calls: Arena<CallState, OfCall>,
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
-    profiles: Profiles,
+    profiles: ClientInfos,
     calls_of_client: HashMap<Client, u32>,
     /// When other cores were last asked to make room for a session.
     asked_for_room: Option<Millis>,
@@ -150,7 +150,7 @@ pub(super) enum Output {
         holds: u32,
     },
     Tell(Lifecycle),
-    Say(Presence),
+    Announce(SessionEvent),
 }
 
 impl Engine {
@@ -163,7 +163,7 @@ impl Engine {
             limits: setup.limits,
             memory,
             is_clustered: setup.cluster.is_some(),
-            introduction: Introduction::of(&setup.about),
+            introduction: ServerDescription::of(&setup.about),
             about: setup.about,
             accepts: setup.accepts,
             secrets: setup.secrets,
@@ -176,7 +176,7 @@ impl Engine {
             fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
             commons: setup.commons,
             wheel: Wheel::new(now),
-            profiles: Profiles::default(),
+            profiles: ClientInfos::default(),
             calls_of_client: HashMap::new(),
             asked_for_room: None,
             drain: None,
@@ -284,7 +284,7 @@ impl Engine {
                 .fanout
                 .listener(session.listener)
                 .expect("a session has its listener");
-            assert!(matches!(listener.voice, fanout::Voice::Session(it) if it == key));
+            assert!(matches!(listener.voice, fanout::ListenerKind::Session(it) if it == key));
             let standalone = session.standalone.and_then(|it| self.streams.get(it));
             assert_eq!(
                 listener.sequence,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::profile;
+use super::client_info;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::RpcError;
 use crate::mcp::read::read;
@@ -58,8 +58,8 @@ impl Envelope<'_> {
             let capabilities = meta
                 .client_capabilities
                 .as_deref()
-                .map(profile::kept_capabilities);
-            let info = meta.client_info.as_deref().map(profile::kept_info);
+                .map(client_info::kept_capabilities);
+            let info = meta.client_info.as_deref().map(client_info::kept_info);
             Ok(Meta {
                 protocol_version: text(meta.protocol_version),
                 client_capabilities: capabilities.transpose()?.map(Cow::Owned),

@@ -1,14 +1,14 @@
 //! What a wire asks while a request arrives: where it is to be served, and whether there is any sense in it.
 
 use super::post::check_post;
-use super::{Engine, Exchange, Fields, Gone, Output, Owner, Place, Refused, UpperLayer};
+use super::{Engine, Exchange, Fields, MissReason, Output, Owner, Place, Refused, UpperLayer};
 
 impl UpperLayer for Engine {
     type Owner = Owner;
     /// Why the session that it names is not had.
-    type Word = Gone;
+    type Word = MissReason;
 
-    const NO_WORD: Gone = Gone::CannotTell;
+    const NO_WORD: MissReason = MissReason::CannotTell;
 
     /// A modern request has no session, whatever its header says.
     fn place(&self, fields: &Fields<'_>) -> Place {
@@ -38,7 +38,7 @@ impl UpperLayer for Engine {
         }
     }
 
-    fn foresee(&mut self, word: Option<Gone>, fields: &Fields<'_>) -> Result<(), Refused> {
+    fn foresee(&mut self, word: Option<MissReason>, fields: &Fields<'_>) -> Result<(), Refused> {
         check_post(fields)?;
         match fields.session {
             // With an empty one it may still be an `initialize`.

@@ -1,6 +1,8 @@
 //! What the other nodes should know of sessions: which are here, which ended, and which were asked for here in vain.
 
-use super::{Engine, Gone, Millis, Output, Presence, SessionAbout, SessionId, SessionKey};
+use super::{
+    Engine, Millis, MissReason, Output, SessionAbout, SessionEvent, SessionId, SessionKey,
+};
 use crate::app::call::SessionEnd;
 
 /// Of a client's name and of its version, in a record.
@@ -40,7 +42,7 @@ impl Engine {
             .collect();
         for key in keys {
             let session = self.session_id(key);
-            self.say(Presence::Active { session });
+            self.say(SessionEvent::Active { session });
         }
         self.verified = from + count;
     }
@@ -88,7 +90,7 @@ impl Engine {
             created_at: u64::from(session.created_at_s) * 1000,
         });
         let session = self.session_id(key);
-        self.say(Presence::Opened { session, about });
+        self.say(SessionEvent::Opened { session, about });
     }
 
     /// A session is used; its record lives on for another while if that is told once a day.
@@ -102,32 +104,32 @@ impl Engine {
         {
             session.announced_on = today;
             let session = self.session_id(key);
-            self.say(Presence::Active { session });
+            self.say(SessionEvent::Active { session });
         }
     }
 
     pub(super) fn announce_ended(&mut self, session: SessionId) {
         if self.is_clustered {
-            self.say(Presence::Ended { session });
+            self.say(SessionEvent::Ended { session });
         }
     }
 
     pub(super) fn announce_restarting(&mut self, session: SessionId) {
         if self.is_clustered {
-            self.say(Presence::Restarting { session });
+            self.say(SessionEvent::Restarting { session });
         }
     }
 
-    pub(super) fn announce_missed(&mut self, session: Option<&SessionId>, gone: Gone) {
+    pub(super) fn announce_missed(&mut self, session: Option<&SessionId>, gone: MissReason) {
         if self.is_clustered
             && let Some(&session) = session
         {
-            self.say(Presence::Missed { session, gone });
+            self.say(SessionEvent::Missed { session, gone });
         }
     }
 
-    fn say(&mut self, presence: Presence) {
-        self.outputs.push_back(Output::Say(presence));
+    fn say(&mut self, presence: SessionEvent) {
+        self.outputs.push_back(Output::Announce(presence));
     }
 }
 

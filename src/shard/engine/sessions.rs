@@ -5,12 +5,12 @@ use thin_vec::ThinVec;
 
 use super::arena::Key;
 use super::call::AnswerTo;
-use super::fanout::{Interest, Voice};
+use super::fanout::{Interest, ListenerKind};
 use super::keys::StreamKey;
 use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
-use super::{Engine, Gone, Output, Owner, Refused, Request, SessionKey, Wire};
+use super::{Engine, MissReason, Output, Owner, Refused, Request, SessionKey, Wire};
 use crate::app::call::{SessionEnd, Subscriber, TellRefused, Topic};
 use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
@@ -84,7 +84,7 @@ impl Engine {
         // The session's key is needed for its listener and the listener's for the session.
         let listener = self
             .fanout
-            .open(Voice::Session(Key::from_parts(0, 0)), self.offset);
+            .open(ListenerKind::Session(Key::from_parts(0, 0)), self.offset);
         let session = self.sessions.insert(Session {
             secret: (self.secrets)(),
             version: ProtocolVersion::negotiate(&params.protocol_version),
@@ -103,7 +103,8 @@ impl Engine {
             announced_on: 0,
             timer: Default::default(),
         });
-        self.fanout.set_voice(listener, Voice::Session(session));
+        self.fanout
+            .set_voice(listener, ListenerKind::Session(session));
         for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
             if self.introduction.announces(&topic) {
                 self.fanout.subscribe(listener, &Interest::of(topic));
@@ -161,12 +162,12 @@ impl Engine {
     /// `asked` is what somebody found out about it.
     pub(super) fn miss(
         &mut self,
-        asked: Option<Gone>,
+        asked: Option<MissReason>,
         id: Option<&SessionId>,
         why: TellRefused,
     ) -> Refused {
         let gone = match asked.unwrap_or_else(|| why.into()) {
-            Gone::Expired if self.is_draining() => Gone::OwnerRestarted,
+            MissReason::Expired if self.is_draining() => MissReason::OwnerRestarted,
             gone => gone,
         };
         self.announce_missed(id, gone);

@@ -102,7 +102,7 @@ fn engine() -> Engine {
         boot: 1,
         limits,
         commons: Commons::new(&limits, Networks::private()),
-        gate: crate::shard::Gate {
+        gate: crate::shard::RequestPolicy {
             path: "/mcp".into(),
             loopback: true,
             hosts: Vec::new(),

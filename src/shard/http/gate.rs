@@ -7,7 +7,7 @@ use crate::wire::authority::{
 
 /// Who is let in: path, `Host` and `Origin`.
 #[derive(Clone, Debug)]
-pub struct Gate {
+pub struct RequestPolicy {
     /// The MCP endpoint, `/mcp`.
     pub path: Box<str>,
     /// Listening on loopback: only requests that were meant for it are served (DNS rebinding).
@@ -18,7 +18,7 @@ pub struct Gate {
     pub origins: Vec<Box<str>>,
 }
 
-impl Gate {
+impl RequestPolicy {
     pub(super) fn admit(&self, path: &str, fields: &Fields<'_>) -> Result<(), Refused> {
         if !self.path_matches(path) {
             let sentence = format!(
@@ -81,8 +81,8 @@ impl Gate {
 mod tests {
     use super::*;
 
-    fn gate(loopback: bool) -> Gate {
-        Gate {
+    fn gate(loopback: bool) -> RequestPolicy {
+        RequestPolicy {
             path: "/mcp".into(),
             loopback,
             hosts: Vec::new(),

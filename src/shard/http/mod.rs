@@ -26,7 +26,6 @@ use std::sync::Arc;
 
 use self::connection::{Connection, State};
 use super::arena::Arena;
-use super::elsewhere::Cluster;
 use super::exchange::{
     Closed, ConnectionKey, Exchange, ExchangeEvent, Happened, Method, OfConnection, Place, Request,
     UpperLayer, Wire,
@@ -34,6 +33,7 @@ use super::exchange::{
 use super::fields::{AllFields, Fields};
 use super::memory::Memory;
 use super::refused::Refused;
+use super::remote::Cluster;
 use super::wheel::{Millis, Timer, Wheel};
 use crate::app::call::Availability;
 use crate::budget::Charge;
@@ -41,7 +41,7 @@ use crate::clients::{Client, Commons, Ticket};
 use crate::limits::Limits;
 
 pub use self::client::TooMany;
-pub use self::gate::Gate;
+pub use self::gate::RequestPolicy;
 pub(super) use self::receive::Input;
 
 pub(super) struct Http<U: UpperLayer> {
@@ -50,7 +50,7 @@ pub(super) struct Http<U: UpperLayer> {
     /// Connections that hold something, in no order.
     holders: Vec<ConnectionKey>,
     commons: Arc<Commons>,
-    gate: Gate,
+    gate: RequestPolicy,
     cluster: Option<Cluster>,
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
@@ -115,7 +115,7 @@ impl<U: UpperLayer> Http<U> {
         limits: Limits,
         memory: Rc<Memory>,
         commons: Arc<Commons>,
-        gate: Gate,
+        gate: RequestPolicy,
         cluster: Option<Cluster>,
         now: Millis,
     ) -> Self {

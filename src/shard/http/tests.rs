@@ -54,7 +54,7 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let limits = Limits::default();
-        let gate = Gate {
+        let gate = RequestPolicy {
             path: "/mcp".into(),
             loopback: true,
             hosts: Vec::new(),

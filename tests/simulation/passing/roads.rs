@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use pinfold::forward::{Owner, Side};
-use pinfold::shard::Gone;
+use pinfold::shard::MissReason;
 use pinfold::wire::session_id::SessionId;
 
 use super::convoy::{Convoy, PLAYED_BOOT};
@@ -160,7 +160,7 @@ impl Convoy {
         let (health, trouble) = (self.health[number], &mut self.troubles[number]);
         if self.blind {
             trouble.blind = self.now;
-            return Owner::Gone(Gone::CannotTell);
+            return Owner::Gone(MissReason::CannotTell);
         }
         let for_long = |since: Option<u64>| since.is_some_and(|it| self.now > it + BELIEVED_MS);
         let is_played = number == self.stations.len();
@@ -170,10 +170,10 @@ impl Convoy {
         };
         if is_down {
             trouble.down = self.now;
-            return Owner::Gone(Gone::OwnerDown);
+            return Owner::Gone(MissReason::OwnerDown);
         }
         if !is_played && self.stations[number].boot != session.locator.boot {
-            return Owner::Gone(Gone::OwnerRestarted);
+            return Owner::Gone(MissReason::OwnerRestarted);
         }
         Owner::Alive {
             address: address_of(number),

@@ -8,7 +8,7 @@ use pinfold::forward::{
     Question, Returning, Setup, Side,
 };
 use pinfold::limits::Limits;
-use pinfold::shard::{Closed, Cluster, Millis, Presence};
+use pinfold::shard::{Closed, Cluster, Millis, SessionEvent};
 use pinfold::wire::forwarded::PeerSecret;
 use pinfold::wire::session_id::{NodeName, SessionId};
 
@@ -58,7 +58,7 @@ pub(super) struct Station {
     pub(super) asks: Vec<(Millis, Question, SessionId)>,
     pub(super) dials: Vec<(Millis, PassageKey, SocketAddr)>,
     pub(super) probes: Vec<(Millis, PassageKey, SocketAddr)>,
-    pub(super) said: Vec<Presence>,
+    pub(super) said: Vec<SessionEvent>,
     pub(super) met: Vec<&'static str>,
     broken: Option<(PassingBreakage, Random)>,
 }
@@ -242,7 +242,7 @@ impl Station {
                 let passage = self.take_passage(network, key);
                 self.node.sockets[passage.client].closed = Some(Closed::PeerLeft);
             }
-            Effect::Say(presence) => self.said.push(presence),
+            Effect::Announce(presence) => self.said.push(presence),
         }
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::wire::session_id::{Locator, NodeName};
 
-fn parsed(fields: &[(&str, &str)]) -> Result<News, Malformed> {
+fn parsed(fields: &[(&str, &str)]) -> Result<Payload, Malformed> {
     parse(fields, 64).map(|entry| entry.news)
 }
 
@@ -41,32 +41,32 @@ fn soup(mime: Option<&str>) -> Contents {
 fn news_that_reads_back_as_other_news() {
     let uri = || Box::<str>::from("board://lunch");
     let all = [
-        News::Changed(Topic::Tools),
-        News::Changed(Topic::Prompts),
-        News::Changed(Topic::Resources),
-        News::Changed(Topic::Resource(uri())),
-        News::Stored {
+        Payload::Changed(Topic::Tools),
+        Payload::Changed(Topic::Prompts),
+        Payload::Changed(Topic::Resources),
+        Payload::Changed(Topic::Resource(uri())),
+        Payload::Stored {
             uri: uri(),
             changed: false,
         },
-        News::Stored {
+        Payload::Stored {
             uri: uri(),
             changed: true,
         },
-        News::Brought(uri(), None),
-        News::Brought(uri(), Some(soup(Some("text/plain")))),
-        News::Session(session(), Notice::Changed(Topic::Tools)),
-        News::Session(session(), Notice::Changed(Topic::Resource(uri()))),
-        News::Session(
+        Payload::ExternalPut(uri(), None),
+        Payload::ExternalPut(uri(), Some(soup(Some("text/plain")))),
+        Payload::Session(session(), Notice::Changed(Topic::Tools)),
+        Payload::Session(session(), Notice::Changed(Topic::Resource(uri()))),
+        Payload::Session(
             session(),
             message(r#"{"level":"info","data":{"a":1.50}}"#, 1),
         ),
-        News::All(message(
+        Payload::All(message(
             r#"{"level":"emergency","logger":"a\"b","data":"x"}"#,
             7,
         )),
-        News::Reload,
-        News::Everything,
+        Payload::Reload,
+        Payload::Everything,
     ];
     let author = Author {
         process: "n1.5f".into(),
@@ -88,10 +88,13 @@ fn what_other_programs_write() {
     let lunch = [("uri", "board://lunch"), ("text", "soup")];
     assert_eq!(
         parsed(&lunch),
-        Ok(News::Brought("board://lunch".into(), Some(soup(None))))
+        Ok(Payload::ExternalPut(
+            "board://lunch".into(),
+            Some(soup(None))
+        ))
     );
     let data = |data| [("all", "1"), ("level", "warning"), ("data", data)];
-    let told = |params| Ok(News::All(message(params, 3)));
+    let told = |params| Ok(Payload::All(message(params, 3)));
     assert_eq!(
         parsed(&data("soon")),
         told(r#"{"level":"warning","data":"soon"}"#)
@@ -105,7 +108,8 @@ fn what_other_programs_write() {
         told(r#"{"level":"warning","data":"\"a\n"}"#)
     );
     let blob: [(&[u8], &[u8]); 2] = [(b"uri", b"a:b"), (b"blob", b"\xff\x00")];
-    let Ok(News::Brought(_, Some(contents))) = parse(&blob, 64).map(|entry| entry.news) else {
+    let Ok(Payload::ExternalPut(_, Some(contents))) = parse(&blob, 64).map(|entry| entry.news)
+    else {
         panic!("a blob is any bytes");
     };
     assert_eq!(contents.body, Body::Blob(vec![255, 0]));
@@ -174,7 +178,7 @@ fn an_older_node_whose_names_are_no_uris() {
     let uri = "board://a|b".into();
     assert_eq!(
         news,
-        News::Stored {
+        Payload::Stored {
             uri,
             changed: false
         }

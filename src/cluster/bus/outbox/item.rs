@@ -41,7 +41,7 @@ pub enum Item {
     /// New contents of a resource.
     Contents {
         uri: Box<str>,
-        carried: Carried,
+        carried: ContentSource,
         /// What is to be told here besides what writing them changes here.
         owed: Change,
         /// It is to be told everywhere, also where writing them changes nothing.
@@ -56,7 +56,7 @@ pub enum Item {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Carried {
+pub enum ContentSource {
     /// Not known to be in this node's store; `None` takes the resource away.
     Given(Option<Contents>),
     /// Whatever this node's store has.
@@ -65,7 +65,7 @@ pub enum Carried {
 
 /// Something to be told on this node, and who waits for that.
 #[derive(Debug)]
-pub struct Told {
+pub struct LocalDelivery {
     pub item: Item,
     pub tickets: Vec<Ticket>,
     pub accepted: Accepted,

@@ -20,7 +20,7 @@ fn contents(text: &str) -> Contents {
 fn put(uri: &str, text: &str) -> Item {
     Item::Contents {
         uri: uri.into(),
-        carried: Carried::Given(Some(contents(text))),
+        carried: ContentSource::Given(Some(contents(text))),
         owed: Change::NONE,
         changed: false,
     }
@@ -46,7 +46,7 @@ fn numbers(batch: &[Adding]) -> Vec<u64> {
     batch.iter().map(|adding| adding.number).collect()
 }
 
-fn items(told: Vec<Told>) -> Vec<Item> {
+fn items(told: Vec<LocalDelivery>) -> Vec<Item> {
     told.into_iter().map(|told| told.item).collect()
 }
 
@@ -94,7 +94,7 @@ fn an_item_that_waits_for_a_redis_that_is_not_there() {
     outbox.followed(1_000);
     let stored = Item::Contents {
         uri: "a:1".into(),
-        carried: Carried::Stored,
+        carried: ContentSource::Stored,
         owed: Change::NONE,
         changed: false,
     };
@@ -182,7 +182,7 @@ fn two_changes_of_one_topic_and_the_older_of_them() {
     };
     let merged = Item::Contents {
         uri: "a:1".into(),
-        carried: Carried::Given(Some(contents("new"))),
+        carried: ContentSource::Given(Some(contents("new"))),
         owed,
         changed: true,
     };

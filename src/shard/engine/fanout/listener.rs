@@ -12,7 +12,7 @@ pub(in crate::shard) type ListenerKey = Key<Listener>;
 const SLOTS_WORTH_A_MAP: usize = 32;
 
 /// Whose ear this is, and so how an event is spelled for it.
-pub(in crate::shard) enum Voice {
+pub(in crate::shard) enum ListenerKind {
     Session(SessionKey),
     Listen(SubscriptionId),
 }
@@ -25,9 +25,9 @@ pub(in crate::shard) enum SubscriptionId {
 }
 
 pub(in crate::shard) struct Listener {
-    pub(in crate::shard) voice: Voice,
+    pub(in crate::shard) voice: ListenerKind,
     /// The connection that takes events now. None: what is pending waits.
-    pub(in crate::shard) outlet: Option<Exchange>,
+    pub(in crate::shard) sink: Option<Exchange>,
     /// Everything up to here was told or was never to be told.
     pub(in crate::shard) told: u64,
     /// The session's last targeted message that left on its standalone stream. Kept here too, so that a topic event
@@ -81,7 +81,7 @@ impl Listener {
     /// Brings what a delivery reads of this listener into the cache.
     pub(in crate::shard) fn touch(&self) {
         black_box(self.subscriptions.first().map(|it| it.pending));
-        if let Voice::Listen(SubscriptionId::Text(text)) = &self.voice {
+        if let ListenerKind::Listen(SubscriptionId::Text(text)) = &self.voice {
             black_box(text.as_bytes().first());
         }
     }
@@ -128,7 +128,7 @@ impl Listener {
     }
 
     pub(super) fn enqueue(&mut self, key: ListenerKey, ready: &mut VecDeque<ListenerKey>) {
-        if !self.queued && self.has_news() && self.outlet.is_some() {
+        if !self.queued && self.has_news() && self.sink.is_some() {
             self.queued = true;
             ready.push_back(key);
         }

@@ -25,7 +25,7 @@ use super::arena::Arena;
 use crate::app::call::Topic;
 use crate::budget::Pool;
 
-pub(super) use self::listener::{Listener, ListenerKey, SubscriptionId, Voice};
+pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
 pub(super) use self::spelling::Interest;
 
 /// How many topics leave one listener in one write.
@@ -80,11 +80,11 @@ impl Fanout {
     }
 
     /// A new listener that knows everything up to `offset`.
-    pub(super) fn open(&mut self, voice: Voice, offset: u64) -> ListenerKey {
+    pub(super) fn open(&mut self, voice: ListenerKind, offset: u64) -> ListenerKey {
         let subscriptions = Vec::new();
         self.listeners.insert(Listener {
             voice,
-            outlet: None,
+            sink: None,
             told: offset,
             sequence: 0,
             subscriptions,
@@ -95,7 +95,7 @@ impl Fanout {
         })
     }
 
-    pub(super) fn set_voice(&mut self, key: ListenerKey, voice: Voice) {
+    pub(super) fn set_voice(&mut self, key: ListenerKey, voice: ListenerKind) {
         if let Some(listener) = self.listeners.get_mut(key) {
             listener.voice = voice;
         }
@@ -225,16 +225,16 @@ impl Fanout {
     }
 
     /// Events go to this connection from now on.
-    pub(super) fn attach(&mut self, key: ListenerKey, outlet: Exchange) {
+    pub(super) fn attach(&mut self, key: ListenerKey, sink: Exchange) {
         if let Some(listener) = self.listeners.get_mut(key) {
-            listener.outlet = Some(outlet);
+            listener.sink = Some(sink);
             listener.enqueue(key, &mut self.ready);
         }
     }
 
     pub(super) fn detach(&mut self, key: ListenerKey) {
         if let Some(listener) = self.listeners.get_mut(key) {
-            listener.outlet = None;
+            listener.sink = None;
         }
     }
 
@@ -285,7 +285,7 @@ impl Fanout {
                 continue;
             };
             listener.queued = false;
-            if listener.outlet.is_some() && listener.has_news() {
+            if listener.sink.is_some() && listener.has_news() {
                 return Some(key);
             }
         }
@@ -347,13 +347,13 @@ impl Fanout {
     }
 
     /// One event's data lines in the words of the listener's era, blank line included.
-    pub(super) fn emit(&self, due: Due, voice: &Voice, out: &mut Vec<u8>) {
+    pub(super) fn emit(&self, due: Due, voice: &ListenerKind, out: &mut Vec<u8>) {
         let entry = &self.topics[due.topic as usize];
         out.extend_from_slice(&entry.head);
         match (voice, entry.uri.is_some()) {
-            (Voice::Session(_), true) => out.extend_from_slice(b"}}\n\n"),
-            (Voice::Session(_), false) => out.extend_from_slice(b"}\n\n"),
-            (Voice::Listen(id), has_params) => {
+            (ListenerKind::Session(_), true) => out.extend_from_slice(b"}}\n\n"),
+            (ListenerKind::Session(_), false) => out.extend_from_slice(b"}\n\n"),
+            (ListenerKind::Listen(id), has_params) => {
                 let open: &[u8] = if has_params {
                     b",\"_meta\":{"
                 } else {

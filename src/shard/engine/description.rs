@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::app::call::{About, Topic};
 
-pub(super) struct Introduction {
+pub(super) struct ServerDescription {
     /// Of the answer to `initialize`, all but its version.
     pub(super) legacy_members: Box<str>,
     /// `_meta` of every modern result.
@@ -16,7 +16,7 @@ pub(super) struct Introduction {
     resources_are_subscribed: bool,
 }
 
-impl Introduction {
+impl ServerDescription {
     pub(super) fn of(about: &About) -> Self {
         let (capabilities, info) = (&about.legacy_capabilities, &about.server_info);
         let mut legacy_members = format!(r#""capabilities":{capabilities},"serverInfo":{info}"#);
@@ -28,7 +28,7 @@ impl Introduction {
             format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}"#);
         let says =
             |capability: &str, what: &str| about.modern_capabilities[capability][what] == true;
-        Introduction {
+        ServerDescription {
             legacy_members: legacy_members.into(),
             server_info_member: server_info_member.into(),
             tools_change: says("tools", "listChanged"),

@@ -14,7 +14,7 @@ use super::blocking::BlockingPool;
 use super::calls::Calls;
 use super::engine::{Engine, SCRATCH_BYTES};
 use super::forward::{Forwarding, Wanted};
-use super::mailbox::Letter;
+use super::mailbox::CoreMessage;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
@@ -24,7 +24,7 @@ use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
 use crate::forward::{Departing, EXCHANGE_BYTES};
 use crate::log_throttle::LogThrottles;
-use crate::shard::{CallKey, Closed, ConnectionKey, Effect, Gone, Shard, TooMany};
+use crate::shard::{CallKey, Closed, ConnectionKey, Effect, MissReason, Shard, TooMany};
 use crate::tasks;
 
 pub(super) struct Core {
@@ -109,7 +109,7 @@ impl Core {
         peer: Option<IpAddr>,
         bytes: &[u8],
         ticket: Ticket,
-        gone: Option<Gone>,
+        gone: Option<MissReason>,
     ) {
         let now = clock::now();
         let key = self.shard.borrow_mut().handle_arrival(now, peer, ticket);
@@ -121,7 +121,7 @@ impl Core {
         key: ConnectionKey,
         stream: StdStream,
         bytes: &[u8],
-        gone: Option<Gone>,
+        gone: Option<MissReason>,
     ) {
         self.sockets.keep(key, stream);
         let now = clock::now();
@@ -303,7 +303,7 @@ impl Core {
             Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
             Effect::Tell(event) => self.application.tell(&event),
-            Effect::Say(presence) => {
+            Effect::Announce(presence) => {
                 if let Some(forwarding) = &self.forwarding {
                     forwarding.say(presence);
                 }
@@ -323,7 +323,7 @@ impl Core {
             return;
         };
         let peer = stream.peer_addr().ok().map(|address| address.ip());
-        let letter = Letter::Connection {
+        let letter = CoreMessage::Connection {
             stream,
             peer,
             bytes,

@@ -6,19 +6,19 @@ fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).expect("JSON")
 }
 
-fn intern(profiles: &mut Profiles, capabilities: &str, info: &str) -> Rc<Profile> {
+fn intern(profiles: &mut ClientInfos, capabilities: &str, info: &str) -> Rc<ClientInfo> {
     let profile = profiles.intern(&raw(capabilities), Some(&raw(info)));
     profiles.invariants();
     profile.expect("an object")
 }
 
 fn kept(capabilities: &str) -> String {
-    let profile = intern(&mut Profiles::default(), capabilities, "{}");
+    let profile = intern(&mut ClientInfos::default(), capabilities, "{}");
     profile.capabilities.to_string()
 }
 
 fn refusal(capabilities: &str, info: &str) -> String {
-    let refused = Profiles::default().intern(&raw(capabilities), Some(&raw(info)));
+    let refused = ClientInfos::default().intern(&raw(capabilities), Some(&raw(info)));
     refused.err().expect("it is wrong").message.into_owned()
 }
 
@@ -82,7 +82,7 @@ fn a_name_without_end() {
         r#"{{"name":"{}","version":1,"title":"é","icons":[]}}"#,
         "ä".repeat(5000)
     );
-    let profile = intern(&mut Profiles::default(), "{}", &info);
+    let profile = intern(&mut ClientInfos::default(), "{}", &info);
     let kept = profile.info.as_ref().expect("it was sent");
     assert_eq!(
         **kept,
@@ -111,7 +111,7 @@ fn what_is_no_object() {
 
 #[test]
 fn the_same_client_in_other_words() {
-    let mut profiles = Profiles::default();
+    let mut profiles = ClientInfos::default();
     let one = intern(
         &mut profiles,
         r#"{"roots":{},"sampling":{}}"#,
@@ -128,7 +128,7 @@ fn the_same_client_in_other_words() {
 
 #[test]
 fn thousands_of_clients_that_are_never_seen_again() {
-    let mut profiles = Profiles::default();
+    let mut profiles = ClientInfos::default();
     let junk = r#"{"":0},"#.repeat(1000);
     for number in 0..3000 {
         let capabilities = format!(
@@ -148,7 +148,7 @@ fn thousands_of_clients_that_are_never_seen_again() {
 
 #[test]
 fn more_kinds_of_clients_than_there_is_room_for() {
-    let mut profiles = Profiles::default();
+    let mut profiles = ClientInfos::default();
     let mut held = Vec::new();
     let name = |number: usize| format!(r#"{{"name":"{number}","title":"{}"}}"#, "x".repeat(2000));
     for number in 0..20_000 {

@@ -7,7 +7,7 @@ use super::milestone::Milestone;
 
 /// What the cores of a node that takes its leave know of each other.
 #[derive(Debug)]
-pub(super) struct Departure {
+pub(super) struct DrainBarrier {
     /// Cores that still hold a stream or a request.
     staying: AtomicUsize,
     /// There was a moment in which none did. A core that is asked something since has the time of the notice for it.
@@ -20,9 +20,9 @@ pub(super) struct Departure {
     drained: Arc<Milestone<()>>,
 }
 
-impl Departure {
+impl DrainBarrier {
     pub(super) fn of(cores: usize) -> Self {
-        Departure {
+        DrainBarrier {
             staying: AtomicUsize::new(cores),
             over: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_core_that_ends_while_another_one_is_asked_for_its_sessions() {
-        let departure = Departure::of(2);
+        let departure = DrainBarrier::of(2);
         let (mut first, mut second) = (false, false);
         departure.note(&mut first, true);
         departure.note(&mut first, true);

@@ -21,7 +21,7 @@ pub struct Cluster {
 
 /// Why a session is not had: `data.reason` of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gone {
+pub enum MissReason {
     /// Nobody has heard of it.
     Unknown,
     /// Deleted, or idle for too long.
@@ -43,12 +43,12 @@ pub enum Gone {
 pub enum Located {
     /// Its node lives and takes the request.
     There,
-    Gone(Gone),
+    Gone(MissReason),
 }
 
 /// What other nodes, or whoever watches this one, should know.
 #[derive(Clone, Debug)]
-pub enum Presence {
+pub enum SessionEvent {
     Opened {
         session: SessionId,
         about: Box<SessionAbout>,
@@ -60,7 +60,10 @@ pub enum Presence {
     /// It ends because its process does.
     Restarting { session: SessionId },
     /// A request for a session that should be here and is not.
-    Missed { session: SessionId, gone: Gone },
+    Missed {
+        session: SessionId,
+        gone: MissReason,
+    },
     /// A request was passed on to its session's node, which broke off before it answered: the client was told 502.
     BrokeOff { session: SessionId },
     /// A request was refused that claimed to come from another node.
@@ -78,38 +81,40 @@ pub struct SessionAbout {
     pub created_at: Millis,
 }
 
-impl Gone {
+impl MissReason {
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
-            Gone::Unknown => "unknown",
-            Gone::Expired => "expired",
-            Gone::OwnerRestarted => "owner_restarted",
-            Gone::OwnerDown => "owner_down",
-            Gone::OwnerUnreachable | Gone::CannotTell => "owner_unreachable",
-            Gone::Misrouted => "misrouted",
+            MissReason::Unknown => "unknown",
+            MissReason::Expired => "expired",
+            MissReason::OwnerRestarted => "owner_restarted",
+            MissReason::OwnerDown => "owner_down",
+            MissReason::OwnerUnreachable | MissReason::CannotTell => "owner_unreachable",
+            MissReason::Misrouted => "misrouted",
         }
     }
 
     fn sentence(self) -> &'static str {
         match self {
-            Gone::Unknown => "this id was never given out, or long ago.",
-            Gone::Expired => "it was deleted, or idle for too long.",
-            Gone::OwnerRestarted => {
+            MissReason::Unknown => "this id was never given out, or long ago.",
+            MissReason::Expired => "it was deleted, or idle for too long.",
+            MissReason::OwnerRestarted => {
                 "the node that had it was restarted since, and sessions live in its memory."
             }
-            Gone::OwnerDown => "the node that had it is down.",
-            Gone::OwnerUnreachable => "the node that has it does not answer.",
-            Gone::Misrouted => {
+            MissReason::OwnerDown => "the node that had it is down.",
+            MissReason::OwnerUnreachable => "the node that has it does not answer.",
+            MissReason::Misrouted => {
                 "another node has it, and this one does not pass requests on: the proxy should route by the node's \
                  name, which leads the session id."
             }
-            Gone::CannotTell => "another node has it, and where that is cannot be found out now.",
+            MissReason::CannotTell => {
+                "another node has it, and where that is cannot be found out now."
+            }
         }
     }
 
     pub(super) fn refused(self) -> Refused {
-        if self == Gone::CannotTell {
+        if self == MissReason::CannotTell {
             let sentence = format!("Session not here: {} Try again.", self.sentence());
             return Refused {
                 retry_after_s: Some(1),
@@ -125,7 +130,7 @@ impl Gone {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Gone::CannotTell => 503,
+            MissReason::CannotTell => 503,
             _ => 404,
         }
     }
@@ -148,15 +153,15 @@ impl Gone {
     }
 }
 
-impl From<TellRefused> for Gone {
+impl From<TellRefused> for MissReason {
     fn from(why: TellRefused) -> Self {
         match why {
-            TellRefused::OwnerRestarted => Gone::OwnerRestarted,
-            TellRefused::Expired => Gone::Expired,
+            TellRefused::OwnerRestarted => MissReason::OwnerRestarted,
+            TellRefused::Expired => MissReason::Expired,
             TellRefused::OtherNode
             | TellRefused::Unknown
             | TellRefused::Full
-            | TellRefused::Busy => Gone::Unknown,
+            | TellRefused::Busy => MissReason::Unknown,
         }
     }
 }

@@ -40,7 +40,7 @@ impl Default for Bounds {
 const ENTRY_BYTES: usize = 176;
 
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct IdempotencyCache {
     bounds: Bounds,
     known: HashMap<Arc<str>, (Digest, Known)>,
     /// When it was accepted, and under which key.
@@ -56,7 +56,7 @@ enum Known {
 
 /// What is known of a key whose item arrives.
 pub(super) enum Begun {
-    /// Nothing. Whoever gets this says [`Memory::finish`] or [`Memory::forget`].
+    /// Nothing. Whoever gets this says [`IdempotencyCache::finish`] or [`IdempotencyCache::forget`].
     First,
     /// The answer that the item got.
     Before(Answer),
@@ -66,7 +66,7 @@ pub(super) enum Begun {
     Reused,
 }
 
-impl Memory {
+impl IdempotencyCache {
     pub(super) fn begin(&mut self, key: &Arc<str>, item: Digest, now_ms: u64) -> Begun {
         self.expire(now_ms);
         match self.known.entry(key.clone()) {
@@ -164,29 +164,29 @@ mod tests {
         })
     }
 
-    fn bounded(keys_max: usize, bytes_max: usize) -> Memory {
-        Memory {
+    fn bounded(keys_max: usize, bytes_max: usize) -> IdempotencyCache {
+        IdempotencyCache {
             bounds: Bounds {
                 keys_max,
                 bytes_max,
             },
-            ..Memory::default()
+            ..IdempotencyCache::default()
         }
     }
 
-    fn accept(memory: &mut Memory, text: &str, now_ms: u64) {
+    fn accept(memory: &mut IdempotencyCache, text: &str, now_ms: u64) {
         assert!(is_new(memory, text, now_ms), "{text}");
         memory.finish(&key(text), &ACCEPTED, now_ms);
     }
 
     /// Whether an item under this key would be published. If so it is under way.
-    fn is_new(memory: &mut Memory, text: &str, now_ms: u64) -> bool {
+    fn is_new(memory: &mut IdempotencyCache, text: &str, now_ms: u64) -> bool {
         matches!(memory.begin(&key(text), item(), now_ms), Begun::First)
     }
 
     #[test]
     fn a_key_is_known_for_five_minutes() {
-        let mut memory = Memory::default();
+        let mut memory = IdempotencyCache::default();
         accept(&mut memory, "a", 1000);
         accept(&mut memory, "b", 2000);
         let before = memory.begin(&key("a"), item(), 300_999);
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_may_be_tried_again() {
-        let mut memory = Memory::default();
+        let mut memory = IdempotencyCache::default();
         assert!(is_new(&mut memory, "a", 0));
         let refused = Answer::Refused {
             reason: "busy",
@@ -230,10 +230,10 @@ mod tests {
 
     #[test]
     fn a_key_that_stands_for_another_item() {
-        let mut memory = Memory::default();
+        let mut memory = IdempotencyCache::default();
         let other = digest_of(Topic::Prompts);
         assert!(is_new(&mut memory, "a", 0));
-        let begin = |memory: &mut Memory| memory.begin(&key("a"), other, 0);
+        let begin = |memory: &mut IdempotencyCache| memory.begin(&key("a"), other, 0);
         assert!(matches!(begin(&mut memory), Begun::Reused));
         memory.finish(&key("a"), &ACCEPTED, 0);
         assert!(matches!(begin(&mut memory), Begun::Reused));
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_key_whose_first_item_is_under_way() {
-        let mut memory = Memory::default();
+        let mut memory = IdempotencyCache::default();
         assert!(is_new(&mut memory, "a", 0));
         let Begun::UnderWay(mut second) = memory.begin(&key("a"), item(), 0) else {
             panic!("the first is under way");
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_key_whose_first_item_never_got_an_answer() {
-        let mut memory = Memory::default();
+        let mut memory = IdempotencyCache::default();
         assert!(is_new(&mut memory, "a", 0));
         let Begun::UnderWay(mut second) = memory.begin(&key("a"), item(), 0) else {
             panic!("the first is under way");

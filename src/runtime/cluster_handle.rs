@@ -1,4 +1,4 @@
-//! What a node must be given to live among others. Whoever knows the others implements [`Neighbours`]; a core only
+//! What a node must be given to live among others. Whoever knows the others implements [`ClusterHandle`]; a core only
 //! asks, and never waits for what it says.
 
 use std::fmt;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
-use crate::shard::Presence;
+use crate::shard::SessionEvent;
 use crate::wire::forwarded::PeerSecret;
 use crate::wire::session_id::SessionId;
 
 pub use crate::forward::Owner;
 
 /// The other nodes, as any thread may speak to them. No call blocks.
-pub trait Neighbours: Send + Sync {
+pub trait ClusterHandle: Send + Sync {
     /// Tells them of this node's sessions.
-    fn say(&self, said: Vec<Presence>);
+    fn say(&self, said: Vec<SessionEvent>);
 
     /// Every session of a core that takes its leave has ended, and so have the others' or will in a moment: from now on
     /// requests for them need not come here.
@@ -28,7 +28,7 @@ pub trait Neighbours: Send + Sync {
 /// A node's place among others.
 #[derive(Clone)]
 pub struct Joined {
-    pub neighbours: Arc<dyn Neighbours>,
+    pub neighbours: Arc<dyn ClusterHandle>,
     /// None: requests for other nodes' sessions are answered 404 `misrouted`, and none are taken from other nodes.
     pub secret: Option<PeerSecret>,
 }

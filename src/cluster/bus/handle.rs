@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::Loaded;
-use super::outbox::{Carried, Item, Receipt, Ticket, Unsent};
+use super::outbox::{ContentSource, Item, Receipt, Ticket, Unsent};
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::cluster::inbox::Inbox;
@@ -23,7 +23,7 @@ pub(super) enum Posted {
 }
 
 /// The door of a [`Bus`](super::Bus) that runs elsewhere.
-pub struct BusDoor {
+pub struct BusHandle {
     pub(super) inbox: Inbox<Posted>,
     pub(super) full: AtomicBool,
     /// [`Loaded`]
@@ -36,9 +36,9 @@ pub type BusTold = oneshot::Receiver<Receipt>;
 /// What the bus needs to say what it lost, when its time to send it is over.
 const SAYING_TAKES: Duration = Duration::from_secs(1);
 
-impl Default for BusDoor {
+impl Default for BusHandle {
     fn default() -> Self {
-        BusDoor {
+        BusHandle {
             inbox: Inbox::new(ITEMS_MAX),
             full: AtomicBool::new(false),
             loaded: AtomicU8::new(Loaded::NotYet as u8),
@@ -46,7 +46,7 @@ impl Default for BusDoor {
     }
 }
 
-impl BusDoor {
+impl BusHandle {
     /// So much waits that a publisher had better wait too.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -70,7 +70,7 @@ impl BusDoor {
     pub fn put(&self, uri: Box<str>, contents: Option<Contents>) -> BusTold {
         self.send(Item::Contents {
             uri,
-            carried: Carried::Given(contents),
+            carried: ContentSource::Given(contents),
             owed: Change::NONE,
             changed: false,
         })
@@ -97,7 +97,7 @@ impl BusDoor {
     }
 }
 
-impl SharedLog for BusDoor {
+impl SharedLog for BusHandle {
     fn publish(&self, topics: Vec<Topic>) {
         self.post(topics.into_iter().map(Item::Changed));
     }
@@ -105,7 +105,7 @@ impl SharedLog for BusDoor {
     fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change) {
         self.post([Item::Contents {
             uri: uri.into(),
-            carried: Carried::Given(contents),
+            carried: ContentSource::Given(contents),
             owed: change,
             changed: false,
         }]);

@@ -2,7 +2,7 @@
 //!
 //! A profile is known by what is kept ([`words`]), so what is dropped makes no other profile. It lives as long as a
 //! session has it, or one of [`RECENT`] places of those that were met last: requests of 2026-07-28 say who they are
-//! each time. Whoever lets go of one says so ([`Profiles::release`]), and with the last it is forgotten.
+//! each time. Whoever lets go of one says so ([`ClientInfos::release`]), and with the last it is forgotten.
 
 mod words;
 
@@ -20,7 +20,7 @@ use crate::mcp::RpcError;
 use crate::wire::json_scan::JsonScan;
 
 /// `clientInfo` and `capabilities` of one kind of client.
-pub(super) struct Profile {
+pub(super) struct ClientInfo {
     pub(super) capabilities: Arc<Value>,
     pub(super) info: Option<Arc<Value>>,
     /// Under which it is known.
@@ -35,8 +35,8 @@ const RECENT: usize = 64;
 type PlaceHasher = BuildHasherDefault<DefaultHasher>;
 
 /// Invariants: `known` has each profile that somebody holds, and no other; `bytes` is their sum.
-pub(super) struct Profiles {
-    known: HashMap<Rc<str>, Weak<Profile>>,
+pub(super) struct ClientInfos {
+    known: HashMap<Rc<str>, Weak<ClientInfo>>,
     recent: [Option<Box<Read>>; RECENT],
     bytes: usize,
 }
@@ -45,12 +45,12 @@ pub(super) struct Profiles {
 struct Read {
     capabilities: Box<str>,
     info: Box<str>,
-    profile: Rc<Profile>,
+    profile: Rc<ClientInfo>,
 }
 
-impl Default for Profiles {
+impl Default for ClientInfos {
     fn default() -> Self {
-        Profiles {
+        ClientInfos {
             known: HashMap::new(),
             recent: [const { None }; RECENT],
             bytes: 0,
@@ -58,7 +58,7 @@ impl Default for Profiles {
     }
 }
 
-impl Profiles {
+impl ClientInfos {
     /// Of what a client says. Without texts of its own, flags only, once there is no room for more texts.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ impl Profiles {
         &mut self,
         capabilities: &RawValue,
         info: Option<&RawValue>,
-    ) -> Result<Rc<Profile>, RpcError> {
+    ) -> Result<Rc<ClientInfo>, RpcError> {
         let texts = [capabilities.get(), info.map_or("", RawValue::get)];
         let place = PlaceHasher::default().hash_one(texts) as usize % RECENT;
         if let Some(read) = &self.recent[place]
@@ -97,18 +97,18 @@ impl Profiles {
     }
 
     /// To be called with each that was given and is no longer needed.
-    pub(super) fn release(&mut self, profile: Rc<Profile>) {
+    pub(super) fn release(&mut self, profile: Rc<ClientInfo>) {
         if Rc::strong_count(&profile) == 1 && self.known.remove(&profile.words).is_some() {
             self.bytes -= profile.bytes;
         }
     }
 
-    fn find_or_make(&mut self, declared: Declared, info: Option<Info<'_>>) -> Rc<Profile> {
+    fn find_or_make(&mut self, declared: Declared, info: Option<Info<'_>>) -> Rc<ClientInfo> {
         let words = words::emit(&declared, info.as_ref());
         if let Some(profile) = self.known.get(&*words).and_then(Weak::upgrade) {
             return profile;
         }
-        let profile = Profile::new(&declared, info.as_ref(), words);
+        let profile = ClientInfo::new(&declared, info.as_ref(), words);
         let has_texts = info.is_some() || declared.has_texts();
         if has_texts && self.bytes + profile.bytes > PROFILES_BYTES_MAX {
             return self.find_or_make(declared.flags(), None);
@@ -137,10 +137,10 @@ impl Profiles {
     }
 }
 
-impl Profile {
+impl ClientInfo {
     fn new(declared: &Declared, info: Option<&Info<'_>>, words: String) -> Self {
         let value = |json: Result<Value, _>| Arc::new(json.unwrap_or_default());
-        Profile {
+        ClientInfo {
             capabilities: value(serde_json::to_value(declared)),
             info: info.map(|info| value(serde_json::to_value(info))),
             bytes: JsonScan::of(words.as_bytes()).tree_bytes() + 2 * words.len() + ENTRY_BYTES,

@@ -14,7 +14,7 @@ struct Scripted {
     is_saturated: std::cell::Cell<bool>,
 }
 
-impl Desk for Scripted {
+impl PublishBackend for Scripted {
     fn availability(&self) -> Availability {
         Availability::Ready
     }
@@ -59,9 +59,9 @@ fn item(topic: Topic, key: Option<&str>) -> Result<Item, Answer> {
     })
 }
 
-fn open() -> (Rc<Scripted>, Clerk) {
+fn open() -> (Rc<Scripted>, IdempotentPublisher) {
     let desk = Rc::new(Scripted::default());
-    (desk.clone(), Clerk::new(desk))
+    (desk.clone(), IdempotentPublisher::new(desk))
 }
 
 fn make_slow(desk: &Scripted) -> Sender<Answer> {
@@ -70,7 +70,7 @@ fn make_slow(desk: &Scripted) -> Sender<Answer> {
     sender
 }
 
-fn publish(clerk: &Clerk, items: Vec<Result<Item, Answer>>) -> Vec<(Answer, bool)> {
+fn publish(clerk: &IdempotentPublisher, items: Vec<Result<Item, Answer>>) -> Vec<(Answer, bool)> {
     let is_busy = clerk.desk().is_saturated();
     let replies = clerk
         .publish(items, is_busy)

@@ -8,7 +8,7 @@ use super::id::EntryId;
 
 /// Where the stream and everything beside it stand now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct StreamInfo {
     /// Differs between two fillings of a Redis: whoever comes first to an empty one writes another.
     pub token: Box<str>,
     /// Up to here a node has put in the hash what other programs brought. None: no node ever said so.
@@ -42,7 +42,7 @@ pub enum Verdict {
     Emptied,
 }
 
-impl Standing {
+impl StreamInfo {
     /// What became of the entries after `since`, which was read when the token was `known`.
     #[must_use]
     pub fn judge(&self, known: &str, since: EntryId) -> Verdict {
@@ -128,8 +128,8 @@ mod tests {
         }
     }
 
-    fn standing(stream: Option<Stream>) -> Standing {
-        Standing {
+    fn standing(stream: Option<Stream>) -> StreamInfo {
+        StreamInfo {
             token: "t".into(),
             kept: None,
             stream,

@@ -1,4 +1,4 @@
-//! Between a publisher's items and the [`Desk`]: each item gets one answer, in order, and what was said before
+//! Between a publisher's items and the [`PublishBackend`]: each item gets one answer, in order, and what was said before
 //! under the same key is not said again.
 //!
 //! All items of a group are begun, one after the other and without a pause, before the first is waited for. So they
@@ -13,8 +13,8 @@ use std::task::Poll;
 use std::time::Instant;
 
 use super::digest::Digest;
-use super::memory::{Begun, Memory};
-use super::{Answer, Desk, Item, refused};
+use super::idempotency_cache::{Begun, IdempotencyCache};
+use super::{Answer, Item, PublishBackend, refused};
 
 /// An answer as the publisher gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +39,9 @@ impl From<Answer> for Reply {
     }
 }
 
-pub(super) struct Clerk {
-    desk: Rc<dyn Desk>,
-    memory: RefCell<Memory>,
+pub(super) struct IdempotentPublisher {
+    desk: Rc<dyn PublishBackend>,
+    memory: RefCell<IdempotencyCache>,
     opened: Instant,
 }
 
@@ -50,16 +50,16 @@ enum Slot<F> {
     UnderWay(Pin<Box<F>>),
 }
 
-impl Clerk {
-    pub(super) fn new(desk: Rc<dyn Desk>) -> Self {
-        Clerk {
+impl IdempotentPublisher {
+    pub(super) fn new(desk: Rc<dyn PublishBackend>) -> Self {
+        IdempotentPublisher {
             desk,
             memory: RefCell::default(),
             opened: Instant::now(),
         }
     }
 
-    pub(super) fn desk(&self) -> &dyn Desk {
+    pub(super) fn desk(&self) -> &dyn PublishBackend {
         &*self.desk
     }
 
@@ -137,7 +137,7 @@ impl Clerk {
 
 /// A key whose item has no answer yet: it is forgotten if it never gets one.
 struct UnderWay<'a> {
-    clerk: &'a Clerk,
+    clerk: &'a IdempotentPublisher,
     key: Arc<str>,
 }
 
