@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
 use super::call::{About, Caching, Call, Handler, Lifecycle, Link, Outcome};
 use super::context::Logging;
-use super::envelope::{self, Envelope, decode};
+use super::decode::{decode, digest};
+use super::envelope::Envelope;
 use super::{Context, Error, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
 use crate::mcp::{Era, RpcError};
@@ -185,7 +186,7 @@ fn interim_result(context: &Context) -> LocalBoxFuture<'_, Outcome> {
     Box::pin(async move {
         let has_memory = context.rounds().borrow().has_memory();
         let digest = match has_memory {
-            true => envelope::digest(context).await.map(Some),
+            true => digest(context).await.map(Some),
             false => Ok(None),
         };
         match digest {

@@ -5,7 +5,6 @@
 //! `params` beyond `_meta` is the application's to check. The engine frames the outcome for the call's era.
 //! Users of the crate see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +16,7 @@ use serde_json::value::RawValue;
 pub use super::caller::{Caller, Headers};
 use super::contents::{Change, Contents};
 pub use super::lifecycle::{Lifecycle, OpenedSession, SessionEnd, Subscriber};
+pub use super::topic::Topic;
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::uri::{NotAUri, normal};
@@ -91,30 +91,6 @@ pub enum AskFailed {
     NotSent,
     /// The session ended meanwhile.
     SessionClosed,
-}
-
-/// What changed, in the words of the specification.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Topic {
-    Tools,
-    Prompts,
-    Resources,
-    /// The contents of the resource at this URI.
-    Resource(Box<str>),
-}
-
-impl Topic {
-    /// By the normal form of its URI. What is none stays as it is: nobody can have subscribed to it.
-    #[must_use]
-    pub fn normal(self) -> Topic {
-        match &self {
-            Topic::Resource(uri) => match normal(uri) {
-                Ok(Cow::Owned(normal)) => Topic::Resource(normal.into()),
-                _ => self,
-            },
-            Topic::Tools | Topic::Prompts | Topic::Resources => self,
-        }
-    }
 }
 
 /// What sessions are told besides topics. Modern clients have no session and hear topics only.

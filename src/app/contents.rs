@@ -1,6 +1,6 @@
 //! How contents reach an application from outside of a request: what `POST /publish` carries for `board`.
 
-use super::call::Topic;
+use super::topic::Topic;
 use crate::wire::uri::{NotAUri, normal};
 
 /// What a publisher puts at a URI.

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,6 +16,7 @@ use super::ask::Rounds;
 use super::call::{Call, Headers, Link, Topic, WorkLost};
 use super::contents::{Change, Contents};
 use super::envelope::{Envelope, meta_text};
+use super::params::blocking;
 use super::state::RequestState;
 use super::{Error, SessionId};
 use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
@@ -357,22 +358,6 @@ impl Cancellation {
         }
         Raise(self)
     }
-}
-
-/// Runs work on another thread.
-pub(super) async fn blocking<T: Send + 'static>(
-    link: &dyn Link,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, WorkLost> {
-    let place = Arc::new(Mutex::new(None));
-    let result = Arc::clone(&place);
-    let work = Box::new(move || {
-        let value = work();
-        *result.lock().expect("only whole values are stored") = Some(value);
-    });
-    link.run_blocking(work).await?;
-    let value = place.lock().expect("only whole values are stored").take();
-    value.ok_or(WorkLost::Panicked)
 }
 
 /// Whether every capability of `required`, an object of objects, is declared.

@@ -6,13 +6,11 @@ use std::any::Any;
 
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::call::{Call, Link};
-use super::context::{Context, blocking};
+use super::params::{blocking, parse, unread};
 use super::state::request_digest;
-use crate::mcp::read::read;
 use crate::mcp::types::{
     CallToolRequest, CompleteRequest, GetPromptRequest, JsonObject, PaginatedRequest,
     ProgressToken, ReadResourceRequest,
@@ -30,7 +28,7 @@ pub(super) struct Envelope {
     pub(super) request_state: Option<(String, String)>,
     /// Of a call with large params: `_meta`.
     pub(super) meta: Option<Box<RawValue>>,
-    /// Of a call with large params: what [`decode`] gives.
+    /// Of a call with large params: what [`decode`](super::decode::decode) gives.
     pub(super) request: Option<Box<dyn Any + Send>>,
 }
 
@@ -127,7 +125,7 @@ pub(super) fn meta_text(params: Option<&RawValue>) -> Option<&RawValue> {
     parse::<Whole<'_>>(params).ok()?.meta
 }
 
-/// What [`decode`] will ask for, of a call with large params.
+/// What [`decode`](super::decode::decode) will ask for, of a call with large params.
 fn read_ahead(method: &str, params: Option<&RawValue>) -> Box<dyn Any + Send> {
     match method {
         "tools/call" => Box::new(parse::<CallToolRequest>(params)),
@@ -139,46 +137,4 @@ fn read_ahead(method: &str, params: Option<&RawValue>) -> Box<dyn Any + Send> {
         "completion/complete" => Box::new(parse::<CompleteRequest>(params)),
         _ => Box::new(parse::<JsonObject>(params)),
     }
-}
-
-/// What its method wants of a call's params.
-///
-/// # Errors
-/// -32602 with what is wrong where.
-pub(super) fn decode<T: DeserializeOwned + 'static>(context: &Context) -> Result<T, RpcError> {
-    let ahead = context.take_read_ahead();
-    match ahead.map(|read| read.downcast::<Result<T, RpcError>>()) {
-        Some(Ok(read)) => *read,
-        Some(Err(_)) | None => parse(context.call().params.as_deref()),
-    }
-}
-
-/// The digest of a call, for what it is to be told apart by.
-///
-/// # Errors
-/// -32602 with what is wrong where.
-pub(super) async fn digest(context: &Context) -> Result<String, RpcError> {
-    let call = context.call();
-    match call.is_large() {
-        false => request_digest(&call.method, call.params.as_deref()),
-        true => {
-            let (method, params) = (call.method.clone(), call.params.clone());
-            let read = move || request_digest(&method, params.as_deref());
-            let digest = blocking(context.link(), read).await;
-            digest.map_err(|_| unread())?
-        }
-    }
-}
-
-/// Reads params; absent ones are an empty object.
-///
-/// # Errors
-/// -32602 with what is wrong where.
-pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, RpcError> {
-    let json = params.map_or("{}", RawValue::get);
-    read(json).map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
-}
-
-fn unread() -> RpcError {
-    RpcError::internal("The server failed while it read this request.")
 }

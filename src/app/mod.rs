@@ -12,12 +12,14 @@ mod caller;
 pub mod conformance;
 pub mod contents;
 mod context;
+mod decode;
 mod envelope;
 mod error;
 mod legacy_output;
 mod lifecycle;
 mod page;
 mod param_headers;
+mod params;
 mod schema;
 mod state;
 #[cfg(test)]
@@ -25,6 +27,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 pub mod toolkit;
+mod topic;
 
 pub use crate::wire::session_id::SessionId;
 pub use adapter::handler;

@@ -77,7 +77,7 @@ struct Salient {
 }
 
 pub(super) fn request_digest(method: &str, params: Option<&RawValue>) -> Result<String, RpcError> {
-    let mut salient: Salient = super::envelope::parse(params)?;
+    let mut salient: Salient = super::params::parse(params)?;
     let mut arguments = salient
         .arguments
         .take()

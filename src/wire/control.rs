@@ -5,7 +5,7 @@
 
 use super::Malformed;
 use super::field::list_elements;
-use super::http1::{Field, Framing, Head, Span};
+use super::head::{Field, Framing, Head, Span};
 use super::request_line::{authority_of, is_host};
 
 /// What the fields say about the message itself.

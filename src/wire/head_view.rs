@@ -3,7 +3,7 @@
 use std::str::from_utf8;
 
 use super::Malformed;
-use super::http1::{Field, Head, Span};
+use super::head::{Field, Head, Span};
 
 /// Made by [`Head::view`]. `bytes` are those that the head was parsed from: tokens among them, so there is no `Debug`.
 #[derive(Clone, Copy)]

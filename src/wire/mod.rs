@@ -12,6 +12,7 @@ mod envelope;
 mod field;
 pub mod forwarded;
 pub mod forwarded_for;
+mod head;
 mod head_view;
 pub mod header_value;
 pub mod hex;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::Malformed;
 use super::field::is_token;
-use super::http1::Method;
+use super::head::Method;
 
 /// Offsets within the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,9 @@ use super::peers::Record;
 use super::stored;
 use super::stream_info::StreamInfo;
 
+/// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
+pub(super) const CONTENTS_AT_ONCE: usize = 16;
+
 /// An entry to be added, and what goes into the hash with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Add {

@@ -50,6 +50,7 @@ mod reload;
 mod run;
 mod scripts;
 mod spelling;
+mod state;
 mod stored;
 pub mod stream_info;
 mod tail;

@@ -4,28 +4,16 @@
 //! remembers for a day ([`GONE_S`](super::scripts::GONE_S)) and nodes for as long as they live. What a node has and the
 //! hash does not, without anybody having taken it away, Redis has forgotten: the node puts it back.
 
-use std::collections::{BTreeSet, HashSet};
-
-use super::ask::{Fields, Found};
+use super::ask::{CONTENTS_AT_ONCE, Fields, Found};
 use super::id::EntryId;
 use super::spelling::Wanted;
+use super::state::{Seen, State};
 use super::stream_info::StreamInfo;
-use super::tail::{CONTENTS_AT_ONCE, State};
 use super::versions::Version;
 use super::{Bus, LocalLog, StoredValue, stored};
 
 /// By how much a moment may be another one by Redis's clock.
 const CLOCKS_DIFFER_MS: u64 = 50;
-
-/// What a reading of the hash has come to.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    uris: HashSet<Box<str>>,
-    /// They have another name there than this node's: which of their writes is the last one is asked for.
-    unsettled: BTreeSet<Box<str>>,
-    /// Up to this one this node's resources were compared with it.
-    after: Option<Box<str>>,
-}
 
 impl Bus {
     /// What this node has at these URIs, for a hash that has lost it.

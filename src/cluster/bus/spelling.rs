@@ -7,9 +7,8 @@
 use std::collections::HashMap;
 
 use super::Bus;
-use super::ask::Found;
+use super::ask::{CONTENTS_AT_ONCE, Found};
 use super::entry::{Entry, Malformed};
-use super::tail::CONTENTS_AT_ONCE;
 use crate::wire::uri::{mended, normal};
 
 /// Names of one resource besides its own: more than anybody makes up who does not want to find out.

@@ -14,53 +14,20 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::apply::Fetched;
-use super::ask::{Ask, Fields, Response};
+use super::ask::{Ask, CONTENTS_AT_ONCE, Fields, Response};
 use super::entry::{self, Entry, Payload};
 use super::id::EntryId;
 use super::page::Page;
-use super::reload::Seen;
 use super::spelling::Wanted;
+use super::state::{Seen, State};
 use super::stream_info::{StreamInfo, Verdict};
 use super::{Bus, LocalLog, StoredValue, stored};
 use crate::log_throttle::LogThrottle;
 
-/// Resources whose contents are asked for at once: up to a megabyte each, and a little more on the wire.
-pub(super) const CONTENTS_AT_ONCE: usize = 16;
 /// How often an undisturbed reader looks whether Redis is still what it was.
 const CHECK_EVERY_MS: u64 = 2_000;
 /// How often the hash is read at most because others put something back.
 const LOAD_EVERY_MS: u64 = 1_000;
-
-#[derive(Debug, Default)]
-pub(super) enum State {
-    #[default]
-    Down,
-    /// Nothing after this entry may be missing.
-    Checking {
-        since: EntryId,
-    },
-    /// These are put back.
-    Refilling {
-        uris: Vec<Box<str>>,
-    },
-    Loading {
-        cursor: u64,
-        seen: Seen,
-    },
-    /// The hash was read, and does not have these, or by several names: was any of them taken away?
-    Comparing {
-        wanted: Wanted,
-        seen: Seen,
-    },
-    Reading,
-    /// The next entry alone is more than one answer may hold.
-    Skipping,
-    /// The contents of so many of the unread entries are asked for.
-    Fetching {
-        entries: usize,
-        wanted: Wanted,
-    },
-}
 
 #[derive(Default)]
 pub(super) struct Tail {
