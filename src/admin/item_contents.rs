@@ -1,4 +1,4 @@
-//! `item_contents` of an item: a string, an object with a text or a blob, or `null`.
+//! `contents` of an item: a string, an object with a text or a blob, or `null`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;

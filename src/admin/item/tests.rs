@@ -45,7 +45,7 @@ fn a_field_with_a_typo() {
     let (reason, sentence) = reason(r#"{"uri":"board://a","content":"x"}"#);
     assert_eq!(reason, "bad_item");
     assert!(
-        sentence.contains("`content`") && sentence.contains("`item_contents`"),
+        sentence.contains("`content`") && sentence.contains("`contents`"),
         "{sentence}"
     );
 }

@@ -181,7 +181,7 @@ impl Bus {
             sent_ms: 0,
             sent: Vec::new(),
             applied_ms: 0,
-            tail: Tail::default(),
+            tail: Tail::new(),
             versions: Versions::default(),
             clock: Clock::new(unix_ms),
             peers: Peers::default(),

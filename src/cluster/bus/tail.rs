@@ -80,6 +80,16 @@ impl Tail {
     }
 }
 
+impl Tail {
+    pub(super) fn new() -> Self {
+        Tail {
+            // Each line names an entry and what is wrong with it.
+            malformed_log: LogThrottle::of_each(),
+            ..Tail::default()
+        }
+    }
+}
+
 impl Bus {
     /// The connection that reads is there.
     pub fn handle_reader_up(&mut self, now_ms: u64) {
