@@ -21,7 +21,7 @@ pub trait ClusterHandle: Send + Sync {
     /// requests for them need not come here.
     fn say_leaving(&self);
 
-    /// Where the node of a session is. Nobody answering is [`CannotTell`](crate::shard::Gone::CannotTell).
+    /// Where the node of a session is. Nobody answering is [`CannotTell`](crate::shard::MissReason::CannotTell).
     fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner>;
 }
 

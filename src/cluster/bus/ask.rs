@@ -22,7 +22,7 @@ pub struct Write {
     pub after: EntryId,
 }
 
-/// What the hash is to have at a URI: [`record`](Kept::record) after the stamp, or nothing.
+/// What the hash is to have at a URI: [`record`](StoredValue::record) after the stamp, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredValue {
     pub uri: Box<str>,
