@@ -345,6 +345,11 @@ pub(crate) fn listen_request() -> String {
 
 /// A session with all subscriptions, each in a request of its own.
 pub(crate) fn open_session(address: SocketAddr) -> String {
+    open_session_of(address, TOPICS)
+}
+
+/// A session with so many subscriptions.
+pub(crate) fn open_session_of(address: SocketAddr, topics: usize) -> String {
     let mut socket = connect(address, Habit::Reads);
     let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "crowd", "version": "1"},
@@ -358,7 +363,7 @@ pub(crate) fn open_session(address: SocketAddr) -> String {
         .find_map(|line| line.strip_prefix("Mcp-Session-Id: "))
         .expect("a session id")
         .to_owned();
-    for topic in 0..TOPICS {
+    for topic in 0..topics {
         let subscribe = json!({"jsonrpc": "2.0", "id": topic + 1, "method": "resources/subscribe", "params": {"uri": uri(topic)}});
         let request = post(&subscribe, &format!("Mcp-Session-Id: {session}\r\n"));
         socket

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::crowd::{Habit, connect, listen_request, open_session, post};
+use crate::crowd::{Habit, connect, listen_request, open_session, open_session_of, post};
 use crate::program::scratch_folder;
 use crate::server::{App, Server};
 use crate::tools::strace;
@@ -110,7 +110,7 @@ const TOOL: &str = "test_simple_text";
 const TEXT: &str = "This is a simple text response for testing.";
 
 fn legacy_calls(server: &Server, count: usize) {
-    let session = open_session(server.address());
+    let session = open_session_of(server.address(), 0);
     let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
         "name": TOOL, "arguments": {},
     }});

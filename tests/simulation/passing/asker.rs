@@ -45,6 +45,8 @@ pub(super) struct Wire {
     pub(super) stalled: bool,
     /// It takes nothing, or did once: the node may give it up.
     pub(super) was_stalled: bool,
+    /// When its client last read something while there was more to come.
+    pub(super) took_at: u64,
     pub(super) ended: bool,
     /// An answer said that it is the last one.
     pub(super) closes: bool,
@@ -86,6 +88,7 @@ impl Wire {
             told: None,
             stalled: false,
             was_stalled: false,
+            took_at: 0,
             ended: false,
             closes: false,
         }

@@ -258,6 +258,9 @@ impl Convoy {
     pub(super) fn take(&mut self, wire: usize, count: usize) {
         let (station, socket) = (self.wires[wire].station, self.wires[wire].socket);
         let node = &mut self.stations[station].node;
+        if !node.sockets[socket].is_over() && !node.sockets[socket].arrived.is_empty() {
+            self.wires[wire].took_at = self.now;
+        }
         node.take(socket, count);
         let items: Vec<Item> = node.sockets[socket].reader.items.drain(..).collect();
         for item in items {
