@@ -313,16 +313,7 @@ impl Play {
             self.application(3);
         }
         self.node.pass(LONG_MS);
-        for core in &self.node.cores {
-            let left = core.shard.counts();
-            let counts = [
-                left.connections,
-                left.sessions,
-                left.streams,
-                left.listeners,
-                left.calls,
-            ];
-            assert_eq!(counts, [0; 5], "{left:?}");
+        for left in self.node.check_nobody_is_left() {
             assert_eq!(left.held_bytes, 0, "{left:?}");
         }
     }

@@ -6,18 +6,7 @@ use serde_json::value::RawValue;
 use super::{Answer, MESSAGE_BYTES_MAX, refused};
 use crate::app::call::Notice;
 use crate::mcp::read::read;
-
-/// By severity (RFC 5424, 6.2.1), the least severe first.
-const LEVELS: [&str; 8] = [
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-];
+use crate::mcp::types::LoggingLevel;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,12 +24,10 @@ pub(super) fn parse(raw: &RawValue) -> Result<Notice, Answer> {
         );
         refused("bad_message", sentence)
     })?;
-    let level = LEVELS
-        .iter()
-        .zip(0..)
-        .find(|(name, _)| **name == message.level);
-    let Some((name, level)) = level else {
-        let sentence = format!("The message's level must be one of {}", LEVELS.join(", "));
+    let name = &message.level;
+    let Some(level) = LoggingLevel::severity_of(name) else {
+        let levels = LoggingLevel::NAMES.join(", ");
+        let sentence = format!("The message's level must be one of {levels}");
         return Err(refused("bad_message", sentence));
     };
     let logger = message

@@ -131,7 +131,7 @@ pub enum Answer {
 /// Characters of a refusal's sentence: a parser's may quote what was sent.
 const SENTENCE_CHARS_MAX: usize = 300;
 
-fn refused(reason: &'static str, sentence: impl Into<String>) -> Answer {
+pub(crate) fn refused(reason: &'static str, sentence: impl Into<String>) -> Answer {
     let mut sentence: String = sentence.into();
     if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
         sentence.truncate(end);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
-use crate::admin::{Answer, Item, PublishBackend, SessionName, Target, no_uri};
+use crate::admin::{Answer, Item, PublishBackend, SessionName, Target, no_uri, refused};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
 use crate::cluster::bus::{BusHandle, BusTold};
@@ -142,7 +142,7 @@ impl NodeBackend {
                 offset: Some(offset),
                 kept: None,
             },
-            Err(error) => refused("busy", &error.to_string()),
+            Err(error) => refused("busy", error.to_string()),
         }
     }
 
@@ -219,12 +219,5 @@ fn tell_refused(refusal: TellRefused) -> Answer {
             "busy",
             "The node is ending, or too busy; try again in a moment",
         ),
-    }
-}
-
-fn refused(reason: &'static str, sentence: &str) -> Answer {
-    Answer::Refused {
-        reason,
-        sentence: sentence.to_owned(),
     }
 }

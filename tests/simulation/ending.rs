@@ -156,16 +156,7 @@ impl World {
         while self.node.carry() {}
         self.fail_all_calls();
         self.node.pass(700_000);
-        for core in &self.node.cores {
-            let left = core.shard.counts();
-            let counts = [
-                left.connections,
-                left.sessions,
-                left.streams,
-                left.listeners,
-                left.calls,
-            ];
-            assert_eq!(counts, [0; 5], "{left:?}");
+        for left in self.node.check_nobody_is_left() {
             assert_eq!(left.topics, 3, "the lists");
         }
     }

@@ -4,10 +4,28 @@ use std::collections::BTreeMap;
 
 use pinfold::budget::Pool;
 use pinfold::clients::{Client, Holds, Ticket};
+use pinfold::shard::Counts;
 
-use super::node::Node;
+use super::node::{Core, Node};
 
 impl Node {
+    /// Panics if anything of a client is left on a core; gives what each of them has besides.
+    pub fn check_nobody_is_left(&self) -> Vec<Counts> {
+        let left = |core: &Core| {
+            let left = core.shard.counts();
+            let counts = [
+                left.connections,
+                left.sessions,
+                left.streams,
+                left.listeners,
+                left.calls,
+            ];
+            assert_eq!(counts, [0; 5], "{left:?}");
+            left
+        };
+        self.cores.iter().map(left).collect()
+    }
+
     /// What is counted for the whole node is what its cores, and connections on their way, hold.
     pub(super) fn count_clients(&self) {
         let mut held: BTreeMap<Client, Holds> = BTreeMap::new();

@@ -105,6 +105,25 @@ pub enum LoggingLevel {
 }
 
 impl LoggingLevel {
+    /// Each level's name, by its severity.
+    pub const NAMES: [&str; 8] = [
+        "debug",
+        "info",
+        "notice",
+        "warning",
+        "error",
+        "critical",
+        "alert",
+        "emergency",
+    ];
+
+    /// The severity of the level of this name.
+    #[must_use]
+    pub fn severity_of(name: &str) -> Option<u8> {
+        let index = Self::NAMES.iter().position(|&it| it == name)?;
+        u8::try_from(index).ok()
+    }
+
     /// 0 debug … 7 emergency.
     #[must_use]
     pub const fn severity(self) -> u8 {
@@ -141,4 +160,19 @@ where
     T: Deserialize<'de> + Default,
 {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_has_one_name_for_serde_and_another_for_us() {
+        for (severity, name) in (0..).zip(LoggingLevel::NAMES) {
+            let level: LoggingLevel = serde_json::from_value(Value::from(name)).expect("a level");
+            assert_eq!(level.severity(), severity);
+            assert_eq!(LoggingLevel::severity_of(name), Some(severity));
+        }
+        assert_eq!(LoggingLevel::severity_of("Debug"), None);
+    }
 }

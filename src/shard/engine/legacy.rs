@@ -6,13 +6,13 @@ use super::call::{AnswerTo, CallState};
 use super::listen::NO_ROOM;
 use super::params::{self, Cancelled, SetLevel, Subscribe};
 use super::post::{Post, not_acceptable};
-use super::session::log_level;
 use super::{
     CallKey, Engine, Output, Owner, Refused, Request, SessionKey, Wire, error_message,
     result_message,
 };
 use crate::app::call::{AskFailed, Call, Topic};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
+use crate::mcp::types::LoggingLevel;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::integer::to_u32;
 use crate::wire::json_rpc::{Id, Invalid, Message};
@@ -253,7 +253,7 @@ impl Engine {
             return Err(RpcError::method_not_found("logging/setLevel"));
         }
         let SetLevel { level } = params::parse(params)?;
-        let level = log_level(&level).ok_or_else(|| {
+        let level = LoggingLevel::severity_of(&level).ok_or_else(|| {
             RpcError::invalid_params(format!("Invalid params: {level} is not a log level."))
         })?;
         if let Some(session) = self.sessions.get_mut(session) {

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::call::CallState;
 use super::params::{self, Envelope, Meta};
 use super::post::{Post, not_acceptable};
-use super::session::log_level;
 use super::{Engine, Exchange, Fields, Output, Owner, Refused, Wire};
 use crate::app::call::Call;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
+use crate::mcp::types::LoggingLevel;
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::header_value;
 use crate::wire::json_rpc::Message;
@@ -122,7 +122,7 @@ impl Engine {
         let (key, client) = (post.request.exchange, post.request.client);
         let meta = envelope.meta.as_ref();
         let stated = meta.and_then(|meta| meta.log_level.as_deref());
-        let log_level = match stated.map(|name| log_level(name).ok_or(name)) {
+        let log_level = match stated.map(|name| LoggingLevel::severity_of(name).ok_or(name)) {
             None => None,
             Some(Ok(level)) => Some(level),
             Some(Err(name)) => {

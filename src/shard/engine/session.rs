@@ -54,24 +54,5 @@ impl Session {
     }
 }
 
-/// `logging/setLevel` names, in the order of RFC 5424's severities from the least.
-pub(super) const LOG_LEVELS: [&str; 8] = [
-    "debug",
-    "info",
-    "notice",
-    "warning",
-    "error",
-    "critical",
-    "alert",
-    "emergency",
-];
-
 /// What a session gets that never asked for a level.
 pub(super) const LOG_LEVEL_DEFAULT: u8 = 1;
-
-pub(super) fn log_level(name: &str) -> Option<u8> {
-    LOG_LEVELS
-        .iter()
-        .position(|&level| level == name)
-        .map(|index| index as u8)
-}
