@@ -288,6 +288,28 @@ fn calls_whose_params_are_more_than_the_node_may_hold() {
     client.call();
 }
 
+/// A handler may look at them until its call ends.
+#[test]
+fn header_fields_of_a_call_that_nobody_counts() {
+    let mut client = Client::with(limits(1024));
+    let session = client.session(V11);
+    let held_by = |client: &mut Client, request: Request| {
+        let socket = client.connect();
+        client.send(socket, &request);
+        let call = client.call();
+        let held = held(client);
+        client.finish(&call, "{}");
+        held
+    };
+    let plain = held_by(&mut client, Request::tool(&session, 1));
+    let long = "y".repeat(12 * KIB);
+    let many = held_by(
+        &mut client,
+        Request::tool(&session, 1).with("X-Long", &long),
+    );
+    assert!(many >= plain + 12 * KIB, "{plain} and {many} bytes");
+}
+
 /// What one core holds for somebody slow is room that another core asks for.
 #[test]
 fn a_core_that_starves_because_of_another() {

@@ -329,7 +329,7 @@ impl Engine {
         answer_to: AnswerTo,
     ) -> Result<CallKey, Refused> {
         let client = self.caller(request, session_key);
-        let charge = self.charge_call(wire, client, params, tree_bytes)?;
+        let charge = self.charge_call(wire, client, &request.fields, params, tree_bytes)?;
         let caller = self.caller_seen(client, Some(session_key), &request.fields);
         let session = self
             .sessions

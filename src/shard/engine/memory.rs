@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::keys::StreamKey;
 use super::stream::{MESSAGE_OVERHEAD_BYTES, Message, stand_in};
-use super::{CallKey, Engine, Millis, Owner, Refused, SessionKey, Wire};
+use super::{CallKey, Engine, Fields, Millis, Owner, Refused, SessionKey, Wire};
 use crate::budget::{Charge, Short};
 use crate::clients::Client;
 use crate::wire::json_scan::JsonScan;
@@ -44,11 +44,14 @@ impl Engine {
         &mut self,
         wire: &mut impl Wire<Owner>,
         client: Option<Client>,
+        fields: &Fields<'_>,
         params: Option<&RawValue>,
         tree_bytes: usize,
     ) -> Result<Charge, Refused> {
         let text_bytes = params.map_or(0, |params| params.get().len());
-        let count = CALL_BYTES + TEXTS_OF_A_CALL * text_bytes + tree_bytes;
+        // Its handler may look at them until it ends.
+        let fields_bytes = fields.all.as_ref().map_or(0, |all| all.text.len());
+        let count = CALL_BYTES + TEXTS_OF_A_CALL * text_bytes + tree_bytes + fields_bytes;
         self.charge(wire, client, count)
             .map_err(|Short| Refused::out_of_memory())
     }

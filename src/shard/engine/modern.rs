@@ -135,7 +135,8 @@ impl Engine {
             return wire.refuse(key, Some(id), &refused);
         }
         let tree_bytes = post.tree_bytes;
-        let charge = match self.charge_call(wire, client, params, tree_bytes) {
+        let charge = match self.charge_call(wire, client, &post.request.fields, params, tree_bytes)
+        {
             Ok(charge) => charge,
             Err(refused) => return wire.refuse(key, Some(id), &refused),
         };
