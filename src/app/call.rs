@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 pub use super::caller::{Caller, Headers};
 use super::contents::{Change, Contents};
 pub use super::lifecycle::{Lifecycle, OpenedSession, SessionEnd, Subscriber};
-pub use super::topic::Topic;
+pub use super::topic::{LIST_NAMES, LISTS, NO_LIST, RESOURCE, Topic, TopicKind};
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::uri::{NotAUri, normal};

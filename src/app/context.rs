@@ -20,7 +20,7 @@ use super::params::blocking;
 use super::state::RequestState;
 use super::{Error, SessionId};
 use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
-use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
 #[derive(Clone)]
@@ -218,7 +218,7 @@ impl Context {
             message,
         };
         let params = serde_json::to_string(&params).expect("numbers and text");
-        self.0.link.notify("notifications/progress", &params);
+        self.0.link.notify(RpcMethod::Progress.name(), &params);
     }
 
     /// What the client wants this call's progress to be called, as it wrote it.

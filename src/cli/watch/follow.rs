@@ -13,7 +13,7 @@ use super::era::{Verdict, verdict};
 use super::legacy::Session;
 use super::modern;
 use super::watcher::{Ended, Watcher};
-use crate::mcp::Era;
+use crate::mcp::{Era, RpcMethod};
 
 /// A server whose era is known.
 enum Peer {
@@ -75,7 +75,7 @@ fn meet(watcher: &Watcher) -> Result<Peer, Ended> {
 
 fn discover(watcher: &Watcher) -> Result<Era, Ended> {
     let (id, reply) =
-        modern::ask(watcher, "server/discover", json!({}), None).map_err(Ended::lost)?;
+        modern::ask(watcher, RpcMethod::ServerDiscover, json!({}), None).map_err(Ended::lost)?;
     let status = reply.status;
     let body = reply.into_json(id);
     match verdict(status, body.as_ref()) {

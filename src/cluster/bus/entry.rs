@@ -19,7 +19,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::app::call::{Notice, Topic};
+use crate::app::call::{NO_LIST, Notice, RESOURCE, Topic};
 use crate::app::contents::{Body, Contents};
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::mcp::types::LoggingLevel;
@@ -206,10 +206,10 @@ impl<'a> Fields<'a> {
     fn changed(&self, uri_bytes_max: usize) -> Result<Option<Topic>, Malformed> {
         match (self.topic, self.uri) {
             (None, None) => Ok(None),
-            (Some("tools"), None) => Ok(Some(Topic::Tools)),
-            (Some("prompts"), None) => Ok(Some(Topic::Prompts)),
-            (Some("resources"), None) => Ok(Some(Topic::Resources)),
-            (Some(_), None) => Err(Malformed("topic is tools, prompts or resources")),
+            (Some(name), None) => {
+                let list = Topic::list_named(name).ok_or(Malformed(NO_LIST))?;
+                Ok(Some(list))
+            }
             (None, Some(uri)) if uri.len() > uri_bytes_max => Err(Malformed("uri is too long")),
             (None, Some(uri)) if !self.may_name(uri) => Err(Malformed(
                 "uri is no URI (RFC 3986), such as board://lunch: encode what may not be there",
@@ -341,11 +341,9 @@ fn text(text: &str) -> Cow<'_, [u8]> {
 }
 
 fn topic_field(topic: &Topic) -> Field<'_> {
-    match topic {
-        Topic::Tools => ("topic", text("tools")),
-        Topic::Prompts => ("topic", text("prompts")),
-        Topic::Resources => ("topic", text("resources")),
-        Topic::Resource(uri) => ("uri", text(uri)),
+    match topic.list() {
+        Ok(_) => ("topic", text(topic.kind().name)),
+        Err(uri) => (RESOURCE.name, text(uri)),
     }
 }
 

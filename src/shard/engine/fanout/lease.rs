@@ -3,19 +3,18 @@
 
 use super::topic::TopicEntry;
 use super::{Fanout, Interest, SUBSCRIPTION_BYTES};
-use crate::app::call::Topic;
 use crate::budget::Short;
 
 impl Fanout {
     /// Takes what subscriptions to these need at most. Once they are made, [`settle`](Fanout::settle) gives back the rest.
     pub(in crate::shard) fn lease(&mut self, interests: &[Interest]) -> Result<(), Short> {
-        let new = interests.iter().map(|interest| match &interest.topic {
-            Topic::Resource(uri) if self.by_uri.contains_key(&**uri) => SUBSCRIPTION_BYTES,
-            Topic::Resource(uri) => {
-                SUBSCRIPTION_BYTES + TopicEntry::bytes_of(uri, interest.own.as_deref())
-            }
-            Topic::Tools | Topic::Prompts | Topic::Resources => 0,
-        });
+        let new = interests
+            .iter()
+            .map(|interest| match interest.topic.list() {
+                Ok(_) => 0,
+                Err(uri) if self.by_uri.contains_key(uri) => SUBSCRIPTION_BYTES,
+                Err(uri) => SUBSCRIPTION_BYTES + TopicEntry::bytes_of(uri, interest.own.as_deref()),
+            });
         let count = new.sum();
         self.pool.take(count)?;
         self.leased += count;
