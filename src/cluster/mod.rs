@@ -6,7 +6,7 @@
 //! | `{prefix}node:{name}` | that node, every 1.5 s, for 5 s | `record`: address, process |
 //! | `{prefix}bus`, `{prefix}board`, … | every node, and any program the first | [`bus`] |
 //! | `{prefix}processes` | each process its field; whoever buries it removes it | `record`: the same, also while the key above is missing |
-//! | `{prefix}burial:{name}.{boot}` | whoever buries that process, for five minutes | that others need not |
+//! | `{prefix}burial:{name}.{incarnation}` | whoever buries that process, for five minutes | that others need not |
 //!
 //! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold; neither
 //! waits. [`Control`] does what Redis is needed for, on the thread that runs it: `presence` is what Redis does not know

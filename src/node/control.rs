@@ -56,7 +56,7 @@ struct Work {
 /// Of a node that is not alone.
 struct Several {
     control: Control,
-    boot: u64,
+    incarnation: u64,
     way: bus::RedisSettings,
     log: bus::Setup,
 }
@@ -115,12 +115,12 @@ fn several(
     store: Option<Arc<dyn ContentStore>>,
 ) -> Several {
     let (shared, options) = (&node.shared, node.options());
-    let (name, boot) = (options.node_name(), options.incarnation);
+    let (name, incarnation) = (options.node_name(), options.incarnation);
     let mut redis = Settings::new(cluster.redis.clone(), format!("pinfold-{name}-bus"));
     redis.authorities = shared.authorities.clone();
     Several {
         control,
-        boot,
+        incarnation,
         way: bus::RedisSettings {
             redis,
             prefix: cluster.prefix.clone(),
@@ -128,7 +128,7 @@ fn several(
         },
         log: bus::Setup {
             node: name,
-            boot,
+            incarnation,
             store,
             uri_bytes_max: options.limits.uri_bytes_max,
         },
@@ -192,7 +192,7 @@ fn share(several: Several, door: Arc<BusHandle>, publisher: &Publisher) {
     tasks::spawn(bus::run(several.way, several.log, publisher.clone(), door));
     let (all, some) = (publisher.clone(), publisher.clone());
     tasks::spawn(several.control.run(
-        several.boot,
+        several.incarnation,
         move || all.announce_all(),
         move || some.verify_some(),
     ));

@@ -145,7 +145,7 @@ impl Plan {
         options.drain = Some(options.drain_times());
         let setup = CoresSetup {
             node: options.node_name(),
-            boot: options.incarnation,
+            incarnation: options.incarnation,
             driver,
             limits: options.limits,
             commons,

@@ -42,7 +42,7 @@ const JOBS_END_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct CoresSetup {
     pub(crate) node: NodeName,
     /// Tells this run of the node from earlier ones.
-    pub(crate) boot: u64,
+    pub(crate) incarnation: u64,
     pub(crate) driver: Driver,
     pub(crate) limits: Limits,
     pub(crate) commons: Arc<Commons>,
@@ -259,7 +259,7 @@ fn make_core(
         node: setup.node,
         core,
         core_count,
-        boot: setup.boot,
+        incarnation: setup.incarnation,
         limits: setup.limits,
         commons: setup.commons,
         gate: setup.gate,

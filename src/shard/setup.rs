@@ -16,7 +16,7 @@ pub struct Setup {
     pub core: u16,
     pub core_count: u16,
     /// Distinguishes this process from earlier ones of the same node: session ids of those are recognised.
-    pub boot: u64,
+    pub incarnation: u64,
     pub limits: Limits,
     /// What this core shares with the others of its node.
     pub commons: Arc<Commons>,

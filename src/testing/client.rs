@@ -400,7 +400,7 @@ fn session_id(number: u32) -> SessionId {
             core: 0,
             slot: number,
             generation: 0,
-            boot: 0,
+            incarnation: 0,
         },
         secret: [0; 16],
     }

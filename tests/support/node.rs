@@ -135,13 +135,13 @@ pub fn about() -> About {
     }
 }
 
-pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup {
-    let mut random = Random::new(boot ^ core as u64);
+pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -> Setup {
+    let mut random = Random::new(incarnation ^ core as u64);
     Setup {
         node: NodeName::new("node-a").expect("a valid name"),
         core: core as u16,
         core_count: core_count as u16,
-        boot,
+        incarnation,
         limits,
         commons: Commons::new(&limits, Networks::private()),
         gate: RequestPolicy {

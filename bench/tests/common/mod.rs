@@ -58,7 +58,7 @@ impl Rig {
             node: NodeName::new("node").expect("letters are allowed"),
             core: 0,
             core_count: 1,
-            boot: 1,
+            incarnation: 1,
             limits: Limits::default(),
             commons: Commons::new(&Limits::default(), Networks::private()),
             gate: RequestPolicy {

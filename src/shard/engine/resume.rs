@@ -239,9 +239,9 @@ impl Engine {
         }
     }
 
-    /// Offsets count from the process's start, so its boot number is their epoch.
+    /// Offsets count from the process's start, so its incarnation number is their epoch.
     pub(super) fn epoch(&self) -> u32 {
-        self.boot as u32
+        self.incarnation as u32
     }
 }
 

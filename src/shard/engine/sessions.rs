@@ -180,7 +180,7 @@ impl Engine {
         if id.node != self.node {
             return Err(TellRefused::OtherNode);
         }
-        if id.locator.boot != self.boot {
+        if id.locator.incarnation != self.incarnation {
             return Err(TellRefused::OwnerRestarted);
         }
         let key = Key::from_parts(id.locator.slot, id.locator.generation);
@@ -198,7 +198,7 @@ impl Engine {
             core: self.core,
             slot: key.index,
             generation: key.serial,
-            boot: self.boot,
+            incarnation: self.incarnation,
         };
         let secret = self
             .sessions
