@@ -33,7 +33,7 @@ pub struct SessionId {
 pub struct Locator {
     pub core: u16,
     pub slot: u32,
-    /// Counts the sessions that had this slot before.
+    /// Of the entry in the slot: no session that had it before had the same.
     pub generation: u32,
     /// Differs between two processes of one node.
     pub incarnation: u64,

@@ -461,13 +461,13 @@ pub(super) async fn run(
 
 fn data_of(key: PassageKey, side: Side) -> u64 {
     let is_owner = u64::from(side == Side::Owner);
-    u64::from(key.serial) << 32 | u64::from(key.index) << 1 | is_owner
+    u64::from(key.generation) << 32 | u64::from(key.index) << 1 | is_owner
 }
 
 fn key_of(data: u64) -> (PassageKey, Side) {
     let key = PassageKey {
         index: data as u32 >> 1,
-        serial: (data >> 32) as u32,
+        generation: (data >> 32) as u32,
     };
     let side = match data & 1 {
         0 => Side::Client,
@@ -482,9 +482,9 @@ mod tests {
 
     #[test]
     fn a_socket_that_is_taken_for_another_one() {
-        for (index, serial) in [(0, 0), (1, 7), (u32::MAX >> 1, u32::MAX)] {
+        for (index, generation) in [(0, 0), (1, 7), (u32::MAX >> 1, u32::MAX)] {
             for side in [Side::Client, Side::Owner] {
-                let key = PassageKey { index, serial };
+                let key = PassageKey { index, generation };
                 assert_eq!(key_of(data_of(key, side)), (key, side));
             }
         }

@@ -97,5 +97,5 @@ impl Engine {
 
 /// The stream of a listen request.
 pub(super) fn subscriber_of(listener: ListenerKey) -> Subscriber {
-    Subscriber::Stream(u64::from(listener.serial) << 32 | u64::from(listener.index))
+    Subscriber::Stream(u64::from(listener.generation) << 32 | u64::from(listener.index))
 }

@@ -55,7 +55,7 @@ impl Engine {
         let wrong = |sentence: &'static str| Refused::with_reason(400, "bad_event_id", sentence);
         let id = EventId::parse(text)
             .ok_or_else(|| wrong("Last-Event-ID is not the id of an event of this server."))?;
-        match id.session == session.serial {
+        match id.session == session.generation {
             true => Ok(id),
             // Its client began anew while it waited to come back.
             false if id.stream != STANDALONE => Err(stream_gone()),

@@ -197,7 +197,7 @@ impl Engine {
         let locator = Locator {
             core: self.core,
             slot: key.index,
-            generation: key.serial,
+            generation: key.generation,
             incarnation: self.incarnation,
         };
         let secret = self
