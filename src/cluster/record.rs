@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::redis::{Command, Reply};
 use crate::runtime::unix_ms_of;
-use crate::shard::SessionAbout;
+use crate::shard::SessionInfo;
 use crate::wire::session_id::{NodeName, SessionId};
 
 /// A node's name and incarnation.
@@ -127,16 +127,16 @@ impl Keys {
         format!("{}node:{node}", self.prefix)
     }
 
-    pub(super) fn write_session(&self, session: &SessionId, about: &SessionAbout) -> Command {
+    pub(super) fn write_session(&self, session: &SessionId, info: &SessionInfo) -> Command {
         let record = SessionRecord {
             node: session.node.as_str(),
             incarnation: session.locator.incarnation,
-            protocol_version: about.version.as_str(),
+            protocol_version: info.version.as_str(),
             client: ClientRecord {
-                name: about.client_name.as_deref(),
-                version: about.client_version.as_deref(),
+                name: info.client_name.as_deref(),
+                version: info.client_version.as_deref(),
             },
-            created_at: unix_ms_of(about.created_at),
+            created_at: unix_ms_of(info.created_at),
         };
         self.set_session(session, json(&record), SESSION_LIFE)
     }
@@ -356,13 +356,13 @@ mod tests {
     #[test]
     fn a_session_is_found_as_it_was_written() {
         let keys = Keys::new("mcp:");
-        let about = SessionAbout {
+        let info = SessionInfo {
             version: ProtocolVersion::V2025_11_25,
             client_name: Some("a \"client\"".into()),
             client_version: None,
             created_at: 1_000,
         };
-        let command = keys.write_session(&session(), &about);
+        let command = keys.write_session(&session(), &info);
         let found = found_session(&value(&command), &session());
         assert_eq!(found, Found::Record(SessionState::Lives));
         let Reply::Text(json) = value(&command) else {
@@ -386,7 +386,7 @@ mod tests {
         let keys = Keys::new("mcp:");
         let mut session = session();
         session.node = NodeName::new("a").unwrap();
-        let about = SessionAbout {
+        let info = SessionInfo {
             version: ProtocolVersion::V2025_11_25,
             client_name: Some("mcp-inspector".into()),
             client_version: Some("0.17.2".into()),
@@ -394,7 +394,7 @@ mod tests {
         };
         session.locator.incarnation = 1_790_000_000_000;
         let commands = [
-            keys.write_session(&session, &about),
+            keys.write_session(&session, &info),
             keys.refresh_session(&session),
             keys.remove_session(&session),
         ];

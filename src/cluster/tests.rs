@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::redis::Settings;
 use crate::redis::testing::{FakeRedis, Mood};
 use crate::runtime::{ClusterHandle, Owner};
-use crate::shard::{MissReason, SessionAbout, SessionEvent};
+use crate::shard::{MissReason, SessionEvent, SessionInfo};
 use crate::wire::session_id::{Locator, SessionId};
 
 const INCARNATION: u64 = 1_000;
@@ -86,13 +86,13 @@ impl Node {
     }
 
     fn open(&self, session: SessionId) {
-        let about = Box::new(SessionAbout {
+        let info = Box::new(SessionInfo {
             version: ProtocolVersion::V2025_11_25,
             client_name: Some("test".into()),
             client_version: Some("1".into()),
             created_at: 1_000,
         });
-        self.say(SessionEvent::Opened { session, about });
+        self.say(SessionEvent::Opened { session, info });
     }
 
     async fn has(&self, session: SessionId) {

@@ -61,7 +61,7 @@ use super::exchange::{self, Closed, Exchange, ExchangeEvent, Happened, Place, Up
 use super::fields::{self, Fields};
 use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
-use super::remote::{MissReason, SessionAbout, SessionEvent};
+use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
 use super::{Accepts, Counts, EntrySizes, Publication, Setup};
 use crate::app::call::{About, AskFailed, Call, Lifecycle};
