@@ -240,10 +240,10 @@ fn make_core(
     (core, core_count): (u16, u16),
     blocking: BlockingPool,
 ) -> Result<Core, NotStarted> {
-    let (application, about) = catch_unwind(AssertUnwindSafe(|| {
+    let (application, server_info) = catch_unwind(AssertUnwindSafe(|| {
         let handler = (setup.make_handler)()?;
-        let about = handler.about();
-        Ok((Application::new(handler), about))
+        let server_info = handler.server_info();
+        Ok((Application::new(handler), server_info))
     }))
     .unwrap_or_else(|panic| {
         let said = words_of(&*panic);
@@ -266,7 +266,7 @@ fn make_core(
         cluster: setup.joined.as_ref().map(|joined| Cluster {
             secret: joined.secret.clone(),
         }),
-        about: Arc::new(about),
+        server_info: Arc::new(server_info),
         accepts: Box::new(move |uri| asked.accepts(uri)),
         secrets: secrets::source(),
     });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Cluster, RequestPolicy};
-use crate::app::call::{About, Topic};
+use crate::app::call::{ServerInfoJson, Topic};
 use crate::clients::Commons;
 use crate::limits::Limits;
 use crate::wire::session_id::NodeName;
@@ -23,7 +23,7 @@ pub struct Setup {
     pub gate: RequestPolicy,
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
-    pub about: Arc<About>,
+    pub server_info: Arc<ServerInfoJson>,
     pub accepts: Accepts,
     /// 16 random bytes for each session's secret.
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,

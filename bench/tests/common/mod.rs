@@ -68,7 +68,7 @@ impl Rig {
                 origins: Vec::new(),
             },
             cluster: None,
-            about: Arc::new(handler.about()),
+            server_info: Arc::new(handler.server_info()),
             accepts: Box::new(|uri| Ok(Some(uri.into()))),
             secrets: Box::new(|| [7; 16]),
         };

@@ -17,7 +17,7 @@ impl Engine {
         let mut headers = Headers::default();
         if let Some(all) = &fields.all {
             headers = Headers::with_capacity(all.text.len());
-            all.each(|name, value| headers.push(name, value, self.about.sees_credentials));
+            all.each(|name, value| headers.push(name, value, self.server_info.sees_credentials));
         }
         let session = session.map(|key| self.session_id(key));
         Caller::new(session, client.map(Client::address), headers)

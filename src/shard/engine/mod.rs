@@ -64,7 +64,7 @@ use super::refused::{Refused, error_message, result_message};
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
 use super::{Accepts, Counts, EntrySizes, Publication, Setup};
-use crate::app::call::{About, AskFailed, Call, Lifecycle};
+use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
 use crate::wire::session_id::{NodeName, SessionId};
@@ -86,8 +86,8 @@ pub(super) struct Engine {
     commons: Arc<Commons>,
     /// There may be other nodes, and they are told what they should know.
     is_clustered: bool,
-    about: Arc<About>,
-    introduction: ServerDescription,
+    server_info: Arc<ServerInfoJson>,
+    description: ServerDescription,
     accepts: Accepts,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
@@ -163,8 +163,8 @@ impl Engine {
             limits: setup.limits,
             memory,
             is_clustered: setup.cluster.is_some(),
-            introduction: ServerDescription::of(&setup.about),
-            about: setup.about,
+            description: ServerDescription::of(&setup.server_info),
+            server_info: setup.server_info,
             accepts: setup.accepts,
             secrets: setup.secrets,
             now,

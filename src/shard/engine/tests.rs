@@ -109,8 +109,8 @@ fn engine() -> Engine {
             origins: Vec::new(),
         },
         cluster: None,
-        about: Arc::new(About {
-            server_info: json!({"name": "test", "version": "0"}),
+        server_info: Arc::new(ServerInfoJson {
+            implementation: json!({"name": "test", "version": "0"}),
             instructions: None,
             legacy_capabilities: capabilities.clone(),
             modern_capabilities: capabilities,
