@@ -19,7 +19,8 @@ use crate::cluster::{Advertised, ClusterSetup, Control, Membership};
 use crate::metrics::Metrics;
 use crate::redis::{Authorities, Settings};
 use crate::runtime::{
-    Cores, CoresSetup, Driver, Joined, OwnSetup, Watch, ends_within, open_files, reserve_open_files,
+    ClusterAccess, Cores, CoresSetup, Driver, OwnSetup, Watch, ends_within, open_files,
+    reserve_open_files,
 };
 use crate::shard::RequestPolicy;
 
@@ -137,9 +138,9 @@ impl Plan {
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
         metrics.show_memory(commons.memory.clone());
         metrics.show_sessions(commons.sessions.clone());
-        let joined = joined(&options, membership.clone());
+        let access = cluster_access(&options, membership.clone());
         // Before anybody can publish: the others are to hear of all of it.
-        let door = joined.is_some().then(|| bus::share(&publisher));
+        let door = access.is_some().then(|| bus::share(&publisher));
         options.cores = cores;
         options.name = Some(options.node_name());
         options.drain = Some(options.drain_times());
@@ -152,8 +153,8 @@ impl Plan {
             gate: gate(&options, &addresses),
             state_key: state_key(&options),
             drain: options.drain_times(),
-            shares_board: joined.is_some() && store.is_some(),
-            joined,
+            shares_board: access.is_some() && store.is_some(),
+            cluster: access,
             tokio_workers: options.tokio_workers(),
             blocking_threads: match options.blocking_threads {
                 0 => cores.max(2),
@@ -329,9 +330,9 @@ fn state_key(options: &Options) -> [u8; STATE_KEY_BYTES] {
     }
 }
 
-fn joined(options: &Options, membership: Option<Arc<Membership>>) -> Option<Joined> {
+fn cluster_access(options: &Options, membership: Option<Arc<Membership>>) -> Option<ClusterAccess> {
     let secret = options.cluster.as_ref().and_then(|it| it.secret.clone());
-    membership.map(|neighbours| Joined { neighbours, secret })
+    membership.map(|handle| ClusterAccess { handle, secret })
 }
 
 fn cluster_setup(
