@@ -133,8 +133,8 @@ impl Plan {
             addresses,
         } = Listeners::open(&options, listeners, cores)?;
         let authorities = Authorities::default();
-        let several = cluster_setup(&options, &addresses, &metrics, &authorities)?;
-        let (membership, member) = several.map(crate::cluster::join).unzip();
+        let cluster = cluster_setup(&options, &addresses, &metrics, &authorities)?;
+        let (membership, member) = cluster.map(crate::cluster::join).unzip();
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
         metrics.show_memory(commons.memory.clone());
         metrics.show_sessions(commons.sessions.clone());
