@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::check::reachable;
-use super::control::{ControlSetup, ControlThread};
+use super::control_thread::{ControlSetup, ControlThread};
 use super::handle::Shared;
 use super::listen::{Listeners, bind_admin};
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
@@ -15,7 +15,7 @@ use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
 use crate::cluster::bus::{self, BusHandle};
-use crate::cluster::{Advertised, ClusterSetup, Control, Membership};
+use crate::cluster::{Advertised, ClusterSetup, ClusterTask, Membership};
 use crate::metrics::Metrics;
 use crate::redis::{Authorities, Settings};
 use crate::runtime::{
@@ -45,7 +45,7 @@ struct Plan {
     fell_back: bool,
     store: Option<Arc<dyn ContentStore>>,
     membership: Option<Arc<Membership>>,
-    member: Option<Control>,
+    member: Option<ClusterTask>,
     door: Option<Arc<BusHandle>>,
     metrics: Arc<Metrics>,
     authorities: Authorities,

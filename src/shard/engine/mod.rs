@@ -32,7 +32,7 @@ mod presence;
 pub mod properties;
 mod resume;
 mod session;
-mod sessions;
+mod session_lifecycle;
 mod stream;
 mod tell;
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{ClusterConfig, Node, NodeError};
 use crate::acceptor::{Acceptor, Listening};
 use crate::admin::{AdminPolicy, serve_admin};
 use crate::app::contents::ContentStore;
-use crate::cluster::Control;
+use crate::cluster::ClusterTask;
 use crate::cluster::bus::{self, BusHandle};
 use crate::redis::Settings;
 use crate::runtime::{Alive, BEAT_EVERY, Driver, Publisher, run_alone};
@@ -30,7 +30,7 @@ pub(super) struct ControlSetup<'a> {
     pub(super) node: &'a Node,
     pub(super) admin: Option<Listening>,
     pub(super) store: Option<Arc<dyn ContentStore>>,
-    pub(super) cluster: Option<(ClusterConfig, Control)>,
+    pub(super) cluster: Option<(ClusterConfig, ClusterTask)>,
     /// At which what is published waits for the bus.
     pub(super) door: Option<Arc<BusHandle>>,
 }
@@ -55,7 +55,7 @@ struct Work {
 
 /// Of a node that is not alone.
 struct ClusterParts {
-    control: Control,
+    task: ClusterTask,
     incarnation: u64,
     way: bus::RedisSettings,
     log: bus::Setup,
@@ -68,9 +68,9 @@ impl ControlSetup<'_> {
         let shared = &self.node.shared;
         let policy = shared.admin_address.map(|address| self.policy(address));
         let (stop, stopped) = oneshot::channel();
-        let cluster = self.cluster.map(|(cluster, control)| {
-            cluster_parts(self.node, &cluster, control, self.store.clone())
-        });
+        let cluster = self
+            .cluster
+            .map(|(cluster, task)| cluster_parts(self.node, &cluster, task, self.store.clone()));
         let cluster = cluster.zip(self.door.clone());
         let work = Work {
             driver: shared.driver,
@@ -111,7 +111,7 @@ impl ControlSetup<'_> {
 fn cluster_parts(
     node: &Node,
     cluster: &ClusterConfig,
-    control: Control,
+    task: ClusterTask,
     store: Option<Arc<dyn ContentStore>>,
 ) -> ClusterParts {
     let (shared, options) = (&node.shared, node.options());
@@ -119,7 +119,7 @@ fn cluster_parts(
     let mut redis = Settings::new(cluster.redis.clone(), format!("pinfold-{name}-bus"));
     redis.authorities = shared.authorities.clone();
     ClusterParts {
-        control,
+        task,
         incarnation,
         way: bus::RedisSettings {
             redis,
@@ -191,7 +191,7 @@ impl Work {
 fn share(parts: ClusterParts, door: Arc<BusHandle>, publisher: &Publisher) {
     tasks::spawn(bus::run(parts.way, parts.log, publisher.clone(), door));
     let (all, some) = (publisher.clone(), publisher.clone());
-    tasks::spawn(parts.control.run(
+    tasks::spawn(parts.task.run(
         parts.incarnation,
         move || all.announce_all(),
         move || some.verify_some(),

@@ -31,14 +31,14 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(700);
 const ASKS_MAX: usize = 4096;
 
 /// Runs a node's membership.
-pub struct Control {
+pub struct ClusterTask {
     setup: ClusterSetup,
     membership: Arc<Membership>,
 }
 
-impl Control {
+impl ClusterTask {
     pub(super) fn new(setup: ClusterSetup, membership: Arc<Membership>) -> Self {
-        Control { setup, membership }
+        ClusterTask { setup, membership }
     }
 
     /// Runs until [`Membership::leave`]. `incarnation` is this process's; `announce_all` makes the cores say of all their
