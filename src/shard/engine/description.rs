@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::app::call::{About, LISTS, RESOURCE, Topic, TopicKind};
+use crate::app::call::{LISTS, RESOURCE, ServerInfoJson, Topic, TopicKind};
 
 pub(super) struct ServerDescription {
     /// Of the answer to `initialize`, all but its version.
@@ -15,17 +15,20 @@ pub(super) struct ServerDescription {
 }
 
 impl ServerDescription {
-    pub(super) fn of(about: &About) -> Self {
-        let (capabilities, info) = (&about.legacy_capabilities, &about.server_info);
+    pub(super) fn of(server_info: &ServerInfoJson) -> Self {
+        let (capabilities, info) = (
+            &server_info.legacy_capabilities,
+            &server_info.implementation,
+        );
         let mut legacy_members = format!(r#""capabilities":{capabilities},"serverInfo":{info}"#);
-        if let Some(instructions) = &about.instructions {
+        if let Some(instructions) = &server_info.instructions {
             let quoted = Value::from(instructions.as_str());
             legacy_members.push_str(&format!(r#","instructions":{quoted}"#));
         }
         let server_info_member =
             format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}"#);
         let declares = |kind: &TopicKind| {
-            about.modern_capabilities.pointer(kind.declared) == Some(&Value::Bool(true))
+            server_info.modern_capabilities.pointer(kind.declared) == Some(&Value::Bool(true))
         };
         ServerDescription {
             legacy_members: legacy_members.into(),

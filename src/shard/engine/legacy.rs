@@ -247,7 +247,12 @@ impl Engine {
         session: SessionKey,
         params: Option<&RawValue>,
     ) -> Result<(), RpcError> {
-        if self.about.legacy_capabilities.get("logging").is_none() {
+        if self
+            .server_info
+            .legacy_capabilities
+            .get("logging")
+            .is_none()
+        {
             return Err(RpcError::method_not_found(
                 RpcMethod::LoggingSetLevel.name(),
             ));
@@ -311,7 +316,7 @@ impl Engine {
         method: RpcMethod,
         params: Option<&RawValue>,
     ) -> Result<String, RpcError> {
-        if !self.introduction.announces_resources() {
+        if !self.description.announces_resources() {
             return Err(RpcError::method_not_found(method.name()));
         }
         let Subscribe { uri } = params::parse(params)?;

@@ -125,13 +125,13 @@ impl Engine {
         let mut interests = Vec::new();
         let mut honoured = Map::new();
         for ((topic, list), asked) in LISTS.iter().zip(filter.lists) {
-            if asked && self.introduction.announces(topic) {
+            if asked && self.description.announces(topic) {
                 honoured.insert(list.listen.to_owned(), Value::Bool(true));
                 interests.push(Interest::of(topic.clone()));
             }
         }
         let uris = &filter.resource_subscriptions;
-        if !uris.is_empty() && self.introduction.announces_resources() {
+        if !uris.is_empty() && self.description.announces_resources() {
             let mut taken = Vec::new();
             for uri in uris {
                 if let Some(interest) = self.interest(uri)? {
