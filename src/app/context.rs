@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::ask::Rounds;
 use super::call::{Call, Headers, Link, Topic, WorkLost};
 use super::contents::{Change, Contents};
 use super::envelope::{Envelope, meta_text};
+use super::notice::message_params;
 use super::params::blocking;
 use super::state::RequestState;
 use super::{Error, SessionId};
@@ -240,11 +241,8 @@ impl Context {
         let Ok(data) = serde_json::to_value(data) else {
             return;
         };
-        let mut params = json!({ "level": level, "data": data });
-        if let Some(logger) = logger {
-            params["logger"] = logger.into();
-        }
-        self.0.link.log(level.severity(), &params.to_string());
+        let params = message_params(level.name(), logger, &data);
+        self.0.link.log(level.severity(), &params);
     }
 
     /// Tells every subscriber, on all cores and nodes, that something changed.

@@ -17,6 +17,7 @@ mod envelope;
 mod error;
 mod legacy_output;
 mod lifecycle;
+mod notice;
 mod page;
 mod param_headers;
 mod params;

@@ -19,10 +19,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::app::call::{NO_LIST, Notice, RESOURCE, Topic};
+use crate::app::call::{NO_LIST, NoMessage, Notice, RESOURCE, Topic};
 use crate::app::contents::{Body, Contents};
-use crate::limits::MESSAGE_BYTES_MAX;
-use crate::mcp::types::LoggingLevel;
 use crate::wire::session_id::SessionId;
 use crate::wire::uri::{mended, normal};
 
@@ -233,29 +231,17 @@ impl<'a> Fields<'a> {
             (Some(level), Some(data)) => (level, data),
             _ => return Err(Malformed("a message needs level and data")),
         };
-        let level: LoggingLevel = serde_json::from_value(level.into()).map_err(|_| {
-            Malformed("level is debug, info, notice, warning, error, critical, alert or emergency")
-        })?;
-        let level_text = self.level.unwrap_or_default();
-        // A line end between two tokens of JSON is white space; in SSE it would end the event's data.
-        let data = match serde_json::from_str::<&RawValue>(data) {
-            Ok(json) => json.get().replace(['\n', '\r'], " "),
-            Err(_) => serde_json::Value::from(data).to_string(),
+        let json = serde_json::from_str::<&RawValue>(data);
+        let message = match &json {
+            Ok(json) => Notice::message(level, self.logger, json),
+            Err(_) => Notice::message(level, self.logger, &data),
         };
-        let logger = self
-            .logger
-            .map(|logger| format!("\"logger\":{},", serde_json::Value::from(logger)));
-        let params = format!(
-            "{{\"level\":\"{level_text}\",{}\"data\":{data}}}",
-            logger.unwrap_or_default()
-        );
-        if params.len() > MESSAGE_BYTES_MAX {
-            return Err(Malformed("the message is too long"));
-        }
-        Ok(Some(Notice::Message {
-            level: level.severity(),
-            params: params.into(),
-        }))
+        message.map(Some).map_err(|why| match why {
+            NoMessage::UnknownLevel => Malformed(
+                "level is debug, info, notice, warning, error, critical, alert or emergency",
+            ),
+            NoMessage::TooLong(_) => Malformed("the message is too long"),
+        })
     }
 
     fn contents(&self) -> Result<Option<Option<Contents>>, Malformed> {
