@@ -16,13 +16,14 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
     ("tasks", &[]),
     ("acceptor", &[]),
     ("log_throttle", &[]),
+    ("mailbox", &[]),
     ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
@@ -44,6 +45,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "acceptor",
             "clients",
             "log_throttle",
+            "mailbox",
             "wire",
             "mcp",
             "shard",
@@ -60,6 +62,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "limits",
             "tasks",
             "log_throttle",
+            "mailbox",
             "wire",
             "mcp",
             "shard",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 
-use super::inbox::Inbox;
+use crate::mailbox::Mailbox;
 use crate::runtime::{ClusterHandle, Owner};
 use crate::shard::SessionEvent;
 use crate::wire::session_id::SessionId;
@@ -17,8 +17,8 @@ const ASKED_MAX: usize = 4096;
 
 /// A node's membership in its cluster.
 pub struct Membership {
-    pub(super) said: Inbox<Said>,
-    pub(super) asked: Inbox<Asked>,
+    pub(super) said: Mailbox<Said>,
+    pub(super) asked: Mailbox<Asked>,
 }
 
 pub(super) enum Said {
@@ -37,8 +37,8 @@ pub(super) struct Asked {
 impl Membership {
     pub(super) fn new() -> Self {
         Membership {
-            said: Inbox::new(SAID_MAX),
-            asked: Inbox::new(ASKED_MAX),
+            said: Mailbox::new(SAID_MAX),
+            asked: Mailbox::new(ASKED_MAX),
         }
     }
 
@@ -46,7 +46,8 @@ impl Membership {
     /// that ends the process, after its cores ended.
     pub fn leave(&self, at_most: Duration) {
         let (told, left) = mpsc::channel();
-        self.said.post([Said::Leave(told)]);
+        // Once.
+        self.said.post_beyond(Said::Leave(told));
         if left.recv_timeout(at_most).is_err() {
             tracing::warn!("Redis was not told of all that this node's end means for its sessions");
         }
@@ -59,7 +60,8 @@ impl ClusterHandle for Membership {
     }
 
     fn say_leaving(&self) {
-        self.said.post([Said::Leaving]);
+        // Once for each core.
+        self.said.post_beyond(Said::Leaving);
     }
 
     fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner> {

@@ -15,7 +15,6 @@
 //! found. [`bus`] is the nodes' common log of notifications, and the contents of their boards. Nothing of it is on the path of a request that finds its session.
 
 pub mod bus;
-mod inbox;
 mod membership;
 mod misses;
 mod nodes;

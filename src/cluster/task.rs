@@ -204,7 +204,7 @@ impl Shared {
 async fn resolve(shared: Rc<Shared>) {
     loop {
         let asked = shared.membership.asked.collect().await;
-        for Asked { session, answer } in asked.items {
+        for Asked { session, answer } in asked.letters {
             if shared.asks.get() >= ASKS_MAX {
                 // Dropping the answer is one: it cannot be told now.
                 continue;

@@ -9,13 +9,13 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use monoio::time::{sleep, timeout};
 
-use super::inbox::Collected;
 use super::membership::Said;
 use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
 use super::presence::{Batch, Change};
 use super::record::{Found, found_session};
 use super::shared::Shared;
+use crate::mailbox::Collected;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
 use crate::shard::{MissReason, SessionEvent};
 use crate::tasks;
@@ -103,7 +103,7 @@ impl<'a> Writer<'a> {
         if collected.lost {
             shared.pending.borrow_mut().lose();
         }
-        for said in collected.items {
+        for said in collected.letters {
             let add = |session, change| shared.pending.borrow_mut().add(session, change);
             match said {
                 Said::SessionEvent(SessionEvent::Opened { session, info }) => {

@@ -266,18 +266,18 @@ async fn send_queued(shared: Rc<Shared>) {
 }
 
 async fn hand_out(shared: Rc<Shared>) {
-    let mut inbox = Inbox::default();
+    let mut received = Received::default();
     let mut buffer = vec![0; READ_BYTES];
     loop {
-        let received = match shared.transport.receive(&mut buffer).await {
+        let taken = match shared.transport.receive(&mut buffer).await {
             Ok(0) => Err(RedisFault::Broken("it was closed by the other side".into())),
             Ok(count) => {
                 shared.heard.set(Instant::now());
-                inbox.take(&buffer[..count], &shared)
+                received.take(&buffer[..count], &shared)
             }
             Err(fault) => Err(RedisFault::broken(&fault)),
         };
-        if let Err(fault) = received {
+        if let Err(fault) = taken {
             return shared.close(fault);
         }
     }
@@ -285,14 +285,14 @@ async fn hand_out(shared: Rc<Shared>) {
 
 /// Bytes of a reply that is not whole yet.
 #[derive(Default)]
-struct Inbox {
+struct Received {
     bytes: Vec<u8>,
     scanner: Scanner,
 }
 
-impl Inbox {
-    fn take(&mut self, received: &[u8], shared: &Shared) -> Result<(), RedisFault> {
-        self.bytes.extend_from_slice(received);
+impl Received {
+    fn take(&mut self, bytes: &[u8], shared: &Shared) -> Result<(), RedisFault> {
+        self.bytes.extend_from_slice(bytes);
         let mut used = 0;
         while let Some(len) = self.next_reply(used)? {
             let bytes = &self.bytes[used..used + len];

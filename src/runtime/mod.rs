@@ -2,7 +2,7 @@
 //! leaves what those mean to `wire`, `mcp`, `shard` and `forward`.
 //!
 //! One thread per core runs `thread`: it accepts, reads (`readiness`), fans out (`fanout`) and takes letters
-//! (`mailbox`) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
+//! (`core_message`) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
 //! but mailboxes and, when something opens or closes, what the node has of it ([`Commons`](crate::clients::Commons)).
 //! Beside it is one `Forwarder` (`forward/`). A task says what happened to an `Engine`; `core.rs` is the one that carries
 //! out what follows.
@@ -14,13 +14,13 @@ mod calls;
 mod clock;
 mod cluster_handle;
 mod core_loop;
+mod core_message;
 mod cores;
 mod drain_barrier;
 mod engine;
 mod fanout;
 mod forward;
 mod link;
-mod mailbox;
 mod milestone;
 mod not_started;
 mod open_files;

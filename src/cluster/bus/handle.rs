@@ -10,7 +10,7 @@ use super::Loaded;
 use super::outbox::{ContentSource, Item, Receipt, Ticket, Unsent};
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
-use crate::cluster::inbox::Inbox;
+use crate::mailbox::Mailbox;
 use crate::runtime::SharedLog;
 
 /// Items between two looks of the control thread: a second of a very busy node.
@@ -24,7 +24,7 @@ pub(super) enum Posted {
 
 /// The door of a [`Bus`](super::Bus) that runs elsewhere.
 pub struct BusHandle {
-    pub(super) inbox: Inbox<Posted>,
+    pub(super) mailbox: Mailbox<Posted>,
     pub(super) full: AtomicBool,
     /// [`Loaded`]
     pub(super) loaded: AtomicU8,
@@ -39,7 +39,7 @@ const SAYING_TAKES: Duration = Duration::from_secs(1);
 impl Default for BusHandle {
     fn default() -> Self {
         BusHandle {
-            inbox: Inbox::new(ITEMS_MAX),
+            mailbox: Mailbox::new(ITEMS_MAX),
             full: AtomicBool::new(false),
             loaded: AtomicU8::new(Loaded::NotYet as u8),
         }
@@ -87,13 +87,13 @@ impl BusHandle {
 
     fn send(&self, item: Item) -> BusTold {
         let (ticket, told) = oneshot::channel();
-        self.inbox.post([Posted::Item(item, Some(ticket))]);
+        self.mailbox.post([Posted::Item(item, Some(ticket))]);
         told
     }
 
     fn post(&self, items: impl IntoIterator<Item = Item>) {
         let posted = |item| Posted::Item(item, None);
-        self.inbox.post(items.into_iter().map(posted));
+        self.mailbox.post(items.into_iter().map(posted));
     }
 }
 
@@ -117,7 +117,8 @@ impl SharedLog for BusHandle {
 
     fn leave(&self, at_most: Duration) {
         let (told, left) = mpsc::channel();
-        self.inbox.post([Posted::Leave(told, at_most)]);
+        // Once.
+        self.mailbox.post_beyond(Posted::Leave(told, at_most));
         match left.recv_timeout(at_most + SAYING_TAKES) {
             Ok(unsent) if unsent.count == 0 => {}
             Ok(Unsent { count, uris }) => tracing::error!(

@@ -139,9 +139,9 @@ impl Running {
 /// What other threads post.
 async fn take_in(running: Rc<Running>) {
     loop {
-        let collected = running.door.inbox.collect().await;
+        let collected = running.door.mailbox.collect().await;
         running.with_bus(|bus, now_ms, here| {
-            for posted in collected.items {
+            for posted in collected.letters {
                 match posted {
                     Posted::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
                     Posted::Leave(told, at_most) => {
