@@ -1,4 +1,5 @@
-//! Where the nodes of other sessions are, as far as this core was told lately.
+//! Where the nodes of other sessions are, as far as this core was told lately. It is a copy of what the cluster knows, and
+//! believed for as long as that is.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,9 +8,6 @@ use std::sync::Arc;
 use crate::shard::{Millis, MissReason};
 use crate::wire::session_id::{NodeName, SessionId};
 
-/// How long a node is believed to live without asking again.
-const FRESH_MS: Millis = 1_000;
-
 /// The node of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -17,6 +15,8 @@ pub enum Owner {
         address: SocketAddr,
         /// What the proxy's sticky cookie says for that node.
         cookie: Arc<str>,
+        /// For so long it is believed to live without asking again: whoever answers knows how old the news is.
+        lives_ms: Millis,
     },
     Gone(MissReason),
 }
@@ -32,7 +32,7 @@ pub(super) fn process_of(session: &SessionId) -> Process {
 pub(super) struct Known {
     pub(super) address: SocketAddr,
     pub(super) cookie: Arc<str>,
-    since: Millis,
+    lives_until: Millis,
 }
 
 /// Nodes that answered lately: as many as live, and those that nobody asked for since they died.
@@ -48,7 +48,7 @@ impl Owners {
 
     pub(super) fn is_fresh(&self, now: Millis, session: SessionId) -> bool {
         self.known(session)
-            .is_some_and(|known| now < known.since + FRESH_MS)
+            .is_some_and(|known| now < known.lives_until)
     }
 
     /// The owner did not take a connection: the next request asks anew.
@@ -64,12 +64,15 @@ impl Owners {
         owner: Owner,
     ) -> Option<MissReason> {
         match owner {
-            Owner::Alive { address, cookie } => {
-                let since = now;
+            Owner::Alive {
+                address,
+                cookie,
+                lives_ms,
+            } => {
                 let known = Known {
                     address,
                     cookie,
-                    since,
+                    lives_until: now + lives_ms,
                 };
                 self.known.insert(process_of(&session), known);
                 None
