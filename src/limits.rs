@@ -1,8 +1,8 @@
-//! What clients can make a node hold or do, and what an operator may set: each bound with its unit, why this number, and
-//! what follows from it. What a single module keeps to itself (for the answers of a Redis, for the admin listener, for
-//! the nodes' log) stands at the head of its file in the same form.
+//! What clients can make a node hold or do, and what an operator may set. Each bound has its unit, why it is this number, and
+//! what follows from it. Bounds that a single module keeps to itself stand at the head of its file in the same form: for the
+//! answers of a Redis, for the admin listener, for the nodes' log.
 //!
-//! A [`Limits`] is copied into each core's shard. [`Limits::default`] is what the program runs with, [`Limits::tiny`] makes
+//! Each core's shard has a copy of [`Limits`]. The program runs with [`Limits::default`]. [`Limits::tiny`] makes
 //! every bound easy to hit in a test.
 
 /// Header fields in one message. Browsers and proxies together send fewer than 40.

@@ -1,10 +1,12 @@
 //! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
 //!
-//! `gate` says who may ask; `publish` turns a body into [`Item`]s and answers into a body, with `item`, `item_contents`
-//! and `message` for the parts of one; `lines` cuts NDJSON, `idempotency_cache` knows idempotency keys, and by its `digest` what each stood for; `routes` answers a whole
-//! request. `http` and `long_body` cut requests out of bytes with every bound held. `idempotent` hands items to the
-//! [`PublishBackend`], which is whatever publishing does; `room` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
-//! runtime of its own.
+//! - `gate` says who may ask, and `room` who leaves for whom.
+//! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
+//! - `routes` answers a whole request. `publish` turns a body into [`Item`]s and answers into a body, with `item`,
+//!   `item_contents` and `message` for the parts of an item.
+//! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
+//!   keys, and by its `digest` what each stood for.
+//! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod connection;
 mod digest;

@@ -1,4 +1,4 @@
-//! The end that every thread may hold: what was said and asked waits here for the control thread.
+//! The end that every thread may hold: what threads say and ask waits here for the control thread.
 
 use std::sync::mpsc;
 use std::time::Duration;

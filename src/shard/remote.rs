@@ -1,9 +1,9 @@
 //! Sessions that are not here: of another node, of an earlier process, or gone. And what the other nodes should know
-//! of those that are.
+//! of those that are. Why sessions end with their node: `docs/decisions/0006-sessions-end-with-their-node.md`.
 //!
 //! A request for another node's session waits, unread beyond its head, until the driver knows whether that node lives
-//! ([`Effect::Locate`](super::Effect::Locate)). Then its connection leaves with all that was read of it ([`Effect::Forward`](super::Effect::Forward)), or the request
-//! is served here: with a 404 that says why.
+//! ([`Effect::Locate`](super::Effect::Locate)). Then its connection leaves with all that was read of it
+//! ([`Effect::Forward`](super::Effect::Forward)), or the request is served here: with a 404 that says why.
 
 use super::refused::{Refused, error_message};
 use super::wheel::Millis;

@@ -1,4 +1,4 @@
-//! What a toolkit does when sessions and subscriptions come and go.
+//! What a toolkit does when sessions and subscriptions begin and end.
 
 use std::rc::Rc;
 
