@@ -1,8 +1,8 @@
-//! What is counted, for `GET /metrics` of the admin listener: each node counts for itself, in a registry of its own or in
+//! What is counted, for `GET /metrics` of the admin listener. Each node counts for itself, in a registry of its own or in
 //! one that it is given.
 //!
-//! Only the control thread and the path of requests that miss their session count here: no request that finds its
-//! session, and no delivery, touches it.
+//! Only the control thread and the path of requests that miss their session count here. A request that finds its
+//! session does not, and neither does a delivery.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 

@@ -1,5 +1,5 @@
-//! What ends with time: answers that never come, sides that take nothing, idle connections, and streams of a node that
-//! takes its leave.
+//! What ends with time: answers that never come, sides that take nothing, idle connections, and the streams of a node that
+//! drains.
 
 use super::exchange::Passed;
 use super::passage::{PassageKey, State};

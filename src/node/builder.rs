@@ -1,4 +1,4 @@
-//! What a node is told before it starts.
+//! What a node is given before it starts.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One client: it calls, answers what it is asked in the way of its era, and remembers what it was told.
+//! One client: it calls, answers questions in the way of its era, and remembers its notifications.
 
 use std::net::IpAddr;
 use std::rc::Rc;
