@@ -17,7 +17,7 @@ use crate::budget::Pool;
 /// The counters. Names and labels are part of what operators build on.
 pub struct Metrics {
     registered: Registered,
-    /// Requests for sessions that are not here, by the reason that the client was told.
+    /// Requests for sessions that are not here, by the reason that the client got.
     pub session_misses: IntCounterVec,
     /// Requests for sessions that could not be served, by the answer's status and its reason.
     pub session_refusals: IntCounterVec,

@@ -60,7 +60,7 @@ pub enum SessionEnd {
     NodeEnds,
 }
 
-/// Who hears of a resource.
+/// Who is subscribed to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subscriber {

@@ -23,7 +23,7 @@ pub struct Membership {
 
 pub(super) enum Said {
     SessionEvent(SessionEvent),
-    /// Nothing is left on a core that takes its leave.
+    /// Nothing is left on a core that drains.
     Leaving,
     /// Nothing more will be said.
     Leave(mpsc::Sender<()>),

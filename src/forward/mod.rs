@@ -71,7 +71,7 @@ pub const EXCHANGE_BYTES: usize = 256 * 1024;
 /// A node that is there takes a connection in less than a millisecond.
 const CONNECT_MS: Millis = 1_000;
 
-/// What a forwarder is told once, at its start.
+/// What a forwarder is given once, at its start.
 pub struct Setup {
     pub node: NodeName,
     /// The MCP endpoint, `/mcp`.

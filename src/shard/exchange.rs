@@ -39,7 +39,7 @@ pub enum Closed {
     WriteStalled,
     /// More targeted messages than a stream may queue.
     SlowReader,
-    /// The node takes its leave.
+    /// The node drains.
     Draining,
     /// The node's budget is short, and this connection held most of it for longest.
     OutOfMemory,

@@ -312,14 +312,14 @@ impl Shard {
         self.http.handle_impaired(impaired);
     }
 
-    /// Whether new clients should come, as long as it does not take its leave.
+    /// Whether new clients should come, as long as it does not drain.
     pub fn handle_availability(&mut self, availability: Availability) {
         self.http.handle_availability(availability);
         self.engine
             .handle_loading(availability == Availability::Loading);
     }
 
-    /// Takes its leave from now on. False: it does already, and nothing changes.
+    /// Drains from now on. False: it does already, and nothing changes.
     pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) -> bool {
         self.at(now);
         self.http.handle_leaving();
@@ -348,7 +348,7 @@ impl Shard {
         self.http.poll_transmit(bytes)
     }
 
-    /// The next stream with topics to be told, and the bytes. The driver calls [`Shard::handle_written`] only if
+    /// The next stream with topics to deliver, and the bytes. The driver calls [`Shard::handle_written`] only if
     /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
     pub fn poll_fanout(&mut self, now: Millis, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
         self.at(now);

@@ -22,13 +22,13 @@ pub struct Cluster {
 /// Why a session is not had: `data.reason` of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissReason {
-    /// Nobody has heard of it.
+    /// No node knows it.
     Unknown,
     /// Deleted, or idle for too long.
     Expired,
     /// It lived in an earlier process of its node.
     OwnerRestarted,
-    /// Its node has not been heard of for some seconds.
+    /// Its node has written no heartbeat for some seconds.
     OwnerDown,
     /// Its node is said to live but does not answer.
     OwnerUnreachable,
@@ -53,7 +53,7 @@ pub enum SessionEvent {
         session: SessionId,
         about: Box<SessionAbout>,
     },
-    /// It is there: told when it is used, once a day, and now and then to find out whether its record still is.
+    /// It is there: said when it is used, once a day, and now and then to find out whether its record still is.
     Active { session: SessionId },
     /// It is over, or was found to be: also a session of another node or process that its client deletes here.
     Ended { session: SessionId },
@@ -64,7 +64,7 @@ pub enum SessionEvent {
         session: SessionId,
         gone: MissReason,
     },
-    /// A request was passed on to its session's node, which broke off before it answered: the client was told 502.
+    /// A request was passed on to its session's node, which broke off before it answered: the client got 502.
     BrokeOff { session: SessionId },
     /// A request was refused that claimed to come from another node.
     Forged,

@@ -294,7 +294,7 @@ impl TestClient {
         self.link.asked.borrow().clone()
     }
 
-    /// What progress it was told of so far.
+    /// The progress that it received so far.
     #[must_use]
     pub fn progress(&self) -> Vec<Progressed> {
         let notified = self.link.notified.borrow();

@@ -53,7 +53,7 @@ impl Engine {
             return;
         }
         for key in self.silent.remove(&stream).unwrap_or_default() {
-            // A node that takes its leave keeps nobody's connection.
+            // A node that drains keeps nobody's connection.
             if self.is_draining() {
                 wire.end_after_answer(key);
             }

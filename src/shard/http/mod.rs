@@ -56,7 +56,7 @@ pub(super) struct Http<U: UpperLayer> {
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
     wheel: Wheel<ConnectionKey>,
-    /// The node takes its leave, and keeps nobody's connection.
+    /// The node drains, and keeps nobody's connection.
     is_leaving: bool,
     /// A thread of this node hangs, or is gone.
     impaired: bool,
