@@ -211,7 +211,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Every bound of the node. Replaces what [`memory_max`](NodeBuilder::memory_max) said before.
+    /// The limits of the node. Replaces what [`memory_max`](NodeBuilder::memory_max) said before.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self
