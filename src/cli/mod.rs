@@ -69,7 +69,7 @@ Sizes are bytes or have KiB, MiB or GiB; times have ms, s, m, h or d.
 A mistake in an option ends the program with exit code 2 before anything listens.
 
 Signals:
-  SIGTERM, SIGINT  end the node cleanly; the second one ends it at once (exit code 128 and its number)
+  SIGTERM, SIGINT  end the node cleanly; a second one ends it at once (exit code 143 or 130)
   SIGHUP           reads the admin token and the certificates of authorities again
   SIGUSR1          logs how many connections, sessions and streams each core has
 

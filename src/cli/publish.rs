@@ -29,14 +29,14 @@ Examples:
   pinfold publish --blob plan.png --mime image/png board://plan
   pinfold publish --delete board://lunch board://plan
   pinfold publish --key lunch-17 --text 'soup' board://lunch
-        send it again if you are not sure whether it arrived: it is published once; another item under
-        the same key is refused (key_reused)
+        send it again if you are not sure whether it arrived: it is published once;
+        another item under the same key is refused (key_reused)
   pinfold publish --session \"$MCP_SESSION_ID\" --message 'Your export is ready'
   pinfold publish --all --level warning --message '{\"restart\": \"in 5 minutes\"}'
         messages reach clients that have a session; clients of 2026-07-28 have none
   pinfold publish --from items.ndjson
   tail -f events.ndjson | pinfold publish --from -
-        one item per line, such as {\"uri\": \"board://lunch\", \"contents\": {\"text\": \"soup\"}}, or a JSON list;
+        one item per line, such as {\"uri\": \"board://lunch\", \"contents\": \"soup\"}, or a JSON list;
         prints what was refused, and a sum at the end
 
 Among several nodes: an item that is accepted while Redis is away is kept by this node alone until Redis is back. Its \

@@ -152,7 +152,7 @@ const MANY: u32 = 100_000_000;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits of this node")]
 pub struct Bounds {
-    /// Open connections
+    /// Open connections; further ones are answered 503 and closed
     #[arg(long, env = "PINFOLD_CONNECTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().connections_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub connections_max: u32,
 
@@ -160,12 +160,13 @@ pub struct Bounds {
     #[arg(long, env = "PINFOLD_SESSIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().sessions_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub sessions_max: u32,
 
-    /// New sessions a second
+    /// New sessions a second; further ones are answered 503
     #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_MAX", value_name = "N", default_value_t = Limits::default().initialize_per_second_max, value_parser = |text: &str| count_between(text, 1, MANY))]
     pub initialize_per_second_max: u32,
 
     /// Open connections of one client. A client is an IPv4 address or an IPv6 /64, as the connection has it or a
-    /// --trusted-proxy names it; a proxy's connection counts for the client whose stream is open on it
+    /// --trusted-proxy names it; a proxy's connection counts for the client whose stream is open on it. Further ones are
+    /// answered 429 and closed
     /// [default: three quarters of --connections-max]
     #[arg(long, env = "PINFOLD_CONNECTIONS_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub connections_per_client_max: Option<u32>,
@@ -175,23 +176,23 @@ pub struct Bounds {
     #[arg(long, env = "PINFOLD_SESSIONS_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub sessions_per_client_max: Option<u32>,
 
-    /// New sessions a second of one client [default: a quarter of --initialize-per-second-max]
+    /// New sessions a second of one client; further ones are answered 429 [default: a quarter of --initialize-per-second-max]
     #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub initialize_per_second_per_client_max: Option<u32>,
 
-    /// Calls of one client that a core works on
+    /// Calls of one client that a core works on at the same time; further ones are answered 429
     #[arg(long, env = "PINFOLD_CALLS_PER_CLIENT_MAX", value_name = "N", default_value_t = narrow(Limits::default().calls_per_client_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub calls_per_client_max: u32,
 
-    /// Concurrent calls and unfinished answers of a session
+    /// Concurrent calls of a session (further ones are answered 429), and answers kept for a resume (the oldest goes)
     #[arg(long, env = "PINFOLD_STREAMS_PER_SESSION_MAX", value_name = "N", default_value_t = narrow(Limits::default().streams_per_session_max), value_parser = |text: &str| count_between(text, 1, 65_536))]
     pub streams_per_session_max: u32,
 
-    /// Resource subscriptions of a session or a listen stream
+    /// Resource subscriptions of a session or a listen stream; further ones are refused
     #[arg(long, env = "PINFOLD_SUBSCRIPTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().subscriptions_max), value_parser = |text: &str| count_between(text, 1, 1_000_000))]
     pub subscriptions_max: u32,
 
-    /// Memory of all subscriptions together, their URIs included
+    /// Memory of all subscriptions together, their URIs included; further ones are refused
     #[arg(long, env = "PINFOLD_SUBSCRIPTION_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().subscription_bytes_max), value_parser = |text: &str| between(text, Size(1 << 16), Size(1 << 40)))]
     pub subscription_bytes_max: Size,
 
@@ -213,11 +214,11 @@ pub struct Bounds {
     #[arg(long, env = "PINFOLD_STREAM_QUEUE_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().stream_queue_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
     pub stream_queue_bytes_max: Size,
 
-    /// All contents of the board together
+    /// All contents of the board together; a write that does not fit is refused
     #[arg(long, env = "PINFOLD_BOARD_BYTES_MAX", value_name = "SIZE", default_value_t = Size(BoardLimits::default().bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 40)))]
     pub board_bytes_max: Size,
 
-    /// One entry of the board
+    /// One entry of the board; a larger one is refused
     #[arg(long, env = "PINFOLD_BOARD_ENTRY_BYTES_MAX", value_name = "SIZE", default_value_t = Size(BoardLimits::default().entry_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(64 << 20)))]
     pub board_entry_bytes_max: Size,
 }
