@@ -95,7 +95,7 @@ pub enum AskFailed {
     SessionClosed,
 }
 
-/// Why a session was not told.
+/// Why a session was not notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TellRefused {
     /// Not a session id that this server gave out.
@@ -236,7 +236,7 @@ pub enum Availability {
     Loading,
     /// A thread of it hangs, or is gone.
     Impaired,
-    /// It takes its leave.
+    /// It drains.
     Leaving,
 }
 

@@ -1,4 +1,4 @@
-//! What sessions are told besides topics, and the one way to make a `notifications/message`.
+//! What sessions get besides topics, and the one way to make a `notifications/message`.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::topic::Topic;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::mcp::types::LoggingLevel;
 
-/// What sessions are told besides topics. Modern clients have no session and hear topics only.
+/// What sessions get besides topics. Modern clients have no session and get topics only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// As if the topic had changed, for this session alone.

@@ -1,5 +1,5 @@
-//! Where the nodes of other sessions are, as far as this core was told lately. It is a copy of what the cluster knows, and
-//! believed for as long as that is.
+//! Where the nodes of other sessions are, as far as this core learned lately: a copy of what the cluster knows, believed for as
+//! long as that is.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
