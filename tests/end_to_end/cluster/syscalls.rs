@@ -39,7 +39,7 @@ fn a_ping_that_is_passed_on_in_more_steps_than_it_takes() {
     }
 }
 
-fn counted(scratch: &Path, driver: &str, count: usize) -> std::collections::BTreeMap<String, f64> {
+fn counted(scratch: &Path, driver: &str, count: usize) -> BTreeMap<String, f64> {
     let redis = Redis::start(scratch);
     let (url, secret) = (redis.url(), peer_secret(scratch));
     let options = [
