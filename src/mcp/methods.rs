@@ -1,5 +1,5 @@
 //! The methods of MCP that pinfold speaks, one row each: its name, who knows it, who answers it. Everything else asks
-//! this table; no other file has a method's name in it (`tests/tidy/methods.rs`).
+//! this table; no other file has a method's name in it (`tests/tidy/tables.rs`).
 
 use super::{Era, ProtocolVersion};
 
