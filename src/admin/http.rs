@@ -66,22 +66,22 @@ pub(super) enum Found {
 
 #[derive(Default)]
 pub(super) struct RequestDecoder {
-    state: State,
+    state: DecoderState,
 }
 
 #[derive(Default)]
-enum State {
+enum DecoderState {
     #[default]
     ExpectHead,
     ExpectBody {
         head: Box<RequestHead>,
-        rest: Rest,
+        rest: PartialBody,
         /// It was not said yet that the head is here.
         is_news: bool,
     },
 }
 
-enum Rest {
+enum PartialBody {
     /// Bytes of the whole body, at most [`BODY_BYTES_MAX`].
     Length(usize),
     Chunks {
@@ -94,7 +94,7 @@ enum Rest {
 impl RequestDecoder {
     /// Whether a request has begun, as far as its head has been read.
     pub(super) fn is_inside(&self) -> bool {
-        matches!(self.state, State::ExpectBody { .. })
+        matches!(self.state, DecoderState::ExpectBody { .. })
     }
 }
 
@@ -103,7 +103,7 @@ impl Decoder for RequestDecoder {
     type Error = Bad;
 
     fn decode(&mut self, src: &mut BytesMut) -> Result<Decoded<Found>, Bad> {
-        if matches!(self.state, State::ExpectHead) {
+        if matches!(self.state, DecoderState::ExpectHead) {
             let Some(head) = decode_head(src)? else {
                 return Ok(Decoded::Insufficient);
             };
@@ -112,14 +112,14 @@ impl Decoder for RequestDecoder {
                 let body = LongBody::new(framing);
                 return Ok(Decoded::Some(Found::Lines(Box::new(head), body)));
             }
-            let rest = Rest::new(framing)?;
-            self.state = State::ExpectBody {
+            let rest = PartialBody::new(framing)?;
+            self.state = DecoderState::ExpectBody {
                 head: Box::new(head),
                 rest,
                 is_news: true,
             };
         }
-        let State::ExpectBody {
+        let DecoderState::ExpectBody {
             head,
             rest,
             is_news,
@@ -134,7 +134,7 @@ impl Decoder for RequestDecoder {
             }
             return Ok(Decoded::Insufficient);
         };
-        let State::ExpectBody { head, .. } = std::mem::take(&mut self.state) else {
+        let DecoderState::ExpectBody { head, .. } = std::mem::take(&mut self.state) else {
             unreachable!("a body belongs to a head");
         };
         Ok(Decoded::Some(Found::Request(Box::new(Request {
@@ -227,15 +227,15 @@ fn content_length(value: &[u8]) -> Option<u64> {
         .map(|digits| digits.parse().unwrap_or(u64::MAX))
 }
 
-impl Rest {
+impl PartialBody {
     fn new(framing: Framing) -> Result<Self, Bad> {
         match framing {
             Framing::Length(bytes) => usize::try_from(bytes)
                 .ok()
                 .filter(|bytes| *bytes <= BODY_BYTES_MAX)
-                .map(Rest::Length)
+                .map(PartialBody::Length)
                 .ok_or(TOO_LARGE),
-            Framing::Chunked => Ok(Rest::Chunks {
+            Framing::Chunked => Ok(PartialBody::Chunks {
                 decoder: ChunkedBodyDecoder::default(),
                 body: BytesMut::new(),
                 framed_bytes: 0,
@@ -245,8 +245,10 @@ impl Rest {
 
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Bytes>, Bad> {
         match self {
-            Rest::Length(bytes) => Ok((src.len() >= *bytes).then(|| src.split_to(*bytes).freeze())),
-            Rest::Chunks {
+            PartialBody::Length(bytes) => {
+                Ok((src.len() >= *bytes).then(|| src.split_to(*bytes).freeze()))
+            }
+            PartialBody::Chunks {
                 decoder,
                 body,
                 framed_bytes,

@@ -42,13 +42,13 @@ const ENTRY_BYTES: usize = 176;
 #[derive(Default)]
 pub(super) struct IdempotencyCache {
     bounds: Bounds,
-    known: HashMap<Arc<str>, (Digest, Known)>,
+    known: HashMap<Arc<str>, (Digest, KeyState)>,
     /// When it was accepted, and under which key.
     told: VecDeque<(u64, Arc<str>)>,
     bytes: usize,
 }
 
-enum Known {
+enum KeyState {
     /// Who else waits for the answer.
     UnderWay(Vec<Sender<Answer>>),
     Accepted(Answer),
@@ -71,13 +71,13 @@ impl IdempotencyCache {
         self.expire(now_ms);
         match self.known.entry(key.clone()) {
             Entry::Vacant(vacant) => {
-                vacant.insert((item, Known::UnderWay(Vec::new())));
+                vacant.insert((item, KeyState::UnderWay(Vec::new())));
                 Begun::First
             }
             Entry::Occupied(mut occupied) => match occupied.get_mut() {
                 (first, _) if *first != item => Begun::Reused,
-                (_, Known::Accepted(answer)) => Begun::Before(answer.clone()),
-                (_, Known::UnderWay(waiting)) => {
+                (_, KeyState::Accepted(answer)) => Begun::Before(answer.clone()),
+                (_, KeyState::UnderWay(waiting)) => {
                     let (sender, receiver) = channel();
                     waiting.push(sender);
                     Begun::UnderWay(receiver)
@@ -87,7 +87,7 @@ impl IdempotencyCache {
     }
 
     pub(super) fn finish(&mut self, key: &Arc<str>, answer: &Answer, now_ms: u64) {
-        let Some((item, Known::UnderWay(waiting))) = self.known.remove(key) else {
+        let Some((item, KeyState::UnderWay(waiting))) = self.known.remove(key) else {
             unreachable!("what is finished has begun");
         };
         for sender in waiting {
@@ -95,7 +95,7 @@ impl IdempotencyCache {
             let _ = sender.send(answer.clone());
         }
         if matches!(answer, Answer::Accepted { .. }) {
-            let accepted = Known::Accepted(answer.clone());
+            let accepted = KeyState::Accepted(answer.clone());
             self.known.insert(key.clone(), (item, accepted));
             self.told.push_back((now_ms, key.clone()));
             self.bytes += size(key);
@@ -105,7 +105,7 @@ impl IdempotencyCache {
 
     /// The item under this key got no answer. Without effect if it got one.
     pub(super) fn forget(&mut self, key: &Arc<str>) {
-        if let Some((_, Known::UnderWay(_))) = self.known.get(key) {
+        if let Some((_, KeyState::UnderWay(_))) = self.known.get(key) {
             self.known.remove(key);
         }
     }

@@ -45,7 +45,7 @@ pub(super) struct IdempotentPublisher {
     opened: Instant,
 }
 
-enum Slot<F> {
+enum KeySlot<F> {
     Answered(Reply),
     UnderWay(Pin<Box<F>>),
 }
@@ -75,15 +75,15 @@ impl IdempotentPublisher {
             let mut reply = Box::pin(self.reply(item, is_busy));
             let begun = poll_fn(|context| Poll::Ready(reply.as_mut().poll(context))).await;
             slots.push(match begun {
-                Poll::Ready(reply) => Slot::Answered(reply),
-                Poll::Pending => Slot::UnderWay(reply),
+                Poll::Ready(reply) => KeySlot::Answered(reply),
+                Poll::Pending => KeySlot::UnderWay(reply),
             });
         }
         let mut replies = Vec::with_capacity(slots.len());
         for slot in slots {
             replies.push(match slot {
-                Slot::Answered(reply) => reply,
-                Slot::UnderWay(reply) => reply.await,
+                KeySlot::Answered(reply) => reply,
+                KeySlot::UnderWay(reply) => reply.await,
             });
         }
         replies

@@ -8,10 +8,10 @@ use crate::wire::chunked::ChunkedDecoder;
 
 /// Decodes one body. Holds no bytes of it.
 pub(super) struct LongBody {
-    rest: Rest,
+    rest: LongBodyRest,
 }
 
-enum Rest {
+enum LongBodyRest {
     /// What is missing.
     Length(u64),
     Chunks(ChunkedDecoder),
@@ -25,16 +25,16 @@ pub(super) struct Piece(pub(super) Vec<u8>);
 impl LongBody {
     pub(super) fn new(framing: Framing) -> Self {
         let rest = match framing {
-            Framing::Length(0) => Rest::Finished,
-            Framing::Length(bytes) => Rest::Length(bytes),
-            Framing::Chunked => Rest::Chunks(ChunkedDecoder::new()),
+            Framing::Length(0) => LongBodyRest::Finished,
+            Framing::Length(bytes) => LongBodyRest::Length(bytes),
+            Framing::Chunked => LongBodyRest::Chunks(ChunkedDecoder::new()),
         };
         LongBody { rest }
     }
 
     /// The next byte of the connection is another request's.
     pub(super) fn is_finished(&self) -> bool {
-        matches!(self.rest, Rest::Finished)
+        matches!(self.rest, LongBodyRest::Finished)
     }
 }
 
@@ -47,23 +47,23 @@ impl Decoder for LongBody {
             return Ok(Decoded::Insufficient);
         }
         match &mut self.rest {
-            Rest::Finished => Ok(Decoded::Insufficient),
-            Rest::Length(missing) => {
+            LongBodyRest::Finished => Ok(Decoded::Insufficient),
+            LongBodyRest::Length(missing) => {
                 let bytes = usize::try_from(*missing).map_or(src.len(), |all| all.min(src.len()));
                 *missing -= bytes as u64;
                 if *missing == 0 {
-                    self.rest = Rest::Finished;
+                    self.rest = LongBodyRest::Finished;
                 }
                 Ok(Decoded::Some(Piece(src.split_to(bytes).to_vec())))
             }
-            Rest::Chunks(decoder) => {
+            LongBodyRest::Chunks(decoder) => {
                 let mut piece = Vec::with_capacity(src.len());
                 let decoded = decoder.decode(src, &mut piece, usize::MAX).map_err(|_| {
                     Bad::Request(400, "The body is not chunked as RFC 9112 has it.")
                 })?;
                 let _ = src.split_to(decoded.used);
                 if decoded.finished {
-                    self.rest = Rest::Finished;
+                    self.rest = LongBodyRest::Finished;
                 }
                 Ok(Decoded::Some(Piece(piece)))
             }

@@ -29,12 +29,12 @@ pub(super) struct Room {
 
 #[derive(Default)]
 struct Places {
-    slab: Slab<Place>,
+    slab: Slab<PermitEntry>,
     /// Rises with everything that is noted.
     order: u64,
 }
 
-struct Place {
+struct PermitEntry {
     /// When its seat was taken.
     taken: u64,
     doing: Doing,
@@ -96,7 +96,7 @@ impl Room {
             places.slab.remove(longest).cut.abort();
         }
         let since = places.next();
-        let number = places.slab.insert(Place {
+        let number = places.slab.insert(PermitEntry {
             taken: since,
             doing: Doing::Waiting,
             since,
@@ -174,7 +174,7 @@ impl Seat {
     }
 
     /// `None`: it was given to another.
-    fn place<'a>(&self, places: &'a mut Places) -> Option<&'a mut Place> {
+    fn place<'a>(&self, places: &'a mut Places) -> Option<&'a mut PermitEntry> {
         let place = places.slab.get_mut(self.number)?;
         (place.taken == self.taken).then_some(place)
     }

@@ -87,13 +87,13 @@ pub(super) async fn serve_lines(
 
 /// Why a request's body gives no more lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
+enum BodyEnd {
     Complete,
     /// The rest cannot be read, with a sentence for the publisher.
     Broken(&'static str),
 }
 
-const ROOM_IS_NEEDED: Ended = Ended::Broken(
+const ROOM_IS_NEEDED: BodyEnd = BodyEnd::Broken(
     "Too many publish on the admin listener, and this one sent no line for longest; send the rest again.",
 );
 
@@ -107,7 +107,7 @@ struct LineReader<'a> {
 }
 
 impl LineReader<'_> {
-    async fn take_all(&mut self, mut body: LongBody, reader: &mut Reader) -> Ended {
+    async fn take_all(&mut self, mut body: LongBody, reader: &mut Reader) -> BodyEnd {
         let mut lines = Lines::new(self.policy.line_bytes_max);
         let mut whole = Vec::new();
         while !body.is_finished() {
@@ -116,18 +116,20 @@ impl LineReader<'_> {
                 () = self.seat.asked_to_end() => return ROOM_IS_NEEDED,
             };
             if !has_room {
-                return Ended::Broken("The answers are not read.");
+                return BodyEnd::Broken("The answers are not read.");
             }
             let found = monoio::select! {
                 found = reader.next_with(&mut body) => found,
-                () = sleep(SILENCE_MAX) => return Ended::Broken("No line came in time; an empty one would do."),
-                () = self.tray.abandoned() => return Ended::Broken("The answers are not read."),
+                () = sleep(SILENCE_MAX) => return BodyEnd::Broken("No line came in time; an empty one would do."),
+                () = self.tray.abandoned() => return BodyEnd::Broken("The answers are not read."),
                 () = self.seat.asked_to_end() => return ROOM_IS_NEEDED,
             };
             match found {
                 Some(Ok(piece)) => lines.feed(&piece.0, &mut whole),
-                Some(Err(Bad::Request(_, sentence))) => return Ended::Broken(sentence),
-                Some(Err(Bad::Io(_))) | None => return Ended::Broken("The body ended too early."),
+                Some(Err(Bad::Request(_, sentence))) => return BodyEnd::Broken(sentence),
+                Some(Err(Bad::Io(_))) | None => {
+                    return BodyEnd::Broken("The body ended too early.");
+                }
             }
             if whole.is_empty() {
                 continue;
@@ -139,7 +141,7 @@ impl LineReader<'_> {
         self.seat.publish();
         lines.finish(&mut whole);
         self.publish(&mut whole).await;
-        Ended::Complete
+        BodyEnd::Complete
     }
 
     async fn publish(&mut self, lines: &mut Vec<Line>) {
@@ -201,7 +203,7 @@ async fn give_all(
         }
     }
     // Without the last chunk the publisher knows that the answers are not complete.
-    let is_complete = tray.ended() == Some(Ended::Complete);
+    let is_complete = tray.ended() == Some(BodyEnd::Complete);
     if is_complete && chunked {
         return send(writer, b"0\r\n\r\n".to_vec()).await;
     }
@@ -218,20 +220,20 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 /// Answers on their way from one future to the other, both of one task.
 #[derive(Default)]
 struct ResponseBuffer {
-    inside: RefCell<Inside>,
+    inside: RefCell<ResponseBufferState>,
 }
 
 #[derive(Default)]
-struct Inside {
+struct ResponseBufferState {
     /// Whole lines.
     answers: Vec<u8>,
-    ended: Option<Ended>,
+    ended: Option<BodyEnd>,
     /// Nobody takes answers any more.
     is_abandoned: bool,
     waiting: Vec<Waker>,
 }
 
-impl Inside {
+impl ResponseBufferState {
     fn wake(&mut self) {
         self.waiting.drain(..).for_each(Waker::wake);
     }
@@ -301,9 +303,9 @@ impl ResponseBuffer {
     }
 
     /// The last answer was put; a reason that is not the body's end is told after it.
-    fn close(&self, ended: Ended) {
+    fn close(&self, ended: BodyEnd) {
         let mut inside = self.inside.borrow_mut();
-        if let Ended::Broken(sentence) = ended {
+        if let BodyEnd::Broken(sentence) = ended {
             let line = format!("{}\n", serde_json::json!({ "error": sentence }));
             inside.answers.extend_from_slice(line.as_bytes());
         }
@@ -311,7 +313,7 @@ impl ResponseBuffer {
         inside.wake();
     }
 
-    fn ended(&self) -> Option<Ended> {
+    fn ended(&self) -> Option<BodyEnd> {
         self.inside.borrow().ended
     }
 }

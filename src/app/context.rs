@@ -24,9 +24,9 @@ use crate::mcp::{Era, ProtocolVersion, RpcError};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
 #[derive(Clone)]
-pub struct Context(Rc<Inner>);
+pub struct Context(Rc<ContextInner>);
 
-struct Inner {
+struct ContextInner {
     call: Call,
     link: Rc<dyn Link>,
     progress_token: Option<ProgressToken>,
@@ -77,7 +77,7 @@ impl Context {
             None => RequestState::default(),
             Some((sealed, digest)) => RequestState::unseal(sealed, digest, &*link)?,
         };
-        Ok(Context(Rc::new(Inner {
+        Ok(Context(Rc::new(ContextInner {
             call,
             link,
             progress_token: envelope.progress_token,

@@ -33,9 +33,9 @@ pub struct Lines {
 }
 
 /// All that is written to one descriptor by whoever has something to say; the writer ends after the last of them.
-struct Speakers(Arc<Shared>);
+struct Speakers(Arc<LineQueue>);
 
-struct Shared {
+struct LineQueue {
     waiting: Mutex<Waiting>,
     /// Of all lines.
     dropped: IntCounter,
@@ -64,7 +64,7 @@ impl Lines {
     pub fn start(name: &str, descriptor: &impl AsFd) -> io::Result<Self> {
         let descriptor: BorrowedFd<'_> = descriptor.as_fd();
         let file = File::from(descriptor.try_clone_to_owned()?);
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(LineQueue::new());
         let writer = shared.clone();
         std::thread::Builder::new()
             .name(name.to_owned())
@@ -161,11 +161,11 @@ impl Drop for Speakers {
     }
 }
 
-impl Shared {
+impl LineQueue {
     fn new() -> Self {
         let name = "pinfold_log_lines_dropped_total";
         let help = "Lines of the log that were dropped, because nobody took them.";
-        Shared {
+        LineQueue {
             waiting: Mutex::default(),
             dropped: IntCounter::new(name, help).expect("the name is fixed and valid"),
             came: Condvar::new(),

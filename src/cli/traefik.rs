@@ -51,7 +51,7 @@ const HEALTH: &str = "pinfold-health";
 
 /// Which of Traefik's two configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
+enum ConfigPart {
     /// Read once when Traefik starts: entry points, providers
     Static,
     /// Read again whenever it changes: routers, services
@@ -119,7 +119,7 @@ pub struct TraefikOptions {
 
     /// What to print or to write
     #[arg(long, value_name = "PART", default_value = "all")]
-    part: Part,
+    part: ConfigPart,
 
     /// Write traefik.yml and dynamic/pinfold.yml into this directory; a traefik.yml that is there and differs is left
     /// alone, and told
@@ -170,15 +170,20 @@ pub fn run(options: &TraefikOptions) -> ExitCode {
 
 fn carry_out(options: &TraefikOptions) -> Result<(), Failed> {
     let site = Site::check(options).map_err(Failed::Options)?;
-    let with = |part| options.part == part || options.part == Part::All;
+    let with = |part| options.part == part || options.part == ConfigPart::All;
     match &options.output {
         None => print(
             &site,
             Path::new("/etc/traefik"),
-            with(Part::Static),
-            with(Part::Dynamic),
+            with(ConfigPart::Static),
+            with(ConfigPart::Dynamic),
         ),
-        Some(directory) => write(&site, directory, with(Part::Static), with(Part::Dynamic)),
+        Some(directory) => write(
+            &site,
+            directory,
+            with(ConfigPart::Static),
+            with(ConfigPart::Dynamic),
+        ),
     }
 }
 

@@ -5,10 +5,10 @@ use std::task::{Poll, Waker};
 
 pub(super) struct Inbox<T> {
     items_max: usize,
-    inside: Mutex<Inside<T>>,
+    inside: Mutex<InboxState<T>>,
 }
 
-struct Inside<T> {
+struct InboxState<T> {
     items: Vec<T>,
     /// Something found no room since the last time.
     lost: bool,
@@ -27,7 +27,7 @@ impl<T> Inbox<T> {
     pub(super) fn new(items_max: usize) -> Self {
         Inbox {
             items_max,
-            inside: Mutex::new(Inside {
+            inside: Mutex::new(InboxState {
                 items: Vec::new(),
                 lost: false,
                 reader: None,

@@ -26,15 +26,15 @@ pub(super) enum Change {
 }
 
 /// All of a session's id.
-type Key = (NodeName, Locator, [u8; 16]);
+type RecordKey = (NodeName, Locator, [u8; 16]);
 
 pub(super) struct Pending {
     keys: Keys,
     /// Of live sessions; ends cannot be announced again, so they have as much room once more.
     pending_max: usize,
     /// Keys of `changes` in the order in which they are sent; those without a change are skipped.
-    order: VecDeque<Key>,
-    changes: HashMap<Key, Change>,
+    order: VecDeque<RecordKey>,
+    changes: HashMap<RecordKey, Change>,
     /// A change found no room.
     lost: bool,
 }
@@ -157,11 +157,11 @@ impl Batch {
     }
 }
 
-fn key(session: &SessionId) -> Key {
+fn key(session: &SessionId) -> RecordKey {
     (session.node, session.locator, session.secret)
 }
 
-fn session((node, locator, secret): Key) -> SessionId {
+fn session((node, locator, secret): RecordKey) -> SessionId {
     SessionId {
         node,
         locator,

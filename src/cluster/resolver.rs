@@ -21,10 +21,10 @@ const USABLE: Duration = Duration::from_secs(60);
 /// Nodes that were alive lately. As many as there are nodes.
 #[derive(Default)]
 pub(super) struct Nodes {
-    seen: HashMap<NodeName, Seen>,
+    seen: HashMap<NodeName, SeenNode>,
 }
 
-struct Seen {
+struct SeenNode {
     incarnation: u64,
     /// Of its sessions.
     owner: Owner,
@@ -40,7 +40,7 @@ pub(super) struct Answers {
     pub(super) absence_tells: bool,
     /// What is known of the session's process besides, if its node's key is not there.
     pub(super) missing: Option<Missing>,
-    /// Unix milliseconds; what a incarnation counts from.
+    /// Unix milliseconds; what an incarnation counts from.
     pub(super) unix_ms: u64,
 }
 
@@ -142,7 +142,7 @@ impl Nodes {
         self.seen
             .retain(|_, seen| now.saturating_duration_since(seen.at) < USABLE);
         let owner = owner_by(node);
-        let seen = Seen {
+        let seen = SeenNode {
             incarnation: node.incarnation,
             owner: owner.clone(),
             at: now,
@@ -151,7 +151,12 @@ impl Nodes {
         owner
     }
 
-    fn seen_within(&self, session: &SessionId, now: Instant, within: Duration) -> Option<&Seen> {
+    fn seen_within(
+        &self,
+        session: &SessionId,
+        now: Instant,
+        within: Duration,
+    ) -> Option<&SeenNode> {
         let seen = self.seen.get(&session.node)?;
         (now.saturating_duration_since(seen.at) < within).then_some(seen)
     }

@@ -34,7 +34,7 @@ pub(super) struct Writer<'a> {
 }
 
 /// Why some of a batch is still to happen.
-enum Unsent {
+enum WriteFailed {
     /// The link itself tells of it.
     Fault,
     Refused(RedisError),
@@ -193,7 +193,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    async fn send(&mut self, connection: &Connection, batch: Batch) -> Result<(), Unsent> {
+    async fn send(&mut self, connection: &Connection, batch: Batch) -> Result<(), WriteFailed> {
         let shared = self.shared;
         let commands = shared.pending.borrow().commands(&batch);
         let answer = shared.send_on(connection, "presence", &commands);
@@ -201,7 +201,7 @@ impl<'a> Writer<'a> {
             Ok(replies) => replies,
             Err(_) => {
                 shared.pending.borrow_mut().put_back(batch.into_changes());
-                return Err(Unsent::Fault);
+                return Err(WriteFailed::Fault);
             }
         };
         let mut first = None;
@@ -214,11 +214,11 @@ impl<'a> Writer<'a> {
                 first.get_or_insert(error);
             }
         }
-        first.map_or(Ok(()), |error| Err(Unsent::Refused(error)))
+        first.map_or(Ok(()), |error| Err(WriteFailed::Refused(error)))
     }
 
-    fn complain(&self, unsent: &Unsent, connection: &Connection) {
-        let Unsent::Refused(error) = unsent else {
+    fn complain(&self, unsent: &WriteFailed, connection: &Connection) {
+        let WriteFailed::Refused(error) = unsent else {
             return;
         };
         let Some(unlogged) = self.shared.may_log("presence") else {

@@ -44,17 +44,17 @@ pub(super) struct ControlThread {
 }
 
 /// What the thread takes with it.
-struct Work {
+struct ControlWork {
     driver: Driver,
     admin: Option<(Listening, AdminPolicy)>,
     backend: NodeBackend,
-    cluster: Option<(ClusterParts, Arc<BusHandle>)>,
+    cluster: Option<(ClusterWork, Arc<BusHandle>)>,
     stop: oneshot::Receiver<()>,
     alive: Alive,
 }
 
 /// Of a node that is not alone.
-struct ClusterParts {
+struct ClusterWork {
     task: ClusterTask,
     incarnation: u64,
     way: bus::RedisSettings,
@@ -72,7 +72,7 @@ impl ControlSetup<'_> {
             .cluster
             .map(|(cluster, task)| cluster_parts(self.node, &cluster, task, self.store.clone()));
         let cluster = cluster.zip(self.door.clone());
-        let work = Work {
+        let work = ControlWork {
             driver: shared.driver,
             admin: self.admin.zip(policy),
             backend: NodeBackend {
@@ -113,12 +113,12 @@ fn cluster_parts(
     cluster: &ClusterConfig,
     task: ClusterTask,
     store: Option<Arc<dyn ContentStore>>,
-) -> ClusterParts {
+) -> ClusterWork {
     let (shared, options) = (&node.shared, node.options());
     let (name, incarnation) = (options.node_name(), options.incarnation);
     let mut redis = Settings::new(cluster.redis.clone(), format!("pinfold-{name}-bus"));
     redis.authorities = shared.authorities.clone();
-    ClusterParts {
+    ClusterWork {
         task,
         incarnation,
         way: bus::RedisSettings {
@@ -149,9 +149,9 @@ impl ControlThread {
     }
 }
 
-impl Work {
+impl ControlWork {
     fn run(self) {
-        let Work {
+        let ControlWork {
             driver,
             admin,
             backend,
@@ -188,7 +188,7 @@ impl Work {
 }
 
 /// Starts the bus, and what this node tells the others of itself.
-fn share(parts: ClusterParts, door: Arc<BusHandle>, publisher: &Publisher) {
+fn share(parts: ClusterWork, door: Arc<BusHandle>, publisher: &Publisher) {
     tasks::spawn(bus::run(parts.way, parts.log, publisher.clone(), door));
     let (all, some) = (publisher.clone(), publisher.clone());
     tasks::spawn(parts.task.run(

@@ -75,7 +75,7 @@ impl NodeBuilder {
         let watch = Watch::new(publisher.clone(), plan.options.break_thread.clone())
             .map_err(|fault| NodeError::system("cannot watch signals", fault))?;
         let cores = Cores::start(&plan.setup, own, &watch)?;
-        let (hand_over, ending) = channel::<Ending>();
+        let (hand_over, ending) = channel::<NodeShutdown>();
         let within = ends_within(plan.setup.drain);
         // Nothing comes if the node did not get as far as that.
         let on_end = move || {
@@ -92,7 +92,7 @@ impl NodeBuilder {
         let control = on_listening(&node).and_then(|()| plan.start_control(&node));
         match control {
             Ok(control) => {
-                let ending = Ending {
+                let ending = NodeShutdown {
                     cores,
                     control,
                     membership,
@@ -222,14 +222,14 @@ impl Plan {
 }
 
 /// What is left to be done when the last core has come to its end.
-struct Ending {
+struct NodeShutdown {
     cores: Cores,
     control: Option<ControlThread>,
     membership: Option<Arc<Membership>>,
     node: Node,
 }
 
-impl Ending {
+impl NodeShutdown {
     fn run(self) {
         let ended = self.cores.join();
         let publisher = self.node.publisher();

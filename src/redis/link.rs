@@ -24,10 +24,10 @@ const GOOD_AFTER: Duration = Duration::from_secs(1);
 /// A handle; clones are the same link.
 #[derive(Clone)]
 pub struct Link {
-    inner: Rc<Inner>,
+    inner: Rc<LinkInner>,
 }
 
-struct Inner {
+struct LinkInner {
     settings: Settings,
     metrics: Arc<Metrics>,
     connection: RefCell<Option<Connection>>,
@@ -41,7 +41,7 @@ impl Link {
     /// Starts to connect, on this thread's runtime.
     #[must_use]
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Self {
-        let inner = Rc::new(Inner {
+        let inner = Rc::new(LinkInner {
             settings,
             metrics,
             connection: RefCell::default(),
@@ -134,7 +134,7 @@ impl Link {
     }
 }
 
-impl Inner {
+impl LinkInner {
     fn set(&self, connection: Option<Connection>) {
         if connection.is_some() {
             self.number.set(self.number.get() + 1);
@@ -149,7 +149,7 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+impl Drop for LinkInner {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.close();
@@ -158,7 +158,7 @@ impl Drop for Inner {
 }
 
 /// Opens a connection, waits for its end, and again. Ends with the link.
-async fn keep(link: Weak<Inner>) {
+async fn keep(link: Weak<LinkInner>) {
     let mut backoff = Backoff::default();
     let (mut outage, opened) = (OutageLog::default(), Instant::now());
     let mut too_large = 0;

@@ -75,7 +75,7 @@ impl Secured {
         let socket = &self.socket;
         let read = || {
             let mut session = self.session.borrow_mut();
-            session.read_tls(&mut Wire { socket })
+            session.read_tls(&mut NonBlockingSocket { socket })
         };
         let count = socket.when_readable(read).await?;
         let understood = self.session.borrow_mut().process_new_packets();
@@ -89,7 +89,7 @@ impl Secured {
         while self.session.borrow().wants_write() {
             let write = || {
                 let mut session = self.session.borrow_mut();
-                session.write_tls(&mut Wire { socket })
+                session.write_tls(&mut NonBlockingSocket { socket })
             };
             socket.when_writable(write).await?;
         }
@@ -98,17 +98,17 @@ impl Secured {
 }
 
 /// The socket as rustls takes it: never waiting.
-struct Wire<'a> {
+struct NonBlockingSocket<'a> {
     socket: &'a Socket,
 }
 
-impl Read for Wire<'_> {
+impl Read for NonBlockingSocket<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.receive_now(buffer)
     }
 }
 
-impl Write for Wire<'_> {
+impl Write for NonBlockingSocket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.send_now(bytes)
     }

@@ -77,7 +77,7 @@ pub(crate) struct Cores {
     watch: Watch,
 }
 
-type Report = Result<(), NotStarted>;
+type StartReport = Result<(), NotStarted>;
 
 impl Cores {
     /// Returns once all of them serve.
@@ -214,7 +214,7 @@ fn start_core(
     blocking: BlockingPool,
     seat: CoreSetup,
     alive: Alive,
-    reporter: Sender<Report>,
+    reporter: Sender<StartReport>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let (core, publisher) = (seat.number, setup.publisher.clone());
     let run = move || {

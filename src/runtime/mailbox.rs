@@ -59,11 +59,11 @@ pub(super) enum CoreMessage {
 
 #[derive(Default)]
 pub(super) struct Mailbox {
-    inside: Mutex<Inside>,
+    inside: Mutex<MailboxState>,
 }
 
 #[derive(Default)]
-struct Inside {
+struct MailboxState {
     letters: Vec<CoreMessage>,
     /// Its core has ended: what is posted is dropped.
     is_closed: bool,
@@ -102,7 +102,7 @@ impl Mailbox {
         drop(left);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    fn lock(&self) -> MutexGuard<'_, MailboxState> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -21,10 +21,10 @@ use crate::wire::uri::normal;
 /// Publishes from any thread. Clones publish into the same log.
 #[derive(Clone)]
 pub struct Publisher {
-    shared: Arc<Shared>,
+    shared: Arc<PublisherInner>,
 }
 
-struct Shared {
+struct PublisherInner {
     /// One for each core, from the start of the node on; before it nobody can have subscribed.
     mailboxes: OnceLock<Box<[Mailbox]>>,
     /// No new clients should come: the node takes its leave.
@@ -76,7 +76,7 @@ impl std::error::Error for PublishRefused {}
 impl Publisher {
     pub(crate) fn new() -> Self {
         Publisher {
-            shared: Arc::new(Shared {
+            shared: Arc::new(PublisherInner {
                 mailboxes: OnceLock::new(),
                 leaving: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),

@@ -17,7 +17,7 @@ pub(super) struct Fields<'a> {
     pub(super) content_type: Option<&'a str>,
     /// The first of `Content-Encoding` that changes anything.
     pub(super) coding: Option<&'a str>,
-    accepts: Accepts,
+    accepts: AcceptField,
     pub(super) session: Option<NamedSession<'a>>,
     pub(super) version: Version<'a>,
     pub(super) mcp_method: Option<&'a str>,
@@ -67,7 +67,7 @@ pub(super) struct Version<'a> {
 }
 
 #[derive(Clone, Copy, Default)]
-struct Accepts {
+struct AcceptField {
     is_there: bool,
     json: bool,
     stream: bool,
@@ -202,7 +202,7 @@ impl<'a> Version<'a> {
     }
 }
 
-impl Accepts {
+impl AcceptField {
     /// No field accepts everything (RFC 9110, 12.5.1), several are one list.
     fn take(&mut self, value: Option<&str>) {
         let Some(value) = value else { return };

@@ -16,7 +16,7 @@ use super::watcher::{Ended, Watcher};
 use crate::mcp::Era;
 
 /// A server whose era is known.
-enum Peer {
+enum OpenedServer {
     Modern,
     Legacy(Session),
 }
@@ -54,22 +54,22 @@ pub(super) fn follow(watcher: &Watcher) -> String {
     }
 }
 
-fn listen(watcher: &Watcher, peer: &mut Peer, backoff: &mut Backoff) -> Ended {
+fn listen(watcher: &Watcher, peer: &mut OpenedServer, backoff: &mut Backoff) -> Ended {
     match peer {
-        Peer::Modern => modern::listen(watcher, backoff),
-        Peer::Legacy(session) => session.listen(watcher, backoff),
+        OpenedServer::Modern => modern::listen(watcher, backoff),
+        OpenedServer::Legacy(session) => session.listen(watcher, backoff),
     }
 }
 
 /// Finds out the server's era, and opens a session if it takes one.
-fn meet(watcher: &Watcher) -> Result<Peer, Ended> {
+fn meet(watcher: &Watcher) -> Result<OpenedServer, Ended> {
     let era = match watcher.era {
         Some(era) => era,
         None => discover(watcher)?,
     };
     match era {
-        Era::Modern => Ok(Peer::Modern),
-        Era::Legacy => Session::open(watcher).map(Peer::Legacy),
+        Era::Modern => Ok(OpenedServer::Modern),
+        Era::Legacy => Session::open(watcher).map(OpenedServer::Legacy),
     }
 }
 

@@ -19,7 +19,7 @@ const AUTHORS_MAX: usize = 1_024;
 pub(super) type Fetched = Option<HashMap<Box<str>, Found>>;
 
 /// What this node knows of an entry.
-enum Known {
+enum EntryOrigin {
     /// Another node's, or a program's.
     Others,
     /// Its own, and not told here yet.
@@ -41,12 +41,12 @@ impl Bus {
         is_last: bool,
     ) {
         let known = self.recognise(now_ms, entry.author.as_ref());
-        let quiet = id <= self.tail.quiet_until && matches!(known, Known::Others);
+        let quiet = id <= self.tail.quiet_until && matches!(known, EntryOrigin::Others);
         if quiet && !matches!(entry.news, Payload::ExternalPut(..)) {
             return;
         }
-        let is_others = matches!(known, Known::Others);
-        let is_told = matches!(known, Known::LocalDelivery | Known::Replaced);
+        let is_others = matches!(known, EntryOrigin::Others);
+        let is_told = matches!(known, EntryOrigin::LocalDelivery | EntryOrigin::Replaced);
         let is_message = matches!(entry.news, Payload::All(_) | Payload::Session(..));
         let is_heard = is_message && is_others && self.heard_before(entry.author);
         let deed = match entry.news {
@@ -58,7 +58,7 @@ impl Bus {
                 let brought = (&*uri, Some(contents));
                 return self.take_news(now_ms, id, brought, (false, is_last), known, fetched);
             }
-            Payload::Changed(_) if matches!(known, Known::LocalDelivery) => Deed::Nothing,
+            Payload::Changed(_) if matches!(known, EntryOrigin::LocalDelivery) => Deed::Nothing,
             Payload::Changed(topic) => Deed::Publish(vec![topic]),
             Payload::All(_) | Payload::Session(..) if is_told || is_heard => Deed::Nothing,
             Payload::All(notice) => Deed::TellAll(notice),
@@ -85,14 +85,14 @@ impl Bus {
         self.hold(now_ms, id, deed, (known.tickets(), KeptBy::Cluster));
     }
 
-    fn recognise(&mut self, now_ms: u64, author: Option<&Author>) -> Known {
+    fn recognise(&mut self, now_ms: u64, author: Option<&Author>) -> EntryOrigin {
         let Some(author) = author.filter(|author| author.process == self.process) else {
-            return Known::Others;
+            return EntryOrigin::Others;
         };
         match self.outbox.heard(now_ms, author.number) {
-            Some(Some(told)) => Known::Own(told),
-            Some(None) => Known::LocalDelivery,
-            None => Known::Replaced,
+            Some(Some(told)) => EntryOrigin::Own(told),
+            Some(None) => EntryOrigin::LocalDelivery,
+            None => EntryOrigin::Replaced,
         }
     }
 
@@ -118,24 +118,24 @@ impl Bus {
         id: EntryId,
         (uri, brought): (&str, Option<Option<Contents>>),
         (changed, is_last): (bool, bool),
-        known: Known,
+        known: EntryOrigin,
         fetched: &Fetched,
     ) {
         let owed = match &known {
-            Known::Own(LocalDelivery {
+            EntryOrigin::Own(LocalDelivery {
                 item: Item::Contents { owed, .. },
                 ..
             }) => *owed,
-            Known::Own(LocalDelivery {
+            EntryOrigin::Own(LocalDelivery {
                 item: Item::Look(_),
                 ..
             }) => CHANGED,
             // It may have been new to the list then.
-            Known::LocalDelivery => Change {
+            EntryOrigin::LocalDelivery => Change {
                 list: true,
                 ..CHANGED
             },
-            Known::Own(_) => Change::NONE,
+            EntryOrigin::Own(_) => Change::NONE,
             _ => CHANGED.unless(!changed),
         };
         let before = self.versions.stamp(uri);
@@ -151,7 +151,7 @@ impl Bus {
         if kept == KeptBy::Node {
             self.put_back(uri);
         }
-        let is_late = !self.is_timely(now_ms, id) || matches!(known, Known::LocalDelivery);
+        let is_late = !self.is_timely(now_ms, id) || matches!(known, EntryOrigin::LocalDelivery);
         if is_late && self.store.is_some() {
             self.again.add(written.topics(uri));
         }
@@ -164,9 +164,9 @@ impl Bus {
     }
 
     /// Of an entry whose contents Redis has forgotten: this node has them if they are its own.
-    fn keep_own(&mut self, uri: &str, known: &Known) -> Change {
+    fn keep_own(&mut self, uri: &str, known: &EntryOrigin) -> Change {
         match known {
-            Known::Own(LocalDelivery {
+            EntryOrigin::Own(LocalDelivery {
                 item:
                     Item::Contents {
                         carried: ContentSource::Given(contents),
@@ -175,7 +175,7 @@ impl Bus {
                 accepted,
                 ..
             }) => self.merge_one(uri, accepted.at.max(accepted.after), contents.clone()),
-            Known::Own(_) => Change::NONE,
+            EntryOrigin::Own(_) => Change::NONE,
             // Whoever published it puts it back, and that is told again.
             _ => CHANGED,
         }
@@ -245,10 +245,10 @@ impl Bus {
     }
 }
 
-impl Known {
+impl EntryOrigin {
     fn tickets(self) -> Vec<Ticket> {
         match self {
-            Known::Own(told) => told.tickets,
+            EntryOrigin::Own(told) => told.tickets,
             _ => Vec::new(),
         }
     }

@@ -96,7 +96,7 @@ pub struct Malformed(pub &'static str);
 pub type Field<'a> = (&'static str, Cow<'a, [u8]>);
 
 #[derive(Default)]
-struct Fields<'a> {
+struct EntryFields<'a> {
     by: Option<&'a str>,
     topic: Option<&'a str>,
     uri: Option<&'a str>,
@@ -118,7 +118,7 @@ struct Fields<'a> {
 /// # Errors
 /// [`Malformed`], with a sentence.
 pub fn parse<B: AsRef<[u8]>>(fields: &[(B, B)], uri_bytes_max: usize) -> Result<Entry, Malformed> {
-    let mut read = Fields::default();
+    let mut read = EntryFields::default();
     for (index, (name, value)) in fields.iter().enumerate() {
         let earlier = &fields[..index];
         if earlier
@@ -134,7 +134,7 @@ pub fn parse<B: AsRef<[u8]>>(fields: &[(B, B)], uri_bytes_max: usize) -> Result<
     Ok(Entry { author, news })
 }
 
-impl<'a> Fields<'a> {
+impl<'a> EntryFields<'a> {
     fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Malformed> {
         let text = || {
             let text = std::str::from_utf8(value);

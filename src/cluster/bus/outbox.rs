@@ -54,7 +54,7 @@ enum Stage {
     Added,
 }
 
-struct Posted {
+struct PostedItem {
     item: Item,
     stage: Stage,
     told: bool,
@@ -66,7 +66,7 @@ struct Posted {
 }
 
 pub struct Outbox {
-    items: BTreeMap<u64, Posted>,
+    items: BTreeMap<u64, PostedItem>,
     queued: BTreeSet<u64>,
     keys: HashMap<Key, u64>,
     /// Queued items that have no key.
@@ -111,7 +111,7 @@ impl Outbox {
         accepted: Accepted,
         ticket: Option<Ticket>,
     ) -> Option<LocalDelivery> {
-        let mut posted = Posted {
+        let mut posted = PostedItem {
             item,
             stage: Stage::Queued,
             told: false,
@@ -237,7 +237,7 @@ impl Outbox {
             let forgettable = posted.stage == Stage::Added && posted.told;
             !forgettable || posted.posted_ms + REMEMBERED_MS > now_ms
         });
-        let late = |posted: &Posted| !posted.told && posted.posted_ms + PATIENCE_MS <= now_ms;
+        let late = |posted: &PostedItem| !posted.told && posted.posted_ms + PATIENCE_MS <= now_ms;
         if self.items.values().any(late) {
             return self.tell_all();
         }
@@ -266,7 +266,8 @@ impl Outbox {
     #[must_use]
     pub fn unsent(&self) -> Unsent {
         let is_published = |item: &Item| !matches!(item, Item::Look(_));
-        let waits = |posted: &&Posted| posted.stage != Stage::Added && is_published(&posted.item);
+        let waits =
+            |posted: &&PostedItem| posted.stage != Stage::Added && is_published(&posted.item);
         let waiting = || self.items.values().filter(waits);
         let uris = waiting().filter_map(|posted| match &posted.item {
             Item::Contents { uri, .. } | Item::Changed(Topic::Resource(uri)) => Some(uri.clone()),
@@ -315,7 +316,7 @@ impl Outbox {
     fn tell_all(&mut self) -> Vec<LocalDelivery> {
         self.alone = true;
         let untold = self.items.values_mut().filter(|posted| !posted.told);
-        untold.map(Posted::tell).collect()
+        untold.map(PostedItem::tell).collect()
     }
 
     /// Items wait for their place in the log again, once it works and nothing old waits for it.
@@ -342,7 +343,7 @@ impl Outbox {
         }
     }
 
-    fn enqueue(&mut self, mut number: Option<u64>, mut posted: Posted) {
+    fn enqueue(&mut self, mut number: Option<u64>, mut posted: PostedItem) {
         let key = posted.item.key();
         let older_number = key.as_ref().and_then(|key| self.keys.get(key).copied());
         if let Some(older_number) = older_number
@@ -406,7 +407,7 @@ impl Outbox {
             }
         }
         if forgotten {
-            let everything = Posted {
+            let everything = PostedItem {
                 item: Item::Everything,
                 stage: Stage::Queued,
                 // Each of them was.
@@ -421,7 +422,7 @@ impl Outbox {
     }
 }
 
-impl Posted {
+impl PostedItem {
     /// Marks it as told; the store has its contents afterwards.
     fn tell(&mut self) -> LocalDelivery {
         self.told = true;
@@ -437,7 +438,7 @@ impl Posted {
     }
 
     /// Takes on what was still to be done of an older item with the same key.
-    fn succeed(&mut self, older: Posted) {
+    fn succeed(&mut self, older: PostedItem) {
         self.tickets.extend(older.tickets);
         let one = Change {
             list: false,

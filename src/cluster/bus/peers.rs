@@ -31,14 +31,14 @@ pub struct Applied {
 pub type Record = (Box<str>, Applied);
 
 #[derive(Clone, Copy, Debug)]
-struct Peer {
+struct NodeProgress {
     up_to: EntryId,
     heard: EntryId,
 }
 
 #[derive(Default)]
 pub(super) struct Peers {
-    others: BTreeMap<Box<str>, Peer>,
+    others: BTreeMap<Box<str>, NodeProgress>,
     /// Up to here the records were read.
     read: EntryId,
     /// Before that there may be nodes whose record was not read yet.
@@ -84,7 +84,7 @@ impl Peers {
             self.others.remove(process);
             return;
         }
-        let peer = Peer {
+        let peer = NodeProgress {
             up_to: applied.up_to,
             heard: id,
         };
@@ -98,7 +98,7 @@ impl Peers {
 
     /// Whether every node that counts has applied this entry.
     pub(super) fn all_have(&self, now_ms: u64, id: EntryId) -> bool {
-        let has = |peer: &Peer| peer.up_to >= id || peer.heard.ms + COUNTS_MS < id.ms;
+        let has = |peer: &NodeProgress| peer.up_to >= id || peer.heard.ms + COUNTS_MS < id.ms;
         now_ms >= self.complete_from_ms && self.others.values().all(has)
     }
 

@@ -64,7 +64,7 @@ pub(crate) fn share(publisher: &Publisher) -> Arc<BusHandle> {
     door
 }
 
-struct Running {
+struct RunningBus {
     bus: RefCell<Bus>,
     here: Publisher,
     door: Arc<BusHandle>,
@@ -73,9 +73,9 @@ struct Running {
     process: Box<str>,
     started: Instant,
     /// Something may be there to be added.
-    news: Signal,
+    news: TaskSignal,
     /// Something may be there that others wait for.
-    progress: Signal,
+    progress: TaskSignal,
     throttles: LogThrottles,
     /// By the code that Redis refuses with.
     refusals: LogThrottles,
@@ -90,7 +90,7 @@ pub(crate) async fn run(
     publisher: Publisher,
     door: Arc<BusHandle>,
 ) {
-    let running = Rc::new(Running {
+    let running = Rc::new(RunningBus {
         process: setup.process().into(),
         bus: RefCell::new(Bus::new(setup, unix_ms())),
         here: publisher,
@@ -98,8 +98,8 @@ pub(crate) async fn run(
         metrics: way.metrics.clone(),
         keys: Keys::new(&way.prefix),
         started: Instant::now(),
-        news: Signal::default(),
-        progress: Signal::default(),
+        news: TaskSignal::default(),
+        progress: TaskSignal::default(),
         leaving: RefCell::default(),
         throttles: LogThrottles::default(),
         refusals: LogThrottles::default(),
@@ -115,7 +115,7 @@ pub(crate) async fn run(
     write(&running, &writer).await;
 }
 
-impl Running {
+impl RunningBus {
     fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }
@@ -137,7 +137,7 @@ impl Running {
 }
 
 /// What other threads post.
-async fn take_in(running: Rc<Running>) {
+async fn take_in(running: Rc<RunningBus>) {
     loop {
         let collected = running.door.inbox.collect().await;
         running.with_bus(|bus, now_ms, here| {
@@ -158,7 +158,7 @@ async fn take_in(running: Rc<Running>) {
     }
 }
 
-async fn tick(running: Rc<Running>) {
+async fn tick(running: Rc<RunningBus>) {
     let mut counted = Counts::default();
     let mut logged = Counts::default();
     loop {
@@ -180,7 +180,7 @@ async fn tick(running: Rc<Running>) {
     }
 }
 
-impl Running {
+impl RunningBus {
     /// What an operator should know of what happened, and has not been told.
     fn log(&self, now: &Counts, logged: &mut Counts) {
         if let Some(dropped) = self.news("dropped", now.dropped, &mut logged.dropped) {
@@ -246,7 +246,7 @@ impl Running {
 }
 
 /// Says how far this node's board is, on the connection that adds: others wait for it before they tell their clients.
-async fn say_progress(running: Rc<Running>, link: Link) {
+async fn say_progress(running: Rc<RunningBus>, link: Link) {
     loop {
         running.progress.wait().await;
         let Ok(connection) = link.connection() else {
@@ -269,7 +269,7 @@ async fn say_progress(running: Rc<Running>, link: Link) {
     }
 }
 
-async fn write(running: &Running, link: &Link) {
+async fn write(running: &RunningBus, link: &Link) {
     let mut seen = 0;
     loop {
         seen = link.came_up(seen).await;
@@ -281,7 +281,7 @@ async fn write(running: &Running, link: &Link) {
     }
 }
 
-async fn write_while_it_lasts(running: &Running, connection: &Connection) {
+async fn write_while_it_lasts(running: &RunningBus, connection: &Connection) {
     let mut trimmed = Instant::now();
     while connection.is_open() {
         let adds = running.with_bus(|bus, now_ms, _| bus.poll_add(now_ms));
@@ -303,7 +303,7 @@ async fn write_while_it_lasts(running: &Running, connection: &Connection) {
 
 /// Where the stream has the entries, if it does; `None`: nobody knows.
 async fn add_all(
-    running: &Running,
+    running: &RunningBus,
     connection: &Connection,
     adds: &[Add],
 ) -> Option<Vec<Option<Placed>>> {
@@ -353,7 +353,7 @@ async fn add_all(
     Some(taken)
 }
 
-async fn read(running: Rc<Running>, link: Link) {
+async fn read(running: Rc<RunningBus>, link: Link) {
     loop {
         link.came_up(0).await;
         running.with_bus(|bus, now_ms, _| bus.handle_reader_up(now_ms));
@@ -380,7 +380,7 @@ async fn read(running: Rc<Running>, link: Link) {
 }
 
 /// `None`: the connection is over.
-async fn read_while_it_lasts(running: &Running, connection: &Connection) -> Option<Unanswered> {
+async fn read_while_it_lasts(running: &RunningBus, connection: &Connection) -> Option<Unanswered> {
     loop {
         let ask = running.bus.borrow().poll_ask()?;
         match ask_redis(running, connection, &ask).await {
@@ -401,7 +401,7 @@ async fn read_while_it_lasts(running: &Running, connection: &Connection) -> Opti
 }
 
 async fn ask_redis(
-    running: &Running,
+    running: &RunningBus,
     connection: &Connection,
     ask: &Ask,
 ) -> Result<Result<Response, Unanswered>, RedisFault> {
@@ -442,12 +442,12 @@ impl LocalLog for Publisher {
 
 /// From task to task of one thread: something happened.
 #[derive(Default)]
-struct Signal {
+struct TaskSignal {
     given: Cell<bool>,
     waiting: Cell<Option<Waker>>,
 }
 
-impl Signal {
+impl TaskSignal {
     fn give(&self) {
         self.given.set(true);
         if let Some(waiting) = self.waiting.take() {

@@ -28,7 +28,7 @@ pub(super) struct Stream {
     /// never ends by itself.
     pub(super) outstanding: u16,
     /// None: no message is kept, as is so of most streams nearly always.
-    queue: Option<Box<Queue>>,
+    queue: Option<Box<EventQueue>>,
     next_sequence: u32,
     /// What was written up to here was written before the last look at it.
     settled: u32,
@@ -42,8 +42,8 @@ pub(super) struct Stream {
 }
 
 #[derive(Default)]
-struct Queue {
-    events: VecDeque<Event>,
+struct EventQueue {
+    events: VecDeque<QueuedEvent>,
     /// How many at the front of `events` were written already.
     written: usize,
     /// Bytes of all `events`.
@@ -52,7 +52,7 @@ struct Queue {
     has_large: bool,
 }
 
-struct Event {
+struct QueuedEvent {
     sequence: u32,
     /// Shared: what all sessions are told is kept once.
     message: Rc<Message>,
@@ -100,7 +100,7 @@ impl Stream {
         let queue = self.queue.get_or_insert_default();
         queue.has_large |= message.data.len() > bytes_max;
         queue.bytes += message.data.len();
-        queue.events.push_back(Event {
+        queue.events.push_back(QueuedEvent {
             sequence: self.next_sequence,
             message,
         });
@@ -125,7 +125,7 @@ impl Stream {
         stand_in: impl Fn(&[u8]) -> Option<Rc<Message>>,
     ) {
         if let Some(queue) = self.queue.as_mut().filter(|queue| queue.has_large) {
-            let is_large = |event: &Event| event.message.data.len() > bytes_max;
+            let is_large = |event: &QueuedEvent| event.message.data.len() > bytes_max;
             for event in queue.events.range_mut(..queue.written) {
                 if is_large(event)
                     && let Some(message) = stand_in(&event.message.data)
@@ -231,7 +231,7 @@ impl Stream {
         self.exchange.is_none() && self.is_finished()
     }
 
-    fn drop_while(&mut self, too_old: impl Fn(&Queue) -> bool) {
+    fn drop_while(&mut self, too_old: impl Fn(&EventQueue) -> bool) {
         while let Some(queue) = self.queue.as_mut().filter(|queue| too_old(queue)) {
             queue.drop_oldest();
             if queue.events.is_empty() {
@@ -255,8 +255,8 @@ impl Stream {
     }
 }
 
-impl Queue {
-    fn unwritten(&self) -> impl Iterator<Item = &Event> {
+impl EventQueue {
+    fn unwritten(&self) -> impl Iterator<Item = &QueuedEvent> {
         self.events.range(self.written..)
     }
 

@@ -31,7 +31,7 @@ pub(in crate::shard) struct Input<'a> {
     clippy::large_enum_variant,
     reason = "it goes no further than to the next function, and a box would be one more allocation for each request"
 )]
-enum Step<'a, U: UpperLayer> {
+enum ReceiveStep<'a, U: UpperLayer> {
     /// More bytes are needed first, or the answer to the request before.
     Starved,
     Used(usize),
@@ -98,19 +98,21 @@ impl<U: UpperLayer> Http<U> {
             };
             let rest = &bytes[*used..];
             let step = match connection.state {
-                State::Lingering => Step::Used(rest.len()),
-                State::ExpectWord | State::ExpectLook(_) | State::ExpectAnswer(_) => Step::Starved,
+                State::Lingering => ReceiveStep::Used(rest.len()),
+                State::ExpectWord | State::ExpectLook(_) | State::ExpectAnswer(_) => {
+                    ReceiveStep::Starved
+                }
                 State::ExpectHead => self.receive_head(key, rest, upper),
                 State::ExpectBody(_) => self.receive_body(key, rest, upper),
             };
             match step {
-                Step::Starved | Step::Used(0) => return None,
-                Step::Used(count) => *used += count,
-                Step::Request(count, request) => {
+                ReceiveStep::Starved | ReceiveStep::Used(0) => return None,
+                ReceiveStep::Used(count) => *used += count,
+                ReceiveStep::Request(count, request) => {
                     *used += count;
                     return Some(request);
                 }
-                Step::Whole(count, partial) => {
+                ReceiveStep::Whole(count, partial) => {
                     *used += count;
                     let fields = Fields::of(&partial.head, &partial.head_bytes);
                     if let Some(method) = self.serve_partial(key, &partial, &fields) {
@@ -186,18 +188,18 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         input: &'a [u8],
         upper: &mut U,
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let now = self.now;
         let limits = HeadLimits {
             head_bytes_max: self.limits.head_bytes_max + self.forwarded_bytes_max(),
             target_bytes_max: self.limits.target_bytes_max,
         };
         let Some(connection) = self.connections.get_mut(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
         // Who reads no answers gets no more of them: they would pile up here.
         if input.is_empty() || connection.close_when_written || !connection.may_write() {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         }
         // The first head's time runs from the accept.
         if connection.scanned == 0 && !connection.is_new {
@@ -207,11 +209,11 @@ impl<U: UpperLayer> Http<U> {
             Ok(Some(head)) => head,
             Ok(None) => {
                 connection.scanned = input.len() as u32;
-                return Step::Starved;
+                return ReceiveStep::Starved;
             }
             Err(fault) => {
                 self.refuse_malformed(key, fault);
-                return Step::Used(input.len());
+                return ReceiveStep::Used(input.len());
             }
         };
         connection.scanned = 0;
@@ -224,17 +226,17 @@ impl<U: UpperLayer> Http<U> {
         // A client's own head has the limit to itself.
         if head.len as usize > self.limits.head_bytes_max && !fields.is_forwarded {
             self.refuse_malformed(key, Malformed::HeadTooLarge);
-            return Step::Used(input.len());
+            return ReceiveStep::Used(input.len());
         }
         match self.admit(key, &head.view(input), &fields, upper) {
             Admission::Move(core) => self.remove_for_move(key, core, input),
             Admission::Wait => {
                 self.wait(key, &fields, upper);
-                Step::Starved
+                ReceiveStep::Starved
             }
             Admission::Unread(refused) => {
                 self.refuse_request_and_close(key, &refused);
-                Step::Used(input.len())
+                ReceiveStep::Used(input.len())
             }
             Admission::Here(verdict) => {
                 self.receive_request(key, &head, fields, verdict, input, upper)
@@ -251,7 +253,7 @@ impl<U: UpperLayer> Http<U> {
         verdict: Verdict,
         input: &'a [u8],
         upper: &mut U,
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let head_len = head.len as usize;
         let view = head.view(input);
         let remaining = match head.framing {
@@ -265,8 +267,8 @@ impl<U: UpperLayer> Http<U> {
         {
             let used = head_len + length;
             return match self.serve(key, &view, &fields, &verdict) {
-                Some(method) => Step::Request(used, self.request(key, method, fields, body)),
-                None => Step::Used(used),
+                Some(method) => ReceiveStep::Request(used, self.request(key, method, fields, body)),
+                None => ReceiveStep::Used(used),
             };
         }
         let verdict = match remaining {
@@ -279,7 +281,7 @@ impl<U: UpperLayer> Http<U> {
             Ok(verdict) => self.expect_body(key, head, remaining, verdict, input),
             Err(refused) => {
                 self.refuse_request_and_close(key, &refused);
-                Step::Used(input.len())
+                ReceiveStep::Used(input.len())
             }
         }
     }
@@ -291,7 +293,7 @@ impl<U: UpperLayer> Http<U> {
         remaining: Remaining,
         verdict: Verdict,
         input: &'a [u8],
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let now = self.now;
         let head_len = head.len as usize;
         if let Some(connection) = self.connections.get_mut(key) {
@@ -310,7 +312,7 @@ impl<U: UpperLayer> Http<U> {
                 self.mark_dirty(key);
             }
         }
-        Step::Used(head_len)
+        ReceiveStep::Used(head_len)
     }
 
     fn receive_body<'a>(
@@ -318,17 +320,17 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         input: &'a [u8],
         upper: &mut U,
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let body_bytes_max = self.limits.body_bytes_max;
         let Some(partial) = self.partial(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
         let known = partial.body.len();
         let (used, complete) = match partial.take(input, body_bytes_max) {
             Ok(taken) => taken,
             Err(fault) => {
                 self.refuse_body(key, fault);
-                return Step::Used(input.len());
+                return ReceiveStep::Used(input.len());
             }
         };
         let grown_large = known <= BODY_BYTES_UNSEEN && partial.body.len() > BODY_BYTES_UNSEEN;
@@ -337,34 +339,39 @@ impl<U: UpperLayer> Http<U> {
             && let Err(refused) = self.admit_grown(key, upper)
         {
             self.refuse_request_and_close(key, &refused);
-            return Step::Used(input.len());
+            return ReceiveStep::Used(input.len());
         }
         let limits = self.limits;
         let Some(partial) = self.partial(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
         partial.scan.take(&partial.body[known..]);
         if let Err(refused) = body::check(&partial.scan, &limits) {
             self.refuse_request_and_close(key, &refused);
-            return Step::Used(input.len());
+            return ReceiveStep::Used(input.len());
         }
         if !complete {
-            return Step::Used(used);
+            return ReceiveStep::Used(used);
         }
         self.take_whole(key, used, upper)
     }
 
     /// A body is complete: its request is served, at once if it is small.
-    fn take_whole<'a>(&mut self, key: ConnectionKey, used: usize, upper: &mut U) -> Step<'a, U> {
+    fn take_whole<'a>(
+        &mut self,
+        key: ConnectionKey,
+        used: usize,
+        upper: &mut U,
+    ) -> ReceiveStep<'a, U> {
         let Some(connection) = self.connections.get_mut(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
         let state = std::mem::replace(&mut connection.state, State::ExpectHead);
         let State::ExpectBody(mut partial) = state else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
         if partial.body.len() <= LOOK_ON_CORE_BYTES_MAX {
-            return Step::Whole(used, partial);
+            return ReceiveStep::Whole(used, partial);
         }
         let body = std::mem::take(&mut partial.body);
         let tree_bytes = partial.scan.tree_bytes();
@@ -374,7 +381,7 @@ impl<U: UpperLayer> Http<U> {
             Ok(charge) => charge,
             Err(refused) => {
                 self.refuse_request_and_close(key, &refused);
-                return Step::Used(used);
+                return ReceiveStep::Used(used);
             }
         };
         if let Some(connection) = self.connections.get_mut(key) {
@@ -387,7 +394,7 @@ impl<U: UpperLayer> Http<U> {
                 charge,
             });
         }
-        Step::Used(used)
+        ReceiveStep::Used(used)
     }
 
     /// A body of unknown length turns out to be large.
@@ -418,16 +425,16 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         core: u16,
         input: &'a [u8],
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let is_writing = self
             .connections
             .get(key)
             .is_some_and(Connection::is_writing);
         if is_writing {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         }
         let Some(ticket) = self.remove_with_ticket(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
         self.outputs.push_back(Output::Move {
             connection: key,
@@ -435,7 +442,7 @@ impl<U: UpperLayer> Http<U> {
             bytes: input.to_vec(),
             ticket,
         });
-        Step::Used(input.len())
+        ReceiveStep::Used(input.len())
     }
 }
 

@@ -22,9 +22,9 @@ use crate::wire::json_scan::JsonScan;
 
 /// A declared capability without anything further to it.
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
-struct Nothing {}
+struct EmptyCapability {}
 
-type Flag = Option<Loose<Nothing>>;
+type Flag = Option<Loose<EmptyCapability>>;
 
 #[derive(Read, Serialize, Clone, Debug, Default, PartialEq)]
 #[serde(default)]
@@ -40,7 +40,7 @@ pub(super) struct Declared {
     #[serde(skip_serializing_if = "Option::is_none")]
     sampling: Option<Loose<Sampling>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tasks: Option<Loose<Tasks>>,
+    tasks: Option<Loose<TasksCapability>>,
 }
 
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
@@ -71,7 +71,7 @@ struct Sampling {
 /// Of 2025-11-25.
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
 #[serde(default)]
-struct Tasks {
+struct TasksCapability {
     #[serde(skip_serializing_if = "Option::is_none")]
     cancel: Flag,
     #[serde(skip_serializing_if = "Option::is_none")]
