@@ -27,12 +27,12 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// What chunked framing may add to a body; clients send chunks of kilobytes.
 const CHUNKED_BYTES_MAX: usize = 64 * 1024;
 
-pub(super) struct Request {
+pub(super) struct AdminRequest {
     pub(super) head: RequestHead,
     pub(super) body: Bytes,
 }
 
-impl Request {
+impl AdminRequest {
     /// Whether the peer will send another request on this connection.
     pub(super) fn keeps_alive(&self) -> bool {
         keeps_alive(&self.head)
@@ -53,8 +53,8 @@ pub(super) fn holds_back(head: &RequestHead) -> bool {
 }
 
 /// What the decoder found.
-pub(super) enum Found {
-    Request(Box<Request>),
+pub(super) enum AdminInput {
+    Request(Box<AdminRequest>),
     /// A head whose body is lines, of any number: the bytes that follow are the body's.
     Lines(Box<RequestHead>, LongBody),
     /// A head whose body is still to come.
@@ -99,10 +99,10 @@ impl RequestDecoder {
 }
 
 impl Decoder for RequestDecoder {
-    type Item = Found;
+    type Item = AdminInput;
     type Error = Bad;
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Decoded<Found>, Bad> {
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Decoded<AdminInput>, Bad> {
         if matches!(self.state, DecoderState::ExpectHead) {
             let Some(head) = decode_head(src)? else {
                 return Ok(Decoded::Insufficient);
@@ -110,7 +110,7 @@ impl Decoder for RequestDecoder {
             let framing = framing(&head)?;
             if is_lines(&head.headers) {
                 let body = LongBody::new(framing);
-                return Ok(Decoded::Some(Found::Lines(Box::new(head), body)));
+                return Ok(Decoded::Some(AdminInput::Lines(Box::new(head), body)));
             }
             let rest = PartialBody::new(framing)?;
             self.state = DecoderState::ExpectBody {
@@ -130,14 +130,14 @@ impl Decoder for RequestDecoder {
         let Some(body) = rest.decode(src)? else {
             if std::mem::take(is_news) {
                 let holds_back = holds_back(head);
-                return Ok(Decoded::Some(Found::Begun { holds_back }));
+                return Ok(Decoded::Some(AdminInput::Begun { holds_back }));
             }
             return Ok(Decoded::Insufficient);
         };
         let DecoderState::ExpectBody { head, .. } = std::mem::take(&mut self.state) else {
             unreachable!("a body belongs to a head");
         };
-        Ok(Decoded::Some(Found::Request(Box::new(Request {
+        Ok(Decoded::Some(AdminInput::Request(Box::new(AdminRequest {
             head: *head,
             body,
         }))))

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot::{Receiver, Sender, channel};
 
-use super::Answer;
+use super::PublishOutcome;
 use super::digest::Digest;
 
 /// How long a key is remembered: longer than any client goes on trying.
@@ -50,8 +50,8 @@ pub(super) struct IdempotencyCache {
 
 enum KeyState {
     /// Who else waits for the answer.
-    UnderWay(Vec<Sender<Answer>>),
-    Accepted(Answer),
+    UnderWay(Vec<Sender<PublishOutcome>>),
+    Accepted(PublishOutcome),
 }
 
 /// What is known of a key whose item arrives.
@@ -59,9 +59,9 @@ pub(super) enum Begun {
     /// Nothing. Whoever gets this says [`IdempotencyCache::finish`] or [`IdempotencyCache::forget`].
     First,
     /// The answer that the item got.
-    Before(Answer),
+    Before(PublishOutcome),
     /// The answer that it will get; none if it is forgotten.
-    UnderWay(Receiver<Answer>),
+    UnderWay(Receiver<PublishOutcome>),
     /// It stands for another item.
     Reused,
 }
@@ -86,7 +86,7 @@ impl IdempotencyCache {
         }
     }
 
-    pub(super) fn finish(&mut self, key: &Arc<str>, answer: &Answer, now_ms: u64) {
+    pub(super) fn finish(&mut self, key: &Arc<str>, answer: &PublishOutcome, now_ms: u64) {
         let Some((item, KeyState::UnderWay(waiting))) = self.known.remove(key) else {
             unreachable!("what is finished has begun");
         };
@@ -94,7 +94,7 @@ impl IdempotencyCache {
             // Whoever waited may be gone.
             let _ = sender.send(answer.clone());
         }
-        if matches!(answer, Answer::Accepted { .. }) {
+        if matches!(answer, PublishOutcome::Accepted { .. }) {
             let accepted = KeyState::Accepted(answer.clone());
             self.known.insert(key.clone(), (item, accepted));
             self.told.push_back((now_ms, key.clone()));
@@ -139,10 +139,10 @@ fn size(key: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::{Item, Target};
+    use crate::admin::{PublishItem, Target};
     use crate::app::call::Topic;
 
-    const ACCEPTED: Answer = Answer::Accepted {
+    const ACCEPTED: PublishOutcome = PublishOutcome::Accepted {
         offset: Some(7),
         kept: None,
     };
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn digest_of(topic: Topic) -> Digest {
-        Digest::of(&Item {
+        Digest::of(&PublishItem {
             target: Target::Topic(topic),
             contents: None,
             key: None,
@@ -220,7 +220,7 @@ mod tests {
     fn what_was_refused_may_be_tried_again() {
         let mut memory = IdempotencyCache::default();
         assert!(is_new(&mut memory, "a", 0));
-        let refused = Answer::Refused {
+        let refused = PublishOutcome::Refused {
             reason: "busy",
             sentence: "no".into(),
         };

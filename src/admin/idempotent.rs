@@ -14,25 +14,25 @@ use std::time::Instant;
 
 use super::digest::Digest;
 use super::idempotency_cache::{Begun, IdempotencyCache};
-use super::{Answer, Item, PublishBackend, refused};
+use super::{PublishBackend, PublishItem, PublishOutcome, refused};
 
 /// An answer as the publisher gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) answer: Answer,
+pub(super) struct PublishReply {
+    pub(super) answer: PublishOutcome,
     /// It was given before, to an item with the same key.
     pub(super) duplicate: bool,
 }
 
-impl Reply {
+impl PublishReply {
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self.answer, Answer::Refused { .. })
+        matches!(self.answer, PublishOutcome::Refused { .. })
     }
 }
 
-impl From<Answer> for Reply {
-    fn from(answer: Answer) -> Self {
-        Reply {
+impl From<PublishOutcome> for PublishReply {
+    fn from(answer: PublishOutcome) -> Self {
+        PublishReply {
             answer,
             duplicate: false,
         }
@@ -46,7 +46,7 @@ pub(super) struct IdempotentPublisher {
 }
 
 enum KeySlot<F> {
-    Answered(Reply),
+    Answered(PublishReply),
     UnderWay(Pin<Box<F>>),
 }
 
@@ -67,9 +67,9 @@ impl IdempotentPublisher {
     /// items: contents that are stored are also told of.
     pub(super) async fn publish(
         &self,
-        items: Vec<Result<Item, Answer>>,
+        items: Vec<Result<PublishItem, PublishOutcome>>,
         is_busy: bool,
-    ) -> Vec<Reply> {
+    ) -> Vec<PublishReply> {
         let mut slots = Vec::with_capacity(items.len());
         for item in items {
             let mut reply = Box::pin(self.reply(item, is_busy));
@@ -89,7 +89,11 @@ impl IdempotentPublisher {
         replies
     }
 
-    async fn reply(&self, item: Result<Item, Answer>, is_busy: bool) -> Reply {
+    async fn reply(
+        &self,
+        item: Result<PublishItem, PublishOutcome>,
+        is_busy: bool,
+    ) -> PublishReply {
         let item = match item {
             Ok(item) => item,
             Err(answer) => return answer.into(),
@@ -112,18 +116,18 @@ impl IdempotentPublisher {
                 return answer.into();
             }
         };
-        Reply {
+        PublishReply {
             answer,
             duplicate: true,
         }
     }
 
-    fn begin(&self, key: &Arc<str>, item: &Item) -> Begun {
+    fn begin(&self, key: &Arc<str>, item: &PublishItem) -> Begun {
         let mut memory = self.memory.borrow_mut();
         memory.begin(key, Digest::of(item), self.now_ms())
     }
 
-    async fn ask_desk(&self, item: Item, is_busy: bool) -> Answer {
+    async fn ask_desk(&self, item: PublishItem, is_busy: bool) -> PublishOutcome {
         if is_busy {
             return busy();
         }
@@ -147,14 +151,14 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-fn key_reused() -> Answer {
+fn key_reused() -> PublishOutcome {
     refused(
         "key_reused",
         "Another item was published under this key within five minutes; give each item a key of its own",
     )
 }
 
-fn busy() -> Answer {
+fn busy() -> PublishOutcome {
     refused(
         "busy",
         "The node is busy delivering what was published before; try again in a moment",

@@ -1,6 +1,6 @@
 //! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
 //!
-//! `gate` says who may ask; `publish` turns a body into [`Item`]s and answers into a body, with `item`, `item_contents`
+//! `gate` says who may ask; `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`, `item_contents`
 //! and `message` for the parts of one; `lines` cuts NDJSON, `idempotency_cache` knows idempotency keys, and by its `digest` what each stood for; `routes` answers a whole
 //! request. `http` and `long_body` cut requests out of bytes with every bound held. `idempotent` hands items to the
 //! [`PublishBackend`], which is whatever publishing does; `room` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
@@ -63,12 +63,12 @@ pub trait PublishBackend {
     fn metrics(&self) -> String;
 
     /// Takes an item or says why not. Two items are told in the order in which their futures are first polled.
-    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer>;
+    fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome>;
 }
 
 /// One thing to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Item {
+pub struct PublishItem {
     pub target: Target,
     /// `None`: only tell. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
     /// Only ever present when everyone is told of a resource.
@@ -113,7 +113,7 @@ impl fmt::Debug for SessionName {
 
 /// What became of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum PublishOutcome {
     Accepted {
         /// Its place in the log; what one session is told has none.
         offset: Option<u64>,
@@ -131,11 +131,11 @@ pub enum Answer {
 /// Characters of a refusal's sentence: a parser's may quote what was sent.
 const SENTENCE_CHARS_MAX: usize = 300;
 
-pub(crate) fn refused(reason: &'static str, sentence: impl Into<String>) -> Answer {
+pub(crate) fn refused(reason: &'static str, sentence: impl Into<String>) -> PublishOutcome {
     let mut sentence: String = sentence.into();
     if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
         sentence.truncate(end);
         sentence.push('…');
     }
-    Answer::Refused { reason, sentence }
+    PublishOutcome::Refused { reason, sentence }
 }

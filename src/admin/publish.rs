@@ -14,8 +14,8 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::idempotent::Reply;
-use super::{Answer, Item, item};
+use super::idempotent::PublishReply;
+use super::{PublishItem, PublishOutcome, item};
 use crate::app::call::KeptBy;
 
 /// Items of one request. A thousand bring a batch's overhead below a microsecond per item; a publisher of more
@@ -30,7 +30,7 @@ pub(super) struct Unreadable(pub(super) u16, pub(super) String);
 pub(super) fn parse(
     body: &[u8],
     uri_bytes_max: usize,
-) -> Result<Vec<Result<Item, Answer>>, Unreadable> {
+) -> Result<Vec<Result<PublishItem, PublishOutcome>>, Unreadable> {
     let raw: &RawValue = serde_json::from_slice(body)
         .map_err(|error| Unreadable(400, format!("The body is not JSON: {error}")))?;
     let items: Vec<&RawValue> = match raw.get().as_bytes()[0] {
@@ -55,10 +55,10 @@ pub(super) fn parse(
 }
 
 /// One answer as it goes to the publisher.
-pub(super) fn render(reply: &Reply) -> Value {
+pub(super) fn render(reply: &PublishReply) -> Value {
     let mut object = match &reply.answer {
-        Answer::Accepted { offset, kept } => accepted(*offset, *kept),
-        Answer::Refused { reason, sentence } => {
+        PublishOutcome::Accepted { offset, kept } => accepted(*offset, *kept),
+        PublishOutcome::Refused { reason, sentence } => {
             json!({ "accepted": false, "reason": reason, "message": sentence })
         }
     };
@@ -131,8 +131,8 @@ mod tests {
 
     #[test]
     fn what_an_answer_looks_like() {
-        let accepted = |offset, duplicate| Reply {
-            answer: Answer::Accepted { offset, kept: None },
+        let accepted = |offset, duplicate| PublishReply {
+            answer: PublishOutcome::Accepted { offset, kept: None },
             duplicate,
         };
         let text = |reply| render(&reply).to_string();
@@ -145,7 +145,7 @@ mod tests {
             r#"{"accepted":true,"duplicate":true}"#
         );
         for (kept, word) in [(KeptBy::Cluster, "cluster"), (KeptBy::Node, "node")] {
-            let reply = Reply::from(Answer::Accepted {
+            let reply = PublishReply::from(PublishOutcome::Accepted {
                 offset: Some(7),
                 kept: Some(kept),
             });

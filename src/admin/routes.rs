@@ -5,8 +5,8 @@ use http::{HeaderMap, Method};
 use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
-use super::http::Request;
-use super::idempotent::{IdempotentPublisher, Reply};
+use super::http::AdminRequest;
+use super::idempotent::{IdempotentPublisher, PublishReply};
 use super::policy::AdminPolicy;
 use super::publish::{self, Unreadable};
 use super::response::Response;
@@ -17,7 +17,7 @@ GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers 
 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
 pub(super) async fn answer(
-    request: &Request,
+    request: &AdminRequest,
     clerk: &IdempotentPublisher,
     policy: &AdminPolicy,
 ) -> Response {
@@ -135,7 +135,7 @@ async fn publish(body: &[u8], clerk: &IdempotentPublisher, policy: &AdminPolicy)
     };
     let is_busy = clerk.desk().is_saturated();
     let replies = clerk.publish(items, is_busy).await;
-    let all_refused = !replies.is_empty() && replies.iter().all(Reply::is_refusal);
+    let all_refused = !replies.is_empty() && replies.iter().all(PublishReply::is_refusal);
     let list: Vec<Value> = replies.iter().map(publish::render).collect();
     Response::json(if all_refused { 400 } else { 200 }, &json!(list))
 }
@@ -149,7 +149,7 @@ mod tests {
     use futures_util::future::{LocalBoxFuture, ready};
 
     use super::*;
-    use crate::admin::{Answer, Item, PublishBackend, Token};
+    use crate::admin::{PublishBackend, PublishItem, PublishOutcome, Token};
     use crate::app::call::Availability;
 
     struct Counting {
@@ -173,15 +173,15 @@ mod tests {
         }
 
         /// Takes everything but deletions.
-        fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+        fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome> {
             Box::pin(ready(match item.contents {
-                Some(None) => Answer::Refused {
+                Some(None) => PublishOutcome::Refused {
                     reason: "full",
                     sentence: "no".into(),
                 },
                 _ => {
                     self.offset.set(self.offset.get() + 1);
-                    Answer::Accepted {
+                    PublishOutcome::Accepted {
                         offset: Some(self.offset.get()),
                         kept: None,
                     }
@@ -201,7 +201,7 @@ mod tests {
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        let request = Request {
+        let request = AdminRequest {
             head: builder.body(()).unwrap().into_parts().0,
             body: body.as_bytes().to_vec().into(),
         };

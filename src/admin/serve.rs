@@ -17,9 +17,9 @@ use monoio::time::{sleep, timeout};
 use monoio_codec::FramedRead;
 
 use super::PublishBackend;
-use super::connection::{Reader, Writer, send};
+use super::connection::{ConnectionWriter, Reader, send};
 use super::framing::Bad;
-use super::http::{Found, RequestDecoder, holds_back};
+use super::http::{AdminInput, RequestDecoder, holds_back};
 use super::idempotent::IdempotentPublisher;
 use super::policy::AdminPolicy;
 use super::response::Response;
@@ -112,8 +112,8 @@ async fn serve_connection(
             }
         };
         let goes_on = match found {
-            Found::Begun { .. } => true,
-            Found::Request(request) => {
+            AdminInput::Begun { .. } => true,
+            AdminInput::Request(request) => {
                 let response =
                     match is_publishing(&request.head, policy) && !seat.begin_publishing() {
                         true => too_many_publishers(),
@@ -124,7 +124,7 @@ async fn serve_connection(
                 let keep_alive = request.keeps_alive();
                 send(&mut writer, response.emit(with_body, keep_alive)).await && keep_alive
             }
-            Found::Lines(head, body) => {
+            AdminInput::Lines(head, body) => {
                 if let Some(response) = refuse_lines(&head, policy) {
                     return refuse(reader.get_mut(), &mut writer, &response).await;
                 }
@@ -154,9 +154,9 @@ async fn serve_connection(
 /// The next request; `None` when the peer has none, or its head did not come in time.
 async fn read_request(
     reader: &mut Reader,
-    writer: &mut Writer,
+    writer: &mut ConnectionWriter,
     head_timeout: Duration,
-) -> Result<Option<Found>, Bad> {
+) -> Result<Option<AdminInput>, Bad> {
     let mut decoder = RequestDecoder::default();
     let mut time_left = Box::pin(sleep(head_timeout));
     loop {
@@ -165,7 +165,7 @@ async fn read_request(
             () = &mut time_left => None,
         };
         match found {
-            Some(Ok(Found::Begun { holds_back })) => {
+            Some(Ok(AdminInput::Begun { holds_back })) => {
                 if holds_back && !send_continue(writer).await {
                     return Ok(None);
                 }
@@ -184,7 +184,7 @@ async fn read_request(
     }
 }
 
-async fn send_continue(writer: &mut Writer) -> bool {
+async fn send_continue(writer: &mut ConnectionWriter) -> bool {
     send(writer, b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()).await
 }
 
@@ -196,14 +196,18 @@ fn too_many_publishers() -> Response {
     .with("Retry-After", "1")
 }
 
-async fn refuse(reader: &mut OwnedReadHalf<TcpStream>, writer: &mut Writer, response: &Response) {
+async fn refuse(
+    reader: &mut OwnedReadHalf<TcpStream>,
+    writer: &mut ConnectionWriter,
+    response: &Response,
+) {
     if send(writer, response.emit(true, false)).await {
         linger(reader, writer).await;
     }
 }
 
 /// Reads what the peer still sends: closing on unread bytes would reset the connection and take the answer with it.
-async fn linger(reader: &mut OwnedReadHalf<TcpStream>, writer: &mut Writer) {
+async fn linger(reader: &mut OwnedReadHalf<TcpStream>, writer: &mut ConnectionWriter) {
     if writer.shutdown().await.is_ok() {
         let _ = timeout(LINGER, drain(reader)).await;
     }

@@ -21,12 +21,12 @@ use super::connection::{Reader, send};
 use super::framing::Bad;
 use super::http::keeps_alive;
 use super::idempotent::IdempotentPublisher;
-use super::lines::{Line, Lines};
+use super::lines::{InputLine, LineSplitter};
 use super::long_body::LongBody;
 use super::policy::AdminPolicy;
 use super::response::stream_head;
 use super::room::Seat;
-use super::{Answer, Item, item, publish, refused};
+use super::{PublishItem, PublishOutcome, item, publish, refused};
 
 /// Answers that wait to be written: at 33 bytes for an accepted item, 30,000 of them.
 const TRAY_BYTES_MAX: usize = 1024 * 1024;
@@ -108,7 +108,7 @@ struct LineReader<'a> {
 
 impl LineReader<'_> {
     async fn take_all(&mut self, mut body: LongBody, reader: &mut Reader) -> BodyEnd {
-        let mut lines = Lines::new(self.policy.line_bytes_max);
+        let mut lines = LineSplitter::new(self.policy.line_bytes_max);
         let mut whole = Vec::new();
         while !body.is_finished() {
             let has_room = monoio::select! {
@@ -144,7 +144,7 @@ impl LineReader<'_> {
         BodyEnd::Complete
     }
 
-    async fn publish(&mut self, lines: &mut Vec<Line>) {
+    async fn publish(&mut self, lines: &mut Vec<InputLine>) {
         let mut items = lines
             .drain(..)
             .map(|line| item_of(&line, self.policy))
@@ -172,10 +172,10 @@ impl LineReader<'_> {
     }
 }
 
-fn item_of(line: &Line, policy: &AdminPolicy) -> Result<Item, Answer> {
+fn item_of(line: &InputLine, policy: &AdminPolicy) -> Result<PublishItem, PublishOutcome> {
     match line {
-        Line::Text(text) => item::parse(text, policy.uri_bytes_max),
-        Line::TooLong => Err(refused(
+        InputLine::Text(text) => item::parse(text, policy.uri_bytes_max),
+        InputLine::TooLong => Err(refused(
             "too_large",
             format!(
                 "The line is longer than {} bytes, which is as much as one item may have",

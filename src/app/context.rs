@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::ask::Rounds;
 use super::call::{Call, Headers, Link, Topic, WorkLost};
 use super::contents::{Change, Contents};
-use super::envelope::{Envelope, meta_text};
+use super::envelope::{CallEnvelope, meta_text};
 use super::params::blocking;
 use super::state::RequestState;
 use super::{Error, SessionId};
@@ -70,7 +70,7 @@ impl Context {
     pub(super) fn new(
         call: Call,
         link: Rc<dyn Link>,
-        envelope: Envelope,
+        envelope: CallEnvelope,
         logging: Rc<Logging>,
     ) -> Result<Self, RpcError> {
         let memory = match &envelope.request_state {

@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 
 use crate::config::{Span, endpoint, origin, span};
 use crate::limits::Limits;
-use site::{Affinity, Node, Site};
+use site::{Affinity, Site, TraefikNode};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -63,8 +63,8 @@ enum ConfigPart {
 #[derive(Args, Clone, Debug)]
 pub struct TraefikOptions {
     /// A node: its name, and the address at which Traefik and the other nodes reach it; repeat, or separate with commas
-    #[arg(long = "node", value_name = "NAME=URL", required = true, value_delimiter = ',', value_parser = Node::parse)]
-    nodes: Vec<Node>,
+    #[arg(long = "node", value_name = "NAME=URL", required = true, value_delimiter = ',', value_parser = TraefikNode::parse)]
+    nodes: Vec<TraefikNode>,
 
     /// Host that the site is reached by; repeat, or separate with commas [default: any]
     #[arg(long = "host", value_name = "HOST", value_delimiter = ',', value_parser = host_name)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::inbox::Inbox;
-use crate::runtime::{ClusterHandle, Owner};
+use crate::runtime::{ClusterHandle, SessionOwner};
 use crate::shard::SessionEvent;
 use crate::wire::session_id::SessionId;
 
@@ -31,7 +31,7 @@ pub(super) enum Said {
 
 pub(super) struct Asked {
     pub(super) session: SessionId,
-    pub(super) answer: oneshot::Sender<Owner>,
+    pub(super) answer: oneshot::Sender<SessionOwner>,
 }
 
 impl Membership {
@@ -62,7 +62,7 @@ impl ClusterHandle for Membership {
         self.said.post([Said::Leaving]);
     }
 
-    fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner> {
+    fn locate(&self, session: SessionId) -> oneshot::Receiver<SessionOwner> {
         let (answer, owner) = oneshot::channel();
         self.asked.post([Asked { session, answer }]);
         owner

@@ -9,14 +9,14 @@ use super::misses::MissLog;
 use super::nodes::{Heartbeat, NODE_LIFE};
 use super::peers::Peers;
 use super::presence::Pending;
-use super::record::{Found, Keys, NodeRecord, Process, found_node};
+use super::record::{FoundRecord, Keys, NodeRecord, Process, found_node};
 use super::resolver::Nodes;
 use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::metrics::Metrics;
 use crate::redis::{Command, Connection, Link, RedisFault, Reply};
 use crate::wire::session_id::NodeName;
 
-pub(super) struct Shared {
+pub(super) struct ClusterContext {
     pub(super) keys: Keys,
     pub(super) node: NodeName,
     pub(super) incarnation: u64,
@@ -38,7 +38,7 @@ pub(super) struct Shared {
     pub(super) foreign: RefCell<LogThrottle>,
 }
 
-impl Shared {
+impl ClusterContext {
     pub(super) fn own_process(&self) -> Process {
         (self.node, self.incarnation)
     }
@@ -109,7 +109,8 @@ impl Shared {
         let found = read.as_deref().ok().and_then(<[Reply]>::first);
         let found = found.map(|reply| found_node(reply, self.node));
         // Another process of this name may have come already.
-        if matches!(found, Some(Found::Record(record)) if record.incarnation == self.incarnation) {
+        if matches!(found, Some(FoundRecord::Record(record)) if record.incarnation == self.incarnation)
+        {
             let removed = self.send("beat", &[self.keys.remove_node(self.node)]).await;
             drop(removed);
         }

@@ -13,15 +13,15 @@ use super::membership::{Asked, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
 use super::presence::Pending;
-use super::record::{Found, Keys, NodeRecord, found_node, found_session, process_of};
+use super::record::{FoundRecord, Keys, NodeRecord, found_node, found_session, process_of};
 use super::resolver::Answers;
-use super::shared::Shared;
+use super::shared::ClusterContext;
 use super::undertaker;
-use super::writer::Writer;
+use super::writer::RecordWriter;
 use super::{Advertised, ClusterSetup};
 use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::redis::{Link, Reply};
-use crate::runtime::{Owner, unix_ms};
+use crate::runtime::{SessionOwner, unix_ms};
 use crate::tasks;
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -58,7 +58,7 @@ impl ClusterTask {
             metrics,
         } = self.setup;
         let keys = Keys::new(&prefix);
-        let shared = Rc::new(Shared {
+        let shared = Rc::new(ClusterContext {
             node,
             incarnation,
             membership: self.membership,
@@ -83,7 +83,7 @@ impl ClusterTask {
             resolve(shared.clone()),
             undertaker::run(&shared),
         );
-        select(pin!(Writer::new(&shared).run()), pin!(others)).await;
+        select(pin!(RecordWriter::new(&shared).run()), pin!(others)).await;
     }
 }
 
@@ -98,7 +98,7 @@ fn own_record(node: NodeName, incarnation: u64, advertised: Option<Advertised>) 
     }
 }
 
-impl Shared {
+impl ClusterContext {
     /// Tells the others that this node lives, and looks what Redis makes of it.
     async fn beat(&self) {
         loop {
@@ -150,7 +150,7 @@ impl Shared {
         }
     }
 
-    async fn owner(&self, session: &SessionId) -> Owner {
+    async fn owner(&self, session: &SessionId) -> SessionOwner {
         let at_once = self.nodes.borrow().owner_at_once(session, Instant::now());
         if let Some(owner) = at_once {
             return owner;
@@ -186,14 +186,14 @@ impl Shared {
             node,
             missing: self.peers.borrow().missing(process_of(session), now),
             session: found_session(about, session),
-            absence_tells: found_node(own, self.node) != Found::Nothing
+            absence_tells: found_node(own, self.node) != FoundRecord::Nothing
                 && self.pulse.borrow().trusts_absence(now),
             unix_ms: unix_ms(),
         };
-        if answers.node == Found::Foreign {
+        if answers.node == FoundRecord::Foreign {
             self.found_foreign("node", &self.keys.node(session.node));
         }
-        if answers.session == Found::Foreign {
+        if answers.session == FoundRecord::Foreign {
             self.found_foreign("session", &session.redacted().to_string());
         }
         Some(answers)
@@ -201,7 +201,7 @@ impl Shared {
 }
 
 /// Answers whoever asks for the owner of a session, many at once.
-async fn resolve(shared: Rc<Shared>) {
+async fn resolve(shared: Rc<ClusterContext>) {
     loop {
         let asked = shared.membership.asked.collect().await;
         for Asked { session, answer } in asked.items {

@@ -9,8 +9,8 @@ use monoio::time::sleep;
 
 use super::nodes::{BEAT_EVERY, NODE_LIFE};
 use super::record::Process;
-use super::record::{Found, NodeRecord, SessionState, found_node, found_session, indexed};
-use super::shared::Shared;
+use super::record::{FoundRecord, NodeRecord, SessionState, found_node, found_session, indexed};
+use super::shared::ClusterContext;
 use crate::redis::{RedisError, Reply};
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -38,12 +38,12 @@ struct Grave {
 type Undone = Option<RedisError>;
 
 /// Runs for as long as the node does.
-pub(super) async fn run(shared: &Shared) {
+pub(super) async fn run(shared: &ClusterContext) {
     join(watch(shared), bury_the_dead(shared)).await;
 }
 
 /// Keeps what is known of the others up to date, and has some of the own records verified.
-async fn watch(shared: &Shared) {
+async fn watch(shared: &ClusterContext) {
     loop {
         shared.link.came_up(0).await;
         look(shared).await;
@@ -55,7 +55,7 @@ async fn watch(shared: &Shared) {
 }
 
 /// None: Redis did not answer, and nothing was learned.
-async fn look(shared: &Shared) -> Option<()> {
+async fn look(shared: &ClusterContext) -> Option<()> {
     let record = shared.record.borrow().clone();
     let mut commands = vec![shared.keys.scan_processes(b"0", INDEX_PAGE)];
     if !record.leaving {
@@ -88,7 +88,7 @@ async fn look(shared: &Shared) -> Option<()> {
 }
 
 /// All of it but this process itself.
-async fn read_index(shared: &Shared, first: Reply) -> Option<Vec<(Process, NodeRecord)>> {
+async fn read_index(shared: &ClusterContext, first: Reply) -> Option<Vec<(Process, NodeRecord)>> {
     let mut found = Vec::new();
     let mut page = first;
     for _ in 0..INDEX_PAGES_MAX {
@@ -107,7 +107,7 @@ async fn read_index(shared: &Shared, first: Reply) -> Option<Vec<(Process, NodeR
     Some(found)
 }
 
-async fn bury_the_dead(shared: &Shared) {
+async fn bury_the_dead(shared: &ClusterContext) {
     let started = Instant::now();
     let mut earlier = true;
     loop {
@@ -136,7 +136,7 @@ async fn bury_the_dead(shared: &Shared) {
 
 /// # Errors
 /// It is to be tried again.
-async fn bury_earlier(shared: &Shared) -> Result<(), Undone> {
+async fn bury_earlier(shared: &ClusterContext) -> Result<(), Undone> {
     if !shared.pulse.borrow().is_alone() {
         // Two nodes of one name: which of them is to be believed?
         return Err(None);
@@ -161,7 +161,7 @@ async fn bury_earlier(shared: &Shared) -> Result<(), Undone> {
     Ok(())
 }
 
-async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Undone> {
+async fn bury_one(shared: &ClusterContext, now: Instant) -> Result<(), Undone> {
     let Some(process) = shared.peers.borrow_mut().take_dead(now) else {
         return Ok(());
     };
@@ -187,7 +187,7 @@ async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Undone> {
     Ok(())
 }
 
-async fn bury(shared: &Shared, grave: Grave) -> Result<(), Undone> {
+async fn bury(shared: &ClusterContext, grave: Grave) -> Result<(), Undone> {
     let mut cursor: Box<[u8]> = (*b"0").into();
     let mut buried = 0;
     loop {
@@ -217,7 +217,11 @@ async fn bury(shared: &Shared, grave: Grave) -> Result<(), Undone> {
 ///
 /// # Errors
 /// Not all of them are done.
-async fn bury_some(shared: &Shared, grave: Grave, sessions: &[SessionId]) -> Result<u64, Undone> {
+async fn bury_some(
+    shared: &ClusterContext,
+    grave: Grave,
+    sessions: &[SessionId],
+) -> Result<u64, Undone> {
     let keys = &shared.keys;
     let mut reads = vec![keys.read_node(grave.node)];
     reads.extend(sessions.iter().map(|session| keys.read_session(session)));
@@ -227,12 +231,12 @@ async fn bury_some(shared: &Shared, grave: Grave, sessions: &[SessionId]) -> Res
     if grave.has_risen(&node, shared) {
         return Err(None);
     }
-    let restarted = matches!(node, Found::Record(_));
+    let restarted = matches!(node, FoundRecord::Record(_));
     let alive: Vec<(&SessionId, &Reply)> = sessions
         .iter()
         .zip(records)
         .filter(|(session, record)| {
-            found_session(record, session) == Found::Record(SessionState::Lives)
+            found_session(record, session) == FoundRecord::Record(SessionState::Lives)
         })
         .collect();
     let mut writes: Vec<_> = alive
@@ -272,7 +276,7 @@ fn scanned(reply: Reply) -> Result<(Box<[u8]>, Vec<Reply>), Undone> {
 }
 
 impl Grave {
-    fn is_of(self, session: &SessionId, shared: &Shared) -> bool {
+    fn is_of(self, session: &SessionId, shared: &ClusterContext) -> bool {
         let incarnation = session.locator.incarnation;
         session.node == self.node
             && match self.incarnation {
@@ -282,8 +286,8 @@ impl Grave {
     }
 
     /// A process that it is for lives, by what its node's key says.
-    fn has_risen(self, node: &Found<NodeRecord>, shared: &Shared) -> bool {
-        let Found::Record(node) = node else {
+    fn has_risen(self, node: &FoundRecord<NodeRecord>, shared: &ClusterContext) -> bool {
+        let FoundRecord::Record(node) = node else {
             return false;
         };
         match self.incarnation {

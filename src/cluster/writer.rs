@@ -14,8 +14,8 @@ use super::membership::Said;
 use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
 use super::presence::{Batch, Change};
-use super::record::{Found, found_session};
-use super::shared::Shared;
+use super::record::{FoundRecord, found_session};
+use super::shared::ClusterContext;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
 use crate::shard::{MissReason, SessionEvent};
 use crate::tasks;
@@ -24,8 +24,8 @@ use crate::wire::session_id::SessionId;
 /// Changes in one round trip: 100 KB.
 const BATCH_MAX: usize = 256;
 
-pub(super) struct Writer<'a> {
-    shared: &'a Shared,
+pub(super) struct RecordWriter<'a> {
+    shared: &'a ClusterContext,
     backoff: Backoff,
     /// Announcing all sessions, because a record to be refreshed was gone.
     forgotten: OnceAMinute,
@@ -40,9 +40,9 @@ enum WriteFailed {
     Refused(RedisError),
 }
 
-impl<'a> Writer<'a> {
-    pub(super) fn new(shared: &'a Shared) -> Self {
-        Writer {
+impl<'a> RecordWriter<'a> {
+    pub(super) fn new(shared: &'a ClusterContext) -> Self {
+        RecordWriter {
             shared,
             backoff: Backoff::default(),
             forgotten: OnceAMinute::default(),
@@ -143,8 +143,8 @@ impl<'a> Writer<'a> {
             let replies = answer.await.unwrap_or_default();
             let found = replies.first().map(|reply| found_session(reply, &session));
             let in_redis = match found {
-                Some(Found::Record(_)) => InRedis::Yes,
-                Some(Found::Nothing | Found::Foreign) => InRedis::No,
+                Some(FoundRecord::Record(_)) => InRedis::Yes,
+                Some(FoundRecord::Nothing | FoundRecord::Foreign) => InRedis::No,
                 None => InRedis::NotAsked,
             };
             misses::log(&session, gone, here, in_redis, unlogged);

@@ -2,7 +2,7 @@
 //! takes its leave.
 
 use super::exchange::Passed;
-use super::passage::{PassageKey, State};
+use super::passage::{PassageKey, PassageState};
 use super::{Effect, Forwarder};
 use crate::shard::{DrainTimes, Millis};
 
@@ -67,9 +67,9 @@ impl Forwarder {
     fn passage_timeout(&mut self, now: Millis, key: PassageKey) {
         let limits = self.limits;
         let passed = self.passage(key).map(|passage| match &mut passage.state {
-            State::Exchange(exchange) => exchange.timeout(now, &limits),
+            PassageState::Exchange(exchange) => exchange.timeout(now, &limits),
             // Its client takes nothing.
-            State::Relay(_) => Passed::Over,
+            PassageState::Relay(_) => Passed::Over,
         });
         self.conclude(now, key, passed.unwrap_or(Passed::On));
     }
@@ -85,7 +85,7 @@ impl Forwarder {
 
     fn end_streams(&mut self, steps: u64) {
         for is_relay in [false, true] {
-            let kind = |state: &State| matches!(state, State::Relay(_)) == is_relay;
+            let kind = |state: &PassageState| matches!(state, PassageState::Relay(_)) == is_relay;
             let streams = self.passages.iter();
             let streams = streams.filter(|(_, it)| it.is_stream() && kind(&it.state));
             let key = |(index, it): (usize, &super::Passage)| PassageKey {

@@ -1,7 +1,7 @@
 //! How a passage ends: back to the shard, as a stream, answered here, or with its connection.
 
 use super::exchange::{Passed, Step};
-use super::passage::{Interest, Passage, PassageKey, Side, State};
+use super::passage::{Interest, Passage, PassageKey, PassageState, Side};
 use super::relay::Relay;
 use super::{CONNECT_MS, Effect, Forwarder, Returning};
 use crate::shard::{Millis, MissReason};
@@ -45,9 +45,9 @@ impl Forwarder {
         let Some(passage) = self.passage(key) else {
             return;
         };
-        if let State::Exchange(exchange) = &mut passage.state {
+        if let PassageState::Exchange(exchange) = &mut passage.state {
             let (body, ahead) = (exchange.take_body(), exchange.take_ahead());
-            passage.state = State::Relay(Relay::new(now, body, ahead));
+            passage.state = PassageState::Relay(Relay::new(now, body, ahead));
         }
     }
 
@@ -78,7 +78,7 @@ impl Forwarder {
         let Some(passage) = self.passage(key) else {
             return;
         };
-        if let State::Relay(relay) = &mut passage.state {
+        if let PassageState::Relay(relay) = &mut passage.state {
             let ahead = relay.take_ahead();
             self.give_back(key, ahead, None);
         }

@@ -8,8 +8,8 @@
 //!    └───────────┴─▶ the owner is not there: answered here ◀──────┘
 //! ```
 
-use super::owners::Known;
-use super::request::{Outgoing, Rest};
+use super::owners::KnownOwner;
+use super::request::{BodyRest, Outgoing};
 use super::response::Incoming;
 use super::unsent::Unsent;
 use crate::budget::Charge;
@@ -65,13 +65,13 @@ pub(super) struct Exchange {
     asked: Option<Vec<u8>>,
     /// Bytes of it that came after its head.
     later: usize,
-    rest: Rest,
+    rest: BodyRest,
     /// The client's bytes after its request.
     read_ahead: Vec<u8>,
     pub(super) to_owner: Unsent,
     pub(super) to_client: Unsent,
     /// Its node, from the moment in which it is known.
-    pub(super) owner: Option<Known>,
+    pub(super) owner: Option<KnownOwner>,
     /// The owner takes what it is sent.
     takes: bool,
     incoming: Incoming,
@@ -272,7 +272,7 @@ impl Exchange {
         if self.complete {
             return Passed::Whole;
         }
-        let is_open = matches!(self.incoming, Incoming::Body(Rest::Chunked(_)));
+        let is_open = matches!(self.incoming, Incoming::Body(BodyRest::Chunked(_)));
         if is_open && self.method == Method::Get && self.is_sent() {
             return Passed::Opened;
         }
@@ -370,10 +370,10 @@ impl Exchange {
         Some(all)
     }
 
-    pub(super) fn take_body(&mut self) -> Rest {
+    pub(super) fn take_body(&mut self) -> BodyRest {
         match &mut self.incoming {
-            Incoming::Body(body) => std::mem::replace(body, Rest::Nothing),
-            _ => Rest::Nothing,
+            Incoming::Body(body) => std::mem::replace(body, BodyRest::Nothing),
+            _ => BodyRest::Nothing,
         }
     }
 

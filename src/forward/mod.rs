@@ -44,7 +44,7 @@ use slab::Slab;
 use self::drain::Drain;
 use self::exchange::Exchange;
 use self::owners::Owners;
-use self::passage::{Passage, State};
+use self::passage::{Passage, PassageState};
 use self::pool::Pool;
 use self::request::Outgoing;
 use self::search::Asker;
@@ -56,7 +56,7 @@ use crate::wire::forwarded::PeerSecret;
 use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
 
-pub use self::owners::Owner;
+pub use self::owners::SessionOwner;
 pub use self::passage::{Interest, PassageKey, Side};
 pub use self::pool::IdleKey;
 pub use self::relay::Held;
@@ -255,7 +255,7 @@ impl Forwarder {
             ended: false,
             session,
             ticket,
-            state: State::Exchange(Box::new(exchange)),
+            state: PassageState::Exchange(Box::new(exchange)),
         }) as u32;
         let key = PassageKey { index, generation };
         self.timed.insert(index);
@@ -333,8 +333,8 @@ impl Forwarder {
 
     fn exchange(&mut self, key: PassageKey) -> Option<&mut Exchange> {
         match &mut self.passage(key)?.state {
-            State::Exchange(exchange) => Some(exchange),
-            State::Relay(_) => None,
+            PassageState::Exchange(exchange) => Some(exchange),
+            PassageState::Relay(_) => None,
         }
     }
 
@@ -354,7 +354,8 @@ impl Forwarder {
         let Some(passage) = self.passage(key) else {
             return;
         };
-        let is_timed = passage.due(&limits).is_some() || !matches!(passage.state, State::Relay(_));
+        let is_timed =
+            passage.due(&limits).is_some() || !matches!(passage.state, PassageState::Relay(_));
         let mut changes = [None, None];
         for (side, change) in [Side::Client, Side::Owner].into_iter().zip(&mut changes) {
             let to = passage.wants(side, &limits);
@@ -379,7 +380,7 @@ impl Forwarder {
             return;
         };
         let session = *session;
-        if matches!(state, State::Exchange(it) if it.method == Method::Delete) {
+        if matches!(state, PassageState::Exchange(it) if it.method == Method::Delete) {
             let ended = SessionEvent::Ended { session };
             self.effects.push_back(Effect::Announce(ended));
         }
@@ -394,8 +395,8 @@ impl Forwarder {
     /// What is held of requests, answers and streams at this moment.
     pub fn held_bytes(&self) -> impl Iterator<Item = usize> {
         self.passages.iter().map(|(_, it)| match &it.state {
-            State::Exchange(exchange) => exchange.held_bytes(),
-            State::Relay(relay) => relay.held_bytes(),
+            PassageState::Exchange(exchange) => exchange.held_bytes(),
+            PassageState::Relay(relay) => relay.held_bytes(),
         })
     }
 

@@ -12,7 +12,7 @@ const FRESH_MS: Millis = 1_000;
 
 /// The node of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum SessionOwner {
     Alive {
         address: SocketAddr,
         /// What the proxy's sticky cookie says for that node.
@@ -29,7 +29,7 @@ pub(super) fn process_of(session: &SessionId) -> Process {
 }
 
 #[derive(Clone)]
-pub(super) struct Known {
+pub(super) struct KnownOwner {
     pub(super) address: SocketAddr,
     pub(super) cookie: Arc<str>,
     since: Millis,
@@ -38,11 +38,11 @@ pub(super) struct Known {
 /// Nodes that answered lately: as many as live, and those that nobody asked for since they died.
 #[derive(Default)]
 pub(super) struct Owners {
-    known: HashMap<Process, Known>,
+    known: HashMap<Process, KnownOwner>,
 }
 
 impl Owners {
-    pub(super) fn known(&self, session: SessionId) -> Option<&Known> {
+    pub(super) fn known(&self, session: SessionId) -> Option<&KnownOwner> {
         self.known.get(&process_of(&session))
     }
 
@@ -61,12 +61,12 @@ impl Owners {
         &mut self,
         now: Millis,
         session: SessionId,
-        owner: Owner,
+        owner: SessionOwner,
     ) -> Option<MissReason> {
         match owner {
-            Owner::Alive { address, cookie } => {
+            SessionOwner::Alive { address, cookie } => {
                 let since = now;
-                let known = Known {
+                let known = KnownOwner {
                     address,
                     cookie,
                     since,
@@ -74,7 +74,7 @@ impl Owners {
                 self.known.insert(process_of(&session), known);
                 None
             }
-            Owner::Gone(gone) => {
+            SessionOwner::Gone(gone) => {
                 self.forget(session);
                 Some(gone)
             }

@@ -65,10 +65,10 @@ pub(super) struct Passage {
     pub(super) session: SessionId,
     /// Of both sockets.
     pub(super) ticket: Ticket,
-    pub(super) state: State,
+    pub(super) state: PassageState,
 }
 
-pub(super) enum State {
+pub(super) enum PassageState {
     Exchange(Box<Exchange>),
     Relay(Relay),
 }
@@ -77,20 +77,20 @@ impl Passage {
     /// On its way to be a stream; any other request ends with its answer.
     pub(super) fn is_stream(&self) -> bool {
         match &self.state {
-            State::Exchange(exchange) => exchange.is_stream(),
-            State::Relay(_) => true,
+            PassageState::Exchange(exchange) => exchange.is_stream(),
+            PassageState::Relay(_) => true,
         }
     }
 
     pub(super) fn wants(&self, side: Side, limits: &Limits) -> Interest {
         let ahead_max = limits.pipeline_bytes_max;
         let (reads, writes) = match (&self.state, side) {
-            (State::Exchange(it), Side::Client) => {
+            (PassageState::Exchange(it), Side::Client) => {
                 (it.reads_client(ahead_max), !it.to_client.is_empty())
             }
-            (State::Exchange(it), Side::Owner) => (it.reads_owner(), it.writes_owner()),
-            (State::Relay(it), Side::Client) => (it.reads_client(ahead_max), it.is_slow()),
-            (State::Relay(it), Side::Owner) => (!it.is_slow(), false),
+            (PassageState::Exchange(it), Side::Owner) => (it.reads_owner(), it.writes_owner()),
+            (PassageState::Relay(it), Side::Client) => (it.reads_client(ahead_max), it.is_slow()),
+            (PassageState::Relay(it), Side::Owner) => (!it.is_slow(), false),
         };
         match (reads, writes) {
             (true, false) if side == Side::Client && self.ended => Interest::End,
@@ -102,18 +102,18 @@ impl Passage {
     /// What was taken of one side and is not written to the other one yet.
     pub(super) fn unsent(&self, side: Side) -> &[u8] {
         match (&self.state, side) {
-            (State::Exchange(it), Side::Client) => it.to_client.bytes(),
-            (State::Exchange(it), Side::Owner) => it.to_owner.bytes(),
-            (State::Relay(it), Side::Client) => it.unsent(),
-            (State::Relay(_), Side::Owner) => &[],
+            (PassageState::Exchange(it), Side::Client) => it.to_client.bytes(),
+            (PassageState::Exchange(it), Side::Owner) => it.to_owner.bytes(),
+            (PassageState::Relay(it), Side::Client) => it.unsent(),
+            (PassageState::Relay(_), Side::Owner) => &[],
         }
     }
 
     /// Bytes that the client sent after its request.
     pub(super) fn ahead(&self) -> usize {
         match &self.state {
-            State::Exchange(exchange) => exchange.ahead(),
-            State::Relay(relay) => relay.ahead(),
+            PassageState::Exchange(exchange) => exchange.ahead(),
+            PassageState::Relay(relay) => relay.ahead(),
         }
     }
 
@@ -127,8 +127,8 @@ impl Passage {
     /// When it has to be looked at. A relay whose client takes all has no time of its own.
     pub(super) fn due(&self, limits: &Limits) -> Option<Millis> {
         match &self.state {
-            State::Exchange(exchange) => exchange.due(limits.write_stall_ms),
-            State::Relay(relay) => relay.due(limits.write_stall_ms),
+            PassageState::Exchange(exchange) => exchange.due(limits.write_stall_ms),
+            PassageState::Relay(relay) => relay.due(limits.write_stall_ms),
         }
     }
 }

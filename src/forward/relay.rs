@@ -3,13 +3,13 @@
 //! Most of a stream's life is silence, so nothing here has a time or a buffer of its own: what comes from the owner goes
 //! on as it is, and only a client that does not take everything at once, or sends something ahead, takes more.
 
-use super::request::Rest;
+use super::request::BodyRest;
 use super::unsent::Unsent;
 use crate::budget::Charge;
 use crate::shard::Millis;
 
 pub(super) struct Relay {
-    body: Rest,
+    body: BodyRest,
     /// When the owner last said something.
     heard: Millis,
     /// What few clients need.
@@ -37,7 +37,7 @@ pub enum Held {
 }
 
 impl Relay {
-    pub(super) fn new(now: Millis, body: Rest, read_ahead: Vec<u8>) -> Relay {
+    pub(super) fn new(now: Millis, body: BodyRest, read_ahead: Vec<u8>) -> Relay {
         let more = (!read_ahead.is_empty()).then(|| {
             Box::new(More {
                 read_ahead,

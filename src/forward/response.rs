@@ -1,6 +1,6 @@
 //! The owner's answer on its way to the client: passed on as it comes, watched only for its end.
 
-use super::request::Rest;
+use super::request::BodyRest;
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::response_head::{ResponseFraming, ResponseHead, parse_response_head};
 
@@ -11,7 +11,7 @@ pub(super) enum Incoming {
         begun: Vec<u8>,
         interim: usize,
     },
-    Body(Rest),
+    Body(BodyRest),
     UntilClose,
 }
 
@@ -118,9 +118,9 @@ impl Incoming {
 
 fn body_of(head: &ResponseHead) -> Incoming {
     match head.framing {
-        ResponseFraming::None | ResponseFraming::Length(0) => Incoming::Body(Rest::Nothing),
-        ResponseFraming::Length(length) => Incoming::Body(Rest::Length(length)),
-        ResponseFraming::Chunked => Incoming::Body(Rest::Chunked(ChunkedDecoder::default())),
+        ResponseFraming::None | ResponseFraming::Length(0) => Incoming::Body(BodyRest::Nothing),
+        ResponseFraming::Length(length) => Incoming::Body(BodyRest::Length(length)),
+        ResponseFraming::Chunked => Incoming::Body(BodyRest::Chunked(ChunkedDecoder::default())),
         ResponseFraming::UntilClose => Incoming::UntilClose,
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::exchange::{Passed, Step, silence_max_ms, silence_of_two_ms};
-use super::owners::{Owner, process_of};
-use super::passage::{PassageKey, State};
+use super::owners::{SessionOwner, process_of};
+use super::passage::{PassageKey, PassageState};
 use super::{CONNECT_MS, Effect, Forwarder};
 use crate::shard::{ConnectionKey, Located, Millis, MissReason};
 use crate::wire::session_id::SessionId;
@@ -65,7 +65,7 @@ impl Forwarder {
     }
 
     /// What came of [`Effect::Ask`]. That nobody answered is [`MissReason::CannotTell`].
-    pub fn handle_owner(&mut self, now: Millis, question: Question, owner: Owner) {
+    pub fn handle_owner(&mut self, now: Millis, question: Question, owner: SessionOwner) {
         let session = question.session;
         let Some(asker) = self.askers.try_remove(question.asker) else {
             return;
@@ -222,7 +222,7 @@ impl Forwarder {
         let process = of.map(|session| process_of(&session));
         let silent = self.passages.iter().filter(|(_, it)| {
             let is_its = process.is_none_or(|process| process_of(&it.session) == process);
-            is_its && matches!(&it.state, State::Relay(it) if it.is_silent(now, silence))
+            is_its && matches!(&it.state, PassageState::Relay(it) if it.is_silent(now, silence))
         });
         let key = |(index, it): (usize, &super::Passage)| PassageKey {
             index: index as u32,

@@ -1,7 +1,7 @@
 //! What comes from the two sockets of a passage, and what they take.
 
 use super::exchange::Passed;
-use super::passage::{PassageKey, Side, State};
+use super::passage::{PassageKey, PassageState, Side};
 use super::relay::Held;
 use super::{Effect, Forwarder};
 use crate::budget::Charge;
@@ -20,8 +20,8 @@ impl Forwarder {
     pub fn handle_owner_bytes(&mut self, now: Millis, key: PassageKey, bytes: &[u8]) -> Passes {
         let mut sink = std::mem::take(&mut self.sink);
         let passed = self.passage(key).map(|passage| match &mut passage.state {
-            State::Exchange(exchange) => Some(exchange.owner_bytes(now, bytes, &mut sink)),
-            State::Relay(relay) => match relay.owner_bytes(now, bytes, &mut sink) {
+            PassageState::Exchange(exchange) => Some(exchange.owner_bytes(now, bytes, &mut sink)),
+            PassageState::Relay(relay) => match relay.owner_bytes(now, bytes, &mut sink) {
                 true => None,
                 false => Some(Passed::Over),
             },
@@ -43,7 +43,7 @@ impl Forwarder {
         let Some(passage) = self.passage(key) else {
             return;
         };
-        let State::Relay(relay) = &mut passage.state else {
+        let PassageState::Relay(relay) = &mut passage.state else {
             return;
         };
         if !unsent.is_empty() {
@@ -63,9 +63,11 @@ impl Forwarder {
         let mut hold = None;
         if let Some(passage) = self.passage(key) {
             match &mut passage.state {
-                State::Exchange(exchange) => passed = exchange.client_bytes(now, bytes, &mut sink),
+                PassageState::Exchange(exchange) => {
+                    passed = exchange.client_bytes(now, bytes, &mut sink)
+                }
                 // Once for as much as may be read ahead.
-                State::Relay(relay) => {
+                PassageState::Relay(relay) => {
                     hold = relay.client_bytes(bytes).then_some(Effect::Hold {
                         key,
                         what: Held::Ahead,
@@ -86,10 +88,10 @@ impl Forwarder {
             return;
         };
         let passed = match &passage.state {
-            State::Exchange(exchange) => exchange.client_end(passage.ended),
-            State::Relay(_) if passage.ended => Passed::Over,
+            PassageState::Exchange(exchange) => exchange.client_end(passage.ended),
+            PassageState::Relay(_) if passage.ended => Passed::Over,
             // It reads on, or is gone: the owner says something at once, and a reset is the answer to that.
-            State::Relay(_) => Passed::On,
+            PassageState::Relay(_) => Passed::On,
         };
         if passed == Passed::On {
             passage.ended = true;
@@ -145,21 +147,21 @@ impl Forwarder {
         };
         let mut passed = Passed::On;
         match (&mut passage.state, side) {
-            (State::Exchange(it), Side::Client) => {
+            (PassageState::Exchange(it), Side::Client) => {
                 passed = it.sent_to_client(now, count);
                 if it.is_lingering() && it.to_client.is_empty() {
                     let side = Side::Client;
                     self.effects.push_back(Effect::EndSending { key, side });
                 }
             }
-            (State::Exchange(it), Side::Owner) => it.sent_to_owner(now, count),
-            (State::Relay(it), Side::Client) => {
+            (PassageState::Exchange(it), Side::Owner) => it.sent_to_owner(now, count),
+            (PassageState::Relay(it), Side::Client) => {
                 it.sent(now, count);
                 if it.is_whole() {
                     return self.finish(key);
                 }
             }
-            (State::Relay(_), Side::Owner) => {}
+            (PassageState::Relay(_), Side::Owner) => {}
         }
         self.conclude(now, key, passed);
     }
@@ -170,9 +172,9 @@ impl Forwarder {
             return;
         };
         match (&mut passage.state, charge) {
-            (State::Relay(relay), Some(charge)) => relay.charge(what, charge),
+            (PassageState::Relay(relay), Some(charge)) => relay.charge(what, charge),
             (_, None) => self.close(key),
-            (State::Exchange(_), Some(_)) => {}
+            (PassageState::Exchange(_), Some(_)) => {}
         }
     }
 

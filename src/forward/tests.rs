@@ -33,8 +33,8 @@ fn question(forwarder: &mut Forwarder) -> Question {
     }
 }
 
-fn alive() -> Owner {
-    Owner::Alive {
+fn alive() -> SessionOwner {
+    SessionOwner::Alive {
         address: ([127, 0, 0, 1], 1).into(),
         cookie: "c".into(),
     }
@@ -105,7 +105,11 @@ fn an_answer_about_one_session_taken_for_anothers() {
     let first = question(&mut forwarder);
     forwarder.handle_locate(20_000, connection, session("node-c"));
     let second = question(&mut forwarder);
-    forwarder.handle_owner(20_001, first, Owner::Gone(MissReason::OwnerRestarted));
+    forwarder.handle_owner(
+        20_001,
+        first,
+        SessionOwner::Gone(MissReason::OwnerRestarted),
+    );
     assert!(forwarder.poll_effect().is_none(), "told of another one");
     forwarder.handle_owner(20_002, second, alive());
     let there = Located::There;

@@ -1,7 +1,7 @@
 //! What becomes of a request that was passed on and that its owner did not answer.
 
 use super::exchange::Step;
-use super::passage::{PassageKey, State};
+use super::passage::{PassageKey, PassageState};
 use super::{Effect, Forwarder};
 use crate::shard::{Millis, MissReason, SessionEvent};
 
@@ -28,7 +28,7 @@ impl Forwarder {
             return;
         };
         let session = passage.session;
-        let State::Exchange(exchange) = &mut passage.state else {
+        let PassageState::Exchange(exchange) = &mut passage.state else {
             return;
         };
         let answer = match gone {

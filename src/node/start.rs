@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::check::reachable;
 use super::control_thread::{ControlSetup, ControlThread};
-use super::handle::Shared;
+use super::handle::NodeInner;
 use super::listen::{Listeners, bind_admin};
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
 use crate::acceptor::Listening;
@@ -186,7 +186,7 @@ impl Plan {
 
     fn node(&self, cores: &Cores, watch: &Watch) -> Node {
         Node {
-            shared: Arc::new(Shared {
+            shared: Arc::new(NodeInner {
                 options: self.options.clone(),
                 publisher: self.setup.publisher.clone(),
                 commons: self.setup.commons.clone(),

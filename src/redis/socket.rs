@@ -13,7 +13,7 @@ use monoio::net::TcpStream;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, SockAddr, Socket as Opened, TcpKeepalive, Type};
 
-use super::url::Place;
+use super::url::RedisAddress;
 
 /// A broken path is found by these even where nothing is asked for a while.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -30,10 +30,10 @@ impl Socket {
     ///
     /// # Errors
     /// Nobody takes connections at any of the place's addresses; the last one's error.
-    pub(super) async fn connect(place: &Place) -> io::Result<Socket> {
+    pub(super) async fn connect(place: &RedisAddress) -> io::Result<Socket> {
         match place {
-            Place::Unix(path) => connect_unix(path).await,
-            Place::Tcp { host, port, .. } => {
+            RedisAddress::Unix(path) => connect_unix(path).await,
+            RedisAddress::Tcp { host, port, .. } => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in look_up(host, *port).await? {
                     match connect_tcp(address).await {

@@ -4,7 +4,7 @@ use std::io;
 
 use super::socket::Socket;
 use super::tls::Secured;
-use super::url::Place;
+use super::url::RedisAddress;
 use super::{RedisFault, Settings};
 
 pub(super) enum Transport {
@@ -20,13 +20,13 @@ impl Transport {
             .await
             .map_err(|fault| RedisFault::unreachable(&fault))?;
         match place {
-            Place::Tcp {
+            RedisAddress::Tcp {
                 host, tls: true, ..
             } => {
                 let secured = Secured::greet(socket, host, &settings.authorities).await?;
                 Ok(Transport::Tls(Box::new(secured)))
             }
-            Place::Tcp { .. } | Place::Unix(_) => Ok(Transport::Plain(socket)),
+            RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => Ok(Transport::Plain(socket)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a request's head says, as far as anybody here wants to know: read once, in one look at each field, whatever wire
 //! it came by.
 //!
-//! A wire hands over each of its fields ([`Fields::take`]); all later steps read the value. What only a few requests are
+//! A wire hands over each of its fields ([`RequestFields::take`]); all later steps read the value. What only a few requests are
 //! asked for (whom a proxy names, what a page wants to send) the wire looks for by itself.
 
 use super::refused::Refused;
@@ -11,7 +11,7 @@ use crate::wire::session_id::SessionId;
 
 /// Of a field that comes several times the first value counts, but for lists.
 #[derive(Clone, Default)]
-pub(super) struct Fields<'a> {
+pub(super) struct RequestFields<'a> {
     pub(super) host: Option<&'a str>,
     pub(super) origin: Option<&'a str>,
     pub(super) content_type: Option<&'a str>,
@@ -87,7 +87,7 @@ enum Single {
 
 const X_FORWARDED: &[u8] = b"x-forwarded-";
 
-impl<'a> Fields<'a> {
+impl<'a> RequestFields<'a> {
     /// One field of the head, in the order in which they came. What is no text says nothing to anybody here, but it
     /// is there.
     pub(super) fn take(&mut self, name: &'a [u8], value: &'a [u8]) {
@@ -256,8 +256,8 @@ pub(super) fn is_json(content_type: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read<'a>(fields: &[(&'a str, &'a str)]) -> Fields<'a> {
-        let mut read = Fields::default();
+    fn read<'a>(fields: &[(&'a str, &'a str)]) -> RequestFields<'a> {
+        let mut read = RequestFields::default();
         for (name, value) in fields {
             read.take(name.as_bytes(), value.as_bytes());
         }

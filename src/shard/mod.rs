@@ -50,7 +50,7 @@ pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, Session
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
-pub use self::setup::{Accepts, Counts, EntrySizes, Publication, Setup};
+pub use self::setup::{Accepts, EntrySizes, Publication, Setup, ShardCounts};
 pub use self::wheel::Millis;
 
 pub struct Shard {
@@ -398,8 +398,8 @@ impl Shard {
     }
 
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> ShardCounts {
+        ShardCounts {
             connections: self.http.connection_count(),
             ..self.engine.counts()
         }

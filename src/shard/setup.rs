@@ -42,7 +42,7 @@ pub struct Publication {
 
 /// How many of everything there are now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ShardCounts {
     pub connections: usize,
     pub sessions: usize,
     pub streams: usize,

@@ -6,7 +6,7 @@ use pinfold::app::contents::Contents;
 use pinfold::cluster::bus::id::EntryId;
 use pinfold::cluster::bus::outbox::PATIENCE_MS;
 use pinfold::cluster::bus::stream_info::{Stream, StreamInfo};
-use pinfold::cluster::bus::{Add, Applied, Ask, Found, Placed, Response, StoredValue, Write};
+use pinfold::cluster::bus::{Add, Applied, Ask, FoundValue, Placed, Response, StoredValue, Write};
 use pinfold::wire::uri::normal;
 
 use crate::member::read_back;
@@ -127,7 +127,7 @@ impl FakeRedis {
                         self.append(vec![field("uri", &kept.uri), field("stored", "changed")]);
                     }
                 }
-                let found = names.iter().map(|name| Found {
+                let found = names.iter().map(|name| FoundValue {
                     value: self.board.get(name.as_bytes()).cloned(),
                     gone: self.gone.get(name).copied(),
                 });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{Add, Ask, Found, Loaded, Placed, Response};
+use pinfold::cluster::bus::{Add, Ask, FoundValue, Loaded, Placed, Response};
 
 use crate::fleet::Fleet;
 use crate::member::{BusBreakage, Wire};
@@ -140,7 +140,7 @@ impl Fleet {
     fn tamper(&mut self, number: usize, ask: &Ask, mut heard: Response) -> Response {
         let broken = self.broken;
         let member = &mut self.members[number];
-        let gone = |found: &mut Found| {
+        let gone = |found: &mut FoundValue| {
             if found.value.is_none() && found.gone.is_none() {
                 let ms = self.redis.now_ms;
                 found.gone = Some(EntryId { ms, seq: 1 << 20 });

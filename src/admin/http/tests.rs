@@ -10,14 +10,14 @@ fn feed(input: &[u8], step: usize) -> Result<Vec<(String, Vec<u8>)>, u16> {
         buffer.extend_from_slice(piece);
         loop {
             match decoder.decode(&mut buffer) {
-                Ok(Decoded::Some(Found::Request(request))) => {
+                Ok(Decoded::Some(AdminInput::Request(request))) => {
                     found.push((request.head.uri.path().to_owned(), request.body.to_vec()));
                 }
-                Ok(Decoded::Some(Found::Lines(..))) => panic!("nobody sends lines here"),
-                Ok(Decoded::Some(Found::Begun { holds_back: true })) => {
+                Ok(Decoded::Some(AdminInput::Lines(..))) => panic!("nobody sends lines here"),
+                Ok(Decoded::Some(AdminInput::Begun { holds_back: true })) => {
                     found.push(("100".into(), vec![]));
                 }
-                Ok(Decoded::Some(Found::Begun { holds_back: false })) => {}
+                Ok(Decoded::Some(AdminInput::Begun { holds_back: false })) => {}
                 Ok(_) => break,
                 Err(Bad::Request(status, _)) => return Err(status),
                 Err(Bad::Io(error)) => panic!("{error}"),

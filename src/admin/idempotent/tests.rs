@@ -10,7 +10,7 @@ use crate::app::call::{Availability, Topic};
 #[derive(Default)]
 struct Scripted {
     asked: RefCell<Vec<Topic>>,
-    slow: RefCell<Option<Receiver<Answer>>>,
+    slow: RefCell<Option<Receiver<PublishOutcome>>>,
     is_saturated: std::cell::Cell<bool>,
 }
 
@@ -29,7 +29,7 @@ impl PublishBackend for Scripted {
         self.is_saturated.get()
     }
 
-    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+    fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome> {
         let Target::Topic(topic) = item.target else {
             panic!("only topics here");
         };
@@ -44,15 +44,15 @@ impl PublishBackend for Scripted {
     }
 }
 
-fn accepted(offset: u64) -> Answer {
-    Answer::Accepted {
+fn accepted(offset: u64) -> PublishOutcome {
+    PublishOutcome::Accepted {
         offset: Some(offset),
         kept: None,
     }
 }
 
-fn item(topic: Topic, key: Option<&str>) -> Result<Item, Answer> {
-    Ok(Item {
+fn item(topic: Topic, key: Option<&str>) -> Result<PublishItem, PublishOutcome> {
+    Ok(PublishItem {
         target: Target::Topic(topic),
         contents: None,
         key: key.map(Into::into),
@@ -64,13 +64,16 @@ fn open() -> (Rc<Scripted>, IdempotentPublisher) {
     (desk.clone(), IdempotentPublisher::new(desk))
 }
 
-fn make_slow(desk: &Scripted) -> Sender<Answer> {
+fn make_slow(desk: &Scripted) -> Sender<PublishOutcome> {
     let (sender, receiver) = channel();
     desk.slow.replace(Some(receiver));
     sender
 }
 
-fn publish(clerk: &IdempotentPublisher, items: Vec<Result<Item, Answer>>) -> Vec<(Answer, bool)> {
+fn publish(
+    clerk: &IdempotentPublisher,
+    items: Vec<Result<PublishItem, PublishOutcome>>,
+) -> Vec<(PublishOutcome, bool)> {
     let is_busy = clerk.desk().is_saturated();
     let replies = clerk
         .publish(items, is_busy)
@@ -79,8 +82,8 @@ fn publish(clerk: &IdempotentPublisher, items: Vec<Result<Item, Answer>>) -> Vec
     pairs(replies)
 }
 
-fn pairs(replies: Vec<Reply>) -> Vec<(Answer, bool)> {
-    let pair = |reply: Reply| (reply.answer, reply.duplicate);
+fn pairs(replies: Vec<PublishReply>) -> Vec<(PublishOutcome, bool)> {
+    let pair = |reply: PublishReply| (reply.answer, reply.duplicate);
     replies.into_iter().map(pair).collect()
 }
 
@@ -118,11 +121,11 @@ fn a_key_that_comes_again_with_another_item() {
     let answer = make_slow(&desk);
     let one = || vec![item(Topic::Prompts, Some("a"))];
     let other = || vec![item(Topic::Tools, Some("a"))];
-    let is_refused = |replies: &[(Answer, bool)]| {
+    let is_refused = |replies: &[(PublishOutcome, bool)]| {
         let reply = &replies[0];
         matches!(
             &reply.0,
-            Answer::Refused {
+            PublishOutcome::Refused {
                 reason: "key_reused",
                 ..
             }
@@ -149,7 +152,7 @@ fn a_key_whose_first_item_was_refused() {
     let refused = publish(&clerk, vec![item(Topic::Prompts, Some("a"))]);
     assert!(matches!(
         refused[0].0,
-        Answer::Refused { reason: "busy", .. }
+        PublishOutcome::Refused { reason: "busy", .. }
     ));
     desk.is_saturated.set(false);
     let other = publish(&clerk, vec![item(Topic::Tools, Some("a"))]);
@@ -182,7 +185,7 @@ fn a_slow_core_holds_up_only_its_group_and_changes_no_order() {
     assert_eq!(*desk.asked.borrow(), asked);
     assert_eq!(publish(&clerk, vec![item(Topic::Tools, None)]).len(), 1);
     answer.send(accepted(7)).unwrap();
-    let group: Vec<Answer> = group
+    let group: Vec<PublishOutcome> = group
         .now_or_never()
         .unwrap()
         .into_iter()
@@ -203,7 +206,7 @@ fn a_node_that_is_saturated() {
     assert_eq!(replies[0], (accepted(1), true));
     assert!(matches!(
         &replies[1].0,
-        Answer::Refused { reason: "busy", .. }
+        PublishOutcome::Refused { reason: "busy", .. }
     ));
     desk.is_saturated.set(false);
     let replies = publish(&clerk, vec![item(Topic::Tools, Some("b"))]);

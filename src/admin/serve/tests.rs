@@ -8,7 +8,7 @@ use futures_util::future::{LocalBoxFuture, pending, ready};
 use super::*;
 use crate::acceptor::Listening;
 use crate::admin::room::{PUBLISHING_MAX, SEATS_MAX};
-use crate::admin::{Answer, BODY_BYTES_MAX, Item, Target};
+use crate::admin::{BODY_BYTES_MAX, PublishItem, PublishOutcome, Target};
 use crate::app::call::{Availability, Topic};
 use std::cell::Cell;
 
@@ -40,12 +40,12 @@ impl PublishBackend for Counting {
     }
 
     /// What is for prompts is never answered.
-    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+    fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome> {
         if item.target == Target::Topic(Topic::Prompts) {
             return Box::pin(pending());
         }
         self.offset.set(self.offset.get() + 1);
-        Box::pin(ready(Answer::Accepted {
+        Box::pin(ready(PublishOutcome::Accepted {
             offset: Some(self.offset.get()),
             kept: None,
         }))

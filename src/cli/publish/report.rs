@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 
 use serde_json::Value;
 
-use super::input::Line;
+use super::input::ItemLine;
 
 pub(super) struct Report {
     counts: ItemCounts,
@@ -49,7 +49,7 @@ impl Report {
         }
     }
 
-    pub(super) fn add(&mut self, line: &Line, answer: &Value) {
+    pub(super) fn add(&mut self, line: &ItemLine, answer: &Value) {
         self.done_bytes += line.json.len() as u64 + 1;
         self.counts.add(answer);
         if self.is_verbose || answer["accepted"] != true {

@@ -9,7 +9,7 @@
 use serde_json::json;
 
 use super::backoff::Backoff;
-use super::era::{Verdict, verdict};
+use super::era::{EraVerdict, verdict};
 use super::legacy::Session;
 use super::modern;
 use super::watcher::{Ended, Watcher};
@@ -79,10 +79,10 @@ fn discover(watcher: &Watcher) -> Result<Era, Ended> {
     let status = reply.status;
     let body = reply.into_json(id);
     match verdict(status, body.as_ref()) {
-        Verdict::Modern => Ok(Era::Modern),
-        Verdict::Legacy => Ok(Era::Legacy),
-        Verdict::GiveUp(sentence) => Err(Ended::Hopeless(sentence)),
-        Verdict::TryAgain(sentence) => Err(Ended::lost(sentence)),
+        EraVerdict::Modern => Ok(Era::Modern),
+        EraVerdict::Legacy => Ok(Era::Legacy),
+        EraVerdict::GiveUp(sentence) => Err(Ended::Hopeless(sentence)),
+        EraVerdict::TryAgain(sentence) => Err(Ended::lost(sentence)),
     }
 }
 

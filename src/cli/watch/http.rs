@@ -31,7 +31,7 @@ pub(super) struct Endpoint {
 }
 
 /// An answer whose body has not been read.
-pub(super) struct Reply {
+pub(super) struct HttpReply {
     pub(super) status: u16,
     response: Response<Body>,
 }
@@ -56,7 +56,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// A sentence on why there is no answer.
-    pub(super) fn ask(&self, message: &Value, headers: Headers) -> Result<Reply, String> {
+    pub(super) fn ask(&self, message: &Value, headers: Headers) -> Result<HttpReply, String> {
         self.post(message, headers, Some(2 * ANSWER_TIMEOUT))
     }
 
@@ -64,7 +64,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub(super) fn listen(&self, message: &Value, headers: Headers) -> Result<Reply, String> {
+    pub(super) fn listen(&self, message: &Value, headers: Headers) -> Result<HttpReply, String> {
         self.post(message, headers, None)
     }
 
@@ -73,7 +73,7 @@ impl Endpoint {
         message: &Value,
         headers: Headers,
         timeout: Option<Duration>,
-    ) -> Result<Reply, String> {
+    ) -> Result<HttpReply, String> {
         let mut request = self
             .agent
             .post(&self.url)
@@ -87,12 +87,12 @@ impl Endpoint {
             .timeout_global(timeout)
             .build()
             .send(message.to_string())
-            .map(Reply::new)
+            .map(HttpReply::new)
             .map_err(|error| self.no_answer(&error))
     }
 
     /// Opens the notification stream of a legacy session.
-    pub(super) fn get(&self, headers: Headers) -> Result<Reply, String> {
+    pub(super) fn get(&self, headers: Headers) -> Result<HttpReply, String> {
         let mut request = self
             .agent
             .get(&self.url)
@@ -102,7 +102,7 @@ impl Endpoint {
         }
         request
             .call()
-            .map(Reply::new)
+            .map(HttpReply::new)
             .map_err(|error| self.no_answer(&error))
     }
 
@@ -142,9 +142,9 @@ impl Endpoint {
     }
 }
 
-impl Reply {
+impl HttpReply {
     fn new(response: Response<Body>) -> Self {
-        Reply {
+        HttpReply {
             status: response.status().as_u16(),
             response,
         }

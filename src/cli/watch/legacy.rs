@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::backoff::Backoff;
-use super::http::{Reply, complaint};
+use super::http::{HttpReply, complaint};
 use super::watcher::{Ended, Watcher};
 use crate::mcp::{ProtocolVersion, RpcError};
 
@@ -118,7 +118,7 @@ impl Session {
         ended
     }
 
-    fn refusal(&self, reply: Reply) -> Ended {
+    fn refusal(&self, reply: HttpReply) -> Ended {
         let status = reply.status;
         let sentence = reply.into_complaint();
         match status {
@@ -152,7 +152,7 @@ impl Session {
         }
     }
 
-    fn post(&self, watcher: &Watcher, message: &Value) -> Result<Reply, String> {
+    fn post(&self, watcher: &Watcher, message: &Value) -> Result<HttpReply, String> {
         watcher.endpoint.ask(message, &self.headers())
     }
 

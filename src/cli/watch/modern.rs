@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::backoff::Backoff;
 use super::era::MODERN;
-use super::http::Reply;
+use super::http::HttpReply;
 use super::watcher::{Ended, Watcher};
 use crate::wire::header_value;
 
@@ -22,7 +22,7 @@ pub(super) fn ask(
     method: &str,
     params: Value,
     name: Option<&str>,
-) -> Result<(u64, Reply), String> {
+) -> Result<(u64, HttpReply), String> {
     let id = watcher.next_id();
     let message = request(id, method, params);
     let name = name.map(header_value::encode);
@@ -64,7 +64,7 @@ pub(super) fn listen(watcher: &Watcher, backoff: &mut Backoff) -> Ended {
     }
 }
 
-fn refusal(reply: Reply, id: u64) -> Ended {
+fn refusal(reply: HttpReply, id: u64) -> Ended {
     let status = reply.status;
     let body = reply.into_json(id).unwrap_or_default();
     let sentence = format!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::http::{Endpoint, Reply, Stream};
+use super::http::{Endpoint, HttpReply, Stream};
 use super::say::Voice;
 use super::sse::Received;
 use crate::mcp::Era;
@@ -61,7 +61,7 @@ impl Watcher {
     }
 
     /// Prints what a read brought, or why it brought nothing.
-    pub(super) fn show_read(&self, uri: &str, answer: Result<(u64, Reply), String>) {
+    pub(super) fn show_read(&self, uri: &str, answer: Result<(u64, HttpReply), String>) {
         let result = answer.and_then(|(id, reply)| {
             let status = reply.status;
             let body = reply.into_json(id).unwrap_or_default();

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::ask::Found;
+use super::ask::FoundValue;
 use super::entry::{Author, Entry, Payload};
 use super::hold::Deed;
 use super::id::EntryId;
-use super::outbox::{ContentSource, Item, LocalDelivery, Ticket};
+use super::outbox::{ContentSource, LocalDelivery, OutboxItem, Ticket};
 use super::{Bus, LocalLog, stored};
 use crate::app::call::KeptBy;
 use crate::app::contents::{Change, Contents};
@@ -16,7 +16,7 @@ use crate::wire::session_id::SessionId;
 const AUTHORS_MAX: usize = 1_024;
 
 /// What the board's hash had when an entry was read. `None`: Redis forgot it since.
-pub(super) type Fetched = Option<HashMap<Box<str>, Found>>;
+pub(super) type Fetched = Option<HashMap<Box<str>, FoundValue>>;
 
 /// What this node knows of an entry.
 enum EntryOrigin {
@@ -123,11 +123,11 @@ impl Bus {
     ) {
         let owed = match &known {
             EntryOrigin::Own(LocalDelivery {
-                item: Item::Contents { owed, .. },
+                item: OutboxItem::Contents { owed, .. },
                 ..
             }) => *owed,
             EntryOrigin::Own(LocalDelivery {
-                item: Item::Look(_),
+                item: OutboxItem::Look(_),
                 ..
             }) => CHANGED,
             // It may have been new to the list then.
@@ -168,7 +168,7 @@ impl Bus {
         match known {
             EntryOrigin::Own(LocalDelivery {
                 item:
-                    Item::Contents {
+                    OutboxItem::Contents {
                         carried: ContentSource::Given(contents),
                         ..
                     },
@@ -182,7 +182,7 @@ impl Bus {
     }
 
     /// What the hash has at a URI, told if it is news: it may have been so for long.
-    pub(super) fn take_value(&mut self, uri: &str, found: &Found, here: &dyn LocalLog) {
+    pub(super) fn take_value(&mut self, uri: &str, found: &FoundValue, here: &dyn LocalLog) {
         let topics = self.merge(uri, found).topics(uri);
         if !topics.is_empty() {
             here.publish(0, topics.clone());
@@ -194,7 +194,7 @@ impl Bus {
 
     /// Of what Redis has and what this node has at a URI, the newer one is what both have afterwards. What is in neither
     /// place was taken away by nobody.
-    fn merge(&mut self, uri: &str, found: &Found) -> Change {
+    fn merge(&mut self, uri: &str, found: &FoundValue) -> Change {
         let value = match &found.value {
             None => None,
             Some(value) => match stored::parse(value) {

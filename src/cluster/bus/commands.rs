@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::ask::{Ask, Fields, Found, Response};
+use super::ask::{Ask, FieldList, FoundValue, Response};
 use super::id::EntryId;
 use super::peers::Record;
 use super::scripts::{KEEP, LOOK, NEXT, PUT, REFILL, script};
@@ -359,14 +359,14 @@ fn streams_of(reply: Reply) -> Option<Response> {
     Some(Response::Entries { entries, applied })
 }
 
-fn entries_of(entries: Reply) -> Option<Vec<(EntryId, Fields)>> {
+fn entries_of(entries: Reply) -> Option<Vec<(EntryId, FieldList)>> {
     let entry = |entry: Reply| {
         let [id, fields] = <[Reply; 2]>::try_from(entry.into_list()?).ok()?;
         let fields = fields.into_pairs()?.into_iter();
         let fields = fields.map(|(name, value)| Some((owned(&name)?, owned(&value)?)));
         Some((
             EntryId::parse(id.text()?)?,
-            fields.collect::<Option<Fields>>()?,
+            fields.collect::<Option<FieldList>>()?,
         ))
     };
     entries.into_list()?.into_iter().map(entry).collect()
@@ -387,7 +387,7 @@ fn applied_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Record> {
     Some((by.into(), applied))
 }
 
-fn found_of(replies: &[Reply]) -> Option<Found> {
+fn found_of(replies: &[Reply]) -> Option<FoundValue> {
     let [value, gone] = replies else {
         return None;
     };
@@ -395,7 +395,7 @@ fn found_of(replies: &[Reply]) -> Option<Found> {
         Reply::Null => None,
         value => Some(owned(value)?),
     };
-    Some(Found {
+    Some(FoundValue {
         value,
         gone: gone.text().and_then(EntryId::parse),
     })
@@ -413,7 +413,7 @@ fn page_of(page: Reply, token: Option<Box<str>>) -> Option<Response> {
     let found = found.map(|(uri, value)| Some((owned(&uri)?, owned(&value)?)));
     Some(Response::Scanned(
         cursor,
-        found.collect::<Option<Fields>>()?,
+        found.collect::<Option<FieldList>>()?,
         token,
     ))
 }

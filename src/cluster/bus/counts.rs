@@ -4,7 +4,7 @@ use crate::metrics::Metrics;
 
 /// Things that happened, for the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct BusCounts {
     /// Entries of the stream that were read.
     pub heard: u64,
     /// Entries, or values of the hash, that nobody can make sense of.
@@ -29,9 +29,9 @@ pub struct Counts {
     pub told_again: u64,
 }
 
-impl Counts {
+impl BusCounts {
     /// Counts what has happened since `before`.
-    pub(super) fn add_to(&self, metrics: &Metrics, before: &Counts) {
+    pub(super) fn add_to(&self, metrics: &Metrics, before: &BusCounts) {
         for ((kind, now), (_, before)) in self.by_kind().into_iter().zip(before.by_kind()) {
             if now != before {
                 let counter = metrics.bus_events.with_label_values(&[kind]);

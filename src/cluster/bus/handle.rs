@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::Loaded;
-use super::outbox::{ContentSource, Item, Receipt, Ticket, Unsent};
+use super::outbox::{ContentSource, OutboxItem, Receipt, Ticket, Unsent};
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::cluster::inbox::Inbox;
@@ -17,7 +17,7 @@ use crate::runtime::SharedLog;
 const ITEMS_MAX: usize = 262_144;
 
 pub(super) enum Posted {
-    Item(Item, Option<Ticket>),
+    Item(OutboxItem, Option<Ticket>),
     /// Nothing more will be: who wants to know what the log does not have when it has all, or then.
     Leave(mpsc::Sender<Unsent>, Duration),
 }
@@ -63,12 +63,12 @@ impl BusHandle {
     }
 
     pub fn changed(&self, topic: Topic) -> BusTold {
-        self.send(Item::Changed(topic))
+        self.send(OutboxItem::Changed(topic))
     }
 
     /// New contents, or none, for every node's store; not yet in this one's.
     pub fn put(&self, uri: Box<str>, contents: Option<Contents>) -> BusTold {
-        self.send(Item::Contents {
+        self.send(OutboxItem::Contents {
             uri,
             carried: ContentSource::Given(contents),
             owed: Change::NONE,
@@ -77,21 +77,21 @@ impl BusHandle {
     }
 
     pub fn tell_every_session(&self, notice: Notice) -> BusTold {
-        self.send(Item::All(notice))
+        self.send(OutboxItem::All(notice))
     }
 
     /// For a session of another node.
     pub fn tell_elsewhere(&self, session: &str, notice: Notice) -> BusTold {
-        self.send(Item::Session(session.into(), notice))
+        self.send(OutboxItem::Session(session.into(), notice))
     }
 
-    fn send(&self, item: Item) -> BusTold {
+    fn send(&self, item: OutboxItem) -> BusTold {
         let (ticket, told) = oneshot::channel();
         self.inbox.post([Posted::Item(item, Some(ticket))]);
         told
     }
 
-    fn post(&self, items: impl IntoIterator<Item = Item>) {
+    fn post(&self, items: impl IntoIterator<Item = OutboxItem>) {
         let posted = |item| Posted::Item(item, None);
         self.inbox.post(items.into_iter().map(posted));
     }
@@ -99,11 +99,11 @@ impl BusHandle {
 
 impl SharedLog for BusHandle {
     fn publish(&self, topics: Vec<Topic>) {
-        self.post(topics.into_iter().map(Item::Changed));
+        self.post(topics.into_iter().map(OutboxItem::Changed));
     }
 
     fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change) {
-        self.post([Item::Contents {
+        self.post([OutboxItem::Contents {
             uri: uri.into(),
             carried: ContentSource::Given(contents),
             owed: change,
@@ -112,7 +112,7 @@ impl SharedLog for BusHandle {
     }
 
     fn tell_all(&self, notice: Notice) {
-        self.post([Item::All(notice)]);
+        self.post([OutboxItem::All(notice)]);
     }
 
     fn leave(&self, at_most: Duration) {

@@ -6,7 +6,7 @@
 //! anywhere is told *again*, and this time what is read at that node is new.
 
 use super::id::EntryId;
-use super::outbox::{Item, Receipt, Ticket};
+use super::outbox::{OutboxItem, Receipt, Ticket};
 use super::{Bus, LocalLog};
 use crate::app::call::{KeptBy, Notice, Topic};
 
@@ -116,13 +116,13 @@ impl Bus {
         let again = std::mem::take(&mut self.again);
         if again.everything {
             self.counts.told_again += 1;
-            self.post(now_ms, Item::Everything, None, here);
+            self.post(now_ms, OutboxItem::Everything, None, here);
         }
         for topic in again.topics {
             self.counts.told_again += 1;
             let item = match topic {
-                Topic::Resource(uri) => Item::Look(uri),
-                list => Item::Changed(list),
+                Topic::Resource(uri) => OutboxItem::Look(uri),
+                list => OutboxItem::Changed(list),
             };
             self.post(now_ms, item, None, here);
         }

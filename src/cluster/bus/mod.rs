@@ -65,15 +65,15 @@ use self::entry::{Author, Payload};
 use self::hold::{Again, Held};
 use self::id::EntryId;
 use self::outbox::{
-    Accepted, Adding, ContentSource, Item, LocalDelivery, Outbox, Receipt, Ticket, Unsent,
+    Accepted, Adding, ContentSource, LocalDelivery, Outbox, OutboxItem, Receipt, Ticket, Unsent,
 };
-use self::peers::Peers;
+use self::peers::NodesProgress;
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::wire::session_id::NodeName;
 
-pub use self::ask::{Add, Ask, Found, Placed, Response, StoredValue, Write};
-pub use self::counts::Counts;
+pub use self::ask::{Add, Ask, FoundValue, Placed, Response, StoredValue, Write};
+pub use self::counts::BusCounts;
 pub use self::handle::{BusHandle, BusTold};
 pub use self::peers::{Applied, Record};
 pub use self::run::{ENTRIES_MAX, RedisSettings, open};
@@ -155,7 +155,7 @@ pub struct Bus {
     tail: Tail,
     versions: Versions,
     clock: Clock,
-    peers: Peers,
+    peers: NodesProgress,
     held: VecDeque<Held>,
     again: Again,
     /// Clients came before the board was loaded.
@@ -164,7 +164,7 @@ pub struct Bus {
     authors: HashMap<Box<str>, u64>,
     spellings: Spellings,
     paused_until_ms: u64,
-    counts: Counts,
+    counts: BusCounts,
     tallies: Tallies,
 }
 
@@ -184,28 +184,34 @@ impl Bus {
             tail: Tail::new(),
             versions: Versions::default(),
             clock: Clock::new(unix_ms),
-            peers: Peers::default(),
+            peers: NodesProgress::default(),
             held: VecDeque::new(),
             again: Again::default(),
             is_late: false,
             authors: HashMap::new(),
             spellings: Spellings::default(),
             paused_until_ms: 0,
-            counts: Counts::default(),
+            counts: BusCounts::default(),
             tallies: Tallies::default(),
         }
     }
 
     /// Publishes to all nodes; the ticket is told when this one was told.
-    pub fn post(&mut self, now_ms: u64, item: Item, ticket: Option<Ticket>, here: &dyn LocalLog) {
+    pub fn post(
+        &mut self,
+        now_ms: u64,
+        item: OutboxItem,
+        ticket: Option<Ticket>,
+        here: &dyn LocalLog,
+    ) {
         let accepted = self.accept(now_ms, &item);
         if let Some(told) = self.outbox.post(now_ms, item, accepted, ticket) {
             self.tell(told, here);
         }
     }
 
-    fn accept(&mut self, now_ms: u64, item: &Item) -> Accepted {
-        let Item::Contents { uri, .. } = item else {
+    fn accept(&mut self, now_ms: u64, item: &OutboxItem) -> Accepted {
+        let OutboxItem::Contents { uri, .. } = item else {
             return Accepted::default();
         };
         Accepted {
@@ -357,7 +363,7 @@ impl Bus {
     }
 
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> BusCounts {
         self.counts
     }
 
@@ -371,9 +377,9 @@ impl Bus {
         let mut contents = None;
         let mut own = None;
         let news = match item {
-            Item::Changed(topic) => Payload::Changed(topic),
-            Item::Look(uri) => Payload::Stored { uri, changed: true },
-            Item::Contents {
+            OutboxItem::Changed(topic) => Payload::Changed(topic),
+            OutboxItem::Look(uri) => Payload::Stored { uri, changed: true },
+            OutboxItem::Contents {
                 uri,
                 carried,
                 changed,
@@ -407,9 +413,9 @@ impl Bus {
                     Payload::Stored { uri, changed }
                 }
             }
-            Item::Session(session, notice) => Payload::Session(session, notice),
-            Item::All(notice) => Payload::All(notice),
-            Item::Everything => Payload::Everything,
+            OutboxItem::Session(session, notice) => Payload::Session(session, notice),
+            OutboxItem::All(notice) => Payload::All(notice),
+            OutboxItem::Everything => Payload::Everything,
         };
         self.sent.push(own);
         Add {
@@ -441,9 +447,9 @@ impl Bus {
         self.counts.told_ahead += 1;
         let accepted = told.accepted;
         let offset = match told.item {
-            Item::Changed(topic) => Some(here.publish(0, vec![topic])),
-            Item::Look(uri) => Some(here.publish(0, vec![Topic::Resource(uri)])),
-            Item::Contents {
+            OutboxItem::Changed(topic) => Some(here.publish(0, vec![topic])),
+            OutboxItem::Look(uri) => Some(here.publish(0, vec![Topic::Resource(uri)])),
+            OutboxItem::Contents {
                 uri, carried, owed, ..
             } => {
                 let written = match carried {
@@ -454,8 +460,8 @@ impl Bus {
                 };
                 Some(here.publish(0, owed.and(written).topics(&uri)))
             }
-            Item::All(notice) => Some(here.tell_all(0, notice)),
-            Item::Session(..) | Item::Everything => None,
+            OutboxItem::All(notice) => Some(here.tell_all(0, notice)),
+            OutboxItem::Session(..) | OutboxItem::Everything => None,
         };
         let kept = KeptBy::Node;
         answer(told.tickets, Receipt { offset, kept });

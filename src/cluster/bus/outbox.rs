@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::item::Key;
 pub use self::item::{
-    Accepted, Adding, ContentSource, Item, LocalDelivery, Receipt, Ticket, Unsent,
+    Accepted, Adding, ContentSource, LocalDelivery, OutboxItem, Receipt, Ticket, Unsent,
 };
 use super::id::EntryId;
 use crate::app::call::Topic;
@@ -55,7 +55,7 @@ enum Stage {
 }
 
 struct PostedItem {
-    item: Item,
+    item: OutboxItem,
     stage: Stage,
     told: bool,
     posted_ms: u64,
@@ -107,7 +107,7 @@ impl Outbox {
     pub fn post(
         &mut self,
         now_ms: u64,
-        item: Item,
+        item: OutboxItem,
         accepted: Accepted,
         ticket: Option<Ticket>,
     ) -> Option<LocalDelivery> {
@@ -145,7 +145,7 @@ impl Outbox {
             posted.stage = Stage::Sent;
             let (item, accepted) = (posted.item.clone(), posted.accepted);
             let is_told = posted.told;
-            contents += usize::from(matches!(item, Item::Contents { .. }));
+            contents += usize::from(matches!(item, OutboxItem::Contents { .. }));
             self.unlist(number, &item);
             self.in_flight.push(number);
             batch.push(Adding {
@@ -265,12 +265,14 @@ impl Outbox {
     /// What the log does not have, or perhaps not.
     #[must_use]
     pub fn unsent(&self) -> Unsent {
-        let is_published = |item: &Item| !matches!(item, Item::Look(_));
+        let is_published = |item: &OutboxItem| !matches!(item, OutboxItem::Look(_));
         let waits =
             |posted: &&PostedItem| posted.stage != Stage::Added && is_published(&posted.item);
         let waiting = || self.items.values().filter(waits);
         let uris = waiting().filter_map(|posted| match &posted.item {
-            Item::Contents { uri, .. } | Item::Changed(Topic::Resource(uri)) => Some(uri.clone()),
+            OutboxItem::Contents { uri, .. } | OutboxItem::Changed(Topic::Resource(uri)) => {
+                Some(uri.clone())
+            }
             _ => None,
         });
         Unsent {
@@ -283,7 +285,8 @@ impl Outbox {
     pub fn succeeds(&mut self, uri: &str, stamp: EntryId) -> bool {
         let number = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
         let posted = number.and_then(|number| self.items.get_mut(number));
-        let Some(posted) = posted.filter(|posted| matches!(posted.item, Item::Contents { .. }))
+        let Some(posted) =
+            posted.filter(|posted| matches!(posted.item, OutboxItem::Contents { .. }))
         else {
             return false;
         };
@@ -296,7 +299,7 @@ impl Outbox {
     pub fn is_pending(&self, uri: &str) -> bool {
         let carries = |number: &u64| {
             let item = self.items.get(number).map(|posted| &posted.item);
-            matches!(item, Some(Item::Contents { uri: own, .. }) if **own == *uri)
+            matches!(item, Some(OutboxItem::Contents { uri: own, .. }) if **own == *uri)
         };
         let queued = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
         queued.is_some_and(carries) || self.in_flight.iter().any(carries)
@@ -366,7 +369,7 @@ impl Outbox {
         self.items.insert(number, posted);
     }
 
-    fn unlist(&mut self, number: u64, item: &Item) {
+    fn unlist(&mut self, number: u64, item: &OutboxItem) {
         match item.key() {
             Some(key) => drop(self.keys.remove(&key)),
             None => drop(self.notices.remove(&number)),
@@ -382,22 +385,22 @@ impl Outbox {
             self.dropped += 1;
         }
         if self.keys.len() > KEYS_MAX {
-            self.forget(now_ms, |item| matches!(item, Item::Changed(_)));
+            self.forget(now_ms, |item| matches!(item, OutboxItem::Changed(_)));
             if self.keys.len() > KEYS_MAX / 8 * 7 {
-                self.forget(now_ms, |item| matches!(item, Item::Contents { .. }));
+                self.forget(now_ms, |item| matches!(item, OutboxItem::Contents { .. }));
             }
         }
     }
 
     /// Instead of so many items: anything may have changed.
-    fn forget(&mut self, now_ms: u64, which: impl Fn(&Item) -> bool) {
+    fn forget(&mut self, now_ms: u64, which: impl Fn(&OutboxItem) -> bool) {
         let mut forgotten = false;
         for number in self.queued.clone() {
             let posted = &self.items[&number];
             // What was not told here yet will be in a moment.
             if posted.told && which(&posted.item) {
                 let (item, accepted) = (posted.item.clone(), posted.accepted);
-                if let Item::Contents { uri, .. } = &item {
+                if let OutboxItem::Contents { uri, .. } = &item {
                     self.left_out.push((uri.clone(), accepted.at));
                 }
                 self.unlist(number, &item);
@@ -408,7 +411,7 @@ impl Outbox {
         }
         if forgotten {
             let everything = PostedItem {
-                item: Item::Everything,
+                item: OutboxItem::Everything,
                 stage: Stage::Queued,
                 // Each of them was.
                 told: true,
@@ -427,7 +430,7 @@ impl PostedItem {
     fn tell(&mut self) -> LocalDelivery {
         self.told = true;
         let item = self.item.clone();
-        if let Item::Contents { carried, owed, .. } = &mut self.item {
+        if let OutboxItem::Contents { carried, owed, .. } = &mut self.item {
             (*carried, *owed) = (ContentSource::Stored, Change::NONE);
         }
         LocalDelivery {
@@ -446,13 +449,16 @@ impl PostedItem {
         };
         let (told, told_before) = (self.told, older.told);
         match (&mut self.item, older.item) {
-            (Item::Contents { owed, changed, .. }, Item::Changed(_) | Item::Look(_)) => {
+            (
+                OutboxItem::Contents { owed, changed, .. },
+                OutboxItem::Changed(_) | OutboxItem::Look(_),
+            ) => {
                 *changed = true;
                 *owed = owed.and(one.unless(told || told_before));
             }
             (
-                Item::Contents { owed, changed, .. },
-                Item::Contents {
+                OutboxItem::Contents { owed, changed, .. },
+                OutboxItem::Contents {
                     owed: owed_before,
                     changed: changed_before,
                     ..
@@ -462,21 +468,21 @@ impl PostedItem {
                 *owed = owed.and(owed_before.unless(told || told_before));
             }
             (
-                Item::Changed(_) | Item::Look(_),
-                Item::Contents {
+                OutboxItem::Changed(_) | OutboxItem::Look(_),
+                OutboxItem::Contents {
                     uri, carried, owed, ..
                 },
             ) => {
                 let owed = owed.unless(told_before).and(one).unless(told);
                 self.accepted = older.accepted;
-                self.item = Item::Contents {
+                self.item = OutboxItem::Contents {
                     uri,
                     carried,
                     owed,
                     changed: true,
                 };
             }
-            (Item::Changed(_), look @ Item::Look(_)) => self.item = look,
+            (OutboxItem::Changed(_), look @ OutboxItem::Look(_)) => self.item = look,
             _ => {}
         }
     }

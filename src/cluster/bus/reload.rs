@@ -4,10 +4,10 @@
 //! remembers for a day ([`GONE_S`](super::scripts::GONE_S)) and nodes for as long as they live. What a node has and the
 //! hash does not, without anybody having taken it away, Redis has forgotten: the node puts it back.
 
-use super::ask::{CONTENTS_AT_ONCE, Fields, Found};
+use super::ask::{CONTENTS_AT_ONCE, FieldList, FoundValue};
 use super::id::EntryId;
 use super::spelling::Wanted;
-use super::state::{Seen, State};
+use super::state::{Seen, TailState};
 use super::stream_info::StreamInfo;
 use super::versions::Version;
 use super::{Bus, LocalLog, StoredValue, stored};
@@ -99,7 +99,7 @@ impl Bus {
         now_ms: u64,
         mut seen: Seen,
         cursor: u64,
-        found: Fields,
+        found: FieldList,
         here: &dyn LocalLog,
     ) {
         for (name, value) in found {
@@ -115,7 +115,7 @@ impl Bus {
                 seen.unsettled.insert(uri);
                 continue;
             }
-            let found = Found {
+            let found = FoundValue {
                 value: Some(value),
                 gone: None,
             };
@@ -124,7 +124,7 @@ impl Bus {
         }
         match cursor {
             0 => self.compare(now_ms, seen),
-            cursor => self.tail.state = State::Loading { cursor, seen },
+            cursor => self.tail.state = TailState::Loading { cursor, seen },
         }
     }
 
@@ -132,7 +132,7 @@ impl Bus {
         &mut self,
         now_ms: u64,
         seen: Seen,
-        values: &[(Box<str>, Found)],
+        values: &[(Box<str>, FoundValue)],
         here: &dyn LocalLog,
     ) {
         for (uri, found) in values {
@@ -164,7 +164,7 @@ impl Bus {
             }
         }
         if !wanted.is_empty() {
-            self.tail.state = State::Comparing { wanted, seen };
+            self.tail.state = TailState::Comparing { wanted, seen };
             return;
         }
         (self.tail.wants_reload, self.tail.loaded_ms) = (false, now_ms);
@@ -180,7 +180,7 @@ impl Bus {
     pub(super) fn is_loading(&self) -> bool {
         matches!(
             self.tail.state,
-            State::Loading { .. } | State::Comparing { .. }
+            TailState::Loading { .. } | TailState::Comparing { .. }
         )
     }
 

@@ -15,8 +15,8 @@ use monoio::time::sleep;
 use super::ask::{Ask, Response};
 use super::commands::{BLOCK_MS, Keys, Unanswered, heard, placed};
 use super::handle::{BusHandle, Posted};
-use super::outbox::{Item, Unsent};
-use super::{Add, Bus, Counts, LOADED_WITHIN_MS, Loaded, LocalLog, Placed, Setup};
+use super::outbox::{OutboxItem, Unsent};
+use super::{Add, Bus, BusCounts, LOADED_WITHIN_MS, Loaded, LocalLog, Placed, Setup};
 use crate::app::call::{Notice, Topic};
 use crate::log_throttle::LogThrottles;
 use crate::metrics::Metrics;
@@ -151,7 +151,7 @@ async fn take_in(running: Rc<RunningBus>) {
             }
             if collected.lost {
                 here.gap(0);
-                bus.post(now_ms, Item::Everything, None, here);
+                bus.post(now_ms, OutboxItem::Everything, None, here);
             }
         });
         running.news.give();
@@ -159,8 +159,8 @@ async fn take_in(running: Rc<RunningBus>) {
 }
 
 async fn tick(running: Rc<RunningBus>) {
-    let mut counted = Counts::default();
-    let mut logged = Counts::default();
+    let mut counted = BusCounts::default();
+    let mut logged = BusCounts::default();
     loop {
         sleep(TICK).await;
         let (full, queued, counts, loaded) = running.with_bus(|bus, now_ms, here| {
@@ -182,7 +182,7 @@ async fn tick(running: Rc<RunningBus>) {
 
 impl RunningBus {
     /// What an operator should know of what happened, and has not been told.
-    fn log(&self, now: &Counts, logged: &mut Counts) {
+    fn log(&self, now: &BusCounts, logged: &mut BusCounts) {
         if let Some(dropped) = self.news("dropped", now.dropped, &mut logged.dropped) {
             tracing::warn!(
                 dropped,

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::Bus;
-use super::ask::{CONTENTS_AT_ONCE, Found};
+use super::ask::{CONTENTS_AT_ONCE, FoundValue};
 use super::entry::{Entry, Malformed};
 use crate::wire::uri::{mended, normal};
 
@@ -52,7 +52,11 @@ impl Spellings {
     }
 
     /// What Redis has of each resource, by whichever name; names that it does not have are forgotten.
-    pub(super) fn settle(&mut self, wanted: Wanted, values: Vec<Found>) -> Vec<(Box<str>, Found)> {
+    pub(super) fn settle(
+        &mut self,
+        wanted: Wanted,
+        values: Vec<FoundValue>,
+    ) -> Vec<(Box<str>, FoundValue)> {
         let mut values = values.into_iter();
         let mut settled = Vec::new();
         for (uri, others) in wanted.resources {

@@ -6,7 +6,7 @@ use super::id::EntryId;
 use super::spelling::Wanted;
 
 #[derive(Debug, Default)]
-pub(super) enum State {
+pub(super) enum TailState {
     #[default]
     Down,
     /// Nothing after this entry may be missing.

@@ -33,7 +33,7 @@ pub struct Stream {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StreamLoss {
     /// Everything since is still there.
     Whole,
     /// Some of it may be gone.
@@ -45,18 +45,18 @@ pub enum Verdict {
 impl StreamInfo {
     /// What became of the entries after `since`, which was read when the token was `known`.
     #[must_use]
-    pub fn judge(&self, known: &str, since: EntryId) -> Verdict {
+    pub fn judge(&self, known: &str, since: EntryId) -> StreamLoss {
         if *self.token != *known {
-            return Verdict::Emptied;
+            return StreamLoss::Emptied;
         }
         let lost = match &self.stream {
             None => since != EntryId::ZERO,
             Some(stream) => stream.may_have_lost(since),
         };
         if lost {
-            Verdict::Trimmed
+            StreamLoss::Trimmed
         } else {
-            Verdict::Whole
+            StreamLoss::Whole
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_loss_that_is_not_noticed_and_one_that_is_none() {
-        use Verdict::{Trimmed, Whole};
+        use StreamLoss::{Trimmed, Whole};
         let deleted = Stream {
             deleted: Some(id(5)),
             ..stream(1, 9)
@@ -168,7 +168,7 @@ mod tests {
         }
         assert_eq!(
             standing(Some(stream(1, 9))).judge("other", id(9)),
-            Verdict::Emptied
+            StreamLoss::Emptied
         );
     }
 

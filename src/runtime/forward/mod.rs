@@ -16,7 +16,7 @@ use std::time::Duration;
 use monoio::time::timeout;
 
 use self::dial::{connect, is_of_the_peer};
-use super::cluster_handle::{ClusterAccess, Owner};
+use super::cluster_handle::{ClusterAccess, SessionOwner};
 use super::engine::{Engine, SCRATCH_BYTES};
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
@@ -245,7 +245,7 @@ impl Forwarding {
         tasks::spawn(async move {
             let owner = match timeout(Duration::from_millis(within_ms), answer).await {
                 Ok(Ok(owner)) => owner,
-                Ok(Err(_)) | Err(_) => Owner::Gone(MissReason::CannotTell),
+                Ok(Err(_)) | Err(_) => SessionOwner::Gone(MissReason::CannotTell),
             };
             own.forwarder
                 .borrow_mut()

@@ -5,7 +5,7 @@
 
 use super::session::Session;
 use super::session_lifecycle::Ending;
-use super::{Engine, Millis, Output, Owner, Refused, SessionKey, Wire};
+use super::{Engine, EngineOutput, ExchangeOwner, Millis, Refused, SessionKey, Wire};
 use crate::app::call::SessionEnd;
 use crate::clients::{Client, Excess};
 
@@ -27,7 +27,7 @@ impl Engine {
     /// Takes the place of one more session of this client.
     pub(super) fn admit_session(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
     ) -> Result<(), Refused> {
         if self.rejects_new() {
@@ -50,7 +50,7 @@ impl Engine {
 
     fn take_place(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
     ) -> Result<(), Refused> {
         if self.commons.sessions.take(1).is_ok() {
@@ -63,7 +63,7 @@ impl Engine {
         let is_elsewhere = |best: &Candidate| clients.anyone_holds_more_than(best.holds);
         if self.core_count > 1 && best.as_ref().is_none_or(is_elsewhere) && self.may_ask_for_room()
         {
-            self.outputs.push_back(Output::MakeRoom { holds });
+            self.outputs.push_back(EngineOutput::MakeRoom { holds });
             return Err(Refused::busy(
                 "This node holds as many sessions as it can, and is making room: try again.",
                 1,
@@ -82,7 +82,11 @@ impl Engine {
     }
 
     /// Another core needs room for a session of somebody who holds so many.
-    pub(in crate::shard) fn handle_make_room(&mut self, wire: &mut impl Wire<Owner>, holds: u32) {
+    pub(in crate::shard) fn handle_make_room(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        holds: u32,
+    ) {
         if self.commons.sessions.free() == 0
             && let Some(best) = self.idle_session(|_, its| its > holds)
         {
@@ -101,7 +105,7 @@ impl Engine {
     }
 
     /// Who has all that it may have gives of its own.
-    fn end_idle_of(&mut self, wire: &mut impl Wire<Owner>, client: Option<Client>) -> bool {
+    fn end_idle_of(&mut self, wire: &mut impl Wire<ExchangeOwner>, client: Option<Client>) -> bool {
         let own = self.idle_sessions().filter(|(_, it)| it.client == client);
         let oldest = own.min_by_key(|(_, session)| session.last_active);
         let key = oldest.map(|(key, _)| key);

@@ -4,13 +4,13 @@ use super::event_id::EventId;
 use super::fanout::{Listener, ListenerKey, ListenerKind};
 use super::keys::StreamKey;
 use super::stream::{STANDALONE, Stream};
-use super::{Engine, Exchange, Owner, Wire};
+use super::{Engine, Exchange, ExchangeOwner, Wire};
 use crate::wire::sse::{self, Event};
 
 impl Engine {
     /// The next stream with topics to be told, and the bytes. The driver says that they were written only if
     /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
-    pub(in crate::shard) fn poll_fanout<W: Wire<Owner>>(
+    pub(in crate::shard) fn poll_fanout<W: Wire<ExchangeOwner>>(
         &mut self,
         wire: &mut W,
         bytes: &mut Vec<u8>,
@@ -89,7 +89,7 @@ impl Engine {
     }
 
     /// Writes what a stream has queued, if its exchange takes it, and ends the stream after its last answer.
-    pub(super) fn flush(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn flush(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         let Some(exchange) = self.streams.get(key).and_then(|stream| stream.exchange) else {
             return;
         };
@@ -161,7 +161,7 @@ impl Engine {
     }
 
     /// Everything was answered. A legacy stream is kept for a while: its client may not have got all of it.
-    fn finish(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey, exchange: Exchange) {
+    fn finish(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey, exchange: Exchange) {
         match self.streams.get(key).map(|stream| stream.session) {
             Some(Some(_)) => self.interrupted(wire, key),
             _ => drop(self.streams.remove(key)),
@@ -190,7 +190,7 @@ impl Engine {
     }
 
     /// An event with an id and no data: from now on the client can come back (2025-11-25, transports).
-    pub(super) fn emit_priming(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn emit_priming(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         let Some(exchange) = self.streams.get(key).and_then(|stream| stream.exchange) else {
             return;
         };

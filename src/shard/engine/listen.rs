@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::fanout::{Interest, ListenerKind, SubscriptionId};
 use super::params::{self, Filter, Listen};
-use super::{Engine, Exchange, Owner, Refused, Wire};
+use super::{Engine, Exchange, ExchangeOwner, Refused, Wire};
 use crate::app::call::Topic;
 use crate::limits::{LISTEN_BYTES_MAX, LOOK_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, RpcError};
@@ -17,7 +17,7 @@ pub(super) const NO_ROOM: &str =
 impl Engine {
     pub(super) fn serve_listen(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: Exchange,
         id: &str,
         params: Option<&RawValue>,
@@ -74,7 +74,7 @@ impl Engine {
         );
         wire.emit_events(key, &events);
         self.events = events;
-        wire.set_owner(key, Owner::Listener(listener));
+        wire.set_owner(key, ExchangeOwner::Listener(listener));
         self.fanout.attach(listener, key);
         self.tell_listening(listener);
     }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::params::{self, Envelope};
+use super::params::{self, RequestParams};
 use super::{Refused, body};
 use crate::limits::Limits;
 use crate::mcp::RpcError;
@@ -39,7 +39,7 @@ enum KeptMessage {
         id: Box<str>,
         method: Box<str>,
         params: Option<Box<RawValue>>,
-        envelope: Result<Envelope<'static>, RpcError>,
+        envelope: Result<RequestParams<'static>, RpcError>,
     },
     Notification {
         method: Box<str>,
@@ -68,7 +68,7 @@ pub(in crate::shard) enum Body<'a> {
 pub(super) struct Seen<'a> {
     pub(super) parsed: Result<Parsed<'a>, Invalid<'a>>,
     /// Of a single request, if it was read already.
-    pub(super) envelope: Option<&'a Result<Envelope<'static>, RpcError>>,
+    pub(super) envelope: Option<&'a Result<RequestParams<'static>, RpcError>>,
     /// See [`JsonScan::tree_bytes`].
     pub(super) tree_bytes: usize,
 }
@@ -151,7 +151,7 @@ impl KeptMessage {
                 id: id.raw().into(),
                 method: (&**method).into(),
                 params: kept(params),
-                envelope: params::envelope(*params).and_then(Envelope::into_owned),
+                envelope: params::envelope(*params).and_then(RequestParams::into_owned),
             },
             Message::Notification { method, params } => KeptMessage::Notification {
                 method: (&**method).into(),
@@ -167,7 +167,7 @@ impl KeptMessage {
         }
     }
 
-    fn envelope(&self) -> Option<&Result<Envelope<'static>, RpcError>> {
+    fn envelope(&self) -> Option<&Result<RequestParams<'static>, RpcError>> {
         match self {
             KeptMessage::Request { envelope, .. } => Some(envelope),
             KeptMessage::Notification { .. } | KeptMessage::Response { .. } => None,

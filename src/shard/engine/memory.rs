@@ -5,8 +5,8 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::keys::StreamKey;
-use super::stream::{MESSAGE_OVERHEAD_BYTES, Message, stand_in};
-use super::{CallKey, Engine, Fields, Millis, Owner, Refused, SessionKey, Wire};
+use super::stream::{MESSAGE_OVERHEAD_BYTES, OutgoingMessage, stand_in};
+use super::{CallKey, Engine, ExchangeOwner, Millis, Refused, RequestFields, SessionKey, Wire};
 use crate::budget::{Charge, Short};
 use crate::clients::Client;
 use crate::wire::json_scan::JsonScan;
@@ -24,7 +24,7 @@ impl Engine {
     /// [`Short`]: the other cores are asked to make room, for whoever comes next.
     pub(in crate::shard) fn charge(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
         count: usize,
     ) -> Result<Charge, Short> {
@@ -42,9 +42,9 @@ impl Engine {
     /// 503: try again.
     pub(super) fn charge_call(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
-        fields: &Fields<'_>,
+        fields: &RequestFields<'_>,
         params: Option<&RawValue>,
         tree_bytes: usize,
     ) -> Result<Charge, Refused> {
@@ -62,7 +62,7 @@ impl Engine {
     /// 503: try again.
     pub(super) fn charge_more(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         call: CallKey,
         answer: &RawValue,
     ) -> Result<(), Refused> {
@@ -81,22 +81,22 @@ impl Engine {
     /// A message that is kept, with its charge.
     pub(super) fn message(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         session: Option<SessionKey>,
         data: &[u8],
-    ) -> Result<Rc<Message>, Short> {
+    ) -> Result<Rc<OutgoingMessage>, Short> {
         let session = session.and_then(|session| self.sessions.get(session));
         let client = session.and_then(|session| session.client);
         let charge = self.charge(wire, client, data.len() + MESSAGE_OVERHEAD_BYTES)?;
-        Ok(Message::new(data, charge))
+        Ok(OutgoingMessage::new(data, charge))
     }
 
     /// The same for what is small and must not be lost.
-    pub(super) fn small_message(&self, data: &[u8]) -> Rc<Message> {
+    pub(super) fn small_message(&self, data: &[u8]) -> Rc<OutgoingMessage> {
         let charge = self
             .memory
             .charge_beyond(data.len() + MESSAGE_OVERHEAD_BYTES);
-        Message::new(data, charge)
+        OutgoingMessage::new(data, charge)
     }
 
     /// Of what a stream has written it keeps as much as it may.
@@ -106,12 +106,16 @@ impl Engine {
             stream.trim(bytes_max, |answer| {
                 let data = stand_in(answer)?;
                 let charge = memory.charge_beyond(data.len() + MESSAGE_OVERHEAD_BYTES);
-                Some(Message::new(&data, charge))
+                Some(OutgoingMessage::new(&data, charge))
             });
         }
     }
 
-    pub(in crate::shard) fn make_room(&mut self, wire: &mut impl Wire<Owner>, count: usize) {
+    pub(in crate::shard) fn make_room(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        count: usize,
+    ) {
         let memory = Rc::clone(&self.memory);
         let now = self.now;
         let drop_kept = |count| self.drop_kept_answers(count);

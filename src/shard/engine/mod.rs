@@ -57,13 +57,15 @@ use self::stream::Stream;
 use self::timers::TimerKey;
 use super::arena::{self, Arena};
 use super::body;
-use super::exchange::{self, Closed, Exchange, ExchangeEvent, Happened, Place, UpperLayer, Wire};
-use super::fields::{self, Fields};
+use super::exchange::{
+    self, Closed, Destination, Exchange, ExchangeEvent, Happened, UpperLayer, Wire,
+};
+use super::fields::{self, RequestFields};
 use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
-use super::{Accepts, Counts, EntrySizes, Publication, Setup};
+use super::{Accepts, EntrySizes, Publication, Setup, ShardCounts};
 use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
@@ -110,7 +112,7 @@ pub(super) struct Engine {
     announced: Option<usize>,
     /// The slot of the next session whose record is verified.
     verified: usize,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<EngineOutput>,
     /// Reused between deliveries.
     due: Vec<Due>,
     events: Vec<u8>,
@@ -119,7 +121,7 @@ pub(super) struct Engine {
 
 /// Whose an exchange is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Owner {
+pub(super) enum ExchangeOwner {
     /// A call runs; its answer is one JSON message unless it sends something before.
     Call(CallKey),
     /// An SSE response: the GET stream or the answer to a POST.
@@ -131,7 +133,7 @@ pub(super) enum Owner {
 }
 
 /// What the driver is to do; see [`Effect`](super::Effect), which has these in the same words.
-pub(super) enum Output {
+pub(super) enum EngineOutput {
     Start {
         call: CallKey,
         request: Call,
@@ -214,7 +216,7 @@ impl Engine {
         &self.limits
     }
 
-    pub(super) fn poll_output(&mut self) -> Option<Output> {
+    pub(super) fn poll_output(&mut self) -> Option<EngineOutput> {
         self.outputs.pop_front()
     }
 
@@ -229,8 +231,8 @@ impl Engine {
     }
 
     /// All but the connections, and what they hold.
-    pub(super) fn counts(&self) -> Counts {
-        Counts {
+    pub(super) fn counts(&self) -> ShardCounts {
+        ShardCounts {
             connections: 0,
             sessions: self.sessions.len(),
             streams: self.streams.len(),

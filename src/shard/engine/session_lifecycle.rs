@@ -10,7 +10,7 @@ use super::keys::StreamKey;
 use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
-use super::{Engine, MissReason, Output, Owner, Refused, Request, SessionKey, Wire};
+use super::{Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, SessionKey, Wire};
 use crate::app::call::{SessionEnd, Subscriber, TellRefused, Topic};
 use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
@@ -29,7 +29,7 @@ pub(super) enum Ending {
 impl Engine {
     pub(super) fn serve_initialize(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         post: Post<'_>,
         id: &str,
         params: Option<&RawValue>,
@@ -69,7 +69,7 @@ impl Engine {
 
     fn open_session(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
         params: &Initialize<'_>,
     ) -> Result<SessionKey, Refused> {
@@ -217,7 +217,11 @@ impl Engine {
         text
     }
 
-    pub(super) fn serve_delete(&mut self, wire: &mut impl Wire<Owner>, request: &Request<'_>) {
+    pub(super) fn serve_delete(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        request: &Request<'_>,
+    ) {
         let (key, fields) = (request.exchange, &request.fields);
         let modern = match fields.version.spoken() {
             Ok(version) => version.is_some_and(|version| version.era() == Era::Modern),
@@ -246,7 +250,7 @@ impl Engine {
     /// Ends a session with all that is open for it. True if there was one.
     pub(super) fn end_session(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: SessionKey,
         ending: Ending,
     ) -> bool {
@@ -271,7 +275,7 @@ impl Engine {
                 continue;
             };
             self.uncount_call(&state);
-            self.outputs.push_back(Output::Cancel(call));
+            self.outputs.push_back(EngineOutput::Cancel(call));
             if let AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) = state.answer_to {
                 let refused = Refused::with_reason(
                     404,

@@ -55,11 +55,11 @@ struct EventQueue {
 struct QueuedEvent {
     sequence: u32,
     /// Shared: what all sessions are told is kept once.
-    message: Rc<Message>,
+    message: Rc<OutgoingMessage>,
 }
 
 /// A message to a client, and what it takes of the node's budget.
-pub(super) struct Message {
+pub(super) struct OutgoingMessage {
     pub(super) data: Box<[u8]>,
     _charge: Charge,
 }
@@ -67,10 +67,10 @@ pub(super) struct Message {
 /// What a message costs besides its bytes: its place in a queue, and the stream that may be kept for it alone.
 pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
-impl Message {
+impl OutgoingMessage {
     /// `charge` is for its bytes and [`MESSAGE_OVERHEAD_BYTES`].
     pub(super) fn new(data: &[u8], charge: Charge) -> Rc<Self> {
-        Rc::new(Message {
+        Rc::new(OutgoingMessage {
             data: data.into(),
             _charge: charge,
         })
@@ -96,7 +96,7 @@ impl Stream {
     }
 
     /// Queues a message for the client. Whether there is room for it ([`has_room`](Stream::has_room)) is asked before.
-    pub(super) fn push(&mut self, message: Rc<Message>, bytes_max: usize) {
+    pub(super) fn push(&mut self, message: Rc<OutgoingMessage>, bytes_max: usize) {
         let queue = self.queue.get_or_insert_default();
         queue.has_large |= message.data.len() > bytes_max;
         queue.bytes += message.data.len();
@@ -122,7 +122,7 @@ impl Stream {
     pub(super) fn trim(
         &mut self,
         bytes_max: usize,
-        stand_in: impl Fn(&[u8]) -> Option<Rc<Message>>,
+        stand_in: impl Fn(&[u8]) -> Option<Rc<OutgoingMessage>>,
     ) {
         if let Some(queue) = self.queue.as_mut().filter(|queue| queue.has_large) {
             let is_large = |event: &QueuedEvent| event.message.data.len() > bytes_max;
@@ -195,7 +195,7 @@ impl Stream {
     }
 
     /// One of the answers is there.
-    pub(super) fn answer(&mut self, message: Option<(Rc<Message>, usize)>) {
+    pub(super) fn answer(&mut self, message: Option<(Rc<OutgoingMessage>, usize)>) {
         self.outstanding = self.outstanding.saturating_sub(1);
         if let Some((message, bytes_max)) = message {
             self.answered = true;
@@ -297,9 +297,9 @@ mod tests {
     use super::*;
     use crate::budget::{Account, Pool};
 
-    fn message(data: &[u8]) -> Rc<Message> {
+    fn message(data: &[u8]) -> Rc<OutgoingMessage> {
         let account = Account::new(Pool::new(1 << 20), 1);
-        Message::new(data, account.charge(data.len()).expect("there is room"))
+        OutgoingMessage::new(data, account.charge(data.len()).expect("there is room"))
     }
 
     fn unwritten(stream: &mut Stream) -> Vec<u32> {

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::connection::{Hold, State};
-use super::{Closed, ConnectionKey, Exchange, Happened, Http, Output, Refused, UpperLayer, Wire};
+use super::connection::{ConnectionState, Hold};
+use super::{
+    Closed, ConnectionKey, Exchange, Happened, Http, HttpOutput, Refused, UpperLayer, Wire,
+};
 use crate::limits::UNSENT_BYTES_MAX;
 use crate::wire::Malformed;
 use crate::wire::response::{self, Content};
@@ -43,7 +45,7 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
 
     fn expect_answer(&mut self, key: Exchange, owner: U::Owner) {
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::ExpectAnswer(owner);
+            connection.state = ConnectionState::ExpectAnswer(owner);
             connection.since = self.now;
         }
     }
@@ -70,7 +72,7 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
 
     fn set_owner(&mut self, key: Exchange, owner: U::Owner) {
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::ExpectAnswer(owner);
+            connection.state = ConnectionState::ExpectAnswer(owner);
         }
         self.arm(key);
     }
@@ -203,7 +205,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        connection.state = State::Lingering;
+        connection.state = ConnectionState::Lingering;
         connection.take_inbox();
         connection.scanned = 0;
         connection.since = self.now;
@@ -224,12 +226,12 @@ impl<U: UpperLayer> Http<U> {
     fn remove_and_close(&mut self, key: ConnectionKey, reason: Closed) -> Option<U::Owner> {
         let connection = self.remove_connection(key)?;
         self.give_back_place(&connection);
-        self.outputs.push_back(Output::Close {
+        self.outputs.push_back(HttpOutput::Close {
             connection: key,
             reason,
         });
         match connection.state {
-            State::ExpectAnswer(owner) => Some(owner),
+            ConnectionState::ExpectAnswer(owner) => Some(owner),
             _ => None,
         }
     }
@@ -295,7 +297,7 @@ impl<U: UpperLayer> Http<U> {
         }
         connection.since = now;
         if connection.keep_alive {
-            connection.state = State::ExpectHead;
+            connection.state = ConnectionState::ExpectHead;
         } else {
             self.close_after_written(key);
         }

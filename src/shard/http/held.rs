@@ -2,7 +2,7 @@
 //!
 //! A connection that holds nothing has no charge, as nearly all nearly always.
 
-use super::connection::{Connection, Held, State};
+use super::connection::{Connection, ConnectionState, Held};
 use super::{Closed, ConnectionKey, Http, Millis, Refused, UpperLayer};
 use crate::budget::{Charge, Share, Short};
 
@@ -16,7 +16,9 @@ impl<U: UpperLayer> Connection<U> {
     /// Bytes that wait here for their client: none on nearly every connection at nearly any time.
     fn holds(&self) -> usize {
         let arriving = match &self.state {
-            State::ExpectBody(partial) => partial.body.capacity() + partial.head_bytes.len(),
+            ConnectionState::ExpectBody(partial) => {
+                partial.body.capacity() + partial.head_bytes.len()
+            }
             _ => 0,
         };
         let leaving = match self.in_flight {
@@ -28,7 +30,7 @@ impl<U: UpperLayer> Connection<U> {
 
     /// May be ended to make room: it keeps what it holds for as long as it likes.
     fn is_slow(&self) -> bool {
-        self.in_flight || matches!(self.state, State::ExpectBody(_))
+        self.in_flight || matches!(self.state, ConnectionState::ExpectBody(_))
     }
 }
 
@@ -180,7 +182,9 @@ impl<U: UpperLayer> Http<U> {
             return;
         };
         match connection.state {
-            State::ExpectHead | State::ExpectBody(_) if !connection.in_flight => {
+            ConnectionState::ExpectHead | ConnectionState::ExpectBody(_)
+                if !connection.in_flight =>
+            {
                 self.refuse_request_and_close(key, &Refused::out_of_memory());
                 self.let_go(key);
             }

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use super::admit::Admission;
-use super::connection::{Connection, Partial, Remaining, State, Verdict};
-use super::{AllFields, ConnectionKey, Fields, Http, Method, Output, Refused, Request, UpperLayer};
+use super::connection::{Connection, ConnectionState, Partial, Remaining, Verdict};
+use super::{
+    AllFields, ConnectionKey, Http, HttpOutput, Method, Refused, Request, RequestFields, UpperLayer,
+};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::shard::body;
 use crate::wire::chunked::Decoded;
@@ -98,12 +100,12 @@ impl<U: UpperLayer> Http<U> {
             };
             let rest = &bytes[*used..];
             let step = match connection.state {
-                State::Lingering => ReceiveStep::Used(rest.len()),
-                State::ExpectWord | State::ExpectLook(_) | State::ExpectAnswer(_) => {
-                    ReceiveStep::Starved
-                }
-                State::ExpectHead => self.receive_head(key, rest, upper),
-                State::ExpectBody(_) => self.receive_body(key, rest, upper),
+                ConnectionState::Lingering => ReceiveStep::Used(rest.len()),
+                ConnectionState::ExpectWord
+                | ConnectionState::ExpectLook(_)
+                | ConnectionState::ExpectAnswer(_) => ReceiveStep::Starved,
+                ConnectionState::ExpectHead => self.receive_head(key, rest, upper),
+                ConnectionState::ExpectBody(_) => self.receive_body(key, rest, upper),
             };
             match step {
                 ReceiveStep::Starved | ReceiveStep::Used(0) => return None,
@@ -114,7 +116,7 @@ impl<U: UpperLayer> Http<U> {
                 }
                 ReceiveStep::Whole(count, partial) => {
                     *used += count;
-                    let fields = Fields::of(&partial.head, &partial.head_bytes);
+                    let fields = RequestFields::of(&partial.head, &partial.head_bytes);
                     if let Some(method) = self.serve_partial(key, &partial, &fields) {
                         let partial = kept.insert(partial);
                         return Some(self.request_of(key, method, partial));
@@ -124,7 +126,7 @@ impl<U: UpperLayer> Http<U> {
         }
     }
 
-    /// What is in the body of a request was looked at ([`Output::Look`] asked for it), and the request is served with
+    /// What is in the body of a request was looked at ([`HttpOutput::Look`] asked for it), and the request is served with
     /// that. Too late if its client is gone.
     pub(in crate::shard) fn handle_looked<'a>(
         &mut self,
@@ -132,15 +134,15 @@ impl<U: UpperLayer> Http<U> {
         input: &'a mut Input<'_>,
     ) -> Option<Request<'a, U::Word>> {
         let connection = self.connections.get_mut(key)?;
-        if !matches!(connection.state, State::ExpectLook(_)) {
+        if !matches!(connection.state, ConnectionState::ExpectLook(_)) {
             return None;
         }
-        let state = std::mem::replace(&mut connection.state, State::ExpectHead);
-        let State::ExpectLook(partial) = state else {
+        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead);
+        let ConnectionState::ExpectLook(partial) = state else {
             return None;
         };
         self.freed.push_back(key);
-        let fields = Fields::of(&partial.head, &partial.head_bytes);
+        let fields = RequestFields::of(&partial.head, &partial.head_bytes);
         let method = self.serve_partial(key, &partial, &fields)?;
         Some(self.request_of(key, method, input.partial.insert(partial)))
     }
@@ -149,7 +151,7 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         partial: &Partial,
-        fields: &Fields<'_>,
+        fields: &RequestFields<'_>,
     ) -> Option<Method> {
         let head = partial.head.view(&partial.head_bytes);
         self.serve(key, &head, fields, &partial.verdict)
@@ -161,7 +163,7 @@ impl<U: UpperLayer> Http<U> {
         method: Method,
         partial: &'a Partial,
     ) -> Request<'a, U::Word> {
-        let fields = Fields::of(&partial.head, &partial.head_bytes);
+        let fields = RequestFields::of(&partial.head, &partial.head_bytes);
         self.request(key, method, fields, &partial.body)
     }
 
@@ -169,7 +171,7 @@ impl<U: UpperLayer> Http<U> {
         &self,
         key: ConnectionKey,
         method: Method,
-        fields: Fields<'a>,
+        fields: RequestFields<'a>,
         body: &'a [u8],
     ) -> Request<'a, U::Word> {
         let connection = self.connections.get(key);
@@ -222,7 +224,7 @@ impl<U: UpperLayer> Http<U> {
         connection.keep_alive = head.keep_alive && !self.is_leaving;
         connection.http10 = head.http10;
         connection.headers_only = head.method == http1::Method::Head;
-        let fields = Fields::of(&head, input);
+        let fields = RequestFields::of(&head, input);
         // A client's own head has the limit to itself.
         if head.len as usize > self.limits.head_bytes_max && !fields.is_forwarded {
             self.refuse_malformed(key, Malformed::HeadTooLarge);
@@ -249,7 +251,7 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         head: &Head,
-        fields: Fields<'a>,
+        fields: RequestFields<'a>,
         verdict: Verdict,
         input: &'a [u8],
         upper: &mut U,
@@ -298,7 +300,7 @@ impl<U: UpperLayer> Http<U> {
         let head_len = head.len as usize;
         if let Some(connection) = self.connections.get_mut(key) {
             connection.since = now;
-            connection.state = State::ExpectBody(Box::new(Partial {
+            connection.state = ConnectionState::ExpectBody(Box::new(Partial {
                 head: head.clone(),
                 head_bytes: input[..head_len].into(),
                 body: Vec::new(),
@@ -366,8 +368,8 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return ReceiveStep::Starved;
         };
-        let state = std::mem::replace(&mut connection.state, State::ExpectHead);
-        let State::ExpectBody(mut partial) = state else {
+        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead);
+        let ConnectionState::ExpectBody(mut partial) = state else {
             return ReceiveStep::Starved;
         };
         if partial.body.len() <= LOOK_ON_CORE_BYTES_MAX {
@@ -385,9 +387,9 @@ impl<U: UpperLayer> Http<U> {
             }
         };
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::ExpectLook(partial);
+            connection.state = ConnectionState::ExpectLook(partial);
             connection.since = self.now;
-            self.outputs.push_back(Output::Look {
+            self.outputs.push_back(HttpOutput::Look {
                 connection: key,
                 body,
                 tree_bytes,
@@ -404,7 +406,7 @@ impl<U: UpperLayer> Http<U> {
         };
         let verdict = std::mem::replace(&mut partial.verdict, Verdict::Admitted);
         let (head, bytes) = (partial.head.clone(), partial.head_bytes.clone());
-        let fields = Fields::of(&head, &bytes);
+        let fields = RequestFields::of(&head, &bytes);
         let verdict = self.admit_large(key, &head.view(&bytes), &fields, verdict, 0, upper)?;
         if let Some(partial) = self.partial(key) {
             partial.verdict = verdict;
@@ -414,7 +416,7 @@ impl<U: UpperLayer> Http<U> {
 
     fn partial(&mut self, key: ConnectionKey) -> Option<&mut Partial> {
         match &mut self.connections.get_mut(key)?.state {
-            State::ExpectBody(partial) => Some(partial),
+            ConnectionState::ExpectBody(partial) => Some(partial),
             _ => None,
         }
     }
@@ -436,7 +438,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(ticket) = self.remove_with_ticket(key) else {
             return ReceiveStep::Starved;
         };
-        self.outputs.push_back(Output::Move {
+        self.outputs.push_back(HttpOutput::Move {
             connection: key,
             core,
             bytes: input.to_vec(),
@@ -446,9 +448,9 @@ impl<U: UpperLayer> Http<U> {
     }
 }
 
-impl<'a> Fields<'a> {
+impl<'a> RequestFields<'a> {
     fn of(head: &Head, bytes: &'a [u8]) -> Self {
-        let mut fields = Fields::default();
+        let mut fields = RequestFields::default();
         head.each_field(bytes, |name, value| fields.take(name, value));
         fields.all = Some(AllFields {
             text: &bytes[..head.len as usize],

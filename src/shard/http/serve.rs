@@ -1,7 +1,7 @@
 //! A request that is complete: answered here if it is none of the engine's, else handed over.
 
 use super::connection::{Hold, Verdict};
-use super::{ConnectionKey, Fields, Http, Method, Refused, UpperLayer, Wire};
+use super::{ConnectionKey, Http, Method, Refused, RequestFields, UpperLayer, Wire};
 use crate::app::call::Availability;
 use crate::shard::refused::METHODS;
 use crate::wire::http1;
@@ -16,7 +16,7 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         request: &HeadView<'_>,
-        fields: &Fields<'_>,
+        fields: &RequestFields<'_>,
         verdict: &Verdict,
     ) -> Option<Method> {
         match verdict {

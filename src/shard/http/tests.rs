@@ -8,7 +8,7 @@ use crate::clients::Networks;
 /// Owns exchanges by numbers, and lets requests wait for a word if they say so.
 #[derive(Default)]
 struct Upper {
-    place: Option<Place>,
+    place: Option<Destination>,
     asked: Vec<ConnectionKey>,
     foreseen: usize,
 }
@@ -19,15 +19,15 @@ impl UpperLayer for Upper {
 
     const NO_WORD: u8 = 0;
 
-    fn place(&self, _: &Fields<'_>) -> Place {
-        self.place.unwrap_or(Place::Here)
+    fn place(&self, _: &RequestFields<'_>) -> Destination {
+        self.place.unwrap_or(Destination::Here)
     }
 
-    fn ask(&mut self, exchange: Exchange, _: &Fields<'_>) {
+    fn ask(&mut self, exchange: Exchange, _: &RequestFields<'_>) {
         self.asked.push(exchange);
     }
 
-    fn foresee(&mut self, _: Option<u8>, _: &Fields<'_>) -> Result<(), Refused> {
+    fn foresee(&mut self, _: Option<u8>, _: &RequestFields<'_>) -> Result<(), Refused> {
         self.foreseen += 1;
         Err(Refused::new(418, "No."))
     }
@@ -205,7 +205,7 @@ fn an_exchange_that_is_over_takes_everything_and_does_nothing() {
 #[test]
 fn a_request_that_somebody_has_to_ask_about_first() {
     let mut rig = Rig::new();
-    rig.upper.place = Some(Place::Elsewhere);
+    rig.upper.place = Some(Destination::Elsewhere);
     assert!(rig.send(&post("one"), ok).is_empty());
     assert_eq!(rig.upper.asked, [rig.key]);
     assert!(
@@ -260,10 +260,10 @@ fn of_a_large_body_nothing_is_read_if_its_head_will_have_it_refused() {
 #[test]
 fn a_connection_that_belongs_on_another_core_takes_all_that_was_read_along() {
     let mut rig = Rig::new();
-    rig.upper.place = Some(Place::Core(3));
+    rig.upper.place = Some(Destination::Core(3));
     let request = post("one") + "POST";
     assert!(rig.send(&request, ok).is_empty());
-    let Some(Output::Move { core, bytes, .. }) = rig.http.poll_output() else {
+    let Some(HttpOutput::Move { core, bytes, .. }) = rig.http.poll_output() else {
         panic!("it moves");
     };
     assert_eq!((core, bytes), (3, request.into_bytes()));

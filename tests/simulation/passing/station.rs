@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use pinfold::forward::{
-    Departing, EXCHANGE_BYTES, Effect, Forwarder, IdleKey, Interest, Owner, PassageKey, Passes,
-    Question, Returning, Setup, Side,
+    Departing, EXCHANGE_BYTES, Effect, Forwarder, IdleKey, Interest, PassageKey, Passes, Question,
+    Returning, SessionOwner, Setup, Side,
 };
 use pinfold::limits::Limits;
 use pinfold::shard::{Closed, Cluster, Millis, SessionEvent};
@@ -334,7 +334,12 @@ impl Station {
         self.drain(network);
     }
 
-    pub(super) fn told_owner(&mut self, network: &mut Network, question: Question, owner: Owner) {
+    pub(super) fn told_owner(
+        &mut self,
+        network: &mut Network,
+        question: Question,
+        owner: SessionOwner,
+    ) {
         self.forwarder.handle_owner(self.node.now, question, owner);
         self.drain(network);
     }

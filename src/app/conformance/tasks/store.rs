@@ -31,7 +31,7 @@ type Finish = Box<dyn FnOnce(&TaskAnswers) -> CallToolResult + Send>;
 type TaskAnswers = BTreeMap<String, InputResponse>;
 
 #[derive(Clone, Default)]
-pub(in crate::app::conformance) struct Tasks(Arc<Mutex<HashMap<String, Task>>>);
+pub(in crate::app::conformance) struct TaskStore(Arc<Mutex<HashMap<String, Task>>>);
 
 struct Task {
     created_ms: u64,
@@ -51,7 +51,7 @@ enum TaskState {
     Cancelled,
 }
 
-impl Tasks {
+impl TaskStore {
     /// A task that something will [`complete`](Tasks::complete) or [`fail`](Tasks::fail).
     ///
     /// # Errors
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_task_is_there_until_its_time_is_over() {
-        let tasks = Tasks::default();
+        let tasks = TaskStore::default();
         let (id, _) = tasks.work(1000).unwrap();
         assert!(tasks.detailed(&id, 1000 + TTL_MS - 1).is_ok());
         assert!(tasks.detailed(&id, 1000 + TTL_MS).is_err());
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_has_ended_does_not_change() {
-        let tasks = Tasks::default();
+        let tasks = TaskStore::default();
         let (id, _) = tasks.work(0).unwrap();
         tasks.cancel(&id, 1).unwrap();
         tasks.complete(&id, CallToolResult::text("too late"), 2);

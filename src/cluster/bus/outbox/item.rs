@@ -36,7 +36,7 @@ pub struct Unsent {
 
 /// What is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub enum OutboxItem {
     Changed(Topic),
     /// New contents of a resource.
     Contents {
@@ -66,7 +66,7 @@ pub enum ContentSource {
 /// Something to be told on this node, and who waits for that.
 #[derive(Debug)]
 pub struct LocalDelivery {
-    pub item: Item,
+    pub item: OutboxItem,
     pub tickets: Vec<Ticket>,
     pub accepted: Accepted,
 }
@@ -75,7 +75,7 @@ pub struct LocalDelivery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adding {
     pub number: u64,
-    pub item: Item,
+    pub item: OutboxItem,
     pub accepted: Accepted,
     /// Here.
     pub is_told: bool,
@@ -88,15 +88,15 @@ pub(super) enum Key {
     Everything,
 }
 
-impl Item {
+impl OutboxItem {
     pub(super) fn key(&self) -> Option<Key> {
         match self {
-            Item::Changed(topic) => Some(Key::Topic(topic.clone())),
-            Item::Contents { uri, .. } | Item::Look(uri) => {
+            OutboxItem::Changed(topic) => Some(Key::Topic(topic.clone())),
+            OutboxItem::Contents { uri, .. } | OutboxItem::Look(uri) => {
                 Some(Key::Topic(Topic::Resource(uri.clone())))
             }
-            Item::Session(..) | Item::All(_) => None,
-            Item::Everything => Some(Key::Everything),
+            OutboxItem::Session(..) | OutboxItem::All(_) => None,
+            OutboxItem::Everything => Some(Key::Everything),
         }
     }
 }
