@@ -4,7 +4,7 @@ use monoio_http::h1::codec::decoder::DecodeError;
 
 /// How a body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) enum AdminFraming {
     Length(u64),
     Chunked,
 }

@@ -11,7 +11,7 @@
 //! ```
 
 use super::BODY_BYTES_MAX;
-use super::framing::{Bad, Framing};
+use super::framing::{AdminFraming, Bad};
 use super::long_body::LongBody;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
@@ -182,7 +182,7 @@ fn is_lines(headers: &HeaderMap) -> bool {
 }
 
 /// How the body is framed; never two readings of one message (RFC 9112 section 6.3).
-fn framing(head: &RequestHead) -> Result<Framing, Bad> {
+fn framing(head: &RequestHead) -> Result<AdminFraming, Bad> {
     let headers = &head.headers;
     if headers.get_all(HOST).iter().count() > 1 {
         return Err(Bad::Request(400, "There is more than one Host."));
@@ -196,16 +196,16 @@ fn framing(head: &RequestHead) -> Result<Framing, Bad> {
         codings.next(),
     );
     match single {
-        (None, None, None, None) => Ok(Framing::Length(0)),
+        (None, None, None, None) => Ok(AdminFraming::Length(0)),
         (Some(length), None, None, None) => content_length(length.as_bytes())
-            .map(Framing::Length)
+            .map(AdminFraming::Length)
             .ok_or(Bad::Request(400, "Content-Length is not a number.")),
         // HTTP/1.0 knows no codings: to it the same bytes are another message (RFC 9112 section 6.1).
         (None, None, Some(coding), None)
             if head.version == Version::HTTP_11
                 && coding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
         {
-            Ok(Framing::Chunked)
+            Ok(AdminFraming::Chunked)
         }
         _ => Err(Bad::Request(
             400,
@@ -228,14 +228,14 @@ fn content_length(value: &[u8]) -> Option<u64> {
 }
 
 impl PartialBody {
-    fn new(framing: Framing) -> Result<Self, Bad> {
+    fn new(framing: AdminFraming) -> Result<Self, Bad> {
         match framing {
-            Framing::Length(bytes) => usize::try_from(bytes)
+            AdminFraming::Length(bytes) => usize::try_from(bytes)
                 .ok()
                 .filter(|bytes| *bytes <= BODY_BYTES_MAX)
                 .map(PartialBody::Length)
                 .ok_or(TOO_LARGE),
-            Framing::Chunked => Ok(PartialBody::Chunks {
+            AdminFraming::Chunked => Ok(PartialBody::Chunks {
                 decoder: ChunkedBodyDecoder::default(),
                 body: BytesMut::new(),
                 framed_bytes: 0,

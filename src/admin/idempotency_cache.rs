@@ -20,16 +20,16 @@ const REMEMBERED_MS: u64 = 5 * 60 * 1000;
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct CacheBounds {
     pub(super) keys_max: usize,
     /// Of keys and what is kept beside them.
     pub(super) bytes_max: usize,
 }
 
-impl Default for Bounds {
+impl Default for CacheBounds {
     /// Three hundred keyed items a second for as long as they are remembered.
     fn default() -> Self {
-        Bounds {
+        CacheBounds {
             keys_max: 100_000,
             bytes_max: 24 * 1024 * 1024,
         }
@@ -41,7 +41,7 @@ const ENTRY_BYTES: usize = 176;
 
 #[derive(Default)]
 pub(super) struct IdempotencyCache {
-    bounds: Bounds,
+    bounds: CacheBounds,
     known: HashMap<Arc<str>, (Digest, KeyState)>,
     /// When it was accepted, and under which key.
     told: VecDeque<(u64, Arc<str>)>,
@@ -166,7 +166,7 @@ mod tests {
 
     fn bounded(keys_max: usize, bytes_max: usize) -> IdempotencyCache {
         IdempotencyCache {
-            bounds: Bounds {
+            bounds: CacheBounds {
                 keys_max,
                 bytes_max,
             },

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use monoio_codec::{Decoded, Decoder};
 
-use super::framing::{Bad, Framing};
+use super::framing::{AdminFraming, Bad};
 use crate::wire::chunked::ChunkedDecoder;
 
 /// Decodes one body. Holds no bytes of it.
@@ -23,11 +23,11 @@ enum LongBodyRest {
 pub(super) struct Piece(pub(super) Vec<u8>);
 
 impl LongBody {
-    pub(super) fn new(framing: Framing) -> Self {
+    pub(super) fn new(framing: AdminFraming) -> Self {
         let rest = match framing {
-            Framing::Length(0) => LongBodyRest::Finished,
-            Framing::Length(bytes) => LongBodyRest::Length(bytes),
-            Framing::Chunked => LongBodyRest::Chunks(ChunkedDecoder::new()),
+            AdminFraming::Length(0) => LongBodyRest::Finished,
+            AdminFraming::Length(bytes) => LongBodyRest::Length(bytes),
+            AdminFraming::Chunked => LongBodyRest::Chunks(ChunkedDecoder::new()),
         };
         LongBody { rest }
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     /// The body in `input`, which arrives `step` bytes at a time, and what is left over.
-    fn feed(framing: Framing, input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), u16> {
+    fn feed(framing: AdminFraming, input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), u16> {
         let mut body = LongBody::new(framing);
         let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
         for bytes in input.chunks(step) {
@@ -99,10 +99,17 @@ mod tests {
         let chunks = b"3\r\nabc\r\n1;x=y\r\nd\r\n0\r\n\r\nGET";
         for step in 1..=chunks.len() {
             let expected = Ok((b"abcd".to_vec(), b"GET".to_vec()));
-            assert_eq!(feed(Framing::Chunked, chunks, step), expected, "{step}");
-            assert_eq!(feed(Framing::Length(4), b"abcdGET", step), expected);
+            assert_eq!(
+                feed(AdminFraming::Chunked, chunks, step),
+                expected,
+                "{step}"
+            );
+            assert_eq!(feed(AdminFraming::Length(4), b"abcdGET", step), expected);
         }
-        assert_eq!(feed(Framing::Length(0), b"G", 1), Ok((vec![], b"G".into())));
+        assert_eq!(
+            feed(AdminFraming::Length(0), b"G", 1),
+            Ok((vec![], b"G".into()))
+        );
     }
 
     #[test]
@@ -115,7 +122,7 @@ mod tests {
             "11111111111111111\r\n",
         ] {
             assert_eq!(
-                feed(Framing::Chunked, wrong.as_bytes(), 64),
+                feed(AdminFraming::Chunked, wrong.as_bytes(), 64),
                 Err(400),
                 "{wrong:?}"
             );

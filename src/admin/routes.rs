@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::http::AdminRequest;
 use super::idempotent::{IdempotentPublisher, PublishReply};
 use super::policy::AdminPolicy;
-use super::publish::{self, Unreadable};
-use super::response::Response;
+use super::publish::{self, UnreadableBody};
+use super::response::AdminResponse;
 use crate::wire::authority::{is_loopback_host, is_loopback_origin};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
@@ -20,13 +20,13 @@ pub(super) async fn answer(
     request: &AdminRequest,
     clerk: &IdempotentPublisher,
     policy: &AdminPolicy,
-) -> Response {
+) -> AdminResponse {
     if let Some(refusal) = turn_away(&request.head.headers, policy) {
         return refusal;
     }
     let method = &request.head.method;
     match request.head.uri.path() {
-        "/healthz" if is_read(method) => Response::text(200, "ok\n"),
+        "/healthz" if is_read(method) => AdminResponse::text(200, "ok\n"),
         "/readyz" if is_read(method) => availability(clerk),
         "/metrics" if is_read(method) => match ask_for_token(&request.head.headers, policy) {
             Some(refusal) => refusal,
@@ -44,7 +44,7 @@ pub(super) async fn answer(
         },
         "/healthz" | "/readyz" | "/metrics" => not_allowed("GET, HEAD"),
         "/publish" | "/drain" => not_allowed("POST"),
-        _ => Response::error(404, format!("Nothing is here. {ROUTES}")),
+        _ => AdminResponse::error(404, format!("Nothing is here. {ROUTES}")),
     }
 }
 
@@ -54,11 +54,11 @@ pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
 }
 
 /// Why a request whose body is lines gets no further than its head.
-pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<Response> {
+pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<AdminResponse> {
     turn_away(&head.headers, policy).or_else(|| match head.uri.path() {
         "/publish" if head.method == Method::POST => ask_for_token(&head.headers, policy),
         "/publish" => Some(not_allowed("POST")),
-        _ => Some(Response::error(
+        _ => Some(AdminResponse::error(
             404,
             format!("Nothing here takes lines. {ROUTES}"),
         )),
@@ -66,20 +66,20 @@ pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<R
 }
 
 /// A browser's page from elsewhere, or one that reached a loopback address under another name.
-fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<Response> {
+fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
     let foreign = headers
         .get_all(ORIGIN)
         .iter()
         .any(|origin| !origin.to_str().is_ok_and(is_loopback_origin));
     if foreign {
-        return Some(Response::error(
+        return Some(AdminResponse::error(
             403,
             "Web pages of other sites may not use the admin listener.",
         ));
     }
     let host = headers.get(HOST).map_or(Ok(""), |host| host.to_str());
     if policy.loopback && !host.is_ok_and(|host| host.is_empty() || is_loopback_host(host)) {
-        return Some(Response::error(
+        return Some(AdminResponse::error(
             403,
             "The admin listener is on a loopback address: Host must be localhost, 127.0.0.1 or [::1].",
         ));
@@ -87,12 +87,12 @@ fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<Response> {
     None
 }
 
-fn ask_for_token(headers: &HeaderMap, policy: &AdminPolicy) -> Option<Response> {
+fn ask_for_token(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
     let offered = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let token = policy.token.as_ref()?;
     let sentence = "This needs the bearer token of --admin-token-file.";
     (!token.admits(offered)).then(|| {
-        Response::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
+        AdminResponse::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
     })
 }
 
@@ -100,44 +100,44 @@ fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-fn availability(clerk: &IdempotentPublisher) -> Response {
+fn availability(clerk: &IdempotentPublisher) -> AdminResponse {
     let availability = clerk.desk().availability();
     let status = if availability.takes_clients() {
         200
     } else {
         503
     };
-    Response::text(status, &format!("{}\n", availability.sentence()))
+    AdminResponse::text(status, &format!("{}\n", availability.sentence()))
 }
 
-fn metrics(clerk: &IdempotentPublisher) -> Response {
-    Response {
+fn metrics(clerk: &IdempotentPublisher) -> AdminResponse {
+    AdminResponse {
         content_type: crate::metrics::CONTENT_TYPE,
-        ..Response::text(200, &clerk.desk().metrics())
+        ..AdminResponse::text(200, &clerk.desk().metrics())
     }
 }
 
 /// The log tells how far it is, and the node goes on until it is told to end.
-fn drain(clerk: &IdempotentPublisher) -> Response {
+fn drain(clerk: &IdempotentPublisher) -> AdminResponse {
     clerk.desk().drain();
-    Response::json(202, &json!({"draining": true}))
+    AdminResponse::json(202, &json!({"draining": true}))
 }
 
-fn not_allowed(allow: &'static str) -> Response {
-    Response::error(405, format!("Use {allow} here. {ROUTES}")).with("Allow", allow)
+fn not_allowed(allow: &'static str) -> AdminResponse {
+    AdminResponse::error(405, format!("Use {allow} here. {ROUTES}")).with("Allow", allow)
 }
 
 /// 200 if at least one item was accepted (or none was sent), 400 if all were refused or the body is unreadable.
-async fn publish(body: &[u8], clerk: &IdempotentPublisher, policy: &AdminPolicy) -> Response {
+async fn publish(body: &[u8], clerk: &IdempotentPublisher, policy: &AdminPolicy) -> AdminResponse {
     let items = match publish::parse(body, policy.uri_bytes_max) {
         Ok(items) => items,
-        Err(Unreadable(status, sentence)) => return Response::error(status, sentence),
+        Err(UnreadableBody(status, sentence)) => return AdminResponse::error(status, sentence),
     };
     let is_busy = clerk.desk().is_saturated();
     let replies = clerk.publish(items, is_busy).await;
     let all_refused = !replies.is_empty() && replies.iter().all(PublishReply::is_refusal);
     let list: Vec<Value> = replies.iter().map(publish::render).collect();
-    Response::json(if all_refused { 400 } else { 200 }, &json!(list))
+    AdminResponse::json(if all_refused { 400 } else { 200 }, &json!(list))
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ use super::framing::Bad;
 use super::http::{AdminInput, RequestDecoder, holds_back};
 use super::idempotent::IdempotentPublisher;
 use super::policy::AdminPolicy;
-use super::response::Response;
+use super::response::AdminResponse;
 use super::room::{Room, Seat};
 use super::routes::{answer, is_publishing, refuse_lines};
-use super::stream::{Publisher, serve_lines};
+use super::stream::{LinesPublisher, serve_lines};
 use crate::acceptor::Acceptor;
 use crate::log_throttle::LogThrottles;
 use crate::tasks;
@@ -107,7 +107,7 @@ async fn serve_connection(
                 return;
             }
             Err(Bad::Request(status, sentence)) => {
-                let response = Response::error(status, sentence);
+                let response = AdminResponse::error(status, sentence);
                 return refuse(reader.get_mut(), &mut writer, &response).await;
             }
         };
@@ -135,7 +135,7 @@ async fn serve_connection(
                 if holds_back(&head) && !send_continue(&mut writer).await {
                     return;
                 }
-                let publisher = Publisher {
+                let publisher = LinesPublisher {
                     seat,
                     clerk,
                     policy,
@@ -188,8 +188,8 @@ async fn send_continue(writer: &mut ConnectionWriter) -> bool {
     send(writer, b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()).await
 }
 
-fn too_many_publishers() -> Response {
-    Response::error(
+fn too_many_publishers() -> AdminResponse {
+    AdminResponse::error(
         503,
         "Too many are publishing on the admin listener at this moment; try again.",
     )
@@ -199,7 +199,7 @@ fn too_many_publishers() -> Response {
 async fn refuse(
     reader: &mut OwnedReadHalf<TcpStream>,
     writer: &mut ConnectionWriter,
-    response: &Response,
+    response: &AdminResponse,
 ) {
     if send(writer, response.emit(true, false)).await {
         linger(reader, writer).await;

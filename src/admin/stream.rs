@@ -45,7 +45,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 const BUSY_PAUSES_MAX: u32 = 2000;
 
 /// Whose lines they are, and what becomes of them.
-pub(super) struct Publisher<'a> {
+pub(super) struct LinesPublisher<'a> {
     pub(super) seat: &'a Seat,
     pub(super) clerk: &'a IdempotentPublisher,
     pub(super) policy: &'a AdminPolicy,
@@ -57,7 +57,7 @@ pub(super) async fn serve_lines(
     body: LongBody,
     reader: &mut Reader,
     writer: &mut OwnedWriteHalf<TcpStream>,
-    publisher: Publisher<'_>,
+    publisher: LinesPublisher<'_>,
 ) -> bool {
     let keep_alive = keeps_alive(head);
     // HTTP/1.0 has no chunks: the connection's end is the body's.

@@ -33,7 +33,7 @@ struct SeenNode {
 
 /// What Redis says about a session of another node.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct LocateAnswers {
     pub(super) node: FoundRecord<NodeRecord>,
     pub(super) session: FoundRecord<SessionState>,
     /// What is not there was not written, or was removed.
@@ -47,7 +47,7 @@ pub(super) struct Answers {
 /// A process that started so lately may not have told Redis of itself yet, and clocks differ a little.
 const YOUNG_MS: u64 = 10_000;
 
-impl Answers {
+impl LocateAnswers {
     /// What becomes of a session that Redis has not heard of.
     fn unheard_of(&self, session: &SessionId) -> MissReason {
         match self.unix_ms.abs_diff(session.locator.incarnation) < YOUNG_MS {
@@ -77,7 +77,7 @@ impl Nodes {
     pub(super) fn owner(
         &mut self,
         session: &SessionId,
-        answers: &Answers,
+        answers: &LocateAnswers,
         now: Instant,
     ) -> SessionOwner {
         let lives = answers.session == FoundRecord::Record(SessionState::Lives);
@@ -112,7 +112,7 @@ impl Nodes {
     fn owner_without_node(
         &mut self,
         session: &SessionId,
-        answers: &Answers,
+        answers: &LocateAnswers,
         now: Instant,
     ) -> SessionOwner {
         let heard_of = match answers.session {
@@ -220,7 +220,7 @@ mod tests {
         node: FoundRecord<NodeRecord>,
         session: FoundRecord<SessionState>,
     ) -> SessionOwner {
-        let answers = Answers {
+        let answers = LocateAnswers {
             node,
             session,
             absence_tells: true,
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn a_node_whose_key_is_not_there_although_its_process_was_heard_of() {
         let ask = |missing, session, absence_tells| {
-            let answers = Answers {
+            let answers = LocateAnswers {
                 node: FoundRecord::Nothing,
                 session,
                 absence_tells,
@@ -372,7 +372,7 @@ mod tests {
     #[test]
     fn a_session_that_is_unknown_because_its_node_has_just_started() {
         let gone = |node, unix_ms| {
-            let answers = Answers {
+            let answers = LocateAnswers {
                 node,
                 session: FoundRecord::Nothing,
                 absence_tells: true,
@@ -424,7 +424,7 @@ mod tests {
         let (mut nodes, now) = (Nodes::default(), Instant::now());
         let cannot_tell = SessionOwner::Gone(MissReason::CannotTell);
         assert_eq!(nodes.owner_without_answer(&session(), now), cannot_tell);
-        let forgotten = |session| Answers {
+        let forgotten = |session| LocateAnswers {
             node: FoundRecord::Nothing,
             session,
             absence_tells: false,

@@ -14,7 +14,7 @@ use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
 use super::presence::Pending;
 use super::record::{FoundRecord, Keys, NodeRecord, found_node, found_session, process_of};
-use super::resolver::Answers;
+use super::resolver::LocateAnswers;
 use super::shared::ClusterContext;
 use super::undertaker;
 use super::writer::RecordWriter;
@@ -164,7 +164,7 @@ impl ClusterContext {
         }
     }
 
-    async fn ask(&self, session: &SessionId) -> Option<Answers> {
+    async fn ask(&self, session: &SessionId) -> Option<LocateAnswers> {
         let commands = [
             self.keys.read_node(session.node),
             self.keys.read_session(session),
@@ -182,7 +182,7 @@ impl ClusterContext {
         let node = found_node(node, session.node);
         let now = Instant::now();
         self.peers.borrow_mut().look(session.node, &node, now);
-        let answers = Answers {
+        let answers = LocateAnswers {
             node,
             missing: self.peers.borrow().missing(process_of(session), now),
             session: found_session(about, session),

@@ -13,7 +13,7 @@ use super::inbox::Collected;
 use super::membership::Said;
 use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
-use super::presence::{Batch, Change};
+use super::presence::{Batch, RecordChange};
 use super::record::{FoundRecord, found_session};
 use super::shared::ClusterContext;
 use crate::redis::{Backoff, Connection, RedisError, Reply, random};
@@ -107,14 +107,16 @@ impl<'a> RecordWriter<'a> {
             let add = |session, change| shared.pending.borrow_mut().add(session, change);
             match said {
                 Said::SessionEvent(SessionEvent::Opened { session, info }) => {
-                    add(session, Change::Write(info));
+                    add(session, RecordChange::Write(info));
                 }
                 Said::SessionEvent(SessionEvent::Active { session }) => {
-                    add(session, Change::Refresh)
+                    add(session, RecordChange::Refresh)
                 }
-                Said::SessionEvent(SessionEvent::Ended { session }) => add(session, Change::Remove),
+                Said::SessionEvent(SessionEvent::Ended { session }) => {
+                    add(session, RecordChange::Remove)
+                }
                 Said::SessionEvent(SessionEvent::Restarting { session }) => {
-                    add(session, Change::MarkTerminated)
+                    add(session, RecordChange::MarkTerminated)
                 }
                 Said::SessionEvent(SessionEvent::Missed { session, gone }) => {
                     self.missed(session, gone)
@@ -206,7 +208,7 @@ impl<'a> RecordWriter<'a> {
         };
         let mut first = None;
         for ((session, change), reply) in batch.into_changes().into_iter().zip(replies) {
-            if change == Change::Refresh && reply == Reply::Integer(0) {
+            if change == RecordChange::Refresh && reply == Reply::Integer(0) {
                 self.forgotten.ask();
             }
             if let Reply::Error(error) = reply {

@@ -51,20 +51,20 @@ impl From<DriverChoice> for Driver {
 #[derive(Args, Clone, Debug)]
 pub struct ServeOptions {
     #[command(flatten)]
-    pub listening: Listening,
+    pub listening: ListeningOptions,
     #[command(flatten)]
-    pub running: Running,
+    pub running: RunningOptions,
     #[command(flatten)]
     pub cluster: ClusterOptions,
     #[command(flatten)]
-    pub bounds: Bounds,
+    pub bounds: BoundOptions,
     #[command(flatten)]
-    pub times: Times,
+    pub times: TimeOptions,
 }
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Where it listens, and to whom")]
-pub struct Listening {
+pub struct ListeningOptions {
     /// Address for clients
     #[arg(long, env = "PINFOLD_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: SocketAddr,
@@ -101,7 +101,7 @@ pub struct Listening {
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "How it runs")]
-pub struct Running {
+pub struct RunningOptions {
     /// Application that answers
     #[arg(
         long,
@@ -151,7 +151,7 @@ const MANY: u32 = 100_000_000;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits of this node")]
-pub struct Bounds {
+pub struct BoundOptions {
     /// Open connections
     #[arg(long, env = "PINFOLD_CONNECTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().connections_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub connections_max: u32,
@@ -226,7 +226,7 @@ const MONTH: Span = Span(30 * 86_400_000);
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Times")]
-pub struct Times {
+pub struct TimeOptions {
     /// A comment line on a stream that was silent this long
     #[arg(long, env = "PINFOLD_KEEP_ALIVE", value_name = "TIME", default_value_t = Span(Limits::default().keep_alive_ms), value_parser = span)]
     pub keep_alive: Span,

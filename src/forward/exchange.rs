@@ -11,7 +11,7 @@
 use super::owners::KnownOwner;
 use super::request::{BodyRest, Outgoing};
 use super::response::Incoming;
-use super::unsent::Unsent;
+use super::unsent::UnsentBytes;
 use crate::budget::Charge;
 use crate::limits::Limits;
 use crate::shard::{Millis, MissReason};
@@ -68,8 +68,8 @@ pub(super) struct Exchange {
     rest: BodyRest,
     /// The client's bytes after its request.
     read_ahead: Vec<u8>,
-    pub(super) to_owner: Unsent,
-    pub(super) to_client: Unsent,
+    pub(super) to_owner: UnsentBytes,
+    pub(super) to_client: UnsentBytes,
     /// Its node, from the moment in which it is known.
     pub(super) owner: Option<KnownOwner>,
     /// The owner takes what it is sent.
@@ -111,7 +111,7 @@ pub(super) enum Passed {
 impl Exchange {
     pub(super) fn new(outgoing: Outgoing, mut read: Vec<u8>, charge: Charge) -> Exchange {
         let read_ahead = read.split_off(outgoing.used);
-        let to_owner = Unsent::of(outgoing.bytes);
+        let to_owner = UnsentBytes::of(outgoing.bytes);
         Exchange {
             step: Step::Asking,
             method: outgoing.method,
@@ -120,7 +120,7 @@ impl Exchange {
             rest: outgoing.rest,
             read_ahead,
             to_owner,
-            to_client: Unsent::default(),
+            to_client: UnsentBytes::default(),
             owner: None,
             takes: true,
             incoming: Incoming::new(),

@@ -45,7 +45,7 @@ use self::drain::Drain;
 use self::exchange::Exchange;
 use self::owners::Owners;
 use self::passage::{Passage, PassageState};
-use self::pool::Pool;
+use self::pool::IdlePool;
 use self::request::Outgoing;
 use self::search::Asker;
 use crate::budget::Charge;
@@ -59,7 +59,7 @@ use crate::wire::session_id::{NodeName, SessionId};
 pub use self::owners::SessionOwner;
 pub use self::passage::{Interest, PassageKey, Side};
 pub use self::pool::IdleKey;
-pub use self::relay::Held;
+pub use self::relay::RelayBuffer;
 pub use self::search::Question;
 pub use self::sides::Passes;
 
@@ -71,7 +71,7 @@ pub const EXCHANGE_BYTES: usize = 256 * 1024;
 const CONNECT_MS: Millis = 1_000;
 
 /// What a forwarder is told once, at its start.
-pub struct Setup {
+pub struct ForwarderSetup {
     pub node: NodeName,
     /// The MCP endpoint, `/mcp`.
     pub path: Box<str>,
@@ -149,7 +149,7 @@ pub enum Effect {
     /// Ask for room in the node's budget, and say so by [`Forwarder::handle_held`].
     Hold {
         key: PassageKey,
-        what: Held,
+        what: RelayBuffer,
         count: usize,
     },
     /// The connection goes back to the shard. Its key is stale, and so is the owner's connection, if it is still there.
@@ -174,7 +174,7 @@ pub struct Forwarder {
     askers: Slab<Asker>,
     /// Of the connections among them: each has one question.
     asking: HashMap<ConnectionKey, usize>,
-    pool: Pool,
+    pool: IdlePool,
     /// Every request that is being passed on, and every stream.
     passages: Slab<Passage>,
     generation: u32,
@@ -194,7 +194,7 @@ pub struct Forwarder {
 
 impl Forwarder {
     #[must_use]
-    pub fn new(setup: Setup) -> Self {
+    pub fn new(setup: ForwarderSetup) -> Self {
         Forwarder {
             node: setup.node,
             path: setup.path,
@@ -204,7 +204,7 @@ impl Forwarder {
             owners: Owners::default(),
             askers: Slab::new(),
             asking: HashMap::new(),
-            pool: Pool::default(),
+            pool: IdlePool::default(),
             passages: Slab::new(),
             generation: 0,
             timed: BTreeSet::new(),

@@ -4,7 +4,7 @@
 //! on as it is, and only a client that does not take everything at once, or sends something ahead, takes more.
 
 use super::request::BodyRest;
-use super::unsent::Unsent;
+use super::unsent::UnsentBytes;
 use crate::budget::Charge;
 use crate::shard::Millis;
 
@@ -23,13 +23,13 @@ struct More {
     ahead_charge: Option<Charge>,
     is_charging: bool,
     /// What the client did not take yet, and its part.
-    unsent: Unsent,
+    unsent: UnsentBytes,
     unsent_charge: Option<Charge>,
 }
 
 /// For what a relay asks room in the node's budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum RelayBuffer {
     /// What its client sends ahead.
     Ahead,
     /// What its client does not take.
@@ -82,7 +82,7 @@ impl Relay {
         let more = self.more();
         more.unsent.sent(now, count);
         if more.unsent.is_empty() {
-            (more.unsent, more.unsent_charge) = (Unsent::default(), None);
+            (more.unsent, more.unsent_charge) = (UnsentBytes::default(), None);
         }
         if more.is_needless() {
             self.more = None;
@@ -105,13 +105,13 @@ impl Relay {
         self.more.as_ref().map_or(0, |it| it.read_ahead.len())
     }
 
-    pub(super) fn charge(&mut self, what: Held, charge: Charge) {
+    pub(super) fn charge(&mut self, what: RelayBuffer, charge: Charge) {
         let more = self.more();
         match what {
-            Held::Ahead => more.ahead_charge = Some(charge),
+            RelayBuffer::Ahead => more.ahead_charge = Some(charge),
             // It may have been taken meanwhile.
-            Held::Unsent if more.unsent.is_empty() => {}
-            Held::Unsent => more.unsent_charge = Some(charge),
+            RelayBuffer::Unsent if more.unsent.is_empty() => {}
+            RelayBuffer::Unsent => more.unsent_charge = Some(charge),
         }
     }
 

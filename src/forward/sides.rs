@@ -2,7 +2,7 @@
 
 use super::exchange::Passed;
 use super::passage::{PassageKey, PassageState, Side};
-use super::relay::Held;
+use super::relay::RelayBuffer;
 use super::{Effect, Forwarder};
 use crate::budget::Charge;
 use crate::shard::Millis;
@@ -48,7 +48,7 @@ impl Forwarder {
         };
         if !unsent.is_empty() {
             relay.keep_unsent(now, unsent);
-            let (what, count) = (Held::Unsent, unsent.len());
+            let (what, count) = (RelayBuffer::Unsent, unsent.len());
             self.effects.push_back(Effect::Hold { key, what, count });
             self.settle(key);
         } else if relay.is_whole() {
@@ -70,7 +70,7 @@ impl Forwarder {
                 PassageState::Relay(relay) => {
                     hold = relay.client_bytes(bytes).then_some(Effect::Hold {
                         key,
-                        what: Held::Ahead,
+                        what: RelayBuffer::Ahead,
                         count: ahead_max,
                     });
                 }
@@ -167,7 +167,7 @@ impl Forwarder {
     }
 
     /// What came of [`Effect::Hold`]. None: there is no room.
-    pub fn handle_held(&mut self, key: PassageKey, what: Held, charge: Option<Charge>) {
+    pub fn handle_held(&mut self, key: PassageKey, what: RelayBuffer, charge: Option<Charge>) {
         let Some(passage) = self.passage(key) else {
             return;
         };

@@ -4,7 +4,7 @@ use crate::clients::{Commons, Networks};
 use crate::wire::session_id::Locator;
 
 fn forwarder() -> Forwarder {
-    Forwarder::new(Setup {
+    Forwarder::new(ForwarderSetup {
         node: NodeName::new("node-b").expect("a name"),
         path: "/mcp".into(),
         secret: Some(PeerSecret::new(b"secret")),

@@ -58,7 +58,7 @@ struct ClusterWork {
     task: ClusterTask,
     incarnation: u64,
     way: bus::RedisSettings,
-    log: bus::Setup,
+    log: bus::BusSetup,
 }
 
 impl ControlSetup<'_> {
@@ -126,7 +126,7 @@ fn cluster_parts(
             prefix: cluster.prefix.clone(),
             metrics: shared.metrics.clone(),
         },
-        log: bus::Setup {
+        log: bus::BusSetup {
             node: name,
             incarnation,
             store,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 use monoio::time::timeout;
 
-use super::frame::{Scanner, Unreadable};
+use super::frame::{FrameError, Scanner};
 use super::reply::{Protocol, Reply};
 use super::transport::Transport;
 use super::{Command, RedisFault};
@@ -326,9 +326,9 @@ impl ReplyBuffer {
     }
 }
 
-fn fault_of(unreadable: Unreadable) -> RedisFault {
+fn fault_of(unreadable: FrameError) -> RedisFault {
     match unreadable {
-        Unreadable::NotResp => RedisFault::NotRedis,
-        Unreadable::TooLarge => RedisFault::TooLarge,
+        FrameError::NotResp => RedisFault::NotRedis,
+        FrameError::TooLarge => RedisFault::TooLarge,
     }
 }

@@ -364,6 +364,6 @@ impl CoreSetup {
 }
 
 /// The shard of a seat, with the process's clock.
-pub(super) fn shard(setup: crate::shard::Setup) -> Shard {
+pub(super) fn shard(setup: crate::shard::ShardSetup) -> Shard {
     Shard::new(setup, clock::now())
 }

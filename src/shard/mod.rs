@@ -37,7 +37,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use self::engine::{Body, Engine};
+use self::engine::{Engine, ReceivedBody};
 use self::http::Http;
 use self::memory::Memory;
 use crate::app::call::{Availability, Notice, Outcome, TellRefused};
@@ -50,7 +50,7 @@ pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, Session
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
-pub use self::setup::{Accepts, EntrySizes, Publication, Setup, ShardCounts};
+pub use self::setup::{Accepts, EntrySizes, Publication, ShardCounts, ShardSetup};
 pub use self::wheel::Millis;
 
 pub struct Shard {
@@ -61,7 +61,7 @@ pub struct Shard {
 
 impl Shard {
     #[must_use]
-    pub fn new(setup: Setup, now: Millis) -> Self {
+    pub fn new(setup: ShardSetup, now: Millis) -> Self {
         let memory = Memory::new(&setup.commons.memory);
         let http = Http::new(
             setup.limits,
@@ -157,7 +157,7 @@ impl Shard {
         let mut input = http::Input::default();
         if let Some(request) = self.http.handle_looked(key, &mut input) {
             self.engine
-                .handle_request(&mut self.http, &request, Body::Looked(looked));
+                .handle_request(&mut self.http, &request, ReceivedBody::Looked(looked));
         }
         self.go_on();
     }
@@ -447,7 +447,7 @@ impl Shard {
             return;
         };
         while let Some(request) = self.http.next_request(key, &mut input, &mut self.engine) {
-            let body = Body::Text(request.body);
+            let body = ReceivedBody::Text(request.body);
             self.engine.handle_request(&mut self.http, &request, body);
         }
         self.http.take_back(key, input);

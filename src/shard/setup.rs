@@ -10,7 +10,7 @@ use crate::wire::session_id::NodeName;
 use crate::wire::uri::NotAUri;
 
 /// What a shard is told once, at its start.
-pub struct Setup {
+pub struct ShardSetup {
     pub node: NodeName,
     /// This core's number and how many there are.
     pub core: u16,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pinfold::app::board::{Board, BoardLimits};
 use pinfold::app::contents::{Body, ContentStore, Contents};
-use pinfold::cluster::bus::{BusHandle, BusTold, RedisSettings, Setup, open};
+use pinfold::cluster::bus::{BusHandle, BusSetup, BusTold, RedisSettings, open};
 use pinfold::redis::{RedisUrl, Settings};
 use pinfold::runtime::{Driver, run_alone};
 use pinfold::wire::session_id::NodeName;
@@ -38,7 +38,7 @@ impl Node {
             prefix: "mcp:".to_owned(),
             metrics: Arc::default(),
         };
-        let setup = Setup {
+        let setup = BusSetup {
             node: NodeName::new(name).expect("a name"),
             incarnation: running.options().incarnation,
             store: Some(store.clone()),

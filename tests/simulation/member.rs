@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
 use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{Add, Applied, Ask, Bus, LocalLog, Placed, Response, Setup};
+use pinfold::cluster::bus::{
+    Add, Applied, Bus, BusRequest, BusResponse, BusSetup, LocalLog, Placed,
+};
 use pinfold::wire::session_id::{Locator, NodeName, SessionId};
 
 use crate::world::World;
@@ -54,7 +56,7 @@ pub(crate) struct Member {
     pub(crate) writer: Wire<Vec<Add>, Vec<Option<Placed>>>,
     /// On the same connection.
     pub(crate) progress: Wire<Applied, EntryId>,
-    pub(crate) reader: Wire<Ask, Response>,
+    pub(crate) reader: Wire<BusRequest, BusResponse>,
     pub(crate) store: Arc<FakeStore>,
     /// Messages that its sessions were told, and those that one of them was.
     pub(crate) told: RefCell<BTreeSet<u64>>,
@@ -173,7 +175,7 @@ impl Member {
         let mut world = World::new(seed, None);
         world.posted = Some(Vec::new());
         let store = Arc::new(FakeStore::default());
-        let setup = Setup {
+        let setup = BusSetup {
             node: NodeName::new(&name).expect("a name"),
             incarnation,
             store: Some(store.clone()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{Add, Ask, FoundValue, Loaded, Placed, Response};
+use pinfold::cluster::bus::{Add, BusRequest, BusResponse, FoundValue, Loaded, Placed};
 
 use crate::fleet::Fleet;
 use crate::member::{BusBreakage, Wire};
@@ -137,7 +137,7 @@ impl Fleet {
     }
 
     /// As a broken bus would hear it.
-    fn tamper(&mut self, number: usize, ask: &Ask, mut heard: Response) -> Response {
+    fn tamper(&mut self, number: usize, ask: &BusRequest, mut heard: BusResponse) -> BusResponse {
         let broken = self.broken;
         let member = &mut self.members[number];
         let gone = |found: &mut FoundValue| {
@@ -147,18 +147,18 @@ impl Fleet {
             }
         };
         match &mut heard {
-            Response::StreamInfo(standing) => member.token = Some(standing.token.clone()),
-            Response::Entries { entries, .. } if member.came_back && !entries.is_empty() => {
+            BusResponse::StreamInfo(standing) => member.token = Some(standing.token.clone()),
+            BusResponse::Entries { entries, .. } if member.came_back && !entries.is_empty() => {
                 member.came_back = false;
                 if broken == Some(BusBreakage::ResumesTooLate) && entries.len() > 1 {
                     entries.remove(0);
                 }
             }
-            Response::Entries { applied, .. } if broken == Some(BusBreakage::TellsAtOnce) => {
+            BusResponse::Entries { applied, .. } if broken == Some(BusBreakage::TellsAtOnce) => {
                 applied.clear();
             }
-            Response::Fetched(found, token) => {
-                let is_scan = matches!(ask, Ask::Fetch { keep, .. } if keep.is_empty())
+            BusResponse::Fetched(found, token) => {
+                let is_scan = matches!(ask, BusRequest::Fetch { keep, .. } if keep.is_empty())
                     && member.bus.loaded() == Loaded::Yes;
                 let believes = match broken {
                     Some(BusBreakage::DeletesFromAbsence) => true,
@@ -170,10 +170,10 @@ impl Fleet {
                     found.iter_mut().for_each(gone);
                 }
             }
-            Response::Scanned(_, _, token) if broken == Some(BusBreakage::BelievesScans) => {
+            BusResponse::Scanned(_, _, token) if broken == Some(BusBreakage::BelievesScans) => {
                 token.clone_from(&member.token);
             }
-            Response::Refilled(_) => {
+            BusResponse::Refilled(_) => {
                 self.met.insert("refilled");
                 if broken == Some(BusBreakage::LeavesTheBoardEmpty) {
                     self.redis.board = BTreeMap::new();

@@ -13,8 +13,8 @@ use pinfold::budget::Charge;
 use pinfold::clients::{Client, Commons, Networks, Ticket};
 use pinfold::limits::{GAP_OFFSETS, Limits};
 use pinfold::shard::{
-    CallKey, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy, SessionEvent, Setup,
-    Shard,
+    CallKey, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy, SessionEvent, Shard,
+    ShardSetup,
 };
 use pinfold::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -135,9 +135,9 @@ pub fn server_info() -> ServerInfoJson {
     }
 }
 
-pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -> Setup {
+pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -> ShardSetup {
     let mut random = Random::new(incarnation ^ core as u64);
-    Setup {
+    ShardSetup {
         node: NodeName::new("node-a").expect("a valid name"),
         core: core as u16,
         core_count: core_count as u16,
@@ -170,13 +170,13 @@ impl Node {
         })
     }
 
-    pub fn with(core_count: usize, setup: impl Fn(usize) -> Setup) -> Self {
+    pub fn with(core_count: usize, setup: impl Fn(usize) -> ShardSetup) -> Self {
         let now = 1_000;
         let commons = setup(0).commons;
         let shard = |core| {
             let commons = commons.clone();
             Shard::new(
-                Setup {
+                ShardSetup {
                     commons,
                     ..setup(core)
                 },

@@ -1,5 +1,5 @@
 use super::*;
-use crate::admin::response::Response;
+use crate::admin::response::AdminResponse;
 
 /// All requests in `input`, which arrives `step` bytes at a time, or the status it is refused with.
 fn feed(input: &[u8], step: usize) -> Result<Vec<(String, Vec<u8>)>, u16> {
@@ -125,7 +125,7 @@ fn a_peer_that_waits_for_100_continue() {
 
 #[test]
 fn a_response_to_head_has_no_body() {
-    let response = Response::text(200, "ok\n");
+    let response = AdminResponse::text(200, "ok\n");
     let text = String::from_utf8(response.emit(false, false)).unwrap();
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     assert!(text.contains("Content-Length: 3\r\n"), "{text}");

@@ -12,7 +12,7 @@ use super::backoff::Backoff;
 use super::era::{EraVerdict, verdict};
 use super::legacy::Session;
 use super::modern;
-use super::watcher::{Ended, Watcher};
+use super::watcher::{WatchEnded, Watcher};
 use crate::mcp::Era;
 
 /// A server whose era is known.
@@ -36,9 +36,9 @@ pub(super) fn follow(watcher: &Watcher) -> String {
             },
         );
         let (sentence, retry) = match ended {
-            Ended::Hopeless(sentence) => return sentence,
-            Ended::Lost { sentence, retry } => (sentence, retry),
-            Ended::SessionGone(sentence) => {
+            WatchEnded::Hopeless(sentence) => return sentence,
+            WatchEnded::Lost { sentence, retry } => (sentence, retry),
+            WatchEnded::SessionGone(sentence) => {
                 peer = None;
                 watcher.say_goodbye_to(None);
                 let unknown = "what changed since is unknown";
@@ -54,7 +54,7 @@ pub(super) fn follow(watcher: &Watcher) -> String {
     }
 }
 
-fn listen(watcher: &Watcher, peer: &mut OpenedServer, backoff: &mut Backoff) -> Ended {
+fn listen(watcher: &Watcher, peer: &mut OpenedServer, backoff: &mut Backoff) -> WatchEnded {
     match peer {
         OpenedServer::Modern => modern::listen(watcher, backoff),
         OpenedServer::Legacy(session) => session.listen(watcher, backoff),
@@ -62,7 +62,7 @@ fn listen(watcher: &Watcher, peer: &mut OpenedServer, backoff: &mut Backoff) -> 
 }
 
 /// Finds out the server's era, and opens a session if it takes one.
-fn meet(watcher: &Watcher) -> Result<OpenedServer, Ended> {
+fn meet(watcher: &Watcher) -> Result<OpenedServer, WatchEnded> {
     let era = match watcher.era {
         Some(era) => era,
         None => discover(watcher)?,
@@ -73,16 +73,16 @@ fn meet(watcher: &Watcher) -> Result<OpenedServer, Ended> {
     }
 }
 
-fn discover(watcher: &Watcher) -> Result<Era, Ended> {
+fn discover(watcher: &Watcher) -> Result<Era, WatchEnded> {
     let (id, reply) =
-        modern::ask(watcher, "server/discover", json!({}), None).map_err(Ended::lost)?;
+        modern::ask(watcher, "server/discover", json!({}), None).map_err(WatchEnded::lost)?;
     let status = reply.status;
     let body = reply.into_json(id);
     match verdict(status, body.as_ref()) {
         EraVerdict::Modern => Ok(Era::Modern),
         EraVerdict::Legacy => Ok(Era::Legacy),
-        EraVerdict::GiveUp(sentence) => Err(Ended::Hopeless(sentence)),
-        EraVerdict::TryAgain(sentence) => Err(Ended::lost(sentence)),
+        EraVerdict::GiveUp(sentence) => Err(WatchEnded::Hopeless(sentence)),
+        EraVerdict::TryAgain(sentence) => Err(WatchEnded::lost(sentence)),
     }
 }
 

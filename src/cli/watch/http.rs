@@ -19,9 +19,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of an answer that is not a stream.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-pub(super) type Stream = SseReader<BufReader<ureq::BodyReader<'static>>>;
+pub(super) type EventStream = SseReader<BufReader<ureq::BodyReader<'static>>>;
 
-pub(super) type Headers<'a> = &'a [(&'a str, &'a str)];
+pub(super) type HeaderPairs<'a> = &'a [(&'a str, &'a str)];
 
 /// The server's endpoint.
 pub(super) struct Endpoint {
@@ -56,7 +56,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// A sentence on why there is no answer.
-    pub(super) fn ask(&self, message: &Value, headers: Headers) -> Result<HttpReply, String> {
+    pub(super) fn ask(&self, message: &Value, headers: HeaderPairs) -> Result<HttpReply, String> {
         self.post(message, headers, Some(2 * ANSWER_TIMEOUT))
     }
 
@@ -64,14 +64,18 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub(super) fn listen(&self, message: &Value, headers: Headers) -> Result<HttpReply, String> {
+    pub(super) fn listen(
+        &self,
+        message: &Value,
+        headers: HeaderPairs,
+    ) -> Result<HttpReply, String> {
         self.post(message, headers, None)
     }
 
     fn post(
         &self,
         message: &Value,
-        headers: Headers,
+        headers: HeaderPairs,
         timeout: Option<Duration>,
     ) -> Result<HttpReply, String> {
         let mut request = self
@@ -92,7 +96,7 @@ impl Endpoint {
     }
 
     /// Opens the notification stream of a legacy session.
-    pub(super) fn get(&self, headers: Headers) -> Result<HttpReply, String> {
+    pub(super) fn get(&self, headers: HeaderPairs) -> Result<HttpReply, String> {
         let mut request = self
             .agent
             .get(&self.url)
@@ -107,7 +111,7 @@ impl Endpoint {
     }
 
     /// Ends a legacy session; nobody waits long for a goodbye.
-    pub(super) fn delete(&self, headers: Headers) {
+    pub(super) fn delete(&self, headers: HeaderPairs) {
         let mut request = self.agent.delete(&self.url);
         for (name, value) in self.with_authorization(headers) {
             request = request.header(name, value);
@@ -121,7 +125,7 @@ impl Endpoint {
 
     fn with_authorization<'a>(
         &'a self,
-        headers: Headers<'a>,
+        headers: HeaderPairs<'a>,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
         let authorization = self.authorization.as_deref();
         headers
@@ -159,7 +163,7 @@ impl HttpReply {
         self.response.body().mime_type() == Some("text/event-stream")
     }
 
-    pub(super) fn into_stream(self) -> Stream {
+    pub(super) fn into_stream(self) -> EventStream {
         SseReader::new(BufReader::new(self.response.into_body().into_reader()))
     }
 
@@ -196,7 +200,7 @@ pub(super) fn complaint(status: u16, body: &Value) -> String {
     }
 }
 
-fn response_in(mut stream: Stream, id: u64) -> Option<Value> {
+fn response_in(mut stream: EventStream, id: u64) -> Option<Value> {
     while let Ok(Some(received)) = stream.next() {
         let Received::Event { data, .. } = received else {
             continue;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::backoff::Backoff;
 use super::http::{HttpReply, complaint};
-use super::watcher::{Ended, Watcher};
+use super::watcher::{WatchEnded, Watcher};
 use crate::mcp::{ProtocolVersion, RpcError};
 
 pub(super) struct Session {
@@ -17,7 +17,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Initializes, and subscribes to the watched resources.
-    pub(super) fn open(watcher: &Watcher) -> Result<Self, Ended> {
+    pub(super) fn open(watcher: &Watcher) -> Result<Self, WatchEnded> {
         let mut session = Session {
             id: None,
             version: ProtocolVersion::LATEST_LEGACY.as_str().to_owned(),
@@ -30,7 +30,7 @@ impl Session {
         Ok(session)
     }
 
-    fn initialize(&mut self, watcher: &Watcher) -> Result<(), Ended> {
+    fn initialize(&mut self, watcher: &Watcher) -> Result<(), WatchEnded> {
         let id = watcher.next_id();
         let params = json!({
             "protocolVersion": self.version,
@@ -38,7 +38,10 @@ impl Session {
             "clientInfo": super::client_info(),
         });
         let message = request(id, "initialize", &params);
-        let reply = watcher.endpoint.ask(&message, &[]).map_err(Ended::lost)?;
+        let reply = watcher
+            .endpoint
+            .ask(&message, &[])
+            .map_err(WatchEnded::lost)?;
         let status = reply.status;
         let session_id = reply.header("Mcp-Session-Id");
         let body = reply.into_json(id).unwrap_or_default();
@@ -48,8 +51,8 @@ impl Session {
                 complaint(status, &body)
             );
             return Err(match status {
-                429 | 500..=599 => Ended::lost(sentence),
-                _ => Ended::Hopeless(sentence),
+                429 | 500..=599 => WatchEnded::lost(sentence),
+                _ => WatchEnded::Hopeless(sentence),
             });
         };
         self.version = version.to_owned();
@@ -65,16 +68,16 @@ impl Session {
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
         self.post(watcher, &initialized)
             .map(drop)
-            .map_err(Ended::lost)
+            .map_err(WatchEnded::lost)
     }
 
-    fn subscribe(&self, watcher: &Watcher, uri: &str) -> Result<(), Ended> {
+    fn subscribe(&self, watcher: &Watcher, uri: &str) -> Result<(), WatchEnded> {
         let id = watcher.next_id();
         let message = request(id, "resources/subscribe", &json!({ "uri": uri }));
-        let reply = self.post(watcher, &message).map_err(Ended::lost)?;
+        let reply = self.post(watcher, &message).map_err(WatchEnded::lost)?;
         let status = reply.status;
         if status == 404 && self.id.is_some() {
-            return Err(Ended::SessionGone(reply.into_complaint()));
+            return Err(WatchEnded::SessionGone(reply.into_complaint()));
         }
         let body = reply.into_json(id).unwrap_or_default();
         if body.get("result").is_none() {
@@ -87,7 +90,7 @@ impl Session {
     }
 
     /// Listens until the stream ends.
-    pub(super) fn listen(&mut self, watcher: &Watcher, backoff: &mut Backoff) -> Ended {
+    pub(super) fn listen(&mut self, watcher: &Watcher, backoff: &mut Backoff) -> WatchEnded {
         let last_event_id = self.last_event_id.clone();
         let mut headers = self.headers();
         if let Some(last) = &last_event_id {
@@ -95,7 +98,7 @@ impl Session {
         }
         let reply = match watcher.endpoint.get(&headers) {
             Ok(reply) => reply,
-            Err(sentence) => return Ended::lost(sentence),
+            Err(sentence) => return WatchEnded::lost(sentence),
         };
         if reply.status != 200 || !reply.is_event_stream() {
             return self.refusal(reply);
@@ -118,17 +121,17 @@ impl Session {
         ended
     }
 
-    fn refusal(&self, reply: HttpReply) -> Ended {
+    fn refusal(&self, reply: HttpReply) -> WatchEnded {
         let status = reply.status;
         let sentence = reply.into_complaint();
         match status {
             // Some servers say 400 for a session they do not know.
-            400 | 404 if self.id.is_some() => Ended::SessionGone(sentence),
+            400 | 404 if self.id.is_some() => WatchEnded::SessionGone(sentence),
             409 | 429 | 500..=599 => {
-                Ended::lost(format!("the server does not open a stream: {sentence}"))
+                WatchEnded::lost(format!("the server does not open a stream: {sentence}"))
             }
-            405 => Ended::Hopeless("the server has no notification stream (405)".into()),
-            _ => Ended::Hopeless(format!("the server does not open a stream: {sentence}")),
+            405 => WatchEnded::Hopeless("the server has no notification stream (405)".into()),
+            _ => WatchEnded::Hopeless(format!("the server does not open a stream: {sentence}")),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::http::{Endpoint, HttpReply, Stream};
+use super::http::{Endpoint, EventStream, HttpReply};
 use super::say::Voice;
 use super::sse::Received;
 use crate::mcp::Era;
@@ -27,7 +27,7 @@ pub(super) struct Watcher {
 }
 
 /// Why listening ended.
-pub(super) enum Ended {
+pub(super) enum WatchEnded {
     /// It may work a moment later.
     Lost {
         sentence: String,
@@ -40,9 +40,9 @@ pub(super) enum Ended {
     Hopeless(String),
 }
 
-impl Ended {
+impl WatchEnded {
     pub(super) fn lost(sentence: impl Into<String>) -> Self {
-        Ended::Lost {
+        WatchEnded::Lost {
             sentence: sentence.into(),
             retry: None,
         }
@@ -80,10 +80,10 @@ impl Watcher {
     /// event's id.
     pub(super) fn listen_on(
         &self,
-        mut stream: Stream,
+        mut stream: EventStream,
         mut resume: impl FnMut(String),
-        mut take: impl FnMut(Value) -> Option<Ended>,
-    ) -> Ended {
+        mut take: impl FnMut(Value) -> Option<WatchEnded>,
+    ) -> WatchEnded {
         let mut retry = None;
         let sentence = loop {
             match stream.next() {
@@ -107,6 +107,6 @@ impl Watcher {
                 Err(error) => break format!("the stream broke: {error}"),
             }
         };
-        Ended::Lost { sentence, retry }
+        WatchEnded::Lost { sentence, retry }
     }
 }

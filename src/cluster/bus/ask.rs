@@ -44,7 +44,7 @@ pub struct Placed {
 
 /// What Redis is to be asked on the connection that reads; one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum BusRequest {
     /// Where everything stands; everything up to `kept` is told and kept.
     Check { kept: Option<EntryId> },
     /// Up to `count` entries, and as many records of what nodes have applied; waits for the first one.
@@ -77,7 +77,7 @@ pub(super) type FieldList = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What Redis answered.
 #[derive(Clone, Debug)]
-pub enum Response {
+pub enum BusResponse {
     StreamInfo(StreamInfo),
     Entries {
         entries: Vec<(EntryId, FieldList)>,

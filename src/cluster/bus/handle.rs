@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::Loaded;
-use super::outbox::{ContentSource, OutboxItem, Receipt, Ticket, Unsent};
+use super::outbox::{ContentSource, OutboxItem, Receipt, Ticket, UnsentItems};
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::cluster::inbox::Inbox;
@@ -19,7 +19,7 @@ const ITEMS_MAX: usize = 262_144;
 pub(super) enum Posted {
     Item(OutboxItem, Option<Ticket>),
     /// Nothing more will be: who wants to know what the log does not have when it has all, or then.
-    Leave(mpsc::Sender<Unsent>, Duration),
+    Leave(mpsc::Sender<UnsentItems>, Duration),
 }
 
 /// The door of a [`Bus`](super::Bus) that runs elsewhere.
@@ -120,7 +120,7 @@ impl SharedLog for BusHandle {
         self.inbox.post([Posted::Leave(told, at_most)]);
         match left.recv_timeout(at_most + SAYING_TAKES) {
             Ok(unsent) if unsent.count == 0 => {}
-            Ok(Unsent { count, uris }) => tracing::error!(
+            Ok(UnsentItems { count, uris }) => tracing::error!(
                 count,
                 ?uris,
                 "this node ends, and with it what Redis did not take of what was published here: other nodes never heard \

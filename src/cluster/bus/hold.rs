@@ -33,7 +33,7 @@ pub(super) enum Deed {
     Nothing,
 }
 
-pub(super) struct Held {
+pub(super) struct HeldDelivery {
     id: EntryId,
     since_ms: u64,
     deed: Deed,
@@ -77,7 +77,7 @@ impl Bus {
         if matches!(deed, Deed::Nothing) && tickets.is_empty() {
             return;
         }
-        self.held.push_back(Held {
+        self.held.push_back(HeldDelivery {
             id,
             since_ms: now_ms,
             deed,
@@ -129,7 +129,7 @@ impl Bus {
     }
 }
 
-fn act(held: Held, here: &dyn LocalLog) {
+fn act(held: HeldDelivery, here: &dyn LocalLog) {
     let floor = held.id.offset();
     let offset = match held.deed {
         Deed::Publish(topics) => here.publish(floor, topics),

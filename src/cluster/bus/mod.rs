@@ -62,17 +62,18 @@ use std::sync::Arc;
 
 use self::clock::Clock;
 use self::entry::{Author, Payload};
-use self::hold::{Again, Held};
+use self::hold::{Again, HeldDelivery};
 use self::id::EntryId;
 use self::outbox::{
-    Accepted, Adding, ContentSource, LocalDelivery, Outbox, OutboxItem, Receipt, Ticket, Unsent,
+    Accepted, Adding, ContentSource, LocalDelivery, Outbox, OutboxItem, Receipt, Ticket,
+    UnsentItems,
 };
 use self::peers::NodesProgress;
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::wire::session_id::NodeName;
 
-pub use self::ask::{Add, Ask, FoundValue, Placed, Response, StoredValue, Write};
+pub use self::ask::{Add, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write};
 pub use self::counts::BusCounts;
 pub use self::handle::{BusHandle, BusTold};
 pub use self::peers::{Applied, Record};
@@ -91,7 +92,7 @@ const REFUSED_PAUSE_MS: u64 = 1_000;
 pub const LOADED_WITHIN_MS: u64 = 15_000;
 
 /// What a bus is told once.
-pub struct Setup {
+pub struct BusSetup {
     pub node: NodeName,
     /// Tells this process from earlier ones of the node.
     pub incarnation: u64,
@@ -100,7 +101,7 @@ pub struct Setup {
     pub uri_bytes_max: usize,
 }
 
-impl Setup {
+impl BusSetup {
     /// `{node}.{incarnation}`: as whom this process adds.
     fn process(&self) -> String {
         format!("{}.{:x}", self.node.as_str(), self.incarnation)
@@ -156,7 +157,7 @@ pub struct Bus {
     versions: Versions,
     clock: Clock,
     peers: NodesProgress,
-    held: VecDeque<Held>,
+    held: VecDeque<HeldDelivery>,
     again: Again,
     /// Clients came before the board was loaded.
     is_late: bool,
@@ -171,7 +172,7 @@ pub struct Bus {
 impl Bus {
     /// `unix_ms` is the machine's time at 0 of the clock that everything else here is told.
     #[must_use]
-    pub fn new(setup: Setup, unix_ms: u64) -> Self {
+    pub fn new(setup: BusSetup, unix_ms: u64) -> Self {
         Bus {
             process: setup.process().into(),
             node: setup.node,
@@ -341,7 +342,7 @@ impl Bus {
 
     /// What other nodes do not have of what this one published.
     #[must_use]
-    pub fn unsent(&self) -> Unsent {
+    pub fn unsent(&self) -> UnsentItems {
         self.outbox.unsent()
     }
 

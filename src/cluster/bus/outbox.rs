@@ -18,9 +18,9 @@ mod item;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use self::item::Key;
+use self::item::ItemKey;
 pub use self::item::{
-    Accepted, Adding, ContentSource, LocalDelivery, OutboxItem, Receipt, Ticket, Unsent,
+    Accepted, Adding, ContentSource, LocalDelivery, OutboxItem, Receipt, Ticket, UnsentItems,
 };
 use super::id::EntryId;
 use crate::app::call::Topic;
@@ -68,7 +68,7 @@ struct PostedItem {
 pub struct Outbox {
     items: BTreeMap<u64, PostedItem>,
     queued: BTreeSet<u64>,
-    keys: HashMap<Key, u64>,
+    keys: HashMap<ItemKey, u64>,
     /// Queued items that have no key.
     notices: BTreeSet<u64>,
     /// In the order of the batch; some may have come back already.
@@ -264,7 +264,7 @@ impl Outbox {
 
     /// What the log does not have, or perhaps not.
     #[must_use]
-    pub fn unsent(&self) -> Unsent {
+    pub fn unsent(&self) -> UnsentItems {
         let is_published = |item: &OutboxItem| !matches!(item, OutboxItem::Look(_));
         let waits =
             |posted: &&PostedItem| posted.stage != Stage::Added && is_published(&posted.item);
@@ -275,7 +275,7 @@ impl Outbox {
             }
             _ => None,
         });
-        Unsent {
+        UnsentItems {
             count: waiting().count(),
             uris: uris.take(UNSENT_SHOWN_MAX).collect(),
         }
@@ -283,7 +283,7 @@ impl Outbox {
 
     /// Whether a later write of this URI waits. It is later than this stamp, too, which the one before it has got.
     pub fn succeeds(&mut self, uri: &str, stamp: EntryId) -> bool {
-        let number = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
+        let number = self.keys.get(&ItemKey::Topic(Topic::Resource(uri.into())));
         let posted = number.and_then(|number| self.items.get_mut(number));
         let Some(posted) =
             posted.filter(|posted| matches!(posted.item, OutboxItem::Contents { .. }))
@@ -301,7 +301,7 @@ impl Outbox {
             let item = self.items.get(number).map(|posted| &posted.item);
             matches!(item, Some(OutboxItem::Contents { uri: own, .. }) if **own == *uri)
         };
-        let queued = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
+        let queued = self.keys.get(&ItemKey::Topic(Topic::Resource(uri.into())));
         queued.is_some_and(carries) || self.in_flight.iter().any(carries)
     }
 

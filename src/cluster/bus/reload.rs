@@ -7,7 +7,7 @@
 use super::ask::{CONTENTS_AT_ONCE, FieldList, FoundValue};
 use super::id::EntryId;
 use super::spelling::Wanted;
-use super::state::{Seen, TailState};
+use super::state::{HashScan, TailState};
 use super::stream_info::StreamInfo;
 use super::versions::Version;
 use super::{Bus, LocalLog, StoredValue, stored};
@@ -97,7 +97,7 @@ impl Bus {
     pub(super) fn scanned(
         &mut self,
         now_ms: u64,
-        mut seen: Seen,
+        mut seen: HashScan,
         cursor: u64,
         found: FieldList,
         here: &dyn LocalLog,
@@ -131,7 +131,7 @@ impl Bus {
     pub(super) fn compared(
         &mut self,
         now_ms: u64,
-        seen: Seen,
+        seen: HashScan,
         values: &[(Box<str>, FoundValue)],
         here: &dyn LocalLog,
     ) {
@@ -143,7 +143,7 @@ impl Bus {
 
     /// The next resources of which the hash has not said all, and the next ones of this node that it does not have; after
     /// the last one the board is as it should be.
-    fn compare(&mut self, now_ms: u64, mut seen: Seen) {
+    fn compare(&mut self, now_ms: u64, mut seen: HashScan) {
         let mut wanted = Wanted::default();
         while wanted.has_room()
             && let Some(uri) = seen.unsettled.pop_first()

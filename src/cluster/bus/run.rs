@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use monoio::time::sleep;
 
-use super::ask::{Ask, Response};
+use super::ask::{BusRequest, BusResponse};
 use super::commands::{BLOCK_MS, Keys, Unanswered, heard, placed};
 use super::handle::{BusHandle, Posted};
-use super::outbox::{OutboxItem, Unsent};
-use super::{Add, Bus, BusCounts, LOADED_WITHIN_MS, Loaded, LocalLog, Placed, Setup};
+use super::outbox::{OutboxItem, UnsentItems};
+use super::{Add, Bus, BusCounts, BusSetup, LOADED_WITHIN_MS, Loaded, LocalLog, Placed};
 use crate::app::call::{Notice, Topic};
 use crate::log_throttle::LogThrottles;
 use crate::metrics::Metrics;
@@ -49,7 +49,7 @@ pub struct RedisSettings {
 /// wants a monoio runtime with timers, on any thread but a core's.
 pub fn open(
     way: RedisSettings,
-    setup: Setup,
+    setup: BusSetup,
     publisher: Publisher,
 ) -> (Arc<BusHandle>, impl Future<Output = ()>) {
     let door = share(&publisher);
@@ -80,13 +80,13 @@ struct RunningBus {
     /// By the code that Redis refuses with.
     refusals: LogThrottles,
     /// Who waits for the end of it, and until when.
-    leaving: RefCell<Option<(mpsc::Sender<Unsent>, Instant)>>,
+    leaving: RefCell<Option<(mpsc::Sender<UnsentItems>, Instant)>>,
 }
 
 /// Carries the bus; see [`open`].
 pub(crate) async fn run(
     way: RedisSettings,
-    setup: Setup,
+    setup: BusSetup,
     publisher: Publisher,
     door: Arc<BusHandle>,
 ) {
@@ -234,7 +234,7 @@ impl RunningBus {
     /// The node ends: it waits for Redis to take what was published here, until its time is over.
     fn leave_if_done(&self) {
         let mut leaving = self.leaving.borrow_mut();
-        let is_over = |(_, until): &mut (mpsc::Sender<Unsent>, Instant)| {
+        let is_over = |(_, until): &mut (mpsc::Sender<UnsentItems>, Instant)| {
             self.bus.borrow().unsent().count == 0 || Instant::now() >= *until
         };
         if let Some((told, _)) = leaving.take_if(is_over) {
@@ -403,8 +403,8 @@ async fn read_while_it_lasts(running: &RunningBus, connection: &Connection) -> O
 async fn ask_redis(
     running: &RunningBus,
     connection: &Connection,
-    ask: &Ask,
-) -> Result<Result<Response, Unanswered>, RedisFault> {
+    ask: &BusRequest,
+) -> Result<Result<BusResponse, Unanswered>, RedisFault> {
     // Another one each time: a Redis that was emptied shall not get the one back that it had.
     let token = format!("{:016x}", getrandom::u64().unwrap_or_default());
     let commands = running.keys.ask(ask, &token);
@@ -412,7 +412,7 @@ async fn ask_redis(
         return Ok(heard(ask, Vec::new()));
     }
     let replies = match ask {
-        Ask::Read { .. } => {
+        BusRequest::Read { .. } => {
             let limit = Duration::from_millis(BLOCK_MS) + Duration::from_secs(2);
             connection.call_all_within(&commands, limit).await?
         }

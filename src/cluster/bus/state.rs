@@ -19,12 +19,12 @@ pub(super) enum TailState {
     },
     Loading {
         cursor: u64,
-        seen: Seen,
+        seen: HashScan,
     },
     /// The hash was read, and does not have these, or by several names: was any of them taken away?
     Comparing {
         wanted: Wanted,
-        seen: Seen,
+        seen: HashScan,
     },
     Reading,
     /// The next entry alone is more than one answer may hold.
@@ -38,7 +38,7 @@ pub(super) enum TailState {
 
 /// What a reading of the hash has come to.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct HashScan {
     pub(super) uris: HashSet<Box<str>>,
     /// They have another name there than this node's: which of their writes is the last one is asked for.
     pub(super) unsettled: BTreeSet<Box<str>>,

@@ -14,11 +14,11 @@ pub struct StreamInfo {
     /// Up to here a node has put in the hash what other programs brought. None: no node ever said so.
     pub kept: Option<EntryId>,
     /// None: there is no stream.
-    pub stream: Option<Stream>,
+    pub stream: Option<StreamLength>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stream {
+pub struct StreamLength {
     /// None: it is empty.
     pub first: Option<EntryId>,
     /// The newest id that was given, whether its entry is still there or not.
@@ -93,7 +93,7 @@ impl StreamInfo {
     }
 }
 
-impl Stream {
+impl StreamLength {
     fn may_have_lost(&self, since: EntryId) -> bool {
         if self.last <= since {
             // An older state of it was restored if it is less.
@@ -117,8 +117,8 @@ mod tests {
         EntryId { ms, seq: 0 }
     }
 
-    fn stream(first: u64, last: u64) -> Stream {
-        Stream {
+    fn stream(first: u64, last: u64) -> StreamLength {
+        StreamLength {
             first: (first > 0).then(|| id(first)),
             last: id(last),
             deleted: Some(id(0)),
@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    fn standing(stream: Option<Stream>) -> StreamInfo {
+    fn standing(stream: Option<StreamLength>) -> StreamInfo {
         StreamInfo {
             token: "t".into(),
             kept: None,
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_loss_that_is_not_noticed_and_one_that_is_none() {
         use StreamLoss::{Trimmed, Whole};
-        let deleted = Stream {
+        let deleted = StreamLength {
             deleted: Some(id(5)),
             ..stream(1, 9)
         };

@@ -14,12 +14,12 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::apply::Fetched;
-use super::ask::{Ask, CONTENTS_AT_ONCE, FieldList, Response};
+use super::ask::{BusRequest, BusResponse, CONTENTS_AT_ONCE, FieldList};
 use super::entry::{self, Entry, Payload};
 use super::id::EntryId;
 use super::page::Page;
 use super::spelling::Wanted;
-use super::state::{Seen, TailState};
+use super::state::{HashScan, TailState};
 use super::stream_info::{StreamInfo, StreamLoss};
 use super::{Bus, LocalLog, StoredValue, stored};
 use crate::log_throttle::LogThrottle;
@@ -117,31 +117,31 @@ impl Bus {
 
     /// What to ask next; `None` while there is no connection.
     #[must_use]
-    pub fn poll_ask(&self) -> Option<Ask> {
+    pub fn poll_ask(&self) -> Option<BusRequest> {
         Some(match &self.tail.state {
             TailState::Down => return None,
-            TailState::Checking { .. } => Ask::Check {
+            TailState::Checking { .. } => BusRequest::Check {
                 kept: self.tail.token.is_some().then_some(self.tail.position),
             },
-            TailState::Refilling { uris } => Ask::Refill {
+            TailState::Refilling { uris } => BusRequest::Refill {
                 kept: self.own(uris),
                 marker: self.fields(0, &Payload::Reload),
             },
-            TailState::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
-            TailState::Comparing { wanted, .. } => Ask::Fetch {
+            TailState::Loading { cursor, .. } => BusRequest::Scan { cursor: *cursor },
+            TailState::Comparing { wanted, .. } => BusRequest::Fetch {
                 keep: Vec::new(),
                 token: self.token(),
                 names: wanted.names(),
             },
-            TailState::Reading => Ask::Read {
+            TailState::Reading => BusRequest::Read {
                 after: self.tail.position,
                 applied_after: self.peers.read(),
                 count: self.tail.page.count(),
             },
-            TailState::Skipping => Ask::Next {
+            TailState::Skipping => BusRequest::Next {
                 after: self.tail.position,
             },
-            TailState::Fetching { entries, wanted } => Ask::Fetch {
+            TailState::Fetching { entries, wanted } => BusRequest::Fetch {
                 keep: self.brought(*entries),
                 token: self.token(),
                 names: wanted.names(),
@@ -150,23 +150,23 @@ impl Bus {
     }
 
     /// The answer to what was asked. One that does not fit is dropped: it is asked again.
-    pub fn handle_heard(&mut self, now_ms: u64, heard: Response, here: &dyn LocalLog) {
+    pub fn handle_heard(&mut self, now_ms: u64, heard: BusResponse, here: &dyn LocalLog) {
         match (std::mem::take(&mut self.tail.state), heard) {
-            (TailState::Checking { since }, Response::StreamInfo(standing)) => {
+            (TailState::Checking { since }, BusResponse::StreamInfo(standing)) => {
                 self.tail.checked_ms = now_ms;
                 self.check(now_ms, since, standing, here);
             }
-            (TailState::Refilling { uris }, Response::Refilled(put_back)) => {
+            (TailState::Refilling { uris }, BusResponse::Refilled(put_back)) => {
                 self.counts.put_back += put_back;
                 self.refilled(now_ms, &uris);
             }
-            (TailState::Loading { seen, .. }, Response::Scanned(cursor, found, token)) => {
+            (TailState::Loading { seen, .. }, BusResponse::Scanned(cursor, found, token)) => {
                 match self.is_same(token) {
                     true => self.scanned(now_ms, seen, cursor, found, here),
                     false => self.look_again(),
                 }
             }
-            (TailState::Comparing { wanted, seen }, Response::Fetched(values, token)) => {
+            (TailState::Comparing { wanted, seen }, BusResponse::Fetched(values, token)) => {
                 match self.is_same(token) {
                     true => {
                         let found = self.spellings.settle(wanted, values);
@@ -175,7 +175,7 @@ impl Bus {
                     false => self.look_again(),
                 }
             }
-            (TailState::Reading, Response::Entries { entries, applied }) => {
+            (TailState::Reading, BusResponse::Entries { entries, applied }) => {
                 for (id, record) in applied {
                     let record = record
                         .as_ref()
@@ -184,8 +184,8 @@ impl Bus {
                 }
                 self.read(now_ms, entries);
             }
-            (TailState::Skipping, Response::Next(id)) => self.skip(now_ms, id),
-            (TailState::Fetching { entries, wanted }, Response::Fetched(values, token)) => {
+            (TailState::Skipping, BusResponse::Next(id)) => self.skip(now_ms, id),
+            (TailState::Fetching { entries, wanted }, BusResponse::Fetched(values, token)) => {
                 let is_same = self.is_same(token);
                 let found = is_same.then(|| self.spellings.settle(wanted, values));
                 let fetched = found.map(|found| found.into_iter().collect());
@@ -296,7 +296,7 @@ impl Bus {
         } else if self.tail.wants_reload && may_load {
             self.tail.state = TailState::Loading {
                 cursor: 0,
-                seen: Seen::default(),
+                seen: HashScan::default(),
             };
         } else {
             self.follow(now_ms);

@@ -21,8 +21,8 @@ use super::engine::{Engine, SCRATCH_BYTES};
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
 use crate::forward::{
-    Departing, Effect, Forwarder, Held, IdleKey, Interest, PassageKey, Passes, Question, Returning,
-    Setup, Side,
+    Departing, Effect, Forwarder, ForwarderSetup, IdleKey, Interest, PassageKey, Passes, Question,
+    RelayBuffer, Returning, Side,
 };
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
@@ -57,7 +57,7 @@ pub(super) enum Wanted {
     },
     Hold {
         key: PassageKey,
-        what: Held,
+        what: RelayBuffer,
         count: usize,
     },
     Return {
@@ -75,7 +75,7 @@ impl Forwarding {
         path: &str,
         limits: Limits,
     ) -> io::Result<Self> {
-        let setup = Setup {
+        let setup = ForwarderSetup {
             node,
             path: path.into(),
             secret: cluster.secret.clone(),
@@ -134,7 +134,7 @@ impl Forwarding {
     pub(super) fn handle_held(
         &self,
         key: PassageKey,
-        what: Held,
+        what: RelayBuffer,
         charge: Option<crate::budget::Charge>,
     ) {
         self.forwarder.borrow_mut().handle_held(key, what, charge);

@@ -12,8 +12,8 @@ use super::hooks::subscriber_of;
 use super::keys::StreamKey;
 use super::stream::STANDALONE;
 use super::{
-    Body, CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeEvent, ExchangeOwner, Happened,
-    Request, Wire, exchange,
+    CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeEvent, ExchangeOwner, Happened,
+    ReceivedBody, Request, Wire, exchange,
 };
 use crate::mcp::Era;
 
@@ -26,7 +26,7 @@ impl Engine {
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         request: &Request<'_>,
-        body: Body<'_>,
+        body: ReceivedBody<'_>,
     ) {
         match request.method {
             exchange::Method::Post => self.serve_post(wire, request, body),

@@ -1,6 +1,6 @@
 //! What running calls do: notify, log, ask, end their stream early, and answer.
 
-use super::call::{AnswerTo, Ask, CallState};
+use super::call::{AnswerTo, CallState, PendingRequest};
 use super::keys::SessionKey;
 use super::keys::StreamKey;
 use super::modern::with_members;
@@ -119,7 +119,10 @@ impl Engine {
         let id = session.next_ask;
         session.next_ask += 1;
         let deadline = self.now + self.limits.ask_timeout_ms;
-        self.calls.get_mut(call)?.asks.push(Ask { id, deadline });
+        self.calls
+            .get_mut(call)?
+            .asks
+            .push(PendingRequest { id, deadline });
         self.arm_call(call);
         let message =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);

@@ -3,7 +3,7 @@
 //! A few passes over a text of megabytes take a core's other clients tens of milliseconds. So a body past
 //! [`LOOK_ON_CORE_BYTES_MAX`](crate::limits::LOOK_ON_CORE_BYTES_MAX) is measured while it arrives (depth and tree,
 //! [`JsonScan`]), and when it is complete the driver looks at it elsewhere ([`Effect::Look`](crate::shard::Effect::Look))
-//! and brings back what is in it. Both ways end in the same [`Seen`].
+//! and brings back what is in it. Both ways end in the same [`ReadBody`].
 
 use std::borrow::Cow;
 
@@ -59,13 +59,13 @@ struct KeptInvalid {
 
 /// A body as a request has it.
 #[derive(Clone, Copy)]
-pub(in crate::shard) enum Body<'a> {
+pub(in crate::shard) enum ReceivedBody<'a> {
     Text(&'a [u8]),
     Looked(&'a Looked),
 }
 
 /// What is in a body.
-pub(super) struct Seen<'a> {
+pub(super) struct ReadBody<'a> {
     pub(super) parsed: Result<Parsed<'a>, Invalid<'a>>,
     /// Of a single request, if it was read already.
     pub(super) envelope: Option<&'a Result<RequestParams<'static>, RpcError>>,
@@ -73,16 +73,16 @@ pub(super) struct Seen<'a> {
     pub(super) tree_bytes: usize,
 }
 
-impl<'a> Body<'a> {
+impl<'a> ReceivedBody<'a> {
     /// # Errors
     /// It is past a bound.
-    pub(super) fn see(self, limits: &Limits) -> Result<Seen<'a>, Refused> {
+    pub(super) fn see(self, limits: &Limits) -> Result<ReadBody<'a>, Refused> {
         match self {
-            Body::Looked(looked) => Ok(looked.seen()),
-            Body::Text(text) => {
+            ReceivedBody::Looked(looked) => Ok(looked.seen()),
+            ReceivedBody::Text(text) => {
                 let scan = JsonScan::of(text);
                 body::check(&scan, limits)?;
-                Ok(Seen {
+                Ok(ReadBody {
                     parsed: json_rpc::parse(text),
                     envelope: None,
                     tree_bytes: scan.tree_bytes(),
@@ -117,7 +117,7 @@ impl Look {
 }
 
 impl Looked {
-    fn seen(&self) -> Seen<'_> {
+    fn seen(&self) -> ReadBody<'_> {
         let envelope = match &self.parsed {
             Ok(Kept::One(message)) => message.envelope(),
             Ok(Kept::Batch(_)) | Err(_) => None,
@@ -135,7 +135,7 @@ impl Looked {
             )),
             Err(invalid) => Err(invalid.lend()),
         };
-        Seen {
+        ReadBody {
             parsed,
             envelope,
             tree_bytes: self.tree_bytes,

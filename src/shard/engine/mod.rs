@@ -65,7 +65,7 @@ use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
-use super::{Accepts, EntrySizes, Publication, Setup, ShardCounts};
+use super::{Accepts, EntrySizes, Publication, ShardCounts, ShardSetup};
 use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
@@ -73,7 +73,7 @@ use crate::wire::session_id::{NodeName, SessionId};
 
 pub use self::drain::{DrainProgress, DrainTimes};
 pub use self::keys::{CallKey, SessionKey};
-pub(super) use self::look::Body;
+pub(super) use self::look::ReceivedBody;
 pub use self::look::{Look, Looked};
 
 type Request<'a> = exchange::Request<'a, MissReason>;
@@ -156,7 +156,7 @@ pub(super) enum EngineOutput {
 }
 
 impl Engine {
-    pub(super) fn new(setup: Setup, memory: Rc<Memory>, now: Millis) -> Self {
+    pub(super) fn new(setup: ShardSetup, memory: Rc<Memory>, now: Millis) -> Self {
         Engine {
             node: setup.node,
             core: setup.core,

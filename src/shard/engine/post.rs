@@ -2,7 +2,7 @@
 
 use super::call::AnswerTo;
 use super::fields::is_json;
-use super::look::Body;
+use super::look::ReceivedBody;
 use super::params::RequestParams;
 use super::{Engine, ExchangeOwner, Refused, Request, RequestFields, Wire};
 use crate::mcp::{ProtocolVersion, RpcError};
@@ -32,7 +32,7 @@ impl Engine {
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         request: &Request<'_>,
-        body: Body<'_>,
+        body: ReceivedBody<'_>,
     ) {
         let (key, fields) = (request.exchange, &request.fields);
         if let Err(refused) = check_post(fields) {

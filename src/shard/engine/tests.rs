@@ -95,7 +95,7 @@ impl Wire<ExchangeOwner> for Tape {
 fn engine() -> Engine {
     let limits = Limits::default();
     let capabilities = json!({ "tools": {"listChanged": true}, "resources": {"subscribe": true} });
-    let setup = Setup {
+    let setup = ShardSetup {
         node: NodeName::new("node-a").expect("a valid name"),
         core: 0,
         core_count: 2,
@@ -144,7 +144,7 @@ fn send(engine: &mut Engine, wire: &mut Tape, index: u32, fields: &[(&str, &str)
         fields: read,
         body: body.as_bytes(),
     };
-    engine.handle_request(wire, &request, Body::Text(request.body));
+    engine.handle_request(wire, &request, ReceivedBody::Text(request.body));
     engine.invariants();
 }
 

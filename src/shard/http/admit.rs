@@ -9,7 +9,7 @@
 //! does so by [`UpperLayer::place`] and [`UpperLayer::ask`]: the request waits, unread beyond its head, until a word
 //! comes back ([`Http::handle_word`]), and then is admitted anew, with the word beside it.
 
-use super::connection::{Connection, ConnectionState, Verdict};
+use super::connection::{Connection, ConnectionState, HeadVerdict};
 use super::{ConnectionKey, Destination, Http, HttpOutput, Refused, RequestFields, UpperLayer};
 use crate::clients::Client;
 use crate::wire::HeadView;
@@ -19,7 +19,7 @@ use crate::wire::http1::{Framing, Method};
 /// What is to become of a request.
 pub(super) enum Admission {
     /// It is answered here, by the engine or without it.
-    Here(Verdict),
+    Here(HeadVerdict),
     /// Nothing of its body is read, and the connection ends with the answer.
     Unread(Refused),
     /// Its connection moves to this core.
@@ -48,13 +48,13 @@ impl<U: UpperLayer> Http<U> {
             return Admission::Unread(self.body_too_large());
         }
         Admission::Here(if fields.is_ambiguous() {
-            Verdict::Ambiguous
+            HeadVerdict::Ambiguous
         } else if self.probed(head).is_some() {
-            Verdict::Probe
+            HeadVerdict::Probe
         } else {
             match self.let_in(key, head, fields) {
-                Ok(()) => Verdict::Admitted,
-                Err(refused) => Verdict::Refused(Box::new(refused)),
+                Ok(()) => HeadVerdict::Admitted,
+                Err(refused) => HeadVerdict::Refused(Box::new(refused)),
             }
         })
     }
@@ -103,17 +103,17 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         head: &HeadView<'_>,
         fields: &RequestFields<'_>,
-        verdict: Verdict,
+        verdict: HeadVerdict,
         announced: usize,
         upper: &mut U,
-    ) -> Result<Verdict, Refused> {
+    ) -> Result<HeadVerdict, Refused> {
         let verdict = match verdict {
-            Verdict::Refused(refused) => return Err(*refused),
-            Verdict::Ambiguous | Verdict::Probe => {
+            HeadVerdict::Refused(refused) => return Err(*refused),
+            HeadVerdict::Ambiguous | HeadVerdict::Probe => {
                 self.let_in(key, head, fields)?;
                 verdict
             }
-            Verdict::Admitted => verdict,
+            HeadVerdict::Admitted => verdict,
         };
         if head.head().method == Method::Post {
             let word = self.connections.get(key).and_then(|it| it.word);

@@ -40,7 +40,7 @@ pub(super) struct Connection<U: UpperLayer> {
     /// The driver was told not to read, and goes on only with `Effect::Read`.
     pub(super) paused: Cell<bool>,
     /// What it holds of the node's budget. None: nothing.
-    pub(super) held: Option<Box<Held>>,
+    pub(super) held: Option<Box<HeldBytes>>,
     /// In `Http::dirty`.
     pub(super) queued: bool,
     /// Ends when `outbox` is written.
@@ -113,11 +113,11 @@ pub(super) struct Partial {
     pub(super) scan: JsonScan,
     pub(super) remaining: Remaining,
     /// What was decided at its head, and is told when its body is there.
-    pub(super) verdict: Verdict,
+    pub(super) verdict: HeadVerdict,
 }
 
 /// How a request is answered, once its body is there.
-pub(super) enum Verdict {
+pub(super) enum HeadVerdict {
     Admitted,
     Refused(Box<Refused>),
     /// A field comes twice that must not.
@@ -127,7 +127,7 @@ pub(super) enum Verdict {
 }
 
 /// What a connection holds: bytes received and not served, bytes not written.
-pub(super) struct Held {
+pub(super) struct HeldBytes {
     pub(super) charge: Charge,
     /// Of them in the driver's hands, on their way out, if any are.
     pub(super) unwritten: usize,

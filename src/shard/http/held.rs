@@ -2,7 +2,7 @@
 //!
 //! A connection that holds nothing has no charge, as nearly all nearly always.
 
-use super::connection::{Connection, ConnectionState, Held};
+use super::connection::{Connection, ConnectionState, HeldBytes};
 use super::{Closed, ConnectionKey, Http, Millis, Refused, UpperLayer};
 use crate::budget::{Charge, Share, Short};
 
@@ -135,12 +135,12 @@ impl<U: UpperLayer> Http<U> {
     }
 
     /// What a connection holds, from now on if it held nothing. None: it is over.
-    fn held(&mut self, key: ConnectionKey) -> Option<&mut Held> {
+    fn held(&mut self, key: ConnectionKey) -> Option<&mut HeldBytes> {
         let share = self.share_of(key);
         let connection = self.connections.get_mut(key)?;
         if connection.held.is_none() {
             self.holders.push(key);
-            connection.held = Some(Box::new(Held {
+            connection.held = Some(Box::new(HeldBytes {
                 charge: self.memory.charge_beyond(0).shared_by(share),
                 unwritten: 0,
                 since: self.now,
@@ -150,7 +150,7 @@ impl<U: UpperLayer> Http<U> {
         connection.held.as_deref_mut()
     }
 
-    fn held_already(&mut self, key: ConnectionKey) -> Option<&mut Held> {
+    fn held_already(&mut self, key: ConnectionKey) -> Option<&mut HeldBytes> {
         self.connections.get_mut(key)?.held.as_deref_mut()
     }
 

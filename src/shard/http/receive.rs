@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::admit::Admission;
-use super::connection::{Connection, ConnectionState, Partial, Remaining, Verdict};
+use super::connection::{Connection, ConnectionState, HeadVerdict, Partial, Remaining};
 use super::{
     AllFields, ConnectionKey, Http, HttpOutput, Method, Refused, Request, RequestFields, UpperLayer,
 };
@@ -252,7 +252,7 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         head: &Head,
         fields: RequestFields<'a>,
-        verdict: Verdict,
+        verdict: HeadVerdict,
         input: &'a [u8],
         upper: &mut U,
     ) -> ReceiveStep<'a, U> {
@@ -293,7 +293,7 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         head: &Head,
         remaining: Remaining,
-        verdict: Verdict,
+        verdict: HeadVerdict,
         input: &'a [u8],
     ) -> ReceiveStep<'a, U> {
         let now = self.now;
@@ -404,7 +404,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(partial) = self.partial(key) else {
             return Ok(());
         };
-        let verdict = std::mem::replace(&mut partial.verdict, Verdict::Admitted);
+        let verdict = std::mem::replace(&mut partial.verdict, HeadVerdict::Admitted);
         let (head, bytes) = (partial.head.clone(), partial.head_bytes.clone());
         let fields = RequestFields::of(&head, &bytes);
         let verdict = self.admit_large(key, &head.view(&bytes), &fields, verdict, 0, upper)?;

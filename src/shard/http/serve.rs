@@ -1,6 +1,6 @@
 //! A request that is complete: answered here if it is none of the engine's, else handed over.
 
-use super::connection::{Hold, Verdict};
+use super::connection::{HeadVerdict, Hold};
 use super::{ConnectionKey, Http, Method, Refused, RequestFields, UpperLayer, Wire};
 use crate::app::call::Availability;
 use crate::shard::refused::METHODS;
@@ -17,19 +17,19 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         request: &HeadView<'_>,
         fields: &RequestFields<'_>,
-        verdict: &Verdict,
+        verdict: &HeadVerdict,
     ) -> Option<Method> {
         match verdict {
-            Verdict::Admitted => {}
-            Verdict::Refused(refused) => {
+            HeadVerdict::Admitted => {}
+            HeadVerdict::Refused(refused) => {
                 self.refuse(key, None, refused);
                 return None;
             }
-            Verdict::Ambiguous => {
+            HeadVerdict::Ambiguous => {
                 self.refuse_malformed(key, Malformed::DuplicateField);
                 return None;
             }
-            Verdict::Probe => {
+            HeadVerdict::Probe => {
                 let availability = self.probed(request).unwrap_or(Availability::Ready);
                 self.answer_probe(key, availability);
                 return None;

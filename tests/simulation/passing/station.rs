@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use pinfold::forward::{
-    Departing, EXCHANGE_BYTES, Effect, Forwarder, IdleKey, Interest, PassageKey, Passes, Question,
-    Returning, SessionOwner, Setup, Side,
+    Departing, EXCHANGE_BYTES, Effect, Forwarder, ForwarderSetup, IdleKey, Interest, PassageKey,
+    Passes, Question, Returning, SessionOwner, Side,
 };
 use pinfold::limits::Limits;
 use pinfold::shard::{Closed, Cluster, Millis, SessionEvent};
@@ -95,7 +95,7 @@ impl Station {
         // Tickets are the forwarder's here: what is left is counted at the end.
         node.unchecked = true;
         node.now = now;
-        let forwarder = Forwarder::new(Setup {
+        let forwarder = Forwarder::new(ForwarderSetup {
             node: name_of(number),
             path: "/mcp".into(),
             secret: Some(secret),

@@ -28,7 +28,7 @@ pub struct Accepted {
 
 /// What waits, when nobody will wait for it any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unsent {
+pub struct UnsentItems {
     pub count: usize,
     /// Of the resources among it, some.
     pub uris: Vec<Box<str>>,
@@ -83,20 +83,20 @@ pub struct Adding {
 
 /// Queued items with the same key are one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(super) enum ItemKey {
     Topic(Topic),
     Everything,
 }
 
 impl OutboxItem {
-    pub(super) fn key(&self) -> Option<Key> {
+    pub(super) fn key(&self) -> Option<ItemKey> {
         match self {
-            OutboxItem::Changed(topic) => Some(Key::Topic(topic.clone())),
+            OutboxItem::Changed(topic) => Some(ItemKey::Topic(topic.clone())),
             OutboxItem::Contents { uri, .. } | OutboxItem::Look(uri) => {
-                Some(Key::Topic(Topic::Resource(uri.clone())))
+                Some(ItemKey::Topic(Topic::Resource(uri.clone())))
             }
             OutboxItem::Session(..) | OutboxItem::All(_) => None,
-            OutboxItem::Everything => Some(Key::Everything),
+            OutboxItem::Everything => Some(ItemKey::Everything),
         }
     }
 }

@@ -292,7 +292,7 @@ fn what_is_lost_with_a_node_that_ends() {
     post(&mut outbox, OutboxItem::Look("a:3".into()));
     let unsent = outbox.unsent();
     assert_eq!(unsent.count, 3, "the first may have arrived, or not");
-    let uris = |unsent: Unsent| unsent.uris.join(" ");
+    let uris = |unsent: UnsentItems| unsent.uris.join(" ");
     assert_eq!(uris(unsent), "a:1 a:2");
     assert!(outbox.added(&[true]).is_empty());
     assert_eq!(outbox.unsent().count, 2);

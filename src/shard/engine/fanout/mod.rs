@@ -19,7 +19,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use self::listener::Subscription;
-use self::topic::{Subscriber, TopicEntry};
+use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
 use crate::app::call::Topic;
@@ -38,7 +38,7 @@ const LISTS: [(Topic, &str); 3] = [
     (Topic::Resources, "notifications/resources/list_changed"),
 ];
 
-pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of::<Subscriber>();
+pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of::<TopicListener>();
 
 /// One event that is due, as [`Fanout::take_pending`] lists them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -164,7 +164,7 @@ impl Fanout {
         }
         let subscribers = &mut self.topics[index as usize].subscribers;
         let position = subscribers.len() as u32;
-        subscribers.push(Subscriber {
+        subscribers.push(TopicListener {
             listener: key.index,
             slot: listener.subscriptions.len() as u32,
         });
