@@ -17,7 +17,7 @@ use tracing::level_filters::LevelFilter;
 pub(crate) use crate::node::{endpoint, host, origin};
 pub(crate) use options::span;
 pub use options::{AppName, DriverChoice, ServeOptions};
-pub use units::{Size, Span};
+pub use units::{Milliseconds, Size};
 
 use crate::admin::Token;
 use crate::app::board::BoardLimits;

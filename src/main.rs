@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pinfold::cli::lines::Lines;
-use pinfold::cli::{Cli, Command, publish, traefik, watch};
+use pinfold::cli::{Cli, CliCommand, publish, traefik, watch};
 use pinfold::config::{Config, Machine, ServeOptions};
 
 /// An option that cannot be used; the command line parser ends with the same.
@@ -18,10 +18,10 @@ const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     allocator::give_back_what_is_large();
     match Cli::from_args(std::env::args_os()).command {
-        Command::Serve(options) => serve(*options),
-        Command::Publish(options) => publish::run(&options),
-        Command::Watch(options) => watch::run(options),
-        Command::Traefik(options) => traefik::run(&options),
+        CliCommand::Serve(options) => serve(*options),
+        CliCommand::Publish(options) => publish::run(&options),
+        CliCommand::Watch(options) => watch::run(options),
+        CliCommand::Traefik(options) => traefik::run(&options),
     }
 }
 

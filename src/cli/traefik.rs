@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{Span, endpoint, origin, span};
+use crate::config::{Milliseconds, endpoint, origin, span};
 use crate::limits::Limits;
 use site::{Affinity, Site, TraefikNode};
 
@@ -85,8 +85,8 @@ pub struct TraefikOptions {
     weights: Vec<(String, u32)>,
 
     /// The nodes' --keep-alive, the longest: a node that has not begun its answer some seconds later hangs
-    #[arg(long, value_name = "TIME", default_value_t = Span(Limits::default().keep_alive_ms), value_parser = span)]
-    keep_alive: Span,
+    #[arg(long, value_name = "TIME", default_value_t = Milliseconds(Limits::default().keep_alive_ms), value_parser = span)]
+    keep_alive: Milliseconds,
 
     /// Where Traefik answers GET /ping: 200 once it has read its routers, 503 while it ends. For whatever is in front of it,
     /// or starts it [default: nowhere]

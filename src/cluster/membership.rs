@@ -17,11 +17,11 @@ const ASKED_MAX: usize = 4096;
 
 /// A node's membership in its cluster.
 pub struct Membership {
-    pub(super) said: Inbox<Said>,
-    pub(super) asked: Inbox<Asked>,
+    pub(super) said: Inbox<ClusterMessage>,
+    pub(super) asked: Inbox<LocateRequest>,
 }
 
-pub(super) enum Said {
+pub(super) enum ClusterMessage {
     SessionEvent(SessionEvent),
     /// Nothing is left on a core that takes its leave.
     Leaving,
@@ -29,7 +29,7 @@ pub(super) enum Said {
     Leave(mpsc::Sender<()>),
 }
 
-pub(super) struct Asked {
+pub(super) struct LocateRequest {
     pub(super) session: SessionId,
     pub(super) answer: oneshot::Sender<SessionOwner>,
 }
@@ -46,7 +46,7 @@ impl Membership {
     /// that ends the process, after its cores ended.
     pub fn leave(&self, at_most: Duration) {
         let (told, left) = mpsc::channel();
-        self.said.post([Said::Leave(told)]);
+        self.said.post([ClusterMessage::Leave(told)]);
         if left.recv_timeout(at_most).is_err() {
             tracing::warn!("Redis was not told of all that this node's end means for its sessions");
         }
@@ -55,16 +55,17 @@ impl Membership {
 
 impl ClusterHandle for Membership {
     fn say(&self, said: Vec<SessionEvent>) {
-        self.said.post(said.into_iter().map(Said::SessionEvent));
+        self.said
+            .post(said.into_iter().map(ClusterMessage::SessionEvent));
     }
 
     fn say_leaving(&self) {
-        self.said.post([Said::Leaving]);
+        self.said.post([ClusterMessage::Leaving]);
     }
 
     fn locate(&self, session: SessionId) -> oneshot::Receiver<SessionOwner> {
         let (answer, owner) = oneshot::channel();
-        self.asked.post([Asked { session, answer }]);
+        self.asked.post([LocateRequest { session, answer }]);
         owner
     }
 }

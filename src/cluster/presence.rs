@@ -40,7 +40,7 @@ pub(super) struct Pending {
 }
 
 /// Changes on their way.
-pub(super) struct Batch {
+pub(super) struct ChangeBatch {
     changes: Vec<(SessionId, RecordChange)>,
 }
 
@@ -109,7 +109,7 @@ impl Pending {
     }
 
     /// Takes the oldest changes.
-    pub(super) fn take(&mut self, count_max: usize) -> Batch {
+    pub(super) fn take(&mut self, count_max: usize) -> ChangeBatch {
         let mut changes = Vec::new();
         while changes.len() < count_max
             && let Some(key) = self.order.pop_front()
@@ -122,7 +122,7 @@ impl Pending {
             self.changes = HashMap::new();
             self.order = VecDeque::new();
         }
-        Batch { changes }
+        ChangeBatch { changes }
     }
 
     /// What did not happen, or perhaps not, is still to happen; and what was said since happens after it.
@@ -145,7 +145,7 @@ impl Pending {
         }
     }
 
-    pub(super) fn commands(&self, batch: &Batch) -> Vec<Command> {
+    pub(super) fn commands(&self, batch: &ChangeBatch) -> Vec<Command> {
         let command = |(session, change): &(SessionId, RecordChange)| match change {
             RecordChange::Refresh => self.keys.refresh_session(session),
             RecordChange::Write(info) => self.keys.write_session(session, info),
@@ -156,7 +156,7 @@ impl Pending {
     }
 }
 
-impl Batch {
+impl ChangeBatch {
     pub(super) fn into_changes(self) -> Vec<(SessionId, RecordChange)> {
         self.changes
     }

@@ -13,7 +13,7 @@ use super::record::{FoundRecord, Keys, NodeRecord, Process, found_node};
 use super::resolver::Nodes;
 use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::metrics::Metrics;
-use crate::redis::{Command, Connection, Link, RedisFault, Reply};
+use crate::redis::{Command, RedisConnection, RedisFault, RedisLink, Reply};
 use crate::wire::session_id::NodeName;
 
 pub(super) struct ClusterContext {
@@ -21,7 +21,7 @@ pub(super) struct ClusterContext {
     pub(super) node: NodeName,
     pub(super) incarnation: u64,
     pub(super) membership: Arc<Membership>,
-    pub(super) link: Link,
+    pub(super) link: RedisLink,
     pub(super) metrics: Arc<Metrics>,
     pub(super) pending: RefCell<Pending>,
     pub(super) misses: MissLog,
@@ -58,7 +58,7 @@ impl ClusterContext {
 
     pub(super) fn send_on(
         &self,
-        connection: &Connection,
+        connection: &RedisConnection,
         kind: &'static str,
         commands: &[Command],
     ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {

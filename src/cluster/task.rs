@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join3, select};
 use monoio::time::{sleep, timeout};
 
-use super::membership::{Asked, Membership};
+use super::membership::{LocateRequest, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
 use super::presence::Pending;
@@ -20,7 +20,7 @@ use super::undertaker;
 use super::writer::RecordWriter;
 use super::{Advertised, ClusterSetup};
 use crate::log_throttle::{LogThrottle, LogThrottles};
-use crate::redis::{Link, Reply};
+use crate::redis::{RedisLink, Reply};
 use crate::runtime::{SessionOwner, unix_ms};
 use crate::tasks;
 use crate::wire::session_id::{NodeName, SessionId};
@@ -62,7 +62,7 @@ impl ClusterTask {
             node,
             incarnation,
             membership: self.membership,
-            link: Link::start(redis, metrics.clone()),
+            link: RedisLink::start(redis, metrics.clone()),
             pending: RefCell::new(Pending::new(keys.clone(), sessions_max)),
             keys,
             misses: MissLog::new(Instant::now(), metrics.clone()),
@@ -204,7 +204,7 @@ impl ClusterContext {
 async fn resolve(shared: Rc<ClusterContext>) {
     loop {
         let asked = shared.membership.asked.collect().await;
-        for Asked { session, answer } in asked.items {
+        for LocateRequest { session, answer } in asked.items {
             if shared.asks.get() >= ASKS_MAX {
                 // Dropping the answer is one: it cannot be told now.
                 continue;

@@ -10,13 +10,13 @@ use futures_util::future::{Either, select};
 use monoio::time::{sleep, timeout};
 
 use super::inbox::Collected;
-use super::membership::Said;
+use super::membership::ClusterMessage;
 use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
-use super::presence::{Batch, RecordChange};
+use super::presence::{ChangeBatch, RecordChange};
 use super::record::{FoundRecord, found_session};
 use super::shared::ClusterContext;
-use crate::redis::{Backoff, Connection, RedisError, Reply, random};
+use crate::redis::{Backoff, RedisConnection, RedisError, Reply, random};
 use crate::shard::{MissReason, SessionEvent};
 use crate::tasks;
 use crate::wire::session_id::SessionId;
@@ -98,7 +98,7 @@ impl<'a> RecordWriter<'a> {
         }
     }
 
-    fn take(&mut self, collected: Collected<Said>) {
+    fn take(&mut self, collected: Collected<ClusterMessage>) {
         let shared = self.shared;
         if collected.lost {
             shared.pending.borrow_mut().lose();
@@ -106,25 +106,27 @@ impl<'a> RecordWriter<'a> {
         for said in collected.items {
             let add = |session, change| shared.pending.borrow_mut().add(session, change);
             match said {
-                Said::SessionEvent(SessionEvent::Opened { session, info }) => {
+                ClusterMessage::SessionEvent(SessionEvent::Opened { session, info }) => {
                     add(session, RecordChange::Write(info));
                 }
-                Said::SessionEvent(SessionEvent::Active { session }) => {
+                ClusterMessage::SessionEvent(SessionEvent::Active { session }) => {
                     add(session, RecordChange::Refresh)
                 }
-                Said::SessionEvent(SessionEvent::Ended { session }) => {
+                ClusterMessage::SessionEvent(SessionEvent::Ended { session }) => {
                     add(session, RecordChange::Remove)
                 }
-                Said::SessionEvent(SessionEvent::Restarting { session }) => {
+                ClusterMessage::SessionEvent(SessionEvent::Restarting { session }) => {
                     add(session, RecordChange::MarkTerminated)
                 }
-                Said::SessionEvent(SessionEvent::Missed { session, gone }) => {
+                ClusterMessage::SessionEvent(SessionEvent::Missed { session, gone }) => {
                     self.missed(session, gone)
                 }
-                Said::SessionEvent(SessionEvent::BrokeOff { session }) => self.broke_off(session),
-                Said::SessionEvent(SessionEvent::Forged) => self.forged(),
-                Said::Leaving => shared.say_leaving(),
-                Said::Leave(waiting) => self.leaving = Some(waiting),
+                ClusterMessage::SessionEvent(SessionEvent::BrokeOff { session }) => {
+                    self.broke_off(session)
+                }
+                ClusterMessage::SessionEvent(SessionEvent::Forged) => self.forged(),
+                ClusterMessage::Leaving => shared.say_leaving(),
+                ClusterMessage::Leave(waiting) => self.leaving = Some(waiting),
             }
         }
     }
@@ -172,7 +174,7 @@ impl<'a> RecordWriter<'a> {
         }
     }
 
-    async fn send_some(&mut self, connection: &Connection) {
+    async fn send_some(&mut self, connection: &RedisConnection) {
         let shared = self.shared;
         if let Some(collected) = shared.membership.said.collect().now_or_never() {
             self.take(collected);
@@ -195,7 +197,11 @@ impl<'a> RecordWriter<'a> {
         }
     }
 
-    async fn send(&mut self, connection: &Connection, batch: Batch) -> Result<(), WriteFailed> {
+    async fn send(
+        &mut self,
+        connection: &RedisConnection,
+        batch: ChangeBatch,
+    ) -> Result<(), WriteFailed> {
         let shared = self.shared;
         let commands = shared.pending.borrow().commands(&batch);
         let answer = shared.send_on(connection, "presence", &commands);
@@ -219,7 +225,7 @@ impl<'a> RecordWriter<'a> {
         first.map_or(Ok(()), |error| Err(WriteFailed::Refused(error)))
     }
 
-    fn complain(&self, unsent: &WriteFailed, connection: &Connection) {
+    fn complain(&self, unsent: &WriteFailed, connection: &RedisConnection) {
         let WriteFailed::Refused(error) = unsent else {
             return;
         };

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use super::cluster::ClusterOptions;
-use super::units::{Size, Span, between, count_between};
+use super::units::{Milliseconds, Size, between, count_between};
 use crate::app::board::BoardLimits;
 use crate::clients::{Networks, NotANetwork, PRIVATE};
 use crate::limits::Limits;
@@ -221,50 +221,50 @@ pub struct BoundOptions {
     pub board_entry_bytes_max: Size,
 }
 
-const MOMENT: Span = Span(10);
-const MONTH: Span = Span(30 * 86_400_000);
+const MOMENT: Milliseconds = Milliseconds(10);
+const MONTH: Milliseconds = Milliseconds(30 * 86_400_000);
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Times")]
 pub struct TimeOptions {
     /// A comment line on a stream that was silent this long
-    #[arg(long, env = "PINFOLD_KEEP_ALIVE", value_name = "TIME", default_value_t = Span(Limits::default().keep_alive_ms), value_parser = span)]
-    pub keep_alive: Span,
+    #[arg(long, env = "PINFOLD_KEEP_ALIVE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().keep_alive_ms), value_parser = span)]
+    pub keep_alive: Milliseconds,
 
     /// A session without a request and without an open stream ends after this
-    #[arg(long, env = "PINFOLD_SESSION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().session_idle_ms), value_parser = span)]
-    pub session_idle: Span,
+    #[arg(long, env = "PINFOLD_SESSION_IDLE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().session_idle_ms), value_parser = span)]
+    pub session_idle: Milliseconds,
 
     /// A connection without a further request closes after this; keep it above the proxy's own (Traefik: 90s)
-    #[arg(long, env = "PINFOLD_CONNECTION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().connection_idle_ms), value_parser = span)]
-    pub connection_idle: Span,
+    #[arg(long, env = "PINFOLD_CONNECTION_IDLE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().connection_idle_ms), value_parser = span)]
+    pub connection_idle: Milliseconds,
 
     /// From the first byte of a request's head to its last; for a connection's first one from its opening
-    #[arg(long, env = "PINFOLD_HEAD_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().head_timeout_ms), value_parser = span)]
-    pub head_timeout: Span,
+    #[arg(long, env = "PINFOLD_HEAD_TIMEOUT", value_name = "TIME", default_value_t = Milliseconds(Limits::default().head_timeout_ms), value_parser = span)]
+    pub head_timeout: Milliseconds,
 
     /// From the end of a head to the end of its body
-    #[arg(long, env = "PINFOLD_BODY_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().body_timeout_ms), value_parser = span)]
-    pub body_timeout: Span,
+    #[arg(long, env = "PINFOLD_BODY_TIMEOUT", value_name = "TIME", default_value_t = Milliseconds(Limits::default().body_timeout_ms), value_parser = span)]
+    pub body_timeout: Milliseconds,
 
     /// A reader that takes none of the waiting bytes is closed after this
-    #[arg(long, env = "PINFOLD_WRITE_STALL", value_name = "TIME", default_value_t = Span(Limits::default().write_stall_ms), value_parser = span)]
-    pub write_stall: Span,
+    #[arg(long, env = "PINFOLD_WRITE_STALL", value_name = "TIME", default_value_t = Milliseconds(Limits::default().write_stall_ms), value_parser = span)]
+    pub write_stall: Milliseconds,
 
     /// How long an interrupted answer can be resumed
-    #[arg(long, env = "PINFOLD_RESUME_WINDOW", value_name = "TIME", default_value_t = Span(Limits::default().resume_window_ms), value_parser = span)]
-    pub resume_window: Span,
+    #[arg(long, env = "PINFOLD_RESUME_WINDOW", value_name = "TIME", default_value_t = Milliseconds(Limits::default().resume_window_ms), value_parser = span)]
+    pub resume_window: Milliseconds,
 
     /// A client's time to answer a question (elicitation, sampling, roots)
-    #[arg(long, env = "PINFOLD_ASK_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().ask_timeout_ms), value_parser = span)]
-    pub ask_timeout: Span,
+    #[arg(long, env = "PINFOLD_ASK_TIMEOUT", value_name = "TIME", default_value_t = Milliseconds(Limits::default().ask_timeout_ms), value_parser = span)]
+    pub ask_timeout: Milliseconds,
 
     /// What clients are told to wait before they open a stream again
-    #[arg(long, env = "PINFOLD_RETRY", value_name = "TIME", default_value_t = Span(Limits::default().retry_ms), value_parser = span)]
-    pub retry: Span,
+    #[arg(long, env = "PINFOLD_RETRY", value_name = "TIME", default_value_t = Milliseconds(Limits::default().retry_ms), value_parser = span)]
+    pub retry: Milliseconds,
 }
 
-pub(crate) fn span(text: &str) -> Result<Span, String> {
+pub(crate) fn span(text: &str) -> Result<Milliseconds, String> {
     between(text, MOMENT, MONTH)
 }
 

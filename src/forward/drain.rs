@@ -3,14 +3,14 @@
 
 use super::exchange::Passed;
 use super::passage::{PassageKey, PassageState};
-use super::{Effect, Forwarder};
+use super::{ForwardEffect, Forwarder};
 use crate::shard::{DrainTimes, Millis};
 
 /// How often some of what is under way ends while the node takes its leave.
 const STEP_MS: Millis = 64;
 
 /// The streams end, spread over the window: their clients come back through another node. Answers are waited for.
-pub(super) struct Drain {
+pub(super) struct ForwardDrain {
     next: Millis,
     /// Those that open later end at once, for as long as the process goes on: it stays 1.
     steps_left: u64,
@@ -19,7 +19,7 @@ pub(super) struct Drain {
 impl Forwarder {
     /// The node takes its leave. A second time changes nothing.
     pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) {
-        self.drain.get_or_insert(Drain {
+        self.drain.get_or_insert(ForwardDrain {
             next: now + times.notice_ms,
             steps_left: times.window_ms / STEP_MS + 1,
         });
@@ -41,7 +41,7 @@ impl Forwarder {
     /// Looks for what is due. A few times a second is often enough.
     pub fn handle_timeout(&mut self, now: Millis) {
         for idle in self.pool.take_stale(now) {
-            self.effects.push_back(Effect::Discard(idle));
+            self.effects.push_back(ForwardEffect::Discard(idle));
         }
         for key in self.due(now) {
             self.passage_timeout(now, key);

@@ -41,8 +41,8 @@ use std::net::SocketAddr;
 
 use slab::Slab;
 
-use self::drain::Drain;
-use self::exchange::Exchange;
+use self::drain::ForwardDrain;
+use self::exchange::ForwardedExchange;
 use self::owners::Owners;
 use self::passage::{Passage, PassageState};
 use self::pool::IdlePool;
@@ -57,7 +57,7 @@ use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
 
 pub use self::owners::SessionOwner;
-pub use self::passage::{Interest, PassageKey, Side};
+pub use self::passage::{PassageKey, Side, SocketInterest};
 pub use self::pool::IdleKey;
 pub use self::relay::RelayBuffer;
 pub use self::search::Question;
@@ -102,7 +102,7 @@ pub struct Returning {
 }
 
 /// What the driver is to do.
-pub enum Effect {
+pub enum ForwardEffect {
     /// Tell the shard ([`Shard::handle_located`](crate::shard::Shard::handle_located)).
     Located {
         connection: ConnectionKey,
@@ -139,8 +139,8 @@ pub enum Effect {
     Watch {
         key: PassageKey,
         side: Side,
-        from: Interest,
-        to: Interest,
+        from: SocketInterest,
+        to: SocketInterest,
     },
     /// Nothing more will be written to this side: half-close.
     EndSending { key: PassageKey, side: Side },
@@ -182,8 +182,8 @@ pub struct Forwarder {
     timed: BTreeSet<u32>,
     /// When silent owners of streams were last looked for.
     looked_at: Millis,
-    drain: Option<Drain>,
-    effects: VecDeque<Effect>,
+    drain: Option<ForwardDrain>,
+    effects: VecDeque<ForwardEffect>,
     /// What may have something for one of its sides.
     outgoing: VecDeque<(PassageKey, Side)>,
     /// Of what something happened to: whether the driver waits for the right things.
@@ -247,11 +247,11 @@ impl Forwarder {
         };
         self.generation = self.generation.wrapping_add(1);
         let (generation, session) = (self.generation, outgoing.session);
-        let exchange = Exchange::new(outgoing, bytes, charge);
+        let exchange = ForwardedExchange::new(outgoing, bytes, charge);
         let index = self.passages.insert(Passage {
             generation,
-            client_watched: Interest::Nothing,
-            owner_watched: Interest::Nothing,
+            client_watched: SocketInterest::Nothing,
+            owner_watched: SocketInterest::Nothing,
             ended: false,
             session,
             ticket,
@@ -280,7 +280,7 @@ impl Forwarder {
         }
     }
 
-    pub fn poll_effect(&mut self) -> Option<Effect> {
+    pub fn poll_effect(&mut self) -> Option<ForwardEffect> {
         loop {
             if let Some(effect) = self.effects.pop_front() {
                 return Some(effect);
@@ -331,7 +331,7 @@ impl Forwarder {
         (passage.generation == key.generation).then_some(passage)
     }
 
-    fn exchange(&mut self, key: PassageKey) -> Option<&mut Exchange> {
+    fn exchange(&mut self, key: PassageKey) -> Option<&mut ForwardedExchange> {
         match &mut self.passage(key)?.state {
             PassageState::Exchange(exchange) => Some(exchange),
             PassageState::Relay(_) => None,
@@ -360,7 +360,7 @@ impl Forwarder {
         for (side, change) in [Side::Client, Side::Owner].into_iter().zip(&mut changes) {
             let to = passage.wants(side, &limits);
             let from = std::mem::replace(passage.watched(side), to);
-            *change = (from != to).then_some(Effect::Watch {
+            *change = (from != to).then_some(ForwardEffect::Watch {
                 key,
                 side,
                 from,
@@ -382,14 +382,14 @@ impl Forwarder {
         let session = *session;
         if matches!(state, PassageState::Exchange(it) if it.method == Method::Delete) {
             let ended = SessionEvent::Ended { session };
-            self.effects.push_back(Effect::Announce(ended));
+            self.effects.push_back(ForwardEffect::Announce(ended));
         }
     }
 
     /// Bytes of each stream, and of each request besides.
     #[must_use]
     pub const fn entry_sizes() -> (usize, usize) {
-        (size_of::<Passage>(), size_of::<Exchange>())
+        (size_of::<Passage>(), size_of::<ForwardedExchange>())
     }
 
     /// What is held of requests, answers and streams at this moment.

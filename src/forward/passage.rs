@@ -1,6 +1,6 @@
 //! One connection of a client on its way to another node: what the driver has to know of it, and what it does now.
 
-use super::exchange::Exchange;
+use super::exchange::ForwardedExchange;
 use super::relay::Relay;
 use crate::clients::Ticket;
 use crate::limits::Limits;
@@ -24,7 +24,7 @@ pub enum Side {
 
 /// What the driver waits for at a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Interest {
+pub enum SocketInterest {
     #[default]
     Nothing,
     /// That the connection breaks: the peer sends nothing more.
@@ -34,32 +34,35 @@ pub enum Interest {
     Both,
 }
 
-impl Interest {
-    fn of(reads: bool, writes: bool) -> Interest {
+impl SocketInterest {
+    fn of(reads: bool, writes: bool) -> SocketInterest {
         match (reads, writes) {
-            (false, false) => Interest::Nothing,
-            (true, false) => Interest::Read,
-            (false, true) => Interest::Write,
-            (true, true) => Interest::Both,
+            (false, false) => SocketInterest::Nothing,
+            (true, false) => SocketInterest::Read,
+            (false, true) => SocketInterest::Write,
+            (true, true) => SocketInterest::Both,
         }
     }
 
     #[must_use]
     pub fn reads(self) -> bool {
-        matches!(self, Interest::Read | Interest::Both | Interest::End)
+        matches!(
+            self,
+            SocketInterest::Read | SocketInterest::Both | SocketInterest::End
+        )
     }
 
     #[must_use]
     pub fn writes(self) -> bool {
-        matches!(self, Interest::Write | Interest::Both)
+        matches!(self, SocketInterest::Write | SocketInterest::Both)
     }
 }
 
 pub(super) struct Passage {
     pub(super) generation: u32,
     /// What the driver was told last.
-    pub(super) client_watched: Interest,
-    pub(super) owner_watched: Interest,
+    pub(super) client_watched: SocketInterest,
+    pub(super) owner_watched: SocketInterest,
     /// The client sends nothing more, and so the owner was told.
     pub(super) ended: bool,
     pub(super) session: SessionId,
@@ -69,7 +72,7 @@ pub(super) struct Passage {
 }
 
 pub(super) enum PassageState {
-    Exchange(Box<Exchange>),
+    Exchange(Box<ForwardedExchange>),
     Relay(Relay),
 }
 
@@ -82,7 +85,7 @@ impl Passage {
         }
     }
 
-    pub(super) fn wants(&self, side: Side, limits: &Limits) -> Interest {
+    pub(super) fn wants(&self, side: Side, limits: &Limits) -> SocketInterest {
         let ahead_max = limits.pipeline_bytes_max;
         let (reads, writes) = match (&self.state, side) {
             (PassageState::Exchange(it), Side::Client) => {
@@ -93,9 +96,9 @@ impl Passage {
             (PassageState::Relay(it), Side::Owner) => (!it.is_slow(), false),
         };
         match (reads, writes) {
-            (true, false) if side == Side::Client && self.ended => Interest::End,
-            (true, true) if side == Side::Client && self.ended => Interest::Write,
-            (reads, writes) => Interest::of(reads, writes),
+            (true, false) if side == Side::Client && self.ended => SocketInterest::End,
+            (true, true) if side == Side::Client && self.ended => SocketInterest::Write,
+            (reads, writes) => SocketInterest::of(reads, writes),
         }
     }
 
@@ -117,7 +120,7 @@ impl Passage {
         }
     }
 
-    pub(super) fn watched(&mut self, side: Side) -> &mut Interest {
+    pub(super) fn watched(&mut self, side: Side) -> &mut SocketInterest {
         match side {
             Side::Client => &mut self.client_watched,
             Side::Owner => &mut self.owner_watched,

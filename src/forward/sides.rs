@@ -3,7 +3,7 @@
 use super::exchange::Passed;
 use super::passage::{PassageKey, PassageState, Side};
 use super::relay::RelayBuffer;
-use super::{Effect, Forwarder};
+use super::{ForwardEffect, Forwarder};
 use crate::budget::Charge;
 use crate::shard::Millis;
 
@@ -49,7 +49,8 @@ impl Forwarder {
         if !unsent.is_empty() {
             relay.keep_unsent(now, unsent);
             let (what, count) = (RelayBuffer::Unsent, unsent.len());
-            self.effects.push_back(Effect::Hold { key, what, count });
+            self.effects
+                .push_back(ForwardEffect::Hold { key, what, count });
             self.settle(key);
         } else if relay.is_whole() {
             self.finish(key);
@@ -68,7 +69,7 @@ impl Forwarder {
                 }
                 // Once for as much as may be read ahead.
                 PassageState::Relay(relay) => {
-                    hold = relay.client_bytes(bytes).then_some(Effect::Hold {
+                    hold = relay.client_bytes(bytes).then_some(ForwardEffect::Hold {
                         key,
                         what: RelayBuffer::Ahead,
                         count: ahead_max,
@@ -96,7 +97,8 @@ impl Forwarder {
         if passed == Passed::On {
             passage.ended = true;
             let side = Side::Owner;
-            self.effects.push_back(Effect::EndSending { key, side });
+            self.effects
+                .push_back(ForwardEffect::EndSending { key, side });
         }
         self.conclude(now, key, passed);
     }
@@ -151,7 +153,8 @@ impl Forwarder {
                 passed = it.sent_to_client(now, count);
                 if it.is_lingering() && it.to_client.is_empty() {
                     let side = Side::Client;
-                    self.effects.push_back(Effect::EndSending { key, side });
+                    self.effects
+                        .push_back(ForwardEffect::EndSending { key, side });
                 }
             }
             (PassageState::Exchange(it), Side::Owner) => it.sent_to_owner(now, count),
@@ -166,7 +169,7 @@ impl Forwarder {
         self.conclude(now, key, passed);
     }
 
-    /// What came of [`Effect::Hold`]. None: there is no room.
+    /// What came of [`ForwardEffect::Hold`]. None: there is no room.
     pub fn handle_held(&mut self, key: PassageKey, what: RelayBuffer, charge: Option<Charge>) {
         let Some(passage) = self.passage(key) else {
             return;

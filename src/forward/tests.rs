@@ -28,7 +28,7 @@ fn session(node: &str) -> SessionId {
 
 fn question(forwarder: &mut Forwarder) -> Question {
     match forwarder.poll_effect() {
-        Some(Effect::Ask { question, .. }) => question,
+        Some(ForwardEffect::Ask { question, .. }) => question,
         _ => panic!("a question was expected"),
     }
 }
@@ -71,7 +71,7 @@ fn sent(forwarder: &mut Forwarder, key: PassageKey, side: Side) -> String {
     all
 }
 
-fn effects(forwarder: &mut Forwarder) -> Vec<Effect> {
+fn effects(forwarder: &mut Forwarder) -> Vec<ForwardEffect> {
     std::iter::from_fn(|| forwarder.poll_effect()).collect()
 }
 
@@ -84,7 +84,7 @@ fn relayed(forwarder: &mut Forwarder) -> PassageKey {
     forwarder.handle_owner(0, question, alive());
     assert!(matches!(
         forwarder.poll_effect(),
-        Some(Effect::Connect { .. })
+        Some(ForwardEffect::Connect { .. })
     ));
     forwarder.handle_connected(0, key);
     assert!(sent(forwarder, key, Side::Owner).starts_with("GET /mcp"));
@@ -115,7 +115,7 @@ fn an_answer_about_one_session_taken_for_anothers() {
     let there = Located::There;
     assert!(matches!(
         forwarder.poll_effect(),
-        Some(Effect::Located { located, .. }) if located == there
+        Some(ForwardEffect::Located { located, .. }) if located == there
     ));
     assert_eq!(forwarder.question_count(), 0);
 }

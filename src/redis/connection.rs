@@ -31,7 +31,7 @@ const MOMENT: Duration = Duration::from_millis(10);
 
 /// A handle; clones are the same connection.
 #[derive(Clone)]
-pub struct Connection {
+pub struct RedisConnection {
     handle: Rc<Handle>,
 }
 
@@ -67,7 +67,7 @@ struct CommandBatch {
     answer: oneshot::Sender<Vec<Reply>>,
 }
 
-impl Connection {
+impl RedisConnection {
     pub(super) fn start(transport: Transport, limit: Duration) -> Self {
         let shared = Rc::new(RedisConnectionInner {
             transport,
@@ -79,7 +79,7 @@ impl Connection {
         tasks::spawn(send_queued(shared.clone()));
         tasks::spawn(hand_out(shared.clone()));
         let handle = Rc::new(Handle { shared });
-        Connection { handle }
+        RedisConnection { handle }
     }
 
     /// Sends a command; it has its place in the order when this returns, before the future is polled.

@@ -10,17 +10,17 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::RedisFault;
-use super::socket::Socket;
+use super::socket::RedisSocket;
 
 pub(super) struct Secured {
-    socket: Socket,
+    socket: RedisSocket,
     session: RefCell<ClientConnection>,
 }
 
 impl Secured {
     /// Shakes hands with `host`, whom one of `trusted` must vouch for.
     pub(super) async fn greet(
-        socket: Socket,
+        socket: RedisSocket,
         host: &str,
         trusted: &Authorities,
     ) -> Result<Secured, RedisFault> {
@@ -99,7 +99,7 @@ impl Secured {
 
 /// The socket as rustls takes it: never waiting.
 struct NonBlockingSocket<'a> {
-    socket: &'a Socket,
+    socket: &'a RedisSocket,
 }
 
 impl Read for NonBlockingSocket<'_> {
@@ -170,7 +170,7 @@ mod tests {
     use rustls::{ServerConfig, ServerConnection, Stream};
 
     use super::*;
-    use crate::redis::{Command, Connection, Settings};
+    use crate::redis::{Command, RedisConnection, Settings};
 
     /// Of `localhost`, signed by itself, until the year 2126.
     const CERTIFICATE: &[u8] = include_bytes!("testdata/cert.pem");
@@ -237,7 +237,8 @@ mod tests {
     fn commands_and_large_answers_through_tls() {
         const LARGE: usize = 3 << 20;
         run(async {
-            let connection = Connection::open(&settings("localhost", server(LARGE), true)).await;
+            let connection =
+                RedisConnection::open(&settings("localhost", server(LARGE), true)).await;
             let get = Command::new("GET").arg("k");
             let reply = connection.unwrap().call(get).await.unwrap();
             assert_eq!(reply.text().map(<[u8]>::len), Some(LARGE));
@@ -248,7 +249,7 @@ mod tests {
     fn whoever_is_not_trusted_is_not_spoken_to() {
         run(async {
             let port = server(1);
-            let refused = async |settings: Settings| match Connection::open(&settings).await {
+            let refused = async |settings: Settings| match RedisConnection::open(&settings).await {
                 Ok(_) => panic!("spoken to"),
                 Err(fault) => fault.to_string(),
             };

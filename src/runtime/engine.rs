@@ -15,7 +15,7 @@ use crate::shard::{CallKey, Shard};
 /// What one read brings at most.
 pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 
-pub(super) trait Engine: 'static {
+pub(super) trait CoreDriver: 'static {
     fn shard(&self) -> &RefCell<Shard>;
 
     /// Carries out everything that is wanted done, until nothing is.

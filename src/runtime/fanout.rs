@@ -10,7 +10,7 @@ use std::task::{Poll, Waker};
 
 use super::clock;
 use super::core_loop::Core;
-use super::engine::Engine;
+use super::engine::CoreDriver;
 use crate::limits::FANOUT_CHUNK;
 use crate::tasks;
 

@@ -4,7 +4,7 @@
 //! One thread per core runs `thread`: it accepts, reads (`readiness`), fans out (`fanout`) and takes letters
 //! (`mailbox`) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
 //! but mailboxes and, when something opens or closes, what the node has of it ([`Commons`](crate::clients::Commons)).
-//! Beside it is one `Forwarder` (`forward/`). A task says what happened to an `Engine`; `core.rs` is the one that carries
+//! Beside it is one `Forwarder` (`forward/`). A task says what happened to an `CoreDriver`; `core.rs` is the one that carries
 //! out what follows.
 //! `watchdog` notices when one of the threads does nothing any more.
 

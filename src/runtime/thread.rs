@@ -11,7 +11,7 @@ use futures_channel::oneshot;
 
 use super::core_loop::Core;
 use super::drain_barrier::DrainBarrier;
-use super::engine::Engine;
+use super::engine::CoreDriver;
 use super::mailbox::CoreMessage;
 use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;

@@ -48,7 +48,7 @@ pub enum Closed {
 /// One request as the engine has it: admitted, and complete.
 pub(super) struct Request<'a, W> {
     pub(super) exchange: Exchange,
-    pub(super) method: Method,
+    pub(super) method: EndpointMethod,
     /// Whose it is, for the limits of one client.
     pub(super) client: Option<Client>,
     /// What somebody found out about it, if it waited for that.
@@ -59,7 +59,7 @@ pub(super) struct Request<'a, W> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(super) enum EndpointMethod {
     Post,
     Get,
     Delete,

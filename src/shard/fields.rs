@@ -19,7 +19,7 @@ pub(super) struct RequestFields<'a> {
     pub(super) coding: Option<&'a str>,
     accepts: AcceptField,
     pub(super) session: Option<NamedSession<'a>>,
-    pub(super) version: Version<'a>,
+    pub(super) version: VersionField<'a>,
     pub(super) mcp_method: Option<&'a str>,
     pub(super) mcp_name: Option<&'a str>,
     pub(super) last_event_id: Option<&'a str>,
@@ -58,9 +58,9 @@ pub(super) struct NamedSession<'a> {
     pub(super) id: Option<SessionId>,
 }
 
-/// `MCP-Protocol-Version`.
+/// `MCP-Protocol-VersionField`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Version<'a> {
+pub(super) struct VersionField<'a> {
     pub(super) text: Option<&'a str>,
     /// None: it is not there, or not spoken here.
     pub(super) known: Option<ProtocolVersion>,
@@ -127,7 +127,7 @@ impl<'a> RequestFields<'a> {
             20 if is("mcp-protocol-version") => {
                 let version = self.version.text;
                 let version = self.single(Single::ProtocolVersion, version, text());
-                self.version = Version::new(version);
+                self.version = VersionField::new(version);
             }
             _ if begins(X_FORWARDED) => self.via_proxy |= text().is_some(),
             _ => {}
@@ -179,13 +179,13 @@ impl<'a> NamedSession<'a> {
     }
 }
 
-impl<'a> Version<'a> {
+impl<'a> VersionField<'a> {
     fn new(text: Option<&'a str>) -> Self {
         let known = text.and_then(ProtocolVersion::parse);
-        Version { text, known }
+        VersionField { text, known }
     }
 
-    /// What `MCP-Protocol-Version` says, if it is there.
+    /// What `MCP-Protocol-VersionField` says, if it is there.
     ///
     /// # Errors
     /// MUST, 2025-06-18 transports, "Protocol Version Header": 400 for one that is not spoken here.

@@ -50,7 +50,7 @@ pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, Session
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
-pub use self::setup::{Accepts, EntrySizes, Publication, ShardCounts, ShardSetup};
+pub use self::setup::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
 pub use self::wheel::Millis;
 
 pub struct Shard {

@@ -30,7 +30,7 @@ pub(super) struct ItemLine {
 }
 
 /// Lines as they are read, or why there are no more.
-pub(super) type Incoming = Receiver<Result<ItemLine, String>>;
+pub(super) type ItemLines = Receiver<Result<ItemLine, String>>;
 
 /// Reads a file, or standard input for `-`, in a thread of its own; its length if it has one.
 ///
@@ -39,7 +39,7 @@ pub(super) type Incoming = Receiver<Result<ItemLine, String>>;
 pub(super) fn open(
     options: &PublishOptions,
     path: &Path,
-) -> Result<(Incoming, Option<u64>), String> {
+) -> Result<(ItemLines, Option<u64>), String> {
     let has_contents = options.text.is_some() || options.file.is_some() || options.blob.is_some();
     if has_contents || options.delete || options.session.is_some() || options.key.is_some() {
         return Err("items from standard input bring their own contents, session and key; leave --text, --file, --blob, --delete, --session and --key out".into());
@@ -137,12 +137,12 @@ fn split_lines(
 
 /// Groups lines into requests: as many as have arrived, and no more than one request should have.
 pub(super) struct Batches {
-    lines: Incoming,
+    lines: ItemLines,
     wrong: Option<String>,
 }
 
 impl Batches {
-    pub(super) fn new(lines: Incoming) -> Self {
+    pub(super) fn new(lines: ItemLines) -> Self {
         Batches { lines, wrong: None }
     }
 }

@@ -8,9 +8,9 @@
 
 use serde_json::json;
 
-use super::backoff::Backoff;
+use super::backoff::WatchBackoff;
 use super::era::{EraVerdict, verdict};
-use super::legacy::Session;
+use super::legacy::LegacySession;
 use super::modern;
 use super::watcher::{WatchEnded, Watcher};
 use crate::mcp::Era;
@@ -18,12 +18,12 @@ use crate::mcp::Era;
 /// A server whose era is known.
 enum OpenedServer {
     Modern,
-    Legacy(Session),
+    Legacy(LegacySession),
 }
 
 /// Watches until it is hopeless, and says why.
 pub(super) fn follow(watcher: &Watcher) -> String {
-    let mut backoff = Backoff::default();
+    let mut backoff = WatchBackoff::default();
     let mut peer = None;
     loop {
         let met = peer.take().map_or_else(|| meet(watcher), Ok);
@@ -54,7 +54,7 @@ pub(super) fn follow(watcher: &Watcher) -> String {
     }
 }
 
-fn listen(watcher: &Watcher, peer: &mut OpenedServer, backoff: &mut Backoff) -> WatchEnded {
+fn listen(watcher: &Watcher, peer: &mut OpenedServer, backoff: &mut WatchBackoff) -> WatchEnded {
     match peer {
         OpenedServer::Modern => modern::listen(watcher, backoff),
         OpenedServer::Legacy(session) => session.listen(watcher, backoff),
@@ -69,7 +69,7 @@ fn meet(watcher: &Watcher) -> Result<OpenedServer, WatchEnded> {
     };
     match era {
         Era::Modern => Ok(OpenedServer::Modern),
-        Era::Legacy => Session::open(watcher).map(OpenedServer::Legacy),
+        Era::Legacy => LegacySession::open(watcher).map(OpenedServer::Legacy),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use ureq::Body;
 use ureq::http::Response;
 
-use super::sse::{Received, SseReader};
+use super::sse::{SseItem, SseReader};
 use crate::admin::Token;
 
 /// To the first byte of an answer.
@@ -202,7 +202,7 @@ pub(super) fn complaint(status: u16, body: &Value) -> String {
 
 fn response_in(mut stream: EventStream, id: u64) -> Option<Value> {
     while let Ok(Some(received)) = stream.next() {
-        let Received::Event { data, .. } = received else {
+        let SseItem::Event { data, .. } = received else {
             continue;
         };
         let message: Value = serde_json::from_str(&data).ok()?;

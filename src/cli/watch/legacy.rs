@@ -3,22 +3,22 @@
 
 use serde_json::{Value, json};
 
-use super::backoff::Backoff;
+use super::backoff::WatchBackoff;
 use super::http::{HttpReply, complaint};
 use super::watcher::{WatchEnded, Watcher};
 use crate::mcp::{ProtocolVersion, RpcError};
 
-pub(super) struct Session {
+pub(super) struct LegacySession {
     /// A server without sessions gives none.
     id: Option<String>,
     version: String,
     last_event_id: Option<String>,
 }
 
-impl Session {
+impl LegacySession {
     /// Initializes, and subscribes to the watched resources.
     pub(super) fn open(watcher: &Watcher) -> Result<Self, WatchEnded> {
-        let mut session = Session {
+        let mut session = LegacySession {
             id: None,
             version: ProtocolVersion::LATEST_LEGACY.as_str().to_owned(),
             last_event_id: None,
@@ -90,7 +90,7 @@ impl Session {
     }
 
     /// Listens until the stream ends.
-    pub(super) fn listen(&mut self, watcher: &Watcher, backoff: &mut Backoff) -> WatchEnded {
+    pub(super) fn listen(&mut self, watcher: &Watcher, backoff: &mut WatchBackoff) -> WatchEnded {
         let last_event_id = self.last_event_id.clone();
         let mut headers = self.headers();
         if let Some(last) = &last_event_id {

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::backoff::Backoff;
+use super::backoff::WatchBackoff;
 use super::era::MODERN;
 use super::http::HttpReply;
 use super::watcher::{WatchEnded, Watcher};
@@ -37,7 +37,7 @@ pub(super) fn ask(
 }
 
 /// Listens until the stream ends.
-pub(super) fn listen(watcher: &Watcher, backoff: &mut Backoff) -> WatchEnded {
+pub(super) fn listen(watcher: &Watcher, backoff: &mut WatchBackoff) -> WatchEnded {
     let method = "subscriptions/listen";
     let id = watcher.next_id();
     let message = request(

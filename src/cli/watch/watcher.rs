@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::http::{Endpoint, EventStream, HttpReply};
 use super::say::Voice;
-use super::sse::Received;
+use super::sse::SseItem;
 use crate::mcp::Era;
 
 /// What a session's end has to be told with: its id and its protocol version.
@@ -87,7 +87,7 @@ impl Watcher {
         let mut retry = None;
         let sentence = loop {
             match stream.next() {
-                Ok(Some(Received::Event { data, id })) => {
+                Ok(Some(SseItem::Event { data, id })) => {
                     if !id.is_empty() {
                         resume(id);
                     }
@@ -100,9 +100,9 @@ impl Watcher {
                         Err(error) => self.voice.status(&format!("an event is not JSON: {error}")),
                     }
                 }
-                Ok(Some(Received::Id(id))) => resume(id),
-                Ok(Some(Received::Comment)) => self.voice.comment(),
-                Ok(Some(Received::Retry(wait))) => retry = Some(wait),
+                Ok(Some(SseItem::Id(id))) => resume(id),
+                Ok(Some(SseItem::Comment)) => self.voice.comment(),
+                Ok(Some(SseItem::Retry(wait))) => retry = Some(wait),
                 Ok(None) => break "the stream ended".to_owned(),
                 Err(error) => break format!("the stream broke: {error}"),
             }

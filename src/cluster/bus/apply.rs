@@ -6,7 +6,7 @@ use super::ask::FoundValue;
 use super::entry::{Author, Entry, Payload};
 use super::hold::Deed;
 use super::id::EntryId;
-use super::outbox::{ContentSource, LocalDelivery, OutboxItem, Ticket};
+use super::outbox::{ContentSource, LocalDelivery, OutboxItem, ReceiptSender};
 use super::{Bus, LocalLog, stored};
 use crate::app::call::KeptBy;
 use crate::app::contents::{Change, Contents};
@@ -246,7 +246,7 @@ impl Bus {
 }
 
 impl EntryOrigin {
-    fn tickets(self) -> Vec<Ticket> {
+    fn tickets(self) -> Vec<ReceiptSender> {
         match self {
             EntryOrigin::Own(told) => told.tickets,
             _ => Vec::new(),

@@ -1,7 +1,7 @@
 //! What the bus adds and asks, on its two connections, and what Redis answers.
 
 use super::id::EntryId;
-use super::peers::Record;
+use super::peers::ProgressRecord;
 use super::stored;
 use super::stream_info::StreamInfo;
 
@@ -81,7 +81,7 @@ pub enum BusResponse {
     StreamInfo(StreamInfo),
     Entries {
         entries: Vec<(EntryId, FieldList)>,
-        applied: Vec<(EntryId, Option<Record>)>,
+        applied: Vec<(EntryId, Option<ProgressRecord>)>,
     },
     /// None: there is none any more.
     Next(Option<EntryId>),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::ask::{BusRequest, BusResponse, FieldList, FoundValue};
 use super::id::EntryId;
-use super::peers::Record;
+use super::peers::ProgressRecord;
 use super::scripts::{KEEP, LOOK, NEXT, PUT, REFILL, script};
 use super::stream_info::{StreamInfo, StreamLength};
 use super::{Add, Applied, Placed, StoredValue, Write};
@@ -20,7 +20,7 @@ const SCAN_COUNT: u64 = 16;
 const APPLIED_MAX: u64 = 256;
 
 /// The names of everything the bus has in Redis.
-pub(super) struct Keys {
+pub(super) struct BusKeys {
     stream: String,
     applied: String,
     board: String,
@@ -36,9 +36,9 @@ pub(super) enum Unanswered {
     Strange,
 }
 
-impl Keys {
+impl BusKeys {
     pub(super) fn new(prefix: &str) -> Self {
-        Keys {
+        BusKeys {
             stream: format!("{prefix}bus"),
             applied: format!("{prefix}bus:applied"),
             board: format!("{prefix}board"),
@@ -373,7 +373,7 @@ fn entries_of(entries: Reply) -> Option<Vec<(EntryId, FieldList)>> {
 }
 
 /// `None`: nobody can make sense of it.
-fn applied_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Record> {
+fn applied_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<ProgressRecord> {
     let field = |wanted: &str| {
         let mut fields = fields.iter();
         let found = fields.find(|(name, _)| name == wanted.as_bytes());

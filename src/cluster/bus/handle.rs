@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::Loaded;
-use super::outbox::{ContentSource, OutboxItem, Receipt, Ticket, UnsentItems};
+use super::outbox::{ContentSource, OutboxItem, Receipt, ReceiptSender, UnsentItems};
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::cluster::inbox::Inbox;
@@ -16,15 +16,15 @@ use crate::runtime::SharedLog;
 /// Items between two looks of the control thread: a second of a very busy node.
 const ITEMS_MAX: usize = 262_144;
 
-pub(super) enum Posted {
-    Item(OutboxItem, Option<Ticket>),
+pub(super) enum BusMessage {
+    Item(OutboxItem, Option<ReceiptSender>),
     /// Nothing more will be: who wants to know what the log does not have when it has all, or then.
     Leave(mpsc::Sender<UnsentItems>, Duration),
 }
 
 /// The door of a [`Bus`](super::Bus) that runs elsewhere.
 pub struct BusHandle {
-    pub(super) inbox: Inbox<Posted>,
+    pub(super) inbox: Inbox<BusMessage>,
     pub(super) full: AtomicBool,
     /// [`Loaded`]
     pub(super) loaded: AtomicU8,
@@ -87,12 +87,12 @@ impl BusHandle {
 
     fn send(&self, item: OutboxItem) -> BusTold {
         let (ticket, told) = oneshot::channel();
-        self.inbox.post([Posted::Item(item, Some(ticket))]);
+        self.inbox.post([BusMessage::Item(item, Some(ticket))]);
         told
     }
 
     fn post(&self, items: impl IntoIterator<Item = OutboxItem>) {
-        let posted = |item| Posted::Item(item, None);
+        let posted = |item| BusMessage::Item(item, None);
         self.inbox.post(items.into_iter().map(posted));
     }
 }
@@ -117,7 +117,7 @@ impl SharedLog for BusHandle {
 
     fn leave(&self, at_most: Duration) {
         let (told, left) = mpsc::channel();
-        self.inbox.post([Posted::Leave(told, at_most)]);
+        self.inbox.post([BusMessage::Leave(told, at_most)]);
         match left.recv_timeout(at_most + SAYING_TAKES) {
             Ok(unsent) if unsent.count == 0 => {}
             Ok(UnsentItems { count, uris }) => tracing::error!(

@@ -6,7 +6,7 @@
 //! anywhere is told *again*, and this time what is read at that node is new.
 
 use super::id::EntryId;
-use super::outbox::{OutboxItem, Receipt, Ticket};
+use super::outbox::{OutboxItem, Receipt, ReceiptSender};
 use super::{Bus, LocalLog};
 use crate::app::call::{KeptBy, Notice, Topic};
 
@@ -37,7 +37,7 @@ pub(super) struct HeldDelivery {
     id: EntryId,
     since_ms: u64,
     deed: Deed,
-    tickets: Vec<Ticket>,
+    tickets: Vec<ReceiptSender>,
     kept: KeptBy,
 }
 
@@ -72,7 +72,7 @@ impl Bus {
         now_ms: u64,
         id: EntryId,
         deed: Deed,
-        (tickets, kept): (Vec<Ticket>, KeptBy),
+        (tickets, kept): (Vec<ReceiptSender>, KeptBy),
     ) {
         if matches!(deed, Deed::Nothing) && tickets.is_empty() {
             return;

@@ -65,7 +65,7 @@ use self::entry::{Author, Payload};
 use self::hold::{Again, HeldDelivery};
 use self::id::EntryId;
 use self::outbox::{
-    Accepted, Adding, ContentSource, LocalDelivery, Outbox, OutboxItem, Receipt, Ticket,
+    Accepted, Adding, ContentSource, LocalDelivery, Outbox, OutboxItem, Receipt, ReceiptSender,
     UnsentItems,
 };
 use self::peers::NodesProgress;
@@ -76,7 +76,7 @@ use crate::wire::session_id::NodeName;
 pub use self::ask::{Add, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write};
 pub use self::counts::BusCounts;
 pub use self::handle::{BusHandle, BusTold};
-pub use self::peers::{Applied, Record};
+pub use self::peers::{Applied, ProgressRecord};
 pub use self::run::{ENTRIES_MAX, RedisSettings, open};
 pub(crate) use self::run::{run, share};
 use self::spelling::Spellings;
@@ -202,7 +202,7 @@ impl Bus {
         &mut self,
         now_ms: u64,
         item: OutboxItem,
-        ticket: Option<Ticket>,
+        ticket: Option<ReceiptSender>,
         here: &dyn LocalLog,
     ) {
         let accepted = self.accept(now_ms, &item);
@@ -480,7 +480,7 @@ impl Bus {
     }
 }
 
-fn answer(tickets: Vec<Ticket>, receipt: Receipt) {
+fn answer(tickets: Vec<ReceiptSender>, receipt: Receipt) {
     for ticket in tickets {
         // Whoever asked may be gone.
         let _ = ticket.send(receipt);

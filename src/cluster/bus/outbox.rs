@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::item::ItemKey;
 pub use self::item::{
-    Accepted, Adding, ContentSource, LocalDelivery, OutboxItem, Receipt, Ticket, UnsentItems,
+    Accepted, Adding, ContentSource, LocalDelivery, OutboxItem, Receipt, ReceiptSender, UnsentItems,
 };
 use super::id::EntryId;
 use crate::app::call::Topic;
@@ -60,7 +60,7 @@ struct PostedItem {
     told: bool,
     posted_ms: u64,
     accepted: Accepted,
-    tickets: Vec<Ticket>,
+    tickets: Vec<ReceiptSender>,
     /// The log may have it under its number already: its echo is no echo of what succeeds it.
     uncertain: bool,
 }
@@ -109,7 +109,7 @@ impl Outbox {
         now_ms: u64,
         item: OutboxItem,
         accepted: Accepted,
-        ticket: Option<Ticket>,
+        ticket: Option<ReceiptSender>,
     ) -> Option<LocalDelivery> {
         let mut posted = PostedItem {
             item,

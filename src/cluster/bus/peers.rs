@@ -28,7 +28,7 @@ pub struct Applied {
 }
 
 /// Whose process wrote it, and what it says.
-pub type Record = (Box<str>, Applied);
+pub type ProgressRecord = (Box<str>, Applied);
 
 #[derive(Clone, Copy, Debug)]
 struct NodeProgress {

@@ -6,10 +6,10 @@
 
 use super::ask::{CONTENTS_AT_ONCE, FieldList, FoundValue};
 use super::id::EntryId;
-use super::spelling::Wanted;
+use super::spelling::WantedValues;
 use super::state::{HashScan, TailState};
 use super::stream_info::StreamInfo;
-use super::versions::Version;
+use super::versions::WriteVersion;
 use super::{Bus, LocalLog, StoredValue, stored};
 
 /// By how much a moment may be another one by Redis's clock.
@@ -144,7 +144,7 @@ impl Bus {
     /// The next resources of which the hash has not said all, and the next ones of this node that it does not have; after
     /// the last one the board is as it should be.
     fn compare(&mut self, now_ms: u64, mut seen: HashScan) {
-        let mut wanted = Wanted::default();
+        let mut wanted = WantedValues::default();
         while wanted.has_room()
             && let Some(uri) = seen.unsettled.pop_first()
         {
@@ -185,6 +185,6 @@ impl Bus {
     }
 
     pub(super) fn set_version(&mut self, uri: &str, stamp: EntryId, is_gone: bool) {
-        self.versions.set(uri, Version { stamp, is_gone });
+        self.versions.set(uri, WriteVersion { stamp, is_gone });
     }
 }

@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 use monoio::time::sleep;
 
 use super::ask::{BusRequest, BusResponse};
-use super::commands::{BLOCK_MS, Keys, Unanswered, heard, placed};
-use super::handle::{BusHandle, Posted};
+use super::commands::{BLOCK_MS, BusKeys, Unanswered, heard, placed};
+use super::handle::{BusHandle, BusMessage};
 use super::outbox::{OutboxItem, UnsentItems};
 use super::{Add, Bus, BusCounts, BusSetup, LOADED_WITHIN_MS, Loaded, LocalLog, Placed};
 use crate::app::call::{Notice, Topic};
 use crate::log_throttle::LogThrottles;
 use crate::metrics::Metrics;
-use crate::redis::{Connection, Link, RedisError, RedisFault, Reply, Settings};
+use crate::redis::{RedisConnection, RedisError, RedisFault, RedisLink, Reply, Settings};
 use crate::runtime::{Publisher, unix_ms};
 use crate::tasks;
 
@@ -69,7 +69,7 @@ struct RunningBus {
     here: Publisher,
     door: Arc<BusHandle>,
     metrics: Arc<Metrics>,
-    keys: Keys,
+    keys: BusKeys,
     process: Box<str>,
     started: Instant,
     /// Something may be there to be added.
@@ -96,7 +96,7 @@ pub(crate) async fn run(
         here: publisher,
         door,
         metrics: way.metrics.clone(),
-        keys: Keys::new(&way.prefix),
+        keys: BusKeys::new(&way.prefix),
         started: Instant::now(),
         news: TaskSignal::default(),
         progress: TaskSignal::default(),
@@ -106,8 +106,8 @@ pub(crate) async fn run(
     });
     let mut reader = way.redis.clone();
     reader.client_name.push_str("-tail");
-    let writer = Link::start(way.redis, way.metrics.clone());
-    let reader = Link::start(reader, way.metrics);
+    let writer = RedisLink::start(way.redis, way.metrics.clone());
+    let reader = RedisLink::start(reader, way.metrics);
     tasks::spawn(take_in(running.clone()));
     tasks::spawn(read(running.clone(), reader));
     tasks::spawn(tick(running.clone()));
@@ -143,8 +143,8 @@ async fn take_in(running: Rc<RunningBus>) {
         running.with_bus(|bus, now_ms, here| {
             for posted in collected.items {
                 match posted {
-                    Posted::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
-                    Posted::Leave(told, at_most) => {
+                    BusMessage::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
+                    BusMessage::Leave(told, at_most) => {
                         *running.leaving.borrow_mut() = Some((told, Instant::now() + at_most));
                     }
                 }
@@ -246,7 +246,7 @@ impl RunningBus {
 }
 
 /// Says how far this node's board is, on the connection that adds: others wait for it before they tell their clients.
-async fn say_progress(running: Rc<RunningBus>, link: Link) {
+async fn say_progress(running: Rc<RunningBus>, link: RedisLink) {
     loop {
         running.progress.wait().await;
         let Ok(connection) = link.connection() else {
@@ -269,7 +269,7 @@ async fn say_progress(running: Rc<RunningBus>, link: Link) {
     }
 }
 
-async fn write(running: &RunningBus, link: &Link) {
+async fn write(running: &RunningBus, link: &RedisLink) {
     let mut seen = 0;
     loop {
         seen = link.came_up(seen).await;
@@ -281,7 +281,7 @@ async fn write(running: &RunningBus, link: &Link) {
     }
 }
 
-async fn write_while_it_lasts(running: &RunningBus, connection: &Connection) {
+async fn write_while_it_lasts(running: &RunningBus, connection: &RedisConnection) {
     let mut trimmed = Instant::now();
     while connection.is_open() {
         let adds = running.with_bus(|bus, now_ms, _| bus.poll_add(now_ms));
@@ -304,7 +304,7 @@ async fn write_while_it_lasts(running: &RunningBus, connection: &Connection) {
 /// Where the stream has the entries, if it does; `None`: nobody knows.
 async fn add_all(
     running: &RunningBus,
-    connection: &Connection,
+    connection: &RedisConnection,
     adds: &[Add],
 ) -> Option<Vec<Option<Placed>>> {
     let mut taken = Vec::with_capacity(adds.len());
@@ -353,7 +353,7 @@ async fn add_all(
     Some(taken)
 }
 
-async fn read(running: Rc<RunningBus>, link: Link) {
+async fn read(running: Rc<RunningBus>, link: RedisLink) {
     loop {
         link.came_up(0).await;
         running.with_bus(|bus, now_ms, _| bus.handle_reader_up(now_ms));
@@ -380,7 +380,10 @@ async fn read(running: Rc<RunningBus>, link: Link) {
 }
 
 /// `None`: the connection is over.
-async fn read_while_it_lasts(running: &RunningBus, connection: &Connection) -> Option<Unanswered> {
+async fn read_while_it_lasts(
+    running: &RunningBus,
+    connection: &RedisConnection,
+) -> Option<Unanswered> {
     loop {
         let ask = running.bus.borrow().poll_ask()?;
         match ask_redis(running, connection, &ask).await {
@@ -402,7 +405,7 @@ async fn read_while_it_lasts(running: &RunningBus, connection: &Connection) -> O
 
 async fn ask_redis(
     running: &RunningBus,
-    connection: &Connection,
+    connection: &RedisConnection,
     ask: &BusRequest,
 ) -> Result<Result<BusResponse, Unanswered>, RedisFault> {
     // Another one each time: a Redis that was emptied shall not get the one back that it had.

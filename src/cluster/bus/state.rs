@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::id::EntryId;
-use super::spelling::Wanted;
+use super::spelling::WantedValues;
 
 #[derive(Debug, Default)]
 pub(super) enum TailState {
@@ -23,7 +23,7 @@ pub(super) enum TailState {
     },
     /// The hash was read, and does not have these, or by several names: was any of them taken away?
     Comparing {
-        wanted: Wanted,
+        wanted: WantedValues,
         seen: HashScan,
     },
     Reading,
@@ -32,7 +32,7 @@ pub(super) enum TailState {
     /// The contents of so many of the unread entries are asked for.
     Fetching {
         entries: usize,
-        wanted: Wanted,
+        wanted: WantedValues,
     },
 }
 

@@ -18,7 +18,7 @@ use super::ask::{BusRequest, BusResponse, CONTENTS_AT_ONCE, FieldList};
 use super::entry::{self, Entry, Payload};
 use super::id::EntryId;
 use super::page::Page;
-use super::spelling::Wanted;
+use super::spelling::WantedValues;
 use super::state::{HashScan, TailState};
 use super::stream_info::{StreamInfo, StreamLoss};
 use super::{Bus, LocalLog, StoredValue, stored};
@@ -353,7 +353,9 @@ impl Bus {
             if let (Payload::ExternalPut(uri, contents), Some(store)) = (&entry.news, &self.store) {
                 let checked = store.check(uri, contents.as_ref());
                 checked.map_err(|_| {
-                    entry::Malformed("contents of that size, or at that uri, are not taken here")
+                    entry::MalformedEntry(
+                        "contents of that size, or at that uri, are not taken here",
+                    )
                 })?;
             }
             if let (Some(uri), Some(name)) = (entry.news.uri(), name) {
@@ -362,7 +364,7 @@ impl Bus {
             Ok(entry)
         });
         entry
-            .map_err(|entry::Malformed(why)| {
+            .map_err(|entry::MalformedEntry(why)| {
                 self.counts.malformed += 1;
                 if let Some(unlogged) = self.tail.malformed_log.admit(now_ms) {
                     tracing::warn!(entry = %id, why, unlogged, "an entry of the bus was skipped: see README.md for \
@@ -394,8 +396,8 @@ impl Bus {
     }
 
     /// How many of the unread entries are told next, and whose contents that takes.
-    fn next_portion(&self) -> (usize, Wanted) {
-        let mut wanted = Wanted::default();
+    fn next_portion(&self) -> (usize, WantedValues) {
+        let mut wanted = WantedValues::default();
         for (index, (_, entry)) in self.tail.unread.iter().enumerate() {
             let uri = match entry.as_ref().map(|entry| &entry.news) {
                 Some(Payload::Stored { uri, .. } | Payload::ExternalPut(uri, _))

@@ -4,7 +4,7 @@
 //! elsewhere, the other cores are asked, and the client is told to come back in a moment.
 
 use super::session::Session;
-use super::session_lifecycle::Ending;
+use super::session_lifecycle::SessionEnding;
 use super::{Engine, EngineOutput, ExchangeOwner, Millis, Refused, SessionKey, Wire};
 use crate::app::call::SessionEnd;
 use crate::clients::{Client, Excess};
@@ -69,8 +69,9 @@ impl Engine {
                 1,
             ));
         }
-        let ended = best
-            .is_some_and(|it| self.end_session(wire, it.key, Ending::Over(SessionEnd::MadeRoom)));
+        let ended = best.is_some_and(|it| {
+            self.end_session(wire, it.key, SessionEnding::Over(SessionEnd::MadeRoom))
+        });
         // Another core may have been faster.
         if ended && self.commons.sessions.take(1).is_ok() {
             return Ok(());
@@ -90,7 +91,7 @@ impl Engine {
         if self.commons.sessions.free() == 0
             && let Some(best) = self.idle_session(|_, its| its > holds)
         {
-            self.end_session(wire, best.key, Ending::Over(SessionEnd::MadeRoom));
+            self.end_session(wire, best.key, SessionEnding::Over(SessionEnd::MadeRoom));
         }
     }
 
@@ -109,7 +110,9 @@ impl Engine {
         let own = self.idle_sessions().filter(|(_, it)| it.client == client);
         let oldest = own.min_by_key(|(_, session)| session.last_active);
         let key = oldest.map(|(key, _)| key);
-        key.is_some_and(|key| self.end_session(wire, key, Ending::Over(SessionEnd::MadeRoom)))
+        key.is_some_and(|key| {
+            self.end_session(wire, key, SessionEnding::Over(SessionEnd::MadeRoom))
+        })
     }
 
     /// Of the idle sessions that may end: one of whoever holds most, and of these the one idle longest.

@@ -11,7 +11,7 @@
 
 use super::fanout::ListenerKind;
 use super::hooks::subscriber_of;
-use super::session_lifecycle::Ending;
+use super::session_lifecycle::SessionEnding;
 use super::stream::STANDALONE;
 use super::{Closed, Engine, Exchange, ExchangeOwner, Millis, Wire};
 use crate::wire::sse::{self, Event};
@@ -197,7 +197,7 @@ impl Engine {
                 wire.end_after_answer(exchange);
                 self.emit_retry(wire, exchange);
                 // It ends with the process anyway, and its client should find that out now, not with all others.
-                self.end_session(wire, session, Ending::WithTheProcess);
+                self.end_session(wire, session, SessionEnding::WithTheProcess);
             }
             ExchangeOwner::Call(_) | ExchangeOwner::Silent(_) => {}
         }

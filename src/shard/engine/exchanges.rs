@@ -29,9 +29,9 @@ impl Engine {
         body: ReceivedBody<'_>,
     ) {
         match request.method {
-            exchange::Method::Post => self.serve_post(wire, request, body),
-            exchange::Method::Get => self.serve_get(wire, request),
-            exchange::Method::Delete => self.serve_delete(wire, request),
+            exchange::EndpointMethod::Post => self.serve_post(wire, request, body),
+            exchange::EndpointMethod::Get => self.serve_get(wire, request),
+            exchange::EndpointMethod::Delete => self.serve_delete(wire, request),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::fanout::{Interest, ListenerKind, SubscriptionId};
+use super::fanout::{ListenerKind, SubscriptionId, WantedTopic};
 use super::params::{self, Filter, Listen};
 use super::{Engine, Exchange, ExchangeOwner, Refused, Wire};
 use crate::app::call::Topic;
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// What a client means by a URI; nothing if nobody may subscribe to it.
-    pub(super) fn interest(&self, uri: &str) -> Result<Option<Interest>, RpcError> {
+    pub(super) fn interest(&self, uri: &str) -> Result<Option<WantedTopic>, RpcError> {
         let own = (self.accepts)(uri)
             .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))?;
         let Some(own) = own else {
@@ -113,11 +113,11 @@ impl Engine {
         };
         // It may be longer than what was sent: all that needs it is encoded.
         self.check_uri(&own)?;
-        Ok(Some(Interest::of_resource(uri, own)))
+        Ok(Some(WantedTopic::of_resource(uri, own)))
     }
 
     /// What the application announces of what was asked for: as it is listened for, and as the client is told.
-    fn honoured(&self, filter: &Filter) -> Result<(Vec<Interest>, Value), RpcError> {
+    fn honoured(&self, filter: &Filter) -> Result<(Vec<WantedTopic>, Value), RpcError> {
         let lists = [
             (filter.tools_list_changed, Topic::Tools, "toolsListChanged"),
             (
@@ -136,7 +136,7 @@ impl Engine {
         for (asked, topic, name) in lists {
             if asked && self.description.announces(&topic) {
                 honoured.insert(name.to_owned(), Value::Bool(true));
-                interests.push(Interest::of(topic));
+                interests.push(WantedTopic::of(topic));
             }
         }
         let uris = &filter.resource_subscriptions;

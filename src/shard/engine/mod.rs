@@ -65,7 +65,7 @@ use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
-use super::{Accepts, EntrySizes, Publication, ShardCounts, ShardSetup};
+use super::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
 use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
@@ -90,7 +90,7 @@ pub(super) struct Engine {
     is_clustered: bool,
     server_info: Arc<ServerInfoJson>,
     description: ServerDescription,
-    accepts: Accepts,
+    accepts: AcceptsSubscription,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
     /// The newest offset this core has heard of.

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::call::CallState;
-use super::params::{self, Meta, RequestParams};
+use super::params::{self, ModernRequestMeta, RequestParams};
 use super::post::{Post, not_acceptable};
 use super::{Engine, EngineOutput, Exchange, ExchangeOwner, Refused, RequestFields, Wire};
 use crate::app::call::Call;
@@ -179,7 +179,10 @@ impl Engine {
 }
 
 /// Streamable HTTP, "Protocol Version Header", and basic, "Per-request protocol fields".
-fn check_version(fields: &RequestFields<'_>, meta: Option<&Meta<'_>>) -> Result<(), RpcError> {
+fn check_version(
+    fields: &RequestFields<'_>,
+    meta: Option<&ModernRequestMeta<'_>>,
+) -> Result<(), RpcError> {
     let missing = |field: &str| {
         RpcError::invalid_params(format!(
             "Invalid params: _meta[\"io.modelcontextprotocol/{field}\"] is required."

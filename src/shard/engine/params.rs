@@ -12,7 +12,7 @@ use crate::mcp::read::read;
 
 /// The per-request metadata of 2026-07-28 (basic, "Per-request protocol fields").
 #[derive(Deserialize, Default)]
-pub(super) struct Meta<'a> {
+pub(super) struct ModernRequestMeta<'a> {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion", borrow)]
     pub(super) protocol_version: Option<Cow<'a, str>>,
     #[serde(
@@ -37,7 +37,7 @@ pub(super) struct Meta<'a> {
 #[derive(Deserialize, Default)]
 pub(super) struct RequestParams<'a> {
     #[serde(rename = "_meta", borrow)]
-    pub(super) meta: Option<Meta<'a>>,
+    pub(super) meta: Option<ModernRequestMeta<'a>>,
     #[serde(borrow, default, deserialize_with = "raw")]
     pub(super) name: Option<Cow<'a, RawValue>>,
     #[serde(borrow, default, deserialize_with = "raw")]
@@ -60,7 +60,7 @@ impl RequestParams<'_> {
                 .as_deref()
                 .map(client_info::kept_capabilities);
             let info = meta.client_info.as_deref().map(client_info::kept_info);
-            Ok(Meta {
+            Ok(ModernRequestMeta {
                 protocol_version: text(meta.protocol_version),
                 client_capabilities: capabilities.transpose()?.map(Cow::Owned),
                 client_info: info.transpose()?.map(Cow::Owned),

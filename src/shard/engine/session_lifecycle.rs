@@ -5,7 +5,7 @@ use thin_vec::ThinVec;
 
 use super::arena::Key;
 use super::call::AnswerTo;
-use super::fanout::{Interest, ListenerKind};
+use super::fanout::{ListenerKind, WantedTopic};
 use super::keys::StreamKey;
 use super::params::{self, Initialize};
 use super::post::Post;
@@ -18,7 +18,7 @@ use crate::wire::session_id::{Locator, SessionId};
 
 /// What other nodes should know of a session's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum SessionEnding {
     /// Its client, its idleness, or another's need ended it: no record of it should stay, also while the node takes its
     /// leave.
     Over(SessionEnd),
@@ -107,7 +107,7 @@ impl Engine {
             .set_voice(listener, ListenerKind::Session(session));
         for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
             if self.description.announces(&topic) {
-                self.fanout.subscribe(listener, &Interest::of(topic));
+                self.fanout.subscribe(listener, &WantedTopic::of(topic));
             }
         }
         self.arm_session(session);
@@ -234,7 +234,7 @@ impl Engine {
         };
         match self.find_session(request) {
             Ok(session) => {
-                self.end_session(wire, session, Ending::Over(SessionEnd::Deleted));
+                self.end_session(wire, session, SessionEnding::Over(SessionEnd::Deleted));
                 wire.answer(key, 204, &[], b"");
             }
             Err(refused) => {
@@ -252,18 +252,18 @@ impl Engine {
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         key: SessionKey,
-        ending: Ending,
+        ending: SessionEnding,
     ) -> bool {
         let id = self.session_id(key);
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };
         let why = match ending {
-            Ending::WithTheProcess => {
+            SessionEnding::WithTheProcess => {
                 self.announce_restarting(id);
                 SessionEnd::NodeEnds
             }
-            Ending::Over(why) => {
+            SessionEnding::Over(why) => {
                 self.announce_ended(id);
                 why
             }

@@ -6,7 +6,7 @@ use crate::app::call::{Outcome, Topic};
 use crate::budget::Pool;
 use crate::clients::Networks;
 use crate::shard::arena::Key;
-use crate::shard::exchange::Method;
+use crate::shard::exchange::EndpointMethod;
 use serde_json::json;
 
 /// Says what was asked of it, each with its exchange, and takes events as they are.
@@ -136,8 +136,8 @@ fn send(engine: &mut Engine, wire: &mut Tape, index: u32, fields: &[(&str, &str)
     let request = Request {
         exchange: exchange(index),
         method: match index {
-            GET.. => Method::Get,
-            _ => Method::Post,
+            GET.. => EndpointMethod::Get,
+            _ => EndpointMethod::Post,
         },
         client: None,
         word: None,

@@ -3,7 +3,7 @@
 use super::call::CallState;
 use super::keys::StreamKey;
 use super::session::Session;
-use super::session_lifecycle::Ending;
+use super::session_lifecycle::SessionEnding;
 use super::stream::Stream;
 use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Millis, SessionKey, Wire};
 use crate::app::call::{AskFailed, SessionEnd};
@@ -108,7 +108,7 @@ impl Engine {
             }
             self.announce_active(key);
         } else if session.deadline(&self.limits) <= now {
-            self.end_session(wire, key, Ending::Over(SessionEnd::Idle));
+            self.end_session(wire, key, SessionEnding::Over(SessionEnd::Idle));
         }
     }
 

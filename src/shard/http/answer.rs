@@ -8,7 +8,7 @@ use super::{
 };
 use crate::limits::UNSENT_BYTES_MAX;
 use crate::wire::Malformed;
-use crate::wire::response::{self, Content};
+use crate::wire::response::{self, BodyLength};
 
 const JSON: &str = "application/json";
 
@@ -28,8 +28,8 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
 
     fn answer(&mut self, key: Exchange, status: u16, fields: &[(&str, &str)], body: &[u8]) {
         let content = match status {
-            204 => Content::None,
-            _ => Content::Length(body.len() as u64),
+            204 => BodyLength::None,
+            _ => BodyLength::Length(body.len() as u64),
         };
         if body.len() > UNSENT_BYTES_MAX {
             self.hold(key);
@@ -57,8 +57,8 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
             return;
         };
         let content = match connection.http10 {
-            true => Content::UntilClose,
-            false => Content::Chunked,
+            true => BodyLength::UntilClose,
+            false => BodyLength::Chunked,
         };
         connection.is_stream = true;
         connection.since = now;
@@ -241,7 +241,7 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         status: u16,
         own: &[(&str, &str)],
-        content: Content,
+        content: BodyLength,
     ) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
@@ -252,7 +252,9 @@ impl<U: UpperLayer> Http<U> {
             fields[count] = field;
             count += 1;
         };
-        if matches!(content, Content::Length(1..)) && !own.iter().any(|it| it.0 == "Content-Type") {
+        if matches!(content, BodyLength::Length(1..))
+            && !own.iter().any(|it| it.0 == "Content-Type")
+        {
             add(("Content-Type", JSON));
         }
         own.iter().copied().for_each(&mut add);
@@ -262,13 +264,13 @@ impl<U: UpperLayer> Http<U> {
             add(("Vary", "Origin"));
         }
         // HTTP/1.0 closes unless both sides say otherwise.
-        if connection.http10 && connection.keep_alive && content != Content::UntilClose {
+        if connection.http10 && connection.keep_alive && content != BodyLength::UntilClose {
             add(("Connection", "keep-alive"));
         }
         // One allocation for the whole of most answers.
         connection.outbox.reserve(match content {
-            Content::Length(length) => 256 + length as usize,
-            Content::None | Content::Chunked | Content::UntilClose => 512,
+            BodyLength::Length(length) => 256 + length as usize,
+            BodyLength::None | BodyLength::Chunked | BodyLength::UntilClose => 512,
         });
         let keep_alive = connection.keep_alive;
         response::emit_head(

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use self::connection::{Connection, ConnectionState};
 use super::arena::Arena;
 use super::exchange::{
-    Closed, ConnectionKey, Destination, Exchange, ExchangeEvent, Happened, Method, OfConnection,
-    Request, UpperLayer, Wire,
+    Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeEvent, Happened,
+    OfConnection, Request, UpperLayer, Wire,
 };
 use super::fields::{AllFields, RequestFields};
 use super::memory::Memory;

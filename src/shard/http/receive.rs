@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::admit::Admission;
 use super::connection::{Connection, ConnectionState, HeadVerdict, Partial, Remaining};
 use super::{
-    AllFields, ConnectionKey, Http, HttpOutput, Method, Refused, Request, RequestFields, UpperLayer,
+    AllFields, ConnectionKey, EndpointMethod, Http, HttpOutput, Refused, Request, RequestFields,
+    UpperLayer,
 };
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::shard::body;
@@ -152,7 +153,7 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         partial: &Partial,
         fields: &RequestFields<'_>,
-    ) -> Option<Method> {
+    ) -> Option<EndpointMethod> {
         let head = partial.head.view(&partial.head_bytes);
         self.serve(key, &head, fields, &partial.verdict)
     }
@@ -160,7 +161,7 @@ impl<U: UpperLayer> Http<U> {
     fn request_of<'a>(
         &self,
         key: ConnectionKey,
-        method: Method,
+        method: EndpointMethod,
         partial: &'a Partial,
     ) -> Request<'a, U::Word> {
         let fields = RequestFields::of(&partial.head, &partial.head_bytes);
@@ -170,7 +171,7 @@ impl<U: UpperLayer> Http<U> {
     fn request<'a>(
         &self,
         key: ConnectionKey,
-        method: Method,
+        method: EndpointMethod,
         fields: RequestFields<'a>,
         body: &'a [u8],
     ) -> Request<'a, U::Word> {

@@ -40,7 +40,7 @@ impl UpperLayer for Upper {
 /// A request as it was handed over.
 #[derive(Debug, PartialEq, Eq)]
 struct Got {
-    method: Method,
+    method: EndpointMethod,
     word: Option<u8>,
     body: String,
 }
@@ -125,7 +125,7 @@ fn post(body: &str) -> String {
 
 fn got(body: &str) -> Got {
     Got {
-        method: Method::Post,
+        method: EndpointMethod::Post,
         word: None,
         body: body.into(),
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::wire::session_id::{Locator, NodeName};
 
-fn parsed(fields: &[(&str, &str)]) -> Result<Payload, Malformed> {
+fn parsed(fields: &[(&str, &str)]) -> Result<Payload, MalformedEntry> {
     parse(fields, 64).map(|entry| entry.news)
 }
 

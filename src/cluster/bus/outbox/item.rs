@@ -7,7 +7,7 @@ use crate::app::contents::{Change, Contents};
 use crate::cluster::bus::id::EntryId;
 
 /// Told when the item has been told here.
-pub type Ticket = oneshot::Sender<Receipt>;
+pub type ReceiptSender = oneshot::Sender<Receipt>;
 
 /// What a publisher is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub enum ContentSource {
 #[derive(Debug)]
 pub struct LocalDelivery {
     pub item: OutboxItem,
-    pub tickets: Vec<Ticket>,
+    pub tickets: Vec<ReceiptSender>,
     pub accepted: Accepted,
 }
 

@@ -26,7 +26,7 @@ use crate::app::call::Topic;
 use crate::budget::Pool;
 
 pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
-pub(super) use self::spelling::Interest;
+pub(super) use self::spelling::WantedTopic;
 
 /// How many topics leave one listener in one write.
 const TOPICS_PER_WRITE_MAX: usize = 256;
@@ -151,7 +151,7 @@ impl Fanout {
     }
 
     /// Subscribes from now on; a second time is the same as once.
-    pub(super) fn subscribe(&mut self, key: ListenerKey, interest: &Interest) {
+    pub(super) fn subscribe(&mut self, key: ListenerKey, interest: &WantedTopic) {
         if self.listeners.get(key).is_none() {
             return;
         }
@@ -389,7 +389,7 @@ impl Fanout {
         }
     }
 
-    fn topic_index(&mut self, interest: &Interest) -> u32 {
+    fn topic_index(&mut self, interest: &WantedTopic) -> u32 {
         let uri = match (self.find(&interest.topic), &interest.topic) {
             (Some(index), _) => return index,
             (None, Topic::Resource(uri)) => uri,
