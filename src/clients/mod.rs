@@ -15,7 +15,7 @@ use crate::limits::Limits;
 
 pub use self::client::Client;
 pub use self::networks::{Networks, NotANetwork, PRIVATE};
-pub use self::table::{Clients, Excess, Holds};
+pub use self::table::{Clients, Excess, Holds, Millis};
 
 /// What all cores of a node take from: none of them refuses anything while there is some of it.
 #[derive(Debug)]

@@ -17,8 +17,8 @@ const PARTS: usize = 64;
 /// Below this a part is not worth a look for entries that nobody needs.
 const SWEEP_AT_MIN: usize = 64;
 
-/// Milliseconds of a clock that all cores share.
-type Millis = u64;
+/// Milliseconds of a monotonic clock that starts with the process, and that all cores share.
+pub type Millis = u64;
 
 /// Why a client gets nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::nodes::BEAT_EVERY;
-use super::record::{FoundRecord, NodeRecord, Process};
-use crate::wire::session_id::NodeName;
+use super::record::{FoundRecord, NodeRecord};
+use crate::wire::session_id::{NodeName, Process};
 
 /// Other processes that are remembered: clusters have tens of nodes, and the dead are buried.
 const PEERS_MAX: usize = 1024;

@@ -10,14 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::redis::{Command, Reply};
 use crate::runtime::unix_ms_of;
 use crate::shard::SessionInfo;
-use crate::wire::session_id::{NodeName, SessionId};
-
-/// A node's name and incarnation.
-pub(super) type Process = (NodeName, u64);
-
-pub(super) fn process_of(session: &SessionId) -> Process {
-    (session.node, session.locator.incarnation)
-}
+use crate::wire::session_id::{NodeName, Process, SessionId};
 
 /// A session's record outlives its last use by thirty days.
 const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -9,12 +9,12 @@ use super::misses::MissLog;
 use super::nodes::{Heartbeat, NODE_LIFE};
 use super::peers::Peers;
 use super::presence::Pending;
-use super::record::{FoundRecord, Keys, NodeRecord, Process, found_node};
+use super::record::{FoundRecord, Keys, NodeRecord, found_node};
 use super::resolver::Nodes;
 use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::metrics::Metrics;
 use crate::redis::{Command, RedisConnection, RedisFault, RedisLink, Reply};
-use crate::wire::session_id::NodeName;
+use crate::wire::session_id::{NodeName, Process};
 
 pub(super) struct ClusterContext {
     pub(super) keys: Keys,

@@ -13,7 +13,7 @@ use super::membership::{LocateRequest, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
 use super::presence::Pending;
-use super::record::{FoundRecord, Keys, NodeRecord, found_node, found_session, process_of};
+use super::record::{FoundRecord, Keys, NodeRecord, found_node, found_session};
 use super::resolver::LocateAnswers;
 use super::shared::ClusterContext;
 use super::undertaker;
@@ -184,7 +184,7 @@ impl ClusterContext {
         self.peers.borrow_mut().look(session.node, &node, now);
         let answers = LocateAnswers {
             node,
-            missing: self.peers.borrow().missing(process_of(session), now),
+            missing: self.peers.borrow().missing(session.process(), now),
             session: found_session(about, session),
             absence_tells: found_node(own, self.node) != FoundRecord::Nothing
                 && self.pulse.borrow().trusts_absence(now),

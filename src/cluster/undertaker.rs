@@ -8,11 +8,10 @@ use futures_util::future::join;
 use monoio::time::sleep;
 
 use super::nodes::{BEAT_EVERY, NODE_LIFE};
-use super::record::Process;
 use super::record::{FoundRecord, NodeRecord, SessionState, found_node, found_session, indexed};
 use super::shared::ClusterContext;
 use crate::redis::{RedisError, Reply};
-use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::session_id::{NodeName, Process, SessionId};
 
 /// Keys that Redis looks at in a step: some tenths of a millisecond.
 const SCAN_AT_ONCE: u64 = 512;

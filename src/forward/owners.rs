@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::shard::{Millis, MissReason};
-use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::session_id::{Process, SessionId};
 
 /// How long a node is believed to live without asking again.
 const FRESH_MS: Millis = 1_000;
@@ -19,13 +19,6 @@ pub enum SessionOwner {
         cookie: Arc<str>,
     },
     Gone(MissReason),
-}
-
-/// A node's name and incarnation: sessions that live and end together.
-pub(super) type Process = (NodeName, u64);
-
-pub(super) fn process_of(session: &SessionId) -> Process {
-    (session.node, session.locator.incarnation)
 }
 
 #[derive(Clone)]
@@ -43,7 +36,7 @@ pub(super) struct Owners {
 
 impl Owners {
     pub(super) fn known(&self, session: SessionId) -> Option<&KnownOwner> {
-        self.known.get(&process_of(&session))
+        self.known.get(&session.process())
     }
 
     pub(super) fn is_fresh(&self, now: Millis, session: SessionId) -> bool {
@@ -53,7 +46,7 @@ impl Owners {
 
     /// The owner did not take a connection: the next request asks anew.
     pub(super) fn forget(&mut self, session: SessionId) {
-        self.known.remove(&process_of(&session));
+        self.known.remove(&session.process());
     }
 
     /// Some: why it is not there.
@@ -71,7 +64,7 @@ impl Owners {
                     cookie,
                     since,
                 };
-                self.known.insert(process_of(&session), known);
+                self.known.insert(session.process(), known);
                 None
             }
             SessionOwner::Gone(gone) => {

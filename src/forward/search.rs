@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::exchange::{ExchangeStep, Passed, silence_max_ms, silence_of_two_ms};
-use super::owners::{SessionOwner, process_of};
+use super::owners::SessionOwner;
 use super::passage::{PassageKey, PassageState};
 use super::{CONNECT_MS, ForwardEffect, Forwarder};
 use crate::shard::{ConnectionKey, Located, Millis, MissReason};
@@ -198,7 +198,7 @@ impl Forwarder {
         let mut of_each = BTreeMap::new();
         for key in self.streams_silent_for(now, worth_a_look, None) {
             if let Some(passage) = self.passage_ref(key) {
-                of_each.insert(process_of(&passage.session), passage.session);
+                of_each.insert(passage.session.process(), passage.session);
             }
         }
         for session in of_each.into_values() {
@@ -222,9 +222,9 @@ impl Forwarder {
         silence: Millis,
         of: Option<SessionId>,
     ) -> Vec<PassageKey> {
-        let process = of.map(|session| process_of(&session));
+        let process = of.map(|session| session.process());
         let silent = self.passages.iter().filter(|(_, it)| {
-            let is_its = process.is_none_or(|process| process_of(&it.session) == process);
+            let is_its = process.is_none_or(|process| it.session.process() == process);
             is_its && matches!(&it.state, PassageState::Relay(it) if it.is_silent(now, silence))
         });
         let key = |(index, it): (usize, &super::Passage)| PassageKey {
