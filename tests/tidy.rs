@@ -7,6 +7,8 @@
 mod circles;
 #[path = "tidy/halves.rs"]
 mod halves;
+#[path = "tidy/names.rs"]
+mod names;
 
 use std::fs;
 use std::path::{Path, PathBuf};
