@@ -44,7 +44,7 @@ pub(super) struct IdempotencyCache {
     bounds: CacheBounds,
     known: HashMap<Arc<str>, (Digest, KeyState)>,
     /// When it was accepted, and under which key.
-    told: VecDeque<(u64, Arc<str>)>,
+    answered: VecDeque<(u64, Arc<str>)>,
     bytes: usize,
 }
 
@@ -97,7 +97,7 @@ impl IdempotencyCache {
         if matches!(answer, PublishOutcome::Accepted { .. }) {
             let accepted = KeyState::Accepted(answer.clone());
             self.known.insert(key.clone(), (item, accepted));
-            self.told.push_back((now_ms, key.clone()));
+            self.answered.push_back((now_ms, key.clone()));
             self.bytes += size(key);
         }
         self.trim();
@@ -111,21 +111,21 @@ impl IdempotencyCache {
     }
 
     fn expire(&mut self, now_ms: u64) {
-        while let Some((told_ms, _)) = self.told.front()
-            && told_ms + REMEMBERED_MS <= now_ms
+        while let Some((answered_ms, _)) = self.answered.front()
+            && answered_ms + REMEMBERED_MS <= now_ms
         {
             self.drop_oldest();
         }
     }
 
     fn trim(&mut self) {
-        while self.told.len() > self.bounds.keys_max || self.bytes > self.bounds.bytes_max {
+        while self.answered.len() > self.bounds.keys_max || self.bytes > self.bounds.bytes_max {
             self.drop_oldest();
         }
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((_, key)) = self.told.pop_front() {
+        if let Some((_, key)) = self.answered.pop_front() {
             self.known.remove(&key);
             self.bytes -= size(&key);
         }
@@ -193,7 +193,7 @@ mod tests {
         assert!(matches!(before, Begun::Before(ACCEPTED)));
         assert!(is_new(&mut memory, "a", 301_000));
         assert!(!is_new(&mut memory, "b", 301_000));
-        assert_eq!((memory.told.len(), memory.bytes), (1, 1 + ENTRY_BYTES));
+        assert_eq!((memory.answered.len(), memory.bytes), (1, 1 + ENTRY_BYTES));
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
             memory.begin(&key("a"), item(), 0),
             Begun::Before(ACCEPTED)
         ));
-        assert_eq!((memory.told.len(), memory.known.len()), (1, 1));
+        assert_eq!((memory.answered.len(), memory.known.len()), (1, 1));
     }
 
     #[test]

@@ -45,8 +45,8 @@ impl Membership {
     /// Waits until Redis knows all that was said and that the node is gone, but no longer than that. For the thread
     /// that ends the process, after its cores ended.
     pub fn leave(&self, at_most: Duration) {
-        let (told, left) = mpsc::channel();
-        self.said.post([ClusterMessage::Leave(told)]);
+        let (answer, left) = mpsc::channel();
+        self.said.post([ClusterMessage::Leave(answer)]);
         if left.recv_timeout(at_most).is_err() {
             tracing::warn!("Redis was not told of all that this node's end means for its sessions");
         }

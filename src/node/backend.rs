@@ -11,7 +11,7 @@ use crate::admin::{
 };
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
-use crate::cluster::bus::{BusHandle, BusTold};
+use crate::cluster::bus::{BusHandle, ReceiptReceiver};
 use crate::metrics::Metrics;
 use crate::runtime::Publisher;
 use crate::wire::uri::normal;
@@ -110,7 +110,7 @@ impl NodeBackend {
         topic: Topic,
         contents: Option<Option<Contents>>,
     ) -> PublishOutcome {
-        let told = match (contents, topic) {
+        let receipt = match (contents, topic) {
             (Some(contents), Topic::Resource(uri)) => {
                 let taken = self.store().and_then(|store| {
                     let checked = store.check(&uri, contents.as_ref());
@@ -123,7 +123,7 @@ impl NodeBackend {
             }
             (_, topic) => bus.changed(topic),
         };
-        accepted(told).await
+        accepted(receipt).await
     }
 
     /// What is to be told about new contents. Equal contents are no change.
@@ -151,8 +151,8 @@ impl NodeBackend {
     /// A session of another node is told by the bus: accepted is not delivered, since only its node knows whether it
     /// is still there.
     async fn tell(&self, session: SessionName, notice: Notice) -> PublishOutcome {
-        let told = self.publisher.tell(session.expose(), notice.clone());
-        match (timeout(TELL_TIMEOUT, told).await, &self.bus) {
+        let answer = self.publisher.tell(session.expose(), notice.clone());
+        match (timeout(TELL_TIMEOUT, answer).await, &self.bus) {
             (Ok(Ok(())), _) => PublishOutcome::Accepted {
                 offset: None,
                 kept: None,
@@ -170,8 +170,8 @@ impl NodeBackend {
 }
 
 /// The bus answers within a moment, whatever Redis does.
-async fn accepted(told: BusTold) -> PublishOutcome {
-    match told.await {
+async fn accepted(receipt: ReceiptReceiver) -> PublishOutcome {
+    match receipt.await {
         Ok(receipt) => PublishOutcome::Accepted {
             offset: receipt.offset,
             kept: Some(receipt.kept),

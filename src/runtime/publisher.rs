@@ -132,8 +132,8 @@ impl Publisher {
             Notice::Changed(topic) => Notice::Changed(topic.normal()),
             message => message,
         };
-        let told = self.tell_here(session, notice)?;
-        told.await.unwrap_or(Err(TellRefused::Busy))
+        let answer = self.tell_here(session, notice)?;
+        answer.await.unwrap_or(Err(TellRefused::Busy))
     }
 
     /// Tells every session. Returns the offset that this took in the log, or the newest one so far if other nodes
@@ -269,13 +269,13 @@ impl Publisher {
         if mailbox.is_full() || self.is_stopping() {
             return Err(TellRefused::Busy);
         }
-        let (answer, told) = oneshot::channel();
+        let (answer, receiver) = oneshot::channel();
         mailbox.post(CoreMessage::Tell {
             session: session.into(),
             notice,
             answer,
         });
-        Ok(told)
+        Ok(receiver)
     }
 
     /// Asks all other cores to end an idle session of somebody who holds more than this.

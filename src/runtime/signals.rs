@@ -101,12 +101,12 @@ fn wait(
     mut reload: Reload,
 ) {
     let mut throttle = LogThrottle::default();
-    let mut told_end = false;
+    let mut logged_end = false;
     let take = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
     loop {
-        if asked.end.load(Ordering::Relaxed) && !told_end {
+        if asked.end.load(Ordering::Relaxed) && !logged_end {
             publisher.stop_all();
-            told_end = true;
+            logged_end = true;
             tracing::info!("stopping; once more to stop at once");
         }
         if take(&asked.reload) {

@@ -237,8 +237,8 @@ fn take_letter(core: &Rc<Core>, letter: CoreMessage) {
             notice,
             answer,
         } => {
-            let told = core.shard.borrow_mut().handle_tell(now, &session, &notice);
-            let _ = answer.send(told);
+            let answered = core.shard.borrow_mut().handle_tell(now, &session, &notice);
+            let _ = answer.send(answered);
         }
         CoreMessage::TellAll { offset, notice } => {
             core.shard

@@ -216,7 +216,7 @@ impl Watch {
 
     fn judge(&self, life: &Life, look: &mut ThreadObservation, is_time: bool) {
         let name = &*life.name;
-        if life.is(GONE) && !std::mem::replace(&mut look.told_gone, true) {
+        if life.is(GONE) && !std::mem::replace(&mut look.logged_gone, true) {
             self.shared.publisher.set_impaired(true);
             self.shared.publisher.stop_all();
             tracing::error!(
@@ -245,7 +245,7 @@ struct ThreadObservation {
     beats: u64,
     /// Looks in a row without a beat between them.
     quiet: u32,
-    told_gone: bool,
+    logged_gone: bool,
 }
 
 impl ThreadObservation {

@@ -378,10 +378,10 @@ impl Fleet {
         for (number, member) in self.members.iter().enumerate() {
             for (message, to) in &self.messages {
                 let ours = to.is_none_or(|to| to == number);
-                let told = member.told.borrow().contains(message);
-                assert!(ours || !told, "message {message} was for another node");
+                let delivered = member.delivered.borrow().contains(message);
+                assert!(ours || !delivered, "message {message} was for another node");
                 assert!(
-                    told || !ours || !self.lossless,
+                    delivered || !ours || !self.lossless,
                     "message {message} never reached {}",
                     member.name
                 );

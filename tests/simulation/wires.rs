@@ -120,13 +120,16 @@ impl Fleet {
                 Wire::Answered(self.tamper(number, &ask, heard))
             }
             Wire::Answered(heard) => {
-                let (gaps, again) = (member.bus.counts().gaps, member.bus.counts().told_again);
+                let (gaps, again) = (
+                    member.bus.counts().gaps,
+                    member.bus.counts().delivered_again,
+                );
                 let (bus, hands) = member.hands();
                 bus.handle_heard(now_ms, heard, &hands);
                 if bus.counts().gaps > gaps {
                     self.met.insert("gap");
                 }
-                if bus.counts().told_again > again {
+                if bus.counts().delivered_again > again {
                     self.met.insert("told again");
                 }
                 Wire::Idle

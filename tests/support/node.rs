@@ -106,7 +106,7 @@ pub struct Node {
     /// What other nodes were told.
     pub said: Vec<SessionEvent>,
     /// What the application was told of sessions and subscriptions.
-    pub told: Vec<Lifecycle>,
+    pub delivered: Vec<Lifecycle>,
     /// Letters and publications wait until they are carried.
     pub slow_mail: bool,
     /// The application answers `{}` in the moment it is asked.
@@ -206,7 +206,7 @@ impl Node {
             forwarded: Vec::new(),
             forwarded_for: Vec::new(),
             said: Vec::new(),
-            told: Vec::new(),
+            delivered: Vec::new(),
             slow_mail: false,
             instant: false,
             unchecked: false,
@@ -375,11 +375,13 @@ impl Node {
         };
         if !self.breaks(Breakage::LosesFanout) {
             let Core { heard_of, gap, .. } = &self.cores[core];
-            let told = topics_in(&bytes).into_iter().map(|topic| {
+            let delivered = topics_in(&bytes).into_iter().map(|topic| {
                 let offset = heard_of.get(&topic).copied().unwrap_or(0);
                 (topic, offset.max(*gap))
             });
-            self.sockets[self.by_key[&(core, key)]].told.extend(told);
+            self.sockets[self.by_key[&(core, key)]]
+                .delivered
+                .extend(delivered);
             self.write(core, key, &bytes, false);
         }
         self.settle(core);

@@ -25,7 +25,7 @@ enum EntryOrigin {
     /// Its own, and not told here yet.
     Own(LocalDelivery),
     /// Its own, and told here before, or long ago.
-    LocalDelivery,
+    Delivered,
     /// Its own, and it was never told under this number: another item took its place.
     Replaced,
 }
@@ -46,7 +46,7 @@ impl Bus {
             return;
         }
         let is_others = matches!(known, EntryOrigin::Others);
-        let is_told = matches!(known, EntryOrigin::LocalDelivery | EntryOrigin::Replaced);
+        let is_delivered = matches!(known, EntryOrigin::Delivered | EntryOrigin::Replaced);
         let is_message = matches!(entry.news, Payload::All(_) | Payload::Session(..));
         let is_heard = is_message && is_others && self.heard_before(entry.author);
         let deed = match entry.news {
@@ -58,9 +58,9 @@ impl Bus {
                 let brought = (&*uri, Some(contents));
                 return self.take_news(now_ms, id, brought, (false, is_last), known, fetched);
             }
-            Payload::Changed(_) if matches!(known, EntryOrigin::LocalDelivery) => Deed::Nothing,
+            Payload::Changed(_) if matches!(known, EntryOrigin::Delivered) => Deed::Nothing,
             Payload::Changed(topic) => Deed::Publish(vec![topic]),
-            Payload::All(_) | Payload::Session(..) if is_told || is_heard => Deed::Nothing,
+            Payload::All(_) | Payload::Session(..) if is_delivered || is_heard => Deed::Nothing,
             Payload::All(notice) => Deed::TellAll(notice),
             Payload::Session(session, notice) => {
                 let own = SessionId::parse(&session).is_some_and(|id| id.node == self.node);
@@ -90,8 +90,8 @@ impl Bus {
             return EntryOrigin::Others;
         };
         match self.outbox.heard(now_ms, author.number) {
-            Some(Some(told)) => EntryOrigin::Own(told),
-            Some(None) => EntryOrigin::LocalDelivery,
+            Some(Some(delivery)) => EntryOrigin::Own(delivery),
+            Some(None) => EntryOrigin::Delivered,
             None => EntryOrigin::Replaced,
         }
     }
@@ -131,7 +131,7 @@ impl Bus {
                 ..
             }) => CHANGED,
             // It may have been new to the list then.
-            EntryOrigin::LocalDelivery => Change {
+            EntryOrigin::Delivered => Change {
                 list: true,
                 ..CHANGED
             },
@@ -151,7 +151,7 @@ impl Bus {
         if kept == KeptBy::Node {
             self.put_back(uri);
         }
-        let is_late = !self.is_timely(now_ms, id) || matches!(known, EntryOrigin::LocalDelivery);
+        let is_late = !self.is_timely(now_ms, id) || matches!(known, EntryOrigin::Delivered);
         if is_late && self.store.is_some() {
             self.again.add(written.topics(uri));
         }
@@ -248,7 +248,7 @@ impl Bus {
 impl EntryOrigin {
     fn tickets(self) -> Vec<ReceiptSender> {
         match self {
-            EntryOrigin::Own(told) => told.tickets,
+            EntryOrigin::Own(delivery) => delivery.tickets,
             _ => Vec::new(),
         }
     }

@@ -14,7 +14,7 @@ pub struct BusCounts {
     /// Losses that subscribers were told of.
     pub gaps: u64,
     /// Items that were told here before they had their place in the stream.
-    pub told_ahead: u64,
+    pub delivered_ahead: u64,
     /// Messages that other nodes will never hear of.
     pub dropped: u64,
     /// Items that Redis refused.
@@ -24,9 +24,9 @@ pub struct BusCounts {
     /// Resources that Redis had forgotten, or had an older state of.
     pub put_back: u64,
     /// What was told here before all nodes had it.
-    pub told_behind: u64,
+    pub delivered_behind: u64,
     /// What was told to all once more, since this node had it late.
-    pub told_again: u64,
+    pub delivered_again: u64,
 }
 
 impl BusCounts {
@@ -49,13 +49,13 @@ impl BusCounts {
             ("heard", self.heard),
             ("malformed", self.malformed),
             ("gap", self.gaps),
-            ("told_ahead", self.told_ahead),
+            ("told_ahead", self.delivered_ahead),
             ("refused", self.refused),
             ("dropped", self.dropped),
             ("overtaken", self.overtaken),
             ("put_back", self.put_back),
-            ("told_behind", self.told_behind),
-            ("told_again", self.told_again),
+            ("told_behind", self.delivered_behind),
+            ("told_again", self.delivered_again),
         ]
     }
 }

@@ -169,8 +169,8 @@ impl<'a> EntryFields<'a> {
         let topic = self.changed(uri_bytes_max)?;
         let message = self.message()?;
         let contents = self.contents()?;
-        let told_to = [self.session.is_some(), self.all, self.sync.is_some()];
-        if told_to.into_iter().filter(|&it| it).count() > 1 {
+        let targets = [self.session.is_some(), self.all, self.sync.is_some()];
+        if targets.into_iter().filter(|&it| it).count() > 1 {
             return Err(MalformedEntry("give one of session, all and sync"));
         }
         if self
@@ -179,7 +179,7 @@ impl<'a> EntryFields<'a> {
         {
             return Err(MalformedEntry("session is no session id of pinfold's"));
         }
-        if (contents.is_some() || self.stored.is_some()) && told_to.contains(&true) {
+        if (contents.is_some() || self.stored.is_some()) && targets.contains(&true) {
             return Err(MalformedEntry(
                 "contents are for everyone: leave session, all and sync out",
             ));
@@ -194,7 +194,7 @@ impl<'a> EntryFields<'a> {
             (None, true, _, None, Some(message)) => Ok(Payload::All(message)),
             (None, false, Some("board"), None, None) => Ok(Payload::Reload),
             (None, false, Some("all"), None, None) => Ok(Payload::Everything),
-            (None, false, None, Some(topic), None) => self.told_to_everyone(topic, contents),
+            (None, false, None, Some(topic), None) => self.for_everyone(topic, contents),
             (Some(_), ..) => Err(MalformedEntry(
                 "a session is told of one topic, one uri or one message (level and data)",
             )),
@@ -293,7 +293,7 @@ impl<'a> EntryFields<'a> {
         })))
     }
 
-    fn told_to_everyone(
+    fn for_everyone(
         &self,
         topic: Topic,
         contents: Option<Option<Contents>>,

@@ -31,7 +31,7 @@ pub struct BusHandle {
 }
 
 /// Resolves when this node was told, within a moment whatever Redis does. Cancelled: the node is ending.
-pub type BusTold = oneshot::Receiver<Receipt>;
+pub type ReceiptReceiver = oneshot::Receiver<Receipt>;
 
 /// What the bus needs to say what it lost, when its time to send it is over.
 const SAYING_TAKES: Duration = Duration::from_secs(1);
@@ -62,12 +62,12 @@ impl BusHandle {
         found.unwrap_or(Loaded::NotYet)
     }
 
-    pub fn changed(&self, topic: Topic) -> BusTold {
+    pub fn changed(&self, topic: Topic) -> ReceiptReceiver {
         self.send(OutboxItem::Changed(topic))
     }
 
     /// New contents, or none, for every node's store; not yet in this one's.
-    pub fn put(&self, uri: Box<str>, contents: Option<Contents>) -> BusTold {
+    pub fn put(&self, uri: Box<str>, contents: Option<Contents>) -> ReceiptReceiver {
         self.send(OutboxItem::Contents {
             uri,
             carried: ContentSource::Given(contents),
@@ -76,19 +76,19 @@ impl BusHandle {
         })
     }
 
-    pub fn tell_every_session(&self, notice: Notice) -> BusTold {
+    pub fn tell_every_session(&self, notice: Notice) -> ReceiptReceiver {
         self.send(OutboxItem::All(notice))
     }
 
     /// For a session of another node.
-    pub fn tell_elsewhere(&self, session: &str, notice: Notice) -> BusTold {
+    pub fn tell_elsewhere(&self, session: &str, notice: Notice) -> ReceiptReceiver {
         self.send(OutboxItem::Session(session.into(), notice))
     }
 
-    fn send(&self, item: OutboxItem) -> BusTold {
-        let (ticket, told) = oneshot::channel();
+    fn send(&self, item: OutboxItem) -> ReceiptReceiver {
+        let (ticket, receipt) = oneshot::channel();
         self.inbox.post([BusMessage::Item(item, Some(ticket))]);
-        told
+        receipt
     }
 
     fn post(&self, items: impl IntoIterator<Item = OutboxItem>) {
@@ -116,8 +116,8 @@ impl SharedLog for BusHandle {
     }
 
     fn leave(&self, at_most: Duration) {
-        let (told, left) = mpsc::channel();
-        self.inbox.post([BusMessage::Leave(told, at_most)]);
+        let (answer, left) = mpsc::channel();
+        self.inbox.post([BusMessage::Leave(answer, at_most)]);
         match left.recv_timeout(at_most + SAYING_TAKES) {
             Ok(unsent) if unsent.count == 0 => {}
             Ok(UnsentItems { count, uris }) => tracing::error!(

@@ -95,7 +95,7 @@ impl Bus {
             if !is_everywhere && !is_over {
                 return;
             }
-            self.counts.told_behind += u64::from(!is_everywhere);
+            self.counts.delivered_behind += u64::from(!is_everywhere);
             if let Some(held) = self.held.pop_front() {
                 act(held, here);
             }
@@ -115,11 +115,11 @@ impl Bus {
         }
         let again = std::mem::take(&mut self.again);
         if again.everything {
-            self.counts.told_again += 1;
+            self.counts.delivered_again += 1;
             self.post(now_ms, OutboxItem::Everything, None, here);
         }
         for topic in again.topics {
-            self.counts.told_again += 1;
+            self.counts.delivered_again += 1;
             let item = match topic {
                 Topic::Resource(uri) => OutboxItem::Look(uri),
                 list => OutboxItem::Changed(list),

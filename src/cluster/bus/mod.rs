@@ -75,7 +75,7 @@ use crate::wire::session_id::NodeName;
 
 pub use self::ask::{Add, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write};
 pub use self::counts::BusCounts;
-pub use self::handle::{BusHandle, BusTold};
+pub use self::handle::{BusHandle, ReceiptReceiver};
 pub use self::peers::{Applied, ProgressRecord};
 pub use self::run::{ENTRIES_MAX, RedisSettings, open};
 pub(crate) use self::run::{run, share};
@@ -206,8 +206,8 @@ impl Bus {
         here: &dyn LocalLog,
     ) {
         let accepted = self.accept(now_ms, &item);
-        if let Some(told) = self.outbox.post(now_ms, item, accepted, ticket) {
-            self.tell(told, here);
+        if let Some(delivery) = self.outbox.post(now_ms, item, accepted, ticket) {
+            self.deliver(delivery, here);
         }
     }
 
@@ -232,8 +232,8 @@ impl Bus {
 
     /// The connection that adds is gone; what was under way may have arrived or not.
     pub fn handle_writer_lost(&mut self, here: &dyn LocalLog) {
-        let told = self.outbox.lost();
-        self.tell_each(told, here);
+        let deliveries = self.outbox.lost();
+        self.deliver_each(deliveries, here);
     }
 
     /// The next entries to be added, in one round trip. Until [`handle_added`](Bus::handle_added) there are no more.
@@ -272,8 +272,8 @@ impl Bus {
                 _ => {}
             }
         }
-        let told = self.outbox.added(&taken);
-        self.tell_each(told, here);
+        let deliveries = self.outbox.added(&taken);
+        self.deliver_each(deliveries, here);
         // Redis may have forgotten what came in its place.
         overtaken.iter().for_each(|uri| self.put_back(uri));
     }
@@ -313,8 +313,8 @@ impl Bus {
 
     /// When there was nothing else, several times in the time that an item may take.
     pub fn handle_timeout(&mut self, now_ms: u64, here: &dyn LocalLog) {
-        let told = self.outbox.overdue(now_ms);
-        self.tell_each(told, here);
+        let deliveries = self.outbox.overdue(now_ms);
+        self.deliver_each(deliveries, here);
         self.counts.dropped += self.outbox.take_dropped();
         if !self.tail.is_loading() {
             self.tallies.log(now_ms);
@@ -373,7 +373,7 @@ impl Bus {
             number,
             item,
             accepted,
-            is_told,
+            is_delivered,
         } = adding;
         let mut contents = None;
         let mut own = None;
@@ -409,7 +409,7 @@ impl Bus {
                         after: accepted.after,
                     });
                     // Clients of other nodes may have read here what came before it, and they had not.
-                    let was_read = is_told || owed != Change::NONE;
+                    let was_read = is_delivered || owed != Change::NONE;
                     let changed = changed || was_read;
                     Payload::Stored { uri, changed }
                 }
@@ -437,17 +437,17 @@ impl Bus {
             .collect()
     }
 
-    fn tell_each(&mut self, told: Vec<LocalDelivery>, here: &dyn LocalLog) {
-        for told in told {
-            self.tell(told, here);
+    fn deliver_each(&mut self, deliveries: Vec<LocalDelivery>, here: &dyn LocalLog) {
+        for delivery in deliveries {
+            self.deliver(delivery, here);
         }
     }
 
     /// Tells this node of an item of its own, ahead of the stream.
-    fn tell(&mut self, told: LocalDelivery, here: &dyn LocalLog) {
-        self.counts.told_ahead += 1;
-        let accepted = told.accepted;
-        let offset = match told.item {
+    fn deliver(&mut self, delivery: LocalDelivery, here: &dyn LocalLog) {
+        self.counts.delivered_ahead += 1;
+        let accepted = delivery.accepted;
+        let offset = match delivery.item {
             OutboxItem::Changed(topic) => Some(here.publish(0, vec![topic])),
             OutboxItem::Look(uri) => Some(here.publish(0, vec![Topic::Resource(uri)])),
             OutboxItem::Contents {
@@ -465,7 +465,7 @@ impl Bus {
             OutboxItem::Session(..) | OutboxItem::Everything => None,
         };
         let kept = KeptBy::Node;
-        answer(told.tickets, Receipt { offset, kept });
+        answer(delivery.tickets, Receipt { offset, kept });
     }
 
     /// Writes to this node's store.

@@ -57,7 +57,7 @@ enum Stage {
 struct PostedItem {
     item: OutboxItem,
     stage: Stage,
-    told: bool,
+    is_delivered: bool,
     posted_ms: u64,
     accepted: Accepted,
     tickets: Vec<ReceiptSender>,
@@ -114,16 +114,16 @@ impl Outbox {
         let mut posted = PostedItem {
             item,
             stage: Stage::Queued,
-            told: false,
+            is_delivered: false,
             posted_ms: now_ms,
             accepted,
             tickets: ticket.into_iter().collect(),
             uncertain: false,
         };
-        let told = self.alone.then(|| posted.tell());
+        let delivery = self.alone.then(|| posted.deliver());
         self.enqueue(None, posted);
         self.bound(now_ms);
-        told
+        delivery
     }
 
     /// The next items for the log, if it can be written to and nothing is under way. Say [`added`](Outbox::added) or
@@ -144,7 +144,7 @@ impl Outbox {
                 .expect("what is queued is there");
             posted.stage = Stage::Sent;
             let (item, accepted) = (posted.item.clone(), posted.accepted);
-            let is_told = posted.told;
+            let is_delivered = posted.is_delivered;
             contents += usize::from(matches!(item, OutboxItem::Contents { .. }));
             self.unlist(number, &item);
             self.in_flight.push(number);
@@ -152,7 +152,7 @@ impl Outbox {
                 number,
                 item,
                 accepted,
-                is_told,
+                is_delivered,
             });
         }
         batch
@@ -214,30 +214,31 @@ impl Outbox {
             self.unlist(number, &posted.item);
         }
         self.settle(now_ms);
-        Some((!posted.told).then(|| posted.tell()))
+        Some((!posted.is_delivered).then(|| posted.deliver()))
     }
 
     /// Entries were lost that might have been ours: what was added may never come back.
     #[must_use]
     pub fn gap(&mut self) -> Vec<LocalDelivery> {
-        let mut told = Vec::new();
+        let mut deliveries = Vec::new();
         self.items.retain(|_, posted| {
-            if posted.stage == Stage::Added && !posted.told {
-                told.push(posted.tell());
+            if posted.stage == Stage::Added && !posted.is_delivered {
+                deliveries.push(posted.deliver());
             }
             posted.stage != Stage::Added
         });
-        told
+        deliveries
     }
 
     /// What took too long is to be told here.
     #[must_use]
     pub fn overdue(&mut self, now_ms: u64) -> Vec<LocalDelivery> {
         self.items.retain(|_, posted| {
-            let forgettable = posted.stage == Stage::Added && posted.told;
+            let forgettable = posted.stage == Stage::Added && posted.is_delivered;
             !forgettable || posted.posted_ms + REMEMBERED_MS > now_ms
         });
-        let late = |posted: &PostedItem| !posted.told && posted.posted_ms + PATIENCE_MS <= now_ms;
+        let late =
+            |posted: &PostedItem| !posted.is_delivered && posted.posted_ms + PATIENCE_MS <= now_ms;
         if self.items.values().any(late) {
             return self.tell_all();
         }
@@ -318,8 +319,11 @@ impl Outbox {
     /// Everything that was not told here is to be told now, and so is what comes.
     fn tell_all(&mut self) -> Vec<LocalDelivery> {
         self.alone = true;
-        let untold = self.items.values_mut().filter(|posted| !posted.told);
-        untold.map(PostedItem::tell).collect()
+        let undelivered = self
+            .items
+            .values_mut()
+            .filter(|posted| !posted.is_delivered);
+        undelivered.map(PostedItem::deliver).collect()
     }
 
     /// Items wait for their place in the log again, once it works and nothing old waits for it.
@@ -398,7 +402,7 @@ impl Outbox {
         for number in self.queued.clone() {
             let posted = &self.items[&number];
             // What was not told here yet will be in a moment.
-            if posted.told && which(&posted.item) {
+            if posted.is_delivered && which(&posted.item) {
                 let (item, accepted) = (posted.item.clone(), posted.accepted);
                 if let OutboxItem::Contents { uri, .. } = &item {
                     self.left_out.push((uri.clone(), accepted.at));
@@ -414,7 +418,7 @@ impl Outbox {
                 item: OutboxItem::Everything,
                 stage: Stage::Queued,
                 // Each of them was.
-                told: true,
+                is_delivered: true,
                 posted_ms: now_ms,
                 accepted: Accepted::default(),
                 tickets: Vec::new(),
@@ -427,8 +431,8 @@ impl Outbox {
 
 impl PostedItem {
     /// Marks it as told; the store has its contents afterwards.
-    fn tell(&mut self) -> LocalDelivery {
-        self.told = true;
+    fn deliver(&mut self) -> LocalDelivery {
+        self.is_delivered = true;
         let item = self.item.clone();
         if let OutboxItem::Contents { carried, owed, .. } = &mut self.item {
             (*carried, *owed) = (ContentSource::Stored, Change::NONE);
@@ -447,14 +451,14 @@ impl PostedItem {
             list: false,
             contents: true,
         };
-        let (told, told_before) = (self.told, older.told);
+        let (is_delivered, was_delivered) = (self.is_delivered, older.is_delivered);
         match (&mut self.item, older.item) {
             (
                 OutboxItem::Contents { owed, changed, .. },
                 OutboxItem::Changed(_) | OutboxItem::Look(_),
             ) => {
                 *changed = true;
-                *owed = owed.and(one.unless(told || told_before));
+                *owed = owed.and(one.unless(is_delivered || was_delivered));
             }
             (
                 OutboxItem::Contents { owed, changed, .. },
@@ -465,7 +469,7 @@ impl PostedItem {
                 },
             ) => {
                 *changed |= changed_before;
-                *owed = owed.and(owed_before.unless(told || told_before));
+                *owed = owed.and(owed_before.unless(is_delivered || was_delivered));
             }
             (
                 OutboxItem::Changed(_) | OutboxItem::Look(_),
@@ -473,7 +477,7 @@ impl PostedItem {
                     uri, carried, owed, ..
                 },
             ) => {
-                let owed = owed.unless(told_before).and(one).unless(told);
+                let owed = owed.unless(was_delivered).and(one).unless(is_delivered);
                 self.accepted = older.accepted;
                 self.item = OutboxItem::Contents {
                     uri,

@@ -144,8 +144,8 @@ async fn take_in(running: Rc<RunningBus>) {
             for posted in collected.items {
                 match posted {
                     BusMessage::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
-                    BusMessage::Leave(told, at_most) => {
-                        *running.leaving.borrow_mut() = Some((told, Instant::now() + at_most));
+                    BusMessage::Leave(answer, at_most) => {
+                        *running.leaving.borrow_mut() = Some((answer, Instant::now() + at_most));
                     }
                 }
             }
@@ -237,10 +237,10 @@ impl RunningBus {
         let is_over = |(_, until): &mut (mpsc::Sender<UnsentItems>, Instant)| {
             self.bus.borrow().unsent().count == 0 || Instant::now() >= *until
         };
-        if let Some((told, _)) = leaving.take_if(is_over) {
+        if let Some((answer, _)) = leaving.take_if(is_over) {
             self.bus.borrow_mut().leave();
             // Whoever waited may have given up.
-            let _ = told.send(self.bus.borrow().unsent());
+            let _ = answer.send(self.bus.borrow().unsent());
         }
     }
 }

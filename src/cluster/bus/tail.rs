@@ -104,8 +104,8 @@ impl Bus {
         self.tail.state = TailState::Down;
         self.tail.unread.clear();
         self.tail.full_since = None;
-        let told = self.outbox.unfollowed();
-        self.tell_each(told, here);
+        let deliveries = self.outbox.unfollowed();
+        self.deliver_each(deliveries, here);
     }
 
     /// An answer was more than anybody reads; the connection ended with it.
@@ -278,8 +278,8 @@ impl Bus {
     fn lose(&mut self, here: &dyn LocalLog) {
         self.tail.full_since = None;
         (self.tail.wants_reload, self.tail.loaded_ms) = (true, 0);
-        let told = self.outbox.gap();
-        self.tell_each(told, here);
+        let deliveries = self.outbox.gap();
+        self.deliver_each(deliveries, here);
         here.gap(0);
     }
 

@@ -175,7 +175,7 @@ impl Engine {
         let session_key = stream.session?;
         let session = self.sessions.get(session_key)?;
         let offset = match stream.number {
-            STANDALONE => self.fanout.listener(session.listener)?.told,
+            STANDALONE => self.fanout.listener(session.listener)?.delivered_through,
             _ => 0,
         };
         let sequence = stream.last_written();

@@ -140,12 +140,12 @@ impl Engine {
                 self.fanout.rewind(listener, opened_at);
             }
         }
-        let told = self
+        let delivered_through = self
             .fanout
             .listener(listener)
-            .map_or(0, |listener| listener.told);
+            .map_or(0, |listener| listener.delivered_through);
         if let Some(session) = self.sessions.get_mut(session_key) {
-            session.opened_at = told;
+            session.opened_at = delivered_through;
         }
         wire.open_stream(key);
         self.connect(wire, stream, key);

@@ -123,7 +123,7 @@ impl Convoy {
             .collect();
         for (_, question, session) in asks {
             let owner = self.owner_of(&session);
-            self.stations[number].told_owner(&mut self.network, question, owner);
+            self.stations[number].handle_owner(&mut self.network, question, owner);
         }
         for (_, key, address) in dials {
             let end = self.reach(address);

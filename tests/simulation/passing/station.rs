@@ -144,8 +144,11 @@ impl Station {
         self.forwarder.invariants();
         self.node.cores[0].shard.invariants();
         for passage in self.passages.values().filter(|it| it.ended) {
-            let told = |line: LineId| network.lines[line].up_ended;
-            assert!(passage.owner.is_none_or(told), "the owner was not told");
+            let delivered = |line: LineId| network.lines[line].up_ended;
+            assert!(
+                passage.owner.is_none_or(delivered),
+                "the owner was not told"
+            );
         }
         for held in self.forwarder.held_bytes() {
             assert!(held <= HELD_BYTES_MAX, "{held} bytes of one request");
@@ -334,7 +337,7 @@ impl Station {
         self.drain(network);
     }
 
-    pub(super) fn told_owner(
+    pub(super) fn handle_owner(
         &mut self,
         network: &mut Network,
         question: Question,

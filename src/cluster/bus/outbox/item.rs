@@ -78,7 +78,7 @@ pub struct Adding {
     pub item: OutboxItem,
     pub accepted: Accepted,
     /// Here.
-    pub is_told: bool,
+    pub is_delivered: bool,
 }
 
 /// Queued items with the same key are one.

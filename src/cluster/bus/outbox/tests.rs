@@ -46,8 +46,8 @@ fn numbers(batch: &[Adding]) -> Vec<u64> {
     batch.iter().map(|adding| adding.number).collect()
 }
 
-fn items(told: Vec<LocalDelivery>) -> Vec<OutboxItem> {
-    told.into_iter().map(|told| told.item).collect()
+fn items(deliveries: Vec<LocalDelivery>) -> Vec<OutboxItem> {
+    deliveries.into_iter().map(|it| it.item).collect()
 }
 
 #[test]
@@ -66,15 +66,15 @@ fn an_item_told_before_it_has_its_place_in_the_log() {
             number: 1,
             item: changed("a:1"),
             accepted: Accepted::default(),
-            is_told: false,
+            is_delivered: false,
         }]
     );
     assert!(outbox.added(&[true]).is_empty());
-    let told = outbox
+    let delivery = outbox
         .heard(10, 1)
         .expect("it was added")
         .expect("it was not told");
-    assert_eq!((told.item, told.tickets.len()), (changed("a:1"), 1));
+    assert_eq!((delivery.item, delivery.tickets.len()), (changed("a:1"), 1));
     assert!(outbox.heard(10, 1).is_none());
     assert!(
         answer.try_recv().is_ok_and(|it| it.is_none()),
@@ -85,10 +85,10 @@ fn an_item_told_before_it_has_its_place_in_the_log() {
 #[test]
 fn an_item_that_waits_for_a_redis_that_is_not_there() {
     let mut outbox = Outbox::default();
-    let told = outbox
+    let delivery = outbox
         .post(0, put("a:1", "x"), Accepted::default(), None)
         .expect("at once");
-    assert_eq!(told.item, put("a:1", "x"));
+    assert_eq!(delivery.item, put("a:1", "x"));
     assert!(outbox.is_pending("a:1") && !outbox.is_pending("a:2"));
     outbox.connected(1_000);
     outbox.followed(1_000);
@@ -104,7 +104,7 @@ fn an_item_that_waits_for_a_redis_that_is_not_there() {
             number: 1,
             item: stored,
             accepted: Accepted::default(),
-            is_told: true,
+            is_delivered: true,
         }]
     );
     assert!(outbox.is_pending("a:1"), "on its way");
@@ -192,12 +192,12 @@ fn two_changes_of_one_topic_and_the_older_of_them() {
             number: 1,
             item: merged,
             accepted: Accepted::default(),
-            is_told: false,
+            is_delivered: false,
         }]
     );
     assert!(outbox.added(&[true]).is_empty());
-    let told = outbox.heard(0, 1).flatten().expect("not told yet");
-    assert_eq!(told.tickets.len(), 2);
+    let delivery = outbox.heard(0, 1).flatten().expect("not told yet");
+    assert_eq!(delivery.tickets.len(), 2);
 }
 
 #[test]
@@ -206,8 +206,8 @@ fn an_older_change_that_comes_back_to_the_queue_after_a_newer_one() {
     outbox.post(0, put("a:1", "old"), Accepted::default(), None);
     outbox.take_batch();
     outbox.post(0, put("a:1", "new"), Accepted::default(), None);
-    let told = items(outbox.lost());
-    assert_eq!(told, [put("a:1", "new")]);
+    let delivered = items(outbox.lost());
+    assert_eq!(delivered, [put("a:1", "new")]);
     outbox.connected(0);
     assert_eq!(numbers(&outbox.take_batch()), [2]);
     assert!(

@@ -29,7 +29,7 @@ pub(in crate::shard) struct Listener {
     /// The connection that takes events now. None: what is pending waits.
     pub(in crate::shard) sink: Option<Exchange>,
     /// Everything up to here was told or was never to be told.
-    pub(in crate::shard) told: u64,
+    pub(in crate::shard) delivered_through: u64,
     /// The session's last targeted message that left on its standalone stream. Kept here too, so that a topic event
     /// is made without a look at session and stream: that would be four cache misses for each of ten thousand.
     pub(in crate::shard) sequence: u32,

@@ -85,7 +85,7 @@ impl Fanout {
         self.listeners.insert(Listener {
             voice,
             sink: None,
-            told: offset,
+            delivered_through: offset,
             sequence: 0,
             subscriptions,
             slots: None,
@@ -258,7 +258,7 @@ impl Fanout {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
-        listener.told = offset;
+        listener.delivered_through = offset;
         for slot in 0..listener.subscriptions.len() {
             let topic = listener.subscriptions[slot].topic as usize;
             if self.topics[topic].last_offset > offset {
@@ -272,7 +272,7 @@ impl Fanout {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
-        listener.told = 0;
+        listener.delivered_through = 0;
         for slot in 0..listener.subscriptions.len() {
             listener.mark(slot);
         }
@@ -327,7 +327,7 @@ impl Fanout {
         let Some(last) = due.last().copied() else {
             return;
         };
-        listener.told = listener.told.max(last.offset);
+        listener.delivered_through = listener.delivered_through.max(last.offset);
         if all {
             listener.pending = 0;
             return;
