@@ -1,10 +1,10 @@
 //! What was accepted under which idempotency key, for five minutes: a publisher that is not sure whether it was
-//! heard says it again, with the same key, and nothing is told twice. A key that comes again with another item is a
+//! heard says it again, with the same key, and nothing is published twice. A key that comes again with another item is a
 //! mistake, and is told from a repetition by the item's digest.
 //!
 //! Only what was accepted is remembered: whatever was refused may be tried again. Past its bounds the memory loses
 //! the oldest first. What is under way is no more than the listener's connections have under way.
-//! Invariants: `told` has each remembered key once, oldest first; `bytes` is their sum.
+//! Invariants: `answered` has each remembered key once, oldest first; `bytes` is their sum.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};

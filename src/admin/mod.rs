@@ -62,7 +62,7 @@ pub trait PublishBackend {
     /// The page of what is counted, as text for Prometheus.
     fn metrics(&self) -> String;
 
-    /// Takes an item or says why not. Two items are told in the order in which their futures are first polled.
+    /// Takes an item or says why not. Two items are delivered in the order in which their futures are first polled.
     fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome>;
 }
 
@@ -71,7 +71,7 @@ pub trait PublishBackend {
 pub struct PublishItem {
     pub target: Target,
     /// `None`: only tell. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
-    /// Only ever present when everyone is told of a resource.
+    /// Only ever present when all its subscribers are notified of a resource.
     pub contents: Option<Option<Contents>>,
     /// Under which this is published once, and nothing else; 1 to [`KEY_BYTES_MAX`] bytes.
     pub key: Option<Arc<str>>,
@@ -115,7 +115,7 @@ impl fmt::Debug for SessionName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishOutcome {
     Accepted {
-        /// Its place in the log; what one session is told has none.
+        /// Its place in the log; what is for one session has none.
         offset: Option<u64>,
         /// `None` on a node that is alone, and of what only that node has to know.
         kept: Option<KeptBy>,

@@ -50,7 +50,7 @@ impl Change {
         if done { Change::NONE } else { self }
     }
 
-    /// What is to be told.
+    /// What subscribers are to be notified of.
     #[must_use]
     pub fn topics(self, uri: &str) -> Vec<Topic> {
         let resource = self.contents.then(|| Topic::Resource(uri.into()));

@@ -1,7 +1,7 @@
 //! What happens to sessions and subscriptions, for an application that keeps something for them.
 //!
 //! Events of one core come in their order: a session opens before its first call, and a subscription of it ends
-//! before the session does. URIs are in the application's own spelling; who subscribed by two spellings of one is told of
+//! before the session does. URIs are in the application's own spelling; who subscribed by two spellings of one is notified of
 //! twice. Whatever goes has come: each `subscribed` has its `unsubscribed`, each opening its end.
 
 use std::net::IpAddr;

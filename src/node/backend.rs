@@ -126,7 +126,7 @@ impl NodeBackend {
         accepted(receipt).await
     }
 
-    /// What is to be told about new contents. Equal contents are no change.
+    /// What is to be delivered about new contents. Equal contents are no change.
     fn put(&self, uri: Box<str>, contents: Option<Contents>) -> Result<Vec<Topic>, PublishOutcome> {
         let change = self.store()?.put(&uri, contents).map_err(store_refused)?;
         Ok(change.topics(&uri))

@@ -49,7 +49,7 @@ struct PublisherInner {
 pub trait SharedLog: Send + Sync {
     fn publish(&self, topics: Vec<Topic>);
 
-    /// These were written to this node's contents; `change` is what is to be told of it. They go along: what is there
+    /// These were written to this node's contents; `change` is what is to be delivered of it. They go along: what is there
     /// may be another node's before long.
     fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change);
 
@@ -59,7 +59,7 @@ pub trait SharedLog: Send + Sync {
     fn leave(&self, at_most: Duration);
 }
 
-/// The publication was not taken, since a core is far behind, or the node has ended; nothing was told to anybody.
+/// The publication was not taken, since a core is far behind, or the node has ended; nothing was delivered to anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishRefused;
 
@@ -140,7 +140,7 @@ impl Publisher {
     /// share the log.
     ///
     /// # Errors
-    /// [`PublishRefused`], and nobody was told.
+    /// [`PublishRefused`], and nobody was notified.
     pub fn tell_all(&self, notice: Notice) -> Result<u64, PublishRefused> {
         if self.is_saturated() {
             return Err(PublishRefused);

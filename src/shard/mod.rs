@@ -264,7 +264,7 @@ impl Shard {
         self.engine.handle_publication(publication);
     }
 
-    /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
+    /// What was published elsewhere is partly lost: anything may have changed, and every client is notified of that in the words
     /// of the protocol. This takes [`GAP_OFFSETS`](crate::limits::GAP_OFFSETS) offsets from `first` on.
     pub fn handle_gap(&mut self, first: u64) {
         self.engine.handle_gap(first);
@@ -347,7 +347,7 @@ impl Shard {
         self.http.poll_transmit(bytes)
     }
 
-    /// The next stream with topics to be told, and the bytes. The driver calls [`Shard::handle_written`] only if
+    /// The next stream with topics to be delivered, and the bytes. The driver calls [`Shard::handle_written`] only if
     /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
     pub fn poll_fanout(&mut self, now: Millis, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
         self.at(now);

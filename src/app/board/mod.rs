@@ -1,5 +1,5 @@
-//! The program's default application: resources at `board://…`, whose contents come from outside and whose
-//! changes are told to whoever subscribed.
+//! The program's default application: resources at `board://…`, whose contents come from outside; their subscribers are
+//! notified of changes.
 //!
 //! All cores share one store. Clients list, read and subscribe; a model can also post and remove, unless the
 //! board is read-only.

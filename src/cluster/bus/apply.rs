@@ -22,11 +22,11 @@ pub(super) type Fetched = Option<HashMap<Box<str>, FoundValue>>;
 enum EntryOrigin {
     /// Another node's, or a program's.
     Others,
-    /// Its own, and not told here yet.
+    /// Its own, and not delivered here yet.
     Own(LocalDelivery),
-    /// Its own, and told here before, or long ago.
+    /// Its own, and delivered here before, or long ago.
     Delivered,
-    /// Its own, and it was never told under this number: another item took its place.
+    /// Its own, and it was never delivered under this number: another item took its place.
     Replaced,
 }
 
@@ -110,7 +110,7 @@ impl Bus {
         before
     }
 
-    /// New contents: the hash says which, if there is a board to show them. What was told here ahead of the log is told
+    /// New contents: the hash says which, if there is a board to show them. What was delivered here ahead of the log is delivered
     /// once more: other nodes had it later.
     fn take_news(
         &mut self,
@@ -176,12 +176,12 @@ impl Bus {
                 ..
             }) => self.merge_one(uri, accepted.at.max(accepted.after), contents.clone()),
             EntryOrigin::Own(_) => Change::NONE,
-            // Whoever published it puts it back, and that is told again.
+            // Whoever published it puts it back, and that is delivered again.
             _ => CHANGED,
         }
     }
 
-    /// What the hash has at a URI, told if it is news: it may have been so for long.
+    /// What the hash has at a URI, delivered if it is news: it may have been so for long.
     pub(super) fn take_value(&mut self, uri: &str, found: &FoundValue, here: &dyn LocalLog) {
         let topics = self.merge(uri, found).topics(uri);
         if !topics.is_empty() {

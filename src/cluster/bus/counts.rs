@@ -11,9 +11,9 @@ pub struct BusCounts {
     pub malformed: u64,
     /// Values of the hash among those.
     pub foreign: u64,
-    /// Losses that subscribers were told of.
+    /// Losses that subscribers were notified of.
     pub gaps: u64,
-    /// Items that were told here before they had their place in the stream.
+    /// Items that were delivered here before they had their place in the stream.
     pub delivered_ahead: u64,
     /// Messages that other nodes will never hear of.
     pub dropped: u64,
@@ -23,9 +23,9 @@ pub struct BusCounts {
     pub overtaken: u64,
     /// Resources that Redis had forgotten, or had an older state of.
     pub put_back: u64,
-    /// What was told here before all nodes had it.
+    /// What was delivered here before all nodes had it.
     pub delivered_behind: u64,
-    /// What was told to all once more, since this node had it late.
+    /// What was delivered to all once more, since this node had it late.
     pub delivered_again: u64,
 }
 

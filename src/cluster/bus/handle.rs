@@ -30,7 +30,7 @@ pub struct BusHandle {
     pub(super) loaded: AtomicU8,
 }
 
-/// Resolves when this node was told, within a moment whatever Redis does. Cancelled: the node is ending.
+/// Resolves when it was delivered on this node, within a moment whatever Redis does. Cancelled: the node is ending.
 pub type ReceiptReceiver = oneshot::Receiver<Receipt>;
 
 /// What the bus needs to say what it lost, when its time to send it is over.

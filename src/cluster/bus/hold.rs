@@ -1,9 +1,9 @@
-//! When clients are told of what was read from the log: as soon as every node that counts has applied it, or when they
+//! When clients are notified of what was read from the log: as soon as every node that counts has applied it, or when they
 //! have waited long enough; always in the order of the log.
 //!
-//! So a client that is told at one node reads the change at any other. A node that applies an entry so late that others
+//! So a client that is notified at one node reads the change at any other. A node that applies an entry so late that others
 //! may have told of it (it hung, it was cut off, it lost its place) says so in the log once it has: whoever listens
-//! anywhere is told *again*, and this time what is read at that node is new.
+//! anywhere is notified *again*, and this time what is read at that node is new.
 
 use super::id::EntryId;
 use super::outbox::{OutboxItem, Receipt, ReceiptSender};
@@ -13,16 +13,16 @@ use crate::app::call::{KeptBy, Notice, Topic};
 /// How long what was read waits for the others at most. Far above what an answer takes nearby, and short enough that
 /// nobody sees a pause; a node that hangs costs it until it does not count any more.
 pub(super) const HOLD_MS: u64 = 200;
-/// An entry that is applied within this was told by nobody before. Below [`HOLD_MS`] by more than clocks are off.
+/// An entry that is applied within this was delivered nowhere before. Below [`HOLD_MS`] by more than clocks are off.
 const TIMELY_MS: u64 = 120;
-/// Held entries; of more the oldest are told at once.
+/// Held entries; of more the oldest are delivered at once.
 const HELD_MAX: usize = 16_384;
-/// Topics that are told again one by one; of more it is said that anything may have changed.
+/// Topics that are delivered again one by one; of more it is said that anything may have changed.
 const AGAIN_MAX: usize = 1_024;
 
 const _: () = assert!(TIMELY_MS < HOLD_MS);
 
-/// What is to be told on this node.
+/// What is to be delivered on this node.
 pub(super) enum Deed {
     Publish(Vec<Topic>),
     TellAll(Notice),

@@ -20,12 +20,12 @@
 //!
 //! | what | decides | kept in |
 //! |---|---|---|
-//! | that something changed | the stream: its order is the order in which clients are told | `outbox` until it is there, `tail` |
+//! | that something changed | the stream: its order is the order in which clients are notified | `outbox` until it is there, `tail` |
 //! | which of two writes to a resource stands | the greater stamp (below), on the hash, on each board and in a script alike | `versions`, the hash's values, `{prefix}gone:{uri}` |
 //! | that a resource is gone | a write that took it away; never that it is not there | `{prefix}gone:{uri}`, `versions` |
 //! | that Redis is what it was | its token, looked at in the round trip that brings contents, after them | `tail` |
-//! | when clients are told | every node that counts has it on its board, or they waited for `HOLD_MS` | `hold`, `peers` |
-//! | when they are told again | a board changed after others may have told of it: its node says so in the log | `hold` |
+//! | when clients are notified | every node that counts has it on its board, or they waited for `HOLD_MS` | `hold`, `peers` |
+//! | when they are notified again | a board changed after others may have told of it: its node says so in the log | `hold` |
 //!
 //! **Contents.** The stream says what changed, the hash what it is now. A write's *stamp* is the id of its entry if it
 //! got there within [`PATIENCE_MS`](outbox::PATIENCE_MS), as the writes of other programs always do; else when its node
@@ -197,7 +197,7 @@ impl Bus {
         }
     }
 
-    /// Publishes to all nodes; the ticket is told when this one was told.
+    /// Publishes to all nodes; the ticket is answered when it was delivered on this one.
     pub fn post(
         &mut self,
         now_ms: u64,
@@ -352,7 +352,7 @@ impl Bus {
         self.outbox.is_full()
     }
 
-    /// What is published is told here at once, since Redis is out of reach or slow.
+    /// What is published is delivered here at once, since Redis is out of reach or slow.
     #[must_use]
     pub fn is_alone(&self) -> bool {
         self.outbox.is_alone()

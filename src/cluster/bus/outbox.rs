@@ -6,13 +6,13 @@
 //! ```
 //!
 //! Usually the node's own cores are told when an item comes back, in the order of the log. But nobody waits for Redis:
-//! while it is out of reach (`alone`) items are told here at once, and what does not come back in time is told
+//! while it is out of reach (`alone`) items are delivered here at once, and what does not come back in time is delivered
 //! here too; each of them is added all the same as soon as it can be.
 //!
 //! What is queued is bounded: of one topic only the newest, of too many topics only that anything may have changed,
 //! of messages only the newest.
 //!
-//! Invariants: `keys` has each queued item that has a key; while `alone` every item was told here.
+//! Invariants: `keys` has each queued item that has a key; while `alone` every item was delivered here.
 
 mod item;
 
@@ -26,11 +26,11 @@ use super::id::EntryId;
 use crate::app::call::Topic;
 use crate::app::contents::Change;
 
-/// How long an item may take to come back before it is told here. Far above what a Redis nearby needs, and short
+/// How long an item may take to come back before it is delivered here. Far above what a Redis nearby needs, and short
 /// enough that nobody sees a pause.
 pub const PATIENCE_MS: u64 = 250;
 
-/// What comes back as an entry after so long is told again.
+/// What comes back as an entry after so long is delivered again.
 const REMEMBERED_MS: u64 = 60_000;
 
 /// Queued items that are kept by topic: more than a board holds. Of more topics it is only said that anything may
@@ -103,7 +103,7 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// Takes an item; what it gives back is to be told here at once.
+    /// Takes an item; what it gives back is to be delivered here at once.
     pub fn post(
         &mut self,
         now_ms: u64,
@@ -159,7 +159,7 @@ impl Outbox {
     }
 
     /// What became of the items of the batch, in their order: true if the log has them. The others are queued
-    /// again. What it gives back is to be told here at once.
+    /// again. What it gives back is to be delivered here at once.
     #[must_use]
     pub fn added(&mut self, taken: &[bool]) -> Vec<LocalDelivery> {
         let mut refused = false;
@@ -206,8 +206,8 @@ impl Outbox {
         self.tell_all()
     }
 
-    /// What was added came back: what is to be told of it here. `None`: nothing is known of it; and nothing to
-    /// be told if it was told before.
+    /// What was added came back: what is to be delivered of it here. `None`: nothing is known of it; and nothing to
+    /// be delivered if it was before.
     pub fn heard(&mut self, now_ms: u64, number: u64) -> Option<Option<LocalDelivery>> {
         let mut posted = self.items.remove(&number)?;
         if self.queued.remove(&number) {
@@ -230,7 +230,7 @@ impl Outbox {
         deliveries
     }
 
-    /// What took too long is to be told here.
+    /// What took too long is to be delivered here.
     #[must_use]
     pub fn overdue(&mut self, now_ms: u64) -> Vec<LocalDelivery> {
         self.items.retain(|_, posted| {
@@ -252,7 +252,7 @@ impl Outbox {
         self.keys.len() >= KEYS_MAX || self.notices.len() >= NOTICES_MAX
     }
 
-    /// Items are told here at once.
+    /// Items are delivered here at once.
     #[must_use]
     pub fn is_alone(&self) -> bool {
         self.alone
@@ -316,7 +316,7 @@ impl Outbox {
         std::mem::take(&mut self.left_out)
     }
 
-    /// Everything that was not told here is to be told now, and so is what comes.
+    /// Everything that was not delivered here is to be delivered now, and so is what comes.
     fn tell_all(&mut self) -> Vec<LocalDelivery> {
         self.alone = true;
         let undelivered = self
@@ -401,7 +401,7 @@ impl Outbox {
         let mut forgotten = false;
         for number in self.queued.clone() {
             let posted = &self.items[&number];
-            // What was not told here yet will be in a moment.
+            // What was not delivered here yet will be in a moment.
             if posted.is_delivered && which(&posted.item) {
                 let (item, accepted) = (posted.item.clone(), posted.accepted);
                 if let OutboxItem::Contents { uri, .. } = &item {
@@ -430,7 +430,7 @@ impl Outbox {
 }
 
 impl PostedItem {
-    /// Marks it as told; the store has its contents afterwards.
+    /// Marks it as delivered; the store has its contents afterwards.
     fn deliver(&mut self) -> LocalDelivery {
         self.is_delivered = true;
         let item = self.item.clone();

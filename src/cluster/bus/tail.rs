@@ -34,11 +34,11 @@ pub(super) struct Tail {
     pub(super) state: TailState,
     /// None before the first look.
     pub(super) token: Option<Box<str>>,
-    /// Everything up to here was told.
+    /// Everything up to here was delivered.
     pub(super) position: EntryId,
     /// What others said up to here was said before this node was there: only what they brought is of interest.
     pub(super) quiet_until: EntryId,
-    /// Read and not told yet; None: malformed.
+    /// Read and not delivered yet; None: malformed.
     pub(super) unread: VecDeque<(EntryId, Option<Entry>)>,
     /// A full page was read: where it began.
     full_since: Option<EntryId>,
@@ -395,7 +395,7 @@ impl Bus {
         }
     }
 
-    /// How many of the unread entries are told next, and whose contents that takes.
+    /// How many of the unread entries are delivered next, and whose contents that takes.
     fn next_portion(&self) -> (usize, WantedValues) {
         let mut wanted = WantedValues::default();
         for (index, (_, entry)) in self.tail.unread.iter().enumerate() {

@@ -6,7 +6,7 @@ use crate::app::call::{KeptBy, Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::cluster::bus::id::EntryId;
 
-/// Told when the item has been told here.
+/// Answered when the item has been delivered here.
 pub type ReceiptSender = oneshot::Sender<Receipt>;
 
 /// What a publisher is answered.
@@ -42,9 +42,9 @@ pub enum OutboxItem {
     Contents {
         uri: Box<str>,
         carried: ContentSource,
-        /// What is to be told here besides what writing them changes here.
+        /// What is to be delivered here besides what writing them changes here.
         owed: Change,
-        /// It is to be told everywhere, also where writing them changes nothing.
+        /// It is to be delivered everywhere, also where writing them changes nothing.
         changed: bool,
     },
     /// This node had news of a resource so late that all are to look again at what there is.
@@ -63,7 +63,7 @@ pub enum ContentSource {
     Stored,
 }
 
-/// Something to be told on this node, and who waits for that.
+/// Something to be delivered on this node, and who waits for that.
 #[derive(Debug)]
 pub struct LocalDelivery {
     pub item: OutboxItem,

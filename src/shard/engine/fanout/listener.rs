@@ -1,4 +1,4 @@
-//! One party that hears topics, and what it has still to be told.
+//! One party that hears topics, and what it has still to be notified of.
 
 use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
@@ -28,7 +28,7 @@ pub(in crate::shard) struct Listener {
     pub(in crate::shard) voice: ListenerKind,
     /// The connection that takes events now. None: what is pending waits.
     pub(in crate::shard) sink: Option<Exchange>,
-    /// Everything up to here was told or was never to be told.
+    /// Everything up to here was delivered or was never to be.
     pub(in crate::shard) delivered_through: u64,
     /// The session's last targeted message that left on its standalone stream. Kept here too, so that a topic event
     /// is made without a look at session and stream: that would be four cache misses for each of ten thousand.

@@ -1,11 +1,11 @@
-//! Who hears what: topics, their subscribers, and what each listener has still to be told.
+//! Who hears what: topics, their subscribers, and what each listener has still to be notified of.
 //!
 //! A listener is one party that hears topics: a legacy session (on its GET stream) or a modern listen stream. What a
 //! topic event says depends on the topic alone, so nothing is queued per listener but one bit per subscription,
 //! and the notification log keeps one offset per topic: the newest. Conflation is thereby exact and free, resuming
 //! is a comparison of offsets, and what is held for a stalled reader does not grow with what is published.
 //!
-//! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
+//! Invariant: a subscription is pending whenever its topic was published after the listener was last notified of it.
 
 mod lease;
 mod listener;
@@ -185,7 +185,7 @@ impl Fanout {
         }
     }
 
-    /// The topic changed: everyone who hears it has it to be told.
+    /// The topic changed: every subscriber has it to be notified of.
     pub(super) fn publish(&mut self, topic: &Topic, offset: u64) {
         let others = match topic {
             Topic::Resource(uri) if !self.spellings.is_empty() => self.spellings.get(&**uri),
@@ -208,8 +208,8 @@ impl Fanout {
         }
     }
 
-    /// Anything may have changed: everyone has everything to be told that it hears of. Each topic has an offset of
-    /// its own, since event ids name one event; if there are ever more topics than offsets, some share the last.
+    /// Anything may have changed: every listener has all to be notified of that it subscribed to. Each topic has an
+    /// offset of its own, since event ids name one event; if there are ever more topics than offsets, some share the last.
     pub(super) fn publish_everything(&mut self, offsets: std::ops::RangeInclusive<u64>) {
         let (mut offset, last) = offsets.into_inner();
         for (_, entry) in &mut self.topics {
@@ -246,7 +246,7 @@ impl Fanout {
         }
     }
 
-    /// The outlet can take bytes again.
+    /// The sink can take bytes again.
     pub(super) fn resume(&mut self, key: ListenerKey) {
         if let Some(listener) = self.listeners.get_mut(key) {
             listener.enqueue(key, &mut self.ready);
@@ -267,7 +267,7 @@ impl Fanout {
         }
     }
 
-    /// What the reader knows cannot be told (another epoch): everything it may hear of is to be told once.
+    /// What the reader knows cannot be told (another epoch): all that it is subscribed to is to be delivered once.
     pub(super) fn rewind_unknown(&mut self, key: ListenerKey) {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
@@ -278,7 +278,7 @@ impl Fanout {
         }
     }
 
-    /// The next listener with something to be told and an outlet.
+    /// The next listener with something to be delivered and a sink.
     pub(super) fn poll_ready(&mut self) -> Option<ListenerKey> {
         while let Some(key) = self.ready.pop_front() {
             let Some(listener) = self.listeners.get_mut(key) else {
@@ -302,7 +302,7 @@ impl Fanout {
         !self.ready.is_empty()
     }
 
-    /// Takes what `key` is to be told now, oldest offset first, so that an event's id covers all before it. Its
+    /// Takes what `key` is to be notified of now, oldest offset first, so that an event's id covers all before it. Its
     /// messages are the caller's to take.
     pub(super) fn take_pending(&mut self, key: ListenerKey, due: &mut Vec<Due>) {
         due.clear();

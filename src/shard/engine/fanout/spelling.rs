@@ -1,4 +1,4 @@
-//! One resource by several names: a client is told of it by the name it knows, whichever is published.
+//! One resource by several names: a client is notified of it by the name it knows, whichever is published.
 
 use std::rc::Rc;
 
