@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pinfold::cli::lines::Lines;
+use pinfold::cli::lines::LineWriter;
 use pinfold::cli::{Cli, CliCommand, publish, traefik, watch};
 use pinfold::config::{Config, Machine, ServeOptions};
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(options: ServeOptions) -> ExitCode {
-    let lines = match Lines::start("log", &stderr()) {
+    let lines = match LineWriter::start("log", &stderr()) {
         Ok(lines) => lines,
         Err(fault) => {
             // Nothing else is left to be done about it.
@@ -43,7 +43,7 @@ fn serve(options: ServeOptions) -> ExitCode {
     ended.map_or_else(|(code, _)| code, |()| ExitCode::SUCCESS)
 }
 
-fn run(options: ServeOptions, lines: &Lines) -> Result<(), (ExitCode, String)> {
+fn run(options: ServeOptions, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
     let config = Config::check(options, &Machine::here()).map_err(|wrong| {
         let help = "For more information, try 'pinfold serve --help'.";
         (ExitCode::from(EXIT_USAGE), format!("{wrong}\n\n{help}"))

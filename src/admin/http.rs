@@ -11,7 +11,7 @@
 //! ```
 
 use super::BODY_BYTES_MAX;
-use super::framing::{AdminFraming, Bad};
+use super::framing::{AdminFraming, RequestError};
 use super::long_body::LongBody;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
@@ -100,9 +100,9 @@ impl RequestDecoder {
 
 impl Decoder for RequestDecoder {
     type Item = AdminInput;
-    type Error = Bad;
+    type Error = RequestError;
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Decoded<AdminInput>, Bad> {
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Decoded<AdminInput>, RequestError> {
         if matches!(self.state, DecoderState::ExpectHead) {
             let Some(head) = decode_head(src)? else {
                 return Ok(Decoded::Insufficient);
@@ -144,10 +144,10 @@ impl Decoder for RequestDecoder {
     }
 }
 
-fn decode_head(src: &mut BytesMut) -> Result<Option<RequestHead>, Bad> {
+fn decode_head(src: &mut BytesMut) -> Result<Option<RequestHead>, RequestError> {
     let end = memchr::memmem::find(src, b"\r\n\r\n");
     if end.unwrap_or(src.len()) > HEAD_BYTES_MAX {
-        return Err(Bad::Request(
+        return Err(RequestError::Request(
             431,
             "The request's head is longer than 16 KiB.",
         ));
@@ -158,14 +158,17 @@ fn decode_head(src: &mut BytesMut) -> Result<Option<RequestHead>, Bad> {
     let bare_line_feed =
         memchr::memchr_iter(b'\n', &src[..end]).any(|at| at == 0 || src[at - 1] != b'\r');
     if bare_line_feed {
-        return Err(Bad::Request(
+        return Err(RequestError::Request(
             400,
             "A line of the head ends without a carriage return.",
         ));
     }
     match RequestHeadDecoder.decode(src)? {
         Decoded::Some(head) => Ok(Some(head)),
-        _ => Err(Bad::Request(400, "The request's head is incomplete.")),
+        _ => Err(RequestError::Request(
+            400,
+            "The request's head is incomplete.",
+        )),
     }
 }
 
@@ -182,10 +185,10 @@ fn is_lines(headers: &HeaderMap) -> bool {
 }
 
 /// How the body is framed; never two readings of one message (RFC 9112 section 6.3).
-fn framing(head: &RequestHead) -> Result<AdminFraming, Bad> {
+fn framing(head: &RequestHead) -> Result<AdminFraming, RequestError> {
     let headers = &head.headers;
     if headers.get_all(HOST).iter().count() > 1 {
-        return Err(Bad::Request(400, "There is more than one Host."));
+        return Err(RequestError::Request(400, "There is more than one Host."));
     }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
@@ -199,7 +202,10 @@ fn framing(head: &RequestHead) -> Result<AdminFraming, Bad> {
         (None, None, None, None) => Ok(AdminFraming::Length(0)),
         (Some(length), None, None, None) => content_length(length.as_bytes())
             .map(AdminFraming::Length)
-            .ok_or(Bad::Request(400, "Content-Length is not a number.")),
+            .ok_or(RequestError::Request(
+                400,
+                "Content-Length is not a number.",
+            )),
         // HTTP/1.0 knows no codings: to it the same bytes are another message (RFC 9112 section 6.1).
         (None, None, Some(coding), None)
             if head.version == Version::HTTP_11
@@ -207,14 +213,14 @@ fn framing(head: &RequestHead) -> Result<AdminFraming, Bad> {
         {
             Ok(AdminFraming::Chunked)
         }
-        _ => Err(Bad::Request(
+        _ => Err(RequestError::Request(
             400,
             "The body must be framed by one Content-Length or by Transfer-Encoding: chunked.",
         )),
     }
 }
 
-const TOO_LARGE: Bad = Bad::Request(
+const TOO_LARGE: RequestError = RequestError::Request(
     413,
     "The body is larger than 1 MiB. Send it in parts, or as lines (NDJSON), one item each, of any number: Content-Type: application/x-ndjson.",
 );
@@ -228,7 +234,7 @@ fn content_length(value: &[u8]) -> Option<u64> {
 }
 
 impl PartialBody {
-    fn new(framing: AdminFraming) -> Result<Self, Bad> {
+    fn new(framing: AdminFraming) -> Result<Self, RequestError> {
         match framing {
             AdminFraming::Length(bytes) => usize::try_from(bytes)
                 .ok()
@@ -243,7 +249,7 @@ impl PartialBody {
         }
     }
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Bytes>, Bad> {
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Bytes>, RequestError> {
         match self {
             PartialBody::Length(bytes) => {
                 Ok((src.len() >= *bytes).then(|| src.split_to(*bytes).freeze()))

@@ -40,7 +40,7 @@ impl From<PublishOutcome> for PublishReply {
 }
 
 pub(super) struct IdempotentPublisher {
-    desk: Rc<dyn PublishBackend>,
+    backend: Rc<dyn PublishBackend>,
     memory: RefCell<IdempotencyCache>,
     opened: Instant,
 }
@@ -51,16 +51,16 @@ enum KeySlot<F> {
 }
 
 impl IdempotentPublisher {
-    pub(super) fn new(desk: Rc<dyn PublishBackend>) -> Self {
+    pub(super) fn new(backend: Rc<dyn PublishBackend>) -> Self {
         IdempotentPublisher {
-            desk,
+            backend,
             memory: RefCell::default(),
             opened: Instant::now(),
         }
     }
 
-    pub(super) fn desk(&self) -> &dyn PublishBackend {
-        &*self.desk
+    pub(super) fn backend(&self) -> &dyn PublishBackend {
+        &*self.backend
     }
 
     /// One reply per item. On a node that `is_busy` nothing is published. Who calls has looked at that, once for all
@@ -107,7 +107,10 @@ impl IdempotentPublisher {
             Begun::UnderWay(answer) => answer.await.unwrap_or_else(|_| busy()),
             Begun::Reused => return key_reused().into(),
             Begun::First => {
-                let under_way = UnderWay { clerk: self, key };
+                let under_way = KeyInProgress {
+                    publisher: self,
+                    key,
+                };
                 let answer = self.ask_desk(item, is_busy).await;
                 let now_ms = self.now_ms();
                 let mut memory = self.memory.borrow_mut();
@@ -131,7 +134,7 @@ impl IdempotentPublisher {
         if is_busy {
             return busy();
         }
-        self.desk.publish(item).await
+        self.backend.publish(item).await
     }
 
     fn now_ms(&self) -> u64 {
@@ -140,14 +143,14 @@ impl IdempotentPublisher {
 }
 
 /// A key whose item has no answer yet: it is forgotten if it never gets one.
-struct UnderWay<'a> {
-    clerk: &'a IdempotentPublisher,
+struct KeyInProgress<'a> {
+    publisher: &'a IdempotentPublisher,
     key: Arc<str>,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for KeyInProgress<'_> {
     fn drop(&mut self) {
-        self.clerk.memory.borrow_mut().forget(&self.key);
+        self.publisher.memory.borrow_mut().forget(&self.key);
     }
 }
 

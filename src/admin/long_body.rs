@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use monoio_codec::{Decoded, Decoder};
 
-use super::framing::{AdminFraming, Bad};
+use super::framing::{AdminFraming, RequestError};
 use crate::wire::chunked::ChunkedDecoder;
 
 /// Decodes one body. Holds no bytes of it.
@@ -20,7 +20,7 @@ enum LongBodyRest {
 
 /// Some bytes of the body, perhaps none.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Piece(pub(super) Vec<u8>);
+pub(super) struct BodyPiece(pub(super) Vec<u8>);
 
 impl LongBody {
     pub(super) fn new(framing: AdminFraming) -> Self {
@@ -39,10 +39,10 @@ impl LongBody {
 }
 
 impl Decoder for LongBody {
-    type Item = Piece;
-    type Error = Bad;
+    type Item = BodyPiece;
+    type Error = RequestError;
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Decoded<Piece>, Bad> {
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Decoded<BodyPiece>, RequestError> {
         if src.is_empty() {
             return Ok(Decoded::Insufficient);
         }
@@ -54,18 +54,18 @@ impl Decoder for LongBody {
                 if *missing == 0 {
                     self.rest = LongBodyRest::Finished;
                 }
-                Ok(Decoded::Some(Piece(src.split_to(bytes).to_vec())))
+                Ok(Decoded::Some(BodyPiece(src.split_to(bytes).to_vec())))
             }
             LongBodyRest::Chunks(decoder) => {
                 let mut piece = Vec::with_capacity(src.len());
                 let decoded = decoder.decode(src, &mut piece, usize::MAX).map_err(|_| {
-                    Bad::Request(400, "The body is not chunked as RFC 9112 has it.")
+                    RequestError::Request(400, "The body is not chunked as RFC 9112 has it.")
                 })?;
                 let _ = src.split_to(decoded.used);
                 if decoded.finished {
                     self.rest = LongBodyRest::Finished;
                 }
-                Ok(Decoded::Some(Piece(piece)))
+                Ok(Decoded::Some(BodyPiece(piece)))
             }
         }
     }
@@ -83,10 +83,10 @@ mod tests {
             buffer.extend_from_slice(bytes);
             if !body.is_finished() {
                 match body.decode(&mut buffer) {
-                    Ok(Decoded::Some(Piece(piece))) => found.extend(piece),
+                    Ok(Decoded::Some(BodyPiece(piece))) => found.extend(piece),
                     Ok(_) => unreachable!("there is always a piece"),
-                    Err(Bad::Request(status, _)) => return Err(status),
-                    Err(Bad::Io(error)) => panic!("{error}"),
+                    Err(RequestError::Request(status, _)) => return Err(status),
+                    Err(RequestError::Io(error)) => panic!("{error}"),
                 }
             }
         }

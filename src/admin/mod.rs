@@ -3,10 +3,11 @@
 //! `gate` says who may ask; `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`, `item_contents`
 //! and `message` for the parts of one; `lines` cuts NDJSON, `idempotency_cache` knows idempotency keys, and by its `digest` what each stood for; `routes` answers a whole
 //! request. `http` and `long_body` cut requests out of bytes with every bound held. `idempotent` hands items to the
-//! [`PublishBackend`], which is whatever publishing does; `room` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
+//! [`PublishBackend`], which is whatever publishing does; `connection_limit` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
 //! runtime of its own.
 
 mod connection;
+mod connection_limit;
 mod digest;
 mod framing;
 mod gate;
@@ -21,7 +22,6 @@ mod message;
 mod policy;
 mod publish;
 mod response;
-mod room;
 mod routes;
 mod serve;
 mod stream;

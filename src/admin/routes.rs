@@ -18,7 +18,7 @@ GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
 pub(super) async fn answer(
     request: &AdminRequest,
-    clerk: &IdempotentPublisher,
+    publisher: &IdempotentPublisher,
     policy: &AdminPolicy,
 ) -> AdminResponse {
     if let Some(refusal) = turn_away(&request.head.headers, policy) {
@@ -27,20 +27,20 @@ pub(super) async fn answer(
     let method = &request.head.method;
     match request.head.uri.path() {
         "/healthz" if is_read(method) => AdminResponse::text(200, "ok\n"),
-        "/readyz" if is_read(method) => availability(clerk),
+        "/readyz" if is_read(method) => availability(publisher),
         "/metrics" if is_read(method) => match ask_for_token(&request.head.headers, policy) {
             Some(refusal) => refusal,
-            None => metrics(clerk),
+            None => metrics(publisher),
         },
         "/publish" if method == Method::POST => {
             match ask_for_token(&request.head.headers, policy) {
                 Some(refusal) => refusal,
-                None => publish(&request.body, clerk, policy).await,
+                None => publish(&request.body, publisher, policy).await,
             }
         }
         "/drain" if method == Method::POST => match ask_for_token(&request.head.headers, policy) {
             Some(refusal) => refusal,
-            None => drain(clerk),
+            None => drain(publisher),
         },
         "/healthz" | "/readyz" | "/metrics" => not_allowed("GET, HEAD"),
         "/publish" | "/drain" => not_allowed("POST"),
@@ -100,8 +100,8 @@ fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-fn availability(clerk: &IdempotentPublisher) -> AdminResponse {
-    let availability = clerk.desk().availability();
+fn availability(publisher: &IdempotentPublisher) -> AdminResponse {
+    let availability = publisher.backend().availability();
     let status = if availability.takes_clients() {
         200
     } else {
@@ -110,16 +110,16 @@ fn availability(clerk: &IdempotentPublisher) -> AdminResponse {
     AdminResponse::text(status, &format!("{}\n", availability.sentence()))
 }
 
-fn metrics(clerk: &IdempotentPublisher) -> AdminResponse {
+fn metrics(publisher: &IdempotentPublisher) -> AdminResponse {
     AdminResponse {
         content_type: crate::metrics::CONTENT_TYPE,
-        ..AdminResponse::text(200, &clerk.desk().metrics())
+        ..AdminResponse::text(200, &publisher.backend().metrics())
     }
 }
 
 /// The log tells how far it is, and the node goes on until it is told to end.
-fn drain(clerk: &IdempotentPublisher) -> AdminResponse {
-    clerk.desk().drain();
+fn drain(publisher: &IdempotentPublisher) -> AdminResponse {
+    publisher.backend().drain();
     AdminResponse::json(202, &json!({"draining": true}))
 }
 
@@ -128,13 +128,17 @@ fn not_allowed(allow: &'static str) -> AdminResponse {
 }
 
 /// 200 if at least one item was accepted (or none was sent), 400 if all were refused or the body is unreadable.
-async fn publish(body: &[u8], clerk: &IdempotentPublisher, policy: &AdminPolicy) -> AdminResponse {
+async fn publish(
+    body: &[u8],
+    publisher: &IdempotentPublisher,
+    policy: &AdminPolicy,
+) -> AdminResponse {
     let items = match publish::parse(body, policy.uri_bytes_max) {
         Ok(items) => items,
         Err(UnreadableBody(status, sentence)) => return AdminResponse::error(status, sentence),
     };
-    let is_busy = clerk.desk().is_saturated();
-    let replies = clerk.publish(items, is_busy).await;
+    let is_busy = publisher.backend().is_saturated();
+    let replies = publisher.publish(items, is_busy).await;
     let all_refused = !replies.is_empty() && replies.iter().all(PublishReply::is_refusal);
     let list: Vec<Value> = replies.iter().map(publish::render).collect();
     AdminResponse::json(if all_refused { 400 } else { 200 }, &json!(list))
@@ -211,7 +215,7 @@ mod tests {
             uri_bytes_max: 64,
             line_bytes_max: 1024,
         };
-        let clerk = IdempotentPublisher::new(Rc::new(Counting {
+        let publisher = IdempotentPublisher::new(Rc::new(Counting {
             availability: match path {
                 "/readyz?draining" => Availability::Leaving,
                 "/readyz?loading" => Availability::Loading,
@@ -220,7 +224,7 @@ mod tests {
             },
             offset: Cell::new(16),
         }));
-        let response = answer(&request, &clerk, &policy);
+        let response = answer(&request, &publisher, &policy);
         let response = response.now_or_never().expect("this desk never waits");
         (response.status, response.body)
     }

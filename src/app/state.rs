@@ -69,7 +69,7 @@ struct SealedState {
 
 /// The params that make a request what it is; the others differ between its rounds.
 #[derive(Default, Deserialize, Serialize)]
-struct Salient {
+struct RequestIdentity {
     name: Option<String>,
     uri: Option<String>,
     #[serde(default)]
@@ -77,7 +77,7 @@ struct Salient {
 }
 
 pub(super) fn request_digest(method: &str, params: Option<&RawValue>) -> Result<String, RpcError> {
-    let mut salient: Salient = super::params::parse(params)?;
+    let mut salient: RequestIdentity = super::params::parse(params)?;
     let mut arguments = salient
         .arguments
         .take()

@@ -10,7 +10,7 @@ mod table;
 
 use std::sync::Arc;
 
-use crate::budget::{Pool, Short};
+use crate::budget::{BudgetExceeded, Pool};
 use crate::limits::Limits;
 
 pub use self::client::Client;
@@ -69,7 +69,7 @@ impl Ticket {
     ///
     /// # Errors
     /// The node has no other place.
-    pub fn widen(&mut self) -> Result<(), Short> {
+    pub fn widen(&mut self) -> Result<(), BudgetExceeded> {
         self.commons.connections.take(1)?;
         self.places += 1;
         Ok(())

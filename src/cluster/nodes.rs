@@ -135,59 +135,62 @@ mod tests {
 
     #[test]
     fn sessions_are_announced_again_when_redis_may_have_forgotten_them() {
-        let (mut pulse, now) = start();
-        let first = pulse.beat(now, 1, OWN, &FoundRecord::Nothing);
+        let (mut heartbeat, now) = start();
+        let first = heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
         assert!(!announced(&first), "nothing was said that could be lost");
-        assert!(!announced(&pulse.beat(now, 1, OWN, &record(OWN))));
+        assert!(!announced(&heartbeat.beat(now, 1, OWN, &record(OWN))));
         assert!(
-            announced(&pulse.beat(now, 1, OWN, &FoundRecord::Nothing)),
+            announced(&heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing)),
             "flushed"
         );
-        assert!(!announced(&pulse.beat(now, 1, OWN, &record(OWN))));
+        assert!(!announced(&heartbeat.beat(now, 1, OWN, &record(OWN))));
         assert!(
-            announced(&pulse.beat(now, 2, OWN, &record(OWN))),
+            announced(&heartbeat.beat(now, 2, OWN, &record(OWN))),
             "came back"
         );
-        let foreign = pulse.beat(now, 2, OWN, &FoundRecord::Foreign);
+        let foreign = heartbeat.beat(now, 2, OWN, &FoundRecord::Foreign);
         assert!(announced(&foreign) && foreign.foreign);
     }
 
     #[test]
     fn two_processes_of_one_name_are_told_from_one_that_came_again() {
-        let (mut pulse, now) = start();
-        let beat = |pulse: &mut Heartbeat, incarnation| {
-            pulse.beat(now, 1, OWN, &record(incarnation)).duplicate
+        let (mut heartbeat, now) = start();
+        let beat = |heartbeat: &mut Heartbeat, incarnation| {
+            heartbeat.beat(now, 1, OWN, &record(incarnation)).duplicate
         };
-        assert!(!beat(&mut pulse, 3), "the process before this one");
-        assert!(!beat(&mut pulse, OWN));
-        assert!(!beat(&mut pulse, 9), "perhaps it died just now");
-        assert!(beat(&mut pulse, 9), "it writes again and again");
+        assert!(!beat(&mut heartbeat, 3), "the process before this one");
+        assert!(!beat(&mut heartbeat, OWN));
+        assert!(!beat(&mut heartbeat, 9), "perhaps it died just now");
+        assert!(beat(&mut heartbeat, 9), "it writes again and again");
     }
 
     #[test]
     fn absence_tells_something_when_everybody_had_time_to_write() {
-        let (mut pulse, now) = start();
-        assert!(!pulse.trusts_absence(now), "never connected");
-        pulse.beat(now, 1, OWN, &FoundRecord::Nothing);
-        assert!(pulse.trusts_absence(now), "Redis was there before");
+        let (mut heartbeat, now) = start();
+        assert!(!heartbeat.trusts_absence(now), "never connected");
+        heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
+        assert!(heartbeat.trusts_absence(now), "Redis was there before");
 
-        let (mut pulse, start) = start();
+        let (mut heartbeat, start) = start();
         let now = start + THERE_BEFORE;
         let later = now + MEMORY_TRUSTED_AFTER;
-        pulse.beat(now, 1, OWN, &FoundRecord::Nothing);
-        assert!(!pulse.trusts_absence(now) && pulse.trusts_absence(later));
-        pulse.beat(later, 1, OWN, &record(OWN));
-        assert!(pulse.trusts_absence(later));
-        assert!(!pulse.trusts_absence(later + NODE_LIFE), "no beat since");
-        pulse.miss();
-        assert!(!pulse.trusts_absence(later));
-        pulse.beat(later, 1, OWN, &record(OWN));
+        heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
+        assert!(!heartbeat.trusts_absence(now) && heartbeat.trusts_absence(later));
+        heartbeat.beat(later, 1, OWN, &record(OWN));
+        assert!(heartbeat.trusts_absence(later));
         assert!(
-            !pulse.trusts_absence(later),
+            !heartbeat.trusts_absence(later + NODE_LIFE),
+            "no beat since"
+        );
+        heartbeat.miss();
+        assert!(!heartbeat.trusts_absence(later));
+        heartbeat.beat(later, 1, OWN, &record(OWN));
+        assert!(
+            !heartbeat.trusts_absence(later),
             "what others wrote may be gone"
         );
-        pulse.beat(now, 1, OWN, &record(OWN));
-        pulse.beat(later, 1, OWN, &FoundRecord::Nothing);
-        assert!(!pulse.trusts_absence(later));
+        heartbeat.beat(now, 1, OWN, &record(OWN));
+        heartbeat.beat(later, 1, OWN, &FoundRecord::Nothing);
+        assert!(!heartbeat.trusts_absence(later));
     }
 }

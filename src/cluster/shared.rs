@@ -8,7 +8,7 @@ use super::membership::Membership;
 use super::misses::MissLog;
 use super::nodes::{Heartbeat, NODE_LIFE};
 use super::peers::Peers;
-use super::presence::Pending;
+use super::pending::Pending;
 use super::record::{FoundRecord, Keys, NodeRecord, found_node};
 use super::resolver::Nodes;
 use crate::log_throttle::{LogThrottle, LogThrottles};
@@ -28,7 +28,7 @@ pub(super) struct ClusterContext {
     pub(super) record: RefCell<NodeRecord>,
     pub(super) announce_all: Box<dyn Fn()>,
     pub(super) verify_some: Box<dyn Fn()>,
-    pub(super) pulse: RefCell<Heartbeat>,
+    pub(super) heartbeat: RefCell<Heartbeat>,
     pub(super) nodes: RefCell<Nodes>,
     pub(super) peers: RefCell<Peers>,
     pub(super) asks: Cell<usize>,

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join3, select};
 use monoio::time::{sleep, timeout};
 
+use super::dead_processes;
 use super::membership::{LocateRequest, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
-use super::presence::Pending;
+use super::pending::Pending;
 use super::record::{FoundRecord, Keys, NodeRecord, found_node, found_session};
 use super::resolver::LocateAnswers;
 use super::shared::ClusterContext;
-use super::undertaker;
 use super::writer::RecordWriter;
 use super::{Advertised, ClusterSetup};
 use crate::log_throttle::{LogThrottle, LogThrottles};
@@ -70,7 +70,7 @@ impl ClusterTask {
             record: RefCell::new(own_record(node, incarnation, advertised)),
             announce_all: Box::new(announce_all),
             verify_some: Box::new(verify_some),
-            pulse: RefCell::new(Heartbeat::new(Instant::now())),
+            heartbeat: RefCell::new(Heartbeat::new(Instant::now())),
             nodes: RefCell::default(),
             peers: RefCell::default(),
             asks: Cell::new(0),
@@ -81,7 +81,7 @@ impl ClusterTask {
         let others = join3(
             shared.beat(),
             resolve(shared.clone()),
-            undertaker::run(&shared),
+            dead_processes::run(&shared),
         );
         select(pin!(RecordWriter::new(&shared).run()), pin!(others)).await;
     }
@@ -123,7 +123,7 @@ impl ClusterContext {
         };
         let now = Instant::now();
         if let Some(error) = written.error() {
-            self.pulse.borrow_mut().miss();
+            self.heartbeat.borrow_mut().miss();
             if let Some(unlogged) = self.may_log("heartbeat") {
                 tracing::warn!(%error, unlogged, "Redis does not take this node's heartbeat, so that other nodes cannot pass \
                     requests to it: {}", error.advice());
@@ -131,8 +131,8 @@ impl ClusterContext {
             return None;
         }
         let found = found_node(found, self.node);
-        let mut pulse = self.pulse.borrow_mut();
-        Some(pulse.beat(now, number, self.incarnation, &found))
+        let mut heartbeat = self.heartbeat.borrow_mut();
+        Some(heartbeat.beat(now, number, self.incarnation, &found))
     }
 
     fn act(&self, beat: &HeartbeatOutcome) {
@@ -187,7 +187,7 @@ impl ClusterContext {
             missing: self.peers.borrow().missing(session.process(), now),
             session: found_session(about, session),
             absence_tells: found_node(own, self.node) != FoundRecord::Nothing
-                && self.pulse.borrow().trusts_absence(now),
+                && self.heartbeat.borrow().trusts_absence(now),
             unix_ms: unix_ms(),
         };
         if answers.node == FoundRecord::Foreign {

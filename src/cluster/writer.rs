@@ -9,11 +9,11 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use monoio::time::{sleep, timeout};
 
-use super::inbox::Collected;
+use super::inbox::InboxContents;
 use super::membership::ClusterMessage;
 use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
-use super::presence::{ChangeBatch, RecordChange};
+use super::pending::{ChangeBatch, RecordChange};
 use super::record::{FoundRecord, found_session};
 use super::shared::ClusterContext;
 use crate::redis::{Backoff, RedisConnection, RedisError, Reply, random};
@@ -98,7 +98,7 @@ impl<'a> RecordWriter<'a> {
         }
     }
 
-    fn take(&mut self, collected: Collected<ClusterMessage>) {
+    fn take(&mut self, collected: InboxContents<ClusterMessage>) {
         let shared = self.shared;
         if collected.lost {
             shared.pending.borrow_mut().lose();

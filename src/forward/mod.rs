@@ -61,7 +61,7 @@ pub use self::passage::{PassageKey, Side, SocketInterest};
 pub use self::pool::IdleKey;
 pub use self::relay::RelayBuffer;
 pub use self::search::Question;
-pub use self::sides::Passes;
+pub use self::sides::PassMode;
 
 /// Of a request that is passed on and of its answer no more is held at once: what was read of it and of the next ones,
 /// and what each side has not taken yet.
@@ -83,7 +83,7 @@ pub struct ForwarderSetup {
 }
 
 /// A request that leaves its shard, with its connection.
-pub struct Departing {
+pub struct DepartingConnection {
     /// What was read of the connection: a whole head, and what follows.
     pub bytes: Vec<u8>,
     /// Whose it is.
@@ -95,7 +95,7 @@ pub struct Departing {
 }
 
 /// A connection that a shard takes back, with what was read of it since; `gone` says why its request was not answered.
-pub struct Returning {
+pub struct ReturningConnection {
     pub bytes: Vec<u8>,
     pub gone: Option<MissReason>,
     pub ticket: Ticket,
@@ -155,7 +155,7 @@ pub enum ForwardEffect {
     /// The connection goes back to the shard. Its key is stale, and so is the owner's connection, if it is still there.
     Return {
         key: PassageKey,
-        returning: Returning,
+        returning: ReturningConnection,
     },
     /// Both connections are over, and their key is stale.
     Close(PassageKey),
@@ -224,9 +224,9 @@ impl Forwarder {
     pub fn handle_forward(
         &mut self,
         now: Millis,
-        departing: Departing,
-    ) -> Result<PassageKey, Returning> {
-        let Departing {
+        departing: DepartingConnection,
+    ) -> Result<PassageKey, ReturningConnection> {
+        let DepartingConnection {
             bytes,
             client,
             ticket,
@@ -239,7 +239,7 @@ impl Forwarder {
             .and_then(|secret| Outgoing::read(&bytes, &self.limits, self.node, secret, address));
         let Some(outgoing) = outgoing else {
             let gone = Some(MissReason::CannotTell);
-            return Err(Returning {
+            return Err(ReturningConnection {
                 bytes,
                 gone,
                 ticket,

@@ -13,11 +13,11 @@ pub(super) struct Relay {
     /// When the owner last said something.
     heard: Millis,
     /// What few clients need.
-    more: Option<Box<More>>,
+    more: Option<Box<RelayExtras>>,
 }
 
 #[derive(Default)]
-struct More {
+struct RelayExtras {
     /// What the client sent after its request, and its part of the node's budget.
     read_ahead: Vec<u8>,
     ahead_charge: Option<Charge>,
@@ -39,9 +39,9 @@ pub enum RelayBuffer {
 impl Relay {
     pub(super) fn new(now: Millis, body: BodyRest, read_ahead: Vec<u8>) -> Relay {
         let more = (!read_ahead.is_empty()).then(|| {
-            Box::new(More {
+            Box::new(RelayExtras {
                 read_ahead,
-                ..More::default()
+                ..RelayExtras::default()
             })
         });
         Relay {
@@ -51,7 +51,7 @@ impl Relay {
         }
     }
 
-    fn more(&mut self) -> &mut More {
+    fn more(&mut self) -> &mut RelayExtras {
         self.more.get_or_insert_default()
     }
 
@@ -134,7 +134,7 @@ impl Relay {
     }
 }
 
-impl More {
+impl RelayExtras {
     fn is_needless(&self) -> bool {
         self.read_ahead.is_empty() && self.unsent.is_empty() && self.ahead_charge.is_none()
     }

@@ -9,7 +9,7 @@ use crate::shard::Millis;
 
 /// How bytes of an owner go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passes {
+pub enum PassMode {
     /// As [`Forwarder::poll_transmit`] says, if at all.
     Buffered,
     /// All of them, as they are and at once. What the client did not take goes to [`Forwarder::handle_passed`].
@@ -17,7 +17,7 @@ pub enum Passes {
 }
 
 impl Forwarder {
-    pub fn handle_owner_bytes(&mut self, now: Millis, key: PassageKey, bytes: &[u8]) -> Passes {
+    pub fn handle_owner_bytes(&mut self, now: Millis, key: PassageKey, bytes: &[u8]) -> PassMode {
         let mut sink = std::mem::take(&mut self.sink);
         let passed = self.passage(key).map(|passage| match &mut passage.state {
             PassageState::Exchange(exchange) => Some(exchange.owner_bytes(now, bytes, &mut sink)),
@@ -28,14 +28,14 @@ impl Forwarder {
         });
         self.sink = sink;
         match passed {
-            Some(None) => return Passes::AsTheyAre,
+            Some(None) => return PassMode::AsTheyAre,
             Some(Some(passed)) => {
                 self.conclude(now, key, passed);
                 self.transmits(key, Side::Client);
             }
             None => {}
         }
-        Passes::Buffered
+        PassMode::Buffered
     }
 
     /// A stream's bytes went on, but for these.

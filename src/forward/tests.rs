@@ -40,12 +40,12 @@ fn alive() -> SessionOwner {
     }
 }
 
-fn departing(request: &str) -> Departing {
+fn departing(request: &str) -> DepartingConnection {
     let limits = Limits::default();
     let commons = Commons::new(&limits, Networks::private());
     commons.connections.take(1).expect("there is room");
     let account = Account::new(Pool::new(EXCHANGE_BYTES), EXCHANGE_BYTES);
-    Departing {
+    DepartingConnection {
         bytes: request.into(),
         client: None,
         ticket: Ticket::of(commons, None),
@@ -91,7 +91,7 @@ fn relayed(forwarder: &mut Forwarder) -> PassageKey {
     effects(forwarder);
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let passes = forwarder.handle_owner_bytes(0, key, head.as_bytes());
-    assert_eq!(passes, Passes::Buffered);
+    assert_eq!(passes, PassMode::Buffered);
     assert_eq!(sent(forwarder, key, Side::Client), head);
     effects(forwarder);
     key
@@ -130,7 +130,7 @@ fn a_silent_stream_that_has_a_time_or_a_buffer() {
     assert_eq!(forwarder.held_bytes().sum::<usize>(), 0);
     let chunk = b"3\r\n:\n\n\r\n";
     let passes = forwarder.handle_owner_bytes(5, key, chunk);
-    assert_eq!(passes, Passes::AsTheyAre);
+    assert_eq!(passes, PassMode::AsTheyAre);
     forwarder.handle_passed(5, key, b"");
     assert!(!forwarder.has_work(), "it went on, and that is all");
     forwarder.handle_passed(5, key, &chunk[3..]);

@@ -32,7 +32,7 @@ pub(super) struct ControlSetup<'a> {
     pub(super) store: Option<Arc<dyn ContentStore>>,
     pub(super) cluster: Option<(ClusterConfig, ClusterTask)>,
     /// At which what is published waits for the bus.
-    pub(super) door: Option<Arc<BusHandle>>,
+    pub(super) bus: Option<Arc<BusHandle>>,
 }
 
 /// The thread, as the node holds it.
@@ -57,7 +57,7 @@ struct ControlWork {
 struct ClusterWork {
     task: ClusterTask,
     incarnation: u64,
-    way: bus::RedisSettings,
+    settings: bus::RedisSettings,
     log: bus::BusSetup,
 }
 
@@ -71,14 +71,14 @@ impl ControlSetup<'_> {
         let cluster = self
             .cluster
             .map(|(cluster, task)| cluster_parts(self.node, &cluster, task, self.store.clone()));
-        let cluster = cluster.zip(self.door.clone());
+        let cluster = cluster.zip(self.bus.clone());
         let work = ControlWork {
             driver: shared.driver,
             admin: self.admin.zip(policy),
             backend: NodeBackend {
                 publisher: shared.publisher.clone(),
                 store: self.store,
-                bus: self.door,
+                bus: self.bus,
                 metrics: shared.metrics.clone(),
             },
             cluster,
@@ -121,7 +121,7 @@ fn cluster_parts(
     ClusterWork {
         task,
         incarnation,
-        way: bus::RedisSettings {
+        settings: bus::RedisSettings {
             redis,
             prefix: cluster.prefix.clone(),
             metrics: shared.metrics.clone(),
@@ -167,8 +167,8 @@ impl ControlWork {
                     sleep(BEAT_EVERY).await;
                 }
             });
-            if let Some((parts, door)) = cluster {
-                share(parts, door, &backend.publisher);
+            if let Some((parts, bus)) = cluster {
+                share(parts, bus, &backend.publisher);
             }
             let acceptor =
                 admin.and_then(|(listening, policy)| open_admin(listening, policy, backend));
@@ -188,8 +188,8 @@ impl ControlWork {
 }
 
 /// Starts the bus, and what this node tells the others of itself.
-fn share(parts: ClusterWork, door: Arc<BusHandle>, publisher: &Publisher) {
-    tasks::spawn(bus::run(parts.way, parts.log, publisher.clone(), door));
+fn share(parts: ClusterWork, bus: Arc<BusHandle>, publisher: &Publisher) {
+    tasks::spawn(bus::run(parts.settings, parts.log, publisher.clone(), bus));
     let (all, some) = (publisher.clone(), publisher.clone());
     tasks::spawn(parts.task.run(
         parts.incarnation,

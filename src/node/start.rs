@@ -46,7 +46,7 @@ struct Plan {
     store: Option<Arc<dyn ContentStore>>,
     membership: Option<Arc<Membership>>,
     member: Option<ClusterTask>,
-    door: Option<Arc<BusHandle>>,
+    bus: Option<Arc<BusHandle>>,
     metrics: Arc<Metrics>,
     authorities: Authorities,
 }
@@ -140,7 +140,7 @@ impl Plan {
         metrics.show_sessions(commons.sessions.clone());
         let access = cluster_access(&options, membership.clone());
         // Before anybody can publish: the others are to hear of all of it.
-        let door = access.is_some().then(|| bus::share(&publisher));
+        let bus = access.is_some().then(|| bus::share(&publisher));
         options.cores = cores;
         options.name = Some(options.node_name());
         options.drain = Some(options.drain_times());
@@ -178,7 +178,7 @@ impl Plan {
             store,
             membership,
             member,
-            door,
+            bus,
             metrics,
             authorities,
         })
@@ -215,7 +215,7 @@ impl Plan {
             admin: self.admin,
             store: self.store,
             cluster,
-            door: self.door,
+            bus: self.bus,
         };
         setup.start().map(Some)
     }

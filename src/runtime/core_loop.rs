@@ -22,7 +22,7 @@ use super::sockets::Sockets;
 use super::{clock, link, serve, socket};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
-use crate::forward::{Departing, EXCHANGE_BYTES};
+use crate::forward::{DepartingConnection, EXCHANGE_BYTES};
 use crate::log_throttle::LogThrottles;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, MissReason, Shard, TooMany};
 use crate::tasks;
@@ -349,7 +349,7 @@ impl Core {
         let Some(charge) = self.hold(client, EXCHANGE_BYTES) else {
             return refuse(&stream, TooMany::OfNode);
         };
-        let departing = Departing {
+        let departing = DepartingConnection {
             bytes,
             client,
             ticket,

@@ -198,11 +198,11 @@ pub(super) enum Destination {
 pub(super) struct ExchangeEvent<O> {
     pub(super) exchange: Exchange,
     pub(super) owner: O,
-    pub(super) what: Happened,
+    pub(super) what: ExchangeChange,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum ExchangeChange {
     /// It is over, and its client has not got all of the answer.
     Lost,
     /// All that was emitted on its stream is with the kernel.

@@ -19,8 +19,8 @@ fn feed(input: &[u8], step: usize) -> Result<Vec<(String, Vec<u8>)>, u16> {
                 }
                 Ok(Decoded::Some(AdminInput::Begun { holds_back: false })) => {}
                 Ok(_) => break,
-                Err(Bad::Request(status, _)) => return Err(status),
-                Err(Bad::Io(error)) => panic!("{error}"),
+                Err(RequestError::Request(status, _)) => return Err(status),
+                Err(RequestError::Io(error)) => panic!("{error}"),
             }
             if buffer.is_empty() {
                 break;

@@ -48,7 +48,7 @@ pub(super) fn follow(watcher: &Watcher) -> String {
         let wait = backoff.next(retry, random());
         let seconds = wait.as_secs_f64();
         watcher
-            .voice
+            .printer
             .status(&format!("{sentence}; again in {seconds:.1} s"));
         std::thread::sleep(wait);
     }

@@ -59,7 +59,7 @@ impl LegacySession {
         self.id = session_id;
         watcher.say_goodbye_to(self.id.clone().map(|id| (id, self.version.clone())));
         let server = &body["result"]["serverInfo"];
-        watcher.voice.status(&format!(
+        watcher.printer.status(&format!(
             "connected ({}) to {} {}",
             self.version,
             server["name"].as_str().unwrap_or("a server without a name"),
@@ -83,7 +83,7 @@ impl LegacySession {
         if body.get("result").is_none() {
             let sentence = complaint(status, &body);
             watcher
-                .voice
+                .printer
                 .status(&format!("cannot subscribe to {uri}: {sentence}"));
         }
         Ok(())
@@ -104,7 +104,7 @@ impl LegacySession {
             return self.refusal(reply);
         }
         backoff.reset();
-        watcher.voice.status(match last_event_id {
+        watcher.printer.status(match last_event_id {
             Some(_) => "listening again, from where the stream ended",
             None => "listening",
         });
@@ -144,7 +144,7 @@ impl LegacySession {
             let _ = self.post(watcher, &answer(id, method));
             return;
         }
-        watcher.voice.event(message);
+        watcher.printer.event(message);
         if let ("notifications/resources/updated", true, Some(uri)) =
             (method, watcher.reads, message["params"]["uri"].as_str())
         {

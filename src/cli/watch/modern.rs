@@ -91,10 +91,10 @@ fn take(watcher: &Watcher, id: u64, message: &Value) -> Option<WatchEnded> {
     match message["method"].as_str() {
         Some("notifications/subscriptions/acknowledged") => {
             let sentence = acknowledged(&watcher.uris, &params["notifications"]);
-            watcher.voice.status(&sentence);
+            watcher.printer.status(&sentence);
         }
         Some(method) => {
-            watcher.voice.event(message);
+            watcher.printer.event(message);
             if let ("notifications/resources/updated", true, Some(uri)) =
                 (method, watcher.reads, params["uri"].as_str())
             {

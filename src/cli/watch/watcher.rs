@@ -7,22 +7,22 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::http::{Endpoint, EventStream, HttpReply};
-use super::say::Voice;
+use super::print::Printer;
 use super::sse::SseItem;
 use crate::mcp::Era;
 
 /// What a session's end has to be told with: its id and its protocol version.
-pub(super) type Goodbye = Arc<Mutex<Option<(String, String)>>>;
+pub(super) type OpenSession = Arc<Mutex<Option<(String, String)>>>;
 
 pub(super) struct Watcher {
     pub(super) endpoint: Arc<Endpoint>,
-    pub(super) voice: Voice,
+    pub(super) printer: Printer,
     pub(super) uris: Vec<String>,
     /// Read a resource after each of its updates.
     pub(super) reads: bool,
     /// `None`: find out.
     pub(super) era: Option<Era>,
-    pub(super) goodbye: Goodbye,
+    pub(super) goodbye: OpenSession,
     pub(super) last_id: Cell<u64>,
 }
 
@@ -71,8 +71,10 @@ impl Watcher {
             }
         });
         match result {
-            Ok(result) => self.voice.contents(&result),
-            Err(sentence) => self.voice.status(&format!("cannot read {uri}: {sentence}")),
+            Ok(result) => self.printer.contents(&result),
+            Err(sentence) => self
+                .printer
+                .status(&format!("cannot read {uri}: {sentence}")),
         }
     }
 
@@ -97,11 +99,13 @@ impl Watcher {
                                 return ended;
                             }
                         }
-                        Err(error) => self.voice.status(&format!("an event is not JSON: {error}")),
+                        Err(error) => self
+                            .printer
+                            .status(&format!("an event is not JSON: {error}")),
                     }
                 }
                 Ok(Some(SseItem::Id(id))) => resume(id),
-                Ok(Some(SseItem::Comment)) => self.voice.comment(),
+                Ok(Some(SseItem::Comment)) => self.printer.comment(),
                 Ok(Some(SseItem::Retry(wait))) => retry = Some(wait),
                 Ok(None) => break "the stream ended".to_owned(),
                 Err(error) => break format!("the stream broke: {error}"),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::ask::FoundValue;
 use super::entry::{Author, Entry, Payload};
-use super::hold::Deed;
+use super::hold::Delivery;
 use super::id::EntryId;
 use super::outbox::{ContentSource, LocalDelivery, OutboxItem, ReceiptSender};
 use super::{Bus, LocalLog, stored};
@@ -49,7 +49,7 @@ impl Bus {
         let is_delivered = matches!(known, EntryOrigin::Delivered | EntryOrigin::Replaced);
         let is_message = matches!(entry.news, Payload::All(_) | Payload::Session(..));
         let is_heard = is_message && is_others && self.heard_before(entry.author);
-        let deed = match entry.news {
+        let delivery = match entry.news {
             Payload::Stored { uri, changed } => {
                 let brought = (&*uri, None);
                 return self.take_news(now_ms, id, brought, (changed, is_last), known, fetched);
@@ -58,31 +58,31 @@ impl Bus {
                 let brought = (&*uri, Some(contents));
                 return self.take_news(now_ms, id, brought, (false, is_last), known, fetched);
             }
-            Payload::Changed(_) if matches!(known, EntryOrigin::Delivered) => Deed::Nothing,
-            Payload::Changed(topic) => Deed::Publish(vec![topic]),
-            Payload::All(_) | Payload::Session(..) if is_delivered || is_heard => Deed::Nothing,
-            Payload::All(notice) => Deed::TellAll(notice),
+            Payload::Changed(_) if matches!(known, EntryOrigin::Delivered) => Delivery::Nothing,
+            Payload::Changed(topic) => Delivery::Publish(vec![topic]),
+            Payload::All(_) | Payload::Session(..) if is_delivered || is_heard => Delivery::Nothing,
+            Payload::All(notice) => Delivery::TellAll(notice),
             Payload::Session(session, notice) => {
                 let own = SessionId::parse(&session).is_some_and(|id| id.node == self.node);
                 match is_others && own {
-                    true => Deed::Tell(session, notice),
-                    false => Deed::Nothing,
+                    true => Delivery::Tell(session, notice),
+                    false => Delivery::Nothing,
                 }
             }
             Payload::Reload => {
                 self.tail.wants_reload |= is_others;
-                Deed::Nothing
+                Delivery::Nothing
             }
             Payload::Everything => {
                 self.tail.wants_reload = true;
                 self.counts.gaps += u64::from(is_others);
                 match is_others {
-                    true => Deed::Gap,
-                    false => Deed::Nothing,
+                    true => Delivery::Gap,
+                    false => Delivery::Nothing,
                 }
             }
         };
-        self.hold(now_ms, id, deed, (known.tickets(), KeptBy::Cluster));
+        self.hold(now_ms, id, delivery, (known.tickets(), KeptBy::Cluster));
     }
 
     fn recognise(&mut self, now_ms: u64, author: Option<&Author>) -> EntryOrigin {
@@ -160,7 +160,12 @@ impl Bus {
         let was_ahead = was_ahead || id.ms <= self.tail.ahead_until_ms;
         let owed = owed.and(CHANGED.unless(!was_ahead || !is_last));
         let topics = owed.and(written).topics(uri);
-        self.hold(now_ms, id, Deed::Publish(topics), (known.tickets(), kept));
+        self.hold(
+            now_ms,
+            id,
+            Delivery::Publish(topics),
+            (known.tickets(), kept),
+        );
     }
 
     /// Of an entry whose contents Redis has forgotten: this node has them if they are its own.

@@ -23,7 +23,7 @@ const AGAIN_MAX: usize = 1_024;
 const _: () = assert!(TIMELY_MS < HOLD_MS);
 
 /// What is to be delivered on this node.
-pub(super) enum Deed {
+pub(super) enum Delivery {
     Publish(Vec<Topic>),
     TellAll(Notice),
     /// A session of this node.
@@ -36,19 +36,19 @@ pub(super) enum Deed {
 pub(super) struct HeldDelivery {
     id: EntryId,
     since_ms: u64,
-    deed: Deed,
+    delivery: Delivery,
     tickets: Vec<ReceiptSender>,
     kept: KeptBy,
 }
 
 /// Topics whose news came late.
 #[derive(Default)]
-pub(super) struct Again {
+pub(super) struct Redeliveries {
     topics: Vec<Topic>,
     everything: bool,
 }
 
-impl Again {
+impl Redeliveries {
     pub(super) fn add(&mut self, topics: Vec<Topic>) {
         for topic in topics {
             if self.topics.len() >= AGAIN_MAX {
@@ -71,16 +71,16 @@ impl Bus {
         &mut self,
         now_ms: u64,
         id: EntryId,
-        deed: Deed,
+        delivery: Delivery,
         (tickets, kept): (Vec<ReceiptSender>, KeptBy),
     ) {
-        if matches!(deed, Deed::Nothing) && tickets.is_empty() {
+        if matches!(delivery, Delivery::Nothing) && tickets.is_empty() {
             return;
         }
         self.held.push_back(HeldDelivery {
             id,
             since_ms: now_ms,
-            deed,
+            delivery,
             tickets,
             kept,
         });
@@ -131,18 +131,18 @@ impl Bus {
 
 fn act(held: HeldDelivery, here: &dyn LocalLog) {
     let floor = held.id.offset();
-    let offset = match held.deed {
-        Deed::Publish(topics) => here.publish(floor, topics),
-        Deed::TellAll(notice) => here.tell_all(floor, notice),
-        Deed::Tell(session, notice) => {
+    let offset = match held.delivery {
+        Delivery::Publish(topics) => here.publish(floor, topics),
+        Delivery::TellAll(notice) => here.tell_all(floor, notice),
+        Delivery::Tell(session, notice) => {
             here.tell(&session, notice);
             floor
         }
-        Deed::Gap => {
+        Delivery::Gap => {
             here.gap(floor);
             floor
         }
-        Deed::Nothing => floor,
+        Delivery::Nothing => floor,
     };
     let receipt = Receipt {
         offset: Some(offset),

@@ -62,7 +62,7 @@ use std::sync::Arc;
 
 use self::clock::Clock;
 use self::entry::{Author, Payload};
-use self::hold::{Again, HeldDelivery};
+use self::hold::{HeldDelivery, Redeliveries};
 use self::id::EntryId;
 use self::outbox::{
     Accepted, Adding, ContentSource, LocalDelivery, Outbox, OutboxItem, Receipt, ReceiptSender,
@@ -158,7 +158,7 @@ pub struct Bus {
     clock: Clock,
     peers: NodesProgress,
     held: VecDeque<HeldDelivery>,
-    again: Again,
+    again: Redeliveries,
     /// Clients came before the board was loaded.
     is_late: bool,
     /// Of each process that adds messages the newest number that was heard: an entry may have been added twice.
@@ -187,7 +187,7 @@ impl Bus {
             clock: Clock::new(unix_ms),
             peers: NodesProgress::default(),
             held: VecDeque::new(),
-            again: Again::default(),
+            again: Redeliveries::default(),
             is_late: false,
             authors: HashMap::new(),
             spellings: Spellings::default(),

@@ -48,26 +48,26 @@ pub struct RedisSettings {
 /// Makes all that `publisher` publishes go through the bus of `setup`. The future carries the bus and never ends; it
 /// wants a monoio runtime with timers, on any thread but a core's.
 pub fn open(
-    way: RedisSettings,
+    settings: RedisSettings,
     setup: BusSetup,
     publisher: Publisher,
 ) -> (Arc<BusHandle>, impl Future<Output = ()>) {
-    let door = share(&publisher);
-    let run = run(way, setup, publisher, door.clone());
-    (door, run)
+    let handle = share(&publisher);
+    let run = run(settings, setup, publisher, handle.clone());
+    (handle, run)
 }
 
 /// From now on all that `publisher` publishes waits at the door for [`run`].
 pub(crate) fn share(publisher: &Publisher) -> Arc<BusHandle> {
-    let door = Arc::new(BusHandle::default());
-    publisher.share(door.clone());
-    door
+    let handle = Arc::new(BusHandle::default());
+    publisher.share(handle.clone());
+    handle
 }
 
 struct RunningBus {
     bus: RefCell<Bus>,
     here: Publisher,
-    door: Arc<BusHandle>,
+    handle: Arc<BusHandle>,
     metrics: Arc<Metrics>,
     keys: BusKeys,
     process: Box<str>,
@@ -85,18 +85,18 @@ struct RunningBus {
 
 /// Carries the bus; see [`open`].
 pub(crate) async fn run(
-    way: RedisSettings,
+    settings: RedisSettings,
     setup: BusSetup,
     publisher: Publisher,
-    door: Arc<BusHandle>,
+    handle: Arc<BusHandle>,
 ) {
     let running = Rc::new(RunningBus {
         process: setup.process().into(),
         bus: RefCell::new(Bus::new(setup, unix_ms())),
         here: publisher,
-        door,
-        metrics: way.metrics.clone(),
-        keys: BusKeys::new(&way.prefix),
+        handle,
+        metrics: settings.metrics.clone(),
+        keys: BusKeys::new(&settings.prefix),
         started: Instant::now(),
         news: TaskSignal::default(),
         progress: TaskSignal::default(),
@@ -104,10 +104,10 @@ pub(crate) async fn run(
         throttles: LogThrottles::default(),
         refusals: LogThrottles::default(),
     });
-    let mut reader = way.redis.clone();
+    let mut reader = settings.redis.clone();
     reader.client_name.push_str("-tail");
-    let writer = RedisLink::start(way.redis, way.metrics.clone());
-    let reader = RedisLink::start(reader, way.metrics);
+    let writer = RedisLink::start(settings.redis, settings.metrics.clone());
+    let reader = RedisLink::start(reader, settings.metrics);
     tasks::spawn(take_in(running.clone()));
     tasks::spawn(read(running.clone(), reader));
     tasks::spawn(tick(running.clone()));
@@ -139,7 +139,7 @@ impl RunningBus {
 /// What other threads post.
 async fn take_in(running: Rc<RunningBus>) {
     loop {
-        let collected = running.door.inbox.collect().await;
+        let collected = running.handle.inbox.collect().await;
         running.with_bus(|bus, now_ms, here| {
             for posted in collected.items {
                 match posted {
@@ -168,7 +168,7 @@ async fn tick(running: Rc<RunningBus>) {
             let (full, queued) = (bus.is_full(), bus.queued_count());
             (full, queued, bus.counts(), bus.loaded())
         });
-        running.door.full.store(full, Ordering::Relaxed);
+        running.handle.full.store(full, Ordering::Relaxed);
         running.note_loaded(loaded);
         running.leave_if_done();
         running.metrics.bus_queued.set(queued as i64);
@@ -215,7 +215,7 @@ impl RunningBus {
     }
 
     fn note_loaded(&self, loaded: Loaded) {
-        let before = self.door.loaded.swap(loaded as u8, Ordering::Relaxed);
+        let before = self.handle.loaded.swap(loaded as u8, Ordering::Relaxed);
         if before == loaded as u8 {
             return;
         }

@@ -21,8 +21,8 @@ use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
 use crate::forward::{
-    Departing, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassageKey, Passes, Question,
-    RelayBuffer, Returning, Side, SocketInterest,
+    DepartingConnection, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode, PassageKey,
+    Question, RelayBuffer, ReturningConnection, Side, SocketInterest,
 };
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
@@ -62,7 +62,7 @@ pub(super) enum ForwardAction {
     },
     Return {
         stream: StdStream,
-        returning: Returning,
+        returning: ReturningConnection,
     },
 }
 
@@ -144,7 +144,7 @@ impl Forwarding {
     pub(super) fn handle_forward(
         &self,
         stream: StdStream,
-        departing: Departing,
+        departing: DepartingConnection,
     ) -> Option<ForwardAction> {
         let began = self
             .forwarder
@@ -393,8 +393,8 @@ impl Forwarding {
             (Ok(count), Side::Owner) => {
                 let bytes = &scratch[..count];
                 match forwarder.handle_owner_bytes(now, key, bytes) {
-                    Passes::Buffered => {}
-                    Passes::AsTheyAre => self.pass(&mut forwarder, key, bytes),
+                    PassMode::Buffered => {}
+                    PassMode::AsTheyAre => self.pass(&mut forwarder, key, bytes),
                 }
             }
             (Err(fault), _) if fault.kind() == io::ErrorKind::WouldBlock => {}

@@ -16,7 +16,7 @@ use super::{Engine, Exchange, ExchangeOwner, Wire};
 use crate::limits::{CHASE_MS, SILENT_CONNECTIONS_MAX};
 
 /// Of streams that are chased, the connections that do not have them, oldest first.
-pub(super) type Silent = HashMap<StreamKey, Vec<Exchange>>;
+pub(super) type SilentStreams = HashMap<StreamKey, Vec<Exchange>>;
 
 impl Engine {
     /// The stream is about to have another connection.

@@ -69,13 +69,13 @@ impl Engine {
                 id.emit(&mut self.events);
                 self.events.push(b'\n');
             }
-            self.fanout.emit(due, &listener.voice, &mut self.events);
+            self.fanout.emit(due, &listener.kind, &mut self.events);
         }
     }
 
     /// Where the standalone stream of a session's listener is, but for the offset.
     fn standalone_id(&self, listener: &Listener) -> Option<EventId> {
-        let ListenerKind::Session(session) = listener.voice else {
+        let ListenerKind::Session(session) = listener.kind else {
             return None;
         };
         Some(EventId {
@@ -154,7 +154,7 @@ impl Engine {
 
     /// The standalone stream on which a session's listener speaks.
     fn standalone_of(&self, key: ListenerKey) -> Option<StreamKey> {
-        match self.fanout.listener(key)?.voice {
+        match self.fanout.listener(key)?.kind {
             ListenerKind::Session(session) => self.sessions.get(session)?.standalone,
             ListenerKind::Listen(_) => None,
         }

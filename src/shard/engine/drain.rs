@@ -155,7 +155,7 @@ impl Engine {
             Some((exchange, ExchangeOwner::Stream(key)))
         });
         let listeners = self.fanout.listeners().filter_map(|(key, listener)| {
-            let is_listen = matches!(listener.voice, ListenerKind::Listen(_));
+            let is_listen = matches!(listener.kind, ListenerKind::Listen(_));
             let exchange = listener.sink.filter(|_| is_listen)?;
             Some((exchange, ExchangeOwner::Listener(key)))
         });

@@ -12,7 +12,7 @@ use super::hooks::subscriber_of;
 use super::keys::StreamKey;
 use super::stream::STANDALONE;
 use super::{
-    CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeEvent, ExchangeOwner, Happened,
+    CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeChange, ExchangeEvent, ExchangeOwner,
     ReceivedBody, Request, Wire, exchange,
 };
 use crate::mcp::Era;
@@ -42,9 +42,9 @@ impl Engine {
     ) {
         let exchange = event.exchange;
         match event.what {
-            Happened::Lost => self.lost(wire, exchange, event.owner),
-            Happened::Writable => self.writable(wire, event.owner),
-            Happened::Quiet => {
+            ExchangeChange::Lost => self.lost(wire, exchange, event.owner),
+            ExchangeChange::Writable => self.writable(wire, event.owner),
+            ExchangeChange::Quiet => {
                 if let ExchangeOwner::Stream(stream) = event.owner
                     && let Some(stream) = self.streams.get_mut(stream)
                 {
@@ -53,7 +53,7 @@ impl Engine {
                 // A proxy would give up on a silent response: from now on it is a stream, unless its client takes none.
                 self.keep_alive(wire, exchange, event.owner);
             }
-            Happened::InputEnded => match event.owner {
+            ExchangeChange::InputEnded => match event.owner {
                 ExchangeOwner::Call(call) if !self.calls.get(call).is_some_and(is_modern) => {}
                 // Of a client that takes no stream nothing can be found out before its answer.
                 owner => self.keep_alive(wire, exchange, owner),
@@ -200,7 +200,7 @@ impl Engine {
         let streams = streams
             .filter_map(|(key, stream)| Some((stream.exchange?, ExchangeOwner::Stream(key))));
         let listeners = self.fanout.listeners();
-        let listeners = listeners.filter_map(|(key, listener)| match listener.voice {
+        let listeners = listeners.filter_map(|(key, listener)| match listener.kind {
             ListenerKind::Listen(_) => Some((listener.sink?, ExchangeOwner::Listener(key))),
             ListenerKind::Session(_) => None,
         });

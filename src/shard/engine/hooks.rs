@@ -39,8 +39,8 @@ impl Engine {
         let opened = OpenedSession::new(
             self.session_id(key),
             session.version,
-            session.profile.info.clone(),
-            session.profile.capabilities.clone(),
+            session.client_info.info.clone(),
+            session.client_info.capabilities.clone(),
             session.client.map(Client::address),
         );
         self.tell_application(Lifecycle::Opened(opened));
@@ -84,7 +84,7 @@ impl Engine {
     }
 
     fn subscriber(&self, listener: ListenerKey) -> Option<Subscriber> {
-        match self.fanout.listener(listener)?.voice {
+        match self.fanout.listener(listener)?.kind {
             ListenerKind::Session(session) => Some(Subscriber::Session(self.session_id(session))),
             ListenerKind::Listen(_) => Some(subscriber_of(listener)),
         }

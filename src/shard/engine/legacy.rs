@@ -344,8 +344,8 @@ impl Engine {
             version: session.version,
             method: method.into(),
             params: params.map(ToOwned::to_owned),
-            client_capabilities: session.profile.capabilities.clone(),
-            client_info: session.profile.info.clone(),
+            client_capabilities: session.client_info.capabilities.clone(),
+            client_info: session.client_info.info.clone(),
             caller,
             tree_bytes,
         };

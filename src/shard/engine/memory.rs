@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::keys::StreamKey;
 use super::stream::{MESSAGE_OVERHEAD_BYTES, OutgoingMessage, stand_in};
 use super::{CallKey, Engine, ExchangeOwner, Millis, Refused, RequestFields, SessionKey, Wire};
-use crate::budget::{Charge, Short};
+use crate::budget::{BudgetExceeded, Charge};
 use crate::clients::Client;
 use crate::wire::json_scan::JsonScan;
 
@@ -21,13 +21,13 @@ impl Engine {
     /// Charges so much to a client, after room was made for it if there was none.
     ///
     /// # Errors
-    /// [`Short`]: the other cores are asked to make room, for whoever comes next.
+    /// [`BudgetExceeded`]: the other cores are asked to make room, for whoever comes next.
     pub(in crate::shard) fn charge(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
         count: usize,
-    ) -> Result<Charge, Short> {
+    ) -> Result<Charge, BudgetExceeded> {
         let share = self.memory.share_of(client);
         self.memory.check_share(share.as_ref(), count)?;
         if !self.memory.has_room(count) {
@@ -53,7 +53,7 @@ impl Engine {
         let fields_bytes = fields.all.as_ref().map_or(0, |all| all.text.len());
         let count = CALL_BYTES + TEXTS_OF_A_CALL * text_bytes + tree_bytes + fields_bytes;
         self.charge(wire, client, count)
-            .map_err(|Short| Refused::out_of_memory())
+            .map_err(|BudgetExceeded| Refused::out_of_memory())
     }
 
     /// The client's answer to a question of a call comes on top.
@@ -71,7 +71,7 @@ impl Engine {
         let tree_bytes = JsonScan::of(text.as_bytes()).tree_bytes();
         let more = self
             .charge(wire, client, TEXTS_OF_A_CALL * text.len() + tree_bytes)
-            .map_err(|Short| Refused::out_of_memory())?;
+            .map_err(|BudgetExceeded| Refused::out_of_memory())?;
         if let Some(state) = self.calls.get_mut(call) {
             state.charge.add(more);
         }
@@ -84,7 +84,7 @@ impl Engine {
         wire: &mut impl Wire<ExchangeOwner>,
         session: Option<SessionKey>,
         data: &[u8],
-    ) -> Result<Rc<OutgoingMessage>, Short> {
+    ) -> Result<Rc<OutgoingMessage>, BudgetExceeded> {
         let session = session.and_then(|session| self.sessions.get(session));
         let client = session.and_then(|session| session.client);
         let charge = self.charge(wire, client, data.len() + MESSAGE_OVERHEAD_BYTES)?;

@@ -28,10 +28,10 @@ mod modern;
 mod params;
 mod place;
 mod post;
-mod presence;
 pub mod properties;
 mod resume;
 mod session;
+mod session_events;
 mod session_lifecycle;
 mod stream;
 mod tell;
@@ -46,7 +46,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use self::call::CallState;
-use self::chase::Silent;
+use self::chase::SilentStreams;
 use self::client_info::ClientInfos;
 use self::description::ServerDescription;
 use self::drain::Drain;
@@ -58,7 +58,7 @@ use self::timers::TimerKey;
 use super::arena::{self, Arena};
 use super::body;
 use super::exchange::{
-    self, Closed, Destination, Exchange, ExchangeEvent, Happened, UpperLayer, Wire,
+    self, Closed, Destination, Exchange, ExchangeChange, ExchangeEvent, UpperLayer, Wire,
 };
 use super::fields::{self, RequestFields};
 use super::memory::Memory;
@@ -97,7 +97,7 @@ pub(super) struct Engine {
     offset: u64,
     sessions: Arena<Session, OfSession>,
     streams: Arena<Stream, OfStream>,
-    silent: Silent,
+    silent: SilentStreams,
     calls: Arena<CallState, OfCall>,
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
@@ -173,7 +173,7 @@ impl Engine {
             offset: 0,
             sessions: Arena::default(),
             streams: Arena::default(),
-            silent: Silent::default(),
+            silent: SilentStreams::default(),
             calls: Arena::default(),
             fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
             commons: setup.commons,
@@ -286,7 +286,7 @@ impl Engine {
                 .fanout
                 .listener(session.listener)
                 .expect("a session has its listener");
-            assert!(matches!(listener.voice, fanout::ListenerKind::Session(it) if it == key));
+            assert!(matches!(listener.kind, fanout::ListenerKind::Session(it) if it == key));
             let standalone = session.standalone.and_then(|it| self.streams.get(it));
             assert_eq!(
                 listener.sequence,

@@ -142,11 +142,11 @@ impl Engine {
         };
         let capabilities = meta.and_then(|meta| meta.client_capabilities.as_deref());
         let info = meta.and_then(|meta| meta.client_info.as_deref());
-        let profile = match self
+        let client_info = match self
             .profiles
             .intern(capabilities.unwrap_or(RawValue::NULL), info)
         {
-            Ok(profile) => profile,
+            Ok(client_info) => client_info,
             Err(error) => return wire.answer_error(key, 400, Some(id), &error),
         };
         self.count_call(client);
@@ -167,12 +167,12 @@ impl Engine {
             version,
             method: method.into(),
             params: params.map(ToOwned::to_owned),
-            client_capabilities: profile.capabilities.clone(),
-            client_info: profile.info.clone(),
+            client_capabilities: client_info.capabilities.clone(),
+            client_info: client_info.info.clone(),
             caller: self.caller_seen(client, None, &post.request.fields),
             tree_bytes,
         };
-        self.profiles.release(profile);
+        self.profiles.release(client_info);
         self.outputs
             .push_back(EngineOutput::Start { call, request });
     }

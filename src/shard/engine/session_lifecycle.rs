@@ -73,12 +73,12 @@ impl Engine {
         client: Option<Client>,
         params: &Initialize<'_>,
     ) -> Result<SessionKey, Refused> {
-        let profile = self
+        let client_info = self
             .profiles
             .intern(params.capabilities, params.client_info)
             .map_err(|error| Refused::rpc(400, error))?;
         if let Err(refused) = self.admit_session(wire, client) {
-            self.profiles.release(profile);
+            self.profiles.release(client_info);
             return Err(refused);
         }
         // The session's key is needed for its listener and the listener's for the session.
@@ -89,7 +89,7 @@ impl Engine {
             secret: (self.secrets)(),
             version: ProtocolVersion::negotiate(&params.protocol_version),
             log_level: LOG_LEVEL_DEFAULT,
-            profile,
+            client_info,
             listener,
             standalone: None,
             opened_at: self.offset,
@@ -268,7 +268,7 @@ impl Engine {
                 why
             }
         };
-        self.profiles.release(session.profile);
+        self.profiles.release(session.client_info);
         self.close_listener(session.listener, Subscriber::Session(id));
         for call in session.calls {
             let Some(state) = self.calls.remove(call) else {

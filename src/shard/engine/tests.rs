@@ -148,7 +148,13 @@ fn send(engine: &mut Engine, wire: &mut Tape, index: u32, fields: &[(&str, &str)
     engine.invariants();
 }
 
-fn happens(engine: &mut Engine, wire: &mut Tape, index: u32, owner: ExchangeOwner, what: Happened) {
+fn happens(
+    engine: &mut Engine,
+    wire: &mut Tape,
+    index: u32,
+    owner: ExchangeOwner,
+    what: ExchangeChange,
+) {
     let event = ExchangeEvent {
         exchange: exchange(index),
         owner,
@@ -225,7 +231,7 @@ fn a_stream_is_told_when_its_wire_can_take_it_and_not_before() {
         None,
         "not asked again"
     );
-    happens(&mut engine, &mut wire, GET, owner, Happened::Writable);
+    happens(&mut engine, &mut wire, GET, owner, ExchangeChange::Writable);
     let told = engine.poll_fanout(&mut wire, &mut bytes);
     assert_eq!(told, Some(exchange(GET)));
     let text = String::from_utf8_lossy(&bytes);
@@ -256,7 +262,7 @@ fn a_modern_call_whose_client_is_gone_is_cancelled() {
         &mut wire,
         3,
         ExchangeOwner::Call(call),
-        Happened::Lost,
+        ExchangeChange::Lost,
     );
     assert!(matches!(engine.poll_output(), Some(EngineOutput::Cancel(it)) if it == call));
     let late = Outcome::Result {
@@ -277,7 +283,7 @@ fn a_call_that_is_quiet_becomes_a_stream_and_is_answered_on_it() {
         &mut wire,
         3,
         ExchangeOwner::Call(call),
-        Happened::Quiet,
+        ExchangeChange::Quiet,
     );
     let [(3, ExchangeOwner::Stream(stream))] = owners(&engine)[..] else {
         panic!("a stream has the exchange");
@@ -312,7 +318,7 @@ fn an_exchange_that_was_lost_before_its_stream_left_it_takes_nothing_along() {
         panic!("a stream is open");
     };
     // The wire may have lost the second while the third was still being served.
-    happens(&mut engine, &mut wire, GET + 1, owner, Happened::Lost);
+    happens(&mut engine, &mut wire, GET + 1, owner, ExchangeChange::Lost);
     assert_eq!(owners(&engine), [(GET + 2, ExchangeOwner::Stream(stream))]);
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::connection::{ConnectionState, Hold};
 use super::{
-    Closed, ConnectionKey, Exchange, Happened, Http, HttpOutput, Refused, UpperLayer, Wire,
+    Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused, UpperLayer, Wire,
 };
 use crate::limits::UNSENT_BYTES_MAX;
 use crate::wire::Malformed;
@@ -219,7 +219,7 @@ impl<U: UpperLayer> Http<U> {
     /// The connection is over now, whatever it was doing.
     pub(super) fn close_connection(&mut self, key: ConnectionKey, reason: Closed) {
         if let Some(owner) = self.remove_and_close(key, reason) {
-            self.tell_owner(key, owner, Happened::Lost);
+            self.tell_owner(key, owner, ExchangeChange::Lost);
         }
     }
 

@@ -3,10 +3,10 @@
 //! A request that came whole is answered, and the connection closes behind the answer. But a client that closes its
 //! connection looks the same at first, and to a modern one that is how a request is cancelled. The difference is what
 //! becomes of the next bytes: who is gone answers them with a reset. So the owner of the request that is served is told
-//! ([`Happened::InputEnded`]), and writes something if that is worth it.
+//! ([`ExchangeChange::InputEnded`]), and writes something if that is worth it.
 
 use super::connection::ConnectionState;
-use super::{Closed, ConnectionKey, Happened, Http, HttpOutput, UpperLayer};
+use super::{Closed, ConnectionKey, ExchangeChange, Http, HttpOutput, UpperLayer};
 
 impl<U: UpperLayer> Http<U> {
     /// Nothing more will come from the client, which may still read. Said a second time it is gone.
@@ -50,7 +50,7 @@ impl<U: UpperLayer> Http<U> {
                 self.close_if_served(key, Closed::Answered);
             }
             ConnectionState::ExpectAnswer(owner) => {
-                self.tell_owner(key, owner, Happened::InputEnded)
+                self.tell_owner(key, owner, ExchangeChange::InputEnded)
             }
             ConnectionState::ExpectLook(_) | ConnectionState::ExpectWord => {}
         }

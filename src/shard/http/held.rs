@@ -4,7 +4,7 @@
 
 use super::connection::{Connection, ConnectionState, HeldBytes};
 use super::{Closed, ConnectionKey, Http, Millis, Refused, UpperLayer};
-use crate::budget::{Charge, Share, Short};
+use crate::budget::{BudgetExceeded, Charge, Share};
 
 /// How often the text of a body is there that is looked at elsewhere: as it came, and the messages in it.
 const TEXTS_OF_A_LOOK: usize = 2;
@@ -75,7 +75,7 @@ impl<U: UpperLayer> Http<U> {
             }
             self.memory.charge(share, count)
         });
-        charge.map_err(|Short| Refused::out_of_memory())
+        charge.map_err(|BudgetExceeded| Refused::out_of_memory())
     }
 
     /// Charges what a connection holds by now. One that there is no room for is refused, or ends.

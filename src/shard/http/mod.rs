@@ -27,7 +27,7 @@ use std::sync::Arc;
 use self::connection::{Connection, ConnectionState};
 use super::arena::Arena;
 use super::exchange::{
-    Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeEvent, Happened,
+    Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange, ExchangeEvent,
     OfConnection, Request, UpperLayer, Wire,
 };
 use super::fields::{AllFields, RequestFields};
@@ -233,7 +233,7 @@ impl<U: UpperLayer> Http<U> {
         );
     }
 
-    fn tell_owner(&mut self, exchange: Exchange, owner: U::Owner, what: Happened) {
+    fn tell_owner(&mut self, exchange: Exchange, owner: U::Owner, what: ExchangeChange) {
         self.events.push_back(ExchangeEvent {
             exchange,
             owner,

@@ -103,7 +103,7 @@ impl Rig {
         text
     }
 
-    fn event(&mut self) -> Option<(u32, Happened)> {
+    fn event(&mut self) -> Option<(u32, ExchangeChange)> {
         let event = self.http.poll_event()?;
         assert_eq!(event.exchange, self.key);
         Some((event.owner, event.what))
@@ -168,7 +168,7 @@ fn whoever_owns_an_exchange_is_told_what_becomes_of_it() {
     rig.send(&post("one"), owned);
     rig.http.at(1_000_000);
     rig.http.handle_timeout();
-    assert_eq!(rig.event(), Some((7, Happened::Quiet)));
+    assert_eq!(rig.event(), Some((7, ExchangeChange::Quiet)));
     rig.http.open_stream(rig.key);
     rig.http.set_owner(rig.key, 8);
     rig.http.emit_events(rig.key, b"data: x\n\n");
@@ -178,11 +178,11 @@ fn whoever_owns_an_exchange_is_told_what_becomes_of_it() {
         "{streamed}"
     );
     assert!(streamed.ends_with("9\r\ndata: x\n\n\r\n"), "{streamed}");
-    assert_eq!(rig.event(), Some((8, Happened::Writable)));
+    assert_eq!(rig.event(), Some((8, ExchangeChange::Writable)));
     rig.http.handle_input_end(rig.key);
-    assert_eq!(rig.event(), Some((8, Happened::InputEnded)));
+    assert_eq!(rig.event(), Some((8, ExchangeChange::InputEnded)));
     rig.http.handle_disconnect(rig.key);
-    assert_eq!(rig.event(), Some((8, Happened::Lost)));
+    assert_eq!(rig.event(), Some((8, ExchangeChange::Lost)));
     assert_eq!(rig.event(), None);
     rig.http.invariants();
 }

@@ -2,7 +2,7 @@
 //! its end.
 
 use super::connection::{Connection, ConnectionState};
-use super::{Closed, ConnectionKey, Happened, Http, Millis, Refused, UpperLayer};
+use super::{Closed, ConnectionKey, ExchangeChange, Http, Millis, Refused, UpperLayer};
 use crate::limits::Limits;
 
 /// How long a connection that was answered and half-closed may go on sending before it is cut.
@@ -56,7 +56,7 @@ impl<U: UpperLayer> Http<U> {
             ConnectionState::ExpectWord => self.handle_word(key, U::NO_WORD),
             ConnectionState::ExpectAnswer(owner) => {
                 connection.since = now;
-                self.tell_owner(key, owner, Happened::Quiet);
+                self.tell_owner(key, owner, ExchangeChange::Quiet);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::answer::Frame;
 use super::connection::{Connection, ConnectionState};
-use super::{Closed, ConnectionKey, Happened, Http, HttpOutput, UpperLayer};
+use super::{Closed, ConnectionKey, ExchangeChange, Http, HttpOutput, UpperLayer};
 
 impl<U: UpperLayer> Http<U> {
     /// The next connection with bytes to be written now, and the bytes. The driver writes what the kernel takes
@@ -55,7 +55,7 @@ impl<U: UpperLayer> Http<U> {
         if connection.is_stream
             && let ConnectionState::ExpectAnswer(owner) = connection.state
         {
-            self.tell_owner(key, owner, Happened::Writable);
+            self.tell_owner(key, owner, ExchangeChange::Writable);
         }
         let Some(connection) = self.connections.get_mut(key) else {
             return;

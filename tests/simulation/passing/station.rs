@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use pinfold::forward::{
-    Departing, EXCHANGE_BYTES, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassageKey,
-    Passes, Question, Returning, SessionOwner, Side, SocketInterest,
+    DepartingConnection, EXCHANGE_BYTES, ForwardEffect, Forwarder, ForwarderSetup, IdleKey,
+    PassMode, PassageKey, Question, ReturningConnection, SessionOwner, Side, SocketInterest,
 };
 use pinfold::limits::Limits;
 use pinfold::shard::{Closed, Cluster, Millis, SessionEvent};
@@ -162,7 +162,7 @@ impl Station {
         let (now, shard) = (self.node.now, &mut self.node.cores[0].shard);
         let charge = shard.handle_hold(now, client, EXCHANGE_BYTES);
         let charge = charge.expect("there is room");
-        let departing = Departing {
+        let departing = DepartingConnection {
             bytes,
             client,
             ticket,
@@ -249,7 +249,12 @@ impl Station {
         }
     }
 
-    fn give_back(&mut self, network: &mut Network, key: PassageKey, returning: Returning) {
+    fn give_back(
+        &mut self,
+        network: &mut Network,
+        key: PassageKey,
+        returning: ReturningConnection,
+    ) {
         let passage = self.take_passage(network, key);
         let mut bytes = returning.bytes;
         if returning.gone.is_none() && self.breaks(PassingBreakage::LosesAhead) {
@@ -401,7 +406,7 @@ impl Station {
             Ok(None) => return,
             Err(_) => return self.forwarder.handle_fault(now, key, Side::Owner),
         };
-        if self.forwarder.handle_owner_bytes(now, key, &bytes) == Passes::Buffered {
+        if self.forwarder.handle_owner_bytes(now, key, &bytes) == PassMode::Buffered {
             return;
         }
         self.met.push("relayed");

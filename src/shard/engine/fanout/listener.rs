@@ -25,7 +25,7 @@ pub(in crate::shard) enum SubscriptionId {
 }
 
 pub(in crate::shard) struct Listener {
-    pub(in crate::shard) voice: ListenerKind,
+    pub(in crate::shard) kind: ListenerKind,
     /// The connection that takes events now. None: what is pending waits.
     pub(in crate::shard) sink: Option<Exchange>,
     /// Everything up to here was delivered or was never to be.
@@ -81,7 +81,7 @@ impl Listener {
     /// Brings what a delivery reads of this listener into the cache.
     pub(in crate::shard) fn touch(&self) {
         black_box(self.subscriptions.first().map(|it| it.pending));
-        if let ListenerKind::Listen(SubscriptionId::Text(text)) = &self.voice {
+        if let ListenerKind::Listen(SubscriptionId::Text(text)) = &self.kind {
             black_box(text.as_bytes().first());
         }
     }

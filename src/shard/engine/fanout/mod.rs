@@ -80,10 +80,10 @@ impl Fanout {
     }
 
     /// A new listener that knows everything up to `offset`.
-    pub(super) fn open(&mut self, voice: ListenerKind, offset: u64) -> ListenerKey {
+    pub(super) fn open(&mut self, kind: ListenerKind, offset: u64) -> ListenerKey {
         let subscriptions = Vec::new();
         self.listeners.insert(Listener {
-            voice,
+            kind,
             sink: None,
             delivered_through: offset,
             sequence: 0,
@@ -95,9 +95,9 @@ impl Fanout {
         })
     }
 
-    pub(super) fn set_voice(&mut self, key: ListenerKey, voice: ListenerKind) {
+    pub(super) fn set_voice(&mut self, key: ListenerKey, kind: ListenerKind) {
         if let Some(listener) = self.listeners.get_mut(key) {
-            listener.voice = voice;
+            listener.kind = kind;
         }
     }
 
@@ -347,10 +347,10 @@ impl Fanout {
     }
 
     /// One event's data lines in the words of the listener's era, blank line included.
-    pub(super) fn emit(&self, due: Due, voice: &ListenerKind, out: &mut Vec<u8>) {
+    pub(super) fn emit(&self, due: Due, kind: &ListenerKind, out: &mut Vec<u8>) {
         let entry = &self.topics[due.topic as usize];
         out.extend_from_slice(&entry.head);
-        match (voice, entry.uri.is_some()) {
+        match (kind, entry.uri.is_some()) {
             (ListenerKind::Session(_), true) => out.extend_from_slice(b"}}\n\n"),
             (ListenerKind::Session(_), false) => out.extend_from_slice(b"}\n\n"),
             (ListenerKind::Listen(id), has_params) => {

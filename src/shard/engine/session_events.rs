@@ -78,7 +78,7 @@ impl Engine {
             return;
         };
         session.announced_on = today;
-        let info = session.profile.info.as_ref();
+        let info = session.client_info.info.as_ref();
         let text = |member: &str| {
             let text = info?.get(member)?.as_str()?;
             Some(text.chars().take(CLIENT_TEXT_CHARS_MAX).collect())
