@@ -7,7 +7,7 @@ use futures_util::future::{LocalBoxFuture, pending, ready};
 
 use super::*;
 use crate::acceptor::Listening;
-use crate::admin::room::{CONNECTIONS_MAX, PUBLISHING_MAX};
+use crate::admin::connection_limit::{CONNECTIONS_MAX, PUBLISHING_MAX};
 use crate::admin::{BODY_BYTES_MAX, PublishItem, PublishOutcome, Target};
 use crate::app::call::{Availability, Topic};
 use std::cell::Cell;
