@@ -3,7 +3,7 @@
 use super::exchange::{ExchangeStep, Passed};
 use super::passage::{Passage, PassageKey, PassageState, Side, SocketInterest};
 use super::relay::Relay;
-use super::{CONNECT_MS, ForwardEffect, Forwarder, ReturningConnection};
+use super::{CONNECT_MS, ForwardEffect, Forwarder, Returning};
 use crate::shard::{Millis, MissReason};
 
 impl Forwarder {
@@ -87,7 +87,7 @@ impl Forwarder {
     pub(super) fn give_back(&mut self, key: PassageKey, bytes: Vec<u8>, gone: Option<MissReason>) {
         self.unwatch(key, Side::Client);
         if let Some(Passage { ticket, .. }) = self.remove(key) {
-            let returning = ReturningConnection {
+            let returning = Returning {
                 bytes,
                 gone,
                 ticket,

@@ -84,7 +84,7 @@ pub struct ForwarderSetup {
 }
 
 /// A request that leaves its shard, with its connection.
-pub struct DepartingConnection {
+pub struct Departing {
     /// What was read of the connection: a whole head, and what follows.
     pub bytes: Vec<u8>,
     /// Whose it is.
@@ -96,7 +96,7 @@ pub struct DepartingConnection {
 }
 
 /// A connection that a shard takes back, with what was read of it since; `gone` says why its request was not answered.
-pub struct ReturningConnection {
+pub struct Returning {
     pub bytes: Vec<u8>,
     pub gone: Option<MissReason>,
     pub ticket: Ticket,
@@ -156,7 +156,7 @@ pub enum ForwardEffect {
     /// The connection goes back to the shard. Its key is stale, and so is the owner's connection, if it is still there.
     Return {
         key: PassageKey,
-        returning: ReturningConnection,
+        returning: Returning,
     },
     /// Both connections are over, and their key is stale.
     Close(PassageKey),
@@ -225,9 +225,9 @@ impl Forwarder {
     pub fn handle_forward(
         &mut self,
         now: Millis,
-        departing: DepartingConnection,
-    ) -> Result<PassageKey, ReturningConnection> {
-        let DepartingConnection {
+        departing: Departing,
+    ) -> Result<PassageKey, Returning> {
+        let Departing {
             bytes,
             client,
             ticket,
@@ -240,7 +240,7 @@ impl Forwarder {
             .and_then(|secret| Outgoing::read(&bytes, &self.limits, self.node, secret, address));
         let Some(outgoing) = outgoing else {
             let gone = Some(MissReason::CannotTell);
-            return Err(ReturningConnection {
+            return Err(Returning {
                 bytes,
                 gone,
                 ticket,

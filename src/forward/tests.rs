@@ -40,12 +40,12 @@ fn alive() -> SessionOwner {
     }
 }
 
-fn departing(request: &str) -> DepartingConnection {
+fn departing(request: &str) -> Departing {
     let limits = Limits::default();
     let commons = Commons::new(&limits, Networks::private());
     commons.connections.take(1).expect("there is room");
     let account = Account::new(Pool::new(EXCHANGE_BYTES), EXCHANGE_BYTES);
-    DepartingConnection {
+    Departing {
         bytes: request.into(),
         client: None,
         ticket: Ticket::of(commons, None),

@@ -91,7 +91,7 @@ impl RedisConnection {
         self.call_within(command, self.handle.shared.limit)
     }
 
-    /// As [`call`](Connection::call), for a command that is slow on purpose.
+    /// As [`call`](RedisConnection::call), for a command that is slow on purpose.
     pub fn call_within(
         &self,
         command: Command,

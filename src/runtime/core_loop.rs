@@ -13,7 +13,7 @@ use super::application::Application;
 use super::blocking::BlockingPool;
 use super::calls::Calls;
 use super::engine::{CoreDriver, SCRATCH_BYTES};
-use super::forward::{ForwardAction, Forwarding};
+use super::forward::{CoreAction, Forwarding};
 use super::mailbox::CoreMessage;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
@@ -22,7 +22,7 @@ use super::sockets::Sockets;
 use super::{clock, link, serve, socket};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
-use crate::forward::{DepartingConnection, EXCHANGE_BYTES};
+use crate::forward::{Departing, EXCHANGE_BYTES};
 use crate::log_throttle::LogThrottles;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, MissReason, Shard, TooMany};
 use crate::tasks;
@@ -349,7 +349,7 @@ impl Core {
         let Some(charge) = self.hold(client, EXCHANGE_BYTES) else {
             return refuse(&stream, TooMany::OfNode);
         };
-        let departing = DepartingConnection {
+        let departing = Departing {
             bytes,
             client,
             ticket,
@@ -360,22 +360,22 @@ impl Core {
         }
     }
 
-    fn do_for_forwarding(self: &Rc<Self>, wanted: ForwardAction) {
+    fn do_for_forwarding(self: &Rc<Self>, wanted: CoreAction) {
         match wanted {
-            ForwardAction::Located {
+            CoreAction::Located {
                 connection,
                 located,
             } => {
                 let mut shard = self.shard.borrow_mut();
                 shard.handle_located(clock::now(), connection, located);
             }
-            ForwardAction::Hold { key, what, count } => {
+            CoreAction::Hold { key, what, count } => {
                 let charge = self.hold(None, count);
                 if let Some(forwarding) = &self.forwarding {
                     forwarding.handle_held(key, what, charge);
                 }
             }
-            ForwardAction::Return { stream, returning } => {
+            CoreAction::Return { stream, returning } => {
                 let peer = stream.peer_addr().ok().map(|address| address.ip());
                 let (bytes, gone) = (&returning.bytes, returning.gone);
                 self.take_back(stream, peer, bytes, returning.ticket, gone);

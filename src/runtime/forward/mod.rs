@@ -21,8 +21,8 @@ use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
 use crate::forward::{
-    DepartingConnection, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode, PassageKey,
-    Question, RelayBuffer, ReturningConnection, Side, SocketInterest,
+    Departing, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode, PassageKey, Question,
+    RelayBuffer, Returning, Side, SocketInterest,
 };
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
@@ -50,7 +50,7 @@ struct Pair {
 }
 
 /// What the core does about it.
-pub(super) enum ForwardAction {
+pub(super) enum CoreAction {
     Located {
         connection: ConnectionKey,
         located: Located,
@@ -62,7 +62,7 @@ pub(super) enum ForwardAction {
     },
     Return {
         stream: StdStream,
-        returning: ReturningConnection,
+        returning: Returning,
     },
 }
 
@@ -144,12 +144,12 @@ impl Forwarding {
     pub(super) fn handle_forward(
         &self,
         stream: StdStream,
-        departing: DepartingConnection,
-    ) -> Option<ForwardAction> {
+        leaving: Departing,
+    ) -> Option<CoreAction> {
         let began = self
             .forwarder
             .borrow_mut()
-            .handle_forward(clock::now(), departing);
+            .handle_forward(clock::now(), leaving);
         match began {
             Ok(key) => {
                 let (mut pairs, index) = (self.pairs.borrow_mut(), key.index as usize);
@@ -160,12 +160,12 @@ impl Forwarding {
                 pairs[index] = Some(Pair { client, owner });
                 None
             }
-            Err(returning) => Some(ForwardAction::Return { stream, returning }),
+            Err(returning) => Some(CoreAction::Return { stream, returning }),
         }
     }
 
     /// Carries out what is wanted done, up to what only the core can do. None: there is nothing more.
-    pub(super) fn poll(self: &Rc<Self>, core: &Rc<impl CoreDriver>) -> Option<ForwardAction> {
+    pub(super) fn poll(self: &Rc<Self>, core: &Rc<impl CoreDriver>) -> Option<CoreAction> {
         loop {
             let transmit = self.forwarder.borrow_mut().poll_transmit();
             if let Some((key, side)) = transmit {
@@ -183,23 +183,23 @@ impl Forwarding {
         self: &Rc<Self>,
         core: &Rc<impl CoreDriver>,
         effect: ForwardEffect,
-    ) -> Option<ForwardAction> {
+    ) -> Option<CoreAction> {
         match effect {
             ForwardEffect::Located {
                 connection,
                 located,
             } => {
-                return Some(ForwardAction::Located {
+                return Some(CoreAction::Located {
                     connection,
                     located,
                 });
             }
             ForwardEffect::Hold { key, what, count } => {
-                return Some(ForwardAction::Hold { key, what, count });
+                return Some(CoreAction::Hold { key, what, count });
             }
             ForwardEffect::Return { key, returning } => {
                 let stream = self.take_pair(key)?.client;
-                return Some(ForwardAction::Return { stream, returning });
+                return Some(CoreAction::Return { stream, returning });
             }
             ForwardEffect::Ask {
                 question,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use pinfold::forward::{
-    DepartingConnection, EXCHANGE_BYTES, ForwardEffect, Forwarder, ForwarderSetup, IdleKey,
-    PassMode, PassageKey, Question, ReturningConnection, SessionOwner, Side, SocketInterest,
+    Departing, EXCHANGE_BYTES, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode,
+    PassageKey, Question, Returning, SessionOwner, Side, SocketInterest,
 };
 use pinfold::limits::Limits;
 use pinfold::shard::{Closed, Cluster, Millis, SessionEvent};
@@ -162,7 +162,7 @@ impl Station {
         let (now, shard) = (self.node.now, &mut self.node.cores[0].shard);
         let charge = shard.handle_hold(now, client, EXCHANGE_BYTES);
         let charge = charge.expect("there is room");
-        let departing = DepartingConnection {
+        let departing = Departing {
             bytes,
             client,
             ticket,
@@ -249,12 +249,7 @@ impl Station {
         }
     }
 
-    fn give_back(
-        &mut self,
-        network: &mut Network,
-        key: PassageKey,
-        returning: ReturningConnection,
-    ) {
+    fn give_back(&mut self, network: &mut Network, key: PassageKey, returning: Returning) {
         let passage = self.take_passage(network, key);
         let mut bytes = returning.bytes;
         if returning.gone.is_none() && self.breaks(PassingBreakage::LosesAhead) {
