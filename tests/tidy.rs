@@ -9,6 +9,8 @@ mod circles;
 mod documents;
 #[path = "tidy/halves.rs"]
 mod halves;
+#[path = "tidy/names.rs"]
+mod names;
 #[path = "tidy/tables.rs"]
 mod tables;
 

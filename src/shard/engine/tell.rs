@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::fanout::updated_params;
 use super::keys::StreamKey;
 use super::messages::notification_message;
-use super::stream::{Message, STANDALONE, Stream};
-use super::{Closed, Engine, Owner, SessionId, SessionKey, Wire};
+use super::stream::{OutgoingMessage, STANDALONE, Stream};
+use super::{Closed, Engine, ExchangeOwner, SessionId, SessionKey, Wire};
 use crate::app::call::{Notice, RESOURCE, TellRefused, Topic};
 use crate::mcp::RpcMethod;
 
@@ -19,7 +19,7 @@ impl Engine {
     /// back for what waits.
     pub(in crate::shard) fn handle_tell(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         session: &str,
         notice: &Notice,
     ) -> Result<(), TellRefused> {
@@ -40,7 +40,7 @@ impl Engine {
     /// Tells every session of this core. `offset` is the place that this took in the log.
     pub(in crate::shard) fn handle_tell_all(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         offset: u64,
         notice: &Notice,
     ) {
@@ -56,10 +56,10 @@ impl Engine {
 
     fn tell(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: SessionKey,
         notice: &Notice,
-        message: &Rc<Message>,
+        message: &Rc<OutgoingMessage>,
     ) -> Result<(), TellRefused> {
         let session = self.sessions.get(key).ok_or(TellRefused::Expired)?;
         if let Notice::Message { level, .. } = notice

@@ -2,12 +2,15 @@
 //! another one needs.
 
 use super::topic::TopicEntry;
-use super::{Fanout, Interest, SUBSCRIPTION_BYTES};
-use crate::budget::Short;
+use super::{Fanout, SUBSCRIPTION_BYTES, WantedTopic};
+use crate::budget::BudgetExceeded;
 
 impl Fanout {
     /// Takes what subscriptions to these need at most. Once they are made, [`settle`](Fanout::settle) gives back the rest.
-    pub(in crate::shard) fn lease(&mut self, interests: &[Interest]) -> Result<(), Short> {
+    pub(in crate::shard) fn lease(
+        &mut self,
+        interests: &[WantedTopic],
+    ) -> Result<(), BudgetExceeded> {
         let new = interests
             .iter()
             .map(|interest| match interest.topic.list() {
