@@ -156,7 +156,7 @@ impl Config {
             name,
             cores: cores(running.cores, machine)?,
             pinning: Pinning::Always,
-            driver: running.driver.into(),
+            driver: running.driver.driver(),
             limits: limits(&bounds, &times, machine),
             place_at_random: running.place_at_random,
             break_thread: running.break_thread,

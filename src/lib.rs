@@ -49,31 +49,56 @@
 //! bytes, calls and a deadline come out. It never waits: [`runtime`] waits for clients and handlers, [`redis`] and
 //! [`cluster`] for a Redis, [`admin`] for the operator.
 
+// What is public is seen by its own lints in a build without the inner layers; what is unused, in one with everything.
+#![cfg_attr(
+    not(feature = "internals"),
+    deny(missing_docs, unnameable_types),
+    allow(unreachable_pub, dead_code, unused_imports)
+)]
+
 mod acceptor;
-pub mod admin;
+mod admin;
 pub mod app;
-pub mod budget;
-pub mod cli;
-pub mod clients;
-pub mod cluster;
-pub mod config;
-pub mod forward;
+mod budget;
+#[cfg(feature = "cli")]
+mod cli;
+mod clients;
+mod cluster;
+#[cfg(feature = "cli")]
+mod config;
+mod forward;
 pub mod guide;
-pub mod limits;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+mod limits;
 mod log_throttle;
 pub mod mcp;
-pub mod metrics;
-pub mod node;
-pub mod redis;
-pub mod runtime;
-pub mod shard;
+mod metrics;
+mod node;
+mod redis;
+mod runtime;
+mod shard;
 mod tasks;
 pub mod testing;
 #[cfg(feature = "tokio")]
 mod tokio_threads;
-pub mod wire;
+mod wire;
 
+pub use admin::Token;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use cli::program;
+pub use clients::{Networks, NotANetwork};
+pub use cluster::Advertised;
+pub use limits::Limits;
+pub use metrics::prometheus;
 pub use node::{
     ClusterConfig, IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning,
+    STATE_KEY_BYTES, StateKey,
 };
+pub use redis::{BadRedisUrl, RedisUrl};
 pub use runtime::{Driver, PublishRefused, Publisher};
+pub use shard::DrainTimes;
+pub use wire::forwarded::PeerSecret;
+pub use wire::session_id::{BadNodeName, NodeName};

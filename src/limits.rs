@@ -230,16 +230,16 @@ impl Default for Limits {
 
 /// What one client may hold of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientLimits {
-    pub connections_max: usize,
-    pub sessions_max: usize,
-    pub initialize_per_second_max: u32,
+pub(crate) struct ClientLimits {
+    pub(crate) connections_max: usize,
+    pub(crate) sessions_max: usize,
+    pub(crate) initialize_per_second_max: u32,
 }
 
 impl Limits {
     /// The shares of one client, with those that nobody has set.
     #[must_use]
-    pub fn of_client(&self) -> ClientLimits {
+    pub(crate) fn of_client(&self) -> ClientLimits {
         let connections = self.connections_max - self.connections_max / 4;
         ClientLimits {
             connections_max: self.connections_per_client_max.unwrap_or(connections),
@@ -253,6 +253,7 @@ impl Limits {
     }
 
     /// Bounds so small that a test reaches each of them in a few steps.
+    #[doc(hidden)]
     #[must_use]
     pub fn tiny() -> Self {
         Limits {

@@ -26,6 +26,7 @@ pub trait App {
     /// Who this is and what it can do; asked once, at start.
     fn info(&self) -> ServerInfo;
 
+    /// `tools/list`: the tools that there are now, a page of them if they are many.
     async fn list_tools(
         &self,
         request: PaginatedRequest,
@@ -53,6 +54,7 @@ pub trait App {
         }
     }
 
+    /// `tools/call`. An [`Error`] that the model should see is a result with `isError`; others are protocol errors.
     async fn call_tool(
         &self,
         request: CallToolRequest,
@@ -61,6 +63,7 @@ pub trait App {
         Err(Error::unknown("tool", &request.name))
     }
 
+    /// `resources/list`: what clients may read, a page of it if it is much.
     async fn list_resources(
         &self,
         request: PaginatedRequest,
@@ -69,6 +72,7 @@ pub trait App {
         Ok(ListResourcesResult::default())
     }
 
+    /// `resources/templates/list`: URIs with variables in them.
     async fn list_resource_templates(
         &self,
         request: PaginatedRequest,
@@ -77,6 +81,7 @@ pub trait App {
         Ok(ListResourceTemplatesResult::default())
     }
 
+    /// `resources/read`: the contents of one URI.
     async fn read_resource(
         &self,
         request: ReadResourceRequest,
@@ -85,6 +90,7 @@ pub trait App {
         Err(RpcError::resource_not_found(context.era(), &request.uri).into())
     }
 
+    /// `prompts/list`: the prompts that there are now.
     async fn list_prompts(
         &self,
         request: PaginatedRequest,
@@ -93,6 +99,7 @@ pub trait App {
         Ok(ListPromptsResult::default())
     }
 
+    /// `prompts/get`: the messages of one prompt, its arguments filled in.
     async fn get_prompt(
         &self,
         request: GetPromptRequest,
@@ -101,6 +108,7 @@ pub trait App {
         Err(Error::unknown("prompt", &request.name))
     }
 
+    /// `completion/complete`: suggestions for the argument that a user is typing.
     async fn complete(
         &self,
         request: CompleteRequest,
@@ -162,15 +170,18 @@ pub trait App {
 /// What [`App::info`] tells.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServerInfo {
+    /// The name and version that clients are shown.
     pub implementation: Implementation,
     /// How a model should use this server.
     pub instructions: Option<String>,
+    /// What the server can do: a method of a capability that stands not here is answered "method not found".
     pub capabilities: Capabilities,
     /// See [`sees_credentials`](ServerInfo::sees_credentials).
     pub sees_credentials: bool,
 }
 
 impl ServerInfo {
+    /// A server of this name and version that can do nothing yet.
     #[must_use]
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         ServerInfo {
@@ -179,12 +190,14 @@ impl ServerInfo {
         }
     }
 
+    /// Says what the server can do.
     #[must_use]
     pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
         self.capabilities = capabilities;
         self
     }
 
+    /// Tells models how to use this server.
     #[must_use]
     pub fn instructions(mut self, text: impl Into<String>) -> Self {
         self.instructions = Some(text.into());
@@ -221,9 +234,13 @@ impl ServerInfo {
 /// What a client may be allowed to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cacheable<'a> {
+    /// `tools/list`.
     Tools,
+    /// `prompts/list`.
     Prompts,
+    /// `resources/list`.
     Resources,
+    /// `resources/templates/list`.
     ResourceTemplates,
     /// The contents of the resource at this URI.
     Resource(&'a str),

@@ -24,6 +24,7 @@ use crate::wire::uri::{NotAUri, normal};
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// The revision that the client speaks.
     pub version: ProtocolVersion,
     /// `tools/call`, `resources/list`, …, or the method of an extension.
     pub method: Box<str>,
@@ -39,10 +40,12 @@ pub struct Call {
     ///
     /// [`JsonScan::tree_bytes`]: crate::wire::json_scan::JsonScan::tree_bytes
     pub tree_bytes: usize,
+    /// Who sent it.
     pub caller: Caller,
 }
 
 impl Call {
+    /// Whether the client has a session (legacy) or sends its metadata with every request (modern).
     #[must_use]
     pub fn era(&self) -> Era {
         self.version.era()
@@ -62,19 +65,24 @@ pub enum Outcome {
     /// the engine adds `"resultType":"complete"` and `serverInfo` in the modern era. `caching` hints are added in
     /// the modern era only.
     Result {
+        /// The result, an object.
         json: String,
+        /// How long clients may keep it. None: as the revision has it by default.
         caching: Option<Caching>,
     },
     /// A modern result that names its own `resultType` (`input_required`, `task`): an object in JSON, complete.
     Other {
+        /// The result, an object with its `resultType`.
         json: String,
     },
+    /// A JSON-RPC error in place of a result.
     Error(RpcError),
 }
 
 /// `ttlMs` and `cacheScope` of a modern list or read result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caching {
+    /// For so many milliseconds it need not be asked for again.
     pub ttl_ms: u64,
     /// `true`: any client or proxy may share it.
     pub public: bool,
@@ -127,6 +135,7 @@ pub enum TellRefused {
 /// Why work on the blocking pool has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkLost {
+    /// It panicked.
     Panicked,
     /// It was not begun: as much waits for a thread as may wait.
     TooMuchWaits,
@@ -229,6 +238,7 @@ pub trait Handler {
 pub struct About {
     /// `serverInfo`: name, version, title …; an object.
     pub server_info: Value,
+    /// How a model should use this server.
     pub instructions: Option<String>,
     /// `capabilities` as declared to legacy clients; an object.
     pub legacy_capabilities: Value,
@@ -241,6 +251,7 @@ pub struct About {
 /// Whether new clients should come to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Availability {
+    /// They are welcome.
     Ready,
     /// They may, and find a board without what other nodes have: it was waited for long enough.
     WithoutBoard,
@@ -253,6 +264,7 @@ pub enum Availability {
 }
 
 impl Availability {
+    /// Whether a proxy should send clients here (`GET /readyz` answers 200).
     #[must_use]
     pub const fn takes_clients(self) -> bool {
         matches!(self, Availability::Ready | Availability::WithoutBoard)

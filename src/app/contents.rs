@@ -1,22 +1,28 @@
 //! How contents reach an application from outside of a request: what `POST /publish` carries for `board`.
 
 use super::topic::Topic;
-use crate::wire::uri::{NotAUri, normal};
+pub use crate::wire::uri::NotAUri;
+use crate::wire::uri::normal;
 
 /// What a publisher puts at a URI.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Contents {
+    /// The media type, such as `text/plain`.
     pub mime_type: Option<String>,
     /// A name and a description for `resources/list`; the URI stands in for a missing name.
     pub name: Option<String>,
+    /// What it is, for `resources/list`.
     pub description: Option<String>,
+    /// The contents themselves.
     pub body: Body,
 }
 
 /// Text, or bytes that travel as base64 (`blob`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
+    /// UTF-8.
     Text(String),
+    /// Bytes, as they are before base64.
     Blob(Vec<u8>),
 }
 
@@ -30,6 +36,7 @@ pub struct Change {
 }
 
 impl Change {
+    /// Nothing is different.
     pub const NONE: Change = Change {
         list: false,
         contents: false,

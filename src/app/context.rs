@@ -89,11 +89,13 @@ impl Context {
         })))
     }
 
+    /// Whether the client has a session (legacy) or sends its metadata with every request (modern).
     #[must_use]
     pub fn era(&self) -> Era {
         self.0.call.era()
     }
 
+    /// The revision that the client speaks.
     #[must_use]
     pub fn version(&self) -> ProtocolVersion {
         self.0.call.version
@@ -154,11 +156,13 @@ impl Context {
         &self.0.call.client_capabilities
     }
 
+    /// Whether the client can be asked for a completion of a model ([`sample`](Context::sample)).
     #[must_use]
     pub fn supports_sampling(&self) -> bool {
         self.client_capabilities().get("sampling").is_some()
     }
 
+    /// Whether the client can be asked for its roots ([`list_roots`](Context::list_roots)).
     #[must_use]
     pub fn supports_roots(&self) -> bool {
         self.client_capabilities().get("roots").is_some()
@@ -171,6 +175,7 @@ impl Context {
         declared.is_some_and(|modes| modes.get("form").is_some() || modes.get("url").is_none())
     }
 
+    /// Whether the client can send its user to a URL.
     #[must_use]
     pub fn supports_url_elicitation(&self) -> bool {
         self.client_capabilities()
@@ -263,6 +268,7 @@ impl Context {
         self.0.link.close_stream();
     }
 
+    /// Waits for so long without holding up anybody else. Milliseconds count.
     pub async fn sleep(&self, duration: Duration) {
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.0.link.sleep_ms(ms).await;
@@ -344,6 +350,7 @@ impl Context {
 pub struct Cancellation(Arc<AtomicBool>);
 
 impl Cancellation {
+    /// The client does not want the result any more, or is gone.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)

@@ -7,8 +7,11 @@ use crate::wire::uri::normal;
 /// What changed, in the words of the specification.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
+    /// The list of tools.
     Tools,
+    /// The list of prompts.
     Prompts,
+    /// The list of resources.
     Resources,
     /// The contents of the resource at this URI.
     Resource(Box<str>),

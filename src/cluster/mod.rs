@@ -62,6 +62,7 @@ pub struct ClusterSetup {
 pub struct Advertised {
     /// As the proxy's configuration has it, to the letter: its sticky cookie is made from that.
     pub url: String,
+    /// What the URL resolves to.
     pub address: SocketAddr,
 }
 

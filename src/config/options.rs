@@ -38,9 +38,9 @@ pub enum DriverChoice {
     Epoll,
 }
 
-impl From<DriverChoice> for Driver {
-    fn from(choice: DriverChoice) -> Driver {
-        match choice {
+impl DriverChoice {
+    pub(super) fn driver(self) -> Driver {
+        match self {
             DriverChoice::Auto => Driver::Auto,
             DriverChoice::Uring => Driver::Uring,
             DriverChoice::Epoll => Driver::Epoll,

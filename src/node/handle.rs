@@ -64,12 +64,15 @@ pub(super) struct Shared {
 pub struct NodeCounts {
     /// Open connections of clients, those included that are passed on to other nodes.
     pub connections: usize,
+    /// So many may be open.
     pub connections_max: usize,
     /// Live sessions of this node. Clients of 2026-07-28 have none.
     pub sessions: usize,
+    /// So many may live.
     pub sessions_max: usize,
     /// Bytes that clients make this node hold, and what cores keep in reserve.
     pub memory_bytes: usize,
+    /// So many they may be.
     pub memory_bytes_max: usize,
 }
 

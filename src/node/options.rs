@@ -66,7 +66,9 @@ pub struct Options {
     pub incarnation: u64,
     /// Core threads, at most [`CORES_MAX`]. 0: one for each CPU that this process may use.
     pub cores: usize,
+    /// Whether each core's thread stays on a CPU of its own.
     pub pinning: Pinning,
+    /// How the cores wait for the kernel.
     pub driver: Driver,
     /// Whether the soft limit of open files of this process is raised to the hard one: each connection is a file. A program
     /// that uses `select(2)` itself does not want that. Either way a node takes no more connections than the limit allows.
@@ -77,6 +79,7 @@ pub struct Options {
     /// Threads of the tokio runtime that handlers find; see [`NodeBuilder::tokio`](super::NodeBuilder::tokio). 0: none.
     #[cfg(feature = "tokio")]
     pub tokio_workers: usize,
+    /// Every bound of the node.
     pub limits: Limits,
     /// Seals `requestState`. None: made from the peer secret, or else a new key at each start.
     pub state_key: Option<StateKey>,
@@ -91,11 +94,9 @@ pub struct Options {
     /// This node's place among others. None: it is alone.
     pub cluster: Option<ClusterConfig>,
     /// Test: every connection starts on a core drawn by lot.
-    #[doc(hidden)]
-    pub place_at_random: bool,
+    pub(crate) place_at_random: bool,
     /// Test: the thread that fails when SIGUSR2 comes.
-    #[doc(hidden)]
-    pub break_thread: Option<BreakThread>,
+    pub(crate) break_thread: Option<BreakThread>,
 }
 
 impl Default for Options {
@@ -163,6 +164,7 @@ pub enum Pinning {
     WhenAlone,
     /// On the first CPUs of those that this process may use, whatever else runs there.
     Always,
+    /// They run wherever the kernel likes.
     Never,
 }
 

@@ -188,6 +188,7 @@ impl Publisher {
         !self.is_leaving() && !self.is_impaired() && !loading
     }
 
+    /// A thread of the node hangs, or is gone.
     #[must_use]
     pub fn is_impaired(&self) -> bool {
         self.shared.impaired.load(Ordering::Relaxed)

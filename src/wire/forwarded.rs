@@ -47,6 +47,7 @@ impl fmt::Debug for PeerSecret {
 }
 
 impl PeerSecret {
+    /// Of at least 16 bytes that nobody can guess.
     #[must_use]
     pub fn new(secret: &[u8]) -> PeerSecret {
         let keyed = Hmac::new_from_slice(secret).expect("a key of any length will do");

@@ -23,13 +23,20 @@ const _: () =
 /// Whose session it is, where it is there, and the proof that the bearer was told so.
 #[derive(Clone, Copy)]
 pub struct SessionId {
+    /// The node whose session it is.
     pub node: NodeName,
+    #[doc(hidden)]
     pub locator: Locator,
+    #[doc(hidden)]
     pub secret: [u8; SECRET_BYTES],
 }
 
 /// The place of a session within the cluster's node of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(
+    unnameable_types,
+    reason = "a hidden field of a session id has it, for the inner layers"
+)]
 pub struct Locator {
     pub core: u16,
     pub slot: u32,
@@ -47,6 +54,7 @@ pub struct NodeName {
 }
 
 impl SessionId {
+    /// The id that this is the text of. None: it is the text of none.
     #[must_use]
     pub fn parse(text: &str) -> Option<SessionId> {
         let (node, rest) = text.split_once('.')?;
@@ -91,7 +99,7 @@ impl SessionId {
 
     /// For logs and metrics: all but the secret.
     #[must_use]
-    pub fn redacted(&self) -> Redacted {
+    pub fn redacted(&self) -> impl fmt::Display + use<> {
         Redacted {
             node: self.node,
             locator: self.locator,
@@ -121,8 +129,7 @@ impl fmt::Debug for SessionId {
 }
 
 /// A session id without its secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Redacted {
+struct Redacted {
     node: NodeName,
     locator: Locator,
 }
@@ -139,6 +146,7 @@ impl fmt::Display for Redacted {
 }
 
 impl NodeName {
+    /// The name, if it is 1 to 16 of a-z, 0-9 and `-`.
     #[must_use]
     pub fn new(name: &str) -> Option<NodeName> {
         let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -150,6 +158,7 @@ impl NodeName {
         Some(NodeName { bytes })
     }
 
+    /// As it leads session ids.
     #[must_use]
     pub fn as_str(&self) -> &str {
         let len = self.bytes.iter().position(|&byte| byte == 0);

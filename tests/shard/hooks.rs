@@ -1,7 +1,7 @@
 //! What the application is told of sessions and subscriptions, and what it sees of a request's sender.
 
 use pinfold::app::call::{Lifecycle, Subscriber};
-use pinfold::limits::Limits;
+use pinfold::internals::limits::Limits;
 use serde_json::json;
 
 use crate::support::{Client, Request};

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use pinfold::app::contents::Contents;
-use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::outbox::PATIENCE_MS;
-use pinfold::cluster::bus::stream_info::{Stream, StreamInfo};
-use pinfold::cluster::bus::{Add, Applied, Ask, Found, Placed, Response, StoredValue, Write};
-use pinfold::wire::uri::normal;
+use pinfold::internals::cluster::bus::id::EntryId;
+use pinfold::internals::cluster::bus::outbox::PATIENCE_MS;
+use pinfold::internals::cluster::bus::stream_info::{Stream, StreamInfo};
+use pinfold::internals::cluster::bus::{
+    Add, Applied, Ask, Found, Placed, Response, StoredValue, Write,
+};
+use pinfold::internals::wire::uri::normal;
 
 use crate::member::read_back;
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
-use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{Add, Applied, Ask, Bus, LocalLog, Placed, Response, Setup};
-use pinfold::wire::session_id::{Locator, NodeName, SessionId};
+use pinfold::internals::cluster::bus::id::EntryId;
+use pinfold::internals::cluster::bus::{Add, Applied, Ask, Bus, LocalLog, Placed, Response, Setup};
+use pinfold::internals::wire::session_id::{Locator, NodeName, SessionId};
 
 use crate::world::World;
 

@@ -1,7 +1,7 @@
 //! Transports, "Security Warning" and "Security & Endpoint": who is let in.
 
-use pinfold::limits::Limits;
-use pinfold::shard::Setup;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::Setup;
 use serde_json::json;
 
 use crate::support::node::setup;

@@ -9,14 +9,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pinfold::app::call::{About, Call, Lifecycle, Notice, Outcome, Topic};
-use pinfold::budget::Charge;
-use pinfold::clients::{Client, Commons, Networks, Ticket};
-use pinfold::limits::{GAP_OFFSETS, Limits};
-use pinfold::shard::{
+use pinfold::internals::budget::Charge;
+use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
+use pinfold::internals::limits::{GAP_OFFSETS, Limits};
+use pinfold::internals::shard::{
     CallKey, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy, SessionEvent, Setup,
     Shard,
 };
-use pinfold::wire::session_id::{NodeName, SessionId};
+use pinfold::internals::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
 
 use super::client::{is_topic_event, topic_of};
@@ -153,7 +153,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
         cluster: None,
         about: Arc::new(about()),
         accepts: Box::new(|uri| {
-            let own = pinfold::wire::uri::normal(uri)?;
+            let own = pinfold::internals::wire::uri::normal(uri)?;
             Ok((!own.starts_with("forbidden:")).then(|| own.into()))
         }),
         secrets: Box::new(move || {
