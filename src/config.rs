@@ -22,7 +22,9 @@ pub use units::{Size, Span};
 use crate::admin::Token;
 use crate::app::board::BoardLimits;
 use crate::limits::Limits;
-use crate::node::{CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host};
+use crate::node::{
+    AdminOptions, CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host,
+};
 use options::{Bounds, Times};
 
 /// Bytes read of a file that should hold a token or a key; neither is longer.
@@ -147,9 +149,11 @@ impl Config {
             origins: listening.origins,
             hosts: listening.hosts,
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),
-            admin: Some(listening.admin),
-            admin_token,
-            content_bytes_max: board_limits.entry_bytes_max,
+            admin: AdminOptions {
+                address: Some(listening.admin),
+                token: admin_token,
+                content_bytes_max: board_limits.entry_bytes_max,
+            },
             cluster,
             drain: Some(cluster::drain_times(&several)),
             state_key: state_key.map(read_state_key).transpose()?,

@@ -2,7 +2,7 @@
 //! what follows from it. What a single module keeps to itself (for the answers of a Redis, for the admin listener, for
 //! the nodes' log) stands at the head of its file in the same form.
 //!
-//! A [`Limits`] is copied into each core's shard. [`Limits::default`] is what the program runs with, [`Limits::tiny`] makes
+//! A [`Limits`] is copied into each core's shard. [`Limits::default`] is what the program runs with, `Limits::tiny` makes
 //! every bound easy to hit in a test.
 
 /// Header fields in one message. Browsers and proxies together send fewer than 40.
@@ -253,6 +253,7 @@ impl Limits {
     }
 
     /// Bounds so small that a test reaches each of them in a few steps.
+    #[cfg(any(test, feature = "internals"))]
     #[doc(hidden)]
     #[must_use]
     pub fn tiny() -> Self {

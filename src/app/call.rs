@@ -36,9 +36,7 @@ pub struct Call {
     /// `name`, `title` and `version` of `clientInfo`, 128 bytes of each, from the same places. An object, if it was
     /// sent.
     pub client_info: Option<Arc<Value>>,
-    /// What a tree of the whole request would take, about; see [`JsonScan::tree_bytes`].
-    ///
-    /// [`JsonScan::tree_bytes`]: crate::wire::json_scan::JsonScan::tree_bytes
+    /// Bytes that a tree of the whole request would take, about.
     pub tree_bytes: usize,
     /// Who sent it.
     pub caller: Caller,

@@ -285,7 +285,7 @@ impl Context {
     /// [`cancellation`](Context::cancellation) to look at.
     ///
     /// # Errors
-    /// The work panicked, or [`BLOCKING_JOBS_MAX`](crate::limits::BLOCKING_JOBS_MAX) jobs wait for a thread already.
+    /// The work panicked, or as many jobs as may wait, some hundred, wait for a thread already.
     pub async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

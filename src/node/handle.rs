@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::cluster::Authorities;
+use super::counted::Counters;
 use super::{NodeError, Options};
 use crate::clients::Commons;
-use crate::metrics::Metrics;
-use crate::redis::Authorities;
 use crate::runtime::{Driver, Milestone, Publisher, Watch, watch_signals};
 use crate::wire::session_id::NodeName;
 
@@ -46,7 +46,7 @@ pub(super) struct Shared {
     pub(super) options: Options,
     pub(super) publisher: Publisher,
     pub(super) commons: Arc<Commons>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) counters: Counters,
     pub(super) authorities: Authorities,
     pub(super) watch: Watch,
     pub(super) addresses: Vec<SocketAddr>,
@@ -104,12 +104,6 @@ impl Node {
         &self.shared.addresses
     }
 
-    /// Where operators connect, as bound.
-    #[must_use]
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.shared.admin_address
-    }
-
     /// The options in force, defaults filled in: fewer connections than were asked for, if the limit on open files allows
     /// no more.
     #[must_use]
@@ -152,12 +146,6 @@ impl Node {
             memory_bytes: memory.total() - memory.free(),
             memory_bytes_max: memory.total(),
         }
-    }
-
-    /// The page of `GET /metrics`, in Prometheus's text format.
-    #[must_use]
-    pub fn metrics(&self) -> String {
-        self.shared.metrics.text()
     }
 
     /// New clients are welcome: it takes them, and all of its threads do their work.
@@ -209,11 +197,6 @@ impl Node {
     /// As [`join`](Node::join).
     pub fn join_blocking(&self) -> Result<(), NodeError> {
         self.shared.ended.wait_blocking()
-    }
-
-    /// The next connection to Redis reads anew whom this machine trusts (`rediss://`).
-    pub fn reload_authorities(&self) {
-        self.shared.authorities.forget();
     }
 
     /// Stops on SIGTERM and Ctrl-C from now on, at once on the second one, says in the log how much there is of everything on

@@ -29,6 +29,7 @@ mod params;
 mod place;
 mod post;
 mod presence;
+#[cfg(any(test, feature = "internals"))]
 pub mod properties;
 mod resume;
 mod session;
