@@ -123,6 +123,8 @@ pub const MODEST_INITIALIZE_PER_SECOND: u32 = 64;
 /// A client is an address. What one may take is a share of what the node has, large enough for an office behind one
 /// address, small enough that others go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Our own tests make them by literals.
+#[cfg_attr(not(feature = "internals"), non_exhaustive)]
 pub struct Limits {
     /// Request line and header fields together (431). nginx gives 32 KiB, Node 16 KiB.
     pub head_bytes_max: usize,

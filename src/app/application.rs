@@ -169,6 +169,7 @@ pub trait App {
 
 /// What [`App::info`] tells.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ServerInfo {
     /// The name and version that clients are shown.
     pub implementation: Implementation,
@@ -233,6 +234,7 @@ impl ServerInfo {
 
 /// What a client may be allowed to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cacheable<'a> {
     /// `tools/list`.
     Tools,

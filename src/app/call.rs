@@ -88,6 +88,7 @@ pub struct Caching {
 
 /// What an asked client answered, or why there is no answer.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum AskFailed {
     /// The client answered with a JSON-RPC error.
     Error(RpcError),
@@ -101,6 +102,7 @@ pub enum AskFailed {
 
 /// What sessions are told besides topics. Modern clients have no session and hear topics only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Notice {
     /// As if the topic had changed, for this session alone.
     Changed(Topic),
@@ -115,6 +117,7 @@ pub enum Notice {
 
 /// Why a session was not told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TellRefused {
     /// Not a session id that this server gave out.
     Unknown,
@@ -132,6 +135,7 @@ pub enum TellRefused {
 
 /// Why work on the blocking pool has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WorkLost {
     /// It panicked.
     Panicked,
@@ -248,6 +252,7 @@ pub struct About {
 
 /// Whether new clients should come to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Availability {
     /// They are welcome.
     Ready,

@@ -68,6 +68,7 @@ impl Change {
 
 /// Why a write was not taken; the store is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreRefused {
     /// No room for so many bytes.
     Full,

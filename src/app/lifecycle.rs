@@ -75,6 +75,7 @@ pub enum Subscriber {
 
 /// One of these, as the engine tells it to a [`Handler`](super::call::Handler).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Lifecycle {
     /// `initialize` was answered.
     Opened(OpenedSession),

@@ -6,6 +6,7 @@ use crate::wire::uri::normal;
 
 /// What changed, in the words of the specification.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Topic {
     /// The list of tools.
     Tools,

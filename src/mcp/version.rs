@@ -11,6 +11,7 @@ pub enum Era {
 
 /// A revision of the specification that pinfold speaks, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum ProtocolVersion {
     /// Batches; a response is one message or a stream.
     V2025_03_26,

@@ -157,6 +157,7 @@ fn unix_ms() -> u64 {
 
 /// Whether each core's thread stays on a CPU of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pinning {
     /// If the node has a core for each CPU of the machine, and this process may use them all: then the machine is its own.
     WhenAlone,

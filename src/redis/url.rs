@@ -33,6 +33,7 @@ const PORT: u16 = 6379;
 
 /// Why a text is no [`RedisUrl`], without any part of it that may be secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BadRedisUrl {
     /// It is none of `redis://`, `rediss://` and `unix://`.
     Scheme,

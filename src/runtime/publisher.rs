@@ -338,7 +338,7 @@ impl Publisher {
 
     /// The cores have ended: waits until the shared log has what was published here, at most that long, and says what
     /// it does not have then.
-    pub fn leave(&self, at_most: Duration) {
+    pub(crate) fn leave(&self, at_most: Duration) {
         if let Some(log) = self.shared.log.get() {
             log.leave(at_most);
         }
@@ -352,7 +352,7 @@ impl Publisher {
     }
 
     /// The node takes its leave: it is not ready from now on, and its streams close by and by.
-    pub fn drain_all(&self) {
+    pub(crate) fn drain_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
             mailbox.post(CoreMessage::Drain);

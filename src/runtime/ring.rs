@@ -16,6 +16,7 @@ const ALONE_ENTRIES: u32 = 256;
 
 /// What a thread waits with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Driver {
     /// io_uring if it can be had, else epoll with a warning.
     Auto,

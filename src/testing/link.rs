@@ -15,6 +15,7 @@ use crate::mcp::types::LoggingLevel;
 
 /// A `notifications/progress`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct Progressed {
     /// How far it is; it only grows.
     pub progress: f64,
@@ -26,6 +27,7 @@ pub struct Progressed {
 
 /// A `notifications/message`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct Logged {
     /// How bad it is.
     pub level: LoggingLevel,

@@ -73,6 +73,7 @@ impl SessionId {
     }
 
     /// Appends at most [`SESSION_ID_BYTES_MAX`] bytes.
+    #[doc(hidden)]
     pub fn emit(&self, out: &mut String) {
         out.push_str(self.node.as_str());
         out.push('.');
@@ -90,6 +91,7 @@ impl SessionId {
     }
 
     /// Takes the same time wherever the two differ.
+    #[doc(hidden)]
     #[must_use]
     pub fn secret_eq(&self, secret: &[u8; SECRET_BYTES]) -> bool {
         let pairs = self.secret.iter().zip(secret);

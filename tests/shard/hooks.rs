@@ -26,6 +26,7 @@ fn told(client: &mut Client, known: &mut Vec<Subscriber>) -> Vec<String> {
         Lifecycle::Ended(id, why) => format!("{} ends: {why:?}", name(Subscriber::Session(id))),
         Lifecycle::Subscribed(uri, by) => format!("{} hears {uri}", name(by)),
         Lifecycle::Unsubscribed(uri, by) => format!("{} leaves {uri}", name(by)),
+        other => panic!("{other:?} has no word here"),
     };
     client.node.told.drain(..).map(&mut words).collect()
 }

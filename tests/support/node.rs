@@ -477,6 +477,7 @@ fn name_of(topic: &Topic) -> &str {
         Topic::Prompts => "prompts/list_changed",
         Topic::Resources => "resources/list_changed",
         Topic::Resource(uri) => uri,
+        other => panic!("{other:?} has no name here"),
     }
 }
 

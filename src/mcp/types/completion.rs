@@ -23,6 +23,7 @@ pub struct CompleteRequest {
 /// What the argument belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
+#[non_exhaustive]
 pub enum Reference {
     /// A prompt.
     #[serde(rename = "ref/prompt")]

@@ -9,6 +9,7 @@ use super::{Annotations, Meta, Resource};
 /// One block of a tool's result or of a prompt's message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Content {
     /// Text.
     Text(TextContent),

@@ -17,6 +17,7 @@ use super::{
 /// One thing that a server asks of the client while it serves a request of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "method", content = "params")]
+#[non_exhaustive]
 pub enum InputRequest {
     /// A question to the user.
     #[serde(rename = "elicitation/create")]
@@ -170,6 +171,7 @@ impl Serialize for InputRequests {
 
 /// What a client answered to one [`InputRequest`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum InputResponse {
     /// What the user answered.
     Elicit(ElicitResult),

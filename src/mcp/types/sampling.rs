@@ -133,6 +133,7 @@ impl<T> OneOrMany<T> {
 /// One block of a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SamplingContent {
     /// Text.
     Text(TextContent),
