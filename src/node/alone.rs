@@ -11,7 +11,7 @@ use super::counted::Counters;
 use super::{Node, NodeError, Options};
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{ContentStore, Contents};
-use crate::runtime::{Joined, Publisher};
+use crate::runtime::{ClusterAccess, Publisher};
 use crate::wire::forwarded::PeerSecret;
 
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl Member {
         Ok(None)
     }
 
-    pub(super) fn joined(&self) -> Joined {
+    pub(super) fn access(&self) -> ClusterAccess {
         match self.never {}
     }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::counted::Counters;
 use super::{Node, NodeBuilder, NodeError, Options, PEER_SECRET_BYTES_MIN};
 use crate::app::contents::ContentStore;
-use crate::cluster::{Advertised, ClusterSetup, Control, bus};
+use crate::cluster::{Advertised, ClusterSetup, ClusterTask, bus};
 use crate::redis::{RedisUrl, Settings};
-use crate::runtime::{Joined, Publisher};
+use crate::runtime::{ClusterAccess, Publisher};
 use crate::tasks;
 use crate::wire::forwarded::PeerSecret;
 
@@ -186,7 +186,7 @@ impl Node {
 pub(super) struct Member {
     config: ClusterConfig,
     pub(super) membership: Arc<Membership>,
-    control: Control,
+    task: ClusterTask,
     /// At which what is published waits for the bus.
     pub(super) door: Arc<BusHandle>,
 }
@@ -215,7 +215,7 @@ impl Member {
         let node = options.node_name();
         let mut redis = Settings::new(config.redis.clone(), format!("pinfold-{node}"));
         redis.authorities = authorities.clone();
-        let (membership, control) = crate::cluster::join(ClusterSetup {
+        let (membership, task) = crate::cluster::join(ClusterSetup {
             redis,
             prefix: config.prefix.clone(),
             node,
@@ -226,16 +226,16 @@ impl Member {
         Ok(Some(Member {
             config,
             membership,
-            control,
+            task,
             // Before anybody can publish: the others are to hear of all of it.
             door: bus::share(publisher),
         }))
     }
 
     /// What the cores have of it.
-    pub(super) fn joined(&self) -> Joined {
-        Joined {
-            neighbours: self.membership.clone(),
+    pub(super) fn access(&self) -> ClusterAccess {
+        ClusterAccess {
+            handle: self.membership.clone(),
             secret: self.config.secret.clone(),
         }
     }
@@ -243,12 +243,12 @@ impl Member {
     /// What is left for the control thread.
     pub(super) fn work(self, node: &Node, store: Option<Arc<dyn ContentStore>>) -> Work {
         let (shared, options) = (&node.shared, node.options());
-        let (name, boot) = (options.node_name(), options.incarnation);
+        let (name, incarnation) = (options.node_name(), options.incarnation);
         let mut redis = Settings::new(self.config.redis, format!("pinfold-{name}-bus"));
         redis.authorities = shared.authorities.clone();
         Work {
-            control: self.control,
-            boot,
+            task: self.task,
+            incarnation,
             way: bus::RedisSettings {
                 redis,
                 prefix: self.config.prefix,
@@ -256,7 +256,7 @@ impl Member {
             },
             log: bus::Setup {
                 node: name,
-                boot,
+                incarnation,
                 store,
                 uri_bytes_max: options.limits.uri_bytes_max,
             },
@@ -267,8 +267,8 @@ impl Member {
 
 /// What the control thread does for it.
 pub(super) struct Work {
-    control: Control,
-    boot: u64,
+    task: ClusterTask,
+    incarnation: u64,
     way: bus::RedisSettings,
     log: bus::Setup,
     door: Arc<BusHandle>,
@@ -279,8 +279,8 @@ impl Work {
     pub(super) fn start(self, publisher: &Publisher) {
         tasks::spawn(bus::run(self.way, self.log, publisher.clone(), self.door));
         let (all, some) = (publisher.clone(), publisher.clone());
-        tasks::spawn(self.control.run(
-            self.boot,
+        tasks::spawn(self.task.run(
+            self.incarnation,
             move || all.announce_all(),
             move || some.verify_some(),
         ));

@@ -21,7 +21,7 @@ mod builder;
 mod check;
 #[cfg_attr(not(feature = "redis"), path = "alone.rs")]
 mod cluster;
-mod control;
+mod control_thread;
 #[cfg_attr(not(feature = "metrics"), path = "uncounted.rs")]
 mod counted;
 mod cpus;

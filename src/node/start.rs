@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::cluster::{Authorities, Member, Membership};
-use super::control::{ControlSetup, ControlThread};
+use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
 use super::handle::Shared;
 use super::listen::Listeners;
@@ -128,7 +128,7 @@ impl Plan {
         } = Listeners::open(&options, listeners, cores)?;
         let authorities = Authorities::default();
         let member = Member::of(&options, &addresses, &counters, &authorities, &publisher)?;
-        let joined = member.as_ref().map(Member::joined);
+        let access = member.as_ref().map(Member::access);
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
         counters.show(&commons);
         options.cores = cores;
@@ -136,15 +136,15 @@ impl Plan {
         options.drain = Some(options.drain_times());
         let setup = CoresSetup {
             node: options.node_name(),
-            boot: options.incarnation,
+            incarnation: options.incarnation,
             driver,
             limits: options.limits,
             commons,
             gate: gate(&options, &addresses),
             state_key: state_key(&options),
             drain: options.drain_times(),
-            shares_board: joined.is_some() && store.is_some(),
-            joined,
+            shares_board: access.is_some() && store.is_some(),
+            cluster: access,
             tokio_workers: options.tokio_workers(),
             blocking_threads: match options.blocking_threads {
                 0 => cores.max(2),
