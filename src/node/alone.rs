@@ -15,7 +15,7 @@ use crate::runtime::{ClusterAccess, Publisher};
 use crate::wire::forwarded::PeerSecret;
 
 #[derive(Default)]
-pub(super) struct ClusterParts;
+pub(super) struct ClusterParts {}
 
 impl ClusterParts {
     pub(super) fn settle(self, _: &mut Options) -> Result<(), NodeError> {
@@ -38,7 +38,7 @@ impl Options {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Authorities;
+pub(super) struct Authorities {}
 
 pub(super) enum Never {}
 

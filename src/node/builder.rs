@@ -129,7 +129,7 @@ impl NodeBuilder {
     }
 
     /// The node's name, 1 to 16 of a-z, 0-9 and `-`: it leads every session id, so that a proxy can route on it. Needed with
-    /// [`redis`](NodeBuilder::redis), where each node has another one.
+    /// `redis`, where each node has another one.
     pub fn name(mut self, name: &str) -> Self {
         match node_name(name) {
             Ok(name) => self.options.name = Some(name),

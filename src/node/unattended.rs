@@ -8,7 +8,7 @@ use super::{Node, NodeError, Options};
 use crate::app::contents::ContentStore;
 
 #[derive(Default)]
-pub(super) struct OperatorParts;
+pub(super) struct OperatorParts {}
 
 impl Options {
     pub(super) fn check_admin(&self) -> Result<(), NodeError> {

@@ -4,7 +4,7 @@ use super::NodeError;
 use crate::clients::Commons;
 
 #[derive(Default)]
-pub(super) struct CounterParts;
+pub(super) struct CounterParts {}
 
 #[derive(Clone)]
 pub(super) struct Counters;
