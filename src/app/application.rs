@@ -17,6 +17,43 @@ use crate::wire::uri::{NotAUri, normal};
 /// that `info` does not declare are never called (the client gets -32601).
 ///
 /// A method's future is dropped when the client cancels the request or goes away.
+///
+/// ```
+/// use pinfold::app::{App, Context, Error, ServerInfo};
+/// use pinfold::mcp::types::{
+///     CallToolRequest, CallToolResult, Capabilities, ListToolsResult, PaginatedRequest, Tool,
+/// };
+/// use pinfold::testing::TestServer;
+///
+/// /// A tool for each animal of a farm, whose list is known only when it runs.
+/// struct Farm(Vec<&'static str>);
+///
+/// impl App for Farm {
+///     fn info(&self) -> ServerInfo {
+///         ServerInfo::new("farm", "1.0.0").capabilities(Capabilities::default().tools())
+///     }
+///
+///     async fn list_tools(&self, _: PaginatedRequest, _: &Context) -> Result<ListToolsResult, Error> {
+///         let tool = |animal: &&str| Tool::new(*animal, format!("Calls the {animal}."));
+///         Ok(ListToolsResult { tools: self.0.iter().map(tool).collect(), ..ListToolsResult::default() })
+///     }
+///
+///     async fn call_tool(&self, request: CallToolRequest, _: &Context) -> Result<CallToolResult, Error> {
+///         match self.0.contains(&request.name.as_str()) {
+///             true => Ok(CallToolResult::text(format!("The {} comes", request.name))),
+///             false => Err(Error::unknown("tool", &request.name)),
+///         }
+///     }
+/// }
+///
+/// let server = TestServer::new(Farm(vec!["cow", "hen"]));
+/// for client in server.both_eras() {
+///     assert_eq!(client.list_tools().unwrap().len(), 2);
+///     let answer = client.call_tool("hen", serde_json::json!({})).unwrap();
+///     assert_eq!(answer.first_text(), Some("The hen comes"));
+///     assert!(client.call_tool("wolf", serde_json::json!({})).is_err());
+/// }
+/// ```
 #[allow(
     async_fn_in_trait,
     reason = "an application lives on one core: its futures need not be Send"

@@ -3,7 +3,7 @@
 //!
 //! The engine has checked the envelope of a call (version, headers, `_meta`) before it hands it over; what is in
 //! `params` beyond `_meta` is the application's to check. The engine frames the outcome for the call's era.
-//! Users of the crate see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
+//! Most applications see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -144,6 +144,17 @@ pub enum WorkLost {
 }
 
 /// The engine as one running call sees it. Nothing here blocks.
+///
+/// An application meets it as its [`Context`](super::Context), and has no reason to implement it:
+/// [`testing`](crate::testing) has one without a network. A [`Handler`] of one's own speaks to it directly:
+///
+/// ```
+/// use pinfold::app::call::Link;
+///
+/// fn half_done(link: &dyn Link, token: &str) {
+///     link.notify("notifications/progress", &format!(r#"{{"progressToken":{token},"progress":0.5}}"#));
+/// }
+/// ```
 pub trait Link {
     /// Sends a notification that belongs to this call (`notifications/progress`), `params` an object in JSON.
     fn notify(&self, method: &str, params: &str);
@@ -207,7 +218,45 @@ pub trait Link {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>);
 }
 
-/// An application with its types erased: what one core of the engine holds.
+/// An application with its types erased: what one core of the engine holds. [`handler`](super::handler) makes one of an
+/// [`App`](super::App); implement it for what is no application in that sense, such as a proxy:
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// use futures_util::future::{LocalBoxFuture, ready};
+/// use pinfold::app::call::{Call, Handler, Link, Outcome, ServerInfoJson};
+/// use pinfold::mcp::RpcError;
+/// use pinfold::testing::TestServer;
+/// use serde_json::json;
+///
+/// /// Says which method it was asked for.
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     fn server_info(&self) -> ServerInfoJson {
+///         ServerInfoJson {
+///             implementation: json!({"name": "echo", "version": "1.0.0"}),
+///             instructions: None,
+///             legacy_capabilities: json!({"tools": {}}),
+///             modern_capabilities: json!({"tools": {}}),
+///             sees_credentials: false,
+///         }
+///     }
+///
+///     fn call(self: Rc<Self>, call: Call, _: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome> {
+///         let outcome = match &*call.method {
+///             "tools/list" => Outcome::Result { json: r#"{"tools":[]}"#.into(), caching: None },
+///             other => Outcome::Error(RpcError::method_not_found(other)),
+///         };
+///         Box::pin(ready(outcome))
+///     }
+/// }
+///
+/// let server = TestServer::of(Rc::new(Echo));
+/// assert!(server.modern().list_tools().unwrap().is_empty());
+/// assert!(server.legacy().call_tool("any", json!({})).is_err());
+/// ```
 pub trait Handler {
     /// What the server says of itself, fixed at start.
     fn server_info(&self) -> ServerInfoJson;

@@ -81,6 +81,50 @@ pub enum StoreRefused {
 }
 
 /// An application's door for contents from outside. Shared by all threads; called off the hot path.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::ops::Bound;
+/// use std::sync::Mutex;
+///
+/// use pinfold::app::contents::{Body, Change, Contents, ContentStore, StoreRefused};
+///
+/// /// Keeps everything, at whatever URI.
+/// #[derive(Default)]
+/// struct Shelf(Mutex<BTreeMap<Box<str>, Contents>>);
+///
+/// impl ContentStore for Shelf {
+///     fn put(&self, uri: &str, contents: Option<Contents>) -> Result<Change, StoreRefused> {
+///         let mut shelf = self.0.lock().unwrap();
+///         let (was, is) = (shelf.get(uri).cloned(), contents.clone());
+///         match contents {
+///             Some(contents) => shelf.insert(uri.into(), contents),
+///             None => shelf.remove(uri),
+///         };
+///         Ok(Change { list: was.is_some() != is.is_some(), contents: was != is })
+///     }
+///
+///     fn check(&self, _: &str, _: Option<&Contents>) -> Result<(), StoreRefused> {
+///         Ok(())
+///     }
+///
+///     fn get(&self, uri: &str) -> Option<Contents> {
+///         self.0.lock().unwrap().get(uri).cloned()
+///     }
+///
+///     fn uris_after(&self, uri: Option<&str>, count: usize) -> Vec<Box<str>> {
+///         let shelf = self.0.lock().unwrap();
+///         let after = uri.map_or(Bound::Unbounded, Bound::Excluded);
+///         shelf.range::<str, _>((after, Bound::Unbounded)).take(count).map(|(uri, _)| uri.clone()).collect()
+///     }
+/// }
+///
+/// let soup = Contents { mime_type: None, name: None, description: None, body: Body::Text("soup".into()) };
+/// let shelf = Shelf::default();
+/// assert!(shelf.put("shelf://lunch", Some(soup.clone())).unwrap().list);
+/// // Equal contents are no change, and nobody is notified.
+/// assert_eq!(shelf.put("shelf://lunch", Some(soup)), Ok(Change::NONE));
+/// ```
 pub trait ContentStore: Send + Sync {
     /// The spelling by which contents are kept, and told: every other method takes this one only. A normal form (RFC
     /// 3986, 6.2.2), and its own spelling.
