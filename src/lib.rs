@@ -1,4 +1,4 @@
-//! pinfold: an MCP server that tells very many clients about a change at once.
+//! pinfold: an MCP server that notifies very many clients of a change at once.
 //!
 //! Write an application ([`app::App`], or a [`app::Toolkit`] put together from closures) and hand it to a
 //! [`Node`]. It serves both eras of MCP Streamable HTTP on one endpoint, one thread per core.
@@ -13,8 +13,8 @@
 //! # Ok::<(), pinfold::NodeError>(())
 //! ```
 //!
-//! [`run`](NodeBuilder::run) serves until SIGTERM. [`start`](NodeBuilder::start) gives a handle in its place, for a program
-//! that does more than that: it publishes, tells counts, drains and stops ([`Node`]). A node has all that the program has
+//! [`run`](NodeBuilder::run) serves until SIGTERM. A program that does more calls [`start`](NodeBuilder::start) instead. It
+//! gives a handle, which publishes, gives counts, drains and stops ([`Node`]). A node has all that the program has
 //! options for: Redis, the admin listener, limits.
 //!
 //! # Where to find what
@@ -64,9 +64,10 @@
 // | `node` | all of it put together: what starts, serves, drains and ends |
 // | `config`, `cli` | the program: options, signals, the small clients |
 //
-// The one idea: one core owns one `shard::Shard`. Bytes, publications, what handlers do and the time go in;
-// bytes, calls and a deadline come out. It never waits: `runtime` waits for clients and handlers, `redis` and
-// `cluster` for a Redis, `admin` for the operator.
+// The one idea: one core owns one `shard::Shard`, a plain value. Bytes, publications, what handlers do and the time go
+// in; bytes, calls and a deadline come out. It never waits: `runtime` waits for clients and handlers, `redis` and
+// `cluster` for Redis, `admin` for the operator. The reasons, with figures, are in `docs/decisions/`:
+// `docs/decisions/0001-a-thread-for-each-core.md` and `docs/decisions/0005-the-core-is-a-plain-value.md` first.
 
 // What is public is seen by its own lints in a build without the inner layers; what is unused, in one with everything.
 #![cfg_attr(

@@ -100,7 +100,7 @@ pub enum AskFailed {
     SessionClosed,
 }
 
-/// What sessions are told besides topics. Modern clients have no session and hear topics only.
+/// What sessions get besides topics. Modern clients have no session and get topics only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Notice {
@@ -115,7 +115,7 @@ pub enum Notice {
     },
 }
 
-/// Why a session was not told.
+/// Why a session was not notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TellRefused {
@@ -311,7 +311,7 @@ pub enum Availability {
     Loading,
     /// A thread of it hangs, or is gone.
     Impaired,
-    /// It takes its leave.
+    /// It drains.
     Leaving,
 }
 

@@ -57,7 +57,7 @@ impl Change {
         if done { Change::NONE } else { self }
     }
 
-    /// What is to be told.
+    /// The topics to publish.
     #[must_use]
     pub fn topics(self, uri: &str) -> Vec<Topic> {
         let resource = self.contents.then(|| Topic::Resource(uri.into()));
@@ -126,7 +126,7 @@ pub enum StoreRefused {
 /// assert_eq!(shelf.put("shelf://lunch", Some(soup)), Ok(Change::NONE));
 /// ```
 pub trait ContentStore: Send + Sync {
-    /// The spelling by which contents are kept, and told: every other method takes this one only. A normal form (RFC
+    /// The spelling by which contents are kept and published: every other method takes this one only. A normal form (RFC
     /// 3986, 6.2.2), and its own spelling.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
-//! This node among the others: its heartbeat in Redis, and what the answers to it tell about Redis's memory.
+//! This node among the others: its heartbeat in Redis, and what the answers to it say about Redis's memory.
 //!
 //! A beat reads the node's own key before it writes it. Nothing there means that Redis lost what it knew (it was
-//! flushed, restarted, or away for longer than a key lives); then every session is announced again, and for a while
+//! flushed, restarted, or away for longer than a key lives). Then every session is announced again. For a while
 //! nothing is concluded from what other keys do not say, because their owners may not have written them again yet.
 
 use std::time::{Duration, Instant};

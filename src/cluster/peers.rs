@@ -1,10 +1,9 @@
-//! The processes of the other nodes, as far as is known: who should be there, who has not been heard of, and for how
+//! The processes of the other nodes, as far as is known: who should be there, who has written no heartbeat, and for how
 //! long. A plain value.
 //!
-//! A heartbeat lives for some seconds and may be deleted by anybody. That a process has begun is written in the index
-//! (`{prefix}processes`), where its field stays until it has left in good order or somebody has buried it. So a key
-//! that is missing tells a node that was deleted there from one that is dead, and one that is dead from one that never
-//! was.
+//! A heartbeat lives for some seconds, and anybody may delete it. The index (`{prefix}processes`) says that a process has
+//! begun. Its field stays until the process has left in good order or another node has buried it. So if a key is missing, the
+//! index tells these apart: a node whose key was deleted, one that is dead, and one that never was.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What Redis does not know yet of sessions: one change for each session, the newest that counts.
 //!
-//! A plain value. Changes wait here through an outage of Redis, however long, in bounded memory; what found no room is
-//! made good by announcing every session again. A change that was sent without an answer comes back and is sent again:
+//! A plain value. Changes wait here through an outage of Redis, however long, in bounded memory. If something found no room,
+//! every session is announced again. A change that was sent without an answer comes back and is sent again:
 //! each of them may happen twice.
 
 use std::collections::{HashMap, VecDeque};

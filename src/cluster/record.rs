@@ -21,7 +21,7 @@ pub(super) fn process_of(session: &SessionId) -> Process {
 
 /// A session's record outlives its last use by thirty days.
 const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long it is known that a session ended with its process: clients that sleep longer are told `unknown`.
+/// How long it is known that a session ended with its process: clients that sleep longer get `unknown`.
 const TOMBSTONE_LIFE: Duration = Duration::from_secs(300);
 
 /// The names of the keys of one cluster.

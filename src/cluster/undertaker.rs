@@ -1,6 +1,6 @@
-//! Looks after the processes of the other nodes, and after those that died without a word: their sessions' records are
-//! marked as ended, in small steps, so that what Redis says of sessions is true. What is buried, and by whom: an earlier
-//! process of this node by this one; any other by the node that is first to find it dead.
+//! Looks after the processes of the other nodes, and after those that died without saying so. It marks their sessions' records
+//! as ended, in small steps, so that what Redis says of sessions is true. An earlier process of this node is buried by this
+//! one, and any other by the node that is first to find it dead.
 
 use std::time::{Duration, Instant};
 

@@ -9,10 +9,11 @@
 //! shard ─Forward(connection, bytes)─▶ handle_forward ─▶ Connect, or Reuse ─▶ both sides ─▶ Effect::Return
 //! ```
 //!
-//! While a request is passed on, its connection is no shard's: it is a *passage*, at first an exchange
+//! While a request is passed on, its connection belongs to no shard. It is a *passage*: at first an exchange
 //! (`exchange.rs`), and from the head of a stream on a relay (`relay.rs`). When the answer is complete the connection
-//! returns to the shard for its next request. A client that leaves takes the connection to the owner with it, so that the
-//! owner sees it leave too; one that only sends nothing more ends its sending to the owner, and has its answer.
+//! returns to the shard for its next request. When a client leaves, the connection to the owner ends with it, so that the
+//! owner sees it leave too. A client that only sends nothing more ends its sending to the owner, and gets its answer.
+//! Why requests are passed on: `docs/decisions/0007-forward-rather-than-redirect.md`.
 //!
 //! After every `handle_*` the driver drains [`poll_transmit`](Forwarder::poll_transmit), and then
 //! [`poll_effect`](Forwarder::poll_effect), to `None`. It reads from a socket only while [`Forwarder::reads`] says so.
@@ -70,7 +71,7 @@ pub const EXCHANGE_BYTES: usize = 256 * 1024;
 /// A node that is there takes a connection in less than a millisecond.
 const CONNECT_MS: Millis = 1_000;
 
-/// What a forwarder is told once, at its start.
+/// What a forwarder is given once, at its start.
 pub struct Setup {
     pub node: NodeName,
     /// The MCP endpoint, `/mcp`.

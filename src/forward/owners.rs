@@ -1,4 +1,4 @@
-//! Where the nodes of other sessions are, as far as this core was told lately.
+//! Where the nodes of other sessions are, as far as this core learned lately.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

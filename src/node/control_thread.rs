@@ -1,5 +1,5 @@
-//! The control thread: the admin listener, and what this node shares with others through Redis. Nothing that a client
-//! waits for runs here.
+//! The control thread: the admin listener, and what this node shares with others through Redis. No client waits for
+//! anything that runs here.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;

@@ -82,8 +82,8 @@ pub struct Options {
     pub limits: Limits,
     /// Seals `requestState`. None: made from the peer secret, or else a new key at each start.
     pub state_key: Option<StateKey>,
-    /// How it takes its leave at the end. None: streams close within a second; those of one node of several within 20 s, 5 s after
-    /// the proxy was told.
+    /// How it drains at the end. None: streams close within a second; those of one node of several within 20 s, beginning 5 s
+    /// after the proxy was told.
     pub drain: Option<DrainTimes>,
     /// The listener for operators.
     #[cfg(feature = "admin")]

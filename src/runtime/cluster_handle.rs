@@ -17,7 +17,7 @@ pub trait ClusterHandle: Send + Sync {
     /// Tells them of this node's sessions.
     fn say(&self, said: Vec<SessionEvent>);
 
-    /// Every session of a core that takes its leave has ended, and so have the others' or will in a moment: from now on
+    /// Every session of a core that drains has ended, and so have the others' or will in a moment: from now on
     /// requests for them need not come here.
     fn say_leaving(&self);
 

@@ -146,7 +146,7 @@ impl Cores {
         self.threads.len()
     }
 
-    /// Reached when no stream and no request is left on any core that takes its leave.
+    /// Reached when no stream and no request is left on any core that drains.
     pub(crate) fn drained(&self) -> Arc<Milestone<()>> {
         self.departure.drained().clone()
     }

@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::wire::session_id::NodeName;
 use crate::wire::uri::NotAUri;
 
-/// What a shard is told once, at its start.
+/// What a shard is given once, at its start.
 pub struct Setup {
     pub node: NodeName,
     /// This core's number and how many there are.

@@ -1,8 +1,8 @@
 //! The sockets of what is passed on to other nodes, around a [`Forwarder`], which says what to do with them.
 //!
-//! Most of a stream's life is silence, so nothing here has a task, a timer or a buffer of its own: all sockets are in one
-//! readiness set, and what comes goes from one to the other through the core's scratch buffer. Only a connection that is
-//! opened, and a question to the control thread, have a task until they are.
+//! Most of a stream's life is silence, so nothing here has a task, a timer or a buffer of its own. All sockets are in one
+//! readiness set, and what comes goes from one to the other through the core's scratch buffer. Only the opening of a
+//! connection, and a question to the control thread, have a task while they last.
 
 mod dial;
 

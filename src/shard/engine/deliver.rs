@@ -8,7 +8,7 @@ use super::{Engine, Exchange, Owner, Wire};
 use crate::wire::sse::{self, Event};
 
 impl Engine {
-    /// The next stream with topics to be told, and the bytes. The driver says that they were written only if
+    /// The next stream with topics to deliver, and the bytes. The driver says that they were written only if
     /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
     pub(in crate::shard) fn poll_fanout<W: Wire<Owner>>(
         &mut self,

@@ -1,4 +1,4 @@
-//! What the application is told of sessions and subscriptions, and of who sends a request.
+//! What the application learns of sessions and subscriptions, and of who sends a request.
 
 use super::call::AnswerTo;
 use super::fanout::{ListenerKey, ListenerKind};

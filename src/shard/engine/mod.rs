@@ -1,10 +1,10 @@
 //! The engine of a shard: all that MCP is here, between requests that are complete and answers that are not bytes yet.
-//! Sessions, streams, calls and what they ask their clients, subscriptions and the fan-out, what other nodes should know.
-//! (Not `mcp`: that is what the protocol says, this is what is done about it.)
+//! It has sessions, streams, calls and what they ask their clients, subscriptions and the fan-out, and what other nodes should
+//! know. (It is not `mcp`: that is what the protocol says, this is what is done about it.)
 //!
-//! A plain value like the shard it is in, and good for itself. Requests come in by [`Engine::handle_request`], what became
-//! of their exchanges by [`Engine::handle_event`], what handlers do by the other `handle_*`; answers go to the [`Wire`]
-//! that each of them is given, whichever that is, and the rest comes out by [`Engine::poll_output`].
+//! A plain value like the shard it is in, and useful by itself. Requests come in by [`Engine::handle_request`], what became
+//! of their exchanges by [`Engine::handle_event`], what handlers do by the other `handle_*`. Answers go to the [`Wire`]
+//! that each of them is given, whichever that is. The rest comes out by [`Engine::poll_output`].
 
 mod admission;
 mod call;

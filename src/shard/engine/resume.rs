@@ -2,8 +2,8 @@
 //!
 //! Clients come back to a stream that ended without an answer as often as they are let, and some also to one that ended
 //! with an error. So a response stream is *over* once its answer was seen (`Last-Event-ID` is that of its last event), its
-//! calls were cancelled or its time has passed, and a GET for it is told 405, which is all that 2025-11-25 has for it
-//! besides a stream. It is also what ends it: the SDKs of TypeScript and Rust take 405 for "no stream here" and stop,
+//! calls were cancelled or its time has passed. A GET for it is then answered 405, which is all that 2025-11-25 has for it
+//! besides a stream. It is also what stops clients: the SDKs of TypeScript and Rust take 405 for "no stream here",
 //! Python's stops after two tries. At 400, 404 or 410 the one of Rust tries for ever, and 404 says that the whole session
 //! is gone. The standalone stream is never answered so: its client would not ask for it again.
 
