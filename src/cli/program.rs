@@ -4,8 +4,8 @@ use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::lines::Lines;
-use super::{Cli, Command, publish, serve, traefik, watch};
+use super::lines::LineWriter;
+use super::{Cli, CliCommand, publish, serve, traefik, watch};
 use crate::config::{Config, Machine, ServeOptions};
 
 /// An option that cannot be used; the command line parser ends with the same.
@@ -17,15 +17,15 @@ const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 #[must_use]
 pub fn program() -> ExitCode {
     match Cli::from_args(std::env::args_os()).command {
-        Command::Serve(options) => serve_to_the_end(*options),
-        Command::Publish(options) => publish::run(&options),
-        Command::Watch(options) => watch::run(options),
-        Command::Traefik(options) => traefik::run(&options),
+        CliCommand::Serve(options) => serve_to_the_end(*options),
+        CliCommand::Publish(options) => publish::run(&options),
+        CliCommand::Watch(options) => watch::run(options),
+        CliCommand::Traefik(options) => traefik::run(&options),
     }
 }
 
 fn serve_to_the_end(options: ServeOptions) -> ExitCode {
-    let lines = match Lines::start("log", &stderr()) {
+    let lines = match LineWriter::start("log", &stderr()) {
         Ok(lines) => lines,
         Err(fault) => {
             // Nothing else is left to be done about it.
@@ -42,7 +42,7 @@ fn serve_to_the_end(options: ServeOptions) -> ExitCode {
     ended.map_or_else(|(code, _)| code, |()| ExitCode::SUCCESS)
 }
 
-fn run(options: ServeOptions, lines: &Lines) -> Result<(), (ExitCode, String)> {
+fn run(options: ServeOptions, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
     let config = Config::check(options, &Machine::here()).map_err(|wrong| {
         let help = "For more information, try 'pinfold serve --help'.";
         (ExitCode::from(EXIT_USAGE), format!("{wrong}\n\n{help}"))

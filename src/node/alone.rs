@@ -45,7 +45,7 @@ pub(super) enum Never {}
 pub(super) struct Member {
     never: Never,
     pub(super) membership: Arc<Membership>,
-    pub(super) door: Arc<BusHandle>,
+    pub(super) bus: Arc<BusHandle>,
 }
 
 impl Member {
@@ -63,14 +63,14 @@ impl Member {
         match self.never {}
     }
 
-    pub(super) fn work(self, _: &Node, _: Option<Arc<dyn ContentStore>>) -> Work {
+    pub(super) fn work(self, _: &Node, _: Option<Arc<dyn ContentStore>>) -> ClusterWork {
         match self.never {}
     }
 }
 
-pub(super) struct Work(Never);
+pub(super) struct ClusterWork(Never);
 
-impl Work {
+impl ClusterWork {
     pub(super) fn start(self, _: &Publisher) {
         match self.0 {}
     }
@@ -90,7 +90,7 @@ pub(super) struct Receipt {
     pub(super) kept: KeptBy,
 }
 
-pub(super) type BusTold = oneshot::Receiver<Receipt>;
+pub(super) type ReceiptReceiver = oneshot::Receiver<Receipt>;
 
 pub(super) struct BusHandle(Never);
 
@@ -111,19 +111,19 @@ impl BusHandle {
         match self.0 {}
     }
 
-    pub(super) fn changed(&self, _: Topic) -> BusTold {
+    pub(super) fn changed(&self, _: Topic) -> ReceiptReceiver {
         match self.0 {}
     }
 
-    pub(super) fn put(&self, _: Box<str>, _: Option<Contents>) -> BusTold {
+    pub(super) fn put(&self, _: Box<str>, _: Option<Contents>) -> ReceiptReceiver {
         match self.0 {}
     }
 
-    pub(super) fn tell_every_session(&self, _: Notice) -> BusTold {
+    pub(super) fn tell_every_session(&self, _: Notice) -> ReceiptReceiver {
         match self.0 {}
     }
 
-    pub(super) fn tell_elsewhere(&self, _: &str, _: Notice) -> BusTold {
+    pub(super) fn tell_elsewhere(&self, _: &str, _: Notice) -> ReceiptReceiver {
         match self.0 {}
     }
 }

@@ -14,7 +14,7 @@ use crate::tasks;
 use crate::wire::forwarded::PeerSecret;
 
 pub(super) use crate::cluster::Membership;
-pub(super) use crate::cluster::bus::{BusHandle, BusTold};
+pub(super) use crate::cluster::bus::{BusHandle, ReceiptReceiver};
 pub(super) use crate::redis::Authorities;
 
 const PREFIX: &str = "mcp:";
@@ -188,7 +188,7 @@ pub(super) struct Member {
     pub(super) membership: Arc<Membership>,
     task: ClusterTask,
     /// At which what is published waits for the bus.
-    pub(super) door: Arc<BusHandle>,
+    pub(super) bus: Arc<BusHandle>,
 }
 
 impl Member {
@@ -228,7 +228,7 @@ impl Member {
             membership,
             task,
             // Before anybody can publish: the others are to hear of all of it.
-            door: bus::share(publisher),
+            bus: bus::share(publisher),
         }))
     }
 
@@ -241,43 +241,48 @@ impl Member {
     }
 
     /// What is left for the control thread.
-    pub(super) fn work(self, node: &Node, store: Option<Arc<dyn ContentStore>>) -> Work {
+    pub(super) fn work(self, node: &Node, store: Option<Arc<dyn ContentStore>>) -> ClusterWork {
         let (shared, options) = (&node.shared, node.options());
         let (name, incarnation) = (options.node_name(), options.incarnation);
         let mut redis = Settings::new(self.config.redis, format!("pinfold-{name}-bus"));
         redis.authorities = shared.authorities.clone();
-        Work {
+        ClusterWork {
             task: self.task,
             incarnation,
-            way: bus::RedisSettings {
+            settings: bus::RedisSettings {
                 redis,
                 prefix: self.config.prefix,
                 metrics: shared.counters.metrics(),
             },
-            log: bus::Setup {
+            log: bus::BusSetup {
                 node: name,
                 incarnation,
                 store,
                 uri_bytes_max: options.limits.uri_bytes_max,
             },
-            door: self.door,
+            bus: self.bus,
         }
     }
 }
 
 /// What the control thread does for it.
-pub(super) struct Work {
+pub(super) struct ClusterWork {
     task: ClusterTask,
     incarnation: u64,
-    way: bus::RedisSettings,
-    log: bus::Setup,
-    door: Arc<BusHandle>,
+    settings: bus::RedisSettings,
+    log: bus::BusSetup,
+    bus: Arc<BusHandle>,
 }
 
-impl Work {
+impl ClusterWork {
     /// Starts the bus, and what this node tells the others of itself.
     pub(super) fn start(self, publisher: &Publisher) {
-        tasks::spawn(bus::run(self.way, self.log, publisher.clone(), self.door));
+        tasks::spawn(bus::run(
+            self.settings,
+            self.log,
+            publisher.clone(),
+            self.bus,
+        ));
         let (all, some) = (publisher.clone(), publisher.clone());
         tasks::spawn(self.task.run(
             self.incarnation,

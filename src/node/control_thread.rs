@@ -18,9 +18,9 @@ const ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// What the thread is made from.
 pub(super) struct ControlSetup<'a> {
     pub(super) node: &'a Node,
-    pub(super) operators: Option<operators::Work>,
+    pub(super) operators: Option<operators::OperatorsWork>,
     /// None: it is alone.
-    pub(super) cluster: Option<cluster::Work>,
+    pub(super) cluster: Option<cluster::ClusterWork>,
 }
 
 /// The thread, as the node holds it.
@@ -32,10 +32,10 @@ pub(super) struct ControlThread {
 }
 
 /// What the thread takes with it.
-struct Work {
+struct ControlWork {
     driver: Driver,
-    operators: Option<operators::Work>,
-    cluster: Option<cluster::Work>,
+    operators: Option<operators::OperatorsWork>,
+    cluster: Option<cluster::ClusterWork>,
     publisher: Publisher,
     stop: oneshot::Receiver<()>,
     alive: Alive,
@@ -47,7 +47,7 @@ impl ControlSetup<'_> {
     pub(super) fn start(self) -> Result<ControlThread, NodeError> {
         let shared = &self.node.shared;
         let (stop, stopped) = oneshot::channel();
-        let work = Work {
+        let work = ControlWork {
             driver: shared.driver,
             operators: self.operators,
             cluster: self.cluster,
@@ -85,9 +85,9 @@ impl ControlThread {
     }
 }
 
-impl Work {
+impl ControlWork {
     fn run(self) {
-        let Work {
+        let ControlWork {
             driver,
             operators,
             cluster,
@@ -106,7 +106,7 @@ impl Work {
             if let Some(cluster) = cluster {
                 cluster.start(&publisher);
             }
-            let serving = operators.and_then(operators::Work::start);
+            let serving = operators.and_then(operators::OperatorsWork::start);
             // Dropped without a word it means the same.
             let _ = stop.await;
             if let Some(serving) = serving {

@@ -140,7 +140,7 @@ impl Operators {
         node: &Node,
         store: Option<Arc<dyn ContentStore>>,
         bus: Option<Arc<BusHandle>>,
-    ) -> Option<Work> {
+    ) -> Option<OperatorsWork> {
         let shared = &node.shared;
         let policy = shared.admin_address.map(|address| {
             let AdminOptions {
@@ -151,7 +151,7 @@ impl Operators {
             AdminPolicy::new(address, token, node.options().limits.uri_bytes_max)
                 .for_contents(content_bytes_max)
         });
-        Some(Work {
+        Some(OperatorsWork {
             listening: self.0,
             policy: policy?,
             backend: NodeBackend {
@@ -165,13 +165,13 @@ impl Operators {
 }
 
 /// What the control thread does for them.
-pub(super) struct Work {
+pub(super) struct OperatorsWork {
     listening: Listening,
     policy: AdminPolicy,
     backend: NodeBackend,
 }
 
-impl Work {
+impl OperatorsWork {
     pub(super) fn start(self) -> Option<Serving> {
         match Acceptor::new(self.listening).map(Rc::new) {
             Ok(acceptor) => {

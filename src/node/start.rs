@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::cluster::{Authorities, Member, Membership};
 use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
-use super::handle::Shared;
+use super::handle::NodeInner;
 use super::listen::Listeners;
 use super::operators::Operators;
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
@@ -69,7 +69,7 @@ impl NodeBuilder {
         let watch = Watch::new(publisher.clone(), plan.options.break_thread.clone())
             .map_err(|fault| NodeError::system("cannot watch signals", fault))?;
         let cores = Cores::start(&plan.setup, own, &watch)?;
-        let (hand_over, ending) = channel::<Ending>();
+        let (hand_over, ending) = channel::<NodeShutdown>();
         let within = ends_within(plan.setup.drain);
         // Nothing comes if the node did not get as far as that.
         let on_end = move || {
@@ -86,7 +86,7 @@ impl NodeBuilder {
         let control = on_listening(&node).and_then(|()| plan.start_control(&node));
         match control {
             Ok(control) => {
-                let ending = Ending {
+                let ending = NodeShutdown {
                     cores,
                     control,
                     membership,
@@ -174,7 +174,7 @@ impl Plan {
 
     fn node(&self, cores: &Cores, watch: &Watch) -> Node {
         Node {
-            shared: Arc::new(Shared {
+            shared: Arc::new(NodeInner {
                 options: self.options.clone(),
                 publisher: self.setup.publisher.clone(),
                 commons: self.setup.commons.clone(),
@@ -198,7 +198,7 @@ impl Plan {
             return Ok(None);
         }
         let (store, member) = (self.store, self.member);
-        let bus = member.as_ref().map(|it| it.door.clone());
+        let bus = member.as_ref().map(|it| it.bus.clone());
         let operators = self.operators.map(|it| it.work(node, store.clone(), bus));
         let setup = ControlSetup {
             node,
@@ -210,14 +210,14 @@ impl Plan {
 }
 
 /// What is left to be done when the last core has come to its end.
-struct Ending {
+struct NodeShutdown {
     cores: Cores,
     control: Option<ControlThread>,
     membership: Option<Arc<Membership>>,
     node: Node,
 }
 
-impl Ending {
+impl NodeShutdown {
     fn run(self) {
         let ended = self.cores.join();
         let publisher = self.node.publisher();

@@ -33,14 +33,14 @@ impl Operators {
         _: &Node,
         _: Option<Arc<dyn ContentStore>>,
         _: Option<Arc<BusHandle>>,
-    ) -> Option<Work> {
+    ) -> Option<OperatorsWork> {
         match self {}
     }
 }
 
-pub(super) enum Work {}
+pub(super) enum OperatorsWork {}
 
-impl Work {
+impl OperatorsWork {
     pub(super) fn start(self) -> Option<Serving> {
         match self {}
     }

@@ -46,6 +46,9 @@ pub struct Locator {
     pub incarnation: u64,
 }
 
+/// A node's name and incarnation: sessions of one process live and end together.
+pub type Process = (NodeName, u64);
+
 /// `[a-z0-9-]{1,16}`
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeName {
@@ -54,6 +57,13 @@ pub struct NodeName {
 }
 
 impl SessionId {
+    /// What it lives and ends with.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn process(&self) -> Process {
+        (self.node, self.locator.incarnation)
+    }
+
     /// The id that this is the text of. None: it is the text of none.
     #[must_use]
     pub fn parse(text: &str) -> Option<SessionId> {

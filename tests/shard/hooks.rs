@@ -28,7 +28,7 @@ fn told(client: &mut Client, known: &mut Vec<Subscriber>) -> Vec<String> {
         Lifecycle::Unsubscribed(uri, by) => format!("{} leaves {uri}", name(by)),
         other => panic!("{other:?} has no word here"),
     };
-    client.node.told.drain(..).map(&mut words).collect()
+    client.node.delivered.drain(..).map(&mut words).collect()
 }
 
 #[test]

@@ -18,7 +18,7 @@ use pinfold::app::call::{Call, Handler, Link, Outcome};
 use pinfold::app::{Context, NoArguments, Toolkit, handler};
 use pinfold::internals::clients::{Commons, Networks};
 use pinfold::internals::limits::Limits;
-use pinfold::internals::shard::{ConnectionKey, Effect, RequestPolicy, Setup, Shard};
+use pinfold::internals::shard::{ConnectionKey, Effect, RequestPolicy, Shard, ShardSetup};
 use pinfold::internals::wire::session_id::NodeName;
 use pinfold::mcp::types::Resource;
 
@@ -54,7 +54,7 @@ impl Rig {
 
     fn of(app: Toolkit) -> Self {
         let handler = handler(app);
-        let setup = Setup {
+        let setup = ShardSetup {
             node: NodeName::new("node").expect("letters are allowed"),
             core: 0,
             core_count: 1,
