@@ -42,13 +42,13 @@ pub(super) struct Authorities {}
 
 pub(super) enum Never {}
 
-pub(super) struct Member {
+pub(super) struct ClusterMember {
     never: Never,
     pub(super) membership: Arc<Membership>,
     pub(super) bus: Arc<BusHandle>,
 }
 
-impl Member {
+impl ClusterMember {
     pub(super) fn of(
         _: &Options,
         _: &[SocketAddr],

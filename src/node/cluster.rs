@@ -183,7 +183,7 @@ impl Node {
 }
 
 /// A node's part in its cluster, before its threads run.
-pub(super) struct Member {
+pub(super) struct ClusterMember {
     config: ClusterConfig,
     pub(super) membership: Arc<Membership>,
     task: ClusterTask,
@@ -191,7 +191,7 @@ pub(super) struct Member {
     pub(super) bus: Arc<BusHandle>,
 }
 
-impl Member {
+impl ClusterMember {
     /// None: this node is alone. From here on all that is published is for the others, too.
     ///
     /// # Errors
@@ -223,7 +223,7 @@ impl Member {
             sessions_max: options.limits.sessions_max,
             metrics: counters.metrics(),
         });
-        Ok(Some(Member {
+        Ok(Some(ClusterMember {
             config,
             membership,
             task,

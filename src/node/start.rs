@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::cluster::{Authorities, Member, Membership};
+use super::cluster::{Authorities, ClusterMember, Membership};
 use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
 use super::handle::NodeInner;
@@ -40,7 +40,7 @@ struct Plan {
     operators: Option<Operators>,
     fell_back: bool,
     store: Option<Arc<dyn ContentStore>>,
-    member: Option<Member>,
+    member: Option<ClusterMember>,
     counters: Counters,
     authorities: Authorities,
 }
@@ -127,8 +127,8 @@ impl Plan {
             addresses,
         } = Listeners::open(&options, listeners, cores)?;
         let authorities = Authorities::default();
-        let member = Member::of(&options, &addresses, &counters, &authorities, &publisher)?;
-        let access = member.as_ref().map(Member::access);
+        let member = ClusterMember::of(&options, &addresses, &counters, &authorities, &publisher)?;
+        let access = member.as_ref().map(ClusterMember::access);
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
         counters.show(&commons);
         options.cores = cores;
