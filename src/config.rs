@@ -22,7 +22,9 @@ pub use units::{Milliseconds, Size};
 use crate::admin::Token;
 use crate::app::board::BoardLimits;
 use crate::limits::Limits;
-use crate::node::{CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host};
+use crate::node::{
+    AdminOptions, CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host,
+};
 use options::{BoundOptions, TimeOptions};
 
 /// Bytes read of a file that should hold a token or a key; neither is longer.
@@ -147,16 +149,18 @@ impl Config {
             origins: listening.origins,
             hosts: listening.hosts,
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),
-            admin: Some(listening.admin),
-            admin_token,
-            content_bytes_max: board_limits.entry_bytes_max,
+            admin: AdminOptions {
+                address: Some(listening.admin),
+                token: admin_token,
+                content_bytes_max: board_limits.entry_bytes_max,
+            },
             cluster,
             drain: Some(cluster::drain_times(&several)),
             state_key: state_key.map(read_state_key).transpose()?,
             name,
             cores: cores(running.cores, machine)?,
             pinning: Pinning::Always,
-            driver: running.driver.into(),
+            driver: running.driver.driver(),
             limits: limits(&bounds, &times, machine),
             place_at_random: running.place_at_random,
             break_thread: running.break_thread,

@@ -6,7 +6,7 @@
 mod common;
 
 use pinfold::app::Topic;
-use pinfold::shard::{ConnectionKey, Publication};
+use pinfold::internals::shard::{ConnectionKey, Publication};
 
 use self::common::{META, NOW, Rig, allocations, post};
 

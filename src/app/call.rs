@@ -3,7 +3,7 @@
 //!
 //! The engine has checked the envelope of a call (version, headers, `_meta`) before it hands it over; what is in
 //! `params` beyond `_meta` is the application's to check. The engine frames the outcome for the call's era.
-//! Users of the crate see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
+//! Most applications see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -26,6 +26,7 @@ use crate::wire::uri::{NotAUri, normal};
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// The revision that the client speaks.
     pub version: ProtocolVersion,
     /// `tools/call`, `resources/list`, …, or the method of an extension.
     pub method: Box<str>,
@@ -37,14 +38,14 @@ pub struct Call {
     /// `name`, `title` and `version` of `clientInfo`, 128 bytes of each, from the same places. An object, if it was
     /// sent.
     pub client_info: Option<Arc<Value>>,
-    /// What a tree of the whole request would take, about; see [`JsonScan::tree_bytes`].
-    ///
-    /// [`JsonScan::tree_bytes`]: crate::wire::json_scan::JsonScan::tree_bytes
+    /// Bytes that a tree of the whole request would take, about.
     pub tree_bytes: usize,
+    /// Who sent it.
     pub caller: Caller,
 }
 
 impl Call {
+    /// Whether the client has a session (legacy) or sends its metadata with every request (modern).
     #[must_use]
     pub fn era(&self) -> Era {
         self.version.era()
@@ -64,19 +65,24 @@ pub enum Outcome {
     /// the engine adds `"resultType":"complete"` and `serverInfo` in the modern era. `caching` hints are added in
     /// the modern era only.
     Result {
+        /// The result, an object.
         json: String,
+        /// How long clients may keep it. None: as the revision has it by default.
         caching: Option<Caching>,
     },
     /// A modern result that names its own `resultType` (`input_required`, `task`): an object in JSON, complete.
     Other {
+        /// The result, an object with its `resultType`.
         json: String,
     },
+    /// A JSON-RPC error in place of a result.
     Error(RpcError),
 }
 
 /// `ttlMs` and `cacheScope` of a modern list or read result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caching {
+    /// For so many milliseconds it need not be asked for again.
     pub ttl_ms: u64,
     /// `true`: any client or proxy may share it.
     pub public: bool,
@@ -84,6 +90,7 @@ pub struct Caching {
 
 /// What an asked client answered, or why there is no answer.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum AskFailed {
     /// The client answered with a JSON-RPC error.
     Error(RpcError),
@@ -97,6 +104,7 @@ pub enum AskFailed {
 
 /// Why a session was not notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TellRefused {
     /// Not a session id that this server gave out.
     Unknown,
@@ -114,13 +122,26 @@ pub enum TellRefused {
 
 /// Why work on the blocking pool has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WorkLost {
+    /// It panicked.
     Panicked,
     /// It was not begun: as much waits for a thread as may wait.
     TooMuchWaits,
 }
 
 /// The engine as one running call sees it. Nothing here blocks.
+///
+/// An application meets it as its [`Context`](super::Context), and has no reason to implement it:
+/// [`testing`](crate::testing) has one without a network. A [`Handler`] of one's own speaks to it directly:
+///
+/// ```
+/// use pinfold::app::call::Link;
+///
+/// fn half_done(link: &dyn Link, token: &str) {
+///     link.notify("notifications/progress", &format!(r#"{{"progressToken":{token},"progress":0.5}}"#));
+/// }
+/// ```
 pub trait Link {
     /// Sends a notification that belongs to this call (`notifications/progress`), `params` an object in JSON.
     fn notify(&self, method: &str, params: &str);
@@ -184,7 +205,45 @@ pub trait Link {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>);
 }
 
-/// An application with its types erased: what one core of the engine holds.
+/// An application with its types erased: what one core of the engine holds. [`handler`](super::handler) makes one of an
+/// [`App`](super::App); implement it for what is no application in that sense, such as a proxy:
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// use futures_util::future::{LocalBoxFuture, ready};
+/// use pinfold::app::call::{Call, Handler, Link, Outcome, ServerInfoJson};
+/// use pinfold::mcp::RpcError;
+/// use pinfold::testing::TestServer;
+/// use serde_json::json;
+///
+/// /// Says which method it was asked for.
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     fn server_info(&self) -> ServerInfoJson {
+///         ServerInfoJson {
+///             implementation: json!({"name": "echo", "version": "1.0.0"}),
+///             instructions: None,
+///             legacy_capabilities: json!({"tools": {}}),
+///             modern_capabilities: json!({"tools": {}}),
+///             sees_credentials: false,
+///         }
+///     }
+///
+///     fn call(self: Rc<Self>, call: Call, _: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome> {
+///         let outcome = match &*call.method {
+///             "tools/list" => Outcome::Result { json: r#"{"tools":[]}"#.into(), caching: None },
+///             other => Outcome::Error(RpcError::method_not_found(other)),
+///         };
+///         Box::pin(ready(outcome))
+///     }
+/// }
+///
+/// let server = TestServer::of(Rc::new(Echo));
+/// assert!(server.modern().list_tools().unwrap().is_empty());
+/// assert!(server.legacy().call_tool("any", json!({})).is_err());
+/// ```
 pub trait Handler {
     /// What the server says of itself, fixed at start.
     fn server_info(&self) -> ServerInfoJson;
@@ -217,6 +276,7 @@ pub trait Handler {
 pub struct ServerInfoJson {
     /// `serverInfo`: name, version, title …; an object.
     pub implementation: Value,
+    /// How a model should use this server.
     pub instructions: Option<String>,
     /// `capabilities` as declared to legacy clients; an object.
     pub legacy_capabilities: Value,
@@ -228,7 +288,9 @@ pub struct ServerInfoJson {
 
 /// Whether new clients should come to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Availability {
+    /// They are welcome.
     Ready,
     /// They may, and find a board without what other nodes have: it was waited for long enough.
     WithoutBoard,
@@ -241,6 +303,7 @@ pub enum Availability {
 }
 
 impl Availability {
+    /// Whether a proxy should send clients here (`GET /readyz` answers 200).
     #[must_use]
     pub const fn takes_clients(self) -> bool {
         matches!(self, Availability::Ready | Availability::WithoutBoard)

@@ -16,10 +16,12 @@ pub struct Caller {
     /// The client's address: its connection's, or the one that a trusted proxy names. Limits go by it, so of an IPv6
     /// client it is the first address of its /64.
     pub address: Option<IpAddr>,
+    /// The header fields of the request.
     pub headers: Headers,
 }
 
 impl Caller {
+    /// For tests of an application, and for engines other than ours.
     #[must_use]
     pub fn new(session: Option<SessionId>, address: Option<IpAddr>, headers: Headers) -> Self {
         Caller {

@@ -9,6 +9,8 @@ mod ask;
 pub mod board;
 pub mod call;
 mod caller;
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
 pub mod conformance;
 pub mod contents;
 mod context;

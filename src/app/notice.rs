@@ -8,6 +8,7 @@ use crate::mcp::types::LoggingLevel;
 
 /// What sessions get besides topics. Modern clients have no session and get topics only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Notice {
     /// As if the topic had changed, for this session alone.
     Changed(Topic),

@@ -8,9 +8,13 @@ use crate::wire::uri::normal;
 
 /// What changed, in the words of the specification.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Topic {
+    /// The list of tools.
     Tools,
+    /// The list of prompts.
     Prompts,
+    /// The list of resources.
     Resources,
     /// The contents of the resource at this URI.
     Resource(Box<str>),
@@ -106,6 +110,7 @@ impl Topic {
         }
     }
 
+    /// How each party calls it.
     #[must_use]
     pub fn kind(&self) -> &'static TopicKind {
         match self.list() {

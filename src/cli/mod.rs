@@ -1,16 +1,19 @@
 //! The command line: `serve`, two small clients for people (`publish` and `watch`), and `traefik`, which prints the
 //! proxy's configuration.
 //!
-//! What is typed is parsed here. `config` checks the options of `serve`, `banner` prints what came of them, and through `lines`
-//! the banner and the log get out.
+//! `program` is the whole of it. What is typed is parsed here. `config` checks the options of `serve`, `banner` prints what came
+//! of them, and through `lines` the banner and the log get out.
 
 pub mod banner;
 pub mod lines;
 pub mod memory_estimate;
+mod program;
 pub mod publish;
 pub mod serve;
 pub mod traefik;
 pub mod watch;
+
+pub use self::program::program;
 
 use std::ffi::OsString;
 

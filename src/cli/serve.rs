@@ -9,7 +9,6 @@ use super::lines::LineWriter;
 use super::memory_estimate::{BillLine, Sizes, memory_bill};
 use crate::admin::Token;
 use crate::app::board::Board;
-use crate::app::conformance::Conformance;
 use crate::cluster::PENDING_BYTES;
 use crate::config::{AppName, Config, read_token_file};
 use crate::metrics::Registry;
@@ -41,7 +40,7 @@ pub fn run(config: &Config, lines: &LineWriter) -> Result<(), NodeError> {
 /// machine trusts from one connection to Redis to the next. Other nodes would refuse a new peer secret, and clients bring
 /// back what an old state key has sealed: those want a restart.
 fn reload(config: &Config, node: &Node) -> impl FnMut() + Send + 'static {
-    let token = config.node.admin_token.clone();
+    let token = config.node.admin.token.clone();
     let token = token.zip(config.admin_token_file.clone());
     let (node, uses_redis) = (node.clone(), config.node.cluster.is_some());
     move || {
@@ -89,8 +88,9 @@ fn application(config: &Config) -> NodeBuilder {
             let store = board.store();
             Node::builder_from(options, move || board.app()).contents(store)
         }
+        #[cfg(feature = "conformance")]
         AppName::Conformance => {
-            let conformance = Conformance::new();
+            let conformance = crate::app::conformance::Conformance::new();
             Node::builder_from(options, move || conformance.app())
         }
     }
@@ -128,11 +128,8 @@ fn started(config: &Config, node: &Node) -> Started {
         listen: node.address(),
         endpoint: options.path.clone(),
         admin: node.admin_address().expect("--admin has a default"),
-        admin_asks_for_token: options.admin_token.is_some(),
-        app: match config.app {
-            AppName::Board => "board",
-            AppName::Conformance => "conformance",
-        },
+        admin_asks_for_token: options.admin.token.is_some(),
+        app: config.app.name(),
         node: node.name(),
         cores: node.cores(),
         driver: node.driver().name(),

@@ -24,7 +24,16 @@ pub enum AppName {
     /// Resources whose contents arrive by publish (board://…)
     Board,
     /// What the official conformance suite expects of a server under test
+    #[cfg(feature = "conformance")]
     Conformance,
+}
+
+impl AppName {
+    /// As it is typed.
+    pub(crate) fn name(self) -> String {
+        let typed = self.to_possible_value();
+        typed.expect("none is skipped").get_name().to_owned()
+    }
 }
 
 /// How the cores wait for the kernel.
@@ -38,9 +47,9 @@ pub enum DriverChoice {
     Epoll,
 }
 
-impl From<DriverChoice> for Driver {
-    fn from(choice: DriverChoice) -> Driver {
-        match choice {
+impl DriverChoice {
+    pub(super) fn driver(self) -> Driver {
+        match self {
             DriverChoice::Auto => Driver::Auto,
             DriverChoice::Uring => Driver::Uring,
             DriverChoice::Epoll => Driver::Epoll,

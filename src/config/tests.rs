@@ -49,7 +49,7 @@ fn file(name: &str, bytes: &[u8]) -> String {
 fn no_options_at_all() {
     let config = check(&[]).unwrap();
     assert_eq!(config.node.listen[0].to_string(), "127.0.0.1:8080");
-    assert_eq!(config.node.admin, "127.0.0.1:9464".parse().ok());
+    assert_eq!(config.node.admin.address, "127.0.0.1:9464".parse().ok());
     assert_eq!(config.node.path, "/mcp");
     assert_eq!(
         (config.node.cores, name_of(&config)),
@@ -61,7 +61,7 @@ fn no_options_at_all() {
     };
     assert_eq!(config.node.limits, limits, "a quarter of 8 GiB");
     assert_eq!(config.log, LevelFilter::INFO);
-    assert!(config.node.state_key.is_none() && config.node.admin_token.is_none());
+    assert!(config.node.state_key.is_none() && config.node.admin.token.is_none());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn an_open_admin_address_without_a_token() {
 
     let token = file("token", b"s3cret\n");
     let config = check(&["--admin", "0.0.0.0:9464", "--admin-token-file", &token]).unwrap();
-    assert_eq!(&*config.node.admin_token.unwrap().expose(), "s3cret");
+    assert_eq!(&*config.node.admin.token.unwrap().expose(), "s3cret");
 }
 
 #[test]

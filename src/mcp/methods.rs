@@ -38,9 +38,13 @@ pub enum Mirrored {
 /// What a server declares, and thereby that it has the methods below that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
+    /// `tools`
     Tools,
+    /// `resources`
     Resources,
+    /// `prompts`
     Prompts,
+    /// `completions`
     Completions,
 }
 
@@ -173,6 +177,7 @@ methods! {
 }
 
 impl RpcMethod {
+    /// Who sends it, and who answers.
     #[must_use]
     pub const fn role(self) -> MethodRole {
         self.row().role

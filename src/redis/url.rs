@@ -33,14 +33,23 @@ const PORT: u16 = 6379;
 
 /// Why a text is no [`RedisUrl`], without any part of it that may be secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BadRedisUrl {
+    /// It is none of `redis://`, `rediss://` and `unix://`.
     Scheme,
+    /// It names no host.
     Host,
+    /// Its port is no port.
     Port,
+    /// Its database is no number.
     Database,
+    /// Its user or password is not percent-encoded UTF-8.
     Encoding,
+    /// It has a user without a password.
     NoPassword,
+    /// Its socket has no path.
     Path,
+    /// It has parameters that mean nothing here.
     Query,
 }
 

@@ -188,6 +188,7 @@ impl Publisher {
         !self.is_leaving() && !self.is_impaired() && !loading
     }
 
+    /// A thread of the node hangs, or is gone.
     #[must_use]
     pub fn is_impaired(&self) -> bool {
         self.shared.impaired.load(Ordering::Relaxed)
@@ -337,7 +338,7 @@ impl Publisher {
 
     /// The cores have ended: waits until the shared log has what was published here, at most that long, and says what
     /// it does not have then.
-    pub fn leave(&self, at_most: Duration) {
+    pub(crate) fn leave(&self, at_most: Duration) {
         if let Some(log) = self.shared.log.get() {
             log.leave(at_most);
         }
@@ -351,7 +352,7 @@ impl Publisher {
     }
 
     /// The node drains: it is not ready from now on, and its streams close by and by.
-    pub fn drain_all(&self) {
+    pub(crate) fn drain_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
             mailbox.post_beyond(CoreMessage::Drain);

@@ -48,7 +48,9 @@ use crate::clients::{Client, Ticket};
 use crate::limits::Limits;
 
 pub use self::effect::Effect;
-pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey, properties};
+#[cfg(any(test, feature = "internals"))]
+pub use self::engine::properties;
+pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};

@@ -8,7 +8,7 @@ mod redis;
 mod spelling;
 
 use pinfold::app::call::{Notice, Topic};
-use pinfold::runtime::SharedLog;
+use pinfold::internals::runtime::SharedLog;
 
 use node::{Node, offset};
 use redis::Redis;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,30 @@ const START_ATTEMPTS: usize = 5;
 pub(crate) enum App {
     Board,
     Conformance,
+}
+
+impl App {
+    /// # Panics
+    /// The program was built without the application of the official suites.
+    fn arguments(self) -> [&'static str; 2] {
+        match self {
+            App::Board => ["--app", "board"],
+            App::Conformance => {
+                static KNOWN: OnceLock<bool> = OnceLock::new();
+                let known = KNOWN.get_or_init(|| {
+                    let help = Command::new(binary()).args(["serve", "--help"]).output();
+                    let help = help.expect("the program runs").stdout;
+                    String::from_utf8_lossy(&help).contains("conformance")
+                });
+                assert!(
+                    *known,
+                    "{:?} does not have the application of the official suites: build it with `--features conformance`",
+                    binary()
+                );
+                ["--app", "conformance"]
+            }
+        }
+    }
 }
 
 /// Which core accepts a connection.
@@ -123,10 +148,7 @@ impl Server {
         command
             .args(["--listen", &format!("127.0.0.1:{}", ports.client)])
             .args(["--admin", &format!("127.0.0.1:{}", ports.admin)])
-            .args(match app {
-                App::Board => ["--app", "board"],
-                App::Conformance => ["--app", "conformance"],
-            })
+            .args(app.arguments())
             .args(match placement {
                 Placement::OneCore => ["--cores", "1"].as_slice(),
                 Placement::AtRandom => ["--cores", "2", "--place-at-random"].as_slice(),

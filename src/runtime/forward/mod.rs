@@ -50,7 +50,7 @@ struct Pair {
 }
 
 /// What the core does about it.
-pub(super) enum CoreAction {
+pub(super) enum Action {
     Located {
         connection: ConnectionKey,
         located: Located,
@@ -141,15 +141,11 @@ impl Forwarding {
     }
 
     /// Some: the request is none that could be passed on.
-    pub(super) fn handle_forward(
-        &self,
-        stream: StdStream,
-        leaving: Departing,
-    ) -> Option<CoreAction> {
+    pub(super) fn handle_forward(&self, stream: StdStream, departing: Departing) -> Option<Action> {
         let began = self
             .forwarder
             .borrow_mut()
-            .handle_forward(clock::now(), leaving);
+            .handle_forward(clock::now(), departing);
         match began {
             Ok(key) => {
                 let (mut pairs, index) = (self.pairs.borrow_mut(), key.index as usize);
@@ -160,12 +156,12 @@ impl Forwarding {
                 pairs[index] = Some(Pair { client, owner });
                 None
             }
-            Err(returning) => Some(CoreAction::Return { stream, returning }),
+            Err(returning) => Some(Action::Return { stream, returning }),
         }
     }
 
     /// Carries out what is wanted done, up to what only the core can do. None: there is nothing more.
-    pub(super) fn poll(self: &Rc<Self>, core: &Rc<impl CoreDriver>) -> Option<CoreAction> {
+    pub(super) fn poll(self: &Rc<Self>, core: &Rc<impl CoreDriver>) -> Option<Action> {
         loop {
             let transmit = self.forwarder.borrow_mut().poll_transmit();
             if let Some((key, side)) = transmit {
@@ -183,23 +179,23 @@ impl Forwarding {
         self: &Rc<Self>,
         core: &Rc<impl CoreDriver>,
         effect: ForwardEffect,
-    ) -> Option<CoreAction> {
+    ) -> Option<Action> {
         match effect {
             ForwardEffect::Located {
                 connection,
                 located,
             } => {
-                return Some(CoreAction::Located {
+                return Some(Action::Located {
                     connection,
                     located,
                 });
             }
             ForwardEffect::Hold { key, what, count } => {
-                return Some(CoreAction::Hold { key, what, count });
+                return Some(Action::Hold { key, what, count });
             }
             ForwardEffect::Return { key, returning } => {
                 let stream = self.take_pair(key)?.client;
-                return Some(CoreAction::Return { stream, returning });
+                return Some(Action::Return { stream, returning });
             }
             ForwardEffect::Ask {
                 question,

@@ -28,6 +28,7 @@ mod modern;
 mod params;
 mod place;
 mod post;
+#[cfg(any(test, feature = "internals"))]
 pub mod properties;
 mod resume;
 mod session;

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use pinfold::forward::{SessionOwner, Side};
-use pinfold::shard::MissReason;
-use pinfold::wire::session_id::SessionId;
+use pinfold::internals::forward::{SessionOwner, Side};
+use pinfold::internals::shard::MissReason;
+use pinfold::internals::wire::session_id::SessionId;
 
 use super::convoy::{Convoy, PLAYED_INCARNATION};
 use super::line::{End, LineId};
