@@ -2,30 +2,35 @@
 
 mod allocator;
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use pinfold::cli::lines::Lines;
-use pinfold::cli::{Cli, Command, publish, traefik, watch};
-use pinfold::config::{Config, Machine, ServeOptions};
+use pinfold::cli::serve::Given;
+use pinfold::cli::{
+    Command, EXIT_USAGE, Told, config, log, manual, program, publish, serve, traefik, watch,
+};
+use pinfold::config::{Layers, Machine, Mistakes};
 
-/// An option that cannot be used; the command line parser ends with the same.
-const EXIT_USAGE: u8 = 2;
 /// For the last lines to be taken: whoever reads them does so in milliseconds, or not at all.
 const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     allocator::give_back_what_is_large();
-    match Cli::from_args(std::env::args_os()).command {
-        Command::Serve(options) => serve(*options),
+    let Told { command, layers } = Told::from_args(std::env::args_os());
+    match command {
+        Command::Serve(_) => serve(layers),
+        Command::Config(command) => config::run(&command, &layers),
         Command::Publish(options) => publish::run(&options),
         Command::Watch(options) => watch::run(options),
         Command::Traefik(options) => traefik::run(&options),
+        Command::Completions(options) => manual::completions(&options, program()),
+        Command::Man(options) => manual::man(&options, program()),
     }
 }
 
-fn serve(options: ServeOptions) -> ExitCode {
+fn serve(layers: Layers) -> ExitCode {
     let lines = match Lines::start("log", &stderr()) {
         Ok(lines) => lines,
         Err(fault) => {
@@ -35,25 +40,31 @@ fn serve(options: ServeOptions) -> ExitCode {
         }
     };
     lines.take_panics();
-    let ended = run(options, &lines);
-    if let Err((_, sentence)) = &ended {
-        lines.say(&format!("error: {sentence}\n"));
+    let ended = run(layers, &lines);
+    if let Err((_, text)) = &ended {
+        lines.say(&format!("{text}\n"));
     }
     lines.end(LAST_LINES_WITHIN);
     ended.map_or_else(|(code, _)| code, |()| ExitCode::SUCCESS)
 }
 
-fn run(options: ServeOptions, lines: &Lines) -> Result<(), (ExitCode, String)> {
-    let config = Config::check(options, &Machine::here()).map_err(|wrong| {
-        let help = "For more information, try 'pinfold serve --help'.";
-        (ExitCode::from(EXIT_USAGE), format!("{wrong}\n\n{help}"))
-    })?;
-    tracing_subscriber::fmt()
-        .with_max_level(config.log)
-        .with_writer(lines.clone())
-        .with_ansi(stderr().is_terminal())
-        .log_internal_errors(false)
-        .init();
-    let served = pinfold::cli::serve::run(&config, lines);
-    served.map_err(|error| (ExitCode::FAILURE, error.to_string()))
+fn run(layers: Layers, lines: &Lines) -> Result<(), (ExitCode, String)> {
+    let machine = Machine::here();
+    let refuse = |mistakes: Mistakes| {
+        let text = format!("{mistakes}\n\n{}", config::HELP);
+        (ExitCode::from(EXIT_USAGE), text)
+    };
+    let (config, settings) = layers
+        .read()
+        .and_then(|it| it.check(&machine))
+        .map_err(refuse)?;
+    let level = log::start(config.log, lines);
+    let given = Given {
+        config,
+        settings,
+        layers,
+        machine,
+    };
+    serve::run(given, level, lines)
+        .map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
 }

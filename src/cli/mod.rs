@@ -1,25 +1,31 @@
-//! The command line: `serve`, two small clients for people, `publish` and `watch`, and `traefik`, which prints the
-//! proxy's configuration.
+//! The command line: `serve`, `config`, which looks at what it would be told, two small clients for people, `publish` and
+//! `watch`, and `traefik`, which prints the proxy's configuration.
 //!
-//! What is typed is parsed here; `config` checks what `serve` was told, `banner` says what came of it, and `lines` is how
-//! it and the log get out.
+//! What is typed is parsed here; the module `config` of the crate checks what `serve` was told, `banner` says what came of
+//! it, `lines` is how it and the log get out, and `reload` what SIGHUP does.
 
 pub mod banner;
+pub mod config;
 pub mod lines;
+pub mod log;
+pub mod manual;
 pub mod memory_estimate;
 pub mod publish;
+pub mod reload;
 pub mod serve;
 pub mod traefik;
 pub mod watch;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::config::ServeOptions;
+use crate::config::{Layers, ServeOptions};
 
 /// Command of a process that was not told one.
 const DEFAULT_COMMAND: &str = "serve";
+/// An option that cannot be used; the command line parser ends with the same.
+pub const EXIT_USAGE: u8 = 2;
 
 #[derive(Debug, Parser)]
 #[command(name = "pinfold", version, about, after_help = EXAMPLES)]
@@ -33,6 +39,9 @@ pub enum Command {
     /// Serve MCP clients (also without a command: `pinfold --cores 2`)
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeOptions>),
+    /// Look at the configuration of `serve`: check it, show what is in force, print a schema or an example
+    #[command(subcommand, after_help = config::EXAMPLES)]
+    Config(config::ConfigCommand),
     /// Tell subscribers that something changed, with or without its new contents
     #[command(after_help = publish::EXAMPLES)]
     Publish(Box<publish::PublishOptions>),
@@ -42,6 +51,21 @@ pub enum Command {
     /// Print Traefik's configuration for several nodes
     #[command(after_help = traefik::EXAMPLES)]
     Traefik(traefik::TraefikOptions),
+    /// Print what a shell needs to complete commands and options
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(manual::CompletionsOptions),
+    /// Print the manual's page, or write a page for each command
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(manual::ManOptions),
+}
+
+/// What the program was told, and the way to hear it again.
+#[derive(Debug)]
+pub struct Told {
+    /// Without what a configuration file says.
+    pub command: Command,
+    /// Of `serve` and `config`.
+    pub layers: Layers,
 }
 
 const EXAMPLES: &str = "\
@@ -64,20 +88,56 @@ Examples:
         publishing from other machines
   PINFOLD_CORES=2 PINFOLD_SESSION_IDLE=1h pinfold
         the same options by environment
+  pinfold serve --config /etc/pinfold.toml
+        the same options by a file: see `pinfold config --help`
 
 Sizes are bytes or have KiB, MiB or GiB; times have ms, s, m, h or d.
 A mistake in an option ends the program with exit code 2 before anything listens.
 
-Signals: SIGTERM and SIGINT end the node cleanly, the second one at once (exit code 128 and its number); SIGHUP reads the
-admin token and the certificates of authorities again; SIGUSR1 says in the log how much of everything there is. A node
+Signals: SIGTERM and SIGINT end the node cleanly, the second one at once (exit code 128 and its number); SIGHUP reads
+everything again, puts the log's level, the admin token and the certificates of authorities into force, and says what else
+has changed and wants a restart; SIGUSR1 says in the log how much of everything there is. A node
 that has lost one of its threads ends with exit code 1. A log that nobody takes is dropped and counted.";
 
-impl Cli {
+impl Told {
     /// Parses a command line, the program's name included; ends the process with help, version or exit code 2.
     #[must_use]
     pub fn from_args(arguments: impl Iterator<Item = OsString>) -> Self {
-        Cli::parse_from(with_command(arguments.collect()))
+        let arguments = with_command(arguments.collect());
+        let told = Told::parse(program(), arguments).unwrap_or_else(|refused| refused.exit());
+        match told.command {
+            Command::Traefik(options) => Told {
+                command: Command::Traefik(options.with_file(&told.layers)),
+                ..told
+            },
+            _ => told,
+        }
     }
+
+    fn parse(program: clap::Command, arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let matches = program.clone().try_get_matches_from(&arguments)?;
+        let Cli { command } = Cli::from_arg_matches(&matches)?;
+        let layers = Layers::new(program, arguments);
+        Ok(Told { command, layers })
+    }
+}
+
+/// The whole command line. `config check` and `config show` take the options of `serve`, and leave their help to it.
+#[must_use]
+pub fn program() -> clap::Command {
+    let own = ["config", "json", "toml"];
+    let hide = |command: clap::Command| {
+        command.mut_args(|option| {
+            let is_own = own.contains(&option.get_id().as_str());
+            let is_hidden = option.is_hide_set();
+            option.hide(is_hidden || !is_own)
+        })
+    };
+    Cli::command().mut_subcommand("config", |config| {
+        config
+            .mut_subcommand("check", hide)
+            .mut_subcommand("show", hide)
+    })
 }
 
 /// `pinfold` and `pinfold --cores 2` mean `pinfold serve …`; help and version stay those of the program.
@@ -96,13 +156,11 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn command(line: &str) -> Result<Command, clap::Error> {
         let arguments = line.split_whitespace().map(OsString::from).collect();
-        Cli::try_parse_from(with_command(arguments)).map(|cli| cli.command)
+        Told::parse(program(), with_command(arguments)).map(|told| told.command)
     }
 
     #[test]
@@ -126,7 +184,7 @@ mod tests {
 
     #[test]
     fn an_option_that_its_help_does_not_explain() {
-        let mut program = Cli::command();
+        let mut program = program();
         program.build();
         let mut commands = vec![&program];
         while let Some(command) = commands.pop() {
@@ -149,6 +207,7 @@ mod tests {
             "publish",
             "watch",
             "traefik",
+            "config",
             "pinfold watch --read",
         ] {
             assert!(help.contains(part), "{part} is not in: {help}");
@@ -167,6 +226,6 @@ mod tests {
 
     #[test]
     fn the_options_of_one_command_agree_with_each_other() {
-        Cli::command().debug_assert();
+        program().debug_assert();
     }
 }

@@ -22,6 +22,10 @@ fn parse(arguments: &[&str]) -> Result<ServeOptions, clap::Error> {
 }
 
 fn check(arguments: &[&str]) -> Result<Config, ConfigError> {
+    check_all(arguments).map_err(|all| all[0].clone())
+}
+
+fn check_all(arguments: &[&str]) -> Result<Config, Vec<ConfigError>> {
     Config::check(parse(arguments).unwrap(), &machine())
 }
 
