@@ -42,7 +42,7 @@ use crate::admin::Token;
 use crate::app::board::BoardLimits;
 use crate::limits::Limits;
 use crate::node::{CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host};
-use options::{Listening, Bounds, Times};
+use options::{Bounds, Listening, Times};
 
 /// Bytes read of a file that should hold a token or a key; neither is longer.
 const SECRET_FILE_BYTES_MAX: usize = 4096;

@@ -65,6 +65,5 @@ fn run(layers: Layers, lines: &Lines) -> Result<(), (ExitCode, String)> {
         layers,
         machine,
     };
-    serve::run(given, level, lines)
-        .map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
+    serve::run(given, level, lines).map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
 }

@@ -64,11 +64,13 @@ pub fn run(command: &ConfigCommand, layers: &Layers) -> ExitCode {
         ConfigCommand::Schema => Ok(schema_text()),
         ConfigCommand::Init => Ok(toml::example()),
         ConfigCommand::Check(_) => checked(layers).map(|(config, _)| would_listen(&config)),
-        ConfigCommand::Show(how) => checked(layers).map(|(_, settings)| match (how.json, how.toml) {
-            (true, _) => show::json(&settings),
-            (false, true) => toml::emit(&settings),
-            (false, false) => show::table(&settings),
-        }),
+        ConfigCommand::Show(how) => {
+            checked(layers).map(|(_, settings)| match (how.json, how.toml) {
+                (true, _) => show::json(&settings),
+                (false, true) => toml::emit(&settings),
+                (false, false) => show::table(&settings),
+            })
+        }
     };
     match text {
         Ok(text) => {
@@ -85,8 +87,7 @@ pub fn run(command: &ConfigCommand, layers: &Layers) -> ExitCode {
 }
 
 /// After mistakes.
-pub const HELP: &str =
-    "For more information, try 'pinfold serve --help'; 'pinfold config init' prints a file with every key.";
+pub const HELP: &str = "For more information, try 'pinfold serve --help'; 'pinfold config init' prints a file with every key.";
 
 /// As it is in the repository.
 #[must_use]
@@ -103,7 +104,9 @@ fn would_listen(config: &Config) -> String {
     let node = &config.node;
     let listen = node.listen.iter().map(ToString::to_string);
     let listen = listen.collect::<Vec<_>>().join(", ");
-    let admin = node.admin.map_or_else(String::new, |it| format!(", admin on {it}"));
+    let admin = node
+        .admin
+        .map_or_else(String::new, |it| format!(", admin on {it}"));
     let cores = if node.cores == 1 { "core" } else { "cores" };
     let cluster = match &node.cluster {
         Some(cluster) => format!("one of several by {}", cluster.redis),

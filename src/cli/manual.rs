@@ -48,7 +48,10 @@ pub fn man(options: &ManOptions, program: Command) -> ExitCode {
     let Some(directory) = &options.directory else {
         let mut page = Vec::new();
         let printed = clap_mangen::Man::new(program).render(&mut page);
-        return ended(Path::new("standard output"), printed.and_then(|()| print(&page)));
+        return ended(
+            Path::new("standard output"),
+            printed.and_then(|()| print(&page)),
+        );
     };
     let written = std::fs::create_dir_all(directory)
         .and_then(|()| clap_mangen::generate_to(program, directory));

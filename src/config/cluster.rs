@@ -87,9 +87,7 @@ pub(super) fn check(
     let secret = kept(peer_secret(options), &mut wrong).flatten();
     let redis = kept(with_password(redis, options), &mut wrong);
     let reached_at = match &options.advertise {
-        Some(url) => {
-            resolve(url).map_err(|allowed| ConfigError::new("--advertise", url, allowed))
-        }
+        Some(url) => resolve(url).map_err(|allowed| ConfigError::new("--advertise", url, allowed)),
         None => listened(listen),
     };
     let reached_at = kept(reached_at, &mut wrong);
@@ -125,9 +123,12 @@ fn with_password(redis: &RedisUrl, options: &ClusterOptions) -> Result<RedisUrl,
     let Some(path) = &options.redis_password_file else {
         return Ok(redis.clone());
     };
-    let refuse = |allowed: String| ConfigError::new("--redis-password-file", path.display(), allowed);
+    let refuse =
+        |allowed: String| ConfigError::new("--redis-password-file", path.display(), allowed);
     if redis.has_password() {
-        return Err(refuse("makes no sense if the URL of --redis has a password".to_owned()));
+        return Err(refuse(
+            "makes no sense if the URL of --redis has a password".to_owned(),
+        ));
     }
     let password = read_secret(path).map_err(refuse)?;
     let password = std::str::from_utf8(&password).map(str::trim);
@@ -161,9 +162,9 @@ fn alone(options: &ClusterOptions) -> Result<(), Vec<ConfigError>> {
         ("--redis-password-file", shown(&options.redis_password_file)),
     ];
     let needs_redis = "makes no sense without --redis: this node is alone";
-    let wrong = needing.into_iter().filter_map(|(flag, value)| {
-        Some(ConfigError::new(flag, value?, needs_redis))
-    });
+    let wrong = needing
+        .into_iter()
+        .filter_map(|(flag, value)| Some(ConfigError::new(flag, value?, needs_redis)));
     let wrong: Vec<ConfigError> = wrong.collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }

@@ -55,9 +55,9 @@ impl ConfigFile {
         let (tables, wrong) = tables::read(table.get_ref(), &names);
         let mut document = Document::new(&text, keys, &names);
         document.read(table.get_ref());
-        let further = wrong.iter().map(|it| text.refuse(it)).chain(document.mistakes);
+        let of_shape = |it: &toml::de::Error| text.place_of(it, it.message().trim().to_owned());
+        let further = wrong.iter().map(of_shape).chain(document.mistakes);
         mistakes.extend(further.filter(|it| !lines.contains(&it.line())));
-        mistakes.sort_by_key(|it| it.place.as_ref().map(|it| (it.line, it.column)));
         let file = ConfigFile {
             values: document.values,
             tables,
@@ -94,16 +94,24 @@ impl Text<'_> {
         }
     }
 
-    /// What the parser does not take.
+    fn place_of(&self, error: &toml::de::Error, sentence: String) -> Mistake {
+        let span = error.span().unwrap_or(0..0);
+        Mistake::at(self.place(span.start), sentence)
+    }
+
+    /// What is no TOML.
     fn refuse(&self, error: &toml::de::Error) -> Mistake {
         let span = error.span().unwrap_or(0..0);
         let shown = clipped(self.text.get(span.clone()).unwrap_or("").trim());
         let message = error.message().trim();
-        let sentence = match shown.as_str() {
-            "" => message.to_owned(),
-            shown => format!("{message}: {shown}"),
+        let sentence = match (message, shown.as_str()) {
+            ("duplicate key", key) => format!("'{key}' is said twice in one table"),
+            (message, "") => format!("{message} (a text is in quotes, a list in brackets)"),
+            (message, shown) => {
+                format!("{message}: {shown} (a text is in quotes, a list in brackets)")
+            }
         };
-        Mistake::at(self.place(span.start), sentence)
+        self.place_of(error, sentence)
     }
 }
 
@@ -130,14 +138,18 @@ fn text_of(path: &Path) -> Result<String, Mistake> {
         let sound = wrong.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(&wrong.as_bytes()[..sound]).into_owned();
         let place = Text { path, text: &text }.place(sound);
-        Mistake::at(place, "a configuration file is UTF-8, which this byte is not".to_owned())
+        Mistake::at(
+            place,
+            "a configuration file is UTF-8, which this byte is not".to_owned(),
+        )
     })
 }
 
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(path)?;
-    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(FILE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

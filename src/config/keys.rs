@@ -110,12 +110,13 @@ impl Key {
         }
     }
 
-    /// What `--help` says of it, on one line.
+    /// What `--help` says of it, on one line; but how a list is typed.
     #[must_use]
     pub fn help(&self) -> String {
         let help = self.option.get_help().map(ToString::to_string);
         let help = help.unwrap_or_default();
-        help.split_whitespace().collect::<Vec<_>>().join(" ")
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        help.replace("; repeat, or separate with commas", "")
     }
 
     #[must_use]
@@ -207,7 +208,9 @@ impl Key {
     #[must_use]
     pub fn spell(&self, value: u64) -> String {
         match self.kind {
-            Kind::Size => usize::try_from(value).map_or_else(|_| value.to_string(), |it| Size(it).to_string()),
+            Kind::Size => {
+                usize::try_from(value).map_or_else(|_| value.to_string(), |it| Size(it).to_string())
+            }
             Kind::Time => Span(value).to_string(),
             Kind::Flag | Kind::Count | Kind::Path | Kind::Text => value.to_string(),
         }
@@ -218,7 +221,9 @@ impl Key {
     pub fn json(&self, text: &str) -> Value {
         match self.kind {
             Kind::Flag => (text == "true").into(),
-            Kind::Count => text.parse::<u64>().map_or_else(|_| text.into(), Value::from),
+            Kind::Count => text
+                .parse::<u64>()
+                .map_or_else(|_| text.into(), Value::from),
             Kind::Size | Kind::Time | Kind::Path | Kind::Text => text.into(),
         }
     }
@@ -291,7 +296,11 @@ mod tests {
         for option in command.get_arguments().filter(|it| !it.is_hide_set()) {
             let id = option.get_id().as_str();
             let is_key = keys.iter().any(|key| key.id == id);
-            assert_eq!(is_key, !["config", "help"].contains(&id), "{id}: its heading is in TABLES");
+            assert_eq!(
+                is_key,
+                !["config", "help"].contains(&id),
+                "{id}: its heading is in TABLES"
+            );
         }
         assert!(keys.iter().all(|it| it.long != "break-thread"));
     }
@@ -342,7 +351,9 @@ mod tests {
         assert_eq!(refused("app", "bored"), "must be one of board, conformance");
         assert!(refused("limits.sessions-max", "-1").contains("from 1 to"));
         assert_eq!(refused("admin-token-file", ""), "must not be empty");
-        assert!(refused("allow-origin", "https://a.example,https://b.example").contains("https://"));
+        assert!(
+            refused("allow-origin", "https://a.example,https://b.example").contains("https://")
+        );
         assert_eq!(key("times.keep-alive").check("15s"), Ok(()));
     }
 }

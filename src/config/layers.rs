@@ -67,7 +67,8 @@ impl Layers {
         shared: &[&str],
     ) -> Result<T, Mistakes> {
         let all = keys();
-        let (file, mistakes) = ConfigFile::read(file, &all);
+        let (file, mut mistakes) = ConfigFile::read(file, &all);
+        mistakes.sort_by_key(Mistake::rank);
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes));
         }
@@ -91,7 +92,7 @@ impl Layered {
     /// What is checked with everything in sight, and everything that is wrong.
     ///
     /// # Errors
-    /// All mistakes, those of the file first.
+    /// All mistakes, those of the file first, in the order of its lines.
     pub fn check(self, machine: &Machine) -> Result<(Config, Settings), Mistakes> {
         let Layered {
             options,
@@ -106,6 +107,7 @@ impl Layered {
             let is_new = |it: &Mistake| it.option.as_ref().is_none_or(|it| !known.contains(it));
             mistakes.extend(further.filter(is_new));
         }
+        mistakes.sort_by_key(Mistake::rank);
         match checked {
             Ok(config) if mistakes.is_empty() => {
                 settings.fill_in(&config);
@@ -145,7 +147,9 @@ fn lay_under(command: Command, path: &[&str], file: &ConfigFile, keys: &[Key]) -
         [] => keys
             .iter()
             .filter_map(|key| Some((key, file.said(&key.id)?)))
-            .fold(command, |command, (key, said)| key.lay_under(command, &said.texts)),
+            .fold(command, |command, (key, said)| {
+                key.lay_under(command, &said.texts)
+            }),
         [first, rest @ ..] => {
             command.mut_subcommand(first, |inner| lay_under(inner, rest, file, keys))
         }

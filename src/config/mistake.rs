@@ -46,6 +46,12 @@ impl Mistake {
             sentence,
         }
     }
+
+    /// For putting them into order: by line, and last what is of no line.
+    pub(super) fn rank(&self) -> (bool, usize, usize) {
+        let place = self.place.as_ref();
+        place.map_or((true, 0, 0), |it| (false, it.line, it.column))
+    }
 }
 
 impl fmt::Display for Mistake {

@@ -20,7 +20,9 @@ pub fn schema() -> Value {
     let mut properties = of_table(None);
     for table in tables() {
         let mut keys = keys.iter();
-        let heading = keys.find(|it| it.table == Some(table)).map(|it| it.heading.clone());
+        let heading = keys
+            .find(|it| it.table == Some(table))
+            .map(|it| it.heading.clone());
         let object = object(heading.unwrap_or_default(), of_table(Some(table)));
         properties.insert(table.to_owned(), object);
     }
@@ -65,7 +67,11 @@ fn property(key: &Key) -> Value {
 fn about(key: &Key) -> String {
     let mut about = key.help();
     if let (Kind::Size | Kind::Time, Some(bounds)) = (key.kind, key.bounds()) {
-        about += &format!(". From {} to {}", key.spell(bounds.min), key.spell(bounds.max));
+        about += &format!(
+            ". From {} to {}",
+            key.spell(bounds.min),
+            key.spell(bounds.max)
+        );
     }
     if key.kind == Kind::Path && !key.is_list {
         about += ". A relative path begins at the folder of this file";

@@ -85,7 +85,9 @@ impl RedisUrl {
     /// Somebody who reads the URL could log in.
     #[must_use]
     pub fn has_password(&self) -> bool {
-        self.login.as_ref().is_some_and(|it| !it.password.is_empty())
+        self.login
+            .as_ref()
+            .is_some_and(|it| !it.password.is_empty())
     }
 
     /// The same with this password, for the user that it names or else the default one.

@@ -41,7 +41,9 @@ impl<'a> Document<'a> {
             match (tables().find(|it| *it == name), value.get_ref()) {
                 (Some(table), DeValue::Table(entries)) => self.read_table(table, entries),
                 (Some(table), _) => {
-                    let sentence = format!("'{table}' must be a table: write [{table}], and its keys on the lines below it");
+                    let sentence = format!(
+                        "'{table}' must be a table: write [{table}], and its keys on the lines below it"
+                    );
                     self.refuse(&at, None, sentence);
                 }
                 (None, _) => self.read_entry(None, name, at, value),
@@ -107,9 +109,7 @@ impl<'a> Document<'a> {
 fn texts(key: &Key, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     match (key.is_list, value) {
         (false, value) => Ok(vec![text(key, value)?]),
-        (true, DeValue::Array(values)) => {
-            values.iter().map(|it| text(key, it.get_ref())).collect()
-        }
+        (true, DeValue::Array(values)) => values.iter().map(|it| text(key, it.get_ref())).collect(),
         (true, DeValue::String(one)) => Err(format!("must be a list: [\"{one}\"]")),
         (true, _) => Err("must be a list of texts in quotes: [\"…\", \"…\"]".to_owned()),
     }

@@ -35,11 +35,21 @@ pub(super) fn unknown(
             None => format!("{what}: it belongs at the head of the file, before all tables"),
         };
     }
-    let here = || keys.iter().filter(|it| it.table == table);
-    let near = nearest(&wanted, here().map(|it| (it.name.as_str(), it.name.clone())));
-    let anywhere = || nearest(&wanted, keys.iter().map(|it| (it.name.as_str(), it.path())));
-    let there: Vec<&str> = here().map(|it| it.name.as_str()).collect();
-    say(&what, near.or_else(anywhere), &there)
+    let here = |key: &&Key| key.table == table;
+    let words = keys.iter().map(|key| {
+        let told = if here(&key) {
+            key.name.clone()
+        } else {
+            key.path()
+        };
+        (key.name.as_str(), told)
+    });
+    let there: Vec<&str> = keys
+        .iter()
+        .filter(here)
+        .map(|it| it.name.as_str())
+        .collect();
+    say(&what, nearest(&wanted, words), &there)
 }
 
 /// Of words, and how each of them is told.
