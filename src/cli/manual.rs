@@ -45,6 +45,7 @@ pub fn completions(options: &CompletionsOptions, mut program: Command) -> ExitCo
 /// Prints a page, or writes all of them.
 #[must_use]
 pub fn man(options: &ManOptions, program: Command) -> ExitCode {
+    let program = program.disable_help_subcommand(true);
     let Some(directory) = &options.directory else {
         let mut page = Vec::new();
         let printed = clap_mangen::Man::new(program).render(&mut page);

@@ -50,7 +50,7 @@ pub enum Command {
     Watch(watch::WatchOptions),
     /// Print Traefik's configuration for several nodes
     #[command(after_help = traefik::EXAMPLES)]
-    Traefik(traefik::TraefikOptions),
+    Traefik(Box<traefik::TraefikOptions>),
     /// Print what a shell needs to complete commands and options
     #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
     Completions(manual::CompletionsOptions),
@@ -60,7 +60,6 @@ pub enum Command {
 }
 
 /// What the program was told, and the way to hear it again.
-#[derive(Debug)]
 pub struct Told {
     /// Without what a configuration file says.
     pub command: Command,
@@ -107,7 +106,7 @@ impl Told {
         let told = Told::parse(program(), arguments).unwrap_or_else(|refused| refused.exit());
         match told.command {
             Command::Traefik(options) => Told {
-                command: Command::Traefik(options.with_file(&told.layers)),
+                command: Command::Traefik(Box::new(options.with_file(&told.layers))),
                 ..told
             },
             _ => told,

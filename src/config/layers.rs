@@ -16,14 +16,14 @@ use super::settings::Settings;
 use super::{Config, Machine, ServeOptions};
 
 /// Where the options of a node come from, to be read as often as somebody asks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Layers {
     program: Command,
     arguments: Vec<OsString>,
 }
 
 /// All of them together. If the file has mistakes, they are not complete.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Layered {
     pub options: ServeOptions,
     pub settings: Settings,

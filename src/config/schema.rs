@@ -3,7 +3,8 @@
 //! It is made of the options, as `keys` has them, and of the types of `tables`. An editor cannot be told more than the
 //! parsers know, and a parser may know more than a schema can say: `pinfold config check` has the last word.
 
-use schemars::schema_for;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::keys::{Key, Kind, keys, tables};
@@ -12,6 +13,10 @@ use super::tables::Tables;
 /// Of all that a file may say.
 #[must_use]
 pub fn schema() -> Value {
+    schema_with::<Tables>()
+}
+
+fn schema_with<T: JsonSchema>() -> Value {
     let keys = keys();
     let of_table = |table: Option<&str>| -> Map<String, Value> {
         let keys = keys.iter().filter(|it| it.table == table);
@@ -26,15 +31,16 @@ pub fn schema() -> Value {
         let object = object(heading.unwrap_or_default(), of_table(Some(table)));
         properties.insert(table.to_owned(), object);
     }
-    let mut shaped = schema_for!(Tables);
+    let generator = SchemaSettings::draft07().into_generator();
+    let mut shaped = generator.into_root_schema_for::<T>();
     if let Some(Value::Object(fields)) = shaped.remove("properties") {
         properties.extend(fields);
     }
     let about = "Configuration of pinfold: `pinfold serve --config FILE`".to_owned();
     let mut schema = object(about, properties);
     schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
-    if let Some(definitions) = shaped.remove("$defs") {
-        schema["$defs"] = definitions;
+    if let Some(definitions) = shaped.remove("definitions") {
+        schema["definitions"] = definitions;
     }
     schema
 }
@@ -103,5 +109,57 @@ fn value(key: &Key) -> Value {
                 _ => json!({"type": "string", "enum": choices}),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a later version may have it.
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only its schema is looked at")]
+    struct Shaped {
+        policy: Policy,
+    }
+
+    /// Who may do what.
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only its schema is looked at")]
+    struct Policy {
+        scope: String,
+    }
+
+    #[test]
+    fn a_key_that_no_editor_knows() {
+        let schema = schema();
+        for key in keys() {
+            let of_table = match key.table {
+                Some(table) => &schema["properties"][table],
+                None => &schema,
+            };
+            let property = &of_table["properties"][&key.name];
+            assert!(property["description"].is_string(), "{}", key.path());
+            assert_eq!(of_table["additionalProperties"], json!(false));
+        }
+        let cores = &schema["properties"]["cores"];
+        assert_eq!(
+            (&cores["minimum"], &cores["maximum"]),
+            (&json!(1), &json!(512))
+        );
+        assert_eq!(
+            schema["properties"]["app"]["enum"],
+            json!(["board", "conformance"])
+        );
+    }
+
+    #[test]
+    fn a_table_of_a_shape_of_its_own() {
+        let schema = schema_with::<Shaped>();
+        let named = &schema["properties"]["policy"]["$ref"];
+        assert_eq!(named, "#/definitions/Policy");
+        let policy = &schema["definitions"]["Policy"];
+        assert_eq!(policy["properties"]["scope"]["type"], "string");
+        assert!(schema["properties"]["listen"].is_object());
     }
 }

@@ -22,7 +22,7 @@ pub enum Origin {
 }
 
 /// An option and its value.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Setting {
     pub key: Key,
     /// As the option would be given. One that is not given, and has no default of its own, is empty until the rest is
@@ -32,7 +32,7 @@ pub struct Setting {
 }
 
 /// Those of all options, in the order of the help.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings(Vec<Setting>);
 
 impl Settings {

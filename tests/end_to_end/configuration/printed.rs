@@ -108,7 +108,6 @@ fn completions_that_a_shell_does_not_take() {
         for word in ["serve", "traefik", "sessions-max"] {
             assert!(script.contains(word), "{shell}: no {word}");
         }
-        assert!(!script.contains("break-thread"), "{shell}");
         let file = written(&scratch, shell, &script);
         if ["bash", "zsh", "fish"].contains(&shell) && is_installed(shell) {
             let checked = run(
@@ -144,6 +143,10 @@ fn pages_that_man_complains_of() {
         let text = std::fs::read_to_string(&page).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         assert!(text.contains(".TH"), "{name}: {text}");
         assert!(
+            name != "pinfold-serve" || text.contains("PINFOLD\\_LISTEN"),
+            "no variables: {text}"
+        );
+        assert!(
             name != "pinfold" || text == first,
             "what is printed is another page"
         );
@@ -156,7 +159,10 @@ fn pages_that_man_complains_of() {
 /// Every warning of groff is a mistake.
 fn lint(page: &Path, scratch: &Path) {
     let mut command = Command::new("groff");
-    command.args(["-man", "-Tutf8", "-ww", "-z"]).arg(page);
+    // A value too long for its line is no fault of the page.
+    command
+        .args(["-man", "-Kutf8", "-Tutf8", "-ww", "-Wbreak", "-z"])
+        .arg(page);
     let finished = run(&mut command, &scratch.join("groff"));
     let said = finished.output;
     assert!(
