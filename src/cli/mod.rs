@@ -1,8 +1,8 @@
-//! The command line: `serve`, `config`, which looks at what it would be told, two small clients for people, `publish` and
-//! `watch`, and `traefik`, which prints the proxy's configuration.
+//! The command line: `serve`; `config`, which looks at the configuration of `serve`; two small clients for people
+//! (`publish` and `watch`); and `traefik`, which prints the proxy's configuration.
 //!
-//! What is typed is parsed here; the module `config` of the crate checks what `serve` was told, `banner` says what came of
-//! it, `lines` is how it and the log get out, and `reload` what SIGHUP does.
+//! What is typed is parsed here. The crate's module `config` checks the options of `serve`, `banner` prints what came of
+//! them, and through `lines` the banner and the log get out. `reload` is what SIGHUP does.
 
 pub mod banner;
 pub mod config;
@@ -22,7 +22,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config::{Layers, ServeOptions};
 
-/// Command of a process that was not told one.
+/// The command if none is given.
 const DEFAULT_COMMAND: &str = "serve";
 /// An option that cannot be used; the command line parser ends with the same.
 pub const EXIT_USAGE: u8 = 2;
@@ -42,10 +42,10 @@ pub enum Command {
     /// Look at the configuration of `serve`: check it, show what is in force, print a schema or an example
     #[command(subcommand, after_help = config::EXAMPLES)]
     Config(config::ConfigCommand),
-    /// Tell subscribers that something changed, with or without its new contents
+    /// Notify subscribers that something changed, with or without its new contents
     #[command(after_help = publish::EXAMPLES)]
     Publish(Box<publish::PublishOptions>),
-    /// Subscribe to a server and print what it tells
+    /// Subscribe to a server and print its notifications
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchOptions),
     /// Print Traefik's configuration for several nodes
@@ -93,10 +93,13 @@ Examples:
 Sizes are bytes or have KiB, MiB or GiB; times have ms, s, m, h or d.
 A mistake in an option ends the program with exit code 2 before anything listens.
 
-Signals: SIGTERM and SIGINT end the node cleanly, the second one at once (exit code 128 and its number); SIGHUP reads
-everything again, puts the log's level, the admin token and the certificates of authorities into force, and says what else
-has changed and wants a restart; SIGUSR1 says in the log how much of everything there is. A node
-that has lost one of its threads ends with exit code 1. A log that nobody takes is dropped and counted.";
+Signals:
+  SIGTERM, SIGINT  end the node cleanly; a second one ends it at once (exit code 143 or 130)
+  SIGHUP           reads the configuration again: log level, admin token and certificates of authorities change at
+                   once, the log names what needs a restart
+  SIGUSR1          logs how many connections, sessions and streams each core has
+
+A node that has lost one of its threads ends with exit code 1. Log lines that nobody takes are dropped and counted.";
 
 impl Told {
     /// Parses a command line, the program's name included; ends the process with help, version or exit code 2.
