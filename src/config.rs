@@ -28,21 +28,21 @@ use std::path::{Path, PathBuf};
 use tracing::level_filters::LevelFilter;
 
 pub(crate) use crate::node::{endpoint, host, origin};
-pub use keys::{Key, Kind, MinMax, keys};
+pub use keys::{MinMax, OptionKey, ValueKind, keys};
 pub use layers::{Layered, Layers};
 pub use mistake::{Mistake, Mistakes, Place};
 pub(crate) use options::span;
 pub use options::{AppName, DriverChoice, ServeOptions};
 pub use schema::schema;
-pub use settings::{Origin, Setting, Settings};
+pub use settings::{EffectiveSettings, Origin, Setting};
 pub use tables::Tables;
-pub use units::{Size, Span};
+pub use units::{Milliseconds, Size};
 
 use crate::admin::Token;
 use crate::app::board::BoardLimits;
 use crate::limits::Limits;
 use crate::node::{CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host};
-use options::{Bounds, Listening, Times};
+use options::{BoundOptions, ListeningOptions, TimeOptions};
 
 /// Bytes read of a file that should hold a token or a key; neither is longer.
 const SECRET_FILE_BYTES_MAX: usize = 4096;
@@ -191,7 +191,7 @@ fn kept<T>(value: Result<T, ConfigError>, wrong: &mut Vec<ConfigError>) -> Optio
 }
 
 /// The admin listener's address, and what it asks for.
-fn admin_token(listening: &Listening, wrong: &mut Vec<ConfigError>) -> Option<Token> {
+fn admin_token(listening: &ListeningOptions, wrong: &mut Vec<ConfigError>) -> Option<Token> {
     let admin = listening.admin;
     if admin == listening.listen && admin.port() != 0 {
         let allowed = "must not be the address of --listen";
@@ -283,7 +283,7 @@ fn cores(asked: Option<u32>, machine: &Machine) -> Result<usize, ConfigError> {
     }
 }
 
-fn limits(bounds: &Bounds, times: &Times, machine: &Machine) -> Limits {
+fn limits(bounds: &BoundOptions, times: &TimeOptions, machine: &Machine) -> Limits {
     let wide = |count: u32| count as usize;
     Limits {
         memory_bytes_max: bounds
@@ -315,7 +315,7 @@ fn limits(bounds: &Bounds, times: &Times, machine: &Machine) -> Limits {
     }
 }
 
-fn board_limits(bounds: &Bounds) -> BoardLimits {
+fn board_limits(bounds: &BoundOptions) -> BoardLimits {
     BoardLimits {
         bytes_max: bounds.board_bytes_max.0,
         // An entry that fills a small board alone is refused for its own size: taking others away would not help.

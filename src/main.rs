@@ -6,10 +6,10 @@ use std::io::{Write, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pinfold::cli::lines::Lines;
+use pinfold::cli::lines::LineWriter;
 use pinfold::cli::serve::Given;
 use pinfold::cli::{
-    Command, EXIT_USAGE, Told, config, log, manual, program, publish, serve, traefik, watch,
+    CliCommand, EXIT_USAGE, Told, config, log, manual, program, publish, serve, traefik, watch,
 };
 use pinfold::config::{Layers, Machine, Mistakes};
 
@@ -20,18 +20,18 @@ fn main() -> ExitCode {
     allocator::give_back_what_is_large();
     let Told { command, layers } = Told::from_args(std::env::args_os());
     match command {
-        Command::Serve(_) => serve(layers),
-        Command::Config(command) => config::run(&command, &layers),
-        Command::Publish(options) => publish::run(&options),
-        Command::Watch(options) => watch::run(options),
-        Command::Traefik(options) => traefik::run(&options),
-        Command::Completions(options) => manual::completions(&options, program()),
-        Command::Man(options) => manual::man(&options, program()),
+        CliCommand::Serve(_) => serve(layers),
+        CliCommand::Config(command) => config::run(&command, &layers),
+        CliCommand::Publish(options) => publish::run(&options),
+        CliCommand::Watch(options) => watch::run(options),
+        CliCommand::Traefik(options) => traefik::run(&options),
+        CliCommand::Completions(options) => manual::completions(&options, program()),
+        CliCommand::Man(options) => manual::man(&options, program()),
     }
 }
 
 fn serve(layers: Layers) -> ExitCode {
-    let lines = match Lines::start("log", &stderr()) {
+    let lines = match LineWriter::start("log", &stderr()) {
         Ok(lines) => lines,
         Err(fault) => {
             // Nothing else is left to be done about it.
@@ -48,7 +48,7 @@ fn serve(layers: Layers) -> ExitCode {
     ended.map_or_else(|(code, _)| code, |()| ExitCode::SUCCESS)
 }
 
-fn run(layers: Layers, lines: &Lines) -> Result<(), (ExitCode, String)> {
+fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
     let machine = Machine::here();
     let refuse = |mistakes: Mistakes| {
         let text = format!("{mistakes}\n\n{}", config::HELP);

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::EXIT_USAGE;
-use crate::config::{Config, Layers, Machine, Mistakes, ServeOptions, Settings, schema};
+use crate::config::{Config, EffectiveSettings, Layers, Machine, Mistakes, ServeOptions, schema};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -95,7 +95,7 @@ pub fn schema_text() -> String {
     format!("{:#}\n", schema())
 }
 
-fn checked(layers: &Layers) -> Result<(Config, Settings), Mistakes> {
+fn checked(layers: &Layers) -> Result<(Config, EffectiveSettings), Mistakes> {
     layers.read()?.check(&Machine::here())
 }
 

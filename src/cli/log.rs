@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, reload};
 
-use super::lines::Lines;
+use super::lines::LineWriter;
 
 /// How much is logged from now on.
 pub struct LogLevel(Box<dyn Fn(LevelFilter) -> bool + Send>);
@@ -22,7 +22,7 @@ impl LogLevel {
 
 /// From here on events go to these lines.
 #[must_use]
-pub fn start(level: LevelFilter, lines: &Lines) -> LogLevel {
+pub fn start(level: LevelFilter, lines: &LineWriter) -> LogLevel {
     let (filter, handle) = reload::Layer::new(level);
     let written = fmt::layer()
         .with_writer(lines.clone())

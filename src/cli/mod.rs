@@ -18,9 +18,10 @@ pub mod watch;
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::config::{Layers, ServeOptions};
+use crate::config::{Layers, ServeOptions, keys};
 
 /// The command if none is given.
 const DEFAULT_COMMAND: &str = "serve";
@@ -31,11 +32,11 @@ pub const EXIT_USAGE: u8 = 2;
 #[command(name = "pinfold", version, about, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Serve MCP clients (also without a command: `pinfold --cores 2`)
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeOptions>),
@@ -62,7 +63,7 @@ pub enum Command {
 /// What the program was told, and the way to hear it again.
 pub struct Told {
     /// Without what a configuration file says.
-    pub command: Command,
+    pub command: CliCommand,
     /// Of `serve` and `config`.
     pub layers: Layers,
 }
@@ -106,10 +107,11 @@ impl Told {
     #[must_use]
     pub fn from_args(arguments: impl Iterator<Item = OsString>) -> Self {
         let arguments = with_command(arguments.collect());
-        let told = Told::parse(program(), arguments).unwrap_or_else(|refused| refused.exit());
+        let told = Told::parse(program(), arguments);
+        let told = told.unwrap_or_else(|refused| without_secrets(refused).exit());
         match told.command {
-            Command::Traefik(options) => Told {
-                command: Command::Traefik(Box::new(options.with_file(&told.layers))),
+            CliCommand::Traefik(options) => Told {
+                command: CliCommand::Traefik(Box::new(options.with_file(&told.layers))),
                 ..told
             },
             _ => told,
@@ -122,6 +124,20 @@ impl Told {
         let layers = Layers::new(program, arguments);
         Ok(Told { command, layers })
     }
+}
+
+/// What is said of a value that is refused may be read by others than whoever typed it.
+fn without_secrets(mut refused: clap::Error) -> clap::Error {
+    let secrets = keys().into_iter().filter(|key| key.is_secret());
+    let about = match refused.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => option.clone(),
+        _ => return refused,
+    };
+    let is_about = |long: &str| about.split(' ').next() == Some(&format!("--{long}"));
+    if secrets.map(|key| key.long).any(|long| is_about(&long)) {
+        refused.insert(ContextKind::InvalidValue, ContextValue::String("…".into()));
+    }
+    refused
 }
 
 /// The whole command line. `config check` and `config show` take the options of `serve`, and leave their help to it.
@@ -160,7 +176,7 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
 mod tests {
     use super::*;
 
-    fn command(line: &str) -> Result<Command, clap::Error> {
+    fn command(line: &str) -> Result<CliCommand, clap::Error> {
         let arguments = line.split_whitespace().map(OsString::from).collect();
         Told::parse(program(), with_command(arguments)).map(|told| told.command)
     }
@@ -173,7 +189,7 @@ mod tests {
             "pinfold --node a",
             "pinfold serve --node a",
         ] {
-            assert!(matches!(command(line), Ok(Command::Serve(_))), "{line}");
+            assert!(matches!(command(line), Ok(CliCommand::Serve(_))), "{line}");
         }
     }
 
@@ -182,6 +198,24 @@ mod tests {
         let refused = command("pinfold server").unwrap_err();
         assert_eq!(refused.exit_code(), 2);
         assert!(refused.to_string().contains("'serve'"), "{refused}");
+    }
+
+    #[test]
+    fn a_password_that_stands_in_what_is_refused() {
+        for line in [
+            "pinfold --redis=redis://:geheim@h:x",
+            "pinfold config show --redis redis://:geheim@h:x",
+        ] {
+            let told = command(line).map_err(without_secrets).unwrap_err();
+            let told = told.to_string();
+            assert!(!told.contains("geheim"), "{told}");
+            assert!(
+                told.contains("--redis") && told.contains("its port"),
+                "{told}"
+            );
+        }
+        let other = command("pinfold --node=geheim!").map_err(without_secrets);
+        assert!(other.unwrap_err().to_string().contains("geheim!"));
     }
 
     #[test]

@@ -9,18 +9,18 @@ use std::sync::mpsc::{Receiver, TrySendError, sync_channel};
 
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Layers, Machine, Settings};
+use crate::config::{Config, EffectiveSettings, Layers, Machine};
 
 /// One thing that can become another one.
 pub struct Reloadable {
     /// Those that it obeys, without their `--`. None: it is not said by options.
     pub options: &'static [&'static str],
     /// Puts into force what was read: all of it is sound.
-    pub apply: Box<dyn FnMut(&Config) -> Outcome + Send>,
+    pub apply: Box<dyn FnMut(&Config) -> ReloadOutcome + Send>,
 }
 
 /// What came of it.
-pub enum Outcome {
+pub enum ReloadOutcome {
     Same,
     /// It is another one now, says this end of a sentence.
     Changed(String),
@@ -29,23 +29,23 @@ pub enum Outcome {
 }
 
 /// All that is known of a node's options, and how to hear of new ones.
-pub struct Reload {
+pub struct Reloader {
     layers: Layers,
     machine: Machine,
     /// In force, apart from what has changed since.
-    started_with: Settings,
+    started_with: EffectiveSettings,
     table: Vec<Reloadable>,
 }
 
-impl Reload {
+impl Reloader {
     #[must_use]
     pub fn new(
         layers: Layers,
         machine: Machine,
-        started_with: Settings,
+        started_with: EffectiveSettings,
         table: Vec<Reloadable>,
-    ) -> Reload {
-        Reload {
+    ) -> Reloader {
+        Reloader {
             layers,
             machine,
             started_with,
@@ -90,12 +90,12 @@ impl Reload {
         let mut done: Vec<&str> = Vec::new();
         for it in &mut self.table {
             match (it.apply)(&config) {
-                Outcome::Same => {}
-                Outcome::Changed(what) => {
+                ReloadOutcome::Same => {}
+                ReloadOutcome::Changed(what) => {
                     is_all_the_same = false;
                     info!("SIGHUP: {what}");
                 }
-                Outcome::WantsRestart => continue,
+                ReloadOutcome::WantsRestart => continue,
             }
             done.extend(it.options);
         }

@@ -4,15 +4,15 @@ use std::io;
 use std::time::Duration;
 
 use super::banner::{Started, banner};
-use super::lines::Lines;
+use super::lines::LineWriter;
 use super::log::LogLevel;
 use super::memory_estimate::{BillLine, Sizes, memory_bill};
-use super::reload::{Outcome, Reload, Reloadable};
+use super::reload::{ReloadOutcome, Reloadable, Reloader};
 use crate::admin::Token;
 use crate::app::board::Board;
 use crate::app::conformance::Conformance;
 use crate::cluster::PENDING_BYTES;
-use crate::config::{AppName, Config, Layers, Machine, Settings};
+use crate::config::{AppName, Config, EffectiveSettings, Layers, Machine};
 use crate::metrics::Registry;
 use crate::node::{Node, NodeBuilder, NodeError};
 use crate::runtime::{CORE_BYTES, SCRATCH_BYTES, SOCKET_BYTES, survive_hangups};
@@ -24,7 +24,7 @@ const BANNER_WITHIN: Duration = Duration::from_millis(200);
 /// A node's configuration, and how to hear of a new one.
 pub struct Given {
     pub config: Config,
-    pub settings: Settings,
+    pub settings: EffectiveSettings,
     pub layers: Layers,
     pub machine: Machine,
 }
@@ -33,7 +33,7 @@ pub struct Given {
 ///
 /// # Errors
 /// [`NodeError`], and nothing listens.
-pub fn run(given: Given, level: LogLevel, lines: &Lines) -> Result<(), NodeError> {
+pub fn run(given: Given, level: LogLevel, lines: &LineWriter) -> Result<(), NodeError> {
     survive_hangups().map_err(|fault| NodeError::System("cannot watch signals", fault.into()))?;
     let registry = Registry::new();
     let counted = registry.register(Box::new(lines.dropped().clone()));
@@ -46,7 +46,7 @@ pub fn run(given: Given, level: LogLevel, lines: &Lines) -> Result<(), NodeError
     } = given;
     let node = application(&config).registry(registry).start_with(|node| {
         let table = reloadable(&config, node, level);
-        let reload = Reload::new(layers, machine, settings, table).start();
+        let reload = Reloader::new(layers, machine, settings, table).start();
         let reload = reload.map_err(|fault| NodeError::System("out of threads", fault.into()))?;
         node.obey_signals(reload)?;
         say(&banner(&started(&config, node)));
@@ -75,10 +75,10 @@ fn log_level(config: &Config, level: LogLevel) -> Reloadable {
         options: &["log"],
         apply: Box::new(move |new| {
             if new.log == in_force || !level.set(new.log) {
-                return Outcome::Same;
+                return ReloadOutcome::Same;
             }
             in_force = new.log;
-            Outcome::Changed(format!("the log's level is {in_force} from now on"))
+            ReloadOutcome::Changed(format!("the log's level is {in_force} from now on"))
         }),
     }
 }
@@ -90,10 +90,10 @@ fn admin_token(in_force: Option<Token>) -> Reloadable {
         apply: Box::new(move |new| match (&in_force, &new.node.admin_token) {
             (Some(token), Some(new)) => {
                 token.replace(new);
-                Outcome::Changed("the admin token was read again".to_owned())
+                ReloadOutcome::Changed("the admin token was read again".to_owned())
             }
-            (None, None) => Outcome::Same,
-            (Some(_), None) | (None, Some(_)) => Outcome::WantsRestart,
+            (None, None) => ReloadOutcome::Same,
+            (Some(_), None) | (None, Some(_)) => ReloadOutcome::WantsRestart,
         }),
     }
 }
@@ -104,14 +104,14 @@ fn authorities(node: Node) -> Reloadable {
         apply: Box::new(move |_| {
             node.reload_authorities();
             let what = "the next connection to Redis reads anew whom this machine trusts";
-            Outcome::Changed(what.to_owned())
+            ReloadOutcome::Changed(what.to_owned())
         }),
     }
 }
 
 /// On standard output, if it takes that; nobody waits for longer than a moment.
 fn say(banner: &str) {
-    if let Ok(lines) = Lines::start("banner", &io::stdout()) {
+    if let Ok(lines) = LineWriter::start("banner", &io::stdout()) {
         lines.say(banner);
         lines.end(BANNER_WITHIN);
     }
@@ -142,16 +142,16 @@ fn started(config: &Config, node: &Node) -> Started {
         stream: entries.stream + lists,
         core: SCRATCH_BYTES + CORE_BYTES,
     };
-    let mut bill = memory_bill(&options.limits, node.cores(), &sizes);
+    let mut estimate = memory_bill(&options.limits, node.cores(), &sizes);
     if config.app == AppName::Board {
-        bill.push(BillLine {
+        estimate.push(BillLine {
             consumer: "board, all contents",
             each_bytes: config.board_limits.bytes_max as u64,
             count_max: 1,
         });
     }
     if options.cluster.is_some() {
-        bill.push(BillLine {
+        estimate.push(BillLine {
             consumer: "presence, waiting for Redis",
             each_bytes: PENDING_BYTES as u64,
             count_max: 2 * options.limits.sessions_max as u64,
@@ -173,6 +173,6 @@ fn started(config: &Config, node: &Node) -> Started {
         cores: node.cores(),
         driver: node.driver().name(),
         driver_note,
-        bill,
+        estimate,
     }
 }

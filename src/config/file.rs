@@ -13,7 +13,7 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
-use super::keys::Key;
+use super::keys::OptionKey;
 use super::mistake::{Mistake, Place};
 use super::tables::{self, Tables};
 use document::Document;
@@ -38,14 +38,14 @@ pub(super) struct Said {
 
 impl ConfigFile {
     /// What it says, and what is wrong with it.
-    pub(super) fn read(path: &Path, keys: &[Key]) -> (ConfigFile, Vec<Mistake>) {
+    pub(super) fn read(path: &Path, keys: &[OptionKey]) -> (ConfigFile, Vec<Mistake>) {
         match text_of(path) {
             Ok(text) => ConfigFile::parse(path, &text, keys),
             Err(mistake) => (ConfigFile::default(), vec![mistake]),
         }
     }
 
-    pub(super) fn parse(path: &Path, text: &str, keys: &[Key]) -> (ConfigFile, Vec<Mistake>) {
+    pub(super) fn parse(path: &Path, text: &str, keys: &[OptionKey]) -> (ConfigFile, Vec<Mistake>) {
         let text = Text { path, text };
         let (table, wrong) = DeTable::parse_recoverable(text.text);
         let mut mistakes: Vec<Mistake> = wrong.iter().map(|it| text.refuse(it)).collect();

@@ -14,10 +14,11 @@ use clap::{Arg, ArgAction, Args as _, Command};
 use serde_json::Value;
 
 use super::ServeOptions;
-use super::units::{Size, Span};
+use super::units::{Milliseconds, Size};
 
 /// Each heading of the help of `pinfold serve`, and the table that its options are in. None: they stand before all tables.
-/// A table's own name is left out at the front of its keys: an option `--auth-issuer` would be `issuer` in a table `auth`.
+/// A table's own name is left out at the front of its keys: in a table `auth` the options `--auth-issuer` and `--auth` would
+/// be `issuer` and `mode`.
 const TABLES: [(&str, Option<&str>); 5] = [
     ("Where it listens, and to whom", None),
     ("How it runs", None),
@@ -28,7 +29,7 @@ const TABLES: [(&str, Option<&str>); 5] = [
 
 /// What is written for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// `true`, `false`.
     Flag,
     /// A number.
@@ -44,7 +45,7 @@ pub enum Kind {
 
 /// One key, and all that is known of its option.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub struct OptionKey {
     /// Of the option, for the command line parser.
     pub id: String,
     /// The option without its `--`.
@@ -52,7 +53,7 @@ pub struct Key {
     pub table: Option<&'static str>,
     /// In its table.
     pub name: String,
-    pub kind: Kind,
+    pub kind: ValueKind,
     pub is_list: bool,
     /// What its heading says: tables are told apart by it, and groups within one.
     pub heading: String,
@@ -68,11 +69,11 @@ pub struct MinMax {
 
 /// All of them, in the order of the help; but what stands in no table stands before all tables.
 #[must_use]
-pub fn keys() -> Vec<Key> {
+pub fn keys() -> Vec<OptionKey> {
     let mut command = ServeOptions::augment_args(Command::new("pinfold"));
     command.build();
     let options = command.get_arguments().filter(|it| !it.is_hide_set());
-    let mut keys: Vec<Key> = options.filter_map(Key::of).collect();
+    let mut keys: Vec<OptionKey> = options.filter_map(OptionKey::of).collect();
     keys.sort_by_key(|it| it.table.is_some());
     keys
 }
@@ -82,18 +83,21 @@ pub(super) fn tables() -> impl Iterator<Item = &'static str> {
     TABLES.iter().filter_map(|(_, table)| *table)
 }
 
-impl Key {
+impl OptionKey {
     /// None for what stands under no heading: `--config` itself, and the help.
-    fn of(option: &Arg) -> Option<Key> {
+    fn of(option: &Arg) -> Option<OptionKey> {
         let heading = option.get_help_heading()?;
         let (_, table) = TABLES.iter().find(|(of, _)| *of == heading)?;
         let long = option.get_long()?.to_owned();
-        let shortened = table.and_then(|table| long.strip_prefix(table)?.strip_prefix('-'));
-        Some(Key {
+        let shortened = table.and_then(|table| match long.strip_prefix(table)? {
+            "" => Some("mode"),
+            rest => rest.strip_prefix('-'),
+        });
+        Some(OptionKey {
             id: option.get_id().to_string(),
             table: *table,
             name: shortened.unwrap_or(&long).to_owned(),
-            kind: Kind::of(option),
+            kind: ValueKind::of(option),
             is_list: matches!(option.get_action(), ArgAction::Append),
             heading: heading.to_owned(),
             option: option.clone(),
@@ -147,7 +151,7 @@ impl Key {
     /// The values that there are, if they have names; with what each of them means.
     #[must_use]
     pub fn choices(&self) -> Vec<(String, String)> {
-        if self.kind != Kind::Text {
+        if self.kind != ValueKind::Text {
             return Vec::new();
         }
         let choices = self.option.get_possible_values();
@@ -165,7 +169,7 @@ impl Key {
     /// # Errors
     /// What is allowed, as the parser says it.
     pub fn check(&self, text: &str) -> Result<(), String> {
-        if self.kind == Kind::Flag {
+        if self.kind == ValueKind::Flag {
             return Ok(());
         }
         let option = Arg::new("value")
@@ -184,10 +188,10 @@ impl Key {
     #[must_use]
     pub fn bounds(&self) -> Option<MinMax> {
         let spell: fn(u64) -> String = match self.kind {
-            Kind::Count => |value| value.to_string(),
-            Kind::Size => |value| value.to_string(),
-            Kind::Time => |value| format!("{value}ms"),
-            Kind::Flag | Kind::Path | Kind::Text => return None,
+            ValueKind::Count => |value| value.to_string(),
+            ValueKind::Size => |value| value.to_string(),
+            ValueKind::Time => |value| format!("{value}ms"),
+            ValueKind::Flag | ValueKind::Path | ValueKind::Text => return None,
         };
         let takes = |value: u64| self.check(&spell(value)).is_ok();
         let inside = (0..u64::BITS).map(|bit| 1 << bit).find(|it| takes(*it))?;
@@ -208,11 +212,13 @@ impl Key {
     #[must_use]
     pub fn spell(&self, value: u64) -> String {
         match self.kind {
-            Kind::Size => {
+            ValueKind::Size => {
                 usize::try_from(value).map_or_else(|_| value.to_string(), |it| Size(it).to_string())
             }
-            Kind::Time => Span(value).to_string(),
-            Kind::Flag | Kind::Count | Kind::Path | Kind::Text => value.to_string(),
+            ValueKind::Time => Milliseconds(value).to_string(),
+            ValueKind::Flag | ValueKind::Count | ValueKind::Path | ValueKind::Text => {
+                value.to_string()
+            }
         }
     }
 
@@ -220,11 +226,11 @@ impl Key {
     #[must_use]
     pub fn json(&self, text: &str) -> Value {
         match self.kind {
-            Kind::Flag => (text == "true").into(),
-            Kind::Count => text
+            ValueKind::Flag => (text == "true").into(),
+            ValueKind::Count => text
                 .parse::<u64>()
                 .map_or_else(|_| text.into(), Value::from),
-            Kind::Size | Kind::Time | Kind::Path | Kind::Text => text.into(),
+            ValueKind::Size | ValueKind::Time | ValueKind::Path | ValueKind::Text => text.into(),
         }
     }
 
@@ -235,20 +241,20 @@ impl Key {
     }
 }
 
-impl Kind {
-    fn of(option: &Arg) -> Kind {
+impl ValueKind {
+    fn of(option: &Arg) -> ValueKind {
         if matches!(option.get_action(), ArgAction::SetTrue) {
-            return Kind::Flag;
+            return ValueKind::Flag;
         }
         let parsed = option.get_value_parser().type_id();
         let kinds = [
-            (TypeId::of::<u32>(), Kind::Count),
-            (TypeId::of::<Size>(), Kind::Size),
-            (TypeId::of::<Span>(), Kind::Time),
-            (TypeId::of::<PathBuf>(), Kind::Path),
+            (TypeId::of::<u32>(), ValueKind::Count),
+            (TypeId::of::<Size>(), ValueKind::Size),
+            (TypeId::of::<Milliseconds>(), ValueKind::Time),
+            (TypeId::of::<PathBuf>(), ValueKind::Path),
         ];
         let found = kinds.iter().find(|(of, _)| parsed == *of);
-        found.map_or(Kind::Text, |(_, kind)| *kind)
+        found.map_or(ValueKind::Text, |(_, kind)| *kind)
     }
 }
 
@@ -282,7 +288,7 @@ fn allowed(refused: &clap::Error) -> String {
 mod tests {
     use super::*;
 
-    fn key(path: &str) -> Key {
+    fn key(path: &str) -> OptionKey {
         let mut all = keys().into_iter();
         all.find(|it| it.path() == path)
             .unwrap_or_else(|| panic!("no {path}"))
@@ -307,7 +313,7 @@ mod tests {
 
     #[test]
     fn two_options_of_one_key() {
-        let mut paths: Vec<String> = keys().iter().map(Key::path).collect();
+        let mut paths: Vec<String> = keys().iter().map(OptionKey::path).collect();
         paths.sort();
         let count = paths.len();
         paths.dedup();
@@ -318,13 +324,13 @@ mod tests {
     #[test]
     fn what_a_key_takes() {
         let kinds = [
-            ("listen", Kind::Text, false),
-            ("allow-origin", Kind::Text, true),
-            ("admin-token-file", Kind::Path, false),
-            ("cores", Kind::Count, false),
-            ("cluster.no-forward", Kind::Flag, false),
-            ("limits.body-bytes-max", Kind::Size, false),
-            ("times.keep-alive", Kind::Time, false),
+            ("listen", ValueKind::Text, false),
+            ("allow-origin", ValueKind::Text, true),
+            ("admin-token-file", ValueKind::Path, false),
+            ("cores", ValueKind::Count, false),
+            ("cluster.no-forward", ValueKind::Flag, false),
+            ("limits.body-bytes-max", ValueKind::Size, false),
+            ("times.keep-alive", ValueKind::Time, false),
         ];
         for (path, kind, is_list) in kinds {
             let key = key(path);

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::file::ConfigFile;
-use super::keys::{Key, keys};
+use super::keys::{OptionKey, keys};
 use super::mistake::{Mistake, Mistakes};
-use super::settings::Settings;
+use super::settings::EffectiveSettings;
 use super::{Config, Machine, ServeOptions};
 
 /// Where the options of a node come from, to be read as often as somebody asks.
@@ -26,7 +26,7 @@ pub struct Layers {
 #[derive(Clone)]
 pub struct Layered {
     pub options: ServeOptions,
-    pub settings: Settings,
+    pub settings: EffectiveSettings,
     mistakes: Vec<Mistake>,
 }
 
@@ -72,8 +72,8 @@ impl Layers {
         if !mistakes.is_empty() {
             return Err(Mistakes(mistakes));
         }
-        let is_shared = |key: &Key| shared.contains(&key.long.as_str());
-        let keys: Vec<Key> = all.into_iter().filter(is_shared).collect();
+        let is_shared = |key: &OptionKey| shared.contains(&key.long.as_str());
+        let keys: Vec<OptionKey> = all.into_iter().filter(is_shared).collect();
         let matches = self.parse(self.program.clone())?;
         let (path, _) = leaf(&matches);
         let matches = self.parse(lay_under(self.program.clone(), &path, &file, &keys))?;
@@ -93,7 +93,7 @@ impl Layered {
     ///
     /// # Errors
     /// All mistakes, those of the file first, in the order of its lines.
-    pub fn check(self, machine: &Machine) -> Result<(Config, Settings), Mistakes> {
+    pub fn check(self, machine: &Machine) -> Result<(Config, EffectiveSettings), Mistakes> {
         let Layered {
             options,
             mut settings,
@@ -127,7 +127,7 @@ fn layered(
     options.tables = file.map(|it| it.tables.clone()).unwrap_or_default();
     Ok(Layered {
         options,
-        settings: Settings::of(leaf, file),
+        settings: EffectiveSettings::of(leaf, file),
         mistakes,
     })
 }
@@ -142,7 +142,7 @@ fn leaf(mut matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
     (path, matches)
 }
 
-fn lay_under(command: Command, path: &[&str], file: &ConfigFile, keys: &[Key]) -> Command {
+fn lay_under(command: Command, path: &[&str], file: &ConfigFile, keys: &[OptionKey]) -> Command {
     match path {
         [] => keys
             .iter()

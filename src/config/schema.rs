@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::keys::{Key, Kind, keys, tables};
+use super::keys::{OptionKey, ValueKind, keys, tables};
 use super::tables::Tables;
 
 /// Of all that a file may say.
@@ -54,7 +54,7 @@ fn object(about: String, properties: Map<String, Value>) -> Value {
     })
 }
 
-fn property(key: &Key) -> Value {
+fn property(key: &OptionKey) -> Value {
     let value = value(key);
     let mut property = match key.is_list {
         true => json!({"type": "array", "items": value}),
@@ -70,22 +70,22 @@ fn property(key: &Key) -> Value {
     property
 }
 
-fn about(key: &Key) -> String {
+fn about(key: &OptionKey) -> String {
     let mut about = key.help();
-    if let (Kind::Size | Kind::Time, Some(bounds)) = (key.kind, key.bounds()) {
+    if let (ValueKind::Size | ValueKind::Time, Some(bounds)) = (key.kind, key.bounds()) {
         about += &format!(
             ". From {} to {}",
             key.spell(bounds.min),
             key.spell(bounds.max)
         );
     }
-    if key.kind == Kind::Path && !key.is_list {
+    if key.kind == ValueKind::Path && !key.is_list {
         about += ". A relative path begins at the folder of this file";
     }
     about
 }
 
-fn value(key: &Key) -> Value {
+fn value(key: &OptionKey) -> Value {
     let numbers = || {
         let bounds = key.bounds();
         json!({
@@ -95,14 +95,14 @@ fn value(key: &Key) -> Value {
         })
     };
     match key.kind {
-        Kind::Flag => json!({"type": "boolean"}),
-        Kind::Count => numbers(),
-        Kind::Size => json!({
+        ValueKind::Flag => json!({"type": "boolean"}),
+        ValueKind::Count => numbers(),
+        ValueKind::Size => json!({
             "anyOf": [numbers(), {"type": "string", "pattern": "^[0-9]+([KkMmGg][Ii][Bb]|[Bb])?$"}],
         }),
-        Kind::Time => json!({"type": "string", "pattern": "^[0-9]+([Mm]?[Ss]|[MmHhDd])$"}),
-        Kind::Path => json!({"type": "string", "minLength": 1}),
-        Kind::Text => {
+        ValueKind::Time => json!({"type": "string", "pattern": "^[0-9]+([Mm]?[Ss]|[MmHhDd])$"}),
+        ValueKind::Path => json!({"type": "string", "minLength": 1}),
+        ValueKind::Text => {
             let choices: Vec<String> = key.choices().into_iter().map(|(name, _)| name).collect();
             match choices.as_slice() {
                 [] => json!({"type": "string"}),

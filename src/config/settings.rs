@@ -5,9 +5,9 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::file::ConfigFile;
-use super::keys::{Key, keys};
+use super::keys::{OptionKey, keys};
 use super::mistake::{Mistake, Place};
-use super::{Config, ConfigError, Size, Span};
+use super::{Config, ConfigError, Milliseconds, Size};
 use crate::redis::RedisUrl;
 
 /// Who said it.
@@ -24,20 +24,20 @@ pub enum Origin {
 /// An option and its value.
 #[derive(Clone)]
 pub struct Setting {
-    pub key: Key,
+    pub key: OptionKey,
     /// As the option would be given. One that is not given, and has no default of its own, is empty until the rest is
-    /// known: see [`Settings::fill_in`].
+    /// known: see [`EffectiveSettings::fill_in`].
     pub texts: Vec<String>,
     pub origin: Origin,
 }
 
 /// Those of all options, in the order of the help.
 #[derive(Clone)]
-pub struct Settings(Vec<Setting>);
+pub struct EffectiveSettings(Vec<Setting>);
 
-impl Settings {
-    pub(super) fn of(matches: &ArgMatches, file: Option<&ConfigFile>) -> Settings {
-        let setting = |key: Key| {
+impl EffectiveSettings {
+    pub(super) fn of(matches: &ArgMatches, file: Option<&ConfigFile>) -> EffectiveSettings {
+        let setting = |key: OptionKey| {
             let raw = matches.get_raw(&key.id).into_iter().flatten();
             Setting {
                 texts: raw.map(|it| it.to_string_lossy().into_owned()).collect(),
@@ -45,7 +45,7 @@ impl Settings {
                 key,
             }
         };
-        Settings(keys().into_iter().map(setting).collect())
+        EffectiveSettings(keys().into_iter().map(setting).collect())
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Setting> {
@@ -69,7 +69,7 @@ impl Settings {
 
     /// The options that have another value here than there.
     #[must_use]
-    pub fn that_differ(&self, others: &Settings) -> Vec<&Setting> {
+    pub fn that_differ(&self, others: &EffectiveSettings) -> Vec<&Setting> {
         let is_other = |setting: &&Setting| {
             let other = others.of_option(&setting.key.long);
             other.is_none_or(|it| it.texts != setting.texts)
@@ -119,7 +119,7 @@ impl Setting {
     }
 }
 
-fn origin(key: &Key, matches: &ArgMatches, file: Option<&ConfigFile>) -> Origin {
+fn origin(key: &OptionKey, matches: &ArgMatches, file: Option<&ConfigFile>) -> Origin {
     match (matches.value_source(&key.id), key.variable()) {
         (Some(ValueSource::EnvVariable), Some(name)) => Origin::Variable(name),
         (Some(ValueSource::CommandLine), _) => Origin::Flag(format!("--{}", key.long)),
@@ -148,8 +148,8 @@ fn follows(id: &str, config: &Config) -> Option<String> {
             let cluster = node.cluster.as_ref()?;
             cluster.advertised.as_ref().map(|it| it.url.clone())
         }
-        "drain_notice" => drain.map(|it| Span(it.notice_ms).to_string()),
-        "drain_window" => drain.map(|it| Span(it.window_ms).to_string()),
+        "drain_notice" => drain.map(|it| Milliseconds(it.notice_ms).to_string()),
+        "drain_window" => drain.map(|it| Milliseconds(it.window_ms).to_string()),
         _ => None,
     }
 }

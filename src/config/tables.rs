@@ -47,12 +47,12 @@ pub(super) fn read<T: DeserializeOwned + Default>(
     }
 }
 
-type Entry<'a, 'i> = (
+type TableEntry<'a, 'i> = (
     &'a Spanned<std::borrow::Cow<'i, str>>,
     &'a Spanned<DeValue<'i>>,
 );
 
-fn deserialize<T: DeserializeOwned>(entries: &[Entry<'_, '_>]) -> Result<T, Error> {
+fn deserialize<T: DeserializeOwned>(entries: &[TableEntry<'_, '_>]) -> Result<T, Error> {
     let entries = entries
         .iter()
         .map(|(key, value)| ((*key).clone(), (*value).clone()));

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::config::{Origin, Setting, Settings};
+use crate::config::{EffectiveSettings, Origin, Setting};
 
 /// A line for each option: key, value, and where it comes from.
-pub(super) fn table(settings: &Settings) -> String {
+pub(super) fn table(settings: &EffectiveSettings) -> String {
     let rows: Vec<[String; 3]> = settings
         .iter()
         .map(|it| [it.key.path(), value(it), origin(&it.origin)])
@@ -28,7 +28,7 @@ pub(super) fn table(settings: &Settings) -> String {
 const VALUE_WIDTH_MAX: usize = 40;
 
 /// An object for each option.
-pub(super) fn json(settings: &Settings) -> String {
+pub(super) fn json(settings: &EffectiveSettings) -> String {
     let one = |it: &Setting| {
         let shown = it.shown();
         let values = || shown.iter().map(|text| it.key.json(text));

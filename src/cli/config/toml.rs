@@ -5,12 +5,12 @@ use std::path::Path;
 
 use ::toml::Value;
 
-use crate::config::{Key, Kind, Origin, Setting, Settings, keys};
+use crate::config::{EffectiveSettings, OptionKey, Origin, Setting, ValueKind, keys};
 
 const WIDTH: usize = 118;
 
 /// What was said is said in it; defaults are comments, so that a later version may have better ones.
-pub(super) fn emit(settings: &Settings) -> String {
+pub(super) fn emit(settings: &EffectiveSettings) -> String {
     let mut file = Emitted::default();
     for setting in settings.iter() {
         file.enter(&setting.key);
@@ -70,7 +70,7 @@ impl Emitted {
     }
 
     /// The table of this key begins, if it is not its turn already.
-    fn enter(&mut self, key: &Key) {
+    fn enter(&mut self, key: &OptionKey) {
         if self.heading == key.heading {
             return;
         }
@@ -108,7 +108,7 @@ fn hidden(setting: &Setting) -> String {
     )
 }
 
-fn value(key: &Key, texts: &[String]) -> String {
+fn value(key: &OptionKey, texts: &[String]) -> String {
     let mut values = texts.iter().map(|it| one(key, it));
     if key.is_list {
         return format!("[{}]", values.collect::<Vec<_>>().join(", "));
@@ -116,15 +116,15 @@ fn value(key: &Key, texts: &[String]) -> String {
     values.next().unwrap_or_default()
 }
 
-fn one(key: &Key, text: &str) -> String {
+fn one(key: &OptionKey, text: &str) -> String {
     match key.kind {
-        Kind::Flag | Kind::Count => text.to_owned(),
-        Kind::Path => {
+        ValueKind::Flag | ValueKind::Count => text.to_owned(),
+        ValueKind::Path => {
             // Elsewhere a relative path would be another file.
             let path = std::path::absolute(Path::new(text));
             quoted(&path.map_or_else(|_| text.to_owned(), |it| it.display().to_string()))
         }
-        Kind::Size | Kind::Time | Kind::Text => quoted(text),
+        ValueKind::Size | ValueKind::Time | ValueKind::Text => quoted(text),
     }
 }
 

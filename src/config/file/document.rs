@@ -6,14 +6,14 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::super::keys::{Key, Kind, tables};
+use super::super::keys::{OptionKey, ValueKind, tables};
 use super::super::mistake::Mistake;
 use super::{Said, Text, clipped, spelling};
 use crate::redis::RedisUrl;
 
 pub(super) struct Document<'a> {
     text: &'a Text<'a>,
-    keys: &'a [Key],
+    keys: &'a [OptionKey],
     /// Tables that have a shape of their own.
     others: &'a BTreeSet<String>,
     pub(super) values: BTreeMap<String, Said>,
@@ -21,7 +21,11 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(text: &'a Text<'a>, keys: &'a [Key], others: &'a BTreeSet<String>) -> Self {
+    pub(super) fn new(
+        text: &'a Text<'a>,
+        keys: &'a [OptionKey],
+        others: &'a BTreeSet<String>,
+    ) -> Self {
         Document {
             text,
             keys,
@@ -90,8 +94,12 @@ impl<'a> Document<'a> {
     }
 
     /// A path is looked for beside the file that names it.
-    fn resolved(&self, key: &Key, text: String) -> String {
-        let folder = self.text.path.parent().filter(|_| key.kind == Kind::Path);
+    fn resolved(&self, key: &OptionKey, text: String) -> String {
+        let folder = self
+            .text
+            .path
+            .parent()
+            .filter(|_| key.kind == ValueKind::Path);
         match folder.map(|it| it.join(&text).into_os_string().into_string()) {
             Some(Ok(path)) => path,
             // The name of the folder is no UTF-8: then it is looked for where the program is.
@@ -106,7 +114,7 @@ impl<'a> Document<'a> {
 }
 
 /// The words that the option would be given; else what is allowed.
-fn texts(key: &Key, value: &DeValue<'_>) -> Result<Vec<String>, String> {
+fn texts(key: &OptionKey, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     match (key.is_list, value) {
         (false, value) => Ok(vec![text(key, value)?]),
         (true, DeValue::Array(values)) => values.iter().map(|it| text(key, it.get_ref())).collect(),
@@ -115,14 +123,14 @@ fn texts(key: &Key, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     }
 }
 
-fn text(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
+fn text(key: &OptionKey, value: &DeValue<'_>) -> Result<String, String> {
     let text = match (key.kind, value) {
-        (Kind::Flag, DeValue::Boolean(flag)) => flag.to_string(),
-        (Kind::Flag, _) => return Err("must be true or false, without quotes".to_owned()),
-        (Kind::Count | Kind::Size, DeValue::Integer(number)) => decimal(number),
-        (Kind::Count, _) => return Err(count_wanted(key)),
+        (ValueKind::Flag, DeValue::Boolean(flag)) => flag.to_string(),
+        (ValueKind::Flag, _) => return Err("must be true or false, without quotes".to_owned()),
+        (ValueKind::Count | ValueKind::Size, DeValue::Integer(number)) => decimal(number),
+        (ValueKind::Count, _) => return Err(count_wanted(key)),
         (_, DeValue::String(text)) => text.to_string(),
-        (Kind::Size | Kind::Time | Kind::Path | Kind::Text, other) => {
+        (ValueKind::Size | ValueKind::Time | ValueKind::Path | ValueKind::Text, other) => {
             return Err(text_wanted(key, other));
         }
     };
@@ -142,7 +150,7 @@ fn decimal(number: &DeInteger<'_>) -> String {
     value.map_or_else(|_| number.to_string(), |it| it.to_string())
 }
 
-fn count_wanted(key: &Key) -> String {
+fn count_wanted(key: &OptionKey) -> String {
     match key.bounds() {
         Some(bounds) => format!(
             "must be a number from {} to {}, without quotes",
@@ -152,7 +160,7 @@ fn count_wanted(key: &Key) -> String {
     }
 }
 
-fn text_wanted(key: &Key, value: &DeValue<'_>) -> String {
+fn text_wanted(key: &OptionKey, value: &DeValue<'_>) -> String {
     let plain = match value {
         DeValue::Integer(number) => decimal(number),
         DeValue::Float(number) => number.to_string(),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::super::keys::{Key, tables};
+use super::super::keys::{OptionKey, tables};
 
 /// How alike two words are that may be one, from 0 to 1 (Jaro and Winkler): `lisen` and `listen` are 0.95.
 const ALIKE: f64 = 0.85;
 
 /// A sentence about it, with what is allowed. `table`: in which one it stands.
 pub(super) fn unknown(
-    keys: &[Key],
+    keys: &[OptionKey],
     others: &BTreeSet<String>,
     table: Option<&str>,
     name: &str,
@@ -28,14 +28,18 @@ pub(super) fn unknown(
         let near = nearest(&wanted, there.iter().map(|it| (*it, (*it).to_owned())));
         return say(&what, near, &there);
     }
-    let is_it = |key: &&Key| key.table != table && (key.name == wanted || key.long == wanted);
+    let is_own = |key: &&OptionKey| key.table == table && key.long == wanted;
+    if let Some(key) = keys.iter().find(is_own) {
+        return say(&what, Some(key.name.clone()), &[]);
+    }
+    let is_it = |key: &&OptionKey| key.table != table && (key.name == wanted || key.long == wanted);
     if let Some(key) = keys.iter().find(is_it) {
         return match key.table {
             Some(table) => format!("{what}: it belongs into the table [{table}]"),
             None => format!("{what}: it belongs at the head of the file, before all tables"),
         };
     }
-    let here = |key: &&Key| key.table == table;
+    let here = |key: &&OptionKey| key.table == table;
     let words = keys.iter().map(|key| {
         let told = if here(&key) {
             key.name.clone()

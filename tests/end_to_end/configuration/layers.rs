@@ -151,6 +151,29 @@ fn a_secret_that_is_shown() {
     }
 }
 
+/// Help, and what is refused, may be read by others.
+#[test]
+fn a_password_that_the_help_shows() {
+    let scratch = scratch_folder("configuration/help");
+    let variable = |url| [("PINFOLD_REDIS", url)];
+    let help = printed(
+        &["serve", "--help"],
+        &variable("redis://:geheim@h"),
+        &scratch,
+    );
+    assert!(
+        help.contains("PINFOLD_REDIS") && !help.contains("geheim"),
+        "{help}"
+    );
+    let refused = super::pinfold(&["serve"], &variable("redis://:geheim@h:x"), &scratch);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let told = refused.output;
+    assert!(
+        told.contains("--redis") && !told.contains("geheim"),
+        "{told}"
+    );
+}
+
 /// The URL is in the file, the password is not.
 #[test]
 fn a_password_of_redis_from_a_file_of_its_own() {
