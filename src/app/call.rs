@@ -13,7 +13,7 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub use super::caller::{Caller, Headers};
+pub use super::caller::{Caller, Headers, ReadFields};
 use super::contents::{Change, Contents};
 pub use super::lifecycle::{Lifecycle, OpenedSession, SessionEnd, Subscriber};
 pub use super::topic::Topic;
