@@ -1,9 +1,9 @@
 //! What all cores of a node share: so many bytes, sessions, connections, and no more.
 //!
-//! A [`Pool`] is taken from and given back to by any thread, without a lock. What a core needs often it does not take
+//! Any thread takes from a [`Pool`] and gives back to it, without a lock. What a core needs often it does not take
 //! one by one: its [`Account`] leases portions, so that a request touches numbers of its own core only. What lies
 //! unused in an account is less than two portions, and nothing while another core is short ([`Account::settle`]).
-//! A [`Charge`] is a part of an account that comes back by itself when its owner is dropped: whatever way an entry
+//! A [`Charge`] is a part of an account that comes back by itself when its owner is dropped. So whatever way an entry
 //! ends, its bytes are not lost to the node.
 
 use std::cell::Cell;

@@ -1,6 +1,6 @@
-//! What an operator may set, parsed once into a checked [`Config`]: whoever holds one need not doubt it.
+//! What an operator may set, parsed once into a checked [`Config`]: code that holds one need not doubt it.
 //!
-//! `options` has the flags and their help, `units` and `names` parse single values; here are the checks that
+//! `options` has the flags and their help, `units` and `names` parse single values. Here are the checks that
 //! need a second option, a file or the machine. A mistake names the flag, the value and what is allowed, and
 //! is found before anything listens. Secrets never show in `Debug`.
 

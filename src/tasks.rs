@@ -1,10 +1,10 @@
 //! The tasks of a thread, and their end.
 //!
-//! monoio never drops a task that waits: it is held by what it waits for, and that by the task. So a runtime that is
+//! monoio never drops a task that waits: what it waits for holds the task, and the task holds that. So a runtime that is
 //! dropped leaves behind the sockets of all its tasks, listening ones included. What is spawned here is known to its
-//! thread: [`run`] ends all of it with the work that it was given, and returns when the kernel has let go of what the
-//! tasks had under way. A task that panics ends all of it in the same way, and then its thread. Nothing here is seen by
-//! another thread.
+//! thread. [`run`] ends all of it together with the work that it was given, and returns when the kernel has let go of what the
+//! tasks had under way. A task that panics ends all of it in the same way, and then its thread. Other threads see nothing
+//! of this.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};

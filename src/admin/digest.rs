@@ -1,6 +1,6 @@
-//! What an item says, in a few bytes: enough to tell whether a key that comes again comes with the same item.
+//! What an item says, in a few bytes: enough to know whether a key that comes again comes with the same item.
 //!
-//! It is taken of what was understood, so white space between an item's fields, or their order, makes no other item.
+//! It is taken of what was understood. So white space between an item's fields, or their order, makes no other item.
 //! Digests never leave the process: nothing but this program, as it is now, has to agree on them.
 
 use std::hash::{Hash, Hasher};

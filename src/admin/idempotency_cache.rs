@@ -1,6 +1,6 @@
-//! What was accepted under which idempotency key, for five minutes: a publisher that is not sure whether it was
-//! heard says it again, with the same key, and nothing is told twice. A key that comes again with another item is a
-//! mistake, and is told from a repetition by the item's digest.
+//! What was accepted under which idempotency key, for five minutes. A publisher that is not sure whether its item arrived
+//! sends it again, with the same key, and nothing is published twice. A key that comes again with another item is a
+//! mistake. The item's digest tells it from a repetition.
 //!
 //! Only what was accepted is remembered: whatever was refused may be tried again. Past its bounds the memory loses
 //! the oldest first. What is under way is no more than the listener's connections have under way.

@@ -1,8 +1,8 @@
-//! Between a publisher's items and the [`PublishBackend`]: each item gets one answer, in order, and what was said before
-//! under the same key is not said again.
+//! Between a publisher's items and the [`PublishBackend`]. Each item gets one answer, in order, and what was published before
+//! under the same key is not published again.
 //!
 //! All items of a group are begun, one after the other and without a pause, before the first is waited for. So they
-//! keep their order, and a core that takes its time to answer for one session holds up nobody but this group.
+//! keep their order, and a core that takes its time to answer for one session delays this group alone.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};

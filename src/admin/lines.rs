@@ -1,6 +1,6 @@
 //! Lines out of pieces: the NDJSON of a body, whatever the pieces it arrives in.
 //!
-//! Lines of nothing but white space are skipped. A line longer than allowed is told once, as [`Line::TooLong`], and
+//! Lines of nothing but white space are skipped. A line longer than allowed is reported once, as [`Line::TooLong`], and
 //! its bytes are dropped as they come. Invariant: `held` has no line end and at most `bytes_max` bytes.
 
 /// One line of the input.

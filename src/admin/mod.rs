@@ -1,10 +1,12 @@
 //! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
 //!
-//! `gate` says who may ask; `publish` turns a body into [`Item`]s and answers into a body, with `item`, `item_contents`
-//! and `message` for the parts of one; `lines` cuts NDJSON, `idempotency_cache` knows idempotency keys, and by its `digest` what each stood for; `routes` answers a whole
-//! request. `http` and `long_body` cut requests out of bytes with every bound held. `idempotent` hands items to the
-//! [`PublishBackend`], which is whatever publishing does; `room` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
-//! runtime of its own.
+//! - `gate` says who may ask, and `room` who leaves for whom.
+//! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
+//! - `routes` answers a whole request. `publish` turns a body into [`Item`]s and answers into a body, with `item`,
+//!   `item_contents` and `message` for the parts of an item.
+//! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
+//!   keys, and by its `digest` what each stood for.
+//! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod connection;
 mod digest;
@@ -53,7 +55,7 @@ pub trait PublishBackend {
     /// Whether new clients should be sent here.
     fn availability(&self) -> Availability;
 
-    /// The node takes its leave: new clients go elsewhere, and its streams close spread over a window. It does not end.
+    /// The node drains: new clients go elsewhere, and its streams close spread over a window. It does not end.
     fn drain(&self);
 
     /// So much is under way that nothing more should be published now.
@@ -71,13 +73,13 @@ pub trait PublishBackend {
 pub struct Item {
     pub target: Target,
     /// `None`: only tell. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
-    /// Only ever present when everyone is told of a resource.
+    /// Only ever present when all subscribers of a resource are notified.
     pub contents: Option<Option<Contents>>,
     /// Under which this is published once, and nothing else; 1 to [`KEY_BYTES_MAX`] bytes.
     pub key: Option<Arc<str>>,
 }
 
-/// Whom an item is for. Clients of the modern era have no session: they hear topics only.
+/// Whom an item is for. Clients of the modern era have no session: they get topics only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Everyone who subscribed to it.
@@ -115,7 +117,7 @@ impl fmt::Debug for SessionName {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Accepted {
-        /// Its place in the log; what one session is told has none.
+        /// Its place in the log; what goes to one session has none.
         offset: Option<u64>,
         /// `None` on a node that is alone, and of what only that node has to know.
         kept: Option<KeptBy>,

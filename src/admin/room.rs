@@ -1,9 +1,9 @@
 //! Who has a seat at the admin listener, and who gives one up.
 //!
-//! There is always a seat for the next who comes: all taken, the connection is cut that has waited longest without a
-//! complete request, which is one that sends nothing, or slowly, or does not read its answer. Publishers have a
-//! complete request, are not cut for those who have none, and never fill the room; among themselves, the one that has
-//! sent no line for longest makes room. So whoever asks for the node's health gets in, whatever else is here.
+//! There is always a seat for the next who comes. If all are taken, the connection is cut that has waited longest without a
+//! complete request: one that sends nothing, or slowly, or does not read its answer. Publishers have a
+//! complete request. They are not cut for those who have none, and they never fill the room. Among themselves, the one that
+//! has sent no line for longest makes room. So whoever asks for the node's health gets in, whatever else is here.
 //!
 //! A plain table: time in it is the order of what happened. Invariant: at most [`PUBLISHING_MAX`] publish, which is less
 //! than [`SEATS_MAX`].

@@ -2,9 +2,10 @@
 //!
 //! One future reads, publishes and leaves answers in a [`ResponseBuffer`], the other writes what is in it; neither is dropped
 //! while items are under way. What is held of one request is bounded: a line that has not ended, the lines of one
-//! read, and a tray of answers. A publisher that does not read its answers fills the tray and is not read from any
-//! more, and neither is one whose place another publisher needs; one that sends everything before it reads anything is served while its answers fit the tray and the
-//! socket, some 10,000 lines at least, and is closed after [`WRITE_TIMEOUT`](super::connection::WRITE_TIMEOUT) otherwise.
+//! read, and a buffer of answers. A publisher that does not read its answers fills the buffer and is not read from any
+//! more. Neither is one whose place another publisher needs. A publisher that sends everything before it reads anything is
+//! served while its answers fit the buffer and the socket, some 10,000 lines at least. Otherwise it is closed after
+//! [`WRITE_TIMEOUT`](super::connection::WRITE_TIMEOUT).
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -93,7 +93,7 @@ pub enum AskFailed {
     SessionClosed,
 }
 
-/// What sessions are told besides topics. Modern clients have no session and hear topics only.
+/// What sessions get besides topics. Modern clients have no session and get topics only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// As if the topic had changed, for this session alone.
@@ -107,7 +107,7 @@ pub enum Notice {
     },
 }
 
-/// Why a session was not told.
+/// Why a session was not notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TellRefused {
     /// Not a session id that this server gave out.
@@ -199,7 +199,7 @@ pub trait Link {
 /// An application with its types erased: what one core of the engine holds.
 pub trait Handler {
     /// What the server says of itself, fixed at start.
-    fn about(&self) -> About;
+    fn server_info(&self) -> ServerInfoJson;
 
     /// The spelling by which the application calls this URI.
     ///
@@ -224,11 +224,11 @@ pub trait Handler {
     fn call(self: Rc<Self>, call: Call, link: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome>;
 }
 
-/// `initialize` and `server/discover` answer with this.
+/// [`ServerInfo`](super::ServerInfo) as JSON: `initialize` and `server/discover` answer with this.
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct ServerInfoJson {
     /// `serverInfo`: name, version, title …; an object.
-    pub server_info: Value,
+    pub implementation: Value,
     pub instructions: Option<String>,
     /// `capabilities` as declared to legacy clients; an object.
     pub legacy_capabilities: Value,
@@ -248,7 +248,7 @@ pub enum Availability {
     Loading,
     /// A thread of it hangs, or is gone.
     Impaired,
-    /// It takes its leave.
+    /// It drains.
     Leaving,
 }
 

@@ -1,4 +1,4 @@
-//! Reading a call's params: what belongs to no method first, then what its method wants; of the rest nothing is made.
+//! Reading a call's params: what belongs to no method first, then what its method wants. Nothing is made of the rest.
 //!
 //! Params that would stall the core ([`Call::is_large`]) are read by another thread, all at once.
 

@@ -5,8 +5,8 @@
 //! any thread ─push─▶ waiting (bounded) ─▶ one thread that writes ─▶ the descriptor
 //! ```
 //!
-//! Whoever says something never waits for more than a copy of it, and never fails: what finds no room, and what is not
-//! taken, is dropped and counted, and the log tells how many lines are missing as soon as it is read again.
+//! A thread that logs never waits for more than a copy of its line, and never fails. What finds no room, and what is not
+//! taken, is dropped and counted. The log says how many lines are missing as soon as somebody reads it again.
 //! (`tracing-appender` bounds lines and not bytes, and writes to the very descriptor that hangs when it is dropped.)
 
 use std::backtrace::{Backtrace, BacktraceStatus};

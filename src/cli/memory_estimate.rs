@@ -1,7 +1,7 @@
 //! The memory bill: what each kind of thing costs, and how many of it the limits allow.
 //!
-//! Lines are ceilings: memory is taken when a thing exists, and few servers reach one limit, none all of them. Their sum
-//! holds whatever clients do. User memory only; a connection costs the kernel some kilobytes more, and what an
+//! Lines are ceilings. Memory is taken when a thing exists, and few servers reach one limit, none all of them. The sum
+//! holds whatever clients do. It is user memory only: a connection costs the kernel some kilobytes more, and what an
 //! application keeps for itself is its own.
 
 use crate::limits::{Limits, PROFILES_BYTES_MAX};

@@ -75,21 +75,21 @@ pub struct TraefikOptions {
     #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = origin)]
     rest: Vec<String>,
 
-    /// Path of the MCP endpoint, as the nodes were told
+    /// Path of the MCP endpoint: the nodes' --endpoint
     #[arg(long, value_name = "PATH", default_value = "/mcp", value_parser = endpoint)]
     endpoint: String,
 
-    /// How much of what is new a node gets, where others get 1: for one that is empty beside full ones, after a deploy; repeat,
-    /// or separate with commas
+    /// How many new sessions a node gets where others get one: for a node that is empty beside full ones, after a deploy;
+    /// repeat, or separate with commas
     #[arg(long = "weight", value_name = "NAME=NUMBER", value_delimiter = ',', value_parser = weight)]
     weights: Vec<(String, u32)>,
 
-    /// The nodes' --keep-alive, the longest: a node that has not begun its answer some seconds later hangs
+    /// The longest --keep-alive of the nodes: a node that has not begun its answer some seconds later counts as hung
     #[arg(long, value_name = "TIME", default_value_t = Span(Limits::default().keep_alive_ms), value_parser = span)]
     keep_alive: Span,
 
-    /// Where Traefik answers GET /ping: 200 once it has read its routers, 503 while it ends. For whatever is in front of it,
-    /// or starts it [default: nowhere]
+    /// Where Traefik answers GET /ping, for what is in front of it or starts it: 200 once it has read its routers,
+    /// 503 while it ends [default: nowhere]
     #[arg(long, value_name = "[IP]:PORT", value_parser = entry_address)]
     health: Option<String>,
 
@@ -121,8 +121,8 @@ pub struct TraefikOptions {
     #[arg(long, value_name = "PART", default_value = "all")]
     part: Part,
 
-    /// Write traefik.yml and dynamic/pinfold.yml into this directory; a traefik.yml that is there and differs is left
-    /// alone, and told
+    /// Write traefik.yml and dynamic/pinfold.yml into this directory. A traefik.yml that is there and differs is left
+    /// alone, which is an error
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }

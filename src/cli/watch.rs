@@ -1,7 +1,7 @@
-//! `pinfold watch`: a small MCP client for people, in both eras. It subscribes, prints what the server tells,
+//! `pinfold watch`: a small MCP client for people, in both eras. It subscribes, prints each notification,
 //! and comes back when the connection breaks.
 //!
-//! One thread follows the server with blocking reads; the first one waits for Ctrl-C, ends the session and
+//! One thread follows the server with blocking reads. The first thread waits for Ctrl-C, ends the session and
 //! leaves. `era`, `backoff`, `say` and `sse` are pure; `http` talks; `modern` and `legacy` are the two eras.
 
 mod backoff;

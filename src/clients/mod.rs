@@ -1,8 +1,8 @@
 //! Who the clients are, as far as limits for one of them go, and what each of them holds on this node.
 //!
 //! A client is an address ([`Client`]): its connection's, or the one that a proxy in [`Networks`] names. It says how
-//! much somebody may take and never who somebody is. What a client holds is counted for the whole node in [`Clients`],
-//! which is touched when something opens or closes and by no other request.
+//! much somebody may take, and never who somebody is. What a client holds is counted for the whole node in [`Clients`].
+//! Only what opens or closes touches that, and no other request.
 
 mod client;
 mod networks;

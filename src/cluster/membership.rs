@@ -1,4 +1,4 @@
-//! The end that every thread may hold: what was said and asked waits here for the control thread.
+//! The end that every thread may hold: what threads say and ask waits here for the control thread.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Membership {
 
 pub(super) enum Said {
     SessionEvent(SessionEvent),
-    /// Nothing is left on a core that takes its leave.
+    /// Nothing is left on a core that drains.
     Leaving,
     /// Nothing more will be said.
     Leave(mpsc::Sender<()>),

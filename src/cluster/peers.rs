@@ -1,10 +1,9 @@
-//! The processes of the other nodes, as far as is known: who should be there, who has not been heard of, and for how
+//! The processes of the other nodes, as far as is known: who should be there, who has written no heartbeat, and for how
 //! long. A plain value.
 //!
-//! A heartbeat lives for some seconds and may be deleted by anybody. That a process has begun is written in the index
-//! (`{prefix}processes`), where its field stays until it has left in good order or somebody has buried it. So a key
-//! that is missing tells a node that was deleted there from one that is dead, and one that is dead from one that never
-//! was.
+//! A heartbeat lives for some seconds, and anybody may delete it. The index (`{prefix}processes`) says that a process has
+//! begun. Its field stays until the process has left in good order or another node has buried it. So if a key is missing, the
+//! index tells these apart: a node whose key was deleted, one that is dead, and one that never was.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -76,13 +75,13 @@ impl Peers {
 
     /// What the key of a node was found to be.
     pub(super) fn look(&mut self, node: NodeName, found: &Found<NodeRecord>, now: Instant) {
-        let boot = match found {
-            Found::Record(record) => Some(record.boot),
+        let incarnation = match found {
+            Found::Record(record) => Some(record.incarnation),
             Found::Nothing | Found::Foreign => None,
         };
         for (process, peer) in &mut self.known {
             if process.0 == node {
-                peer.missing_since = match boot == Some(process.1) {
+                peer.missing_since = match incarnation == Some(process.1) {
                     true => None,
                     false => peer.missing_since.or(Some(now)),
                 };
@@ -135,14 +134,14 @@ fn silent(since: Instant, now: Instant) -> Duration {
 mod tests {
     use super::*;
 
-    fn process(boot: u64) -> Process {
-        (NodeName::new("b").unwrap(), boot)
+    fn process(incarnation: u64) -> Process {
+        (NodeName::new("b").unwrap(), incarnation)
     }
 
-    fn record(boot: u64) -> NodeRecord {
+    fn record(incarnation: u64) -> NodeRecord {
         NodeRecord {
             node: "b".into(),
-            boot,
+            incarnation,
             url: None,
             address: None,
             version: String::new(),
@@ -150,9 +149,9 @@ mod tests {
         }
     }
 
-    fn indexed(boots: &[u64]) -> Vec<(Process, NodeRecord)> {
-        let entry = |boot: &u64| (process(*boot), record(*boot));
-        boots.iter().map(entry).collect()
+    fn indexed(incarnations: &[u64]) -> Vec<(Process, NodeRecord)> {
+        let entry = |incarnation: &u64| (process(*incarnation), record(*incarnation));
+        incarnations.iter().map(entry).collect()
     }
 
     #[test]

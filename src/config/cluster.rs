@@ -1,5 +1,5 @@
-//! What makes a node one of several: Redis, the address that the others reach it at, the secret they share, and how it
-//! takes its leave.
+//! What makes a node one of several: Redis, the address at which the others reach it, the secret they share, and how it
+//! drains.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ use crate::wire::forwarded::PeerSecret;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Several nodes")]
 pub struct ClusterOptions {
-    /// Redis that all nodes share: redis://[user[:password]@]host[:port][/db], rediss:// for TLS, or unix:///path. Without it this node is alone
+    /// Redis that all nodes share: redis://[user[:password]@]host[:port][/db], rediss:// for TLS, or unix:///path.
+    /// Without it this node is alone
     #[arg(long, env = "PINFOLD_REDIS", value_name = "URL", value_parser = redis)]
     pub redis: Option<RedisUrl>,
 
@@ -33,7 +34,8 @@ pub struct ClusterOptions {
     #[arg(long, env = "PINFOLD_ADVERTISE", value_name = "URL", value_parser = advertised)]
     pub advertise: Option<String>,
 
-    /// File with the secret by which nodes know each other, at least 16 bytes (openssl rand -hex 32); all nodes need the same
+    /// File with the secret by which nodes know each other, at least 16 bytes (openssl rand -hex 32). All nodes need the
+    /// same
     #[arg(
         long,
         env = "PINFOLD_PEER_SECRET_FILE",
@@ -46,11 +48,12 @@ pub struct ClusterOptions {
     #[arg(long, env = "PINFOLD_NO_FORWARD")]
     pub no_forward: bool,
 
-    /// From SIGTERM until streams begin to close: what the proxy needs to notice that /readyz says 503 [default: 5s with --redis, else 0s]
+    /// Time from SIGTERM until streams begin to close, for the proxy to notice that /readyz says 503
+    /// [default: 5s with --redis, else 0s]
     #[arg(long, env = "PINFOLD_DRAIN_NOTICE", value_name = "TIME", value_parser = drain_time)]
     pub drain_notice: Option<Span>,
 
-    /// In which all streams close, evenly [default: 20s with --redis, else 1s]
+    /// Time in which all streams close, spread evenly [default: 20s with --redis, else 1s]
     #[arg(long, env = "PINFOLD_DRAIN_WINDOW", value_name = "TIME", value_parser = drain_time)]
     pub drain_window: Option<Span>,
 }

@@ -1,6 +1,6 @@
 //! Sizes and times as people write them: `4MiB`, `30m`.
 //!
-//! A number without a unit is bytes for a size and refused for a time: whether `15` means seconds or
+//! A number without a unit is bytes for a size. For a time it is refused: whether `15` means seconds or
 //! milliseconds is not ours to guess. What is written with `Display` reads back as the same value.
 
 use std::fmt;

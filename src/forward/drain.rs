@@ -1,12 +1,12 @@
-//! What ends with time: answers that never come, sides that take nothing, idle connections, and streams of a node that
-//! takes its leave.
+//! What ends with time: answers that never come, sides that take nothing, idle connections, and the streams of a node that
+//! drains.
 
 use super::exchange::Passed;
 use super::passage::{PassageKey, State};
 use super::{Effect, Forwarder};
 use crate::shard::{DrainTimes, Millis};
 
-/// How often some of what is under way ends while the node takes its leave.
+/// How often some of what is under way ends while the node drains.
 const STEP_MS: Millis = 64;
 
 /// The streams end, spread over the window: their clients come back through another node. Answers are waited for.
@@ -17,7 +17,7 @@ pub(super) struct Drain {
 }
 
 impl Forwarder {
-    /// The node takes its leave. A second time changes nothing.
+    /// The node drains. A second time changes nothing.
     pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) {
         self.drain.get_or_insert(Drain {
             next: now + times.notice_ms,
@@ -58,7 +58,7 @@ impl Forwarder {
             let is_due = passage.due(&self.limits).is_some_and(|due| now >= due);
             is_due.then_some(PassageKey {
                 index: *index,
-                serial: passage.serial,
+                generation: passage.generation,
             })
         };
         self.timed.iter().filter_map(key).collect()
@@ -90,7 +90,7 @@ impl Forwarder {
             let streams = streams.filter(|(_, it)| it.is_stream() && kind(&it.state));
             let key = |(index, it): (usize, &super::Passage)| PassageKey {
                 index: index as u32,
-                serial: it.serial,
+                generation: it.generation,
             };
             let streams: Vec<PassageKey> = streams.map(key).collect();
             let count = streams.len().div_ceil(steps as usize);

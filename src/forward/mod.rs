@@ -9,10 +9,11 @@
 //! shard ─Forward(connection, bytes)─▶ handle_forward ─▶ Connect, or Reuse ─▶ both sides ─▶ Effect::Return
 //! ```
 //!
-//! While a request is passed on, its connection is no shard's: it is a *passage*, at first an exchange
+//! While a request is passed on, its connection belongs to no shard. It is a *passage*: at first an exchange
 //! (`exchange.rs`), and from the head of a stream on a relay (`relay.rs`). When the answer is complete the connection
-//! returns to the shard for its next request. A client that leaves takes the connection to the owner with it, so that the
-//! owner sees it leave too; one that only sends nothing more ends its sending to the owner, and has its answer.
+//! returns to the shard for its next request. When a client leaves, the connection to the owner ends with it, so that the
+//! owner sees it leave too. A client that only sends nothing more ends its sending to the owner, and gets its answer.
+//! Why requests are passed on: `docs/decisions/0007-forward-rather-than-redirect.md`.
 //!
 //! After every `handle_*` the driver drains [`poll_transmit`](Forwarder::poll_transmit), and then
 //! [`poll_effect`](Forwarder::poll_effect), to `None`. It reads from a socket only while [`Forwarder::reads`] says so.
@@ -70,7 +71,7 @@ pub const EXCHANGE_BYTES: usize = 256 * 1024;
 /// A node that is there takes a connection in less than a millisecond.
 const CONNECT_MS: Millis = 1_000;
 
-/// What a forwarder is told once, at its start.
+/// What a forwarder is given once, at its start.
 pub struct Setup {
     pub node: NodeName,
     /// The MCP endpoint, `/mcp`.
@@ -177,7 +178,7 @@ pub struct Forwarder {
     pool: Pool,
     /// Every request that is being passed on, and every stream.
     passages: Slab<Passage>,
-    serial: u32,
+    generation: u32,
     /// Those that have a time of their own: all but the streams whose clients take everything.
     timed: BTreeSet<u32>,
     /// When silent owners of streams were last looked for.
@@ -206,7 +207,7 @@ impl Forwarder {
             asking: HashMap::new(),
             pool: Pool::default(),
             passages: Slab::new(),
-            serial: 0,
+            generation: 0,
             timed: BTreeSet::new(),
             looked_at: 0,
             drain: None,
@@ -245,11 +246,11 @@ impl Forwarder {
                 ticket,
             });
         };
-        self.serial = self.serial.wrapping_add(1);
-        let (serial, session) = (self.serial, outgoing.session);
+        self.generation = self.generation.wrapping_add(1);
+        let (generation, session) = (self.generation, outgoing.session);
         let exchange = Exchange::new(outgoing, bytes, charge);
         let index = self.passages.insert(Passage {
-            serial,
+            generation,
             client_watched: Interest::Nothing,
             owner_watched: Interest::Nothing,
             ended: false,
@@ -257,7 +258,7 @@ impl Forwarder {
             ticket,
             state: State::Exchange(Box::new(exchange)),
         }) as u32;
-        let key = PassageKey { index, serial };
+        let key = PassageKey { index, generation };
         self.timed.insert(index);
         // Another request may have found in the meantime that nobody is there, which is no reason for this one.
         match self.owners.known(session) {
@@ -323,12 +324,12 @@ impl Forwarder {
 
     fn passage_ref(&self, key: PassageKey) -> Option<&Passage> {
         let passage = self.passages.get(key.index as usize)?;
-        (passage.serial == key.serial).then_some(passage)
+        (passage.generation == key.generation).then_some(passage)
     }
 
     fn passage(&mut self, key: PassageKey) -> Option<&mut Passage> {
         let passage = self.passages.get_mut(key.index as usize)?;
-        (passage.serial == key.serial).then_some(passage)
+        (passage.generation == key.generation).then_some(passage)
     }
 
     fn exchange(&mut self, key: PassageKey) -> Option<&mut Exchange> {

@@ -1,7 +1,7 @@
 //! A stream of another node's session, from its head to its end: where its framing stands.
 //!
-//! Most of a stream's life is silence, so nothing here has a time or a buffer of its own: what comes from the owner goes
-//! on as it is, and only a client that does not take everything at once, or sends something ahead, takes more.
+//! Most of a stream's life is silence, so nothing here has a time or a buffer of its own. What comes from the owner goes
+//! on as it is. Only a client that does not take everything at once, or sends something ahead, costs more.
 
 use super::request::Rest;
 use super::unsent::Unsent;

@@ -1,4 +1,4 @@
-//! The request as it goes on to its owner: the head as it came, with this node's word behind it, and the end of its
+//! The request as it goes on to its owner: the head as it came, with this node's proof behind it, and the end of its
 //! body, so that what the client sent after it stays here.
 
 use std::net::IpAddr;

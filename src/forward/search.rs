@@ -9,7 +9,7 @@ use super::{CONNECT_MS, Effect, Forwarder};
 use crate::shard::{ConnectionKey, Located, Millis, MissReason};
 use crate::wire::session_id::SessionId;
 
-/// How long an owner is looked for before the client is told that it cannot be found.
+/// How long an owner is looked for before the client gets the answer that it cannot be found.
 const LOCATE_MS: Millis = 1_000;
 /// How often silent owners of streams are looked for.
 const LOOK_EVERY_MS: Millis = 1_000;
@@ -226,7 +226,7 @@ impl Forwarder {
         });
         let key = |(index, it): (usize, &super::Passage)| PassageKey {
             index: index as u32,
-            serial: it.serial,
+            generation: it.generation,
         };
         silent.map(key).collect()
     }

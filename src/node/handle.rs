@@ -95,7 +95,7 @@ impl Node {
         *self.addresses().first().expect("a node listens somewhere")
     }
 
-    /// All addresses where clients connect: those it was told to listen on, then those of sockets that it was given.
+    /// All addresses where clients connect: those of its options, then those of sockets that it was given.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.shared.addresses
@@ -163,7 +163,7 @@ impl Node {
         self.shared.publisher.is_ready() && !self.has_ended()
     }
 
-    /// Takes leave of all clients, and resolves when no stream and no request is left: the node is not ready from now on, and
+    /// Drains, and resolves when no stream and no request is left: the node is not ready from now on, and
     /// its streams close spread over the drain window ([`NodeBuilder::drain_times`](super::NodeBuilder::drain_times)). It
     /// goes on for whoever comes nevertheless, until it is stopped. Begun by the call, whether it is waited for or not.
     pub fn drain(&self) -> impl Future<Output = ()> + Send + use<> {

@@ -1,4 +1,4 @@
-//! Where a reply ends in bytes that arrive in pieces: every byte is looked at once, and nothing is remembered but how
+//! Where a reply ends in bytes that arrive in pieces. Every byte is looked at once. All that is remembered is how
 //! many elements are missing on each level. So a deep, endless or huge reply is refused before anything is made of it.
 
 use self::Unreadable::NotResp;

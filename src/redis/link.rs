@@ -1,4 +1,4 @@
-//! A connection that comes back: opened again whenever it ended, for as long as the link lives.
+//! A connection that comes back: it is opened again whenever it ended, for as long as the link lives.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;

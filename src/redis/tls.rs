@@ -1,4 +1,4 @@
-//! TLS by rustls around a socket. rustls moves no bytes by itself: what it wants to say is sent when the socket takes
+//! TLS by rustls around a socket. rustls moves no bytes by itself: what it wants to send goes out when the socket takes
 //! it, and what came is handed to it.
 
 use std::cell::RefCell;

@@ -1,8 +1,8 @@
 //! A pool of threads for work that would stall a core.
 //!
-//! A job belongs to whoever waits for it: one that nobody waits for any more when its turn comes, because the call has
-//! ended, is not run. Jobs of applications are bounded ([`BLOCKING_JOBS_MAX`]); the engine's own are as many as the
-//! node's memory budget lets in, and are always taken.
+//! A job belongs to the call that waits for it. If the call has ended when the job's turn comes, the job is not run. Jobs of
+//! applications are bounded ([`BLOCKING_JOBS_MAX`]). The engine's own are as many as the node's memory budget lets in, and are
+//! always taken.
 
 use std::any::Any;
 use std::collections::VecDeque;

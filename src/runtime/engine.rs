@@ -1,5 +1,5 @@
-//! What the tasks of a core know of it: whom to tell what happened. Who carries out what follows is above them, and
-//! no task knows it: [`core_loop`](super::core_loop) is the only one that pumps.
+//! What the tasks of a core know of it: where to report what happened. No task knows who carries out what follows:
+//! [`core_loop`](super::core_loop) is above them and is the only one that pumps.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
-//! Letters between threads: a queue per core, one wake per batch.
+//! Letters between threads: a queue for each core, one wake for each batch.
 //!
-//! Whoever publishes waits, or is refused, while a queue has [`LETTERS_MAX`]. It takes more than that: connections that
-//! move, which are bounded by their own limit, and what a node says to its cores now and then.
+//! The queue itself has no bound. Publishers wait, or are refused, while it has [`LETTERS_MAX`]. Beyond that it takes
+//! connections that move, which have a limit of their own, and what a node says to its cores now and then.
 //!
 //! The lock is held for a push or a swap of two vectors, and only when something crosses cores: a connection that
 //! moves or a publication. No request and no delivery touches it.

@@ -27,7 +27,7 @@ pub struct Publisher {
 struct Shared {
     /// One for each core, from the start of the node on; before it nobody can have subscribed.
     mailboxes: OnceLock<Box<[Mailbox]>>,
-    /// No new clients should come: the node takes its leave.
+    /// No new clients should come: the node drains.
     leaving: AtomicBool,
     /// The node is ending.
     stopping: AtomicBool,
@@ -59,7 +59,7 @@ pub trait SharedLog: Send + Sync {
     fn leave(&self, at_most: Duration);
 }
 
-/// The publication was not taken, since a core is far behind, or the node has ended; nothing was told to anybody.
+/// The publication was not taken, since a core is far behind, or the node has ended; nobody was notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishRefused;
 
@@ -126,7 +126,7 @@ impl Publisher {
     /// Tells one session of this node; resolves when its core has taken it.
     ///
     /// # Errors
-    /// [`TellRefused`], and it was not told.
+    /// [`TellRefused`], and it was not notified.
     pub async fn tell(&self, session: &str, notice: Notice) -> Result<(), TellRefused> {
         let notice = match notice {
             Notice::Changed(topic) => Notice::Changed(topic.normal()),
@@ -140,7 +140,7 @@ impl Publisher {
     /// share the log.
     ///
     /// # Errors
-    /// [`PublishRefused`], and nobody was told.
+    /// [`PublishRefused`], and nobody was notified.
     pub fn tell_all(&self, notice: Notice) -> Result<u64, PublishRefused> {
         if self.is_saturated() {
             return Err(PublishRefused);
@@ -164,13 +164,13 @@ impl Publisher {
         self.shared.leaving.load(Ordering::Relaxed)
     }
 
-    /// The node was told to end.
+    /// The node was asked to end.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.shared.stopping.load(Ordering::Relaxed)
     }
 
-    /// Nothing of the node goes on: what is published is heard by nobody.
+    /// Nothing of the node goes on: what is published reaches nobody.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed)
@@ -326,7 +326,7 @@ impl Publisher {
         }
     }
 
-    /// Whether new clients should come, until it takes its leave.
+    /// Whether new clients should come, until it drains.
     pub(crate) fn say_available_all(&self, availability: Availability) {
         let loading = !availability.takes_clients();
         self.shared.loading.store(loading, Ordering::Relaxed);
@@ -350,7 +350,7 @@ impl Publisher {
         }
     }
 
-    /// The node takes its leave: it is not ready from now on, and its streams close by and by.
+    /// The node drains: it is not ready from now on, and its streams close by and by.
     pub fn drain_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
@@ -365,7 +365,7 @@ impl Publisher {
         }
     }
 
-    /// The node takes its leave, and ends.
+    /// The node drains, and ends.
     pub(crate) fn stop_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);
         self.shared.stopping.store(true, Ordering::Relaxed);

@@ -38,7 +38,7 @@ pub(crate) fn ends_within(times: DrainTimes) -> Duration {
     let leaving = times.notice_ms + times.window_ms + CALLS_GRACE_MS;
     Duration::from_millis(leaving) + LEAVING_NOTICE
 }
-/// How often a node that takes its leave says how far it is: about every second.
+/// How often a node that drains says how far it is: about every second.
 const TICKS_TO_PROGRESS: u32 = 16;
 
 /// Why a core that ran cannot go on.
@@ -171,7 +171,7 @@ async fn accept(
 }
 
 /// A core that cannot tell any more which of its connections have sent something is of no use, and must not be given
-/// further ones: the node takes its leave, and ends with the fault.
+/// further ones: the node drains, and ends with the fault.
 async fn watch<Work: Future<Output = io::Result<()>>>(
     core: Rc<Core>,
     broken: Broken,

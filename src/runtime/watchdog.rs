@@ -1,12 +1,12 @@
 //! A thread that dies or hangs takes the node's readiness with it.
 //!
 //! Each thread of a node *beats*: a few times a second, from a task that it has anyway, it counts up a number of its own.
-//! One thread more, the watchdog, looks at those numbers.
+//! One more thread, the watchdog, looks at those numbers.
 //!
 //! | a thread | the node |
 //! |---|---|
 //! | hangs: no beat for five seconds | is not ready, and is again when the thread goes on: it may be starved, or have been stopped |
-//! | is gone: it panicked, or could not run | is not ready, takes leave of its clients and ends with an error, for whoever starts it again: what the thread had is lost, be it sessions or the way to the other nodes |
+//! | is gone: it panicked, or could not run | is not ready, drains and ends with an error, for whoever starts it again: what the thread had is lost, be it sessions or the way to the other nodes |
 //!
 //! Time is counted in looks and not by the clock: a process that was stopped, or a machine that slept, did not hang.
 

@@ -1,8 +1,8 @@
 //! The seam between the two halves of a shard: what the engine asks of a wire, what a wire asks of the engine, and
-//! what a wire tells of the exchanges that it carries. Neither half knows a field or a state of the other.
+//! what a wire says of the exchanges that it carries. Neither half knows a field or a state of the other.
 //!
-//! An exchange is a request and its answer. The engine names it by a key that it cannot look into; the wire keeps with
-//! it a value of the engine's, its owner, that the wire cannot look into, and gives it back with whatever happens. So a
+//! An exchange is a request and its answer. The engine names it by a key that it cannot look into. With it the wire keeps
+//! a value of the engine's, its owner, that the wire cannot look into, and gives it back with whatever happens. So a
 //! wire knows nothing of sessions, streams and calls, and the engine does not know which wire it speaks on.
 //!
 //! ```text
@@ -39,7 +39,7 @@ pub enum Closed {
     WriteStalled,
     /// More targeted messages than a stream may queue.
     SlowReader,
-    /// The node takes its leave.
+    /// The node drains.
     Draining,
     /// The node's budget is short, and this connection held most of it for longest.
     OutOfMemory,

@@ -1,4 +1,4 @@
-//! One client: it calls, answers what it is asked in the way of its era, and remembers what it was told.
+//! One client: it calls, answers questions in the way of its era, and remembers its notifications.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -242,8 +242,8 @@ impl TestClient {
         }
         let fields = self.headers.iter();
         let fields = fields.map(|(name, value)| (name.as_str(), value.as_str()));
-        let about = self.handler.about();
-        let headers = Headers::of(fields, 0, about.sees_credentials);
+        let server_info = self.handler.server_info();
+        let headers = Headers::of(fields, 0, server_info.sees_credentials);
         let params = raw(&params);
         let call = Call {
             version: self.version,
@@ -294,7 +294,7 @@ impl TestClient {
         self.link.asked.borrow().clone()
     }
 
-    /// What progress it was told of so far.
+    /// The progress that it received so far.
     #[must_use]
     pub fn progress(&self) -> Vec<Progressed> {
         let notified = self.link.notified.borrow();
@@ -400,7 +400,7 @@ fn session_id(number: u32) -> SessionId {
             core: 0,
             slot: number,
             generation: 0,
-            boot: 0,
+            incarnation: 0,
         },
         secret: [0; 16],
     }

@@ -1,6 +1,6 @@
 //! What all clients of one test share: time, what runs in the background, what was published.
 //!
-//! One thread, which polls whatever was woken. When nothing is, time moves to the next timer; without one the thread
+//! One thread polls whatever was woken. When nothing is, time moves to the next timer. Without a timer the thread
 //! waits for another to wake something (a test that uses tokio, or threads of its own), though not for ever.
 
 use std::cell::{Cell, RefCell};

@@ -1,8 +1,8 @@
 //! What a JSON text is like, found out while it arrives and before anything is made of it: how deep it nests, and how
 //! much memory a tree of it would take.
 //!
-//! One pass over the bytes in pieces of any size; nothing is kept but a few numbers. For a text that is not JSON the
-//! numbers mean nothing, and whoever parses it says so.
+//! One pass over the bytes in pieces of any size, which keeps nothing but a few numbers. For a text that is not JSON the
+//! numbers mean nothing; its parser says that it is none.
 
 use memchr::memchr2;
 

@@ -1,7 +1,7 @@
-//! The program's default application: resources at `board://…`, whose contents come from outside and whose
-//! changes are told to whoever subscribed.
+//! The program's default application: resources at `board://…`, whose contents come from outside. Subscribers are notified
+//! of changes.
 //!
-//! All cores share one store. Clients list, read and subscribe; a model can also post and remove, unless the
+//! All cores share one store. Clients list, read and subscribe. A model can also post and remove, unless the
 //! board is read-only.
 
 mod store;

@@ -1,4 +1,4 @@
-//! Items from a file or standard input: lines as they are, or a JSON list, told apart by the first byte.
+//! Items from a file or standard input: lines as they are, or a JSON list. The first byte says which.
 //!
 //! Lines are not looked into: the admin listener answers each of them, wrong ones too.
 

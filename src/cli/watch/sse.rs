@@ -1,5 +1,5 @@
-//! Server-sent events as `watch` reads them from a blocking response: the wire's parser, and what it tells besides
-//! events (ids without data, `retry`, comments), one by one.
+//! Server-sent events as `watch` reads them from a blocking response: the wire's parser, and, one by one, what it gives besides
+//! events (ids without data, `retry`, comments).
 
 use std::collections::VecDeque;
 use std::io::{BufRead, Error, ErrorKind};

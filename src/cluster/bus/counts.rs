@@ -11,11 +11,11 @@ pub struct Counts {
     pub malformed: u64,
     /// Values of the hash among those.
     pub foreign: u64,
-    /// Losses that subscribers were told of.
+    /// Losses that subscribers were notified of.
     pub gaps: u64,
     /// Items that were told here before they had their place in the stream.
     pub told_ahead: u64,
-    /// Messages that other nodes will never hear of.
+    /// Messages that other nodes will never get.
     pub dropped: u64,
     /// Items that Redis refused.
     pub refused: u64,

@@ -1,9 +1,9 @@
-//! When clients are told of what was read from the log: as soon as every node that counts has applied it, or when they
-//! have waited long enough; always in the order of the log.
+//! When clients are notified of what was read from the log: as soon as every node that counts has applied it, or when they
+//! have waited long enough. It is always in the order of the log.
 //!
-//! So a client that is told at one node reads the change at any other. A node that applies an entry so late that others
-//! may have told of it (it hung, it was cut off, it lost its place) says so in the log once it has: whoever listens
-//! anywhere is told *again*, and this time what is read at that node is new.
+//! So a client that is notified at one node reads the change at any other. A node may apply an entry so late that others
+//! have notified of it already (it hung, it was cut off, it lost its place). It says so in the log once it has applied it. Then
+//! all subscribers everywhere are notified *again*, and this time what is read at that node is new.
 
 use super::id::EntryId;
 use super::outbox::{Item, Receipt, Ticket};

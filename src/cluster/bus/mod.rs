@@ -12,25 +12,25 @@
 //! ([`Bus::poll_add`], [`Bus::poll_applied`], [`Bus::poll_ask`]) comes out, and what happens on this node goes through
 //! [`LocalLog`]. One connection adds, the other one reads; either may be lost at any time. `run` moves both for real.
 //!
-//! **The promise.** Whoever stays subscribed on any node is told after the last change of a topic on any node, and then
-//! reads it at any node that is not cut off. A node that was away reads on from where it was; if what it missed is gone,
-//! it tells its subscribers that anything may have changed.
+//! **The promise.** A subscriber that stays, on any node, is notified after the last change of a topic on any node. It then
+//! reads the change at any node that is not cut off. A node that was away reads on from where it was. If what it missed is
+//! gone, it notifies its subscribers that anything may have changed.
 //!
 //! **Which state decides what.**
 //!
 //! | what | decides | kept in |
 //! |---|---|---|
-//! | that something changed | the stream: its order is the order in which clients are told | `outbox` until it is there, `tail` |
+//! | that something changed | the stream: its order is the order in which clients are notified | `outbox` until it is there, `tail` |
 //! | which of two writes to a resource stands | the greater stamp (below), on the hash, on each board and in a script alike | `versions`, the hash's values, `{prefix}gone:{uri}` |
 //! | that a resource is gone | a write that took it away; never that it is not there | `{prefix}gone:{uri}`, `versions` |
 //! | that Redis is what it was | its token, looked at in the round trip that brings contents, after them | `tail` |
-//! | when clients are told | every node that counts has it on its board, or they waited for `HOLD_MS` | `hold`, `peers` |
-//! | when they are told again | a board changed after others may have told of it: its node says so in the log | `hold` |
+//! | when clients are notified | every node that counts has it on its board, or they waited for `HOLD_MS` | `hold`, `peers` |
+//! | when they are notified again | a board changed after others may have notified: its node says so in the log | `hold` |
 //!
 //! **Contents.** The stream says what changed, the hash what it is now. A write's *stamp* is the id of its entry if it
-//! got there within [`PATIENCE_MS`](outbox::PATIENCE_MS), as the writes of other programs always do; else when its node
-//! accepted it, by Redis's clock (`clock`) and not before what that node knew to be there. So of two writes the one
-//! that was accepted last stands, also if its node was cut off then and the other one was not, and nobody can
+//! got there within [`PATIENCE_MS`](outbox::PATIENCE_MS), as the writes of other programs always do. Else it is the time at
+//! which its node accepted it, by Redis's clock (`clock`), and not before what that node knew to be there. So of two writes
+//! the one that was accepted last stands, also if its node was cut off then and the other one was not. And nobody can
 //! write into the future.
 
 mod apply;
@@ -94,16 +94,16 @@ pub const LOADED_WITHIN_MS: u64 = 15_000;
 pub struct Setup {
     pub node: NodeName,
     /// Tells this process from earlier ones of the node.
-    pub boot: u64,
+    pub incarnation: u64,
     /// None: this application takes no contents.
     pub store: Option<Arc<dyn ContentStore>>,
     pub uri_bytes_max: usize,
 }
 
 impl Setup {
-    /// `{node}.{boot}`: as whom this process adds.
+    /// `{node}.{incarnation}`: as whom this process adds.
     fn process(&self) -> String {
-        format!("{}.{:x}", self.node.as_str(), self.boot)
+        format!("{}.{:x}", self.node.as_str(), self.incarnation)
     }
 }
 
@@ -141,7 +141,7 @@ impl Loaded {
 
 pub struct Bus {
     node: NodeName,
-    /// `{node}.{boot}`: who adds what this process adds.
+    /// `{node}.{incarnation}`: who adds what this process adds.
     process: Box<str>,
     store: Option<Arc<dyn ContentStore>>,
     uri_bytes_max: usize,

@@ -5,11 +5,11 @@
 //!            ▲────── lost, refused ──┘
 //! ```
 //!
-//! Usually the node's own cores are told when an item comes back, in the order of the log. But nobody waits for Redis:
-//! while it is out of reach (`alone`) items are told here at once, and what does not come back in time is told
-//! here too; each of them is added all the same as soon as it can be.
+//! Usually the node's own cores get an item when it comes back, in the order of the log. But nobody waits for Redis.
+//! While it is out of reach (`alone`) the cores get items at once, and they get what does not come back in
+//! time. Each of these is added all the same as soon as it can be.
 //!
-//! What is queued is bounded: of one topic only the newest, of too many topics only that anything may have changed,
+//! The queue is bounded. Of one topic it has only the newest, of too many topics only that anything may have changed,
 //! of messages only the newest.
 //!
 //! Invariants: `keys` has each queued item that has a key; while `alone` every item was told here.

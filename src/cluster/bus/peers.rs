@@ -1,5 +1,5 @@
-//! How far each node has applied the log, as the stream `{prefix}bus:applied` says: who tells clients of a change waits
-//! for the others, so that a client that is told at one node reads it at any.
+//! How far each node has applied the log, as the stream `{prefix}bus:applied` says. A node waits for the others before it
+//! notifies clients of a change, so that a client that is notified at one node reads it at any.
 //!
 //! A node adds a record after what it read, and one a second if there was nothing. It *counts* for an entry if its
 //! newest record is not much older: by Redis's clock alone, so that it knows itself whether it counts. Records that a

@@ -1,7 +1,7 @@
 //! The board's hash as a whole: read again when this node may have missed something, and given back what it has lost.
 //!
-//! Nothing is concluded from what the hash does not have: a resource is gone if somebody took it away, which Redis
-//! remembers for a day ([`GONE_S`](super::scripts::GONE_S)) and nodes for as long as they live. What a node has and the
+//! The node concludes nothing from what the hash does not have. A resource is gone if somebody took it away. Redis
+//! remembers that for a day ([`GONE_S`](super::scripts::GONE_S)), and nodes for as long as they live. What a node has and the
 //! hash does not, without anybody having taken it away, Redis has forgotten: the node puts it back.
 
 use super::ask::{CONTENTS_AT_ONCE, Fields, Found};

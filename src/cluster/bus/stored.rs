@@ -1,7 +1,7 @@
 //! A board's entry as the hash in Redis holds it: the stamp of the write that brought it, a space, and JSON with the
 //! names of `POST /publish`.
 //!
-//! A stamp looks like the id of an entry of the stream, and mostly is one: see the bus's own words on order. Old contents
+//! A stamp looks like the id of an entry of the stream, and mostly is one: see what the bus says of order. Old contents
 //! never replace newer ones.
 
 use base64::Engine as _;

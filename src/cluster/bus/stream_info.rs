@@ -1,8 +1,8 @@
 //! Whether anything can have been lost since an entry of the stream was read.
 //!
-//! What a stream has lost it does not say by itself: it is trimmed at its old end, and a reader that comes too late
+//! A stream does not say by itself what it has lost. It is trimmed at its old end, and a reader that comes too late
 //! gets what is left as if nothing had been before. So the reader looks where the stream stands, after each absence
-//! and whenever it may have fallen behind, and takes it for a gap if it cannot be sure.
+//! and whenever it may have fallen behind. If it cannot be sure, it takes it for a gap.
 
 use super::id::EntryId;
 

@@ -1,4 +1,4 @@
-//! What is found wrong again and again, told in one line: how often, and the first of it.
+//! What is found wrong again and again, in one log line: how often, and the first of it.
 //!
 //! A plain value. A hash that somebody else fills with ten thousand values is one line, and so is a bus that is
 //! trimmed too early for an hour.

@@ -1,10 +1,10 @@
 //! Whether one more session may open, and which one ends to make room for it: an idle one of whoever holds most.
 //!
-//! What a client holds is counted for the whole node, but a core sees only its own sessions: if the one to end is rather
-//! elsewhere, the other cores are asked, and the client is told to come back in a moment.
+//! What a client holds is counted for the whole node, but a core sees only its own sessions. If the session to end is rather
+//! on another core, the other cores are asked, and the client gets an answer that says to come back in a moment.
 
 use super::session::Session;
-use super::sessions::Ending;
+use super::session_lifecycle::Ending;
 use super::{Engine, Millis, Output, Owner, Refused, SessionKey, Wire};
 use crate::app::call::SessionEnd;
 use crate::clients::{Client, Excess};

@@ -1,12 +1,12 @@
 //! Two GETs for one stream: the newest has it, since the one before may be half-open, and only its client knows.
 //!
-//! The one before ends, so that nobody believes in it. But a client may have two on purpose or by mistake (that of
-//! TypeScript opens a second standalone stream when it comes back to an answer and finds no event id there), and each of
-//! them comes back when it ends: they would take the stream from each other once a second for ever. What keeps the chase
-//! going is the end, so a stream that is taken from a connection which itself got it lately ([`CHASE_MS`]) does not end
-//! there: that connection stays open and silent, and its client has no reason to come back. Nothing is told on it, as a
-//! message goes out on one stream only. Once the connection that has the stream is lost, the silent ones end: whoever
-//! is there comes back with the last event it saw, and has the stream. So three GETs at most are made of two, a network
+//! The one before ends, so that its client does not believe in it. But a client may have two on purpose or by mistake: that of
+//! TypeScript opens a second standalone stream when it comes back to an answer and finds no event id there. Each of the two
+//! comes back when it ends, so they would take the stream from each other once a second for ever. The end keeps this chase
+//! going. So a stream that is taken from a connection which itself got it lately ([`CHASE_MS`]) does not end
+//! there. That connection stays open and silent, and its client has no reason to come back. Nothing is sent on it, since a
+//! message goes out on one stream only. Once the connection that has the stream is lost, the silent ones end. A client that
+//! is there comes back with the last event it saw, and has the stream. So two GETs become three at most, a network
 //! that was changed costs none, and no client is refused its stream.
 
 use std::collections::HashMap;
@@ -53,7 +53,7 @@ impl Engine {
             return;
         }
         for key in self.silent.remove(&stream).unwrap_or_default() {
-            // A node that takes its leave keeps nobody's connection.
+            // A node that drains keeps nobody's connection.
             if self.is_draining() {
                 wire.end_after_answer(key);
             }

@@ -8,7 +8,7 @@ use super::{Engine, Exchange, Owner, Wire};
 use crate::wire::sse::{self, Event};
 
 impl Engine {
-    /// The next stream with topics to be told, and the bytes. The driver says that they were written only if
+    /// The next stream with topics to deliver, and the bytes. The driver says that they were written only if
     /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
     pub(in crate::shard) fn poll_fanout<W: Wire<Owner>>(
         &mut self,
@@ -80,7 +80,7 @@ impl Engine {
         };
         Some(EventId {
             epoch: self.epoch(),
-            session: session.serial,
+            session: session.generation,
             stream: STANDALONE,
             offset: 0,
             sequence: listener.sequence,
@@ -181,7 +181,7 @@ impl Engine {
         let sequence = stream.last_written();
         Some(EventId {
             epoch: self.epoch(),
-            session: session_key.serial,
+            session: session_key.generation,
             stream: stream.number,
             offset,
             sequence,

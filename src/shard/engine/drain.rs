@@ -11,12 +11,12 @@
 
 use super::fanout::ListenerKind;
 use super::hooks::subscriber_of;
-use super::sessions::Ending;
+use super::session_lifecycle::Ending;
 use super::stream::STANDALONE;
 use super::{Closed, Engine, Exchange, Millis, Owner, Wire};
 use crate::wire::sse::{self, Event};
 
-/// How a node takes its leave.
+/// How a node drains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainTimes {
     /// For the proxy to find out; nothing closes before.
@@ -62,7 +62,7 @@ impl Engine {
         self.is_loading = is_loading;
     }
 
-    /// Takes its leave from now on. False: it does already, and nothing changes.
+    /// Drains from now on. False: it does already, and nothing changes.
     pub(in crate::shard) fn handle_drain(&mut self, times: DrainTimes) -> bool {
         if self.drain.is_some() {
             return false;

@@ -1,9 +1,9 @@
-//! What becomes of exchanges, told to those who own them.
+//! What becomes of exchanges, for those who own them.
 //!
-//! A client that sends nothing more may read on, or be gone, and to a modern one leaving is how a request is cancelled.
-//! Who is gone answers the next bytes with a reset. So on a stream a comment goes out at once, and a modern answer that
-//! is waited for becomes a stream to have one; the reset ends both as any broken connection does. A legacy answer is
-//! waited for as it is, since nothing is cancelled by leaving: when it was quiet for long it becomes a stream, and a dead
+//! A client that sends nothing more may read on, or be gone. To a modern client leaving is how a request is cancelled.
+//! A client that is gone answers the next bytes with a reset. So on a stream a comment goes out at once, and a modern answer
+//! that is waited for becomes a stream to have one. The reset then ends both, as any broken connection does. A legacy answer is
+//! waited for as it is, since nothing is cancelled by leaving. When it was quiet for long it becomes a stream, and a dead
 //! connection is found then.
 
 use super::call::{AnswerTo, CallState};

@@ -1,4 +1,4 @@
-//! What the application is told of sessions and subscriptions, and of who sends a request.
+//! What the application learns of sessions and subscriptions, and of who sends a request.
 
 use super::call::AnswerTo;
 use super::fanout::{ListenerKey, ListenerKind};
@@ -15,7 +15,7 @@ impl Engine {
         fields: &Fields<'_>,
     ) -> Caller {
         let headers = fields.all.as_ref().map_or_else(Headers::default, |all| {
-            Headers::unread(all.text.into(), all.read, self.about.sees_credentials)
+            Headers::unread(all.text.into(), all.read, self.server_info.sees_credentials)
         });
         let session = session.map(|key| self.session_id(key));
         Caller::new(session, client.map(Client::address), headers)
@@ -95,5 +95,5 @@ impl Engine {
 
 /// The stream of a listen request.
 pub(super) fn subscriber_of(listener: ListenerKey) -> Subscriber {
-    Subscriber::Stream(u64::from(listener.serial) << 32 | u64::from(listener.index))
+    Subscriber::Stream(u64::from(listener.generation) << 32 | u64::from(listener.index))
 }

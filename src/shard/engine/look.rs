@@ -2,7 +2,7 @@
 //!
 //! A few passes over a text of megabytes take a core's other clients tens of milliseconds. So a body past
 //! [`LOOK_ON_CORE_BYTES_MAX`](crate::limits::LOOK_ON_CORE_BYTES_MAX) is measured while it arrives (depth and tree,
-//! [`JsonScan`]), and when it is complete the driver looks at it elsewhere ([`Effect::Look`](crate::shard::Effect::Look))
+//! [`JsonScan`]). When it is complete the driver looks at it elsewhere ([`Effect::Look`](crate::shard::Effect::Look))
 //! and brings back what is in it. Both ways end in the same [`Seen`].
 
 use std::borrow::Cow;

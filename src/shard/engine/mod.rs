@@ -1,10 +1,10 @@
 //! The engine of a shard: all that MCP is here, between requests that are complete and answers that are not bytes yet.
-//! Sessions, streams, calls and what they ask their clients, subscriptions and the fan-out, what other nodes should know.
-//! (Not `mcp`: that is what the protocol says, this is what is done about it.)
+//! It has sessions, streams, calls and what they ask their clients, subscriptions and the fan-out, and what other nodes should
+//! know. (It is not `mcp`: that is what the protocol says, this is what is done about it.)
 //!
-//! A plain value like the shard it is in, and good for itself. Requests come in by [`Engine::handle_request`], what became
-//! of their exchanges by [`Engine::handle_event`], what handlers do by the other `handle_*`; answers go to the [`Wire`]
-//! that each of them is given, whichever that is, and the rest comes out by [`Engine::poll_output`].
+//! A plain value like the shard it is in, and useful by itself. Requests come in by [`Engine::handle_request`], what became
+//! of their exchanges by [`Engine::handle_event`], what handlers do by the other `handle_*`. Answers go to the [`Wire`]
+//! that each of them is given, whichever that is. The rest comes out by [`Engine::poll_output`].
 
 mod admission;
 mod call;
@@ -32,7 +32,7 @@ mod presence;
 pub mod properties;
 mod resume;
 mod session;
-mod sessions;
+mod session_lifecycle;
 mod stream;
 mod tell;
 #[cfg(test)]
@@ -61,10 +61,10 @@ use super::exchange::{self, Closed, Exchange, ExchangeEvent, Happened, Place, Up
 use super::fields::{self, Fields};
 use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
-use super::remote::{MissReason, SessionAbout, SessionEvent};
+use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
 use super::{Accepts, Counts, EntrySizes, Publication, Setup};
-use crate::app::call::{About, AskFailed, Call, Lifecycle};
+use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
 use crate::wire::session_id::{NodeName, SessionId};
@@ -80,14 +80,14 @@ pub(super) struct Engine {
     node: NodeName,
     core: u16,
     core_count: u16,
-    boot: u64,
+    incarnation: u64,
     limits: Limits,
     memory: Rc<Memory>,
     commons: Arc<Commons>,
     /// There may be other nodes, and they are told what they should know.
     is_clustered: bool,
-    about: Arc<About>,
-    introduction: ServerDescription,
+    server_info: Arc<ServerInfoJson>,
+    description: ServerDescription,
     accepts: Accepts,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
@@ -159,12 +159,12 @@ impl Engine {
             node: setup.node,
             core: setup.core,
             core_count: setup.core_count,
-            boot: setup.boot,
+            incarnation: setup.incarnation,
             limits: setup.limits,
             memory,
             is_clustered: setup.cluster.is_some(),
-            introduction: ServerDescription::of(&setup.about),
-            about: setup.about,
+            description: ServerDescription::of(&setup.server_info),
+            server_info: setup.server_info,
             accepts: setup.accepts,
             secrets: setup.secrets,
             now,

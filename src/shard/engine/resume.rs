@@ -2,8 +2,8 @@
 //!
 //! Clients come back to a stream that ended without an answer as often as they are let, and some also to one that ended
 //! with an error. So a response stream is *over* once its answer was seen (`Last-Event-ID` is that of its last event), its
-//! calls were cancelled or its time has passed, and a GET for it is told 405, which is all that 2025-11-25 has for it
-//! besides a stream. It is also what ends it: the SDKs of TypeScript and Rust take 405 for "no stream here" and stop,
+//! calls were cancelled or its time has passed. A GET for it is then answered 405, which is all that 2025-11-25 has for it
+//! besides a stream. It is also what stops clients: the SDKs of TypeScript and Rust take 405 for "no stream here",
 //! Python's stops after two tries. At 400, 404 or 410 the one of Rust tries for ever, and 404 says that the whole session
 //! is gone. The standalone stream is never answered so: its client would not ask for it again.
 
@@ -55,7 +55,7 @@ impl Engine {
         let wrong = |sentence: &'static str| Refused::with_reason(400, "bad_event_id", sentence);
         let id = EventId::parse(text)
             .ok_or_else(|| wrong("Last-Event-ID is not the id of an event of this server."))?;
-        match id.session == session.serial {
+        match id.session == session.generation {
             true => Ok(id),
             // Its client began anew while it waited to come back.
             false if id.stream != STANDALONE => Err(stream_gone()),
@@ -239,9 +239,9 @@ impl Engine {
         }
     }
 
-    /// Offsets count from the process's start, so its boot number is their epoch.
+    /// Offsets count from the process's start, so its incarnation number is their epoch.
     pub(super) fn epoch(&self) -> u32 {
-        self.boot as u32
+        self.incarnation as u32
     }
 }
 

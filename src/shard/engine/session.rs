@@ -1,4 +1,4 @@
-//! One legacy client's session: what was negotiated, what it hears of, and what is under way for it.
+//! One legacy client's session: what was negotiated, what it subscribed to, and what is under way for it.
 
 use super::client_info::ClientInfo;
 use super::fanout::ListenerKey;

@@ -1,13 +1,13 @@
 //! Admission: decided once for each request, when its head is complete.
 //!
-//! In this order: is it for another core, does somebody have to find out about it first ([`Admission::Wait`]), is its
+//! The order is: is it for another core, must somebody find out about it first ([`Admission::Wait`]), is its
 //! body of a size that is taken, can two parties read it in two ways, is it a question about the node's health, and then
-//! its path, `Host`, `Origin`, and who passed it on. A refusal is told when the body is there, so that the connection goes
-//! on; only of a large body nothing more is read.
+//! its path, `Host`, `Origin`, and who passed it on. A refusal is sent when the body is there, so that the connection goes
+//! on. Of a large body alone nothing more is read.
 //!
-//! Whoever has to ask somebody else about a request (today where its session is; who its client is would be the same)
-//! does so by [`UpperLayer::place`] and [`UpperLayer::ask`]: the request waits, unread beyond its head, until a word
-//! comes back ([`Http::handle_word`]), and then is admitted anew, with the word beside it.
+//! Some requests need an answer from elsewhere first: today where the session is; who the client is would be the same.
+//! [`UpperLayer::place`] and [`UpperLayer::ask`] do that. The request waits, unread beyond its head, until a word
+//! comes back ([`Http::handle_word`]). Then it is admitted anew, with the word beside it.
 
 use super::connection::{Connection, State, Verdict};
 use super::{ConnectionKey, Fields, Http, Output, Place, Refused, UpperLayer};

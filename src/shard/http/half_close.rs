@@ -1,9 +1,9 @@
 //! A client that sends nothing more: `nc -N`, some HTTP libraries, or one that is gone.
 //!
 //! A request that came whole is answered, and the connection closes behind the answer. But a client that closes its
-//! connection looks the same at first, and to a modern one that is how a request is cancelled. The difference is what
-//! becomes of the next bytes: who is gone answers them with a reset. So the owner of the request that is served is told
-//! ([`Happened::InputEnded`]), and writes something if that is worth it.
+//! connection looks the same at first, and to a modern client that is how a request is cancelled. The difference is what
+//! becomes of the next bytes: a client that is gone answers them with a reset. So the owner of the request that is served
+//! learns of it ([`Happened::InputEnded`]), and writes something if that is worth it.
 
 use super::connection::State;
 use super::{Closed, ConnectionKey, Happened, Http, Output, UpperLayer};

@@ -4,7 +4,7 @@
 //! was all. An answer that begins before it has asked closes the body, the question fails, and the proxy closes the
 //! connection to this node (golang/go#40747). What it has read by then it still passes on: a small answer is whole, the
 //! rest of a stream or of a large answer is lost. So these begin [`STREAM_HOLD_MS`] after their request was complete, and
-//! not before; where programs wait for their CPU, the proxy's among them, [`STREAM_HOLD_BUSY_MS`]. Whether this node
+//! not before. Where programs wait for their CPU, the proxy's among them, it is [`STREAM_HOLD_BUSY_MS`]. Whether this node
 //! read the body apart from the head says nothing: the proxy writes them apart, whatever its client did.
 //!
 //! ```text
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! What is added meanwhile leaves in the same write. A node that passes a request on passes the proxy's fields on with
-//! it, and has the body before the session's own node has: that the own node waits is enough for both.
+//! it, and has the body before the session's own node has. So it is enough for both that the own node waits.
 
 use super::connection::{Hold, State};
 use super::{ConnectionKey, Http, Millis, Output, UpperLayer};

@@ -1,9 +1,10 @@
 //! The wire of a shard: connections, and HTTP/1.1 on them. Bytes become requests here, answers become bytes.
 //!
-//! A plain value like the shard it is in, and good for itself: `handle_*` and [`Http::next_request`] take what happens,
+//! A plain value like the shard it is in, and useful by itself. `handle_*` and [`Http::next_request`] take what happens,
 //! `poll_*` give what is to be done, and what the engine does with a request comes by [`Wire`]. What a request is about
-//! is not known here: each exchange has an owner of the engine's, which the wire keeps for it and gives back
-//! ([`ExchangeEvent`]). Another wire would be a sibling of this one.
+//! is not known here. Each exchange has an owner of the engine's, which the wire keeps for it and gives back
+//! ([`ExchangeEvent`]). Another wire would be a sibling of this one. Why the framing is our own:
+//! `docs/decisions/0009-http-and-sse-by-hand.md`.
 
 mod admit;
 mod answer;
@@ -55,7 +56,7 @@ pub(super) struct Http<U: UpperLayer> {
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
     wheel: Wheel<ConnectionKey>,
-    /// The node takes its leave, and keeps nobody's connection.
+    /// The node drains, and keeps nobody's connection.
     is_leaving: bool,
     /// A thread of this node hangs, or is gone.
     impaired: bool,

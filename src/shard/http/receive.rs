@@ -216,7 +216,7 @@ impl<U: UpperLayer> Http<U> {
         };
         connection.scanned = 0;
         connection.is_new = false;
-        // A node that takes its leave keeps nobody's connection.
+        // A node that drains keeps nobody's connection.
         connection.keep_alive = head.keep_alive && !self.is_leaving;
         connection.http10 = head.http10;
         connection.headers_only = head.method == http1::Method::Head;

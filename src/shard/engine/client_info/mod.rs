@@ -1,8 +1,8 @@
-//! What clients say of themselves, as much as is kept of it: the same words are kept once, however many say them.
+//! What clients say of themselves, as much as is kept of it. The same words are kept once, however many clients say them.
 //!
 //! A profile is known by what is kept ([`words`]), so what is dropped makes no other profile. It lives as long as a
-//! session has it, or one of [`RECENT`] places of those that were met last: requests of 2026-07-28 say who they are
-//! each time. Whoever lets go of one says so ([`ClientInfos::release`]), and with the last it is forgotten.
+//! session has it, or as it has one of [`RECENT`] places for those that were met last: requests of 2026-07-28 say who they are
+//! each time. Code that lets go of one says so ([`ClientInfos::release`]), and with the last it is forgotten.
 
 mod words;
 

@@ -1,4 +1,4 @@
-//! What is kept of `capabilities` and `clientInfo`, and that nothing is made of the rest.
+//! What is kept of `capabilities` and `clientInfo`. Nothing is made of the rest.
 //!
 //! Kept are the capabilities that MCP names, as flags; of `extensions` and `experimental` the names with their
 //! settings, as far as they go into [`PROFILE_SETTINGS_BYTES_MAX`]; of `clientInfo` the beginnings of `name`, `title` and

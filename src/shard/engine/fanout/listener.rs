@@ -1,4 +1,4 @@
-//! One party that hears topics, and what it has still to be told.
+//! One subscriber of topics, and what it is still to be notified of.
 
 use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;

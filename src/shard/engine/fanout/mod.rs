@@ -1,11 +1,12 @@
-//! Who hears what: topics, their subscribers, and what each listener has still to be told.
+//! Fan-out: topics, their subscribers, and what each listener is still to be notified of.
 //!
-//! A listener is one party that hears topics: a legacy session (on its GET stream) or a modern listen stream. What a
-//! topic event says depends on the topic alone, so nothing is queued per listener but one bit per subscription,
-//! and the notification log keeps one offset per topic: the newest. Conflation is thereby exact and free, resuming
-//! is a comparison of offsets, and what is held for a stalled reader does not grow with what is published.
+//! A listener is one subscriber of topics: a legacy session (on its GET stream) or a modern listen stream. What a
+//! topic event says depends on the topic alone. So nothing is queued for a listener but one bit for each subscription,
+//! and the notification log keeps one offset for each topic: the newest. Conflation is thereby exact and free, resuming
+//! is a comparison of offsets, and what is held for a stalled reader does not grow with what is published. The reasons are in
+//! `docs/decisions/0003-resource-updates-conflate.md` and `docs/decisions/0004-one-offset-for-each-topic.md`.
 //!
-//! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
+//! Invariant: a subscription is pending whenever its topic was published after the listener was last notified of it.
 
 mod lease;
 mod listener;

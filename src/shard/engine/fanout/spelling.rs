@@ -1,4 +1,4 @@
-//! One resource by several names: a client is told of it by the name it knows, whichever is published.
+//! One resource by several names: a client is notified by the name that it knows, whichever was published.
 
 use std::rc::Rc;
 

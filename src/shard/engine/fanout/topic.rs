@@ -1,4 +1,4 @@
-//! One topic that somebody hears: what its event says and who is to be told.
+//! One topic that has subscribers: what its event says, and who is to be notified.
 
 use std::rc::Rc;
 
