@@ -5,6 +5,7 @@
 //! `params` beyond `_meta` is the application's to check. The engine frames the outcome for the call's era.
 //! Users of the crate see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::wire::uri::{NotAUri, normal};
 pub struct Call {
     pub version: ProtocolVersion,
     /// `tools/call`, `resources/list`, …, or the method of an extension.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// The params object as it was sent, `_meta`, `inputResponses` and `requestState` included.
     pub params: Option<Box<RawValue>>,
     /// What the client declared: at `initialize` (legacy) or in this request's `_meta` (modern). An object: what MCP
@@ -43,6 +44,25 @@ pub struct Call {
 }
 
 impl Call {
+    /// The name of a method, without memory for one that MCP names.
+    #[must_use]
+    pub fn method_of(name: &str) -> Cow<'static, str> {
+        const KNOWN: [&str; 8] = [
+            "tools/call",
+            "tools/list",
+            "resources/read",
+            "resources/list",
+            "resources/templates/list",
+            "prompts/get",
+            "prompts/list",
+            "completion/complete",
+        ];
+        match KNOWN.into_iter().find(|known| *known == name) {
+            Some(known) => known.into(),
+            None => name.to_owned().into(),
+        }
+    }
+
     #[must_use]
     pub fn era(&self) -> Era {
         self.version.era()

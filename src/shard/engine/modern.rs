@@ -165,7 +165,7 @@ impl Engine {
         wire.expect_answer(key, Owner::Call(call));
         let request = Call {
             version,
-            method: method.into(),
+            method: Call::method_of(method),
             params: params.map(ToOwned::to_owned),
             client_capabilities: profile.capabilities.clone(),
             client_info: profile.info.clone(),
