@@ -9,6 +9,8 @@ mod circles;
 mod documents;
 #[path = "tidy/halves.rs"]
 mod halves;
+#[path = "tidy/names.rs"]
+mod names;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,14 +7,14 @@ use std::hash::{Hash, Hasher};
 
 use sha2::{Digest as _, Sha256};
 
-use super::Item;
+use super::PublishItem;
 
 /// Half of SHA-256: nobody finds two items for one of these either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Digest([u8; 16]);
 
 impl Digest {
-    pub(super) fn of(item: &Item) -> Self {
+    pub(super) fn of(item: &PublishItem) -> Self {
         let mut hashing = Hashing(Sha256::new());
         item.hash(&mut hashing);
         let whole: [u8; 32] = hashing.0.finalize().into();

@@ -1,14 +1,15 @@
 //! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
 //!
-//! - `gate` says who may ask, and `room` who leaves for whom.
+//! - `gate` says who may ask, and `connection_limit` who leaves for whom.
 //! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
-//! - `routes` answers a whole request. `publish` turns a body into [`Item`]s and answers into a body, with `item`,
+//! - `routes` answers a whole request. `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`,
 //!   `item_contents` and `message` for the parts of an item.
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod connection;
+mod connection_limit;
 mod digest;
 mod framing;
 mod gate;
@@ -23,7 +24,6 @@ mod message;
 mod policy;
 mod publish;
 mod response;
-mod room;
 mod routes;
 mod serve;
 mod stream;
@@ -64,13 +64,13 @@ pub trait PublishBackend {
     /// The page of what is counted, as text for Prometheus.
     fn metrics(&self) -> String;
 
-    /// Takes an item or says why not. Two items are told in the order in which their futures are first polled.
-    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer>;
+    /// Takes an item or says why not. Two items are delivered in the order in which their futures are first polled.
+    fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome>;
 }
 
 /// One thing to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Item {
+pub struct PublishItem {
     pub target: Target,
     /// `None`: only tell. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
     /// Only ever present when all subscribers of a resource are notified.
@@ -115,7 +115,7 @@ impl fmt::Debug for SessionName {
 
 /// What became of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum PublishOutcome {
     Accepted {
         /// Its place in the log; what goes to one session has none.
         offset: Option<u64>,
@@ -133,11 +133,11 @@ pub enum Answer {
 /// Characters of a refusal's sentence: a parser's may quote what was sent.
 const SENTENCE_CHARS_MAX: usize = 300;
 
-pub(crate) fn refused(reason: &'static str, sentence: impl Into<String>) -> Answer {
+pub(crate) fn refused(reason: &'static str, sentence: impl Into<String>) -> PublishOutcome {
     let mut sentence: String = sentence.into();
     if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
         sentence.truncate(end);
         sentence.push('…');
     }
-    Answer::Refused { reason, sentence }
+    PublishOutcome::Refused { reason, sentence }
 }

@@ -25,11 +25,11 @@ const DEFAULT_COMMAND: &str = "serve";
 #[command(name = "pinfold", version, about, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Serve MCP clients (also without a command: `pinfold --cores 2`)
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeOptions>),
@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    fn command(line: &str) -> Result<Command, clap::Error> {
+    fn command(line: &str) -> Result<CliCommand, clap::Error> {
         let arguments = line.split_whitespace().map(OsString::from).collect();
         Cli::try_parse_from(with_command(arguments)).map(|cli| cli.command)
     }
@@ -116,7 +116,7 @@ mod tests {
             "pinfold --node a",
             "pinfold serve --node a",
         ] {
-            assert!(matches!(command(line), Ok(Command::Serve(_))), "{line}");
+            assert!(matches!(command(line), Ok(CliCommand::Serve(_))), "{line}");
         }
     }
 

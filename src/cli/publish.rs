@@ -15,7 +15,7 @@ use std::sync::mpsc::sync_channel;
 
 use clap::Args;
 
-use input::{Batches, Incoming};
+use input::{Batches, ItemLines};
 use remote::AdminClient;
 use report::Report;
 
@@ -172,7 +172,7 @@ fn publish(options: &PublishOptions) -> Result<bool, (u8, String)> {
     failed.map_or(Ok(report.all_accepted()), Err)
 }
 
-fn from_arguments(options: &PublishOptions) -> Result<Incoming, String> {
+fn from_arguments(options: &PublishOptions) -> Result<ItemLines, String> {
     let items = items::of_options(options)?;
     let (sender, receiver) = sync_channel(READ_AHEAD);
     std::thread::spawn(move || items.into_iter().all(|line| sender.send(Ok(line)).is_ok()));

@@ -10,12 +10,12 @@ mod table;
 
 use std::sync::Arc;
 
-use crate::budget::{Pool, Short};
+use crate::budget::{BudgetExceeded, Pool};
 use crate::limits::Limits;
 
 pub use self::client::Client;
 pub use self::networks::{Networks, NotANetwork, PRIVATE};
-pub use self::table::{Clients, Excess, Holds};
+pub use self::table::{Clients, Excess, Holds, Millis};
 
 /// What all cores of a node take from: none of them refuses anything while there is some of it.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Ticket {
     ///
     /// # Errors
     /// The node has no other place.
-    pub fn widen(&mut self) -> Result<(), Short> {
+    pub fn widen(&mut self) -> Result<(), BudgetExceeded> {
         self.commons.connections.take(1)?;
         self.places += 1;
         Ok(())

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::nodes::BEAT_EVERY;
-use super::record::{Found, NodeRecord, Process};
-use crate::wire::session_id::NodeName;
+use super::record::{FoundRecord, NodeRecord};
+use crate::wire::session_id::{NodeName, Process};
 
 /// Other processes that are remembered: clusters have tens of nodes, and the dead are buried.
 const PEERS_MAX: usize = 1024;
@@ -74,10 +74,10 @@ impl Peers {
     }
 
     /// What the key of a node was found to be.
-    pub(super) fn look(&mut self, node: NodeName, found: &Found<NodeRecord>, now: Instant) {
+    pub(super) fn look(&mut self, node: NodeName, found: &FoundRecord<NodeRecord>, now: Instant) {
         let incarnation = match found {
-            Found::Record(record) => Some(record.incarnation),
-            Found::Nothing | Found::Foreign => None,
+            FoundRecord::Record(record) => Some(record.incarnation),
+            FoundRecord::Nothing | FoundRecord::Foreign => None,
         };
         for (process, peer) in &mut self.known {
             if process.0 == node {
@@ -158,15 +158,15 @@ mod tests {
     fn a_node_whose_key_was_deleted_while_it_lives() {
         let (mut peers, now) = (Peers::default(), Instant::now());
         peers.read_index(indexed(&[1]), false);
-        peers.look(process(1).0, &Found::Record(record(1)), now);
+        peers.look(process(1).0, &FoundRecord::Record(record(1)), now);
         assert_eq!(peers.missing(process(1), now), None);
-        peers.look(process(1).0, &Found::Nothing, now);
+        peers.look(process(1).0, &FoundRecord::Nothing, now);
         let expected = Some(Missing::Expected(record(1)));
         assert_eq!(peers.missing(process(1), now + BEAT_EVERY), expected);
         let later = now + WRITTEN_AGAIN_WITHIN;
-        peers.look(process(1).0, &Found::Nothing, later);
+        peers.look(process(1).0, &FoundRecord::Nothing, later);
         assert_eq!(peers.missing(process(1), later), Some(Missing::Down));
-        peers.look(process(1).0, &Found::Record(record(1)), later);
+        peers.look(process(1).0, &FoundRecord::Record(record(1)), later);
         assert_eq!(peers.missing(process(1), later), None);
         assert_eq!(peers.take_dead(now + BURIED_AFTER), None);
     }
@@ -175,7 +175,7 @@ mod tests {
     fn a_process_that_died_is_buried_once_and_one_that_left_is_not() {
         let (mut peers, now) = (Peers::default(), Instant::now());
         peers.read_index(indexed(&[1, 2, 3]), false);
-        peers.look(process(1).0, &Found::Record(record(3)), now);
+        peers.look(process(1).0, &FoundRecord::Record(record(3)), now);
         // The first one has taken itself out of the index.
         peers.read_index(indexed(&[2, 3]), false);
         let later = now + BURIED_AFTER;
@@ -194,7 +194,7 @@ mod tests {
     fn a_redis_that_forgot_a_process_that_hangs() {
         let (mut peers, now) = (Peers::default(), Instant::now());
         peers.read_index(indexed(&[1]), false);
-        peers.look(process(1).0, &Found::Nothing, now);
+        peers.look(process(1).0, &FoundRecord::Nothing, now);
         peers.read_index(Vec::new(), true);
         peers.read_index(Vec::new(), false);
         let later = now + BURIED_AFTER;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::units::{Span, between};
+use super::units::{Milliseconds, between};
 use super::{ConfigError, read_secret};
 use crate::cluster::Advertised;
 use crate::node::{
@@ -51,14 +51,14 @@ pub struct ClusterOptions {
     /// Time from SIGTERM until streams begin to close, for the proxy to notice that /readyz says 503
     /// [default: 5s with --redis, else 0s]
     #[arg(long, env = "PINFOLD_DRAIN_NOTICE", value_name = "TIME", value_parser = drain_time)]
-    pub drain_notice: Option<Span>,
+    pub drain_notice: Option<Milliseconds>,
 
     /// Time in which all streams close, spread evenly [default: 20s with --redis, else 1s]
     #[arg(long, env = "PINFOLD_DRAIN_WINDOW", value_name = "TIME", value_parser = drain_time)]
-    pub drain_window: Option<Span>,
+    pub drain_window: Option<Milliseconds>,
 }
 
-const HOUR: Span = Span(3_600_000);
+const HOUR: Milliseconds = Milliseconds(3_600_000);
 
 pub(super) fn drain_times(options: &ClusterOptions) -> DrainTimes {
     let times = match options.redis {
@@ -154,6 +154,6 @@ fn redis(text: &str) -> Result<RedisUrl, String> {
     text.parse().map_err(|bad: BadRedisUrl| bad.to_string())
 }
 
-fn drain_time(text: &str) -> Result<Span, String> {
-    between(text, Span(0), HOUR)
+fn drain_time(text: &str) -> Result<Milliseconds, String> {
+    between(text, Milliseconds(0), HOUR)
 }

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use super::cluster::ClusterOptions;
-use super::units::{Size, Span, between, count_between};
+use super::units::{Milliseconds, Size, between, count_between};
 use crate::app::board::BoardLimits;
 use crate::clients::{Networks, NotANetwork, PRIVATE};
 use crate::limits::Limits;
@@ -51,20 +51,20 @@ impl From<DriverChoice> for Driver {
 #[derive(Args, Clone, Debug)]
 pub struct ServeOptions {
     #[command(flatten)]
-    pub listening: Listening,
+    pub listening: ListeningOptions,
     #[command(flatten)]
-    pub running: Running,
+    pub running: RunningOptions,
     #[command(flatten)]
     pub cluster: ClusterOptions,
     #[command(flatten)]
-    pub bounds: Bounds,
+    pub bounds: BoundOptions,
     #[command(flatten)]
-    pub times: Times,
+    pub times: TimeOptions,
 }
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Where it listens, and to whom")]
-pub struct Listening {
+pub struct ListeningOptions {
     /// Address for clients
     #[arg(long, env = "PINFOLD_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: SocketAddr,
@@ -101,7 +101,7 @@ pub struct Listening {
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "How it runs")]
-pub struct Running {
+pub struct RunningOptions {
     /// Application that answers
     #[arg(
         long,
@@ -151,7 +151,7 @@ const MANY: u32 = 100_000_000;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits of this node")]
-pub struct Bounds {
+pub struct BoundOptions {
     /// Open connections; further ones are answered 503 and closed
     #[arg(long, env = "PINFOLD_CONNECTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().connections_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub connections_max: u32,
@@ -223,50 +223,50 @@ pub struct Bounds {
     pub board_entry_bytes_max: Size,
 }
 
-const MOMENT: Span = Span(10);
-const MONTH: Span = Span(30 * 86_400_000);
+const MOMENT: Milliseconds = Milliseconds(10);
+const MONTH: Milliseconds = Milliseconds(30 * 86_400_000);
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Times")]
-pub struct Times {
+pub struct TimeOptions {
     /// A stream that was silent this long gets a comment line, so that proxies do not close it
-    #[arg(long, env = "PINFOLD_KEEP_ALIVE", value_name = "TIME", default_value_t = Span(Limits::default().keep_alive_ms), value_parser = span)]
-    pub keep_alive: Span,
+    #[arg(long, env = "PINFOLD_KEEP_ALIVE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().keep_alive_ms), value_parser = span)]
+    pub keep_alive: Milliseconds,
 
     /// A session ends after this long without a request and without an open stream
-    #[arg(long, env = "PINFOLD_SESSION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().session_idle_ms), value_parser = span)]
-    pub session_idle: Span,
+    #[arg(long, env = "PINFOLD_SESSION_IDLE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().session_idle_ms), value_parser = span)]
+    pub session_idle: Milliseconds,
 
     /// A connection closes after this long without a further request; keep it above the proxy's own time (Traefik: 90s)
-    #[arg(long, env = "PINFOLD_CONNECTION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().connection_idle_ms), value_parser = span)]
-    pub connection_idle: Span,
+    #[arg(long, env = "PINFOLD_CONNECTION_IDLE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().connection_idle_ms), value_parser = span)]
+    pub connection_idle: Milliseconds,
 
     /// Time for a request's head, from its first byte; for the first head of a connection, from its opening
-    #[arg(long, env = "PINFOLD_HEAD_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().head_timeout_ms), value_parser = span)]
-    pub head_timeout: Span,
+    #[arg(long, env = "PINFOLD_HEAD_TIMEOUT", value_name = "TIME", default_value_t = Milliseconds(Limits::default().head_timeout_ms), value_parser = span)]
+    pub head_timeout: Milliseconds,
 
     /// Time for a request's body, from the end of its head
-    #[arg(long, env = "PINFOLD_BODY_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().body_timeout_ms), value_parser = span)]
-    pub body_timeout: Span,
+    #[arg(long, env = "PINFOLD_BODY_TIMEOUT", value_name = "TIME", default_value_t = Milliseconds(Limits::default().body_timeout_ms), value_parser = span)]
+    pub body_timeout: Milliseconds,
 
     /// A connection closes after this long in which its reader takes none of the waiting bytes
-    #[arg(long, env = "PINFOLD_WRITE_STALL", value_name = "TIME", default_value_t = Span(Limits::default().write_stall_ms), value_parser = span)]
-    pub write_stall: Span,
+    #[arg(long, env = "PINFOLD_WRITE_STALL", value_name = "TIME", default_value_t = Milliseconds(Limits::default().write_stall_ms), value_parser = span)]
+    pub write_stall: Milliseconds,
 
     /// How long an interrupted answer can be resumed
-    #[arg(long, env = "PINFOLD_RESUME_WINDOW", value_name = "TIME", default_value_t = Span(Limits::default().resume_window_ms), value_parser = span)]
-    pub resume_window: Span,
+    #[arg(long, env = "PINFOLD_RESUME_WINDOW", value_name = "TIME", default_value_t = Milliseconds(Limits::default().resume_window_ms), value_parser = span)]
+    pub resume_window: Milliseconds,
 
     /// A client's time to answer a question (elicitation, sampling, roots)
-    #[arg(long, env = "PINFOLD_ASK_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().ask_timeout_ms), value_parser = span)]
-    pub ask_timeout: Span,
+    #[arg(long, env = "PINFOLD_ASK_TIMEOUT", value_name = "TIME", default_value_t = Milliseconds(Limits::default().ask_timeout_ms), value_parser = span)]
+    pub ask_timeout: Milliseconds,
 
     /// How long clients should wait before they open a stream again (retry:)
-    #[arg(long, env = "PINFOLD_RETRY", value_name = "TIME", default_value_t = Span(Limits::default().retry_ms), value_parser = span)]
-    pub retry: Span,
+    #[arg(long, env = "PINFOLD_RETRY", value_name = "TIME", default_value_t = Milliseconds(Limits::default().retry_ms), value_parser = span)]
+    pub retry: Milliseconds,
 }
 
-pub(crate) fn span(text: &str) -> Result<Span, String> {
+pub(crate) fn span(text: &str) -> Result<Milliseconds, String> {
     between(text, MOMENT, MONTH)
 }
 

@@ -1,11 +1,11 @@
 //! What becomes of a request that was passed on and that its owner did not answer; and how a connection ends behind its
 //! last answer.
 
-use super::exchange::Step;
-use super::passage::{PassageKey, Side, State};
-use super::{Effect, Forwarder};
+use super::exchange::ExchangeStep;
+use super::passage::{PassageKey, PassageState, Side};
+use super::{ForwardEffect, Forwarder};
 use crate::shard::{Millis, MissReason, SessionEvent};
-use crate::wire::response::{self, Content};
+use crate::wire::response::{self, BodyLength};
 use crate::wire::{Malformed, json_rpc};
 
 /// How long what such a client still sends is read, so that it can read its answer.
@@ -18,7 +18,7 @@ impl Forwarder {
         let gone = (!is_there).then_some(MissReason::OwnerUnreachable);
         if self
             .exchange(key)
-            .is_some_and(|it| it.step == Step::Probing)
+            .is_some_and(|it| it.step == ExchangeStep::Probing)
         {
             self.unanswered(now, key, gone);
             self.settle(key);
@@ -31,7 +31,7 @@ impl Forwarder {
             return;
         };
         let session = passage.session;
-        let State::Exchange(exchange) = &mut passage.state else {
+        let PassageState::Exchange(exchange) = &mut passage.state else {
             return;
         };
         let answer = match gone {
@@ -39,13 +39,13 @@ impl Forwarder {
                 Some(read) => return self.give_back(key, read, Some(gone)),
                 None => {
                     let missed = SessionEvent::Missed { session, gone };
-                    self.effects.push_back(Effect::Announce(missed));
+                    self.effects.push_back(ForwardEffect::Announce(missed));
                     gone.last_answer()
                 }
             },
             None => {
                 let broke_off = SessionEvent::BrokeOff { session };
-                self.effects.push_back(Effect::Announce(broke_off));
+                self.effects.push_back(ForwardEffect::Announce(broke_off));
                 broke_off_answer().into_bytes()
             }
         };
@@ -61,7 +61,7 @@ impl Forwarder {
 
     pub(super) fn is_unanswered(&self, key: PassageKey) -> bool {
         let state = self.passage_ref(key).map(|it| &it.state);
-        matches!(state, Some(State::Exchange(exchange)) if exchange.is_unanswered())
+        matches!(state, Some(PassageState::Exchange(exchange)) if exchange.is_unanswered())
     }
 
     fn answer_last(&mut self, now: Millis, key: PassageKey, answer: &[u8]) {
@@ -77,7 +77,8 @@ impl Forwarder {
         if let Some(exchange) = self.exchange(key) {
             exchange.linger(now + LINGER_MS);
             let side = Side::Client;
-            self.effects.push_back(Effect::EndSending { key, side });
+            self.effects
+                .push_back(ForwardEffect::EndSending { key, side });
         }
         self.lose_owner(key);
     }
@@ -90,7 +91,7 @@ fn malformed_answer(fault: Malformed) -> Vec<u8> {
     json_rpc::emit_error(&mut body, None, &error);
     let fields = [("Content-Type", "application/json")];
     let mut answer = Vec::new();
-    let content = Content::Length(body.len() as u64);
+    let content = BodyLength::Length(body.len() as u64);
     response::emit_head(&mut answer, fault.status(), &fields, content, false);
     answer.append(&mut body);
     answer

@@ -29,7 +29,7 @@ use crate::wire::session_id::NodeName;
 /// ```
 #[derive(Clone)]
 pub struct Node {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<NodeInner>,
 }
 
 impl fmt::Debug for Node {
@@ -41,7 +41,7 @@ impl fmt::Debug for Node {
     }
 }
 
-pub(super) struct Shared {
+pub(super) struct NodeInner {
     /// In force: with what the limit on open files leaves of the connections.
     pub(super) options: Options,
     pub(super) publisher: Publisher,
@@ -227,7 +227,7 @@ impl Node {
     /// # Errors
     /// The kernel refuses a handler, or a thread.
     pub fn obey_signals(&self, reload: impl FnMut() + Send + 'static) -> Result<(), NodeError> {
-        let Shared {
+        let NodeInner {
             watch, publisher, ..
         } = &*self.shared;
         watch_signals(watch, publisher.clone(), Box::new(reload))

@@ -10,7 +10,7 @@ use crate::shard::SessionEvent;
 use crate::wire::forwarded::PeerSecret;
 use crate::wire::session_id::SessionId;
 
-pub use crate::forward::Owner;
+pub use crate::forward::SessionOwner;
 
 /// The other nodes, as any thread may speak to them. No call blocks.
 pub trait ClusterHandle: Send + Sync {
@@ -22,7 +22,7 @@ pub trait ClusterHandle: Send + Sync {
     fn say_leaving(&self);
 
     /// Where the node of a session is. Nobody answering is [`CannotTell`](crate::shard::MissReason::CannotTell).
-    fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner>;
+    fn locate(&self, session: SessionId) -> oneshot::Receiver<SessionOwner>;
 }
 
 /// How a node's cores reach the others, and are reached.

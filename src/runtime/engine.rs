@@ -15,7 +15,7 @@ use crate::shard::{CallKey, Shard};
 /// What one read brings at most.
 pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 
-pub(super) trait Engine: 'static {
+pub(super) trait CoreDriver: 'static {
     fn shard(&self) -> &RefCell<Shard>;
 
     /// Carries out everything that is wanted done, until nothing is.
@@ -23,9 +23,9 @@ pub(super) trait Engine: 'static {
 
     /// Tells the shard what happened, and carries out what it wants done about it.
     fn tell<T>(self: &Rc<Self>, what: impl FnOnce(&mut Shard) -> T) -> T {
-        let told = what(&mut self.shard().borrow_mut());
+        let answer = what(&mut self.shard().borrow_mut());
         self.pump();
-        told
+        answer
     }
 
     /// Some: a fault of this kind is to be logged, and so many before it were not.

@@ -21,10 +21,10 @@ use crate::wire::uri::normal;
 /// Publishes from any thread. Clones publish into the same log.
 #[derive(Clone)]
 pub struct Publisher {
-    shared: Arc<Shared>,
+    shared: Arc<PublisherInner>,
 }
 
-struct Shared {
+struct PublisherInner {
     /// One for each core, from the start of the node on; before it nobody can have subscribed.
     mailboxes: OnceLock<Box<[Mailbox]>>,
     /// No new clients should come: the node drains.
@@ -49,7 +49,7 @@ struct Shared {
 pub trait SharedLog: Send + Sync {
     fn publish(&self, topics: Vec<Topic>);
 
-    /// These were written to this node's contents; `change` is what is to be told of it. They go along: what is there
+    /// These were written to this node's contents; `change` is what is to be delivered of it. They go along: what is there
     /// may be another node's before long.
     fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change);
 
@@ -76,7 +76,7 @@ impl std::error::Error for PublishRefused {}
 impl Publisher {
     pub(crate) fn new() -> Self {
         Publisher {
-            shared: Arc::new(Shared {
+            shared: Arc::new(PublisherInner {
                 mailboxes: OnceLock::new(),
                 leaving: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
@@ -132,8 +132,8 @@ impl Publisher {
             Notice::Changed(topic) => Notice::Changed(topic.normal()),
             message => message,
         };
-        let told = self.tell_here(session, notice)?;
-        told.await.unwrap_or(Err(TellRefused::Busy))
+        let answer = self.tell_here(session, notice)?;
+        answer.await.unwrap_or(Err(TellRefused::Busy))
     }
 
     /// Tells every session. Returns the offset that this took in the log, or the newest one so far if other nodes
@@ -269,13 +269,13 @@ impl Publisher {
         if mailbox.is_full() || self.is_stopping() {
             return Err(TellRefused::Busy);
         }
-        let (answer, told) = oneshot::channel();
+        let (answer, receiver) = oneshot::channel();
         mailbox.post(CoreMessage::Tell {
             session: session.into(),
             notice,
             answer,
         });
-        Ok(told)
+        Ok(receiver)
     }
 
     /// Asks all other cores to end an idle session of somebody who holds more than this.

@@ -16,7 +16,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
 use super::socket;
-use crate::forward::Interest;
+use crate::forward::SocketInterest;
 use crate::shard::ConnectionKey;
 
 /// Connections that are read from before everything else gets its turn.
@@ -69,22 +69,22 @@ impl Readiness {
         &self,
         data: u64,
         stream: &StdStream,
-        from: Interest,
-        to: Interest,
+        from: SocketInterest,
+        to: SocketInterest,
     ) -> io::Result<()> {
         let flags = match to {
-            Interest::Nothing => {
+            SocketInterest::Nothing => {
                 self.unwatch(stream);
                 return Ok(());
             }
-            Interest::End => EventFlags::empty(),
-            Interest::Read => EventFlags::IN,
-            Interest::Write => EventFlags::OUT,
-            Interest::Both => EventFlags::IN | EventFlags::OUT,
+            SocketInterest::End => EventFlags::empty(),
+            SocketInterest::Read => EventFlags::IN,
+            SocketInterest::Write => EventFlags::OUT,
+            SocketInterest::Both => EventFlags::IN | EventFlags::OUT,
         };
         let data = EventData::new_u64(data);
         match from {
-            Interest::Nothing => epoll::add(&self.set, stream, data, flags)?,
+            SocketInterest::Nothing => epoll::add(&self.set, stream, data, flags)?,
             _ => epoll::modify(&self.set, stream, data, flags)?,
         }
         Ok(())

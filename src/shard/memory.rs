@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::refused::Refused;
 use super::wheel::Millis;
-use crate::budget::{Account, Charge, Pool, Share, Short};
+use crate::budget::{Account, BudgetExceeded, Charge, Pool, Share};
 use crate::clients::Client;
 use crate::limits::MEMORY_PORTION_BYTES;
 
@@ -50,11 +50,15 @@ impl Memory {
     /// Charges so much to a client. Room was made for it before if there was none.
     ///
     /// # Errors
-    /// [`Short`]: the other cores are asked to make room, for whoever comes next.
-    pub(super) fn charge(&self, share: Option<Share>, count: usize) -> Result<Charge, Short> {
+    /// [`BudgetExceeded`]: the other cores are asked to make room, for whoever comes next.
+    pub(super) fn charge(
+        &self,
+        share: Option<Share>,
+        count: usize,
+    ) -> Result<Charge, BudgetExceeded> {
         let charge = match self.has_room(count) {
             true => self.account.charge(count),
-            false => Err(Short),
+            false => Err(BudgetExceeded),
         };
         if charge.is_err() {
             self.want(count);
@@ -73,11 +77,15 @@ impl Memory {
     }
 
     /// No client gets more than it leaves to others: one alone half of the budget, two of them a third each.
-    pub(super) fn check_share(&self, share: Option<&Share>, more: usize) -> Result<(), Short> {
+    pub(super) fn check_share(
+        &self,
+        share: Option<&Share>,
+        more: usize,
+    ) -> Result<(), BudgetExceeded> {
         let has = share.map_or(0, |share| share.get());
         match has == 0 || has.saturating_add(more) <= self.account.free() {
             true => Ok(()),
-            false => Err(Short),
+            false => Err(BudgetExceeded),
         }
     }
 

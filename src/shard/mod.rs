@@ -38,7 +38,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use self::engine::{Body, Engine};
+use self::engine::{Engine, ReceivedBody};
 use self::http::Http;
 use self::memory::Memory;
 use crate::app::call::{Availability, Notice, Outcome, TellRefused};
@@ -51,7 +51,7 @@ pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, Session
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
-pub use self::setup::{Accepts, Counts, EntrySizes, Publication, Setup};
+pub use self::setup::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
 pub use self::wheel::Millis;
 
 pub struct Shard {
@@ -62,7 +62,7 @@ pub struct Shard {
 
 impl Shard {
     #[must_use]
-    pub fn new(setup: Setup, now: Millis) -> Self {
+    pub fn new(setup: ShardSetup, now: Millis) -> Self {
         let memory = Memory::new(&setup.commons.memory);
         let http = Http::new(
             setup.limits,
@@ -158,7 +158,7 @@ impl Shard {
         let mut input = http::Input::default();
         if let Some(request) = self.http.handle_looked(key, &mut input) {
             self.engine
-                .handle_request(&mut self.http, &request, Body::Looked(looked));
+                .handle_request(&mut self.http, &request, ReceivedBody::Looked(looked));
         }
         self.go_on();
     }
@@ -265,7 +265,7 @@ impl Shard {
         self.engine.handle_publication(publication);
     }
 
-    /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
+    /// What was published elsewhere is partly lost: anything may have changed, and every client is notified of that in the words
     /// of the protocol. This takes [`GAP_OFFSETS`](crate::limits::GAP_OFFSETS) offsets from `first` on.
     pub fn handle_gap(&mut self, first: u64) {
         self.engine.handle_gap(first);
@@ -399,8 +399,8 @@ impl Shard {
     }
 
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> ShardCounts {
+        ShardCounts {
             connections: self.http.connection_count(),
             ..self.engine.counts()
         }
@@ -448,7 +448,7 @@ impl Shard {
             return;
         };
         while let Some(request) = self.http.next_request(key, &mut input, &mut self.engine) {
-            let body = Body::Text(request.body);
+            let body = ReceivedBody::Text(request.body);
             self.engine.handle_request(&mut self.http, &request, body);
         }
         self.http.take_back(key, input);

@@ -12,15 +12,15 @@
 use std::collections::HashMap;
 
 use super::keys::StreamKey;
-use super::{Engine, Exchange, Owner, Wire};
+use super::{Engine, Exchange, ExchangeOwner, Wire};
 use crate::limits::{CHASE_MS, SILENT_CONNECTIONS_MAX};
 
 /// Of streams that are chased, the connections that do not have them, oldest first.
-pub(super) type Silent = HashMap<StreamKey, Vec<Exchange>>;
+pub(super) type SilentStreams = HashMap<StreamKey, Vec<Exchange>>;
 
 impl Engine {
     /// The stream is about to have another connection.
-    pub(super) fn take_over(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn take_over(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         let now = self.now;
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -37,8 +37,8 @@ impl Engine {
         }
     }
 
-    fn silence(&mut self, wire: &mut impl Wire<Owner>, stream: StreamKey, key: Exchange) {
-        wire.set_owner(key, Owner::Silent(stream));
+    fn silence(&mut self, wire: &mut impl Wire<ExchangeOwner>, stream: StreamKey, key: Exchange) {
+        wire.set_owner(key, ExchangeOwner::Silent(stream));
         let silent = self.silent.entry(stream).or_default();
         silent.push(key);
         if silent.len() > SILENT_CONNECTIONS_MAX {
@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// The stream has no connection any more: those that are silent for its sake end.
-    pub(super) fn end_silent(&mut self, wire: &mut impl Wire<Owner>, stream: StreamKey) {
+    pub(super) fn end_silent(&mut self, wire: &mut impl Wire<ExchangeOwner>, stream: StreamKey) {
         if self.silent.is_empty() {
             return;
         }
@@ -75,10 +75,12 @@ impl Engine {
         clippy::disallowed_methods,
         reason = "whoever asks for them sorts them"
     )]
-    pub(super) fn silent_exchanges(&self) -> impl Iterator<Item = (Exchange, Owner)> {
+    pub(super) fn silent_exchanges(&self) -> impl Iterator<Item = (Exchange, ExchangeOwner)> {
         let exchanges = self.silent.iter();
-        exchanges
-            .flat_map(|(&stream, keys)| keys.iter().map(move |&it| (it, Owner::Silent(stream))))
+        exchanges.flat_map(|(&stream, keys)| {
+            keys.iter()
+                .map(move |&it| (it, ExchangeOwner::Silent(stream)))
+        })
     }
 
     /// Panics if an exchange is silent for a stream that nobody has.

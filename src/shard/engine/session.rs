@@ -16,7 +16,7 @@ pub(super) struct Session {
     pub(super) version: ProtocolVersion,
     /// `logging/setLevel`, 0 debug … 7 emergency.
     pub(super) log_level: u8,
-    pub(super) profile: Rc<ClientInfo>,
+    pub(super) client_info: Rc<ClientInfo>,
     pub(super) listener: ListenerKey,
     /// The GET stream, from its first opening to the session's end.
     pub(super) standalone: Option<StreamKey>,

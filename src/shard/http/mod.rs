@@ -25,13 +25,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use self::connection::{Connection, State};
+use self::connection::{Connection, ConnectionState};
 use super::arena::Arena;
 use super::exchange::{
-    Closed, ConnectionKey, Exchange, ExchangeEvent, Happened, Method, OfConnection, Place, Request,
-    UpperLayer, Wire,
+    Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange, ExchangeEvent,
+    OfConnection, Request, UpperLayer, Wire,
 };
-use super::fields::{AllFields, Fields};
+use super::fields::{AllFields, RequestFields};
 use super::memory::Memory;
 use super::refused::Refused;
 use super::remote::Cluster;
@@ -64,7 +64,7 @@ pub(super) struct Http<U: UpperLayer> {
     availability: Availability,
     /// See [`Http::handle_late`].
     busy_until: Millis,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<HttpOutput>,
     events: VecDeque<ExchangeEvent<U::Owner>>,
     /// Connections with something in their outbox.
     dirty: VecDeque<ConnectionKey>,
@@ -75,7 +75,7 @@ pub(super) struct Http<U: UpperLayer> {
 }
 
 /// What the driver is to do; see [`Effect`](super::Effect), which has these in the same words.
-pub(super) enum Output {
+pub(super) enum HttpOutput {
     Move {
         connection: ConnectionKey,
         core: u16,
@@ -175,7 +175,7 @@ impl<U: UpperLayer> Http<U> {
         self.is_leaving = true;
     }
 
-    pub(super) fn poll_output(&mut self) -> Option<Output> {
+    pub(super) fn poll_output(&mut self) -> Option<HttpOutput> {
         self.outputs.pop_front()
     }
 
@@ -194,7 +194,7 @@ impl<U: UpperLayer> Http<U> {
         self.wheel.next_deadline()
     }
 
-    /// Whether the driver should read from this connection now; if not, [`Output::Read`] will say when.
+    /// Whether the driver should read from this connection now; if not, [`HttpOutput::Read`] will say when.
     pub(super) fn wants_bytes(&self, key: ConnectionKey) -> bool {
         self.connections.get(key).is_some_and(|connection| {
             let wants = connection.wants_bytes(self.limits.pipeline_bytes_max);
@@ -216,7 +216,7 @@ impl<U: UpperLayer> Http<U> {
         self.connections
             .iter()
             .filter_map(|(key, connection)| match connection.state {
-                State::ExpectAnswer(owner) => Some((key, owner)),
+                ConnectionState::ExpectAnswer(owner) => Some((key, owner)),
                 _ => None,
             })
     }
@@ -234,7 +234,7 @@ impl<U: UpperLayer> Http<U> {
         );
     }
 
-    fn tell_owner(&mut self, exchange: Exchange, owner: U::Owner, what: Happened) {
+    fn tell_owner(&mut self, exchange: Exchange, owner: U::Owner, what: ExchangeChange) {
         self.events.push_back(ExchangeEvent {
             exchange,
             owner,
