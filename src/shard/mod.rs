@@ -31,6 +31,8 @@ mod memory;
 mod refused;
 mod remote;
 mod setup;
+mod stays;
+mod travel;
 mod wheel;
 
 use std::hint::black_box;
@@ -46,11 +48,14 @@ use crate::clients::{Client, Ticket};
 use crate::limits::Limits;
 
 pub use self::effect::Effect;
+pub use self::engine::travel::CorePosition;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey, properties};
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionAbout, SessionEvent};
 pub use self::setup::{Accepts, Counts, EntrySizes, Publication, Setup};
+pub use self::stays::{NotTaken, StaysBecause};
+pub use self::travel::{GivenBack, TravellingConnection, TravellingSession};
 pub use self::wheel::Millis;
 
 pub struct Shard {

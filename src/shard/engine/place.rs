@@ -18,11 +18,10 @@ impl UpperLayer for Engine {
         if fields.is_modern() {
             return Place::Here;
         }
-        let core = id.locator.core;
         if id.node == self.node {
-            let is_ours = id.locator.boot == self.boot && core < self.core_count;
-            return match is_ours && core != self.core {
-                true => Place::Core(core),
+            let is_ours = id.locator.boot == self.boot && id.locator.core < self.core_count;
+            return match is_ours {
+                true => self.core_for(&id.locator),
                 false => Place::Here,
             };
         }

@@ -19,6 +19,7 @@ mod serve;
 mod tests;
 mod timers;
 mod transmit;
+mod travel;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -41,6 +42,7 @@ use crate::clients::{Client, Commons, Ticket};
 use crate::limits::Limits;
 
 pub use self::client::TooMany;
+pub(super) use self::connection::travel::PackedConnection;
 pub use self::gate::RequestPolicy;
 pub(super) use self::receive::Input;
 

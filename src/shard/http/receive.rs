@@ -387,6 +387,8 @@ impl<U: UpperLayer> Http<U> {
                 charge,
             });
         }
+        // Its head is.
+        self.settle(key, upper);
         Step::Used(used)
     }
 
@@ -440,7 +442,7 @@ impl<U: UpperLayer> Http<U> {
 }
 
 impl<'a> Fields<'a> {
-    fn of(head: &Head, bytes: &'a [u8]) -> Self {
+    pub(super) fn of(head: &Head, bytes: &'a [u8]) -> Self {
         let mut fields = Fields::default();
         head.each_field(bytes, |name, value| fields.take(name, value));
         fields.all = Some(AllFields {

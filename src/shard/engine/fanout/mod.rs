@@ -11,6 +11,7 @@ mod lease;
 mod listener;
 mod spelling;
 mod topic;
+pub(super) mod travel;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
@@ -81,18 +82,7 @@ impl Fanout {
 
     /// A new listener that knows everything up to `offset`.
     pub(super) fn open(&mut self, voice: ListenerKind, offset: u64) -> ListenerKey {
-        let subscriptions = Vec::new();
-        self.listeners.insert(Listener {
-            voice,
-            sink: None,
-            told: offset,
-            sequence: 0,
-            subscriptions,
-            slots: None,
-            pending: 0,
-            messages: false,
-            queued: false,
-        })
+        self.listeners.insert(Listener::new(voice, offset))
     }
 
     pub(super) fn set_voice(&mut self, key: ListenerKey, voice: ListenerKind) {
