@@ -31,7 +31,7 @@ pub(crate) struct World {
     progress: u64,
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         pipeline_bytes_max: 512,
         connections_max: 64,
@@ -91,7 +91,7 @@ impl World {
 
     pub(crate) fn step(&mut self) {
         let core = self.random.below(self.node.cores.len());
-        match self.random.below(20) {
+        match self.random.below(21) {
             0..=5 => self.move_bytes(),
             6..=7 => {
                 self.node.fan_out(core);
@@ -105,6 +105,7 @@ impl World {
             14 if self.random.one_in(2) => self.tell(),
             14 => self.disturb(),
             15..=16 => self.application_acts(),
+            17 => self.travel(),
             _ => {
                 let peer = self.random.below(self.peers.len());
                 self.act(peer);

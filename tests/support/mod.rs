@@ -18,6 +18,7 @@ pub mod random;
 pub mod reader;
 pub mod request;
 pub mod socket;
+mod travel;
 
 pub use client::Client;
 pub use node::{Arrived, Node};

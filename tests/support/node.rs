@@ -71,6 +71,12 @@ pub enum Breakage {
     ConflatesToTheOldest,
     /// A client that comes back is taken to know one change more than it does.
     ResumesOffByOne,
+    /// A session that moves to another core has lost a subscription there.
+    TravelsWithoutASubscription,
+    /// Its stream counts as one message further than it is.
+    TravelsOnePlaceFurther,
+    /// It is known by a name that its client does not have.
+    TravelsUnderAStaleKey,
 }
 
 pub struct Core {

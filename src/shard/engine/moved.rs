@@ -9,7 +9,7 @@
 //!
 //! Both tables are empty on nearly every core, and then a request costs a look at that.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Engine, Place, SessionKey};
 use crate::wire::session_id::{Locator, SessionId};
@@ -21,7 +21,7 @@ pub(super) struct Moved {
     /// The same the other way.
     places: HashMap<SessionKey, Locator>,
     /// Sessions of this core, and on which core each of them is.
-    away: HashMap<SessionKey, u16>,
+    away: BTreeMap<SessionKey, u16>,
 }
 
 impl Moved {
@@ -61,6 +61,12 @@ impl Moved {
 
     fn core_of(&self, home: SessionKey) -> Option<u16> {
         self.away.get(&home).copied()
+    }
+
+    /// The sessions of this core that are elsewhere: slot, generation, and the core.
+    pub(super) fn away(&self) -> impl Iterator<Item = (u32, u32, u16)> {
+        let away = self.away.iter();
+        away.map(|(home, &core)| (home.index, home.serial, core))
     }
 
     pub(super) fn len(&self) -> usize {

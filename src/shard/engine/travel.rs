@@ -69,12 +69,14 @@ pub(in crate::shard) struct PackedListen {
 }
 
 /// What a core has beside its sessions and connections, for another one to begin with that goes on in its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CorePosition {
     /// The last place in the log that it has heard of.
     offset: u64,
     /// The generation of its next session: ids of those that ended never name another one.
     next_session: u32,
+    /// Its sessions that are on other cores: slot, generation, and the core.
+    away: Vec<(u32, u32, u16)>,
 }
 
 impl Engine {
@@ -82,6 +84,7 @@ impl Engine {
         CorePosition {
             offset: self.offset,
             next_session: self.sessions.next_serial(),
+            away: self.moved.away().collect(),
         }
     }
 
@@ -90,9 +93,14 @@ impl Engine {
         let CorePosition {
             offset,
             next_session,
+            away,
         } = position;
         self.offset = self.offset.max(offset);
         self.sessions.count_from(next_session);
+        for (slot, generation, core) in away {
+            self.moved
+                .is_on(Key::from_parts(slot, generation), Some(core));
+        }
     }
 
     pub(in crate::shard) fn session_keys(&self) -> impl Iterator<Item = SessionKey> {
