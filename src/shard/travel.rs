@@ -197,6 +197,12 @@ impl Shard {
         self.engine.handle_moved(session, core);
     }
 
+    /// On which core to look for a session of this process, as its home core knows, or the one that has it.
+    #[must_use]
+    pub fn core_of(&self, session: &SessionId) -> u16 {
+        self.engine.core_of(session)
+    }
+
     fn put(&mut self, connection: PackedConnection, owner: Option<Owner>) -> ConnectionKey {
         let (unwritten, since) = (connection.unwritten, connection.holds_since);
         let key = self.http.unpack(connection, owner);

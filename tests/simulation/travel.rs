@@ -49,7 +49,8 @@ impl World {
             commons: self.node.commons.clone(),
             ..setup(core, self.node.cores.len(), limits(), 0x00b0_0700)
         };
-        let replaced = self.node.replace_core(core, setup);
+        let pause_ms = *self.random.pick(&[0, 25, 400]);
+        let replaced = self.node.replace_core(core, setup, pause_ms);
         if replaced.is_err() {
             self.node.met.insert("a core went on".into());
         }

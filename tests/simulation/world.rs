@@ -1,6 +1,6 @@
 //! A node and its clients, and one random step after the other.
 
-use pinfold::app::call::{Notice, Outcome, Topic};
+use pinfold::app::call::{Notice, Outcome, TellRefused, Topic};
 use pinfold::limits::Limits;
 use pinfold::mcp::RpcError;
 use serde_json::json;
@@ -202,14 +202,16 @@ impl World {
             .to_string()
             .into();
         let notice = Notice::Message { level: 4, params };
+        let mut is_somewhere = false;
         for core in 0..self.node.cores.len() {
             let now = self.node.now;
+            let shard = &mut self.node.cores[core].shard;
             // All but its own refuse.
-            let _ = self.node.cores[core]
-                .shard
-                .handle_tell(now, &session, &notice);
+            let told = shard.handle_tell(now, &session, &notice);
+            is_somewhere |= matches!(told, Ok(()) | Err(TellRefused::Full));
             self.node.settle(core);
         }
+        assert!(is_somewhere, "no core has the session {session}");
     }
 
     /// The last changes, and then a network that breaks with them on the way.

@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod breakage;
 pub mod client;
 mod effects;
 mod holdings;

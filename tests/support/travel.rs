@@ -50,10 +50,16 @@ impl Node {
         Ok(())
     }
 
-    /// Another shard takes the place of a core's. If something stays, all goes on where it was.
-    pub fn replace_core(&mut self, core: usize, setup: Setup) -> Result<(), StaysBecause> {
+    /// Another shard takes the place of a core's, which takes a moment. If something stays, all goes on where it was.
+    pub fn replace_core(
+        &mut self,
+        core: usize,
+        setup: Setup,
+        pause_ms: Millis,
+    ) -> Result<(), StaysBecause> {
         self.bring_up_to_date(core);
         let everything = self.take_everything(core);
+        self.now += pause_ms;
         if everything.stays.is_none() {
             let mut shard = Shard::new(setup, self.now);
             shard.begin_at(self.cores[core].shard.position());
@@ -136,6 +142,7 @@ impl Node {
             put.map_err(|it| it.why).expect("it was here before")
         });
         self.put_down_all(core, &keys, sockets);
+        self.pump(core);
         if is_whole {
             let again = self.cores[core].shard.take_session(now, key);
             let (again, _) = again.expect("it has just arrived");
@@ -228,10 +235,16 @@ impl Node {
             let subscriptions = &mut session["listener"]["subscriptions"];
             subscriptions.as_array_mut().expect("a list").pop();
         }
-        if self.breaks(Breakage::TravelsOnePlaceFurther) && !session["standalone"].is_null() {
-            for place in ["/listener/sequence", "/standalone/next_sequence"] {
-                let place = session.pointer_mut(place).expect("it is there");
-                *place = (place.as_u64().expect("a number") + 1).into();
+        if self.breaks(Breakage::TravelsOnePlaceFurther) {
+            let number = |value: &Value| value.as_u64().expect("a number");
+            let newest = number(&session["offset"]);
+            let told = &mut session["listener"]["told"];
+            *told = newest.min(number(told) + 1).into();
+            if !session["standalone"].is_null() {
+                for place in ["/listener/sequence", "/standalone/next_sequence"] {
+                    let place = session.pointer_mut(place).expect("it is there");
+                    *place = (number(place) + 1).into();
+                }
             }
         }
         if self.breaks(Breakage::TravelsUnderAStaleKey) {
@@ -252,7 +265,8 @@ fn read<T: serde::de::DeserializeOwned>(value: &Value) -> T {
     serde_json::from_value(value.clone()).expect("it reads back")
 }
 
-/// Without what another core may know better: where a topic was published last, and what it calls a stream.
+/// Without what another core may know better: where a topic was published last, what it calls a stream, and whether it has
+/// announced the session.
 fn essence(mut value: Value) -> Value {
     for listener in ["/session/listener", "/listen/listener"] {
         let subscriptions = value.pointer_mut(&format!("{listener}/subscriptions"));
@@ -263,6 +277,9 @@ fn essence(mut value: Value) -> Value {
         {
             subscription["last_offset"] = Value::Null;
         }
+    }
+    if let Some(session) = value.get_mut("session") {
+        session["unannounced"] = Value::Null;
     }
     if let Some(listen) = value.get_mut("listen").filter(|it| !it.is_null()) {
         listen["name"] = Value::Null;

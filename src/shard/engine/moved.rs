@@ -85,6 +85,14 @@ impl Engine {
         }
     }
 
+    /// On which core a session of this process is, as far as this core knows.
+    pub(in crate::shard) fn core_of(&self, session: &SessionId) -> u16 {
+        match self.core_for(&session.locator) {
+            Place::Core(core) => core,
+            Place::Here | Place::Elsewhere => self.core,
+        }
+    }
+
     /// On which core to look for a session of this process.
     pub(super) fn core_for(&self, place: &Locator) -> Place {
         let core = place.core;
