@@ -66,7 +66,7 @@ impl Moved {
     /// The sessions of this core that are elsewhere: slot, generation, and the core.
     pub(super) fn away(&self) -> impl Iterator<Item = (u32, u32, u16)> {
         let away = self.away.iter();
-        away.map(|(home, &core)| (home.index, home.serial, core))
+        away.map(|(home, &core)| (home.index, home.generation, core))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -79,7 +79,10 @@ impl Engine {
     /// A session of this core is on another one now. None: it is over, or nowhere.
     pub(in crate::shard) fn handle_moved(&mut self, session: &SessionId, core: Option<u16>) {
         let place = &session.locator;
-        if session.node == self.node && place.boot == self.boot && place.core == self.core {
+        if session.node == self.node
+            && place.incarnation == self.incarnation
+            && place.core == self.core
+        {
             let elsewhere = core.filter(|&core| core != self.core);
             self.moved.is_on(key_of(place), elsewhere);
         }

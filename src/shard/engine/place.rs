@@ -19,7 +19,8 @@ impl UpperLayer for Engine {
             return Place::Here;
         }
         if id.node == self.node {
-            let is_ours = id.locator.boot == self.boot && id.locator.core < self.core_count;
+            let is_ours =
+                id.locator.incarnation == self.incarnation && id.locator.core < self.core_count;
             return match is_ours {
                 true => self.core_for(&id.locator),
                 false => Place::Here,

@@ -63,7 +63,7 @@ pub(in crate::shard) struct PackedListen {
     /// The JSON-RPC id of its request, as JSON.
     id: String,
     offset: u64,
-    /// What the application calls its subscriber: index and serial.
+    /// What the application calls its subscriber: index and generation.
     name: (u32, u32),
     listener: PackedListener,
 }
@@ -83,7 +83,7 @@ impl Engine {
     pub(in crate::shard) fn position(&self) -> CorePosition {
         CorePosition {
             offset: self.offset,
-            next_session: self.sessions.next_serial(),
+            next_session: self.sessions.next_generation(),
             away: self.moved.away().collect(),
         }
     }
@@ -242,7 +242,7 @@ impl Engine {
     ) -> Result<(SessionId, ProtocolVersion, std::rc::Rc<ClientInfo>), NotTaken> {
         self.check_place(packed.offset, &packed.listener)?;
         let id = SessionId::parse(&packed.id).ok_or(NotTaken::Malformed)?;
-        let is_ours = id.node == self.node && id.locator.boot == self.boot;
+        let is_ours = id.node == self.node && id.locator.incarnation == self.incarnation;
         if !is_ours || id.locator.core >= self.core_count {
             return Err(NotTaken::OfAnotherNode);
         }
@@ -360,7 +360,7 @@ impl Engine {
             }
             return key;
         }
-        let anywhere = Key::from_parts(u32::MAX, home.serial);
+        let anywhere = Key::from_parts(u32::MAX, home.generation);
         let key = self.sessions.insert_as(anywhere, 0, session);
         self.moved.arrives(place, key);
         key
@@ -424,7 +424,7 @@ impl Engine {
         Some(PackedListen {
             id: self.fanout.listen_id(key)?,
             offset: self.offset,
-            name: (key.index, key.serial),
+            name: (key.index, key.generation),
             listener: self.fanout.pack(key)?,
         })
     }
