@@ -7,6 +7,8 @@
 mod circles;
 #[path = "tidy/halves.rs"]
 mod halves;
+#[path = "tidy/travel.rs"]
+mod travel;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@
 //! | `engine` | sessions, streams, calls, subscriptions, what other nodes should know | which wire it speaks on |
 //!
 //! What they know of each other is in `exchange`; `fields` is a request's head, read once; `memory` is the budget of both,
-//! and who goes first when it is short.
+//! and who goes first when it is short. Sessions and connections can go on in another shard: `travel`.
 //!
 //! After every `handle_*` the driver drains [`Shard::poll_effect`] and [`Shard::poll_transmit`] to `None`;
 //! [`Shard::poll_fanout`] it drains in portions, as it sees fit; and it calls [`Shard::handle_timeout`] when

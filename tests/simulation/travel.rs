@@ -38,10 +38,10 @@ impl World {
         self.note("a connection moved", moved);
     }
 
-    /// Mostly after it was brought to rest: what is under way keeps a core.
+    /// Often after it was brought to rest: what is under way keeps a core.
     fn replace_a_core(&mut self) {
         let core = self.random.below(self.node.cores.len());
-        if !self.random.one_in(4) {
+        if self.random.one_in(2) {
             self.node.release(u64::MAX);
             self.finish_calls(core);
         }

@@ -28,6 +28,8 @@ pub(crate) struct World {
     published: Vec<(String, u64)>,
     /// What it wants to publish, if that is done elsewhere.
     pub(crate) posted: Option<Vec<usize>>,
+    /// Sessions and connections move between cores.
+    travels: bool,
     progress: u64,
 }
 
@@ -85,13 +87,16 @@ impl World {
             random,
             published: Vec::new(),
             posted: None,
+            travels: broken.is_none_or(Breakage::travels),
             progress: 0,
         }
     }
 
     pub(crate) fn step(&mut self) {
         let core = self.random.below(self.node.cores.len());
-        match self.random.below(21) {
+        // The other faults show in what they always showed in.
+        let steps = 20 + usize::from(self.travels);
+        match self.random.below(steps) {
             0..=5 => self.move_bytes(),
             6..=7 => {
                 self.node.fan_out(core);
@@ -105,7 +110,7 @@ impl World {
             14 if self.random.one_in(2) => self.tell(),
             14 => self.disturb(),
             15..=16 => self.application_acts(),
-            17 => self.travel(),
+            20 if self.random.one_in(2) => self.travel(),
             _ => {
                 let peer = self.random.below(self.peers.len());
                 self.act(peer);

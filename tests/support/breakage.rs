@@ -22,3 +22,15 @@ pub enum Breakage {
     /// It is known by a name that its client does not have.
     TravelsUnderAStaleKey,
 }
+
+impl Breakage {
+    /// It shows when something moves to another core.
+    pub fn travels(self) -> bool {
+        matches!(
+            self,
+            Breakage::TravelsWithoutASubscription
+                | Breakage::TravelsOnePlaceFurther
+                | Breakage::TravelsUnderAStaleKey
+        )
+    }
+}

@@ -254,7 +254,9 @@ impl Engine {
         let version = version.ok_or(NotTaken::Malformed)?;
         let streams = || packed.standalone.iter().chain(&packed.streams);
         let named = streams().flat_map(|it| it.connection.iter().chain(&it.silent));
-        if !named.copied().eq(0..connections) || !streams().all(PackedStream::is_sound) {
+        let is_sound = packed.standalone.iter().all(|it| it.is_sound(true))
+            && packed.streams.iter().all(|it| it.is_sound(false));
+        if !named.copied().eq(0..connections) || !is_sound {
             return Err(NotTaken::Malformed);
         }
         let json = |text: &str| serde_json::from_str::<Box<RawValue>>(text);

@@ -226,6 +226,14 @@ impl<U: UpperLayer> Http<U> {
             if let Some(held) = &connection.held {
                 assert_eq!(self.holders.get(held.place), Some(&key));
             }
+            let arrives = matches!(
+                connection.state,
+                State::ExpectBody(_) | State::ExpectLook(_)
+            );
+            assert!(
+                !arrives || connection.held.is_some(),
+                "half a request that nobody finds among those that hold something"
+            );
         }
         let holding = |key: &ConnectionKey| {
             self.connections

@@ -74,21 +74,6 @@ impl SubscriptionId {
 }
 
 impl Listener {
-    /// One that knows everything up to `offset`.
-    pub(super) fn new(voice: ListenerKind, offset: u64) -> Self {
-        Listener {
-            voice,
-            sink: None,
-            told: offset,
-            sequence: 0,
-            subscriptions: Vec::new(),
-            slots: None,
-            pending: 0,
-            messages: false,
-            queued: false,
-        }
-    }
-
     pub(super) fn has_news(&self) -> bool {
         self.pending > 0 || self.messages
     }

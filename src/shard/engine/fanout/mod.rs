@@ -82,7 +82,18 @@ impl Fanout {
 
     /// A new listener that knows everything up to `offset`.
     pub(super) fn open(&mut self, voice: ListenerKind, offset: u64) -> ListenerKey {
-        self.listeners.insert(Listener::new(voice, offset))
+        let subscriptions = Vec::new();
+        self.listeners.insert(Listener {
+            voice,
+            sink: None,
+            told: offset,
+            sequence: 0,
+            subscriptions,
+            slots: None,
+            pending: 0,
+            messages: false,
+            queued: false,
+        })
     }
 
     pub(super) fn set_voice(&mut self, key: ListenerKey, voice: ListenerKind) {

@@ -110,14 +110,20 @@ impl Fanout {
             subscriptions,
         } = listener;
         let entry = Listener {
+            voice,
+            sink: None,
+            told,
             sequence,
-            ..Listener::new(voice, told)
+            subscriptions: Vec::with_capacity(subscriptions.len()),
+            slots: None,
+            pending: 0,
+            messages: false,
+            queued: false,
         };
         let key = match named {
             Some((named, slots_max)) => self.listeners.insert_as(named, slots_max, entry),
             None => self.listeners.insert(entry),
         };
-        self.reserve(key, subscriptions.len());
         for subscription in subscriptions {
             self.unpack_subscription(key, subscription);
         }

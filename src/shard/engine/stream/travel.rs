@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::keys::SessionKey;
 use super::super::wheel::{Millis, Timer};
-use super::{Event, MESSAGE_OVERHEAD_BYTES, Message, Queue, Stream};
+use super::{Event, MESSAGE_OVERHEAD_BYTES, Message, Queue, STANDALONE, Stream};
 use crate::budget::Charge;
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -101,9 +101,12 @@ impl Event {
 
 impl PackedStream {
     /// Whether it can have been a stream of a session.
-    pub(in crate::shard::engine) fn is_sound(&self) -> bool {
+    pub(in crate::shard::engine) fn is_sound(&self, is_standalone: bool) -> bool {
         let count = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
-        self.written <= self.messages.len() && count < self.next_sequence
+        is_standalone == (self.number == STANDALONE)
+            && self.written <= self.messages.len()
+            && count < self.next_sequence
+            && (self.connection.is_some() || self.silent.is_empty())
     }
 
     /// A charge for so many bytes, of its client or of nobody, is always given: the messages had their place before.
