@@ -38,7 +38,7 @@ use crate::wire::session_id::SessionId;
 /// A session on its way, with all that is its own.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TravellingSession {
-    session: PackedSession,
+    session: Box<PackedSession>,
     connections: Vec<PackedConnection>,
 }
 
@@ -99,7 +99,7 @@ impl Shard {
         let connections = keys.iter().filter_map(|&it| self.http.pack(it));
         let travelling = TravellingSession {
             connections: connections.collect(),
-            session,
+            session: Box::new(session),
         };
         Ok((travelling, keys))
     }

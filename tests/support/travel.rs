@@ -175,7 +175,7 @@ impl Node {
         key: ConnectionKey,
     ) -> Result<(Value, SocketId), StaysBecause> {
         let connection = self.cores[core].shard.take_connection(self.now, key)?;
-        Ok((written(&connection), self.pick_up(core, key)))
+        Ok((written_connection(&connection), self.pick_up(core, key)))
     }
 
     fn put_connection(
@@ -187,7 +187,7 @@ impl Node {
     ) -> usize {
         let (mut core, now) = (to, self.now);
         let put = |shard: &mut Shard, now: Millis, value| shard.put_connection(now, value);
-        let travelling: TravellingConnection = read(connection);
+        let travelling = serde_json::from_value(connection.clone()).expect("it reads back");
         let shard = &mut self.cores[to].shard;
         let key = put(shard, now, travelling).unwrap_or_else(|back| {
             let may_be = self.broken.is_some() || back.why == NotTaken::Draining;
@@ -198,7 +198,10 @@ impl Node {
         });
         let again = self.cores[core].shard.take_connection(now, key);
         let again = again.expect("it has just arrived");
-        assert_eq!(essence(written(&again)), essence(connection.clone()));
+        assert_eq!(
+            essence(written_connection(&again)),
+            essence(connection.clone())
+        );
         let put = put(&mut self.cores[core].shard, now, again);
         let key = put.map_err(|it| it.why).expect("it was here before");
         self.put_down(core, key, id);
@@ -259,12 +262,14 @@ impl Node {
     }
 }
 
-fn written(value: &impl serde::Serialize) -> Value {
-    serde_json::to_value(value).expect("it can be written down")
+const PLAIN: &str = "it can be written down";
+
+fn written(session: &TravellingSession) -> Value {
+    serde_json::to_value(session).expect(PLAIN)
 }
 
-fn read<T: serde::de::DeserializeOwned>(value: &Value) -> T {
-    serde_json::from_value(value.clone()).expect("it reads back")
+fn written_connection(connection: &TravellingConnection) -> Value {
+    serde_json::to_value(connection).expect(PLAIN)
 }
 
 /// Without what another core may know better: where a topic was published last, what it calls a stream, and whether it has

@@ -14,6 +14,7 @@
 //! Every field is taken apart by name, without `..`: a new one does not compile before somebody has decided.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -226,11 +227,11 @@ impl Engine {
     /// ([`Engine::connected`]).
     pub(in crate::shard) fn unpack_session(
         &mut self,
-        packed: PackedSession,
+        packed: Box<PackedSession>,
         connections: usize,
-    ) -> Result<(SessionKey, Vec<Owner>), (NotTaken, PackedSession)> {
+    ) -> Result<(SessionKey, Vec<Owner>), (NotTaken, Box<PackedSession>)> {
         match self.check_arrival(&packed, connections) {
-            Ok((id, version, profile)) => Ok(self.settle_in(packed, &id, version, profile)),
+            Ok((id, version, profile)) => Ok(self.settle_in(*packed, &id, version, profile)),
             Err(why) => Err((why, packed)),
         }
     }
@@ -239,7 +240,7 @@ impl Engine {
         &mut self,
         packed: &PackedSession,
         connections: usize,
-    ) -> Result<(SessionId, ProtocolVersion, std::rc::Rc<ClientInfo>), NotTaken> {
+    ) -> Result<(SessionId, ProtocolVersion, Rc<ClientInfo>), NotTaken> {
         self.check_place(packed.offset, &packed.listener)?;
         let id = SessionId::parse(&packed.id).ok_or(NotTaken::Malformed)?;
         let is_ours = id.node == self.node && id.locator.incarnation == self.incarnation;
@@ -282,7 +283,7 @@ impl Engine {
         packed: PackedSession,
         id: &SessionId,
         version: ProtocolVersion,
-        profile: std::rc::Rc<ClientInfo>,
+        profile: Rc<ClientInfo>,
     ) -> (SessionKey, Vec<Owner>) {
         let PackedSession {
             id: _,
