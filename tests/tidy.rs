@@ -5,8 +5,12 @@
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/halves.rs"]
 mod halves;
+#[path = "tidy/names.rs"]
+mod names;
 #[path = "tidy/travel.rs"]
 mod travel;
 

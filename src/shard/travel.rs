@@ -29,7 +29,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::engine::travel::{PackedListen, PackedSession};
-use super::engine::{Owner, SessionKey};
+use super::engine::{ExchangeOwner, SessionKey};
 use super::http::PackedConnection;
 use super::stays::{NotTaken, StaysBecause};
 use super::{ConnectionKey, CorePosition, Millis, Shard};
@@ -149,7 +149,7 @@ impl Shard {
         let owner = self.http.may_leave(key)?;
         owner.map_or(Ok(()), |it| self.engine.may_leave_with(it))?;
         let listen = match owner {
-            Some(Owner::Listener(listener)) => self.engine.pack_listen(listener),
+            Some(ExchangeOwner::Listener(listener)) => self.engine.pack_listen(listener),
             _ => None,
         };
         let connection = self.http.pack(key).ok_or(StaysBecause::NotHere)?;
@@ -203,7 +203,7 @@ impl Shard {
         self.engine.core_of(session)
     }
 
-    fn put(&mut self, connection: PackedConnection, owner: Option<Owner>) -> ConnectionKey {
+    fn put(&mut self, connection: PackedConnection, owner: Option<ExchangeOwner>) -> ConnectionKey {
         let (unwritten, since) = (connection.unwritten, connection.holds_since);
         let key = self.http.unpack(connection, owner);
         if let Some(owner) = owner {

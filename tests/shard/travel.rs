@@ -4,7 +4,7 @@
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::limits::Limits;
-use pinfold::shard::{Closed, Cluster, Counts, SessionKey, Setup};
+use pinfold::shard::{Closed, Cluster, SessionKey, ShardCounts, ShardSetup};
 use serde_json::json;
 
 use crate::support::node::{Node, SocketId, setup};
@@ -42,9 +42,9 @@ pub(crate) fn only_session(client: &Client, core: usize) -> SessionKey {
     key
 }
 
-fn replacement(client: &Client, core: usize) -> Setup {
+fn replacement(client: &Client, core: usize) -> ShardSetup {
     let limits = *client.node.cores[core].shard.limits();
-    Setup {
+    ShardSetup {
         commons: client.node.commons.clone(),
         cluster: Some(Cluster { secret: None }),
         ..setup(core, 2, limits, INCARNATION)
@@ -69,9 +69,9 @@ pub(crate) fn travel(client: &mut Client, way: Way) {
 }
 
 /// On both cores.
-pub(crate) fn left(client: &Client) -> Counts {
+pub(crate) fn left(client: &Client) -> ShardCounts {
     let [one, other] = [0, 1].map(|core| client.node.cores[core].shard.counts());
-    Counts {
+    ShardCounts {
         connections: one.connections + other.connections,
         sessions: one.sessions + other.sessions,
         held_bytes: one.held_bytes + other.held_bytes,
@@ -457,9 +457,13 @@ fn a_listen_stream_that_goes_on_on_another_core() {
         assert!(told.iter().all(|it| id(it) == "x-1"), "{told:?}");
         let uris: Vec<_> = told.iter().map(|it| it["params"]["uri"].clone()).collect();
         assert_eq!(uris, ["a:1", "A:2"], "to core {to}");
-        let names = client.node.told.drain(..).count();
+        let names = client.node.delivered.drain(..).count();
         client.node.cut(stream);
-        assert_eq!((names, client.node.told.len()), (2, 2), "hears, and leaves");
+        assert_eq!(
+            (names, client.node.delivered.len()),
+            (2, 2),
+            "hears, and leaves"
+        );
         client.node.check_nobody_is_left();
     }
 }

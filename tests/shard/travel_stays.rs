@@ -236,7 +236,7 @@ fn a_value_that_somebody_has_written_in() {
         ("/session/capabilities", json!("{")),
         ("/session/capabilities", json!("[]")),
         ("/session/info", json!("{\"name\":1,\"name\":2}")),
-        ("/session/listener/told", json!(1_000)),
+        ("/session/listener/delivered_through", json!(1_000)),
         ("/session/standalone/written", json!(3)),
         ("/session/standalone/next_sequence", json!(1)),
         ("/session/standalone/connection", json!(1)),
@@ -284,11 +284,11 @@ fn a_session_that_seems_to_end_and_open_because_it_moved() {
         let mut client = announcing();
         let session = client.session(V06);
         client.ask(&Request::subscribe(&session, "a:1"));
-        let (said, told) = (client.node.said.len(), client.node.told.len());
+        let (said, told) = (client.node.said.len(), client.node.delivered.len());
         travel(&mut client, way);
         client.ask(&Request::ping(&session, 1));
         assert_eq!(
-            (client.node.said.len(), client.node.told.len()),
+            (client.node.said.len(), client.node.delivered.len()),
             (said, told),
             "{way:?}"
         );

@@ -1,6 +1,6 @@
 //! At random moments sessions and connections leave one core for another, and cores make place for others.
 
-use pinfold::shard::{SessionKey, Setup, StaysBecause};
+use pinfold::shard::{SessionKey, ShardSetup, StaysBecause};
 
 use crate::support::node::setup;
 use crate::world::{World, limits};
@@ -45,7 +45,7 @@ impl World {
             self.node.release(u64::MAX);
             self.finish_calls(core);
         }
-        let setup = Setup {
+        let setup = ShardSetup {
             commons: self.node.commons.clone(),
             ..setup(core, self.node.cores.len(), limits(), 0x00b0_0700)
         };

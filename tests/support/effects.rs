@@ -64,7 +64,7 @@ impl Node {
             Effect::MakeRoom { holds } => self.make_room(core, holds),
             Effect::Tell(event) => {
                 self.tell_home(core, &event);
-                self.told.push(event);
+                self.delivered.push(event);
             }
             Effect::Announce(presence) => self.said.push(presence),
             Effect::Read(key) => self.read_on(core, key),

@@ -5,8 +5,8 @@
 
 use pinfold::app::call::Lifecycle;
 use pinfold::shard::{
-    ConnectionKey, Millis, NotTaken, SessionKey, Setup, Shard, StaysBecause, TravellingConnection,
-    TravellingSession,
+    ConnectionKey, Millis, NotTaken, SessionKey, Shard, ShardSetup, StaysBecause,
+    TravellingConnection, TravellingSession,
 };
 use pinfold::wire::session_id::SessionId;
 use serde_json::Value;
@@ -54,7 +54,7 @@ impl Node {
     pub fn replace_core(
         &mut self,
         core: usize,
-        setup: Setup,
+        setup: ShardSetup,
         pause_ms: Millis,
     ) -> Result<(), StaysBecause> {
         self.bring_up_to_date(core);
@@ -243,7 +243,7 @@ impl Node {
         if self.breaks(Breakage::TravelsOnePlaceFurther) {
             let number = |value: &Value| value.as_u64().expect("a number");
             let newest = number(&session["offset"]);
-            let told = &mut session["listener"]["told"];
+            let told = &mut session["listener"]["delivered_through"];
             *told = newest.min(number(told) + 1).into();
             if !session["standalone"].is_null() {
                 for place in ["/listener/sequence", "/standalone/next_sequence"] {

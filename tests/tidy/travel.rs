@@ -10,7 +10,13 @@ const TAKEN_APART: [(&str, &[&str]); 4] = [
     ("engine/travel.rs", &["Session", "PackedSession"]),
     (
         "engine/stream/travel.rs",
-        &["Stream", "Queue", "Event", "Message", "PackedStream"],
+        &[
+            "Stream",
+            "EventQueue",
+            "QueuedEvent",
+            "OutgoingMessage",
+            "PackedStream",
+        ],
     ),
     (
         "engine/fanout/travel.rs",

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Engine, Place, SessionKey};
+use super::{Destination, Engine, SessionKey};
 use crate::wire::session_id::{Locator, SessionId};
 
 #[derive(Default)]
@@ -91,28 +91,28 @@ impl Engine {
     /// On which core a session of this process is, as far as this core knows.
     pub(in crate::shard) fn core_of(&self, session: &SessionId) -> u16 {
         match self.core_for(&session.locator) {
-            Place::Core(core) => core,
-            Place::Here | Place::Elsewhere => self.core,
+            Destination::Core(core) => core,
+            Destination::Here | Destination::Elsewhere => self.core,
         }
     }
 
     /// On which core to look for a session of this process.
-    pub(super) fn core_for(&self, place: &Locator) -> Place {
+    pub(super) fn core_for(&self, place: &Locator) -> Destination {
         let core = place.core;
         if self.moved.is_empty() {
             return match core != self.core {
-                true => Place::Core(core),
-                false => Place::Here,
+                true => Destination::Core(core),
+                false => Destination::Here,
             };
         }
         if self.moved.find(place).is_some() {
-            return Place::Here;
+            return Destination::Here;
         }
         if core != self.core {
-            return Place::Core(core);
+            return Destination::Core(core);
         }
         let elsewhere = self.moved.core_of(key_of(place));
-        elsewhere.map_or(Place::Here, Place::Core)
+        elsewhere.map_or(Destination::Here, Destination::Core)
     }
 
     /// Panics if a session is said to be here that is not. For tests.

@@ -3,13 +3,13 @@
 //! | what | how it travels |
 //! |---|---|
 //! | the name: id and secret, event ids | with it; the key that it has there is the same if its slot is free, else `moved` knows it by its name |
-//! | subscriptions, what is pending, how far it was told | with it, with the place in the log: both cores stand at the same one |
+//! | subscriptions, what is pending, up to where it was notified | with it, with the place in the log: both cores stand at the same one |
 //! | streams, kept and unwritten messages, how far they were written | with it |
-//! | what the client says of itself | its words: they are told from others' anew |
+//! | what the client says of itself | its words, which are looked up among those of others anew |
 //! | times | by the node's clock, which both cores have; the wheel is armed anew, what fires here for it is stale |
 //! | the node's budget, counts of sessions, subscriptions and of its client | given back here and taken there, in any case: it had its place before. Its client's rates stay with the node |
 //! | calls, and what they ask the client | not: a session with a call under way stays |
-//! | what other nodes and the application know | nobody is told anything: it neither ends nor opens. If all sessions are being announced again, it is announced once |
+//! | what other nodes and the application know | nothing: it neither ends nor opens. If all sessions are being announced again, it is announced once |
 //!
 //! Every field is taken apart by name, without `..`: a new one does not compile before somebody has decided.
 
@@ -27,7 +27,7 @@ use super::keys::StreamKey;
 use super::moved::key_of;
 use super::session::Session;
 use super::stream::travel::PackedStream;
-use super::{Engine, Exchange, Millis, Owner, SessionId, SessionKey};
+use super::{Engine, Exchange, ExchangeOwner, Millis, SessionId, SessionKey};
 use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
 use crate::shard::stays::{NotTaken, StaysBecause};
@@ -119,12 +119,15 @@ impl Engine {
     }
 
     /// Whether what this exchange is for can leave with its connection.
-    pub(in crate::shard) fn may_leave_with(&self, owner: Owner) -> Result<(), StaysBecause> {
+    pub(in crate::shard) fn may_leave_with(
+        &self,
+        owner: ExchangeOwner,
+    ) -> Result<(), StaysBecause> {
         self.may_let_go()?;
         match owner {
-            Owner::Listener(_) => Ok(()),
-            Owner::Call(_) => Err(StaysBecause::CallUnderWay),
-            Owner::Stream(stream) | Owner::Silent(stream) => {
+            ExchangeOwner::Listener(_) => Ok(()),
+            ExchangeOwner::Call(_) => Err(StaysBecause::CallUnderWay),
+            ExchangeOwner::Stream(stream) | ExchangeOwner::Silent(stream) => {
                 let stream = self.streams.get(stream);
                 Err(match stream.and_then(|it| it.session) {
                     Some(_) => StaysBecause::OfSession,
@@ -164,7 +167,7 @@ impl Engine {
             secret: _,
             version,
             log_level,
-            profile,
+            client_info,
             listener,
             standalone,
             opened_at,
@@ -180,8 +183,8 @@ impl Engine {
             timer: _,
         } = self.sessions.remove(key)?;
         self.moved.leaves(key);
-        let (capabilities, info) = profile.texts();
-        self.profiles.release(profile);
+        let (capabilities, info) = client_info.texts();
+        self.profiles.release(client_info);
         self.commons.sessions.give_back(1);
         self.commons.clients.close_session(client);
         let mut connections = 0;
@@ -229,9 +232,11 @@ impl Engine {
         &mut self,
         packed: Box<PackedSession>,
         connections: usize,
-    ) -> Result<(SessionKey, Vec<Owner>), (NotTaken, Box<PackedSession>)> {
+    ) -> Result<(SessionKey, Vec<ExchangeOwner>), (NotTaken, Box<PackedSession>)> {
         match self.check_arrival(&packed, connections) {
-            Ok((id, version, profile)) => Ok(self.settle_in(*packed, &id, version, profile)),
+            Ok((id, version, client_info)) => {
+                Ok(self.settle_in(*packed, &id, version, client_info))
+            }
             Err(why) => Err((why, packed)),
         }
     }
@@ -264,11 +269,11 @@ impl Engine {
         let capabilities = json(&packed.capabilities).map_err(|_| NotTaken::Malformed)?;
         let info = packed.info.as_deref().map(json).transpose();
         let info = info.map_err(|_| NotTaken::Malformed)?;
-        let profile = self.profiles.intern(&capabilities, info.as_deref());
-        Ok((id, version, profile.map_err(|_| NotTaken::Malformed)?))
+        let client_info = self.profiles.intern(&capabilities, info.as_deref());
+        Ok((id, version, client_info.map_err(|_| NotTaken::Malformed)?))
     }
 
-    /// What was published since it left nobody can tell it any more, and what is still to come here it was told.
+    /// What was published since it left is lost to it, and what is still to come here it was notified of.
     fn check_place(&self, there: u64, listener: &PackedListener) -> Result<(), NotTaken> {
         match self.offset {
             _ if self.is_draining() => Err(NotTaken::Draining),
@@ -283,8 +288,8 @@ impl Engine {
         packed: PackedSession,
         id: &SessionId,
         version: ProtocolVersion,
-        profile: Rc<ClientInfo>,
-    ) -> (SessionKey, Vec<Owner>) {
+        client_info: Rc<ClientInfo>,
+    ) -> (SessionKey, Vec<ExchangeOwner>) {
         let PackedSession {
             id: _,
             offset: _,
@@ -315,7 +320,7 @@ impl Engine {
                 secret: id.secret,
                 version,
                 log_level,
-                profile,
+                client_info,
                 listener,
                 standalone: None,
                 opened_at,
@@ -374,7 +379,7 @@ impl Engine {
         session: SessionKey,
         client: Option<Client>,
         stream: PackedStream,
-        owners: &mut Vec<Owner>,
+        owners: &mut Vec<ExchangeOwner>,
     ) -> StreamKey {
         let (connected, silent) = (stream.connection.is_some(), stream.silent.len());
         let memory = self.memory.clone();
@@ -386,8 +391,8 @@ impl Engine {
         let stream = stream.unpack(session, bytes_max, charge);
         let key = self.streams.insert(stream);
         self.arm_stream(key);
-        owners.extend(connected.then_some(Owner::Stream(key)));
-        owners.extend(std::iter::repeat_n(Owner::Silent(key), silent));
+        owners.extend(connected.then_some(ExchangeOwner::Stream(key)));
+        owners.extend(std::iter::repeat_n(ExchangeOwner::Silent(key), silent));
         key
     }
 
@@ -402,12 +407,12 @@ impl Engine {
     }
 
     /// A connection came with what it is for.
-    pub(in crate::shard) fn connected(&mut self, owner: Owner, exchange: Exchange) {
+    pub(in crate::shard) fn connected(&mut self, owner: ExchangeOwner, exchange: Exchange) {
         match owner {
-            Owner::Call(_) => {}
-            Owner::Silent(stream) => self.silent.entry(stream).or_default().push(exchange),
-            Owner::Listener(listener) => self.fanout.attach(listener, exchange),
-            Owner::Stream(key) => {
+            ExchangeOwner::Call(_) => {}
+            ExchangeOwner::Silent(stream) => self.silent.entry(stream).or_default().push(exchange),
+            ExchangeOwner::Listener(listener) => self.fanout.attach(listener, exchange),
+            ExchangeOwner::Stream(key) => {
                 let Some(stream) = self.streams.get_mut(key) else {
                     return;
                 };
@@ -435,7 +440,7 @@ impl Engine {
     pub(in crate::shard) fn unpack_listen(
         &mut self,
         packed: PackedListen,
-    ) -> Result<Owner, (NotTaken, PackedListen)> {
+    ) -> Result<ExchangeOwner, (NotTaken, PackedListen)> {
         if let Err(why) = self.check_place(packed.offset, &packed.listener) {
             return Err((why, packed));
         }
@@ -448,7 +453,7 @@ impl Engine {
         let voice = ListenerKind::Listen(SubscriptionId::new(&id));
         let name = Key::from_parts(name.0, name.1);
         let named = (name, self.limits.connections_max);
-        Ok(Owner::Listener(self.fanout.unpack(
+        Ok(ExchangeOwner::Listener(self.fanout.unpack(
             listener,
             voice,
             Some(named),

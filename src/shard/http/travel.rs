@@ -5,8 +5,8 @@
 //! call, stays; so does one that ends.
 
 use super::connection::travel::PackedConnection;
-use super::connection::{Hold, State};
-use super::{ConnectionKey, Fields, Http, Millis, UpperLayer};
+use super::connection::{ConnectionState, Hold};
+use super::{ConnectionKey, Http, Millis, RequestFields, UpperLayer};
 use crate::shard::stays::StaysBecause;
 
 impl<U: UpperLayer> Http<U> {
@@ -28,23 +28,24 @@ impl<U: UpperLayer> Http<U> {
             _ if !is_drained => Err(StaysBecause::NotDrained),
             _ if connection.hold != Hold::No => Err(StaysBecause::AnswerHeld),
             _ if connection.close_when_written => Err(StaysBecause::Ending),
-            State::Lingering => Err(StaysBecause::Ending),
-            State::ExpectHead if connection.word.is_none() => Ok(None),
-            State::ExpectHead | State::ExpectBody(_) | State::ExpectLook(_) | State::ExpectWord => {
-                Err(StaysBecause::RequestArrives)
-            }
-            State::ExpectAnswer(owner) => Ok(Some(*owner)),
+            ConnectionState::Lingering => Err(StaysBecause::Ending),
+            ConnectionState::ExpectHead if connection.word.is_none() => Ok(None),
+            ConnectionState::ExpectHead
+            | ConnectionState::ExpectBody(_)
+            | ConnectionState::ExpectLook(_)
+            | ConnectionState::ExpectWord => Err(StaysBecause::RequestArrives),
+            ConnectionState::ExpectAnswer(owner) => Ok(Some(*owner)),
         }
     }
 
     /// The heads of requests that were admitted here, and of which not all has arrived. Their connections are among those
     /// that hold something: no walk over all.
-    pub(in crate::shard) fn arriving(&self) -> impl Iterator<Item = Fields<'_>> {
+    pub(in crate::shard) fn arriving(&self) -> impl Iterator<Item = RequestFields<'_>> {
         let holders = self.holders.iter();
         let connections = holders.filter_map(|&key| self.connections.get(key));
         connections.filter_map(|connection| match &connection.state {
-            State::ExpectBody(it) | State::ExpectLook(it) => {
-                Some(Fields::of(&it.head, &it.head_bytes))
+            ConnectionState::ExpectBody(it) | ConnectionState::ExpectLook(it) => {
+                Some(RequestFields::of(&it.head, &it.head_bytes))
             }
             _ => None,
         })

@@ -1,20 +1,20 @@
-//! A listener as a value that can travel: what it hears of, and what of that it has still to be told.
+//! A listener as a value that can travel: what it hears of, and what of that it has still to be delivered_through.
 //!
 //! It leaves at a place in the log, and arrives at the same place: what each of its topics was published at last goes with
 //! it, so that the other core knows as much of them as it needs for this listener. Who else hears of a topic there has
-//! nothing to be told by that: it was told, or came later.
+//! no notification due to that: it had it, or came later.
 
 use serde::{Deserialize, Serialize};
 
 use super::listener::Subscription;
 use super::topic::TopicEntry;
-use super::{Fanout, Interest, Listener, ListenerKey, ListenerKind};
+use super::{Fanout, Listener, ListenerKey, ListenerKind, WantedTopic};
 use crate::app::call::Topic;
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::shard) struct PackedListener {
-    /// Everything up to here was told or was never to be told.
-    told: u64,
+    /// Everything up to here was delivered, or was never to be.
+    delivered_through: u64,
     /// The session's last targeted message that left on its standalone stream.
     sequence: u32,
     subscriptions: Vec<PackedSubscription>,
@@ -23,7 +23,7 @@ pub(in crate::shard) struct PackedListener {
 #[derive(Clone, Serialize, Deserialize)]
 struct PackedSubscription {
     topic: PackedTopic,
-    /// It was published, and the listener has not been told of that.
+    /// It was published, and the listener was not notified since.
     pending: bool,
     /// Where in the log it was published last, as far as its core knew.
     last_offset: u64,
@@ -46,9 +46,9 @@ impl Fanout {
     pub(in crate::shard::engine) fn pack(&mut self, key: ListenerKey) -> Option<PackedListener> {
         let Listener {
             // Both are made anew of what it belongs to.
-            voice: _,
+            kind: _,
             sink: _,
-            told,
+            delivered_through,
             sequence,
             subscriptions,
             slots: _,
@@ -57,12 +57,12 @@ impl Fanout {
             messages: _,
             queued: _,
         } = self.listeners.get(key)?;
-        let (told, sequence) = (*told, *sequence);
+        let (delivered_through, sequence) = (*delivered_through, *sequence);
         let subscriptions = subscriptions.iter().map(|it| self.pack_subscription(it));
         let subscriptions = subscriptions.collect();
         self.close(key);
         Some(PackedListener {
-            told,
+            delivered_through,
             sequence,
             subscriptions,
         })
@@ -101,18 +101,18 @@ impl Fanout {
     pub(in crate::shard::engine) fn unpack(
         &mut self,
         listener: PackedListener,
-        voice: ListenerKind,
+        kind: ListenerKind,
         named: Option<(ListenerKey, usize)>,
     ) -> ListenerKey {
         let PackedListener {
-            told,
+            delivered_through,
             sequence,
             subscriptions,
         } = listener;
         let entry = Listener {
-            voice,
+            kind,
             sink: None,
-            told,
+            delivered_through,
             sequence,
             subscriptions: Vec::with_capacity(subscriptions.len()),
             slots: None,
@@ -139,7 +139,7 @@ impl Fanout {
             pending,
             last_offset,
         } = subscription;
-        let interest = Interest::from(topic);
+        let interest = WantedTopic::from(topic);
         self.subscribe(key, &interest);
         let Some(index) = self.find(&interest.topic) else {
             return;
@@ -156,7 +156,7 @@ impl Fanout {
 
     /// The JSON-RPC id of a listen request, as JSON. None: it is a session's listener, or none.
     pub(in crate::shard::engine) fn listen_id(&self, key: ListenerKey) -> Option<String> {
-        let ListenerKind::Listen(id) = &self.listeners.get(key)?.voice else {
+        let ListenerKind::Listen(id) = &self.listeners.get(key)?.kind else {
             return None;
         };
         let mut json = Vec::new();
@@ -169,17 +169,17 @@ impl PackedListener {
     /// The last place in the log that it knows of.
     pub(in crate::shard::engine) fn newest(&self) -> u64 {
         let newest = self.subscriptions.iter().map(|it| it.last_offset).max();
-        self.told.max(newest.unwrap_or(0))
+        self.delivered_through.max(newest.unwrap_or(0))
     }
 }
 
-impl From<PackedTopic> for Interest {
+impl From<PackedTopic> for WantedTopic {
     fn from(topic: PackedTopic) -> Self {
         match topic {
-            PackedTopic::Tools => Interest::of(Topic::Tools),
-            PackedTopic::Prompts => Interest::of(Topic::Prompts),
-            PackedTopic::Resources => Interest::of(Topic::Resources),
-            PackedTopic::Resource { uri, own } => Interest {
+            PackedTopic::Tools => WantedTopic::of(Topic::Tools),
+            PackedTopic::Prompts => WantedTopic::of(Topic::Prompts),
+            PackedTopic::Resources => WantedTopic::of(Topic::Resources),
+            PackedTopic::Resource { uri, own } => WantedTopic {
                 topic: Topic::Resource(uri),
                 own,
             },

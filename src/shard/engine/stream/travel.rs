@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::keys::SessionKey;
 use super::super::wheel::{Millis, Timer};
-use super::{Event, MESSAGE_OVERHEAD_BYTES, Message, Queue, STANDALONE, Stream};
+use super::{EventQueue, MESSAGE_OVERHEAD_BYTES, OutgoingMessage, QueuedEvent, STANDALONE, Stream};
 use crate::budget::Charge;
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -60,8 +60,8 @@ impl Stream {
             interrupted_at,
             timer: _,
         } = self;
-        let queue = queue.map_or_else(Queue::default, |queue| *queue);
-        let Queue {
+        let queue = queue.map_or_else(EventQueue::default, |queue| *queue);
+        let EventQueue {
             events,
             written,
             bytes: _,
@@ -70,7 +70,7 @@ impl Stream {
         PackedStream {
             number,
             outstanding,
-            messages: events.into_iter().map(Event::pack).collect(),
+            messages: events.into_iter().map(QueuedEvent::pack).collect(),
             written,
             next_sequence,
             settled,
@@ -83,15 +83,15 @@ impl Stream {
     }
 }
 
-impl Event {
+impl QueuedEvent {
     fn pack(self) -> PackedMessage {
-        let Event {
+        let QueuedEvent {
             // Counted back from the next one's.
             sequence: _,
             message,
         } = self;
         // Others may have it too.
-        let Message { data, _charge } = &*message;
+        let OutgoingMessage { data, _charge } = &*message;
         PackedMessage {
             data: String::from_utf8_lossy(data).into_owned(),
             of_client: _charge.share().is_some(),
@@ -133,8 +133,8 @@ impl PackedStream {
         let event = |(sequence, it): (u32, PackedMessage)| {
             let PackedMessage { data, of_client } = it;
             let charge = charge(data.len() + MESSAGE_OVERHEAD_BYTES, of_client);
-            let message: Rc<Message> = Message::new(data.as_bytes(), charge);
-            Event { sequence, message }
+            let message: Rc<OutgoingMessage> = OutgoingMessage::new(data.as_bytes(), charge);
+            QueuedEvent { sequence, message }
         };
         let events = (first..).zip(messages).map(event).collect();
         Stream {
@@ -143,7 +143,7 @@ impl PackedStream {
             number,
             call: None,
             outstanding,
-            queue: Queue::with(events, written, bytes_max),
+            queue: EventQueue::with(events, written, bytes_max),
             next_sequence,
             settled,
             answered,
@@ -159,11 +159,15 @@ impl PackedStream {
     }
 }
 
-impl Queue {
-    fn with(events: VecDeque<Event>, written: usize, bytes_max: usize) -> Option<Box<Queue>> {
+impl EventQueue {
+    fn with(
+        events: VecDeque<QueuedEvent>,
+        written: usize,
+        bytes_max: usize,
+    ) -> Option<Box<EventQueue>> {
         let lengths = || events.iter().map(|event| event.message.data.len());
         let (bytes, largest) = (lengths().sum(), lengths().max()?);
-        Some(Box::new(Queue {
+        Some(Box::new(EventQueue {
             bytes,
             written,
             has_large: largest > bytes_max,

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::super::{Millis, Timer, UpperLayer};
-use super::{Connection, CountsFor, Hold, State};
+use super::{Connection, ConnectionState, CountsFor, Hold};
 use crate::clients::Client;
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -121,7 +121,7 @@ impl PackedConnection {
             is_proxy,
         } = self;
         Connection {
-            state: owner.map_or(State::ExpectHead, State::ExpectAnswer),
+            state: owner.map_or(ConnectionState::ExpectHead, ConnectionState::ExpectAnswer),
             is_stream: is_stream && owner.is_some(),
             scanned: (inbox.len() as u32).min(scanned),
             inbox: (!inbox.is_empty()).then(|| Box::new(inbox)),
