@@ -30,6 +30,8 @@
 //! | `tasks`, `acceptor` | what a thread has under way, and how it ends; listening sockets that can be closed |
 //! | [`clients`] | who the clients are, for limits, and what each of them holds |
 //! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
+//! | [`auth`] | who asks and what they may do, as plain values: tokens, keys, policy, challenges |
+//! | [`credentials`] | where keys and tokens come from: issuers that are asked, files that are read, programs that know |
 //! | [`mcp`] | what MCP says: revisions, errors, types |
 //! | [`app`] | what a user of the crate implements, and the built-in applications |
 //! | `tokio_threads` | a tokio runtime for the handlers that want one |
@@ -52,11 +54,13 @@
 mod acceptor;
 pub mod admin;
 pub mod app;
+pub mod auth;
 pub mod budget;
 pub mod cli;
 pub mod clients;
 pub mod cluster;
 pub mod config;
+pub mod credentials;
 pub mod forward;
 pub mod guide;
 pub mod limits;

@@ -1,0 +1,72 @@
+//! The token in an `Authorization` field: RFC 6750, 2.1. A token in a query or a form is none.
+
+use super::Reason;
+use crate::limits::TOKEN_BYTES_MAX;
+
+const SCHEME: &str = "bearer";
+
+/// The token, if the field is of the scheme `Bearer`. Nothing of it is decoded yet.
+pub(super) fn bearer(value: &str) -> Result<&str, Reason> {
+    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return Err(Reason::Missing);
+    }
+    let token = token.trim_matches(' ');
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Reason::TooLong);
+    }
+    match is_b64token(token) {
+        true => Ok(token),
+        false => Err(Reason::Malformed),
+    }
+}
+
+fn is_b64token(token: &str) -> bool {
+    let body = token.trim_end_matches('=');
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    !body.is_empty() && body.bytes().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_without_a_token() {
+        for missing in [
+            None,
+            Some(""),
+            Some("Basic YTpi"),
+            Some("abc"),
+            Some("DPoP a.b.c"),
+        ] {
+            assert_eq!(bearer(missing), Err(Reason::Missing), "{missing:?}");
+        }
+        for malformed in [
+            "Bearer",
+            "Bearer ",
+            "Bearer a b",
+            "Bearer a,b",
+            "Bearer \"a\"",
+            "Bearer =",
+            "Bearer ä",
+        ] {
+            assert_eq!(bearer(malformed), Err(Reason::Malformed), "{malformed}");
+        }
+        for right in [
+            "Bearer a.b-c_d~e+/=",
+            "bearer a.b-c_d~e+/=",
+            "BEARER   a.b-c_d~e+/= ",
+        ] {
+            assert_eq!(bearer(right), Ok("a.b-c_d~e+/="), "{right}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_100_kb_that_is_looked_at() {
+        let token = format!("Bearer {}", "a".repeat(100_000));
+        assert_eq!(bearer(&token), Err(Reason::TooLong));
+        let longest = format!("Bearer {}", "a".repeat(TOKEN_BYTES_MAX));
+        assert!(bearer(&longest).is_ok());
+    }
+}
