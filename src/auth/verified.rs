@@ -176,7 +176,11 @@ impl VerifiedTokens {
     /// ago.
     fn one_that_goes(&self, now: UnixSeconds) -> usize {
         let count = self.entries.len();
-        let looked_at = (0..LOOKS.min(count)).map(|step| (self.hand + step * STRIDE) % count);
+        let place = |step: usize| {
+            let spread = (self.hand as u64 + step as u64).wrapping_mul(SPREAD) >> 32;
+            spread as usize % count
+        };
+        let looked_at = (0..LOOKS.min(count)).map(place);
         let rank = |place: &usize| {
             let entry = self.entries.get(*place)?;
             let held = self.held.get(&entry.identity.id()).copied().unwrap_or(0);
@@ -201,12 +205,12 @@ impl VerifiedTokens {
                 self.held.remove(&entry.identity.id());
             }
         }
-        self.hand = self.hand.wrapping_add(1);
+        self.hand = self.hand.wrapping_add(LOOKS);
     }
 }
 
-/// Between two that are looked at: a prime, so that they are from all over.
-const STRIDE: usize = 8191;
+/// 2^64 by the golden ratio: numbers that follow each other come out far apart, and evenly so.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Neither tokens, which it does not have, nor whose they are.
 impl fmt::Debug for VerifiedTokens {
