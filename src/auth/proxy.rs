@@ -2,6 +2,7 @@
 //! proxy is, or if it is signed; else anybody could say so.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, de};
 
@@ -54,7 +55,7 @@ impl Default for ProxySettings {
 /// The same, checked.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    settings: ProxySettings,
+    settings: Arc<ProxySettings>,
     verifier: Option<Verifier>,
 }
 
@@ -102,7 +103,10 @@ impl Proxy {
             true => Some(Verifier::new(&settings.signed, public)?),
             false => None,
         };
-        Ok(Proxy { settings, verifier })
+        Ok(Proxy {
+            settings: Arc::new(settings),
+            verifier,
+        })
     }
 
     pub(super) fn verifier(&self) -> Option<&Verifier> {

@@ -145,8 +145,7 @@ impl Verifier {
             return Err(Reason::Signature);
         }
         let identity = self.terms.identity(claims, jws.payload);
-        let has = |scope: &Box<str>| identity.scopes().has(scope);
-        match self.terms.scopes.iter().all(has) {
+        match self.scopes().all(|scope| identity.scopes().has(scope)) {
             true => Ok(Verdict::Valid(Box::new(identity))),
             false => Err(Reason::Scope),
         }

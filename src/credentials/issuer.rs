@@ -29,12 +29,14 @@ pub(super) enum Errand {
 /// Told what came of a search. New rules were told before.
 pub(super) type Then = Box<dyn FnOnce(Searched) + Send>;
 
+/// Hands on the keys before and after.
+pub(super) type TellKeys = Box<dyn Fn(&KeySet, Arc<KeySet>) + Send>;
+
 pub(super) struct Issuer {
     pub(super) name: String,
     pub(super) source: KeySource,
     pub(super) known: Arc<KeySet>,
-    /// Hands on the keys before and after.
-    pub(super) tell: Box<dyn Fn(&KeySet, Arc<KeySet>) + Send>,
+    pub(super) tell: TellKeys,
 }
 
 impl Issuer {

@@ -65,10 +65,12 @@ pub struct Keeper {
     issuers: Vec<SyncSender<Errand>>,
 }
 
+type TellRules = Box<dyn Fn(&Arc<Rules>) + Send + Sync>;
+
 struct Shared {
     /// Held while they are told, so that all hear of them in one order. Never taken for a request.
     rules: Mutex<Arc<Rules>>,
-    tell: Box<dyn Fn(&Arc<Rules>) + Send + Sync>,
+    tell: TellRules,
 }
 
 impl Shared {
