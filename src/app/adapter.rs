@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
-use super::call::{About, Caching, Call, Handler, Lifecycle, Link, Outcome};
+use super::call::{Caching, Call, Handler, Lifecycle, Link, Outcome, ServerInfoJson};
 use super::context::Logging;
 use super::decode::{decode, digest};
 use super::envelope::Envelope;
@@ -30,8 +30,8 @@ struct Adapter<A> {
 }
 
 impl<A: App + 'static> Handler for Adapter<A> {
-    fn about(&self) -> About {
-        self.info.about()
+    fn server_info(&self) -> ServerInfoJson {
+        self.info.to_json()
     }
 
     fn own_uri(&self, uri: &str) -> Result<Box<str>, NotAUri> {

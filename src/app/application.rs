@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::call::{About, Caching, OpenedSession, SessionEnd, Subscriber};
+use super::call::{Caching, OpenedSession, ServerInfoJson, SessionEnd, Subscriber};
 use super::{Context, Error, SessionId};
 use crate::mcp::RpcError;
 use crate::mcp::types::{
@@ -199,7 +199,7 @@ impl ServerInfo {
         self
     }
 
-    pub(super) fn about(&self) -> About {
+    pub(super) fn to_json(&self) -> ServerInfoJson {
         let legacy = Capabilities {
             extensions: JsonObject::new(),
             ..self.capabilities.clone()
@@ -207,8 +207,8 @@ impl ServerInfo {
         let to_value = |capabilities: &Capabilities| {
             serde_json::to_value(capabilities).expect("keys are strings, values are JSON")
         };
-        About {
-            server_info: serde_json::to_value(&self.implementation)
+        ServerInfoJson {
+            implementation: serde_json::to_value(&self.implementation)
                 .expect("keys are strings, values are text"),
             instructions: self.instructions.clone(),
             legacy_capabilities: to_value(&legacy),

@@ -199,7 +199,7 @@ pub trait Link {
 /// An application with its types erased: what one core of the engine holds.
 pub trait Handler {
     /// What the server says of itself, fixed at start.
-    fn about(&self) -> About;
+    fn server_info(&self) -> ServerInfoJson;
 
     /// The spelling by which the application calls this URI.
     ///
@@ -224,11 +224,11 @@ pub trait Handler {
     fn call(self: Rc<Self>, call: Call, link: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome>;
 }
 
-/// `initialize` and `server/discover` answer with this.
+/// [`ServerInfo`](super::ServerInfo) as JSON: `initialize` and `server/discover` answer with this.
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct ServerInfoJson {
     /// `serverInfo`: name, version, title …; an object.
-    pub server_info: Value,
+    pub implementation: Value,
     pub instructions: Option<String>,
     /// `capabilities` as declared to legacy clients; an object.
     pub legacy_capabilities: Value,

@@ -6,16 +6,15 @@
 //! | `{prefix}node:{name}` | that node, every 1.5 s, for 5 s | `record`: address, process |
 //! | `{prefix}bus`, `{prefix}board`, … | every node, and any program the first | [`bus`] |
 //! | `{prefix}processes` | each process its field; whoever buries it removes it | `record`: the same, also while the key above is missing |
-//! | `{prefix}burial:{name}.{boot}` | whoever buries that process, for five minutes | that others need not |
+//! | `{prefix}burial:{name}.{incarnation}` | whoever buries that process, for five minutes | that others need not |
 //!
 //! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold; neither
-//! waits. [`Control`] does what Redis is needed for, on the thread that runs it: `presence` is what Redis does not know
+//! waits. [`ClusterTask`] does what Redis is needed for, on the thread that runs it: `presence` is what Redis does not know
 //! yet, `writer` sends it, `nodes` is the heartbeat, `peers` is who else there is, `undertaker` buries the dead, `resolver`
 //! finds owners, `misses` logs why a session was not
 //! found. [`bus`] is the nodes' common log of notifications, and the contents of their boards. Nothing of it is on the path of a request that finds its session.
 
 pub mod bus;
-mod control;
 mod inbox;
 mod membership;
 mod misses;
@@ -27,12 +26,13 @@ mod record;
 mod resolver;
 mod shared;
 pub mod steering;
+mod task;
 mod undertaker;
 mod writer;
 
-pub use self::control::Control;
 pub use self::membership::Membership;
 pub use self::presence::PENDING_BYTES;
+pub use self::task::ClusterTask;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,10 +67,10 @@ pub struct Advertised {
 
 /// The two ends of a node's membership: one for its cores, one for its control thread.
 #[must_use]
-pub fn join(setup: ClusterSetup) -> (Arc<Membership>, Control) {
+pub fn join(setup: ClusterSetup) -> (Arc<Membership>, ClusterTask) {
     let membership = Arc::new(Membership::new());
-    let control = Control::new(setup, membership.clone());
-    (membership, control)
+    let task = ClusterTask::new(setup, membership.clone());
+    (membership, task)
 }
 
 #[cfg(test)]

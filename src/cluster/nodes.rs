@@ -60,13 +60,14 @@ impl Heartbeat {
         &mut self,
         now: Instant,
         connection: u64,
-        own_boot: u64,
+        own_incarnation: u64,
         found: &Found<NodeRecord>,
     ) -> HeartbeatOutcome {
         let is_first = self.connection == 0;
         let is_new = self.connection != connection;
-        let is_own = matches!(found, Found::Record(record) if record.boot == own_boot);
-        let other = matches!(found, Found::Record(record) if record.boot != own_boot);
+        let is_own =
+            matches!(found, Found::Record(record) if record.incarnation == own_incarnation);
+        let other = matches!(found, Found::Record(record) if record.incarnation != own_incarnation);
         let forgot = !is_own && !other;
         if is_first && now.saturating_duration_since(self.started) < THERE_BEFORE {
             self.remembers_since = now.checked_sub(MEMORY_TRUSTED_AFTER);
@@ -110,10 +111,10 @@ mod tests {
 
     const OWN: u64 = 7;
 
-    fn record(boot: u64) -> Found<NodeRecord> {
+    fn record(incarnation: u64) -> Found<NodeRecord> {
         Found::Record(NodeRecord {
             node: "node-a".into(),
-            boot,
+            incarnation,
             url: None,
             address: None,
             version: String::new(),
@@ -153,7 +154,9 @@ mod tests {
     #[test]
     fn two_processes_of_one_name_are_told_from_one_that_came_again() {
         let (mut pulse, now) = start();
-        let beat = |pulse: &mut Heartbeat, boot| pulse.beat(now, 1, OWN, &record(boot)).duplicate;
+        let beat = |pulse: &mut Heartbeat, incarnation| {
+            pulse.beat(now, 1, OWN, &record(incarnation)).duplicate
+        };
         assert!(!beat(&mut pulse, 3), "the process before this one");
         assert!(!beat(&mut pulse, OWN));
         assert!(!beat(&mut pulse, 9), "perhaps it died just now");

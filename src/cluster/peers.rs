@@ -76,13 +76,13 @@ impl Peers {
 
     /// What the key of a node was found to be.
     pub(super) fn look(&mut self, node: NodeName, found: &Found<NodeRecord>, now: Instant) {
-        let boot = match found {
-            Found::Record(record) => Some(record.boot),
+        let incarnation = match found {
+            Found::Record(record) => Some(record.incarnation),
             Found::Nothing | Found::Foreign => None,
         };
         for (process, peer) in &mut self.known {
             if process.0 == node {
-                peer.missing_since = match boot == Some(process.1) {
+                peer.missing_since = match incarnation == Some(process.1) {
                     true => None,
                     false => peer.missing_since.or(Some(now)),
                 };
@@ -135,14 +135,14 @@ fn silent(since: Instant, now: Instant) -> Duration {
 mod tests {
     use super::*;
 
-    fn process(boot: u64) -> Process {
-        (NodeName::new("b").unwrap(), boot)
+    fn process(incarnation: u64) -> Process {
+        (NodeName::new("b").unwrap(), incarnation)
     }
 
-    fn record(boot: u64) -> NodeRecord {
+    fn record(incarnation: u64) -> NodeRecord {
         NodeRecord {
             node: "b".into(),
-            boot,
+            incarnation,
             url: None,
             address: None,
             version: String::new(),
@@ -150,9 +150,9 @@ mod tests {
         }
     }
 
-    fn indexed(boots: &[u64]) -> Vec<(Process, NodeRecord)> {
-        let entry = |boot: &u64| (process(*boot), record(*boot));
-        boots.iter().map(entry).collect()
+    fn indexed(incarnations: &[u64]) -> Vec<(Process, NodeRecord)> {
+        let entry = |incarnation: &u64| (process(*incarnation), record(*incarnation));
+        incarnations.iter().map(entry).collect()
     }
 
     #[test]

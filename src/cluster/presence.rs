@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::record::Keys;
 use crate::redis::Command;
-use crate::shard::SessionAbout;
+use crate::shard::SessionInfo;
 use crate::wire::session_id::{Locator, NodeName, SessionId};
 
 /// Of one change that waits: twice its session's id, what a record says, and the tables' own.
@@ -19,7 +19,7 @@ pub const PENDING_BYTES: usize = 256;
 pub(super) enum Change {
     /// It lives on for another while.
     Refresh,
-    Write(Box<SessionAbout>),
+    Write(Box<SessionInfo>),
     /// Its process ends.
     MarkTerminated,
     Remove,
@@ -50,8 +50,8 @@ impl Change {
         match (self, next) {
             (Change::Remove, _) | (_, Change::Remove) => Change::Remove,
             (Change::MarkTerminated, _) | (_, Change::MarkTerminated) => Change::MarkTerminated,
-            (_, Change::Write(about)) | (Change::Write(about), Change::Refresh) => {
-                Change::Write(about)
+            (_, Change::Write(info)) | (Change::Write(info), Change::Refresh) => {
+                Change::Write(info)
             }
             (Change::Refresh, Change::Refresh) => Change::Refresh,
         }
@@ -143,7 +143,7 @@ impl Pending {
     pub(super) fn commands(&self, batch: &Batch) -> Vec<Command> {
         let command = |(session, change): &(SessionId, Change)| match change {
             Change::Refresh => self.keys.refresh_session(session),
-            Change::Write(about) => self.keys.write_session(session, about),
+            Change::Write(info) => self.keys.write_session(session, info),
             Change::MarkTerminated => self.keys.bury_session(session),
             Change::Remove => self.keys.remove_session(session),
         };
@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn written() -> Change {
-        Change::Write(Box::new(SessionAbout {
+        Change::Write(Box::new(SessionInfo {
             version: ProtocolVersion::V2025_11_25,
             client_name: None,
             client_version: None,

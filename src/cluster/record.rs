@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::redis::{Command, Reply};
 use crate::runtime::unix_ms_of;
-use crate::shard::SessionAbout;
+use crate::shard::SessionInfo;
 use crate::wire::session_id::{NodeName, SessionId};
 
-/// A node's name and boot.
+/// A node's name and incarnation.
 pub(super) type Process = (NodeName, u64);
 
 pub(super) fn process_of(session: &SessionId) -> Process {
-    (session.node, session.locator.boot)
+    (session.node, session.locator.incarnation)
 }
 
 /// A session's record outlives its last use by thirty days.
@@ -35,7 +35,8 @@ pub(super) struct Keys {
 #[serde(rename_all = "camelCase")]
 struct SessionRecord<'a> {
     node: &'a str,
-    boot: u64,
+    #[serde(rename = "boot")]
+    incarnation: u64,
     protocol_version: &'a str,
     client: ClientRecord<'a>,
     /// Unix milliseconds.
@@ -54,7 +55,8 @@ struct ClientRecord<'a> {
 #[derive(Serialize)]
 struct Tombstone<'a> {
     node: &'a str,
-    boot: u64,
+    #[serde(rename = "boot")]
+    incarnation: u64,
     ended: &'a str,
 }
 
@@ -62,7 +64,8 @@ struct Tombstone<'a> {
 #[derive(Deserialize)]
 struct FoundSession {
     node: String,
-    boot: u64,
+    #[serde(rename = "boot")]
+    incarnation: u64,
     ended: Option<String>,
 }
 
@@ -75,7 +78,8 @@ const BURIAL_LIFE: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct NodeRecord {
     pub(super) node: String,
-    pub(super) boot: u64,
+    #[serde(rename = "boot")]
+    pub(super) incarnation: u64,
     /// Its URL as the proxy's configuration has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) url: Option<String>,
@@ -123,16 +127,16 @@ impl Keys {
         format!("{}node:{node}", self.prefix)
     }
 
-    pub(super) fn write_session(&self, session: &SessionId, about: &SessionAbout) -> Command {
+    pub(super) fn write_session(&self, session: &SessionId, info: &SessionInfo) -> Command {
         let record = SessionRecord {
             node: session.node.as_str(),
-            boot: session.locator.boot,
-            protocol_version: about.version.as_str(),
+            incarnation: session.locator.incarnation,
+            protocol_version: info.version.as_str(),
             client: ClientRecord {
-                name: about.client_name.as_deref(),
-                version: about.client_version.as_deref(),
+                name: info.client_name.as_deref(),
+                version: info.client_version.as_deref(),
             },
-            created_at: unix_ms_of(about.created_at),
+            created_at: unix_ms_of(info.created_at),
         };
         self.set_session(session, json(&record), SESSION_LIFE)
     }
@@ -140,7 +144,7 @@ impl Keys {
     pub(super) fn bury_session(&self, session: &SessionId) -> Command {
         let tombstone = Tombstone {
             node: session.node.as_str(),
-            boot: session.locator.boot,
+            incarnation: session.locator.incarnation,
             ended: OWNER_RESTARTED,
         };
         self.set_session(session, json(&tombstone), TOMBSTONE_LIFE)
@@ -150,7 +154,7 @@ impl Keys {
     pub(super) fn bury_dead(&self, session: &SessionId, restarted: bool) -> Command {
         let tombstone = Tombstone {
             node: session.node.as_str(),
-            boot: session.locator.boot,
+            incarnation: session.locator.incarnation,
             ended: if restarted {
                 OWNER_RESTARTED
             } else {
@@ -283,7 +287,8 @@ pub(super) fn found_session(reply: &Reply, session: &SessionId) -> Found<Session
     };
     match found {
         Some(found)
-            if found.node == session.node.as_str() && found.boot == session.locator.boot =>
+            if found.node == session.node.as_str()
+                && found.incarnation == session.locator.incarnation =>
         {
             Found::Record(match found.ended {
                 None => SessionState::Lives,
@@ -307,16 +312,16 @@ pub(super) fn found_node(reply: &Reply, node: NodeName) -> Found<NodeRecord> {
 
 /// An entry of the index of processes. None: it is not ours.
 pub(super) fn indexed(field: &Reply, value: &Reply) -> Option<(Process, NodeRecord)> {
-    let (name, boot) = std::str::from_utf8(field.text()?).ok()?.rsplit_once('.')?;
-    let process = (NodeName::new(name)?, boot.parse().ok()?);
+    let (name, incarnation) = std::str::from_utf8(field.text()?).ok()?.rsplit_once('.')?;
+    let process = (NodeName::new(name)?, incarnation.parse().ok()?);
     match found_node(value, process.0) {
-        Found::Record(record) if record.boot == process.1 => Some((process, record)),
+        Found::Record(record) if record.incarnation == process.1 => Some((process, record)),
         _ => None,
     }
 }
 
-fn field_of((node, boot): Process) -> String {
-    format!("{node}.{boot}")
+fn field_of((node, incarnation): Process) -> String {
+    format!("{node}.{incarnation}")
 }
 
 /// None: nothing is there. `Some(None)`: it cannot be read; also a key of another type.
@@ -334,7 +339,7 @@ mod tests {
     use crate::mcp::ProtocolVersion;
 
     const TEXT: &str = "node-a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ";
-    const BOOT: u64 = 0x0a0b_0c0d_0e0f_1011;
+    const INCARNATION: u64 = 0x0a0b_0c0d_0e0f_1011;
 
     fn session() -> SessionId {
         SessionId::parse(TEXT).unwrap()
@@ -351,13 +356,13 @@ mod tests {
     #[test]
     fn a_session_is_found_as_it_was_written() {
         let keys = Keys::new("mcp:");
-        let about = SessionAbout {
+        let info = SessionInfo {
             version: ProtocolVersion::V2025_11_25,
             client_name: Some("a \"client\"".into()),
             client_version: None,
             created_at: 1_000,
         };
-        let command = keys.write_session(&session(), &about);
+        let command = keys.write_session(&session(), &info);
         let found = found_session(&value(&command), &session());
         assert_eq!(found, Found::Record(SessionState::Lives));
         let Reply::Text(json) = value(&command) else {
@@ -381,15 +386,15 @@ mod tests {
         let keys = Keys::new("mcp:");
         let mut session = session();
         session.node = NodeName::new("a").unwrap();
-        let about = SessionAbout {
+        let info = SessionInfo {
             version: ProtocolVersion::V2025_11_25,
             client_name: Some("mcp-inspector".into()),
             client_version: Some("0.17.2".into()),
             created_at: 1_000,
         };
-        session.locator.boot = 1_790_000_000_000;
+        session.locator.incarnation = 1_790_000_000_000;
         let commands = [
-            keys.write_session(&session, &about),
+            keys.write_session(&session, &info),
             keys.refresh_session(&session),
             keys.remove_session(&session),
         ];
@@ -403,11 +408,13 @@ mod tests {
         for foreign in ["", "hello", "[]", "{}", "null", "{\"node\":\"node-a\"}"] {
             assert_eq!(text(foreign.to_owned()), Found::Foreign, "{foreign}");
         }
-        let record = |node: &str, boot: u64| format!(r#"{{"node":"{node}","boot":{boot},"x":1}}"#);
-        assert_eq!(text(record("node-b", BOOT)), Found::Foreign);
+        let record = |node: &str, incarnation: u64| {
+            format!(r#"{{"node":"{node}","boot":{incarnation},"x":1}}"#)
+        };
+        assert_eq!(text(record("node-b", INCARNATION)), Found::Foreign);
         assert_eq!(text(record("node-a", 7)), Found::Foreign);
         let ours = Found::Record(SessionState::Lives);
-        assert_eq!(text(record("node-a", BOOT)), ours);
+        assert_eq!(text(record("node-a", INCARNATION)), ours);
 
         let name = NodeName::new("node-a").unwrap();
         let node = |text: &str| found_node(&Reply::Text(text.to_owned().into()), name);

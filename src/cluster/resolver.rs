@@ -25,7 +25,7 @@ pub(super) struct Nodes {
 }
 
 struct Seen {
-    boot: u64,
+    incarnation: u64,
     /// Of its sessions.
     owner: Owner,
     at: Instant,
@@ -40,7 +40,7 @@ pub(super) struct Answers {
     pub(super) absence_tells: bool,
     /// What is known of the session's process besides, if its node's key is not there.
     pub(super) missing: Option<Missing>,
-    /// Unix milliseconds; what a boot counts from.
+    /// Unix milliseconds; what a incarnation counts from.
     pub(super) unix_ms: u64,
 }
 
@@ -50,7 +50,7 @@ const YOUNG_MS: u64 = 10_000;
 impl Answers {
     /// What becomes of a session that Redis has not heard of.
     fn unheard_of(&self, session: &SessionId) -> MissReason {
-        match self.unix_ms.abs_diff(session.locator.boot) < YOUNG_MS {
+        match self.unix_ms.abs_diff(session.locator.incarnation) < YOUNG_MS {
             true => MissReason::CannotTell,
             false => MissReason::Unknown,
         }
@@ -62,13 +62,13 @@ impl Nodes {
     pub(super) fn owner_at_once(&self, session: &SessionId, now: Instant) -> Option<Owner> {
         let seen = self.seen_within(session, now, FRESH)?;
         // Which of two processes came first is not told by their numbers: those are of clocks, which can be set back.
-        (seen.boot == session.locator.boot).then(|| seen.owner.clone())
+        (seen.incarnation == session.locator.incarnation).then(|| seen.owner.clone())
     }
 
     /// The owner, if Redis does not answer.
     pub(super) fn owner_without_answer(&self, session: &SessionId, now: Instant) -> Owner {
         match self.seen_within(session, now, USABLE) {
-            Some(seen) if seen.boot == session.locator.boot => seen.owner.clone(),
+            Some(seen) if seen.incarnation == session.locator.incarnation => seen.owner.clone(),
             _ => Owner::Gone(MissReason::CannotTell),
         }
     }
@@ -83,7 +83,7 @@ impl Nodes {
             return self.owner_without_node(session, answers, now);
         };
         let owner = self.learn(session.node, node, now);
-        if node.boot == session.locator.boot {
+        if node.incarnation == session.locator.incarnation {
             return owner;
         }
         if buried {
@@ -96,7 +96,9 @@ impl Nodes {
             true if node.leaving => Owner::Gone(MissReason::CannotTell),
             true => owner,
             // No client is worse off if this is the wrong reason.
-            false if node.boot > session.locator.boot => Owner::Gone(MissReason::OwnerRestarted),
+            false if node.incarnation > session.locator.incarnation => {
+                Owner::Gone(MissReason::OwnerRestarted)
+            }
             false => Owner::Gone(answers.unheard_of(session)),
         }
     }
@@ -141,7 +143,7 @@ impl Nodes {
             .retain(|_, seen| now.saturating_duration_since(seen.at) < USABLE);
         let owner = owner_by(node);
         let seen = Seen {
-            boot: node.boot,
+            incarnation: node.incarnation,
             owner: owner.clone(),
             at: now,
         };
@@ -179,17 +181,17 @@ fn owner_by(node: &NodeRecord) -> Owner {
 mod tests {
     use super::*;
 
-    const BOOT: u64 = 0x0a0b_0c0d_0e0f_1011;
+    const INCARNATION: u64 = 0x0a0b_0c0d_0e0f_1011;
 
     fn session() -> SessionId {
         let text = "node-a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ";
         SessionId::parse(text).unwrap()
     }
 
-    fn node(boot: u64) -> Found<NodeRecord> {
+    fn node(incarnation: u64) -> Found<NodeRecord> {
         Found::Record(NodeRecord {
             node: "node-a".into(),
-            boot,
+            incarnation,
             url: Some("http://127.0.0.1:17101".into()),
             address: Some(([127, 0, 0, 1], 17101).into()),
             version: String::new(),
@@ -207,7 +209,7 @@ mod tests {
             session,
             absence_tells: true,
             missing: None,
-            unix_ms: BOOT + YOUNG_MS,
+            unix_ms: INCARNATION + YOUNG_MS,
         };
         nodes.owner(&self::session(), &answers, Instant::now())
     }
@@ -226,23 +228,31 @@ mod tests {
         fn nothing<T>() -> Found<T> {
             Found::Nothing
         }
-        assert_eq!(ask(node(BOOT), nothing()), here());
+        assert_eq!(ask(node(INCARNATION), nothing()), here());
         assert_eq!(
-            ask(node(BOOT), found(Restarted)),
+            ask(node(INCARNATION), found(Restarted)),
             here(),
             "it still answers"
         );
         let cases = [
-            (node(BOOT + 1), found(Restarted), MissReason::OwnerRestarted),
-            (node(BOOT + 1), nothing(), MissReason::OwnerRestarted),
-            (node(BOOT - 1), nothing(), MissReason::Unknown),
+            (
+                node(INCARNATION + 1),
+                found(Restarted),
+                MissReason::OwnerRestarted,
+            ),
+            (node(INCARNATION + 1), nothing(), MissReason::OwnerRestarted),
+            (node(INCARNATION - 1), nothing(), MissReason::Unknown),
             (nothing(), found(Restarted), MissReason::OwnerRestarted),
             (nothing(), found(Lives), MissReason::OwnerDown),
             (nothing(), nothing(), MissReason::Unknown),
             (Found::Foreign, Found::Foreign, MissReason::Unknown),
             (Found::Foreign, found(Lives), MissReason::OwnerDown),
             (nothing(), found(Down), MissReason::OwnerDown),
-            (node(BOOT + 1), found(Down), MissReason::OwnerRestarted),
+            (
+                node(INCARNATION + 1),
+                found(Down),
+                MissReason::OwnerRestarted,
+            ),
         ];
         for (node, session, gone) in cases {
             assert_eq!(
@@ -251,7 +261,7 @@ mod tests {
                 "{node:?} {session:?}"
             );
         }
-        let mut unreachable = match node(BOOT) {
+        let mut unreachable = match node(INCARNATION) {
             Found::Record(record) => record,
             _ => panic!("a record"),
         };
@@ -268,11 +278,11 @@ mod tests {
                 session,
                 absence_tells,
                 missing: Some(missing),
-                unix_ms: BOOT + YOUNG_MS,
+                unix_ms: INCARNATION + YOUNG_MS,
             };
             Nodes::default().owner(&self::session(), &answers, Instant::now())
         };
-        let Found::Record(record) = node(BOOT) else {
+        let Found::Record(record) = node(INCARNATION) else {
             panic!("a record")
         };
         let expected = || Missing::Expected(record.clone());
@@ -296,8 +306,8 @@ mod tests {
         const HOUR: u64 = 3_600_000;
         let (mut nodes, now) = (Nodes::default(), Instant::now());
         let lives = || found(SessionState::Lives);
-        for boot in [BOOT - HOUR, BOOT + HOUR] {
-            assert_eq!(ask(&mut nodes, node(boot), lives()), here());
+        for incarnation in [INCARNATION - HOUR, INCARNATION + HOUR] {
+            assert_eq!(ask(&mut nodes, node(incarnation), lives()), here());
         }
         assert_eq!(
             nodes.owner_at_once(&session(), now),
@@ -306,11 +316,11 @@ mod tests {
         );
         let buried = ask(
             &mut nodes,
-            node(BOOT - HOUR),
+            node(INCARNATION - HOUR),
             found(SessionState::Restarted),
         );
         assert_eq!(buried, Owner::Gone(MissReason::OwnerRestarted));
-        let Found::Record(record) = node(BOOT - HOUR) else {
+        let Found::Record(record) = node(INCARNATION - HOUR) else {
             panic!("a record")
         };
         let unreachable = Found::Record(NodeRecord {
@@ -347,12 +357,12 @@ mod tests {
             };
             Nodes::default().owner(&session(), &answers, Instant::now())
         };
-        for earlier in [Found::Nothing, node(BOOT - 1)] {
-            for unix_ms in [BOOT + YOUNG_MS - 1, BOOT, BOOT - 100] {
+        for earlier in [Found::Nothing, node(INCARNATION - 1)] {
+            for unix_ms in [INCARNATION + YOUNG_MS - 1, INCARNATION, INCARNATION - 100] {
                 let owner = gone(earlier.clone(), unix_ms);
                 assert_eq!(owner, Owner::Gone(MissReason::CannotTell), "{unix_ms}");
             }
-            let owner = gone(earlier, BOOT + YOUNG_MS);
+            let owner = gone(earlier, INCARNATION + YOUNG_MS);
             assert_eq!(owner, Owner::Gone(MissReason::Unknown));
         }
     }
@@ -361,17 +371,17 @@ mod tests {
     fn a_node_that_answered_lately_is_not_asked_for() {
         let (mut nodes, now) = (Nodes::default(), Instant::now());
         assert_eq!(nodes.owner_at_once(&session(), now), None);
-        ask(&mut nodes, node(BOOT), Found::Nothing);
+        ask(&mut nodes, node(INCARNATION), Found::Nothing);
         assert_eq!(nodes.owner_at_once(&session(), now), Some(here()));
         assert_eq!(nodes.owner_at_once(&session(), now + FRESH * 2), None);
         let mut newer = session();
-        newer.locator.boot += 1;
+        newer.locator.incarnation += 1;
         assert_eq!(
             nodes.owner_at_once(&newer, now),
             None,
             "it may have started since"
         );
-        ask(&mut nodes, node(BOOT + 1), Found::Nothing);
+        ask(&mut nodes, node(INCARNATION + 1), Found::Nothing);
         assert_eq!(
             nodes.owner_at_once(&session(), now),
             None,
@@ -391,11 +401,11 @@ mod tests {
             session,
             absence_tells: false,
             missing: None,
-            unix_ms: BOOT + YOUNG_MS,
+            unix_ms: INCARNATION + YOUNG_MS,
         };
         let owner = nodes.owner(&session(), &forgotten(Found::Nothing), now);
         assert_eq!(owner, cannot_tell);
-        ask(&mut nodes, node(BOOT), Found::Nothing);
+        ask(&mut nodes, node(INCARNATION), Found::Nothing);
         let later = now + USABLE / 2;
         assert_eq!(nodes.owner_without_answer(&session(), later), here());
         let owner = nodes.owner(&session(), &forgotten(Found::Nothing), later);

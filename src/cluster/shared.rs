@@ -19,7 +19,7 @@ use crate::wire::session_id::NodeName;
 pub(super) struct Shared {
     pub(super) keys: Keys,
     pub(super) node: NodeName,
-    pub(super) boot: u64,
+    pub(super) incarnation: u64,
     pub(super) membership: Arc<Membership>,
     pub(super) link: Link,
     pub(super) metrics: Arc<Metrics>,
@@ -40,7 +40,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn own_process(&self) -> Process {
-        (self.node, self.boot)
+        (self.node, self.incarnation)
     }
 
     /// Sends commands if there is a connection. They are on their way when this returns.
@@ -109,7 +109,7 @@ impl Shared {
         let found = read.as_deref().ok().and_then(<[Reply]>::first);
         let found = found.map(|reply| found_node(reply, self.node));
         // Another process of this name may have come already.
-        if matches!(found, Some(Found::Record(record)) if record.boot == self.boot) {
+        if matches!(found, Some(Found::Record(record)) if record.incarnation == self.incarnation) {
             let removed = self.send("beat", &[self.keys.remove_node(self.node)]).await;
             drop(removed);
         }

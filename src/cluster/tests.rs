@@ -12,10 +12,10 @@ use crate::metrics::Metrics;
 use crate::redis::Settings;
 use crate::redis::testing::{FakeRedis, Mood};
 use crate::runtime::{ClusterHandle, Owner};
-use crate::shard::{MissReason, SessionAbout, SessionEvent};
+use crate::shard::{MissReason, SessionEvent, SessionInfo};
 use crate::wire::session_id::{Locator, SessionId};
 
-const BOOT: u64 = 1_000;
+const INCARNATION: u64 = 1_000;
 /// Nothing here may take that long.
 const LONG: Duration = Duration::from_secs(120);
 const READONLY: &str = "READONLY You can't write against a read only replica.";
@@ -58,7 +58,7 @@ fn run(work: impl AsyncFnOnce(&Node)) {
         let verified = Rc::new(Cell::new(0));
         let looks = verified.clone();
         let control = monoio::spawn(control.run(
-            BOOT,
+            INCARNATION,
             move || count.set(count.get() + 1),
             move || looks.set(looks.get() + 1),
         ));
@@ -86,13 +86,13 @@ impl Node {
     }
 
     fn open(&self, session: SessionId) {
-        let about = Box::new(SessionAbout {
+        let info = Box::new(SessionInfo {
             version: ProtocolVersion::V2025_11_25,
             client_name: Some("test".into()),
             client_version: Some("1".into()),
             created_at: 1_000,
         });
-        self.say(SessionEvent::Opened { session, about });
+        self.say(SessionEvent::Opened { session, info });
     }
 
     async fn has(&self, session: SessionId) {
@@ -113,9 +113,9 @@ impl Node {
     }
 
     /// Another node as Redis knows it.
-    fn other(&self, boot: u64) {
+    fn other(&self, incarnation: u64) {
         let record = format!(
-            r#"{{"node":"node-b","boot":{boot},"url":"http://b","address":"10.0.0.2:80"}}"#
+            r#"{{"node":"node-b","boot":{incarnation},"url":"http://b","address":"10.0.0.2:80"}}"#
         );
         self.redis.set("mcp:node:node-b", &record);
     }
@@ -128,7 +128,7 @@ fn session(node: &str, slot: u32) -> SessionId {
             core: 0,
             slot,
             generation: 0,
-            boot: BOOT,
+            incarnation: INCARNATION,
         },
         secret: *b"sixteen secrets!",
     }
@@ -229,7 +229,7 @@ fn a_redis_that_was_flushed_is_told_everything_again() {
 fn the_owner_of_a_session() {
     run(async |node| {
         node.beats().await;
-        node.other(BOOT);
+        node.other(INCARNATION);
         let theirs = session("node-b", 1);
         let owner = node.locate(theirs).await;
         let Owner::Alive { address, cookie } = &owner else {
@@ -244,7 +244,7 @@ fn the_owner_of_a_session() {
         let unknown = node.locate(session("node-c", 1)).await;
         assert_eq!(unknown, Owner::Gone(MissReason::CannotTell));
         node.redis.set_mood(Mood::Serving);
-        node.other(BOOT + 1);
+        node.other(INCARNATION + 1);
         until(|| {
             node.redis
                 .seen()
@@ -264,7 +264,7 @@ fn a_node_that_is_not_in_redis_is_gone_unless_redis_forgot() {
     run(async |node| {
         node.beats().await;
         let theirs = session("node-b", 1);
-        let record = format!(r#"{{"node":"node-b","boot":{BOOT}}}"#);
+        let record = format!(r#"{{"node":"node-b","boot":{INCARNATION}}}"#);
         node.redis.set(&key(theirs), &record);
         let down = Owner::Gone(MissReason::OwnerDown);
         assert_eq!(node.locate(theirs).await, down);
@@ -348,9 +348,9 @@ fn nobody_waits_for_a_redis_that_is_away_at_the_end() {
 fn a_node_whose_key_somebody_deleted() {
     run(async |node| {
         node.beats().await;
-        node.other(BOOT);
+        node.other(INCARNATION);
         let record = node.redis.get("mcp:node:node-b").unwrap();
-        let field = format!("node-b.{BOOT}");
+        let field = format!("node-b.{INCARNATION}");
         node.redis.set_field("mcp:processes", &field, &record);
         let looks = node.verified.get() + 2;
         until(|| node.verified.get() >= looks).await;
@@ -371,14 +371,14 @@ fn what_a_killed_process_of_this_node_left_behind() {
     run(async |node| {
         let left = SessionId {
             locator: Locator {
-                boot: BOOT - 1,
+                incarnation: INCARNATION - 1,
                 ..session("node-a", 1).locator
             },
             ..session("node-a", 1)
         };
-        let record = format!(r#"{{"node":"node-a","boot":{}}}"#, BOOT - 1);
+        let record = format!(r#"{{"node":"node-a","boot":{}}}"#, INCARNATION - 1);
         node.redis.set(&key(left), &record);
-        let field = format!("node-a.{}", BOOT - 1);
+        let field = format!("node-a.{}", INCARNATION - 1);
         node.redis.set_field("mcp:processes", &field, &record);
         let own = session("node-a", 2);
         node.open(own);
@@ -388,7 +388,7 @@ fn what_a_killed_process_of_this_node_left_behind() {
         until(|| node.redis.field("mcp:processes", &field).is_none()).await;
         let record = node.redis.get(&key(own)).unwrap();
         assert!(!record.contains("ended"), "{record}");
-        let own = format!("node-a.{BOOT}");
+        let own = format!("node-a.{INCARNATION}");
         assert!(node.redis.field("mcp:processes", &own).is_some());
     });
 }

@@ -31,7 +31,7 @@ const EARLIER_AFTER: Duration = NODE_LIFE.saturating_mul(2);
 struct Grave {
     node: NodeName,
     /// None: of every process but this one's own.
-    boot: Option<u64>,
+    incarnation: Option<u64>,
 }
 
 /// Why something is not done: Redis refuses it. None: it does not answer, or the process lives after all.
@@ -143,7 +143,14 @@ async fn bury_earlier(shared: &Shared) -> Result<(), Undone> {
     }
     let node = shared.node;
     let processes = shared.peers.borrow().processes_of(node);
-    bury(shared, Grave { node, boot: None }).await?;
+    bury(
+        shared,
+        Grave {
+            node,
+            incarnation: None,
+        },
+    )
+    .await?;
     for process in processes {
         drop(
             shared
@@ -163,12 +170,12 @@ async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Undone> {
     if claimed.first().is_none_or(|reply| *reply == Reply::Null) {
         return Ok(());
     }
-    let (node, boot) = process;
+    let (node, incarnation) = process;
     bury(
         shared,
         Grave {
             node,
-            boot: Some(boot),
+            incarnation: Some(incarnation),
         },
     )
     .await?;
@@ -200,7 +207,7 @@ async fn bury(shared: &Shared, grave: Grave) -> Result<(), Undone> {
         sleep(STEP_PAUSE).await;
     }
     if buried > 0 {
-        tracing::warn!(node = %grave.node, boot = grave.boot, buried, "a process of a node died without a word: what Redis \
+        tracing::warn!(node = %grave.node, boot = grave.incarnation, buried, "a process of a node died without a word: what Redis \
             said of its sessions now says that they ended");
     }
     Ok(())
@@ -266,11 +273,11 @@ fn scanned(reply: Reply) -> Result<(Box<[u8]>, Vec<Reply>), Undone> {
 
 impl Grave {
     fn is_of(self, session: &SessionId, shared: &Shared) -> bool {
-        let boot = session.locator.boot;
+        let incarnation = session.locator.incarnation;
         session.node == self.node
-            && match self.boot {
-                Some(dead) => boot == dead,
-                None => boot != shared.own_process().1,
+            && match self.incarnation {
+                Some(dead) => incarnation == dead,
+                None => incarnation != shared.own_process().1,
             }
     }
 
@@ -279,9 +286,9 @@ impl Grave {
         let Found::Record(node) = node else {
             return false;
         };
-        match self.boot {
-            Some(dead) => node.boot == dead,
-            None => node.boot != shared.own_process().1,
+        match self.incarnation {
+            Some(dead) => node.incarnation == dead,
+            None => node.incarnation != shared.own_process().1,
         }
     }
 }

@@ -106,8 +106,8 @@ impl<'a> Writer<'a> {
         for said in collected.items {
             let add = |session, change| shared.pending.borrow_mut().add(session, change);
             match said {
-                Said::SessionEvent(SessionEvent::Opened { session, about }) => {
-                    add(session, Change::Write(about));
+                Said::SessionEvent(SessionEvent::Opened { session, info }) => {
+                    add(session, Change::Write(info));
                 }
                 Said::SessionEvent(SessionEvent::Active { session }) => {
                     add(session, Change::Refresh)

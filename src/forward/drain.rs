@@ -58,7 +58,7 @@ impl Forwarder {
             let is_due = passage.due(&self.limits).is_some_and(|due| now >= due);
             is_due.then_some(PassageKey {
                 index: *index,
-                serial: passage.serial,
+                generation: passage.generation,
             })
         };
         self.timed.iter().filter_map(key).collect()
@@ -90,7 +90,7 @@ impl Forwarder {
             let streams = streams.filter(|(_, it)| it.is_stream() && kind(&it.state));
             let key = |(index, it): (usize, &super::Passage)| PassageKey {
                 index: index as u32,
-                serial: it.serial,
+                generation: it.generation,
             };
             let streams: Vec<PassageKey> = streams.map(key).collect();
             let count = streams.len().div_ceil(steps as usize);

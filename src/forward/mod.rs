@@ -177,7 +177,7 @@ pub struct Forwarder {
     pool: Pool,
     /// Every request that is being passed on, and every stream.
     passages: Slab<Passage>,
-    serial: u32,
+    generation: u32,
     /// Those that have a time of their own: all but the streams whose clients take everything.
     timed: BTreeSet<u32>,
     /// When silent owners of streams were last looked for.
@@ -206,7 +206,7 @@ impl Forwarder {
             asking: HashMap::new(),
             pool: Pool::default(),
             passages: Slab::new(),
-            serial: 0,
+            generation: 0,
             timed: BTreeSet::new(),
             looked_at: 0,
             drain: None,
@@ -245,11 +245,11 @@ impl Forwarder {
                 ticket,
             });
         };
-        self.serial = self.serial.wrapping_add(1);
-        let (serial, session) = (self.serial, outgoing.session);
+        self.generation = self.generation.wrapping_add(1);
+        let (generation, session) = (self.generation, outgoing.session);
         let exchange = Exchange::new(outgoing, bytes, charge);
         let index = self.passages.insert(Passage {
-            serial,
+            generation,
             client_watched: Interest::Nothing,
             owner_watched: Interest::Nothing,
             ended: false,
@@ -257,7 +257,7 @@ impl Forwarder {
             ticket,
             state: State::Exchange(Box::new(exchange)),
         }) as u32;
-        let key = PassageKey { index, serial };
+        let key = PassageKey { index, generation };
         self.timed.insert(index);
         // Another request may have found in the meantime that nobody is there, which is no reason for this one.
         match self.owners.known(session) {
@@ -323,12 +323,12 @@ impl Forwarder {
 
     fn passage_ref(&self, key: PassageKey) -> Option<&Passage> {
         let passage = self.passages.get(key.index as usize)?;
-        (passage.serial == key.serial).then_some(passage)
+        (passage.generation == key.generation).then_some(passage)
     }
 
     fn passage(&mut self, key: PassageKey) -> Option<&mut Passage> {
         let passage = self.passages.get_mut(key.index as usize)?;
-        (passage.serial == key.serial).then_some(passage)
+        (passage.generation == key.generation).then_some(passage)
     }
 
     fn exchange(&mut self, key: PassageKey) -> Option<&mut Exchange> {

@@ -21,11 +21,11 @@ pub enum Owner {
     Gone(MissReason),
 }
 
-/// A node's name and boot: sessions that live and end together.
+/// A node's name and incarnation: sessions that live and end together.
 pub(super) type Process = (NodeName, u64);
 
 pub(super) fn process_of(session: &SessionId) -> Process {
-    (session.node, session.locator.boot)
+    (session.node, session.locator.incarnation)
 }
 
 #[derive(Clone)]

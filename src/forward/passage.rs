@@ -12,7 +12,7 @@ use crate::wire::session_id::SessionId;
 pub struct PassageKey {
     pub index: u32,
     /// Tells it from earlier ones in its place.
-    pub serial: u32,
+    pub generation: u32,
 }
 
 /// Of its two sockets.
@@ -56,7 +56,7 @@ impl Interest {
 }
 
 pub(super) struct Passage {
-    pub(super) serial: u32,
+    pub(super) generation: u32,
     /// What the driver was told last.
     pub(super) client_watched: Interest,
     pub(super) owner_watched: Interest,

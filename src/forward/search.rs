@@ -226,7 +226,7 @@ impl Forwarder {
         });
         let key = |(index, it): (usize, &super::Passage)| PassageKey {
             index: index as u32,
-            serial: it.serial,
+            generation: it.generation,
         };
         silent.map(key).collect()
     }

@@ -20,7 +20,7 @@ fn session(node: &str) -> SessionId {
             core: 0,
             slot: 0,
             generation: 0,
-            boot: 1,
+            incarnation: 1,
         },
         secret: [7; 16],
     }

@@ -18,7 +18,7 @@ mod application;
 mod backend;
 mod builder;
 mod check;
-mod control;
+mod control_thread;
 mod cpus;
 mod error;
 mod handle;

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::check::reachable;
-use super::control::{ControlSetup, ControlThread};
+use super::control_thread::{ControlSetup, ControlThread};
 use super::handle::Shared;
 use super::listen::{Listeners, bind_admin};
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
@@ -15,11 +15,12 @@ use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
 use crate::cluster::bus::{self, BusHandle};
-use crate::cluster::{Advertised, ClusterSetup, Control, Membership};
+use crate::cluster::{Advertised, ClusterSetup, ClusterTask, Membership};
 use crate::metrics::Metrics;
 use crate::redis::{Authorities, Settings};
 use crate::runtime::{
-    Cores, CoresSetup, Driver, Joined, OwnSetup, Watch, ends_within, open_files, reserve_open_files,
+    ClusterAccess, Cores, CoresSetup, Driver, OwnSetup, Watch, ends_within, open_files,
+    reserve_open_files,
 };
 use crate::shard::RequestPolicy;
 
@@ -44,7 +45,7 @@ struct Plan {
     fell_back: bool,
     store: Option<Arc<dyn ContentStore>>,
     membership: Option<Arc<Membership>>,
-    member: Option<Control>,
+    member: Option<ClusterTask>,
     door: Option<Arc<BusHandle>>,
     metrics: Arc<Metrics>,
     authorities: Authorities,
@@ -132,28 +133,28 @@ impl Plan {
             addresses,
         } = Listeners::open(&options, listeners, cores)?;
         let authorities = Authorities::default();
-        let several = cluster_setup(&options, &addresses, &metrics, &authorities)?;
-        let (membership, member) = several.map(crate::cluster::join).unzip();
+        let cluster = cluster_setup(&options, &addresses, &metrics, &authorities)?;
+        let (membership, member) = cluster.map(crate::cluster::join).unzip();
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
         metrics.show_memory(commons.memory.clone());
         metrics.show_sessions(commons.sessions.clone());
-        let joined = joined(&options, membership.clone());
+        let access = cluster_access(&options, membership.clone());
         // Before anybody can publish: the others are to hear of all of it.
-        let door = joined.is_some().then(|| bus::share(&publisher));
+        let door = access.is_some().then(|| bus::share(&publisher));
         options.cores = cores;
         options.name = Some(options.node_name());
         options.drain = Some(options.drain_times());
         let setup = CoresSetup {
             node: options.node_name(),
-            boot: options.incarnation,
+            incarnation: options.incarnation,
             driver,
             limits: options.limits,
             commons,
             gate: gate(&options, &addresses),
             state_key: state_key(&options),
             drain: options.drain_times(),
-            shares_board: joined.is_some() && store.is_some(),
-            joined,
+            shares_board: access.is_some() && store.is_some(),
+            cluster: access,
             tokio_workers: options.tokio_workers(),
             blocking_threads: match options.blocking_threads {
                 0 => cores.max(2),
@@ -329,9 +330,9 @@ fn state_key(options: &Options) -> [u8; STATE_KEY_BYTES] {
     }
 }
 
-fn joined(options: &Options, membership: Option<Arc<Membership>>) -> Option<Joined> {
+fn cluster_access(options: &Options, membership: Option<Arc<Membership>>) -> Option<ClusterAccess> {
     let secret = options.cluster.as_ref().and_then(|it| it.secret.clone());
-    membership.map(|neighbours| Joined { neighbours, secret })
+    membership.map(|handle| ClusterAccess { handle, secret })
 }
 
 fn cluster_setup(

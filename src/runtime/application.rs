@@ -159,12 +159,12 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::app::call::About;
+    use crate::app::call::ServerInfoJson;
 
     struct Fragile;
 
     impl Handler for Fragile {
-        fn about(&self) -> About {
+        fn server_info(&self) -> ServerInfoJson {
             panic!("about");
         }
 

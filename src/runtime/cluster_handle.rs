@@ -25,17 +25,17 @@ pub trait ClusterHandle: Send + Sync {
     fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner>;
 }
 
-/// A node's place among others.
+/// How a node's cores reach the others, and are reached.
 #[derive(Clone)]
-pub struct Joined {
-    pub neighbours: Arc<dyn ClusterHandle>,
+pub struct ClusterAccess {
+    pub handle: Arc<dyn ClusterHandle>,
     /// None: requests for other nodes' sessions are answered 404 `misrouted`, and none are taken from other nodes.
     pub secret: Option<PeerSecret>,
 }
 
-impl fmt::Debug for Joined {
+impl fmt::Debug for ClusterAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Joined")
+        f.debug_struct("ClusterAccess")
             .field("secret", &self.secret)
             .finish_non_exhaustive()
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::application::Application;
 use super::blocking::BlockingPool;
-use super::cluster_handle::Joined;
+use super::cluster_handle::ClusterAccess;
 use super::core_loop::Core;
 use super::drain_barrier::DrainBarrier;
 use super::forward::Forwarding;
@@ -42,7 +42,7 @@ const JOBS_END_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) struct CoresSetup {
     pub(crate) node: NodeName,
     /// Tells this run of the node from earlier ones.
-    pub(crate) boot: u64,
+    pub(crate) incarnation: u64,
     pub(crate) driver: Driver,
     pub(crate) limits: Limits,
     pub(crate) commons: Arc<Commons>,
@@ -50,7 +50,7 @@ pub(crate) struct CoresSetup {
     pub(crate) state_key: [u8; 32],
     pub(crate) drain: DrainTimes,
     /// None: this node is alone.
-    pub(crate) joined: Option<Joined>,
+    pub(crate) cluster: Option<ClusterAccess>,
     /// Its board is that of other nodes, too: it is not ready before that was read, as the log that they share says.
     pub(crate) shares_board: bool,
     pub(crate) blocking_threads: usize,
@@ -240,10 +240,10 @@ fn make_core(
     (core, core_count): (u16, u16),
     blocking: BlockingPool,
 ) -> Result<Core, NotStarted> {
-    let (application, about) = catch_unwind(AssertUnwindSafe(|| {
+    let (application, server_info) = catch_unwind(AssertUnwindSafe(|| {
         let handler = (setup.make_handler)()?;
-        let about = handler.about();
-        Ok((Application::new(handler), about))
+        let server_info = handler.server_info();
+        Ok((Application::new(handler), server_info))
     }))
     .unwrap_or_else(|panic| {
         let said = words_of(&*panic);
@@ -259,14 +259,14 @@ fn make_core(
         node: setup.node,
         core,
         core_count,
-        boot: setup.boot,
+        incarnation: setup.incarnation,
         limits: setup.limits,
         commons: setup.commons,
         gate: setup.gate,
-        cluster: setup.joined.as_ref().map(|joined| Cluster {
-            secret: joined.secret.clone(),
+        cluster: setup.cluster.as_ref().map(|cluster| Cluster {
+            secret: cluster.secret.clone(),
         }),
-        about: Arc::new(about),
+        server_info: Arc::new(server_info),
         accepts: Box::new(move |uri| asked.accepts(uri)),
         secrets: secrets::source(),
     });
@@ -274,8 +274,8 @@ fn make_core(
         shard.handle_availability(Availability::Loading);
     }
     let forwarding = setup
-        .joined
-        .map(|joined| Forwarding::new(joined, setup.node, &path, setup.limits));
+        .cluster
+        .map(|cluster| Forwarding::new(cluster, setup.node, &path, setup.limits));
     let forwarding = forwarding.transpose().map_err(cannot_run)?.map(Rc::new);
     let sealer = Sealer::new(&setup.state_key);
     Core::new(

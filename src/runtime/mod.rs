@@ -38,7 +38,7 @@ mod tokio;
 mod watchdog;
 
 pub(crate) use self::clock::{unix_ms, unix_ms_of};
-pub use self::cluster_handle::{ClusterHandle, Joined, Owner};
+pub use self::cluster_handle::{ClusterAccess, ClusterHandle, Owner};
 pub(crate) use self::cores::{Cores, CoresSetup, MakeHandler, OwnSetup};
 pub(crate) use self::engine::SCRATCH_BYTES;
 pub(crate) use self::milestone::Milestone;

@@ -116,7 +116,7 @@ pub(super) async fn run(readiness: &Readiness, mut on_ready: impl FnMut(u64)) ->
 }
 
 pub(super) fn data_of(key: ConnectionKey) -> u64 {
-    u64::from(key.serial) << 32 | u64::from(key.index)
+    u64::from(key.generation) << 32 | u64::from(key.index)
 }
 
 pub(super) fn key_of(data: u64) -> ConnectionKey {

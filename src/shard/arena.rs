@@ -1,6 +1,6 @@
 //! Slabs whose keys go stale: a key names one entry's whole life and never its successor in the same slot.
 //!
-//! A lookup is two indexes and one comparison. Serials count up per arena, so a key is stale for the next four
+//! A lookup is two indexes and one comparison. Generations count up per arena, so a key is stale for the next four
 //! billion insertions, not just until the slot is used again. Slots are in pages, which come one by one and stay
 //! where they are: growing copies nothing, and there is never room for more than a page too many.
 
@@ -10,17 +10,17 @@ use std::marker::PhantomData;
 /// The key of an entry of type `T`.
 pub struct Key<T> {
     pub index: u32,
-    pub serial: u32,
+    pub generation: u32,
     entry: PhantomData<fn() -> T>,
 }
 
 impl<T> Key<T> {
     /// A key as it was taken apart before; it may well be stale or never have existed.
     #[must_use]
-    pub fn from_parts(index: u32, serial: u32) -> Self {
+    pub fn from_parts(index: u32, generation: u32) -> Self {
         Key {
             index,
-            serial,
+            generation,
             entry: PhantomData,
         }
     }
@@ -34,7 +34,7 @@ impl<T> Clone for Key<T> {
 impl<T> Copy for Key<T> {}
 impl<T> PartialEq for Key<T> {
     fn eq(&self, other: &Self) -> bool {
-        (self.index, self.serial) == (other.index, other.serial)
+        (self.index, self.generation) == (other.index, other.generation)
     }
 }
 impl<T> Eq for Key<T> {}
@@ -45,17 +45,17 @@ impl<T> PartialOrd for Key<T> {
 }
 impl<T> Ord for Key<T> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.index, self.serial).cmp(&(other.index, other.serial))
+        (self.index, self.generation).cmp(&(other.index, other.generation))
     }
 }
 impl<T> std::hash::Hash for Key<T> {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (self.index, self.serial).hash(state);
+        (self.index, self.generation).hash(state);
     }
 }
 impl<T> fmt::Debug for Key<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.index, self.serial)
+        write!(f, "{}#{}", self.index, self.generation)
     }
 }
 
@@ -69,13 +69,13 @@ pub(crate) struct Arena<T, K = T> {
     /// Slots without an entry, the next to be used last.
     vacant: Vec<u32>,
     slot_count: usize,
-    next_serial: u32,
+    next_generation: u32,
     named: PhantomData<fn() -> K>,
 }
 
 struct Slot<T> {
     /// Of the entry, or of the last one that was here.
-    serial: u32,
+    generation: u32,
     entry: Option<T>,
 }
 
@@ -85,7 +85,7 @@ impl<T, K> Default for Arena<T, K> {
             pages: Vec::new(),
             vacant: Vec::new(),
             slot_count: 0,
-            next_serial: 1,
+            next_generation: 1,
             named: PhantomData,
         }
     }
@@ -97,25 +97,27 @@ impl<T, K> Arena<T, K> {
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Key<K> {
-        let serial = self.next_serial;
-        self.next_serial = self.next_serial.wrapping_add(1).max(1);
+        let generation = self.next_generation;
+        self.next_generation = self.next_generation.wrapping_add(1).max(1);
         let index = self.vacant.pop().unwrap_or_else(|| self.add_slot());
         let slot = self.slot_mut(index);
         let slot = slot.expect("a vacant slot is one of the pages'");
-        slot.serial = serial;
+        slot.generation = generation;
         slot.entry = Some(value);
-        Key::from_parts(index, serial)
+        Key::from_parts(index, generation)
     }
 
     pub(crate) fn get(&self, key: Key<K>) -> Option<&T> {
         let slot = self.slot(key.index)?;
-        slot.entry.as_ref().filter(|_| slot.serial == key.serial)
+        slot.entry
+            .as_ref()
+            .filter(|_| slot.generation == key.generation)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key<K>) -> Option<&mut T> {
         let slot = self.slot_mut(key.index)?;
-        let serial = slot.serial;
-        slot.entry.as_mut().filter(|_| serial == key.serial)
+        let generation = slot.generation;
+        slot.entry.as_mut().filter(|_| generation == key.generation)
     }
 
     /// The entry in a slot that is known to be occupied: an index this shard keeps as long as the entry lives.
@@ -127,7 +129,7 @@ impl<T, K> Arena<T, K> {
     pub(crate) fn at_mut(&mut self, index: u32) -> (Key<K>, &mut T) {
         let slot = self.slot_mut(index);
         let entry = slot.and_then(|slot| {
-            let key = Key::from_parts(index, slot.serial);
+            let key = Key::from_parts(index, slot.generation);
             Some((key, slot.entry.as_mut()?))
         });
         entry.expect("the index is kept as long as the entry")
@@ -135,7 +137,7 @@ impl<T, K> Arena<T, K> {
 
     pub(crate) fn remove(&mut self, key: Key<K>) -> Option<T> {
         let slot = self.slot_mut(key.index)?;
-        let entry = slot.entry.take_if(|_| slot.serial == key.serial)?;
+        let entry = slot.entry.take_if(|_| slot.generation == key.generation)?;
         self.vacant.push(key.index);
         Some(entry)
     }
@@ -184,7 +186,7 @@ impl<T, K> Arena<T, K> {
             self.pages.push(Vec::with_capacity(PAGE));
         }
         let slot = Slot {
-            serial: 0,
+            generation: 0,
             entry: None,
         };
         self.pages[index / PAGE].push(slot);
@@ -196,7 +198,7 @@ impl<T, K> Arena<T, K> {
 impl<T> Slot<T> {
     fn entry_with_key<K>(&self, index: u32) -> Option<(Key<K>, &T)> {
         let entry = self.entry.as_ref()?;
-        Some((Key::from_parts(index, self.serial), entry))
+        Some((Key::from_parts(index, self.generation), entry))
     }
 }
 

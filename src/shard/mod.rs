@@ -49,7 +49,7 @@ pub use self::effect::Effect;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey, properties};
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
-pub use self::remote::{Cluster, Located, MissReason, SessionAbout, SessionEvent};
+pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{Accepts, Counts, EntrySizes, Publication, Setup};
 pub use self::wheel::Millis;
 

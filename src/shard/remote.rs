@@ -51,7 +51,7 @@ pub enum Located {
 pub enum SessionEvent {
     Opened {
         session: SessionId,
-        about: Box<SessionAbout>,
+        info: Box<SessionInfo>,
     },
     /// It is there: told when it is used, once a day, and now and then to find out whether its record still is.
     Active { session: SessionId },
@@ -72,7 +72,7 @@ pub enum SessionEvent {
 
 /// What a session's record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionAbout {
+pub struct SessionInfo {
     pub version: ProtocolVersion,
     /// `name` and `version` of `clientInfo`, if it says so.
     pub client_name: Option<Box<str>>,

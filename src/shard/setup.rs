@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Cluster, RequestPolicy};
-use crate::app::call::{About, Topic};
+use crate::app::call::{ServerInfoJson, Topic};
 use crate::clients::Commons;
 use crate::limits::Limits;
 use crate::wire::session_id::NodeName;
@@ -16,14 +16,14 @@ pub struct Setup {
     pub core: u16,
     pub core_count: u16,
     /// Distinguishes this process from earlier ones of the same node: session ids of those are recognised.
-    pub boot: u64,
+    pub incarnation: u64,
     pub limits: Limits,
     /// What this core shares with the others of its node.
     pub commons: Arc<Commons>,
     pub gate: RequestPolicy,
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
-    pub about: Arc<About>,
+    pub server_info: Arc<ServerInfoJson>,
     pub accepts: Accepts,
     /// 16 random bytes for each session's secret.
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,

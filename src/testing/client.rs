@@ -242,8 +242,8 @@ impl TestClient {
         }
         let fields = self.headers.iter();
         let fields = fields.map(|(name, value)| (name.as_str(), value.as_str()));
-        let about = self.handler.about();
-        let headers = Headers::of(fields, 0, about.sees_credentials);
+        let server_info = self.handler.server_info();
+        let headers = Headers::of(fields, 0, server_info.sees_credentials);
         let params = raw(&params);
         let call = Call {
             version: self.version,
@@ -400,7 +400,7 @@ fn session_id(number: u32) -> SessionId {
             core: 0,
             slot: number,
             generation: 0,
-            boot: 0,
+            incarnation: 0,
         },
         secret: [0; 16],
     }

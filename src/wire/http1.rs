@@ -14,7 +14,7 @@
 use crate::limits::{EMPTY_LINES_MAX, HEADER_FIELDS_MAX, Limits};
 
 use super::Malformed;
-use super::control::Control;
+use super::control_fields::ControlFields;
 use super::field::{is_token, is_understood, parse_field_line};
 use super::head::{Field, HEAD_BYTES_CEILING, Span};
 pub use super::head::{Framing, Head, Method};
@@ -153,7 +153,7 @@ fn parse_fields(
         field_count: 0,
         fields: [Field::default(); HEADER_FIELDS_MAX + 1],
     };
-    let mut control = Control::default();
+    let mut control = ControlFields::default();
     let mut at = fields_start;
     loop {
         let Some(line_len) = memchr::memchr(b'\r', &bytes[at..]) else {

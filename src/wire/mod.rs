@@ -7,7 +7,7 @@
 
 pub mod authority;
 pub mod chunked;
-mod control;
+mod control_fields;
 mod envelope;
 mod field;
 pub mod forwarded;

@@ -2,7 +2,7 @@
 //! not leave it to the client to guess where it ends.
 
 use super::Malformed;
-use super::control::{parse_coding, parse_decimal};
+use super::control_fields::{parse_coding, parse_decimal};
 use super::field::{is_value_byte, list_elements, parse_field_line};
 
 /// Of a node like this one; its own heads are below 1 KiB.

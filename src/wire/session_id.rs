@@ -33,10 +33,10 @@ pub struct SessionId {
 pub struct Locator {
     pub core: u16,
     pub slot: u32,
-    /// Counts the sessions that had this slot before.
+    /// Of the entry in the slot: no session that had it before had the same.
     pub generation: u32,
     /// Differs between two processes of one node.
-    pub boot: u64,
+    pub incarnation: u64,
 }
 
 /// `[a-z0-9-]{1,16}`
@@ -197,17 +197,17 @@ impl Locator {
         bytes[..2].copy_from_slice(&self.core.to_be_bytes());
         bytes[2..6].copy_from_slice(&self.slot.to_be_bytes());
         bytes[6..10].copy_from_slice(&self.generation.to_be_bytes());
-        bytes[10..].copy_from_slice(&self.boot.to_be_bytes());
+        bytes[10..].copy_from_slice(&self.incarnation.to_be_bytes());
         bytes
     }
 
     fn from_bytes(bytes: [u8; LOCATOR_BYTES]) -> Locator {
-        let [c0, c1, s0, s1, s2, s3, g0, g1, g2, g3, boot @ ..] = bytes;
+        let [c0, c1, s0, s1, s2, s3, g0, g1, g2, g3, incarnation @ ..] = bytes;
         Locator {
             core: u16::from_be_bytes([c0, c1]),
             slot: u32::from_be_bytes([s0, s1, s2, s3]),
             generation: u32::from_be_bytes([g0, g1, g2, g3]),
-            boot: u64::from_be_bytes(boot),
+            incarnation: u64::from_be_bytes(incarnation),
         }
     }
 }
@@ -232,7 +232,7 @@ mod tests {
             core: 1,
             slot: 0x0203_0405,
             generation: 0x0607_0809,
-            boot: 0x0a0b_0c0d_0e0f_1011,
+            incarnation: 0x0a0b_0c0d_0e0f_1011,
         },
         secret: *b"sixteen secrets!",
     };

@@ -40,7 +40,7 @@ impl Node {
         };
         let setup = Setup {
             node: NodeName::new(name).expect("a name"),
-            boot: running.options().incarnation,
+            incarnation: running.options().incarnation,
             store: Some(store.clone()),
             uri_bytes_max: 2048,
         };

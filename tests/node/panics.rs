@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use pinfold::app::call::{About, Call, Handler, Link, Outcome};
+use pinfold::app::call::{Call, Handler, Link, Outcome, ServerInfoJson};
 use pinfold::app::{NoArguments, Toolkit, handler};
 use pinfold::{Node, NodeError};
 
@@ -60,8 +60,8 @@ fn a_factory_that_fails_and_is_not_asked_why() {
 struct Fragile(Rc<dyn Handler>);
 
 impl Handler for Fragile {
-    fn about(&self) -> About {
-        self.0.about()
+    fn server_info(&self) -> ServerInfoJson {
+        self.0.server_info()
     }
 
     fn accepts_subscription(&self, uri: &str) -> bool {

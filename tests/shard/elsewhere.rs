@@ -430,12 +430,12 @@ fn a_probe_is_answered_whatever_host_it_names() {
     assert_eq!(client.ask(&probe("/readyz")).status, 503);
 }
 
-fn kind(presence: &SessionEvent) -> String {
-    match presence {
-        SessionEvent::Opened { about, .. } => format!(
+fn kind(event: &SessionEvent) -> String {
+    match event {
+        SessionEvent::Opened { info, .. } => format!(
             "opened {} {}",
-            about.client_name.as_deref().unwrap_or("-"),
-            about.client_version.as_deref().unwrap_or("-")
+            info.client_name.as_deref().unwrap_or("-"),
+            info.client_version.as_deref().unwrap_or("-")
         ),
         SessionEvent::Active { .. } => "active".into(),
         SessionEvent::Ended { .. } => "ended".into(),

@@ -23,7 +23,7 @@ pub(crate) struct Fleet {
     pub(crate) hangs: bool,
     pub(crate) refuses: bool,
     pub(crate) broken: Option<BusBreakage>,
-    boots: u64,
+    incarnations: u64,
     /// The number of what was published last.
     number: u64,
     /// Who published the newest change of a topic, if a member did.
@@ -49,7 +49,7 @@ impl Fleet {
             hangs: false,
             refuses: false,
             broken,
-            boots: 0,
+            incarnations: 0,
             number: 0,
             posted_by: BTreeMap::new(),
             messages: BTreeMap::new(),
@@ -72,11 +72,11 @@ impl Fleet {
     }
 
     fn member(&mut self, number: usize) -> Member {
-        self.boots += 1;
+        self.incarnations += 1;
         Member::new(
             format!("n{number}"),
             self.random.next(),
-            self.boots,
+            self.incarnations,
             self.redis.now_ms,
             self.broken,
         )

@@ -166,7 +166,7 @@ impl Member {
     pub(crate) fn new(
         name: String,
         seed: u64,
-        boot: u64,
+        incarnation: u64,
         now_ms: u64,
         broken: Option<BusBreakage>,
     ) -> Self {
@@ -175,13 +175,13 @@ impl Member {
         let store = Arc::new(FakeStore::default());
         let setup = Setup {
             node: NodeName::new(&name).expect("a name"),
-            boot,
+            incarnation,
             store: Some(store.clone()),
             uri_bytes_max: 64,
         };
         Member {
             world: RefCell::new(world),
-            process: format!("{name}.{boot:x}"),
+            process: format!("{name}.{incarnation:x}"),
             name,
             bus: Bus::new(setup, now_ms),
             started_ms: now_ms,
@@ -245,7 +245,7 @@ pub(crate) fn session_of(node: &str) -> String {
             core: 0,
             slot: 0,
             generation: 0,
-            boot: 1,
+            incarnation: 1,
         },
         secret: [7; 16],
     };

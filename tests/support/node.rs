@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use pinfold::app::call::{About, Call, Lifecycle, Notice, Outcome, Topic};
+use pinfold::app::call::{Call, Lifecycle, Notice, Outcome, ServerInfoJson, Topic};
 use pinfold::budget::Charge;
 use pinfold::clients::{Client, Commons, Networks, Ticket};
 use pinfold::limits::{GAP_OFFSETS, Limits};
@@ -119,15 +119,15 @@ pub struct Node {
     pub met: BTreeSet<String>,
 }
 
-pub fn about() -> About {
+pub fn server_info() -> ServerInfoJson {
     let capabilities = json!({
         "tools": {"listChanged": true},
         "prompts": {"listChanged": true},
         "resources": {"listChanged": true, "subscribe": true},
         "logging": {},
     });
-    About {
-        server_info: json!({"name": "test", "version": "0"}),
+    ServerInfoJson {
+        implementation: json!({"name": "test", "version": "0"}),
         instructions: None,
         legacy_capabilities: capabilities.clone(),
         modern_capabilities: capabilities,
@@ -135,13 +135,13 @@ pub fn about() -> About {
     }
 }
 
-pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup {
-    let mut random = Random::new(boot ^ core as u64);
+pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -> Setup {
+    let mut random = Random::new(incarnation ^ core as u64);
     Setup {
         node: NodeName::new("node-a").expect("a valid name"),
         core: core as u16,
         core_count: core_count as u16,
-        boot,
+        incarnation,
         limits,
         commons: Commons::new(&limits, Networks::private()),
         gate: RequestPolicy {
@@ -151,7 +151,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, boot: u64) -> Setup
             origins: vec!["https://app.example".into()],
         },
         cluster: None,
-        about: Arc::new(about()),
+        server_info: Arc::new(server_info()),
         accepts: Box::new(|uri| {
             let own = pinfold::wire::uri::normal(uri)?;
             Ok((!own.starts_with("forbidden:")).then(|| own.into()))

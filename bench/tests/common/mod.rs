@@ -58,7 +58,7 @@ impl Rig {
             node: NodeName::new("node").expect("letters are allowed"),
             core: 0,
             core_count: 1,
-            boot: 1,
+            incarnation: 1,
             limits: Limits::default(),
             commons: Commons::new(&Limits::default(), Networks::private()),
             gate: RequestPolicy {
@@ -68,7 +68,7 @@ impl Rig {
                 origins: Vec::new(),
             },
             cluster: None,
-            about: Arc::new(handler.about()),
+            server_info: Arc::new(handler.server_info()),
             accepts: Box::new(|uri| Ok(Some(uri.into()))),
             secrets: Box::new(|| [7; 16]),
         };

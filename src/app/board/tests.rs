@@ -180,7 +180,10 @@ fn a_read_only_board_has_no_tools() {
         let error = peer.error(method, &json!({ "name": "post" }));
         assert_eq!(error.code, RpcError::METHOD_NOT_FOUND);
     }
-    assert_eq!(peer.handler.about().modern_capabilities.get("tools"), None);
+    assert_eq!(
+        peer.handler.server_info().modern_capabilities.get("tools"),
+        None
+    );
 }
 
 #[test]

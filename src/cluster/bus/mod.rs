@@ -94,16 +94,16 @@ pub const LOADED_WITHIN_MS: u64 = 15_000;
 pub struct Setup {
     pub node: NodeName,
     /// Tells this process from earlier ones of the node.
-    pub boot: u64,
+    pub incarnation: u64,
     /// None: this application takes no contents.
     pub store: Option<Arc<dyn ContentStore>>,
     pub uri_bytes_max: usize,
 }
 
 impl Setup {
-    /// `{node}.{boot}`: as whom this process adds.
+    /// `{node}.{incarnation}`: as whom this process adds.
     fn process(&self) -> String {
-        format!("{}.{:x}", self.node.as_str(), self.boot)
+        format!("{}.{:x}", self.node.as_str(), self.incarnation)
     }
 }
 
@@ -141,7 +141,7 @@ impl Loaded {
 
 pub struct Bus {
     node: NodeName,
-    /// `{node}.{boot}`: who adds what this process adds.
+    /// `{node}.{incarnation}`: who adds what this process adds.
     process: Box<str>,
     store: Option<Arc<dyn ContentStore>>,
     uri_bytes_max: usize,

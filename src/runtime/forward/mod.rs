@@ -16,7 +16,7 @@ use std::time::Duration;
 use monoio::time::timeout;
 
 use self::dial::{connect, is_of_the_peer};
-use super::cluster_handle::{Joined, Owner};
+use super::cluster_handle::{ClusterAccess, Owner};
 use super::engine::{Engine, SCRATCH_BYTES};
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
@@ -32,7 +32,7 @@ use crate::wire::session_id::{NodeName, SessionId};
 
 /// What one core knows of other nodes, and its connections to them.
 pub(super) struct Forwarding {
-    joined: Joined,
+    cluster: ClusterAccess,
     forwarder: RefCell<Forwarder>,
     readiness: Readiness,
     /// By the index of the passage's key.
@@ -70,7 +70,7 @@ impl Forwarding {
     /// # Errors
     /// Out of descriptors.
     pub(super) fn new(
-        joined: Joined,
+        cluster: ClusterAccess,
         node: NodeName,
         path: &str,
         limits: Limits,
@@ -78,12 +78,12 @@ impl Forwarding {
         let setup = Setup {
             node,
             path: path.into(),
-            secret: joined.secret.clone(),
+            secret: cluster.secret.clone(),
             limits,
             read_bytes_max: SCRATCH_BYTES,
         };
         Ok(Forwarding {
-            joined,
+            cluster,
             forwarder: RefCell::new(Forwarder::new(setup)),
             readiness: Readiness::new()?,
             pairs: RefCell::default(),
@@ -101,13 +101,13 @@ impl Forwarding {
     pub(super) fn flush(&self) {
         let said = std::mem::take(&mut *self.said.borrow_mut());
         if !said.is_empty() {
-            self.joined.neighbours.say(said);
+            self.cluster.handle.say(said);
         }
     }
 
     /// Nothing is left here that a request from another node could be for.
     pub(super) fn say_leaving(&self) {
-        self.joined.neighbours.say_leaving();
+        self.cluster.handle.say_leaving();
     }
 
     /// Requests under way to other nodes, which count as connections of this one.
@@ -240,7 +240,7 @@ impl Forwarding {
         session: SessionId,
         within_ms: Millis,
     ) {
-        let answer = self.joined.neighbours.locate(session);
+        let answer = self.cluster.handle.locate(session);
         let (own, core) = (self.clone(), core.clone());
         tasks::spawn(async move {
             let owner = match timeout(Duration::from_millis(within_ms), answer).await {
@@ -461,13 +461,13 @@ pub(super) async fn run(
 
 fn data_of(key: PassageKey, side: Side) -> u64 {
     let is_owner = u64::from(side == Side::Owner);
-    u64::from(key.serial) << 32 | u64::from(key.index) << 1 | is_owner
+    u64::from(key.generation) << 32 | u64::from(key.index) << 1 | is_owner
 }
 
 fn key_of(data: u64) -> (PassageKey, Side) {
     let key = PassageKey {
         index: data as u32 >> 1,
-        serial: (data >> 32) as u32,
+        generation: (data >> 32) as u32,
     };
     let side = match data & 1 {
         0 => Side::Client,
@@ -482,9 +482,9 @@ mod tests {
 
     #[test]
     fn a_socket_that_is_taken_for_another_one() {
-        for (index, serial) in [(0, 0), (1, 7), (u32::MAX >> 1, u32::MAX)] {
+        for (index, generation) in [(0, 0), (1, 7), (u32::MAX >> 1, u32::MAX)] {
             for side in [Side::Client, Side::Owner] {
-                let key = PassageKey { index, serial };
+                let key = PassageKey { index, generation };
                 assert_eq!(key_of(data_of(key, side)), (key, side));
             }
         }

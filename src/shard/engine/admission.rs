@@ -4,7 +4,7 @@
 //! elsewhere, the other cores are asked, and the client is told to come back in a moment.
 
 use super::session::Session;
-use super::sessions::Ending;
+use super::session_lifecycle::Ending;
 use super::{Engine, Millis, Output, Owner, Refused, SessionKey, Wire};
 use crate::app::call::SessionEnd;
 use crate::clients::{Client, Excess};

@@ -80,7 +80,7 @@ impl Engine {
         };
         Some(EventId {
             epoch: self.epoch(),
-            session: session.serial,
+            session: session.generation,
             stream: STANDALONE,
             offset: 0,
             sequence: listener.sequence,
@@ -181,7 +181,7 @@ impl Engine {
         let sequence = stream.last_written();
         Some(EventId {
             epoch: self.epoch(),
-            session: session_key.serial,
+            session: session_key.generation,
             stream: stream.number,
             offset,
             sequence,

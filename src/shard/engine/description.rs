@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::app::call::{About, Topic};
+use crate::app::call::{ServerInfoJson, Topic};
 
 pub(super) struct ServerDescription {
     /// Of the answer to `initialize`, all but its version.
@@ -17,17 +17,21 @@ pub(super) struct ServerDescription {
 }
 
 impl ServerDescription {
-    pub(super) fn of(about: &About) -> Self {
-        let (capabilities, info) = (&about.legacy_capabilities, &about.server_info);
+    pub(super) fn of(server_info: &ServerInfoJson) -> Self {
+        let (capabilities, info) = (
+            &server_info.legacy_capabilities,
+            &server_info.implementation,
+        );
         let mut legacy_members = format!(r#""capabilities":{capabilities},"serverInfo":{info}"#);
-        if let Some(instructions) = &about.instructions {
+        if let Some(instructions) = &server_info.instructions {
             let quoted = Value::from(instructions.as_str());
             legacy_members.push_str(&format!(r#","instructions":{quoted}"#));
         }
         let server_info_member =
             format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}"#);
-        let says =
-            |capability: &str, what: &str| about.modern_capabilities[capability][what] == true;
+        let says = |capability: &str, what: &str| {
+            server_info.modern_capabilities[capability][what] == true
+        };
         ServerDescription {
             legacy_members: legacy_members.into(),
             server_info_member: server_info_member.into(),

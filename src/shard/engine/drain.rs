@@ -11,7 +11,7 @@
 
 use super::fanout::ListenerKind;
 use super::hooks::subscriber_of;
-use super::sessions::Ending;
+use super::session_lifecycle::Ending;
 use super::stream::STANDALONE;
 use super::{Closed, Engine, Exchange, Millis, Owner, Wire};
 use crate::wire::sse::{self, Event};

@@ -10,7 +10,7 @@ use crate::wire::hex::write_hex;
 pub(crate) struct EventId {
     /// Of the notification log; another one means that offsets cannot be compared.
     pub(crate) epoch: u32,
-    /// The session's serial on its core: an id never resumes another session's stream.
+    /// The session's generation on its core: an id never resumes another session's stream.
     pub(crate) session: u32,
     /// 0 is the stream of GET, others answer a POST.
     pub(crate) stream: u32,

@@ -17,7 +17,7 @@ impl Engine {
         let mut headers = Headers::default();
         if let Some(all) = &fields.all {
             headers = Headers::with_capacity(all.text.len());
-            all.each(|name, value| headers.push(name, value, self.about.sees_credentials));
+            all.each(|name, value| headers.push(name, value, self.server_info.sees_credentials));
         }
         let session = session.map(|key| self.session_id(key));
         Caller::new(session, client.map(Client::address), headers)
@@ -97,5 +97,5 @@ impl Engine {
 
 /// The stream of a listen request.
 pub(super) fn subscriber_of(listener: ListenerKey) -> Subscriber {
-    Subscriber::Stream(u64::from(listener.serial) << 32 | u64::from(listener.index))
+    Subscriber::Stream(u64::from(listener.generation) << 32 | u64::from(listener.index))
 }

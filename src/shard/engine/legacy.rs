@@ -249,7 +249,12 @@ impl Engine {
         session: SessionKey,
         params: Option<&RawValue>,
     ) -> Result<(), RpcError> {
-        if self.about.legacy_capabilities.get("logging").is_none() {
+        if self
+            .server_info
+            .legacy_capabilities
+            .get("logging")
+            .is_none()
+        {
             return Err(RpcError::method_not_found("logging/setLevel"));
         }
         let SetLevel { level } = params::parse(params)?;
@@ -311,7 +316,7 @@ impl Engine {
         method: &str,
         params: Option<&RawValue>,
     ) -> Result<String, RpcError> {
-        if !self.introduction.announces(&Topic::Resource("".into())) {
+        if !self.description.announces(&Topic::Resource("".into())) {
             return Err(RpcError::method_not_found(method));
         }
         let Subscribe { uri } = params::parse(params)?;

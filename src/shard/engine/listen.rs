@@ -134,13 +134,13 @@ impl Engine {
         let mut interests = Vec::new();
         let mut honoured = Map::new();
         for (asked, topic, name) in lists {
-            if asked && self.introduction.announces(&topic) {
+            if asked && self.description.announces(&topic) {
                 honoured.insert(name.to_owned(), Value::Bool(true));
                 interests.push(Interest::of(topic));
             }
         }
         let uris = &filter.resource_subscriptions;
-        if !uris.is_empty() && self.introduction.announces(&Topic::Resource("".into())) {
+        if !uris.is_empty() && self.description.announces(&Topic::Resource("".into())) {
             let mut taken = Vec::new();
             for uri in uris {
                 if let Some(interest) = self.interest(uri)? {

@@ -32,7 +32,7 @@ mod presence;
 pub mod properties;
 mod resume;
 mod session;
-mod sessions;
+mod session_lifecycle;
 mod stream;
 mod tell;
 #[cfg(test)]
@@ -61,10 +61,10 @@ use super::exchange::{self, Closed, Exchange, ExchangeEvent, Happened, Place, Up
 use super::fields::{self, Fields};
 use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
-use super::remote::{MissReason, SessionAbout, SessionEvent};
+use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
 use super::{Accepts, Counts, EntrySizes, Publication, Setup};
-use crate::app::call::{About, AskFailed, Call, Lifecycle};
+use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
 use crate::wire::session_id::{NodeName, SessionId};
@@ -80,14 +80,14 @@ pub(super) struct Engine {
     node: NodeName,
     core: u16,
     core_count: u16,
-    boot: u64,
+    incarnation: u64,
     limits: Limits,
     memory: Rc<Memory>,
     commons: Arc<Commons>,
     /// There may be other nodes, and they are told what they should know.
     is_clustered: bool,
-    about: Arc<About>,
-    introduction: ServerDescription,
+    server_info: Arc<ServerInfoJson>,
+    description: ServerDescription,
     accepts: Accepts,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
@@ -159,12 +159,12 @@ impl Engine {
             node: setup.node,
             core: setup.core,
             core_count: setup.core_count,
-            boot: setup.boot,
+            incarnation: setup.incarnation,
             limits: setup.limits,
             memory,
             is_clustered: setup.cluster.is_some(),
-            introduction: ServerDescription::of(&setup.about),
-            about: setup.about,
+            description: ServerDescription::of(&setup.server_info),
+            server_info: setup.server_info,
             accepts: setup.accepts,
             secrets: setup.secrets,
             now,

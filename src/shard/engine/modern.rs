@@ -87,11 +87,11 @@ impl Engine {
     fn serve_discover(&mut self, wire: &mut impl Wire<Owner>, key: Exchange, id: &str) {
         let mut result = json!({
             "supportedVersions": ProtocolVersion::newest_first(),
-            "capabilities": self.about.modern_capabilities,
+            "capabilities": self.server_info.modern_capabilities,
             "ttlMs": 3_600_000,
             "cacheScope": "public",
         });
-        if let Some(instructions) = &self.about.instructions {
+        if let Some(instructions) = &self.server_info.instructions {
             result["instructions"] = Value::from(instructions.as_str());
         }
         let result = self.complete(&result.to_string());
@@ -106,10 +106,10 @@ impl Engine {
             && let Some(Value::Object(meta)) = object.get_mut("_meta")
         {
             meta.entry("io.modelcontextprotocol/serverInfo")
-                .or_insert_with(|| self.about.server_info.clone());
+                .or_insert_with(|| self.server_info.implementation.clone());
             return members(&Value::Object(object).to_string());
         }
-        with_members(&self.introduction.server_info_member, &members(result))
+        with_members(&self.description.server_info_member, &members(result))
     }
 
     fn start_modern(

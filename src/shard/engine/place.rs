@@ -20,7 +20,7 @@ impl UpperLayer for Engine {
         }
         let core = id.locator.core;
         if id.node == self.node {
-            let is_ours = id.locator.boot == self.boot && core < self.core_count;
+            let is_ours = id.locator.incarnation == self.incarnation && core < self.core_count;
             return match is_ours && core != self.core {
                 true => Place::Core(core),
                 false => Place::Here,

@@ -1,8 +1,6 @@
 //! What the other nodes should know of sessions: which are here, which ended, and which were asked for here in vain.
 
-use super::{
-    Engine, Millis, MissReason, Output, SessionAbout, SessionEvent, SessionId, SessionKey,
-};
+use super::{Engine, Millis, MissReason, Output, SessionEvent, SessionId, SessionInfo, SessionKey};
 use crate::app::call::SessionEnd;
 
 /// Of a client's name and of its version, in a record.
@@ -83,14 +81,14 @@ impl Engine {
             let text = info?.get(member)?.as_str()?;
             Some(text.chars().take(CLIENT_TEXT_CHARS_MAX).collect())
         };
-        let about = Box::new(SessionAbout {
+        let info = Box::new(SessionInfo {
             version: session.version,
             client_name: text("name"),
             client_version: text("version"),
             created_at: u64::from(session.created_at_s) * 1000,
         });
         let session = self.session_id(key);
-        self.say(SessionEvent::Opened { session, about });
+        self.say(SessionEvent::Opened { session, info });
     }
 
     /// A session is used; its record lives on for another while if that is told once a day.

@@ -55,7 +55,7 @@ impl Engine {
         let wrong = |sentence: &'static str| Refused::with_reason(400, "bad_event_id", sentence);
         let id = EventId::parse(text)
             .ok_or_else(|| wrong("Last-Event-ID is not the id of an event of this server."))?;
-        match id.session == session.serial {
+        match id.session == session.generation {
             true => Ok(id),
             // Its client began anew while it waited to come back.
             false if id.stream != STANDALONE => Err(stream_gone()),
@@ -239,9 +239,9 @@ impl Engine {
         }
     }
 
-    /// Offsets count from the process's start, so its boot number is their epoch.
+    /// Offsets count from the process's start, so its incarnation number is their epoch.
     pub(super) fn epoch(&self) -> u32 {
-        self.boot as u32
+        self.incarnation as u32
     }
 }
 

@@ -99,7 +99,7 @@ fn engine() -> Engine {
         node: NodeName::new("node-a").expect("a valid name"),
         core: 0,
         core_count: 2,
-        boot: 1,
+        incarnation: 1,
         limits,
         commons: Commons::new(&limits, Networks::private()),
         gate: crate::shard::RequestPolicy {
@@ -109,8 +109,8 @@ fn engine() -> Engine {
             origins: Vec::new(),
         },
         cluster: None,
-        about: Arc::new(About {
-            server_info: json!({"name": "test", "version": "0"}),
+        server_info: Arc::new(ServerInfoJson {
+            implementation: json!({"name": "test", "version": "0"}),
             instructions: None,
             legacy_capabilities: capabilities.clone(),
             modern_capabilities: capabilities,
@@ -316,7 +316,7 @@ fn a_request_for_another_core_or_node_is_told_by_its_head() {
             core: 1,
             slot: 0,
             generation: 1,
-            boot: 1,
+            incarnation: 1,
         },
         secret: [7; 16],
     };

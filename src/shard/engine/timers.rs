@@ -3,7 +3,7 @@
 use super::call::CallState;
 use super::keys::StreamKey;
 use super::session::Session;
-use super::sessions::Ending;
+use super::session_lifecycle::Ending;
 use super::stream::Stream;
 use super::{CallKey, Engine, Millis, Output, Owner, SessionKey, Wire};
 use crate::app::call::{AskFailed, SessionEnd};

@@ -12,7 +12,7 @@ use super::wait_for;
 
 const NAME: &str = "played";
 /// Long ago: whoever does not find it knows that it is not about to come.
-const BOOT: u64 = 1_700_000_000_000;
+const INCARNATION: u64 = 1_700_000_000_000;
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(super) struct PlayedOwner {
@@ -30,7 +30,7 @@ impl PlayedOwner {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("an option");
         let address = listener.local_addr().expect("it is bound");
-        let record = format!(r#"{{"node":"{NAME}","boot":{BOOT},"address":"{address}"}}"#);
+        let record = format!(r#"{{"node":"{NAME}","boot":{INCARNATION},"address":"{address}"}}"#);
         redis.command(&["SET", &format!("mcp:node:{NAME}"), &record]);
         let listener = RefCell::new(Some(listener));
         PlayedOwner { listener }
@@ -42,7 +42,7 @@ impl PlayedOwner {
             core: 0,
             slot: number,
             generation: 0,
-            boot: BOOT,
+            incarnation: INCARNATION,
         };
         let session = SessionId {
             node: NodeName::new(NAME).expect("a name"),

@@ -129,10 +129,10 @@ fn a_session_from_before_its_nodes_clock_was_set_back() {
     let mut fleet = Plan::new("cluster/clock").start();
     let now = Session::open(&fleet.node("a").mcp());
     let mut earlier = SessionId::parse(&now.id).expect("a session id");
-    earlier.locator.boot += HOUR_MS;
+    earlier.locator.incarnation += HOUR_MS;
     let mut id = String::new();
     earlier.emit(&mut id);
-    let record = format!(r#"{{"node":"a","boot":{}}}"#, earlier.locator.boot);
+    let record = format!(r#"{{"node":"a","boot":{}}}"#, earlier.locator.incarnation);
     fleet
         .redis()
         .command(&["SET", &format!("mcp:session:{id}"), &record]);

@@ -70,8 +70,8 @@ fn a_body_that_came_later_to_an_owner_that_hangs() {
     let mut waiting = Vec::new();
     for (number, length) in [small, large].into_iter().enumerate() {
         let session = PlayedOwner::session(number as u32);
-        let boot = 1_700_000_000_000_u64;
-        let record = format!(r#"{{"node":"played","boot":{boot}}}"#);
+        let incarnation = 1_700_000_000_000_u64;
+        let record = format!(r#"{{"node":"played","boot":{incarnation}}}"#);
         redis.command(&["SET", &key(&session), &record]);
         let start = r#"{"jsonrpc":"2.0","id":7,"method":"ping"#;
         let rest = format!("{}{}", r#""}"#, " ".repeat(length - start.len() - 2));

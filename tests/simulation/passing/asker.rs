@@ -31,7 +31,7 @@ pub(super) struct SessionOf {
     pub(super) id: String,
     pub(super) owner: End,
     /// Of the process that has it.
-    pub(super) boot: u64,
+    pub(super) incarnation: u64,
 }
 
 /// A connection of a client to a node.

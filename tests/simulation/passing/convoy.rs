@@ -16,7 +16,7 @@ use crate::support::node::Arrived;
 use crate::support::{Item, Random, Request};
 
 const V11: &str = "2025-11-25";
-pub(super) const PLAYED_BOOT: u64 = 77;
+pub(super) const PLAYED_INCARNATION: u64 = 77;
 pub(super) struct Convoy {
     pub(super) now: u64,
     pub(super) random: Random,
@@ -28,7 +28,7 @@ pub(super) struct Convoy {
     pub(super) played_is_down: bool,
     /// Redis is away.
     pub(super) blind: bool,
-    pub(super) boots: u64,
+    pub(super) incarnations: u64,
     pub(super) ids: u64,
     pub(super) sessions: Vec<SessionOf>,
     pub(super) deleted: BTreeSet<String>,
@@ -55,7 +55,7 @@ impl Convoy {
             troubles: vec![Troubles::default(); count + 1],
             played_is_down: false,
             blind: false,
-            boots: 100,
+            incarnations: 100,
             ids: 0,
             sessions: Vec::new(),
             deleted: BTreeSet::new(),
@@ -79,10 +79,10 @@ impl Convoy {
     }
 
     pub(super) fn station(&mut self, number: usize) -> Station {
-        self.boots += 1;
+        self.incarnations += 1;
         let random = Random::new(self.random.next());
         let broken = self.broken.map(|broken| (broken, random));
-        Station::new(number, self.boots, self.now, broken)
+        Station::new(number, self.incarnations, self.now, broken)
     }
 
     pub(super) fn open_session(&mut self, number: usize) {
@@ -100,8 +100,8 @@ impl Convoy {
         };
         station.node.cut(socket);
         let id = answer.field("mcp-session-id").expect("a session id");
-        let boot = station.boot;
-        self.know(id.to_owned(), End::Station(number), boot);
+        let incarnation = station.incarnation;
+        self.know(id.to_owned(), End::Station(number), incarnation);
     }
 
     pub(super) fn play_session(&mut self, slot: u32) {
@@ -111,17 +111,21 @@ impl Convoy {
                 core: 0,
                 slot,
                 generation: 0,
-                boot: PLAYED_BOOT,
+                incarnation: PLAYED_INCARNATION,
             },
             secret: [7; 16],
         };
         let mut text = String::new();
         id.emit(&mut text);
-        self.know(text, End::Played, PLAYED_BOOT);
+        self.know(text, End::Played, PLAYED_INCARNATION);
     }
 
-    pub(super) fn know(&mut self, id: String, owner: End, boot: u64) {
-        self.sessions.push(SessionOf { id, owner, boot });
+    pub(super) fn know(&mut self, id: String, owner: End, incarnation: u64) {
+        self.sessions.push(SessionOf {
+            id,
+            owner,
+            incarnation,
+        });
     }
 
     pub(super) fn number_of(&self, end: End) -> usize {

@@ -15,7 +15,7 @@ pub(super) struct Line {
     pub(super) from: usize,
     pub(super) to: End,
     /// The process of the node that it was opened to.
-    pub(super) boot: u64,
+    pub(super) incarnation: u64,
     /// Sent by the node in between, not taken by the owner yet.
     pub(super) up: VecDeque<u8>,
     pub(super) down: VecDeque<u8>,
@@ -44,11 +44,11 @@ pub(super) struct Network {
 pub(super) struct Reset;
 
 impl Network {
-    pub(super) fn open(&mut self, from: usize, to: End, boot: u64) -> LineId {
+    pub(super) fn open(&mut self, from: usize, to: End, incarnation: u64) -> LineId {
         self.lines.push(Line {
             from,
             to,
-            boot,
+            incarnation,
             up: VecDeque::new(),
             down: VecDeque::new(),
             room: usize::MAX,

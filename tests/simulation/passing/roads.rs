@@ -6,7 +6,7 @@ use pinfold::forward::{Owner, Side};
 use pinfold::shard::MissReason;
 use pinfold::wire::session_id::SessionId;
 
-use super::convoy::{Convoy, PLAYED_BOOT};
+use super::convoy::{Convoy, PLAYED_INCARNATION};
 use super::line::{End, LineId};
 use super::played;
 use super::station::{READ_BYTES_MAX, name_of};
@@ -64,7 +64,7 @@ impl Convoy {
     pub(super) fn land_at(&mut self, id: LineId, number: usize, count: usize) {
         let line = &mut self.network.lines[id];
         let station = &mut self.stations[number];
-        if line.boot != station.boot {
+        if line.incarnation != station.incarnation {
             (line.broken, line.is_over) = (true, true);
             return;
         }
@@ -148,8 +148,8 @@ impl Convoy {
             return None;
         }
         match is_played {
-            true => Some((End::Played, PLAYED_BOOT)),
-            false => Some((End::Station(number), self.stations[number].boot)),
+            true => Some((End::Played, PLAYED_INCARNATION)),
+            false => Some((End::Station(number), self.stations[number].incarnation)),
         }
     }
 
@@ -172,7 +172,7 @@ impl Convoy {
             trouble.down = self.now;
             return Owner::Gone(MissReason::OwnerDown);
         }
-        if !is_played && self.stations[number].boot != session.locator.boot {
+        if !is_played && self.stations[number].incarnation != session.locator.incarnation {
             return Owner::Gone(MissReason::OwnerRestarted);
         }
         Owner::Alive {

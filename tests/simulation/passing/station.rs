@@ -49,7 +49,7 @@ struct Passage {
 
 pub(super) struct Station {
     pub(super) number: usize,
-    pub(super) boot: u64,
+    pub(super) incarnation: u64,
     pub(super) node: Node,
     pub(super) forwarder: Forwarder,
     passages: BTreeMap<PassageKey, Passage>,
@@ -79,13 +79,13 @@ pub(super) fn name_of(number: usize) -> NodeName {
 impl Station {
     pub(super) fn new(
         number: usize,
-        boot: u64,
+        incarnation: u64,
         now: Millis,
         broken: Option<(PassingBreakage, Random)>,
     ) -> Self {
         let secret = PeerSecret::new(b"of the nodes");
         let mut node = Node::with(1, |core| {
-            let mut setup = setup(core, 1, limits(), boot);
+            let mut setup = setup(core, 1, limits(), incarnation);
             setup.node = name_of(number);
             setup.cluster = Some(Cluster {
                 secret: Some(secret.clone()),
@@ -104,7 +104,7 @@ impl Station {
         });
         Station {
             number,
-            boot,
+            incarnation,
             node,
             forwarder,
             passages: BTreeMap::new(),
@@ -317,8 +317,8 @@ impl Station {
         to: Option<(End, u64)>,
     ) {
         match to {
-            Some((end, boot)) if self.forwarder.is_open(key) => {
-                let line = network.open(self.number, end, boot);
+            Some((end, incarnation)) if self.forwarder.is_open(key) => {
+                let line = network.open(self.number, end, incarnation);
                 self.passage(key).owner = Some(line);
                 self.forwarder.handle_connected(self.node.now, key);
             }

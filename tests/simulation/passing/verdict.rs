@@ -24,7 +24,7 @@ impl Convoy {
 
     pub(super) fn is_of_earlier(&self, session: &SessionOf) -> bool {
         match session.owner {
-            End::Station(number) => self.stations[number].boot != session.boot,
+            End::Station(number) => self.stations[number].incarnation != session.incarnation,
             End::Played => false,
         }
     }

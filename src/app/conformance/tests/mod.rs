@@ -446,7 +446,7 @@ fn completion_has_nothing_to_suggest() {
 
 #[test]
 fn capabilities_of_each_era() {
-    let about = legacy().handler.about();
+    let server_info = legacy().handler.server_info();
     let common = json!({
         "tools": { "listChanged": true },
         "resources": { "subscribe": true, "listChanged": true },
@@ -454,8 +454,8 @@ fn capabilities_of_each_era() {
         "completions": {},
         "logging": {},
     });
-    assert_eq!(about.legacy_capabilities, common);
+    assert_eq!(server_info.legacy_capabilities, common);
     let mut modern = common;
     modern["extensions"] = json!({ "io.modelcontextprotocol/tasks": {} });
-    assert_eq!(about.modern_capabilities, modern);
+    assert_eq!(server_info.modern_capabilities, modern);
 }

@@ -19,7 +19,7 @@ fn session() -> Box<str> {
             core: 1,
             slot: 2,
             generation: 3,
-            boot: 4,
+            incarnation: 4,
         },
         secret: [5; 16],
     };

@@ -100,12 +100,12 @@ impl Timeline {
     }
 
     /// Of the process with this number.
-    pub(super) fn life(&self, node: &str, boot: Millis) -> Life {
+    pub(super) fn life(&self, node: &str, incarnation: Millis) -> Life {
         let mut life = Life {
             ended: None,
             followed: None,
         };
-        for (at, event) in self.events.iter().filter(|(at, _)| *at > boot) {
+        for (at, event) in self.events.iter().filter(|(at, _)| *at > incarnation) {
             match event {
                 Event::Killed(name) | Event::Leaves(name) if *name == node => {
                     life.ended = life.ended.or(Some(*at));

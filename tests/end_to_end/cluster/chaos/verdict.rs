@@ -20,7 +20,7 @@ const RECORDED_MS: Millis = 2_000;
 pub(super) struct Known {
     pub(super) id: String,
     pub(super) node: String,
-    pub(super) boot: Millis,
+    pub(super) incarnation: Millis,
     pub(super) opened: Millis,
     /// When its client asked for its end.
     pub(super) deleted: Option<Millis>,
@@ -32,7 +32,7 @@ impl Known {
         Known {
             id: id.to_owned(),
             node: parsed.node.as_str().to_owned(),
-            boot: parsed.locator.boot,
+            incarnation: parsed.locator.incarnation,
             opened,
             deleted: None,
         }
@@ -45,7 +45,7 @@ impl Known {
         (asked, answered): (Millis, Millis),
         reason: &str,
     ) -> Result<(), String> {
-        let life = timeline.life(&self.node, self.boot);
+        let life = timeline.life(&self.node, self.incarnation);
         let ended = life.ended.is_some_and(|it| it <= answered);
         let followed = life.followed.is_some_and(|it| it <= answered);
         let deleted = self.deleted.is_some_and(|it| it <= answered);
@@ -91,13 +91,13 @@ mod tests {
     use super::super::timeline::{Event, Loss};
     use super::*;
 
-    const BOOT: Millis = 1_000;
+    const INCARNATION: Millis = 1_000;
 
     fn session() -> Known {
         Known {
             id: String::new(),
             node: "b".into(),
-            boot: BOOT,
+            incarnation: INCARNATION,
             opened: 5_000,
             deleted: None,
         }

@@ -16,7 +16,7 @@ use super::{ClusterConfig, Node, NodeError};
 use crate::acceptor::{Acceptor, Listening};
 use crate::admin::{AdminPolicy, serve_admin};
 use crate::app::contents::ContentStore;
-use crate::cluster::Control;
+use crate::cluster::ClusterTask;
 use crate::cluster::bus::{self, BusHandle};
 use crate::redis::Settings;
 use crate::runtime::{Alive, BEAT_EVERY, Driver, Publisher, run_alone};
@@ -30,7 +30,7 @@ pub(super) struct ControlSetup<'a> {
     pub(super) node: &'a Node,
     pub(super) admin: Option<Listening>,
     pub(super) store: Option<Arc<dyn ContentStore>>,
-    pub(super) cluster: Option<(ClusterConfig, Control)>,
+    pub(super) cluster: Option<(ClusterConfig, ClusterTask)>,
     /// At which what is published waits for the bus.
     pub(super) door: Option<Arc<BusHandle>>,
 }
@@ -48,15 +48,15 @@ struct Work {
     driver: Driver,
     admin: Option<(Listening, AdminPolicy)>,
     backend: NodeBackend,
-    several: Option<(Several, Arc<BusHandle>)>,
+    cluster: Option<(ClusterParts, Arc<BusHandle>)>,
     stop: oneshot::Receiver<()>,
     alive: Alive,
 }
 
 /// Of a node that is not alone.
-struct Several {
-    control: Control,
-    boot: u64,
+struct ClusterParts {
+    task: ClusterTask,
+    incarnation: u64,
     way: bus::RedisSettings,
     log: bus::Setup,
 }
@@ -68,10 +68,10 @@ impl ControlSetup<'_> {
         let shared = &self.node.shared;
         let policy = shared.admin_address.map(|address| self.policy(address));
         let (stop, stopped) = oneshot::channel();
-        let several = self
+        let cluster = self
             .cluster
-            .map(|(cluster, control)| several(self.node, &cluster, control, self.store.clone()));
-        let several = several.zip(self.door.clone());
+            .map(|(cluster, task)| cluster_parts(self.node, &cluster, task, self.store.clone()));
+        let cluster = cluster.zip(self.door.clone());
         let work = Work {
             driver: shared.driver,
             admin: self.admin.zip(policy),
@@ -81,7 +81,7 @@ impl ControlSetup<'_> {
                 bus: self.door,
                 metrics: shared.metrics.clone(),
             },
-            several,
+            cluster,
             stop: stopped,
             alive: shared.watch.thread("control"),
         };
@@ -108,19 +108,19 @@ impl ControlSetup<'_> {
     }
 }
 
-fn several(
+fn cluster_parts(
     node: &Node,
     cluster: &ClusterConfig,
-    control: Control,
+    task: ClusterTask,
     store: Option<Arc<dyn ContentStore>>,
-) -> Several {
+) -> ClusterParts {
     let (shared, options) = (&node.shared, node.options());
-    let (name, boot) = (options.node_name(), options.incarnation);
+    let (name, incarnation) = (options.node_name(), options.incarnation);
     let mut redis = Settings::new(cluster.redis.clone(), format!("pinfold-{name}-bus"));
     redis.authorities = shared.authorities.clone();
-    Several {
-        control,
-        boot,
+    ClusterParts {
+        task,
+        incarnation,
         way: bus::RedisSettings {
             redis,
             prefix: cluster.prefix.clone(),
@@ -128,7 +128,7 @@ fn several(
         },
         log: bus::Setup {
             node: name,
-            boot,
+            incarnation,
             store,
             uri_bytes_max: options.limits.uri_bytes_max,
         },
@@ -155,7 +155,7 @@ impl Work {
             driver,
             admin,
             backend,
-            several,
+            cluster,
             stop,
             alive,
         } = self;
@@ -167,8 +167,8 @@ impl Work {
                     sleep(BEAT_EVERY).await;
                 }
             });
-            if let Some((several, door)) = several {
-                share(several, door, &backend.publisher);
+            if let Some((parts, door)) = cluster {
+                share(parts, door, &backend.publisher);
             }
             let acceptor =
                 admin.and_then(|(listening, policy)| open_admin(listening, policy, backend));
@@ -188,11 +188,11 @@ impl Work {
 }
 
 /// Starts the bus, and what this node tells the others of itself.
-fn share(several: Several, door: Arc<BusHandle>, publisher: &Publisher) {
-    tasks::spawn(bus::run(several.way, several.log, publisher.clone(), door));
+fn share(parts: ClusterParts, door: Arc<BusHandle>, publisher: &Publisher) {
+    tasks::spawn(bus::run(parts.way, parts.log, publisher.clone(), door));
     let (all, some) = (publisher.clone(), publisher.clone());
-    tasks::spawn(several.control.run(
-        several.boot,
+    tasks::spawn(parts.task.run(
+        parts.incarnation,
         move || all.announce_all(),
         move || some.verify_some(),
     ));

@@ -10,7 +10,7 @@ use super::request_line::{authority_of, is_host};
 
 /// What the fields say about the message itself.
 #[derive(Default)]
-pub(super) struct Control {
+pub(super) struct ControlFields {
     host: Option<Span>,
     content_length: Option<u64>,
     coding: Option<Result<(), Malformed>>,
@@ -19,7 +19,7 @@ pub(super) struct Control {
     expect_continue: bool,
 }
 
-impl Control {
+impl ControlFields {
     pub(super) fn take(&mut self, field: Field, bytes: &[u8]) -> Result<(), Malformed> {
         let name = field.name.of(bytes);
         let value = field.value.of(bytes);

@@ -31,21 +31,21 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(700);
 const ASKS_MAX: usize = 4096;
 
 /// Runs a node's membership.
-pub struct Control {
+pub struct ClusterTask {
     setup: ClusterSetup,
     membership: Arc<Membership>,
 }
 
-impl Control {
+impl ClusterTask {
     pub(super) fn new(setup: ClusterSetup, membership: Arc<Membership>) -> Self {
-        Control { setup, membership }
+        ClusterTask { setup, membership }
     }
 
-    /// Runs until [`Membership::leave`]. `boot` is this process's; `announce_all` makes the cores say of all their
+    /// Runs until [`Membership::leave`]. `incarnation` is this process's; `announce_all` makes the cores say of all their
     /// sessions again that they are open, `verify_some` of some that they are there, the next ones each time.
     pub async fn run(
         self,
-        boot: u64,
+        incarnation: u64,
         announce_all: impl Fn() + 'static,
         verify_some: impl Fn() + 'static,
     ) {
@@ -60,14 +60,14 @@ impl Control {
         let keys = Keys::new(&prefix);
         let shared = Rc::new(Shared {
             node,
-            boot,
+            incarnation,
             membership: self.membership,
             link: Link::start(redis, metrics.clone()),
             pending: RefCell::new(Pending::new(keys.clone(), sessions_max)),
             keys,
             misses: MissLog::new(Instant::now(), metrics.clone()),
             metrics,
-            record: RefCell::new(own_record(node, boot, advertised)),
+            record: RefCell::new(own_record(node, incarnation, advertised)),
             announce_all: Box::new(announce_all),
             verify_some: Box::new(verify_some),
             pulse: RefCell::new(Heartbeat::new(Instant::now())),
@@ -87,12 +87,12 @@ impl Control {
     }
 }
 
-fn own_record(node: NodeName, boot: u64, advertised: Option<Advertised>) -> NodeRecord {
+fn own_record(node: NodeName, incarnation: u64, advertised: Option<Advertised>) -> NodeRecord {
     NodeRecord {
         address: advertised.as_ref().map(|it| it.address),
         url: advertised.map(|it| it.url),
         node: node.to_string(),
-        boot,
+        incarnation,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         leaving: false,
     }
@@ -132,7 +132,7 @@ impl Shared {
         }
         let found = found_node(found, self.node);
         let mut pulse = self.pulse.borrow_mut();
-        Some(pulse.beat(now, number, self.boot, &found))
+        Some(pulse.beat(now, number, self.incarnation, &found))
     }
 
     fn act(&self, beat: &HeartbeatOutcome) {

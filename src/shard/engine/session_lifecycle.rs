@@ -61,7 +61,7 @@ impl Engine {
         let result = format!(
             r#"{{"protocolVersion":"{}",{}}}"#,
             version.as_str(),
-            self.introduction.legacy_members
+            self.description.legacy_members
         );
         let session_id = self.session_id_field(session);
         wire.answer_result(key, id, &result, &[("Mcp-Session-Id", &session_id)]);
@@ -106,7 +106,7 @@ impl Engine {
         self.fanout
             .set_voice(listener, ListenerKind::Session(session));
         for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
-            if self.introduction.announces(&topic) {
+            if self.description.announces(&topic) {
                 self.fanout.subscribe(listener, &Interest::of(topic));
             }
         }
@@ -180,7 +180,7 @@ impl Engine {
         if id.node != self.node {
             return Err(TellRefused::OtherNode);
         }
-        if id.locator.boot != self.boot {
+        if id.locator.incarnation != self.incarnation {
             return Err(TellRefused::OwnerRestarted);
         }
         let key = Key::from_parts(id.locator.slot, id.locator.generation);
@@ -197,8 +197,8 @@ impl Engine {
         let locator = Locator {
             core: self.core,
             slot: key.index,
-            generation: key.serial,
-            boot: self.boot,
+            generation: key.generation,
+            incarnation: self.incarnation,
         };
         let secret = self
             .sessions
