@@ -100,7 +100,7 @@ impl CompiledNeed {
 
 impl Way {
     fn is_open_to(&self, own: &Scopes) -> bool {
-        let has_one = |enough: &Box<[Box<str>]>| enough.iter().any(|scope| own.has(scope));
-        self.all.iter().all(has_one)
+        let mut needed = self.all.iter();
+        needed.all(|enough| enough.iter().any(|scope| own.has(scope)))
     }
 }

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::issuer::{Issuer, Signer};
-use super::{ISSUER, LEEWAY, NOW, claims, keys, public, reason, settings, valid, verifier, with};
+use super::{
+    ISSUER, LEEWAY, NOW, claims, keys, public, reason, settings, told_of, valid, verifier, with,
+};
 use crate::auth::algorithm::{Algorithm, Material};
 use crate::auth::key_set::KeySet;
 use crate::auth::{IssuerSettings, JwtSettings, PrincipalId, Reason, Verdict, Verifier};
