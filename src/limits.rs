@@ -147,6 +147,9 @@ pub const TOKEN_NAME_BYTES_MAX: usize = 128;
 /// Rules for single tools, prompts and resources in a policy: the last of them is looked at for whoever no other is of.
 pub const POLICY_RULES_MAX: usize = 256;
 
+/// Principals whose credentials were taken back, of which a node knows: 40 bytes each. An incident has fewer.
+pub const REVOCATIONS_MAX: usize = 10_000;
+
 /// How long an issuer's keys are good if it does not say so, and the bounds of what it may say. Within the longest a key
 /// that was withdrawn still counts; within the shortest nobody notices that it is new, since an unknown one is asked for.
 pub const KEYS_AGE_MS: u64 = 15 * 60 * 1000;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::proxy::Said;
 use super::shown::{Field, Searched, Shown};
 use super::{
-    Identity, PrincipalId, Proxy, Reason, Refusal, Rules, UnixSeconds, Verdict, VerifiedBounds,
-    VerifiedTokens, Verifier, Who,
+    Identity, Proxy, Reason, Refusal, Rules, UnixSeconds, Verdict, VerifiedBounds, VerifiedTokens,
+    Who,
 };
 
 /// One core's. Plain state: what comes goes in by `handle_*`, and [`identify`](Desk::identify) never waits.
@@ -54,15 +54,11 @@ impl Desk {
 
     /// Other rules hold from now on.
     pub fn handle_rules(&mut self, rules: Arc<Rules>) {
-        if rules.epoch() != self.rules.epoch() {
-            self.verified.clear();
+        match rules.epoch() == self.rules.epoch() {
+            true => self.verified.retain(|identity| !rules.is_revoked(identity)),
+            false => self.verified.clear(),
         }
         self.rules = rules;
-    }
-
-    /// A principal's credentials were taken back: those that are still good are verified anew.
-    pub fn handle_revoked(&mut self, principal: PrincipalId) {
-        self.verified.forget(principal);
     }
 
     /// Who asks. Costs a look at what was verified before, or the verification of a signature.
@@ -71,18 +67,30 @@ impl Desk {
         shown: &Shown<'a, F>,
         now: UnixSeconds,
     ) -> Finding {
-        let rules = self.rules.clone();
+        let rules = &*self.rules;
+        let mut look = Look {
+            verified: &mut self.verified,
+            rules,
+            searched: shown.searched,
+            now,
+        };
         let found = match rules.who() {
             Who::Anybody => return Finding::Known(self.anonymous.clone()),
-            Who::Tokens(tokens) => self.by_token(shown, now, |token| {
-                tokens
-                    .find(token)
-                    .map(Box::new)
-                    .map_or(Verdict::Invalid(Reason::UnknownToken), Verdict::Valid)
+            Who::Tokens(tokens) => shown.token().and_then(|token| {
+                let find = |token: &str| tokens.find(token).map(Box::new);
+                look.by_token(token, |token| match find(token) {
+                    Some(identity) => Verdict::Valid(identity),
+                    None => Verdict::Invalid(Reason::UnknownToken),
+                })
             }),
-            Who::Jwt(verifier) => self.by_token(shown, now, |token| verifier.verify(token, now)),
-            Who::Proxy(proxy) => self.by_proxy(proxy, shown, now),
-            Who::Hook => self.by_hook(shown, now),
+            Who::Jwt(verifier) => shown
+                .token()
+                .and_then(|token| look.by_token(token, |token| verifier.verify(token, now))),
+            Who::Proxy(proxy) => {
+                let said = proxy.said(shown.peer, &shown.field);
+                said.and_then(|said| look.by_proxy(proxy, &said))
+            }
+            Who::Hook => look.by_hook(shown.token()),
         };
         found.unwrap_or_else(|reason| Finding::Refused(rules.refusal(reason)))
     }
@@ -96,6 +104,9 @@ impl Desk {
         now: UnixSeconds,
     ) -> Finding {
         let identity = match answer {
+            Ok(identity) if self.rules.is_revoked(&identity) => {
+                return Finding::Refused(self.rules.refusal(Reason::Revoked));
+            }
             Ok(identity) if identity.is_valid(now) => Rc::new(identity),
             Ok(_) => return Finding::Refused(self.rules.refusal(Reason::Expired)),
             Err(reason) => return Finding::Refused(self.rules.refusal(reason)),
@@ -112,24 +123,41 @@ impl Desk {
     pub fn verified(&self) -> &VerifiedTokens {
         &self.verified
     }
+}
 
-    fn by_token<F>(
+/// What one request is looked at with. Rules are borrowed: counting who has them would be seen by every core.
+struct Look<'d> {
+    verified: &'d mut VerifiedTokens,
+    rules: &'d Rules,
+    searched: Option<Searched>,
+    now: UnixSeconds,
+}
+
+impl Look<'_> {
+    fn by_token(
         &mut self,
-        shown: &Shown<'_, F>,
-        now: UnixSeconds,
+        token: &str,
         verify: impl FnOnce(&str) -> Verdict,
     ) -> Result<Finding, Reason> {
-        let token = shown.token()?;
-        self.remembered_or(token, shown.searched, now, verify)
+        if let Some(identity) = self.verified.find(token.as_bytes(), self.now) {
+            return Ok(Finding::Known(identity));
+        }
+        match (verify(token), self.searched) {
+            (Verdict::Valid(identity), _) => self.let_in(token.as_bytes(), Rc::from(identity)),
+            (Verdict::Invalid(reason), _) => Err(reason),
+            (Verdict::UnknownKey { issuer }, None) => Ok(Finding::Ask(Question::Key { issuer })),
+            (Verdict::UnknownKey { .. }, Some(Searched::Done)) => Err(Reason::UnknownKey),
+            (Verdict::UnknownKey { .. }, Some(Searched::CannotTell)) => Err(Reason::Unavailable),
+        }
     }
 
-    fn by_hook<F>(&mut self, shown: &Shown<'_, F>, now: UnixSeconds) -> Result<Finding, Reason> {
-        let known = match shown.token() {
-            Ok(token) => self.verified.find(token.as_bytes(), now),
+    fn by_hook(&mut self, token: Result<&str, Reason>) -> Result<Finding, Reason> {
+        let known = match token {
+            Ok(token) => self.verified.find(token.as_bytes(), self.now),
             Err(Reason::Missing) => None,
             Err(reason) => return Err(reason),
         };
-        match (known, shown.searched) {
+        match (known, self.searched) {
             (Some(identity), _) => Ok(Finding::Known(identity)),
             (None, None) => Ok(Finding::Ask(Question::Hook)),
             // It was asked, and did not say.
@@ -137,22 +165,13 @@ impl Desk {
         }
     }
 
-    fn by_proxy<'a, F: Fn(&str) -> Field<'a>>(
-        &mut self,
-        proxy: &Proxy,
-        shown: &Shown<'a, F>,
-        now: UnixSeconds,
-    ) -> Result<Finding, Reason> {
-        match proxy.said(shown.peer, &shown.field)? {
-            Said::Token(token) => {
-                let verify = |token: &str| {
-                    let verify = |verifier: &Verifier| verifier.verify(token, now);
-                    proxy
-                        .verifier()
-                        .map_or(Verdict::Invalid(Reason::Missing), verify)
-                };
-                self.remembered_or(token, shown.searched, now, verify)
-            }
+    fn by_proxy(&mut self, proxy: &Proxy, said: &Said<'_>) -> Result<Finding, Reason> {
+        let now = self.now;
+        match *said {
+            Said::Token(token) => self.by_token(token, |token| match proxy.verifier() {
+                Some(verifier) => verifier.verify(token, now),
+                None => Verdict::Invalid(Reason::Missing),
+            }),
             Said::Plain {
                 subject,
                 name,
@@ -160,41 +179,26 @@ impl Desk {
             } => {
                 // No field has a line end in it.
                 let all = [subject, name, scopes].join("\n");
-                let known = self.verified.find(all.as_bytes(), now);
-                let identity = known.unwrap_or_else(|| {
-                    let identity = Rc::new(proxy.identity(subject, name, scopes));
-                    self.verified
-                        .remember(all.as_bytes(), identity.clone(), now);
-                    identity
-                });
-                Ok(Finding::Known(identity))
+                match self.verified.find(all.as_bytes(), now) {
+                    Some(identity) => Ok(Finding::Known(identity)),
+                    None => {
+                        let identity = proxy.identity(subject, name, scopes);
+                        self.let_in(all.as_bytes(), Rc::new(identity))
+                    }
+                }
             }
         }
     }
 
-    fn remembered_or(
-        &mut self,
-        token: &str,
-        searched: Option<Searched>,
-        now: UnixSeconds,
-        verify: impl FnOnce(&str) -> Verdict,
-    ) -> Result<Finding, Reason> {
-        if let Some(identity) = self.verified.find(token.as_bytes(), now) {
-            return Ok(Finding::Known(identity));
+    fn let_in(&mut self, shown: &[u8], identity: Rc<Identity>) -> Result<Finding, Reason> {
+        if !identity.is_valid(self.now) {
+            return Err(Reason::Expired);
         }
-        match (verify(token), searched) {
-            (Verdict::Valid(identity), _) if identity.is_valid(now) => {
-                let identity = Rc::from(identity);
-                self.verified
-                    .remember(token.as_bytes(), Rc::clone(&identity), now);
-                Ok(Finding::Known(identity))
-            }
-            (Verdict::Valid(_), _) => Err(Reason::Expired),
-            (Verdict::Invalid(reason), _) => Err(reason),
-            (Verdict::UnknownKey { issuer }, None) => Ok(Finding::Ask(Question::Key { issuer })),
-            (Verdict::UnknownKey { .. }, Some(Searched::Done)) => Err(Reason::UnknownKey),
-            (Verdict::UnknownKey { .. }, Some(Searched::CannotTell)) => Err(Reason::Unavailable),
+        if self.rules.is_revoked(&identity) {
+            return Err(Reason::Revoked);
         }
+        self.verified.remember(shown, identity.clone(), self.now);
+        Ok(Finding::Known(identity))
     }
 }
 

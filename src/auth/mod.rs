@@ -75,6 +75,7 @@ mod proxy;
 mod public_url;
 mod reason;
 mod refresh;
+mod revoked;
 mod rules;
 mod settings;
 mod shown;

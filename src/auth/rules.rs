@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use super::challenge::Challenges;
+use super::revoked::Revoked;
 use super::{
-    KeySet, Policy, ProtectedResource, Proxy, PublicUrl, Reason, Refusal, StaticTokens, Verifier,
+    Identity, KeySet, Policy, PrincipalId, ProtectedResource, Proxy, PublicUrl, Reason, Refusal,
+    StaticTokens, UnixSeconds, Verifier,
 };
 
 /// How it is found out who asks.
@@ -30,6 +32,7 @@ pub struct Rules {
     policy: Arc<Policy>,
     challenges: Challenges,
     resource: Option<Arc<ResourceDocument>>,
+    revoked: Arc<Revoked>,
     /// Counts what was taken away: identities of an earlier epoch are looked at anew.
     epoch: u64,
 }
@@ -96,6 +99,7 @@ impl Rules {
             policy: Arc::new(policy),
             challenges,
             resource,
+            revoked: Arc::default(),
             epoch: 0,
         }
     }
@@ -170,6 +174,21 @@ impl Rules {
         next.challenges.scopes = first_scopes(&next.who, &policy).into();
         next.policy = Arc::new(policy);
         next
+    }
+
+    /// What this principal was given up to this second is worth nothing any more.
+    #[must_use]
+    pub fn with_revoked(&self, principal: PrincipalId, until: UnixSeconds) -> Rules {
+        Rules {
+            revoked: Arc::new(self.revoked.with(principal, until)),
+            ..self.clone()
+        }
+    }
+
+    /// Whether somebody was let in by what was taken back since.
+    #[must_use]
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
+        self.revoked.has(identity)
     }
 
     /// Every identity is looked at anew.

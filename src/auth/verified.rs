@@ -131,13 +131,13 @@ impl VerifiedTokens {
         });
     }
 
-    /// From now on this principal's tokens are looked at anew.
-    pub fn forget(&mut self, principal: PrincipalId) {
+    /// From now on tokens of others than these are looked at anew.
+    pub fn retain(&mut self, keep: impl Fn(&Identity) -> bool) {
         let mut place = 0;
         while let Some(entry) = self.entries.get(place) {
-            match entry.identity.id() == principal {
-                true => self.remove(place),
-                false => place += 1,
+            match keep(&entry.identity) {
+                true => place += 1,
+                false => self.remove(place),
             }
         }
     }
@@ -306,7 +306,7 @@ mod tests {
             let subject = if number % 2 == 0 { "alice" } else { "bob" };
             tokens.remember(format!("{number}").as_bytes(), identity(subject), 0);
         }
-        tokens.forget(PrincipalId::of("issuer", "alice"));
+        tokens.retain(|identity| identity.subject() != "alice");
         let found = |number: &u32| tokens.find(format!("{number}").as_bytes(), 0).is_some();
         let left: Vec<u32> = (0..32).filter(found).collect();
         assert!(left.len() == 16 && left.iter().all(|number| number % 2 == 1));
@@ -325,7 +325,7 @@ mod tests {
             let text = number.to_string();
             match kind {
                 0..8 => tokens.remember(text.as_bytes(), identity(&text), 0),
-                8 => tokens.forget(PrincipalId::of("issuer", &text)),
+                8 => tokens.retain(|identity| identity.subject() != text),
                 _ => {
                     let found = tokens.find(text.as_bytes(), 0);
                     assert!(found.is_none_or(|it| it.subject() == text), "{step}");

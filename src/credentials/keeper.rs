@@ -10,7 +10,8 @@ use super::files::read_token_file;
 use super::hook::Authenticate;
 use super::issuer::{Errand, Issuer, Then, read_keys};
 use crate::auth::{
-    JwtSettings, Policy, Proxy, ProxySettings, PublicUrl, Rules, Searched, Verifier, Who,
+    JwtSettings, Policy, PrincipalId, Proxy, ProxySettings, PublicUrl, Rules, Searched,
+    UnixSeconds, Verifier, Who,
 };
 use crate::limits::KEY_QUESTIONS_MAX;
 
@@ -90,7 +91,7 @@ impl Shared {
 
 impl Keeper {
     /// Reads the files, and begins to ask issuers. From now on `tell` is called with every change, by some thread, and must
-    /// not wait: it posts a letter to each core. What [`rules`](Keeper::rules) says afterwards it need not be told.
+    /// neither wait nor ask the keeper: it posts a letter to each core. What [`rules`](Keeper::rules) says afterwards it need not be told.
     ///
     /// # Errors
     /// A sentence on an option or a file that cannot be used. An issuer that does not answer is none.
@@ -196,6 +197,12 @@ impl Keeper {
     /// Another policy holds from now on.
     pub fn set_policy(&self, policy: Policy) {
         self.shared.change(|rules| rules.with_policy(policy));
+    }
+
+    /// What this principal was given up to this second is worth nothing any more. Other nodes have to be told, too.
+    pub fn revoke(&self, principal: PrincipalId, until: UnixSeconds) {
+        self.shared
+            .change(|rules| rules.with_revoked(principal, until));
     }
 
     /// Every identity that any core remembers is looked at anew.

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::issuer::Issuer;
 use super::{AUDIENCE, ISSUER, LEEWAY, NOW, claims, keys, public, settings, verifier};
 use crate::auth::{
-    Decision, Desk, Field, Finding, Identity, KeySet, NewToken, Policy, Proxy, ProxySettings,
-    Question, Reason, Rules, Searched, Shown, StaticTokens, VerifiedBounds, Verifier, Who,
+    Decision, Desk, Field, Finding, Identity, KeySet, NewToken, Policy, PrincipalId, Proxy,
+    ProxySettings, Question, Reason, Rules, Searched, Shown, StaticTokens, VerifiedBounds,
+    Verifier, Who,
 };
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
@@ -355,4 +356,36 @@ fn a_first_challenge_that_asks_for_too_little_or_too_much() {
         (refusal.status(), refusal.scopes.as_deref()),
         (403, Some("board:write"))
     );
+}
+
+#[test]
+fn a_token_that_was_taken_back() {
+    let issuer = Issuer::ed25519("k");
+    let mut desk = desk(Who::Jwt(verifier(&[&issuer])));
+    let bearer = |subject: &str, issued_at: u64| {
+        let mut claims = claims();
+        claims["sub"] = json!(subject);
+        claims["iat"] = json!(issued_at);
+        format!("Bearer {}", issuer.token(&claims))
+    };
+    let [before, after, bob] = [
+        bearer("alice", NOW - 10),
+        bearer("alice", NOW + 1),
+        bearer("bob", NOW - 10),
+    ];
+    let told = |desk: &mut Desk, token: &str| match identify(desk, &[("Authorization", token)])
+    {
+        Finding::Known(identity) => Ok(identity.subject().to_owned()),
+        Finding::Refused(refusal) => Err(refusal.reason),
+        Finding::Ask(question) => panic!("{question:?}"),
+    };
+    for token in [&before, &bob] {
+        assert!(told(&mut desk, token).is_ok());
+    }
+    let alice = PrincipalId::of(ISSUER, "alice");
+    desk.handle_rules(Arc::new(desk.rules().with_revoked(alice, NOW)));
+    assert_eq!(desk.verified().len(), 1, "of nobody else");
+    assert_eq!(told(&mut desk, &before), Err(Reason::Revoked));
+    assert_eq!(told(&mut desk, &after), Ok("alice".to_owned()), "a new one");
+    assert_eq!(told(&mut desk, &bob), Ok("bob".to_owned()));
 }
