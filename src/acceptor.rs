@@ -1,9 +1,9 @@
 //! A listening socket that can be closed while a task waits for its next connection.
 //!
-//! A node listens on sockets of its own, which it shuts down at its end: from then on the port is free, whatever still
-//! holds a descriptor. An accept under way is never cancelled, since one that had succeeded would leak its connection.
-//! A socket that somebody else made may be theirs as well (a service manager's, a second node's), so it is only closed;
-//! nothing is under way on it but a look whether somebody came.
+//! A node listens on sockets of its own and shuts them down at its end. From then on the port is free, whatever still
+//! holds a descriptor. An accept under way is never cancelled: if it had succeeded, its connection would leak.
+//! A socket that somebody else made may be theirs as well (a service manager's, a second node's), so it is only closed.
+//! On such a socket nothing is under way but a look whether somebody came.
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -1,7 +1,7 @@
 //! How the program's allocator gives memory back.
 //!
 //! The memory bill counts what is in use. By default glibc learns from each large piece that is freed to keep larger ones
-//! on its heap, where small pieces that live on between them pin all of it: most of what an attack had made the node hold
+//! on its heap, and small pieces that live on between them pin all of it there. Most of what an attack had made the node hold
 //! stayed with the process for good. With fixed thresholds a large piece is a mapping of its own, and goes back to the
 //! machine the moment it is freed (PERF.md has the figures).
 #![allow(unsafe_code)]

@@ -1,9 +1,9 @@
 //! What all cores of a node share: so many bytes, sessions, connections, and no more.
 //!
-//! A [`Pool`] is taken from and given back to by any thread, without a lock. What a core needs often it does not take
+//! Any thread takes from a [`Pool`] and gives back to it, without a lock. What a core needs often it does not take
 //! one by one: its [`Account`] leases portions, so that a request touches numbers of its own core only. What lies
 //! unused in an account is less than two portions, and nothing while another core is short ([`Account::settle`]).
-//! A [`Charge`] is a part of an account that comes back by itself when its owner is dropped: whatever way an entry
+//! A [`Charge`] is a part of an account that comes back by itself when its owner is dropped. So whatever way an entry
 //! ends, its bytes are not lost to the node.
 
 use std::cell::Cell;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// There is not so much left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Short;
+pub struct BudgetExceeded;
 
 /// `0 <= taken`, and `taken <= total` but for what was taken by [`Pool::take_beyond`].
 #[derive(Debug)]
@@ -48,13 +48,13 @@ impl Pool {
     }
 
     /// # Errors
-    /// [`Short`], and nothing was taken.
-    pub fn take(&self, count: usize) -> Result<(), Short> {
+    /// [`BudgetExceeded`], and nothing was taken.
+    pub fn take(&self, count: usize) -> Result<(), BudgetExceeded> {
         let more = |taken: usize| taken.checked_add(count).filter(|&sum| sum <= self.total);
         let took = self
             .taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        took.map(drop).map_err(|_| Short)
+        took.map(drop).map_err(|_| BudgetExceeded)
     }
 
     /// Takes it even if that is more than there is: nobody else gets any until it is back.
@@ -137,8 +137,8 @@ impl Account {
     }
 
     /// # Errors
-    /// [`Short`], and nothing was charged.
-    pub fn charge(self: &Rc<Self>, count: usize) -> Result<Charge, Short> {
+    /// [`BudgetExceeded`], and nothing was charged.
+    pub fn charge(self: &Rc<Self>, count: usize) -> Result<Charge, BudgetExceeded> {
         self.take(count)?;
         Ok(self.charged(count))
     }
@@ -154,7 +154,7 @@ impl Account {
     /// For what is small and must not be lost: other charges wait until it is back.
     #[must_use]
     pub fn charge_beyond(self: &Rc<Self>, count: usize) -> Charge {
-        self.charge(count).unwrap_or_else(|Short| {
+        self.charge(count).unwrap_or_else(|BudgetExceeded| {
             self.pool.take_beyond(count);
             self.leased.set(self.leased.get() + count);
             self.used.set(self.used.get() + count);
@@ -187,13 +187,13 @@ impl Account {
         }
     }
 
-    fn take(&self, count: usize) -> Result<(), Short> {
+    fn take(&self, count: usize) -> Result<(), BudgetExceeded> {
         let unused = self.leased.get() - self.used.get();
         if count > unused {
             let missing = count - unused;
             let leased = match self.pool.take(missing.max(self.portion)) {
                 Ok(()) => missing.max(self.portion),
-                Err(Short) => self.pool.take(missing).map(|()| missing)?,
+                Err(BudgetExceeded) => self.pool.take(missing).map(|()| missing)?,
             };
             self.leased.set(self.leased.get() + leased);
         }
@@ -260,8 +260,8 @@ impl Charge {
     /// Makes it more or less.
     ///
     /// # Errors
-    /// [`Short`], and it is what it was.
-    pub fn resize(&mut self, count: usize) -> Result<(), Short> {
+    /// [`BudgetExceeded`], and it is what it was.
+    pub fn resize(&mut self, count: usize) -> Result<(), BudgetExceeded> {
         match count.checked_sub(self.count) {
             Some(more) => self.account.take(more)?,
             None => self.account.give_back(self.count - count),
@@ -303,11 +303,11 @@ mod tests {
     #[test]
     fn a_pool_that_gives_more_than_it_has() {
         let pool = Pool::new(3);
-        assert_eq!(pool.take(usize::MAX), Err(Short));
+        assert_eq!(pool.take(usize::MAX), Err(BudgetExceeded));
         assert_eq!(pool.take(3), Ok(()));
-        assert_eq!(pool.take(1), Err(Short));
+        assert_eq!(pool.take(1), Err(BudgetExceeded));
         pool.give_back(1);
-        assert_eq!((pool.take(1), pool.take(1)), (Ok(()), Err(Short)));
+        assert_eq!((pool.take(1), pool.take(1)), (Ok(()), Err(BudgetExceeded)));
     }
 
     #[test]
@@ -319,13 +319,13 @@ mod tests {
         );
         let small = one.charge(1).expect("there is room");
         assert_eq!(pool.free(), 60);
-        assert_eq!(other.charge(70).err(), Some(Short));
+        assert_eq!(other.charge(70).err(), Some(BudgetExceeded));
         pool.want(70);
         assert_eq!(pool.missing(), 10);
         one.settle();
         assert_eq!(pool.missing(), 0);
         let large = other.charge(99).expect("what is not used is everybody's");
-        assert_eq!(one.charge(1).err(), Some(Short));
+        assert_eq!(one.charge(1).err(), Some(BudgetExceeded));
         drop((small, large));
         drop((one, other));
         assert_eq!(pool.free(), 100);
@@ -336,7 +336,7 @@ mod tests {
         let pool = Pool::new(100);
         let account = Account::new(pool.clone(), 10);
         let mut charge = account.charge(5).expect("there is room");
-        assert_eq!(charge.resize(101), Err(Short));
+        assert_eq!(charge.resize(101), Err(BudgetExceeded));
         assert_eq!((charge.count(), account.used()), (5, 5));
         charge.resize(100).expect("there is room for all");
         charge.resize(1).expect("less always fits");
@@ -374,7 +374,7 @@ mod tests {
         drop(all);
         account.settle();
         assert_eq!(pool.free(), 5);
-        assert_eq!(account.charge(6).err(), Some(Short));
+        assert_eq!(account.charge(6).err(), Some(BudgetExceeded));
         drop(beyond);
         account.settle();
         assert_eq!(pool.free(), 10);

@@ -1,6 +1,6 @@
-//! What an operator may set, parsed once into a checked [`Config`]: whoever holds one need not doubt it.
+//! What an operator may set, parsed once into a checked [`Config`]: code that holds one need not doubt it.
 //!
-//! `options` has the flags and their help, `units` and `names` parse single values; here are the checks that
+//! `options` has the flags and their help, `units` and `names` parse single values. Here are the checks that
 //! need a second option, a file or the machine. A mistake names the flag, the value and what is allowed, and
 //! is found before anything listens. Secrets never show in `Debug`.
 
@@ -17,13 +17,13 @@ use tracing::level_filters::LevelFilter;
 pub(crate) use crate::node::{endpoint, host, origin};
 pub(crate) use options::span;
 pub use options::{AppName, DriverChoice, ServeOptions};
-pub use units::{Size, Span};
+pub use units::{Milliseconds, Size};
 
 use crate::admin::Token;
 use crate::app::board::BoardLimits;
 use crate::limits::Limits;
 use crate::node::{CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host};
-use options::{Bounds, Times};
+use options::{BoundOptions, TimeOptions};
 
 /// Bytes read of a file that should hold a token or a key; neither is longer.
 const SECRET_FILE_BYTES_MAX: usize = 4096;
@@ -250,7 +250,7 @@ fn cores(asked: Option<u32>, machine: &Machine) -> Result<usize, ConfigError> {
     }
 }
 
-fn limits(bounds: &Bounds, times: &Times, machine: &Machine) -> Limits {
+fn limits(bounds: &BoundOptions, times: &TimeOptions, machine: &Machine) -> Limits {
     let wide = |count: u32| count as usize;
     Limits {
         memory_bytes_max: bounds
@@ -282,7 +282,7 @@ fn limits(bounds: &Bounds, times: &Times, machine: &Machine) -> Limits {
     }
 }
 
-fn board_limits(bounds: &Bounds) -> BoardLimits {
+fn board_limits(bounds: &BoundOptions) -> BoardLimits {
     BoardLimits {
         bytes_max: bounds.board_bytes_max.0,
         // An entry that fills a small board alone is refused for its own size: taking others away would not help.

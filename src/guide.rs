@@ -1,17 +1,17 @@
-//! How to write a server with this crate, a page for each question. Their code is compiled, and run where it can be,
-//! with the crate's tests.
+//! How to write a server with this crate, a page for each question. The crate's tests compile the pages' code, and run
+//! it where it can be run.
 //!
 //! | page | answers |
 //! |---|---|
 //! | [`first_server`] | what is the least I write, and what does a handler look like |
 //! | [`state`] | where does state go, and what do cores have to do with it |
 //! | [`asking`] | how do I ask the user, or the client's model, in both eras |
-//! | [`blocking`] | what of slow work, and of crates that need tokio |
-//! | [`publishing`] | how do subscribers hear of a change |
+//! | [`blocking`] | where does slow work go, and how do I use crates that need tokio |
+//! | [`publishing`] | how do subscribers get notified of a change |
 //! | [`logging`] | which log is whose |
 //! | [`testing`] | how do I test a handler without a network |
 //! | [`deploying`] | how does my own server run in production |
-//! | [`from_rmcp`] | I know rmcp: what is what here |
+//! | [`from_rmcp`] | I know rmcp: what is it called here |
 //!
 //! `examples/notes` of the repository has most of this in one server.
 

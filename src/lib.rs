@@ -1,4 +1,4 @@
-//! pinfold: an MCP server that tells very many clients about a change at once.
+//! pinfold: an MCP server that notifies very many clients of a change at once.
 //!
 //! Write an application ([`app::App`], or a [`app::Toolkit`] put together from closures) and hand it to a
 //! [`Node`]. It serves both eras of MCP Streamable HTTP on one endpoint, one thread per core.
@@ -15,8 +15,8 @@
 //!
 //! [`guide`] has a page for each question that comes next.
 //!
-//! [`run`](NodeBuilder::run) serves until SIGTERM. [`start`](NodeBuilder::start) gives a handle in its place, for a program
-//! that does more than that: it publishes, tells counts, drains and stops ([`Node`]). A node has all that the program has
+//! [`run`](NodeBuilder::run) serves until SIGTERM. A program that does more calls [`start`](NodeBuilder::start) instead. It
+//! gives a handle, which publishes, gives counts, drains and stops ([`Node`]). A node has all that the program has
 //! options for: Redis, the admin listener, limits.
 //!
 //! # The map
@@ -47,9 +47,10 @@
 //! | [`node`] | all of it put together: what starts, serves, drains and ends |
 //! | [`config`], [`cli`] | the program: options, signals, the small clients |
 //!
-//! The one idea: one core owns one [`shard::Shard`]. Bytes, publications, what handlers do and the time go in;
-//! bytes, calls and a deadline come out. It never waits: [`runtime`] waits for clients and handlers, [`redis`] and
-//! [`cluster`] for a Redis, [`admin`] for the operator.
+//! The one idea: one core owns one [`shard::Shard`], a plain value. Bytes, publications, what handlers do and the time go
+//! in; bytes, calls and a deadline come out. It never waits: [`runtime`] waits for clients and handlers, [`redis`] and
+//! [`cluster`] for Redis, [`admin`] for the operator. The reasons, with figures, are in `docs/decisions/` of the
+//! repository: `docs/decisions/0001-a-thread-for-each-core.md` and `docs/decisions/0005-the-core-is-a-plain-value.md` first.
 
 mod acceptor;
 pub mod admin;

@@ -1,8 +1,8 @@
-//! What clients can make a node hold or do, and what an operator may set: each bound with its unit, why this number, and
-//! what follows from it. What a single module keeps to itself (for the answers of a Redis, for the admin listener, for
-//! the nodes' log) stands at the head of its file in the same form.
+//! What clients can make a node hold or do, and what an operator may set. Each bound has its unit, why it is this number, and
+//! what follows from it. Bounds that a single module keeps to itself stand at the head of its file in the same form: for the
+//! answers of a Redis, for the admin listener, for the nodes' log.
 //!
-//! A [`Limits`] is copied into each core's shard. [`Limits::default`] is what the program runs with, [`Limits::tiny`] makes
+//! Each core's shard has a copy of [`Limits`]. The program runs with [`Limits::default`]. [`Limits::tiny`] makes
 //! every bound easy to hit in a test.
 
 /// Header fields in one message. Browsers and proxies together send fewer than 40.
@@ -53,7 +53,7 @@ pub const SESSION_ID_BYTES_MAX: usize = 64;
 /// Bytes of a node's name: it leads every session id, so that a proxy can route on it.
 pub const NODE_NAME_BYTES_MAX: usize = 16;
 
-/// Offsets that a gap in the log takes: one for each topic that a core's subscribers hear of, and a quarter of a second
+/// Offsets that a gap in the log takes: one for each topic that has subscribers on a core, and a quarter of a second
 /// of a log that counts as a shared one does.
 pub const GAP_OFFSETS: u64 = 1 << 20;
 
@@ -97,7 +97,7 @@ pub const UNSENT_BYTES_MAX: usize = 32 * 1024;
 /// What a core takes of the node's memory budget at once, so that it does not ask for each request; less of a small one.
 pub const MEMORY_PORTION_BYTES: usize = 256 * 1024;
 /// How often the watchdog looks whether each thread has done something since, and after how many looks in vain it hangs:
-/// five seconds. What a core does in one go takes milliseconds; a proxy that asks every second is told soon enough, and a
+/// five seconds. What a core does in one go takes milliseconds; a proxy that asks every second learns of it soon enough, and a
 /// machine on which nothing gets a turn for so long is no place for new clients.
 pub const THREAD_LOOK_EVERY_MS: u64 = 500;
 pub const THREAD_HANGS_AFTER_LOOKS: u32 = 10;
@@ -193,7 +193,7 @@ pub struct Limits {
     pub json_tree_bytes_max: usize,
     /// Bytes read ahead of a request that is still being answered; past it nothing is read until the answer left.
     pub pipeline_bytes_max: usize,
-    /// Open connections (accepted, told 503, closed).
+    /// Open connections (accepted, answered 503, closed).
     pub connections_max: usize,
     /// Live sessions (503 with Retry-After, once no idle session can make room).
     pub sessions_max: usize,
@@ -217,7 +217,7 @@ pub struct Limits {
     pub subscription_bytes_max: usize,
     /// What all clients together make the node hold: bodies that arrive, answers that are not read yet, answers that are
     /// kept for a resume, params of calls under way (503 with Retry-After; before that kept answers go, and whoever
-    /// holds most for longest). What the program is told, or a quarter of the machine's memory.
+    /// holds most for longest). `--memory-max`, or a quarter of the machine's memory.
     pub memory_bytes_max: usize,
     /// Bytes of a resource URI (-32602).
     pub uri_bytes_max: usize,
@@ -244,7 +244,7 @@ pub struct Limits {
     pub resume_window_ms: u64,
     /// The client's time to answer an elicitation, a sampling request or `roots/list`.
     pub ask_timeout_ms: u64,
-    /// What a client is told to wait before it opens a stream again (`retry:`).
+    /// How long a client should wait before it opens a stream again (`retry:`).
     pub retry_ms: u64,
 }
 

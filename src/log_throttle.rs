@@ -1,7 +1,7 @@
-//! As many log lines of one kind as anybody reads. What is left out is counted, and the next line tells how much it was.
+//! As many log lines of one kind as anybody reads. What is left out is counted, and the next line says how much it was.
 //!
 //! Whatever a client, another node, or what stands in Redis can bring about again and again is logged through a
-//! [`LogThrottle`]: [`LogThrottle::default`] where one line says it all, [`LogThrottle::of_each`] where each tells
+//! [`LogThrottle`]: [`LogThrottle::default`] where one line says it all, [`LogThrottle::of_each`] where each says
 //! something of its own, and [`LogThrottles`] where one place logs several kinds.
 
 use std::cell::RefCell;

@@ -6,8 +6,8 @@ use std::io::{IsTerminal, Write, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pinfold::cli::lines::Lines;
-use pinfold::cli::{Cli, Command, publish, traefik, watch};
+use pinfold::cli::lines::LineWriter;
+use pinfold::cli::{Cli, CliCommand, publish, traefik, watch};
 use pinfold::config::{Config, Machine, ServeOptions};
 
 /// An option that cannot be used; the command line parser ends with the same.
@@ -18,15 +18,15 @@ const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     allocator::give_back_what_is_large();
     match Cli::from_args(std::env::args_os()).command {
-        Command::Serve(options) => serve(*options),
-        Command::Publish(options) => publish::run(&options),
-        Command::Watch(options) => watch::run(options),
-        Command::Traefik(options) => traefik::run(&options),
+        CliCommand::Serve(options) => serve(*options),
+        CliCommand::Publish(options) => publish::run(&options),
+        CliCommand::Watch(options) => watch::run(options),
+        CliCommand::Traefik(options) => traefik::run(&options),
     }
 }
 
 fn serve(options: ServeOptions) -> ExitCode {
-    let lines = match Lines::start("log", &stderr()) {
+    let lines = match LineWriter::start("log", &stderr()) {
         Ok(lines) => lines,
         Err(fault) => {
             // Nothing else is left to be done about it.
@@ -43,7 +43,7 @@ fn serve(options: ServeOptions) -> ExitCode {
     ended.map_or_else(|(code, _)| code, |()| ExitCode::SUCCESS)
 }
 
-fn run(options: ServeOptions, lines: &Lines) -> Result<(), (ExitCode, String)> {
+fn run(options: ServeOptions, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
     let config = Config::check(options, &Machine::here()).map_err(|wrong| {
         let help = "For more information, try 'pinfold serve --help'.";
         (ExitCode::from(EXIT_USAGE), format!("{wrong}\n\n{help}"))

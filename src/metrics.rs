@@ -1,8 +1,8 @@
-//! What is counted, for `GET /metrics` of the admin listener: each node counts for itself, in a registry of its own or in
+//! What is counted, for `GET /metrics` of the admin listener. Each node counts for itself, in a registry of its own or in
 //! one that it is given.
 //!
-//! Only the control thread and the path of requests that miss their session count here: no request that finds its
-//! session, and no delivery, touches it.
+//! Only the control thread and the path of requests that miss their session count here. A request that finds its
+//! session does not, and neither does a delivery.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -17,7 +17,7 @@ use crate::budget::Pool;
 /// The counters. Names and labels are part of what operators build on.
 pub struct Metrics {
     registered: Registered,
-    /// Requests for sessions that are not here, by the reason that the client was told.
+    /// Requests for sessions that are not here, by the reason that the client got.
     pub session_misses: IntCounterVec,
     /// Requests for sessions that could not be served, by the answer's status and its reason.
     pub session_refusals: IntCounterVec,

@@ -1,10 +1,10 @@
 //! The tasks of a thread, and their end.
 //!
-//! monoio never drops a task that waits: it is held by what it waits for, and that by the task. So a runtime that is
+//! monoio never drops a task that waits: what it waits for holds the task, and the task holds that. So a runtime that is
 //! dropped leaves behind the sockets of all its tasks, listening ones included. What is spawned here is known to its
-//! thread: [`run`] ends all of it with the work that it was given, and returns when the kernel has let go of what the
-//! tasks had under way. A task that panics ends all of it in the same way, and then its thread. Nothing here is seen by
-//! another thread.
+//! thread. [`run`] ends all of it together with the work that it was given, and returns when the kernel has let go of what the
+//! tasks had under way. A task that panics ends all of it in the same way, and then its thread. Other threads see nothing
+//! of this.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -23,11 +23,11 @@ const TURN: Duration = Duration::from_millis(1);
 
 thread_local! {
     /// Of the runtime that this thread is in.
-    static TASKS: RefCell<Option<Rc<Tasks>>> = const { RefCell::new(None) };
+    static TASKS: RefCell<Option<Rc<ThreadTasks>>> = const { RefCell::new(None) };
 }
 
 #[derive(Default)]
-struct Tasks {
+struct ThreadTasks {
     /// How to wake each; none before its first turn.
     wakers: RefCell<Slab<Option<Waker>>>,
     ending: Cell<bool>,
@@ -38,8 +38,8 @@ struct Tasks {
 }
 
 /// One of them, for as long as it lives.
-struct Place {
-    tasks: Rc<Tasks>,
+struct TaskSlot {
+    tasks: Rc<ThreadTasks>,
     index: usize,
     has_waker: bool,
 }
@@ -53,7 +53,7 @@ pub(crate) fn spawn<T: 'static>(work: impl Future<Output = T> + 'static) {
     if tasks.ending.get() {
         return;
     }
-    let mut place = Place::new(tasks);
+    let mut place = TaskSlot::new(tasks);
     monoio::spawn(async move {
         let mut work = pin!(work);
         poll_fn(|context| match place.is_over(context) {
@@ -73,7 +73,7 @@ pub(crate) fn spawn<T: 'static>(work: impl Future<Output = T> + 'static) {
 
 /// Does the work, then ends all that was spawned meanwhile. To be waited for in a monoio runtime with a timer.
 pub(crate) async fn run<T>(work: impl Future<Output = T>) -> T {
-    let tasks = Rc::<Tasks>::default();
+    let tasks = Rc::<ThreadTasks>::default();
     let before = TASKS.replace(Some(tasks.clone()));
     let result = {
         let mut work = pin!(work);
@@ -108,7 +108,7 @@ async fn last_turns() {
     }
 }
 
-impl Tasks {
+impl ThreadTasks {
     fn begin_end(&self) {
         self.ending.set(true);
         let wakers: Vec<Waker> = {
@@ -138,10 +138,10 @@ impl Tasks {
     }
 }
 
-impl Place {
-    fn new(tasks: Rc<Tasks>) -> Self {
+impl TaskSlot {
+    fn new(tasks: Rc<ThreadTasks>) -> Self {
         let index = tasks.wakers.borrow_mut().insert(None);
-        Place {
+        TaskSlot {
             tasks,
             index,
             has_waker: false,
@@ -158,7 +158,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TaskSlot {
     fn drop(&mut self) {
         let waker = self.tasks.wakers.borrow_mut().try_remove(self.index);
         drop(waker);

@@ -1,7 +1,7 @@
-//! Threads of a tokio runtime for the crates that want one: their sockets and timers are watched there, and the handlers
+//! Threads of a tokio runtime for the crates that want one. They watch those crates' sockets and timers, and the handlers
 //! that wait for them go on where they are.
 //!
-//! A thread that has [entered](TokioThreads::enter) finds the runtime as `tokio::spawn`, `reqwest` or `sqlx` look for it.
+//! On a thread that has [entered](TokioThreads::enter) it, `tokio::spawn`, `reqwest` and `sqlx` find the runtime.
 //! It ends with the last one who has it, without waiting for what is spawned on it.
 
 use std::io;

@@ -5,8 +5,12 @@
 
 #[path = "tidy/circles.rs"]
 mod circles;
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/halves.rs"]
 mod halves;
+#[path = "tidy/names.rs"]
+mod names;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Counted, not timed: what a shard keeps on the heap for each idle client, as the allocator sees it.
 //!
 //! A block costs what malloc of glibc makes of it. A connection has no task: what the runtime keeps besides is its place
-//! in a table, which the test beside `SOCKET_BYTES` (src/runtime/core.rs) holds. What the kernel keeps is not here.
+//! in a table, which the test beside `SOCKET_BYTES` (src/runtime/sockets.rs) holds. What the kernel keeps is not here.
 
 mod common;
 

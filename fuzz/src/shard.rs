@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use pinfold::app::call::{Notice, Outcome, Topic};
 use pinfold::limits::Limits;
 use pinfold::mcp::RpcError;
-use pinfold::shard::{Cluster, DrainTimes, Located, MissReason, Setup};
+use pinfold::shard::{Cluster, DrainTimes, Located, MissReason, ShardSetup};
 use serde_json::json;
 
 use crate::support::node::{self, Arrived, SocketId};
@@ -49,7 +49,7 @@ struct Play {
 
 impl Play {
     fn new() -> Self {
-        let mut node = Node::with(CORES, |core| Setup {
+        let mut node = Node::with(CORES, |core| ShardSetup {
             cluster: Some(Cluster { secret: None }),
             ..node::setup(core, CORES, Limits::tiny(), 0x00b0_0700)
         });

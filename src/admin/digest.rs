@@ -1,20 +1,20 @@
-//! What an item says, in a few bytes: enough to tell whether a key that comes again comes with the same item.
+//! What an item says, in a few bytes: enough to know whether a key that comes again comes with the same item.
 //!
-//! It is taken of what was understood, so white space between an item's fields, or their order, makes no other item.
+//! It is taken of what was understood. So white space between an item's fields, or their order, makes no other item.
 //! Digests never leave the process: nothing but this program, as it is now, has to agree on them.
 
 use std::hash::{Hash, Hasher};
 
 use sha2::{Digest as _, Sha256};
 
-use super::Item;
+use super::PublishItem;
 
 /// Half of SHA-256: nobody finds two items for one of these either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Digest([u8; 16]);
 
 impl Digest {
-    pub(super) fn of(item: &Item) -> Self {
+    pub(super) fn of(item: &PublishItem) -> Self {
         let mut hashing = Hashing(Sha256::new());
         item.hash(&mut hashing);
         let whole: [u8; 32] = hashing.0.finalize().into();

@@ -1,7 +1,7 @@
 //! Who may ask the admin listener: a token where one is configured, and never a web page from elsewhere.
 //!
-//! A page in a browser on this machine can reach a loopback address. It cannot help but send its `Origin`, and
-//! if it hides behind a name of its own that resolves to 127.0.0.1 (DNS rebinding), its `Host` gives it away.
+//! A page in a browser on this machine can reach a loopback address. It cannot help but send its `Origin`. If
+//! it hides behind a name of its own that resolves to 127.0.0.1 (DNS rebinding), its `Host` gives it away.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -11,7 +11,7 @@
 //! ```
 
 use super::BODY_BYTES_MAX;
-use super::framing::{Bad, Framing};
+use super::framing::{AdminFraming, RequestError};
 use super::long_body::LongBody;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TRANSFER_ENCODING};
@@ -27,12 +27,12 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// What chunked framing may add to a body; clients send chunks of kilobytes.
 const CHUNKED_BYTES_MAX: usize = 64 * 1024;
 
-pub(super) struct Request {
+pub(super) struct AdminRequest {
     pub(super) head: RequestHead,
     pub(super) body: Bytes,
 }
 
-impl Request {
+impl AdminRequest {
     /// Whether the peer will send another request on this connection.
     pub(super) fn keeps_alive(&self) -> bool {
         keeps_alive(&self.head)
@@ -53,8 +53,8 @@ pub(super) fn holds_back(head: &RequestHead) -> bool {
 }
 
 /// What the decoder found.
-pub(super) enum Found {
-    Request(Box<Request>),
+pub(super) enum AdminInput {
+    Request(Box<AdminRequest>),
     /// A head whose body is lines, of any number: the bytes that follow are the body's.
     Lines(Box<RequestHead>, LongBody),
     /// A head whose body is still to come.
@@ -66,22 +66,22 @@ pub(super) enum Found {
 
 #[derive(Default)]
 pub(super) struct RequestDecoder {
-    state: State,
+    state: DecoderState,
 }
 
 #[derive(Default)]
-enum State {
+enum DecoderState {
     #[default]
     ExpectHead,
     ExpectBody {
         head: Box<RequestHead>,
-        rest: Rest,
+        rest: PartialBody,
         /// It was not said yet that the head is here.
         is_news: bool,
     },
 }
 
-enum Rest {
+enum PartialBody {
     /// Bytes of the whole body, at most [`BODY_BYTES_MAX`].
     Length(usize),
     Chunks {
@@ -94,32 +94,32 @@ enum Rest {
 impl RequestDecoder {
     /// Whether a request has begun, as far as its head has been read.
     pub(super) fn is_inside(&self) -> bool {
-        matches!(self.state, State::ExpectBody { .. })
+        matches!(self.state, DecoderState::ExpectBody { .. })
     }
 }
 
 impl Decoder for RequestDecoder {
-    type Item = Found;
-    type Error = Bad;
+    type Item = AdminInput;
+    type Error = RequestError;
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Decoded<Found>, Bad> {
-        if matches!(self.state, State::ExpectHead) {
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Decoded<AdminInput>, RequestError> {
+        if matches!(self.state, DecoderState::ExpectHead) {
             let Some(head) = decode_head(src)? else {
                 return Ok(Decoded::Insufficient);
             };
             let framing = framing(&head)?;
             if is_lines(&head.headers) {
                 let body = LongBody::new(framing);
-                return Ok(Decoded::Some(Found::Lines(Box::new(head), body)));
+                return Ok(Decoded::Some(AdminInput::Lines(Box::new(head), body)));
             }
-            let rest = Rest::new(framing)?;
-            self.state = State::ExpectBody {
+            let rest = PartialBody::new(framing)?;
+            self.state = DecoderState::ExpectBody {
                 head: Box::new(head),
                 rest,
                 is_news: true,
             };
         }
-        let State::ExpectBody {
+        let DecoderState::ExpectBody {
             head,
             rest,
             is_news,
@@ -130,24 +130,24 @@ impl Decoder for RequestDecoder {
         let Some(body) = rest.decode(src)? else {
             if std::mem::take(is_news) {
                 let holds_back = holds_back(head);
-                return Ok(Decoded::Some(Found::Begun { holds_back }));
+                return Ok(Decoded::Some(AdminInput::Begun { holds_back }));
             }
             return Ok(Decoded::Insufficient);
         };
-        let State::ExpectBody { head, .. } = std::mem::take(&mut self.state) else {
+        let DecoderState::ExpectBody { head, .. } = std::mem::take(&mut self.state) else {
             unreachable!("a body belongs to a head");
         };
-        Ok(Decoded::Some(Found::Request(Box::new(Request {
+        Ok(Decoded::Some(AdminInput::Request(Box::new(AdminRequest {
             head: *head,
             body,
         }))))
     }
 }
 
-fn decode_head(src: &mut BytesMut) -> Result<Option<RequestHead>, Bad> {
+fn decode_head(src: &mut BytesMut) -> Result<Option<RequestHead>, RequestError> {
     let end = memchr::memmem::find(src, b"\r\n\r\n");
     if end.unwrap_or(src.len()) > HEAD_BYTES_MAX {
-        return Err(Bad::Request(
+        return Err(RequestError::Request(
             431,
             "The request's head is longer than 16 KiB.",
         ));
@@ -158,14 +158,17 @@ fn decode_head(src: &mut BytesMut) -> Result<Option<RequestHead>, Bad> {
     let bare_line_feed =
         memchr::memchr_iter(b'\n', &src[..end]).any(|at| at == 0 || src[at - 1] != b'\r');
     if bare_line_feed {
-        return Err(Bad::Request(
+        return Err(RequestError::Request(
             400,
             "A line of the head ends without a carriage return.",
         ));
     }
     match RequestHeadDecoder.decode(src)? {
         Decoded::Some(head) => Ok(Some(head)),
-        _ => Err(Bad::Request(400, "The request's head is incomplete.")),
+        _ => Err(RequestError::Request(
+            400,
+            "The request's head is incomplete.",
+        )),
     }
 }
 
@@ -182,10 +185,10 @@ fn is_lines(headers: &HeaderMap) -> bool {
 }
 
 /// How the body is framed; never two readings of one message (RFC 9112 section 6.3).
-fn framing(head: &RequestHead) -> Result<Framing, Bad> {
+fn framing(head: &RequestHead) -> Result<AdminFraming, RequestError> {
     let headers = &head.headers;
     if headers.get_all(HOST).iter().count() > 1 {
-        return Err(Bad::Request(400, "There is more than one Host."));
+        return Err(RequestError::Request(400, "There is more than one Host."));
     }
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
@@ -196,25 +199,28 @@ fn framing(head: &RequestHead) -> Result<Framing, Bad> {
         codings.next(),
     );
     match single {
-        (None, None, None, None) => Ok(Framing::Length(0)),
+        (None, None, None, None) => Ok(AdminFraming::Length(0)),
         (Some(length), None, None, None) => content_length(length.as_bytes())
-            .map(Framing::Length)
-            .ok_or(Bad::Request(400, "Content-Length is not a number.")),
+            .map(AdminFraming::Length)
+            .ok_or(RequestError::Request(
+                400,
+                "Content-Length is not a number.",
+            )),
         // HTTP/1.0 knows no codings: to it the same bytes are another message (RFC 9112 section 6.1).
         (None, None, Some(coding), None)
             if head.version == Version::HTTP_11
                 && coding.as_bytes().eq_ignore_ascii_case(b"chunked") =>
         {
-            Ok(Framing::Chunked)
+            Ok(AdminFraming::Chunked)
         }
-        _ => Err(Bad::Request(
+        _ => Err(RequestError::Request(
             400,
             "The body must be framed by one Content-Length or by Transfer-Encoding: chunked.",
         )),
     }
 }
 
-const TOO_LARGE: Bad = Bad::Request(
+const TOO_LARGE: RequestError = RequestError::Request(
     413,
     "The body is larger than 1 MiB. Send it in parts, or as lines (NDJSON), one item each, of any number: Content-Type: application/x-ndjson.",
 );
@@ -227,15 +233,15 @@ fn content_length(value: &[u8]) -> Option<u64> {
         .map(|digits| digits.parse().unwrap_or(u64::MAX))
 }
 
-impl Rest {
-    fn new(framing: Framing) -> Result<Self, Bad> {
+impl PartialBody {
+    fn new(framing: AdminFraming) -> Result<Self, RequestError> {
         match framing {
-            Framing::Length(bytes) => usize::try_from(bytes)
+            AdminFraming::Length(bytes) => usize::try_from(bytes)
                 .ok()
                 .filter(|bytes| *bytes <= BODY_BYTES_MAX)
-                .map(Rest::Length)
+                .map(PartialBody::Length)
                 .ok_or(TOO_LARGE),
-            Framing::Chunked => Ok(Rest::Chunks {
+            AdminFraming::Chunked => Ok(PartialBody::Chunks {
                 decoder: ChunkedBodyDecoder::default(),
                 body: BytesMut::new(),
                 framed_bytes: 0,
@@ -243,10 +249,12 @@ impl Rest {
         }
     }
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Bytes>, Bad> {
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Bytes>, RequestError> {
         match self {
-            Rest::Length(bytes) => Ok((src.len() >= *bytes).then(|| src.split_to(*bytes).freeze())),
-            Rest::Chunks {
+            PartialBody::Length(bytes) => {
+                Ok((src.len() >= *bytes).then(|| src.split_to(*bytes).freeze()))
+            }
+            PartialBody::Chunks {
                 decoder,
                 body,
                 framed_bytes,

@@ -1,10 +1,10 @@
-//! What was accepted under which idempotency key, for five minutes: a publisher that is not sure whether it was
-//! heard says it again, with the same key, and nothing is told twice. A key that comes again with another item is a
-//! mistake, and is told from a repetition by the item's digest.
+//! What was accepted under which idempotency key, for five minutes. A publisher that is not sure whether its item arrived
+//! sends it again, with the same key, and nothing is published twice. A key that comes again with another item is a
+//! mistake. The item's digest tells it from a repetition.
 //!
 //! Only what was accepted is remembered: whatever was refused may be tried again. Past its bounds the memory loses
 //! the oldest first. What is under way is no more than the listener's connections have under way.
-//! Invariants: `told` has each remembered key once, oldest first; `bytes` is their sum.
+//! Invariants: `answered` has each remembered key once, oldest first; `bytes` is their sum.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot::{Receiver, Sender, channel};
 
-use super::Answer;
+use super::PublishOutcome;
 use super::digest::Digest;
 
 /// How long a key is remembered: longer than any client goes on trying.
@@ -20,16 +20,16 @@ const REMEMBERED_MS: u64 = 5 * 60 * 1000;
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(super) struct CacheBounds {
     pub(super) keys_max: usize,
     /// Of keys and what is kept beside them.
     pub(super) bytes_max: usize,
 }
 
-impl Default for Bounds {
+impl Default for CacheBounds {
     /// Three hundred keyed items a second for as long as they are remembered.
     fn default() -> Self {
-        Bounds {
+        CacheBounds {
             keys_max: 100_000,
             bytes_max: 24 * 1024 * 1024,
         }
@@ -41,17 +41,17 @@ const ENTRY_BYTES: usize = 176;
 
 #[derive(Default)]
 pub(super) struct IdempotencyCache {
-    bounds: Bounds,
-    known: HashMap<Arc<str>, (Digest, Known)>,
+    bounds: CacheBounds,
+    known: HashMap<Arc<str>, (Digest, KeyState)>,
     /// When it was accepted, and under which key.
-    told: VecDeque<(u64, Arc<str>)>,
+    answered: VecDeque<(u64, Arc<str>)>,
     bytes: usize,
 }
 
-enum Known {
+enum KeyState {
     /// Who else waits for the answer.
-    UnderWay(Vec<Sender<Answer>>),
-    Accepted(Answer),
+    UnderWay(Vec<Sender<PublishOutcome>>),
+    Accepted(PublishOutcome),
 }
 
 /// What is known of a key whose item arrives.
@@ -59,9 +59,9 @@ pub(super) enum Begun {
     /// Nothing. Whoever gets this says [`IdempotencyCache::finish`] or [`IdempotencyCache::forget`].
     First,
     /// The answer that the item got.
-    Before(Answer),
+    Before(PublishOutcome),
     /// The answer that it will get; none if it is forgotten.
-    UnderWay(Receiver<Answer>),
+    UnderWay(Receiver<PublishOutcome>),
     /// It stands for another item.
     Reused,
 }
@@ -71,13 +71,13 @@ impl IdempotencyCache {
         self.expire(now_ms);
         match self.known.entry(key.clone()) {
             Entry::Vacant(vacant) => {
-                vacant.insert((item, Known::UnderWay(Vec::new())));
+                vacant.insert((item, KeyState::UnderWay(Vec::new())));
                 Begun::First
             }
             Entry::Occupied(mut occupied) => match occupied.get_mut() {
                 (first, _) if *first != item => Begun::Reused,
-                (_, Known::Accepted(answer)) => Begun::Before(answer.clone()),
-                (_, Known::UnderWay(waiting)) => {
+                (_, KeyState::Accepted(answer)) => Begun::Before(answer.clone()),
+                (_, KeyState::UnderWay(waiting)) => {
                     let (sender, receiver) = channel();
                     waiting.push(sender);
                     Begun::UnderWay(receiver)
@@ -86,18 +86,18 @@ impl IdempotencyCache {
         }
     }
 
-    pub(super) fn finish(&mut self, key: &Arc<str>, answer: &Answer, now_ms: u64) {
-        let Some((item, Known::UnderWay(waiting))) = self.known.remove(key) else {
+    pub(super) fn finish(&mut self, key: &Arc<str>, answer: &PublishOutcome, now_ms: u64) {
+        let Some((item, KeyState::UnderWay(waiting))) = self.known.remove(key) else {
             unreachable!("what is finished has begun");
         };
         for sender in waiting {
             // Whoever waited may be gone.
             let _ = sender.send(answer.clone());
         }
-        if matches!(answer, Answer::Accepted { .. }) {
-            let accepted = Known::Accepted(answer.clone());
+        if matches!(answer, PublishOutcome::Accepted { .. }) {
+            let accepted = KeyState::Accepted(answer.clone());
             self.known.insert(key.clone(), (item, accepted));
-            self.told.push_back((now_ms, key.clone()));
+            self.answered.push_back((now_ms, key.clone()));
             self.bytes += size(key);
         }
         self.trim();
@@ -105,27 +105,27 @@ impl IdempotencyCache {
 
     /// The item under this key got no answer. Without effect if it got one.
     pub(super) fn forget(&mut self, key: &Arc<str>) {
-        if let Some((_, Known::UnderWay(_))) = self.known.get(key) {
+        if let Some((_, KeyState::UnderWay(_))) = self.known.get(key) {
             self.known.remove(key);
         }
     }
 
     fn expire(&mut self, now_ms: u64) {
-        while let Some((told_ms, _)) = self.told.front()
-            && told_ms + REMEMBERED_MS <= now_ms
+        while let Some((answered_ms, _)) = self.answered.front()
+            && answered_ms + REMEMBERED_MS <= now_ms
         {
             self.drop_oldest();
         }
     }
 
     fn trim(&mut self) {
-        while self.told.len() > self.bounds.keys_max || self.bytes > self.bounds.bytes_max {
+        while self.answered.len() > self.bounds.keys_max || self.bytes > self.bounds.bytes_max {
             self.drop_oldest();
         }
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((_, key)) = self.told.pop_front() {
+        if let Some((_, key)) = self.answered.pop_front() {
             self.known.remove(&key);
             self.bytes -= size(&key);
         }
@@ -139,10 +139,10 @@ fn size(key: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::{Item, Target};
+    use crate::admin::{PublishItem, Target};
     use crate::app::call::Topic;
 
-    const ACCEPTED: Answer = Answer::Accepted {
+    const ACCEPTED: PublishOutcome = PublishOutcome::Accepted {
         offset: Some(7),
         kept: None,
     };
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn digest_of(topic: Topic) -> Digest {
-        Digest::of(&Item {
+        Digest::of(&PublishItem {
             target: Target::Topic(topic),
             contents: None,
             key: None,
@@ -166,7 +166,7 @@ mod tests {
 
     fn bounded(keys_max: usize, bytes_max: usize) -> IdempotencyCache {
         IdempotencyCache {
-            bounds: Bounds {
+            bounds: CacheBounds {
                 keys_max,
                 bytes_max,
             },
@@ -193,7 +193,7 @@ mod tests {
         assert!(matches!(before, Begun::Before(ACCEPTED)));
         assert!(is_new(&mut memory, "a", 301_000));
         assert!(!is_new(&mut memory, "b", 301_000));
-        assert_eq!((memory.told.len(), memory.bytes), (1, 1 + ENTRY_BYTES));
+        assert_eq!((memory.answered.len(), memory.bytes), (1, 1 + ENTRY_BYTES));
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
     fn what_was_refused_may_be_tried_again() {
         let mut memory = IdempotencyCache::default();
         assert!(is_new(&mut memory, "a", 0));
-        let refused = Answer::Refused {
+        let refused = PublishOutcome::Refused {
             reason: "busy",
             sentence: "no".into(),
         };
@@ -241,7 +241,7 @@ mod tests {
             memory.begin(&key("a"), item(), 0),
             Begun::Before(ACCEPTED)
         ));
-        assert_eq!((memory.told.len(), memory.known.len()), (1, 1));
+        assert_eq!((memory.answered.len(), memory.known.len()), (1, 1));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Between a publisher's items and the [`PublishBackend`]: each item gets one answer, in order, and what was said before
-//! under the same key is not said again.
+//! Between a publisher's items and the [`PublishBackend`]. Each item gets one answer, in order, and what was published before
+//! under the same key is not published again.
 //!
 //! All items of a group are begun, one after the other and without a pause, before the first is waited for. So they
-//! keep their order, and a core that takes its time to answer for one session holds up nobody but this group.
+//! keep their order, and a core that takes its time to answer for one session delays this group alone.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -14,25 +14,25 @@ use std::time::Instant;
 
 use super::digest::Digest;
 use super::idempotency_cache::{Begun, IdempotencyCache};
-use super::{Answer, Item, PublishBackend, refused};
+use super::{PublishBackend, PublishItem, PublishOutcome, refused};
 
 /// An answer as the publisher gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) answer: Answer,
+pub(super) struct PublishReply {
+    pub(super) answer: PublishOutcome,
     /// It was given before, to an item with the same key.
     pub(super) duplicate: bool,
 }
 
-impl Reply {
+impl PublishReply {
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self.answer, Answer::Refused { .. })
+        matches!(self.answer, PublishOutcome::Refused { .. })
     }
 }
 
-impl From<Answer> for Reply {
-    fn from(answer: Answer) -> Self {
-        Reply {
+impl From<PublishOutcome> for PublishReply {
+    fn from(answer: PublishOutcome) -> Self {
+        PublishReply {
             answer,
             duplicate: false,
         }
@@ -40,56 +40,60 @@ impl From<Answer> for Reply {
 }
 
 pub(super) struct IdempotentPublisher {
-    desk: Rc<dyn PublishBackend>,
+    backend: Rc<dyn PublishBackend>,
     memory: RefCell<IdempotencyCache>,
     opened: Instant,
 }
 
-enum Slot<F> {
-    Answered(Reply),
+enum KeySlot<F> {
+    Answered(PublishReply),
     UnderWay(Pin<Box<F>>),
 }
 
 impl IdempotentPublisher {
-    pub(super) fn new(desk: Rc<dyn PublishBackend>) -> Self {
+    pub(super) fn new(backend: Rc<dyn PublishBackend>) -> Self {
         IdempotentPublisher {
-            desk,
+            backend,
             memory: RefCell::default(),
             opened: Instant::now(),
         }
     }
 
-    pub(super) fn desk(&self) -> &dyn PublishBackend {
-        &*self.desk
+    pub(super) fn backend(&self) -> &dyn PublishBackend {
+        &*self.backend
     }
 
     /// One reply per item. On a node that `is_busy` nothing is published. Who calls has looked at that, once for all
     /// items: contents that are stored are also told of.
     pub(super) async fn publish(
         &self,
-        items: Vec<Result<Item, Answer>>,
+        items: Vec<Result<PublishItem, PublishOutcome>>,
         is_busy: bool,
-    ) -> Vec<Reply> {
+    ) -> Vec<PublishReply> {
         let mut slots = Vec::with_capacity(items.len());
         for item in items {
             let mut reply = Box::pin(self.reply(item, is_busy));
             let begun = poll_fn(|context| Poll::Ready(reply.as_mut().poll(context))).await;
             slots.push(match begun {
-                Poll::Ready(reply) => Slot::Answered(reply),
-                Poll::Pending => Slot::UnderWay(reply),
+                Poll::Ready(reply) => KeySlot::Answered(reply),
+                Poll::Pending => KeySlot::UnderWay(reply),
             });
         }
         let mut replies = Vec::with_capacity(slots.len());
         for slot in slots {
             replies.push(match slot {
-                Slot::Answered(reply) => reply,
-                Slot::UnderWay(reply) => reply.await,
+                KeySlot::Answered(reply) => reply,
+                KeySlot::UnderWay(reply) => reply.await,
             });
         }
         replies
     }
 
-    async fn reply(&self, item: Result<Item, Answer>, is_busy: bool) -> Reply {
+    async fn reply(
+        &self,
+        item: Result<PublishItem, PublishOutcome>,
+        is_busy: bool,
+    ) -> PublishReply {
         let item = match item {
             Ok(item) => item,
             Err(answer) => return answer.into(),
@@ -103,7 +107,10 @@ impl IdempotentPublisher {
             Begun::UnderWay(answer) => answer.await.unwrap_or_else(|_| busy()),
             Begun::Reused => return key_reused().into(),
             Begun::First => {
-                let under_way = UnderWay { clerk: self, key };
+                let under_way = KeyInProgress {
+                    publisher: self,
+                    key,
+                };
                 let answer = self.ask_desk(item, is_busy).await;
                 let now_ms = self.now_ms();
                 let mut memory = self.memory.borrow_mut();
@@ -112,22 +119,22 @@ impl IdempotentPublisher {
                 return answer.into();
             }
         };
-        Reply {
+        PublishReply {
             answer,
             duplicate: true,
         }
     }
 
-    fn begin(&self, key: &Arc<str>, item: &Item) -> Begun {
+    fn begin(&self, key: &Arc<str>, item: &PublishItem) -> Begun {
         let mut memory = self.memory.borrow_mut();
         memory.begin(key, Digest::of(item), self.now_ms())
     }
 
-    async fn ask_desk(&self, item: Item, is_busy: bool) -> Answer {
+    async fn ask_desk(&self, item: PublishItem, is_busy: bool) -> PublishOutcome {
         if is_busy {
             return busy();
         }
-        self.desk.publish(item).await
+        self.backend.publish(item).await
     }
 
     fn now_ms(&self) -> u64 {
@@ -136,25 +143,25 @@ impl IdempotentPublisher {
 }
 
 /// A key whose item has no answer yet: it is forgotten if it never gets one.
-struct UnderWay<'a> {
-    clerk: &'a IdempotentPublisher,
+struct KeyInProgress<'a> {
+    publisher: &'a IdempotentPublisher,
     key: Arc<str>,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for KeyInProgress<'_> {
     fn drop(&mut self) {
-        self.clerk.memory.borrow_mut().forget(&self.key);
+        self.publisher.memory.borrow_mut().forget(&self.key);
     }
 }
 
-fn key_reused() -> Answer {
+fn key_reused() -> PublishOutcome {
     refused(
         "key_reused",
         "Another item was published under this key within five minutes; give each item a key of its own",
     )
 }
 
-fn busy() -> Answer {
+fn busy() -> PublishOutcome {
     refused(
         "busy",
         "The node is busy delivering what was published before; try again in a moment",

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Answer, Item, KEY_BYTES_MAX, Target, item_contents, message, refused};
+use super::{KEY_BYTES_MAX, PublishItem, PublishOutcome, Target, item_contents, message, refused};
 use crate::app::call::{Notice, Topic};
 use crate::mcp::read::read;
 use crate::wire::uri::{NotAUri, normal};
@@ -39,7 +39,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 }
 
 /// Reads an item, which must be JSON and nothing else.
-pub(super) fn parse(json: &[u8], uri_bytes_max: usize) -> Result<Item, Answer> {
+pub(super) fn parse(json: &[u8], uri_bytes_max: usize) -> Result<PublishItem, PublishOutcome> {
     let body: ItemBody = std::str::from_utf8(json)
         .map_err(|_| "it is not UTF-8".to_owned())
         .and_then(read)
@@ -55,14 +55,14 @@ pub(super) fn parse(json: &[u8], uri_bytes_max: usize) -> Result<Item, Answer> {
             "Contents belong to a uri that is told to everyone; leave session, all, topic and message out",
         ));
     }
-    Ok(Item {
+    Ok(PublishItem {
         target,
         contents,
         key,
     })
 }
 
-fn key(key: Value) -> Result<Arc<str>, Answer> {
+fn key(key: Value) -> Result<Arc<str>, PublishOutcome> {
     match key {
         Value::String(key) if (1..=KEY_BYTES_MAX).contains(&key.len()) => Ok(key.into()),
         _ => Err(refused(
@@ -76,7 +76,7 @@ fn topic(
     uri: Option<String>,
     topic: Option<String>,
     uri_bytes_max: usize,
-) -> Result<Option<Topic>, Answer> {
+) -> Result<Option<Topic>, PublishOutcome> {
     match (uri, topic) {
         (None, None) => Ok(None),
         (Some(uri), None) => resource(uri, uri_bytes_max).map(Some),
@@ -94,7 +94,7 @@ fn target(
     all: Option<bool>,
     topic: Option<Topic>,
     message: Option<Notice>,
-) -> Result<Target, Answer> {
+) -> Result<Target, PublishOutcome> {
     let bad = |sentence: &str| Err(refused("bad_item", sentence));
     match (session, all, topic, message) {
         (None, None, Some(topic), None) => Ok(Target::Topic(topic)),
@@ -122,7 +122,7 @@ fn target(
 }
 
 /// As it was spelled: the application may have a spelling of its own.
-fn resource(uri: String, uri_bytes_max: usize) -> Result<Topic, Answer> {
+fn resource(uri: String, uri_bytes_max: usize) -> Result<Topic, PublishOutcome> {
     let long = |length: usize| {
         let sentence = format!("The uri has {length} bytes; at most {uri_bytes_max} are allowed");
         refused("bad_uri", sentence)
@@ -137,11 +137,11 @@ fn resource(uri: String, uri_bytes_max: usize) -> Result<Topic, Answer> {
     }
 }
 
-pub(crate) fn no_uri(fault: NotAUri) -> Answer {
+pub(crate) fn no_uri(fault: NotAUri) -> PublishOutcome {
     refused("bad_uri", format!("This is refused: {fault}"))
 }
 
-fn list(topic: &str) -> Result<Topic, Answer> {
+fn list(topic: &str) -> Result<Topic, PublishOutcome> {
     match topic {
         "tools" => Ok(Topic::Tools),
         "prompts" => Ok(Topic::Prompts),

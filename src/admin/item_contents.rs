@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, refused};
+use super::{PublishOutcome, refused};
 use crate::app::contents::{Body, Contents};
 
 #[derive(Deserialize)]
@@ -19,7 +19,7 @@ struct ContentsBody {
 }
 
 /// `None`: the resource is to be taken away.
-pub(super) fn parse(raw: &RawValue) -> Result<Option<Contents>, Answer> {
+pub(super) fn parse(raw: &RawValue) -> Result<Option<Contents>, PublishOutcome> {
     let bad = |error: serde_json::Error| {
         refused("bad_item", format!("The contents cannot be read: {error}"))
     };
@@ -42,7 +42,7 @@ pub(super) fn parse(raw: &RawValue) -> Result<Option<Contents>, Answer> {
     }
 }
 
-fn described(contents: ContentsBody) -> Result<Contents, Answer> {
+fn described(contents: ContentsBody) -> Result<Contents, PublishOutcome> {
     let body =
         match (contents.text, contents.blob) {
             (Some(text), None) => Body::Text(text),

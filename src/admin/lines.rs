@@ -1,17 +1,17 @@
 //! Lines out of pieces: the NDJSON of a body, whatever the pieces it arrives in.
 //!
-//! Lines of nothing but white space are skipped. A line longer than allowed is told once, as [`Line::TooLong`], and
+//! Lines of nothing but white space are skipped. A line longer than allowed is reported once, as [`Line::TooLong`], and
 //! its bytes are dropped as they come. Invariant: `held` has no line end and at most `bytes_max` bytes.
 
 /// One line of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum InputLine {
     /// Without its end.
     Text(Vec<u8>),
     TooLong,
 }
 
-pub(super) struct Lines {
+pub(super) struct LineSplitter {
     bytes_max: usize,
     /// The beginning of a line whose end has not come.
     held: Vec<u8>,
@@ -19,9 +19,9 @@ pub(super) struct Lines {
     is_dropping: bool,
 }
 
-impl Lines {
+impl LineSplitter {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Lines {
+        LineSplitter {
             bytes_max,
             held: Vec::new(),
             is_dropping: false,
@@ -29,7 +29,7 @@ impl Lines {
     }
 
     /// Appends the lines that end in this piece.
-    pub(super) fn feed(&mut self, mut piece: &[u8], lines: &mut Vec<Line>) {
+    pub(super) fn feed(&mut self, mut piece: &[u8], lines: &mut Vec<InputLine>) {
         while let Some(end) = memchr::memchr(b'\n', piece) {
             self.hold(&piece[..end], lines);
             self.end_line(lines);
@@ -39,27 +39,27 @@ impl Lines {
     }
 
     /// The input is complete: its last line need not have an end.
-    pub(super) fn finish(mut self, lines: &mut Vec<Line>) {
+    pub(super) fn finish(mut self, lines: &mut Vec<InputLine>) {
         self.end_line(lines);
     }
 
-    fn hold(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
+    fn hold(&mut self, bytes: &[u8], lines: &mut Vec<InputLine>) {
         if self.is_dropping {
             return;
         }
         if self.held.len() + bytes.len() > self.bytes_max {
             self.is_dropping = true;
             self.held = Vec::new();
-            lines.push(Line::TooLong);
+            lines.push(InputLine::TooLong);
             return;
         }
         self.held.extend_from_slice(bytes);
     }
 
-    fn end_line(&mut self, lines: &mut Vec<Line>) {
+    fn end_line(&mut self, lines: &mut Vec<InputLine>) {
         let line = std::mem::take(&mut self.held);
         if !std::mem::take(&mut self.is_dropping) && !line.trim_ascii().is_empty() {
-            lines.push(Line::Text(line));
+            lines.push(InputLine::Text(line));
         }
     }
 }
@@ -69,15 +69,15 @@ mod tests {
     use super::*;
 
     fn cut(input: &str, step: usize) -> Vec<String> {
-        let (mut lines, mut found) = (Lines::new(8), Vec::new());
+        let (mut lines, mut found) = (LineSplitter::new(8), Vec::new());
         for piece in input.as_bytes().chunks(step) {
             lines.feed(piece, &mut found);
             assert!(lines.held.len() <= 8);
         }
         lines.finish(&mut found);
-        let text = |line: Line| match line {
-            Line::Text(text) => String::from_utf8(text).unwrap(),
-            Line::TooLong => "…".into(),
+        let text = |line: InputLine| match line {
+            InputLine::Text(text) => String::from_utf8(text).unwrap(),
+            InputLine::TooLong => "…".into(),
         };
         found.into_iter().map(text).collect()
     }

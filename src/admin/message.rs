@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Answer, MESSAGE_BYTES_MAX, refused};
+use super::{MESSAGE_BYTES_MAX, PublishOutcome, refused};
 use crate::app::call::Notice;
 use crate::mcp::read::read;
 use crate::mcp::types::LoggingLevel;
@@ -17,7 +17,7 @@ struct MessageBody<'a> {
     data: &'a RawValue,
 }
 
-pub(super) fn parse(raw: &RawValue) -> Result<Notice, Answer> {
+pub(super) fn parse(raw: &RawValue) -> Result<Notice, PublishOutcome> {
     let message: MessageBody = read(raw.get()).map_err(|error| {
         let sentence = format!(
             "The message cannot be read (it needs a level and data, and may have a logger): {error}"

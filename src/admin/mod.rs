@@ -1,12 +1,15 @@
 //! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
 //!
-//! `gate` says who may ask; `publish` turns a body into [`Item`]s and answers into a body, with `item`, `item_contents`
-//! and `message` for the parts of one; `lines` cuts NDJSON, `idempotency_cache` knows idempotency keys, and by its `digest` what each stood for; `routes` answers a whole
-//! request. `http` and `long_body` cut requests out of bytes with every bound held. `idempotent` hands items to the
-//! [`PublishBackend`], which is whatever publishing does; `room` says who leaves for whom; `serve` and `stream` are the loops around it all, for a monoio
-//! runtime of its own.
+//! - `gate` says who may ask, and `connection_limit` who leaves for whom.
+//! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
+//! - `routes` answers a whole request. `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`,
+//!   `item_contents` and `message` for the parts of an item.
+//! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
+//!   keys, and by its `digest` what each stood for.
+//! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod connection;
+mod connection_limit;
 mod digest;
 mod framing;
 mod gate;
@@ -21,7 +24,6 @@ mod message;
 mod policy;
 mod publish;
 mod response;
-mod room;
 mod routes;
 mod serve;
 mod stream;
@@ -53,7 +55,7 @@ pub trait PublishBackend {
     /// Whether new clients should be sent here.
     fn availability(&self) -> Availability;
 
-    /// The node takes its leave: new clients go elsewhere, and its streams close spread over a window. It does not end.
+    /// The node drains: new clients go elsewhere, and its streams close spread over a window. It does not end.
     fn drain(&self);
 
     /// So much is under way that nothing more should be published now.
@@ -62,22 +64,22 @@ pub trait PublishBackend {
     /// The page of what is counted, as text for Prometheus.
     fn metrics(&self) -> String;
 
-    /// Takes an item or says why not. Two items are told in the order in which their futures are first polled.
-    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer>;
+    /// Takes an item or says why not. Two items are delivered in the order in which their futures are first polled.
+    fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome>;
 }
 
 /// One thing to publish.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Item {
+pub struct PublishItem {
     pub target: Target,
     /// `None`: only tell. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
-    /// Only ever present when everyone is told of a resource.
+    /// Only ever present when all subscribers of a resource are notified.
     pub contents: Option<Option<Contents>>,
     /// Under which this is published once, and nothing else; 1 to [`KEY_BYTES_MAX`] bytes.
     pub key: Option<Arc<str>>,
 }
 
-/// Whom an item is for. Clients of the modern era have no session: they hear topics only.
+/// Whom an item is for. Clients of the modern era have no session: they get topics only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Everyone who subscribed to it.
@@ -113,9 +115,9 @@ impl fmt::Debug for SessionName {
 
 /// What became of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum PublishOutcome {
     Accepted {
-        /// Its place in the log; what one session is told has none.
+        /// Its place in the log; what goes to one session has none.
         offset: Option<u64>,
         /// `None` on a node that is alone, and of what only that node has to know.
         kept: Option<KeptBy>,
@@ -131,11 +133,11 @@ pub enum Answer {
 /// Characters of a refusal's sentence: a parser's may quote what was sent.
 const SENTENCE_CHARS_MAX: usize = 300;
 
-pub(crate) fn refused(reason: &'static str, sentence: impl Into<String>) -> Answer {
+pub(crate) fn refused(reason: &'static str, sentence: impl Into<String>) -> PublishOutcome {
     let mut sentence: String = sentence.into();
     if let Some((end, _)) = sentence.char_indices().nth(SENTENCE_CHARS_MAX) {
         sentence.truncate(end);
         sentence.push('…');
     }
-    Answer::Refused { reason, sentence }
+    PublishOutcome::Refused { reason, sentence }
 }

@@ -14,8 +14,8 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::idempotent::Reply;
-use super::{Answer, Item, item};
+use super::idempotent::PublishReply;
+use super::{PublishItem, PublishOutcome, item};
 use crate::app::call::KeptBy;
 
 /// Items of one request. A thousand bring a batch's overhead below a microsecond per item; a publisher of more
@@ -24,21 +24,21 @@ pub const ITEMS_MAX: usize = 1000;
 
 /// A body of which no item can be told from another: the status, and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unreadable(pub(super) u16, pub(super) String);
+pub(super) struct UnreadableBody(pub(super) u16, pub(super) String);
 
 /// Reads a body; items that are wrong come back as the answer they deserve.
 pub(super) fn parse(
     body: &[u8],
     uri_bytes_max: usize,
-) -> Result<Vec<Result<Item, Answer>>, Unreadable> {
+) -> Result<Vec<Result<PublishItem, PublishOutcome>>, UnreadableBody> {
     let raw: &RawValue = serde_json::from_slice(body)
-        .map_err(|error| Unreadable(400, format!("The body is not JSON: {error}")))?;
+        .map_err(|error| UnreadableBody(400, format!("The body is not JSON: {error}")))?;
     let items: Vec<&RawValue> = match raw.get().as_bytes()[0] {
         b'[' => serde_json::from_str(raw.get()).expect("it was read as a value just now"),
         b'{' => vec![raw],
         _ => {
             let sentence = "The body must be an item, such as {\"uri\": \"board://lunch\"}, or a list of items";
-            return Err(Unreadable(400, sentence.into()));
+            return Err(UnreadableBody(400, sentence.into()));
         }
     };
     if items.len() > ITEMS_MAX {
@@ -46,7 +46,7 @@ pub(super) fn parse(
             "The list has {} items; send at most {ITEMS_MAX} at a time, or lines (NDJSON), one item each, of any number: Content-Type: application/x-ndjson",
             items.len()
         );
-        return Err(Unreadable(413, sentence));
+        return Err(UnreadableBody(413, sentence));
     }
     Ok(items
         .into_iter()
@@ -55,10 +55,10 @@ pub(super) fn parse(
 }
 
 /// One answer as it goes to the publisher.
-pub(super) fn render(reply: &Reply) -> Value {
+pub(super) fn render(reply: &PublishReply) -> Value {
     let mut object = match &reply.answer {
-        Answer::Accepted { offset, kept } => accepted(*offset, *kept),
-        Answer::Refused { reason, sentence } => {
+        PublishOutcome::Accepted { offset, kept } => accepted(*offset, *kept),
+        PublishOutcome::Refused { reason, sentence } => {
             json!({ "accepted": false, "reason": reason, "message": sentence })
         }
     };
@@ -102,7 +102,8 @@ mod tests {
             parse(list(ITEMS_MAX).as_bytes(), 64).unwrap().len(),
             ITEMS_MAX
         );
-        let Unreadable(status, sentence) = parse(list(ITEMS_MAX + 1).as_bytes(), 64).unwrap_err();
+        let UnreadableBody(status, sentence) =
+            parse(list(ITEMS_MAX + 1).as_bytes(), 64).unwrap_err();
         assert_eq!(status, 413);
         assert!(
             sentence.contains("1001") && sentence.contains("NDJSON"),
@@ -131,8 +132,8 @@ mod tests {
 
     #[test]
     fn what_an_answer_looks_like() {
-        let accepted = |offset, duplicate| Reply {
-            answer: Answer::Accepted { offset, kept: None },
+        let accepted = |offset, duplicate| PublishReply {
+            answer: PublishOutcome::Accepted { offset, kept: None },
             duplicate,
         };
         let text = |reply| render(&reply).to_string();
@@ -145,7 +146,7 @@ mod tests {
             r#"{"accepted":true,"duplicate":true}"#
         );
         for (kept, word) in [(KeptBy::Cluster, "cluster"), (KeptBy::Node, "node")] {
-            let reply = Reply::from(Answer::Accepted {
+            let reply = PublishReply::from(PublishOutcome::Accepted {
                 offset: Some(7),
                 kept: Some(kept),
             });

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-pub(super) struct Response {
+pub(super) struct AdminResponse {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     /// At most one header beyond those of the framing.
@@ -10,9 +10,9 @@ pub(super) struct Response {
     pub(super) body: String,
 }
 
-impl Response {
+impl AdminResponse {
     pub(super) fn text(status: u16, body: &str) -> Self {
-        Response {
+        AdminResponse {
             status,
             content_type: "text/plain; charset=utf-8",
             extra: None,
@@ -21,7 +21,7 @@ impl Response {
     }
 
     pub(super) fn json(status: u16, value: &Value) -> Self {
-        Response {
+        AdminResponse {
             status,
             content_type: "application/json",
             extra: None,

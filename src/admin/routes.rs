@@ -5,11 +5,11 @@ use http::{HeaderMap, Method};
 use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
-use super::http::Request;
-use super::idempotent::{IdempotentPublisher, Reply};
+use super::http::AdminRequest;
+use super::idempotent::{IdempotentPublisher, PublishReply};
 use super::policy::AdminPolicy;
-use super::publish::{self, Unreadable};
-use super::response::Response;
+use super::publish::{self, UnreadableBody};
+use super::response::AdminResponse;
 use crate::wire::authority::{is_loopback_host, is_loopback_origin};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
@@ -17,34 +17,34 @@ GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers 
 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
 pub(super) async fn answer(
-    request: &Request,
-    clerk: &IdempotentPublisher,
+    request: &AdminRequest,
+    publisher: &IdempotentPublisher,
     policy: &AdminPolicy,
-) -> Response {
+) -> AdminResponse {
     if let Some(refusal) = turn_away(&request.head.headers, policy) {
         return refusal;
     }
     let method = &request.head.method;
     match request.head.uri.path() {
-        "/healthz" if is_read(method) => Response::text(200, "ok\n"),
-        "/readyz" if is_read(method) => availability(clerk),
+        "/healthz" if is_read(method) => AdminResponse::text(200, "ok\n"),
+        "/readyz" if is_read(method) => availability(publisher),
         "/metrics" if is_read(method) => match ask_for_token(&request.head.headers, policy) {
             Some(refusal) => refusal,
-            None => metrics(clerk),
+            None => metrics(publisher),
         },
         "/publish" if method == Method::POST => {
             match ask_for_token(&request.head.headers, policy) {
                 Some(refusal) => refusal,
-                None => publish(&request.body, clerk, policy).await,
+                None => publish(&request.body, publisher, policy).await,
             }
         }
         "/drain" if method == Method::POST => match ask_for_token(&request.head.headers, policy) {
             Some(refusal) => refusal,
-            None => drain(clerk),
+            None => drain(publisher),
         },
         "/healthz" | "/readyz" | "/metrics" => not_allowed("GET, HEAD"),
         "/publish" | "/drain" => not_allowed("POST"),
-        _ => Response::error(404, format!("Nothing is here. {ROUTES}")),
+        _ => AdminResponse::error(404, format!("Nothing is here. {ROUTES}")),
     }
 }
 
@@ -54,11 +54,11 @@ pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
 }
 
 /// Why a request whose body is lines gets no further than its head.
-pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<Response> {
+pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<AdminResponse> {
     turn_away(&head.headers, policy).or_else(|| match head.uri.path() {
         "/publish" if head.method == Method::POST => ask_for_token(&head.headers, policy),
         "/publish" => Some(not_allowed("POST")),
-        _ => Some(Response::error(
+        _ => Some(AdminResponse::error(
             404,
             format!("Nothing here takes lines. {ROUTES}"),
         )),
@@ -66,20 +66,20 @@ pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<R
 }
 
 /// A browser's page from elsewhere, or one that reached a loopback address under another name.
-fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<Response> {
+fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
     let foreign = headers
         .get_all(ORIGIN)
         .iter()
         .any(|origin| !origin.to_str().is_ok_and(is_loopback_origin));
     if foreign {
-        return Some(Response::error(
+        return Some(AdminResponse::error(
             403,
             "Web pages of other sites may not use the admin listener.",
         ));
     }
     let host = headers.get(HOST).map_or(Ok(""), |host| host.to_str());
     if policy.loopback && !host.is_ok_and(|host| host.is_empty() || is_loopback_host(host)) {
-        return Some(Response::error(
+        return Some(AdminResponse::error(
             403,
             "The admin listener is on a loopback address: Host must be localhost, 127.0.0.1 or [::1].",
         ));
@@ -87,12 +87,12 @@ fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<Response> {
     None
 }
 
-fn ask_for_token(headers: &HeaderMap, policy: &AdminPolicy) -> Option<Response> {
+fn ask_for_token(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
     let offered = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let token = policy.token.as_ref()?;
     let sentence = "This needs the bearer token of --admin-token-file.";
     (!token.admits(offered)).then(|| {
-        Response::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
+        AdminResponse::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
     })
 }
 
@@ -100,44 +100,48 @@ fn is_read(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-fn availability(clerk: &IdempotentPublisher) -> Response {
-    let availability = clerk.desk().availability();
+fn availability(publisher: &IdempotentPublisher) -> AdminResponse {
+    let availability = publisher.backend().availability();
     let status = if availability.takes_clients() {
         200
     } else {
         503
     };
-    Response::text(status, &format!("{}\n", availability.sentence()))
+    AdminResponse::text(status, &format!("{}\n", availability.sentence()))
 }
 
-fn metrics(clerk: &IdempotentPublisher) -> Response {
-    Response {
+fn metrics(publisher: &IdempotentPublisher) -> AdminResponse {
+    AdminResponse {
         content_type: crate::metrics::CONTENT_TYPE,
-        ..Response::text(200, &clerk.desk().metrics())
+        ..AdminResponse::text(200, &publisher.backend().metrics())
     }
 }
 
 /// The log tells how far it is, and the node goes on until it is told to end.
-fn drain(clerk: &IdempotentPublisher) -> Response {
-    clerk.desk().drain();
-    Response::json(202, &json!({"draining": true}))
+fn drain(publisher: &IdempotentPublisher) -> AdminResponse {
+    publisher.backend().drain();
+    AdminResponse::json(202, &json!({"draining": true}))
 }
 
-fn not_allowed(allow: &'static str) -> Response {
-    Response::error(405, format!("Use {allow} here. {ROUTES}")).with("Allow", allow)
+fn not_allowed(allow: &'static str) -> AdminResponse {
+    AdminResponse::error(405, format!("Use {allow} here. {ROUTES}")).with("Allow", allow)
 }
 
 /// 200 if at least one item was accepted (or none was sent), 400 if all were refused or the body is unreadable.
-async fn publish(body: &[u8], clerk: &IdempotentPublisher, policy: &AdminPolicy) -> Response {
+async fn publish(
+    body: &[u8],
+    publisher: &IdempotentPublisher,
+    policy: &AdminPolicy,
+) -> AdminResponse {
     let items = match publish::parse(body, policy.uri_bytes_max) {
         Ok(items) => items,
-        Err(Unreadable(status, sentence)) => return Response::error(status, sentence),
+        Err(UnreadableBody(status, sentence)) => return AdminResponse::error(status, sentence),
     };
-    let is_busy = clerk.desk().is_saturated();
-    let replies = clerk.publish(items, is_busy).await;
-    let all_refused = !replies.is_empty() && replies.iter().all(Reply::is_refusal);
+    let is_busy = publisher.backend().is_saturated();
+    let replies = publisher.publish(items, is_busy).await;
+    let all_refused = !replies.is_empty() && replies.iter().all(PublishReply::is_refusal);
     let list: Vec<Value> = replies.iter().map(publish::render).collect();
-    Response::json(if all_refused { 400 } else { 200 }, &json!(list))
+    AdminResponse::json(if all_refused { 400 } else { 200 }, &json!(list))
 }
 
 #[cfg(test)]
@@ -149,7 +153,7 @@ mod tests {
     use futures_util::future::{LocalBoxFuture, ready};
 
     use super::*;
-    use crate::admin::{Answer, Item, PublishBackend, Token};
+    use crate::admin::{PublishBackend, PublishItem, PublishOutcome, Token};
     use crate::app::call::Availability;
 
     struct Counting {
@@ -173,15 +177,15 @@ mod tests {
         }
 
         /// Takes everything but deletions.
-        fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+        fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome> {
             Box::pin(ready(match item.contents {
-                Some(None) => Answer::Refused {
+                Some(None) => PublishOutcome::Refused {
                     reason: "full",
                     sentence: "no".into(),
                 },
                 _ => {
                     self.offset.set(self.offset.get() + 1);
-                    Answer::Accepted {
+                    PublishOutcome::Accepted {
                         offset: Some(self.offset.get()),
                         kept: None,
                     }
@@ -201,7 +205,7 @@ mod tests {
         for (name, value) in headers {
             builder = builder.header(*name, *value);
         }
-        let request = Request {
+        let request = AdminRequest {
             head: builder.body(()).unwrap().into_parts().0,
             body: body.as_bytes().to_vec().into(),
         };
@@ -211,7 +215,7 @@ mod tests {
             uri_bytes_max: 64,
             line_bytes_max: 1024,
         };
-        let clerk = IdempotentPublisher::new(Rc::new(Counting {
+        let publisher = IdempotentPublisher::new(Rc::new(Counting {
             availability: match path {
                 "/readyz?draining" => Availability::Leaving,
                 "/readyz?loading" => Availability::Loading,
@@ -220,7 +224,7 @@ mod tests {
             },
             offset: Cell::new(16),
         }));
-        let response = answer(&request, &clerk, &policy);
+        let response = answer(&request, &publisher, &policy);
         let response = response.now_or_never().expect("this desk never waits");
         (response.status, response.body)
     }

@@ -1,7 +1,7 @@
 //! The admin listener's loop: accept, read a request, answer, and nobody stays longer than they should.
 //!
 //! It runs on a monoio runtime with a timer, on a thread that the caller makes. An accept is never cancelled
-//! (a cancelled one that had succeeded would leak its socket): whoever comes gets in, and the [`Room`] says who
+//! (a cancelled one that had succeeded would leak its socket): whoever comes gets in, and the [`ConnectionLimit`] says who
 //! leaves for it.
 
 use std::future::poll_fn;
@@ -17,15 +17,15 @@ use monoio::time::{sleep, timeout};
 use monoio_codec::FramedRead;
 
 use super::PublishBackend;
-use super::connection::{Reader, Writer, send};
-use super::framing::Bad;
-use super::http::{Found, RequestDecoder, holds_back};
+use super::connection::{ConnectionWriter, Reader, send};
+use super::connection_limit::{ConnectionLimit, ConnectionPermit};
+use super::framing::RequestError;
+use super::http::{AdminInput, RequestDecoder, holds_back};
 use super::idempotent::IdempotentPublisher;
 use super::policy::AdminPolicy;
-use super::response::Response;
-use super::room::{Room, Seat};
+use super::response::AdminResponse;
 use super::routes::{answer, is_publishing, refuse_lines};
-use super::stream::{Publisher, serve_lines};
+use super::stream::{LinesPublisher, serve_lines};
 use crate::acceptor::Acceptor;
 use crate::log_throttle::LogThrottles;
 use crate::tasks;
@@ -46,20 +46,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until the listening socket is closed; those who are there then are the caller's to end.
 pub(crate) async fn serve_admin(
     acceptor: Rc<Acceptor>,
-    desk: Rc<dyn PublishBackend>,
+    backend: Rc<dyn PublishBackend>,
     policy: AdminPolicy,
 ) {
     let policy = Rc::new(policy);
-    let room = Rc::new(Room::default());
-    let clerk = Rc::new(IdempotentPublisher::new(desk));
+    let room = Rc::new(ConnectionLimit::default());
+    let publisher = Rc::new(IdempotentPublisher::new(backend));
     let (throttles, opened) = (LogThrottles::default(), Instant::now());
     loop {
         match acceptor.accept().await {
             Ok(None) => return,
             Ok(Some((stream, _))) => {
-                let (seat, cut) = room.enter();
-                let (clerk, policy) = (clerk.clone(), policy.clone());
-                let served = async move { serve_connection(stream, &seat, &clerk, &policy).await };
+                let (permit, cut) = room.enter();
+                let (publisher, policy) = (publisher.clone(), policy.clone());
+                let served =
+                    async move { serve_connection(stream, &permit, &publisher, &policy).await };
                 // Dropped where it waits, it leaves nothing half done: a seat that is cut has no request.
                 tasks::spawn(Abortable::new(served, cut));
                 // Whoever sent a request together with the connection is answered before the next one comes.
@@ -91,8 +92,8 @@ async fn yield_once() {
 
 async fn serve_connection(
     stream: TcpStream,
-    seat: &Seat,
-    clerk: &IdempotentPublisher,
+    permit: &ConnectionPermit,
+    publisher: &IdempotentPublisher,
     policy: &AdminPolicy,
 ) {
     let (reader, mut writer) = stream.into_split();
@@ -102,42 +103,42 @@ async fn serve_connection(
         let found = match read_request(&mut reader, &mut writer, head_timeout).await {
             Ok(Some(found)) => found,
             Ok(None) => return,
-            Err(Bad::Io(error)) => {
+            Err(RequestError::Io(error)) => {
                 tracing::debug!(%error, "an admin connection broke");
                 return;
             }
-            Err(Bad::Request(status, sentence)) => {
-                let response = Response::error(status, sentence);
+            Err(RequestError::Request(status, sentence)) => {
+                let response = AdminResponse::error(status, sentence);
                 return refuse(reader.get_mut(), &mut writer, &response).await;
             }
         };
         let goes_on = match found {
-            Found::Begun { .. } => true,
-            Found::Request(request) => {
+            AdminInput::Begun { .. } => true,
+            AdminInput::Request(request) => {
                 let response =
-                    match is_publishing(&request.head, policy) && !seat.begin_publishing() {
+                    match is_publishing(&request.head, policy) && !permit.begin_publishing() {
                         true => too_many_publishers(),
-                        false => answer(&request, clerk, policy).await,
+                        false => answer(&request, publisher, policy).await,
                     };
-                seat.wait();
+                permit.wait();
                 let with_body = request.head.method != Method::HEAD;
                 let keep_alive = request.keeps_alive();
                 send(&mut writer, response.emit(with_body, keep_alive)).await && keep_alive
             }
-            Found::Lines(head, body) => {
+            AdminInput::Lines(head, body) => {
                 if let Some(response) = refuse_lines(&head, policy) {
                     return refuse(reader.get_mut(), &mut writer, &response).await;
                 }
-                if !seat.begin_publishing() {
+                if !permit.begin_publishing() {
                     return refuse(reader.get_mut(), &mut writer, &too_many_publishers()).await;
                 }
-                seat.between_lines();
+                permit.between_lines();
                 if holds_back(&head) && !send_continue(&mut writer).await {
                     return;
                 }
-                let publisher = Publisher {
-                    seat,
-                    clerk,
+                let publisher = LinesPublisher {
+                    permit,
+                    publisher,
                     policy,
                 };
                 serve_lines(&head, body, &mut reader, &mut writer, publisher).await
@@ -146,7 +147,7 @@ async fn serve_connection(
         if !goes_on {
             return linger(reader.get_mut(), &mut writer).await;
         }
-        seat.wait();
+        permit.wait();
         head_timeout = REQUEST_TIMEOUT;
     }
 }
@@ -154,9 +155,9 @@ async fn serve_connection(
 /// The next request; `None` when the peer has none, or its head did not come in time.
 async fn read_request(
     reader: &mut Reader,
-    writer: &mut Writer,
+    writer: &mut ConnectionWriter,
     head_timeout: Duration,
-) -> Result<Option<Found>, Bad> {
+) -> Result<Option<AdminInput>, RequestError> {
     let mut decoder = RequestDecoder::default();
     let mut time_left = Box::pin(sleep(head_timeout));
     loop {
@@ -165,7 +166,7 @@ async fn read_request(
             () = &mut time_left => None,
         };
         match found {
-            Some(Ok(Found::Begun { holds_back })) => {
+            Some(Ok(AdminInput::Begun { holds_back })) => {
                 if holds_back && !send_continue(writer).await {
                     return Ok(None);
                 }
@@ -174,7 +175,7 @@ async fn read_request(
             Some(Ok(found)) => return Ok(Some(found)),
             Some(Err(bad)) => return Err(bad),
             None if decoder.is_inside() => {
-                return Err(Bad::Request(
+                return Err(RequestError::Request(
                     408,
                     "The request's body did not arrive in time.",
                 ));
@@ -184,26 +185,30 @@ async fn read_request(
     }
 }
 
-async fn send_continue(writer: &mut Writer) -> bool {
+async fn send_continue(writer: &mut ConnectionWriter) -> bool {
     send(writer, b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()).await
 }
 
-fn too_many_publishers() -> Response {
-    Response::error(
+fn too_many_publishers() -> AdminResponse {
+    AdminResponse::error(
         503,
         "Too many are publishing on the admin listener at this moment; try again.",
     )
     .with("Retry-After", "1")
 }
 
-async fn refuse(reader: &mut OwnedReadHalf<TcpStream>, writer: &mut Writer, response: &Response) {
+async fn refuse(
+    reader: &mut OwnedReadHalf<TcpStream>,
+    writer: &mut ConnectionWriter,
+    response: &AdminResponse,
+) {
     if send(writer, response.emit(true, false)).await {
         linger(reader, writer).await;
     }
 }
 
 /// Reads what the peer still sends: closing on unread bytes would reset the connection and take the answer with it.
-async fn linger(reader: &mut OwnedReadHalf<TcpStream>, writer: &mut Writer) {
+async fn linger(reader: &mut OwnedReadHalf<TcpStream>, writer: &mut ConnectionWriter) {
     if writer.shutdown().await.is_ok() {
         let _ = timeout(LINGER, drain(reader)).await;
     }

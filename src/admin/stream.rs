@@ -2,9 +2,10 @@
 //!
 //! One future reads, publishes and leaves answers in a [`ResponseBuffer`], the other writes what is in it; neither is dropped
 //! while items are under way. What is held of one request is bounded: a line that has not ended, the lines of one
-//! read, and a tray of answers. A publisher that does not read its answers fills the tray and is not read from any
-//! more, and neither is one whose place another publisher needs; one that sends everything before it reads anything is served while its answers fit the tray and the
-//! socket, some 10,000 lines at least, and is closed after [`WRITE_TIMEOUT`](super::connection::WRITE_TIMEOUT) otherwise.
+//! read, and a buffer of answers. A publisher that does not read its answers fills the buffer and is not read from any
+//! more. Neither is one whose place another publisher needs. A publisher that sends everything before it reads anything is
+//! served while its answers fit the buffer and the socket, some 10,000 lines at least. Otherwise it is closed after
+//! [`WRITE_TIMEOUT`](super::connection::WRITE_TIMEOUT).
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -18,15 +19,15 @@ use monoio::time::sleep;
 use monoio_http::common::request::RequestHead;
 
 use super::connection::{Reader, send};
-use super::framing::Bad;
+use super::connection_limit::ConnectionPermit;
+use super::framing::RequestError;
 use super::http::keeps_alive;
 use super::idempotent::IdempotentPublisher;
-use super::lines::{Line, Lines};
+use super::lines::{InputLine, LineSplitter};
 use super::long_body::LongBody;
 use super::policy::AdminPolicy;
 use super::response::stream_head;
-use super::room::Seat;
-use super::{Answer, Item, item, publish, refused};
+use super::{PublishItem, PublishOutcome, item, publish, refused};
 
 /// Answers that wait to be written: at 33 bytes for an accepted item, 30,000 of them.
 const TRAY_BYTES_MAX: usize = 1024 * 1024;
@@ -45,9 +46,9 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 const BUSY_PAUSES_MAX: u32 = 2000;
 
 /// Whose lines they are, and what becomes of them.
-pub(super) struct Publisher<'a> {
-    pub(super) seat: &'a Seat,
-    pub(super) clerk: &'a IdempotentPublisher,
+pub(super) struct LinesPublisher<'a> {
+    pub(super) permit: &'a ConnectionPermit,
+    pub(super) publisher: &'a IdempotentPublisher,
     pub(super) policy: &'a AdminPolicy,
 }
 
@@ -57,28 +58,28 @@ pub(super) async fn serve_lines(
     body: LongBody,
     reader: &mut Reader,
     writer: &mut OwnedWriteHalf<TcpStream>,
-    publisher: Publisher<'_>,
+    publisher: LinesPublisher<'_>,
 ) -> bool {
     let keep_alive = keeps_alive(head);
     // HTTP/1.0 has no chunks: the connection's end is the body's.
     let chunked = head.version == Version::HTTP_11;
-    let tray = ResponseBuffer::default();
+    let buffer = ResponseBuffer::default();
     let taking = async {
-        let mut taker = LineReader {
-            seat: publisher.seat,
-            clerk: publisher.clerk,
+        let mut line_reader = LineReader {
+            permit: publisher.permit,
+            publisher: publisher.publisher,
             policy: publisher.policy,
-            tray: &tray,
+            buffer: &buffer,
             patience: BUSY_PAUSES_MAX,
         };
-        let ended = taker.take_all(body, reader).await;
-        publisher.seat.wait();
-        tray.close(ended);
+        let ended = line_reader.take_all(body, reader).await;
+        publisher.permit.wait();
+        buffer.close(ended);
     };
     let head = stream_head("application/x-ndjson", chunked, keep_alive);
     let giving = async {
-        let sent = give_all(head, chunked, &tray, writer).await;
-        tray.abandon();
+        let sent = give_all(head, chunked, &buffer, writer).await;
+        buffer.abandon();
         sent
     };
     let ((), sent) = futures_util::future::join(taking, giving).await;
@@ -87,62 +88,64 @@ pub(super) async fn serve_lines(
 
 /// Why a request's body gives no more lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
+enum BodyEnd {
     Complete,
     /// The rest cannot be read, with a sentence for the publisher.
     Broken(&'static str),
 }
 
-const ROOM_IS_NEEDED: Ended = Ended::Broken(
+const ROOM_IS_NEEDED: BodyEnd = BodyEnd::Broken(
     "Too many publish on the admin listener, and this one sent no line for longest; send the rest again.",
 );
 
 struct LineReader<'a> {
-    seat: &'a Seat,
-    clerk: &'a IdempotentPublisher,
+    permit: &'a ConnectionPermit,
+    publisher: &'a IdempotentPublisher,
     policy: &'a AdminPolicy,
-    tray: &'a ResponseBuffer,
+    buffer: &'a ResponseBuffer,
     /// Pauses that are left for a node that is saturated.
     patience: u32,
 }
 
 impl LineReader<'_> {
-    async fn take_all(&mut self, mut body: LongBody, reader: &mut Reader) -> Ended {
-        let mut lines = Lines::new(self.policy.line_bytes_max);
+    async fn take_all(&mut self, mut body: LongBody, reader: &mut Reader) -> BodyEnd {
+        let mut lines = LineSplitter::new(self.policy.line_bytes_max);
         let mut whole = Vec::new();
         while !body.is_finished() {
             let has_room = monoio::select! {
-                has_room = self.tray.has_room() => has_room,
-                () = self.seat.asked_to_end() => return ROOM_IS_NEEDED,
+                has_room = self.buffer.has_room() => has_room,
+                () = self.permit.asked_to_end() => return ROOM_IS_NEEDED,
             };
             if !has_room {
-                return Ended::Broken("The answers are not read.");
+                return BodyEnd::Broken("The answers are not read.");
             }
             let found = monoio::select! {
                 found = reader.next_with(&mut body) => found,
-                () = sleep(SILENCE_MAX) => return Ended::Broken("No line came in time; an empty one would do."),
-                () = self.tray.abandoned() => return Ended::Broken("The answers are not read."),
-                () = self.seat.asked_to_end() => return ROOM_IS_NEEDED,
+                () = sleep(SILENCE_MAX) => return BodyEnd::Broken("No line came in time; an empty one would do."),
+                () = self.buffer.abandoned() => return BodyEnd::Broken("The answers are not read."),
+                () = self.permit.asked_to_end() => return ROOM_IS_NEEDED,
             };
             match found {
                 Some(Ok(piece)) => lines.feed(&piece.0, &mut whole),
-                Some(Err(Bad::Request(_, sentence))) => return Ended::Broken(sentence),
-                Some(Err(Bad::Io(_))) | None => return Ended::Broken("The body ended too early."),
+                Some(Err(RequestError::Request(_, sentence))) => return BodyEnd::Broken(sentence),
+                Some(Err(RequestError::Io(_))) | None => {
+                    return BodyEnd::Broken("The body ended too early.");
+                }
             }
             if whole.is_empty() {
                 continue;
             }
-            self.seat.publish();
+            self.permit.publish();
             self.publish(&mut whole).await;
-            self.seat.between_lines();
+            self.permit.between_lines();
         }
-        self.seat.publish();
+        self.permit.publish();
         lines.finish(&mut whole);
         self.publish(&mut whole).await;
-        Ended::Complete
+        BodyEnd::Complete
     }
 
-    async fn publish(&mut self, lines: &mut Vec<Line>) {
+    async fn publish(&mut self, lines: &mut Vec<InputLine>) {
         let mut items = lines
             .drain(..)
             .map(|line| item_of(&line, self.policy))
@@ -150,15 +153,15 @@ impl LineReader<'_> {
         while items.peek().is_some() {
             let is_busy = !self.wait_for_the_node().await;
             let group = items.by_ref().take(GROUP_LINES_MAX).collect();
-            for reply in self.clerk.publish(group, is_busy).await {
-                self.tray.put(&format!("{}\n", publish::render(&reply)));
+            for reply in self.publisher.publish(group, is_busy).await {
+                self.buffer.put(&format!("{}\n", publish::render(&reply)));
             }
         }
     }
 
     /// Waits while the node is saturated, and says whether that ended; a node that stays so is not waited for again.
     async fn wait_for_the_node(&mut self) -> bool {
-        while self.clerk.desk().is_saturated() {
+        while self.publisher.backend().is_saturated() {
             if self.patience == 0 {
                 return false;
             }
@@ -170,10 +173,10 @@ impl LineReader<'_> {
     }
 }
 
-fn item_of(line: &Line, policy: &AdminPolicy) -> Result<Item, Answer> {
+fn item_of(line: &InputLine, policy: &AdminPolicy) -> Result<PublishItem, PublishOutcome> {
     match line {
-        Line::Text(text) => item::parse(text, policy.uri_bytes_max),
-        Line::TooLong => Err(refused(
+        InputLine::Text(text) => item::parse(text, policy.uri_bytes_max),
+        InputLine::TooLong => Err(refused(
             "too_large",
             format!(
                 "The line is longer than {} bytes, which is as much as one item may have",
@@ -187,13 +190,13 @@ fn item_of(line: &Line, policy: &AdminPolicy) -> Result<Item, Answer> {
 async fn give_all(
     head: String,
     chunked: bool,
-    tray: &ResponseBuffer,
+    buffer: &ResponseBuffer,
     writer: &mut OwnedWriteHalf<TcpStream>,
 ) -> bool {
     if !send(writer, head.into_bytes()).await {
         return false;
     }
-    while let Some(answers) = tray.take().await {
+    while let Some(answers) = buffer.take().await {
         let bytes = if chunked { chunk(&answers) } else { answers };
         if !send(writer, bytes).await {
             tracing::debug!("a publisher does not read its answers; its connection is closed");
@@ -201,7 +204,7 @@ async fn give_all(
         }
     }
     // Without the last chunk the publisher knows that the answers are not complete.
-    let is_complete = tray.ended() == Some(Ended::Complete);
+    let is_complete = buffer.ended() == Some(BodyEnd::Complete);
     if is_complete && chunked {
         return send(writer, b"0\r\n\r\n".to_vec()).await;
     }
@@ -218,20 +221,20 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 /// Answers on their way from one future to the other, both of one task.
 #[derive(Default)]
 struct ResponseBuffer {
-    inside: RefCell<Inside>,
+    inside: RefCell<ResponseBufferState>,
 }
 
 #[derive(Default)]
-struct Inside {
+struct ResponseBufferState {
     /// Whole lines.
     answers: Vec<u8>,
-    ended: Option<Ended>,
+    ended: Option<BodyEnd>,
     /// Nobody takes answers any more.
     is_abandoned: bool,
     waiting: Vec<Waker>,
 }
 
-impl Inside {
+impl ResponseBufferState {
     fn wake(&mut self) {
         self.waiting.drain(..).for_each(Waker::wake);
     }
@@ -301,9 +304,9 @@ impl ResponseBuffer {
     }
 
     /// The last answer was put; a reason that is not the body's end is told after it.
-    fn close(&self, ended: Ended) {
+    fn close(&self, ended: BodyEnd) {
         let mut inside = self.inside.borrow_mut();
-        if let Ended::Broken(sentence) = ended {
+        if let BodyEnd::Broken(sentence) = ended {
             let line = format!("{}\n", serde_json::json!({ "error": sentence }));
             inside.answers.extend_from_slice(line.as_bytes());
         }
@@ -311,7 +314,7 @@ impl ResponseBuffer {
         inside.wake();
     }
 
-    fn ended(&self) -> Option<Ended> {
+    fn ended(&self) -> Option<BodyEnd> {
         self.inside.borrow().ended
     }
 }

@@ -10,7 +10,7 @@ use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
 use super::call::{Caching, Call, Handler, Lifecycle, Link, Outcome, ServerInfoJson};
 use super::context::Logging;
 use super::decode::{decode, digest};
-use super::envelope::Envelope;
+use super::envelope::CallEnvelope;
 use super::{Context, Error, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
 use crate::mcp::{Era, RpcError};
@@ -58,7 +58,7 @@ impl<A: App + 'static> Handler for Adapter<A> {
     ) -> LocalBoxFuture<'static, Outcome> {
         if call.is_large() {
             return Box::pin(async move {
-                let envelope = Envelope::of_large(&mut call, &*link).await;
+                let envelope = CallEnvelope::of_large(&mut call, &*link).await;
                 let logging = self.logging.clone();
                 match envelope.and_then(|it| Context::new(call, link, it, logging)) {
                     Ok(context) => self.serve(context).await,
@@ -66,7 +66,7 @@ impl<A: App + 'static> Handler for Adapter<A> {
                 }
             });
         }
-        let envelope = Envelope::of(call.era(), &call.method, call.params.as_deref());
+        let envelope = CallEnvelope::of(call.era(), &call.method, call.params.as_deref());
         let logging = self.logging.clone();
         match envelope.and_then(|it| Context::new(call, link, it, logging)) {
             Ok(context) => Box::pin(self.serve(context)),

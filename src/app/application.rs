@@ -141,7 +141,7 @@ pub trait App {
     /// is killed.
     fn session_ended(&self, session: SessionId, why: SessionEnd) {}
 
-    /// Somebody on this core hears of changes to this resource from now on: by `resources/subscribe`, or on the stream of
+    /// A client of this core is subscribed to this resource from now on: by `resources/subscribe`, or on the stream of
     /// a `subscriptions/listen`.
     fn subscribed(&self, uri: &str, subscriber: Subscriber) {}
 

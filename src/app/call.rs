@@ -93,7 +93,7 @@ pub enum AskFailed {
     SessionClosed,
 }
 
-/// What sessions are told besides topics. Modern clients have no session and hear topics only.
+/// What sessions get besides topics. Modern clients have no session and get topics only.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// As if the topic had changed, for this session alone.
@@ -107,7 +107,7 @@ pub enum Notice {
     },
 }
 
-/// Why a session was not told.
+/// Why a session was not notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TellRefused {
     /// Not a session id that this server gave out.
@@ -248,7 +248,7 @@ pub enum Availability {
     Loading,
     /// A thread of it hangs, or is gone.
     Impaired,
-    /// It takes its leave.
+    /// It drains.
     Leaving,
 }
 

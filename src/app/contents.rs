@@ -50,7 +50,7 @@ impl Change {
         if done { Change::NONE } else { self }
     }
 
-    /// What is to be told.
+    /// The topics to publish.
     #[must_use]
     pub fn topics(self, uri: &str) -> Vec<Topic> {
         let resource = self.contents.then(|| Topic::Resource(uri.into()));
@@ -74,7 +74,7 @@ pub enum StoreRefused {
 
 /// An application's door for contents from outside. Shared by all threads; called off the hot path.
 pub trait ContentStore: Send + Sync {
-    /// The spelling by which contents are kept, and told: every other method takes this one only. A normal form (RFC
+    /// The spelling by which contents are kept and published: every other method takes this one only. A normal form (RFC
     /// 3986, 6.2.2), and its own spelling.
     ///
     /// # Errors

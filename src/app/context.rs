@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::ask::Rounds;
 use super::call::{Call, Headers, Link, Topic, WorkLost};
 use super::contents::{Change, Contents};
-use super::envelope::{Envelope, meta_text};
+use super::envelope::{CallEnvelope, meta_text};
 use super::params::blocking;
 use super::state::RequestState;
 use super::{Error, SessionId};
@@ -24,9 +24,9 @@ use crate::mcp::{Era, ProtocolVersion, RpcError};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
 #[derive(Clone)]
-pub struct Context(Rc<Inner>);
+pub struct Context(Rc<ContextInner>);
 
-struct Inner {
+struct ContextInner {
     call: Call,
     link: Rc<dyn Link>,
     progress_token: Option<ProgressToken>,
@@ -70,14 +70,14 @@ impl Context {
     pub(super) fn new(
         call: Call,
         link: Rc<dyn Link>,
-        envelope: Envelope,
+        envelope: CallEnvelope,
         logging: Rc<Logging>,
     ) -> Result<Self, RpcError> {
         let memory = match &envelope.request_state {
             None => RequestState::default(),
             Some((sealed, digest)) => RequestState::unseal(sealed, digest, &*link)?,
         };
-        Ok(Context(Rc::new(Inner {
+        Ok(Context(Rc::new(ContextInner {
             call,
             link,
             progress_token: envelope.progress_token,

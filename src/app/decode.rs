@@ -1,4 +1,4 @@
-//! What a call's method wants of its params, which may have been read already.
+//! The params that a call's method wants, which may have been read already.
 
 use serde::de::DeserializeOwned;
 

@@ -1,4 +1,4 @@
-//! Reading a call's params: what belongs to no method first, then what its method wants; of the rest nothing is made.
+//! Reading a call's params: what belongs to no method first, then what its method wants. Nothing is made of the rest.
 //!
 //! Params that would stall the core ([`Call::is_large`]) are read by another thread, all at once.
 
@@ -20,7 +20,7 @@ use crate::wire::integer::is_integer;
 
 /// The params that belong to no method.
 #[derive(Default)]
-pub(super) struct Envelope {
+pub(super) struct CallEnvelope {
     pub(super) progress_token: Option<ProgressToken>,
     /// Unchecked.
     pub(super) input_responses: JsonObject,
@@ -50,7 +50,7 @@ struct RequestMeta<'a> {
     progress_token: Option<&'a RawValue>,
 }
 
-impl Envelope {
+impl CallEnvelope {
     /// # Errors
     /// -32602: `_meta`, its `progressToken` or `requestState` is wrong.
     pub(super) fn of(era: Era, method: &str, params: Option<&RawValue>) -> Result<Self, RpcError> {
@@ -60,9 +60,9 @@ impl Envelope {
             let sentence = "Invalid params: _meta.progressToken is neither a string nor an integer";
             return Err(RpcError::invalid_params(sentence));
         }
-        let envelope = Envelope {
+        let envelope = CallEnvelope {
             progress_token: token.map(ToOwned::to_owned),
-            ..Envelope::default()
+            ..CallEnvelope::default()
         };
         if era == Era::Legacy {
             return Ok(envelope);
@@ -80,7 +80,7 @@ impl Envelope {
         let responses = texts
             .input_responses
             .filter(|text| text.get().starts_with('{'));
-        Ok(Envelope {
+        Ok(CallEnvelope {
             input_responses: match responses {
                 None => JsonObject::new(),
                 Some(_) => parse(responses)?,
@@ -101,7 +101,7 @@ impl Envelope {
         Box::pin(async move {
             let (era, method, params) = (call.era(), call.method.clone(), call.params.take());
             let work = move || {
-                let mut envelope = Envelope::of(era, &method, params.as_deref());
+                let mut envelope = CallEnvelope::of(era, &method, params.as_deref());
                 if let Ok(envelope) = &mut envelope {
                     envelope.meta = meta_text(params.as_deref()).map(ToOwned::to_owned);
                     envelope.request = Some(read_ahead(&method, params.as_deref()));

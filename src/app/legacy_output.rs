@@ -1,7 +1,7 @@
-//! Structured answers for clients up to 2025-11-25, whose `structuredContent` is an object and whose `outputSchema` has
+//! Structured answers for clients up to 2025-11-25. Their `structuredContent` is an object, and their `outputSchema` has
 //! `"type": "object"` at its root (schema of 2025-06-18 and 2025-11-25). 2026-07-28 takes any JSON there.
 //!
-//! A tool whose schema has another root is one that answers `{"result": …}` to them: as the official SDKs have it
+//! To these clients a tool whose schema has another root answers `{"result": …}`. The official SDKs do the same
 //! (SEP-2106), so a client finds the same value whichever server it asks.
 
 use serde_json::{Map, Value, json};

@@ -1,8 +1,8 @@
 //! What happens to sessions and subscriptions, for an application that keeps something for them.
 //!
 //! Events of one core come in their order: a session opens before its first call, and a subscription of it ends
-//! before the session does. URIs are in the application's own spelling; who subscribed by two spellings of one is told of
-//! twice. Whatever goes has come: each `subscribed` has its `unsubscribed`, each opening its end.
+//! before the session does. URIs are in the application's own spelling. A client that subscribed by two spellings of one URI
+//! causes two events. Whatever ends has begun: each `subscribed` has its `unsubscribed`, each opening its end.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -60,7 +60,7 @@ pub enum SessionEnd {
     NodeEnds,
 }
 
-/// Who hears of a resource.
+/// Who is subscribed to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subscriber {

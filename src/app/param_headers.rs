@@ -1,6 +1,5 @@
 //! `Mcp-Param-*`: arguments of a tool call that the client mirrors into header fields, so that proxies can route
-//! on them. What the headers say and what the body says must be the same (2026-07-28, streamable HTTP, "Custom
-//! Headers from Tool Parameters").
+//! on them. Header and body must say the same (2026-07-28, streamable HTTP, "Custom Headers from Tool Parameters").
 
 use serde_json::Value;
 

@@ -33,7 +33,7 @@ impl RequestState {
     }
 
     pub(super) fn seal(&self, request: String, link: &dyn Link) -> String {
-        let state = State {
+        let state = SealedState {
             expires_ms: link.unix_ms() + LIFETIME_MS,
             request,
             memory: self.clone(),
@@ -46,7 +46,7 @@ impl RequestState {
         let plain = link
             .unseal(sealed)
             .ok_or_else(|| RpcError::invalid_params("requestState was not made by this server"))?;
-        let state: State = serde_json::from_slice(&plain)
+        let state: SealedState = serde_json::from_slice(&plain)
             .map_err(|_| RpcError::invalid_params("requestState is of another release"))?;
         if state.expires_ms <= link.unix_ms() {
             return Err(RpcError::invalid_params("requestState has expired"));
@@ -61,7 +61,7 @@ impl RequestState {
 }
 
 #[derive(Serialize, Deserialize)]
-struct State {
+struct SealedState {
     expires_ms: u64,
     request: String,
     memory: RequestState,
@@ -69,7 +69,7 @@ struct State {
 
 /// The params that make a request what it is; the others differ between its rounds.
 #[derive(Default, Deserialize, Serialize)]
-struct Salient {
+struct RequestIdentity {
     name: Option<String>,
     uri: Option<String>,
     #[serde(default)]
@@ -77,7 +77,7 @@ struct Salient {
 }
 
 pub(super) fn request_digest(method: &str, params: Option<&RawValue>) -> Result<String, RpcError> {
-    let mut salient: Salient = super::params::parse(params)?;
+    let mut salient: RequestIdentity = super::params::parse(params)?;
     let mut arguments = salient
         .arguments
         .take()

@@ -21,7 +21,7 @@ pub struct Started {
     pub driver: &'static str,
     /// Why the driver is not the preferred one, and what to change.
     pub driver_note: Option<String>,
-    pub bill: Vec<BillLine>,
+    pub estimate: Vec<BillLine>,
 }
 
 /// Several lines for people, each with its line end.
@@ -62,10 +62,10 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
     if let Some(note) = &started.driver_note {
         writeln!(text, "  WARNING   {note}")?;
     }
-    if !started.bill.is_empty() {
+    if !started.estimate.is_empty() {
         writeln!(text, "  memory    at most, if a limit is reached:")?;
     }
-    for line in &started.bill {
+    for line in &started.estimate {
         writeln!(
             text,
             "    {:<26}{:>11} x {:>13} = {:>11}",
@@ -75,8 +75,8 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
             human_bytes(line.total_bytes()),
         )?;
     }
-    if !started.bill.is_empty() {
-        let sum = human_bytes(sum_bytes(&started.bill));
+    if !started.estimate.is_empty() {
+        let sum = human_bytes(sum_bytes(&started.estimate));
         writeln!(text, "    {:<26}{:>41}", "together", sum)?;
     }
     let authorization = if started.admin_asks_for_token {
@@ -117,7 +117,7 @@ mod tests {
             cores: 2,
             driver: "io_uring",
             driver_note: None,
-            bill: vec![BillLine {
+            estimate: vec![BillLine {
                 consumer: "connection",
                 each_bytes: 512,
                 count_max: 2_000_000,

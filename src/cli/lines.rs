@@ -5,8 +5,8 @@
 //! any thread ─push─▶ waiting (bounded) ─▶ one thread that writes ─▶ the descriptor
 //! ```
 //!
-//! Whoever says something never waits for more than a copy of it, and never fails: what finds no room, and what is not
-//! taken, is dropped and counted, and the log tells how many lines are missing as soon as it is read again.
+//! A thread that logs never waits for more than a copy of its line, and never fails. What finds no room, and what is not
+//! taken, is dropped and counted. The log says how many lines are missing as soon as somebody reads it again.
 //! (`tracing-appender` bounds lines and not bytes, and writes to the very descriptor that hangs when it is dropped.)
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -28,14 +28,14 @@ const KEPT_BYTES: usize = 64 * 1024;
 
 /// Lines for one descriptor; clones are for the same one.
 #[derive(Clone)]
-pub struct Lines {
-    shared: Arc<Speakers>,
+pub struct LineWriter {
+    shared: Arc<WriterHandle>,
 }
 
 /// All that is written to one descriptor by whoever has something to say; the writer ends after the last of them.
-struct Speakers(Arc<Shared>);
+struct WriterHandle(Arc<LineQueue>);
 
-struct Shared {
+struct LineQueue {
     waiting: Mutex<Waiting>,
     /// Of all lines.
     dropped: IntCounter,
@@ -56,7 +56,7 @@ struct Waiting {
     is_over: bool,
 }
 
-impl Lines {
+impl LineWriter {
     /// Starts the thread that writes. It has a descriptor of its own: nobody else waits for a lock that it holds.
     ///
     /// # Errors
@@ -64,13 +64,13 @@ impl Lines {
     pub fn start(name: &str, descriptor: &impl AsFd) -> io::Result<Self> {
         let descriptor: BorrowedFd<'_> = descriptor.as_fd();
         let file = File::from(descriptor.try_clone_to_owned()?);
-        let shared = Arc::new(Shared::new());
+        let shared = Arc::new(LineQueue::new());
         let writer = shared.clone();
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || writer.write(file))?;
-        let shared = Arc::new(Speakers(shared));
-        Ok(Lines { shared })
+        let shared = Arc::new(WriterHandle(shared));
+        Ok(LineWriter { shared })
     }
 
     /// Counts the lines that were dropped, for a page of metrics.
@@ -134,15 +134,15 @@ impl Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = &'a Lines;
+impl<'a> MakeWriter<'a> for LineWriter {
+    type Writer = &'a LineWriter;
 
-    fn make_writer(&'a self) -> &'a Lines {
+    fn make_writer(&'a self) -> &'a LineWriter {
         self
     }
 }
 
-impl Write for &Lines {
+impl Write for &LineWriter {
     /// One line of the log: `tracing_subscriber` gives each as a whole.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -154,18 +154,18 @@ impl Write for &Lines {
     }
 }
 
-impl Drop for Speakers {
+impl Drop for WriterHandle {
     fn drop(&mut self) {
         self.0.lock().is_over = true;
         self.0.came.notify_one();
     }
 }
 
-impl Shared {
+impl LineQueue {
     fn new() -> Self {
         let name = "pinfold_log_lines_dropped_total";
         let help = "Lines of the log that were dropped, because nobody took them.";
-        Shared {
+        LineQueue {
             waiting: Mutex::default(),
             dropped: IntCounter::new(name, help).expect("the name is fixed and valid"),
             came: Condvar::new(),
@@ -249,10 +249,10 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn pipe() -> (Lines, UnixStream) {
+    fn pipe() -> (LineWriter, UnixStream) {
         let (near, far) = UnixStream::pair().expect("a pair of sockets");
         let near = OwnedFd::from(near);
-        (Lines::start("test-log", &near).expect("a thread"), far)
+        (LineWriter::start("test-log", &near).expect("a thread"), far)
     }
 
     fn read(far: &mut UnixStream, until: &str) -> String {
@@ -283,7 +283,7 @@ mod tests {
         for _ in 0..said {
             lines.say(&line);
         }
-        let waiting = |lines: &Lines| {
+        let waiting = |lines: &LineWriter| {
             let waiting = lines.shared.0.lock();
             (waiting.bytes.len(), waiting.dropped)
         };
@@ -315,7 +315,7 @@ mod tests {
         let (gone, far) = pipe();
         drop(far);
         let full = File::options().write(true).open("/dev/full");
-        let full = Lines::start("test-log", &full.expect("Linux has it")).expect("a thread");
+        let full = LineWriter::start("test-log", &full.expect("Linux has it")).expect("a thread");
         for lines in [gone, full] {
             lines.say("one\ntwo\n");
             lines.end(LONG);

@@ -1,7 +1,7 @@
 //! The memory bill: what each kind of thing costs, and how many of it the limits allow.
 //!
-//! Lines are ceilings: memory is taken when a thing exists, and few servers reach one limit, none all of them. Their sum
-//! holds whatever clients do. User memory only; a connection costs the kernel some kilobytes more, and what an
+//! Lines are ceilings. Memory is taken when a thing exists, and few servers reach one limit, none all of them. The sum
+//! holds whatever clients do. It is user memory only: a connection costs the kernel some kilobytes more, and what an
 //! application keeps for itself is its own.
 
 use crate::limits::{Limits, PROFILES_BYTES_MAX};
@@ -59,8 +59,9 @@ pub fn memory_bill(limits: &Limits, cores: usize, sizes: &Sizes) -> Vec<BillLine
 
 /// All lines together.
 #[must_use]
-pub fn sum_bytes(bill: &[BillLine]) -> u64 {
-    bill.iter()
+pub fn sum_bytes(estimate: &[BillLine]) -> u64 {
+    estimate
+        .iter()
         .map(BillLine::total_bytes)
         .fold(0, u64::saturating_add)
 }
@@ -127,8 +128,8 @@ mod tests {
             memory_bytes_max: usize::MAX,
             ..Limits::default()
         };
-        let bill = memory_bill(&limits, 512, &Sizes::default());
-        assert_eq!(bill.last().unwrap().total_bytes(), u64::MAX);
+        let estimate = memory_bill(&limits, 512, &Sizes::default());
+        assert_eq!(estimate.last().unwrap().total_bytes(), u64::MAX);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! The command line: `serve`, two small clients for people, `publish` and `watch`, and `traefik`, which prints the
+//! The command line: `serve`, two small clients for people (`publish` and `watch`), and `traefik`, which prints the
 //! proxy's configuration.
 //!
-//! What is typed is parsed here; `config` checks what `serve` was told, `banner` says what came of it, and `lines` is how
-//! it and the log get out.
+//! What is typed is parsed here. `config` checks the options of `serve`, `banner` prints what came of them, and through `lines`
+//! the banner and the log get out.
 
 pub mod banner;
 pub mod lines;
@@ -18,25 +18,25 @@ use clap::{Parser, Subcommand};
 
 use crate::config::ServeOptions;
 
-/// Command of a process that was not told one.
+/// The command if none is given.
 const DEFAULT_COMMAND: &str = "serve";
 
 #[derive(Debug, Parser)]
 #[command(name = "pinfold", version, about, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Serve MCP clients (also without a command: `pinfold --cores 2`)
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeOptions>),
-    /// Tell subscribers that something changed, with or without its new contents
+    /// Notify subscribers that something changed, with or without its new contents
     #[command(after_help = publish::EXAMPLES)]
     Publish(Box<publish::PublishOptions>),
-    /// Subscribe to a server and print what it tells
+    /// Subscribe to a server and print its notifications
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchOptions),
     /// Print Traefik's configuration for several nodes
@@ -68,9 +68,12 @@ Examples:
 Sizes are bytes or have KiB, MiB or GiB; times have ms, s, m, h or d.
 A mistake in an option ends the program with exit code 2 before anything listens.
 
-Signals: SIGTERM and SIGINT end the node cleanly, the second one at once (exit code 128 and its number); SIGHUP reads the
-admin token and the certificates of authorities again; SIGUSR1 says in the log how much of everything there is. A node
-that has lost one of its threads ends with exit code 1. A log that nobody takes is dropped and counted.";
+Signals:
+  SIGTERM, SIGINT  end the node cleanly; a second one ends it at once (exit code 143 or 130)
+  SIGHUP           reads the admin token and the certificates of authorities again
+  SIGUSR1          logs how many connections, sessions and streams each core has
+
+A node that has lost one of its threads ends with exit code 1. Log lines that nobody takes are dropped and counted.";
 
 impl Cli {
     /// Parses a command line, the program's name included; ends the process with help, version or exit code 2.
@@ -100,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    fn command(line: &str) -> Result<Command, clap::Error> {
+    fn command(line: &str) -> Result<CliCommand, clap::Error> {
         let arguments = line.split_whitespace().map(OsString::from).collect();
         Cli::try_parse_from(with_command(arguments)).map(|cli| cli.command)
     }
@@ -113,7 +116,7 @@ mod tests {
             "pinfold --node a",
             "pinfold serve --node a",
         ] {
-            assert!(matches!(command(line), Ok(Command::Serve(_))), "{line}");
+            assert!(matches!(command(line), Ok(CliCommand::Serve(_))), "{line}");
         }
     }
 

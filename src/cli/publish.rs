@@ -15,7 +15,7 @@ use std::sync::mpsc::sync_channel;
 
 use clap::Args;
 
-use input::{Batches, Incoming};
+use input::{Batches, ItemLines};
 use remote::AdminClient;
 use report::Report;
 
@@ -29,17 +29,17 @@ Examples:
   pinfold publish --blob plan.png --mime image/png board://plan
   pinfold publish --delete board://lunch board://plan
   pinfold publish --key lunch-17 --text 'soup' board://lunch
-        say it again if you are not sure whether it was heard: it is told once; the same key with
-        something else to say is refused (key_reused)
+        send it again if you are not sure whether it arrived: it is published once;
+        another item under the same key is refused (key_reused)
   pinfold publish --session \"$MCP_SESSION_ID\" --message 'Your export is ready'
   pinfold publish --all --level warning --message '{\"restart\": \"in 5 minutes\"}'
-        messages reach clients that have a session; modern ones hear of topics only
+        messages reach clients that have a session; clients of 2026-07-28 have none
   pinfold publish --from items.ndjson
   tail -f events.ndjson | pinfold publish --from -
-        one item per line, such as {\"uri\": \"board://lunch\", \"contents\": {\"text\": \"soup\"}}, or a JSON list;
+        one item per line, such as {\"uri\": \"board://lunch\", \"contents\": \"soup\"}, or a JSON list;
         prints what was refused, and a sum at the end
 
-Among several nodes an item that was accepted while Redis is away is kept by the node alone until it is back, and its \
+Among several nodes: an item that is accepted while Redis is away is kept by this node alone until Redis is back. Its \
 line says so.
 
 Exit code: 0 all accepted, 1 at least one refused, 2 wrong options, 3 no answer from the admin listener.";
@@ -87,11 +87,11 @@ pub struct PublishOptions {
     )]
     mime: Option<String>,
 
-    /// Take the resources away
+    /// Take the resources off the board
     #[arg(long, group = "source")]
     delete: bool,
 
-    /// Tell this session only (its Mcp-Session-Id)
+    /// Send it to this session only (its Mcp-Session-Id)
     #[arg(long, value_name = "ID", group = "audience", conflicts_with = "source")]
     session: Option<String>,
 
@@ -107,12 +107,12 @@ pub struct PublishOptions {
     #[arg(long, value_name = "LEVEL", requires = "message")]
     level: Option<String>,
 
-    /// Who says the message
+    /// Name of the logger that the message is from
     #[arg(long, value_name = "NAME", requires = "message")]
     logger: Option<String>,
 
-    /// Idempotency key of the one item: within five minutes it is published once, however often it is sent,
-    /// and another item under it is refused
+    /// Idempotency key, for one item: within five minutes the item is published once, however often it is sent.
+    /// Another item under the same key is refused
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
 
@@ -172,7 +172,7 @@ fn publish(options: &PublishOptions) -> Result<bool, (u8, String)> {
     failed.map_or(Ok(report.all_accepted()), Err)
 }
 
-fn from_arguments(options: &PublishOptions) -> Result<Incoming, String> {
+fn from_arguments(options: &PublishOptions) -> Result<ItemLines, String> {
     let items = items::of_options(options)?;
     let (sender, receiver) = sync_channel(READ_AHEAD);
     std::thread::spawn(move || items.into_iter().all(|line| sender.send(Ok(line)).is_ok()));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::banner::{Started, banner};
-use super::lines::Lines;
+use super::lines::LineWriter;
 use super::memory_estimate::{BillLine, Sizes, memory_bill};
 use crate::admin::Token;
 use crate::app::board::Board;
@@ -24,7 +24,7 @@ const BANNER_WITHIN: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// [`NodeError`], and nothing listens.
-pub fn run(config: &Config, lines: &Lines) -> Result<(), NodeError> {
+pub fn run(config: &Config, lines: &LineWriter) -> Result<(), NodeError> {
     survive_hangups().map_err(|fault| NodeError::System("cannot watch signals", fault.into()))?;
     let registry = Registry::new();
     let counted = registry.register(Box::new(lines.dropped().clone()));
@@ -75,7 +75,7 @@ fn reload_token(token: &Token, file: &Path) {
 
 /// On standard output, if it takes that; nobody waits for longer than a moment.
 fn say(banner: &str) {
-    if let Ok(lines) = Lines::start("banner", &io::stdout()) {
+    if let Ok(lines) = LineWriter::start("banner", &io::stdout()) {
         lines.say(banner);
         lines.end(BANNER_WITHIN);
     }
@@ -106,16 +106,16 @@ fn started(config: &Config, node: &Node) -> Started {
         stream: entries.stream + lists,
         core: SCRATCH_BYTES + CORE_BYTES,
     };
-    let mut bill = memory_bill(&options.limits, node.cores(), &sizes);
+    let mut estimate = memory_bill(&options.limits, node.cores(), &sizes);
     if config.app == AppName::Board {
-        bill.push(BillLine {
+        estimate.push(BillLine {
             consumer: "board, all contents",
             each_bytes: config.board_limits.bytes_max as u64,
             count_max: 1,
         });
     }
     if options.cluster.is_some() {
-        bill.push(BillLine {
+        estimate.push(BillLine {
             consumer: "presence, waiting for Redis",
             each_bytes: PENDING_BYTES as u64,
             count_max: 2 * options.limits.sessions_max as u64,
@@ -137,6 +137,6 @@ fn started(config: &Config, node: &Node) -> Started {
         cores: node.cores(),
         driver: node.driver().name(),
         driver_note,
-        bill,
+        estimate,
     }
 }

@@ -14,9 +14,9 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{Span, endpoint, origin, span};
+use crate::config::{Milliseconds, endpoint, origin, span};
 use crate::limits::Limits;
-use site::{Affinity, Node, Site};
+use site::{Affinity, Site, TraefikNode};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -51,7 +51,7 @@ const HEALTH: &str = "pinfold-health";
 
 /// Which of Traefik's two configurations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
+enum ConfigPart {
     /// Read once when Traefik starts: entry points, providers
     Static,
     /// Read again whenever it changes: routers, services
@@ -63,8 +63,8 @@ enum Part {
 #[derive(Args, Clone, Debug)]
 pub struct TraefikOptions {
     /// A node: its name, and the address at which Traefik and the other nodes reach it; repeat, or separate with commas
-    #[arg(long = "node", value_name = "NAME=URL", required = true, value_delimiter = ',', value_parser = Node::parse)]
-    nodes: Vec<Node>,
+    #[arg(long = "node", value_name = "NAME=URL", required = true, value_delimiter = ',', value_parser = TraefikNode::parse)]
+    nodes: Vec<TraefikNode>,
 
     /// Host that the site is reached by; repeat, or separate with commas [default: any]
     #[arg(long = "host", value_name = "HOST", value_delimiter = ',', value_parser = host_name)]
@@ -75,21 +75,21 @@ pub struct TraefikOptions {
     #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = origin)]
     rest: Vec<String>,
 
-    /// Path of the MCP endpoint, as the nodes were told
+    /// Path of the MCP endpoint: the nodes' --endpoint
     #[arg(long, value_name = "PATH", default_value = "/mcp", value_parser = endpoint)]
     endpoint: String,
 
-    /// How much of what is new a node gets, where others get 1: for one that is empty beside full ones, after a deploy; repeat,
-    /// or separate with commas
+    /// How many new sessions a node gets where others get one: for a node that is empty beside full ones, after a deploy;
+    /// repeat, or separate with commas
     #[arg(long = "weight", value_name = "NAME=NUMBER", value_delimiter = ',', value_parser = weight)]
     weights: Vec<(String, u32)>,
 
-    /// The nodes' --keep-alive, the longest: a node that has not begun its answer some seconds later hangs
-    #[arg(long, value_name = "TIME", default_value_t = Span(Limits::default().keep_alive_ms), value_parser = span)]
-    keep_alive: Span,
+    /// The longest --keep-alive of the nodes: a node that has not begun its answer some seconds later counts as hung
+    #[arg(long, value_name = "TIME", default_value_t = Milliseconds(Limits::default().keep_alive_ms), value_parser = span)]
+    keep_alive: Milliseconds,
 
-    /// Where Traefik answers GET /ping: 200 once it has read its routers, 503 while it ends. For whatever is in front of it,
-    /// or starts it [default: nowhere]
+    /// Where Traefik answers GET /ping, for what is in front of it or starts it: 200 once it has read its routers,
+    /// 503 while it ends [default: nowhere]
     #[arg(long, value_name = "[IP]:PORT", value_parser = entry_address)]
     health: Option<String>,
 
@@ -119,10 +119,10 @@ pub struct TraefikOptions {
 
     /// What to print or to write
     #[arg(long, value_name = "PART", default_value = "all")]
-    part: Part,
+    part: ConfigPart,
 
-    /// Write traefik.yml and dynamic/pinfold.yml into this directory; a traefik.yml that is there and differs is left
-    /// alone, and told
+    /// Write traefik.yml and dynamic/pinfold.yml into this directory. A traefik.yml that is there and differs is left
+    /// alone, which is an error
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
@@ -170,15 +170,20 @@ pub fn run(options: &TraefikOptions) -> ExitCode {
 
 fn carry_out(options: &TraefikOptions) -> Result<(), Failed> {
     let site = Site::check(options).map_err(Failed::Options)?;
-    let with = |part| options.part == part || options.part == Part::All;
+    let with = |part| options.part == part || options.part == ConfigPart::All;
     match &options.output {
         None => print(
             &site,
             Path::new("/etc/traefik"),
-            with(Part::Static),
-            with(Part::Dynamic),
+            with(ConfigPart::Static),
+            with(ConfigPart::Dynamic),
         ),
-        Some(directory) => write(&site, directory, with(Part::Static), with(Part::Dynamic)),
+        Some(directory) => write(
+            &site,
+            directory,
+            with(ConfigPart::Static),
+            with(ConfigPart::Dynamic),
+        ),
     }
 }
 

@@ -1,8 +1,8 @@
-//! `pinfold watch`: a small MCP client for people, in both eras. It subscribes, prints what the server tells,
+//! `pinfold watch`: a small MCP client for people, in both eras. It subscribes, prints each notification,
 //! and comes back when the connection breaks.
 //!
-//! One thread follows the server with blocking reads; the first one waits for Ctrl-C, ends the session and
-//! leaves. `era`, `backoff`, `say` and `sse` are pure; `http` talks; `modern` and `legacy` are the two eras.
+//! One thread follows the server with blocking reads. The first thread waits for Ctrl-C, ends the session and
+//! leaves. `era`, `backoff`, `print` and `sse` are pure; `http` talks; `modern` and `legacy` are the two eras.
 
 mod backoff;
 mod era;
@@ -10,7 +10,7 @@ mod follow;
 mod http;
 mod legacy;
 mod modern;
-mod say;
+mod print;
 mod sse;
 mod watcher;
 
@@ -29,8 +29,8 @@ use crate::config::read_token_file;
 use crate::mcp::Era;
 use follow::follow;
 use http::Endpoint;
-use say::Voice;
-use watcher::{Goodbye, Watcher};
+use print::Printer;
+use watcher::{OpenSession, Watcher};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -106,7 +106,7 @@ pub fn run(options: WatchOptions) -> ExitCode {
         }
     };
     let endpoint = Arc::new(Endpoint::new(&options.url, token.as_ref()));
-    let goodbye = Goodbye::default();
+    let goodbye = OpenSession::default();
     let (sender, woken) = channel();
     if let Err(error) = wake_on_signals(sender.clone()) {
         eprintln!("error: signals cannot be waited for: {error}");
@@ -126,10 +126,10 @@ pub fn run(options: WatchOptions) -> ExitCode {
     }
 }
 
-fn watcher(options: WatchOptions, endpoint: Arc<Endpoint>, goodbye: Goodbye) -> Watcher {
+fn watcher(options: WatchOptions, endpoint: Arc<Endpoint>, goodbye: OpenSession) -> Watcher {
     Watcher {
         endpoint,
-        voice: Voice {
+        printer: Printer {
             json: options.json,
             verbose: options.verbose,
         },
@@ -159,7 +159,7 @@ fn wake_on_signals(sender: Sender<Wake>) -> std::io::Result<()> {
 }
 
 /// Ends a legacy session; the modern era has none, and closing the connection is enough.
-fn say_goodbye(endpoint: &Endpoint, goodbye: &Goodbye) {
+fn say_goodbye(endpoint: &Endpoint, goodbye: &OpenSession) {
     let session = goodbye.lock().expect("nobody panics with it").take();
     if let Some((id, version)) = session {
         endpoint.delete(&legacy::session_headers(Some(&id), &version));

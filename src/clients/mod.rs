@@ -1,8 +1,8 @@
 //! Who the clients are, as far as limits for one of them go, and what each of them holds on this node.
 //!
 //! A client is an address ([`Client`]): its connection's, or the one that a proxy in [`Networks`] names. It says how
-//! much somebody may take and never who somebody is. What a client holds is counted for the whole node in [`Clients`],
-//! which is touched when something opens or closes and by no other request.
+//! much somebody may take, and never who somebody is. What a client holds is counted for the whole node in [`Clients`].
+//! Only what opens or closes touches that, and no other request.
 
 mod client;
 mod networks;
@@ -10,12 +10,12 @@ mod table;
 
 use std::sync::Arc;
 
-use crate::budget::{Pool, Short};
+use crate::budget::{BudgetExceeded, Pool};
 use crate::limits::Limits;
 
 pub use self::client::Client;
 pub use self::networks::{Networks, NotANetwork, PRIVATE};
-pub use self::table::{Clients, Excess, Holds};
+pub use self::table::{Clients, Excess, Holds, Millis};
 
 /// What all cores of a node take from: none of them refuses anything while there is some of it.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Ticket {
     ///
     /// # Errors
     /// The node has no other place.
-    pub fn widen(&mut self) -> Result<(), Short> {
+    pub fn widen(&mut self) -> Result<(), BudgetExceeded> {
         self.commons.connections.take(1)?;
         self.places += 1;
         Ok(())

@@ -1,4 +1,4 @@
-//! Networks as an operator writes them: whose word on a client's address is taken.
+//! Networks as an operator writes them: who is believed when it names a client's address.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -17,8 +17,8 @@ const PARTS: usize = 64;
 /// Below this a part is not worth a look for entries that nobody needs.
 const SWEEP_AT_MIN: usize = 64;
 
-/// Milliseconds of a clock that all cores share.
-type Millis = u64;
+/// Milliseconds of a monotonic clock that starts with the process, and that all cores share.
+pub type Millis = u64;
 
 /// Why a client gets nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Holds {
 #[derive(Debug)]
 pub struct Clients {
     limits: ClientLimits,
-    parts: Vec<Mutex<Part>>,
+    parts: Vec<Mutex<ClientsPart>>,
     hasher: RandomState,
     /// `initialize` requests of the whole node.
     rate: Mutex<Bucket>,
@@ -50,13 +50,13 @@ pub struct Clients {
 }
 
 #[derive(Debug)]
-struct Part {
-    entries: HashMap<Client, Entry>,
+struct ClientsPart {
+    entries: HashMap<Client, ClientEntry>,
     sweep_at: usize,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct ClientEntry {
     holds: Holds,
     /// `initialize` requests that it may send now.
     rate: Bucket,
@@ -97,10 +97,10 @@ impl Bucket {
     }
 }
 
-impl Entry {
-    fn new(limits: &ClientLimits, now: Millis) -> Entry {
+impl ClientEntry {
+    fn new(limits: &ClientLimits, now: Millis) -> ClientEntry {
         let rate = limits.initialize_per_second_max;
-        Entry {
+        ClientEntry {
             holds: Holds::default(),
             rate: Bucket::full(rate, now),
             modest: Bucket::full(rate.min(MODEST_INITIALIZE_PER_SECOND), now),
@@ -116,7 +116,7 @@ impl Entry {
 impl Clients {
     #[must_use]
     pub fn new(limits: &Limits) -> Clients {
-        let part = || Part {
+        let part = || ClientsPart {
             entries: HashMap::new(),
             sweep_at: SWEEP_AT_MIN,
         };
@@ -258,22 +258,22 @@ impl Clients {
         }
     }
 
-    fn part(&self, client: Client) -> MutexGuard<'_, Part> {
+    fn part(&self, client: Client) -> MutexGuard<'_, ClientsPart> {
         let index = self.hasher.hash_one(client) as usize % PARTS;
         self.parts[index]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn locked(&self) -> impl Iterator<Item = MutexGuard<'_, Part>> {
+    fn locked(&self) -> impl Iterator<Item = MutexGuard<'_, ClientsPart>> {
         self.parts
             .iter()
             .map(|part| part.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Part {
-    fn entry(&mut self, client: Client, limits: &ClientLimits, now: Millis) -> &mut Entry {
+impl ClientsPart {
+    fn entry(&mut self, client: Client, limits: &ClientLimits, now: Millis) -> &mut ClientEntry {
         if self.entries.len() >= self.sweep_at && !self.entries.contains_key(&client) {
             self.entries.retain(|_, entry| entry.is_needed(now));
             self.sweep_at = SWEEP_AT_MIN.max(2 * self.entries.len());
@@ -282,7 +282,7 @@ impl Part {
         }
         self.entries
             .entry(client)
-            .or_insert_with(|| Entry::new(limits, now))
+            .or_insert_with(|| ClientEntry::new(limits, now))
     }
 }
 

@@ -5,10 +5,10 @@ use std::task::{Poll, Waker};
 
 pub(super) struct Inbox<T> {
     items_max: usize,
-    inside: Mutex<Inside<T>>,
+    inside: Mutex<InboxState<T>>,
 }
 
-struct Inside<T> {
+struct InboxState<T> {
     items: Vec<T>,
     /// Something found no room since the last time.
     lost: bool,
@@ -17,7 +17,7 @@ struct Inside<T> {
 }
 
 /// All there was, in order.
-pub(super) struct Collected<T> {
+pub(super) struct InboxContents<T> {
     pub(super) items: Vec<T>,
     /// There was more, which found no room.
     pub(super) lost: bool,
@@ -27,7 +27,7 @@ impl<T> Inbox<T> {
     pub(super) fn new(items_max: usize) -> Self {
         Inbox {
             items_max,
-            inside: Mutex::new(Inside {
+            inside: Mutex::new(InboxState {
                 items: Vec::new(),
                 lost: false,
                 reader: None,
@@ -54,14 +54,14 @@ impl<T> Inbox<T> {
     }
 
     /// Waits for something and takes all there is. Nothing is lost when the wait is given up.
-    pub(super) async fn collect(&self) -> Collected<T> {
+    pub(super) async fn collect(&self) -> InboxContents<T> {
         std::future::poll_fn(|context| {
             let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
             if inside.items.is_empty() && !inside.lost {
                 inside.reader = Some(context.waker().clone());
                 return Poll::Pending;
             }
-            Poll::Ready(Collected {
+            Poll::Ready(InboxContents {
                 items: std::mem::take(&mut inside.items),
                 lost: std::mem::take(&mut inside.lost),
             })

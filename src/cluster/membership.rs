@@ -1,4 +1,4 @@
-//! The end that every thread may hold: what was said and asked waits here for the control thread.
+//! The end that every thread may hold: what threads say and ask waits here for the control thread.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::inbox::Inbox;
-use crate::runtime::{ClusterHandle, Owner};
+use crate::runtime::{ClusterHandle, SessionOwner};
 use crate::shard::SessionEvent;
 use crate::wire::session_id::SessionId;
 
@@ -17,21 +17,21 @@ const ASKED_MAX: usize = 4096;
 
 /// A node's membership in its cluster.
 pub struct Membership {
-    pub(super) said: Inbox<Said>,
-    pub(super) asked: Inbox<Asked>,
+    pub(super) said: Inbox<ClusterMessage>,
+    pub(super) asked: Inbox<LocateRequest>,
 }
 
-pub(super) enum Said {
+pub(super) enum ClusterMessage {
     SessionEvent(SessionEvent),
-    /// Nothing is left on a core that takes its leave.
+    /// Nothing is left on a core that drains.
     Leaving,
     /// Nothing more will be said.
     Leave(mpsc::Sender<()>),
 }
 
-pub(super) struct Asked {
+pub(super) struct LocateRequest {
     pub(super) session: SessionId,
-    pub(super) answer: oneshot::Sender<Owner>,
+    pub(super) answer: oneshot::Sender<SessionOwner>,
 }
 
 impl Membership {
@@ -45,8 +45,8 @@ impl Membership {
     /// Waits until Redis knows all that was said and that the node is gone, but no longer than that. For the thread
     /// that ends the process, after its cores ended.
     pub fn leave(&self, at_most: Duration) {
-        let (told, left) = mpsc::channel();
-        self.said.post([Said::Leave(told)]);
+        let (answer, left) = mpsc::channel();
+        self.said.post([ClusterMessage::Leave(answer)]);
         if left.recv_timeout(at_most).is_err() {
             tracing::warn!("Redis was not told of all that this node's end means for its sessions");
         }
@@ -55,16 +55,17 @@ impl Membership {
 
 impl ClusterHandle for Membership {
     fn say(&self, said: Vec<SessionEvent>) {
-        self.said.post(said.into_iter().map(Said::SessionEvent));
+        self.said
+            .post(said.into_iter().map(ClusterMessage::SessionEvent));
     }
 
     fn say_leaving(&self) {
-        self.said.post([Said::Leaving]);
+        self.said.post([ClusterMessage::Leaving]);
     }
 
-    fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner> {
+    fn locate(&self, session: SessionId) -> oneshot::Receiver<SessionOwner> {
         let (answer, owner) = oneshot::channel();
-        self.asked.post([Asked { session, answer }]);
+        self.asked.post([LocateRequest { session, answer }]);
         owner
     }
 }

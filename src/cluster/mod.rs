@@ -1,4 +1,4 @@
-//! What a node knows of the others, what it tells them through Redis, and the proxy in front of them all.
+//! What a node knows of the others, what it says to them through Redis, and the proxy in front of them all.
 //!
 //! | key | who writes it | what it says |
 //! |---|---|---|
@@ -8,30 +8,31 @@
 //! | `{prefix}processes` | each process its field; whoever buries it removes it | `record`: the same, also while the key above is missing |
 //! | `{prefix}burial:{name}.{incarnation}` | whoever buries that process, for five minutes | that others need not |
 //!
-//! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold; neither
-//! waits. [`ClusterTask`] does what Redis is needed for, on the thread that runs it: `presence` is what Redis does not know
-//! yet, `writer` sends it, `nodes` is the heartbeat, `peers` is who else there is, `undertaker` buries the dead, `resolver`
-//! finds owners, `misses` logs why a session was not
-//! found. [`bus`] is the nodes' common log of notifications, and the contents of their boards. Nothing of it is on the path of a request that finds its session.
+//! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold. Neither
+//! waits. [`ClusterTask`] does what Redis is needed for, on the thread that runs it. `pending` is what Redis does not know
+//! yet, and `writer` sends it. `nodes` is the heartbeat, `peers` is who else there is, `dead_processes` buries the dead.
+//! `resolver` finds owners, and `misses` logs why a session was not found. [`bus`] is the nodes' common log of
+//! notifications, and the contents of their boards. None of it is on the path of a request that finds its session:
+//! `docs/decisions/0008-redis-off-the-hot-path.md`.
 
 pub mod bus;
+mod dead_processes;
 mod inbox;
 mod membership;
 mod misses;
 mod nodes;
 mod once_a_minute;
 mod peers;
-mod presence;
+mod pending;
 mod record;
 mod resolver;
 mod shared;
 pub mod steering;
 mod task;
-mod undertaker;
 mod writer;
 
 pub use self::membership::Membership;
-pub use self::presence::PENDING_BYTES;
+pub use self::pending::PENDING_BYTES;
 pub use self::task::ClusterTask;
 
 use std::net::SocketAddr;

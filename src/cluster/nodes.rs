@@ -1,12 +1,12 @@
-//! This node among the others: its heartbeat in Redis, and what the answers to it tell about Redis's memory.
+//! This node among the others: its heartbeat in Redis, and what the answers to it say about Redis's memory.
 //!
 //! A beat reads the node's own key before it writes it. Nothing there means that Redis lost what it knew (it was
-//! flushed, restarted, or away for longer than a key lives); then every session is announced again, and for a while
+//! flushed, restarted, or away for longer than a key lives). Then every session is announced again. For a while
 //! nothing is concluded from what other keys do not say, because their owners may not have written them again yet.
 
 use std::time::{Duration, Instant};
 
-use super::record::{Found, NodeRecord};
+use super::record::{FoundRecord, NodeRecord};
 
 /// Three beats may be lost on the way, and one of them be late, before a node counts as dead.
 pub(super) const BEAT_EVERY: Duration = Duration::from_millis(1_500);
@@ -61,13 +61,14 @@ impl Heartbeat {
         now: Instant,
         connection: u64,
         own_incarnation: u64,
-        found: &Found<NodeRecord>,
+        found: &FoundRecord<NodeRecord>,
     ) -> HeartbeatOutcome {
         let is_first = self.connection == 0;
         let is_new = self.connection != connection;
         let is_own =
-            matches!(found, Found::Record(record) if record.incarnation == own_incarnation);
-        let other = matches!(found, Found::Record(record) if record.incarnation != own_incarnation);
+            matches!(found, FoundRecord::Record(record) if record.incarnation == own_incarnation);
+        let other =
+            matches!(found, FoundRecord::Record(record) if record.incarnation != own_incarnation);
         let forgot = !is_own && !other;
         if is_first && now.saturating_duration_since(self.started) < THERE_BEFORE {
             self.remembers_since = now.checked_sub(MEMORY_TRUSTED_AFTER);
@@ -82,7 +83,7 @@ impl Heartbeat {
         HeartbeatOutcome {
             announce: !is_first && (is_new || forgot),
             duplicate,
-            foreign: *found == Found::Foreign,
+            foreign: *found == FoundRecord::Foreign,
         }
     }
 
@@ -111,8 +112,8 @@ mod tests {
 
     const OWN: u64 = 7;
 
-    fn record(incarnation: u64) -> Found<NodeRecord> {
-        Found::Record(NodeRecord {
+    fn record(incarnation: u64) -> FoundRecord<NodeRecord> {
+        FoundRecord::Record(NodeRecord {
             node: "node-a".into(),
             incarnation,
             url: None,
@@ -134,59 +135,62 @@ mod tests {
 
     #[test]
     fn sessions_are_announced_again_when_redis_may_have_forgotten_them() {
-        let (mut pulse, now) = start();
-        let first = pulse.beat(now, 1, OWN, &Found::Nothing);
+        let (mut heartbeat, now) = start();
+        let first = heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
         assert!(!announced(&first), "nothing was said that could be lost");
-        assert!(!announced(&pulse.beat(now, 1, OWN, &record(OWN))));
+        assert!(!announced(&heartbeat.beat(now, 1, OWN, &record(OWN))));
         assert!(
-            announced(&pulse.beat(now, 1, OWN, &Found::Nothing)),
+            announced(&heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing)),
             "flushed"
         );
-        assert!(!announced(&pulse.beat(now, 1, OWN, &record(OWN))));
+        assert!(!announced(&heartbeat.beat(now, 1, OWN, &record(OWN))));
         assert!(
-            announced(&pulse.beat(now, 2, OWN, &record(OWN))),
+            announced(&heartbeat.beat(now, 2, OWN, &record(OWN))),
             "came back"
         );
-        let foreign = pulse.beat(now, 2, OWN, &Found::Foreign);
+        let foreign = heartbeat.beat(now, 2, OWN, &FoundRecord::Foreign);
         assert!(announced(&foreign) && foreign.foreign);
     }
 
     #[test]
     fn two_processes_of_one_name_are_told_from_one_that_came_again() {
-        let (mut pulse, now) = start();
-        let beat = |pulse: &mut Heartbeat, incarnation| {
-            pulse.beat(now, 1, OWN, &record(incarnation)).duplicate
+        let (mut heartbeat, now) = start();
+        let beat = |heartbeat: &mut Heartbeat, incarnation| {
+            heartbeat.beat(now, 1, OWN, &record(incarnation)).duplicate
         };
-        assert!(!beat(&mut pulse, 3), "the process before this one");
-        assert!(!beat(&mut pulse, OWN));
-        assert!(!beat(&mut pulse, 9), "perhaps it died just now");
-        assert!(beat(&mut pulse, 9), "it writes again and again");
+        assert!(!beat(&mut heartbeat, 3), "the process before this one");
+        assert!(!beat(&mut heartbeat, OWN));
+        assert!(!beat(&mut heartbeat, 9), "perhaps it died just now");
+        assert!(beat(&mut heartbeat, 9), "it writes again and again");
     }
 
     #[test]
     fn absence_tells_something_when_everybody_had_time_to_write() {
-        let (mut pulse, now) = start();
-        assert!(!pulse.trusts_absence(now), "never connected");
-        pulse.beat(now, 1, OWN, &Found::Nothing);
-        assert!(pulse.trusts_absence(now), "Redis was there before");
+        let (mut heartbeat, now) = start();
+        assert!(!heartbeat.trusts_absence(now), "never connected");
+        heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
+        assert!(heartbeat.trusts_absence(now), "Redis was there before");
 
-        let (mut pulse, start) = start();
+        let (mut heartbeat, start) = start();
         let now = start + THERE_BEFORE;
         let later = now + MEMORY_TRUSTED_AFTER;
-        pulse.beat(now, 1, OWN, &Found::Nothing);
-        assert!(!pulse.trusts_absence(now) && pulse.trusts_absence(later));
-        pulse.beat(later, 1, OWN, &record(OWN));
-        assert!(pulse.trusts_absence(later));
-        assert!(!pulse.trusts_absence(later + NODE_LIFE), "no beat since");
-        pulse.miss();
-        assert!(!pulse.trusts_absence(later));
-        pulse.beat(later, 1, OWN, &record(OWN));
+        heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
+        assert!(!heartbeat.trusts_absence(now) && heartbeat.trusts_absence(later));
+        heartbeat.beat(later, 1, OWN, &record(OWN));
+        assert!(heartbeat.trusts_absence(later));
         assert!(
-            !pulse.trusts_absence(later),
+            !heartbeat.trusts_absence(later + NODE_LIFE),
+            "no beat since"
+        );
+        heartbeat.miss();
+        assert!(!heartbeat.trusts_absence(later));
+        heartbeat.beat(later, 1, OWN, &record(OWN));
+        assert!(
+            !heartbeat.trusts_absence(later),
             "what others wrote may be gone"
         );
-        pulse.beat(now, 1, OWN, &record(OWN));
-        pulse.beat(later, 1, OWN, &Found::Nothing);
-        assert!(!pulse.trusts_absence(later));
+        heartbeat.beat(now, 1, OWN, &record(OWN));
+        heartbeat.beat(later, 1, OWN, &FoundRecord::Nothing);
+        assert!(!heartbeat.trusts_absence(later));
     }
 }

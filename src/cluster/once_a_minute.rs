@@ -1,5 +1,5 @@
-//! Something that may be asked for at any time and is done at most once a minute: not forgotten if it was asked for
-//! meanwhile, as a log line would be.
+//! Something that may be asked for at any time and is done at most once a minute. Unlike a log line it is not forgotten if
+//! it is asked for meanwhile.
 
 use std::time::{Duration, Instant};
 

@@ -1,17 +1,16 @@
-//! The processes of the other nodes, as far as is known: who should be there, who has not been heard of, and for how
+//! The processes of the other nodes, as far as is known: who should be there, who has written no heartbeat, and for how
 //! long. A plain value.
 //!
-//! A heartbeat lives for some seconds and may be deleted by anybody. That a process has begun is written in the index
-//! (`{prefix}processes`), where its field stays until it has left in good order or somebody has buried it. So a key
-//! that is missing tells a node that was deleted there from one that is dead, and one that is dead from one that never
-//! was.
+//! A heartbeat lives for some seconds, and anybody may delete it. The index (`{prefix}processes`) says that a process has
+//! begun. Its field stays until the process has left in good order or another node has buried it. So if a key is missing, the
+//! index tells these apart: a node whose key was deleted, one that is dead, and one that never was.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::nodes::BEAT_EVERY;
-use super::record::{Found, NodeRecord, Process};
-use crate::wire::session_id::NodeName;
+use super::record::{FoundRecord, NodeRecord};
+use crate::wire::session_id::{NodeName, Process};
 
 /// Other processes that are remembered: clusters have tens of nodes, and the dead are buried.
 const PEERS_MAX: usize = 1024;
@@ -75,10 +74,10 @@ impl Peers {
     }
 
     /// What the key of a node was found to be.
-    pub(super) fn look(&mut self, node: NodeName, found: &Found<NodeRecord>, now: Instant) {
+    pub(super) fn look(&mut self, node: NodeName, found: &FoundRecord<NodeRecord>, now: Instant) {
         let incarnation = match found {
-            Found::Record(record) => Some(record.incarnation),
-            Found::Nothing | Found::Foreign => None,
+            FoundRecord::Record(record) => Some(record.incarnation),
+            FoundRecord::Nothing | FoundRecord::Foreign => None,
         };
         for (process, peer) in &mut self.known {
             if process.0 == node {
@@ -159,15 +158,15 @@ mod tests {
     fn a_node_whose_key_was_deleted_while_it_lives() {
         let (mut peers, now) = (Peers::default(), Instant::now());
         peers.read_index(indexed(&[1]), false);
-        peers.look(process(1).0, &Found::Record(record(1)), now);
+        peers.look(process(1).0, &FoundRecord::Record(record(1)), now);
         assert_eq!(peers.missing(process(1), now), None);
-        peers.look(process(1).0, &Found::Nothing, now);
+        peers.look(process(1).0, &FoundRecord::Nothing, now);
         let expected = Some(Missing::Expected(record(1)));
         assert_eq!(peers.missing(process(1), now + BEAT_EVERY), expected);
         let later = now + WRITTEN_AGAIN_WITHIN;
-        peers.look(process(1).0, &Found::Nothing, later);
+        peers.look(process(1).0, &FoundRecord::Nothing, later);
         assert_eq!(peers.missing(process(1), later), Some(Missing::Down));
-        peers.look(process(1).0, &Found::Record(record(1)), later);
+        peers.look(process(1).0, &FoundRecord::Record(record(1)), later);
         assert_eq!(peers.missing(process(1), later), None);
         assert_eq!(peers.take_dead(now + BURIED_AFTER), None);
     }
@@ -176,7 +175,7 @@ mod tests {
     fn a_process_that_died_is_buried_once_and_one_that_left_is_not() {
         let (mut peers, now) = (Peers::default(), Instant::now());
         peers.read_index(indexed(&[1, 2, 3]), false);
-        peers.look(process(1).0, &Found::Record(record(3)), now);
+        peers.look(process(1).0, &FoundRecord::Record(record(3)), now);
         // The first one has taken itself out of the index.
         peers.read_index(indexed(&[2, 3]), false);
         let later = now + BURIED_AFTER;
@@ -195,7 +194,7 @@ mod tests {
     fn a_redis_that_forgot_a_process_that_hangs() {
         let (mut peers, now) = (Peers::default(), Instant::now());
         peers.read_index(indexed(&[1]), false);
-        peers.look(process(1).0, &Found::Nothing, now);
+        peers.look(process(1).0, &FoundRecord::Nothing, now);
         peers.read_index(Vec::new(), true);
         peers.read_index(Vec::new(), false);
         let later = now + BURIED_AFTER;

@@ -10,18 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::redis::{Command, Reply};
 use crate::runtime::unix_ms_of;
 use crate::shard::SessionInfo;
-use crate::wire::session_id::{NodeName, SessionId};
-
-/// A node's name and incarnation.
-pub(super) type Process = (NodeName, u64);
-
-pub(super) fn process_of(session: &SessionId) -> Process {
-    (session.node, session.locator.incarnation)
-}
+use crate::wire::session_id::{NodeName, Process, SessionId};
 
 /// A session's record outlives its last use by thirty days.
 const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long it is known that a session ended with its process: clients that sleep longer are told `unknown`.
+/// How long it is known that a session ended with its process: clients that sleep longer get `unknown`.
 const TOMBSTONE_LIFE: Duration = Duration::from_secs(300);
 
 /// The names of the keys of one cluster.
@@ -95,7 +88,7 @@ pub(super) struct NodeRecord {
 
 /// What there is under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found<T> {
+pub(super) enum FoundRecord<T> {
     Nothing,
     Record(T),
     /// Somebody else's, or damaged.
@@ -281,32 +274,32 @@ fn json(record: &impl Serialize) -> String {
 }
 
 /// What an answer to [`Keys::read_session`] says. An error of Redis says nothing about the session.
-pub(super) fn found_session(reply: &Reply, session: &SessionId) -> Found<SessionState> {
+pub(super) fn found_session(reply: &Reply, session: &SessionId) -> FoundRecord<SessionState> {
     let Some(found) = found::<FoundSession>(reply) else {
-        return Found::Nothing;
+        return FoundRecord::Nothing;
     };
     match found {
         Some(found)
             if found.node == session.node.as_str()
                 && found.incarnation == session.locator.incarnation =>
         {
-            Found::Record(match found.ended {
+            FoundRecord::Record(match found.ended {
                 None => SessionState::Lives,
                 Some(ended) if ended == OWNER_DOWN => SessionState::Down,
                 Some(_) => SessionState::Restarted,
             })
         }
-        _ => Found::Foreign,
+        _ => FoundRecord::Foreign,
     }
 }
 
-pub(super) fn found_node(reply: &Reply, node: NodeName) -> Found<NodeRecord> {
+pub(super) fn found_node(reply: &Reply, node: NodeName) -> FoundRecord<NodeRecord> {
     let Some(found) = found::<NodeRecord>(reply) else {
-        return Found::Nothing;
+        return FoundRecord::Nothing;
     };
     match found {
-        Some(record) if record.node == node.as_str() => Found::Record(record),
-        _ => Found::Foreign,
+        Some(record) if record.node == node.as_str() => FoundRecord::Record(record),
+        _ => FoundRecord::Foreign,
     }
 }
 
@@ -315,7 +308,7 @@ pub(super) fn indexed(field: &Reply, value: &Reply) -> Option<(Process, NodeReco
     let (name, incarnation) = std::str::from_utf8(field.text()?).ok()?.rsplit_once('.')?;
     let process = (NodeName::new(name)?, incarnation.parse().ok()?);
     match found_node(value, process.0) {
-        Found::Record(record) if record.incarnation == process.1 => Some((process, record)),
+        FoundRecord::Record(record) if record.incarnation == process.1 => Some((process, record)),
         _ => None,
     }
 }
@@ -364,7 +357,7 @@ mod tests {
         };
         let command = keys.write_session(&session(), &info);
         let found = found_session(&value(&command), &session());
-        assert_eq!(found, Found::Record(SessionState::Lives));
+        assert_eq!(found, FoundRecord::Record(SessionState::Lives));
         let Reply::Text(json) = value(&command) else {
             panic!("a text")
         };
@@ -377,7 +370,7 @@ mod tests {
         assert!(wire.ends_with("\r\n$2\r\nEX\r\n$7\r\n2592000\r\n"));
         let tombstone = keys.bury_session(&session());
         let found = found_session(&value(&tombstone), &session());
-        assert_eq!(found, Found::Record(SessionState::Restarted));
+        assert_eq!(found, FoundRecord::Record(SessionState::Restarted));
     }
 
     /// PERF.md has these.
@@ -404,37 +397,40 @@ mod tests {
     #[test]
     fn what_is_not_ours_is_foreign() {
         let text = |text: String| found_session(&Reply::Text(text.into()), &session());
-        assert_eq!(found_session(&Reply::Null, &session()), Found::Nothing);
+        assert_eq!(
+            found_session(&Reply::Null, &session()),
+            FoundRecord::Nothing
+        );
         for foreign in ["", "hello", "[]", "{}", "null", "{\"node\":\"node-a\"}"] {
-            assert_eq!(text(foreign.to_owned()), Found::Foreign, "{foreign}");
+            assert_eq!(text(foreign.to_owned()), FoundRecord::Foreign, "{foreign}");
         }
         let record = |node: &str, incarnation: u64| {
             format!(r#"{{"node":"{node}","boot":{incarnation},"x":1}}"#)
         };
-        assert_eq!(text(record("node-b", INCARNATION)), Found::Foreign);
-        assert_eq!(text(record("node-a", 7)), Found::Foreign);
-        let ours = Found::Record(SessionState::Lives);
+        assert_eq!(text(record("node-b", INCARNATION)), FoundRecord::Foreign);
+        assert_eq!(text(record("node-a", 7)), FoundRecord::Foreign);
+        let ours = FoundRecord::Record(SessionState::Lives);
         assert_eq!(text(record("node-a", INCARNATION)), ours);
 
         let name = NodeName::new("node-a").unwrap();
         let node = |text: &str| found_node(&Reply::Text(text.to_owned().into()), name);
-        assert_eq!(node("{}"), Found::Foreign);
-        assert_eq!(node(r#"{"node":"node-b","boot":1}"#), Found::Foreign);
+        assert_eq!(node("{}"), FoundRecord::Foreign);
+        assert_eq!(node(r#"{"node":"node-b","boot":1}"#), FoundRecord::Foreign);
         let address = |address: &str| {
             node(&format!(
                 r#"{{"node":"node-a","boot":1,"address":"{address}"}}"#
             ))
         };
         for bad in ["", "10.0.0.1", "host:80", "http://10.0.0.1:80"] {
-            assert_eq!(address(bad), Found::Foreign, "{bad}");
+            assert_eq!(address(bad), FoundRecord::Foreign, "{bad}");
         }
-        let Found::Record(record) = address("10.0.0.1:80") else {
+        let FoundRecord::Record(record) = address("10.0.0.1:80") else {
             panic!("an address")
         };
         assert_eq!(record.address, Some(([10, 0, 0, 1], 80).into()));
         assert_eq!(
             found_node(&Reply::Text(record.json().into()), name),
-            Found::Record(record)
+            FoundRecord::Record(record)
         );
     }
 }

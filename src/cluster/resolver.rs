@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::peers::Missing;
-use super::record::{Found, NodeRecord, SessionState};
+use super::record::{FoundRecord, NodeRecord, SessionState};
 use super::steering::cookie_value;
-use crate::runtime::Owner;
+use crate::runtime::SessionOwner;
 use crate::shard::MissReason;
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -21,33 +21,33 @@ const USABLE: Duration = Duration::from_secs(60);
 /// Nodes that were alive lately. As many as there are nodes.
 #[derive(Default)]
 pub(super) struct Nodes {
-    seen: HashMap<NodeName, Seen>,
+    seen: HashMap<NodeName, SeenNode>,
 }
 
-struct Seen {
+struct SeenNode {
     incarnation: u64,
     /// Of its sessions.
-    owner: Owner,
+    owner: SessionOwner,
     at: Instant,
 }
 
 /// What Redis says about a session of another node.
 #[derive(Debug)]
-pub(super) struct Answers {
-    pub(super) node: Found<NodeRecord>,
-    pub(super) session: Found<SessionState>,
+pub(super) struct LocateAnswers {
+    pub(super) node: FoundRecord<NodeRecord>,
+    pub(super) session: FoundRecord<SessionState>,
     /// What is not there was not written, or was removed.
     pub(super) absence_tells: bool,
     /// What is known of the session's process besides, if its node's key is not there.
     pub(super) missing: Option<Missing>,
-    /// Unix milliseconds; what a incarnation counts from.
+    /// Unix milliseconds; what an incarnation counts from.
     pub(super) unix_ms: u64,
 }
 
 /// A process that started so lately may not have told Redis of itself yet, and clocks differ a little.
 const YOUNG_MS: u64 = 10_000;
 
-impl Answers {
+impl LocateAnswers {
     /// What becomes of a session that Redis has not heard of.
     fn unheard_of(&self, session: &SessionId) -> MissReason {
         match self.unix_ms.abs_diff(session.locator.incarnation) < YOUNG_MS {
@@ -59,27 +59,32 @@ impl Answers {
 
 impl Nodes {
     /// The owner, if that is known without asking.
-    pub(super) fn owner_at_once(&self, session: &SessionId, now: Instant) -> Option<Owner> {
+    pub(super) fn owner_at_once(&self, session: &SessionId, now: Instant) -> Option<SessionOwner> {
         let seen = self.seen_within(session, now, FRESH)?;
         // Which of two processes came first is not told by their numbers: those are of clocks, which can be set back.
         (seen.incarnation == session.locator.incarnation).then(|| seen.owner.clone())
     }
 
     /// The owner, if Redis does not answer.
-    pub(super) fn owner_without_answer(&self, session: &SessionId, now: Instant) -> Owner {
+    pub(super) fn owner_without_answer(&self, session: &SessionId, now: Instant) -> SessionOwner {
         match self.seen_within(session, now, USABLE) {
             Some(seen) if seen.incarnation == session.locator.incarnation => seen.owner.clone(),
-            _ => Owner::Gone(MissReason::CannotTell),
+            _ => SessionOwner::Gone(MissReason::CannotTell),
         }
     }
 
     /// The owner, by what Redis answers. Remembers what it says about the node.
-    pub(super) fn owner(&mut self, session: &SessionId, answers: &Answers, now: Instant) -> Owner {
-        let lives = answers.session == Found::Record(SessionState::Lives);
-        let restarted = answers.session == Found::Record(SessionState::Restarted);
-        let down = answers.session == Found::Record(SessionState::Down);
+    pub(super) fn owner(
+        &mut self,
+        session: &SessionId,
+        answers: &LocateAnswers,
+        now: Instant,
+    ) -> SessionOwner {
+        let lives = answers.session == FoundRecord::Record(SessionState::Lives);
+        let restarted = answers.session == FoundRecord::Record(SessionState::Restarted);
+        let down = answers.session == FoundRecord::Record(SessionState::Down);
         let buried = restarted || down;
-        let Found::Record(node) = &answers.node else {
+        let FoundRecord::Record(node) = &answers.node else {
             return self.owner_without_node(session, answers, now);
         };
         let owner = self.learn(session.node, node, now);
@@ -87,19 +92,19 @@ impl Nodes {
             return owner;
         }
         if buried {
-            return Owner::Gone(MissReason::OwnerRestarted);
+            return SessionOwner::Gone(MissReason::OwnerRestarted);
         }
         // Two processes of one node: either the session's has ended, or it has just started and has not written the
         // node's key yet. Their numbers do not tell, since clocks can be set back. Whoever is there under the node's name
         // knows: it has the session, or says that it ended.
         match lives {
-            true if node.leaving => Owner::Gone(MissReason::CannotTell),
+            true if node.leaving => SessionOwner::Gone(MissReason::CannotTell),
             true => owner,
             // No client is worse off if this is the wrong reason.
             false if node.incarnation > session.locator.incarnation => {
-                Owner::Gone(MissReason::OwnerRestarted)
+                SessionOwner::Gone(MissReason::OwnerRestarted)
             }
-            false => Owner::Gone(answers.unheard_of(session)),
+            false => SessionOwner::Gone(answers.unheard_of(session)),
         }
     }
 
@@ -107,16 +112,18 @@ impl Nodes {
     fn owner_without_node(
         &mut self,
         session: &SessionId,
-        answers: &Answers,
+        answers: &LocateAnswers,
         now: Instant,
-    ) -> Owner {
+    ) -> SessionOwner {
         let heard_of = match answers.session {
-            Found::Record(SessionState::Restarted) => {
+            FoundRecord::Record(SessionState::Restarted) => {
                 return self.gone(session, MissReason::OwnerRestarted);
             }
-            Found::Record(SessionState::Down) => return self.gone(session, MissReason::OwnerDown),
-            Found::Record(SessionState::Lives) => true,
-            Found::Nothing | Found::Foreign => false,
+            FoundRecord::Record(SessionState::Down) => {
+                return self.gone(session, MissReason::OwnerDown);
+            }
+            FoundRecord::Record(SessionState::Lives) => true,
+            FoundRecord::Nothing | FoundRecord::Foreign => false,
         };
         if let Some(Missing::Expected(record)) = &answers.missing {
             // Somebody deleted its key, or it died just now. Whoever connects there finds out.
@@ -133,16 +140,16 @@ impl Nodes {
         self.gone(session, gone)
     }
 
-    fn gone(&mut self, session: &SessionId, gone: MissReason) -> Owner {
+    fn gone(&mut self, session: &SessionId, gone: MissReason) -> SessionOwner {
         self.seen.remove(&session.node);
-        Owner::Gone(gone)
+        SessionOwner::Gone(gone)
     }
 
-    fn learn(&mut self, name: NodeName, node: &NodeRecord, now: Instant) -> Owner {
+    fn learn(&mut self, name: NodeName, node: &NodeRecord, now: Instant) -> SessionOwner {
         self.seen
             .retain(|_, seen| now.saturating_duration_since(seen.at) < USABLE);
         let owner = owner_by(node);
-        let seen = Seen {
+        let seen = SeenNode {
             incarnation: node.incarnation,
             owner: owner.clone(),
             at: now,
@@ -151,7 +158,12 @@ impl Nodes {
         owner
     }
 
-    fn seen_within(&self, session: &SessionId, now: Instant, within: Duration) -> Option<&Seen> {
+    fn seen_within(
+        &self,
+        session: &SessionId,
+        now: Instant,
+        within: Duration,
+    ) -> Option<&SeenNode> {
         let seen = self.seen.get(&session.node)?;
         (now.saturating_duration_since(seen.at) < within).then_some(seen)
     }
@@ -165,15 +177,15 @@ fn cookie(node: &NodeRecord, address: SocketAddr) -> Arc<str> {
 }
 
 /// Of the sessions of this node's process.
-fn owner_by(node: &NodeRecord) -> Owner {
+fn owner_by(node: &NodeRecord) -> SessionOwner {
     match node.address {
-        _ if node.leaving => Owner::Gone(MissReason::OwnerRestarted),
-        Some(address) => Owner::Alive {
+        _ if node.leaving => SessionOwner::Gone(MissReason::OwnerRestarted),
+        Some(address) => SessionOwner::Alive {
             address,
             cookie: cookie(node, address),
         },
         // It says that it takes no requests from other nodes.
-        None => Owner::Gone(MissReason::Misrouted),
+        None => SessionOwner::Gone(MissReason::Misrouted),
     }
 }
 
@@ -188,8 +200,8 @@ mod tests {
         SessionId::parse(text).unwrap()
     }
 
-    fn node(incarnation: u64) -> Found<NodeRecord> {
-        Found::Record(NodeRecord {
+    fn node(incarnation: u64) -> FoundRecord<NodeRecord> {
+        FoundRecord::Record(NodeRecord {
             node: "node-a".into(),
             incarnation,
             url: Some("http://127.0.0.1:17101".into()),
@@ -199,12 +211,16 @@ mod tests {
         })
     }
 
-    fn found(state: SessionState) -> Found<SessionState> {
-        Found::Record(state)
+    fn found(state: SessionState) -> FoundRecord<SessionState> {
+        FoundRecord::Record(state)
     }
 
-    fn ask(nodes: &mut Nodes, node: Found<NodeRecord>, session: Found<SessionState>) -> Owner {
-        let answers = Answers {
+    fn ask(
+        nodes: &mut Nodes,
+        node: FoundRecord<NodeRecord>,
+        session: FoundRecord<SessionState>,
+    ) -> SessionOwner {
+        let answers = LocateAnswers {
             node,
             session,
             absence_tells: true,
@@ -214,8 +230,8 @@ mod tests {
         nodes.owner(&self::session(), &answers, Instant::now())
     }
 
-    fn here() -> Owner {
-        Owner::Alive {
+    fn here() -> SessionOwner {
+        SessionOwner::Alive {
             address: SocketAddr::from(([127, 0, 0, 1], 17101)),
             cookie: "05dbab2a9d90f679".into(),
         }
@@ -225,8 +241,8 @@ mod tests {
     fn each_reason_from_what_redis_says() {
         use SessionState::{Down, Lives, Restarted};
         let ask = |node, session| ask(&mut Nodes::default(), node, session);
-        fn nothing<T>() -> Found<T> {
-            Found::Nothing
+        fn nothing<T>() -> FoundRecord<T> {
+            FoundRecord::Nothing
         }
         assert_eq!(ask(node(INCARNATION), nothing()), here());
         assert_eq!(
@@ -245,8 +261,12 @@ mod tests {
             (nothing(), found(Restarted), MissReason::OwnerRestarted),
             (nothing(), found(Lives), MissReason::OwnerDown),
             (nothing(), nothing(), MissReason::Unknown),
-            (Found::Foreign, Found::Foreign, MissReason::Unknown),
-            (Found::Foreign, found(Lives), MissReason::OwnerDown),
+            (
+                FoundRecord::Foreign,
+                FoundRecord::Foreign,
+                MissReason::Unknown,
+            ),
+            (FoundRecord::Foreign, found(Lives), MissReason::OwnerDown),
             (nothing(), found(Down), MissReason::OwnerDown),
             (
                 node(INCARNATION + 1),
@@ -257,24 +277,24 @@ mod tests {
         for (node, session, gone) in cases {
             assert_eq!(
                 ask(node.clone(), session.clone()),
-                Owner::Gone(gone),
+                SessionOwner::Gone(gone),
                 "{node:?} {session:?}"
             );
         }
         let mut unreachable = match node(INCARNATION) {
-            Found::Record(record) => record,
+            FoundRecord::Record(record) => record,
             _ => panic!("a record"),
         };
         unreachable.address = None;
-        let misrouted = Owner::Gone(MissReason::Misrouted);
-        assert_eq!(ask(Found::Record(unreachable), nothing()), misrouted);
+        let misrouted = SessionOwner::Gone(MissReason::Misrouted);
+        assert_eq!(ask(FoundRecord::Record(unreachable), nothing()), misrouted);
     }
 
     #[test]
     fn a_node_whose_key_is_not_there_although_its_process_was_heard_of() {
         let ask = |missing, session, absence_tells| {
-            let answers = Answers {
-                node: Found::Nothing,
+            let answers = LocateAnswers {
+                node: FoundRecord::Nothing,
                 session,
                 absence_tells,
                 missing: Some(missing),
@@ -282,21 +302,25 @@ mod tests {
             };
             Nodes::default().owner(&self::session(), &answers, Instant::now())
         };
-        let Found::Record(record) = node(INCARNATION) else {
+        let FoundRecord::Record(record) = node(INCARNATION) else {
             panic!("a record")
         };
         let expected = || Missing::Expected(record.clone());
         let lives = || found(SessionState::Lives);
-        for session in [lives(), Found::Nothing] {
+        for session in [lives(), FoundRecord::Nothing] {
             assert_eq!(ask(expected(), session.clone(), true), here());
             assert_eq!(ask(expected(), session.clone(), false), here());
             let down = ask(Missing::Down, session.clone(), true);
-            assert_eq!(down, Owner::Gone(MissReason::OwnerDown), "{session:?}");
+            assert_eq!(
+                down,
+                SessionOwner::Gone(MissReason::OwnerDown),
+                "{session:?}"
+            );
             let unclear = ask(Missing::Down, session, false);
-            assert_eq!(unclear, Owner::Gone(MissReason::CannotTell));
+            assert_eq!(unclear, SessionOwner::Gone(MissReason::CannotTell));
         }
         let buried = ask(expected(), found(SessionState::Down), true);
-        assert_eq!(buried, Owner::Gone(MissReason::OwnerDown));
+        assert_eq!(buried, SessionOwner::Gone(MissReason::OwnerDown));
     }
 
     /// The node crashed, and started again with its clock an hour behind: for thirty days Redis says that the sessions of
@@ -319,28 +343,28 @@ mod tests {
             node(INCARNATION - HOUR),
             found(SessionState::Restarted),
         );
-        assert_eq!(buried, Owner::Gone(MissReason::OwnerRestarted));
-        let Found::Record(record) = node(INCARNATION - HOUR) else {
+        assert_eq!(buried, SessionOwner::Gone(MissReason::OwnerRestarted));
+        let FoundRecord::Record(record) = node(INCARNATION - HOUR) else {
             panic!("a record")
         };
-        let unreachable = Found::Record(NodeRecord {
+        let unreachable = FoundRecord::Record(NodeRecord {
             address: None,
             ..record.clone()
         });
         let owner = ask(&mut nodes, unreachable, lives());
         assert_eq!(
             owner,
-            Owner::Gone(MissReason::Misrouted),
+            SessionOwner::Gone(MissReason::Misrouted),
             "by whoever is there"
         );
-        let leaving = Found::Record(NodeRecord {
+        let leaving = FoundRecord::Record(NodeRecord {
             leaving: true,
             ..record
         });
         let owner = ask(&mut nodes, leaving, lives());
         assert_eq!(
             owner,
-            Owner::Gone(MissReason::CannotTell),
+            SessionOwner::Gone(MissReason::CannotTell),
             "for as long as that takes"
         );
     }
@@ -348,22 +372,26 @@ mod tests {
     #[test]
     fn a_session_that_is_unknown_because_its_node_has_just_started() {
         let gone = |node, unix_ms| {
-            let answers = Answers {
+            let answers = LocateAnswers {
                 node,
-                session: Found::Nothing,
+                session: FoundRecord::Nothing,
                 absence_tells: true,
                 missing: None,
                 unix_ms,
             };
             Nodes::default().owner(&session(), &answers, Instant::now())
         };
-        for earlier in [Found::Nothing, node(INCARNATION - 1)] {
+        for earlier in [FoundRecord::Nothing, node(INCARNATION - 1)] {
             for unix_ms in [INCARNATION + YOUNG_MS - 1, INCARNATION, INCARNATION - 100] {
                 let owner = gone(earlier.clone(), unix_ms);
-                assert_eq!(owner, Owner::Gone(MissReason::CannotTell), "{unix_ms}");
+                assert_eq!(
+                    owner,
+                    SessionOwner::Gone(MissReason::CannotTell),
+                    "{unix_ms}"
+                );
             }
             let owner = gone(earlier, INCARNATION + YOUNG_MS);
-            assert_eq!(owner, Owner::Gone(MissReason::Unknown));
+            assert_eq!(owner, SessionOwner::Gone(MissReason::Unknown));
         }
     }
 
@@ -371,7 +399,7 @@ mod tests {
     fn a_node_that_answered_lately_is_not_asked_for() {
         let (mut nodes, now) = (Nodes::default(), Instant::now());
         assert_eq!(nodes.owner_at_once(&session(), now), None);
-        ask(&mut nodes, node(INCARNATION), Found::Nothing);
+        ask(&mut nodes, node(INCARNATION), FoundRecord::Nothing);
         assert_eq!(nodes.owner_at_once(&session(), now), Some(here()));
         assert_eq!(nodes.owner_at_once(&session(), now + FRESH * 2), None);
         let mut newer = session();
@@ -381,34 +409,34 @@ mod tests {
             None,
             "it may have started since"
         );
-        ask(&mut nodes, node(INCARNATION + 1), Found::Nothing);
+        ask(&mut nodes, node(INCARNATION + 1), FoundRecord::Nothing);
         assert_eq!(
             nodes.owner_at_once(&session(), now),
             None,
             "the clock of the process that was seen may have been ahead"
         );
-        ask(&mut nodes, Found::Nothing, Found::Nothing);
+        ask(&mut nodes, FoundRecord::Nothing, FoundRecord::Nothing);
         assert_eq!(nodes.owner_at_once(&session(), now), None);
     }
 
     #[test]
     fn a_redis_that_does_not_answer_or_has_forgotten_everything() {
         let (mut nodes, now) = (Nodes::default(), Instant::now());
-        let cannot_tell = Owner::Gone(MissReason::CannotTell);
+        let cannot_tell = SessionOwner::Gone(MissReason::CannotTell);
         assert_eq!(nodes.owner_without_answer(&session(), now), cannot_tell);
-        let forgotten = |session| Answers {
-            node: Found::Nothing,
+        let forgotten = |session| LocateAnswers {
+            node: FoundRecord::Nothing,
             session,
             absence_tells: false,
             missing: None,
             unix_ms: INCARNATION + YOUNG_MS,
         };
-        let owner = nodes.owner(&session(), &forgotten(Found::Nothing), now);
+        let owner = nodes.owner(&session(), &forgotten(FoundRecord::Nothing), now);
         assert_eq!(owner, cannot_tell);
-        ask(&mut nodes, node(INCARNATION), Found::Nothing);
+        ask(&mut nodes, node(INCARNATION), FoundRecord::Nothing);
         let later = now + USABLE / 2;
         assert_eq!(nodes.owner_without_answer(&session(), later), here());
-        let owner = nodes.owner(&session(), &forgotten(Found::Nothing), later);
+        let owner = nodes.owner(&session(), &forgotten(FoundRecord::Nothing), later);
         assert_eq!(owner, here());
         let much_later = now + USABLE * 2;
         assert_eq!(
@@ -416,7 +444,7 @@ mod tests {
             cannot_tell
         );
         let buried = forgotten(found(SessionState::Restarted));
-        let restarted = Owner::Gone(MissReason::OwnerRestarted);
+        let restarted = SessionOwner::Gone(MissReason::OwnerRestarted);
         assert_eq!(nodes.owner(&session(), &buried, now), restarted);
     }
 }

@@ -8,27 +8,27 @@ use super::membership::Membership;
 use super::misses::MissLog;
 use super::nodes::{Heartbeat, NODE_LIFE};
 use super::peers::Peers;
-use super::presence::Pending;
-use super::record::{Found, Keys, NodeRecord, Process, found_node};
+use super::pending::Pending;
+use super::record::{FoundRecord, Keys, NodeRecord, found_node};
 use super::resolver::Nodes;
 use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::metrics::Metrics;
-use crate::redis::{Command, Connection, Link, RedisFault, Reply};
-use crate::wire::session_id::NodeName;
+use crate::redis::{Command, RedisConnection, RedisFault, RedisLink, Reply};
+use crate::wire::session_id::{NodeName, Process};
 
-pub(super) struct Shared {
+pub(super) struct ClusterContext {
     pub(super) keys: Keys,
     pub(super) node: NodeName,
     pub(super) incarnation: u64,
     pub(super) membership: Arc<Membership>,
-    pub(super) link: Link,
+    pub(super) link: RedisLink,
     pub(super) metrics: Arc<Metrics>,
     pub(super) pending: RefCell<Pending>,
     pub(super) misses: MissLog,
     pub(super) record: RefCell<NodeRecord>,
     pub(super) announce_all: Box<dyn Fn()>,
     pub(super) verify_some: Box<dyn Fn()>,
-    pub(super) pulse: RefCell<Heartbeat>,
+    pub(super) heartbeat: RefCell<Heartbeat>,
     pub(super) nodes: RefCell<Nodes>,
     pub(super) peers: RefCell<Peers>,
     pub(super) asks: Cell<usize>,
@@ -38,7 +38,7 @@ pub(super) struct Shared {
     pub(super) foreign: RefCell<LogThrottle>,
 }
 
-impl Shared {
+impl ClusterContext {
     pub(super) fn own_process(&self) -> Process {
         (self.node, self.incarnation)
     }
@@ -58,7 +58,7 @@ impl Shared {
 
     pub(super) fn send_on(
         &self,
-        connection: &Connection,
+        connection: &RedisConnection,
         kind: &'static str,
         commands: &[Command],
     ) -> impl Future<Output = Result<Vec<Reply>, RedisFault>> + use<> {
@@ -109,7 +109,8 @@ impl Shared {
         let found = read.as_deref().ok().and_then(<[Reply]>::first);
         let found = found.map(|reply| found_node(reply, self.node));
         // Another process of this name may have come already.
-        if matches!(found, Some(Found::Record(record)) if record.incarnation == self.incarnation) {
+        if matches!(found, Some(FoundRecord::Record(record)) if record.incarnation == self.incarnation)
+        {
             let removed = self.send("beat", &[self.keys.remove_node(self.node)]).await;
             drop(removed);
         }

@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join3, select};
 use monoio::time::{sleep, timeout};
 
-use super::membership::{Asked, Membership};
+use super::dead_processes;
+use super::membership::{LocateRequest, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
-use super::presence::Pending;
-use super::record::{Found, Keys, NodeRecord, found_node, found_session, process_of};
-use super::resolver::Answers;
-use super::shared::Shared;
-use super::undertaker;
-use super::writer::Writer;
+use super::pending::Pending;
+use super::record::{FoundRecord, Keys, NodeRecord, found_node, found_session};
+use super::resolver::LocateAnswers;
+use super::shared::ClusterContext;
+use super::writer::RecordWriter;
 use super::{Advertised, ClusterSetup};
 use crate::log_throttle::{LogThrottle, LogThrottles};
-use crate::redis::{Link, Reply};
-use crate::runtime::{Owner, unix_ms};
+use crate::redis::{RedisLink, Reply};
+use crate::runtime::{SessionOwner, unix_ms};
 use crate::tasks;
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -58,11 +58,11 @@ impl ClusterTask {
             metrics,
         } = self.setup;
         let keys = Keys::new(&prefix);
-        let shared = Rc::new(Shared {
+        let shared = Rc::new(ClusterContext {
             node,
             incarnation,
             membership: self.membership,
-            link: Link::start(redis, metrics.clone()),
+            link: RedisLink::start(redis, metrics.clone()),
             pending: RefCell::new(Pending::new(keys.clone(), sessions_max)),
             keys,
             misses: MissLog::new(Instant::now(), metrics.clone()),
@@ -70,7 +70,7 @@ impl ClusterTask {
             record: RefCell::new(own_record(node, incarnation, advertised)),
             announce_all: Box::new(announce_all),
             verify_some: Box::new(verify_some),
-            pulse: RefCell::new(Heartbeat::new(Instant::now())),
+            heartbeat: RefCell::new(Heartbeat::new(Instant::now())),
             nodes: RefCell::default(),
             peers: RefCell::default(),
             asks: Cell::new(0),
@@ -81,9 +81,9 @@ impl ClusterTask {
         let others = join3(
             shared.beat(),
             resolve(shared.clone()),
-            undertaker::run(&shared),
+            dead_processes::run(&shared),
         );
-        select(pin!(Writer::new(&shared).run()), pin!(others)).await;
+        select(pin!(RecordWriter::new(&shared).run()), pin!(others)).await;
     }
 }
 
@@ -98,7 +98,7 @@ fn own_record(node: NodeName, incarnation: u64, advertised: Option<Advertised>) 
     }
 }
 
-impl Shared {
+impl ClusterContext {
     /// Tells the others that this node lives, and looks what Redis makes of it.
     async fn beat(&self) {
         loop {
@@ -123,7 +123,7 @@ impl Shared {
         };
         let now = Instant::now();
         if let Some(error) = written.error() {
-            self.pulse.borrow_mut().miss();
+            self.heartbeat.borrow_mut().miss();
             if let Some(unlogged) = self.may_log("heartbeat") {
                 tracing::warn!(%error, unlogged, "Redis does not take this node's heartbeat, so that other nodes cannot pass \
                     requests to it: {}", error.advice());
@@ -131,8 +131,8 @@ impl Shared {
             return None;
         }
         let found = found_node(found, self.node);
-        let mut pulse = self.pulse.borrow_mut();
-        Some(pulse.beat(now, number, self.incarnation, &found))
+        let mut heartbeat = self.heartbeat.borrow_mut();
+        Some(heartbeat.beat(now, number, self.incarnation, &found))
     }
 
     fn act(&self, beat: &HeartbeatOutcome) {
@@ -150,7 +150,7 @@ impl Shared {
         }
     }
 
-    async fn owner(&self, session: &SessionId) -> Owner {
+    async fn owner(&self, session: &SessionId) -> SessionOwner {
         let at_once = self.nodes.borrow().owner_at_once(session, Instant::now());
         if let Some(owner) = at_once {
             return owner;
@@ -164,7 +164,7 @@ impl Shared {
         }
     }
 
-    async fn ask(&self, session: &SessionId) -> Option<Answers> {
+    async fn ask(&self, session: &SessionId) -> Option<LocateAnswers> {
         let commands = [
             self.keys.read_node(session.node),
             self.keys.read_session(session),
@@ -182,18 +182,18 @@ impl Shared {
         let node = found_node(node, session.node);
         let now = Instant::now();
         self.peers.borrow_mut().look(session.node, &node, now);
-        let answers = Answers {
+        let answers = LocateAnswers {
             node,
-            missing: self.peers.borrow().missing(process_of(session), now),
+            missing: self.peers.borrow().missing(session.process(), now),
             session: found_session(about, session),
-            absence_tells: found_node(own, self.node) != Found::Nothing
-                && self.pulse.borrow().trusts_absence(now),
+            absence_tells: found_node(own, self.node) != FoundRecord::Nothing
+                && self.heartbeat.borrow().trusts_absence(now),
             unix_ms: unix_ms(),
         };
-        if answers.node == Found::Foreign {
+        if answers.node == FoundRecord::Foreign {
             self.found_foreign("node", &self.keys.node(session.node));
         }
-        if answers.session == Found::Foreign {
+        if answers.session == FoundRecord::Foreign {
             self.found_foreign("session", &session.redacted().to_string());
         }
         Some(answers)
@@ -201,10 +201,10 @@ impl Shared {
 }
 
 /// Answers whoever asks for the owner of a session, many at once.
-async fn resolve(shared: Rc<Shared>) {
+async fn resolve(shared: Rc<ClusterContext>) {
     loop {
         let asked = shared.membership.asked.collect().await;
-        for Asked { session, answer } in asked.items {
+        for LocateRequest { session, answer } in asked.items {
             if shared.asks.get() >= ASKS_MAX {
                 // Dropping the answer is one: it cannot be told now.
                 continue;

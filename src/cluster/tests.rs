@@ -11,7 +11,7 @@ use crate::mcp::ProtocolVersion;
 use crate::metrics::Metrics;
 use crate::redis::Settings;
 use crate::redis::testing::{FakeRedis, Mood};
-use crate::runtime::{ClusterHandle, Owner};
+use crate::runtime::{ClusterHandle, SessionOwner};
 use crate::shard::{MissReason, SessionEvent, SessionInfo};
 use crate::wire::session_id::{Locator, SessionId};
 
@@ -107,9 +107,9 @@ impl Node {
         until(|| self.redis.get("mcp:node:node-a").is_some()).await;
     }
 
-    async fn locate(&self, session: SessionId) -> Owner {
+    async fn locate(&self, session: SessionId) -> SessionOwner {
         let answer = self.membership.locate(session).await;
-        answer.unwrap_or(Owner::Gone(MissReason::CannotTell))
+        answer.unwrap_or(SessionOwner::Gone(MissReason::CannotTell))
     }
 
     /// Another node as Redis knows it.
@@ -232,7 +232,7 @@ fn the_owner_of_a_session() {
         node.other(INCARNATION);
         let theirs = session("node-b", 1);
         let owner = node.locate(theirs).await;
-        let Owner::Alive { address, cookie } = &owner else {
+        let SessionOwner::Alive { address, cookie } = &owner else {
             panic!("{owner:?}")
         };
         assert_eq!(*address, ([10, 0, 0, 2], 80).into());
@@ -242,7 +242,7 @@ fn the_owner_of_a_session() {
         sleep(Duration::from_millis(1_050)).await;
         assert_eq!(node.locate(theirs).await, owner);
         let unknown = node.locate(session("node-c", 1)).await;
-        assert_eq!(unknown, Owner::Gone(MissReason::CannotTell));
+        assert_eq!(unknown, SessionOwner::Gone(MissReason::CannotTell));
         node.redis.set_mood(Mood::Serving);
         node.other(INCARNATION + 1);
         until(|| {
@@ -255,7 +255,7 @@ fn the_owner_of_a_session() {
         })
         .await;
         let owner = node.locate(theirs).await;
-        assert_eq!(owner, Owner::Gone(MissReason::OwnerRestarted));
+        assert_eq!(owner, SessionOwner::Gone(MissReason::OwnerRestarted));
     });
 }
 
@@ -266,9 +266,9 @@ fn a_node_that_is_not_in_redis_is_gone_unless_redis_forgot() {
         let theirs = session("node-b", 1);
         let record = format!(r#"{{"node":"node-b","boot":{INCARNATION}}}"#);
         node.redis.set(&key(theirs), &record);
-        let down = Owner::Gone(MissReason::OwnerDown);
+        let down = SessionOwner::Gone(MissReason::OwnerDown);
         assert_eq!(node.locate(theirs).await, down);
-        let unknown = Owner::Gone(MissReason::Unknown);
+        let unknown = SessionOwner::Gone(MissReason::Unknown);
         assert_eq!(node.locate(session("node-b", 2)).await, unknown);
         let foreign = node.metrics.foreign_records.with_label_values(&["session"]);
         let before = foreign.get();
@@ -276,7 +276,7 @@ fn a_node_that_is_not_in_redis_is_gone_unless_redis_forgot() {
         assert_eq!(node.locate(theirs).await, unknown);
         assert!(foreign.get() > before);
         // Forgotten is not gone: it may write its key any moment, and counts as gone when it has not.
-        let cannot_tell = Owner::Gone(MissReason::CannotTell);
+        let cannot_tell = SessionOwner::Gone(MissReason::CannotTell);
         node.redis.flush();
         node.redis.set(&key(theirs), &record);
         assert_eq!(node.locate(theirs).await, cannot_tell);
@@ -358,9 +358,9 @@ fn a_node_whose_key_somebody_deleted() {
         // With its sessions' records or without them, and whether it was asked for before or not.
         let theirs = session("node-b", 1);
         let owner = node.locate(theirs).await;
-        assert!(matches!(owner, Owner::Alive { .. }), "{owner:?}");
+        assert!(matches!(owner, SessionOwner::Alive { .. }), "{owner:?}");
         // It does not write it again: it is dead, or hangs.
-        while node.locate(theirs).await != Owner::Gone(MissReason::OwnerDown) {
+        while node.locate(theirs).await != SessionOwner::Gone(MissReason::OwnerDown) {
             sleep(Duration::from_millis(50)).await;
         }
     });

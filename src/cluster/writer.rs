@@ -9,14 +9,14 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use monoio::time::{sleep, timeout};
 
-use super::inbox::Collected;
-use super::membership::Said;
+use super::inbox::InboxContents;
+use super::membership::ClusterMessage;
 use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
-use super::presence::{Batch, Change};
-use super::record::{Found, found_session};
-use super::shared::Shared;
-use crate::redis::{Backoff, Connection, RedisError, Reply, random};
+use super::pending::{ChangeBatch, RecordChange};
+use super::record::{FoundRecord, found_session};
+use super::shared::ClusterContext;
+use crate::redis::{Backoff, RedisConnection, RedisError, Reply, random};
 use crate::shard::{MissReason, SessionEvent};
 use crate::tasks;
 use crate::wire::session_id::SessionId;
@@ -24,8 +24,8 @@ use crate::wire::session_id::SessionId;
 /// Changes in one round trip: 100 KB.
 const BATCH_MAX: usize = 256;
 
-pub(super) struct Writer<'a> {
-    shared: &'a Shared,
+pub(super) struct RecordWriter<'a> {
+    shared: &'a ClusterContext,
     backoff: Backoff,
     /// Announcing all sessions, because a record to be refreshed was gone.
     forgotten: OnceAMinute,
@@ -34,15 +34,15 @@ pub(super) struct Writer<'a> {
 }
 
 /// Why some of a batch is still to happen.
-enum Unsent {
+enum WriteFailed {
     /// The link itself tells of it.
     Fault,
     Refused(RedisError),
 }
 
-impl<'a> Writer<'a> {
-    pub(super) fn new(shared: &'a Shared) -> Self {
-        Writer {
+impl<'a> RecordWriter<'a> {
+    pub(super) fn new(shared: &'a ClusterContext) -> Self {
+        RecordWriter {
             shared,
             backoff: Backoff::default(),
             forgotten: OnceAMinute::default(),
@@ -98,7 +98,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn take(&mut self, collected: Collected<Said>) {
+    fn take(&mut self, collected: InboxContents<ClusterMessage>) {
         let shared = self.shared;
         if collected.lost {
             shared.pending.borrow_mut().lose();
@@ -106,23 +106,27 @@ impl<'a> Writer<'a> {
         for said in collected.items {
             let add = |session, change| shared.pending.borrow_mut().add(session, change);
             match said {
-                Said::SessionEvent(SessionEvent::Opened { session, info }) => {
-                    add(session, Change::Write(info));
+                ClusterMessage::SessionEvent(SessionEvent::Opened { session, info }) => {
+                    add(session, RecordChange::Write(info));
                 }
-                Said::SessionEvent(SessionEvent::Active { session }) => {
-                    add(session, Change::Refresh)
+                ClusterMessage::SessionEvent(SessionEvent::Active { session }) => {
+                    add(session, RecordChange::Refresh)
                 }
-                Said::SessionEvent(SessionEvent::Ended { session }) => add(session, Change::Remove),
-                Said::SessionEvent(SessionEvent::Restarting { session }) => {
-                    add(session, Change::MarkTerminated)
+                ClusterMessage::SessionEvent(SessionEvent::Ended { session }) => {
+                    add(session, RecordChange::Remove)
                 }
-                Said::SessionEvent(SessionEvent::Missed { session, gone }) => {
+                ClusterMessage::SessionEvent(SessionEvent::Restarting { session }) => {
+                    add(session, RecordChange::MarkTerminated)
+                }
+                ClusterMessage::SessionEvent(SessionEvent::Missed { session, gone }) => {
                     self.missed(session, gone)
                 }
-                Said::SessionEvent(SessionEvent::BrokeOff { session }) => self.broke_off(session),
-                Said::SessionEvent(SessionEvent::Forged) => self.forged(),
-                Said::Leaving => shared.say_leaving(),
-                Said::Leave(waiting) => self.leaving = Some(waiting),
+                ClusterMessage::SessionEvent(SessionEvent::BrokeOff { session }) => {
+                    self.broke_off(session)
+                }
+                ClusterMessage::SessionEvent(SessionEvent::Forged) => self.forged(),
+                ClusterMessage::Leaving => shared.say_leaving(),
+                ClusterMessage::Leave(waiting) => self.leaving = Some(waiting),
             }
         }
     }
@@ -143,8 +147,8 @@ impl<'a> Writer<'a> {
             let replies = answer.await.unwrap_or_default();
             let found = replies.first().map(|reply| found_session(reply, &session));
             let in_redis = match found {
-                Some(Found::Record(_)) => InRedis::Yes,
-                Some(Found::Nothing | Found::Foreign) => InRedis::No,
+                Some(FoundRecord::Record(_)) => InRedis::Yes,
+                Some(FoundRecord::Nothing | FoundRecord::Foreign) => InRedis::No,
                 None => InRedis::NotAsked,
             };
             misses::log(&session, gone, here, in_redis, unlogged);
@@ -170,7 +174,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    async fn send_some(&mut self, connection: &Connection) {
+    async fn send_some(&mut self, connection: &RedisConnection) {
         let shared = self.shared;
         if let Some(collected) = shared.membership.said.collect().now_or_never() {
             self.take(collected);
@@ -193,7 +197,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    async fn send(&mut self, connection: &Connection, batch: Batch) -> Result<(), Unsent> {
+    async fn send(
+        &mut self,
+        connection: &RedisConnection,
+        batch: ChangeBatch,
+    ) -> Result<(), WriteFailed> {
         let shared = self.shared;
         let commands = shared.pending.borrow().commands(&batch);
         let answer = shared.send_on(connection, "presence", &commands);
@@ -201,12 +209,12 @@ impl<'a> Writer<'a> {
             Ok(replies) => replies,
             Err(_) => {
                 shared.pending.borrow_mut().put_back(batch.into_changes());
-                return Err(Unsent::Fault);
+                return Err(WriteFailed::Fault);
             }
         };
         let mut first = None;
         for ((session, change), reply) in batch.into_changes().into_iter().zip(replies) {
-            if change == Change::Refresh && reply == Reply::Integer(0) {
+            if change == RecordChange::Refresh && reply == Reply::Integer(0) {
                 self.forgotten.ask();
             }
             if let Reply::Error(error) = reply {
@@ -214,11 +222,11 @@ impl<'a> Writer<'a> {
                 first.get_or_insert(error);
             }
         }
-        first.map_or(Ok(()), |error| Err(Unsent::Refused(error)))
+        first.map_or(Ok(()), |error| Err(WriteFailed::Refused(error)))
     }
 
-    fn complain(&self, unsent: &Unsent, connection: &Connection) {
-        let Unsent::Refused(error) = unsent else {
+    fn complain(&self, unsent: &WriteFailed, connection: &RedisConnection) {
+        let WriteFailed::Refused(error) = unsent else {
             return;
         };
         let Some(unlogged) = self.shared.may_log("presence") else {

@@ -1,12 +1,12 @@
-//! What makes a node one of several: Redis, the address that the others reach it at, the secret they share, and how it
-//! takes its leave.
+//! What makes a node one of several: Redis, the address at which the others reach it, the secret they share, and how it
+//! drains.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::units::{Span, between};
+use super::units::{Milliseconds, between};
 use super::{ConfigError, read_secret};
 use crate::cluster::Advertised;
 use crate::node::{
@@ -20,7 +20,8 @@ use crate::wire::forwarded::PeerSecret;
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Several nodes")]
 pub struct ClusterOptions {
-    /// Redis that all nodes share: redis://[user[:password]@]host[:port][/db], rediss:// for TLS, or unix:///path. Without it this node is alone
+    /// Redis that all nodes share: redis://[user[:password]@]host[:port][/db], rediss:// for TLS, or unix:///path.
+    /// Without it this node is alone
     #[arg(long, env = "PINFOLD_REDIS", value_name = "URL", value_parser = redis)]
     pub redis: Option<RedisUrl>,
 
@@ -33,7 +34,8 @@ pub struct ClusterOptions {
     #[arg(long, env = "PINFOLD_ADVERTISE", value_name = "URL", value_parser = advertised)]
     pub advertise: Option<String>,
 
-    /// File with the secret by which nodes know each other, at least 16 bytes (openssl rand -hex 32); all nodes need the same
+    /// File with the secret by which nodes know each other, at least 16 bytes (openssl rand -hex 32). All nodes need the
+    /// same
     #[arg(
         long,
         env = "PINFOLD_PEER_SECRET_FILE",
@@ -46,16 +48,17 @@ pub struct ClusterOptions {
     #[arg(long, env = "PINFOLD_NO_FORWARD")]
     pub no_forward: bool,
 
-    /// From SIGTERM until streams begin to close: what the proxy needs to notice that /readyz says 503 [default: 5s with --redis, else 0s]
+    /// Time from SIGTERM until streams begin to close, for the proxy to notice that /readyz says 503
+    /// [default: 5s with --redis, else 0s]
     #[arg(long, env = "PINFOLD_DRAIN_NOTICE", value_name = "TIME", value_parser = drain_time)]
-    pub drain_notice: Option<Span>,
+    pub drain_notice: Option<Milliseconds>,
 
-    /// In which all streams close, evenly [default: 20s with --redis, else 1s]
+    /// Time in which all streams close, spread evenly [default: 20s with --redis, else 1s]
     #[arg(long, env = "PINFOLD_DRAIN_WINDOW", value_name = "TIME", value_parser = drain_time)]
-    pub drain_window: Option<Span>,
+    pub drain_window: Option<Milliseconds>,
 }
 
-const HOUR: Span = Span(3_600_000);
+const HOUR: Milliseconds = Milliseconds(3_600_000);
 
 pub(super) fn drain_times(options: &ClusterOptions) -> DrainTimes {
     let times = match options.redis {
@@ -151,6 +154,6 @@ fn redis(text: &str) -> Result<RedisUrl, String> {
     text.parse().map_err(|bad: BadRedisUrl| bad.to_string())
 }
 
-fn drain_time(text: &str) -> Result<Span, String> {
-    between(text, Span(0), HOUR)
+fn drain_time(text: &str) -> Result<Milliseconds, String> {
+    between(text, Milliseconds(0), HOUR)
 }

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use super::cluster::ClusterOptions;
-use super::units::{Size, Span, between, count_between};
+use super::units::{Milliseconds, Size, between, count_between};
 use crate::app::board::BoardLimits;
 use crate::clients::{Networks, NotANetwork, PRIVATE};
 use crate::limits::Limits;
@@ -51,20 +51,20 @@ impl From<DriverChoice> for Driver {
 #[derive(Args, Clone, Debug)]
 pub struct ServeOptions {
     #[command(flatten)]
-    pub listening: Listening,
+    pub listening: ListeningOptions,
     #[command(flatten)]
-    pub running: Running,
+    pub running: RunningOptions,
     #[command(flatten)]
     pub cluster: ClusterOptions,
     #[command(flatten)]
-    pub bounds: Bounds,
+    pub bounds: BoundOptions,
     #[command(flatten)]
-    pub times: Times,
+    pub times: TimeOptions,
 }
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Where it listens, and to whom")]
-pub struct Listening {
+pub struct ListeningOptions {
     /// Address for clients
     #[arg(long, env = "PINFOLD_LISTEN", value_name = "IP:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     pub listen: SocketAddr,
@@ -84,9 +84,9 @@ pub struct Listening {
     #[arg(long = "allow-host", env = "PINFOLD_ALLOW_HOST", value_name = "HOST", value_delimiter = ',', value_parser = host)]
     pub hosts: Vec<String>,
 
-    /// Proxy whose X-Forwarded-For (or else Forwarded) names the client that a request counts for in the limits of one client,
-    /// as an address or a network such as 10.0.0.0/8; repeat, or separate with commas; none for no proxy. It is believed for
-    /// limits only: it never says who a client is or what it may do
+    /// Proxy whose X-Forwarded-For (or else Forwarded) names the client that a request counts for in the limits of one
+    /// client: an address, or a network such as 10.0.0.0/8; repeat, or separate with commas; none for no proxy. It is
+    /// believed for limits only, and never says who a client is or what it may do
     #[arg(long = "trusted-proxy", env = "PINFOLD_TRUSTED_PROXY", value_name = "NETWORK", value_delimiter = ',', default_value = PRIVATE, value_parser = networks)]
     pub trusted_proxies: Vec<Networks>,
 
@@ -101,7 +101,7 @@ pub struct Listening {
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "How it runs")]
-pub struct Running {
+pub struct RunningOptions {
     /// Application that answers
     #[arg(
         long,
@@ -151,60 +151,62 @@ const MANY: u32 = 100_000_000;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Limits of this node")]
-pub struct Bounds {
-    /// Open connections
+pub struct BoundOptions {
+    /// Open connections; further ones are answered 503 and closed
     #[arg(long, env = "PINFOLD_CONNECTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().connections_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub connections_max: u32,
 
-    /// Live sessions; past it idle ones make room, of whoever holds most
+    /// Live sessions. Past it an idle session of the client that holds most ends for each new one
     #[arg(long, env = "PINFOLD_SESSIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().sessions_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub sessions_max: u32,
 
-    /// New sessions a second
+    /// New sessions a second; further ones are answered 503
     #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_MAX", value_name = "N", default_value_t = Limits::default().initialize_per_second_max, value_parser = |text: &str| count_between(text, 1, MANY))]
     pub initialize_per_second_max: u32,
 
     /// Open connections of one client. A client is an IPv4 address or an IPv6 /64, as the connection has it or a
-    /// --trusted-proxy names it; a proxy's connection counts for the client whose stream is open on it
+    /// --trusted-proxy names it; a proxy's connection counts for the client whose stream is open on it. Further ones are
+    /// answered 429 and closed
     /// [default: three quarters of --connections-max]
     #[arg(long, env = "PINFOLD_CONNECTIONS_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub connections_per_client_max: Option<u32>,
 
-    /// Live sessions of one client; past it idle ones of its own make room [default: a quarter of --sessions-max]
+    /// Live sessions of one client. Past it an idle session of its own ends for each new one
+    /// [default: a quarter of --sessions-max]
     #[arg(long, env = "PINFOLD_SESSIONS_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub sessions_per_client_max: Option<u32>,
 
-    /// New sessions a second of one client [default: a quarter of --initialize-per-second-max]
+    /// New sessions a second of one client; further ones are answered 429 [default: a quarter of --initialize-per-second-max]
     #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub initialize_per_second_per_client_max: Option<u32>,
 
-    /// Calls of one client that a core works on
+    /// Calls of one client that a core works on at the same time; further ones are answered 429
     #[arg(long, env = "PINFOLD_CALLS_PER_CLIENT_MAX", value_name = "N", default_value_t = narrow(Limits::default().calls_per_client_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub calls_per_client_max: u32,
 
-    /// Concurrent calls and unfinished answers of a session
+    /// Concurrent calls of a session (further ones are answered 429), and answers kept for a resume (the oldest goes)
     #[arg(long, env = "PINFOLD_STREAMS_PER_SESSION_MAX", value_name = "N", default_value_t = narrow(Limits::default().streams_per_session_max), value_parser = |text: &str| count_between(text, 1, 65_536))]
     pub streams_per_session_max: u32,
 
-    /// Resource subscriptions of a session or a listen stream
+    /// Resource subscriptions of a session or a listen stream; further ones are refused
     #[arg(long, env = "PINFOLD_SUBSCRIPTIONS_MAX", value_name = "N", default_value_t = narrow(Limits::default().subscriptions_max), value_parser = |text: &str| count_between(text, 1, 1_000_000))]
     pub subscriptions_max: u32,
 
-    /// Memory of all subscriptions together, their URIs included
+    /// Memory of all subscriptions together, their URIs included; further ones are refused
     #[arg(long, env = "PINFOLD_SUBSCRIPTION_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().subscription_bytes_max), value_parser = |text: &str| between(text, Size(1 << 16), Size(1 << 40)))]
     pub subscription_bytes_max: Size,
 
     /// Memory for what clients make the node hold, all together: bodies that arrive, answers not read yet or kept for a
-    /// resume, calls under way. Past it, kept answers go first, then who holds most for longest; what is new is
-    /// answered 503 [default: a quarter of the machine's memory]
+    /// resume, calls under way. Past it, kept answers go first, then connections that hold most for longest; new requests
+    /// are answered 503 [default: a quarter of the machine's memory]
     #[arg(long, env = "PINFOLD_MEMORY_MAX", value_name = "SIZE", value_parser = |text: &str| between(text, Size(1 << 20), Size(1 << 44)))]
     pub memory_max: Option<Size>,
 
-    /// A request's body
+    /// Body of one request; larger ones are answered 413
     #[arg(long, env = "PINFOLD_BODY_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().body_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
     pub body_bytes_max: Size,
 
-    /// Memory that the values in a request's body would take; objects take the most
+    /// Memory that the JSON values in one request's body would take; more is answered 413. Objects take the most
     #[arg(long, env = "PINFOLD_JSON_TREE_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().json_tree_bytes_max), value_parser = |text: &str| between(text, Size(1 << 16), Size(1 << 40)))]
     pub json_tree_bytes_max: Size,
 
@@ -212,59 +214,59 @@ pub struct Bounds {
     #[arg(long, env = "PINFOLD_STREAM_QUEUE_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().stream_queue_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 30)))]
     pub stream_queue_bytes_max: Size,
 
-    /// All contents of the board together
+    /// All contents of the board together; a write that does not fit is refused
     #[arg(long, env = "PINFOLD_BOARD_BYTES_MAX", value_name = "SIZE", default_value_t = Size(BoardLimits::default().bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 40)))]
     pub board_bytes_max: Size,
 
-    /// One entry of the board
+    /// One entry of the board; a larger one is refused
     #[arg(long, env = "PINFOLD_BOARD_ENTRY_BYTES_MAX", value_name = "SIZE", default_value_t = Size(BoardLimits::default().entry_bytes_max), value_parser = |text: &str| between(text, Size(1 << 10), Size(64 << 20)))]
     pub board_entry_bytes_max: Size,
 }
 
-const MOMENT: Span = Span(10);
-const MONTH: Span = Span(30 * 86_400_000);
+const MOMENT: Milliseconds = Milliseconds(10);
+const MONTH: Milliseconds = Milliseconds(30 * 86_400_000);
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Times")]
-pub struct Times {
-    /// A comment line on a stream that was silent this long
-    #[arg(long, env = "PINFOLD_KEEP_ALIVE", value_name = "TIME", default_value_t = Span(Limits::default().keep_alive_ms), value_parser = span)]
-    pub keep_alive: Span,
+pub struct TimeOptions {
+    /// A stream that was silent this long gets a comment line, so that proxies do not close it
+    #[arg(long, env = "PINFOLD_KEEP_ALIVE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().keep_alive_ms), value_parser = span)]
+    pub keep_alive: Milliseconds,
 
-    /// A session without a request and without an open stream ends after this
-    #[arg(long, env = "PINFOLD_SESSION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().session_idle_ms), value_parser = span)]
-    pub session_idle: Span,
+    /// A session ends after this long without a request and without an open stream
+    #[arg(long, env = "PINFOLD_SESSION_IDLE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().session_idle_ms), value_parser = span)]
+    pub session_idle: Milliseconds,
 
-    /// A connection without a further request closes after this; keep it above the proxy's own (Traefik: 90s)
-    #[arg(long, env = "PINFOLD_CONNECTION_IDLE", value_name = "TIME", default_value_t = Span(Limits::default().connection_idle_ms), value_parser = span)]
-    pub connection_idle: Span,
+    /// A connection closes after this long without a further request; keep it above the proxy's own time (Traefik: 90s)
+    #[arg(long, env = "PINFOLD_CONNECTION_IDLE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().connection_idle_ms), value_parser = span)]
+    pub connection_idle: Milliseconds,
 
-    /// From the first byte of a request's head to its last; for a connection's first one from its opening
-    #[arg(long, env = "PINFOLD_HEAD_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().head_timeout_ms), value_parser = span)]
-    pub head_timeout: Span,
+    /// Time for a request's head, from its first byte; for the first head of a connection, from its opening
+    #[arg(long, env = "PINFOLD_HEAD_TIMEOUT", value_name = "TIME", default_value_t = Milliseconds(Limits::default().head_timeout_ms), value_parser = span)]
+    pub head_timeout: Milliseconds,
 
-    /// From the end of a head to the end of its body
-    #[arg(long, env = "PINFOLD_BODY_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().body_timeout_ms), value_parser = span)]
-    pub body_timeout: Span,
+    /// Time for a request's body, from the end of its head
+    #[arg(long, env = "PINFOLD_BODY_TIMEOUT", value_name = "TIME", default_value_t = Milliseconds(Limits::default().body_timeout_ms), value_parser = span)]
+    pub body_timeout: Milliseconds,
 
-    /// A reader that takes none of the waiting bytes is closed after this
-    #[arg(long, env = "PINFOLD_WRITE_STALL", value_name = "TIME", default_value_t = Span(Limits::default().write_stall_ms), value_parser = span)]
-    pub write_stall: Span,
+    /// A connection closes after this long in which its reader takes none of the waiting bytes
+    #[arg(long, env = "PINFOLD_WRITE_STALL", value_name = "TIME", default_value_t = Milliseconds(Limits::default().write_stall_ms), value_parser = span)]
+    pub write_stall: Milliseconds,
 
     /// How long an interrupted answer can be resumed
-    #[arg(long, env = "PINFOLD_RESUME_WINDOW", value_name = "TIME", default_value_t = Span(Limits::default().resume_window_ms), value_parser = span)]
-    pub resume_window: Span,
+    #[arg(long, env = "PINFOLD_RESUME_WINDOW", value_name = "TIME", default_value_t = Milliseconds(Limits::default().resume_window_ms), value_parser = span)]
+    pub resume_window: Milliseconds,
 
     /// A client's time to answer a question (elicitation, sampling, roots)
-    #[arg(long, env = "PINFOLD_ASK_TIMEOUT", value_name = "TIME", default_value_t = Span(Limits::default().ask_timeout_ms), value_parser = span)]
-    pub ask_timeout: Span,
+    #[arg(long, env = "PINFOLD_ASK_TIMEOUT", value_name = "TIME", default_value_t = Milliseconds(Limits::default().ask_timeout_ms), value_parser = span)]
+    pub ask_timeout: Milliseconds,
 
-    /// What clients are told to wait before they open a stream again
-    #[arg(long, env = "PINFOLD_RETRY", value_name = "TIME", default_value_t = Span(Limits::default().retry_ms), value_parser = span)]
-    pub retry: Span,
+    /// How long clients should wait before they open a stream again (retry:)
+    #[arg(long, env = "PINFOLD_RETRY", value_name = "TIME", default_value_t = Milliseconds(Limits::default().retry_ms), value_parser = span)]
+    pub retry: Milliseconds,
 }
 
-pub(crate) fn span(text: &str) -> Result<Span, String> {
+pub(crate) fn span(text: &str) -> Result<Milliseconds, String> {
     between(text, MOMENT, MONTH)
 }
 

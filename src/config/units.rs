@@ -1,6 +1,6 @@
 //! Sizes and times as people write them: `4MiB`, `30m`.
 //!
-//! A number without a unit is bytes for a size and refused for a time: whether `15` means seconds or
+//! A number without a unit is bytes for a size. For a time it is refused: whether `15` means seconds or
 //! milliseconds is not ours to guess. What is written with `Display` reads back as the same value.
 
 use std::fmt;
@@ -12,7 +12,7 @@ pub struct Size(pub usize);
 
 /// A time in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(pub u64);
+pub struct Milliseconds(pub u64);
 
 const SIZE_UNITS: [(&str, u64); 4] = [
     ("GiB", 1 << 30),
@@ -70,14 +70,16 @@ impl FromStr for Size {
     }
 }
 
-impl FromStr for Span {
+impl FromStr for Milliseconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (number, unit) = split_unit(text);
-        scaled(number, unit, &SPAN_UNITS).map(Span).ok_or_else(|| {
-            "must be a whole number with ms, s, m, h or d, such as 15s or 30m".into()
-        })
+        scaled(number, unit, &SPAN_UNITS)
+            .map(Milliseconds)
+            .ok_or_else(|| {
+                "must be a whole number with ms, s, m, h or d, such as 15s or 30m".into()
+            })
     }
 }
 
@@ -87,7 +89,7 @@ impl fmt::Display for Size {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for Milliseconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_scaled(f, self.0, &SPAN_UNITS)
     }
@@ -139,11 +141,11 @@ mod tests {
     #[test]
     fn a_time_without_a_unit() {
         for wrong in ["15", "15 s", "", "s", "1w", "0.5s"] {
-            let refused = wrong.parse::<Span>().unwrap_err();
+            let refused = wrong.parse::<Milliseconds>().unwrap_err();
             assert!(refused.contains("15s"), "{wrong}: {refused}");
         }
-        assert_eq!("250ms".parse(), Ok(Span(250)));
-        assert_eq!("2h".parse(), Ok(Span(7_200_000)));
+        assert_eq!("250ms".parse(), Ok(Milliseconds(250)));
+        assert_eq!("2h".parse(), Ok(Milliseconds(7_200_000)));
     }
 
     #[test]
@@ -161,17 +163,17 @@ mod tests {
         ] {
             assert_eq!(Size(value).to_string().parse(), Ok(Size(value)));
             assert_eq!(
-                Span(value as u64).to_string().parse(),
-                Ok(Span(value as u64))
+                Milliseconds(value as u64).to_string().parse(),
+                Ok(Milliseconds(value as u64))
             );
         }
-        assert_eq!(Span(30 * 60_000).to_string(), "30m");
+        assert_eq!(Milliseconds(30 * 60_000).to_string(), "30m");
         assert_eq!(Size(4 << 20).to_string(), "4MiB");
     }
 
     #[test]
     fn out_of_range_names_the_range() {
-        let refused = between("1ms", Span(1000), Span(60_000)).unwrap_err();
+        let refused = between("1ms", Milliseconds(1000), Milliseconds(60_000)).unwrap_err();
         assert_eq!(refused, "must be 1s to 1m");
         assert_eq!(
             count_between("0", 1, 9).unwrap_err(),

@@ -1,25 +1,25 @@
-//! What ends with time: answers that never come, sides that take nothing, idle connections, and streams of a node that
-//! takes its leave.
+//! What ends with time: answers that never come, sides that take nothing, idle connections, and the streams of a node that
+//! drains.
 
 use super::exchange::Passed;
-use super::passage::{PassageKey, State};
-use super::{Effect, Forwarder};
+use super::passage::{PassageKey, PassageState};
+use super::{ForwardEffect, Forwarder};
 use crate::shard::{DrainTimes, Millis};
 
-/// How often some of what is under way ends while the node takes its leave.
+/// How often some of what is under way ends while the node drains.
 const STEP_MS: Millis = 64;
 
 /// The streams end, spread over the window: their clients come back through another node. Answers are waited for.
-pub(super) struct Drain {
+pub(super) struct ForwardDrain {
     next: Millis,
     /// Those that open later end at once, for as long as the process goes on: it stays 1.
     steps_left: u64,
 }
 
 impl Forwarder {
-    /// The node takes its leave. A second time changes nothing.
+    /// The node drains. A second time changes nothing.
     pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) {
-        self.drain.get_or_insert(Drain {
+        self.drain.get_or_insert(ForwardDrain {
             next: now + times.notice_ms,
             steps_left: times.window_ms / STEP_MS + 1,
         });
@@ -41,7 +41,7 @@ impl Forwarder {
     /// Looks for what is due. A few times a second is often enough.
     pub fn handle_timeout(&mut self, now: Millis) {
         for idle in self.pool.take_stale(now) {
-            self.effects.push_back(Effect::Discard(idle));
+            self.effects.push_back(ForwardEffect::Discard(idle));
         }
         for key in self.due(now) {
             self.passage_timeout(now, key);
@@ -67,9 +67,9 @@ impl Forwarder {
     fn passage_timeout(&mut self, now: Millis, key: PassageKey) {
         let limits = self.limits;
         let passed = self.passage(key).map(|passage| match &mut passage.state {
-            State::Exchange(exchange) => exchange.timeout(now, &limits),
+            PassageState::Exchange(exchange) => exchange.timeout(now, &limits),
             // Its client takes nothing.
-            State::Relay(_) => Passed::Over,
+            PassageState::Relay(_) => Passed::Over,
         });
         self.conclude(now, key, passed.unwrap_or(Passed::On));
     }
@@ -85,7 +85,7 @@ impl Forwarder {
 
     fn end_streams(&mut self, steps: u64) {
         for is_relay in [false, true] {
-            let kind = |state: &State| matches!(state, State::Relay(_)) == is_relay;
+            let kind = |state: &PassageState| matches!(state, PassageState::Relay(_)) == is_relay;
             let streams = self.passages.iter();
             let streams = streams.filter(|(_, it)| it.is_stream() && kind(&it.state));
             let key = |(index, it): (usize, &super::Passage)| PassageKey {

@@ -1,9 +1,9 @@
 //! How a passage ends: back to the shard, as a stream, answered here, or with its connection.
 
-use super::exchange::{Passed, Step};
-use super::passage::{Interest, Passage, PassageKey, Side, State};
+use super::exchange::{ExchangeStep, Passed};
+use super::passage::{Passage, PassageKey, PassageState, Side, SocketInterest};
 use super::relay::Relay;
-use super::{CONNECT_MS, Effect, Forwarder, Returning};
+use super::{CONNECT_MS, ForwardEffect, Forwarder, Returning};
 use crate::shard::{Millis, MissReason};
 
 impl Forwarder {
@@ -36,7 +36,7 @@ impl Forwarder {
         let address = owner.map(|it| it.address).filter(|_| !ended);
         if let Some(idle) = address.and_then(|it| self.pool.put(now, it)) {
             self.unwatch(key, Side::Owner);
-            self.effects.push_back(Effect::Keep { key, idle });
+            self.effects.push_back(ForwardEffect::Keep { key, idle });
         }
         self.give_back(key, ahead, None);
     }
@@ -45,9 +45,9 @@ impl Forwarder {
         let Some(passage) = self.passage(key) else {
             return;
         };
-        if let State::Exchange(exchange) = &mut passage.state {
+        if let PassageState::Exchange(exchange) = &mut passage.state {
             let (body, ahead) = (exchange.take_body(), exchange.take_ahead());
-            passage.state = State::Relay(Relay::new(now, body, ahead));
+            passage.state = PassageState::Relay(Relay::new(now, body, ahead));
         }
     }
 
@@ -61,12 +61,12 @@ impl Forwarder {
         let Some(exchange) = self.exchange(key) else {
             return;
         };
-        exchange.step = Step::Probing;
+        exchange.step = ExchangeStep::Probing;
         exchange.to_owner.clear();
         let Some(address) = exchange.owner.as_ref().map(|it| it.address) else {
             return self.unanswered(now, key, None);
         };
-        self.effects.push_back(Effect::Probe {
+        self.effects.push_back(ForwardEffect::Probe {
             key,
             address,
             within_ms: CONNECT_MS,
@@ -78,7 +78,7 @@ impl Forwarder {
         let Some(passage) = self.passage(key) else {
             return;
         };
-        if let State::Relay(relay) = &mut passage.state {
+        if let PassageState::Relay(relay) = &mut passage.state {
             let ahead = relay.take_ahead();
             self.give_back(key, ahead, None);
         }
@@ -92,22 +92,23 @@ impl Forwarder {
                 gone,
                 ticket,
             };
-            self.effects.push_back(Effect::Return { key, returning });
+            self.effects
+                .push_back(ForwardEffect::Return { key, returning });
         }
     }
 
     /// Each of the two sees the other one leave.
     pub(super) fn close(&mut self, key: PassageKey) {
         if self.remove(key).is_some() {
-            self.effects.push_back(Effect::Close(key));
+            self.effects.push_back(ForwardEffect::Close(key));
         }
     }
 
     pub(super) fn lose_owner(&mut self, key: PassageKey) {
         if let Some(passage) = self.passage(key) {
             // Closed, it is watched no more.
-            passage.owner_watched = Interest::Nothing;
-            self.effects.push_back(Effect::LoseOwner(key));
+            passage.owner_watched = SocketInterest::Nothing;
+            self.effects.push_back(ForwardEffect::LoseOwner(key));
         }
     }
 
@@ -116,10 +117,10 @@ impl Forwarder {
         let Some(passage) = self.passage(key) else {
             return;
         };
-        let to = Interest::Nothing;
+        let to = SocketInterest::Nothing;
         let from = std::mem::replace(passage.watched(side), to);
         if from != to {
-            self.effects.push_back(Effect::Watch {
+            self.effects.push_back(ForwardEffect::Watch {
                 key,
                 side,
                 from,

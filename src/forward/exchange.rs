@@ -8,10 +8,10 @@
 //!    └───────────┴─▶ the owner is not there: answered here ◀──────┘
 //! ```
 
-use super::owners::Known;
-use super::request::{Outgoing, Rest};
-use super::response::Incoming;
-use super::unsent::Unsent;
+use super::owners::KnownOwner;
+use super::request::{BodyRest, Outgoing};
+use super::response::ResponseProgress;
+use super::unsent::UnsentBytes;
 use crate::budget::Charge;
 use crate::limits::Limits;
 use crate::shard::{Millis, MissReason};
@@ -45,7 +45,7 @@ pub(super) fn silence_max_ms(limits: &Limits) -> Millis {
 
 /// What it waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum ExchangeStep {
     /// Where its session is.
     Asking,
     /// A connection to its owner.
@@ -58,23 +58,23 @@ pub(super) enum Step {
     Lingering { until: Millis, left: usize },
 }
 
-pub(super) struct Exchange {
-    pub(super) step: Step,
+pub(super) struct ForwardedExchange {
+    pub(super) step: ExchangeStep,
     pub(super) method: Method,
     /// The request as it came, for this node to answer it if its owner will not. None: it was too much.
     asked: Option<Vec<u8>>,
     /// Bytes of it that came after its head.
     later: usize,
-    rest: Rest,
+    rest: BodyRest,
     /// The client's bytes after its request.
     read_ahead: Vec<u8>,
-    pub(super) to_owner: Unsent,
-    pub(super) to_client: Unsent,
+    pub(super) to_owner: UnsentBytes,
+    pub(super) to_client: UnsentBytes,
     /// Its node, from the moment in which it is known.
-    pub(super) owner: Option<Known>,
+    pub(super) owner: Option<KnownOwner>,
     /// The owner takes what it is sent.
     takes: bool,
-    incoming: Incoming,
+    incoming: ResponseProgress,
     /// The owner's connection ends with its answer.
     closes: bool,
     complete: bool,
@@ -108,22 +108,22 @@ pub(super) enum Passed {
     Look,
 }
 
-impl Exchange {
-    pub(super) fn new(outgoing: Outgoing, mut read: Vec<u8>, charge: Charge) -> Exchange {
+impl ForwardedExchange {
+    pub(super) fn new(outgoing: Outgoing, mut read: Vec<u8>, charge: Charge) -> ForwardedExchange {
         let read_ahead = read.split_off(outgoing.used);
-        let to_owner = Unsent::of(outgoing.bytes);
-        Exchange {
-            step: Step::Asking,
+        let to_owner = UnsentBytes::of(outgoing.bytes);
+        ForwardedExchange {
+            step: ExchangeStep::Asking,
             method: outgoing.method,
             asked: Some(read),
             later: 0,
             rest: outgoing.rest,
             read_ahead,
             to_owner,
-            to_client: Unsent::default(),
+            to_client: UnsentBytes::default(),
             owner: None,
             takes: true,
-            incoming: Incoming::new(),
+            incoming: ResponseProgress::new(),
             closes: false,
             complete: false,
             cookie: outgoing.cookie,
@@ -135,7 +135,7 @@ impl Exchange {
 
     /// There is a connection to the owner.
     pub(super) fn begin(&mut self, now: Millis, path: &str) {
-        self.step = Step::Passing;
+        self.step = ExchangeStep::Passing;
         let owner = self.owner.as_ref().map_or("", |it| &it.cookie);
         self.cookie = steering(path, self.cookie.as_deref(), owner);
         self.to_owner.start(now);
@@ -147,11 +147,11 @@ impl Exchange {
     }
 
     fn is_passing(&self) -> bool {
-        self.step == Step::Passing
+        self.step == ExchangeStep::Passing
     }
 
     pub(super) fn is_stream(&self) -> bool {
-        self.method == Method::Get && self.step != Step::Asking
+        self.method == Method::Get && self.step != ExchangeStep::Asking
     }
 
     /// The owner has the whole request.
@@ -163,8 +163,8 @@ impl Exchange {
     pub(super) fn reads_client(&self, ahead_max: usize) -> bool {
         let takes = !self.rest.is_nothing() || self.read_ahead.len() < ahead_max;
         match self.step {
-            Step::Passing => self.to_owner.is_empty() && takes,
-            Step::Lingering { .. } => true,
+            ExchangeStep::Passing => self.to_owner.is_empty() && takes,
+            ExchangeStep::Lingering { .. } => true,
             _ => false,
         }
     }
@@ -178,7 +178,7 @@ impl Exchange {
     }
 
     pub(super) fn client_bytes(&mut self, now: Millis, bytes: &[u8], sink: &mut Vec<u8>) -> Passed {
-        if let Step::Lingering { left, .. } = &mut self.step {
+        if let ExchangeStep::Lingering { left, .. } = &mut self.step {
             *left = left.saturating_sub(bytes.len());
             return if *left == 0 { Passed::Over } else { Passed::On };
         }
@@ -207,7 +207,7 @@ impl Exchange {
     /// clients of its own.
     pub(super) fn client_end(&self, ended: bool) -> Passed {
         match self.step {
-            Step::Lingering { .. } => Passed::Over,
+            ExchangeStep::Lingering { .. } => Passed::Over,
             _ if ended || !self.rest.is_nothing() => Passed::ClientLeft,
             _ => Passed::On,
         }
@@ -215,7 +215,7 @@ impl Exchange {
 
     pub(super) fn client_fault(&self) -> Passed {
         match self.step {
-            Step::Lingering { .. } => Passed::Over,
+            ExchangeStep::Lingering { .. } => Passed::Over,
             _ => Passed::ClientLeft,
         }
     }
@@ -259,7 +259,7 @@ impl Exchange {
     pub(super) fn sent_to_client(&mut self, now: Millis, count: usize) -> Passed {
         self.to_client.sent(now, count);
         match self.step {
-            Step::Passing => self.passed_on(now),
+            ExchangeStep::Passing => self.passed_on(now),
             _ => Passed::On,
         }
     }
@@ -272,7 +272,7 @@ impl Exchange {
         if self.complete {
             return Passed::Whole;
         }
-        let is_open = matches!(self.incoming, Incoming::Body(Rest::Chunked(_)));
+        let is_open = matches!(self.incoming, ResponseProgress::Body(BodyRest::Chunked(_)));
         if is_open && self.method == Method::Get && self.is_sent() {
             return Passed::Opened;
         }
@@ -283,7 +283,7 @@ impl Exchange {
     /// `None`: whatever it waits for, the driver says so in time.
     pub(super) fn due(&self, stall_max: Millis) -> Option<Millis> {
         match self.step {
-            Step::Passing => {
+            ExchangeStep::Passing => {
                 let look = self.look_at.filter(|_| self.to_client.is_empty());
                 let stalls = [
                     self.to_owner.stalls_at(stall_max),
@@ -291,13 +291,13 @@ impl Exchange {
                 ];
                 look.into_iter().chain(stalls.into_iter().flatten()).min()
             }
-            Step::Lingering { until, .. } => Some(until),
+            ExchangeStep::Lingering { until, .. } => Some(until),
             _ => None,
         }
     }
 
     pub(super) fn timeout(&mut self, now: Millis, limits: &Limits) -> Passed {
-        if let Step::Lingering { until, .. } = self.step {
+        if let ExchangeStep::Lingering { until, .. } = self.step {
             return if now >= until {
                 Passed::Over
             } else {
@@ -345,14 +345,14 @@ impl Exchange {
 
     pub(super) fn answer_last(&mut self, now: Millis, answer: &[u8], until: Millis) {
         let left = LINGER_BYTES_MAX;
-        self.step = Step::Lingering { until, left };
+        self.step = ExchangeStep::Lingering { until, left };
         self.to_owner.clear();
         self.to_client.clear();
         self.to_client.push(now, answer);
     }
 
     pub(super) fn is_lingering(&self) -> bool {
-        matches!(self.step, Step::Lingering { .. })
+        matches!(self.step, ExchangeStep::Lingering { .. })
     }
 
     pub(super) fn ahead(&self) -> usize {
@@ -370,10 +370,10 @@ impl Exchange {
         Some(all)
     }
 
-    pub(super) fn take_body(&mut self) -> Rest {
+    pub(super) fn take_body(&mut self) -> BodyRest {
         match &mut self.incoming {
-            Incoming::Body(body) => std::mem::replace(body, Rest::Nothing),
-            _ => Rest::Nothing,
+            ResponseProgress::Body(body) => std::mem::replace(body, BodyRest::Nothing),
+            _ => BodyRest::Nothing,
         }
     }
 

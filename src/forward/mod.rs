@@ -9,10 +9,11 @@
 //! shard ─Forward(connection, bytes)─▶ handle_forward ─▶ Connect, or Reuse ─▶ both sides ─▶ Effect::Return
 //! ```
 //!
-//! While a request is passed on, its connection is no shard's: it is a *passage*, at first an exchange
+//! While a request is passed on, its connection belongs to no shard. It is a *passage*: at first an exchange
 //! (`exchange.rs`), and from the head of a stream on a relay (`relay.rs`). When the answer is complete the connection
-//! returns to the shard for its next request. A client that leaves takes the connection to the owner with it, so that the
-//! owner sees it leave too; one that only sends nothing more ends its sending to the owner, and has its answer.
+//! returns to the shard for its next request. When a client leaves, the connection to the owner ends with it, so that the
+//! owner sees it leave too. A client that only sends nothing more ends its sending to the owner, and gets its answer.
+//! Why requests are passed on: `docs/decisions/0007-forward-rather-than-redirect.md`.
 //!
 //! After every `handle_*` the driver drains [`poll_transmit`](Forwarder::poll_transmit), and then
 //! [`poll_effect`](Forwarder::poll_effect), to `None`. It reads from a socket only while [`Forwarder::reads`] says so.
@@ -41,11 +42,11 @@ use std::net::SocketAddr;
 
 use slab::Slab;
 
-use self::drain::Drain;
-use self::exchange::Exchange;
+use self::drain::ForwardDrain;
+use self::exchange::ForwardedExchange;
 use self::owners::Owners;
-use self::passage::{Passage, State};
-use self::pool::Pool;
+use self::passage::{Passage, PassageState};
+use self::pool::IdlePool;
 use self::request::Outgoing;
 use self::search::Asker;
 use crate::budget::Charge;
@@ -56,12 +57,12 @@ use crate::wire::forwarded::PeerSecret;
 use crate::wire::http1::Method;
 use crate::wire::session_id::{NodeName, SessionId};
 
-pub use self::owners::Owner;
-pub use self::passage::{Interest, PassageKey, Side};
+pub use self::owners::SessionOwner;
+pub use self::passage::{PassageKey, Side, SocketInterest};
 pub use self::pool::IdleKey;
-pub use self::relay::Held;
+pub use self::relay::RelayBuffer;
 pub use self::search::Question;
-pub use self::sides::Passes;
+pub use self::sides::PassMode;
 
 /// Of a request that is passed on and of its answer no more is held at once: what was read of it and of the next ones,
 /// and what each side has not taken yet.
@@ -70,8 +71,8 @@ pub const EXCHANGE_BYTES: usize = 256 * 1024;
 /// A node that is there takes a connection in less than a millisecond.
 const CONNECT_MS: Millis = 1_000;
 
-/// What a forwarder is told once, at its start.
-pub struct Setup {
+/// What a forwarder is given once, at its start.
+pub struct ForwarderSetup {
     pub node: NodeName,
     /// The MCP endpoint, `/mcp`.
     pub path: Box<str>,
@@ -102,7 +103,7 @@ pub struct Returning {
 }
 
 /// What the driver is to do.
-pub enum Effect {
+pub enum ForwardEffect {
     /// Tell the shard ([`Shard::handle_located`](crate::shard::Shard::handle_located)).
     Located {
         connection: ConnectionKey,
@@ -139,8 +140,8 @@ pub enum Effect {
     Watch {
         key: PassageKey,
         side: Side,
-        from: Interest,
-        to: Interest,
+        from: SocketInterest,
+        to: SocketInterest,
     },
     /// Nothing more will be written to this side: half-close.
     EndSending { key: PassageKey, side: Side },
@@ -149,7 +150,7 @@ pub enum Effect {
     /// Ask for room in the node's budget, and say so by [`Forwarder::handle_held`].
     Hold {
         key: PassageKey,
-        what: Held,
+        what: RelayBuffer,
         count: usize,
     },
     /// The connection goes back to the shard. Its key is stale, and so is the owner's connection, if it is still there.
@@ -174,7 +175,7 @@ pub struct Forwarder {
     askers: Slab<Asker>,
     /// Of the connections among them: each has one question.
     asking: HashMap<ConnectionKey, usize>,
-    pool: Pool,
+    pool: IdlePool,
     /// Every request that is being passed on, and every stream.
     passages: Slab<Passage>,
     generation: u32,
@@ -182,8 +183,8 @@ pub struct Forwarder {
     timed: BTreeSet<u32>,
     /// When silent owners of streams were last looked for.
     looked_at: Millis,
-    drain: Option<Drain>,
-    effects: VecDeque<Effect>,
+    drain: Option<ForwardDrain>,
+    effects: VecDeque<ForwardEffect>,
     /// What may have something for one of its sides.
     outgoing: VecDeque<(PassageKey, Side)>,
     /// Of what something happened to: whether the driver waits for the right things.
@@ -194,7 +195,7 @@ pub struct Forwarder {
 
 impl Forwarder {
     #[must_use]
-    pub fn new(setup: Setup) -> Self {
+    pub fn new(setup: ForwarderSetup) -> Self {
         Forwarder {
             node: setup.node,
             path: setup.path,
@@ -204,7 +205,7 @@ impl Forwarder {
             owners: Owners::default(),
             askers: Slab::new(),
             asking: HashMap::new(),
-            pool: Pool::default(),
+            pool: IdlePool::default(),
             passages: Slab::new(),
             generation: 0,
             timed: BTreeSet::new(),
@@ -247,15 +248,15 @@ impl Forwarder {
         };
         self.generation = self.generation.wrapping_add(1);
         let (generation, session) = (self.generation, outgoing.session);
-        let exchange = Exchange::new(outgoing, bytes, charge);
+        let exchange = ForwardedExchange::new(outgoing, bytes, charge);
         let index = self.passages.insert(Passage {
             generation,
-            client_watched: Interest::Nothing,
-            owner_watched: Interest::Nothing,
+            client_watched: SocketInterest::Nothing,
+            owner_watched: SocketInterest::Nothing,
             ended: false,
             session,
             ticket,
-            state: State::Exchange(Box::new(exchange)),
+            state: PassageState::Exchange(Box::new(exchange)),
         }) as u32;
         let key = PassageKey { index, generation };
         self.timed.insert(index);
@@ -280,7 +281,7 @@ impl Forwarder {
         }
     }
 
-    pub fn poll_effect(&mut self) -> Option<Effect> {
+    pub fn poll_effect(&mut self) -> Option<ForwardEffect> {
         loop {
             if let Some(effect) = self.effects.pop_front() {
                 return Some(effect);
@@ -331,10 +332,10 @@ impl Forwarder {
         (passage.generation == key.generation).then_some(passage)
     }
 
-    fn exchange(&mut self, key: PassageKey) -> Option<&mut Exchange> {
+    fn exchange(&mut self, key: PassageKey) -> Option<&mut ForwardedExchange> {
         match &mut self.passage(key)?.state {
-            State::Exchange(exchange) => Some(exchange),
-            State::Relay(_) => None,
+            PassageState::Exchange(exchange) => Some(exchange),
+            PassageState::Relay(_) => None,
         }
     }
 
@@ -354,12 +355,13 @@ impl Forwarder {
         let Some(passage) = self.passage(key) else {
             return;
         };
-        let is_timed = passage.due(&limits).is_some() || !matches!(passage.state, State::Relay(_));
+        let is_timed =
+            passage.due(&limits).is_some() || !matches!(passage.state, PassageState::Relay(_));
         let mut changes = [None, None];
         for (side, change) in [Side::Client, Side::Owner].into_iter().zip(&mut changes) {
             let to = passage.wants(side, &limits);
             let from = std::mem::replace(passage.watched(side), to);
-            *change = (from != to).then_some(Effect::Watch {
+            *change = (from != to).then_some(ForwardEffect::Watch {
                 key,
                 side,
                 from,
@@ -379,23 +381,23 @@ impl Forwarder {
             return;
         };
         let session = *session;
-        if matches!(state, State::Exchange(it) if it.method == Method::Delete) {
+        if matches!(state, PassageState::Exchange(it) if it.method == Method::Delete) {
             let ended = SessionEvent::Ended { session };
-            self.effects.push_back(Effect::Announce(ended));
+            self.effects.push_back(ForwardEffect::Announce(ended));
         }
     }
 
     /// Bytes of each stream, and of each request besides.
     #[must_use]
     pub const fn entry_sizes() -> (usize, usize) {
-        (size_of::<Passage>(), size_of::<Exchange>())
+        (size_of::<Passage>(), size_of::<ForwardedExchange>())
     }
 
     /// What is held of requests, answers and streams at this moment.
     pub fn held_bytes(&self) -> impl Iterator<Item = usize> {
         self.passages.iter().map(|(_, it)| match &it.state {
-            State::Exchange(exchange) => exchange.held_bytes(),
-            State::Relay(relay) => relay.held_bytes(),
+            PassageState::Exchange(exchange) => exchange.held_bytes(),
+            PassageState::Relay(relay) => relay.held_bytes(),
         })
     }
 

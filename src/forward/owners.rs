@@ -1,18 +1,18 @@
-//! Where the nodes of other sessions are, as far as this core was told lately.
+//! Where the nodes of other sessions are, as far as this core learned lately.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::shard::{Millis, MissReason};
-use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::session_id::{Process, SessionId};
 
 /// How long a node is believed to live without asking again.
 const FRESH_MS: Millis = 1_000;
 
 /// The node of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum SessionOwner {
     Alive {
         address: SocketAddr,
         /// What the proxy's sticky cookie says for that node.
@@ -21,15 +21,8 @@ pub enum Owner {
     Gone(MissReason),
 }
 
-/// A node's name and incarnation: sessions that live and end together.
-pub(super) type Process = (NodeName, u64);
-
-pub(super) fn process_of(session: &SessionId) -> Process {
-    (session.node, session.locator.incarnation)
-}
-
 #[derive(Clone)]
-pub(super) struct Known {
+pub(super) struct KnownOwner {
     pub(super) address: SocketAddr,
     pub(super) cookie: Arc<str>,
     since: Millis,
@@ -38,12 +31,12 @@ pub(super) struct Known {
 /// Nodes that answered lately: as many as live, and those that nobody asked for since they died.
 #[derive(Default)]
 pub(super) struct Owners {
-    known: HashMap<Process, Known>,
+    known: HashMap<Process, KnownOwner>,
 }
 
 impl Owners {
-    pub(super) fn known(&self, session: SessionId) -> Option<&Known> {
-        self.known.get(&process_of(&session))
+    pub(super) fn known(&self, session: SessionId) -> Option<&KnownOwner> {
+        self.known.get(&session.process())
     }
 
     pub(super) fn is_fresh(&self, now: Millis, session: SessionId) -> bool {
@@ -53,7 +46,7 @@ impl Owners {
 
     /// The owner did not take a connection: the next request asks anew.
     pub(super) fn forget(&mut self, session: SessionId) {
-        self.known.remove(&process_of(&session));
+        self.known.remove(&session.process());
     }
 
     /// Some: why it is not there.
@@ -61,20 +54,20 @@ impl Owners {
         &mut self,
         now: Millis,
         session: SessionId,
-        owner: Owner,
+        owner: SessionOwner,
     ) -> Option<MissReason> {
         match owner {
-            Owner::Alive { address, cookie } => {
+            SessionOwner::Alive { address, cookie } => {
                 let since = now;
-                let known = Known {
+                let known = KnownOwner {
                     address,
                     cookie,
                     since,
                 };
-                self.known.insert(process_of(&session), known);
+                self.known.insert(session.process(), known);
                 None
             }
-            Owner::Gone(gone) => {
+            SessionOwner::Gone(gone) => {
                 self.forget(session);
                 Some(gone)
             }

@@ -15,7 +15,7 @@ const KEPT_MAX: usize = 64;
 pub struct IdleKey(u64);
 
 #[derive(Default)]
-pub(super) struct Pool {
+pub(super) struct IdlePool {
     next: u64,
     /// Of each node the one that was used last comes last; no list is empty.
     idle: BTreeMap<SocketAddr, Vec<Idle>>,
@@ -32,7 +32,7 @@ impl Idle {
     }
 }
 
-impl Pool {
+impl IdlePool {
     /// The one that was used last: if that is stale, all are.
     pub(super) fn take(&mut self, now: Millis, address: SocketAddr) -> Option<IdleKey> {
         let idle = self.idle.get_mut(&address)?;
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_its_owner_may_have_closed() {
-        let (mut pool, node) = (Pool::default(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let (mut pool, node) = (IdlePool::default(), SocketAddr::from(([127, 0, 0, 1], 1)));
         let first = pool.put(0, node);
         let second = pool.put(1, node);
         assert_eq!(pool.due(), Some(IDLE_MAX_MS));
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn more_idle_connections_than_anybody_needs() {
-        let (mut pool, node) = (Pool::default(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let (mut pool, node) = (IdlePool::default(), SocketAddr::from(([127, 0, 0, 1], 1)));
         let put = (0..2 * KEPT_MAX).filter_map(|_| pool.put(0, node)).count();
         assert_eq!((put, pool.count()), (KEPT_MAX, KEPT_MAX));
     }

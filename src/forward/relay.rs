@@ -1,35 +1,35 @@
 //! A stream of another node's session, from its head to its end: where its framing stands.
 //!
-//! Most of a stream's life is silence, so nothing here has a time or a buffer of its own: what comes from the owner goes
-//! on as it is, and only a client that does not take everything at once, or sends something ahead, takes more.
+//! Most of a stream's life is silence, so nothing here has a time or a buffer of its own. What comes from the owner goes
+//! on as it is. Only a client that does not take everything at once, or sends something ahead, costs more.
 
-use super::request::Rest;
-use super::unsent::Unsent;
+use super::request::BodyRest;
+use super::unsent::UnsentBytes;
 use crate::budget::Charge;
 use crate::shard::Millis;
 
 pub(super) struct Relay {
-    body: Rest,
+    body: BodyRest,
     /// When the owner last said something.
     heard: Millis,
     /// What few clients need.
-    more: Option<Box<More>>,
+    more: Option<Box<RelayExtras>>,
 }
 
 #[derive(Default)]
-struct More {
+struct RelayExtras {
     /// What the client sent after its request, and its part of the node's budget.
     read_ahead: Vec<u8>,
     ahead_charge: Option<Charge>,
     is_charging: bool,
     /// What the client did not take yet, and its part.
-    unsent: Unsent,
+    unsent: UnsentBytes,
     unsent_charge: Option<Charge>,
 }
 
 /// For what a relay asks room in the node's budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum RelayBuffer {
     /// What its client sends ahead.
     Ahead,
     /// What its client does not take.
@@ -37,11 +37,11 @@ pub enum Held {
 }
 
 impl Relay {
-    pub(super) fn new(now: Millis, body: Rest, read_ahead: Vec<u8>) -> Relay {
+    pub(super) fn new(now: Millis, body: BodyRest, read_ahead: Vec<u8>) -> Relay {
         let more = (!read_ahead.is_empty()).then(|| {
-            Box::new(More {
+            Box::new(RelayExtras {
                 read_ahead,
-                ..More::default()
+                ..RelayExtras::default()
             })
         });
         Relay {
@@ -51,7 +51,7 @@ impl Relay {
         }
     }
 
-    fn more(&mut self) -> &mut More {
+    fn more(&mut self) -> &mut RelayExtras {
         self.more.get_or_insert_default()
     }
 
@@ -82,7 +82,7 @@ impl Relay {
         let more = self.more();
         more.unsent.sent(now, count);
         if more.unsent.is_empty() {
-            (more.unsent, more.unsent_charge) = (Unsent::default(), None);
+            (more.unsent, more.unsent_charge) = (UnsentBytes::default(), None);
         }
         if more.is_needless() {
             self.more = None;
@@ -105,13 +105,13 @@ impl Relay {
         self.more.as_ref().map_or(0, |it| it.read_ahead.len())
     }
 
-    pub(super) fn charge(&mut self, what: Held, charge: Charge) {
+    pub(super) fn charge(&mut self, what: RelayBuffer, charge: Charge) {
         let more = self.more();
         match what {
-            Held::Ahead => more.ahead_charge = Some(charge),
+            RelayBuffer::Ahead => more.ahead_charge = Some(charge),
             // It may have been taken meanwhile.
-            Held::Unsent if more.unsent.is_empty() => {}
-            Held::Unsent => more.unsent_charge = Some(charge),
+            RelayBuffer::Unsent if more.unsent.is_empty() => {}
+            RelayBuffer::Unsent => more.unsent_charge = Some(charge),
         }
     }
 
@@ -134,7 +134,7 @@ impl Relay {
     }
 }
 
-impl More {
+impl RelayExtras {
     fn is_needless(&self) -> bool {
         self.read_ahead.is_empty() && self.unsent.is_empty() && self.ahead_charge.is_none()
     }

@@ -1,4 +1,4 @@
-//! The request as it goes on to its owner: the head as it came, with this node's word behind it, and the end of its
+//! The request as it goes on to its owner: the head as it came, with this node's proof behind it, and the end of its
 //! body, so that what the client sent after it stays here.
 
 use std::net::IpAddr;
@@ -17,14 +17,14 @@ pub(super) struct Outgoing {
     pub(super) bytes: Vec<u8>,
     /// What of the client's bytes was used for it.
     pub(super) used: usize,
-    pub(super) rest: Rest,
+    pub(super) rest: BodyRest,
     pub(super) method: Method,
     /// The sticky cookie that the client sent.
     pub(super) cookie: Option<Box<str>>,
 }
 
 /// What is missing of a body.
-pub(super) enum Rest {
+pub(super) enum BodyRest {
     Nothing,
     Length(u64),
     Chunked(ChunkedDecoder),
@@ -45,9 +45,9 @@ impl Outgoing {
         let session = SessionId::parse(id)?;
         let head_len = head.len as usize;
         let mut rest = match head.framing {
-            Framing::None | Framing::Length(0) => Rest::Nothing,
-            Framing::Length(length) => Rest::Length(length),
-            Framing::Chunked => Rest::Chunked(ChunkedDecoder::default()),
+            Framing::None | Framing::Length(0) => BodyRest::Nothing,
+            Framing::Length(length) => BodyRest::Length(length),
+            Framing::Chunked => BodyRest::Chunked(ChunkedDecoder::default()),
         };
         let body = rest.take(&input[head_len..], &mut Vec::new())?;
         let used = head_len + body;
@@ -79,30 +79,30 @@ impl Outgoing {
     }
 }
 
-impl Rest {
+impl BodyRest {
     pub(super) fn is_nothing(&self) -> bool {
-        matches!(self, Rest::Nothing)
+        matches!(self, BodyRest::Nothing)
     }
 
     /// How many bytes of `input` belong to the body; `None` if they are no body. `scratch` is written over.
     pub(super) fn take(&mut self, input: &[u8], scratch: &mut Vec<u8>) -> Option<usize> {
         match self {
-            Rest::Nothing => Some(0),
-            Rest::Length(missing) => {
+            BodyRest::Nothing => Some(0),
+            BodyRest::Length(missing) => {
                 let count = input
                     .len()
                     .min(usize::try_from(*missing).unwrap_or(usize::MAX));
                 *missing -= count as u64;
                 if *missing == 0 {
-                    *self = Rest::Nothing;
+                    *self = BodyRest::Nothing;
                 }
                 Some(count)
             }
-            Rest::Chunked(decoder) => {
+            BodyRest::Chunked(decoder) => {
                 scratch.clear();
                 let decoded = decoder.decode(input, scratch, usize::MAX).ok()?;
                 if decoded.finished {
-                    *self = Rest::Nothing;
+                    *self = BodyRest::Nothing;
                 }
                 Some(decoded.used)
             }

@@ -1,17 +1,17 @@
 //! The owner's answer on its way to the client: passed on as it comes, watched only for its end.
 
-use super::request::Rest;
+use super::request::BodyRest;
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::response_head::{ResponseFraming, ResponseHead, parse_response_head};
 
 /// How far an answer has come.
-pub(super) enum Incoming {
+pub(super) enum ResponseProgress {
     /// What has come of the head, and how many interim answers came before it.
     Head {
         begun: Vec<u8>,
         interim: usize,
     },
-    Body(Rest),
+    Body(BodyRest),
     UntilClose,
 }
 
@@ -30,9 +30,9 @@ pub(super) struct NoAnswer;
 /// Interim answers (1xx) to one request; a node gives one at most.
 const INTERIM_MAX: usize = 8;
 
-impl Incoming {
+impl ResponseProgress {
     pub(super) fn new() -> Self {
-        Incoming::Head {
+        ResponseProgress::Head {
             begun: Vec::new(),
             interim: 0,
         }
@@ -40,13 +40,13 @@ impl Incoming {
 
     /// Nothing of the answer has been passed on.
     pub(super) fn is_unstarted(&self) -> bool {
-        matches!(self, Incoming::Head { .. })
+        matches!(self, ResponseProgress::Head { .. })
     }
 
     /// Of a head that is not complete.
     pub(super) fn held_bytes(&self) -> usize {
         match self {
-            Incoming::Head { begun, .. } => begun.len(),
+            ResponseProgress::Head { begun, .. } => begun.len(),
             _ => 0,
         }
     }
@@ -60,7 +60,7 @@ impl Incoming {
         out: &mut Vec<u8>,
         scratch: &mut Vec<u8>,
     ) -> Result<Taken, NoAnswer> {
-        let Incoming::Head { begun, interim } = self else {
+        let ResponseProgress::Head { begun, interim } = self else {
             return self.take_body(input, out, scratch);
         };
         begun.extend_from_slice(input);
@@ -99,7 +99,7 @@ impl Incoming {
         out: &mut Vec<u8>,
         scratch: &mut Vec<u8>,
     ) -> Result<Taken, NoAnswer> {
-        let Incoming::Body(rest) = self else {
+        let ResponseProgress::Body(rest) = self else {
             out.extend_from_slice(input);
             return Ok(Taken::more(true));
         };
@@ -116,12 +116,16 @@ impl Incoming {
     }
 }
 
-fn body_of(head: &ResponseHead) -> Incoming {
+fn body_of(head: &ResponseHead) -> ResponseProgress {
     match head.framing {
-        ResponseFraming::None | ResponseFraming::Length(0) => Incoming::Body(Rest::Nothing),
-        ResponseFraming::Length(length) => Incoming::Body(Rest::Length(length)),
-        ResponseFraming::Chunked => Incoming::Body(Rest::Chunked(ChunkedDecoder::default())),
-        ResponseFraming::UntilClose => Incoming::UntilClose,
+        ResponseFraming::None | ResponseFraming::Length(0) => {
+            ResponseProgress::Body(BodyRest::Nothing)
+        }
+        ResponseFraming::Length(length) => ResponseProgress::Body(BodyRest::Length(length)),
+        ResponseFraming::Chunked => {
+            ResponseProgress::Body(BodyRest::Chunked(ChunkedDecoder::default()))
+        }
+        ResponseFraming::UntilClose => ResponseProgress::UntilClose,
     }
 }
 
@@ -141,7 +145,8 @@ mod tests {
 
     /// Everything that came out, and whether the answer was complete and closes.
     fn pass(pieces: &[&str], cookie: Option<&str>) -> Result<(String, bool, bool), NoAnswer> {
-        let (mut incoming, mut out, mut scratch) = (Incoming::new(), Vec::new(), Vec::new());
+        let (mut incoming, mut out, mut scratch) =
+            (ResponseProgress::new(), Vec::new(), Vec::new());
         let (mut complete, mut closes) = (false, false);
         for piece in pieces {
             let taken = incoming.take(piece.as_bytes(), cookie, &mut out, &mut scratch)?;

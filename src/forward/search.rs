@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::exchange::{Passed, Step, silence_max_ms, silence_of_two_ms};
-use super::owners::{Owner, process_of};
-use super::passage::{PassageKey, State};
-use super::{CONNECT_MS, Effect, Forwarder};
+use super::exchange::{ExchangeStep, Passed, silence_max_ms, silence_of_two_ms};
+use super::owners::SessionOwner;
+use super::passage::{PassageKey, PassageState};
+use super::{CONNECT_MS, ForwardEffect, Forwarder};
 use crate::shard::{ConnectionKey, Located, Millis, MissReason};
 use crate::wire::session_id::SessionId;
 
-/// How long an owner is looked for before the client is told that it cannot be found.
+/// How long an owner is looked for before the client gets the answer that it cannot be found.
 const LOCATE_MS: Millis = 1_000;
 /// How often silent owners of streams are looked for.
 const LOOK_EVERY_MS: Millis = 1_000;
@@ -44,7 +44,7 @@ impl Forwarder {
         }
         if self.secret.is_some() && self.owners.is_fresh(now, session) {
             let located = Located::There;
-            let effect = Effect::Located {
+            let effect = ForwardEffect::Located {
                 connection,
                 located,
             };
@@ -56,7 +56,7 @@ impl Forwarder {
 
     pub(super) fn ask(&mut self, session: SessionId, asker: Asker) -> usize {
         let asker = self.askers.insert(asker);
-        self.effects.push_back(Effect::Ask {
+        self.effects.push_back(ForwardEffect::Ask {
             question: Question { asker, session },
             session,
             within_ms: LOCATE_MS,
@@ -64,8 +64,8 @@ impl Forwarder {
         asker
     }
 
-    /// What came of [`Effect::Ask`]. That nobody answered is [`MissReason::CannotTell`].
-    pub fn handle_owner(&mut self, now: Millis, question: Question, owner: Owner) {
+    /// What came of [`ForwardEffect::Ask`]. That nobody answered is [`MissReason::CannotTell`].
+    pub fn handle_owner(&mut self, now: Millis, question: Question, owner: SessionOwner) {
         let session = question.session;
         let Some(asker) = self.askers.try_remove(question.asker) else {
             return;
@@ -77,7 +77,7 @@ impl Forwarder {
             Asker::Connection(connection) => {
                 self.asking.remove(&connection);
                 let located = gone.map_or(Located::There, Located::Gone);
-                self.effects.push_back(Effect::Located {
+                self.effects.push_back(ForwardEffect::Located {
                     connection,
                     located,
                 });
@@ -108,14 +108,14 @@ impl Forwarder {
         let Some(exchange) = self.exchange(key) else {
             return;
         };
-        exchange.step = Step::Connecting;
+        exchange.step = ExchangeStep::Connecting;
         exchange.owner = exchange.owner.take().or(known);
         let Some(address) = exchange.owner.as_ref().map(|it| it.address) else {
             return self.not_there(key, MissReason::OwnerUnreachable);
         };
         let effect = match self.pool.take(now, address) {
-            Some(idle) => Effect::Reuse { key, idle },
-            None => Effect::Connect {
+            Some(idle) => ForwardEffect::Reuse { key, idle },
+            None => ForwardEffect::Connect {
                 key,
                 session,
                 address,
@@ -128,7 +128,10 @@ impl Forwarder {
     /// There is a connection to the owner.
     pub fn handle_connected(&mut self, now: Millis, key: PassageKey) {
         let path = self.path.clone();
-        let Some(exchange) = self.exchange(key).filter(|it| it.step == Step::Connecting) else {
+        let Some(exchange) = self
+            .exchange(key)
+            .filter(|it| it.step == ExchangeStep::Connecting)
+        else {
             return;
         };
         exchange.begin(now, &path);
@@ -195,7 +198,7 @@ impl Forwarder {
         let mut of_each = BTreeMap::new();
         for key in self.streams_silent_for(now, worth_a_look, None) {
             if let Some(passage) = self.passage_ref(key) {
-                of_each.insert(process_of(&passage.session), passage.session);
+                of_each.insert(passage.session.process(), passage.session);
             }
         }
         for session in of_each.into_values() {
@@ -219,10 +222,10 @@ impl Forwarder {
         silence: Millis,
         of: Option<SessionId>,
     ) -> Vec<PassageKey> {
-        let process = of.map(|session| process_of(&session));
+        let process = of.map(|session| session.process());
         let silent = self.passages.iter().filter(|(_, it)| {
-            let is_its = process.is_none_or(|process| process_of(&it.session) == process);
-            is_its && matches!(&it.state, State::Relay(it) if it.is_silent(now, silence))
+            let is_its = process.is_none_or(|process| it.session.process() == process);
+            is_its && matches!(&it.state, PassageState::Relay(it) if it.is_silent(now, silence))
         });
         let key = |(index, it): (usize, &super::Passage)| PassageKey {
             index: index as u32,

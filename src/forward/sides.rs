@@ -1,15 +1,15 @@
 //! What comes from the two sockets of a passage, and what they take.
 
 use super::exchange::Passed;
-use super::passage::{PassageKey, Side, State};
-use super::relay::Held;
-use super::{Effect, Forwarder};
+use super::passage::{PassageKey, PassageState, Side};
+use super::relay::RelayBuffer;
+use super::{ForwardEffect, Forwarder};
 use crate::budget::Charge;
 use crate::shard::Millis;
 
 /// How bytes of an owner go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passes {
+pub enum PassMode {
     /// As [`Forwarder::poll_transmit`] says, if at all.
     Buffered,
     /// All of them, as they are and at once. What the client did not take goes to [`Forwarder::handle_passed`].
@@ -17,25 +17,25 @@ pub enum Passes {
 }
 
 impl Forwarder {
-    pub fn handle_owner_bytes(&mut self, now: Millis, key: PassageKey, bytes: &[u8]) -> Passes {
+    pub fn handle_owner_bytes(&mut self, now: Millis, key: PassageKey, bytes: &[u8]) -> PassMode {
         let mut sink = std::mem::take(&mut self.sink);
         let passed = self.passage(key).map(|passage| match &mut passage.state {
-            State::Exchange(exchange) => Some(exchange.owner_bytes(now, bytes, &mut sink)),
-            State::Relay(relay) => match relay.owner_bytes(now, bytes, &mut sink) {
+            PassageState::Exchange(exchange) => Some(exchange.owner_bytes(now, bytes, &mut sink)),
+            PassageState::Relay(relay) => match relay.owner_bytes(now, bytes, &mut sink) {
                 true => None,
                 false => Some(Passed::Over),
             },
         });
         self.sink = sink;
         match passed {
-            Some(None) => return Passes::AsTheyAre,
+            Some(None) => return PassMode::AsTheyAre,
             Some(Some(passed)) => {
                 self.conclude(now, key, passed);
                 self.transmits(key, Side::Client);
             }
             None => {}
         }
-        Passes::Buffered
+        PassMode::Buffered
     }
 
     /// A stream's bytes went on, but for these.
@@ -43,13 +43,14 @@ impl Forwarder {
         let Some(passage) = self.passage(key) else {
             return;
         };
-        let State::Relay(relay) = &mut passage.state else {
+        let PassageState::Relay(relay) = &mut passage.state else {
             return;
         };
         if !unsent.is_empty() {
             relay.keep_unsent(now, unsent);
-            let (what, count) = (Held::Unsent, unsent.len());
-            self.effects.push_back(Effect::Hold { key, what, count });
+            let (what, count) = (RelayBuffer::Unsent, unsent.len());
+            self.effects
+                .push_back(ForwardEffect::Hold { key, what, count });
             self.settle(key);
         } else if relay.is_whole() {
             self.finish(key);
@@ -63,12 +64,14 @@ impl Forwarder {
         let mut hold = None;
         if let Some(passage) = self.passage(key) {
             match &mut passage.state {
-                State::Exchange(exchange) => passed = exchange.client_bytes(now, bytes, &mut sink),
+                PassageState::Exchange(exchange) => {
+                    passed = exchange.client_bytes(now, bytes, &mut sink)
+                }
                 // Once for as much as may be read ahead.
-                State::Relay(relay) => {
-                    hold = relay.client_bytes(bytes).then_some(Effect::Hold {
+                PassageState::Relay(relay) => {
+                    hold = relay.client_bytes(bytes).then_some(ForwardEffect::Hold {
                         key,
-                        what: Held::Ahead,
+                        what: RelayBuffer::Ahead,
                         count: ahead_max,
                     });
                 }
@@ -86,15 +89,16 @@ impl Forwarder {
             return;
         };
         let passed = match &passage.state {
-            State::Exchange(exchange) => exchange.client_end(passage.ended),
-            State::Relay(_) if passage.ended => Passed::Over,
+            PassageState::Exchange(exchange) => exchange.client_end(passage.ended),
+            PassageState::Relay(_) if passage.ended => Passed::Over,
             // It reads on, or is gone: the owner says something at once, and a reset is the answer to that.
-            State::Relay(_) => Passed::On,
+            PassageState::Relay(_) => Passed::On,
         };
         if passed == Passed::On {
             passage.ended = true;
             let side = Side::Owner;
-            self.effects.push_back(Effect::EndSending { key, side });
+            self.effects
+                .push_back(ForwardEffect::EndSending { key, side });
         }
         self.conclude(now, key, passed);
     }
@@ -145,34 +149,35 @@ impl Forwarder {
         };
         let mut passed = Passed::On;
         match (&mut passage.state, side) {
-            (State::Exchange(it), Side::Client) => {
+            (PassageState::Exchange(it), Side::Client) => {
                 passed = it.sent_to_client(now, count);
                 if it.is_lingering() && it.to_client.is_empty() {
                     let side = Side::Client;
-                    self.effects.push_back(Effect::EndSending { key, side });
+                    self.effects
+                        .push_back(ForwardEffect::EndSending { key, side });
                 }
             }
-            (State::Exchange(it), Side::Owner) => it.sent_to_owner(now, count),
-            (State::Relay(it), Side::Client) => {
+            (PassageState::Exchange(it), Side::Owner) => it.sent_to_owner(now, count),
+            (PassageState::Relay(it), Side::Client) => {
                 it.sent(now, count);
                 if it.is_whole() {
                     return self.finish(key);
                 }
             }
-            (State::Relay(_), Side::Owner) => {}
+            (PassageState::Relay(_), Side::Owner) => {}
         }
         self.conclude(now, key, passed);
     }
 
-    /// What came of [`Effect::Hold`]. None: there is no room.
-    pub fn handle_held(&mut self, key: PassageKey, what: Held, charge: Option<Charge>) {
+    /// What came of [`ForwardEffect::Hold`]. None: there is no room.
+    pub fn handle_held(&mut self, key: PassageKey, what: RelayBuffer, charge: Option<Charge>) {
         let Some(passage) = self.passage(key) else {
             return;
         };
         match (&mut passage.state, charge) {
-            (State::Relay(relay), Some(charge)) => relay.charge(what, charge),
+            (PassageState::Relay(relay), Some(charge)) => relay.charge(what, charge),
             (_, None) => self.close(key),
-            (State::Exchange(_), Some(_)) => {}
+            (PassageState::Exchange(_), Some(_)) => {}
         }
     }
 

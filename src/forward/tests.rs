@@ -4,7 +4,7 @@ use crate::clients::{Commons, Networks};
 use crate::wire::session_id::Locator;
 
 fn forwarder() -> Forwarder {
-    Forwarder::new(Setup {
+    Forwarder::new(ForwarderSetup {
         node: NodeName::new("node-b").expect("a name"),
         path: "/mcp".into(),
         secret: Some(PeerSecret::new(b"secret")),
@@ -28,13 +28,13 @@ fn session(node: &str) -> SessionId {
 
 fn question(forwarder: &mut Forwarder) -> Question {
     match forwarder.poll_effect() {
-        Some(Effect::Ask { question, .. }) => question,
+        Some(ForwardEffect::Ask { question, .. }) => question,
         _ => panic!("a question was expected"),
     }
 }
 
-fn alive() -> Owner {
-    Owner::Alive {
+fn alive() -> SessionOwner {
+    SessionOwner::Alive {
         address: ([127, 0, 0, 1], 1).into(),
         cookie: "c".into(),
     }
@@ -71,7 +71,7 @@ fn sent(forwarder: &mut Forwarder, key: PassageKey, side: Side) -> String {
     all
 }
 
-fn effects(forwarder: &mut Forwarder) -> Vec<Effect> {
+fn effects(forwarder: &mut Forwarder) -> Vec<ForwardEffect> {
     std::iter::from_fn(|| forwarder.poll_effect()).collect()
 }
 
@@ -84,14 +84,14 @@ fn relayed(forwarder: &mut Forwarder) -> PassageKey {
     forwarder.handle_owner(0, question, alive());
     assert!(matches!(
         forwarder.poll_effect(),
-        Some(Effect::Connect { .. })
+        Some(ForwardEffect::Connect { .. })
     ));
     forwarder.handle_connected(0, key);
     assert!(sent(forwarder, key, Side::Owner).starts_with("GET /mcp"));
     effects(forwarder);
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let passes = forwarder.handle_owner_bytes(0, key, head.as_bytes());
-    assert_eq!(passes, Passes::Buffered);
+    assert_eq!(passes, PassMode::Buffered);
     assert_eq!(sent(forwarder, key, Side::Client), head);
     effects(forwarder);
     key
@@ -105,13 +105,17 @@ fn an_answer_about_one_session_taken_for_anothers() {
     let first = question(&mut forwarder);
     forwarder.handle_locate(20_000, connection, session("node-c"));
     let second = question(&mut forwarder);
-    forwarder.handle_owner(20_001, first, Owner::Gone(MissReason::OwnerRestarted));
+    forwarder.handle_owner(
+        20_001,
+        first,
+        SessionOwner::Gone(MissReason::OwnerRestarted),
+    );
     assert!(forwarder.poll_effect().is_none(), "told of another one");
     forwarder.handle_owner(20_002, second, alive());
     let there = Located::There;
     assert!(matches!(
         forwarder.poll_effect(),
-        Some(Effect::Located { located, .. }) if located == there
+        Some(ForwardEffect::Located { located, .. }) if located == there
     ));
     assert_eq!(forwarder.question_count(), 0);
 }
@@ -126,7 +130,7 @@ fn a_silent_stream_that_has_a_time_or_a_buffer() {
     assert_eq!(forwarder.held_bytes().sum::<usize>(), 0);
     let chunk = b"3\r\n:\n\n\r\n";
     let passes = forwarder.handle_owner_bytes(5, key, chunk);
-    assert_eq!(passes, Passes::AsTheyAre);
+    assert_eq!(passes, PassMode::AsTheyAre);
     forwarder.handle_passed(5, key, b"");
     assert!(!forwarder.has_work(), "it went on, and that is all");
     forwarder.handle_passed(5, key, &chunk[3..]);

@@ -1,8 +1,8 @@
 //! What becomes of a request that was passed on and that its owner did not answer.
 
-use super::exchange::Step;
-use super::passage::{PassageKey, State};
-use super::{Effect, Forwarder};
+use super::exchange::ExchangeStep;
+use super::passage::{PassageKey, PassageState};
+use super::{ForwardEffect, Forwarder};
 use crate::shard::{Millis, MissReason, SessionEvent};
 
 /// How long what such a client still sends is read, so that it can read its answer.
@@ -15,7 +15,7 @@ impl Forwarder {
         let gone = (!is_there).then_some(MissReason::OwnerUnreachable);
         if self
             .exchange(key)
-            .is_some_and(|it| it.step == Step::Probing)
+            .is_some_and(|it| it.step == ExchangeStep::Probing)
         {
             self.unanswered(now, key, gone);
             self.settle(key);
@@ -28,7 +28,7 @@ impl Forwarder {
             return;
         };
         let session = passage.session;
-        let State::Exchange(exchange) = &mut passage.state else {
+        let PassageState::Exchange(exchange) = &mut passage.state else {
             return;
         };
         let answer = match gone {
@@ -36,13 +36,13 @@ impl Forwarder {
                 Some(read) => return self.give_back(key, read, Some(gone)),
                 None => {
                     let missed = SessionEvent::Missed { session, gone };
-                    self.effects.push_back(Effect::Announce(missed));
+                    self.effects.push_back(ForwardEffect::Announce(missed));
                     gone.last_answer()
                 }
             },
             None => {
                 let broke_off = SessionEvent::BrokeOff { session };
-                self.effects.push_back(Effect::Announce(broke_off));
+                self.effects.push_back(ForwardEffect::Announce(broke_off));
                 broke_off_answer().into_bytes()
             }
         };

@@ -4,7 +4,7 @@ use crate::shard::Millis;
 
 /// Bytes that one side is to take.
 #[derive(Default)]
-pub(super) struct Unsent {
+pub(super) struct UnsentBytes {
     bytes: Vec<u8>,
     /// `at < bytes.len()`, or both are 0
     at: usize,
@@ -12,9 +12,9 @@ pub(super) struct Unsent {
     since: Millis,
 }
 
-impl Unsent {
-    pub(super) fn of(bytes: Vec<u8>) -> Unsent {
-        Unsent {
+impl UnsentBytes {
+    pub(super) fn of(bytes: Vec<u8>) -> UnsentBytes {
+        UnsentBytes {
             bytes,
             at: 0,
             since: 0,

@@ -1,6 +1,6 @@
-//! serde takes a list for a struct as well, field by field; JSON-RPC has such params by position, and MCP has not.
+//! serde takes a list for a struct as well, field by field. JSON-RPC has such params by position, and MCP has not.
 //!
-//! `Objects` stands between a format and the type that is read from it, passes everything on, at any depth, and asks
+//! `Objects` stands between a format and the type that is read from it. It passes everything on, at any depth, and asks
 //! for an object wherever a struct is wanted. What serde keeps aside before it decides (enums with a tag inside, or with
 //! none) is out of its reach.
 

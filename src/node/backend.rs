@@ -6,10 +6,12 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
-use crate::admin::{Answer, Item, PublishBackend, SessionName, Target, no_uri, refused};
+use crate::admin::{
+    PublishBackend, PublishItem, PublishOutcome, SessionName, Target, no_uri, refused,
+};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
-use crate::cluster::bus::{BusHandle, BusTold};
+use crate::cluster::bus::{BusHandle, ReceiptReceiver};
 use crate::metrics::Metrics;
 use crate::runtime::Publisher;
 use crate::wire::uri::normal;
@@ -48,7 +50,7 @@ impl PublishBackend for NodeBackend {
         self.publisher.is_saturated() || self.bus.as_ref().is_some_and(|bus| bus.is_full())
     }
 
-    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+    fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome> {
         let target = match self.in_own_words(item.target) {
             Ok(target) => target,
             Err(refused) => return Box::pin(ready(refused)),
@@ -71,7 +73,7 @@ impl PublishBackend for NodeBackend {
 
 impl NodeBackend {
     /// A publisher's spelling of a URI is not always the application's, by which subscribers are found.
-    fn in_own_words(&self, target: Target) -> Result<Target, Answer> {
+    fn in_own_words(&self, target: Target) -> Result<Target, PublishOutcome> {
         let own = |topic| match (topic, &self.store) {
             (Topic::Resource(uri), Some(store)) => store.own_uri(&uri).map(Topic::Resource),
             (Topic::Resource(uri), None) => Ok(Topic::Resource(normal(&uri)?.into())),
@@ -87,7 +89,7 @@ impl NodeBackend {
         target.map_err(no_uri)
     }
 
-    fn publish_topic(&self, topic: Topic, contents: Option<Option<Contents>>) -> Answer {
+    fn publish_topic(&self, topic: Topic, contents: Option<Option<Contents>>) -> PublishOutcome {
         let topics = match (contents, topic) {
             (Some(contents), Topic::Resource(uri)) => match self.put(uri, contents) {
                 Ok(topics) => topics,
@@ -96,7 +98,7 @@ impl NodeBackend {
             (_, topic) => vec![topic],
         };
         let offsets = self.publisher.publish_here(0, topics);
-        Answer::Accepted {
+        PublishOutcome::Accepted {
             offset: Some(offsets.end - 1),
             kept: None,
         }
@@ -107,8 +109,8 @@ impl NodeBackend {
         bus: &BusHandle,
         topic: Topic,
         contents: Option<Option<Contents>>,
-    ) -> Answer {
-        let told = match (contents, topic) {
+    ) -> PublishOutcome {
+        let receipt = match (contents, topic) {
             (Some(contents), Topic::Resource(uri)) => {
                 let taken = self.store().and_then(|store| {
                     let checked = store.check(&uri, contents.as_ref());
@@ -121,24 +123,24 @@ impl NodeBackend {
             }
             (_, topic) => bus.changed(topic),
         };
-        accepted(told).await
+        accepted(receipt).await
     }
 
-    /// What is to be told about new contents. Equal contents are no change.
-    fn put(&self, uri: Box<str>, contents: Option<Contents>) -> Result<Vec<Topic>, Answer> {
+    /// What is to be delivered about new contents. Equal contents are no change.
+    fn put(&self, uri: Box<str>, contents: Option<Contents>) -> Result<Vec<Topic>, PublishOutcome> {
         let change = self.store()?.put(&uri, contents).map_err(store_refused)?;
         Ok(change.topics(&uri))
     }
 
-    fn store(&self) -> Result<&dyn ContentStore, Answer> {
+    fn store(&self) -> Result<&dyn ContentStore, PublishOutcome> {
         let sentence = "This application takes no contents; publish the uri alone";
         let store = self.store.as_deref();
         store.ok_or_else(|| refused("no_contents", sentence))
     }
 
-    fn tell_all(&self, notice: Notice) -> Answer {
+    fn tell_all(&self, notice: Notice) -> PublishOutcome {
         match self.publisher.tell_all(notice) {
-            Ok(offset) => Answer::Accepted {
+            Ok(offset) => PublishOutcome::Accepted {
                 offset: Some(offset),
                 kept: None,
             },
@@ -148,10 +150,10 @@ impl NodeBackend {
 
     /// A session of another node is told by the bus: accepted is not delivered, since only its node knows whether it
     /// is still there.
-    async fn tell(&self, session: SessionName, notice: Notice) -> Answer {
-        let told = self.publisher.tell(session.expose(), notice.clone());
-        match (timeout(TELL_TIMEOUT, told).await, &self.bus) {
-            (Ok(Ok(())), _) => Answer::Accepted {
+    async fn tell(&self, session: SessionName, notice: Notice) -> PublishOutcome {
+        let answer = self.publisher.tell(session.expose(), notice.clone());
+        match (timeout(TELL_TIMEOUT, answer).await, &self.bus) {
+            (Ok(Ok(())), _) => PublishOutcome::Accepted {
                 offset: None,
                 kept: None,
             },
@@ -168,9 +170,9 @@ impl NodeBackend {
 }
 
 /// The bus answers within a moment, whatever Redis does.
-async fn accepted(told: BusTold) -> Answer {
-    match told.await {
-        Ok(receipt) => Answer::Accepted {
+async fn accepted(receipt: ReceiptReceiver) -> PublishOutcome {
+    match receipt.await {
+        Ok(receipt) => PublishOutcome::Accepted {
             offset: receipt.offset,
             kept: Some(receipt.kept),
         },
@@ -178,7 +180,7 @@ async fn accepted(told: BusTold) -> Answer {
     }
 }
 
-fn store_refused(refusal: StoreRefused) -> Answer {
+fn store_refused(refusal: StoreRefused) -> PublishOutcome {
     match refusal {
         StoreRefused::Full => refused(
             "full",
@@ -196,7 +198,7 @@ fn store_refused(refusal: StoreRefused) -> Answer {
     }
 }
 
-fn tell_refused(refusal: TellRefused) -> Answer {
+fn tell_refused(refusal: TellRefused) -> PublishOutcome {
     match refusal {
         TellRefused::Unknown => refused("unknown", "This server gave out no such session id"),
         TellRefused::Expired => refused(

@@ -1,4 +1,4 @@
-//! What a node is told before it starts.
+//! What a node is given before it starts.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::wire::forwarded::PeerSecret;
 
 const PREFIX: &str = "mcp:";
 
-/// A node that has not started. What is wrong with a value is told by [`start`](NodeBuilder::start), in a sentence.
+/// A node that has not started. [`start`](NodeBuilder::start) says what is wrong with a value, in a sentence.
 ///
 /// ```
 /// use pinfold::Node;
@@ -176,7 +176,7 @@ impl NodeBuilder {
         self
     }
 
-    /// See [`Options::raise_open_files`]; it does unless told otherwise.
+    /// See [`Options::raise_open_files`]; it does by default.
     pub fn raise_open_files(mut self, raise: bool) -> Self {
         self.options.raise_open_files = raise;
         self
@@ -211,7 +211,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Every bound of the node. Replaces what [`memory_max`](NodeBuilder::memory_max) said before.
+    /// The limits of the node. Replaces what [`memory_max`](NodeBuilder::memory_max) said before.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self
@@ -223,7 +223,7 @@ impl NodeBuilder {
         self
     }
 
-    /// How the node takes its leave: streams begin to close after `notice`, when a proxy has seen that it is not ready, and
+    /// How the node drains: streams begin to close after `notice`, when a proxy has seen that it is not ready, and
     /// close evenly within `window`. None and 1 s unless it is given, 5 s and 20 s with Redis. Milliseconds count.
     pub fn drain_times(mut self, notice: Duration, window: Duration) -> Self {
         let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX / 4);

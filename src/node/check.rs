@@ -1,5 +1,5 @@
-//! What options must be, alone and together. The program's command line asks the same for single values, and names its
-//! flags; here is what every node is held to.
+//! What options must be, alone and together. The program's command line checks single values in the same way, and names its
+//! flags. Every node is held to what stands here.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 

@@ -1,5 +1,5 @@
-//! The control thread: the admin listener, and what this node shares with others through Redis. Nothing that a client
-//! waits for runs here.
+//! The control thread: the admin listener, and what this node shares with others through Redis. No client waits for
+//! anything that runs here.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -32,7 +32,7 @@ pub(super) struct ControlSetup<'a> {
     pub(super) store: Option<Arc<dyn ContentStore>>,
     pub(super) cluster: Option<(ClusterConfig, ClusterTask)>,
     /// At which what is published waits for the bus.
-    pub(super) door: Option<Arc<BusHandle>>,
+    pub(super) bus: Option<Arc<BusHandle>>,
 }
 
 /// The thread, as the node holds it.
@@ -44,21 +44,21 @@ pub(super) struct ControlThread {
 }
 
 /// What the thread takes with it.
-struct Work {
+struct ControlWork {
     driver: Driver,
     admin: Option<(Listening, AdminPolicy)>,
     backend: NodeBackend,
-    cluster: Option<(ClusterParts, Arc<BusHandle>)>,
+    cluster: Option<(ClusterWork, Arc<BusHandle>)>,
     stop: oneshot::Receiver<()>,
     alive: Alive,
 }
 
 /// Of a node that is not alone.
-struct ClusterParts {
+struct ClusterWork {
     task: ClusterTask,
     incarnation: u64,
-    way: bus::RedisSettings,
-    log: bus::Setup,
+    settings: bus::RedisSettings,
+    log: bus::BusSetup,
 }
 
 impl ControlSetup<'_> {
@@ -71,14 +71,14 @@ impl ControlSetup<'_> {
         let cluster = self
             .cluster
             .map(|(cluster, task)| cluster_parts(self.node, &cluster, task, self.store.clone()));
-        let cluster = cluster.zip(self.door.clone());
-        let work = Work {
+        let cluster = cluster.zip(self.bus.clone());
+        let work = ControlWork {
             driver: shared.driver,
             admin: self.admin.zip(policy),
             backend: NodeBackend {
                 publisher: shared.publisher.clone(),
                 store: self.store,
-                bus: self.door,
+                bus: self.bus,
                 metrics: shared.metrics.clone(),
             },
             cluster,
@@ -113,20 +113,20 @@ fn cluster_parts(
     cluster: &ClusterConfig,
     task: ClusterTask,
     store: Option<Arc<dyn ContentStore>>,
-) -> ClusterParts {
+) -> ClusterWork {
     let (shared, options) = (&node.shared, node.options());
     let (name, incarnation) = (options.node_name(), options.incarnation);
     let mut redis = Settings::new(cluster.redis.clone(), format!("pinfold-{name}-bus"));
     redis.authorities = shared.authorities.clone();
-    ClusterParts {
+    ClusterWork {
         task,
         incarnation,
-        way: bus::RedisSettings {
+        settings: bus::RedisSettings {
             redis,
             prefix: cluster.prefix.clone(),
             metrics: shared.metrics.clone(),
         },
-        log: bus::Setup {
+        log: bus::BusSetup {
             node: name,
             incarnation,
             store,
@@ -149,9 +149,9 @@ impl ControlThread {
     }
 }
 
-impl Work {
+impl ControlWork {
     fn run(self) {
-        let Work {
+        let ControlWork {
             driver,
             admin,
             backend,
@@ -167,8 +167,8 @@ impl Work {
                     sleep(BEAT_EVERY).await;
                 }
             });
-            if let Some((parts, door)) = cluster {
-                share(parts, door, &backend.publisher);
+            if let Some((parts, bus)) = cluster {
+                share(parts, bus, &backend.publisher);
             }
             let acceptor =
                 admin.and_then(|(listening, policy)| open_admin(listening, policy, backend));
@@ -188,8 +188,8 @@ impl Work {
 }
 
 /// Starts the bus, and what this node tells the others of itself.
-fn share(parts: ClusterParts, door: Arc<BusHandle>, publisher: &Publisher) {
-    tasks::spawn(bus::run(parts.way, parts.log, publisher.clone(), door));
+fn share(parts: ClusterWork, bus: Arc<BusHandle>, publisher: &Publisher) {
+    tasks::spawn(bus::run(parts.settings, parts.log, publisher.clone(), bus));
     let (all, some) = (publisher.clone(), publisher.clone());
     tasks::spawn(parts.task.run(
         parts.incarnation,

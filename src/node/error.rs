@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::runtime::NotStarted;
 
-/// Why a node did not start, or ended otherwise than it was told to: a sentence that says what to do. `Debug` shows the same
+/// Why a node did not start, or ended otherwise than it was asked to: a sentence that says what to do. `Debug` shows the same
 /// sentence, for a `main` that returns it.
 #[derive(Clone)]
 #[non_exhaustive]

@@ -29,7 +29,7 @@ use crate::wire::session_id::NodeName;
 /// ```
 #[derive(Clone)]
 pub struct Node {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<NodeInner>,
 }
 
 impl fmt::Debug for Node {
@@ -41,7 +41,7 @@ impl fmt::Debug for Node {
     }
 }
 
-pub(super) struct Shared {
+pub(super) struct NodeInner {
     /// In force: with what the limit on open files leaves of the connections.
     pub(super) options: Options,
     pub(super) publisher: Publisher,
@@ -95,7 +95,7 @@ impl Node {
         *self.addresses().first().expect("a node listens somewhere")
     }
 
-    /// All addresses where clients connect: those it was told to listen on, then those of sockets that it was given.
+    /// All addresses where clients connect: those of its options, then those of sockets that it was given.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.shared.addresses
@@ -163,7 +163,7 @@ impl Node {
         self.shared.publisher.is_ready() && !self.has_ended()
     }
 
-    /// Takes leave of all clients, and resolves when no stream and no request is left: the node is not ready from now on, and
+    /// Drains, and resolves when no stream and no request is left: the node is not ready from now on, and
     /// its streams close spread over the drain window ([`NodeBuilder::drain_times`](super::NodeBuilder::drain_times)). It
     /// goes on for whoever comes nevertheless, until it is stopped. Begun by the call, whether it is waited for or not.
     pub fn drain(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -227,7 +227,7 @@ impl Node {
     /// # Errors
     /// The kernel refuses a handler, or a thread.
     pub fn obey_signals(&self, reload: impl FnMut() + Send + 'static) -> Result<(), NodeError> {
-        let Shared {
+        let NodeInner {
             watch, publisher, ..
         } = &*self.shared;
         watch_signals(watch, publisher.clone(), Box::new(reload))

@@ -9,8 +9,8 @@
 //!                      control thread (admin, Redis)       ends the control thread and the blocking pool, reaches `ended`
 //! ```
 //!
-//! [`Node`] is a handle; clones are the same node. It publishes, tells counts, drains, stops, and is joined by threads and
-//! by tasks of any runtime. After `join` nothing goes on: sockets are closed, threads have ended, a node may start on the
+//! [`Node`] is a handle; clones are the same node. It publishes, gives counts, drains and stops. Threads and tasks of any
+//! runtime can join it. After `join` nothing goes on: sockets are closed, threads have ended, and a node may start on the
 //! same port. Nothing is global: two nodes in one process share the process's memory, its limit on open files and its
 //! clock, and nothing else. Signals, the log's writer and the banner are the program's (`cli`).
 

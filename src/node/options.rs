@@ -80,7 +80,7 @@ pub struct Options {
     pub limits: Limits,
     /// Seals `requestState`. None: made from the peer secret, or else a new key at each start.
     pub state_key: Option<StateKey>,
-    /// How it takes its leave at the end. None: [`DRAIN_ALONE`], and [`DRAIN_BEHIND_PROXY`] for one node of several.
+    /// How it drains at the end. None: [`DRAIN_ALONE`], and [`DRAIN_BEHIND_PROXY`] for one node of several.
     pub drain: Option<DrainTimes>,
     /// Where `POST /publish`, `GET /readyz`, `GET /metrics` and the like are served, for operators.
     pub admin: Option<SocketAddr>,

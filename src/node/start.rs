@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::check::reachable;
 use super::control_thread::{ControlSetup, ControlThread};
-use super::handle::Shared;
+use super::handle::NodeInner;
 use super::listen::{Listeners, bind_admin};
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
 use crate::acceptor::Listening;
@@ -46,7 +46,7 @@ struct Plan {
     store: Option<Arc<dyn ContentStore>>,
     membership: Option<Arc<Membership>>,
     member: Option<ClusterTask>,
-    door: Option<Arc<BusHandle>>,
+    bus: Option<Arc<BusHandle>>,
     metrics: Arc<Metrics>,
     authorities: Authorities,
 }
@@ -75,7 +75,7 @@ impl NodeBuilder {
         let watch = Watch::new(publisher.clone(), plan.options.break_thread.clone())
             .map_err(|fault| NodeError::system("cannot watch signals", fault))?;
         let cores = Cores::start(&plan.setup, own, &watch)?;
-        let (hand_over, ending) = channel::<Ending>();
+        let (hand_over, ending) = channel::<NodeShutdown>();
         let within = ends_within(plan.setup.drain);
         // Nothing comes if the node did not get as far as that.
         let on_end = move || {
@@ -92,7 +92,7 @@ impl NodeBuilder {
         let control = on_listening(&node).and_then(|()| plan.start_control(&node));
         match control {
             Ok(control) => {
-                let ending = Ending {
+                let ending = NodeShutdown {
                     cores,
                     control,
                     membership,
@@ -140,7 +140,7 @@ impl Plan {
         metrics.show_sessions(commons.sessions.clone());
         let access = cluster_access(&options, membership.clone());
         // Before anybody can publish: the others are to hear of all of it.
-        let door = access.is_some().then(|| bus::share(&publisher));
+        let bus = access.is_some().then(|| bus::share(&publisher));
         options.cores = cores;
         options.name = Some(options.node_name());
         options.drain = Some(options.drain_times());
@@ -178,7 +178,7 @@ impl Plan {
             store,
             membership,
             member,
-            door,
+            bus,
             metrics,
             authorities,
         })
@@ -186,7 +186,7 @@ impl Plan {
 
     fn node(&self, cores: &Cores, watch: &Watch) -> Node {
         Node {
-            shared: Arc::new(Shared {
+            shared: Arc::new(NodeInner {
                 options: self.options.clone(),
                 publisher: self.setup.publisher.clone(),
                 commons: self.setup.commons.clone(),
@@ -215,21 +215,21 @@ impl Plan {
             admin: self.admin,
             store: self.store,
             cluster,
-            door: self.door,
+            bus: self.bus,
         };
         setup.start().map(Some)
     }
 }
 
 /// What is left to be done when the last core has come to its end.
-struct Ending {
+struct NodeShutdown {
     cores: Cores,
     control: Option<ControlThread>,
     membership: Option<Arc<Membership>>,
     node: Node,
 }
 
-impl Ending {
+impl NodeShutdown {
     fn run(self) {
         let ended = self.cores.join();
         let publisher = self.node.publisher();

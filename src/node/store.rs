@@ -1,5 +1,5 @@
-//! The application's store of contents, behind a wall: it is called on the control thread, which no panic of an
-//! application may end.
+//! The application's store of contents, behind a wall: it is called on the control thread, and no panic of an
+//! application may end that.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};

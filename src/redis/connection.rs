@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 use monoio::time::timeout;
 
-use super::frame::{Scanner, Unreadable};
+use super::frame::{FrameError, Scanner};
 use super::reply::{Protocol, Reply};
 use super::transport::Transport;
 use super::{Command, RedisFault};
@@ -31,28 +31,28 @@ const MOMENT: Duration = Duration::from_millis(10);
 
 /// A handle; clones are the same connection.
 #[derive(Clone)]
-pub struct Connection {
+pub struct RedisConnection {
     handle: Rc<Handle>,
 }
 
 /// Closes the connection when nobody can call it any more.
 struct Handle {
-    shared: Rc<Shared>,
+    shared: Rc<RedisConnectionInner>,
 }
 
-struct Shared {
+struct RedisConnectionInner {
     transport: Transport,
     protocol: Cell<Protocol>,
     limit: Duration,
     /// When something came.
     heard: Cell<Instant>,
-    inside: RefCell<Inside>,
+    inside: RefCell<InFlight>,
 }
 
 #[derive(Default)]
-struct Inside {
+struct InFlight {
     unsent: Vec<u8>,
-    waiting: VecDeque<Batch>,
+    waiting: VecDeque<CommandBatch>,
     /// Of the sending task, while there is nothing to send.
     sender: Option<Waker>,
     /// Of whoever waits for the end.
@@ -61,15 +61,15 @@ struct Inside {
 }
 
 /// Commands that were queued together.
-struct Batch {
+struct CommandBatch {
     missing: usize,
     replies: Vec<Reply>,
     answer: oneshot::Sender<Vec<Reply>>,
 }
 
-impl Connection {
+impl RedisConnection {
     pub(super) fn start(transport: Transport, limit: Duration) -> Self {
-        let shared = Rc::new(Shared {
+        let shared = Rc::new(RedisConnectionInner {
             transport,
             protocol: Cell::new(Protocol::Resp3),
             limit,
@@ -79,7 +79,7 @@ impl Connection {
         tasks::spawn(send_queued(shared.clone()));
         tasks::spawn(hand_out(shared.clone()));
         let handle = Rc::new(Handle { shared });
-        Connection { handle }
+        RedisConnection { handle }
     }
 
     /// Sends a command; it has its place in the order when this returns, before the future is polled.
@@ -91,7 +91,7 @@ impl Connection {
         self.call_within(command, self.handle.shared.limit)
     }
 
-    /// As [`call`](Connection::call), for a command that is slow on purpose.
+    /// As [`call`](RedisConnection::call), for a command that is slow on purpose.
     pub fn call_within(
         &self,
         command: Command,
@@ -173,7 +173,7 @@ impl Drop for Handle {
     }
 }
 
-impl Shared {
+impl RedisConnectionInner {
     fn queue(&self, commands: &[Command]) -> Result<oneshot::Receiver<Vec<Reply>>, RedisFault> {
         let mut inside = self.inside.borrow_mut();
         if let Some(fault) = &inside.closed {
@@ -191,7 +191,7 @@ impl Shared {
         commands
             .iter()
             .for_each(|command| command.emit(&mut inside.unsent));
-        inside.waiting.push_back(Batch {
+        inside.waiting.push_back(CommandBatch {
             missing: commands.len(),
             replies: Vec::with_capacity(commands.len()),
             answer,
@@ -257,7 +257,7 @@ impl Shared {
     }
 }
 
-async fn send_queued(shared: Rc<Shared>) {
+async fn send_queued(shared: Rc<RedisConnectionInner>) {
     while let Some(bytes) = shared.unsent().await {
         if let Err(fault) = shared.transport.send_all(&bytes).await {
             return shared.close(RedisFault::broken(&fault));
@@ -265,8 +265,8 @@ async fn send_queued(shared: Rc<Shared>) {
     }
 }
 
-async fn hand_out(shared: Rc<Shared>) {
-    let mut inbox = Inbox::default();
+async fn hand_out(shared: Rc<RedisConnectionInner>) {
+    let mut inbox = ReplyBuffer::default();
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let received = match shared.transport.receive(&mut buffer).await {
@@ -285,13 +285,13 @@ async fn hand_out(shared: Rc<Shared>) {
 
 /// Bytes of a reply that is not whole yet.
 #[derive(Default)]
-struct Inbox {
+struct ReplyBuffer {
     bytes: Vec<u8>,
     scanner: Scanner,
 }
 
-impl Inbox {
-    fn take(&mut self, received: &[u8], shared: &Shared) -> Result<(), RedisFault> {
+impl ReplyBuffer {
+    fn take(&mut self, received: &[u8], shared: &RedisConnectionInner) -> Result<(), RedisFault> {
         self.bytes.extend_from_slice(received);
         let mut used = 0;
         while let Some(len) = self.next_reply(used)? {
@@ -326,9 +326,9 @@ impl Inbox {
     }
 }
 
-fn fault_of(unreadable: Unreadable) -> RedisFault {
+fn fault_of(unreadable: FrameError) -> RedisFault {
     match unreadable {
-        Unreadable::NotResp => RedisFault::NotRedis,
-        Unreadable::TooLarge => RedisFault::TooLarge,
+        FrameError::NotResp => RedisFault::NotRedis,
+        FrameError::TooLarge => RedisFault::TooLarge,
     }
 }

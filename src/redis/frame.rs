@@ -1,7 +1,7 @@
-//! Where a reply ends in bytes that arrive in pieces: every byte is looked at once, and nothing is remembered but how
+//! Where a reply ends in bytes that arrive in pieces. Every byte is looked at once. All that is remembered is how
 //! many elements are missing on each level. So a deep, endless or huge reply is refused before anything is made of it.
 
-use self::Unreadable::NotResp;
+use self::FrameError::NotResp;
 
 /// Arrays in arrays. The deepest answer that is asked for has four levels.
 const DEPTH_MAX: usize = 16;
@@ -10,7 +10,7 @@ const ELEMENTS_MAX: u64 = 1 << 20;
 
 /// Why bytes are no reply to go on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(super) enum FrameError {
     /// No Redis sends such bytes, or nothing that was asked for.
     NotResp,
     /// More elements than anybody reads.
@@ -52,7 +52,7 @@ impl Default for Scanner {
 
 impl Scanner {
     /// How long the reply is that `bytes` begin with, if it is whole. `bytes` are those of the last time and more.
-    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, Unreadable> {
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, FrameError> {
         while let Some(missing) = self.missing.last_mut() {
             let Some(line) = line(bytes, self.at, &mut self.searched) else {
                 return Ok(None);
@@ -89,13 +89,13 @@ impl Scanner {
         self.at
     }
 
-    fn open(&mut self, count: u64) -> Result<(), Unreadable> {
+    fn open(&mut self, count: u64) -> Result<(), FrameError> {
         self.elements = self.elements.saturating_add(count);
         if self.missing.len() >= DEPTH_MAX {
             return Err(NotResp);
         }
         if self.elements > ELEMENTS_MAX {
-            return Err(Unreadable::TooLarge);
+            return Err(FrameError::TooLarge);
         }
         self.missing.push(count);
         Ok(())
@@ -115,7 +115,7 @@ fn line<'a>(bytes: &'a [u8], at: usize, searched: &mut usize) -> Option<&'a [u8]
 }
 
 impl Element {
-    fn parse(line: &[u8]) -> Result<Element, Unreadable> {
+    fn parse(line: &[u8]) -> Result<Element, FrameError> {
         let (kind, rest) = line.split_first().ok_or(NotResp)?;
         match kind {
             b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => Ok(Element::Line),
@@ -135,7 +135,7 @@ impl Element {
 }
 
 /// None for the -1 of RESP2's null.
-fn number(digits: &[u8]) -> Result<Option<u64>, Unreadable> {
+fn number(digits: &[u8]) -> Result<Option<u64>, FrameError> {
     if digits == b"-1" {
         return Ok(None);
     }
@@ -212,7 +212,7 @@ mod tests {
         let nested = format!("*2\r\n*{ELEMENTS_MAX}\r\n");
         for bytes in [many, nested] {
             let scanned = Scanner::default().scan(bytes.as_bytes());
-            assert_eq!(scanned, Err(Unreadable::TooLarge), "{bytes}");
+            assert_eq!(scanned, Err(FrameError::TooLarge), "{bytes}");
         }
     }
 }

@@ -2,21 +2,21 @@
 
 use monoio::time::timeout;
 
-use super::connection::Connection;
+use super::connection::RedisConnection;
 use super::reply::{RedisError, Reply};
 use super::transport::Transport;
 use super::url::Login;
 use super::{Command, RedisFault, Settings};
 
-impl Connection {
+impl RedisConnection {
     /// Connects, logs in and chooses the database.
     ///
     /// # Errors
     /// The fault, after at most the time that `settings` give it.
-    pub async fn open(settings: &Settings) -> Result<Connection, RedisFault> {
+    pub async fn open(settings: &Settings) -> Result<RedisConnection, RedisFault> {
         let opening = async {
             let transport = Transport::connect(settings).await?;
-            let connection = Connection::start(transport, settings.timeouts.command);
+            let connection = RedisConnection::start(transport, settings.timeouts.command);
             greet(&connection, settings).await?;
             Ok(connection)
         };
@@ -30,7 +30,7 @@ impl Connection {
 ///
 /// # Errors
 /// What Redis refuses, or [`RedisFault::Loading`].
-async fn greet(connection: &Connection, settings: &Settings) -> Result<(), RedisFault> {
+async fn greet(connection: &RedisConnection, settings: &Settings) -> Result<(), RedisFault> {
     let login = settings.url.login.as_ref();
     match connection
         .call(hello(login, &settings.client_name))
@@ -74,7 +74,7 @@ fn is_final(error: &RedisError, login: Option<&Login>) -> bool {
 }
 
 async fn greet_older(
-    connection: &Connection,
+    connection: &RedisConnection,
     login: Option<&Login>,
     settings: &Settings,
 ) -> Result<(), RedisFault> {

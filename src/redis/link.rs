@@ -1,4 +1,4 @@
-//! A connection that comes back: opened again whenever it ended, for as long as the link lives.
+//! A connection that comes back: it is opened again whenever it ended, for as long as the link lives.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use monoio::time::sleep;
 
 use super::backoff::{Backoff, random};
-use super::{Command, Connection, RedisFault, Reply, Settings};
+use super::{Command, RedisConnection, RedisFault, Reply, Settings};
 use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::tasks;
@@ -23,25 +23,25 @@ const GOOD_AFTER: Duration = Duration::from_secs(1);
 
 /// A handle; clones are the same link.
 #[derive(Clone)]
-pub struct Link {
-    inner: Rc<Inner>,
+pub struct RedisLink {
+    inner: Rc<LinkInner>,
 }
 
-struct Inner {
+struct LinkInner {
     settings: Settings,
     metrics: Arc<Metrics>,
-    connection: RefCell<Option<Connection>>,
+    connection: RefCell<Option<RedisConnection>>,
     /// How many connections there were, with the one that is.
     number: Cell<u64>,
     /// Of those that wait for a connection to come or to go.
     watchers: RefCell<Vec<Waker>>,
 }
 
-impl Link {
+impl RedisLink {
     /// Starts to connect, on this thread's runtime.
     #[must_use]
     pub fn start(settings: Settings, metrics: Arc<Metrics>) -> Self {
-        let inner = Rc::new(Inner {
+        let inner = Rc::new(LinkInner {
             settings,
             metrics,
             connection: RefCell::default(),
@@ -50,7 +50,7 @@ impl Link {
         });
         inner.set(None);
         tasks::spawn(keep(Rc::downgrade(&inner)));
-        Link { inner }
+        RedisLink { inner }
     }
 
     #[must_use]
@@ -68,7 +68,7 @@ impl Link {
     ///
     /// # Errors
     /// [`RedisFault::Down`]: there is none.
-    pub fn connection(&self) -> Result<Connection, RedisFault> {
+    pub fn connection(&self) -> Result<RedisConnection, RedisFault> {
         let connection = self.inner.connection.borrow();
         match &*connection {
             Some(connection) if connection.is_open() => Ok(connection.clone()),
@@ -87,7 +87,7 @@ impl Link {
         self.wait_for(|| !self.is_up()).await;
     }
 
-    /// As [`Connection::call`]; fails at once while there is no connection.
+    /// As [`RedisConnection::call`]; fails at once while there is no connection.
     pub fn call(
         &self,
         command: Command,
@@ -96,7 +96,7 @@ impl Link {
         async move { queued?.await }
     }
 
-    /// As [`Connection::call_within`]; fails at once while there is no connection.
+    /// As [`RedisConnection::call_within`]; fails at once while there is no connection.
     pub fn call_within(
         &self,
         command: Command,
@@ -108,7 +108,7 @@ impl Link {
         async move { queued?.await }
     }
 
-    /// As [`Connection::call_all`]; fails at once while there is no connection.
+    /// As [`RedisConnection::call_all`]; fails at once while there is no connection.
     pub fn call_all(
         &self,
         commands: &[Command],
@@ -134,8 +134,8 @@ impl Link {
     }
 }
 
-impl Inner {
-    fn set(&self, connection: Option<Connection>) {
+impl LinkInner {
+    fn set(&self, connection: Option<RedisConnection>) {
         if connection.is_some() {
             self.number.set(self.number.get() + 1);
         }
@@ -149,7 +149,7 @@ impl Inner {
     }
 }
 
-impl Drop for Inner {
+impl Drop for LinkInner {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.close();
@@ -158,7 +158,7 @@ impl Drop for Inner {
 }
 
 /// Opens a connection, waits for its end, and again. Ends with the link.
-async fn keep(link: Weak<Inner>) {
+async fn keep(link: Weak<LinkInner>) {
     let mut backoff = Backoff::default();
     let (mut outage, opened) = (OutageLog::default(), Instant::now());
     let mut too_large = 0;
@@ -166,7 +166,7 @@ async fn keep(link: Weak<Inner>) {
         let Some(inner) = link.upgrade() else { return };
         let (settings, metrics) = (inner.settings.clone(), inner.metrics.clone());
         drop(inner);
-        let fault = match Connection::open(&settings).await {
+        let fault = match RedisConnection::open(&settings).await {
             Ok(connection) => {
                 let since = Instant::now();
                 let Some(inner) = link.upgrade() else { return };

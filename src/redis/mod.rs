@@ -1,10 +1,10 @@
 //! A small pipelined client of Redis, for one thread with a monoio runtime and a timer.
 //!
-//! [`RedisUrl`] says where, [`Command`] and [`Reply`] are what goes there and comes back, [`Connection`] pipelines them,
-//! and [`Link`] keeps one connection alive for as long as it lives itself. `frame` finds where a reply ends; what is in
-//! it is read by the crate `redis-protocol`. RESP3 is spoken with servers that know it, RESP2 with the others.
+//! [`RedisUrl`] says where, [`Command`] and [`Reply`] are what goes there and comes back, [`RedisConnection`] pipelines them,
+//! and [`RedisLink`] keeps one connection alive for as long as it lives itself. `frame` finds where a reply ends; the crate
+//! `redis-protocol` reads what is in it. The client speaks RESP3 with servers that know it, and RESP2 with the others.
 //!
-//! Nobody ever waits for a Redis that is not there: a call without a connection fails at once, and one on a connection
+//! Nobody ever waits for a Redis that is not there. A call without a connection fails at once, and one on a connection
 //! that says nothing for too long fails with it.
 
 mod advice;
@@ -24,9 +24,9 @@ mod url;
 
 pub(crate) use self::backoff::{Backoff, random};
 pub use self::command::Command;
-pub use self::connection::{Connection, REPLY_BYTES_MAX};
+pub use self::connection::{REPLY_BYTES_MAX, RedisConnection};
 pub use self::fault::RedisFault;
-pub use self::link::Link;
+pub use self::link::RedisLink;
 pub use self::reply::{RedisError, Reply};
 pub use self::tls::Authorities;
 pub use self::url::{BadRedisUrl, RedisUrl};

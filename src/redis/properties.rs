@@ -1,6 +1,6 @@
 //! What holds for whatever a Redis answers: the body of a fuzz target. Panics when it does not hold.
 
-use super::frame::{Scanner, Unreadable};
+use super::frame::{FrameError, Scanner};
 use super::reply::{Protocol, Reply};
 
 /// A reply ends at the same place, or fails with the same fault, however it was cut into reads; one that is whole is read
@@ -22,7 +22,7 @@ pub fn replies(input: &[u8]) -> bool {
 }
 
 /// One scanner that sees more each time, as a connection's does.
-fn scan_byte_by_byte(input: &[u8]) -> Result<Option<usize>, Unreadable> {
+fn scan_byte_by_byte(input: &[u8]) -> Result<Option<usize>, FrameError> {
     let mut scanner = Scanner::default();
     for end in 0..input.len() {
         let scanned = scanner.scan(&input[..end]);

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use redis_protocol::{resp2, resp3};
 
-use super::frame::Unreadable::{self, NotResp};
+use super::frame::FrameError::{self, NotResp};
 
 /// An answer. Errors are answers: that of one command says nothing about the next.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,7 +98,7 @@ impl Reply {
 
     /// Reads exactly one whole reply, to its last byte: what ends before was cut by a line end that none is. `None` for
     /// what RESP3 servers push without being asked.
-    pub(super) fn read(bytes: &[u8], protocol: Protocol) -> Result<Option<Reply>, Unreadable> {
+    pub(super) fn read(bytes: &[u8], protocol: Protocol) -> Result<Option<Reply>, FrameError> {
         match protocol {
             Protocol::Resp2 => {
                 let decoded = resp2::decode::decode(bytes).map_err(|_| NotResp)?;
@@ -149,7 +149,7 @@ impl fmt::Display for RedisError {
 
 impl std::error::Error for RedisError {}
 
-fn whole(used: usize, bytes: &[u8]) -> Result<(), Unreadable> {
+fn whole(used: usize, bytes: &[u8]) -> Result<(), FrameError> {
     (used == bytes.len()).then_some(()).ok_or(NotResp)
 }
 
@@ -164,7 +164,7 @@ fn of_resp2(frame: resp2::types::OwnedFrame) -> Reply {
     }
 }
 
-fn of_resp3(frame: resp3::types::OwnedFrame) -> Result<Reply, Unreadable> {
+fn of_resp3(frame: resp3::types::OwnedFrame) -> Result<Reply, FrameError> {
     use resp3::types::OwnedFrame as Frame;
     let list = |items: Vec<Frame>| items.into_iter().map(of_resp3).collect::<Result<_, _>>();
     Ok(match frame {

@@ -13,27 +13,27 @@ use monoio::net::TcpStream;
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, SockAddr, Socket as Opened, TcpKeepalive, Type};
 
-use super::url::Place;
+use super::url::RedisAddress;
 
 /// A broken path is found by these even where nothing is asked for a while.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 const PROBES_MAX: u32 = 2;
 
-pub(super) struct Socket {
+pub(super) struct RedisSocket {
     opened: Opened,
     /// The same socket, of whatever family, as the runtime watches it.
     watched: TcpStream,
 }
 
-impl Socket {
+impl RedisSocket {
     /// Connects; whoever calls bounds the time.
     ///
     /// # Errors
     /// Nobody takes connections at any of the place's addresses; the last one's error.
-    pub(super) async fn connect(place: &Place) -> io::Result<Socket> {
+    pub(super) async fn connect(place: &RedisAddress) -> io::Result<RedisSocket> {
         match place {
-            Place::Unix(path) => connect_unix(path).await,
-            Place::Tcp { host, port, .. } => {
+            RedisAddress::Unix(path) => connect_unix(path).await,
+            RedisAddress::Tcp { host, port, .. } => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in look_up(host, *port).await? {
                     match connect_tcp(address).await {
@@ -120,7 +120,7 @@ async fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         .map_err(|_| io::Error::other("the thread that looks up names died"))?
 }
 
-async fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
+async fn connect_tcp(address: SocketAddr) -> io::Result<RedisSocket> {
     let opened = open(Domain::for_address(address))?;
     opened.set_tcp_nodelay(true)?;
     let probes = TcpKeepalive::new()
@@ -131,7 +131,7 @@ async fn connect_tcp(address: SocketAddr) -> io::Result<Socket> {
     connect(opened, &address.into()).await
 }
 
-async fn connect_unix(path: &Path) -> io::Result<Socket> {
+async fn connect_unix(path: &Path) -> io::Result<RedisSocket> {
     connect(open(Domain::UNIX)?, &SockAddr::unix(path)?).await
 }
 
@@ -139,7 +139,7 @@ fn open(domain: Domain) -> io::Result<Opened> {
     Opened::new(domain, Type::STREAM.cloexec().nonblocking(), None)
 }
 
-async fn connect(opened: Opened, address: &SockAddr) -> io::Result<Socket> {
+async fn connect(opened: Opened, address: &SockAddr) -> io::Result<RedisSocket> {
     let started = opened.connect(address);
     if let Err(fault) = started
         && fault.raw_os_error() != Some(libc::EINPROGRESS)
@@ -151,6 +151,6 @@ async fn connect(opened: Opened, address: &SockAddr) -> io::Result<Socket> {
     watched.writable(false).await?;
     match opened.take_error()? {
         Some(fault) => Err(fault),
-        None => Ok(Socket { opened, watched }),
+        None => Ok(RedisSocket { opened, watched }),
     }
 }

@@ -110,7 +110,7 @@ fn get() -> Command {
 }
 
 async fn get_from(settings: &Settings) -> Result<Reply, RedisFault> {
-    Connection::open(settings).await?.call(get()).await
+    RedisConnection::open(settings).await?.call(get()).await
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn many_are_in_flight_and_each_gets_its_own_answer() {
             }
             ignore(stream);
         });
-        let connection = Connection::open(&settings).await.unwrap();
+        let connection = RedisConnection::open(&settings).await.unwrap();
         let get = |key: &str| Command::new("GET").arg(key);
         let first = connection.call(get("1"));
         let batch = connection.call_all(&[Command::new("MULTI"), get("2"), Command::new("EXEC")]);
@@ -214,7 +214,7 @@ fn a_handshake_that_is_refused_says_what_to_do() {
                 let _ = stream.write_all(answer);
                 ignore(stream);
             });
-            let said = match Connection::open(&settings).await {
+            let said = match RedisConnection::open(&settings).await {
                 Ok(_) => panic!("{advice}"),
                 Err(fault) => fault.to_string(),
             };
@@ -237,7 +237,7 @@ fn faults_are_told_apart_and_end_the_connection() {
             stream.write_all(b"+one\r\n+more\r\n").unwrap();
             ignore(stream);
         });
-        let connection = Connection::open(&unasked.0).await.unwrap();
+        let connection = RedisConnection::open(&unasked.0).await.unwrap();
         assert_eq!(connection.closed().await.kind(), "not_redis");
         let giant = server(|_, mut stream| {
             greet(&mut stream);
@@ -257,7 +257,7 @@ fn a_server_that_hangs_is_given_up() {
             ignore(stream);
         });
         settings.timeouts.command = SHORT;
-        let connection = Connection::open(&settings).await.unwrap();
+        let connection = RedisConnection::open(&settings).await.unwrap();
         let other = connection.call_within(get(), LONG);
         assert_eq!(connection.call(get()).await, Err(RedisFault::TimedOut));
         assert_eq!(other.await, Err(RedisFault::TimedOut));
@@ -267,7 +267,7 @@ fn a_server_that_hangs_is_given_up() {
         // It takes connections and says nothing at all.
         let (mut settings, _server) = server(|_, stream| ignore(stream));
         settings.timeouts.connect = SHORT;
-        let opened = Connection::open(&settings).await;
+        let opened = RedisConnection::open(&settings).await;
         assert_eq!(opened.err(), Some(RedisFault::TimedOut));
     });
 }
@@ -283,7 +283,7 @@ fn nobody_is_there() {
             "redis://localhost.invalid".into(),
             "unix:///nonexistent/redis.sock".into(),
         ] {
-            let opened = Connection::open(&settings(&url)).await;
+            let opened = RedisConnection::open(&settings(&url)).await;
             assert_eq!(
                 opened.err().map(|it| it.kind()),
                 Some("unreachable"),
@@ -314,7 +314,7 @@ fn a_link_comes_back_and_fails_at_once_while_it_is_down() {
                 ignore(stream);
             }
         });
-        let link = Link::start(settings, Arc::default());
+        let link = RedisLink::start(settings, Arc::default());
         // It is not waited for: it would come.
         assert_eq!(link.call(get()).await, Err(RedisFault::Down));
         assert_eq!(link.came_up(0).await, 1);
@@ -343,7 +343,7 @@ fn an_answer_that_comes_in_pieces() {
             ignore(stream);
         });
         settings.timeouts.command = SHORT * 40;
-        let connection = Connection::open(&settings).await.unwrap();
+        let connection = RedisConnection::open(&settings).await.unwrap();
         let answer = connection.call(get()).await;
         assert_eq!(answer, Ok(Reply::Text("in parts".into())));
     });
@@ -358,7 +358,7 @@ fn the_last_handle_closes_the_connection() {
             ignore(stream);
             ended.send(()).unwrap();
         });
-        let link = Link::start(settings.clone(), Arc::default());
+        let link = RedisLink::start(settings.clone(), Arc::default());
         link.came_up(0).await;
         drop(link);
         let connection = async {
@@ -367,7 +367,7 @@ fn the_last_handle_closes_the_connection() {
             }
         };
         connection.await;
-        drop(Connection::open(&settings).await.unwrap());
+        drop(RedisConnection::open(&settings).await.unwrap());
         while end.try_recv().is_err() {
             monoio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -1,4 +1,4 @@
-//! TLS by rustls around a socket. rustls moves no bytes by itself: what it wants to say is sent when the socket takes
+//! TLS by rustls around a socket. rustls moves no bytes by itself: what it wants to send goes out when the socket takes
 //! it, and what came is handed to it.
 
 use std::cell::RefCell;
@@ -10,17 +10,17 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::RedisFault;
-use super::socket::Socket;
+use super::socket::RedisSocket;
 
 pub(super) struct Secured {
-    socket: Socket,
+    socket: RedisSocket,
     session: RefCell<ClientConnection>,
 }
 
 impl Secured {
     /// Shakes hands with `host`, whom one of `trusted` must vouch for.
     pub(super) async fn greet(
-        socket: Socket,
+        socket: RedisSocket,
         host: &str,
         trusted: &Authorities,
     ) -> Result<Secured, RedisFault> {
@@ -75,7 +75,7 @@ impl Secured {
         let socket = &self.socket;
         let read = || {
             let mut session = self.session.borrow_mut();
-            session.read_tls(&mut Wire { socket })
+            session.read_tls(&mut NonBlockingSocket { socket })
         };
         let count = socket.when_readable(read).await?;
         let understood = self.session.borrow_mut().process_new_packets();
@@ -89,7 +89,7 @@ impl Secured {
         while self.session.borrow().wants_write() {
             let write = || {
                 let mut session = self.session.borrow_mut();
-                session.write_tls(&mut Wire { socket })
+                session.write_tls(&mut NonBlockingSocket { socket })
             };
             socket.when_writable(write).await?;
         }
@@ -98,17 +98,17 @@ impl Secured {
 }
 
 /// The socket as rustls takes it: never waiting.
-struct Wire<'a> {
-    socket: &'a Socket,
+struct NonBlockingSocket<'a> {
+    socket: &'a RedisSocket,
 }
 
-impl Read for Wire<'_> {
+impl Read for NonBlockingSocket<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.receive_now(buffer)
     }
 }
 
-impl Write for Wire<'_> {
+impl Write for NonBlockingSocket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.send_now(bytes)
     }
@@ -170,7 +170,7 @@ mod tests {
     use rustls::{ServerConfig, ServerConnection, Stream};
 
     use super::*;
-    use crate::redis::{Command, Connection, Settings};
+    use crate::redis::{Command, RedisConnection, Settings};
 
     /// Of `localhost`, signed by itself, until the year 2126.
     const CERTIFICATE: &[u8] = include_bytes!("testdata/cert.pem");
@@ -237,7 +237,8 @@ mod tests {
     fn commands_and_large_answers_through_tls() {
         const LARGE: usize = 3 << 20;
         run(async {
-            let connection = Connection::open(&settings("localhost", server(LARGE), true)).await;
+            let connection =
+                RedisConnection::open(&settings("localhost", server(LARGE), true)).await;
             let get = Command::new("GET").arg("k");
             let reply = connection.unwrap().call(get).await.unwrap();
             assert_eq!(reply.text().map(<[u8]>::len), Some(LARGE));
@@ -248,7 +249,7 @@ mod tests {
     fn whoever_is_not_trusted_is_not_spoken_to() {
         run(async {
             let port = server(1);
-            let refused = async |settings: Settings| match Connection::open(&settings).await {
+            let refused = async |settings: Settings| match RedisConnection::open(&settings).await {
                 Ok(_) => panic!("spoken to"),
                 Err(fault) => fault.to_string(),
             };

@@ -2,13 +2,13 @@
 
 use std::io;
 
-use super::socket::Socket;
+use super::socket::RedisSocket;
 use super::tls::Secured;
-use super::url::Place;
+use super::url::RedisAddress;
 use super::{RedisFault, Settings};
 
 pub(super) enum Transport {
-    Plain(Socket),
+    Plain(RedisSocket),
     Tls(Box<Secured>),
 }
 
@@ -16,17 +16,17 @@ impl Transport {
     /// Connects; whoever calls bounds the time.
     pub(super) async fn connect(settings: &Settings) -> Result<Transport, RedisFault> {
         let place = &settings.url.place;
-        let socket = Socket::connect(place)
+        let socket = RedisSocket::connect(place)
             .await
             .map_err(|fault| RedisFault::unreachable(&fault))?;
         match place {
-            Place::Tcp {
+            RedisAddress::Tcp {
                 host, tls: true, ..
             } => {
                 let secured = Secured::greet(socket, host, &settings.authorities).await?;
                 Ok(Transport::Tls(Box::new(secured)))
             }
-            Place::Tcp { .. } | Place::Unix(_) => Ok(Transport::Plain(socket)),
+            RedisAddress::Tcp { .. } | RedisAddress::Unix(_) => Ok(Transport::Plain(socket)),
         }
     }
 

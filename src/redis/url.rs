@@ -11,13 +11,13 @@ use percent_encoding::percent_decode_str;
 /// Where a Redis is, and as whom to log in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
-    pub(super) place: Place,
+    pub(super) place: RedisAddress,
     pub(super) login: Option<Login>,
     pub(super) database: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum RedisAddress {
     Tcp { host: String, port: u16, tls: bool },
     Unix(PathBuf),
 }
@@ -96,7 +96,7 @@ fn tcp(rest: &str, tls: bool) -> Result<RedisUrl, BadRedisUrl> {
         (Some(_), Some(_)) => return Err(BadRedisUrl::Query),
     };
     Ok(RedisUrl {
-        place: Place::Tcp { host, port, tls },
+        place: RedisAddress::Tcp { host, port, tls },
         login,
         database,
     })
@@ -116,7 +116,7 @@ fn unix(rest: &str) -> Result<RedisUrl, BadRedisUrl> {
         return Err(BadRedisUrl::Path);
     }
     Ok(RedisUrl {
-        place: Place::Unix(path.into()),
+        place: RedisAddress::Unix(path.into()),
         login,
         database: database_of(query)?,
     })
@@ -184,12 +184,14 @@ impl Login {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for RedisAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Place::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
-            Place::Unix(path) => write!(f, "{}", path.display()),
+            RedisAddress::Tcp { host, port, .. } if host.contains(':') => {
+                write!(f, "[{host}]:{port}")
+            }
+            RedisAddress::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            RedisAddress::Unix(path) => write!(f, "{}", path.display()),
         }
     }
 }
@@ -201,11 +203,11 @@ impl fmt::Display for RedisUrl {
             Some(login) => &format!("{}:…@", login.user.as_deref().unwrap_or("")),
         };
         match &self.place {
-            Place::Tcp { tls, .. } => {
+            RedisAddress::Tcp { tls, .. } => {
                 let scheme = if *tls { "rediss" } else { "redis" };
                 write!(f, "{scheme}://{login}{}/{}", self.place, self.database)
             }
-            Place::Unix(_) => write!(f, "unix://{login}{}?db={}", self.place, self.database),
+            RedisAddress::Unix(_) => write!(f, "unix://{login}{}?db={}", self.place, self.database),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The application of one core, behind a wall: whatever panics in its code, when it is called, when it goes on or when
-//! it is dropped, takes no more than the call that it was done for.
+//! The application of one core, behind a wall. Its code may panic when it is called, when it goes on or when it is dropped:
+//! that takes no more than the call that it was done for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;

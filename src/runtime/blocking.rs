@@ -1,8 +1,8 @@
 //! A pool of threads for work that would stall a core.
 //!
-//! A job belongs to whoever waits for it: one that nobody waits for any more when its turn comes, because the call has
-//! ended, is not run. Jobs of applications are bounded ([`BLOCKING_JOBS_MAX`]); the engine's own are as many as the
-//! node's memory budget lets in, and are always taken.
+//! A job belongs to the call that waits for it. If the call has ended when the job's turn comes, the job is not run. Jobs of
+//! applications are bounded ([`BLOCKING_JOBS_MAX`]). The engine's own are as many as the node's memory budget lets in, and are
+//! always taken.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -18,23 +18,23 @@ use crate::app::call::WorkLost;
 use crate::limits::BLOCKING_JOBS_MAX;
 use crate::log_throttle::LogThrottle;
 
-type Work = Box<dyn FnOnce() + Send>;
+type BlockingWork = Box<dyn FnOnce() + Send>;
 type Done = Result<(), WorkLost>;
 
 struct Job {
-    work: Work,
+    work: BlockingWork,
     done: oneshot::Sender<Done>,
 }
 
 /// A handle; clones are of the same pool.
 #[derive(Clone)]
 pub(super) struct BlockingPool {
-    shared: Arc<Shared>,
+    shared: Arc<BlockingPoolInner>,
 }
 
 #[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
+struct BlockingPoolInner {
+    queue: Mutex<JobQueue>,
     /// There is a job, or there will be none.
     came: Condvar,
     /// A thread has ended.
@@ -42,7 +42,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct Queue {
+struct JobQueue {
     jobs: VecDeque<Job>,
     is_over: bool,
     threads: usize,
@@ -73,16 +73,16 @@ impl BlockingPool {
     }
 
     /// Resolves when the application's work is done, or lost. Dropped before the work has begun, it never does.
-    pub(super) fn run(&self, work: Work) -> impl Future<Output = Done> + use<> {
+    pub(super) fn run(&self, work: BlockingWork) -> impl Future<Output = Done> + use<> {
         self.push(work, BLOCKING_JOBS_MAX)
     }
 
     /// The same of the engine's own.
-    pub(super) fn run_own(&self, work: Work) -> impl Future<Output = Done> + use<> {
+    pub(super) fn run_own(&self, work: BlockingWork) -> impl Future<Output = Done> + use<> {
         self.push(work, usize::MAX)
     }
 
-    fn push(&self, work: Work, jobs_max: usize) -> impl Future<Output = Done> + use<> {
+    fn push(&self, work: BlockingWork, jobs_max: usize) -> impl Future<Output = Done> + use<> {
         let (done, finished) = oneshot::channel();
         let mut queue = self.shared.lock();
         let refused = if queue.jobs.len() >= jobs_max {
@@ -150,8 +150,8 @@ impl Job {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+impl BlockingPoolInner {
+    fn lock(&self) -> MutexGuard<'_, JobQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

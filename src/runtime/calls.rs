@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::app::call::AskFailed;
 use crate::shard::CallKey;
 
-pub(super) type Answer = Result<Box<RawValue>, AskFailed>;
+pub(super) type ClientAnswer = Result<Box<RawValue>, AskFailed>;
 
 #[derive(Default)]
 pub(super) struct Calls {
@@ -20,7 +20,7 @@ pub(super) struct Calls {
 /// A call that has not ended.
 struct RunningCall {
     abort: AbortHandle,
-    asks: Vec<(u32, oneshot::Sender<Answer>)>,
+    asks: Vec<(u32, oneshot::Sender<ClientAnswer>)>,
 }
 
 impl Calls {
@@ -49,14 +49,14 @@ impl Calls {
         &self,
         call: CallKey,
         ask: u32,
-    ) -> Option<oneshot::Receiver<Answer>> {
+    ) -> Option<oneshot::Receiver<ClientAnswer>> {
         let (sender, receiver) = oneshot::channel();
         let mut running = self.running.borrow_mut();
         running.get_mut(&call)?.asks.push((ask, sender));
         Some(receiver)
     }
 
-    pub(super) fn answered(&self, call: CallKey, ask: u32, answer: Answer) {
+    pub(super) fn answered(&self, call: CallKey, ask: u32, answer: ClientAnswer) {
         let sender = self.running.borrow_mut().get_mut(&call).and_then(|it| {
             let index = it.asks.iter().position(|(number, _)| *number == ask)?;
             Some(it.asks.swap_remove(index).1)

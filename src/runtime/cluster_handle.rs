@@ -10,19 +10,19 @@ use crate::shard::SessionEvent;
 use crate::wire::forwarded::PeerSecret;
 use crate::wire::session_id::SessionId;
 
-pub use crate::forward::Owner;
+pub use crate::forward::SessionOwner;
 
 /// The other nodes, as any thread may speak to them. No call blocks.
 pub trait ClusterHandle: Send + Sync {
     /// Tells them of this node's sessions.
     fn say(&self, said: Vec<SessionEvent>);
 
-    /// Every session of a core that takes its leave has ended, and so have the others' or will in a moment: from now on
+    /// Every session of a core that drains has ended, and so have the others' or will in a moment: from now on
     /// requests for them need not come here.
     fn say_leaving(&self);
 
     /// Where the node of a session is. Nobody answering is [`CannotTell`](crate::shard::MissReason::CannotTell).
-    fn locate(&self, session: SessionId) -> oneshot::Receiver<Owner>;
+    fn locate(&self, session: SessionId) -> oneshot::Receiver<SessionOwner>;
 }
 
 /// How a node's cores reach the others, and are reached.

@@ -1,7 +1,7 @@
 //! One core: its shard, its sockets, its running calls, and the pump that carries effects out.
 //!
-//! Every task of a core's thread holds an `Rc<Core>`, most of them as an [`Engine`]. Whoever tells the shard something
-//! calls [`Engine::pump`] afterwards; nobody holds a borrow across an await or while the application runs.
+//! Every task of a core's thread holds an `Rc<Core>`, most of them as an [`CoreDriver`]. A task that hands the shard something
+//! calls [`Engine::pump`] afterwards. No task holds a borrow across an await or while the application runs.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -12,8 +12,8 @@ use std::task::Waker;
 use super::application::Application;
 use super::blocking::BlockingPool;
 use super::calls::Calls;
-use super::engine::{Engine, SCRATCH_BYTES};
-use super::forward::{Forwarding, Wanted};
+use super::engine::{CoreDriver, SCRATCH_BYTES};
+use super::forward::{CoreAction, Forwarding};
 use super::mailbox::CoreMessage;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
@@ -360,22 +360,22 @@ impl Core {
         }
     }
 
-    fn do_for_forwarding(self: &Rc<Self>, wanted: Wanted) {
+    fn do_for_forwarding(self: &Rc<Self>, wanted: CoreAction) {
         match wanted {
-            Wanted::Located {
+            CoreAction::Located {
                 connection,
                 located,
             } => {
                 let mut shard = self.shard.borrow_mut();
                 shard.handle_located(clock::now(), connection, located);
             }
-            Wanted::Hold { key, what, count } => {
+            CoreAction::Hold { key, what, count } => {
                 let charge = self.hold(None, count);
                 if let Some(forwarding) = &self.forwarding {
                     forwarding.handle_held(key, what, charge);
                 }
             }
-            Wanted::Return { stream, returning } => {
+            CoreAction::Return { stream, returning } => {
                 let peer = stream.peer_addr().ok().map(|address| address.ip());
                 let (bytes, gone) = (&returning.bytes, returning.gone);
                 self.take_back(stream, peer, bytes, returning.ticket, gone);
@@ -413,7 +413,7 @@ impl Core {
     }
 }
 
-impl Engine for Core {
+impl CoreDriver for Core {
     fn shard(&self) -> &RefCell<Shard> {
         &self.shard
     }

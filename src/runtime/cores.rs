@@ -28,7 +28,7 @@ use crate::acceptor::Listening;
 use crate::app::call::{Availability, Handler};
 use crate::clients::Commons;
 use crate::limits::Limits;
-use crate::shard::{Cluster, DrainTimes, RequestPolicy, Setup};
+use crate::shard::{Cluster, DrainTimes, RequestPolicy, ShardSetup};
 use crate::wire::session_id::NodeName;
 
 /// Makes the application of one core, on the thread of that core.
@@ -77,7 +77,7 @@ pub(crate) struct Cores {
     watch: Watch,
 }
 
-type Report = Result<(), NotStarted>;
+type StartReport = Result<(), NotStarted>;
 
 impl Cores {
     /// Returns once all of them serve.
@@ -146,7 +146,7 @@ impl Cores {
         self.threads.len()
     }
 
-    /// Reached when no stream and no request is left on any core that takes its leave.
+    /// Reached when no stream and no request is left on any core that drains.
     pub(crate) fn drained(&self) -> Arc<Milestone<()>> {
         self.departure.drained().clone()
     }
@@ -214,7 +214,7 @@ fn start_core(
     blocking: BlockingPool,
     seat: CoreSetup,
     alive: Alive,
-    reporter: Sender<Report>,
+    reporter: Sender<StartReport>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     let (core, publisher) = (seat.number, setup.publisher.clone());
     let run = move || {
@@ -255,7 +255,7 @@ fn make_core(
     let application = Rc::new(application);
     let asked = application.clone();
     let path = setup.gate.path.clone();
-    let mut shard = thread::shard(Setup {
+    let mut shard = thread::shard(ShardSetup {
         node: setup.node,
         core,
         core_count,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::milestone::Milestone;
 
-/// What the cores of a node that takes its leave know of each other.
+/// What the cores of a node that drains know of each other.
 #[derive(Debug)]
 pub(super) struct DrainBarrier {
     /// Cores that still hold a stream or a request.

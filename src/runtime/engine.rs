@@ -1,5 +1,5 @@
-//! What the tasks of a core know of it: whom to tell what happened. Who carries out what follows is above them, and
-//! no task knows it: [`core_loop`](super::core_loop) is the only one that pumps.
+//! What the tasks of a core know of it: where to report what happened. No task knows who carries out what follows:
+//! [`core_loop`](super::core_loop) is above them and is the only one that pumps.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::shard::{CallKey, Shard};
 /// What one read brings at most.
 pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 
-pub(super) trait Engine: 'static {
+pub(super) trait CoreDriver: 'static {
     fn shard(&self) -> &RefCell<Shard>;
 
     /// Carries out everything that is wanted done, until nothing is.
@@ -23,9 +23,9 @@ pub(super) trait Engine: 'static {
 
     /// Tells the shard what happened, and carries out what it wants done about it.
     fn tell<T>(self: &Rc<Self>, what: impl FnOnce(&mut Shard) -> T) -> T {
-        let told = what(&mut self.shard().borrow_mut());
+        let answer = what(&mut self.shard().borrow_mut());
         self.pump();
-        told
+        answer
     }
 
     /// Some: a fault of this kind is to be logged, and so many before it were not.

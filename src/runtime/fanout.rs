@@ -10,12 +10,12 @@ use std::task::{Poll, Waker};
 
 use super::clock;
 use super::core_loop::Core;
-use super::engine::Engine;
+use super::engine::CoreDriver;
 use crate::limits::FANOUT_CHUNK;
 use crate::tasks;
 
 pub(super) async fn run(core: Rc<Core>) {
-    let relay = Rc::new(Relay::default());
+    let relay = Rc::new(WakeRelay::default());
     tasks::spawn(relay.clone().run());
     let mut bytes = Vec::new();
     loop {
@@ -62,12 +62,12 @@ async fn wait_for_work(core: &Core) {
 
 /// A task whose only work is to wake another one.
 #[derive(Default)]
-struct Relay {
+struct WakeRelay {
     own: Cell<Option<Waker>>,
     other: Cell<Option<Waker>>,
 }
 
-impl Relay {
+impl WakeRelay {
     async fn run(self: Rc<Self>) {
         poll_fn::<(), _>(|context| {
             self.own.set(Some(context.waker().clone()));

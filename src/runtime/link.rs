@@ -13,7 +13,7 @@ use monoio::time::{Instant, sleep_until};
 use serde_json::value::RawValue;
 
 use super::clock;
-use super::engine::Engine;
+use super::engine::CoreDriver;
 use crate::app::call::{AskFailed, Call, Link, Outcome, Topic, WorkLost};
 use crate::app::contents::{Change, Contents};
 use crate::mcp::RpcError;
@@ -27,7 +27,7 @@ struct CallHandle<E> {
 
 /// Each call is a task of its own, from its first poll on: monoio's timers keep the first waker they see, so a
 /// future must never be polled outside of the task that it will wait in.
-pub(super) fn start(core: &Rc<impl Engine>, key: CallKey, request: Call) {
+pub(super) fn start(core: &Rc<impl CoreDriver>, key: CallKey, request: Call) {
     let link = Rc::new(CallHandle {
         core: core.clone(),
         call: key,
@@ -71,7 +71,7 @@ fn panicked() -> Outcome {
     ))
 }
 
-impl<E: Engine> Link for CallHandle<E> {
+impl<E: CoreDriver> Link for CallHandle<E> {
     fn notify(&self, method: &str, params: &str) {
         let now = clock::now();
         self.core

@@ -1,7 +1,7 @@
-//! Letters between threads: a queue per core, one wake per batch.
+//! Letters between threads: a queue for each core, one wake for each batch.
 //!
-//! Whoever publishes waits, or is refused, while a queue has [`LETTERS_MAX`]. It takes more than that: connections that
-//! move, which are bounded by their own limit, and what a node says to its cores now and then.
+//! The queue itself has no bound. Publishers wait, or are refused, while it has [`LETTERS_MAX`]. Beyond that it takes
+//! connections that move, which have a limit of their own, and what a node says to its cores now and then.
 //!
 //! The lock is held for a push or a swap of two vectors, and only when something crosses cores: a connection that
 //! moves or a publication. No request and no delivery touches it.
@@ -59,12 +59,12 @@ pub(super) enum CoreMessage {
 
 #[derive(Default)]
 pub(super) struct Mailbox {
-    inside: Mutex<Inside>,
+    inside: Mutex<MailboxState>,
 }
 
 #[derive(Default)]
-struct Inside {
-    letters: Vec<CoreMessage>,
+struct MailboxState {
+    messages: Vec<CoreMessage>,
     /// Its core has ended: what is posted is dropped.
     is_closed: bool,
     /// Set while the reader sleeps.
@@ -75,13 +75,13 @@ struct Inside {
 pub(super) const LETTERS_MAX: usize = 16 * 1024;
 
 impl Mailbox {
-    pub(super) fn post(&self, letter: CoreMessage) {
+    pub(super) fn post(&self, messages: CoreMessage) {
         let reader = {
             let mut inside = self.lock();
             if inside.is_closed {
                 return;
             }
-            inside.letters.push(letter);
+            inside.messages.push(messages);
             inside.reader.take()
         };
         if let Some(reader) = reader {
@@ -90,19 +90,19 @@ impl Mailbox {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.lock().letters.len() >= LETTERS_MAX
+        self.lock().messages.len() >= LETTERS_MAX
     }
 
     /// Nobody will read any more. Connections that were on their way here close.
     pub(super) fn close(&self) {
         let mut inside = self.lock();
         inside.is_closed = true;
-        let left = (std::mem::take(&mut inside.letters), inside.reader.take());
+        let left = (std::mem::take(&mut inside.messages), inside.reader.take());
         drop(inside);
         drop(left);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    fn lock(&self) -> MutexGuard<'_, MailboxState> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -110,11 +110,11 @@ impl Mailbox {
     pub(super) async fn collect(&self) -> Vec<CoreMessage> {
         std::future::poll_fn(|context| {
             let mut inside = self.lock();
-            if inside.letters.is_empty() {
+            if inside.messages.is_empty() {
                 inside.reader = Some(context.waker().clone());
                 return Poll::Pending;
             }
-            Poll::Ready(std::mem::take(&mut inside.letters))
+            Poll::Ready(std::mem::take(&mut inside.messages))
         })
         .await
     }

@@ -6,12 +6,12 @@ use std::task::{Context, Poll, Waker};
 
 #[derive(Debug)]
 pub(crate) struct Milestone<T> {
-    inside: Mutex<Inside<T>>,
+    inside: Mutex<MilestoneState<T>>,
     reached: Condvar,
 }
 
 #[derive(Debug)]
-struct Inside<T> {
+struct MilestoneState<T> {
     value: Option<T>,
     waiting: Vec<Waker>,
 }
@@ -19,7 +19,7 @@ struct Inside<T> {
 impl<T> Default for Milestone<T> {
     fn default() -> Self {
         Milestone {
-            inside: Mutex::new(Inside {
+            inside: Mutex::new(MilestoneState {
                 value: None,
                 waiting: Vec::new(),
             }),
@@ -74,7 +74,7 @@ impl<T: Clone> Milestone<T> {
         Poll::Pending
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside<T>> {
+    fn lock(&self) -> MutexGuard<'_, MilestoneState<T>> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,12 +1,14 @@
-//! Threads, sockets, timers, signals: what runs shards and forwarders. It moves bytes and letters in and out of them, and
-//! leaves what those mean to `wire`, `mcp`, `shard` and `forward`.
+//! Threads, sockets, timers, signals: what runs shards and forwarders. It moves bytes and letters in and out of them. What the
+//! bytes mean is the matter of `wire`, `mcp`, `shard` and `forward`.
 //!
-//! One thread per core runs `thread`: it accepts, reads (`readiness`), fans out (`fanout`) and takes letters
-//! (`mailbox`) around one `Shard`, all as tasks of one monoio runtime, so that nothing is shared between cores
-//! but mailboxes and, when something opens or closes, what the node has of it ([`Commons`](crate::clients::Commons)).
-//! Beside it is one `Forwarder` (`forward/`). A task says what happened to an `Engine`; `core.rs` is the one that carries
-//! out what follows.
-//! `watchdog` notices when one of the threads does nothing any more.
+//! One thread for each core runs `thread`. Around one `Shard` it accepts, reads (`readiness`), fans out (`fanout`) and takes
+//! letters (`mailbox`), all as tasks of one monoio runtime. Cores share nothing but mailboxes, and, when something opens or
+//! closes, the counts of the node ([`Commons`](crate::clients::Commons)). Beside the shard is one `Forwarder` (`forward/`).
+//! Tasks report what happened to an `Engine`; `core_loop` alone carries out what follows.
+//! `watchdog` notices when a thread does nothing any more.
+//!
+//! Why it is so: `docs/decisions/0001-a-thread-for-each-core.md` and
+//! `docs/decisions/0010-no-lock-or-atomic-on-the-hot-path.md`.
 
 mod application;
 mod blocking;
@@ -38,7 +40,7 @@ mod tokio;
 mod watchdog;
 
 pub(crate) use self::clock::{unix_ms, unix_ms_of};
-pub use self::cluster_handle::{ClusterAccess, ClusterHandle, Owner};
+pub use self::cluster_handle::{ClusterAccess, ClusterHandle, SessionOwner};
 pub(crate) use self::cores::{Cores, CoresSetup, MakeHandler, OwnSetup};
 pub(crate) use self::engine::SCRATCH_BYTES;
 pub(crate) use self::milestone::Milestone;

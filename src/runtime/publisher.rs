@@ -21,13 +21,13 @@ use crate::wire::uri::normal;
 /// Publishes from any thread. Clones publish into the same log.
 #[derive(Clone)]
 pub struct Publisher {
-    shared: Arc<Shared>,
+    shared: Arc<PublisherInner>,
 }
 
-struct Shared {
+struct PublisherInner {
     /// One for each core, from the start of the node on; before it nobody can have subscribed.
     mailboxes: OnceLock<Box<[Mailbox]>>,
-    /// No new clients should come: the node takes its leave.
+    /// No new clients should come: the node drains.
     leaving: AtomicBool,
     /// The node is ending.
     stopping: AtomicBool,
@@ -49,7 +49,7 @@ struct Shared {
 pub trait SharedLog: Send + Sync {
     fn publish(&self, topics: Vec<Topic>);
 
-    /// These were written to this node's contents; `change` is what is to be told of it. They go along: what is there
+    /// These were written to this node's contents; `change` is what is to be delivered of it. They go along: what is there
     /// may be another node's before long.
     fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change);
 
@@ -59,7 +59,7 @@ pub trait SharedLog: Send + Sync {
     fn leave(&self, at_most: Duration);
 }
 
-/// The publication was not taken, since a core is far behind, or the node has ended; nothing was told to anybody.
+/// The publication was not taken, since a core is far behind, or the node has ended; nobody was notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishRefused;
 
@@ -76,7 +76,7 @@ impl std::error::Error for PublishRefused {}
 impl Publisher {
     pub(crate) fn new() -> Self {
         Publisher {
-            shared: Arc::new(Shared {
+            shared: Arc::new(PublisherInner {
                 mailboxes: OnceLock::new(),
                 leaving: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
@@ -126,21 +126,21 @@ impl Publisher {
     /// Tells one session of this node; resolves when its core has taken it.
     ///
     /// # Errors
-    /// [`TellRefused`], and it was not told.
+    /// [`TellRefused`], and it was not notified.
     pub async fn tell(&self, session: &str, notice: Notice) -> Result<(), TellRefused> {
         let notice = match notice {
             Notice::Changed(topic) => Notice::Changed(topic.normal()),
             message => message,
         };
-        let told = self.tell_here(session, notice)?;
-        told.await.unwrap_or(Err(TellRefused::Busy))
+        let answer = self.tell_here(session, notice)?;
+        answer.await.unwrap_or(Err(TellRefused::Busy))
     }
 
     /// Tells every session. Returns the offset that this took in the log, or the newest one so far if other nodes
     /// share the log.
     ///
     /// # Errors
-    /// [`PublishRefused`], and nobody was told.
+    /// [`PublishRefused`], and nobody was notified.
     pub fn tell_all(&self, notice: Notice) -> Result<u64, PublishRefused> {
         if self.is_saturated() {
             return Err(PublishRefused);
@@ -164,13 +164,13 @@ impl Publisher {
         self.shared.leaving.load(Ordering::Relaxed)
     }
 
-    /// The node was told to end.
+    /// The node was asked to end.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.shared.stopping.load(Ordering::Relaxed)
     }
 
-    /// Nothing of the node goes on: what is published is heard by nobody.
+    /// Nothing of the node goes on: what is published reaches nobody.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.shared.ended.load(Ordering::Relaxed)
@@ -269,13 +269,13 @@ impl Publisher {
         if mailbox.is_full() || self.is_stopping() {
             return Err(TellRefused::Busy);
         }
-        let (answer, told) = oneshot::channel();
+        let (answer, receiver) = oneshot::channel();
         mailbox.post(CoreMessage::Tell {
             session: session.into(),
             notice,
             answer,
         });
-        Ok(told)
+        Ok(receiver)
     }
 
     /// Asks all other cores to end an idle session of somebody who holds more than this.
@@ -326,7 +326,7 @@ impl Publisher {
         }
     }
 
-    /// Whether new clients should come, until it takes its leave.
+    /// Whether new clients should come, until it drains.
     pub(crate) fn say_available_all(&self, availability: Availability) {
         let loading = !availability.takes_clients();
         self.shared.loading.store(loading, Ordering::Relaxed);
@@ -350,7 +350,7 @@ impl Publisher {
         }
     }
 
-    /// The node takes its leave: it is not ready from now on, and its streams close by and by.
+    /// The node drains: it is not ready from now on, and its streams close by and by.
     pub fn drain_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
@@ -365,7 +365,7 @@ impl Publisher {
         }
     }
 
-    /// The node takes its leave, and ends.
+    /// The node drains, and ends.
     pub(crate) fn stop_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);
         self.shared.stopping.store(true, Ordering::Relaxed);

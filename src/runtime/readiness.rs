@@ -1,8 +1,9 @@
 //! Which connections of a core have something to be read: one epoll set, and one task that waits for the set.
 //!
 //! A connection that waits on the ring by itself costs a task, an operation and a shared socket: 330 bytes of this
-//! process and 256 of the kernel. In the set it costs nothing here and 192 bytes there, and what is ready comes in
-//! one system call for all. The ring waits for the set as for any other descriptor.
+//! process and 256 of the kernel. In the set it costs nothing here and 192 bytes there. One system call then lists
+//! everything that is ready. The ring waits for the set as for any other descriptor.
+//! `docs/decisions/0002-epoll-beside-the-ring.md` has the figures.
 
 use std::io;
 use std::net::TcpStream as StdStream;
@@ -15,7 +16,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
 use super::socket;
-use crate::forward::Interest;
+use crate::forward::SocketInterest;
 use crate::shard::ConnectionKey;
 
 /// Connections that are read from before everything else gets its turn.
@@ -68,22 +69,22 @@ impl Readiness {
         &self,
         data: u64,
         stream: &StdStream,
-        from: Interest,
-        to: Interest,
+        from: SocketInterest,
+        to: SocketInterest,
     ) -> io::Result<()> {
         let flags = match to {
-            Interest::Nothing => {
+            SocketInterest::Nothing => {
                 self.unwatch(stream);
                 return Ok(());
             }
-            Interest::End => EventFlags::empty(),
-            Interest::Read => EventFlags::IN,
-            Interest::Write => EventFlags::OUT,
-            Interest::Both => EventFlags::IN | EventFlags::OUT,
+            SocketInterest::End => EventFlags::empty(),
+            SocketInterest::Read => EventFlags::IN,
+            SocketInterest::Write => EventFlags::OUT,
+            SocketInterest::Both => EventFlags::IN | EventFlags::OUT,
         };
         let data = EventData::new_u64(data);
         match from {
-            Interest::Nothing => epoll::add(&self.set, stream, data, flags)?,
+            SocketInterest::Nothing => epoll::add(&self.set, stream, data, flags)?,
             _ => epoll::modify(&self.set, stream, data, flags)?,
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! Which driver the threads run on: io_uring, or epoll where the ring is forbidden.
+//! Which driver the threads run on: io_uring, or epoll where the ring is forbidden. What each of them does is in
+//! `docs/decisions/0002-epoll-beside-the-ring.md`.
 
 use std::io;
 

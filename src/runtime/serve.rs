@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use monoio::net::TcpStream;
 
-use super::engine::Engine;
+use super::engine::CoreDriver;
 use super::{clock, socket};
 use crate::budget::Charge;
 use crate::shard::{ConnectionKey, Look, Millis};
@@ -16,7 +16,7 @@ use crate::tasks;
 
 /// Writes what the kernel did not take at once.
 pub(super) async fn write(
-    core: Rc<impl Engine>,
+    core: Rc<impl CoreDriver>,
     key: ConnectionKey,
     stream: TcpStream,
     bytes: Vec<u8>,
@@ -42,7 +42,7 @@ pub(super) async fn write(
 }
 
 /// See [`Effect::Hold`](crate::shard::Effect::Hold).
-pub(super) fn hold(core: &Rc<impl Engine>, key: ConnectionKey, ms: Millis) {
+pub(super) fn hold(core: &Rc<impl CoreDriver>, key: ConnectionKey, ms: Millis) {
     let core = core.clone();
     tasks::spawn(async move {
         monoio::time::sleep(Duration::from_millis(ms)).await;
@@ -51,7 +51,7 @@ pub(super) fn hold(core: &Rc<impl Engine>, key: ConnectionKey, ms: Millis) {
 }
 
 /// A body that takes long to look at: another thread does.
-pub(super) fn look(core: &Rc<impl Engine>, key: ConnectionKey, look: Look, charge: Charge) {
+pub(super) fn look(core: &Rc<impl CoreDriver>, key: ConnectionKey, look: Look, charge: Charge) {
     let core = core.clone();
     let (sender, looked) = oneshot::channel();
     let work = core.blocking().run_own(Box::new(move || {

@@ -50,7 +50,7 @@ pub fn survive_hangups() -> io::Result<()> {
     flag::register(SIGHUP, Arc::default()).map(drop)
 }
 
-struct Asked {
+struct SignalFlags {
     end: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
     report: Arc<AtomicBool>,
@@ -60,7 +60,7 @@ struct Asked {
 pub(crate) fn watch(watch: &Watch, publisher: Publisher, reload: Reload) -> io::Result<()> {
     let (woken, wake) = UnixStream::pair()?;
     woken.set_read_timeout(Some(BEAT_EVERY))?;
-    let asked = Asked {
+    let asked = SignalFlags {
         end: watch.end_asked().clone(),
         reload: Arc::default(),
         report: Arc::default(),
@@ -96,17 +96,17 @@ pub(crate) fn watch(watch: &Watch, publisher: Publisher, reload: Reload) -> io::
 fn wait(
     beats: &Beats,
     mut woken: UnixStream,
-    asked: &Asked,
+    asked: &SignalFlags,
     publisher: &Publisher,
     mut reload: Reload,
 ) {
     let mut throttle = LogThrottle::default();
-    let mut told_end = false;
+    let mut logged_end = false;
     let take = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
     loop {
-        if asked.end.load(Ordering::Relaxed) && !told_end {
+        if asked.end.load(Ordering::Relaxed) && !logged_end {
             publisher.stop_all();
-            told_end = true;
+            logged_end = true;
             tracing::info!("stopping; once more to stop at once");
         }
         if take(&asked.reload) {

@@ -1,5 +1,5 @@
-//! Direct, non-blocking socket calls. The ring tells when a socket is ready; the bytes themselves are moved by one
-//! plain system call, which costs less than an operation of the ring and needs no buffer to wait in.
+//! Direct, non-blocking socket calls. The ring says when a socket is ready. One plain system call then moves the bytes: it
+//! costs less than an operation of the ring, and needs no buffer to wait in.
 #![allow(unsafe_code)]
 
 use std::io;

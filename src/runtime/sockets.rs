@@ -10,16 +10,16 @@ use crate::shard::ConnectionKey;
 #[derive(Default)]
 pub(super) struct Sockets {
     /// By the index of the connection's key.
-    all: RefCell<Vec<Option<Socket>>>,
+    all: RefCell<Vec<Option<CoreSocket>>>,
 }
 
-struct Socket {
+struct CoreSocket {
     key: ConnectionKey,
     stream: StdStream,
 }
 
 /// User memory of one connection outside of the shard.
-pub(crate) const SOCKET_BYTES: usize = size_of::<Option<Socket>>();
+pub(crate) const SOCKET_BYTES: usize = size_of::<Option<CoreSocket>>();
 
 impl Sockets {
     pub(super) fn keep(&self, key: ConnectionKey, stream: StdStream) {
@@ -28,7 +28,7 @@ impl Sockets {
         if all.len() <= index {
             all.resize_with(index + 1, || None);
         }
-        all[index] = Some(Socket { key, stream });
+        all[index] = Some(CoreSocket { key, stream });
     }
 
     /// `None`: there is no such connection any more.

@@ -11,7 +11,7 @@ use futures_channel::oneshot;
 
 use super::core_loop::Core;
 use super::drain_barrier::DrainBarrier;
-use super::engine::Engine;
+use super::engine::CoreDriver;
 use super::mailbox::CoreMessage;
 use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;
@@ -38,11 +38,11 @@ pub(crate) fn ends_within(times: DrainTimes) -> Duration {
     let leaving = times.notice_ms + times.window_ms + CALLS_GRACE_MS;
     Duration::from_millis(leaving) + LEAVING_NOTICE
 }
-/// How often a node that takes its leave says how far it is: about every second.
+/// How often a node that drains says how far it is: about every second.
 const TICKS_TO_PROGRESS: u32 = 16;
 
 /// Why a core that ran cannot go on.
-type Broken = Rc<Cell<Option<io::Error>>>;
+type CoreFault = Rc<Cell<Option<io::Error>>>;
 
 /// What a thread takes with it.
 pub(super) struct CoreSetup {
@@ -120,7 +120,7 @@ fn open(
 
 async fn serve(core: Rc<Core>, acceptors: Rc<[Acceptor]>, seat: Rc<CoreSetup>) -> io::Result<()> {
     tasks::spawn(fanout::run(core.clone()));
-    let broken = Broken::default();
+    let broken = CoreFault::default();
     tasks::spawn(watch(core.clone(), broken.clone(), read));
     tasks::spawn(watch(core.clone(), broken.clone(), pass_on));
     tasks::spawn(tick(core.clone(), seat.clone()));
@@ -171,10 +171,10 @@ async fn accept(
 }
 
 /// A core that cannot tell any more which of its connections have sent something is of no use, and must not be given
-/// further ones: the node takes its leave, and ends with the fault.
+/// further ones: the node drains, and ends with the fault.
 async fn watch<Work: Future<Output = io::Result<()>>>(
     core: Rc<Core>,
-    broken: Broken,
+    broken: CoreFault,
     work: impl FnOnce(Rc<Core>) -> Work,
 ) {
     if let Err(fault) = work(core.clone()).await {
@@ -237,8 +237,8 @@ fn take_letter(core: &Rc<Core>, letter: CoreMessage) {
             notice,
             answer,
         } => {
-            let told = core.shard.borrow_mut().handle_tell(now, &session, &notice);
-            let _ = answer.send(told);
+            let answered = core.shard.borrow_mut().handle_tell(now, &session, &notice);
+            let _ = answer.send(answered);
         }
         CoreMessage::TellAll { offset, notice } => {
             core.shard
@@ -364,6 +364,6 @@ impl CoreSetup {
 }
 
 /// The shard of a seat, with the process's clock.
-pub(super) fn shard(setup: crate::shard::Setup) -> Shard {
+pub(super) fn shard(setup: crate::shard::ShardSetup) -> Shard {
     Shard::new(setup, clock::now())
 }

@@ -33,7 +33,7 @@ impl Tokio {
 
 /// Of a runtime that is not there.
 #[cfg(not(feature = "tokio"))]
-pub(super) struct Nothing;
+pub(super) struct NoRuntime;
 
 #[cfg(not(feature = "tokio"))]
 impl Tokio {
@@ -41,7 +41,7 @@ impl Tokio {
         Ok(Tokio {})
     }
 
-    pub(super) fn enter(&self) -> Nothing {
-        Nothing
+    pub(super) fn enter(&self) -> NoRuntime {
+        NoRuntime
     }
 }

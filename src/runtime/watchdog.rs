@@ -1,12 +1,12 @@
 //! A thread that dies or hangs takes the node's readiness with it.
 //!
 //! Each thread of a node *beats*: a few times a second, from a task that it has anyway, it counts up a number of its own.
-//! One thread more, the watchdog, looks at those numbers.
+//! One more thread, the watchdog, looks at those numbers.
 //!
 //! | a thread | the node |
 //! |---|---|
 //! | hangs: no beat for five seconds | is not ready, and is again when the thread goes on: it may be starved, or have been stopped |
-//! | is gone: it panicked, or could not run | is not ready, takes leave of its clients and ends with an error, for whoever starts it again: what the thread had is lost, be it sessions or the way to the other nodes |
+//! | is gone: it panicked, or could not run | is not ready, drains and ends with an error, for whoever starts it again: what the thread had is lost, be it sessions or the way to the other nodes |
 //!
 //! Time is counted in looks and not by the clock: a process that was stopped, or a machine that slept, did not hang.
 
@@ -37,17 +37,17 @@ pub struct BreakThread {
 /// The threads of a node, as any of them may hold it.
 #[derive(Clone)]
 pub(crate) struct Watch {
-    shared: Arc<Shared>,
+    shared: Arc<WatchInner>,
 }
 
-struct Shared {
+struct WatchInner {
     lives: Mutex<Vec<Arc<Life>>>,
     /// A thread has come to its end.
     changed: Condvar,
     publisher: Publisher,
     /// Somebody wants the process to end; told by the signal's handler itself.
     end_asked: Arc<AtomicBool>,
-    broken: Option<Broken>,
+    broken: Option<PlannedBreak>,
 }
 
 /// One thread, as the others see it. Nothing else is on the cache line that it writes to.
@@ -66,7 +66,7 @@ const ENDED: u8 = 1;
 const GONE: u8 = 2;
 
 #[derive(Clone)]
-struct Broken {
+struct PlannedBreak {
     plan: BreakThread,
     now: Arc<AtomicBool>,
 }
@@ -80,21 +80,21 @@ pub(crate) struct Alive {
 /// What a thread beats with.
 pub(crate) struct Beats {
     life: Arc<Life>,
-    broken: Option<Broken>,
+    broken: Option<PlannedBreak>,
 }
 
 impl Watch {
     /// # Errors
     /// The kernel refuses the handler of a signal.
     pub(crate) fn new(publisher: Publisher, plan: Option<BreakThread>) -> io::Result<Self> {
-        let broken = plan.map(|plan| Broken {
+        let broken = plan.map(|plan| PlannedBreak {
             plan,
             now: Arc::default(),
         });
         if let Some(broken) = &broken {
             signal_hook::flag::register(signal_hook::consts::SIGUSR2, broken.now.clone())?;
         }
-        let shared = Shared {
+        let shared = WatchInner {
             lives: Mutex::default(),
             changed: Condvar::new(),
             publisher,
@@ -171,7 +171,7 @@ impl Watch {
     }
 
     fn run(&self, ends_within: Duration) {
-        let mut looks: Vec<Look> = Vec::new();
+        let mut looks: Vec<ThreadObservation> = Vec::new();
         let mut stopping: Option<Instant> = None;
         let publisher = &self.shared.publisher;
         loop {
@@ -187,7 +187,7 @@ impl Watch {
             if !cores.any(|life| life.runs()) {
                 return;
             }
-            looks.resize_with(lives.len(), Look::default);
+            looks.resize_with(lives.len(), ThreadObservation::default);
             let mut impaired = false;
             for (life, look) in lives.iter().zip(&mut looks) {
                 self.judge(life, look, is_time);
@@ -214,9 +214,9 @@ impl Watch {
         (lives.clone(), timeout.timed_out())
     }
 
-    fn judge(&self, life: &Life, look: &mut Look, is_time: bool) {
+    fn judge(&self, life: &Life, look: &mut ThreadObservation, is_time: bool) {
         let name = &*life.name;
-        if life.is(GONE) && !std::mem::replace(&mut look.told_gone, true) {
+        if life.is(GONE) && !std::mem::replace(&mut look.logged_gone, true) {
             self.shared.publisher.set_impaired(true);
             self.shared.publisher.stop_all();
             tracing::error!(
@@ -241,14 +241,14 @@ impl Watch {
 
 /// What the watchdog remembers of a thread.
 #[derive(Default)]
-struct Look {
+struct ThreadObservation {
     beats: u64,
     /// Looks in a row without a beat between them.
     quiet: u32,
-    told_gone: bool,
+    logged_gone: bool,
 }
 
-impl Look {
+impl ThreadObservation {
     fn hangs(&mut self, beats: u64) -> bool {
         self.quiet = match beats == self.beats {
             true => self.quiet.saturating_add(1),
@@ -313,7 +313,7 @@ impl Beats {
     }
 }
 
-impl Broken {
+impl PlannedBreak {
     fn carry_out(&self) {
         assert!(self.plan.stalls, "broken on purpose (--break-thread)");
         while !self.now.swap(false, Ordering::Relaxed) {
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_hangs_and_one_that_is_only_late() {
-        let mut look = Look::default();
+        let mut look = ThreadObservation::default();
         for beat in 1..100 {
             assert!(!look.hangs(beat));
             for _ in 1..THREAD_HANGS_AFTER_LOOKS {

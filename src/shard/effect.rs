@@ -72,11 +72,11 @@ pub enum Effect {
     },
 }
 
-impl From<http::Output> for Effect {
-    fn from(output: http::Output) -> Self {
-        use http::Output;
+impl From<http::HttpOutput> for Effect {
+    fn from(output: http::HttpOutput) -> Self {
+        use http::HttpOutput;
         match output {
-            Output::Move {
+            HttpOutput::Move {
                 connection,
                 core,
                 bytes,
@@ -87,7 +87,7 @@ impl From<http::Output> for Effect {
                 bytes,
                 ticket,
             },
-            Output::Look {
+            HttpOutput::Look {
                 connection,
                 body,
                 tree_bytes,
@@ -97,7 +97,7 @@ impl From<http::Output> for Effect {
                 look: Look::new(body, tree_bytes),
                 charge,
             },
-            Output::Forward {
+            HttpOutput::Forward {
                 connection,
                 bytes,
                 client,
@@ -108,29 +108,29 @@ impl From<http::Output> for Effect {
                 client,
                 ticket,
             },
-            Output::Hold { connection, ms } => Effect::Hold { connection, ms },
-            Output::Read(connection) => Effect::Read(connection),
-            Output::ShutdownWrite(connection) => Effect::ShutdownWrite(connection),
-            Output::Close { connection, reason } => Effect::Close { connection, reason },
-            Output::Forged => Effect::Announce(SessionEvent::Forged),
+            HttpOutput::Hold { connection, ms } => Effect::Hold { connection, ms },
+            HttpOutput::Read(connection) => Effect::Read(connection),
+            HttpOutput::ShutdownWrite(connection) => Effect::ShutdownWrite(connection),
+            HttpOutput::Close { connection, reason } => Effect::Close { connection, reason },
+            HttpOutput::Forged => Effect::Announce(SessionEvent::Forged),
         }
     }
 }
 
-impl From<engine::Output> for Effect {
-    fn from(output: engine::Output) -> Self {
-        use engine::Output;
+impl From<engine::EngineOutput> for Effect {
+    fn from(output: engine::EngineOutput) -> Self {
+        use engine::EngineOutput;
         match output {
-            Output::Start { call, request } => Effect::Start { call, request },
-            Output::Cancel(call) => Effect::Cancel(call),
-            Output::Answered { call, ask, answer } => Effect::Answered { call, ask, answer },
-            Output::Locate { exchange, session } => Effect::Locate {
+            EngineOutput::Start { call, request } => Effect::Start { call, request },
+            EngineOutput::Cancel(call) => Effect::Cancel(call),
+            EngineOutput::Answered { call, ask, answer } => Effect::Answered { call, ask, answer },
+            EngineOutput::Locate { exchange, session } => Effect::Locate {
                 connection: exchange,
                 session,
             },
-            Output::MakeRoom { holds } => Effect::MakeRoom { holds },
-            Output::Tell(event) => Effect::Tell(event),
-            Output::Announce(presence) => Effect::Announce(presence),
+            EngineOutput::MakeRoom { holds } => Effect::MakeRoom { holds },
+            EngineOutput::Tell(event) => Effect::Tell(event),
+            EngineOutput::Announce(presence) => Effect::Announce(presence),
         }
     }
 }

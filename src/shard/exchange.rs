@@ -1,8 +1,8 @@
 //! The seam between the two halves of a shard: what the engine asks of a wire, what a wire asks of the engine, and
-//! what a wire tells of the exchanges that it carries. Neither half knows a field or a state of the other.
+//! what a wire says of the exchanges that it carries. Neither half knows a field or a state of the other.
 //!
-//! An exchange is a request and its answer. The engine names it by a key that it cannot look into; the wire keeps with
-//! it a value of the engine's, its owner, that the wire cannot look into, and gives it back with whatever happens. So a
+//! An exchange is a request and its answer. The engine names it by a key that it cannot look into. With it the wire keeps
+//! a value of the engine's, its owner, that the wire cannot look into, and gives it back with whatever happens. So a
 //! wire knows nothing of sessions, streams and calls, and the engine does not know which wire it speaks on.
 //!
 //! ```text
@@ -12,7 +12,7 @@
 //! ```
 
 use super::arena::Key;
-use super::fields::Fields;
+use super::fields::RequestFields;
 use super::refused::{Refused, error_message, result_message};
 use crate::clients::Client;
 use crate::mcp::RpcError;
@@ -39,7 +39,7 @@ pub enum Closed {
     WriteStalled,
     /// More targeted messages than a stream may queue.
     SlowReader,
-    /// The node takes its leave.
+    /// The node drains.
     Draining,
     /// The node's budget is short, and this connection held most of it for longest.
     OutOfMemory,
@@ -48,18 +48,18 @@ pub enum Closed {
 /// One request as the engine has it: admitted, and complete.
 pub(super) struct Request<'a, W> {
     pub(super) exchange: Exchange,
-    pub(super) method: Method,
+    pub(super) method: EndpointMethod,
     /// Whose it is, for the limits of one client.
     pub(super) client: Option<Client>,
     /// What somebody found out about it, if it waited for that.
     pub(super) word: Option<W>,
-    pub(super) fields: Fields<'a>,
+    pub(super) fields: RequestFields<'a>,
     /// Empty if it was looked at elsewhere.
     pub(super) body: &'a [u8],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(super) enum EndpointMethod {
     Post,
     Get,
     Delete,
@@ -158,30 +158,34 @@ pub(super) trait Wire<O> {
 pub(super) trait UpperLayer {
     /// Owns exchanges.
     type Owner: Copy;
-    /// What is known of a request that waited ([`Place::Elsewhere`]).
+    /// What is known of a request that waited ([`Destination::Elsewhere`]).
     type Word: Copy;
 
     /// What such a request is served with if nobody says a word in time.
     const NO_WORD: Self::Word;
 
     /// Where a request is to be served.
-    fn place(&self, fields: &Fields<'_>) -> Place;
+    fn place(&self, fields: &RequestFields<'_>) -> Destination;
 
     /// Somebody is to find out about the request; it waits until the wire is told a word.
-    fn ask(&mut self, exchange: Exchange, fields: &Fields<'_>);
+    fn ask(&mut self, exchange: Exchange, fields: &RequestFields<'_>);
 
     /// Whether there is any sense in the large body of a POST, as far as its head says.
     ///
     /// # Errors
     /// What it would be answered.
-    fn foresee(&mut self, word: Option<Self::Word>, fields: &Fields<'_>) -> Result<(), Refused>;
+    fn foresee(
+        &mut self,
+        word: Option<Self::Word>,
+        fields: &RequestFields<'_>,
+    ) -> Result<(), Refused>;
 
     /// Lets go of what is kept only for clients that may come back, until so much is free. True: it is.
     fn drop_kept(&mut self, bytes: usize) -> bool;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Destination {
     Here,
     /// On this core: its connection moves there.
     Core(u16),
@@ -194,11 +198,11 @@ pub(super) enum Place {
 pub(super) struct ExchangeEvent<O> {
     pub(super) exchange: Exchange,
     pub(super) owner: O,
-    pub(super) what: Happened,
+    pub(super) what: ExchangeChange,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum ExchangeChange {
     /// It is over, and its client has not got all of the answer.
     Lost,
     /// All that was emitted on its stream is with the kernel.

@@ -1,7 +1,7 @@
 //! What a request's head says, as far as anybody here wants to know: read once, in one look at each field, whatever wire
 //! it came by.
 //!
-//! A wire hands over each of its fields ([`Fields::take`]); all later steps read the value. What only a few requests are
+//! A wire hands over each of its fields ([`RequestFields::take`]); all later steps read the value. What only a few requests are
 //! asked for (whom a proxy names, what a page wants to send) the wire looks for by itself.
 
 use super::refused::Refused;
@@ -11,15 +11,15 @@ use crate::wire::session_id::SessionId;
 
 /// Of a field that comes several times the first value counts, but for lists.
 #[derive(Clone, Default)]
-pub(super) struct Fields<'a> {
+pub(super) struct RequestFields<'a> {
     pub(super) host: Option<&'a str>,
     pub(super) origin: Option<&'a str>,
     pub(super) content_type: Option<&'a str>,
     /// The first of `Content-Encoding` that changes anything.
     pub(super) coding: Option<&'a str>,
-    accepts: Accepts,
+    accepts: AcceptField,
     pub(super) session: Option<NamedSession<'a>>,
-    pub(super) version: Version<'a>,
+    pub(super) version: VersionField<'a>,
     pub(super) mcp_method: Option<&'a str>,
     pub(super) mcp_name: Option<&'a str>,
     pub(super) last_event_id: Option<&'a str>,
@@ -58,16 +58,16 @@ pub(super) struct NamedSession<'a> {
     pub(super) id: Option<SessionId>,
 }
 
-/// `MCP-Protocol-Version`.
+/// `MCP-Protocol-VersionField`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Version<'a> {
+pub(super) struct VersionField<'a> {
     pub(super) text: Option<&'a str>,
     /// None: it is not there, or not spoken here.
     pub(super) known: Option<ProtocolVersion>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Accepts {
+struct AcceptField {
     is_there: bool,
     json: bool,
     stream: bool,
@@ -87,7 +87,7 @@ enum Single {
 
 const X_FORWARDED: &[u8] = b"x-forwarded-";
 
-impl<'a> Fields<'a> {
+impl<'a> RequestFields<'a> {
     /// One field of the head, in the order in which they came. What is no text says nothing to anybody here, but it
     /// is there.
     pub(super) fn take(&mut self, name: &'a [u8], value: &'a [u8]) {
@@ -127,7 +127,7 @@ impl<'a> Fields<'a> {
             20 if is("mcp-protocol-version") => {
                 let version = self.version.text;
                 let version = self.single(Single::ProtocolVersion, version, text());
-                self.version = Version::new(version);
+                self.version = VersionField::new(version);
             }
             _ if begins(X_FORWARDED) => self.via_proxy |= text().is_some(),
             _ => {}
@@ -179,13 +179,13 @@ impl<'a> NamedSession<'a> {
     }
 }
 
-impl<'a> Version<'a> {
+impl<'a> VersionField<'a> {
     fn new(text: Option<&'a str>) -> Self {
         let known = text.and_then(ProtocolVersion::parse);
-        Version { text, known }
+        VersionField { text, known }
     }
 
-    /// What `MCP-Protocol-Version` says, if it is there.
+    /// What `MCP-Protocol-VersionField` says, if it is there.
     ///
     /// # Errors
     /// MUST, 2025-06-18 transports, "Protocol Version Header": 400 for one that is not spoken here.
@@ -202,7 +202,7 @@ impl<'a> Version<'a> {
     }
 }
 
-impl Accepts {
+impl AcceptField {
     /// No field accepts everything (RFC 9110, 12.5.1), several are one list.
     fn take(&mut self, value: Option<&str>) {
         let Some(value) = value else { return };
@@ -256,8 +256,8 @@ pub(super) fn is_json(content_type: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read<'a>(fields: &[(&'a str, &'a str)]) -> Fields<'a> {
-        let mut read = Fields::default();
+    fn read<'a>(fields: &[(&'a str, &'a str)]) -> RequestFields<'a> {
+        let mut read = RequestFields::default();
         for (name, value) in fields {
             read.take(name.as_bytes(), value.as_bytes());
         }

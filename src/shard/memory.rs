@@ -2,10 +2,10 @@
 //!
 //! Bodies that arrive, answers that are not read, answers that are kept for a resume, calls under way: each of them
 //! carries its [`Charge`]. A connection that holds nothing has none, and a request that comes whole and is answered
-//! whole costs none. When the budget is short, room is made in this order: answers that are kept, the oldest first; then
-//! connections that have held something for a while, first those that hold most and take longest. What is new and still
-//! finds no room is refused with 503. A client (an address) never gets more than it leaves to others, and a last part of
-//! the budget is kept back for what is small: so one that takes all it can hinders nobody.
+//! whole costs none. When the budget is short, room is made in this order. Answers that are kept go first, the oldest before
+//! the others. Then go connections that have held something for a while, first those that hold most and take longest. What is
+//! new and still finds no room is refused with 503. A client (an address) never gets more than it leaves to others, and a last
+//! part of the budget is kept back for what is small. So a client that takes all it can hinders no other.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::refused::Refused;
 use super::wheel::Millis;
-use crate::budget::{Account, Charge, Pool, Share, Short};
+use crate::budget::{Account, BudgetExceeded, Charge, Pool, Share};
 use crate::clients::Client;
 use crate::limits::MEMORY_PORTION_BYTES;
 
@@ -50,11 +50,15 @@ impl Memory {
     /// Charges so much to a client. Room was made for it before if there was none.
     ///
     /// # Errors
-    /// [`Short`]: the other cores are asked to make room, for whoever comes next.
-    pub(super) fn charge(&self, share: Option<Share>, count: usize) -> Result<Charge, Short> {
+    /// [`BudgetExceeded`]: the other cores are asked to make room, for whoever comes next.
+    pub(super) fn charge(
+        &self,
+        share: Option<Share>,
+        count: usize,
+    ) -> Result<Charge, BudgetExceeded> {
         let charge = match self.has_room(count) {
             true => self.account.charge(count),
-            false => Err(Short),
+            false => Err(BudgetExceeded),
         };
         if charge.is_err() {
             self.want(count);
@@ -73,11 +77,15 @@ impl Memory {
     }
 
     /// No client gets more than it leaves to others: one alone half of the budget, two of them a third each.
-    pub(super) fn check_share(&self, share: Option<&Share>, more: usize) -> Result<(), Short> {
+    pub(super) fn check_share(
+        &self,
+        share: Option<&Share>,
+        more: usize,
+    ) -> Result<(), BudgetExceeded> {
         let has = share.map_or(0, |share| share.get());
         match has == 0 || has.saturating_add(more) <= self.account.free() {
             true => Ok(()),
-            false => Err(Short),
+            false => Err(BudgetExceeded),
         }
     }
 

@@ -1,8 +1,9 @@
 //! All that one core owns: connections, sessions, streams, subscriptions, timers. Start reading here.
 //!
-//! A [`Shard`] is a plain value. Bytes, publications, what handlers do, and the time go in through `handle_*`;
-//! effects, bytes to write and a deadline come out through `poll_*`. It never waits, reads no clock and touches no
-//! socket, so a test drives it step by step and a simulation drives hundreds.
+//! A [`Shard`] is a plain value. Bytes, publications, what handlers do, and the time go in through `handle_*`.
+//! Effects, bytes to write and a deadline come out through `poll_*`. It never waits, reads no clock and touches no
+//! socket. So a test drives it step by step, and a simulation drives hundreds. Why it is so:
+//! `docs/decisions/0005-the-core-is-a-plain-value.md`.
 //!
 //! It is two such values, and passes a request in and an answer out:
 //!
@@ -11,11 +12,11 @@
 //! | `http` | connections, framing, admission, outboxes, time limits of the wire | sessions, streams, calls |
 //! | `engine` | sessions, streams, calls, subscriptions, what other nodes should know | which wire it speaks on |
 //!
-//! What they know of each other is in `exchange`; `fields` is a request's head, read once; `memory` is the budget of both,
+//! What they know of each other is in `exchange`. `fields` is a request's head, read once. `memory` is the budget of both,
 //! and who goes first when it is short.
 //!
-//! After every `handle_*` the driver drains [`Shard::poll_effect`] and [`Shard::poll_transmit`] to `None`;
-//! [`Shard::poll_fanout`] it drains in portions, as it sees fit; and it calls [`Shard::handle_timeout`] when
+//! After every `handle_*` the driver drains [`Shard::poll_effect`] and [`Shard::poll_transmit`] to `None`.
+//! It drains [`Shard::poll_fanout`] in portions, as it sees fit. It calls [`Shard::handle_timeout`] when
 //! [`Shard::poll_timeout`] says so.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::iter_over_hash_type)]
@@ -37,7 +38,7 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use self::engine::{Body, Engine};
+use self::engine::{Engine, ReceivedBody};
 use self::http::Http;
 use self::memory::Memory;
 use crate::app::call::{Availability, Notice, Outcome, TellRefused};
@@ -50,7 +51,7 @@ pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, Session
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
-pub use self::setup::{Accepts, Counts, EntrySizes, Publication, Setup};
+pub use self::setup::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
 pub use self::wheel::Millis;
 
 pub struct Shard {
@@ -61,7 +62,7 @@ pub struct Shard {
 
 impl Shard {
     #[must_use]
-    pub fn new(setup: Setup, now: Millis) -> Self {
+    pub fn new(setup: ShardSetup, now: Millis) -> Self {
         let memory = Memory::new(&setup.commons.memory);
         let http = Http::new(
             setup.limits,
@@ -157,7 +158,7 @@ impl Shard {
         let mut input = http::Input::default();
         if let Some(request) = self.http.handle_looked(key, &mut input) {
             self.engine
-                .handle_request(&mut self.http, &request, Body::Looked(looked));
+                .handle_request(&mut self.http, &request, ReceivedBody::Looked(looked));
         }
         self.go_on();
     }
@@ -264,7 +265,7 @@ impl Shard {
         self.engine.handle_publication(publication);
     }
 
-    /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
+    /// What was published elsewhere is partly lost: anything may have changed, and every client is notified of that in the words
     /// of the protocol. This takes [`GAP_OFFSETS`](crate::limits::GAP_OFFSETS) offsets from `first` on.
     pub fn handle_gap(&mut self, first: u64) {
         self.engine.handle_gap(first);
@@ -311,14 +312,14 @@ impl Shard {
         self.http.handle_impaired(impaired);
     }
 
-    /// Whether new clients should come, as long as it does not take its leave.
+    /// Whether new clients should come, as long as it does not drain.
     pub fn handle_availability(&mut self, availability: Availability) {
         self.http.handle_availability(availability);
         self.engine
             .handle_loading(availability == Availability::Loading);
     }
 
-    /// Takes its leave from now on. False: it does already, and nothing changes.
+    /// Drains from now on. False: it does already, and nothing changes.
     pub fn handle_drain(&mut self, now: Millis, times: DrainTimes) -> bool {
         self.at(now);
         self.http.handle_leaving();
@@ -347,7 +348,7 @@ impl Shard {
         self.http.poll_transmit(bytes)
     }
 
-    /// The next stream with topics to be told, and the bytes. The driver calls [`Shard::handle_written`] only if
+    /// The next stream with topics to deliver, and the bytes. The driver calls [`Shard::handle_written`] only if
     /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
     pub fn poll_fanout(&mut self, now: Millis, bytes: &mut Vec<u8>) -> Option<ConnectionKey> {
         self.at(now);
@@ -398,8 +399,8 @@ impl Shard {
     }
 
     #[must_use]
-    pub fn counts(&self) -> Counts {
-        Counts {
+    pub fn counts(&self) -> ShardCounts {
+        ShardCounts {
             connections: self.http.connection_count(),
             ..self.engine.counts()
         }
@@ -447,7 +448,7 @@ impl Shard {
             return;
         };
         while let Some(request) = self.http.next_request(key, &mut input, &mut self.engine) {
-            let body = Body::Text(request.body);
+            let body = ReceivedBody::Text(request.body);
             self.engine.handle_request(&mut self.http, &request, body);
         }
         self.http.take_back(key, input);

@@ -1,9 +1,9 @@
 //! Sessions that are not here: of another node, of an earlier process, or gone. And what the other nodes should know
-//! of those that are.
+//! of those that are. Why sessions end with their node: `docs/decisions/0006-sessions-end-with-their-node.md`.
 //!
 //! A request for another node's session waits, unread beyond its head, until the driver knows whether that node lives
-//! ([`Effect::Locate`](super::Effect::Locate)). Then its connection leaves with all that was read of it ([`Effect::Forward`](super::Effect::Forward)), or the request
-//! is served here: with a 404 that says why.
+//! ([`Effect::Locate`](super::Effect::Locate)). Then its connection leaves with all that was read of it
+//! ([`Effect::Forward`](super::Effect::Forward)), or the request is served here: with a 404 that says why.
 
 use super::refused::{Refused, error_message};
 use super::wheel::Millis;
@@ -22,13 +22,13 @@ pub struct Cluster {
 /// Why a session is not had: `data.reason` of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissReason {
-    /// Nobody has heard of it.
+    /// No node knows it.
     Unknown,
     /// Deleted, or idle for too long.
     Expired,
     /// It lived in an earlier process of its node.
     OwnerRestarted,
-    /// Its node has not been heard of for some seconds.
+    /// Its node has written no heartbeat for some seconds.
     OwnerDown,
     /// Its node is said to live but does not answer.
     OwnerUnreachable,
@@ -53,7 +53,7 @@ pub enum SessionEvent {
         session: SessionId,
         info: Box<SessionInfo>,
     },
-    /// It is there: told when it is used, once a day, and now and then to find out whether its record still is.
+    /// It is there: said when it is used, once a day, and now and then to find out whether its record still is.
     Active { session: SessionId },
     /// It is over, or was found to be: also a session of another node or process that its client deletes here.
     Ended { session: SessionId },
@@ -64,7 +64,7 @@ pub enum SessionEvent {
         session: SessionId,
         gone: MissReason,
     },
-    /// A request was passed on to its session's node, which broke off before it answered: the client was told 502.
+    /// A request was passed on to its session's node, which broke off before it answered: the client got 502.
     BrokeOff { session: SessionId },
     /// A request was refused that claimed to come from another node.
     Forged,

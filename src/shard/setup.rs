@@ -9,8 +9,8 @@ use crate::limits::Limits;
 use crate::wire::session_id::NodeName;
 use crate::wire::uri::NotAUri;
 
-/// What a shard is told once, at its start.
-pub struct Setup {
+/// What a shard is given once, at its start.
+pub struct ShardSetup {
     pub node: NodeName,
     /// This core's number and how many there are.
     pub core: u16,
@@ -24,14 +24,14 @@ pub struct Setup {
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
     pub server_info: Arc<ServerInfoJson>,
-    pub accepts: Accepts,
+    pub accepts: AcceptsSubscription,
     /// 16 random bytes for each session's secret.
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,
 }
 
 /// The application's word on a URI that a client wants to hear of: how the application itself spells it when it
 /// publishes, and nothing if nobody may subscribe to it.
-pub type Accepts = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
+pub type AcceptsSubscription = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 
 /// A notification with its place in the log: what the sequencer hands to every core in the same order.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub struct Publication {
 
 /// How many of everything there are now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ShardCounts {
     pub connections: usize,
     pub sessions: usize,
     pub streams: usize,

@@ -4,8 +4,7 @@
 //! remembers for which moment it is armed (`Timer`), so entries that were overtaken by an earlier one are
 //! recognised and dropped. Deadlines beyond the horizon fire at the horizon and are armed again.
 
-/// Milliseconds of a monotonic clock that starts with the process.
-pub type Millis = u64;
+pub use crate::clients::Millis;
 
 /// Resolution of every timeout in a shard.
 pub(crate) const TICK_MS: Millis = 64;

@@ -1,4 +1,4 @@
-//! One client: it calls, answers what it is asked in the way of its era, and remembers what it was told.
+//! One client: it calls, answers questions in the way of its era, and remembers its notifications.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -294,7 +294,7 @@ impl TestClient {
         self.link.asked.borrow().clone()
     }
 
-    /// What progress it was told of so far.
+    /// The progress that it received so far.
     #[must_use]
     pub fn progress(&self) -> Vec<Progressed> {
         let notified = self.link.notified.borrow();

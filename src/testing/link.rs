@@ -1,4 +1,4 @@
-//! The client's side of a running call: what it was told, what it was asked, and what it answers.
+//! The client's side of a running call: what it received, what it was asked, and what it answers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -1,5 +1,5 @@
 //! An application's tests without a network: [`TestServer`] is an engine of strings and cells, and a [`TestClient`] of
-//! either era plays the client and remembers what it was told.
+//! either era plays the client and remembers what it received.
 //!
 //! What runs is the application alone: its tools, resources and prompts, and what `Context` promises them. Framing,
 //! sessions' ids, limits and who is let in are the engine's, which has tests of its own.

@@ -1,6 +1,6 @@
 //! What all clients of one test share: time, what runs in the background, what was published.
 //!
-//! One thread, which polls whatever was woken. When nothing is, time moves to the next timer; without one the thread
+//! One thread polls whatever was woken. When nothing is, time moves to the next timer. Without a timer the thread
 //! waits for another to wake something (a test that uses tokio, or threads of its own), though not for ever.
 
 use std::cell::{Cell, RefCell};
@@ -109,11 +109,15 @@ impl World {
 
     /// Polls a future, and what is in the background, until neither was woken.
     pub(super) fn poll<T>(&self, future: &mut LocalBoxFuture<'_, T>) -> Option<T> {
-        let signal = Signal::of_this_thread();
+        let signal = ThreadSignal::of_this_thread();
         self.poll_with(&signal, future)
     }
 
-    fn poll_with<T>(&self, signal: &Arc<Signal>, future: &mut LocalBoxFuture<'_, T>) -> Option<T> {
+    fn poll_with<T>(
+        &self,
+        signal: &Arc<ThreadSignal>,
+        future: &mut LocalBoxFuture<'_, T>,
+    ) -> Option<T> {
         #[cfg(feature = "tokio")]
         let _entered = self.tokio.get().map(|threads| threads.enter());
         let waker = Waker::from(signal.clone());
@@ -131,7 +135,7 @@ impl World {
 
     /// Runs a future to its end.
     pub(crate) fn run<T>(&self, mut future: LocalBoxFuture<'_, T>) -> T {
-        let signal = Signal::of_this_thread();
+        let signal = ThreadSignal::of_this_thread();
         loop {
             if let Some(value) = self.poll_with(&signal, &mut future) {
                 return value;
@@ -149,7 +153,7 @@ impl World {
     }
 
     /// Nothing is to be done now.
-    fn wait(&self, signal: &Signal) {
+    fn wait(&self, signal: &ThreadSignal) {
         let next = self.next_timer();
         match (next, self.real.get()) {
             (Some(_), None) => self.jump(),
@@ -228,14 +232,14 @@ impl Drop for Sleep {
     }
 }
 
-struct Signal {
+struct ThreadSignal {
     woken: AtomicBool,
     thread: Thread,
 }
 
-impl Signal {
+impl ThreadSignal {
     fn of_this_thread() -> Arc<Self> {
-        Arc::new(Signal {
+        Arc::new(ThreadSignal {
             woken: AtomicBool::new(false),
             thread: thread::current(),
         })
@@ -255,7 +259,7 @@ impl Signal {
     }
 }
 
-impl Wake for Signal {
+impl Wake for ThreadSignal {
     fn wake(self: Arc<Self>) {
         self.woken.store(true, Ordering::Release);
         self.thread.unpark();

@@ -19,7 +19,7 @@ const SIZE_DIGITS_MAX: u8 = 16;
 /// Decodes one body. After an error or the end it is used up.
 #[derive(Clone, Debug)]
 pub struct ChunkedDecoder {
-    state: State,
+    state: ChunkState,
     /// Of the current chunk: its size while that is read, then what is missing of it.
     left: u64,
     size_digits: u8,
@@ -38,7 +38,7 @@ pub struct Decoded {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     Size,
     Extension,
     SizeLf,
@@ -63,7 +63,7 @@ impl ChunkedDecoder {
     #[must_use]
     pub fn new() -> Self {
         ChunkedDecoder {
-            state: State::Size,
+            state: ChunkState::Size,
             left: 0,
             size_digits: 0,
             decoded: 0,
@@ -80,8 +80,8 @@ impl ChunkedDecoder {
         body_bytes_max: usize,
     ) -> Result<Decoded, Malformed> {
         let mut used = 0;
-        while used < input.len() && self.state != State::Finished {
-            if self.state == State::Data {
+        while used < input.len() && self.state != ChunkState::Finished {
+            if self.state == ChunkState::Data {
                 used += self.take_data(&input[used..], body);
             } else {
                 self.state = self.step(input[used], body_bytes_max)?;
@@ -90,7 +90,7 @@ impl ChunkedDecoder {
         }
         Ok(Decoded {
             used,
-            finished: self.state == State::Finished,
+            finished: self.state == ChunkState::Finished,
         })
     }
 
@@ -101,78 +101,78 @@ impl ChunkedDecoder {
         self.decoded += len;
         self.left -= len as u64;
         if self.left == 0 {
-            self.state = State::DataCr;
+            self.state = ChunkState::DataCr;
         }
         len
     }
 
-    fn step(&mut self, byte: u8, body_bytes_max: usize) -> Result<State, Malformed> {
+    fn step(&mut self, byte: u8, body_bytes_max: usize) -> Result<ChunkState, Malformed> {
         match self.state {
-            State::Size => self.step_size(byte),
-            State::Extension => match byte {
-                b'\r' => Ok(State::SizeLf),
-                _ if is_value_byte(byte) => self.count_overhead(State::Extension),
+            ChunkState::Size => self.step_size(byte),
+            ChunkState::Extension => match byte {
+                b'\r' => Ok(ChunkState::SizeLf),
+                _ if is_value_byte(byte) => self.count_overhead(ChunkState::Extension),
                 _ => Err(Malformed::ChunkExtension),
             },
-            State::SizeLf => {
+            ChunkState::SizeLf => {
                 expect_lf(byte)?;
                 self.enter_chunk(body_bytes_max)
             }
-            State::DataCr if byte == b'\r' => Ok(State::DataLf),
-            State::DataCr => Err(Malformed::ChunkEnd),
-            State::DataLf => expect_lf(byte).map(|()| State::Size),
-            State::TrailerStart => match byte {
-                b'\r' => Ok(State::EndLf),
-                _ if is_token(byte) => self.count_overhead(State::TrailerName),
+            ChunkState::DataCr if byte == b'\r' => Ok(ChunkState::DataLf),
+            ChunkState::DataCr => Err(Malformed::ChunkEnd),
+            ChunkState::DataLf => expect_lf(byte).map(|()| ChunkState::Size),
+            ChunkState::TrailerStart => match byte {
+                b'\r' => Ok(ChunkState::EndLf),
+                _ if is_token(byte) => self.count_overhead(ChunkState::TrailerName),
                 _ => Err(Malformed::Trailer),
             },
-            State::TrailerName => match byte {
-                b':' => self.count_overhead(State::TrailerValue),
-                _ if is_token(byte) => self.count_overhead(State::TrailerName),
+            ChunkState::TrailerName => match byte {
+                b':' => self.count_overhead(ChunkState::TrailerValue),
+                _ if is_token(byte) => self.count_overhead(ChunkState::TrailerName),
                 _ => Err(Malformed::Trailer),
             },
-            State::TrailerValue => match byte {
-                b'\r' => Ok(State::TrailerLf),
-                _ if is_value_byte(byte) => self.count_overhead(State::TrailerValue),
+            ChunkState::TrailerValue => match byte {
+                b'\r' => Ok(ChunkState::TrailerLf),
+                _ if is_value_byte(byte) => self.count_overhead(ChunkState::TrailerValue),
                 _ => Err(Malformed::Trailer),
             },
-            State::TrailerLf => expect_lf(byte).map(|()| State::TrailerStart),
-            State::EndLf => expect_lf(byte).map(|()| State::Finished),
-            State::Data | State::Finished => Ok(self.state),
+            ChunkState::TrailerLf => expect_lf(byte).map(|()| ChunkState::TrailerStart),
+            ChunkState::EndLf => expect_lf(byte).map(|()| ChunkState::Finished),
+            ChunkState::Data | ChunkState::Finished => Ok(self.state),
         }
     }
 
     /// RFC 9112, 7.1: hexadecimal digits and nothing else; a recipient MUST anticipate large ones.
-    fn step_size(&mut self, byte: u8) -> Result<State, Malformed> {
+    fn step_size(&mut self, byte: u8) -> Result<ChunkState, Malformed> {
         if let Some(digit) = char::from(byte).to_digit(16) {
             if self.size_digits == SIZE_DIGITS_MAX {
                 return Err(Malformed::ChunkSize);
             }
             self.size_digits += 1;
             self.left = self.left << 4 | u64::from(digit);
-            return Ok(State::Size);
+            return Ok(ChunkState::Size);
         }
         match byte {
             _ if self.size_digits == 0 => Err(Malformed::ChunkSize),
-            b'\r' => Ok(State::SizeLf),
-            b';' => self.count_overhead(State::Extension),
+            b'\r' => Ok(ChunkState::SizeLf),
+            b';' => self.count_overhead(ChunkState::Extension),
             _ => Err(Malformed::ChunkSize),
         }
     }
 
-    fn enter_chunk(&mut self, body_bytes_max: usize) -> Result<State, Malformed> {
+    fn enter_chunk(&mut self, body_bytes_max: usize) -> Result<ChunkState, Malformed> {
         self.size_digits = 0;
         if self.left == 0 {
-            return Ok(State::TrailerStart);
+            return Ok(ChunkState::TrailerStart);
         }
         let room = body_bytes_max.saturating_sub(self.decoded);
         if self.left > room as u64 {
             return Err(Malformed::BodyTooLarge);
         }
-        Ok(State::Data)
+        Ok(ChunkState::Data)
     }
 
-    fn count_overhead(&mut self, next: State) -> Result<State, Malformed> {
+    fn count_overhead(&mut self, next: ChunkState) -> Result<ChunkState, Malformed> {
         if self.overhead == CHUNKED_OVERHEAD_BYTES_MAX {
             return Err(Malformed::ChunkedOverhead);
         }

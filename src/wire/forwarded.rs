@@ -1,7 +1,7 @@
-//! `Pinfold-Forwarded: {node}.{proof}`: one node's word to another that it passes a client's request on.
+//! `Pinfold-Forwarded: {node}.{proof}`: one node says to another that it passes a client's request on.
 //!
-//! The proof is an HMAC-SHA-256 of the node's name and the session id, under the secret that all nodes share: it is
-//! worth nothing for another session, and the secret itself never leaves its node. What the field permits is little:
+//! The proof is an HMAC-SHA-256 of the node's name and the session id, under the secret that all nodes share. It is
+//! worth nothing for another session, and the secret itself never leaves its node. The field permits little:
 //! such a request is never passed on again.
 //!
 //! `Pinfold-Client: {proof}.{address}` says besides, with a proof of its own, whose request it is. A node of a version

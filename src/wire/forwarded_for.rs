@@ -1,7 +1,7 @@
 //! `X-Forwarded-For` and `Forwarded` (RFC 7239): whom the proxies in front say that a request comes from.
 //!
-//! Each proxy adds, on the right, whom it was talking to; what is on the left may be a client's invention. So the list
-//! is read from the right, and no further than to the first address that is not a proxy's: that one was told by a proxy.
+//! Each proxy adds, on the right, whom it was talking to. What is on the left may be a client's invention. So the list
+//! is read from the right, and no further than to the first address that is not a proxy's: a proxy wrote that one.
 //! Where both fields are there the first counts: proxies that know only that one pass the other on as it came.
 
 use std::net::{IpAddr, SocketAddr};

@@ -1,12 +1,12 @@
 //! The head of an HTTP/1.1 request, strictly by RFC 9112: found, checked once, and kept as offsets.
 //!
 //! [`parse_head`] looks once at a head that comes whole and is right, as almost all are. Of others it looks at every
-//! byte that arrives once for line ends and, when the empty line is there, once more for the fields; only the first
+//! byte that arrives once for line ends and, when the empty line is there, once more for the fields. Only the first
 //! read and the request line, until it is complete, are looked at again. A [`Head`] borrows
 //! nothing and owns no heap, so it stays beside its bytes while a body arrives or a connection moves to another
-//! core; [`HeadView`](super::HeadView) reads the two together.
+//! core. [`HeadView`](super::HeadView) reads the two together.
 //!
-//! Faults are told in the order in which their bytes come, however the bytes were cut into reads: bad line ends
+//! Faults are reported in the order in which their bytes come, however the bytes were cut into reads: bad line ends
 //! and the request line first, then, when the head is complete, its fields.
 //!
 //! Out of scope: responses, upgrades, and `CONNECT`.

@@ -1,8 +1,8 @@
 //! What a JSON text is like, found out while it arrives and before anything is made of it: how deep it nests, and how
 //! much memory a tree of it would take.
 //!
-//! One pass over the bytes in pieces of any size; nothing is kept but a few numbers. For a text that is not JSON the
-//! numbers mean nothing, and whoever parses it says so.
+//! One pass over the bytes in pieces of any size, which keeps nothing but a few numbers. For a text that is not JSON the
+//! numbers mean nothing; its parser says that it is none.
 
 use memchr::memchr2;
 
@@ -28,11 +28,11 @@ pub struct JsonScan {
     depth: usize,
     deepest: usize,
     tree_bytes: usize,
-    place: Place,
+    place: ScanState,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum ScanState {
     #[default]
     Outside,
     InString,
@@ -62,15 +62,15 @@ impl JsonScan {
     /// The next piece of the text.
     pub fn take(&mut self, piece: &[u8]) {
         let mut at = match self.place {
-            Place::Outside => 0,
-            Place::InString | Place::AfterBackslash => self.take_string(piece),
+            ScanState::Outside => 0,
+            ScanState::InString | ScanState::AfterBackslash => self.take_string(piece),
         };
         while let Some(&byte) = piece.get(at) {
             at += 1;
             match byte {
                 b'"' => {
                     self.add(STRING_BYTES);
-                    self.place = Place::InString;
+                    self.place = ScanState::InString;
                     at += self.take_string(&piece[at..]);
                 }
                 b'{' => self.open(OBJECT_BYTES),
@@ -105,20 +105,20 @@ impl JsonScan {
     /// Bytes of `piece` that belong to the string, its last quote included.
     fn take_string(&mut self, piece: &[u8]) -> usize {
         let mut at = 0;
-        if self.place == Place::AfterBackslash && !piece.is_empty() {
-            self.place = Place::InString;
+        if self.place == ScanState::AfterBackslash && !piece.is_empty() {
+            self.place = ScanState::InString;
             at = 1;
         }
-        while self.place == Place::InString
+        while self.place == ScanState::InString
             && let Some(&byte) = piece.get(at)
         {
             match byte {
                 b'"' => {
-                    self.place = Place::Outside;
+                    self.place = ScanState::Outside;
                     at += 1;
                 }
                 b'\\' if at + 1 == piece.len() => {
-                    self.place = Place::AfterBackslash;
+                    self.place = ScanState::AfterBackslash;
                     at += 1;
                 }
                 // Escapes often follow each other, and a search costs more than a look.

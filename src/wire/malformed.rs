@@ -1,4 +1,4 @@
-//! What can be wrong with the bytes of a request: one variant per rule, its status, and a sentence that the
+//! What can be wrong with the bytes of a request: one variant for each rule, its status, and a sentence that the
 //! sender can act on.
 //!
 //! Every fault ends the connection. After bytes with two readings nobody knows where the next message starts.

@@ -1,7 +1,8 @@
 //! Bytes to values and back, with no memory of earlier messages: HTTP/1.1, SSE, JSON-RPC, header values, session ids.
 //!
-//! A parser here never waits and never panics on what it is given. It is strict: what two readers could
-//! understand in two ways is [`Malformed`], and whoever sent it is told which rule it broke.
+//! A parser here never waits and never panics on its input. It is strict: what two readers could
+//! understand in two ways is [`Malformed`], and its sender learns which rule it broke. Why it is our own code:
+//! `docs/decisions/0009-http-and-sse-by-hand.md`.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::iter_over_hash_type)]
 

@@ -6,7 +6,7 @@ use super::hex::emit_hex;
 
 /// What follows the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum BodyLength {
     /// No body and no length: for 204, 304 and 1xx.
     None,
     Length(u64),
@@ -27,7 +27,7 @@ pub fn emit_head(
     out: &mut Vec<u8>,
     status: u16,
     fields: &[(&str, &str)],
-    content: Content,
+    content: BodyLength,
     keep_alive: bool,
 ) {
     debug_assert!((100..=599).contains(&status));
@@ -41,16 +41,16 @@ pub fn emit_head(
     }
     match content {
         // RFC 9110, 8.6: a server MUST NOT send Content-Length with 1xx or 204.
-        Content::None | Content::UntilClose => {}
-        Content::Length(length) => {
+        BodyLength::None | BodyLength::UntilClose => {}
+        BodyLength::Length(length) => {
             out.extend_from_slice(b"Content-Length: ");
             out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
             out.extend_from_slice(b"\r\n");
         }
-        Content::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        BodyLength::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
     }
     // RFC 9112, 9.6: a server that will close MUST say so.
-    if !keep_alive || content == Content::UntilClose {
+    if !keep_alive || content == BodyLength::UntilClose {
         out.extend_from_slice(b"Connection: close\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -135,7 +135,7 @@ pub fn reason(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
-    fn head(status: u16, fields: &[(&str, &str)], content: Content, keep_alive: bool) -> String {
+    fn head(status: u16, fields: &[(&str, &str)], content: BodyLength, keep_alive: bool) -> String {
         let mut out = Vec::new();
         emit_head(&mut out, status, fields, content, keep_alive);
         String::from_utf8(out).unwrap()
@@ -147,21 +147,21 @@ mod tests {
             head(
                 200,
                 &[("Content-Type", "application/json"), ("X", "")],
-                Content::Length(120),
+                BodyLength::Length(120),
                 true
             ),
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX: \r\nContent-Length: 120\r\n\r\n"
         );
         assert_eq!(
-            head(204, &[], Content::None, true),
+            head(204, &[], BodyLength::None, true),
             "HTTP/1.1 204 No Content\r\n\r\n"
         );
         assert_eq!(
-            head(200, &[], Content::Chunked, false),
+            head(200, &[], BodyLength::Chunked, false),
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
         );
         assert_eq!(
-            head(299, &[], Content::UntilClose, true),
+            head(299, &[], BodyLength::UntilClose, true),
             "HTTP/1.1 299 Unknown\r\nConnection: close\r\n\r\n"
         );
     }
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     #[cfg_attr(debug_assertions, should_panic(expected = "a line end in a header"))]
     fn a_line_end_in_a_value_writes_no_second_header() {
-        let head = head(200, &[("A", "b\r\nSet-Cookie: c")], Content::None, true);
+        let head = head(200, &[("A", "b\r\nSet-Cookie: c")], BodyLength::None, true);
         assert_eq!(head, "HTTP/1.1 200 OK\r\nA: bSet-Cookie: c\r\n\r\n");
     }
 

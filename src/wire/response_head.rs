@@ -31,7 +31,7 @@ pub struct ResponseHead {
 }
 
 #[derive(Default)]
-struct Said {
+struct BodyFields {
     content_length: Option<u64>,
     chunked: bool,
     close: bool,
@@ -46,7 +46,7 @@ pub fn parse_response_head(input: &[u8]) -> Result<Option<ResponseHead>, Malform
         return Err(Malformed::Version);
     }
     let window = &input[..input.len().min(RESPONSE_HEAD_BYTES_MAX)];
-    let (mut at, mut status_line, mut said, mut fields) = (0, None, Said::default(), 0);
+    let (mut at, mut status_line, mut said, mut fields) = (0, None, BodyFields::default(), 0);
     while let Some(line) = line_at(window, at)? {
         at += line.len() + 2;
         let Some((status, http10)) = status_line else {
@@ -125,7 +125,7 @@ fn parse_status_line(line: &[u8]) -> Result<(u16, bool), Malformed> {
     ))
 }
 
-impl Said {
+impl BodyFields {
     fn take(&mut self, line: &[u8]) -> Result<(), Malformed> {
         let field = parse_field_line(line)?;
         let name = &line[..field.name_len];

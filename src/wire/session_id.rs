@@ -39,6 +39,9 @@ pub struct Locator {
     pub incarnation: u64,
 }
 
+/// A node's name and incarnation: sessions of one process live and end together.
+pub type Process = (NodeName, u64);
+
 /// `[a-z0-9-]{1,16}`
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeName {
@@ -47,6 +50,12 @@ pub struct NodeName {
 }
 
 impl SessionId {
+    /// What it lives and ends with.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        (self.node, self.locator.incarnation)
+    }
+
     #[must_use]
     pub fn parse(text: &str) -> Option<SessionId> {
         let (node, rest) = text.split_once('.')?;

@@ -39,7 +39,7 @@ pub fn emit_event(out: &mut Vec<u8>, event: &Event<'_>) {
 
 /// A line that readers ignore: keep-alive. Line ends in `text` start further comment lines.
 pub fn emit_comment(out: &mut Vec<u8>, text: &str) {
-    for line in Lines(Some(text.as_bytes())) {
+    for line in EventLines(Some(text.as_bytes())) {
         out.extend_from_slice(b": ");
         out.extend_from_slice(line);
         out.push(b'\n');
@@ -48,7 +48,7 @@ pub fn emit_comment(out: &mut Vec<u8>, text: &str) {
 }
 
 fn emit_data(out: &mut Vec<u8>, data: &[u8]) {
-    for line in Lines(Some(data)) {
+    for line in EventLines(Some(data)) {
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(line);
         out.push(b'\n');
@@ -70,9 +70,9 @@ fn emit_line(out: &mut Vec<u8>, label: &[u8], text: &str) {
 }
 
 /// The lines of a text as a reader of event streams splits it: at LF, CR and CR LF. At least one, maybe empty.
-struct Lines<'a>(Option<&'a [u8]>);
+struct EventLines<'a>(Option<&'a [u8]>);
 
-impl<'a> Iterator for Lines<'a> {
+impl<'a> Iterator for EventLines<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {

@@ -1,7 +1,7 @@
 //! What is a URI, and which spellings are of one: RFC 3986, with characters beyond ASCII as RFC 3987 maps them.
 //!
-//! Every door takes any spelling, and what is inside compares normal forms: clients that encode what a person wrote and
-//! clients that do not then speak of the same resource.
+//! Any spelling is taken wherever a URI comes in, and what is inside compares normal forms. So clients that encode what a
+//! person wrote and clients that do not speak of the same resource.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pinfold::app::board::{Board, BoardLimits};
 use pinfold::app::contents::{Body, ContentStore, Contents};
-use pinfold::cluster::bus::{BusHandle, BusTold, RedisSettings, Setup, open};
+use pinfold::cluster::bus::{BusHandle, BusSetup, ReceiptReceiver, RedisSettings, open};
 use pinfold::redis::{RedisUrl, Settings};
 use pinfold::runtime::{Driver, run_alone};
 use pinfold::wire::session_id::NodeName;
@@ -38,7 +38,7 @@ impl Node {
             prefix: "mcp:".to_owned(),
             metrics: Arc::default(),
         };
-        let setup = Setup {
+        let setup = BusSetup {
             node: NodeName::new(name).expect("a name"),
             incarnation: running.options().incarnation,
             store: Some(store.clone()),
@@ -89,10 +89,10 @@ pub(crate) fn contents(text: &str) -> Contents {
 }
 
 /// What the publisher is answered, also while Redis hangs.
-pub(crate) fn offset(mut told: BusTold) -> Option<u64> {
+pub(crate) fn offset(mut receipt: ReceiptReceiver) -> Option<u64> {
     let since = Instant::now();
     loop {
-        if let Some(receipt) = told.try_recv().expect("the bus runs") {
+        if let Some(receipt) = receipt.try_recv().expect("the bus runs") {
             return receipt.offset;
         }
         assert!(since.elapsed() < LIMIT, "a publisher waits for Redis");

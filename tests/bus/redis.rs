@@ -42,7 +42,7 @@ impl Redis {
         }
     }
 
-    /// For a node, which may do what deploy/README says.
+    /// For a node, which may do what deploy/README.md says.
     pub(crate) fn url(&self) -> String {
         format!("redis://pinfold:{PASSWORD}@127.0.0.1:{}", self.port)
     }

@@ -27,7 +27,7 @@ fn told(client: &mut Client, known: &mut Vec<Subscriber>) -> Vec<String> {
         Lifecycle::Subscribed(uri, by) => format!("{} hears {uri}", name(by)),
         Lifecycle::Unsubscribed(uri, by) => format!("{} leaves {uri}", name(by)),
     };
-    client.node.told.drain(..).map(&mut words).collect()
+    client.node.delivered.drain(..).map(&mut words).collect()
 }
 
 #[test]

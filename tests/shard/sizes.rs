@@ -2,7 +2,7 @@
 //! change a number here only together with the reason, and `Limits` with it where the memory bill grows.
 //!
 //! A connection has no future: what it keeps besides its entry is its place in the runtime's table, which the test beside
-//! `SOCKET_BYTES` (src/runtime/core.rs) holds. Futures are those of calls that are worked on (bench/tests/allocations.rs
+//! `SOCKET_BYTES` (src/runtime/sockets.rs) holds. Futures are those of calls that are worked on (bench/tests/allocations.rs
 //! holds the application's part) and of writes that the kernel did not take at once.
 
 use pinfold::shard::Shard;

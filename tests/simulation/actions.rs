@@ -140,8 +140,8 @@ impl World {
             let off_by_one = self.node.breaks(Breakage::ResumesOffByOne);
             request = request.resume(&if off_by_one { one_further(&id) } else { id });
         }
-        let told = self.peers[peer].told;
-        self.send(peer, &request, Expected::Get { session, told });
+        let delivered = self.peers[peer].delivered;
+        self.send(peer, &request, Expected::Get { session, delivered });
     }
 
     fn resume_call(&mut self, peer: usize, session: &str) {

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use pinfold::app::contents::Contents;
 use pinfold::cluster::bus::id::EntryId;
 use pinfold::cluster::bus::outbox::PATIENCE_MS;
-use pinfold::cluster::bus::stream_info::{Stream, StreamInfo};
-use pinfold::cluster::bus::{Add, Applied, Ask, Found, Placed, Response, StoredValue, Write};
+use pinfold::cluster::bus::stream_info::{StreamInfo, StreamLength};
+use pinfold::cluster::bus::{
+    Add, Applied, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write,
+};
 use pinfold::wire::uri::normal;
 
 use crate::member::read_back;
@@ -95,30 +97,30 @@ impl FakeRedis {
         id
     }
 
-    pub(crate) fn ask(&mut self, ask: &Ask) -> Response {
+    pub(crate) fn ask(&mut self, ask: &BusRequest) -> BusResponse {
         match ask {
-            Ask::Check { kept } => {
+            BusRequest::Check { kept } => {
                 let standing = self.standing();
                 self.kept = kept.or(self.kept);
-                Response::StreamInfo(standing)
+                BusResponse::StreamInfo(standing)
             }
-            Ask::Read {
+            BusRequest::Read {
                 after,
                 applied_after,
                 count,
             } => {
                 let entries = self.entries.iter().filter(|(id, _)| id > after);
                 let applied = self.applied.iter().filter(|(id, _)| id > applied_after);
-                Response::Entries {
+                BusResponse::Entries {
                     entries: entries.take(*count).cloned().collect(),
                     applied: applied.take(*count).cloned().collect(),
                 }
             }
-            Ask::Next { after } => {
+            BusRequest::Next { after } => {
                 let mut ids = self.entries.iter().map(|(id, _)| *id);
-                Response::Next(ids.find(|id| id > after))
+                BusResponse::Next(ids.find(|id| id > after))
             }
-            Ask::Fetch { keep, token, names } => {
+            BusRequest::Fetch { keep, token, names } => {
                 let is_same = self.token.as_ref() == Some(token);
                 for kept in keep.iter().filter(|_| is_same) {
                     let is_there = self.entries.iter().any(|(id, _)| *id == kept.stamp);
@@ -127,14 +129,14 @@ impl FakeRedis {
                         self.append(vec![field("uri", &kept.uri), field("stored", "changed")]);
                     }
                 }
-                let found = names.iter().map(|name| Found {
+                let found = names.iter().map(|name| FoundValue {
                     value: self.board.get(name.as_bytes()).cloned(),
                     gone: self.gone.get(name).copied(),
                 });
-                Response::Fetched(found.collect(), self.token.clone())
+                BusResponse::Fetched(found.collect(), self.token.clone())
             }
-            Ask::Scan { cursor } => self.scan(*cursor as usize),
-            Ask::Refill { kept, marker } => {
+            BusRequest::Scan { cursor } => self.scan(*cursor as usize),
+            BusRequest::Refill { kept, marker } => {
                 let mut done = 0;
                 for kept in kept {
                     let had = self.board.contains_key(kept.uri.as_bytes());
@@ -152,7 +154,7 @@ impl FakeRedis {
                         |(name, value): &(&str, Vec<u8>)| (name.as_bytes().to_vec(), value.clone());
                     self.append(marker.iter().map(owned).collect());
                 }
-                Response::Refilled(done)
+                BusResponse::Refilled(done)
             }
         }
     }
@@ -180,7 +182,7 @@ impl FakeRedis {
         self.tokens += 1;
         let fresh = self.tokens.to_string().into();
         let token = self.token.get_or_insert(fresh).clone();
-        let stream = self.last.map(|last| Stream {
+        let stream = self.last.map(|last| StreamLength {
             first: self.entries.first().map(|(id, _)| *id),
             last,
             deleted: Some(EntryId::ZERO),
@@ -196,7 +198,7 @@ impl FakeRedis {
     }
 
     /// What is there from the first page to the last is on one of them, whatever comes and goes meanwhile.
-    fn scan(&mut self, cursor: usize) -> Response {
+    fn scan(&mut self, cursor: usize) -> BusResponse {
         for key in self.board.keys() {
             if !self.scanned.contains(key) {
                 self.scanned.push(key.clone());
@@ -207,7 +209,7 @@ impl FakeRedis {
         let next = cursor + 2;
         let more = next < self.scanned.len();
         let page = page.collect();
-        Response::Scanned(if more { next as u64 } else { 0 }, page, self.token.clone())
+        BusResponse::Scanned(if more { next as u64 } else { 0 }, page, self.token.clone())
     }
 
     fn store(&mut self, id: EntryId, kept: &StoredValue) {

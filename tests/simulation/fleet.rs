@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Change, ContentStore};
-use pinfold::cluster::bus::outbox::{ContentSource, Item};
+use pinfold::cluster::bus::outbox::{ContentSource, OutboxItem};
 
 use crate::fake_redis::FakeRedis;
 use crate::ledger::Ledger;
@@ -115,7 +115,7 @@ impl Fleet {
                 }
                 self.expect_everywhere(&name);
                 self.posted_by.insert(name, number);
-                self.post(number, Item::Changed(topic));
+                self.post(number, OutboxItem::Changed(topic));
             }
         }
     }
@@ -137,7 +137,7 @@ impl Fleet {
         }
     }
 
-    fn post(&mut self, number: usize, item: Item) {
+    fn post(&mut self, number: usize, item: OutboxItem) {
         let now_ms = self.members[number].now_ms(self.redis.now_ms);
         let (bus, hands) = self.members[number].hands();
         bus.post(now_ms, item, None, &hands);
@@ -151,7 +151,7 @@ impl Fleet {
         let text = contents.as_ref().map(|_| self.number.to_string());
         let by = Some(self.members[number].process.clone());
         self.ledger.accept(self.redis.now_ms, &uri, text, by);
-        let mut item = Item::Contents {
+        let mut item = OutboxItem::Contents {
             uri: uri.as_str().into(),
             carried: ContentSource::Given(contents.clone()),
             owed: Change::NONE,
@@ -159,7 +159,7 @@ impl Fleet {
         };
         if self.random.one_in(3) {
             let change = self.members[number].store.put(&uri, contents.clone());
-            item = Item::Contents {
+            item = OutboxItem::Contents {
                 uri: uri.as_str().into(),
                 carried: ContentSource::Given(contents),
                 owed: change.unwrap(),
@@ -177,9 +177,9 @@ impl Fleet {
         self.messages
             .insert(self.number, (to != number).then_some(to));
         let item = if to == number {
-            Item::All(notice)
+            OutboxItem::All(notice)
         } else {
-            Item::Session(session_of(&self.members[to].name).into(), notice)
+            OutboxItem::Session(session_of(&self.members[to].name).into(), notice)
         };
         self.post(number, item);
     }
@@ -378,10 +378,10 @@ impl Fleet {
         for (number, member) in self.members.iter().enumerate() {
             for (message, to) in &self.messages {
                 let ours = to.is_none_or(|to| to == number);
-                let told = member.told.borrow().contains(message);
-                assert!(ours || !told, "message {message} was for another node");
+                let delivered = member.delivered.borrow().contains(message);
+                assert!(ours || !delivered, "message {message} was for another node");
                 assert!(
-                    told || !ours || !self.lossless,
+                    delivered || !ours || !self.lossless,
                     "message {message} never reached {}",
                     member.name
                 );

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
 use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{Add, Applied, Ask, Bus, LocalLog, Placed, Response, Setup};
+use pinfold::cluster::bus::{
+    Add, Applied, Bus, BusRequest, BusResponse, BusSetup, LocalLog, Placed,
+};
 use pinfold::wire::session_id::{Locator, NodeName, SessionId};
 
 use crate::world::World;
@@ -54,10 +56,10 @@ pub(crate) struct Member {
     pub(crate) writer: Wire<Vec<Add>, Vec<Option<Placed>>>,
     /// On the same connection.
     pub(crate) progress: Wire<Applied, EntryId>,
-    pub(crate) reader: Wire<Ask, Response>,
+    pub(crate) reader: Wire<BusRequest, BusResponse>,
     pub(crate) store: Arc<FakeStore>,
     /// Messages that its sessions were told, and those that one of them was.
-    pub(crate) told: RefCell<BTreeSet<u64>>,
+    pub(crate) delivered: RefCell<BTreeSet<u64>>,
     /// What its clients were told since that was looked at last.
     pub(crate) news: RefCell<Vec<News>>,
     /// Of Redis, when it looked last.
@@ -114,19 +116,19 @@ impl ContentStore for FakeStore {
 /// What a bus does on its node.
 pub(crate) struct Hands<'a> {
     world: &'a RefCell<World>,
-    told: &'a RefCell<BTreeSet<u64>>,
+    delivered: &'a RefCell<BTreeSet<u64>>,
     news: &'a RefCell<Vec<News>>,
     pub(crate) hides_gaps: bool,
 }
 
 impl Hands<'_> {
-    fn told(&self, notice: &Notice) {
+    fn delivered(&self, notice: &Notice) {
         let Notice::Message { params, .. } = notice else {
             panic!("only messages are told");
         };
         let message: serde_json::Value = serde_json::from_str(params).unwrap();
         let new = self
-            .told
+            .delivered
             .borrow_mut()
             .insert(message["data"].as_u64().unwrap());
         assert!(new, "told twice: {params}");
@@ -146,12 +148,12 @@ impl LocalLog for Hands<'_> {
     }
 
     fn tell_all(&self, _: u64, notice: Notice) -> u64 {
-        self.told(&notice);
+        self.delivered(&notice);
         self.world.borrow().node.offset
     }
 
     fn tell(&self, _: &str, notice: Notice) {
-        self.told(&notice);
+        self.delivered(&notice);
     }
 
     fn gap(&self, _: u64) {
@@ -173,7 +175,7 @@ impl Member {
         let mut world = World::new(seed, None);
         world.posted = Some(Vec::new());
         let store = Arc::new(FakeStore::default());
-        let setup = Setup {
+        let setup = BusSetup {
             node: NodeName::new(&name).expect("a name"),
             incarnation,
             store: Some(store.clone()),
@@ -189,7 +191,7 @@ impl Member {
             progress: Wire::Down,
             reader: Wire::Down,
             store,
-            told: RefCell::default(),
+            delivered: RefCell::default(),
             news: RefCell::default(),
             token: None,
             came_back: false,
@@ -213,7 +215,7 @@ impl Member {
     pub(crate) fn hands(&mut self) -> (&mut Bus, Hands<'_>) {
         let hands = Hands {
             world: &self.world,
-            told: &self.told,
+            delivered: &self.delivered,
             news: &self.news,
             hides_gaps: self.hides_gaps,
         };

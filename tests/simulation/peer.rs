@@ -37,7 +37,7 @@ pub(crate) enum Expected {
     Get {
         session: String,
         /// The last message that the client had read when it asked.
-        told: u64,
+        delivered: u64,
     },
     /// A GET for the rest of a call's answer.
     Resume {
@@ -81,7 +81,7 @@ pub(crate) struct Peer {
     /// Topics it is surely subscribed to, each with the offset from which on.
     pub(crate) wanted: HashMap<String, u64>,
     /// The last message that this session was told.
-    pub(crate) told: u64,
+    pub(crate) delivered: u64,
     /// How many unsubscribes of a URI were sent, and how many of them answered. Others may arrive at any time.
     pub(crate) unsubscribed: HashMap<String, (usize, usize)>,
     /// Topics it ever asked for.
@@ -111,7 +111,7 @@ impl Peer {
             last_id: None,
             resumes,
             wanted: HashMap::new(),
-            told: 0,
+            delivered: 0,
             unsubscribed: HashMap::new(),
             asked: HashSet::new(),
             heard: HashMap::new(),
@@ -173,8 +173,8 @@ impl Peer {
                 let expected = wire.expected.pop_front().expect("an answer to a request");
                 wire.excused |= matches!(expected, Expected::Garbage);
                 if answer.field("content-type") == Some("text/event-stream") {
-                    if let Expected::Get { told, .. } = expected {
-                        wire.told = told;
+                    if let Expected::Get { delivered, .. } = expected {
+                        wire.delivered = delivered;
                     }
                     wire.streaming = Some(expected);
                 } else {
@@ -337,7 +337,7 @@ impl Peer {
                     self.last_id.clone_from(&frame.id);
                     self.take_topic(node, index, frame, None);
                     // What an id stands for is what its own stream had carried.
-                    self.told = self.wires[index].told;
+                    self.delivered = self.wires[index].delivered;
                 } else if frame.is_message() && client::is_topic_event(&frame.json()) {
                     // Of a session that this client has left; what is next on this connection counts on.
                     self.wires[index].events += 1;
@@ -387,20 +387,20 @@ impl Peer {
         }
         if frame.method() == "notifications/message" {
             let number = frame.json()["params"]["data"].as_u64().expect("a number");
-            let told = &mut self.wires[index].told;
+            let delivered = &mut self.wires[index].delivered;
             assert!(
-                number > *told,
-                "told again, or out of order: {number} after {told}"
+                number > *delivered,
+                "told again, or out of order: {number} after {delivered}"
             );
-            *told = number;
+            *delivered = number;
             return;
         }
         let topic = client::topic_of(&frame.json());
         let asked = only.map_or_else(|| self.asked.contains(&topic), |only| only.contains(&topic));
         assert!(asked, "{topic} was never asked for");
         let wire = &mut self.wires[index];
-        let (told, offset) = &node.sockets[wire.socket].told[wire.events];
-        assert_eq!(told, &topic, "events changed places");
+        let (delivered, offset) = &node.sockets[wire.socket].delivered[wire.events];
+        assert_eq!(delivered, &topic, "events changed places");
         wire.events += 1;
         let heard = self.heard.entry(topic).or_insert(0);
         *heard = (*heard).max(*offset);

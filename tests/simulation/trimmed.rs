@@ -1,6 +1,6 @@
 //! An entry of another program that is trimmed while only one node has read it.
 
-use pinfold::cluster::bus::Ask;
+use pinfold::cluster::bus::BusRequest;
 
 use crate::fleet::Fleet;
 use crate::member::Wire;
@@ -10,7 +10,7 @@ const MANY: usize = 40;
 
 impl Fleet {
     /// Until this is what it asks; Redis has not heard it yet.
-    fn read_until(&mut self, number: usize, is_it: impl Fn(&Ask) -> bool) {
+    fn read_until(&mut self, number: usize, is_it: impl Fn(&BusRequest) -> bool) {
         for _ in 0..MANY {
             self.read(number);
             if matches!(&self.members[number].reader, Wire::Sent(ask) if is_it(ask)) {
@@ -35,7 +35,7 @@ fn an_entry_that_is_trimmed_before_its_only_reader_has_kept_it() {
             .append(vec![field("uri", &uri), field("text", "17")]);
         fleet.read_until(
             0,
-            |ask| matches!(ask, Ask::Fetch { keep, .. } if !keep.is_empty()),
+            |ask| matches!(ask, BusRequest::Fetch { keep, .. } if !keep.is_empty()),
         );
         fleet.redis.append(vec![field("topic", "tools")]);
         fleet.redis.trim(1);

@@ -15,7 +15,7 @@ pub(crate) struct Wire {
     /// Topic events read from this socket so far.
     pub(crate) events: usize,
     /// The last message that was told on this stream, or before it was asked for.
-    pub(crate) told: u64,
+    pub(crate) delivered: u64,
     pub(crate) stalled: bool,
     /// The client sends nothing more on it, and reads on.
     pub(crate) ended: bool,
@@ -30,7 +30,7 @@ impl Wire {
             expected: VecDeque::new(),
             streaming: None,
             events: 0,
-            told: 0,
+            delivered: 0,
             stalled: false,
             ended: false,
             excused: false,

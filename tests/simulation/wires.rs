@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{Add, Ask, Found, Loaded, Placed, Response};
+use pinfold::cluster::bus::{Add, BusRequest, BusResponse, FoundValue, Loaded, Placed};
 
 use crate::fleet::Fleet;
 use crate::member::{BusBreakage, Wire};
@@ -120,13 +120,16 @@ impl Fleet {
                 Wire::Answered(self.tamper(number, &ask, heard))
             }
             Wire::Answered(heard) => {
-                let (gaps, again) = (member.bus.counts().gaps, member.bus.counts().told_again);
+                let (gaps, again) = (
+                    member.bus.counts().gaps,
+                    member.bus.counts().delivered_again,
+                );
                 let (bus, hands) = member.hands();
                 bus.handle_heard(now_ms, heard, &hands);
                 if bus.counts().gaps > gaps {
                     self.met.insert("gap");
                 }
-                if bus.counts().told_again > again {
+                if bus.counts().delivered_again > again {
                     self.met.insert("told again");
                 }
                 Wire::Idle
@@ -137,28 +140,28 @@ impl Fleet {
     }
 
     /// As a broken bus would hear it.
-    fn tamper(&mut self, number: usize, ask: &Ask, mut heard: Response) -> Response {
+    fn tamper(&mut self, number: usize, ask: &BusRequest, mut heard: BusResponse) -> BusResponse {
         let broken = self.broken;
         let member = &mut self.members[number];
-        let gone = |found: &mut Found| {
+        let gone = |found: &mut FoundValue| {
             if found.value.is_none() && found.gone.is_none() {
                 let ms = self.redis.now_ms;
                 found.gone = Some(EntryId { ms, seq: 1 << 20 });
             }
         };
         match &mut heard {
-            Response::StreamInfo(standing) => member.token = Some(standing.token.clone()),
-            Response::Entries { entries, .. } if member.came_back && !entries.is_empty() => {
+            BusResponse::StreamInfo(standing) => member.token = Some(standing.token.clone()),
+            BusResponse::Entries { entries, .. } if member.came_back && !entries.is_empty() => {
                 member.came_back = false;
                 if broken == Some(BusBreakage::ResumesTooLate) && entries.len() > 1 {
                     entries.remove(0);
                 }
             }
-            Response::Entries { applied, .. } if broken == Some(BusBreakage::TellsAtOnce) => {
+            BusResponse::Entries { applied, .. } if broken == Some(BusBreakage::TellsAtOnce) => {
                 applied.clear();
             }
-            Response::Fetched(found, token) => {
-                let is_scan = matches!(ask, Ask::Fetch { keep, .. } if keep.is_empty())
+            BusResponse::Fetched(found, token) => {
+                let is_scan = matches!(ask, BusRequest::Fetch { keep, .. } if keep.is_empty())
                     && member.bus.loaded() == Loaded::Yes;
                 let believes = match broken {
                     Some(BusBreakage::DeletesFromAbsence) => true,
@@ -170,10 +173,10 @@ impl Fleet {
                     found.iter_mut().for_each(gone);
                 }
             }
-            Response::Scanned(_, _, token) if broken == Some(BusBreakage::BelievesScans) => {
+            BusResponse::Scanned(_, _, token) if broken == Some(BusBreakage::BelievesScans) => {
                 token.clone_from(&member.token);
             }
-            Response::Refilled(_) => {
+            BusResponse::Refilled(_) => {
                 self.met.insert("refilled");
                 if broken == Some(BusBreakage::LeavesTheBoardEmpty) {
                     self.redis.board = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! Transports, "Security Warning" and "Security & Endpoint": who is let in.
 
 use pinfold::limits::Limits;
-use pinfold::shard::Setup;
+use pinfold::shard::ShardSetup;
 use serde_json::json;
 
 use crate::support::node::setup;
@@ -69,7 +69,7 @@ fn a_rebound_name_is_served() {
 #[test]
 fn a_public_name_is_refused_behind_a_proxy() {
     let behind_proxy = |core| {
-        let mut setup: Setup = setup(core, 1, Limits::default(), 1);
+        let mut setup: ShardSetup = setup(core, 1, Limits::default(), 1);
         setup.gate.loopback = false;
         setup
     };
@@ -221,9 +221,9 @@ fn a_page_that_may_not_send_what_a_tool_asks_for() {
     assert_eq!(client.ask(&foreign).status, 403);
 }
 
-fn client_of(change: impl Fn(&mut Setup)) -> Client {
+fn client_of(change: impl Fn(&mut ShardSetup)) -> Client {
     let setup = |core| {
-        let mut setup: Setup = setup(core, 1, Limits::default(), 1);
+        let mut setup: ShardSetup = setup(core, 1, Limits::default(), 1);
         change(&mut setup);
         setup
     };

@@ -1,4 +1,4 @@
-//! The user that deploy/README gives a node in Redis: tests run as that one, so that it has what a node needs.
+//! The user that deploy/README.md gives a node in Redis: tests run as that one, so that it has what a node needs.
 
 const README: &str = include_str!("../../deploy/README.md");
 

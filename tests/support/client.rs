@@ -190,10 +190,10 @@ impl Client {
     pub fn tell(&mut self, session: &str, notice: &Notice) -> Result<(), TellRefused> {
         let now = self.node.now;
         // The client's sessions are on the core that it connects to.
-        let told = self.node.cores[0].shard.handle_tell(now, session, notice);
+        let delivered = self.node.cores[0].shard.handle_tell(now, session, notice);
         self.node.settle(0);
         self.fan_out();
-        told
+        delivered
     }
 
     pub fn tell_all(&mut self, notice: &Notice) {

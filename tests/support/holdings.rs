@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use pinfold::budget::Pool;
 use pinfold::clients::{Client, Holds, Ticket};
-use pinfold::shard::Counts;
+use pinfold::shard::ShardCounts;
 
 use super::node::{Core, Node};
 
 impl Node {
     /// Panics if anything of a client is left on a core; gives what each of them has besides.
-    pub fn check_nobody_is_left(&self) -> Vec<Counts> {
+    pub fn check_nobody_is_left(&self) -> Vec<ShardCounts> {
         let left = |core: &Core| {
             let left = core.shard.counts();
             let counts = [

@@ -13,8 +13,8 @@ use pinfold::budget::Charge;
 use pinfold::clients::{Client, Commons, Networks, Ticket};
 use pinfold::limits::{GAP_OFFSETS, Limits};
 use pinfold::shard::{
-    CallKey, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy, SessionEvent, Setup,
-    Shard,
+    CallKey, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy, SessionEvent, Shard,
+    ShardSetup,
 };
 use pinfold::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -106,7 +106,7 @@ pub struct Node {
     /// What other nodes were told.
     pub said: Vec<SessionEvent>,
     /// What the application was told of sessions and subscriptions.
-    pub told: Vec<Lifecycle>,
+    pub delivered: Vec<Lifecycle>,
     /// Letters and publications wait until they are carried.
     pub slow_mail: bool,
     /// The application answers `{}` in the moment it is asked.
@@ -135,9 +135,9 @@ pub fn server_info() -> ServerInfoJson {
     }
 }
 
-pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -> Setup {
+pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -> ShardSetup {
     let mut random = Random::new(incarnation ^ core as u64);
-    Setup {
+    ShardSetup {
         node: NodeName::new("node-a").expect("a valid name"),
         core: core as u16,
         core_count: core_count as u16,
@@ -170,13 +170,13 @@ impl Node {
         })
     }
 
-    pub fn with(core_count: usize, setup: impl Fn(usize) -> Setup) -> Self {
+    pub fn with(core_count: usize, setup: impl Fn(usize) -> ShardSetup) -> Self {
         let now = 1_000;
         let commons = setup(0).commons;
         let shard = |core| {
             let commons = commons.clone();
             Shard::new(
-                Setup {
+                ShardSetup {
                     commons,
                     ..setup(core)
                 },
@@ -206,7 +206,7 @@ impl Node {
             forwarded: Vec::new(),
             forwarded_for: Vec::new(),
             said: Vec::new(),
-            told: Vec::new(),
+            delivered: Vec::new(),
             slow_mail: false,
             instant: false,
             unchecked: false,
@@ -375,11 +375,13 @@ impl Node {
         };
         if !self.breaks(Breakage::LosesFanout) {
             let Core { heard_of, gap, .. } = &self.cores[core];
-            let told = topics_in(&bytes).into_iter().map(|topic| {
+            let delivered = topics_in(&bytes).into_iter().map(|topic| {
                 let offset = heard_of.get(&topic).copied().unwrap_or(0);
                 (topic, offset.max(*gap))
             });
-            self.sockets[self.by_key[&(core, key)]].told.extend(told);
+            self.sockets[self.by_key[&(core, key)]]
+                .delivered
+                .extend(delivered);
             self.write(core, key, &bytes, false);
         }
         self.settle(core);

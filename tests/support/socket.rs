@@ -31,7 +31,7 @@ pub struct Socket {
     pub client_left: bool,
     pub reader: Reader,
     /// Topic events in the order in which they were written here, each with what its core had heard of by then.
-    pub told: Vec<(String, u64)>,
+    pub delivered: Vec<(String, u64)>,
 }
 
 impl Socket {
@@ -51,7 +51,7 @@ impl Socket {
             end_seen: false,
             client_left: false,
             reader: Reader::default(),
-            told: Vec::new(),
+            delivered: Vec::new(),
         }
     }
 

@@ -9,7 +9,7 @@ use super::{Source, no_faults, sources};
 /// Which modules each module names.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// `shard::fanout` for `src/shard/fanout/mod.rs`.
+/// `shard::engine::fanout` for `src/shard/engine/fanout/mod.rs`.
 fn module_of(path: &str) -> String {
     let inner = path.trim_start_matches("src/").trim_end_matches(".rs");
     inner.trim_end_matches("/mod").replace('/', "::")

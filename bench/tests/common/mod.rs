@@ -19,7 +19,7 @@ use pinfold::app::{Context, NoArguments, Toolkit, handler};
 use pinfold::clients::{Commons, Networks};
 use pinfold::limits::Limits;
 use pinfold::mcp::types::Resource;
-use pinfold::shard::{ConnectionKey, Effect, RequestPolicy, Setup, Shard};
+use pinfold::shard::{ConnectionKey, Effect, RequestPolicy, Shard, ShardSetup};
 use pinfold::wire::session_id::NodeName;
 
 pub(crate) use self::counting::{allocations, held};
@@ -54,7 +54,7 @@ impl Rig {
 
     fn of(app: Toolkit) -> Self {
         let handler = handler(app);
-        let setup = Setup {
+        let setup = ShardSetup {
             node: NodeName::new("node").expect("letters are allowed"),
             core: 0,
             core_count: 1,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::admin::response::Response;
+use crate::admin::response::AdminResponse;
 
 /// All requests in `input`, which arrives `step` bytes at a time, or the status it is refused with.
 fn feed(input: &[u8], step: usize) -> Result<Vec<(String, Vec<u8>)>, u16> {
@@ -10,17 +10,17 @@ fn feed(input: &[u8], step: usize) -> Result<Vec<(String, Vec<u8>)>, u16> {
         buffer.extend_from_slice(piece);
         loop {
             match decoder.decode(&mut buffer) {
-                Ok(Decoded::Some(Found::Request(request))) => {
+                Ok(Decoded::Some(AdminInput::Request(request))) => {
                     found.push((request.head.uri.path().to_owned(), request.body.to_vec()));
                 }
-                Ok(Decoded::Some(Found::Lines(..))) => panic!("nobody sends lines here"),
-                Ok(Decoded::Some(Found::Begun { holds_back: true })) => {
+                Ok(Decoded::Some(AdminInput::Lines(..))) => panic!("nobody sends lines here"),
+                Ok(Decoded::Some(AdminInput::Begun { holds_back: true })) => {
                     found.push(("100".into(), vec![]));
                 }
-                Ok(Decoded::Some(Found::Begun { holds_back: false })) => {}
+                Ok(Decoded::Some(AdminInput::Begun { holds_back: false })) => {}
                 Ok(_) => break,
-                Err(Bad::Request(status, _)) => return Err(status),
-                Err(Bad::Io(error)) => panic!("{error}"),
+                Err(RequestError::Request(status, _)) => return Err(status),
+                Err(RequestError::Io(error)) => panic!("{error}"),
             }
             if buffer.is_empty() {
                 break;
@@ -125,7 +125,7 @@ fn a_peer_that_waits_for_100_continue() {
 
 #[test]
 fn a_response_to_head_has_no_body() {
-    let response = Response::text(200, "ok\n");
+    let response = AdminResponse::text(200, "ok\n");
     let text = String::from_utf8(response.emit(false, false)).unwrap();
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     assert!(text.contains("Content-Length: 3\r\n"), "{text}");

@@ -10,7 +10,7 @@ use crate::app::call::{Availability, Topic};
 #[derive(Default)]
 struct Scripted {
     asked: RefCell<Vec<Topic>>,
-    slow: RefCell<Option<Receiver<Answer>>>,
+    slow: RefCell<Option<Receiver<PublishOutcome>>>,
     is_saturated: std::cell::Cell<bool>,
 }
 
@@ -29,7 +29,7 @@ impl PublishBackend for Scripted {
         self.is_saturated.get()
     }
 
-    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+    fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome> {
         let Target::Topic(topic) = item.target else {
             panic!("only topics here");
         };
@@ -44,15 +44,15 @@ impl PublishBackend for Scripted {
     }
 }
 
-fn accepted(offset: u64) -> Answer {
-    Answer::Accepted {
+fn accepted(offset: u64) -> PublishOutcome {
+    PublishOutcome::Accepted {
         offset: Some(offset),
         kept: None,
     }
 }
 
-fn item(topic: Topic, key: Option<&str>) -> Result<Item, Answer> {
-    Ok(Item {
+fn item(topic: Topic, key: Option<&str>) -> Result<PublishItem, PublishOutcome> {
+    Ok(PublishItem {
         target: Target::Topic(topic),
         contents: None,
         key: key.map(Into::into),
@@ -60,129 +60,132 @@ fn item(topic: Topic, key: Option<&str>) -> Result<Item, Answer> {
 }
 
 fn open() -> (Rc<Scripted>, IdempotentPublisher) {
-    let desk = Rc::new(Scripted::default());
-    (desk.clone(), IdempotentPublisher::new(desk))
+    let backend = Rc::new(Scripted::default());
+    (backend.clone(), IdempotentPublisher::new(backend))
 }
 
-fn make_slow(desk: &Scripted) -> Sender<Answer> {
+fn make_slow(backend: &Scripted) -> Sender<PublishOutcome> {
     let (sender, receiver) = channel();
-    desk.slow.replace(Some(receiver));
+    backend.slow.replace(Some(receiver));
     sender
 }
 
-fn publish(clerk: &IdempotentPublisher, items: Vec<Result<Item, Answer>>) -> Vec<(Answer, bool)> {
-    let is_busy = clerk.desk().is_saturated();
-    let replies = clerk
+fn publish(
+    publisher: &IdempotentPublisher,
+    items: Vec<Result<PublishItem, PublishOutcome>>,
+) -> Vec<(PublishOutcome, bool)> {
+    let is_busy = publisher.backend().is_saturated();
+    let replies = publisher
         .publish(items, is_busy)
         .now_or_never()
         .expect("nobody is slow");
     pairs(replies)
 }
 
-fn pairs(replies: Vec<Reply>) -> Vec<(Answer, bool)> {
-    let pair = |reply: Reply| (reply.answer, reply.duplicate);
+fn pairs(replies: Vec<PublishReply>) -> Vec<(PublishOutcome, bool)> {
+    let pair = |reply: PublishReply| (reply.answer, reply.duplicate);
     replies.into_iter().map(pair).collect()
 }
 
 #[test]
 fn a_key_twice_in_one_batch_and_again() {
-    let (desk, clerk) = open();
+    let (backend, publisher) = open();
     let batch = || vec![item(Topic::Tools, Some("a")), item(Topic::Tools, Some("a"))];
-    let first = publish(&clerk, batch());
+    let first = publish(&publisher, batch());
     assert_eq!(first, [(accepted(1), false), (accepted(1), true)]);
-    let again = publish(&clerk, batch());
+    let again = publish(&publisher, batch());
     assert_eq!(again, [(accepted(1), true), (accepted(1), true)]);
-    assert_eq!(desk.asked.borrow().len(), 1);
+    assert_eq!(backend.asked.borrow().len(), 1);
 }
 
 #[test]
 fn a_key_whose_first_item_is_under_way() {
-    let (desk, clerk) = open();
-    let answer = make_slow(&desk);
+    let (backend, publisher) = open();
+    let answer = make_slow(&backend);
     let batch = || vec![item(Topic::Prompts, Some("a"))];
-    let mut first = Box::pin(clerk.publish(batch(), false));
+    let mut first = Box::pin(publisher.publish(batch(), false));
     assert!(first.as_mut().now_or_never().is_none());
-    let mut second = Box::pin(clerk.publish(batch(), false));
+    let mut second = Box::pin(publisher.publish(batch(), false));
     assert!(second.as_mut().now_or_never().is_none());
     answer.send(accepted(9)).unwrap();
     let first = first.now_or_never().unwrap();
     assert_eq!(pairs(first), [(accepted(9), false)]);
     let second = second.now_or_never().unwrap();
     assert_eq!(pairs(second), [(accepted(9), true)]);
-    assert_eq!(desk.asked.borrow().len(), 1);
+    assert_eq!(backend.asked.borrow().len(), 1);
 }
 
 #[test]
 fn a_key_that_comes_again_with_another_item() {
-    let (desk, clerk) = open();
-    let answer = make_slow(&desk);
+    let (backend, publisher) = open();
+    let answer = make_slow(&backend);
     let one = || vec![item(Topic::Prompts, Some("a"))];
     let other = || vec![item(Topic::Tools, Some("a"))];
-    let is_refused = |replies: &[(Answer, bool)]| {
+    let is_refused = |replies: &[(PublishOutcome, bool)]| {
         let reply = &replies[0];
         matches!(
             &reply.0,
-            Answer::Refused {
+            PublishOutcome::Refused {
                 reason: "key_reused",
                 ..
             }
         ) && !reply.1
     };
-    let mut first = Box::pin(clerk.publish(one(), false));
+    let mut first = Box::pin(publisher.publish(one(), false));
     assert!(first.as_mut().now_or_never().is_none());
     assert!(
-        is_refused(&publish(&clerk, other())),
+        is_refused(&publish(&publisher, other())),
         "while it is under way"
     );
     answer.send(accepted(9)).unwrap();
     assert_eq!(pairs(first.now_or_never().unwrap()), [(accepted(9), false)]);
-    assert!(is_refused(&publish(&clerk, other())), "and afterwards");
-    assert_eq!(publish(&clerk, one()), [(accepted(9), true)]);
-    assert_eq!(*desk.asked.borrow(), [Topic::Prompts]);
+    assert!(is_refused(&publish(&publisher, other())), "and afterwards");
+    assert_eq!(publish(&publisher, one()), [(accepted(9), true)]);
+    assert_eq!(*backend.asked.borrow(), [Topic::Prompts]);
 }
 
 /// What was refused under a key does not stand for it.
 #[test]
 fn a_key_whose_first_item_was_refused() {
-    let (desk, clerk) = open();
-    desk.is_saturated.set(true);
-    let refused = publish(&clerk, vec![item(Topic::Prompts, Some("a"))]);
+    let (backend, publisher) = open();
+    backend.is_saturated.set(true);
+    let refused = publish(&publisher, vec![item(Topic::Prompts, Some("a"))]);
     assert!(matches!(
         refused[0].0,
-        Answer::Refused { reason: "busy", .. }
+        PublishOutcome::Refused { reason: "busy", .. }
     ));
-    desk.is_saturated.set(false);
-    let other = publish(&clerk, vec![item(Topic::Tools, Some("a"))]);
+    backend.is_saturated.set(false);
+    let other = publish(&publisher, vec![item(Topic::Tools, Some("a"))]);
     assert_eq!(other, [(accepted(1), false)]);
 }
 
 #[test]
 fn a_publisher_that_is_gone_before_its_answer() {
-    let (desk, clerk) = open();
-    let _never = make_slow(&desk);
-    let mut first = Box::pin(clerk.publish(vec![item(Topic::Prompts, Some("a"))], false));
+    let (backend, publisher) = open();
+    let _never = make_slow(&backend);
+    let mut first = Box::pin(publisher.publish(vec![item(Topic::Prompts, Some("a"))], false));
     assert!(first.as_mut().now_or_never().is_none());
     drop(first);
-    let again = publish(&clerk, vec![item(Topic::Tools, Some("a"))]);
+    let again = publish(&publisher, vec![item(Topic::Tools, Some("a"))]);
     assert_eq!(again, [(accepted(2), false)]);
 }
 
 #[test]
 fn a_slow_core_holds_up_only_its_group_and_changes_no_order() {
-    let (desk, clerk) = open();
-    let answer = make_slow(&desk);
+    let (backend, publisher) = open();
+    let answer = make_slow(&backend);
     let group = vec![
         item(Topic::Tools, None),
         item(Topic::Prompts, None),
         item(Topic::Resources, None),
     ];
-    let mut group = Box::pin(clerk.publish(group, false));
+    let mut group = Box::pin(publisher.publish(group, false));
     assert!(group.as_mut().now_or_never().is_none());
     let asked = [Topic::Tools, Topic::Prompts, Topic::Resources];
-    assert_eq!(*desk.asked.borrow(), asked);
-    assert_eq!(publish(&clerk, vec![item(Topic::Tools, None)]).len(), 1);
+    assert_eq!(*backend.asked.borrow(), asked);
+    assert_eq!(publish(&publisher, vec![item(Topic::Tools, None)]).len(), 1);
     answer.send(accepted(7)).unwrap();
-    let group: Vec<Answer> = group
+    let group: Vec<PublishOutcome> = group
         .now_or_never()
         .unwrap()
         .into_iter()
@@ -193,19 +196,19 @@ fn a_slow_core_holds_up_only_its_group_and_changes_no_order() {
 
 #[test]
 fn a_node_that_is_saturated() {
-    let (desk, clerk) = open();
-    publish(&clerk, vec![item(Topic::Tools, Some("a"))]);
-    desk.is_saturated.set(true);
+    let (backend, publisher) = open();
+    publish(&publisher, vec![item(Topic::Tools, Some("a"))]);
+    backend.is_saturated.set(true);
     let replies = publish(
-        &clerk,
+        &publisher,
         vec![item(Topic::Tools, Some("a")), item(Topic::Tools, Some("b"))],
     );
     assert_eq!(replies[0], (accepted(1), true));
     assert!(matches!(
         &replies[1].0,
-        Answer::Refused { reason: "busy", .. }
+        PublishOutcome::Refused { reason: "busy", .. }
     ));
-    desk.is_saturated.set(false);
-    let replies = publish(&clerk, vec![item(Topic::Tools, Some("b"))]);
+    backend.is_saturated.set(false);
+    let replies = publish(&publisher, vec![item(Topic::Tools, Some("b"))]);
     assert_eq!(replies, [(accepted(2), false)]);
 }

@@ -5,13 +5,13 @@ use super::*;
 use crate::admin::SessionName;
 use crate::app::contents::{Body, Contents};
 
-fn only(body: &str) -> Result<Item, Answer> {
+fn only(body: &str) -> Result<PublishItem, PublishOutcome> {
     parse(body.as_bytes(), 64)
 }
 
 fn reason(body: &str) -> (&'static str, String) {
     match only(body) {
-        Err(Answer::Refused { reason, sentence }) => (reason, sentence),
+        Err(PublishOutcome::Refused { reason, sentence }) => (reason, sentence),
         taken => panic!("{body}: {taken:?}"),
     }
 }
@@ -25,8 +25,8 @@ fn text(text: &str) -> Contents {
     }
 }
 
-fn put(contents: Option<Option<Contents>>) -> Item {
-    Item {
+fn put(contents: Option<Option<Contents>>) -> PublishItem {
+    PublishItem {
         target: Target::Topic(Topic::Resource("board://a".into())),
         contents,
         key: None,
@@ -176,7 +176,7 @@ fn a_sentence_that_quotes_what_was_sent_is_bounded() {
     assert_eq!(sentence.chars().count(), SENTENCE_CHARS_MAX + 1);
 }
 
-fn message(message: &str) -> Result<Item, Answer> {
+fn message(message: &str) -> Result<PublishItem, PublishOutcome> {
     only(&format!(r#"{{"all":true,"message":{message}}}"#))
 }
 
@@ -256,8 +256,8 @@ fn messages_that_are_none() {
         r#"{"level":"info","data":1,"log":"x"}"#,
     ] {
         let refused = message(wrong).map_err(|answer| match answer {
-            Answer::Refused { reason, .. } => reason,
-            Answer::Accepted { .. } => unreachable!("an error is a refusal"),
+            PublishOutcome::Refused { reason, .. } => reason,
+            PublishOutcome::Accepted { .. } => unreachable!("an error is a refusal"),
         });
         // An absent message is told as such.
         let expected = if wrong == "null" {
@@ -280,7 +280,7 @@ fn a_message_longer_than_allowed() {
     let long = with(super::super::MESSAGE_BYTES_MAX - around + 1);
     assert!(matches!(
         long,
-        Err(Answer::Refused {
+        Err(PublishOutcome::Refused {
             reason: "too_large",
             ..
         })

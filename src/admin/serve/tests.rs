@@ -7,8 +7,8 @@ use futures_util::future::{LocalBoxFuture, pending, ready};
 
 use super::*;
 use crate::acceptor::Listening;
-use crate::admin::room::{PUBLISHING_MAX, SEATS_MAX};
-use crate::admin::{Answer, BODY_BYTES_MAX, Item, Target};
+use crate::admin::connection_limit::{CONNECTIONS_MAX, PUBLISHING_MAX};
+use crate::admin::{BODY_BYTES_MAX, PublishItem, PublishOutcome, Target};
 use crate::app::call::{Availability, Topic};
 use std::cell::Cell;
 
@@ -40,12 +40,12 @@ impl PublishBackend for Counting {
     }
 
     /// What is for prompts is never answered.
-    fn publish(&self, item: Item) -> LocalBoxFuture<'_, Answer> {
+    fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome> {
         if item.target == Target::Topic(Topic::Prompts) {
             return Box::pin(pending());
         }
         self.offset.set(self.offset.get() + 1);
-        Box::pin(ready(Answer::Accepted {
+        Box::pin(ready(PublishOutcome::Accepted {
             offset: Some(self.offset.get()),
             kept: None,
         }))
@@ -67,14 +67,14 @@ fn listeners_of(is_shaky: bool) -> [SocketAddr; 2] {
 }
 
 fn serve_on(listener: std::net::TcpListener, epoll: bool, is_shaky: bool) {
-    let desk = Counting {
+    let backend = Counting {
         is_shaky,
         ..Counting::default()
     };
     let policy = AdminPolicy::new(listener.local_addr().unwrap(), None, 64);
     let serve = async move {
         let acceptor = Acceptor::new(Listening::Own(listener)).unwrap();
-        serve_admin(Rc::new(acceptor), Rc::new(desk), policy).await;
+        serve_admin(Rc::new(acceptor), Rc::new(backend), policy).await;
     };
     if epoll {
         let builder = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new();
@@ -215,7 +215,7 @@ fn connections_without_a_complete_request_that_keep_others_out() {
         ] {
             let crowd = crowd(address, count, bytes);
             serves_everybody(address);
-            if count > SEATS_MAX {
+            if count > CONNECTIONS_MAX {
                 // Whoever came first was cut, and not merely left without an answer.
                 assert!(is_ended(&crowd[0]));
             }
@@ -235,7 +235,7 @@ fn answers_that_nobody_reads_and_that_keep_others_out() {
         let no_progress = Some(Duration::from_secs(1));
         deaf.set_write_timeout(no_progress).unwrap();
         assert!(deaf.write_all(&many).is_err());
-        let _crowd = crowd(address, SEATS_MAX, b"");
+        let _crowd = crowd(address, CONNECTIONS_MAX, b"");
         serves_everybody(address);
         assert!(is_ended(&deaf));
     }

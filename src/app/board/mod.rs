@@ -1,7 +1,7 @@
-//! The program's default application: resources at `board://…`, whose contents come from outside and whose
-//! changes are told to whoever subscribed.
+//! The program's default application: resources at `board://…`, whose contents come from outside. Subscribers are notified
+//! of changes.
 //!
-//! All cores share one store. Clients list, read and subscribe; a model can also post and remove, unless the
+//! All cores share one store. Clients list, read and subscribe. A model can also post and remove, unless the
 //! board is read-only.
 
 mod store;
@@ -214,7 +214,7 @@ fn path_of(uri: &str) -> Option<String> {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Post {
+struct PostArguments {
     /// Where to post: board:// and a path.
     uri: String,
     /// What to post; it replaces what was there.
@@ -240,7 +240,7 @@ fn tools(store: &Arc<Store>) -> Toolkit {
         .tool(
             "post",
             "Posts text at a board:// URI and tells its subscribers.",
-            move |post: Post, context| {
+            move |post: PostArguments, context| {
                 let store = Arc::clone(&of_post);
                 async move {
                     let contents = Contents {

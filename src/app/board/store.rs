@@ -1,4 +1,5 @@
-//! The entries of a board, by URI, and the room they take. A write takes effect whole or not at all.
+//! The entries of a board, by URI, and the room they take. A write takes effect whole or not at all. A full board refuses and
+//! never evicts: `docs/decisions/0011-the-board-refuses.md`.
 //!
 //! Invariant: `bytes` is the sum of the entries' sizes, at most `limits.bytes_max`.
 

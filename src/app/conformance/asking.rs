@@ -52,24 +52,24 @@ pub(super) fn add(kit: Toolkit) -> Toolkit {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Prompt {
+struct SamplingArguments {
     /// What the model is asked.
     prompt: String,
 }
 
-async fn sampling(arguments: Prompt, context: Context) -> Result<String, Error> {
+async fn sampling(arguments: SamplingArguments, context: Context) -> Result<String, Error> {
     let request = CreateMessageRequest::prompt(arguments.prompt, 100);
     let answer = context.sample("response", request).await?;
     Ok(format!("LLM response: {}", answer.text()))
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Message {
+struct QuestionArguments {
     /// What the user is asked.
     message: String,
 }
 
-async fn elicitation(arguments: Message, context: Context) -> Result<String, Error> {
+async fn elicitation(arguments: QuestionArguments, context: Context) -> Result<String, Error> {
     let schema = ElicitSchema::new()
         .required(
             "username",

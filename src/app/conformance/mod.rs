@@ -16,12 +16,12 @@ mod tests;
 mod triggers;
 
 use super::{App, Toolkit};
-use tasks::Tasks;
+use tasks::TaskStore;
 
 /// What all cores share: the tasks. One per process.
 #[derive(Clone, Default)]
 pub struct Conformance {
-    tasks: Tasks,
+    tasks: TaskStore,
 }
 
 impl Conformance {

@@ -1,4 +1,4 @@
-//! Tools that publish: what subscribers then hear is what the suite and real clients look at.
+//! Tools that publish: the suite and real clients look at the notifications that follow.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

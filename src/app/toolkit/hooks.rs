@@ -1,4 +1,4 @@
-//! What a toolkit does when sessions and subscriptions come and go.
+//! What a toolkit does when sessions and subscriptions begin and end.
 
 use std::rc::Rc;
 
@@ -64,7 +64,7 @@ impl Toolkit {
         self
     }
 
-    /// When somebody on this core hears of a resource from now on, with its URI.
+    /// When a client of this core has subscribed to a resource, with its URI.
     #[must_use]
     pub fn on_subscribed(mut self, run: impl Fn(&str, Subscriber) + 'static) -> Self {
         self.hooks.subscribed = Some(Rc::new(run));

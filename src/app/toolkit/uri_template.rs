@@ -16,7 +16,7 @@ impl Variables {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Literal(String),
     Segment(String),
     Rest(String),
@@ -33,7 +33,7 @@ enum Part {
 /// assert_eq!(template.matches("notes://home"), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UriTemplate(Vec<Part>);
+pub struct UriTemplate(Vec<TemplatePart>);
 
 impl UriTemplate {
     /// # Panics
@@ -45,13 +45,13 @@ impl UriTemplate {
         while let Some((literal, after)) = rest.split_once('{') {
             let (expression, tail) = after.split_once('}').expect("a brace is closed");
             if !literal.is_empty() {
-                parts.push(Part::Literal(literal.to_owned()));
+                parts.push(TemplatePart::Literal(literal.to_owned()));
             }
             let part = match expression.strip_prefix('+') {
-                Some(name) => Part::Rest(name.to_owned()),
-                None => Part::Segment(expression.to_owned()),
+                Some(name) => TemplatePart::Rest(name.to_owned()),
+                None => TemplatePart::Segment(expression.to_owned()),
             };
-            let (Part::Segment(name) | Part::Rest(name)) = &part else {
+            let (TemplatePart::Segment(name) | TemplatePart::Rest(name)) = &part else {
                 unreachable!("made above")
             };
             let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -60,7 +60,7 @@ impl UriTemplate {
             rest = tail;
         }
         if !rest.is_empty() {
-            parts.push(Part::Literal(rest.to_owned()));
+            parts.push(TemplatePart::Literal(rest.to_owned()));
         }
         UriTemplate(parts)
     }
@@ -74,17 +74,21 @@ impl UriTemplate {
 }
 
 /// Tries the shortest value of each variable first. The depth is that of the template.
-fn match_parts(parts: &[Part], uri: &str, variables: &mut BTreeMap<String, String>) -> bool {
+fn match_parts(
+    parts: &[TemplatePart],
+    uri: &str,
+    variables: &mut BTreeMap<String, String>,
+) -> bool {
     let Some((part, parts)) = parts.split_first() else {
         return uri.is_empty();
     };
     let (name, whole) = match part {
-        Part::Literal(literal) => {
+        TemplatePart::Literal(literal) => {
             let rest = uri.strip_prefix(literal.as_str());
             return rest.is_some_and(|rest| match_parts(parts, rest, variables));
         }
-        Part::Segment(name) => (name, uri.split(['/', '?', '#']).next().unwrap_or("")),
-        Part::Rest(name) => (name, uri),
+        TemplatePart::Segment(name) => (name, uri.split(['/', '?', '#']).next().unwrap_or("")),
+        TemplatePart::Rest(name) => (name, uri),
     };
     if parts.is_empty() {
         let complete = whole.len() == uri.len() && !uri.is_empty();

@@ -1,4 +1,4 @@
-//! Items from a file or standard input: lines as they are, or a JSON list, told apart by the first byte.
+//! Items from a file or standard input: lines as they are, or a JSON list. The first byte says which.
 //!
 //! Lines are not looked into: the admin listener answers each of them, wrong ones too.
 
@@ -22,7 +22,7 @@ const GATHER: Duration = Duration::from_millis(2);
 
 /// One item on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct ItemLine {
     /// What people call it: a target, or where it was found.
     pub(super) name: String,
     /// Without a line end.
@@ -30,7 +30,7 @@ pub(super) struct Line {
 }
 
 /// Lines as they are read, or why there are no more.
-pub(super) type Incoming = Receiver<Result<Line, String>>;
+pub(super) type ItemLines = Receiver<Result<ItemLine, String>>;
 
 /// Reads a file, or standard input for `-`, in a thread of its own; its length if it has one.
 ///
@@ -39,7 +39,7 @@ pub(super) type Incoming = Receiver<Result<Line, String>>;
 pub(super) fn open(
     options: &PublishOptions,
     path: &Path,
-) -> Result<(Incoming, Option<u64>), String> {
+) -> Result<(ItemLines, Option<u64>), String> {
     let has_contents = options.text.is_some() || options.file.is_some() || options.blob.is_some();
     if has_contents || options.delete || options.session.is_some() || options.key.is_some() {
         return Err("items from standard input bring their own contents, session and key; leave --text, --file, --blob, --delete, --session and --key out".into());
@@ -59,7 +59,7 @@ pub(super) fn open(
 }
 
 /// Hands over each item of `input` until there are no more, it cannot be read, or `take` says so.
-fn split(mut input: impl BufRead, mut take: impl FnMut(Result<Line, String>) -> bool) {
+fn split(mut input: impl BufRead, mut take: impl FnMut(Result<ItemLine, String>) -> bool) {
     let done = match is_list(&mut input) {
         Ok((true, _)) => split_list(input, &mut take),
         Ok((false, skipped)) => split_lines(input, skipped, &mut take),
@@ -91,7 +91,7 @@ fn is_list(input: &mut impl BufRead) -> std::io::Result<(bool, usize)> {
 
 fn split_list(
     mut input: impl BufRead,
-    take: &mut impl FnMut(Result<Line, String>) -> bool,
+    take: &mut impl FnMut(Result<ItemLine, String>) -> bool,
 ) -> Result<(), String> {
     let mut text = Vec::new();
     input
@@ -103,7 +103,7 @@ fn split_list(
         // Line ends within JSON are white space.
         let json = item.get().replace(['\n', '\r'], " ").into_bytes();
         let name = format!("item {number}");
-        if !take(Ok(Line { name, json })) {
+        if !take(Ok(ItemLine { name, json })) {
             break;
         }
     }
@@ -113,7 +113,7 @@ fn split_list(
 fn split_lines(
     mut input: impl BufRead,
     skipped: usize,
-    take: &mut impl FnMut(Result<Line, String>) -> bool,
+    take: &mut impl FnMut(Result<ItemLine, String>) -> bool,
 ) -> Result<(), String> {
     for number in skipped + 1.. {
         let mut json = Vec::new();
@@ -128,7 +128,7 @@ fn split_lines(
         }
         // The listener answers no blank lines either.
         let name = format!("line {number}");
-        if !json.trim_ascii().is_empty() && !take(Ok(Line { name, json })) {
+        if !json.trim_ascii().is_empty() && !take(Ok(ItemLine { name, json })) {
             break;
         }
     }
@@ -137,18 +137,18 @@ fn split_lines(
 
 /// Groups lines into requests: as many as have arrived, and no more than one request should have.
 pub(super) struct Batches {
-    lines: Incoming,
+    lines: ItemLines,
     wrong: Option<String>,
 }
 
 impl Batches {
-    pub(super) fn new(lines: Incoming) -> Self {
+    pub(super) fn new(lines: ItemLines) -> Self {
         Batches { lines, wrong: None }
     }
 }
 
 impl Iterator for Batches {
-    type Item = Result<Vec<Line>, String>;
+    type Item = Result<Vec<ItemLine>, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(wrong) = self.wrong.take() {
@@ -230,7 +230,7 @@ mod tests {
     fn more_lines_than_one_request_takes() {
         let (sender, receiver) = channel();
         let line = |bytes: usize| {
-            Ok(Line {
+            Ok(ItemLine {
                 name: "x".into(),
                 json: vec![b'x'; bytes],
             })

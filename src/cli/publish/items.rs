@@ -5,13 +5,13 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::PublishOptions;
-use super::input::Line;
+use super::input::ItemLine;
 
 /// The items that the options ask for, as the lines to send.
 ///
 /// # Errors
 /// A sentence on what does not go together, or cannot be read.
-pub(super) fn of_options(options: &PublishOptions) -> Result<Vec<Line>, String> {
+pub(super) fn of_options(options: &PublishOptions) -> Result<Vec<ItemLine>, String> {
     // The parser lets these pass beside targets, with which a message cannot be.
     if options.message.is_none()
         && (options.all || options.level.is_some() || options.logger.is_some())
@@ -46,7 +46,7 @@ pub(super) fn of_options(options: &PublishOptions) -> Result<Vec<Line>, String> 
             item["key"] = key.as_str().into();
         }
     }
-    let lines = items.into_iter().map(|(name, item)| Line {
+    let lines = items.into_iter().map(|(name, item)| ItemLine {
         name,
         json: item.to_string().into_bytes(),
     });
@@ -141,7 +141,7 @@ mod tests {
 
     fn items(arguments: &[&str]) -> Result<Vec<Value>, String> {
         let lines = of_options(&parse(arguments)?)?;
-        let value = |line: Line| serde_json::from_slice(&line.json).unwrap();
+        let value = |line: ItemLine| serde_json::from_slice(&line.json).unwrap();
         Ok(lines.into_iter().map(value).collect())
     }
 

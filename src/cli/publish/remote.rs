@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::input::Line;
+use super::input::ItemLine;
 use crate::admin::Token;
 use crate::config::read_token_file;
 
@@ -55,8 +55,8 @@ impl AdminClient {
     /// Why there are no answers, or no more.
     pub(super) fn publish(
         &self,
-        batch: &[Line],
-        take: impl FnMut(&Line, &Value),
+        batch: &[ItemLine],
+        take: impl FnMut(&ItemLine, &Value),
     ) -> Result<(), String> {
         let mut request = self
             .agent
@@ -93,8 +93,8 @@ impl AdminClient {
 
 fn read_answers(
     reader: impl BufRead,
-    batch: &[Line],
-    mut take: impl FnMut(&Line, &Value),
+    batch: &[ItemLine],
+    mut take: impl FnMut(&ItemLine, &Value),
 ) -> Result<(), String> {
     let mut lines = batch.iter();
     let missing = |count: usize, why: &str| {
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn answers(text: &str, count: usize) -> Result<Vec<Value>, String> {
-        let line = Line {
+        let line = ItemLine {
             name: "x".into(),
             json: vec![],
         };

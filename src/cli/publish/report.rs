@@ -5,10 +5,10 @@ use std::io::{IsTerminal, Write};
 
 use serde_json::Value;
 
-use super::input::Line;
+use super::input::ItemLine;
 
 pub(super) struct Report {
-    counts: Counts,
+    counts: ItemCounts,
     /// Accepted items get a line, too.
     is_verbose: bool,
     /// Of a file: how many bytes there are.
@@ -18,7 +18,7 @@ pub(super) struct Report {
 }
 
 #[derive(Default)]
-struct Counts {
+struct ItemCounts {
     accepted: u64,
     /// Among the accepted.
     duplicates: u64,
@@ -31,7 +31,7 @@ impl Report {
     /// Of items on the command line.
     pub(super) fn of_items() -> Self {
         Report {
-            counts: Counts::default(),
+            counts: ItemCounts::default(),
             is_verbose: true,
             input_bytes: None,
             done_bytes: 0,
@@ -49,7 +49,7 @@ impl Report {
         }
     }
 
-    pub(super) fn add(&mut self, line: &Line, answer: &Value) {
+    pub(super) fn add(&mut self, line: &ItemLine, answer: &Value) {
         self.done_bytes += line.json.len() as u64 + 1;
         self.counts.add(answer);
         if self.is_verbose || answer["accepted"] != true {
@@ -91,7 +91,7 @@ impl Report {
     }
 }
 
-impl Counts {
+impl ItemCounts {
     fn add(&mut self, answer: &Value) {
         if answer["accepted"] == true {
             self.accepted += 1;
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_sum_of_everything() {
-        let mut counts = Counts::default();
+        let mut counts = ItemCounts::default();
         assert_eq!(counts.sum(), "0 items: 0 accepted");
         for answer in [
             json!({"accepted": true, "offset": 1}),

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::HEALTH;
-use super::site::{Node, Site, Tls};
+use super::site::{Site, Tls, TraefikNode};
 use crate::cluster::steering::cookie_value;
 use crate::wire::forwarded::STICKY_COOKIE;
 
@@ -81,7 +81,7 @@ fn emit_node_routers(out: &mut String, site: &Site) {
     }
     *out += "    # Sessions: the node's name leads the session id, so every request goes straight to its node. Most clients keep
     # no cookies, and this is what spares them a hop.\n";
-    for Node { name, .. } in &site.nodes {
+    for TraefikNode { name, .. } in &site.nodes {
         let path = format!(
             "PathPrefix(`{}`) && HeaderRegexp(`Mcp-Session-Id`, `^{name}\\.`)",
             site.endpoint
@@ -152,7 +152,7 @@ fn emit_rest_service(out: &mut String, site: &Site) {
 
 fn emit_endpoint_service(out: &mut String, site: &Site) {
     *out += "    # All nodes.\n    pinfold-mcp:\n      loadBalancer:\n        servers:\n";
-    for Node { name, url, weight } in &site.nodes {
+    for TraefikNode { name, url, weight } in &site.nodes {
         let note = match site.affinity.has_cookie() {
             true => format!("{name}: {STICKY_COOKIE}={}", cookie_value(url)),
             false => name.clone(),
@@ -188,7 +188,7 @@ fn emit_node_services(out: &mut String, site: &Site) {
     }
     *out += "    # One node alone, and all others in its place while it is down or leaving: they answer 404 with the reason, and the
     # client initializes again.\n";
-    for Node { name, url, .. } in &site.nodes {
+    for TraefikNode { name, url, .. } in &site.nodes {
         let _ = write!(
             out,
             "    pinfold-node-{name}:

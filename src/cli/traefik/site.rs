@@ -30,14 +30,14 @@ impl Affinity {
 
 /// A node as Traefik knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Node {
+pub(super) struct TraefikNode {
     pub(super) name: String,
     pub(super) url: String,
     pub(super) weight: u32,
 }
 
-impl Node {
-    pub(super) fn parse(text: &str) -> Result<Node, String> {
+impl TraefikNode {
+    pub(super) fn parse(text: &str) -> Result<TraefikNode, String> {
         let Some((name, url)) = text.split_once('=') else {
             return Err("must be a name and a URL, such as a=http://10.0.0.1:8080".into());
         };
@@ -51,7 +51,7 @@ impl Node {
              node with --advertise, such as http://10.0.0.1:8080"
                 .to_owned()
         })?;
-        Ok(Node {
+        Ok(TraefikNode {
             name: name.into(),
             url,
             weight: 1,
@@ -74,7 +74,7 @@ pub(super) enum Tls {
 /// All that the configuration is made of: at least one node, names and URLs without doubles.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<TraefikNode>,
     pub(super) hosts: Vec<String>,
     pub(super) rest: Vec<String>,
     pub(super) endpoint: String,
@@ -137,7 +137,7 @@ impl Site {
 }
 
 /// Two nodes of one name would answer for each other's sessions; two names of one node halve it for nothing.
-fn check_nodes(nodes: &[Node]) -> Result<(), String> {
+fn check_nodes(nodes: &[TraefikNode]) -> Result<(), String> {
     for (index, node) in nodes.iter().enumerate() {
         let earlier = &nodes[..index];
         if earlier.iter().any(|it| it.name == node.name) {

@@ -7,11 +7,11 @@ const MOST: Duration = Duration::from_secs(30);
 
 /// Counts failures since the last success.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Backoff {
+pub(super) struct WatchBackoff {
     failures: u32,
 }
 
-impl Backoff {
+impl WatchBackoff {
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
@@ -34,7 +34,7 @@ mod tests {
 
     #[test]
     fn a_server_that_stays_away() {
-        let mut backoff = Backoff::default();
+        let mut backoff = WatchBackoff::default();
         let longest: Vec<u128> = (0..40)
             .map(|_| backoff.next(None, u32::MAX).as_millis())
             .collect();
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_server_that_says_when() {
-        let mut backoff = Backoff::default();
+        let mut backoff = WatchBackoff::default();
         assert_eq!(backoff.next(Some(Duration::from_secs(3)), 0).as_secs(), 3);
         assert_eq!(
             backoff.next(Some(Duration::from_secs(9999)), 0).as_secs(),

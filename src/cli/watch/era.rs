@@ -10,7 +10,7 @@ pub(super) const MODERN: ProtocolVersion = ProtocolVersion::V2026_07_28;
 
 /// What to do after the answer to a first, modern request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum EraVerdict {
     /// Go on as a modern client.
     Modern,
     /// Open with `initialize`.
@@ -22,27 +22,27 @@ pub(super) enum Verdict {
 }
 
 /// `body` is the answer's JSON, if it is JSON.
-pub(super) fn verdict(status: u16, body: Option<&Value>) -> Verdict {
+pub(super) fn verdict(status: u16, body: Option<&Value>) -> EraVerdict {
     let error = body.map(|body| &body["error"]);
     let code = error.and_then(|error| error["code"].as_i64());
     let message = error
         .and_then(|error| error["message"].as_str())
         .unwrap_or("no reason given");
     match status {
-        200 if speaks_modern(body) => Verdict::Modern,
+        200 if speaks_modern(body) => EraVerdict::Modern,
         200 if code == Some(RpcError::UNSUPPORTED_VERSION.into()) => unsupported(error),
         // A legacy server that takes any request may answer "method not found" with 200, or something else.
-        200..=299 => Verdict::Legacy,
-        401 | 403 => Verdict::GiveUp(format!(
+        200..=299 => EraVerdict::Legacy,
+        401 | 403 => EraVerdict::GiveUp(format!(
             "the server refuses to talk to us ({status}): {message}"
         )),
-        429 | 500..=599 => Verdict::TryAgain(format!("the server answered {status}: {message}")),
+        429 | 500..=599 => EraVerdict::TryAgain(format!("the server answered {status}: {message}")),
         400 if code == Some(RpcError::UNSUPPORTED_VERSION.into()) => unsupported(error),
         400 if is_modern_error(code) => {
-            Verdict::GiveUp(format!("the server refuses the request: {message}"))
+            EraVerdict::GiveUp(format!("the server refuses the request: {message}"))
         }
-        400..=499 => Verdict::Legacy,
-        _ => Verdict::GiveUp(format!(
+        400..=499 => EraVerdict::Legacy,
+        _ => EraVerdict::GiveUp(format!(
             "the server answered {status}, which is no MCP endpoint's answer"
         )),
     }
@@ -63,15 +63,15 @@ fn is_modern_error(code: Option<i64>) -> bool {
 }
 
 /// A server with sessions among its versions is spoken to with `initialize`.
-fn unsupported(error: Option<&Value>) -> Verdict {
+fn unsupported(error: Option<&Value>) -> EraVerdict {
     let supported = error.and_then(|error| error["data"]["supported"].as_array());
     let spoken = |version: &Value| version.as_str().and_then(ProtocolVersion::parse).is_some();
     match supported {
-        Some(versions) if !versions.iter().any(spoken) => Verdict::GiveUp(format!(
+        Some(versions) if !versions.iter().any(spoken) => EraVerdict::GiveUp(format!(
             "the server speaks only {}",
             Value::from(versions.clone())
         )),
-        _ => Verdict::Legacy,
+        _ => EraVerdict::Legacy,
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_server_that_discovers() {
         let body = json!({"result": {"supportedVersions": ["2025-11-25", "2026-07-28"]}});
-        assert_eq!(verdict(200, Some(&body)), Verdict::Modern);
+        assert_eq!(verdict(200, Some(&body)), EraVerdict::Modern);
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         ] {
             assert_eq!(
                 verdict(status, body.as_ref()),
-                Verdict::Legacy,
+                EraVerdict::Legacy,
                 "{status} {body:?}"
             );
         }
@@ -122,7 +122,7 @@ mod tests {
     fn a_modern_refusal_is_no_reason_to_fall_back() {
         for code in [-32020, -32021] {
             assert!(
-                matches!(verdict(400, Some(&error(code))), Verdict::GiveUp(_)),
+                matches!(verdict(400, Some(&error(code))), EraVerdict::GiveUp(_)),
                 "{code}"
             );
         }
@@ -132,9 +132,9 @@ mod tests {
     fn a_version_that_is_not_spoken_there() {
         let mut body = error(-32022);
         body["error"]["data"] = json!({"supported": ["2025-06-18"]});
-        assert_eq!(verdict(400, Some(&body)), Verdict::Legacy);
+        assert_eq!(verdict(400, Some(&body)), EraVerdict::Legacy);
         body["error"]["data"] = json!({"supported": ["2031-01-01"]});
-        let Verdict::GiveUp(sentence) = verdict(400, Some(&body)) else {
+        let EraVerdict::GiveUp(sentence) = verdict(400, Some(&body)) else {
             panic!("there is no version in common");
         };
         assert!(sentence.contains("2031-01-01"), "{sentence}");
@@ -142,9 +142,12 @@ mod tests {
 
     #[test]
     fn a_server_that_lacks_a_token_or_a_moment() {
-        assert!(matches!(verdict(401, None), Verdict::GiveUp(_)));
-        assert!(matches!(verdict(403, Some(&error(-1))), Verdict::GiveUp(_)));
-        assert!(matches!(verdict(503, None), Verdict::TryAgain(_)));
-        assert!(matches!(verdict(301, None), Verdict::GiveUp(_)));
+        assert!(matches!(verdict(401, None), EraVerdict::GiveUp(_)));
+        assert!(matches!(
+            verdict(403, Some(&error(-1))),
+            EraVerdict::GiveUp(_)
+        ));
+        assert!(matches!(verdict(503, None), EraVerdict::TryAgain(_)));
+        assert!(matches!(verdict(301, None), EraVerdict::GiveUp(_)));
     }
 }

@@ -8,22 +8,22 @@
 
 use serde_json::json;
 
-use super::backoff::Backoff;
-use super::era::{Verdict, verdict};
-use super::legacy::Session;
+use super::backoff::WatchBackoff;
+use super::era::{EraVerdict, verdict};
+use super::legacy::LegacySession;
 use super::modern;
-use super::watcher::{Ended, Watcher};
+use super::watcher::{WatchEnded, Watcher};
 use crate::mcp::Era;
 
 /// A server whose era is known.
-enum Peer {
+enum OpenedServer {
     Modern,
-    Legacy(Session),
+    Legacy(LegacySession),
 }
 
 /// Watches until it is hopeless, and says why.
 pub(super) fn follow(watcher: &Watcher) -> String {
-    let mut backoff = Backoff::default();
+    let mut backoff = WatchBackoff::default();
     let mut peer = None;
     loop {
         let met = peer.take().map_or_else(|| meet(watcher), Ok);
@@ -36,9 +36,9 @@ pub(super) fn follow(watcher: &Watcher) -> String {
             },
         );
         let (sentence, retry) = match ended {
-            Ended::Hopeless(sentence) => return sentence,
-            Ended::Lost { sentence, retry } => (sentence, retry),
-            Ended::SessionGone(sentence) => {
+            WatchEnded::Hopeless(sentence) => return sentence,
+            WatchEnded::Lost { sentence, retry } => (sentence, retry),
+            WatchEnded::SessionGone(sentence) => {
                 peer = None;
                 watcher.say_goodbye_to(None);
                 let unknown = "what changed since is unknown";
@@ -48,41 +48,41 @@ pub(super) fn follow(watcher: &Watcher) -> String {
         let wait = backoff.next(retry, random());
         let seconds = wait.as_secs_f64();
         watcher
-            .voice
+            .printer
             .status(&format!("{sentence}; again in {seconds:.1} s"));
         std::thread::sleep(wait);
     }
 }
 
-fn listen(watcher: &Watcher, peer: &mut Peer, backoff: &mut Backoff) -> Ended {
+fn listen(watcher: &Watcher, peer: &mut OpenedServer, backoff: &mut WatchBackoff) -> WatchEnded {
     match peer {
-        Peer::Modern => modern::listen(watcher, backoff),
-        Peer::Legacy(session) => session.listen(watcher, backoff),
+        OpenedServer::Modern => modern::listen(watcher, backoff),
+        OpenedServer::Legacy(session) => session.listen(watcher, backoff),
     }
 }
 
 /// Finds out the server's era, and opens a session if it takes one.
-fn meet(watcher: &Watcher) -> Result<Peer, Ended> {
+fn meet(watcher: &Watcher) -> Result<OpenedServer, WatchEnded> {
     let era = match watcher.era {
         Some(era) => era,
         None => discover(watcher)?,
     };
     match era {
-        Era::Modern => Ok(Peer::Modern),
-        Era::Legacy => Session::open(watcher).map(Peer::Legacy),
+        Era::Modern => Ok(OpenedServer::Modern),
+        Era::Legacy => LegacySession::open(watcher).map(OpenedServer::Legacy),
     }
 }
 
-fn discover(watcher: &Watcher) -> Result<Era, Ended> {
+fn discover(watcher: &Watcher) -> Result<Era, WatchEnded> {
     let (id, reply) =
-        modern::ask(watcher, "server/discover", json!({}), None).map_err(Ended::lost)?;
+        modern::ask(watcher, "server/discover", json!({}), None).map_err(WatchEnded::lost)?;
     let status = reply.status;
     let body = reply.into_json(id);
     match verdict(status, body.as_ref()) {
-        Verdict::Modern => Ok(Era::Modern),
-        Verdict::Legacy => Ok(Era::Legacy),
-        Verdict::GiveUp(sentence) => Err(Ended::Hopeless(sentence)),
-        Verdict::TryAgain(sentence) => Err(Ended::lost(sentence)),
+        EraVerdict::Modern => Ok(Era::Modern),
+        EraVerdict::Legacy => Ok(Era::Legacy),
+        EraVerdict::GiveUp(sentence) => Err(WatchEnded::Hopeless(sentence)),
+        EraVerdict::TryAgain(sentence) => Err(WatchEnded::lost(sentence)),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use ureq::Body;
 use ureq::http::Response;
 
-use super::sse::{Received, SseReader};
+use super::sse::{SseItem, SseReader};
 use crate::admin::Token;
 
 /// To the first byte of an answer.
@@ -19,9 +19,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of an answer that is not a stream.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-pub(super) type Stream = SseReader<BufReader<ureq::BodyReader<'static>>>;
+pub(super) type EventStream = SseReader<BufReader<ureq::BodyReader<'static>>>;
 
-pub(super) type Headers<'a> = &'a [(&'a str, &'a str)];
+pub(super) type HeaderPairs<'a> = &'a [(&'a str, &'a str)];
 
 /// The server's endpoint.
 pub(super) struct Endpoint {
@@ -31,7 +31,7 @@ pub(super) struct Endpoint {
 }
 
 /// An answer whose body has not been read.
-pub(super) struct Reply {
+pub(super) struct HttpReply {
     pub(super) status: u16,
     response: Response<Body>,
 }
@@ -56,7 +56,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// A sentence on why there is no answer.
-    pub(super) fn ask(&self, message: &Value, headers: Headers) -> Result<Reply, String> {
+    pub(super) fn ask(&self, message: &Value, headers: HeaderPairs) -> Result<HttpReply, String> {
         self.post(message, headers, Some(2 * ANSWER_TIMEOUT))
     }
 
@@ -64,16 +64,20 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub(super) fn listen(&self, message: &Value, headers: Headers) -> Result<Reply, String> {
+    pub(super) fn listen(
+        &self,
+        message: &Value,
+        headers: HeaderPairs,
+    ) -> Result<HttpReply, String> {
         self.post(message, headers, None)
     }
 
     fn post(
         &self,
         message: &Value,
-        headers: Headers,
+        headers: HeaderPairs,
         timeout: Option<Duration>,
-    ) -> Result<Reply, String> {
+    ) -> Result<HttpReply, String> {
         let mut request = self
             .agent
             .post(&self.url)
@@ -87,12 +91,12 @@ impl Endpoint {
             .timeout_global(timeout)
             .build()
             .send(message.to_string())
-            .map(Reply::new)
+            .map(HttpReply::new)
             .map_err(|error| self.no_answer(&error))
     }
 
     /// Opens the notification stream of a legacy session.
-    pub(super) fn get(&self, headers: Headers) -> Result<Reply, String> {
+    pub(super) fn get(&self, headers: HeaderPairs) -> Result<HttpReply, String> {
         let mut request = self
             .agent
             .get(&self.url)
@@ -102,12 +106,12 @@ impl Endpoint {
         }
         request
             .call()
-            .map(Reply::new)
+            .map(HttpReply::new)
             .map_err(|error| self.no_answer(&error))
     }
 
     /// Ends a legacy session; nobody waits long for a goodbye.
-    pub(super) fn delete(&self, headers: Headers) {
+    pub(super) fn delete(&self, headers: HeaderPairs) {
         let mut request = self.agent.delete(&self.url);
         for (name, value) in self.with_authorization(headers) {
             request = request.header(name, value);
@@ -121,7 +125,7 @@ impl Endpoint {
 
     fn with_authorization<'a>(
         &'a self,
-        headers: Headers<'a>,
+        headers: HeaderPairs<'a>,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
         let authorization = self.authorization.as_deref();
         headers
@@ -142,9 +146,9 @@ impl Endpoint {
     }
 }
 
-impl Reply {
+impl HttpReply {
     fn new(response: Response<Body>) -> Self {
-        Reply {
+        HttpReply {
             status: response.status().as_u16(),
             response,
         }
@@ -159,7 +163,7 @@ impl Reply {
         self.response.body().mime_type() == Some("text/event-stream")
     }
 
-    pub(super) fn into_stream(self) -> Stream {
+    pub(super) fn into_stream(self) -> EventStream {
         SseReader::new(BufReader::new(self.response.into_body().into_reader()))
     }
 
@@ -196,9 +200,9 @@ pub(super) fn complaint(status: u16, body: &Value) -> String {
     }
 }
 
-fn response_in(mut stream: Stream, id: u64) -> Option<Value> {
+fn response_in(mut stream: EventStream, id: u64) -> Option<Value> {
     while let Ok(Some(received)) = stream.next() {
-        let Received::Event { data, .. } = received else {
+        let SseItem::Event { data, .. } = received else {
             continue;
         };
         let message: Value = serde_json::from_str(&data).ok()?;

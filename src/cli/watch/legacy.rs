@@ -3,22 +3,22 @@
 
 use serde_json::{Value, json};
 
-use super::backoff::Backoff;
-use super::http::{Reply, complaint};
-use super::watcher::{Ended, Watcher};
+use super::backoff::WatchBackoff;
+use super::http::{HttpReply, complaint};
+use super::watcher::{WatchEnded, Watcher};
 use crate::mcp::{ProtocolVersion, RpcError};
 
-pub(super) struct Session {
+pub(super) struct LegacySession {
     /// A server without sessions gives none.
     id: Option<String>,
     version: String,
     last_event_id: Option<String>,
 }
 
-impl Session {
+impl LegacySession {
     /// Initializes, and subscribes to the watched resources.
-    pub(super) fn open(watcher: &Watcher) -> Result<Self, Ended> {
-        let mut session = Session {
+    pub(super) fn open(watcher: &Watcher) -> Result<Self, WatchEnded> {
+        let mut session = LegacySession {
             id: None,
             version: ProtocolVersion::LATEST_LEGACY.as_str().to_owned(),
             last_event_id: None,
@@ -30,7 +30,7 @@ impl Session {
         Ok(session)
     }
 
-    fn initialize(&mut self, watcher: &Watcher) -> Result<(), Ended> {
+    fn initialize(&mut self, watcher: &Watcher) -> Result<(), WatchEnded> {
         let id = watcher.next_id();
         let params = json!({
             "protocolVersion": self.version,
@@ -38,7 +38,10 @@ impl Session {
             "clientInfo": super::client_info(),
         });
         let message = request(id, "initialize", &params);
-        let reply = watcher.endpoint.ask(&message, &[]).map_err(Ended::lost)?;
+        let reply = watcher
+            .endpoint
+            .ask(&message, &[])
+            .map_err(WatchEnded::lost)?;
         let status = reply.status;
         let session_id = reply.header("Mcp-Session-Id");
         let body = reply.into_json(id).unwrap_or_default();
@@ -48,15 +51,15 @@ impl Session {
                 complaint(status, &body)
             );
             return Err(match status {
-                429 | 500..=599 => Ended::lost(sentence),
-                _ => Ended::Hopeless(sentence),
+                429 | 500..=599 => WatchEnded::lost(sentence),
+                _ => WatchEnded::Hopeless(sentence),
             });
         };
         self.version = version.to_owned();
         self.id = session_id;
         watcher.say_goodbye_to(self.id.clone().map(|id| (id, self.version.clone())));
         let server = &body["result"]["serverInfo"];
-        watcher.voice.status(&format!(
+        watcher.printer.status(&format!(
             "connected ({}) to {} {}",
             self.version,
             server["name"].as_str().unwrap_or("a server without a name"),
@@ -65,29 +68,29 @@ impl Session {
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
         self.post(watcher, &initialized)
             .map(drop)
-            .map_err(Ended::lost)
+            .map_err(WatchEnded::lost)
     }
 
-    fn subscribe(&self, watcher: &Watcher, uri: &str) -> Result<(), Ended> {
+    fn subscribe(&self, watcher: &Watcher, uri: &str) -> Result<(), WatchEnded> {
         let id = watcher.next_id();
         let message = request(id, "resources/subscribe", &json!({ "uri": uri }));
-        let reply = self.post(watcher, &message).map_err(Ended::lost)?;
+        let reply = self.post(watcher, &message).map_err(WatchEnded::lost)?;
         let status = reply.status;
         if status == 404 && self.id.is_some() {
-            return Err(Ended::SessionGone(reply.into_complaint()));
+            return Err(WatchEnded::SessionGone(reply.into_complaint()));
         }
         let body = reply.into_json(id).unwrap_or_default();
         if body.get("result").is_none() {
             let sentence = complaint(status, &body);
             watcher
-                .voice
+                .printer
                 .status(&format!("cannot subscribe to {uri}: {sentence}"));
         }
         Ok(())
     }
 
     /// Listens until the stream ends.
-    pub(super) fn listen(&mut self, watcher: &Watcher, backoff: &mut Backoff) -> Ended {
+    pub(super) fn listen(&mut self, watcher: &Watcher, backoff: &mut WatchBackoff) -> WatchEnded {
         let last_event_id = self.last_event_id.clone();
         let mut headers = self.headers();
         if let Some(last) = &last_event_id {
@@ -95,13 +98,13 @@ impl Session {
         }
         let reply = match watcher.endpoint.get(&headers) {
             Ok(reply) => reply,
-            Err(sentence) => return Ended::lost(sentence),
+            Err(sentence) => return WatchEnded::lost(sentence),
         };
         if reply.status != 200 || !reply.is_event_stream() {
             return self.refusal(reply);
         }
         backoff.reset();
-        watcher.voice.status(match last_event_id {
+        watcher.printer.status(match last_event_id {
             Some(_) => "listening again, from where the stream ended",
             None => "listening",
         });
@@ -118,17 +121,17 @@ impl Session {
         ended
     }
 
-    fn refusal(&self, reply: Reply) -> Ended {
+    fn refusal(&self, reply: HttpReply) -> WatchEnded {
         let status = reply.status;
         let sentence = reply.into_complaint();
         match status {
             // Some servers say 400 for a session they do not know.
-            400 | 404 if self.id.is_some() => Ended::SessionGone(sentence),
+            400 | 404 if self.id.is_some() => WatchEnded::SessionGone(sentence),
             409 | 429 | 500..=599 => {
-                Ended::lost(format!("the server does not open a stream: {sentence}"))
+                WatchEnded::lost(format!("the server does not open a stream: {sentence}"))
             }
-            405 => Ended::Hopeless("the server has no notification stream (405)".into()),
-            _ => Ended::Hopeless(format!("the server does not open a stream: {sentence}")),
+            405 => WatchEnded::Hopeless("the server has no notification stream (405)".into()),
+            _ => WatchEnded::Hopeless(format!("the server does not open a stream: {sentence}")),
         }
     }
 
@@ -141,7 +144,7 @@ impl Session {
             let _ = self.post(watcher, &answer(id, method));
             return;
         }
-        watcher.voice.event(message);
+        watcher.printer.event(message);
         if let ("notifications/resources/updated", true, Some(uri)) =
             (method, watcher.reads, message["params"]["uri"].as_str())
         {
@@ -152,7 +155,7 @@ impl Session {
         }
     }
 
-    fn post(&self, watcher: &Watcher, message: &Value) -> Result<Reply, String> {
+    fn post(&self, watcher: &Watcher, message: &Value) -> Result<HttpReply, String> {
         watcher.endpoint.ask(message, &self.headers())
     }
 

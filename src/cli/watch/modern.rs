@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::backoff::Backoff;
+use super::backoff::WatchBackoff;
 use super::era::MODERN;
-use super::http::Reply;
-use super::watcher::{Ended, Watcher};
+use super::http::HttpReply;
+use super::watcher::{WatchEnded, Watcher};
 use crate::wire::header_value;
 
 /// Keys of a listen filter beside the resources, and what they are called.
@@ -22,7 +22,7 @@ pub(super) fn ask(
     method: &str,
     params: Value,
     name: Option<&str>,
-) -> Result<(u64, Reply), String> {
+) -> Result<(u64, HttpReply), String> {
     let id = watcher.next_id();
     let message = request(id, method, params);
     let name = name.map(header_value::encode);
@@ -37,7 +37,7 @@ pub(super) fn ask(
 }
 
 /// Listens until the stream ends.
-pub(super) fn listen(watcher: &Watcher, backoff: &mut Backoff) -> Ended {
+pub(super) fn listen(watcher: &Watcher, backoff: &mut WatchBackoff) -> WatchEnded {
     let method = "subscriptions/listen";
     let id = watcher.next_id();
     let message = request(
@@ -47,7 +47,7 @@ pub(super) fn listen(watcher: &Watcher, backoff: &mut Backoff) -> Ended {
     );
     let reply = match watcher.endpoint.listen(&message, &headers_of(method)) {
         Ok(reply) => reply,
-        Err(sentence) => return Ended::lost(sentence),
+        Err(sentence) => return WatchEnded::lost(sentence),
     };
     if reply.status != 200 || !reply.is_event_stream() {
         return refusal(reply, id);
@@ -56,7 +56,7 @@ pub(super) fn listen(watcher: &Watcher, backoff: &mut Backoff) -> Ended {
     let take = |message: Value| take(watcher, id, &message);
     match watcher.listen_on(reply.into_stream(), |_| {}, take) {
         // Nothing resumes a modern stream (2026-07-28, streamable HTTP, "Receiving Messages").
-        Ended::Lost { sentence, retry } => Ended::Lost {
+        WatchEnded::Lost { sentence, retry } => WatchEnded::Lost {
             sentence: format!("{sentence}; what changes until the next one is not told"),
             retry,
         },
@@ -64,7 +64,7 @@ pub(super) fn listen(watcher: &Watcher, backoff: &mut Backoff) -> Ended {
     }
 }
 
-fn refusal(reply: Reply, id: u64) -> Ended {
+fn refusal(reply: HttpReply, id: u64) -> WatchEnded {
     let status = reply.status;
     let body = reply.into_json(id).unwrap_or_default();
     let sentence = format!(
@@ -72,18 +72,18 @@ fn refusal(reply: Reply, id: u64) -> Ended {
         super::http::complaint(status, &body)
     );
     match status {
-        429 | 500..=599 => Ended::lost(sentence),
-        _ => Ended::Hopeless(sentence),
+        429 | 500..=599 => WatchEnded::lost(sentence),
+        _ => WatchEnded::Hopeless(sentence),
     }
 }
 
-fn take(watcher: &Watcher, id: u64, message: &Value) -> Option<Ended> {
+fn take(watcher: &Watcher, id: u64, message: &Value) -> Option<WatchEnded> {
     if message["id"] == id && message.get("result").is_some() {
-        return Some(Ended::lost("the server ended the subscription"));
+        return Some(WatchEnded::lost("the server ended the subscription"));
     }
     if message["id"] == id && message.get("error").is_some() {
         let sentence = super::http::complaint(200, message);
-        return Some(Ended::Hopeless(format!(
+        return Some(WatchEnded::Hopeless(format!(
             "the server refuses the subscription: {sentence}"
         )));
     }
@@ -91,10 +91,10 @@ fn take(watcher: &Watcher, id: u64, message: &Value) -> Option<Ended> {
     match message["method"].as_str() {
         Some("notifications/subscriptions/acknowledged") => {
             let sentence = acknowledged(&watcher.uris, &params["notifications"]);
-            watcher.voice.status(&sentence);
+            watcher.printer.status(&sentence);
         }
         Some(method) => {
-            watcher.voice.event(message);
+            watcher.printer.event(message);
             if let ("notifications/resources/updated", true, Some(uri)) =
                 (method, watcher.reads, params["uri"].as_str())
             {

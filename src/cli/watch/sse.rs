@@ -1,5 +1,5 @@
-//! Server-sent events as `watch` reads them from a blocking response: the wire's parser, and what it tells besides
-//! events (ids without data, `retry`, comments), one by one.
+//! Server-sent events as `watch` reads them from a blocking response: the wire's parser, and, one by one, what it gives besides
+//! events (ids without data, `retry`, comments).
 
 use std::collections::VecDeque;
 use std::io::{BufRead, Error, ErrorKind};
@@ -11,7 +11,7 @@ use crate::wire::sse::EventParser;
 const EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Received {
+pub(super) enum SseItem {
     /// An event's data and where to resume after it; empty if the stream has no ids.
     Event {
         data: String,
@@ -28,7 +28,7 @@ pub(super) struct SseReader<R> {
     input: R,
     parser: EventParser,
     /// Read and not given out yet.
-    waiting: VecDeque<Received>,
+    waiting: VecDeque<SseItem>,
 }
 
 impl<R: BufRead> SseReader<R> {
@@ -41,7 +41,7 @@ impl<R: BufRead> SseReader<R> {
     }
 
     /// The next thing received; `None` at the end of the stream, which drops an unfinished event.
-    pub(super) fn next(&mut self) -> std::io::Result<Option<Received>> {
+    pub(super) fn next(&mut self) -> std::io::Result<Option<SseItem>> {
         while self.waiting.is_empty() {
             if !self.read()? {
                 return Ok(None);
@@ -61,7 +61,7 @@ impl<R: BufRead> SseReader<R> {
         let (used, event) = parsed.map_err(|fault| Error::new(ErrorKind::InvalidData, fault))?;
         self.input.consume(used);
         for _ in comments..self.parser.comment_count() {
-            self.waiting.push_back(Received::Comment);
+            self.waiting.push_back(SseItem::Comment);
         }
         if let Some(new) = self
             .parser
@@ -69,12 +69,12 @@ impl<R: BufRead> SseReader<R> {
             .filter(|_| self.parser.retry_ms() != retry_ms)
         {
             self.waiting
-                .push_back(Received::Retry(Duration::from_millis(new)));
+                .push_back(SseItem::Retry(Duration::from_millis(new)));
         }
         match event {
             None => {}
-            Some(event) if event.data.is_empty() => self.waiting.push_back(Received::Id(event.id)),
-            Some(event) => self.waiting.push_back(Received::Event {
+            Some(event) if event.data.is_empty() => self.waiting.push_back(SseItem::Id(event.id)),
+            Some(event) => self.waiting.push_back(SseItem::Event {
                 data: event.data,
                 id: event.id,
             }),
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     /// Everything in `input`, read `step` bytes at a time.
-    fn read(input: &str, step: usize) -> Vec<Received> {
+    fn read(input: &str, step: usize) -> Vec<SseItem> {
         let mut reader = SseReader::new(BufReader::with_capacity(step, input.as_bytes()));
         std::iter::from_fn(|| reader.next().unwrap()).collect()
     }
@@ -98,15 +98,15 @@ mod tests {
     #[test]
     fn a_stream_cut_at_every_byte_reads_the_same() {
         let input = ": hi\nretry: 1500\r\nid: 7\r\ndata:a\rdata: b\r\rid: 8\ndata:\n\ndata: {}\r\n\r\ndata: cut";
-        let event = |data: &str, id: &str| Received::Event {
+        let event = |data: &str, id: &str| SseItem::Event {
             data: data.into(),
             id: id.into(),
         };
         let expected = vec![
-            Received::Comment,
-            Received::Retry(Duration::from_millis(1500)),
+            SseItem::Comment,
+            SseItem::Retry(Duration::from_millis(1500)),
             event("a\nb", "7"),
-            Received::Id("8".into()),
+            SseItem::Id("8".into()),
             event("{}", "8"),
         ];
         for step in 1..=input.len() {

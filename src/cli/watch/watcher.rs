@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::http::{Endpoint, Reply, Stream};
-use super::say::Voice;
-use super::sse::Received;
+use super::http::{Endpoint, EventStream, HttpReply};
+use super::print::Printer;
+use super::sse::SseItem;
 use crate::mcp::Era;
 
 /// What a session's end has to be told with: its id and its protocol version.
-pub(super) type Goodbye = Arc<Mutex<Option<(String, String)>>>;
+pub(super) type OpenSession = Arc<Mutex<Option<(String, String)>>>;
 
 pub(super) struct Watcher {
     pub(super) endpoint: Arc<Endpoint>,
-    pub(super) voice: Voice,
+    pub(super) printer: Printer,
     pub(super) uris: Vec<String>,
     /// Read a resource after each of its updates.
     pub(super) reads: bool,
     /// `None`: find out.
     pub(super) era: Option<Era>,
-    pub(super) goodbye: Goodbye,
+    pub(super) goodbye: OpenSession,
     pub(super) last_id: Cell<u64>,
 }
 
 /// Why listening ended.
-pub(super) enum Ended {
+pub(super) enum WatchEnded {
     /// It may work a moment later.
     Lost {
         sentence: String,
@@ -40,9 +40,9 @@ pub(super) enum Ended {
     Hopeless(String),
 }
 
-impl Ended {
+impl WatchEnded {
     pub(super) fn lost(sentence: impl Into<String>) -> Self {
-        Ended::Lost {
+        WatchEnded::Lost {
             sentence: sentence.into(),
             retry: None,
         }
@@ -61,7 +61,7 @@ impl Watcher {
     }
 
     /// Prints what a read brought, or why it brought nothing.
-    pub(super) fn show_read(&self, uri: &str, answer: Result<(u64, Reply), String>) {
+    pub(super) fn show_read(&self, uri: &str, answer: Result<(u64, HttpReply), String>) {
         let result = answer.and_then(|(id, reply)| {
             let status = reply.status;
             let body = reply.into_json(id).unwrap_or_default();
@@ -71,8 +71,10 @@ impl Watcher {
             }
         });
         match result {
-            Ok(result) => self.voice.contents(&result),
-            Err(sentence) => self.voice.status(&format!("cannot read {uri}: {sentence}")),
+            Ok(result) => self.printer.contents(&result),
+            Err(sentence) => self
+                .printer
+                .status(&format!("cannot read {uri}: {sentence}")),
         }
     }
 
@@ -80,14 +82,14 @@ impl Watcher {
     /// event's id.
     pub(super) fn listen_on(
         &self,
-        mut stream: Stream,
+        mut stream: EventStream,
         mut resume: impl FnMut(String),
-        mut take: impl FnMut(Value) -> Option<Ended>,
-    ) -> Ended {
+        mut take: impl FnMut(Value) -> Option<WatchEnded>,
+    ) -> WatchEnded {
         let mut retry = None;
         let sentence = loop {
             match stream.next() {
-                Ok(Some(Received::Event { data, id })) => {
+                Ok(Some(SseItem::Event { data, id })) => {
                     if !id.is_empty() {
                         resume(id);
                     }
@@ -97,16 +99,18 @@ impl Watcher {
                                 return ended;
                             }
                         }
-                        Err(error) => self.voice.status(&format!("an event is not JSON: {error}")),
+                        Err(error) => self
+                            .printer
+                            .status(&format!("an event is not JSON: {error}")),
                     }
                 }
-                Ok(Some(Received::Id(id))) => resume(id),
-                Ok(Some(Received::Comment)) => self.voice.comment(),
-                Ok(Some(Received::Retry(wait))) => retry = Some(wait),
+                Ok(Some(SseItem::Id(id))) => resume(id),
+                Ok(Some(SseItem::Comment)) => self.printer.comment(),
+                Ok(Some(SseItem::Retry(wait))) => retry = Some(wait),
                 Ok(None) => break "the stream ended".to_owned(),
                 Err(error) => break format!("the stream broke: {error}"),
             }
         };
-        Ended::Lost { sentence, retry }
+        WatchEnded::Lost { sentence, retry }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::ask::Found;
+use super::ask::FoundValue;
 use super::entry::{Author, Entry, Payload};
-use super::hold::Deed;
+use super::hold::Delivery;
 use super::id::EntryId;
-use super::outbox::{ContentSource, Item, LocalDelivery, Ticket};
+use super::outbox::{ContentSource, LocalDelivery, OutboxItem, ReceiptSender};
 use super::{Bus, LocalLog, stored};
 use crate::app::call::KeptBy;
 use crate::app::contents::{Change, Contents};
@@ -16,17 +16,17 @@ use crate::wire::session_id::SessionId;
 const AUTHORS_MAX: usize = 1_024;
 
 /// What the board's hash had when an entry was read. `None`: Redis forgot it since.
-pub(super) type Fetched = Option<HashMap<Box<str>, Found>>;
+pub(super) type Fetched = Option<HashMap<Box<str>, FoundValue>>;
 
 /// What this node knows of an entry.
-enum Known {
+enum EntryOrigin {
     /// Another node's, or a program's.
     Others,
-    /// Its own, and not told here yet.
+    /// Its own, and not delivered here yet.
     Own(LocalDelivery),
-    /// Its own, and told here before, or long ago.
-    LocalDelivery,
-    /// Its own, and it was never told under this number: another item took its place.
+    /// Its own, and delivered here before, or long ago.
+    Delivered,
+    /// Its own, and it was never delivered under this number: another item took its place.
     Replaced,
 }
 
@@ -41,15 +41,15 @@ impl Bus {
         is_last: bool,
     ) {
         let known = self.recognise(now_ms, entry.author.as_ref());
-        let quiet = id <= self.tail.quiet_until && matches!(known, Known::Others);
+        let quiet = id <= self.tail.quiet_until && matches!(known, EntryOrigin::Others);
         if quiet && !matches!(entry.news, Payload::ExternalPut(..)) {
             return;
         }
-        let is_others = matches!(known, Known::Others);
-        let is_told = matches!(known, Known::LocalDelivery | Known::Replaced);
+        let is_others = matches!(known, EntryOrigin::Others);
+        let is_delivered = matches!(known, EntryOrigin::Delivered | EntryOrigin::Replaced);
         let is_message = matches!(entry.news, Payload::All(_) | Payload::Session(..));
         let is_heard = is_message && is_others && self.heard_before(entry.author);
-        let deed = match entry.news {
+        let delivery = match entry.news {
             Payload::Stored { uri, changed } => {
                 let brought = (&*uri, None);
                 return self.take_news(now_ms, id, brought, (changed, is_last), known, fetched);
@@ -58,41 +58,41 @@ impl Bus {
                 let brought = (&*uri, Some(contents));
                 return self.take_news(now_ms, id, brought, (false, is_last), known, fetched);
             }
-            Payload::Changed(_) if matches!(known, Known::LocalDelivery) => Deed::Nothing,
-            Payload::Changed(topic) => Deed::Publish(vec![topic]),
-            Payload::All(_) | Payload::Session(..) if is_told || is_heard => Deed::Nothing,
-            Payload::All(notice) => Deed::TellAll(notice),
+            Payload::Changed(_) if matches!(known, EntryOrigin::Delivered) => Delivery::Nothing,
+            Payload::Changed(topic) => Delivery::Publish(vec![topic]),
+            Payload::All(_) | Payload::Session(..) if is_delivered || is_heard => Delivery::Nothing,
+            Payload::All(notice) => Delivery::TellAll(notice),
             Payload::Session(session, notice) => {
                 let own = SessionId::parse(&session).is_some_and(|id| id.node == self.node);
                 match is_others && own {
-                    true => Deed::Tell(session, notice),
-                    false => Deed::Nothing,
+                    true => Delivery::Tell(session, notice),
+                    false => Delivery::Nothing,
                 }
             }
             Payload::Reload => {
                 self.tail.wants_reload |= is_others;
-                Deed::Nothing
+                Delivery::Nothing
             }
             Payload::Everything => {
                 self.tail.wants_reload = true;
                 self.counts.gaps += u64::from(is_others);
                 match is_others {
-                    true => Deed::Gap,
-                    false => Deed::Nothing,
+                    true => Delivery::Gap,
+                    false => Delivery::Nothing,
                 }
             }
         };
-        self.hold(now_ms, id, deed, (known.tickets(), KeptBy::Cluster));
+        self.hold(now_ms, id, delivery, (known.tickets(), KeptBy::Cluster));
     }
 
-    fn recognise(&mut self, now_ms: u64, author: Option<&Author>) -> Known {
+    fn recognise(&mut self, now_ms: u64, author: Option<&Author>) -> EntryOrigin {
         let Some(author) = author.filter(|author| author.process == self.process) else {
-            return Known::Others;
+            return EntryOrigin::Others;
         };
         match self.outbox.heard(now_ms, author.number) {
-            Some(Some(told)) => Known::Own(told),
-            Some(None) => Known::LocalDelivery,
-            None => Known::Replaced,
+            Some(Some(delivery)) => EntryOrigin::Own(delivery),
+            Some(None) => EntryOrigin::Delivered,
+            None => EntryOrigin::Replaced,
         }
     }
 
@@ -110,7 +110,7 @@ impl Bus {
         before
     }
 
-    /// New contents: the hash says which, if there is a board to show them. What was told here ahead of the log is told
+    /// New contents: the hash says which, if there is a board to show them. What was delivered here ahead of the log is delivered
     /// once more: other nodes had it later.
     fn take_news(
         &mut self,
@@ -118,24 +118,24 @@ impl Bus {
         id: EntryId,
         (uri, brought): (&str, Option<Option<Contents>>),
         (changed, is_last): (bool, bool),
-        known: Known,
+        known: EntryOrigin,
         fetched: &Fetched,
     ) {
         let owed = match &known {
-            Known::Own(LocalDelivery {
-                item: Item::Contents { owed, .. },
+            EntryOrigin::Own(LocalDelivery {
+                item: OutboxItem::Contents { owed, .. },
                 ..
             }) => *owed,
-            Known::Own(LocalDelivery {
-                item: Item::Look(_),
+            EntryOrigin::Own(LocalDelivery {
+                item: OutboxItem::Look(_),
                 ..
             }) => CHANGED,
             // It may have been new to the list then.
-            Known::LocalDelivery => Change {
+            EntryOrigin::Delivered => Change {
                 list: true,
                 ..CHANGED
             },
-            Known::Own(_) => Change::NONE,
+            EntryOrigin::Own(_) => Change::NONE,
             _ => CHANGED.unless(!changed),
         };
         let before = self.versions.stamp(uri);
@@ -151,7 +151,7 @@ impl Bus {
         if kept == KeptBy::Node {
             self.put_back(uri);
         }
-        let is_late = !self.is_timely(now_ms, id) || matches!(known, Known::LocalDelivery);
+        let is_late = !self.is_timely(now_ms, id) || matches!(known, EntryOrigin::Delivered);
         if is_late && self.store.is_some() {
             self.again.add(written.topics(uri));
         }
@@ -160,29 +160,34 @@ impl Bus {
         let was_ahead = was_ahead || id.ms <= self.tail.ahead_until_ms;
         let owed = owed.and(CHANGED.unless(!was_ahead || !is_last));
         let topics = owed.and(written).topics(uri);
-        self.hold(now_ms, id, Deed::Publish(topics), (known.tickets(), kept));
+        self.hold(
+            now_ms,
+            id,
+            Delivery::Publish(topics),
+            (known.tickets(), kept),
+        );
     }
 
     /// Of an entry whose contents Redis has forgotten: this node has them if they are its own.
-    fn keep_own(&mut self, uri: &str, known: &Known) -> Change {
+    fn keep_own(&mut self, uri: &str, known: &EntryOrigin) -> Change {
         match known {
-            Known::Own(LocalDelivery {
+            EntryOrigin::Own(LocalDelivery {
                 item:
-                    Item::Contents {
+                    OutboxItem::Contents {
                         carried: ContentSource::Given(contents),
                         ..
                     },
                 accepted,
                 ..
             }) => self.merge_one(uri, accepted.at.max(accepted.after), contents.clone()),
-            Known::Own(_) => Change::NONE,
-            // Whoever published it puts it back, and that is told again.
+            EntryOrigin::Own(_) => Change::NONE,
+            // Whoever published it puts it back, and that is delivered again.
             _ => CHANGED,
         }
     }
 
-    /// What the hash has at a URI, told if it is news: it may have been so for long.
-    pub(super) fn take_value(&mut self, uri: &str, found: &Found, here: &dyn LocalLog) {
+    /// What the hash has at a URI, delivered if it is news: it may have been so for long.
+    pub(super) fn take_value(&mut self, uri: &str, found: &FoundValue, here: &dyn LocalLog) {
         let topics = self.merge(uri, found).topics(uri);
         if !topics.is_empty() {
             here.publish(0, topics.clone());
@@ -194,7 +199,7 @@ impl Bus {
 
     /// Of what Redis has and what this node has at a URI, the newer one is what both have afterwards. What is in neither
     /// place was taken away by nobody.
-    fn merge(&mut self, uri: &str, found: &Found) -> Change {
+    fn merge(&mut self, uri: &str, found: &FoundValue) -> Change {
         let value = match &found.value {
             None => None,
             Some(value) => match stored::parse(value) {
@@ -245,10 +250,10 @@ impl Bus {
     }
 }
 
-impl Known {
-    fn tickets(self) -> Vec<Ticket> {
+impl EntryOrigin {
+    fn tickets(self) -> Vec<ReceiptSender> {
         match self {
-            Known::Own(told) => told.tickets,
+            EntryOrigin::Own(delivery) => delivery.tickets,
             _ => Vec::new(),
         }
     }

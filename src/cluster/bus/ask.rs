@@ -1,7 +1,7 @@
 //! What the bus adds and asks, on its two connections, and what Redis answers.
 
 use super::id::EntryId;
-use super::peers::Record;
+use super::peers::ProgressRecord;
 use super::stored;
 use super::stream_info::StreamInfo;
 
@@ -44,7 +44,7 @@ pub struct Placed {
 
 /// What Redis is to be asked on the connection that reads; one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum BusRequest {
     /// Where everything stands; everything up to `kept` is told and kept.
     Check { kept: Option<EntryId> },
     /// Up to `count` entries, and as many records of what nodes have applied; waits for the first one.
@@ -73,48 +73,48 @@ pub enum Ask {
 }
 
 /// Names and values, as an entry of the stream or a hash has them.
-pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+pub(super) type FieldList = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What Redis answered.
 #[derive(Clone, Debug)]
-pub enum Response {
+pub enum BusResponse {
     StreamInfo(StreamInfo),
     Entries {
-        entries: Vec<(EntryId, Fields)>,
-        applied: Vec<(EntryId, Option<Record>)>,
+        entries: Vec<(EntryId, FieldList)>,
+        applied: Vec<(EntryId, Option<ProgressRecord>)>,
     },
     /// None: there is none any more.
     Next(Option<EntryId>),
     /// One for each name that was asked for, and the token that Redis had after that.
-    Fetched(Vec<Found>, Option<Box<str>>),
+    Fetched(Vec<FoundValue>, Option<Box<str>>),
     /// The next cursor, 0 after the last page; URIs and values; and the token that Redis had after that.
-    Scanned(u64, Fields, Option<Box<str>>),
+    Scanned(u64, FieldList, Option<Box<str>>),
     /// So many were not there, or older.
     Refilled(u64),
 }
 
 /// What Redis has at a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundValue {
     pub value: Option<Vec<u8>>,
     /// The stamp of the write that took the resource away last.
     pub gone: Option<EntryId>,
 }
 
-impl Found {
+impl FoundValue {
     pub(super) fn is_nothing(&self) -> bool {
         self.value.is_none() && self.gone.is_none()
     }
 
     /// What is known of a resource by this name and by another one: the newer value, and the newer deletion.
-    pub(super) fn or_newer(self, other: Found) -> Found {
-        let stamp = |found: &Found| found.value.as_deref().and_then(stored::stamp);
+    pub(super) fn or_newer(self, other: FoundValue) -> FoundValue {
+        let stamp = |found: &FoundValue| found.value.as_deref().and_then(stored::stamp);
         let is_newer = other.value.is_some() && stamp(&other) > stamp(&self);
         let gone = self.gone.max(other.gone);
         let value = match is_newer || self.value.is_none() {
             true => other.value,
             false => self.value,
         };
-        Found { value, gone }
+        FoundValue { value, gone }
     }
 }

@@ -1,7 +1,7 @@
-//! The clock of Redis, as this node knows it: by it writes are ordered that the log did not order.
+//! The clock of Redis, as this node knows it. It orders writes that the log did not order.
 //!
 //! Each answered XADD says when it was: after it was sent and before it was answered. So this node's clock is off by
-//! no more than its fastest round trip, whatever the machine's own clock says; before the first answer it is that one.
+//! no more than its fastest round trip, whatever the machine's own clock says. Before the first answer it is the machine's.
 
 use super::id::EntryId;
 

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::ask::{Ask, Fields, Found, Response};
+use super::ask::{BusRequest, BusResponse, FieldList, FoundValue};
 use super::id::EntryId;
-use super::peers::Record;
+use super::peers::ProgressRecord;
 use super::scripts::{KEEP, LOOK, NEXT, PUT, REFILL, script};
-use super::stream_info::{Stream, StreamInfo};
+use super::stream_info::{StreamInfo, StreamLength};
 use super::{Add, Applied, Placed, StoredValue, Write};
 use crate::redis::{Command, RedisError, Reply};
 
@@ -20,7 +20,7 @@ const SCAN_COUNT: u64 = 16;
 const APPLIED_MAX: u64 = 256;
 
 /// The names of everything the bus has in Redis.
-pub(super) struct Keys {
+pub(super) struct BusKeys {
     stream: String,
     applied: String,
     board: String,
@@ -36,9 +36,9 @@ pub(super) enum Unanswered {
     Strange,
 }
 
-impl Keys {
+impl BusKeys {
     pub(super) fn new(prefix: &str) -> Self {
-        Keys {
+        BusKeys {
             stream: format!("{prefix}bus"),
             applied: format!("{prefix}bus:applied"),
             board: format!("{prefix}board"),
@@ -102,9 +102,9 @@ impl Keys {
     }
 
     /// `token` is for a Redis that has none yet.
-    pub(super) fn ask(&self, ask: &Ask, token: &str) -> Vec<Command> {
+    pub(super) fn ask(&self, ask: &BusRequest, token: &str) -> Vec<Command> {
         match ask {
-            Ask::Check { kept } => {
+            BusRequest::Check { kept } => {
                 let look = [
                     Command::new("SET").arg(&self.token).arg(token).arg("NX"),
                     Command::new("GET").arg(&self.token),
@@ -118,7 +118,7 @@ impl Keys {
                 let keep = |id: EntryId| Command::new("SET").arg(&self.kept).arg(id.to_string());
                 look.into_iter().chain(kept.map(keep)).collect()
             }
-            Ask::Read {
+            BusRequest::Read {
                 after,
                 applied_after,
                 count,
@@ -134,14 +134,14 @@ impl Keys {
                     .arg(after.to_string())
                     .arg(applied_after.to_string()),
             ],
-            Ask::Next { after } => vec![
+            BusRequest::Next { after } => vec![
                 Command::new("EVAL")
                     .arg(NEXT)
                     .number(1)
                     .arg(&self.stream)
                     .arg(after.next().to_string()),
             ],
-            Ask::Fetch { keep, token, names } => {
+            BusRequest::Fetch { keep, token, names } => {
                 let keep = keep.iter().map(|kept| self.keep(kept, token));
                 let found = names.iter().flat_map(|name| {
                     let value = Command::new("HGET").arg(&self.board).arg(&**name);
@@ -149,7 +149,7 @@ impl Keys {
                 });
                 keep.chain(found).chain([self.read_token()]).collect()
             }
-            Ask::Scan { cursor } => vec![
+            BusRequest::Scan { cursor } => vec![
                 Command::new("HSCAN")
                     .arg(&self.board)
                     .number(*cursor)
@@ -157,8 +157,8 @@ impl Keys {
                     .number(SCAN_COUNT),
                 self.read_token(),
             ],
-            Ask::Refill { kept, .. } if kept.is_empty() => Vec::new(),
-            Ask::Refill { kept, marker } => vec![self.refill(kept, marker)],
+            BusRequest::Refill { kept, .. } if kept.is_empty() => Vec::new(),
+            BusRequest::Refill { kept, marker } => vec![self.refill(kept, marker)],
         }
     }
 
@@ -238,22 +238,22 @@ pub(super) fn placed(reply: &Reply) -> Option<Placed> {
 
 /// # Errors
 /// [`Unanswered`]
-pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Response, Unanswered> {
+pub(super) fn heard(ask: &BusRequest, replies: Vec<Reply>) -> Result<BusResponse, Unanswered> {
     match ask {
-        Ask::Check { .. } => standing(replies).map(Response::StreamInfo),
-        Ask::Read { .. } => {
+        BusRequest::Check { .. } => standing(replies).map(BusResponse::StreamInfo),
+        BusRequest::Read { .. } => {
             let streams = only(replies)?.checked()?;
             streams_of(streams).ok_or(Unanswered::Strange)
         }
-        Ask::Next { .. } => match only(replies)?.checked()? {
-            Reply::Null => Ok(Response::Next(None)),
+        BusRequest::Next { .. } => match only(replies)?.checked()? {
+            Reply::Null => Ok(BusResponse::Next(None)),
             id => {
                 let id = id.text().and_then(EntryId::parse);
-                id.map(|id| Response::Next(Some(id)))
+                id.map(|id| BusResponse::Next(Some(id)))
                     .ok_or(Unanswered::Strange)
             }
         },
-        Ask::Fetch { keep, names, .. } => {
+        BusRequest::Fetch { keep, names, .. } => {
             let replies: Result<Vec<Reply>, RedisError> =
                 replies.into_iter().map(Reply::checked).collect();
             let mut values = replies?;
@@ -263,21 +263,21 @@ pub(super) fn heard(ask: &Ask, replies: Vec<Reply>) -> Result<Response, Unanswer
             let found = found.filter(|found| found.len() == names.len());
             let token = token_of(&token);
             found
-                .map(|found| Response::Fetched(found, token))
+                .map(|found| BusResponse::Fetched(found, token))
                 .ok_or(Unanswered::Strange)
         }
-        Ask::Scan { .. } => {
+        BusRequest::Scan { .. } => {
             let mut replies = replies;
             let token = replies.pop().ok_or(Unanswered::Strange)?.checked()?;
             let page = only(replies)?.checked()?;
             page_of(page, token_of(&token)).ok_or(Unanswered::Strange)
         }
         // Nothing was asked if there was nothing to put back.
-        Ask::Refill { kept, .. } if kept.is_empty() => Ok(Response::Refilled(0)),
-        Ask::Refill { .. } => {
+        BusRequest::Refill { kept, .. } if kept.is_empty() => Ok(BusResponse::Refilled(0)),
+        BusRequest::Refill { .. } => {
             let done = only(replies)?.checked()?.integer();
             let done = done.and_then(|done| u64::try_from(done).ok());
-            done.map(Response::Refilled).ok_or(Unanswered::Strange)
+            done.map(BusResponse::Refilled).ok_or(Unanswered::Strange)
         }
     }
 }
@@ -313,8 +313,8 @@ fn standing(replies: Vec<Reply>) -> Result<StreamInfo, Unanswered> {
     })
 }
 
-fn stream(info: Reply) -> Option<Stream> {
-    let mut stream = Stream::default();
+fn stream(info: Reply) -> Option<StreamLength> {
+    let mut stream = StreamLength::default();
     for (name, value) in info.into_pairs()? {
         let number = value
             .integer()
@@ -334,7 +334,7 @@ fn stream(info: Reply) -> Option<Stream> {
 }
 
 /// Of the two streams that were read; nothing at all if nothing came in time.
-fn streams_of(reply: Reply) -> Option<Response> {
+fn streams_of(reply: Reply) -> Option<BusResponse> {
     let streams = match reply {
         Reply::Null => Vec::new(),
         Reply::Map(streams) => streams,
@@ -356,24 +356,24 @@ fn streams_of(reply: Reply) -> Option<Response> {
             entries = found;
         }
     }
-    Some(Response::Entries { entries, applied })
+    Some(BusResponse::Entries { entries, applied })
 }
 
-fn entries_of(entries: Reply) -> Option<Vec<(EntryId, Fields)>> {
+fn entries_of(entries: Reply) -> Option<Vec<(EntryId, FieldList)>> {
     let entry = |entry: Reply| {
         let [id, fields] = <[Reply; 2]>::try_from(entry.into_list()?).ok()?;
         let fields = fields.into_pairs()?.into_iter();
         let fields = fields.map(|(name, value)| Some((owned(&name)?, owned(&value)?)));
         Some((
             EntryId::parse(id.text()?)?,
-            fields.collect::<Option<Fields>>()?,
+            fields.collect::<Option<FieldList>>()?,
         ))
     };
     entries.into_list()?.into_iter().map(entry).collect()
 }
 
 /// `None`: nobody can make sense of it.
-fn applied_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Record> {
+fn applied_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<ProgressRecord> {
     let field = |wanted: &str| {
         let mut fields = fields.iter();
         let found = fields.find(|(name, _)| name == wanted.as_bytes());
@@ -387,7 +387,7 @@ fn applied_of(fields: &[(Vec<u8>, Vec<u8>)]) -> Option<Record> {
     Some((by.into(), applied))
 }
 
-fn found_of(replies: &[Reply]) -> Option<Found> {
+fn found_of(replies: &[Reply]) -> Option<FoundValue> {
     let [value, gone] = replies else {
         return None;
     };
@@ -395,7 +395,7 @@ fn found_of(replies: &[Reply]) -> Option<Found> {
         Reply::Null => None,
         value => Some(owned(value)?),
     };
-    Some(Found {
+    Some(FoundValue {
         value,
         gone: gone.text().and_then(EntryId::parse),
     })
@@ -406,14 +406,14 @@ fn token_of(reply: &Reply) -> Option<Box<str>> {
     Some(text.into())
 }
 
-fn page_of(page: Reply, token: Option<Box<str>>) -> Option<Response> {
+fn page_of(page: Reply, token: Option<Box<str>>) -> Option<BusResponse> {
     let [cursor, found] = <[Reply; 2]>::try_from(page.into_list()?).ok()?;
     let cursor = std::str::from_utf8(cursor.text()?).ok()?.parse().ok()?;
     let found = found.into_pairs()?.into_iter();
     let found = found.map(|(uri, value)| Some((owned(&uri)?, owned(&value)?)));
-    Some(Response::Scanned(
+    Some(BusResponse::Scanned(
         cursor,
-        found.collect::<Option<Fields>>()?,
+        found.collect::<Option<FieldList>>()?,
         token,
     ))
 }

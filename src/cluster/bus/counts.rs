@@ -4,18 +4,18 @@ use crate::metrics::Metrics;
 
 /// Things that happened, for the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct BusCounts {
     /// Entries of the stream that were read.
     pub heard: u64,
     /// Entries, or values of the hash, that nobody can make sense of.
     pub malformed: u64,
     /// Values of the hash among those.
     pub foreign: u64,
-    /// Losses that subscribers were told of.
+    /// Losses that subscribers were notified of.
     pub gaps: u64,
     /// Items that were told here before they had their place in the stream.
-    pub told_ahead: u64,
-    /// Messages that other nodes will never hear of.
+    pub delivered_ahead: u64,
+    /// Messages that other nodes will never get.
     pub dropped: u64,
     /// Items that Redis refused.
     pub refused: u64,
@@ -23,15 +23,15 @@ pub struct Counts {
     pub overtaken: u64,
     /// Resources that Redis had forgotten, or had an older state of.
     pub put_back: u64,
-    /// What was told here before all nodes had it.
-    pub told_behind: u64,
-    /// What was told to all once more, since this node had it late.
-    pub told_again: u64,
+    /// What was delivered here before all nodes had it.
+    pub delivered_behind: u64,
+    /// What was delivered to all once more, since this node had it late.
+    pub delivered_again: u64,
 }
 
-impl Counts {
+impl BusCounts {
     /// Counts what has happened since `before`.
-    pub(super) fn add_to(&self, metrics: &Metrics, before: &Counts) {
+    pub(super) fn add_to(&self, metrics: &Metrics, before: &BusCounts) {
         for ((kind, now), (_, before)) in self.by_kind().into_iter().zip(before.by_kind()) {
             if now != before {
                 let counter = metrics.bus_events.with_label_values(&[kind]);
@@ -49,13 +49,13 @@ impl Counts {
             ("heard", self.heard),
             ("malformed", self.malformed),
             ("gap", self.gaps),
-            ("told_ahead", self.told_ahead),
+            ("told_ahead", self.delivered_ahead),
             ("refused", self.refused),
             ("dropped", self.dropped),
             ("overtaken", self.overtaken),
             ("put_back", self.put_back),
-            ("told_behind", self.told_behind),
-            ("told_again", self.told_again),
+            ("told_behind", self.delivered_behind),
+            ("told_again", self.delivered_again),
         ]
     }
 }

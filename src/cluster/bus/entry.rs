@@ -13,7 +13,7 @@
 //! Nodes write three more: `by`, who added it, and its number there; `stored`: the contents are in the board's hash
 //! already (`1`; `changed`: tell it even if they are what they were); `sync`: `board` for "read the hash again", `all` for "anything may have changed".
 //!
-//! An entry with a field that nobody knows, or with fields that do not go together, is [`Malformed`] as a whole.
+//! An entry with a field that nobody knows, or with fields that do not go together, is [`MalformedEntry`] as a whole.
 
 use std::borrow::Cow;
 
@@ -91,12 +91,12 @@ impl Payload {
 
 /// What is wrong with an entry, for whoever added it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed(pub &'static str);
+pub struct MalformedEntry(pub &'static str);
 
-pub type Field<'a> = (&'static str, Cow<'a, [u8]>);
+pub type EntryField<'a> = (&'static str, Cow<'a, [u8]>);
 
 #[derive(Default)]
-struct Fields<'a> {
+struct EntryFields<'a> {
     by: Option<&'a str>,
     topic: Option<&'a str>,
     uri: Option<&'a str>,
@@ -116,16 +116,19 @@ struct Fields<'a> {
 }
 
 /// # Errors
-/// [`Malformed`], with a sentence.
-pub fn parse<B: AsRef<[u8]>>(fields: &[(B, B)], uri_bytes_max: usize) -> Result<Entry, Malformed> {
-    let mut read = Fields::default();
+/// [`MalformedEntry`], with a sentence.
+pub fn parse<B: AsRef<[u8]>>(
+    fields: &[(B, B)],
+    uri_bytes_max: usize,
+) -> Result<Entry, MalformedEntry> {
+    let mut read = EntryFields::default();
     for (index, (name, value)) in fields.iter().enumerate() {
         let earlier = &fields[..index];
         if earlier
             .iter()
             .any(|(other, _)| other.as_ref() == name.as_ref())
         {
-            return Err(Malformed("a field is there twice"));
+            return Err(MalformedEntry("a field is there twice"));
         }
         read.take(name.as_ref(), value.as_ref())?;
     }
@@ -134,11 +137,11 @@ pub fn parse<B: AsRef<[u8]>>(fields: &[(B, B)], uri_bytes_max: usize) -> Result<
     Ok(Entry { author, news })
 }
 
-impl<'a> Fields<'a> {
-    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Malformed> {
+impl<'a> EntryFields<'a> {
+    fn take(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), MalformedEntry> {
         let text = || {
             let text = std::str::from_utf8(value);
-            text.map_err(|_| Malformed("a field is not UTF-8; only blob may be any bytes"))
+            text.map_err(|_| MalformedEntry("a field is not UTF-8; only blob may be any bytes"))
         };
         match name {
             b"by" => self.by = Some(text()?),
@@ -157,27 +160,27 @@ impl<'a> Fields<'a> {
             b"logger" => self.logger = Some(text()?),
             b"data" => self.data = Some(text()?),
             b"sync" => self.sync = Some(text()?),
-            _ => return Err(Malformed("it has a field that means nothing here")),
+            _ => return Err(MalformedEntry("it has a field that means nothing here")),
         }
         Ok(())
     }
 
-    fn news(&self, uri_bytes_max: usize) -> Result<Payload, Malformed> {
+    fn news(&self, uri_bytes_max: usize) -> Result<Payload, MalformedEntry> {
         let topic = self.changed(uri_bytes_max)?;
         let message = self.message()?;
         let contents = self.contents()?;
-        let told_to = [self.session.is_some(), self.all, self.sync.is_some()];
-        if told_to.into_iter().filter(|&it| it).count() > 1 {
-            return Err(Malformed("give one of session, all and sync"));
+        let targets = [self.session.is_some(), self.all, self.sync.is_some()];
+        if targets.into_iter().filter(|&it| it).count() > 1 {
+            return Err(MalformedEntry("give one of session, all and sync"));
         }
         if self
             .session
             .is_some_and(|session| SessionId::parse(session).is_none())
         {
-            return Err(Malformed("session is no session id of pinfold's"));
+            return Err(MalformedEntry("session is no session id of pinfold's"));
         }
-        if (contents.is_some() || self.stored.is_some()) && told_to.contains(&true) {
-            return Err(Malformed(
+        if (contents.is_some() || self.stored.is_some()) && targets.contains(&true) {
+            return Err(MalformedEntry(
                 "contents are for everyone: leave session, all and sync out",
             ));
         }
@@ -191,31 +194,35 @@ impl<'a> Fields<'a> {
             (None, true, _, None, Some(message)) => Ok(Payload::All(message)),
             (None, false, Some("board"), None, None) => Ok(Payload::Reload),
             (None, false, Some("all"), None, None) => Ok(Payload::Everything),
-            (None, false, None, Some(topic), None) => self.told_to_everyone(topic, contents),
-            (Some(_), ..) => Err(Malformed(
+            (None, false, None, Some(topic), None) => self.for_everyone(topic, contents),
+            (Some(_), ..) => Err(MalformedEntry(
                 "a session is told of one topic, one uri or one message (level and data)",
             )),
-            (None, true, ..) => Err(Malformed(
+            (None, true, ..) => Err(MalformedEntry(
                 "all needs a message (level and data) and nothing else",
             )),
-            (None, false, Some(_), ..) => Err(Malformed("sync is board or all, and alone")),
-            (None, false, None, ..) => Err(Malformed("give one of topic, uri, session and all")),
+            (None, false, Some(_), ..) => Err(MalformedEntry("sync is board or all, and alone")),
+            (None, false, None, ..) => {
+                Err(MalformedEntry("give one of topic, uri, session and all"))
+            }
         }
     }
 
-    fn changed(&self, uri_bytes_max: usize) -> Result<Option<Topic>, Malformed> {
+    fn changed(&self, uri_bytes_max: usize) -> Result<Option<Topic>, MalformedEntry> {
         match (self.topic, self.uri) {
             (None, None) => Ok(None),
             (Some("tools"), None) => Ok(Some(Topic::Tools)),
             (Some("prompts"), None) => Ok(Some(Topic::Prompts)),
             (Some("resources"), None) => Ok(Some(Topic::Resources)),
-            (Some(_), None) => Err(Malformed("topic is tools, prompts or resources")),
-            (None, Some(uri)) if uri.len() > uri_bytes_max => Err(Malformed("uri is too long")),
-            (None, Some(uri)) if !self.may_name(uri) => Err(Malformed(
+            (Some(_), None) => Err(MalformedEntry("topic is tools, prompts or resources")),
+            (None, Some(uri)) if uri.len() > uri_bytes_max => {
+                Err(MalformedEntry("uri is too long"))
+            }
+            (None, Some(uri)) if !self.may_name(uri) => Err(MalformedEntry(
                 "uri is no URI (RFC 3986), such as board://lunch: encode what may not be there",
             )),
             (None, Some(uri)) => Ok(Some(Topic::Resource(uri.into()))),
-            (Some(_), Some(_)) => Err(Malformed("give one of topic and uri")),
+            (Some(_), Some(_)) => Err(MalformedEntry("give one of topic and uri")),
         }
     }
 
@@ -227,14 +234,16 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn message(&self) -> Result<Option<Notice>, Malformed> {
+    fn message(&self) -> Result<Option<Notice>, MalformedEntry> {
         let (level, data) = match (self.level, self.data) {
             (None, None) if self.logger.is_none() => return Ok(None),
             (Some(level), Some(data)) => (level, data),
-            _ => return Err(Malformed("a message needs level and data")),
+            _ => return Err(MalformedEntry("a message needs level and data")),
         };
         let level: LoggingLevel = serde_json::from_value(level.into()).map_err(|_| {
-            Malformed("level is debug, info, notice, warning, error, critical, alert or emergency")
+            MalformedEntry(
+                "level is debug, info, notice, warning, error, critical, alert or emergency",
+            )
         })?;
         let level_text = self.level.unwrap_or_default();
         // A line end between two tokens of JSON is white space; in SSE it would end the event's data.
@@ -250,7 +259,7 @@ impl<'a> Fields<'a> {
             logger.unwrap_or_default()
         );
         if params.len() > MESSAGE_BYTES_MAX {
-            return Err(Malformed("the message is too long"));
+            return Err(MalformedEntry("the message is too long"));
         }
         Ok(Some(Notice::Message {
             level: level.severity(),
@@ -258,20 +267,22 @@ impl<'a> Fields<'a> {
         }))
     }
 
-    fn contents(&self) -> Result<Option<Option<Contents>>, Malformed> {
+    fn contents(&self) -> Result<Option<Option<Contents>>, MalformedEntry> {
         let body = match (self.text, self.blob, self.gone, self.stored.is_some()) {
             (Some(text), None, false, false) => Body::Text(text.to_owned()),
             (None, Some(bytes), false, false) => Body::Blob(bytes.to_owned()),
             (None, None, gone, stored) if gone && stored => {
-                return Err(Malformed("give one of text, blob, gone and stored"));
+                return Err(MalformedEntry("give one of text, blob, gone and stored"));
             }
             (None, None, gone, _) if self.mime.or(self.name).or(self.description).is_none() => {
                 return Ok(gone.then_some(None));
             }
             (None, None, ..) => {
-                return Err(Malformed("mime, name and description go with text or blob"));
+                return Err(MalformedEntry(
+                    "mime, name and description go with text or blob",
+                ));
             }
-            _ => return Err(Malformed("give one of text, blob, gone and stored")),
+            _ => return Err(MalformedEntry("give one of text, blob, gone and stored")),
         };
         let owned = |text: Option<&str>| text.map(str::to_owned);
         Ok(Some(Some(Contents {
@@ -282,21 +293,21 @@ impl<'a> Fields<'a> {
         })))
     }
 
-    fn told_to_everyone(
+    fn for_everyone(
         &self,
         topic: Topic,
         contents: Option<Option<Contents>>,
-    ) -> Result<Payload, Malformed> {
+    ) -> Result<Payload, MalformedEntry> {
         match (topic, contents, self.stored) {
             (Topic::Resource(uri), Some(contents), _) => Ok(Payload::ExternalPut(uri, contents)),
             (Topic::Resource(uri), None, Some(changed)) => Ok(Payload::Stored { uri, changed }),
             (topic, None, None) => Ok(Payload::Changed(topic)),
-            _ => Err(Malformed("contents go with a uri")),
+            _ => Err(MalformedEntry("contents go with a uri")),
         }
     }
 }
 
-fn author(by: &str) -> Result<Author, Malformed> {
+fn author(by: &str) -> Result<Author, MalformedEntry> {
     let parts = by.rsplit_once('/');
     let parsed = parts.and_then(|(process, number)| {
         Some(Author {
@@ -304,14 +315,14 @@ fn author(by: &str) -> Result<Author, Malformed> {
             number: number.parse().ok()?,
         })
     });
-    parsed.ok_or(Malformed("by is for nodes; leave it out"))
+    parsed.ok_or(MalformedEntry("by is for nodes; leave it out"))
 }
 
 /// The fields of an entry as a node adds it.
 #[must_use]
-pub fn emit<'a>(author: &Author, news: &'a Payload) -> Vec<Field<'a>> {
+pub fn emit<'a>(author: &Author, news: &'a Payload) -> Vec<EntryField<'a>> {
     let by = format!("{}/{}", author.process, author.number);
-    let mut fields: Vec<Field<'a>> = vec![("by", by.into_bytes().into())];
+    let mut fields: Vec<EntryField<'a>> = vec![("by", by.into_bytes().into())];
     match news {
         Payload::Changed(topic) => fields.push(topic_field(topic)),
         Payload::Stored { uri, changed } => {
@@ -340,7 +351,7 @@ fn text(text: &str) -> Cow<'_, [u8]> {
     text.as_bytes().into()
 }
 
-fn topic_field(topic: &Topic) -> Field<'_> {
+fn topic_field(topic: &Topic) -> EntryField<'_> {
     match topic {
         Topic::Tools => ("topic", text("tools")),
         Topic::Prompts => ("topic", text("prompts")),
@@ -349,7 +360,7 @@ fn topic_field(topic: &Topic) -> Field<'_> {
     }
 }
 
-fn contents_fields<'a>(contents: Option<&'a Contents>, fields: &mut Vec<Field<'a>>) {
+fn contents_fields<'a>(contents: Option<&'a Contents>, fields: &mut Vec<EntryField<'a>>) {
     let Some(contents) = contents else {
         return fields.push(("gone", text("1")));
     };
@@ -369,7 +380,7 @@ fn contents_fields<'a>(contents: Option<&'a Contents>, fields: &mut Vec<Field<'a
 }
 
 /// The params of a message are an object with these members: that is what makes one.
-fn notice_fields<'a>(notice: &'a Notice, fields: &mut Vec<Field<'a>>) {
+fn notice_fields<'a>(notice: &'a Notice, fields: &mut Vec<EntryField<'a>>) {
     #[derive(serde::Deserialize)]
     struct Params<'a> {
         level: &'a str,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::Loaded;
-use super::outbox::{ContentSource, Item, Receipt, Ticket, Unsent};
+use super::outbox::{ContentSource, OutboxItem, Receipt, ReceiptSender, UnsentItems};
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::cluster::inbox::Inbox;
@@ -16,22 +16,22 @@ use crate::runtime::SharedLog;
 /// Items between two looks of the control thread: a second of a very busy node.
 const ITEMS_MAX: usize = 262_144;
 
-pub(super) enum Posted {
-    Item(Item, Option<Ticket>),
+pub(super) enum BusMessage {
+    Item(OutboxItem, Option<ReceiptSender>),
     /// Nothing more will be: who wants to know what the log does not have when it has all, or then.
-    Leave(mpsc::Sender<Unsent>, Duration),
+    Leave(mpsc::Sender<UnsentItems>, Duration),
 }
 
 /// The door of a [`Bus`](super::Bus) that runs elsewhere.
 pub struct BusHandle {
-    pub(super) inbox: Inbox<Posted>,
+    pub(super) inbox: Inbox<BusMessage>,
     pub(super) full: AtomicBool,
     /// [`Loaded`]
     pub(super) loaded: AtomicU8,
 }
 
-/// Resolves when this node was told, within a moment whatever Redis does. Cancelled: the node is ending.
-pub type BusTold = oneshot::Receiver<Receipt>;
+/// Resolves when it was delivered on this node, within a moment whatever Redis does. Cancelled: the node is ending.
+pub type ReceiptReceiver = oneshot::Receiver<Receipt>;
 
 /// What the bus needs to say what it lost, when its time to send it is over.
 const SAYING_TAKES: Duration = Duration::from_secs(1);
@@ -62,13 +62,13 @@ impl BusHandle {
         found.unwrap_or(Loaded::NotYet)
     }
 
-    pub fn changed(&self, topic: Topic) -> BusTold {
-        self.send(Item::Changed(topic))
+    pub fn changed(&self, topic: Topic) -> ReceiptReceiver {
+        self.send(OutboxItem::Changed(topic))
     }
 
     /// New contents, or none, for every node's store; not yet in this one's.
-    pub fn put(&self, uri: Box<str>, contents: Option<Contents>) -> BusTold {
-        self.send(Item::Contents {
+    pub fn put(&self, uri: Box<str>, contents: Option<Contents>) -> ReceiptReceiver {
+        self.send(OutboxItem::Contents {
             uri,
             carried: ContentSource::Given(contents),
             owed: Change::NONE,
@@ -76,34 +76,34 @@ impl BusHandle {
         })
     }
 
-    pub fn tell_every_session(&self, notice: Notice) -> BusTold {
-        self.send(Item::All(notice))
+    pub fn tell_every_session(&self, notice: Notice) -> ReceiptReceiver {
+        self.send(OutboxItem::All(notice))
     }
 
     /// For a session of another node.
-    pub fn tell_elsewhere(&self, session: &str, notice: Notice) -> BusTold {
-        self.send(Item::Session(session.into(), notice))
+    pub fn tell_elsewhere(&self, session: &str, notice: Notice) -> ReceiptReceiver {
+        self.send(OutboxItem::Session(session.into(), notice))
     }
 
-    fn send(&self, item: Item) -> BusTold {
-        let (ticket, told) = oneshot::channel();
-        self.inbox.post([Posted::Item(item, Some(ticket))]);
-        told
+    fn send(&self, item: OutboxItem) -> ReceiptReceiver {
+        let (ticket, receipt) = oneshot::channel();
+        self.inbox.post([BusMessage::Item(item, Some(ticket))]);
+        receipt
     }
 
-    fn post(&self, items: impl IntoIterator<Item = Item>) {
-        let posted = |item| Posted::Item(item, None);
+    fn post(&self, items: impl IntoIterator<Item = OutboxItem>) {
+        let posted = |item| BusMessage::Item(item, None);
         self.inbox.post(items.into_iter().map(posted));
     }
 }
 
 impl SharedLog for BusHandle {
     fn publish(&self, topics: Vec<Topic>) {
-        self.post(topics.into_iter().map(Item::Changed));
+        self.post(topics.into_iter().map(OutboxItem::Changed));
     }
 
     fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change) {
-        self.post([Item::Contents {
+        self.post([OutboxItem::Contents {
             uri: uri.into(),
             carried: ContentSource::Given(contents),
             owed: change,
@@ -112,15 +112,15 @@ impl SharedLog for BusHandle {
     }
 
     fn tell_all(&self, notice: Notice) {
-        self.post([Item::All(notice)]);
+        self.post([OutboxItem::All(notice)]);
     }
 
     fn leave(&self, at_most: Duration) {
-        let (told, left) = mpsc::channel();
-        self.inbox.post([Posted::Leave(told, at_most)]);
+        let (answer, left) = mpsc::channel();
+        self.inbox.post([BusMessage::Leave(answer, at_most)]);
         match left.recv_timeout(at_most + SAYING_TAKES) {
             Ok(unsent) if unsent.count == 0 => {}
-            Ok(Unsent { count, uris }) => tracing::error!(
+            Ok(UnsentItems { count, uris }) => tracing::error!(
                 count,
                 ?uris,
                 "this node ends, and with it what Redis did not take of what was published here: other nodes never heard \

@@ -1,29 +1,29 @@
-//! When clients are told of what was read from the log: as soon as every node that counts has applied it, or when they
-//! have waited long enough; always in the order of the log.
+//! When clients are notified of what was read from the log: as soon as every node that counts has applied it, or when they
+//! have waited long enough. It is always in the order of the log.
 //!
-//! So a client that is told at one node reads the change at any other. A node that applies an entry so late that others
-//! may have told of it (it hung, it was cut off, it lost its place) says so in the log once it has: whoever listens
-//! anywhere is told *again*, and this time what is read at that node is new.
+//! So a client that is notified at one node reads the change at any other. A node may apply an entry so late that others
+//! have notified of it already (it hung, it was cut off, it lost its place). It says so in the log once it has applied it. Then
+//! all subscribers everywhere are notified *again*, and this time what is read at that node is new.
 
 use super::id::EntryId;
-use super::outbox::{Item, Receipt, Ticket};
+use super::outbox::{OutboxItem, Receipt, ReceiptSender};
 use super::{Bus, LocalLog};
 use crate::app::call::{KeptBy, Notice, Topic};
 
 /// How long what was read waits for the others at most. Far above what an answer takes nearby, and short enough that
 /// nobody sees a pause; a node that hangs costs it until it does not count any more.
 pub(super) const HOLD_MS: u64 = 200;
-/// An entry that is applied within this was told by nobody before. Below [`HOLD_MS`] by more than clocks are off.
+/// An entry that is applied within this was delivered nowhere before. Below [`HOLD_MS`] by more than clocks are off.
 const TIMELY_MS: u64 = 120;
-/// Held entries; of more the oldest are told at once.
+/// Held entries; of more the oldest are delivered at once.
 const HELD_MAX: usize = 16_384;
-/// Topics that are told again one by one; of more it is said that anything may have changed.
+/// Topics that are delivered again one by one; of more it is said that anything may have changed.
 const AGAIN_MAX: usize = 1_024;
 
 const _: () = assert!(TIMELY_MS < HOLD_MS);
 
-/// What is to be told on this node.
-pub(super) enum Deed {
+/// What is to be delivered on this node.
+pub(super) enum Delivery {
     Publish(Vec<Topic>),
     TellAll(Notice),
     /// A session of this node.
@@ -33,22 +33,22 @@ pub(super) enum Deed {
     Nothing,
 }
 
-pub(super) struct Held {
+pub(super) struct HeldDelivery {
     id: EntryId,
     since_ms: u64,
-    deed: Deed,
-    tickets: Vec<Ticket>,
+    delivery: Delivery,
+    tickets: Vec<ReceiptSender>,
     kept: KeptBy,
 }
 
 /// Topics whose news came late.
 #[derive(Default)]
-pub(super) struct Again {
+pub(super) struct Redeliveries {
     topics: Vec<Topic>,
     everything: bool,
 }
 
-impl Again {
+impl Redeliveries {
     pub(super) fn add(&mut self, topics: Vec<Topic>) {
         for topic in topics {
             if self.topics.len() >= AGAIN_MAX {
@@ -71,16 +71,16 @@ impl Bus {
         &mut self,
         now_ms: u64,
         id: EntryId,
-        deed: Deed,
-        (tickets, kept): (Vec<Ticket>, KeptBy),
+        delivery: Delivery,
+        (tickets, kept): (Vec<ReceiptSender>, KeptBy),
     ) {
-        if matches!(deed, Deed::Nothing) && tickets.is_empty() {
+        if matches!(delivery, Delivery::Nothing) && tickets.is_empty() {
             return;
         }
-        self.held.push_back(Held {
+        self.held.push_back(HeldDelivery {
             id,
             since_ms: now_ms,
-            deed,
+            delivery,
             tickets,
             kept,
         });
@@ -95,7 +95,7 @@ impl Bus {
             if !is_everywhere && !is_over {
                 return;
             }
-            self.counts.told_behind += u64::from(!is_everywhere);
+            self.counts.delivered_behind += u64::from(!is_everywhere);
             if let Some(held) = self.held.pop_front() {
                 act(held, here);
             }
@@ -115,34 +115,34 @@ impl Bus {
         }
         let again = std::mem::take(&mut self.again);
         if again.everything {
-            self.counts.told_again += 1;
-            self.post(now_ms, Item::Everything, None, here);
+            self.counts.delivered_again += 1;
+            self.post(now_ms, OutboxItem::Everything, None, here);
         }
         for topic in again.topics {
-            self.counts.told_again += 1;
+            self.counts.delivered_again += 1;
             let item = match topic {
-                Topic::Resource(uri) => Item::Look(uri),
-                list => Item::Changed(list),
+                Topic::Resource(uri) => OutboxItem::Look(uri),
+                list => OutboxItem::Changed(list),
             };
             self.post(now_ms, item, None, here);
         }
     }
 }
 
-fn act(held: Held, here: &dyn LocalLog) {
+fn act(held: HeldDelivery, here: &dyn LocalLog) {
     let floor = held.id.offset();
-    let offset = match held.deed {
-        Deed::Publish(topics) => here.publish(floor, topics),
-        Deed::TellAll(notice) => here.tell_all(floor, notice),
-        Deed::Tell(session, notice) => {
+    let offset = match held.delivery {
+        Delivery::Publish(topics) => here.publish(floor, topics),
+        Delivery::TellAll(notice) => here.tell_all(floor, notice),
+        Delivery::Tell(session, notice) => {
             here.tell(&session, notice);
             floor
         }
-        Deed::Gap => {
+        Delivery::Gap => {
             here.gap(floor);
             floor
         }
-        Deed::Nothing => floor,
+        Delivery::Nothing => floor,
     };
     let receipt = Receipt {
         offset: Some(offset),

@@ -12,25 +12,25 @@
 //! ([`Bus::poll_add`], [`Bus::poll_applied`], [`Bus::poll_ask`]) comes out, and what happens on this node goes through
 //! [`LocalLog`]. One connection adds, the other one reads; either may be lost at any time. `run` moves both for real.
 //!
-//! **The promise.** Whoever stays subscribed on any node is told after the last change of a topic on any node, and then
-//! reads it at any node that is not cut off. A node that was away reads on from where it was; if what it missed is gone,
-//! it tells its subscribers that anything may have changed.
+//! **The promise.** A subscriber that stays, on any node, is notified after the last change of a topic on any node. It then
+//! reads the change at any node that is not cut off. A node that was away reads on from where it was. If what it missed is
+//! gone, it notifies its subscribers that anything may have changed.
 //!
 //! **Which state decides what.**
 //!
 //! | what | decides | kept in |
 //! |---|---|---|
-//! | that something changed | the stream: its order is the order in which clients are told | `outbox` until it is there, `tail` |
+//! | that something changed | the stream: its order is the order in which clients are notified | `outbox` until it is there, `tail` |
 //! | which of two writes to a resource stands | the greater stamp (below), on the hash, on each board and in a script alike | `versions`, the hash's values, `{prefix}gone:{uri}` |
 //! | that a resource is gone | a write that took it away; never that it is not there | `{prefix}gone:{uri}`, `versions` |
 //! | that Redis is what it was | its token, looked at in the round trip that brings contents, after them | `tail` |
-//! | when clients are told | every node that counts has it on its board, or they waited for `HOLD_MS` | `hold`, `peers` |
-//! | when they are told again | a board changed after others may have told of it: its node says so in the log | `hold` |
+//! | when clients are notified | every node that counts has it on its board, or they waited for `HOLD_MS` | `hold`, `peers` |
+//! | when they are notified again | a board changed after others may have notified: its node says so in the log | `hold` |
 //!
 //! **Contents.** The stream says what changed, the hash what it is now. A write's *stamp* is the id of its entry if it
-//! got there within [`PATIENCE_MS`](outbox::PATIENCE_MS), as the writes of other programs always do; else when its node
-//! accepted it, by Redis's clock (`clock`) and not before what that node knew to be there. So of two writes the one
-//! that was accepted last stands, also if its node was cut off then and the other one was not, and nobody can
+//! got there within [`PATIENCE_MS`](outbox::PATIENCE_MS), as the writes of other programs always do. Else it is the time at
+//! which its node accepted it, by Redis's clock (`clock`), and not before what that node knew to be there. So of two writes
+//! the one that was accepted last stands, also if its node was cut off then and the other one was not. And nobody can
 //! write into the future.
 
 mod apply;
@@ -62,20 +62,21 @@ use std::sync::Arc;
 
 use self::clock::Clock;
 use self::entry::{Author, Payload};
-use self::hold::{Again, Held};
+use self::hold::{HeldDelivery, Redeliveries};
 use self::id::EntryId;
 use self::outbox::{
-    Accepted, Adding, ContentSource, Item, LocalDelivery, Outbox, Receipt, Ticket, Unsent,
+    Accepted, Adding, ContentSource, LocalDelivery, Outbox, OutboxItem, Receipt, ReceiptSender,
+    UnsentItems,
 };
-use self::peers::Peers;
+use self::peers::NodesProgress;
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::wire::session_id::NodeName;
 
-pub use self::ask::{Add, Ask, Found, Placed, Response, StoredValue, Write};
-pub use self::counts::Counts;
-pub use self::handle::{BusHandle, BusTold};
-pub use self::peers::{Applied, Record};
+pub use self::ask::{Add, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write};
+pub use self::counts::BusCounts;
+pub use self::handle::{BusHandle, ReceiptReceiver};
+pub use self::peers::{Applied, ProgressRecord};
 pub use self::run::{ENTRIES_MAX, RedisSettings, open};
 pub(crate) use self::run::{run, share};
 use self::spelling::Spellings;
@@ -91,7 +92,7 @@ const REFUSED_PAUSE_MS: u64 = 1_000;
 pub const LOADED_WITHIN_MS: u64 = 15_000;
 
 /// What a bus is told once.
-pub struct Setup {
+pub struct BusSetup {
     pub node: NodeName,
     /// Tells this process from earlier ones of the node.
     pub incarnation: u64,
@@ -100,7 +101,7 @@ pub struct Setup {
     pub uri_bytes_max: usize,
 }
 
-impl Setup {
+impl BusSetup {
     /// `{node}.{incarnation}`: as whom this process adds.
     fn process(&self) -> String {
         format!("{}.{:x}", self.node.as_str(), self.incarnation)
@@ -155,23 +156,23 @@ pub struct Bus {
     tail: Tail,
     versions: Versions,
     clock: Clock,
-    peers: Peers,
-    held: VecDeque<Held>,
-    again: Again,
+    peers: NodesProgress,
+    held: VecDeque<HeldDelivery>,
+    again: Redeliveries,
     /// Clients came before the board was loaded.
     is_late: bool,
     /// Of each process that adds messages the newest number that was heard: an entry may have been added twice.
     authors: HashMap<Box<str>, u64>,
     spellings: Spellings,
     paused_until_ms: u64,
-    counts: Counts,
+    counts: BusCounts,
     tallies: Tallies,
 }
 
 impl Bus {
     /// `unix_ms` is the machine's time at 0 of the clock that everything else here is told.
     #[must_use]
-    pub fn new(setup: Setup, unix_ms: u64) -> Self {
+    pub fn new(setup: BusSetup, unix_ms: u64) -> Self {
         Bus {
             process: setup.process().into(),
             node: setup.node,
@@ -184,28 +185,34 @@ impl Bus {
             tail: Tail::new(),
             versions: Versions::default(),
             clock: Clock::new(unix_ms),
-            peers: Peers::default(),
+            peers: NodesProgress::default(),
             held: VecDeque::new(),
-            again: Again::default(),
+            again: Redeliveries::default(),
             is_late: false,
             authors: HashMap::new(),
             spellings: Spellings::default(),
             paused_until_ms: 0,
-            counts: Counts::default(),
+            counts: BusCounts::default(),
             tallies: Tallies::default(),
         }
     }
 
-    /// Publishes to all nodes; the ticket is told when this one was told.
-    pub fn post(&mut self, now_ms: u64, item: Item, ticket: Option<Ticket>, here: &dyn LocalLog) {
+    /// Publishes to all nodes; the ticket is answered when it was delivered on this one.
+    pub fn post(
+        &mut self,
+        now_ms: u64,
+        item: OutboxItem,
+        ticket: Option<ReceiptSender>,
+        here: &dyn LocalLog,
+    ) {
         let accepted = self.accept(now_ms, &item);
-        if let Some(told) = self.outbox.post(now_ms, item, accepted, ticket) {
-            self.tell(told, here);
+        if let Some(delivery) = self.outbox.post(now_ms, item, accepted, ticket) {
+            self.deliver(delivery, here);
         }
     }
 
-    fn accept(&mut self, now_ms: u64, item: &Item) -> Accepted {
-        let Item::Contents { uri, .. } = item else {
+    fn accept(&mut self, now_ms: u64, item: &OutboxItem) -> Accepted {
+        let OutboxItem::Contents { uri, .. } = item else {
             return Accepted::default();
         };
         Accepted {
@@ -225,8 +232,8 @@ impl Bus {
 
     /// The connection that adds is gone; what was under way may have arrived or not.
     pub fn handle_writer_lost(&mut self, here: &dyn LocalLog) {
-        let told = self.outbox.lost();
-        self.tell_each(told, here);
+        let deliveries = self.outbox.lost();
+        self.deliver_each(deliveries, here);
     }
 
     /// The next entries to be added, in one round trip. Until [`handle_added`](Bus::handle_added) there are no more.
@@ -265,8 +272,8 @@ impl Bus {
                 _ => {}
             }
         }
-        let told = self.outbox.added(&taken);
-        self.tell_each(told, here);
+        let deliveries = self.outbox.added(&taken);
+        self.deliver_each(deliveries, here);
         // Redis may have forgotten what came in its place.
         overtaken.iter().for_each(|uri| self.put_back(uri));
     }
@@ -306,8 +313,8 @@ impl Bus {
 
     /// When there was nothing else, several times in the time that an item may take.
     pub fn handle_timeout(&mut self, now_ms: u64, here: &dyn LocalLog) {
-        let told = self.outbox.overdue(now_ms);
-        self.tell_each(told, here);
+        let deliveries = self.outbox.overdue(now_ms);
+        self.deliver_each(deliveries, here);
         self.counts.dropped += self.outbox.take_dropped();
         if !self.tail.is_loading() {
             self.tallies.log(now_ms);
@@ -335,7 +342,7 @@ impl Bus {
 
     /// What other nodes do not have of what this one published.
     #[must_use]
-    pub fn unsent(&self) -> Unsent {
+    pub fn unsent(&self) -> UnsentItems {
         self.outbox.unsent()
     }
 
@@ -345,7 +352,7 @@ impl Bus {
         self.outbox.is_full()
     }
 
-    /// What is published is told here at once, since Redis is out of reach or slow.
+    /// What is published is delivered here at once, since Redis is out of reach or slow.
     #[must_use]
     pub fn is_alone(&self) -> bool {
         self.outbox.is_alone()
@@ -357,7 +364,7 @@ impl Bus {
     }
 
     #[must_use]
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> BusCounts {
         self.counts
     }
 
@@ -366,14 +373,14 @@ impl Bus {
             number,
             item,
             accepted,
-            is_told,
+            is_delivered,
         } = adding;
         let mut contents = None;
         let mut own = None;
         let news = match item {
-            Item::Changed(topic) => Payload::Changed(topic),
-            Item::Look(uri) => Payload::Stored { uri, changed: true },
-            Item::Contents {
+            OutboxItem::Changed(topic) => Payload::Changed(topic),
+            OutboxItem::Look(uri) => Payload::Stored { uri, changed: true },
+            OutboxItem::Contents {
                 uri,
                 carried,
                 changed,
@@ -402,14 +409,14 @@ impl Bus {
                         after: accepted.after,
                     });
                     // Clients of other nodes may have read here what came before it, and they had not.
-                    let was_read = is_told || owed != Change::NONE;
+                    let was_read = is_delivered || owed != Change::NONE;
                     let changed = changed || was_read;
                     Payload::Stored { uri, changed }
                 }
             }
-            Item::Session(session, notice) => Payload::Session(session, notice),
-            Item::All(notice) => Payload::All(notice),
-            Item::Everything => Payload::Everything,
+            OutboxItem::Session(session, notice) => Payload::Session(session, notice),
+            OutboxItem::All(notice) => Payload::All(notice),
+            OutboxItem::Everything => Payload::Everything,
         };
         self.sent.push(own);
         Add {
@@ -430,20 +437,20 @@ impl Bus {
             .collect()
     }
 
-    fn tell_each(&mut self, told: Vec<LocalDelivery>, here: &dyn LocalLog) {
-        for told in told {
-            self.tell(told, here);
+    fn deliver_each(&mut self, deliveries: Vec<LocalDelivery>, here: &dyn LocalLog) {
+        for delivery in deliveries {
+            self.deliver(delivery, here);
         }
     }
 
     /// Tells this node of an item of its own, ahead of the stream.
-    fn tell(&mut self, told: LocalDelivery, here: &dyn LocalLog) {
-        self.counts.told_ahead += 1;
-        let accepted = told.accepted;
-        let offset = match told.item {
-            Item::Changed(topic) => Some(here.publish(0, vec![topic])),
-            Item::Look(uri) => Some(here.publish(0, vec![Topic::Resource(uri)])),
-            Item::Contents {
+    fn deliver(&mut self, delivery: LocalDelivery, here: &dyn LocalLog) {
+        self.counts.delivered_ahead += 1;
+        let accepted = delivery.accepted;
+        let offset = match delivery.item {
+            OutboxItem::Changed(topic) => Some(here.publish(0, vec![topic])),
+            OutboxItem::Look(uri) => Some(here.publish(0, vec![Topic::Resource(uri)])),
+            OutboxItem::Contents {
                 uri, carried, owed, ..
             } => {
                 let written = match carried {
@@ -454,11 +461,11 @@ impl Bus {
                 };
                 Some(here.publish(0, owed.and(written).topics(&uri)))
             }
-            Item::All(notice) => Some(here.tell_all(0, notice)),
-            Item::Session(..) | Item::Everything => None,
+            OutboxItem::All(notice) => Some(here.tell_all(0, notice)),
+            OutboxItem::Session(..) | OutboxItem::Everything => None,
         };
         let kept = KeptBy::Node;
-        answer(told.tickets, Receipt { offset, kept });
+        answer(delivery.tickets, Receipt { offset, kept });
     }
 
     /// Writes to this node's store.
@@ -473,7 +480,7 @@ impl Bus {
     }
 }
 
-fn answer(tickets: Vec<Ticket>, receipt: Receipt) {
+fn answer(tickets: Vec<ReceiptSender>, receipt: Receipt) {
     for ticket in tickets {
         // Whoever asked may be gone.
         let _ = ticket.send(receipt);

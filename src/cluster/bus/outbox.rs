@@ -5,32 +5,32 @@
 //!            ▲────── lost, refused ──┘
 //! ```
 //!
-//! Usually the node's own cores are told when an item comes back, in the order of the log. But nobody waits for Redis:
-//! while it is out of reach (`alone`) items are told here at once, and what does not come back in time is told
-//! here too; each of them is added all the same as soon as it can be.
+//! Usually the node's own cores get an item when it comes back, in the order of the log. But nobody waits for Redis.
+//! While it is out of reach (`alone`) the cores get items at once, and they get what does not come back in
+//! time. Each of these is added all the same as soon as it can be.
 //!
-//! What is queued is bounded: of one topic only the newest, of too many topics only that anything may have changed,
+//! The queue is bounded. Of one topic it has only the newest, of too many topics only that anything may have changed,
 //! of messages only the newest.
 //!
-//! Invariants: `keys` has each queued item that has a key; while `alone` every item was told here.
+//! Invariants: `keys` has each queued item that has a key; while `alone` every item was delivered here.
 
 mod item;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use self::item::Key;
+use self::item::ItemKey;
 pub use self::item::{
-    Accepted, Adding, ContentSource, Item, LocalDelivery, Receipt, Ticket, Unsent,
+    Accepted, Adding, ContentSource, LocalDelivery, OutboxItem, Receipt, ReceiptSender, UnsentItems,
 };
 use super::id::EntryId;
 use crate::app::call::Topic;
 use crate::app::contents::Change;
 
-/// How long an item may take to come back before it is told here. Far above what a Redis nearby needs, and short
+/// How long an item may take to come back before it is delivered here. Far above what a Redis nearby needs, and short
 /// enough that nobody sees a pause.
 pub const PATIENCE_MS: u64 = 250;
 
-/// What comes back as an entry after so long is told again.
+/// What comes back as an entry after so long is delivered again.
 const REMEMBERED_MS: u64 = 60_000;
 
 /// Queued items that are kept by topic: more than a board holds. Of more topics it is only said that anything may
@@ -54,21 +54,21 @@ enum Stage {
     Added,
 }
 
-struct Posted {
-    item: Item,
+struct PostedItem {
+    item: OutboxItem,
     stage: Stage,
-    told: bool,
+    is_delivered: bool,
     posted_ms: u64,
     accepted: Accepted,
-    tickets: Vec<Ticket>,
+    tickets: Vec<ReceiptSender>,
     /// The log may have it under its number already: its echo is no echo of what succeeds it.
     uncertain: bool,
 }
 
 pub struct Outbox {
-    items: BTreeMap<u64, Posted>,
+    items: BTreeMap<u64, PostedItem>,
     queued: BTreeSet<u64>,
-    keys: HashMap<Key, u64>,
+    keys: HashMap<ItemKey, u64>,
     /// Queued items that have no key.
     notices: BTreeSet<u64>,
     /// In the order of the batch; some may have come back already.
@@ -103,27 +103,27 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// Takes an item; what it gives back is to be told here at once.
+    /// Takes an item; what it gives back is to be delivered here at once.
     pub fn post(
         &mut self,
         now_ms: u64,
-        item: Item,
+        item: OutboxItem,
         accepted: Accepted,
-        ticket: Option<Ticket>,
+        ticket: Option<ReceiptSender>,
     ) -> Option<LocalDelivery> {
-        let mut posted = Posted {
+        let mut posted = PostedItem {
             item,
             stage: Stage::Queued,
-            told: false,
+            is_delivered: false,
             posted_ms: now_ms,
             accepted,
             tickets: ticket.into_iter().collect(),
             uncertain: false,
         };
-        let told = self.alone.then(|| posted.tell());
+        let delivery = self.alone.then(|| posted.deliver());
         self.enqueue(None, posted);
         self.bound(now_ms);
-        told
+        delivery
     }
 
     /// The next items for the log, if it can be written to and nothing is under way. Say [`added`](Outbox::added) or
@@ -144,22 +144,22 @@ impl Outbox {
                 .expect("what is queued is there");
             posted.stage = Stage::Sent;
             let (item, accepted) = (posted.item.clone(), posted.accepted);
-            let is_told = posted.told;
-            contents += usize::from(matches!(item, Item::Contents { .. }));
+            let is_delivered = posted.is_delivered;
+            contents += usize::from(matches!(item, OutboxItem::Contents { .. }));
             self.unlist(number, &item);
             self.in_flight.push(number);
             batch.push(Adding {
                 number,
                 item,
                 accepted,
-                is_told,
+                is_delivered,
             });
         }
         batch
     }
 
     /// What became of the items of the batch, in their order: true if the log has them. The others are queued
-    /// again. What it gives back is to be told here at once.
+    /// again. What it gives back is to be delivered here at once.
     #[must_use]
     pub fn added(&mut self, taken: &[bool]) -> Vec<LocalDelivery> {
         let mut refused = false;
@@ -206,38 +206,39 @@ impl Outbox {
         self.tell_all()
     }
 
-    /// What was added came back: what is to be told of it here. `None`: nothing is known of it; and nothing to
-    /// be told if it was told before.
+    /// What was added came back: what is to be delivered of it here. `None`: nothing is known of it; and nothing to
+    /// be delivered if it was before.
     pub fn heard(&mut self, now_ms: u64, number: u64) -> Option<Option<LocalDelivery>> {
         let mut posted = self.items.remove(&number)?;
         if self.queued.remove(&number) {
             self.unlist(number, &posted.item);
         }
         self.settle(now_ms);
-        Some((!posted.told).then(|| posted.tell()))
+        Some((!posted.is_delivered).then(|| posted.deliver()))
     }
 
     /// Entries were lost that might have been ours: what was added may never come back.
     #[must_use]
     pub fn gap(&mut self) -> Vec<LocalDelivery> {
-        let mut told = Vec::new();
+        let mut deliveries = Vec::new();
         self.items.retain(|_, posted| {
-            if posted.stage == Stage::Added && !posted.told {
-                told.push(posted.tell());
+            if posted.stage == Stage::Added && !posted.is_delivered {
+                deliveries.push(posted.deliver());
             }
             posted.stage != Stage::Added
         });
-        told
+        deliveries
     }
 
-    /// What took too long is to be told here.
+    /// What took too long is to be delivered here.
     #[must_use]
     pub fn overdue(&mut self, now_ms: u64) -> Vec<LocalDelivery> {
         self.items.retain(|_, posted| {
-            let forgettable = posted.stage == Stage::Added && posted.told;
+            let forgettable = posted.stage == Stage::Added && posted.is_delivered;
             !forgettable || posted.posted_ms + REMEMBERED_MS > now_ms
         });
-        let late = |posted: &Posted| !posted.told && posted.posted_ms + PATIENCE_MS <= now_ms;
+        let late =
+            |posted: &PostedItem| !posted.is_delivered && posted.posted_ms + PATIENCE_MS <= now_ms;
         if self.items.values().any(late) {
             return self.tell_all();
         }
@@ -251,7 +252,7 @@ impl Outbox {
         self.keys.len() >= KEYS_MAX || self.notices.len() >= NOTICES_MAX
     }
 
-    /// Items are told here at once.
+    /// Items are delivered here at once.
     #[must_use]
     pub fn is_alone(&self) -> bool {
         self.alone
@@ -264,15 +265,18 @@ impl Outbox {
 
     /// What the log does not have, or perhaps not.
     #[must_use]
-    pub fn unsent(&self) -> Unsent {
-        let is_published = |item: &Item| !matches!(item, Item::Look(_));
-        let waits = |posted: &&Posted| posted.stage != Stage::Added && is_published(&posted.item);
+    pub fn unsent(&self) -> UnsentItems {
+        let is_published = |item: &OutboxItem| !matches!(item, OutboxItem::Look(_));
+        let waits =
+            |posted: &&PostedItem| posted.stage != Stage::Added && is_published(&posted.item);
         let waiting = || self.items.values().filter(waits);
         let uris = waiting().filter_map(|posted| match &posted.item {
-            Item::Contents { uri, .. } | Item::Changed(Topic::Resource(uri)) => Some(uri.clone()),
+            OutboxItem::Contents { uri, .. } | OutboxItem::Changed(Topic::Resource(uri)) => {
+                Some(uri.clone())
+            }
             _ => None,
         });
-        Unsent {
+        UnsentItems {
             count: waiting().count(),
             uris: uris.take(UNSENT_SHOWN_MAX).collect(),
         }
@@ -280,9 +284,10 @@ impl Outbox {
 
     /// Whether a later write of this URI waits. It is later than this stamp, too, which the one before it has got.
     pub fn succeeds(&mut self, uri: &str, stamp: EntryId) -> bool {
-        let number = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
+        let number = self.keys.get(&ItemKey::Topic(Topic::Resource(uri.into())));
         let posted = number.and_then(|number| self.items.get_mut(number));
-        let Some(posted) = posted.filter(|posted| matches!(posted.item, Item::Contents { .. }))
+        let Some(posted) =
+            posted.filter(|posted| matches!(posted.item, OutboxItem::Contents { .. }))
         else {
             return false;
         };
@@ -295,9 +300,9 @@ impl Outbox {
     pub fn is_pending(&self, uri: &str) -> bool {
         let carries = |number: &u64| {
             let item = self.items.get(number).map(|posted| &posted.item);
-            matches!(item, Some(Item::Contents { uri: own, .. }) if **own == *uri)
+            matches!(item, Some(OutboxItem::Contents { uri: own, .. }) if **own == *uri)
         };
-        let queued = self.keys.get(&Key::Topic(Topic::Resource(uri.into())));
+        let queued = self.keys.get(&ItemKey::Topic(Topic::Resource(uri.into())));
         queued.is_some_and(carries) || self.in_flight.iter().any(carries)
     }
 
@@ -311,11 +316,14 @@ impl Outbox {
         std::mem::take(&mut self.left_out)
     }
 
-    /// Everything that was not told here is to be told now, and so is what comes.
+    /// Everything that was not delivered here is to be delivered now, and so is what comes.
     fn tell_all(&mut self) -> Vec<LocalDelivery> {
         self.alone = true;
-        let untold = self.items.values_mut().filter(|posted| !posted.told);
-        untold.map(Posted::tell).collect()
+        let undelivered = self
+            .items
+            .values_mut()
+            .filter(|posted| !posted.is_delivered);
+        undelivered.map(PostedItem::deliver).collect()
     }
 
     /// Items wait for their place in the log again, once it works and nothing old waits for it.
@@ -342,7 +350,7 @@ impl Outbox {
         }
     }
 
-    fn enqueue(&mut self, mut number: Option<u64>, mut posted: Posted) {
+    fn enqueue(&mut self, mut number: Option<u64>, mut posted: PostedItem) {
         let key = posted.item.key();
         let older_number = key.as_ref().and_then(|key| self.keys.get(key).copied());
         if let Some(older_number) = older_number
@@ -365,7 +373,7 @@ impl Outbox {
         self.items.insert(number, posted);
     }
 
-    fn unlist(&mut self, number: u64, item: &Item) {
+    fn unlist(&mut self, number: u64, item: &OutboxItem) {
         match item.key() {
             Some(key) => drop(self.keys.remove(&key)),
             None => drop(self.notices.remove(&number)),
@@ -381,22 +389,22 @@ impl Outbox {
             self.dropped += 1;
         }
         if self.keys.len() > KEYS_MAX {
-            self.forget(now_ms, |item| matches!(item, Item::Changed(_)));
+            self.forget(now_ms, |item| matches!(item, OutboxItem::Changed(_)));
             if self.keys.len() > KEYS_MAX / 8 * 7 {
-                self.forget(now_ms, |item| matches!(item, Item::Contents { .. }));
+                self.forget(now_ms, |item| matches!(item, OutboxItem::Contents { .. }));
             }
         }
     }
 
     /// Instead of so many items: anything may have changed.
-    fn forget(&mut self, now_ms: u64, which: impl Fn(&Item) -> bool) {
+    fn forget(&mut self, now_ms: u64, which: impl Fn(&OutboxItem) -> bool) {
         let mut forgotten = false;
         for number in self.queued.clone() {
             let posted = &self.items[&number];
-            // What was not told here yet will be in a moment.
-            if posted.told && which(&posted.item) {
+            // What was not delivered here yet will be in a moment.
+            if posted.is_delivered && which(&posted.item) {
                 let (item, accepted) = (posted.item.clone(), posted.accepted);
-                if let Item::Contents { uri, .. } = &item {
+                if let OutboxItem::Contents { uri, .. } = &item {
                     self.left_out.push((uri.clone(), accepted.at));
                 }
                 self.unlist(number, &item);
@@ -406,11 +414,11 @@ impl Outbox {
             }
         }
         if forgotten {
-            let everything = Posted {
-                item: Item::Everything,
+            let everything = PostedItem {
+                item: OutboxItem::Everything,
                 stage: Stage::Queued,
                 // Each of them was.
-                told: true,
+                is_delivered: true,
                 posted_ms: now_ms,
                 accepted: Accepted::default(),
                 tickets: Vec::new(),
@@ -421,12 +429,12 @@ impl Outbox {
     }
 }
 
-impl Posted {
-    /// Marks it as told; the store has its contents afterwards.
-    fn tell(&mut self) -> LocalDelivery {
-        self.told = true;
+impl PostedItem {
+    /// Marks it as delivered; the store has its contents afterwards.
+    fn deliver(&mut self) -> LocalDelivery {
+        self.is_delivered = true;
         let item = self.item.clone();
-        if let Item::Contents { carried, owed, .. } = &mut self.item {
+        if let OutboxItem::Contents { carried, owed, .. } = &mut self.item {
             (*carried, *owed) = (ContentSource::Stored, Change::NONE);
         }
         LocalDelivery {
@@ -437,45 +445,48 @@ impl Posted {
     }
 
     /// Takes on what was still to be done of an older item with the same key.
-    fn succeed(&mut self, older: Posted) {
+    fn succeed(&mut self, older: PostedItem) {
         self.tickets.extend(older.tickets);
         let one = Change {
             list: false,
             contents: true,
         };
-        let (told, told_before) = (self.told, older.told);
+        let (is_delivered, was_delivered) = (self.is_delivered, older.is_delivered);
         match (&mut self.item, older.item) {
-            (Item::Contents { owed, changed, .. }, Item::Changed(_) | Item::Look(_)) => {
+            (
+                OutboxItem::Contents { owed, changed, .. },
+                OutboxItem::Changed(_) | OutboxItem::Look(_),
+            ) => {
                 *changed = true;
-                *owed = owed.and(one.unless(told || told_before));
+                *owed = owed.and(one.unless(is_delivered || was_delivered));
             }
             (
-                Item::Contents { owed, changed, .. },
-                Item::Contents {
+                OutboxItem::Contents { owed, changed, .. },
+                OutboxItem::Contents {
                     owed: owed_before,
                     changed: changed_before,
                     ..
                 },
             ) => {
                 *changed |= changed_before;
-                *owed = owed.and(owed_before.unless(told || told_before));
+                *owed = owed.and(owed_before.unless(is_delivered || was_delivered));
             }
             (
-                Item::Changed(_) | Item::Look(_),
-                Item::Contents {
+                OutboxItem::Changed(_) | OutboxItem::Look(_),
+                OutboxItem::Contents {
                     uri, carried, owed, ..
                 },
             ) => {
-                let owed = owed.unless(told_before).and(one).unless(told);
+                let owed = owed.unless(was_delivered).and(one).unless(is_delivered);
                 self.accepted = older.accepted;
-                self.item = Item::Contents {
+                self.item = OutboxItem::Contents {
                     uri,
                     carried,
                     owed,
                     changed: true,
                 };
             }
-            (Item::Changed(_), look @ Item::Look(_)) => self.item = look,
+            (OutboxItem::Changed(_), look @ OutboxItem::Look(_)) => self.item = look,
             _ => {}
         }
     }

@@ -1,5 +1,5 @@
-//! How far each node has applied the log, as the stream `{prefix}bus:applied` says: who tells clients of a change waits
-//! for the others, so that a client that is told at one node reads it at any.
+//! How far each node has applied the log, as the stream `{prefix}bus:applied` says. A node waits for the others before it
+//! notifies clients of a change, so that a client that is notified at one node reads it at any.
 //!
 //! A node adds a record after what it read, and one a second if there was nothing. It *counts* for an entry if its
 //! newest record is not much older: by Redis's clock alone, so that it knows itself whether it counts. Records that a
@@ -28,17 +28,17 @@ pub struct Applied {
 }
 
 /// Whose process wrote it, and what it says.
-pub type Record = (Box<str>, Applied);
+pub type ProgressRecord = (Box<str>, Applied);
 
 #[derive(Clone, Copy, Debug)]
-struct Peer {
+struct NodeProgress {
     up_to: EntryId,
     heard: EntryId,
 }
 
 #[derive(Default)]
-pub(super) struct Peers {
-    others: BTreeMap<Box<str>, Peer>,
+pub(super) struct NodesProgress {
+    others: BTreeMap<Box<str>, NodeProgress>,
     /// Up to here the records were read.
     read: EntryId,
     /// Before that there may be nodes whose record was not read yet.
@@ -53,7 +53,7 @@ pub(super) struct Peers {
     is_leaving: bool,
 }
 
-impl Peers {
+impl NodesProgress {
     /// Records may have been missed.
     pub(super) fn interrupted(&mut self, now_ms: u64) {
         self.complete_from_ms = now_ms + BEAT_MS + BEAT_MS / 2;
@@ -62,10 +62,10 @@ impl Peers {
     /// Redis forgot the records.
     pub(super) fn forgotten(&mut self, now_ms: u64) {
         let is_under_way = self.is_under_way;
-        *self = Peers {
+        *self = NodesProgress {
             is_under_way,
             is_leaving: self.is_leaving,
-            ..Peers::default()
+            ..NodesProgress::default()
         };
         self.interrupted(now_ms);
     }
@@ -84,7 +84,7 @@ impl Peers {
             self.others.remove(process);
             return;
         }
-        let peer = Peer {
+        let peer = NodeProgress {
             up_to: applied.up_to,
             heard: id,
         };
@@ -98,7 +98,7 @@ impl Peers {
 
     /// Whether every node that counts has applied this entry.
     pub(super) fn all_have(&self, now_ms: u64, id: EntryId) -> bool {
-        let has = |peer: &Peer| peer.up_to >= id || peer.heard.ms + COUNTS_MS < id.ms;
+        let has = |peer: &NodeProgress| peer.up_to >= id || peer.heard.ms + COUNTS_MS < id.ms;
         now_ms >= self.complete_from_ms && self.others.values().all(has)
     }
 
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn an_entry_that_one_of_the_others_does_not_have() {
-        let mut peers = Peers::default();
+        let mut peers = NodesProgress::default();
         peers.hear(at(1_000), "a.1", Some(("b.1", applied(900))));
         peers.hear(at(1_010), "a.1", Some(("c.1", applied(990))));
         peers.hear(at(1_020), "a.1", Some(("a.1", applied(0))));
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_node_that_takes_itself_for_one_that_counts() {
-        let mut peers = Peers::default();
+        let mut peers = NodesProgress::default();
         assert_eq!(peers.poll(0, at(5)), Some(applied(5)));
         assert_eq!(peers.poll(0, at(6)), None, "one at a time");
         assert!(!peers.counts_for(at(2_000)), "nobody has heard of it");

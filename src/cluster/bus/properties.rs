@@ -1,6 +1,6 @@
 //! What holds for whatever somebody adds to the bus: the body of a fuzz target. Panics when it does not hold.
 
-use super::entry::{Author, Entry, Field, emit, parse};
+use super::entry::{Author, Entry, EntryField, emit, parse};
 use super::id::EntryId;
 use crate::limits::Limits;
 
@@ -31,7 +31,7 @@ pub fn entry(input: &[u8]) -> bool {
     true
 }
 
-fn as_bytes<'a>((name, value): &'a Field<'_>) -> (&'a [u8], &'a [u8]) {
+fn as_bytes<'a>((name, value): &'a EntryField<'_>) -> (&'a [u8], &'a [u8]) {
     (name.as_bytes(), value)
 }
 

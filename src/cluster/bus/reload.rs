@@ -1,15 +1,15 @@
 //! The board's hash as a whole: read again when this node may have missed something, and given back what it has lost.
 //!
-//! Nothing is concluded from what the hash does not have: a resource is gone if somebody took it away, which Redis
-//! remembers for a day ([`GONE_S`](super::scripts::GONE_S)) and nodes for as long as they live. What a node has and the
+//! The node concludes nothing from what the hash does not have. A resource is gone if somebody took it away. Redis
+//! remembers that for a day ([`GONE_S`](super::scripts::GONE_S)), and nodes for as long as they live. What a node has and the
 //! hash does not, without anybody having taken it away, Redis has forgotten: the node puts it back.
 
-use super::ask::{CONTENTS_AT_ONCE, Fields, Found};
+use super::ask::{CONTENTS_AT_ONCE, FieldList, FoundValue};
 use super::id::EntryId;
-use super::spelling::Wanted;
-use super::state::{Seen, State};
+use super::spelling::WantedValues;
+use super::state::{HashScan, TailState};
 use super::stream_info::StreamInfo;
-use super::versions::Version;
+use super::versions::WriteVersion;
 use super::{Bus, LocalLog, StoredValue, stored};
 
 /// By how much a moment may be another one by Redis's clock.
@@ -97,9 +97,9 @@ impl Bus {
     pub(super) fn scanned(
         &mut self,
         now_ms: u64,
-        mut seen: Seen,
+        mut seen: HashScan,
         cursor: u64,
-        found: Fields,
+        found: FieldList,
         here: &dyn LocalLog,
     ) {
         for (name, value) in found {
@@ -115,7 +115,7 @@ impl Bus {
                 seen.unsettled.insert(uri);
                 continue;
             }
-            let found = Found {
+            let found = FoundValue {
                 value: Some(value),
                 gone: None,
             };
@@ -124,15 +124,15 @@ impl Bus {
         }
         match cursor {
             0 => self.compare(now_ms, seen),
-            cursor => self.tail.state = State::Loading { cursor, seen },
+            cursor => self.tail.state = TailState::Loading { cursor, seen },
         }
     }
 
     pub(super) fn compared(
         &mut self,
         now_ms: u64,
-        seen: Seen,
-        values: &[(Box<str>, Found)],
+        seen: HashScan,
+        values: &[(Box<str>, FoundValue)],
         here: &dyn LocalLog,
     ) {
         for (uri, found) in values {
@@ -143,8 +143,8 @@ impl Bus {
 
     /// The next resources of which the hash has not said all, and the next ones of this node that it does not have; after
     /// the last one the board is as it should be.
-    fn compare(&mut self, now_ms: u64, mut seen: Seen) {
-        let mut wanted = Wanted::default();
+    fn compare(&mut self, now_ms: u64, mut seen: HashScan) {
+        let mut wanted = WantedValues::default();
         while wanted.has_room()
             && let Some(uri) = seen.unsettled.pop_first()
         {
@@ -164,7 +164,7 @@ impl Bus {
             }
         }
         if !wanted.is_empty() {
-            self.tail.state = State::Comparing { wanted, seen };
+            self.tail.state = TailState::Comparing { wanted, seen };
             return;
         }
         (self.tail.wants_reload, self.tail.loaded_ms) = (false, now_ms);
@@ -180,11 +180,11 @@ impl Bus {
     pub(super) fn is_loading(&self) -> bool {
         matches!(
             self.tail.state,
-            State::Loading { .. } | State::Comparing { .. }
+            TailState::Loading { .. } | TailState::Comparing { .. }
         )
     }
 
     pub(super) fn set_version(&mut self, uri: &str, stamp: EntryId, is_gone: bool) {
-        self.versions.set(uri, Version { stamp, is_gone });
+        self.versions.set(uri, WriteVersion { stamp, is_gone });
     }
 }

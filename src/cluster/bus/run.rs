@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 use monoio::time::sleep;
 
-use super::ask::{Ask, Response};
-use super::commands::{BLOCK_MS, Keys, Unanswered, heard, placed};
-use super::handle::{BusHandle, Posted};
-use super::outbox::{Item, Unsent};
-use super::{Add, Bus, Counts, LOADED_WITHIN_MS, Loaded, LocalLog, Placed, Setup};
+use super::ask::{BusRequest, BusResponse};
+use super::commands::{BLOCK_MS, BusKeys, Unanswered, heard, placed};
+use super::handle::{BusHandle, BusMessage};
+use super::outbox::{OutboxItem, UnsentItems};
+use super::{Add, Bus, BusCounts, BusSetup, LOADED_WITHIN_MS, Loaded, LocalLog, Placed};
 use crate::app::call::{Notice, Topic};
 use crate::log_throttle::LogThrottles;
 use crate::metrics::Metrics;
-use crate::redis::{Connection, Link, RedisError, RedisFault, Reply, Settings};
+use crate::redis::{RedisConnection, RedisError, RedisFault, RedisLink, Reply, Settings};
 use crate::runtime::{Publisher, unix_ms};
 use crate::tasks;
 
@@ -48,66 +48,66 @@ pub struct RedisSettings {
 /// Makes all that `publisher` publishes go through the bus of `setup`. The future carries the bus and never ends; it
 /// wants a monoio runtime with timers, on any thread but a core's.
 pub fn open(
-    way: RedisSettings,
-    setup: Setup,
+    settings: RedisSettings,
+    setup: BusSetup,
     publisher: Publisher,
 ) -> (Arc<BusHandle>, impl Future<Output = ()>) {
-    let door = share(&publisher);
-    let run = run(way, setup, publisher, door.clone());
-    (door, run)
+    let handle = share(&publisher);
+    let run = run(settings, setup, publisher, handle.clone());
+    (handle, run)
 }
 
 /// From now on all that `publisher` publishes waits at the door for [`run`].
 pub(crate) fn share(publisher: &Publisher) -> Arc<BusHandle> {
-    let door = Arc::new(BusHandle::default());
-    publisher.share(door.clone());
-    door
+    let handle = Arc::new(BusHandle::default());
+    publisher.share(handle.clone());
+    handle
 }
 
-struct Running {
+struct RunningBus {
     bus: RefCell<Bus>,
     here: Publisher,
-    door: Arc<BusHandle>,
+    handle: Arc<BusHandle>,
     metrics: Arc<Metrics>,
-    keys: Keys,
+    keys: BusKeys,
     process: Box<str>,
     started: Instant,
     /// Something may be there to be added.
-    news: Signal,
+    news: TaskSignal,
     /// Something may be there that others wait for.
-    progress: Signal,
+    progress: TaskSignal,
     throttles: LogThrottles,
     /// By the code that Redis refuses with.
     refusals: LogThrottles,
     /// Who waits for the end of it, and until when.
-    leaving: RefCell<Option<(mpsc::Sender<Unsent>, Instant)>>,
+    leaving: RefCell<Option<(mpsc::Sender<UnsentItems>, Instant)>>,
 }
 
 /// Carries the bus; see [`open`].
 pub(crate) async fn run(
-    way: RedisSettings,
-    setup: Setup,
+    settings: RedisSettings,
+    setup: BusSetup,
     publisher: Publisher,
-    door: Arc<BusHandle>,
+    handle: Arc<BusHandle>,
 ) {
-    let running = Rc::new(Running {
+    let running = Rc::new(RunningBus {
         process: setup.process().into(),
         bus: RefCell::new(Bus::new(setup, unix_ms())),
         here: publisher,
-        door,
-        metrics: way.metrics.clone(),
-        keys: Keys::new(&way.prefix),
+        handle,
+        metrics: settings.metrics.clone(),
+        keys: BusKeys::new(&settings.prefix),
         started: Instant::now(),
-        news: Signal::default(),
-        progress: Signal::default(),
+        news: TaskSignal::default(),
+        progress: TaskSignal::default(),
         leaving: RefCell::default(),
         throttles: LogThrottles::default(),
         refusals: LogThrottles::default(),
     });
-    let mut reader = way.redis.clone();
+    let mut reader = settings.redis.clone();
     reader.client_name.push_str("-tail");
-    let writer = Link::start(way.redis, way.metrics.clone());
-    let reader = Link::start(reader, way.metrics);
+    let writer = RedisLink::start(settings.redis, settings.metrics.clone());
+    let reader = RedisLink::start(reader, settings.metrics);
     tasks::spawn(take_in(running.clone()));
     tasks::spawn(read(running.clone(), reader));
     tasks::spawn(tick(running.clone()));
@@ -115,7 +115,7 @@ pub(crate) async fn run(
     write(&running, &writer).await;
 }
 
-impl Running {
+impl RunningBus {
     fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }
@@ -137,30 +137,30 @@ impl Running {
 }
 
 /// What other threads post.
-async fn take_in(running: Rc<Running>) {
+async fn take_in(running: Rc<RunningBus>) {
     loop {
-        let collected = running.door.inbox.collect().await;
+        let collected = running.handle.inbox.collect().await;
         running.with_bus(|bus, now_ms, here| {
             for posted in collected.items {
                 match posted {
-                    Posted::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
-                    Posted::Leave(told, at_most) => {
-                        *running.leaving.borrow_mut() = Some((told, Instant::now() + at_most));
+                    BusMessage::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
+                    BusMessage::Leave(answer, at_most) => {
+                        *running.leaving.borrow_mut() = Some((answer, Instant::now() + at_most));
                     }
                 }
             }
             if collected.lost {
                 here.gap(0);
-                bus.post(now_ms, Item::Everything, None, here);
+                bus.post(now_ms, OutboxItem::Everything, None, here);
             }
         });
         running.news.give();
     }
 }
 
-async fn tick(running: Rc<Running>) {
-    let mut counted = Counts::default();
-    let mut logged = Counts::default();
+async fn tick(running: Rc<RunningBus>) {
+    let mut counted = BusCounts::default();
+    let mut logged = BusCounts::default();
     loop {
         sleep(TICK).await;
         let (full, queued, counts, loaded) = running.with_bus(|bus, now_ms, here| {
@@ -168,7 +168,7 @@ async fn tick(running: Rc<Running>) {
             let (full, queued) = (bus.is_full(), bus.queued_count());
             (full, queued, bus.counts(), bus.loaded())
         });
-        running.door.full.store(full, Ordering::Relaxed);
+        running.handle.full.store(full, Ordering::Relaxed);
         running.note_loaded(loaded);
         running.leave_if_done();
         running.metrics.bus_queued.set(queued as i64);
@@ -180,9 +180,9 @@ async fn tick(running: Rc<Running>) {
     }
 }
 
-impl Running {
+impl RunningBus {
     /// What an operator should know of what happened, and has not been told.
-    fn log(&self, now: &Counts, logged: &mut Counts) {
+    fn log(&self, now: &BusCounts, logged: &mut BusCounts) {
         if let Some(dropped) = self.news("dropped", now.dropped, &mut logged.dropped) {
             tracing::warn!(
                 dropped,
@@ -215,7 +215,7 @@ impl Running {
     }
 
     fn note_loaded(&self, loaded: Loaded) {
-        let before = self.door.loaded.swap(loaded as u8, Ordering::Relaxed);
+        let before = self.handle.loaded.swap(loaded as u8, Ordering::Relaxed);
         if before == loaded as u8 {
             return;
         }
@@ -234,19 +234,19 @@ impl Running {
     /// The node ends: it waits for Redis to take what was published here, until its time is over.
     fn leave_if_done(&self) {
         let mut leaving = self.leaving.borrow_mut();
-        let is_over = |(_, until): &mut (mpsc::Sender<Unsent>, Instant)| {
+        let is_over = |(_, until): &mut (mpsc::Sender<UnsentItems>, Instant)| {
             self.bus.borrow().unsent().count == 0 || Instant::now() >= *until
         };
-        if let Some((told, _)) = leaving.take_if(is_over) {
+        if let Some((answer, _)) = leaving.take_if(is_over) {
             self.bus.borrow_mut().leave();
             // Whoever waited may have given up.
-            let _ = told.send(self.bus.borrow().unsent());
+            let _ = answer.send(self.bus.borrow().unsent());
         }
     }
 }
 
 /// Says how far this node's board is, on the connection that adds: others wait for it before they tell their clients.
-async fn say_progress(running: Rc<Running>, link: Link) {
+async fn say_progress(running: Rc<RunningBus>, link: RedisLink) {
     loop {
         running.progress.wait().await;
         let Ok(connection) = link.connection() else {
@@ -269,7 +269,7 @@ async fn say_progress(running: Rc<Running>, link: Link) {
     }
 }
 
-async fn write(running: &Running, link: &Link) {
+async fn write(running: &RunningBus, link: &RedisLink) {
     let mut seen = 0;
     loop {
         seen = link.came_up(seen).await;
@@ -281,7 +281,7 @@ async fn write(running: &Running, link: &Link) {
     }
 }
 
-async fn write_while_it_lasts(running: &Running, connection: &Connection) {
+async fn write_while_it_lasts(running: &RunningBus, connection: &RedisConnection) {
     let mut trimmed = Instant::now();
     while connection.is_open() {
         let adds = running.with_bus(|bus, now_ms, _| bus.poll_add(now_ms));
@@ -303,8 +303,8 @@ async fn write_while_it_lasts(running: &Running, connection: &Connection) {
 
 /// Where the stream has the entries, if it does; `None`: nobody knows.
 async fn add_all(
-    running: &Running,
-    connection: &Connection,
+    running: &RunningBus,
+    connection: &RedisConnection,
     adds: &[Add],
 ) -> Option<Vec<Option<Placed>>> {
     let mut taken = Vec::with_capacity(adds.len());
@@ -353,7 +353,7 @@ async fn add_all(
     Some(taken)
 }
 
-async fn read(running: Rc<Running>, link: Link) {
+async fn read(running: Rc<RunningBus>, link: RedisLink) {
     loop {
         link.came_up(0).await;
         running.with_bus(|bus, now_ms, _| bus.handle_reader_up(now_ms));
@@ -380,7 +380,10 @@ async fn read(running: Rc<Running>, link: Link) {
 }
 
 /// `None`: the connection is over.
-async fn read_while_it_lasts(running: &Running, connection: &Connection) -> Option<Unanswered> {
+async fn read_while_it_lasts(
+    running: &RunningBus,
+    connection: &RedisConnection,
+) -> Option<Unanswered> {
     loop {
         let ask = running.bus.borrow().poll_ask()?;
         match ask_redis(running, connection, &ask).await {
@@ -401,10 +404,10 @@ async fn read_while_it_lasts(running: &Running, connection: &Connection) -> Opti
 }
 
 async fn ask_redis(
-    running: &Running,
-    connection: &Connection,
-    ask: &Ask,
-) -> Result<Result<Response, Unanswered>, RedisFault> {
+    running: &RunningBus,
+    connection: &RedisConnection,
+    ask: &BusRequest,
+) -> Result<Result<BusResponse, Unanswered>, RedisFault> {
     // Another one each time: a Redis that was emptied shall not get the one back that it had.
     let token = format!("{:016x}", getrandom::u64().unwrap_or_default());
     let commands = running.keys.ask(ask, &token);
@@ -412,7 +415,7 @@ async fn ask_redis(
         return Ok(heard(ask, Vec::new()));
     }
     let replies = match ask {
-        Ask::Read { .. } => {
+        BusRequest::Read { .. } => {
             let limit = Duration::from_millis(BLOCK_MS) + Duration::from_secs(2);
             connection.call_all_within(&commands, limit).await?
         }
@@ -442,12 +445,12 @@ impl LocalLog for Publisher {
 
 /// From task to task of one thread: something happened.
 #[derive(Default)]
-struct Signal {
+struct TaskSignal {
     given: Cell<bool>,
     waiting: Cell<Option<Waker>>,
 }
 
-impl Signal {
+impl TaskSignal {
     fn give(&self) {
         self.given.set(true);
         if let Some(waiting) = self.waiting.take() {

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 
 use super::Bus;
-use super::ask::{CONTENTS_AT_ONCE, Found};
-use super::entry::{Entry, Malformed};
+use super::ask::{CONTENTS_AT_ONCE, FoundValue};
+use super::entry::{Entry, MalformedEntry};
 use crate::wire::uri::{mended, normal};
 
 /// Names of one resource besides its own: more than anybody makes up who does not want to find out.
@@ -52,7 +52,11 @@ impl Spellings {
     }
 
     /// What Redis has of each resource, by whichever name; names that it does not have are forgotten.
-    pub(super) fn settle(&mut self, wanted: Wanted, values: Vec<Found>) -> Vec<(Box<str>, Found)> {
+    pub(super) fn settle(
+        &mut self,
+        wanted: WantedValues,
+        values: Vec<FoundValue>,
+    ) -> Vec<(Box<str>, FoundValue)> {
         let mut values = values.into_iter();
         let mut settled = Vec::new();
         for (uri, others) in wanted.resources {
@@ -71,12 +75,12 @@ impl Spellings {
 
 /// Resources that Redis is asked for, each by all of its names.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct WantedValues {
     resources: Vec<(Box<str>, Vec<Box<str>>)>,
     names: usize,
 }
 
-impl Wanted {
+impl WantedValues {
     pub(super) fn is_empty(&self) -> bool {
         self.resources.is_empty()
     }
@@ -130,13 +134,15 @@ impl Bus {
     /// Of an entry, which may be an older node's, as this node spells it.
     ///
     /// # Errors
-    /// [`Malformed`]
-    pub(super) fn in_own_words(&self, entry: Entry) -> Result<Entry, Malformed> {
+    /// [`MalformedEntry`]
+    pub(super) fn in_own_words(&self, entry: Entry) -> Result<Entry, MalformedEntry> {
         let news = entry.news.renamed(|uri| {
             let own = self.own_uri(&uri);
-            let own = own.ok_or(Malformed("uri is no URI (RFC 3986), such as board://lunch"))?;
+            let own = own.ok_or(MalformedEntry(
+                "uri is no URI (RFC 3986), such as board://lunch",
+            ))?;
             match own.len() > self.uri_bytes_max {
-                true => Err(Malformed("uri is too long once it is encoded")),
+                true => Err(MalformedEntry("uri is too long once it is encoded")),
                 false => Ok(own),
             }
         })?;

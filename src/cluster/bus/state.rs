@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::id::EntryId;
-use super::spelling::Wanted;
+use super::spelling::WantedValues;
 
 #[derive(Debug, Default)]
-pub(super) enum State {
+pub(super) enum TailState {
     #[default]
     Down,
     /// Nothing after this entry may be missing.
@@ -19,12 +19,12 @@ pub(super) enum State {
     },
     Loading {
         cursor: u64,
-        seen: Seen,
+        seen: HashScan,
     },
     /// The hash was read, and does not have these, or by several names: was any of them taken away?
     Comparing {
-        wanted: Wanted,
-        seen: Seen,
+        wanted: WantedValues,
+        seen: HashScan,
     },
     Reading,
     /// The next entry alone is more than one answer may hold.
@@ -32,13 +32,13 @@ pub(super) enum State {
     /// The contents of so many of the unread entries are asked for.
     Fetching {
         entries: usize,
-        wanted: Wanted,
+        wanted: WantedValues,
     },
 }
 
 /// What a reading of the hash has come to.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct HashScan {
     pub(super) uris: HashSet<Box<str>>,
     /// They have another name there than this node's: which of their writes is the last one is asked for.
     pub(super) unsettled: BTreeSet<Box<str>>,

@@ -1,7 +1,7 @@
 //! A board's entry as the hash in Redis holds it: the stamp of the write that brought it, a space, and JSON with the
 //! names of `POST /publish`.
 //!
-//! A stamp looks like the id of an entry of the stream, and mostly is one: see the bus's own words on order. Old contents
+//! A stamp looks like the id of an entry of the stream, and mostly is one: see what the bus says of order. Old contents
 //! never replace newer ones.
 
 use base64::Engine as _;
@@ -13,7 +13,7 @@ use crate::app::contents::{Body, Contents};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Record {
+struct StoredRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub(super) fn emit(contents: &Contents) -> String {
         Body::Text(text) => (Some(text.clone()), None),
         Body::Blob(bytes) => (None, Some(BASE64.encode(bytes))),
     };
-    let record = Record {
+    let record = StoredRecord {
         text,
         blob,
         mime_type: contents.mime_type.clone(),
@@ -46,7 +46,7 @@ pub(super) fn emit(contents: &Contents) -> String {
 pub(super) fn parse(value: &[u8]) -> Option<(EntryId, Contents)> {
     let stamp = stamp(value)?;
     let space = memchr::memchr(b' ', value)?;
-    let record: Record = serde_json::from_slice(&value[space + 1..]).ok()?;
+    let record: StoredRecord = serde_json::from_slice(&value[space + 1..]).ok()?;
     let body = match (record.text, record.blob) {
         (Some(text), None) => Body::Text(text),
         (None, Some(blob)) => Body::Blob(BASE64.decode(blob).ok()?),

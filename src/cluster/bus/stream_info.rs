@@ -1,8 +1,8 @@
 //! Whether anything can have been lost since an entry of the stream was read.
 //!
-//! What a stream has lost it does not say by itself: it is trimmed at its old end, and a reader that comes too late
+//! A stream does not say by itself what it has lost. It is trimmed at its old end, and a reader that comes too late
 //! gets what is left as if nothing had been before. So the reader looks where the stream stands, after each absence
-//! and whenever it may have fallen behind, and takes it for a gap if it cannot be sure.
+//! and whenever it may have fallen behind. If it cannot be sure, it takes it for a gap.
 
 use super::id::EntryId;
 
@@ -14,11 +14,11 @@ pub struct StreamInfo {
     /// Up to here a node has put in the hash what other programs brought. None: no node ever said so.
     pub kept: Option<EntryId>,
     /// None: there is no stream.
-    pub stream: Option<Stream>,
+    pub stream: Option<StreamLength>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stream {
+pub struct StreamLength {
     /// None: it is empty.
     pub first: Option<EntryId>,
     /// The newest id that was given, whether its entry is still there or not.
@@ -33,7 +33,7 @@ pub struct Stream {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StreamLoss {
     /// Everything since is still there.
     Whole,
     /// Some of it may be gone.
@@ -45,18 +45,18 @@ pub enum Verdict {
 impl StreamInfo {
     /// What became of the entries after `since`, which was read when the token was `known`.
     #[must_use]
-    pub fn judge(&self, known: &str, since: EntryId) -> Verdict {
+    pub fn judge(&self, known: &str, since: EntryId) -> StreamLoss {
         if *self.token != *known {
-            return Verdict::Emptied;
+            return StreamLoss::Emptied;
         }
         let lost = match &self.stream {
             None => since != EntryId::ZERO,
             Some(stream) => stream.may_have_lost(since),
         };
         if lost {
-            Verdict::Trimmed
+            StreamLoss::Trimmed
         } else {
-            Verdict::Whole
+            StreamLoss::Whole
         }
     }
 
@@ -93,7 +93,7 @@ impl StreamInfo {
     }
 }
 
-impl Stream {
+impl StreamLength {
     fn may_have_lost(&self, since: EntryId) -> bool {
         if self.last <= since {
             // An older state of it was restored if it is less.
@@ -117,8 +117,8 @@ mod tests {
         EntryId { ms, seq: 0 }
     }
 
-    fn stream(first: u64, last: u64) -> Stream {
-        Stream {
+    fn stream(first: u64, last: u64) -> StreamLength {
+        StreamLength {
             first: (first > 0).then(|| id(first)),
             last: id(last),
             deleted: Some(id(0)),
@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    fn standing(stream: Option<Stream>) -> StreamInfo {
+    fn standing(stream: Option<StreamLength>) -> StreamInfo {
         StreamInfo {
             token: "t".into(),
             kept: None,
@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn a_loss_that_is_not_noticed_and_one_that_is_none() {
-        use Verdict::{Trimmed, Whole};
-        let deleted = Stream {
+        use StreamLoss::{Trimmed, Whole};
+        let deleted = StreamLength {
             deleted: Some(id(5)),
             ..stream(1, 9)
         };
@@ -168,7 +168,7 @@ mod tests {
         }
         assert_eq!(
             standing(Some(stream(1, 9))).judge("other", id(9)),
-            Verdict::Emptied
+            StreamLoss::Emptied
         );
     }
 

@@ -14,13 +14,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::apply::Fetched;
-use super::ask::{Ask, CONTENTS_AT_ONCE, Fields, Response};
+use super::ask::{BusRequest, BusResponse, CONTENTS_AT_ONCE, FieldList};
 use super::entry::{self, Entry, Payload};
 use super::id::EntryId;
 use super::page::Page;
-use super::spelling::Wanted;
-use super::state::{Seen, State};
-use super::stream_info::{StreamInfo, Verdict};
+use super::spelling::WantedValues;
+use super::state::{HashScan, TailState};
+use super::stream_info::{StreamInfo, StreamLoss};
 use super::{Bus, LocalLog, StoredValue, stored};
 use crate::log_throttle::LogThrottle;
 
@@ -31,14 +31,14 @@ const LOAD_EVERY_MS: u64 = 1_000;
 
 #[derive(Default)]
 pub(super) struct Tail {
-    pub(super) state: State,
+    pub(super) state: TailState,
     /// None before the first look.
     pub(super) token: Option<Box<str>>,
-    /// Everything up to here was told.
+    /// Everything up to here was delivered.
     pub(super) position: EntryId,
     /// What others said up to here was said before this node was there: only what they brought is of interest.
     pub(super) quiet_until: EntryId,
-    /// Read and not told yet; None: malformed.
+    /// Read and not delivered yet; None: malformed.
     pub(super) unread: VecDeque<(EntryId, Option<Entry>)>,
     /// A full page was read: where it began.
     full_since: Option<EntryId>,
@@ -67,7 +67,7 @@ pub(super) struct Tail {
 impl Tail {
     /// Part of the hash was read, and the rest will be.
     pub(super) fn is_loading(&self) -> bool {
-        matches!(self.state, State::Loading { .. })
+        matches!(self.state, TailState::Loading { .. })
     }
 
     /// Whether the stream has had as many entries as were read. Somebody may have trimmed what nobody had read.
@@ -94,54 +94,54 @@ impl Bus {
     /// The connection that reads is there.
     pub fn handle_reader_up(&mut self, now_ms: u64) {
         self.peers.interrupted(now_ms);
-        self.tail.state = State::Checking {
+        self.tail.state = TailState::Checking {
             since: self.tail.position,
         };
     }
 
     /// The connection that reads is gone, or an answer was an error.
     pub fn handle_reader_lost(&mut self, here: &dyn LocalLog) {
-        self.tail.state = State::Down;
+        self.tail.state = TailState::Down;
         self.tail.unread.clear();
         self.tail.full_since = None;
-        let told = self.outbox.unfollowed();
-        self.tell_each(told, here);
+        let deliveries = self.outbox.unfollowed();
+        self.deliver_each(deliveries, here);
     }
 
     /// An answer was more than anybody reads; the connection ended with it.
     pub fn handle_too_large(&mut self) {
-        if matches!(self.tail.state, State::Reading) && !self.tail.page.halve() {
+        if matches!(self.tail.state, TailState::Reading) && !self.tail.page.halve() {
             self.tail.is_stuck = true;
         }
     }
 
     /// What to ask next; `None` while there is no connection.
     #[must_use]
-    pub fn poll_ask(&self) -> Option<Ask> {
+    pub fn poll_ask(&self) -> Option<BusRequest> {
         Some(match &self.tail.state {
-            State::Down => return None,
-            State::Checking { .. } => Ask::Check {
+            TailState::Down => return None,
+            TailState::Checking { .. } => BusRequest::Check {
                 kept: self.tail.token.is_some().then_some(self.tail.position),
             },
-            State::Refilling { uris } => Ask::Refill {
+            TailState::Refilling { uris } => BusRequest::Refill {
                 kept: self.own(uris),
                 marker: self.fields(0, &Payload::Reload),
             },
-            State::Loading { cursor, .. } => Ask::Scan { cursor: *cursor },
-            State::Comparing { wanted, .. } => Ask::Fetch {
+            TailState::Loading { cursor, .. } => BusRequest::Scan { cursor: *cursor },
+            TailState::Comparing { wanted, .. } => BusRequest::Fetch {
                 keep: Vec::new(),
                 token: self.token(),
                 names: wanted.names(),
             },
-            State::Reading => Ask::Read {
+            TailState::Reading => BusRequest::Read {
                 after: self.tail.position,
                 applied_after: self.peers.read(),
                 count: self.tail.page.count(),
             },
-            State::Skipping => Ask::Next {
+            TailState::Skipping => BusRequest::Next {
                 after: self.tail.position,
             },
-            State::Fetching { entries, wanted } => Ask::Fetch {
+            TailState::Fetching { entries, wanted } => BusRequest::Fetch {
                 keep: self.brought(*entries),
                 token: self.token(),
                 names: wanted.names(),
@@ -150,23 +150,23 @@ impl Bus {
     }
 
     /// The answer to what was asked. One that does not fit is dropped: it is asked again.
-    pub fn handle_heard(&mut self, now_ms: u64, heard: Response, here: &dyn LocalLog) {
+    pub fn handle_heard(&mut self, now_ms: u64, heard: BusResponse, here: &dyn LocalLog) {
         match (std::mem::take(&mut self.tail.state), heard) {
-            (State::Checking { since }, Response::StreamInfo(standing)) => {
+            (TailState::Checking { since }, BusResponse::StreamInfo(standing)) => {
                 self.tail.checked_ms = now_ms;
                 self.check(now_ms, since, standing, here);
             }
-            (State::Refilling { uris }, Response::Refilled(put_back)) => {
+            (TailState::Refilling { uris }, BusResponse::Refilled(put_back)) => {
                 self.counts.put_back += put_back;
                 self.refilled(now_ms, &uris);
             }
-            (State::Loading { seen, .. }, Response::Scanned(cursor, found, token)) => {
+            (TailState::Loading { seen, .. }, BusResponse::Scanned(cursor, found, token)) => {
                 match self.is_same(token) {
                     true => self.scanned(now_ms, seen, cursor, found, here),
                     false => self.look_again(),
                 }
             }
-            (State::Comparing { wanted, seen }, Response::Fetched(values, token)) => {
+            (TailState::Comparing { wanted, seen }, BusResponse::Fetched(values, token)) => {
                 match self.is_same(token) {
                     true => {
                         let found = self.spellings.settle(wanted, values);
@@ -175,7 +175,7 @@ impl Bus {
                     false => self.look_again(),
                 }
             }
-            (State::Reading, Response::Entries { entries, applied }) => {
+            (TailState::Reading, BusResponse::Entries { entries, applied }) => {
                 for (id, record) in applied {
                     let record = record
                         .as_ref()
@@ -184,8 +184,8 @@ impl Bus {
                 }
                 self.read(now_ms, entries);
             }
-            (State::Skipping, Response::Next(id)) => self.skip(now_ms, id),
-            (State::Fetching { entries, wanted }, Response::Fetched(values, token)) => {
+            (TailState::Skipping, BusResponse::Next(id)) => self.skip(now_ms, id),
+            (TailState::Fetching { entries, wanted }, BusResponse::Fetched(values, token)) => {
                 let is_same = self.is_same(token);
                 let found = is_same.then(|| self.spellings.settle(wanted, values));
                 let fetched = found.map(|found| found.into_iter().collect());
@@ -209,7 +209,7 @@ impl Bus {
     pub(super) fn is_current(&self) -> bool {
         let follows = matches!(
             self.tail.state,
-            State::Reading | State::Skipping | State::Fetching { .. }
+            TailState::Reading | TailState::Skipping | TailState::Fetching { .. }
         );
         follows && !self.tail.wants_reload && self.tail.owed.is_empty()
     }
@@ -226,7 +226,7 @@ impl Bus {
 
     /// It was emptied since: nothing of what it says now is about what it had.
     fn look_again(&mut self) {
-        self.tail.state = State::Checking {
+        self.tail.state = TailState::Checking {
             since: self.tail.position,
         };
     }
@@ -245,15 +245,15 @@ impl Bus {
         };
         let mut verdict = standing.judge(&known, since);
         self.tail.position = standing.position(&known, self.tail.position);
-        if verdict != Verdict::Whole {
+        if verdict != StreamLoss::Whole {
             self.tail.counted = None;
         }
-        if !self.tail.agrees(&standing) && verdict == Verdict::Whole {
-            verdict = Verdict::Trimmed;
+        if !self.tail.agrees(&standing) && verdict == StreamLoss::Whole {
+            verdict = StreamLoss::Trimmed;
         }
         match verdict {
-            Verdict::Whole => self.look_for_loss(&standing),
-            Verdict::Trimmed => {
+            StreamLoss::Whole => self.look_for_loss(&standing),
+            StreamLoss::Trimmed => {
                 self.tallies.trimmed.note(&since.to_string());
                 self.counts.gaps += 1;
                 if standing.stream.is_some_and(|stream| stream.first.is_none()) {
@@ -263,7 +263,7 @@ impl Bus {
                 }
                 self.lose(here);
             }
-            Verdict::Emptied => {
+            StreamLoss::Emptied => {
                 self.tallies.emptied.note("");
                 self.counts.gaps += 1;
                 self.peers.forgotten(now_ms);
@@ -278,8 +278,8 @@ impl Bus {
     fn lose(&mut self, here: &dyn LocalLog) {
         self.tail.full_since = None;
         (self.tail.wants_reload, self.tail.loaded_ms) = (true, 0);
-        let told = self.outbox.gap();
-        self.tell_each(told, here);
+        let deliveries = self.outbox.gap();
+        self.deliver_each(deliveries, here);
         here.gap(0);
     }
 
@@ -290,13 +290,13 @@ impl Bus {
             self.follow(now_ms);
         } else if !self.tail.owed.is_empty() {
             let uris = self.tail.owed.iter().take(CONTENTS_AT_ONCE);
-            self.tail.state = State::Refilling {
+            self.tail.state = TailState::Refilling {
                 uris: uris.cloned().collect(),
             };
         } else if self.tail.wants_reload && may_load {
-            self.tail.state = State::Loading {
+            self.tail.state = TailState::Loading {
                 cursor: 0,
-                seen: Seen::default(),
+                seen: HashScan::default(),
             };
         } else {
             self.follow(now_ms);
@@ -305,13 +305,13 @@ impl Bus {
 
     fn follow(&mut self, now_ms: u64) {
         self.tail.state = match self.tail.is_stuck {
-            true => State::Skipping,
-            false => State::Reading,
+            true => TailState::Skipping,
+            false => TailState::Reading,
         };
         self.outbox.followed(now_ms);
     }
 
-    fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, Fields)>) {
+    fn read(&mut self, now_ms: u64, entries: Vec<(EntryId, FieldList)>) {
         // As many may have been added meanwhile that the oldest were trimmed before they were read.
         let is_full = entries.len() >= self.tail.page.count();
         // Nor is it certain where the count was not known: somebody may have trimmed all but these.
@@ -353,7 +353,9 @@ impl Bus {
             if let (Payload::ExternalPut(uri, contents), Some(store)) = (&entry.news, &self.store) {
                 let checked = store.check(uri, contents.as_ref());
                 checked.map_err(|_| {
-                    entry::Malformed("contents of that size, or at that uri, are not taken here")
+                    entry::MalformedEntry(
+                        "contents of that size, or at that uri, are not taken here",
+                    )
                 })?;
             }
             if let (Some(uri), Some(name)) = (entry.news.uri(), name) {
@@ -362,7 +364,7 @@ impl Bus {
             Ok(entry)
         });
         entry
-            .map_err(|entry::Malformed(why)| {
+            .map_err(|entry::MalformedEntry(why)| {
                 self.counts.malformed += 1;
                 if let Some(unlogged) = self.tail.malformed_log.admit(now_ms) {
                     tracing::warn!(entry = %id, why, unlogged, "an entry of the bus was skipped: see README.md for \
@@ -377,15 +379,15 @@ impl Bus {
         while !self.tail.unread.is_empty() {
             let (entries, wanted) = self.next_portion();
             if !wanted.is_empty() {
-                self.tail.state = State::Fetching { entries, wanted };
+                self.tail.state = TailState::Fetching { entries, wanted };
                 return;
             }
             self.tell_read(now_ms, entries, &None);
         }
         if let Some(since) = self.tail.full_since.take() {
-            self.tail.state = State::Checking { since };
+            self.tail.state = TailState::Checking { since };
         } else if now_ms >= self.tail.checked_ms + CHECK_EVERY_MS {
-            self.tail.state = State::Checking {
+            self.tail.state = TailState::Checking {
                 since: self.tail.position,
             };
         } else {
@@ -393,9 +395,9 @@ impl Bus {
         }
     }
 
-    /// How many of the unread entries are told next, and whose contents that takes.
-    fn next_portion(&self) -> (usize, Wanted) {
-        let mut wanted = Wanted::default();
+    /// How many of the unread entries are delivered next, and whose contents that takes.
+    fn next_portion(&self) -> (usize, WantedValues) {
+        let mut wanted = WantedValues::default();
         for (index, (_, entry)) in self.tail.unread.iter().enumerate() {
             let uri = match entry.as_ref().map(|entry| &entry.news) {
                 Some(Payload::Stored { uri, .. } | Payload::ExternalPut(uri, _))

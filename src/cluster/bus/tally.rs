@@ -1,4 +1,4 @@
-//! What is found wrong again and again, told in one line: how often, and the first of it.
+//! What is found wrong again and again, in one log line: how often, and the first of it.
 //!
 //! A plain value. A hash that somebody else fills with ten thousand values is one line, and so is a bus that is
 //! trimmed too early for an hour.
@@ -12,10 +12,10 @@ const SHOWN_CHARS_MAX: usize = 200;
 /// Of one kind.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// Since it was told last.
+    /// Since it was logged last.
     count: u64,
     first: String,
-    told_ms: Option<u64>,
+    logged_ms: Option<u64>,
 }
 
 impl Tally {
@@ -26,13 +26,13 @@ impl Tally {
         self.count += 1;
     }
 
-    /// How often and the first, if it is to be told now: at once, and then once a minute.
+    /// How often and the first, if it is to be logged now: at once, and then once a minute.
     pub(super) fn take(&mut self, now_ms: u64) -> Option<(u64, String)> {
-        let is_early = |told_ms: u64| now_ms < told_ms + TELL_EVERY_MS;
-        if self.count == 0 || self.told_ms.is_some_and(is_early) {
+        let is_early = |logged_ms: u64| now_ms < logged_ms + TELL_EVERY_MS;
+        if self.count == 0 || self.logged_ms.is_some_and(is_early) {
             return None;
         }
-        self.told_ms = Some(now_ms);
+        self.logged_ms = Some(now_ms);
         let first = std::mem::take(&mut self.first);
         Some((std::mem::take(&mut self.count), first))
     }

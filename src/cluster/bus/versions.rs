@@ -19,14 +19,14 @@ pub(super) struct Versions {
 
 /// As of which write, and whether that took the resource away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct WriteVersion {
     pub(super) stamp: EntryId,
     pub(super) is_gone: bool,
 }
 
 impl Versions {
-    pub(super) fn get(&self, uri: &str) -> Option<Version> {
-        let version = |is_gone| move |&stamp| Version { stamp, is_gone };
+    pub(super) fn get(&self, uri: &str) -> Option<WriteVersion> {
+        let version = |is_gone| move |&stamp| WriteVersion { stamp, is_gone };
         let present = self.present.get(uri).map(version(false));
         present.or_else(|| self.gone.get(uri).map(version(true)))
     }
@@ -36,7 +36,7 @@ impl Versions {
         self.get(uri).map_or(EntryId::ZERO, |it| it.stamp)
     }
 
-    pub(super) fn set(&mut self, uri: &str, version: Version) {
+    pub(super) fn set(&mut self, uri: &str, version: WriteVersion) {
         if let Some((uri, stamp)) = self.gone.remove_entry(uri) {
             self.by_age.remove(&(stamp, uri));
         }
@@ -68,8 +68,8 @@ impl Versions {
 mod tests {
     use super::*;
 
-    fn version(ms: u64, is_gone: bool) -> Version {
-        Version {
+    fn version(ms: u64, is_gone: bool) -> WriteVersion {
+        WriteVersion {
             stamp: EntryId { ms, seq: 0 },
             is_gone,
         }

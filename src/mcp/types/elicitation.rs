@@ -149,15 +149,15 @@ impl Serialize for ElicitSchema {
 
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("type", "object")?;
-        map.serialize_entry("properties", &Fields(&self.fields))?;
+        map.serialize_entry("properties", &RequestedFields(&self.fields))?;
         map.serialize_entry("required", &self.required)?;
         map.end()
     }
 }
 
-struct Fields<'a>(&'a [(String, Value)]);
+struct RequestedFields<'a>(&'a [(String, Value)]);
 
-impl Serialize for Fields<'_> {
+impl Serialize for RequestedFields<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, schema)| (name, schema)))
     }

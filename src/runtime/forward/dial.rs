@@ -1,4 +1,4 @@
-//! Connections to other nodes: opened, and what it tells of a node that none can be.
+//! Opening connections to other nodes, and what it says of a node if that fails.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream as StdStream};

@@ -1,8 +1,8 @@
 //! The sockets of what is passed on to other nodes, around a [`Forwarder`], which says what to do with them.
 //!
-//! Most of a stream's life is silence, so nothing here has a task, a timer or a buffer of its own: all sockets are in one
-//! readiness set, and what comes goes from one to the other through the core's scratch buffer. Only a connection that is
-//! opened, and a question to the control thread, have a task until they are.
+//! Most of a stream's life is silence, so nothing here has a task, a timer or a buffer of its own. All sockets are in one
+//! readiness set, and what comes goes from one to the other through the core's scratch buffer. Only the opening of a
+//! connection, and a question to the control thread, have a task while they last.
 
 mod dial;
 
@@ -16,13 +16,13 @@ use std::time::Duration;
 use monoio::time::timeout;
 
 use self::dial::{connect, is_of_the_peer};
-use super::cluster_handle::{ClusterAccess, Owner};
-use super::engine::{Engine, SCRATCH_BYTES};
+use super::cluster_handle::{ClusterAccess, SessionOwner};
+use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
 use crate::forward::{
-    Departing, Effect, Forwarder, Held, IdleKey, Interest, PassageKey, Passes, Question, Returning,
-    Setup, Side,
+    Departing, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode, PassageKey, Question,
+    RelayBuffer, Returning, Side, SocketInterest,
 };
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
@@ -50,14 +50,14 @@ struct Pair {
 }
 
 /// What the core does about it.
-pub(super) enum Wanted {
+pub(super) enum CoreAction {
     Located {
         connection: ConnectionKey,
         located: Located,
     },
     Hold {
         key: PassageKey,
-        what: Held,
+        what: RelayBuffer,
         count: usize,
     },
     Return {
@@ -75,7 +75,7 @@ impl Forwarding {
         path: &str,
         limits: Limits,
     ) -> io::Result<Self> {
-        let setup = Setup {
+        let setup = ForwarderSetup {
             node,
             path: path.into(),
             secret: cluster.secret.clone(),
@@ -134,18 +134,22 @@ impl Forwarding {
     pub(super) fn handle_held(
         &self,
         key: PassageKey,
-        what: Held,
+        what: RelayBuffer,
         charge: Option<crate::budget::Charge>,
     ) {
         self.forwarder.borrow_mut().handle_held(key, what, charge);
     }
 
     /// Some: the request is none that could be passed on.
-    pub(super) fn handle_forward(&self, stream: StdStream, departing: Departing) -> Option<Wanted> {
+    pub(super) fn handle_forward(
+        &self,
+        stream: StdStream,
+        leaving: Departing,
+    ) -> Option<CoreAction> {
         let began = self
             .forwarder
             .borrow_mut()
-            .handle_forward(clock::now(), departing);
+            .handle_forward(clock::now(), leaving);
         match began {
             Ok(key) => {
                 let (mut pairs, index) = (self.pairs.borrow_mut(), key.index as usize);
@@ -156,12 +160,12 @@ impl Forwarding {
                 pairs[index] = Some(Pair { client, owner });
                 None
             }
-            Err(returning) => Some(Wanted::Return { stream, returning }),
+            Err(returning) => Some(CoreAction::Return { stream, returning }),
         }
     }
 
     /// Carries out what is wanted done, up to what only the core can do. None: there is nothing more.
-    pub(super) fn poll(self: &Rc<Self>, core: &Rc<impl Engine>) -> Option<Wanted> {
+    pub(super) fn poll(self: &Rc<Self>, core: &Rc<impl CoreDriver>) -> Option<CoreAction> {
         loop {
             let transmit = self.forwarder.borrow_mut().poll_transmit();
             if let Some((key, side)) = transmit {
@@ -175,59 +179,65 @@ impl Forwarding {
         }
     }
 
-    fn carry_out(self: &Rc<Self>, core: &Rc<impl Engine>, effect: Effect) -> Option<Wanted> {
+    fn carry_out(
+        self: &Rc<Self>,
+        core: &Rc<impl CoreDriver>,
+        effect: ForwardEffect,
+    ) -> Option<CoreAction> {
         match effect {
-            Effect::Located {
+            ForwardEffect::Located {
                 connection,
                 located,
             } => {
-                return Some(Wanted::Located {
+                return Some(CoreAction::Located {
                     connection,
                     located,
                 });
             }
-            Effect::Hold { key, what, count } => return Some(Wanted::Hold { key, what, count }),
-            Effect::Return { key, returning } => {
-                let stream = self.take_pair(key)?.client;
-                return Some(Wanted::Return { stream, returning });
+            ForwardEffect::Hold { key, what, count } => {
+                return Some(CoreAction::Hold { key, what, count });
             }
-            Effect::Ask {
+            ForwardEffect::Return { key, returning } => {
+                let stream = self.take_pair(key)?.client;
+                return Some(CoreAction::Return { stream, returning });
+            }
+            ForwardEffect::Ask {
                 question,
                 session,
                 within_ms,
             } => self.ask(core, question, session, within_ms),
-            Effect::Connect {
+            ForwardEffect::Connect {
                 key,
                 session,
                 address,
                 within_ms,
             } => self.connect(core, key, session, address, within_ms),
-            Effect::Probe {
+            ForwardEffect::Probe {
                 key,
                 address,
                 within_ms,
             } => self.probe(core, key, address, within_ms),
-            Effect::Reuse { key, idle } => self.reuse(key, idle),
-            Effect::Keep { key, idle } => {
+            ForwardEffect::Reuse { key, idle } => self.reuse(key, idle),
+            ForwardEffect::Keep { key, idle } => {
                 if let Some(owner) = self.take_owner(key) {
                     self.idle.borrow_mut().insert(idle, owner);
                 }
             }
-            Effect::Discard(idle) => drop(self.idle.borrow_mut().remove(&idle)),
-            Effect::Watch {
+            ForwardEffect::Discard(idle) => drop(self.idle.borrow_mut().remove(&idle)),
+            ForwardEffect::Watch {
                 key,
                 side,
                 from,
                 to,
             } => self.rewatch(core, key, side, from, to),
-            Effect::EndSending { key, side } => {
+            ForwardEffect::EndSending { key, side } => {
                 self.with_socket(key, side, |stream| {
                     socket::shutdown(stream, Shutdown::Write);
                 });
             }
-            Effect::LoseOwner(key) => drop(self.take_owner(key)),
-            Effect::Close(key) => drop(self.take_pair(key)),
-            Effect::Announce(presence) => self.say(presence),
+            ForwardEffect::LoseOwner(key) => drop(self.take_owner(key)),
+            ForwardEffect::Close(key) => drop(self.take_pair(key)),
+            ForwardEffect::Announce(presence) => self.say(presence),
         }
         None
     }
@@ -235,7 +245,7 @@ impl Forwarding {
     /// Asks the control thread where a session is.
     fn ask(
         self: &Rc<Self>,
-        core: &Rc<impl Engine>,
+        core: &Rc<impl CoreDriver>,
         question: Question,
         session: SessionId,
         within_ms: Millis,
@@ -245,7 +255,7 @@ impl Forwarding {
         tasks::spawn(async move {
             let owner = match timeout(Duration::from_millis(within_ms), answer).await {
                 Ok(Ok(owner)) => owner,
-                Ok(Err(_)) | Err(_) => Owner::Gone(MissReason::CannotTell),
+                Ok(Err(_)) | Err(_) => SessionOwner::Gone(MissReason::CannotTell),
             };
             own.forwarder
                 .borrow_mut()
@@ -256,7 +266,7 @@ impl Forwarding {
 
     fn connect(
         self: &Rc<Self>,
-        core: &Rc<impl Engine>,
+        core: &Rc<impl CoreDriver>,
         key: PassageKey,
         session: SessionId,
         address: SocketAddr,
@@ -309,7 +319,7 @@ impl Forwarding {
 
     fn probe(
         self: &Rc<Self>,
-        core: &Rc<impl Engine>,
+        core: &Rc<impl CoreDriver>,
         key: PassageKey,
         address: SocketAddr,
         within_ms: Millis,
@@ -335,11 +345,11 @@ impl Forwarding {
 
     fn rewatch(
         &self,
-        core: &Rc<impl Engine>,
+        core: &Rc<impl CoreDriver>,
         key: PassageKey,
         side: Side,
-        from: Interest,
-        to: Interest,
+        from: SocketInterest,
+        to: SocketInterest,
     ) {
         let data = data_of(key, side);
         let watched = self.with_socket(key, side, |stream| {
@@ -354,7 +364,7 @@ impl Forwarding {
     }
 
     /// One of a passage's sockets has something, takes something, or did a moment ago.
-    fn on_ready(&self, core: &Rc<impl Engine>, data: u64) {
+    fn on_ready(&self, core: &Rc<impl CoreDriver>, data: u64) {
         let (key, side) = key_of(data);
         if !self.forwarder.borrow().unsent(key, side).is_empty() {
             self.transmit(key, side);
@@ -367,7 +377,7 @@ impl Forwarding {
         }
     }
 
-    fn read(&self, core: &Rc<impl Engine>, key: PassageKey, side: Side) {
+    fn read(&self, core: &Rc<impl CoreDriver>, key: PassageKey, side: Side) {
         let mut scratch = core.scratch().borrow_mut();
         let read = self.with_socket(key, side, |stream| socket::receive(stream, &mut scratch));
         let (Some(read), now) = (read, clock::now()) else {
@@ -383,8 +393,8 @@ impl Forwarding {
             (Ok(count), Side::Owner) => {
                 let bytes = &scratch[..count];
                 match forwarder.handle_owner_bytes(now, key, bytes) {
-                    Passes::Buffered => {}
-                    Passes::AsTheyAre => self.pass(&mut forwarder, key, bytes),
+                    PassMode::Buffered => {}
+                    PassMode::AsTheyAre => self.pass(&mut forwarder, key, bytes),
                 }
             }
             (Err(fault), _) if fault.kind() == io::ErrorKind::WouldBlock => {}
@@ -449,7 +459,7 @@ impl Forwarding {
 /// # Errors
 /// The kernel no longer says which of them have something.
 pub(super) async fn run(
-    core: Rc<impl Engine>,
+    core: Rc<impl CoreDriver>,
     forwarding: Option<Rc<Forwarding>>,
 ) -> io::Result<()> {
     let Some(forwarding) = forwarding else {

@@ -1,11 +1,11 @@
 //! Whether one more session may open, and which one ends to make room for it: an idle one of whoever holds most.
 //!
-//! What a client holds is counted for the whole node, but a core sees only its own sessions: if the one to end is rather
-//! elsewhere, the other cores are asked, and the client is told to come back in a moment.
+//! What a client holds is counted for the whole node, but a core sees only its own sessions. If the session to end is rather
+//! on another core, the other cores are asked, and the client gets an answer that says to come back in a moment.
 
 use super::session::Session;
-use super::session_lifecycle::Ending;
-use super::{Engine, Millis, Output, Owner, Refused, SessionKey, Wire};
+use super::session_lifecycle::SessionEnding;
+use super::{Engine, EngineOutput, ExchangeOwner, Millis, Refused, SessionKey, Wire};
 use crate::app::call::SessionEnd;
 use crate::clients::{Client, Excess};
 
@@ -27,7 +27,7 @@ impl Engine {
     /// Takes the place of one more session of this client.
     pub(super) fn admit_session(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
     ) -> Result<(), Refused> {
         if self.rejects_new() {
@@ -50,7 +50,7 @@ impl Engine {
 
     fn take_place(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
     ) -> Result<(), Refused> {
         if self.commons.sessions.take(1).is_ok() {
@@ -63,14 +63,15 @@ impl Engine {
         let is_elsewhere = |best: &Candidate| clients.anyone_holds_more_than(best.holds);
         if self.core_count > 1 && best.as_ref().is_none_or(is_elsewhere) && self.may_ask_for_room()
         {
-            self.outputs.push_back(Output::MakeRoom { holds });
+            self.outputs.push_back(EngineOutput::MakeRoom { holds });
             return Err(Refused::busy(
                 "This node holds as many sessions as it can, and is making room: try again.",
                 1,
             ));
         }
-        let ended = best
-            .is_some_and(|it| self.end_session(wire, it.key, Ending::Over(SessionEnd::MadeRoom)));
+        let ended = best.is_some_and(|it| {
+            self.end_session(wire, it.key, SessionEnding::Over(SessionEnd::MadeRoom))
+        });
         // Another core may have been faster.
         if ended && self.commons.sessions.take(1).is_ok() {
             return Ok(());
@@ -82,11 +83,15 @@ impl Engine {
     }
 
     /// Another core needs room for a session of somebody who holds so many.
-    pub(in crate::shard) fn handle_make_room(&mut self, wire: &mut impl Wire<Owner>, holds: u32) {
+    pub(in crate::shard) fn handle_make_room(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        holds: u32,
+    ) {
         if self.commons.sessions.free() == 0
             && let Some(best) = self.idle_session(|_, its| its > holds)
         {
-            self.end_session(wire, best.key, Ending::Over(SessionEnd::MadeRoom));
+            self.end_session(wire, best.key, SessionEnding::Over(SessionEnd::MadeRoom));
         }
     }
 
@@ -101,11 +106,13 @@ impl Engine {
     }
 
     /// Who has all that it may have gives of its own.
-    fn end_idle_of(&mut self, wire: &mut impl Wire<Owner>, client: Option<Client>) -> bool {
+    fn end_idle_of(&mut self, wire: &mut impl Wire<ExchangeOwner>, client: Option<Client>) -> bool {
         let own = self.idle_sessions().filter(|(_, it)| it.client == client);
         let oldest = own.min_by_key(|(_, session)| session.last_active);
         let key = oldest.map(|(key, _)| key);
-        key.is_some_and(|key| self.end_session(wire, key, Ending::Over(SessionEnd::MadeRoom)))
+        key.is_some_and(|key| {
+            self.end_session(wire, key, SessionEnding::Over(SessionEnd::MadeRoom))
+        })
     }
 
     /// Of the idle sessions that may end: one of whoever holds most, and of these the one idle longest.

@@ -19,7 +19,7 @@ pub(super) struct CallState {
     pub(super) log_level: Option<u8>,
     /// Among whose calls it counts.
     pub(super) client: Option<Client>,
-    pub(super) asks: ThinVec<Ask>,
+    pub(super) asks: ThinVec<PendingRequest>,
     pub(super) timer: Timer,
     /// What it takes of the node's budget: its params, and what is made of them.
     pub(super) charge: Charge,
@@ -39,7 +39,7 @@ pub(super) enum AnswerTo {
 
 /// A server request that waits for its answer. Its JSON-RPC id is unique in the session.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ask {
+pub(super) struct PendingRequest {
     pub(super) id: u32,
     pub(super) deadline: Millis,
 }

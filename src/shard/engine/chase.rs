@@ -1,26 +1,26 @@
 //! Two GETs for one stream: the newest has it, since the one before may be half-open, and only its client knows.
 //!
-//! The one before ends, so that nobody believes in it. But a client may have two on purpose or by mistake (that of
-//! TypeScript opens a second standalone stream when it comes back to an answer and finds no event id there), and each of
-//! them comes back when it ends: they would take the stream from each other once a second for ever. What keeps the chase
-//! going is the end, so a stream that is taken from a connection which itself got it lately ([`CHASE_MS`]) does not end
-//! there: that connection stays open and silent, and its client has no reason to come back. Nothing is told on it, as a
-//! message goes out on one stream only. Once the connection that has the stream is lost, the silent ones end: whoever
-//! is there comes back with the last event it saw, and has the stream. So three GETs at most are made of two, a network
+//! The one before ends, so that its client does not believe in it. But a client may have two on purpose or by mistake: that of
+//! TypeScript opens a second standalone stream when it comes back to an answer and finds no event id there. Each of the two
+//! comes back when it ends, so they would take the stream from each other once a second for ever. The end keeps this chase
+//! going. So a stream that is taken from a connection which itself got it lately ([`CHASE_MS`]) does not end
+//! there. That connection stays open and silent, and its client has no reason to come back. Nothing is sent on it, since a
+//! message goes out on one stream only. Once the connection that has the stream is lost, the silent ones end. A client that
+//! is there comes back with the last event it saw, and has the stream. So two GETs become three at most, a network
 //! that was changed costs none, and no client is refused its stream.
 
 use std::collections::HashMap;
 
 use super::keys::StreamKey;
-use super::{Engine, Exchange, Owner, Wire};
+use super::{Engine, Exchange, ExchangeOwner, Wire};
 use crate::limits::{CHASE_MS, SILENT_CONNECTIONS_MAX};
 
 /// Of streams that are chased, the connections that do not have them, oldest first.
-pub(super) type Silent = HashMap<StreamKey, Vec<Exchange>>;
+pub(super) type SilentStreams = HashMap<StreamKey, Vec<Exchange>>;
 
 impl Engine {
     /// The stream is about to have another connection.
-    pub(super) fn take_over(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn take_over(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         let now = self.now;
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -37,8 +37,8 @@ impl Engine {
         }
     }
 
-    fn silence(&mut self, wire: &mut impl Wire<Owner>, stream: StreamKey, key: Exchange) {
-        wire.set_owner(key, Owner::Silent(stream));
+    fn silence(&mut self, wire: &mut impl Wire<ExchangeOwner>, stream: StreamKey, key: Exchange) {
+        wire.set_owner(key, ExchangeOwner::Silent(stream));
         let silent = self.silent.entry(stream).or_default();
         silent.push(key);
         if silent.len() > SILENT_CONNECTIONS_MAX {
@@ -48,12 +48,12 @@ impl Engine {
     }
 
     /// The stream has no connection any more: those that are silent for its sake end.
-    pub(super) fn end_silent(&mut self, wire: &mut impl Wire<Owner>, stream: StreamKey) {
+    pub(super) fn end_silent(&mut self, wire: &mut impl Wire<ExchangeOwner>, stream: StreamKey) {
         if self.silent.is_empty() {
             return;
         }
         for key in self.silent.remove(&stream).unwrap_or_default() {
-            // A node that takes its leave keeps nobody's connection.
+            // A node that drains keeps nobody's connection.
             if self.is_draining() {
                 wire.end_after_answer(key);
             }
@@ -75,10 +75,12 @@ impl Engine {
         clippy::disallowed_methods,
         reason = "whoever asks for them sorts them"
     )]
-    pub(super) fn silent_exchanges(&self) -> impl Iterator<Item = (Exchange, Owner)> {
+    pub(super) fn silent_exchanges(&self) -> impl Iterator<Item = (Exchange, ExchangeOwner)> {
         let exchanges = self.silent.iter();
-        exchanges
-            .flat_map(|(&stream, keys)| keys.iter().map(move |&it| (it, Owner::Silent(stream))))
+        exchanges.flat_map(|(&stream, keys)| {
+            keys.iter()
+                .map(move |&it| (it, ExchangeOwner::Silent(stream)))
+        })
     }
 
     /// Panics if an exchange is silent for a stream that nobody has.

@@ -4,13 +4,13 @@ use super::event_id::EventId;
 use super::fanout::{Listener, ListenerKey, ListenerKind};
 use super::keys::StreamKey;
 use super::stream::{STANDALONE, Stream};
-use super::{Engine, Exchange, Owner, Wire};
+use super::{Engine, Exchange, ExchangeOwner, Wire};
 use crate::wire::sse::{self, Event};
 
 impl Engine {
-    /// The next stream with topics to be told, and the bytes. The driver says that they were written only if
+    /// The next stream with topics to deliver, and the bytes. The driver says that they were written only if
     /// the kernel did not take all of them: that saves a lookup for each of ten thousand streams.
-    pub(in crate::shard) fn poll_fanout<W: Wire<Owner>>(
+    pub(in crate::shard) fn poll_fanout<W: Wire<ExchangeOwner>>(
         &mut self,
         wire: &mut W,
         bytes: &mut Vec<u8>,
@@ -69,13 +69,13 @@ impl Engine {
                 id.emit(&mut self.events);
                 self.events.push(b'\n');
             }
-            self.fanout.emit(due, &listener.voice, &mut self.events);
+            self.fanout.emit(due, &listener.kind, &mut self.events);
         }
     }
 
     /// Where the standalone stream of a session's listener is, but for the offset.
     fn standalone_id(&self, listener: &Listener) -> Option<EventId> {
-        let ListenerKind::Session(session) = listener.voice else {
+        let ListenerKind::Session(session) = listener.kind else {
             return None;
         };
         Some(EventId {
@@ -89,7 +89,7 @@ impl Engine {
     }
 
     /// Writes what a stream has queued, if its exchange takes it, and ends the stream after its last answer.
-    pub(super) fn flush(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn flush(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         let Some(exchange) = self.streams.get(key).and_then(|stream| stream.exchange) else {
             return;
         };
@@ -154,14 +154,14 @@ impl Engine {
 
     /// The standalone stream on which a session's listener speaks.
     fn standalone_of(&self, key: ListenerKey) -> Option<StreamKey> {
-        match self.fanout.listener(key)?.voice {
+        match self.fanout.listener(key)?.kind {
             ListenerKind::Session(session) => self.sessions.get(session)?.standalone,
             ListenerKind::Listen(_) => None,
         }
     }
 
     /// Everything was answered. A legacy stream is kept for a while: its client may not have got all of it.
-    fn finish(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey, exchange: Exchange) {
+    fn finish(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey, exchange: Exchange) {
         match self.streams.get(key).map(|stream| stream.session) {
             Some(Some(_)) => self.interrupted(wire, key),
             _ => drop(self.streams.remove(key)),
@@ -175,7 +175,7 @@ impl Engine {
         let session_key = stream.session?;
         let session = self.sessions.get(session_key)?;
         let offset = match stream.number {
-            STANDALONE => self.fanout.listener(session.listener)?.told,
+            STANDALONE => self.fanout.listener(session.listener)?.delivered_through,
             _ => 0,
         };
         let sequence = stream.last_written();
@@ -190,7 +190,7 @@ impl Engine {
     }
 
     /// An event with an id and no data: from now on the client can come back (2025-11-25, transports).
-    pub(super) fn emit_priming(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn emit_priming(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         let Some(exchange) = self.streams.get(key).and_then(|stream| stream.exchange) else {
             return;
         };

@@ -11,12 +11,12 @@
 
 use super::fanout::ListenerKind;
 use super::hooks::subscriber_of;
-use super::session_lifecycle::Ending;
+use super::session_lifecycle::SessionEnding;
 use super::stream::STANDALONE;
-use super::{Closed, Engine, Exchange, Millis, Owner, Wire};
+use super::{Closed, Engine, Exchange, ExchangeOwner, Millis, Wire};
 use crate::wire::sse::{self, Event};
 
-/// How a node takes its leave.
+/// How a node drains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainTimes {
     /// For the proxy to find out; nothing closes before.
@@ -39,7 +39,7 @@ pub(super) struct Drain {
     closes_from: Millis,
     until: Millis,
     /// Streams that are still to be closed, once that has begun.
-    queue: Option<Vec<(Exchange, Owner)>>,
+    queue: Option<Vec<(Exchange, ExchangeOwner)>>,
     /// How many there were at first.
     count: usize,
 }
@@ -62,7 +62,7 @@ impl Engine {
         self.is_loading = is_loading;
     }
 
-    /// Takes its leave from now on. False: it does already, and nothing changes.
+    /// Drains from now on. False: it does already, and nothing changes.
     pub(in crate::shard) fn handle_drain(&mut self, times: DrainTimes) -> bool {
         if self.drain.is_some() {
             return false;
@@ -111,7 +111,7 @@ impl Engine {
     }
 
     /// Closes as many streams as it takes to be done in time.
-    pub(super) fn drain_some(&mut self, wire: &mut impl Wire<Owner>) {
+    pub(super) fn drain_some(&mut self, wire: &mut impl Wire<ExchangeOwner>) {
         if !self.rejects_new() {
             return;
         }
@@ -148,16 +148,16 @@ impl Engine {
     }
 
     /// Listen streams and sessions' GET streams. Answers to requests end by themselves.
-    fn open_streams(&self) -> impl Iterator<Item = (Exchange, Owner)> + '_ {
+    fn open_streams(&self) -> impl Iterator<Item = (Exchange, ExchangeOwner)> + '_ {
         let streams = self.streams.iter().filter_map(|(key, stream)| {
             let is_get = stream.number == STANDALONE && stream.session.is_some();
             let exchange = stream.exchange.filter(|_| is_get)?;
-            Some((exchange, Owner::Stream(key)))
+            Some((exchange, ExchangeOwner::Stream(key)))
         });
         let listeners = self.fanout.listeners().filter_map(|(key, listener)| {
-            let is_listen = matches!(listener.voice, ListenerKind::Listen(_));
+            let is_listen = matches!(listener.kind, ListenerKind::Listen(_));
             let exchange = listener.sink.filter(|_| is_listen)?;
-            Some((exchange, Owner::Listener(key)))
+            Some((exchange, ExchangeOwner::Listener(key)))
         });
         streams.chain(listeners)
     }
@@ -165,13 +165,13 @@ impl Engine {
     /// False: its session has calls under way, which may still end, or it has not begun.
     fn close_stream_gently(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         exchange: Exchange,
-        owner: Owner,
+        owner: ExchangeOwner,
         late: bool,
     ) -> bool {
         match owner {
-            Owner::Listener(listener) => {
+            ExchangeOwner::Listener(listener) => {
                 let sink = self.fanout.listener(listener).and_then(|it| it.sink);
                 // It may have ended by itself.
                 if sink == Some(exchange) {
@@ -184,7 +184,7 @@ impl Engine {
                     self.close_listener(listener, subscriber_of(listener));
                 }
             }
-            Owner::Stream(stream) => {
+            ExchangeOwner::Stream(stream) => {
                 let stream = self.streams.get(stream);
                 let stream = stream.filter(|it| it.exchange == Some(exchange));
                 let Some(session) = stream.and_then(|it| it.session) else {
@@ -197,15 +197,15 @@ impl Engine {
                 wire.end_after_answer(exchange);
                 self.emit_retry(wire, exchange);
                 // It ends with the process anyway, and its client should find that out now, not with all others.
-                self.end_session(wire, session, Ending::WithTheProcess);
+                self.end_session(wire, session, SessionEnding::WithTheProcess);
             }
-            Owner::Call(_) | Owner::Silent(_) => {}
+            ExchangeOwner::Call(_) | ExchangeOwner::Silent(_) => {}
         }
         true
     }
 
     /// When to come back, different for everyone.
-    fn emit_retry(&mut self, wire: &mut impl Wire<Owner>, key: Exchange) {
+    fn emit_retry(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: Exchange) {
         let base = self.limits.retry_ms;
         let random = (self.secrets)();
         let jitter = (u64::from(u16::from_le_bytes([random[0], random[1]])) * base) >> 16;

@@ -1,9 +1,9 @@
-//! What becomes of exchanges, told to those who own them.
+//! What becomes of exchanges, for those who own them.
 //!
-//! A client that sends nothing more may read on, or be gone, and to a modern one leaving is how a request is cancelled.
-//! Who is gone answers the next bytes with a reset. So on a stream a comment goes out at once, and a modern answer that
-//! is waited for becomes a stream to have one; the reset ends both as any broken connection does. A legacy answer is
-//! waited for as it is, since nothing is cancelled by leaving: when it was quiet for long it becomes a stream, and a dead
+//! A client that sends nothing more may read on, or be gone. To a modern client leaving is how a request is cancelled.
+//! A client that is gone answers the next bytes with a reset. So on a stream a comment goes out at once, and a modern answer
+//! that is waited for becomes a stream to have one. The reset then ends both, as any broken connection does. A legacy answer is
+//! waited for as it is, since nothing is cancelled by leaving. When it was quiet for long it becomes a stream, and a dead
 //! connection is found then.
 
 use super::call::{AnswerTo, CallState};
@@ -12,8 +12,8 @@ use super::hooks::subscriber_of;
 use super::keys::StreamKey;
 use super::stream::STANDALONE;
 use super::{
-    Body, CallKey, Closed, Engine, Exchange, ExchangeEvent, Happened, Output, Owner, Request, Wire,
-    exchange,
+    CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeChange, ExchangeEvent, ExchangeOwner,
+    ReceivedBody, Request, Wire, exchange,
 };
 use crate::mcp::Era;
 
@@ -24,28 +24,28 @@ impl Engine {
     /// A request came, and was admitted. It is answered, or has an owner, when this returns.
     pub(in crate::shard) fn handle_request(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         request: &Request<'_>,
-        body: Body<'_>,
+        body: ReceivedBody<'_>,
     ) {
         match request.method {
-            exchange::Method::Post => self.serve_post(wire, request, body),
-            exchange::Method::Get => self.serve_get(wire, request),
-            exchange::Method::Delete => self.serve_delete(wire, request),
+            exchange::EndpointMethod::Post => self.serve_post(wire, request, body),
+            exchange::EndpointMethod::Get => self.serve_get(wire, request),
+            exchange::EndpointMethod::Delete => self.serve_delete(wire, request),
         }
     }
 
     pub(in crate::shard) fn handle_event(
         &mut self,
-        wire: &mut impl Wire<Owner>,
-        event: ExchangeEvent<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
+        event: ExchangeEvent<ExchangeOwner>,
     ) {
         let exchange = event.exchange;
         match event.what {
-            Happened::Lost => self.lost(wire, exchange, event.owner),
-            Happened::Writable => self.writable(wire, event.owner),
-            Happened::Quiet => {
-                if let Owner::Stream(stream) = event.owner
+            ExchangeChange::Lost => self.lost(wire, exchange, event.owner),
+            ExchangeChange::Writable => self.writable(wire, event.owner),
+            ExchangeChange::Quiet => {
+                if let ExchangeOwner::Stream(stream) = event.owner
                     && let Some(stream) = self.streams.get_mut(stream)
                 {
                     stream.forget_settled();
@@ -53,48 +53,67 @@ impl Engine {
                 // A proxy would give up on a silent response: from now on it is a stream, unless its client takes none.
                 self.keep_alive(wire, exchange, event.owner);
             }
-            Happened::InputEnded => match event.owner {
-                Owner::Call(call) if !self.calls.get(call).is_some_and(is_modern) => {}
+            ExchangeChange::InputEnded => match event.owner {
+                ExchangeOwner::Call(call) if !self.calls.get(call).is_some_and(is_modern) => {}
                 // Of a client that takes no stream nothing can be found out before its answer.
                 owner => self.keep_alive(wire, exchange, owner),
             },
         }
     }
 
-    fn keep_alive(&mut self, wire: &mut impl Wire<Owner>, exchange: Exchange, owner: Owner) {
+    fn keep_alive(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        exchange: Exchange,
+        owner: ExchangeOwner,
+    ) {
         let is_stream = match owner {
-            Owner::Call(call) => self.stream_of(wire, call).is_some(),
-            Owner::Stream(_) | Owner::Silent(_) | Owner::Listener(_) => true,
+            ExchangeOwner::Call(call) => self.stream_of(wire, call).is_some(),
+            ExchangeOwner::Stream(_) | ExchangeOwner::Silent(_) | ExchangeOwner::Listener(_) => {
+                true
+            }
         };
         if is_stream {
             wire.emit_events(exchange, KEEP_ALIVE);
         }
     }
 
-    fn writable(&mut self, wire: &mut impl Wire<Owner>, owner: Owner) {
+    fn writable(&mut self, wire: &mut impl Wire<ExchangeOwner>, owner: ExchangeOwner) {
         match owner {
-            Owner::Stream(stream) => {
+            ExchangeOwner::Stream(stream) => {
                 self.flush(wire, stream);
                 self.resume_listener(stream);
             }
-            Owner::Listener(listener) => self.fanout.resume(listener),
-            Owner::Call(_) | Owner::Silent(_) => {}
+            ExchangeOwner::Listener(listener) => self.fanout.resume(listener),
+            ExchangeOwner::Call(_) | ExchangeOwner::Silent(_) => {}
         }
     }
 
-    fn lost(&mut self, wire: &mut impl Wire<Owner>, exchange: Exchange, owner: Owner) {
+    fn lost(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        exchange: Exchange,
+        owner: ExchangeOwner,
+    ) {
         match owner {
-            Owner::Call(call) => self.abandon_answer(wire, exchange, call),
-            Owner::Stream(stream) | Owner::Silent(stream) => {
+            ExchangeOwner::Call(call) => self.abandon_answer(wire, exchange, call),
+            ExchangeOwner::Stream(stream) | ExchangeOwner::Silent(stream) => {
                 self.lose_stream(wire, exchange, stream)
             }
-            Owner::Listener(listener) => self.close_listener(listener, subscriber_of(listener)),
+            ExchangeOwner::Listener(listener) => {
+                self.close_listener(listener, subscriber_of(listener))
+            }
         }
     }
 
     /// The connection that waited for a JSON answer is gone. For a modern call that is its cancellation; a legacy
     /// client may have lost its network, and the call goes on.
-    fn abandon_answer(&mut self, wire: &mut impl Wire<Owner>, exchange: Exchange, call: CallKey) {
+    fn abandon_answer(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        exchange: Exchange,
+        call: CallKey,
+    ) {
         let Some(state) = self.calls.get_mut(call) else {
             return;
         };
@@ -107,13 +126,18 @@ impl Engine {
             }
             (AnswerTo::Exchange(_) | AnswerTo::Plain(_), Era::Modern) => {
                 self.remove_call(call);
-                self.outputs.push_back(Output::Cancel(call));
+                self.outputs.push_back(EngineOutput::Cancel(call));
             }
         }
     }
 
     /// Perhaps the stream has another exchange by now, and this one was silent.
-    fn lose_stream(&mut self, wire: &mut impl Wire<Owner>, exchange: Exchange, stream: StreamKey) {
+    fn lose_stream(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        exchange: Exchange,
+        stream: StreamKey,
+    ) {
         let connected = self.streams.get(stream).and_then(|it| it.exchange);
         match connected == Some(exchange) {
             true => self.interrupt_stream(wire, stream),
@@ -124,7 +148,7 @@ impl Engine {
     /// Ends a stream's connection, which is no fault of the wire.
     pub(super) fn abort_stream(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         stream: StreamKey,
         exchange: Exchange,
         reason: Closed,
@@ -136,7 +160,7 @@ impl Engine {
     /// What waits for a held stream must not be more than for any other: sooner than that it begins early.
     pub(super) fn make_room_while_held(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: StreamKey,
         count: usize,
     ) {
@@ -149,7 +173,7 @@ impl Engine {
         };
         if wire.is_held(exchange) && !stream.has_room(count, bytes_max) {
             wire.begin_held(exchange);
-            self.writable(wire, Owner::Stream(key));
+            self.writable(wire, ExchangeOwner::Stream(key));
         }
     }
 
@@ -165,19 +189,19 @@ impl Engine {
     }
 
     /// The exchanges that somebody here owns: what a wire must know as well. For tests.
-    pub(in crate::shard) fn owned(&self) -> impl Iterator<Item = (Exchange, Owner)> {
+    pub(in crate::shard) fn owned(&self) -> impl Iterator<Item = (Exchange, ExchangeOwner)> {
         let calls = self.calls.iter().filter_map(|(key, call)| {
             let (AnswerTo::Exchange(it) | AnswerTo::Plain(it)) = call.answer_to else {
                 return None;
             };
-            Some((it, Owner::Call(key)))
+            Some((it, ExchangeOwner::Call(key)))
         });
         let streams = self.streams.iter();
-        let streams =
-            streams.filter_map(|(key, stream)| Some((stream.exchange?, Owner::Stream(key))));
+        let streams = streams
+            .filter_map(|(key, stream)| Some((stream.exchange?, ExchangeOwner::Stream(key))));
         let listeners = self.fanout.listeners();
-        let listeners = listeners.filter_map(|(key, listener)| match listener.voice {
-            ListenerKind::Listen(_) => Some((listener.sink?, Owner::Listener(key))),
+        let listeners = listeners.filter_map(|(key, listener)| match listener.kind {
+            ListenerKind::Listen(_) => Some((listener.sink?, ExchangeOwner::Listener(key))),
             ListenerKind::Session(_) => None,
         });
         calls

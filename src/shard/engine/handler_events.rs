@@ -1,13 +1,14 @@
 //! What running calls do: notify, log, ask, end their stream early, and answer.
 
-use super::call::{AnswerTo, Ask, CallState};
+use super::call::{AnswerTo, CallState, PendingRequest};
 use super::keys::SessionKey;
 use super::keys::StreamKey;
 use super::modern::with_members;
 use super::post::not_acceptable;
 use super::stream::{Stream, stand_in};
 use super::{
-    CallKey, Closed, Engine, Exchange, Output, Owner, Wire, error_message, result_message,
+    CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeOwner, Wire, error_message,
+    result_message,
 };
 use crate::app::call::{AskFailed, Outcome};
 use crate::mcp::Era;
@@ -18,7 +19,7 @@ impl Engine {
     /// A call ended. Late outcomes of cancelled calls are dropped.
     pub(in crate::shard) fn handle_outcome(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         call: CallKey,
         outcome: &Outcome,
     ) {
@@ -63,7 +64,7 @@ impl Engine {
     /// A notification that belongs to a call; `params` is an object in JSON.
     pub(in crate::shard) fn handle_notify(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         call: CallKey,
         method: &str,
         params: &str,
@@ -80,7 +81,7 @@ impl Engine {
     /// `notifications/message`, if the client wants it: a session by its level, a modern request by its own.
     pub(in crate::shard) fn handle_log(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         call: CallKey,
         level: u8,
         params: &str,
@@ -97,11 +98,11 @@ impl Engine {
         }
     }
 
-    /// Sends a request to the client of a legacy call. Its answer comes as [`Output::Answered`] with the number
+    /// Sends a request to the client of a legacy call. Its answer comes as [`EngineOutput::Answered`] with the number
     /// returned here; `None` if the call is over.
     pub(in crate::shard) fn handle_ask(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
 
         call: CallKey,
         method: &str,
@@ -118,7 +119,10 @@ impl Engine {
         let id = session.next_ask;
         session.next_ask += 1;
         let deadline = self.now + self.limits.ask_timeout_ms;
-        self.calls.get_mut(call)?.asks.push(Ask { id, deadline });
+        self.calls
+            .get_mut(call)?
+            .asks
+            .push(PendingRequest { id, deadline });
         self.arm_call(call);
         let message =
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
@@ -126,7 +130,7 @@ impl Engine {
             // Nobody will ever answer it.
             if let Some(state) = self.calls.get_mut(call) {
                 state.asks.retain(|ask| ask.id != id);
-                self.outputs.push_back(Output::Answered {
+                self.outputs.push_back(EngineOutput::Answered {
                     call,
                     ask: id,
                     answer: Err(AskFailed::NotSent),
@@ -137,9 +141,14 @@ impl Engine {
     }
 
     /// A question travels on a stream, and this client takes none.
-    fn refuse_to_ask(&mut self, wire: &mut impl Wire<Owner>, call: CallKey, connection: Exchange) {
+    fn refuse_to_ask(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        call: CallKey,
+        connection: Exchange,
+    ) {
         if let Some(state) = self.remove_call(call) {
-            self.outputs.push_back(Output::Cancel(call));
+            self.outputs.push_back(EngineOutput::Cancel(call));
             wire.refuse(connection, Some(&state.id), &not_acceptable(NEEDS_STREAM));
         }
     }
@@ -148,7 +157,7 @@ impl Engine {
     /// and an event with an id was sent by then.
     pub(in crate::shard) fn handle_close_stream(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         call: CallKey,
     ) {
         if !self
@@ -171,7 +180,7 @@ impl Engine {
     /// and what it says before its answer is said to nobody.
     pub(super) fn stream_of(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         call: CallKey,
     ) -> Option<StreamKey> {
         let state = self.calls.get(call)?;
@@ -191,7 +200,7 @@ impl Engine {
     /// Answers a legacy POST with a stream that ends after `outstanding` answers.
     pub(super) fn open_response_stream(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         connection: Exchange,
         session_key: SessionKey,
         outstanding: u16,
@@ -233,7 +242,7 @@ impl Engine {
 
     fn open_modern_stream(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         connection: Exchange,
         call: CallKey,
     ) -> StreamKey {
@@ -248,7 +257,7 @@ impl Engine {
     /// Queues a message that is no answer, and writes it if the stream is connected. False: there was no room for it.
     pub(super) fn push(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: StreamKey,
         message: &[u8],
     ) -> bool {
@@ -295,7 +304,7 @@ impl Engine {
     /// too large to wait for nobody the client is told, should it come back, that it is gone.
     pub(super) fn push_answer(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: StreamKey,
         message: &[u8],
     ) {
@@ -316,7 +325,7 @@ impl Engine {
     }
 
     /// One of the awaited answers will never come.
-    pub(super) fn finish_one(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn finish_one(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         if let Some(stream) = self.streams.get_mut(key) {
             stream.answer(None);
         }
@@ -326,7 +335,7 @@ impl Engine {
 
     /// The last answer came while nobody was connected: it is kept for its client from now on, not for ever. Without any
     /// there is nothing to keep.
-    fn keep_if_unheard(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    fn keep_if_unheard(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key).filter(|it| it.is_kept()) else {
             return;
         };
@@ -353,7 +362,7 @@ impl Engine {
     }
 
     /// What is queued leaves at once.
-    fn is_writable(&self, wire: &mut impl Wire<Owner>, stream: StreamKey) -> bool {
+    fn is_writable(&self, wire: &mut impl Wire<ExchangeOwner>, stream: StreamKey) -> bool {
         let connection = self.streams.get(stream).and_then(|stream| stream.exchange);
         connection.is_some_and(|exchange| wire.may_write(exchange))
     }

@@ -1,8 +1,8 @@
-//! What the application is told of sessions and subscriptions, and of who sends a request.
+//! What the application learns of sessions and subscriptions, and of who sends a request.
 
 use super::call::AnswerTo;
 use super::fanout::{ListenerKey, ListenerKind};
-use super::{CallKey, Engine, Exchange, Fields, Output, SessionId, SessionKey};
+use super::{CallKey, Engine, EngineOutput, Exchange, RequestFields, SessionId, SessionKey};
 use crate::app::call::{Caller, Headers, Lifecycle, OpenedSession, SessionEnd, Subscriber};
 use crate::clients::Client;
 
@@ -12,7 +12,7 @@ impl Engine {
         &self,
         client: Option<Client>,
         session: Option<SessionKey>,
-        fields: &Fields<'_>,
+        fields: &RequestFields<'_>,
     ) -> Caller {
         let mut headers = Headers::default();
         if let Some(all) = &fields.all {
@@ -39,8 +39,8 @@ impl Engine {
         let opened = OpenedSession::new(
             self.session_id(key),
             session.version,
-            session.profile.info.clone(),
-            session.profile.capabilities.clone(),
+            session.client_info.info.clone(),
+            session.client_info.capabilities.clone(),
             session.client.map(Client::address),
         );
         self.tell_application(Lifecycle::Opened(opened));
@@ -71,27 +71,27 @@ impl Engine {
     pub(super) fn tell_listening(&mut self, listener: ListenerKey) {
         let subscriber = subscriber_of(listener);
         let uris = self.fanout.uris_of(listener);
-        let begins = uris.map(|uri| Output::Tell(Lifecycle::Subscribed(uri, subscriber)));
+        let begins = uris.map(|uri| EngineOutput::Tell(Lifecycle::Subscribed(uri, subscriber)));
         self.outputs.extend(begins);
     }
 
     /// A listener goes, and all that it hears.
     pub(super) fn close_listener(&mut self, listener: ListenerKey, subscriber: Subscriber) {
         let uris = self.fanout.uris_of(listener);
-        let ends = uris.map(|uri| Output::Tell(Lifecycle::Unsubscribed(uri, subscriber)));
+        let ends = uris.map(|uri| EngineOutput::Tell(Lifecycle::Unsubscribed(uri, subscriber)));
         self.outputs.extend(ends);
         self.fanout.close(listener);
     }
 
     fn subscriber(&self, listener: ListenerKey) -> Option<Subscriber> {
-        match self.fanout.listener(listener)?.voice {
+        match self.fanout.listener(listener)?.kind {
             ListenerKind::Session(session) => Some(Subscriber::Session(self.session_id(session))),
             ListenerKind::Listen(_) => Some(subscriber_of(listener)),
         }
     }
 
     fn tell_application(&mut self, event: Lifecycle) {
-        self.outputs.push_back(Output::Tell(event));
+        self.outputs.push_back(EngineOutput::Tell(event));
     }
 }
 

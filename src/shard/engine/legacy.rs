@@ -7,8 +7,8 @@ use super::listen::NO_ROOM;
 use super::params::{self, Cancelled, SetLevel, Subscribe};
 use super::post::{Post, not_acceptable};
 use super::{
-    CallKey, Engine, Output, Owner, Refused, Request, SessionKey, Wire, error_message,
-    result_message,
+    CallKey, Engine, EngineOutput, ExchangeOwner, Refused, Request, SessionKey, Wire,
+    error_message, result_message,
 };
 use crate::app::call::{AskFailed, Call, Topic};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
@@ -28,7 +28,7 @@ enum Dispatched {
 impl Engine {
     pub(super) fn serve_legacy(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         post: Post<'_>,
         message: Message<'_>,
     ) {
@@ -59,7 +59,7 @@ impl Engine {
     /// An array of messages: a stream with an answer for each request in it, or 202 if there is none.
     pub(super) fn serve_batch(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         post: Post<'_>,
         messages: Vec<Result<Message<'_>, Invalid<'_>>>,
     ) {
@@ -191,7 +191,7 @@ impl Engine {
 
     fn serve_request(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         post: Post<'_>,
         session: SessionKey,
         (id, method, params): (&str, &str, Option<&RawValue>),
@@ -214,7 +214,7 @@ impl Engine {
                         self.start_legacy(wire, request, session, call, tree_bytes, answer_to)
                     });
                 match started {
-                    Ok(call) => wire.expect_answer(key, Owner::Call(call)),
+                    Ok(call) => wire.expect_answer(key, ExchangeOwner::Call(call)),
                     Err(refused) => wire.refuse(key, Some(id), &refused),
                 }
             }
@@ -326,7 +326,7 @@ impl Engine {
 
     fn start_legacy(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         request: &Request<'_>,
         session_key: SessionKey,
         (id, method, params): (&str, &str, Option<&RawValue>),
@@ -344,8 +344,8 @@ impl Engine {
             version: session.version,
             method: method.into(),
             params: params.map(ToOwned::to_owned),
-            client_capabilities: session.profile.capabilities.clone(),
-            client_info: session.profile.info.clone(),
+            client_capabilities: session.client_info.capabilities.clone(),
+            client_info: session.client_info.info.clone(),
             caller,
             tree_bytes,
         };
@@ -364,13 +364,14 @@ impl Engine {
             session.calls.push(call);
         }
         self.count_call(client);
-        self.outputs.push_back(Output::Start { call, request });
+        self.outputs
+            .push_back(EngineOutput::Start { call, request });
         Ok(call)
     }
 
     fn take_notification(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         session: SessionKey,
         method: &str,
         params: Option<&RawValue>,
@@ -383,7 +384,7 @@ impl Engine {
     }
 
     /// The client no longer wants this answer, and gets none.
-    fn cancel(&mut self, wire: &mut impl Wire<Owner>, session_key: SessionKey, id: &str) {
+    fn cancel(&mut self, wire: &mut impl Wire<ExchangeOwner>, session_key: SessionKey, id: &str) {
         let Some(session) = self.sessions.get(session_key) else {
             return;
         };
@@ -398,7 +399,7 @@ impl Engine {
         let Some(state) = self.remove_call(call) else {
             return;
         };
-        self.outputs.push_back(Output::Cancel(call));
+        self.outputs.push_back(EngineOutput::Cancel(call));
         match state.answer_to {
             AnswerTo::Exchange(connection) => {
                 wire.open_stream(connection);
@@ -419,7 +420,7 @@ impl Engine {
     /// There is no room for it, and whoever waits for it goes on waiting.
     fn take_response(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         session: SessionKey,
         id: &str,
         outcome: Result<&RawValue, &RawValue>,
@@ -445,7 +446,7 @@ impl Engine {
             Ok(result) => Ok(result.to_owned()),
             Err(error) => Err(AskFailed::Error(client_error(error))),
         };
-        self.outputs.push_back(Output::Answered {
+        self.outputs.push_back(EngineOutput::Answered {
             call,
             ask: id,
             answer,

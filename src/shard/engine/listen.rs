@@ -3,9 +3,9 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::fanout::{Interest, ListenerKind, SubscriptionId};
+use super::fanout::{ListenerKind, SubscriptionId, WantedTopic};
 use super::params::{self, Filter, Listen};
-use super::{Engine, Exchange, Owner, Refused, Wire};
+use super::{Engine, Exchange, ExchangeOwner, Refused, Wire};
 use crate::app::call::Topic;
 use crate::limits::{LISTEN_BYTES_MAX, LOOK_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, RpcError};
@@ -17,7 +17,7 @@ pub(super) const NO_ROOM: &str =
 impl Engine {
     pub(super) fn serve_listen(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: Exchange,
         id: &str,
         params: Option<&RawValue>,
@@ -74,7 +74,7 @@ impl Engine {
         );
         wire.emit_events(key, &events);
         self.events = events;
-        wire.set_owner(key, Owner::Listener(listener));
+        wire.set_owner(key, ExchangeOwner::Listener(listener));
         self.fanout.attach(listener, key);
         self.tell_listening(listener);
     }
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     /// What a client means by a URI; nothing if nobody may subscribe to it.
-    pub(super) fn interest(&self, uri: &str) -> Result<Option<Interest>, RpcError> {
+    pub(super) fn interest(&self, uri: &str) -> Result<Option<WantedTopic>, RpcError> {
         let own = (self.accepts)(uri)
             .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))?;
         let Some(own) = own else {
@@ -113,11 +113,11 @@ impl Engine {
         };
         // It may be longer than what was sent: all that needs it is encoded.
         self.check_uri(&own)?;
-        Ok(Some(Interest::of_resource(uri, own)))
+        Ok(Some(WantedTopic::of_resource(uri, own)))
     }
 
     /// What the application announces of what was asked for: as it is listened for, and as the client is told.
-    fn honoured(&self, filter: &Filter) -> Result<(Vec<Interest>, Value), RpcError> {
+    fn honoured(&self, filter: &Filter) -> Result<(Vec<WantedTopic>, Value), RpcError> {
         let lists = [
             (filter.tools_list_changed, Topic::Tools, "toolsListChanged"),
             (
@@ -136,7 +136,7 @@ impl Engine {
         for (asked, topic, name) in lists {
             if asked && self.description.announces(&topic) {
                 honoured.insert(name.to_owned(), Value::Bool(true));
-                interests.push(Interest::of(topic));
+                interests.push(WantedTopic::of(topic));
             }
         }
         let uris = &filter.resource_subscriptions;

@@ -2,14 +2,14 @@
 //!
 //! A few passes over a text of megabytes take a core's other clients tens of milliseconds. So a body past
 //! [`LOOK_ON_CORE_BYTES_MAX`](crate::limits::LOOK_ON_CORE_BYTES_MAX) is measured while it arrives (depth and tree,
-//! [`JsonScan`]), and when it is complete the driver looks at it elsewhere ([`Effect::Look`](crate::shard::Effect::Look))
-//! and brings back what is in it. Both ways end in the same [`Seen`].
+//! [`JsonScan`]). When it is complete the driver looks at it elsewhere ([`Effect::Look`](crate::shard::Effect::Look))
+//! and brings back what is in it. Both ways end in the same [`ReadBody`].
 
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::params::{self, Envelope};
+use super::params::{self, RequestParams};
 use super::{Refused, body};
 use crate::limits::Limits;
 use crate::mcp::RpcError;
@@ -39,7 +39,7 @@ enum KeptMessage {
         id: Box<str>,
         method: Box<str>,
         params: Option<Box<RawValue>>,
-        envelope: Result<Envelope<'static>, RpcError>,
+        envelope: Result<RequestParams<'static>, RpcError>,
     },
     Notification {
         method: Box<str>,
@@ -59,30 +59,30 @@ struct KeptInvalid {
 
 /// A body as a request has it.
 #[derive(Clone, Copy)]
-pub(in crate::shard) enum Body<'a> {
+pub(in crate::shard) enum ReceivedBody<'a> {
     Text(&'a [u8]),
     Looked(&'a Looked),
 }
 
 /// What is in a body.
-pub(super) struct Seen<'a> {
+pub(super) struct ReadBody<'a> {
     pub(super) parsed: Result<Parsed<'a>, Invalid<'a>>,
     /// Of a single request, if it was read already.
-    pub(super) envelope: Option<&'a Result<Envelope<'static>, RpcError>>,
+    pub(super) envelope: Option<&'a Result<RequestParams<'static>, RpcError>>,
     /// See [`JsonScan::tree_bytes`].
     pub(super) tree_bytes: usize,
 }
 
-impl<'a> Body<'a> {
+impl<'a> ReceivedBody<'a> {
     /// # Errors
     /// It is past a bound.
-    pub(super) fn see(self, limits: &Limits) -> Result<Seen<'a>, Refused> {
+    pub(super) fn see(self, limits: &Limits) -> Result<ReadBody<'a>, Refused> {
         match self {
-            Body::Looked(looked) => Ok(looked.seen()),
-            Body::Text(text) => {
+            ReceivedBody::Looked(looked) => Ok(looked.seen()),
+            ReceivedBody::Text(text) => {
                 let scan = JsonScan::of(text);
                 body::check(&scan, limits)?;
-                Ok(Seen {
+                Ok(ReadBody {
                     parsed: json_rpc::parse(text),
                     envelope: None,
                     tree_bytes: scan.tree_bytes(),
@@ -117,7 +117,7 @@ impl Look {
 }
 
 impl Looked {
-    fn seen(&self) -> Seen<'_> {
+    fn seen(&self) -> ReadBody<'_> {
         let envelope = match &self.parsed {
             Ok(Kept::One(message)) => message.envelope(),
             Ok(Kept::Batch(_)) | Err(_) => None,
@@ -135,7 +135,7 @@ impl Looked {
             )),
             Err(invalid) => Err(invalid.lend()),
         };
-        Seen {
+        ReadBody {
             parsed,
             envelope,
             tree_bytes: self.tree_bytes,
@@ -151,7 +151,7 @@ impl KeptMessage {
                 id: id.raw().into(),
                 method: (&**method).into(),
                 params: kept(params),
-                envelope: params::envelope(*params).and_then(Envelope::into_owned),
+                envelope: params::envelope(*params).and_then(RequestParams::into_owned),
             },
             Message::Notification { method, params } => KeptMessage::Notification {
                 method: (&**method).into(),
@@ -167,7 +167,7 @@ impl KeptMessage {
         }
     }
 
-    fn envelope(&self) -> Option<&Result<Envelope<'static>, RpcError>> {
+    fn envelope(&self) -> Option<&Result<RequestParams<'static>, RpcError>> {
         match self {
             KeptMessage::Request { envelope, .. } => Some(envelope),
             KeptMessage::Notification { .. } | KeptMessage::Response { .. } => None,

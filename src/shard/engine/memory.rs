@@ -5,9 +5,9 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use super::keys::StreamKey;
-use super::stream::{MESSAGE_OVERHEAD_BYTES, Message, stand_in};
-use super::{CallKey, Engine, Fields, Millis, Owner, Refused, SessionKey, Wire};
-use crate::budget::{Charge, Short};
+use super::stream::{MESSAGE_OVERHEAD_BYTES, OutgoingMessage, stand_in};
+use super::{CallKey, Engine, ExchangeOwner, Millis, Refused, RequestFields, SessionKey, Wire};
+use crate::budget::{BudgetExceeded, Charge};
 use crate::clients::Client;
 use crate::wire::json_scan::JsonScan;
 
@@ -21,13 +21,13 @@ impl Engine {
     /// Charges so much to a client, after room was made for it if there was none.
     ///
     /// # Errors
-    /// [`Short`]: the other cores are asked to make room, for whoever comes next.
+    /// [`BudgetExceeded`]: the other cores are asked to make room, for whoever comes next.
     pub(in crate::shard) fn charge(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
         count: usize,
-    ) -> Result<Charge, Short> {
+    ) -> Result<Charge, BudgetExceeded> {
         let share = self.memory.share_of(client);
         self.memory.check_share(share.as_ref(), count)?;
         if !self.memory.has_room(count) {
@@ -42,9 +42,9 @@ impl Engine {
     /// 503: try again.
     pub(super) fn charge_call(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
-        fields: &Fields<'_>,
+        fields: &RequestFields<'_>,
         params: Option<&RawValue>,
         tree_bytes: usize,
     ) -> Result<Charge, Refused> {
@@ -53,7 +53,7 @@ impl Engine {
         let fields_bytes = fields.all.as_ref().map_or(0, |all| all.text.len());
         let count = CALL_BYTES + TEXTS_OF_A_CALL * text_bytes + tree_bytes + fields_bytes;
         self.charge(wire, client, count)
-            .map_err(|Short| Refused::out_of_memory())
+            .map_err(|BudgetExceeded| Refused::out_of_memory())
     }
 
     /// The client's answer to a question of a call comes on top.
@@ -62,7 +62,7 @@ impl Engine {
     /// 503: try again.
     pub(super) fn charge_more(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         call: CallKey,
         answer: &RawValue,
     ) -> Result<(), Refused> {
@@ -71,7 +71,7 @@ impl Engine {
         let tree_bytes = JsonScan::of(text.as_bytes()).tree_bytes();
         let more = self
             .charge(wire, client, TEXTS_OF_A_CALL * text.len() + tree_bytes)
-            .map_err(|Short| Refused::out_of_memory())?;
+            .map_err(|BudgetExceeded| Refused::out_of_memory())?;
         if let Some(state) = self.calls.get_mut(call) {
             state.charge.add(more);
         }
@@ -81,22 +81,22 @@ impl Engine {
     /// A message that is kept, with its charge.
     pub(super) fn message(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         session: Option<SessionKey>,
         data: &[u8],
-    ) -> Result<Rc<Message>, Short> {
+    ) -> Result<Rc<OutgoingMessage>, BudgetExceeded> {
         let session = session.and_then(|session| self.sessions.get(session));
         let client = session.and_then(|session| session.client);
         let charge = self.charge(wire, client, data.len() + MESSAGE_OVERHEAD_BYTES)?;
-        Ok(Message::new(data, charge))
+        Ok(OutgoingMessage::new(data, charge))
     }
 
     /// The same for what is small and must not be lost.
-    pub(super) fn small_message(&self, data: &[u8]) -> Rc<Message> {
+    pub(super) fn small_message(&self, data: &[u8]) -> Rc<OutgoingMessage> {
         let charge = self
             .memory
             .charge_beyond(data.len() + MESSAGE_OVERHEAD_BYTES);
-        Message::new(data, charge)
+        OutgoingMessage::new(data, charge)
     }
 
     /// Of what a stream has written it keeps as much as it may.
@@ -106,12 +106,16 @@ impl Engine {
             stream.trim(bytes_max, |answer| {
                 let data = stand_in(answer)?;
                 let charge = memory.charge_beyond(data.len() + MESSAGE_OVERHEAD_BYTES);
-                Some(Message::new(&data, charge))
+                Some(OutgoingMessage::new(&data, charge))
             });
         }
     }
 
-    pub(in crate::shard) fn make_room(&mut self, wire: &mut impl Wire<Owner>, count: usize) {
+    pub(in crate::shard) fn make_room(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        count: usize,
+    ) {
         let memory = Rc::clone(&self.memory);
         let now = self.now;
         let drop_kept = |count| self.drop_kept_answers(count);

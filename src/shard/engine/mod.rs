@@ -1,10 +1,10 @@
 //! The engine of a shard: all that MCP is here, between requests that are complete and answers that are not bytes yet.
-//! Sessions, streams, calls and what they ask their clients, subscriptions and the fan-out, what other nodes should know.
-//! (Not `mcp`: that is what the protocol says, this is what is done about it.)
+//! It has sessions, streams, calls and what they ask their clients, subscriptions and the fan-out, and what other nodes should
+//! know. (It is not `mcp`: that is what the protocol says, this is what is done about it.)
 //!
-//! A plain value like the shard it is in, and good for itself. Requests come in by [`Engine::handle_request`], what became
-//! of their exchanges by [`Engine::handle_event`], what handlers do by the other `handle_*`; answers go to the [`Wire`]
-//! that each of them is given, whichever that is, and the rest comes out by [`Engine::poll_output`].
+//! A plain value like the shard it is in, and useful by itself. Requests come in by [`Engine::handle_request`], what became
+//! of their exchanges by [`Engine::handle_event`], what handlers do by the other `handle_*`. Answers go to the [`Wire`]
+//! that each of them is given, whichever that is. The rest comes out by [`Engine::poll_output`].
 
 mod admission;
 mod call;
@@ -28,10 +28,10 @@ mod modern;
 mod params;
 mod place;
 mod post;
-mod presence;
 pub mod properties;
 mod resume;
 mod session;
+mod session_events;
 mod session_lifecycle;
 mod stream;
 mod tell;
@@ -46,7 +46,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use self::call::CallState;
-use self::chase::Silent;
+use self::chase::SilentStreams;
 use self::client_info::ClientInfos;
 use self::description::ServerDescription;
 use self::drain::Drain;
@@ -57,13 +57,15 @@ use self::stream::Stream;
 use self::timers::TimerKey;
 use super::arena::{self, Arena};
 use super::body;
-use super::exchange::{self, Closed, Exchange, ExchangeEvent, Happened, Place, UpperLayer, Wire};
-use super::fields::{self, Fields};
+use super::exchange::{
+    self, Closed, Destination, Exchange, ExchangeChange, ExchangeEvent, UpperLayer, Wire,
+};
+use super::fields::{self, RequestFields};
 use super::memory::Memory;
 use super::refused::{Refused, error_message, result_message};
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
-use super::{Accepts, Counts, EntrySizes, Publication, Setup};
+use super::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
 use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
@@ -71,7 +73,7 @@ use crate::wire::session_id::{NodeName, SessionId};
 
 pub use self::drain::{DrainProgress, DrainTimes};
 pub use self::keys::{CallKey, SessionKey};
-pub(super) use self::look::Body;
+pub(super) use self::look::ReceivedBody;
 pub use self::look::{Look, Looked};
 
 type Request<'a> = exchange::Request<'a, MissReason>;
@@ -88,14 +90,14 @@ pub(super) struct Engine {
     is_clustered: bool,
     server_info: Arc<ServerInfoJson>,
     description: ServerDescription,
-    accepts: Accepts,
+    accepts: AcceptsSubscription,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
     /// The newest offset this core has heard of.
     offset: u64,
     sessions: Arena<Session, OfSession>,
     streams: Arena<Stream, OfStream>,
-    silent: Silent,
+    silent: SilentStreams,
     calls: Arena<CallState, OfCall>,
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
@@ -110,7 +112,7 @@ pub(super) struct Engine {
     announced: Option<usize>,
     /// The slot of the next session whose record is verified.
     verified: usize,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<EngineOutput>,
     /// Reused between deliveries.
     due: Vec<Due>,
     events: Vec<u8>,
@@ -119,7 +121,7 @@ pub(super) struct Engine {
 
 /// Whose an exchange is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Owner {
+pub(super) enum ExchangeOwner {
     /// A call runs; its answer is one JSON message unless it sends something before.
     Call(CallKey),
     /// An SSE response: the GET stream or the answer to a POST.
@@ -131,7 +133,7 @@ pub(super) enum Owner {
 }
 
 /// What the driver is to do; see [`Effect`](super::Effect), which has these in the same words.
-pub(super) enum Output {
+pub(super) enum EngineOutput {
     Start {
         call: CallKey,
         request: Call,
@@ -154,7 +156,7 @@ pub(super) enum Output {
 }
 
 impl Engine {
-    pub(super) fn new(setup: Setup, memory: Rc<Memory>, now: Millis) -> Self {
+    pub(super) fn new(setup: ShardSetup, memory: Rc<Memory>, now: Millis) -> Self {
         Engine {
             node: setup.node,
             core: setup.core,
@@ -171,7 +173,7 @@ impl Engine {
             offset: 0,
             sessions: Arena::default(),
             streams: Arena::default(),
-            silent: Silent::default(),
+            silent: SilentStreams::default(),
             calls: Arena::default(),
             fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
             commons: setup.commons,
@@ -214,7 +216,7 @@ impl Engine {
         &self.limits
     }
 
-    pub(super) fn poll_output(&mut self) -> Option<Output> {
+    pub(super) fn poll_output(&mut self) -> Option<EngineOutput> {
         self.outputs.pop_front()
     }
 
@@ -229,8 +231,8 @@ impl Engine {
     }
 
     /// All but the connections, and what they hold.
-    pub(super) fn counts(&self) -> Counts {
-        Counts {
+    pub(super) fn counts(&self) -> ShardCounts {
+        ShardCounts {
             connections: 0,
             sessions: self.sessions.len(),
             streams: self.streams.len(),
@@ -284,7 +286,7 @@ impl Engine {
                 .fanout
                 .listener(session.listener)
                 .expect("a session has its listener");
-            assert!(matches!(listener.voice, fanout::ListenerKind::Session(it) if it == key));
+            assert!(matches!(listener.kind, fanout::ListenerKind::Session(it) if it == key));
             let standalone = session.standalone.and_then(|it| self.streams.get(it));
             assert_eq!(
                 listener.sequence,

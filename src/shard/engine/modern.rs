@@ -4,9 +4,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::call::CallState;
-use super::params::{self, Envelope, Meta};
+use super::params::{self, ModernRequestMeta, RequestParams};
 use super::post::{Post, not_acceptable};
-use super::{Engine, Exchange, Fields, Output, Owner, Refused, Wire};
+use super::{Engine, EngineOutput, Exchange, ExchangeOwner, Refused, RequestFields, Wire};
 use crate::app::call::Call;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::types::LoggingLevel;
@@ -27,7 +27,7 @@ const REMOVED: [&str; 6] = [
 impl Engine {
     pub(super) fn serve_modern(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         post: Post<'_>,
         message: Message<'_>,
     ) {
@@ -84,7 +84,7 @@ impl Engine {
         }
     }
 
-    fn serve_discover(&mut self, wire: &mut impl Wire<Owner>, key: Exchange, id: &str) {
+    fn serve_discover(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: Exchange, id: &str) {
         let mut result = json!({
             "supportedVersions": ProtocolVersion::newest_first(),
             "capabilities": self.server_info.modern_capabilities,
@@ -114,10 +114,10 @@ impl Engine {
 
     fn start_modern(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         post: Post<'_>,
         (id, method, params): (&str, &str, Option<&RawValue>),
-        envelope: &Envelope<'_>,
+        envelope: &RequestParams<'_>,
     ) {
         let (key, client) = (post.request.exchange, post.request.client);
         let meta = envelope.meta.as_ref();
@@ -142,11 +142,11 @@ impl Engine {
         };
         let capabilities = meta.and_then(|meta| meta.client_capabilities.as_deref());
         let info = meta.and_then(|meta| meta.client_info.as_deref());
-        let profile = match self
+        let client_info = match self
             .profiles
             .intern(capabilities.unwrap_or(RawValue::NULL), info)
         {
-            Ok(profile) => profile,
+            Ok(client_info) => client_info,
             Err(error) => return wire.answer_error(key, 400, Some(id), &error),
         };
         self.count_call(client);
@@ -162,23 +162,27 @@ impl Engine {
             timer: Default::default(),
             charge,
         });
-        wire.expect_answer(key, Owner::Call(call));
+        wire.expect_answer(key, ExchangeOwner::Call(call));
         let request = Call {
             version,
             method: method.into(),
             params: params.map(ToOwned::to_owned),
-            client_capabilities: profile.capabilities.clone(),
-            client_info: profile.info.clone(),
+            client_capabilities: client_info.capabilities.clone(),
+            client_info: client_info.info.clone(),
             caller: self.caller_seen(client, None, &post.request.fields),
             tree_bytes,
         };
-        self.profiles.release(profile);
-        self.outputs.push_back(Output::Start { call, request });
+        self.profiles.release(client_info);
+        self.outputs
+            .push_back(EngineOutput::Start { call, request });
     }
 }
 
 /// Streamable HTTP, "Protocol Version Header", and basic, "Per-request protocol fields".
-fn check_version(fields: &Fields<'_>, meta: Option<&Meta<'_>>) -> Result<(), RpcError> {
+fn check_version(
+    fields: &RequestFields<'_>,
+    meta: Option<&ModernRequestMeta<'_>>,
+) -> Result<(), RpcError> {
     let missing = |field: &str| {
         RpcError::invalid_params(format!(
             "Invalid params: _meta[\"io.modelcontextprotocol/{field}\"] is required."
@@ -206,9 +210,9 @@ fn check_version(fields: &Fields<'_>, meta: Option<&Meta<'_>>) -> Result<(), Rpc
 
 /// Streamable HTTP, "Server Validation": what a header says and what the body says is the same.
 fn check_mirrors(
-    fields: &Fields<'_>,
+    fields: &RequestFields<'_>,
     method: &str,
-    envelope: &Envelope<'_>,
+    envelope: &RequestParams<'_>,
 ) -> Result<(), RpcError> {
     let mismatch = |name: &str, header: &str, body: &str| {
         RpcError::header_mismatch(format!(

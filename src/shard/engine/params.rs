@@ -12,7 +12,7 @@ use crate::mcp::read::read;
 
 /// The per-request metadata of 2026-07-28 (basic, "Per-request protocol fields").
 #[derive(Deserialize, Default)]
-pub(super) struct Meta<'a> {
+pub(super) struct ModernRequestMeta<'a> {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion", borrow)]
     pub(super) protocol_version: Option<Cow<'a, str>>,
     #[serde(
@@ -35,9 +35,9 @@ pub(super) struct Meta<'a> {
 
 /// What any modern request may carry beside its own params, and what headers mirror.
 #[derive(Deserialize, Default)]
-pub(super) struct Envelope<'a> {
+pub(super) struct RequestParams<'a> {
     #[serde(rename = "_meta", borrow)]
-    pub(super) meta: Option<Meta<'a>>,
+    pub(super) meta: Option<ModernRequestMeta<'a>>,
     #[serde(borrow, default, deserialize_with = "raw")]
     pub(super) name: Option<Cow<'a, RawValue>>,
     #[serde(borrow, default, deserialize_with = "raw")]
@@ -46,12 +46,12 @@ pub(super) struct Envelope<'a> {
     pub(super) task_id: Option<Cow<'a, RawValue>>,
 }
 
-impl Envelope<'_> {
+impl RequestParams<'_> {
     /// The same in texts of its own, and of what a client says of itself no more than is kept.
     ///
     /// # Errors
     /// -32602: what a client says of itself is wrong.
-    pub(super) fn into_owned(self) -> Result<Envelope<'static>, RpcError> {
+    pub(super) fn into_owned(self) -> Result<RequestParams<'static>, RpcError> {
         let text = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));
         let raw = |raw: Option<Cow<'_, RawValue>>| raw.map(|raw| Cow::Owned(raw.into_owned()));
         let meta = self.meta.map(|meta| {
@@ -60,14 +60,14 @@ impl Envelope<'_> {
                 .as_deref()
                 .map(client_info::kept_capabilities);
             let info = meta.client_info.as_deref().map(client_info::kept_info);
-            Ok(Meta {
+            Ok(ModernRequestMeta {
                 protocol_version: text(meta.protocol_version),
                 client_capabilities: capabilities.transpose()?.map(Cow::Owned),
                 client_info: info.transpose()?.map(Cow::Owned),
                 log_level: text(meta.log_level),
             })
         });
-        Ok(Envelope {
+        Ok(RequestParams {
             meta: meta.transpose()?,
             name: raw(self.name),
             uri: raw(self.uri),
@@ -136,7 +136,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Res
 ///
 /// # Errors
 /// -32602 with what is wrong in words.
-pub(super) fn envelope(params: Option<&RawValue>) -> Result<Envelope<'_>, RpcError> {
+pub(super) fn envelope(params: Option<&RawValue>) -> Result<RequestParams<'_>, RpcError> {
     parse_within(usize::MAX, params)
 }
 

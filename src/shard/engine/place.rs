@@ -1,44 +1,52 @@
 //! What a wire asks while a request arrives: where it is to be served, and whether there is any sense in it.
 
 use super::post::check_post;
-use super::{Engine, Exchange, Fields, MissReason, Output, Owner, Place, Refused, UpperLayer};
+use super::{
+    Destination, Engine, EngineOutput, Exchange, ExchangeOwner, MissReason, Refused, RequestFields,
+    UpperLayer,
+};
 
 impl UpperLayer for Engine {
-    type Owner = Owner;
+    type Owner = ExchangeOwner;
     /// Why the session that it names is not had.
     type Word = MissReason;
 
     const NO_WORD: MissReason = MissReason::CannotTell;
 
     /// A modern request has no session, whatever its header says.
-    fn place(&self, fields: &Fields<'_>) -> Place {
+    fn place(&self, fields: &RequestFields<'_>) -> Destination {
         let Some(id) = fields.session.as_ref().and_then(|it| it.id.as_ref()) else {
-            return Place::Here;
+            return Destination::Here;
         };
         if fields.is_modern() {
-            return Place::Here;
+            return Destination::Here;
         }
         let core = id.locator.core;
         if id.node == self.node {
             let is_ours = id.locator.incarnation == self.incarnation && core < self.core_count;
             return match is_ours && core != self.core {
-                true => Place::Core(core),
-                false => Place::Here,
+                true => Destination::Core(core),
+                false => Destination::Here,
             };
         }
         match self.is_clustered && fields.only_session().is_some() {
-            true => Place::Elsewhere,
-            false => Place::Here,
+            true => Destination::Elsewhere,
+            false => Destination::Here,
         }
     }
 
-    fn ask(&mut self, exchange: Exchange, fields: &Fields<'_>) {
+    fn ask(&mut self, exchange: Exchange, fields: &RequestFields<'_>) {
         if let Some(&session) = fields.only_session() {
-            self.outputs.push_back(Output::Locate { exchange, session });
+            self.outputs
+                .push_back(EngineOutput::Locate { exchange, session });
         }
     }
 
-    fn foresee(&mut self, word: Option<MissReason>, fields: &Fields<'_>) -> Result<(), Refused> {
+    fn foresee(
+        &mut self,
+        word: Option<MissReason>,
+        fields: &RequestFields<'_>,
+    ) -> Result<(), Refused> {
         check_post(fields)?;
         match fields.session {
             // With an empty one it may still be an `initialize`.

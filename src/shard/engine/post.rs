@@ -2,9 +2,9 @@
 
 use super::call::AnswerTo;
 use super::fields::is_json;
-use super::look::Body;
-use super::params::Envelope;
-use super::{Engine, Fields, Owner, Refused, Request, Wire};
+use super::look::ReceivedBody;
+use super::params::RequestParams;
+use super::{Engine, ExchangeOwner, Refused, Request, RequestFields, Wire};
 use crate::mcp::{ProtocolVersion, RpcError};
 use crate::wire::json_rpc::{Message, Parsed};
 
@@ -13,7 +13,7 @@ use crate::wire::json_rpc::{Message, Parsed};
 pub(super) struct Post<'a> {
     pub(super) request: &'a Request<'a>,
     /// Of a single request, if it was read already.
-    pub(super) envelope: Option<&'a Result<Envelope<'static>, RpcError>>,
+    pub(super) envelope: Option<&'a Result<RequestParams<'static>, RpcError>>,
     /// What a tree of the body would take.
     pub(super) tree_bytes: usize,
 }
@@ -30,9 +30,9 @@ impl Post<'_> {
 impl Engine {
     pub(super) fn serve_post(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         request: &Request<'_>,
-        body: Body<'_>,
+        body: ReceivedBody<'_>,
     ) {
         let (key, fields) = (request.exchange, &request.fields);
         if let Err(refused) = check_post(fields) {
@@ -81,7 +81,7 @@ impl Engine {
 }
 
 /// What the head of a POST must say.
-pub(super) fn check_post(fields: &Fields<'_>) -> Result<(), Refused> {
+pub(super) fn check_post(fields: &RequestFields<'_>) -> Result<(), Refused> {
     if !fields.content_type.is_some_and(is_json) {
         let sentence = "A message is sent with Content-Type: application/json.";
         return Err(Refused::new(415, sentence));
@@ -125,7 +125,7 @@ fn is_modern(message: &Message<'_>, post: Post<'_>) -> bool {
     if in_session && (known.is_some() || fields.version.text.is_none()) {
         return false;
     }
-    let says_version = |envelope: &Envelope<'_>| {
+    let says_version = |envelope: &RequestParams<'_>| {
         let meta = envelope.meta.as_ref();
         meta.is_some_and(|meta| meta.protocol_version.is_some())
     };

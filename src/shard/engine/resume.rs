@@ -2,19 +2,21 @@
 //!
 //! Clients come back to a stream that ended without an answer as often as they are let, and some also to one that ended
 //! with an error. So a response stream is *over* once its answer was seen (`Last-Event-ID` is that of its last event), its
-//! calls were cancelled or its time has passed, and a GET for it is told 405, which is all that 2025-11-25 has for it
-//! besides a stream. It is also what ends it: the SDKs of TypeScript and Rust take 405 for "no stream here" and stop,
+//! calls were cancelled or its time has passed. A GET for it is then answered 405, which is all that 2025-11-25 has for it
+//! besides a stream. It is also what stops clients: the SDKs of TypeScript and Rust take 405 for "no stream here",
 //! Python's stops after two tries. At 400, 404 or 410 the one of Rust tries for ever, and 404 says that the whole session
 //! is gone. The standalone stream is never answered so: its client would not ask for it again.
 
 use super::event_id::EventId;
 use super::keys::StreamKey;
 use super::stream::{STANDALONE, Stream};
-use super::{CallKey, Engine, Exchange, Output, Owner, Refused, Request, SessionKey, Wire};
+use super::{
+    CallKey, Engine, EngineOutput, Exchange, ExchangeOwner, Refused, Request, SessionKey, Wire,
+};
 use crate::mcp::Era;
 
 impl Engine {
-    pub(super) fn serve_get(&mut self, wire: &mut impl Wire<Owner>, request: &Request<'_>) {
+    pub(super) fn serve_get(&mut self, wire: &mut impl Wire<ExchangeOwner>, request: &Request<'_>) {
         let (key, fields) = (request.exchange, &request.fields);
         let modern = match fields.version.spoken() {
             Ok(version) => version.is_some_and(|version| version.era() == Era::Modern),
@@ -69,7 +71,7 @@ impl Engine {
     /// 405 for a stream that is over.
     fn resume(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: Exchange,
         session: SessionKey,
         last_seen: EventId,
@@ -106,7 +108,7 @@ impl Engine {
     /// the client reads.
     fn open_standalone(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: Exchange,
         session_key: SessionKey,
         last_seen: Option<EventId>,
@@ -138,12 +140,12 @@ impl Engine {
                 self.fanout.rewind(listener, opened_at);
             }
         }
-        let told = self
+        let delivered_through = self
             .fanout
             .listener(listener)
-            .map_or(0, |listener| listener.told);
+            .map_or(0, |listener| listener.delivered_through);
         if let Some(session) = self.sessions.get_mut(session_key) {
-            session.opened_at = told;
+            session.opened_at = delivered_through;
         }
         wire.open_stream(key);
         self.connect(wire, stream, key);
@@ -163,19 +165,19 @@ impl Engine {
 
     pub(super) fn connect(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         stream: StreamKey,
         exchange: Exchange,
     ) {
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.exchange = Some(exchange);
         }
-        wire.set_owner(exchange, Owner::Stream(stream));
+        wire.set_owner(exchange, ExchangeOwner::Stream(stream));
     }
 
     /// The connection of a stream is gone. A modern answer is cancelled by that; a legacy stream waits for the
     /// client to come back.
-    pub(super) fn interrupt_stream(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn interrupt_stream(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -187,12 +189,12 @@ impl Engine {
         if let Some(call) = call
             && self.remove_call(call).is_some()
         {
-            self.outputs.push_back(Output::Cancel(call));
+            self.outputs.push_back(EngineOutput::Cancel(call));
         }
     }
 
     /// A legacy stream lost its connection, or gave it up.
-    pub(super) fn interrupted(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn interrupted(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         self.disconnect_listener(key);
         self.end_silent(wire, key);
         let now = self.now;
@@ -215,7 +217,7 @@ impl Engine {
     }
 
     /// Nobody can come back to it any more.
-    pub(super) fn drop_stream(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    pub(super) fn drop_stream(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         self.end_silent(wire, key);
         self.forget_stream(key);
     }

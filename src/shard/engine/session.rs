@@ -1,4 +1,4 @@
-//! One legacy client's session: what was negotiated, what it hears of, and what is under way for it.
+//! One legacy client's session: what was negotiated, what it subscribed to, and what is under way for it.
 
 use super::client_info::ClientInfo;
 use super::fanout::ListenerKey;
@@ -16,7 +16,7 @@ pub(super) struct Session {
     pub(super) version: ProtocolVersion,
     /// `logging/setLevel`, 0 debug … 7 emergency.
     pub(super) log_level: u8,
-    pub(super) profile: Rc<ClientInfo>,
+    pub(super) client_info: Rc<ClientInfo>,
     pub(super) listener: ListenerKey,
     /// The GET stream, from its first opening to the session's end.
     pub(super) standalone: Option<StreamKey>,

@@ -5,12 +5,12 @@ use thin_vec::ThinVec;
 
 use super::arena::Key;
 use super::call::AnswerTo;
-use super::fanout::{Interest, ListenerKind};
+use super::fanout::{ListenerKind, WantedTopic};
 use super::keys::StreamKey;
 use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
-use super::{Engine, MissReason, Output, Owner, Refused, Request, SessionKey, Wire};
+use super::{Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, SessionKey, Wire};
 use crate::app::call::{SessionEnd, Subscriber, TellRefused, Topic};
 use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
@@ -18,7 +18,7 @@ use crate::wire::session_id::{Locator, SessionId};
 
 /// What other nodes should know of a session's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum SessionEnding {
     /// Its client, its idleness, or another's need ended it: no record of it should stay, also while the node takes its
     /// leave.
     Over(SessionEnd),
@@ -29,7 +29,7 @@ pub(super) enum Ending {
 impl Engine {
     pub(super) fn serve_initialize(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         post: Post<'_>,
         id: &str,
         params: Option<&RawValue>,
@@ -69,16 +69,16 @@ impl Engine {
 
     fn open_session(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,
         params: &Initialize<'_>,
     ) -> Result<SessionKey, Refused> {
-        let profile = self
+        let client_info = self
             .profiles
             .intern(params.capabilities, params.client_info)
             .map_err(|error| Refused::rpc(400, error))?;
         if let Err(refused) = self.admit_session(wire, client) {
-            self.profiles.release(profile);
+            self.profiles.release(client_info);
             return Err(refused);
         }
         // The session's key is needed for its listener and the listener's for the session.
@@ -89,7 +89,7 @@ impl Engine {
             secret: (self.secrets)(),
             version: ProtocolVersion::negotiate(&params.protocol_version),
             log_level: LOG_LEVEL_DEFAULT,
-            profile,
+            client_info,
             listener,
             standalone: None,
             opened_at: self.offset,
@@ -107,7 +107,7 @@ impl Engine {
             .set_voice(listener, ListenerKind::Session(session));
         for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
             if self.description.announces(&topic) {
-                self.fanout.subscribe(listener, &Interest::of(topic));
+                self.fanout.subscribe(listener, &WantedTopic::of(topic));
             }
         }
         self.arm_session(session);
@@ -217,7 +217,11 @@ impl Engine {
         text
     }
 
-    pub(super) fn serve_delete(&mut self, wire: &mut impl Wire<Owner>, request: &Request<'_>) {
+    pub(super) fn serve_delete(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        request: &Request<'_>,
+    ) {
         let (key, fields) = (request.exchange, &request.fields);
         let modern = match fields.version.spoken() {
             Ok(version) => version.is_some_and(|version| version.era() == Era::Modern),
@@ -230,7 +234,7 @@ impl Engine {
         };
         match self.find_session(request) {
             Ok(session) => {
-                self.end_session(wire, session, Ending::Over(SessionEnd::Deleted));
+                self.end_session(wire, session, SessionEnding::Over(SessionEnd::Deleted));
                 wire.answer(key, 204, &[], b"");
             }
             Err(refused) => {
@@ -246,32 +250,32 @@ impl Engine {
     /// Ends a session with all that is open for it. True if there was one.
     pub(super) fn end_session(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: SessionKey,
-        ending: Ending,
+        ending: SessionEnding,
     ) -> bool {
         let id = self.session_id(key);
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };
         let why = match ending {
-            Ending::WithTheProcess => {
+            SessionEnding::WithTheProcess => {
                 self.announce_restarting(id);
                 SessionEnd::NodeEnds
             }
-            Ending::Over(why) => {
+            SessionEnding::Over(why) => {
                 self.announce_ended(id);
                 why
             }
         };
-        self.profiles.release(session.profile);
+        self.profiles.release(session.client_info);
         self.close_listener(session.listener, Subscriber::Session(id));
         for call in session.calls {
             let Some(state) = self.calls.remove(call) else {
                 continue;
             };
             self.uncount_call(&state);
-            self.outputs.push_back(Output::Cancel(call));
+            self.outputs.push_back(EngineOutput::Cancel(call));
             if let AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) = state.answer_to {
                 let refused = Refused::with_reason(
                     404,

@@ -28,7 +28,7 @@ pub(super) struct Stream {
     /// never ends by itself.
     pub(super) outstanding: u16,
     /// None: no message is kept, as is so of most streams nearly always.
-    queue: Option<Box<Queue>>,
+    queue: Option<Box<EventQueue>>,
     next_sequence: u32,
     /// What was written up to here was written before the last look at it.
     settled: u32,
@@ -42,8 +42,8 @@ pub(super) struct Stream {
 }
 
 #[derive(Default)]
-struct Queue {
-    events: VecDeque<Event>,
+struct EventQueue {
+    events: VecDeque<QueuedEvent>,
     /// How many at the front of `events` were written already.
     written: usize,
     /// Bytes of all `events`.
@@ -52,14 +52,14 @@ struct Queue {
     has_large: bool,
 }
 
-struct Event {
+struct QueuedEvent {
     sequence: u32,
     /// Shared: what all sessions are told is kept once.
-    message: Rc<Message>,
+    message: Rc<OutgoingMessage>,
 }
 
 /// A message to a client, and what it takes of the node's budget.
-pub(super) struct Message {
+pub(super) struct OutgoingMessage {
     pub(super) data: Box<[u8]>,
     _charge: Charge,
 }
@@ -67,10 +67,10 @@ pub(super) struct Message {
 /// What a message costs besides its bytes: its place in a queue, and the stream that may be kept for it alone.
 pub(super) const MESSAGE_OVERHEAD_BYTES: usize = 256;
 
-impl Message {
+impl OutgoingMessage {
     /// `charge` is for its bytes and [`MESSAGE_OVERHEAD_BYTES`].
     pub(super) fn new(data: &[u8], charge: Charge) -> Rc<Self> {
-        Rc::new(Message {
+        Rc::new(OutgoingMessage {
             data: data.into(),
             _charge: charge,
         })
@@ -96,11 +96,11 @@ impl Stream {
     }
 
     /// Queues a message for the client. Whether there is room for it ([`has_room`](Stream::has_room)) is asked before.
-    pub(super) fn push(&mut self, message: Rc<Message>, bytes_max: usize) {
+    pub(super) fn push(&mut self, message: Rc<OutgoingMessage>, bytes_max: usize) {
         let queue = self.queue.get_or_insert_default();
         queue.has_large |= message.data.len() > bytes_max;
         queue.bytes += message.data.len();
-        queue.events.push_back(Event {
+        queue.events.push_back(QueuedEvent {
             sequence: self.next_sequence,
             message,
         });
@@ -122,10 +122,10 @@ impl Stream {
     pub(super) fn trim(
         &mut self,
         bytes_max: usize,
-        stand_in: impl Fn(&[u8]) -> Option<Rc<Message>>,
+        stand_in: impl Fn(&[u8]) -> Option<Rc<OutgoingMessage>>,
     ) {
         if let Some(queue) = self.queue.as_mut().filter(|queue| queue.has_large) {
-            let is_large = |event: &Event| event.message.data.len() > bytes_max;
+            let is_large = |event: &QueuedEvent| event.message.data.len() > bytes_max;
             for event in queue.events.range_mut(..queue.written) {
                 if is_large(event)
                     && let Some(message) = stand_in(&event.message.data)
@@ -195,7 +195,7 @@ impl Stream {
     }
 
     /// One of the answers is there.
-    pub(super) fn answer(&mut self, message: Option<(Rc<Message>, usize)>) {
+    pub(super) fn answer(&mut self, message: Option<(Rc<OutgoingMessage>, usize)>) {
         self.outstanding = self.outstanding.saturating_sub(1);
         if let Some((message, bytes_max)) = message {
             self.answered = true;
@@ -231,7 +231,7 @@ impl Stream {
         self.exchange.is_none() && self.is_finished()
     }
 
-    fn drop_while(&mut self, too_old: impl Fn(&Queue) -> bool) {
+    fn drop_while(&mut self, too_old: impl Fn(&EventQueue) -> bool) {
         while let Some(queue) = self.queue.as_mut().filter(|queue| too_old(queue)) {
             queue.drop_oldest();
             if queue.events.is_empty() {
@@ -255,8 +255,8 @@ impl Stream {
     }
 }
 
-impl Queue {
-    fn unwritten(&self) -> impl Iterator<Item = &Event> {
+impl EventQueue {
+    fn unwritten(&self) -> impl Iterator<Item = &QueuedEvent> {
         self.events.range(self.written..)
     }
 
@@ -297,9 +297,9 @@ mod tests {
     use super::*;
     use crate::budget::{Account, Pool};
 
-    fn message(data: &[u8]) -> Rc<Message> {
+    fn message(data: &[u8]) -> Rc<OutgoingMessage> {
         let account = Account::new(Pool::new(1 << 20), 1);
-        Message::new(data, account.charge(data.len()).expect("there is room"))
+        OutgoingMessage::new(data, account.charge(data.len()).expect("there is room"))
     }
 
     fn unwritten(stream: &mut Stream) -> Vec<u32> {

@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use super::keys::StreamKey;
-use super::stream::{Message, STANDALONE, Stream};
-use super::{Closed, Engine, Owner, SessionId, SessionKey, Wire};
+use super::stream::{OutgoingMessage, STANDALONE, Stream};
+use super::{Closed, Engine, ExchangeOwner, SessionId, SessionKey, Wire};
 use crate::app::call::{Notice, TellRefused, Topic};
 
 impl Engine {
@@ -16,7 +16,7 @@ impl Engine {
     /// back for what waits.
     pub(in crate::shard) fn handle_tell(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         session: &str,
         notice: &Notice,
     ) -> Result<(), TellRefused> {
@@ -37,7 +37,7 @@ impl Engine {
     /// Tells every session of this core. `offset` is the place that this took in the log.
     pub(in crate::shard) fn handle_tell_all(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         offset: u64,
         notice: &Notice,
     ) {
@@ -53,10 +53,10 @@ impl Engine {
 
     fn tell(
         &mut self,
-        wire: &mut impl Wire<Owner>,
+        wire: &mut impl Wire<ExchangeOwner>,
         key: SessionKey,
         notice: &Notice,
-        message: &Rc<Message>,
+        message: &Rc<OutgoingMessage>,
     ) -> Result<(), TellRefused> {
         let session = self.sessions.get(key).ok_or(TellRefused::Expired)?;
         if let Notice::Message { level, .. } = notice

@@ -6,7 +6,7 @@ use crate::app::call::{Outcome, Topic};
 use crate::budget::Pool;
 use crate::clients::Networks;
 use crate::shard::arena::Key;
-use crate::shard::exchange::Method;
+use crate::shard::exchange::EndpointMethod;
 use serde_json::json;
 
 /// Says what was asked of it, each with its exchange, and takes events as they are.
@@ -26,7 +26,7 @@ impl Tape {
     }
 }
 
-impl Wire<Owner> for Tape {
+impl Wire<ExchangeOwner> for Tape {
     type Frame = Exchange;
 
     fn answer(&mut self, exchange: Exchange, status: u16, fields: &[(&str, &str)], body: &[u8]) {
@@ -36,7 +36,7 @@ impl Wire<Owner> for Tape {
         self.say(exchange, &format!("{status}{names} {body}"));
     }
 
-    fn expect_answer(&mut self, exchange: Exchange, owner: Owner) {
+    fn expect_answer(&mut self, exchange: Exchange, owner: ExchangeOwner) {
         self.say(exchange, &format!("waits for {owner:?}"));
     }
 
@@ -44,7 +44,7 @@ impl Wire<Owner> for Tape {
         self.say(exchange, "stream");
     }
 
-    fn set_owner(&mut self, exchange: Exchange, owner: Owner) {
+    fn set_owner(&mut self, exchange: Exchange, owner: ExchangeOwner) {
         self.say(exchange, &format!("is {owner:?}"));
     }
 
@@ -95,7 +95,7 @@ impl Wire<Owner> for Tape {
 fn engine() -> Engine {
     let limits = Limits::default();
     let capabilities = json!({ "tools": {"listChanged": true}, "resources": {"subscribe": true} });
-    let setup = Setup {
+    let setup = ShardSetup {
         node: NodeName::new("node-a").expect("a valid name"),
         core: 0,
         core_count: 2,
@@ -129,26 +129,32 @@ fn exchange(index: u32) -> Exchange {
 }
 
 fn send(engine: &mut Engine, wire: &mut Tape, index: u32, fields: &[(&str, &str)], body: &str) {
-    let mut read = Fields::default();
+    let mut read = RequestFields::default();
     for (name, value) in fields {
         read.take(name.as_bytes(), value.as_bytes());
     }
     let request = Request {
         exchange: exchange(index),
         method: match index {
-            GET.. => Method::Get,
-            _ => Method::Post,
+            GET.. => EndpointMethod::Get,
+            _ => EndpointMethod::Post,
         },
         client: None,
         word: None,
         fields: read,
         body: body.as_bytes(),
     };
-    engine.handle_request(wire, &request, Body::Text(request.body));
+    engine.handle_request(wire, &request, ReceivedBody::Text(request.body));
     engine.invariants();
 }
 
-fn happens(engine: &mut Engine, wire: &mut Tape, index: u32, owner: Owner, what: Happened) {
+fn happens(
+    engine: &mut Engine,
+    wire: &mut Tape,
+    index: u32,
+    owner: ExchangeOwner,
+    what: ExchangeChange,
+) {
     let event = ExchangeEvent {
         exchange: exchange(index),
         owner,
@@ -169,11 +175,14 @@ fn open_session(engine: &mut Engine, wire: &mut Tape) -> String {
     let mut text = String::new();
     engine.session_id(key).emit(&mut text);
     let told = engine.poll_output();
-    assert!(matches!(told, Some(Output::Tell(Lifecycle::Opened(_)))));
+    assert!(matches!(
+        told,
+        Some(EngineOutput::Tell(Lifecycle::Opened(_)))
+    ));
     text
 }
 
-fn owners(engine: &Engine) -> Vec<(u32, Owner)> {
+fn owners(engine: &Engine) -> Vec<(u32, ExchangeOwner)> {
     engine
         .owned()
         .map(|(it, owner)| (it.index, owner))
@@ -222,7 +231,7 @@ fn a_stream_is_told_when_its_wire_can_take_it_and_not_before() {
         None,
         "not asked again"
     );
-    happens(&mut engine, &mut wire, GET, owner, Happened::Writable);
+    happens(&mut engine, &mut wire, GET, owner, ExchangeChange::Writable);
     let told = engine.poll_fanout(&mut wire, &mut bytes);
     assert_eq!(told, Some(exchange(GET)));
     let text = String::from_utf8_lossy(&bytes);
@@ -238,7 +247,7 @@ fn modern_call(engine: &mut Engine, wire: &mut Tape) -> CallKey {
     let body = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
     send(engine, wire, 3, &fields, body);
     match engine.poll_output() {
-        Some(Output::Start { call, .. }) => call,
+        Some(EngineOutput::Start { call, .. }) => call,
         _ => panic!("a call starts"),
     }
 }
@@ -248,8 +257,14 @@ fn a_modern_call_whose_client_is_gone_is_cancelled() {
     let (mut engine, mut wire) = (engine(), Tape::default());
     let call = modern_call(&mut engine, &mut wire);
     assert_eq!(wire.take(), [format!("3: waits for Call({call:?})")]);
-    happens(&mut engine, &mut wire, 3, Owner::Call(call), Happened::Lost);
-    assert!(matches!(engine.poll_output(), Some(Output::Cancel(it)) if it == call));
+    happens(
+        &mut engine,
+        &mut wire,
+        3,
+        ExchangeOwner::Call(call),
+        ExchangeChange::Lost,
+    );
+    assert!(matches!(engine.poll_output(), Some(EngineOutput::Cancel(it)) if it == call));
     let late = Outcome::Result {
         json: "{}".into(),
         caching: None,
@@ -267,10 +282,10 @@ fn a_call_that_is_quiet_becomes_a_stream_and_is_answered_on_it() {
         &mut engine,
         &mut wire,
         3,
-        Owner::Call(call),
-        Happened::Quiet,
+        ExchangeOwner::Call(call),
+        ExchangeChange::Quiet,
     );
-    let [(3, Owner::Stream(stream))] = owners(&engine)[..] else {
+    let [(3, ExchangeOwner::Stream(stream))] = owners(&engine)[..] else {
         panic!("a stream has the exchange");
     };
     let opened = [
@@ -299,12 +314,12 @@ fn an_exchange_that_was_lost_before_its_stream_left_it_takes_nothing_along() {
     for index in [GET, GET + 1, GET + 2] {
         send(&mut engine, &mut wire, index, &fields, "");
     }
-    let [(_, owner @ Owner::Stream(stream)), ..] = owners(&engine)[..] else {
+    let [(_, owner @ ExchangeOwner::Stream(stream)), ..] = owners(&engine)[..] else {
         panic!("a stream is open");
     };
     // The wire may have lost the second while the third was still being served.
-    happens(&mut engine, &mut wire, GET + 1, owner, Happened::Lost);
-    assert_eq!(owners(&engine), [(GET + 2, Owner::Stream(stream))]);
+    happens(&mut engine, &mut wire, GET + 1, owner, ExchangeChange::Lost);
+    assert_eq!(owners(&engine), [(GET + 2, ExchangeOwner::Stream(stream))]);
 }
 
 #[test]
@@ -323,16 +338,20 @@ fn a_request_for_another_core_or_node_is_told_by_its_head() {
     let place = |engine: &Engine, id: &SessionId, version: &str| {
         let mut text = String::new();
         id.emit(&mut text);
-        let mut fields = Fields::default();
+        let mut fields = RequestFields::default();
         fields.take(b"mcp-session-id", text.as_bytes());
         fields.take(b"mcp-protocol-version", version.as_bytes());
         engine.place(&fields)
     };
-    assert_eq!(place(&engine, &own, "2025-06-18"), Place::Core(1));
-    assert_eq!(place(&engine, &own, "2026-07-28"), Place::Here);
+    assert_eq!(place(&engine, &own, "2025-06-18"), Destination::Core(1));
+    assert_eq!(place(&engine, &own, "2026-07-28"), Destination::Here);
     let node = NodeName::new("node-b").expect("a valid name");
     let other = SessionId { node, ..own };
-    assert_eq!(place(&engine, &other, "2025-06-18"), Place::Here, "alone");
+    assert_eq!(
+        place(&engine, &other, "2025-06-18"),
+        Destination::Here,
+        "alone"
+    );
     engine.is_clustered = true;
-    assert_eq!(place(&engine, &other, "2025-06-18"), Place::Elsewhere);
+    assert_eq!(place(&engine, &other, "2025-06-18"), Destination::Elsewhere);
 }

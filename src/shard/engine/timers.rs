@@ -3,9 +3,9 @@
 use super::call::CallState;
 use super::keys::StreamKey;
 use super::session::Session;
-use super::session_lifecycle::Ending;
+use super::session_lifecycle::SessionEnding;
 use super::stream::Stream;
-use super::{CallKey, Engine, Millis, Output, Owner, SessionKey, Wire};
+use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Millis, SessionKey, Wire};
 use crate::app::call::{AskFailed, SessionEnd};
 use crate::limits::Limits;
 
@@ -18,7 +18,7 @@ pub(super) enum TimerKey {
 
 impl Engine {
     /// Ends what ran out of time.
-    pub(in crate::shard) fn handle_timeout(&mut self, wire: &mut impl Wire<Owner>) {
+    pub(in crate::shard) fn handle_timeout(&mut self, wire: &mut impl Wire<ExchangeOwner>) {
         while let Some((tick, key)) = self.wheel.poll(self.now) {
             match key {
                 TimerKey::Session(key) => {
@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// What is done a little of at each look at the timers.
-    pub(in crate::shard) fn go_on(&mut self, wire: &mut impl Wire<Owner>) {
+    pub(in crate::shard) fn go_on(&mut self, wire: &mut impl Wire<ExchangeOwner>) {
         self.announce_some();
         self.drain_some(wire);
     }
@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    fn session_due(&mut self, wire: &mut impl Wire<Owner>, key: SessionKey) {
+    fn session_due(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: SessionKey) {
         let now = self.now;
         let Some(session) = self.sessions.get(key) else {
             return;
@@ -108,11 +108,11 @@ impl Engine {
             }
             self.announce_active(key);
         } else if session.deadline(&self.limits) <= now {
-            self.end_session(wire, key, Ending::Over(SessionEnd::Idle));
+            self.end_session(wire, key, SessionEnding::Over(SessionEnd::Idle));
         }
     }
 
-    fn stream_due(&mut self, wire: &mut impl Wire<Owner>, key: StreamKey) {
+    fn stream_due(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         let Some(stream) = self.streams.get(key) else {
             return;
         };
@@ -125,7 +125,7 @@ impl Engine {
         self.drop_stream(wire, key);
     }
 
-    fn call_due(&mut self, wire: &mut impl Wire<Owner>, key: CallKey) {
+    fn call_due(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: CallKey) {
         let now = self.now;
         let Some(call) = self.calls.get_mut(key) else {
             return;
@@ -141,7 +141,7 @@ impl Engine {
         for ask in late {
             let params = format!(r#"{{"requestId":{ask},"reason":"no answer in time"}}"#);
             self.handle_notify(wire, key, "notifications/cancelled", &params);
-            self.outputs.push_back(Output::Answered {
+            self.outputs.push_back(EngineOutput::Answered {
                 call: key,
                 ask,
                 answer: Err(AskFailed::TimedOut),

@@ -1,16 +1,16 @@
 //! Admission: decided once for each request, when its head is complete.
 //!
-//! In this order: is it for another core, does somebody have to find out about it first ([`Admission::Wait`]), is its
+//! The order is: is it for another core, must somebody find out about it first ([`Admission::Wait`]), is its
 //! body of a size that is taken, can two parties read it in two ways, is it a question about the node's health, and then
-//! its path, `Host`, `Origin`, and who passed it on. A refusal is told when the body is there, so that the connection goes
-//! on; only of a large body nothing more is read.
+//! its path, `Host`, `Origin`, and who passed it on. A refusal is sent when the body is there, so that the connection goes
+//! on. Of a large body alone nothing more is read.
 //!
-//! Whoever has to ask somebody else about a request (today where its session is; who its client is would be the same)
-//! does so by [`UpperLayer::place`] and [`UpperLayer::ask`]: the request waits, unread beyond its head, until a word
-//! comes back ([`Http::handle_word`]), and then is admitted anew, with the word beside it.
+//! Some requests need an answer from elsewhere first: today where the session is; who the client is would be the same.
+//! [`UpperLayer::place`] and [`UpperLayer::ask`] do that. The request waits, unread beyond its head, until a word
+//! comes back ([`Http::handle_word`]). Then it is admitted anew, with the word beside it.
 
-use super::connection::{Connection, State, Verdict};
-use super::{ConnectionKey, Fields, Http, Output, Place, Refused, UpperLayer};
+use super::connection::{Connection, ConnectionState, HeadVerdict};
+use super::{ConnectionKey, Destination, Http, HttpOutput, Refused, RequestFields, UpperLayer};
 use crate::clients::Client;
 use crate::wire::HeadView;
 use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT, FORWARDED_LINE_BYTES_MAX};
@@ -19,7 +19,7 @@ use crate::wire::http1::{Framing, Method};
 /// What is to become of a request.
 pub(super) enum Admission {
     /// It is answered here, by the engine or without it.
-    Here(Verdict),
+    Here(HeadVerdict),
     /// Nothing of its body is read, and the connection ends with the answer.
     Unread(Refused),
     /// Its connection moves to this core.
@@ -33,28 +33,28 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         head: &HeadView<'_>,
-        fields: &Fields<'_>,
+        fields: &RequestFields<'_>,
         upper: &U,
     ) -> Admission {
         match upper.place(fields) {
-            Place::Core(core) => return Admission::Move(core),
-            Place::Elsewhere if self.may_wait(key, head, fields) => {
+            Destination::Core(core) => return Admission::Move(core),
+            Destination::Elsewhere if self.may_wait(key, head, fields) => {
                 self.identify(key, head);
                 return Admission::Wait;
             }
-            Place::Elsewhere | Place::Here => {}
+            Destination::Elsewhere | Destination::Here => {}
         }
         if !self.fits(head) {
             return Admission::Unread(self.body_too_large());
         }
         Admission::Here(if fields.is_ambiguous() {
-            Verdict::Ambiguous
+            HeadVerdict::Ambiguous
         } else if self.probed(head).is_some() {
-            Verdict::Probe
+            HeadVerdict::Probe
         } else {
             match self.let_in(key, head, fields) {
-                Ok(()) => Verdict::Admitted,
-                Err(refused) => Verdict::Refused(Box::new(refused)),
+                Ok(()) => HeadVerdict::Admitted,
+                Err(refused) => HeadVerdict::Refused(Box::new(refused)),
             }
         })
     }
@@ -64,7 +64,7 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         head: &HeadView<'_>,
-        fields: &Fields<'_>,
+        fields: &RequestFields<'_>,
     ) -> Result<(), Refused> {
         self.identify(key, head);
         self.gate.admit(head.path(), fields)?;
@@ -73,7 +73,12 @@ impl<U: UpperLayer> Http<U> {
 
     /// Requests that are refused for another reason, and those that were passed on or asked about already, are served
     /// here.
-    fn may_wait(&self, key: ConnectionKey, head: &HeadView<'_>, fields: &Fields<'_>) -> bool {
+    fn may_wait(
+        &self,
+        key: ConnectionKey,
+        head: &HeadView<'_>,
+        fields: &RequestFields<'_>,
+    ) -> bool {
         let method = head.head().method;
         let has_no_word = |it: &Connection<U>| it.word.is_none();
         self.connections.get(key).is_some_and(has_no_word)
@@ -97,18 +102,18 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         head: &HeadView<'_>,
-        fields: &Fields<'_>,
-        verdict: Verdict,
+        fields: &RequestFields<'_>,
+        verdict: HeadVerdict,
         announced: usize,
         upper: &mut U,
-    ) -> Result<Verdict, Refused> {
+    ) -> Result<HeadVerdict, Refused> {
         let verdict = match verdict {
-            Verdict::Refused(refused) => return Err(*refused),
-            Verdict::Ambiguous | Verdict::Probe => {
+            HeadVerdict::Refused(refused) => return Err(*refused),
+            HeadVerdict::Ambiguous | HeadVerdict::Probe => {
                 self.let_in(key, head, fields)?;
                 verdict
             }
-            Verdict::Admitted => verdict,
+            HeadVerdict::Admitted => verdict,
         };
         if head.head().method == Method::Post {
             let word = self.connections.get(key).and_then(|it| it.word);
@@ -121,12 +126,12 @@ impl<U: UpperLayer> Http<U> {
     }
 
     /// Earlier answers leave from here first; until then the request waits in the inbox.
-    pub(super) fn wait(&mut self, key: ConnectionKey, fields: &Fields<'_>, upper: &mut U) {
+    pub(super) fn wait(&mut self, key: ConnectionKey, fields: &RequestFields<'_>, upper: &mut U) {
         let now = self.now;
         if let Some(connection) = self.connections.get_mut(key)
             && !connection.is_writing()
         {
-            connection.state = State::ExpectWord;
+            connection.state = ConnectionState::ExpectWord;
             connection.since = now;
             upper.ask(key, fields);
         }
@@ -136,7 +141,7 @@ impl<U: UpperLayer> Http<U> {
     pub(in crate::shard) fn handle_word(&mut self, key: ConnectionKey, word: U::Word) {
         let now = self.now;
         if let Some(connection) = self.waiting(key) {
-            connection.state = State::ExpectHead;
+            connection.state = ConnectionState::ExpectHead;
             connection.since = now;
             connection.word = Some(word);
             self.freed.push_back(key);
@@ -157,7 +162,7 @@ impl<U: UpperLayer> Http<U> {
         };
         let (bytes, client) = (connection.take_inbox(), connection.client);
         if let Some(ticket) = self.remove_with_ticket(key) {
-            self.outputs.push_back(Output::Forward {
+            self.outputs.push_back(HttpOutput::Forward {
                 connection: key,
                 bytes,
                 client,
@@ -167,7 +172,7 @@ impl<U: UpperLayer> Http<U> {
     }
 
     fn waiting(&mut self, key: ConnectionKey) -> Option<&mut Connection<U>> {
-        let waits = |it: &&mut Connection<U>| matches!(it.state, State::ExpectWord);
+        let waits = |it: &&mut Connection<U>| matches!(it.state, ConnectionState::ExpectWord);
         self.connections.get_mut(key).filter(waits)
     }
 
@@ -185,7 +190,7 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         head: &HeadView<'_>,
-        fields: &Fields<'_>,
+        fields: &RequestFields<'_>,
     ) -> Result<(), Refused> {
         if !fields.is_forwarded {
             return Ok(());
@@ -206,7 +211,7 @@ impl<U: UpperLayer> Http<U> {
                 Some(words.find_map(|word| secret.verify_client(word, from, session)))
             });
         let Some(client) = proven else {
-            self.outputs.push_back(Output::Forged);
+            self.outputs.push_back(HttpOutput::Forged);
             return Err(forged());
         };
         // Nodes of the version before do not say whose it is.

@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::connection::{Hold, State};
-use super::{Closed, ConnectionKey, Exchange, Happened, Http, Output, Refused, UpperLayer, Wire};
+use super::connection::{ConnectionState, Hold};
+use super::{
+    Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused, UpperLayer, Wire,
+};
 use crate::limits::UNSENT_BYTES_MAX;
 use crate::wire::Malformed;
-use crate::wire::response::{self, Content};
+use crate::wire::response::{self, BodyLength};
 
 const JSON: &str = "application/json";
 
@@ -26,8 +28,8 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
 
     fn answer(&mut self, key: Exchange, status: u16, fields: &[(&str, &str)], body: &[u8]) {
         let content = match status {
-            204 => Content::None,
-            _ => Content::Length(body.len() as u64),
+            204 => BodyLength::None,
+            _ => BodyLength::Length(body.len() as u64),
         };
         if body.len() > UNSENT_BYTES_MAX {
             self.hold(key);
@@ -43,7 +45,7 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
 
     fn expect_answer(&mut self, key: Exchange, owner: U::Owner) {
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::ExpectAnswer(owner);
+            connection.state = ConnectionState::ExpectAnswer(owner);
             connection.since = self.now;
         }
     }
@@ -55,8 +57,8 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
             return;
         };
         let content = match connection.http10 {
-            true => Content::UntilClose,
-            false => Content::Chunked,
+            true => BodyLength::UntilClose,
+            false => BodyLength::Chunked,
         };
         connection.is_stream = true;
         connection.since = now;
@@ -70,7 +72,7 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
 
     fn set_owner(&mut self, key: Exchange, owner: U::Owner) {
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::ExpectAnswer(owner);
+            connection.state = ConnectionState::ExpectAnswer(owner);
         }
         self.arm(key);
     }
@@ -203,7 +205,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        connection.state = State::Lingering;
+        connection.state = ConnectionState::Lingering;
         connection.take_inbox();
         connection.scanned = 0;
         connection.since = self.now;
@@ -217,19 +219,19 @@ impl<U: UpperLayer> Http<U> {
     /// The connection is over now, whatever it was doing.
     pub(super) fn close_connection(&mut self, key: ConnectionKey, reason: Closed) {
         if let Some(owner) = self.remove_and_close(key, reason) {
-            self.tell_owner(key, owner, Happened::Lost);
+            self.tell_owner(key, owner, ExchangeChange::Lost);
         }
     }
 
     fn remove_and_close(&mut self, key: ConnectionKey, reason: Closed) -> Option<U::Owner> {
         let connection = self.remove_connection(key)?;
         self.give_back_place(&connection);
-        self.outputs.push_back(Output::Close {
+        self.outputs.push_back(HttpOutput::Close {
             connection: key,
             reason,
         });
         match connection.state {
-            State::ExpectAnswer(owner) => Some(owner),
+            ConnectionState::ExpectAnswer(owner) => Some(owner),
             _ => None,
         }
     }
@@ -239,7 +241,7 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         status: u16,
         own: &[(&str, &str)],
-        content: Content,
+        content: BodyLength,
     ) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
@@ -250,7 +252,9 @@ impl<U: UpperLayer> Http<U> {
             fields[count] = field;
             count += 1;
         };
-        if matches!(content, Content::Length(1..)) && !own.iter().any(|it| it.0 == "Content-Type") {
+        if matches!(content, BodyLength::Length(1..))
+            && !own.iter().any(|it| it.0 == "Content-Type")
+        {
             add(("Content-Type", JSON));
         }
         own.iter().copied().for_each(&mut add);
@@ -260,13 +264,13 @@ impl<U: UpperLayer> Http<U> {
             add(("Vary", "Origin"));
         }
         // HTTP/1.0 closes unless both sides say otherwise.
-        if connection.http10 && connection.keep_alive && content != Content::UntilClose {
+        if connection.http10 && connection.keep_alive && content != BodyLength::UntilClose {
             add(("Connection", "keep-alive"));
         }
         // One allocation for the whole of most answers.
         connection.outbox.reserve(match content {
-            Content::Length(length) => 256 + length as usize,
-            Content::None | Content::Chunked | Content::UntilClose => 512,
+            BodyLength::Length(length) => 256 + length as usize,
+            BodyLength::None | BodyLength::Chunked | BodyLength::UntilClose => 512,
         });
         let keep_alive = connection.keep_alive;
         response::emit_head(
@@ -295,7 +299,7 @@ impl<U: UpperLayer> Http<U> {
         }
         connection.since = now;
         if connection.keep_alive {
-            connection.state = State::ExpectHead;
+            connection.state = ConnectionState::ExpectHead;
         } else {
             self.close_after_written(key);
         }

@@ -22,7 +22,7 @@ use crate::wire::http1::Head;
 use crate::wire::json_scan::JsonScan;
 
 pub(super) struct Connection<U: UpperLayer> {
-    pub(super) state: State<U::Owner>,
+    pub(super) state: ConnectionState<U::Owner>,
     /// In `ExpectAnswer`: the answer is a stream, and has begun.
     pub(super) is_stream: bool,
     /// Bytes after the last request that was served. None while nothing is half received.
@@ -40,7 +40,7 @@ pub(super) struct Connection<U: UpperLayer> {
     /// The driver was told not to read, and goes on only with `Effect::Read`.
     pub(super) paused: Cell<bool>,
     /// What it holds of the node's budget. None: nothing.
-    pub(super) held: Option<Box<Held>>,
+    pub(super) held: Option<Box<HeldBytes>>,
     /// In `Http::dirty`.
     pub(super) queued: bool,
     /// Ends when `outbox` is written.
@@ -81,7 +81,7 @@ pub(super) enum CountsFor {
 }
 
 /// `O` owns the request that is served.
-pub(super) enum State<O> {
+pub(super) enum ConnectionState<O> {
     ExpectHead,
     ExpectBody(Box<Partial>),
     /// A whole request, with a large body that the driver looks at on another thread.
@@ -113,11 +113,11 @@ pub(super) struct Partial {
     pub(super) scan: JsonScan,
     pub(super) remaining: Remaining,
     /// What was decided at its head, and is told when its body is there.
-    pub(super) verdict: Verdict,
+    pub(super) verdict: HeadVerdict,
 }
 
 /// How a request is answered, once its body is there.
-pub(super) enum Verdict {
+pub(super) enum HeadVerdict {
     Admitted,
     Refused(Box<Refused>),
     /// A field comes twice that must not.
@@ -127,7 +127,7 @@ pub(super) enum Verdict {
 }
 
 /// What a connection holds: bytes received and not served, bytes not written.
-pub(super) struct Held {
+pub(super) struct HeldBytes {
     pub(super) charge: Charge,
     /// Of them in the driver's hands, on their way out, if any are.
     pub(super) unwritten: usize,
@@ -144,7 +144,7 @@ pub(super) enum Remaining {
 impl<U: UpperLayer> Connection<U> {
     pub(super) fn new(now: Millis, peer: Option<Client>, counts_for: CountsFor) -> Self {
         Connection {
-            state: State::ExpectHead,
+            state: ConnectionState::ExpectHead,
             is_stream: false,
             inbox: None,
             scanned: 0,
@@ -197,17 +197,17 @@ impl<U: UpperLayer> Connection<U> {
     pub(super) fn wants_bytes(&self, pipeline_bytes_max: usize) -> bool {
         match self.state {
             _ if self.input_ended => false,
-            State::ExpectBody(_) | State::Lingering => true,
-            State::ExpectHead if !self.is_writing() => true,
+            ConnectionState::ExpectBody(_) | ConnectionState::Lingering => true,
+            ConnectionState::ExpectHead if !self.is_writing() => true,
             // Whoever goes on with it reads on.
-            State::ExpectWord => false,
+            ConnectionState::ExpectWord => false,
             _ => self.inbox().len() < pipeline_bytes_max,
         }
     }
 
     /// A whole request may be waiting here until the answers before it have left.
     pub(super) fn has_read_ahead(&self) -> bool {
-        matches!(self.state, State::ExpectHead) && !self.inbox().is_empty()
+        matches!(self.state, ConnectionState::ExpectHead) && !self.inbox().is_empty()
     }
 
     pub(super) fn invariants(&self) {
@@ -217,7 +217,7 @@ impl<U: UpperLayer> Connection<U> {
             "nothing is held"
         );
         assert!(
-            !self.is_stream || matches!(self.state, State::ExpectAnswer(_)),
+            !self.is_stream || matches!(self.state, ConnectionState::ExpectAnswer(_)),
             "a stream that nobody owns"
         );
     }

@@ -1,6 +1,6 @@
 //! Who is let in: by path, `Host` and `Origin`.
 
-use super::{Fields, Refused};
+use super::{Refused, RequestFields};
 use crate::wire::authority::{
     is_loopback_host, is_loopback_origin, is_origin_of, is_same_origin, without_port,
 };
@@ -19,7 +19,7 @@ pub struct RequestPolicy {
 }
 
 impl RequestPolicy {
-    pub(super) fn admit(&self, path: &str, fields: &Fields<'_>) -> Result<(), Refused> {
+    pub(super) fn admit(&self, path: &str, fields: &RequestFields<'_>) -> Result<(), Refused> {
         if !self.path_matches(path) {
             let sentence = format!(
                 "There is nothing at this path; the MCP endpoint is {}.",

@@ -1,12 +1,12 @@
 //! A client that sends nothing more: `nc -N`, some HTTP libraries, or one that is gone.
 //!
 //! A request that came whole is answered, and the connection closes behind the answer. But a client that closes its
-//! connection looks the same at first, and to a modern one that is how a request is cancelled. The difference is what
-//! becomes of the next bytes: who is gone answers them with a reset. So the owner of the request that is served is told
-//! ([`Happened::InputEnded`]), and writes something if that is worth it.
+//! connection looks the same at first, and to a modern client that is how a request is cancelled. The difference is what
+//! becomes of the next bytes: a client that is gone answers them with a reset. So the owner of the request that is served
+//! learns of it ([`Happened::InputEnded`]), and writes something if that is worth it.
 
-use super::connection::State;
-use super::{Closed, ConnectionKey, Happened, Http, Output, UpperLayer};
+use super::connection::ConnectionState;
+use super::{Closed, ConnectionKey, ExchangeChange, Http, HttpOutput, UpperLayer};
 
 impl<U: UpperLayer> Http<U> {
     /// Nothing more will come from the client, which may still read. Said a second time it is gone.
@@ -33,7 +33,7 @@ impl<U: UpperLayer> Http<U> {
         self.go_on_after_input_end(key);
         let paused = self.connections.get(key).is_some_and(|it| it.paused.get());
         if paused && self.wants_bytes(key) {
-            self.outputs.push_back(Output::Read(key));
+            self.outputs.push_back(HttpOutput::Read(key));
         }
         self.arm(key);
     }
@@ -44,11 +44,15 @@ impl<U: UpperLayer> Http<U> {
             return;
         };
         match connection.state {
-            State::ExpectHead | State::ExpectBody(_) | State::Lingering => {
+            ConnectionState::ExpectHead
+            | ConnectionState::ExpectBody(_)
+            | ConnectionState::Lingering => {
                 self.close_if_served(key, Closed::Answered);
             }
-            State::ExpectAnswer(owner) => self.tell_owner(key, owner, Happened::InputEnded),
-            State::ExpectLook(_) | State::ExpectWord => {}
+            ConnectionState::ExpectAnswer(owner) => {
+                self.tell_owner(key, owner, ExchangeChange::InputEnded)
+            }
+            ConnectionState::ExpectLook(_) | ConnectionState::ExpectWord => {}
         }
     }
 
@@ -59,7 +63,9 @@ impl<U: UpperLayer> Http<U> {
         };
         let expects_more = matches!(
             connection.state,
-            State::ExpectHead | State::ExpectBody(_) | State::Lingering
+            ConnectionState::ExpectHead
+                | ConnectionState::ExpectBody(_)
+                | ConnectionState::Lingering
         );
         if connection.input_ended && expects_more && !connection.is_writing() {
             self.close_connection(key, reason);

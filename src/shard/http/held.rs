@@ -2,9 +2,9 @@
 //!
 //! A connection that holds nothing has no charge, as nearly all nearly always.
 
-use super::connection::{Connection, Held, State};
+use super::connection::{Connection, ConnectionState, HeldBytes};
 use super::{Closed, ConnectionKey, Http, Millis, Refused, UpperLayer};
-use crate::budget::{Charge, Share, Short};
+use crate::budget::{BudgetExceeded, Charge, Share};
 
 /// How often the text of a body is there that is looked at elsewhere: as it came, and the messages in it.
 const TEXTS_OF_A_LOOK: usize = 2;
@@ -16,7 +16,9 @@ impl<U: UpperLayer> Connection<U> {
     /// Bytes that wait here for their client: none on nearly every connection at nearly any time.
     fn holds(&self) -> usize {
         let arriving = match &self.state {
-            State::ExpectBody(partial) => partial.body.capacity() + partial.head_bytes.len(),
+            ConnectionState::ExpectBody(partial) => {
+                partial.body.capacity() + partial.head_bytes.len()
+            }
             _ => 0,
         };
         let leaving = match self.in_flight {
@@ -28,7 +30,7 @@ impl<U: UpperLayer> Connection<U> {
 
     /// May be ended to make room: it keeps what it holds for as long as it likes.
     fn is_slow(&self) -> bool {
-        self.in_flight || matches!(self.state, State::ExpectBody(_))
+        self.in_flight || matches!(self.state, ConnectionState::ExpectBody(_))
     }
 }
 
@@ -73,7 +75,7 @@ impl<U: UpperLayer> Http<U> {
             }
             self.memory.charge(share, count)
         });
-        charge.map_err(|Short| Refused::out_of_memory())
+        charge.map_err(|BudgetExceeded| Refused::out_of_memory())
     }
 
     /// Charges what a connection holds by now. One that there is no room for is refused, or ends.
@@ -133,12 +135,12 @@ impl<U: UpperLayer> Http<U> {
     }
 
     /// What a connection holds, from now on if it held nothing. None: it is over.
-    fn held(&mut self, key: ConnectionKey) -> Option<&mut Held> {
+    fn held(&mut self, key: ConnectionKey) -> Option<&mut HeldBytes> {
         let share = self.share_of(key);
         let connection = self.connections.get_mut(key)?;
         if connection.held.is_none() {
             self.holders.push(key);
-            connection.held = Some(Box::new(Held {
+            connection.held = Some(Box::new(HeldBytes {
                 charge: self.memory.charge_beyond(0).shared_by(share),
                 unwritten: 0,
                 since: self.now,
@@ -148,7 +150,7 @@ impl<U: UpperLayer> Http<U> {
         connection.held.as_deref_mut()
     }
 
-    fn held_already(&mut self, key: ConnectionKey) -> Option<&mut Held> {
+    fn held_already(&mut self, key: ConnectionKey) -> Option<&mut HeldBytes> {
         self.connections.get_mut(key)?.held.as_deref_mut()
     }
 
@@ -180,7 +182,9 @@ impl<U: UpperLayer> Http<U> {
             return;
         };
         match connection.state {
-            State::ExpectHead | State::ExpectBody(_) if !connection.in_flight => {
+            ConnectionState::ExpectHead | ConnectionState::ExpectBody(_)
+                if !connection.in_flight =>
+            {
                 self.refuse_request_and_close(key, &Refused::out_of_memory());
                 self.let_go(key);
             }

@@ -4,7 +4,7 @@
 //! was all. An answer that begins before it has asked closes the body, the question fails, and the proxy closes the
 //! connection to this node (golang/go#40747). What it has read by then it still passes on: a small answer is whole, the
 //! rest of a stream or of a large answer is lost. So these begin [`STREAM_HOLD_MS`] after their request was complete, and
-//! not before; where programs wait for their CPU, the proxy's among them, [`STREAM_HOLD_BUSY_MS`]. Whether this node
+//! not before. Where programs wait for their CPU, the proxy's among them, it is [`STREAM_HOLD_BUSY_MS`]. Whether this node
 //! read the body apart from the head says nothing: the proxy writes them apart, whatever its client did.
 //!
 //! ```text
@@ -12,14 +12,14 @@
 //! ```
 //!
 //! What is added meanwhile leaves in the same write. A node that passes a request on passes the proxy's fields on with
-//! it, and has the body before the session's own node has: that the own node waits is enough for both.
+//! it, and has the body before the session's own node has. So it is enough for both that the own node waits.
 
-use super::connection::{Hold, State};
-use super::{ConnectionKey, Http, Millis, Output, UpperLayer};
+use super::connection::{ConnectionState, Hold};
+use super::{ConnectionKey, Http, HttpOutput, Millis, UpperLayer};
 use crate::limits::{BUSY_FOR_MS, STREAM_HOLD_BUSY_MS, STREAM_HOLD_MS};
 
 impl<U: UpperLayer> Http<U> {
-    /// The driver has waited as long as [`Output::Hold`] said: what is held may leave.
+    /// The driver has waited as long as [`HttpOutput::Hold`] said: what is held may leave.
     pub(in crate::shard) fn handle_released(&mut self, key: ConnectionKey) {
         self.begin(key);
     }
@@ -44,13 +44,13 @@ impl<U: UpperLayer> Http<U> {
         }
         // Its request was worked on for this long, less what the clock's milliseconds hide.
         let since = match connection.state {
-            State::ExpectAnswer(_) => now.saturating_sub(connection.since + 1),
+            ConnectionState::ExpectAnswer(_) => now.saturating_sub(connection.since + 1),
             _ => 0,
         };
         connection.hold = match hold_ms.saturating_sub(since) {
             0 => Hold::No,
             ms => {
-                self.outputs.push_back(Output::Hold {
+                self.outputs.push_back(HttpOutput::Hold {
                     connection: key,
                     ms,
                 });

@@ -1,9 +1,10 @@
 //! The wire of a shard: connections, and HTTP/1.1 on them. Bytes become requests here, answers become bytes.
 //!
-//! A plain value like the shard it is in, and good for itself: `handle_*` and [`Http::next_request`] take what happens,
+//! A plain value like the shard it is in, and useful by itself. `handle_*` and [`Http::next_request`] take what happens,
 //! `poll_*` give what is to be done, and what the engine does with a request comes by [`Wire`]. What a request is about
-//! is not known here: each exchange has an owner of the engine's, which the wire keeps for it and gives back
-//! ([`ExchangeEvent`]). Another wire would be a sibling of this one.
+//! is not known here. Each exchange has an owner of the engine's, which the wire keeps for it and gives back
+//! ([`ExchangeEvent`]). Another wire would be a sibling of this one. Why the framing is our own:
+//! `docs/decisions/0009-http-and-sse-by-hand.md`.
 
 mod admit;
 mod answer;
@@ -24,13 +25,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use self::connection::{Connection, State};
+use self::connection::{Connection, ConnectionState};
 use super::arena::Arena;
 use super::exchange::{
-    Closed, ConnectionKey, Exchange, ExchangeEvent, Happened, Method, OfConnection, Place, Request,
-    UpperLayer, Wire,
+    Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange, ExchangeEvent,
+    OfConnection, Request, UpperLayer, Wire,
 };
-use super::fields::{AllFields, Fields};
+use super::fields::{AllFields, RequestFields};
 use super::memory::Memory;
 use super::refused::Refused;
 use super::remote::Cluster;
@@ -55,7 +56,7 @@ pub(super) struct Http<U: UpperLayer> {
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
     wheel: Wheel<ConnectionKey>,
-    /// The node takes its leave, and keeps nobody's connection.
+    /// The node drains, and keeps nobody's connection.
     is_leaving: bool,
     /// A thread of this node hangs, or is gone.
     impaired: bool,
@@ -63,7 +64,7 @@ pub(super) struct Http<U: UpperLayer> {
     availability: Availability,
     /// See [`Http::handle_late`].
     busy_until: Millis,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<HttpOutput>,
     events: VecDeque<ExchangeEvent<U::Owner>>,
     /// Connections with something in their outbox.
     dirty: VecDeque<ConnectionKey>,
@@ -74,7 +75,7 @@ pub(super) struct Http<U: UpperLayer> {
 }
 
 /// What the driver is to do; see [`Effect`](super::Effect), which has these in the same words.
-pub(super) enum Output {
+pub(super) enum HttpOutput {
     Move {
         connection: ConnectionKey,
         core: u16,
@@ -174,7 +175,7 @@ impl<U: UpperLayer> Http<U> {
         self.is_leaving = true;
     }
 
-    pub(super) fn poll_output(&mut self) -> Option<Output> {
+    pub(super) fn poll_output(&mut self) -> Option<HttpOutput> {
         self.outputs.pop_front()
     }
 
@@ -193,7 +194,7 @@ impl<U: UpperLayer> Http<U> {
         self.wheel.next_deadline()
     }
 
-    /// Whether the driver should read from this connection now; if not, [`Output::Read`] will say when.
+    /// Whether the driver should read from this connection now; if not, [`HttpOutput::Read`] will say when.
     pub(super) fn wants_bytes(&self, key: ConnectionKey) -> bool {
         self.connections.get(key).is_some_and(|connection| {
             let wants = connection.wants_bytes(self.limits.pipeline_bytes_max);
@@ -215,7 +216,7 @@ impl<U: UpperLayer> Http<U> {
         self.connections
             .iter()
             .filter_map(|(key, connection)| match connection.state {
-                State::ExpectAnswer(owner) => Some((key, owner)),
+                ConnectionState::ExpectAnswer(owner) => Some((key, owner)),
                 _ => None,
             })
     }
@@ -233,7 +234,7 @@ impl<U: UpperLayer> Http<U> {
         );
     }
 
-    fn tell_owner(&mut self, exchange: Exchange, owner: U::Owner, what: Happened) {
+    fn tell_owner(&mut self, exchange: Exchange, owner: U::Owner, what: ExchangeChange) {
         self.events.push_back(ExchangeEvent {
             exchange,
             owner,

@@ -3,8 +3,11 @@
 use std::borrow::Cow;
 
 use super::admit::Admission;
-use super::connection::{Connection, Partial, Remaining, State, Verdict};
-use super::{AllFields, ConnectionKey, Fields, Http, Method, Output, Refused, Request, UpperLayer};
+use super::connection::{Connection, ConnectionState, HeadVerdict, Partial, Remaining};
+use super::{
+    AllFields, ConnectionKey, EndpointMethod, Http, HttpOutput, Refused, Request, RequestFields,
+    UpperLayer,
+};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::shard::body;
 use crate::wire::chunked::Decoded;
@@ -31,7 +34,7 @@ pub(in crate::shard) struct Input<'a> {
     clippy::large_enum_variant,
     reason = "it goes no further than to the next function, and a box would be one more allocation for each request"
 )]
-enum Step<'a, U: UpperLayer> {
+enum ReceiveStep<'a, U: UpperLayer> {
     /// More bytes are needed first, or the answer to the request before.
     Starved,
     Used(usize),
@@ -98,21 +101,23 @@ impl<U: UpperLayer> Http<U> {
             };
             let rest = &bytes[*used..];
             let step = match connection.state {
-                State::Lingering => Step::Used(rest.len()),
-                State::ExpectWord | State::ExpectLook(_) | State::ExpectAnswer(_) => Step::Starved,
-                State::ExpectHead => self.receive_head(key, rest, upper),
-                State::ExpectBody(_) => self.receive_body(key, rest, upper),
+                ConnectionState::Lingering => ReceiveStep::Used(rest.len()),
+                ConnectionState::ExpectWord
+                | ConnectionState::ExpectLook(_)
+                | ConnectionState::ExpectAnswer(_) => ReceiveStep::Starved,
+                ConnectionState::ExpectHead => self.receive_head(key, rest, upper),
+                ConnectionState::ExpectBody(_) => self.receive_body(key, rest, upper),
             };
             match step {
-                Step::Starved | Step::Used(0) => return None,
-                Step::Used(count) => *used += count,
-                Step::Request(count, request) => {
+                ReceiveStep::Starved | ReceiveStep::Used(0) => return None,
+                ReceiveStep::Used(count) => *used += count,
+                ReceiveStep::Request(count, request) => {
                     *used += count;
                     return Some(request);
                 }
-                Step::Whole(count, partial) => {
+                ReceiveStep::Whole(count, partial) => {
                     *used += count;
-                    let fields = Fields::of(&partial.head, &partial.head_bytes);
+                    let fields = RequestFields::of(&partial.head, &partial.head_bytes);
                     if let Some(method) = self.serve_partial(key, &partial, &fields) {
                         let partial = kept.insert(partial);
                         return Some(self.request_of(key, method, partial));
@@ -122,7 +127,7 @@ impl<U: UpperLayer> Http<U> {
         }
     }
 
-    /// What is in the body of a request was looked at ([`Output::Look`] asked for it), and the request is served with
+    /// What is in the body of a request was looked at ([`HttpOutput::Look`] asked for it), and the request is served with
     /// that. Too late if its client is gone.
     pub(in crate::shard) fn handle_looked<'a>(
         &mut self,
@@ -130,15 +135,15 @@ impl<U: UpperLayer> Http<U> {
         input: &'a mut Input<'_>,
     ) -> Option<Request<'a, U::Word>> {
         let connection = self.connections.get_mut(key)?;
-        if !matches!(connection.state, State::ExpectLook(_)) {
+        if !matches!(connection.state, ConnectionState::ExpectLook(_)) {
             return None;
         }
-        let state = std::mem::replace(&mut connection.state, State::ExpectHead);
-        let State::ExpectLook(partial) = state else {
+        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead);
+        let ConnectionState::ExpectLook(partial) = state else {
             return None;
         };
         self.freed.push_back(key);
-        let fields = Fields::of(&partial.head, &partial.head_bytes);
+        let fields = RequestFields::of(&partial.head, &partial.head_bytes);
         let method = self.serve_partial(key, &partial, &fields)?;
         Some(self.request_of(key, method, input.partial.insert(partial)))
     }
@@ -147,8 +152,8 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         partial: &Partial,
-        fields: &Fields<'_>,
-    ) -> Option<Method> {
+        fields: &RequestFields<'_>,
+    ) -> Option<EndpointMethod> {
         let head = partial.head.view(&partial.head_bytes);
         self.serve(key, &head, fields, &partial.verdict)
     }
@@ -156,18 +161,18 @@ impl<U: UpperLayer> Http<U> {
     fn request_of<'a>(
         &self,
         key: ConnectionKey,
-        method: Method,
+        method: EndpointMethod,
         partial: &'a Partial,
     ) -> Request<'a, U::Word> {
-        let fields = Fields::of(&partial.head, &partial.head_bytes);
+        let fields = RequestFields::of(&partial.head, &partial.head_bytes);
         self.request(key, method, fields, &partial.body)
     }
 
     fn request<'a>(
         &self,
         key: ConnectionKey,
-        method: Method,
-        fields: Fields<'a>,
+        method: EndpointMethod,
+        fields: RequestFields<'a>,
         body: &'a [u8],
     ) -> Request<'a, U::Word> {
         let connection = self.connections.get(key);
@@ -186,18 +191,18 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         input: &'a [u8],
         upper: &mut U,
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let now = self.now;
         let limits = HeadLimits {
             head_bytes_max: self.limits.head_bytes_max + self.forwarded_bytes_max(),
             target_bytes_max: self.limits.target_bytes_max,
         };
         let Some(connection) = self.connections.get_mut(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
         // Who reads no answers gets no more of them: they would pile up here.
         if input.is_empty() || connection.close_when_written || !connection.may_write() {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         }
         // The first head's time runs from the accept.
         if connection.scanned == 0 && !connection.is_new {
@@ -207,34 +212,34 @@ impl<U: UpperLayer> Http<U> {
             Ok(Some(head)) => head,
             Ok(None) => {
                 connection.scanned = input.len() as u32;
-                return Step::Starved;
+                return ReceiveStep::Starved;
             }
             Err(fault) => {
                 self.refuse_malformed(key, fault);
-                return Step::Used(input.len());
+                return ReceiveStep::Used(input.len());
             }
         };
         connection.scanned = 0;
         connection.is_new = false;
-        // A node that takes its leave keeps nobody's connection.
+        // A node that drains keeps nobody's connection.
         connection.keep_alive = head.keep_alive && !self.is_leaving;
         connection.http10 = head.http10;
         connection.headers_only = head.method == http1::Method::Head;
-        let fields = Fields::of(&head, input);
+        let fields = RequestFields::of(&head, input);
         // A client's own head has the limit to itself.
         if head.len as usize > self.limits.head_bytes_max && !fields.is_forwarded {
             self.refuse_malformed(key, Malformed::HeadTooLarge);
-            return Step::Used(input.len());
+            return ReceiveStep::Used(input.len());
         }
         match self.admit(key, &head.view(input), &fields, upper) {
             Admission::Move(core) => self.remove_for_move(key, core, input),
             Admission::Wait => {
                 self.wait(key, &fields, upper);
-                Step::Starved
+                ReceiveStep::Starved
             }
             Admission::Unread(refused) => {
                 self.refuse_request_and_close(key, &refused);
-                Step::Used(input.len())
+                ReceiveStep::Used(input.len())
             }
             Admission::Here(verdict) => {
                 self.receive_request(key, &head, fields, verdict, input, upper)
@@ -247,11 +252,11 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         head: &Head,
-        fields: Fields<'a>,
-        verdict: Verdict,
+        fields: RequestFields<'a>,
+        verdict: HeadVerdict,
         input: &'a [u8],
         upper: &mut U,
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let head_len = head.len as usize;
         let view = head.view(input);
         let remaining = match head.framing {
@@ -265,8 +270,8 @@ impl<U: UpperLayer> Http<U> {
         {
             let used = head_len + length;
             return match self.serve(key, &view, &fields, &verdict) {
-                Some(method) => Step::Request(used, self.request(key, method, fields, body)),
-                None => Step::Used(used),
+                Some(method) => ReceiveStep::Request(used, self.request(key, method, fields, body)),
+                None => ReceiveStep::Used(used),
             };
         }
         let verdict = match remaining {
@@ -279,7 +284,7 @@ impl<U: UpperLayer> Http<U> {
             Ok(verdict) => self.expect_body(key, head, remaining, verdict, input),
             Err(refused) => {
                 self.refuse_request_and_close(key, &refused);
-                Step::Used(input.len())
+                ReceiveStep::Used(input.len())
             }
         }
     }
@@ -289,14 +294,14 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         head: &Head,
         remaining: Remaining,
-        verdict: Verdict,
+        verdict: HeadVerdict,
         input: &'a [u8],
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let now = self.now;
         let head_len = head.len as usize;
         if let Some(connection) = self.connections.get_mut(key) {
             connection.since = now;
-            connection.state = State::ExpectBody(Box::new(Partial {
+            connection.state = ConnectionState::ExpectBody(Box::new(Partial {
                 head: head.clone(),
                 head_bytes: input[..head_len].into(),
                 body: Vec::new(),
@@ -310,7 +315,7 @@ impl<U: UpperLayer> Http<U> {
                 self.mark_dirty(key);
             }
         }
-        Step::Used(head_len)
+        ReceiveStep::Used(head_len)
     }
 
     fn receive_body<'a>(
@@ -318,17 +323,17 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         input: &'a [u8],
         upper: &mut U,
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let body_bytes_max = self.limits.body_bytes_max;
         let Some(partial) = self.partial(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
         let known = partial.body.len();
         let (used, complete) = match partial.take(input, body_bytes_max) {
             Ok(taken) => taken,
             Err(fault) => {
                 self.refuse_body(key, fault);
-                return Step::Used(input.len());
+                return ReceiveStep::Used(input.len());
             }
         };
         let grown_large = known <= BODY_BYTES_UNSEEN && partial.body.len() > BODY_BYTES_UNSEEN;
@@ -337,34 +342,39 @@ impl<U: UpperLayer> Http<U> {
             && let Err(refused) = self.admit_grown(key, upper)
         {
             self.refuse_request_and_close(key, &refused);
-            return Step::Used(input.len());
+            return ReceiveStep::Used(input.len());
         }
         let limits = self.limits;
         let Some(partial) = self.partial(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
         partial.scan.take(&partial.body[known..]);
         if let Err(refused) = body::check(&partial.scan, &limits) {
             self.refuse_request_and_close(key, &refused);
-            return Step::Used(input.len());
+            return ReceiveStep::Used(input.len());
         }
         if !complete {
-            return Step::Used(used);
+            return ReceiveStep::Used(used);
         }
         self.take_whole(key, used, upper)
     }
 
     /// A body is complete: its request is served, at once if it is small.
-    fn take_whole<'a>(&mut self, key: ConnectionKey, used: usize, upper: &mut U) -> Step<'a, U> {
+    fn take_whole<'a>(
+        &mut self,
+        key: ConnectionKey,
+        used: usize,
+        upper: &mut U,
+    ) -> ReceiveStep<'a, U> {
         let Some(connection) = self.connections.get_mut(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
-        let state = std::mem::replace(&mut connection.state, State::ExpectHead);
-        let State::ExpectBody(mut partial) = state else {
-            return Step::Starved;
+        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead);
+        let ConnectionState::ExpectBody(mut partial) = state else {
+            return ReceiveStep::Starved;
         };
         if partial.body.len() <= LOOK_ON_CORE_BYTES_MAX {
-            return Step::Whole(used, partial);
+            return ReceiveStep::Whole(used, partial);
         }
         let body = std::mem::take(&mut partial.body);
         let tree_bytes = partial.scan.tree_bytes();
@@ -374,20 +384,20 @@ impl<U: UpperLayer> Http<U> {
             Ok(charge) => charge,
             Err(refused) => {
                 self.refuse_request_and_close(key, &refused);
-                return Step::Used(used);
+                return ReceiveStep::Used(used);
             }
         };
         if let Some(connection) = self.connections.get_mut(key) {
-            connection.state = State::ExpectLook(partial);
+            connection.state = ConnectionState::ExpectLook(partial);
             connection.since = self.now;
-            self.outputs.push_back(Output::Look {
+            self.outputs.push_back(HttpOutput::Look {
                 connection: key,
                 body,
                 tree_bytes,
                 charge,
             });
         }
-        Step::Used(used)
+        ReceiveStep::Used(used)
     }
 
     /// A body of unknown length turns out to be large.
@@ -395,9 +405,9 @@ impl<U: UpperLayer> Http<U> {
         let Some(partial) = self.partial(key) else {
             return Ok(());
         };
-        let verdict = std::mem::replace(&mut partial.verdict, Verdict::Admitted);
+        let verdict = std::mem::replace(&mut partial.verdict, HeadVerdict::Admitted);
         let (head, bytes) = (partial.head.clone(), partial.head_bytes.clone());
-        let fields = Fields::of(&head, &bytes);
+        let fields = RequestFields::of(&head, &bytes);
         let verdict = self.admit_large(key, &head.view(&bytes), &fields, verdict, 0, upper)?;
         if let Some(partial) = self.partial(key) {
             partial.verdict = verdict;
@@ -407,7 +417,7 @@ impl<U: UpperLayer> Http<U> {
 
     fn partial(&mut self, key: ConnectionKey) -> Option<&mut Partial> {
         match &mut self.connections.get_mut(key)?.state {
-            State::ExpectBody(partial) => Some(partial),
+            ConnectionState::ExpectBody(partial) => Some(partial),
             _ => None,
         }
     }
@@ -418,30 +428,30 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         core: u16,
         input: &'a [u8],
-    ) -> Step<'a, U> {
+    ) -> ReceiveStep<'a, U> {
         let is_writing = self
             .connections
             .get(key)
             .is_some_and(Connection::is_writing);
         if is_writing {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         }
         let Some(ticket) = self.remove_with_ticket(key) else {
-            return Step::Starved;
+            return ReceiveStep::Starved;
         };
-        self.outputs.push_back(Output::Move {
+        self.outputs.push_back(HttpOutput::Move {
             connection: key,
             core,
             bytes: input.to_vec(),
             ticket,
         });
-        Step::Used(input.len())
+        ReceiveStep::Used(input.len())
     }
 }
 
-impl<'a> Fields<'a> {
+impl<'a> RequestFields<'a> {
     fn of(head: &Head, bytes: &'a [u8]) -> Self {
-        let mut fields = Fields::default();
+        let mut fields = RequestFields::default();
         head.each_field(bytes, |name, value| fields.take(name, value));
         fields.all = Some(AllFields {
             text: &bytes[..head.len as usize],

@@ -1,7 +1,7 @@
 //! A request that is complete: answered here if it is none of the engine's, else handed over.
 
-use super::connection::{Hold, Verdict};
-use super::{ConnectionKey, Fields, Http, Method, Refused, UpperLayer, Wire};
+use super::connection::{HeadVerdict, Hold};
+use super::{ConnectionKey, EndpointMethod, Http, Refused, RequestFields, UpperLayer, Wire};
 use crate::app::call::Availability;
 use crate::shard::refused::METHODS;
 use crate::wire::http1;
@@ -16,20 +16,20 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         request: &HeadView<'_>,
-        fields: &Fields<'_>,
-        verdict: &Verdict,
-    ) -> Option<Method> {
+        fields: &RequestFields<'_>,
+        verdict: &HeadVerdict,
+    ) -> Option<EndpointMethod> {
         match verdict {
-            Verdict::Admitted => {}
-            Verdict::Refused(refused) => {
+            HeadVerdict::Admitted => {}
+            HeadVerdict::Refused(refused) => {
                 self.refuse(key, None, refused);
                 return None;
             }
-            Verdict::Ambiguous => {
+            HeadVerdict::Ambiguous => {
                 self.refuse_malformed(key, Malformed::DuplicateField);
                 return None;
             }
-            Verdict::Probe => {
+            HeadVerdict::Probe => {
                 let availability = self.probed(request).unwrap_or(Availability::Ready);
                 self.answer_probe(key, availability);
                 return None;
@@ -45,10 +45,10 @@ impl<U: UpperLayer> Http<U> {
                 if fields.via_proxy {
                     connection.hold = Hold::IfLong;
                 }
-                return Some(Method::Post);
+                return Some(EndpointMethod::Post);
             }
-            http1::Method::Get => return Some(Method::Get),
-            http1::Method::Delete => return Some(Method::Delete),
+            http1::Method::Get => return Some(EndpointMethod::Get),
+            http1::Method::Delete => return Some(EndpointMethod::Delete),
             http1::Method::Options => self.serve_options(key, request),
             http1::Method::Head | http1::Method::Other => {
                 let sentence = "This endpoint takes POST (messages), GET (a session's event stream) and DELETE (its end).";

@@ -8,7 +8,7 @@ use crate::clients::Networks;
 /// Owns exchanges by numbers, and lets requests wait for a word if they say so.
 #[derive(Default)]
 struct Upper {
-    place: Option<Place>,
+    place: Option<Destination>,
     asked: Vec<ConnectionKey>,
     foreseen: usize,
 }
@@ -19,15 +19,15 @@ impl UpperLayer for Upper {
 
     const NO_WORD: u8 = 0;
 
-    fn place(&self, _: &Fields<'_>) -> Place {
-        self.place.unwrap_or(Place::Here)
+    fn place(&self, _: &RequestFields<'_>) -> Destination {
+        self.place.unwrap_or(Destination::Here)
     }
 
-    fn ask(&mut self, exchange: Exchange, _: &Fields<'_>) {
+    fn ask(&mut self, exchange: Exchange, _: &RequestFields<'_>) {
         self.asked.push(exchange);
     }
 
-    fn foresee(&mut self, _: Option<u8>, _: &Fields<'_>) -> Result<(), Refused> {
+    fn foresee(&mut self, _: Option<u8>, _: &RequestFields<'_>) -> Result<(), Refused> {
         self.foreseen += 1;
         Err(Refused::new(418, "No."))
     }
@@ -40,7 +40,7 @@ impl UpperLayer for Upper {
 /// A request as it was handed over.
 #[derive(Debug, PartialEq, Eq)]
 struct Got {
-    method: Method,
+    method: EndpointMethod,
     word: Option<u8>,
     body: String,
 }
@@ -103,7 +103,7 @@ impl Rig {
         text
     }
 
-    fn event(&mut self) -> Option<(u32, Happened)> {
+    fn event(&mut self) -> Option<(u32, ExchangeChange)> {
         let event = self.http.poll_event()?;
         assert_eq!(event.exchange, self.key);
         Some((event.owner, event.what))
@@ -125,7 +125,7 @@ fn post(body: &str) -> String {
 
 fn got(body: &str) -> Got {
     Got {
-        method: Method::Post,
+        method: EndpointMethod::Post,
         word: None,
         body: body.into(),
     }
@@ -168,7 +168,7 @@ fn whoever_owns_an_exchange_is_told_what_becomes_of_it() {
     rig.send(&post("one"), owned);
     rig.http.at(1_000_000);
     rig.http.handle_timeout();
-    assert_eq!(rig.event(), Some((7, Happened::Quiet)));
+    assert_eq!(rig.event(), Some((7, ExchangeChange::Quiet)));
     rig.http.open_stream(rig.key);
     rig.http.set_owner(rig.key, 8);
     rig.http.emit_events(rig.key, b"data: x\n\n");
@@ -178,11 +178,11 @@ fn whoever_owns_an_exchange_is_told_what_becomes_of_it() {
         "{streamed}"
     );
     assert!(streamed.ends_with("9\r\ndata: x\n\n\r\n"), "{streamed}");
-    assert_eq!(rig.event(), Some((8, Happened::Writable)));
+    assert_eq!(rig.event(), Some((8, ExchangeChange::Writable)));
     rig.http.handle_input_end(rig.key);
-    assert_eq!(rig.event(), Some((8, Happened::InputEnded)));
+    assert_eq!(rig.event(), Some((8, ExchangeChange::InputEnded)));
     rig.http.handle_disconnect(rig.key);
-    assert_eq!(rig.event(), Some((8, Happened::Lost)));
+    assert_eq!(rig.event(), Some((8, ExchangeChange::Lost)));
     assert_eq!(rig.event(), None);
     rig.http.invariants();
 }
@@ -205,7 +205,7 @@ fn an_exchange_that_is_over_takes_everything_and_does_nothing() {
 #[test]
 fn a_request_that_somebody_has_to_ask_about_first() {
     let mut rig = Rig::new();
-    rig.upper.place = Some(Place::Elsewhere);
+    rig.upper.place = Some(Destination::Elsewhere);
     assert!(rig.send(&post("one"), ok).is_empty());
     assert_eq!(rig.upper.asked, [rig.key]);
     assert!(
@@ -260,10 +260,10 @@ fn of_a_large_body_nothing_is_read_if_its_head_will_have_it_refused() {
 #[test]
 fn a_connection_that_belongs_on_another_core_takes_all_that_was_read_along() {
     let mut rig = Rig::new();
-    rig.upper.place = Some(Place::Core(3));
+    rig.upper.place = Some(Destination::Core(3));
     let request = post("one") + "POST";
     assert!(rig.send(&request, ok).is_empty());
-    let Some(Output::Move { core, bytes, .. }) = rig.http.poll_output() else {
+    let Some(HttpOutput::Move { core, bytes, .. }) = rig.http.poll_output() else {
         panic!("it moves");
     };
     assert_eq!((core, bytes), (3, request.into_bytes()));

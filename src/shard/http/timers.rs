@@ -1,8 +1,8 @@
 //! Time limits of the wire: each connection computes its own deadline when its timer fires, and is armed again or comes to
 //! its end.
 
-use super::connection::{Connection, State};
-use super::{Closed, ConnectionKey, Happened, Http, Millis, Refused, UpperLayer};
+use super::connection::{Connection, ConnectionState};
+use super::{Closed, ConnectionKey, ExchangeChange, Http, Millis, Refused, UpperLayer};
 use crate::limits::Limits;
 
 /// How long a connection that was answered and half-closed may go on sending before it is cut.
@@ -40,23 +40,23 @@ impl<U: UpperLayer> Http<U> {
             return self.close_connection(key, Closed::WriteStalled);
         }
         match connection.state {
-            State::Lingering => self.close_connection(key, Closed::Answered),
-            State::ExpectHead if connection.scanned == 0 => {
+            ConnectionState::Lingering => self.close_connection(key, Closed::Answered),
+            ConnectionState::ExpectHead if connection.scanned == 0 => {
                 self.close_connection(key, Closed::Idle)
             }
-            State::ExpectHead | State::ExpectBody(_) => {
+            ConnectionState::ExpectHead | ConnectionState::ExpectBody(_) => {
                 let sentence = "The request did not arrive in time.";
                 self.refuse_and_close(key, 408, sentence);
             }
             // The look under way comes to nothing.
-            State::ExpectLook(_) => {
+            ConnectionState::ExpectLook(_) => {
                 let sentence = "This node is too busy to look at a body of this size.";
                 self.refuse_request_and_close(key, &Refused::busy(sentence, 1));
             }
-            State::ExpectWord => self.handle_word(key, U::NO_WORD),
-            State::ExpectAnswer(owner) => {
+            ConnectionState::ExpectWord => self.handle_word(key, U::NO_WORD),
+            ConnectionState::ExpectAnswer(owner) => {
                 connection.since = now;
-                self.tell_owner(key, owner, Happened::Quiet);
+                self.tell_owner(key, owner, ExchangeChange::Quiet);
             }
         }
     }
@@ -70,14 +70,16 @@ impl<U: UpperLayer> Connection<U> {
         }
         self.since
             + match self.state {
-                State::Lingering => LINGER_MS,
-                State::ExpectHead if self.scanned == 0 && self.is_new => {
+                ConnectionState::Lingering => LINGER_MS,
+                ConnectionState::ExpectHead if self.scanned == 0 && self.is_new => {
                     limits.head_timeout_ms.min(limits.connection_idle_ms)
                 }
-                State::ExpectHead if self.scanned == 0 => limits.connection_idle_ms,
-                State::ExpectHead | State::ExpectWord => limits.head_timeout_ms,
-                State::ExpectBody(_) | State::ExpectLook(_) => limits.body_timeout_ms,
-                State::ExpectAnswer(_) => {
+                ConnectionState::ExpectHead if self.scanned == 0 => limits.connection_idle_ms,
+                ConnectionState::ExpectHead | ConnectionState::ExpectWord => limits.head_timeout_ms,
+                ConnectionState::ExpectBody(_) | ConnectionState::ExpectLook(_) => {
+                    limits.body_timeout_ms
+                }
+                ConnectionState::ExpectAnswer(_) => {
                     let spread = limits.keep_alive_ms / 8;
                     // Knuth's multiplicative hash: neighbours land far from each other.
                     let jitter = (u64::from(index.wrapping_mul(2_654_435_761)) * spread) >> 32;

@@ -1,8 +1,8 @@
 //! What leaves: outboxes, and what a connection goes on with once its own is written.
 
 use super::answer::Frame;
-use super::connection::{Connection, State};
-use super::{Closed, ConnectionKey, Happened, Http, Output, UpperLayer};
+use super::connection::{Connection, ConnectionState};
+use super::{Closed, ConnectionKey, ExchangeChange, Http, HttpOutput, UpperLayer};
 
 impl<U: UpperLayer> Http<U> {
     /// The next connection with bytes to be written now, and the bytes. The driver writes what the kernel takes
@@ -53,9 +53,9 @@ impl<U: UpperLayer> Http<U> {
             return;
         };
         if connection.is_stream
-            && let State::ExpectAnswer(owner) = connection.state
+            && let ConnectionState::ExpectAnswer(owner) = connection.state
         {
-            self.tell_owner(key, owner, Happened::Writable);
+            self.tell_owner(key, owner, ExchangeChange::Writable);
         }
         let Some(connection) = self.connections.get_mut(key) else {
             return;
@@ -86,7 +86,7 @@ impl<U: UpperLayer> Http<U> {
     pub(super) fn end_output(&mut self, key: ConnectionKey) {
         match self.connections.get(key).is_some_and(|it| it.input_ended) {
             true => self.close_connection(key, Closed::Answered),
-            false => self.outputs.push_back(Output::ShutdownWrite(key)),
+            false => self.outputs.push_back(HttpOutput::ShutdownWrite(key)),
         }
     }
 }

@@ -99,7 +99,7 @@ impl Redis {
         self.port
     }
 
-    /// For a node, which may do what deploy/README says.
+    /// For a node, which may do what deploy/README.md says.
     pub(super) fn url(&self) -> String {
         self.url_with(PASSWORD)
     }

@@ -41,7 +41,7 @@ pub(super) struct Wire {
     pub(super) asked: VecDeque<Asked>,
     pub(super) streaming: Option<Asked>,
     /// The number of the last message that came on its stream.
-    pub(super) told: Option<u64>,
+    pub(super) delivered: Option<u64>,
     pub(super) stalled: bool,
     /// It takes nothing, or did once: the node may give it up.
     pub(super) was_stalled: bool,
@@ -85,7 +85,7 @@ impl Wire {
             socket,
             asked: VecDeque::new(),
             streaming: None,
-            told: None,
+            delivered: None,
             stalled: false,
             was_stalled: false,
             took_at: 0,
@@ -103,7 +103,7 @@ impl Wire {
                 self.closes |= answer.field("connection") == Some("close");
                 if answer.field("content-type") == Some("text/event-stream") {
                     assert!(matches!(asked.kind, Kind::Stream | Kind::Call));
-                    (self.streaming, self.told) = (Some(asked), None);
+                    (self.streaming, self.delivered) = (Some(asked), None);
                     return None;
                 }
                 Some(Came::Answer(asked, answer))
@@ -120,9 +120,11 @@ impl Wire {
                 let message = frame.json();
                 if message["method"] == "notifications/message" {
                     let number = message["params"]["data"].as_u64().expect("a number");
-                    let next = self.told.is_none_or(|told| number == told + 1);
-                    assert!(next, "{number} after {:?}", self.told);
-                    self.told = Some(number);
+                    let next = self
+                        .delivered
+                        .is_none_or(|delivered| number == delivered + 1);
+                    assert!(next, "{number} after {:?}", self.delivered);
+                    self.delivered = Some(number);
                 } else {
                     assert_eq!(streaming.kind, Kind::Call, "{message}");
                     check_result(streaming.id, &message);

@@ -33,7 +33,7 @@ pub(super) struct Convoy {
     pub(super) sessions: Vec<SessionOf>,
     pub(super) deleted: BTreeSet<String>,
     /// The number of the last message to each session.
-    pub(super) told: BTreeMap<String, u64>,
+    pub(super) delivered: BTreeMap<String, u64>,
     pub(super) executed: BTreeMap<u64, usize>,
     pub(super) wires: Vec<Wire>,
     /// Nothing goes wrong.
@@ -59,7 +59,7 @@ impl Convoy {
             ids: 0,
             sessions: Vec::new(),
             deleted: BTreeSet::new(),
-            told: BTreeMap::new(),
+            delivered: BTreeMap::new(),
             executed: BTreeMap::new(),
             wires: Vec::new(),
             calm,
@@ -312,7 +312,7 @@ impl Convoy {
         if !self.is_running(number) {
             return;
         }
-        let next = self.told.entry(session.id.clone()).or_default();
+        let next = self.delivered.entry(session.id.clone()).or_default();
         let node = &mut self.stations[number].node;
         for _ in 0..1 + self.random.below(8) {
             let logger = "l".repeat(self.random.below(300));
@@ -320,8 +320,8 @@ impl Convoy {
             let params = params.to_string().into();
             let notice = Notice::Message { level: 4, params };
             let shard = &mut node.cores[0].shard;
-            let told = shard.handle_tell(self.now, &session.id, &notice);
-            *next += u64::from(told.is_ok());
+            let delivered = shard.handle_tell(self.now, &session.id, &notice);
+            *next += u64::from(delivered.is_ok());
             node.settle(0);
         }
         while node.fan_out(0) {}

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use pinfold::forward::{Owner, Side};
+use pinfold::forward::{SessionOwner, Side};
 use pinfold::shard::MissReason;
 use pinfold::wire::session_id::SessionId;
 
@@ -123,7 +123,7 @@ impl Convoy {
             .collect();
         for (_, question, session) in asks {
             let owner = self.owner_of(&session);
-            self.stations[number].told_owner(&mut self.network, question, owner);
+            self.stations[number].handle_owner(&mut self.network, question, owner);
         }
         for (_, key, address) in dials {
             let end = self.reach(address);
@@ -154,13 +154,13 @@ impl Convoy {
     }
 
     /// As the cluster would say it.
-    pub(super) fn owner_of(&mut self, session: &SessionId) -> Owner {
+    pub(super) fn owner_of(&mut self, session: &SessionId) -> SessionOwner {
         let number = (0..self.stations.len()).find(|it| name_of(*it) == session.node);
         let number = number.unwrap_or(self.stations.len());
         let (health, trouble) = (self.health[number], &mut self.troubles[number]);
         if self.blind {
             trouble.blind = self.now;
-            return Owner::Gone(MissReason::CannotTell);
+            return SessionOwner::Gone(MissReason::CannotTell);
         }
         let for_long = |since: Option<u64>| since.is_some_and(|it| self.now > it + BELIEVED_MS);
         let is_played = number == self.stations.len();
@@ -170,12 +170,12 @@ impl Convoy {
         };
         if is_down {
             trouble.down = self.now;
-            return Owner::Gone(MissReason::OwnerDown);
+            return SessionOwner::Gone(MissReason::OwnerDown);
         }
         if !is_played && self.stations[number].incarnation != session.locator.incarnation {
-            return Owner::Gone(MissReason::OwnerRestarted);
+            return SessionOwner::Gone(MissReason::OwnerRestarted);
         }
-        Owner::Alive {
+        SessionOwner::Alive {
             address: address_of(number),
             cookie: format!("cookie{number}").into(),
         }

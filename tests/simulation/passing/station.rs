@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use pinfold::forward::{
-    Departing, EXCHANGE_BYTES, Effect, Forwarder, IdleKey, Interest, Owner, PassageKey, Passes,
-    Question, Returning, Setup, Side,
+    Departing, EXCHANGE_BYTES, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode,
+    PassageKey, Question, Returning, SessionOwner, Side, SocketInterest,
 };
 use pinfold::limits::Limits;
 use pinfold::shard::{Closed, Cluster, Millis, SessionEvent};
@@ -42,7 +42,7 @@ pub(crate) enum PassingBreakage {
 struct Passage {
     client: SocketId,
     owner: Option<LineId>,
-    watched: [Interest; 2],
+    watched: [SocketInterest; 2],
     /// The client's end was read.
     ended: bool,
 }
@@ -95,7 +95,7 @@ impl Station {
         // Tickets are the forwarder's here: what is left is counted at the end.
         node.unchecked = true;
         node.now = now;
-        let forwarder = Forwarder::new(Setup {
+        let forwarder = Forwarder::new(ForwarderSetup {
             node: name_of(number),
             path: "/mcp".into(),
             secret: Some(secret),
@@ -144,8 +144,11 @@ impl Station {
         self.forwarder.invariants();
         self.node.cores[0].shard.invariants();
         for passage in self.passages.values().filter(|it| it.ended) {
-            let told = |line: LineId| network.lines[line].up_ended;
-            assert!(passage.owner.is_none_or(told), "the owner was not told");
+            let delivered = |line: LineId| network.lines[line].up_ended;
+            assert!(
+                passage.owner.is_none_or(delivered),
+                "the owner was not told"
+            );
         }
         for held in self.forwarder.held_bytes() {
             assert!(held <= HELD_BYTES_MAX, "{held} bytes of one request");
@@ -170,16 +173,16 @@ impl Station {
         let passage = Passage {
             client: id,
             owner: None,
-            watched: [Interest::Nothing; 2],
+            watched: [SocketInterest::Nothing; 2],
             ended: false,
         };
         assert!(self.passages.insert(key, passage).is_none());
     }
 
-    fn carry_out(&mut self, network: &mut Network, effect: Effect) {
+    fn carry_out(&mut self, network: &mut Network, effect: ForwardEffect) {
         let now = self.node.now;
         match effect {
-            Effect::Located {
+            ForwardEffect::Located {
                 connection,
                 located,
             } => {
@@ -187,32 +190,32 @@ impl Station {
                 shard.handle_located(now, connection, located);
                 self.node.settle(0);
             }
-            Effect::Ask {
+            ForwardEffect::Ask {
                 question,
                 session,
                 within_ms,
             } => self.asks.push((now + within_ms, question, session)),
-            Effect::Connect {
+            ForwardEffect::Connect {
                 key,
                 address,
                 within_ms,
                 ..
             } => self.dials.push((now + within_ms, key, address)),
-            Effect::Probe {
+            ForwardEffect::Probe {
                 key,
                 address,
                 within_ms,
             } => self.probes.push((now + within_ms, key, address)),
-            Effect::Reuse { key, idle } => self.reuse(network, key, idle),
-            Effect::Keep { key, idle } => {
+            ForwardEffect::Reuse { key, idle } => self.reuse(network, key, idle),
+            ForwardEffect::Keep { key, idle } => {
                 let line = self.passage(key).owner.take().expect("it has an owner");
                 assert!(self.idle.insert(idle, line).is_none());
             }
-            Effect::Discard(idle) => {
+            ForwardEffect::Discard(idle) => {
                 let line = self.idle.remove(&idle).expect("it is idle");
                 network.lines[line].close();
             }
-            Effect::Watch {
+            ForwardEffect::Watch {
                 key,
                 side,
                 from,
@@ -225,24 +228,24 @@ impl Station {
                 }
                 assert!(forgets || from != to);
             }
-            Effect::EndSending { key, side } => self.end_sending(network, key, side),
-            Effect::LoseOwner(key) => {
+            ForwardEffect::EndSending { key, side } => self.end_sending(network, key, side),
+            ForwardEffect::LoseOwner(key) => {
                 if let Some(line) = self.passage(key).owner.take() {
                     network.lines[line].close();
                 }
             }
-            Effect::Hold { key, what, count } => {
+            ForwardEffect::Hold { key, what, count } => {
                 let shard = &mut self.node.cores[0].shard;
                 let charge = shard.handle_hold(now, None, count);
                 self.node.settle(0);
                 self.forwarder.handle_held(key, what, charge);
             }
-            Effect::Return { key, returning } => self.give_back(network, key, returning),
-            Effect::Close(key) => {
+            ForwardEffect::Return { key, returning } => self.give_back(network, key, returning),
+            ForwardEffect::Close(key) => {
                 let passage = self.take_passage(network, key);
                 self.node.sockets[passage.client].closed = Some(Closed::PeerLeft);
             }
-            Effect::Announce(presence) => self.said.push(presence),
+            ForwardEffect::Announce(presence) => self.said.push(presence),
         }
     }
 
@@ -334,7 +337,12 @@ impl Station {
         self.drain(network);
     }
 
-    pub(super) fn told_owner(&mut self, network: &mut Network, question: Question, owner: Owner) {
+    pub(super) fn handle_owner(
+        &mut self,
+        network: &mut Network,
+        question: Question,
+        owner: SessionOwner,
+    ) {
         self.forwarder.handle_owner(self.node.now, question, owner);
         self.drain(network);
     }
@@ -365,7 +373,7 @@ impl Station {
         self.passages.keys().copied().collect()
     }
 
-    fn read_client(&mut self, key: PassageKey, watched: Interest, count: usize) {
+    fn read_client(&mut self, key: PassageKey, watched: SocketInterest, count: usize) {
         let (now, id) = (self.node.now, self.passage(key).client);
         let socket = &mut self.node.sockets[id];
         let count = count.min(socket.sent.len()).min(READ_BYTES_MAX);
@@ -374,7 +382,7 @@ impl Station {
         } else if count > 0 {
             let bytes: Vec<u8> = socket.sent.drain(..count).collect();
             self.forwarder.handle_client_bytes(now, key, &bytes);
-        } else if socket.ended && watched != Interest::End {
+        } else if socket.ended && watched != SocketInterest::End {
             self.forwarder.handle_client_end(now, key);
             self.passage(key).ended = true;
         }
@@ -393,7 +401,7 @@ impl Station {
             Ok(None) => return,
             Err(_) => return self.forwarder.handle_fault(now, key, Side::Owner),
         };
-        if self.forwarder.handle_owner_bytes(now, key, &bytes) == Passes::Buffered {
+        if self.forwarder.handle_owner_bytes(now, key, &bytes) == PassMode::Buffered {
             return;
         }
         self.met.push("relayed");

@@ -8,7 +8,7 @@ mod tools;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub(super) use store::Tasks;
+pub(super) use store::TaskStore;
 
 use crate::app::{Context, Error, ExtensionResult, Toolkit};
 use crate::mcp::types::JsonObject;
@@ -16,7 +16,7 @@ use crate::mcp::{Era, RpcError};
 
 const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
-pub(super) fn add(kit: Toolkit, tasks: &Tasks) -> Toolkit {
+pub(super) fn add(kit: Toolkit, tasks: &TaskStore) -> Toolkit {
     let kit = kit.extension(EXTENSION, JsonObject::new());
     let kit = add_methods(kit, tasks);
     tools::add(kit, tasks)
@@ -30,7 +30,7 @@ struct TaskParams {
     input_responses: JsonObject,
 }
 
-fn add_methods(kit: Toolkit, tasks: &Tasks) -> Toolkit {
+fn add_methods(kit: Toolkit, tasks: &TaskStore) -> Toolkit {
     let (of_get, of_update, of_cancel) = (tasks.clone(), tasks.clone(), tasks.clone());
     kit.method("tasks/get", move |params: TaskParams, context| {
         let tasks = of_get.clone();

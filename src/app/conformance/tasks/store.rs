@@ -27,23 +27,23 @@ const POLL_INTERVAL_MS: u64 = 500;
 const TASKS_MAX: usize = 10_000;
 
 /// What becomes of the answers.
-type Finish = Box<dyn FnOnce(&Answers) -> CallToolResult + Send>;
-type Answers = BTreeMap<String, InputResponse>;
+type Finish = Box<dyn FnOnce(&TaskAnswers) -> CallToolResult + Send>;
+type TaskAnswers = BTreeMap<String, InputResponse>;
 
 #[derive(Clone, Default)]
-pub(in crate::app::conformance) struct Tasks(Arc<Mutex<HashMap<String, Task>>>);
+pub(in crate::app::conformance) struct TaskStore(Arc<Mutex<HashMap<String, Task>>>);
 
 struct Task {
     created_ms: u64,
     updated_ms: u64,
-    state: State,
+    state: TaskState,
 }
 
-enum State {
+enum TaskState {
     Working,
     InputRequired {
         asked: Vec<(String, ElicitRequest)>,
-        answers: Answers,
+        answers: TaskAnswers,
         finish: Option<Finish>,
     },
     Completed(CallToolResult),
@@ -51,13 +51,13 @@ enum State {
     Cancelled,
 }
 
-impl Tasks {
+impl TaskStore {
     /// A task that something will [`complete`](Tasks::complete) or [`fail`](Tasks::fail).
     ///
     /// # Errors
     /// There are too many.
     pub(super) fn work(&self, now_ms: u64) -> Result<(String, JsonObject), Error> {
-        self.create(State::Working, now_ms)
+        self.create(TaskState::Working, now_ms)
     }
 
     /// A task that the client's answers complete.
@@ -67,30 +67,30 @@ impl Tasks {
     pub(super) fn ask(
         &self,
         asked: Vec<(String, ElicitRequest)>,
-        finish: impl FnOnce(&Answers) -> CallToolResult + Send + 'static,
+        finish: impl FnOnce(&TaskAnswers) -> CallToolResult + Send + 'static,
         now_ms: u64,
     ) -> Result<(String, JsonObject), Error> {
-        let state = State::InputRequired {
+        let state = TaskState::InputRequired {
             asked,
-            answers: Answers::new(),
+            answers: TaskAnswers::new(),
             finish: Some(Box::new(finish)),
         };
         self.create(state, now_ms)
     }
 
     pub(super) fn complete(&self, id: &str, result: CallToolResult, now_ms: u64) {
-        self.end(id, State::Completed(result), now_ms);
+        self.end(id, TaskState::Completed(result), now_ms);
     }
 
     pub(super) fn fail(&self, id: &str, error: RpcError, now_ms: u64) {
-        self.end(id, State::Failed(error), now_ms);
+        self.end(id, TaskState::Failed(error), now_ms);
     }
 
     pub(super) fn cancel(&self, id: &str, now_ms: u64) -> Result<(), Error> {
         let mut tasks = self.lock();
         let task = find(&mut tasks, id, now_ms)?;
         if !task.is_terminal() {
-            task.state = State::Cancelled;
+            task.state = TaskState::Cancelled;
             task.updated_ms = now_ms;
         }
         Ok(())
@@ -105,7 +105,7 @@ impl Tasks {
     ) -> Result<(), Error> {
         let mut tasks = self.lock();
         let task = find(&mut tasks, id, now_ms)?;
-        let State::InputRequired {
+        let TaskState::InputRequired {
             asked,
             answers,
             finish,
@@ -127,7 +127,7 @@ impl Tasks {
         task.updated_ms = now_ms;
         if asked.is_empty() {
             let finish = finish.take().expect("a task is finished once");
-            task.state = State::Completed(finish(answers));
+            task.state = TaskState::Completed(finish(answers));
         }
         Ok(())
     }
@@ -138,25 +138,25 @@ impl Tasks {
         let task = find(&mut tasks, id, now_ms)?;
         let mut described = task.described(id);
         match &task.state {
-            State::InputRequired { asked, .. } => {
+            TaskState::InputRequired { asked, .. } => {
                 let mut requests = InputRequests::new();
                 for (key, request) in asked {
                     requests.insert(key.clone(), request.clone().into());
                 }
                 described.insert("inputRequests".into(), serde_json::to_value(requests)?);
             }
-            State::Completed(result) => {
+            TaskState::Completed(result) => {
                 described.insert("result".into(), serde_json::to_value(result)?);
             }
-            State::Failed(error) => {
+            TaskState::Failed(error) => {
                 described.insert("error".into(), serde_json::to_value(error)?);
             }
-            State::Working | State::Cancelled => {}
+            TaskState::Working | TaskState::Cancelled => {}
         }
         Ok(described)
     }
 
-    fn create(&self, state: State, now_ms: u64) -> Result<(String, JsonObject), Error> {
+    fn create(&self, state: TaskState, now_ms: u64) -> Result<(String, JsonObject), Error> {
         let task = Task {
             created_ms: now_ms,
             updated_ms: now_ms,
@@ -174,7 +174,7 @@ impl Tasks {
         Ok((id, created))
     }
 
-    fn end(&self, id: &str, state: State, now_ms: u64) {
+    fn end(&self, id: &str, state: TaskState, now_ms: u64) {
         if let Some(task) = self.lock().get_mut(id).filter(|task| !task.is_terminal()) {
             task.state = state;
             task.updated_ms = now_ms;
@@ -190,7 +190,10 @@ impl Tasks {
 
 impl Task {
     fn is_terminal(&self) -> bool {
-        !matches!(self.state, State::Working | State::InputRequired { .. })
+        !matches!(
+            self.state,
+            TaskState::Working | TaskState::InputRequired { .. }
+        )
     }
 
     fn is_over(&self, now_ms: u64) -> bool {
@@ -199,11 +202,11 @@ impl Task {
 
     fn status(&self) -> &'static str {
         match self.state {
-            State::Working => "working",
-            State::InputRequired { .. } => "input_required",
-            State::Completed(_) => "completed",
-            State::Failed(_) => "failed",
-            State::Cancelled => "cancelled",
+            TaskState::Working => "working",
+            TaskState::InputRequired { .. } => "input_required",
+            TaskState::Completed(_) => "completed",
+            TaskState::Failed(_) => "failed",
+            TaskState::Cancelled => "cancelled",
         }
     }
 
@@ -276,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_task_is_there_until_its_time_is_over() {
-        let tasks = Tasks::default();
+        let tasks = TaskStore::default();
         let (id, _) = tasks.work(1000).unwrap();
         assert!(tasks.detailed(&id, 1000 + TTL_MS - 1).is_ok());
         assert!(tasks.detailed(&id, 1000 + TTL_MS).is_err());
@@ -284,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_has_ended_does_not_change() {
-        let tasks = Tasks::default();
+        let tasks = TaskStore::default();
         let (id, _) = tasks.work(0).unwrap();
         tasks.cancel(&id, 1).unwrap();
         tasks.complete(&id, CallToolResult::text("too late"), 2);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Tasks, is_declared, require_declared};
+use super::{TaskStore, is_declared, require_declared};
 use crate::app::conformance::rounds::ask_name;
 use crate::app::{Context, Error, NoArguments, Toolkit};
 use crate::mcp::RpcError;
@@ -17,8 +17,8 @@ const JOB: Duration = Duration::from_secs(1);
 /// The longest computation that a caller may ask for.
 const SECONDS_MAX: f64 = 300.0;
 
-pub(super) fn add(kit: Toolkit, tasks: &Tasks) -> Toolkit {
-    let with = |tasks: &Tasks| tasks.clone();
+pub(super) fn add(kit: Toolkit, tasks: &TaskStore) -> Toolkit {
+    let with = |tasks: &TaskStore| tasks.clone();
     let (slow, failing, broken) = (with(tasks), with(tasks), with(tasks));
     let (confirm, multi, rounds) = (with(tasks), with(tasks), with(tasks));
     kit.tool("greet", "Greets, at once.", |who: Name, _| async move {
@@ -78,7 +78,7 @@ struct File {
 }
 
 async fn slow_compute(
-    tasks: Tasks,
+    tasks: TaskStore,
     job: Computation,
     context: Context,
 ) -> Result<CallToolResult, Error> {
@@ -92,13 +92,13 @@ async fn slow_compute(
     complete_later(&tasks, &context, duration, result)
 }
 
-async fn failing_job(tasks: Tasks, context: Context) -> Result<CallToolResult, Error> {
+async fn failing_job(tasks: TaskStore, context: Context) -> Result<CallToolResult, Error> {
     require_declared(&context)?;
     let result = CallToolResult::error("This job always fails");
     complete_later(&tasks, &context, JOB, result)
 }
 
-async fn protocol_error_job(tasks: Tasks, context: Context) -> Result<CallToolResult, Error> {
+async fn protocol_error_job(tasks: TaskStore, context: Context) -> Result<CallToolResult, Error> {
     require_declared(&context)?;
     let (id, created) = tasks.work(context.unix_ms())?;
     let of_work = context.clone();
@@ -111,7 +111,7 @@ async fn protocol_error_job(tasks: Tasks, context: Context) -> Result<CallToolRe
 }
 
 async fn confirm_delete(
-    tasks: Tasks,
+    tasks: TaskStore,
     file: File,
     context: Context,
 ) -> Result<CallToolResult, Error> {
@@ -139,7 +139,7 @@ fn is_confirmed(answer: &InputResponse) -> bool {
     fields.is_some_and(|fields| fields.get("confirm") == Some(&true.into()))
 }
 
-async fn multi_input(tasks: Tasks, context: Context) -> Result<CallToolResult, Error> {
+async fn multi_input(tasks: TaskStore, context: Context) -> Result<CallToolResult, Error> {
     require_declared(&context)?;
     let schema = ElicitSchema::new().boolean("confirm");
     let asked = vec![
@@ -157,7 +157,7 @@ async fn multi_input(tasks: Tasks, context: Context) -> Result<CallToolResult, E
     Err(Error::Instead(created))
 }
 
-async fn tool_with_task(tasks: Tasks, context: Context) -> Result<CallToolResult, Error> {
+async fn tool_with_task(tasks: TaskStore, context: Context) -> Result<CallToolResult, Error> {
     let answer = context.elicit("user_name", ask_name()).await?;
     let name = answer.text("name").unwrap_or("stranger");
     let result = CallToolResult::text(format!("Hello, {name}!"));
@@ -169,7 +169,7 @@ async fn tool_with_task(tasks: Tasks, context: Context) -> Result<CallToolResult
 
 /// Answers with a task that work on this core completes.
 fn complete_later(
-    tasks: &Tasks,
+    tasks: &TaskStore,
     context: &Context,
     after: Duration,
     result: CallToolResult,

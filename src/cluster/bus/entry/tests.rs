@@ -1,7 +1,7 @@
 use super::*;
 use crate::wire::session_id::{Locator, NodeName};
 
-fn parsed(fields: &[(&str, &str)]) -> Result<Payload, Malformed> {
+fn parsed(fields: &[(&str, &str)]) -> Result<Payload, MalformedEntry> {
     parse(fields, 64).map(|entry| entry.news)
 }
 
@@ -94,18 +94,18 @@ fn what_other_programs_write() {
         ))
     );
     let data = |data| [("all", "1"), ("level", "warning"), ("data", data)];
-    let told = |params| Ok(Payload::All(message(params, 3)));
+    let all = |params| Ok(Payload::All(message(params, 3)));
     assert_eq!(
         parsed(&data("soon")),
-        told(r#"{"level":"warning","data":"soon"}"#)
+        all(r#"{"level":"warning","data":"soon"}"#)
     );
     assert_eq!(
         parsed(&data("{\n\"in\":5}")),
-        told(r#"{"level":"warning","data":{ "in":5}}"#)
+        all(r#"{"level":"warning","data":{ "in":5}}"#)
     );
     assert_eq!(
         parsed(&data("\"a\n")),
-        told(r#"{"level":"warning","data":"\"a\n"}"#)
+        all(r#"{"level":"warning","data":"\"a\n"}"#)
     );
     let blob: [(&[u8], &[u8]); 2] = [(b"uri", b"a:b"), (b"blob", b"\xff\x00")];
     let Ok(Payload::ExternalPut(_, Some(contents))) = parse(&blob, 64).map(|entry| entry.news)

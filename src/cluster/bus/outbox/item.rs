@@ -6,8 +6,8 @@ use crate::app::call::{KeptBy, Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::cluster::bus::id::EntryId;
 
-/// Told when the item has been told here.
-pub type Ticket = oneshot::Sender<Receipt>;
+/// Answered when the item has been delivered here.
+pub type ReceiptSender = oneshot::Sender<Receipt>;
 
 /// What a publisher is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Accepted {
 
 /// What waits, when nobody will wait for it any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unsent {
+pub struct UnsentItems {
     pub count: usize,
     /// Of the resources among it, some.
     pub uris: Vec<Box<str>>,
@@ -36,15 +36,15 @@ pub struct Unsent {
 
 /// What is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub enum OutboxItem {
     Changed(Topic),
     /// New contents of a resource.
     Contents {
         uri: Box<str>,
         carried: ContentSource,
-        /// What is to be told here besides what writing them changes here.
+        /// What is to be delivered here besides what writing them changes here.
         owed: Change,
-        /// It is to be told everywhere, also where writing them changes nothing.
+        /// It is to be delivered everywhere, also where writing them changes nothing.
         changed: bool,
     },
     /// This node had news of a resource so late that all are to look again at what there is.
@@ -63,11 +63,11 @@ pub enum ContentSource {
     Stored,
 }
 
-/// Something to be told on this node, and who waits for that.
+/// Something to be delivered on this node, and who waits for that.
 #[derive(Debug)]
 pub struct LocalDelivery {
-    pub item: Item,
-    pub tickets: Vec<Ticket>,
+    pub item: OutboxItem,
+    pub tickets: Vec<ReceiptSender>,
     pub accepted: Accepted,
 }
 
@@ -75,28 +75,28 @@ pub struct LocalDelivery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adding {
     pub number: u64,
-    pub item: Item,
+    pub item: OutboxItem,
     pub accepted: Accepted,
     /// Here.
-    pub is_told: bool,
+    pub is_delivered: bool,
 }
 
 /// Queued items with the same key are one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(super) enum ItemKey {
     Topic(Topic),
     Everything,
 }
 
-impl Item {
-    pub(super) fn key(&self) -> Option<Key> {
+impl OutboxItem {
+    pub(super) fn key(&self) -> Option<ItemKey> {
         match self {
-            Item::Changed(topic) => Some(Key::Topic(topic.clone())),
-            Item::Contents { uri, .. } | Item::Look(uri) => {
-                Some(Key::Topic(Topic::Resource(uri.clone())))
+            OutboxItem::Changed(topic) => Some(ItemKey::Topic(topic.clone())),
+            OutboxItem::Contents { uri, .. } | OutboxItem::Look(uri) => {
+                Some(ItemKey::Topic(Topic::Resource(uri.clone())))
             }
-            Item::Session(..) | Item::All(_) => None,
-            Item::Everything => Some(Key::Everything),
+            OutboxItem::Session(..) | OutboxItem::All(_) => None,
+            OutboxItem::Everything => Some(ItemKey::Everything),
         }
     }
 }

@@ -4,8 +4,8 @@ use super::*;
 use crate::app::call::Notice;
 use crate::app::contents::{Body, Contents};
 
-fn changed(uri: &str) -> Item {
-    Item::Changed(Topic::Resource(uri.into()))
+fn changed(uri: &str) -> OutboxItem {
+    OutboxItem::Changed(Topic::Resource(uri.into()))
 }
 
 fn contents(text: &str) -> Contents {
@@ -17,8 +17,8 @@ fn contents(text: &str) -> Contents {
     }
 }
 
-fn put(uri: &str, text: &str) -> Item {
-    Item::Contents {
+fn put(uri: &str, text: &str) -> OutboxItem {
+    OutboxItem::Contents {
         uri: uri.into(),
         carried: ContentSource::Given(Some(contents(text))),
         owed: Change::NONE,
@@ -26,8 +26,8 @@ fn put(uri: &str, text: &str) -> Item {
     }
 }
 
-fn all(number: usize) -> Item {
-    Item::All(Notice::Message {
+fn all(number: usize) -> OutboxItem {
+    OutboxItem::All(Notice::Message {
         level: 1,
         params: number.to_string().into(),
     })
@@ -46,8 +46,8 @@ fn numbers(batch: &[Adding]) -> Vec<u64> {
     batch.iter().map(|adding| adding.number).collect()
 }
 
-fn items(told: Vec<LocalDelivery>) -> Vec<Item> {
-    told.into_iter().map(|told| told.item).collect()
+fn items(deliveries: Vec<LocalDelivery>) -> Vec<OutboxItem> {
+    deliveries.into_iter().map(|it| it.item).collect()
 }
 
 #[test]
@@ -66,15 +66,15 @@ fn an_item_told_before_it_has_its_place_in_the_log() {
             number: 1,
             item: changed("a:1"),
             accepted: Accepted::default(),
-            is_told: false,
+            is_delivered: false,
         }]
     );
     assert!(outbox.added(&[true]).is_empty());
-    let told = outbox
+    let delivery = outbox
         .heard(10, 1)
         .expect("it was added")
         .expect("it was not told");
-    assert_eq!((told.item, told.tickets.len()), (changed("a:1"), 1));
+    assert_eq!((delivery.item, delivery.tickets.len()), (changed("a:1"), 1));
     assert!(outbox.heard(10, 1).is_none());
     assert!(
         answer.try_recv().is_ok_and(|it| it.is_none()),
@@ -85,14 +85,14 @@ fn an_item_told_before_it_has_its_place_in_the_log() {
 #[test]
 fn an_item_that_waits_for_a_redis_that_is_not_there() {
     let mut outbox = Outbox::default();
-    let told = outbox
+    let delivery = outbox
         .post(0, put("a:1", "x"), Accepted::default(), None)
         .expect("at once");
-    assert_eq!(told.item, put("a:1", "x"));
+    assert_eq!(delivery.item, put("a:1", "x"));
     assert!(outbox.is_pending("a:1") && !outbox.is_pending("a:2"));
     outbox.connected(1_000);
     outbox.followed(1_000);
-    let stored = Item::Contents {
+    let stored = OutboxItem::Contents {
         uri: "a:1".into(),
         carried: ContentSource::Stored,
         owed: Change::NONE,
@@ -104,7 +104,7 @@ fn an_item_that_waits_for_a_redis_that_is_not_there() {
             number: 1,
             item: stored,
             accepted: Accepted::default(),
-            is_told: true,
+            is_delivered: true,
         }]
     );
     assert!(outbox.is_pending("a:1"), "on its way");
@@ -180,7 +180,7 @@ fn two_changes_of_one_topic_and_the_older_of_them() {
         list: false,
         contents: true,
     };
-    let merged = Item::Contents {
+    let merged = OutboxItem::Contents {
         uri: "a:1".into(),
         carried: ContentSource::Given(Some(contents("new"))),
         owed,
@@ -192,12 +192,12 @@ fn two_changes_of_one_topic_and_the_older_of_them() {
             number: 1,
             item: merged,
             accepted: Accepted::default(),
-            is_told: false,
+            is_delivered: false,
         }]
     );
     assert!(outbox.added(&[true]).is_empty());
-    let told = outbox.heard(0, 1).flatten().expect("not told yet");
-    assert_eq!(told.tickets.len(), 2);
+    let delivery = outbox.heard(0, 1).flatten().expect("not told yet");
+    assert_eq!(delivery.tickets.len(), 2);
 }
 
 #[test]
@@ -206,8 +206,8 @@ fn an_older_change_that_comes_back_to_the_queue_after_a_newer_one() {
     outbox.post(0, put("a:1", "old"), Accepted::default(), None);
     outbox.take_batch();
     outbox.post(0, put("a:1", "new"), Accepted::default(), None);
-    let told = items(outbox.lost());
-    assert_eq!(told, [put("a:1", "new")]);
+    let delivered = items(outbox.lost());
+    assert_eq!(delivered, [put("a:1", "new")]);
     outbox.connected(0);
     assert_eq!(numbers(&outbox.take_batch()), [2]);
     assert!(
@@ -229,7 +229,7 @@ fn more_topics_than_are_kept() {
     }
     assert_eq!(outbox.queued_count(), 1);
     outbox.connected(0);
-    assert_eq!(outbox.take_batch()[0].item, Item::Everything);
+    assert_eq!(outbox.take_batch()[0].item, OutboxItem::Everything);
 }
 
 #[test]
@@ -289,10 +289,10 @@ fn what_is_lost_with_a_node_that_ends() {
     post(&mut outbox, put("a:2", "x"));
     post(&mut outbox, all(1));
     // Nobody published this.
-    post(&mut outbox, Item::Look("a:3".into()));
+    post(&mut outbox, OutboxItem::Look("a:3".into()));
     let unsent = outbox.unsent();
     assert_eq!(unsent.count, 3, "the first may have arrived, or not");
-    let uris = |unsent: Unsent| unsent.uris.join(" ");
+    let uris = |unsent: UnsentItems| unsent.uris.join(" ");
     assert_eq!(uris(unsent), "a:1 a:2");
     assert!(outbox.added(&[true]).is_empty());
     assert_eq!(outbox.unsent().count, 2);
@@ -317,12 +317,12 @@ fn a_later_write_that_is_ordered_before_the_one_it_replaces() {
     assert_eq!(batch[0].accepted.after, placed.next());
     // A look at a resource whose contents wait is no write of its own.
     outbox.post(0, put("a:2", "x"), accepted(20), None);
-    outbox.post(0, Item::Look("a:2".into()), Accepted::default(), None);
+    outbox.post(0, OutboxItem::Look("a:2".into()), Accepted::default(), None);
     assert!(outbox.added(&[true]).is_empty());
     let batch = outbox.take_batch();
     assert_eq!(batch[0].accepted, accepted(20));
     assert!(matches!(
         batch[0].item,
-        Item::Contents { changed: true, .. }
+        OutboxItem::Contents { changed: true, .. }
     ));
 }

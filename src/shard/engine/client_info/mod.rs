@@ -1,8 +1,8 @@
-//! What clients say of themselves, as much as is kept of it: the same words are kept once, however many say them.
+//! What clients say of themselves, as much as is kept of it. The same words are kept once, however many clients say them.
 //!
 //! A profile is known by what is kept ([`words`]), so what is dropped makes no other profile. It lives as long as a
-//! session has it, or one of [`RECENT`] places of those that were met last: requests of 2026-07-28 say who they are
-//! each time. Whoever lets go of one says so ([`ClientInfos::release`]), and with the last it is forgotten.
+//! session has it, or as it has one of [`RECENT`] places for those that were met last: requests of 2026-07-28 say who they are
+//! each time. Code that lets go of one says so ([`ClientInfos::release`]), and with the last it is forgotten.
 
 mod words;
 
@@ -45,7 +45,7 @@ pub(super) struct ClientInfos {
 struct Read {
     capabilities: Box<str>,
     info: Box<str>,
-    profile: Rc<ClientInfo>,
+    client_info: Rc<ClientInfo>,
 }
 
 impl Default for ClientInfos {
@@ -73,13 +73,13 @@ impl ClientInfos {
         if let Some(read) = &self.recent[place]
             && [&*read.capabilities, &*read.info] == texts
         {
-            return Ok(read.profile.clone());
+            return Ok(read.client_info.clone());
         }
         let declared: Declared = words::read("capabilities", capabilities)?;
         let info: Option<Info<'_>> = info
             .map(|info| words::read("clientInfo", info))
             .transpose()?;
-        let profile = self.find_or_make(declared, info);
+        let client_info = self.find_or_make(declared, info);
         if texts
             .iter()
             .all(|text| text.len() <= PROFILE_TEXT_BYTES_MAX)
@@ -87,37 +87,37 @@ impl ClientInfos {
             let read = Box::new(Read {
                 capabilities: texts[0].into(),
                 info: texts[1].into(),
-                profile: profile.clone(),
+                client_info: client_info.clone(),
             });
             if let Some(before) = self.recent[place].replace(read) {
-                self.release(before.profile);
+                self.release(before.client_info);
             }
         }
-        Ok(profile)
+        Ok(client_info)
     }
 
     /// To be called with each that was given and is no longer needed.
-    pub(super) fn release(&mut self, profile: Rc<ClientInfo>) {
-        if Rc::strong_count(&profile) == 1 && self.known.remove(&profile.words).is_some() {
-            self.bytes -= profile.bytes;
+    pub(super) fn release(&mut self, client_info: Rc<ClientInfo>) {
+        if Rc::strong_count(&client_info) == 1 && self.known.remove(&client_info.words).is_some() {
+            self.bytes -= client_info.bytes;
         }
     }
 
     fn find_or_make(&mut self, declared: Declared, info: Option<Info<'_>>) -> Rc<ClientInfo> {
         let words = words::emit(&declared, info.as_ref());
-        if let Some(profile) = self.known.get(&*words).and_then(Weak::upgrade) {
-            return profile;
+        if let Some(client_info) = self.known.get(&*words).and_then(Weak::upgrade) {
+            return client_info;
         }
-        let profile = ClientInfo::new(&declared, info.as_ref(), words);
+        let client_info = ClientInfo::new(&declared, info.as_ref(), words);
         let has_texts = info.is_some() || declared.has_texts();
-        if has_texts && self.bytes + profile.bytes > PROFILES_BYTES_MAX {
+        if has_texts && self.bytes + client_info.bytes > PROFILES_BYTES_MAX {
             return self.find_or_make(declared.flags(), None);
         }
-        let profile = Rc::new(profile);
-        self.bytes += profile.bytes;
+        let client_info = Rc::new(client_info);
+        self.bytes += client_info.bytes;
         self.known
-            .insert(profile.words.clone(), Rc::downgrade(&profile));
-        profile
+            .insert(client_info.words.clone(), Rc::downgrade(&client_info));
+        client_info
     }
 
     /// See [`Engine::invariants`](super::Engine::invariants).
@@ -126,8 +126,8 @@ impl ClientInfos {
         let held: usize = self
             .known
             .values()
-            .map(|profile| {
-                profile
+            .map(|client_info| {
+                client_info
                     .upgrade()
                     .expect("what nobody holds is forgotten")
                     .bytes

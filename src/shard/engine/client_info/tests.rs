@@ -7,14 +7,14 @@ fn raw(json: &str) -> Box<RawValue> {
 }
 
 fn intern(profiles: &mut ClientInfos, capabilities: &str, info: &str) -> Rc<ClientInfo> {
-    let profile = profiles.intern(&raw(capabilities), Some(&raw(info)));
+    let client_info = profiles.intern(&raw(capabilities), Some(&raw(info)));
     profiles.invariants();
-    profile.expect("an object")
+    client_info.expect("an object")
 }
 
 fn kept(capabilities: &str) -> String {
-    let profile = intern(&mut ClientInfos::default(), capabilities, "{}");
-    profile.capabilities.to_string()
+    let client_info = intern(&mut ClientInfos::default(), capabilities, "{}");
+    client_info.capabilities.to_string()
 }
 
 fn refusal(capabilities: &str, info: &str) -> String {
@@ -82,8 +82,8 @@ fn a_name_without_end() {
         r#"{{"name":"{}","version":1,"title":"é","icons":[]}}"#,
         "ä".repeat(5000)
     );
-    let profile = intern(&mut ClientInfos::default(), "{}", &info);
-    let kept = profile.info.as_ref().expect("it was sent");
+    let client_info = intern(&mut ClientInfos::default(), "{}", &info);
+    let kept = client_info.info.as_ref().expect("it was sent");
     assert_eq!(
         **kept,
         serde_json::json!({"name": "ä".repeat(64), "title": "é"})
@@ -135,12 +135,12 @@ fn thousands_of_clients_that_are_never_seen_again() {
             r#"{{"i":{number},"x":[{junk}0],"extensions":{{"{number}":{{"x":{number}}}}}}}"#
         );
         let info = format!(r#"{{"name":"{number}","x":[{junk}0]}}"#);
-        let profile = intern(&mut profiles, &capabilities, &info);
-        profiles.release(profile);
+        let client_info = intern(&mut profiles, &capabilities, &info);
+        profiles.release(client_info);
         assert!(profiles.known.len() <= RECENT);
         let small = format!(r#"{{"extensions":{{"{number}":{{}}}}}}"#);
-        let profile = intern(&mut profiles, &small, "{}");
-        profiles.release(profile);
+        let client_info = intern(&mut profiles, &small, "{}");
+        profiles.release(client_info);
     }
     assert!(profiles.known.len() <= RECENT);
     assert!(profiles.bytes <= RECENT * 4096, "{}", profiles.bytes);
@@ -167,7 +167,7 @@ fn more_kinds_of_clients_than_there_is_room_for() {
     assert_eq!(last.capabilities.to_string(), r#"{"roots":{}}"#);
     assert!(last.info.is_none());
     held.into_iter()
-        .for_each(|profile| profiles.release(profile));
+        .for_each(|client_info| profiles.release(client_info));
     assert_eq!((profiles.known.len(), profiles.bytes), (0, 0));
     assert!(intern(&mut profiles, "{}", &name(1)).info.is_some());
 }

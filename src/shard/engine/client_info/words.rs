@@ -1,4 +1,4 @@
-//! What is kept of `capabilities` and `clientInfo`, and that nothing is made of the rest.
+//! What is kept of `capabilities` and `clientInfo`. Nothing is made of the rest.
 //!
 //! Kept are the capabilities that MCP names, as flags; of `extensions` and `experimental` the names with their
 //! settings, as far as they go into [`PROFILE_SETTINGS_BYTES_MAX`]; of `clientInfo` the beginnings of `name`, `title` and
@@ -22,25 +22,25 @@ use crate::wire::json_scan::JsonScan;
 
 /// A declared capability without anything further to it.
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
-struct Nothing {}
+struct EmptyCapability {}
 
-type Flag = Option<Loose<Nothing>>;
+type Flag = Option<Lenient<EmptyCapability>>;
 
 #[derive(Read, Serialize, Clone, Debug, Default, PartialEq)]
 #[serde(default)]
 pub(super) struct Declared {
     #[serde(skip_serializing_if = "Option::is_none")]
-    elicitation: Option<Loose<Elicitation>>,
-    #[serde(skip_serializing_if = "Named::is_none")]
-    experimental: Named,
-    #[serde(skip_serializing_if = "Named::is_none")]
-    extensions: Named,
+    elicitation: Option<Lenient<Elicitation>>,
+    #[serde(skip_serializing_if = "NamedSettings::is_none")]
+    experimental: NamedSettings,
+    #[serde(skip_serializing_if = "NamedSettings::is_none")]
+    extensions: NamedSettings,
     #[serde(skip_serializing_if = "Option::is_none")]
-    roots: Option<Loose<Roots>>,
+    roots: Option<Lenient<Roots>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sampling: Option<Loose<Sampling>>,
+    sampling: Option<Lenient<Sampling>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tasks: Option<Loose<Tasks>>,
+    tasks: Option<Lenient<TasksCapability>>,
 }
 
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
@@ -55,8 +55,8 @@ struct Elicitation {
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
 #[serde(default, rename_all = "camelCase")]
 struct Roots {
-    #[serde(skip_serializing_if = "Truth::is_false")]
-    list_changed: Truth,
+    #[serde(skip_serializing_if = "LenientBool::is_false")]
+    list_changed: LenientBool,
 }
 
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
@@ -71,22 +71,22 @@ struct Sampling {
 /// Of 2025-11-25.
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
 #[serde(default)]
-struct Tasks {
+struct TasksCapability {
     #[serde(skip_serializing_if = "Option::is_none")]
     cancel: Flag,
     #[serde(skip_serializing_if = "Option::is_none")]
     list: Flag,
     #[serde(skip_serializing_if = "Option::is_none")]
-    requests: Option<Loose<TaskRequests>>,
+    requests: Option<Lenient<TaskRequests>>,
 }
 
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
 #[serde(default)]
 struct TaskRequests {
     #[serde(skip_serializing_if = "Option::is_none")]
-    elicitation: Option<Loose<TaskElicitation>>,
+    elicitation: Option<Lenient<TaskElicitation>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sampling: Option<Loose<TaskSampling>>,
+    sampling: Option<Lenient<TaskSampling>>,
 }
 
 #[derive(Read, Serialize, Clone, Copy, Debug, Default, PartialEq)]
@@ -106,12 +106,12 @@ struct TaskSampling {
 #[derive(Read, Serialize, Clone, Debug, Default, PartialEq)]
 #[serde(default)]
 pub(super) struct Info<'a> {
-    #[serde(borrow, skip_serializing_if = "Beginning::is_none")]
-    name: Beginning<'a>,
-    #[serde(borrow, skip_serializing_if = "Beginning::is_none")]
-    title: Beginning<'a>,
-    #[serde(borrow, skip_serializing_if = "Beginning::is_none")]
-    version: Beginning<'a>,
+    #[serde(borrow, skip_serializing_if = "Truncated::is_none")]
+    name: Truncated<'a>,
+    #[serde(borrow, skip_serializing_if = "Truncated::is_none")]
+    title: Truncated<'a>,
+    #[serde(borrow, skip_serializing_if = "Truncated::is_none")]
+    version: Truncated<'a>,
 }
 
 impl Declared {
@@ -122,8 +122,8 @@ impl Declared {
     /// Without what a client can word in many ways.
     pub(super) fn flags(self) -> Self {
         Declared {
-            experimental: Named::default(),
-            extensions: Named::default(),
+            experimental: NamedSettings::default(),
+            extensions: NamedSettings::default(),
             ..self
         }
     }
@@ -153,36 +153,36 @@ pub(super) fn raw(kept: &impl Serialize) -> Box<RawValue> {
 /// An object as its members say; anything else is one without members.
 #[derive(Serialize, Clone, Copy, Debug, Default, PartialEq)]
 #[serde(transparent)]
-struct Loose<T>(T);
+struct Lenient<T>(T);
 
 /// True, or anything else.
 #[derive(Serialize, Clone, Copy, Debug, Default, PartialEq)]
 #[serde(transparent)]
-struct Truth(bool);
+struct LenientBool(bool);
 
 /// A text's beginning; none of anything else.
 #[derive(Serialize, Clone, Debug, Default, PartialEq)]
 #[serde(transparent)]
-struct Beginning<'a>(Option<Cow<'a, str>>);
+struct Truncated<'a>(Option<Cow<'a, str>>);
 
 /// Names with their settings.
 #[derive(Serialize, Clone, Debug, Default, PartialEq)]
 #[serde(transparent)]
-struct Named(Option<BTreeMap<String, Value>>);
+struct NamedSettings(Option<BTreeMap<String, Value>>);
 
-impl Truth {
+impl LenientBool {
     fn is_false(&self) -> bool {
         !self.0
     }
 }
 
-impl Beginning<'_> {
+impl Truncated<'_> {
     fn is_none(&self) -> bool {
         self.0.is_none()
     }
 }
 
-impl Named {
+impl NamedSettings {
     fn is_none(&self) -> bool {
         self.0.is_none()
     }
@@ -236,7 +236,7 @@ macro_rules! forgiving {
     };
 }
 
-impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Loose<T> {
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Lenient<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for Any<T> {
@@ -247,11 +247,11 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Loose<T> {
                 T::deserialize(MapAccessDeserializer::new(map))
             }
         }
-        deserializer.deserialize_any(Any(PhantomData)).map(Loose)
+        deserializer.deserialize_any(Any(PhantomData)).map(Lenient)
     }
 }
 
-impl<'de> Deserialize<'de> for Truth {
+impl<'de> Deserialize<'de> for LenientBool {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
         impl<'de> Visitor<'de> for Any {
@@ -262,11 +262,11 @@ impl<'de> Deserialize<'de> for Truth {
                 Ok(value)
             }
         }
-        deserializer.deserialize_any(Any).map(Truth)
+        deserializer.deserialize_any(Any).map(LenientBool)
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Beginning<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Truncated<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
         impl<'de> Visitor<'de> for Any {
@@ -281,7 +281,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Beginning<'a> {
                 Ok(Some(Cow::Borrowed(beginning(text))))
             }
         }
-        deserializer.deserialize_any(Any).map(Beginning)
+        deserializer.deserialize_any(Any).map(Truncated)
     }
 }
 
@@ -289,7 +289,7 @@ fn beginning(text: &str) -> &str {
     &text[..text.floor_char_boundary(PROFILE_NAME_BYTES_MAX)]
 }
 
-impl<'de> Deserialize<'de> for Named {
+impl<'de> Deserialize<'de> for NamedSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Any;
         impl<'de> Visitor<'de> for Any {
@@ -319,7 +319,7 @@ impl<'de> Deserialize<'de> for Named {
                 Ok(Some(kept))
             }
         }
-        deserializer.deserialize_any(Any).map(Named)
+        deserializer.deserialize_any(Any).map(NamedSettings)
     }
 }
 

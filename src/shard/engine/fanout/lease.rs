@@ -2,13 +2,16 @@
 //! another one needs.
 
 use super::topic::TopicEntry;
-use super::{Fanout, Interest, SUBSCRIPTION_BYTES};
+use super::{Fanout, SUBSCRIPTION_BYTES, WantedTopic};
 use crate::app::call::Topic;
-use crate::budget::Short;
+use crate::budget::BudgetExceeded;
 
 impl Fanout {
     /// Takes what subscriptions to these need at most. Once they are made, [`settle`](Fanout::settle) gives back the rest.
-    pub(in crate::shard) fn lease(&mut self, interests: &[Interest]) -> Result<(), Short> {
+    pub(in crate::shard) fn lease(
+        &mut self,
+        interests: &[WantedTopic],
+    ) -> Result<(), BudgetExceeded> {
         let new = interests.iter().map(|interest| match &interest.topic {
             Topic::Resource(uri) if self.by_uri.contains_key(&**uri) => SUBSCRIPTION_BYTES,
             Topic::Resource(uri) => {

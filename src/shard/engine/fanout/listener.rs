@@ -1,4 +1,4 @@
-//! One party that hears topics, and what it has still to be told.
+//! One subscriber of topics, and what it is still to be notified of.
 
 use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
@@ -25,11 +25,11 @@ pub(in crate::shard) enum SubscriptionId {
 }
 
 pub(in crate::shard) struct Listener {
-    pub(in crate::shard) voice: ListenerKind,
+    pub(in crate::shard) kind: ListenerKind,
     /// The connection that takes events now. None: what is pending waits.
     pub(in crate::shard) sink: Option<Exchange>,
-    /// Everything up to here was told or was never to be told.
-    pub(in crate::shard) told: u64,
+    /// Everything up to here was delivered or was never to be.
+    pub(in crate::shard) delivered_through: u64,
     /// The session's last targeted message that left on its standalone stream. Kept here too, so that a topic event
     /// is made without a look at session and stream: that would be four cache misses for each of ten thousand.
     pub(in crate::shard) sequence: u32,
@@ -81,7 +81,7 @@ impl Listener {
     /// Brings what a delivery reads of this listener into the cache.
     pub(in crate::shard) fn touch(&self) {
         black_box(self.subscriptions.first().map(|it| it.pending));
-        if let ListenerKind::Listen(SubscriptionId::Text(text)) = &self.voice {
+        if let ListenerKind::Listen(SubscriptionId::Text(text)) = &self.kind {
             black_box(text.as_bytes().first());
         }
     }

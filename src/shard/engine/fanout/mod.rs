@@ -1,11 +1,12 @@
-//! Who hears what: topics, their subscribers, and what each listener has still to be told.
+//! Fan-out: topics, their subscribers, and what each listener is still to be notified of.
 //!
-//! A listener is one party that hears topics: a legacy session (on its GET stream) or a modern listen stream. What a
-//! topic event says depends on the topic alone, so nothing is queued per listener but one bit per subscription,
-//! and the notification log keeps one offset per topic: the newest. Conflation is thereby exact and free, resuming
-//! is a comparison of offsets, and what is held for a stalled reader does not grow with what is published.
+//! A listener is one subscriber of topics: a legacy session (on its GET stream) or a modern listen stream. What a
+//! topic event says depends on the topic alone. So nothing is queued for a listener but one bit for each subscription,
+//! and the notification log keeps one offset for each topic: the newest. Conflation is thereby exact and free, resuming
+//! is a comparison of offsets, and what is held for a stalled reader does not grow with what is published. The reasons are in
+//! `docs/decisions/0003-resource-updates-conflate.md` and `docs/decisions/0004-one-offset-for-each-topic.md`.
 //!
-//! Invariant: a subscription is pending whenever its topic was published after the listener was last told of it.
+//! Invariant: a subscription is pending whenever its topic was published after the listener was last notified of it.
 
 mod lease;
 mod listener;
@@ -19,14 +20,14 @@ use std::sync::Arc;
 use slab::Slab;
 
 use self::listener::Subscription;
-use self::topic::{Subscriber, TopicEntry};
+use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
 use crate::app::call::Topic;
 use crate::budget::Pool;
 
 pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
-pub(super) use self::spelling::Interest;
+pub(super) use self::spelling::WantedTopic;
 
 /// How many topics leave one listener in one write.
 const TOPICS_PER_WRITE_MAX: usize = 256;
@@ -38,7 +39,7 @@ const LISTS: [(Topic, &str); 3] = [
     (Topic::Resources, "notifications/resources/list_changed"),
 ];
 
-pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of::<Subscriber>();
+pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of::<TopicListener>();
 
 /// One event that is due, as [`Fanout::take_pending`] lists them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,12 +81,12 @@ impl Fanout {
     }
 
     /// A new listener that knows everything up to `offset`.
-    pub(super) fn open(&mut self, voice: ListenerKind, offset: u64) -> ListenerKey {
+    pub(super) fn open(&mut self, kind: ListenerKind, offset: u64) -> ListenerKey {
         let subscriptions = Vec::new();
         self.listeners.insert(Listener {
-            voice,
+            kind,
             sink: None,
-            told: offset,
+            delivered_through: offset,
             sequence: 0,
             subscriptions,
             slots: None,
@@ -95,9 +96,9 @@ impl Fanout {
         })
     }
 
-    pub(super) fn set_voice(&mut self, key: ListenerKey, voice: ListenerKind) {
+    pub(super) fn set_voice(&mut self, key: ListenerKey, kind: ListenerKind) {
         if let Some(listener) = self.listeners.get_mut(key) {
-            listener.voice = voice;
+            listener.kind = kind;
         }
     }
 
@@ -151,7 +152,7 @@ impl Fanout {
     }
 
     /// Subscribes from now on; a second time is the same as once.
-    pub(super) fn subscribe(&mut self, key: ListenerKey, interest: &Interest) {
+    pub(super) fn subscribe(&mut self, key: ListenerKey, interest: &WantedTopic) {
         if self.listeners.get(key).is_none() {
             return;
         }
@@ -164,7 +165,7 @@ impl Fanout {
         }
         let subscribers = &mut self.topics[index as usize].subscribers;
         let position = subscribers.len() as u32;
-        subscribers.push(Subscriber {
+        subscribers.push(TopicListener {
             listener: key.index,
             slot: listener.subscriptions.len() as u32,
         });
@@ -185,7 +186,7 @@ impl Fanout {
         }
     }
 
-    /// The topic changed: everyone who hears it has it to be told.
+    /// The topic changed: every subscriber has it to be notified of.
     pub(super) fn publish(&mut self, topic: &Topic, offset: u64) {
         let others = match topic {
             Topic::Resource(uri) if !self.spellings.is_empty() => self.spellings.get(&**uri),
@@ -208,8 +209,8 @@ impl Fanout {
         }
     }
 
-    /// Anything may have changed: everyone has everything to be told that it hears of. Each topic has an offset of
-    /// its own, since event ids name one event; if there are ever more topics than offsets, some share the last.
+    /// Anything may have changed: every listener has all to be notified of that it subscribed to. Each topic has an
+    /// offset of its own, since event ids name one event; if there are ever more topics than offsets, some share the last.
     pub(super) fn publish_everything(&mut self, offsets: std::ops::RangeInclusive<u64>) {
         let (mut offset, last) = offsets.into_inner();
         for (_, entry) in &mut self.topics {
@@ -246,7 +247,7 @@ impl Fanout {
         }
     }
 
-    /// The outlet can take bytes again.
+    /// The sink can take bytes again.
     pub(super) fn resume(&mut self, key: ListenerKey) {
         if let Some(listener) = self.listeners.get_mut(key) {
             listener.enqueue(key, &mut self.ready);
@@ -258,7 +259,7 @@ impl Fanout {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
-        listener.told = offset;
+        listener.delivered_through = offset;
         for slot in 0..listener.subscriptions.len() {
             let topic = listener.subscriptions[slot].topic as usize;
             if self.topics[topic].last_offset > offset {
@@ -267,18 +268,18 @@ impl Fanout {
         }
     }
 
-    /// What the reader knows cannot be told (another epoch): everything it may hear of is to be told once.
+    /// What the reader knows cannot be told (another epoch): all that it is subscribed to is to be delivered once.
     pub(super) fn rewind_unknown(&mut self, key: ListenerKey) {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
-        listener.told = 0;
+        listener.delivered_through = 0;
         for slot in 0..listener.subscriptions.len() {
             listener.mark(slot);
         }
     }
 
-    /// The next listener with something to be told and an outlet.
+    /// The next listener with something to be delivered and a sink.
     pub(super) fn poll_ready(&mut self) -> Option<ListenerKey> {
         while let Some(key) = self.ready.pop_front() {
             let Some(listener) = self.listeners.get_mut(key) else {
@@ -302,7 +303,7 @@ impl Fanout {
         !self.ready.is_empty()
     }
 
-    /// Takes what `key` is to be told now, oldest offset first, so that an event's id covers all before it. Its
+    /// Takes what `key` is to be notified of now, oldest offset first, so that an event's id covers all before it. Its
     /// messages are the caller's to take.
     pub(super) fn take_pending(&mut self, key: ListenerKey, due: &mut Vec<Due>) {
         due.clear();
@@ -327,7 +328,7 @@ impl Fanout {
         let Some(last) = due.last().copied() else {
             return;
         };
-        listener.told = listener.told.max(last.offset);
+        listener.delivered_through = listener.delivered_through.max(last.offset);
         if all {
             listener.pending = 0;
             return;
@@ -347,10 +348,10 @@ impl Fanout {
     }
 
     /// One event's data lines in the words of the listener's era, blank line included.
-    pub(super) fn emit(&self, due: Due, voice: &ListenerKind, out: &mut Vec<u8>) {
+    pub(super) fn emit(&self, due: Due, kind: &ListenerKind, out: &mut Vec<u8>) {
         let entry = &self.topics[due.topic as usize];
         out.extend_from_slice(&entry.head);
-        match (voice, entry.uri.is_some()) {
+        match (kind, entry.uri.is_some()) {
             (ListenerKind::Session(_), true) => out.extend_from_slice(b"}}\n\n"),
             (ListenerKind::Session(_), false) => out.extend_from_slice(b"}\n\n"),
             (ListenerKind::Listen(id), has_params) => {
@@ -389,7 +390,7 @@ impl Fanout {
         }
     }
 
-    fn topic_index(&mut self, interest: &Interest) -> u32 {
+    fn topic_index(&mut self, interest: &WantedTopic) -> u32 {
         let uri = match (self.find(&interest.topic), &interest.topic) {
             (Some(index), _) => return index,
             (None, Topic::Resource(uri)) => uri,

@@ -1,4 +1,4 @@
-//! One resource by several names: a client is told of it by the name it knows, whichever is published.
+//! One resource by several names: a client is notified by the name that it knows, whichever was published.
 
 use std::rc::Rc;
 
@@ -6,30 +6,30 @@ use super::{Fanout, ListenerKey};
 use crate::app::call::Topic;
 
 /// What a client wants to hear of.
-pub(in crate::shard) struct Interest {
+pub(in crate::shard) struct WantedTopic {
     /// A resource as the client spells it.
     pub(super) topic: Topic,
     /// How it is published, if that is another spelling.
     pub(super) own: Option<Box<str>>,
 }
 
-impl Interest {
+impl WantedTopic {
     pub(in crate::shard) fn of(list: Topic) -> Self {
-        Interest {
+        WantedTopic {
             topic: list,
             own: None,
         }
     }
 
     pub(in crate::shard) fn of_resource(uri: &str, own: Box<str>) -> Self {
-        Interest {
+        WantedTopic {
             topic: Topic::Resource(uri.into()),
             own: (&*own != uri).then_some(own),
         }
     }
 }
 
-impl Interest {
+impl WantedTopic {
     /// How a resource is published; a list has no URI.
     pub(in crate::shard) fn own_uri(&self) -> &str {
         match (&self.own, &self.topic) {
@@ -42,7 +42,11 @@ impl Interest {
 
 impl Fanout {
     /// Whoever does not hear of it by this spelling means any other. How many subscriptions that were.
-    pub(in crate::shard) fn unsubscribe(&mut self, key: ListenerKey, interest: &Interest) -> usize {
+    pub(in crate::shard) fn unsubscribe(
+        &mut self,
+        key: ListenerKey,
+        interest: &WantedTopic,
+    ) -> usize {
         let Topic::Resource(uri) = &interest.topic else {
             return 0;
         };

@@ -1,8 +1,8 @@
-//! One topic that somebody hears: what its event says and who is to be told.
+//! One topic that has subscribers: what its event says, and who is to be notified.
 
 use std::rc::Rc;
 
-pub(super) struct Subscriber {
+pub(super) struct TopicListener {
     pub(super) listener: u32,
     /// Where the listener's `subscriptions` has this one.
     pub(super) slot: u32,
@@ -16,7 +16,7 @@ pub(super) struct TopicEntry {
     /// `data: {…` up to where the voices differ.
     pub(super) head: Box<[u8]>,
     pub(super) last_offset: u64,
-    pub(super) subscribers: Vec<Subscriber>,
+    pub(super) subscribers: Vec<TopicListener>,
 }
 
 /// Of a resource's entry, but for its URI: its place in the slab and in the map by URI, the fixed part of its event,

@@ -1,6 +1,8 @@
 //! What the other nodes should know of sessions: which are here, which ended, and which were asked for here in vain.
 
-use super::{Engine, Millis, MissReason, Output, SessionEvent, SessionId, SessionInfo, SessionKey};
+use super::{
+    Engine, EngineOutput, Millis, MissReason, SessionEvent, SessionId, SessionInfo, SessionKey,
+};
 use crate::app::call::SessionEnd;
 
 /// Of a client's name and of its version, in a record.
@@ -76,7 +78,7 @@ impl Engine {
             return;
         };
         session.announced_on = today;
-        let info = session.profile.info.as_ref();
+        let info = session.client_info.info.as_ref();
         let text = |member: &str| {
             let text = info?.get(member)?.as_str()?;
             Some(text.chars().take(CLIENT_TEXT_CHARS_MAX).collect())
@@ -127,7 +129,7 @@ impl Engine {
     }
 
     fn say(&mut self, presence: SessionEvent) {
-        self.outputs.push_back(Output::Announce(presence));
+        self.outputs.push_back(EngineOutput::Announce(presence));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What Redis does not know yet of sessions: one change for each session, the newest that counts.
 //!
-//! A plain value. Changes wait here through an outage of Redis, however long, in bounded memory; what found no room is
-//! made good by announcing every session again. A change that was sent without an answer comes back and is sent again:
+//! A plain value. Changes wait here through an outage of Redis, however long, in bounded memory. If something found no room,
+//! every session is announced again. A change that was sent without an answer comes back and is sent again:
 //! each of them may happen twice.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,7 +16,7 @@ pub const PENDING_BYTES: usize = 256;
 
 /// What is to become of a session's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum RecordChange {
     /// It lives on for another while.
     Refresh,
     Write(Box<SessionInfo>),
@@ -26,39 +26,41 @@ pub(super) enum Change {
 }
 
 /// All of a session's id.
-type Key = (NodeName, Locator, [u8; 16]);
+type RecordKey = (NodeName, Locator, [u8; 16]);
 
 pub(super) struct Pending {
     keys: Keys,
     /// Of live sessions; ends cannot be announced again, so they have as much room once more.
     pending_max: usize,
     /// Keys of `changes` in the order in which they are sent; those without a change are skipped.
-    order: VecDeque<Key>,
-    changes: HashMap<Key, Change>,
+    order: VecDeque<RecordKey>,
+    changes: HashMap<RecordKey, RecordChange>,
     /// A change found no room.
     lost: bool,
 }
 
 /// Changes on their way.
-pub(super) struct Batch {
-    changes: Vec<(SessionId, Change)>,
+pub(super) struct ChangeBatch {
+    changes: Vec<(SessionId, RecordChange)>,
 }
 
-impl Change {
+impl RecordChange {
     /// Which of two is to happen; ids are never given out twice, so an end is the end.
-    fn then(self, next: Change) -> Change {
+    fn then(self, next: RecordChange) -> RecordChange {
         match (self, next) {
-            (Change::Remove, _) | (_, Change::Remove) => Change::Remove,
-            (Change::MarkTerminated, _) | (_, Change::MarkTerminated) => Change::MarkTerminated,
-            (_, Change::Write(info)) | (Change::Write(info), Change::Refresh) => {
-                Change::Write(info)
+            (RecordChange::Remove, _) | (_, RecordChange::Remove) => RecordChange::Remove,
+            (RecordChange::MarkTerminated, _) | (_, RecordChange::MarkTerminated) => {
+                RecordChange::MarkTerminated
             }
-            (Change::Refresh, Change::Refresh) => Change::Refresh,
+            (_, RecordChange::Write(info)) | (RecordChange::Write(info), RecordChange::Refresh) => {
+                RecordChange::Write(info)
+            }
+            (RecordChange::Refresh, RecordChange::Refresh) => RecordChange::Refresh,
         }
     }
 
     fn is_end(&self) -> bool {
-        matches!(self, Change::MarkTerminated | Change::Remove)
+        matches!(self, RecordChange::MarkTerminated | RecordChange::Remove)
     }
 }
 
@@ -90,10 +92,10 @@ impl Pending {
         self.lost = true;
     }
 
-    pub(super) fn add(&mut self, session: SessionId, next: Change) {
+    pub(super) fn add(&mut self, session: SessionId, next: RecordChange) {
         let key = key(&session);
         if let Some(change) = self.changes.get_mut(&key) {
-            let first = std::mem::replace(change, Change::Refresh);
+            let first = std::mem::replace(change, RecordChange::Refresh);
             *change = first.then(next);
             return;
         }
@@ -107,7 +109,7 @@ impl Pending {
     }
 
     /// Takes the oldest changes.
-    pub(super) fn take(&mut self, count_max: usize) -> Batch {
+    pub(super) fn take(&mut self, count_max: usize) -> ChangeBatch {
         let mut changes = Vec::new();
         while changes.len() < count_max
             && let Some(key) = self.order.pop_front()
@@ -120,16 +122,19 @@ impl Pending {
             self.changes = HashMap::new();
             self.order = VecDeque::new();
         }
-        Batch { changes }
+        ChangeBatch { changes }
     }
 
     /// What did not happen, or perhaps not, is still to happen; and what was said since happens after it.
-    pub(super) fn put_back(&mut self, changes: impl IntoIterator<Item = (SessionId, Change)>) {
+    pub(super) fn put_back(
+        &mut self,
+        changes: impl IntoIterator<Item = (SessionId, RecordChange)>,
+    ) {
         for (session, earlier) in changes {
             let key = key(&session);
             match self.changes.get_mut(&key) {
                 Some(change) => {
-                    let later = std::mem::replace(change, Change::Refresh);
+                    let later = std::mem::replace(change, RecordChange::Refresh);
                     *change = earlier.then(later);
                 }
                 None => {
@@ -140,28 +145,28 @@ impl Pending {
         }
     }
 
-    pub(super) fn commands(&self, batch: &Batch) -> Vec<Command> {
-        let command = |(session, change): &(SessionId, Change)| match change {
-            Change::Refresh => self.keys.refresh_session(session),
-            Change::Write(info) => self.keys.write_session(session, info),
-            Change::MarkTerminated => self.keys.bury_session(session),
-            Change::Remove => self.keys.remove_session(session),
+    pub(super) fn commands(&self, batch: &ChangeBatch) -> Vec<Command> {
+        let command = |(session, change): &(SessionId, RecordChange)| match change {
+            RecordChange::Refresh => self.keys.refresh_session(session),
+            RecordChange::Write(info) => self.keys.write_session(session, info),
+            RecordChange::MarkTerminated => self.keys.bury_session(session),
+            RecordChange::Remove => self.keys.remove_session(session),
         };
         batch.changes.iter().map(command).collect()
     }
 }
 
-impl Batch {
-    pub(super) fn into_changes(self) -> Vec<(SessionId, Change)> {
+impl ChangeBatch {
+    pub(super) fn into_changes(self) -> Vec<(SessionId, RecordChange)> {
         self.changes
     }
 }
 
-fn key(session: &SessionId) -> Key {
+fn key(session: &SessionId) -> RecordKey {
     (session.node, session.locator, session.secret)
 }
 
-fn session((node, locator, secret): Key) -> SessionId {
+fn session((node, locator, secret): RecordKey) -> SessionId {
     SessionId {
         node,
         locator,
@@ -181,8 +186,8 @@ mod tests {
         session
     }
 
-    fn written() -> Change {
-        Change::Write(Box::new(SessionInfo {
+    fn written() -> RecordChange {
+        RecordChange::Write(Box::new(SessionInfo {
             version: ProtocolVersion::V2025_11_25,
             client_name: None,
             client_version: None,
@@ -207,16 +212,16 @@ mod tests {
     fn one_change_for_each_session() {
         let mut pending = pending();
         pending.add(session(1), written());
-        pending.add(session(1), Change::Refresh);
+        pending.add(session(1), RecordChange::Refresh);
         pending.add(session(2), written());
-        pending.add(session(2), Change::Remove);
-        pending.add(session(3), Change::Remove);
-        pending.add(session(3), Change::MarkTerminated);
+        pending.add(session(2), RecordChange::Remove);
+        pending.add(session(3), RecordChange::Remove);
+        pending.add(session(3), RecordChange::MarkTerminated);
         assert_eq!(names(&mut pending), ["SET", "DEL", "DEL"]);
         assert!(pending.is_empty());
-        pending.add(session(1), Change::Refresh);
-        pending.add(session(2), Change::Refresh);
-        pending.add(session(2), Change::MarkTerminated);
+        pending.add(session(1), RecordChange::Refresh);
+        pending.add(session(2), RecordChange::Refresh);
+        pending.add(session(2), RecordChange::MarkTerminated);
         pending.add(session(2), written());
         assert_eq!(names(&mut pending), ["EXPIRE", "SET"]);
     }
@@ -227,18 +232,18 @@ mod tests {
         pending.add(session(1), written());
         pending.add(session(2), written());
         let batch = pending.take(1);
-        pending.add(session(1), Change::Refresh);
+        pending.add(session(1), RecordChange::Refresh);
         pending.put_back(batch.into_changes());
         let batch = pending.take(usize::MAX).into_changes();
         assert_eq!(batch, [(session(2), written()), (session(1), written())]);
 
         pending.add(session(1), written());
         let batch = pending.take(1);
-        pending.add(session(1), Change::Remove);
+        pending.add(session(1), RecordChange::Remove);
         pending.put_back(batch.into_changes());
         assert_eq!(names(&mut pending), ["DEL"]);
 
-        pending.add(session(1), Change::Remove);
+        pending.add(session(1), RecordChange::Remove);
         let batch = pending.take(1);
         pending.add(session(1), written());
         pending.put_back(batch.into_changes());
@@ -251,10 +256,10 @@ mod tests {
         (1..=3).for_each(|number| pending.add(session(number), written()));
         assert!(!pending.take_lost());
         pending.add(session(4), written());
-        pending.add(session(4), Change::Remove);
-        pending.add(session(1), Change::Remove);
+        pending.add(session(4), RecordChange::Remove);
+        pending.add(session(1), RecordChange::Remove);
         assert!(pending.take_lost() && !pending.take_lost());
-        (5..=7).for_each(|number| pending.add(session(number), Change::Remove));
+        (5..=7).for_each(|number| pending.add(session(number), RecordChange::Remove));
         assert!(pending.take_lost(), "ends have their bound too");
         assert_eq!(pending.len(), 6);
         assert_eq!(pending.take(2).into_changes().len(), 2);

@@ -1,12 +1,12 @@
 //! Who has a seat at the admin listener, and who gives one up.
 //!
-//! There is always a seat for the next who comes: all taken, the connection is cut that has waited longest without a
-//! complete request, which is one that sends nothing, or slowly, or does not read its answer. Publishers have a
-//! complete request, are not cut for those who have none, and never fill the room; among themselves, the one that has
-//! sent no line for longest makes room. So whoever asks for the node's health gets in, whatever else is here.
+//! There is always a seat for the next who comes. If all are taken, the connection is cut that has waited longest without a
+//! complete request: one that sends nothing, or slowly, or does not read its answer. Publishers have a
+//! complete request. They are not cut for those who have none, and they never fill the room. Among themselves, the one that
+//! has sent no line for longest makes room. So whoever asks for the node's health gets in, whatever else is here.
 //!
 //! A plain table: time in it is the order of what happened. Invariant: at most [`PUBLISHING_MAX`] publish, which is less
-//! than [`SEATS_MAX`].
+//! than [`CONNECTIONS_MAX`].
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -20,24 +20,24 @@ use slab::Slab;
 pub(super) const PUBLISHING_MAX: usize = 64;
 
 /// Connections at a time: what is left beside publishers is for operators and probes, whose requests take no time.
-pub(super) const SEATS_MAX: usize = PUBLISHING_MAX + 16;
+pub(super) const CONNECTIONS_MAX: usize = PUBLISHING_MAX + 16;
 
 #[derive(Default)]
-pub(super) struct Room {
-    places: RefCell<Places>,
+pub(super) struct ConnectionLimit {
+    places: RefCell<PermitTable>,
 }
 
 #[derive(Default)]
-struct Places {
-    slab: Slab<Place>,
+struct PermitTable {
+    slab: Slab<PermitEntry>,
     /// Rises with everything that is noted.
     order: u64,
 }
 
-struct Place {
+struct PermitEntry {
     /// When its seat was taken.
     taken: u64,
-    doing: Doing,
+    doing: Activity,
     since: u64,
     cut: AbortHandle,
     /// A publisher between two lines is to end.
@@ -46,7 +46,7 @@ struct Place {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
+enum Activity {
     /// Without a complete request, or with an answer that is not read yet.
     Waiting,
     /// A publisher whose next line has not come, or who does not read the answers.
@@ -55,20 +55,20 @@ enum Doing {
     Publishing,
 }
 
-impl Places {
+impl PermitTable {
     fn next(&mut self) -> u64 {
         self.order += 1;
         self.order
     }
 
-    fn longest(&self, doing: Doing) -> Option<usize> {
+    fn longest(&self, doing: Activity) -> Option<usize> {
         let those = self.slab.iter().filter(|(_, place)| place.doing == doing);
         those.min_by_key(|(_, place)| place.since).map(|it| it.0)
     }
 
     fn publishing(&self) -> usize {
         let places = self.slab.iter();
-        places.filter(|it| it.1.doing != Doing::Waiting).count()
+        places.filter(|it| it.1.doing != Activity::Waiting).count()
     }
 
     /// From now on it is one of those that may be cut.
@@ -77,7 +77,7 @@ impl Places {
         let Some(place) = self.slab.get_mut(number) else {
             return;
         };
-        (place.doing, place.since) = (Doing::Waiting, since);
+        (place.doing, place.since) = (Activity::Waiting, since);
         place.is_asked = true;
         if let Some(listening) = place.listening.take() {
             listening.wake();
@@ -85,69 +85,69 @@ impl Places {
     }
 }
 
-impl Room {
+impl ConnectionLimit {
     /// A seat, and what the connection's task is to be made abortable with: it may be cut whenever it waits.
-    pub(super) fn enter(self: &Rc<Self>) -> (Seat, AbortRegistration) {
+    pub(super) fn enter(self: &Rc<Self>) -> (ConnectionPermit, AbortRegistration) {
         let (cut, registration) = AbortHandle::new_pair();
         let mut places = self.places.borrow_mut();
-        if places.slab.len() >= SEATS_MAX
-            && let Some(longest) = places.longest(Doing::Waiting)
+        if places.slab.len() >= CONNECTIONS_MAX
+            && let Some(longest) = places.longest(Activity::Waiting)
         {
             places.slab.remove(longest).cut.abort();
         }
         let since = places.next();
-        let number = places.slab.insert(Place {
+        let number = places.slab.insert(PermitEntry {
             taken: since,
-            doing: Doing::Waiting,
+            doing: Activity::Waiting,
             since,
             cut,
             is_asked: false,
             listening: None,
         });
-        let seat = Seat {
+        let permit = ConnectionPermit {
             room: self.clone(),
             number,
             taken: since,
         };
-        (seat, registration)
+        (permit, registration)
     }
 }
 
 /// A connection's. Once it is cut nothing of this has an effect.
-pub(super) struct Seat {
-    room: Rc<Room>,
+pub(super) struct ConnectionPermit {
+    room: Rc<ConnectionLimit>,
     number: usize,
     /// Tells it from the next that gets the same number.
     taken: u64,
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// Nothing is asked of this node here, or the answer is on its way.
     pub(super) fn wait(&self) {
-        self.set(Doing::Waiting);
+        self.set(Activity::Waiting);
     }
 
     /// A whole request to publish is here. False: too many are publishing, and none of them could make room.
     pub(super) fn begin_publishing(&self) -> bool {
         let mut places = self.room.places.borrow_mut();
         if places.publishing() >= PUBLISHING_MAX {
-            let Some(silent) = places.longest(Doing::BetweenLines) else {
+            let Some(silent) = places.longest(Activity::BetweenLines) else {
                 return false;
             };
             places.ask_to_end(silent);
         }
         drop(places);
-        self.set(Doing::Publishing);
+        self.set(Activity::Publishing);
         true
     }
 
     /// A publisher of lines has sent one.
     pub(super) fn publish(&self) {
-        self.set(Doing::Publishing);
+        self.set(Activity::Publishing);
     }
 
     pub(super) fn between_lines(&self) {
-        self.set(Doing::BetweenLines);
+        self.set(Activity::BetweenLines);
     }
 
     /// Until another publisher needs this one's place.
@@ -165,7 +165,7 @@ impl Seat {
         .await;
     }
 
-    fn set(&self, doing: Doing) {
+    fn set(&self, doing: Activity) {
         let mut places = self.room.places.borrow_mut();
         let since = places.next();
         if let Some(place) = self.place(&mut places) {
@@ -174,13 +174,13 @@ impl Seat {
     }
 
     /// `None`: it was given to another.
-    fn place<'a>(&self, places: &'a mut Places) -> Option<&'a mut Place> {
+    fn place<'a>(&self, places: &'a mut PermitTable) -> Option<&'a mut PermitEntry> {
         let place = places.slab.get_mut(self.number)?;
         (place.taken == self.taken).then_some(place)
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut places = self.room.places.borrow_mut();
         if self.place(&mut places).is_some() {
@@ -197,19 +197,19 @@ mod tests {
 
     /// Somebody who came, and whether they still have their seat.
     struct Guest {
-        seat: Seat,
+        permit: ConnectionPermit,
         cut: AbortHandle,
     }
 
-    fn enter(room: &Rc<Room>) -> Guest {
-        let (seat, _) = room.enter();
+    fn enter(room: &Rc<ConnectionLimit>) -> Guest {
+        let (permit, _) = room.enter();
         let mut places = room.places.borrow_mut();
-        let cut = seat.place(&mut places).unwrap().cut.clone();
+        let cut = permit.place(&mut places).unwrap().cut.clone();
         drop(places);
-        Guest { seat, cut }
+        Guest { permit, cut }
     }
 
-    fn fill(room: &Rc<Room>, count: usize) -> Vec<Guest> {
+    fn fill(room: &Rc<ConnectionLimit>, count: usize) -> Vec<Guest> {
         (0..count).map(|_| enter(room)).collect()
     }
 
@@ -220,45 +220,45 @@ mod tests {
 
     #[test]
     fn the_one_that_has_waited_longest_makes_room() {
-        let room = Rc::new(Room::default());
-        let guests = fill(&room, SEATS_MAX);
-        guests[0].seat.wait();
+        let room = Rc::new(ConnectionLimit::default());
+        let guests = fill(&room, CONNECTIONS_MAX);
+        guests[0].permit.wait();
         let (more, _) = room.enter();
         assert_eq!(cut(&guests), [1]);
         // The number of the one that was cut is another's now.
-        guests[1].seat.begin_publishing();
+        guests[1].permit.begin_publishing();
         drop(more);
-        assert_eq!(room.places.borrow().slab.len(), SEATS_MAX - 1);
+        assert_eq!(room.places.borrow().slab.len(), CONNECTIONS_MAX - 1);
         let _more = fill(&room, 2);
         assert_eq!(cut(&guests), [1, 2]);
     }
 
     #[test]
     fn nobody_is_cut_who_publishes() {
-        let room = Rc::new(Room::default());
+        let room = Rc::new(ConnectionLimit::default());
         let guests = fill(&room, PUBLISHING_MAX);
-        assert!(guests.iter().all(|guest| guest.seat.begin_publishing()));
+        assert!(guests.iter().all(|guest| guest.permit.begin_publishing()));
         let _others = fill(&room, 1000);
         assert!(cut(&guests).is_empty());
-        assert_eq!(room.places.borrow().slab.len(), SEATS_MAX);
-        assert!(!enter(&room).seat.begin_publishing());
-        guests[7].seat.wait();
-        assert!(enter(&room).seat.begin_publishing());
+        assert_eq!(room.places.borrow().slab.len(), CONNECTIONS_MAX);
+        assert!(!enter(&room).permit.begin_publishing());
+        guests[7].permit.wait();
+        assert!(enter(&room).permit.begin_publishing());
     }
 
     #[test]
     fn a_publisher_of_no_lines_makes_room_for_another() {
-        let room = Rc::new(Room::default());
+        let room = Rc::new(ConnectionLimit::default());
         let guests = fill(&room, PUBLISHING_MAX);
         for guest in &guests {
-            guest.seat.begin_publishing();
-            guest.seat.between_lines();
+            guest.permit.begin_publishing();
+            guest.permit.between_lines();
         }
         // The first one sends a line now and then.
-        guests[0].seat.publish();
-        guests[0].seat.between_lines();
-        assert!(enter(&room).seat.begin_publishing());
-        let is_asked = |guest: &&Guest| guest.seat.asked_to_end().now_or_never().is_some();
+        guests[0].permit.publish();
+        guests[0].permit.between_lines();
+        assert!(enter(&room).permit.begin_publishing());
+        let is_asked = |guest: &&Guest| guest.permit.asked_to_end().now_or_never().is_some();
         assert_eq!(guests.iter().filter(is_asked).count(), 1);
         assert!(is_asked(&&guests[1]));
         assert!(cut(&guests).is_empty(), "it is told before it ends");

@@ -10,14 +10,14 @@ use serde_json::Value;
 const TEXT_CHARS_MAX: usize = 4000;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Voice {
+pub(super) struct Printer {
     /// Raw notifications, one per line.
     pub(super) json: bool,
     /// Keep-alive comments, too.
     pub(super) verbose: bool,
 }
 
-impl Voice {
+impl Printer {
     /// A notification as it came.
     pub(super) fn event(self, message: &Value) {
         if self.json {

@@ -1,6 +1,6 @@
-//! Looks after the processes of the other nodes, and after those that died without a word: their sessions' records are
-//! marked as ended, in small steps, so that what Redis says of sessions is true. What is buried, and by whom: an earlier
-//! process of this node by this one; any other by the node that is first to find it dead.
+//! Looks after the processes of the other nodes, and after those that died without saying so. It marks their sessions' records
+//! as ended, in small steps, so that what Redis says of sessions is true. An earlier process of this node is buried by this
+//! one, and any other by the node that is first to find it dead.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,10 @@ use futures_util::future::join;
 use monoio::time::sleep;
 
 use super::nodes::{BEAT_EVERY, NODE_LIFE};
-use super::record::Process;
-use super::record::{Found, NodeRecord, SessionState, found_node, found_session, indexed};
-use super::shared::Shared;
+use super::record::{FoundRecord, NodeRecord, SessionState, found_node, found_session, indexed};
+use super::shared::ClusterContext;
 use crate::redis::{RedisError, Reply};
-use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::session_id::{NodeName, Process, SessionId};
 
 /// Keys that Redis looks at in a step: some tenths of a millisecond.
 const SCAN_AT_ONCE: u64 = 512;
@@ -28,22 +27,22 @@ const EARLIER_AFTER: Duration = NODE_LIFE.saturating_mul(2);
 
 /// Whose sessions are buried.
 #[derive(Clone, Copy, Debug)]
-struct Grave {
+struct DeadProcess {
     node: NodeName,
     /// None: of every process but this one's own.
     incarnation: Option<u64>,
 }
 
 /// Why something is not done: Redis refuses it. None: it does not answer, or the process lives after all.
-type Undone = Option<RedisError>;
+type CleanupFault = Option<RedisError>;
 
 /// Runs for as long as the node does.
-pub(super) async fn run(shared: &Shared) {
+pub(super) async fn run(shared: &ClusterContext) {
     join(watch(shared), bury_the_dead(shared)).await;
 }
 
 /// Keeps what is known of the others up to date, and has some of the own records verified.
-async fn watch(shared: &Shared) {
+async fn watch(shared: &ClusterContext) {
     loop {
         shared.link.came_up(0).await;
         look(shared).await;
@@ -55,7 +54,7 @@ async fn watch(shared: &Shared) {
 }
 
 /// None: Redis did not answer, and nothing was learned.
-async fn look(shared: &Shared) -> Option<()> {
+async fn look(shared: &ClusterContext) -> Option<()> {
     let record = shared.record.borrow().clone();
     let mut commands = vec![shared.keys.scan_processes(b"0", INDEX_PAGE)];
     if !record.leaving {
@@ -88,7 +87,7 @@ async fn look(shared: &Shared) -> Option<()> {
 }
 
 /// All of it but this process itself.
-async fn read_index(shared: &Shared, first: Reply) -> Option<Vec<(Process, NodeRecord)>> {
+async fn read_index(shared: &ClusterContext, first: Reply) -> Option<Vec<(Process, NodeRecord)>> {
     let mut found = Vec::new();
     let mut page = first;
     for _ in 0..INDEX_PAGES_MAX {
@@ -107,14 +106,14 @@ async fn read_index(shared: &Shared, first: Reply) -> Option<Vec<(Process, NodeR
     Some(found)
 }
 
-async fn bury_the_dead(shared: &Shared) {
+async fn bury_the_dead(shared: &ClusterContext) {
     let started = Instant::now();
     let mut earlier = true;
     loop {
         sleep(BEAT_EVERY).await;
         let now = Instant::now();
         // A Redis that forgot who lives says nothing of who is dead.
-        if shared.link.connection().is_err() || !shared.pulse.borrow().trusts_absence(now) {
+        if shared.link.connection().is_err() || !shared.heartbeat.borrow().trusts_absence(now) {
             continue;
         }
         let done = if earlier && now.saturating_duration_since(started) >= EARLIER_AFTER {
@@ -136,8 +135,8 @@ async fn bury_the_dead(shared: &Shared) {
 
 /// # Errors
 /// It is to be tried again.
-async fn bury_earlier(shared: &Shared) -> Result<(), Undone> {
-    if !shared.pulse.borrow().is_alone() {
+async fn bury_earlier(shared: &ClusterContext) -> Result<(), CleanupFault> {
+    if !shared.heartbeat.borrow().is_alone() {
         // Two nodes of one name: which of them is to be believed?
         return Err(None);
     }
@@ -145,7 +144,7 @@ async fn bury_earlier(shared: &Shared) -> Result<(), Undone> {
     let processes = shared.peers.borrow().processes_of(node);
     bury(
         shared,
-        Grave {
+        DeadProcess {
             node,
             incarnation: None,
         },
@@ -161,7 +160,7 @@ async fn bury_earlier(shared: &Shared) -> Result<(), Undone> {
     Ok(())
 }
 
-async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Undone> {
+async fn bury_one(shared: &ClusterContext, now: Instant) -> Result<(), CleanupFault> {
     let Some(process) = shared.peers.borrow_mut().take_dead(now) else {
         return Ok(());
     };
@@ -173,7 +172,7 @@ async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Undone> {
     let (node, incarnation) = process;
     bury(
         shared,
-        Grave {
+        DeadProcess {
             node,
             incarnation: Some(incarnation),
         },
@@ -187,18 +186,18 @@ async fn bury_one(shared: &Shared, now: Instant) -> Result<(), Undone> {
     Ok(())
 }
 
-async fn bury(shared: &Shared, grave: Grave) -> Result<(), Undone> {
+async fn bury(shared: &ClusterContext, dead: DeadProcess) -> Result<(), CleanupFault> {
     let mut cursor: Box<[u8]> = (*b"0").into();
     let mut buried = 0;
     loop {
-        let scan = [shared.keys.scan_sessions(grave.node, &cursor, SCAN_AT_ONCE)];
+        let scan = [shared.keys.scan_sessions(dead.node, &cursor, SCAN_AT_ONCE)];
         let replies = shared.send("bury", &scan).await.map_err(|_| None)?;
         let (next, keys) = scanned(replies.into_iter().next().ok_or(None)?)?;
         let of_key = |key: &Reply| shared.keys.session_of(key.text()?);
         let sessions = keys.iter().filter_map(of_key);
-        let sessions: Vec<_> = sessions.filter(|it| grave.is_of(it, shared)).collect();
+        let sessions: Vec<_> = sessions.filter(|it| dead.is_of(it, shared)).collect();
         if !sessions.is_empty() {
-            buried += bury_some(shared, grave, &sessions).await?;
+            buried += bury_some(shared, dead, &sessions).await?;
         }
         if *next == *b"0" {
             break;
@@ -207,7 +206,7 @@ async fn bury(shared: &Shared, grave: Grave) -> Result<(), Undone> {
         sleep(STEP_PAUSE).await;
     }
     if buried > 0 {
-        tracing::warn!(node = %grave.node, boot = grave.incarnation, buried, "a process of a node died without a word: what Redis \
+        tracing::warn!(node = %dead.node, boot = dead.incarnation, buried, "a process of a node died without a word: what Redis \
             said of its sessions now says that they ended");
     }
     Ok(())
@@ -217,35 +216,39 @@ async fn bury(shared: &Shared, grave: Grave) -> Result<(), Undone> {
 ///
 /// # Errors
 /// Not all of them are done.
-async fn bury_some(shared: &Shared, grave: Grave, sessions: &[SessionId]) -> Result<u64, Undone> {
+async fn bury_some(
+    shared: &ClusterContext,
+    dead: DeadProcess,
+    sessions: &[SessionId],
+) -> Result<u64, CleanupFault> {
     let keys = &shared.keys;
-    let mut reads = vec![keys.read_node(grave.node)];
+    let mut reads = vec![keys.read_node(dead.node)];
     reads.extend(sessions.iter().map(|session| keys.read_session(session)));
     let replies = shared.send("bury", &reads).await.map_err(|_| None)?;
     let (node, records) = replies.split_first().ok_or(None)?;
-    let node = found_node(node, grave.node);
-    if grave.has_risen(&node, shared) {
+    let node = found_node(node, dead.node);
+    if dead.has_risen(&node, shared) {
         return Err(None);
     }
-    let restarted = matches!(node, Found::Record(_));
+    let restarted = matches!(node, FoundRecord::Record(_));
     let alive: Vec<(&SessionId, &Reply)> = sessions
         .iter()
         .zip(records)
         .filter(|(session, record)| {
-            found_session(record, session) == Found::Record(SessionState::Lives)
+            found_session(record, session) == FoundRecord::Record(SessionState::Lives)
         })
         .collect();
     let mut writes: Vec<_> = alive
         .iter()
         .map(|(session, _)| keys.bury_dead(session, restarted))
         .collect();
-    writes.push(keys.read_node(grave.node));
+    writes.push(keys.read_node(dead.node));
     let replies = shared.send("bury", &writes).await.map_err(|_| None)?;
     if let Some(error) = replies.iter().find_map(Reply::error) {
         return Err(Some(error.clone()));
     }
-    let node = replies.last().map(|reply| found_node(reply, grave.node));
-    if node.is_some_and(|node| grave.has_risen(&node, shared)) {
+    let node = replies.last().map(|reply| found_node(reply, dead.node));
+    if node.is_some_and(|node| dead.has_risen(&node, shared)) {
         // It went on just now, and may have written some of these again before they were buried.
         let put_back: Vec<_> = alive
             .iter()
@@ -259,7 +262,7 @@ async fn bury_some(shared: &Shared, grave: Grave, sessions: &[SessionId]) -> Res
 }
 
 /// Where a scan goes on, and what it found.
-fn scanned(reply: Reply) -> Result<(Box<[u8]>, Vec<Reply>), Undone> {
+fn scanned(reply: Reply) -> Result<(Box<[u8]>, Vec<Reply>), CleanupFault> {
     let Reply::List(parts) = reply.checked()? else {
         return Err(None);
     };
@@ -271,8 +274,8 @@ fn scanned(reply: Reply) -> Result<(Box<[u8]>, Vec<Reply>), Undone> {
     }
 }
 
-impl Grave {
-    fn is_of(self, session: &SessionId, shared: &Shared) -> bool {
+impl DeadProcess {
+    fn is_of(self, session: &SessionId, shared: &ClusterContext) -> bool {
         let incarnation = session.locator.incarnation;
         session.node == self.node
             && match self.incarnation {
@@ -282,8 +285,8 @@ impl Grave {
     }
 
     /// A process that it is for lives, by what its node's key says.
-    fn has_risen(self, node: &Found<NodeRecord>, shared: &Shared) -> bool {
-        let Found::Record(node) = node else {
+    fn has_risen(self, node: &FoundRecord<NodeRecord>, shared: &ClusterContext) -> bool {
+        let FoundRecord::Record(node) = node else {
             return false;
         };
         match self.incarnation {
