@@ -5,23 +5,22 @@ use crate::limits::TOKEN_BYTES_MAX;
 
 const SCHEME: &str = "bearer";
 
-/// The token, if the field is of the scheme `Bearer`. Nothing of it is decoded yet.
+/// The token, if the field is of the scheme `Bearer`. Nothing of it is looked at yet but how long it is.
 pub(super) fn bearer(value: &str) -> Result<&str, Reason> {
     let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case(SCHEME) {
         return Err(Reason::Missing);
     }
     let token = token.trim_matches(' ');
-    if token.len() > TOKEN_BYTES_MAX {
-        return Err(Reason::TooLong);
-    }
-    match is_b64token(token) {
-        true => Ok(token),
-        false => Err(Reason::Malformed),
+    match token.len() {
+        0 => Err(Reason::Malformed),
+        1..=TOKEN_BYTES_MAX => Ok(token),
+        _ => Err(Reason::TooLong),
     }
 }
 
-fn is_b64token(token: &str) -> bool {
+/// Whether it has the form that every token has.
+pub(super) fn is_b64token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
     !body.is_empty() && body.bytes().all(is_allowed)
@@ -30,6 +29,10 @@ fn is_b64token(token: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn formed(token: &str) -> Result<&str, Reason> {
+        is_b64token(token).then_some(token).ok_or(Reason::Malformed)
+    }
 
     #[test]
     fn a_field_without_a_token() {
@@ -45,7 +48,11 @@ mod tests {
             "Bearer =",
             "Bearer ä",
         ] {
-            assert_eq!(bearer(malformed), Err(Reason::Malformed), "{malformed}");
+            assert_eq!(
+                bearer(malformed).and_then(formed),
+                Err(Reason::Malformed),
+                "{malformed}"
+            );
         }
         for right in [
             "Bearer a.b-c_d~e+/=",

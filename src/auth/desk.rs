@@ -4,8 +4,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::bearer::is_b64token;
 use super::proxy::Said;
-use super::shown::{Field, Searched, Shown};
+use super::shown::{Searched, Shown, ShownField};
 use super::{
     Identity, Proxy, Reason, Refusal, Rules, UnixSeconds, Verdict, VerifiedBounds, VerifiedTokens,
     Who,
@@ -24,12 +25,12 @@ pub enum Finding {
     Known(Rc<Identity>),
     Refused(Refusal),
     /// Somebody has to be asked first; the request waits, and is identified anew with what came of it.
-    Ask(Question),
+    Ask(AuthQuestion),
 }
 
 /// What a core cannot find out alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum AuthQuestion {
     /// Whether this issuer has a key that is not known yet. Its answer comes behind the rules that have it.
     Key { issuer: usize },
     /// Who it is, by the program that this library is in ([`Desk::handle_answer`]).
@@ -62,13 +63,13 @@ impl Desk {
     }
 
     /// Who asks. Costs a look at what was verified before, or the verification of a signature.
-    pub fn identify<'a, F: Fn(&str) -> Field<'a>>(
+    pub fn identify<'a, F: Fn(&str) -> ShownField<'a>>(
         &mut self,
         shown: &Shown<'a, F>,
         now: UnixSeconds,
     ) -> Finding {
         let rules = &*self.rules;
-        let mut look = Look {
+        let mut look = Identification {
             verified: &mut self.verified,
             rules,
             searched: shown.searched,
@@ -95,7 +96,7 @@ impl Desk {
         found.unwrap_or_else(|reason| Finding::Refused(rules.refusal(reason)))
     }
 
-    /// What the program says of somebody: [`Question::Hook`]. If they showed a bearer token, and the answer says until when
+    /// What the program says of somebody: [`AuthQuestion::Hook`]. If they showed a bearer token, and the answer says until when
     /// it holds, it is remembered.
     pub fn handle_answer<F>(
         &mut self,
@@ -126,14 +127,14 @@ impl Desk {
 }
 
 /// What one request is looked at with. Rules are borrowed: counting who has them would be seen by every core.
-struct Look<'d> {
+struct Identification<'d> {
     verified: &'d mut VerifiedTokens,
     rules: &'d Rules,
     searched: Option<Searched>,
     now: UnixSeconds,
 }
 
-impl Look<'_> {
+impl Identification<'_> {
     fn by_token(
         &mut self,
         token: &str,
@@ -142,10 +143,15 @@ impl Look<'_> {
         if let Some(identity) = self.verified.find(token.as_bytes(), self.now) {
             return Ok(Finding::Known(identity));
         }
+        if !is_b64token(token) {
+            return Err(Reason::Malformed);
+        }
         match (verify(token), self.searched) {
             (Verdict::Valid(identity), _) => self.let_in(token.as_bytes(), Rc::from(identity)),
             (Verdict::Invalid(reason), _) => Err(reason),
-            (Verdict::UnknownKey { issuer }, None) => Ok(Finding::Ask(Question::Key { issuer })),
+            (Verdict::UnknownKey { issuer }, None) => {
+                Ok(Finding::Ask(AuthQuestion::Key { issuer }))
+            }
             (Verdict::UnknownKey { .. }, Some(Searched::Done)) => Err(Reason::UnknownKey),
             (Verdict::UnknownKey { .. }, Some(Searched::CannotTell)) => Err(Reason::Unavailable),
         }
@@ -159,7 +165,8 @@ impl Look<'_> {
         };
         match (known, self.searched) {
             (Some(identity), _) => Ok(Finding::Known(identity)),
-            (None, None) => Ok(Finding::Ask(Question::Hook)),
+            (None, None) if token.is_ok_and(|token| !is_b64token(token)) => Err(Reason::Malformed),
+            (None, None) => Ok(Finding::Ask(AuthQuestion::Hook)),
             // It was asked, and did not say.
             (None, Some(_)) => Err(Reason::Unavailable),
         }

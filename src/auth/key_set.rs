@@ -22,11 +22,11 @@ const SECRET_BYTES_MIN: usize = 32;
 /// Keys of one issuer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet {
-    keys: Vec<Key>,
+    keys: Vec<IssuerKey>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
+pub(super) struct IssuerKey {
     id: Option<Box<str>>,
     /// The only one that it is for, if its issuer says so.
     algorithm: Option<Algorithm>,
@@ -77,8 +77,11 @@ impl KeySet {
         if document.keys.len() > ISSUER_KEYS_MAX {
             return Err(BadKeySet::TooMany(document.keys.len()));
         }
-        let usable = document.keys.iter().filter_map(|key| Key::parse(key.get()));
-        let keys: Vec<Key> = usable.collect();
+        let usable = document
+            .keys
+            .iter()
+            .filter_map(|key| IssuerKey::parse(key.get()));
+        let keys: Vec<IssuerKey> = usable.collect();
         match keys.is_empty() {
             true => Err(BadKeySet::NoneUsable),
             false => Ok(KeySet { keys }),
@@ -93,7 +96,7 @@ impl KeySet {
         if secret.len() < SECRET_BYTES_MIN {
             return Err(BadKeySet::ShortSecret);
         }
-        let key = Key {
+        let key = IssuerKey {
             id: None,
             algorithm: None,
             material: Material::Secret(secret.into()),
@@ -125,11 +128,11 @@ impl KeySet {
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> impl Iterator<Item = &Material> {
-        let is_named = move |key: &&Key| match id {
+        let is_named = move |key: &&IssuerKey| match id {
             Some(id) => key.id.as_deref() == Some(id) || key.is_secret(),
             None => true,
         };
-        let is_meant = move |key: &&Key| key.algorithm.is_none_or(|own| own == algorithm);
+        let is_meant = move |key: &&IssuerKey| key.algorithm.is_none_or(|own| own == algorithm);
         let named = self.keys.iter().filter(is_named).filter(is_meant);
         let materials = named.map(|key| &key.material);
         materials
@@ -138,13 +141,13 @@ impl KeySet {
     }
 }
 
-impl Key {
+impl IssuerKey {
     fn is_secret(&self) -> bool {
         matches!(self.material, Material::Secret(_))
     }
 
     /// None: it is of no use here.
-    fn parse(json: &str) -> Option<Key> {
+    fn parse(json: &str) -> Option<IssuerKey> {
         let jwk: Jwk = serde_json::from_str(json).ok()?;
         let is_for_signing = jwk.usage.as_deref().is_none_or(|usage| usage == "sig");
         let verifies = |operations: &Vec<String>| operations.iter().any(|it| it == "verify");
@@ -157,7 +160,7 @@ impl Key {
         };
         let material = jwk.material()?;
         let is_meant = |algorithm| material.is_for(algorithm);
-        algorithm.is_none_or(is_meant).then_some(Key {
+        algorithm.is_none_or(is_meant).then_some(IssuerKey {
             id: jwk.kid.map(String::into_boxed_str),
             algorithm,
             material,
@@ -210,7 +213,7 @@ impl fmt::Display for BadKeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadKeySet::TooLong => write!(f, "is longer than {KEY_SET_BYTES_MAX} bytes"),
-            BadKeySet::NotAKeySet => f.write_str("is not a JSON Web Key Set: {\"keys\": […]}"),
+            BadKeySet::NotAKeySet => f.write_str("is not a JSON Web IssuerKey Set: {\"keys\": […]}"),
             BadKeySet::TooMany(keys) => {
                 write!(f, "has {keys} keys, and at most {ISSUER_KEYS_MAX} are taken")
             }

@@ -33,7 +33,7 @@
 //!
 //! **Admission** (`shard/http/admit.rs`), where a request is `Admitted` today, after path, `Host` and `Origin`, and before it is
 //! asked whose session it is: [`Desk::identify`] gets `Authorization` (a place of its own in `shard/fields.rs`, among those whose
-//! doubling is noticed: [`Field::Twice`]), the connection's address, and a look at the other fields for [`Proxy`]
+//! doubling is noticed: [`ShownField::Twice`]), the connection's address, and a look at the other fields for [`Proxy`]
 //! (`HeadView::single`). `Known` goes into `exchange::Request`; of a connection that goes on with the same token a core may keep the
 //! `Rc` and compare. `Refused` is an answer by [`Refusal::status`], [`Refusal::challenge`] (`WWW-Authenticate`),
 //! [`Refusal::retry_after_s`] and [`Refusal::sentence`], with [`Reason::code`] as its `data.reason`. `Ask` is `Admission::Wait`: an
@@ -91,7 +91,7 @@ pub(crate) mod tests;
 
 pub use self::algorithm::{ALGORITHMS, Algorithm};
 pub use self::challenge::Refusal;
-pub use self::desk::{Desk, Finding, Question};
+pub use self::desk::{AuthQuestion, Desk, Finding};
 pub use self::discovery::{keys_url, metadata_urls};
 pub use self::identity::{Identity, Scopes, UnixSeconds, is_scope};
 pub use self::key_set::{BadKeySet, KeySet};
@@ -106,7 +106,7 @@ pub use self::reason::Reason;
 pub use self::refresh::{Refresh, Search, max_age_s};
 pub use self::rules::{ResourceSettings, Rules, Who};
 pub use self::settings::{IssuerSettings, JwtSettings, KeySource};
-pub use self::shown::{Field, Searched, Shown};
+pub use self::shown::{Searched, Shown, ShownField};
 pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_ISSUER};
 pub use self::token_bucket::{RetryAfter, TokenBucket};
 pub use self::verified::{VerifiedBounds, VerifiedTokens};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::shown::Field;
+use super::shown::ShownField;
 use super::{Identity, JwtSettings, PublicUrl, Reason, Verifier};
 use crate::clients::Networks;
 
@@ -124,21 +124,21 @@ impl Proxy {
     pub(super) fn said<'a>(
         &self,
         peer: Option<IpAddr>,
-        field: impl Fn(&str) -> Field<'a>,
+        field: impl Fn(&str) -> ShownField<'a>,
     ) -> Result<Said<'a>, Reason> {
         let is_proxy = peer.is_some_and(|peer| self.settings.from.contains(peer));
         let is_anywhere = self.settings.from == Networks::default();
         let once = |name: &str| match field(name) {
-            Field::Absent => Ok(""),
-            Field::Once(value) if value.len() <= FIELD_BYTES_MAX => Ok(value),
-            Field::Once(_) => Err(Reason::TooLong),
-            Field::Twice => Err(Reason::Doubled),
+            ShownField::Absent => Ok(""),
+            ShownField::Once(value) if value.len() <= FIELD_BYTES_MAX => Ok(value),
+            ShownField::Once(_) => Err(Reason::TooLong),
+            ShownField::Twice => Err(Reason::Doubled),
         };
         if let Some(name) = &self.settings.signed_field {
             return match (is_proxy || is_anywhere, field(name)) {
-                (false, _) | (true, Field::Absent) => Err(Reason::Missing),
-                (true, Field::Once(token)) => Ok(Said::Token(token)),
-                (true, Field::Twice) => Err(Reason::Doubled),
+                (false, _) | (true, ShownField::Absent) => Err(Reason::Missing),
+                (true, ShownField::Once(token)) => Ok(Said::Token(token)),
+                (true, ShownField::Twice) => Err(Reason::Doubled),
             };
         }
         if !is_proxy {

@@ -1,13 +1,11 @@
 //! When an issuer is asked for its keys: regularly, sooner if it says so, and when somebody shows a token of a key that
 //! nobody knows. The last is whoever sends requests who decides, so it is bounded.
 
+use crate::clients::Millis;
 use crate::limits::{
     KEY_RETRY_MAX_MS, KEY_RETRY_MIN_MS, KEY_SEARCH_EVERY_MS, KEYS_AGE_MAX_MS, KEYS_AGE_MIN_MS,
     KEYS_AGE_MS,
 };
-
-/// Milliseconds of a clock that never goes back.
-type Millis = u64;
 
 /// Of one issuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

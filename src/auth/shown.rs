@@ -7,7 +7,7 @@ use super::bearer::bearer;
 
 /// A field of a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field<'a> {
+pub enum ShownField<'a> {
     Absent,
     Once(&'a str),
     /// Two parties could read it in two ways.
@@ -17,7 +17,7 @@ pub enum Field<'a> {
 /// What a request shows of who asks.
 pub struct Shown<'a, F> {
     /// `Authorization`, as it came.
-    pub authorization: Field<'a>,
+    pub authorization: ShownField<'a>,
     /// From where the connection comes: of a request that another node passed on, what that node's proof names.
     pub peer: Option<IpAddr>,
     /// Any other field, by its name in any case.
@@ -39,9 +39,9 @@ impl<'a, F> Shown<'a, F> {
     /// The bearer token in `Authorization`.
     pub(super) fn token(&self) -> Result<&'a str, Reason> {
         match self.authorization {
-            Field::Absent => Err(Reason::Missing),
-            Field::Once(value) => bearer(value),
-            Field::Twice => Err(Reason::Doubled),
+            ShownField::Absent => Err(Reason::Missing),
+            ShownField::Once(value) => bearer(value),
+            ShownField::Twice => Err(Reason::Doubled),
         }
     }
 }

@@ -32,11 +32,11 @@ const DAY_S: u64 = 86_400;
 /// The tokens of a file.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StaticTokens {
-    entries: Vec<Entry>,
+    entries: Vec<TokenLine>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
-struct Entry {
+struct TokenLine {
     name: Box<str>,
     hash: [u8; 32],
     scopes: Scopes,
@@ -88,7 +88,7 @@ impl StaticTokens {
     /// # Errors
     /// The first line that is wrong; then nothing of the file counts.
     pub fn parse(text: &str) -> Result<StaticTokens, BadTokenFile> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<TokenLine> = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let wrong = |what: String| BadTokenFile {
                 line: index + 1,
@@ -97,7 +97,7 @@ impl StaticTokens {
             let line = line.split('#').next().unwrap_or("");
             let mut words = line.split_ascii_whitespace();
             let Some(name) = words.next() else { continue };
-            let entry = Entry::parse(name, words).map_err(wrong)?;
+            let entry = TokenLine::parse(name, words).map_err(wrong)?;
             if entries.iter().any(|other| other.hash == entry.hash) {
                 return Err(wrong("has the same token as a line before it".into()));
             }
@@ -121,7 +121,7 @@ impl StaticTokens {
                 found = Some(entry);
             }
         }
-        found.map(Entry::identity)
+        found.map(TokenLine::identity)
     }
 
     #[must_use]
@@ -144,8 +144,8 @@ impl StaticTokens {
     }
 }
 
-impl Entry {
-    fn parse<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Result<Entry, String> {
+impl TokenLine {
+    fn parse<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> Result<TokenLine, String> {
         if name.len() > TOKEN_NAME_BYTES_MAX {
             return Err(format!(
                 "has a name of more than {TOKEN_NAME_BYTES_MAX} bytes"
@@ -166,7 +166,7 @@ impl Entry {
                 None => return Err("has a scope with a character that none may have".into()),
             }
         }
-        Ok(Entry {
+        Ok(TokenLine {
             name: name.into(),
             hash,
             scopes: Scopes::of(scopes),

@@ -4,8 +4,7 @@
 
 use std::fmt;
 
-/// Milliseconds of a clock that never goes back.
-type Millis = u64;
+use crate::clients::Millis;
 
 const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_S: u64 = 1_000_000_000;

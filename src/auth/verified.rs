@@ -24,7 +24,7 @@ pub struct VerifiedTokens {
     key: [u8; 16],
     bounds: VerifiedBounds,
     /// In no order; the index says where each is.
-    entries: Vec<Entry>,
+    entries: Vec<Verified>,
     index: HashMap<u128, u32, BuildHasherDefault<Prehashed>>,
     /// How many entries each principal has: at least one.
     held: BTreeMap<PrincipalId, u32>,
@@ -41,7 +41,7 @@ pub struct VerifiedBounds {
     pub bytes_max: usize,
 }
 
-struct Entry {
+struct Verified {
     digest: u128,
     identity: Rc<Identity>,
     used: u64,
@@ -124,7 +124,7 @@ impl VerifiedTokens {
         self.bytes += bytes;
         self.clock += 1;
         self.index.insert(digest, self.entries.len() as u32);
-        self.entries.push(Entry {
+        self.entries.push(Verified {
             digest,
             identity,
             used: self.clock,

@@ -17,7 +17,7 @@ use crate::limits::TOKEN_BYTES_MAX;
 #[derive(Clone, Debug)]
 pub struct Verifier {
     terms: Arc<Terms>,
-    issuers: Vec<Issuer>,
+    issuers: Vec<TrustedIssuer>,
 }
 
 /// What does not change with the keys.
@@ -36,7 +36,7 @@ enum Audience {
 }
 
 #[derive(Clone, Debug)]
-struct Issuer {
+struct TrustedIssuer {
     name: Box<str>,
     algorithms: Arc<[Algorithm]>,
     keys: Arc<KeySet>,
@@ -75,7 +75,7 @@ impl Verifier {
                     .to_owned(),
             );
         }
-        let issuers = settings.issuers.iter().map(|issuer| Issuer {
+        let issuers = settings.issuers.iter().map(|issuer| TrustedIssuer {
             name: issuer.issuer.as_str().into(),
             algorithms: settings.algorithms_of(issuer).into(),
             keys: Arc::default(),
@@ -126,7 +126,7 @@ impl Verifier {
         }
         let jws = Jws::parse(token)?;
         let claims = Claims::parse(&jws.payload, self.terms.tenant_claim.as_deref())?;
-        let is_its = |issuer: &&Issuer| *issuer.name == *claims.issuer;
+        let is_its = |issuer: &&TrustedIssuer| *issuer.name == *claims.issuer;
         let index = self.issuers.iter().position(|issuer| is_its(&issuer));
         let index = index.ok_or(Reason::Issuer)?;
         let issuer = self.issuers.get(index).ok_or(Reason::Issuer)?;

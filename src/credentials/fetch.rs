@@ -17,7 +17,7 @@ pub(super) struct Fetcher {
     agent: ureq::Agent,
 }
 
-pub(super) struct Fetched {
+pub(super) struct IssuerAnswer {
     pub(super) body: Vec<u8>,
     pub(super) max_age_s: Option<u64>,
 }
@@ -49,7 +49,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// A sentence on why there is nothing.
-    pub(super) fn get(&self, url: &str, until: Instant) -> Result<Fetched, String> {
+    pub(super) fn get(&self, url: &str, until: Instant) -> Result<IssuerAnswer, String> {
         let is_secure = url
             .get(..6)
             .is_some_and(|it| it.eq_ignore_ascii_case("https:"));
@@ -76,7 +76,7 @@ impl Fetcher {
             .with_config()
             .limit(KEY_SET_BYTES_MAX as u64);
         let body = body.read_to_vec().map_err(|error| sentence(url, &error))?;
-        Ok(Fetched { body, max_age_s })
+        Ok(IssuerAnswer { body, max_age_s })
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::fetch::{Fetched, Fetcher};
+use super::fetch::{Fetcher, IssuerAnswer};
 use super::files;
 use crate::auth::{KeySet, KeySource, Refresh, Search, Searched, keys_url, metadata_urls};
 use crate::limits::{ISSUER_ANSWER_MS, KEY_SET_BYTES_MAX, KEYS_AGE_MIN_MS};
@@ -32,14 +32,14 @@ pub(super) type Then = Box<dyn FnOnce(Searched) + Send>;
 /// Hands on the keys before and after.
 pub(super) type TellKeys = Box<dyn Fn(&KeySet, Arc<KeySet>) + Send>;
 
-pub(super) struct Issuer {
+pub(super) struct IssuerThread {
     pub(super) name: String,
     pub(super) source: KeySource,
     pub(super) known: Arc<KeySet>,
     pub(super) tell: TellKeys,
 }
 
-impl Issuer {
+impl IssuerThread {
     pub(super) fn run(mut self, errands: &Receiver<Errand>) {
         let fetcher = Fetcher::new();
         let began = Instant::now();
@@ -123,13 +123,17 @@ impl Issuer {
             KeySource::Url(url) => fetcher.get(url, until).map(|it| (url.clone(), it)),
             KeySource::Discover => self.discover(fetcher, until),
         };
-        let (url, Fetched { body, max_age_s }) = fetched?;
+        let (url, IssuerAnswer { body, max_age_s }) = fetched?;
         let keys = KeySet::parse(&body).map_err(|wrong| format!("what {url} answers {wrong}"))?;
         Ok((keys, max_age_s))
     }
 
     /// The first that there is counts; what is said is of the last one.
-    fn discover(&self, fetcher: &Fetcher, until: Instant) -> Result<(String, Fetched), String> {
+    fn discover(
+        &self,
+        fetcher: &Fetcher,
+        until: Instant,
+    ) -> Result<(String, IssuerAnswer), String> {
         let mut why = String::new();
         for place in metadata_urls(&self.name) {
             let found = fetcher.get(&place, until).and_then(|metadata| {

@@ -8,7 +8,7 @@ use std::thread;
 
 use super::files::read_token_file;
 use super::hook::Authenticate;
-use super::issuer::{Errand, Issuer, Then, read_keys};
+use super::issuer::{Errand, IssuerThread, Then, read_keys};
 use crate::auth::{
     JwtSettings, Policy, PrincipalId, Proxy, ProxySettings, PublicUrl, Rules, Searched,
     UnixSeconds, Verifier, Who,
@@ -127,7 +127,7 @@ impl Keeper {
         };
         for (index, (name, source, known)) in known.into_iter().enumerate() {
             let shared = keeper.shared.clone();
-            let issuer = Issuer {
+            let issuer = IssuerThread {
                 name,
                 source,
                 known,
@@ -155,7 +155,7 @@ impl Keeper {
         }
     }
 
-    /// Answers [`Question::Key`](crate::auth::Question::Key): `then` is called by some thread, at once or within
+    /// Answers [`AuthQuestion::Key`](crate::auth::AuthQuestion::Key): `then` is called by some thread, at once or within
     /// [`ISSUER_ANSWER_MS`](crate::limits::ISSUER_ANSWER_MS) twice over, after everybody was told of new keys. It posts a
     /// letter to the core that asked.
     pub fn search(&self, issuer: usize, then: impl FnOnce(Searched) + Send + 'static) {
@@ -212,7 +212,7 @@ impl Keeper {
 }
 
 /// The thread's name is cut by the kernel after 15 bytes.
-fn started(index: usize, issuer: Issuer) -> Result<SyncSender<Errand>, String> {
+fn started(index: usize, issuer: IssuerThread) -> Result<SyncSender<Errand>, String> {
     let (sender, errands) = sync_channel(KEY_QUESTIONS_MAX);
     let thread = thread::Builder::new().name(format!("keys-{index}"));
     let spawned = thread.spawn(move || issuer.run(&errands));

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::*;
 use crate::auth::tests::issuer::Issuer;
 use crate::auth::{
-    Field, Finding, Identity, IssuerSettings, JwtSettings, Policy, PublicUrl, Question, Reason,
-    Searched, Shown,
+    AuthQuestion, Finding, Identity, IssuerSettings, JwtSettings, Policy, PublicUrl, Reason,
+    Searched, Shown, ShownField,
 };
 use crate::limits::KEY_SET_BYTES_MAX;
 
@@ -138,16 +138,16 @@ impl Rig {
                 .try_iter()
                 .for_each(|rules| self.desk.handle_rules(rules));
             let shown = Shown {
-                authorization: Field::Once(&bearer),
+                authorization: ShownField::Once(&bearer),
                 peer: None,
-                field: |_: &str| Field::Absent,
+                field: |_: &str| ShownField::Absent,
                 searched,
             };
             match self.desk.identify(&shown, NOW) {
                 Finding::Known(identity) => return Ok(identity),
                 Finding::Refused(refusal) => return Err(refusal.reason),
-                Finding::Ask(Question::Key { issuer }) => searched = Some(self.search(issuer)),
-                Finding::Ask(Question::Hook) => panic!("there is none"),
+                Finding::Ask(AuthQuestion::Key { issuer }) => searched = Some(self.search(issuer)),
+                Finding::Ask(AuthQuestion::Hook) => panic!("there is none"),
             }
         }
     }

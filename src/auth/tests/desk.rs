@@ -9,21 +9,21 @@ use serde_json::json;
 use super::issuer::Issuer;
 use super::{AUDIENCE, ISSUER, LEEWAY, NOW, claims, keys, public, settings, verifier};
 use crate::auth::{
-    Decision, Desk, Field, Finding, Identity, KeySet, NewToken, Policy, PrincipalId, Proxy,
-    ProxySettings, Question, Reason, Rules, Searched, Shown, StaticTokens, VerifiedBounds,
+    AuthQuestion, Decision, Desk, Finding, Identity, KeySet, NewToken, Policy, PrincipalId, Proxy,
+    ProxySettings, Reason, Rules, Searched, Shown, ShownField, StaticTokens, VerifiedBounds,
     Verifier, Who,
 };
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-fn field<'a>(fields: Fields<'a>, name: &str) -> Field<'a> {
+fn field<'a>(fields: Fields<'a>, name: &str) -> ShownField<'a> {
     let mut named = fields
         .iter()
         .filter(|(own, _)| own.eq_ignore_ascii_case(name));
     match (named.next(), named.next()) {
-        (None, _) => Field::Absent,
-        (Some((_, value)), None) => Field::Once(value),
-        (Some(_), Some(_)) => Field::Twice,
+        (None, _) => ShownField::Absent,
+        (Some((_, value)), None) => ShownField::Once(value),
+        (Some(_), Some(_)) => ShownField::Twice,
     }
 }
 
@@ -31,7 +31,7 @@ fn shown<'a>(
     fields: Fields<'a>,
     peer: &str,
     searched: Option<Searched>,
-) -> Shown<'a, impl Fn(&str) -> Field<'a>> {
+) -> Shown<'a, impl Fn(&str) -> ShownField<'a>> {
     Shown {
         authorization: field(fields, "authorization"),
         peer: Some(peer.parse::<IpAddr>().unwrap()),
@@ -117,7 +117,7 @@ fn a_rotated_key_that_is_not_found() {
     let fields: Fields<'_> = &[("Authorization", &bearer)];
     let asked = identify(&mut desk, fields);
     assert!(
-        matches!(asked, Finding::Ask(Question::Key { issuer: 0 })),
+        matches!(asked, Finding::Ask(AuthQuestion::Key { issuer: 0 })),
         "{asked:?}"
     );
     let again =
@@ -260,7 +260,7 @@ fn a_program_that_is_asked_again_and_again() {
     let fields: Fields<'_> = &[("Authorization", "Bearer opaque")];
     assert!(matches!(
         identify(&mut desk, fields),
-        Finding::Ask(Question::Hook)
+        Finding::Ask(AuthQuestion::Hook)
     ));
     let request = shown(fields, "::1", Some(Searched::Done));
     let short = Identity::new("users", "alice").with_valid_until(NOW + 10);
@@ -274,7 +274,7 @@ fn a_program_that_is_asked_again_and_again() {
     let other: Fields<'_> = &[("X-Api-Key", "key")];
     assert!(matches!(
         identify(&mut desk, other),
-        Finding::Ask(Question::Hook)
+        Finding::Ask(AuthQuestion::Hook)
     ));
     let silent = desk.identify(&shown(other, "::1", Some(Searched::CannotTell)), NOW);
     assert_eq!(reason(silent), Reason::Unavailable);
@@ -285,11 +285,11 @@ fn a_node_that_asks_nobody_and_looks_at_fields() {
     let looks = Cell::new(0);
     let mut desk = Desk::new(Arc::new(Rules::open()), [1; 16], VerifiedBounds::default());
     let request = Shown {
-        authorization: Field::Twice,
+        authorization: ShownField::Twice,
         peer: None,
         field: |_: &str| {
             looks.set(looks.get() + 1);
-            Field::Absent
+            ShownField::Absent
         },
         searched: None,
     };
@@ -373,8 +373,7 @@ fn a_token_that_was_taken_back() {
         bearer("alice", NOW + 1),
         bearer("bob", NOW - 10),
     ];
-    let told = |desk: &mut Desk, token: &str| match identify(desk, &[("Authorization", token)])
-    {
+    let told = |desk: &mut Desk, token: &str| match identify(desk, &[("Authorization", token)]) {
         Finding::Known(identity) => Ok(identity.subject().to_owned()),
         Finding::Refused(refusal) => Err(refusal.reason),
         Finding::Ask(question) => panic!("{question:?}"),
