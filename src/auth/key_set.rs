@@ -213,7 +213,7 @@ impl fmt::Display for BadKeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadKeySet::TooLong => write!(f, "is longer than {KEY_SET_BYTES_MAX} bytes"),
-            BadKeySet::NotAKeySet => f.write_str("is not a JSON Web IssuerKey Set: {\"keys\": […]}"),
+            BadKeySet::NotAKeySet => f.write_str("is not a JSON Web Key Set: {\"keys\": […]}"),
             BadKeySet::TooMany(keys) => {
                 write!(f, "has {keys} keys, and at most {ISSUER_KEYS_MAX} are taken")
             }
