@@ -50,6 +50,8 @@
 // | `mailbox` | what other threads have for one |
 // | `clients` | who the clients are, for limits, and what each of them holds |
 // | `wire` | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
+// | `auth` | who asks and what they may do, as plain values: tokens, keys, policy, challenges |
+// | `credentials` | where keys and tokens come from: issuers that are asked, files that are read, programs that know |
 // | `mcp` | what MCP says: revisions, errors, types |
 // | `app` | what a user of the crate implements, and the built-in applications |
 // | `tokio_threads` | a tokio runtime for the handlers that want one |
@@ -81,6 +83,8 @@ mod acceptor;
 #[cfg(feature = "admin")]
 mod admin;
 pub mod app;
+#[cfg(feature = "auth")]
+mod auth;
 mod budget;
 #[cfg(feature = "cli")]
 mod cli;
@@ -89,6 +93,8 @@ mod clients;
 mod cluster;
 #[cfg(feature = "cli")]
 mod config;
+#[cfg(feature = "auth")]
+mod credentials;
 mod forward;
 pub mod guide;
 #[cfg(feature = "internals")]

@@ -114,6 +114,62 @@ pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 #[cfg(feature = "tokio")]
 pub const TOKIO_BLOCKING_THREADS_MAX: usize = 32;
 
+/// Bytes of an access token. Those of Entra ID with their groups have 4 KiB; a head has 16 KiB by default.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// Authorization servers that are trusted at once. Each has a thread that asks it for its keys.
+pub const ISSUERS_MAX: usize = 16;
+
+/// Bytes of an issuer's key set, and of its metadata. Large providers have 20 KiB: a dozen keys, each with its certificates.
+pub const KEY_SET_BYTES_MAX: usize = 1024 * 1024;
+
+/// Keys of one issuer, those included that are of no use here. A set with more is not a set of keys in use.
+pub const ISSUER_KEYS_MAX: usize = 256;
+
+/// Keys that are tried for one token: several of one name while one is replaced by the next, or of no name. Each takes up
+/// to 0.2 ms.
+pub const KEYS_TRIED_MAX: usize = 4;
+
+/// Seconds that clocks may be said to differ. With more a token would count long after its issuer thinks it does not.
+pub const LEEWAY_MAX_S: u64 = 300;
+
+/// Tokens that a core remembers as verified, and their memory with their claims: an entry takes one or two KiB. Past it
+/// those of whoever has most are verified again.
+pub const VERIFIED_TOKENS_MAX: usize = 32 * 1024;
+pub const VERIFIED_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Lines of a token file. All of them are compared with a token that is not known yet: 30 µs.
+pub const STATIC_TOKENS_MAX: usize = 1024;
+
+/// Bytes of a name in a token file.
+pub const TOKEN_NAME_BYTES_MAX: usize = 128;
+
+/// Rules for single tools, prompts and resources in a policy: the last of them is looked at for whoever no other is of.
+pub const POLICY_RULES_MAX: usize = 256;
+
+/// Principals whose credentials were taken back, of which a node knows: 40 bytes each. An incident has fewer.
+pub const REVOCATIONS_MAX: usize = 10_000;
+
+/// How long an issuer's keys are good if it does not say so, and the bounds of what it may say. Within the longest a key
+/// that was withdrawn still counts; within the shortest nobody notices that it is new, since an unknown one is asked for.
+pub const KEYS_AGE_MS: u64 = 15 * 60 * 1000;
+pub const KEYS_AGE_MIN_MS: u64 = 60 * 1000;
+pub const KEYS_AGE_MAX_MS: u64 = 6 * 60 * 60 * 1000;
+
+/// How often an issuer is asked for a key that nobody knows, at most: whoever sends a token can have it asked.
+pub const KEY_SEARCH_EVERY_MS: u64 = 10 * 1000;
+
+/// After how long an issuer is asked again that did not answer, at first and after many times.
+pub const KEY_RETRY_MIN_MS: u64 = 1000;
+pub const KEY_RETRY_MAX_MS: u64 = 60 * 1000;
+
+/// For all that an issuer takes to answer one question, from its name to the last byte. Requests with an unknown key wait
+/// for it.
+pub const ISSUER_ANSWER_MS: u64 = 5 * 1000;
+
+/// Requests that wait for one issuer's keys. Past it a client is told to ask again.
+pub const KEY_QUESTIONS_MAX: usize = 1024;
+
 /// `initialize` requests a second that one client gets also while others ask for more than the node allows. An office
 /// that opens its laptops at nine needs fewer; it takes more than 300 addresses to leave nothing of the default.
 pub const MODEST_INITIALIZE_PER_SECOND: u32 = 64;

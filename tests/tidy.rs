@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-const LAYERS: [(&str, &[&str]); 24] = [
+const LAYERS: [(&str, &[&str]); 26] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
@@ -32,6 +32,8 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ("mailbox", &[]),
     ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
+    ("auth", &["limits", "clients", "wire"]),
+    ("credentials", &["limits", "auth"]),
     ("mcp", &["limits", "wire"]),
     ("app", &["limits", "wire", "mcp"]),
     ("tokio_threads", &["limits"]),
@@ -127,7 +129,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
 ];
 
 /// Modules that neither wait, nor ask the clock, nor touch a socket.
-const PURE: [&str; 4] = ["wire", "mcp", "shard", "forward"];
+const PURE: [&str; 5] = ["wire", "auth", "mcp", "shard", "forward"];
 const PURE_DENY: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::iter_over_hash_type)]";
 

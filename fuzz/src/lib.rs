@@ -9,6 +9,7 @@ mod shard;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use pinfold::internals::auth::properties as auth;
 use pinfold::internals::wire::properties as wire;
 
 pub use self::mutator::Mutator;
@@ -26,7 +27,7 @@ pub struct Target {
     pub inputs: u64,
 }
 
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 14] = [
     target("head", wire::head, 2_000),
     target("chunked", wire::chunked, 10_000),
     target("json_rpc", wire::json_rpc, 1_000),
@@ -36,6 +37,10 @@ pub const TARGETS: [Target; 10] = [
     target("redis_reply", redis_reply, 50_000),
     target("bus_entry", bus_entry, 50_000),
     target("event_id", event_id, 100_000),
+    target("access_token", auth::access_token, 10_000),
+    target("key_set", auth::key_set, 20_000),
+    target("token_file", auth::token_file, 20_000),
+    target("policy", auth::policy, 10_000),
     target("shard", shard::shard, 2_000),
 ];
 

@@ -1,0 +1,218 @@
+//! Where a core finds out who asks: its share of the rules, and what it has found out before.
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::bearer::is_b64token;
+use super::proxy::Said;
+use super::shown::{Searched, Shown, ShownField};
+use super::{
+    Identity, Proxy, Reason, Refusal, Rules, UnixSeconds, Verdict, VerifiedBounds, VerifiedTokens,
+    Who,
+};
+
+/// One core's. Plain state: what comes goes in by `handle_*`, and [`identify`](Desk::identify) never waits.
+pub struct Desk {
+    rules: Arc<Rules>,
+    verified: VerifiedTokens,
+    anonymous: Rc<Identity>,
+}
+
+/// Whether a request is served, and as whose.
+#[derive(Debug)]
+pub enum Finding {
+    Known(Rc<Identity>),
+    Refused(Refusal),
+    /// Somebody has to be asked first; the request waits, and is identified anew with what came of it.
+    Ask(AuthQuestion),
+}
+
+/// What a core cannot find out alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthQuestion {
+    /// Whether this issuer has a key that is not known yet. Its answer comes behind the rules that have it.
+    Key { issuer: usize },
+    /// Who it is, by the program that this library is in ([`Desk::handle_answer`]).
+    Hook,
+}
+
+impl Desk {
+    /// The key is random and known to nobody else, another one for each core.
+    #[must_use]
+    pub fn new(rules: Arc<Rules>, key: [u8; 16], bounds: VerifiedBounds) -> Desk {
+        Desk {
+            rules,
+            verified: VerifiedTokens::new(key, bounds),
+            anonymous: Rc::new(Identity::anonymous()),
+        }
+    }
+
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Other rules hold from now on.
+    pub fn handle_rules(&mut self, rules: Arc<Rules>) {
+        match rules.epoch() == self.rules.epoch() {
+            true => self.verified.retain(|identity| !rules.is_revoked(identity)),
+            false => self.verified.clear(),
+        }
+        self.rules = rules;
+    }
+
+    /// Who asks. Costs a look at what was verified before, or the verification of a signature.
+    pub fn identify<'a, F: Fn(&str) -> ShownField<'a>>(
+        &mut self,
+        shown: &Shown<'a, F>,
+        now: UnixSeconds,
+    ) -> Finding {
+        let rules = &*self.rules;
+        let mut look = Identification {
+            verified: &mut self.verified,
+            rules,
+            searched: shown.searched,
+            now,
+        };
+        let found = match rules.who() {
+            Who::Anybody => return Finding::Known(self.anonymous.clone()),
+            Who::Tokens(tokens) => shown.token().and_then(|token| {
+                let find = |token: &str| tokens.find(token).map(Box::new);
+                look.by_token(token, |token| match find(token) {
+                    Some(identity) => Verdict::Valid(identity),
+                    None => Verdict::Invalid(Reason::UnknownToken),
+                })
+            }),
+            Who::Jwt(verifier) => shown
+                .token()
+                .and_then(|token| look.by_token(token, |token| verifier.verify(token, now))),
+            Who::Proxy(proxy) => {
+                let said = proxy.said(shown.peer, &shown.field);
+                said.and_then(|said| look.by_proxy(proxy, &said))
+            }
+            Who::Hook => look.by_hook(shown.token()),
+        };
+        found.unwrap_or_else(|reason| Finding::Refused(rules.refusal(reason)))
+    }
+
+    /// What the program says of somebody: [`AuthQuestion::Hook`]. If they showed a bearer token, and the answer says until when
+    /// it holds, it is remembered.
+    pub fn handle_answer<F>(
+        &mut self,
+        shown: &Shown<'_, F>,
+        answer: Result<Identity, Reason>,
+        now: UnixSeconds,
+    ) -> Finding {
+        let identity = match answer {
+            Ok(identity) if self.rules.is_revoked(&identity) => {
+                return Finding::Refused(self.rules.refusal(Reason::Revoked));
+            }
+            Ok(identity) if identity.is_valid(now) => Rc::new(identity),
+            Ok(_) => return Finding::Refused(self.rules.refusal(Reason::Expired)),
+            Err(reason) => return Finding::Refused(self.rules.refusal(reason)),
+        };
+        if let (Ok(token), Some(_)) = (shown.token(), identity.valid_until()) {
+            self.verified
+                .remember(token.as_bytes(), identity.clone(), now);
+        }
+        Finding::Known(identity)
+    }
+
+    /// What is remembered, for reports.
+    #[must_use]
+    pub fn verified(&self) -> &VerifiedTokens {
+        &self.verified
+    }
+}
+
+/// What one request is looked at with. Rules are borrowed: counting who has them would be seen by every core.
+struct Identification<'d> {
+    verified: &'d mut VerifiedTokens,
+    rules: &'d Rules,
+    searched: Option<Searched>,
+    now: UnixSeconds,
+}
+
+impl Identification<'_> {
+    fn by_token(
+        &mut self,
+        token: &str,
+        verify: impl FnOnce(&str) -> Verdict,
+    ) -> Result<Finding, Reason> {
+        if let Some(identity) = self.verified.find(token.as_bytes(), self.now) {
+            return Ok(Finding::Known(identity));
+        }
+        if !is_b64token(token) {
+            return Err(Reason::Malformed);
+        }
+        match (verify(token), self.searched) {
+            (Verdict::Valid(identity), _) => self.let_in(token.as_bytes(), Rc::from(identity)),
+            (Verdict::Invalid(reason), _) => Err(reason),
+            (Verdict::UnknownKey { issuer }, None) => {
+                Ok(Finding::Ask(AuthQuestion::Key { issuer }))
+            }
+            (Verdict::UnknownKey { .. }, Some(Searched::Done)) => Err(Reason::UnknownKey),
+            (Verdict::UnknownKey { .. }, Some(Searched::CannotTell)) => Err(Reason::Unavailable),
+        }
+    }
+
+    fn by_hook(&mut self, token: Result<&str, Reason>) -> Result<Finding, Reason> {
+        let known = match token {
+            Ok(token) => self.verified.find(token.as_bytes(), self.now),
+            Err(Reason::Missing) => None,
+            Err(reason) => return Err(reason),
+        };
+        match (known, self.searched) {
+            (Some(identity), _) => Ok(Finding::Known(identity)),
+            (None, None) if token.is_ok_and(|token| !is_b64token(token)) => Err(Reason::Malformed),
+            (None, None) => Ok(Finding::Ask(AuthQuestion::Hook)),
+            // It was asked, and did not say.
+            (None, Some(_)) => Err(Reason::Unavailable),
+        }
+    }
+
+    fn by_proxy(&mut self, proxy: &Proxy, said: &Said<'_>) -> Result<Finding, Reason> {
+        let now = self.now;
+        match *said {
+            Said::Token(token) => self.by_token(token, |token| match proxy.verifier() {
+                Some(verifier) => verifier.verify(token, now),
+                None => Verdict::Invalid(Reason::Missing),
+            }),
+            Said::Plain {
+                subject,
+                name,
+                scopes,
+            } => {
+                // No field has a line end in it.
+                let all = [subject, name, scopes].join("\n");
+                match self.verified.find(all.as_bytes(), now) {
+                    Some(identity) => Ok(Finding::Known(identity)),
+                    None => {
+                        let identity = proxy.identity(subject, name, scopes);
+                        self.let_in(all.as_bytes(), Rc::new(identity))
+                    }
+                }
+            }
+        }
+    }
+
+    fn let_in(&mut self, shown: &[u8], identity: Rc<Identity>) -> Result<Finding, Reason> {
+        if !identity.is_valid(self.now) {
+            return Err(Reason::Expired);
+        }
+        if self.rules.is_revoked(&identity) {
+            return Err(Reason::Revoked);
+        }
+        self.verified.remember(shown, identity.clone(), self.now);
+        Ok(Finding::Known(identity))
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("verified", &self.verified)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,91 @@
+//! Who somebody is, as far as this server is concerned: an issuer, and a subject of it.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+/// A principal in sixteen bytes: what sessions, streams and calls are bound to. Two are equal if issuer and subject are.
+///
+/// It is half of a SHA-256: whoever wants to be somebody else has to find a second text for a given digest. Nodes agree
+/// on it, and it tells nobody who is meant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PrincipalId([u8; 16]);
+
+impl PrincipalId {
+    /// ```
+    /// use pinfold::internals::auth::PrincipalId;
+    ///
+    /// let alice = PrincipalId::of("https://login.example", "alice");
+    /// assert_eq!(alice, PrincipalId::of("https://login.example", "alice"));
+    /// assert_ne!(alice, PrincipalId::of("https://login.example/a", "lice"));
+    /// ```
+    #[must_use]
+    pub fn of(issuer: &str, subject: &str) -> PrincipalId {
+        let mut digest = Sha256::new();
+        // Where one ends and the other begins is part of it.
+        digest.update((issuer.len() as u64).to_be_bytes());
+        digest.update(issuer);
+        digest.update(subject);
+        PrincipalId(half_of(&digest.finalize()))
+    }
+
+    /// As other nodes are told of it.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// What another node told.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> PrincipalId {
+        PrincipalId(bytes)
+    }
+}
+
+fn half_of(digest: &[u8]) -> [u8; 16] {
+    let mut half = [0; 16];
+    for (to, from) in half.iter_mut().zip(digest) {
+        *to = *from;
+    }
+    half
+}
+
+impl fmt::Debug for PrincipalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// In hexadecimal digits: for logs, in place of a name.
+impl fmt::Display for PrincipalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Other nodes, and those of the next version, have to make the same of it.
+    #[test]
+    fn a_principal_that_another_version_does_not_know() {
+        let alice = PrincipalId::of("https://login.example", "alice");
+        assert_eq!(alice.to_string(), "dc18d98ab34b2f83b5913fec82dc81e9");
+        assert_eq!(PrincipalId::from_bytes(alice.to_bytes()), alice);
+    }
+
+    #[test]
+    fn a_principal_that_takes_more_than_its_place() {
+        assert_eq!(size_of::<PrincipalId>(), 16);
+        assert_eq!(align_of::<PrincipalId>(), 1);
+    }
+
+    #[test]
+    fn an_issuer_that_ends_where_a_subject_begins() {
+        let pairs = [("a", "bc"), ("ab", "c"), ("abc", ""), ("", "abc")];
+        let mut ids = pairs.map(|(issuer, subject)| PrincipalId::of(issuer, subject));
+        ids.sort_unstable();
+        assert!(ids.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

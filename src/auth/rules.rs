@@ -1,0 +1,227 @@
+//! All that decides who is let in and what they may do, as one value: cores share it, and get another one when it
+//! changes.
+
+use std::sync::Arc;
+
+use super::challenge::Challenges;
+use super::revoked::Revoked;
+use super::{
+    Identity, KeySet, Policy, PrincipalId, ProtectedResource, Proxy, PublicUrl, Reason, Refusal,
+    StaticTokens, UnixSeconds, Verifier,
+};
+
+/// How it is found out who asks.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// Nobody is asked: all are one principal.
+    Anybody,
+    /// By a token that the operator gave out.
+    Tokens(StaticTokens),
+    /// By a token that an issuer signed.
+    Jwt(Verifier),
+    /// By what a proxy says.
+    Proxy(Proxy),
+    /// By what the program says that this library is in.
+    Hook,
+}
+
+/// Who is let in, what they may do, and what the others are told. Never changed: the next one has a number of its own.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    who: Who,
+    policy: Arc<Policy>,
+    challenges: Challenges,
+    resource: Option<Arc<ResourceDocument>>,
+    revoked: Arc<Revoked>,
+    /// Counts what was taken away: identities of an earlier epoch are looked at anew.
+    epoch: u64,
+}
+
+/// What is served at the paths of RFC 9728.
+#[derive(Debug)]
+struct ResourceDocument {
+    paths: Vec<String>,
+    json: String,
+}
+
+impl Rules {
+    /// Everybody may do everything.
+    #[must_use]
+    pub fn open() -> Rules {
+        Rules::new(Who::Anybody, Policy::default(), None)
+    }
+
+    /// With a public URL, clients are told where they get a token if some issuer is one that they can ask.
+    #[must_use]
+    pub fn new(who: Who, policy: Policy, public: Option<&PublicUrl>) -> Rules {
+        let issuers: Vec<String> = match &who {
+            Who::Jwt(verifier) => verifier.issuers().map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        let askable = issuers
+            .into_iter()
+            .filter(|it| super::public_url::is_safe_url(it));
+        let described = ResourceSettings {
+            authorization_servers: askable.collect(),
+            ..ResourceSettings::default()
+        };
+        Rules::with_resource(who, policy, public, described)
+    }
+
+    /// The same, with what is told about this server besides. Without authorization servers nothing is told at all.
+    #[must_use]
+    pub fn with_resource(
+        who: Who,
+        policy: Policy,
+        public: Option<&PublicUrl>,
+        described: ResourceSettings,
+    ) -> Rules {
+        let scopes = first_scopes(&who, &policy);
+        let is_told = !described.authorization_servers.is_empty();
+        let public = public.filter(|_| is_told);
+        let resource = public.map(|public| {
+            let mut resource = ProtectedResource::new(public, described.authorization_servers);
+            resource.scopes_supported = scopes.split(' ').map(str::to_owned).collect();
+            resource.scopes_supported.retain(|scope| !scope.is_empty());
+            resource.resource_name = described.name;
+            resource.resource_documentation = described.documentation;
+            Arc::new(ResourceDocument {
+                paths: public.metadata_paths(),
+                json: resource.to_json(),
+            })
+        });
+        let challenges = Challenges {
+            metadata_url: public.map(|public| public.metadata_url().into()),
+            scopes: scopes.into(),
+        };
+        Rules {
+            who,
+            policy: Arc::new(policy),
+            challenges,
+            resource,
+            revoked: Arc::default(),
+            epoch: 0,
+        }
+    }
+
+    #[must_use]
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The document at this path, if it is one of RFC 9728's: JSON, for anybody, from any page.
+    #[must_use]
+    pub fn metadata_at(&self, path: &str) -> Option<&str> {
+        let resource = self.resource.as_ref()?;
+        resource
+            .paths
+            .iter()
+            .any(|own| own == path)
+            .then_some(&*resource.json)
+    }
+
+    /// What somebody is told whose credentials are worth nothing.
+    #[must_use]
+    pub fn refusal(&self, reason: Reason) -> Refusal {
+        self.challenges.refusal(reason)
+    }
+
+    /// What somebody is told who lacks these scopes, of [`Decision::MissingScope`](super::Decision::MissingScope).
+    #[must_use]
+    pub fn missing_scopes(&self, scopes: &str) -> Refusal {
+        self.challenges.missing_scopes(scopes)
+    }
+
+    /// An issuer has other keys now. If one of those before is gone, what it signed counts no more.
+    #[must_use]
+    pub fn with_keys(&self, issuer: usize, before: &KeySet, keys: Arc<KeySet>) -> Rules {
+        let was_taken_away = !keys.has_all_of(before);
+        let who = match &self.who {
+            Who::Jwt(verifier) => Who::Jwt(verifier.with_keys(issuer, keys)),
+            Who::Proxy(proxy) => match proxy.verifier() {
+                Some(verifier) => Who::Proxy(proxy.with_verifier(verifier.with_keys(issuer, keys))),
+                None => Who::Proxy(proxy.clone()),
+            },
+            other => other.clone(),
+        };
+        self.next(who, was_taken_away)
+    }
+
+    /// The token file was read again.
+    #[must_use]
+    pub fn with_tokens(&self, tokens: StaticTokens) -> Rules {
+        let was_taken_away = match &self.who {
+            Who::Tokens(before) => !tokens.has_all_of(before),
+            _ => return self.clone(),
+        };
+        self.next(Who::Tokens(tokens), was_taken_away)
+    }
+
+    /// Another policy; whoever was let in stays so.
+    #[must_use]
+    pub fn with_policy(&self, policy: Policy) -> Rules {
+        let mut next = self.clone();
+        next.challenges.scopes = first_scopes(&next.who, &policy).into();
+        next.policy = Arc::new(policy);
+        next
+    }
+
+    /// What this principal was given up to this second is worth nothing any more.
+    #[must_use]
+    pub fn with_revoked(&self, principal: PrincipalId, until: UnixSeconds) -> Rules {
+        Rules {
+            revoked: Arc::new(self.revoked.with(principal, until)),
+            ..self.clone()
+        }
+    }
+
+    /// Whether somebody was let in by what was taken back since.
+    #[must_use]
+    pub fn is_revoked(&self, identity: &Identity) -> bool {
+        self.revoked.has(identity)
+    }
+
+    /// Every identity is looked at anew.
+    #[must_use]
+    pub fn with_next_epoch(&self) -> Rules {
+        self.next(self.who.clone(), true)
+    }
+
+    fn next(&self, who: Who, was_taken_away: bool) -> Rules {
+        Rules {
+            who,
+            epoch: self.epoch + u64::from(was_taken_away),
+            ..self.clone()
+        }
+    }
+}
+
+/// What is told about a server beside what it can tell by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceSettings {
+    pub authorization_servers: Vec<String>,
+    pub name: Option<String>,
+    pub documentation: Option<String>,
+}
+
+fn first_scopes(who: &Who, policy: &Policy) -> String {
+    let mut scopes: Vec<String> = match who {
+        Who::Jwt(verifier) => verifier.scopes().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    scopes.extend(policy.first_scopes().split(' ').map(str::to_owned));
+    scopes.retain(|scope| !scope.is_empty());
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes.join(" ")
+}

@@ -1,0 +1,47 @@
+//! What a request shows of who asks, as it came.
+
+use std::net::IpAddr;
+
+use super::Reason;
+use super::bearer::bearer;
+
+/// A field of a request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownField<'a> {
+    Absent,
+    Once(&'a str),
+    /// Two parties could read it in two ways.
+    Twice,
+}
+
+/// What a request shows of who asks.
+pub struct Shown<'a, F> {
+    /// `Authorization`, as it came.
+    pub authorization: ShownField<'a>,
+    /// From where the connection comes: of a request that another node passed on, what that node's proof names.
+    pub peer: Option<IpAddr>,
+    /// Any other field, by its name in any case.
+    pub field: F,
+    /// What came of a question that was asked for this request before. Then there is not another one.
+    pub searched: Option<Searched>,
+}
+
+/// What came of a search for keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Searched {
+    /// The keys that are known are those that the issuer has.
+    Done,
+    /// The issuer does not answer.
+    CannotTell,
+}
+
+impl<'a, F> Shown<'a, F> {
+    /// The bearer token in `Authorization`.
+    pub(super) fn token(&self) -> Result<&'a str, Reason> {
+        match self.authorization {
+            ShownField::Absent => Err(Reason::Missing),
+            ShownField::Once(value) => bearer(value),
+            ShownField::Twice => Err(Reason::Doubled),
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Tokens that were verified, so that the next request with one of them costs a look.
+//!
+//! A core has one, for itself. A token is known by a keyed digest of it (SipHash-2-4, 128 bits): nothing here can be made
+//! into a token again, and nobody without the key, which is new at each start, finds a text that passes for one. Past
+//! its bounds whoever holds most of it loses first: a principal with a thousand tokens costs itself, not the others.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+
+use super::{Identity, PrincipalId, UnixSeconds};
+use crate::limits::{VERIFIED_BYTES_MAX, VERIFIED_TOKENS_MAX};
+
+/// How many are looked at for one that goes. Of so many, chosen by nobody, some are of whoever has most.
+const LOOKS: usize = 16;
+
+/// What an entry takes beside its identity: itself, and its place in the index.
+const ENTRY_BYTES: usize = 96;
+
+pub struct VerifiedTokens {
+    key: [u8; 16],
+    bounds: VerifiedBounds,
+    /// In no order; the index says where each is.
+    entries: Vec<Verified>,
+    index: HashMap<u128, u32, BuildHasherDefault<Prehashed>>,
+    /// How many entries each principal has: at least one.
+    held: BTreeMap<PrincipalId, u32>,
+    bytes: usize,
+    /// Where the next look for one that goes begins.
+    hand: usize,
+    clock: u64,
+}
+
+/// What a core remembers at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifiedBounds {
+    pub tokens_max: usize,
+    pub bytes_max: usize,
+}
+
+struct Verified {
+    digest: u128,
+    identity: Rc<Identity>,
+    used: u64,
+}
+
+/// A digest under a secret key is a hash as it is.
+#[derive(Default)]
+struct Prehashed(u64);
+
+impl Hasher for Prehashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, digest: u128) {
+        self.0 = digest as u64;
+    }
+}
+
+impl Default for VerifiedBounds {
+    fn default() -> Self {
+        VerifiedBounds {
+            tokens_max: VERIFIED_TOKENS_MAX,
+            bytes_max: VERIFIED_BYTES_MAX,
+        }
+    }
+}
+
+impl VerifiedTokens {
+    /// The key is random, and known to nobody else.
+    #[must_use]
+    pub fn new(key: [u8; 16], bounds: VerifiedBounds) -> VerifiedTokens {
+        VerifiedTokens {
+            key,
+            bounds,
+            entries: Vec::new(),
+            index: HashMap::default(),
+            held: BTreeMap::new(),
+            bytes: 0,
+            hand: 0,
+            clock: 0,
+        }
+    }
+
+    /// Whose token it is, if it was verified before and is still valid.
+    pub fn find(&mut self, token: &[u8], now: UnixSeconds) -> Option<Rc<Identity>> {
+        let place = *self.index.get(&self.digest(token))?;
+        let entry = self.entries.get_mut(place as usize)?;
+        if !entry.identity.is_valid(now) {
+            self.remove(place as usize);
+            return None;
+        }
+        self.clock += 1;
+        entry.used = self.clock;
+        Some(entry.identity.clone())
+    }
+
+    /// It was verified just now.
+    pub fn remember(&mut self, token: &[u8], identity: Rc<Identity>, now: UnixSeconds) {
+        let digest = self.digest(token);
+        if let Some(&place) = self.index.get(&digest) {
+            self.remove(place as usize);
+        }
+        let bytes = ENTRY_BYTES + identity.bytes();
+        if bytes > self.bounds.bytes_max || self.bounds.tokens_max == 0 {
+            return;
+        }
+        while self.entries.len() >= self.bounds.tokens_max
+            || self.bytes + bytes > self.bounds.bytes_max
+        {
+            self.remove(self.one_that_goes(now));
+        }
+        *self.held.entry(identity.id()).or_insert(0) += 1;
+        self.bytes += bytes;
+        self.clock += 1;
+        self.index.insert(digest, self.entries.len() as u32);
+        self.entries.push(Verified {
+            digest,
+            identity,
+            used: self.clock,
+        });
+    }
+
+    /// From now on tokens of others than these are looked at anew.
+    pub fn retain(&mut self, keep: impl Fn(&Identity) -> bool) {
+        let mut place = 0;
+        while let Some(entry) = self.entries.get(place) {
+            match keep(&entry.identity) {
+                true => place += 1,
+                false => self.remove(place),
+            }
+        }
+    }
+
+    /// From now on every token is looked at anew.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.index.clear();
+        self.held.clear();
+        self.bytes = 0;
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Memory, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn digest(&self, token: &[u8]) -> u128 {
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        hasher.write(token);
+        hasher.finish128().as_u128()
+    }
+
+    /// One whose time is over, or else one of whoever has most among some; of equal ones the one that was used longest
+    /// ago.
+    fn one_that_goes(&self, now: UnixSeconds) -> usize {
+        let count = self.entries.len();
+        let place = |step: usize| {
+            let spread = (self.hand as u64 + step as u64).wrapping_mul(SPREAD) >> 32;
+            spread as usize % count
+        };
+        let looked_at = (0..LOOKS.min(count)).map(place);
+        let rank = |place: &usize| {
+            let entry = self.entries.get(*place)?;
+            let held = self.held.get(&entry.identity.id()).copied().unwrap_or(0);
+            Some((!entry.identity.is_valid(now), held, u64::MAX - entry.used))
+        };
+        looked_at.max_by_key(rank).unwrap_or(0)
+    }
+
+    fn remove(&mut self, place: usize) {
+        if place >= self.entries.len() {
+            return;
+        }
+        let entry = self.entries.swap_remove(place);
+        self.index.remove(&entry.digest);
+        if let Some(moved) = self.entries.get(place) {
+            self.index.insert(moved.digest, place as u32);
+        }
+        self.bytes -= ENTRY_BYTES + entry.identity.bytes();
+        if let Some(held) = self.held.get_mut(&entry.identity.id()) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&entry.identity.id());
+            }
+        }
+        self.hand = self.hand.wrapping_add(LOOKS);
+    }
+}
+
+/// 2^64 by the golden ratio: numbers that follow each other come out far apart, and evenly so.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Neither tokens, which it does not have, nor whose they are.
+impl fmt::Debug for VerifiedTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tokens = self.entries.len();
+        f.debug_struct("VerifiedTokens")
+            .field("tokens", &tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(tokens_max: usize) -> VerifiedTokens {
+        let bounds = VerifiedBounds {
+            tokens_max,
+            ..VerifiedBounds::default()
+        };
+        VerifiedTokens::new([7; 16], bounds)
+    }
+
+    fn identity(subject: &str) -> Rc<Identity> {
+        Rc::new(Identity::new("issuer", subject).with_valid_until(1_000))
+    }
+
+    #[test]
+    fn a_token_that_is_remembered_beyond_its_time() {
+        let mut tokens = tokens(8);
+        tokens.remember(b"a", identity("alice"), 0);
+        assert!(tokens.find(b"a", 999).is_some());
+        assert!(tokens.find(b"a", 1_000).is_none());
+        assert!(tokens.is_empty() && tokens.bytes() == 0);
+    }
+
+    #[test]
+    fn a_token_that_passes_for_another_one() {
+        let mut tokens = tokens(8);
+        tokens.remember(b"token", identity("alice"), 0);
+        for other in ["", "toke", "token ", "Token", "tokeo"] {
+            assert!(tokens.find(other.as_bytes(), 0).is_none(), "{other}");
+        }
+        assert!(!format!("{tokens:?}").contains("alice"));
+    }
+
+    #[test]
+    fn a_principal_with_a_thousand_tokens_that_costs_the_others_theirs() {
+        let mut tokens = tokens(512);
+        let others = 0..256;
+        for other in others.clone() {
+            let text = format!("other {other}");
+            tokens.remember(text.as_bytes(), identity(&text), 0);
+        }
+        for number in 0..10_000 {
+            tokens.remember(format!("greedy {number}").as_bytes(), identity("greedy"), 0);
+        }
+        assert_eq!(tokens.len(), 512);
+        let is_there = |other: &u32| {
+            tokens
+                .find(format!("other {other}").as_bytes(), 0)
+                .is_some()
+        };
+        let left = others.filter(is_there).count();
+        assert!(left >= 250, "{left}");
+    }
+
+    #[test]
+    fn tokens_that_take_more_memory_than_they_may() {
+        let bounds = VerifiedBounds {
+            tokens_max: 1_000,
+            bytes_max: 4_000,
+        };
+        let mut tokens = VerifiedTokens::new([7; 16], bounds);
+        for number in 0..100 {
+            tokens.remember(
+                format!("{number}").as_bytes(),
+                identity(&format!("{number}")),
+                0,
+            );
+            assert!(tokens.bytes() <= 4_000);
+        }
+        assert!(tokens.len() > 4);
+        let huge = Identity::new("issuer", &"x".repeat(4_000));
+        tokens.remember(b"huge", Rc::new(huge), 0);
+        assert!(tokens.find(b"huge", 0).is_none());
+    }
+
+    #[test]
+    fn a_principal_whose_tokens_are_found_after_they_were_taken_back() {
+        let mut tokens = tokens(64);
+        for number in 0..32 {
+            let subject = if number % 2 == 0 { "alice" } else { "bob" };
+            tokens.remember(format!("{number}").as_bytes(), identity(subject), 0);
+        }
+        tokens.retain(|identity| identity.subject() != "alice");
+        let found = |number: &u32| tokens.find(format!("{number}").as_bytes(), 0).is_some();
+        let left: Vec<u32> = (0..32).filter(found).collect();
+        assert!(left.len() == 16 && left.iter().all(|number| number % 2 == 1));
+    }
+
+    /// Against a plain list, in any order of steps.
+    #[test]
+    fn an_index_that_names_the_wrong_place() {
+        let mut tokens = tokens(20);
+        let mut random = 1_u64;
+        for step in 0..20_000_u64 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let (number, kind) = (random >> 33 & 63, random >> 60);
+            let text = number.to_string();
+            match kind {
+                0..8 => tokens.remember(text.as_bytes(), identity(&text), 0),
+                8 => tokens.retain(|identity| identity.subject() != text),
+                _ => {
+                    let found = tokens.find(text.as_bytes(), 0);
+                    assert!(found.is_none_or(|it| it.subject() == text), "{step}");
+                }
+            }
+            assert_eq!(tokens.index.len(), tokens.entries.len());
+            assert_eq!(
+                tokens.held.values().sum::<u32>() as usize,
+                tokens.entries.len()
+            );
+            let bytes = tokens
+                .entries
+                .iter()
+                .map(|it| ENTRY_BYTES + it.identity.bytes());
+            assert_eq!(tokens.bytes, bytes.sum::<usize>());
+        }
+    }
+}

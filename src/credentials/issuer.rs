@@ -1,0 +1,172 @@
+//! The thread of one issuer: asks for its keys when it is time, or when somebody shows a token of a key that is not known.
+//!
+//! ```text
+//! Search ─▶ too soon, or away: answered at once
+//!        ─▶ else, with all that came meanwhile: fetch ─▶ new rules to every core ─▶ answers
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::fetch::{Fetcher, IssuerAnswer};
+use super::files;
+use crate::auth::{KeySet, KeySource, Refresh, Search, Searched, keys_url, metadata_urls};
+use crate::limits::{ISSUER_ANSWER_MS, KEY_SET_BYTES_MAX, KEYS_AGE_MIN_MS};
+
+/// What the thread is told.
+pub(super) enum Errand {
+    /// Somebody waits for a key.
+    Search(Then),
+    /// An operator wants to know now.
+    Refresh,
+    Stop,
+}
+
+/// Told what came of a search. New rules were told before.
+pub(super) type Then = Box<dyn FnOnce(Searched) + Send>;
+
+/// Hands on the keys before and after.
+pub(super) type TellKeys = Box<dyn Fn(&KeySet, Arc<KeySet>) + Send>;
+
+pub(super) struct IssuerThread {
+    pub(super) name: String,
+    pub(super) source: KeySource,
+    pub(super) known: Arc<KeySet>,
+    pub(super) tell: TellKeys,
+}
+
+impl IssuerThread {
+    pub(super) fn run(mut self, errands: &Receiver<Errand>) {
+        let fetcher = Fetcher::new();
+        let began = Instant::now();
+        let now = || began.elapsed().as_millis() as u64;
+        let mut refresh = Refresh::new(0);
+        let mut waiting = Vec::new();
+        if !self.known.is_empty() {
+            refresh.handle_fetched(0, self.age_of_a_file());
+        }
+        loop {
+            if now() >= refresh.poll_timeout() || !waiting.is_empty() {
+                let searched = self.refresh(&fetcher, &mut refresh, now);
+                // Who asked while it was under way wants to know the same.
+                for errand in errands.try_iter() {
+                    match errand {
+                        Errand::Search(then) => waiting.push(then),
+                        Errand::Refresh => {}
+                        Errand::Stop => return,
+                    }
+                }
+                waiting.drain(..).for_each(|then| then(searched));
+            }
+            let wait = Duration::from_millis(refresh.poll_timeout().saturating_sub(now()));
+            match errands.recv_timeout(wait) {
+                Ok(Errand::Search(then)) => match refresh.handle_unknown_key(now()) {
+                    Search::Now => waiting.push(then),
+                    Search::TooSoon => then(Searched::Done),
+                    Search::Away => then(Searched::CannotTell),
+                },
+                Ok(Errand::Refresh) => waiting.push(Box::new(|_| ())),
+                Ok(Errand::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn refresh(
+        &mut self,
+        fetcher: &Fetcher,
+        refresh: &mut Refresh,
+        now: impl Fn() -> u64,
+    ) -> Searched {
+        match self.fetch(fetcher) {
+            Ok((keys, max_age_s)) => {
+                refresh.handle_fetched(now(), max_age_s);
+                self.learn(keys);
+                Searched::Done
+            }
+            Err(why) => {
+                let again = refresh.handle_failed(now()).div_ceil(1_000);
+                let known = self.known.len();
+                warn!(
+                    "keys of {}: {why}; asked again in {again} s, {known} keys are known",
+                    self.name
+                );
+                Searched::CannotTell
+            }
+        }
+    }
+
+    fn learn(&mut self, keys: KeySet) {
+        if keys == *self.known {
+            return;
+        }
+        info!(
+            "keys of {}: {} now, {} before",
+            self.name,
+            keys.len(),
+            self.known.len()
+        );
+        let before = std::mem::replace(&mut self.known, Arc::new(keys));
+        (self.tell)(&before, self.known.clone());
+    }
+
+    fn fetch(&self, fetcher: &Fetcher) -> Result<(KeySet, Option<u64>), String> {
+        let until = Instant::now() + Duration::from_millis(ISSUER_ANSWER_MS);
+        let fetched = match &self.source {
+            KeySource::File(_) | KeySource::Secret(_) => {
+                return Ok((read_keys(&self.source)?, self.age_of_a_file()));
+            }
+            KeySource::Url(url) => fetcher.get(url, until).map(|it| (url.clone(), it)),
+            KeySource::Discover => self.discover(fetcher, until),
+        };
+        let (url, IssuerAnswer { body, max_age_s }) = fetched?;
+        let keys = KeySet::parse(&body).map_err(|wrong| format!("what {url} answers {wrong}"))?;
+        Ok((keys, max_age_s))
+    }
+
+    /// The first that there is counts; what is said is of the last one.
+    fn discover(
+        &self,
+        fetcher: &Fetcher,
+        until: Instant,
+    ) -> Result<(String, IssuerAnswer), String> {
+        let mut why = String::new();
+        for place in metadata_urls(&self.name) {
+            let found = fetcher.get(&place, until).and_then(|metadata| {
+                keys_url(&metadata.body, &self.name)
+                    .map_err(|wrong| format!("what {place} answers {wrong}"))
+            });
+            match found {
+                Ok(url) => return fetcher.get(&url, until).map(|keys| (url, keys)),
+                Err(wrong) => why = wrong,
+            }
+        }
+        Err(why)
+    }
+
+    /// A file is looked at as often as anything is.
+    fn age_of_a_file(&self) -> Option<u64> {
+        let is_file = matches!(self.source, KeySource::File(_) | KeySource::Secret(_));
+        is_file.then_some(KEYS_AGE_MIN_MS / 1_000)
+    }
+}
+
+/// The keys, where they are in a file. Of a URL none yet.
+pub(super) fn read_keys(source: &KeySource) -> Result<KeySet, String> {
+    let named = |path: &PathBuf, wrong| format!("{} {wrong}", path.display());
+    match source {
+        KeySource::File(path) => {
+            let json = files::read(path, KEY_SET_BYTES_MAX as u64)?;
+            KeySet::parse(&json).map_err(|wrong| named(path, wrong))
+        }
+        KeySource::Secret(path) => {
+            let secret = files::read_secret(path)?;
+            KeySet::of_secret(&secret).map_err(|wrong| named(path, wrong))
+        }
+        KeySource::Discover | KeySource::Url(_) => Ok(KeySet::default()),
+    }
+}
