@@ -354,7 +354,7 @@ mod tests {
     fn a_value_that_the_option_would_not_take() {
         let refused = |path: &str, text: &str| key(path).check(text).unwrap_err();
         assert!(refused("listen", "localhost").contains("127.0.0.1:8080"));
-        assert_eq!(refused("app", "bored"), "must be one of board, conformance");
+        assert_eq!(refused("app", "bored"), "must be one of board");
         assert!(refused("limits.sessions-max", "-1").contains("from 1 to"));
         assert_eq!(refused("admin-token-file", ""), "must not be empty");
         assert!(

@@ -27,6 +27,7 @@ pub enum AppName {
     Board,
     /// What the official conformance suite expects of a server under test
     #[cfg(feature = "conformance")]
+    #[value(hide = true)] // help, schema and completions are the same with it and without
     Conformance,
 }
 

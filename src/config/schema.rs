@@ -147,10 +147,7 @@ mod tests {
             (&cores["minimum"], &cores["maximum"]),
             (&json!(1), &json!(512))
         );
-        assert_eq!(
-            schema["properties"]["app"]["enum"],
-            json!(["board", "conformance"])
-        );
+        assert_eq!(schema["properties"]["app"]["enum"], json!(["board"]));
     }
 
     #[test]

@@ -161,11 +161,7 @@ fn a_value_out_of_range() {
         "2:18",
         &["must be 1KiB to 1GiB"],
     );
-    assert_refused(
-        "app = 'bored'",
-        "1:7",
-        &["must be one of board, conformance"],
-    );
+    assert_refused("app = 'bored'", "1:7", &["must be one of board"]);
     assert_refused(
         "log = 'loud'",
         "1:7",
