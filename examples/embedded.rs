@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use pinfold::app::{Toolkit, Topic};
 use pinfold::mcp::types::Resource;
-use pinfold::metrics::Registry;
-use pinfold::metrics::prometheus::IntCounter;
+use pinfold::prometheus::IntCounter;
+use pinfold::prometheus::Registry;
 use pinfold::{Node, NodeError};
 
 const TEMPERATURE: &str = "thermometer://celsius";

@@ -29,7 +29,7 @@ pub struct Pool {
 
 impl Pool {
     /// ```
-    /// use pinfold::budget::{Pool, Short};
+    /// use pinfold::internals::budget::{Pool, Short};
     ///
     /// let pool = Pool::new(10);
     /// assert_eq!(pool.take(8), Ok(()));
@@ -116,7 +116,7 @@ pub struct Account {
 
 impl Account {
     /// ```
-    /// use pinfold::budget::{Account, Pool};
+    /// use pinfold::internals::budget::{Account, Pool};
     ///
     /// let pool = Pool::new(1000);
     /// let account = Account::new(pool.clone(), 100);

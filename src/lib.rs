@@ -13,68 +13,126 @@
 //! # Ok::<(), pinfold::NodeError>(())
 //! ```
 //!
-//! [`guide`] has a page for each question that comes next.
-//!
 //! [`run`](NodeBuilder::run) serves until SIGTERM. A program that does more calls [`start`](NodeBuilder::start) instead. It
 //! gives a handle, which publishes, gives counts, drains and stops ([`Node`]). A node has all that the program has
 //! options for: Redis, the admin listener, limits.
 //!
-//! # The map
-//! Each layer knows only those above it in this list; a test holds that.
+//! # Where to find what
+//! - [`guide`] has a page for each question that comes next, the [first server](guide::first_server) foremost.
+//! - [`app`] is what you implement, and what a handler can do with its [`Context`](app::Context).
+//! - [`mcp`] has the types of the specification: tools, resources, contents, questions.
+//! - [`testing`] runs an application without a network.
+//! - [`NodeBuilder`], [`Options`] and [`Limits`] say how a node runs, [`Publisher`] tells subscribers of a change, and
+//!   [`NodeError`] says why a node did not start.
 //!
-//! | module | owns |
+//! # Features
+//! Without `default-features` there is a node that is alone, and nothing of the program.
+//!
+//! | feature | what it adds |
 //! |---|---|
-//! | [`limits`] | what clients can make a node hold or do, and what follows from it |
-//! | [`budget`] | what all cores share and none may exceed |
-//! | `log_throttle` | as many log lines of a kind as anybody reads |
-//! | `tasks`, `acceptor` | what a thread has under way, and how it ends; listening sockets that can be closed |
-//! | [`clients`] | who the clients are, for limits, and what each of them holds |
-//! | [`wire`] | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
-//! | [`mcp`] | what MCP says: revisions, errors, types |
-//! | [`app`] | what a user of the crate implements, and the built-in applications |
-//! | `tokio_threads` | a tokio runtime for the handlers that want one |
-//! | [`testing`] | an application's tests without a network |
-//! | [`guide`] | how to write a server, a page for each question |
-//! | [`shard`] | all that one core owns, as a plain value: the wire (connections, framing, admission) and the engine (sessions, streams, fan-out) |
-//! | [`forward`] | requests for sessions of other nodes, as plain values too: exchanges, relays, idle connections |
-//! | [`metrics`] | what is counted |
-//! | [`redis`] | a small pipelined client of Redis |
-//! | [`runtime`] | what runs shards: threads, sockets, mailboxes, running calls |
-//! | [`cluster`] | what a node knows of the others, and of the proxy in front of them |
-//! | [`admin`] | publishing, health and metrics, for operators |
-//! | [`node`] | all of it put together: what starts, serves, drains and ends |
-//! | [`config`], [`cli`] | the program: options, signals, the small clients |
+//! | `cli` (default) | the program `pinfold`, and `admin` and `redis` with it; a library needs none of it |
+//! | `admin` | the listener for operators: publishing, readiness, metrics, drain |
+//! | `redis` | nodes that share a Redis: one log, and requests that find their session on whichever node it is |
+//! | `metrics` | what a node counts, in a registry of yours and as text; `admin` and `redis` bring it along |
+//! | `tokio` | handlers may use crates that need a tokio runtime (`NodeBuilder::tokio`) |
 //!
-//! The one idea: one core owns one [`shard::Shard`], a plain value. Bytes, publications, what handlers do and the time go
-//! in; bytes, calls and a deadline come out. It never waits: [`runtime`] waits for clients and handlers, [`redis`] and
-//! [`cluster`] for Redis, [`admin`] for the operator. The reasons, with figures, are in `docs/decisions/` of the
-//! repository: `docs/decisions/0001-a-thread-for-each-core.md` and `docs/decisions/0005-the-core-is-a-plain-value.md` first.
+//! `conformance` and `internals` are for this project's own tests. No version keeps what they add.
+
+// # The map
+// Each layer knows only those above it in this list; a test holds that.
+//
+// | module | owns |
+// |---|---|
+// | `limits` | what clients can make a node hold or do, and what follows from it |
+// | `budget` | what all cores share and none may exceed |
+// | `log_throttle` | as many log lines of a kind as anybody reads |
+// | `tasks`, `acceptor` | what a thread has under way, and how it ends; listening sockets that can be closed |
+// | `mailbox` | what other threads have for one |
+// | `clients` | who the clients are, for limits, and what each of them holds |
+// | `wire` | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
+// | `mcp` | what MCP says: revisions, errors, types |
+// | `app` | what a user of the crate implements, and the built-in applications |
+// | `tokio_threads` | a tokio runtime for the handlers that want one |
+// | `testing` | an application's tests without a network |
+// | `guide` | how to write a server, a page for each question |
+// | `shard` | all that one core owns, as a plain value: the wire (connections, framing, admission) and the engine (sessions, streams, fan-out) |
+// | `forward` | requests for sessions of other nodes, as plain values too: exchanges, relays, idle connections |
+// | `metrics` | what is counted |
+// | `redis` | a small pipelined client of Redis |
+// | `runtime` | what runs shards: threads, sockets, mailboxes, running calls |
+// | `cluster` | what a node knows of the others, and of the proxy in front of them |
+// | `admin` | publishing, health and metrics, for operators |
+// | `node` | all of it put together: what starts, serves, drains and ends |
+// | `config`, `cli` | the program: options, the configuration file, signals, the small clients |
+//
+// The one idea: one core owns one `shard::Shard`, a plain value. Bytes, publications, what handlers do and the time go
+// in; bytes, calls and a deadline come out. It never waits: `runtime` waits for clients and handlers, `redis` and
+// `cluster` for Redis, `admin` for the operator. The reasons, with figures, are in `docs/decisions/`:
+// `docs/decisions/0001-a-thread-for-each-core.md` and `docs/decisions/0005-the-core-is-a-plain-value.md` first.
+
+// What is public is seen by its own lints in a build without the inner layers; what is unused, in one with everything.
+#![cfg_attr(
+    not(feature = "internals"),
+    deny(missing_docs, unnameable_types),
+    allow(unreachable_pub, dead_code, unused_imports)
+)]
 
 mod acceptor;
-pub mod admin;
+#[cfg(feature = "admin")]
+mod admin;
 pub mod app;
-pub mod budget;
-pub mod cli;
-pub mod clients;
-pub mod cluster;
-pub mod config;
-pub mod forward;
+mod budget;
+#[cfg(feature = "cli")]
+mod cli;
+mod clients;
+#[cfg(feature = "redis")]
+mod cluster;
+#[cfg(feature = "cli")]
+mod config;
+mod forward;
 pub mod guide;
-pub mod limits;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+mod limits;
 mod log_throttle;
+mod mailbox;
 pub mod mcp;
-pub mod metrics;
-pub mod node;
-pub mod redis;
-pub mod runtime;
-pub mod shard;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod node;
+#[cfg(feature = "redis")]
+mod redis;
+mod runtime;
+mod shard;
 mod tasks;
 pub mod testing;
 #[cfg(feature = "tokio")]
 mod tokio_threads;
-pub mod wire;
+mod wire;
 
+#[cfg(feature = "admin")]
+pub use admin::Token;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use cli::program;
+pub use clients::{Networks, NotANetwork};
+#[cfg(feature = "redis")]
+pub use cluster::Advertised;
+pub use limits::Limits;
+#[cfg(feature = "metrics")]
+pub use metrics::prometheus;
+#[cfg(feature = "admin")]
+pub use node::AdminOptions;
+#[cfg(feature = "redis")]
+pub use node::ClusterConfig;
 pub use node::{
-    ClusterConfig, IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning,
+    IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning, STATE_KEY_BYTES,
+    StateKey,
 };
+#[cfg(feature = "redis")]
+pub use redis::{BadRedisUrl, RedisUrl};
 pub use runtime::{Driver, PublishRefused, Publisher};
+pub use shard::DrainTimes;
+pub use wire::forwarded::PeerSecret;
+pub use wire::session_id::{BadNodeName, NodeName};

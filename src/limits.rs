@@ -2,7 +2,7 @@
 //! what follows from it. Bounds that a single module keeps to itself stand at the head of its file in the same form: for the
 //! answers of a Redis, for the admin listener, for the nodes' log.
 //!
-//! Each core's shard has a copy of [`Limits`]. The program runs with [`Limits::default`]. [`Limits::tiny`] makes
+//! Each core's shard has a copy of [`Limits`]. The program runs with [`Limits::default`]. `Limits::tiny` makes
 //! every bound easy to hit in a test.
 
 /// Header fields in one message. Browsers and proxies together send fewer than 40.
@@ -123,6 +123,8 @@ pub const MODEST_INITIALIZE_PER_SECOND: u32 = 64;
 /// A client is an address. What one may take is a share of what the node has, large enough for an office behind one
 /// address, small enough that others go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// Our own tests make them by literals.
+#[cfg_attr(not(feature = "internals"), non_exhaustive)]
 pub struct Limits {
     /// Request line and header fields together (431). nginx gives 32 KiB, Node 16 KiB.
     pub head_bytes_max: usize,
@@ -230,16 +232,16 @@ impl Default for Limits {
 
 /// What one client may hold of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientLimits {
-    pub connections_max: usize,
-    pub sessions_max: usize,
-    pub initialize_per_second_max: u32,
+pub(crate) struct ClientLimits {
+    pub(crate) connections_max: usize,
+    pub(crate) sessions_max: usize,
+    pub(crate) initialize_per_second_max: u32,
 }
 
 impl Limits {
     /// The shares of one client, with those that nobody has set.
     #[must_use]
-    pub fn of_client(&self) -> ClientLimits {
+    pub(crate) fn of_client(&self) -> ClientLimits {
         let connections = self.connections_max - self.connections_max / 4;
         ClientLimits {
             connections_max: self.connections_per_client_max.unwrap_or(connections),
@@ -253,6 +255,8 @@ impl Limits {
     }
 
     /// Bounds so small that a test reaches each of them in a few steps.
+    #[cfg(any(test, feature = "internals"))]
+    #[doc(hidden)]
     #[must_use]
     pub fn tiny() -> Self {
         Limits {

@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::Path;
 
-use pinfold::wire::chunked::ChunkedDecoder;
-use pinfold::wire::http1::{HeadLimits, parse_head};
-use pinfold::wire::json_scan::{JsonBounds, JsonScan};
-use pinfold::wire::session_id::SessionId;
-use pinfold::wire::sse::EventParser;
-use pinfold::wire::{header_value, json_rpc, properties};
+use pinfold::internals::wire::chunked::ChunkedDecoder;
+use pinfold::internals::wire::http1::{HeadLimits, parse_head};
+use pinfold::internals::wire::json_scan::{JsonBounds, JsonScan};
+use pinfold::internals::wire::session_id::SessionId;
+use pinfold::internals::wire::sse::EventParser;
+use pinfold::internals::wire::{header_value, json_rpc, properties};
 
 /// Runs the property on each input and on its prefixes; `accepts` says whether an input is well-formed.
 fn replay(target: &str, property: fn(&[u8]), accepts: fn(&[u8]) -> bool) {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
-use pinfold::runtime::{Driver, run_alone};
+use pinfold::internals::runtime::{Driver, run_alone};
 
 use crate::Outcome;
 use crate::floor::{FloorOptions, whole_request};

@@ -18,7 +18,7 @@ use pinfold::mcp::types::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::directory::{Directory, TEMPLATE, is_name, uri_of};
+use super::directory::{Directory, TEMPLATE, is_name, uri_of};
 
 /// Notes in a page of the list.
 const PAGE_SIZE: usize = 100;

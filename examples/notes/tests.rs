@@ -7,8 +7,8 @@ use pinfold::app::SessionEnd;
 use pinfold::testing::TestServer;
 use serde_json::{Value, json};
 
-use crate::app::Notes;
-use crate::directory::Directory;
+use super::app::Notes;
+use super::directory::Directory;
 
 /// A directory of its own for each test.
 fn directory(test: &str) -> Directory {

@@ -9,7 +9,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use pinfold::Publisher;
 use pinfold::app::Topic;
 
-use crate::directory::{Directory, is_name, uri_of};
+use super::directory::{Directory, is_name, uri_of};
 
 pub(crate) fn start(
     directory: &Directory,

@@ -9,7 +9,7 @@ mod shard;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use pinfold::wire::properties as wire;
+use pinfold::internals::wire::properties as wire;
 
 pub use self::mutator::Mutator;
 pub use self::shard::met;
@@ -48,15 +48,15 @@ const fn target(name: &'static str, property: fn(&[u8]), inputs: u64) -> Target 
 }
 
 fn redis_reply(input: &[u8]) {
-    let _ = pinfold::redis::properties::replies(input);
+    let _ = pinfold::internals::redis::properties::replies(input);
 }
 
 fn bus_entry(input: &[u8]) {
-    let _ = pinfold::cluster::bus::properties::entry(input);
+    let _ = pinfold::internals::cluster::bus::properties::entry(input);
 }
 
 fn event_id(input: &[u8]) {
-    let _ = pinfold::shard::properties::event_id(input);
+    let _ = pinfold::internals::shard::properties::event_id(input);
 }
 
 /// The target of this name.

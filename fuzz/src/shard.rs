@@ -8,9 +8,9 @@
 use std::collections::BTreeSet;
 
 use pinfold::app::call::{Notice, Outcome, Topic};
-use pinfold::limits::Limits;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::{Cluster, DrainTimes, Located, MissReason, ShardSetup};
 use pinfold::mcp::RpcError;
-use pinfold::shard::{Cluster, DrainTimes, Located, MissReason, ShardSetup};
 use serde_json::json;
 
 use crate::support::node::{self, Arrived, SocketId};

@@ -80,9 +80,15 @@ fn a_target_that_no_test_runs() {
 fn a_file_of_the_corpus_with_the_wrong_name() {
     type Verdict = fn(&[u8]) -> bool;
     let verdicts: [(&str, Verdict); 3] = [
-        ("redis_reply", pinfold::redis::properties::replies),
-        ("bus_entry", pinfold::cluster::bus::properties::entry),
-        ("event_id", pinfold::shard::properties::event_id),
+        (
+            "redis_reply",
+            pinfold::internals::redis::properties::replies,
+        ),
+        (
+            "bus_entry",
+            pinfold::internals::cluster::bus::properties::entry,
+        ),
+        ("event_id", pinfold::internals::shard::properties::event_id),
     ];
     for (name, verdict) in verdicts {
         for (file, input) in corpus(name) {

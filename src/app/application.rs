@@ -17,6 +17,43 @@ use crate::wire::uri::{NotAUri, normal};
 /// that `info` does not declare are never called (the client gets -32601).
 ///
 /// A method's future is dropped when the client cancels the request or goes away.
+///
+/// ```
+/// use pinfold::app::{App, Context, Error, ServerInfo};
+/// use pinfold::mcp::types::{
+///     CallToolRequest, CallToolResult, Capabilities, ListToolsResult, PaginatedRequest, Tool,
+/// };
+/// use pinfold::testing::TestServer;
+///
+/// /// A tool for each animal of a farm, whose list is known only when it runs.
+/// struct Farm(Vec<&'static str>);
+///
+/// impl App for Farm {
+///     fn info(&self) -> ServerInfo {
+///         ServerInfo::new("farm", "1.0.0").capabilities(Capabilities::default().tools())
+///     }
+///
+///     async fn list_tools(&self, _: PaginatedRequest, _: &Context) -> Result<ListToolsResult, Error> {
+///         let tool = |animal: &&str| Tool::new(*animal, format!("Calls the {animal}."));
+///         Ok(ListToolsResult { tools: self.0.iter().map(tool).collect(), ..ListToolsResult::default() })
+///     }
+///
+///     async fn call_tool(&self, request: CallToolRequest, _: &Context) -> Result<CallToolResult, Error> {
+///         match self.0.contains(&request.name.as_str()) {
+///             true => Ok(CallToolResult::text(format!("The {} comes", request.name))),
+///             false => Err(Error::unknown("tool", &request.name)),
+///         }
+///     }
+/// }
+///
+/// let server = TestServer::new(Farm(vec!["cow", "hen"]));
+/// for client in server.both_eras() {
+///     assert_eq!(client.list_tools().unwrap().len(), 2);
+///     let answer = client.call_tool("hen", serde_json::json!({})).unwrap();
+///     assert_eq!(answer.first_text(), Some("The hen comes"));
+///     assert!(client.call_tool("wolf", serde_json::json!({})).is_err());
+/// }
+/// ```
 #[allow(
     async_fn_in_trait,
     reason = "an application lives on one core: its futures need not be Send"
@@ -26,6 +63,7 @@ pub trait App {
     /// Who this is and what it can do; asked once, at start.
     fn info(&self) -> ServerInfo;
 
+    /// `tools/list`: the tools that there are now, a page of them if they are many.
     async fn list_tools(
         &self,
         request: PaginatedRequest,
@@ -53,6 +91,7 @@ pub trait App {
         }
     }
 
+    /// `tools/call`. An [`Error`] that the model should see is a result with `isError`; others are protocol errors.
     async fn call_tool(
         &self,
         request: CallToolRequest,
@@ -61,6 +100,7 @@ pub trait App {
         Err(Error::unknown("tool", &request.name))
     }
 
+    /// `resources/list`: what clients may read, a page of it if it is much.
     async fn list_resources(
         &self,
         request: PaginatedRequest,
@@ -69,6 +109,7 @@ pub trait App {
         Ok(ListResourcesResult::default())
     }
 
+    /// `resources/templates/list`: URIs with variables in them.
     async fn list_resource_templates(
         &self,
         request: PaginatedRequest,
@@ -77,6 +118,7 @@ pub trait App {
         Ok(ListResourceTemplatesResult::default())
     }
 
+    /// `resources/read`: the contents of one URI.
     async fn read_resource(
         &self,
         request: ReadResourceRequest,
@@ -85,6 +127,7 @@ pub trait App {
         Err(RpcError::resource_not_found(context.era(), &request.uri).into())
     }
 
+    /// `prompts/list`: the prompts that there are now.
     async fn list_prompts(
         &self,
         request: PaginatedRequest,
@@ -93,6 +136,7 @@ pub trait App {
         Ok(ListPromptsResult::default())
     }
 
+    /// `prompts/get`: the messages of one prompt, its arguments filled in.
     async fn get_prompt(
         &self,
         request: GetPromptRequest,
@@ -101,6 +145,7 @@ pub trait App {
         Err(Error::unknown("prompt", &request.name))
     }
 
+    /// `completion/complete`: suggestions for the argument that a user is typing.
     async fn complete(
         &self,
         request: CompleteRequest,
@@ -161,16 +206,20 @@ pub trait App {
 
 /// What [`App::info`] tells.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ServerInfo {
+    /// The name and version that clients are shown.
     pub implementation: Implementation,
     /// How a model should use this server.
     pub instructions: Option<String>,
+    /// What the server can do: a method of a capability that stands not here is answered "method not found".
     pub capabilities: Capabilities,
     /// See [`sees_credentials`](ServerInfo::sees_credentials).
     pub sees_credentials: bool,
 }
 
 impl ServerInfo {
+    /// A server of this name and version that can do nothing yet.
     #[must_use]
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         ServerInfo {
@@ -179,12 +228,14 @@ impl ServerInfo {
         }
     }
 
+    /// Says what the server can do.
     #[must_use]
     pub fn capabilities(mut self, capabilities: Capabilities) -> Self {
         self.capabilities = capabilities;
         self
     }
 
+    /// Tells models how to use this server.
     #[must_use]
     pub fn instructions(mut self, text: impl Into<String>) -> Self {
         self.instructions = Some(text.into());
@@ -220,10 +271,15 @@ impl ServerInfo {
 
 /// What a client may be allowed to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Cacheable<'a> {
+    /// `tools/list`.
     Tools,
+    /// `prompts/list`.
     Prompts,
+    /// `resources/list`.
     Resources,
+    /// `resources/templates/list`.
     ResourceTemplates,
     /// The contents of the resource at this URI.
     Resource(&'a str),

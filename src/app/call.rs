@@ -3,8 +3,9 @@
 //!
 //! The engine has checked the envelope of a call (version, headers, `_meta`) before it hands it over; what is in
 //! `params` beyond `_meta` is the application's to check. The engine frames the outcome for the call's era.
-//! Users of the crate see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
+//! Most applications see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,20 +14,23 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub use super::caller::{Caller, Headers};
+pub use super::caller::{Caller, Headers, ReadFields};
 use super::contents::{Change, Contents};
 pub use super::lifecycle::{Lifecycle, OpenedSession, SessionEnd, Subscriber};
-pub use super::topic::Topic;
+pub(crate) use super::notice::NoMessage;
+pub use super::notice::Notice;
+pub use super::topic::{LIST_NAMES, LISTS, NO_LIST, RESOURCE, Topic, TopicKind};
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
-use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 use crate::wire::uri::{NotAUri, normal};
 
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// The revision that the client speaks.
     pub version: ProtocolVersion,
     /// `tools/call`, `resources/list`, …, or the method of an extension.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// The params object as it was sent, `_meta`, `inputResponses` and `requestState` included.
     pub params: Option<Box<RawValue>>,
     /// What the client declared: at `initialize` (legacy) or in this request's `_meta` (modern). An object: what MCP
@@ -35,14 +39,23 @@ pub struct Call {
     /// `name`, `title` and `version` of `clientInfo`, 128 bytes of each, from the same places. An object, if it was
     /// sent.
     pub client_info: Option<Arc<Value>>,
-    /// What a tree of the whole request would take, about; see [`JsonScan::tree_bytes`].
-    ///
-    /// [`JsonScan::tree_bytes`]: crate::wire::json_scan::JsonScan::tree_bytes
+    /// Bytes that a tree of the whole request would take, about.
     pub tree_bytes: usize,
+    /// Who sent it.
     pub caller: Caller,
 }
 
 impl Call {
+    /// The name of a method, without memory for one that MCP names.
+    #[must_use]
+    pub fn method_of(name: &str) -> Cow<'static, str> {
+        match RpcMethod::of(name) {
+            Some(known) => known.name().into(),
+            None => name.to_owned().into(),
+        }
+    }
+
+    /// Whether the client has a session (legacy) or sends its metadata with every request (modern).
     #[must_use]
     pub fn era(&self) -> Era {
         self.version.era()
@@ -62,19 +75,24 @@ pub enum Outcome {
     /// the engine adds `"resultType":"complete"` and `serverInfo` in the modern era. `caching` hints are added in
     /// the modern era only.
     Result {
+        /// The result, an object.
         json: String,
+        /// How long clients may keep it. None: as the revision has it by default.
         caching: Option<Caching>,
     },
     /// A modern result that names its own `resultType` (`input_required`, `task`): an object in JSON, complete.
     Other {
+        /// The result, an object with its `resultType`.
         json: String,
     },
+    /// A JSON-RPC error in place of a result.
     Error(RpcError),
 }
 
 /// `ttlMs` and `cacheScope` of a modern list or read result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caching {
+    /// For so many milliseconds it need not be asked for again.
     pub ttl_ms: u64,
     /// `true`: any client or proxy may share it.
     pub public: bool,
@@ -82,6 +100,7 @@ pub struct Caching {
 
 /// What an asked client answered, or why there is no answer.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum AskFailed {
     /// The client answered with a JSON-RPC error.
     Error(RpcError),
@@ -93,22 +112,9 @@ pub enum AskFailed {
     SessionClosed,
 }
 
-/// What sessions get besides topics. Modern clients have no session and get topics only.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Notice {
-    /// As if the topic had changed, for this session alone.
-    Changed(Topic),
-    /// `notifications/message`, if the session wants messages of this level.
-    Message {
-        /// 0 debug … 7 emergency
-        level: u8,
-        /// The notification's params (`level`, `logger`, `data`), an object in JSON.
-        params: Box<str>,
-    },
-}
-
 /// Why a session was not notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TellRefused {
     /// Not a session id that this server gave out.
     Unknown,
@@ -126,13 +132,26 @@ pub enum TellRefused {
 
 /// Why work on the blocking pool has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WorkLost {
+    /// It panicked.
     Panicked,
     /// It was not begun: as much waits for a thread as may wait.
     TooMuchWaits,
 }
 
 /// The engine as one running call sees it. Nothing here blocks.
+///
+/// An application meets it as its [`Context`](super::Context), and has no reason to implement it:
+/// [`testing`](crate::testing) has one without a network. A [`Handler`] of one's own speaks to it directly:
+///
+/// ```
+/// use pinfold::app::call::Link;
+///
+/// fn half_done(link: &dyn Link, token: &str) {
+///     link.notify("notifications/progress", &format!(r#"{{"progressToken":{token},"progress":0.5}}"#));
+/// }
+/// ```
 pub trait Link {
     /// Sends a notification that belongs to this call (`notifications/progress`), `params` an object in JSON.
     fn notify(&self, method: &str, params: &str);
@@ -196,7 +215,45 @@ pub trait Link {
     fn spawn(&self, work: LocalBoxFuture<'static, ()>);
 }
 
-/// An application with its types erased: what one core of the engine holds.
+/// An application with its types erased: what one core of the engine holds. [`handler`](super::handler) makes one of an
+/// [`App`](super::App); implement it for what is no application in that sense, such as a proxy:
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// use futures_util::future::{LocalBoxFuture, ready};
+/// use pinfold::app::call::{Call, Handler, Link, Outcome, ServerInfoJson};
+/// use pinfold::mcp::RpcError;
+/// use pinfold::testing::TestServer;
+/// use serde_json::json;
+///
+/// /// Says which method it was asked for.
+/// struct Echo;
+///
+/// impl Handler for Echo {
+///     fn server_info(&self) -> ServerInfoJson {
+///         ServerInfoJson {
+///             implementation: json!({"name": "echo", "version": "1.0.0"}),
+///             instructions: None,
+///             legacy_capabilities: json!({"tools": {}}),
+///             modern_capabilities: json!({"tools": {}}),
+///             sees_credentials: false,
+///         }
+///     }
+///
+///     fn call(self: Rc<Self>, call: Call, _: Rc<dyn Link>) -> LocalBoxFuture<'static, Outcome> {
+///         let outcome = match &*call.method {
+///             "tools/list" => Outcome::Result { json: r#"{"tools":[]}"#.into(), caching: None },
+///             other => Outcome::Error(RpcError::method_not_found(other)),
+///         };
+///         Box::pin(ready(outcome))
+///     }
+/// }
+///
+/// let server = TestServer::of(Rc::new(Echo));
+/// assert!(server.modern().list_tools().unwrap().is_empty());
+/// assert!(server.legacy().call_tool("any", json!({})).is_err());
+/// ```
 pub trait Handler {
     /// What the server says of itself, fixed at start.
     fn server_info(&self) -> ServerInfoJson;
@@ -229,6 +286,7 @@ pub trait Handler {
 pub struct ServerInfoJson {
     /// `serverInfo`: name, version, title …; an object.
     pub implementation: Value,
+    /// How a model should use this server.
     pub instructions: Option<String>,
     /// `capabilities` as declared to legacy clients; an object.
     pub legacy_capabilities: Value,
@@ -240,7 +298,9 @@ pub struct ServerInfoJson {
 
 /// Whether new clients should come to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Availability {
+    /// They are welcome.
     Ready,
     /// They may, and find a board without what other nodes have: it was waited for long enough.
     WithoutBoard,
@@ -253,6 +313,7 @@ pub enum Availability {
 }
 
 impl Availability {
+    /// Whether a proxy should send clients here (`GET /readyz` answers 200).
     #[must_use]
     pub const fn takes_clients(self) -> bool {
         matches!(self, Availability::Ready | Availability::WithoutBoard)

@@ -1,22 +1,28 @@
 //! How contents reach an application from outside of a request: what `POST /publish` carries for `board`.
 
 use super::topic::Topic;
-use crate::wire::uri::{NotAUri, normal};
+pub use crate::wire::uri::NotAUri;
+use crate::wire::uri::normal;
 
 /// What a publisher puts at a URI.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Contents {
+    /// The media type, such as `text/plain`.
     pub mime_type: Option<String>,
     /// A name and a description for `resources/list`; the URI stands in for a missing name.
     pub name: Option<String>,
+    /// What it is, for `resources/list`.
     pub description: Option<String>,
+    /// The contents themselves.
     pub body: Body,
 }
 
 /// Text, or bytes that travel as base64 (`blob`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
+    /// UTF-8.
     Text(String),
+    /// Bytes, as they are before base64.
     Blob(Vec<u8>),
 }
 
@@ -30,6 +36,7 @@ pub struct Change {
 }
 
 impl Change {
+    /// Nothing is different.
     pub const NONE: Change = Change {
         list: false,
         contents: false,
@@ -61,6 +68,7 @@ impl Change {
 
 /// Why a write was not taken; the store is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreRefused {
     /// No room for so many bytes.
     Full,
@@ -73,6 +81,50 @@ pub enum StoreRefused {
 }
 
 /// An application's door for contents from outside. Shared by all threads; called off the hot path.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::ops::Bound;
+/// use std::sync::Mutex;
+///
+/// use pinfold::app::contents::{Body, Change, Contents, ContentStore, StoreRefused};
+///
+/// /// Keeps everything, at whatever URI.
+/// #[derive(Default)]
+/// struct Shelf(Mutex<BTreeMap<Box<str>, Contents>>);
+///
+/// impl ContentStore for Shelf {
+///     fn put(&self, uri: &str, contents: Option<Contents>) -> Result<Change, StoreRefused> {
+///         let mut shelf = self.0.lock().unwrap();
+///         let (was, is) = (shelf.get(uri).cloned(), contents.clone());
+///         match contents {
+///             Some(contents) => shelf.insert(uri.into(), contents),
+///             None => shelf.remove(uri),
+///         };
+///         Ok(Change { list: was.is_some() != is.is_some(), contents: was != is })
+///     }
+///
+///     fn check(&self, _: &str, _: Option<&Contents>) -> Result<(), StoreRefused> {
+///         Ok(())
+///     }
+///
+///     fn get(&self, uri: &str) -> Option<Contents> {
+///         self.0.lock().unwrap().get(uri).cloned()
+///     }
+///
+///     fn uris_after(&self, uri: Option<&str>, count: usize) -> Vec<Box<str>> {
+///         let shelf = self.0.lock().unwrap();
+///         let after = uri.map_or(Bound::Unbounded, Bound::Excluded);
+///         shelf.range::<str, _>((after, Bound::Unbounded)).take(count).map(|(uri, _)| uri.clone()).collect()
+///     }
+/// }
+///
+/// let soup = Contents { mime_type: None, name: None, description: None, body: Body::Text("soup".into()) };
+/// let shelf = Shelf::default();
+/// assert!(shelf.put("shelf://lunch", Some(soup.clone())).unwrap().list);
+/// // Equal contents are no change, and nobody is notified.
+/// assert_eq!(shelf.put("shelf://lunch", Some(soup)), Ok(Change::NONE));
+/// ```
 pub trait ContentStore: Send + Sync {
     /// The spelling by which contents are kept and published: every other method takes this one only. A normal form (RFC
     /// 3986, 6.2.2), and its own spelling.

@@ -9,18 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use super::ask::Rounds;
 use super::call::{Call, Headers, Link, Topic, WorkLost};
 use super::contents::{Change, Contents};
 use super::envelope::{CallEnvelope, meta_text};
+use super::notice::message_params;
 use super::params::blocking;
 use super::state::RequestState;
 use super::{Error, SessionId};
 use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
-use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
 #[derive(Clone)]
@@ -89,11 +90,13 @@ impl Context {
         })))
     }
 
+    /// Whether the client has a session (legacy) or sends its metadata with every request (modern).
     #[must_use]
     pub fn era(&self) -> Era {
         self.0.call.era()
     }
 
+    /// The revision that the client speaks.
     #[must_use]
     pub fn version(&self) -> ProtocolVersion {
         self.0.call.version
@@ -154,11 +157,13 @@ impl Context {
         &self.0.call.client_capabilities
     }
 
+    /// Whether the client can be asked for a completion of a model ([`sample`](Context::sample)).
     #[must_use]
     pub fn supports_sampling(&self) -> bool {
         self.client_capabilities().get("sampling").is_some()
     }
 
+    /// Whether the client can be asked for its roots ([`list_roots`](Context::list_roots)).
     #[must_use]
     pub fn supports_roots(&self) -> bool {
         self.client_capabilities().get("roots").is_some()
@@ -171,6 +176,7 @@ impl Context {
         declared.is_some_and(|modes| modes.get("form").is_some() || modes.get("url").is_none())
     }
 
+    /// Whether the client can send its user to a URL.
     #[must_use]
     pub fn supports_url_elicitation(&self) -> bool {
         self.client_capabilities()
@@ -218,7 +224,7 @@ impl Context {
             message,
         };
         let params = serde_json::to_string(&params).expect("numbers and text");
-        self.0.link.notify("notifications/progress", &params);
+        self.0.link.notify(RpcMethod::Progress.name(), &params);
     }
 
     /// What the client wants this call's progress to be called, as it wrote it.
@@ -240,11 +246,8 @@ impl Context {
         let Ok(data) = serde_json::to_value(data) else {
             return;
         };
-        let mut params = json!({ "level": level, "data": data });
-        if let Some(logger) = logger {
-            params["logger"] = logger.into();
-        }
-        self.0.link.log(level.severity(), &params.to_string());
+        let params = message_params(level.name(), logger, &data);
+        self.0.link.log(level.severity(), &params);
     }
 
     /// Tells every subscriber, on all cores and nodes, that something changed.
@@ -263,6 +266,7 @@ impl Context {
         self.0.link.close_stream();
     }
 
+    /// Waits for so long without holding up anybody else. Milliseconds count.
     pub async fn sleep(&self, duration: Duration) {
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.0.link.sleep_ms(ms).await;
@@ -279,7 +283,7 @@ impl Context {
     /// [`cancellation`](Context::cancellation) to look at.
     ///
     /// # Errors
-    /// The work panicked, or [`BLOCKING_JOBS_MAX`](crate::limits::BLOCKING_JOBS_MAX) jobs wait for a thread already.
+    /// The work panicked, or as many jobs as may wait, some hundred, wait for a thread already.
     pub async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -344,6 +348,7 @@ impl Context {
 pub struct Cancellation(Arc<AtomicBool>);
 
 impl Cancellation {
+    /// The client does not want the result any more, or is gone.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)

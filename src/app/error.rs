@@ -51,6 +51,7 @@ pub enum Error {
 pub struct Interruption(pub(super) ());
 
 impl Error {
+    /// A failure of a tool that the model gets to see, in words that it can act on; elsewhere an internal error.
     #[must_use]
     pub fn failed(text: impl Into<String>) -> Self {
         Error::Failed(text.into())
@@ -63,6 +64,7 @@ impl Error {
         error.into()
     }
 
+    /// The request is wrong: JSON-RPC's -32602, with what is wrong in words.
     #[must_use]
     pub fn invalid_params(message: impl Into<String>) -> Self {
         Error::Rpc(RpcError::invalid_params(message.into()))

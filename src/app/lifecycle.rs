@@ -17,7 +17,9 @@ use crate::wire::session_id::SessionId;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct OpenedSession {
+    /// Its id, the same in every [`Caller`](super::Caller) of it.
     pub id: SessionId,
+    /// The revision that `initialize` settled on.
     pub version: ProtocolVersion,
     /// As [`Context::client_info`](super::Context::client_info) has it.
     pub client_info: Option<Arc<Value>>,
@@ -28,6 +30,7 @@ pub struct OpenedSession {
 }
 
 impl OpenedSession {
+    /// For tests of an application, and for engines other than ours.
     #[must_use]
     pub fn new(
         id: SessionId,
@@ -64,6 +67,7 @@ pub enum SessionEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Subscriber {
+    /// All streams of a session (2025-11-25 and earlier).
     Session(SessionId),
     /// The stream of a `subscriptions/listen` (2026-07-28), by a number that this core gives to no other.
     Stream(u64),
@@ -71,9 +75,14 @@ pub enum Subscriber {
 
 /// One of these, as the engine tells it to a [`Handler`](super::call::Handler).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Lifecycle {
+    /// `initialize` was answered.
     Opened(OpenedSession),
+    /// The session is over: no call of it comes any more.
     Ended(SessionId, SessionEnd),
+    /// Somebody subscribed to the resource at this URI.
     Subscribed(Rc<str>, Subscriber),
+    /// It is over: by `resources/unsubscribe`, or since the session or the stream has ended.
     Unsubscribed(Rc<str>, Subscriber),
 }

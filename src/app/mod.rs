@@ -9,6 +9,8 @@ mod ask;
 pub mod board;
 pub mod call;
 mod caller;
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
 pub mod conformance;
 pub mod contents;
 mod context;
@@ -17,6 +19,7 @@ mod envelope;
 mod error;
 mod legacy_output;
 mod lifecycle;
+mod notice;
 mod page;
 mod param_headers;
 mod params;

@@ -14,7 +14,7 @@ pub struct Started {
     pub endpoint: String,
     pub admin: SocketAddr,
     pub admin_asks_for_token: bool,
-    pub app: &'static str,
+    pub app: String,
     pub node: NodeName,
     pub cores: usize,
     /// `io_uring` or `epoll`.
@@ -112,7 +112,7 @@ mod tests {
             endpoint: "/mcp".into(),
             admin: "127.0.0.1:9464".parse().unwrap(),
             admin_asks_for_token: false,
-            app: "board",
+            app: "board".to_owned(),
             node: NodeName::new("alpha").unwrap(),
             cores: 2,
             driver: "io_uring",

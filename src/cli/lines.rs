@@ -28,6 +28,10 @@ const KEPT_BYTES: usize = 64 * 1024;
 
 /// Lines for one descriptor; clones are for the same one.
 #[derive(Clone)]
+#[allow(
+    unnameable_types,
+    reason = "only the subscriber's trait lets it be seen"
+)]
 pub struct LineWriter {
     shared: Arc<WriterHandle>,
 }

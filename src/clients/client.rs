@@ -15,7 +15,7 @@ const V6_ZERO: NonZeroU64 = NonZeroU64::MIN;
 
 impl Client {
     /// ```
-    /// use pinfold::clients::Client;
+    /// use pinfold::internals::clients::Client;
     ///
     /// let client = |text: &str| Client::of(text.parse().unwrap());
     /// assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));

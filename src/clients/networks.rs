@@ -26,6 +26,7 @@ impl Networks {
         PRIVATE.parse().expect("it is a list of networks")
     }
 
+    /// Whether an address is in one of them; an IPv4 address that stands in an IPv6 one counts as itself.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

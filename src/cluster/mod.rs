@@ -17,7 +17,6 @@
 
 pub mod bus;
 mod dead_processes;
-mod inbox;
 mod membership;
 mod misses;
 mod nodes;
@@ -60,9 +59,11 @@ pub struct ClusterSetup {
 
 /// Where the others reach a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Advertised {
     /// As the proxy's configuration has it, to the letter: its sticky cookie is made from that.
     pub url: String,
+    /// What the URL resolves to.
     pub address: SocketAddr,
 }
 

@@ -10,24 +10,36 @@ use super::{Era, ProtocolVersion};
 /// The `error` member of a JSON-RPC response.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RpcError {
+    /// One of the constants below, or a number of the application's own.
     pub code: i32,
+    /// One sentence for people.
     pub message: Cow<'static, str>,
+    /// What programs need to know besides: any value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Box<Value>>,
 }
 
 impl RpcError {
+    /// The body is no JSON.
     pub const PARSE_ERROR: i32 = -32700;
+    /// The body is no JSON-RPC message that may come here.
     pub const INVALID_REQUEST: i32 = -32600;
+    /// There is no such method, or its capability is not declared.
     pub const METHOD_NOT_FOUND: i32 = -32601;
+    /// The parameters do not fit the method.
     pub const INVALID_PARAMS: i32 = -32602;
+    /// The server failed.
     pub const INTERNAL_ERROR: i32 = -32603;
     /// Legacy revisions only; 2026-07-28 says -32602.
     pub const RESOURCE_NOT_FOUND: i32 = -32002;
+    /// 2026-07-28: a header field and the body contradict each other.
     pub const HEADER_MISMATCH: i32 = -32020;
+    /// 2026-07-28: the client would have to declare a capability for this.
     pub const MISSING_CLIENT_CAPABILITY: i32 = -32021;
+    /// 2026-07-28: a revision that is not spoken here.
     pub const UNSUPPORTED_VERSION: i32 = -32022;
 
+    /// An error without `data`.
     #[must_use]
     pub fn new(code: i32, message: impl Into<Cow<'static, str>>) -> Self {
         RpcError {
@@ -37,32 +49,38 @@ impl RpcError {
         }
     }
 
+    /// Adds what programs need to know.
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {
         self.data = Some(Box::new(data));
         self
     }
 
+    /// The parameters do not fit the method; the sentence says which and why.
     #[must_use]
     pub fn invalid_params(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Self::INVALID_PARAMS, message)
     }
 
+    /// The body is no JSON-RPC message that may come here; the sentence says why.
     #[must_use]
     pub fn invalid_request(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Self::INVALID_REQUEST, message)
     }
 
+    /// The server failed; the sentence says how, without secrets.
     #[must_use]
     pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Self::INTERNAL_ERROR, message)
     }
 
+    /// A header field and the body contradict each other; the sentence says which.
     #[must_use]
     pub fn header_mismatch(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Self::HEADER_MISMATCH, message)
     }
 
+    /// There is no method of this name.
     #[must_use]
     pub fn method_not_found(method: &str) -> Self {
         Self::new(
@@ -91,6 +109,7 @@ impl RpcError {
         .with_data(json!({ "requiredCapabilities": required }))
     }
 
+    /// The revision that was asked for is not spoken here; `data` has those that are.
     #[must_use]
     pub fn unsupported_version(requested: &str) -> Self {
         let supported = ProtocolVersion::newest_first();

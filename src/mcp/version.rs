@@ -11,14 +11,20 @@ pub enum Era {
 
 /// A revision of the specification that pinfold speaks, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum ProtocolVersion {
+    /// Batches; a response is one message or a stream.
     V2025_03_26,
+    /// Structured output, elicitation, resource links; no batches.
     V2025_06_18,
+    /// Streams that can be resumed from their first event on, icons, elicitation by URL, tools in sampling.
     V2025_11_25,
+    /// No sessions: metadata in every request, `subscriptions/listen`, questions as results.
     V2026_07_28,
 }
 
 impl ProtocolVersion {
+    /// All of them, the oldest first.
     pub const ALL: [ProtocolVersion; 4] = [
         Self::V2025_03_26,
         Self::V2025_06_18,
@@ -49,6 +55,7 @@ impl ProtocolVersion {
         }
     }
 
+    /// The revision of this date.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL
@@ -56,6 +63,7 @@ impl ProtocolVersion {
             .find(|version| version.as_str() == text)
     }
 
+    /// How its clients open.
     #[must_use]
     pub const fn era(self) -> Era {
         match self {

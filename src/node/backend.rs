@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
+use super::cluster::{BusHandle, ReceiptReceiver};
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, SessionName, Target, no_uri, refused,
 };
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
-use crate::cluster::bus::{BusHandle, ReceiptReceiver};
 use crate::metrics::Metrics;
 use crate::runtime::Publisher;
 use crate::wire::uri::normal;

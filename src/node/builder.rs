@@ -5,21 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::application::IntoHandler;
-use super::check::{advertised, resolve};
+use super::check::socket_address;
+use super::cluster::ClusterParts;
+use super::counted::CounterParts;
 use super::names::node_name;
+use super::operators::OperatorParts;
 use super::store::GuardedStore;
-use super::{ClusterConfig, Node, NodeError, Options, PEER_SECRET_BYTES_MIN, Pinning, StateKey};
-use crate::admin::Token;
+use super::{Node, NodeError, Options, Pinning, StateKey};
 use crate::app::contents::ContentStore;
 use crate::clients::Networks;
 use crate::limits::Limits;
-use crate::metrics::Registry;
-use crate::redis::RedisUrl;
 use crate::runtime::{Driver, MakeHandler, Publisher};
 use crate::shard::DrainTimes;
-use crate::wire::forwarded::PeerSecret;
-
-const PREFIX: &str = "mcp:";
 
 /// A node that has not started. [`start`](NodeBuilder::start) says what is wrong with a value, in a sentence.
 ///
@@ -43,23 +40,13 @@ pub struct NodeBuilder {
     pub(super) publisher: Publisher,
     pub(super) store: Option<Arc<dyn ContentStore>>,
     pub(super) listeners: Vec<TcpListener>,
-    pub(super) admin_listener: Option<TcpListener>,
-    pub(super) registry: Registry,
-    cluster: ClusterParts,
+    pub(super) operators: OperatorParts,
+    pub(super) counters: CounterParts,
+    pub(super) cluster: ClusterParts,
     /// The addresses are somebody's choice already: the default one does not count any more.
     listens: bool,
     /// The first value that cannot be used.
     wrong: Option<NodeError>,
-}
-
-/// What was said of a cluster, before it is known that there is one.
-#[derive(Default)]
-struct ClusterParts {
-    redis: Option<RedisUrl>,
-    prefix: Option<String>,
-    advertise: Option<String>,
-    secret: Option<PeerSecret>,
-    no_forwarding: bool,
 }
 
 impl Node {
@@ -85,8 +72,8 @@ impl Node {
             publisher: Publisher::new(),
             store: None,
             listeners: Vec::new(),
-            admin_listener: None,
-            registry: Registry::new(),
+            operators: OperatorParts::default(),
+            counters: CounterParts::default(),
             cluster: ClusterParts::default(),
             listens: true,
             wrong: None,
@@ -142,7 +129,7 @@ impl NodeBuilder {
     }
 
     /// The node's name, 1 to 16 of a-z, 0-9 and `-`: it leads every session id, so that a proxy can route on it. Needed with
-    /// [`redis`](NodeBuilder::redis), where each node has another one.
+    /// `redis`, where each node has another one.
     pub fn name(mut self, name: &str) -> Self {
         match node_name(name) {
             Ok(name) => self.options.name = Some(name),
@@ -241,86 +228,10 @@ impl NodeBuilder {
         self
     }
 
-    /// Serves operators at `address:port`: `POST /publish`, `GET /metrics`, `/readyz`, `/healthz`, `POST /drain`. Without it,
-    /// or [`admin_listener`](NodeBuilder::admin_listener), there is nothing of that. An address that is not a loopback one
-    /// needs a token.
-    pub fn admin(mut self, address: impl ToString) -> Self {
-        match socket_address("admin", &address.to_string()) {
-            Ok(address) => self.options.admin = Some(address),
-            Err(wrong) => self.note(wrong),
-        }
-        self
-    }
-
-    /// The same on a listening TCP socket that somebody else made.
-    pub fn admin_listener(mut self, listener: TcpListener) -> Self {
-        self.admin_listener = Some(listener);
-        self
-    }
-
-    /// The bearer token that publishing and metrics ask for: visible ASCII without spaces.
-    pub fn admin_token(mut self, token: &str) -> Self {
-        match Token::parse(token) {
-            Ok(token) => self.options.admin_token = Some(token),
-            Err(allowed) => self.note(NodeError::Option(format!("the admin token {allowed}"))),
-        }
-        self
-    }
-
-    /// Makes the node one of several: those that are given the same Redis, as `redis://[user:password@]host[:port][/db]`,
-    /// `rediss://` or `unix:///path`, share one log, and find each other's sessions. It starts also while Redis is away.
-    pub fn redis(mut self, url: &str) -> Self {
-        match url.parse() {
-            Ok(url) => self.cluster.redis = Some(url),
-            // The URL may hold a password.
-            Err(bad) => self.note(NodeError::Option(format!("redis: the URL {bad}"))),
-        }
-        self
-    }
-
-    /// What every key in Redis starts with; nodes with the same prefix are one cluster. `mcp:` unless it is given.
-    pub fn redis_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.cluster.prefix = Some(prefix.into());
-        self
-    }
-
-    /// Where the others reach this node's clients' address, such as `http://10.0.0.1:8080`. As it is bound unless it is
-    /// given, which does not do for `0.0.0.0`.
-    pub fn advertise(mut self, url: impl Into<String>) -> Self {
-        self.cluster.advertise = Some(url.into());
-        self
-    }
-
-    /// By which nodes know each other when they pass requests on, at least 16 bytes and the same for all. Needed with
-    /// [`redis`](NodeBuilder::redis), or else [`no_forwarding`](NodeBuilder::no_forwarding).
-    pub fn peer_secret(mut self, secret: impl AsRef<[u8]>) -> Self {
-        let secret = secret.as_ref();
-        if secret.len() < PEER_SECRET_BYTES_MIN {
-            self.note(NodeError::Option(format!(
-                "the peer secret must be at least {PEER_SECRET_BYTES_MIN} bytes"
-            )));
-        }
-        self.cluster.secret = Some(PeerSecret::new(secret));
-        self
-    }
-
-    /// Requests for other nodes' sessions are answered 404 in place of passing them on.
-    pub fn no_forwarding(mut self) -> Self {
-        self.cluster.no_forwarding = true;
-        self
-    }
-
     /// Where contents go that come with a publication, from `POST /publish` or from another node. Without it they are
     /// refused.
     pub fn contents(mut self, store: Arc<dyn ContentStore>) -> Self {
         self.store = Some(Arc::new(GuardedStore::new(store)));
-        self
-    }
-
-    /// Counts in this registry, under names that begin with `pinfold_`: what else is counted there stands on the page of
-    /// `GET /metrics`, too. Each node has one of its own unless it is given.
-    pub fn registry(mut self, registry: Registry) -> Self {
-        self.registry = registry;
         self
     }
 
@@ -355,17 +266,7 @@ impl NodeBuilder {
         if let Some(wrong) = self.wrong.take() {
             return Err(wrong);
         }
-        let parts = std::mem::take(&mut self.cluster);
-        match parts.redis.clone() {
-            Some(redis) => self.options.cluster = Some(parts.of(redis)?),
-            None if parts.is_used() => {
-                return Err(NodeError::Option(
-                    "redis_prefix, advertise and peer_secret make no sense without redis: this node is alone"
-                        .to_owned(),
-                ));
-            }
-            None => {}
-        }
+        std::mem::take(&mut self.cluster).settle(&mut self.options)?;
         if self.options.listen.is_empty() && self.listeners.is_empty() {
             let sentence = "a node needs an address to listen on, such as 127.0.0.1:8080";
             return Err(NodeError::Option(sentence.to_owned()));
@@ -380,41 +281,7 @@ impl NodeBuilder {
         &mut self.options.listen
     }
 
-    fn note(&mut self, wrong: NodeError) {
+    pub(super) fn note(&mut self, wrong: NodeError) {
         self.wrong.get_or_insert(wrong);
     }
-}
-
-impl ClusterParts {
-    fn is_used(&self) -> bool {
-        self.prefix.is_some() || self.advertise.is_some() || self.secret.is_some()
-    }
-
-    fn of(self, redis: RedisUrl) -> Result<ClusterConfig, NodeError> {
-        if self.secret.is_none() && !self.no_forwarding {
-            return Err(NodeError::Option(
-                "a node that shares a Redis needs peer_secret, the same on every node, so that nodes can pass requests \
-                 on to each other, or else no_forwarding"
-                    .to_owned(),
-            ));
-        }
-        let advertised = self.advertise.map(|url| {
-            let known = advertised(&url)
-                .map_err(str::to_owned)
-                .and_then(|url| resolve(&url));
-            known.map_err(|allowed| NodeError::option("advertise", &url, allowed))
-        });
-        Ok(ClusterConfig {
-            redis,
-            prefix: self.prefix.unwrap_or_else(|| PREFIX.to_owned()),
-            advertised: advertised.transpose()?,
-            secret: self.secret.filter(|_| !self.no_forwarding),
-        })
-    }
-}
-
-fn socket_address(what: &str, text: &str) -> Result<SocketAddr, NodeError> {
-    let allowed = "must be an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
-    text.parse()
-        .map_err(|_| NodeError::option(what, text, allowed))
 }

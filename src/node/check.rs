@@ -1,11 +1,10 @@
 //! What options must be, alone and together. The program's command line checks single values in the same way, and names its
 //! flags. Every node is held to what stands here.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
 use super::names::{endpoint, host, origin};
 use super::{CORES_MAX, NodeError, Options};
-use crate::cluster::Advertised;
 use crate::limits::Limits;
 
 /// serde_json stops at this depth.
@@ -29,53 +28,9 @@ impl Options {
             let allowed = format!("must be a number from 1 to {CORES_MAX}, or 0 for all");
             return Err(NodeError::option("cores", self.cores, allowed));
         }
-        if self.content_bytes_max == 0 {
-            return Err(NodeError::option(
-                "content_bytes_max",
-                0,
-                "must be at least 1",
-            ));
-        }
         check_limits(&self.limits)?;
         self.check_admin()?;
         self.check_cluster()
-    }
-
-    fn check_admin(&self) -> Result<(), NodeError> {
-        let Some(address) = self.admin else {
-            return Ok(());
-        };
-        self.check_admin_address(address)?;
-        if self.listen.contains(&address) && address.port() != 0 {
-            let allowed = "must not be an address for clients";
-            return Err(NodeError::option("admin", address, allowed));
-        }
-        Ok(())
-    }
-
-    /// # Errors
-    /// Anybody could publish there.
-    pub(super) fn check_admin_address(&self, address: SocketAddr) -> Result<(), NodeError> {
-        if self.admin_token.is_none() && !address.ip().is_loopback() {
-            let allowed = "must be a loopback address, such as 127.0.0.1:9464, unless there is a token to ask for";
-            return Err(NodeError::option("admin", address, allowed));
-        }
-        Ok(())
-    }
-
-    fn check_cluster(&self) -> Result<(), NodeError> {
-        let Some(cluster) = &self.cluster else {
-            return Ok(());
-        };
-        if self.name.is_none() {
-            return Err(NodeError::Option(
-                "a node that shares a Redis needs a name that no other one has, such as n1: session ids lead with it"
-                    .to_owned(),
-            ));
-        }
-        prefix(&cluster.prefix)
-            .map_err(|allowed| NodeError::option("redis_prefix", &cluster.prefix, allowed))
-            .map(drop)
     }
 }
 
@@ -135,49 +90,10 @@ fn check_limits(limits: &Limits) -> Result<(), NodeError> {
     Ok(())
 }
 
-pub(crate) fn prefix(text: &str) -> Result<String, &'static str> {
-    let sound = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
-    sound
-        .then(|| text.to_owned())
-        .ok_or("must be at most 64 visible ASCII characters, such as mcp:")
-}
-
-const ADVERTISED: &str =
-    "must be http://, a host or an address, and a port, such as http://10.0.0.1:8080";
-
-pub(crate) fn advertised(text: &str) -> Result<String, &'static str> {
-    let authority = text.strip_prefix("http://").ok_or(ADVERTISED)?;
-    let (host, port) = authority.rsplit_once(':').ok_or(ADVERTISED)?;
-    let port_sound = port.parse::<u16>().is_ok_and(|port| port != 0);
-    let sound = port_sound && !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
-    sound.then(|| text.to_owned()).ok_or(ADVERTISED)
-}
-
-/// Once, at the start: the others are told an address and need no names.
-///
-/// # Errors
-/// What the URL must be, in place of this one.
-pub(crate) fn resolve(url: &str) -> Result<Advertised, String> {
-    let authority = url.trim_start_matches("http://");
-    let addresses = authority
-        .to_socket_addrs()
-        .map_err(|fault| format!("must name a host that this one can find: {fault}"))?;
-    let mut addresses = addresses.filter(|address| !address.ip().is_unspecified());
-    let address = addresses
-        .next()
-        .ok_or("must be an address that others can connect to")?;
-    Ok(Advertised {
-        url: url.to_owned(),
-        address,
-    })
-}
-
-/// Where others reach a node that listens here, if they can as it stands.
-pub(super) fn reachable(address: SocketAddr) -> Option<Advertised> {
-    (!address.ip().is_unspecified()).then(|| Advertised {
-        url: format!("http://{address}"),
-        address,
-    })
+pub(super) fn socket_address(what: &str, text: &str) -> Result<SocketAddr, NodeError> {
+    let allowed = "must be an IP address and a port, such as 127.0.0.1:8080 or [::]:8080";
+    text.parse()
+        .map_err(|_| NodeError::option(what, text, allowed))
 }
 
 #[cfg(test)]
@@ -207,7 +123,7 @@ mod tests {
         assert!(refused(|it| it.limits.sessions_max = 0).starts_with("limits.sessions_max 0: "));
         assert!(refused(|it| it.limits.json_depth_max = 129).contains("at most 128"));
         let open = SocketAddr::from(([0, 0, 0, 0], 9464));
-        assert!(refused(|it| it.admin = Some(open)).contains("loopback"));
-        assert!(refused(|it| it.admin = Some(it.listen[0])).contains("for clients"));
+        assert!(refused(|it| it.admin.address = Some(open)).contains("loopback"));
+        assert!(refused(|it| it.admin.address = Some(it.listen[0])).contains("for clients"));
     }
 }

@@ -1,9 +1,6 @@
 //! The control thread: the admin listener, and what this node shares with others through Redis. No client waits for
 //! anything that runs here.
 
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,14 +8,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use monoio::time::sleep;
 
-use super::backend::NodeBackend;
-use super::{ClusterConfig, Node, NodeError};
-use crate::acceptor::{Acceptor, Listening};
-use crate::admin::{AdminPolicy, serve_admin};
-use crate::app::contents::ContentStore;
-use crate::cluster::ClusterTask;
-use crate::cluster::bus::{self, BusHandle};
-use crate::redis::Settings;
+use super::{Node, NodeError, cluster, operators};
 use crate::runtime::{Alive, BEAT_EVERY, Driver, Publisher, run_alone};
 use crate::tasks;
 
@@ -28,11 +18,9 @@ const ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// What the thread is made from.
 pub(super) struct ControlSetup<'a> {
     pub(super) node: &'a Node,
-    pub(super) admin: Option<Listening>,
-    pub(super) store: Option<Arc<dyn ContentStore>>,
-    pub(super) cluster: Option<(ClusterConfig, ClusterTask)>,
-    /// At which what is published waits for the bus.
-    pub(super) bus: Option<Arc<BusHandle>>,
+    pub(super) operators: Option<operators::OperatorsWork>,
+    /// None: it is alone.
+    pub(super) cluster: Option<cluster::ClusterWork>,
 }
 
 /// The thread, as the node holds it.
@@ -46,19 +34,11 @@ pub(super) struct ControlThread {
 /// What the thread takes with it.
 struct ControlWork {
     driver: Driver,
-    admin: Option<(Listening, AdminPolicy)>,
-    backend: NodeBackend,
-    cluster: Option<(ClusterWork, Arc<BusHandle>)>,
+    operators: Option<operators::OperatorsWork>,
+    cluster: Option<cluster::ClusterWork>,
+    publisher: Publisher,
     stop: oneshot::Receiver<()>,
     alive: Alive,
-}
-
-/// Of a node that is not alone.
-struct ClusterWork {
-    task: ClusterTask,
-    incarnation: u64,
-    settings: bus::RedisSettings,
-    log: bus::BusSetup,
 }
 
 impl ControlSetup<'_> {
@@ -66,22 +46,12 @@ impl ControlSetup<'_> {
     /// Out of threads.
     pub(super) fn start(self) -> Result<ControlThread, NodeError> {
         let shared = &self.node.shared;
-        let policy = shared.admin_address.map(|address| self.policy(address));
         let (stop, stopped) = oneshot::channel();
-        let cluster = self
-            .cluster
-            .map(|(cluster, task)| cluster_parts(self.node, &cluster, task, self.store.clone()));
-        let cluster = cluster.zip(self.bus.clone());
         let work = ControlWork {
             driver: shared.driver,
-            admin: self.admin.zip(policy),
-            backend: NodeBackend {
-                publisher: shared.publisher.clone(),
-                store: self.store,
-                bus: self.bus,
-                metrics: shared.metrics.clone(),
-            },
-            cluster,
+            operators: self.operators,
+            cluster: self.cluster,
+            publisher: shared.publisher.clone(),
             stop: stopped,
             alive: shared.watch.thread("control"),
         };
@@ -98,40 +68,6 @@ impl ControlSetup<'_> {
             stop,
             ended,
         })
-    }
-
-    fn policy(&self, address: SocketAddr) -> AdminPolicy {
-        let options = self.node.options();
-        let token = options.admin_token.clone();
-        AdminPolicy::new(address, token, options.limits.uri_bytes_max)
-            .for_contents(options.content_bytes_max)
-    }
-}
-
-fn cluster_parts(
-    node: &Node,
-    cluster: &ClusterConfig,
-    task: ClusterTask,
-    store: Option<Arc<dyn ContentStore>>,
-) -> ClusterWork {
-    let (shared, options) = (&node.shared, node.options());
-    let (name, incarnation) = (options.node_name(), options.incarnation);
-    let mut redis = Settings::new(cluster.redis.clone(), format!("pinfold-{name}-bus"));
-    redis.authorities = shared.authorities.clone();
-    ClusterWork {
-        task,
-        incarnation,
-        settings: bus::RedisSettings {
-            redis,
-            prefix: cluster.prefix.clone(),
-            metrics: shared.metrics.clone(),
-        },
-        log: bus::BusSetup {
-            node: name,
-            incarnation,
-            store,
-            uri_bytes_max: options.limits.uri_bytes_max,
-        },
     }
 }
 
@@ -153,9 +89,9 @@ impl ControlWork {
     fn run(self) {
         let ControlWork {
             driver,
-            admin,
-            backend,
+            operators,
             cluster,
+            publisher,
             stop,
             alive,
         } = self;
@@ -167,15 +103,14 @@ impl ControlWork {
                     sleep(BEAT_EVERY).await;
                 }
             });
-            if let Some((parts, bus)) = cluster {
-                share(parts, bus, &backend.publisher);
+            if let Some(cluster) = cluster {
+                cluster.start(&publisher);
             }
-            let acceptor =
-                admin.and_then(|(listening, policy)| open_admin(listening, policy, backend));
+            let serving = operators.and_then(operators::OperatorsWork::start);
             // Dropped without a word it means the same.
             let _ = stop.await;
-            if let Some(acceptor) = acceptor {
-                acceptor.close().await;
+            if let Some(serving) = serving {
+                serving.close().await;
             }
         });
         match served {
@@ -183,34 +118,6 @@ impl ControlWork {
             Err(fault) => {
                 tracing::error!(%fault, "the control thread could not run: nobody can publish from outside");
             }
-        }
-    }
-}
-
-/// Starts the bus, and what this node tells the others of itself.
-fn share(parts: ClusterWork, bus: Arc<BusHandle>, publisher: &Publisher) {
-    tasks::spawn(bus::run(parts.settings, parts.log, publisher.clone(), bus));
-    let (all, some) = (publisher.clone(), publisher.clone());
-    tasks::spawn(parts.task.run(
-        parts.incarnation,
-        move || all.announce_all(),
-        move || some.verify_some(),
-    ));
-}
-
-fn open_admin(
-    listening: Listening,
-    policy: AdminPolicy,
-    backend: NodeBackend,
-) -> Option<Rc<Acceptor>> {
-    match Acceptor::new(listening).map(Rc::new) {
-        Ok(acceptor) => {
-            tasks::spawn(serve_admin(acceptor.clone(), Rc::new(backend), policy));
-            Some(acceptor)
-        }
-        Err(fault) => {
-            tracing::error!(%fault, "the admin listener ended: nobody can publish from outside");
-            None
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::runtime::NotStarted;
 pub enum NodeError {
     /// The address, and the program's option for it.
     PortInUse(SocketAddr, &'static str),
+    /// The kernel refuses the address, and why.
     Bind(SocketAddr, Arc<io::Error>),
     /// io_uring was asked for, and cannot be had.
     NoRing(Arc<io::Error>),
@@ -21,6 +22,7 @@ pub enum NodeError {
     Option(String),
     /// The application could not be made: its factory panicked, or returned an error.
     Application(String),
+    /// What could not be done, and why.
     System(&'static str, Arc<io::Error>),
     /// It ran. A thread of it panicked, could not go on, or hangs.
     Failed(String),

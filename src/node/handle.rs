@@ -4,10 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::cluster::Authorities;
+use super::counted::Counters;
 use super::{NodeError, Options};
 use crate::clients::Commons;
-use crate::metrics::Metrics;
-use crate::redis::Authorities;
 use crate::runtime::{Driver, Milestone, Publisher, Watch, watch_signals};
 use crate::wire::session_id::NodeName;
 
@@ -46,7 +46,7 @@ pub(super) struct NodeInner {
     pub(super) options: Options,
     pub(super) publisher: Publisher,
     pub(super) commons: Arc<Commons>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) counters: Counters,
     pub(super) authorities: Authorities,
     pub(super) watch: Watch,
     pub(super) addresses: Vec<SocketAddr>,
@@ -64,12 +64,15 @@ pub(super) struct NodeInner {
 pub struct NodeCounts {
     /// Open connections of clients, those included that are passed on to other nodes.
     pub connections: usize,
+    /// So many may be open.
     pub connections_max: usize,
     /// Live sessions of this node. Clients of 2026-07-28 have none.
     pub sessions: usize,
+    /// So many may live.
     pub sessions_max: usize,
     /// Bytes that clients make this node hold, and what cores keep in reserve.
     pub memory_bytes: usize,
+    /// So many they may be.
     pub memory_bytes_max: usize,
 }
 
@@ -99,12 +102,6 @@ impl Node {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.shared.addresses
-    }
-
-    /// Where operators connect, as bound.
-    #[must_use]
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.shared.admin_address
     }
 
     /// The options in force, defaults filled in: fewer connections than were asked for, if the limit on open files allows
@@ -149,12 +146,6 @@ impl Node {
             memory_bytes: memory.total() - memory.free(),
             memory_bytes_max: memory.total(),
         }
-    }
-
-    /// The page of `GET /metrics`, in Prometheus's text format.
-    #[must_use]
-    pub fn metrics(&self) -> String {
-        self.shared.metrics.text()
     }
 
     /// New clients are welcome: it takes them, and all of its threads do their work.
@@ -206,11 +197,6 @@ impl Node {
     /// As [`join`](Node::join).
     pub fn join_blocking(&self) -> Result<(), NodeError> {
         self.shared.ended.wait_blocking()
-    }
-
-    /// The next connection to Redis reads anew whom this machine trusts (`rediss://`).
-    pub fn reload_authorities(&self) {
-        self.shared.authorities.forget();
     }
 
     /// Stops on SIGTERM and Ctrl-C from now on, at once on the second one, says in the log how much there is of everything on

@@ -15,26 +15,38 @@
 //! clock, and nothing else. Signals, the log's writer and the banner are the program's (`cli`).
 
 mod application;
+#[cfg(feature = "admin")]
 mod backend;
 mod builder;
 mod check;
+#[cfg_attr(not(feature = "redis"), path = "alone.rs")]
+mod cluster;
 mod control_thread;
+#[cfg_attr(not(feature = "metrics"), path = "uncounted.rs")]
+mod counted;
 mod cpus;
 mod error;
 mod handle;
 mod listen;
 mod names;
+#[cfg_attr(not(feature = "admin"), path = "unattended.rs")]
+mod operators;
 mod options;
 mod start;
 mod store;
 
 pub use self::application::IntoHandler;
 pub use self::builder::NodeBuilder;
-pub(crate) use self::check::{advertised, prefix, resolve};
+#[cfg(feature = "redis")]
+pub use self::cluster::ClusterConfig;
+#[cfg(feature = "redis")]
+pub(crate) use self::cluster::{advertised, prefix, resolve};
 pub use self::error::NodeError;
 pub use self::handle::{Node, NodeCounts};
 pub(crate) use self::names::{endpoint, host, node_from_host, node_name, origin};
+#[cfg(feature = "admin")]
+pub use self::operators::AdminOptions;
 pub use self::options::{
-    CORES_MAX, ClusterConfig, DRAIN_ALONE, DRAIN_BEHIND_PROXY, Options, PEER_SECRET_BYTES_MIN,
-    Pinning, STATE_KEY_BYTES, StateKey,
+    CORES_MAX, DRAIN_ALONE, DRAIN_BEHIND_PROXY, Options, PEER_SECRET_BYTES_MIN, Pinning,
+    STATE_KEY_BYTES, StateKey,
 };

@@ -4,15 +4,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::admin::Token;
-use crate::app::board::BoardLimits;
+#[cfg(feature = "redis")]
+use super::ClusterConfig;
+#[cfg(feature = "admin")]
+use super::operators::AdminOptions;
 use crate::clients::Networks;
-use crate::cluster::Advertised;
 use crate::limits::Limits;
-use crate::redis::RedisUrl;
 use crate::runtime::{BreakThread, Driver};
 use crate::shard::DrainTimes;
-use crate::wire::forwarded::PeerSecret;
 use crate::wire::session_id::NodeName;
 
 /// Core threads of one node; the core's number in a session id has room for as many.
@@ -64,9 +63,11 @@ pub struct Options {
     /// an earlier run are recognised. A number that was not used before; [`Options::default`] takes the clock, in
     /// milliseconds since 1970.
     pub incarnation: u64,
-    /// Core threads, at most [`CORES_MAX`]. 0: one for each CPU that this process may use.
+    /// Core threads, at most 512. 0: one for each CPU that this process may use.
     pub cores: usize,
+    /// Whether each core's thread stays on a CPU of its own.
     pub pinning: Pinning,
+    /// How the cores wait for the kernel.
     pub driver: Driver,
     /// Whether the soft limit of open files of this process is raised to the hard one: each connection is a file. A program
     /// that uses `select(2)` itself does not want that. Either way a node takes no more connections than the limit allows.
@@ -77,25 +78,23 @@ pub struct Options {
     /// Threads of the tokio runtime that handlers find; see [`NodeBuilder::tokio`](super::NodeBuilder::tokio). 0: none.
     #[cfg(feature = "tokio")]
     pub tokio_workers: usize,
+    /// Every bound of the node.
     pub limits: Limits,
     /// Seals `requestState`. None: made from the peer secret, or else a new key at each start.
     pub state_key: Option<StateKey>,
-    /// How it drains at the end. None: [`DRAIN_ALONE`], and [`DRAIN_BEHIND_PROXY`] for one node of several.
+    /// How it drains at the end. None: streams close within a second; those of one node of several within 20 s, beginning 5 s
+    /// after the proxy was told.
     pub drain: Option<DrainTimes>,
-    /// Where `POST /publish`, `GET /readyz`, `GET /metrics` and the like are served, for operators.
-    pub admin: Option<SocketAddr>,
-    /// What publishing and metrics ask for; needed unless the address is a loopback one.
-    pub admin_token: Option<Token>,
-    /// Bytes of the contents of one resource that `POST /publish` takes.
-    pub content_bytes_max: usize,
+    /// The listener for operators.
+    #[cfg(feature = "admin")]
+    pub admin: AdminOptions,
     /// This node's place among others. None: it is alone.
+    #[cfg(feature = "redis")]
     pub cluster: Option<ClusterConfig>,
     /// Test: every connection starts on a core drawn by lot.
-    #[doc(hidden)]
-    pub place_at_random: bool,
+    pub(crate) place_at_random: bool,
     /// Test: the thread that fails when SIGUSR2 comes.
-    #[doc(hidden)]
-    pub break_thread: Option<BreakThread>,
+    pub(crate) break_thread: Option<BreakThread>,
 }
 
 impl Default for Options {
@@ -118,9 +117,9 @@ impl Default for Options {
             limits: Limits::default(),
             state_key: None,
             drain: None,
-            admin: None,
-            admin_token: None,
-            content_bytes_max: BoardLimits::default().entry_bytes_max,
+            #[cfg(feature = "admin")]
+            admin: AdminOptions::default(),
+            #[cfg(feature = "redis")]
             cluster: None,
             place_at_random: false,
             break_thread: None,
@@ -130,9 +129,9 @@ impl Default for Options {
 
 impl Options {
     pub(super) fn drain_times(&self) -> DrainTimes {
-        self.drain.unwrap_or(match self.cluster {
-            Some(_) => DRAIN_BEHIND_PROXY,
-            None => DRAIN_ALONE,
+        self.drain.unwrap_or(match self.is_one_of_several() {
+            true => DRAIN_BEHIND_PROXY,
+            false => DRAIN_ALONE,
         })
     }
 
@@ -158,11 +157,13 @@ fn unix_ms() -> u64 {
 
 /// Whether each core's thread stays on a CPU of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pinning {
     /// If the node has a core for each CPU of the machine, and this process may use them all: then the machine is its own.
     WhenAlone,
     /// On the first CPUs of those that this process may use, whatever else runs there.
     Always,
+    /// They run wherever the kernel likes.
     Never,
 }
 
@@ -174,17 +175,4 @@ impl fmt::Debug for StateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StateKey(…)")
     }
-}
-
-/// A node's place among others.
-#[derive(Clone, Debug)]
-pub struct ClusterConfig {
-    /// The Redis that all of them share.
-    pub redis: RedisUrl,
-    /// What every key in Redis starts with, at most 64 visible ASCII characters: `mcp:`.
-    pub prefix: String,
-    /// Where the others reach this node's clients' address. None: as it is bound.
-    pub advertised: Option<Advertised>,
-    /// By which nodes know each other. None: requests are not passed on, neither by this node nor to it.
-    pub secret: Option<PeerSecret>,
 }

@@ -1,26 +1,22 @@
 //! From options to threads, and from the last core's end to that of everything else.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use super::check::reachable;
+use super::cluster::{Authorities, ClusterMember, Membership};
 use super::control_thread::{ControlSetup, ControlThread};
+use super::counted::Counters;
 use super::handle::NodeInner;
-use super::listen::{Listeners, bind_admin};
+use super::listen::Listeners;
+use super::operators::Operators;
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
-use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
-use crate::cluster::bus::{self, BusHandle};
-use crate::cluster::{Advertised, ClusterSetup, ClusterTask, Membership};
-use crate::metrics::Metrics;
-use crate::redis::{Authorities, Settings};
 use crate::runtime::{
-    ClusterAccess, Cores, CoresSetup, Driver, OwnSetup, Watch, ends_within, open_files,
-    reserve_open_files,
+    Cores, CoresSetup, Driver, OwnSetup, Watch, ends_within, open_files, reserve_open_files,
 };
 use crate::shard::RequestPolicy;
 
@@ -41,13 +37,11 @@ struct Plan {
     setup: CoresSetup,
     own: Vec<OwnSetup>,
     addresses: Vec<SocketAddr>,
-    admin: Option<Listening>,
+    operators: Option<Operators>,
     fell_back: bool,
     store: Option<Arc<dyn ContentStore>>,
-    membership: Option<Arc<Membership>>,
-    member: Option<ClusterTask>,
-    bus: Option<Arc<BusHandle>>,
-    metrics: Arc<Metrics>,
+    member: Option<ClusterMember>,
+    counters: Counters,
     authorities: Authorities,
 }
 
@@ -88,7 +82,7 @@ impl NodeBuilder {
             return Err(NodeError::system("cannot start threads", fault));
         }
         let node = plan.node(&cores, &watch);
-        let membership = plan.membership.clone();
+        let membership = plan.member.as_ref().map(|it| it.membership.clone());
         let control = on_listening(&node).and_then(|()| plan.start_control(&node));
         match control {
             Ok(control) => {
@@ -119,13 +113,13 @@ impl Plan {
             publisher,
             store,
             listeners,
-            admin_listener,
-            registry,
+            operators,
+            counters,
             ..
         } = builder;
-        let metrics = Arc::new(Metrics::new(&registry).map_err(counted_twice)?);
+        let counters = Counters::of(&counters)?;
         limit_connections(&mut options)?;
-        let admin = open_admin(&options, admin_listener)?;
+        let operators = Operators::open(&options, operators)?;
         let (driver, fell_back) = settle_driver(options.driver)?;
         let cores = core_count(&options);
         let Listeners {
@@ -133,14 +127,10 @@ impl Plan {
             addresses,
         } = Listeners::open(&options, listeners, cores)?;
         let authorities = Authorities::default();
-        let cluster = cluster_setup(&options, &addresses, &metrics, &authorities)?;
-        let (membership, member) = cluster.map(crate::cluster::join).unzip();
+        let member = ClusterMember::of(&options, &addresses, &counters, &authorities, &publisher)?;
+        let access = member.as_ref().map(ClusterMember::access);
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
-        metrics.show_memory(commons.memory.clone());
-        metrics.show_sessions(commons.sessions.clone());
-        let access = cluster_access(&options, membership.clone());
-        // Before anybody can publish: the others are to hear of all of it.
-        let bus = access.is_some().then(|| bus::share(&publisher));
+        counters.show(&commons);
         options.cores = cores;
         options.name = Some(options.node_name());
         options.drain = Some(options.drain_times());
@@ -173,13 +163,11 @@ impl Plan {
             options,
             setup,
             addresses,
-            admin,
+            operators,
             fell_back,
             store,
-            membership,
             member,
-            bus,
-            metrics,
+            counters,
             authorities,
         })
     }
@@ -190,11 +178,11 @@ impl Plan {
                 options: self.options.clone(),
                 publisher: self.setup.publisher.clone(),
                 commons: self.setup.commons.clone(),
-                metrics: self.metrics.clone(),
+                counters: self.counters.clone(),
                 authorities: self.authorities.clone(),
                 watch: watch.clone(),
                 addresses: self.addresses.clone(),
-                admin_address: self.admin.as_ref().and_then(|it| it.address().ok()),
+                admin_address: self.operators.as_ref().and_then(Operators::address),
                 cores: cores.count(),
                 driver: self.setup.driver,
                 fell_back: self.fell_back,
@@ -206,16 +194,16 @@ impl Plan {
 
     /// None: there is nothing for it to do.
     fn start_control(self, node: &Node) -> Result<Option<ControlThread>, NodeError> {
-        let cluster = self.options.cluster.zip(self.member);
-        if self.admin.is_none() && cluster.is_none() {
+        if self.operators.is_none() && self.member.is_none() {
             return Ok(None);
         }
+        let (store, member) = (self.store, self.member);
+        let bus = member.as_ref().map(|it| it.bus.clone());
+        let operators = self.operators.map(|it| it.work(node, store.clone(), bus));
         let setup = ControlSetup {
             node,
-            admin: self.admin,
-            store: self.store,
-            cluster,
-            bus: self.bus,
+            operators: operators.flatten(),
+            cluster: member.map(|it| it.work(node, store)),
         };
         setup.start().map(Some)
     }
@@ -247,19 +235,6 @@ impl NodeShutdown {
         drop(self.node);
         reached.reach(ended.map_err(NodeError::Failed));
     }
-}
-
-fn open_admin(
-    options: &Options,
-    given: Option<TcpListener>,
-) -> Result<Option<Listening>, NodeError> {
-    let Some(given) = given else {
-        let bound = options.admin.map(bind_admin).transpose()?;
-        return Ok(bound.map(Listening::Own));
-    };
-    let unusable = |fault| NodeError::system("the admin listener cannot be used", fault);
-    options.check_admin_address(given.local_addr().map_err(unusable)?)?;
-    Ok(Some(Listening::Given(given)))
 }
 
 /// Each connection is a file of this process.
@@ -317,8 +292,7 @@ fn gate(options: &Options, addresses: &[SocketAddr]) -> RequestPolicy {
 }
 
 fn state_key(options: &Options) -> [u8; STATE_KEY_BYTES] {
-    let secret = options.cluster.as_ref().and_then(|it| it.secret.as_ref());
-    match (&options.state_key, secret) {
+    match (&options.state_key, options.peer_secret()) {
         (Some(key), _) => key.0,
         // What one node sealed another one has to open.
         (None, Some(secret)) => secret.key_for("requestState"),
@@ -330,57 +304,7 @@ fn state_key(options: &Options) -> [u8; STATE_KEY_BYTES] {
     }
 }
 
-fn cluster_access(options: &Options, membership: Option<Arc<Membership>>) -> Option<ClusterAccess> {
-    let secret = options.cluster.as_ref().and_then(|it| it.secret.clone());
-    membership.map(|handle| ClusterAccess { handle, secret })
-}
-
-fn cluster_setup(
-    options: &Options,
-    addresses: &[SocketAddr],
-    metrics: &Arc<Metrics>,
-    authorities: &Authorities,
-) -> Result<Option<ClusterSetup>, NodeError> {
-    let Some(cluster) = &options.cluster else {
-        return Ok(None);
-    };
-    let advertised = match (&cluster.secret, &cluster.advertised) {
-        // Who passes nothing on has no secret by which others could pass something on to it.
-        (None, _) => None,
-        (Some(_), Some(advertised)) => Some(advertised.clone()),
-        (Some(_), None) => Some(bound(addresses)?),
-    };
-    let node = options.node_name();
-    let mut redis = Settings::new(cluster.redis.clone(), format!("pinfold-{node}"));
-    redis.authorities = authorities.clone();
-    Ok(Some(ClusterSetup {
-        redis,
-        prefix: cluster.prefix.clone(),
-        node,
-        advertised,
-        sessions_max: options.limits.sessions_max,
-        metrics: metrics.clone(),
-    }))
-}
-
-fn bound(addresses: &[SocketAddr]) -> Result<Advertised, NodeError> {
-    let first = addresses.first().copied();
-    first.and_then(reachable).ok_or_else(|| {
-        NodeError::Option(
-            "advertise must be given when a node listens on all addresses: the URL at which other nodes reach this one, \
-             such as http://10.0.0.1:8080"
-                .to_owned(),
-        )
-    })
-}
-
-fn counted_twice(fault: prometheus::Error) -> NodeError {
-    NodeError::Option(format!(
-        "registry: {fault}; another node counts in this registry already, and each needs one of its own"
-    ))
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "redis"))]
 mod tests {
     use super::*;
     use crate::node::ClusterConfig;
@@ -389,12 +313,8 @@ mod tests {
     #[test]
     fn a_state_that_one_node_sealed_and_another_cannot_open() {
         let with = |secret: Option<&[u8]>| {
-            let cluster = ClusterConfig {
-                redis: "redis://127.0.0.1".parse().expect("a URL"),
-                prefix: "mcp:".to_owned(),
-                advertised: None,
-                secret: secret.map(PeerSecret::new),
-            };
+            let redis = "redis://127.0.0.1".parse().expect("a URL");
+            let cluster = ClusterConfig::new(redis, secret.map(PeerSecret::new));
             state_key(&Options {
                 cluster: Some(cluster),
                 ..Options::default()

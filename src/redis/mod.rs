@@ -15,6 +15,7 @@ mod fault;
 mod frame;
 mod handshake;
 mod link;
+#[cfg(any(test, feature = "internals"))]
 pub mod properties;
 mod reply;
 mod socket;

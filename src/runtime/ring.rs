@@ -15,11 +15,15 @@ pub(crate) const CORE_BYTES: usize = CORE_ENTRIES as usize * (64 + 2 * 16);
 /// For a thread with a handful of connections.
 const ALONE_ENTRIES: u32 = 256;
 
+/// What a thread waits with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Driver {
     /// io_uring if it can be had, else epoll with a warning.
     Auto,
+    /// io_uring, or no start.
     Uring,
+    /// epoll: at a higher cost per event, wherever Linux runs.
     Epoll,
 }
 
@@ -39,6 +43,7 @@ impl Driver {
         }
     }
 
+    /// As logs have it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

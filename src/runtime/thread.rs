@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 
 use super::core_loop::Core;
+use super::core_message::CoreMessage;
 use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
-use super::mailbox::CoreMessage;
 use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;
 use super::tokio::Tokio;
@@ -165,7 +165,7 @@ async fn accept(
         } else {
             let peer = Some(peer.ip());
             let letter = CoreMessage::Accepted { stream, peer };
-            core.publisher.mailbox(target.into()).post(letter);
+            core.publisher.mailbox(target.into()).post_beyond(letter);
         }
     }
 }
@@ -201,7 +201,13 @@ fn random() -> u32 {
 async fn take_letters(core: Rc<Core>, seat: Rc<CoreSetup>, stop: oneshot::Sender<()>) {
     let mut stop = Some(stop);
     loop {
-        for letter in core.publisher.mailbox(core.number.into()).collect().await {
+        for letter in core
+            .publisher
+            .mailbox(core.number.into())
+            .collect()
+            .await
+            .letters
+        {
             match letter {
                 CoreMessage::Drain => begin_drain(&core, &seat),
                 CoreMessage::Stop => {
@@ -275,6 +281,9 @@ async fn tick(core: Rc<Core>, seat: Rc<CoreSetup>) {
         assert!(core.is_sound(), "this core can carry out nothing any more");
         seat.beats.beat();
         let is_late = asked.elapsed() > TICK + LATE;
+        if is_late {
+            catch_up(&core);
+        }
         let impaired = core.publisher.is_impaired();
         let mut shard = core.shard.borrow_mut();
         shard.handle_impaired(impaired);
@@ -288,6 +297,14 @@ async fn tick(core: Rc<Core>, seat: Rc<CoreSetup>) {
         }
         core.pump();
     }
+}
+
+/// Nobody's time is up for what this core had no time to read.
+fn catch_up(core: &Rc<Core>) {
+    let count = core.shard.borrow().counts().connections;
+    readiness::look_once(&core.readiness, count, |data| {
+        core.read_once(readiness::key_of(data));
+    });
 }
 
 /// Streams close in the seat's time, and requests under way end. A core that has nothing left goes on serving until the

@@ -29,6 +29,7 @@ mod exchange;
 mod fields;
 mod http;
 mod memory;
+mod messages;
 mod refused;
 mod remote;
 mod setup;
@@ -49,8 +50,10 @@ use crate::clients::{Client, Ticket};
 use crate::limits::Limits;
 
 pub use self::effect::Effect;
+#[cfg(any(test, feature = "internals"))]
+pub use self::engine::properties;
 pub use self::engine::travel::CorePosition;
-pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey, properties};
+pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};

@@ -15,17 +15,25 @@ use crate::mcp::types::LoggingLevel;
 
 /// A `notifications/progress`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct Progressed {
+    /// How far it is; it only grows.
     pub progress: f64,
+    /// Where it ends, if that is known.
     pub total: Option<f64>,
+    /// What it is at.
     pub message: Option<String>,
 }
 
 /// A `notifications/message`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[non_exhaustive]
 pub struct Logged {
+    /// How bad it is.
     pub level: LoggingLevel,
+    /// What part of the server says it.
     pub logger: Option<String>,
+    /// What it says: any value.
     pub data: Value,
 }
 

@@ -64,6 +64,7 @@ pub struct TestServer {
 }
 
 impl TestServer {
+    /// Of an application, as one core has it.
     #[must_use]
     pub fn new(app: impl App + 'static) -> Self {
         TestServer::of(handler(app))

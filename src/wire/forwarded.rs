@@ -47,6 +47,7 @@ impl fmt::Debug for PeerSecret {
 }
 
 impl PeerSecret {
+    /// Of at least 16 bytes that nobody can guess.
     #[must_use]
     pub fn new(secret: &[u8]) -> PeerSecret {
         let keyed = Hmac::new_from_slice(secret).expect("a key of any length will do");
@@ -54,6 +55,7 @@ impl PeerSecret {
     }
 
     /// A key that every node makes from the same secret, one for each purpose. It tells nothing about the secret.
+    #[doc(hidden)]
     #[must_use]
     pub fn key_for(&self, purpose: &str) -> [u8; 32] {
         let mut key = self.keyed.clone();
@@ -64,6 +66,7 @@ impl PeerSecret {
     }
 
     /// The field's value for a request of this session that `from` passes on.
+    #[doc(hidden)]
     #[must_use]
     pub fn sign(&self, from: NodeName, session: &str) -> String {
         let proof = self.proof(from, session).finalize().into_bytes();
@@ -71,6 +74,7 @@ impl PeerSecret {
     }
 
     /// Which node passed the request on, if one of this cluster did. Takes the same time wherever a proof is wrong.
+    #[doc(hidden)]
     #[must_use]
     pub fn verify(&self, value: &str, session: &str) -> Option<NodeName> {
         let (from, proof) = value.split_once('.')?;
@@ -81,6 +85,7 @@ impl PeerSecret {
     }
 
     /// The value of [`FORWARDED_CLIENT`] for a request of this session that `from` passes on.
+    #[doc(hidden)]
     #[must_use]
     pub fn sign_client(&self, client: IpAddr, from: NodeName, session: &str) -> String {
         let client = client.to_string();
@@ -90,6 +95,7 @@ impl PeerSecret {
     }
 
     /// Whose request it is, if `from` says so.
+    #[doc(hidden)]
     #[must_use]
     pub fn verify_client(&self, value: &str, from: NodeName, session: &str) -> Option<IpAddr> {
         let (proof, client) = value.split_once('.')?;

@@ -18,7 +18,7 @@ const HOPS_MAX: usize = 32;
 /// says is no address.
 ///
 /// ```
-/// use pinfold::wire::forwarded_for::client_of_list;
+/// use pinfold::internals::wire::forwarded_for::client_of_list;
 ///
 /// let is_proxy = |address: std::net::IpAddr| address.to_string().starts_with("10.");
 /// let client = client_of_list(["192.0.2.66, 203.0.113.7, 10.0.0.2"], is_proxy);

@@ -36,4 +36,5 @@ pub use field::is_field_name;
 pub use head_view::HeadView;
 pub use malformed::Malformed;
 #[doc(hidden)]
+#[cfg(any(test, feature = "internals"))]
 pub mod properties;

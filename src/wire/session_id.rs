@@ -23,13 +23,20 @@ const _: () =
 /// Whose session it is, where it is there, and the proof that the bearer was told so.
 #[derive(Clone, Copy)]
 pub struct SessionId {
+    /// The node whose session it is.
     pub node: NodeName,
+    #[doc(hidden)]
     pub locator: Locator,
+    #[doc(hidden)]
     pub secret: [u8; SECRET_BYTES],
 }
 
 /// The place of a session within the cluster's node of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(
+    unnameable_types,
+    reason = "a hidden field of a session id has it, for the inner layers"
+)]
 pub struct Locator {
     pub core: u16,
     pub slot: u32,
@@ -51,11 +58,13 @@ pub struct NodeName {
 
 impl SessionId {
     /// What it lives and ends with.
+    #[doc(hidden)]
     #[must_use]
     pub fn process(&self) -> Process {
         (self.node, self.locator.incarnation)
     }
 
+    /// The id that this is the text of. None: it is the text of none.
     #[must_use]
     pub fn parse(text: &str) -> Option<SessionId> {
         let (node, rest) = text.split_once('.')?;
@@ -74,6 +83,7 @@ impl SessionId {
     }
 
     /// Appends at most [`SESSION_ID_BYTES_MAX`] bytes.
+    #[doc(hidden)]
     pub fn emit(&self, out: &mut String) {
         out.push_str(self.node.as_str());
         out.push('.');
@@ -91,6 +101,7 @@ impl SessionId {
     }
 
     /// Takes the same time wherever the two differ.
+    #[doc(hidden)]
     #[must_use]
     pub fn secret_eq(&self, secret: &[u8; SECRET_BYTES]) -> bool {
         let pairs = self.secret.iter().zip(secret);
@@ -100,7 +111,7 @@ impl SessionId {
 
     /// For logs and metrics: all but the secret.
     #[must_use]
-    pub fn redacted(&self) -> Redacted {
+    pub fn redacted(&self) -> impl fmt::Display + use<> {
         Redacted {
             node: self.node,
             locator: self.locator,
@@ -130,8 +141,7 @@ impl fmt::Debug for SessionId {
 }
 
 /// A session id without its secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Redacted {
+struct Redacted {
     node: NodeName,
     locator: Locator,
 }
@@ -148,6 +158,7 @@ impl fmt::Display for Redacted {
 }
 
 impl NodeName {
+    /// The name, if it is 1 to 16 of a-z, 0-9 and `-`.
     #[must_use]
     pub fn new(name: &str) -> Option<NodeName> {
         let valid = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -159,6 +170,7 @@ impl NodeName {
         Some(NodeName { bytes })
     }
 
+    /// As it leads session ids.
     #[must_use]
     pub fn as_str(&self) -> &str {
         let len = self.bytes.iter().position(|&byte| byte == 0);

@@ -4,11 +4,13 @@
 #[path = "../support/acl.rs"]
 mod acl;
 mod node;
+#[path = "../support/ports.rs"]
+mod ports;
 mod redis;
 mod spelling;
 
 use pinfold::app::call::{Notice, Topic};
-use pinfold::runtime::SharedLog;
+use pinfold::internals::runtime::SharedLog;
 
 use node::{Node, offset};
 use redis::Redis;

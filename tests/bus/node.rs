@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use pinfold::app::board::{Board, BoardLimits};
 use pinfold::app::contents::{Body, ContentStore, Contents};
-use pinfold::cluster::bus::{BusHandle, BusSetup, ReceiptReceiver, RedisSettings, open};
-use pinfold::redis::{RedisUrl, Settings};
-use pinfold::runtime::{Driver, run_alone};
-use pinfold::wire::session_id::NodeName;
+use pinfold::internals::cluster::bus::{BusHandle, BusSetup, ReceiptReceiver, RedisSettings, open};
+use pinfold::internals::redis::{RedisUrl, Settings};
+use pinfold::internals::runtime::{Driver, run_alone};
+use pinfold::internals::wire::session_id::NodeName;
 use serde_json::{Value, json};
 
 use crate::redis::Redis;

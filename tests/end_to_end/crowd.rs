@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use pinfold::wire::sse::EventParser;
+use pinfold::internals::wire::sse::EventParser;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 

@@ -3,8 +3,8 @@
 use std::sync::mpsc::{Receiver, channel};
 
 use pinfold::app::{Context, NoArguments, Toolkit};
+use pinfold::internals::runtime::Driver;
 use pinfold::mcp::types::Resource;
-use pinfold::runtime::Driver;
 use serde_json::{Value, json};
 
 use crate::server::{LIMIT, Served};

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use pinfold::runtime::run_alone;
+use pinfold::internals::runtime::run_alone;
 use pinfold::{Driver, Node};
 
 use crate::client::{ANY_PORT, Session, drivers, is_closed, named, small, wait_until};

@@ -1,6 +1,6 @@
 //! What is wrong with a node's options is said by `start`, in a sentence, and nothing is left of it.
 
-use pinfold::metrics::Registry;
+use pinfold::prometheus::Registry;
 use pinfold::{Node, NodeBuilder};
 
 use crate::client::{ANY_PORT, Session, is_closed, named, small};

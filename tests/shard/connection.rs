@@ -1,8 +1,8 @@
 //! Connections: pipelining, re-use after a stream, half-closing, slow readers, and what a client may make a
 //! connection hold.
 
-use pinfold::limits::Limits;
-use pinfold::shard::Closed;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::Closed;
 use serde_json::json;
 
 use crate::support::{Answer, Client, Item, Request};

@@ -1,8 +1,8 @@
 //! Leaving without a storm: who is still served, when streams close and how, and what clients are told of it.
 
 use pinfold::app::call::Availability;
-use pinfold::limits::Limits;
-use pinfold::shard::{Closed, DrainTimes};
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::{Closed, DrainTimes};
 use serde_json::json;
 
 use crate::support::node::SocketId;

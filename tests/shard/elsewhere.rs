@@ -3,10 +3,10 @@
 
 use std::collections::HashSet;
 
-use pinfold::limits::{HEADER_FIELDS_MAX, Limits};
-use pinfold::shard::{Cluster, DrainTimes, Located, MissReason, SessionEvent};
-use pinfold::wire::forwarded::PeerSecret;
-use pinfold::wire::session_id::NodeName;
+use pinfold::internals::limits::{HEADER_FIELDS_MAX, Limits};
+use pinfold::internals::shard::{Cluster, DrainTimes, Located, MissReason, SessionEvent};
+use pinfold::internals::wire::forwarded::PeerSecret;
+use pinfold::internals::wire::session_id::NodeName;
 
 use crate::support::node::{Node, setup};
 use crate::support::{Answer, Client, Request};

@@ -3,7 +3,9 @@
 //! A Go proxy cuts an answer that begins before it has noticed that the request's body is whole.
 
 use pinfold::app::call::Topic;
-use pinfold::limits::{BUSY_FOR_MS, Limits, STREAM_HOLD_BUSY_MS, STREAM_HOLD_MS, UNSENT_BYTES_MAX};
+use pinfold::internals::limits::{
+    BUSY_FOR_MS, Limits, STREAM_HOLD_BUSY_MS, STREAM_HOLD_MS, UNSENT_BYTES_MAX,
+};
 use serde_json::{Value, json};
 
 use crate::support::node::SocketId;
@@ -339,7 +341,7 @@ fn a_batch_and_a_body_in_chunks_behind_a_proxy() {
 fn a_node_that_leaves_while_a_stream_is_held() {
     let mut client = Client::new();
     let now = client.node.now;
-    let times = pinfold::shard::DrainTimes {
+    let times = pinfold::internals::shard::DrainTimes {
         notice_ms: 64,
         window_ms: 0,
     };
@@ -352,5 +354,5 @@ fn a_node_that_leaves_while_a_stream_is_held() {
     client.pass(1_000);
     assert!(arrived(&mut client, socket).contains("acknowledged"));
     let closed = client.node.sockets[socket].closed;
-    assert_eq!(closed, Some(pinfold::shard::Closed::Draining));
+    assert_eq!(closed, Some(pinfold::internals::shard::Closed::Draining));
 }

@@ -1,7 +1,7 @@
 //! What the application is told of sessions and subscriptions, and what it sees of a request's sender.
 
 use pinfold::app::call::{Lifecycle, Subscriber};
-use pinfold::limits::Limits;
+use pinfold::internals::limits::Limits;
 use serde_json::json;
 
 use crate::support::{Client, Request};
@@ -26,6 +26,7 @@ fn told(client: &mut Client, known: &mut Vec<Subscriber>) -> Vec<String> {
         Lifecycle::Ended(id, why) => format!("{} ends: {why:?}", name(Subscriber::Session(id))),
         Lifecycle::Subscribed(uri, by) => format!("{} hears {uri}", name(by)),
         Lifecycle::Unsubscribed(uri, by) => format!("{} leaves {uri}", name(by)),
+        other => panic!("{other:?} has no word here"),
     };
     client.node.delivered.drain(..).map(&mut words).collect()
 }

@@ -1,7 +1,7 @@
 //! Bodies that the driver looks at elsewhere: what the connection does meanwhile, and that it makes no difference.
 
-use pinfold::limits::{LOOK_ON_CORE_BYTES_MAX, Limits};
-use pinfold::shard::Closed;
+use pinfold::internals::limits::{LOOK_ON_CORE_BYTES_MAX, Limits};
+use pinfold::internals::shard::Closed;
 use serde_json::{Value, json};
 
 use crate::support::node::SocketId;

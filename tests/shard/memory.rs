@@ -1,7 +1,7 @@
 //! One budget for all that clients make a node hold. Each test takes it up in another way.
 
-use pinfold::limits::Limits;
-use pinfold::shard::Closed;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::Closed;
 use serde_json::json;
 
 use crate::support::client::Client;

@@ -1,8 +1,8 @@
 //! GET and `Last-Event-ID`: what a client that comes back is told, and what becomes of the connection before.
 
 use pinfold::app::call::Topic;
-use pinfold::limits::Limits;
-use pinfold::shard::Shard;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::Shard;
 use serde_json::json;
 
 use crate::support::client::topic_of;

@@ -5,7 +5,7 @@
 //! `SOCKET_BYTES` (src/runtime/sockets.rs) holds. Futures are those of calls that are worked on (bench/tests/allocations.rs
 //! holds the application's part) and of writes that the kernel did not take at once.
 
-use pinfold::shard::Shard;
+use pinfold::internals::shard::Shard;
 
 #[test]
 fn an_entry_that_grew_unnoticed() {

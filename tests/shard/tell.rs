@@ -1,8 +1,8 @@
 //! Messages for one session or for all, from outside of any call.
 
 use pinfold::app::call::{Notice, TellRefused, Topic};
-use pinfold::limits::Limits;
-use pinfold::shard::Closed;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::Closed;
 use serde_json::json;
 
 use crate::support::{Client, Request};

@@ -3,8 +3,8 @@
 //! what arrived with what left; each step checks that neither core has lost or gained anything.
 
 use pinfold::app::call::{Notice, Topic};
-use pinfold::limits::Limits;
-use pinfold::shard::{Closed, Cluster, SessionKey, ShardCounts, ShardSetup};
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::{Closed, Cluster, SessionKey, ShardCounts, ShardSetup};
 use serde_json::json;
 
 use crate::support::node::{Node, SocketId, setup};

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use pinfold::app::call::{Notice, Topic};
-use pinfold::limits::{LOOK_ON_CORE_BYTES_MAX, Limits};
-use pinfold::shard::{
+use pinfold::internals::limits::{LOOK_ON_CORE_BYTES_MAX, Limits};
+use pinfold::internals::shard::{
     Cluster, DrainTimes, NotTaken, SessionEvent, Shard, StaysBecause, TravellingSession,
 };
-use pinfold::wire::session_id::SessionId;
+use pinfold::internals::wire::session_id::SessionId;
 use serde_json::{Value, json};
 
 use crate::support::node::{Node, setup};

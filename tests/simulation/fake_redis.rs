@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use pinfold::app::contents::Contents;
-use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::outbox::PATIENCE_MS;
-use pinfold::cluster::bus::stream_info::{StreamInfo, StreamLength};
-use pinfold::cluster::bus::{
+use pinfold::internals::cluster::bus::id::EntryId;
+use pinfold::internals::cluster::bus::outbox::PATIENCE_MS;
+use pinfold::internals::cluster::bus::stream_info::{StreamInfo, StreamLength};
+use pinfold::internals::cluster::bus::{
     Add, Applied, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write,
 };
-use pinfold::wire::uri::normal;
+use pinfold::internals::wire::uri::normal;
 
 use crate::member::read_back;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Change, ContentStore};
-use pinfold::cluster::bus::outbox::{ContentSource, OutboxItem};
+use pinfold::internals::cluster::bus::outbox::{ContentSource, OutboxItem};
 
 use crate::fake_redis::FakeRedis;
 use crate::ledger::Ledger;

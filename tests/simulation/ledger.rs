@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pinfold::cluster::bus::outbox::PATIENCE_MS;
+use pinfold::internals::cluster::bus::outbox::PATIENCE_MS;
 
 use crate::fake_redis::FakeRedis;
 use crate::member::Member;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
-use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{
+use pinfold::internals::cluster::bus::id::EntryId;
+use pinfold::internals::cluster::bus::{
     Add, Applied, Bus, BusRequest, BusResponse, BusSetup, LocalLog, Placed,
 };
-use pinfold::wire::session_id::{Locator, NodeName, SessionId};
+use pinfold::internals::wire::session_id::{Locator, NodeName, SessionId};
 
 use crate::world::World;
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pinfold::cluster::bus::Loaded;
+use pinfold::internals::cluster::bus::Loaded;
 
 use crate::member::{Member, News};
 use crate::world::{URIS, topic};

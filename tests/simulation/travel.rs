@@ -1,6 +1,6 @@
 //! At random moments sessions and connections leave one core for another, and cores make place for others.
 
-use pinfold::shard::{SessionKey, ShardSetup, StaysBecause};
+use pinfold::internals::shard::{SessionKey, ShardSetup, StaysBecause};
 
 use crate::support::node::setup;
 use crate::world::{World, limits};

@@ -1,6 +1,6 @@
 //! An entry of another program that is trimmed while only one node has read it.
 
-use pinfold::cluster::bus::BusRequest;
+use pinfold::internals::cluster::bus::BusRequest;
 
 use crate::fleet::Fleet;
 use crate::member::Wire;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use pinfold::shard::Closed;
+use pinfold::internals::shard::Closed;
 
 use crate::peer::Expected;
 use crate::support::node::SocketId;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pinfold::cluster::bus::id::EntryId;
-use pinfold::cluster::bus::{Add, BusRequest, BusResponse, FoundValue, Loaded, Placed};
+use pinfold::internals::cluster::bus::id::EntryId;
+use pinfold::internals::cluster::bus::{Add, BusRequest, BusResponse, FoundValue, Loaded, Placed};
 
 use crate::fleet::Fleet;
 use crate::member::{BusBreakage, Wire};

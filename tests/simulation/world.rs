@@ -1,7 +1,7 @@
 //! A node and its clients, and one random step after the other.
 
 use pinfold::app::call::{Notice, Outcome, TellRefused, Topic};
-use pinfold::limits::Limits;
+use pinfold::internals::limits::Limits;
 use pinfold::mcp::RpcError;
 use serde_json::json;
 

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use pinfold::clients::Client as ClientAddress;
-use pinfold::limits::Limits;
-use pinfold::shard::{Millis, TooMany};
+use pinfold::internals::clients::Client as ClientAddress;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::{Millis, TooMany};
 use serde_json::json;
 
 use crate::V11;

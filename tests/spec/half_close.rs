@@ -2,8 +2,8 @@
 //! gone looks the same until something is written to it.
 
 use pinfold::app::call::Topic;
-use pinfold::limits::Limits;
-use pinfold::shard::Closed;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::Closed;
 use serde_json::json;
 
 use crate::support::{Client, Item, Request};

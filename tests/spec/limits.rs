@@ -1,7 +1,7 @@
 //! The node's own bounds: each has its status and a sentence, and what is full is a normal answer.
 
-use pinfold::limits::Limits;
-use pinfold::shard::{Closed, TooMany};
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::{Closed, TooMany};
 use serde_json::{Value, json};
 
 use crate::support::{Client, Item, Request};

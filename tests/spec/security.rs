@@ -1,7 +1,7 @@
 //! Transports, "Security Warning" and "Security & Endpoint": who is let in.
 
-use pinfold::limits::Limits;
-use pinfold::shard::ShardSetup;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::ShardSetup;
 use serde_json::json;
 
 use crate::support::node::setup;

@@ -2,7 +2,7 @@
 //! clients come back for as long as they get a stream, so one that is over is 405.
 
 use pinfold::app::call::Topic;
-use pinfold::limits::{CHASE_MS, Limits, SILENT_CONNECTIONS_MAX};
+use pinfold::internals::limits::{CHASE_MS, Limits, SILENT_CONNECTIONS_MAX};
 use pinfold::mcp::RpcError;
 use serde_json::json;
 

@@ -1,8 +1,8 @@
 //! What runs out: heads, bodies, idle connections and sessions, stuck writes, unanswered questions; and what keeps
 //! a silent stream alive.
 
-use pinfold::limits::Limits;
-use pinfold::shard::Closed;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::Closed;
 use serde_json::json;
 
 use crate::support::{Client, Item, Request};

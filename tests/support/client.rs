@@ -1,9 +1,9 @@
 //! A client that does one thing after the other over a network without delays: what most tests need.
 
 use pinfold::app::call::{Notice, Outcome, TellRefused, Topic};
-use pinfold::limits::Limits;
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::{Closed, Millis};
 use pinfold::mcp::RpcError;
-use pinfold::shard::{Closed, Millis};
 use serde_json::Value;
 
 use super::node::{Arrived, Node, SocketId};

@@ -1,9 +1,9 @@
 //! Carries out what a shard wants done, on fake sockets and with letters that arrive when the test says so.
 
 use pinfold::app::call::Outcome;
-use pinfold::budget::Charge;
-use pinfold::clients::Ticket;
-use pinfold::shard::{CallKey, ConnectionKey, Effect, Look, Millis, MissReason};
+use pinfold::internals::budget::Charge;
+use pinfold::internals::clients::Ticket;
+use pinfold::internals::shard::{CallKey, ConnectionKey, Effect, Look, Millis, MissReason};
 
 use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pinfold::budget::Pool;
-use pinfold::clients::{Client, Holds, Ticket};
-use pinfold::shard::ShardCounts;
+use pinfold::internals::budget::Pool;
+use pinfold::internals::clients::{Client, Holds, Ticket};
+use pinfold::internals::shard::ShardCounts;
 
 use super::node::{Core, Node};
 

@@ -9,14 +9,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use pinfold::app::call::{Call, Lifecycle, Notice, Outcome, ServerInfoJson, Topic};
-use pinfold::budget::Charge;
-use pinfold::clients::{Client, Commons, Networks, Ticket};
-use pinfold::limits::{GAP_OFFSETS, Limits};
-use pinfold::shard::{
+use pinfold::internals::budget::Charge;
+use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
+use pinfold::internals::limits::{GAP_OFFSETS, Limits};
+use pinfold::internals::shard::{
     CallKey, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy, SessionEvent, Shard,
     ShardSetup,
 };
-use pinfold::wire::session_id::{NodeName, SessionId};
+use pinfold::internals::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
 
 pub use super::breakage::Breakage;
@@ -137,7 +137,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -
         cluster: None,
         server_info: Arc::new(server_info()),
         accepts: Box::new(|uri| {
-            let own = pinfold::wire::uri::normal(uri)?;
+            let own = pinfold::internals::wire::uri::normal(uri)?;
             Ok((!own.starts_with("forbidden:")).then(|| own.into()))
         }),
         secrets: Box::new(move || {
@@ -466,6 +466,7 @@ fn name_of(topic: &Topic) -> &str {
         Topic::Prompts => "prompts/list_changed",
         Topic::Resources => "resources/list_changed",
         Topic::Resource(uri) => uri,
+        other => panic!("{other:?} has no name here"),
     }
 }
 

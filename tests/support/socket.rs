@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-use pinfold::shard::{Closed, ConnectionKey};
+use pinfold::internals::shard::{Closed, ConnectionKey};
 
 use super::reader::Reader;
 

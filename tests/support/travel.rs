@@ -4,11 +4,11 @@
 //! Each value is written down as JSON and read again, and what arrived is taken once more: it must be what left.
 
 use pinfold::app::call::Lifecycle;
-use pinfold::shard::{
+use pinfold::internals::shard::{
     ConnectionKey, Millis, NotTaken, SessionKey, Shard, ShardSetup, StaysBecause,
     TravellingConnection, TravellingSession,
 };
-use pinfold::wire::session_id::SessionId;
+use pinfold::internals::wire::session_id::SessionId;
 use serde_json::Value;
 
 use super::node::{Breakage, Node, SocketId};

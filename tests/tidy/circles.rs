@@ -16,7 +16,7 @@ fn module_of(path: &str) -> String {
 }
 
 fn arrows(sources: &[Source]) -> Arrows {
-    let is_module = |source: &&Source| !["lib", "main"].contains(&source.module());
+    let is_module = |source: &&Source| !["lib", "main", "internals"].contains(&source.module());
     let modules: BTreeSet<String> = sources
         .iter()
         .filter(is_module)

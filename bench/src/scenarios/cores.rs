@@ -7,7 +7,7 @@
 use clap::Parser;
 use clap::builder::ArgPredicate;
 use hdrhistogram::Histogram;
-use pinfold::wire::session_id::SessionId;
+use pinfold::internals::wire::session_id::SessionId;
 use serde::Serialize;
 
 use super::{Common, SPARE_FILES, progress, session};

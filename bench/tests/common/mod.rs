@@ -16,11 +16,11 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use pinfold::app::call::{Call, Handler, Link, Outcome};
 use pinfold::app::{Context, NoArguments, Toolkit, handler};
-use pinfold::clients::{Commons, Networks};
-use pinfold::limits::Limits;
+use pinfold::internals::clients::{Commons, Networks};
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::{ConnectionKey, Effect, RequestPolicy, Shard, ShardSetup};
+use pinfold::internals::wire::session_id::NodeName;
 use pinfold::mcp::types::Resource;
-use pinfold::shard::{ConnectionKey, Effect, RequestPolicy, Shard, ShardSetup};
-use pinfold::wire::session_id::NodeName;
 
 pub(crate) use self::counting::{allocations, held};
 

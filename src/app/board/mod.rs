@@ -48,6 +48,7 @@ pub struct Board {
 }
 
 impl Board {
+    /// An empty board.
     #[must_use]
     pub fn new(limits: BoardLimits) -> Self {
         Board {

@@ -14,6 +14,7 @@ use crate::wire::uri::{NotAUri, normal};
 
 /// What a board holds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BoardLimits {
     /// All entries together, their URIs and descriptions included.
     pub bytes_max: usize,

@@ -25,6 +25,7 @@ pub struct Conformance {
 }
 
 impl Conformance {
+    /// With no task yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

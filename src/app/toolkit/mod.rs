@@ -170,6 +170,7 @@ impl Toolkit {
         self
     }
 
+    /// The name that people are shown.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.info.implementation.title = Some(title.into());

@@ -45,6 +45,7 @@ pub mod id;
 pub mod outbox;
 mod page;
 mod peers;
+#[cfg(any(test, feature = "internals"))]
 pub mod properties;
 mod reload;
 mod run;

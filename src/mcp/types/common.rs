@@ -18,19 +18,26 @@ pub type ProgressToken = Box<RawValue>;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Implementation {
+    /// For programs, and for people if there is no title.
     pub name: String,
+    /// A name for people, where `name` is for programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// In any scheme of its author's.
     pub version: String,
+    /// What it is and is good for, in words for people and models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Pictures of it for a user interface.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub icons: Vec<Icon>,
+    /// Where to read more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub website_url: Option<String>,
 }
 
 impl Implementation {
+    /// Of this name and version, and nothing more.
     #[must_use]
     pub fn new(name: impl Into<String>, version: impl Into<String>) -> Self {
         Implementation {
@@ -40,12 +47,14 @@ impl Implementation {
         }
     }
 
+    /// Gives it a name for people.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = Some(title.into());
         self
     }
 
+    /// Says what it is and is good for.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
@@ -59,6 +68,7 @@ impl Implementation {
 pub struct Icon {
     /// `https:` or `data:`.
     pub src: String,
+    /// The media type, such as `text/plain`, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// `48x48`, or `any`.
@@ -69,10 +79,13 @@ pub struct Icon {
     pub theme: Option<String>,
 }
 
+/// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
+    /// The person, or whoever acts for one.
     User,
+    /// The model.
     Assistant,
 }
 
@@ -80,6 +93,7 @@ pub enum Role {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Annotations {
+    /// For whom it is. Empty: for everybody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<Role>,
     /// 0 (may be left out) to 1 (needed).
@@ -94,13 +108,21 @@ pub struct Annotations {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LoggingLevel {
+    /// For whoever looks for a fault.
     Debug,
+    /// All is well.
     Info,
+    /// All is well, and worth to be known.
     Notice,
+    /// Something may go wrong.
     Warning,
+    /// Something went wrong.
     Error,
+    /// A part of the server does not work.
     Critical,
+    /// Somebody has to act at once.
     Alert,
+    /// Nothing works.
     Emergency,
 }
 
@@ -116,6 +138,12 @@ impl LoggingLevel {
         "alert",
         "emergency",
     ];
+
+    /// As it stands on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
 
     /// The severity of the level of this name.
     #[must_use]
@@ -134,6 +162,7 @@ impl LoggingLevel {
 /// A page of a list: the first, or the one that a result's `nextCursor` names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaginatedRequest {
+    /// The `nextCursor` of an earlier result. None: the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
@@ -170,7 +199,7 @@ mod tests {
     fn a_level_that_has_one_name_for_serde_and_another_for_us() {
         for (severity, name) in (0..).zip(LoggingLevel::NAMES) {
             let level: LoggingLevel = serde_json::from_value(Value::from(name)).expect("a level");
-            assert_eq!(level.severity(), severity);
+            assert_eq!((level.severity(), level.name()), (severity, name));
             assert_eq!(LoggingLevel::severity_of(name), Some(severity));
         }
         assert_eq!(LoggingLevel::severity_of("Debug"), None);

@@ -9,17 +9,22 @@ use super::{Annotations, Meta, Resource};
 /// One block of a tool's result or of a prompt's message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Content {
+    /// Text.
     Text(TextContent),
+    /// A picture.
     Image(ImageContent),
     /// Since 2025-03-26.
     Audio(AudioContent),
     /// Since 2025-06-18.
     ResourceLink(Resource),
+    /// The contents of a resource, in place.
     Resource(EmbeddedResource),
 }
 
 impl Content {
+    /// A block of text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Content::Text(TextContent {
@@ -38,6 +43,7 @@ impl Content {
         })
     }
 
+    /// A picture, of its bytes.
     #[must_use]
     pub fn image_bytes(bytes: &[u8], mime_type: impl Into<String>) -> Self {
         Self::image(BASE64_STANDARD.encode(bytes), mime_type)
@@ -53,11 +59,13 @@ impl Content {
         })
     }
 
+    /// A sound, of its bytes.
     #[must_use]
     pub fn audio_bytes(bytes: &[u8], mime_type: impl Into<String>) -> Self {
         Self::audio(BASE64_STANDARD.encode(bytes), mime_type)
     }
 
+    /// The contents of a resource, in place.
     #[must_use]
     pub fn resource(contents: ResourceContents) -> Self {
         Content::Resource(EmbeddedResource {
@@ -67,6 +75,7 @@ impl Content {
         })
     }
 
+    /// A resource that the client can read if it likes.
     #[must_use]
     pub fn resource_link(resource: Resource) -> Self {
         Content::ResourceLink(resource)
@@ -94,44 +103,60 @@ impl From<String> for Content {
     }
 }
 
+/// Text, in a tool's result or in a message.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TextContent {
+    /// The text.
     pub text: String,
+    /// Whom it is for, and how much it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
+    /// `_meta`: what programs add, under keys with a prefix of their own.
     #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
 }
 
+/// A picture, in a tool's result or in a message.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageContent {
     /// base64
     pub data: String,
+    /// Such as `image/png`.
     pub mime_type: String,
+    /// Whom it is for, and how much it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
+    /// `_meta`: what programs add, under keys with a prefix of their own.
     #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
 }
 
+/// A sound, in a tool's result or in a message.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AudioContent {
     /// base64
     pub data: String,
+    /// Such as `audio/wav`.
     pub mime_type: String,
+    /// Whom it is for, and how much it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
+    /// `_meta`: what programs add, under keys with a prefix of their own.
     #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
 }
 
+/// The contents of a resource, in a tool's result or in a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EmbeddedResource {
+    /// What would be read at its URI.
     pub resource: ResourceContents,
+    /// Whom it is for, and how much it matters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
+    /// `_meta`: what programs add, under keys with a prefix of their own.
     #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
 }
@@ -140,34 +165,46 @@ pub struct EmbeddedResource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ResourceContents {
+    /// Text.
     Text(TextResourceContents),
+    /// Bytes.
     Blob(BlobResourceContents),
 }
 
+/// What is read at a URI, as text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TextResourceContents {
+    /// Where it was read.
     pub uri: String,
+    /// The media type, such as `text/plain`, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
+    /// The contents.
     pub text: String,
+    /// `_meta`: what programs add, under keys with a prefix of their own.
     #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
 }
 
+/// What is read at a URI, as bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlobResourceContents {
+    /// Where it was read.
     pub uri: String,
+    /// The media type, such as `text/plain`, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
     /// base64
     pub blob: String,
+    /// `_meta`: what programs add, under keys with a prefix of their own.
     #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
 }
 
 impl ResourceContents {
+    /// Contents that are text.
     #[must_use]
     pub fn text(uri: impl Into<String>, text: impl Into<String>) -> Self {
         ResourceContents::Text(TextResourceContents {
@@ -187,12 +224,14 @@ impl ResourceContents {
         })
     }
 
+    /// Gives its media type, such as `text/plain`.
     #[must_use]
     pub fn mime_type(mut self, mime_type: impl Into<String>) -> Self {
         *self.mime_type_mut() = Some(mime_type.into());
         self
     }
 
+    /// The text, if it is text.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -201,6 +240,7 @@ impl ResourceContents {
         }
     }
 
+    /// Where it was read.
     #[must_use]
     pub fn uri(&self) -> &str {
         match self {

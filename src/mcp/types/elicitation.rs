@@ -10,23 +10,31 @@ use super::{JsonObject, Meta};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum ElicitRequest {
+    /// A form to fill in.
     Form(FormRequest),
+    /// A page to visit.
     Url(UrlRequest),
 }
 
+/// A form for the user, which the client shows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FormRequest {
+    /// What the user is asked.
     pub message: String,
+    /// The fields.
     pub requested_schema: ElicitSchema,
 }
 
+/// A page where the user does something that the client must not see, such as a payment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UrlRequest {
     /// Always `url`.
     mode: &'static str,
+    /// Why the user should go there.
     pub message: String,
+    /// Where that is.
     pub url: String,
     /// Required in 2025-11-25, where it is filled in if it is absent here.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +42,7 @@ pub struct UrlRequest {
 }
 
 impl ElicitRequest {
+    /// Asks the user to fill in a form.
     #[must_use]
     pub fn form(message: impl Into<String>, schema: ElicitSchema) -> Self {
         ElicitRequest::Form(FormRequest {
@@ -74,6 +83,7 @@ pub struct ElicitSchema {
 }
 
 impl ElicitSchema {
+    /// A form without fields: a question of yes or no.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -94,21 +104,25 @@ impl ElicitSchema {
         self.optional(name, schema)
     }
 
+    /// A line of text.
     #[must_use]
     pub fn string(self, name: impl Into<String>) -> Self {
         self.required(name, json!({ "type": "string" }))
     }
 
+    /// Yes or no.
     #[must_use]
     pub fn boolean(self, name: impl Into<String>) -> Self {
         self.required(name, json!({ "type": "boolean" }))
     }
 
+    /// A whole number.
     #[must_use]
     pub fn integer(self, name: impl Into<String>) -> Self {
         self.required(name, json!({ "type": "integer" }))
     }
 
+    /// A number.
     #[must_use]
     pub fn number(self, name: impl Into<String>) -> Self {
         self.required(name, json!({ "type": "number" }))
@@ -163,9 +177,11 @@ impl Serialize for RequestedFields<'_> {
     }
 }
 
+/// What the user did with a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ElicitAction {
+    /// The user agreed, and filled in the form if it was one.
     Accept,
     /// The user said no.
     Decline,
@@ -174,6 +190,7 @@ pub enum ElicitAction {
 }
 
 impl ElicitAction {
+    /// As it stands on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -184,17 +201,21 @@ impl ElicitAction {
     }
 }
 
+/// What the user answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ElicitResult {
+    /// Whether it is an answer at all.
     pub action: ElicitAction,
     /// The form's fields, if the user accepted a form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<JsonObject>,
+    /// `_meta`: what programs add, under keys with a prefix of their own.
     #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
 }
 
 impl ElicitResult {
+    /// The user agreed.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         self.action == ElicitAction::Accept

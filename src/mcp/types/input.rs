@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::mcp::RpcMethod;
 use crate::mcp::objects::Objects;
 use crate::mcp::read::read;
 
@@ -14,24 +16,26 @@ use super::{
     ListRootsResult,
 };
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "method", content = "params")]
+/// One thing that a server asks of the client while it serves a request of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum InputRequest {
-    #[serde(rename = "elicitation/create")]
+    /// A question to the user.
     Elicit(ElicitRequest),
-    #[serde(rename = "sampling/createMessage")]
+    /// A question to the client's model.
     CreateMessage(CreateMessageRequest),
-    #[serde(rename = "roots/list")]
+    /// Which folders the server may work in.
     ListRoots(ListRootsRequest),
 }
 
 impl InputRequest {
+    /// The method that asks it of a legacy client, which also names its kind in 2026-07-28.
     #[must_use]
     pub const fn method(&self) -> &'static str {
         match self {
-            InputRequest::Elicit(_) => "elicitation/create",
-            InputRequest::CreateMessage(_) => "sampling/createMessage",
-            InputRequest::ListRoots(_) => "roots/list",
+            InputRequest::Elicit(_) => RpcMethod::ElicitationCreate.name(),
+            InputRequest::CreateMessage(_) => RpcMethod::SamplingCreateMessage.name(),
+            InputRequest::ListRoots(_) => RpcMethod::RootsList.name(),
         }
     }
 
@@ -97,6 +101,20 @@ impl InputRequest {
     }
 }
 
+/// As an entry of `inputRequests`.
+impl Serialize for InputRequest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entry = serializer.serialize_struct("InputRequest", 2)?;
+        entry.serialize_field("method", self.method())?;
+        match self {
+            InputRequest::Elicit(params) => entry.serialize_field("params", params)?,
+            InputRequest::CreateMessage(params) => entry.serialize_field("params", params)?,
+            InputRequest::ListRoots(params) => entry.serialize_field("params", params)?,
+        }
+        entry.end()
+    }
+}
+
 impl From<ElicitRequest> for InputRequest {
     fn from(request: ElicitRequest) -> Self {
         InputRequest::Elicit(request)
@@ -120,17 +138,20 @@ impl From<ListRootsRequest> for InputRequest {
 pub struct InputRequests(Vec<(String, InputRequest)>);
 
 impl InputRequests {
+    /// Without a question yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Adds a question, or replaces the one under this key.
     #[must_use]
     pub fn and(mut self, key: impl Into<String>, request: impl Into<InputRequest>) -> Self {
         self.insert(key.into(), request.into());
         self
     }
 
+    /// Adds the question for the client's roots.
     #[must_use]
     pub fn list_roots(self, key: impl Into<String>) -> Self {
         self.and(key, ListRootsRequest {})
@@ -142,10 +163,12 @@ impl InputRequests {
         self.0.push((key, request));
     }
 
+    /// Each question with its key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &InputRequest)> {
         self.0.iter().map(|(key, request)| (key.as_str(), request))
     }
 
+    /// There is nothing to ask.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -160,9 +183,13 @@ impl Serialize for InputRequests {
 
 /// What a client answered to one [`InputRequest`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum InputResponse {
+    /// What the user answered.
     Elicit(ElicitResult),
+    /// What the model answered.
     CreateMessage(CreateMessageResult),
+    /// The folders.
     ListRoots(ListRootsResult),
 }
 
@@ -172,6 +199,7 @@ pub enum InputResponse {
 pub struct InputResponses(BTreeMap<String, InputResponse>);
 
 impl InputResponses {
+    /// Takes out what the user answered to the question of this key. None: there is no answer of this kind.
     pub fn elicit(&mut self, key: &str) -> Option<ElicitResult> {
         match self.0.remove(key) {
             Some(InputResponse::Elicit(answer)) => Some(answer),
@@ -179,6 +207,7 @@ impl InputResponses {
         }
     }
 
+    /// Takes out what the model answered to the question of this key. None: there is no answer of this kind.
     pub fn sample(&mut self, key: &str) -> Option<CreateMessageResult> {
         match self.0.remove(key) {
             Some(InputResponse::CreateMessage(answer)) => Some(answer),
@@ -186,6 +215,7 @@ impl InputResponses {
         }
     }
 
+    /// Takes out the folders that were asked for under this key. None: there is no answer of this kind.
     pub fn list_roots(&mut self, key: &str) -> Option<ListRootsResult> {
         match self.0.remove(key) {
             Some(InputResponse::ListRoots(answer)) => Some(answer),
@@ -214,7 +244,9 @@ impl FromIterator<(String, InputResponse)> for InputResponses {
 pub struct InputRequiredResult {
     /// Always `input_required`.
     pub result_type: &'static str,
+    /// The questions, by keys of the server's choosing; the answers come back under the same ones.
     pub input_requests: InputRequests,
+    /// What the client is to bring back with the answers, sealed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_state: Option<String>,
 }

@@ -2,7 +2,8 @@
 //!
 //! One set serves every revision: a field that is newer than a client's revision is an extra property to it,
 //! which every revision's schema allows. Required fields are those of the oldest revision that has the type.
-//! Setters take and give the value, so that a definition reads as one expression.
+//! Setters take and give the value, so that a definition reads as one expression. A revision to come may add fields: make
+//! these values by their functions, or end a literal with `..Default::default()`.
 
 mod capabilities;
 mod common;

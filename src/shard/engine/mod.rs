@@ -29,6 +29,7 @@ mod moved;
 mod params;
 mod place;
 mod post;
+#[cfg(any(test, feature = "internals"))]
 pub mod properties;
 mod resume;
 mod session;
@@ -65,7 +66,8 @@ use super::exchange::{
 };
 use super::fields::{self, RequestFields};
 use super::memory::Memory;
-use super::refused::{Refused, error_message, result_message};
+use super::messages;
+use super::refused::Refused;
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
 use super::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};

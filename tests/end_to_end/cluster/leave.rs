@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pinfold::wire::session_id::SessionId;
+use pinfold::internals::wire::session_id::SessionId;
 
 use super::client::Session;
 use super::redis::{Redis, Reply};

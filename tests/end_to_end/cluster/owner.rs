@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use pinfold::wire::session_id::{Locator, NodeName, SessionId};
+use pinfold::internals::wire::session_id::{Locator, NodeName, SessionId};
 
 use super::redis::Redis;
 use super::wait_for;

@@ -1,6 +1,6 @@
 //! What Redis knows of sessions, and what clients are told of those that are not where they ask.
 
-use pinfold::wire::session_id::SessionId;
+use pinfold::internals::wire::session_id::SessionId;
 use serde_json::Value;
 
 use super::client::Session;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pinfold::cluster::steering::cookie_value;
+use pinfold::internals::cluster::steering::cookie_value;
 
 use super::client::{Answer, Session, initialize, try_get};
 use super::fleet::{Fleet, NODES, Plan};

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use pinfold::wire::sse::EventParser;
+use pinfold::internals::wire::sse::EventParser;
 use serde_json::{Value, json};
 
 use super::wait_until;

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pinfold::app::call::{Notice, Outcome};
-use pinfold::forward::Side;
-use pinfold::wire::session_id::{Locator, NodeName, SessionId};
+use pinfold::internals::forward::Side;
+use pinfold::internals::wire::session_id::{Locator, NodeName, SessionId};
 use serde_json::json;
 
 use super::asker::{Asked, Came, Kind, SessionOf, Wire, pad_of, request};

@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use pinfold::forward::{SessionOwner, Side};
-use pinfold::shard::MissReason;
-use pinfold::wire::session_id::SessionId;
+use pinfold::internals::forward::{SessionOwner, Side};
+use pinfold::internals::shard::MissReason;
+use pinfold::internals::wire::session_id::SessionId;
 
 use super::convoy::{Convoy, PLAYED_INCARNATION};
 use super::line::{End, LineId};
@@ -178,6 +178,7 @@ impl Convoy {
         SessionOwner::Alive {
             address: address_of(number),
             cookie: format!("cookie{number}").into(),
+            lives_ms: 1_000,
         }
     }
 

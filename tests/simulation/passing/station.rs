@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use pinfold::forward::{
+use pinfold::internals::forward::{
     Departing, EXCHANGE_BYTES, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode,
     PassageKey, Question, Returning, SessionOwner, Side, SocketInterest,
 };
-use pinfold::limits::Limits;
-use pinfold::shard::{Closed, Cluster, Millis, SessionEvent};
-use pinfold::wire::forwarded::PeerSecret;
-use pinfold::wire::session_id::{NodeName, SessionId};
+use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::{Closed, Cluster, Millis, SessionEvent};
+use pinfold::internals::wire::forwarded::PeerSecret;
+use pinfold::internals::wire::session_id::{NodeName, SessionId};
 
 use super::line::{End, LineId, Network};
 use crate::support::Random;

@@ -5,7 +5,7 @@ use super::convoy::Convoy;
 use super::line::End;
 use super::station::limits;
 use crate::support::Answer;
-use pinfold::shard::Closed;
+use pinfold::internals::shard::Closed;
 
 impl Convoy {
     pub(super) fn trouble_since(&self, asked: &Asked) -> bool {

@@ -1,6 +1,6 @@
 //! Whether a 404 for a session has a true reason: what its client was told, against what was done to its node.
 
-use pinfold::wire::session_id::SessionId;
+use pinfold::internals::wire::session_id::SessionId;
 
 use super::timeline::{Millis, Timeline};
 

@@ -1,0 +1,56 @@
+//! What a node counts, in a registry of its user's. The feature `metrics`; without it `uncounted.rs` stands here.
+
+use std::sync::Arc;
+
+use super::{Node, NodeBuilder, NodeError};
+use crate::clients::Commons;
+use crate::metrics::{Metrics, Registry};
+
+/// Where it is counted; a registry of its own unless one is given.
+#[derive(Default)]
+pub(super) struct CounterParts(Registry);
+
+/// What a builder can be told of counters: the feature `metrics`, which `admin` and `redis` bring along.
+impl NodeBuilder {
+    /// Counts in this registry, under names that begin with `pinfold_`: what else is counted there stands on the page of
+    /// `GET /metrics`, too. Each node has one of its own unless it is given.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.counters = CounterParts(registry);
+        self
+    }
+}
+
+impl Node {
+    /// The page of `GET /metrics`, in Prometheus's text format. The feature `metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.shared.counters.0.text()
+    }
+}
+
+/// The counters of a node.
+#[derive(Clone)]
+pub(super) struct Counters(Arc<Metrics>);
+
+impl Counters {
+    /// # Errors
+    /// Another node counts there already.
+    pub(super) fn of(parts: &CounterParts) -> Result<Self, NodeError> {
+        let metrics = Metrics::new(&parts.0).map_err(|fault| {
+            NodeError::Option(format!(
+                "registry: {fault}; another node counts in this registry already, and each needs one of its own"
+            ))
+        });
+        Ok(Counters(Arc::new(metrics?)))
+    }
+
+    /// What clients share is read when the page is.
+    pub(super) fn show(&self, commons: &Commons) {
+        self.0.show_memory(commons.memory.clone());
+        self.0.show_sessions(commons.sessions.clone());
+    }
+
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        self.0.clone()
+    }
+}

@@ -1,0 +1,55 @@
+//! In place of `operators.rs` in a build without the feature `admin`: nobody is served but clients.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::cluster::BusHandle;
+use super::{Node, NodeError, Options};
+use crate::app::contents::ContentStore;
+
+#[derive(Default)]
+pub(super) struct OperatorParts {}
+
+impl Options {
+    pub(super) fn check_admin(&self) -> Result<(), NodeError> {
+        Ok(())
+    }
+}
+
+/// It has no value.
+pub(super) enum Operators {}
+
+impl Operators {
+    pub(super) fn open(_: &Options, _: OperatorParts) -> Result<Option<Self>, NodeError> {
+        Ok(None)
+    }
+
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match *self {}
+    }
+
+    pub(super) fn work(
+        self,
+        _: &Node,
+        _: Option<Arc<dyn ContentStore>>,
+        _: Option<Arc<BusHandle>>,
+    ) -> Option<OperatorsWork> {
+        match self {}
+    }
+}
+
+pub(super) enum OperatorsWork {}
+
+impl OperatorsWork {
+    pub(super) fn start(self) -> Option<Serving> {
+        match self {}
+    }
+}
+
+pub(super) enum Serving {}
+
+impl Serving {
+    pub(super) async fn close(self) {
+        match self {}
+    }
+}
