@@ -3,10 +3,23 @@
 //! `options` has the flags and their help, `units` and `names` parse single values. Here are the checks that
 //! need a second option, a file or the machine. A mistake names the flag, the value and what is allowed, and
 //! is found before anything listens. Secrets never show in `Debug`.
+//!
+//! ```text
+//! options, cluster ─▶ keys: what may be said ─▶ schema
+//!   file: what is said, and where ─▶ layers: who has the last word ─▶ settings: what is in force
+//!                                                                  └▶ Config::check
+//! ```
 
 mod cluster;
+mod file;
+mod keys;
+mod layers;
 mod memory;
+mod mistake;
 mod options;
+mod schema;
+mod settings;
+mod tables;
 mod units;
 
 use std::fmt;
@@ -15,8 +28,14 @@ use std::path::{Path, PathBuf};
 use tracing::level_filters::LevelFilter;
 
 pub(crate) use crate::node::{endpoint, host, origin};
+pub use keys::{MinMax, OptionKey, ValueKind, keys};
+pub use layers::{Layered, Layers};
+pub use mistake::{Mistake, Mistakes, Place};
 pub(crate) use options::span;
 pub use options::{AppName, DriverChoice, ServeOptions};
+pub use schema::schema;
+pub use settings::{EffectiveSettings, Origin, Setting};
+pub use tables::Tables;
 pub use units::{Milliseconds, Size};
 
 use crate::admin::Token;
@@ -25,7 +44,7 @@ use crate::limits::Limits;
 use crate::node::{
     AdminOptions, CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host,
 };
-use options::{BoundOptions, TimeOptions};
+use options::{BoundOptions, ListeningOptions, TimeOptions};
 
 /// Bytes read of a file that should hold a token or a key; neither is longer.
 const SECRET_FILE_BYTES_MAX: usize = 4096;
@@ -85,6 +104,14 @@ impl ConfigError {
         }
     }
 
+    /// The same about a value that was said by a variable or in a file.
+    fn named(&self, name: &str) -> String {
+        match self.value.as_str() {
+            "" => format!("'{name}' {}", self.allowed),
+            value => format!("invalid value '{value}' for '{name}': {}", self.allowed),
+        }
+    }
+
     /// An option that another one asks for.
     fn missing(flag: &'static str, allowed: impl Into<String>) -> Self {
         Self::new(flag, "", allowed)
@@ -93,15 +120,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ConfigError {
-            flag,
-            value,
-            allowed,
-        } = self;
-        match value.as_str() {
-            "" => write!(f, "'{flag}' {allowed}"),
-            value => write!(f, "invalid value '{value}' for '{flag}': {allowed}"),
-        }
+        f.write_str(&self.named(self.flag))
     }
 }
 
@@ -111,36 +130,30 @@ impl Config {
     /// Checks what the options say together, reads the files they name, fills in the machine's defaults.
     ///
     /// # Errors
-    /// The first option that cannot be used.
-    pub fn check(options: ServeOptions, machine: &Machine) -> Result<Self, ConfigError> {
+    /// All options that cannot be used, at least one.
+    pub fn check(options: ServeOptions, machine: &Machine) -> Result<Self, Vec<ConfigError>> {
         let ServeOptions {
+            file: _,
             listening,
             running,
             cluster: several,
             bounds,
             times,
+            tables: Tables {},
         } = options;
-        if listening.admin == listening.listen && listening.admin.port() != 0 {
-            return Err(ConfigError::new(
-                "--admin",
-                listening.admin,
-                "must not be the address of --listen",
-            ));
+        let mut wrong = Vec::new();
+        let admin_token = admin_token(&listening, &mut wrong);
+        let cluster = cluster::check(&several, listening.listen, running.node.is_some());
+        let cluster = cluster.unwrap_or_else(|refused| {
+            wrong.extend(refused);
+            None
+        });
+        let state_key = running.state_key_file.as_deref().map(read_state_key);
+        let state_key = kept(state_key.transpose(), &mut wrong).flatten();
+        let cores = kept(cores(running.cores, machine), &mut wrong).unwrap_or_default();
+        if !wrong.is_empty() {
+            return Err(wrong);
         }
-        let admin_token = listening
-            .admin_token_file
-            .as_deref()
-            .map(read_token)
-            .transpose()?;
-        if admin_token.is_none() && !listening.admin.ip().is_loopback() {
-            return Err(ConfigError::new(
-                "--admin",
-                listening.admin,
-                "must be a loopback address, such as 127.0.0.1:9464, unless --admin-token-file gives a token to ask for",
-            ));
-        }
-        let cluster = cluster::check(&several, listening.listen, running.node.is_some())?;
-        let state_key = running.state_key_file.as_deref();
         let name = running.node.or_else(|| node_from_host(&machine.hostname));
         let board_limits = board_limits(&bounds);
         let node = Options {
@@ -156,9 +169,9 @@ impl Config {
             },
             cluster,
             drain: Some(cluster::drain_times(&several)),
-            state_key: state_key.map(read_state_key).transpose()?,
+            state_key,
             name,
-            cores: cores(running.cores, machine)?,
+            cores,
             pinning: Pinning::Always,
             driver: running.driver.driver(),
             limits: limits(&bounds, &times, machine),
@@ -174,6 +187,26 @@ impl Config {
             board_limits,
         })
     }
+}
+
+/// A value, or one more mistake.
+fn kept<T>(value: Result<T, ConfigError>, wrong: &mut Vec<ConfigError>) -> Option<T> {
+    value.map_err(|refused| wrong.push(refused)).ok()
+}
+
+/// The admin listener's address, and what it asks for.
+fn admin_token(listening: &ListeningOptions, wrong: &mut Vec<ConfigError>) -> Option<Token> {
+    let admin = listening.admin;
+    if admin == listening.listen && admin.port() != 0 {
+        let allowed = "must not be the address of --listen";
+        wrong.push(ConfigError::new("--admin", admin, allowed));
+    }
+    let file = listening.admin_token_file.as_deref();
+    if file.is_none() && !admin.ip().is_loopback() {
+        let allowed = "must be a loopback address, such as 127.0.0.1:9464, unless --admin-token-file gives a token to ask for";
+        wrong.push(ConfigError::new("--admin", admin, allowed));
+    }
+    kept(file.map(read_token).transpose(), wrong).flatten()
 }
 
 /// Reads the bearer token of `--admin-token-file` or `--token-file`: the file's text without white space around it.

@@ -47,6 +47,7 @@
 // | `budget` | what all cores share and none may exceed |
 // | `log_throttle` | as many log lines of a kind as anybody reads |
 // | `tasks`, `acceptor` | what a thread has under way, and how it ends; listening sockets that can be closed |
+// | `mailbox` | what other threads have for one |
 // | `clients` | who the clients are, for limits, and what each of them holds |
 // | `wire` | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 // | `mcp` | what MCP says: revisions, errors, types |
@@ -62,7 +63,7 @@
 // | `cluster` | what a node knows of the others, and of the proxy in front of them |
 // | `admin` | publishing, health and metrics, for operators |
 // | `node` | all of it put together: what starts, serves, drains and ends |
-// | `config`, `cli` | the program: options, signals, the small clients |
+// | `config`, `cli` | the program: options, the configuration file, signals, the small clients |
 //
 // The one idea: one core owns one `shard::Shard`, a plain value. Bytes, publications, what handlers do and the time go
 // in; bytes, calls and a deadline come out. It never waits: `runtime` waits for clients and handlers, `redis` and
@@ -95,6 +96,7 @@ pub mod guide;
 pub mod internals;
 mod limits;
 mod log_throttle;
+mod mailbox;
 pub mod mcp;
 #[cfg(feature = "metrics")]
 mod metrics;

@@ -11,6 +11,8 @@ mod documents;
 mod halves;
 #[path = "tidy/names.rs"]
 mod names;
+#[path = "tidy/tables.rs"]
+mod tables;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,13 +20,14 @@ use std::path::{Path, PathBuf};
 const FILE_LINES_MAX: usize = 500;
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
     ("tasks", &[]),
     ("acceptor", &[]),
     ("log_throttle", &[]),
+    ("mailbox", &[]),
     ("clients", &["limits", "budget"]),
     ("wire", &["limits"]),
     ("mcp", &["limits", "wire"]),
@@ -46,6 +49,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "acceptor",
             "clients",
             "log_throttle",
+            "mailbox",
             "wire",
             "mcp",
             "shard",
@@ -62,6 +66,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "limits",
             "tasks",
             "log_throttle",
+            "mailbox",
             "wire",
             "mcp",
             "shard",

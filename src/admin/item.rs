@@ -15,7 +15,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{KEY_BYTES_MAX, PublishItem, PublishOutcome, Target, item_contents, message, refused};
-use crate::app::call::{Notice, Topic};
+use crate::app::call::{LIST_NAMES, Notice, Topic};
 use crate::mcp::read::read;
 use crate::wire::uri::{NotAUri, normal};
 
@@ -142,15 +142,10 @@ pub(crate) fn no_uri(fault: NotAUri) -> PublishOutcome {
 }
 
 fn list(topic: &str) -> Result<Topic, PublishOutcome> {
-    match topic {
-        "tools" => Ok(Topic::Tools),
-        "prompts" => Ok(Topic::Prompts),
-        "resources" => Ok(Topic::Resources),
-        _ => Err(refused(
-            "unknown_topic",
-            "The topic must be tools, prompts or resources; one resource is named by its uri",
-        )),
-    }
+    Topic::list_named(topic).ok_or_else(|| {
+        let sentence = format!("The topic must be {LIST_NAMES}; one resource is named by its uri");
+        refused("unknown_topic", sentence)
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{MESSAGE_BYTES_MAX, PublishOutcome, refused};
-use crate::app::call::Notice;
+use crate::app::call::{NoMessage, Notice};
 use crate::mcp::read::read;
 use crate::mcp::types::LoggingLevel;
 
@@ -24,28 +24,21 @@ pub(super) fn parse(raw: &RawValue) -> Result<Notice, PublishOutcome> {
         );
         refused("bad_message", sentence)
     })?;
-    let name = &message.level;
-    let Some(level) = LoggingLevel::severity_of(name) else {
-        let levels = LoggingLevel::NAMES.join(", ");
-        let sentence = format!("The message's level must be one of {levels}");
-        return Err(refused("bad_message", sentence));
-    };
-    let logger = message
-        .logger
-        .map(|logger| format!("\"logger\":{},", serde_json::Value::String(logger)))
-        .unwrap_or_default();
-    // A line end between two tokens of JSON is white space; in SSE it would end the event's data.
-    let data = message.data.get().replace(['\n', '\r'], " ");
-    let params = format!("{{\"level\":\"{name}\",{logger}\"data\":{data}}}");
-    if params.len() > MESSAGE_BYTES_MAX {
-        let sentence = format!(
-            "The message has {} bytes; at most {MESSAGE_BYTES_MAX} are allowed",
-            params.len()
-        );
-        return Err(refused("too_large", sentence));
-    }
-    Ok(Notice::Message {
+    let MessageBody {
         level,
-        params: params.into(),
+        logger,
+        data,
+    } = message;
+    Notice::message(&level, logger.as_deref(), &data).map_err(|why| match why {
+        NoMessage::UnknownLevel => {
+            let levels = LoggingLevel::NAMES.join(", ");
+            let sentence = format!("The message's level must be one of {levels}");
+            refused("bad_message", sentence)
+        }
+        NoMessage::TooLong(length) => {
+            let sentence =
+                format!("The message has {length} bytes; at most {MESSAGE_BYTES_MAX} are allowed");
+            refused("too_large", sentence)
+        }
     })
 }

@@ -13,7 +13,7 @@ use super::decode::{decode, digest};
 use super::envelope::CallEnvelope;
 use super::{Context, Error, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
-use crate::mcp::{Era, RpcError};
+use crate::mcp::{Capability, Era, RpcError, RpcMethod};
 use crate::wire::uri::NotAUri;
 
 /// An application as one core of the engine holds it.
@@ -91,8 +91,8 @@ impl<A: App> Adapter<A> {
         if !self.declares(method) {
             return Err(RpcError::method_not_found(method).into());
         }
-        match method {
-            "tools/list" => {
+        match RpcMethod::of(method) {
+            Some(RpcMethod::ToolsList) => {
                 let mut result = app.list_tools(decode(context)?, context).await?;
                 if context.era() == Era::Legacy {
                     let tools = result.tools.into_iter().map(legacy_output::tool);
@@ -100,30 +100,34 @@ impl<A: App> Adapter<A> {
                 }
                 Ok(encode_cached(&result, app.caching(Cacheable::Tools)))
             }
-            "tools/call" => self.call_tool(context).await,
-            "resources/list" => {
+            Some(RpcMethod::ToolsCall) => self.call_tool(context).await,
+            Some(RpcMethod::ResourcesList) => {
                 let result = app.list_resources(decode(context)?, context).await?;
                 Ok(encode_cached(&result, app.caching(Cacheable::Resources)))
             }
-            "resources/templates/list" => {
+            Some(RpcMethod::ResourcesTemplatesList) => {
                 let result = app
                     .list_resource_templates(decode(context)?, context)
                     .await?;
                 let caching = app.caching(Cacheable::ResourceTemplates);
                 Ok(encode_cached(&result, caching))
             }
-            "resources/read" => {
+            Some(RpcMethod::ResourcesRead) => {
                 let request: ReadResourceRequest = decode(context)?;
                 let caching = app.caching(Cacheable::Resource(&request.uri));
                 let result = app.read_resource(request, context).await?;
                 Ok(encode_cached(&result, caching))
             }
-            "prompts/list" => {
+            Some(RpcMethod::PromptsList) => {
                 let result = app.list_prompts(decode(context)?, context).await?;
                 Ok(encode_cached(&result, app.caching(Cacheable::Prompts)))
             }
-            "prompts/get" => Ok(encode(&app.get_prompt(decode(context)?, context).await?)),
-            "completion/complete" => Ok(encode(&app.complete(decode(context)?, context).await?)),
+            Some(RpcMethod::PromptsGet) => {
+                Ok(encode(&app.get_prompt(decode(context)?, context).await?))
+            }
+            Some(RpcMethod::CompletionComplete) => {
+                Ok(encode(&app.complete(decode(context)?, context).await?))
+            }
             _ => match app.extension(method, decode(context)?, context).await? {
                 ExtensionResult::Complete(result) => Ok(encode(&result)),
                 ExtensionResult::Other(result) => Ok(Outcome::Other {
@@ -171,12 +175,12 @@ impl<A: App> Adapter<A> {
 
     fn declares(&self, method: &str) -> bool {
         let capabilities = &self.info.capabilities;
-        match method.split_once('/') {
-            Some(("tools", _)) => capabilities.tools.is_some(),
-            Some(("resources", _)) => capabilities.resources.is_some(),
-            Some(("prompts", _)) => capabilities.prompts.is_some(),
-            Some(("completion", _)) => capabilities.completions.is_some(),
-            _ => true,
+        match Capability::of(method) {
+            Some(Capability::Tools) => capabilities.tools.is_some(),
+            Some(Capability::Resources) => capabilities.resources.is_some(),
+            Some(Capability::Prompts) => capabilities.prompts.is_some(),
+            Some(Capability::Completions) => capabilities.completions.is_some(),
+            None => true,
         }
     }
 }
@@ -214,7 +218,7 @@ fn outcome_of(error: Error, context: &Context) -> Outcome {
             Outcome::Error(RpcError::invalid_params(error.to_string()))
         }
         Error::Failed(_) | Error::Unanswered(_) | Error::WrongArguments(_)
-            if context.method() == "tools/call" =>
+            if context.method() == RpcMethod::ToolsCall.name() =>
         {
             encode(&CallToolResult::error(error.to_string()))
         }

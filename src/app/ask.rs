@@ -23,7 +23,7 @@ use crate::mcp::types::{
     InputRequests, InputRequiredResult, InputResponse, InputResponses, JsonObject,
     ListRootsRequest, ListRootsResult,
 };
-use crate::mcp::{Era, RpcError};
+use crate::mcp::{Era, RpcError, RpcMethod};
 
 /// What the rounds of a call have brought so far, and what is still missing.
 #[derive(Default)]
@@ -274,9 +274,10 @@ impl Context {
 
     /// 2026-07-28, multi round-trip requests, "Supported Requests".
     fn check_may_ask(&self) -> Result<(), Error> {
-        match self.method() {
-            "tools/call" | "prompts/get" | "resources/read" => Ok(()),
-            other => Err(RpcError::internal(format!("{other} may not ask the client")).into()),
+        let method = self.method();
+        match RpcMethod::of(method).is_some_and(RpcMethod::may_ask) {
+            true => Ok(()),
+            false => Err(RpcError::internal(format!("{method} may not ask the client")).into()),
         }
     }
 

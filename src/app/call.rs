@@ -16,7 +16,9 @@ use serde_json::value::RawValue;
 pub use super::caller::{Caller, Headers};
 use super::contents::{Change, Contents};
 pub use super::lifecycle::{Lifecycle, OpenedSession, SessionEnd, Subscriber};
-pub use super::topic::Topic;
+pub(crate) use super::notice::NoMessage;
+pub use super::notice::Notice;
+pub use super::topic::{LIST_NAMES, LISTS, NO_LIST, RESOURCE, Topic, TopicKind};
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError};
 use crate::wire::uri::{NotAUri, normal};
@@ -98,21 +100,6 @@ pub enum AskFailed {
     NotSent,
     /// The session ended meanwhile.
     SessionClosed,
-}
-
-/// What sessions get besides topics. Modern clients have no session and get topics only.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Notice {
-    /// As if the topic had changed, for this session alone.
-    Changed(Topic),
-    /// `notifications/message`, if the session wants messages of this level.
-    Message {
-        /// 0 debug … 7 emergency
-        level: u8,
-        /// The notification's params (`level`, `logger`, `data`), an object in JSON.
-        params: Box<str>,
-    },
 }
 
 /// Why a session was not notified.

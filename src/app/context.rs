@@ -9,18 +9,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use super::ask::Rounds;
 use super::call::{Call, Headers, Link, Topic, WorkLost};
 use super::contents::{Change, Contents};
 use super::envelope::{CallEnvelope, meta_text};
+use super::notice::message_params;
 use super::params::blocking;
 use super::state::RequestState;
 use super::{Error, SessionId};
 use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
-use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
 #[derive(Clone)]
@@ -223,7 +224,7 @@ impl Context {
             message,
         };
         let params = serde_json::to_string(&params).expect("numbers and text");
-        self.0.link.notify("notifications/progress", &params);
+        self.0.link.notify(RpcMethod::Progress.name(), &params);
     }
 
     /// What the client wants this call's progress to be called, as it wrote it.
@@ -245,11 +246,8 @@ impl Context {
         let Ok(data) = serde_json::to_value(data) else {
             return;
         };
-        let mut params = json!({ "level": level, "data": data });
-        if let Some(logger) = logger {
-            params["logger"] = logger.into();
-        }
-        self.0.link.log(level.severity(), &params.to_string());
+        let params = message_params(level.name(), logger, &data);
+        self.0.link.log(level.severity(), &params);
     }
 
     /// Tells every subscriber, on all cores and nodes, that something changed.

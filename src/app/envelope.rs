@@ -15,7 +15,7 @@ use crate::mcp::types::{
     CallToolRequest, CompleteRequest, GetPromptRequest, JsonObject, PaginatedRequest,
     ProgressToken, ReadResourceRequest,
 };
-use crate::mcp::{Era, RpcError};
+use crate::mcp::{Era, RpcError, RpcMethod};
 use crate::wire::integer::is_integer;
 
 /// The params that belong to no method.
@@ -127,14 +127,17 @@ pub(super) fn meta_text(params: Option<&RawValue>) -> Option<&RawValue> {
 
 /// What [`decode`](super::decode::decode) will ask for, of a call with large params.
 fn read_ahead(method: &str, params: Option<&RawValue>) -> Box<dyn Any + Send> {
-    match method {
-        "tools/call" => Box::new(parse::<CallToolRequest>(params)),
-        "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list" => {
-            Box::new(parse::<PaginatedRequest>(params))
-        }
-        "resources/read" => Box::new(parse::<ReadResourceRequest>(params)),
-        "prompts/get" => Box::new(parse::<GetPromptRequest>(params)),
-        "completion/complete" => Box::new(parse::<CompleteRequest>(params)),
+    match RpcMethod::of(method) {
+        Some(RpcMethod::ToolsCall) => Box::new(parse::<CallToolRequest>(params)),
+        Some(
+            RpcMethod::ToolsList
+            | RpcMethod::ResourcesList
+            | RpcMethod::ResourcesTemplatesList
+            | RpcMethod::PromptsList,
+        ) => Box::new(parse::<PaginatedRequest>(params)),
+        Some(RpcMethod::ResourcesRead) => Box::new(parse::<ReadResourceRequest>(params)),
+        Some(RpcMethod::PromptsGet) => Box::new(parse::<GetPromptRequest>(params)),
+        Some(RpcMethod::CompletionComplete) => Box::new(parse::<CompleteRequest>(params)),
         _ => Box::new(parse::<JsonObject>(params)),
     }
 }

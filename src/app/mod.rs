@@ -19,6 +19,7 @@ mod envelope;
 mod error;
 mod legacy_output;
 mod lifecycle;
+mod notice;
 mod page;
 mod param_headers;
 mod params;

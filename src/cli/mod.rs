@@ -1,14 +1,18 @@
-//! The command line: `serve`, two small clients for people (`publish` and `watch`), and `traefik`, which prints the
-//! proxy's configuration.
+//! The command line: `serve`; `config`, which looks at the configuration of `serve`; two small clients for people
+//! (`publish` and `watch`); and `traefik`, which prints the proxy's configuration.
 //!
-//! `program` is the whole of it. What is typed is parsed here. `config` checks the options of `serve`, `banner` prints what came
-//! of them, and through `lines` the banner and the log get out.
+//! `program` is the whole of it. What is typed is parsed here. The crate's module `config` checks the options of `serve`,
+//! `banner` prints what came of them, and through `lines` the banner and the log get out. `reload` is what SIGHUP does.
 
 pub mod banner;
+pub mod config;
 pub mod lines;
+pub mod log;
+pub mod manual;
 pub mod memory_estimate;
 mod program;
 pub mod publish;
+pub mod reload;
 pub mod serve;
 pub mod traefik;
 pub mod watch;
@@ -17,12 +21,15 @@ pub use self::program::program;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::config::ServeOptions;
+use crate::config::{Layers, ServeOptions, keys};
 
 /// The command if none is given.
 const DEFAULT_COMMAND: &str = "serve";
+/// An option that cannot be used; the command line parser ends with the same.
+pub const EXIT_USAGE: u8 = 2;
 
 #[derive(Debug, Parser)]
 #[command(name = "pinfold", version, about, after_help = EXAMPLES)]
@@ -36,6 +43,9 @@ pub enum CliCommand {
     /// Serve MCP clients (also without a command: `pinfold --cores 2`)
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeOptions>),
+    /// Look at the configuration of `serve`: check it, show what is in force, print a schema or an example
+    #[command(subcommand, after_help = config::EXAMPLES)]
+    Config(config::ConfigCommand),
     /// Notify subscribers that something changed, with or without its new contents
     #[command(after_help = publish::EXAMPLES)]
     Publish(Box<publish::PublishOptions>),
@@ -44,7 +54,21 @@ pub enum CliCommand {
     Watch(watch::WatchOptions),
     /// Print Traefik's configuration for several nodes
     #[command(after_help = traefik::EXAMPLES)]
-    Traefik(traefik::TraefikOptions),
+    Traefik(Box<traefik::TraefikOptions>),
+    /// Print what a shell needs to complete commands and options
+    #[command(after_help = manual::COMPLETIONS_EXAMPLES)]
+    Completions(manual::CompletionsOptions),
+    /// Print the manual's page, or write a page for each command
+    #[command(after_help = manual::MAN_EXAMPLES)]
+    Man(manual::ManOptions),
+}
+
+/// What the program was told, and the way to hear it again.
+pub struct Told {
+    /// Without what a configuration file says.
+    pub command: CliCommand,
+    /// Of `serve` and `config`.
+    pub layers: Layers,
 }
 
 const EXAMPLES: &str = "\
@@ -67,23 +91,74 @@ Examples:
         publishing from other machines
   PINFOLD_CORES=2 PINFOLD_SESSION_IDLE=1h pinfold
         the same options by environment
+  pinfold serve --config /etc/pinfold.toml
+        the same options by a file: see `pinfold config --help`
 
 Sizes are bytes or have KiB, MiB or GiB; times have ms, s, m, h or d.
 A mistake in an option ends the program with exit code 2 before anything listens.
 
 Signals:
   SIGTERM, SIGINT  end the node cleanly; a second one ends it at once (exit code 143 or 130)
-  SIGHUP           reads the admin token and the certificates of authorities again
+  SIGHUP           reads the configuration again: log level, admin token and certificates of authorities change at
+                   once, the log names what needs a restart
   SIGUSR1          logs how many connections, sessions and streams each core has
 
 A node that has lost one of its threads ends with exit code 1. Log lines that nobody takes are dropped and counted.";
 
-impl Cli {
+impl Told {
     /// Parses a command line, the program's name included; ends the process with help, version or exit code 2.
     #[must_use]
     pub fn from_args(arguments: impl Iterator<Item = OsString>) -> Self {
-        Cli::parse_from(with_command(arguments.collect()))
+        let arguments = with_command(arguments.collect());
+        let told = Told::parse(command_line(), arguments);
+        let told = told.unwrap_or_else(|refused| without_secrets(refused).exit());
+        match told.command {
+            CliCommand::Traefik(options) => Told {
+                command: CliCommand::Traefik(Box::new(options.with_file(&told.layers))),
+                ..told
+            },
+            _ => told,
+        }
     }
+
+    fn parse(program: clap::Command, arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let matches = program.clone().try_get_matches_from(&arguments)?;
+        let Cli { command } = Cli::from_arg_matches(&matches)?;
+        let layers = Layers::new(program, arguments);
+        Ok(Told { command, layers })
+    }
+}
+
+/// What is said of a value that is refused may be read by others than whoever typed it.
+fn without_secrets(mut refused: clap::Error) -> clap::Error {
+    let secrets = keys().into_iter().filter(|key| key.is_secret());
+    let about = match refused.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(option)) => option.clone(),
+        _ => return refused,
+    };
+    let is_about = |long: &str| about.split(' ').next() == Some(&format!("--{long}"));
+    if secrets.map(|key| key.long).any(|long| is_about(&long)) {
+        refused.insert(ContextKind::InvalidValue, ContextValue::String("…".into()));
+    }
+    refused
+}
+
+/// The whole command line. `config check` and `config show` take the options of `serve`, and leave their help to it.
+#[must_use]
+pub fn command_line() -> clap::Command {
+    let own = ["config", "json", "toml"];
+    let hide = |command: clap::Command| {
+        command.mut_args(|option| {
+            let is_own = own.contains(&option.get_id().as_str());
+            let is_hidden = option.is_hide_set();
+            option.hide(is_hidden || !is_own)
+        })
+    };
+    Cli::command().mut_subcommand("config", |config| {
+        config
+            .mut_subcommand("check", hide)
+            .mut_subcommand("show", hide)
+    })
 }
 
 /// `pinfold` and `pinfold --cores 2` mean `pinfold serve …`; help and version stay those of the program.
@@ -102,13 +177,11 @@ fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn command(line: &str) -> Result<CliCommand, clap::Error> {
         let arguments = line.split_whitespace().map(OsString::from).collect();
-        Cli::try_parse_from(with_command(arguments)).map(|cli| cli.command)
+        Told::parse(command_line(), with_command(arguments)).map(|told| told.command)
     }
 
     #[test]
@@ -131,8 +204,26 @@ mod tests {
     }
 
     #[test]
+    fn a_password_that_stands_in_what_is_refused() {
+        for line in [
+            "pinfold --redis=redis://:geheim@h:x",
+            "pinfold config show --redis redis://:geheim@h:x",
+        ] {
+            let told = command(line).map_err(without_secrets).unwrap_err();
+            let told = told.to_string();
+            assert!(!told.contains("geheim"), "{told}");
+            assert!(
+                told.contains("--redis") && told.contains("its port"),
+                "{told}"
+            );
+        }
+        let other = command("pinfold --node=geheim!").map_err(without_secrets);
+        assert!(other.unwrap_err().to_string().contains("geheim!"));
+    }
+
+    #[test]
     fn an_option_that_its_help_does_not_explain() {
-        let mut program = Cli::command();
+        let mut program = command_line();
         program.build();
         let mut commands = vec![&program];
         while let Some(command) = commands.pop() {
@@ -155,6 +246,7 @@ mod tests {
             "publish",
             "watch",
             "traefik",
+            "config",
             "pinfold watch --read",
         ] {
             assert!(help.contains(part), "{part} is not in: {help}");
@@ -173,6 +265,6 @@ mod tests {
 
     #[test]
     fn the_options_of_one_command_agree_with_each_other() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 }

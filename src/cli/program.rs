@@ -1,30 +1,35 @@
 //! From the command line to an exit code: arguments, a checked configuration, and off it goes.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use super::lines::LineWriter;
-use super::{Cli, CliCommand, publish, serve, traefik, watch};
-use crate::config::{Config, Machine, ServeOptions};
+use super::serve::Given;
+use super::{
+    CliCommand, EXIT_USAGE, Told, command_line, config, log, manual, publish, serve, traefik, watch,
+};
+use crate::config::{Layers, Machine, Mistakes};
 
-/// An option that cannot be used; the command line parser ends with the same.
-const EXIT_USAGE: u8 = 2;
 /// For the last lines to be taken: whoever reads them does so in milliseconds, or not at all.
 const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 
 /// The program `pinfold`, from its first argument to its end. Not for others than its `main`.
 #[must_use]
 pub fn program() -> ExitCode {
-    match Cli::from_args(std::env::args_os()).command {
-        CliCommand::Serve(options) => serve_to_the_end(*options),
+    let Told { command, layers } = Told::from_args(std::env::args_os());
+    match command {
+        CliCommand::Serve(_) => serve_to_the_end(layers),
+        CliCommand::Config(command) => config::run(&command, &layers),
         CliCommand::Publish(options) => publish::run(&options),
         CliCommand::Watch(options) => watch::run(options),
         CliCommand::Traefik(options) => traefik::run(&options),
+        CliCommand::Completions(options) => manual::completions(&options, command_line()),
+        CliCommand::Man(options) => manual::man(&options, command_line()),
     }
 }
 
-fn serve_to_the_end(options: ServeOptions) -> ExitCode {
+fn serve_to_the_end(layers: Layers) -> ExitCode {
     let lines = match LineWriter::start("log", &stderr()) {
         Ok(lines) => lines,
         Err(fault) => {
@@ -34,25 +39,30 @@ fn serve_to_the_end(options: ServeOptions) -> ExitCode {
         }
     };
     lines.take_panics();
-    let ended = run(options, &lines);
-    if let Err((_, sentence)) = &ended {
-        lines.say(&format!("error: {sentence}\n"));
+    let ended = run(layers, &lines);
+    if let Err((_, text)) = &ended {
+        lines.say(&format!("{text}\n"));
     }
     lines.end(LAST_LINES_WITHIN);
     ended.map_or_else(|(code, _)| code, |()| ExitCode::SUCCESS)
 }
 
-fn run(options: ServeOptions, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
-    let config = Config::check(options, &Machine::here()).map_err(|wrong| {
-        let help = "For more information, try 'pinfold serve --help'.";
-        (ExitCode::from(EXIT_USAGE), format!("{wrong}\n\n{help}"))
-    })?;
-    tracing_subscriber::fmt()
-        .with_max_level(config.log)
-        .with_writer(lines.clone())
-        .with_ansi(stderr().is_terminal())
-        .log_internal_errors(false)
-        .init();
-    let served = serve::run(&config, lines);
-    served.map_err(|error| (ExitCode::FAILURE, error.to_string()))
+fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
+    let machine = Machine::here();
+    let refuse = |mistakes: Mistakes| {
+        let text = format!("{mistakes}\n\n{}", config::HELP);
+        (ExitCode::from(EXIT_USAGE), text)
+    };
+    let (config, settings) = layers
+        .read()
+        .and_then(|it| it.check(&machine))
+        .map_err(refuse)?;
+    let level = log::start(config.log, lines);
+    let given = Given {
+        config,
+        settings,
+        layers,
+        machine,
+    };
+    serve::run(given, level, lines).map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
 }

@@ -1,16 +1,17 @@
 //! `pinfold serve`: a checked configuration becomes a running node and its banner.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use super::banner::{Started, banner};
 use super::lines::LineWriter;
+use super::log::LogLevel;
 use super::memory_estimate::{BillLine, Sizes, memory_bill};
+use super::reload::{ReloadOutcome, Reloadable, Reloader};
 use crate::admin::Token;
 use crate::app::board::Board;
 use crate::cluster::PENDING_BYTES;
-use crate::config::{AppName, Config, read_token_file};
+use crate::config::{AppName, Config, EffectiveSettings, Layers, Machine};
 use crate::metrics::Registry;
 use crate::node::{Node, NodeBuilder, NodeError};
 use crate::runtime::{CORE_BYTES, SCRATCH_BYTES, SOCKET_BYTES, survive_hangups};
@@ -19,56 +20,91 @@ use crate::shard::Shard;
 /// For a terminal to have it before the first line of the log.
 const BANNER_WITHIN: Duration = Duration::from_millis(200);
 
+/// A node's configuration, and how to hear of a new one.
+pub struct Given {
+    pub config: Config,
+    pub settings: EffectiveSettings,
+    pub layers: Layers,
+    pub machine: Machine,
+}
+
 /// Serves until SIGTERM or Ctrl-C. The lines that the log has lost stand on the node's page of metrics.
 ///
 /// # Errors
 /// [`NodeError`], and nothing listens.
-pub fn run(config: &Config, lines: &LineWriter) -> Result<(), NodeError> {
+pub fn run(given: Given, level: LogLevel, lines: &LineWriter) -> Result<(), NodeError> {
     survive_hangups().map_err(|fault| NodeError::System("cannot watch signals", fault.into()))?;
     let registry = Registry::new();
     let counted = registry.register(Box::new(lines.dropped().clone()));
     counted.expect("nothing else counts there yet");
-    let node = application(config).registry(registry).start_with(|node| {
-        node.obey_signals(reload(config, node))?;
-        say(&banner(&started(config, node)));
+    let Given {
+        config,
+        settings,
+        layers,
+        machine,
+    } = given;
+    let node = application(&config).registry(registry).start_with(|node| {
+        let table = reloadable(&config, node, level);
+        let reload = Reloader::new(layers, machine, settings, table).start();
+        let reload = reload.map_err(|fault| NodeError::System("out of threads", fault.into()))?;
+        node.obey_signals(reload)?;
+        say(&banner(&started(&config, node)));
         Ok(())
     })?;
     node.join_blocking()
 }
 
-/// What is done on SIGHUP. The token of the admin listener can be another one from one request to the next, and whom this
+/// What SIGHUP can change. The token of the admin listener can be another one from one request to the next, and whom this
 /// machine trusts from one connection to Redis to the next. Other nodes would refuse a new peer secret, and clients bring
 /// back what an old state key has sealed: those want a restart.
-fn reload(config: &Config, node: &Node) -> impl FnMut() + Send + 'static {
-    let token = config.node.admin.token.clone();
-    let token = token.zip(config.admin_token_file.clone());
-    let (node, uses_redis) = (node.clone(), config.node.cluster.is_some());
-    move || {
-        if uses_redis {
-            node.reload_authorities();
-            tracing::info!(
-                "SIGHUP: the next connection to Redis reads anew whom this machine trusts"
-            );
-        }
-        if let Some((token, file)) = &token {
-            reload_token(token, file);
-        } else if !uses_redis {
-            tracing::info!("SIGHUP: there is nothing to be read again");
-        }
+fn reloadable(config: &Config, node: &Node, level: LogLevel) -> Vec<Reloadable> {
+    let mut table = vec![
+        log_level(config, level),
+        admin_token(config.node.admin.token.clone()),
+    ];
+    if config.node.cluster.is_some() {
+        table.push(authorities(node.clone()));
+    }
+    table
+}
+
+fn log_level(config: &Config, level: LogLevel) -> Reloadable {
+    let mut in_force = config.log;
+    Reloadable {
+        options: &["log"],
+        apply: Box::new(move |new| {
+            if new.log == in_force || !level.set(new.log) {
+                return ReloadOutcome::Same;
+            }
+            in_force = new.log;
+            ReloadOutcome::Changed(format!("the log's level is {in_force} from now on"))
+        }),
     }
 }
 
-fn reload_token(token: &Token, file: &Path) {
-    let shown = file.display();
-    match read_token_file(file) {
-        Ok(new) => {
-            token.replace(&new);
-            tracing::info!(file = %shown, "SIGHUP: the admin token was read again");
-        }
-        Err(wrong) => tracing::error!(
-            file = %shown,
-            "SIGHUP: the admin token stays as it was: --admin-token-file {wrong}"
-        ),
+/// Whether there is one at all cannot change: without one the admin listener is on a loopback address.
+fn admin_token(in_force: Option<Token>) -> Reloadable {
+    Reloadable {
+        options: &["admin-token-file"],
+        apply: Box::new(move |new| match (&in_force, &new.node.admin.token) {
+            (Some(token), Some(new)) => {
+                token.replace(new);
+                ReloadOutcome::Changed("the admin token was read again".to_owned())
+            }
+            (None, None) => ReloadOutcome::Same,
+            (Some(_), None) | (None, Some(_)) => ReloadOutcome::WantsRestart,
+        }),
+    }
+}
+
+fn authorities(node: Node) -> Reloadable {
+    Reloadable {
+        options: &[],
+        apply: Box::new(move |_| {
+            node.reload_authorities();
+            let what = "the next connection to Redis reads anew whom this machine trusts";
+            ReloadOutcome::Changed(what.to_owned())
+        }),
     }
 }
 

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{Milliseconds, endpoint, origin, span};
+use super::EXIT_USAGE;
+use crate::config::{Layers, Milliseconds, endpoint, origin, span};
 use crate::limits::Limits;
 use site::{Affinity, Site, TraefikNode};
 
@@ -39,8 +40,6 @@ How a request finds its session's node, best way first:
   by the nodes         a node that gets another's request passes it on (pinfold serve --peer-secret-file)
 All three work together; --affinity leaves out the first, or the first two.";
 
-const EXIT_USAGE: u8 = 2;
-
 /// Where the dynamic part is, below the directory of the static one.
 const DYNAMIC_FOLDER: &str = "dynamic";
 const DYNAMIC_FILE: &str = "pinfold.yml";
@@ -60,8 +59,15 @@ enum ConfigPart {
     All,
 }
 
+/// Options of `serve` that mean the same here: the nodes' file may say them.
+const SHARED: [&str; 2] = ["endpoint", "keep-alive"];
+
 #[derive(Args, Clone, Debug)]
 pub struct TraefikOptions {
+    /// The nodes' configuration file: what it says of --endpoint and --keep-alive is taken from there
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// A node: its name, and the address at which Traefik and the other nodes reach it; repeat, or separate with commas
     #[arg(long = "node", value_name = "NAME=URL", required = true, value_delimiter = ',', value_parser = TraefikNode::parse)]
     nodes: Vec<TraefikNode>,
@@ -125,6 +131,22 @@ pub struct TraefikOptions {
     /// alone, which is an error
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+}
+
+impl TraefikOptions {
+    /// The same with what the nodes' configuration file says; ends the process with exit code 2 if that has mistakes.
+    #[must_use]
+    pub fn with_file(self, layers: &Layers) -> Self {
+        let Some(file) = &self.config else {
+            return self;
+        };
+        layers
+            .with_file_of_serve(file, &SHARED)
+            .unwrap_or_else(|mistakes| {
+                eprintln!("{mistakes}");
+                std::process::exit(EXIT_USAGE.into())
+            })
+    }
 }
 
 /// Why nothing was printed or written.

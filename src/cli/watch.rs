@@ -9,6 +9,7 @@ mod era;
 mod follow;
 mod http;
 mod legacy;
+mod message;
 mod modern;
 mod print;
 mod sse;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 
-use super::inbox::Inbox;
+use crate::mailbox::Mailbox;
 use crate::runtime::{ClusterHandle, SessionOwner};
 use crate::shard::SessionEvent;
 use crate::wire::session_id::SessionId;
@@ -17,8 +17,8 @@ const ASKED_MAX: usize = 4096;
 
 /// A node's membership in its cluster.
 pub struct Membership {
-    pub(super) said: Inbox<ClusterMessage>,
-    pub(super) asked: Inbox<LocateRequest>,
+    pub(super) said: Mailbox<ClusterMessage>,
+    pub(super) asked: Mailbox<LocateRequest>,
 }
 
 pub(super) enum ClusterMessage {
@@ -37,8 +37,8 @@ pub(super) struct LocateRequest {
 impl Membership {
     pub(super) fn new() -> Self {
         Membership {
-            said: Inbox::new(SAID_MAX),
-            asked: Inbox::new(ASKED_MAX),
+            said: Mailbox::new(SAID_MAX),
+            asked: Mailbox::new(ASKED_MAX),
         }
     }
 
@@ -46,7 +46,8 @@ impl Membership {
     /// that ends the process, after its cores ended.
     pub fn leave(&self, at_most: Duration) {
         let (answer, left) = mpsc::channel();
-        self.said.post([ClusterMessage::Leave(answer)]);
+        // Once.
+        self.said.post_beyond(ClusterMessage::Leave(answer));
         if left.recv_timeout(at_most).is_err() {
             tracing::warn!("Redis was not told of all that this node's end means for its sessions");
         }
@@ -60,7 +61,8 @@ impl ClusterHandle for Membership {
     }
 
     fn say_leaving(&self) {
-        self.said.post([ClusterMessage::Leaving]);
+        // Once for each core.
+        self.said.post_beyond(ClusterMessage::Leaving);
     }
 
     fn locate(&self, session: SessionId) -> oneshot::Receiver<SessionOwner> {

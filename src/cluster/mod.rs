@@ -17,7 +17,6 @@
 
 pub mod bus;
 mod dead_processes;
-mod inbox;
 mod membership;
 mod misses;
 mod nodes;

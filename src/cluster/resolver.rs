@@ -10,10 +10,10 @@ use super::peers::Missing;
 use super::record::{FoundRecord, NodeRecord, SessionState};
 use super::steering::cookie_value;
 use crate::runtime::SessionOwner;
-use crate::shard::MissReason;
+use crate::shard::{Millis, MissReason};
 use crate::wire::session_id::{NodeName, SessionId};
 
-/// How long a node counts as alive without being asked for: shorter than the time between two of its beats.
+/// How long a node counts as alive without being asked for, on all cores: shorter than the time between two of its beats.
 const FRESH: Duration = Duration::from_secs(1);
 /// How long its last address is good enough while Redis does not answer. Whoever connects there finds out the rest.
 const USABLE: Duration = Duration::from_secs(60);
@@ -26,7 +26,7 @@ pub(super) struct Nodes {
 
 struct SeenNode {
     incarnation: u64,
-    /// Of its sessions.
+    /// Of its sessions, at the moment when it was seen.
     owner: SessionOwner,
     at: Instant,
 }
@@ -57,12 +57,25 @@ impl LocateAnswers {
     }
 }
 
+impl SeenNode {
+    /// Whoever is told remembers it for as long as it is fresh here, not for a second of its own.
+    fn owner_at(&self, now: Instant) -> SessionOwner {
+        let mut owner = self.owner.clone();
+        if let SessionOwner::Alive { lives_ms, .. } = &mut owner {
+            let age = now.saturating_duration_since(self.at);
+            *lives_ms = FRESH.saturating_sub(age).as_millis() as Millis;
+        }
+        owner
+    }
+}
+
 impl Nodes {
     /// The owner, if that is known without asking.
     pub(super) fn owner_at_once(&self, session: &SessionId, now: Instant) -> Option<SessionOwner> {
         let seen = self.seen_within(session, now, FRESH)?;
         // Which of two processes came first is not told by their numbers: those are of clocks, which can be set back.
-        (seen.incarnation == session.locator.incarnation).then(|| seen.owner.clone())
+        let is_its = seen.incarnation == session.locator.incarnation;
+        is_its.then(|| seen.owner_at(now))
     }
 
     /// The owner, if Redis does not answer.
@@ -183,6 +196,7 @@ fn owner_by(node: &NodeRecord) -> SessionOwner {
         Some(address) => SessionOwner::Alive {
             address,
             cookie: cookie(node, address),
+            lives_ms: FRESH.as_millis() as Millis,
         },
         // It says that it takes no requests from other nodes.
         None => SessionOwner::Gone(MissReason::Misrouted),
@@ -234,6 +248,7 @@ mod tests {
         SessionOwner::Alive {
             address: SocketAddr::from(([127, 0, 0, 1], 17101)),
             cookie: "05dbab2a9d90f679".into(),
+            lives_ms: 1_000,
         }
     }
 
@@ -392,6 +407,27 @@ mod tests {
             }
             let owner = gone(earlier, INCARNATION + YOUNG_MS);
             assert_eq!(owner, SessionOwner::Gone(MissReason::Unknown));
+        }
+    }
+
+    /// A core was told of it when it was 0.7 seconds old, and believed it for another second.
+    #[test]
+    fn a_node_that_died_and_is_believed_to_live_for_a_second_on_each_core_anew() {
+        let (mut nodes, now) = (Nodes::default(), Instant::now());
+        let answers = LocateAnswers {
+            node: node(INCARNATION),
+            session: FoundRecord::Nothing,
+            absence_tells: true,
+            missing: None,
+            unix_ms: INCARNATION + YOUNG_MS,
+        };
+        nodes.owner(&session(), &answers, now);
+        for (age, left) in [(0, 1_000), (700, 300), (999, 1)] {
+            let owner = nodes.owner_at_once(&session(), now + Duration::from_millis(age));
+            assert!(
+                matches!(owner, Some(SessionOwner::Alive { lives_ms, .. }) if lives_ms == left),
+                "{age}: {owner:?}"
+            );
         }
     }
 

@@ -232,7 +232,10 @@ fn the_owner_of_a_session() {
         node.other(INCARNATION);
         let theirs = session("node-b", 1);
         let owner = node.locate(theirs).await;
-        let SessionOwner::Alive { address, cookie } = &owner else {
+        let SessionOwner::Alive {
+            address, cookie, ..
+        } = &owner
+        else {
             panic!("{owner:?}")
         };
         assert_eq!(*address, ([10, 0, 0, 2], 80).into());

@@ -9,13 +9,13 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use monoio::time::{sleep, timeout};
 
-use super::inbox::InboxContents;
 use super::membership::ClusterMessage;
 use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
 use super::pending::{ChangeBatch, RecordChange};
 use super::record::{FoundRecord, found_session};
 use super::shared::ClusterContext;
+use crate::mailbox::Collected;
 use crate::redis::{Backoff, RedisConnection, RedisError, Reply, random};
 use crate::shard::{MissReason, SessionEvent};
 use crate::tasks;
@@ -98,12 +98,12 @@ impl<'a> RecordWriter<'a> {
         }
     }
 
-    fn take(&mut self, collected: InboxContents<ClusterMessage>) {
+    fn take(&mut self, collected: Collected<ClusterMessage>) {
         let shared = self.shared;
         if collected.lost {
             shared.pending.borrow_mut().lose();
         }
-        for said in collected.items {
+        for said in collected.letters {
             let add = |session, change| shared.pending.borrow_mut().add(session, change);
             match said {
                 ClusterMessage::SessionEvent(SessionEvent::Opened { session, info }) => {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::units::{Milliseconds, between};
-use super::{ConfigError, read_secret};
+use super::{ConfigError, kept, read_secret};
 use crate::cluster::Advertised;
 use crate::node::{
     ClusterConfig, DRAIN_ALONE, DRAIN_BEHIND_PROXY, PEER_SECRET_BYTES_MIN, advertised, prefix,
@@ -22,8 +22,12 @@ use crate::wire::forwarded::PeerSecret;
 pub struct ClusterOptions {
     /// Redis that all nodes share: redis://[user[:password]@]host[:port][/db], rediss:// for TLS, or unix:///path.
     /// Without it this node is alone
-    #[arg(long, env = "PINFOLD_REDIS", value_name = "URL", value_parser = redis)]
+    #[arg(long, env = "PINFOLD_REDIS", value_name = "URL", value_parser = redis, hide_env_values = true)]
     pub redis: Option<RedisUrl>,
+
+    /// File with the password of Redis: the URL then has none. It may have a user: redis://user:@host
+    #[arg(long, env = "PINFOLD_REDIS_PASSWORD_FILE", value_name = "FILE")]
+    pub redis_password_file: Option<PathBuf>,
 
     /// What every key in Redis starts with; nodes with the same prefix are one cluster
     #[arg(long, env = "PINFOLD_REDIS_PREFIX", value_name = "TEXT", default_value = "mcp:", value_parser = prefix)]
@@ -36,12 +40,7 @@ pub struct ClusterOptions {
 
     /// File with the secret by which nodes know each other, at least 16 bytes (openssl rand -hex 32). All nodes need the
     /// same
-    #[arg(
-        long,
-        env = "PINFOLD_PEER_SECRET_FILE",
-        value_name = "FILE",
-        conflicts_with = "no_forward"
-    )]
+    #[arg(long, env = "PINFOLD_PEER_SECRET_FILE", value_name = "FILE")]
     pub peer_secret_file: Option<PathBuf>,
 
     /// Answer requests for another node's session with 404 misrouted, in place of passing them on
@@ -72,42 +71,74 @@ pub(super) fn drain_times(options: &ClusterOptions) -> DrainTimes {
 }
 
 /// # Errors
-/// What is missing, or makes no sense without Redis.
+/// All that is missing, or makes no sense without Redis.
 pub(super) fn check(
     options: &ClusterOptions,
     listen: SocketAddr,
     has_name: bool,
-) -> Result<Option<ClusterConfig>, ConfigError> {
+) -> Result<Option<ClusterConfig>, Vec<ConfigError>> {
     let Some(redis) = &options.redis else {
-        return alone(options);
+        return alone(options).map(|()| None);
     };
+    let mut wrong = Vec::new();
     if !has_name {
-        return Err(ConfigError::missing(
+        wrong.push(ConfigError::missing(
             "--node",
             "must be given with --redis, and be different on every node, such as n1: session ids lead with it",
         ));
     }
-    let secret = options.peer_secret_file.as_deref().map(read_peer_secret);
-    let secret = secret.transpose()?;
-    if secret.is_none() && !options.no_forward {
-        return Err(ConfigError::missing(
+    let secret = kept(peer_secret(options), &mut wrong).flatten();
+    let redis = kept(with_password(redis, options), &mut wrong);
+    let reached_at = match &options.advertise {
+        Some(url) => resolve(url).map_err(|allowed| ConfigError::new("--advertise", url, allowed)),
+        None => listened(listen),
+    };
+    let reached_at = kept(reached_at, &mut wrong);
+    match redis {
+        Some(redis) if wrong.is_empty() => Ok(Some(ClusterConfig {
+            redis,
+            prefix: options.redis_prefix.clone(),
+            advertised: reached_at,
+            secret,
+        })),
+        _ => Err(wrong),
+    }
+}
+
+fn peer_secret(options: &ClusterOptions) -> Result<Option<PeerSecret>, ConfigError> {
+    match &options.peer_secret_file {
+        Some(path) if options.no_forward => Err(ConfigError::new(
+            "--peer-secret-file",
+            path.display(),
+            "cannot be used with --no-forward: without it nodes pass no requests on",
+        )),
+        Some(path) => read_peer_secret(path).map(Some),
+        None if options.no_forward => Ok(None),
+        None => Err(ConfigError::missing(
             "--peer-secret-file",
             "must be given with --redis, so that nodes can pass requests on to each other (openssl rand -hex 32 > FILE, \
              the same on every node), or else --no-forward",
+        )),
+    }
+}
+
+fn with_password(redis: &RedisUrl, options: &ClusterOptions) -> Result<RedisUrl, ConfigError> {
+    let Some(path) = &options.redis_password_file else {
+        return Ok(redis.clone());
+    };
+    let refuse =
+        |allowed: String| ConfigError::new("--redis-password-file", path.display(), allowed);
+    if redis.has_password() {
+        return Err(refuse(
+            "makes no sense if the URL of --redis has a password".to_owned(),
         ));
     }
-    let reached_at = match &options.advertise {
-        Some(url) => {
-            resolve(url).map_err(|allowed| ConfigError::new("--advertise", url, allowed))?
-        }
-        None => listened(listen)?,
-    };
-    Ok(Some(ClusterConfig {
-        redis: redis.clone(),
-        prefix: options.redis_prefix.clone(),
-        advertised: Some(reached_at),
-        secret,
-    }))
+    let password = read_secret(path).map_err(refuse)?;
+    let password = std::str::from_utf8(&password).map(str::trim);
+    match password {
+        Ok(password) if !password.is_empty() => Ok(redis.with_password(password)),
+        _ => Err(refuse("must be a file with a password, as text".to_owned())),
+    }
 }
 
 /// The address of `--listen`, if others can reach it as it stands.
@@ -126,16 +157,19 @@ fn listened(listen: SocketAddr) -> Result<Advertised, ConfigError> {
     })
 }
 
-fn alone(options: &ClusterOptions) -> Result<Option<ClusterConfig>, ConfigError> {
+fn alone(options: &ClusterOptions) -> Result<(), Vec<ConfigError>> {
+    let shown = |path: &Option<PathBuf>| path.as_deref().map(|it| it.display().to_string());
+    let needing = [
+        ("--advertise", options.advertise.clone()),
+        ("--peer-secret-file", shown(&options.peer_secret_file)),
+        ("--redis-password-file", shown(&options.redis_password_file)),
+    ];
     let needs_redis = "makes no sense without --redis: this node is alone";
-    if let Some(url) = &options.advertise {
-        return Err(ConfigError::new("--advertise", url, needs_redis));
-    }
-    if let Some(path) = &options.peer_secret_file {
-        let path = path.display();
-        return Err(ConfigError::new("--peer-secret-file", path, needs_redis));
-    }
-    Ok(None)
+    let wrong = needing
+        .into_iter()
+        .filter_map(|(flag, value)| Some(ConfigError::new(flag, value?, needs_redis)));
+    let wrong: Vec<ConfigError> = wrong.collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 fn read_peer_secret(path: &Path) -> Result<PeerSecret, ConfigError> {

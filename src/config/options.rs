@@ -6,10 +6,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
 use super::cluster::ClusterOptions;
+use super::tables::Tables;
 use super::units::{Milliseconds, Size, between, count_between};
 use crate::app::board::BoardLimits;
 use crate::clients::{Networks, NotANetwork, PRIVATE};
@@ -57,8 +59,11 @@ impl DriverChoice {
     }
 }
 
+/// A new group of them wants a line in `keys::TABLES`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeOptions {
+    #[command(flatten)]
+    pub file: FileOption,
     #[command(flatten)]
     pub listening: ListeningOptions,
     #[command(flatten)]
@@ -69,6 +74,17 @@ pub struct ServeOptions {
     pub bounds: BoundOptions,
     #[command(flatten)]
     pub times: TimeOptions,
+    /// What only a file can say.
+    #[arg(skip)]
+    pub tables: Tables,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct FileOption {
+    /// Configuration file (TOML). Its keys are these options. A variable overrides the file, an option overrides both.
+    /// `pinfold config init` prints a file with every key
+    #[arg(long, env = "PINFOLD_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -142,8 +158,8 @@ pub struct RunningOptions {
     #[arg(long, env = "PINFOLD_STATE_KEY_FILE", value_name = "FILE")]
     pub state_key_file: Option<PathBuf>,
 
-    /// What is logged: off, error, warn, info, debug or trace
-    #[arg(long, env = "PINFOLD_LOG", value_name = "LEVEL", default_value = "info", value_parser = level)]
+    /// How much is logged; SIGHUP reads it again from the configuration file
+    #[arg(long, env = "PINFOLD_LOG", value_name = "LEVEL", default_value = "info", value_parser = level())]
     pub log: LevelFilter,
 
     /// Lets every connection land on a random core, so that tests see connections move
@@ -296,9 +312,9 @@ fn broken_thread(text: &str) -> Result<BreakThread, &'static str> {
     Ok(BreakThread { thread, stalls })
 }
 
-fn level(text: &str) -> Result<LevelFilter, &'static str> {
-    text.parse()
-        .map_err(|_| "must be one of off, error, warn, info, debug, trace")
+fn level() -> impl TypedValueParser<Value = LevelFilter> {
+    PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
+        .try_map(|name| name.parse::<LevelFilter>())
 }
 
 fn networks(text: &str) -> Result<Networks, NotANetwork> {

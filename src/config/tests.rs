@@ -22,6 +22,10 @@ fn parse(arguments: &[&str]) -> Result<ServeOptions, clap::Error> {
 }
 
 fn check(arguments: &[&str]) -> Result<Config, ConfigError> {
+    check_all(arguments).map_err(|all| all[0].clone())
+}
+
+fn check_all(arguments: &[&str]) -> Result<Config, Vec<ConfigError>> {
     Config::check(parse(arguments).unwrap(), &machine())
 }
 
@@ -316,4 +320,52 @@ fn a_peer_secret_that_is_too_short() {
     let short = format!("--peer-secret-file={}", file("short-secret", b"secret\n"));
     let refused = check(&["--redis=redis://h", "--node=n1", &short]).unwrap_err();
     assert!(refused.allowed.contains("16 bytes"), "{refused}");
+}
+
+#[test]
+fn the_first_mistake_that_hides_the_others() {
+    let arguments = [
+        "--cores=5",
+        "--admin=0.0.0.0:9464",
+        "--state-key-file=/nowhere/key",
+        "--advertise=http://10.0.0.1:8080",
+        "--peer-secret-file=/nowhere/secret",
+    ];
+    let all = check_all(&arguments).unwrap_err();
+    let mut flags: Vec<&str> = all.iter().map(|it| it.flag).collect();
+    flags.sort_unstable();
+    let told = arguments.map(|it| it.split('=').next().unwrap());
+    let mut told = told.to_vec();
+    told.sort_unstable();
+    assert_eq!(flags, told);
+}
+
+#[test]
+fn a_password_of_redis_that_is_said_twice_or_not_at_all() {
+    let password = file("redis-password", b"geheim\n");
+    let from_file = format!("--redis-password-file={password}");
+    let with = |url: &str| check(&[url, "--node=n1", "--no-forward", &from_file]);
+    let cluster = with("--redis=redis://who:@h")
+        .unwrap()
+        .node
+        .cluster
+        .unwrap();
+    assert_eq!(cluster.redis, "redis://who:geheim@h".parse().unwrap());
+    assert!(!format!("{cluster:?}").contains("geheim"));
+    let twice = with("--redis=redis://:other@h").unwrap_err();
+    assert_eq!(twice.flag, "--redis-password-file");
+    let alone = check(&[&*from_file]).unwrap_err();
+    assert!(alone.allowed.contains("--redis"), "{alone}");
+    let empty = format!("--redis-password-file={}", file("no-password", b"\n"));
+    let refused = check(&["--redis=redis://h", "--node=n1", "--no-forward", &empty]);
+    assert_eq!(refused.unwrap_err().flag, "--redis-password-file");
+}
+
+#[test]
+fn a_secret_for_what_is_switched_off() {
+    let secret = format!("--peer-secret-file={}", secret_file());
+    let refused = check(&["--redis=redis://h", "--node=n1", "--no-forward", &secret]);
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.flag, "--peer-secret-file");
+    assert!(refused.allowed.contains("--no-forward"), "{refused}");
 }

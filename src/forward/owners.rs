@@ -1,4 +1,5 @@
-//! Where the nodes of other sessions are, as far as this core learned lately.
+//! Where the nodes of other sessions are, as far as this core learned lately: a copy of what the cluster knows, believed for as
+//! long as that is.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,9 +8,6 @@ use std::sync::Arc;
 use crate::shard::{Millis, MissReason};
 use crate::wire::session_id::{Process, SessionId};
 
-/// How long a node is believed to live without asking again.
-const FRESH_MS: Millis = 1_000;
-
 /// The node of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionOwner {
@@ -17,6 +15,8 @@ pub enum SessionOwner {
         address: SocketAddr,
         /// What the proxy's sticky cookie says for that node.
         cookie: Arc<str>,
+        /// For so long it is believed to live without asking again: whoever answers knows how old the news is.
+        lives_ms: Millis,
     },
     Gone(MissReason),
 }
@@ -25,7 +25,7 @@ pub enum SessionOwner {
 pub(super) struct KnownOwner {
     pub(super) address: SocketAddr,
     pub(super) cookie: Arc<str>,
-    since: Millis,
+    lives_until: Millis,
 }
 
 /// Nodes that answered lately: as many as live, and those that nobody asked for since they died.
@@ -41,7 +41,7 @@ impl Owners {
 
     pub(super) fn is_fresh(&self, now: Millis, session: SessionId) -> bool {
         self.known(session)
-            .is_some_and(|known| now < known.since + FRESH_MS)
+            .is_some_and(|known| now < known.lives_until)
     }
 
     /// The owner did not take a connection: the next request asks anew.
@@ -57,12 +57,15 @@ impl Owners {
         owner: SessionOwner,
     ) -> Option<MissReason> {
         match owner {
-            SessionOwner::Alive { address, cookie } => {
-                let since = now;
+            SessionOwner::Alive {
+                address,
+                cookie,
+                lives_ms,
+            } => {
                 let known = KnownOwner {
                     address,
                     cookie,
-                    since,
+                    lives_until: now + lives_ms,
                 };
                 self.known.insert(session.process(), known);
                 None

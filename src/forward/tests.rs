@@ -37,6 +37,7 @@ fn alive() -> SessionOwner {
     SessionOwner::Alive {
         address: ([127, 0, 0, 1], 1).into(),
         cookie: "c".into(),
+        lives_ms: 1_000,
     }
 }
 
@@ -118,6 +119,33 @@ fn an_answer_about_one_session_taken_for_anothers() {
         Some(ForwardEffect::Located { located, .. }) if located == there
     ));
     assert_eq!(forwarder.question_count(), 0);
+}
+
+/// By the time that the answer came, the news in it was old.
+#[test]
+fn a_node_that_is_believed_to_live_for_longer_than_whoever_answered_said() {
+    let mut forwarder = forwarder();
+    let asked_again = |forwarder: &mut Forwarder, now, index| {
+        let connection = ConnectionKey::from_parts(index, 1);
+        forwarder.handle_locate(now, connection, session("node-b"));
+        match forwarder.poll_effect() {
+            Some(ForwardEffect::Ask { question, .. }) => Some(question),
+            Some(ForwardEffect::Located { .. }) => None,
+            _ => panic!("a question or an answer was expected"),
+        }
+    };
+    let question = asked_again(&mut forwarder, 0, 1).expect("nobody knows it yet");
+    let mut owner = alive();
+    if let SessionOwner::Alive { lives_ms, .. } = &mut owner {
+        *lives_ms = 300;
+    }
+    forwarder.handle_owner(10, question, owner);
+    assert!(matches!(
+        forwarder.poll_effect(),
+        Some(ForwardEffect::Located { .. })
+    ));
+    assert!(asked_again(&mut forwarder, 309, 2).is_none());
+    assert!(asked_again(&mut forwarder, 310, 3).is_some());
 }
 
 /// Most of a stream's life is silence.

@@ -4,6 +4,7 @@ use super::exchange::ExchangeStep;
 use super::passage::{PassageKey, PassageState};
 use super::{ForwardEffect, Forwarder};
 use crate::shard::{Millis, MissReason, SessionEvent};
+use crate::wire::json_rpc::emit_error;
 
 /// How long what such a client still sends is read, so that it can read its answer.
 const LINGER_MS: Millis = 2_000;
@@ -43,7 +44,7 @@ impl Forwarder {
             None => {
                 let broke_off = SessionEvent::BrokeOff { session };
                 self.effects.push_back(ForwardEffect::Announce(broke_off));
-                broke_off_answer().into_bytes()
+                broke_off_answer()
             }
         };
         self.say_if_deleted(key);
@@ -56,14 +57,17 @@ impl Forwarder {
 }
 
 /// Half a request was answered by nobody: not even the owner's restart would tell what became of it.
-fn broke_off_answer() -> String {
+fn broke_off_answer() -> Vec<u8> {
     let message = "The node that has this session broke off before it answered, and whether it did what was asked is \
                    not known. Send initialize again if this goes on.";
-    let body = format!(
-        r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":-32600,"message":"{message}","data":{{"reason":"owner_unreachable"}}}}}}"#
+    let error = format!(
+        r#"{{"code":-32600,"message":"{message}","data":{{"reason":"owner_unreachable"}}}}"#
     );
-    format!(
-        "HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+    let mut body = Vec::new();
+    emit_error(&mut body, None, &error);
+    let head = format!(
+        "HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
-    )
+    );
+    [head.as_bytes(), &body].concat()
 }

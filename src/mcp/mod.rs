@@ -8,10 +8,12 @@
 #![deny(clippy::iter_over_hash_type)]
 
 mod error;
+mod methods;
 mod objects;
 pub(crate) mod read;
 pub mod types;
 mod version;
 
 pub use error::RpcError;
+pub use methods::{Capability, Mirrored, Role, RpcMethod};
 pub use version::{Era, ProtocolVersion};

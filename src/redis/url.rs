@@ -90,6 +90,27 @@ impl FromStr for RedisUrl {
     }
 }
 
+impl RedisUrl {
+    /// Somebody who reads the URL could log in.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.login
+            .as_ref()
+            .is_some_and(|it| !it.password.is_empty())
+    }
+
+    /// The same with this password, for the user that it names or else the default one.
+    #[must_use]
+    pub fn with_password(&self, password: &str) -> RedisUrl {
+        let user = self.login.as_ref().and_then(|it| it.user.clone());
+        let password = password.to_owned();
+        RedisUrl {
+            login: Some(Login { user, password }),
+            ..self.clone()
+        }
+    }
+}
+
 fn tcp(rest: &str, tls: bool) -> Result<RedisUrl, BadRedisUrl> {
     let (rest, query) = split_off(rest, '?');
     let (authority, path) = split_off(rest, '/');
@@ -258,6 +279,18 @@ mod tests {
         let url: RedisUrl = "redis://:secret@h".parse().unwrap();
         assert_eq!(url.login.as_ref().unwrap().user, None);
         assert_eq!(shown("unix://:secret@/r.sock"), "unix://:…@/r.sock?db=0");
+    }
+
+    #[test]
+    fn a_password_that_comes_from_elsewhere() {
+        let url = |text: &str| text.parse::<RedisUrl>().unwrap();
+        assert!(url("redis://:secret@h").has_password());
+        for without in ["redis://h", "redis://who:@h"] {
+            assert!(!url(without).has_password(), "{without}");
+        }
+        let with = |text: &str| url(text).with_password("s@e");
+        assert_eq!(with("redis://h/1"), url("redis://:s%40e@h/1"));
+        assert_eq!(with("redis://who:@h"), url("redis://who:s%40e@h"));
     }
 
     #[test]

@@ -12,9 +12,9 @@ use std::task::Waker;
 use super::application::Application;
 use super::blocking::BlockingPool;
 use super::calls::Calls;
+use super::core_message::CoreMessage;
 use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::forward::{Action, Forwarding};
-use super::mailbox::CoreMessage;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
@@ -329,7 +329,7 @@ impl Core {
             bytes,
             ticket,
         };
-        self.publisher.mailbox(core.into()).post(letter);
+        self.publisher.mailbox(core.into()).post_beyond(letter);
     }
 
     /// It goes to another node.

@@ -2,7 +2,7 @@
 //! bytes mean is the matter of `wire`, `mcp`, `shard` and `forward`.
 //!
 //! One thread for each core runs `thread`. Around one `Shard` it accepts, reads (`readiness`), fans out (`fanout`) and takes
-//! letters (`mailbox`), all as tasks of one monoio runtime. Cores share nothing but mailboxes, and, when something opens or
+//! letters (`core_message`), all as tasks of one monoio runtime. Cores share nothing but mailboxes, and, when something opens or
 //! closes, the counts of the node ([`Commons`](crate::clients::Commons)). Beside the shard is one `Forwarder` (`forward/`).
 //! Tasks report what happened to an `Engine`; `core_loop` alone carries out what follows.
 //! `watchdog` notices when a thread does nothing any more.
@@ -16,13 +16,13 @@ mod calls;
 mod clock;
 mod cluster_handle;
 mod core_loop;
+mod core_message;
 mod cores;
 mod drain_barrier;
 mod engine;
 mod fanout;
 mod forward;
 mod link;
-mod mailbox;
 mod milestone;
 mod not_started;
 mod open_files;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 
-use super::mailbox::{CoreMessage, Mailbox};
+use super::core_message::{CoreMailbox, CoreMessage, core_mailbox};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::limits::GAP_OFFSETS;
@@ -26,7 +26,7 @@ pub struct Publisher {
 
 struct PublisherInner {
     /// One for each core, from the start of the node on; before it nobody can have subscribed.
-    mailboxes: OnceLock<Box<[Mailbox]>>,
+    mailboxes: OnceLock<Box<[CoreMailbox]>>,
     /// No new clients should come: the node drains.
     leaving: AtomicBool,
     /// The node is ending.
@@ -91,7 +91,7 @@ impl Publisher {
 
     /// Makes a mailbox for each core.
     pub(super) fn open_mailboxes(&self, cores: usize) {
-        let mailboxes = (0..cores).map(|_| Mailbox::default()).collect();
+        let mailboxes = (0..cores).map(|_| core_mailbox()).collect();
         let opened = self.shared.mailboxes.set(mailboxes);
         assert!(opened.is_ok(), "a server starts once");
     }
@@ -155,7 +155,7 @@ impl Publisher {
     /// A core is so far behind that nothing more should be published now, or the node has ended.
     #[must_use]
     pub fn is_saturated(&self) -> bool {
-        self.has_ended() || self.mailboxes().iter().any(Mailbox::is_full)
+        self.has_ended() || self.mailboxes().iter().any(CoreMailbox::is_full)
     }
 
     /// New clients should go to another node: this one drains, or ends.
@@ -235,7 +235,7 @@ impl Publisher {
         }
         *last_offset = first + publications.len() as u64 - 1;
         for mailbox in self.mailboxes() {
-            mailbox.post(CoreMessage::Published(publications.clone()));
+            mailbox.post_beyond(CoreMessage::Published(publications.clone()));
         }
         first..*last_offset + 1
     }
@@ -271,7 +271,7 @@ impl Publisher {
             return Err(TellRefused::Busy);
         }
         let (answer, receiver) = oneshot::channel();
-        mailbox.post(CoreMessage::Tell {
+        mailbox.post_beyond(CoreMessage::Tell {
             session: session.into(),
             notice,
             answer,
@@ -283,15 +283,15 @@ impl Publisher {
     pub(super) fn make_room(&self, own: u16, holds: u32) {
         let others = self.mailboxes().iter().enumerate();
         for (_, mailbox) in others.filter(|(core, _)| *core != usize::from(own)) {
-            mailbox.post(CoreMessage::MakeRoom { holds });
+            mailbox.post_beyond(CoreMessage::MakeRoom { holds });
         }
     }
 
-    pub(super) fn mailbox(&self, core: usize) -> &Mailbox {
+    pub(super) fn mailbox(&self, core: usize) -> &CoreMailbox {
         &self.mailboxes()[core]
     }
 
-    fn mailboxes(&self) -> &[Mailbox] {
+    fn mailboxes(&self) -> &[CoreMailbox] {
         self.shared
             .mailboxes
             .get()
@@ -304,7 +304,7 @@ impl Publisher {
         let first = floor.max(*last_offset + 1);
         *last_offset = first + count - 1;
         for mailbox in self.mailboxes() {
-            mailbox.post(letter(first));
+            mailbox.post_beyond(letter(first));
         }
         *last_offset
     }
@@ -323,7 +323,7 @@ impl Publisher {
     /// Asks every core to tell the other nodes of its sessions again.
     pub(crate) fn announce_all(&self) {
         for mailbox in self.mailboxes() {
-            mailbox.post(CoreMessage::Announce);
+            mailbox.post_beyond(CoreMessage::Announce);
         }
     }
 
@@ -332,7 +332,7 @@ impl Publisher {
         let loading = !availability.takes_clients();
         self.shared.loading.store(loading, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
-            mailbox.post(CoreMessage::Available(availability));
+            mailbox.post_beyond(CoreMessage::Available(availability));
         }
     }
 
@@ -347,7 +347,7 @@ impl Publisher {
     /// Asks every core to tell of some of its sessions, the next ones each time.
     pub(crate) fn verify_some(&self) {
         for mailbox in self.mailboxes() {
-            mailbox.post(CoreMessage::Verify);
+            mailbox.post_beyond(CoreMessage::Verify);
         }
     }
 
@@ -355,14 +355,14 @@ impl Publisher {
     pub(crate) fn drain_all(&self) {
         self.shared.leaving.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
-            mailbox.post(CoreMessage::Drain);
+            mailbox.post_beyond(CoreMessage::Drain);
         }
     }
 
     /// Asks every core to say in the log how much it has of everything.
     pub(super) fn report_all(&self) {
         for mailbox in self.mailboxes() {
-            mailbox.post(CoreMessage::Report);
+            mailbox.post_beyond(CoreMessage::Report);
         }
     }
 
@@ -371,7 +371,7 @@ impl Publisher {
         self.shared.leaving.store(true, Ordering::Relaxed);
         self.shared.stopping.store(true, Ordering::Relaxed);
         for mailbox in self.mailboxes() {
-            mailbox.post(CoreMessage::Stop);
+            mailbox.post_beyond(CoreMessage::Stop);
         }
     }
 }

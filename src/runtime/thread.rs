@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 
 use super::core_loop::Core;
+use super::core_message::CoreMessage;
 use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
-use super::mailbox::CoreMessage;
 use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;
 use super::tokio::Tokio;
@@ -165,7 +165,7 @@ async fn accept(
         } else {
             let peer = Some(peer.ip());
             let letter = CoreMessage::Accepted { stream, peer };
-            core.publisher.mailbox(target.into()).post(letter);
+            core.publisher.mailbox(target.into()).post_beyond(letter);
         }
     }
 }
@@ -201,7 +201,13 @@ fn random() -> u32 {
 async fn take_letters(core: Rc<Core>, seat: Rc<CoreSetup>, stop: oneshot::Sender<()>) {
     let mut stop = Some(stop);
     loop {
-        for letter in core.publisher.mailbox(core.number.into()).collect().await {
+        for letter in core
+            .publisher
+            .mailbox(core.number.into())
+            .collect()
+            .await
+            .letters
+        {
             match letter {
                 CoreMessage::Drain => begin_drain(&core, &seat),
                 CoreMessage::Stop => {

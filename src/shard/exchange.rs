@@ -13,7 +13,8 @@
 
 use super::arena::Key;
 use super::fields::RequestFields;
-use super::refused::{Refused, error_message, result_message};
+use super::messages::{error_message, result_message};
+use super::refused::Refused;
 use crate::clients::Client;
 use crate::mcp::RpcError;
 

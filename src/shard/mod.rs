@@ -29,6 +29,7 @@ mod exchange;
 mod fields;
 mod http;
 mod memory;
+mod messages;
 mod refused;
 mod remote;
 mod setup;

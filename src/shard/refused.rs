@@ -1,4 +1,4 @@
-//! Refusals, and the JSON-RPC messages that answers are made of: both halves of a shard speak so.
+//! Refusals: both halves of a shard speak so.
 
 use std::borrow::Cow;
 
@@ -44,7 +44,7 @@ impl Refused {
         }
     }
 
-    pub(super) fn method_not_allowed(sentence: &'static str) -> Self {
+    pub(super) fn method_not_allowed(sentence: impl Into<Cow<'static, str>>) -> Self {
         Refused {
             allow: true,
             ..Self::new(405, sentence)
@@ -82,19 +82,4 @@ impl Refused {
         }
         work(&fields)
     }
-}
-
-/// `{"jsonrpc":"2.0","id":…,"result":…}`
-pub(super) fn result_message(id: &str, result: &str) -> Vec<u8> {
-    let mut body = Vec::with_capacity(id.len() + result.len() + 40);
-    crate::wire::json_rpc::emit_result(&mut body, id, result);
-    body
-}
-
-/// `{"jsonrpc":"2.0","id":…,"error":…}`; without an id where none could be read.
-pub(super) fn error_message(id: Option<&str>, error: &RpcError) -> Vec<u8> {
-    let error = serde_json::to_string(error).expect("an error is JSON");
-    let mut body = Vec::with_capacity(error.len() + 64);
-    crate::wire::json_rpc::emit_error(&mut body, id, &error);
-    body
 }

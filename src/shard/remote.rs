@@ -5,7 +5,8 @@
 //! ([`Effect::Locate`](super::Effect::Locate)). Then its connection leaves with all that was read of it
 //! ([`Effect::Forward`](super::Effect::Forward)), or the request is served here: with a 404 that says why.
 
-use super::refused::{Refused, error_message};
+use super::messages::error_message;
+use super::refused::Refused;
 use super::wheel::Millis;
 use crate::app::call::TellRefused;
 use crate::mcp::ProtocolVersion;

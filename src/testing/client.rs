@@ -17,7 +17,7 @@ use crate::app::call::{
 use crate::mcp::types::{
     CallToolResult, GetPromptResult, Prompt, ReadResourceResult, Resource, ResourceTemplate, Tool,
 };
-use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 use crate::wire::session_id::{Locator, NodeName, SessionId};
 
 /// Rounds of one request after which a handler is taken for one that asks for ever.
@@ -137,7 +137,7 @@ impl TestClient {
     /// The call waits for what never comes, or asks a client of 2026-07-28 that has no answer.
     pub fn call_tool(&self, name: &str, arguments: Value) -> Result<CallToolResult, RpcError> {
         self.typed(
-            "tools/call",
+            RpcMethod::ToolsCall.name(),
             json!({ "name": name, "arguments": arguments }),
         )
     }
@@ -146,7 +146,7 @@ impl TestClient {
     /// # Panics
     /// As [`call_tool`](TestClient::call_tool).
     pub fn read_resource(&self, uri: &str) -> Result<ReadResourceResult, RpcError> {
-        self.typed("resources/read", json!({ "uri": uri }))
+        self.typed(RpcMethod::ResourcesRead.name(), json!({ "uri": uri }))
     }
 
     /// # Errors
@@ -154,7 +154,7 @@ impl TestClient {
     /// As [`call_tool`](TestClient::call_tool).
     pub fn get_prompt(&self, name: &str, arguments: Value) -> Result<GetPromptResult, RpcError> {
         self.typed(
-            "prompts/get",
+            RpcMethod::PromptsGet.name(),
             json!({ "name": name, "arguments": arguments }),
         )
     }
@@ -165,7 +165,7 @@ impl TestClient {
     /// # Panics
     /// As [`call_tool`](TestClient::call_tool).
     pub fn list_tools(&self) -> Result<Vec<Tool>, RpcError> {
-        self.all_pages("tools/list", "tools")
+        self.all_pages(RpcMethod::ToolsList, "tools")
     }
 
     /// All pages of the list.
@@ -174,7 +174,7 @@ impl TestClient {
     /// # Panics
     /// As [`call_tool`](TestClient::call_tool).
     pub fn list_resources(&self) -> Result<Vec<Resource>, RpcError> {
-        self.all_pages("resources/list", "resources")
+        self.all_pages(RpcMethod::ResourcesList, "resources")
     }
 
     /// All pages of the list.
@@ -183,7 +183,7 @@ impl TestClient {
     /// # Panics
     /// As [`call_tool`](TestClient::call_tool).
     pub fn list_resource_templates(&self) -> Result<Vec<ResourceTemplate>, RpcError> {
-        self.all_pages("resources/templates/list", "resourceTemplates")
+        self.all_pages(RpcMethod::ResourcesTemplatesList, "resourceTemplates")
     }
 
     /// All pages of the list.
@@ -192,7 +192,7 @@ impl TestClient {
     /// # Panics
     /// As [`call_tool`](TestClient::call_tool).
     pub fn list_prompts(&self) -> Result<Vec<Prompt>, RpcError> {
-        self.all_pages("prompts/list", "prompts")
+        self.all_pages(RpcMethod::PromptsList, "prompts")
     }
 
     /// Any method, through all of its rounds; `params` is an object.
@@ -300,7 +300,7 @@ impl TestClient {
         let notified = self.link.notified.borrow();
         let progress = notified
             .iter()
-            .filter(|(method, _)| method == "notifications/progress");
+            .filter(|(method, _)| method == RpcMethod::Progress.name());
         progress.map(|(_, params)| typed(params.clone())).collect()
     }
 
@@ -326,13 +326,13 @@ impl TestClient {
 
     fn all_pages<T: DeserializeOwned>(
         &self,
-        method: &str,
+        method: RpcMethod,
         member: &str,
     ) -> Result<Vec<T>, RpcError> {
         let mut all = Vec::new();
         let mut params = json!({});
         loop {
-            let mut page = self.request(method, params)?;
+            let mut page = self.request(method.name(), params)?;
             all.extend(typed::<Vec<T>>(page[member].take()));
             match page["nextCursor"].take() {
                 Value::Null => return Ok(all),

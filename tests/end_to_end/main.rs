@@ -12,6 +12,7 @@
 mod attacks;
 mod clients;
 mod cluster;
+mod configuration;
 mod conformance;
 mod crowd;
 mod dechunker;

@@ -163,7 +163,7 @@ fn difference(
     work: Work,
     counts: [usize; 2],
 ) -> BTreeMap<String, f64> {
-    let [mut fewer, more] = counts.map(|count| {
+    let [fewer, more] = counts.map(|count| {
         let summary = scratch.join(format!("{count}.strace"));
         let server = Server::start_traced(&strace(), &summary, &["--driver", driver], app, scratch);
         work(&server, count);
@@ -171,17 +171,25 @@ fn difference(
         let summary = std::fs::read_to_string(&summary).expect("strace left a summary");
         calls(&summary)
     });
-    let steps = (counts[1] - counts[0]) as f64;
+    per_step(fewer, more, counts[1] - counts[0])
+}
+
+/// Calls by name for one step, of which `more` has so many more.
+pub(crate) fn per_step(
+    mut fewer: BTreeMap<String, f64>,
+    more: BTreeMap<String, f64>,
+    steps: usize,
+) -> BTreeMap<String, f64> {
     let per_step = more.into_iter().map(|(name, calls)| {
         let before = fewer.remove(&name).unwrap_or(0.0);
-        (name, (calls - before) / steps)
+        (name, (calls - before) / steps as f64)
     });
     // What chance made more or less of.
     per_step.filter(|(_, calls)| *calls > 0.0).collect()
 }
 
 /// The table that `strace -c` prints: the number of calls is the fourth column, the name the last.
-fn calls(summary: &str) -> BTreeMap<String, f64> {
+pub(crate) fn calls(summary: &str) -> BTreeMap<String, f64> {
     let rows = summary.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let calls = fields.get(3)?.parse().ok()?;

@@ -11,6 +11,7 @@ mod half_close;
 mod legacy_streams;
 mod legacy_transport;
 mod limits;
+mod methods;
 mod negotiation;
 mod security;
 mod stream_ends;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::PublishOptions;
 use super::input::ItemLine;
+use crate::app::call::{LIST_NAMES, Topic};
 
 /// The items that the options ask for, as the lines to send.
 ///
@@ -73,10 +74,10 @@ fn said(options: &PublishOptions, message: &str) -> Value {
 
 /// The item for a target of the command line. `contents` of `null` delete.
 fn target_item(target: &str, contents: Option<&Value>) -> Result<Value, String> {
-    let is_topic = matches!(target, "tools" | "prompts" | "resources");
+    let is_topic = Topic::list_named(target).is_some();
     if !is_topic && !target.contains(':') {
         return Err(format!(
-            "invalid value '{target}' for '<TARGET>...': must be a URI such as board://lunch, or tools, prompts or resources, or - alone"
+            "invalid value '{target}' for '<TARGET>...': must be a URI such as board://lunch, or {LIST_NAMES}, or - alone"
         ));
     }
     match (is_topic, contents) {

@@ -13,7 +13,7 @@ use super::era::{EraVerdict, verdict};
 use super::legacy::LegacySession;
 use super::modern;
 use super::watcher::{WatchEnded, Watcher};
-use crate::mcp::Era;
+use crate::mcp::{Era, RpcMethod};
 
 /// A server whose era is known.
 enum OpenedServer {
@@ -74,8 +74,8 @@ fn meet(watcher: &Watcher) -> Result<OpenedServer, WatchEnded> {
 }
 
 fn discover(watcher: &Watcher) -> Result<Era, WatchEnded> {
-    let (id, reply) =
-        modern::ask(watcher, "server/discover", json!({}), None).map_err(WatchEnded::lost)?;
+    let (id, reply) = modern::ask(watcher, RpcMethod::ServerDiscover, json!({}), None)
+        .map_err(WatchEnded::lost)?;
     let status = reply.status;
     let body = reply.into_json(id);
     match verdict(status, body.as_ref()) {

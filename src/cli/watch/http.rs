@@ -56,7 +56,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// A sentence on why there is no answer.
-    pub(super) fn ask(&self, message: &Value, headers: HeaderPairs) -> Result<HttpReply, String> {
+    pub(super) fn ask(&self, message: &[u8], headers: HeaderPairs) -> Result<HttpReply, String> {
         self.post(message, headers, Some(2 * ANSWER_TIMEOUT))
     }
 
@@ -64,17 +64,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub(super) fn listen(
-        &self,
-        message: &Value,
-        headers: HeaderPairs,
-    ) -> Result<HttpReply, String> {
+    pub(super) fn listen(&self, message: &[u8], headers: HeaderPairs) -> Result<HttpReply, String> {
         self.post(message, headers, None)
     }
 
     fn post(
         &self,
-        message: &Value,
+        message: &[u8],
         headers: HeaderPairs,
         timeout: Option<Duration>,
     ) -> Result<HttpReply, String> {
@@ -90,7 +86,7 @@ impl Endpoint {
             .config()
             .timeout_global(timeout)
             .build()
-            .send(message.to_string())
+            .send(message)
             .map(HttpReply::new)
             .map_err(|error| self.no_answer(&error))
     }

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::backoff::WatchBackoff;
 use super::http::{HttpReply, complaint};
+use super::message::{answer, notification, request};
 use super::watcher::{WatchEnded, Watcher};
-use crate::mcp::{ProtocolVersion, RpcError};
+use crate::mcp::{ProtocolVersion, RpcMethod};
 
 pub(super) struct LegacySession {
     /// A server without sessions gives none.
@@ -37,7 +38,7 @@ impl LegacySession {
             "capabilities": {},
             "clientInfo": super::client_info(),
         });
-        let message = request(id, "initialize", &params);
+        let message = request(id, RpcMethod::Initialize, &params);
         let reply = watcher
             .endpoint
             .ask(&message, &[])
@@ -65,7 +66,7 @@ impl LegacySession {
             server["name"].as_str().unwrap_or("a server without a name"),
             server["version"].as_str().unwrap_or_default(),
         ));
-        let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        let initialized = notification(RpcMethod::Initialized);
         self.post(watcher, &initialized)
             .map(drop)
             .map_err(WatchEnded::lost)
@@ -73,7 +74,7 @@ impl LegacySession {
 
     fn subscribe(&self, watcher: &Watcher, uri: &str) -> Result<(), WatchEnded> {
         let id = watcher.next_id();
-        let message = request(id, "resources/subscribe", &json!({ "uri": uri }));
+        let message = request(id, RpcMethod::ResourcesSubscribe, &json!({ "uri": uri }));
         let reply = self.post(watcher, &message).map_err(WatchEnded::lost)?;
         let status = reply.status;
         if status == 404 && self.id.is_some() {
@@ -145,17 +146,19 @@ impl LegacySession {
             return;
         }
         watcher.printer.event(message);
-        if let ("notifications/resources/updated", true, Some(uri)) =
-            (method, watcher.reads, message["params"]["uri"].as_str())
-        {
+        if let (Some(RpcMethod::ResourceUpdated), true, Some(uri)) = (
+            RpcMethod::of(method),
+            watcher.reads,
+            message["params"]["uri"].as_str(),
+        ) {
             let id = watcher.next_id();
-            let message = request(id, "resources/read", &json!({ "uri": uri }));
+            let message = request(id, RpcMethod::ResourcesRead, &json!({ "uri": uri }));
             let reply = self.post(watcher, &message).map(|reply| (id, reply));
             watcher.show_read(uri, reply);
         }
     }
 
-    fn post(&self, watcher: &Watcher, message: &Value) -> Result<HttpReply, String> {
+    fn post(&self, watcher: &Watcher, message: &[u8]) -> Result<HttpReply, String> {
         watcher.endpoint.ask(message, &self.headers())
     }
 
@@ -172,27 +175,4 @@ pub(super) fn session_headers<'a>(
     let mut headers = vec![("MCP-Protocol-Version", version)];
     headers.extend(id.map(|id| ("Mcp-Session-Id", id)));
     headers
-}
-
-fn request(id: u64, method: &str, params: &Value) -> Value {
-    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
-}
-
-/// A watcher is alive and can do nothing else.
-fn answer(id: &Value, method: &str) -> Value {
-    match method {
-        "ping" => json!({ "jsonrpc": "2.0", "id": id, "result": {} }),
-        _ => json!({ "jsonrpc": "2.0", "id": id, "error": RpcError::method_not_found(method) }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_that_asks_a_watcher() {
-        assert_eq!(answer(&json!("a"), "ping")["result"], json!({}));
-        assert_eq!(answer(&json!(7), "roots/list")["error"]["code"], -32601);
-    }
 }

@@ -6,20 +6,16 @@ use serde_json::{Value, json};
 use super::backoff::WatchBackoff;
 use super::era::MODERN;
 use super::http::HttpReply;
+use super::message;
 use super::watcher::{WatchEnded, Watcher};
+use crate::app::call::{LISTS, RESOURCE};
+use crate::mcp::RpcMethod;
 use crate::wire::header_value;
-
-/// Keys of a listen filter beside the resources, and what they are called.
-const LISTS: [(&str, &str); 3] = [
-    ("toolsListChanged", "tools"),
-    ("promptsListChanged", "prompts"),
-    ("resourcesListChanged", "resources"),
-];
 
 /// Sends one request that is answered soon; `name` is what `Mcp-Name` repeats.
 pub(super) fn ask(
     watcher: &Watcher,
-    method: &str,
+    method: RpcMethod,
     params: Value,
     name: Option<&str>,
 ) -> Result<(u64, HttpReply), String> {
@@ -38,7 +34,7 @@ pub(super) fn ask(
 
 /// Listens until the stream ends.
 pub(super) fn listen(watcher: &Watcher, backoff: &mut WatchBackoff) -> WatchEnded {
-    let method = "subscriptions/listen";
+    let method = RpcMethod::SubscriptionsListen;
     let id = watcher.next_id();
     let message = request(
         id,
@@ -88,17 +84,23 @@ fn take(watcher: &Watcher, id: u64, message: &Value) -> Option<WatchEnded> {
         )));
     }
     let params = &message["params"];
-    match message["method"].as_str() {
-        Some("notifications/subscriptions/acknowledged") => {
+    let known = message["method"].as_str().map(RpcMethod::of);
+    match known {
+        Some(Some(RpcMethod::SubscriptionAcknowledged)) => {
             let sentence = acknowledged(&watcher.uris, &params["notifications"]);
             watcher.printer.status(&sentence);
         }
         Some(method) => {
             watcher.printer.event(message);
-            if let ("notifications/resources/updated", true, Some(uri)) =
+            if let (Some(RpcMethod::ResourceUpdated), true, Some(uri)) =
                 (method, watcher.reads, params["uri"].as_str())
             {
-                let answer = ask(watcher, "resources/read", json!({ "uri": uri }), Some(uri));
+                let answer = ask(
+                    watcher,
+                    RpcMethod::ResourcesRead,
+                    json!({ "uri": uri }),
+                    Some(uri),
+                );
                 watcher.show_read(uri, answer);
             }
         }
@@ -109,11 +111,11 @@ fn take(watcher: &Watcher, id: u64, message: &Value) -> Option<WatchEnded> {
 
 fn filter(uris: &[String]) -> Value {
     let mut filter = json!({});
-    for (key, _) in LISTS {
-        filter[key] = true.into();
+    for (_, list) in &LISTS {
+        filter[list.listen] = true.into();
     }
     if !uris.is_empty() {
-        filter["resourceSubscriptions"] = uris.into();
+        filter[RESOURCE.listen] = uris.into();
     }
     filter
 }
@@ -122,10 +124,10 @@ fn filter(uris: &[String]) -> Value {
 fn acknowledged(uris: &[String], agreed: &Value) -> String {
     let lists = LISTS
         .iter()
-        .filter(|(key, _)| agreed[*key] == true)
-        .map(|(_, list)| *list);
+        .filter(|(_, list)| agreed[list.listen] == true)
+        .map(|(_, list)| list.name);
     let is_agreed = |uri: &&String| {
-        let agreed = agreed["resourceSubscriptions"].as_array();
+        let agreed = agreed[RESOURCE.listen].as_array();
         agreed.is_some_and(|agreed| agreed.iter().any(|agreed| agreed == uri.as_str()))
     };
     let heard: Vec<&str> = lists
@@ -152,19 +154,19 @@ fn acknowledged(uris: &[String], agreed: &Value) -> String {
     sentence
 }
 
-fn request(id: u64, method: &str, mut params: Value) -> Value {
+fn request(id: u64, method: RpcMethod, mut params: Value) -> Vec<u8> {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": MODERN.as_str(),
         "io.modelcontextprotocol/clientInfo": super::client_info(),
         "io.modelcontextprotocol/clientCapabilities": {},
     });
-    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+    message::request(id, method, &params)
 }
 
-fn headers_of(method: &str) -> [(&'static str, &str); 2] {
+fn headers_of(method: RpcMethod) -> [(&'static str, &'static str); 2] {
     [
         ("MCP-Protocol-Version", MODERN.as_str()),
-        ("Mcp-Method", method),
+        ("Mcp-Method", method.name()),
     ]
 }
 

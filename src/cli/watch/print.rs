@@ -6,6 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use serde_json::Value;
 
+use crate::app::call::LISTS;
+use crate::mcp::RpcMethod;
+
 /// Characters printed of a resource's text.
 const TEXT_CHARS_MAX: usize = 4000;
 
@@ -80,24 +83,29 @@ fn time_of_day(unix_ms: u128) -> String {
 
 fn line_of(message: &Value) -> String {
     let params = &message["params"];
-    match message["method"].as_str().unwrap_or_default() {
-        "notifications/tools/list_changed" => "changed  the list of tools".into(),
-        "notifications/prompts/list_changed" => "changed  the list of prompts".into(),
-        "notifications/resources/list_changed" => "changed  the list of resources".into(),
-        "notifications/resources/updated" => {
+    let method = message["method"].as_str().unwrap_or_default();
+    let known = RpcMethod::of(method);
+    let list = LISTS
+        .iter()
+        .find(|(_, list)| Some(list.notification) == known);
+    if let Some((_, list)) = list {
+        return format!("changed  the list of {}", list.name);
+    }
+    match known {
+        Some(RpcMethod::ResourceUpdated) => {
             format!(
                 "updated  {}",
                 params["uri"].as_str().unwrap_or("a resource without a uri")
             )
         }
-        "notifications/message" => format!(
+        Some(RpcMethod::LogMessage) => format!(
             "message  {}: {}",
             params["level"].as_str().unwrap_or("?"),
             params["data"]
                 .as_str()
                 .map_or_else(|| params["data"].to_string(), ToOwned::to_owned)
         ),
-        method => format!("{method}  {params}"),
+        _ => format!("{method}  {params}"),
     }
 }
 

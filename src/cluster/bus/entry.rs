@@ -19,10 +19,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::app::call::{Notice, Topic};
+use crate::app::call::{NO_LIST, NoMessage, Notice, RESOURCE, Topic};
 use crate::app::contents::{Body, Contents};
-use crate::limits::MESSAGE_BYTES_MAX;
-use crate::mcp::types::LoggingLevel;
 use crate::wire::session_id::SessionId;
 use crate::wire::uri::{mended, normal};
 
@@ -211,10 +209,10 @@ impl<'a> EntryFields<'a> {
     fn changed(&self, uri_bytes_max: usize) -> Result<Option<Topic>, MalformedEntry> {
         match (self.topic, self.uri) {
             (None, None) => Ok(None),
-            (Some("tools"), None) => Ok(Some(Topic::Tools)),
-            (Some("prompts"), None) => Ok(Some(Topic::Prompts)),
-            (Some("resources"), None) => Ok(Some(Topic::Resources)),
-            (Some(_), None) => Err(MalformedEntry("topic is tools, prompts or resources")),
+            (Some(name), None) => {
+                let list = Topic::list_named(name).ok_or(MalformedEntry(NO_LIST))?;
+                Ok(Some(list))
+            }
             (None, Some(uri)) if uri.len() > uri_bytes_max => {
                 Err(MalformedEntry("uri is too long"))
             }
@@ -240,31 +238,17 @@ impl<'a> EntryFields<'a> {
             (Some(level), Some(data)) => (level, data),
             _ => return Err(MalformedEntry("a message needs level and data")),
         };
-        let level: LoggingLevel = serde_json::from_value(level.into()).map_err(|_| {
-            MalformedEntry(
-                "level is debug, info, notice, warning, error, critical, alert or emergency",
-            )
-        })?;
-        let level_text = self.level.unwrap_or_default();
-        // A line end between two tokens of JSON is white space; in SSE it would end the event's data.
-        let data = match serde_json::from_str::<&RawValue>(data) {
-            Ok(json) => json.get().replace(['\n', '\r'], " "),
-            Err(_) => serde_json::Value::from(data).to_string(),
+        let json = serde_json::from_str::<&RawValue>(data);
+        let message = match &json {
+            Ok(json) => Notice::message(level, self.logger, json),
+            Err(_) => Notice::message(level, self.logger, &data),
         };
-        let logger = self
-            .logger
-            .map(|logger| format!("\"logger\":{},", serde_json::Value::from(logger)));
-        let params = format!(
-            "{{\"level\":\"{level_text}\",{}\"data\":{data}}}",
-            logger.unwrap_or_default()
-        );
-        if params.len() > MESSAGE_BYTES_MAX {
-            return Err(MalformedEntry("the message is too long"));
-        }
-        Ok(Some(Notice::Message {
-            level: level.severity(),
-            params: params.into(),
-        }))
+        message.map(Some).map_err(|why| match why {
+            NoMessage::UnknownLevel => MalformedEntry(
+                "level is debug, info, notice, warning, error, critical, alert or emergency",
+            ),
+            NoMessage::TooLong(_) => MalformedEntry("the message is too long"),
+        })
     }
 
     fn contents(&self) -> Result<Option<Option<Contents>>, MalformedEntry> {
@@ -352,11 +336,9 @@ fn text(text: &str) -> Cow<'_, [u8]> {
 }
 
 fn topic_field(topic: &Topic) -> EntryField<'_> {
-    match topic {
-        Topic::Tools => ("topic", text("tools")),
-        Topic::Prompts => ("topic", text("prompts")),
-        Topic::Resources => ("topic", text("resources")),
-        Topic::Resource(uri) => ("uri", text(uri)),
+    match topic.list() {
+        Ok(_) => ("topic", text(topic.kind().name)),
+        Err(uri) => (RESOURCE.name, text(uri)),
     }
 }
 

@@ -10,7 +10,7 @@ use super::Loaded;
 use super::outbox::{ContentSource, OutboxItem, Receipt, ReceiptSender, UnsentItems};
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
-use crate::cluster::inbox::Inbox;
+use crate::mailbox::Mailbox;
 use crate::runtime::SharedLog;
 
 /// Items between two looks of the control thread: a second of a very busy node.
@@ -24,7 +24,7 @@ pub(super) enum BusMessage {
 
 /// The door of a [`Bus`](super::Bus) that runs elsewhere.
 pub struct BusHandle {
-    pub(super) inbox: Inbox<BusMessage>,
+    pub(super) mailbox: Mailbox<BusMessage>,
     pub(super) full: AtomicBool,
     /// [`Loaded`]
     pub(super) loaded: AtomicU8,
@@ -39,7 +39,7 @@ const SAYING_TAKES: Duration = Duration::from_secs(1);
 impl Default for BusHandle {
     fn default() -> Self {
         BusHandle {
-            inbox: Inbox::new(ITEMS_MAX),
+            mailbox: Mailbox::new(ITEMS_MAX),
             full: AtomicBool::new(false),
             loaded: AtomicU8::new(Loaded::NotYet as u8),
         }
@@ -87,13 +87,13 @@ impl BusHandle {
 
     fn send(&self, item: OutboxItem) -> ReceiptReceiver {
         let (ticket, receipt) = oneshot::channel();
-        self.inbox.post([BusMessage::Item(item, Some(ticket))]);
+        self.mailbox.post([BusMessage::Item(item, Some(ticket))]);
         receipt
     }
 
     fn post(&self, items: impl IntoIterator<Item = OutboxItem>) {
         let posted = |item| BusMessage::Item(item, None);
-        self.inbox.post(items.into_iter().map(posted));
+        self.mailbox.post(items.into_iter().map(posted));
     }
 }
 
@@ -117,7 +117,8 @@ impl SharedLog for BusHandle {
 
     fn leave(&self, at_most: Duration) {
         let (answer, left) = mpsc::channel();
-        self.inbox.post([BusMessage::Leave(answer, at_most)]);
+        // Once.
+        self.mailbox.post_beyond(BusMessage::Leave(answer, at_most));
         match left.recv_timeout(at_most + SAYING_TAKES) {
             Ok(unsent) if unsent.count == 0 => {}
             Ok(UnsentItems { count, uris }) => tracing::error!(

@@ -139,9 +139,9 @@ impl RunningBus {
 /// What other threads post.
 async fn take_in(running: Rc<RunningBus>) {
     loop {
-        let collected = running.handle.inbox.collect().await;
+        let collected = running.handle.mailbox.collect().await;
         running.with_bus(|bus, now_ms, here| {
-            for posted in collected.items {
+            for posted in collected.letters {
                 match posted {
                     BusMessage::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
                     BusMessage::Leave(answer, at_most) => {

@@ -139,6 +139,11 @@ impl LoggingLevel {
         "emergency",
     ];
 
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
     /// The severity of the level of this name.
     #[must_use]
     pub fn severity_of(name: &str) -> Option<u8> {
@@ -193,7 +198,7 @@ mod tests {
     fn a_level_that_has_one_name_for_serde_and_another_for_us() {
         for (severity, name) in (0..).zip(LoggingLevel::NAMES) {
             let level: LoggingLevel = serde_json::from_value(Value::from(name)).expect("a level");
-            assert_eq!(level.severity(), severity);
+            assert_eq!((level.severity(), level.name()), (severity, name));
             assert_eq!(LoggingLevel::severity_of(name), Some(severity));
         }
         assert_eq!(LoggingLevel::severity_of("Debug"), None);

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::mcp::RpcMethod;
 use crate::mcp::objects::Objects;
 use crate::mcp::read::read;
 
@@ -15,18 +17,14 @@ use super::{
 };
 
 /// One thing that a server asks of the client while it serves a request of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "method", content = "params")]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum InputRequest {
     /// A question to the user.
-    #[serde(rename = "elicitation/create")]
     Elicit(ElicitRequest),
     /// A question to the client's model.
-    #[serde(rename = "sampling/createMessage")]
     CreateMessage(CreateMessageRequest),
     /// Which folders the server may work in.
-    #[serde(rename = "roots/list")]
     ListRoots(ListRootsRequest),
 }
 
@@ -35,9 +33,9 @@ impl InputRequest {
     #[must_use]
     pub const fn method(&self) -> &'static str {
         match self {
-            InputRequest::Elicit(_) => "elicitation/create",
-            InputRequest::CreateMessage(_) => "sampling/createMessage",
-            InputRequest::ListRoots(_) => "roots/list",
+            InputRequest::Elicit(_) => RpcMethod::ElicitationCreate.name(),
+            InputRequest::CreateMessage(_) => RpcMethod::SamplingCreateMessage.name(),
+            InputRequest::ListRoots(_) => RpcMethod::RootsList.name(),
         }
     }
 
@@ -100,6 +98,20 @@ impl InputRequest {
             InputRequest::CreateMessage(_) => json!({ "sampling": {} }),
             InputRequest::ListRoots(_) => json!({ "roots": {} }),
         }
+    }
+}
+
+/// As an entry of `inputRequests`.
+impl Serialize for InputRequest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entry = serializer.serialize_struct("InputRequest", 2)?;
+        entry.serialize_field("method", self.method())?;
+        match self {
+            InputRequest::Elicit(params) => entry.serialize_field("params", params)?,
+            InputRequest::CreateMessage(params) => entry.serialize_field("params", params)?,
+            InputRequest::ListRoots(params) => entry.serialize_field("params", params)?,
+        }
+        entry.end()
     }
 }
 

@@ -3,16 +3,14 @@
 
 use serde_json::Value;
 
-use crate::app::call::{ServerInfoJson, Topic};
+use crate::app::call::{LISTS, RESOURCE, ServerInfoJson, Topic, TopicKind};
 
 pub(super) struct ServerDescription {
     /// Of the answer to `initialize`, all but its version.
     pub(super) legacy_members: Box<str>,
     /// `_meta` of every modern result.
     pub(super) server_info_member: Box<str>,
-    tools_change: bool,
-    prompts_change: bool,
-    resources_change: bool,
+    lists_change: [bool; LISTS.len()],
     resources_are_subscribed: bool,
 }
 
@@ -29,26 +27,27 @@ impl ServerDescription {
         }
         let server_info_member =
             format!(r#""_meta":{{"io.modelcontextprotocol/serverInfo":{info}}}"#);
-        let says = |capability: &str, what: &str| {
-            server_info.modern_capabilities[capability][what] == true
+        let declares = |kind: &TopicKind| {
+            server_info.modern_capabilities.pointer(kind.declared) == Some(&Value::Bool(true))
         };
         ServerDescription {
             legacy_members: legacy_members.into(),
             server_info_member: server_info_member.into(),
-            tools_change: says("tools", "listChanged"),
-            prompts_change: says("prompts", "listChanged"),
-            resources_change: says("resources", "listChanged"),
-            resources_are_subscribed: says("resources", "subscribe"),
+            lists_change: LISTS.each_ref().map(|(_, kind)| declares(kind)),
+            resources_are_subscribed: declares(&RESOURCE),
         }
     }
 
     /// Whether the application declared that it tells of changes to this.
     pub(super) fn announces(&self, topic: &Topic) -> bool {
-        match topic {
-            Topic::Tools => self.tools_change,
-            Topic::Prompts => self.prompts_change,
-            Topic::Resources => self.resources_change,
-            Topic::Resource(_) => self.resources_are_subscribed,
+        match topic.list() {
+            Ok(list) => self.lists_change[list],
+            Err(_) => self.announces_resources(),
         }
+    }
+
+    /// The same of single resources.
+    pub(super) fn announces_resources(&self) -> bool {
+        self.resources_are_subscribed
     }
 }

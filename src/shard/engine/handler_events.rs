@@ -3,15 +3,13 @@
 use super::call::{AnswerTo, CallState, PendingRequest};
 use super::keys::SessionKey;
 use super::keys::StreamKey;
+use super::messages::{error_message, notification_message, request_message, result_message};
 use super::modern::with_members;
 use super::post::not_acceptable;
 use super::stream::{Stream, stand_in};
-use super::{
-    CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeOwner, Wire, error_message,
-    result_message,
-};
+use super::{CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeOwner, Wire};
 use crate::app::call::{AskFailed, Outcome};
-use crate::mcp::Era;
+use crate::mcp::{Era, RpcMethod};
 
 const NEEDS_STREAM: &str = "This call asks its client something before it answers, on text/event-stream: Accept must name that beside application/json.";
 
@@ -70,11 +68,7 @@ impl Engine {
         params: &str,
     ) {
         if let Some(stream) = self.stream_of(wire, call) {
-            self.push(
-                wire,
-                stream,
-                format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#).as_bytes(),
-            );
+            self.push(wire, stream, &notification_message(method, Some(params)));
         }
     }
 
@@ -94,7 +88,7 @@ impl Engine {
             None => state.log_level,
         };
         if wanted.is_some_and(|wanted| level >= wanted) {
-            self.handle_notify(wire, call, "notifications/message", params);
+            self.handle_notify(wire, call, RpcMethod::LogMessage.name(), params);
         }
     }
 
@@ -124,9 +118,7 @@ impl Engine {
             .asks
             .push(PendingRequest { id, deadline });
         self.arm_call(call);
-        let message =
-            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
-        if !self.push(wire, stream, message.as_bytes()) {
+        if !self.push(wire, stream, &request_message(id, method, params)) {
             // Nobody will ever answer it.
             if let Some(state) = self.calls.get_mut(call) {
                 state.asks.retain(|ask| ask.id != id);

@@ -4,16 +4,14 @@ use serde_json::value::RawValue;
 
 use super::call::{AnswerTo, CallState};
 use super::listen::NO_ROOM;
+use super::messages::{error_message, result_message};
 use super::params::{self, Cancelled, SetLevel, Subscribe};
 use super::post::{Post, not_acceptable};
-use super::{
-    CallKey, Engine, EngineOutput, ExchangeOwner, Refused, Request, SessionKey, Wire,
-    error_message, result_message,
-};
-use crate::app::call::{AskFailed, Call, Topic};
+use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Refused, Request, SessionKey, Wire};
+use crate::app::call::{AskFailed, Call};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::types::LoggingLevel;
-use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 use crate::wire::integer::to_u32;
 use crate::wire::json_rpc::{Id, Invalid, Message};
 use crate::wire::json_scan::JsonScan;
@@ -227,15 +225,15 @@ impl Engine {
         method: &str,
         params: Option<&RawValue>,
     ) -> Dispatched {
-        let done = match method {
-            "ping" => Ok(()),
-            "logging/setLevel" => self.set_level(session, params),
-            "resources/subscribe" => self.subscribe(session, params),
-            "resources/unsubscribe" => self.unsubscribe(session, params),
-            "initialize" => Err(RpcError::invalid_request(
+        let done = match RpcMethod::of(method) {
+            Some(RpcMethod::Ping) => Ok(()),
+            Some(RpcMethod::LoggingSetLevel) => self.set_level(session, params),
+            Some(RpcMethod::ResourcesSubscribe) => self.subscribe(session, params),
+            Some(RpcMethod::ResourcesUnsubscribe) => self.unsubscribe(session, params),
+            Some(RpcMethod::Initialize) => Err(RpcError::invalid_request(
                 "This session is initialized already.",
             )),
-            "server/discover" | "subscriptions/listen" => Err(RpcError::method_not_found(method)),
+            Some(known) if !known.is_of_era(Era::Legacy) => Err(RpcError::method_not_found(method)),
             _ => return Dispatched::Application,
         };
         match done {
@@ -255,7 +253,9 @@ impl Engine {
             .get("logging")
             .is_none()
         {
-            return Err(RpcError::method_not_found("logging/setLevel"));
+            return Err(RpcError::method_not_found(
+                RpcMethod::LoggingSetLevel.name(),
+            ));
         }
         let SetLevel { level } = params::parse(params)?;
         let level = LoggingLevel::severity_of(&level).ok_or_else(|| {
@@ -272,7 +272,7 @@ impl Engine {
         session: SessionKey,
         params: Option<&RawValue>,
     ) -> Result<(), RpcError> {
-        let uri = self.subscription_uri("resources/subscribe", params)?;
+        let uri = self.subscription_uri(RpcMethod::ResourcesSubscribe, params)?;
         let Some(listener) = self.sessions.get(session).map(|session| session.listener) else {
             return Ok(());
         };
@@ -301,7 +301,7 @@ impl Engine {
         session: SessionKey,
         params: Option<&RawValue>,
     ) -> Result<(), RpcError> {
-        let uri = self.subscription_uri("resources/unsubscribe", params)?;
+        let uri = self.subscription_uri(RpcMethod::ResourcesUnsubscribe, params)?;
         let interest = self.interest(&uri)?;
         let listener = self.sessions.get(session).map(|session| session.listener);
         if let (Some(listener), Some(interest)) = (listener, interest) {
@@ -313,11 +313,11 @@ impl Engine {
 
     fn subscription_uri(
         &self,
-        method: &str,
+        method: RpcMethod,
         params: Option<&RawValue>,
     ) -> Result<String, RpcError> {
-        if !self.description.announces(&Topic::Resource("".into())) {
-            return Err(RpcError::method_not_found(method));
+        if !self.description.announces_resources() {
+            return Err(RpcError::method_not_found(method.name()));
         }
         let Subscribe { uri } = params::parse(params)?;
         self.check_uri(&uri)?;
@@ -376,7 +376,7 @@ impl Engine {
         method: &str,
         params: Option<&RawValue>,
     ) {
-        if method == "notifications/cancelled"
+        if RpcMethod::of(method) == Some(RpcMethod::Cancelled)
             && let Ok(Cancelled { request_id }) = params::parse(params)
         {
             self.cancel(wire, session, request_id.get());

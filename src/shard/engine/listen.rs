@@ -4,11 +4,12 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::fanout::{ListenerKind, SubscriptionId, WantedTopic};
+use super::messages::notification_message;
 use super::params::{self, Filter, Listen};
 use super::{Engine, Exchange, ExchangeOwner, Refused, Wire};
-use crate::app::call::Topic;
+use crate::app::call::{LISTS, RESOURCE};
 use crate::limits::{LISTEN_BYTES_MAX, LOOK_ON_CORE_BYTES_MAX};
-use crate::mcp::{Era, RpcError};
+use crate::mcp::{Era, RpcError, RpcMethod};
 use crate::wire::sse::{self, Event};
 
 pub(super) const NO_ROOM: &str =
@@ -60,15 +61,17 @@ impl Engine {
         wire.open_stream(key);
         // MUST: the acknowledgement is the first message and carries the subscription's id.
         // Spliced in as it came: a number may have more digits than any type of ours.
-        let data = format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{honoured}}}}}"#
+        let params = format!(
+            r#"{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{honoured}}}"#
         );
+        let method = RpcMethod::SubscriptionAcknowledged.name();
+        let data = notification_message(method, Some(&params));
         let mut events = std::mem::take(&mut self.events);
         events.clear();
         sse::emit_event(
             &mut events,
             &Event {
-                data: Some(data.as_bytes()),
+                data: Some(&data),
                 ..Event::default()
             },
         );
@@ -84,7 +87,8 @@ impl Engine {
         if uris.len() > self.limits.subscriptions_max {
             let limit = self.limits.subscriptions_max;
             return Err(RpcError::invalid_params(format!(
-                "Invalid params: more than {limit} resourceSubscriptions."
+                "Invalid params: more than {limit} {}.",
+                RESOURCE.listen
             )));
         }
         uris.iter().try_for_each(|uri| self.check_uri(uri))?;
@@ -118,29 +122,16 @@ impl Engine {
 
     /// What the application announces of what was asked for: as it is listened for, and as the client is told.
     fn honoured(&self, filter: &Filter) -> Result<(Vec<WantedTopic>, Value), RpcError> {
-        let lists = [
-            (filter.tools_list_changed, Topic::Tools, "toolsListChanged"),
-            (
-                filter.prompts_list_changed,
-                Topic::Prompts,
-                "promptsListChanged",
-            ),
-            (
-                filter.resources_list_changed,
-                Topic::Resources,
-                "resourcesListChanged",
-            ),
-        ];
         let mut interests = Vec::new();
         let mut honoured = Map::new();
-        for (asked, topic, name) in lists {
-            if asked && self.description.announces(&topic) {
-                honoured.insert(name.to_owned(), Value::Bool(true));
-                interests.push(WantedTopic::of(topic));
+        for ((topic, list), asked) in LISTS.iter().zip(filter.lists) {
+            if asked && self.description.announces(topic) {
+                honoured.insert(list.listen.to_owned(), Value::Bool(true));
+                interests.push(WantedTopic::of(topic.clone()));
             }
         }
         let uris = &filter.resource_subscriptions;
-        if !uris.is_empty() && self.description.announces(&Topic::Resource("".into())) {
+        if !uris.is_empty() && self.description.announces_resources() {
             let mut taken = Vec::new();
             for uri in uris {
                 if let Some(interest) = self.interest(uri)? {
@@ -148,7 +139,7 @@ impl Engine {
                     taken.push(uri.as_str());
                 }
             }
-            honoured.insert("resourceSubscriptions".to_owned(), taken.into());
+            honoured.insert(RESOURCE.listen.to_owned(), taken.into());
         }
         Ok((interests, Value::Object(honoured)))
     }

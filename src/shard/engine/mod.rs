@@ -63,7 +63,8 @@ use super::exchange::{
 };
 use super::fields::{self, RequestFields};
 use super::memory::Memory;
-use super::refused::{Refused, error_message, result_message};
+use super::messages;
+use super::refused::Refused;
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
 use super::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};

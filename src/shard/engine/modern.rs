@@ -10,19 +10,9 @@ use super::{Engine, EngineOutput, Exchange, ExchangeOwner, Refused, RequestField
 use crate::app::call::Call;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::types::LoggingLevel;
-use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::mcp::{Era, Mirrored, ProtocolVersion, RpcError, RpcMethod};
 use crate::wire::header_value;
 use crate::wire::json_rpc::Message;
-
-/// Methods that older revisions had and this one has not: here they are unknown.
-const REMOVED: [&str; 6] = [
-    "initialize",
-    "ping",
-    "logging/setLevel",
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "notifications/initialized",
-];
 
 impl Engine {
     pub(super) fn serve_modern(
@@ -61,24 +51,21 @@ impl Engine {
             };
             return wire.answer_error(key, status, Some(id.raw()), &error);
         }
-        match &*method {
-            "server/discover" => self.serve_discover(wire, key, id.raw()),
-            "subscriptions/listen" if !fields.accepts_stream() => {
+        match RpcMethod::of(&method) {
+            Some(RpcMethod::ServerDiscover) => self.serve_discover(wire, key, id.raw()),
+            Some(RpcMethod::SubscriptionsListen) if !fields.accepts_stream() => {
                 let sentence =
-                    "subscriptions/listen is answered with text/event-stream: Accept must name it.";
+                    format!("{method} is answered with text/event-stream: Accept must name it.");
                 wire.refuse(key, Some(id.raw()), &not_acceptable(sentence));
             }
-            "subscriptions/listen" => self.serve_listen(wire, key, id.raw(), params),
-            method if REMOVED.contains(&method) => {
-                wire.answer_error(
-                    key,
-                    404,
-                    Some(id.raw()),
-                    &RpcError::method_not_found(method),
-                );
+            Some(RpcMethod::SubscriptionsListen) => self.serve_listen(wire, key, id.raw(), params),
+            // Older revisions had it: here it is unknown.
+            Some(known) if !known.is_of_era(Era::Modern) => {
+                let error = RpcError::method_not_found(&method);
+                wire.answer_error(key, 404, Some(id.raw()), &error);
             }
-            method => {
-                let call = (id.raw(), method, params);
+            _ => {
+                let call = (id.raw(), &*method, params);
                 self.start_modern(wire, post, call, envelope);
             }
         }
@@ -228,12 +215,11 @@ fn check_mirrors(
             ));
         }
     }
-    let (source, required) = match method {
-        "tools/call" | "prompts/get" => (&envelope.name, true),
-        "resources/read" => (&envelope.uri, true),
-        // The tasks extension mirrors the task's id.
-        "tasks/get" | "tasks/update" | "tasks/cancel" => (&envelope.task_id, false),
-        _ => return Ok(()),
+    let (source, required) = match RpcMethod::of(method).and_then(RpcMethod::mirrored) {
+        Some(Mirrored::Name) => (&envelope.name, true),
+        Some(Mirrored::Uri) => (&envelope.uri, true),
+        Some(Mirrored::TaskId) => (&envelope.task_id, false),
+        None => return Ok(()),
     };
     if source
         .as_ref()

@@ -1,11 +1,14 @@
 //! Params that the engine itself understands, borrowed from the request.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::client_info;
+use crate::app::call::{LISTS, RESOURCE, TopicKind};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::RpcError;
 use crate::mcp::read::read;
@@ -110,13 +113,54 @@ pub(super) struct Listen {
 }
 
 /// What a listen stream is to carry.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
 pub(super) struct Filter {
-    pub(super) tools_list_changed: bool,
-    pub(super) prompts_list_changed: bool,
-    pub(super) resources_list_changed: bool,
+    /// Of each of the [`LISTS`], whether its changes.
+    pub(super) lists: [bool; LISTS.len()],
     pub(super) resource_subscriptions: Vec<String>,
+}
+
+/// As serde would derive it, with the members that the table of topics has.
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(filter: D) -> Result<Self, D::Error> {
+        filter.deserialize_map(FilterVisitor)
+    }
+}
+
+struct FilterVisitor;
+
+impl<'de> Visitor<'de> for FilterVisitor {
+    type Value = Filter;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Filter, A::Error> {
+        let mut lists = [None; LISTS.len()];
+        let mut resources = None;
+        while let Some(name) = members.next_key::<String>()? {
+            let twice = |kind: &TopicKind| Err(A::Error::duplicate_field(kind.listen));
+            let list = LISTS.iter().position(|(_, list)| list.listen == name);
+            if let Some(list) = list {
+                if lists[list].is_some() {
+                    return twice(&LISTS[list].1);
+                }
+                lists[list] = Some(members.next_value()?);
+            } else if name == RESOURCE.listen {
+                if resources.is_some() {
+                    return twice(&RESOURCE);
+                }
+                resources = Some(members.next_value()?);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Filter {
+            lists: lists.map(Option::unwrap_or_default),
+            resource_subscriptions: resources.unwrap_or_default(),
+        })
+    }
 }
 
 /// A value as it was sent; none if it is null.
@@ -153,4 +197,69 @@ pub(super) fn parse_within<'a, T: Deserialize<'a>>(
         )));
     }
     read(text).map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_is_read_other_than_a_derived_one() {
+        let parsed = |text: &str| {
+            let raw = serde_json::from_str(text).expect("it is JSON");
+            let listen = parse::<Listen>(Some(raw)).map_err(|fault| fault.message.into_owned());
+            listen.map(|it| {
+                (
+                    it.notifications.lists,
+                    it.notifications.resource_subscriptions,
+                )
+            })
+        };
+        for (text, lists, resources) in [
+            ("{}", [false; 3], &[][..]),
+            (
+                r#"{"x":[{}],"promptsListChanged":true}"#,
+                [false, true, false],
+                &[],
+            ),
+            (
+                r#"{"toolsListChanged":false,"resourcesListChanged":true,"resourceSubscriptions":["a:b"]}"#,
+                [false, false, true],
+                &["a:b"],
+            ),
+        ] {
+            let resources = resources.iter().map(|uri| (*uri).to_owned()).collect();
+            let text = format!(r#"{{"notifications":{text}}}"#);
+            assert_eq!(parsed(&text), Ok((lists, resources)), "{text}");
+        }
+        for (text, fault) in [
+            (
+                "[]",
+                "notifications: invalid type: array, expected an object",
+            ),
+            (
+                "null",
+                "notifications: invalid type: null, expected an object",
+            ),
+            (
+                r#"{"toolsListChanged":1}"#,
+                "notifications.toolsListChanged: invalid type: integer `1`, expected a boolean",
+            ),
+            (
+                r#"{"resourceSubscriptions":[1]}"#,
+                "notifications.resourceSubscriptions[0]: invalid type: integer `1`, expected a string",
+            ),
+            (
+                r#"{"toolsListChanged":true,"toolsListChanged":1}"#,
+                "notifications: duplicate field `toolsListChanged`",
+            ),
+        ] {
+            let text = format!(r#"{{"notifications":{text}}}"#);
+            assert_eq!(
+                parsed(&text),
+                Err(format!("Invalid params: {fault}")),
+                "{text}"
+            );
+        }
+    }
 }

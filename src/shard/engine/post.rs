@@ -1,11 +1,13 @@
 //! POST: one message, or a batch of 2025-03-26, told apart by era and served.
 
+use std::borrow::Cow;
+
 use super::call::AnswerTo;
 use super::fields::is_json;
 use super::look::ReceivedBody;
 use super::params::RequestParams;
 use super::{Engine, ExchangeOwner, Refused, Request, RequestFields, Wire};
-use crate::mcp::{ProtocolVersion, RpcError};
+use crate::mcp::{Era, ProtocolVersion, Role, RpcError, RpcMethod};
 use crate::wire::json_rpc::{Message, Parsed};
 
 /// What decides what a POST is.
@@ -55,7 +57,7 @@ impl Engine {
             tree_bytes: seen.tree_bytes,
         };
         if let Parsed::One(Message::Request { id, method, .. }) = &parsed
-            && method != "subscriptions/listen"
+            && RpcMethod::of(method) != Some(RpcMethod::SubscriptionsListen)
             && !fields.accepts_json()
         {
             let sentence = "The answer is application/json, or text/event-stream if there is more to say: Accept must name both.";
@@ -72,7 +74,9 @@ impl Engine {
             Parsed::One(message) if is_modern(&message, post) => {
                 self.serve_modern(wire, post, message)
             }
-            Parsed::One(Message::Request { id, method, params }) if method == "initialize" => {
+            Parsed::One(Message::Request { id, method, params })
+                if RpcMethod::of(&method) == Some(RpcMethod::Initialize) =>
+            {
                 self.serve_initialize(wire, post, id.raw(), params);
             }
             Parsed::One(message) => self.serve_legacy(wire, post, message),
@@ -98,7 +102,7 @@ pub(super) fn check_post(fields: &RequestFields<'_>) -> Result<(), Refused> {
 }
 
 /// The answer to this message is of a type that its client does not take.
-pub(super) fn not_acceptable(sentence: &'static str) -> Refused {
+pub(super) fn not_acceptable(sentence: impl Into<Cow<'static, str>>) -> Refused {
     Refused::new(406, sentence)
 }
 
@@ -114,9 +118,10 @@ fn is_modern(message: &Message<'_>, post: Post<'_>) -> bool {
         }
     };
     // `initialize` opens a session of the revisions before, whatever its header says; only its metadata tells otherwise.
-    let opens = method == "initialize";
+    let known_method = RpcMethod::of(method);
+    let opens = known_method == Some(RpcMethod::Initialize);
     if (known == Some(ProtocolVersion::V2026_07_28) && !opens)
-        || matches!(method, "server/discover" | "subscriptions/listen")
+        || known_method.is_some_and(|it| it.role() == Role::Engine && !it.is_of_era(Era::Legacy))
     {
         return true;
     }

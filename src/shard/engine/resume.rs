@@ -13,7 +13,7 @@ use super::stream::{STANDALONE, Stream};
 use super::{
     CallKey, Engine, EngineOutput, Exchange, ExchangeOwner, Refused, Request, SessionKey, Wire,
 };
-use crate::mcp::Era;
+use crate::mcp::{Era, RpcMethod};
 
 impl Engine {
     pub(super) fn serve_get(&mut self, wire: &mut impl Wire<ExchangeOwner>, request: &Request<'_>) {
@@ -23,7 +23,10 @@ impl Engine {
             Err(refused) => return wire.refuse(key, None, &refused),
         };
         if modern || fields.session.is_none() {
-            let sentence = "GET opens the event stream of the session that Mcp-Session-Id names; 2026-07-28 has subscriptions/listen instead.";
+            let sentence = format!(
+                "GET opens the event stream of the session that Mcp-Session-Id names; 2026-07-28 has {} instead.",
+                RpcMethod::SubscriptionsListen.name()
+            );
             return wire.refuse(key, None, &Refused::method_not_allowed(sentence));
         }
         if !fields.accepts_stream() {

@@ -11,7 +11,7 @@ use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::{Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, SessionKey, Wire};
-use crate::app::call::{SessionEnd, Subscriber, TellRefused, Topic};
+use crate::app::call::{LISTS, SessionEnd, Subscriber, TellRefused};
 use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
 use crate::wire::session_id::{Locator, SessionId};
@@ -105,9 +105,10 @@ impl Engine {
         });
         self.fanout
             .set_voice(listener, ListenerKind::Session(session));
-        for topic in [Topic::Tools, Topic::Prompts, Topic::Resources] {
-            if self.description.announces(&topic) {
-                self.fanout.subscribe(listener, &WantedTopic::of(topic));
+        for (topic, _) in &LISTS {
+            if self.description.announces(topic) {
+                let interest = WantedTopic::of(topic.clone());
+                self.fanout.subscribe(listener, &interest);
             }
         }
         self.arm_session(session);

@@ -7,9 +7,10 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::Exchange;
 use super::keys::{CallKey, SessionKey};
+use super::messages::error_message;
 use super::wheel::{Millis, Timer};
-use super::{Exchange, error_message};
 use crate::budget::Charge;
 use crate::mcp::RpcError;
 

@@ -3,10 +3,13 @@
 
 use std::rc::Rc;
 
+use super::fanout::updated_params;
 use super::keys::StreamKey;
+use super::messages::notification_message;
 use super::stream::{OutgoingMessage, STANDALONE, Stream};
 use super::{Closed, Engine, ExchangeOwner, SessionId, SessionKey, Wire};
-use crate::app::call::{Notice, TellRefused, Topic};
+use crate::app::call::{Notice, RESOURCE, TellRefused, Topic};
+use crate::mcp::RpcMethod;
 
 impl Engine {
     /// Tells one session of this core.
@@ -92,26 +95,17 @@ impl Engine {
 
 /// What a session is sent.
 fn text(notice: &Notice) -> Vec<u8> {
-    let text = match notice {
+    match notice {
         Notice::Message { params, .. } => {
-            format!(r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{params}}}"#)
+            notification_message(RpcMethod::LogMessage.name(), Some(params))
         }
-        Notice::Changed(Topic::Tools) => list_changed("tools"),
-        Notice::Changed(Topic::Prompts) => list_changed("prompts"),
-        Notice::Changed(Topic::Resources) => list_changed("resources"),
-        Notice::Changed(Topic::Resource(uri)) => return updated(uri),
-    };
-    text.into_bytes()
+        Notice::Changed(topic) => match topic.list() {
+            Ok(_) => notification_message(topic.kind().notification.name(), None),
+            Err(uri) => updated(uri),
+        },
+    }
 }
 
 fn updated(uri: &str) -> Vec<u8> {
-    let uri = serde_json::to_string(uri).expect("a string is JSON");
-    let text = format!(
-        r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{uri}}}}}"#
-    );
-    text.into_bytes()
-}
-
-fn list_changed(list: &str) -> String {
-    format!(r#"{{"jsonrpc":"2.0","method":"notifications/{list}/list_changed"}}"#)
+    notification_message(RESOURCE.notification.name(), Some(&updated_params(uri)))
 }

@@ -8,6 +8,7 @@ use super::stream::Stream;
 use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Millis, SessionKey, Wire};
 use crate::app::call::{AskFailed, SessionEnd};
 use crate::limits::Limits;
+use crate::mcp::RpcMethod;
 
 #[derive(Clone, Copy)]
 pub(super) enum TimerKey {
@@ -140,7 +141,7 @@ impl Engine {
         });
         for ask in late {
             let params = format!(r#"{{"requestId":{ask},"reason":"no answer in time"}}"#);
-            self.handle_notify(wire, key, "notifications/cancelled", &params);
+            self.handle_notify(wire, key, RpcMethod::Cancelled.name(), &params);
             self.outputs.push_back(EngineOutput::Answered {
                 call: key,
                 ask,

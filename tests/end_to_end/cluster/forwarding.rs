@@ -60,12 +60,12 @@ fn post_head(session: &str, length: usize) -> String {
     )
 }
 
-const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-const PONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
+pub(super) const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+pub(super) const PONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npong";
 const CHUNK: &str = "3\r\n:\n\n\r\n";
 const OPENED: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n:\n\n\r\n";
 
-fn post(session: &str) -> String {
+pub(super) fn post(session: &str) -> String {
     post_head(session, PING.len()) + PING
 }
 

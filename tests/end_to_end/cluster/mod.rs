@@ -26,6 +26,7 @@ mod redis;
 mod routing;
 mod site;
 mod stream;
+mod syscalls;
 mod traefik;
 mod trimmed;
 mod unanswered;

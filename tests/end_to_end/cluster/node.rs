@@ -209,7 +209,7 @@ fn own_options(name: &str, scratch: &Path) -> Vec<String> {
 
 fn joined_options(ports: Ports, redis: &str, scratch: &Path) -> Vec<String> {
     let advertise = format!("http://127.0.0.1:{}", ports.client);
-    let secret = secret_file(scratch, "peer-secret", PEER_SECRET);
+    let secret = peer_secret(scratch);
     let pairs = [
         ("--redis", redis),
         ("--advertise", &advertise),
@@ -219,6 +219,11 @@ fn joined_options(ports: Ports, redis: &str, scratch: &Path) -> Vec<String> {
     ];
     let words = pairs.iter().flat_map(|(flag, value)| [*flag, *value]);
     words.map(str::to_owned).collect()
+}
+
+/// The file with the secret that the nodes of a test share.
+pub(super) fn peer_secret(scratch: &Path) -> String {
+    secret_file(scratch, "peer-secret", PEER_SECRET)
 }
 
 fn secret_file(scratch: &Path, name: &str, secret: &str) -> String {

@@ -2,6 +2,7 @@
 //! It serves, or says that it does not; SIGTERM always ends it.
 
 mod outputs;
+mod reload;
 mod signals;
 mod threads;
 

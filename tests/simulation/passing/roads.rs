@@ -178,6 +178,7 @@ impl Convoy {
         SessionOwner::Alive {
             address: address_of(number),
             cookie: format!("cookie{number}").into(),
+            lives_ms: 1_000,
         }
     }
 

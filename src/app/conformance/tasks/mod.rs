@@ -12,7 +12,7 @@ pub(super) use store::TaskStore;
 
 use crate::app::{Context, Error, ExtensionResult, Toolkit};
 use crate::mcp::types::JsonObject;
-use crate::mcp::{Era, RpcError};
+use crate::mcp::{Era, RpcError, RpcMethod};
 
 const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
@@ -32,30 +32,39 @@ struct TaskParams {
 
 fn add_methods(kit: Toolkit, tasks: &TaskStore) -> Toolkit {
     let (of_get, of_update, of_cancel) = (tasks.clone(), tasks.clone(), tasks.clone());
-    kit.method("tasks/get", move |params: TaskParams, context| {
-        let tasks = of_get.clone();
-        async move {
-            check_declared("tasks/get", &context)?;
-            let task = tasks.detailed(&params.task_id, context.unix_ms());
-            task.map(ExtensionResult::Complete)
-        }
-    })
-    .method("tasks/update", move |params: TaskParams, context| {
-        let tasks = of_update.clone();
-        async move {
-            check_declared("tasks/update", &context)?;
-            tasks.update(&params.task_id, &params.input_responses, context.unix_ms())?;
-            Ok(ExtensionResult::Complete(JsonObject::new()))
-        }
-    })
-    .method("tasks/cancel", move |params: TaskParams, context| {
-        let tasks = of_cancel.clone();
-        async move {
-            check_declared("tasks/cancel", &context)?;
-            tasks.cancel(&params.task_id, context.unix_ms())?;
-            Ok(ExtensionResult::Complete(JsonObject::new()))
-        }
-    })
+    kit.method(
+        RpcMethod::TasksGet.name(),
+        move |params: TaskParams, context| {
+            let tasks = of_get.clone();
+            async move {
+                check_declared(RpcMethod::TasksGet, &context)?;
+                let task = tasks.detailed(&params.task_id, context.unix_ms());
+                task.map(ExtensionResult::Complete)
+            }
+        },
+    )
+    .method(
+        RpcMethod::TasksUpdate.name(),
+        move |params: TaskParams, context| {
+            let tasks = of_update.clone();
+            async move {
+                check_declared(RpcMethod::TasksUpdate, &context)?;
+                tasks.update(&params.task_id, &params.input_responses, context.unix_ms())?;
+                Ok(ExtensionResult::Complete(JsonObject::new()))
+            }
+        },
+    )
+    .method(
+        RpcMethod::TasksCancel.name(),
+        move |params: TaskParams, context| {
+            let tasks = of_cancel.clone();
+            async move {
+                check_declared(RpcMethod::TasksCancel, &context)?;
+                tasks.cancel(&params.task_id, context.unix_ms())?;
+                Ok(ExtensionResult::Complete(JsonObject::new()))
+            }
+        },
+    )
 }
 
 /// Whether this call may be answered with a task.
@@ -63,9 +72,9 @@ fn is_declared(context: &Context) -> bool {
     context.era() == Era::Modern && context.client_extension(EXTENSION).is_some()
 }
 
-fn check_declared(method: &str, context: &Context) -> Result<(), Error> {
+fn check_declared(method: RpcMethod, context: &Context) -> Result<(), Error> {
     match context.era() {
-        Era::Legacy => Err(RpcError::method_not_found(method).into()),
+        Era::Legacy => Err(RpcError::method_not_found(method.name()).into()),
         Era::Modern => require_declared(context),
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::MESSAGE_BYTES_MAX;
 use crate::wire::session_id::{Locator, NodeName};
 
 fn parsed(fields: &[(&str, &str)]) -> Result<Payload, MalformedEntry> {

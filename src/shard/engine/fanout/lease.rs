@@ -3,7 +3,6 @@
 
 use super::topic::TopicEntry;
 use super::{Fanout, SUBSCRIPTION_BYTES, WantedTopic};
-use crate::app::call::Topic;
 use crate::budget::BudgetExceeded;
 
 impl Fanout {
@@ -12,13 +11,13 @@ impl Fanout {
         &mut self,
         interests: &[WantedTopic],
     ) -> Result<(), BudgetExceeded> {
-        let new = interests.iter().map(|interest| match &interest.topic {
-            Topic::Resource(uri) if self.by_uri.contains_key(&**uri) => SUBSCRIPTION_BYTES,
-            Topic::Resource(uri) => {
-                SUBSCRIPTION_BYTES + TopicEntry::bytes_of(uri, interest.own.as_deref())
-            }
-            Topic::Tools | Topic::Prompts | Topic::Resources => 0,
-        });
+        let new = interests
+            .iter()
+            .map(|interest| match interest.topic.list() {
+                Ok(_) => 0,
+                Err(uri) if self.by_uri.contains_key(uri) => SUBSCRIPTION_BYTES,
+                Err(uri) => SUBSCRIPTION_BYTES + TopicEntry::bytes_of(uri, interest.own.as_deref()),
+            });
         let count = new.sum();
         self.pool.take(count)?;
         self.leased += count;

@@ -23,21 +23,15 @@ use self::listener::Subscription;
 use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
-use crate::app::call::Topic;
+use crate::app::call::{LISTS, Topic};
 use crate::budget::Pool;
 
 pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
 pub(super) use self::spelling::WantedTopic;
+pub(super) use self::topic::updated_params;
 
 /// How many topics leave one listener in one write.
 const TOPICS_PER_WRITE_MAX: usize = 256;
-
-/// The three list topics are always there, in this order.
-const LISTS: [(Topic, &str); 3] = [
-    (Topic::Tools, "notifications/tools/list_changed"),
-    (Topic::Prompts, "notifications/prompts/list_changed"),
-    (Topic::Resources, "notifications/resources/list_changed"),
-];
 
 pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of::<TopicListener>();
 
@@ -65,8 +59,9 @@ pub(super) struct Fanout {
 impl Fanout {
     pub(super) fn new(pool: Arc<Pool>) -> Self {
         let mut topics = Slab::new();
-        for (_, method) in LISTS {
-            topics.insert(TopicEntry::of_list(method));
+        // The lists are always there, in the order of the table.
+        for (_, list) in &LISTS {
+            topics.insert(TopicEntry::of_list(list));
         }
         Fanout {
             topics,
@@ -174,7 +169,7 @@ impl Fanout {
             position,
             pending: false,
         });
-        if matches!(interest.topic, Topic::Resource(_)) {
+        if interest.topic.list().is_err() {
             self.bytes += SUBSCRIPTION_BYTES;
         }
     }
@@ -382,23 +377,21 @@ impl Fanout {
 
     /// The index of a topic that somebody hears, or that is a list.
     fn find(&self, topic: &Topic) -> Option<u32> {
-        match topic {
-            Topic::Tools => Some(0),
-            Topic::Prompts => Some(1),
-            Topic::Resources => Some(2),
-            Topic::Resource(uri) => self.by_uri.get(&**uri).copied(),
+        match topic.list() {
+            Ok(list) => Some(list as u32),
+            Err(uri) => self.by_uri.get(uri).copied(),
         }
     }
 
     fn topic_index(&mut self, interest: &WantedTopic) -> u32 {
-        let uri = match (self.find(&interest.topic), &interest.topic) {
-            (Some(index), _) => return index,
-            (None, Topic::Resource(uri)) => uri,
-            (None, Topic::Tools | Topic::Prompts | Topic::Resources) => {
-                unreachable!("lists are always found")
-            }
+        let uri = match interest.topic.list() {
+            Ok(list) => return list as u32,
+            Err(uri) => uri,
         };
-        let shared: Rc<str> = uri.as_ref().into();
+        if let Some(&index) = self.by_uri.get(uri) {
+            return index;
+        }
+        let shared: Rc<str> = uri.into();
         let own: Option<Rc<str>> = interest.own.as_deref().map(Rc::from);
         let entry = TopicEntry::of_resource(shared.clone(), own.clone());
         self.bytes += entry.bytes();

@@ -32,11 +32,8 @@ impl WantedTopic {
 impl WantedTopic {
     /// How a resource is published; a list has no URI.
     pub(in crate::shard) fn own_uri(&self) -> &str {
-        match (&self.own, &self.topic) {
-            (Some(own), _) => own,
-            (None, Topic::Resource(uri)) => uri,
-            (None, Topic::Tools | Topic::Prompts | Topic::Resources) => "",
-        }
+        let uri = || self.topic.list().err().unwrap_or_default();
+        self.own.as_deref().unwrap_or_else(uri)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::rc::Rc;
 
+use crate::app::call::{RESOURCE, TopicKind};
+use crate::wire::json_rpc::emit_notification;
+
 pub(super) struct TopicListener {
     pub(super) listener: u32,
     /// Where the listener's `subscriptions` has this one.
@@ -26,17 +29,29 @@ const ENTRY_BYTES: usize = size_of::<TopicEntry>() + 192;
 /// Of one spelling among others: its list in the map by the URI that is published, and its place there.
 const SPELLING_BYTES: usize = 128;
 
+/// The params of a resource's notification, an object in JSON.
+pub(in crate::shard) fn updated_params(uri: &str) -> String {
+    let quoted = serde_json::to_string(uri).expect("a string is JSON");
+    format!(r#"{{"uri":{quoted}}}"#)
+}
+
+/// An event with this notification, up to the end of what is the same for all.
+fn head(kind: &TopicKind, params: Option<&str>) -> Box<[u8]> {
+    let mut head = b"data: ".to_vec();
+    emit_notification(&mut head, kind.notification.name(), params);
+    // Those of the message and of the params.
+    let braces = 1 + usize::from(params.is_some());
+    head.truncate(head.len() - braces);
+    head.into()
+}
+
 impl TopicEntry {
-    pub(super) fn of_list(method: &str) -> Self {
-        let head = format!(r#"data: {{"jsonrpc":"2.0","method":"{method}""#);
-        TopicEntry::new(None, None, head)
+    pub(super) fn of_list(list: &TopicKind) -> Self {
+        TopicEntry::new(None, None, head(list, None))
     }
 
     pub(super) fn of_resource(uri: Rc<str>, own: Option<Rc<str>>) -> Self {
-        let quoted = serde_json::to_string(&*uri).expect("a string is JSON");
-        let head = format!(
-            r#"data: {{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":{quoted}"#
-        );
+        let head = head(&RESOURCE, Some(&updated_params(&uri)));
         TopicEntry::new(Some(uri), own, head)
     }
 
@@ -45,11 +60,11 @@ impl TopicEntry {
         self.own.clone().or_else(|| self.uri.clone())
     }
 
-    fn new(uri: Option<Rc<str>>, own: Option<Rc<str>>, head: String) -> Self {
+    fn new(uri: Option<Rc<str>>, own: Option<Rc<str>>, head: Box<[u8]>) -> Self {
         TopicEntry {
             uri,
             own,
-            head: head.into_bytes().into(),
+            head,
             last_offset: 0,
             subscribers: Vec::new(),
         }

@@ -1,0 +1,175 @@
+//! From any thread to one: a list of letters, and one wake per batch. Posting never waits.
+//!
+//! The lock is held for a push or for a swap of two vectors, and only when something crosses threads. No request and no
+//! delivery touches it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+pub(crate) struct Mailbox<T> {
+    letters_max: usize,
+    inside: Mutex<Inside<T>>,
+}
+
+struct Inside<T> {
+    letters: Vec<T>,
+    /// Something found no room since the last time.
+    lost: bool,
+    /// Its reader has ended: what is posted is dropped.
+    is_closed: bool,
+    /// Set while the reader sleeps.
+    reader: Option<Waker>,
+}
+
+/// All there was, in order.
+pub(crate) struct Collected<T> {
+    pub(crate) letters: Vec<T>,
+    /// There was more, which found no room.
+    pub(crate) lost: bool,
+}
+
+impl<T> Mailbox<T> {
+    pub(crate) fn new(letters_max: usize) -> Self {
+        Mailbox {
+            letters_max,
+            inside: Mutex::new(Inside {
+                letters: Vec::new(),
+                lost: false,
+                is_closed: false,
+                reader: None,
+            }),
+        }
+    }
+
+    /// What finds no room is dropped, and the reader is told that something was.
+    pub(crate) fn post(&self, letters: impl IntoIterator<Item = T>) {
+        self.post_with(|inside| {
+            for letter in letters {
+                if inside.letters.len() >= self.letters_max {
+                    inside.lost = true;
+                    break;
+                }
+                inside.letters.push(letter);
+            }
+        });
+    }
+
+    /// For what must not be dropped. It is not bounded here: who calls this says what bounds it.
+    pub(crate) fn post_beyond(&self, letter: T) {
+        self.post_with(|inside| inside.letters.push(letter));
+    }
+
+    /// Whoever can wait or be refused had better be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.lock().letters.len() >= self.letters_max
+    }
+
+    /// Nobody will read any more. What was on its way is dropped, and connections among it close.
+    pub(crate) fn close(&self) {
+        let mut inside = self.lock();
+        inside.is_closed = true;
+        let left = (std::mem::take(&mut inside.letters), inside.reader.take());
+        drop(inside);
+        drop(left);
+    }
+
+    /// Waits for something and takes all there is. Nothing is lost when the wait is given up.
+    pub(crate) async fn collect(&self) -> Collected<T> {
+        std::future::poll_fn(|context| {
+            let mut inside = self.lock();
+            if inside.letters.is_empty() && !inside.lost {
+                inside.reader = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(Collected {
+                letters: std::mem::take(&mut inside.letters),
+                lost: std::mem::take(&mut inside.lost),
+            })
+        })
+        .await
+    }
+
+    fn post_with(&self, post: impl FnOnce(&mut Inside<T>)) {
+        let reader = {
+            let mut inside = self.lock();
+            if inside.is_closed {
+                return;
+            }
+            post(&mut inside);
+            inside.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside<T>> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn collected<T>(mailbox: &Mailbox<T>) -> Option<(Vec<T>, bool)> {
+        let collected = mailbox.collect().now_or_never();
+        collected.map(|it| (it.letters, it.lost))
+    }
+
+    #[test]
+    fn what_finds_no_room_is_dropped_and_that_is_told() {
+        let mailbox = Mailbox::new(3);
+        assert_eq!(collected(&mailbox), None);
+        mailbox.post([1, 2]);
+        assert!(!mailbox.is_full());
+        mailbox.post([3, 4]);
+        assert!(mailbox.is_full());
+        mailbox.post_beyond(5);
+        assert_eq!(collected(&mailbox), Some((vec![1, 2, 3, 5], true)));
+        assert_eq!(collected(&mailbox), None);
+    }
+
+    #[test]
+    fn a_reader_that_is_woken_for_each_letter_or_for_none() {
+        struct Woken(AtomicUsize);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let waker = Waker::from(woken.clone());
+        let mut context = Context::from_waker(&waker);
+        let mailbox = Mailbox::new(1);
+        let mut wait = pin!(mailbox.collect());
+        assert!(wait.as_mut().poll(&mut context).is_pending());
+        mailbox.post([1]);
+        mailbox.post_beyond(2);
+        mailbox.post([3]);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        let Poll::Ready(collected) = wait.poll(&mut context) else {
+            panic!("there is something");
+        };
+        assert_eq!((collected.letters, collected.lost), (vec![1, 2], true));
+    }
+
+    #[test]
+    fn a_letter_that_is_kept_for_a_reader_that_has_ended() {
+        let (mailbox, letter) = (Mailbox::new(8), Rc::new(()));
+        mailbox.post([letter.clone()]);
+        mailbox.close();
+        mailbox.post([letter.clone()]);
+        mailbox.post_beyond(letter.clone());
+        assert_eq!(Rc::strong_count(&letter), 1);
+        assert_eq!(collected(&mailbox), None);
+    }
+}

@@ -1,0 +1,233 @@
+//! The methods of MCP that pinfold speaks, one row each: its name, who knows it, who answers it. Everything else asks
+//! this table; no other file has a method's name in it (`tests/tidy/tables.rs`).
+
+use super::{Era, ProtocolVersion};
+
+/// The revisions that know a method, from the first to the last.
+type Revisions = (ProtocolVersion, ProtocolVersion);
+
+const EVERY: Revisions = (ProtocolVersion::V2025_03_26, ProtocolVersion::V2026_07_28);
+const SINCE_2025_06_18: Revisions = (ProtocolVersion::V2025_06_18, ProtocolVersion::V2026_07_28);
+const LEGACY: Revisions = (ProtocolVersion::V2025_03_26, ProtocolVersion::V2025_11_25);
+const MODERN: Revisions = (ProtocolVersion::V2026_07_28, ProtocolVersion::V2026_07_28);
+
+/// Who sends a message of a method, and who answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A client's request, answered by pinfold itself.
+    Engine,
+    /// A client's request, answered by the application.
+    Application,
+    /// A request to the client; in 2026-07-28 an entry of `inputRequests`.
+    Client,
+    /// A notification, of which nobody expects an answer.
+    Notification,
+}
+
+/// The member of a request's params that `Mcp-Name` repeats (2026-07-28, streamable HTTP, "Standard Request Headers").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mirrored {
+    /// `name`
+    Name,
+    /// `uri`
+    Uri,
+    /// `taskId`, which the tasks extension lets a client leave out of the header.
+    TaskId,
+}
+
+/// What a server declares, and thereby that it has the methods below that name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    Tools,
+    Resources,
+    Prompts,
+    Completions,
+}
+
+/// What stands before the slash of the methods that need a capability. Those that nobody knows as well: `tools/x` is no
+/// method of a server without tools.
+const CAPABILITIES: [(&str, Capability); 4] = [
+    ("tools", Capability::Tools),
+    ("resources", Capability::Resources),
+    ("prompts", Capability::Prompts),
+    ("completion", Capability::Completions),
+];
+
+impl Capability {
+    /// What a server must declare for this method; none: nothing.
+    #[must_use]
+    pub fn of(method: &str) -> Option<Capability> {
+        let (namespace, _) = method.split_once('/')?;
+        let mut all = CAPABILITIES.into_iter();
+        all.find(|(name, _)| *name == namespace).map(|(_, it)| it)
+    }
+}
+
+struct Row {
+    role: Role,
+    revisions: Revisions,
+    mirrored: Option<Mirrored>,
+    may_ask: bool,
+}
+
+const fn row(role: Role, revisions: Revisions) -> Row {
+    Row {
+        role,
+        revisions,
+        mirrored: None,
+        may_ask: false,
+    }
+}
+
+impl Row {
+    const fn mirrors(self, mirrored: Mirrored) -> Row {
+        Row {
+            mirrored: Some(mirrored),
+            ..self
+        }
+    }
+
+    /// Whoever serves it may ask the client for more (2026-07-28, multi round-trip requests, "Supported Requests").
+    const fn asks(self) -> Row {
+        Row {
+            may_ask: true,
+            ..self
+        }
+    }
+}
+
+macro_rules! methods {
+    ($($method:ident $name:literal $row:expr;)*) => {
+        /// A method that pinfold speaks.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum RpcMethod {
+            $(#[doc = concat!("`", $name, "`")] $method,)*
+        }
+
+        impl RpcMethod {
+            /// All of them.
+            pub const ALL: &[RpcMethod] = &[$(RpcMethod::$method,)*];
+
+            /// As it stands on the wire.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(RpcMethod::$method => $name,)*
+                }
+            }
+
+            /// None: pinfold does not know it, but an extension of the application may.
+            #[must_use]
+            pub fn of(name: &str) -> Option<RpcMethod> {
+                match name {
+                    $($name => Some(RpcMethod::$method),)*
+                    _ => None,
+                }
+            }
+
+            const fn row(self) -> Row {
+                match self {
+                    $(RpcMethod::$method => $row,)*
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    Initialize "initialize" row(Role::Engine, LEGACY);
+    Ping "ping" row(Role::Engine, LEGACY);
+    LoggingSetLevel "logging/setLevel" row(Role::Engine, LEGACY);
+    ResourcesSubscribe "resources/subscribe" row(Role::Engine, LEGACY);
+    ResourcesUnsubscribe "resources/unsubscribe" row(Role::Engine, LEGACY);
+    ServerDiscover "server/discover" row(Role::Engine, MODERN);
+    SubscriptionsListen "subscriptions/listen" row(Role::Engine, MODERN);
+
+    ToolsList "tools/list" row(Role::Application, EVERY);
+    ToolsCall "tools/call" row(Role::Application, EVERY).mirrors(Mirrored::Name).asks();
+    ResourcesList "resources/list" row(Role::Application, EVERY);
+    ResourcesTemplatesList "resources/templates/list" row(Role::Application, EVERY);
+    ResourcesRead "resources/read" row(Role::Application, EVERY).mirrors(Mirrored::Uri).asks();
+    PromptsList "prompts/list" row(Role::Application, EVERY);
+    PromptsGet "prompts/get" row(Role::Application, EVERY).mirrors(Mirrored::Name).asks();
+    CompletionComplete "completion/complete" row(Role::Application, EVERY);
+
+    // Of the tasks extension: an application that has it says itself in which revisions.
+    TasksGet "tasks/get" row(Role::Application, EVERY).mirrors(Mirrored::TaskId);
+    TasksUpdate "tasks/update" row(Role::Application, EVERY).mirrors(Mirrored::TaskId);
+    TasksCancel "tasks/cancel" row(Role::Application, EVERY).mirrors(Mirrored::TaskId);
+
+    SamplingCreateMessage "sampling/createMessage" row(Role::Client, EVERY);
+    RootsList "roots/list" row(Role::Client, EVERY);
+    ElicitationCreate "elicitation/create" row(Role::Client, SINCE_2025_06_18);
+
+    Initialized "notifications/initialized" row(Role::Notification, LEGACY);
+    Cancelled "notifications/cancelled" row(Role::Notification, EVERY);
+    Progress "notifications/progress" row(Role::Notification, EVERY);
+    LogMessage "notifications/message" row(Role::Notification, EVERY);
+    ToolsListChanged "notifications/tools/list_changed" row(Role::Notification, EVERY);
+    PromptsListChanged "notifications/prompts/list_changed" row(Role::Notification, EVERY);
+    ResourcesListChanged "notifications/resources/list_changed" row(Role::Notification, EVERY);
+    ResourceUpdated "notifications/resources/updated" row(Role::Notification, EVERY);
+    SubscriptionAcknowledged "notifications/subscriptions/acknowledged" row(Role::Notification, MODERN);
+}
+
+impl RpcMethod {
+    #[must_use]
+    pub const fn role(self) -> Role {
+        self.row().role
+    }
+
+    /// Whether this revision has it.
+    #[must_use]
+    pub fn is_of(self, version: ProtocolVersion) -> bool {
+        let (first, last) = self.row().revisions;
+        (first..=last).contains(&version)
+    }
+
+    /// Whether any revision of this era has it.
+    #[must_use]
+    pub fn is_of_era(self, era: Era) -> bool {
+        let mut all = ProtocolVersion::ALL.into_iter();
+        all.any(|version| version.era() == era && self.is_of(version))
+    }
+
+    /// What of its params a header repeats.
+    #[must_use]
+    pub const fn mirrored(self) -> Option<Mirrored> {
+        self.row().mirrored
+    }
+
+    /// Whether its answer may be a question to the client first.
+    #[must_use]
+    pub const fn may_ask(self) -> bool {
+        self.row().may_ask
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_contradicts_itself() {
+        for &method in RpcMethod::ALL {
+            let name = method.name();
+            assert_eq!(RpcMethod::of(name), Some(method));
+            let is_notification = method.role() == Role::Notification;
+            assert_eq!(
+                name.starts_with("notifications/"),
+                is_notification,
+                "{name}"
+            );
+            let is_application = method.role() == Role::Application;
+            assert!(is_application || method.mirrored().is_none(), "{name}");
+            assert!(is_application || !method.may_ask(), "{name}");
+            let (first, last) = method.row().revisions;
+            assert!(first <= last, "{name}");
+        }
+        assert_eq!(RpcMethod::of("tools/unheard-of"), None);
+        assert_eq!(Capability::of("tools/unheard-of"), Some(Capability::Tools));
+        assert_eq!(Capability::of("ping"), None);
+    }
+}

@@ -1,0 +1,67 @@
+//! What crosses cores, or comes to them from other threads: a connection that moves, a batch of publications, what a node
+//! says to its cores now and then.
+
+use std::net::{IpAddr, TcpStream};
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+
+use crate::app::call::{Availability, Notice, TellRefused};
+use crate::clients::Ticket;
+use crate::mailbox::Mailbox;
+use crate::shard::Publication;
+
+pub(super) enum CoreMessage {
+    /// A connection that belongs to this core from now on, and what was read of it.
+    Connection {
+        stream: TcpStream,
+        peer: Option<IpAddr>,
+        bytes: Vec<u8>,
+        ticket: Ticket,
+    },
+    /// A connection that another core accepted for this one.
+    Accepted {
+        stream: TcpStream,
+        peer: Option<IpAddr>,
+    },
+    /// The node is full: end an idle session of somebody who holds more than this.
+    MakeRoom { holds: u32 },
+    /// Notifications, in log order.
+    Published(Arc<[Publication]>),
+    /// Something for one session of this core. Nobody may wait for the answer any more.
+    Tell {
+        session: Box<str>,
+        notice: Notice,
+        answer: oneshot::Sender<Result<(), TellRefused>>,
+    },
+    /// Something for all sessions, with its place in the log.
+    TellAll { offset: u64, notice: Arc<Notice> },
+    /// Something was lost: anything may have changed.
+    Gap { first: u64 },
+    /// Tell the other nodes of every session again.
+    Announce,
+    /// Tell them of some, so that whoever lost their records notices.
+    Verify,
+    /// Say in the log how much there is of everything.
+    Report,
+    /// Whether new clients should come, as far as others know.
+    Available(Availability),
+    /// Take leave of who is here, and go on.
+    Drain,
+    /// Finish what is under way and end.
+    Stop,
+}
+
+/// Letters in one mailbox before whoever publishes from outside has to wait, or is refused: some seconds of what a core
+/// can tell.
+const LETTERS_MAX: usize = 16 * 1024;
+
+/// A core's mailbox. None of its letters is ever dropped, so it is bounded only as far as those are who post: publishers
+/// outside of calls stop at [`LETTERS_MAX`]; connections have a limit of their own; what the node itself says it says once,
+/// or once a second. Nothing bounds what handlers publish, and what comes from a log that nodes share, but how fast they
+/// do: a core that hangs takes none of it until it goes on, or the watchdog's finding has the node replaced.
+pub(super) type CoreMailbox = Mailbox<CoreMessage>;
+
+pub(super) fn core_mailbox() -> CoreMailbox {
+    Mailbox::new(LETTERS_MAX)
+}
