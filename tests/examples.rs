@@ -5,6 +5,8 @@
 
 #[path = "support/acl.rs"]
 mod acl;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "end_to_end/program.rs"]
 #[allow(dead_code, reason = "most of it is for the program's own tests")]
 mod program;
@@ -44,8 +46,7 @@ impl Example {
     fn start_with(name: &str, more: &[&str]) -> (Example, BufReader<ChildStdout>) {
         let folder = Path::new(env!("CARGO_BIN_EXE_pinfold")).parent();
         let program = folder.expect("a folder").join("examples").join(name);
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-        let address = port.expect("a free port").to_string();
+        let address = format!("127.0.0.1:{}", ports::free_port());
         let child = Command::new(&program)
             .arg(&address)
             .args(more)

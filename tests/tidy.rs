@@ -13,6 +13,8 @@ mod halves;
 mod names;
 #[path = "tidy/tables.rs"]
 mod tables;
+#[path = "tidy/travel.rs"]
+mod travel;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -15,13 +15,13 @@ const PER_PING: u64 = 2;
 /// Allocations for a whole broadcast, however many streams there are.
 const PER_BROADCAST: u64 = 0;
 /// Allocations for one `tools/call` of a tool that says hello: those of the shard, and those of the application, which
-/// decodes the arguments, runs the tool and encodes its result. One is for the header fields that a handler may look at.
-const PER_CALL_LEGACY: [u64; 2] = [8, 9];
-const PER_CALL_MODERN: [u64; 2] = [16, 9];
+/// decodes the arguments, runs the tool and encodes its result. One is for the head, of which a handler may read the fields.
+const PER_CALL_LEGACY: [u64; 2] = [7, 8];
+const PER_CALL_MODERN: [u64; 2] = [15, 9];
 
 /// The future of such a call, at most, without that of the tool itself, which is in a box of its own. Between requests a
 /// client has none.
-const CALL_FUTURE_BYTES_MAX: usize = 536;
+const CALL_FUTURE_BYTES_MAX: usize = 392;
 
 const STREAMS: usize = 1_000;
 

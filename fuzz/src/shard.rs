@@ -84,6 +84,7 @@ impl Play {
             13 => self.end(amount),
             14 => self.node.pass(u64::from(how) * u64::from(how)),
             15 | 16 => self.publish(amount),
+            17 if amount >= 128 => self.travel(amount),
             17 => while self.node.fan_out(amount % CORES) {},
             18 | 19 => self.application(amount),
             20 => self.mail(amount),
@@ -256,6 +257,18 @@ impl Play {
             1 => drop(self.node.carry()),
             _ => drop(self.node.hand_out(amount % CORES)),
         }
+    }
+
+    /// A session or the current connection goes to another core, if it may leave.
+    fn travel(&mut self, amount: usize) {
+        let (from, to) = (amount % CORES, amount / CORES % CORES);
+        let sessions: Vec<_> = self.node.cores[from].shard.sessions().collect();
+        let moved = match sessions.get(amount / 4 % (sessions.len() + 1)) {
+            Some(&session) => self.node.move_session(from, session, to),
+            None => self.node.move_connection(self.current, to),
+        };
+        let met = moved.map_or_else(|why| format!("stays: {why}"), |()| "travels".into());
+        self.node.met.insert(met);
     }
 
     fn locate(&mut self, amount: usize) {

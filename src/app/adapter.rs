@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
 use super::call::{Caching, Call, Handler, Lifecycle, Link, Outcome, ServerInfoJson};
 use super::context::Logging;
-use super::decode::{decode, digest};
+use super::decode::{decode, digest, name_of_tool};
 use super::envelope::CallEnvelope;
 use super::{Context, Error, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
@@ -146,25 +146,26 @@ impl<A: App> Adapter<A> {
                 param_headers::check(&tool.input_schema, &request.arguments, &call.caller.headers)?;
             }
         }
-        if context.era() == Era::Modern {
-            return Ok(encode(&self.app.call_tool(request, context).await?));
-        }
-        let name = request.name.clone();
         let result = self.app.call_tool(request, context).await?;
-        Ok(encode(&self.legacy_result(&name, result, context).await?))
+        if context.era() == Era::Modern || result.structured_content.is_none() {
+            return Ok(encode(&result));
+        }
+        // Few tools have such results; the calls of the others have no room for this.
+        let result = Box::pin(self.legacy_result(result, context)).await?;
+        Ok(encode(&result))
     }
 
     /// As clients up to 2025-11-25 were told that this tool answers.
     async fn legacy_result(
         &self,
-        tool: &str,
         result: CallToolResult,
         context: &Context,
     ) -> Result<CallToolResult, Error> {
         let wraps = match &result.structured_content {
             None => return Ok(result),
             Some(Value::Object(_)) => {
-                let tool = self.app.tool(tool, context).await?;
+                let name = name_of_tool(context).await?;
+                let tool = self.app.tool(&name, context).await?;
                 let schema = tool.as_ref().and_then(|it| it.output_schema.as_ref());
                 schema.is_some_and(legacy_output::wraps)
             }

@@ -5,6 +5,7 @@
 //! `params` beyond `_meta` is the application's to check. The engine frames the outcome for the call's era.
 //! Most applications see none of this: `Context` wraps a `Link`, the `App` trait wraps `Call` and `Outcome`.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,14 +14,14 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub use super::caller::{Caller, Headers};
+pub use super::caller::{Caller, Headers, ReadFields};
 use super::contents::{Change, Contents};
 pub use super::lifecycle::{Lifecycle, OpenedSession, SessionEnd, Subscriber};
 pub(crate) use super::notice::NoMessage;
 pub use super::notice::Notice;
 pub use super::topic::{LIST_NAMES, LISTS, NO_LIST, RESOURCE, Topic, TopicKind};
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
-use crate::mcp::{Era, ProtocolVersion, RpcError};
+use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 use crate::wire::uri::{NotAUri, normal};
 
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
@@ -29,7 +30,7 @@ pub struct Call {
     /// The revision that the client speaks.
     pub version: ProtocolVersion,
     /// `tools/call`, `resources/list`, …, or the method of an extension.
-    pub method: Box<str>,
+    pub method: Cow<'static, str>,
     /// The params object as it was sent, `_meta`, `inputResponses` and `requestState` included.
     pub params: Option<Box<RawValue>>,
     /// What the client declared: at `initialize` (legacy) or in this request's `_meta` (modern). An object: what MCP
@@ -45,6 +46,15 @@ pub struct Call {
 }
 
 impl Call {
+    /// The name of a method, without memory for one that MCP names.
+    #[must_use]
+    pub fn method_of(name: &str) -> Cow<'static, str> {
+        match RpcMethod::of(name) {
+            Some(known) => known.name().into(),
+            None => name.to_owned().into(),
+        }
+    }
+
     /// Whether the client has a session (legacy) or sends its metadata with every request (modern).
     #[must_use]
     pub fn era(&self) -> Era {

@@ -1,8 +1,10 @@
 //! Who sent a request, as far as the engine knows: the session, the address, the header fields.
 //!
 //! Made once for each call and never for what the engine answers itself (`ping`, `initialize`, subscriptions). It costs
-//! one block of memory, for the header fields; the rest lies in the call.
+//! one block of memory, for the request's head as it came, which is read when a handler looks at a header field: hardly
+//! any does. The rest lies in the call.
 
+use std::cell::{Cell, OnceCell};
 use std::net::IpAddr;
 
 use crate::wire::session_id::SessionId;
@@ -38,14 +40,20 @@ const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"
 /// What nodes of one cluster say to each other: nobody's business.
 const BETWEEN_NODES: &str = "pinfold-";
 
+/// Gives each name and value in a request's head, in their order.
+pub type ReadFields = fn(&[u8], &mut dyn FnMut(&str, &str));
+
 /// The header fields of a request: names in lower case, values as sent.
 ///
 /// Without `Authorization`, `Cookie` and `Proxy-Authorization`, unless the application
 /// [asks for them](super::ServerInfo::sees_credentials): what a handler does not see it can neither log nor pass on.
-#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
+    /// The head, until somebody looks: no more than one of both is there.
+    head: Cell<Box<[u8]>>,
+    read: ReadFields,
+    with_credentials: bool,
     /// `name:value\n` for each: neither has a line end in it, and a name has no colon.
-    text: String,
+    text: OnceCell<String>,
 }
 
 impl Headers {
@@ -56,30 +64,34 @@ impl Headers {
         bytes: usize,
         with_credentials: bool,
     ) -> Self {
-        let mut headers = Headers::with_capacity(bytes);
-        fields.for_each(|(name, value)| headers.push(name, value, with_credentials));
-        headers
-    }
-
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
-        let text = String::with_capacity(bytes);
-        Headers { text }
-    }
-
-    /// One more, unless it is not for handlers to see.
-    pub(crate) fn push(&mut self, name: &str, value: &str, with_credentials: bool) {
-        let is = |other: &&str| name.eq_ignore_ascii_case(other);
-        let hidden = !with_credentials && CREDENTIALS.iter().any(is);
-        let start = name.get(..BETWEEN_NODES.len()).unwrap_or("");
-        if hidden || start.eq_ignore_ascii_case(BETWEEN_NODES) {
-            return;
+        let mut text = String::with_capacity(bytes);
+        fields.for_each(|(name, value)| push(&mut text, name, value, with_credentials));
+        Headers {
+            text: text.into(),
+            ..Headers::default()
         }
-        let from = self.text.len();
-        self.text.push_str(name);
-        self.text[from..].make_ascii_lowercase();
-        self.text.push(':');
-        self.text.push_str(value);
-        self.text.push('\n');
+    }
+
+    /// Of a head that is read when somebody looks.
+    #[must_use]
+    pub fn unread(head: Box<[u8]>, read: ReadFields, with_credentials: bool) -> Self {
+        Headers {
+            head: Cell::new(head),
+            read,
+            with_credentials,
+            text: OnceCell::new(),
+        }
+    }
+
+    fn text(&self) -> &str {
+        self.text.get_or_init(|| {
+            let head = self.head.take();
+            let mut text = String::with_capacity(head.len());
+            (self.read)(&head, &mut |name, value| {
+                push(&mut text, name, value, self.with_credentials);
+            });
+            text
+        })
     }
 
     /// The first field of this name, in any case.
@@ -95,9 +107,49 @@ impl Headers {
 
     /// All of them, in the order in which they were sent.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.text.lines().filter_map(|line| line.split_once(':'))
+        self.text().lines().filter_map(|line| line.split_once(':'))
     }
 }
+
+/// One more, unless it is not for handlers to see.
+fn push(text: &mut String, name: &str, value: &str, with_credentials: bool) {
+    let is = |other: &&str| name.eq_ignore_ascii_case(other);
+    let hidden = !with_credentials && CREDENTIALS.iter().any(is);
+    let start = name.get(..BETWEEN_NODES.len()).unwrap_or("");
+    if hidden || start.eq_ignore_ascii_case(BETWEEN_NODES) {
+        return;
+    }
+    let from = text.len();
+    text.push_str(name);
+    text[from..].make_ascii_lowercase();
+    text.push(':');
+    text.push_str(value);
+    text.push('\n');
+}
+
+/// None.
+impl Default for Headers {
+    fn default() -> Self {
+        Headers::unread(Box::default(), |_, _| (), false)
+    }
+}
+
+impl Clone for Headers {
+    fn clone(&self) -> Self {
+        Headers {
+            text: self.text().to_owned().into(),
+            ..Headers::default()
+        }
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Headers {}
 
 /// Names alone: values may be anybody's secrets.
 impl std::fmt::Debug for Headers {
@@ -135,6 +187,25 @@ mod tests {
         assert_eq!(headers.get("x-time"), Some("12:30"));
         assert_eq!(headers.get("cookie"), None);
         assert!(!format!("{headers:?}").contains("12:30"));
+    }
+
+    #[test]
+    fn a_head_that_is_read_before_anybody_looks_or_twice() {
+        thread_local! {
+            static READ: Cell<usize> = const { Cell::new(0) };
+        }
+        let read: ReadFields = |head, take| {
+            READ.set(READ.get() + 1);
+            assert_eq!(head, b"as it came");
+            SENT.iter().for_each(|(name, value)| take(name, value));
+        };
+        let headers = Headers::unread((*b"as it came").into(), read, false);
+        assert_eq!(READ.get(), 0);
+        assert_eq!(headers.get("x-request-id"), Some("7"));
+        assert_eq!(headers, Headers::of(SENT.into_iter(), 0, false));
+        assert_eq!(headers.clone(), headers);
+        assert_eq!(READ.get(), 1);
+        assert!(headers.head.take().is_empty(), "held twice");
     }
 
     #[test]

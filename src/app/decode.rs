@@ -1,6 +1,8 @@
 //! The params that a call's method wants, which may have been read already.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::params::{blocking, parse, unread};
@@ -24,14 +26,32 @@ pub(super) fn decode<T: DeserializeOwned + 'static>(context: &Context) -> Result
 /// # Errors
 /// -32602 with what is wrong where.
 pub(super) async fn digest(context: &Context) -> Result<String, RpcError> {
-    let call = context.call();
-    match call.is_large() {
-        false => request_digest(&call.method, call.params.as_deref()),
-        true => {
-            let (method, params) = (call.method.clone(), call.params.clone());
-            let read = move || request_digest(&method, params.as_deref());
-            let digest = blocking(context.link(), read).await;
-            digest.map_err(|_| unread())?
-        }
+    read_again(context, request_digest).await
+}
+
+/// Which tool a `tools/call` is for, when its request is the application's.
+///
+/// # Errors
+/// -32602 with what is wrong where.
+pub(super) async fn name_of_tool(context: &Context) -> Result<String, RpcError> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
     }
+    let read = |_: &str, params: Option<&RawValue>| Ok(parse::<Named>(params)?.name);
+    read_again(context, read).await
+}
+
+/// Of the method and the params, on another thread if that takes long.
+async fn read_again(
+    context: &Context,
+    read: fn(&str, Option<&RawValue>) -> Result<String, RpcError>,
+) -> Result<String, RpcError> {
+    let call = context.call();
+    if !call.is_large() {
+        return read(&call.method, call.params.as_deref());
+    }
+    let (method, params) = (call.method.clone(), call.params.clone());
+    let read = move || read(&method, params.as_deref());
+    blocking(context.link(), read).await.map_err(|_| unread())?
 }

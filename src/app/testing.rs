@@ -66,7 +66,7 @@ impl Peer {
         let fields = self.headers.iter().map(|(name, value)| (&**name, &**value));
         let call = Call {
             version: self.version,
-            method: method.into(),
+            method: Call::method_of(method),
             params: params.map(raw),
             client_capabilities: Arc::clone(&self.capabilities),
             client_info: None,

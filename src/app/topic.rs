@@ -110,6 +110,7 @@ impl Topic {
         }
     }
 
+    /// How each party calls it.
     #[must_use]
     pub fn kind(&self) -> &'static TopicKind {
         match self.list() {

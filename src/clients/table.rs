@@ -159,6 +159,17 @@ impl Clients {
         Ok(())
     }
 
+    /// A session that had its place before, on another core or in another process: it goes on, however many there are by
+    /// now, and whatever its client has used of its rate.
+    pub fn take_in_session(&self, client: Option<Client>, now: Millis) {
+        let Some(client) = client else { return };
+        let mut part = self.part(client);
+        let entry = part.entry(client, &self.limits, now);
+        let before = entry.holds.sessions;
+        entry.holds.sessions += 1;
+        self.note_magnitude(before, before + 1);
+    }
+
     pub fn close_session(&self, client: Option<Client>) {
         let Some(client) = client else { return };
         if let Some(entry) = self.part(client).entries.get_mut(&client) {
@@ -185,6 +196,12 @@ impl Clients {
     }
 
     /// A connection that had its place before: it may go on, however many there are by now.
+    pub fn take_in_connection(&self, client: Option<Client>, now: Millis) {
+        let Some(client) = client else { return };
+        let mut part = self.part(client);
+        part.entry(client, &self.limits, now).holds.connections += 1;
+    }
+
     pub fn close_connection(&self, client: Option<Client>) {
         let Some(client) = client else { return };
         if let Some(entry) = self.part(client).entries.get_mut(&client) {

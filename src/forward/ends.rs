@@ -17,7 +17,8 @@ impl Forwarder {
             Passed::Opened => self.opened(now, key),
             Passed::Broken { unstarted: true } => self.probe(now, key),
             Passed::Lost(gone) => self.unanswered(now, key, Some(gone)),
-            Passed::Broken { .. } | Passed::ClientLeft => {
+            Passed::Malformed(fault) if self.is_unanswered(key) => self.refuse(now, key, fault),
+            Passed::Broken { .. } | Passed::ClientLeft | Passed::Malformed(_) => {
                 self.say_if_deleted(key);
                 self.close(key);
             }
@@ -30,7 +31,10 @@ impl Forwarder {
     fn answered(&mut self, now: Millis, key: PassageKey) {
         let ended = self.passage_ref(key).is_some_and(|it| it.ended);
         let Some(exchange) = self.exchange(key).filter(|it| it.takes_the_next()) else {
-            return self.close(key);
+            return match ended {
+                true => self.close(key),
+                false => self.linger(now, key),
+            };
         };
         let (ahead, owner) = (exchange.take_ahead(), exchange.owner.take());
         let address = owner.map(|it| it.address).filter(|_| !ended);

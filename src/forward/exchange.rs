@@ -2,7 +2,7 @@
 //! owner answers it, and a client may leave at any time.
 //!
 //! ```text
-//! Asking ─▶ Connecting ─▶ Passing ─┬─▶ the answer is whole: the connection takes its next request
+//! Asking ─▶ Connecting ─▶ Passing ─┬─▶ the answer is whole: the connection takes its next request, or ─▶ Lingering
 //!    │           │                 ├─▶ a stream has opened: a relay
 //!    │           │                 └─▶ nothing was answered ─▶ Probing ─▶ Lingering
 //!    └───────────┴─▶ the owner is not there: answered here ◀──────┘
@@ -10,11 +10,12 @@
 
 use super::owners::KnownOwner;
 use super::request::{BodyRest, Outgoing};
-use super::response::ResponseProgress;
+use super::response::{Added, ResponseProgress};
 use super::unsent::UnsentBytes;
 use crate::budget::Charge;
 use crate::limits::Limits;
 use crate::shard::{Millis, MissReason};
+use crate::wire::Malformed;
 use crate::wire::forwarded::STICKY_COOKIE;
 use crate::wire::http1::Method;
 
@@ -100,8 +101,10 @@ pub(super) enum Passed {
     Broken { unstarted: bool },
     /// It has said nothing, and its node is lost.
     Lost(MissReason),
-    /// The client takes no more, or sends what is no request.
+    /// The client takes no more.
     ClientLeft,
+    /// What it sends of its request is no body.
+    Malformed(Malformed),
     /// So it is, after its last answer.
     Over,
     /// The owner has been silent: is it there?
@@ -182,8 +185,9 @@ impl ForwardedExchange {
             *left = left.saturating_sub(bytes.len());
             return if *left == 0 { Passed::Over } else { Passed::On };
         }
-        let Some(used) = self.rest.take(bytes, sink) else {
-            return Passed::ClientLeft;
+        let used = match self.rest.take(bytes, sink) {
+            Ok(used) => used,
+            Err(fault) => return Passed::Malformed(fault),
         };
         let (body, behind) = bytes.split_at(used);
         self.read_ahead.extend_from_slice(behind);
@@ -222,8 +226,12 @@ impl ForwardedExchange {
 
     pub(super) fn owner_bytes(&mut self, now: Millis, bytes: &[u8], sink: &mut Vec<u8>) -> Passed {
         let unstarted = self.incoming.is_unstarted();
-        let (cookie, out) = (self.cookie.as_deref(), self.to_client.begin(now));
-        let Ok(taken) = self.incoming.take(bytes, cookie, out, sink) else {
+        // What the owner has not waited for comes all the same, and is not told from a next request.
+        let closes = !self.is_sent();
+        let cookie = self.cookie.as_deref();
+        let out = self.to_client.begin(now);
+        let added = Added { cookie, closes };
+        let Ok(taken) = self.incoming.take(bytes, added, out, sink) else {
             // Nothing of what came with it is passed on.
             self.to_client.clear();
             return Passed::Broken { unstarted };
@@ -344,11 +352,21 @@ impl ForwardedExchange {
     }
 
     pub(super) fn answer_last(&mut self, now: Millis, answer: &[u8], until: Millis) {
+        self.linger(until);
+        self.to_client.clear();
+        self.to_client.push(now, answer);
+    }
+
+    /// The client has its last answer, or has it when it has taken what is unsent.
+    pub(super) fn linger(&mut self, until: Millis) {
         let left = LINGER_BYTES_MAX;
         self.step = ExchangeStep::Lingering { until, left };
         self.to_owner.clear();
-        self.to_client.clear();
-        self.to_client.push(now, answer);
+    }
+
+    /// Nothing of an answer has been passed on.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.incoming.is_unstarted()
     }
 
     pub(super) fn is_lingering(&self) -> bool {

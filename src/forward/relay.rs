@@ -58,7 +58,7 @@ impl Relay {
     /// The owner's bytes go on as they are. False: they are no body, or more than one.
     pub(super) fn owner_bytes(&mut self, now: Millis, bytes: &[u8], sink: &mut Vec<u8>) -> bool {
         self.heard = now;
-        self.body.take(bytes, sink) == Some(bytes.len())
+        self.body.take(bytes, sink) == Ok(bytes.len())
     }
 
     pub(super) fn is_whole(&self) -> bool {

@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 
 use crate::limits::{HEADER_FIELDS_MAX, Limits};
-use crate::wire::HeadView;
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT, PeerSecret, STICKY_COOKIE};
 use crate::wire::http1::{self, Framing, HeadLimits, Method};
 use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::{HeadView, Malformed};
 
 /// A request that is ready to leave.
 pub(super) struct Outgoing {
@@ -49,7 +49,7 @@ impl Outgoing {
             Framing::Length(length) => BodyRest::Length(length),
             Framing::Chunked => BodyRest::Chunked(ChunkedDecoder::default()),
         };
-        let body = rest.take(&input[head_len..], &mut Vec::new())?;
+        let body = rest.take(&input[head_len..], &mut Vec::new()).ok()?;
         let used = head_len + body;
         let proof = secret.sign(from, id);
         let mut lines = format!("{FORWARDED}: {proof}\r\n");
@@ -84,10 +84,13 @@ impl BodyRest {
         matches!(self, BodyRest::Nothing)
     }
 
-    /// How many bytes of `input` belong to the body; `None` if they are no body. `scratch` is written over.
-    pub(super) fn take(&mut self, input: &[u8], scratch: &mut Vec<u8>) -> Option<usize> {
+    /// How many bytes of `input` belong to the body. `scratch` is written over.
+    ///
+    /// # Errors
+    /// They are no body.
+    pub(super) fn take(&mut self, input: &[u8], scratch: &mut Vec<u8>) -> Result<usize, Malformed> {
         match self {
-            BodyRest::Nothing => Some(0),
+            BodyRest::Nothing => Ok(0),
             BodyRest::Length(missing) => {
                 let count = input
                     .len()
@@ -96,15 +99,15 @@ impl BodyRest {
                 if *missing == 0 {
                     *self = BodyRest::Nothing;
                 }
-                Some(count)
+                Ok(count)
             }
             BodyRest::Chunked(decoder) => {
                 scratch.clear();
-                let decoded = decoder.decode(input, scratch, usize::MAX).ok()?;
+                let decoded = decoder.decode(input, scratch, usize::MAX)?;
                 if decoded.finished {
                     *self = BodyRest::Nothing;
                 }
-                Some(decoded.used)
+                Ok(decoded.used)
             }
         }
     }
@@ -177,19 +180,19 @@ mod tests {
             "POST / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\nContent-Length: 6\r\n\r\nbo"
         );
         let mut rest = read(&length).expect("a request").rest;
-        assert_eq!(rest.take(b"dy", &mut Vec::new()), Some(2));
+        assert_eq!(rest.take(b"dy", &mut Vec::new()), Ok(2));
         assert!(!rest.is_nothing());
-        assert_eq!(rest.take(b"!!GET", &mut Vec::new()), Some(2));
+        assert_eq!(rest.take(b"!!GET", &mut Vec::new()), Ok(2));
         assert!(rest.is_nothing());
 
         let chunked = format!(
             "POST / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo"
         );
         let mut rest = read(&chunked).expect("a request").rest;
-        assert_eq!(rest.take(b"\r\n0\r\n\r\nGET", &mut Vec::new()), Some(7));
+        assert_eq!(rest.take(b"\r\n0\r\n\r\nGET", &mut Vec::new()), Ok(7));
         assert!(rest.is_nothing());
         let mut broken = read(&chunked).expect("a request").rest;
-        assert_eq!(broken.take(b"no chunk", &mut Vec::new()), None);
+        assert!(broken.take(b"no chunk", &mut Vec::new()).is_err());
     }
 
     #[test]

@@ -15,6 +15,15 @@ pub(super) enum ResponseProgress {
     UntilClose,
 }
 
+/// What this node adds to the head of an answer.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Added<'a> {
+    /// A line that steers its client.
+    pub(super) cookie: Option<&'a str>,
+    /// This node takes no other request on the connection.
+    pub(super) closes: bool,
+}
+
 /// What the bytes that came mean.
 pub(super) struct Taken {
     /// All of them are passed on, except the head, which may have changed.
@@ -51,12 +60,12 @@ impl ResponseProgress {
         }
     }
 
-    /// Takes what came of the answer and appends to `out` what goes on to the client; `cookie` is a line to add to
-    /// the head. `closes` is false until the head is complete.
+    /// Takes what came of the answer and appends to `out` what goes on to the client. `closes` is false until the head is
+    /// complete.
     pub(super) fn take(
         &mut self,
         input: &[u8],
-        cookie: Option<&str>,
+        added: Added,
         out: &mut Vec<u8>,
         scratch: &mut Vec<u8>,
     ) -> Result<Taken, NoAnswer> {
@@ -83,12 +92,15 @@ impl ResponseProgress {
             }
             out.extend_from_slice(whole);
         };
-        out.extend_from_slice(cookie.unwrap_or_default().as_bytes());
+        out.extend_from_slice(added.cookie.unwrap_or_default().as_bytes());
+        if added.closes && !head.closes {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
         out.extend_from_slice(b"\r\n");
         *self = body_of(&head);
         let taken = self.take_body(&bytes[at..], out, scratch)?;
         Ok(Taken {
-            closes: head.closes,
+            closes: head.closes || added.closes,
             ..taken
         })
     }
@@ -103,7 +115,7 @@ impl ResponseProgress {
             out.extend_from_slice(input);
             return Ok(Taken::more(true));
         };
-        let used = rest.take(input, scratch).ok_or(NoAnswer)?;
+        let used = rest.take(input, scratch).map_err(|_| NoAnswer)?;
         out.extend_from_slice(&input[..used]);
         if used < input.len() {
             // More than was asked for.
@@ -145,11 +157,16 @@ mod tests {
 
     /// Everything that came out, and whether the answer was complete and closes.
     fn pass(pieces: &[&str], cookie: Option<&str>) -> Result<(String, bool, bool), NoAnswer> {
+        let closes = false;
+        pass_with(pieces, Added { cookie, closes })
+    }
+
+    fn pass_with(pieces: &[&str], added: Added) -> Result<(String, bool, bool), NoAnswer> {
         let (mut incoming, mut out, mut scratch) =
             (ResponseProgress::new(), Vec::new(), Vec::new());
         let (mut complete, mut closes) = (false, false);
         for piece in pieces {
-            let taken = incoming.take(piece.as_bytes(), cookie, &mut out, &mut scratch)?;
+            let taken = incoming.take(piece.as_bytes(), added, &mut out, &mut scratch)?;
             complete = taken.complete;
             closes |= taken.closes;
         }
@@ -195,6 +212,22 @@ mod tests {
         )
         .expect("an answer");
         assert!(complete && closes);
+    }
+
+    #[test]
+    fn an_answer_behind_which_this_node_closes_and_does_not_say_so() {
+        let added = Added {
+            cookie: None,
+            closes: true,
+        };
+        let answer = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n";
+        let close = "Connection: close\r\n";
+        let wanted = Ok((format!("{answer}{close}\r\n"), true, true));
+        // Said once.
+        for said in ["", close] {
+            let passed = pass_with(&[&format!("{answer}{said}\r\n")], added);
+            assert_eq!(passed, wanted);
+        }
     }
 
     #[test]

@@ -60,6 +60,31 @@ fn get(session: SessionId) -> String {
     format!("GET /mcp HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {id}\r\n\r\n")
 }
 
+/// With the first chunk of its body.
+fn chunked_post(session: SessionId) -> String {
+    let head = get(session).replace("GET", "POST");
+    let head = head.trim_end();
+    format!("{head}\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n")
+}
+
+/// The client was told all there is, and what it sends is read until it leaves.
+fn lingers(forwarder: &mut Forwarder, key: PassageKey) {
+    let all = effects(forwarder);
+    let side = Side::Client;
+    let told = |it: &ForwardEffect| matches!(it, ForwardEffect::EndSending { side: it, .. } if *it == side);
+    assert_eq!(all.iter().filter(|it| told(it)).count(), 1);
+    assert!(
+        !all.iter().any(|it| matches!(it, ForwardEffect::Close(_))),
+        "cut"
+    );
+    assert!(forwarder.reads(key, side));
+    forwarder.handle_client_bytes(0, key, b"4\r\nmore\r\n");
+    assert_eq!(sent(forwarder, key, side), "");
+    forwarder.handle_client_end(0, key);
+    let last = effects(forwarder);
+    assert!(matches!(last.as_slice(), [.., ForwardEffect::Close(it)] if *it == key));
+}
+
 /// All that was written to a side.
 fn sent(forwarder: &mut Forwarder, key: PassageKey, side: Side) -> String {
     let mut all = String::new();
@@ -76,10 +101,9 @@ fn effects(forwarder: &mut Forwarder) -> Vec<ForwardEffect> {
     std::iter::from_fn(|| forwarder.poll_effect()).collect()
 }
 
-/// A stream that has opened.
-fn relayed(forwarder: &mut Forwarder) -> PassageKey {
-    let session = session("node-a");
-    let began = forwarder.handle_forward(0, departing(&get(session)));
+/// A request that its owner has, as far as it has come.
+fn passed_on(forwarder: &mut Forwarder, request: &str) -> PassageKey {
+    let began = forwarder.handle_forward(0, departing(request));
     let key = began.unwrap_or_else(|_| panic!("a request"));
     let question = question(forwarder);
     forwarder.handle_owner(0, question, alive());
@@ -88,8 +112,15 @@ fn relayed(forwarder: &mut Forwarder) -> PassageKey {
         Some(ForwardEffect::Connect { .. })
     ));
     forwarder.handle_connected(0, key);
-    assert!(sent(forwarder, key, Side::Owner).starts_with("GET /mcp"));
+    let passed = sent(forwarder, key, Side::Owner);
+    assert_eq!(passed[..4], request[..4]);
     effects(forwarder);
+    key
+}
+
+/// A stream that has opened.
+fn relayed(forwarder: &mut Forwarder) -> PassageKey {
+    let key = passed_on(forwarder, &get(session("node-a")));
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let passes = forwarder.handle_owner_bytes(0, key, head.as_bytes());
     assert_eq!(passes, PassMode::Buffered);
@@ -146,6 +177,33 @@ fn a_node_that_is_believed_to_live_for_longer_than_whoever_answered_said() {
     ));
     assert!(asked_again(&mut forwarder, 309, 2).is_none());
     assert!(asked_again(&mut forwarder, 310, 3).is_some());
+}
+
+/// A reset takes from the client what it has not read.
+#[test]
+fn an_answer_that_is_reset_because_its_request_is_still_coming() {
+    for close in ["", "Connection: close\r\n"] {
+        let mut forwarder = forwarder();
+        let key = passed_on(&mut forwarder, &chunked_post(session("node-a")));
+        let head = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n";
+        let early = format!("{head}{close}\r\n");
+        forwarder.handle_owner_bytes(0, key, early.as_bytes());
+        let told = sent(&mut forwarder, key, Side::Client);
+        assert_eq!(told, format!("{head}Connection: close\r\n\r\n"));
+        lingers(&mut forwarder, key);
+    }
+}
+
+#[test]
+fn a_body_that_is_none_and_nobody_says_so() {
+    let mut forwarder = forwarder();
+    let key = passed_on(&mut forwarder, &chunked_post(session("node-a")));
+    forwarder.handle_client_bytes(0, key, b"no chunk");
+    let told = sent(&mut forwarder, key, Side::Client);
+    assert!(told.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{told}");
+    assert!(told.contains("\r\nConnection: close\r\n"), "{told}");
+    assert!(told.contains("hexadecimal digits"), "{told}");
+    lingers(&mut forwarder, key);
 }
 
 /// Most of a stream's life is silence.

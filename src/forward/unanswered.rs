@@ -1,10 +1,13 @@
-//! What becomes of a request that was passed on and that its owner did not answer.
+//! What becomes of a request that was passed on and that its owner did not answer; and how a connection ends behind its
+//! last answer.
 
 use super::exchange::ExchangeStep;
-use super::passage::{PassageKey, PassageState};
+use super::passage::{PassageKey, PassageState, Side};
 use super::{ForwardEffect, Forwarder};
 use crate::shard::{Millis, MissReason, SessionEvent};
+use crate::wire::Malformed;
 use crate::wire::json_rpc::emit_error;
+use crate::wire::response::{self, BodyLength};
 
 /// How long what such a client still sends is read, so that it can read its answer.
 const LINGER_MS: Millis = 2_000;
@@ -48,12 +51,51 @@ impl Forwarder {
             }
         };
         self.say_if_deleted(key);
+        self.answer_last(now, key, &answer);
+    }
+
+    /// The rest of its request is no body, and nobody has answered it.
+    pub(super) fn refuse(&mut self, now: Millis, key: PassageKey, fault: Malformed) {
+        self.say_if_deleted(key);
+        self.answer_last(now, key, &malformed_answer(fault));
+    }
+
+    pub(super) fn is_unanswered(&self, key: PassageKey) -> bool {
+        let state = self.passage_ref(key).map(|it| &it.state);
+        matches!(state, Some(PassageState::Exchange(exchange)) if exchange.is_unanswered())
+    }
+
+    fn answer_last(&mut self, now: Millis, key: PassageKey, answer: &[u8]) {
         if let Some(exchange) = self.exchange(key) {
-            exchange.answer_last(now, &answer, now + LINGER_MS);
+            exchange.answer_last(now, answer, now + LINGER_MS);
         }
         self.lose_owner(key);
-        self.transmits(key, super::Side::Client);
+        self.transmits(key, Side::Client);
     }
+
+    /// The client has its last answer, and may be sending still: a reset would take the answer from it.
+    pub(super) fn linger(&mut self, now: Millis, key: PassageKey) {
+        if let Some(exchange) = self.exchange(key) {
+            exchange.linger(now + LINGER_MS);
+            let side = Side::Client;
+            self.effects
+                .push_back(ForwardEffect::EndSending { key, side });
+        }
+        self.lose_owner(key);
+    }
+}
+
+/// As a shard says it.
+fn malformed_answer(fault: Malformed) -> Vec<u8> {
+    let error = format!(r#"{{"code":-32600,"message":"{}"}}"#, fault.sentence());
+    let mut body = Vec::new();
+    emit_error(&mut body, None, &error);
+    let fields = [("Content-Type", "application/json")];
+    let mut answer = Vec::new();
+    let content = BodyLength::Length(body.len() as u64);
+    response::emit_head(&mut answer, fault.status(), &fields, content, false);
+    answer.append(&mut body);
+    answer
 }
 
 /// Half a request was answered by nobody: not even the owner's restart would tell what became of it.

@@ -13,7 +13,7 @@ const MODERN: Revisions = (ProtocolVersion::V2026_07_28, ProtocolVersion::V2026_
 
 /// Who sends a message of a method, and who answers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum MethodRole {
     /// A client's request, answered by pinfold itself.
     Engine,
     /// A client's request, answered by the application.
@@ -38,9 +38,13 @@ pub enum Mirrored {
 /// What a server declares, and thereby that it has the methods below that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
+    /// `tools`
     Tools,
+    /// `resources`
     Resources,
+    /// `prompts`
     Prompts,
+    /// `completions`
     Completions,
 }
 
@@ -64,13 +68,13 @@ impl Capability {
 }
 
 struct Row {
-    role: Role,
+    role: MethodRole,
     revisions: Revisions,
     mirrored: Option<Mirrored>,
     may_ask: bool,
 }
 
-const fn row(role: Role, revisions: Revisions) -> Row {
+const fn row(role: MethodRole, revisions: Revisions) -> Row {
     Row {
         role,
         revisions,
@@ -135,46 +139,47 @@ macro_rules! methods {
 }
 
 methods! {
-    Initialize "initialize" row(Role::Engine, LEGACY);
-    Ping "ping" row(Role::Engine, LEGACY);
-    LoggingSetLevel "logging/setLevel" row(Role::Engine, LEGACY);
-    ResourcesSubscribe "resources/subscribe" row(Role::Engine, LEGACY);
-    ResourcesUnsubscribe "resources/unsubscribe" row(Role::Engine, LEGACY);
-    ServerDiscover "server/discover" row(Role::Engine, MODERN);
-    SubscriptionsListen "subscriptions/listen" row(Role::Engine, MODERN);
+    Initialize "initialize" row(MethodRole::Engine, LEGACY);
+    Ping "ping" row(MethodRole::Engine, LEGACY);
+    LoggingSetLevel "logging/setLevel" row(MethodRole::Engine, LEGACY);
+    ResourcesSubscribe "resources/subscribe" row(MethodRole::Engine, LEGACY);
+    ResourcesUnsubscribe "resources/unsubscribe" row(MethodRole::Engine, LEGACY);
+    ServerDiscover "server/discover" row(MethodRole::Engine, MODERN);
+    SubscriptionsListen "subscriptions/listen" row(MethodRole::Engine, MODERN);
 
-    ToolsList "tools/list" row(Role::Application, EVERY);
-    ToolsCall "tools/call" row(Role::Application, EVERY).mirrors(Mirrored::Name).asks();
-    ResourcesList "resources/list" row(Role::Application, EVERY);
-    ResourcesTemplatesList "resources/templates/list" row(Role::Application, EVERY);
-    ResourcesRead "resources/read" row(Role::Application, EVERY).mirrors(Mirrored::Uri).asks();
-    PromptsList "prompts/list" row(Role::Application, EVERY);
-    PromptsGet "prompts/get" row(Role::Application, EVERY).mirrors(Mirrored::Name).asks();
-    CompletionComplete "completion/complete" row(Role::Application, EVERY);
+    ToolsList "tools/list" row(MethodRole::Application, EVERY);
+    ToolsCall "tools/call" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).asks();
+    ResourcesList "resources/list" row(MethodRole::Application, EVERY);
+    ResourcesTemplatesList "resources/templates/list" row(MethodRole::Application, EVERY);
+    ResourcesRead "resources/read" row(MethodRole::Application, EVERY).mirrors(Mirrored::Uri).asks();
+    PromptsList "prompts/list" row(MethodRole::Application, EVERY);
+    PromptsGet "prompts/get" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).asks();
+    CompletionComplete "completion/complete" row(MethodRole::Application, EVERY);
 
     // Of the tasks extension: an application that has it says itself in which revisions.
-    TasksGet "tasks/get" row(Role::Application, EVERY).mirrors(Mirrored::TaskId);
-    TasksUpdate "tasks/update" row(Role::Application, EVERY).mirrors(Mirrored::TaskId);
-    TasksCancel "tasks/cancel" row(Role::Application, EVERY).mirrors(Mirrored::TaskId);
+    TasksGet "tasks/get" row(MethodRole::Application, EVERY).mirrors(Mirrored::TaskId);
+    TasksUpdate "tasks/update" row(MethodRole::Application, EVERY).mirrors(Mirrored::TaskId);
+    TasksCancel "tasks/cancel" row(MethodRole::Application, EVERY).mirrors(Mirrored::TaskId);
 
-    SamplingCreateMessage "sampling/createMessage" row(Role::Client, EVERY);
-    RootsList "roots/list" row(Role::Client, EVERY);
-    ElicitationCreate "elicitation/create" row(Role::Client, SINCE_2025_06_18);
+    SamplingCreateMessage "sampling/createMessage" row(MethodRole::Client, EVERY);
+    RootsList "roots/list" row(MethodRole::Client, EVERY);
+    ElicitationCreate "elicitation/create" row(MethodRole::Client, SINCE_2025_06_18);
 
-    Initialized "notifications/initialized" row(Role::Notification, LEGACY);
-    Cancelled "notifications/cancelled" row(Role::Notification, EVERY);
-    Progress "notifications/progress" row(Role::Notification, EVERY);
-    LogMessage "notifications/message" row(Role::Notification, EVERY);
-    ToolsListChanged "notifications/tools/list_changed" row(Role::Notification, EVERY);
-    PromptsListChanged "notifications/prompts/list_changed" row(Role::Notification, EVERY);
-    ResourcesListChanged "notifications/resources/list_changed" row(Role::Notification, EVERY);
-    ResourceUpdated "notifications/resources/updated" row(Role::Notification, EVERY);
-    SubscriptionAcknowledged "notifications/subscriptions/acknowledged" row(Role::Notification, MODERN);
+    Initialized "notifications/initialized" row(MethodRole::Notification, LEGACY);
+    Cancelled "notifications/cancelled" row(MethodRole::Notification, EVERY);
+    Progress "notifications/progress" row(MethodRole::Notification, EVERY);
+    LogMessage "notifications/message" row(MethodRole::Notification, EVERY);
+    ToolsListChanged "notifications/tools/list_changed" row(MethodRole::Notification, EVERY);
+    PromptsListChanged "notifications/prompts/list_changed" row(MethodRole::Notification, EVERY);
+    ResourcesListChanged "notifications/resources/list_changed" row(MethodRole::Notification, EVERY);
+    ResourceUpdated "notifications/resources/updated" row(MethodRole::Notification, EVERY);
+    SubscriptionAcknowledged "notifications/subscriptions/acknowledged" row(MethodRole::Notification, MODERN);
 }
 
 impl RpcMethod {
+    /// Who sends it, and who answers.
     #[must_use]
-    pub const fn role(self) -> Role {
+    pub const fn role(self) -> MethodRole {
         self.row().role
     }
 
@@ -214,13 +219,13 @@ mod tests {
         for &method in RpcMethod::ALL {
             let name = method.name();
             assert_eq!(RpcMethod::of(name), Some(method));
-            let is_notification = method.role() == Role::Notification;
+            let is_notification = method.role() == MethodRole::Notification;
             assert_eq!(
                 name.starts_with("notifications/"),
                 is_notification,
                 "{name}"
             );
-            let is_application = method.role() == Role::Application;
+            let is_application = method.role() == MethodRole::Application;
             assert!(is_application || method.mirrored().is_none(), "{name}");
             assert!(is_application || !method.may_ask(), "{name}");
             let (first, last) = method.row().revisions;

@@ -15,5 +15,5 @@ pub mod types;
 mod version;
 
 pub use error::RpcError;
-pub use methods::{Capability, Mirrored, Role, RpcMethod};
+pub use methods::{Capability, MethodRole, Mirrored, RpcMethod};
 pub use version::{Era, ProtocolVersion};

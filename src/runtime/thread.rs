@@ -281,6 +281,9 @@ async fn tick(core: Rc<Core>, seat: Rc<CoreSetup>) {
         assert!(core.is_sound(), "this core can carry out nothing any more");
         seat.beats.beat();
         let is_late = asked.elapsed() > TICK + LATE;
+        if is_late {
+            catch_up(&core);
+        }
         let impaired = core.publisher.is_impaired();
         let mut shard = core.shard.borrow_mut();
         shard.handle_impaired(impaired);
@@ -294,6 +297,14 @@ async fn tick(core: Rc<Core>, seat: Rc<CoreSetup>) {
         }
         core.pump();
     }
+}
+
+/// Nobody's time is up for what this core had no time to read.
+fn catch_up(core: &Rc<Core>) {
+    let count = core.shard.borrow().counts().connections;
+    readiness::look_once(&core.readiness, count, |data| {
+        core.read_once(readiness::key_of(data));
+    });
 }
 
 /// Streams close in the seat's time, and requests under way end. A core that has nothing left goes on serving until the

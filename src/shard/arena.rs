@@ -107,6 +107,52 @@ impl<T, K> Arena<T, K> {
         Key::from_parts(index, generation)
     }
 
+    /// An entry that had this key elsewhere, or here before: it has it again. If there is another entry in that slot, or
+    /// the slot is not among the first `slots_max`, it has another slot and the same generation. Whoever does this sees to it that
+    /// nobody takes a stale key for this one. Quick if keys come in the order of their slots.
+    pub(crate) fn insert_as(&mut self, key: Key<K>, slots_max: usize, value: T) -> Key<K> {
+        let is_free = match self.slot(key.index) {
+            Some(slot) => slot.entry.is_none(),
+            None => (key.index as usize) < slots_max,
+        };
+        let index = match is_free {
+            true => self.claim_slot(key.index),
+            false => self.vacant.pop().unwrap_or_else(|| self.add_slot()),
+        };
+        // No later entry gets this generation.
+        if key.generation >= self.next_generation {
+            self.next_generation = key.generation.wrapping_add(1).max(1);
+        }
+        if let Some(slot) = self.slot_mut(index) {
+            slot.generation = key.generation;
+            slot.entry = Some(value);
+        }
+        Key::from_parts(index, key.generation)
+    }
+
+    /// Takes a slot that has no entry, and those before it that were never there are vacant.
+    fn claim_slot(&mut self, index: u32) -> u32 {
+        while self.slot_count <= index as usize {
+            let added = self.add_slot();
+            self.vacant.push(added);
+        }
+        // Those that were added last are at the end.
+        if let Some(place) = self.vacant.iter().rposition(|&it| it == index) {
+            self.vacant.remove(place);
+        }
+        index
+    }
+
+    /// What the next entry's generation is.
+    pub(crate) fn next_generation(&self) -> u32 {
+        self.next_generation
+    }
+
+    /// Generations before this one were given out elsewhere.
+    pub(crate) fn count_from(&mut self, generation: u32) {
+        self.next_generation = self.next_generation.max(generation);
+    }
+
     pub(crate) fn get(&self, key: Key<K>) -> Option<&T> {
         let slot = self.slot(key.index)?;
         slot.entry
@@ -216,6 +262,43 @@ mod tests {
         assert_eq!(arena.get(first), None);
         assert_eq!(arena.remove(first), None);
         assert_eq!(arena.get(second), Some(&'b'));
+    }
+
+    #[test]
+    fn an_entry_that_came_back_under_another_name() {
+        let mut arena: Arena<_> = Arena::default();
+        let keys: Vec<Key<char>> = "abc".chars().map(|it| arena.insert(it)).collect();
+        assert_eq!(arena.remove(keys[1]), Some('b'));
+        assert_eq!(arena.insert_as(keys[1], 3, 'b'), keys[1]);
+        assert_eq!(arena.remove(keys[1]), Some('b'));
+        let taken = arena.insert('d');
+        let other = arena.insert_as(keys[1], 3, 'b');
+        assert_eq!(
+            (taken.index, other.generation),
+            (keys[1].index, keys[1].generation)
+        );
+        assert_eq!((arena.get(keys[1]), arena.get(other)), (None, Some(&'b')));
+        assert_eq!((arena.len(), arena.slot_count()), (4, 4));
+    }
+
+    #[test]
+    fn entries_that_come_in_any_order_to_where_they_were_elsewhere() {
+        let mut arena: Arena<_> = Arena::default();
+        let far = Key::<u32>::from_parts(70, 9);
+        let near = Key::from_parts(2, 30);
+        assert_eq!(arena.insert_as(far, 100, 1), far);
+        assert_eq!(arena.insert_as(near, 100, 2), near);
+        assert_eq!((arena.len(), arena.slot_count()), (2, 71));
+        let beyond = arena.insert_as(Key::from_parts(100, 3), 100, 3);
+        assert_eq!(
+            (beyond.index, beyond.generation),
+            (69, 3),
+            "no room is made for that"
+        );
+        assert_eq!(arena.slot_count(), 71);
+        assert_eq!(arena.insert(4).generation, 31, "no generation comes twice");
+        let all: Vec<u32> = arena.iter().map(|(_, &it)| it).collect();
+        assert_eq!((all.len(), arena.len()), (4, 4));
     }
 
     #[test]

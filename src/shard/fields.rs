@@ -5,6 +5,7 @@
 //! asked for (whom a proxy names, what a page wants to send) the wire looks for by itself.
 
 use super::refused::Refused;
+use crate::app::call::ReadFields;
 use crate::mcp::ProtocolVersion;
 use crate::wire::forwarded::FORWARDED;
 use crate::wire::session_id::SessionId;
@@ -39,15 +40,7 @@ pub(super) struct RequestFields<'a> {
 pub(super) struct AllFields<'a> {
     pub(super) text: &'a [u8],
     /// Gives each name and value in the text, in their order.
-    pub(super) read: ReadAll,
-}
-
-type ReadAll = fn(&[u8], &mut dyn FnMut(&str, &str));
-
-impl AllFields<'_> {
-    pub(super) fn each(&self, mut take: impl FnMut(&str, &str)) {
-        (self.read)(self.text, &mut take);
-    }
+    pub(super) read: ReadFields,
 }
 
 /// `Mcp-Session-Id`.

@@ -13,7 +13,7 @@
 //! | `engine` | sessions, streams, calls, subscriptions, what other nodes should know | which wire it speaks on |
 //!
 //! What they know of each other is in `exchange`. `fields` is a request's head, read once. `memory` is the budget of both,
-//! and who goes first when it is short.
+//! and who goes first when it is short. Sessions and connections can go on in another shard: `travel`.
 //!
 //! After every `handle_*` the driver drains [`Shard::poll_effect`] and [`Shard::poll_transmit`] to `None`.
 //! It drains [`Shard::poll_fanout`] in portions, as it sees fit. It calls [`Shard::handle_timeout`] when
@@ -33,6 +33,8 @@ mod messages;
 mod refused;
 mod remote;
 mod setup;
+mod stays;
+mod travel;
 mod wheel;
 
 use std::hint::black_box;
@@ -50,11 +52,14 @@ use crate::limits::Limits;
 pub use self::effect::Effect;
 #[cfg(any(test, feature = "internals"))]
 pub use self::engine::properties;
+pub use self::engine::travel::CorePosition;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
+pub use self::stays::{NotTaken, StaysBecause};
+pub use self::travel::{GivenBack, TravellingConnection, TravellingSession};
 pub use self::wheel::Millis;
 
 pub struct Shard {

@@ -247,7 +247,7 @@ impl TestClient {
         let params = raw(&params);
         let call = Call {
             version: self.version,
-            method: method.into(),
+            method: Call::method_of(method),
             tree_bytes: 0,
             params: Some(params),
             client_capabilities: self.capabilities.clone(),

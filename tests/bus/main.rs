@@ -4,6 +4,8 @@
 #[path = "../support/acl.rs"]
 mod acl;
 mod node;
+#[path = "../support/ports.rs"]
+mod ports;
 mod redis;
 mod spelling;
 

@@ -1,10 +1,12 @@
 //! A real Redis on a port of its own: started, stopped, hung, and asked.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use crate::ports::free_port;
 
 const PASSWORD: &str = "open-sesame";
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -16,10 +18,10 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) fn start() -> Self {
-        let probe = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = probe.local_addr().expect("it is bound").port();
-        drop(probe);
-        let mut redis = Redis { child: None, port };
+        let mut redis = Redis {
+            child: None,
+            port: free_port(),
+        };
         redis.launch();
         redis
     }

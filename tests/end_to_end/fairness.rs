@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use crate::on_every_placement;
+use crate::ports::free_port;
 use crate::program::{EndedWithItsTest, scratch_folder};
-use crate::server::{App, Placement, Server, free_port};
+use crate::server::{App, Placement, Server};
 use crate::tools;
 
 const HONEST: u8 = 50;

@@ -21,6 +21,8 @@ mod fairness;
 mod half_close;
 mod hardship;
 mod open_files;
+#[path = "../support/ports.rs"]
+mod ports;
 mod program;
 mod publish;
 #[path = "../support/random.rs"]

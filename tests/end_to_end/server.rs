@@ -1,13 +1,12 @@
 //! The server under test: started on free ports, ready before a test goes on, ended with SIGTERM.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::ports::free_port;
 use crate::program::{EndedWithItsTest, wait};
 
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -273,18 +272,4 @@ pub(crate) fn binary() -> PathBuf {
         || PathBuf::from(env!("CARGO_BIN_EXE_pinfold")),
         PathBuf::from,
     )
-}
-
-/// A port that nobody listens on. Below the ports that the kernel gives to outgoing connections, since the clients
-/// of other tests take those; each test of this process gets another one, since a server's listener would share
-/// its port (`SO_REUSEPORT`).
-pub(crate) fn free_port() -> u16 {
-    const FIRST: u16 = 18_000;
-    const COUNT: u16 = 14_000;
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % u32::from(COUNT)).expect("smaller than COUNT");
-    (0..COUNT)
-        .map(|_| FIRST + start.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % COUNT)
-        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        .expect("one of many ports is free")
 }

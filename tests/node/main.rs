@@ -10,6 +10,8 @@ mod ending;
 mod open_files;
 mod options;
 mod panics;
+#[path = "../support/ports.rs"]
+mod ports;
 #[path = "../bus/redis.rs"]
 #[allow(dead_code, reason = "the tests of the bus hang and ask it, too")]
 mod redis;

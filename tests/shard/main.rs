@@ -14,3 +14,5 @@ mod memory;
 mod resume;
 mod sizes;
 mod tell;
+mod travel;
+mod travel_stays;

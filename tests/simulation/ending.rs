@@ -46,7 +46,7 @@ impl World {
             while self.node.fan_out(core) {}
         }
         while self.node.carry() {}
-        self.finish_calls();
+        (0..self.node.cores.len()).for_each(|core| self.finish_calls(core));
         self.node.release(u64::MAX);
         for peer in 0..self.peers.len() {
             let session = self.peers[peer].session.clone();
@@ -56,8 +56,11 @@ impl World {
         }
     }
 
-    fn finish_calls(&mut self) {
-        for Arrived { core, key, request } in std::mem::take(&mut self.node.calls) {
+    pub(crate) fn finish_calls(&mut self, core: usize) {
+        let calls = std::mem::take(&mut self.node.calls).into_iter();
+        let (ours, others) = calls.partition(|it: &Arrived| it.core == core);
+        self.node.calls = others;
+        for Arrived { core, key, request } in Vec::from(ours) {
             let params = request.params.expect("calls have params");
             let params: serde_json::Value =
                 serde_json::from_str(params.get()).expect("params are JSON");

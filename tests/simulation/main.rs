@@ -21,6 +21,7 @@ mod member;
 mod passing;
 mod peer;
 mod readers;
+mod travel;
 mod trimmed;
 mod wire;
 mod wires;
@@ -49,7 +50,10 @@ fn run(seed: u64, broken: Option<Breakage>) -> World {
         world.step();
     }
     // The other faults show without it, and would hide behind it.
-    if matches!(broken, None | Some(Breakage::ResumesOffByOne)) {
+    if matches!(
+        broken,
+        None | Some(Breakage::ResumesOffByOne | Breakage::TravelsOnePlaceFurther)
+    ) {
         world.strike();
     }
     world.come_to_rest();
@@ -119,6 +123,11 @@ fn a_simulation_in_which_nothing_goes_wrong() {
         "Start",
         "TimedOut",
         "WriteStalled",
+        "a connection moved",
+        "a core was replaced",
+        "a core went on",
+        "a session came home",
+        "a session moved",
         "half-closed",
         "200 application/json",
         "200 text/event-stream",
@@ -211,6 +220,21 @@ fn a_resume_that_is_off_by_one_and_goes_unnoticed() {
 #[test]
 fn a_lost_delivery_that_goes_unnoticed() {
     hunts(Breakage::LosesFanout);
+}
+
+#[test]
+fn a_subscription_lost_on_the_way_to_another_core_that_goes_unnoticed() {
+    hunts(Breakage::TravelsWithoutASubscription);
+}
+
+#[test]
+fn a_place_that_is_off_by_one_on_another_core_and_goes_unnoticed() {
+    hunts(Breakage::TravelsOnePlaceFurther);
+}
+
+#[test]
+fn a_key_that_went_stale_on_the_way_and_goes_unnoticed() {
+    hunts(Breakage::TravelsUnderAStaleKey);
 }
 
 /// Several nodes, and one Redis between them.

@@ -1,6 +1,6 @@
 //! A node and its clients, and one random step after the other.
 
-use pinfold::app::call::{Notice, Outcome, Topic};
+use pinfold::app::call::{Notice, Outcome, TellRefused, Topic};
 use pinfold::internals::limits::Limits;
 use pinfold::mcp::RpcError;
 use serde_json::json;
@@ -28,10 +28,12 @@ pub(crate) struct World {
     published: Vec<(String, u64)>,
     /// What it wants to publish, if that is done elsewhere.
     pub(crate) posted: Option<Vec<usize>>,
+    /// Sessions and connections move between cores.
+    travels: bool,
     progress: u64,
 }
 
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         pipeline_bytes_max: 512,
         connections_max: 64,
@@ -85,13 +87,16 @@ impl World {
             random,
             published: Vec::new(),
             posted: None,
+            travels: broken.is_none_or(Breakage::travels),
             progress: 0,
         }
     }
 
     pub(crate) fn step(&mut self) {
         let core = self.random.below(self.node.cores.len());
-        match self.random.below(20) {
+        // The other faults show in what they always showed in.
+        let steps = 20 + usize::from(self.travels);
+        match self.random.below(steps) {
             0..=5 => self.move_bytes(),
             6..=7 => {
                 self.node.fan_out(core);
@@ -105,6 +110,7 @@ impl World {
             14 if self.random.one_in(2) => self.tell(),
             14 => self.disturb(),
             15..=16 => self.application_acts(),
+            20 if self.random.one_in(2) => self.travel(),
             _ => {
                 let peer = self.random.below(self.peers.len());
                 self.act(peer);
@@ -201,14 +207,16 @@ impl World {
             .to_string()
             .into();
         let notice = Notice::Message { level: 4, params };
+        let mut is_somewhere = false;
         for core in 0..self.node.cores.len() {
             let now = self.node.now;
+            let shard = &mut self.node.cores[core].shard;
             // All but its own refuse.
-            let _ = self.node.cores[core]
-                .shard
-                .handle_tell(now, &session, &notice);
+            let told = shard.handle_tell(now, &session, &notice);
+            is_somewhere |= matches!(told, Ok(()) | Err(TellRefused::Full));
             self.node.settle(core);
         }
+        assert!(is_somewhere, "no core has the session {session}");
     }
 
     /// The last changes, and then a network that breaks with them on the way.

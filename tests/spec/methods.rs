@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pinfold::mcp::{ProtocolVersion, Role, RpcMethod};
+use pinfold::mcp::{MethodRole, ProtocolVersion, RpcMethod};
 
 const OF_EVERY_REVISION: [&str; 18] = [
     "tools/list",
@@ -137,6 +137,6 @@ fn a_method_that_asks_the_client_and_may_not() {
     asking.sort_unstable();
     assert_eq!(asking, ["prompts/get", "resources/read", "tools/call"]);
     for method in RpcMethod::ALL {
-        assert!(!method.may_ask() || method.role() == Role::Application);
+        assert!(!method.may_ask() || method.role() == MethodRole::Application);
     }
 }

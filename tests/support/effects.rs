@@ -62,7 +62,10 @@ impl Node {
             }
             Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::MakeRoom { holds } => self.make_room(core, holds),
-            Effect::Tell(event) => self.delivered.push(event),
+            Effect::Tell(event) => {
+                self.tell_home(core, &event);
+                self.delivered.push(event);
+            }
             Effect::Announce(presence) => self.said.push(presence),
             Effect::Read(key) => self.read_on(core, key),
             Effect::ShutdownWrite(key) => self.half_close(core, key),

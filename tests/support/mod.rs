@@ -10,6 +10,7 @@
 )]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod breakage;
 pub mod client;
 mod effects;
 mod holdings;
@@ -18,6 +19,7 @@ pub mod random;
 pub mod reader;
 pub mod request;
 pub mod socket;
+mod travel;
 
 pub use client::Client;
 pub use node::{Arrived, Node};

@@ -19,6 +19,7 @@ use pinfold::internals::shard::{
 use pinfold::internals::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
 
+pub use super::breakage::Breakage;
 use super::client::{is_topic_event, topic_of};
 use super::random::Random;
 use super::socket::Socket;
@@ -54,23 +55,6 @@ pub enum News {
     Published(Publication),
     TellAll(u64, Notice),
     Gap(u64),
-}
-
-/// How a broken driver would behave, once in a while. For tests of the tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Breakage {
-    /// `handle_written(done)` is forgotten.
-    ForgetsWritten,
-    /// A publication is not handed to one core.
-    LosesPublication,
-    /// `Effect::Read` is not carried out.
-    ForgetsToRead,
-    /// What the fan-out gave is not written.
-    LosesFanout,
-    /// While a reader is slow, a change of a topic that changed before is taken for the same one.
-    ConflatesToTheOldest,
-    /// A client that comes back is taken to know one change more than it does.
-    ResumesOffByOne,
 }
 
 pub struct Core {
@@ -464,8 +448,11 @@ impl Node {
 
     pub fn breaks(&mut self, what: Breakage) -> bool {
         match &mut self.broken {
-            // A client counts wrong or it does not.
-            Some((Breakage::ResumesOffByOne, _)) => what == Breakage::ResumesOffByOne,
+            // A client counts wrong or it does not, and so does a driver.
+            Some((
+                breakage @ (Breakage::ResumesOffByOne | Breakage::TravelsOnePlaceFurther),
+                _,
+            )) => *breakage == what,
             Some((breakage, random)) if *breakage == what => random.one_in(4),
             _ => false,
         }

@@ -32,7 +32,7 @@ fn methods(all: &[Source]) -> Vec<String> {
     let table = all.iter().find(|it| it.path == METHODS).expect("a table");
     let rows = table
         .lines()
-        .filter(|(_, line)| line.contains(" row(Role::"));
+        .filter(|(_, line)| line.contains(" row(MethodRole::"));
     let methods: Vec<String> = rows
         .map(|(_, row)| row.split('"').nth(1).expect("a row has a name").to_owned())
         .collect();

@@ -139,6 +139,7 @@ impl LoggingLevel {
         "emergency",
     ];
 
+    /// As it stands on the wire.
     #[must_use]
     pub const fn name(self) -> &'static str {
         Self::NAMES[self as usize]

@@ -14,11 +14,9 @@ impl Engine {
         session: Option<SessionKey>,
         fields: &RequestFields<'_>,
     ) -> Caller {
-        let mut headers = Headers::default();
-        if let Some(all) = &fields.all {
-            headers = Headers::with_capacity(all.text.len());
-            all.each(|name, value| headers.push(name, value, self.server_info.sees_credentials));
-        }
+        let headers = fields.all.as_ref().map_or_else(Headers::default, |all| {
+            Headers::unread(all.text.into(), all.read, self.server_info.sees_credentials)
+        });
         let session = session.map(|key| self.session_id(key));
         Caller::new(session, client.map(Client::address), headers)
     }

@@ -342,7 +342,7 @@ impl Engine {
             .expect("found for this request");
         let request = Call {
             version: session.version,
-            method: method.into(),
+            method: Call::method_of(method),
             params: params.map(ToOwned::to_owned),
             client_capabilities: session.client_info.capabilities.clone(),
             client_info: session.client_info.info.clone(),

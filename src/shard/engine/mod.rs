@@ -25,6 +25,7 @@ mod listen;
 mod look;
 mod memory;
 mod modern;
+mod moved;
 mod params;
 mod place;
 mod post;
@@ -39,6 +40,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod timers;
+pub(super) mod travel;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -53,6 +55,7 @@ use self::description::ServerDescription;
 use self::drain::Drain;
 use self::fanout::{Due, Fanout, ListenerKey};
 use self::keys::{OfCall, OfSession, OfStream, StreamKey};
+use self::moved::Moved;
 use self::session::Session;
 use self::stream::Stream;
 use self::timers::TimerKey;
@@ -98,6 +101,7 @@ pub(super) struct Engine {
     /// The newest offset this core has heard of.
     offset: u64,
     sessions: Arena<Session, OfSession>,
+    moved: Moved,
     streams: Arena<Stream, OfStream>,
     silent: SilentStreams,
     calls: Arena<CallState, OfCall>,
@@ -174,6 +178,7 @@ impl Engine {
             now,
             offset: 0,
             sessions: Arena::default(),
+            moved: Moved::default(),
             streams: Arena::default(),
             silent: SilentStreams::default(),
             calls: Arena::default(),
@@ -273,6 +278,7 @@ impl Engine {
         self.fanout.invariants();
         self.call_invariants();
         self.chase_invariants();
+        self.moved_invariants();
         for (key, stream) in self.streams.iter() {
             stream.invariants();
             if let Some(session) = stream.session {

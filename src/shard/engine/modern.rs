@@ -152,7 +152,7 @@ impl Engine {
         wire.expect_answer(key, ExchangeOwner::Call(call));
         let request = Call {
             version,
-            method: method.into(),
+            method: Call::method_of(method),
             params: params.map(ToOwned::to_owned),
             client_capabilities: client_info.capabilities.clone(),
             client_info: client_info.info.clone(),

@@ -21,11 +21,11 @@ impl UpperLayer for Engine {
         if fields.is_modern() {
             return Destination::Here;
         }
-        let core = id.locator.core;
         if id.node == self.node {
-            let is_ours = id.locator.incarnation == self.incarnation && core < self.core_count;
-            return match is_ours && core != self.core {
-                true => Destination::Core(core),
+            let is_ours =
+                id.locator.incarnation == self.incarnation && id.locator.core < self.core_count;
+            return match is_ours {
+                true => self.core_for(&id.locator),
                 false => Destination::Here,
             };
         }

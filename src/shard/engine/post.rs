@@ -7,7 +7,7 @@ use super::fields::is_json;
 use super::look::ReceivedBody;
 use super::params::RequestParams;
 use super::{Engine, ExchangeOwner, Refused, Request, RequestFields, Wire};
-use crate::mcp::{Era, ProtocolVersion, Role, RpcError, RpcMethod};
+use crate::mcp::{Era, MethodRole, ProtocolVersion, RpcError, RpcMethod};
 use crate::wire::json_rpc::{Message, Parsed};
 
 /// What decides what a POST is.
@@ -121,7 +121,8 @@ fn is_modern(message: &Message<'_>, post: Post<'_>) -> bool {
     let known_method = RpcMethod::of(method);
     let opens = known_method == Some(RpcMethod::Initialize);
     if (known == Some(ProtocolVersion::V2026_07_28) && !opens)
-        || known_method.is_some_and(|it| it.role() == Role::Engine && !it.is_of_era(Era::Legacy))
+        || known_method
+            .is_some_and(|it| it.role() == MethodRole::Engine && !it.is_of_era(Era::Legacy))
     {
         return true;
     }

@@ -7,6 +7,7 @@ use super::arena::Key;
 use super::call::AnswerTo;
 use super::fanout::{ListenerKind, WantedTopic};
 use super::keys::StreamKey;
+use super::moved::key_of;
 use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
@@ -184,23 +185,27 @@ impl Engine {
         if id.locator.incarnation != self.incarnation {
             return Err(TellRefused::OwnerRestarted);
         }
-        let key = Key::from_parts(id.locator.slot, id.locator.generation);
+        let moved = self.moved.find(&id.locator);
+        let key = moved.unwrap_or(key_of(&id.locator));
+        if moved.is_none() && self.moved.place_of(key).is_some() {
+            return Err(TellRefused::Expired);
+        }
+        let is_here = moved.is_some() || id.locator.core == self.core;
         match self.sessions.get(key) {
-            Some(session) if id.locator.core == self.core && id.secret_eq(&session.secret) => {
-                Ok(key)
-            }
+            Some(session) if is_here && id.secret_eq(&session.secret) => Ok(key),
             Some(_) => Err(TellRefused::Unknown),
             None => Err(TellRefused::Expired),
         }
     }
 
     pub(super) fn session_id(&self, key: SessionKey) -> SessionId {
-        let locator = Locator {
+        let own = Locator {
             core: self.core,
             slot: key.index,
             generation: key.generation,
             incarnation: self.incarnation,
         };
+        let locator = self.moved.place_of(key).unwrap_or(own);
         let secret = self
             .sessions
             .get(key)
@@ -269,6 +274,7 @@ impl Engine {
                 why
             }
         };
+        self.moved.leaves(key);
         self.profiles.release(session.client_info);
         self.close_listener(session.listener, Subscriber::Session(id));
         for call in session.calls {

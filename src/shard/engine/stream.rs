@@ -4,6 +4,8 @@
 //! Events are numbered from 1. `events` holds what was not written yet and, for legacy sessions, what was written
 //! last, as long as both fit the byte limit. Each message has its bytes in the node's budget as long as it is kept.
 
+pub(super) mod travel;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 

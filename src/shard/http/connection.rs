@@ -12,6 +12,8 @@
 //!
 //! A client may end its sending in any state: it has the answers to what it sent by then, and the connection closes.
 
+pub(super) mod travel;
+
 use std::cell::Cell;
 
 use super::{Millis, Refused, Timer, UpperLayer};

@@ -16,7 +16,7 @@ impl<U: UpperLayer> Connection<U> {
     /// Bytes that wait here for their client: none on nearly every connection at nearly any time.
     fn holds(&self) -> usize {
         let arriving = match &self.state {
-            ConnectionState::ExpectBody(partial) => {
+            ConnectionState::ExpectBody(partial) | ConnectionState::ExpectLook(partial) => {
                 partial.body.capacity() + partial.head_bytes.len()
             }
             _ => 0,
@@ -156,17 +156,24 @@ impl<U: UpperLayer> Http<U> {
 
     /// A connection holds nothing any more, or is over.
     pub(super) fn let_go(&mut self, key: ConnectionKey) {
-        let held = self
-            .connections
-            .get_mut(key)
-            .and_then(|connection| connection.held.take());
-        let Some(held) = held else { return };
-        self.holders.swap_remove(held.place);
-        if let Some(&moved) = self.holders.get(held.place)
+        self.leave_holders(key);
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.held = None;
+        }
+    }
+
+    /// A connection is no longer among those that hold something, whatever it holds.
+    pub(super) fn leave_holders(&mut self, key: ConnectionKey) {
+        let held = |connection: &Connection<U>| Some(connection.held.as_ref()?.place);
+        let Some(place) = self.connections.get(key).and_then(held) else {
+            return;
+        };
+        self.holders.swap_remove(place);
+        if let Some(&moved) = self.holders.get(place)
             && let Some(moved) = self.connections.get_mut(moved)
             && let Some(moved) = moved.held.as_mut()
         {
-            moved.place = held.place;
+            moved.place = place;
         }
     }
 
@@ -221,6 +228,14 @@ impl<U: UpperLayer> Http<U> {
             if let Some(held) = &connection.held {
                 assert_eq!(self.holders.get(held.place), Some(&key));
             }
+            let arrives = matches!(
+                connection.state,
+                ConnectionState::ExpectBody(_) | ConnectionState::ExpectLook(_)
+            );
+            assert!(
+                !arrives || connection.held.is_some(),
+                "half a request that nobody finds among those that hold something"
+            );
         }
         let holding = |key: &ConnectionKey| {
             self.connections

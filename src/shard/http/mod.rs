@@ -20,6 +20,7 @@ mod serve;
 mod tests;
 mod timers;
 mod transmit;
+mod travel;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -42,6 +43,7 @@ use crate::clients::{Client, Commons, Ticket};
 use crate::limits::Limits;
 
 pub use self::client::TooMany;
+pub(super) use self::connection::travel::PackedConnection;
 pub use self::gate::RequestPolicy;
 pub(super) use self::receive::Input;
 

@@ -397,6 +397,8 @@ impl<U: UpperLayer> Http<U> {
                 charge,
             });
         }
+        // Its head is.
+        self.settle(key, upper);
         ReceiveStep::Used(used)
     }
 
@@ -450,7 +452,7 @@ impl<U: UpperLayer> Http<U> {
 }
 
 impl<'a> RequestFields<'a> {
-    fn of(head: &Head, bytes: &'a [u8]) -> Self {
+    pub(super) fn of(head: &Head, bytes: &'a [u8]) -> Self {
         let mut fields = RequestFields::default();
         head.each_field(bytes, |name, value| fields.take(name, value));
         fields.all = Some(AllFields {

@@ -10,12 +10,29 @@ use socket2::{Domain, Socket, Type};
 
 use super::requests::Request;
 
-/// A server that answers needs a tenth of this, on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
-/// A machine may be so busy that nothing moves for this long, and everything goes on.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Some are answered, and nothing was taken and nothing was told for so long: this is how it stays.
-const QUIET: Duration = Duration::from_secs(5);
+/// For how long attackers go on.
+struct Waits {
+    /// In all.
+    at_most: Duration,
+    /// While nothing moves, and nobody is done.
+    at_first: Duration,
+    /// While nothing moves, and some are done.
+    quiet: Duration,
+}
+
+/// Not everybody will be answered. Some are, and nothing was taken and nothing was told for so long: this is how it stays.
+const UNTIL_QUIET: Waits = Waits {
+    at_most: Duration::from_secs(60),
+    at_first: Duration::from_secs(20),
+    quiet: Duration::from_secs(5),
+};
+/// A server that has no time to read what the kernel has taken long ago moves nothing here. By its own limits it has an
+/// answer for everybody after a minute in which it ran.
+const TO_THE_END: Waits = Waits {
+    at_most: Duration::from_secs(600),
+    at_first: Duration::from_secs(600),
+    quiet: Duration::from_secs(600),
+};
 /// Of an answer: what follows is taken and forgotten.
 const TOLD_BYTES_MAX: usize = 16 * 1024;
 /// Addresses that attackers have in turn, 127.0.0.2 and on. The honest client has 127.0.0.1.
@@ -162,23 +179,23 @@ fn connect(server: SocketAddr, number: usize, habit: Habit) -> TcpStream {
 
 /// Goes on with all of them until each has its answer or was closed, or nothing moves any more.
 pub(super) fn drive(attackers: &mut [Attacker]) {
-    drive_until(attackers, Attacker::is_over, QUIET);
+    drive_until(attackers, Attacker::is_over, &UNTIL_QUIET);
 }
 
 /// The same for those who will be answered: a pause means nothing.
 pub(super) fn drive_to_answers(attackers: &mut [Attacker]) {
-    drive_until(attackers, Attacker::is_over, PATIENCE);
+    drive_until(attackers, Attacker::is_over, &TO_THE_END);
 }
 
 /// Until all is sent that will be.
 pub(super) fn drive_to_sent(attackers: &mut [Attacker]) {
-    drive_until(attackers, |it| it.closed || it.is_sent(), QUIET);
+    drive_until(attackers, |it| it.closed || it.is_sent(), &UNTIL_QUIET);
 }
 
-fn drive_until(attackers: &mut [Attacker], is_done: impl Fn(&Attacker) -> bool, quiet: Duration) {
+fn drive_until(attackers: &mut [Attacker], is_done: impl Fn(&Attacker) -> bool, waits: &Waits) {
     let begun = Instant::now();
     let mut moved_at = begun;
-    while begun.elapsed() < DEADLINE && !attackers.iter().all(&is_done) {
+    while begun.elapsed() < waits.at_most && !attackers.iter().all(&is_done) {
         let mut moved = false;
         for attacker in attackers.iter_mut() {
             moved |= attacker.step();
@@ -188,7 +205,11 @@ fn drive_until(attackers: &mut [Attacker], is_done: impl Fn(&Attacker) -> bool, 
             continue;
         }
         let some_are_done = attackers.iter().any(&is_done);
-        let patience = if some_are_done { quiet } else { PATIENCE };
+        let patience = if some_are_done {
+            waits.quiet
+        } else {
+            waits.at_first
+        };
         if moved_at.elapsed() > patience {
             return;
         }
@@ -200,7 +221,9 @@ fn drive_until(attackers: &mut [Attacker], is_done: impl Fn(&Attacker) -> bool, 
 pub(super) fn ask(server: SocketAddr, number: usize, request: Request) -> Option<Answer> {
     let mut attackers = [Attacker::new(server, number, Habit::Reads, request)];
     drive_to_answers(&mut attackers);
-    attackers[0].answer()
+    let attacker = &attackers[0];
+    assert!(attacker.is_over(), "neither an answer nor an end");
+    attacker.answer()
 }
 
 /// A session of an attacker, unless there is no room for it.

@@ -11,8 +11,8 @@ use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 
 use super::{POLL, acl, wait_until};
+use crate::ports::free_port;
 use crate::program::{EndedWithItsTest, wait};
-use crate::server::free_port;
 use crate::tools;
 
 pub(super) const PASSWORD: &str = "open-sesame";

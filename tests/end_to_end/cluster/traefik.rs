@@ -10,8 +10,9 @@ use super::client;
 use super::fleet::Plan;
 use super::node::Node;
 use super::{PATIENCE, POLL};
+use crate::ports::free_port;
 use crate::program::{EndedWithItsTest, wait};
-use crate::server::{binary, free_port};
+use crate::server::binary;
 use crate::tools;
 
 const START_ATTEMPTS: usize = 5;

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::{printed, repository, written};
+use crate::ports::free_port;
 use crate::program::scratch_folder;
-use crate::server::{App, Placement, Server, free_port};
+use crate::server::{App, Placement, Server};
 
 /// Value and origin of a key.
 fn of<'a>(shown: &'a Value, key: &str) -> (&'a Value, &'a Value) {

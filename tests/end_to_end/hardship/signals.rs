@@ -1,5 +1,9 @@
 //! Signals that operators, terminals and mistakes send.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
 use super::{PATIENCE, Process, status};
 use crate::program::scratch_folder;
 
@@ -40,6 +44,58 @@ fn an_admin_token_that_was_exchanged_without_a_restart() {
     node.until_it_says("was read again");
     assert_eq!((ask("first"), ask("second")), (Some(401), Some(200)));
     node.ends_on_sigterm();
+}
+
+/// Whoever wrote in time has an answer, however late the node comes to read it.
+#[test]
+fn clients_cut_for_the_time_in_which_a_node_could_not_run() {
+    const IDLE: Duration = Duration::from_secs(4);
+    let scratch = scratch_folder("hardship/stopped");
+    let mut node = Process::start(&["--connection-idle", "4s"], &scratch);
+    let mut clients = loop {
+        let since = Instant::now();
+        let mut clients: Vec<_> = (0..300).map(|_| Keeps::connect(&node)).collect();
+        clients.iter_mut().for_each(Keeps::ask);
+        clients.iter_mut().for_each(|it| assert!(it.is_answered()));
+        // Else the first of them is idle for too long by itself.
+        if since.elapsed() < IDLE / 2 {
+            break clients;
+        }
+    };
+    node.signal("STOP");
+    clients.iter_mut().for_each(Keeps::ask);
+    std::thread::sleep(IDLE);
+    node.signal("CONT");
+    let cut = clients
+        .iter_mut()
+        .filter_map(|it| (!it.is_answered()).then_some(()));
+    assert_eq!(cut.count(), 0, "of {} clients", clients.len());
+    node.ends_on_sigterm();
+}
+
+/// A connection for one request after the other.
+struct Keeps(TcpStream);
+
+impl Keeps {
+    fn connect(node: &Process) -> Keeps {
+        Keeps(TcpStream::connect(("127.0.0.1", node.ports.client)).expect("it listens"))
+    }
+
+    fn ask(&mut self) {
+        let request = b"OPTIONS /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        self.0.write_all(request).expect("the kernel takes it");
+    }
+
+    fn is_answered(&mut self) -> bool {
+        let (mut answer, mut byte) = (Vec::new(), [0]);
+        while !answer.ends_with(b"\r\n\r\n") {
+            if self.0.read_exact(&mut byte).is_err() {
+                return false;
+            }
+            answer.extend(byte);
+        }
+        answer.starts_with(b"HTTP/1.1 204 ")
+    }
 }
 
 /// Streams may take long to close; whoever asks twice does not want to wait for them.

@@ -21,7 +21,9 @@ use self::station::{PassingBreakage, Station};
 use crate::chosen_seed;
 use crate::support::Random;
 
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 250;
+/// With these a client was cut behind an answer that did not say that it was the last one.
+const FOUND: [u64; 3] = [1_236, 1_325, 1_883_208_701_445_017];
 /// Rounds until all is at rest: those who wait for a silent owner look for it every two seconds.
 const ROUNDS: usize = 100;
 const ROUND_MS: u64 = 300;
@@ -111,7 +113,7 @@ fn a_request_that_is_passed_on_and_has_no_answer() {
         return run_to_the_end(seed);
     }
     // Always the same ones, however fast the machine is.
-    (0..SEEDS).for_each(run_to_the_end);
+    (0..SEEDS).chain(FOUND).for_each(run_to_the_end);
 }
 
 /// For people: seeds nobody has seen, for as long as there is time.

@@ -147,6 +147,20 @@ impl ClientInfo {
             words: words.into(),
         }
     }
+
+    /// What it was read from, as far as it is kept: `capabilities` and `clientInfo`, in JSON. Read again, they make the
+    /// same.
+    pub(super) fn texts(&self) -> (String, Option<String>) {
+        let ClientInfo {
+            capabilities,
+            info,
+            // Made of the two.
+            words: _,
+            bytes: _,
+        } = self;
+        let info = info.as_ref().map(ToString::to_string);
+        (capabilities.to_string(), info)
+    }
 }
 
 /// What is kept of `capabilities`, as an object of its own.

@@ -12,6 +12,7 @@ mod lease;
 mod listener;
 mod spelling;
 mod topic;
+pub(super) mod travel;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;

@@ -1,0 +1,188 @@
+//! A listener as a value that can travel: what it hears of, and what of that it has still to be delivered_through.
+//!
+//! It leaves at a place in the log, and arrives at the same place: what each of its topics was published at last goes with
+//! it, so that the other core knows as much of them as it needs for this listener. Who else hears of a topic there has
+//! no notification due to that: it had it, or came later.
+
+use serde::{Deserialize, Serialize};
+
+use super::listener::Subscription;
+use super::topic::TopicEntry;
+use super::{Fanout, Listener, ListenerKey, ListenerKind, WantedTopic};
+use crate::app::call::Topic;
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::shard) struct PackedListener {
+    /// Everything up to here was delivered, or was never to be.
+    delivered_through: u64,
+    /// The session's last targeted message that left on its standalone stream.
+    sequence: u32,
+    subscriptions: Vec<PackedSubscription>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct PackedSubscription {
+    topic: PackedTopic,
+    /// It was published, and the listener was not notified since.
+    pending: bool,
+    /// Where in the log it was published last, as far as its core knew.
+    last_offset: u64,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+enum PackedTopic {
+    Tools,
+    Prompts,
+    Resources,
+    Resource {
+        /// As the client spells it, and as it is published if that is another spelling.
+        uri: Box<str>,
+        own: Option<Box<str>>,
+    },
+}
+
+impl Fanout {
+    /// Takes a listener out, as if it had never been here.
+    pub(in crate::shard::engine) fn pack(&mut self, key: ListenerKey) -> Option<PackedListener> {
+        let Listener {
+            // Both are made anew of what it belongs to.
+            kind: _,
+            sink: _,
+            delivered_through,
+            sequence,
+            subscriptions,
+            slots: _,
+            pending: _,
+            // Its stream's messages say so.
+            messages: _,
+            queued: _,
+        } = self.listeners.get(key)?;
+        let (delivered_through, sequence) = (*delivered_through, *sequence);
+        let subscriptions = subscriptions.iter().map(|it| self.pack_subscription(it));
+        let subscriptions = subscriptions.collect();
+        self.close(key);
+        Some(PackedListener {
+            delivered_through,
+            sequence,
+            subscriptions,
+        })
+    }
+
+    fn pack_subscription(&self, subscription: &Subscription) -> PackedSubscription {
+        let Subscription {
+            topic,
+            position: _,
+            pending,
+        } = subscription;
+        let TopicEntry {
+            uri,
+            own,
+            head: _,
+            last_offset,
+            subscribers: _,
+        } = &self.topics[*topic as usize];
+        PackedSubscription {
+            topic: match (uri, topic) {
+                (Some(uri), _) => PackedTopic::Resource {
+                    uri: (**uri).into(),
+                    own: own.as_deref().map(Box::from),
+                },
+                (None, 0) => PackedTopic::Tools,
+                (None, 1) => PackedTopic::Prompts,
+                (None, _) => PackedTopic::Resources,
+            },
+            pending: *pending,
+            last_offset: *last_offset,
+        }
+    }
+
+    /// Its subscriptions find room in any case: they had it before. `named` is what it was called, if anybody calls it that,
+    /// and how many slots there may be for that.
+    pub(in crate::shard::engine) fn unpack(
+        &mut self,
+        listener: PackedListener,
+        kind: ListenerKind,
+        named: Option<(ListenerKey, usize)>,
+    ) -> ListenerKey {
+        let PackedListener {
+            delivered_through,
+            sequence,
+            subscriptions,
+        } = listener;
+        let entry = Listener {
+            kind,
+            sink: None,
+            delivered_through,
+            sequence,
+            subscriptions: Vec::with_capacity(subscriptions.len()),
+            slots: None,
+            pending: 0,
+            messages: false,
+            queued: false,
+        };
+        let key = match named {
+            Some((named, slots_max)) => self.listeners.insert_as(named, slots_max, entry),
+            None => self.listeners.insert(entry),
+        };
+        for subscription in subscriptions {
+            self.unpack_subscription(key, subscription);
+        }
+        let missing = self.bytes.saturating_sub(self.leased);
+        self.pool.take_beyond(missing);
+        self.leased += missing;
+        key
+    }
+
+    fn unpack_subscription(&mut self, key: ListenerKey, subscription: PackedSubscription) {
+        let PackedSubscription {
+            topic,
+            pending,
+            last_offset,
+        } = subscription;
+        let interest = WantedTopic::from(topic);
+        self.subscribe(key, &interest);
+        let Some(index) = self.find(&interest.topic) else {
+            return;
+        };
+        let entry = &mut self.topics[index as usize];
+        entry.last_offset = entry.last_offset.max(last_offset);
+        if let Some(listener) = self.listeners.get_mut(key)
+            && pending
+            && let Some(slot) = listener.slot_of(index)
+        {
+            listener.mark(slot);
+        }
+    }
+
+    /// The JSON-RPC id of a listen request, as JSON. None: it is a session's listener, or none.
+    pub(in crate::shard::engine) fn listen_id(&self, key: ListenerKey) -> Option<String> {
+        let ListenerKind::Listen(id) = &self.listeners.get(key)?.kind else {
+            return None;
+        };
+        let mut json = Vec::new();
+        id.emit(&mut json);
+        String::from_utf8(json).ok()
+    }
+}
+
+impl PackedListener {
+    /// The last place in the log that it knows of.
+    pub(in crate::shard::engine) fn newest(&self) -> u64 {
+        let newest = self.subscriptions.iter().map(|it| it.last_offset).max();
+        self.delivered_through.max(newest.unwrap_or(0))
+    }
+}
+
+impl From<PackedTopic> for WantedTopic {
+    fn from(topic: PackedTopic) -> Self {
+        match topic {
+            PackedTopic::Tools => WantedTopic::of(Topic::Tools),
+            PackedTopic::Prompts => WantedTopic::of(Topic::Prompts),
+            PackedTopic::Resources => WantedTopic::of(Topic::Resources),
+            PackedTopic::Resource { uri, own } => WantedTopic {
+                topic: Topic::Resource(uri),
+                own,
+            },
+        }
+    }
+}

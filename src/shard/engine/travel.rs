@@ -1,0 +1,462 @@
+//! Sessions and listen streams that leave this core as values, and others that arrive.
+//!
+//! | what | how it travels |
+//! |---|---|
+//! | the name: id and secret, event ids | with it; the key that it has there is the same if its slot is free, else `moved` knows it by its name |
+//! | subscriptions, what is pending, up to where it was notified | with it, with the place in the log: both cores stand at the same one |
+//! | streams, kept and unwritten messages, how far they were written | with it |
+//! | what the client says of itself | its words, which are looked up among those of others anew |
+//! | times | by the node's clock, which both cores have; the wheel is armed anew, what fires here for it is stale |
+//! | the node's budget, counts of sessions, subscriptions and of its client | given back here and taken there, in any case: it had its place before. Its client's rates stay with the node |
+//! | calls, and what they ask the client | not: a session with a call under way stays |
+//! | what other nodes and the application know | nothing: it neither ends nor opens. If all sessions are being announced again, it is announced once |
+//!
+//! Every field is taken apart by name, without `..`: a new one does not compile before somebody has decided.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::arena::Key;
+use super::client_info::ClientInfo;
+use super::fanout::travel::PackedListener;
+use super::fanout::{ListenerKey, ListenerKind, SubscriptionId};
+use super::keys::StreamKey;
+use super::moved::key_of;
+use super::session::Session;
+use super::stream::travel::PackedStream;
+use super::{Engine, Exchange, ExchangeOwner, Millis, SessionId, SessionKey};
+use crate::clients::Client;
+use crate::mcp::{Era, ProtocolVersion};
+use crate::shard::stays::{NotTaken, StaysBecause};
+
+/// A session, with its streams. Their connections are named by their places in a list beside it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::shard) struct PackedSession {
+    /// As its client has it.
+    pub(in crate::shard) id: String,
+    /// The last place in the log that its core had heard of.
+    offset: u64,
+    version: String,
+    log_level: u8,
+    /// What the client says of itself, as far as it is kept, in JSON.
+    capabilities: String,
+    info: Option<String>,
+    listener: PackedListener,
+    opened_at: u64,
+    standalone: Option<PackedStream>,
+    streams: Vec<PackedStream>,
+    next_stream: u32,
+    next_ask: u32,
+    last_active: Millis,
+    client: Option<IpAddr>,
+    created_at_s: u32,
+    announced_on: u16,
+    /// All sessions are being announced again, and it was not yet.
+    unannounced: bool,
+}
+
+/// The stream of a listen request. Its connection is beside it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(in crate::shard) struct PackedListen {
+    /// The JSON-RPC id of its request, as JSON.
+    id: String,
+    offset: u64,
+    /// What the application calls its subscriber: index and generation.
+    name: (u32, u32),
+    listener: PackedListener,
+}
+
+/// What a core has beside its sessions and connections, for another one to begin with that goes on in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorePosition {
+    /// The last place in the log that it has heard of.
+    offset: u64,
+    /// The generation of its next session: ids of those that ended never name another one.
+    next_session: u32,
+    /// Its sessions that are on other cores: slot, generation, and the core.
+    away: Vec<(u32, u32, u16)>,
+}
+
+impl Engine {
+    pub(in crate::shard) fn position(&self) -> CorePosition {
+        CorePosition {
+            offset: self.offset,
+            next_session: self.sessions.next_generation(),
+            away: self.moved.away().collect(),
+        }
+    }
+
+    /// Goes on where another core stood. What was published before is over for all who are not here yet.
+    pub(in crate::shard) fn begin_at(&mut self, position: CorePosition) {
+        let CorePosition {
+            offset,
+            next_session,
+            away,
+        } = position;
+        self.offset = self.offset.max(offset);
+        self.sessions.count_from(next_session);
+        for (slot, generation, core) in away {
+            self.moved
+                .is_on(Key::from_parts(slot, generation), Some(core));
+        }
+    }
+
+    pub(in crate::shard) fn session_keys(&self) -> impl Iterator<Item = SessionKey> {
+        self.sessions.iter().map(|(key, _)| key)
+    }
+
+    /// Whether a session can leave now, and by which name.
+    pub(in crate::shard) fn may_leave(&self, key: SessionKey) -> Result<SessionId, StaysBecause> {
+        self.may_let_go()?;
+        let session = self.sessions.get(key).ok_or(StaysBecause::NotHere)?;
+        match session.calls.is_empty() {
+            true => Ok(self.session_id(key)),
+            false => Err(StaysBecause::CallUnderWay),
+        }
+    }
+
+    /// Whether what this exchange is for can leave with its connection.
+    pub(in crate::shard) fn may_leave_with(
+        &self,
+        owner: ExchangeOwner,
+    ) -> Result<(), StaysBecause> {
+        self.may_let_go()?;
+        match owner {
+            ExchangeOwner::Listener(_) => Ok(()),
+            ExchangeOwner::Call(_) => Err(StaysBecause::CallUnderWay),
+            ExchangeOwner::Stream(stream) | ExchangeOwner::Silent(stream) => {
+                let stream = self.streams.get(stream);
+                Err(match stream.and_then(|it| it.session) {
+                    Some(_) => StaysBecause::OfSession,
+                    None => StaysBecause::CallUnderWay,
+                })
+            }
+        }
+    }
+
+    fn may_let_go(&self) -> Result<(), StaysBecause> {
+        match self.outputs.is_empty() {
+            _ if self.is_draining() => Err(StaysBecause::Draining),
+            true => Ok(()),
+            false => Err(StaysBecause::NotDrained),
+        }
+    }
+
+    /// The connections that leave with a session, in the order in which it names them.
+    pub(in crate::shard) fn exchanges_of_session(&self, key: SessionKey) -> Vec<Exchange> {
+        let session = self.sessions.get(key).into_iter();
+        let streams = session.flat_map(|it| it.standalone.iter().chain(&it.streams));
+        let exchanges = streams.flat_map(|stream| {
+            let connected = self.streams.get(*stream).and_then(|it| it.exchange);
+            let silent = self.silent.get(stream).into_iter().flatten().copied();
+            connected.into_iter().chain(silent)
+        });
+        exchanges.collect()
+    }
+
+    /// Takes out a session that [may leave](Engine::may_leave), as if it had never been here.
+    pub(in crate::shard) fn pack_session(&mut self, key: SessionKey) -> Option<PackedSession> {
+        let id = self.session_id(key).text();
+        let is_waiting = |next| next <= key.index as usize;
+        let unannounced = self.announced.is_some_and(is_waiting);
+        let Session {
+            // In the id.
+            secret: _,
+            version,
+            log_level,
+            client_info,
+            listener,
+            standalone,
+            opened_at,
+            streams,
+            // There are none.
+            calls: _,
+            next_stream,
+            next_ask,
+            last_active,
+            client,
+            created_at_s,
+            announced_on,
+            timer: _,
+        } = self.sessions.remove(key)?;
+        self.moved.leaves(key);
+        let (capabilities, info) = client_info.texts();
+        self.profiles.release(client_info);
+        self.commons.sessions.give_back(1);
+        self.commons.clients.close_session(client);
+        let mut connections = 0;
+        let standalone = standalone.and_then(|it| self.pack_stream(it, &mut connections));
+        let streams = streams.into_iter();
+        let streams = streams.filter_map(|it| self.pack_stream(it, &mut connections));
+        let streams = streams.collect();
+        Some(PackedSession {
+            id,
+            offset: self.offset,
+            version: version.as_str().into(),
+            log_level,
+            capabilities,
+            info,
+            listener: self.fanout.pack(listener)?,
+            opened_at,
+            standalone,
+            streams,
+            next_stream,
+            next_ask,
+            last_active,
+            client: client.map(Client::address),
+            created_at_s,
+            announced_on,
+            unannounced,
+        })
+    }
+
+    /// `connections` counts those of the session.
+    fn pack_stream(&mut self, key: StreamKey, connections: &mut usize) -> Option<PackedStream> {
+        let stream = self.streams.remove(key)?;
+        let mut next = || {
+            *connections += 1;
+            *connections - 1
+        };
+        let connection = stream.exchange.map(|_| next());
+        let silent = self.silent.remove(&key).unwrap_or_default();
+        let silent = silent.iter().map(|_| next()).collect();
+        Some(stream.pack(connection, silent))
+    }
+
+    /// A session arrives. Its connections come next, each with the owner that stands at its place in the list
+    /// ([`Engine::connected`]).
+    pub(in crate::shard) fn unpack_session(
+        &mut self,
+        packed: Box<PackedSession>,
+        connections: usize,
+    ) -> Result<(SessionKey, Vec<ExchangeOwner>), (NotTaken, Box<PackedSession>)> {
+        match self.check_arrival(&packed, connections) {
+            Ok((id, version, client_info)) => {
+                Ok(self.settle_in(*packed, &id, version, client_info))
+            }
+            Err(why) => Err((why, packed)),
+        }
+    }
+
+    fn check_arrival(
+        &mut self,
+        packed: &PackedSession,
+        connections: usize,
+    ) -> Result<(SessionId, ProtocolVersion, Rc<ClientInfo>), NotTaken> {
+        self.check_place(packed.offset, &packed.listener)?;
+        let id = SessionId::parse(&packed.id).ok_or(NotTaken::Malformed)?;
+        let is_ours = id.node == self.node && id.locator.incarnation == self.incarnation;
+        if !is_ours || id.locator.core >= self.core_count {
+            return Err(NotTaken::OfAnotherNode);
+        }
+        if self.locate(Some(&id)).is_ok() {
+            return Err(NotTaken::IsHere);
+        }
+        let version = ProtocolVersion::parse(&packed.version);
+        let version = version.filter(|it| it.era() == Era::Legacy);
+        let version = version.ok_or(NotTaken::Malformed)?;
+        let streams = || packed.standalone.iter().chain(&packed.streams);
+        let named = streams().flat_map(|it| it.connection.iter().chain(&it.silent));
+        let is_sound = packed.standalone.iter().all(|it| it.is_sound(true))
+            && packed.streams.iter().all(|it| it.is_sound(false));
+        if !named.copied().eq(0..connections) || !is_sound {
+            return Err(NotTaken::Malformed);
+        }
+        let json = |text: &str| serde_json::from_str::<Box<RawValue>>(text);
+        let capabilities = json(&packed.capabilities).map_err(|_| NotTaken::Malformed)?;
+        let info = packed.info.as_deref().map(json).transpose();
+        let info = info.map_err(|_| NotTaken::Malformed)?;
+        let client_info = self.profiles.intern(&capabilities, info.as_deref());
+        Ok((id, version, client_info.map_err(|_| NotTaken::Malformed)?))
+    }
+
+    /// What was published since it left is lost to it, and what is still to come here it was notified of.
+    fn check_place(&self, there: u64, listener: &PackedListener) -> Result<(), NotTaken> {
+        match self.offset {
+            _ if self.is_draining() => Err(NotTaken::Draining),
+            here if here != there => Err(NotTaken::ElsewhereInTheLog { there, here }),
+            here if listener.newest() > here => Err(NotTaken::Malformed),
+            _ => Ok(()),
+        }
+    }
+
+    fn settle_in(
+        &mut self,
+        packed: PackedSession,
+        id: &SessionId,
+        version: ProtocolVersion,
+        client_info: Rc<ClientInfo>,
+    ) -> (SessionKey, Vec<ExchangeOwner>) {
+        let PackedSession {
+            id: _,
+            offset: _,
+            version: _,
+            log_level,
+            capabilities: _,
+            info: _,
+            listener,
+            opened_at,
+            standalone,
+            streams,
+            next_stream,
+            next_ask,
+            last_active,
+            client,
+            created_at_s,
+            announced_on,
+            unannounced,
+        } = packed;
+        let client = client.map(Client::of);
+        let has_messages = standalone.as_ref().is_some_and(PackedStream::has_unwritten);
+        // The session's key is needed for its listener and the listener's for the session.
+        let voice = ListenerKind::Session(Key::from_parts(0, 0));
+        let listener = self.fanout.unpack(listener, voice, None);
+        let key = self.move_in(
+            id,
+            Session {
+                secret: id.secret,
+                version,
+                log_level,
+                client_info,
+                listener,
+                standalone: None,
+                opened_at,
+                streams: Default::default(),
+                calls: Default::default(),
+                next_stream,
+                next_ask,
+                last_active,
+                client,
+                created_at_s,
+                announced_on,
+                timer: Default::default(),
+            },
+        );
+        self.fanout.set_voice(listener, ListenerKind::Session(key));
+        self.commons.sessions.take_beyond(1);
+        self.commons.clients.take_in_session(client, self.now);
+        let mut owners = Vec::new();
+        let standalone = standalone.map(|it| self.unpack_stream(key, client, it, &mut owners));
+        let streams = streams.into_iter();
+        let streams = streams.map(|it| self.unpack_stream(key, client, it, &mut owners));
+        let streams = streams.collect();
+        if let Some(session) = self.sessions.get_mut(key) {
+            (session.standalone, session.streams) = (standalone, streams);
+        }
+        if has_messages {
+            self.fanout.has_messages(listener);
+        }
+        self.arm_session(key);
+        self.announce_late(key, unannounced);
+        (key, owners)
+    }
+
+    /// Where its id says, if that is this core's and free.
+    fn move_in(&mut self, id: &SessionId, session: Session) -> SessionKey {
+        let place = id.locator;
+        let home = key_of(&place);
+        if place.core == self.core {
+            self.moved.is_on(home, None);
+            let key = self
+                .sessions
+                .insert_as(home, self.limits.sessions_max, session);
+            if key != home {
+                self.moved.arrives(place, key);
+            }
+            return key;
+        }
+        let anywhere = Key::from_parts(u32::MAX, home.generation);
+        let key = self.sessions.insert_as(anywhere, 0, session);
+        self.moved.arrives(place, key);
+        key
+    }
+
+    fn unpack_stream(
+        &mut self,
+        session: SessionKey,
+        client: Option<Client>,
+        stream: PackedStream,
+        owners: &mut Vec<ExchangeOwner>,
+    ) -> StreamKey {
+        let (connected, silent) = (stream.connection.is_some(), stream.silent.len());
+        let memory = self.memory.clone();
+        let charge = |count, of_client| {
+            let share = memory.share_of(client.filter(|_| of_client));
+            memory.charge_beyond(count).shared_by(share)
+        };
+        let bytes_max = self.limits.stream_queue_bytes_max;
+        let stream = stream.unpack(session, bytes_max, charge);
+        let key = self.streams.insert(stream);
+        self.arm_stream(key);
+        owners.extend(connected.then_some(ExchangeOwner::Stream(key)));
+        owners.extend(std::iter::repeat_n(ExchangeOwner::Silent(key), silent));
+        key
+    }
+
+    /// All are being announced again, and it would be left out.
+    fn announce_late(&mut self, key: SessionKey, unannounced: bool) {
+        let is_next = |next| next <= key.index as usize;
+        match self.announced {
+            Some(next) if is_next(next) => {}
+            None if !unannounced => {}
+            _ => self.announce_opened(key),
+        }
+    }
+
+    /// A connection came with what it is for.
+    pub(in crate::shard) fn connected(&mut self, owner: ExchangeOwner, exchange: Exchange) {
+        match owner {
+            ExchangeOwner::Call(_) => {}
+            ExchangeOwner::Silent(stream) => self.silent.entry(stream).or_default().push(exchange),
+            ExchangeOwner::Listener(listener) => self.fanout.attach(listener, exchange),
+            ExchangeOwner::Stream(key) => {
+                let Some(stream) = self.streams.get_mut(key) else {
+                    return;
+                };
+                stream.exchange = Some(exchange);
+                let session = stream.session.and_then(|it| self.sessions.get(it));
+                if let Some(session) = session
+                    && session.standalone == Some(key)
+                {
+                    self.fanout.attach(session.listener, exchange);
+                }
+            }
+        }
+    }
+
+    /// Takes out the stream of a listen request, as if it had never been here.
+    pub(in crate::shard) fn pack_listen(&mut self, key: ListenerKey) -> Option<PackedListen> {
+        Some(PackedListen {
+            id: self.fanout.listen_id(key)?,
+            offset: self.offset,
+            name: (key.index, key.generation),
+            listener: self.fanout.pack(key)?,
+        })
+    }
+
+    pub(in crate::shard) fn unpack_listen(
+        &mut self,
+        packed: PackedListen,
+    ) -> Result<ExchangeOwner, (NotTaken, PackedListen)> {
+        if let Err(why) = self.check_place(packed.offset, &packed.listener) {
+            return Err((why, packed));
+        }
+        let PackedListen {
+            id,
+            offset: _,
+            name,
+            listener,
+        } = packed;
+        let voice = ListenerKind::Listen(SubscriptionId::new(&id));
+        let name = Key::from_parts(name.0, name.1);
+        let named = (name, self.limits.connections_max);
+        Ok(ExchangeOwner::Listener(self.fanout.unpack(
+            listener,
+            voice,
+            Some(named),
+        )))
+    }
+}

@@ -1,0 +1,216 @@
+//! Sessions and connections leave a shard as plain values, and go on in another one as if they had always been there: on
+//! another core, or in the process that takes this one's place.
+//!
+//! | value | what is in it |
+//! |---|---|
+//! | [`TravellingSession`] | a session, its subscriptions and streams, and the connections of those |
+//! | [`TravellingConnection`] | a connection between two requests, or one that carries a listen stream, with that |
+//! | [`CorePosition`] | what a new core goes on with that takes the place of another one |
+//!
+//! `engine::travel` says how each part of a session travels, `http::travel` which connections do. Values own all that is in
+//! them and name nothing of the core that they left, so they can be written down (`serde`). Whatever cannot travel now stays
+//! as it was, and says why ([`StaysBecause`]); most reasons pass in milliseconds.
+//!
+//! **To the same core of another process** (or another shard in this one's place): the new one begins with
+//! [`Shard::begin_at`], is given all that travels, and has the same incarnation, core number and clock. Then ids name what
+//! they named, and nobody notices. Nothing may be published between the first `take_*` and the last `put_*`: the old one
+//! stands still.
+//!
+//! **To another core of this node** only what is published has to stand still: both cores must have heard of the same
+//! ([`NotTaken::ElsewhereInTheLog`]). Requests find the session by [`Shard::handle_moved`], which its home core is told:
+//! that it is elsewhere, and, when a session ends that is not at home, that it is nowhere. The program does not do this: its
+//! connections spread evenly as they are accepted, and an application may keep something of a session on its core, which
+//! does not travel.
+//!
+//! The driver has the sockets: `take_*` says which connections left, `put_*` by which keys they are known now, in the
+//! same order. What of a write the kernel has not taken is the driver's, as always: it goes on with that, and says
+//! [`Shard::handle_written`] to the new shard. It asks [`Shard::wants_bytes`] before it reads on.
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::travel::{PackedListen, PackedSession};
+use super::engine::{ExchangeOwner, SessionKey};
+use super::http::PackedConnection;
+use super::stays::{NotTaken, StaysBecause};
+use super::{ConnectionKey, CorePosition, Millis, Shard};
+use crate::wire::session_id::SessionId;
+
+/// A session on its way, with all that is its own.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TravellingSession {
+    session: Box<PackedSession>,
+    connections: Vec<PackedConnection>,
+}
+
+/// A connection on its way.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TravellingConnection {
+    connection: PackedConnection,
+    listen: Option<PackedListen>,
+}
+
+/// A value that was not taken.
+pub struct GivenBack<T> {
+    pub why: NotTaken,
+    pub value: Box<T>,
+}
+
+impl TravellingSession {
+    /// As its client has it: whoever has it can speak for the session.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.session.id
+    }
+}
+
+impl Shard {
+    /// The sessions that are here.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionKey> {
+        self.engine.session_keys()
+    }
+
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionKey> {
+        self.http.connection_keys()
+    }
+
+    /// Takes out a session and the connections of its streams.
+    ///
+    /// # Errors
+    /// Why it stays. Nothing has changed.
+    pub fn take_session(
+        &mut self,
+        now: Millis,
+        key: SessionKey,
+    ) -> Result<(TravellingSession, Vec<ConnectionKey>), StaysBecause> {
+        self.at(now);
+        let id = self.engine.may_leave(key)?;
+        let is_named = |session: Option<SessionId>| session.is_some_and(|it| it == id);
+        let mut arriving = self.http.arriving();
+        if arriving.any(|it| is_named(it.session.and_then(|it| it.id))) {
+            return Err(StaysBecause::RequestArrives);
+        }
+        drop(arriving);
+        let keys = self.engine.exchanges_of_session(key);
+        for &connection in &keys {
+            self.http.may_leave(connection)?;
+        }
+        let session = self.engine.pack_session(key);
+        let session = session.ok_or(StaysBecause::NotHere)?;
+        let connections = keys.iter().filter_map(|&it| self.http.pack(it));
+        let travelling = TravellingSession {
+            connections: connections.collect(),
+            session: Box::new(session),
+        };
+        Ok((travelling, keys))
+    }
+
+    /// A session arrives, with its connections.
+    ///
+    /// # Errors
+    /// Why it is not taken, and the session.
+    pub fn put_session(
+        &mut self,
+        now: Millis,
+        session: TravellingSession,
+    ) -> Result<(SessionKey, Vec<ConnectionKey>), GivenBack<TravellingSession>> {
+        self.at(now);
+        let TravellingSession {
+            session,
+            connections,
+        } = session;
+        let unpacked = self.engine.unpack_session(session, connections.len());
+        let (key, owners) = match unpacked {
+            Ok(unpacked) => unpacked,
+            Err((why, session)) => {
+                let value = Box::new(TravellingSession {
+                    session,
+                    connections,
+                });
+                return Err(GivenBack { why, value });
+            }
+        };
+        let connections = connections.into_iter().zip(owners);
+        let keys = connections.map(|(it, owner)| self.put(it, Some(owner)));
+        let keys = keys.collect();
+        self.go_on();
+        Ok((key, keys))
+    }
+
+    /// Takes out a connection that is between two requests, or carries a listen stream.
+    ///
+    /// # Errors
+    /// Why it stays. Nothing has changed.
+    pub fn take_connection(
+        &mut self,
+        now: Millis,
+        key: ConnectionKey,
+    ) -> Result<TravellingConnection, StaysBecause> {
+        self.at(now);
+        let owner = self.http.may_leave(key)?;
+        owner.map_or(Ok(()), |it| self.engine.may_leave_with(it))?;
+        let listen = match owner {
+            Some(ExchangeOwner::Listener(listener)) => self.engine.pack_listen(listener),
+            _ => None,
+        };
+        let connection = self.http.pack(key).ok_or(StaysBecause::NotHere)?;
+        Ok(TravellingConnection { connection, listen })
+    }
+
+    /// A connection arrives.
+    ///
+    /// # Errors
+    /// Why it is not taken, and the connection. One that carries no stream always is.
+    pub fn put_connection(
+        &mut self,
+        now: Millis,
+        connection: TravellingConnection,
+    ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
+        self.at(now);
+        let TravellingConnection { connection, listen } = connection;
+        let unpacked = listen.map(|it| self.engine.unpack_listen(it)).transpose();
+        let owner = match unpacked {
+            Ok(owner) => owner,
+            Err((why, listen)) => {
+                let listen = Some(listen);
+                let value = Box::new(TravellingConnection { connection, listen });
+                return Err(GivenBack { why, value });
+            }
+        };
+        let key = self.put(connection, owner);
+        self.go_on();
+        Ok(key)
+    }
+
+    /// Where this core stands, for the one that takes its place.
+    #[must_use]
+    pub fn position(&self) -> CorePosition {
+        self.engine.position()
+    }
+
+    /// Goes on where another core stood, before anything else is handled.
+    pub fn begin_at(&mut self, position: CorePosition) {
+        self.engine.begin_at(position);
+    }
+
+    /// A session whose id names this core is on another one. None: it is nowhere any more.
+    pub fn handle_moved(&mut self, session: &SessionId, core: Option<u16>) {
+        self.engine.handle_moved(session, core);
+    }
+
+    /// On which core to look for a session of this process, as its home core knows, or the one that has it.
+    #[must_use]
+    pub fn core_of(&self, session: &SessionId) -> u16 {
+        self.engine.core_of(session)
+    }
+
+    fn put(&mut self, connection: PackedConnection, owner: Option<ExchangeOwner>) -> ConnectionKey {
+        let (unwritten, since) = (connection.unwritten, connection.holds_since);
+        let key = self.http.unpack(connection, owner);
+        if let Some(owner) = owner {
+            self.engine.connected(owner, key);
+        }
+        self.http
+            .settle_arrived(key, unwritten, since, &mut self.engine);
+        key
+    }
+}
