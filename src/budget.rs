@@ -29,11 +29,11 @@ pub struct Pool {
 
 impl Pool {
     /// ```
-    /// use pinfold::internals::budget::{Pool, Short};
+    /// use pinfold::internals::budget::{Pool, BudgetExceeded};
     ///
     /// let pool = Pool::new(10);
     /// assert_eq!(pool.take(8), Ok(()));
-    /// assert_eq!(pool.take(3), Err(Short));
+    /// assert_eq!(pool.take(3), Err(BudgetExceeded));
     /// pool.give_back(8);
     /// assert_eq!(pool.free(), 10);
     /// ```

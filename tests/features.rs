@@ -6,8 +6,11 @@ use std::path::Path;
 use std::process::Command;
 
 /// Crates that only one part of pinfold needs, with the features that have it.
-const NEEDED_BY: [(&str, &[&str]); 13] = [
+const NEEDED_BY: [(&str, &[&str]); 16] = [
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
+    ("toml", &["cli"]),
     ("ureq", &["cli"]),
     ("tracing-subscriber", &["cli"]),
     ("redis-protocol", &["redis", "cli"]),
