@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::bearer::is_b64token;
-use super::proxy::Said;
+use super::proxy::ProxyStatement;
 use super::shown::{Searched, Shown, ShownField};
 use super::{
     Identity, Proxy, Reason, Refusal, Rules, UnixSeconds, Verdict, VerifiedBounds, VerifiedTokens,
@@ -172,14 +172,14 @@ impl Identification<'_> {
         }
     }
 
-    fn by_proxy(&mut self, proxy: &Proxy, said: &Said<'_>) -> Result<Finding, Reason> {
+    fn by_proxy(&mut self, proxy: &Proxy, said: &ProxyStatement<'_>) -> Result<Finding, Reason> {
         let now = self.now;
         match *said {
-            Said::Token(token) => self.by_token(token, |token| match proxy.verifier() {
+            ProxyStatement::Token(token) => self.by_token(token, |token| match proxy.verifier() {
                 Some(verifier) => verifier.verify(token, now),
                 None => Verdict::Invalid(Reason::Missing),
             }),
-            Said::Plain {
+            ProxyStatement::Plain {
                 subject,
                 name,
                 scopes,

@@ -60,7 +60,7 @@ struct Jwk {
 }
 
 #[derive(Deserialize)]
-struct Document<'a> {
+struct JwkSetDocument<'a> {
     #[serde(borrow)]
     keys: Vec<&'a RawValue>,
 }
@@ -72,7 +72,7 @@ impl KeySet {
         if json.len() > KEY_SET_BYTES_MAX {
             return Err(BadKeySet::TooLong);
         }
-        let document: Document<'_> =
+        let document: JwkSetDocument<'_> =
             serde_json::from_slice(json).map_err(|_| BadKeySet::NotAKeySet)?;
         if document.keys.len() > ISSUER_KEYS_MAX {
             return Err(BadKeySet::TooMany(document.keys.len()));

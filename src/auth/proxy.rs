@@ -60,7 +60,7 @@ pub struct Proxy {
 }
 
 /// What a proxy says of one request.
-pub(super) enum Said<'a> {
+pub(super) enum ProxyStatement<'a> {
     /// A token, still to be verified.
     Token(&'a str),
     Plain {
@@ -125,7 +125,7 @@ impl Proxy {
         &self,
         peer: Option<IpAddr>,
         field: impl Fn(&str) -> ShownField<'a>,
-    ) -> Result<Said<'a>, Reason> {
+    ) -> Result<ProxyStatement<'a>, Reason> {
         let is_proxy = peer.is_some_and(|peer| self.settings.from.contains(peer));
         let is_anywhere = self.settings.from == Networks::default();
         let once = |name: &str| match field(name) {
@@ -137,7 +137,7 @@ impl Proxy {
         if let Some(name) = &self.settings.signed_field {
             return match (is_proxy || is_anywhere, field(name)) {
                 (false, _) | (true, ShownField::Absent) => Err(Reason::Missing),
-                (true, ShownField::Once(token)) => Ok(Said::Token(token)),
+                (true, ShownField::Once(token)) => Ok(ProxyStatement::Token(token)),
                 (true, ShownField::Twice) => Err(Reason::Doubled),
             };
         }
@@ -147,7 +147,7 @@ impl Proxy {
         let optional = |name: &Option<String>| name.as_deref().map_or(Ok(""), once);
         match once(&self.settings.subject_field)? {
             "" => Err(Reason::Missing),
-            subject => Ok(Said::Plain {
+            subject => Ok(ProxyStatement::Plain {
                 subject,
                 name: optional(&self.settings.name_field)?,
                 scopes: optional(&self.settings.scopes_field)?,

@@ -14,7 +14,7 @@ use super::blocking::BlockingPool;
 use super::calls::Calls;
 use super::core_message::CoreMessage;
 use super::engine::{CoreDriver, SCRATCH_BYTES};
-use super::forward::{Action, Forwarding};
+use super::forward::{CoreAction, Forwarding};
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
@@ -360,22 +360,22 @@ impl Core {
         }
     }
 
-    fn do_for_forwarding(self: &Rc<Self>, wanted: Action) {
+    fn do_for_forwarding(self: &Rc<Self>, wanted: CoreAction) {
         match wanted {
-            Action::Located {
+            CoreAction::Located {
                 connection,
                 located,
             } => {
                 let mut shard = self.shard.borrow_mut();
                 shard.handle_located(clock::now(), connection, located);
             }
-            Action::Hold { key, what, count } => {
+            CoreAction::Hold { key, what, count } => {
                 let charge = self.hold(None, count);
                 if let Some(forwarding) = &self.forwarding {
                     forwarding.handle_held(key, what, charge);
                 }
             }
-            Action::Return { stream, returning } => {
+            CoreAction::Return { stream, returning } => {
                 let peer = stream.peer_addr().ok().map(|address| address.ip());
                 let (bytes, gone) = (&returning.bytes, returning.gone);
                 self.take_back(stream, peer, bytes, returning.ticket, gone);

@@ -50,7 +50,7 @@ struct Pair {
 }
 
 /// What the core does about it.
-pub(super) enum Action {
+pub(super) enum CoreAction {
     Located {
         connection: ConnectionKey,
         located: Located,
@@ -141,7 +141,11 @@ impl Forwarding {
     }
 
     /// Some: the request is none that could be passed on.
-    pub(super) fn handle_forward(&self, stream: StdStream, departing: Departing) -> Option<Action> {
+    pub(super) fn handle_forward(
+        &self,
+        stream: StdStream,
+        departing: Departing,
+    ) -> Option<CoreAction> {
         let began = self
             .forwarder
             .borrow_mut()
@@ -156,12 +160,12 @@ impl Forwarding {
                 pairs[index] = Some(Pair { client, owner });
                 None
             }
-            Err(returning) => Some(Action::Return { stream, returning }),
+            Err(returning) => Some(CoreAction::Return { stream, returning }),
         }
     }
 
     /// Carries out what is wanted done, up to what only the core can do. None: there is nothing more.
-    pub(super) fn poll(self: &Rc<Self>, core: &Rc<impl CoreDriver>) -> Option<Action> {
+    pub(super) fn poll(self: &Rc<Self>, core: &Rc<impl CoreDriver>) -> Option<CoreAction> {
         loop {
             let transmit = self.forwarder.borrow_mut().poll_transmit();
             if let Some((key, side)) = transmit {
@@ -179,23 +183,23 @@ impl Forwarding {
         self: &Rc<Self>,
         core: &Rc<impl CoreDriver>,
         effect: ForwardEffect,
-    ) -> Option<Action> {
+    ) -> Option<CoreAction> {
         match effect {
             ForwardEffect::Located {
                 connection,
                 located,
             } => {
-                return Some(Action::Located {
+                return Some(CoreAction::Located {
                     connection,
                     located,
                 });
             }
             ForwardEffect::Hold { key, what, count } => {
-                return Some(Action::Hold { key, what, count });
+                return Some(CoreAction::Hold { key, what, count });
             }
             ForwardEffect::Return { key, returning } => {
                 let stream = self.take_pair(key)?.client;
-                return Some(Action::Return { stream, returning });
+                return Some(CoreAction::Return { stream, returning });
             }
             ForwardEffect::Ask {
                 question,
