@@ -64,13 +64,11 @@ mod challenge;
 mod claims;
 mod discovery;
 mod identifier;
-mod identity;
 mod json_members;
 mod jws;
 mod key_set;
 mod metadata;
 mod policy;
-mod principal;
 mod proxy;
 mod public_url;
 mod reason;
@@ -93,13 +91,11 @@ pub use self::algorithm::{ALGORITHMS, Algorithm};
 pub use self::challenge::Refusal;
 pub use self::discovery::{keys_url, metadata_urls};
 pub use self::identifier::{AuthQuestion, Finding, Identifier};
-pub use self::identity::{Identity, Scopes, UnixSeconds, is_scope};
 pub use self::key_set::{BadKeySet, KeySet};
 pub use self::metadata::ProtectedResource;
 pub use self::policy::{
     Action, BadPolicy, Decision, ListKind, Need, Policy, PolicySettings, Preset, ResourceNeeds,
 };
-pub use self::principal::PrincipalId;
 pub use self::proxy::{PROXY_ISSUER, Proxy, ProxySettings};
 pub use self::public_url::{NotAPublicUrl, PublicUrl};
 pub use self::reason::Reason;
@@ -111,3 +107,4 @@ pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_I
 pub use self::token_bucket::{RetryAfter, TokenBucket};
 pub use self::verified::{VerifiedBounds, VerifiedTokens};
 pub use self::verifier::{Verdict, Verifier};
+pub use crate::principal::{Identity, PrincipalId, Scopes, UnixSeconds, is_scope};
