@@ -121,17 +121,25 @@ mod wire;
 
 #[cfg(feature = "admin")]
 pub use admin::Token;
+#[cfg(feature = "auth")]
+pub use auth::{
+    Algorithm, IssuerSettings, JwtSettings, NotAPublicUrl, ProxySettings, PublicUrl, Reason,
+};
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use cli::program;
 pub use clients::{Networks, NotANetwork};
 #[cfg(feature = "redis")]
 pub use cluster::Advertised;
+#[cfg(feature = "auth")]
+pub use credentials::{Answer, Authenticate, Authenticator, Presented};
 pub use limits::Limits;
 #[cfg(feature = "metrics")]
 pub use metrics::prometheus;
 #[cfg(feature = "admin")]
 pub use node::AdminOptions;
+#[cfg(feature = "auth")]
+pub use node::AuthOptions;
 #[cfg(feature = "redis")]
 pub use node::ClusterConfig;
 pub use node::{

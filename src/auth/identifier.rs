@@ -88,7 +88,7 @@ impl Identifier {
                 .token()
                 .and_then(|token| look.by_token(token, |token| verifier.verify(token, now))),
             Who::Proxy(proxy) => {
-                let said = proxy.said(shown.peer, &shown.field);
+                let said = proxy.said(shown.is_from_proxy, &shown.field);
                 said.and_then(|said| look.by_proxy(proxy, &said))
             }
             Who::Hook => look.by_hook(shown.token()),

@@ -139,7 +139,7 @@ impl Rig {
                 .for_each(|rules| self.identifier.handle_rules(rules));
             let shown = Shown {
                 authorization: ShownField::Once(&bearer),
-                peer: None,
+                is_from_proxy: false,
                 field: |_: &str| ShownField::Absent,
                 searched,
             };

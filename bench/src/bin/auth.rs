@@ -82,7 +82,7 @@ fn measure(what: &str, times: usize, mut work: impl FnMut(usize)) {
 fn identify(identifier: &mut Identifier, bearer: &str) -> Finding {
     let shown = Shown {
         authorization: ShownField::Once(bearer),
-        peer: None,
+        is_from_proxy: false,
         field: |_: &str| ShownField::Absent,
         searched: None,
     };
