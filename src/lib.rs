@@ -30,7 +30,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `cli` (default) | the program `pinfold`, and `admin` and `redis` with it; a library needs none of it |
+//! | `cli` (default) | the program `pinfold`, and `admin`, `auth` and `redis` with it; a library needs none of it |
 //! | `admin` | the listener for operators: publishing, readiness, metrics, drain |
 //! | `auth` | who asks, and what they may do: tokens, keys of issuers, policy. Nothing asks for it yet |
 //! | `redis` | nodes that share a Redis: one log, and requests that find their session on whichever node it is |
