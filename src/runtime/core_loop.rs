@@ -323,13 +323,13 @@ impl Core {
             return;
         };
         let peer = stream.peer_addr().ok().map(|address| address.ip());
-        let letter = CoreMessage::Connection {
+        let message = CoreMessage::Connection {
             stream,
             peer,
             bytes,
             ticket,
         };
-        self.publisher.mailbox(core.into()).post_beyond(letter);
+        self.publisher.mailbox(core.into()).post_beyond(message);
     }
 
     /// It goes to another node.

@@ -56,7 +56,7 @@ pub(super) enum CoreMessage {
 /// can tell.
 const LETTERS_MAX: usize = 16 * 1024;
 
-/// A core's mailbox. None of its letters is ever dropped, so it is bounded only as far as those are who post: publishers
+/// A core's mailbox. None of its messages is ever dropped, so it is bounded only as far as those are who post: publishers
 /// outside of calls stop at [`LETTERS_MAX`]; connections have a limit of their own; what the node itself says it says once,
 /// or once a second. Nothing bounds what handlers publish, and what comes from a log that nodes share, but how fast they
 /// do: a core that hangs takes none of it until it goes on, or the watchdog's finding has the node replaced.

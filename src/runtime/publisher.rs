@@ -37,7 +37,7 @@ struct PublisherInner {
     ended: AtomicBool,
     /// A thread of the node hangs, or is gone.
     impaired: AtomicBool,
-    /// The newest offset that was given. Held while the letters are posted: the order of offsets is the order in
+    /// The newest offset that was given. Held while the messages are posted: the order of offsets is the order in
     /// every mailbox.
     last_offset: Mutex<u64>,
     /// Unset: this node has its log for itself.
@@ -298,13 +298,13 @@ impl Publisher {
             .map_or(&[], |mailboxes| mailboxes)
     }
 
-    /// Gives offsets to a letter for every core, which is told the first of them.
-    fn post_all(&self, floor: u64, count: u64, letter: impl Fn(u64) -> CoreMessage) -> u64 {
+    /// Gives offsets to a message for every core, which is told the first of them.
+    fn post_all(&self, floor: u64, count: u64, message: impl Fn(u64) -> CoreMessage) -> u64 {
         let mut last_offset = self.lock();
         let first = floor.max(*last_offset + 1);
         *last_offset = first + count - 1;
         for mailbox in self.mailboxes() {
-            mailbox.post_beyond(letter(first));
+            mailbox.post_beyond(message(first));
         }
         *last_offset
     }

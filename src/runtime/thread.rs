@@ -129,7 +129,7 @@ async fn serve(core: Rc<Core>, acceptors: Rc<[Acceptor]>, seat: Rc<CoreSetup>) -
         tasks::spawn(accept(core.clone(), acceptors.clone(), number, place_among));
     }
     let (stop, stopped) = oneshot::channel();
-    tasks::spawn(take_letters(core.clone(), seat.clone(), stop));
+    tasks::spawn(take_messages(core.clone(), seat.clone(), stop));
     // Letters are taken to the end: what is published meanwhile is heard by who is still here.
     let _ = stopped.await;
     finish(&core, &seat).await;
@@ -164,8 +164,8 @@ async fn accept(
             core.accept(stream, Some(peer.ip()));
         } else {
             let peer = Some(peer.ip());
-            let letter = CoreMessage::Accepted { stream, peer };
-            core.publisher.mailbox(target.into()).post_beyond(letter);
+            let message = CoreMessage::Accepted { stream, peer };
+            core.publisher.mailbox(target.into()).post_beyond(message);
         }
     }
 }
@@ -198,32 +198,32 @@ fn random() -> u32 {
     getrandom::u32().expect("Linux has random bytes once it has booted")
 }
 
-async fn take_letters(core: Rc<Core>, seat: Rc<CoreSetup>, stop: oneshot::Sender<()>) {
+async fn take_messages(core: Rc<Core>, seat: Rc<CoreSetup>, stop: oneshot::Sender<()>) {
     let mut stop = Some(stop);
     loop {
-        for letter in core
+        for message in core
             .publisher
             .mailbox(core.number.into())
             .collect()
             .await
-            .letters
+            .messages
         {
-            match letter {
+            match message {
                 CoreMessage::Drain => begin_drain(&core, &seat),
                 CoreMessage::Stop => {
                     // A second one finds nobody who waits.
                     let _ = stop.take().map(|stop| stop.send(()));
                 }
-                letter => take_letter(&core, letter),
+                message => take_message(&core, message),
             }
         }
         core.pump();
     }
 }
 
-fn take_letter(core: &Rc<Core>, letter: CoreMessage) {
+fn take_message(core: &Rc<Core>, message: CoreMessage) {
     let now = clock::now();
-    match letter {
+    match message {
         CoreMessage::Connection {
             stream,
             peer,

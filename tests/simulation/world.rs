@@ -162,12 +162,12 @@ impl World {
     }
 
     fn carry(&mut self) {
-        if self.node.letters.is_empty() {
+        if self.node.messages.is_empty() {
             return;
         }
-        let index = self.random.below(self.node.letters.len());
-        let letter = self.node.letters.remove(index).expect("it is there");
-        self.node.deliver(letter);
+        let index = self.random.below(self.node.messages.len());
+        let message = self.node.messages.remove(index).expect("it is there");
+        self.node.deliver(message);
     }
 
     fn publish(&mut self) {

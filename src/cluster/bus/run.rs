@@ -141,7 +141,7 @@ async fn take_in(running: Rc<RunningBus>) {
     loop {
         let collected = running.handle.mailbox.collect().await;
         running.with_bus(|bus, now_ms, here| {
-            for posted in collected.letters {
+            for posted in collected.messages {
                 match posted {
                     BusMessage::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
                     BusMessage::Leave(answer, at_most) => {
