@@ -302,7 +302,7 @@ impl Core {
             } => self.forward(connection, bytes, client, ticket),
             Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
-            Effect::Tell(event) => self.application.tell(&event),
+            Effect::Lifecycle(event) => self.application.run_hook(&event),
             Effect::Announce(presence) => {
                 if let Some(forwarding) = &self.forwarding {
                     forwarding.say(presence);

@@ -62,7 +62,7 @@ impl Node {
             }
             Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::MakeRoom { holds } => self.make_room(core, holds),
-            Effect::Tell(event) => {
+            Effect::Lifecycle(event) => {
                 self.tell_home(core, &event);
                 self.delivered.push(event);
             }
@@ -238,7 +238,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Forward { .. } => "Forward".into(),
         Effect::Hold { .. } => "Hold".into(),
         Effect::MakeRoom { .. } => "MakeRoom".into(),
-        Effect::Tell(_) => "Tell".into(),
+        Effect::Lifecycle(_) => "Lifecycle".into(),
         Effect::Announce(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),

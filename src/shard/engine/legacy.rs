@@ -291,7 +291,7 @@ impl Engine {
             .lease(std::slice::from_ref(&interest))
             .map_err(|_| RpcError::internal(NO_ROOM))?;
         self.fanout.subscribe(listener, &interest);
-        self.tell_subscribed(listener, &uri);
+        self.hook_subscribed(listener, &uri);
         self.fanout.settle();
         Ok(())
     }
@@ -306,7 +306,7 @@ impl Engine {
         let listener = self.sessions.get(session).map(|session| session.listener);
         if let (Some(listener), Some(interest)) = (listener, interest) {
             let count = self.fanout.unsubscribe(listener, &interest);
-            self.tell_unsubscribed(listener, interest.own_uri(), count);
+            self.hook_unsubscribed(listener, interest.own_uri(), count);
         }
         Ok(())
     }

@@ -157,7 +157,7 @@ pub(super) enum EngineOutput {
     MakeRoom {
         holds: u32,
     },
-    Tell(Lifecycle),
+    Lifecycle(Lifecycle),
     Announce(SessionEvent),
 }
 

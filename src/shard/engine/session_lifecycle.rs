@@ -114,7 +114,7 @@ impl Engine {
         }
         self.arm_session(session);
         self.announce_opened(session);
-        self.tell_opened(session);
+        self.hook_opened(session);
         Ok(session)
     }
 
@@ -304,7 +304,7 @@ impl Engine {
         }
         self.commons.sessions.give_back(1);
         self.commons.clients.close_session(session.client);
-        self.tell_ended(id, why);
+        self.hook_ended(id, why);
         true
     }
 }

@@ -177,7 +177,7 @@ fn open_session(engine: &mut Engine, wire: &mut Tape) -> String {
     let told = engine.poll_output();
     assert!(matches!(
         told,
-        Some(EngineOutput::Tell(Lifecycle::Opened(_)))
+        Some(EngineOutput::Lifecycle(Lifecycle::Opened(_)))
     ));
     text
 }
