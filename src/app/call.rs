@@ -115,7 +115,7 @@ pub enum AskFailed {
 /// Why a session was not notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TellRefused {
+pub enum NotifyRefused {
     /// Not a session id that this server gave out.
     Unknown,
     /// It was deleted, or idle for too long.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
-use crate::app::call::{Availability, Notice, TellRefused};
+use crate::app::call::{Availability, Notice, NotifyRefused};
 use crate::clients::Ticket;
 use crate::mailbox::Mailbox;
 use crate::shard::Publication;
@@ -29,13 +29,13 @@ pub(super) enum CoreMessage {
     /// Notifications, in log order.
     Published(Arc<[Publication]>),
     /// Something for one session of this core. Nobody may wait for the answer any more.
-    Tell {
+    NotifySession {
         session: Box<str>,
         notice: Notice,
-        answer: oneshot::Sender<Result<(), TellRefused>>,
+        answer: oneshot::Sender<Result<(), NotifyRefused>>,
     },
     /// Something for all sessions, with its place in the log.
-    TellAll { offset: u64, notice: Arc<Notice> },
+    NotifyAll { offset: u64, notice: Arc<Notice> },
     /// Something was lost: anything may have changed.
     Gap { first: u64 },
     /// Tell the other nodes of every session again.

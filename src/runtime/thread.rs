@@ -242,18 +242,21 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
                 .iter()
                 .for_each(|publication| shard.handle_publication(publication));
         }
-        CoreMessage::Tell {
+        CoreMessage::NotifySession {
             session,
             notice,
             answer,
         } => {
-            let answered = core.shard.borrow_mut().handle_tell(now, &session, &notice);
+            let answered = core
+                .shard
+                .borrow_mut()
+                .handle_notice(now, &session, &notice);
             let _ = answer.send(answered);
         }
-        CoreMessage::TellAll { offset, notice } => {
+        CoreMessage::NotifyAll { offset, notice } => {
             core.shard
                 .borrow_mut()
-                .handle_tell_all(now, offset, &notice);
+                .handle_notice_to_all(now, offset, &notice);
         }
         CoreMessage::Gap { first } => core.shard.borrow_mut().handle_gap(first),
         CoreMessage::Available(availability) => {
@@ -344,7 +347,7 @@ fn begin_drain(core: &Rc<Core>, core_setup: &Rc<CoreSetup>) {
     if !began {
         return;
     }
-    tasks::spawn(tell_progress(core.clone(), core_setup.clone()));
+    tasks::spawn(report_progress(core.clone(), core_setup.clone()));
     if let Some(forwarding) = &core.forwarding {
         forwarding.handle_drain(times);
     }
@@ -354,7 +357,7 @@ fn has_left(core: &Core) -> bool {
     core.shard.borrow().drain_progress().done && core.forwarded() == 0
 }
 
-async fn tell_progress(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
+async fn report_progress(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
     let mut ticks = 0;
     while !has_left(&core) {
         if ticks % TICKS_TO_PROGRESS == 0 {

@@ -95,7 +95,7 @@ fn tell(client: &mut Client, session: &str, notice: &Notice) {
     let told: Vec<bool> = (0..2)
         .map(|core| {
             let shard = &mut client.node.cores[core].shard;
-            let told = shard.handle_tell(now, session, notice).is_ok();
+            let told = shard.handle_notice(now, session, notice).is_ok();
             client.node.settle(core);
             told
         })

@@ -340,7 +340,7 @@ impl Node {
                 core_state.heard_of.insert(name, publication.offset);
             }
             News::TellAll(offset, notice) => {
-                core_state.shard.handle_tell_all(now, offset, &notice);
+                core_state.shard.handle_notice_to_all(now, offset, &notice);
             }
             News::Gap(offset) => {
                 core_state.shard.handle_gap(offset);

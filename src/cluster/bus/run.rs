@@ -429,13 +429,13 @@ impl LocalLog for Publisher {
         self.publish_here(floor, topics).end - 1
     }
 
-    fn tell_all(&self, floor: u64, notice: Notice) -> u64 {
-        self.tell_all_here(floor, notice)
+    fn notify_all(&self, floor: u64, notice: Notice) -> u64 {
+        self.notify_all_here(floor, notice)
     }
 
-    fn tell(&self, session: &str, notice: Notice) {
+    fn notify_session(&self, session: &str, notice: Notice) {
         // Whoever published it was told that it is on its way, and nothing more.
-        let _ = self.tell_here(session, notice);
+        let _ = self.notify_session_here(session, notice);
     }
 
     fn gap(&self, floor: u64) {

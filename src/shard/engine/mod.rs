@@ -26,6 +26,7 @@ mod look;
 mod memory;
 mod modern;
 mod moved;
+mod notices;
 mod params;
 mod place;
 mod post;
@@ -36,7 +37,6 @@ mod session;
 mod session_events;
 mod session_lifecycle;
 mod stream;
-mod tell;
 #[cfg(test)]
 mod tests;
 mod timers;
