@@ -102,7 +102,7 @@ impl ClusterContext {
         self.record.borrow_mut().leaving = true;
         let commands = [
             self.keys.read_node(self.node),
-            // All is said of its sessions: nobody needs to bury them.
+            // All is said of its sessions: nobody needs to mark them.
             self.keys.drop_process(self.own_process()),
         ];
         let read = self.send("beat", &commands).await;
