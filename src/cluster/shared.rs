@@ -90,7 +90,7 @@ impl ClusterContext {
     }
 
     /// Its sessions have ended: from now on other nodes answer for them.
-    pub(super) fn say_leaving(&self) {
+    pub(super) fn announce_leaving(&self) {
         self.record.borrow_mut().leaving = true;
         let record = self.record.borrow().json();
         let write = self.keys.write_node(self.node, &record, NODE_LIFE);

@@ -125,7 +125,7 @@ impl<'a> RecordWriter<'a> {
                     self.broke_off(session)
                 }
                 ClusterMessage::SessionEvent(SessionEvent::Forged) => self.forged(),
-                ClusterMessage::Leaving => shared.say_leaving(),
+                ClusterMessage::Leaving => shared.announce_leaving(),
                 ClusterMessage::Leave(waiting) => self.leaving = Some(waiting),
             }
         }

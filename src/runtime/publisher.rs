@@ -328,7 +328,7 @@ impl Publisher {
     }
 
     /// Whether new clients should come, until it drains.
-    pub(crate) fn say_available_all(&self, availability: Availability) {
+    pub(crate) fn set_availability(&self, availability: Availability) {
         let loading = !availability.takes_clients();
         self.shared.loading.store(loading, Ordering::Relaxed);
         for mailbox in self.mailboxes() {

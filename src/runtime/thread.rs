@@ -330,7 +330,7 @@ async fn finish(core: &Rc<Core>, core_setup: &Rc<CoreSetup>) {
         .as_ref()
         .filter(|_| !departure.is_abandoned())
     {
-        forwarding.say_leaving();
+        forwarding.announce_leaving();
         monoio::time::sleep(LEAVING_NOTICE).await;
     }
     core.shard.borrow_mut().handle_end();

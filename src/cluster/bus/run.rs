@@ -111,7 +111,7 @@ pub(crate) async fn run(
     tasks::spawn(take_in(running.clone()));
     tasks::spawn(read(running.clone(), reader));
     tasks::spawn(tick(running.clone()));
-    tasks::spawn(say_progress(running.clone(), writer.clone()));
+    tasks::spawn(report_progress(running.clone(), writer.clone()));
     write(&running, &writer).await;
 }
 
@@ -228,7 +228,7 @@ impl RunningBus {
                  {LOADED_WITHIN_MS} ms"
             );
         }
-        self.here.say_available_all(loaded.availability());
+        self.here.set_availability(loaded.availability());
     }
 
     /// The node ends: it waits for Redis to take what was published here, until its time is over.
@@ -246,7 +246,7 @@ impl RunningBus {
 }
 
 /// Says how far this node's board is, on the connection that adds: others wait for it before they tell their clients.
-async fn say_progress(running: Rc<RunningBus>, link: RedisLink) {
+async fn report_progress(running: Rc<RunningBus>, link: RedisLink) {
     loop {
         running.progress.wait().await;
         let Ok(connection) = link.connection() else {
