@@ -22,7 +22,7 @@
 //! - [`app`] is what you implement, and what a handler can do with its [`Context`](app::Context).
 //! - [`mcp`] has the types of the specification: tools, resources, contents, questions.
 //! - [`testing`] runs an application without a network.
-//! - [`NodeBuilder`], [`Options`] and [`Limits`] say how a node runs, [`Publisher`] tells subscribers of a change, and
+//! - [`NodeBuilder`], [`Options`] and [`Limits`] say how a node runs, [`Publisher`] notifies subscribers of a change, and
 //!   [`NodeError`] says why a node did not start.
 //!
 //! # Features

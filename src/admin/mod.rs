@@ -72,7 +72,7 @@ pub trait PublishBackend {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PublishItem {
     pub target: Target,
-    /// `None`: only tell. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
+    /// `None`: only notify. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
     /// Only ever present when all subscribers of a resource are notified.
     pub contents: Option<Option<Contents>>,
     /// Under which this is published once, and nothing else; 1 to [`KEY_BYTES_MAX`] bytes.

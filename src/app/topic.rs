@@ -25,7 +25,7 @@ pub enum Topic {
 pub struct TopicKind {
     /// For publishers: on the admin listener, in entries of Redis and on the command line. A resource has its URI there.
     pub name: &'static str,
-    /// What clients are told.
+    /// What clients are notified with.
     pub notification: RpcMethod,
     /// Where the server declares it: a pointer into its capabilities.
     pub declared: &'static str,

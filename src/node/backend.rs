@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::runtime::Publisher;
 use crate::wire::uri::normal;
 
-/// For a core to say whether a session was told: it takes microseconds, unless the core hangs.
+/// For a core to say whether a session was notified: it takes microseconds, unless the core hangs.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the admin listener may do with this node.
@@ -148,7 +148,7 @@ impl NodeBackend {
         }
     }
 
-    /// A session of another node is told by the bus: accepted is not delivered, since only its node knows whether it
+    /// A session of another node is notified by the bus: accepted is not delivered, since only its node knows whether it
     /// is still there.
     async fn notify_session(&self, session: SessionName, notice: Notice) -> PublishOutcome {
         let answer = self

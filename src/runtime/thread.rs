@@ -60,7 +60,7 @@ pub(super) struct CoreSetup {
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere. `report`
-/// is told once: whether the core serves.
+/// is called once: whether the core serves.
 pub(super) fn run(
     mut core_setup: CoreSetup,
     make_core: impl FnOnce() -> Result<Core, NotStarted>,

@@ -54,7 +54,7 @@ pub enum Effect {
         connection: ConnectionKey,
         ms: Millis,
     },
-    /// The node is full, and the sessions to end are rather on another core: tell all of them, by
+    /// The node is full, and the sessions to end are rather on another core: ask all of them, by
     /// [`Shard::handle_make_room`](super::Shard::handle_make_room).
     MakeRoom { holds: u32 },
     /// Tell the application; nothing waits for it.

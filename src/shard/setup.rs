@@ -29,7 +29,7 @@ pub struct ShardSetup {
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,
 }
 
-/// The application's word on a URI that a client wants to hear of: how the application itself spells it when it
+/// The application's word on a URI that a client subscribes to: how the application itself spells it when it
 /// publishes, and nothing if nobody may subscribe to it.
 pub type AcceptsSubscription = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 

@@ -92,7 +92,7 @@ const REFUSED_PAUSE_MS: u64 = 1_000;
 /// serve all the same.
 pub const LOADED_WITHIN_MS: u64 = 15_000;
 
-/// What a bus is told once.
+/// What a bus is given once.
 pub struct BusSetup {
     pub node: NodeName,
     /// Tells this process from earlier ones of the node.
@@ -171,7 +171,7 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// `unix_ms` is the machine's time at 0 of the clock that everything else here is told.
+    /// `unix_ms` is the machine's time at 0 of the clock that everything else here is given.
     #[must_use]
     pub fn new(setup: BusSetup, unix_ms: u64) -> Self {
         Bus {

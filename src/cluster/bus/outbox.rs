@@ -80,7 +80,7 @@ pub struct Outbox {
     following: bool,
     alone: bool,
     dropped: u64,
-    /// Contents that found no room in the queue: this node has them, the log does not, and nobody was told of that.
+    /// Contents that found no room in the queue: this node has them, the log does not, and nobody was notified of that.
     left_out: Vec<(Box<str>, EntryId)>,
 }
 
@@ -310,7 +310,7 @@ impl Outbox {
         queued.is_some_and(carries) || self.in_flight.iter().any(carries)
     }
 
-    /// Messages that no other node will hear of, since this was asked last.
+    /// Messages that no other node will get, since this was asked last.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }

@@ -48,7 +48,7 @@ impl Engine {
         self.queue_hook(Lifecycle::Ended(session, why));
     }
 
-    /// A session hears of a resource, by this spelling.
+    /// A session subscribed to a resource, by this spelling.
     pub(super) fn hook_subscribed(&mut self, listener: ListenerKey, spelling: &str) {
         let uri = self.fanout.published_uri(spelling);
         if let (Some(subscriber), Some(uri)) = (self.subscriber(listener), uri) {
@@ -56,7 +56,7 @@ impl Engine {
         }
     }
 
-    /// A session heard of a resource by so many spellings, and does no longer.
+    /// A session was subscribed to a resource by so many spellings, and is no longer.
     pub(super) fn hook_unsubscribed(&mut self, listener: ListenerKey, uri: &str, count: usize) {
         if let Some(subscriber) = self.subscriber(listener) {
             for _ in 0..count {
@@ -74,7 +74,7 @@ impl Engine {
         self.outputs.extend(begins);
     }
 
-    /// A listener goes, and all that it hears.
+    /// A listener goes, and all of its subscriptions.
     pub(super) fn close_listener(&mut self, listener: ListenerKey, subscriber: Subscriber) {
         let uris = self.fanout.uris_of(listener);
         let ends =

@@ -91,7 +91,7 @@ pub(super) struct Engine {
     limits: Limits,
     memory: Rc<Memory>,
     commons: Arc<Commons>,
-    /// There may be other nodes, and they are told what they should know.
+    /// There may be other nodes, and what they should know is announced.
     is_clustered: bool,
     server_info: Arc<ServerInfoJson>,
     description: ServerDescription,
@@ -211,7 +211,7 @@ impl Engine {
         self.fanout.publish(&publication.topic, publication.offset);
     }
 
-    /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
+    /// What was published elsewhere is partly lost: anything may have changed, and everyone is notified so in the words
     /// of the protocol. This takes [`GAP_OFFSETS`] offsets from `first` on.
     pub(super) fn handle_gap(&mut self, first: u64) {
         debug_assert!(first > self.offset);
