@@ -67,6 +67,7 @@
 // | `admin` | publishing, health and metrics, for operators |
 // | `node` | all of it put together: what starts, serves, drains and ends |
 // | `config`, `cli` | the program: options, the configuration file, signals, the small clients |
+// | `internals` | the inner layers under their names, for this project's own tests |
 //
 // The one idea: one core owns one `shard::Shard`, a plain value. Bytes, publications, what handlers do and the time go
 // in; bytes, calls and a deadline come out. It never waits: `runtime` waits for clients and handlers, `redis` and

@@ -181,7 +181,8 @@ mod tests {
 
     fn command(line: &str) -> Result<CliCommand, clap::Error> {
         let arguments = line.split_whitespace().map(OsString::from).collect();
-        Invocation::parse(command_line(), with_command(arguments)).map(|invocation| invocation.command)
+        Invocation::parse(command_line(), with_command(arguments))
+            .map(|invocation| invocation.command)
     }
 
     #[test]
