@@ -159,6 +159,7 @@ impl Config {
         let node = Options {
             listen: vec![listening.listen],
             path: listening.endpoint,
+            public_url: listening.public_url,
             origins: listening.origins,
             hosts: listening.hosts,
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),

@@ -12,6 +12,7 @@ use crate::clients::Networks;
 use crate::limits::Limits;
 use crate::runtime::{BreakThread, Driver};
 use crate::shard::DrainTimes;
+use crate::wire::public_url::PublicUrl;
 use crate::wire::session_id::NodeName;
 
 /// Core threads of one node; the core's number in a session id has room for as many.
@@ -51,6 +52,9 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// Of the MCP endpoint, `/mcp`: starts with `/` and, unless it is only that, does not end with one.
     pub path: String,
+    /// Of the MCP endpoint as clients know it: named in the server card, and in what clients are told about
+    /// authentication. None: nobody has said.
+    pub public_url: Option<PublicUrl>,
     /// `Host` values, `host[:port]` in lower case, that are let in besides loopback names.
     pub hosts: Vec<String>,
     /// Origins of web pages, `http(s)://host[:port]` in lower case, that may use the server.
@@ -102,6 +106,7 @@ impl Default for Options {
         Options {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             path: "/mcp".to_owned(),
+            public_url: None,
             hosts: Vec::new(),
             origins: Vec::new(),
             trusted_proxies: Networks::private(),

@@ -87,7 +87,7 @@ impl fmt::Display for NotAPublicUrl {
 impl std::error::Error for NotAPublicUrl {}
 
 /// https, or on this machine: nobody on the way reads or changes what comes from there.
-pub(super) fn is_safe_url(text: &str) -> bool {
+pub(crate) fn is_safe_url(text: &str) -> bool {
     let Ok(uri) = Uri::parse(text) else {
         return false;
     };
