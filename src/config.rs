@@ -160,6 +160,7 @@ impl Config {
             listen: vec![listening.listen],
             path: listening.endpoint,
             public_url: listening.public_url,
+            server_card: !listening.no_server_card,
             origins: listening.origins,
             hosts: listening.hosts,
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),

@@ -105,6 +105,11 @@ pub struct ListeningOptions {
     #[arg(long, env = "PINFOLD_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<PublicUrl>,
 
+    /// Shows no server card, neither beside the endpoint (/mcp/server-card) nor in a catalog (/.well-known/ai-catalog.json).
+    /// With it, who is not let in learns neither name nor version
+    #[arg(long, env = "PINFOLD_NO_SERVER_CARD")]
+    pub no_server_card: bool,
+
     /// Origin of a web page that may use the server, such as https://example.com; repeat, or separate with commas.
     /// Programs send no Origin and need none
     #[arg(long = "allow-origin", env = "PINFOLD_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]

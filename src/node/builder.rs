@@ -121,6 +121,12 @@ impl NodeBuilder {
         self
     }
 
+    /// Whether anybody may read the server card. See [`Options::server_card`]; it does by default.
+    pub fn server_card(mut self, is_served: bool) -> Self {
+        self.options.server_card = is_served;
+        self
+    }
+
     /// Lets requests in that name this `host[:port]`. On a loopback address its own names are always allowed, and no other
     /// unless it is given; elsewhere every host is, unless one is given. Web pages of the host may use the server.
     pub fn allow_host(mut self, host: impl AsRef<str>) -> Self {

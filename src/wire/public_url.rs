@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use fluent_uri::Uri;
 
+use super::authority::without_port;
+
 /// The path in front of all that is told about a resource: RFC 9728, 3.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
@@ -23,6 +25,13 @@ pub struct PublicUrl {
 pub struct NotAPublicUrl;
 
 impl PublicUrl {
+    /// Its name or address; an IPv6 address in its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let (_, authority) = self.origin.split_once("://").unwrap_or_default();
+        without_port(authority)
+    }
+
     /// Where this server's metadata are, for challenges.
     #[must_use]
     pub fn metadata_url(&self) -> String {
