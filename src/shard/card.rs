@@ -2,7 +2,7 @@
 //! (SEP-2127, `experimental-ext-server-card`), and the catalog of its host, which says where the card is.
 //!
 //! A card has what is needed to connect: who this is, where, by which revisions. What a server can do is not in it, since that
-//! may depend on who asks: `server/discover` and the lists tell. Why, and when there is one: `docs/decisions/0012-server-card.md`.
+//! may depend on who asks: `server/discover` and the lists tell. Why, and when there is one: `docs/decisions/0012-the-server-card.md`.
 
 use serde::Serialize;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::card::{CardSettings, ServerCard};
-use super::http::Documents;
+use super::http::PublicDocuments;
 use super::{Cluster, RequestPolicy};
 use crate::app::call::{ServerInfoJson, Topic};
 use crate::clients::Commons;
@@ -35,12 +35,12 @@ pub struct ShardSetup {
 
 impl ShardSetup {
     /// What anybody may read.
-    pub(super) fn documents(&self) -> Documents {
+    pub(super) fn documents(&self) -> PublicDocuments {
         let Some(settings) = &self.card else {
-            return Documents::default();
+            return PublicDocuments::default();
         };
         let card = ServerCard::new(&self.server_info, settings);
-        Documents::of(card, settings, &self.gate.path)
+        PublicDocuments::of(card, settings, &self.gate.path)
     }
 }
 

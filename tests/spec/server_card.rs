@@ -1,4 +1,4 @@
-//! SEP-2127 and its extension, `docs/discovery.md`: the server card and the catalog that leads to it.
+//! SEP-2127 and its extension, its chapter on discovery: the server card and the catalog that leads to it.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ pub(super) mod travel;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::documents::Document;
+use super::documents::PublicDocument;
 use super::{Millis, Refused, Timer, UpperLayer};
 use crate::budget::Charge;
 use crate::clients::Client;
@@ -129,7 +129,7 @@ pub(super) enum HeadVerdict {
     /// It asks for the node's health.
     Probe,
     /// It asks for something that anybody may read.
-    Document(Rc<Document>),
+    Document(Rc<PublicDocument>),
 }
 
 /// What a connection holds: bytes received and not served, bytes not written.

@@ -1,4 +1,4 @@
-//! Documents that anybody may read: answered at the head, without the engine, a session or a question who asks.
+//! PublicDocuments that anybody may read: answered at the head, without the engine, a session or a question who asks.
 //!
 //! Each is made once, and is then a table's row: path, media type, bytes. From every web page they may be read (SEP-2127,
 //! "CORS Requirements": MUST), and kept for an hour. One that could name the server only by the `Host` of its request is
@@ -37,7 +37,7 @@ const CORS: [(&str, &str); 4] = [
 ];
 
 /// One of them.
-pub(in crate::shard) struct Document {
+pub(in crate::shard) struct PublicDocument {
     path: Box<str>,
     media_type: &'static str,
     body: Box<str>,
@@ -48,14 +48,14 @@ pub(in crate::shard) struct Document {
 
 /// All of a server.
 #[derive(Default)]
-pub(in crate::shard) struct Documents {
+pub(in crate::shard) struct PublicDocuments {
     /// Anybody's.
-    public: Vec<Rc<Document>>,
+    public: Vec<Rc<PublicDocument>>,
     /// There is a card as soon as somebody says by which URL the server is known.
     card: Option<ServerCard>,
 }
 
-impl Document {
+impl PublicDocument {
     /// That anybody may keep for an hour.
     pub(in crate::shard) fn new(
         path: impl Into<Box<str>>,
@@ -69,7 +69,7 @@ impl Document {
             emit_hex(&mut etag, u64::from_be_bytes(*word));
         }
         etag.push(b'"');
-        Document {
+        PublicDocument {
             path: path.into(),
             media_type,
             body,
@@ -93,15 +93,15 @@ impl Document {
     }
 }
 
-impl Documents {
+impl PublicDocuments {
     /// Of a server that has a card.
     pub(in crate::shard) fn of(card: ServerCard, settings: &CardSettings, endpoint: &str) -> Self {
         match &settings.public_url {
-            Some(url) => Documents {
+            Some(url) => PublicDocuments {
                 public: of_card(&card, url, endpoint).map(Rc::new).into(),
                 card: None,
             },
-            None => Documents {
+            None => PublicDocuments {
                 public: Vec::new(),
                 card: Some(card),
             },
@@ -114,7 +114,7 @@ impl Documents {
         path: &str,
         fields: &RequestFields<'_>,
         gate: &RequestPolicy,
-    ) -> Option<Result<Rc<Document>, Refused>> {
+    ) -> Option<Result<Rc<PublicDocument>, Refused>> {
         if let Some(document) = self.public.iter().find(|it| &*it.path == path) {
             return Some(gate.admit_host(fields).map(|()| document.clone()));
         }
@@ -136,21 +136,21 @@ fn local(
     path: &str,
     fields: &RequestFields<'_>,
     gate: &RequestPolicy,
-) -> Option<Document> {
+) -> Option<PublicDocument> {
     let host = fields.host.filter(|host| is_loopback_host(host))?;
     let url = gate
         .loopback
         .then(|| format!("http://{host}{}", gate.path))?;
     let documents = of_card(card, &url.parse().ok()?, &gate.path);
     let found = documents.into_iter().find(|it| &*it.path == path);
-    found.map(Document::kept_by_nobody)
+    found.map(PublicDocument::kept_by_nobody)
 }
 
-fn of_card(card: &ServerCard, url: &PublicUrl, endpoint: &str) -> [Document; 2] {
+fn of_card(card: &ServerCard, url: &PublicUrl, endpoint: &str) -> [PublicDocument; 2] {
     let texts = card.texts(url);
     [
-        Document::new(ServerCard::path_at(endpoint), CARD_TYPE, texts.card),
-        Document::new(CATALOG_PATH, CATALOG_TYPE, texts.catalog),
+        PublicDocument::new(ServerCard::path_at(endpoint), CARD_TYPE, texts.card),
+        PublicDocument::new(CATALOG_PATH, CATALOG_TYPE, texts.catalog),
     ]
 }
 
@@ -165,7 +165,7 @@ impl<U: UpperLayer> Http<U> {
         &mut self,
         key: ConnectionKey,
         request: &HeadView<'_>,
-        document: &Document,
+        document: &PublicDocument,
     ) {
         let with = |own: &[(&'static str, &'static str)]| [own, &CORS].concat();
         match request.head().method {

@@ -45,7 +45,7 @@ use crate::limits::Limits;
 
 pub use self::client::TooMany;
 pub(super) use self::connection::travel::PackedConnection;
-pub(super) use self::documents::Documents;
+pub(super) use self::documents::PublicDocuments;
 pub use self::gate::RequestPolicy;
 pub(super) use self::receive::Input;
 
@@ -56,7 +56,7 @@ pub(super) struct Http<U: UpperLayer> {
     holders: Vec<ConnectionKey>,
     commons: Arc<Commons>,
     gate: RequestPolicy,
-    documents: Documents,
+    documents: PublicDocuments,
     cluster: Option<Cluster>,
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
@@ -121,7 +121,7 @@ impl<U: UpperLayer> Http<U> {
         limits: Limits,
         memory: Rc<Memory>,
         commons: Arc<Commons>,
-        (gate, documents): (RequestPolicy, Documents),
+        (gate, documents): (RequestPolicy, PublicDocuments),
         cluster: Option<Cluster>,
         now: Millis,
     ) -> Self {

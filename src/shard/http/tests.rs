@@ -66,7 +66,7 @@ impl Rig {
             limits,
             memory,
             commons,
-            (gate, Documents::default()),
+            (gate, PublicDocuments::default()),
             None,
             1_000,
         );
