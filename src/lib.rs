@@ -143,4 +143,5 @@ pub use redis::{BadRedisUrl, RedisUrl};
 pub use runtime::{Driver, PublishRefused, Publisher};
 pub use shard::DrainTimes;
 pub use wire::forwarded::PeerSecret;
+pub use wire::public_url::{NotAPublicUrl, PublicUrl};
 pub use wire::session_id::{BadNodeName, NodeName};

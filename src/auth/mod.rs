@@ -72,7 +72,6 @@ mod metadata;
 mod policy;
 mod principal;
 mod proxy;
-mod public_url;
 mod reason;
 mod refresh;
 mod revoked;
@@ -101,7 +100,6 @@ pub use self::policy::{
 };
 pub use self::principal::PrincipalId;
 pub use self::proxy::{PROXY_ISSUER, Proxy, ProxySettings};
-pub use self::public_url::{NotAPublicUrl, PublicUrl};
 pub use self::reason::Reason;
 pub use self::refresh::{Refresh, Search, max_age_s};
 pub use self::rules::{ResourceSettings, Rules, Who};
@@ -111,3 +109,4 @@ pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_I
 pub use self::token_bucket::{RetryAfter, TokenBucket};
 pub use self::verified::{VerifiedBounds, VerifiedTokens};
 pub use self::verifier::{Verdict, Verifier};
+pub use crate::wire::public_url::{NotAPublicUrl, PublicUrl};

@@ -28,7 +28,7 @@ use crate::acceptor::Listening;
 use crate::app::call::{Availability, Handler};
 use crate::clients::Commons;
 use crate::limits::Limits;
-use crate::shard::{Cluster, DrainTimes, RequestPolicy, ShardSetup};
+use crate::shard::{CardSettings, Cluster, DrainTimes, RequestPolicy, ShardSetup};
 use crate::wire::session_id::NodeName;
 
 /// Makes the application of one core, on the thread of that core.
@@ -47,6 +47,7 @@ pub(crate) struct CoresSetup {
     pub(crate) limits: Limits,
     pub(crate) commons: Arc<Commons>,
     pub(crate) gate: RequestPolicy,
+    pub(crate) card: Option<CardSettings>,
     pub(crate) state_key: [u8; 32],
     pub(crate) drain: DrainTimes,
     /// None: this node is alone.
@@ -267,6 +268,7 @@ fn make_core(
             secret: cluster.secret.clone(),
         }),
         server_info: Arc::new(server_info),
+        card: setup.card,
         accepts: Box::new(move |uri| asked.accepts(uri)),
         secrets: secrets::source(),
     });

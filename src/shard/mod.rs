@@ -23,6 +23,7 @@
 
 mod arena;
 mod body;
+mod card;
 mod effect;
 mod engine;
 mod exchange;
@@ -49,6 +50,7 @@ use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
 use crate::limits::Limits;
 
+pub use self::card::CardSettings;
 pub use self::effect::Effect;
 #[cfg(any(test, feature = "internals"))]
 pub use self::engine::properties;
@@ -76,7 +78,7 @@ impl Shard {
             setup.limits,
             memory.clone(),
             setup.commons.clone(),
-            setup.gate.clone(),
+            (setup.gate.clone(), setup.documents()),
             setup.cluster.clone(),
             now,
         );

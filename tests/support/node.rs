@@ -13,8 +13,8 @@ use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
 use pinfold::internals::limits::{GAP_OFFSETS, Limits};
 use pinfold::internals::shard::{
-    CallKey, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy, SessionEvent, Shard,
-    ShardSetup,
+    CallKey, CardSettings, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy,
+    SessionEvent, Shard, ShardSetup,
 };
 use pinfold::internals::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -136,6 +136,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -
         },
         cluster: None,
         server_info: Arc::new(server_info()),
+        card: Some(CardSettings::default()),
         accepts: Box::new(|uri| {
             let own = pinfold::internals::wire::uri::normal(uri)?;
             Ok((!own.starts_with("forbidden:")).then(|| own.into()))

@@ -116,6 +116,7 @@ fn engine() -> Engine {
             modern_capabilities: capabilities,
             sees_credentials: false,
         }),
+        card: None,
         accepts: Box::new(|uri| Ok(Some(uri.into()))),
         secrets: Box::new(|| [7; 16]),
     };

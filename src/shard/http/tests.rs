@@ -62,7 +62,14 @@ impl Rig {
         };
         let commons = Commons::new(&limits, Networks::private());
         let memory = Memory::new(&Pool::new(1 << 20));
-        let mut http = Http::new(limits, memory, commons, gate, None, 1_000);
+        let mut http = Http::new(
+            limits,
+            memory,
+            commons,
+            (gate, PublicDocuments::default()),
+            None,
+            1_000,
+        );
         let key = http.handle_open(None).expect("there is room");
         Rig {
             http,
