@@ -4,7 +4,7 @@
 //! carries its [`Charge`]. A connection that holds nothing has none, and a request that comes whole and is answered
 //! whole costs none. When the budget is short, room is made in this order. Answers that are kept go first, the oldest before
 //! the others. Then go connections that have held something for a while, first those that hold most and take longest. What is
-//! new and still finds no room is refused with 503. A client (an address) never gets more than it leaves to others, and a last
+//! new and still finds no room is refused with 503. A client never gets more than it leaves to others, and a last
 //! part of the budget is kept back for what is small. So a client that takes all it can hinders no other.
 
 use std::cell::{Cell, RefCell};

@@ -12,7 +12,7 @@ use super::siege::{Aftermath, Siege};
 
 const OPTIONS: [&str; 8] = [
     "--connections-max",
-    "1200",
+    "2000",
     "--sessions-max",
     "200",
     "--initialize-per-second-max",
@@ -22,9 +22,9 @@ const OPTIONS: [&str; 8] = [
 ];
 /// Quarters of what there is, and what a subscription takes at least: a URI twice, its entry and its place.
 const SESSIONS_MAX: usize = 200 / 4;
-const SUBSCRIPTIONS_MAX: usize = 256 * 1024 / 4 / 256;
+const SUBSCRIPTIONS_MAX: usize = 256 * 1024 / 4 / 300;
 
-/// Requests of each kind, of which each takes a connection: together more than one client may have.
+/// Requests of each kind, each on a connection of its own.
 const COUNT: usize = 260;
 const BODY_BYTES: usize = 4 << 20;
 
