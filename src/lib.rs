@@ -32,6 +32,7 @@
 //! |---|---|
 //! | `cli` (default) | the program `pinfold`, and `admin` and `redis` with it; a library needs none of it |
 //! | `admin` | the listener for operators: publishing, readiness, metrics, drain |
+//! | `auth` | who asks, and what they may do: tokens, keys of issuers, policy. Nothing asks for it yet |
 //! | `redis` | nodes that share a Redis: one log, and requests that find their session on whichever node it is |
 //! | `metrics` | what a node counts, in a registry of yours and as text; `admin` and `redis` bring it along |
 //! | `tokio` | handlers may use crates that need a tokio runtime (`NodeBuilder::tokio`) |
