@@ -1,4 +1,4 @@
-//! PublicDocuments that anybody may read: answered at the head, without the engine, a session or a question who asks.
+//! Documents that anybody may read: answered at the head, without the engine, a session or a question who asks.
 //!
 //! Each is made once, and is then a table's row: path, media type, bytes. From every web page they may be read (SEP-2127,
 //! "CORS Requirements": MUST), and kept for an hour. One that could name the server only by the `Host` of its request is
