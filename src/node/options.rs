@@ -90,7 +90,7 @@ pub struct Options {
     /// Seals `requestState`. None: made from the peer secret, or else a new key at each start.
     pub state_key: Option<StateKey>,
     /// How it drains at the end. None: streams close within a second; those of one node of several within 20 s, beginning 5 s
-    /// after the proxy was told.
+    /// after the proxy was notified.
     pub drain: Option<DrainTimes>,
     /// The listener for operators.
     #[cfg(feature = "admin")]

@@ -106,7 +106,7 @@ impl Cores {
         let mut failed = None;
         for (number, own) in own.into_iter().enumerate() {
             let alive = watch.core(&thread_name(number));
-            let seat = CoreSetup {
+            let core_setup = CoreSetup {
                 number: number as u16,
                 core_count: count as u16,
                 listening: own.listening,
@@ -121,7 +121,7 @@ impl Cores {
             match start_core(
                 setup.clone(),
                 cores.blocking.clone(),
-                seat,
+                core_setup,
                 alive,
                 reporter.clone(),
             ) {
@@ -213,15 +213,15 @@ fn no_threads(fault: io::Error) -> NotStarted {
 fn start_core(
     setup: CoresSetup,
     blocking: BlockingPool,
-    seat: CoreSetup,
+    core_setup: CoreSetup,
     alive: Alive,
     reporter: Sender<StartReport>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
-    let (core, publisher) = (seat.number, setup.publisher.clone());
+    let (core, publisher) = (core_setup.number, setup.publisher.clone());
     let run = move || {
-        let numbers = seat.shard_numbers();
+        let numbers = core_setup.shard_numbers();
         let served = thread::run(
-            seat,
+            core_setup,
             || make_core(setup, numbers, blocking),
             // Dropped as soon as it is told: whoever waits for the reports waits for the last of them.
             move |report| drop(reporter.send(report)),

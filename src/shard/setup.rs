@@ -44,7 +44,7 @@ impl ShardSetup {
     }
 }
 
-/// The application's word on a URI that a client wants to hear of: how the application itself spells it when it
+/// The application's word on a URI that a client subscribes to: how the application itself spells it when it
 /// publishes, and nothing if nobody may subscribe to it.
 pub type AcceptsSubscription = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 
