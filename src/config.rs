@@ -159,6 +159,8 @@ impl Config {
         let node = Options {
             listen: vec![listening.listen],
             path: listening.endpoint,
+            public_url: listening.public_url,
+            server_card: !listening.no_server_card,
             origins: listening.origins,
             hosts: listening.hosts,
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),

@@ -22,7 +22,7 @@
 //! - [`app`] is what you implement, and what a handler can do with its [`Context`](app::Context).
 //! - [`mcp`] has the types of the specification: tools, resources, contents, questions.
 //! - [`testing`] runs an application without a network.
-//! - [`NodeBuilder`], [`Options`] and [`Limits`] say how a node runs, [`Publisher`] tells subscribers of a change, and
+//! - [`NodeBuilder`], [`Options`] and [`Limits`] say how a node runs, [`Publisher`] notifies subscribers of a change, and
 //!   [`NodeError`] says why a node did not start.
 //!
 //! # Features
@@ -30,7 +30,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `cli` (default) | the program `pinfold`, and `admin` and `redis` with it; a library needs none of it |
+//! | `cli` (default) | the program `pinfold`, and `admin`, `auth` and `redis` with it; a library needs none of it |
 //! | `admin` | the listener for operators: publishing, readiness, metrics, drain |
 //! | `auth` | who asks, and what they may do: tokens, keys of issuers, policy. Nothing asks for it yet |
 //! | `redis` | nodes that share a Redis: one log, and requests that find their session on whichever node it is |
@@ -67,6 +67,7 @@
 // | `admin` | publishing, health and metrics, for operators |
 // | `node` | all of it put together: what starts, serves, drains and ends |
 // | `config`, `cli` | the program: options, the configuration file, signals, the small clients |
+// | `internals` | the inner layers under their names, for this project's own tests |
 //
 // The one idea: one core owns one `shard::Shard`, a plain value. Bytes, publications, what handlers do and the time go
 // in; bytes, calls and a deadline come out. It never waits: `runtime` waits for clients and handlers, `redis` and
@@ -142,4 +143,5 @@ pub use redis::{BadRedisUrl, RedisUrl};
 pub use runtime::{Driver, PublishRefused, Publisher};
 pub use shard::DrainTimes;
 pub use wire::forwarded::PeerSecret;
+pub use wire::public_url::{NotAPublicUrl, PublicUrl};
 pub use wire::session_id::{BadNodeName, NodeName};

@@ -167,7 +167,7 @@ pub const KEY_RETRY_MAX_MS: u64 = 60 * 1000;
 /// for it.
 pub const ISSUER_ANSWER_MS: u64 = 5 * 1000;
 
-/// Requests that wait for one issuer's keys. Past it a client is told to ask again.
+/// Requests that wait for one issuer's keys. Past it a client is asked to try again.
 pub const KEY_QUESTIONS_MAX: usize = 1024;
 
 /// `initialize` requests a second that one client gets also while others ask for more than the node allows. An office

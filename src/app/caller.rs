@@ -41,7 +41,7 @@ const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"
 const BETWEEN_NODES: &str = "pinfold-";
 
 /// Gives each name and value in a request's head, in their order.
-pub type ReadFields = fn(&[u8], &mut dyn FnMut(&str, &str));
+pub(crate) type ReadFields = fn(&[u8], &mut dyn FnMut(&str, &str));
 
 /// The header fields of a request: names in lower case, values as sent.
 ///
@@ -74,7 +74,7 @@ impl Headers {
 
     /// Of a head that is read when somebody looks.
     #[must_use]
-    pub fn unread(head: Box<[u8]>, read: ReadFields, with_credentials: bool) -> Self {
+    pub(crate) fn unread(head: Box<[u8]>, read: ReadFields, with_credentials: bool) -> Self {
         Headers {
             head: Cell::new(head),
             read,

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::algorithm::{ALGORITHMS, Algorithm};
 use super::identity::is_scope;
-use super::public_url::is_safe_url;
 use crate::limits::{ISSUERS_MAX, LEEWAY_MAX_S};
+use crate::wire::public_url::is_safe_url;
 
 /// Tokens that an authorization server signs. Only `issuers` has to be given.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

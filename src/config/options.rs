@@ -18,6 +18,7 @@ use crate::clients::{Networks, NotANetwork, PRIVATE};
 use crate::limits::Limits;
 use crate::node::{CORES_MAX, endpoint, host, node_name, origin};
 use crate::runtime::{BreakThread, Driver};
+use crate::wire::public_url::{NotAPublicUrl, PublicUrl};
 use crate::wire::session_id::NodeName;
 
 /// The application that answers the clients.
@@ -98,6 +99,16 @@ pub struct ListeningOptions {
     /// Path of the MCP endpoint
     #[arg(long, env = "PINFOLD_ENDPOINT", value_name = "PATH", default_value = "/mcp", value_parser = endpoint)]
     pub endpoint: String,
+
+    /// Public URL of the MCP endpoint, such as https://mcp.example.com/mcp: named in the server card, and in what clients
+    /// are told about authentication
+    #[arg(long, env = "PINFOLD_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<PublicUrl>,
+
+    /// Shows no server card, neither beside the endpoint (/mcp/server-card) nor in a catalog (/.well-known/ai-catalog.json).
+    /// With it, who is not let in learns neither name nor version
+    #[arg(long, env = "PINFOLD_NO_SERVER_CARD")]
+    pub no_server_card: bool,
 
     /// Origin of a web page that may use the server, such as https://example.com; repeat, or separate with commas.
     /// Programs send no Origin and need none
@@ -327,6 +338,10 @@ fn broken_thread(text: &str) -> Result<BreakThread, &'static str> {
 fn level() -> impl TypedValueParser<Value = LevelFilter> {
     PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
         .try_map(|name| name.parse::<LevelFilter>())
+}
+
+fn public_url(text: &str) -> Result<PublicUrl, NotAPublicUrl> {
+    text.parse()
 }
 
 fn networks(text: &str) -> Result<Networks, NotANetwork> {

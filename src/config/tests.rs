@@ -74,6 +74,12 @@ fn a_value_that_is_not_allowed() {
     assert_refused("--endpoint", "mcp/", "such as /mcp");
     assert_refused("--allow-origin", "example.com", "https://example.com");
     assert_refused("--allow-host", "http://x", "mcp.example.com");
+    assert_refused("--public-url", "http://mcp.example.com/mcp", "http only on");
+    assert_refused(
+        "--public-url",
+        "mcp.example.com",
+        "https://mcp.example.com/mcp",
+    );
     assert_refused("--app", "bored", "[possible values: board]");
     assert_refused("--driver", "kqueue", "auto, uring, epoll");
     assert_refused("--cores", "0", "1 to 512");

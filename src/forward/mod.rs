@@ -376,7 +376,7 @@ impl Forwarder {
     }
 
     /// Whatever became of a DELETE on its way, its client is done with the session: no record of it should stay.
-    fn say_if_deleted(&mut self, key: PassageKey) {
+    fn announce_if_deleted(&mut self, key: PassageKey) {
         let Some(Passage { session, state, .. }) = self.passage_ref(key) else {
             return;
         };

@@ -302,7 +302,7 @@ impl Core {
             } => self.forward(connection, bytes, client, ticket),
             Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
-            Effect::Tell(event) => self.application.tell(&event),
+            Effect::Lifecycle(event) => self.application.run_hook(&event),
             Effect::Announce(presence) => {
                 if let Some(forwarding) = &self.forwarding {
                     forwarding.say(presence);
@@ -323,13 +323,13 @@ impl Core {
             return;
         };
         let peer = stream.peer_addr().ok().map(|address| address.ip());
-        let letter = CoreMessage::Connection {
+        let message = CoreMessage::Connection {
             stream,
             peer,
             bytes,
             ticket,
         };
-        self.publisher.mailbox(core.into()).post_beyond(letter);
+        self.publisher.mailbox(core.into()).post_beyond(message);
     }
 
     /// It goes to another node.

@@ -28,7 +28,7 @@ use crate::acceptor::Listening;
 use crate::app::call::{Availability, Handler};
 use crate::clients::Commons;
 use crate::limits::Limits;
-use crate::shard::{Cluster, DrainTimes, RequestPolicy, ShardSetup};
+use crate::shard::{CardSettings, Cluster, DrainTimes, RequestPolicy, ShardSetup};
 use crate::wire::session_id::NodeName;
 
 /// Makes the application of one core, on the thread of that core.
@@ -47,6 +47,7 @@ pub(crate) struct CoresSetup {
     pub(crate) limits: Limits,
     pub(crate) commons: Arc<Commons>,
     pub(crate) gate: RequestPolicy,
+    pub(crate) card: Option<CardSettings>,
     pub(crate) state_key: [u8; 32],
     pub(crate) drain: DrainTimes,
     /// None: this node is alone.
@@ -105,7 +106,7 @@ impl Cores {
         let mut failed = None;
         for (number, own) in own.into_iter().enumerate() {
             let alive = watch.core(&thread_name(number));
-            let seat = CoreSetup {
+            let core_setup = CoreSetup {
                 number: number as u16,
                 core_count: count as u16,
                 listening: own.listening,
@@ -120,7 +121,7 @@ impl Cores {
             match start_core(
                 setup.clone(),
                 cores.blocking.clone(),
-                seat,
+                core_setup,
                 alive,
                 reporter.clone(),
             ) {
@@ -212,15 +213,15 @@ fn no_threads(fault: io::Error) -> NotStarted {
 fn start_core(
     setup: CoresSetup,
     blocking: BlockingPool,
-    seat: CoreSetup,
+    core_setup: CoreSetup,
     alive: Alive,
     reporter: Sender<StartReport>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
-    let (core, publisher) = (seat.number, setup.publisher.clone());
+    let (core, publisher) = (core_setup.number, setup.publisher.clone());
     let run = move || {
-        let numbers = seat.shard_numbers();
+        let numbers = core_setup.shard_numbers();
         let served = thread::run(
-            seat,
+            core_setup,
             || make_core(setup, numbers, blocking),
             // Dropped as soon as it is told: whoever waits for the reports waits for the last of them.
             move |report| drop(reporter.send(report)),
@@ -267,6 +268,7 @@ fn make_core(
             secret: cluster.secret.clone(),
         }),
         server_info: Arc::new(server_info),
+        card: setup.card,
         accepts: Box::new(move |uri| asked.accepts(uri)),
         secrets: secrets::source(),
     });

@@ -54,11 +54,11 @@ pub enum Effect {
         connection: ConnectionKey,
         ms: Millis,
     },
-    /// The node is full, and the sessions to end are rather on another core: tell all of them, by
+    /// The node is full, and the sessions to end are rather on another core: ask all of them, by
     /// [`Shard::handle_make_room`](super::Shard::handle_make_room).
     MakeRoom { holds: u32 },
     /// Tell the application; nothing waits for it.
-    Tell(Lifecycle),
+    Lifecycle(Lifecycle),
     /// Tell the other nodes; nothing waits for it.
     Announce(SessionEvent),
     /// Reading was paused ([`Shard::wants_bytes`](super::Shard::wants_bytes)) and goes on.
@@ -129,7 +129,7 @@ impl From<engine::EngineOutput> for Effect {
                 session,
             },
             EngineOutput::MakeRoom { holds } => Effect::MakeRoom { holds },
-            EngineOutput::Tell(event) => Effect::Tell(event),
+            EngineOutput::Lifecycle(event) => Effect::Lifecycle(event),
             EngineOutput::Announce(presence) => Effect::Announce(presence),
         }
     }

@@ -42,7 +42,7 @@ impl Node {
             held.entry(client).or_default().subscription_bytes += bytes;
         }
         held.retain(|_, holds| *holds != Holds::default());
-        let tickets = self.letters.iter().map(|letter| &letter.ticket);
+        let tickets = self.messages.iter().map(|message| &message.ticket);
         let tickets = tickets.chain(self.forwarded_for.iter().map(|(_, ticket)| ticket));
         for client in tickets.clone().filter_map(Ticket::client) {
             held.entry(client).or_default().connections += 1;

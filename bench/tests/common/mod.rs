@@ -69,6 +69,7 @@ impl Rig {
             },
             cluster: None,
             server_info: Arc::new(handler.server_info()),
+            card: None,
             accepts: Box::new(|uri| Ok(Some(uri.into()))),
             secrets: Box::new(|| [7; 16]),
         };

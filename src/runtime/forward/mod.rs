@@ -91,8 +91,8 @@ impl Forwarding {
     }
 
     /// Nothing is left here that a request from another node could be for.
-    pub(super) fn say_leaving(&self) {
-        self.cluster.handle.say_leaving();
+    pub(super) fn announce_leaving(&self) {
+        self.cluster.handle.announce_leaving();
     }
 
     /// Requests under way to other nodes, which count as connections of this one.

@@ -33,7 +33,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn tell_opened(&mut self, key: SessionKey, address: Option<IpAddr>) {
+    pub(super) fn hook_opened(&mut self, key: SessionKey, address: Option<IpAddr>) {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
@@ -44,42 +44,44 @@ impl Engine {
             session.client_info.capabilities.clone(),
             address,
         );
-        self.tell_application(Lifecycle::Opened(opened));
+        self.queue_hook(Lifecycle::Opened(opened));
     }
 
-    pub(super) fn tell_ended(&mut self, session: SessionId, why: SessionEnd) {
-        self.tell_application(Lifecycle::Ended(session, why));
+    pub(super) fn hook_ended(&mut self, session: SessionId, why: SessionEnd) {
+        self.queue_hook(Lifecycle::Ended(session, why));
     }
 
-    /// A session hears of a resource, by this spelling.
-    pub(super) fn tell_subscribed(&mut self, listener: ListenerKey, spelling: &str) {
+    /// A session subscribed to a resource, by this spelling.
+    pub(super) fn hook_subscribed(&mut self, listener: ListenerKey, spelling: &str) {
         let uri = self.fanout.published_uri(spelling);
         if let (Some(subscriber), Some(uri)) = (self.subscriber(listener), uri) {
-            self.tell_application(Lifecycle::Subscribed(uri, subscriber));
+            self.queue_hook(Lifecycle::Subscribed(uri, subscriber));
         }
     }
 
-    /// A session heard of a resource by so many spellings, and does no longer.
-    pub(super) fn tell_unsubscribed(&mut self, listener: ListenerKey, uri: &str, count: usize) {
+    /// A session was subscribed to a resource by so many spellings, and is no longer.
+    pub(super) fn hook_unsubscribed(&mut self, listener: ListenerKey, uri: &str, count: usize) {
         if let Some(subscriber) = self.subscriber(listener) {
             for _ in 0..count {
-                self.tell_application(Lifecycle::Unsubscribed(uri.into(), subscriber));
+                self.queue_hook(Lifecycle::Unsubscribed(uri.into(), subscriber));
             }
         }
     }
 
     /// A listen stream has opened.
-    pub(super) fn tell_listening(&mut self, listener: ListenerKey) {
+    pub(super) fn hook_listening(&mut self, listener: ListenerKey) {
         let subscriber = subscriber_of(listener);
         let uris = self.fanout.uris_of(listener);
-        let begins = uris.map(|uri| EngineOutput::Tell(Lifecycle::Subscribed(uri, subscriber)));
+        let begins =
+            uris.map(|uri| EngineOutput::Lifecycle(Lifecycle::Subscribed(uri, subscriber)));
         self.outputs.extend(begins);
     }
 
-    /// A listener goes, and all that it hears.
+    /// A listener goes, and all of its subscriptions.
     pub(super) fn close_listener(&mut self, listener: ListenerKey, subscriber: Subscriber) {
         let uris = self.fanout.uris_of(listener);
-        let ends = uris.map(|uri| EngineOutput::Tell(Lifecycle::Unsubscribed(uri, subscriber)));
+        let ends =
+            uris.map(|uri| EngineOutput::Lifecycle(Lifecycle::Unsubscribed(uri, subscriber)));
         self.outputs.extend(ends);
         self.fanout.close(listener);
     }
@@ -91,8 +93,8 @@ impl Engine {
         }
     }
 
-    fn tell_application(&mut self, event: Lifecycle) {
-        self.outputs.push_back(EngineOutput::Tell(event));
+    fn queue_hook(&mut self, event: Lifecycle) {
+        self.outputs.push_back(EngineOutput::Lifecycle(event));
     }
 }
 

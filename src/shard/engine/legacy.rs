@@ -300,7 +300,7 @@ impl Engine {
             Err(NoRoom::OfNode) => return Err(RpcError::internal(NO_ROOM)),
         };
         self.fanout.subscribe(listener, &interest);
-        self.tell_subscribed(listener, &uri);
+        self.hook_subscribed(listener, &uri);
         self.fanout.settle_one(listener, &lease);
         Ok(true)
     }
@@ -315,7 +315,7 @@ impl Engine {
         let listener = self.sessions.get(session).map(|session| session.listener);
         if let (Some(listener), Some(interest)) = (listener, interest) {
             let count = self.fanout.unsubscribe(listener, &interest);
-            self.tell_unsubscribed(listener, interest.own_uri(), count);
+            self.hook_unsubscribed(listener, interest.own_uri(), count);
         }
         Ok(())
     }

@@ -91,7 +91,7 @@ impl Engine {
         self.events = events;
         wire.set_owner(key, ExchangeOwner::Listener(listener));
         self.fanout.attach(listener, key);
-        self.tell_listening(listener);
+        self.hook_listening(listener);
     }
 
     fn check_filter(&self, filter: Filter) -> Result<Filter, RpcError> {

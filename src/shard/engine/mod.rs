@@ -26,6 +26,7 @@ mod look;
 mod memory;
 mod modern;
 mod moved;
+mod notices;
 mod params;
 mod place;
 mod post;
@@ -36,7 +37,6 @@ mod session;
 mod session_events;
 mod session_lifecycle;
 mod stream;
-mod tell;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -91,7 +91,7 @@ pub(super) struct Engine {
     limits: Limits,
     memory: Rc<Memory>,
     commons: Arc<Commons>,
-    /// There may be other nodes, and they are told what they should know.
+    /// There may be other nodes, and what they should know is announced.
     is_clustered: bool,
     server_info: Arc<ServerInfoJson>,
     description: ServerDescription,
@@ -158,7 +158,7 @@ pub(super) enum EngineOutput {
     MakeRoom {
         holds: u32,
     },
-    Tell(Lifecycle),
+    Lifecycle(Lifecycle),
     Announce(SessionEvent),
 }
 
@@ -213,7 +213,7 @@ impl Engine {
         self.fanout.publish(&publication.topic, publication.offset);
     }
 
-    /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
+    /// What was published elsewhere is partly lost: anything may have changed, and everyone is notified so in the words
     /// of the protocol. This takes [`GAP_OFFSETS`] offsets from `first` on.
     pub(super) fn handle_gap(&mut self, first: u64) {
         debug_assert!(first > self.offset);

@@ -116,6 +116,7 @@ fn engine() -> Engine {
             modern_capabilities: capabilities,
             sees_credentials: false,
         }),
+        card: None,
         accepts: Box::new(|uri| Ok(Some(uri.into()))),
         secrets: Box::new(|| [7; 16]),
     };
@@ -178,7 +179,7 @@ fn open_session(engine: &mut Engine, wire: &mut Tape) -> String {
     let told = engine.poll_output();
     assert!(matches!(
         told,
-        Some(EngineOutput::Tell(Lifecycle::Opened(_)))
+        Some(EngineOutput::Lifecycle(Lifecycle::Opened(_)))
     ));
     text
 }

@@ -15,7 +15,9 @@
 pub(super) mod travel;
 
 use std::cell::Cell;
+use std::rc::Rc;
 
+use super::documents::PublicDocument;
 use super::{Millis, Refused, Timer, UpperLayer};
 use crate::budget::Charge;
 use crate::clients::Client;
@@ -135,6 +137,8 @@ pub(super) enum HeadVerdict {
     Ambiguous,
     /// It asks for the node's health.
     Probe,
+    /// It asks for something that anybody may read.
+    Document(Rc<PublicDocument>),
 }
 
 /// What a connection holds: bytes received and not served, bytes not written.

@@ -10,6 +10,7 @@ mod admit;
 mod answer;
 mod client;
 mod connection;
+mod documents;
 mod gate;
 mod half_close;
 mod held;
@@ -44,6 +45,7 @@ use crate::limits::Limits;
 
 pub use self::client::TooMany;
 pub(super) use self::connection::travel::PackedConnection;
+pub(super) use self::documents::PublicDocuments;
 pub use self::gate::RequestPolicy;
 pub(super) use self::receive::Input;
 
@@ -54,6 +56,7 @@ pub(super) struct Http<U: UpperLayer> {
     holders: Vec<ConnectionKey>,
     commons: Arc<Commons>,
     gate: RequestPolicy,
+    documents: PublicDocuments,
     cluster: Option<Cluster>,
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
@@ -118,7 +121,7 @@ impl<U: UpperLayer> Http<U> {
         limits: Limits,
         memory: Rc<Memory>,
         commons: Arc<Commons>,
-        gate: RequestPolicy,
+        (gate, documents): (RequestPolicy, PublicDocuments),
         cluster: Option<Cluster>,
         now: Millis,
     ) -> Self {
@@ -128,6 +131,7 @@ impl<U: UpperLayer> Http<U> {
             holders: Vec::new(),
             commons,
             gate,
+            documents,
             cluster,
             now,
             connections: Arena::default(),

@@ -34,6 +34,10 @@ impl<U: UpperLayer> Http<U> {
                 self.answer_probe(key, availability);
                 return None;
             }
+            HeadVerdict::Document(document) => {
+                self.answer_document(key, request, document);
+                return None;
+            }
         }
         let connection = self.connections.get_mut(key)?;
         if let Some(origin) = fields.origin {

@@ -68,7 +68,14 @@ impl Rig {
         };
         let commons = Commons::new(&limits, Networks::private());
         let memory = Memory::new(&Pool::new(1 << 20), 1);
-        let mut http = Http::new(limits, memory, commons, gate, None, 1_000);
+        let mut http = Http::new(
+            limits,
+            memory,
+            commons,
+            (gate, PublicDocuments::default()),
+            None,
+            1_000,
+        );
         let key = http.handle_open(peer).expect("there is room");
         Rig {
             http,

@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub(super) plain: bool,
     /// Traefik says when it has read its routers, and is not asked for anything before.
     pub(super) says_when: bool,
+    /// More options of each node.
+    pub(super) node_options: &'static [&'static str],
     /// More options of `pinfold traefik`.
     pub(super) proxy_options: &'static [&'static str],
 }
@@ -50,6 +52,7 @@ impl Plan {
             joined: true,
             plain: false,
             says_when: false,
+            node_options: &[],
             proxy_options: &[],
         }
     }
@@ -58,7 +61,15 @@ impl Plan {
         let scratch = scratch_folder(self.test);
         let redis = self.joined.then(|| Redis::start(&scratch));
         let start = |name: &&str| {
-            Node::start_placed(name, self.app, self.placement, redis.as_ref(), &scratch)
+            let more = self.node_options;
+            Node::start_placed(
+                name,
+                self.app,
+                self.placement,
+                redis.as_ref(),
+                more,
+                &scratch,
+            )
         };
         let nodes: Vec<Node> = NODES.iter().map(start).collect();
         let rest = RestOfTheSite::start();

@@ -9,6 +9,7 @@ mod bad_input;
 mod bus;
 mod chaos;
 mod client;
+mod documents;
 mod fleet;
 mod forgotten;
 mod forwarding;

@@ -29,7 +29,7 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn start(name: &str, app: App, redis: Option<&Redis>, scratch: &Path) -> Node {
-        Node::start_placed(name, app, Placement::OneCore, redis, scratch)
+        Node::start_placed(name, app, Placement::OneCore, redis, &[], scratch)
     }
 
     pub(super) fn start_placed(
@@ -37,6 +37,7 @@ impl Node {
         app: App,
         placement: Placement,
         redis: Option<&Redis>,
+        more: &[&str],
         scratch: &Path,
     ) -> Node {
         let url = redis.map(Redis::url);
@@ -44,6 +45,7 @@ impl Node {
             .find_map(|_| {
                 let ports = Ports::free();
                 let mut options = own_options(name, scratch);
+                options.extend(more.iter().map(|it| (*it).to_owned()));
                 if let Some(url) = &url {
                     options.extend(joined_options(ports, url, scratch));
                 }

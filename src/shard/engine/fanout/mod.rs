@@ -140,12 +140,12 @@ impl Fanout {
         topic.and_then(slot).is_some()
     }
 
-    /// How a resource is published that somebody hears of by this spelling.
+    /// How a resource is published that somebody subscribed to by this spelling.
     pub(super) fn published_uri(&self, spelling: &str) -> Option<Rc<str>> {
         self.topics[*self.by_uri.get(spelling)? as usize].published_uri()
     }
 
-    /// The resources that a listener hears of, as they are published.
+    /// The resources that a listener is subscribed to, as they are published.
     pub(super) fn uris_of(&self, key: ListenerKey) -> impl Iterator<Item = Rc<str>> {
         let listener = self.listeners.get(key).into_iter();
         let topics = listener.flat_map(|it| &it.subscriptions);
@@ -381,7 +381,7 @@ impl Fanout {
         self.listeners.len()
     }
 
-    /// The index of a topic that somebody hears, or that is a list.
+    /// The index of a topic that somebody is subscribed to, or that is a list.
     fn find(&self, topic: &Topic) -> Option<u32> {
         match topic.list() {
             Ok(list) => Some(list as u32),

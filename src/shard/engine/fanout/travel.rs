@@ -1,4 +1,4 @@
-//! A listener as a value that can travel: what it hears of, and what of that it has still to be delivered_through.
+//! A listener as a value that can travel: what it is subscribed to, and what of that is still to be delivered.
 //!
 //! It leaves at a place in the log, and arrives at the same place: what each of its topics was published at last goes with
 //! it, so that the other core knows as much of them as it needs for this listener. Who else hears of a topic there has

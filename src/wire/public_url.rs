@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use fluent_uri::Uri;
 
+use super::authority::without_port;
+
 /// The path in front of all that is told about a resource: RFC 9728, 3.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
@@ -23,6 +25,13 @@ pub struct PublicUrl {
 pub struct NotAPublicUrl;
 
 impl PublicUrl {
+    /// Its name or address; an IPv6 address in its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let (_, authority) = self.origin.split_once("://").unwrap_or_default();
+        without_port(authority)
+    }
+
     /// Where this server's metadata are, for challenges.
     #[must_use]
     pub fn metadata_url(&self) -> String {
@@ -87,7 +96,7 @@ impl fmt::Display for NotAPublicUrl {
 impl std::error::Error for NotAPublicUrl {}
 
 /// https, or on this machine: nobody on the way reads or changes what comes from there.
-pub(super) fn is_safe_url(text: &str) -> bool {
+pub(crate) fn is_safe_url(text: &str) -> bool {
     let Ok(uri) = Uri::parse(text) else {
         return false;
     };
