@@ -302,9 +302,13 @@ fn limits(bounds: &BoundOptions, times: &TimeOptions, machine: &Machine) -> Limi
         sessions_per_client_max: bounds.sessions_per_client_max.map(wide),
         initialize_per_second_per_client_max: bounds.initialize_per_second_per_client_max,
         calls_per_client_max: bounds.calls_per_client_max as usize,
+        calls_per_second_per_client_max: bounds.calls_per_second_per_client_max,
         streams_per_session_max: bounds.streams_per_session_max as usize,
         subscriptions_max: bounds.subscriptions_max as usize,
         subscription_bytes_max: bounds.subscription_bytes_max.0,
+        subscription_bytes_per_client_max: bounds
+            .subscription_bytes_per_client_max
+            .map(|size| size.0),
         body_bytes_max: bounds.body_bytes_max.0,
         json_tree_bytes_max: bounds.json_tree_bytes_max.0,
         stream_queue_bytes_max: bounds.stream_queue_bytes_max.0,

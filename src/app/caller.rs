@@ -15,8 +15,8 @@ use crate::wire::session_id::SessionId;
 pub struct Caller {
     /// The session that the request belongs to. Clients of 2026-07-28 have none.
     pub session: Option<SessionId>,
-    /// The client's address: its connection's, or the one that a trusted proxy names. Limits go by it, so of an IPv6
-    /// client it is the first address of its /64.
+    /// The client's address: its connection's, or the one that a trusted proxy names. Limits go by it for whoever is not
+    /// known by more, so of an IPv6 client it is the first address of its /64.
     pub address: Option<IpAddr>,
     /// The header fields of the request.
     pub headers: Headers,

@@ -13,7 +13,6 @@
 //! | [`StaticTokens`], [`Proxy`] | the other ways to be known |
 //! | [`Policy`], [`Action`], [`Decision`] | what somebody may do |
 //! | [`Refusal`], [`Reason`] | status, challenge and sentence for somebody who is not let in |
-//! | [`TokenBucket`] | how much somebody may do in a second |
 //! | [`Refresh`], [`keys_url`], [`max_age_s`] | when an issuer is asked for its keys, and where |
 //!
 //! # Where it goes
@@ -79,7 +78,6 @@ mod rules;
 mod settings;
 mod shown;
 mod static_tokens;
-mod token_bucket;
 mod verified;
 mod verifier;
 
@@ -106,7 +104,6 @@ pub use self::rules::{ResourceSettings, Rules, Who};
 pub use self::settings::{IssuerSettings, JwtSettings, KeySource};
 pub use self::shown::{Searched, Shown, ShownField};
 pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_ISSUER};
-pub use self::token_bucket::{RetryAfter, TokenBucket};
 pub use self::verified::{VerifiedBounds, VerifiedTokens};
 pub use self::verifier::{Verdict, Verifier};
 pub use crate::wire::public_url::{NotAPublicUrl, PublicUrl};

@@ -201,9 +201,10 @@ pub struct BoundOptions {
     #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_MAX", value_name = "N", default_value_t = Limits::default().initialize_per_second_max, value_parser = |text: &str| count_between(text, 1, MANY))]
     pub initialize_per_second_max: u32,
 
-    /// Open connections of one client. A client is an IPv4 address or an IPv6 /64, as the connection has it or a
-    /// --trusted-proxy names it; a proxy's connection counts for the client whose stream is open on it. Further ones are
-    /// answered 429 and closed
+    /// Open connections of one client, and so its open streams. A client is a principal where requests have one, or else an
+    /// IPv4 address or an IPv6 /64, as the connection has it or a --trusted-proxy names it. A connection counts for its
+    /// address, and for the client whose stream is open on it; a proxy's for that client alone. Further ones are answered
+    /// 429 and closed
     /// [default: three quarters of --connections-max]
     #[arg(long, env = "PINFOLD_CONNECTIONS_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub connections_per_client_max: Option<u32>,
@@ -217,9 +218,14 @@ pub struct BoundOptions {
     #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub initialize_per_second_per_client_max: Option<u32>,
 
-    /// Calls of one client that a core works on at the same time; further ones are answered 429
+    /// Calls of one client that a core works on at the same time; further ones are answered 429. Each core counts by itself
     #[arg(long, env = "PINFOLD_CALLS_PER_CLIENT_MAX", value_name = "N", default_value_t = narrow(Limits::default().calls_per_client_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub calls_per_client_max: u32,
+
+    /// Messages a second of one client that a core takes, and as many at once; further ones are answered 429. Each core
+    /// counts by itself. 0 for as many as come
+    #[arg(long, env = "PINFOLD_CALLS_PER_SECOND_PER_CLIENT_MAX", value_name = "N", default_value_t = Limits::default().calls_per_second_per_client_max, value_parser = |text: &str| count_between(text, 0, MANY))]
+    pub calls_per_second_per_client_max: u32,
 
     /// Concurrent calls of a session (further ones are answered 429), and answers kept for a resume (the oldest goes)
     #[arg(long, env = "PINFOLD_STREAMS_PER_SESSION_MAX", value_name = "N", default_value_t = narrow(Limits::default().streams_per_session_max), value_parser = |text: &str| count_between(text, 1, 65_536))]
@@ -232,6 +238,11 @@ pub struct BoundOptions {
     /// Memory of all subscriptions together, their URIs included; further ones are refused
     #[arg(long, env = "PINFOLD_SUBSCRIPTION_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().subscription_bytes_max), value_parser = |text: &str| between(text, Size(1 << 16), Size(1 << 40)))]
     pub subscription_bytes_max: Size,
+
+    /// Memory of all subscriptions of one client, each counted as if nobody else had it; further ones are answered 429
+    /// [default: a quarter of --subscription-bytes-max]
+    #[arg(long, env = "PINFOLD_SUBSCRIPTION_BYTES_PER_CLIENT_MAX", value_name = "SIZE", value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 40)))]
+    pub subscription_bytes_per_client_max: Option<Size>,
 
     /// Memory for what clients make the node hold, all together: bodies that arrive, answers not read yet or kept for a
     /// resume, calls under way. Past it, kept answers go first, then connections that hold most for longest; new requests

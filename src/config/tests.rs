@@ -235,6 +235,21 @@ fn one_client_that_may_take_all_by_default() {
     ];
     assert_eq!(of_client(&own), (1, 2, 3));
     assert_eq!(check(&own).unwrap().node.limits.calls_per_client_max, 4);
+    let of_client = |options: &[&str]| {
+        let limits = check(options).unwrap().node.limits;
+        let rate = limits.calls_per_second_per_client_max;
+        (rate, limits.of_client().subscription_bytes_max)
+    };
+    assert_eq!(
+        of_client(&[]),
+        (0, 256 << 20),
+        "no rate unless it is asked for"
+    );
+    let own = [
+        "--calls-per-second-per-client-max=5",
+        "--subscription-bytes-per-client-max=64KiB",
+    ];
+    assert_eq!(of_client(&own), (5, 64 << 10));
 }
 
 #[test]

@@ -11,6 +11,8 @@
 //!                        ExchangeEvent (lost, writable, quiet, input ended)
 //! ```
 
+use std::net::IpAddr;
+
 use super::arena::Key;
 use super::fields::RequestFields;
 use super::messages::{error_message, result_message};
@@ -52,6 +54,8 @@ pub(super) struct Request<'a, W> {
     pub(super) method: EndpointMethod,
     /// Whose it is, for the limits of one client.
     pub(super) client: Option<Client>,
+    /// Where it comes from, also if that is not its client.
+    pub(super) address: Option<IpAddr>,
     /// What somebody found out about it, if it waited for that.
     pub(super) word: Option<W>,
     pub(super) fields: RequestFields<'a>,

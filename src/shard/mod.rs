@@ -73,7 +73,7 @@ pub struct Shard {
 impl Shard {
     #[must_use]
     pub fn new(setup: ShardSetup, now: Millis) -> Self {
-        let memory = Memory::new(&setup.commons.memory);
+        let memory = Memory::new(&setup.commons.memory, setup.core_count);
         let http = Http::new(
             setup.limits,
             memory.clone(),
@@ -426,6 +426,11 @@ impl Shard {
     pub fn holdings(&self) -> impl Iterator<Item = (Client, bool)> {
         let sessions = self.engine.session_clients().map(|client| (client, true));
         sessions.chain(self.http.holdings().map(|client| (client, false)))
+    }
+
+    /// What of subscriptions to resources is counted for its clients. For tests.
+    pub fn subscriptions_paid(&self) -> impl Iterator<Item = (Client, usize)> {
+        self.engine.subscriptions_paid()
     }
 
     /// Of subscriptions to resources. For tests.

@@ -15,6 +15,7 @@ mod methods;
 mod negotiation;
 mod security;
 mod server_card;
+mod shares;
 mod stream_ends;
 mod streamable_http;
 mod subscriptions;

@@ -1,24 +1,27 @@
 //! What the application learns of sessions and subscriptions, and of who sends a request.
 
+use std::net::IpAddr;
+
 use super::call::AnswerTo;
 use super::fanout::{ListenerKey, ListenerKind};
-use super::{CallKey, Engine, EngineOutput, Exchange, RequestFields, SessionId, SessionKey};
+use super::{CallKey, Engine, EngineOutput, Exchange, Request, SessionId, SessionKey};
 use crate::app::call::{Caller, Headers, Lifecycle, OpenedSession, SessionEnd, Subscriber};
-use crate::clients::Client;
 
 impl Engine {
     /// What a handler sees of a request's sender.
-    pub(super) fn caller_seen(
-        &self,
-        client: Option<Client>,
-        session: Option<SessionKey>,
-        fields: &RequestFields<'_>,
-    ) -> Caller {
-        let headers = fields.all.as_ref().map_or_else(Headers::default, |all| {
-            Headers::unread(all.text.into(), all.read, self.server_info.sees_credentials)
-        });
+    pub(super) fn caller_seen(&self, request: &Request<'_>, session: Option<SessionKey>) -> Caller {
+        let headers = request
+            .fields
+            .all
+            .as_ref()
+            .map_or_else(Headers::default, |all| {
+                Headers::unread(all.text.into(), all.read, self.server_info.sees_credentials)
+            });
+        // Nodes of the version before do not say where a request comes from.
+        let opened = session.and_then(|key| self.sessions.get(key)?.client);
+        let address = request.address.or_else(|| opened?.address());
         let session = session.map(|key| self.session_id(key));
-        Caller::new(session, client.map(Client::address), headers)
+        Caller::new(session, address, headers)
     }
 
     /// On which exchange a call's client waits for the answer. `None`: it is gone.
@@ -30,7 +33,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn hook_opened(&mut self, key: SessionKey) {
+    pub(super) fn hook_opened(&mut self, key: SessionKey, address: Option<IpAddr>) {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
@@ -39,7 +42,7 @@ impl Engine {
             session.version,
             session.client_info.info.clone(),
             session.client_info.capabilities.clone(),
-            session.client.map(Client::address),
+            address,
         );
         self.queue_hook(Lifecycle::Opened(opened));
     }

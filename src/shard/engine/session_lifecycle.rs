@@ -13,7 +13,6 @@ use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::{Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, SessionKey, Wire};
 use crate::app::call::{LISTS, NotifyRefused, SessionEnd, Subscriber};
-use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
 use crate::wire::session_id::{Locator, SessionId};
 
@@ -50,7 +49,7 @@ impl Engine {
         }
         let session = params::parse::<Initialize<'_>>(params)
             .map_err(|error| Refused::rpc(400, error))
-            .and_then(|params| self.open_session(wire, post.request.client, &params));
+            .and_then(|params| self.open_session(wire, post.request, &params));
         let session = match session {
             Ok(session) => session,
             Err(refused) => return wire.refuse(key, Some(id), &refused),
@@ -71,9 +70,10 @@ impl Engine {
     fn open_session(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
-        client: Option<Client>,
+        request: &Request<'_>,
         params: &Initialize<'_>,
     ) -> Result<SessionKey, Refused> {
+        let client = request.client;
         let client_info = self
             .profiles
             .intern(params.capabilities, params.client_info)
@@ -114,7 +114,7 @@ impl Engine {
         }
         self.arm_session(session);
         self.announce_opened(session);
-        self.hook_opened(session);
+        self.hook_opened(session, request.address);
         Ok(session)
     }
 

@@ -120,7 +120,7 @@ fn engine() -> Engine {
         accepts: Box::new(|uri| Ok(Some(uri.into()))),
         secrets: Box::new(|| [7; 16]),
     };
-    Engine::new(setup, Memory::new(&Pool::new(1 << 20)), 1_000)
+    Engine::new(setup, Memory::new(&Pool::new(1 << 20), 1), 1_000)
 }
 
 const GET: u32 = 90;
@@ -141,6 +141,7 @@ fn send(engine: &mut Engine, wire: &mut Tape, index: u32, fields: &[(&str, &str)
             _ => EndpointMethod::Post,
         },
         client: None,
+        address: None,
         word: None,
         fields: read,
         body: body.as_bytes(),

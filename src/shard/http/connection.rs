@@ -79,9 +79,18 @@ pub(super) struct Connection<U: UpperLayer> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CountsFor {
     Peer,
+    /// Whose stream is open on it. It is a proxy's, and will be nobody's again.
     Client,
+    /// The same, and it will be its peer's again.
+    ClientOfPeer,
     /// A proxy's, which passes on requests of many.
     Nobody,
+}
+
+impl CountsFor {
+    pub(super) fn is_of_stream(self) -> bool {
+        matches!(self, CountsFor::Client | CountsFor::ClientOfPeer)
+    }
 }
 
 /// `O` owns the request that is served.

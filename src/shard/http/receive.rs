@@ -10,6 +10,7 @@ use super::{
 };
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::shard::body;
+use crate::wire::HeadView;
 use crate::wire::chunked::Decoded;
 use crate::wire::http1::{self, Framing, Head, HeadLimits};
 use crate::wire::json_scan::JsonScan;
@@ -165,13 +166,15 @@ impl<U: UpperLayer> Http<U> {
         partial: &'a Partial,
     ) -> Request<'a, U::Word> {
         let fields = RequestFields::of(&partial.head, &partial.head_bytes);
-        self.request(key, method, fields, &partial.body)
+        let head = partial.head.view(&partial.head_bytes);
+        self.request(key, method, &head, fields, &partial.body)
     }
 
     fn request<'a>(
         &self,
         key: ConnectionKey,
         method: EndpointMethod,
+        head: &HeadView<'_>,
         fields: RequestFields<'a>,
         body: &'a [u8],
     ) -> Request<'a, U::Word> {
@@ -180,6 +183,7 @@ impl<U: UpperLayer> Http<U> {
             exchange: key,
             method,
             client: connection.and_then(|it| it.client),
+            address: self.address_of(key, head, &fields),
             word: connection.and_then(|it| it.word),
             fields,
             body,
@@ -270,7 +274,10 @@ impl<U: UpperLayer> Http<U> {
         {
             let used = head_len + length;
             return match self.serve(key, &view, &fields, &verdict) {
-                Some(method) => ReceiveStep::Request(used, self.request(key, method, fields, body)),
+                Some(method) => {
+                    let request = self.request(key, method, &view, fields, body);
+                    ReceiveStep::Request(used, request)
+                }
                 None => ReceiveStep::Used(used),
             };
         }

@@ -25,8 +25,9 @@ use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
 use crate::app::call::{LISTS, Topic};
-use crate::budget::Pool;
+use crate::clients::{Client, Commons};
 
+pub(super) use self::lease::NoRoom;
 pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
 pub(super) use self::spelling::WantedTopic;
 pub(super) use self::topic::updated_params;
@@ -53,12 +54,14 @@ pub(super) struct Fanout {
     /// Of subscriptions to resources, and of those: lists cost no more than the listener itself.
     bytes: usize,
     /// What all cores take such bytes from, and how many of them are ours: `bytes <= leased`.
-    pool: Arc<Pool>,
+    commons: Arc<Commons>,
     leased: usize,
+    /// For whom the subscriptions to resources of a listener are counted, by its index. Beside it, since most have none.
+    payers: HashMap<u32, Client>,
 }
 
 impl Fanout {
-    pub(super) fn new(pool: Arc<Pool>) -> Self {
+    pub(super) fn new(commons: Arc<Commons>) -> Self {
         let mut topics = Slab::new();
         // The lists are always there, in the order of the table.
         for (_, list) in &LISTS {
@@ -71,8 +74,9 @@ impl Fanout {
             listeners: Arena::default(),
             ready: VecDeque::new(),
             bytes: 0,
-            pool,
+            commons,
             leased: 0,
+            payers: HashMap::new(),
         }
     }
 
@@ -106,6 +110,7 @@ impl Fanout {
     }
 
     pub(super) fn close(&mut self, key: ListenerKey) {
+        self.pay_back_all(key);
         while let Some(slot) = self
             .listeners
             .get(key)
@@ -409,6 +414,11 @@ impl Fanout {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
+        let topic = listener.subscriptions[slot].topic;
+        self.pay_back(key, topic);
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
         let removed = listener.remove(slot);
         if let Some(moved) = listener.subscriptions.get(slot) {
             self.topics[moved.topic as usize].subscribers[moved.position as usize].slot =
@@ -469,6 +479,8 @@ impl Fanout {
         let topics: usize = resources().map(|(_, it)| it.bytes()).sum();
         assert_eq!(self.bytes, subscribers * SUBSCRIPTION_BYTES + topics);
         assert_eq!(self.bytes, self.leased, "leased for nothing");
+        let there = |index: &u32| self.listeners.iter().any(|(key, _)| key.index == *index);
+        assert!(self.payers.len() <= self.listeners.len() && self.payers.keys().all(there));
         for (key, listener) in self.listeners.iter() {
             let pending = listener
                 .subscriptions
