@@ -1,4 +1,4 @@
-//! PublicDocuments that anybody may read: answered at the head, without the engine, a session or a question who asks.
+//! Documents that anybody may read: answered at the head, without the engine, a session or a question who asks.
 //!
 //! Each is made once, and is then a table's row: path, media type, bytes. From every web page they may be read (SEP-2127,
 //! "CORS Requirements": MUST), and kept for an hour. One that could name the server only by the `Host` of its request is
@@ -52,7 +52,13 @@ pub(in crate::shard) struct PublicDocuments {
     /// Anybody's.
     public: Vec<Rc<PublicDocument>>,
     /// There is a card as soon as somebody says by which URL the server is known.
-    card: Option<ServerCard>,
+    card: Option<LocalCard>,
+}
+
+struct LocalCard {
+    card: ServerCard,
+    /// Every request's path is compared with it.
+    path: Box<str>,
 }
 
 impl PublicDocument {
@@ -103,7 +109,10 @@ impl PublicDocuments {
             },
             None => PublicDocuments {
                 public: Vec::new(),
-                card: Some(card),
+                card: Some(LocalCard {
+                    card,
+                    path: ServerCard::path_at(endpoint).into(),
+                }),
             },
         }
     }
@@ -118,8 +127,11 @@ impl PublicDocuments {
         if let Some(document) = self.public.iter().find(|it| &*it.path == path) {
             return Some(gate.admit_host(fields).map(|()| document.clone()));
         }
-        let card = self.card.as_ref()?;
-        if path != CATALOG_PATH && path != ServerCard::path_at(&gate.path) {
+        let LocalCard {
+            card,
+            path: card_path,
+        } = self.card.as_ref()?;
+        if path != &**card_path && path != CATALOG_PATH {
             return None;
         }
         let found = gate.admit_host(fields).and_then(|()| {

@@ -95,10 +95,14 @@ impl Fanout {
         }
     }
 
-    /// One subscription goes.
-    pub(super) fn pay_back(&self, key: ListenerKey, topic: u32) {
-        if let Some(&client) = self.payers.get(&key.index) {
-            let count = self.alone(topic);
+    /// The subscription in this slot goes.
+    pub(super) fn pay_back(&self, key: ListenerKey, slot: usize) {
+        let subscription = self
+            .listeners
+            .get(key)
+            .and_then(|it| it.subscriptions.get(slot));
+        if let (Some(it), Some(client)) = (subscription, self.payer(key)) {
+            let count = self.alone(it.topic);
             self.commons
                 .clients
                 .give_back_subscription_bytes(client, count);
@@ -157,5 +161,13 @@ impl Fanout {
 
     pub(in crate::shard) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Panics if anything is taken for nothing.
+    pub(super) fn lease_invariants(&self) {
+        assert_eq!(self.bytes, self.leased, "leased for nothing");
+        let listeners = self.listeners.iter();
+        let paying = listeners.filter(|(key, _)| self.payer(*key).is_some());
+        assert_eq!(paying.count(), self.payers.len(), "who pays is gone");
     }
 }
