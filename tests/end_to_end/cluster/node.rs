@@ -39,15 +39,27 @@ impl Node {
         redis: Option<&Redis>,
         scratch: &Path,
     ) -> Node {
+        Node::start_as(name, (app, placement), redis, &[], scratch)
+    }
+
+    /// With more options.
+    pub(super) fn start_as(
+        name: &str,
+        manner: (App, Placement),
+        redis: Option<&Redis>,
+        more: &[String],
+        scratch: &Path,
+    ) -> Node {
         let url = redis.map(Redis::url);
         (0..START_ATTEMPTS)
             .find_map(|_| {
                 let ports = Ports::free();
                 let mut options = own_options(name, scratch);
+                options.extend_from_slice(more);
                 if let Some(url) = &url {
                     options.extend(joined_options(ports, url, scratch));
                 }
-                Node::try_start(name, ports, (app, placement), options, scratch)
+                Node::try_start(name, ports, manner, options, scratch)
             })
             .unwrap_or_else(|| panic!("node {name} does not start:\n{}", read_log(scratch, name)))
     }
