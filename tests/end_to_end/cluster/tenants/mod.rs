@@ -28,35 +28,24 @@ const UPDATED: &str = "notifications/resources/updated test://watched-resource";
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Which node Eve asks.
-#[derive(Clone, Copy, Debug)]
-enum Asked {
-    Hers,
-    Another,
-}
-
-/// Each function is a test of two.
-macro_rules! at_either_node {
+/// A test for each function: Eve asks the node where Alice's things are, and then the other one.
+macro_rules! at_both_nodes {
     ($($name:ident)*) => {
-        mod at_her_node {
-            use super::super::Asked;
+        mod at_both_nodes {
             $(#[test] fn $name() {
-                super::$name(Asked::Hers, concat!(module_path!(), "::", stringify!($name)));
-            })*
-        }
-        mod at_another_node {
-            use super::super::Asked;
-            $(#[test] fn $name() {
-                super::$name(Asked::Another, concat!(module_path!(), "::", stringify!($name)));
+                let site = super::Site::start(concat!(module_path!(), "::", stringify!($name)));
+                for asked in &site.nodes {
+                    super::$name(&site, asked);
+                }
+                site.stop();
             })*
         }
     };
 }
-use at_either_node;
+use at_both_nodes;
 
 struct Site {
     nodes: [Node; 2],
-    asked: Asked,
     issuer: AuthorizationServer,
     key: Issuer,
     _redis: Redis,
@@ -68,7 +57,7 @@ struct Person {
 }
 
 impl Site {
-    fn start(asked: Asked, test: &str) -> Site {
+    fn start(test: &str) -> Site {
         let scratch = scratch_folder(test);
         let redis = Redis::start(&scratch);
         let (issuer, key) = (AuthorizationServer::start(), Issuer::ed25519("a"));
@@ -87,7 +76,6 @@ impl Site {
         let start = |name| Node::start_as(name, manner, Some(&redis), &options, &scratch);
         let site = Site {
             nodes: ["a", "b"].map(start),
-            asked,
             issuer,
             key,
             _redis: redis,
@@ -126,14 +114,6 @@ impl Site {
     /// Where Alice's things are.
     fn home(&self) -> &Node {
         &self.nodes[0]
-    }
-
-    /// Whom Eve asks.
-    fn asked(&self) -> &Node {
-        match self.asked {
-            Asked::Hers => &self.nodes[0],
-            Asked::Another => &self.nodes[1],
-        }
     }
 
     /// The session serves Alice as before, at either node.
