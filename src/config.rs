@@ -10,6 +10,7 @@
 //!                                                                  └▶ Config::check
 //! ```
 
+mod authentication;
 mod cluster;
 mod file;
 mod keys;
@@ -42,7 +43,8 @@ use crate::admin::Token;
 use crate::app::board::BoardLimits;
 use crate::limits::Limits;
 use crate::node::{
-    AdminOptions, CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey, node_from_host,
+    AdminOptions, AuthOptions, CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey,
+    node_from_host,
 };
 use options::{BoundOptions, ListeningOptions, TimeOptions};
 
@@ -136,6 +138,7 @@ impl Config {
             file: _,
             listening,
             running,
+            authentication,
             cluster: several,
             bounds,
             times,
@@ -147,6 +150,11 @@ impl Config {
         let cluster = cluster.unwrap_or_else(|refused| {
             wrong.extend(refused);
             None
+        });
+        let auth = authentication::check(&authentication, listening.listen);
+        let auth = auth.unwrap_or_else(|refused| {
+            wrong.extend(refused);
+            AuthOptions::default()
         });
         let state_key = running.state_key_file.as_deref().map(read_state_key);
         let state_key = kept(state_key.transpose(), &mut wrong).flatten();
@@ -167,6 +175,7 @@ impl Config {
                 token: admin_token,
                 content_bytes_max: board_limits.entry_bytes_max,
             },
+            auth,
             cluster,
             drain: Some(cluster::drain_times(&several)),
             state_key,

@@ -9,4 +9,4 @@ macro_rules! layers {
     )*};
 }
 
-layers! { admin auth budget cli clients cluster config credentials forward limits metrics node redis runtime shard wire }
+layers! { admin auth budget cli clients cluster config credentials forward limits metrics node principal redis runtime shard wire }

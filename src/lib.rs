@@ -49,6 +49,7 @@
 // | `tasks`, `acceptor` | what a thread has under way, and how it ends; listening sockets that can be closed |
 // | `mailbox` | what other threads have for one |
 // | `clients` | who the clients are, for limits, and what each of them holds |
+// | `principal` | who somebody is, as far as it is known |
 // | `wire` | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
 // | `auth` | who asks and what they may do, as plain values: tokens, keys, policy, challenges |
 // | `credentials` | where keys and tokens come from: issuers that are asked, files that are read, programs that know |
@@ -107,6 +108,7 @@ pub mod mcp;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod node;
+mod principal;
 #[cfg(feature = "redis")]
 mod redis;
 mod runtime;
@@ -119,23 +121,32 @@ mod wire;
 
 #[cfg(feature = "admin")]
 pub use admin::Token;
+#[cfg(feature = "auth")]
+pub use auth::{
+    Algorithm, IssuerSettings, JwtSettings, NotAPublicUrl, ProxySettings, PublicUrl, Reason,
+};
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use cli::program;
 pub use clients::{Networks, NotANetwork};
 #[cfg(feature = "redis")]
 pub use cluster::Advertised;
+#[cfg(feature = "auth")]
+pub use credentials::{Answer, Authenticate, Authenticator, Presented};
 pub use limits::Limits;
 #[cfg(feature = "metrics")]
 pub use metrics::prometheus;
 #[cfg(feature = "admin")]
 pub use node::AdminOptions;
+#[cfg(feature = "auth")]
+pub use node::AuthOptions;
 #[cfg(feature = "redis")]
 pub use node::ClusterConfig;
 pub use node::{
     IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning, STATE_KEY_BYTES,
     StateKey,
 };
+pub use principal::{Identity, PrincipalId, Scopes, UnixSeconds};
 #[cfg(feature = "redis")]
 pub use redis::{BadRedisUrl, RedisUrl};
 pub use runtime::{Driver, PublishRefused, Publisher};

@@ -66,7 +66,12 @@ impl<A: App + 'static> Handler for Adapter<A> {
                 }
             });
         }
-        let envelope = CallEnvelope::of(call.era(), &call.method, call.params.as_deref());
+        let envelope = CallEnvelope::of(
+            call.era(),
+            &call.method,
+            call.params.as_deref(),
+            call.principal(),
+        );
         let logging = self.logging.clone();
         match envelope.and_then(|it| Context::new(call, link, it, logging)) {
             Ok(context) => Box::pin(self.serve(context)),

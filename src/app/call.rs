@@ -22,6 +22,7 @@ pub use super::notice::Notice;
 pub use super::topic::{LIST_NAMES, LISTS, NO_LIST, RESOURCE, Topic, TopicKind};
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
+use crate::principal::PrincipalId;
 use crate::wire::uri::{NotAUri, normal};
 
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
@@ -59,6 +60,11 @@ impl Call {
     #[must_use]
     pub fn era(&self) -> Era {
         self.version.era()
+    }
+
+    /// Whose it is.
+    pub(super) fn principal(&self) -> Option<PrincipalId> {
+        self.caller.identity.as_ref().map(|it| it.id())
     }
 
     /// Whether reading the params would stall the core.

@@ -6,10 +6,12 @@
 
 use std::cell::{Cell, OnceCell};
 use std::net::IpAddr;
+use std::rc::Rc;
 
+use crate::principal::Identity;
 use crate::wire::session_id::SessionId;
 
-/// What the application sees of a request's sender. What an admission finds out about it will stand here as well.
+/// What the application sees of a request's sender.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Caller {
@@ -20,6 +22,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The header fields of the request.
     pub headers: Headers,
+    /// Who they are. None: the server asks nobody.
+    pub identity: Option<Rc<Identity>>,
 }
 
 impl Caller {
@@ -30,6 +34,16 @@ impl Caller {
             session,
             address,
             headers,
+            identity: None,
+        }
+    }
+
+    /// The same, of somebody who was let in.
+    #[must_use]
+    pub fn with_identity(self, identity: Rc<Identity>) -> Self {
+        Caller {
+            identity: Some(identity),
+            ..self
         }
     }
 }

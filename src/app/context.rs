@@ -22,6 +22,7 @@ use super::state::RequestState;
 use super::{Error, SessionId};
 use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
+use crate::principal::{Identity, PrincipalId};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
 #[derive(Clone)]
@@ -122,6 +123,27 @@ impl Context {
     #[must_use]
     pub fn client_address(&self) -> Option<IpAddr> {
         self.0.call.caller.address
+    }
+
+    /// Who the client is: issuer and subject, scopes, and the claims of its token. `None`: the server asks nobody who they are
+    /// (`--auth none`).
+    ///
+    /// ```
+    /// # use pinfold::app::{Context, Error};
+    /// fn may_close(context: &Context) -> Result<(), Error> {
+    ///     let granted = context.identity().is_some_and(|it| it.scopes().has("shop:close"));
+    ///     granted.then_some(()).ok_or_else(|| Error::from("You may not close the shop"))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.0.call.caller.identity.as_deref()
+    }
+
+    /// The same in sixteen bytes: a key for what the application keeps of a client, whichever token it shows.
+    #[must_use]
+    pub fn principal(&self) -> Option<PrincipalId> {
+        self.identity().map(Identity::id)
     }
 
     /// The header fields of the request, without `Authorization`, `Cookie` and `Proxy-Authorization` unless the application

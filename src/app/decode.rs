@@ -26,7 +26,11 @@ pub(super) fn decode<T: DeserializeOwned + 'static>(context: &Context) -> Result
 /// # Errors
 /// -32602 with what is wrong where.
 pub(super) async fn digest(context: &Context) -> Result<String, RpcError> {
-    read_again(context, request_digest).await
+    let principal = context.principal();
+    read_again(context, move |method, params| {
+        request_digest(method, params, principal)
+    })
+    .await
 }
 
 /// Which tool a `tools/call` is for, when its request is the application's.
@@ -45,7 +49,7 @@ pub(super) async fn name_of_tool(context: &Context) -> Result<String, RpcError> 
 /// Of the method and the params, on another thread if that takes long.
 async fn read_again(
     context: &Context,
-    read: fn(&str, Option<&RawValue>) -> Result<String, RpcError>,
+    read: impl Fn(&str, Option<&RawValue>) -> Result<String, RpcError> + Send + 'static,
 ) -> Result<String, RpcError> {
     let call = context.call();
     if !call.is_large() {

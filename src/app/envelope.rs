@@ -16,6 +16,7 @@ use crate::mcp::types::{
     ProgressToken, ReadResourceRequest,
 };
 use crate::mcp::{Era, RpcError, RpcMethod};
+use crate::principal::PrincipalId;
 use crate::wire::integer::is_integer;
 
 /// The params that belong to no method.
@@ -53,7 +54,12 @@ struct RequestMeta<'a> {
 impl CallEnvelope {
     /// # Errors
     /// -32602: `_meta`, its `progressToken` or `requestState` is wrong.
-    pub(super) fn of(era: Era, method: &str, params: Option<&RawValue>) -> Result<Self, RpcError> {
+    pub(super) fn of(
+        era: Era,
+        method: &str,
+        params: Option<&RawValue>,
+        principal: Option<PrincipalId>,
+    ) -> Result<Self, RpcError> {
         let texts: Texts<'_> = parse(params)?;
         let token = texts.meta.unwrap_or_default().progress_token;
         if token.is_some_and(|token| !token.get().starts_with('"') && !is_integer(token.get())) {
@@ -73,7 +79,7 @@ impl CallEnvelope {
                 let sealed = serde_json::from_str(text.get()).map_err(|_| {
                     RpcError::invalid_params("Invalid params: requestState is not a string")
                 })?;
-                Some((sealed, request_digest(method, params)?))
+                Some((sealed, request_digest(method, params, principal)?))
             }
         };
         // Anything but an object answers nothing, and so is asked for again.
@@ -100,8 +106,9 @@ impl CallEnvelope {
     ) -> LocalBoxFuture<'a, Result<Self, RpcError>> {
         Box::pin(async move {
             let (era, method, params) = (call.era(), call.method.clone(), call.params.take());
+            let principal = call.principal();
             let work = move || {
-                let mut envelope = CallEnvelope::of(era, &method, params.as_deref());
+                let mut envelope = CallEnvelope::of(era, &method, params.as_deref(), principal);
                 if let Ok(envelope) = &mut envelope {
                     envelope.meta = meta_text(params.as_deref()).map(ToOwned::to_owned);
                     envelope.request = Some(read_ahead(&method, params.as_deref()));

@@ -1,7 +1,7 @@
 //! `requestState`: what a client of 2026-07-28 carries from one round of a request to the next.
 //!
 //! It is sealed, so it cannot be read or changed; it names the request it belongs to and the time it ends, so it
-//! cannot be brought with another request or much later (2026-07-28, multi round-trip requests, server
+//! cannot be brought with another request, by another principal or much later (2026-07-28, multi round-trip requests, server
 //! requirements 4 and 5). It can be brought twice: what must happen once only is for the application to see to.
 
 use base64::Engine;
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::call::Link;
 use crate::mcp::RpcError;
 use crate::mcp::types::JsonObject;
+use crate::principal::PrincipalId;
 
 /// A user's time to answer all questions of one round.
 const LIFETIME_MS: u64 = 10 * 60 * 1000;
@@ -76,7 +77,12 @@ struct RequestIdentity {
     arguments: Option<Value>,
 }
 
-pub(super) fn request_digest(method: &str, params: Option<&RawValue>) -> Result<String, RpcError> {
+/// Of a request of this principal: nobody else's is the same.
+pub(super) fn request_digest(
+    method: &str,
+    params: Option<&RawValue>,
+    principal: Option<PrincipalId>,
+) -> Result<String, RpcError> {
     let mut salient: RequestIdentity = super::params::parse(params)?;
     let mut arguments = salient
         .arguments
@@ -85,7 +91,11 @@ pub(super) fn request_digest(method: &str, params: Option<&RawValue>) -> Result<
     arguments.sort_all_objects();
     salient.arguments = Some(arguments);
     let text = serde_json::to_vec(&(method, &salient)).expect("keys are strings");
-    Ok(BASE64_STANDARD_NO_PAD.encode(Sha256::digest(text)))
+    let mut digest = Sha256::new_with_prefix(text);
+    if let Some(principal) = principal {
+        digest.update(principal.to_bytes());
+    }
+    Ok(BASE64_STANDARD_NO_PAD.encode(digest.finalize()))
 }
 
 #[cfg(test)]
@@ -97,7 +107,13 @@ mod tests {
     fn a_request_that_the_release_before_takes_for_another() {
         let params = r#"{"name":"bake","arguments":{"count":2,"a":{"c":1,"b":[]}},"_meta":{}}"#;
         let params = RawValue::from_string(params.to_owned()).unwrap();
-        let digest = request_digest("tools/call", Some(&params)).unwrap();
+        let digest = request_digest("tools/call", Some(&params), None).unwrap();
         assert_eq!(digest, "mfnxb0LefoyJkdAxQe2rsqbAt14QGm5n09KA8e30rWw");
+        let of = |subject| {
+            let principal = PrincipalId::of("https://login.example", subject);
+            request_digest("tools/call", Some(&params), Some(principal)).unwrap()
+        };
+        assert!(of("alice") != digest && of("alice") != of("bob"));
+        assert_eq!(of("alice"), of("alice"));
     }
 }

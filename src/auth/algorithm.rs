@@ -15,20 +15,30 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Algorithm {
+    /// RSA, PKCS #1 v1.5, SHA-256.
     Rs256,
+    /// The same with SHA-384.
     Rs384,
+    /// The same with SHA-512.
     Rs512,
+    /// RSA, PSS, SHA-256.
     Ps256,
+    /// The same with SHA-384.
     Ps384,
+    /// The same with SHA-512.
     Ps512,
+    /// ECDSA, P-256, SHA-256.
     Es256,
+    /// ECDSA, P-384, SHA-384.
     Es384,
     /// Ed25519; RFC 9864 calls it so, too.
     #[serde(rename = "EdDSA", alias = "Ed25519")]
     EdDsa,
     /// With a secret that issuer and server share: only where one was configured.
     Hs256,
+    /// The same with SHA-384.
     Hs384,
+    /// The same with SHA-512.
     Hs512,
 }
 

@@ -7,7 +7,7 @@
 //! | | |
 //! |---|---|
 //! | [`Rules`] | who is let in and what they may do: one value for a node, never changed, replaced by the next one |
-//! | [`Desk`] | a core's: finds out who asks ([`Desk::identify`]), remembers whom it has verified |
+//! | [`Identifier`] | a core's: finds out who asks ([`Identifier::identify`]), remembers whom it has verified |
 //! | [`Identity`], [`PrincipalId`] | who it is; the sixteen bytes that sessions, streams and calls are bound to |
 //! | [`Verifier`], [`KeySet`] | whether a token is worth something, by which keys |
 //! | [`StaticTokens`], [`Proxy`] | the other ways to be known |
@@ -18,28 +18,28 @@
 //!
 //! # Where it goes
 //! ```text
-//!               Keeper (credentials): rules ── letter to every core ──▶ Desk::handle_rules
+//!               CredentialStore (credentials): rules ── message to every core ──▶ Identifier::handle_rules
 //!                  ▲                                                       │
-//! bytes ─▶ head ─▶ admission: Desk::identify(Shown, now) ─▶ Known(identity) ─▶ Request { identity, … } ─▶ engine
+//! bytes ─▶ head ─▶ admission: Identifier::identify(Shown, now) ─▶ Known(identity) ─▶ Request { identity, … } ─▶ engine
 //!                  │    ▲                                ─▶ Refused(refusal) ─▶ status, WWW-Authenticate, sentence
-//!                  │    └── word: Searched ◀── letter ── Keeper::search
+//!                  │    └── word: Searched ◀── message ── CredentialStore::search
 //!                  └──────────────────────── Ask(question): the request waits, unread beyond its head
 //! ```
 //!
-//! **Node.** [`Keeper::start`](crate::credentials::Keeper::start) takes the configuration and a closure that posts
-//! `Arc<Rules>` as a letter to every mailbox; each core begins with a [`desk`](crate::credentials::desk) on
-//! [`Keeper::rules`](crate::credentials::Keeper::rules). SIGHUP is [`Keeper::reload`](crate::credentials::Keeper::reload). No request
+//! **Node.** [`CredentialStore::start`](crate::credentials::CredentialStore::start) takes the configuration and a closure that posts
+//! `Arc<Rules>` as a message to every core; each core begins with a [`identifier`](crate::credentials::identifier) on
+//! [`CredentialStore::rules`](crate::credentials::CredentialStore::rules). SIGHUP is [`CredentialStore::reload`](crate::credentials::CredentialStore::reload). No request
 //! touches what cores share.
 //!
 //! **Admission** (`shard/http/admit.rs`), where a request is `Admitted` today, after path, `Host` and `Origin`, and before it is
-//! asked whose session it is: [`Desk::identify`] gets `Authorization` (a place of its own in `shard/fields.rs`, among those whose
+//! asked whose session it is: [`Identifier::identify`] gets `Authorization` (a place of its own in `shard/fields.rs`, among those whose
 //! doubling is noticed: [`ShownField::Twice`]), the connection's address, and a look at the other fields for [`Proxy`]
 //! (`HeadView::single`). `Known` goes into `exchange::Request`; of a connection that goes on with the same token a core may keep the
 //! `Rc` and compare. `Refused` is an answer by [`Refusal::status`], [`Refusal::challenge`] (`WWW-Authenticate`),
 //! [`Refusal::retry_after_s`] and [`Refusal::sentence`], with [`Reason::code`] as its `data.reason`. `Ask` is `Admission::Wait`: an
-//! effect has the runtime call [`Keeper::search`](crate::credentials::Keeper::search) or
+//! effect has the runtime call [`CredentialStore::search`](crate::credentials::CredentialStore::search) or
 //! [`Authenticate`](crate::credentials::Authenticate), whose answer comes back as the request's word;
-//! then it is identified anew with [`Shown::searched`], or by [`Desk::handle_answer`]. `OPTIONS`, probes, and
+//! then it is identified anew with [`Shown::searched`], or by [`Identifier::handle_answer`]. `OPTIONS`, probes, and
 //! `GET` at [`Rules::metadata_at`] are served to anybody, the last one with `Access-Control-Allow-Origin: *`.
 //!
 //! **Time** is Unix seconds; a shard counts milliseconds from its start: it is given once what second that was, and again when the
@@ -62,15 +62,13 @@ mod algorithm;
 mod bearer;
 mod challenge;
 mod claims;
-mod desk;
 mod discovery;
-mod identity;
+mod identifier;
 mod json_members;
 mod jws;
 mod key_set;
 mod metadata;
 mod policy;
-mod principal;
 mod proxy;
 mod public_url;
 mod reason;
@@ -91,23 +89,23 @@ pub(crate) mod tests;
 
 pub use self::algorithm::{ALGORITHMS, Algorithm};
 pub use self::challenge::Refusal;
-pub use self::desk::{AuthQuestion, Desk, Finding};
 pub use self::discovery::{keys_url, metadata_urls};
-pub use self::identity::{Identity, Scopes, UnixSeconds, is_scope};
+pub use self::identifier::{AuthQuestion, Finding, Identifier};
 pub use self::key_set::{BadKeySet, KeySet};
 pub use self::metadata::ProtectedResource;
 pub use self::policy::{
     Action, BadPolicy, Decision, ListKind, Need, Policy, PolicySettings, Preset, ResourceNeeds,
 };
-pub use self::principal::PrincipalId;
 pub use self::proxy::{PROXY_ISSUER, Proxy, ProxySettings};
 pub use self::public_url::{NotAPublicUrl, PublicUrl};
 pub use self::reason::Reason;
 pub use self::refresh::{Refresh, Search, max_age_s};
 pub use self::rules::{ResourceSettings, Rules, Who};
-pub use self::settings::{IssuerSettings, JwtSettings, KeySource};
+pub(crate) use self::settings::KeySource;
+pub use self::settings::{IssuerSettings, JwtSettings};
 pub use self::shown::{Searched, Shown, ShownField};
 pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_ISSUER};
 pub use self::token_bucket::{RetryAfter, TokenBucket};
 pub use self::verified::{VerifiedBounds, VerifiedTokens};
 pub use self::verifier::{Verdict, Verifier};
+pub use crate::principal::{Identity, PrincipalId, Scopes, UnixSeconds, is_scope};

@@ -109,6 +109,11 @@ impl Proxy {
         })
     }
 
+    /// Whether this is an address of the proxy.
+    pub(super) fn is_at(&self, peer: IpAddr) -> bool {
+        self.settings.from.contains(peer)
+    }
+
     pub(super) fn verifier(&self) -> Option<&Verifier> {
         self.verifier.as_ref()
     }
@@ -123,10 +128,9 @@ impl Proxy {
     /// A field that somebody else could have sent says nothing.
     pub(super) fn said<'a>(
         &self,
-        peer: Option<IpAddr>,
+        is_proxy: bool,
         field: impl Fn(&str) -> ShownField<'a>,
     ) -> Result<ProxyStatement<'a>, Reason> {
-        let is_proxy = peer.is_some_and(|peer| self.settings.from.contains(peer));
         let is_anywhere = self.settings.from == Networks::default();
         let once = |name: &str| match field(name) {
             ShownField::Absent => Ok(""),

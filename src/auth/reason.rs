@@ -27,9 +27,11 @@ pub enum Reason {
     Signature,
     /// A claim that is needed is not there, or is of the wrong type.
     Claim,
+    /// Its issuer is not trusted here.
     Issuer,
     /// It was made for somebody else.
     Audience,
+    /// Its time has come.
     Expired,
     /// `nbf` is still to come.
     NotYet,

@@ -1,6 +1,7 @@
 //! All that decides who is let in and what they may do, as one value: cores share it, and get another one when it
 //! changes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::challenge::Challenges;
@@ -107,6 +108,12 @@ impl Rules {
     #[must_use]
     pub fn who(&self) -> &Who {
         &self.who
+    }
+
+    /// Whether whoever is at this address may say who asks.
+    #[must_use]
+    pub fn is_proxy(&self, peer: IpAddr) -> bool {
+        matches!(&self.who, Who::Proxy(proxy) if proxy.is_at(peer))
     }
 
     #[must_use]

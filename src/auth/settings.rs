@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::algorithm::{ALGORITHMS, Algorithm};
-use super::identity::is_scope;
 use super::public_url::is_safe_url;
 use crate::limits::{ISSUERS_MAX, LEEWAY_MAX_S};
+use crate::principal::is_scope;
 
 /// Tokens that an authorization server signs. Only `issuers` has to be given.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -20,7 +20,7 @@ pub struct JwtSettings {
     /// What tokens may be signed by: RS256, PS256, ES256 and EdDSA unless it is given.
     pub algorithms: Vec<Algorithm>,
     /// Seconds that clocks may differ: a token is taken so long after `exp` and before `nbf`. 60; at most
-    /// [`LEEWAY_MAX_S`].
+    /// 300.
     pub leeway_s: u64,
     /// Scopes without which nothing is to be had.
     pub scopes: Vec<String>,
@@ -43,7 +43,7 @@ pub struct IssuerSettings {
 
 /// Where an issuer's keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySource {
+pub(crate) enum KeySource {
     /// Its metadata say where.
     Discover,
     Url(String),
@@ -77,7 +77,7 @@ impl IssuerSettings {
 
     /// # Errors
     /// A sentence on what cannot be.
-    pub fn source(&self) -> Result<KeySource, String> {
+    pub(crate) fn source(&self) -> Result<KeySource, String> {
         match (&self.jwks, &self.secret_file) {
             (Some(_), Some(_)) => Err(format!(
                 "the issuer {} has both jwks and secret_file: give one of them",

@@ -1,7 +1,5 @@
 //! What a request shows of who asks, as it came.
 
-use std::net::IpAddr;
-
 use super::Reason;
 use super::bearer::bearer;
 
@@ -18,8 +16,8 @@ pub enum ShownField<'a> {
 pub struct Shown<'a, F> {
     /// `Authorization`, as it came.
     pub authorization: ShownField<'a>,
-    /// From where the connection comes: of a request that another node passed on, what that node's proof names.
-    pub peer: Option<IpAddr>,
+    /// It comes from where the proxy is ([`Rules::is_proxy`](super::Rules::is_proxy)).
+    pub is_from_proxy: bool,
     /// Any other field, by its name in any case.
     pub field: F,
     /// What came of a question that was asked for this request before. Then there is not another one.

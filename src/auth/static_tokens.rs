@@ -15,9 +15,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::identity::is_scope;
 use super::{Identity, Scopes, UnixSeconds};
 use crate::limits::{STATIC_TOKENS_MAX, TOKEN_NAME_BYTES_MAX};
+use crate::principal::is_scope;
 
 /// The issuer of all that a token file lets in.
 pub const TOKEN_FILE_ISSUER: &str = "pinfold:tokens";

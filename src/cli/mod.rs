@@ -1,5 +1,5 @@
 //! The command line: `serve`; `config`, which looks at the configuration of `serve`; two small clients for people
-//! (`publish` and `watch`); and `traefik`, which prints the proxy's configuration.
+//! (`publish` and `watch`); `token`, which makes tokens; and `traefik`, which prints the proxy's configuration.
 //!
 //! `program` is the whole of it. What is typed is parsed here. The crate's module `config` checks the options of `serve`,
 //! `banner` prints what came of them, and through `lines` the banner and the log get out. `reload` is what SIGHUP does.
@@ -14,6 +14,7 @@ mod program;
 pub mod publish;
 pub mod reload;
 pub mod serve;
+pub mod token;
 pub mod traefik;
 pub mod watch;
 
@@ -52,6 +53,9 @@ pub enum CliCommand {
     /// Subscribe to a server and print its notifications
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchOptions),
+    /// Make tokens for clients of `serve --auth token`
+    #[command(subcommand, after_help = token::EXAMPLES)]
+    Token(token::TokenCommand),
     /// Print Traefik's configuration for several nodes
     #[command(after_help = traefik::EXAMPLES)]
     Traefik(Box<traefik::TraefikOptions>),
@@ -84,9 +88,13 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   pinfold
         on this machine only, all cores
-  pinfold serve --listen 10.0.0.1:8080 --allow-host mcp.example.com --node n1 \\
+  pinfold serve --listen 10.0.0.1:8080 --auth none --allow-host mcp.example.com --node n1 \\
       --redis redis://10.0.0.9 --peer-secret-file /etc/pinfold/peer-secret
         behind a proxy, as one node of several
+  pinfold serve --auth token --auth-token-file /etc/pinfold/tokens
+        for whoever has a token: see `pinfold token --help`
+  pinfold serve --auth jwt --auth-issuer https://login.example.com --public-url https://mcp.example.com/mcp
+        for whoever has an access token of an OAuth authorization server
   pinfold serve --admin 0.0.0.0:9464 --admin-token-file /run/secrets/pinfold-admin
         publishing from other machines
   PINFOLD_CORES=2 PINFOLD_SESSION_IDLE=1h pinfold
@@ -99,8 +107,8 @@ A mistake in an option ends the program with exit code 2 before anything listens
 
 Signals:
   SIGTERM, SIGINT  end the node cleanly; a second one ends it at once (exit code 143 or 130)
-  SIGHUP           reads the configuration again: log level, admin token and certificates of authorities change at
-                   once, the log names what needs a restart
+  SIGHUP           reads the configuration again: log level, tokens and certificates of authorities change at once,
+                   the log names what needs a restart
   SIGUSR1          logs how many connections, sessions and streams each core has
 
 A node that has lost one of its threads ends with exit code 1. Log lines that nobody takes are dropped and counted.";

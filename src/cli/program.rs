@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::lines::LineWriter;
 use super::serve::Given;
 use super::{
-    CliCommand, EXIT_USAGE, Told, command_line, config, log, manual, publish, serve, traefik, watch,
+    CliCommand, EXIT_USAGE, Told, command_line, config, log, manual, publish, serve, token,
+    traefik, watch,
 };
 use crate::config::{Layers, Machine, Mistakes};
 
@@ -23,6 +24,7 @@ pub fn program() -> ExitCode {
         CliCommand::Config(command) => config::run(&command, &layers),
         CliCommand::Publish(options) => publish::run(&options),
         CliCommand::Watch(options) => watch::run(options),
+        CliCommand::Token(command) => token::run(&command),
         CliCommand::Traefik(options) => traefik::run(&options),
         CliCommand::Completions(options) => manual::completions(&options, command_line()),
         CliCommand::Man(options) => manual::man(&options, command_line()),

@@ -12,6 +12,7 @@ use crate::admin::Token;
 use crate::app::board::Board;
 use crate::cluster::PENDING_BYTES;
 use crate::config::{AppName, Config, EffectiveSettings, Layers, Machine};
+use crate::credentials::Authenticator;
 use crate::metrics::Registry;
 use crate::node::{Node, NodeBuilder, NodeError};
 use crate::runtime::{CORE_BYTES, SCRATCH_BYTES, SOCKET_BYTES, survive_hangups};
@@ -62,6 +63,9 @@ fn reloadable(config: &Config, node: &Node, level: LogLevel) -> Vec<Reloadable> 
         log_level(config, level),
         admin_token(config.node.admin.token.clone()),
     ];
+    if !matches!(config.node.auth.authenticator, Authenticator::None) {
+        table.push(credentials(node.clone()));
+    }
     if config.node.cluster.is_some() {
         table.push(authorities(node.clone()));
     }
@@ -93,6 +97,20 @@ fn admin_token(in_force: Option<Token>) -> Reloadable {
             }
             (None, None) => ReloadOutcome::Same,
             (Some(_), None) | (None, Some(_)) => ReloadOutcome::WantsRestart,
+        }),
+    }
+}
+
+/// The file itself may have changed; another one wants a restart.
+fn credentials(node: Node) -> Reloadable {
+    Reloadable {
+        options: &[],
+        apply: Box::new(move |_| match node.reload_credentials() {
+            Ok(what) => ReloadOutcome::Changed(what),
+            Err(why) => {
+                tracing::error!("SIGHUP: tokens stay as they were: {why}");
+                ReloadOutcome::Same
+            }
         }),
     }
 }

@@ -19,9 +19,10 @@ use super::units::{Milliseconds, Size};
 /// Each heading of the help of `pinfold serve`, and the table that its options are in. None: they stand before all tables.
 /// A table's own name is left out at the front of its keys: in a table `auth` the options `--auth-issuer` and `--auth` would
 /// be `issuer` and `mode`.
-const TABLES: [(&str, Option<&str>); 5] = [
+const TABLES: [(&str, Option<&str>); 6] = [
     ("Where it listens, and to whom", None),
     ("How it runs", None),
+    ("Who gets in", Some("auth")),
     ("Several nodes", Some("cluster")),
     ("Limits of this node", Some("limits")),
     ("Times", Some("times")),

@@ -10,6 +10,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
+use super::authentication::AuthenticationOptions;
 use super::cluster::ClusterOptions;
 use super::tables::Tables;
 use super::units::{Milliseconds, Size, between, count_between};
@@ -69,6 +70,8 @@ pub struct ServeOptions {
     pub listening: ListeningOptions,
     #[command(flatten)]
     pub running: RunningOptions,
+    #[command(flatten)]
+    pub authentication: AuthenticationOptions,
     #[command(flatten)]
     pub cluster: ClusterOptions,
     #[command(flatten)]

@@ -268,6 +268,7 @@ fn a_node_of_several() {
         "--redis=redis://:pass@10.0.0.5:6379/2",
         "--node=n1",
         "--listen=0.0.0.0:8080",
+        "--auth=none",
         "--advertise=http://127.0.0.1:8080",
         &format!("--peer-secret-file={secret}"),
     ])

@@ -11,13 +11,12 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Identity, Reason>>>>;
 
 /// Finds out who asks. It is asked once for a bearer token whose identity says until when it is valid, and for every request
 /// otherwise; its future runs on the core of the request, needs no `Send`, and has
-/// [`ISSUER_ANSWER_MS`](crate::limits::ISSUER_ANSWER_MS).
+/// five seconds.
 ///
 /// Closures and functions are one:
 ///
 /// ```
-/// use pinfold::internals::auth::{Identity, Reason};
-/// use pinfold::internals::credentials::{Authenticate, Authenticator, Presented};
+/// use pinfold::{Authenticator, Identity, Presented, Reason};
 ///
 /// async fn look_up(key: &str) -> Option<String> {
 ///     // A database, another service.
@@ -33,6 +32,7 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Identity, Reason>>>>;
 /// # let _ = authenticator;
 /// ```
 pub trait Authenticate: Send + Sync {
+    /// Who shows this, or why it is nobody.
     fn authenticate(&self, presented: Presented) -> Answer;
 }
 

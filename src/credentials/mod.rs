@@ -1,23 +1,23 @@
 //! Where keys and tokens come from: issuers that are asked, files that are read, and programs that know who somebody is.
 //!
-//! What they mean is [`auth`](crate::auth)'s; here is all of it that waits. A [`Keeper`] holds the [`Rules`] in force and
+//! What they mean is [`auth`](crate::auth)'s; here is all of it that waits. A [`CredentialStore`] holds the [`Rules`] in force and
 //! tells whoever shares them of the next ones. An issuer has a thread of its own, so that one that hangs delays no other.
 
 mod fetch;
 mod files;
 mod hook;
 mod issuer;
-mod keeper;
+mod store;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use crate::auth::{Desk, NewToken, Rules, VerifiedBounds};
+use crate::auth::{Identifier, NewToken, Rules, VerifiedBounds};
 
 pub use self::files::read_token_file;
 pub use self::hook::{Answer, Authenticate, Presented};
-pub use self::keeper::{Authenticator, Keeper};
+pub use self::store::{Authenticator, CredentialStore};
 
 /// A token of 256 random bits, for a token file.
 ///
@@ -27,12 +27,12 @@ pub fn new_token() -> Result<NewToken, String> {
     random().map(NewToken::of)
 }
 
-/// A core's desk, with a key of its own.
+/// A core's identifier, with a key of its own.
 ///
 /// # Errors
 /// The machine has no randomness.
-pub fn desk(rules: Arc<Rules>) -> Result<Desk, String> {
-    Ok(Desk::new(rules, random()?, VerifiedBounds::default()))
+pub fn identifier(rules: Arc<Rules>) -> Result<Identifier, String> {
+    Ok(Identifier::new(rules, random()?, VerifiedBounds::default()))
 }
 
 fn random<const BYTES: usize>() -> Result<[u8; BYTES], String> {

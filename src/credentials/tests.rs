@@ -109,41 +109,41 @@ fn jwt(issuer: IssuerSettings) -> Authenticator {
     })
 }
 
-/// A keeper, a core's desk, and the letters to it.
+/// A store, a core's identifier, and the messages to it.
 struct Rig {
-    keeper: Keeper,
-    desk: Desk,
-    letters: Receiver<Arc<Rules>>,
+    store: CredentialStore,
+    identifier: Identifier,
+    messages: Receiver<Arc<Rules>>,
 }
 
 impl Rig {
     fn new(authenticator: Authenticator) -> Rig {
-        let (tell, letters) = channel();
+        let (tell, messages) = channel();
         let tell = move |rules: &Arc<Rules>| drop(tell.send(rules.clone()));
-        let keeper = Keeper::start(authenticator, Policy::default(), None, tell).unwrap();
-        let desk = desk(keeper.rules()).unwrap();
+        let store = CredentialStore::start(authenticator, Policy::default(), None, tell).unwrap();
+        let identifier = identifier(store.rules()).unwrap();
         Rig {
-            keeper,
-            desk,
-            letters,
+            store,
+            identifier,
+            messages,
         }
     }
 
-    /// As a core does: asks if it has to, reads its letters, and looks again.
+    /// As a core does: asks if it has to, reads its messages, and looks again.
     fn identify(&mut self, token: &str) -> Result<std::rc::Rc<Identity>, Reason> {
         let bearer = format!("Bearer {token}");
         let mut searched = None;
         loop {
-            self.letters
+            self.messages
                 .try_iter()
-                .for_each(|rules| self.desk.handle_rules(rules));
+                .for_each(|rules| self.identifier.handle_rules(rules));
             let shown = Shown {
                 authorization: ShownField::Once(&bearer),
-                peer: None,
+                is_from_proxy: false,
                 field: |_: &str| ShownField::Absent,
                 searched,
             };
-            match self.desk.identify(&shown, NOW) {
+            match self.identifier.identify(&shown, NOW) {
                 Finding::Known(identity) => return Ok(identity),
                 Finding::Refused(refusal) => return Err(refusal.reason),
                 Finding::Ask(AuthQuestion::Key { issuer }) => searched = Some(self.search(issuer)),
@@ -154,7 +154,7 @@ impl Rig {
 
     fn search(&self, issuer: usize) -> Searched {
         let (tell, told) = channel();
-        self.keeper
+        self.store
             .search(issuer, move |searched| tell.send(searched).unwrap_or(()));
         told.recv_timeout(PATIENCE).expect("an answer")
     }
@@ -229,11 +229,11 @@ fn an_issuer_that_is_away_and_whose_clients_go_on() {
     ];
     for answer in broken {
         web.put_raw("/keys", answer.to_vec());
-        rig.keeper.reload().unwrap();
+        rig.store.reload().unwrap();
         web.wait_for("/keys");
         let told = rig.identify(&token(&new, "https://login.example"));
         assert_eq!(told.unwrap_err(), Reason::Unavailable);
-        rig.keeper.look_anew();
+        rig.store.look_anew();
         assert!(
             rig.identify(&token(&known, "https://login.example"))
                 .is_ok()
@@ -292,13 +292,13 @@ fn more_questions_than_anybody_waits_for() {
     let questions = 2 * crate::limits::KEY_QUESTIONS_MAX;
     for _ in 0..questions {
         let tell = tell.clone();
-        rig.keeper
+        rig.store
             .search(0, move |searched| tell.send(searched).unwrap_or(()));
     }
     for _ in 0..questions {
         assert_eq!(told.recv_timeout(PATIENCE), Ok(Searched::CannotTell));
     }
-    rig.keeper
+    rig.store
         .search(7, move |searched| tell.send(searched).unwrap_or(()));
     assert_eq!(
         told.recv_timeout(PATIENCE),
@@ -326,7 +326,7 @@ fn keys_and_secrets_in_files() {
         Reason::UnknownKey
     );
     std::fs::write(&path, "{}").unwrap();
-    let start = |it| Keeper::start(it, Policy::default(), None, |_| ()).unwrap_err();
+    let start = |it| CredentialStore::start(it, Policy::default(), None, |_| ()).unwrap_err();
     assert!(start(jwt(settings.clone())).contains("is not a JSON Web Key Set"));
     std::fs::remove_file(&path).unwrap();
     assert!(start(jwt(settings)).contains("cannot be read"));
@@ -351,7 +351,7 @@ fn a_token_file_that_is_read_again() {
     let mut rig = Rig::new(Authenticator::Token(path.clone()));
     assert_eq!(rig.identify(&one.token).unwrap().subject(), "ci");
     std::fs::write(&path, format!("{}\nbad line", other.line("bot", "read"))).unwrap();
-    let wrong = rig.keeper.reload().unwrap_err();
+    let wrong = rig.store.reload().unwrap_err();
     assert!(
         wrong.starts_with(&format!("{}: line 2 ", path.display())),
         "{wrong}"
@@ -361,7 +361,7 @@ fn a_token_file_that_is_read_again() {
         "what was read before stays"
     );
     std::fs::write(&path, other.line("bot", "read")).unwrap();
-    rig.keeper.reload().unwrap();
+    rig.store.reload().unwrap();
     assert_eq!(rig.identify(&one.token).unwrap_err(), Reason::UnknownToken);
     assert_eq!(rig.identify(&other.token).unwrap().subject(), "bot");
     assert!(!super::files::is_open_to_all(&path, 0o006));
@@ -372,7 +372,8 @@ fn a_token_file_that_is_read_again() {
 
 #[test]
 fn settings_that_nobody_should_start_with() {
-    let start = |it, public| Keeper::start(it, Policy::default(), public, |_| ()).unwrap_err();
+    let start =
+        |it, public| CredentialStore::start(it, Policy::default(), public, |_| ()).unwrap_err();
     let url: PublicUrl = "https://mcp.example.com/mcp".parse().unwrap();
     let no_audience = Authenticator::Jwt(JwtSettings {
         issuers: vec![IssuerSettings::new("https://login.example")],
@@ -400,8 +401,8 @@ fn what_a_hook_is_shown() {
         let key = presented.field("x-api-key").ok_or(Reason::Missing)?;
         Ok(Identity::new("users", key))
     });
-    let keeper = Keeper::start(hook, Policy::default(), None, |_| ()).unwrap();
-    let answer = keeper.hook().unwrap().authenticate(presented);
+    let store = CredentialStore::start(hook, Policy::default(), None, |_| ()).unwrap();
+    let answer = store.hook().unwrap().authenticate(presented);
     let answer = futures_util::FutureExt::now_or_never(answer).expect("it waits for nobody");
     assert_eq!(answer.unwrap().subject(), "key");
 }

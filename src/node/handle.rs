@@ -8,6 +8,8 @@ use super::cluster::Authorities;
 use super::counted::Counters;
 use super::{NodeError, Options};
 use crate::clients::Commons;
+#[cfg(feature = "auth")]
+use crate::credentials::CredentialStore;
 use crate::runtime::{Driver, Milestone, Publisher, Watch, watch_signals};
 use crate::wire::session_id::NodeName;
 
@@ -49,6 +51,8 @@ pub(super) struct NodeInner {
     pub(super) counters: Counters,
     pub(super) authorities: Authorities,
     pub(super) watch: Watch,
+    #[cfg(feature = "auth")]
+    pub(super) credentials: Option<Arc<CredentialStore>>,
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) admin_address: Option<SocketAddr>,
     pub(super) cores: usize,

@@ -15,6 +15,8 @@
 //! clock, and nothing else. Signals, the log's writer and the banner are the program's (`cli`).
 
 mod application;
+#[cfg(feature = "auth")]
+mod authentication;
 #[cfg(feature = "admin")]
 mod backend;
 mod builder;
@@ -36,6 +38,8 @@ mod start;
 mod store;
 
 pub use self::application::IntoHandler;
+#[cfg(feature = "auth")]
+pub use self::authentication::AuthOptions;
 pub use self::builder::NodeBuilder;
 #[cfg(feature = "redis")]
 pub use self::cluster::ClusterConfig;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+#[cfg(feature = "auth")]
+use super::AuthOptions;
 #[cfg(feature = "redis")]
 use super::ClusterConfig;
 #[cfg(feature = "admin")]
@@ -85,6 +87,9 @@ pub struct Options {
     /// How it drains at the end. None: streams close within a second; those of one node of several within 20 s, beginning 5 s
     /// after the proxy was told.
     pub drain: Option<DrainTimes>,
+    /// Who gets in.
+    #[cfg(feature = "auth")]
+    pub auth: AuthOptions,
     /// The listener for operators.
     #[cfg(feature = "admin")]
     pub admin: AdminOptions,
@@ -117,6 +122,8 @@ impl Default for Options {
             limits: Limits::default(),
             state_key: None,
             drain: None,
+            #[cfg(feature = "auth")]
+            auth: AuthOptions::default(),
             #[cfg(feature = "admin")]
             admin: AdminOptions::default(),
             #[cfg(feature = "redis")]

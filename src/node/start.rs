@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+#[cfg(feature = "auth")]
+use super::authentication;
 use super::cluster::{Authorities, ClusterMember, Membership};
 use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
@@ -134,6 +136,8 @@ impl Plan {
         options.cores = cores;
         options.name = Some(options.node_name());
         options.drain = Some(options.drain_times());
+        #[cfg(feature = "auth")]
+        let credentials = authentication::start(&options, &publisher)?;
         let setup = CoresSetup {
             node: options.node_name(),
             incarnation: options.incarnation,
@@ -153,6 +157,8 @@ impl Plan {
             place_at_random: options.place_at_random,
             make_handler,
             publisher,
+            #[cfg(feature = "auth")]
+            credentials,
         };
         let pins = cpus::of_cores(options.pinning, cores);
         let own = of_cores.into_iter().zip(pins);
@@ -181,6 +187,8 @@ impl Plan {
                 counters: self.counters.clone(),
                 authorities: self.authorities.clone(),
                 watch: watch.clone(),
+                #[cfg(feature = "auth")]
+                credentials: self.setup.credentials.clone(),
                 addresses: self.addresses.clone(),
                 admin_address: self.operators.as_ref().and_then(Operators::address),
                 cores: cores.count(),

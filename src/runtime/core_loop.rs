@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream as StdStream};
 use std::rc::Rc;
+#[cfg(feature = "auth")]
+use std::sync::Arc;
 use std::task::Waker;
 
 use super::application::Application;
@@ -15,6 +17,8 @@ use super::calls::Calls;
 use super::core_message::CoreMessage;
 use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::forward::{CoreAction, Forwarding};
+#[cfg(feature = "auth")]
+use super::identify;
 use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
@@ -22,6 +26,8 @@ use super::sockets::Sockets;
 use super::{clock, link, serve, socket};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
+#[cfg(feature = "auth")]
+use crate::credentials::CredentialStore;
 use crate::forward::{Departing, EXCHANGE_BYTES};
 use crate::log_throttle::LogThrottles;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, MissReason, Shard, TooMany};
@@ -36,6 +42,9 @@ pub(super) struct Core {
     blocking: BlockingPool,
     /// None: this node is alone.
     pub(super) forwarding: Option<Rc<Forwarding>>,
+    /// Who knows who asks. None: nobody is asked.
+    #[cfg(feature = "auth")]
+    pub(super) credentials: Option<Arc<CredentialStore>>,
     pub(super) readiness: Readiness,
     sockets: Sockets,
     calls: Calls,
@@ -70,6 +79,8 @@ impl Core {
             sealer,
             blocking,
             forwarding,
+            #[cfg(feature = "auth")]
+            credentials: None,
             readiness: Readiness::new()?,
             sockets: Sockets::default(),
             calls: Calls::default(),
@@ -300,6 +311,17 @@ impl Core {
                 client,
                 ticket,
             } => self.forward(connection, bytes, client, ticket),
+            #[cfg(feature = "auth")]
+            Effect::Identify {
+                connection,
+                number,
+                question,
+            } => {
+                if let Some(store) = &self.credentials {
+                    let asked = (&**store, self.number);
+                    identify::ask(self, asked, connection, number, question);
+                }
+            }
             Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
             Effect::Tell(event) => self.application.tell(&event),

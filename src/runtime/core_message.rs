@@ -7,9 +7,13 @@ use std::sync::Arc;
 use futures_channel::oneshot;
 
 use crate::app::call::{Availability, Notice, TellRefused};
+#[cfg(feature = "auth")]
+use crate::auth::Rules;
 use crate::clients::Ticket;
 use crate::mailbox::Mailbox;
 use crate::shard::Publication;
+#[cfg(feature = "auth")]
+use crate::shard::{ConnectionKey, IdentityAnswer};
 
 pub(super) enum CoreMessage {
     /// A connection that belongs to this core from now on, and what was read of it.
@@ -38,6 +42,16 @@ pub(super) enum CoreMessage {
     TellAll { offset: u64, notice: Arc<Notice> },
     /// Something was lost: anything may have changed.
     Gap { first: u64 },
+    /// Other rules hold, on who is let in.
+    #[cfg(feature = "auth")]
+    Rules(Arc<Rules>),
+    /// Who sent a request that waits.
+    #[cfg(feature = "auth")]
+    Identified {
+        connection: ConnectionKey,
+        number: u64,
+        answer: IdentityAnswer,
+    },
     /// Tell the other nodes of every session again.
     Announce,
     /// Tell them of some, so that whoever lost their records notices.

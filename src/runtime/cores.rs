@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use super::application::Application;
 use super::blocking::BlockingPool;
+#[cfg(feature = "auth")]
+use super::clock;
 use super::cluster_handle::ClusterAccess;
 use super::core_loop::Core;
 use super::drain_barrier::DrainBarrier;
@@ -27,6 +29,8 @@ use super::watchdog::{Alive, Watch};
 use crate::acceptor::Listening;
 use crate::app::call::{Availability, Handler};
 use crate::clients::Commons;
+#[cfg(feature = "auth")]
+use crate::credentials::{self, CredentialStore};
 use crate::limits::Limits;
 use crate::shard::{Cluster, DrainTimes, RequestPolicy, ShardSetup};
 use crate::wire::session_id::NodeName;
@@ -60,6 +64,9 @@ pub(crate) struct CoresSetup {
     pub(crate) place_at_random: bool,
     pub(crate) make_handler: MakeHandler,
     pub(crate) publisher: Publisher,
+    /// Who knows who asks. None: nobody is asked.
+    #[cfg(feature = "auth")]
+    pub(crate) credentials: Option<Arc<CredentialStore>>,
 }
 
 /// What one of them has for itself.
@@ -270,6 +277,12 @@ fn make_core(
         accepts: Box::new(move |uri| asked.accepts(uri)),
         secrets: secrets::source(),
     });
+    #[cfg(feature = "auth")]
+    if let Some(store) = &setup.credentials {
+        let identifier = credentials::identifier(store.rules());
+        let identifier = identifier.map_err(|why| cannot_run(io::Error::other(why)))?;
+        shard.identify_by(identifier, clock::unix_ms());
+    }
     if setup.shares_board {
         shard.handle_availability(Availability::Loading);
     }
@@ -278,7 +291,11 @@ fn make_core(
         .map(|cluster| Forwarding::new(cluster, setup.node, &path, setup.limits));
     let forwarding = forwarding.transpose().map_err(cannot_run)?.map(Rc::new);
     let sealer = Sealer::new(&setup.state_key);
-    Core::new(
+    #[cfg_attr(
+        not(feature = "auth"),
+        expect(unused_mut, reason = "it is whole already")
+    )]
+    let mut core = Core::new(
         core,
         shard,
         application,
@@ -287,7 +304,12 @@ fn make_core(
         blocking,
         forwarding,
     )
-    .map_err(cannot_run)
+    .map_err(cannot_run)?;
+    #[cfg(feature = "auth")]
+    {
+        core.credentials = setup.credentials;
+    }
+    Ok(core)
 }
 
 /// What a panic says.

@@ -22,6 +22,8 @@ mod drain_barrier;
 mod engine;
 mod fanout;
 mod forward;
+#[cfg(feature = "auth")]
+mod identify;
 mod link;
 mod milestone;
 mod not_started;

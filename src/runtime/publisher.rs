@@ -13,6 +13,8 @@ use futures_channel::oneshot;
 use super::core_message::{CoreMailbox, CoreMessage, core_mailbox};
 use crate::app::call::{Availability, Notice, TellRefused, Topic};
 use crate::app::contents::{Change, Contents};
+#[cfg(feature = "auth")]
+use crate::auth::Rules;
 use crate::limits::GAP_OFFSETS;
 use crate::shard::Publication;
 use crate::wire::session_id::SessionId;
@@ -284,6 +286,14 @@ impl Publisher {
         let others = self.mailboxes().iter().enumerate();
         for (_, mailbox) in others.filter(|(core, _)| *core != usize::from(own)) {
             mailbox.post_beyond(CoreMessage::MakeRoom { holds });
+        }
+    }
+
+    /// Other rules hold, on who is let in.
+    #[cfg(feature = "auth")]
+    pub(crate) fn tell_rules(&self, rules: &Arc<Rules>) {
+        for mailbox in self.mailboxes() {
+            mailbox.post_beyond(CoreMessage::Rules(rules.clone()));
         }
     }
 

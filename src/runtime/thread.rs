@@ -255,6 +255,17 @@ fn take_letter(core: &Rc<Core>, letter: CoreMessage) {
         CoreMessage::Available(availability) => {
             core.shard.borrow_mut().handle_availability(availability);
         }
+        #[cfg(feature = "auth")]
+        CoreMessage::Rules(rules) => core.shard.borrow_mut().handle_rules(rules),
+        #[cfg(feature = "auth")]
+        CoreMessage::Identified {
+            connection,
+            number,
+            answer,
+        } => {
+            let mut shard = core.shard.borrow_mut();
+            shard.handle_identified(now, connection, number, answer);
+        }
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
         CoreMessage::Report => report(core),
@@ -287,6 +298,8 @@ async fn tick(core: Rc<Core>, seat: Rc<CoreSetup>) {
         let impaired = core.publisher.is_impaired();
         let mut shard = core.shard.borrow_mut();
         shard.handle_impaired(impaired);
+        #[cfg(feature = "auth")]
+        shard.handle_clock(clock::now(), clock::unix_ms());
         shard.handle_timeout(clock::now());
         if is_late {
             shard.handle_late(clock::now());

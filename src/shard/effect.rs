@@ -49,6 +49,14 @@ pub enum Effect {
         client: Option<Client>,
         ticket: Ticket,
     },
+    /// Find out who sent this request, and say so by [`Shard::handle_identified`](super::Shard::handle_identified), with the
+    /// question's number.
+    #[cfg(feature = "auth")]
+    Identify {
+        connection: ConnectionKey,
+        number: u64,
+        question: http::IdentityQuestion,
+    },
     /// Call [`Shard::handle_released`](super::Shard::handle_released) after so many milliseconds: until then nothing is written to this connection.
     Hold {
         connection: ConnectionKey,
@@ -107,6 +115,16 @@ impl From<http::HttpOutput> for Effect {
                 bytes,
                 client,
                 ticket,
+            },
+            #[cfg(feature = "auth")]
+            HttpOutput::Identify {
+                connection,
+                number,
+                question,
+            } => Effect::Identify {
+                connection,
+                number,
+                question,
             },
             HttpOutput::Hold { connection, ms } => Effect::Hold { connection, ms },
             HttpOutput::Read(connection) => Effect::Read(connection),

@@ -11,12 +11,15 @@
 //!                        ExchangeEvent (lost, writable, quiet, input ended)
 //! ```
 
+use std::rc::Rc;
+
 use super::arena::Key;
 use super::fields::RequestFields;
 use super::messages::{error_message, result_message};
 use super::refused::Refused;
 use crate::clients::Client;
 use crate::mcp::RpcError;
+use crate::principal::{Identity, PrincipalId};
 
 /// Of whose keys [`ConnectionKey`] is one.
 pub enum OfConnection {}
@@ -52,11 +55,20 @@ pub(super) struct Request<'a, W> {
     pub(super) method: EndpointMethod,
     /// Whose it is, for the limits of one client.
     pub(super) client: Option<Client>,
+    /// Who asks. None: nobody is asked who they are.
+    pub(super) identity: Option<Rc<Identity>>,
     /// What somebody found out about it, if it waited for that.
     pub(super) word: Option<W>,
     pub(super) fields: RequestFields<'a>,
     /// Empty if it was looked at elsewhere.
     pub(super) body: &'a [u8],
+}
+
+impl<W> Request<'_, W> {
+    /// What all that it opens is bound to.
+    pub(super) fn principal(&self) -> Option<PrincipalId> {
+        self.identity.as_ref().map(|it| it.id())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +190,7 @@ pub(super) trait UpperLayer {
     fn foresee(
         &mut self,
         word: Option<Self::Word>,
+        principal: Option<PrincipalId>,
         fields: &RequestFields<'_>,
     ) -> Result<(), Refused>;
 

@@ -24,6 +24,7 @@ pub(super) struct RequestFields<'a> {
     pub(super) mcp_method: Option<&'a str>,
     pub(super) mcp_name: Option<&'a str>,
     pub(super) last_event_id: Option<&'a str>,
+    authorization: Option<&'a str>,
     /// Another node says that it passed it on. Proven by nothing yet.
     pub(super) is_forwarded: bool,
     /// Proxies say so, or somebody who wants to look like one: what follows from it must be harmless.
@@ -76,6 +77,8 @@ enum Single {
     McpMethod,
     McpName,
     LastEventId,
+    /// For whoever asks who it is: to all others it says nothing.
+    Authorization,
 }
 
 const X_FORWARDED: &[u8] = b"x-forwarded-";
@@ -109,6 +112,9 @@ impl<'a> RequestFields<'a> {
             13 if is("last-event-id") => {
                 self.last_event_id = self.single(Single::LastEventId, self.last_event_id, text());
             }
+            13 if is("authorization") => {
+                self.authorization = self.single(Single::Authorization, self.authorization, text());
+            }
             14 if is("mcp-session-id") => {
                 let named = text().map(NamedSession::new);
                 self.session = self.single(Single::SessionId, self.session, named);
@@ -137,7 +143,18 @@ impl<'a> RequestFields<'a> {
 
     /// Two parties could read this request in two ways.
     pub(super) fn is_ambiguous(&self) -> bool {
-        self.twice != 0
+        self.twice & !(1 << Single::Authorization as u8) != 0
+    }
+
+    /// What is shown of who asks.
+    ///
+    /// # Errors
+    /// It came twice.
+    pub(super) fn authorization(&self) -> Result<Option<&'a str>, ()> {
+        match self.twice & (1 << Single::Authorization as u8) {
+            0 => Ok(self.authorization),
+            _ => Err(()),
+        }
     }
 
     /// The one session that it names.

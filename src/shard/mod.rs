@@ -28,6 +28,8 @@ mod engine;
 mod exchange;
 mod fields;
 mod http;
+#[cfg(feature = "auth")]
+mod identify;
 mod memory;
 mod messages;
 mod refused;
@@ -55,6 +57,8 @@ pub use self::engine::properties;
 pub use self::engine::travel::CorePosition;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
+#[cfg(feature = "auth")]
+pub use self::http::{IdentityAnswer, IdentityQuestion};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};

@@ -4,10 +4,15 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
+#[cfg(feature = "auth")]
+use crate::auth::Refusal;
 use crate::mcp::RpcError;
 
 /// What the endpoint takes, for 405 and CORS.
 pub(super) const METHODS: &str = "POST, GET, DELETE, OPTIONS";
+
+/// The field that says how to get in.
+pub(super) const CHALLENGE: &str = "WWW-Authenticate";
 
 /// Well formed, but not to be served: the status and, for people and programs, why.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(super) struct Refused {
     pub(super) retry_after_s: Option<u32>,
     /// For a body in a coding: there is none here.
     pub(super) accept_encoding: bool,
+    /// How to get in, for somebody who is not let in.
+    pub(super) challenge: Option<Box<str>>,
 }
 
 impl Refused {
@@ -41,6 +48,22 @@ impl Refused {
             allow: false,
             retry_after_s: None,
             accept_encoding: false,
+            challenge: None,
+        }
+    }
+
+    /// Who asks is not known, or may not do this.
+    #[cfg(feature = "auth")]
+    pub(super) fn unidentified(refusal: &Refusal) -> Self {
+        let mut data = json!({ "reason": refusal.reason.code() });
+        if let Some(scopes) = &refusal.scopes {
+            data["scopes"] = (**scopes).into();
+        }
+        let error = RpcError::invalid_request(refusal.sentence()).with_data(data);
+        Refused {
+            retry_after_s: refusal.retry_after_s(),
+            challenge: refusal.challenge.clone(),
+            ..Refused::rpc(refusal.status(), error)
         }
     }
 
@@ -76,6 +99,9 @@ impl Refused {
         if self.accept_encoding {
             // RFC 9110, 12.5.3: it tells this 415 from that for a media type.
             fields.push(("Accept-Encoding", "identity"));
+        }
+        if let Some(challenge) = &self.challenge {
+            fields.push((CHALLENGE, challenge));
         }
         if let Some(seconds) = &retry_after {
             fields.push(("Retry-After", seconds));

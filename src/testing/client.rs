@@ -18,6 +18,7 @@ use crate::mcp::types::{
     CallToolResult, GetPromptResult, Prompt, ReadResourceResult, Resource, ResourceTemplate, Tool,
 };
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
+use crate::principal::Identity;
 use crate::wire::session_id::{Locator, NodeName, SessionId};
 
 /// Rounds of one request after which a handler is taken for one that asks for ever.
@@ -32,6 +33,7 @@ pub struct TestClient {
     headers: Vec<(String, String)>,
     meta: Map<String, Value>,
     address: Option<IpAddr>,
+    identity: Option<Rc<Identity>>,
     subscriber: Subscriber,
 }
 
@@ -53,6 +55,7 @@ impl TestClient {
             headers: Vec::new(),
             meta: Map::from_iter([("progressToken".to_owned(), json!("progress"))]),
             address: Some([192, 0, 2, 1].into()),
+            identity: None,
             subscriber: match version.era() {
                 Era::Legacy => Subscriber::Session(session_id(number)),
                 Era::Modern => Subscriber::Stream(number.into()),
@@ -97,6 +100,28 @@ impl TestClient {
     #[must_use]
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// Who it is: what a handler finds by [`Context::identity`](crate::app::Context::identity). Nobody, unless it is said.
+    ///
+    /// ```
+    /// use pinfold::Identity;
+    /// use pinfold::app::{Context, NoArguments, Toolkit};
+    /// use pinfold::testing::TestServer;
+    /// use serde_json::json;
+    ///
+    /// async fn who(_: NoArguments, context: Context) -> String {
+    ///     context.identity().map_or("nobody", |it| it.subject()).to_owned()
+    /// }
+    ///
+    /// let server = TestServer::new(Toolkit::new("s", "1").tool("who", "Who am I?", who));
+    /// let alice = server.modern().identity(Identity::new("https://login.example", "alice"));
+    /// assert_eq!(alice.call_tool("who", json!({})).unwrap().first_text(), Some("alice"));
+    /// ```
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(Rc::new(identity));
         self
     }
 
@@ -245,6 +270,7 @@ impl TestClient {
         let server_info = self.handler.server_info();
         let headers = Headers::of(fields, 0, server_info.sees_credentials);
         let params = raw(&params);
+        let caller = Caller::new(self.session(), self.address, headers);
         let call = Call {
             version: self.version,
             method: Call::method_of(method),
@@ -252,7 +278,10 @@ impl TestClient {
             params: Some(params),
             client_capabilities: self.capabilities.clone(),
             client_info: None,
-            caller: Caller::new(self.session(), self.address, headers),
+            caller: match &self.identity {
+                Some(identity) => caller.with_identity(identity.clone()),
+                None => caller,
+            },
         };
         let link: Rc<dyn Link> = self.link.clone();
         TestCall {

@@ -60,6 +60,11 @@ impl Node {
                 self.forwarded.push((id, bytes));
                 self.forwarded_for.push((client, ticket));
             }
+            Effect::Identify {
+                connection,
+                number,
+                question,
+            } => self.who.push_back((core, connection, number, question)),
             Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::MakeRoom { holds } => self.make_room(core, holds),
             Effect::Tell(event) => {
@@ -236,6 +241,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Look { .. } => "Look".into(),
         Effect::Locate { .. } => "Locate".into(),
         Effect::Forward { .. } => "Forward".into(),
+        Effect::Identify { .. } => "Identify".into(),
         Effect::Hold { .. } => "Hold".into(),
         Effect::MakeRoom { .. } => "MakeRoom".into(),
         Effect::Tell(_) => "Tell".into(),

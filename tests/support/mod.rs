@@ -14,6 +14,7 @@ mod breakage;
 pub mod client;
 mod effects;
 mod holdings;
+pub mod identified;
 pub mod node;
 pub mod random;
 pub mod reader;

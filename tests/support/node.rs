@@ -13,8 +13,8 @@ use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
 use pinfold::internals::limits::{GAP_OFFSETS, Limits};
 use pinfold::internals::shard::{
-    CallKey, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy, SessionEvent, Shard,
-    ShardSetup,
+    CallKey, ConnectionKey, IdentityQuestion, Located, Look, Millis, Publication, RequestPolicy,
+    SessionEvent, Shard, ShardSetup,
 };
 use pinfold::internals::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -78,6 +78,8 @@ pub struct Node {
     pub letters: VecDeque<Letter>,
     /// Requests that wait to hear where their session is.
     pub asked: VecDeque<(usize, ConnectionKey, SessionId)>,
+    /// Requests that wait to hear who sent them.
+    pub who: VecDeque<(usize, ConnectionKey, u64, IdentityQuestion)>,
     /// Until when nothing is written to a connection.
     pub held: Vec<(Millis, usize, ConnectionKey)>,
     /// Bodies that wait to be looked at, and whether they wait.
@@ -184,6 +186,7 @@ impl Node {
             heard: Vec::new(),
             letters: VecDeque::new(),
             asked: VecDeque::new(),
+            who: VecDeque::new(),
             held: Vec::new(),
             looks: VecDeque::new(),
             looks_later: false,

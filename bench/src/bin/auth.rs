@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use pinfold::internals::auth::{
-    Action, Desk, Finding, Identity, IssuerSettings, JwtSettings, KeySet, NewToken, Policy,
+    Action, Finding, Identifier, Identity, IssuerSettings, JwtSettings, KeySet, NewToken, Policy,
     PolicySettings, Reason, Rules, Shown, ShownField, StaticTokens, TokenBucket, Verdict,
     VerifiedBounds, Verifier, Who,
 };
@@ -79,14 +79,14 @@ fn measure(what: &str, times: usize, mut work: impl FnMut(usize)) {
     println!("{what:<58}{:>12.0} ns", rounds[ROUNDS / 2]);
 }
 
-fn identify(desk: &mut Desk, bearer: &str) -> Finding {
+fn identify(identifier: &mut Identifier, bearer: &str) -> Finding {
     let shown = Shown {
         authorization: ShownField::Once(bearer),
-        peer: None,
+        is_from_proxy: false,
         field: |_: &str| ShownField::Absent,
         searched: None,
     };
-    desk.identify(&shown, NOW)
+    identifier.identify(&shown, NOW)
 }
 
 fn is_known(finding: &Finding) -> bool {
@@ -114,22 +114,22 @@ fn signatures() {
 fn looks() {
     let issuer = Issuer::ed25519("e");
     let rules = Rules::new(Who::Jwt(verifier(&[&issuer])), Policy::default(), None);
-    let mut desk = Desk::new(Arc::new(rules), [7; 16], VerifiedBounds::default());
+    let mut identifier = Identifier::new(Arc::new(rules), [7; 16], VerifiedBounds::default());
     let one = format!("Bearer {}", token(&issuer, "alice"));
-    assert!(is_known(&identify(&mut desk, &one)));
+    assert!(is_known(&identify(&mut identifier, &one)));
     measure("a look: one token, again and again", 1_000_000, |_| {
-        assert!(is_known(&identify(&mut desk, black_box(&one))));
+        assert!(is_known(&identify(&mut identifier, black_box(&one))));
     });
     let tokens: Vec<String> = (0..PRINCIPALS)
         .map(|number| format!("Bearer {}", token(&issuer, &format!("user-{number}"))))
         .collect();
     for token in &tokens {
-        assert!(is_known(&identify(&mut desk, token)));
+        assert!(is_known(&identify(&mut identifier, token)));
     }
-    let bytes = desk.verified().bytes() / desk.verified().len();
+    let bytes = identifier.verified().bytes() / identifier.verified().len();
     measure("a look: 10,000 tokens in turn", 200_000, |number| {
         let token = &tokens[number * 7_919 % PRINCIPALS];
-        assert!(is_known(&identify(&mut desk, black_box(token))));
+        assert!(is_known(&identify(&mut identifier, black_box(token))));
     });
     println!("{:<58}{bytes:>12} bytes", "what a core remembers of each");
 }
@@ -149,10 +149,10 @@ fn static_tokens() {
         assert!(tokens.find(black_box(&wrong)).is_none());
     });
     let rules = Rules::new(Who::Tokens(tokens), Policy::default(), None);
-    let mut desk = Desk::new(Arc::new(rules), [7; 16], VerifiedBounds::default());
+    let mut identifier = Identifier::new(Arc::new(rules), [7; 16], VerifiedBounds::default());
     let right = format!("Bearer {}", new(900).token);
     measure("a look: a static token", 1_000_000, |_| {
-        assert!(is_known(&identify(&mut desk, black_box(&right))));
+        assert!(is_known(&identify(&mut identifier, black_box(&right))));
     });
 }
 

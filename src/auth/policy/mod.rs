@@ -33,8 +33,8 @@ use self::need::{CompiledNeed, Implied};
 use self::pattern::{Match, Pattern};
 pub use self::settings::{Need, PolicySettings, Preset, ResourceNeeds};
 use super::Identity;
-use super::identity::is_scope;
 use crate::limits::POLICY_RULES_MAX;
+use crate::principal::is_scope;
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
-//! Misdeeds, each by its name: tokens that are made to look right, key sets, desks.
+//! Misdeeds, each by its name: tokens that are made to look right, key sets, identifiers.
 
 mod claims;
-mod desk;
+mod identifier;
 pub(crate) mod issuer;
 mod key_set;
 mod token;

@@ -41,6 +41,7 @@ pub(super) fn emit(site: &Site) -> String {
     out += "  routers:\n";
     emit_rest_router(&mut out, site);
     emit_endpoint_router(&mut out, site);
+    emit_metadata_router(&mut out, site);
     emit_node_routers(&mut out, site);
     emit_health_router(&mut out, site);
     out += MIDDLEWARES;
@@ -73,6 +74,18 @@ fn emit_endpoint_router(out: &mut String, site: &Site) {
     };
     let rule = rule(site, &format!("PathPrefix(`{}`)", site.endpoint));
     emit_router(out, site, "pinfold-mcp", &rule, ENDPOINT_PRIORITY, CHAIN);
+}
+
+/// RFC 9728, 3.1: it is on any node's, and is asked for without a session.
+fn emit_metadata_router(out: &mut String, site: &Site) {
+    *out += "    # What clients ask before they have a token (--auth jwt): where they get one.\n";
+    let path = format!(
+        "Path(`/.well-known/oauth-protected-resource{}`)",
+        site.endpoint.trim_end_matches('/')
+    );
+    let (rule, service) = (rule(site, &path), "pinfold-mcp");
+    let name = "pinfold-metadata";
+    emit_router_to(out, site, (name, service), &rule, ENDPOINT_PRIORITY, CHAIN);
 }
 
 fn emit_node_routers(out: &mut String, site: &Site) {
@@ -108,6 +121,17 @@ fn emit_health_router(out: &mut String, site: &Site) {
 }
 
 fn emit_router(out: &mut String, site: &Site, name: &str, rule: &str, priority: u32, more: &str) {
+    emit_router_to(out, site, (name, name), rule, priority, more);
+}
+
+fn emit_router_to(
+    out: &mut String,
+    site: &Site,
+    (name, service): (&str, &str),
+    rule: &str,
+    priority: u32,
+    more: &str,
+) {
     let tls = match site.tls {
         Tls::Off => "",
         Tls::Placeholder | Tls::Files { .. } => "      tls: {}\n",
@@ -118,7 +142,7 @@ fn emit_router(out: &mut String, site: &Site, name: &str, rule: &str, priority: 
       rule: '{rule}'
       priority: {priority}
       entryPoints: [{entry}]
-{more}{tls}      service: {name}
+{more}{tls}      service: {service}
 
 ",
         entry = site.entry_point,

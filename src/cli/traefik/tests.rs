@@ -85,7 +85,8 @@ fn less_affinity_is_less_configuration() {
     let none = dynamic(&format!("{TWO} --affinity none"));
     for config in [&cookie, &none] {
         let routers = config["http"]["routers"].as_object().expect("routers");
-        assert_eq!(routers.keys().collect::<Vec<_>>(), ["pinfold-mcp"]);
+        let names: Vec<_> = routers.keys().collect();
+        assert_eq!(names, ["pinfold-mcp", "pinfold-metadata"]);
     }
     let balancer =
         |config: &Value| config["http"]["services"]["pinfold-mcp"]["loadBalancer"].clone();

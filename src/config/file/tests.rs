@@ -108,7 +108,7 @@ fn a_table_that_does_not_exist() {
         "1:2",
         &["unknown table", "did you mean 'limits'?"],
     );
-    assert_refused("[zzz]", "1:2", &["there are cluster, limits, times"]);
+    assert_refused("[zzz]", "1:2", &["there are auth, cluster, limits, times"]);
     assert_refused(
         "limits = 5",
         "1:1",

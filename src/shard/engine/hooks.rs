@@ -2,7 +2,7 @@
 
 use super::call::AnswerTo;
 use super::fanout::{ListenerKey, ListenerKind};
-use super::{CallKey, Engine, EngineOutput, Exchange, RequestFields, SessionId, SessionKey};
+use super::{CallKey, Engine, EngineOutput, Exchange, Request, SessionId, SessionKey};
 use crate::app::call::{Caller, Headers, Lifecycle, OpenedSession, SessionEnd, Subscriber};
 use crate::clients::Client;
 
@@ -12,13 +12,18 @@ impl Engine {
         &self,
         client: Option<Client>,
         session: Option<SessionKey>,
-        fields: &RequestFields<'_>,
+        request: &Request<'_>,
     ) -> Caller {
+        let fields = &request.fields;
         let headers = fields.all.as_ref().map_or_else(Headers::default, |all| {
             Headers::unread(all.text.into(), all.read, self.server_info.sees_credentials)
         });
         let session = session.map(|key| self.session_id(key));
-        Caller::new(session, client.map(Client::address), headers)
+        let caller = Caller::new(session, client.map(Client::address), headers);
+        match &request.identity {
+            Some(identity) => caller.with_identity(identity.clone()),
+            None => caller,
+        }
     }
 
     /// On which exchange a call's client waits for the answer. `None`: it is gone.

@@ -335,7 +335,7 @@ impl Engine {
     ) -> Result<CallKey, Refused> {
         let client = self.caller(request, session_key);
         let charge = self.charge_call(wire, client, &request.fields, params, tree_bytes)?;
-        let caller = self.caller_seen(client, Some(session_key), &request.fields);
+        let caller = self.caller_seen(client, Some(session_key), request);
         let session = self
             .sessions
             .get(session_key)

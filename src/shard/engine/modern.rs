@@ -156,7 +156,7 @@ impl Engine {
             params: params.map(ToOwned::to_owned),
             client_capabilities: client_info.capabilities.clone(),
             client_info: client_info.info.clone(),
-            caller: self.caller_seen(client, None, &post.request.fields),
+            caller: self.caller_seen(client, None, post.request),
             tree_bytes,
         };
         self.profiles.release(client_info);

@@ -5,6 +5,7 @@ use super::{
     Destination, Engine, EngineOutput, Exchange, ExchangeOwner, MissReason, Refused, RequestFields,
     UpperLayer,
 };
+use crate::principal::PrincipalId;
 
 impl UpperLayer for Engine {
     type Owner = ExchangeOwner;
@@ -45,14 +46,15 @@ impl UpperLayer for Engine {
     fn foresee(
         &mut self,
         word: Option<MissReason>,
+        principal: Option<PrincipalId>,
         fields: &RequestFields<'_>,
     ) -> Result<(), Refused> {
         check_post(fields)?;
         match fields.session {
             // With an empty one it may still be an `initialize`.
             Some(session) if !fields.is_modern() && !session.text.is_empty() => {
-                self.locate(session.id.as_ref())
-                    .map_err(|why| self.miss(word, session.id.as_ref(), why))?;
+                let located = self.locate(session.id.as_ref());
+                self.check_own(located, word, session.id.as_ref(), principal)?;
             }
             _ => {}
         }

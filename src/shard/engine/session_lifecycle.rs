@@ -13,8 +13,8 @@ use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::{Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, SessionKey, Wire};
 use crate::app::call::{LISTS, SessionEnd, Subscriber, TellRefused};
-use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
+use crate::principal::PrincipalId;
 use crate::wire::session_id::{Locator, SessionId};
 
 /// What other nodes should know of a session's end.
@@ -39,18 +39,18 @@ impl Engine {
         // An empty id is none. To a revision without sessions any is.
         let named = fields.session.as_ref();
         if let Some(named) = named.filter(|it| !it.text.is_empty() && !fields.is_modern()) {
-            let refused = match self.locate(named.id.as_ref()) {
+            let refused = match self.locate_own(post.request, named.id.as_ref()) {
                 Ok(_) => Refused::new(
                     400,
                     "This session is initialized: initialize opens a new one, without Mcp-Session-Id.",
                 ),
-                Err(why) => self.miss(post.request.word, named.id.as_ref(), why),
+                Err(refused) => refused,
             };
             return wire.refuse(key, Some(id), &refused);
         }
         let session = params::parse::<Initialize<'_>>(params)
             .map_err(|error| Refused::rpc(400, error))
-            .and_then(|params| self.open_session(wire, post.request.client, &params));
+            .and_then(|params| self.open_session(wire, post.request, &params));
         let session = match session {
             Ok(session) => session,
             Err(refused) => return wire.refuse(key, Some(id), &refused),
@@ -71,9 +71,10 @@ impl Engine {
     fn open_session(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
-        client: Option<Client>,
+        request: &Request<'_>,
         params: &Initialize<'_>,
     ) -> Result<SessionKey, Refused> {
+        let client = request.client;
         let client_info = self
             .profiles
             .intern(params.capabilities, params.client_info)
@@ -100,6 +101,7 @@ impl Engine {
             next_ask: 1,
             last_active: self.now,
             client,
+            principal: request.principal().map(Box::new),
             created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             announced_on: 0,
             timer: Default::default(),
@@ -149,9 +151,57 @@ impl Engine {
             let sentence = "This request needs the Mcp-Session-Id that initialize answered with.";
             return Err(Refused::new(400, sentence));
         };
-        let id = named.id.as_ref();
-        self.locate(id)
-            .map_err(|why| self.miss(request.word, id, why))
+        self.locate_own(request, named.id.as_ref())
+    }
+
+    /// The session of this core that an id names, if it is that of whoever asks.
+    ///
+    /// # Errors
+    /// Why it is not had. Of somebody else's nobody can tell that it is there.
+    fn locate_own(
+        &mut self,
+        request: &Request<'_>,
+        id: Option<&SessionId>,
+    ) -> Result<SessionKey, Refused> {
+        let located = self.locate(id);
+        self.check_own(located, request.word, id, request.principal())
+    }
+
+    /// The same of a session that was looked for. Where somebody is asked who they are, a session that ended is as
+    /// unknown as one that never was: else it could be told from somebody else's, which is neither.
+    pub(super) fn check_own(
+        &mut self,
+        located: Result<SessionKey, TellRefused>,
+        word: Option<MissReason>,
+        id: Option<&SessionId>,
+        principal: Option<PrincipalId>,
+    ) -> Result<SessionKey, Refused> {
+        let why = match located {
+            Ok(key) if self.is_of(key, principal) => return Ok(key),
+            // Nobody else is told anything: it is there.
+            Ok(_) => return Err(self.unknown().refused()),
+            Err(why) => why,
+        };
+        let refused = self.miss(word, id, why);
+        match (principal, why) {
+            (Some(_), TellRefused::Unknown | TellRefused::Expired) if word.is_none() => {
+                Err(self.unknown().refused())
+            }
+            _ => Err(refused),
+        }
+    }
+
+    fn is_of(&self, key: SessionKey, principal: Option<PrincipalId>) -> bool {
+        let session = self.sessions.get(key);
+        session.is_some_and(|it| it.principal.as_deref() == principal.as_ref())
+    }
+
+    /// What is said of a session that nobody has.
+    fn unknown(&self) -> MissReason {
+        match self.is_draining() {
+            true => MissReason::OwnerRestarted,
+            false => MissReason::Unknown,
+        }
     }
 
     pub(super) fn touch_session(&mut self, key: SessionKey) {
@@ -244,8 +294,9 @@ impl Engine {
                 wire.answer(key, 204, &[], b"");
             }
             Err(refused) => {
-                // Whoever had it, its client is done with it: no record of it should stay.
-                if let Some(session) = named.id {
+                // Whoever had it, its client is done with it: no record of it should stay. Where clients are somebody, it may be
+                // another one's.
+                if let Some(session) = named.id.filter(|_| request.identity.is_none()) {
                     self.announce_ended(session);
                 }
                 wire.refuse(key, None, &refused);

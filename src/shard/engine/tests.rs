@@ -140,6 +140,7 @@ fn send(engine: &mut Engine, wire: &mut Tape, index: u32, fields: &[(&str, &str)
             _ => EndpointMethod::Post,
         },
         client: None,
+        identity: None,
         word: None,
         fields: read,
         body: body.as_bytes(),

@@ -30,6 +30,7 @@ use super::stream::travel::PackedStream;
 use super::{Engine, Exchange, ExchangeOwner, Millis, SessionId, SessionKey};
 use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
+use crate::principal::PrincipalId;
 use crate::shard::stays::{NotTaken, StaysBecause};
 
 /// A session, with its streams. Their connections are named by their places in a list beside it.
@@ -54,6 +55,9 @@ pub(in crate::shard) struct PackedSession {
     client: Option<IpAddr>,
     created_at_s: u32,
     announced_on: u16,
+    /// Whose it is.
+    #[serde(default)]
+    principal: Option<[u8; 16]>,
     /// All sessions are being announced again, and it was not yet.
     unannounced: bool,
 }
@@ -178,6 +182,7 @@ impl Engine {
             next_ask,
             last_active,
             client,
+            principal,
             created_at_s,
             announced_on,
             timer: _,
@@ -209,6 +214,7 @@ impl Engine {
             client: client.map(Client::address),
             created_at_s,
             announced_on,
+            principal: principal.map(|it| it.to_bytes()),
             unannounced,
         })
     }
@@ -307,6 +313,7 @@ impl Engine {
             client,
             created_at_s,
             announced_on,
+            principal,
             unannounced,
         } = packed;
         let client = client.map(Client::of);
@@ -330,6 +337,7 @@ impl Engine {
                 next_ask,
                 last_active,
                 client,
+                principal: principal.map(|it| Box::new(PrincipalId::from_bytes(it))),
                 created_at_s,
                 announced_on,
                 timer: Default::default(),

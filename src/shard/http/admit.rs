@@ -2,14 +2,15 @@
 //!
 //! The order is: is it for another core, must somebody find out about it first ([`Admission::Wait`]), is its
 //! body of a size that is taken, can two parties read it in two ways, is it a question about the node's health, and then
-//! its path, `Host`, `Origin`, and who passed it on. A refusal is sent when the body is there, so that the connection goes
+//! its path, `Host`, `Origin`, who passed it on, and who sent it. A refusal is sent when the body is there, so that the connection goes
 //! on. Of a large body alone nothing more is read.
 //!
-//! Some requests need an answer from elsewhere first: today where the session is; who the client is would be the same.
+//! Some requests need an answer from elsewhere first: where the session is, or who asks (`identify`).
 //! [`UpperLayer::place`] and [`UpperLayer::ask`] do that. The request waits, unread beyond its head, until a word
 //! comes back ([`Http::handle_word`]). Then it is admitted anew, with the word beside it.
 
 use super::connection::{Connection, ConnectionState, HeadVerdict};
+use super::identify::NotLetIn;
 use super::{ConnectionKey, Destination, Http, HttpOutput, Refused, RequestFields, UpperLayer};
 use crate::clients::Client;
 use crate::wire::HeadView;
@@ -26,6 +27,8 @@ pub(super) enum Admission {
     Move(u16),
     /// Somebody is asked first.
     Wait,
+    /// Somebody was asked who sent it.
+    Asked,
 }
 
 impl<U: UpperLayer> Http<U> {
@@ -40,7 +43,13 @@ impl<U: UpperLayer> Http<U> {
             Destination::Core(core) => return Admission::Move(core),
             Destination::Elsewhere if self.may_wait(key, head, fields) => {
                 self.identify(key, head);
-                return Admission::Wait;
+                return match self.who_asks(key, head, fields) {
+                    Ok(_) => Admission::Wait,
+                    Err(NotLetIn::Asked) => Admission::Asked,
+                    Err(NotLetIn::Refused(refused)) => {
+                        Admission::Here(HeadVerdict::Refused(refused))
+                    }
+                };
             }
             Destination::Elsewhere | Destination::Here => {}
         }
@@ -51,10 +60,15 @@ impl<U: UpperLayer> Http<U> {
             HeadVerdict::Ambiguous
         } else if self.probed(head).is_some() {
             HeadVerdict::Probe
+        } else if self.asks_for_metadata(head) {
+            HeadVerdict::Metadata
         } else {
-            match self.let_in(key, head, fields) {
-                Ok(()) => HeadVerdict::Admitted,
-                Err(refused) => HeadVerdict::Refused(Box::new(refused)),
+            let let_in = self.let_in(key, head, fields).map_err(Box::new);
+            let who = let_in.map_err(NotLetIn::Refused);
+            match who.and_then(|()| self.who_asks(key, head, fields)) {
+                Ok(identity) => HeadVerdict::Admitted(identity),
+                Err(NotLetIn::Refused(refused)) => HeadVerdict::Refused(refused),
+                Err(NotLetIn::Asked) => return Admission::Asked,
             }
         })
     }
@@ -109,15 +123,16 @@ impl<U: UpperLayer> Http<U> {
     ) -> Result<HeadVerdict, Refused> {
         let verdict = match verdict {
             HeadVerdict::Refused(refused) => return Err(*refused),
-            HeadVerdict::Ambiguous | HeadVerdict::Probe => {
+            HeadVerdict::Ambiguous | HeadVerdict::Probe | HeadVerdict::Metadata => {
                 self.let_in(key, head, fields)?;
                 verdict
             }
-            HeadVerdict::Admitted => verdict,
+            HeadVerdict::Admitted(_) => verdict,
         };
         if head.head().method == Method::Post {
             let word = self.connections.get(key).and_then(|it| it.word);
-            upper.foresee(word, fields)?;
+            let principal = verdict.identity().map(|it| it.id());
+            upper.foresee(word, principal, fields)?;
         }
         match self.could_hold(key, announced, upper) {
             true => Ok(verdict),
@@ -172,6 +187,9 @@ impl<U: UpperLayer> Http<U> {
     }
 
     fn waiting(&mut self, key: ConnectionKey) -> Option<&mut Connection<U>> {
+        if self.waits_for_identity(key) {
+            return None;
+        }
         let waits = |it: &&mut Connection<U>| matches!(it.state, ConnectionState::ExpectWord);
         self.connections.get_mut(key).filter(waits)
     }

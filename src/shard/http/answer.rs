@@ -7,6 +7,7 @@ use super::{
     Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused, UpperLayer, Wire,
 };
 use crate::limits::UNSENT_BYTES_MAX;
+use crate::shard::refused::CHALLENGE;
 use crate::wire::Malformed;
 use crate::wire::response::{self, BodyLength};
 
@@ -260,7 +261,11 @@ impl<U: UpperLayer> Http<U> {
         own.iter().copied().for_each(&mut add);
         if let Some(origin) = &connection.origin {
             add(("Access-Control-Allow-Origin", origin));
-            add(("Access-Control-Expose-Headers", "Mcp-Session-Id"));
+            let exposed = match own.iter().any(|it| it.0 == CHALLENGE) {
+                true => "Mcp-Session-Id, WWW-Authenticate",
+                false => "Mcp-Session-Id",
+            };
+            add(("Access-Control-Expose-Headers", exposed));
             add(("Vary", "Origin"));
         }
         // HTTP/1.0 closes unless both sides say otherwise.

@@ -86,6 +86,7 @@ impl<U: UpperLayer> Http<U> {
     ) -> ConnectionKey {
         let mut connection = Connection::new(self.now, client, counts_for);
         connection.is_proxy = peer.is_some_and(|peer| self.commons.proxies.contains(peer));
+        connection.names_principals = peer.is_some_and(|peer| self.names_principals(peer));
         let key = self.connections.insert(connection);
         self.arm(key);
         key

@@ -15,11 +15,14 @@
 pub(super) mod travel;
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use super::{Millis, Refused, Timer, UpperLayer};
 use crate::budget::Charge;
 use crate::clients::Client;
-use crate::wire::chunked::ChunkedDecoder;
+use crate::principal::Identity;
+use crate::wire::Malformed;
+use crate::wire::chunked::{ChunkedDecoder, Decoded};
 use crate::wire::http1::Head;
 use crate::wire::json_scan::JsonScan;
 
@@ -71,6 +74,8 @@ pub(super) struct Connection<U: UpperLayer> {
     pub(super) counts_for: CountsFor,
     /// The peer may name the client of a request.
     pub(super) is_proxy: bool,
+    /// The peer may name who asks.
+    pub(super) names_principals: bool,
 }
 
 /// Among whose connections one counts.
@@ -120,12 +125,15 @@ pub(super) struct Partial {
 
 /// How a request is answered, once its body is there.
 pub(super) enum HeadVerdict {
-    Admitted,
+    /// Whose request it is, where somebody is asked.
+    Admitted(Option<Rc<Identity>>),
     Refused(Box<Refused>),
     /// A field comes twice that must not.
     Ambiguous,
     /// It asks for the node's health.
     Probe,
+    /// It asks what this server takes to let somebody in.
+    Metadata,
 }
 
 /// What a connection holds: bytes received and not served, bytes not written.
@@ -141,6 +149,16 @@ pub(super) struct HeldBytes {
 pub(super) enum Remaining {
     Length(usize),
     Chunked(ChunkedDecoder),
+}
+
+impl HeadVerdict {
+    /// Whose request was let in.
+    pub(super) fn identity(&self) -> Option<&Rc<Identity>> {
+        match self {
+            HeadVerdict::Admitted(identity) => identity.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 impl<U: UpperLayer> Connection<U> {
@@ -170,6 +188,7 @@ impl<U: UpperLayer> Connection<U> {
             client: peer,
             counts_for,
             is_proxy: false,
+            names_principals: false,
         }
     }
 
@@ -222,5 +241,33 @@ impl<U: UpperLayer> Connection<U> {
             !self.is_stream || matches!(self.state, ConnectionState::ExpectAnswer(_)),
             "a stream that nobody owns"
         );
+    }
+}
+
+impl Partial {
+    /// How many bytes were taken, and whether the body is complete now.
+    pub(super) fn take(
+        &mut self,
+        input: &[u8],
+        body_bytes_max: usize,
+    ) -> Result<(usize, bool), Malformed> {
+        match &mut self.remaining {
+            Remaining::Length(missing) => {
+                let count = input.len().min(*missing);
+                // Twice as much as there is, as a vector does, but no more than there will be.
+                if self.body.capacity() - self.body.len() < count {
+                    let enough = (2 * self.body.len()).max(count).min(*missing);
+                    self.body.reserve_exact(enough);
+                }
+                self.body.extend_from_slice(&input[..count]);
+                *missing -= count;
+                Ok((count, *missing == 0))
+            }
+            Remaining::Chunked(decoder) => {
+                let Decoded { used, finished } =
+                    decoder.decode(input, &mut self.body, body_bytes_max)?;
+                Ok((used, finished))
+            }
+        }
     }
 }

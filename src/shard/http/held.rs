@@ -180,6 +180,7 @@ impl<U: UpperLayer> Http<U> {
     /// The connection leaves this shard, or ends.
     pub(super) fn remove_connection(&mut self, key: ConnectionKey) -> Option<Connection<U>> {
         self.let_go(key);
+        self.forget_asked(key);
         self.connections.remove(key)
     }
 

@@ -14,6 +14,8 @@ mod gate;
 mod half_close;
 mod held;
 mod hold;
+#[cfg_attr(not(feature = "auth"), path = "unasked.rs")]
+mod identify;
 mod receive;
 mod serve;
 #[cfg(test)]
@@ -27,6 +29,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use self::connection::{Connection, ConnectionState};
+use self::identify::IdentityGate;
 use super::arena::Arena;
 use super::exchange::{
     Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange, ExchangeEvent,
@@ -45,6 +48,8 @@ use crate::limits::Limits;
 pub use self::client::TooMany;
 pub(super) use self::connection::travel::PackedConnection;
 pub use self::gate::RequestPolicy;
+#[cfg(feature = "auth")]
+pub use self::identify::{IdentityAnswer, IdentityQuestion};
 pub(super) use self::receive::Input;
 
 pub(super) struct Http<U: UpperLayer> {
@@ -54,6 +59,8 @@ pub(super) struct Http<U: UpperLayer> {
     holders: Vec<ConnectionKey>,
     commons: Arc<Commons>,
     gate: RequestPolicy,
+    /// None: nobody is asked who they are.
+    identity_gate: Option<Box<IdentityGate>>,
     cluster: Option<Cluster>,
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
@@ -97,6 +104,13 @@ pub(super) enum HttpOutput {
         client: Option<Client>,
         ticket: Ticket,
     },
+    /// Somebody has to be asked who sent a request.
+    #[cfg(feature = "auth")]
+    Identify {
+        connection: ConnectionKey,
+        number: u64,
+        question: IdentityQuestion,
+    },
     Hold {
         connection: ConnectionKey,
         ms: Millis,
@@ -128,6 +142,7 @@ impl<U: UpperLayer> Http<U> {
             holders: Vec::new(),
             commons,
             gate,
+            identity_gate: None,
             cluster,
             now,
             connections: Arena::default(),

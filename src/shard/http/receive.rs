@@ -1,16 +1,17 @@
 //! From bytes to whole requests: HTTP/1.1 framing as a state of each connection.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use super::admit::Admission;
 use super::connection::{Connection, ConnectionState, HeadVerdict, Partial, Remaining};
 use super::{
     AllFields, ConnectionKey, EndpointMethod, Http, HttpOutput, Refused, Request, RequestFields,
-    UpperLayer,
+    UpperLayer, Wire,
 };
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
+use crate::principal::Identity;
 use crate::shard::body;
-use crate::wire::chunked::Decoded;
 use crate::wire::http1::{self, Framing, Head, HeadLimits};
 use crate::wire::json_scan::JsonScan;
 use crate::wire::{Malformed, response};
@@ -154,6 +155,12 @@ impl<U: UpperLayer> Http<U> {
         partial: &Partial,
         fields: &RequestFields<'_>,
     ) -> Option<EndpointMethod> {
+        if let Some(identity) = partial.verdict.identity()
+            && let Err(refused) = self.check_still_known(identity)
+        {
+            self.refuse(key, None, &refused);
+            return None;
+        }
         let head = partial.head.view(&partial.head_bytes);
         self.serve(key, &head, fields, &partial.verdict)
     }
@@ -165,13 +172,15 @@ impl<U: UpperLayer> Http<U> {
         partial: &'a Partial,
     ) -> Request<'a, U::Word> {
         let fields = RequestFields::of(&partial.head, &partial.head_bytes);
-        self.request(key, method, fields, &partial.body)
+        let identity = partial.verdict.identity().cloned();
+        self.request(key, method, identity, fields, &partial.body)
     }
 
     fn request<'a>(
         &self,
         key: ConnectionKey,
         method: EndpointMethod,
+        identity: Option<Rc<Identity>>,
         fields: RequestFields<'a>,
         body: &'a [u8],
     ) -> Request<'a, U::Word> {
@@ -180,6 +189,7 @@ impl<U: UpperLayer> Http<U> {
             exchange: key,
             method,
             client: connection.and_then(|it| it.client),
+            identity,
             word: connection.and_then(|it| it.word),
             fields,
             body,
@@ -237,6 +247,7 @@ impl<U: UpperLayer> Http<U> {
                 self.wait(key, &fields, upper);
                 ReceiveStep::Starved
             }
+            Admission::Asked => ReceiveStep::Starved,
             Admission::Unread(refused) => {
                 self.refuse_request_and_close(key, &refused);
                 ReceiveStep::Used(input.len())
@@ -270,7 +281,10 @@ impl<U: UpperLayer> Http<U> {
         {
             let used = head_len + length;
             return match self.serve(key, &view, &fields, &verdict) {
-                Some(method) => ReceiveStep::Request(used, self.request(key, method, fields, body)),
+                Some(method) => {
+                    let identity = verdict.identity().cloned();
+                    ReceiveStep::Request(used, self.request(key, method, identity, fields, body))
+                }
                 None => ReceiveStep::Used(used),
             };
         }
@@ -407,7 +421,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(partial) = self.partial(key) else {
             return Ok(());
         };
-        let verdict = std::mem::replace(&mut partial.verdict, HeadVerdict::Admitted);
+        let verdict = std::mem::replace(&mut partial.verdict, HeadVerdict::Ambiguous);
         let (head, bytes) = (partial.head.clone(), partial.head_bytes.clone());
         let fields = RequestFields::of(&head, &bytes);
         let verdict = self.admit_large(key, &head.view(&bytes), &fields, verdict, 0, upper)?;
@@ -460,29 +474,5 @@ impl<'a> RequestFields<'a> {
             read: http1::each_field_of,
         });
         fields
-    }
-}
-
-impl Partial {
-    /// How many bytes were taken, and whether the body is complete now.
-    fn take(&mut self, input: &[u8], body_bytes_max: usize) -> Result<(usize, bool), Malformed> {
-        match &mut self.remaining {
-            Remaining::Length(missing) => {
-                let count = input.len().min(*missing);
-                // Twice as much as there is, as a vector does, but no more than there will be.
-                if self.body.capacity() - self.body.len() < count {
-                    let enough = (2 * self.body.len()).max(count).min(*missing);
-                    self.body.reserve_exact(enough);
-                }
-                self.body.extend_from_slice(&input[..count]);
-                *missing -= count;
-                Ok((count, *missing == 0))
-            }
-            Remaining::Chunked(decoder) => {
-                let Decoded { used, finished } =
-                    decoder.decode(input, &mut self.body, body_bytes_max)?;
-                Ok((used, finished))
-            }
-        }
     }
 }

@@ -20,7 +20,7 @@ impl<U: UpperLayer> Http<U> {
         verdict: &HeadVerdict,
     ) -> Option<EndpointMethod> {
         match verdict {
-            HeadVerdict::Admitted => {}
+            HeadVerdict::Admitted(_) => {}
             HeadVerdict::Refused(refused) => {
                 self.refuse(key, None, refused);
                 return None;
@@ -32,6 +32,10 @@ impl<U: UpperLayer> Http<U> {
             HeadVerdict::Probe => {
                 let availability = self.probed(request).unwrap_or(Availability::Ready);
                 self.answer_probe(key, availability);
+                return None;
+            }
+            HeadVerdict::Metadata => {
+                self.answer_metadata(key, request);
                 return None;
             }
         }

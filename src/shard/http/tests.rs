@@ -4,6 +4,7 @@
 use super::*;
 use crate::budget::Pool;
 use crate::clients::Networks;
+use crate::principal::PrincipalId;
 
 /// Owns exchanges by numbers, and lets requests wait for a word if they say so.
 #[derive(Default)]
@@ -27,7 +28,12 @@ impl UpperLayer for Upper {
         self.asked.push(exchange);
     }
 
-    fn foresee(&mut self, _: Option<u8>, _: &RequestFields<'_>) -> Result<(), Refused> {
+    fn foresee(
+        &mut self,
+        _: Option<u8>,
+        _: Option<PrincipalId>,
+        _: &RequestFields<'_>,
+    ) -> Result<(), Refused> {
         self.foreseen += 1;
         Err(Refused::new(418, "No."))
     }

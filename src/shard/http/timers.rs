@@ -53,7 +53,11 @@ impl<U: UpperLayer> Http<U> {
                 let sentence = "This node is too busy to look at a body of this size.";
                 self.refuse_request_and_close(key, &Refused::busy(sentence, 1));
             }
-            ConnectionState::ExpectWord => self.handle_word(key, U::NO_WORD),
+            ConnectionState::ExpectWord => {
+                if !self.give_up_asking(key) {
+                    self.handle_word(key, U::NO_WORD);
+                }
+            }
             ConnectionState::ExpectAnswer(owner) => {
                 connection.since = now;
                 self.tell_owner(key, owner, ExchangeChange::Quiet);

@@ -32,6 +32,8 @@ pub(in crate::shard) struct PackedConnection {
     client: Option<IpAddr>,
     counts_for: PackedCountsFor,
     is_proxy: bool,
+    #[serde(default)]
+    names_principals: bool,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -73,6 +75,7 @@ impl<U: UpperLayer> Connection<U> {
             client,
             counts_for,
             is_proxy,
+            names_principals,
         } = self;
         PackedConnection {
             is_stream,
@@ -93,6 +96,7 @@ impl<U: UpperLayer> Connection<U> {
                 CountsFor::Nobody => PackedCountsFor::Nobody,
             },
             is_proxy,
+            names_principals,
         }
     }
 }
@@ -119,6 +123,7 @@ impl PackedConnection {
             client,
             counts_for,
             is_proxy,
+            names_principals,
         } = self;
         Connection {
             state: owner.map_or(ConnectionState::ExpectHead, ConnectionState::ExpectAnswer),
@@ -149,6 +154,7 @@ impl PackedConnection {
                 PackedCountsFor::Nobody => CountsFor::Nobody,
             },
             is_proxy,
+            names_principals,
         }
     }
 }

@@ -60,7 +60,7 @@ impl fmt::Debug for Authenticator {
 }
 
 /// Holds the rules in force. Its threads end with it.
-pub struct Keeper {
+pub struct CredentialStore {
     authenticator: Authenticator,
     shared: Arc<Shared>,
     issuers: Vec<SyncSender<Errand>>,
@@ -89,9 +89,9 @@ impl Shared {
     }
 }
 
-impl Keeper {
+impl CredentialStore {
     /// Reads the files, and begins to ask issuers. From now on `tell` is called with every change, by some thread, and must
-    /// neither wait nor ask the keeper: it posts a letter to each core. What [`rules`](Keeper::rules) says afterwards it need not be told.
+    /// neither wait nor ask the store: it posts a message to each core. What [`rules`](CredentialStore::rules) says afterwards it need not be told.
     ///
     /// # Errors
     /// A sentence on an option or a file that cannot be used. An issuer that does not answer is none.
@@ -100,7 +100,7 @@ impl Keeper {
         policy: Policy,
         public: Option<&PublicUrl>,
         tell: impl Fn(&Arc<Rules>) + Send + Sync + 'static,
-    ) -> Result<Keeper, String> {
+    ) -> Result<CredentialStore, String> {
         let who = match &authenticator {
             Authenticator::None => Who::Anybody,
             Authenticator::Token(path) => Who::Tokens(read_token_file(path)?),
@@ -120,13 +120,13 @@ impl Keeper {
             rules: Mutex::new(Arc::new(rules)),
             tell: Box::new(tell),
         });
-        let mut keeper = Keeper {
+        let mut store = CredentialStore {
             authenticator,
             shared,
             issuers: Vec::new(),
         };
         for (index, (name, source, known)) in known.into_iter().enumerate() {
-            let shared = keeper.shared.clone();
+            let shared = store.shared.clone();
             let issuer = IssuerThread {
                 name,
                 source,
@@ -135,9 +135,9 @@ impl Keeper {
                     shared.change(|rules| rules.with_keys(index, before, keys));
                 }),
             };
-            keeper.issuers.push(started(index, issuer)?);
+            store.issuers.push(started(index, issuer)?);
         }
-        Ok(keeper)
+        Ok(store)
     }
 
     /// Those in force.
@@ -157,7 +157,7 @@ impl Keeper {
 
     /// Answers [`AuthQuestion::Key`](crate::auth::AuthQuestion::Key): `then` is called by some thread, at once or within
     /// [`ISSUER_ANSWER_MS`](crate::limits::ISSUER_ANSWER_MS) twice over, after everybody was told of new keys. It posts a
-    /// letter to the core that asked.
+    /// message to the core that asked.
     pub fn search(&self, issuer: usize, then: impl FnOnce(Searched) + Send + 'static) {
         let then: Then = Box::new(then);
         let Some(thread) = self.issuers.get(issuer) else {
@@ -223,7 +223,7 @@ fn started(index: usize, issuer: IssuerThread) -> Result<SyncSender<Errand>, Str
     }
 }
 
-impl Drop for Keeper {
+impl Drop for CredentialStore {
     /// A thread that waits for an issuer ends when that has answered, and tells nobody.
     fn drop(&mut self) {
         for thread in &self.issuers {
@@ -232,9 +232,9 @@ impl Drop for Keeper {
     }
 }
 
-impl fmt::Debug for Keeper {
+impl fmt::Debug for CredentialStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keeper")
+        f.debug_struct("CredentialStore")
             .field("authenticator", &self.authenticator)
             .finish_non_exhaustive()
     }

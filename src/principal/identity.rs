@@ -34,7 +34,7 @@ impl Identity {
     /// Somebody without any scope, for as long as anybody asks.
     ///
     /// ```
-    /// use pinfold::internals::auth::Identity;
+    /// use pinfold::Identity;
     ///
     /// let alice = Identity::new("https://login.example", "alice").with_scopes("board:read board:write");
     /// assert!(alice.scopes().has("board:read") && !alice.scopes().has("board"));
@@ -102,11 +102,12 @@ impl Identity {
         self
     }
 
-    pub(super) fn with_scope_set(mut self, scopes: Scopes) -> Identity {
+    pub(crate) fn with_scope_set(mut self, scopes: Scopes) -> Identity {
         self.scopes = scopes;
         self
     }
 
+    /// What sessions, streams and calls of theirs are bound to.
     #[must_use]
     pub fn id(&self) -> PrincipalId {
         self.id
@@ -130,11 +131,13 @@ impl Identity {
         self.name.as_deref()
     }
 
+    /// The tenant that they belong to, by the claim that was configured for it.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
+    /// What they were granted.
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         &self.scopes
@@ -146,11 +149,13 @@ impl Identity {
         self.valid_until
     }
 
+    /// When their credentials were made, if those say so.
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixSeconds> {
         self.issued_at
     }
 
+    /// Whether that holds in this second.
     #[must_use]
     pub fn is_valid(&self, now: UnixSeconds) -> bool {
         self.valid_until.is_none_or(|until| now < until)
@@ -163,7 +168,7 @@ impl Identity {
     }
 
     /// About how much memory it takes.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_ref().map_or(0, |it| it.len());
         let scopes: usize = self.scopes.iter().map(|it| it.len() + BLOCK_BYTES).sum();
         let claims = self.claims.as_ref().map_or(0, |it| it.get().len());
@@ -196,15 +201,18 @@ impl Scopes {
         Scopes(scopes.into())
     }
 
+    /// Whether this one is among them, to the letter.
     #[must_use]
     pub fn has(&self, scope: &str) -> bool {
         self.0.binary_search_by(|own| (**own).cmp(scope)).is_ok()
     }
 
+    /// Each of them, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|scope| &**scope)
     }
 
+    /// Whether they are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

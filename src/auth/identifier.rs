@@ -12,8 +12,8 @@ use super::{
     Who,
 };
 
-/// One core's. Plain state: what comes goes in by `handle_*`, and [`identify`](Desk::identify) never waits.
-pub struct Desk {
+/// One core's. Plain state: what comes goes in by `handle_*`, and [`identify`](Identifier::identify) never waits.
+pub struct Identifier {
     rules: Arc<Rules>,
     verified: VerifiedTokens,
     anonymous: Rc<Identity>,
@@ -33,15 +33,15 @@ pub enum Finding {
 pub enum AuthQuestion {
     /// Whether this issuer has a key that is not known yet. Its answer comes behind the rules that have it.
     Key { issuer: usize },
-    /// Who it is, by the program that this library is in ([`Desk::handle_answer`]).
+    /// Who it is, by the program that this library is in ([`Identifier::handle_answer`]).
     Hook,
 }
 
-impl Desk {
+impl Identifier {
     /// The key is random and known to nobody else, another one for each core.
     #[must_use]
-    pub fn new(rules: Arc<Rules>, key: [u8; 16], bounds: VerifiedBounds) -> Desk {
-        Desk {
+    pub fn new(rules: Arc<Rules>, key: [u8; 16], bounds: VerifiedBounds) -> Identifier {
+        Identifier {
             rules,
             verified: VerifiedTokens::new(key, bounds),
             anonymous: Rc::new(Identity::anonymous()),
@@ -88,7 +88,7 @@ impl Desk {
                 .token()
                 .and_then(|token| look.by_token(token, |token| verifier.verify(token, now))),
             Who::Proxy(proxy) => {
-                let said = proxy.said(shown.peer, &shown.field);
+                let said = proxy.said(shown.is_from_proxy, &shown.field);
                 said.and_then(|said| look.by_proxy(proxy, &said))
             }
             Who::Hook => look.by_hook(shown.token()),
@@ -209,9 +209,9 @@ impl Identification<'_> {
     }
 }
 
-impl fmt::Debug for Desk {
+impl fmt::Debug for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk")
+        f.debug_struct("Identifier")
             .field("verified", &self.verified)
             .finish_non_exhaustive()
     }

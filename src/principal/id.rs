@@ -12,8 +12,10 @@ use sha2::{Digest as _, Sha256};
 pub struct PrincipalId([u8; 16]);
 
 impl PrincipalId {
+    /// Of an issuer and a subject of it.
+    ///
     /// ```
-    /// use pinfold::internals::auth::PrincipalId;
+    /// use pinfold::PrincipalId;
     ///
     /// let alice = PrincipalId::of("https://login.example", "alice");
     /// assert_eq!(alice, PrincipalId::of("https://login.example", "alice"));

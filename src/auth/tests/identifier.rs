@@ -1,7 +1,6 @@
 //! What a core makes of requests.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -9,8 +8,8 @@ use serde_json::json;
 use super::issuer::Issuer;
 use super::{AUDIENCE, ISSUER, LEEWAY, NOW, claims, keys, public, settings, verifier};
 use crate::auth::{
-    AuthQuestion, Decision, Desk, Finding, Identity, KeySet, NewToken, Policy, PrincipalId, Proxy,
-    ProxySettings, Reason, Rules, Searched, Shown, ShownField, StaticTokens, VerifiedBounds,
+    AuthQuestion, Decision, Finding, Identifier, Identity, KeySet, NewToken, Policy, PrincipalId,
+    Proxy, ProxySettings, Reason, Rules, Searched, Shown, ShownField, StaticTokens, VerifiedBounds,
     Verifier, Who,
 };
 
@@ -34,19 +33,19 @@ fn shown<'a>(
 ) -> Shown<'a, impl Fn(&str) -> ShownField<'a>> {
     Shown {
         authorization: field(fields, "authorization"),
-        peer: Some(peer.parse::<IpAddr>().unwrap()),
+        is_from_proxy: peer.starts_with("10."),
         field: move |name: &str| field(fields, name),
         searched,
     }
 }
 
-fn desk(who: Who) -> Desk {
+fn identifier(who: Who) -> Identifier {
     let rules = Rules::new(who, Policy::default(), Some(&public()));
-    Desk::new(Arc::new(rules), [1; 16], VerifiedBounds::default())
+    Identifier::new(Arc::new(rules), [1; 16], VerifiedBounds::default())
 }
 
-fn identify(desk: &mut Desk, fields: Fields<'_>) -> Finding {
-    desk.identify(&shown(fields, "203.0.113.7", None), NOW)
+fn identify(identifier: &mut Identifier, fields: Fields<'_>) -> Finding {
+    identifier.identify(&shown(fields, "203.0.113.7", None), NOW)
 }
 
 fn subject(finding: Finding) -> String {
@@ -66,17 +65,17 @@ fn reason(finding: Finding) -> Reason {
 #[test]
 fn a_request_without_a_token_or_with_two() {
     let issuer = Issuer::ed25519("k");
-    let mut desk = desk(Who::Jwt(verifier(&[&issuer])));
+    let mut identifier = identifier(Who::Jwt(verifier(&[&issuer])));
     let bearer = format!("Bearer {}", issuer.token(&claims()));
-    assert_eq!(reason(identify(&mut desk, &[])), Reason::Missing);
+    assert_eq!(reason(identify(&mut identifier, &[])), Reason::Missing);
     assert_eq!(
-        reason(identify(&mut desk, &[("X-Token", &bearer)])),
+        reason(identify(&mut identifier, &[("X-Token", &bearer)])),
         Reason::Missing
     );
     let twice = [("Authorization", &*bearer), ("authorization", &*bearer)];
-    assert_eq!(reason(identify(&mut desk, &twice)), Reason::Doubled);
-    assert_eq!(subject(identify(&mut desk, &twice[..1])), "alice");
-    let Finding::Refused(refusal) = identify(&mut desk, &[]) else {
+    assert_eq!(reason(identify(&mut identifier, &twice)), Reason::Doubled);
+    assert_eq!(subject(identify(&mut identifier, &twice[..1])), "alice");
+    let Finding::Refused(refusal) = identify(&mut identifier, &[]) else {
         panic!("let in")
     };
     let challenge = refusal.challenge.unwrap();
@@ -86,10 +85,10 @@ fn a_request_without_a_token_or_with_two() {
 #[test]
 fn a_token_that_is_remembered_past_its_end() {
     let issuer = Issuer::ed25519("k");
-    let mut desk = desk(Who::Jwt(verifier(&[&issuer])));
+    let mut identifier = identifier(Who::Jwt(verifier(&[&issuer])));
     let bearer = format!("Bearer {}", issuer.token(&claims()));
     let fields: Fields<'_> = &[("Authorization", &bearer)];
-    let mut at = |now| desk.identify(&shown(fields, "::1", None), now);
+    let mut at = |now| identifier.identify(&shown(fields, "::1", None), now);
     assert_eq!(subject(at(NOW)), "alice");
     assert_eq!(subject(at(NOW + 300 + LEEWAY - 1)), "alice");
     assert_eq!(reason(at(NOW + 300 + LEEWAY)), Reason::Expired);
@@ -100,9 +99,9 @@ fn a_token_that_is_remembered_past_its_end() {
 #[test]
 fn a_token_that_is_verified_for_each_request() {
     let issuer = Issuer::ed25519("k");
-    let mut desk = desk(Who::Jwt(verifier(&[&issuer])));
+    let mut identifier = identifier(Who::Jwt(verifier(&[&issuer])));
     let bearer = format!("Bearer {}", issuer.token(&claims()));
-    let mut once = || match identify(&mut desk, &[("Authorization", &bearer)]) {
+    let mut once = || match identify(&mut identifier, &[("Authorization", &bearer)]) {
         Finding::Known(identity) => identity,
         other => panic!("{other:?}"),
     };
@@ -112,57 +111,69 @@ fn a_token_that_is_verified_for_each_request() {
 #[test]
 fn a_rotated_key_that_is_not_found() {
     let (old, new) = (Issuer::ed25519("old"), Issuer::ed25519("new"));
-    let mut desk = desk(Who::Jwt(verifier(&[&old])));
+    let mut identifier = identifier(Who::Jwt(verifier(&[&old])));
     let bearer = format!("Bearer {}", new.token(&claims()));
     let fields: Fields<'_> = &[("Authorization", &bearer)];
-    let asked = identify(&mut desk, fields);
+    let asked = identify(&mut identifier, fields);
     assert!(
         matches!(asked, Finding::Ask(AuthQuestion::Key { issuer: 0 })),
         "{asked:?}"
     );
-    let again =
-        |desk: &mut Desk, searched| desk.identify(&shown(fields, "::1", Some(searched)), NOW);
-    assert_eq!(reason(again(&mut desk, Searched::Done)), Reason::UnknownKey);
+    let again = |identifier: &mut Identifier, searched| {
+        identifier.identify(&shown(fields, "::1", Some(searched)), NOW)
+    };
     assert_eq!(
-        reason(again(&mut desk, Searched::CannotTell)),
+        reason(again(&mut identifier, Searched::Done)),
+        Reason::UnknownKey
+    );
+    assert_eq!(
+        reason(again(&mut identifier, Searched::CannotTell)),
         Reason::Unavailable
     );
-    let rules = desk
+    let rules = identifier
         .rules()
         .with_keys(0, &keys(&[&old]), keys(&[&old, &new]));
-    desk.handle_rules(Arc::new(rules));
-    assert_eq!(subject(again(&mut desk, Searched::Done)), "alice");
+    identifier.handle_rules(Arc::new(rules));
+    assert_eq!(subject(again(&mut identifier, Searched::Done)), "alice");
 }
 
 #[test]
 fn a_key_that_was_withdrawn_and_whose_tokens_are_remembered() {
     let (old, new) = (Issuer::ed25519("old"), Issuer::ed25519("new"));
-    let mut desk = desk(Who::Jwt(verifier(&[&old])));
+    let mut identifier = identifier(Who::Jwt(verifier(&[&old])));
     let bearer = format!("Bearer {}", old.token(&claims()));
     let fields: Fields<'_> = &[("Authorization", &bearer)];
-    assert_eq!(subject(identify(&mut desk, fields)), "alice");
+    assert_eq!(subject(identify(&mut identifier, fields)), "alice");
     let both = keys(&[&old, &new]);
-    let rules = Arc::new(desk.rules().with_keys(0, &keys(&[&old]), both.clone()));
-    desk.handle_rules(rules);
-    assert_eq!(desk.verified().len(), 1, "one more key takes nothing away");
-    let rules = Arc::new(desk.rules().with_keys(0, &both, keys(&[&new])));
-    desk.handle_rules(rules);
-    assert!(matches!(identify(&mut desk, fields), Finding::Ask(_)));
+    let rules = Arc::new(
+        identifier
+            .rules()
+            .with_keys(0, &keys(&[&old]), both.clone()),
+    );
+    identifier.handle_rules(rules);
+    assert_eq!(
+        identifier.verified().len(),
+        1,
+        "one more key takes nothing away"
+    );
+    let rules = Arc::new(identifier.rules().with_keys(0, &both, keys(&[&new])));
+    identifier.handle_rules(rules);
+    assert!(matches!(identify(&mut identifier, fields), Finding::Ask(_)));
 }
 
 #[test]
 fn a_static_token_that_was_taken_out_of_the_file() {
     let (one, other) = (NewToken::of([1; 32]), NewToken::of([2; 32]));
     let file = format!("{}\n{}", one.line("ci", "read"), other.line("bot", "read"));
-    let mut desk = desk(Who::Tokens(StaticTokens::parse(&file).unwrap()));
+    let mut identifier = identifier(Who::Tokens(StaticTokens::parse(&file).unwrap()));
     let bearer = format!("Bearer {}", one.token);
     let fields: Fields<'_> = &[("Authorization", &bearer)];
-    assert_eq!(subject(identify(&mut desk, fields)), "ci");
-    let rules = desk
+    assert_eq!(subject(identify(&mut identifier, fields)), "ci");
+    let rules = identifier
         .rules()
         .with_tokens(StaticTokens::parse(&other.line("bot", "read")).unwrap());
-    desk.handle_rules(Arc::new(rules));
-    let Finding::Refused(refusal) = identify(&mut desk, fields) else {
+    identifier.handle_rules(Arc::new(rules));
+    let Finding::Refused(refusal) = identify(&mut identifier, fields) else {
         panic!("let in")
     };
     assert_eq!(refusal.reason, Reason::UnknownToken);
@@ -172,22 +183,22 @@ fn a_static_token_that_was_taken_out_of_the_file() {
     );
 }
 
-fn proxy(settings: ProxySettings) -> Desk {
-    desk(Who::Proxy(Proxy::new(settings, Some(&public())).unwrap()))
+fn proxy(settings: ProxySettings) -> Identifier {
+    identifier(Who::Proxy(Proxy::new(settings, Some(&public())).unwrap()))
 }
 
 #[test]
 fn somebody_who_says_what_only_the_proxy_may() {
-    let mut desk = proxy(ProxySettings {
+    let mut identifier = proxy(ProxySettings {
         from: "10.0.0.0/8".parse().unwrap(),
         scopes_field: Some("x-groups".into()),
         scopes: vec!["all".into()],
         ..ProxySettings::default()
     });
     let fields: Fields<'_> = &[("X-Forwarded-User", "alice"), ("X-Groups", "dev,ops")];
-    let outside = desk.identify(&shown(fields, "203.0.113.7", None), NOW);
+    let outside = identifier.identify(&shown(fields, "203.0.113.7", None), NOW);
     assert_eq!(reason(outside), Reason::Missing);
-    let inside = desk.identify(&shown(fields, "10.1.2.3", None), NOW);
+    let inside = identifier.identify(&shown(fields, "10.1.2.3", None), NOW);
     let Finding::Known(alice) = inside else {
         panic!("{inside:?}")
     };
@@ -195,7 +206,8 @@ fn somebody_who_says_what_only_the_proxy_may() {
         (alice.subject(), alice.scopes().to_string()),
         ("alice", "all dev ops".into())
     );
-    let mut from_proxy = |fields: Fields<'_>| desk.identify(&shown(fields, "10.1.2.3", None), NOW);
+    let mut from_proxy =
+        |fields: Fields<'_>| identifier.identify(&shown(fields, "10.1.2.3", None), NOW);
     assert_eq!(reason(from_proxy(&[("X-Groups", "ops")])), Reason::Missing);
     let twice = [("X-Forwarded-User", "alice"), ("X-Forwarded-User", "bob")];
     assert_eq!(reason(from_proxy(&twice)), Reason::Doubled);
@@ -210,14 +222,14 @@ fn a_proxy_whose_word_is_signed_by_somebody_else() {
         signed: settings(),
         ..ProxySettings::default()
     };
-    let mut desk = proxy(signed);
-    let rules = desk
+    let mut identifier = proxy(signed);
+    let rules = identifier
         .rules()
         .with_keys(0, &KeySet::default(), keys(&[&right]));
-    desk.handle_rules(Arc::new(rules));
+    identifier.handle_rules(Arc::new(rules));
     let mut said = |token: &str| {
         identify(
-            &mut desk,
+            &mut identifier,
             &[
                 ("X-Forwarded-Access-Token", token),
                 ("X-Forwarded-User", "admin"),
@@ -256,44 +268,45 @@ fn a_proxy_that_could_be_anybody() {
 
 #[test]
 fn a_program_that_is_asked_again_and_again() {
-    let mut desk = desk(Who::Hook);
+    let mut identifier = identifier(Who::Hook);
     let fields: Fields<'_> = &[("Authorization", "Bearer opaque")];
     assert!(matches!(
-        identify(&mut desk, fields),
+        identify(&mut identifier, fields),
         Finding::Ask(AuthQuestion::Hook)
     ));
     let request = shown(fields, "::1", Some(Searched::Done));
     let short = Identity::new("users", "alice").with_valid_until(NOW + 10);
     assert_eq!(
-        subject(desk.handle_answer(&request, Ok(short), NOW)),
+        subject(identifier.handle_answer(&request, Ok(short), NOW)),
         "alice"
     );
-    assert_eq!(subject(identify(&mut desk, fields)), "alice");
-    let refused = desk.handle_answer(&request, Err(Reason::UnknownToken), NOW);
+    assert_eq!(subject(identify(&mut identifier, fields)), "alice");
+    let refused = identifier.handle_answer(&request, Err(Reason::UnknownToken), NOW);
     assert_eq!(reason(refused), Reason::UnknownToken);
     let other: Fields<'_> = &[("X-Api-Key", "key")];
     assert!(matches!(
-        identify(&mut desk, other),
+        identify(&mut identifier, other),
         Finding::Ask(AuthQuestion::Hook)
     ));
-    let silent = desk.identify(&shown(other, "::1", Some(Searched::CannotTell)), NOW);
+    let silent = identifier.identify(&shown(other, "::1", Some(Searched::CannotTell)), NOW);
     assert_eq!(reason(silent), Reason::Unavailable);
 }
 
 #[test]
 fn a_node_that_asks_nobody_and_looks_at_fields() {
     let looks = Cell::new(0);
-    let mut desk = Desk::new(Arc::new(Rules::open()), [1; 16], VerifiedBounds::default());
+    let mut identifier =
+        Identifier::new(Arc::new(Rules::open()), [1; 16], VerifiedBounds::default());
     let request = Shown {
         authorization: ShownField::Twice,
-        peer: None,
+        is_from_proxy: false,
         field: |_: &str| {
             looks.set(looks.get() + 1);
             ShownField::Absent
         },
         searched: None,
     };
-    let Finding::Known(anybody) = desk.identify(&request, NOW) else {
+    let Finding::Known(anybody) = identifier.identify(&request, NOW) else {
         panic!("refused")
     };
     assert_eq!(looks.get(), 0);
@@ -303,8 +316,8 @@ fn a_node_that_asks_nobody_and_looks_at_fields() {
 #[test]
 fn metadata_that_name_no_authorization_server() {
     let issuer = Issuer::ed25519("k");
-    let desk = desk(Who::Jwt(verifier(&[&issuer])));
-    let told = desk
+    let identifier = identifier(Who::Jwt(verifier(&[&issuer])));
+    let told = identifier
         .rules()
         .metadata_at("/.well-known/oauth-protected-resource/mcp")
         .unwrap();
@@ -312,12 +325,14 @@ fn metadata_that_name_no_authorization_server() {
     assert_eq!(told["resource"], json!(AUDIENCE));
     assert_eq!(told["authorization_servers"], json!([ISSUER]));
     assert!(
-        desk.rules()
+        identifier
+            .rules()
             .metadata_at("/.well-known/oauth-protected-resource")
             .is_some()
     );
     assert!(
-        desk.rules()
+        identifier
+            .rules()
             .metadata_at("/.well-known/oauth-protected-resource/other")
             .is_none()
     );
@@ -361,7 +376,7 @@ fn a_first_challenge_that_asks_for_too_little_or_too_much() {
 #[test]
 fn a_token_that_was_taken_back() {
     let issuer = Issuer::ed25519("k");
-    let mut desk = desk(Who::Jwt(verifier(&[&issuer])));
+    let mut identifier = identifier(Who::Jwt(verifier(&[&issuer])));
     let bearer = |subject: &str, issued_at: u64| {
         let mut claims = claims();
         claims["sub"] = json!(subject);
@@ -373,18 +388,25 @@ fn a_token_that_was_taken_back() {
         bearer("alice", NOW + 1),
         bearer("bob", NOW - 10),
     ];
-    let told = |desk: &mut Desk, token: &str| match identify(desk, &[("Authorization", token)]) {
+    let told = |identifier: &mut Identifier, token: &str| match identify(
+        identifier,
+        &[("Authorization", token)],
+    ) {
         Finding::Known(identity) => Ok(identity.subject().to_owned()),
         Finding::Refused(refusal) => Err(refusal.reason),
         Finding::Ask(question) => panic!("{question:?}"),
     };
     for token in [&before, &bob] {
-        assert!(told(&mut desk, token).is_ok());
+        assert!(told(&mut identifier, token).is_ok());
     }
     let alice = PrincipalId::of(ISSUER, "alice");
-    desk.handle_rules(Arc::new(desk.rules().with_revoked(alice, NOW)));
-    assert_eq!(desk.verified().len(), 1, "of nobody else");
-    assert_eq!(told(&mut desk, &before), Err(Reason::Revoked));
-    assert_eq!(told(&mut desk, &after), Ok("alice".to_owned()), "a new one");
-    assert_eq!(told(&mut desk, &bob), Ok("bob".to_owned()));
+    identifier.handle_rules(Arc::new(identifier.rules().with_revoked(alice, NOW)));
+    assert_eq!(identifier.verified().len(), 1, "of nobody else");
+    assert_eq!(told(&mut identifier, &before), Err(Reason::Revoked));
+    assert_eq!(
+        told(&mut identifier, &after),
+        Ok("alice".to_owned()),
+        "a new one"
+    );
+    assert_eq!(told(&mut identifier, &bob), Ok("bob".to_owned()));
 }

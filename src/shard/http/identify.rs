@@ -1,0 +1,284 @@
+//! Who asks: found out at the head of a request, once it is for this core and its path, `Host` and `Origin` are right.
+//!
+//! Nearly always a core knows by itself ([`Identifier::identify`]). If it has to ask somebody (whether an issuer has a key
+//! that is not known yet, or the program that this library is in), the request waits as one does whose session is elsewhere,
+//! unread beyond its head, until [`Http::handle_identified`] or its time limit has it admitted anew. Questions are numbered:
+//! the answer to one that came too late is not taken for that to the next one on its connection.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::connection::ConnectionState;
+use super::{ConnectionKey, Http, HttpOutput, Millis, Refused, RequestFields, UpperLayer, Wire};
+use crate::auth::{
+    AuthQuestion, Finding, Identifier, Reason, Rules, Searched, Shown, ShownField, UnixSeconds,
+};
+use crate::clients::Client;
+use crate::credentials::Presented;
+use crate::principal::Identity;
+use crate::wire::HeadView;
+use crate::wire::http1::Method;
+
+/// What a wire knows of who may ask. Absent where nobody is asked.
+pub(super) struct IdentityGate {
+    identifier: Identifier,
+    /// What the rest of the world calls the moment 0 of the shard's clock, in milliseconds.
+    unix_ms_at_zero: u64,
+    /// Requests that wait, or have their answer and are about to be admitted anew.
+    asked: HashMap<ConnectionKey, AskedIdentity>,
+    next_number: u64,
+}
+
+struct AskedIdentity {
+    number: u64,
+    answer: Option<IdentityAnswer>,
+}
+
+/// What the driver is to find out about a request.
+pub enum IdentityQuestion {
+    /// Whether this issuer has a key that is not known yet.
+    Key { issuer: usize },
+    /// Who shows this.
+    Hook(Presented),
+}
+
+/// What it found out.
+pub enum IdentityAnswer {
+    /// Of [`IdentityQuestion::Key`], or that nobody can tell.
+    Searched(Searched),
+    /// Of [`IdentityQuestion::Hook`].
+    Hook(Result<Identity, Reason>),
+}
+
+/// Why a request is not served as somebody's now.
+pub(super) enum NotLetIn {
+    Refused(Box<Refused>),
+    /// It waits for an answer.
+    Asked,
+}
+
+impl IdentityGate {
+    fn unix_s(&self, now: Millis) -> UnixSeconds {
+        (self.unix_ms_at_zero + now) / 1000
+    }
+
+    fn refused(&self, reason: Reason) -> Refused {
+        Refused::unidentified(&self.identifier.rules().refusal(reason))
+    }
+}
+
+impl<U: UpperLayer> Http<U> {
+    /// From now on requests are somebody's. `unix_ms` is what time it is now.
+    pub(in crate::shard) fn identify_by(&mut self, identifier: Identifier, unix_ms: u64) {
+        self.identity_gate = Some(Box::new(IdentityGate {
+            identifier,
+            unix_ms_at_zero: unix_ms.saturating_sub(self.now),
+            asked: HashMap::new(),
+            next_number: 0,
+        }));
+    }
+
+    pub(in crate::shard) fn handle_rules(&mut self, rules: Arc<Rules>) {
+        if let Some(identity_gate) = &mut self.identity_gate {
+            identity_gate.identifier.handle_rules(rules);
+        }
+    }
+
+    /// What time it is now, for everybody else: clocks are set.
+    pub(in crate::shard) fn handle_clock(&mut self, unix_ms: u64) {
+        if let Some(identity_gate) = &mut self.identity_gate {
+            identity_gate.unix_ms_at_zero = unix_ms.saturating_sub(self.now);
+        }
+    }
+
+    /// Whose request it is. None: nobody is asked.
+    pub(super) fn who_asks(
+        &mut self,
+        key: ConnectionKey,
+        head: &HeadView<'_>,
+        fields: &RequestFields<'_>,
+    ) -> Result<Option<Rc<Identity>>, NotLetIn> {
+        let now = self.now;
+        let (Some(identity_gate), Some(connection)) =
+            (&mut self.identity_gate, self.connections.get_mut(key))
+        else {
+            return Ok(None);
+        };
+        // The others do nothing here.
+        if !matches!(
+            head.head().method,
+            Method::Get | Method::Post | Method::Delete
+        ) {
+            return Ok(None);
+        }
+        let answer = match identity_gate.asked.is_empty() {
+            true => None,
+            false => identity_gate.asked.remove(&key).and_then(|it| it.answer),
+        };
+        let unix_s = identity_gate.unix_s(now);
+        let identifier = &mut identity_gate.identifier;
+        let shown = Shown {
+            authorization: shown(fields.authorization()),
+            is_from_proxy: connection.names_principals,
+            field: |name: &str| shown(head.single(name).map_err(drop)),
+            searched: match answer {
+                Some(IdentityAnswer::Searched(searched)) => Some(searched),
+                _ => None,
+            },
+        };
+        let found = match answer {
+            Some(IdentityAnswer::Hook(answer)) => identifier.handle_answer(&shown, answer, unix_s),
+            _ => identifier.identify(&shown, unix_s),
+        };
+        match found {
+            Finding::Known(identity) => Ok(Some(identity)),
+            Finding::Refused(refusal) => {
+                // A page that may ask may read why it does not get an answer.
+                connection.origin = fields.origin.map(Into::into);
+                Err(NotLetIn::Refused(Box::new(Refused::unidentified(&refusal))))
+            }
+            Finding::Ask(question) => {
+                self.ask_who(key, head, question);
+                Err(NotLetIn::Asked)
+            }
+        }
+    }
+
+    /// Earlier answers leave from here first; until then the request waits in the inbox.
+    fn ask_who(&mut self, key: ConnectionKey, head: &HeadView<'_>, question: AuthQuestion) {
+        let now = self.now;
+        let (Some(identity_gate), Some(connection)) =
+            (&mut self.identity_gate, self.connections.get_mut(key))
+        else {
+            return;
+        };
+        if connection.is_writing() {
+            return;
+        }
+        connection.state = ConnectionState::ExpectWord;
+        connection.since = now;
+        let number = identity_gate.next_number;
+        identity_gate.next_number += 1;
+        let answer = None;
+        let asked = AskedIdentity { number, answer };
+        identity_gate.asked.insert(key, asked);
+        let question = match question {
+            AuthQuestion::Key { issuer } => IdentityQuestion::Key { issuer },
+            AuthQuestion::Hook => {
+                let peer = connection.peer.map(Client::address);
+                IdentityQuestion::Hook(Presented::new(head.fields(), peer))
+            }
+        };
+        self.outputs.push_back(HttpOutput::Identify {
+            connection: key,
+            number,
+            question,
+        });
+    }
+
+    /// What was found out about who asks. Too late if the client is gone, or was told that it takes too long.
+    pub(in crate::shard) fn handle_identified(
+        &mut self,
+        key: ConnectionKey,
+        number: u64,
+        answer: IdentityAnswer,
+    ) {
+        let now = self.now;
+        let Some(identity_gate) = &mut self.identity_gate else {
+            return;
+        };
+        let asked = identity_gate.asked.get_mut(&key);
+        let asked = asked.filter(|it| it.number == number && it.answer.is_none());
+        if let (Some(asked), Some(connection)) = (asked, self.connections.get_mut(key)) {
+            asked.answer = Some(answer);
+            connection.state = ConnectionState::ExpectHead;
+            connection.since = now;
+            self.freed.push_back(key);
+        }
+    }
+
+    /// Nobody says who asks. True: that is what the request waits for.
+    pub(super) fn give_up_asking(&mut self, key: ConnectionKey) -> bool {
+        let asked = self.identity_gate.as_ref();
+        let Some(number) = asked.and_then(|it| Some(it.asked.get(&key)?.number)) else {
+            return false;
+        };
+        let answer = IdentityAnswer::Searched(Searched::CannotTell);
+        self.handle_identified(key, number, answer);
+        true
+    }
+
+    /// A request waits for an answer to who asks, and to nothing else.
+    pub(super) fn waits_for_identity(&self, key: ConnectionKey) -> bool {
+        let identity_gate = self.identity_gate.as_ref();
+        identity_gate.is_some_and(|it| it.asked.contains_key(&key))
+    }
+
+    /// A connection is over.
+    pub(super) fn forget_asked(&mut self, key: ConnectionKey) {
+        if let Some(identity_gate) = &mut self.identity_gate {
+            identity_gate.asked.remove(&key);
+        }
+    }
+
+    /// A body is there: whoever sent its head may be nobody any more.
+    pub(super) fn check_still_known(&self, identity: &Identity) -> Result<(), Refused> {
+        let Some(identity_gate) = &self.identity_gate else {
+            return Ok(());
+        };
+        if !identity.is_valid(identity_gate.unix_s(self.now)) {
+            return Err(identity_gate.refused(Reason::Expired));
+        }
+        match identity_gate.identifier.rules().is_revoked(identity) {
+            true => Err(identity_gate.refused(Reason::Revoked)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether connections of this address come from a proxy that says who asks.
+    pub(super) fn names_principals(&self, peer: std::net::IpAddr) -> bool {
+        let identity_gate = self.identity_gate.as_ref();
+        identity_gate.is_some_and(|it| it.identifier.rules().is_proxy(peer))
+    }
+
+    /// What is told of this server at this path, if anything is.
+    fn metadata(&self, path: &str) -> Option<&str> {
+        let identity_gate = self.identity_gate.as_ref()?;
+        identity_gate.identifier.rules().metadata_at(path)
+    }
+
+    /// Whether a request asks for that. RFC 9728, 3: anybody may, from any page.
+    pub(super) fn asks_for_metadata(&self, head: &HeadView<'_>) -> bool {
+        let reads = matches!(
+            head.head().method,
+            Method::Get | Method::Head | Method::Options
+        );
+        reads && self.metadata(head.path()).is_some()
+    }
+
+    pub(super) fn answer_metadata(&mut self, key: ConnectionKey, head: &HeadView<'_>) {
+        const ANY_PAGE: (&str, &str) = ("Access-Control-Allow-Origin", "*");
+        if head.head().method == Method::Options {
+            let fields = [
+                ANY_PAGE,
+                ("Access-Control-Allow-Methods", "GET, HEAD"),
+                ("Access-Control-Allow-Headers", "*"),
+                ("Access-Control-Max-Age", "86400"),
+            ];
+            return self.answer(key, 204, &fields, b"");
+        }
+        let document = self.metadata(head.path()).unwrap_or_default().to_owned();
+        // They change with the configuration, and nobody asks often.
+        let fields = [ANY_PAGE, ("Cache-Control", "public, max-age=300")];
+        self.answer(key, 200, &fields, document.as_bytes());
+    }
+}
+
+fn shown<E>(field: Result<Option<&str>, E>) -> ShownField<'_> {
+    match field {
+        Ok(None) => ShownField::Absent,
+        Ok(Some(value)) => ShownField::Once(value),
+        Err(_) => ShownField::Twice,
+    }
+}

@@ -1,0 +1,52 @@
+//! In place of `identify`, without the cargo feature `auth`: nobody is asked who they are.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use super::{ConnectionKey, Http, Refused, RequestFields, UpperLayer};
+use crate::principal::Identity;
+use crate::wire::HeadView;
+
+/// There is none.
+pub(super) enum IdentityGate {}
+
+/// Never.
+pub(super) enum NotLetIn {
+    Refused(Box<Refused>),
+    Asked,
+}
+
+impl<U: UpperLayer> Http<U> {
+    pub(super) fn who_asks(
+        &mut self,
+        _: ConnectionKey,
+        _: &HeadView<'_>,
+        _: &RequestFields<'_>,
+    ) -> Result<Option<Rc<Identity>>, NotLetIn> {
+        Ok(None)
+    }
+
+    pub(super) fn give_up_asking(&mut self, _: ConnectionKey) -> bool {
+        false
+    }
+
+    pub(super) fn waits_for_identity(&self, _: ConnectionKey) -> bool {
+        false
+    }
+
+    pub(super) fn forget_asked(&mut self, _: ConnectionKey) {}
+
+    pub(super) fn check_still_known(&self, _: &Identity) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    pub(super) fn names_principals(&self, _: IpAddr) -> bool {
+        false
+    }
+
+    pub(super) fn asks_for_metadata(&self, _: &HeadView<'_>) -> bool {
+        false
+    }
+
+    pub(super) fn answer_metadata(&mut self, _: ConnectionKey, _: &HeadView<'_>) {}
+}
