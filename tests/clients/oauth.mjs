@@ -104,19 +104,15 @@ check('the SDK gets another one, and goes on with the same session', async () =>
 });
 
 check('notifications come to who has a new token', async () => {
-    await comesBack();
-    const from = peer.journal.length;
-    await publish(admin, [{ uri: WATCHED }]);
-    await isTold(from);
-});
-
-/** A stream ends with its token. The SDKs come back to that of a session; one of `listen` is asked for anew. */
-async function comesBack() {
     if (isModern) await peer.listen({ uris: [WATCHED] });
-    else await until(async () => getsOf(peer) > 1);
-}
-
-const getsOf = ({ journal }) => journal.since(0, ({ http, status, url: place }) => http === 'GET' && status === 200 && place === url).length;
+    const from = peer.journal.length;
+    const told = ({ told, params }) => told === UPDATED && params.uri === WATCHED;
+    // A stream may end with its token. The SDK comes back to that of a session when it has a new one.
+    await until(async () => {
+        await publish(admin, [{ uri: WATCHED }]);
+        return peer.journal.since(from, told).length > 0;
+    });
+});
 
 check('a token that is signed by a new key is taken, without a restart', async () => {
     await turn(issuer, 'rotate?alg=ES256');

@@ -175,7 +175,7 @@ pub(super) fn start(app: App, options: &[&str], scratch: &Path) -> Server {
             "--auth",
             "jwt",
             "--auth-leeway",
-            "0",
+            "0s",
             "--public-url",
             &public,
         ];

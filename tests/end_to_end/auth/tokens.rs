@@ -53,7 +53,7 @@ tokens_that_are_refused! {
         "What was sent is a token of another type than an access token.",
         |it| vec![it.key.sign(&header(it, "typ", "logout+jwt"), &it.claims().to_string())];
     a_token_that_is_none: "token_malformed", "What was sent as an access token is none.",
-        |_| ["a", "a.b.c", "..", "e30.e30.e30.e30"].map(str::to_owned).to_vec();
+        |_| ["letmein", "left.right.middle", "letmein.....", "e30.e30.e30.e30"].map(str::to_owned).to_vec();
     a_token_of_9_kb: "token_too_long", "The access token is longer than this server reads.",
         |it| vec![it.key.token(&it.claims_with("padding", json!("p".repeat(9 * 1024))))];
 }

@@ -93,7 +93,7 @@ impl Plan {
             "--auth",
             "jwt",
             "--auth-leeway",
-            "0",
+            "0s",
             "--auth-issuer",
             &issuer,
         ];
