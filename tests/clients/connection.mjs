@@ -2,7 +2,7 @@
 // What differs between the SDKs' two major versions is in the `Sdk` that is handed in.
 //
 // Sdk: { Client, Transport, hear(client, method, handler), answer(client, method, handler),
-//        call(client, params, options), options }
+//        call(client, params, options), finishAuth(transport, parameters), options }
 
 import { Journal } from './harness.mjs';
 
@@ -20,26 +20,37 @@ export class Connection {
     #sdk;
     #listening;
 
-    /** Connects; `revision` is the one that a legacy client asks for. */
-    static async open(sdk, url, { revision, capabilities = CLIENT_CAPABILITIES } = {}) {
+    /**
+     * Connects; `revision` is the one that a legacy client asks for. Who comes with an account of the issuer's (see
+     * account.mjs) is sent to it, logs in, and comes again.
+     */
+    static async open(sdk, url, { revision, capabilities = CLIENT_CAPABILITIES, account, journal } = {}) {
         const connection = new Connection();
         connection.#sdk = sdk;
-        connection.transport = connection.#spiedTransport(sdk, url, revision);
+        if (journal) connection.journal = journal;
+        connection.transport = connection.#spiedTransport(sdk, url, revision, account);
         connection.client = new sdk.Client({ name: 'pinfold-tests', version: '1' }, { ...sdk.options, capabilities });
         for (const method of NOTIFICATIONS) {
             sdk.hear(connection.client, method, ({ params }) => connection.journal.push({ told: method, params }));
         }
-        await connection.client.connect(connection.transport);
+        try {
+            await connection.client.connect(connection.transport);
+        } catch (error) {
+            if (!account?.sentTo) throw error;
+            await sdk.finishAuth(connection.transport, await account.logIn());
+            return Connection.open(sdk, url, { revision, capabilities, account, journal: connection.journal });
+        }
         connection.sessionId = connection.transport.sessionId;
         return connection;
     }
 
-    #spiedTransport(sdk, url, revision) {
+    #spiedTransport(sdk, url, revision, authProvider) {
         const { journal } = this;
         const transport = new sdk.Transport(new URL(url), {
+            authProvider,
             fetch: async (input, init) => {
                 const response = await fetch(input, init);
-                journal.push({ http: init?.method ?? 'GET', status: response.status });
+                journal.push({ http: init?.method ?? 'GET', status: response.status, url: String(input) });
                 return response;
             },
         });

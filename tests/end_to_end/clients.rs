@@ -81,7 +81,7 @@ impl Client {
 }
 
 /// Counts the checks of a script; the plan at its head tells how many there must be.
-fn read_tap(finished: &Finished) -> Tally {
+pub(crate) fn read_tap(finished: &Finished) -> Tally {
     let mut tally = Tally::default();
     let mut planned = None;
     let mut lines = finished.output.lines().peekable();

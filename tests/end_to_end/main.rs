@@ -10,6 +10,7 @@
 //! each attack appends what it cost.
 
 mod attacks;
+mod auth;
 mod clients;
 mod cluster;
 mod configuration;

@@ -165,8 +165,12 @@ pub(super) fn modern_read(url: &str, uri: &str) -> Option<Answer> {
 }
 
 pub(super) fn try_delete(url: &str, session: &str) -> Option<Answer> {
-    let request = agent().delete(url).header("Mcp-Session-Id", session);
-    Answer::read(request.call().ok()?)
+    try_delete_with(url, &[("Mcp-Session-Id", session)])
+}
+
+pub(super) fn try_delete_with(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {
+    let answer = with_fields(agent().delete(url), fields).call();
+    Answer::read(answer.ok()?)
 }
 
 pub(super) fn try_get(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {

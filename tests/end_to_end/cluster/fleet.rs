@@ -6,6 +6,7 @@ use super::node::Node;
 use super::redis::Redis;
 use super::site::RestOfTheSite;
 use super::traefik::Traefik;
+use crate::ports::free_port;
 use crate::program::scratch_folder;
 use crate::server::{App, Placement};
 
@@ -30,6 +31,8 @@ pub(super) struct Plan {
     pub(super) node_options: &'static [&'static str],
     /// More options of `pinfold traefik`.
     pub(super) proxy_options: &'static [&'static str],
+    /// Where the issuer listens whose tokens are taken, for the proxy's URL. None: everybody is let in.
+    pub(super) issuer: Option<u16>,
 }
 
 /// Ended from the proxy inwards.
@@ -54,28 +57,21 @@ impl Plan {
             says_when: false,
             node_options: &[],
             proxy_options: &[],
+            issuer: None,
         }
     }
 
     pub(super) fn start(self) -> Fleet {
         let scratch = scratch_folder(self.test);
         let redis = self.joined.then(|| Redis::start(&scratch));
-        let start = |name: &&str| {
-            let more = self.node_options;
-            Node::start_placed(
-                name,
-                self.app,
-                self.placement,
-                redis.as_ref(),
-                more,
-                &scratch,
-            )
-        };
+        let port = free_port();
+        let (options, manner) = (self.options(port), (self.app, self.placement));
+        let start = |name: &&str| Node::start_as(name, manner, redis.as_ref(), &options, &scratch);
         let nodes: Vec<Node> = NODES.iter().map(start).collect();
         let rest = RestOfTheSite::start();
         let traefik = match self.plain {
-            true => Traefik::plain(&nodes, &scratch),
-            false => Traefik::start(&self, &nodes, &rest.urls(), &scratch),
+            true => Traefik::plain(port, &nodes, &scratch),
+            false => Traefik::start(port, &self, &nodes, &rest.urls(), &scratch),
         };
         Fleet {
             traefik,
@@ -84,6 +80,29 @@ impl Plan {
             _rest: rest,
             scratch,
         }
+    }
+}
+
+impl Plan {
+    /// Of each node, behind a proxy at this port.
+    fn options(&self, port: u16) -> Vec<String> {
+        let own = self.node_options.iter().map(|it| (*it).to_owned());
+        let Some(issuer) = self.issuer else {
+            return own.collect();
+        };
+        let scheme = if self.tls { "https" } else { "http" };
+        let issuer = format!("http://127.0.0.1:{issuer}");
+        let public = format!("{scheme}://127.0.0.1:{port}/mcp");
+        let options = [
+            "--auth",
+            "jwt",
+            "--auth-leeway",
+            "0s",
+            "--auth-issuer",
+            &issuer,
+        ];
+        let options = options.into_iter().chain(["--public-url", &public]);
+        own.chain(options.map(str::to_owned)).collect()
     }
 }
 

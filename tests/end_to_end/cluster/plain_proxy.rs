@@ -12,6 +12,7 @@ use super::fleet::Plan;
 use super::node::Node;
 use super::stream::Stream;
 use super::traefik::Traefik;
+use crate::ports::free_port;
 use crate::program::scratch_folder;
 use crate::server::App;
 
@@ -167,7 +168,7 @@ fn calls(proxy: &Traefik) {
 fn a_thousand_streamed_calls_of_one_node_of_which_none_is_cut() {
     let scratch = scratch_folder("cluster/plain_one");
     let mut node = Node::start("a", App::Conformance, None, &scratch);
-    let proxy = Traefik::plain(std::slice::from_ref(&node), &scratch);
+    let proxy = Traefik::plain(free_port(), std::slice::from_ref(&node), &scratch);
     calls(&proxy);
     node.stop().unwrap_or_else(|fault| panic!("{fault}"));
 }

@@ -27,7 +27,14 @@ pub(super) struct Traefik {
 }
 
 impl Traefik {
-    pub(super) fn start(plan: &Plan, nodes: &[Node], rest: &[String], scratch: &Path) -> Traefik {
+    /// At this port, or at another one if somebody took it meanwhile.
+    pub(super) fn start(
+        port: u16,
+        plan: &Plan,
+        nodes: &[Node],
+        rest: &[String],
+        scratch: &Path,
+    ) -> Traefik {
         let folder = scratch.join("traefik");
         std::fs::create_dir_all(&folder).expect("a folder for Traefik");
         if plan.tls {
@@ -39,7 +46,7 @@ impl Traefik {
             Some(address) => format!("http://{address}/ping"),
             None => "/graphql".to_owned(),
         };
-        Traefik::launch(&folder, plan.tls, &ready, |port| {
+        Traefik::launch(port, &folder, plan.tls, &ready, |port| {
             let health = health.iter().flat_map(|it| ["--health", it]);
             let options: Vec<&str> = health.chain(plan.proxy_options.iter().copied()).collect();
             write_configuration(plan, &options, nodes, rest, port, &folder);
@@ -47,18 +54,24 @@ impl Traefik {
     }
 
     /// Nodes in turns, and nothing else: no middleware, no cookie, no health check.
-    pub(super) fn plain(nodes: &[Node], scratch: &Path) -> Traefik {
+    pub(super) fn plain(port: u16, nodes: &[Node], scratch: &Path) -> Traefik {
         let folder = scratch.join("traefik");
         std::fs::create_dir_all(&folder).expect("a folder for Traefik");
-        Traefik::launch(&folder, false, "/readyz", |port| {
+        Traefik::launch(port, &folder, false, "/readyz", |port| {
             write_plain_configuration(nodes, port, &folder);
         })
     }
 
     /// `ready`, a path or another URL, is answered 200 once the routers are read.
-    fn launch(folder: &Path, tls: bool, ready: &str, configure: impl Fn(u16)) -> Traefik {
-        let attempt = |_| {
-            let port = free_port();
+    fn launch(
+        first: u16,
+        folder: &Path,
+        tls: bool,
+        ready: &str,
+        configure: impl Fn(u16),
+    ) -> Traefik {
+        let attempt = |number| {
+            let port = if number == 0 { first } else { free_port() };
             configure(port);
             Traefik::try_start(port, tls, ready, folder)
         };
