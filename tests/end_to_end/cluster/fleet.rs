@@ -97,7 +97,8 @@ impl Plan {
             "--auth-issuer",
             &issuer,
         ];
-        let options = options.into_iter().chain(["--public-url", &public]);
+        let more = ["--public-url", &public, "--auth-scopes", "board:read"];
+        let options = options.into_iter().chain(more);
         options.map(str::to_owned).collect()
     }
 }
