@@ -151,7 +151,11 @@ impl Config {
             wrong.extend(refused);
             None
         });
-        let auth = authentication::check(&authentication, listening.listen);
+        let auth = authentication::check(
+            &authentication,
+            listening.listen,
+            listening.public_url.as_ref(),
+        );
         let auth = auth.unwrap_or_else(|refused| {
             wrong.extend(refused);
             AuthOptions::default()
@@ -167,6 +171,8 @@ impl Config {
         let node = Options {
             listen: vec![listening.listen],
             path: listening.endpoint,
+            public_url: listening.public_url,
+            server_card: !listening.no_server_card,
             origins: listening.origins,
             hosts: listening.hosts,
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),
@@ -309,9 +315,13 @@ fn limits(bounds: &BoundOptions, times: &TimeOptions, machine: &Machine) -> Limi
         sessions_per_client_max: bounds.sessions_per_client_max.map(wide),
         initialize_per_second_per_client_max: bounds.initialize_per_second_per_client_max,
         calls_per_client_max: bounds.calls_per_client_max as usize,
+        calls_per_second_per_client_max: bounds.calls_per_second_per_client_max,
         streams_per_session_max: bounds.streams_per_session_max as usize,
         subscriptions_max: bounds.subscriptions_max as usize,
         subscription_bytes_max: bounds.subscription_bytes_max.0,
+        subscription_bytes_per_client_max: bounds
+            .subscription_bytes_per_client_max
+            .map(|size| size.0),
         body_bytes_max: bounds.body_bytes_max.0,
         json_tree_bytes_max: bounds.json_tree_bytes_max.0,
         stream_queue_bytes_max: bounds.stream_queue_bytes_max.0,

@@ -22,7 +22,7 @@
 //! - [`app`] is what you implement, and what a handler can do with its [`Context`](app::Context).
 //! - [`mcp`] has the types of the specification: tools, resources, contents, questions.
 //! - [`testing`] runs an application without a network.
-//! - [`NodeBuilder`], [`Options`] and [`Limits`] say how a node runs, [`Publisher`] tells subscribers of a change, and
+//! - [`NodeBuilder`], [`Options`] and [`Limits`] say how a node runs, [`Publisher`] notifies subscribers of a change, and
 //!   [`NodeError`] says why a node did not start.
 //!
 //! # Features
@@ -30,9 +30,10 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `cli` (default) | the program `pinfold`, and `admin` and `redis` with it; a library needs none of it |
+//! | `cli` (default) | the program `pinfold`, and `admin`, `auth` and `redis` with it; a library needs none of it |
 //! | `admin` | the listener for operators: publishing, readiness, metrics, drain |
 //! | `redis` | nodes that share a Redis: one log, and requests that find their session on whichever node it is |
+//! | `auth` | who asks: tokens of a file, access tokens of issuers, a word of a proxy, code of your own (`NodeBuilder::authenticate`) |
 //! | `metrics` | what a node counts, in a registry of yours and as text; `admin` and `redis` bring it along |
 //! | `tokio` | handlers may use crates that need a tokio runtime (`NodeBuilder::tokio`) |
 //!
@@ -67,6 +68,7 @@
 // | `admin` | publishing, health and metrics, for operators |
 // | `node` | all of it put together: what starts, serves, drains and ends |
 // | `config`, `cli` | the program: options, the configuration file, signals, the small clients |
+// | `internals` | the inner layers under their names, for this project's own tests |
 //
 // The one idea: one core owns one `shard::Shard`, a plain value. Bytes, publications, what handlers do and the time go
 // in; bytes, calls and a deadline come out. It never waits: `runtime` waits for clients and handlers, `redis` and
@@ -122,9 +124,7 @@ mod wire;
 #[cfg(feature = "admin")]
 pub use admin::Token;
 #[cfg(feature = "auth")]
-pub use auth::{
-    Algorithm, IssuerSettings, JwtSettings, NotAPublicUrl, ProxySettings, PublicUrl, Reason,
-};
+pub use auth::{Algorithm, IssuerSettings, JwtSettings, ProxySettings, Reason};
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use cli::program;
@@ -152,4 +152,5 @@ pub use redis::{BadRedisUrl, RedisUrl};
 pub use runtime::{Driver, PublishRefused, Publisher};
 pub use shard::DrainTimes;
 pub use wire::forwarded::PeerSecret;
+pub use wire::public_url::{NotAPublicUrl, PublicUrl};
 pub use wire::session_id::{BadNodeName, NodeName};

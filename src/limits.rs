@@ -167,17 +167,21 @@ pub const KEY_RETRY_MAX_MS: u64 = 60 * 1000;
 /// for it.
 pub const ISSUER_ANSWER_MS: u64 = 5 * 1000;
 
-/// Requests that wait for one issuer's keys. Past it a client is told to ask again.
+/// Requests that wait for one issuer's keys. Past it a client is asked to try again.
 pub const KEY_QUESTIONS_MAX: usize = 1024;
 
 /// `initialize` requests a second that one client gets also while others ask for more than the node allows. An office
 /// that opens its laptops at nine needs fewer; it takes more than 300 addresses to leave nothing of the default.
 pub const MODEST_INITIALIZE_PER_SECOND: u32 = 64;
 
+/// Clients whose rate of calls a core knows: 40 bytes each. Past it those are forgotten that used least of it. A core
+/// answers fewer within the second in which one is there.
+pub const CALL_RATES_MAX: usize = 64 * 1024;
+
 /// What a node accepts, on all of its cores together unless it says otherwise; times are milliseconds.
 ///
-/// A client is an address. What one may take is a share of what the node has, large enough for an office behind one
-/// address, small enough that others go on.
+/// A client is a principal, or an address while nobody knows more. What one may take is a share of what the node has, large
+/// enough for an office behind one address, small enough that others go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 // Our own tests make them by literals.
 #[cfg_attr(not(feature = "internals"), non_exhaustive)]
@@ -211,12 +215,20 @@ pub struct Limits {
     pub initialize_per_second_per_client_max: Option<u32>,
     /// Calls of one client that a core works on (429 with Retry-After). Sixteen sessions that do all they may at once.
     pub calls_per_client_max: usize,
+    /// Messages and GETs a second of one client that a core takes; a burst of as many is allowed (429 with Retry-After). A
+    /// message is one however it is answered, each of a batch too. 0: as many as come. That is the default: what is too
+    /// much depends on what a tool does, an office or a load test behind one address may ask as fast as it likes, and
+    /// how many calls are under way is bounded in any case.
+    pub calls_per_second_per_client_max: u32,
     /// Concurrent calls of a session (429), and response streams that are kept for a resume (the oldest goes).
     pub streams_per_session_max: usize,
     /// Resource subscriptions of a session or of one listen stream (-32602).
     pub subscriptions_max: usize,
     /// Memory of all subscriptions together, the URIs included (503 for a listen stream, -32603 in a session).
     pub subscription_bytes_max: usize,
+    /// Memory of all subscriptions of one client, each counted as if nobody else had it (429 with Retry-After). None: a
+    /// quarter of `subscription_bytes_max`.
+    pub subscription_bytes_per_client_max: Option<usize>,
     /// What all clients together make the node hold: bodies that arrive, answers that are not read yet, answers that are
     /// kept for a resume, params of calls under way (503 with Retry-After; before that kept answers go, and whoever
     /// holds most for longest). `--memory-max`, or a quarter of the machine's memory.
@@ -266,9 +278,11 @@ impl Default for Limits {
             sessions_per_client_max: None,
             initialize_per_second_per_client_max: None,
             calls_per_client_max: 1024,
+            calls_per_second_per_client_max: 0,
             streams_per_session_max: 64,
             subscriptions_max: 1024,
             subscription_bytes_max: 1 << 30,
+            subscription_bytes_per_client_max: None,
             memory_bytes_max: 1 << 30,
             uri_bytes_max: 2048,
             batch_messages_max: 64,
@@ -292,6 +306,7 @@ pub(crate) struct ClientLimits {
     pub(crate) connections_max: usize,
     pub(crate) sessions_max: usize,
     pub(crate) initialize_per_second_max: u32,
+    pub(crate) subscription_bytes_max: usize,
 }
 
 impl Limits {
@@ -307,6 +322,9 @@ impl Limits {
             initialize_per_second_max: self
                 .initialize_per_second_per_client_max
                 .unwrap_or_else(|| self.initialize_per_second_max.div_ceil(4)),
+            subscription_bytes_max: self
+                .subscription_bytes_per_client_max
+                .unwrap_or_else(|| self.subscription_bytes_max.div_ceil(4)),
         }
     }
 

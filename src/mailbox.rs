@@ -1,4 +1,4 @@
-//! From any thread to one: a list of letters, and one wake per batch. Posting never waits.
+//! From any thread to one: a list of messages, and one wake per batch. Posting never waits.
 //!
 //! The lock is held for a push or for a swap of two vectors, and only when something crosses threads. No request and no
 //! delivery touches it.
@@ -7,12 +7,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 pub(crate) struct Mailbox<T> {
-    letters_max: usize,
-    inside: Mutex<Inside<T>>,
+    messages_max: usize,
+    inside: Mutex<MailboxState<T>>,
 }
 
-struct Inside<T> {
-    letters: Vec<T>,
+struct MailboxState<T> {
+    messages: Vec<T>,
     /// Something found no room since the last time.
     lost: bool,
     /// Its reader has ended: what is posted is dropped.
@@ -23,17 +23,17 @@ struct Inside<T> {
 
 /// All there was, in order.
 pub(crate) struct Collected<T> {
-    pub(crate) letters: Vec<T>,
+    pub(crate) messages: Vec<T>,
     /// There was more, which found no room.
     pub(crate) lost: bool,
 }
 
 impl<T> Mailbox<T> {
-    pub(crate) fn new(letters_max: usize) -> Self {
+    pub(crate) fn new(messages_max: usize) -> Self {
         Mailbox {
-            letters_max,
-            inside: Mutex::new(Inside {
-                letters: Vec::new(),
+            messages_max,
+            inside: Mutex::new(MailboxState {
+                messages: Vec::new(),
                 lost: false,
                 is_closed: false,
                 reader: None,
@@ -42,33 +42,33 @@ impl<T> Mailbox<T> {
     }
 
     /// What finds no room is dropped, and the reader is told that something was.
-    pub(crate) fn post(&self, letters: impl IntoIterator<Item = T>) {
+    pub(crate) fn post(&self, messages: impl IntoIterator<Item = T>) {
         self.post_with(|inside| {
-            for letter in letters {
-                if inside.letters.len() >= self.letters_max {
+            for message in messages {
+                if inside.messages.len() >= self.messages_max {
                     inside.lost = true;
                     break;
                 }
-                inside.letters.push(letter);
+                inside.messages.push(message);
             }
         });
     }
 
     /// For what must not be dropped. It is not bounded here: who calls this says what bounds it.
-    pub(crate) fn post_beyond(&self, letter: T) {
-        self.post_with(|inside| inside.letters.push(letter));
+    pub(crate) fn post_beyond(&self, message: T) {
+        self.post_with(|inside| inside.messages.push(message));
     }
 
     /// Whoever can wait or be refused had better be.
     pub(crate) fn is_full(&self) -> bool {
-        self.lock().letters.len() >= self.letters_max
+        self.lock().messages.len() >= self.messages_max
     }
 
     /// Nobody will read any more. What was on its way is dropped, and connections among it close.
     pub(crate) fn close(&self) {
         let mut inside = self.lock();
         inside.is_closed = true;
-        let left = (std::mem::take(&mut inside.letters), inside.reader.take());
+        let left = (std::mem::take(&mut inside.messages), inside.reader.take());
         drop(inside);
         drop(left);
     }
@@ -77,19 +77,19 @@ impl<T> Mailbox<T> {
     pub(crate) async fn collect(&self) -> Collected<T> {
         std::future::poll_fn(|context| {
             let mut inside = self.lock();
-            if inside.letters.is_empty() && !inside.lost {
+            if inside.messages.is_empty() && !inside.lost {
                 inside.reader = Some(context.waker().clone());
                 return Poll::Pending;
             }
             Poll::Ready(Collected {
-                letters: std::mem::take(&mut inside.letters),
+                messages: std::mem::take(&mut inside.messages),
                 lost: std::mem::take(&mut inside.lost),
             })
         })
         .await
     }
 
-    fn post_with(&self, post: impl FnOnce(&mut Inside<T>)) {
+    fn post_with(&self, post: impl FnOnce(&mut MailboxState<T>)) {
         let reader = {
             let mut inside = self.lock();
             if inside.is_closed {
@@ -103,7 +103,7 @@ impl<T> Mailbox<T> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside<T>> {
+    fn lock(&self) -> MutexGuard<'_, MailboxState<T>> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -122,7 +122,7 @@ mod tests {
 
     fn collected<T>(mailbox: &Mailbox<T>) -> Option<(Vec<T>, bool)> {
         let collected = mailbox.collect().now_or_never();
-        collected.map(|it| (it.letters, it.lost))
+        collected.map(|it| (it.messages, it.lost))
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_woken_for_each_letter_or_for_none() {
+    fn a_reader_that_is_woken_for_each_message_or_for_none() {
         struct Woken(AtomicUsize);
         impl Wake for Woken {
             fn wake(self: Arc<Self>) {
@@ -159,17 +159,17 @@ mod tests {
         let Poll::Ready(collected) = wait.poll(&mut context) else {
             panic!("there is something");
         };
-        assert_eq!((collected.letters, collected.lost), (vec![1, 2], true));
+        assert_eq!((collected.messages, collected.lost), (vec![1, 2], true));
     }
 
     #[test]
-    fn a_letter_that_is_kept_for_a_reader_that_has_ended() {
-        let (mailbox, letter) = (Mailbox::new(8), Rc::new(()));
-        mailbox.post([letter.clone()]);
+    fn a_message_that_is_kept_for_a_reader_that_has_ended() {
+        let (mailbox, message) = (Mailbox::new(8), Rc::new(()));
+        mailbox.post([message.clone()]);
         mailbox.close();
-        mailbox.post([letter.clone()]);
-        mailbox.post_beyond(letter.clone());
-        assert_eq!(Rc::strong_count(&letter), 1);
+        mailbox.post([message.clone()]);
+        mailbox.post_beyond(message.clone());
+        assert_eq!(Rc::strong_count(&message), 1);
         assert_eq!(collected(&mailbox), None);
     }
 }

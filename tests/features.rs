@@ -6,27 +6,32 @@ use std::path::Path;
 use std::process::Command;
 
 /// Crates that only one part of pinfold needs, with the features that have it.
-const NEEDED_BY: [(&str, &[&str]); 16] = [
+const NEEDED_BY: [(&str, &[&str]); 18] = [
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("toml", &["cli"]),
-    ("ureq", &["cli"]),
+    ("ureq", &["auth", "cli"]),
+    ("ring", &["auth", "redis", "admin", "cli"]),
+    ("siphasher", &["auth", "cli"]),
     ("tracing-subscriber", &["cli"]),
     ("redis-protocol", &["redis", "cli"]),
-    ("rustls-native-certs", &["redis", "cli"]),
+    ("rustls-native-certs", &["redis", "auth", "cli"]),
     // monoio-http asks for these two, whether it uses them or not.
-    ("rustls", &["redis", "admin", "cli"]),
+    ("rustls", &["redis", "admin", "auth", "cli"]),
     ("tokio", &["tokio", "admin", "cli"]),
     ("monoio-http", &["admin", "cli"]),
     ("monoio-codec", &["admin", "cli"]),
-    ("http", &["admin", "cli"]),
-    ("subtle", &["admin", "redis", "cli"]),
+    ("http", &["admin", "auth", "cli"]),
+    ("subtle", &["admin", "redis", "auth", "cli"]),
     ("prometheus", &["metrics", "admin", "redis", "cli"]),
-    ("monoio", &["", "metrics", "admin", "redis", "tokio", "cli"]),
+    (
+        "monoio",
+        &["", "metrics", "admin", "auth", "redis", "tokio", "cli"],
+    ),
 ];
 
-const FEATURES: [&str; 6] = ["", "metrics", "admin", "redis", "tokio", "cli"];
+const FEATURES: [&str; 7] = ["", "metrics", "admin", "auth", "redis", "tokio", "cli"];
 
 fn crates_with(feature: &str) -> BTreeSet<String> {
     let tree = Command::new(env!("CARGO"))

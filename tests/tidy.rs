@@ -9,6 +9,8 @@ mod circles;
 mod documents;
 #[path = "tidy/halves.rs"]
 mod halves;
+#[path = "tidy/layers.rs"]
+mod layers;
 #[path = "tidy/names.rs"]
 mod names;
 #[path = "tidy/tables.rs"]
@@ -16,157 +18,11 @@ mod tables;
 #[path = "tidy/travel.rs"]
 mod travel;
 
+use layers::LAYERS;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const FILE_LINES_MAX: usize = 500;
-
-/// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-const LAYERS: [(&str, &[&str]); 27] = [
-    ("limits", &[]),
-    ("allocator", &[]),
-    ("budget", &[]),
-    ("tasks", &[]),
-    ("acceptor", &[]),
-    ("log_throttle", &[]),
-    ("mailbox", &[]),
-    ("clients", &["limits", "budget"]),
-    ("principal", &[]),
-    ("wire", &["limits"]),
-    ("auth", &["limits", "clients", "principal", "wire"]),
-    ("credentials", &["limits", "auth"]),
-    ("mcp", &["limits", "wire"]),
-    ("app", &["limits", "principal", "wire", "mcp"]),
-    ("tokio_threads", &["limits"]),
-    (
-        "testing",
-        &["principal", "wire", "mcp", "app", "tokio_threads"],
-    ),
-    ("guide", &[]),
-    (
-        "shard",
-        &[
-            "limits",
-            "budget",
-            "clients",
-            "principal",
-            "wire",
-            "auth",
-            "credentials",
-            "mcp",
-            "app::call",
-        ],
-    ),
-    ("forward", &["limits", "budget", "clients", "wire", "shard"]),
-    (
-        "runtime",
-        &[
-            "limits",
-            "budget",
-            "tasks",
-            "acceptor",
-            "clients",
-            "log_throttle",
-            "mailbox",
-            "wire",
-            "auth",
-            "credentials",
-            "mcp",
-            "shard",
-            "app",
-            "tokio_threads",
-            "forward",
-        ],
-    ),
-    ("metrics", &["budget"]),
-    ("redis", &["tasks", "log_throttle", "metrics"]),
-    (
-        "cluster",
-        &[
-            "limits",
-            "tasks",
-            "log_throttle",
-            "mailbox",
-            "wire",
-            "mcp",
-            "shard",
-            "app",
-            "runtime",
-            "redis",
-            "metrics",
-        ],
-    ),
-    (
-        "admin",
-        &[
-            "limits",
-            "tasks",
-            "acceptor",
-            "log_throttle",
-            "wire",
-            "mcp",
-            "app",
-            "metrics",
-        ],
-    ),
-    (
-        "node",
-        &[
-            "limits",
-            "budget",
-            "tasks",
-            "acceptor",
-            "log_throttle",
-            "clients",
-            "wire",
-            "auth",
-            "credentials",
-            "shard",
-            "app",
-            "runtime",
-            "metrics",
-            "redis",
-            "cluster",
-            "admin",
-        ],
-    ),
-    (
-        "config",
-        &[
-            "limits",
-            "clients",
-            "wire",
-            "auth",
-            "credentials",
-            "shard",
-            "app",
-            "runtime",
-            "admin",
-            "redis",
-            "cluster",
-            "node",
-        ],
-    ),
-    (
-        "cli",
-        &[
-            "limits",
-            "wire",
-            "auth",
-            "credentials",
-            "mcp",
-            "shard",
-            "app",
-            "runtime",
-            "cluster",
-            "node",
-            "config",
-            "admin",
-            "redis",
-            "metrics",
-        ],
-    ),
-];
 
 /// Modules that neither wait, nor ask the clock, nor touch a socket.
 const PURE: [&str; 5] = ["wire", "auth", "mcp", "shard", "forward"];

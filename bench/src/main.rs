@@ -29,8 +29,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::scenarios::{
-    all, burst, churn, cores, disturbed, fanout as fan_out, forwarding, growth, idle, ladder,
-    leaving, peers, requests, stalled,
+    all, burst, churn, cores, disturbed, fanout as fan_out, forwarding, greedy, growth, idle,
+    ladder, leaving, peers, requests, stalled,
 };
 
 /// What can go wrong ends a run, with a sentence.
@@ -69,6 +69,8 @@ enum Scenario {
     Disturbed(disturbed::DisturbedOptions),
     /// Readers that stop reading: what they cost the others, and what is held for them
     Stalled(stalled::StalledOptions),
+    /// One client that tries everything: what it costs the others
+    Greedy(greedy::GreedyOptions),
     /// Sessions opened and closed: how many a second, and whether memory stays behind
     Churn(churn::ChurnOptions),
     /// Publishing at higher and higher rates: times of receipt up to where the server is full
@@ -126,6 +128,7 @@ impl Scenario {
             Scenario::Burst(options) => burst::run(options),
             Scenario::Disturbed(options) => disturbed::run(options),
             Scenario::Stalled(options) => stalled::run(options),
+            Scenario::Greedy(options) => greedy::run(options),
             Scenario::Churn(options) => churn::run(options),
             Scenario::Ladder(options) => ladder::run(options),
             Scenario::Cores(options) => cores::run(options),

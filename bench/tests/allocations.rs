@@ -5,7 +5,12 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use pinfold::app::Topic;
+use pinfold::internals::auth::{
+    Identifier, NewToken, Policy, Rules, StaticTokens, VerifiedBounds, Who,
+};
 use pinfold::internals::shard::{ConnectionKey, Publication};
 
 use self::common::{META, NOW, Rig, allocations, post};
@@ -46,6 +51,39 @@ fn a_call_of_a_tool_in_a_session() {
     assert_says_hello(&rig);
     assert_eq!(counted, PER_CALL_LEGACY);
     assert_future_is_small(&rig);
+}
+
+/// A token that is known costs nothing more: neither a `ping` nor a call.
+#[test]
+fn a_token_that_allocates_each_time_it_is_shown() {
+    for (with_tool, body, right) in [
+        (
+            false,
+            r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#,
+            [PER_PING, 0],
+        ),
+        (
+            true,
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"hello","arguments":{}}}"#,
+            PER_CALL_LEGACY,
+        ),
+    ] {
+        let mut rig = if with_tool {
+            Rig::with_a_tool()
+        } else {
+            Rig::new()
+        };
+        let token = NewToken::of([1; 32]);
+        let tokens = StaticTokens::parse(&token.line("alice", "")).expect("a line");
+        let rules = Rules::new(Who::Tokens(tokens), Policy::default(), None);
+        let identifier = Identifier::new(Arc::new(rules), [7; 16], VerifiedBounds::default());
+        rig.identify_by(identifier);
+        let shown = format!("Authorization: Bearer {}\r\n", token.token);
+        let (key, session) = rig.open_session_with(&shown);
+        let counted = allocations_of(&mut rig, key, &post(&(session + &shown), body));
+        assert!(rig.text().contains(r#""result""#), "{}", rig.text());
+        assert_eq!(counted, right);
+    }
 }
 
 #[test]

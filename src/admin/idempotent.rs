@@ -64,7 +64,7 @@ impl IdempotentPublisher {
     }
 
     /// One reply per item. On a node that `is_busy` nothing is published. Who calls has looked at that, once for all
-    /// items: contents that are stored are also told of.
+    /// items: contents that are stored are also published.
     pub(super) async fn publish(
         &self,
         items: Vec<Result<PublishItem, PublishOutcome>>,

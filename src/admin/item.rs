@@ -88,7 +88,7 @@ fn topic(
     }
 }
 
-/// Who hears what: a table of what goes together.
+/// Who is notified of what: a table of what goes together.
 fn target(
     session: Option<String>,
     all: Option<bool>,

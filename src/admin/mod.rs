@@ -1,6 +1,6 @@
 //! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
 //!
-//! - `gate` says who may ask, and `connection_limit` who leaves for whom.
+//! - `access` says who may ask, and `connection_limit` who leaves for whom.
 //! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
 //! - `routes` answers a whole request. `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`,
 //!   `item_contents` and `message` for the parts of an item.
@@ -8,11 +8,11 @@
 //!   keys, and by its `digest` what each stood for.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
+mod access;
 mod connection;
 mod connection_limit;
 mod digest;
 mod framing;
-mod gate;
 mod http;
 mod idempotency_cache;
 mod idempotent;
@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 
-pub use gate::Token;
+pub use access::Token;
 pub(crate) use item::no_uri;
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
@@ -72,7 +72,7 @@ pub trait PublishBackend {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PublishItem {
     pub target: Target,
-    /// `None`: only tell. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
+    /// `None`: only notify. `Some(None)`: take the resource away. `Some(Some(_))`: put it.
     /// Only ever present when all subscribers of a resource are notified.
     pub contents: Option<Option<Contents>>,
     /// Under which this is published once, and nothing else; 1 to [`KEY_BYTES_MAX`] bytes.

@@ -154,7 +154,7 @@ pub trait App {
         Ok(CompleteResult::default())
     }
 
-    /// The spelling by which the application calls this URI, and publishes it: subscribers hear of it by whichever
+    /// The spelling by which the application calls this URI, and publishes it: subscribers are notified by whichever
     /// they used. The normal form, unless the application takes more spellings for one, and then a normal form, too.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ pub trait App {
     }
 }
 
-/// What [`App::info`] tells.
+/// What [`App::info`] gives.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ServerInfo {

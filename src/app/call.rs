@@ -14,12 +14,14 @@ use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub use super::caller::{Caller, Headers, ReadFields};
+pub(crate) use super::caller::ReadFields;
+pub use super::caller::{Caller, Headers};
 use super::contents::{Change, Contents};
 pub use super::lifecycle::{Lifecycle, OpenedSession, SessionEnd, Subscriber};
 pub(crate) use super::notice::NoMessage;
 pub use super::notice::Notice;
-pub use super::topic::{LIST_NAMES, LISTS, NO_LIST, RESOURCE, Topic, TopicKind};
+pub use super::topic::Topic;
+pub(crate) use super::topic::{LIST_NAMES, LISTS, NO_LIST, RESOURCE, TopicKind};
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 use crate::principal::PrincipalId;
@@ -49,7 +51,7 @@ pub struct Call {
 impl Call {
     /// The name of a method, without memory for one that MCP names.
     #[must_use]
-    pub fn method_of(name: &str) -> Cow<'static, str> {
+    pub(crate) fn method_of(name: &str) -> Cow<'static, str> {
         match RpcMethod::of(name) {
             Some(known) => known.name().into(),
             None => name.to_owned().into(),
@@ -121,7 +123,7 @@ pub enum AskFailed {
 /// Why a session was not notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum TellRefused {
+pub enum NotifyRefused {
     /// Not a session id that this server gave out.
     Unknown,
     /// It was deleted, or idle for too long.

@@ -17,8 +17,8 @@ use crate::wire::session_id::SessionId;
 pub struct Caller {
     /// The session that the request belongs to. Clients of 2026-07-28 have none.
     pub session: Option<SessionId>,
-    /// The client's address: its connection's, or the one that a trusted proxy names. Limits go by it, so of an IPv6
-    /// client it is the first address of its /64.
+    /// The client's address: its connection's, or the one that a trusted proxy names. Limits go by it for whoever is not
+    /// known by more, so of an IPv6 client it is the first address of its /64.
     pub address: Option<IpAddr>,
     /// The header fields of the request.
     pub headers: Headers,
@@ -55,7 +55,7 @@ const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"
 const BETWEEN_NODES: &str = "pinfold-";
 
 /// Gives each name and value in a request's head, in their order.
-pub type ReadFields = fn(&[u8], &mut dyn FnMut(&str, &str));
+pub(crate) type ReadFields = fn(&[u8], &mut dyn FnMut(&str, &str));
 
 /// The header fields of a request: names in lower case, values as sent.
 ///
@@ -88,7 +88,7 @@ impl Headers {
 
     /// Of a head that is read when somebody looks.
     #[must_use]
-    pub fn unread(head: Box<[u8]>, read: ReadFields, with_credentials: bool) -> Self {
+    pub(crate) fn unread(head: Box<[u8]>, read: ReadFields, with_credentials: bool) -> Self {
         Headers {
             head: Cell::new(head),
             read,

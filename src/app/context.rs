@@ -166,7 +166,7 @@ impl Context {
         object.and_then(Result::ok).unwrap_or_default()
     }
 
-    /// `name`, `title` and `version` of `clientInfo`, an object, if the client told it: 128 bytes of each.
+    /// `name`, `title` and `version` of `clientInfo`, an object, if the client gave it: 128 bytes of each.
     #[must_use]
     pub fn client_info(&self) -> Option<&Value> {
         self.0.call.client_info.as_deref()

@@ -73,7 +73,7 @@ pub enum Subscriber {
     Stream(u64),
 }
 
-/// One of these, as the engine tells it to a [`Handler`](super::call::Handler).
+/// One of these, as the engine gives it to a [`Handler`](super::call::Handler).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Lifecycle {

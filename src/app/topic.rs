@@ -22,19 +22,19 @@ pub enum Topic {
 
 /// A kind of topic.
 #[derive(Debug)]
-pub struct TopicKind {
+pub(crate) struct TopicKind {
     /// For publishers: on the admin listener, in entries of Redis and on the command line. A resource has its URI there.
-    pub name: &'static str,
-    /// What clients are told.
-    pub notification: RpcMethod,
+    pub(crate) name: &'static str,
+    /// What clients are notified with.
+    pub(crate) notification: RpcMethod,
     /// Where the server declares it: a pointer into its capabilities.
-    pub declared: &'static str,
+    pub(crate) declared: &'static str,
     /// What the params of `subscriptions/listen` call it.
-    pub listen: &'static str,
+    pub(crate) listen: &'static str,
 }
 
 /// The lists. Each has its topic's place in the fan-out.
-pub static LISTS: [(Topic, TopicKind); 3] = [
+pub(crate) static LISTS: [(Topic, TopicKind); 3] = [
     (
         Topic::Tools,
         TopicKind {
@@ -65,7 +65,7 @@ pub static LISTS: [(Topic, TopicKind); 3] = [
 ];
 
 /// Every single resource.
-pub static RESOURCE: TopicKind = TopicKind {
+pub(crate) static RESOURCE: TopicKind = TopicKind {
     name: "uri",
     notification: RpcMethod::ResourceUpdated,
     declared: "/resources/subscribe",
@@ -73,9 +73,9 @@ pub static RESOURCE: TopicKind = TopicKind {
 };
 
 /// The names of the lists, for sentences.
-pub const LIST_NAMES: &str = "tools, prompts or resources";
+pub(crate) const LIST_NAMES: &str = "tools, prompts or resources";
 /// To whoever names another one in Redis.
-pub const NO_LIST: &str = "topic is tools, prompts or resources";
+pub(crate) const NO_LIST: &str = "topic is tools, prompts or resources";
 
 impl Topic {
     /// By the normal form of its URI. What is none stays as it is: nobody can have subscribed to it.
@@ -92,7 +92,7 @@ impl Topic {
 
     /// The list that publishers call so.
     #[must_use]
-    pub fn list_named(name: &str) -> Option<Topic> {
+    pub(crate) fn list_named(name: &str) -> Option<Topic> {
         let list = LISTS.iter().find(|(_, kind)| kind.name == name);
         list.map(|(topic, _)| topic.clone())
     }
@@ -101,7 +101,7 @@ impl Topic {
     ///
     /// # Errors
     /// It is no list but the resource at this URI.
-    pub const fn list(&self) -> Result<usize, &str> {
+    pub(crate) const fn list(&self) -> Result<usize, &str> {
         match self {
             Topic::Tools => Ok(0),
             Topic::Prompts => Ok(1),
@@ -112,7 +112,7 @@ impl Topic {
 
     /// How each party calls it.
     #[must_use]
-    pub fn kind(&self) -> &'static TopicKind {
+    pub(crate) fn kind(&self) -> &'static TopicKind {
         match self.list() {
             Ok(list) => &LISTS[list].1,
             Err(_) => &RESOURCE,

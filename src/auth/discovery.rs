@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::public_url::is_safe_url;
+use crate::wire::public_url::is_safe_url;
 
 const OAUTH: &str = ".well-known/oauth-authorization-server";
 const OPENID: &str = ".well-known/openid-configuration";

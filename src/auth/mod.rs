@@ -13,7 +13,6 @@
 //! | [`StaticTokens`], [`Proxy`] | the other ways to be known |
 //! | [`Policy`], [`Action`], [`Decision`] | what somebody may do |
 //! | [`Refusal`], [`Reason`] | status, challenge and sentence for somebody who is not let in |
-//! | [`TokenBucket`] | how much somebody may do in a second |
 //! | [`Refresh`], [`keys_url`], [`max_age_s`] | when an issuer is asked for its keys, and where |
 //!
 //! # Where it goes
@@ -70,7 +69,6 @@ mod key_set;
 mod metadata;
 mod policy;
 mod proxy;
-mod public_url;
 mod reason;
 mod refresh;
 mod revoked;
@@ -78,7 +76,6 @@ mod rules;
 mod settings;
 mod shown;
 mod static_tokens;
-mod token_bucket;
 mod verified;
 mod verifier;
 
@@ -97,7 +94,6 @@ pub use self::policy::{
     Action, BadPolicy, Decision, ListKind, Need, Policy, PolicySettings, Preset, ResourceNeeds,
 };
 pub use self::proxy::{PROXY_ISSUER, Proxy, ProxySettings};
-pub use self::public_url::{NotAPublicUrl, PublicUrl};
 pub use self::reason::Reason;
 pub use self::refresh::{Refresh, Search, max_age_s};
 pub use self::rules::{ResourceSettings, Rules, Who};
@@ -105,7 +101,7 @@ pub(crate) use self::settings::KeySource;
 pub use self::settings::{IssuerSettings, JwtSettings};
 pub use self::shown::{Searched, Shown, ShownField};
 pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_ISSUER};
-pub use self::token_bucket::{RetryAfter, TokenBucket};
 pub use self::verified::{VerifiedBounds, VerifiedTokens};
 pub use self::verifier::{Verdict, Verifier};
 pub use crate::principal::{Identity, PrincipalId, Scopes, UnixSeconds, is_scope};
+pub use crate::wire::public_url::{NotAPublicUrl, PublicUrl};

@@ -61,7 +61,7 @@ impl Rules {
         };
         let askable = issuers
             .into_iter()
-            .filter(|it| super::public_url::is_safe_url(it));
+            .filter(|it| crate::wire::public_url::is_safe_url(it));
         let described = ResourceSettings {
             authorization_servers: askable.collect(),
             ..ResourceSettings::default()

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::algorithm::{ALGORITHMS, Algorithm};
-use super::public_url::is_safe_url;
 use crate::limits::{ISSUERS_MAX, LEEWAY_MAX_S};
 use crate::principal::is_scope;
+use crate::wire::public_url::is_safe_url;
 
 /// Tokens that an authorization server signs. Only `issuers` has to be given.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

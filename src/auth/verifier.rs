@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::algorithm::Algorithm;
 use super::claims::{self, Claims};
 use super::jws::Jws;
-use super::public_url::PublicUrl;
 use super::{Identity, JwtSettings, KeySet, Reason, UnixSeconds};
 use crate::limits::TOKEN_BYTES_MAX;
+use crate::wire::public_url::PublicUrl;
 
 /// Verifies tokens of all issuers that are trusted, by the keys that are known of them. A plain value: who learns of new
 /// keys makes another one ([`with_keys`](Verifier::with_keys)).

@@ -67,8 +67,8 @@ pub enum CliCommand {
     Man(manual::ManOptions),
 }
 
-/// What the program was told, and the way to hear it again.
-pub struct Told {
+/// A command with its options, and the layers that they came from.
+pub struct Invocation {
     /// Without what a configuration file says.
     pub command: CliCommand,
     /// Of `serve` and `config`.
@@ -113,19 +113,19 @@ Signals:
 
 A node that has lost one of its threads ends with exit code 1. Log lines that nobody takes are dropped and counted.";
 
-impl Told {
+impl Invocation {
     /// Parses a command line, the program's name included; ends the process with help, version or exit code 2.
     #[must_use]
     pub fn from_args(arguments: impl Iterator<Item = OsString>) -> Self {
         let arguments = with_command(arguments.collect());
-        let told = Told::parse(command_line(), arguments);
-        let told = told.unwrap_or_else(|refused| without_secrets(refused).exit());
-        match told.command {
-            CliCommand::Traefik(options) => Told {
-                command: CliCommand::Traefik(Box::new(options.with_file(&told.layers))),
-                ..told
+        let invocation = Invocation::parse(command_line(), arguments);
+        let invocation = invocation.unwrap_or_else(|refused| without_secrets(refused).exit());
+        match invocation.command {
+            CliCommand::Traefik(options) => Invocation {
+                command: CliCommand::Traefik(Box::new(options.with_file(&invocation.layers))),
+                ..invocation
             },
-            _ => told,
+            _ => invocation,
         }
     }
 
@@ -133,7 +133,7 @@ impl Told {
         let matches = program.clone().try_get_matches_from(&arguments)?;
         let Cli { command } = Cli::from_arg_matches(&matches)?;
         let layers = Layers::new(program, arguments);
-        Ok(Told { command, layers })
+        Ok(Invocation { command, layers })
     }
 }
 
@@ -189,7 +189,8 @@ mod tests {
 
     fn command(line: &str) -> Result<CliCommand, clap::Error> {
         let arguments = line.split_whitespace().map(OsString::from).collect();
-        Told::parse(command_line(), with_command(arguments)).map(|told| told.command)
+        Invocation::parse(command_line(), with_command(arguments))
+            .map(|invocation| invocation.command)
     }
 
     #[test]

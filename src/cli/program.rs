@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::lines::LineWriter;
 use super::serve::Given;
 use super::{
-    CliCommand, EXIT_USAGE, Told, command_line, config, log, manual, publish, serve, token,
+    CliCommand, EXIT_USAGE, Invocation, command_line, config, log, manual, publish, serve, token,
     traefik, watch,
 };
 use crate::config::{Layers, Machine, Mistakes};
@@ -18,7 +18,7 @@ const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 /// The program `pinfold`, from its first argument to its end. Not for others than its `main`.
 #[must_use]
 pub fn program() -> ExitCode {
-    let Told { command, layers } = Told::from_args(std::env::args_os());
+    let Invocation { command, layers } = Invocation::from_args(std::env::args_os());
     match command {
         CliCommand::Serve(_) => serve_to_the_end(layers),
         CliCommand::Config(command) => config::run(&command, &layers),

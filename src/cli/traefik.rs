@@ -81,6 +81,10 @@ pub struct TraefikOptions {
     #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = origin)]
     rest: Vec<String>,
 
+    /// The rest of the site has a catalog of its own at /.well-known/ai-catalog.json: the nodes' one stays out of its way
+    #[arg(long, requires = "rest")]
+    rest_has_catalog: bool,
+
     /// Path of the MCP endpoint: the nodes' --endpoint
     #[arg(long, value_name = "PATH", default_value = "/mcp", value_parser = endpoint)]
     endpoint: String,

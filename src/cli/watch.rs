@@ -117,7 +117,7 @@ pub fn run(options: WatchOptions) -> ExitCode {
     std::thread::spawn(move || sender.send(Wake::Hopeless(follow(&watcher))));
 
     let woken = woken.recv().expect("the signal thread keeps a sender");
-    say_goodbye(&endpoint, &goodbye);
+    delete_session(&endpoint, &goodbye);
     match woken {
         Wake::Signal => ExitCode::SUCCESS,
         Wake::Hopeless(sentence) => {
@@ -160,7 +160,7 @@ fn wake_on_signals(sender: Sender<Wake>) -> std::io::Result<()> {
 }
 
 /// Ends a legacy session; the modern era has none, and closing the connection is enough.
-fn say_goodbye(endpoint: &Endpoint, goodbye: &OpenSession) {
+fn delete_session(endpoint: &Endpoint, goodbye: &OpenSession) {
     let session = goodbye.lock().expect("nobody panics with it").take();
     if let Some((id, version)) = session {
         endpoint.delete(&legacy::session_headers(Some(&id), &version));

@@ -1,21 +1,26 @@
 //! Who the clients are, as far as limits for one of them go, and what each of them holds on this node.
 //!
-//! A client is an address ([`Client`]): its connection's, or the one that a proxy in [`Networks`] names. It says how
-//! much somebody may take, and never who somebody is. What a client holds is counted for the whole node in [`Clients`].
-//! Only what opens or closes touches that, and no other request.
+//! A client ([`Client`]) is a principal, if somebody has found out which, or else an address: its connection's, or the one
+//! that a proxy in [`Networks`] names. It says how much somebody may take, and never who somebody is. What a client holds
+//! is counted for the whole node in [`Clients`]. Only what opens or closes touches that, and no other request. How fast a
+//! client asks each core knows by itself ([`CallRates`]).
 
+mod call_rates;
 mod client;
 mod networks;
 mod table;
+mod token_bucket;
 
 use std::sync::Arc;
 
 use crate::budget::{BudgetExceeded, Pool};
 use crate::limits::Limits;
 
+pub use self::call_rates::CallRates;
 pub use self::client::Client;
 pub use self::networks::{Networks, NotANetwork, PRIVATE};
 pub use self::table::{Clients, Excess, Holds, Millis};
+pub use self::token_bucket::{RetryAfter, TokenBucket};
 
 /// What all cores of a node take from: none of them refuses anything while there is some of it.
 #[derive(Debug)]

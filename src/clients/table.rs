@@ -1,6 +1,6 @@
 //! What each client holds, and how fast it opens sessions, for the whole node.
 //!
-//! The table is in parts with a lock each, taken when a connection or a session opens or closes. An entry lives while
+//! The table is in parts with a lock each, taken when a connection, a session or a subscription opens or closes. An entry lives while
 //! its client holds something or has used of its rate: there are never more than twice as many as connections, sessions
 //! and the `initialize` of a second together, whatever addresses are claimed.
 
@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Client;
+use super::{Client, RetryAfter, TokenBucket};
 use crate::limits::{ClientLimits, Limits, MODEST_INITIALIZE_PER_SECOND};
 
 /// Enough for as many cores to hardly ever meet.
@@ -26,9 +26,9 @@ pub enum Excess {
     /// It has as many of these as one client may.
     Held,
     /// It opens them faster than one client may.
-    OwnRate,
+    OwnRate(RetryAfter),
     /// All clients together open them faster than the node allows.
-    NodeRate,
+    NodeRate(RetryAfter),
 }
 
 /// How much one client has of what it may have only so much of.
@@ -36,6 +36,8 @@ pub enum Excess {
 pub struct Holds {
     pub sessions: u32,
     pub connections: u32,
+    /// Of subscriptions to resources, each as if nobody else heard of it.
+    pub subscription_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,7 @@ pub struct Clients {
     parts: Vec<Mutex<ClientsPart>>,
     hasher: RandomState,
     /// `initialize` requests of the whole node.
-    rate: Mutex<Bucket>,
+    rate: Mutex<TokenBucket>,
     /// By the binary order of magnitude of their sessions: how many clients hold so many.
     magnitudes: [AtomicUsize; u32::BITS as usize + 1],
 }
@@ -59,57 +61,24 @@ struct ClientsPart {
 struct ClientEntry {
     holds: Holds,
     /// `initialize` requests that it may send now.
-    rate: Bucket,
+    rate: TokenBucket,
     /// Those among them that it gets also when others want more than there is.
-    modest: Bucket,
-}
-
-/// So many a second, and as many at once.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    size: f64,
-    since: Millis,
-}
-
-impl Bucket {
-    fn full(per_second: u32, now: Millis) -> Bucket {
-        let size = f64::from(per_second);
-        Bucket {
-            tokens: size,
-            size,
-            since: now,
-        }
-    }
-
-    fn fill(&mut self, now: Millis) {
-        let new = now.saturating_sub(self.since) as f64 * self.size / 1000.0;
-        self.tokens = (self.tokens + new).min(self.size);
-        self.since = self.since.max(now);
-    }
-
-    fn has_one(&self) -> bool {
-        self.tokens >= 1.0
-    }
-
-    fn take(&mut self) {
-        self.tokens = (self.tokens - 1.0).max(0.0);
-    }
+    modest: TokenBucket,
 }
 
 impl ClientEntry {
-    fn new(limits: &ClientLimits, now: Millis) -> ClientEntry {
+    fn new(limits: &ClientLimits) -> ClientEntry {
         let rate = limits.initialize_per_second_max;
+        let modest = rate.min(MODEST_INITIALIZE_PER_SECOND);
         ClientEntry {
             holds: Holds::default(),
-            rate: Bucket::full(rate, now),
-            modest: Bucket::full(rate.min(MODEST_INITIALIZE_PER_SECOND), now),
+            rate: TokenBucket::new(rate, rate),
+            modest: TokenBucket::new(modest, modest),
         }
     }
 
-    fn is_needed(&mut self, now: Millis) -> bool {
-        self.rate.fill(now);
-        self.holds != Holds::default() || self.rate.tokens < self.rate.size
+    fn is_needed(&self, now: Millis) -> bool {
+        self.holds != Holds::default() || !self.rate.is_full(now)
     }
 }
 
@@ -124,7 +93,10 @@ impl Clients {
             limits: limits.of_client(),
             parts: (0..PARTS).map(|_| Mutex::new(part())).collect(),
             hasher: RandomState::new(),
-            rate: Mutex::new(Bucket::full(limits.initialize_per_second_max, 0)),
+            rate: Mutex::new(TokenBucket::new(
+                limits.initialize_per_second_max,
+                limits.initialize_per_second_max,
+            )),
             magnitudes: [const { AtomicUsize::new(0) }; u32::BITS as usize + 1],
         }
     }
@@ -138,21 +110,18 @@ impl Clients {
             return self.take_rate(true, now);
         };
         let mut part = self.part(client);
-        if let Some(entry) = part.entries.get_mut(&client) {
+        let known = part.entries.get(&client);
+        if let Some(entry) = known {
             if entry.holds.sessions as usize >= self.limits.sessions_max {
                 return Err(Excess::Held);
             }
-            entry.rate.fill(now);
-            entry.modest.fill(now);
-            if !entry.rate.has_one() {
-                return Err(Excess::OwnRate);
-            }
+            entry.rate.check(now, 1).map_err(Excess::OwnRate)?;
         }
-        let known = part.entries.get(&client);
-        self.take_rate(known.is_none_or(|it| it.modest.has_one()), now)?;
+        let is_modest = known.is_none_or(|it| it.modest.check(now, 1).is_ok());
+        self.take_rate(is_modest, now)?;
         let entry = part.entry(client, &self.limits, now);
-        entry.rate.take();
-        entry.modest.take();
+        // There is one: it was looked at just now, or it is new. Of the modest ones there may be none.
+        let _ = (entry.rate.take(now, 1), entry.modest.take(now, 1));
         let before = entry.holds.sessions;
         entry.holds.sessions += 1;
         self.note_magnitude(before, before + 1);
@@ -210,6 +179,44 @@ impl Clients {
         }
     }
 
+    /// Subscriptions of this client take so many bytes more.
+    ///
+    /// # Errors
+    /// [`Excess::Held`], and nothing was counted.
+    pub fn take_subscription_bytes(
+        &self,
+        client: Client,
+        count: usize,
+        now: Millis,
+    ) -> Result<(), Excess> {
+        let mut part = self.part(client);
+        let known = part.entries.get(&client);
+        let held = known.map_or(0, |entry| entry.holds.subscription_bytes);
+        if held.saturating_add(count) > self.limits.subscription_bytes_max {
+            return Err(Excess::Held);
+        }
+        part.entry(client, &self.limits, now)
+            .holds
+            .subscription_bytes += count;
+        Ok(())
+    }
+
+    /// Of subscriptions that had their place before.
+    pub fn take_in_subscription_bytes(&self, client: Client, count: usize, now: Millis) {
+        let mut part = self.part(client);
+        part.entry(client, &self.limits, now)
+            .holds
+            .subscription_bytes += count;
+    }
+
+    pub fn give_back_subscription_bytes(&self, client: Client, count: usize) {
+        if let Some(entry) = self.part(client).entries.get_mut(&client) {
+            let before = entry.holds.subscription_bytes;
+            debug_assert!(before >= count, "more given back than taken");
+            entry.holds.subscription_bytes = before.saturating_sub(count);
+        }
+    }
+
     /// Sessions of this client, on all cores.
     #[must_use]
     pub fn sessions_of(&self, client: Option<Client>) -> u32 {
@@ -242,7 +249,7 @@ impl Clients {
         self.len() == 0
     }
 
-    /// All that hold something, in the order of their addresses: for tests.
+    /// All that hold something, in the order of their keys: for tests.
     #[must_use]
     pub fn holders(&self) -> Vec<(Client, Holds)> {
         let mut all = Vec::new();
@@ -257,12 +264,12 @@ impl Clients {
     /// While less than half is left, those who have opened many lately leave the rest to those who have not.
     fn take_rate(&self, modest: bool, now: Millis) -> Result<(), Excess> {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        rate.fill(now);
-        if !rate.has_one() || !(modest || rate.tokens > rate.size / 2.0) {
-            return Err(Excess::NodeRate);
-        }
-        rate.take();
-        Ok(())
+        let left_over = match modest {
+            true => 1,
+            false => rate.burst() / 2 + 1,
+        };
+        rate.check(now, left_over).map_err(Excess::NodeRate)?;
+        rate.take(now, 1).map_err(Excess::NodeRate)
     }
 
     fn note_magnitude(&self, before: u32, after: u32) {
@@ -299,7 +306,7 @@ impl ClientsPart {
         }
         self.entries
             .entry(client)
-            .or_insert_with(|| ClientEntry::new(limits, now))
+            .or_insert_with(|| ClientEntry::new(limits))
     }
 }
 
@@ -331,7 +338,8 @@ mod tests {
         });
         let greedy = (0..3_000).filter(|_| clients.open_session(client(0), 0).is_ok());
         assert_eq!(greedy.count(), 500, "half of it");
-        assert_eq!(clients.open_session(client(0), 0), Err(Excess::NodeRate));
+        let refused = clients.open_session(client(0), 0);
+        assert_eq!(refused, Err(Excess::NodeRate(RetryAfter { ms: 1 })));
         for other in 1..=8 {
             let opened = (0..50).filter(|_| clients.open_session(client(other), 0).is_ok());
             assert_eq!(opened.count(), 50, "of client {other}");
@@ -351,7 +359,8 @@ mod tests {
                 .count()
         };
         assert_eq!((opened(0), opened(1_000), opened(1_334)), (3, 3, 1));
-        assert_eq!(clients.open_session(client(0), 1_334), Err(Excess::OwnRate));
+        let refused = clients.open_session(client(0), 1_334);
+        assert_eq!(refused, Err(Excess::OwnRate(RetryAfter { ms: 333 })));
         assert_eq!(clients.open_session(client(1), 1_334), Ok(()));
     }
 
@@ -370,6 +379,43 @@ mod tests {
             clients.len()
         );
         assert!(clients.holders().is_empty());
+    }
+
+    #[test]
+    fn a_client_that_takes_the_memory_of_all_subscriptions() {
+        let clients = clients(Limits {
+            subscription_bytes_max: 1_000,
+            ..Limits::default()
+        });
+        let take = |number, count| {
+            let client = client(number).expect("it has an address");
+            clients.take_subscription_bytes(client, count, 0)
+        };
+        assert_eq!((take(0, 200), take(0, 50)), (Ok(()), Ok(())), "a quarter");
+        assert_eq!(take(0, 1), Err(Excess::Held));
+        assert_eq!(take(1, 250), Ok(()));
+        clients.give_back_subscription_bytes(client(0).unwrap(), 50);
+        assert_eq!(
+            (take(0, usize::MAX), take(0, 50)),
+            (Err(Excess::Held), Ok(()))
+        );
+        (0..2).for_each(|it| clients.give_back_subscription_bytes(client(it).unwrap(), 250));
+        assert!(clients.holders().is_empty());
+    }
+
+    /// A principal has its own, whatever its address has taken.
+    #[test]
+    fn an_address_that_takes_what_a_principal_behind_it_may() {
+        let clients = clients(Limits {
+            initialize_per_second_per_client_max: Some(3),
+            ..Limits::default()
+        });
+        let opened = |client| {
+            let opens = |_: &u32| clients.open_session(client, 0).is_ok();
+            (0..9).filter(opens).count()
+        };
+        let principal = Some(Client::of_principal([7; 16]));
+        assert_eq!((opened(client(0)), opened(principal)), (3, 3));
     }
 
     #[test]

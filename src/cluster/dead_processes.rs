@@ -1,5 +1,5 @@
 //! Looks after the processes of the other nodes, and after those that died without saying so. It marks their sessions' records
-//! as ended, in small steps, so that what Redis says of sessions is true. An earlier process of this node is buried by this
+//! as ended, in small steps, so that what Redis says of sessions is true. An earlier process of this node is looked after by this
 //! one, and any other by the node that is first to find it dead.
 
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ const INDEX_PAGES_MAX: usize = 16;
 /// After that long an earlier process of this name would have been noticed if it still lived.
 const EARLIER_AFTER: Duration = NODE_LIFE.saturating_mul(2);
 
-/// Whose sessions are buried.
+/// Whose sessions are marked as ended.
 #[derive(Clone, Copy, Debug)]
 struct DeadProcess {
     node: NodeName,
@@ -38,7 +38,7 @@ type CleanupFault = Option<RedisError>;
 
 /// Runs for as long as the node does.
 pub(super) async fn run(shared: &ClusterContext) {
-    join(watch(shared), bury_the_dead(shared)).await;
+    join(watch(shared), mark_dead_processes(shared)).await;
 }
 
 /// Keeps what is known of the others up to date, and has some of the own records verified.
@@ -106,7 +106,7 @@ async fn read_index(shared: &ClusterContext, first: Reply) -> Option<Vec<(Proces
     Some(found)
 }
 
-async fn bury_the_dead(shared: &ClusterContext) {
+async fn mark_dead_processes(shared: &ClusterContext) {
     let started = Instant::now();
     let mut earlier = true;
     loop {
@@ -117,11 +117,11 @@ async fn bury_the_dead(shared: &ClusterContext) {
             continue;
         }
         let done = if earlier && now.saturating_duration_since(started) >= EARLIER_AFTER {
-            let done = bury_earlier(shared).await;
+            let done = mark_earlier_processes(shared).await;
             earlier = done.is_err();
             done
         } else {
-            bury_one(shared, now).await
+            mark_one_process(shared, now).await
         };
         if let Err(Some(error)) = done
             && let Some(unlogged) = shared.may_log("bury")
@@ -135,14 +135,14 @@ async fn bury_the_dead(shared: &ClusterContext) {
 
 /// # Errors
 /// It is to be tried again.
-async fn bury_earlier(shared: &ClusterContext) -> Result<(), CleanupFault> {
+async fn mark_earlier_processes(shared: &ClusterContext) -> Result<(), CleanupFault> {
     if !shared.heartbeat.borrow().is_alone() {
         // Two nodes of one name: which of them is to be believed?
         return Err(None);
     }
     let node = shared.node;
     let processes = shared.peers.borrow().processes_of(node);
-    bury(
+    mark_process(
         shared,
         DeadProcess {
             node,
@@ -160,17 +160,17 @@ async fn bury_earlier(shared: &ClusterContext) -> Result<(), CleanupFault> {
     Ok(())
 }
 
-async fn bury_one(shared: &ClusterContext, now: Instant) -> Result<(), CleanupFault> {
+async fn mark_one_process(shared: &ClusterContext, now: Instant) -> Result<(), CleanupFault> {
     let Some(process) = shared.peers.borrow_mut().take_dead(now) else {
         return Ok(());
     };
-    let claim = shared.keys.claim_burial(process, shared.node);
+    let claim = shared.keys.claim_marking(process, shared.node);
     let claimed = shared.send("bury", &[claim]).await.map_err(|_| None)?;
     if claimed.first().is_none_or(|reply| *reply == Reply::Null) {
         return Ok(());
     }
     let (node, incarnation) = process;
-    bury(
+    mark_process(
         shared,
         DeadProcess {
             node,
@@ -186,9 +186,9 @@ async fn bury_one(shared: &ClusterContext, now: Instant) -> Result<(), CleanupFa
     Ok(())
 }
 
-async fn bury(shared: &ClusterContext, dead: DeadProcess) -> Result<(), CleanupFault> {
+async fn mark_process(shared: &ClusterContext, dead: DeadProcess) -> Result<(), CleanupFault> {
     let mut cursor: Box<[u8]> = (*b"0").into();
-    let mut buried = 0;
+    let mut marked = 0;
     loop {
         let scan = [shared.keys.scan_sessions(dead.node, &cursor, SCAN_AT_ONCE)];
         let replies = shared.send("bury", &scan).await.map_err(|_| None)?;
@@ -197,7 +197,7 @@ async fn bury(shared: &ClusterContext, dead: DeadProcess) -> Result<(), CleanupF
         let sessions = keys.iter().filter_map(of_key);
         let sessions: Vec<_> = sessions.filter(|it| dead.is_of(it, shared)).collect();
         if !sessions.is_empty() {
-            buried += bury_some(shared, dead, &sessions).await?;
+            marked += mark_sessions(shared, dead, &sessions).await?;
         }
         if *next == *b"0" {
             break;
@@ -205,8 +205,8 @@ async fn bury(shared: &ClusterContext, dead: DeadProcess) -> Result<(), CleanupF
         cursor = next;
         sleep(STEP_PAUSE).await;
     }
-    if buried > 0 {
-        tracing::warn!(node = %dead.node, boot = dead.incarnation, buried, "a process of a node died without a word: what Redis \
+    if marked > 0 {
+        tracing::warn!(node = %dead.node, boot = dead.incarnation, buried = marked, "a process of a node died without a word: what Redis \
             said of its sessions now says that they ended");
     }
     Ok(())
@@ -216,7 +216,7 @@ async fn bury(shared: &ClusterContext, dead: DeadProcess) -> Result<(), CleanupF
 ///
 /// # Errors
 /// Not all of them are done.
-async fn bury_some(
+async fn mark_sessions(
     shared: &ClusterContext,
     dead: DeadProcess,
     sessions: &[SessionId],
@@ -240,7 +240,7 @@ async fn bury_some(
         .collect();
     let mut writes: Vec<_> = alive
         .iter()
-        .map(|(session, _)| keys.bury_dead(session, restarted))
+        .map(|(session, _)| keys.mark_dead(session, restarted))
         .collect();
     writes.push(keys.read_node(dead.node));
     let replies = shared.send("bury", &writes).await.map_err(|_| None)?;
@@ -249,10 +249,10 @@ async fn bury_some(
     }
     let node = replies.last().map(|reply| found_node(reply, dead.node));
     if node.is_some_and(|node| dead.has_risen(&node, shared)) {
-        // It went on just now, and may have written some of these again before they were buried.
+        // It went on just now, and may have written some of these again before they were marked.
         let put_back: Vec<_> = alive
             .iter()
-            .filter_map(|(session, record)| Some(keys.unbury(session, record.text()?)))
+            .filter_map(|(session, record)| Some(keys.restore_session(session, record.text()?)))
             .collect();
         drop(shared.send("bury", &put_back).await);
         return Err(None);

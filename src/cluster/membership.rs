@@ -60,7 +60,7 @@ impl ClusterHandle for Membership {
             .post(said.into_iter().map(ClusterMessage::SessionEvent));
     }
 
-    fn say_leaving(&self) {
+    fn announce_leaving(&self) {
         // Once for each core.
         self.said.post_beyond(ClusterMessage::Leaving);
     }

@@ -5,12 +5,12 @@
 //! | `{prefix}session:{id}` | the node that has the session; whoever serves its DELETE removes it | `record`: node, process, client; for five minutes after its process, that it ended |
 //! | `{prefix}node:{name}` | that node, every 1.5 s, for 5 s | `record`: address, process |
 //! | `{prefix}bus`, `{prefix}board`, … | every node, and any program the first | [`bus`] |
-//! | `{prefix}processes` | each process its field; whoever buries it removes it | `record`: the same, also while the key above is missing |
-//! | `{prefix}burial:{name}.{incarnation}` | whoever buries that process, for five minutes | that others need not |
+//! | `{prefix}processes` | each process its field; whoever marks its sessions as ended removes it | `record`: the same, also while the key above is missing |
+//! | `{prefix}burial:{name}.{incarnation}` | whoever marks that process, for five minutes | that others need not |
 //!
 //! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold. Neither
 //! waits. [`ClusterTask`] does what Redis is needed for, on the thread that runs it. `pending` is what Redis does not know
-//! yet, and `writer` sends it. `nodes` is the heartbeat, `peers` is who else there is, `dead_processes` buries the dead.
+//! yet, and `writer` sends it. `nodes` is the heartbeat, `peers` is who else there is, `dead_processes` marks the sessions of the dead.
 //! `resolver` finds owners, and `misses` logs why a session was not found. [`bus`] is the nodes' common log of
 //! notifications, and the contents of their boards. None of it is on the path of a request that finds its session:
 //! `docs/decisions/0008-redis-off-the-hot-path.md`.

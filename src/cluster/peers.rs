@@ -2,7 +2,7 @@
 //! long. A plain value.
 //!
 //! A heartbeat lives for some seconds, and anybody may delete it. The index (`{prefix}processes`) says that a process has
-//! begun. Its field stays until the process has left in good order or another node has buried it. So if a key is missing, the
+//! begun. Its field stays until the process has left in good order or another node has marked its sessions as ended. So if a key is missing, the
 //! index tells these apart: a node whose key was deleted, one that is dead, and one that never was.
 
 use std::collections::{HashMap, HashSet};
@@ -12,12 +12,12 @@ use super::nodes::BEAT_EVERY;
 use super::record::{FoundRecord, NodeRecord};
 use crate::wire::session_id::{NodeName, Process};
 
-/// Other processes that are remembered: clusters have tens of nodes, and the dead are buried.
+/// Other processes that are remembered: clusters have tens of nodes, and the dead are forgotten.
 const PEERS_MAX: usize = 1024;
 /// A node that lives writes its key again within that time, a beat that is late included; until then its last address is
 /// good enough.
 const WRITTEN_AGAIN_WITHIN: Duration = BEAT_EVERY.saturating_mul(2);
-/// After so much silence a process is buried. One that hung for that long announces its sessions again when it goes on.
+/// After so much silence the sessions of a process are marked as ended. One that hung for that long announces its sessions again when it goes on.
 pub(super) const BURIED_AFTER: Duration = Duration::from_secs(30);
 
 /// How long one is remembered that Redis forgot: as long as a session that ended with its process.
@@ -36,8 +36,8 @@ struct Peer {
     in_index: bool,
     /// It is not there because Redis forgot it, and not because it took itself out.
     forgotten: bool,
-    /// Somebody began to bury it, and takes it out of the index when that is done.
-    buried_at: Option<Instant>,
+    /// Somebody began to mark its sessions, and takes it out of the index when that is done.
+    marked_at: Option<Instant>,
 }
 
 /// What is known of a process whose node's key is not there.
@@ -61,7 +61,7 @@ impl Peers {
                 missing_since: None,
                 in_index: true,
                 forgotten: false,
-                buried_at: None,
+                marked_at: None,
             });
             peer.record = record;
         }
@@ -111,17 +111,17 @@ impl Peers {
     /// One that is dead. It is told again after a while if it is still in the index then.
     pub(super) fn take_dead(&mut self, now: Instant) -> Option<Process> {
         let since = |since: Option<Instant>, than| since.is_some_and(|it| silent(it, now) >= than);
-        // Of those that are in no index nothing is left to be buried.
+        // Of those that are in no index nothing is left to be marked.
         self.known.retain(|_, peer| {
             let is_over = peer.forgotten && since(peer.missing_since, REMEMBERED_FOR);
             !is_over
         });
         let long_ago = |at| since(at, BURIED_AFTER);
         let (process, peer) = self.known.iter_mut().find(|(_, peer)| {
-            let begun = peer.buried_at.is_some() && !long_ago(peer.buried_at);
+            let begun = peer.marked_at.is_some() && !long_ago(peer.marked_at);
             peer.in_index && long_ago(peer.missing_since) && !begun
         })?;
-        peer.buried_at = Some(now);
+        peer.marked_at = Some(now);
         Some(*process)
     }
 }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_died_is_buried_once_and_one_that_left_is_not() {
+    fn a_process_that_died_is_marked_once_and_one_that_left_is_not() {
         let (mut peers, now) = (Peers::default(), Instant::now());
         peers.read_index(indexed(&[1, 2, 3]), false);
         peers.look(process(1).0, &FoundRecord::Record(record(3)), now);

@@ -149,7 +149,7 @@ impl Pending {
         let command = |(session, change): &(SessionId, RecordChange)| match change {
             RecordChange::Refresh => self.keys.refresh_session(session),
             RecordChange::Write(info) => self.keys.write_session(session, info),
-            RecordChange::MarkTerminated => self.keys.bury_session(session),
+            RecordChange::MarkTerminated => self.keys.mark_terminated(session),
             RecordChange::Remove => self.keys.remove_session(session),
         };
         batch.changes.iter().map(command).collect()

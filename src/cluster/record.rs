@@ -64,7 +64,7 @@ struct FoundSession {
 
 const OWNER_RESTARTED: &str = "owner_restarted";
 const OWNER_DOWN: &str = "owner_down";
-/// Where burials are claimed: while one node buries a process, others need not.
+/// Where the marking of a dead process is claimed: while one node does it, others need not.
 const BURIAL_LIFE: Duration = Duration::from_secs(300);
 
 /// `{prefix}node:{name}`
@@ -134,7 +134,7 @@ impl Keys {
         self.set_session(session, json(&record), SESSION_LIFE)
     }
 
-    pub(super) fn bury_session(&self, session: &SessionId) -> Command {
+    pub(super) fn mark_terminated(&self, session: &SessionId) -> Command {
         let tombstone = Tombstone {
             node: session.node.as_str(),
             incarnation: session.locator.incarnation,
@@ -144,7 +144,7 @@ impl Keys {
     }
 
     /// The session's process is dead. Only what is there is written over.
-    pub(super) fn bury_dead(&self, session: &SessionId, restarted: bool) -> Command {
+    pub(super) fn mark_dead(&self, session: &SessionId, restarted: bool) -> Command {
         let tombstone = Tombstone {
             node: session.node.as_str(),
             incarnation: session.locator.incarnation,
@@ -158,8 +158,8 @@ impl Keys {
             .arg("XX")
     }
 
-    /// What a record was before it was buried.
-    pub(super) fn unbury(&self, session: &SessionId, value: &[u8]) -> Command {
+    /// What a record was before it was marked.
+    pub(super) fn restore_session(&self, session: &SessionId, value: &[u8]) -> Command {
         self.set_session(session, value, SESSION_LIFE).arg("XX")
     }
 
@@ -215,7 +215,7 @@ impl Keys {
     }
 
     /// Answered by nothing if another node does it.
-    pub(super) fn claim_burial(&self, process: Process, by: NodeName) -> Command {
+    pub(super) fn claim_marking(&self, process: Process, by: NodeName) -> Command {
         Command::new("SET")
             .arg(format!("{}burial:{}", self.prefix, field_of(process)))
             .arg(by.as_str())
@@ -368,7 +368,7 @@ mod tests {
         let wire = String::from_utf8(command.encoded()).unwrap();
         assert!(wire.contains(&format!("mcp:session:{TEXT}\r\n")));
         assert!(wire.ends_with("\r\n$2\r\nEX\r\n$7\r\n2592000\r\n"));
-        let tombstone = keys.bury_session(&session());
+        let tombstone = keys.mark_terminated(&session());
         let found = found_session(&value(&tombstone), &session());
         assert_eq!(found, FoundRecord::Record(SessionState::Restarted));
     }

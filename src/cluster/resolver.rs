@@ -96,7 +96,7 @@ impl Nodes {
         let lives = answers.session == FoundRecord::Record(SessionState::Lives);
         let restarted = answers.session == FoundRecord::Record(SessionState::Restarted);
         let down = answers.session == FoundRecord::Record(SessionState::Down);
-        let buried = restarted || down;
+        let marked = restarted || down;
         let FoundRecord::Record(node) = &answers.node else {
             return self.owner_without_node(session, answers, now);
         };
@@ -104,7 +104,7 @@ impl Nodes {
         if node.incarnation == session.locator.incarnation {
             return owner;
         }
-        if buried {
+        if marked {
             return SessionOwner::Gone(MissReason::OwnerRestarted);
         }
         // Two processes of one node: either the session's has ended, or it has just started and has not written the
@@ -334,8 +334,8 @@ mod tests {
             let unclear = ask(Missing::Down, session, false);
             assert_eq!(unclear, SessionOwner::Gone(MissReason::CannotTell));
         }
-        let buried = ask(expected(), found(SessionState::Down), true);
-        assert_eq!(buried, SessionOwner::Gone(MissReason::OwnerDown));
+        let marked = ask(expected(), found(SessionState::Down), true);
+        assert_eq!(marked, SessionOwner::Gone(MissReason::OwnerDown));
     }
 
     /// The node crashed, and started again with its clock an hour behind: for thirty days Redis says that the sessions of
@@ -353,12 +353,12 @@ mod tests {
             None,
             "nothing is concluded from which number is the greater one"
         );
-        let buried = ask(
+        let marked = ask(
             &mut nodes,
             node(INCARNATION - HOUR),
             found(SessionState::Restarted),
         );
-        assert_eq!(buried, SessionOwner::Gone(MissReason::OwnerRestarted));
+        assert_eq!(marked, SessionOwner::Gone(MissReason::OwnerRestarted));
         let FoundRecord::Record(record) = node(INCARNATION - HOUR) else {
             panic!("a record")
         };
@@ -479,8 +479,8 @@ mod tests {
             nodes.owner_without_answer(&session(), much_later),
             cannot_tell
         );
-        let buried = forgotten(found(SessionState::Restarted));
+        let marked = forgotten(found(SessionState::Restarted));
         let restarted = SessionOwner::Gone(MissReason::OwnerRestarted);
-        assert_eq!(nodes.owner(&session(), &buried, now), restarted);
+        assert_eq!(nodes.owner(&session(), &marked, now), restarted);
     }
 }

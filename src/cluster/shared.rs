@@ -90,7 +90,7 @@ impl ClusterContext {
     }
 
     /// Its sessions have ended: from now on other nodes answer for them.
-    pub(super) fn say_leaving(&self) {
+    pub(super) fn announce_leaving(&self) {
         self.record.borrow_mut().leaving = true;
         let record = self.record.borrow().json();
         let write = self.keys.write_node(self.node, &record, NODE_LIFE);
@@ -102,7 +102,7 @@ impl ClusterContext {
         self.record.borrow_mut().leaving = true;
         let commands = [
             self.keys.read_node(self.node),
-            // All is said of its sessions: nobody needs to bury them.
+            // All is said of its sessions: nobody needs to mark them.
             self.keys.drop_process(self.own_process()),
         ];
         let read = self.send("beat", &commands).await;

@@ -204,7 +204,7 @@ impl ClusterContext {
 async fn resolve(shared: Rc<ClusterContext>) {
     loop {
         let asked = shared.membership.asked.collect().await;
-        for LocateRequest { session, answer } in asked.letters {
+        for LocateRequest { session, answer } in asked.messages {
             if shared.asks.get() >= ASKS_MAX {
                 // Dropping the answer is one: it cannot be told now.
                 continue;

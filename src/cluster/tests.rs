@@ -385,8 +385,8 @@ fn what_a_killed_process_of_this_node_left_behind() {
         node.redis.set_field("mcp:processes", &field, &record);
         let own = session("node-a", 2);
         node.open(own);
-        let is_buried = |it: String| it.contains("owner_restarted");
-        until(|| node.redis.get(&key(left)).is_some_and(is_buried)).await;
+        let is_marked = |it: String| it.contains("owner_restarted");
+        until(|| node.redis.get(&key(left)).is_some_and(is_marked)).await;
         assert!(node.redis.time_to_live(&key(left)).unwrap() <= Duration::from_secs(300));
         until(|| node.redis.field("mcp:processes", &field).is_none()).await;
         let record = node.redis.get(&key(own)).unwrap();

@@ -103,7 +103,7 @@ impl<'a> RecordWriter<'a> {
         if collected.lost {
             shared.pending.borrow_mut().lose();
         }
-        for said in collected.letters {
+        for said in collected.messages {
             let add = |session, change| shared.pending.borrow_mut().add(session, change);
             match said {
                 ClusterMessage::SessionEvent(SessionEvent::Opened { session, info }) => {
@@ -125,7 +125,7 @@ impl<'a> RecordWriter<'a> {
                     self.broke_off(session)
                 }
                 ClusterMessage::SessionEvent(SessionEvent::Forged) => self.forged(),
-                ClusterMessage::Leaving => shared.say_leaving(),
+                ClusterMessage::Leaving => shared.announce_leaving(),
                 ClusterMessage::Leave(waiting) => self.leaving = Some(waiting),
             }
         }

@@ -33,11 +33,6 @@ pub struct AuthenticationOptions {
     #[arg(long, env = "PINFOLD_AUTH", value_name = "MODE")]
     pub auth: Option<AuthMode>,
 
-    /// URL of the endpoint as clients know it, such as https://mcp.example.com/mcp: tokens are issued for it, and clients are
-    /// told where they get one. Needed by --auth jwt, unless there is an --auth-audience
-    #[arg(long, env = "PINFOLD_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
-    pub public_url: Option<PublicUrl>,
-
     /// File with the tokens of --auth token, as `pinfold token new` prints its lines; SIGHUP reads it again
     #[arg(long, env = "PINFOLD_AUTH_TOKEN_FILE", value_name = "FILE")]
     pub auth_token_file: Option<PathBuf>,
@@ -126,6 +121,7 @@ pub struct AuthenticationOptions {
 pub(super) fn check(
     options: &AuthenticationOptions,
     listen: SocketAddr,
+    public_url: Option<&PublicUrl>,
 ) -> Result<AuthOptions, Vec<ConfigError>> {
     let mut wrong = Vec::new();
     let mode = options.auth.unwrap_or_else(|| {
@@ -173,15 +169,12 @@ pub(super) fn check(
         AuthMode::None => Ok(Authenticator::None),
         AuthMode::Token => token(options),
         AuthMode::Jwt => jwt(options)
-            .and_then(|it| sound(it, options))
+            .and_then(|it| sound(it, options, public_url))
             .map(Authenticator::Jwt),
-        AuthMode::Proxy => proxy(options),
+        AuthMode::Proxy => proxy(options, public_url),
     };
     match authenticator {
-        Ok(authenticator) if wrong.is_empty() => Ok(AuthOptions {
-            authenticator,
-            public_url: options.public_url.clone(),
-        }),
+        Ok(authenticator) if wrong.is_empty() => Ok(AuthOptions { authenticator }),
         Ok(_) => Err(wrong),
         Err(refused) => {
             wrong.push(refused);
@@ -243,11 +236,12 @@ fn jwt(options: &AuthenticationOptions) -> Result<JwtSettings, ConfigError> {
 fn sound(
     settings: JwtSettings,
     options: &AuthenticationOptions,
+    public_url: Option<&PublicUrl>,
 ) -> Result<JwtSettings, ConfigError> {
     let refuse =
         |why: String| ConfigError::new("--auth-issuer", options.auth_issuers.join(","), why);
     settings.check().map_err(refuse)?;
-    if settings.audiences.is_empty() && options.public_url.is_none() {
+    if settings.audiences.is_empty() && public_url.is_none() {
         let missing =
             "must be given, or an --auth-audience: tokens for other servers would be taken";
         return Err(ConfigError::missing("--public-url", missing));
@@ -255,9 +249,12 @@ fn sound(
     Ok(settings)
 }
 
-fn proxy(options: &AuthenticationOptions) -> Result<Authenticator, ConfigError> {
+fn proxy(
+    options: &AuthenticationOptions,
+    public_url: Option<&PublicUrl>,
+) -> Result<Authenticator, ConfigError> {
     let signed = match options.auth_proxy_signed_field {
-        Some(_) => jwt(options).and_then(|it| sound(it, options))?,
+        Some(_) => jwt(options).and_then(|it| sound(it, options, public_url))?,
         None => JwtSettings::default(),
     };
     let settings = ProxySettings {
@@ -269,7 +266,7 @@ fn proxy(options: &AuthenticationOptions) -> Result<Authenticator, ConfigError> 
         signed_field: options.auth_proxy_signed_field.clone(),
         signed,
     };
-    let checked = crate::auth::Proxy::new(settings.clone(), options.public_url.as_ref());
+    let checked = crate::auth::Proxy::new(settings.clone(), public_url);
     match checked {
         Ok(_) => Ok(Authenticator::Proxy(settings)),
         Err(_)
@@ -284,11 +281,6 @@ fn proxy(options: &AuthenticationOptions) -> Result<Authenticator, ConfigError> 
 
 fn networks(text: &str) -> Result<Networks, crate::clients::NotANetwork> {
     text.trim().parse()
-}
-
-fn public_url(text: &str) -> Result<PublicUrl, String> {
-    text.parse()
-        .map_err(|wrong: crate::auth::NotAPublicUrl| wrong.to_string())
 }
 
 fn algorithm(name: &str) -> Result<Algorithm, String> {

@@ -19,6 +19,7 @@ use crate::clients::{Networks, NotANetwork, PRIVATE};
 use crate::limits::Limits;
 use crate::node::{CORES_MAX, endpoint, host, node_name, origin};
 use crate::runtime::{BreakThread, Driver};
+use crate::wire::public_url::{NotAPublicUrl, PublicUrl};
 use crate::wire::session_id::NodeName;
 
 /// The application that answers the clients.
@@ -101,6 +102,16 @@ pub struct ListeningOptions {
     /// Path of the MCP endpoint
     #[arg(long, env = "PINFOLD_ENDPOINT", value_name = "PATH", default_value = "/mcp", value_parser = endpoint)]
     pub endpoint: String,
+
+    /// Public URL of the MCP endpoint, such as https://mcp.example.com/mcp: named in the server card, and in what clients
+    /// are told about authentication
+    #[arg(long, env = "PINFOLD_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<PublicUrl>,
+
+    /// Shows no server card, neither beside the endpoint (/mcp/server-card) nor in a catalog (/.well-known/ai-catalog.json).
+    /// With it, who is not let in learns neither name nor version
+    #[arg(long, env = "PINFOLD_NO_SERVER_CARD")]
+    pub no_server_card: bool,
 
     /// Origin of a web page that may use the server, such as https://example.com; repeat, or separate with commas.
     /// Programs send no Origin and need none
@@ -193,9 +204,10 @@ pub struct BoundOptions {
     #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_MAX", value_name = "N", default_value_t = Limits::default().initialize_per_second_max, value_parser = |text: &str| count_between(text, 1, MANY))]
     pub initialize_per_second_max: u32,
 
-    /// Open connections of one client. A client is an IPv4 address or an IPv6 /64, as the connection has it or a
-    /// --trusted-proxy names it; a proxy's connection counts for the client whose stream is open on it. Further ones are
-    /// answered 429 and closed
+    /// Open connections of one client, and so its open streams. A client is a principal where requests have one, or else an
+    /// IPv4 address or an IPv6 /64, as the connection has it or a --trusted-proxy names it. A connection counts for its
+    /// address, and for the client whose stream is open on it; a proxy's for that client alone. Further ones are answered
+    /// 429 and closed
     /// [default: three quarters of --connections-max]
     #[arg(long, env = "PINFOLD_CONNECTIONS_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub connections_per_client_max: Option<u32>,
@@ -209,9 +221,14 @@ pub struct BoundOptions {
     #[arg(long, env = "PINFOLD_INITIALIZE_PER_SECOND_PER_CLIENT_MAX", value_name = "N", value_parser = |text: &str| count_between(text, 1, MANY))]
     pub initialize_per_second_per_client_max: Option<u32>,
 
-    /// Calls of one client that a core works on at the same time; further ones are answered 429
+    /// Calls of one client that a core works on at the same time; further ones are answered 429. Each core counts by itself
     #[arg(long, env = "PINFOLD_CALLS_PER_CLIENT_MAX", value_name = "N", default_value_t = narrow(Limits::default().calls_per_client_max), value_parser = |text: &str| count_between(text, 1, MANY))]
     pub calls_per_client_max: u32,
+
+    /// Messages a second of one client that a core takes, and as many at once; further ones are answered 429. Each core
+    /// counts by itself. 0 for as many as come
+    #[arg(long, env = "PINFOLD_CALLS_PER_SECOND_PER_CLIENT_MAX", value_name = "N", default_value_t = Limits::default().calls_per_second_per_client_max, value_parser = |text: &str| count_between(text, 0, MANY))]
+    pub calls_per_second_per_client_max: u32,
 
     /// Concurrent calls of a session (further ones are answered 429), and answers kept for a resume (the oldest goes)
     #[arg(long, env = "PINFOLD_STREAMS_PER_SESSION_MAX", value_name = "N", default_value_t = narrow(Limits::default().streams_per_session_max), value_parser = |text: &str| count_between(text, 1, 65_536))]
@@ -224,6 +241,11 @@ pub struct BoundOptions {
     /// Memory of all subscriptions together, their URIs included; further ones are refused
     #[arg(long, env = "PINFOLD_SUBSCRIPTION_BYTES_MAX", value_name = "SIZE", default_value_t = Size(Limits::default().subscription_bytes_max), value_parser = |text: &str| between(text, Size(1 << 16), Size(1 << 40)))]
     pub subscription_bytes_max: Size,
+
+    /// Memory of all subscriptions of one client, each counted as if nobody else had it; further ones are answered 429
+    /// [default: a quarter of --subscription-bytes-max]
+    #[arg(long, env = "PINFOLD_SUBSCRIPTION_BYTES_PER_CLIENT_MAX", value_name = "SIZE", value_parser = |text: &str| between(text, Size(1 << 10), Size(1 << 40)))]
+    pub subscription_bytes_per_client_max: Option<Size>,
 
     /// Memory for what clients make the node hold, all together: bodies that arrive, answers not read yet or kept for a
     /// resume, calls under way. Past it, kept answers go first, then connections that hold most for longest; new requests
@@ -319,6 +341,10 @@ fn broken_thread(text: &str) -> Result<BreakThread, &'static str> {
 fn level() -> impl TypedValueParser<Value = LevelFilter> {
     PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
         .try_map(|name| name.parse::<LevelFilter>())
+}
+
+fn public_url(text: &str) -> Result<PublicUrl, NotAPublicUrl> {
+    text.parse()
 }
 
 fn networks(text: &str) -> Result<Networks, NotANetwork> {

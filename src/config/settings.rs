@@ -144,6 +144,9 @@ fn follows(id: &str, config: &Config) -> Option<String> {
         "initialize_per_second_per_client_max" => {
             Some(of_client.initialize_per_second_max.to_string())
         }
+        "subscription_bytes_per_client_max" => {
+            Some(Size(of_client.subscription_bytes_max).to_string())
+        }
         "advertise" => {
             let cluster = node.cluster.as_ref()?;
             cluster.advertised.as_ref().map(|it| it.url.clone())

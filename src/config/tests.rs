@@ -74,6 +74,12 @@ fn a_value_that_is_not_allowed() {
     assert_refused("--endpoint", "mcp/", "such as /mcp");
     assert_refused("--allow-origin", "example.com", "https://example.com");
     assert_refused("--allow-host", "http://x", "mcp.example.com");
+    assert_refused("--public-url", "http://mcp.example.com/mcp", "http only on");
+    assert_refused(
+        "--public-url",
+        "mcp.example.com",
+        "https://mcp.example.com/mcp",
+    );
     assert_refused("--app", "bored", "[possible values: board]");
     assert_refused("--driver", "kqueue", "auto, uring, epoll");
     assert_refused("--cores", "0", "1 to 512");
@@ -229,6 +235,21 @@ fn one_client_that_may_take_all_by_default() {
     ];
     assert_eq!(of_client(&own), (1, 2, 3));
     assert_eq!(check(&own).unwrap().node.limits.calls_per_client_max, 4);
+    let of_client = |options: &[&str]| {
+        let limits = check(options).unwrap().node.limits;
+        let rate = limits.calls_per_second_per_client_max;
+        (rate, limits.of_client().subscription_bytes_max)
+    };
+    assert_eq!(
+        of_client(&[]),
+        (0, 256 << 20),
+        "no rate unless it is asked for"
+    );
+    let own = [
+        "--calls-per-second-per-client-max=5",
+        "--subscription-bytes-per-client-max=64KiB",
+    ];
+    assert_eq!(of_client(&own), (5, 64 << 10));
 }
 
 #[test]

@@ -19,11 +19,14 @@ use crate::limits::KEY_SET_BYTES_MAX;
 /// Nothing here takes so long that works.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What is at each path.
+type Pages = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
 /// An authorization server of few words.
 struct Web {
     address: SocketAddr,
     /// What it answers, by path; a path that is not there gets 404, one that is empty gets nothing.
-    pages: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    pages: Pages,
     asked: Receiver<String>,
 }
 
@@ -31,7 +34,7 @@ impl Web {
     fn new() -> Web {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let pages: Arc<Mutex<Vec<(String, Vec<u8>)>>> = Arc::default();
+        let pages: Pages = Arc::default();
         let (tell, asked) = channel();
         let served = pages.clone();
         std::thread::spawn(move || {

@@ -19,7 +19,7 @@ impl Forwarder {
             Passed::Lost(gone) => self.unanswered(now, key, Some(gone)),
             Passed::Malformed(fault) if self.is_unanswered(key) => self.refuse(now, key, fault),
             Passed::Broken { .. } | Passed::ClientLeft | Passed::Malformed(_) => {
-                self.say_if_deleted(key);
+                self.announce_if_deleted(key);
                 self.close(key);
             }
             Passed::Over => self.close(key),

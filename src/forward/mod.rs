@@ -87,7 +87,7 @@ pub struct ForwarderSetup {
 pub struct Departing {
     /// What was read of the connection: a whole head, and what follows.
     pub bytes: Vec<u8>,
-    /// Whose it is.
+    /// Whose it is. The owner is told its address; a principal it finds out by itself.
     pub client: Option<Client>,
     /// Of its connection and of that to the owner.
     pub ticket: Ticket,
@@ -233,7 +233,7 @@ impl Forwarder {
             ticket,
             charge,
         } = departing;
-        let address = client.map(Client::address);
+        let address = client.and_then(Client::address);
         let outgoing = self
             .secret
             .as_ref()
@@ -376,7 +376,7 @@ impl Forwarder {
     }
 
     /// Whatever became of a DELETE on its way, its client is done with the session: no record of it should stay.
-    fn say_if_deleted(&mut self, key: PassageKey) {
+    fn announce_if_deleted(&mut self, key: PassageKey) {
         let Some(Passage { session, state, .. }) = self.passage_ref(key) else {
             return;
         };

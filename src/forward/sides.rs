@@ -184,7 +184,7 @@ impl Forwarder {
     /// The driver cannot wait for what it should.
     pub fn handle_unwatched(&mut self, key: PassageKey) {
         if self.passage_ref(key).is_some() {
-            self.say_if_deleted(key);
+            self.announce_if_deleted(key);
             self.close(key);
         }
     }

@@ -50,13 +50,13 @@ impl Forwarder {
                 broke_off_answer()
             }
         };
-        self.say_if_deleted(key);
+        self.announce_if_deleted(key);
         self.answer_last(now, key, &answer);
     }
 
     /// The rest of its request is no body, and nobody has answered it.
     pub(super) fn refuse(&mut self, now: Millis, key: PassageKey, fault: Malformed) {
-        self.say_if_deleted(key);
+        self.announce_if_deleted(key);
         self.answer_last(now, key, &malformed_answer(fault));
     }
 

@@ -119,11 +119,11 @@ impl BusHandle {
         match self.0 {}
     }
 
-    pub(super) fn tell_every_session(&self, _: Notice) -> ReceiptReceiver {
+    pub(super) fn notify_every_session(&self, _: Notice) -> ReceiptReceiver {
         match self.0 {}
     }
 
-    pub(super) fn tell_elsewhere(&self, _: &str, _: Notice) -> ReceiptReceiver {
+    pub(super) fn notify_elsewhere(&self, _: &str, _: Notice) -> ReceiptReceiver {
         match self.0 {}
     }
 }

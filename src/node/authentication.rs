@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Node, NodeBuilder, NodeError, Options};
-use crate::auth::{Policy, PublicUrl};
+use crate::auth::Policy;
 use crate::credentials::{Authenticator, CredentialStore};
 use crate::runtime::Publisher;
 
@@ -13,9 +13,6 @@ use crate::runtime::Publisher;
 pub struct AuthOptions {
     /// How it is found out who asks.
     pub authenticator: Authenticator,
-    /// The URL of the endpoint as clients know it. Tokens of issuers are for it unless they have an audience of their own, and
-    /// clients are told where they get one.
-    pub public_url: Option<PublicUrl>,
 }
 
 /// What a builder can be told of who gets in: the feature `auth`.
@@ -51,16 +48,6 @@ impl NodeBuilder {
         self.options.auth.authenticator = authenticator;
         self
     }
-
-    /// The URL of the endpoint as clients know it, such as `https://mcp.example.com/mcp`: whom tokens are for, and where clients
-    /// are told to get one.
-    pub fn public_url(mut self, url: &str) -> Self {
-        match url.parse() {
-            Ok(url) => self.options.auth.public_url = Some(url),
-            Err(wrong) => self.note(NodeError::option("public_url", url, wrong)),
-        }
-        self
-    }
 }
 
 impl Node {
@@ -85,10 +72,7 @@ pub(super) fn start(
     options: &Options,
     publisher: &Publisher,
 ) -> Result<Option<Arc<CredentialStore>>, NodeError> {
-    let AuthOptions {
-        authenticator,
-        public_url,
-    } = &options.auth;
+    let AuthOptions { authenticator } = &options.auth;
     if matches!(authenticator, Authenticator::None) {
         return Ok(None);
     }
@@ -96,7 +80,7 @@ pub(super) fn start(
     let store = CredentialStore::start(
         authenticator.clone(),
         Policy::default(),
-        public_url.as_ref(),
+        options.public_url.as_ref(),
         move |rules| publisher.tell_rules(rules),
     );
     let store = store.map_err(|why| NodeError::Option(format!("authentication: {why}")))?;

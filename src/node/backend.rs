@@ -10,13 +10,13 @@ use super::cluster::{BusHandle, ReceiptReceiver};
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, SessionName, Target, no_uri, refused,
 };
-use crate::app::call::{Availability, Notice, TellRefused, Topic};
+use crate::app::call::{Availability, Notice, NotifyRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
 use crate::metrics::Metrics;
 use crate::runtime::Publisher;
 use crate::wire::uri::normal;
 
-/// For a core to say whether a session was told: it takes microseconds, unless the core hangs.
+/// For a core to say whether a session was notified: it takes microseconds, unless the core hangs.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the admin listener may do with this node.
@@ -62,11 +62,11 @@ impl PublishBackend for NodeBackend {
             (Target::Topic(topic), Some(bus)) => {
                 Box::pin(self.publish_to_all_nodes(bus, topic, item.contents))
             }
-            (Target::All(notice), None) => Box::pin(async move { self.tell_all(notice) }),
+            (Target::All(notice), None) => Box::pin(async move { self.notify_all(notice) }),
             (Target::All(notice), Some(bus)) => {
-                Box::pin(async move { accepted(bus.tell_every_session(notice)).await })
+                Box::pin(async move { accepted(bus.notify_every_session(notice)).await })
             }
-            (Target::Session(name, notice), _) => Box::pin(self.tell(name, notice)),
+            (Target::Session(name, notice), _) => Box::pin(self.notify_session(name, notice)),
         }
     }
 }
@@ -138,8 +138,8 @@ impl NodeBackend {
         store.ok_or_else(|| refused("no_contents", sentence))
     }
 
-    fn tell_all(&self, notice: Notice) -> PublishOutcome {
-        match self.publisher.tell_all(notice) {
+    fn notify_all(&self, notice: Notice) -> PublishOutcome {
+        match self.publisher.notify_all(notice) {
             Ok(offset) => PublishOutcome::Accepted {
                 offset: Some(offset),
                 kept: None,
@@ -148,22 +148,24 @@ impl NodeBackend {
         }
     }
 
-    /// A session of another node is told by the bus: accepted is not delivered, since only its node knows whether it
+    /// A session of another node is notified by the bus: accepted is not delivered, since only its node knows whether it
     /// is still there.
-    async fn tell(&self, session: SessionName, notice: Notice) -> PublishOutcome {
-        let answer = self.publisher.tell(session.expose(), notice.clone());
+    async fn notify_session(&self, session: SessionName, notice: Notice) -> PublishOutcome {
+        let answer = self
+            .publisher
+            .notify_session(session.expose(), notice.clone());
         match (timeout(TELL_TIMEOUT, answer).await, &self.bus) {
             (Ok(Ok(())), _) => PublishOutcome::Accepted {
                 offset: None,
                 kept: None,
             },
-            (Ok(Err(TellRefused::OtherNode)), Some(bus)) => {
-                accepted(bus.tell_elsewhere(session.expose(), notice)).await
+            (Ok(Err(NotifyRefused::OtherNode)), Some(bus)) => {
+                accepted(bus.notify_elsewhere(session.expose(), notice)).await
             }
-            (Ok(Err(refusal)), _) => tell_refused(refusal),
+            (Ok(Err(refusal)), _) => notify_refused(refusal),
             (Err(_), _) => refused(
                 "busy",
-                "The session's core did not answer in time; the session may have been told all the same",
+                "The session's core did not answer in time; the session may have been notified all the same",
             ),
         }
     }
@@ -176,7 +178,7 @@ async fn accepted(receipt: ReceiptReceiver) -> PublishOutcome {
             offset: receipt.offset,
             kept: Some(receipt.kept),
         },
-        Err(_) => tell_refused(TellRefused::Busy),
+        Err(_) => notify_refused(NotifyRefused::Busy),
     }
 }
 
@@ -198,26 +200,26 @@ fn store_refused(refusal: StoreRefused) -> PublishOutcome {
     }
 }
 
-fn tell_refused(refusal: TellRefused) -> PublishOutcome {
+fn notify_refused(refusal: NotifyRefused) -> PublishOutcome {
     match refusal {
-        TellRefused::Unknown => refused("unknown", "This server gave out no such session id"),
-        TellRefused::Expired => refused(
+        NotifyRefused::Unknown => refused("unknown", "This server gave out no such session id"),
+        NotifyRefused::Expired => refused(
             "expired",
             "The session has ended: its client deleted it, or it was idle for too long",
         ),
-        TellRefused::OwnerRestarted => refused(
+        NotifyRefused::OwnerRestarted => refused(
             "owner_restarted",
             "The session ended with an earlier process of this node",
         ),
-        TellRefused::OtherNode => refused(
+        NotifyRefused::OtherNode => refused(
             "other_node",
             "The session is another node's, whose name leads its id: publish there",
         ),
-        TellRefused::Full => refused(
+        NotifyRefused::Full => refused(
             "full",
             "As much is waiting for this session as may wait: its client does not read; try again when it does",
         ),
-        TellRefused::Busy => refused(
+        NotifyRefused::Busy => refused(
             "busy",
             "The node is ending, or too busy; try again in a moment",
         ),

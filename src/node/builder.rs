@@ -107,6 +107,26 @@ impl NodeBuilder {
         self
     }
 
+    /// The URL of the MCP endpoint as clients know it, such as `https://mcp.example.com/mcp`; http only on a loopback
+    /// address. It is named in the server card, and in what clients are told about authentication.
+    pub fn public_url(mut self, url: impl AsRef<str>) -> Self {
+        match url.as_ref().parse() {
+            Ok(url) => self.options.public_url = Some(url),
+            Err(wrong) => self.note(NodeError::option(
+                "public_url",
+                url.as_ref(),
+                wrong.to_string(),
+            )),
+        }
+        self
+    }
+
+    /// Whether anybody may read the server card. See [`Options::server_card`]; it does by default.
+    pub fn server_card(mut self, is_served: bool) -> Self {
+        self.options.server_card = is_served;
+        self
+    }
+
     /// Lets requests in that name this `host[:port]`. On a loopback address its own names are always allowed, and no other
     /// unless it is given; elsewhere every host is, unless one is given. Web pages of the host may use the server.
     pub fn allow_host(mut self, host: impl AsRef<str>) -> Self {

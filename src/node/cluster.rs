@@ -56,7 +56,7 @@ pub(super) struct ClusterParts {
     no_forwarding: bool,
 }
 
-/// What a builder can be told of a cluster: the feature `redis`.
+/// What a builder takes for a cluster: the feature `redis`.
 impl NodeBuilder {
     /// Makes the node one of several: those that are given the same Redis, as `redis://[user:password@]host[:port][/db]`,
     /// `rediss://` or `unix:///path`, share one log, and find each other's sessions. It starts also while Redis is away.

@@ -10,7 +10,7 @@ use crate::metrics::{Metrics, Registry};
 #[derive(Default)]
 pub(super) struct CounterParts(Registry);
 
-/// What a builder can be told of counters: the feature `metrics`, which `admin` and `redis` bring along.
+/// What a builder takes for counters: the feature `metrics`, which `admin` and `redis` bring along.
 impl NodeBuilder {
     /// Counts in this registry, under names that begin with `pinfold_`: what else is counted there stands on the page of
     /// `GET /metrics`, too. Each node has one of its own unless it is given.

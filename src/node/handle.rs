@@ -173,7 +173,7 @@ impl Node {
         self.shared.drained.wait_blocking();
     }
 
-    /// Drains, if that was not done before, and ends the node. Returns at once; [`join`](Node::join) tells when it is over.
+    /// Drains, if that was not done before, and ends the node. Returns at once; [`join`](Node::join) resolves when it is over.
     pub fn stop(&self) {
         self.shared.publisher.stop_all();
     }

@@ -42,7 +42,7 @@ impl Default for AdminOptions {
 #[derive(Default)]
 pub(super) struct OperatorParts(Option<TcpListener>);
 
-/// What a builder can be told of operators: the feature `admin`.
+/// What a builder takes for operators: the feature `admin`.
 impl NodeBuilder {
     /// Serves operators at `address:port`: `POST /publish`, `GET /metrics`, `/readyz`, `/healthz`, `POST /drain`. Without it,
     /// or [`admin_listener`](NodeBuilder::admin_listener), there is nothing of that. An address that is not a loopback one

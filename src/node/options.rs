@@ -13,7 +13,8 @@ use super::operators::AdminOptions;
 use crate::clients::Networks;
 use crate::limits::Limits;
 use crate::runtime::{BreakThread, Driver};
-use crate::shard::DrainTimes;
+use crate::shard::{CardSettings, DrainTimes};
+use crate::wire::public_url::PublicUrl;
 use crate::wire::session_id::NodeName;
 
 /// Core threads of one node; the core's number in a session id has room for as many.
@@ -53,6 +54,12 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// Of the MCP endpoint, `/mcp`: starts with `/` and, unless it is only that, does not end with one.
     pub path: String,
+    /// Of the MCP endpoint as clients know it: named in the server card, and in what clients are told about
+    /// authentication. None: nobody has said.
+    pub public_url: Option<PublicUrl>,
+    /// Whether anybody may read the server card: beside the endpoint, and found by a catalog under `/.well-known`. It is there
+    /// at the public URL; without one, at loopback names of a node that listens on loopback alone.
+    pub server_card: bool,
     /// `Host` values, `host[:port]` in lower case, that are let in besides loopback names.
     pub hosts: Vec<String>,
     /// Origins of web pages, `http(s)://host[:port]` in lower case, that may use the server.
@@ -85,7 +92,7 @@ pub struct Options {
     /// Seals `requestState`. None: made from the peer secret, or else a new key at each start.
     pub state_key: Option<StateKey>,
     /// How it drains at the end. None: streams close within a second; those of one node of several within 20 s, beginning 5 s
-    /// after the proxy was told.
+    /// after the proxy was notified.
     pub drain: Option<DrainTimes>,
     /// Who gets in.
     #[cfg(feature = "auth")]
@@ -107,6 +114,8 @@ impl Default for Options {
         Options {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
             path: "/mcp".to_owned(),
+            public_url: None,
+            server_card: true,
             hosts: Vec::new(),
             origins: Vec::new(),
             trusted_proxies: Networks::private(),
@@ -139,6 +148,13 @@ impl Options {
         self.drain.unwrap_or(match self.is_one_of_several() {
             true => DRAIN_BEHIND_PROXY,
             false => DRAIN_ALONE,
+        })
+    }
+
+    pub(super) fn card(&self) -> Option<CardSettings> {
+        self.server_card.then(|| CardSettings {
+            public_url: self.public_url.clone(),
+            asks_for_token: false,
         })
     }
 

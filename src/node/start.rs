@@ -145,6 +145,7 @@ impl Plan {
             limits: options.limits,
             commons,
             gate: gate(&options, &addresses),
+            card: options.card(),
             state_key: state_key(&options),
             drain: options.drain_times(),
             shares_board: access.is_some() && store.is_some(),

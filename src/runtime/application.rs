@@ -60,14 +60,14 @@ impl Application {
         })
     }
 
-    /// What happened to a session or a subscription.
-    pub(super) fn tell(&self, event: &Lifecycle) {
-        let told = || {
+    /// Runs the hook of what happened to a session or a subscription.
+    pub(super) fn run_hook(&self, event: &Lifecycle) {
+        let hook = || {
             if let Some(handler) = &self.handler {
                 handler.on_lifecycle(event);
             }
         };
-        if catch_unwind(AssertUnwindSafe(told)).is_err() {
+        if catch_unwind(AssertUnwindSafe(hook)).is_err() {
             self.log_panic("what an application does about a session or a subscription panicked");
         }
     }

@@ -19,7 +19,7 @@ pub trait ClusterHandle: Send + Sync {
 
     /// Every session of a core that drains has ended, and so have the others' or will in a moment: from now on
     /// requests for them need not come here.
-    fn say_leaving(&self);
+    fn announce_leaving(&self);
 
     /// Where the node of a session is. Nobody answering is [`CannotTell`](crate::shard::MissReason::CannotTell).
     fn locate(&self, session: SessionId) -> oneshot::Receiver<SessionOwner>;

@@ -312,19 +312,12 @@ impl Core {
                 ticket,
             } => self.forward(connection, bytes, client, ticket),
             #[cfg(feature = "auth")]
-            Effect::Identify {
-                connection,
-                number,
-                question,
-            } => {
-                if let Some(store) = &self.credentials {
-                    let asked = (&**store, self.number);
-                    identify::ask(self, asked, connection, number, question);
-                }
+            Effect::Identify(sender) => {
+                identify::ask(self, self.credentials.as_deref(), self.number, sender);
             }
             Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
-            Effect::Tell(event) => self.application.tell(&event),
+            Effect::Lifecycle(event) => self.application.run_hook(&event),
             Effect::Announce(presence) => {
                 if let Some(forwarding) = &self.forwarding {
                     forwarding.say(presence);
@@ -345,13 +338,13 @@ impl Core {
             return;
         };
         let peer = stream.peer_addr().ok().map(|address| address.ip());
-        let letter = CoreMessage::Connection {
+        let message = CoreMessage::Connection {
             stream,
             peer,
             bytes,
             ticket,
         };
-        self.publisher.mailbox(core.into()).post_beyond(letter);
+        self.publisher.mailbox(core.into()).post_beyond(message);
     }
 
     /// It goes to another node.

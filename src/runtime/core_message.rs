@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
-use crate::app::call::{Availability, Notice, TellRefused};
+use crate::app::call::{Availability, Notice, NotifyRefused};
 #[cfg(feature = "auth")]
 use crate::auth::Rules;
 use crate::clients::Ticket;
@@ -33,13 +33,13 @@ pub(super) enum CoreMessage {
     /// Notifications, in log order.
     Published(Arc<[Publication]>),
     /// Something for one session of this core. Nobody may wait for the answer any more.
-    Tell {
+    NotifySession {
         session: Box<str>,
         notice: Notice,
-        answer: oneshot::Sender<Result<(), TellRefused>>,
+        answer: oneshot::Sender<Result<(), NotifyRefused>>,
     },
     /// Something for all sessions, with its place in the log.
-    TellAll { offset: u64, notice: Arc<Notice> },
+    NotifyAll { offset: u64, notice: Arc<Notice> },
     /// Something was lost: anything may have changed.
     Gap { first: u64 },
     /// Other rules hold, on who is let in.
@@ -70,7 +70,7 @@ pub(super) enum CoreMessage {
 /// can tell.
 const LETTERS_MAX: usize = 16 * 1024;
 
-/// A core's mailbox. None of its letters is ever dropped, so it is bounded only as far as those are who post: publishers
+/// A core's mailbox. None of its messages is ever dropped, so it is bounded only as far as those are who post: publishers
 /// outside of calls stop at [`LETTERS_MAX`]; connections have a limit of their own; what the node itself says it says once,
 /// or once a second. Nothing bounds what handlers publish, and what comes from a log that nodes share, but how fast they
 /// do: a core that hangs takes none of it until it goes on, or the watchdog's finding has the node replaced.

@@ -32,7 +32,7 @@ use crate::clients::Commons;
 #[cfg(feature = "auth")]
 use crate::credentials::{self, CredentialStore};
 use crate::limits::Limits;
-use crate::shard::{Cluster, DrainTimes, RequestPolicy, ShardSetup};
+use crate::shard::{CardSettings, Cluster, DrainTimes, RequestPolicy, ShardSetup};
 use crate::wire::session_id::NodeName;
 
 /// Makes the application of one core, on the thread of that core.
@@ -51,6 +51,7 @@ pub(crate) struct CoresSetup {
     pub(crate) limits: Limits,
     pub(crate) commons: Arc<Commons>,
     pub(crate) gate: RequestPolicy,
+    pub(crate) card: Option<CardSettings>,
     pub(crate) state_key: [u8; 32],
     pub(crate) drain: DrainTimes,
     /// None: this node is alone.
@@ -112,7 +113,7 @@ impl Cores {
         let mut failed = None;
         for (number, own) in own.into_iter().enumerate() {
             let alive = watch.core(&thread_name(number));
-            let seat = CoreSetup {
+            let core_setup = CoreSetup {
                 number: number as u16,
                 core_count: count as u16,
                 listening: own.listening,
@@ -127,7 +128,7 @@ impl Cores {
             match start_core(
                 setup.clone(),
                 cores.blocking.clone(),
-                seat,
+                core_setup,
                 alive,
                 reporter.clone(),
             ) {
@@ -219,15 +220,15 @@ fn no_threads(fault: io::Error) -> NotStarted {
 fn start_core(
     setup: CoresSetup,
     blocking: BlockingPool,
-    seat: CoreSetup,
+    core_setup: CoreSetup,
     alive: Alive,
     reporter: Sender<StartReport>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
-    let (core, publisher) = (seat.number, setup.publisher.clone());
+    let (core, publisher) = (core_setup.number, setup.publisher.clone());
     let run = move || {
-        let numbers = seat.shard_numbers();
+        let numbers = core_setup.shard_numbers();
         let served = thread::run(
-            seat,
+            core_setup,
             || make_core(setup, numbers, blocking),
             // Dropped as soon as it is told: whoever waits for the reports waits for the last of them.
             move |report| drop(reporter.send(report)),
@@ -274,6 +275,7 @@ fn make_core(
             secret: cluster.secret.clone(),
         }),
         server_info: Arc::new(server_info),
+        card: setup.card,
         accepts: Box::new(move |uri| asked.accepts(uri)),
         secrets: secrets::source(),
     });

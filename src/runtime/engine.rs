@@ -21,8 +21,8 @@ pub(super) trait CoreDriver: 'static {
     /// Carries out everything that is wanted done, until nothing is.
     fn pump(self: &Rc<Self>);
 
-    /// Tells the shard what happened, and carries out what it wants done about it.
-    fn tell<T>(self: &Rc<Self>, what: impl FnOnce(&mut Shard) -> T) -> T {
+    /// Hands the shard what happened, and carries out what it wants done about it.
+    fn with_shard<T>(self: &Rc<Self>, what: impl FnOnce(&mut Shard) -> T) -> T {
         let answer = what(&mut self.shard().borrow_mut());
         self.pump();
         answer

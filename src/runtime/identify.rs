@@ -14,17 +14,22 @@ use super::engine::CoreDriver;
 use crate::auth::{Identity, Reason};
 use crate::credentials::{Authenticate, CredentialStore, Presented};
 use crate::limits::ISSUER_ANSWER_MS;
-use crate::shard::{ConnectionKey, IdentityAnswer, IdentityQuestion};
+use crate::shard::{IdentityAnswer, IdentityQuestion, UnknownSender};
 use crate::tasks;
 
 /// See [`Effect::Identify`](crate::shard::Effect::Identify).
 pub(super) fn ask(
     core: &Rc<impl CoreDriver>,
-    (store, own): (&CredentialStore, u16),
-    key: ConnectionKey,
-    number: u64,
-    question: IdentityQuestion,
+    store: Option<&CredentialStore>,
+    own: u16,
+    sender: UnknownSender,
 ) {
+    let UnknownSender {
+        connection: key,
+        number,
+        question,
+    } = sender;
+    let Some(store) = store else { return };
     match question {
         IdentityQuestion::Key { issuer } => {
             let publisher = core.publisher().clone();
@@ -46,7 +51,7 @@ pub(super) fn ask(
             let core = core.clone();
             tasks::spawn(async move {
                 let answer = IdentityAnswer::Hook(authenticate(&*hook, presented).await);
-                core.tell(|shard| shard.handle_identified(clock::now(), key, number, answer));
+                core.with_shard(|shard| shard.handle_identified(clock::now(), key, number, answer));
             });
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn start(core: &Rc<impl CoreDriver>, key: CallKey, request: Call) {
         if let Ok(outcome) = Abortable::new(future, registration).await {
             let outcome = outcome.unwrap_or_else(panicked);
             core.calls().forget(key);
-            core.tell(|shard| shard.handle_outcome(clock::now(), key, &outcome));
+            core.with_shard(|shard| shard.handle_outcome(clock::now(), key, &outcome));
         }
     });
 }
@@ -75,13 +75,13 @@ impl<E: CoreDriver> Link for CallHandle<E> {
     fn notify(&self, method: &str, params: &str) {
         let now = clock::now();
         self.core
-            .tell(|shard| shard.handle_notify(now, self.call, method, params));
+            .with_shard(|shard| shard.handle_notify(now, self.call, method, params));
     }
 
     fn log(&self, level: u8, params: &str) {
         let now = clock::now();
         self.core
-            .tell(|shard| shard.handle_log(now, self.call, level, params));
+            .with_shard(|shard| shard.handle_log(now, self.call, level, params));
     }
 
     fn ask(
@@ -90,7 +90,7 @@ impl<E: CoreDriver> Link for CallHandle<E> {
         params: &str,
     ) -> LocalBoxFuture<'static, Result<Box<RawValue>, AskFailed>> {
         let (now, core) = (clock::now(), &self.core);
-        let answer = core.tell(|shard| {
+        let answer = core.with_shard(|shard| {
             let ask = shard.handle_ask(now, self.call, method, params)?;
             core.calls().remember_ask(self.call, ask)
         });
@@ -110,7 +110,7 @@ impl<E: CoreDriver> Link for CallHandle<E> {
     fn close_stream(&self) {
         let now = clock::now();
         self.core
-            .tell(|shard| shard.handle_close_stream(now, self.call));
+            .with_shard(|shard| shard.handle_close_stream(now, self.call));
     }
 
     fn publish(&self, topic: Topic) {

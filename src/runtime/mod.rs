@@ -1,8 +1,8 @@
-//! Threads, sockets, timers, signals: what runs shards and forwarders. It moves bytes and letters in and out of them. What the
+//! Threads, sockets, timers, signals: what runs shards and forwarders. It moves bytes and messages in and out of them. What the
 //! bytes mean is the matter of `wire`, `mcp`, `shard` and `forward`.
 //!
 //! One thread for each core runs `thread`. Around one `Shard` it accepts, reads (`readiness`), fans out (`fanout`) and takes
-//! letters (`core_message`), all as tasks of one monoio runtime. Cores share nothing but mailboxes, and, when something opens or
+//! messages (`core_message`), all as tasks of one monoio runtime. Cores share nothing but mailboxes, and, when something opens or
 //! closes, the counts of the node ([`Commons`](crate::clients::Commons)). Beside the shard is one `Forwarder` (`forward/`).
 //! Tasks report what happened to an `Engine`; `core_loop` alone carries out what follows.
 //! `watchdog` notices when a thread does nothing any more.

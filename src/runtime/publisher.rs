@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::core_message::{CoreMailbox, CoreMessage, core_mailbox};
-use crate::app::call::{Availability, Notice, TellRefused, Topic};
+use crate::app::call::{Availability, Notice, NotifyRefused, Topic};
 use crate::app::contents::{Change, Contents};
 #[cfg(feature = "auth")]
 use crate::auth::Rules;
@@ -39,7 +39,7 @@ struct PublisherInner {
     ended: AtomicBool,
     /// A thread of the node hangs, or is gone.
     impaired: AtomicBool,
-    /// The newest offset that was given. Held while the letters are posted: the order of offsets is the order in
+    /// The newest offset that was given. Held while the messages are posted: the order of offsets is the order in
     /// every mailbox.
     last_offset: Mutex<u64>,
     /// Unset: this node has its log for itself.
@@ -55,7 +55,7 @@ pub trait SharedLog: Send + Sync {
     /// may be another node's before long.
     fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change);
 
-    fn tell_all(&self, notice: Notice);
+    fn notify_all(&self, notice: Notice);
 
     /// The process ends: waits until the log has everything, but no longer than that, and says what is lost.
     fn leave(&self, at_most: Duration);
@@ -105,7 +105,7 @@ impl Publisher {
         self.shared.loading.store(true, Ordering::Relaxed);
     }
 
-    /// Tells every subscriber that `topic` changed. Returns its offset in the log; if other nodes share the log, the
+    /// Notifies every subscriber that `topic` changed. Returns its offset in the log; if other nodes share the log, the
     /// newest one so far: the publication gets a later one.
     ///
     /// # Errors
@@ -125,33 +125,33 @@ impl Publisher {
         Ok(self.publish_now(topics))
     }
 
-    /// Tells one session of this node; resolves when its core has taken it.
+    /// Notifies one session of this node; resolves when its core has taken it.
     ///
     /// # Errors
-    /// [`TellRefused`], and it was not notified.
-    pub async fn tell(&self, session: &str, notice: Notice) -> Result<(), TellRefused> {
+    /// [`NotifyRefused`], and it was not notified.
+    pub async fn notify_session(&self, session: &str, notice: Notice) -> Result<(), NotifyRefused> {
         let notice = match notice {
             Notice::Changed(topic) => Notice::Changed(topic.normal()),
             message => message,
         };
-        let answer = self.tell_here(session, notice)?;
-        answer.await.unwrap_or(Err(TellRefused::Busy))
+        let answer = self.notify_session_here(session, notice)?;
+        answer.await.unwrap_or(Err(NotifyRefused::Busy))
     }
 
-    /// Tells every session. Returns the offset that this took in the log, or the newest one so far if other nodes
+    /// Notifies every session. Returns the offset that this took in the log, or the newest one so far if other nodes
     /// share the log.
     ///
     /// # Errors
     /// [`PublishRefused`], and nobody was notified.
-    pub fn tell_all(&self, notice: Notice) -> Result<u64, PublishRefused> {
+    pub fn notify_all(&self, notice: Notice) -> Result<u64, PublishRefused> {
         if self.is_saturated() {
             return Err(PublishRefused);
         }
         if let Some(log) = self.shared.log.get() {
-            log.tell_all(notice);
+            log.notify_all(notice);
             return Ok(self.last_offset());
         }
-        Ok(self.tell_all_here(0, notice))
+        Ok(self.notify_all_here(0, notice))
     }
 
     /// A core is so far behind that nothing more should be published now, or the node has ended.
@@ -224,7 +224,7 @@ impl Publisher {
         }
     }
 
-    /// Tells every subscriber on this node. The offsets are at least `floor`: the place in a shared log.
+    /// Notifies every subscriber on this node. The offsets are at least `floor`: the place in a shared log.
     pub(crate) fn publish_here(&self, floor: u64, topics: Vec<Topic>) -> std::ops::Range<u64> {
         let mut last_offset = self.lock();
         let first = floor.max(*last_offset + 1);
@@ -242,38 +242,38 @@ impl Publisher {
         first..*last_offset + 1
     }
 
-    /// Tells every session of this node.
-    pub(crate) fn tell_all_here(&self, floor: u64, notice: Notice) -> u64 {
+    /// Notifies every session of this node.
+    pub(crate) fn notify_all_here(&self, floor: u64, notice: Notice) -> u64 {
         let notice = Arc::new(notice);
-        self.post_all(floor, 1, |offset| CoreMessage::TellAll {
+        self.post_all(floor, 1, |offset| CoreMessage::NotifyAll {
             offset,
             notice: notice.clone(),
         })
     }
 
-    /// Tells every subscriber on this node that anything may have changed.
+    /// Notifies every subscriber on this node that anything may have changed.
     pub(crate) fn gap_here(&self, floor: u64) -> u64 {
         self.post_all(floor, GAP_OFFSETS, |first| CoreMessage::Gap { first })
     }
 
-    /// Tells one session of this node; whoever wants to know whether its core took it waits for the answer.
-    pub(crate) fn tell_here(
+    /// Notifies one session of this node; whoever wants to know whether its core took it waits for the answer.
+    pub(crate) fn notify_session_here(
         &self,
         session: &str,
         notice: Notice,
-    ) -> Result<oneshot::Receiver<Result<(), TellRefused>>, TellRefused> {
-        let id = SessionId::parse(session).ok_or(TellRefused::Unknown)?;
+    ) -> Result<oneshot::Receiver<Result<(), NotifyRefused>>, NotifyRefused> {
+        let id = SessionId::parse(session).ok_or(NotifyRefused::Unknown)?;
         let mailboxes = self.mailboxes();
         // A core that does not exist here is another node's or a forgery: any core can tell which.
         let mailbox = mailboxes
             .get(usize::from(id.locator.core))
             .or(mailboxes.first())
-            .ok_or(TellRefused::Busy)?;
+            .ok_or(NotifyRefused::Busy)?;
         if mailbox.is_full() || self.is_stopping() {
-            return Err(TellRefused::Busy);
+            return Err(NotifyRefused::Busy);
         }
         let (answer, receiver) = oneshot::channel();
-        mailbox.post_beyond(CoreMessage::Tell {
+        mailbox.post_beyond(CoreMessage::NotifySession {
             session: session.into(),
             notice,
             answer,
@@ -308,13 +308,13 @@ impl Publisher {
             .map_or(&[], |mailboxes| mailboxes)
     }
 
-    /// Gives offsets to a letter for every core, which is told the first of them.
-    fn post_all(&self, floor: u64, count: u64, letter: impl Fn(u64) -> CoreMessage) -> u64 {
+    /// Gives offsets to a message for every core, which learns the first of them.
+    fn post_all(&self, floor: u64, count: u64, message: impl Fn(u64) -> CoreMessage) -> u64 {
         let mut last_offset = self.lock();
         let first = floor.max(*last_offset + 1);
         *last_offset = first + count - 1;
         for mailbox in self.mailboxes() {
-            mailbox.post_beyond(letter(first));
+            mailbox.post_beyond(message(first));
         }
         *last_offset
     }
@@ -338,7 +338,7 @@ impl Publisher {
     }
 
     /// Whether new clients should come, until it drains.
-    pub(crate) fn say_available_all(&self, availability: Availability) {
+    pub(crate) fn set_availability(&self, availability: Availability) {
         let loading = !availability.takes_clients();
         self.shared.loading.store(loading, Ordering::Relaxed);
         for mailbox in self.mailboxes() {

@@ -34,11 +34,11 @@ pub(super) async fn write(
             }
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => {
-                return core.tell(|shard| shard.handle_disconnect(clock::now(), key));
+                return core.with_shard(|shard| shard.handle_disconnect(clock::now(), key));
             }
         }
     }
-    core.tell(|shard| shard.handle_written(clock::now(), key, 0));
+    core.with_shard(|shard| shard.handle_written(clock::now(), key, 0));
 }
 
 /// See [`Effect::Hold`](crate::shard::Effect::Hold).
@@ -46,7 +46,7 @@ pub(super) fn hold(core: &Rc<impl CoreDriver>, key: ConnectionKey, ms: Millis) {
     let core = core.clone();
     tasks::spawn(async move {
         monoio::time::sleep(Duration::from_millis(ms)).await;
-        core.tell(|shard| shard.handle_released(clock::now(), key));
+        core.with_shard(|shard| shard.handle_released(clock::now(), key));
     });
 }
 

@@ -60,23 +60,23 @@ pub(super) struct CoreSetup {
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere. `report`
-/// is told once: whether the core serves.
+/// is called once: whether the core serves.
 pub(super) fn run(
-    mut seat: CoreSetup,
+    mut core_setup: CoreSetup,
     make_core: impl FnOnce() -> Result<Core, NotStarted>,
     report: impl FnOnce(Result<(), NotStarted>),
 ) -> io::Result<()> {
-    if let Some(cpu) = seat.pin_to
+    if let Some(cpu) = core_setup.pin_to
         && !core_affinity::set_for_current(cpu)
     {
         tracing::warn!(
-            core = seat.number,
+            core = core_setup.number,
             "this thread could not be pinned to its CPU; it runs wherever the kernel likes"
         );
     }
-    let tokio = seat.tokio.clone();
+    let tokio = core_setup.tokio.clone();
     let _entered = tokio.enter();
-    let mut runtime = match seat.driver.runtime() {
+    let mut runtime = match core_setup.driver.runtime() {
         Ok(runtime) => runtime,
         Err(fault) => {
             report(Err(cannot_run(fault)));
@@ -86,10 +86,10 @@ pub(super) fn run(
     let (ended, end) = oneshot::channel();
     let work = || {
         runtime.block_on(tasks::run(async move {
-            match open(std::mem::take(&mut seat.listening), make_core) {
+            match open(std::mem::take(&mut core_setup.listening), make_core) {
                 Ok((core, acceptors)) => {
                     report(Ok(()));
-                    let served = serve(core, acceptors, Rc::new(seat));
+                    let served = serve(core, acceptors, Rc::new(core_setup));
                     // A task like the others: nothing of a core is left if one of them panics.
                     tasks::spawn(async move { ended.send(served.await) });
                     end.await.unwrap_or(Ok(()))
@@ -118,21 +118,25 @@ fn open(
     Ok((core, acceptors.map_err(cannot_run)?))
 }
 
-async fn serve(core: Rc<Core>, acceptors: Rc<[Acceptor]>, seat: Rc<CoreSetup>) -> io::Result<()> {
+async fn serve(
+    core: Rc<Core>,
+    acceptors: Rc<[Acceptor]>,
+    core_setup: Rc<CoreSetup>,
+) -> io::Result<()> {
     tasks::spawn(fanout::run(core.clone()));
     let broken = CoreFault::default();
     tasks::spawn(watch(core.clone(), broken.clone(), read));
     tasks::spawn(watch(core.clone(), broken.clone(), pass_on));
-    tasks::spawn(tick(core.clone(), seat.clone()));
+    tasks::spawn(tick(core.clone(), core_setup.clone()));
     for number in 0..acceptors.len() {
-        let place_among = seat.place_at_random.then_some(seat.core_count);
+        let place_among = core_setup.place_at_random.then_some(core_setup.core_count);
         tasks::spawn(accept(core.clone(), acceptors.clone(), number, place_among));
     }
     let (stop, stopped) = oneshot::channel();
-    tasks::spawn(take_letters(core.clone(), seat.clone(), stop));
+    tasks::spawn(take_messages(core.clone(), core_setup.clone(), stop));
     // Letters are taken to the end: what is published meanwhile is heard by who is still here.
     let _ = stopped.await;
-    finish(&core, &seat).await;
+    finish(&core, &core_setup).await;
     for acceptor in &*acceptors {
         acceptor.close().await;
     }
@@ -164,8 +168,8 @@ async fn accept(
             core.accept(stream, Some(peer.ip()));
         } else {
             let peer = Some(peer.ip());
-            let letter = CoreMessage::Accepted { stream, peer };
-            core.publisher.mailbox(target.into()).post_beyond(letter);
+            let message = CoreMessage::Accepted { stream, peer };
+            core.publisher.mailbox(target.into()).post_beyond(message);
         }
     }
 }
@@ -198,32 +202,32 @@ fn random() -> u32 {
     getrandom::u32().expect("Linux has random bytes once it has booted")
 }
 
-async fn take_letters(core: Rc<Core>, seat: Rc<CoreSetup>, stop: oneshot::Sender<()>) {
+async fn take_messages(core: Rc<Core>, core_setup: Rc<CoreSetup>, stop: oneshot::Sender<()>) {
     let mut stop = Some(stop);
     loop {
-        for letter in core
+        for message in core
             .publisher
             .mailbox(core.number.into())
             .collect()
             .await
-            .letters
+            .messages
         {
-            match letter {
-                CoreMessage::Drain => begin_drain(&core, &seat),
+            match message {
+                CoreMessage::Drain => begin_drain(&core, &core_setup),
                 CoreMessage::Stop => {
                     // A second one finds nobody who waits.
                     let _ = stop.take().map(|stop| stop.send(()));
                 }
-                letter => take_letter(&core, letter),
+                message => take_message(&core, message),
             }
         }
         core.pump();
     }
 }
 
-fn take_letter(core: &Rc<Core>, letter: CoreMessage) {
+fn take_message(core: &Rc<Core>, message: CoreMessage) {
     let now = clock::now();
-    match letter {
+    match message {
         CoreMessage::Connection {
             stream,
             peer,
@@ -238,18 +242,21 @@ fn take_letter(core: &Rc<Core>, letter: CoreMessage) {
                 .iter()
                 .for_each(|publication| shard.handle_publication(publication));
         }
-        CoreMessage::Tell {
+        CoreMessage::NotifySession {
             session,
             notice,
             answer,
         } => {
-            let answered = core.shard.borrow_mut().handle_tell(now, &session, &notice);
+            let answered = core
+                .shard
+                .borrow_mut()
+                .handle_notice(now, &session, &notice);
             let _ = answer.send(answered);
         }
-        CoreMessage::TellAll { offset, notice } => {
+        CoreMessage::NotifyAll { offset, notice } => {
             core.shard
                 .borrow_mut()
-                .handle_tell_all(now, offset, &notice);
+                .handle_notice_to_all(now, offset, &notice);
         }
         CoreMessage::Gap { first } => core.shard.borrow_mut().handle_gap(first),
         CoreMessage::Available(availability) => {
@@ -285,12 +292,12 @@ fn report(core: &Core) {
     );
 }
 
-async fn tick(core: Rc<Core>, seat: Rc<CoreSetup>) {
+async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
     loop {
         let asked = Instant::now();
         monoio::time::sleep(TICK).await;
         assert!(core.is_sound(), "this core can carry out nothing any more");
-        seat.beats.beat();
+        core_setup.beats.beat();
         let is_late = asked.elapsed() > TICK + LATE;
         if is_late {
             catch_up(&core);
@@ -320,11 +327,11 @@ fn catch_up(core: &Rc<Core>) {
     });
 }
 
-/// Streams close in the seat's time, and requests under way end. A core that has nothing left goes on serving until the
+/// Streams close in the core_setup's time, and requests under way end. A core that has nothing left goes on serving until the
 /// others have left too: any of them may read a request for a session of this one.
-async fn finish(core: &Rc<Core>, seat: &Rc<CoreSetup>) {
-    let (times, departure) = (seat.drain, &*seat.departure);
-    begin_drain(core, seat);
+async fn finish(core: &Rc<Core>, core_setup: &Rc<CoreSetup>) {
+    let (times, departure) = (core_setup.drain, &*core_setup.departure);
+    begin_drain(core, core_setup);
     let until = clock::now() + times.notice_ms + times.window_ms + CALLS_GRACE_MS;
     let mut left = false;
     while !departure.is_over() && clock::now() < until {
@@ -336,7 +343,7 @@ async fn finish(core: &Rc<Core>, seat: &Rc<CoreSetup>) {
         .as_ref()
         .filter(|_| !departure.is_abandoned())
     {
-        forwarding.say_leaving();
+        forwarding.announce_leaving();
         monoio::time::sleep(LEAVING_NOTICE).await;
     }
     core.shard.borrow_mut().handle_end();
@@ -346,14 +353,14 @@ async fn finish(core: &Rc<Core>, seat: &Rc<CoreSetup>) {
 }
 
 /// The node is not ready from now on; what it holds leaves by and by. A second time changes nothing.
-fn begin_drain(core: &Rc<Core>, seat: &Rc<CoreSetup>) {
-    let times = seat.drain;
+fn begin_drain(core: &Rc<Core>, core_setup: &Rc<CoreSetup>) {
+    let times = core_setup.drain;
     let began = core.shard.borrow_mut().handle_drain(clock::now(), times);
     core.pump();
     if !began {
         return;
     }
-    tasks::spawn(tell_progress(core.clone(), seat.clone()));
+    tasks::spawn(report_progress(core.clone(), core_setup.clone()));
     if let Some(forwarding) = &core.forwarding {
         forwarding.handle_drain(times);
     }
@@ -363,7 +370,7 @@ fn has_left(core: &Core) -> bool {
     core.shard.borrow().drain_progress().done && core.forwarded() == 0
 }
 
-async fn tell_progress(core: Rc<Core>, seat: Rc<CoreSetup>) {
+async fn report_progress(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
     let mut ticks = 0;
     while !has_left(&core) {
         if ticks % TICKS_TO_PROGRESS == 0 {
@@ -384,7 +391,7 @@ async fn tell_progress(core: Rc<Core>, seat: Rc<CoreSetup>) {
         core = core.number,
         "drained: no stream and no request is left"
     );
-    seat.departure.note_drained();
+    core_setup.departure.note_drained();
 }
 
 impl CoreSetup {
@@ -393,7 +400,7 @@ impl CoreSetup {
     }
 }
 
-/// The shard of a seat, with the process's clock.
+/// The shard of a core_setup, with the process's clock.
 pub(super) fn shard(setup: crate::shard::ShardSetup) -> Shard {
     Shard::new(setup, clock::now())
 }

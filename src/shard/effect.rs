@@ -52,21 +52,17 @@ pub enum Effect {
     /// Find out who sent this request, and say so by [`Shard::handle_identified`](super::Shard::handle_identified), with the
     /// question's number.
     #[cfg(feature = "auth")]
-    Identify {
-        connection: ConnectionKey,
-        number: u64,
-        question: http::IdentityQuestion,
-    },
+    Identify(http::UnknownSender),
     /// Call [`Shard::handle_released`](super::Shard::handle_released) after so many milliseconds: until then nothing is written to this connection.
     Hold {
         connection: ConnectionKey,
         ms: Millis,
     },
-    /// The node is full, and the sessions to end are rather on another core: tell all of them, by
+    /// The node is full, and the sessions to end are rather on another core: ask all of them, by
     /// [`Shard::handle_make_room`](super::Shard::handle_make_room).
     MakeRoom { holds: u32 },
     /// Tell the application; nothing waits for it.
-    Tell(Lifecycle),
+    Lifecycle(Lifecycle),
     /// Tell the other nodes; nothing waits for it.
     Announce(SessionEvent),
     /// Reading was paused ([`Shard::wants_bytes`](super::Shard::wants_bytes)) and goes on.
@@ -117,15 +113,7 @@ impl From<http::HttpOutput> for Effect {
                 ticket,
             },
             #[cfg(feature = "auth")]
-            HttpOutput::Identify {
-                connection,
-                number,
-                question,
-            } => Effect::Identify {
-                connection,
-                number,
-                question,
-            },
+            HttpOutput::Identify(sender) => Effect::Identify(sender),
             HttpOutput::Hold { connection, ms } => Effect::Hold { connection, ms },
             HttpOutput::Read(connection) => Effect::Read(connection),
             HttpOutput::ShutdownWrite(connection) => Effect::ShutdownWrite(connection),
@@ -147,7 +135,7 @@ impl From<engine::EngineOutput> for Effect {
                 session,
             },
             EngineOutput::MakeRoom { holds } => Effect::MakeRoom { holds },
-            EngineOutput::Tell(event) => Effect::Tell(event),
+            EngineOutput::Lifecycle(event) => Effect::Lifecycle(event),
             EngineOutput::Announce(presence) => Effect::Announce(presence),
         }
     }

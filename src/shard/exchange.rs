@@ -11,6 +11,7 @@
 //!                        ExchangeEvent (lost, writable, quiet, input ended)
 //! ```
 
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::arena::Key;
@@ -57,6 +58,8 @@ pub(super) struct Request<'a, W> {
     pub(super) client: Option<Client>,
     /// Who asks. None: nobody is asked who they are.
     pub(super) identity: Option<Rc<Identity>>,
+    /// Where it comes from, also if that is not its client.
+    pub(super) address: Option<IpAddr>,
     /// What somebody found out about it, if it waited for that.
     pub(super) word: Option<W>,
     pub(super) fields: RequestFields<'a>,
@@ -102,7 +105,7 @@ pub(super) trait Wire<O> {
     /// The stream is whole. The exchange is over.
     fn end_stream(&mut self, exchange: Exchange);
 
-    /// Ends the exchange at once, and what it came by. Its owner is not told: whoever calls this knows.
+    /// Ends the exchange at once, and what it came by. Its owner is not notified: whoever calls this knows.
     fn abort(&mut self, exchange: Exchange, reason: Closed);
 
     /// What this exchange came by ends with it.
@@ -124,7 +127,7 @@ pub(super) trait Wire<O> {
     fn begin_held(&mut self, exchange: Exchange);
 
     /// Starts a write of its own for this exchange's stream, with what waited for it before. None: not now, and its
-    /// owner is told when. If the driver writes not all of it, [`Shard::handle_written`](super::Shard::handle_written)
+    /// owner is notified when. If the driver writes not all of it, [`Shard::handle_written`](super::Shard::handle_written)
     /// says so.
     fn begin_write(&mut self, exchange: Exchange, bytes: &mut Vec<u8>) -> Option<Self::Frame>;
 
@@ -207,7 +210,7 @@ pub(super) enum Destination {
     Elsewhere,
 }
 
-/// What became of an exchange, told to its owner.
+/// What became of an exchange, for its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ExchangeEvent<O> {
     pub(super) exchange: Exchange,

@@ -4,7 +4,7 @@
 //! carries its [`Charge`]. A connection that holds nothing has none, and a request that comes whole and is answered
 //! whole costs none. When the budget is short, room is made in this order. Answers that are kept go first, the oldest before
 //! the others. Then go connections that have held something for a while, first those that hold most and take longest. What is
-//! new and still finds no room is refused with 503. A client (an address) never gets more than it leaves to others, and a last
+//! new and still finds no room is refused with 503. A client never gets more than it leaves to others, and a last
 //! part of the budget is kept back for what is small. So a client that takes all it can hinders no other.
 
 use std::cell::{Cell, RefCell};
@@ -32,15 +32,17 @@ const OUT_OF_MEMORY: &str =
 /// What both halves of a shard charge.
 pub(super) struct Memory {
     account: Rc<Account>,
+    core_count: usize,
     shares: RefCell<Shares>,
     /// Until then it is known that no room can be made.
     no_room_until: Cell<Millis>,
 }
 
 impl Memory {
-    pub(super) fn new(pool: &Arc<Pool>) -> Rc<Self> {
+    pub(super) fn new(pool: &Arc<Pool>, core_count: u16) -> Rc<Self> {
         let portion = MEMORY_PORTION_BYTES.min(pool.total() / 64);
         Rc::new(Memory {
+            core_count: usize::from(core_count),
             account: Account::new(pool.clone(), portion),
             shares: RefCell::default(),
             no_room_until: Cell::new(0),
@@ -77,13 +79,17 @@ impl Memory {
     }
 
     /// No client gets more than it leaves to others: one alone half of the budget, two of them a third each.
+    ///
+    /// What it has on other cores is not known here, and is taken to be as much on each. With less, a client whose
+    /// connections are all on one of many cores gets less; one that is on all of them would get nearly everything otherwise.
     pub(super) fn check_share(
         &self,
         share: Option<&Share>,
         more: usize,
     ) -> Result<(), BudgetExceeded> {
         let has = share.map_or(0, |share| share.get());
-        match has == 0 || has.saturating_add(more) <= self.account.free() {
+        let everywhere = has.saturating_mul(self.core_count);
+        match has == 0 || everywhere.saturating_add(more) <= self.account.free() {
             true => Ok(()),
             false => Err(BudgetExceeded),
         }
@@ -199,5 +205,56 @@ impl Shares {
         let share = Share::default();
         self.by_client.insert(client, share.clone());
         Some(share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGET: usize = 64 * 1024 * 1024;
+    const BODY: usize = 64 * 1024;
+
+    /// Takes bodies on all cores in turn, until none of them has room.
+    fn take_all(cores: &[Rc<Memory>], client: Client) -> Vec<Charge> {
+        let mut taken = Vec::new();
+        loop {
+            let before = taken.len();
+            for core in cores {
+                let share = core.share_of(Some(client));
+                let allowed = core.check_share(share.as_ref(), BODY);
+                taken.extend(allowed.and_then(|()| core.charge(share, BODY)).ok());
+            }
+            if taken.len() == before {
+                return taken;
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_that_has_its_share_on_every_core() {
+        for core_count in [1, 2, 8, 64] {
+            let pool = Pool::new(BUDGET);
+            let cores: Vec<_> = (0..core_count)
+                .map(|_| Memory::new(&pool, core_count))
+                .collect();
+            let client = |last| Client::of([203, 0, 113, last].into());
+            let bytes = |taken: &[Charge]| taken.iter().map(Charge::count).sum::<usize>();
+            let first = take_all(&cores, client(1));
+            let has = bytes(&first);
+            // A core may be ahead of the others by one body, and keeps a portion that it does not use.
+            let slack = usize::from(core_count) * (BODY + 2 * MEMORY_PORTION_BYTES);
+            assert!(has <= BUDGET / 2 + slack, "{core_count} cores: {has}");
+            assert!(
+                has >= BUDGET / 2 - slack.min(BUDGET / 4),
+                "{core_count} cores: {has}"
+            );
+            let second = take_all(&cores, client(2));
+            assert!(
+                bytes(&second) > BUDGET / 8,
+                "{core_count} cores: {}",
+                bytes(&second)
+            );
+        }
     }
 }

@@ -23,6 +23,8 @@
 
 mod arena;
 mod body;
+mod card;
+mod counted;
 mod effect;
 mod engine;
 mod exchange;
@@ -46,11 +48,12 @@ use std::rc::Rc;
 use self::engine::{Engine, ReceivedBody};
 use self::http::Http;
 use self::memory::Memory;
-use crate::app::call::{Availability, Notice, Outcome, TellRefused};
+use crate::app::call::{Availability, Notice, NotifyRefused, Outcome};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
 use crate::limits::Limits;
 
+pub use self::card::CardSettings;
 pub use self::effect::Effect;
 #[cfg(any(test, feature = "internals"))]
 pub use self::engine::properties;
@@ -58,7 +61,7 @@ pub use self::engine::travel::CorePosition;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
 #[cfg(feature = "auth")]
-pub use self::http::{IdentityAnswer, IdentityQuestion};
+pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
@@ -75,12 +78,12 @@ pub struct Shard {
 impl Shard {
     #[must_use]
     pub fn new(setup: ShardSetup, now: Millis) -> Self {
-        let memory = Memory::new(&setup.commons.memory);
+        let memory = Memory::new(&setup.commons.memory, setup.core_count);
         let http = Http::new(
             setup.limits,
             memory.clone(),
             setup.commons.clone(),
-            setup.gate.clone(),
+            (setup.gate.clone(), setup.documents()),
             setup.cluster.clone(),
             now,
         );
@@ -248,27 +251,28 @@ impl Shard {
         self.engine.exchange_of(call)
     }
 
-    /// Tells one session of this core.
+    /// Notifies one session of this core.
     ///
     /// # Errors
-    /// Why it was not told. If too much is waiting for it, its connection is closed as well: the client is to come
+    /// Why it was not notified. If too much is waiting for it, its connection is closed as well: the client is to come
     /// back for what waits.
-    pub fn handle_tell(
+    pub fn handle_notice(
         &mut self,
         now: Millis,
         session: &str,
         notice: &Notice,
-    ) -> Result<(), TellRefused> {
+    ) -> Result<(), NotifyRefused> {
         self.at(now);
-        let told = self.engine.handle_tell(&mut self.http, session, notice);
+        let queued = self.engine.handle_notice(&mut self.http, session, notice);
         self.go_on();
-        told
+        queued
     }
 
-    /// Tells every session of this core. `offset` is the place that this took in the log.
-    pub fn handle_tell_all(&mut self, now: Millis, offset: u64, notice: &Notice) {
+    /// Notifies every session of this core. `offset` is the place that this took in the log.
+    pub fn handle_notice_to_all(&mut self, now: Millis, offset: u64, notice: &Notice) {
         self.at(now);
-        self.engine.handle_tell_all(&mut self.http, offset, notice);
+        self.engine
+            .handle_notice_to_all(&mut self.http, offset, notice);
         self.go_on();
     }
 
@@ -342,7 +346,7 @@ impl Shard {
     pub fn handle_timeout(&mut self, now: Millis) {
         self.at(now);
         self.http.handle_timeout();
-        self.tell_owners();
+        self.notify_owners();
         self.engine.handle_timeout(&mut self.http);
         self.make_room_for_others();
         self.engine.go_on(&mut self.http);
@@ -423,18 +427,6 @@ impl Shard {
         Engine::entry_sizes(Http::<Engine>::ENTRY_BYTES)
     }
 
-    /// What its clients hold here, as it is counted for the whole node: sessions and connections. For tests.
-    pub fn holdings(&self) -> impl Iterator<Item = (Client, bool)> {
-        let sessions = self.engine.session_clients().map(|client| (client, true));
-        sessions.chain(self.http.holdings().map(|client| (client, false)))
-    }
-
-    /// Of subscriptions to resources. For tests.
-    #[must_use]
-    pub fn subscription_bytes(&self) -> usize {
-        self.engine.subscription_bytes()
-    }
-
     /// Panics if anything a shard promises itself does not hold. Costs a walk over everything: for tests.
     pub fn invariants(&self) {
         self.http.invariants();
@@ -468,17 +460,17 @@ impl Shard {
 
     /// Does what follows from what was done, until nothing follows any more.
     fn go_on(&mut self) {
-        self.tell_owners();
+        self.notify_owners();
         while let Some(key) = self.http.poll_freed() {
             if self.http.has_inbox(key) {
                 self.take_in(key, &[]);
             }
             self.http.go_on_reading(key);
-            self.tell_owners();
+            self.notify_owners();
         }
     }
 
-    fn tell_owners(&mut self) {
+    fn notify_owners(&mut self) {
         while let Some(event) = self.http.poll_event() {
             self.engine.handle_event(&mut self.http, event);
         }
@@ -489,7 +481,7 @@ impl Shard {
         let missing = self.memory.missing();
         if missing > 0 {
             self.engine.make_room(&mut self.http, missing);
-            self.tell_owners();
+            self.notify_owners();
             self.memory.settle();
         }
     }

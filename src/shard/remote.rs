@@ -8,7 +8,7 @@
 use super::messages::error_message;
 use super::refused::Refused;
 use super::wheel::Millis;
-use crate::app::call::TellRefused;
+use crate::app::call::NotifyRefused;
 use crate::mcp::ProtocolVersion;
 use crate::wire::forwarded::PeerSecret;
 use crate::wire::session_id::SessionId;
@@ -154,15 +154,15 @@ impl MissReason {
     }
 }
 
-impl From<TellRefused> for MissReason {
-    fn from(why: TellRefused) -> Self {
+impl From<NotifyRefused> for MissReason {
+    fn from(why: NotifyRefused) -> Self {
         match why {
-            TellRefused::OwnerRestarted => MissReason::OwnerRestarted,
-            TellRefused::Expired => MissReason::Expired,
-            TellRefused::OtherNode
-            | TellRefused::Unknown
-            | TellRefused::Full
-            | TellRefused::Busy => MissReason::Unknown,
+            NotifyRefused::OwnerRestarted => MissReason::OwnerRestarted,
+            NotifyRefused::Expired => MissReason::Expired,
+            NotifyRefused::OtherNode
+            | NotifyRefused::Unknown
+            | NotifyRefused::Full
+            | NotifyRefused::Busy => MissReason::Unknown,
         }
     }
 }

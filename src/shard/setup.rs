@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::card::{CardSettings, ServerCard};
+use super::http::PublicDocuments;
 use super::{Cluster, RequestPolicy};
 use crate::app::call::{ServerInfoJson, Topic};
 use crate::clients::Commons;
@@ -24,12 +26,25 @@ pub struct ShardSetup {
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
     pub server_info: Arc<ServerInfoJson>,
+    /// How anybody may learn of the server. None: nobody does.
+    pub card: Option<CardSettings>,
     pub accepts: AcceptsSubscription,
     /// 16 random bytes for each session's secret.
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,
 }
 
-/// The application's word on a URI that a client wants to hear of: how the application itself spells it when it
+impl ShardSetup {
+    /// What anybody may read.
+    pub(super) fn documents(&self) -> PublicDocuments {
+        let Some(settings) = &self.card else {
+            return PublicDocuments::default();
+        };
+        let card = ServerCard::new(&self.server_info, settings);
+        PublicDocuments::of(card, settings, &self.gate.path)
+    }
+}
+
+/// The application's word on a URI that a client subscribes to: how the application itself spells it when it
 /// publishes, and nothing if nobody may subscribe to it.
 pub type AcceptsSubscription = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 

@@ -74,8 +74,8 @@ fn a_change_that_only_the_node_hears_of_where_it_was_published() {
 fn a_message_for_a_session_of_another_node() {
     let (_redis, a, b) = pair();
     let clients = [a.client(&[]), b.client(&[]), b.client(&[])];
-    offset(a.door.tell_elsewhere(&clients[1].session, message("you")));
-    offset(a.door.tell_every_session(message("all")));
+    offset(a.door.notify_elsewhere(&clients[1].session, message("you")));
+    offset(a.door.notify_every_session(message("all")));
     assert_eq!(clients[1].hears_until("all"), ["you", "all"]);
     assert_eq!(clients[0].hears_until("all"), ["all"]);
     assert_eq!(clients[2].hears_until("all"), ["all"]);
@@ -183,11 +183,11 @@ fn what_is_published_while_redis_hangs() {
         offset(a.door.changed(Topic::Resource("board://1".into())));
         clients[0].hears("board://1");
     }
-    offset(a.door.tell_every_session(message("once")));
+    offset(a.door.notify_every_session(message("once")));
     redis.signal("CONT");
     clients[1].hears_all(&["board://1", "once"]);
     // Told to each session once, however often it was sent.
-    offset(a.door.tell_every_session(message("end")));
+    offset(a.door.notify_every_session(message("end")));
     for client in &clients {
         let heard = client.hears_until("end");
         assert!(

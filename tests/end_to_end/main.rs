@@ -21,6 +21,7 @@ mod drain;
 mod fairness;
 mod half_close;
 mod hardship;
+mod identity;
 mod open_files;
 #[path = "../support/ports.rs"]
 mod ports;

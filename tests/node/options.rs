@@ -30,6 +30,11 @@ fn an_option_that_nobody_looks_at() {
         origin.contains("origin example.com: must be http://"),
         "{origin}"
     );
+    let url = refused(|node| node.public_url("http://mcp.example.com/mcp"));
+    assert!(
+        url.contains("public_url http://mcp.example.com/mcp: must be the URL"),
+        "{url}"
+    );
     let name = refused(|node| node.name("Node 1"));
     assert!(name.contains("name Node 1: must be 1 to 16"), "{name}");
     let admin = refused(|node| node.admin("0.0.0.0:0"));
@@ -44,6 +49,31 @@ fn an_option_that_nobody_looks_at() {
         cores.contains("cores 1000: must be a number from 1 to 512"),
         "{cores}"
     );
+}
+
+#[test]
+fn a_card_that_does_not_heed_the_options() {
+    let read = |change: fn(NodeBuilder) -> NodeBuilder| {
+        let node = change(small(Node::builder(named("own")))).start();
+        let node = node.expect("it starts");
+        let url = format!("http://{}/v1/mcp/server-card", node.address());
+        let config = ureq::Agent::config_builder().http_status_as_error(false);
+        let answer = ureq::Agent::new_with_config(config.build()).get(url).call();
+        let mut answer = answer.expect("an answer");
+        let text = answer.body_mut().read_to_string().expect("a body");
+        node.stop();
+        node.join_blocking().expect("it ends");
+        (answer.status().as_u16(), text)
+    };
+    let (status, text) = read(|node| {
+        let node = node.path("/v1/mcp");
+        node.public_url("https://mcp.example.com/mcp")
+    });
+    assert_eq!(status, 200, "{text}");
+    assert!(text.contains(r#""name":"com.example.mcp/own","version":"1.0.0""#));
+    assert!(text.contains(r#""url":"https://mcp.example.com/mcp""#));
+    let (status, text) = read(|node| node.path("/v1/mcp").server_card(false));
+    assert_eq!(status, 404, "{text}");
 }
 
 #[test]

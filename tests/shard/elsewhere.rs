@@ -254,7 +254,7 @@ fn whose_a_request_is_that_leaves_for_another_node() {
         client.node.locate(Located::There);
     }
     let forwarded = client.node.forwarded_for.iter();
-    let addresses = forwarded.filter_map(|(client, _)| Some(client.as_ref()?.address()));
+    let addresses = forwarded.filter_map(|(client, _)| client.as_ref()?.address());
     let addresses: Vec<String> = addresses.map(|it| it.to_string()).collect();
     assert_eq!(addresses, ["203.0.113.1", "203.0.113.2"]);
     let counted = client.node.commons.clients.holders();

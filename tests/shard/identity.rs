@@ -247,10 +247,10 @@ fn by_hook() -> Client {
 }
 
 fn says(client: &mut Client, answer: IdentityAnswer) {
-    let (core, key, number, _) = client.node.who.pop_front().expect("somebody was asked");
+    let (core, sender) = client.node.who.pop_front().expect("somebody was asked");
     let now = client.node.now;
     let shard = &mut client.node.cores[core].shard;
-    shard.handle_identified(now, key, number, answer);
+    shard.handle_identified(now, sender.connection, sender.number, answer);
     client.node.settle(core);
 }
 
@@ -263,8 +263,8 @@ fn a_program_that_is_asked_who_it_is() {
     let mut client = by_hook();
     let socket = client.connect();
     client.send(socket, &list().with("X-Api-Key", "k"));
-    let (.., question) = client.node.who.front().expect("somebody was asked");
-    let IdentityQuestion::Hook(presented) = question else {
+    let (_, sender) = client.node.who.front().expect("somebody was asked");
+    let IdentityQuestion::Hook(presented) = &sender.question else {
         panic!("the program is asked");
     };
     assert_eq!(presented.field("x-api-key"), Some("k"));

@@ -95,7 +95,7 @@ fn tell(client: &mut Client, session: &str, notice: &Notice) {
     let told: Vec<bool> = (0..2)
         .map(|core| {
             let shard = &mut client.node.cores[core].shard;
-            let told = shard.handle_tell(now, session, notice).is_ok();
+            let told = shard.handle_notice(now, session, notice).is_ok();
             client.node.settle(core);
             told
         })
@@ -278,7 +278,7 @@ fn a_session_that_lives_longer_or_shorter_for_having_moved() {
         let gone = client.ask(&Request::ping(&session, 1));
         assert_eq!(gone.json()["error"]["data"]["reason"], "expired");
         assert!(
-            client.node.letters.is_empty(),
+            client.node.messages.is_empty(),
             "no core sends it on for ever"
         );
     }
@@ -298,7 +298,7 @@ fn a_session_that_its_client_ends_where_it_is_not_at_home() {
             let answer = client.exchange(socket, &Request::ping(&session, 1));
             assert_eq!((answer.status, core), (404, core));
         }
-        assert!(client.node.letters.is_empty());
+        assert!(client.node.messages.is_empty());
     }
 }
 

@@ -147,12 +147,12 @@ impl LocalLog for Hands<'_> {
         world.node.offset
     }
 
-    fn tell_all(&self, _: u64, notice: Notice) -> u64 {
+    fn notify_all(&self, _: u64, notice: Notice) -> u64 {
         self.delivered(&notice);
         self.world.borrow().node.offset
     }
 
-    fn tell(&self, _: &str, notice: Notice) {
+    fn notify_session(&self, _: &str, notice: Notice) {
         self.delivered(&notice);
     }
 

@@ -1,6 +1,6 @@
 //! A node and its clients, and one random step after the other.
 
-use pinfold::app::call::{Notice, Outcome, TellRefused, Topic};
+use pinfold::app::call::{Notice, NotifyRefused, Outcome, Topic};
 use pinfold::internals::limits::Limits;
 use pinfold::mcp::RpcError;
 use serde_json::json;
@@ -162,12 +162,12 @@ impl World {
     }
 
     fn carry(&mut self) {
-        if self.node.letters.is_empty() {
+        if self.node.messages.is_empty() {
             return;
         }
-        let index = self.random.below(self.node.letters.len());
-        let letter = self.node.letters.remove(index).expect("it is there");
-        self.node.deliver(letter);
+        let index = self.random.below(self.node.messages.len());
+        let message = self.node.messages.remove(index).expect("it is there");
+        self.node.deliver(message);
     }
 
     fn publish(&mut self) {
@@ -212,8 +212,8 @@ impl World {
             let now = self.node.now;
             let shard = &mut self.node.cores[core].shard;
             // All but its own refuse.
-            let told = shard.handle_tell(now, &session, &notice);
-            is_somewhere |= matches!(told, Ok(()) | Err(TellRefused::Full));
+            let told = shard.handle_notice(now, &session, &notice);
+            is_somewhere |= matches!(told, Ok(()) | Err(NotifyRefused::Full));
             self.node.settle(core);
         }
         assert!(is_somewhere, "no core has the session {session}");

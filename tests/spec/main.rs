@@ -14,6 +14,8 @@ mod limits;
 mod methods;
 mod negotiation;
 mod security;
+mod server_card;
+mod shares;
 mod stream_ends;
 mod streamable_http;
 mod subscriptions;

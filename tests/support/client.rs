@@ -1,6 +1,6 @@
 //! A client that does one thing after the other over a network without delays: what most tests need.
 
-use pinfold::app::call::{Notice, Outcome, TellRefused, Topic};
+use pinfold::app::call::{Notice, NotifyRefused, Outcome, Topic};
 use pinfold::internals::limits::Limits;
 use pinfold::internals::shard::{Closed, Millis};
 use pinfold::mcp::RpcError;
@@ -187,10 +187,10 @@ impl Client {
         self.fan_out();
     }
 
-    pub fn tell(&mut self, session: &str, notice: &Notice) -> Result<(), TellRefused> {
+    pub fn tell(&mut self, session: &str, notice: &Notice) -> Result<(), NotifyRefused> {
         let now = self.node.now;
         // The client's sessions are on the core that it connects to.
-        let delivered = self.node.cores[0].shard.handle_tell(now, session, notice);
+        let delivered = self.node.cores[0].shard.handle_notice(now, session, notice);
         self.node.settle(0);
         self.fan_out();
         delivered
@@ -202,7 +202,7 @@ impl Client {
         for core in 0..self.node.cores.len() {
             self.node.cores[core]
                 .shard
-                .handle_tell_all(now, offset, notice);
+                .handle_notice_to_all(now, offset, notice);
             self.node.settle(core);
         }
         self.fan_out();

@@ -1,11 +1,11 @@
-//! Carries out what a shard wants done, on fake sockets and with letters that arrive when the test says so.
+//! Carries out what a shard wants done, on fake sockets and with messages that arrive when the test says so.
 
 use pinfold::app::call::Outcome;
 use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::Ticket;
 use pinfold::internals::shard::{CallKey, ConnectionKey, Effect, Look, Millis, MissReason};
 
-use super::node::{Arrived, Breakage, Heard, Letter, Node, SocketId};
+use super::node::{Arrived, Breakage, CoreMessage, Heard, Node, SocketId};
 
 impl Node {
     pub(super) fn carry_out(&mut self, core: usize, effect: Effect) {
@@ -33,13 +33,13 @@ impl Node {
                 bytes,
                 ticket,
             } => {
-                let letter = Letter {
+                let message = CoreMessage {
                     socket: self.give_away(core, connection),
                     core: usize::from(to),
                     bytes,
                     ticket,
                 };
-                self.letters.push_back(letter);
+                self.messages.push_back(message);
             }
             Effect::Look {
                 connection,
@@ -60,14 +60,10 @@ impl Node {
                 self.forwarded.push((id, bytes));
                 self.forwarded_for.push((client, ticket));
             }
-            Effect::Identify {
-                connection,
-                number,
-                question,
-            } => self.who.push_back((core, connection, number, question)),
+            Effect::Identify(sender) => self.who.push_back((core, sender)),
             Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::MakeRoom { holds } => self.make_room(core, holds),
-            Effect::Tell(event) => {
+            Effect::Lifecycle(event) => {
                 self.tell_home(core, &event);
                 self.delivered.push(event);
             }
@@ -141,23 +137,23 @@ impl Node {
         self.settle(core);
     }
 
-    /// The first letter arrives. True if there was one.
+    /// The first message arrives. True if there was one.
     pub fn carry(&mut self) -> bool {
-        let Some(letter) = self.letters.pop_front() else {
+        let Some(message) = self.messages.pop_front() else {
             return false;
         };
-        self.deliver(letter);
+        self.deliver(message);
         true
     }
 
     pub fn deliver(
         &mut self,
-        Letter {
+        CoreMessage {
             socket,
             core,
             bytes,
             ticket,
-        }: Letter,
+        }: CoreMessage,
     ) {
         self.take_back(socket, core, &bytes, ticket, None);
     }
@@ -241,10 +237,10 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Look { .. } => "Look".into(),
         Effect::Locate { .. } => "Locate".into(),
         Effect::Forward { .. } => "Forward".into(),
-        Effect::Identify { .. } => "Identify".into(),
+        Effect::Identify(_) => "Identify".into(),
         Effect::Hold { .. } => "Hold".into(),
         Effect::MakeRoom { .. } => "MakeRoom".into(),
-        Effect::Tell(_) => "Tell".into(),
+        Effect::Lifecycle(_) => "Lifecycle".into(),
         Effect::Announce(_) => "Say".into(),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),

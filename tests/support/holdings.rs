@@ -34,7 +34,15 @@ impl Node {
             holds.sessions += u32::from(is_session);
             holds.connections += u32::from(!is_session);
         }
-        let tickets = self.letters.iter().map(|letter| &letter.ticket);
+        for (client, bytes) in self
+            .cores
+            .iter()
+            .flat_map(|it| it.shard.subscriptions_paid())
+        {
+            held.entry(client).or_default().subscription_bytes += bytes;
+        }
+        held.retain(|_, holds| *holds != Holds::default());
+        let tickets = self.messages.iter().map(|message| &message.ticket);
         let tickets = tickets.chain(self.forwarded_for.iter().map(|(_, ticket)| ticket));
         for client in tickets.clone().filter_map(Ticket::client) {
             held.entry(client).or_default().connections += 1;

@@ -1,4 +1,4 @@
-//! One node: its cores' shards, the sockets of its clients, the letters between cores, and the application.
+//! One node: its cores' shards, the sockets of its clients, the messages between cores, and the application.
 //!
 //! Drives shards exactly as the runtime does: after each `handle_*` it drains `poll_transmit` and `poll_effect`,
 //! and it reads from a connection until `wants_bytes` says no, then not before `Effect::Read`. Every shard's
@@ -13,8 +13,8 @@ use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
 use pinfold::internals::limits::{GAP_OFFSETS, Limits};
 use pinfold::internals::shard::{
-    CallKey, ConnectionKey, IdentityQuestion, Located, Look, Millis, Publication, RequestPolicy,
-    SessionEvent, Shard, ShardSetup,
+    CallKey, CardSettings, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy,
+    SessionEvent, Shard, ShardSetup, UnknownSender,
 };
 use pinfold::internals::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -34,7 +34,7 @@ pub struct Arrived {
 }
 
 /// A connection on its way to another core.
-pub struct Letter {
+pub struct CoreMessage {
     pub socket: SocketId,
     pub core: usize,
     pub bytes: Vec<u8>,
@@ -75,11 +75,11 @@ pub struct Node {
     pub calls: VecDeque<Arrived>,
     pub cancelled: Vec<CallKey>,
     pub heard: Vec<Heard>,
-    pub letters: VecDeque<Letter>,
+    pub messages: VecDeque<CoreMessage>,
     /// Requests that wait to hear where their session is.
     pub asked: VecDeque<(usize, ConnectionKey, SessionId)>,
     /// Requests that wait to hear who sent them.
-    pub who: VecDeque<(usize, ConnectionKey, u64, IdentityQuestion)>,
+    pub who: VecDeque<(usize, UnknownSender)>,
     /// Until when nothing is written to a connection.
     pub held: Vec<(Millis, usize, ConnectionKey)>,
     /// Bodies that wait to be looked at, and whether they wait.
@@ -138,6 +138,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -
         },
         cluster: None,
         server_info: Arc::new(server_info()),
+        card: Some(CardSettings::default()),
         accepts: Box::new(|uri| {
             let own = pinfold::internals::wire::uri::normal(uri)?;
             Ok((!own.starts_with("forbidden:")).then(|| own.into()))
@@ -184,7 +185,7 @@ impl Node {
             calls: VecDeque::new(),
             cancelled: Vec::new(),
             heard: Vec::new(),
-            letters: VecDeque::new(),
+            messages: VecDeque::new(),
             asked: VecDeque::new(),
             who: VecDeque::new(),
             held: Vec::new(),
@@ -343,7 +344,7 @@ impl Node {
                 core_state.heard_of.insert(name, publication.offset);
             }
             News::TellAll(offset, notice) => {
-                core_state.shard.handle_tell_all(now, offset, &notice);
+                core_state.shard.handle_notice_to_all(now, offset, &notice);
             }
             News::Gap(offset) => {
                 core_state.shard.handle_gap(offset);

@@ -287,10 +287,12 @@ fn content_of(answer: &Answer, to_head: bool) -> State {
         length.is_none() || coding.is_none(),
         "two lengths: {answer:?}"
     );
-    if to_head || answer.status == 204 {
+    let has_none = matches!(answer.status, 204 | 304);
+    if to_head || has_none {
         assert!(
             to_head || (length.is_none() && coding.is_none()),
-            "204 has no content: {answer:?}"
+            "{} has no content: {answer:?}",
+            answer.status
         );
         return State::Body(0);
     }

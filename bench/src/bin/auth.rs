@@ -13,9 +13,10 @@ use std::sync::Arc;
 
 use pinfold::internals::auth::{
     Action, Finding, Identifier, Identity, IssuerSettings, JwtSettings, KeySet, NewToken, Policy,
-    PolicySettings, Reason, Rules, Shown, ShownField, StaticTokens, TokenBucket, Verdict,
-    VerifiedBounds, Verifier, Who,
+    PolicySettings, Reason, Rules, Shown, ShownField, StaticTokens, Verdict, VerifiedBounds,
+    Verifier, Who,
 };
+use pinfold::internals::clients::TokenBucket;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 

@@ -105,13 +105,13 @@ fn ask_during_broadcast(
 }
 
 /// A client with a session that waits for one answer at a time, without sleeping.
-struct Pinger {
+pub(super) struct Pinger {
     connection: Askers,
     ping: Vec<u8>,
 }
 
 impl Pinger {
-    fn connect(server: &Server) -> Outcome<Self> {
+    pub(super) fn connect(server: &Server) -> Outcome<Self> {
         let host = server.address().to_string();
         let session = session::open_one(server.address())?;
         Ok(Pinger {
@@ -121,7 +121,7 @@ impl Pinger {
     }
 
     /// Nanoseconds from the request to its answer.
-    fn ask(&mut self) -> Outcome<u64> {
+    pub(super) fn ask(&mut self) -> Outcome<u64> {
         let pause = Instant::now();
         while pause.elapsed() < PAUSE {
             std::hint::spin_loop();

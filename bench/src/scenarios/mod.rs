@@ -10,6 +10,7 @@ pub(crate) mod cores;
 pub(crate) mod disturbed;
 pub(crate) mod fanout;
 pub(crate) mod forwarding;
+pub(crate) mod greedy;
 pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod ladder;
@@ -30,7 +31,7 @@ use crate::machine::{LOADER_CPU, pin_to, raise_open_files};
 use crate::server::Program;
 
 /// Those that matter most come first.
-pub(crate) const SCENARIOS: [&str; 13] = [
+pub(crate) const SCENARIOS: [&str; 14] = [
     "fanout",
     "peers",
     "requests",
@@ -38,6 +39,7 @@ pub(crate) const SCENARIOS: [&str; 13] = [
     "burst",
     "disturbed",
     "stalled",
+    "greedy",
     "churn",
     "ladder",
     "cores",

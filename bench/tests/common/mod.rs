@@ -16,6 +16,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use pinfold::app::call::{Call, Handler, Link, Outcome};
 use pinfold::app::{Context, NoArguments, Toolkit, handler};
+use pinfold::internals::auth::Identifier;
 use pinfold::internals::clients::{Commons, Networks};
 use pinfold::internals::limits::Limits;
 use pinfold::internals::shard::{ConnectionKey, Effect, RequestPolicy, Shard, ShardSetup};
@@ -69,6 +70,7 @@ impl Rig {
             },
             cluster: None,
             server_info: Arc::new(handler.server_info()),
+            card: None,
             accepts: Box::new(|uri| Ok(Some(uri.into()))),
             secrets: Box::new(|| [7; 16]),
         };
@@ -126,9 +128,19 @@ impl Rig {
 
     /// A session, by the header fields that a request in it has.
     pub(crate) fn open_session(&mut self) -> (ConnectionKey, String) {
+        self.open_session_with("")
+    }
+
+    /// From now on it is asked who sends a request.
+    pub(crate) fn identify_by(&mut self, identifier: Identifier) {
+        self.shard.identify_by(identifier, 1_800_000_000_000);
+    }
+
+    /// The same with these fields in its first request.
+    pub(crate) fn open_session_with(&mut self, fields: &str) -> (ConnectionKey, String) {
         let key = self.connect();
         let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#;
-        self.answer(key, &post("", initialize));
+        self.answer(key, &post(fields, initialize));
         let answered = self.text();
         let id = answered
             .lines()

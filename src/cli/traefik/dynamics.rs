@@ -35,20 +35,22 @@ const CHAIN: &str = "      middlewares: [pinfold-retry]\n";
 const REST_PRIORITY: u32 = 1;
 const ENDPOINT_PRIORITY: u32 = 1_000;
 const NODE_PRIORITY: u32 = 2_000;
+const DOCUMENTS_PRIORITY: u32 = 3_000;
 
 pub(super) fn emit(site: &Site) -> String {
     let mut out = HEAD.to_owned();
     out += "  routers:\n";
     emit_rest_router(&mut out, site);
     emit_endpoint_router(&mut out, site);
-    emit_metadata_router(&mut out, site);
     emit_node_routers(&mut out, site);
+    emit_documents_router(&mut out, site);
     emit_health_router(&mut out, site);
     out += MIDDLEWARES;
     out += "  services:\n";
     emit_rest_service(&mut out, site);
     emit_endpoint_service(&mut out, site);
     emit_node_services(&mut out, site);
+    emit_documents_service(&mut out, site);
     emit_transport(&mut out, site);
     emit_certificates(&mut out, site);
     out
@@ -76,18 +78,6 @@ fn emit_endpoint_router(out: &mut String, site: &Site) {
     emit_router(out, site, "pinfold-mcp", &rule, ENDPOINT_PRIORITY, CHAIN);
 }
 
-/// RFC 9728, 3.1: it is on any node's, and is asked for without a session.
-fn emit_metadata_router(out: &mut String, site: &Site) {
-    *out += "    # What clients ask before they have a token (--auth jwt): where they get one.\n";
-    let path = format!(
-        "Path(`/.well-known/oauth-protected-resource{}`)",
-        site.endpoint.trim_end_matches('/')
-    );
-    let (rule, service) = (rule(site, &path), "pinfold-mcp");
-    let name = "pinfold-metadata";
-    emit_router_to(out, site, (name, service), &rule, ENDPOINT_PRIORITY, CHAIN);
-}
-
 fn emit_node_routers(out: &mut String, site: &Site) {
     if !site.affinity.has_node_routers() {
         return;
@@ -102,6 +92,24 @@ fn emit_node_routers(out: &mut String, site: &Site) {
         let router = format!("pinfold-node-{name}");
         emit_router(out, site, &router, &rule(site, &path), NODE_PRIORITY, CHAIN);
     }
+}
+
+fn emit_documents_router(out: &mut String, site: &Site) {
+    *out += "    # What a client reads before it connects, the same at each node: the server card, the catalog of the host that leads to
+    # it, and where to get a token. Without the cookie: these are for anybody, and may be kept on the way.\n";
+    let endpoint = site.endpoint.trim_end_matches('/');
+    let mut paths = vec![format!("{endpoint}/server-card")];
+    if !site.rest_has_catalog {
+        paths.push("/.well-known/ai-catalog.json".to_owned());
+    }
+    paths.push("/.well-known/oauth-protected-resource".to_owned());
+    if !endpoint.is_empty() {
+        paths.push(format!("/.well-known/oauth-protected-resource{endpoint}"));
+    }
+    let paths: Vec<_> = paths.iter().map(|it| format!("Path(`{it}`)")).collect();
+    let rule = rule(site, &format!("({})", paths.join(" || ")));
+    let name = "pinfold-documents";
+    emit_router(out, site, name, &rule, DOCUMENTS_PRIORITY, CHAIN);
 }
 
 fn emit_health_router(out: &mut String, site: &Site) {
@@ -121,17 +129,6 @@ fn emit_health_router(out: &mut String, site: &Site) {
 }
 
 fn emit_router(out: &mut String, site: &Site, name: &str, rule: &str, priority: u32, more: &str) {
-    emit_router_to(out, site, (name, name), rule, priority, more);
-}
-
-fn emit_router_to(
-    out: &mut String,
-    site: &Site,
-    (name, service): (&str, &str),
-    rule: &str,
-    priority: u32,
-    more: &str,
-) {
     let tls = match site.tls {
         Tls::Off => "",
         Tls::Placeholder | Tls::Files { .. } => "      tls: {}\n",
@@ -142,7 +139,7 @@ fn emit_router_to(
       rule: '{rule}'
       priority: {priority}
       entryPoints: [{entry}]
-{more}{tls}      service: {service}
+{more}{tls}      service: {name}
 
 ",
         entry = site.entry_point,
@@ -228,6 +225,15 @@ fn emit_node_services(out: &mut String, site: &Site) {
         emit_health(out);
         *out += "\n";
     }
+}
+
+fn emit_documents_service(out: &mut String, site: &Site) {
+    *out += "    # All nodes, in turns.\n    pinfold-documents:\n      loadBalancer:\n        servers:\n";
+    for TraefikNode { url, .. } in &site.nodes {
+        let _ = writeln!(out, "          - url: '{url}'");
+    }
+    emit_health(out);
+    *out += "\n";
 }
 
 fn emit_health(out: &mut String) {

@@ -77,6 +77,8 @@ pub(super) struct Site {
     pub(super) nodes: Vec<TraefikNode>,
     pub(super) hosts: Vec<String>,
     pub(super) rest: Vec<String>,
+    /// The catalog of the host is none of the nodes'.
+    pub(super) rest_has_catalog: bool,
     pub(super) endpoint: String,
     pub(super) affinity: Affinity,
     pub(super) listen: String,
@@ -125,6 +127,7 @@ impl Site {
             nodes,
             hosts: options.hosts.clone(),
             rest: options.rest.clone(),
+            rest_has_catalog: options.rest_has_catalog,
             endpoint: options.endpoint.clone(),
             affinity: options.affinity,
             listen: or(&options.listen, port),

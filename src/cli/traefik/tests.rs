@@ -77,6 +77,35 @@ fn the_cookie_is_for_the_endpoint_only() {
     let priority = |router: &str| http["routers"][router]["priority"].as_u64();
     assert!(priority("pinfold-rest") < priority("pinfold-mcp"));
     assert!(priority("pinfold-mcp") < priority("pinfold-node-a"));
+    assert!(priority("pinfold-node-a") < priority("pinfold-documents"));
+}
+
+#[test]
+fn a_document_that_a_site_hides_or_gives_a_cookie_to() {
+    let of = |line: &str| {
+        let http = dynamic(&format!("{TWO} {line}"))["http"].clone();
+        let rule = http["routers"]["pinfold-documents"]["rule"].clone();
+        (rule, http["services"]["pinfold-documents"].clone())
+    };
+    let (rule, service) = of("--host a.example");
+    assert_eq!(
+        rule,
+        "Host(`a.example`) && (Path(`/mcp/server-card`) || Path(`/.well-known/ai-catalog.json`) || \
+         Path(`/.well-known/oauth-protected-resource`) || Path(`/.well-known/oauth-protected-resource/mcp`))"
+    );
+    assert_eq!(
+        service["loadBalancer"]["servers"],
+        json!([{"url": "http://10.0.0.1:8080"}, {"url": "http://10.0.0.2:8080"}])
+    );
+    assert!(service["loadBalancer"]["sticky"].is_null());
+    let (rule, _) = of("--endpoint /");
+    assert_eq!(
+        rule,
+        "(Path(`/server-card`) || Path(`/.well-known/ai-catalog.json`) || Path(`/.well-known/oauth-protected-resource`))"
+    );
+    let (rule, _) = of("--rest http://10.0.0.7:3000 --rest-has-catalog");
+    let rule = rule.as_str().expect("a rule");
+    assert!(!rule.contains("ai-catalog") && rule.contains("server-card"));
 }
 
 #[test]
@@ -86,7 +115,7 @@ fn less_affinity_is_less_configuration() {
     for config in [&cookie, &none] {
         let routers = config["http"]["routers"].as_object().expect("routers");
         let names: Vec<_> = routers.keys().collect();
-        assert_eq!(names, ["pinfold-mcp", "pinfold-metadata"]);
+        assert_eq!(names, ["pinfold-documents", "pinfold-mcp"]);
     }
     let balancer =
         |config: &Value| config["http"]["services"]["pinfold-mcp"]["loadBalancer"].clone();
@@ -187,6 +216,7 @@ fn options_that_would_break_the_site() {
             "nothing left",
         ),
         ("--node a=http://b --endpoint mcp", "starts with /"),
+        ("--node a=http://b --rest-has-catalog", "--rest"),
         ("--node a=http://b --listen 443", "such as :443"),
         ("--node a=http://b --entry-point a,b", "such as websecure"),
         ("--node a=http://b --certificate x", "--key"),

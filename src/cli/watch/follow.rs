@@ -40,7 +40,7 @@ pub(super) fn follow(watcher: &Watcher) -> String {
             WatchEnded::Lost { sentence, retry } => (sentence, retry),
             WatchEnded::SessionGone(sentence) => {
                 peer = None;
-                watcher.say_goodbye_to(None);
+                watcher.remember_session(None);
                 let unknown = "what changed since is unknown";
                 (format!("the session is gone ({sentence}); {unknown}"), None)
             }

@@ -58,7 +58,7 @@ impl LegacySession {
         };
         self.version = version.to_owned();
         self.id = session_id;
-        watcher.say_goodbye_to(self.id.clone().map(|id| (id, self.version.clone())));
+        watcher.remember_session(self.id.clone().map(|id| (id, self.version.clone())));
         let server = &body["result"]["serverInfo"];
         watcher.printer.status(&format!(
             "connected ({}) to {} {}",

@@ -56,7 +56,7 @@ impl Watcher {
     }
 
     /// Remembers the session to end when the program ends.
-    pub(super) fn say_goodbye_to(&self, session: Option<(String, String)>) {
+    pub(super) fn remember_session(&self, session: Option<(String, String)>) {
         *self.goodbye.lock().expect("nobody panics with it") = session;
     }
 

@@ -61,11 +61,11 @@ impl Bus {
             Payload::Changed(_) if matches!(known, EntryOrigin::Delivered) => Delivery::Nothing,
             Payload::Changed(topic) => Delivery::Publish(vec![topic]),
             Payload::All(_) | Payload::Session(..) if is_delivered || is_heard => Delivery::Nothing,
-            Payload::All(notice) => Delivery::TellAll(notice),
+            Payload::All(notice) => Delivery::NotifyAll(notice),
             Payload::Session(session, notice) => {
                 let own = SessionId::parse(&session).is_some_and(|id| id.node == self.node);
                 match is_others && own {
-                    true => Delivery::Tell(session, notice),
+                    true => Delivery::NotifySession(session, notice),
                     false => Delivery::Nothing,
                 }
             }

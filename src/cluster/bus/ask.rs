@@ -45,7 +45,7 @@ pub struct Placed {
 /// What Redis is to be asked on the connection that reads; one at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusRequest {
-    /// Where everything stands; everything up to `kept` is told and kept.
+    /// Where everything stands; everything up to `kept` is delivered and kept.
     Check { kept: Option<EntryId> },
     /// Up to `count` entries, and as many records of what nodes have applied; waits for the first one.
     Read {

@@ -13,7 +13,7 @@ pub struct BusCounts {
     pub foreign: u64,
     /// Losses that subscribers were notified of.
     pub gaps: u64,
-    /// Items that were told here before they had their place in the stream.
+    /// Items that were delivered here before they had their place in the stream.
     pub delivered_ahead: u64,
     /// Messages that other nodes will never get.
     pub dropped: u64,

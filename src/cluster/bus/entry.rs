@@ -11,7 +11,7 @@
 //! | `data` | JSON; what is none is taken as a string |
 //!
 //! Nodes write three more: `by`, who added it, and its number there; `stored`: the contents are in the board's hash
-//! already (`1`; `changed`: tell it even if they are what they were); `sync`: `board` for "read the hash again", `all` for "anything may have changed".
+//! already (`1`; `changed`: notify even if they are what they were); `sync`: `board` for "read the hash again", `all` for "anything may have changed".
 //!
 //! An entry with a field that nobody knows, or with fields that do not go together, is [`MalformedEntry`] as a whole.
 

@@ -76,12 +76,12 @@ impl BusHandle {
         })
     }
 
-    pub fn tell_every_session(&self, notice: Notice) -> ReceiptReceiver {
+    pub fn notify_every_session(&self, notice: Notice) -> ReceiptReceiver {
         self.send(OutboxItem::All(notice))
     }
 
     /// For a session of another node.
-    pub fn tell_elsewhere(&self, session: &str, notice: Notice) -> ReceiptReceiver {
+    pub fn notify_elsewhere(&self, session: &str, notice: Notice) -> ReceiptReceiver {
         self.send(OutboxItem::Session(session.into(), notice))
     }
 
@@ -111,7 +111,7 @@ impl SharedLog for BusHandle {
         }]);
     }
 
-    fn tell_all(&self, notice: Notice) {
+    fn notify_all(&self, notice: Notice) {
         self.post([OutboxItem::All(notice)]);
     }
 

@@ -25,9 +25,9 @@ const _: () = assert!(TIMELY_MS < HOLD_MS);
 /// What is to be delivered on this node.
 pub(super) enum Delivery {
     Publish(Vec<Topic>),
-    TellAll(Notice),
+    NotifyAll(Notice),
     /// A session of this node.
-    Tell(Box<str>, Notice),
+    NotifySession(Box<str>, Notice),
     Gap,
     /// Only whoever published it waits.
     Nothing,
@@ -109,7 +109,7 @@ impl Bus {
     }
 
     /// Says in the log what came late to this node's board.
-    pub(super) fn tell_again(&mut self, now_ms: u64, here: &dyn LocalLog) {
+    pub(super) fn deliver_again(&mut self, now_ms: u64, here: &dyn LocalLog) {
         if self.is_loading() {
             return;
         }
@@ -133,9 +133,9 @@ fn act(held: HeldDelivery, here: &dyn LocalLog) {
     let floor = held.id.offset();
     let offset = match held.delivery {
         Delivery::Publish(topics) => here.publish(floor, topics),
-        Delivery::TellAll(notice) => here.tell_all(floor, notice),
-        Delivery::Tell(session, notice) => {
-            here.tell(&session, notice);
+        Delivery::NotifyAll(notice) => here.notify_all(floor, notice),
+        Delivery::NotifySession(session, notice) => {
+            here.notify_session(&session, notice);
             floor
         }
         Delivery::Gap => {

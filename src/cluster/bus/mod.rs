@@ -92,7 +92,7 @@ const REFUSED_PAUSE_MS: u64 = 1_000;
 /// serve all the same.
 pub const LOADED_WITHIN_MS: u64 = 15_000;
 
-/// What a bus is told once.
+/// What a bus is given once.
 pub struct BusSetup {
     pub node: NodeName,
     /// Tells this process from earlier ones of the node.
@@ -112,9 +112,9 @@ impl BusSetup {
 /// This node's own log. Offsets are at least `floor`; what comes back is the newest one.
 pub trait LocalLog {
     fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64;
-    fn tell_all(&self, floor: u64, notice: Notice) -> u64;
+    fn notify_all(&self, floor: u64, notice: Notice) -> u64;
     /// For a session of this node.
-    fn tell(&self, session: &str, notice: Notice);
+    fn notify_session(&self, session: &str, notice: Notice);
     fn gap(&self, floor: u64);
 }
 
@@ -171,7 +171,7 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// `unix_ms` is the machine's time at 0 of the clock that everything else here is told.
+    /// `unix_ms` is the machine's time at 0 of the clock that everything else here is given.
     #[must_use]
     pub fn new(setup: BusSetup, unix_ms: u64) -> Self {
         Bus {
@@ -462,7 +462,7 @@ impl Bus {
                 };
                 Some(here.publish(0, owed.and(written).topics(&uri)))
             }
-            OutboxItem::All(notice) => Some(here.tell_all(0, notice)),
+            OutboxItem::All(notice) => Some(here.notify_all(0, notice)),
             OutboxItem::Session(..) | OutboxItem::Everything => None,
         };
         let kept = KeptBy::Node;

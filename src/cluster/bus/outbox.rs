@@ -80,7 +80,7 @@ pub struct Outbox {
     following: bool,
     alone: bool,
     dropped: u64,
-    /// Contents that found no room in the queue: this node has them, the log does not, and nobody was told of that.
+    /// Contents that found no room in the queue: this node has them, the log does not, and nobody was notified of that.
     left_out: Vec<(Box<str>, EntryId)>,
 }
 
@@ -174,7 +174,11 @@ impl Outbox {
                 self.requeue(number, true);
             }
         }
-        if refused { self.tell_all() } else { Vec::new() }
+        if refused {
+            self.deliver_all()
+        } else {
+            Vec::new()
+        }
     }
 
     /// The log can be written to.
@@ -190,7 +194,7 @@ impl Outbox {
         for number in std::mem::take(&mut self.in_flight) {
             self.requeue(number, false);
         }
-        self.tell_all()
+        self.deliver_all()
     }
 
     /// What is added comes back from now on.
@@ -203,7 +207,7 @@ impl Outbox {
     #[must_use]
     pub fn unfollowed(&mut self) -> Vec<LocalDelivery> {
         self.following = false;
-        self.tell_all()
+        self.deliver_all()
     }
 
     /// What was added came back: what is to be delivered of it here. `None`: nothing is known of it; and nothing to
@@ -240,7 +244,7 @@ impl Outbox {
         let late =
             |posted: &PostedItem| !posted.is_delivered && posted.posted_ms + PATIENCE_MS <= now_ms;
         if self.items.values().any(late) {
-            return self.tell_all();
+            return self.deliver_all();
         }
         self.settle(now_ms);
         Vec::new()
@@ -306,7 +310,7 @@ impl Outbox {
         queued.is_some_and(carries) || self.in_flight.iter().any(carries)
     }
 
-    /// Messages that no other node will hear of, since this was asked last.
+    /// Messages that no other node will get, since this was asked last.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
@@ -317,7 +321,7 @@ impl Outbox {
     }
 
     /// Everything that was not delivered here is to be delivered now, and so is what comes.
-    fn tell_all(&mut self) -> Vec<LocalDelivery> {
+    fn deliver_all(&mut self) -> Vec<LocalDelivery> {
         self.alone = true;
         let undelivered = self
             .items

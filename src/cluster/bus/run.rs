@@ -111,7 +111,7 @@ pub(crate) async fn run(
     tasks::spawn(take_in(running.clone()));
     tasks::spawn(read(running.clone(), reader));
     tasks::spawn(tick(running.clone()));
-    tasks::spawn(say_progress(running.clone(), writer.clone()));
+    tasks::spawn(report_progress(running.clone(), writer.clone()));
     write(&running, &writer).await;
 }
 
@@ -141,7 +141,7 @@ async fn take_in(running: Rc<RunningBus>) {
     loop {
         let collected = running.handle.mailbox.collect().await;
         running.with_bus(|bus, now_ms, here| {
-            for posted in collected.letters {
+            for posted in collected.messages {
                 match posted {
                     BusMessage::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
                     BusMessage::Leave(answer, at_most) => {
@@ -228,7 +228,7 @@ impl RunningBus {
                  {LOADED_WITHIN_MS} ms"
             );
         }
-        self.here.say_available_all(loaded.availability());
+        self.here.set_availability(loaded.availability());
     }
 
     /// The node ends: it waits for Redis to take what was published here, until its time is over.
@@ -246,7 +246,7 @@ impl RunningBus {
 }
 
 /// Says how far this node's board is, on the connection that adds: others wait for it before they tell their clients.
-async fn say_progress(running: Rc<RunningBus>, link: RedisLink) {
+async fn report_progress(running: Rc<RunningBus>, link: RedisLink) {
     loop {
         running.progress.wait().await;
         let Ok(connection) = link.connection() else {
@@ -429,13 +429,13 @@ impl LocalLog for Publisher {
         self.publish_here(floor, topics).end - 1
     }
 
-    fn tell_all(&self, floor: u64, notice: Notice) -> u64 {
-        self.tell_all_here(floor, notice)
+    fn notify_all(&self, floor: u64, notice: Notice) -> u64 {
+        self.notify_all_here(floor, notice)
     }
 
-    fn tell(&self, session: &str, notice: Notice) {
+    fn notify_session(&self, session: &str, notice: Notice) {
         // Whoever published it was told that it is on its way, and nothing more.
-        let _ = self.tell_here(session, notice);
+        let _ = self.notify_session_here(session, notice);
     }
 
     fn gap(&self, floor: u64) {

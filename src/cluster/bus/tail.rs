@@ -189,12 +189,12 @@ impl Bus {
                 let is_same = self.is_same(token);
                 let found = is_same.then(|| self.spellings.settle(wanted, values));
                 let fetched = found.map(|found| found.into_iter().collect());
-                self.tell_read(now_ms, entries, &fetched);
+                self.deliver_read(now_ms, entries, &fetched);
                 match is_same {
                     true => self.go_on(now_ms),
                     false => {
                         let all = self.tail.unread.len();
-                        self.tell_read(now_ms, all, &None);
+                        self.deliver_read(now_ms, all, &None);
                         self.look_again();
                     }
                 }
@@ -202,7 +202,7 @@ impl Bus {
             (state, _) => self.tail.state = state,
         }
         self.release(now_ms, here);
-        self.tell_again(now_ms, here);
+        self.deliver_again(now_ms, here);
     }
 
     /// Whether this node's board has all up to its position.
@@ -382,7 +382,7 @@ impl Bus {
                 self.tail.state = TailState::Fetching { entries, wanted };
                 return;
             }
-            self.tell_read(now_ms, entries, &None);
+            self.deliver_read(now_ms, entries, &None);
         }
         if let Some(since) = self.tail.full_since.take() {
             self.tail.state = TailState::Checking { since };
@@ -433,7 +433,7 @@ impl Bus {
         kept.collect()
     }
 
-    fn tell_read(&mut self, now_ms: u64, entries: usize, fetched: &Fetched) {
+    fn deliver_read(&mut self, now_ms: u64, entries: usize, fetched: &Fetched) {
         for left in (0..entries).rev() {
             let Some((id, entry)) = self.tail.unread.pop_front() else {
                 return;

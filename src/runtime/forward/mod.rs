@@ -4,6 +4,7 @@
 //! readiness set, and what comes goes from one to the other through the core's scratch buffer. Only the opening of a
 //! connection, and a question to the control thread, have a task while they last.
 
+mod core_action;
 mod dial;
 
 use std::cell::RefCell;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use monoio::time::timeout;
 
+pub(super) use self::core_action::CoreAction;
 use self::dial::{connect, is_of_the_peer};
 use super::cluster_handle::{ClusterAccess, SessionOwner};
 use super::engine::{CoreDriver, SCRATCH_BYTES};
@@ -22,11 +24,11 @@ use super::readiness::{self, Readiness};
 use super::{clock, socket};
 use crate::forward::{
     Departing, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode, PassageKey, Question,
-    RelayBuffer, Returning, Side, SocketInterest,
+    RelayBuffer, Side, SocketInterest,
 };
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
-use crate::shard::{ConnectionKey, DrainTimes, Located, Millis, MissReason, SessionEvent};
+use crate::shard::{ConnectionKey, DrainTimes, Millis, MissReason, SessionEvent};
 use crate::tasks;
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -47,23 +49,6 @@ pub(super) struct Forwarding {
 struct Pair {
     client: StdStream,
     owner: Option<StdStream>,
-}
-
-/// What the core does about it.
-pub(super) enum CoreAction {
-    Located {
-        connection: ConnectionKey,
-        located: Located,
-    },
-    Hold {
-        key: PassageKey,
-        what: RelayBuffer,
-        count: usize,
-    },
-    Return {
-        stream: StdStream,
-        returning: Returning,
-    },
 }
 
 impl Forwarding {
@@ -106,8 +91,8 @@ impl Forwarding {
     }
 
     /// Nothing is left here that a request from another node could be for.
-    pub(super) fn say_leaving(&self) {
-        self.cluster.handle.say_leaving();
+    pub(super) fn announce_leaving(&self) {
+        self.cluster.handle.announce_leaving();
     }
 
     /// Requests under way to other nodes, which count as connections of this one.

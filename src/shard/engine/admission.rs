@@ -143,17 +143,17 @@ fn refused(why: Excess) -> Refused {
     match why {
         Excess::Held => Refused::too_many(
             "too_many_sessions",
-            "This client address has as many sessions as it may have (--sessions-per-client-max), and none of them is idle: end one with DELETE.",
+            "This client has as many sessions as it may have (--sessions-per-client-max), and none of them is idle: end one with DELETE.",
             30,
         ),
-        Excess::OwnRate => Refused::too_many(
+        Excess::OwnRate(retry) => Refused::too_many(
             "too_many_sessions",
-            "This client address opens more sessions a second than it may (--initialize-per-second-per-client-max).",
-            1,
+            "This client opens more sessions a second than it may (--initialize-per-second-per-client-max).",
+            retry.seconds(),
         ),
-        Excess::NodeRate => Refused::busy(
-            "More sessions are being opened than this node allows per second.",
-            1,
+        Excess::NodeRate(retry) => Refused::busy(
+            "More sessions are being opened than this node allows per second (--initialize-per-second-max).",
+            retry.seconds(),
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! How many calls each client has under way, and how many it may have.
+//! How many calls each client has under way and how fast it asks, and what it may.
 
 use std::collections::HashMap;
 
@@ -21,8 +21,21 @@ impl Engine {
         if open + more <= self.limits.calls_per_client_max {
             return Ok(());
         }
-        let sentence = "This client address has as many calls under way as it may have (--calls-per-client-max): wait for their answers.";
+        let sentence = "This client has as many calls under way as it may have (--calls-per-client-max): wait for their answers.";
         Err(Refused::too_many("too_many_calls", sentence, 1))
+    }
+
+    /// So many more messages of this client, whatever they ask for.
+    pub(super) fn take_rate(
+        &mut self,
+        client: Option<Client>,
+        count: usize,
+    ) -> Result<(), Refused> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.call_rates.take(client, self.now, count).map_err(|retry| {
+            let sentence = "This client asks more often than it may (--calls-per-second-per-client-max): wait before the next request.";
+            Refused::too_many("too_many_requests", sentence, retry.seconds())
+        })
     }
 
     pub(super) fn count_call(&mut self, client: Option<Client>) {

@@ -54,7 +54,7 @@ impl Engine {
         }
     }
 
-    /// The topics a listener is to be told of, as events in `self.events`.
+    /// The topics a listener is to be notified of, as events in `self.events`.
     fn emit_due(&mut self, key: ListenerKey) {
         self.fanout.take_pending(key, &mut self.due);
         let Some(listener) = self.fanout.listener(key) else {

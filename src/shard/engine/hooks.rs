@@ -1,25 +1,27 @@
 //! What the application learns of sessions and subscriptions, and of who sends a request.
 
+use std::net::IpAddr;
+
 use super::call::AnswerTo;
 use super::fanout::{ListenerKey, ListenerKind};
 use super::{CallKey, Engine, EngineOutput, Exchange, Request, SessionId, SessionKey};
 use crate::app::call::{Caller, Headers, Lifecycle, OpenedSession, SessionEnd, Subscriber};
-use crate::clients::Client;
 
 impl Engine {
     /// What a handler sees of a request's sender.
-    pub(super) fn caller_seen(
-        &self,
-        client: Option<Client>,
-        session: Option<SessionKey>,
-        request: &Request<'_>,
-    ) -> Caller {
-        let fields = &request.fields;
-        let headers = fields.all.as_ref().map_or_else(Headers::default, |all| {
-            Headers::unread(all.text.into(), all.read, self.server_info.sees_credentials)
-        });
+    pub(super) fn caller_seen(&self, request: &Request<'_>, session: Option<SessionKey>) -> Caller {
+        let headers = request
+            .fields
+            .all
+            .as_ref()
+            .map_or_else(Headers::default, |all| {
+                Headers::unread(all.text.into(), all.read, self.server_info.sees_credentials)
+            });
+        // Nodes of the version before do not say where a request comes from.
+        let opened = session.and_then(|key| self.sessions.get(key)?.client);
+        let address = request.address.or_else(|| opened?.address());
         let session = session.map(|key| self.session_id(key));
-        let caller = Caller::new(session, client.map(Client::address), headers);
+        let caller = Caller::new(session, address, headers);
         match &request.identity {
             Some(identity) => caller.with_identity(identity.clone()),
             None => caller,
@@ -35,7 +37,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn tell_opened(&mut self, key: SessionKey) {
+    pub(super) fn hook_opened(&mut self, key: SessionKey, address: Option<IpAddr>) {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
@@ -44,44 +46,46 @@ impl Engine {
             session.version,
             session.client_info.info.clone(),
             session.client_info.capabilities.clone(),
-            session.client.map(Client::address),
+            address,
         );
-        self.tell_application(Lifecycle::Opened(opened));
+        self.queue_hook(Lifecycle::Opened(opened));
     }
 
-    pub(super) fn tell_ended(&mut self, session: SessionId, why: SessionEnd) {
-        self.tell_application(Lifecycle::Ended(session, why));
+    pub(super) fn hook_ended(&mut self, session: SessionId, why: SessionEnd) {
+        self.queue_hook(Lifecycle::Ended(session, why));
     }
 
-    /// A session hears of a resource, by this spelling.
-    pub(super) fn tell_subscribed(&mut self, listener: ListenerKey, spelling: &str) {
+    /// A session subscribed to a resource, by this spelling.
+    pub(super) fn hook_subscribed(&mut self, listener: ListenerKey, spelling: &str) {
         let uri = self.fanout.published_uri(spelling);
         if let (Some(subscriber), Some(uri)) = (self.subscriber(listener), uri) {
-            self.tell_application(Lifecycle::Subscribed(uri, subscriber));
+            self.queue_hook(Lifecycle::Subscribed(uri, subscriber));
         }
     }
 
-    /// A session heard of a resource by so many spellings, and does no longer.
-    pub(super) fn tell_unsubscribed(&mut self, listener: ListenerKey, uri: &str, count: usize) {
+    /// A session was subscribed to a resource by so many spellings, and is no longer.
+    pub(super) fn hook_unsubscribed(&mut self, listener: ListenerKey, uri: &str, count: usize) {
         if let Some(subscriber) = self.subscriber(listener) {
             for _ in 0..count {
-                self.tell_application(Lifecycle::Unsubscribed(uri.into(), subscriber));
+                self.queue_hook(Lifecycle::Unsubscribed(uri.into(), subscriber));
             }
         }
     }
 
     /// A listen stream has opened.
-    pub(super) fn tell_listening(&mut self, listener: ListenerKey) {
+    pub(super) fn hook_listening(&mut self, listener: ListenerKey) {
         let subscriber = subscriber_of(listener);
         let uris = self.fanout.uris_of(listener);
-        let begins = uris.map(|uri| EngineOutput::Tell(Lifecycle::Subscribed(uri, subscriber)));
+        let begins =
+            uris.map(|uri| EngineOutput::Lifecycle(Lifecycle::Subscribed(uri, subscriber)));
         self.outputs.extend(begins);
     }
 
-    /// A listener goes, and all that it hears.
+    /// A listener goes, and all of its subscriptions.
     pub(super) fn close_listener(&mut self, listener: ListenerKey, subscriber: Subscriber) {
         let uris = self.fanout.uris_of(listener);
-        let ends = uris.map(|uri| EngineOutput::Tell(Lifecycle::Unsubscribed(uri, subscriber)));
+        let ends =
+            uris.map(|uri| EngineOutput::Lifecycle(Lifecycle::Unsubscribed(uri, subscriber)));
         self.outputs.extend(ends);
         self.fanout.close(listener);
     }
@@ -93,8 +97,8 @@ impl Engine {
         }
     }
 
-    fn tell_application(&mut self, event: Lifecycle) {
-        self.outputs.push_back(EngineOutput::Tell(event));
+    fn queue_hook(&mut self, event: Lifecycle) {
+        self.outputs.push_back(EngineOutput::Lifecycle(event));
     }
 }
 

@@ -3,7 +3,8 @@
 use serde_json::value::RawValue;
 
 use super::call::{AnswerTo, CallState};
-use super::listen::NO_ROOM;
+use super::fanout::NoRoom;
+use super::listen::{NO_ROOM, too_many_subscriptions};
 use super::messages::{error_message, result_message};
 use super::params::{self, Cancelled, SetLevel, Subscribe};
 use super::post::{Post, not_acceptable};
@@ -19,7 +20,7 @@ use crate::wire::json_scan::JsonScan;
 /// What the engine makes of a request without the application, or that it is the application's.
 enum Dispatched {
     Result(&'static str),
-    Error(RpcError),
+    Refused(Refused),
     Application,
 }
 
@@ -96,8 +97,9 @@ impl Engine {
                         Dispatched::Result(result) => {
                             self.push_answer(wire, stream, &result_message(id, result))
                         }
-                        Dispatched::Error(error) => {
-                            self.push_answer(wire, stream, &error_message(Some(id), &error))
+                        Dispatched::Refused(refused) => {
+                            let answer = error_message(Some(id), &refused.error);
+                            self.push_answer(wire, stream, &answer)
                         }
                         Dispatched::Application => {
                             let text = params.map_or("", RawValue::get).as_bytes();
@@ -197,9 +199,7 @@ impl Engine {
         let key = post.request.exchange;
         match self.dispatch(session, method, params) {
             Dispatched::Result(result) => wire.answer_result(key, id, result, &[]),
-            Dispatched::Error(error) => {
-                wire.answer_error(key, error.http_status(Era::Legacy), Some(id), &error)
-            }
+            Dispatched::Refused(refused) => wire.refuse(key, Some(id), &refused),
             Dispatched::Application => {
                 let call = (id, method, params);
                 let (answer_to, tree_bytes) = (post.answer_to(), post.tree_bytes);
@@ -228,7 +228,11 @@ impl Engine {
         let done = match RpcMethod::of(method) {
             Some(RpcMethod::Ping) => Ok(()),
             Some(RpcMethod::LoggingSetLevel) => self.set_level(session, params),
-            Some(RpcMethod::ResourcesSubscribe) => self.subscribe(session, params),
+            Some(RpcMethod::ResourcesSubscribe) => match self.subscribe(session, params) {
+                Ok(true) => Ok(()),
+                Ok(false) => return Dispatched::Refused(too_many_subscriptions()),
+                Err(error) => Err(error),
+            },
             Some(RpcMethod::ResourcesUnsubscribe) => self.unsubscribe(session, params),
             Some(RpcMethod::Initialize) => Err(RpcError::invalid_request(
                 "This session is initialized already.",
@@ -238,7 +242,7 @@ impl Engine {
         };
         match done {
             Ok(()) => Dispatched::Result("{}"),
-            Err(error) => Dispatched::Error(error),
+            Err(error) => Dispatched::Refused(Refused::rpc(error.http_status(Era::Legacy), error)),
         }
     }
 
@@ -267,19 +271,21 @@ impl Engine {
         Ok(())
     }
 
+    /// False: its client has as many subscriptions as it may have.
     fn subscribe(
         &mut self,
         session: SessionKey,
         params: Option<&RawValue>,
-    ) -> Result<(), RpcError> {
+    ) -> Result<bool, RpcError> {
         let uri = self.subscription_uri(RpcMethod::ResourcesSubscribe, params)?;
-        let Some(listener) = self.sessions.get(session).map(|session| session.listener) else {
-            return Ok(());
+        let Some(session) = self.sessions.get(session) else {
+            return Ok(true);
         };
+        let (listener, client) = (session.listener, session.client);
         let interest = self.interest(&uri)?;
         let interest = interest.ok_or_else(|| RpcError::resource_not_found(Era::Legacy, &uri))?;
         if self.fanout.is_subscribed(listener, &uri) {
-            return Ok(());
+            return Ok(true);
         }
         let limit = self.limits.subscriptions_max;
         if self.fanout.resource_count(listener) >= limit {
@@ -287,13 +293,16 @@ impl Engine {
                 "Invalid params: a session has {limit} subscriptions at most."
             )));
         }
-        self.fanout
-            .lease(std::slice::from_ref(&interest))
-            .map_err(|_| RpcError::internal(NO_ROOM))?;
+        let wanted = std::slice::from_ref(&interest);
+        let lease = match self.fanout.lease(client, wanted, self.now) {
+            Ok(lease) => lease,
+            Err(NoRoom::OfClient) => return Ok(false),
+            Err(NoRoom::OfNode) => return Err(RpcError::internal(NO_ROOM)),
+        };
         self.fanout.subscribe(listener, &interest);
-        self.tell_subscribed(listener, &uri);
-        self.fanout.settle();
-        Ok(())
+        self.hook_subscribed(listener, &uri);
+        self.fanout.settle_one(listener, &lease);
+        Ok(true)
     }
 
     fn unsubscribe(
@@ -306,7 +315,7 @@ impl Engine {
         let listener = self.sessions.get(session).map(|session| session.listener);
         if let (Some(listener), Some(interest)) = (listener, interest) {
             let count = self.fanout.unsubscribe(listener, &interest);
-            self.tell_unsubscribed(listener, interest.own_uri(), count);
+            self.hook_unsubscribed(listener, interest.own_uri(), count);
         }
         Ok(())
     }
@@ -335,7 +344,7 @@ impl Engine {
     ) -> Result<CallKey, Refused> {
         let client = self.caller(request, session_key);
         let charge = self.charge_call(wire, client, &request.fields, params, tree_bytes)?;
-        let caller = self.caller_seen(client, Some(session_key), request);
+        let caller = self.caller_seen(request, Some(session_key));
         let session = self
             .sessions
             .get(session_key)

@@ -3,10 +3,10 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::fanout::{ListenerKind, SubscriptionId, WantedTopic};
+use super::fanout::{ListenerKind, NoRoom, SubscriptionId, WantedTopic};
 use super::messages::notification_message;
 use super::params::{self, Filter, Listen};
-use super::{Engine, Exchange, ExchangeOwner, Refused, Wire};
+use super::{Engine, ExchangeOwner, Refused, Request, Wire};
 use crate::app::call::{LISTS, RESOURCE};
 use crate::limits::{LISTEN_BYTES_MAX, LOOK_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, RpcError, RpcMethod};
@@ -15,14 +15,22 @@ use crate::wire::sse::{self, Event};
 pub(super) const NO_ROOM: &str =
     "This node holds as many subscriptions as it can (--subscription-bytes-max).";
 
+/// Past its own share.
+pub(super) fn too_many_subscriptions() -> Refused {
+    let sentence = "This client has as many subscriptions as it may have (--subscription-bytes-per-client-max): unsubscribe, or \
+                    close a stream.";
+    Refused::too_many("too_many_subscriptions", sentence, 30)
+}
+
 impl Engine {
     pub(super) fn serve_listen(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
-        key: Exchange,
+        request: &Request<'_>,
         id: &str,
         params: Option<&RawValue>,
     ) {
+        let (key, client) = (request.exchange, request.client);
         if self.rejects_new() {
             let refused = Refused::busy("This node is shutting down and opens no new streams.", 1);
             return wire.refuse(key, Some(id), &refused);
@@ -44,12 +52,16 @@ impl Engine {
             }
         };
         let admitted = wire.count_stream(key).and_then(|()| {
-            let leased = self.fanout.lease(&interests);
-            leased.map_err(|_| Refused::busy(NO_ROOM, 30))
+            let leased = self.fanout.lease(client, &interests, self.now);
+            leased.map_err(|whose| match whose {
+                NoRoom::OfNode => Refused::busy(NO_ROOM, 30),
+                NoRoom::OfClient => too_many_subscriptions(),
+            })
         });
-        if let Err(refused) = admitted {
-            return wire.refuse(key, Some(id), &refused);
-        }
+        let lease = match admitted {
+            Ok(lease) => lease,
+            Err(refused) => return wire.refuse(key, Some(id), &refused),
+        };
         let listener = self
             .fanout
             .open(ListenerKind::Listen(SubscriptionId::new(id)), self.offset);
@@ -57,7 +69,7 @@ impl Engine {
         for interest in &interests {
             self.fanout.subscribe(listener, interest);
         }
-        self.fanout.settle();
+        self.fanout.settle_all(listener, &lease);
         wire.open_stream(key);
         // MUST: the acknowledgement is the first message and carries the subscription's id.
         // Spliced in as it came: a number may have more digits than any type of ours.
@@ -79,7 +91,7 @@ impl Engine {
         self.events = events;
         wire.set_owner(key, ExchangeOwner::Listener(listener));
         self.fanout.attach(listener, key);
-        self.tell_listening(listener);
+        self.hook_listening(listener);
     }
 
     fn check_filter(&self, filter: Filter) -> Result<Filter, RpcError> {

@@ -26,6 +26,7 @@ mod look;
 mod memory;
 mod modern;
 mod moved;
+mod notices;
 mod params;
 mod place;
 mod post;
@@ -36,7 +37,6 @@ mod session;
 mod session_events;
 mod session_lifecycle;
 mod stream;
-mod tell;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -72,7 +72,7 @@ use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
 use super::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
 use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
-use crate::clients::{Client, Commons};
+use crate::clients::{CallRates, Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
 use crate::wire::session_id::{NodeName, SessionId};
 
@@ -91,7 +91,7 @@ pub(super) struct Engine {
     limits: Limits,
     memory: Rc<Memory>,
     commons: Arc<Commons>,
-    /// There may be other nodes, and they are told what they should know.
+    /// There may be other nodes, and what they should know is announced.
     is_clustered: bool,
     server_info: Arc<ServerInfoJson>,
     description: ServerDescription,
@@ -109,6 +109,7 @@ pub(super) struct Engine {
     wheel: Wheel<TimerKey>,
     profiles: ClientInfos,
     calls_of_client: HashMap<Client, u32>,
+    call_rates: CallRates,
     /// When other cores were last asked to make room for a session.
     asked_for_room: Option<Millis>,
     drain: Option<Drain>,
@@ -157,7 +158,7 @@ pub(super) enum EngineOutput {
     MakeRoom {
         holds: u32,
     },
-    Tell(Lifecycle),
+    Lifecycle(Lifecycle),
     Announce(SessionEvent),
 }
 
@@ -182,11 +183,12 @@ impl Engine {
             streams: Arena::default(),
             silent: SilentStreams::default(),
             calls: Arena::default(),
-            fanout: Fanout::new(setup.commons.subscription_bytes.clone()),
+            fanout: Fanout::new(setup.commons.clone()),
             commons: setup.commons,
             wheel: Wheel::new(now),
             profiles: ClientInfos::default(),
             calls_of_client: HashMap::new(),
+            call_rates: CallRates::new(setup.limits.calls_per_second_per_client_max),
             asked_for_room: None,
             drain: None,
             is_loading: false,
@@ -211,7 +213,7 @@ impl Engine {
         self.fanout.publish(&publication.topic, publication.offset);
     }
 
-    /// What was published elsewhere is partly lost: anything may have changed, and everyone is told so in the words
+    /// What was published elsewhere is partly lost: anything may have changed, and everyone is notified so in the words
     /// of the protocol. This takes [`GAP_OFFSETS`] offsets from `first` on.
     pub(super) fn handle_gap(&mut self, first: u64) {
         debug_assert!(first > self.offset);
@@ -265,6 +267,11 @@ impl Engine {
     /// Whose sessions there are. For tests.
     pub(super) fn session_clients(&self) -> impl Iterator<Item = Client> {
         self.sessions.iter().filter_map(|(_, it)| it.client)
+    }
+
+    /// What is counted of subscriptions for whom. For tests.
+    pub(super) fn subscriptions_paid(&self) -> impl Iterator<Item = (Client, usize)> {
+        self.fanout.paid()
     }
 
     /// Of subscriptions to resources. For tests.

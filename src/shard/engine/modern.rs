@@ -58,7 +58,9 @@ impl Engine {
                     format!("{method} is answered with text/event-stream: Accept must name it.");
                 wire.refuse(key, Some(id.raw()), &not_acceptable(sentence));
             }
-            Some(RpcMethod::SubscriptionsListen) => self.serve_listen(wire, key, id.raw(), params),
+            Some(RpcMethod::SubscriptionsListen) => {
+                self.serve_listen(wire, post.request, id.raw(), params)
+            }
             // Older revisions had it: here it is unknown.
             Some(known) if !known.is_of_era(Era::Modern) => {
                 let error = RpcError::method_not_found(&method);
@@ -156,7 +158,7 @@ impl Engine {
             params: params.map(ToOwned::to_owned),
             client_capabilities: client_info.capabilities.clone(),
             client_info: client_info.info.clone(),
-            caller: self.caller_seen(client, None, post.request),
+            caller: self.caller_seen(post.request, None),
             tree_bytes,
         };
         self.profiles.release(client_info);

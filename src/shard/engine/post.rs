@@ -8,7 +8,7 @@ use super::look::ReceivedBody;
 use super::params::RequestParams;
 use super::{Engine, ExchangeOwner, Refused, Request, RequestFields, Wire};
 use crate::mcp::{Era, MethodRole, ProtocolVersion, RpcError, RpcMethod};
-use crate::wire::json_rpc::{Message, Parsed};
+use crate::wire::json_rpc::{Invalid, Message, Parsed};
 
 /// What decides what a POST is.
 #[derive(Clone, Copy)]
@@ -44,6 +44,9 @@ impl Engine {
             Ok(seen) => seen,
             Err(refused) => return wire.refuse(key, None, &refused),
         };
+        if let Err(refused) = self.take_rate(request.client, messages_in(&seen.parsed)) {
+            return wire.refuse(key, asked_id(&seen.parsed), &refused);
+        }
         let parsed = match seen.parsed {
             Ok(parsed) => parsed,
             Err(invalid) => {
@@ -81,6 +84,22 @@ impl Engine {
             }
             Parsed::One(message) => self.serve_legacy(wire, post, message),
         }
+    }
+}
+
+/// What it counts for among those of its client. What cannot be read is one as well.
+fn messages_in(parsed: &Result<Parsed<'_>, Invalid<'_>>) -> usize {
+    match parsed {
+        Ok(Parsed::Batch(messages)) => messages.len(),
+        Ok(Parsed::One(_)) | Err(_) => 1,
+    }
+}
+
+fn asked_id<'a>(parsed: &'a Result<Parsed<'_>, Invalid<'_>>) -> Option<&'a str> {
+    match parsed {
+        Ok(Parsed::One(Message::Request { id, .. })) => Some(id.raw()),
+        Ok(_) => None,
+        Err(invalid) => invalid.id.map(|id| id.raw()),
     }
 }
 

@@ -33,7 +33,9 @@ impl Engine {
             let sentence = "GET is answered with text/event-stream: Accept must name it.";
             return wire.refuse(key, None, &Refused::new(406, sentence));
         }
-        let opened = self.seek_session(request).and_then(|session| {
+        let admitted = self.take_rate(request.client, 1);
+        let found = admitted.and_then(|()| self.seek_session(request));
+        let opened = found.and_then(|session| {
             let last_seen = fields
                 .last_event_id
                 .map(|text| self.check_event_id(session, text))

@@ -53,7 +53,7 @@ impl Engine {
         for key in sessions {
             let session = self.session_id(key);
             self.announce_restarting(session);
-            self.tell_ended(session, SessionEnd::NodeEnds);
+            self.hook_ended(session, SessionEnd::NodeEnds);
         }
     }
 

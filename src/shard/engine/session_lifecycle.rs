@@ -12,7 +12,7 @@ use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::{Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, SessionKey, Wire};
-use crate::app::call::{LISTS, SessionEnd, Subscriber, TellRefused};
+use crate::app::call::{LISTS, NotifyRefused, SessionEnd, Subscriber};
 use crate::mcp::{Era, ProtocolVersion};
 use crate::principal::PrincipalId;
 use crate::wire::session_id::{Locator, SessionId};
@@ -116,7 +116,7 @@ impl Engine {
         }
         self.arm_session(session);
         self.announce_opened(session);
-        self.tell_opened(session);
+        self.hook_opened(session, request.address);
         Ok(session)
     }
 
@@ -171,7 +171,7 @@ impl Engine {
     /// unknown as one that never was: else it could be told from somebody else's, which is neither.
     pub(super) fn check_own(
         &mut self,
-        located: Result<SessionKey, TellRefused>,
+        located: Result<SessionKey, NotifyRefused>,
         word: Option<MissReason>,
         id: Option<&SessionId>,
         principal: Option<PrincipalId>,
@@ -184,7 +184,7 @@ impl Engine {
         };
         let refused = self.miss(word, id, why);
         match (principal, why) {
-            (Some(_), TellRefused::Unknown | TellRefused::Expired) if word.is_none() => {
+            (Some(_), NotifyRefused::Unknown | NotifyRefused::Expired) if word.is_none() => {
                 Err(self.unknown().refused())
             }
             _ => Err(refused),
@@ -216,7 +216,7 @@ impl Engine {
         &mut self,
         asked: Option<MissReason>,
         id: Option<&SessionId>,
-        why: TellRefused,
+        why: NotifyRefused,
     ) -> Refused {
         let gone = match asked.unwrap_or_else(|| why.into()) {
             MissReason::Expired if self.is_draining() => MissReason::OwnerRestarted,
@@ -227,24 +227,24 @@ impl Engine {
     }
 
     /// Which session of this core an id names: an index and a comparison in constant time.
-    pub(super) fn locate(&self, id: Option<&SessionId>) -> Result<SessionKey, TellRefused> {
-        let id = id.ok_or(TellRefused::Unknown)?;
+    pub(super) fn locate(&self, id: Option<&SessionId>) -> Result<SessionKey, NotifyRefused> {
+        let id = id.ok_or(NotifyRefused::Unknown)?;
         if id.node != self.node {
-            return Err(TellRefused::OtherNode);
+            return Err(NotifyRefused::OtherNode);
         }
         if id.locator.incarnation != self.incarnation {
-            return Err(TellRefused::OwnerRestarted);
+            return Err(NotifyRefused::OwnerRestarted);
         }
         let moved = self.moved.find(&id.locator);
         let key = moved.unwrap_or(key_of(&id.locator));
         if moved.is_none() && self.moved.place_of(key).is_some() {
-            return Err(TellRefused::Expired);
+            return Err(NotifyRefused::Expired);
         }
         let is_here = moved.is_some() || id.locator.core == self.core;
         match self.sessions.get(key) {
             Some(session) if is_here && id.secret_eq(&session.secret) => Ok(key),
-            Some(_) => Err(TellRefused::Unknown),
-            None => Err(TellRefused::Expired),
+            Some(_) => Err(NotifyRefused::Unknown),
+            None => Err(NotifyRefused::Expired),
         }
     }
 
@@ -355,7 +355,7 @@ impl Engine {
         }
         self.commons.sessions.give_back(1);
         self.commons.clients.close_session(session.client);
-        self.tell_ended(id, why);
+        self.hook_ended(id, why);
         true
     }
 }

@@ -116,10 +116,11 @@ fn engine() -> Engine {
             modern_capabilities: capabilities,
             sees_credentials: false,
         }),
+        card: None,
         accepts: Box::new(|uri| Ok(Some(uri.into()))),
         secrets: Box::new(|| [7; 16]),
     };
-    Engine::new(setup, Memory::new(&Pool::new(1 << 20)), 1_000)
+    Engine::new(setup, Memory::new(&Pool::new(1 << 20), 1), 1_000)
 }
 
 const GET: u32 = 90;
@@ -141,6 +142,7 @@ fn send(engine: &mut Engine, wire: &mut Tape, index: u32, fields: &[(&str, &str)
         },
         client: None,
         identity: None,
+        address: None,
         word: None,
         fields: read,
         body: body.as_bytes(),
@@ -178,7 +180,7 @@ fn open_session(engine: &mut Engine, wire: &mut Tape) -> String {
     let told = engine.poll_output();
     assert!(matches!(
         told,
-        Some(EngineOutput::Tell(Lifecycle::Opened(_)))
+        Some(EngineOutput::Lifecycle(Lifecycle::Opened(_)))
     ));
     text
 }

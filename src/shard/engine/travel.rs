@@ -13,7 +13,6 @@
 //!
 //! Every field is taken apart by name, without `..`: a new one does not compile before somebody has decided.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -52,7 +51,7 @@ pub(in crate::shard) struct PackedSession {
     next_stream: u32,
     next_ask: u32,
     last_active: Millis,
-    client: Option<IpAddr>,
+    client: Option<Client>,
     created_at_s: u32,
     announced_on: u16,
     /// Whose it is.
@@ -211,7 +210,7 @@ impl Engine {
             next_stream,
             next_ask,
             last_active,
-            client: client.map(Client::address),
+            client,
             created_at_s,
             announced_on,
             principal: principal.map(|it| it.to_bytes()),
@@ -316,11 +315,10 @@ impl Engine {
             principal,
             unannounced,
         } = packed;
-        let client = client.map(Client::of);
         let has_messages = standalone.as_ref().is_some_and(PackedStream::has_unwritten);
         // The session's key is needed for its listener and the listener's for the session.
         let voice = ListenerKind::Session(Key::from_parts(0, 0));
-        let listener = self.fanout.unpack(listener, voice, None);
+        let listener = self.fanout.unpack(listener, voice, None, self.now);
         let key = self.move_in(
             id,
             Session {
@@ -465,6 +463,7 @@ impl Engine {
             listener,
             voice,
             Some(named),
+            self.now,
         )))
     }
 }

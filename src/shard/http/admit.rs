@@ -1,8 +1,8 @@
 //! Admission: decided once for each request, when its head is complete.
 //!
 //! The order is: is it for another core, must somebody find out about it first ([`Admission::Wait`]), is its
-//! body of a size that is taken, can two parties read it in two ways, is it a question about the node's health, and then
-//! its path, `Host`, `Origin`, who passed it on, and who sent it. A refusal is sent when the body is there, so that the connection goes
+//! body of a size that is taken, can two parties read it in two ways, is it a question about the node's health, is it for a
+//! document that anybody may read, and then its path, `Host`, `Origin`, who passed it on, and who sent it. A refusal is sent when the body is there, so that the connection goes
 //! on. Of a large body alone nothing more is read.
 //!
 //! Some requests need an answer from elsewhere first: where the session is, or who asks (`identify`).
@@ -62,6 +62,12 @@ impl<U: UpperLayer> Http<U> {
             HeadVerdict::Probe
         } else if self.asks_for_metadata(head) {
             HeadVerdict::Metadata
+        } else if let Some(found) = self.documents.find(head.path(), fields, &self.gate) {
+            self.identify(key, head);
+            match found {
+                Ok(document) => HeadVerdict::Document(document),
+                Err(refused) => HeadVerdict::Refused(Box::new(refused)),
+            }
         } else {
             let let_in = self.let_in(key, head, fields).map_err(Box::new);
             let who = let_in.map_err(NotLetIn::Refused);
@@ -123,7 +129,10 @@ impl<U: UpperLayer> Http<U> {
     ) -> Result<HeadVerdict, Refused> {
         let verdict = match verdict {
             HeadVerdict::Refused(refused) => return Err(*refused),
-            HeadVerdict::Ambiguous | HeadVerdict::Probe | HeadVerdict::Metadata => {
+            HeadVerdict::Ambiguous
+            | HeadVerdict::Probe
+            | HeadVerdict::Metadata
+            | HeadVerdict::Document(_) => {
                 self.let_in(key, head, fields)?;
                 verdict
             }

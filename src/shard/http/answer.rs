@@ -29,7 +29,7 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
 
     fn answer(&mut self, key: Exchange, status: u16, fields: &[(&str, &str)], body: &[u8]) {
         let content = match status {
-            204 => BodyLength::None,
+            204 | 304 => BodyLength::None,
             _ => BodyLength::Length(body.len() as u64),
         };
         if body.len() > UNSENT_BYTES_MAX {

@@ -1,14 +1,19 @@
 //! Whose request and connection it is, for the limits of one client.
 //!
-//! A connection counts for its peer; that of a proxy which names its clients counts for nobody while it waits, and for
-//! the client whose stream is open on it. A request is its connection's peer's, or the named client's.
+//! A connection counts for its peer, also between the requests of principals: nothing is counted for each request. That of
+//! a proxy which names its clients counts for nobody while it waits. While a stream is open on a connection it counts for
+//! the client whose stream that is. So connections of one client bound its streams as well, over all its sessions.
+//!
+//! A request is its connection's peer's, or the named client's. Once admission knows its principal
+//! ([`Http::is_of_principal`]) it is that one's, wherever it comes from.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::connection::{Connection, CountsFor};
-use super::{ConnectionKey, Http, Refused, UpperLayer};
+use super::{ConnectionKey, Http, Refused, RequestFields, UpperLayer};
 use crate::clients::{Client, Ticket};
+use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT};
 use crate::wire::{HeadView, forwarded_for};
 
 /// Why there can be no further connection.
@@ -30,7 +35,7 @@ impl TooMany {
             }
             TooMany::OfClient => {
                 b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Type: text/plain\r\n\
-                  Content-Length: 100\r\n\r\nToo many connections of one client address (--connections-per-client-max). \
+                  Content-Length: 92\r\n\r\nToo many connections of one client (--connections-per-client-max). \
                   Close some, or use them.\n"
             }
         }
@@ -95,10 +100,7 @@ impl<U: UpperLayer> Http<U> {
     /// The connection leaves the shard and keeps its place.
     pub(super) fn remove_with_ticket(&mut self, key: ConnectionKey) -> Option<Ticket> {
         let connection = self.remove_connection(key)?;
-        debug_assert!(
-            connection.counts_for != CountsFor::Client,
-            "no stream is open"
-        );
+        debug_assert!(!connection.counts_for.is_of_stream(), "no stream is open");
         let client = connection.counted();
         Some(Ticket::of(Arc::clone(&self.commons), client))
     }
@@ -134,33 +136,86 @@ impl<U: UpperLayer> Http<U> {
         }
     }
 
+    /// Admission found out whose request this is, wherever it comes from: what it opens and asks for counts for the principal,
+    /// and the connection itself while a stream is open on it.
+    pub(super) fn is_of_principal(&mut self, key: ConnectionKey, principal: [u8; 16]) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.client = Some(Client::of_principal(principal));
+        }
+    }
+
+    /// Where the current request comes from, as far as somebody says who is believed, also if its client is a principal.
+    pub(super) fn address_of(
+        &self,
+        key: ConnectionKey,
+        head: &HeadView<'_>,
+        fields: &RequestFields<'_>,
+    ) -> Option<IpAddr> {
+        let connection = self.connections.get(key)?;
+        if let Some(address) = connection.client.and_then(Client::address) {
+            return Some(address);
+        }
+        if fields.is_forwarded && self.cluster.is_some() {
+            return self.forwarded_address(head, fields);
+        }
+        // Of a request that nobody passed on it is the peer's.
+        connection.client?;
+        let is_proxy = |address| self.commons.proxies.contains(address);
+        let named = connection
+            .is_proxy
+            .then(|| forwarded_for::client_of(head, is_proxy));
+        let named = named.flatten().map(Client::of);
+        named.or(connection.peer)?.address()
+    }
+
+    /// What another node says of a request that was let in.
+    fn forwarded_address(&self, head: &HeadView<'_>, fields: &RequestFields<'_>) -> Option<IpAddr> {
+        let secret = self.cluster.as_ref()?.secret.as_ref()?;
+        let session = fields.session_text().unwrap_or_default();
+        let from = secret.verify(head.single(FORWARDED).ok()??, session)?;
+        let mut words = head.fields_named(FORWARDED_CLIENT);
+        let address = words.find_map(|word| secret.verify_client(word, from, session))?;
+        Client::of(address).address()
+    }
+
     /// A stream is about to open on this connection, which counts among those of its client from now on.
     pub(super) fn count_stream_of(&mut self, key: ConnectionKey) -> Result<(), Refused> {
         let Some(connection) = self.connections.get_mut(key) else {
             return Ok(());
         };
-        if connection.counts_for == CountsFor::Nobody {
-            let opened = self
-                .commons
-                .clients
-                .open_connection(connection.client, self.now);
-            opened.map_err(|_| {
-                let sentence = "This client address has as many streams open as it may have (--connections-per-client-max): close one.";
-                Refused::too_many("too_many_connections", sentence, 5)
-            })?;
-            connection.counts_for = CountsFor::Client;
-        }
+        let during = match connection.counts_for {
+            CountsFor::Nobody => CountsFor::Client,
+            CountsFor::Peer if connection.client != connection.peer => CountsFor::ClientOfPeer,
+            CountsFor::Peer | CountsFor::Client | CountsFor::ClientOfPeer => return Ok(()),
+        };
+        let clients = &self.commons.clients;
+        let opened = clients.open_connection(connection.client, self.now);
+        opened.map_err(|_| {
+            let sentence = "This client has as many streams open as it may have (--connections-per-client-max): close one.";
+            Refused::too_many("too_many_connections", sentence, 5)
+        })?;
+        // Of a proxy's connection nobody is counted so far.
+        clients.close_connection(connection.counted());
+        connection.counts_for = during;
         Ok(())
     }
 
     /// An answer is complete: the connection waits for the request of anybody.
     pub(super) fn uncount_stream(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.connections.get_mut(key)
-            && connection.counts_for == CountsFor::Client
-        {
-            connection.counts_for = CountsFor::Nobody;
-            self.commons.clients.close_connection(connection.client);
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let clients = &self.commons.clients;
+        match connection.counts_for {
+            CountsFor::Client => connection.counts_for = CountsFor::Nobody,
+            // It had its place among those of its peer before, which may have as many as it may by now.
+            CountsFor::ClientOfPeer => {
+                connection.counts_for = CountsFor::Peer;
+                clients.take_in_connection(connection.peer, self.now);
+            }
+            CountsFor::Peer | CountsFor::Nobody => return,
         }
+        clients.close_connection(connection.client);
     }
 
     /// What its clients hold here, as it is counted for the whole node. For tests.
@@ -175,7 +230,7 @@ impl<U: UpperLayer> Connection<U> {
     pub(super) fn counted(&self) -> Option<Client> {
         match self.counts_for {
             CountsFor::Peer => self.peer,
-            CountsFor::Client => self.client,
+            CountsFor::Client | CountsFor::ClientOfPeer => self.client,
             CountsFor::Nobody => None,
         }
     }

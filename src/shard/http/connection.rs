@@ -17,6 +17,7 @@ pub(super) mod travel;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::documents::PublicDocument;
 use super::{Millis, Refused, Timer, UpperLayer};
 use crate::budget::Charge;
 use crate::clients::Client;
@@ -82,9 +83,18 @@ pub(super) struct Connection<U: UpperLayer> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CountsFor {
     Peer,
+    /// Whose stream is open on it. It is a proxy's, and will be nobody's again.
     Client,
+    /// The same, and it will be its peer's again.
+    ClientOfPeer,
     /// A proxy's, which passes on requests of many.
     Nobody,
+}
+
+impl CountsFor {
+    pub(super) fn is_of_stream(self) -> bool {
+        matches!(self, CountsFor::Client | CountsFor::ClientOfPeer)
+    }
 }
 
 /// `O` owns the request that is served.
@@ -134,6 +144,8 @@ pub(super) enum HeadVerdict {
     Probe,
     /// It asks what this server takes to let somebody in.
     Metadata,
+    /// It asks for something that anybody may read.
+    Document(Rc<PublicDocument>),
 }
 
 /// What a connection holds: bytes received and not served, bytes not written.

@@ -27,13 +27,22 @@ impl RequestPolicy {
             );
             return Err(Refused::new(404, sentence));
         }
-        let host = fields.host.unwrap_or("");
-        if !self.host_allowed(host) {
-            return Err(Refused::new(
+        self.admit_host(fields)?;
+        self.admit_origin(fields)
+    }
+
+    pub(super) fn admit_host(&self, fields: &RequestFields<'_>) -> Result<(), Refused> {
+        match self.host_allowed(fields.host.unwrap_or("")) {
+            true => Ok(()),
+            false => Err(Refused::new(
                 403,
                 "The Host of this request is not one this server answers to (--allow-host).",
-            ));
+            )),
         }
+    }
+
+    pub(super) fn admit_origin(&self, fields: &RequestFields<'_>) -> Result<(), Refused> {
+        let host = fields.host.unwrap_or("");
         match fields.origin {
             // MUST, streamable HTTP, "Security & Endpoint": an invalid Origin gets 403.
             Some(origin) if !self.origin_allowed(origin, host) => Err(Refused::new(

@@ -43,6 +43,14 @@ pub enum IdentityQuestion {
     Hook(Presented),
 }
 
+/// A request of which it is not known who sent it.
+pub struct UnknownSender {
+    pub connection: ConnectionKey,
+    /// Of the question, for its answer.
+    pub number: u64,
+    pub question: IdentityQuestion,
+}
+
 /// What it found out.
 pub enum IdentityAnswer {
     /// Of [`IdentityQuestion::Key`], or that nobody can tell.
@@ -132,7 +140,10 @@ impl<U: UpperLayer> Http<U> {
             _ => identifier.identify(&shown, unix_s),
         };
         match found {
-            Finding::Known(identity) => Ok(Some(identity)),
+            Finding::Known(identity) => {
+                self.is_of_principal(key, identity.id().to_bytes());
+                Ok(Some(identity))
+            }
             Finding::Refused(refusal) => {
                 // A page that may ask may read why it does not get an answer.
                 connection.origin = fields.origin.map(Into::into);
@@ -166,15 +177,15 @@ impl<U: UpperLayer> Http<U> {
         let question = match question {
             AuthQuestion::Key { issuer } => IdentityQuestion::Key { issuer },
             AuthQuestion::Hook => {
-                let peer = connection.peer.map(Client::address);
+                let peer = connection.peer.and_then(Client::address);
                 IdentityQuestion::Hook(Presented::new(head.fields(), peer))
             }
         };
-        self.outputs.push_back(HttpOutput::Identify {
+        self.outputs.push_back(HttpOutput::Identify(UnknownSender {
             connection: key,
             number,
             question,
-        });
+        }));
     }
 
     /// What was found out about who asks. Too late if the client is gone, or was told that it takes too long.

@@ -10,6 +10,7 @@ mod admit;
 mod answer;
 mod client;
 mod connection;
+mod documents;
 mod gate;
 mod half_close;
 mod held;
@@ -47,9 +48,10 @@ use crate::limits::Limits;
 
 pub use self::client::TooMany;
 pub(super) use self::connection::travel::PackedConnection;
+pub(super) use self::documents::PublicDocuments;
 pub use self::gate::RequestPolicy;
 #[cfg(feature = "auth")]
-pub use self::identify::{IdentityAnswer, IdentityQuestion};
+pub use self::identify::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub(super) use self::receive::Input;
 
 pub(super) struct Http<U: UpperLayer> {
@@ -61,6 +63,7 @@ pub(super) struct Http<U: UpperLayer> {
     gate: RequestPolicy,
     /// None: nobody is asked who they are.
     identity_gate: Option<Box<IdentityGate>>,
+    documents: PublicDocuments,
     cluster: Option<Cluster>,
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
@@ -106,11 +109,7 @@ pub(super) enum HttpOutput {
     },
     /// Somebody has to be asked who sent a request.
     #[cfg(feature = "auth")]
-    Identify {
-        connection: ConnectionKey,
-        number: u64,
-        question: IdentityQuestion,
-    },
+    Identify(UnknownSender),
     Hold {
         connection: ConnectionKey,
         ms: Millis,
@@ -132,7 +131,7 @@ impl<U: UpperLayer> Http<U> {
         limits: Limits,
         memory: Rc<Memory>,
         commons: Arc<Commons>,
-        gate: RequestPolicy,
+        (gate, documents): (RequestPolicy, PublicDocuments),
         cluster: Option<Cluster>,
         now: Millis,
     ) -> Self {
@@ -143,6 +142,7 @@ impl<U: UpperLayer> Http<U> {
             commons,
             gate,
             identity_gate: None,
+            documents,
             cluster,
             now,
             connections: Arena::default(),

@@ -12,6 +12,7 @@ use super::{
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::principal::Identity;
 use crate::shard::body;
+use crate::wire::HeadView;
 use crate::wire::http1::{self, Framing, Head, HeadLimits};
 use crate::wire::json_scan::JsonScan;
 use crate::wire::{Malformed, response};
@@ -173,7 +174,8 @@ impl<U: UpperLayer> Http<U> {
     ) -> Request<'a, U::Word> {
         let fields = RequestFields::of(&partial.head, &partial.head_bytes);
         let identity = partial.verdict.identity().cloned();
-        self.request(key, method, identity, fields, &partial.body)
+        let head = partial.head.view(&partial.head_bytes);
+        self.request(key, method, identity, &head, fields, &partial.body)
     }
 
     fn request<'a>(
@@ -181,6 +183,7 @@ impl<U: UpperLayer> Http<U> {
         key: ConnectionKey,
         method: EndpointMethod,
         identity: Option<Rc<Identity>>,
+        head: &HeadView<'_>,
         fields: RequestFields<'a>,
         body: &'a [u8],
     ) -> Request<'a, U::Word> {
@@ -190,6 +193,7 @@ impl<U: UpperLayer> Http<U> {
             method,
             client: connection.and_then(|it| it.client),
             identity,
+            address: self.address_of(key, head, &fields),
             word: connection.and_then(|it| it.word),
             fields,
             body,
@@ -283,7 +287,8 @@ impl<U: UpperLayer> Http<U> {
             return match self.serve(key, &view, &fields, &verdict) {
                 Some(method) => {
                     let identity = verdict.identity().cloned();
-                    ReceiveStep::Request(used, self.request(key, method, identity, fields, body))
+                    let request = self.request(key, method, identity, &view, fields, body);
+                    ReceiveStep::Request(used, request)
                 }
                 None => ReceiveStep::Used(used),
             };

@@ -38,6 +38,10 @@ impl<U: UpperLayer> Http<U> {
                 self.answer_metadata(key, request);
                 return None;
             }
+            HeadVerdict::Document(document) => {
+                self.answer_document(key, request, document);
+                return None;
+            }
         }
         let connection = self.connections.get_mut(key)?;
         if let Some(origin) = fields.origin {

@@ -1,10 +1,13 @@
 //! The wire alone, below somebody who knows no more of requests than a number for each: bytes in, then exactly what came
 //! out.
 
+use std::net::IpAddr;
+
 use super::*;
 use crate::budget::Pool;
-use crate::clients::Networks;
+use crate::clients::{Holds, Networks};
 use crate::principal::PrincipalId;
+use crate::wire::http1::{HeadLimits, parse_head};
 
 /// Owns exchanges by numbers, and lets requests wait for a word if they say so.
 #[derive(Default)]
@@ -59,7 +62,10 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let limits = Limits::default();
+        Rig::of(None, Limits::default())
+    }
+
+    fn of(peer: Option<IpAddr>, limits: Limits) -> Self {
         let gate = RequestPolicy {
             path: "/mcp".into(),
             loopback: true,
@@ -67,9 +73,16 @@ impl Rig {
             origins: Vec::new(),
         };
         let commons = Commons::new(&limits, Networks::private());
-        let memory = Memory::new(&Pool::new(1 << 20));
-        let mut http = Http::new(limits, memory, commons, gate, None, 1_000);
-        let key = http.handle_open(None).expect("there is room");
+        let memory = Memory::new(&Pool::new(1 << 20), 1);
+        let mut http = Http::new(
+            limits,
+            memory,
+            commons,
+            (gate, PublicDocuments::default()),
+            None,
+            1_000,
+        );
+        let key = http.handle_open(peer).expect("there is room");
         Rig {
             http,
             upper: Upper::default(),
@@ -274,4 +287,76 @@ fn a_connection_that_belongs_on_another_core_takes_all_that_was_read_along() {
     };
     assert_eq!((core, bytes), (3, request.into_bytes()));
     assert!(!rig.http.is_open(rig.key));
+}
+
+/// Who is known by more than an address takes nothing of what others have there, and is not let off with another address.
+#[test]
+fn a_stream_that_counts_for_an_address_and_not_for_its_principal() {
+    let [one, other] = [1, 2].map(|last| IpAddr::from([203, 0, 113, last]));
+    let limits = Limits {
+        connections_per_client_max: Some(1),
+        ..Limits::default()
+    };
+    let mut rig = Rig::of(Some(one), limits);
+    let (first, second) = (rig.key, rig.http.handle_open(Some(other)).expect("room"));
+    let principal = Client::of_principal([7; 16]);
+    let holders = |http: &Http<Upper>| {
+        let holders = http.commons.clients.holders();
+        let connections = |(client, holds): (Client, Holds)| (client, holds.connections);
+        let counted = holders.into_iter().map(connections).collect::<Vec<_>>();
+        let mut held: Vec<_> = http.holdings().map(|client| (client, 1)).collect();
+        held.sort_unstable();
+        assert_eq!(counted, held, "what is counted, and what is there");
+        counted
+    };
+    let by_address = [one, other].map(|it| (Client::of(it), 1));
+    assert_eq!(holders(&rig.http), by_address);
+    let opens = |http: &mut Http<Upper>, exchange| {
+        http.is_of_principal(exchange, [7; 16]);
+        match http.count_stream(exchange) {
+            Ok(()) => {
+                http.open_stream(exchange);
+                http.set_owner(exchange, 7);
+            }
+            Err(refused) => http.refuse(exchange, None, &refused),
+        }
+    };
+    rig.send(&post("listen"), opens);
+    assert!(rig.written().starts_with("HTTP/1.1 200 OK"));
+    assert_eq!(holders(&rig.http), [by_address[1], (principal, 1)]);
+    rig.key = second;
+    rig.send(&post("listen"), opens);
+    let refused = rig.written();
+    assert!(refused.starts_with("HTTP/1.1 429 "), "{refused}");
+    assert!(refused.contains("Retry-After: 5") && refused.contains("--connections-per-client-max"));
+    assert_eq!(holders(&rig.http), [by_address[1], (principal, 1)]);
+    // The connection goes on, and is anybody's.
+    rig.http.end_stream(first);
+    assert_eq!(holders(&rig.http), by_address);
+    rig.send(&post("listen"), opens);
+    assert_eq!(holders(&rig.http), [by_address[0], (principal, 1)]);
+    for key in [first, second] {
+        rig.http.handle_disconnect(key);
+    }
+    assert_eq!(holders(&rig.http), []);
+}
+
+#[test]
+fn a_principal_whose_address_nobody_knows_any_more() {
+    let [proxy, client] = [[127, 0, 0, 1], [203, 0, 113, 9]].map(IpAddr::from);
+    let text = "GET /mcp HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n";
+    let limits = HeadLimits::from(&Limits::default());
+    let head = parse_head(text.as_bytes(), 0, &limits)
+        .ok()
+        .flatten()
+        .expect("a head");
+    let fields = RequestFields::of(&head, text.as_bytes());
+    let view = head.view(text.as_bytes());
+    for (peer, address) in [(proxy, client), (client, client)] {
+        let mut rig = Rig::of(Some(peer), Limits::default());
+        rig.http.identify(rig.key, &view);
+        assert_eq!(rig.http.address_of(rig.key, &view, &fields), Some(address));
+        rig.http.is_of_principal(rig.key, [7; 16]);
+        assert_eq!(rig.http.address_of(rig.key, &view, &fields), Some(address));
+    }
 }

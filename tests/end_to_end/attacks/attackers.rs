@@ -36,7 +36,7 @@ const TO_THE_END: Waits = Waits {
 /// Of an answer: what follows is taken and forgotten.
 const TOLD_BYTES_MAX: usize = 16 * 1024;
 /// Addresses that attackers have in turn, 127.0.0.2 and on. The honest client has 127.0.0.1.
-const ADDRESSES: usize = 8;
+pub(super) const ADDRESSES: usize = 8;
 const READER_BUFFER: usize = 4096;
 
 /// What an attacker takes of its answer.

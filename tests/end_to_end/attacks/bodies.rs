@@ -55,7 +55,7 @@ fn a_refusal_that_waits_for_the_body() {
 
 pub(super) fn never_finish(server: &Server) -> Aftermath {
     // Neither ends with a message nor has a mistake that could be told before the end.
-    let body = unfinished();
+    let body = unfinished_body();
     let attackers = (0..COUNT).map(|number| {
         let request = Request {
             head: post_head("", BODY_BYTES),
@@ -73,7 +73,7 @@ pub(super) fn never_finish(server: &Server) -> Aftermath {
 }
 
 fn for_nobody_here(server: &Server) -> Aftermath {
-    let body = unfinished();
+    let body = unfinished_body();
     let heads = for_nobody();
     let attackers = (0..FOR_NOBODY_COUNT).map(|number| {
         let request = Request {
@@ -118,7 +118,7 @@ fn for_nobody() -> [(&'static str, String, u16); 4] {
 }
 
 /// The start of a message whose only string goes on.
-fn unfinished() -> Arc<[u8]> {
+pub(super) fn unfinished_body() -> Arc<[u8]> {
     let start = br#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":""#;
     let mut body = vec![b'x'; BODY_BYTES - 1];
     body[..start.len()].copy_from_slice(start);

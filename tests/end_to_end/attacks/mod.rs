@@ -12,6 +12,7 @@
 
 mod attackers;
 mod bodies;
+mod everything;
 mod honest;
 mod kept_answers;
 mod large_json;

@@ -50,6 +50,12 @@ pub(super) fn modern(method: &str, params: &str, capabilities: &str) -> Request 
     modern_with("", method, params, capabilities)
 }
 
+/// A stream that hears of one resource.
+pub(super) fn listen(uri: &str) -> Request {
+    let params = format!(r#""notifications":{{"resourceSubscriptions":["{uri}"]}},"#);
+    modern("subscriptions/listen", &params, "{}")
+}
+
 pub(super) fn modern_call(tool: &str, params: &str) -> Request {
     let params = format!(r#""name":"{tool}",{params}"#);
     modern_with(

@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) plain: bool,
     /// Traefik says when it has read its routers, and is not asked for anything before.
     pub(super) says_when: bool,
+    /// More options of each node.
+    pub(super) node_options: &'static [&'static str],
     /// More options of `pinfold traefik`.
     pub(super) proxy_options: &'static [&'static str],
     /// Where the issuer listens whose tokens are taken, for the proxy's URL. None: everybody is let in.
@@ -53,6 +55,7 @@ impl Plan {
             joined: true,
             plain: false,
             says_when: false,
+            node_options: &[],
             proxy_options: &[],
             issuer: None,
         }
@@ -62,8 +65,22 @@ impl Plan {
         let scratch = scratch_folder(self.test);
         let redis = self.joined.then(|| Redis::start(&scratch));
         let port = free_port();
-        let (options, manner) = (self.options(port), (self.app, self.placement));
-        let start = |name: &&str| Node::start_as(name, manner, redis.as_ref(), &options, &scratch);
+        let own = self.options(port);
+        let more: Vec<&str> = own
+            .iter()
+            .map(String::as_str)
+            .chain(self.node_options.iter().copied())
+            .collect();
+        let start = |name: &&str| {
+            Node::start_placed(
+                name,
+                self.app,
+                self.placement,
+                redis.as_ref(),
+                &more,
+                &scratch,
+            )
+        };
         let nodes: Vec<Node> = NODES.iter().map(start).collect();
         let rest = RestOfTheSite::start();
         let traefik = match self.plain {

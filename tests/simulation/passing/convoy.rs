@@ -320,7 +320,7 @@ impl Convoy {
             let params = params.to_string().into();
             let notice = Notice::Message { level: 4, params };
             let shard = &mut node.cores[0].shard;
-            let delivered = shard.handle_tell(self.now, &session.id, &notice);
+            let delivered = shard.handle_notice(self.now, &session.id, &notice);
             *next += u64::from(delivered.is_ok());
             node.settle(0);
         }

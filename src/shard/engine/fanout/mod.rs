@@ -25,8 +25,9 @@ use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
 use crate::app::call::{LISTS, Topic};
-use crate::budget::Pool;
+use crate::clients::{Client, Commons};
 
+pub(super) use self::lease::NoRoom;
 pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
 pub(super) use self::spelling::WantedTopic;
 pub(super) use self::topic::updated_params;
@@ -53,12 +54,14 @@ pub(super) struct Fanout {
     /// Of subscriptions to resources, and of those: lists cost no more than the listener itself.
     bytes: usize,
     /// What all cores take such bytes from, and how many of them are ours: `bytes <= leased`.
-    pool: Arc<Pool>,
+    commons: Arc<Commons>,
     leased: usize,
+    /// For whom the subscriptions to resources of a listener are counted, by its index. Beside it, since most have none.
+    payers: HashMap<u32, Client>,
 }
 
 impl Fanout {
-    pub(super) fn new(pool: Arc<Pool>) -> Self {
+    pub(super) fn new(commons: Arc<Commons>) -> Self {
         let mut topics = Slab::new();
         // The lists are always there, in the order of the table.
         for (_, list) in &LISTS {
@@ -71,8 +74,9 @@ impl Fanout {
             listeners: Arena::default(),
             ready: VecDeque::new(),
             bytes: 0,
-            pool,
+            commons,
             leased: 0,
+            payers: HashMap::new(),
         }
     }
 
@@ -106,6 +110,7 @@ impl Fanout {
     }
 
     pub(super) fn close(&mut self, key: ListenerKey) {
+        self.pay_back_all(key);
         while let Some(slot) = self
             .listeners
             .get(key)
@@ -135,12 +140,12 @@ impl Fanout {
         topic.and_then(slot).is_some()
     }
 
-    /// How a resource is published that somebody hears of by this spelling.
+    /// How a resource is published that somebody subscribed to by this spelling.
     pub(super) fn published_uri(&self, spelling: &str) -> Option<Rc<str>> {
         self.topics[*self.by_uri.get(spelling)? as usize].published_uri()
     }
 
-    /// The resources that a listener hears of, as they are published.
+    /// The resources that a listener is subscribed to, as they are published.
     pub(super) fn uris_of(&self, key: ListenerKey) -> impl Iterator<Item = Rc<str>> {
         let listener = self.listeners.get(key).into_iter();
         let topics = listener.flat_map(|it| &it.subscriptions);
@@ -376,7 +381,7 @@ impl Fanout {
         self.listeners.len()
     }
 
-    /// The index of a topic that somebody hears, or that is a list.
+    /// The index of a topic that somebody is subscribed to, or that is a list.
     fn find(&self, topic: &Topic) -> Option<u32> {
         match topic.list() {
             Ok(list) => Some(list as u32),
@@ -406,6 +411,7 @@ impl Fanout {
 
     /// Takes one subscription out on both sides; the last of each list moves into the gap.
     fn remove_subscription(&mut self, key: ListenerKey, slot: usize) {
+        self.pay_back(key, slot);
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
@@ -468,7 +474,7 @@ impl Fanout {
         let subscribers: usize = resources().map(|(_, it)| it.subscribers.len()).sum();
         let topics: usize = resources().map(|(_, it)| it.bytes()).sum();
         assert_eq!(self.bytes, subscribers * SUBSCRIPTION_BYTES + topics);
-        assert_eq!(self.bytes, self.leased, "leased for nothing");
+        self.lease_invariants();
         for (key, listener) in self.listeners.iter() {
             let pending = listener
                 .subscriptions

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::{Fanout, ListenerKey};
 use crate::app::call::Topic;
 
-/// What a client wants to hear of.
+/// What a client subscribes to.
 pub(in crate::shard) struct WantedTopic {
     /// A resource as the client spells it.
     pub(super) topic: Topic,
@@ -38,7 +38,7 @@ impl WantedTopic {
 }
 
 impl Fanout {
-    /// Whoever does not hear of it by this spelling means any other. How many subscriptions that were.
+    /// Whoever is not subscribed to it by this spelling means any other. How many subscriptions that were.
     pub(in crate::shard) fn unsubscribe(
         &mut self,
         key: ListenerKey,
@@ -80,7 +80,7 @@ impl Fanout {
             .unwrap_or(own)
     }
 
-    /// What this listener hears of under other spellings of a resource.
+    /// What this listener is subscribed to under other spellings of a resource.
     fn others_heard(&self, key: ListenerKey, own: &str) -> impl Iterator<Item = u32> {
         let others = self.spellings.get(own).map_or(&[][..], Vec::as_slice);
         let listener = self.listeners.get(key);

@@ -70,7 +70,7 @@ impl TopicEntry {
         }
     }
 
-    /// User memory of a resource that somebody hears of, about. It has its URI twice, and a place among the spellings
+    /// User memory of a resource that somebody subscribed to, about. It has its URI twice, and a place among the spellings
     /// of another one if it is one.
     pub(super) fn bytes_of(uri: &str, own: Option<&str>) -> usize {
         ENTRY_BYTES + 2 * uri.len() + own.map_or(0, |own| SPELLING_BYTES + own.len())

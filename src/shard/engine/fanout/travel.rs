@@ -1,4 +1,4 @@
-//! A listener as a value that can travel: what it hears of, and what of that it has still to be delivered_through.
+//! A listener as a value that can travel: what it is subscribed to, and what of that is still to be delivered.
 //!
 //! It leaves at a place in the log, and arrives at the same place: what each of its topics was published at last goes with
 //! it, so that the other core knows as much of them as it needs for this listener. Who else hears of a topic there has
@@ -10,6 +10,7 @@ use super::listener::Subscription;
 use super::topic::TopicEntry;
 use super::{Fanout, Listener, ListenerKey, ListenerKind, WantedTopic};
 use crate::app::call::Topic;
+use crate::clients::{Client, Millis};
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::shard) struct PackedListener {
@@ -18,6 +19,8 @@ pub(in crate::shard) struct PackedListener {
     /// The session's last targeted message that left on its standalone stream.
     sequence: u32,
     subscriptions: Vec<PackedSubscription>,
+    /// For whom they are counted.
+    payer: Option<Client>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -60,11 +63,13 @@ impl Fanout {
         let (delivered_through, sequence) = (*delivered_through, *sequence);
         let subscriptions = subscriptions.iter().map(|it| self.pack_subscription(it));
         let subscriptions = subscriptions.collect();
+        let payer = self.payer(key);
         self.close(key);
         Some(PackedListener {
             delivered_through,
             sequence,
             subscriptions,
+            payer,
         })
     }
 
@@ -103,11 +108,13 @@ impl Fanout {
         listener: PackedListener,
         kind: ListenerKind,
         named: Option<(ListenerKey, usize)>,
+        now: Millis,
     ) -> ListenerKey {
         let PackedListener {
             delivered_through,
             sequence,
             subscriptions,
+            payer,
         } = listener;
         let entry = Listener {
             kind,
@@ -127,9 +134,7 @@ impl Fanout {
         for subscription in subscriptions {
             self.unpack_subscription(key, subscription);
         }
-        let missing = self.bytes.saturating_sub(self.leased);
-        self.pool.take_beyond(missing);
-        self.leased += missing;
+        self.take_in(key, payer, now);
         key
     }
 

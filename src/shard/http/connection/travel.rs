@@ -4,7 +4,6 @@
 //! behind, and so is that the client sends nothing more: the kernel says that again to whoever reads next.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +27,8 @@ pub(in crate::shard) struct PackedConnection {
     keep_alive: bool,
     http10: bool,
     since: Millis,
-    peer: Option<IpAddr>,
-    client: Option<IpAddr>,
+    peer: Option<Client>,
+    client: Option<Client>,
     counts_for: PackedCountsFor,
     is_proxy: bool,
     #[serde(default)]
@@ -40,6 +39,7 @@ pub(in crate::shard) struct PackedConnection {
 enum PackedCountsFor {
     Peer,
     Client,
+    ClientOfPeer,
     Nobody,
 }
 
@@ -88,11 +88,12 @@ impl<U: UpperLayer> Connection<U> {
             keep_alive,
             http10,
             since,
-            peer: peer.map(Client::address),
-            client: client.map(Client::address),
+            peer,
+            client,
             counts_for: match counts_for {
                 CountsFor::Peer => PackedCountsFor::Peer,
                 CountsFor::Client => PackedCountsFor::Client,
+                CountsFor::ClientOfPeer => PackedCountsFor::ClientOfPeer,
                 CountsFor::Nobody => PackedCountsFor::Nobody,
             },
             is_proxy,
@@ -146,11 +147,12 @@ impl PackedConnection {
             origin: None,
             since,
             timer: Timer::default(),
-            peer: peer.map(Client::of),
-            client: client.map(Client::of),
+            peer,
+            client,
             counts_for: match counts_for {
                 PackedCountsFor::Peer => CountsFor::Peer,
                 PackedCountsFor::Client => CountsFor::Client,
+                PackedCountsFor::ClientOfPeer => CountsFor::ClientOfPeer,
                 PackedCountsFor::Nobody => CountsFor::Nobody,
             },
             is_proxy,

@@ -8,37 +8,37 @@ use super::keys::StreamKey;
 use super::messages::notification_message;
 use super::stream::{OutgoingMessage, STANDALONE, Stream};
 use super::{Closed, Engine, ExchangeOwner, SessionId, SessionKey, Wire};
-use crate::app::call::{Notice, RESOURCE, TellRefused, Topic};
+use crate::app::call::{Notice, NotifyRefused, RESOURCE, Topic};
 use crate::mcp::RpcMethod;
 
 impl Engine {
-    /// Tells one session of this core.
+    /// Notifies one session of this core.
     ///
     /// # Errors
-    /// Why it was not told. If too much is waiting for it, its connection is closed as well: the client is to come
+    /// Why it was not notified. If too much is waiting for it, its connection is closed as well: the client is to come
     /// back for what waits.
-    pub(in crate::shard) fn handle_tell(
+    pub(in crate::shard) fn handle_notice(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         session: &str,
         notice: &Notice,
-    ) -> Result<(), TellRefused> {
+    ) -> Result<(), NotifyRefused> {
         let session = self.locate(SessionId::parse(session).as_ref())?;
         let text = match notice {
             Notice::Changed(Topic::Resource(uri)) => {
-                let session = self.sessions.get(session).ok_or(TellRefused::Expired)?;
+                let session = self.sessions.get(session).ok_or(NotifyRefused::Expired)?;
                 updated(self.fanout.spelled(session.listener, uri))
             }
             notice => text(notice),
         };
         let message = self
             .message(wire, Some(session), &text)
-            .map_err(|_| TellRefused::Full)?;
-        self.tell(wire, session, notice, &message)
+            .map_err(|_| NotifyRefused::Full)?;
+        self.queue_notice(wire, session, notice, &message)
     }
 
-    /// Tells every session of this core. `offset` is the place that this took in the log.
-    pub(in crate::shard) fn handle_tell_all(
+    /// Notifies every session of this core. `offset` is the place that this took in the log.
+    pub(in crate::shard) fn handle_notice_to_all(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         offset: u64,
@@ -49,19 +49,19 @@ impl Engine {
         let message = self.small_message(&text(notice));
         let sessions: Vec<SessionKey> = self.sessions.iter().map(|(key, _)| key).collect();
         for session in sessions {
-            // One that is full is told by the end of its stream.
-            let _ = self.tell(wire, session, notice, &message);
+            // One that is full learns it by the end of its stream.
+            let _ = self.queue_notice(wire, session, notice, &message);
         }
     }
 
-    fn tell(
+    fn queue_notice(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         key: SessionKey,
         notice: &Notice,
         message: &Rc<OutgoingMessage>,
-    ) -> Result<(), TellRefused> {
-        let session = self.sessions.get(key).ok_or(TellRefused::Expired)?;
+    ) -> Result<(), NotifyRefused> {
+        let session = self.sessions.get(key).ok_or(NotifyRefused::Expired)?;
         if let Notice::Message { level, .. } = notice
             && *level < session.log_level
         {
@@ -69,13 +69,13 @@ impl Engine {
         }
         let listener = session.listener;
         let bytes_max = self.limits.stream_queue_bytes_max;
-        let key = self.standalone(key).ok_or(TellRefused::Expired)?;
-        let stream = self.streams.get_mut(key).ok_or(TellRefused::Expired)?;
+        let key = self.standalone(key).ok_or(NotifyRefused::Expired)?;
+        let stream = self.streams.get_mut(key).ok_or(NotifyRefused::Expired)?;
         if !stream.has_room(message.data.len(), bytes_max) {
             if let Some(connection) = stream.exchange {
                 self.abort_stream(wire, key, connection, Closed::SlowReader);
             }
-            return Err(TellRefused::Full);
+            return Err(NotifyRefused::Full);
         }
         stream.push(message.clone(), bytes_max);
         stream.trim(bytes_max, |_| None);

@@ -1,6 +1,6 @@
 //! Messages for one session or for all, from outside of any call.
 
-use pinfold::app::call::{Notice, TellRefused, Topic};
+use pinfold::app::call::{Notice, NotifyRefused, Topic};
 use pinfold::internals::limits::Limits;
 use pinfold::internals::shard::Closed;
 use serde_json::json;
@@ -76,14 +76,14 @@ fn a_session_that_is_not_there_told_as_if_it_were() {
     let session = client.session(V06);
     client.ask(&Request::delete(&session));
     let told = |client: &mut Client, id: &str| client.tell(id, &message(1, "x"));
-    assert_eq!(told(&mut client, &session), Err(TellRefused::Expired));
+    assert_eq!(told(&mut client, &session), Err(NotifyRefused::Expired));
     assert_eq!(
         told(&mut client, "not a session"),
-        Err(TellRefused::Unknown)
+        Err(NotifyRefused::Unknown)
     );
     let elsewhere = session.replacen("node", "nodf", 1);
     assert_ne!(elsewhere, session);
-    assert_eq!(told(&mut client, &elsewhere), Err(TellRefused::OtherNode));
+    assert_eq!(told(&mut client, &elsewhere), Err(NotifyRefused::OtherNode));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_stalled_reader_that_collects_messages_without_bound() {
         .iter()
         .position(Result::is_err)
         .expect("the bound is reached");
-    assert_eq!(told[refused], Err(TellRefused::Full));
+    assert_eq!(told[refused], Err(NotifyRefused::Full));
     assert_eq!(client.closed(socket), Some(Closed::SlowReader));
     // What waited is there for the client that comes back, and in order.
     let again = client.open(&Request::get(&session));

@@ -1,10 +1,11 @@
 //! The URL by which clients know this server: what tokens are for, and where its metadata are.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use fluent_uri::Uri;
+
+use super::authority::{is_loopback_host, without_port};
 
 /// The path in front of all that is told about a resource: RFC 9728, 3.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
@@ -23,6 +24,13 @@ pub struct PublicUrl {
 pub struct NotAPublicUrl;
 
 impl PublicUrl {
+    /// Its name or address; an IPv6 address in its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let (_, authority) = self.origin.split_once("://").unwrap_or_default();
+        without_port(authority)
+    }
+
     /// Where this server's metadata are, for challenges.
     #[must_use]
     pub fn metadata_url(&self) -> String {
@@ -87,7 +95,7 @@ impl fmt::Display for NotAPublicUrl {
 impl std::error::Error for NotAPublicUrl {}
 
 /// https, or on this machine: nobody on the way reads or changes what comes from there.
-pub(super) fn is_safe_url(text: &str) -> bool {
+pub(crate) fn is_safe_url(text: &str) -> bool {
     let Ok(uri) = Uri::parse(text) else {
         return false;
     };
@@ -98,13 +106,7 @@ pub(super) fn is_safe_url(text: &str) -> bool {
     let has_host = !authority.host().is_empty() && authority.userinfo().is_none();
     has_host
         && (scheme.eq_ignore_ascii_case("https")
-            || (scheme.eq_ignore_ascii_case("http") && is_loopback(authority.host())))
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let is_own = |address: IpAddr| address.to_canonical().is_loopback();
-    host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(is_own)
+            || (scheme.eq_ignore_ascii_case("http") && is_loopback_host(authority.host())))
 }
 
 #[cfg(test)]
@@ -135,6 +137,7 @@ mod tests {
             "http://127.0.0.1:8080/mcp",
             "http://[::1]:8080",
             "http://localhost/mcp",
+            "http://localhost./mcp",
         ] {
             assert!(right.parse::<PublicUrl>().is_ok(), "{right}");
         }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::clients::Millis;
+use super::Millis;
 
 const NS_PER_MS: u64 = 1_000_000;
 const NS_PER_S: u64 = 1_000_000_000;
@@ -12,7 +12,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// 16 bytes. It begins full.
 ///
 /// ```
-/// use pinfold::internals::auth::TokenBucket;
+/// use pinfold::internals::clients::TokenBucket;
 ///
 /// let mut calls = TokenBucket::new(10, 2);
 /// assert!(calls.take(0, 2).is_ok());
@@ -36,8 +36,9 @@ pub struct RetryAfter {
 impl RetryAfter {
     /// For `Retry-After`: whole seconds, at least one.
     #[must_use]
-    pub fn seconds(self) -> u64 {
-        self.ms.div_ceil(1_000).max(1)
+    pub fn seconds(self) -> u32 {
+        let seconds = self.ms.div_ceil(1_000).max(1);
+        u32::try_from(seconds).unwrap_or(u32::MAX)
     }
 }
 
@@ -58,6 +59,20 @@ impl TokenBucket {
     /// # Errors
     /// When there is enough.
     pub fn take(&mut self, now: Millis, n: u32) -> Result<(), RetryAfter> {
+        self.full_at = self.after(now, n)?;
+        Ok(())
+    }
+
+    /// Whether [`take`](TokenBucket::take) would take so many.
+    ///
+    /// # Errors
+    /// When there is enough.
+    pub fn check(&self, now: Millis, n: u32) -> Result<(), RetryAfter> {
+        self.after(now, n).map(|_| ())
+    }
+
+    /// When it is full again once `n` are taken.
+    fn after(&self, now: Millis, n: u32) -> Result<u64, RetryAfter> {
         let now = now.saturating_mul(NS_PER_MS);
         let full_at = self
             .full_at
@@ -68,8 +83,13 @@ impl TokenBucket {
             let ms = (earliest - now).div_ceil(NS_PER_MS);
             return Err(RetryAfter { ms });
         }
-        self.full_at = full_at;
-        Ok(())
+        Ok(full_at)
+    }
+
+    /// At once.
+    #[must_use]
+    pub const fn burst(&self) -> u32 {
+        self.burst
     }
 
     /// Nothing of it is used: it may be forgotten, and another one be made in its place.
@@ -78,9 +98,15 @@ impl TokenBucket {
         self.full_at <= now.saturating_mul(NS_PER_MS)
     }
 
-    /// In which so many come.
+    /// Of two alike, the one that was used more is the greater.
+    #[must_use]
+    pub(super) const fn full_at(&self) -> u64 {
+        self.full_at
+    }
+
+    /// In which so many come: of each a part of a nanosecond is forgiven, so that all of a second come within it.
     fn time_of(&self, n: u32) -> u64 {
-        (u64::from(n) * NS_PER_S).div_ceil(u64::from(self.per_second))
+        u64::from(n) * (NS_PER_S / u64::from(self.per_second)).max(1)
     }
 }
 

@@ -1,0 +1,230 @@
+//! Who gets in, with the real program: tokens of a file and of an issuer, and what SIGHUP changes.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde_json::{Value, json};
+
+use crate::program::scratch_folder;
+use crate::server::{App, Placement, Server, binary};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+struct Told {
+    status: u16,
+    challenge: String,
+    session: Option<String>,
+    body: Value,
+}
+
+/// A message, with these fields in its head.
+fn post(url: &str, fields: &[(&str, &str)], message: &Value) -> Told {
+    let mut request = ureq::post(url)
+        .header("Content-Type", "application/json")
+        .header("Accept", "application/json, text/event-stream");
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    let config = request.config().timeout_global(Some(LIMIT));
+    let request = config.http_status_as_error(false).build();
+    let answer = request.send(message.to_string()).expect("an answer");
+    let field = |name: &str| {
+        let value = answer.headers().get(name)?;
+        Some(value.to_str().expect("ASCII").to_owned())
+    };
+    Told {
+        status: answer.status().as_u16(),
+        challenge: field("www-authenticate").unwrap_or_default(),
+        session: field("mcp-session-id"),
+        body: {
+            let text = answer.into_body().read_to_string().expect("a body");
+            serde_json::from_str(&text).unwrap_or_default()
+        },
+    }
+}
+
+fn initialize() -> Value {
+    json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    }})
+}
+
+fn open(server: &Server, bearer: &str) -> Told {
+    post(&server.mcp(), &[("Authorization", bearer)], &initialize())
+}
+
+/// A token of `pinfold token new`; its line is appended to the file.
+fn new_token(name: &str, file: &Path) -> String {
+    let made = Command::new(binary())
+        .args(["token", "new", "--scopes", "board:read", "--name", name])
+        .output()
+        .expect("the program runs");
+    assert!(made.status.success(), "{made:?}");
+    let mut lines = fs::read_to_string(file).unwrap_or_default();
+    lines += &String::from_utf8_lossy(&made.stdout);
+    fs::write(file, lines).expect("a file can be written");
+    format!("Bearer {}", String::from_utf8_lossy(&made.stderr).trim())
+}
+
+#[test]
+fn a_token_that_was_added_or_taken_away_and_nobody_heard_of_it() {
+    let scratch = scratch_folder("identity/token");
+    let file = scratch.join("tokens");
+    let alice = new_token("alice", &file);
+    let shown = file.to_str().expect("a plain path");
+    let options = ["--auth", "token", "--auth-token-file", shown];
+    let server = Server::start_with(&options, App::Board, Placement::AtRandom, &scratch);
+    let nobody = post(&server.mcp(), &[], &initialize());
+    assert_eq!(
+        (nobody.status, nobody.challenge.as_str()),
+        (401, "Bearer realm=\"mcp\"")
+    );
+    let session = open(&server, &alice).session.expect("a session");
+    let bob = new_token("bob", &file);
+    assert_eq!(open(&server, &bob).status, 401);
+    let hang_up = |tokens: usize| {
+        let pid = server.id().to_string();
+        let sent = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()));
+        let words = format!("{tokens} tokens are in");
+        while !server.log().contains(&words) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    hang_up(2);
+    while open(&server, &bob).status != 200 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    let in_session = |bearer: &str| {
+        let fields = [("Authorization", bearer), ("Mcp-Session-Id", &*session)];
+        post(&server.mcp(), &fields, &ping)
+    };
+    assert_eq!(in_session(&alice).status, 200);
+    assert_eq!(in_session(&bob).body["error"]["data"]["reason"], "unknown");
+    fs::write(&file, "").expect("a file can be written");
+    hang_up(0);
+    while in_session(&alice).status != 401 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let log = server.log();
+    assert!(
+        !log.contains(&alice[7..]) && !log.contains(&bob[7..]),
+        "a token in the log"
+    );
+    server.stop().unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+/// An authorization server with one key, as far as anybody here knows.
+struct Issuer(Ed25519KeyPair);
+
+impl Issuer {
+    fn new() -> Issuer {
+        let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
+        Issuer(Ed25519KeyPair::from_pkcs8(key.as_ref()).expect("a key"))
+    }
+
+    fn keys(&self) -> Value {
+        let x = URL_SAFE_NO_PAD.encode(self.0.public_key().as_ref());
+        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "alg": "EdDSA", "use": "sig", "x": x}]})
+    }
+
+    fn token(&self, audience: &str, subject: &str, lives_s: i64) -> String {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970");
+        let now = now.as_secs() as i64;
+        let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let head = encode(json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "one"}));
+        let claims = encode(json!({
+            "iss": "https://login.example.com", "sub": subject, "aud": audience,
+            "iat": now - 600, "exp": now + lives_s, "client_id": "test", "jti": "1",
+        }));
+        let signed = format!("{head}.{claims}");
+        let signature = URL_SAFE_NO_PAD.encode(self.0.sign(signed.as_bytes()));
+        format!("Bearer {signed}.{signature}")
+    }
+}
+
+#[test]
+fn a_token_of_an_issuer_that_is_for_somebody_else_or_of_somebody_else() {
+    let scratch = scratch_folder("identity/jwt");
+    let (issuer, other) = (Issuer::new(), Issuer::new());
+    let keys = scratch.join("keys.json");
+    fs::write(&keys, issuer.keys().to_string()).expect("a file can be written");
+    let public = "https://mcp.example.com/mcp";
+    let options = [
+        "--auth",
+        "jwt",
+        "--auth-issuer",
+        "https://login.example.com",
+        "--auth-jwks",
+        keys.to_str().expect("a plain path"),
+        "--public-url",
+        public,
+    ];
+    let server = Server::start_with(&options, App::Board, Placement::OneCore, &scratch);
+    let nobody = post(&server.mcp(), &[], &initialize());
+    let metadata = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp";
+    assert_eq!(nobody.status, 401);
+    assert!(nobody.challenge.contains(metadata), "{}", nobody.challenge);
+    let path = metadata.trim_start_matches("https://mcp.example.com");
+    let at = server.mcp().replace("/mcp", path);
+    let told = ureq::get(&at).call().expect("anybody may ask");
+    let told = told.into_body().read_to_string().expect("a body");
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["resource"], public);
+    assert_eq!(
+        told["authorization_servers"],
+        json!(["https://login.example.com"])
+    );
+    for (bearer, reason) in [
+        (
+            issuer.token("https://other.example.com/mcp", "alice", 600),
+            "token_audience",
+        ),
+        (issuer.token(public, "alice", -300), "token_expired"),
+        (other.token(public, "alice", 600), "token_signature"),
+    ] {
+        let refused = open(&server, &bearer);
+        assert_eq!(
+            (refused.status, &refused.body["error"]["data"]["reason"]),
+            (401, &reason.into())
+        );
+        assert!(refused.challenge.contains("error=\"invalid_token\""));
+    }
+    let opened = open(&server, &issuer.token(public, "alice", 600));
+    assert_eq!(opened.status, 200);
+    let session = opened.session.expect("a session");
+    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    for (subject, status) in [("alice", 200), ("bob", 404)] {
+        let bearer = issuer.token(public, subject, 601);
+        let fields = [("Authorization", &*bearer), ("Mcp-Session-Id", &*session)];
+        assert_eq!(
+            post(&server.mcp(), &fields, &ping).status,
+            status,
+            "{subject}"
+        );
+    }
+    server.stop().unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+#[test]
+fn a_server_that_is_open_to_all_and_nobody_said_so() {
+    let scratch = scratch_folder("identity/unsaid");
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", "0.0.0.0:0", "--admin", "127.0.0.1:0"]);
+    let finished = crate::program::run(&mut command, &scratch.join("output"));
+    assert_eq!(finished.status.code(), Some(2), "{finished:?}");
+    assert!(
+        finished.output.contains("'--auth' must be given"),
+        "{finished:?}"
+    );
+}
