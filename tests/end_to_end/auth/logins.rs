@@ -97,7 +97,9 @@ impl Login {
         let scratch = scratch_folder(test);
         let provider = OidcProvider::start(&scratch);
         let url = provider.url();
-        let server = start(App::Conformance, &["--auth-issuer", &url], &scratch);
+        // Who is told of no scope asks for none, and such a provider gives no token without one.
+        let options = ["--auth-issuer", &url, "--auth-scopes", "board:read"];
+        let server = start(App::Conformance, &options, &scratch);
         let mut tally = self.check(&server.mcp(), &server.admin(), &provider, &[], &scratch);
         tally.expect(server.stop());
         tally.conclude(test);

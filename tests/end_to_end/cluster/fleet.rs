@@ -65,8 +65,22 @@ impl Plan {
         let scratch = scratch_folder(self.test);
         let redis = self.joined.then(|| Redis::start(&scratch));
         let port = free_port();
-        let (options, manner) = (self.options(port), (self.app, self.placement));
-        let start = |name: &&str| Node::start_as(name, manner, redis.as_ref(), &options, &scratch);
+        let own = self.options(port);
+        let more: Vec<&str> = own
+            .iter()
+            .map(String::as_str)
+            .chain(self.node_options.iter().copied())
+            .collect();
+        let start = |name: &&str| {
+            Node::start_placed(
+                name,
+                self.app,
+                self.placement,
+                redis.as_ref(),
+                &more,
+                &scratch,
+            )
+        };
         let nodes: Vec<Node> = NODES.iter().map(start).collect();
         let rest = RestOfTheSite::start();
         let traefik = match self.plain {
@@ -86,9 +100,8 @@ impl Plan {
 impl Plan {
     /// Of each node, behind a proxy at this port.
     fn options(&self, port: u16) -> Vec<String> {
-        let own = self.node_options.iter().map(|it| (*it).to_owned());
         let Some(issuer) = self.issuer else {
-            return own.collect();
+            return Vec::new();
         };
         let scheme = if self.tls { "https" } else { "http" };
         let issuer = format!("http://127.0.0.1:{issuer}");
@@ -101,8 +114,9 @@ impl Plan {
             "--auth-issuer",
             &issuer,
         ];
-        let options = options.into_iter().chain(["--public-url", &public]);
-        own.chain(options.map(str::to_owned)).collect()
+        let more = ["--public-url", &public, "--auth-scopes", "board:read"];
+        let options = options.into_iter().chain(more);
+        options.map(str::to_owned).collect()
     }
 }
 

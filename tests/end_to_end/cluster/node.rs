@@ -29,15 +29,15 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn start(name: &str, app: App, redis: Option<&Redis>, scratch: &Path) -> Node {
-        Node::start_as(name, (app, Placement::OneCore), redis, &[], scratch)
+        Node::start_placed(name, app, Placement::OneCore, redis, &[], scratch)
     }
 
-    /// With more options.
-    pub(super) fn start_as(
+    pub(super) fn start_placed(
         name: &str,
-        manner: (App, Placement),
+        app: App,
+        placement: Placement,
         redis: Option<&Redis>,
-        more: &[String],
+        more: &[&str],
         scratch: &Path,
     ) -> Node {
         let url = redis.map(Redis::url);
@@ -45,11 +45,11 @@ impl Node {
             .find_map(|_| {
                 let ports = Ports::free();
                 let mut options = own_options(name, scratch);
-                options.extend_from_slice(more);
+                options.extend(more.iter().map(|it| (*it).to_owned()));
                 if let Some(url) = &url {
                     options.extend(joined_options(ports, url, scratch));
                 }
-                Node::try_start(name, ports, manner, options, scratch)
+                Node::try_start(name, ports, (app, placement), options, scratch)
             })
             .unwrap_or_else(|| panic!("node {name} does not start:\n{}", read_log(scratch, name)))
     }

@@ -71,9 +71,9 @@ impl Site {
             "--public-url",
             PUBLIC,
         ];
-        let options = options.map(str::to_owned);
-        let manner = (App::Conformance, Placement::OneCore);
-        let start = |name| Node::start_as(name, manner, Some(&redis), &options, &scratch);
+        let (app, placement) = (App::Conformance, Placement::OneCore);
+        let start =
+            |name| Node::start_placed(name, app, placement, Some(&redis), &options, &scratch);
         let site = Site {
             nodes: ["a", "b"].map(start),
             issuer,

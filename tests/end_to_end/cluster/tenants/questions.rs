@@ -13,6 +13,7 @@ at_both_nodes! {
 }
 
 const STATE_TOOL: &str = "test_input_required_result_request_state";
+const OTHER_STATE_TOOL: &str = "test_input_required_result_tampered_state";
 const CALL: u32 = 7;
 
 fn accepted(id: &Value, name: &str) -> Value {
@@ -66,29 +67,34 @@ fn cancels_her_call(site: &Site, asked: &Node) {
     is_answered_by_alice(site, &alice, &session, &question, messages);
 }
 
-/// What a node gave Alice to bring back is hers, at whichever node.
-fn brings_her_request_state(site: &Site, asked: &Node) {
-    let (alice, eve) = (site.alice(), site.eve());
-    let mut call = json!({"name": STATE_TOOL, "arguments": {}});
-    let answer = alice.modern(site.home(), "tools/call", STATE_TOOL, call.clone());
+/// What a node asks of somebody who calls this tool, and the state to bring back with the answer.
+fn asked_state(person: &Person, node: &Node, tool: &str) -> Value {
+    let call = json!({"name": tool, "arguments": {}});
+    let answer = person.modern(node, "tools/call", tool, call);
     let question: Value = serde_json::from_str(&answer.body).expect("JSON");
     let state = question["result"]["requestState"].clone();
     assert!(state.is_string(), "{answer:?}");
-    call["inputResponses"] = json!({"confirm": {"action": "accept", "content": {"ok": true}}});
-    call["requestState"] = state.clone();
-    let stolen = eve.modern(asked, "tools/call", STATE_TOOL, call.clone());
-    assert!(!stolen.body.contains("state-ok"), "{stolen:?}");
-    // As one that nobody gave out.
-    let changed = state.as_str().unwrap_or_default();
-    let changed = format!("{}{}", &changed[..changed.len() - 8], "AAAAAAAA");
-    let mut made_up = call.clone();
-    made_up["requestState"] = json!(changed);
-    let of_nothing = eve.modern(asked, "tools/call", STATE_TOOL, made_up);
+    state
+}
+
+/// What a node gave Alice to bring back is hers, at whichever node. Eve is told what she is told of one of her own that belongs to
+/// another request.
+fn brings_her_request_state(site: &Site, asked: &Node) {
+    let (alice, eve) = (site.alice(), site.eve());
+    let bring = |person: &Person, state: &Value| {
+        let answers = json!({"confirm": {"action": "accept", "content": {"ok": true}}});
+        let call = json!({"name": STATE_TOOL, "arguments": {}, "inputResponses": answers, "requestState": state});
+        person.modern(asked, "tools/call", STATE_TOOL, call)
+    };
+    let state = asked_state(&alice, site.home(), STATE_TOOL);
+    let stolen = bring(&eve, &state);
+    let of_another = bring(&eve, &asked_state(&eve, site.home(), OTHER_STATE_TOOL));
+    assert!(of_another.body.contains("-32602"), "{of_another:?}");
     assert_eq!(
         (stolen.status, stolen.body),
-        (of_nothing.status, of_nothing.body)
+        (of_another.status, of_another.body)
     );
-    let mine = alice.modern(asked, "tools/call", STATE_TOOL, call);
+    let mine = bring(&alice, &state);
     assert!(mine.body.contains("state-ok"), "{mine:?}");
 }
 
