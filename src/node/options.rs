@@ -154,8 +154,20 @@ impl Options {
     pub(super) fn card(&self) -> Option<CardSettings> {
         self.server_card.then(|| CardSettings {
             public_url: self.public_url.clone(),
-            asks_for_token: false,
+            asks_for_token: self.asks_for_token(),
         })
+    }
+
+    /// Whether clients need a token that an operator has to give them: those of issuers they get by themselves.
+    fn asks_for_token(&self) -> bool {
+        #[cfg(feature = "auth")]
+        let asks = matches!(
+            self.auth.authenticator,
+            crate::credentials::Authenticator::Token(_)
+        );
+        #[cfg(not(feature = "auth"))]
+        let asks = false;
+        asks
     }
 
     pub(super) fn tokio_workers(&self) -> usize {
