@@ -7,7 +7,7 @@ pub enum Reason {
     Missing,
     /// The field came twice: two parties could read it in two ways.
     Doubled,
-    /// Longer than [`TOKEN_BYTES_MAX`](crate::limits::TOKEN_BYTES_MAX).
+    /// Longer than 8 KiB.
     TooLong,
     /// No access token that anybody makes.
     Malformed,

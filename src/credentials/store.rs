@@ -21,7 +21,8 @@ pub enum Authenticator {
     /// Nobody is asked. For a loopback address, or where somebody else keeps the door.
     #[default]
     None,
-    /// By a file of tokens ([`StaticTokens`](crate::auth::StaticTokens) says what is in it).
+    /// By a file of tokens, a line for each as `pinfold token new` prints it: name, `sha256:` and the token's digest in
+    /// hexadecimal, scopes, and `until=YYYY-MM-DD` if it ends.
     Token(PathBuf),
     /// By tokens that issuers sign.
     Jwt(JwtSettings),
