@@ -46,6 +46,31 @@ fn a_request_that_overtakes_a_large_one() {
     assert_eq!(items.len(), 2, "{items:?}");
 }
 
+/// The look has taken more than half of what there is: one client gets no more, not even for the head beside it.
+#[test]
+fn a_request_that_is_dropped_for_the_bytes_of_its_head() {
+    let body = LOOK_ON_CORE_BYTES_MAX + 1;
+    let arguments = json!({"name": "t", "arguments": {"text": "m".repeat(body)}});
+    let smallest = 2 * body;
+    let peer = Some(std::net::IpAddr::from([203, 0, 113, 9]));
+    for memory_bytes_max in (smallest..smallest * 3).step_by(16 * 1024) {
+        let mut client = Client::with(Limits {
+            memory_bytes_max,
+            ..Limits::default()
+        });
+        client.node.looks_later = true;
+        let session = client.session(V11);
+        let socket = client.node.connect(0, peer).expect("there is room");
+        let request = Request::call(&session, 1, "tools/call", arguments.clone());
+        send(&mut client, socket, &[request]);
+        if !client.node.looks.is_empty() {
+            client.node.look();
+        }
+        let answers = client.items(socket).len() + client.node.calls.len();
+        assert_eq!(answers, 1, "served or refused, of {memory_bytes_max} bytes");
+    }
+}
+
 #[test]
 fn a_client_that_left_while_its_body_was_looked_at() {
     let mut client = Client::new();

@@ -104,7 +104,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(held) = self.held(key) else { return };
         let more = holds.saturating_sub(held.charge.count());
         let share = held.charge.share().cloned();
-        if self.memory.check_share(share.as_ref(), more).is_err() {
+        if more > 0 && self.memory.check_share(share.as_ref(), more).is_err() {
             return self.out_of_memory(key);
         }
         if !self.memory.has_room(more) {
@@ -118,6 +118,21 @@ impl<U: UpperLayer> Http<U> {
         if more > 0 && !has_room || held.charge.resize(holds).is_err() {
             self.memory.want(more);
             self.out_of_memory(key);
+        }
+    }
+
+    /// What stays of a request whose body is looked at: its head. That is small, and the look has its charge already, so
+    /// there is no use in refusing it now.
+    pub(super) fn hold_head(&mut self, key: ConnectionKey) {
+        let Some(holds) = self.connections.get(key).map(Connection::holds) else {
+            return;
+        };
+        let charge = self
+            .memory
+            .charge_beyond(holds)
+            .shared_by(self.share_of(key));
+        if let Some(held) = self.held(key) {
+            held.charge = charge;
         }
     }
 
@@ -190,7 +205,9 @@ impl<U: UpperLayer> Http<U> {
             return;
         };
         match connection.state {
-            ConnectionState::ExpectHead | ConnectionState::ExpectBody(_)
+            ConnectionState::ExpectHead
+            | ConnectionState::ExpectBody(_)
+            | ConnectionState::ExpectLook(_)
                 if !connection.in_flight =>
             {
                 self.refuse_request_and_close(key, &Refused::out_of_memory());

@@ -417,7 +417,7 @@ impl<U: UpperLayer> Http<U> {
             });
         }
         // Its head is.
-        self.settle(key, upper);
+        self.hold_head(key);
         ReceiveStep::Used(used)
     }
 
