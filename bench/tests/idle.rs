@@ -14,7 +14,7 @@ use self::common::{NOW, Rig, held};
 /// a dozen went when connections had a wheel of their own, whose entries have no need to say what they are of.
 const KEEP_ALIVE: i64 = 167;
 const MODERN_STREAM: i64 = 309;
-const LEGACY_SESSION_WITH_STREAM: i64 = 574;
+const LEGACY_SESSION_WITH_STREAM: i64 = 582;
 
 const CLIENTS: usize = 10_000;
 
