@@ -219,6 +219,26 @@ fn health_and_metadata_that_are_not_for_everybody() {
 }
 
 #[test]
+fn a_page_that_cannot_read_how_to_get_in() {
+    let mut client = identified();
+    let mut read = Request::new("GET").target("/.well-known/oauth-protected-resource/mcp");
+    read.fields[0].1 = "elsewhere.example".into();
+    let told = client.ask(&read);
+    assert_eq!((told.status, told.field("vary")), (200, None), "{told:?}");
+    assert_eq!(told.field("cache-control"), Some("public, max-age=300"));
+    let tag = told.field("etag").expect("a tag").to_owned();
+    let known = client.ask(&read.clone().with("If-None-Match", &tag));
+    assert_eq!((known.status, known.body.as_str()), (304, ""));
+    read.method = "OPTIONS";
+    let preflight = read
+        .with("Origin", "https://anywhere.example")
+        .with("Access-Control-Request-Headers", "mcp-protocol-version");
+    let allowed = client.ask(&preflight);
+    assert_eq!(allowed.field("access-control-allow-headers"), Some("*"));
+    assert_eq!(allowed.field("access-control-max-age"), Some("86400"));
+}
+
+#[test]
 fn rules_that_a_core_does_not_hear_of() {
     let mut client = identified();
     client.send_nothing_but(&list().shown_by("alice"), 1);

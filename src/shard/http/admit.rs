@@ -60,9 +60,7 @@ impl<U: UpperLayer> Http<U> {
             HeadVerdict::Ambiguous
         } else if self.probed(head).is_some() {
             HeadVerdict::Probe
-        } else if self.asks_for_metadata(head) {
-            HeadVerdict::Metadata
-        } else if let Some(found) = self.documents.find(head.path(), fields, &self.gate) {
+        } else if let Some(found) = self.find_document(head, fields) {
             self.identify(key, head);
             match found {
                 Ok(document) => HeadVerdict::Document(document),
@@ -129,10 +127,7 @@ impl<U: UpperLayer> Http<U> {
     ) -> Result<HeadVerdict, Refused> {
         let verdict = match verdict {
             HeadVerdict::Refused(refused) => return Err(*refused),
-            HeadVerdict::Ambiguous
-            | HeadVerdict::Probe
-            | HeadVerdict::Metadata
-            | HeadVerdict::Document(_) => {
+            HeadVerdict::Ambiguous | HeadVerdict::Probe | HeadVerdict::Document(_) => {
                 self.let_in(key, head, fields)?;
                 verdict
             }

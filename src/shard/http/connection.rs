@@ -142,8 +142,6 @@ pub(super) enum HeadVerdict {
     Ambiguous,
     /// It asks for the node's health.
     Probe,
-    /// It asks what this server takes to let somebody in.
-    Metadata,
     /// It asks for something that anybody may read.
     Document(Rc<PublicDocument>),
 }

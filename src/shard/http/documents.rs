@@ -3,7 +3,8 @@
 //! Each is made once, and is then a table's row: path, media type, bytes. From every web page they may be read (SEP-2127,
 //! "CORS Requirements": MUST), and kept for an hour. One that could name the server only by the `Host` of its request is
 //! there on a loopback address alone, for requests by a loopback name, and no stranger's page may read it: it is for whoever
-//! builds the server, and would tell the others what runs on their visitor's machine.
+//! builds the server, and would tell the others what runs on their visitor's machine. How somebody is let in
+//! (RFC 9728) changes with the configuration, and is made for each request.
 
 use std::rc::Rc;
 
@@ -25,16 +26,8 @@ const METHODS: &str = "GET, HEAD, OPTIONS";
 /// SEP-2127, "Caching".
 const FOR_AN_HOUR: &str = "public, max-age=3600";
 
-/// Of every answer: SEP-2127, "CORS Requirements".
-const CORS: [(&str, &str); 4] = [
-    ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Allow-Methods", "GET"),
-    (
-        "Access-Control-Allow-Headers",
-        "Content-Type, If-None-Match",
-    ),
-    ("Access-Control-Expose-Headers", "ETag"),
-];
+/// SEP-2127, "CORS Requirements".
+const FIELDS_ALLOWED: &str = "Content-Type, If-None-Match";
 
 /// One of them.
 pub(in crate::shard) struct PublicDocument {
@@ -42,6 +35,8 @@ pub(in crate::shard) struct PublicDocument {
     media_type: &'static str,
     body: Box<str>,
     caching: &'static str,
+    /// What a page may send with its request.
+    fields_allowed: &'static str,
     /// With its quotes.
     etag: Box<str>,
 }
@@ -80,13 +75,34 @@ impl PublicDocument {
             media_type,
             body,
             caching: FOR_AN_HOUR,
+            fields_allowed: FIELDS_ALLOWED,
             etag: String::from_utf8(etag).expect("hex digits").into(),
+        }
+    }
+
+    /// How somebody is let in: RFC 9728, 3. Clients that are pages send fields of their own (`MCP-Protocol-Version`).
+    #[cfg(feature = "auth")]
+    pub(super) fn of_resource(path: &str, json: &str) -> Self {
+        PublicDocument {
+            caching: "public, max-age=300",
+            fields_allowed: "*",
+            ..PublicDocument::new(path, "application/json", json)
         }
     }
 
     fn kept_by_nobody(mut self) -> Self {
         self.caching = "no-store";
         self
+    }
+
+    /// Of every answer.
+    fn cors(&self) -> [(&'static str, &'static str); 4] {
+        [
+            ("Access-Control-Allow-Origin", "*"),
+            ("Access-Control-Allow-Methods", "GET"),
+            ("Access-Control-Allow-Headers", self.fields_allowed),
+            ("Access-Control-Expose-Headers", "ETag"),
+        ]
     }
 
     /// Whether a client that asks has it already: RFC 9110, 13.1.2.
@@ -173,13 +189,27 @@ fn no_public_url() -> Refused {
 }
 
 impl<U: UpperLayer> Http<U> {
+    /// What this asks for, if anybody may read it, and whether this request may. How to get in is told by any `Host`, to any
+    /// page.
+    pub(super) fn find_document(
+        &self,
+        head: &HeadView<'_>,
+        fields: &RequestFields<'_>,
+    ) -> Option<Result<Rc<PublicDocument>, Refused>> {
+        match self.resource_document(head) {
+            Some(document) => Some(Ok(Rc::new(document))),
+            None => self.documents.find(head.path(), fields, &self.gate),
+        }
+    }
+
     pub(super) fn answer_document(
         &mut self,
         key: ConnectionKey,
         request: &HeadView<'_>,
         document: &PublicDocument,
     ) {
-        let with = |own: &[(&'static str, &'static str)]| [own, &CORS].concat();
+        let cors = document.cors();
+        let with = |own: &[(&'static str, &'static str)]| [own, &cors].concat();
         match request.head().method {
             Method::Get | Method::Head => {
                 let mut fields: Vec<(&str, &str)> = with(&[("Cache-Control", document.caching)]);

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::connection::ConnectionState;
-use super::{ConnectionKey, Http, HttpOutput, Millis, Refused, RequestFields, UpperLayer, Wire};
+use super::documents::PublicDocument;
+use super::{ConnectionKey, Http, HttpOutput, Millis, Refused, RequestFields, UpperLayer};
 use crate::auth::{
     AuthQuestion, Finding, Identifier, Reason, Rules, Searched, Shown, ShownField, UnixSeconds,
 };
@@ -253,36 +254,15 @@ impl<U: UpperLayer> Http<U> {
         identity_gate.is_some_and(|it| it.identifier.rules().is_proxy(peer))
     }
 
-    /// What is told of this server at this path, if anything is.
-    fn metadata(&self, path: &str) -> Option<&str> {
-        let identity_gate = self.identity_gate.as_ref()?;
-        identity_gate.identifier.rules().metadata_at(path)
-    }
-
-    /// Whether a request asks for that. RFC 9728, 3: anybody may, from any page.
-    pub(super) fn asks_for_metadata(&self, head: &HeadView<'_>) -> bool {
+    /// How to get in, if that is what this asks for.
+    pub(super) fn resource_document(&self, head: &HeadView<'_>) -> Option<PublicDocument> {
         let reads = matches!(
             head.head().method,
             Method::Get | Method::Head | Method::Options
         );
-        reads && self.metadata(head.path()).is_some()
-    }
-
-    pub(super) fn answer_metadata(&mut self, key: ConnectionKey, head: &HeadView<'_>) {
-        const ANY_PAGE: (&str, &str) = ("Access-Control-Allow-Origin", "*");
-        if head.head().method == Method::Options {
-            let fields = [
-                ANY_PAGE,
-                ("Access-Control-Allow-Methods", "GET, HEAD"),
-                ("Access-Control-Allow-Headers", "*"),
-                ("Access-Control-Max-Age", "86400"),
-            ];
-            return self.answer(key, 204, &fields, b"");
-        }
-        let document = self.metadata(head.path()).unwrap_or_default().to_owned();
-        // They change with the configuration, and nobody asks often.
-        let fields = [ANY_PAGE, ("Cache-Control", "public, max-age=300")];
-        self.answer(key, 200, &fields, document.as_bytes());
+        let identity_gate = self.identity_gate.as_ref().filter(|_| reads)?;
+        let json = identity_gate.identifier.rules().metadata_at(head.path())?;
+        Some(PublicDocument::of_resource(head.path(), json))
     }
 }
 

@@ -34,10 +34,6 @@ impl<U: UpperLayer> Http<U> {
                 self.answer_probe(key, availability);
                 return None;
             }
-            HeadVerdict::Metadata => {
-                self.answer_metadata(key, request);
-                return None;
-            }
             HeadVerdict::Document(document) => {
                 self.answer_document(key, request, document);
                 return None;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use super::documents::PublicDocument;
 use super::{ConnectionKey, Http, Refused, RequestFields, UpperLayer};
 use crate::principal::Identity;
 use crate::wire::HeadView;
@@ -44,9 +45,7 @@ impl<U: UpperLayer> Http<U> {
         false
     }
 
-    pub(super) fn asks_for_metadata(&self, _: &HeadView<'_>) -> bool {
-        false
+    pub(super) fn resource_document(&self, _: &HeadView<'_>) -> Option<PublicDocument> {
+        None
     }
-
-    pub(super) fn answer_metadata(&mut self, _: ConnectionKey, _: &HeadView<'_>) {}
 }
