@@ -1,5 +1,6 @@
 //! Who is let in at the head of a request, and what the others are told.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use pinfold::internals::auth::{Identity, PrincipalId, Reason, Searched, TOKEN_FILE_ISSUER, Who};
@@ -170,6 +171,29 @@ fn a_handler_that_does_not_learn_who_asks_or_learns_the_token() {
     assert_eq!(identity.id(), PrincipalId::of(TOKEN_FILE_ISSUER, "alice"));
     assert!(identity.scopes().has("board:read"));
     assert_eq!(caller.headers.get("authorization"), None);
+}
+
+#[test]
+fn a_principal_whose_address_nobody_knows_any_more() {
+    let [proxy, stranger] = [[127, 0, 0, 1], [203, 0, 113, 9]].map(IpAddr::from);
+    let mut client = identified();
+    let request = list()
+        .shown_by("alice")
+        .with("X-Forwarded-For", "203.0.113.9");
+    let bytes = request.bytes();
+    for peer in [proxy, stranger] {
+        // Whole, and with a body that comes later.
+        for pieces in [vec![&bytes[..]], bytes.chunks(bytes.len() - 5).collect()] {
+            let socket = client.node.connect(0, Some(peer)).expect("there is room");
+            for piece in pieces {
+                client.send_bytes(socket, piece);
+            }
+            let caller = client.call().request.caller;
+            assert!(caller.identity.is_some());
+            assert_eq!(caller.address, Some(stranger), "by way of {peer}");
+            client.node.calls.clear();
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@
 //! [`UpperLayer::place`] and [`UpperLayer::ask`] do that. The request waits, unread beyond its head, until a word
 //! comes back ([`Http::handle_word`]). Then it is admitted anew, with the word beside it.
 
-use super::connection::{Connection, ConnectionState, HeadVerdict};
+use super::connection::{Connection, ConnectionState, HeadVerdict, Sender};
 use super::identify::NotLetIn;
 use super::{ConnectionKey, Destination, Http, HttpOutput, Refused, RequestFields, UpperLayer};
 use crate::clients::Client;
@@ -68,9 +68,10 @@ impl<U: UpperLayer> Http<U> {
             }
         } else {
             let let_in = self.let_in(key, head, fields).map_err(Box::new);
+            let from = self.connections.get(key).and_then(|it| it.client);
             let who = let_in.map_err(NotLetIn::Refused);
             match who.and_then(|()| self.who_asks(key, head, fields)) {
-                Ok(identity) => HeadVerdict::Admitted(identity),
+                Ok(identity) => HeadVerdict::Admitted(Sender { identity, from }),
                 Err(NotLetIn::Refused(refused)) => HeadVerdict::Refused(refused),
                 Err(NotLetIn::Asked) => return Admission::Asked,
             }

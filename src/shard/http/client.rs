@@ -11,9 +11,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::connection::{Connection, CountsFor};
-use super::{ConnectionKey, Http, Refused, RequestFields, UpperLayer};
+use super::{ConnectionKey, Http, Refused, UpperLayer};
 use crate::clients::{Client, Ticket};
-use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT};
 use crate::wire::{HeadView, forwarded_for};
 
 /// Why there can be no further connection.
@@ -136,46 +135,12 @@ impl<U: UpperLayer> Http<U> {
         }
     }
 
-    /// Admission found out whose request this is, wherever it comes from: what it opens and asks for counts for the principal,
-    /// and the connection itself while a stream is open on it.
+    /// Admission found out whose request this is: what it opens and asks for counts for the principal, and the connection
+    /// itself while a stream is open on it. Where it comes from the request keeps ([`Sender`](super::connection::Sender)).
     pub(super) fn is_of_principal(&mut self, key: ConnectionKey, principal: [u8; 16]) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.client = Some(Client::of_principal(principal));
         }
-    }
-
-    /// Where the current request comes from, as far as somebody says who is believed, also if its client is a principal.
-    pub(super) fn address_of(
-        &self,
-        key: ConnectionKey,
-        head: &HeadView<'_>,
-        fields: &RequestFields<'_>,
-    ) -> Option<IpAddr> {
-        let connection = self.connections.get(key)?;
-        if let Some(address) = connection.client.and_then(Client::address) {
-            return Some(address);
-        }
-        if fields.is_forwarded && self.cluster.is_some() {
-            return self.forwarded_address(head, fields);
-        }
-        // Of a request that nobody passed on it is the peer's.
-        connection.client?;
-        let is_proxy = |address| self.commons.proxies.contains(address);
-        let named = connection
-            .is_proxy
-            .then(|| forwarded_for::client_of(head, is_proxy));
-        let named = named.flatten().map(Client::of);
-        named.or(connection.peer)?.address()
-    }
-
-    /// What another node says of a request that was let in.
-    fn forwarded_address(&self, head: &HeadView<'_>, fields: &RequestFields<'_>) -> Option<IpAddr> {
-        let secret = self.cluster.as_ref()?.secret.as_ref()?;
-        let session = fields.session_text().unwrap_or_default();
-        let from = secret.verify(head.single(FORWARDED).ok()??, session)?;
-        let mut words = head.fields_named(FORWARDED_CLIENT);
-        let address = words.find_map(|word| secret.verify_client(word, from, session))?;
-        Client::of(address).address()
     }
 
     /// A stream is about to open on this connection, which counts among those of its client from now on.

@@ -135,8 +135,7 @@ pub(super) struct Partial {
 
 /// How a request is answered, once its body is there.
 pub(super) enum HeadVerdict {
-    /// Whose request it is, where somebody is asked.
-    Admitted(Option<Rc<Identity>>),
+    Admitted(Sender),
     Refused(Box<Refused>),
     /// A field comes twice that must not.
     Ambiguous,
@@ -144,6 +143,15 @@ pub(super) enum HeadVerdict {
     Probe,
     /// It asks for something that anybody may read.
     Document(Rc<PublicDocument>),
+}
+
+/// Of whom a request was let in.
+#[derive(Clone, Default)]
+pub(super) struct Sender {
+    /// None: nobody is asked who they are.
+    pub(super) identity: Option<Rc<Identity>>,
+    /// Where it comes from, as far as somebody says who is believed: its client by address, also if that is a principal.
+    pub(super) from: Option<Client>,
 }
 
 /// What a connection holds: bytes received and not served, bytes not written.
@@ -165,8 +173,16 @@ impl HeadVerdict {
     /// Whose request was let in.
     pub(super) fn identity(&self) -> Option<&Rc<Identity>> {
         match self {
-            HeadVerdict::Admitted(identity) => identity.as_ref(),
+            HeadVerdict::Admitted(sender) => sender.identity.as_ref(),
             _ => None,
+        }
+    }
+
+    /// Of a request that is served here.
+    pub(super) fn sender(&self) -> Sender {
+        match self {
+            HeadVerdict::Admitted(sender) => sender.clone(),
+            _ => Sender::default(),
         }
     }
 }

@@ -1,18 +1,16 @@
 //! From bytes to whole requests: HTTP/1.1 framing as a state of each connection.
 
 use std::borrow::Cow;
-use std::rc::Rc;
 
 use super::admit::Admission;
-use super::connection::{Connection, ConnectionState, HeadVerdict, Partial, Remaining};
+use super::connection::{Connection, ConnectionState, HeadVerdict, Partial, Remaining, Sender};
 use super::{
     AllFields, ConnectionKey, EndpointMethod, Http, HttpOutput, Refused, Request, RequestFields,
     UpperLayer, Wire,
 };
+use crate::clients::Client;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
-use crate::principal::Identity;
 use crate::shard::body;
-use crate::wire::HeadView;
 use crate::wire::http1::{self, Framing, Head, HeadLimits};
 use crate::wire::json_scan::JsonScan;
 use crate::wire::{Malformed, response};
@@ -173,27 +171,25 @@ impl<U: UpperLayer> Http<U> {
         partial: &'a Partial,
     ) -> Request<'a, U::Word> {
         let fields = RequestFields::of(&partial.head, &partial.head_bytes);
-        let identity = partial.verdict.identity().cloned();
-        let head = partial.head.view(&partial.head_bytes);
-        self.request(key, method, identity, &head, fields, &partial.body)
+        self.request(key, method, &partial.verdict, fields, &partial.body)
     }
 
     fn request<'a>(
         &self,
         key: ConnectionKey,
         method: EndpointMethod,
-        identity: Option<Rc<Identity>>,
-        head: &HeadView<'_>,
+        verdict: &HeadVerdict,
         fields: RequestFields<'a>,
         body: &'a [u8],
     ) -> Request<'a, U::Word> {
         let connection = self.connections.get(key);
+        let Sender { identity, from } = verdict.sender();
         Request {
             exchange: key,
             method,
             client: connection.and_then(|it| it.client),
             identity,
-            address: self.address_of(key, head, &fields),
+            address: from.and_then(Client::address),
             word: connection.and_then(|it| it.word),
             fields,
             body,
@@ -286,8 +282,7 @@ impl<U: UpperLayer> Http<U> {
             let used = head_len + length;
             return match self.serve(key, &view, &fields, &verdict) {
                 Some(method) => {
-                    let identity = verdict.identity().cloned();
-                    let request = self.request(key, method, identity, &view, fields, body);
+                    let request = self.request(key, method, &verdict, fields, body);
                     ReceiveStep::Request(used, request)
                 }
                 None => ReceiveStep::Used(used),

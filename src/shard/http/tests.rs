@@ -7,7 +7,6 @@ use super::*;
 use crate::budget::Pool;
 use crate::clients::{Holds, Networks};
 use crate::principal::PrincipalId;
-use crate::wire::http1::{HeadLimits, parse_head};
 
 /// Owns exchanges by numbers, and lets requests wait for a word if they say so.
 #[derive(Default)]
@@ -339,24 +338,4 @@ fn a_stream_that_counts_for_an_address_and_not_for_its_principal() {
         rig.http.handle_disconnect(key);
     }
     assert_eq!(holders(&rig.http), []);
-}
-
-#[test]
-fn a_principal_whose_address_nobody_knows_any_more() {
-    let [proxy, client] = [[127, 0, 0, 1], [203, 0, 113, 9]].map(IpAddr::from);
-    let text = "GET /mcp HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n";
-    let limits = HeadLimits::from(&Limits::default());
-    let head = parse_head(text.as_bytes(), 0, &limits)
-        .ok()
-        .flatten()
-        .expect("a head");
-    let fields = RequestFields::of(&head, text.as_bytes());
-    let view = head.view(text.as_bytes());
-    for (peer, address) in [(proxy, client), (client, client)] {
-        let mut rig = Rig::of(Some(peer), Limits::default());
-        rig.http.identify(rig.key, &view);
-        assert_eq!(rig.http.address_of(rig.key, &view, &fields), Some(address));
-        rig.http.is_of_principal(rig.key, [7; 16]);
-        assert_eq!(rig.http.address_of(rig.key, &view, &fields), Some(address));
-    }
 }
