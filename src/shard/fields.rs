@@ -52,7 +52,7 @@ pub(super) struct NamedSession<'a> {
     pub(super) id: Option<SessionId>,
 }
 
-/// `MCP-Protocol-VersionField`.
+/// `MCP-Protocol-Version`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct VersionField<'a> {
     pub(super) text: Option<&'a str>,
@@ -195,7 +195,7 @@ impl<'a> VersionField<'a> {
         VersionField { text, known }
     }
 
-    /// What `MCP-Protocol-VersionField` says, if it is there.
+    /// What `MCP-Protocol-Version` says, if it is there.
     ///
     /// # Errors
     /// MUST, 2025-06-18 transports, "Protocol Version Header": 400 for one that is not spoken here.
