@@ -17,6 +17,8 @@ pub(super) mod travel;
 use std::cell::Cell;
 use std::rc::Rc;
 
+use serde::{Deserialize, Serialize};
+
 use super::documents::PublicDocument;
 use super::{Millis, Refused, Timer, UpperLayer};
 use crate::budget::Charge;
@@ -79,8 +81,8 @@ pub(super) struct Connection<U: UpperLayer> {
     pub(super) names_principals: bool,
 }
 
-/// Among whose connections one counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Among whose connections one counts. It travels under these names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum CountsFor {
     Peer,
     /// Whose stream is open on it. It is a proxy's, and will be nobody's again.

@@ -29,18 +29,10 @@ pub(in crate::shard) struct PackedConnection {
     since: Millis,
     peer: Option<Client>,
     client: Option<Client>,
-    counts_for: PackedCountsFor,
+    counts_for: CountsFor,
     is_proxy: bool,
     #[serde(default)]
     names_principals: bool,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-enum PackedCountsFor {
-    Peer,
-    Client,
-    ClientOfPeer,
-    Nobody,
 }
 
 impl<U: UpperLayer> Connection<U> {
@@ -90,12 +82,7 @@ impl<U: UpperLayer> Connection<U> {
             since,
             peer,
             client,
-            counts_for: match counts_for {
-                CountsFor::Peer => PackedCountsFor::Peer,
-                CountsFor::Client => PackedCountsFor::Client,
-                CountsFor::ClientOfPeer => PackedCountsFor::ClientOfPeer,
-                CountsFor::Nobody => PackedCountsFor::Nobody,
-            },
+            counts_for,
             is_proxy,
             names_principals,
         }
@@ -149,12 +136,7 @@ impl PackedConnection {
             timer: Timer::default(),
             peer,
             client,
-            counts_for: match counts_for {
-                PackedCountsFor::Peer => CountsFor::Peer,
-                PackedCountsFor::Client => CountsFor::Client,
-                PackedCountsFor::ClientOfPeer => CountsFor::ClientOfPeer,
-                PackedCountsFor::Nobody => CountsFor::Nobody,
-            },
+            counts_for,
             is_proxy,
             names_principals,
         }
