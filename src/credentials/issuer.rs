@@ -1,20 +1,22 @@
 //! The thread of one issuer: asks for its keys when it is time, or when somebody shows a token of a key that is not known.
 //!
 //! ```text
-//! Search ─▶ too soon, or away: answered at once
-//!        ─▶ else, with all that came meanwhile: fetch ─▶ new rules to every core ─▶ answers
+//! Search ─▶ too soon, or away: answered at once, by what was known then
+//!        ─▶ else: fetch ─▶ new rules to every core ─▶ answers, also to those who came meanwhile
 //! ```
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::{info, warn};
 
 use super::fetch::{Fetcher, IssuerAnswer};
 use super::files;
-use crate::auth::{KeySet, KeySource, Refresh, Search, Searched, keys_url, metadata_urls};
+use crate::auth::{
+    KeySet, KeySource, Refresh, Search, Searched, UnixSeconds, keys_url, metadata_urls,
+};
 use crate::limits::{ISSUER_ANSWER_MS, KEY_SET_BYTES_MAX, KEYS_AGE_MIN_MS};
 
 /// What the thread is told.
@@ -46,27 +48,39 @@ impl IssuerThread {
         let now = || began.elapsed().as_millis() as u64;
         let mut refresh = Refresh::new(0);
         let mut waiting = Vec::new();
+        // When the keys that are known were asked for.
+        let mut asked_at: UnixSeconds = 0;
         if !self.known.is_empty() {
             refresh.handle_fetched(0, self.age_of_a_file());
         }
         loop {
             if now() >= refresh.poll_timeout() || !waiting.is_empty() {
+                let began = unix_seconds();
                 let searched = self.refresh(&fetcher, &mut refresh, now);
-                // Who asked while it was under way wants to know the same.
-                for errand in errands.try_iter() {
+                // A key that came while it was under way may not be among them.
+                let meanwhile = match searched {
+                    Searched::Done => {
+                        asked_at = began;
+                        Searched::Before(began)
+                    }
+                    other => other,
+                };
+                // All of them before anybody is answered, who may have another question.
+                let errands_meanwhile: Vec<Errand> = errands.try_iter().collect();
+                waiting.drain(..).for_each(|then: Then| then(searched));
+                for errand in errands_meanwhile {
                     match errand {
-                        Errand::Search(then) => waiting.push(then),
+                        Errand::Search(then) => then(meanwhile),
                         Errand::Refresh => {}
                         Errand::Stop => return,
                     }
                 }
-                waiting.drain(..).for_each(|then| then(searched));
             }
             let wait = Duration::from_millis(refresh.poll_timeout().saturating_sub(now()));
             match errands.recv_timeout(wait) {
                 Ok(Errand::Search(then)) => match refresh.handle_unknown_key(now()) {
                     Search::Now => waiting.push(then),
-                    Search::TooSoon => then(Searched::Done),
+                    Search::TooSoon => then(Searched::Before(asked_at)),
                     Search::Away => then(Searched::CannotTell),
                 },
                 Ok(Errand::Refresh) => waiting.push(Box::new(|_| ())),
@@ -153,6 +167,13 @@ impl IssuerThread {
         let is_file = matches!(self.source, KeySource::File(_) | KeySource::Secret(_));
         is_file.then_some(KEYS_AGE_MIN_MS / 1_000)
     }
+}
+
+/// What tokens count.
+pub(super) fn unix_seconds() -> UnixSeconds {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// The keys, where they are in a file. Of a URL none yet.

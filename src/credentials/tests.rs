@@ -213,6 +213,38 @@ fn a_rotated_key_that_is_found_without_a_restart() {
     assert!(asked <= 3, "asked {asked} times");
 }
 
+/// The search that there may be was somebody else's, for nothing.
+#[test]
+fn a_made_up_key_that_keeps_others_out_who_have_a_new_one() {
+    let (web, old, new) = (Web::new(), Issuer::ed25519("old"), Issuer::ed25519("new"));
+    let name = "https://login.example";
+    let mut settings = IssuerSettings::new(name);
+    settings.jwks = Some(web.url("/keys"));
+    web.put("/keys", &Issuer::key_set(&[&old]));
+    let mut rig = Rig::new(jwt(settings));
+    assert!(rig.identify(&token(&old, name)).is_ok());
+    let forger = Issuer::ed25519("made up");
+    let told = rig.identify(&token(&forger, name));
+    assert_eq!(told.unwrap_err(), Reason::UnknownKey);
+    web.put("/keys", &Issuer::key_set(&[&old, &new]));
+    let signed = |issuer: &Issuer, at: u64| {
+        issuer
+            .token(&json!({"iss": name, "sub": "alice", "aud": "mcp", "iat": at, "exp": NOW + 60}))
+    };
+    let now = issuer::unix_seconds();
+    let told = rig.identify(&signed(&new, now));
+    assert_eq!(told.unwrap_err(), Reason::Unavailable, "it may be good");
+    // Of a key that was withdrawn: whoever has it is told to get another one, and not to wait.
+    let told = rig.identify(&signed(&forger, now - 3_600));
+    assert_eq!(told.unwrap_err(), Reason::UnknownKey);
+    rig.store.reload().unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while rig.identify(&signed(&new, now)).is_err() {
+        assert!(std::time::Instant::now() < deadline, "it is let in");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn an_issuer_that_is_away_and_whose_clients_go_on() {
     let (web, known, new) = (Web::new(), Issuer::ed25519("known"), Issuer::ed25519("new"));
