@@ -43,7 +43,6 @@ pub(super) struct IssuerThread {
 
 impl IssuerThread {
     pub(super) fn run(mut self, errands: &Receiver<Errand>) {
-        let fetcher = Fetcher::new();
         let began = Instant::now();
         let now = || began.elapsed().as_millis() as u64;
         let mut refresh = Refresh::new(0);
@@ -56,7 +55,7 @@ impl IssuerThread {
         loop {
             if now() >= refresh.poll_timeout() || !waiting.is_empty() {
                 let began = unix_seconds();
-                let searched = self.refresh(&fetcher, &mut refresh, now);
+                let searched = self.refresh(&mut refresh, now);
                 // A key that came while it was under way may not be among them.
                 let meanwhile = match searched {
                     Searched::Done => {
@@ -90,13 +89,8 @@ impl IssuerThread {
         }
     }
 
-    fn refresh(
-        &mut self,
-        fetcher: &Fetcher,
-        refresh: &mut Refresh,
-        now: impl Fn() -> u64,
-    ) -> Searched {
-        match self.fetch(fetcher) {
+    fn refresh(&mut self, refresh: &mut Refresh, now: impl Fn() -> u64) -> Searched {
+        match self.fetch() {
             Ok((keys, max_age_s)) => {
                 refresh.handle_fetched(now(), max_age_s);
                 self.learn(keys);
@@ -128,14 +122,14 @@ impl IssuerThread {
         (self.tell)(&before, self.known.clone());
     }
 
-    fn fetch(&self, fetcher: &Fetcher) -> Result<(KeySet, Option<u64>), String> {
+    fn fetch(&self) -> Result<(KeySet, Option<u64>), String> {
         let until = Instant::now() + Duration::from_millis(ISSUER_ANSWER_MS);
         let fetched = match &self.source {
             KeySource::File(_) | KeySource::Secret(_) => {
                 return Ok((read_keys(&self.source)?, self.age_of_a_file()));
             }
-            KeySource::Url(url) => fetcher.get(url, until).map(|it| (url.clone(), it)),
-            KeySource::Discover => self.discover(fetcher, until),
+            KeySource::Url(url) => Fetcher::new().get(url, until).map(|it| (url.clone(), it)),
+            KeySource::Discover => self.discover(until),
         };
         let (url, IssuerAnswer { body, max_age_s }) = fetched?;
         let keys = KeySet::parse(&body).map_err(|wrong| format!("what {url} answers {wrong}"))?;
@@ -143,11 +137,8 @@ impl IssuerThread {
     }
 
     /// The first that there is counts; what is said is of the last one.
-    fn discover(
-        &self,
-        fetcher: &Fetcher,
-        until: Instant,
-    ) -> Result<(String, IssuerAnswer), String> {
+    fn discover(&self, until: Instant) -> Result<(String, IssuerAnswer), String> {
+        let fetcher = Fetcher::new();
         let mut why = String::new();
         for place in metadata_urls(&self.name) {
             let found = fetcher.get(&place, until).and_then(|metadata| {
