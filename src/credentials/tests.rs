@@ -405,6 +405,45 @@ fn a_token_file_that_is_read_again() {
     std::fs::remove_file(&path).unwrap();
 }
 
+/// What is there once, or waits for somebody who writes it, would stop the node here, or each time that it is read again.
+#[test]
+fn a_file_that_is_a_pipe_a_folder_or_a_gigabyte() {
+    let start = |it| CredentialStore::start(it, Policy::default(), None, |_| ());
+    let (pipe, folder, huge) = (temporary("pipe"), temporary("folder"), temporary("huge"));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+    std::fs::create_dir_all(&folder).unwrap();
+    let sparse = std::fs::File::create(&huge).unwrap();
+    sparse.set_len(1 << 30).unwrap();
+    for (path, what) in [
+        (&pipe, "is no plain file"),
+        (&folder, "is no plain file"),
+        (&PathBuf::from("/dev/zero"), "is no plain file"),
+        (&huge, "is longer than"),
+    ] {
+        let with_keys = IssuerSettings {
+            jwks: Some(path.display().to_string()),
+            ..IssuerSettings::new("files")
+        };
+        let with_secret = IssuerSettings {
+            secret_file: Some(path.clone()),
+            ..IssuerSettings::new("mine")
+        };
+        for it in [
+            Authenticator::Token(path.clone()),
+            jwt(with_keys),
+            jwt(with_secret),
+        ] {
+            let told = start(it).unwrap_err();
+            assert!(told.contains(what), "{told}");
+            assert!(told.starts_with(&path.display().to_string()), "{told}");
+        }
+    }
+    std::fs::remove_file(&pipe).unwrap();
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::remove_file(&huge).unwrap();
+}
+
 #[test]
 fn settings_that_nobody_should_start_with() {
     let start =
