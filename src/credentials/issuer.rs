@@ -168,7 +168,7 @@ pub(super) fn unix_seconds() -> UnixSeconds {
 }
 
 /// The keys, where they are in a file. Of a URL none yet.
-pub(super) fn read_keys(source: &KeySource) -> Result<KeySet, String> {
+pub(crate) fn read_keys(source: &KeySource) -> Result<KeySet, String> {
     let named = |path: &PathBuf, wrong| format!("{} {wrong}", path.display());
     match source {
         KeySource::File(path) => {
