@@ -40,7 +40,7 @@ impl Refusal {
     }
 }
 
-/// Seconds until somebody may ask again whose issuer does not answer: it is asked again after as long.
+/// Seconds until somebody may ask again whose issuer does not answer, or was asked a moment ago: about as long it is left alone.
 const RETRY_AFTER_S: u32 = 5;
 
 /// What all challenges of a server have.

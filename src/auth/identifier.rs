@@ -149,11 +149,15 @@ impl Identification<'_> {
         match (verify(token), self.searched) {
             (Verdict::Valid(identity), _) => self.let_in(token.as_bytes(), Rc::from(identity)),
             (Verdict::Invalid(reason), _) => Err(reason),
-            (Verdict::UnknownKey { issuer }, None) => {
+            (Verdict::UnknownKey { issuer, .. }, None) => {
                 Ok(Finding::Ask(AuthQuestion::Key { issuer }))
             }
-            (Verdict::UnknownKey { .. }, Some(Searched::Done)) => Err(Reason::UnknownKey),
-            (Verdict::UnknownKey { .. }, Some(Searched::CannotTell)) => Err(Reason::Unavailable),
+            (Verdict::UnknownKey { signed, .. }, Some(searched)) => match searched {
+                Searched::Done => Err(Reason::UnknownKey),
+                // Its key would have been there.
+                Searched::Before(asked) if signed < asked => Err(Reason::UnknownKey),
+                Searched::Before(_) | Searched::CannotTell => Err(Reason::Unavailable),
+            },
         }
     }
 

@@ -43,7 +43,7 @@ pub enum Reason {
     Revoked,
     /// It is good, and lacks scopes that every request needs.
     Scope,
-    /// Nobody can tell now: whoever would know does not answer. The client's credentials may be good.
+    /// Nobody can tell now: whoever would know does not answer, or was asked too lately. The client's credentials may be good.
     Unavailable,
 }
 
@@ -163,9 +163,7 @@ impl Reason {
             Reason::UnknownToken => "This server does not know the access token.",
             Reason::Revoked => "The access token was revoked: get a new one.",
             Reason::Scope => "The access token lacks a scope that this needs.",
-            Reason::Unavailable => {
-                "Who you are cannot be found out at the moment, since the issuer does not answer: try again."
-            }
+            Reason::Unavailable => "Who you are cannot be found out at the moment: try again.",
         }
     }
 }

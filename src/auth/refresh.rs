@@ -21,7 +21,7 @@ pub struct Refresh {
 pub enum Search {
     /// The issuer is to be asked now.
     Now,
-    /// It was asked a moment ago: what is known is all there is, as far as anybody can tell.
+    /// It was asked a moment ago: what is known is all that there was then.
     TooSoon,
     /// It does not answer, and was tried a moment ago.
     Away,

@@ -84,7 +84,7 @@ impl IssuerSettings {
                 self.issuer
             )),
             (None, Some(file)) => Ok(KeySource::Secret(file.clone())),
-            (Some(place), None) if place.contains("://") => match is_safe_url(place) {
+            (Some(place), None) if is_url(place) => match is_safe_url(place) {
                 true => Ok(KeySource::Url(place.clone())),
                 false => Err(format!(
                     "jwks {place} must be an https URL (http only on a loopback address), or a file"
@@ -98,6 +98,11 @@ impl IssuerSettings {
             )),
         }
     }
+}
+
+/// What is none is a file.
+pub(crate) fn is_url(place: &str) -> bool {
+    place.contains("://")
 }
 
 impl JwtSettings {

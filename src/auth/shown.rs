@@ -1,7 +1,7 @@
 //! What a request shows of who asks, as it came.
 
-use super::Reason;
 use super::bearer::bearer;
+use super::{Reason, UnixSeconds};
 
 /// A field of a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,9 @@ pub struct Shown<'a, F> {
 pub enum Searched {
     /// The keys that are known are those that the issuer has.
     Done,
-    /// The issuer does not answer.
+    /// The issuer was asked a moment ago, and not for this: they are those that it had in this second.
+    Before(UnixSeconds),
+    /// The issuer does not answer, or too many want to know.
     CannotTell,
 }
 

@@ -51,6 +51,8 @@ pub enum Verdict {
     /// Its issuer may have a new one.
     UnknownKey {
         issuer: usize,
+        /// When it was signed at the latest, as far as clocks differ; 0 if it does not say.
+        signed: UnixSeconds,
     },
 }
 
@@ -139,7 +141,11 @@ impl Verifier {
             .select(jws.key_id.as_deref(), jws.algorithm)
             .peekable();
         if keys.peek().is_none() {
-            return Ok(Verdict::UnknownKey { issuer: index });
+            let at_the_latest = |at: UnixSeconds| at.saturating_add(self.terms.leeway_s);
+            return Ok(Verdict::UnknownKey {
+                issuer: index,
+                signed: claims.issued_at.map_or(0, at_the_latest),
+            });
         }
         if !keys.any(|key| key.verifies(jws.algorithm, jws.signed, &jws.signature)) {
             return Err(Reason::Signature);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::ConfigError;
-use super::units::{Milliseconds, between};
+use super::units::{FileOrUrl, Milliseconds, between};
 use crate::auth::{Algorithm, IssuerSettings, JwtSettings, ProxySettings, PublicUrl};
 use crate::clients::Networks;
 use crate::credentials::Authenticator;
@@ -54,7 +54,7 @@ pub struct AuthenticationOptions {
         value_name = "FILE|URL",
         value_delimiter = ','
     )]
-    pub auth_jwks: Vec<String>,
+    pub auth_jwks: Vec<FileOrUrl>,
 
     /// Whom tokens have to be for: one of these has to be in their `aud`; repeat, or separate with commas
     /// [default: --public-url]
@@ -114,7 +114,7 @@ pub struct AuthenticationOptions {
     pub auth_proxy_signed_field: Option<String>,
 }
 
-/// What the options mean together. Files are read when the node starts, and again later.
+/// What the options mean together. Files are read when the node starts, too, and again later.
 ///
 /// # Errors
 /// All that is missing, or makes no sense.
@@ -214,13 +214,14 @@ fn jwt(options: &AuthenticationOptions) -> Result<JwtSettings, ConfigError> {
             "must be given once for each --auth-issuer: there are {}",
             issuers.len()
         );
+        let places: Vec<&str> = places.iter().map(|it| it.0.as_str()).collect();
         return Err(ConfigError::new("--auth-jwks", places.join(","), allowed));
     }
     let issuers = issuers
         .iter()
         .enumerate()
         .map(|(index, issuer)| IssuerSettings {
-            jwks: places.get(index).cloned(),
+            jwks: places.get(index).map(|place| place.0.clone()),
             ..IssuerSettings::new(issuer)
         });
     Ok(JwtSettings {
@@ -245,6 +246,14 @@ fn sound(
         let missing =
             "must be given, or an --auth-audience: tokens for other servers would be taken";
         return Err(ConfigError::missing("--public-url", missing));
+    }
+    for issuer in &settings.issuers {
+        let refuse = |why: String| {
+            let place = issuer.jwks.as_deref().unwrap_or_default();
+            ConfigError::new("--auth-jwks", place, why)
+        };
+        let source = issuer.source().map_err(refuse)?;
+        crate::credentials::read_keys(&source).map_err(refuse)?;
     }
     Ok(settings)
 }

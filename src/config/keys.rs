@@ -14,7 +14,8 @@ use clap::{Arg, ArgAction, Args as _, Command};
 use serde_json::Value;
 
 use super::ServeOptions;
-use super::units::{Milliseconds, Size};
+use super::units::{FileOrUrl, Milliseconds, Size};
+use crate::auth::is_url;
 
 /// Each heading of the help of `pinfold serve`, and the table that its options are in. None: they stand before all tables.
 /// A table's own name is left out at the front of its keys: in a table `auth` the options `--auth-issuer` and `--auth` would
@@ -39,7 +40,7 @@ pub enum ValueKind {
     Size,
     /// `"15s"`.
     Time,
-    /// A file; beside the configuration file unless it is absolute.
+    /// A file; beside the configuration file unless it is absolute, or a URL where one may be.
     Path,
     Text,
 }
@@ -134,6 +135,13 @@ impl OptionKey {
     #[must_use]
     pub fn is_secret(&self) -> bool {
         self.option.is_hide_env_values_set()
+    }
+
+    /// Whether this value of it is a file. A URL is none.
+    #[must_use]
+    pub fn is_file(&self, text: &str) -> bool {
+        let may_be_url = self.option.get_value_parser().type_id() == TypeId::of::<FileOrUrl>();
+        self.kind == ValueKind::Path && !(may_be_url && is_url(text))
     }
 
     /// What holds if nobody says anything; empty if that depends on the machine, or on other options.
@@ -253,6 +261,7 @@ impl ValueKind {
             (TypeId::of::<Size>(), ValueKind::Size),
             (TypeId::of::<Milliseconds>(), ValueKind::Time),
             (TypeId::of::<PathBuf>(), ValueKind::Path),
+            (TypeId::of::<FileOrUrl>(), ValueKind::Path),
         ];
         let found = kinds.iter().find(|(of, _)| parsed == *of);
         found.map_or(ValueKind::Text, |(_, kind)| *kind)
@@ -328,6 +337,7 @@ mod tests {
             ("listen", ValueKind::Text, false),
             ("allow-origin", ValueKind::Text, true),
             ("admin-token-file", ValueKind::Path, false),
+            ("auth.jwks", ValueKind::Path, true),
             ("cores", ValueKind::Count, false),
             ("cluster.no-forward", ValueKind::Flag, false),
             ("limits.body-bytes-max", ValueKind::Size, false),

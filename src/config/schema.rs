@@ -79,7 +79,7 @@ fn about(key: &OptionKey) -> String {
             key.spell(bounds.max)
         );
     }
-    if key.kind == ValueKind::Path && !key.is_list {
+    if key.kind == ValueKind::Path {
         about += ". A relative path begins at the folder of this file";
     }
     about

@@ -283,6 +283,33 @@ fn secret_file() -> String {
 }
 
 #[test]
+fn keys_that_a_node_could_not_start_with() {
+    let told = |place: &str| {
+        let options = [
+            "--auth=jwt",
+            "--auth-issuer=https://login.example",
+            "--auth-audience=mcp",
+            &format!("--auth-jwks={place}"),
+        ];
+        check(&options).unwrap_err().to_string()
+    };
+    let empty = file("keys", b"{}");
+    for (place, what) in [
+        ("/nowhere/keys.json", "cannot be read: No such file"),
+        ("/dev/zero", "is no plain file"),
+        (empty.as_str(), "is not a JSON Web Key Set"),
+    ] {
+        let told = told(place);
+        assert!(
+            told.contains("'--auth-jwks': ") && told.contains(what),
+            "{told}"
+        );
+    }
+    let clear = told("http://login.example/keys");
+    assert!(clear.contains("must be an https URL"), "{clear}");
+}
+
+#[test]
 fn a_node_of_several() {
     let secret = secret_file();
     let config = check(&[

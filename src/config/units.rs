@@ -10,6 +10,10 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub usize);
 
+/// A file, or where else something is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileOrUrl(pub String);
+
 /// A time in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Milliseconds(pub u64);
@@ -80,6 +84,17 @@ impl FromStr for Milliseconds {
             .ok_or_else(|| {
                 "must be a whole number with ms, s, m, h or d, such as 15s or 30m".into()
             })
+    }
+}
+
+impl FromStr for FileOrUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("must not be empty".to_owned()),
+            text => Ok(FileOrUrl(text.to_owned())),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct IssuerAnswer {
 }
 
 impl Fetcher {
-    /// Trusts whom the machine trusts (SSL_CERT_FILE adds to it), or the public authorities where it trusts nobody.
+    /// Trusts whom the machine trusts now (SSL_CERT_FILE adds to it), or the public authorities where it trusts nobody.
     pub(super) fn new() -> Fetcher {
         let own = rustls_native_certs::load_native_certs().certs;
         let own: Vec<_> = own

@@ -1,6 +1,6 @@
 //! Files with tokens, keys and secrets: read whole, bounded, and complained of where others can read a secret.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -19,20 +19,7 @@ const TOKEN_FILE_BYTES_MAX: u64 = 1024 * 1024;
 pub fn read_token_file(path: &Path) -> Result<StaticTokens, String> {
     let bytes = read(path, TOKEN_FILE_BYTES_MAX)?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{}: is no text", path.display()))?;
-    let tokens =
-        StaticTokens::parse(&text).map_err(|wrong| format!("{}: {wrong}", path.display()))?;
-    // Hashes let nobody in, but whoever can write here can.
-    complain_of(
-        path,
-        0o002,
-        "can be written by everybody on this machine, and whoever writes a line is let in",
-    );
-    complain_of(
-        path,
-        0o004,
-        "can be read by everybody on this machine: names and scopes are in it",
-    );
-    Ok(tokens)
+    StaticTokens::parse(&text).map_err(|wrong| format!("{}: {wrong}", path.display()))
 }
 
 /// A secret, without the line end that editors put behind it.
@@ -41,16 +28,19 @@ pub(super) fn read_secret(path: &Path) -> Result<Vec<u8>, String> {
     while secret.last().is_some_and(|byte| b"\r\n".contains(byte)) {
         secret.pop();
     }
-    complain_of(
-        path,
-        0o004,
-        "can be read by everybody on this machine, and whoever reads it can be anybody",
-    );
     Ok(secret)
 }
 
+/// It will be read again: what is there only once, or waits for somebody who writes it, is of no use.
 pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
     let named = |error: std::io::Error| format!("{}: cannot be read: {error}", path.display());
+    // Opening a pipe waits for that, too.
+    if !fs::metadata(path).map_err(named)?.is_file() {
+        return Err(format!(
+            "{}: is no plain file, but a folder, a pipe or the like",
+            path.display()
+        ));
+    }
     let file = File::open(path).map_err(named)?;
     let mut bytes = Vec::new();
     let read = file
@@ -68,8 +58,30 @@ pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
 
 /// Whether others on the machine may do with it what they should not.
 pub(super) fn is_open_to_all(path: &Path, bits: u32) -> bool {
-    let mode = std::fs::metadata(path).map(|about| about.permissions().mode());
+    let mode = fs::metadata(path).map(|about| about.permissions().mode());
     mode.is_ok_and(|mode| mode & bits != 0)
+}
+
+/// Hashes let nobody in, but whoever can write here can.
+pub(super) fn complain_of_tokens(path: &Path) {
+    complain_of(
+        path,
+        0o002,
+        "can be written by everybody on this machine, and whoever writes a line is let in",
+    );
+    complain_of(
+        path,
+        0o004,
+        "can be read by everybody on this machine: names and scopes are in it",
+    );
+}
+
+pub(super) fn complain_of_secret(path: &Path) {
+    complain_of(
+        path,
+        0o004,
+        "can be read by everybody on this machine, and whoever reads it can be anybody",
+    );
 }
 
 fn complain_of(path: &Path, bits: u32, what: &str) {

@@ -1,20 +1,22 @@
 //! The thread of one issuer: asks for its keys when it is time, or when somebody shows a token of a key that is not known.
 //!
 //! ```text
-//! Search ─▶ too soon, or away: answered at once
-//!        ─▶ else, with all that came meanwhile: fetch ─▶ new rules to every core ─▶ answers
+//! Search ─▶ too soon, or away: answered at once, by what was known then
+//!        ─▶ else: fetch ─▶ new rules to every core ─▶ answers, also to those who came meanwhile
 //! ```
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::{info, warn};
 
 use super::fetch::{Fetcher, IssuerAnswer};
 use super::files;
-use crate::auth::{KeySet, KeySource, Refresh, Search, Searched, keys_url, metadata_urls};
+use crate::auth::{
+    KeySet, KeySource, Refresh, Search, Searched, UnixSeconds, keys_url, metadata_urls,
+};
 use crate::limits::{ISSUER_ANSWER_MS, KEY_SET_BYTES_MAX, KEYS_AGE_MIN_MS};
 
 /// What the thread is told.
@@ -41,32 +43,43 @@ pub(super) struct IssuerThread {
 
 impl IssuerThread {
     pub(super) fn run(mut self, errands: &Receiver<Errand>) {
-        let fetcher = Fetcher::new();
         let began = Instant::now();
         let now = || began.elapsed().as_millis() as u64;
         let mut refresh = Refresh::new(0);
         let mut waiting = Vec::new();
+        // When the keys that are known were asked for.
+        let mut asked_at: UnixSeconds = 0;
         if !self.known.is_empty() {
             refresh.handle_fetched(0, self.age_of_a_file());
         }
         loop {
             if now() >= refresh.poll_timeout() || !waiting.is_empty() {
-                let searched = self.refresh(&fetcher, &mut refresh, now);
-                // Who asked while it was under way wants to know the same.
-                for errand in errands.try_iter() {
+                let began = unix_seconds();
+                let searched = self.refresh(&mut refresh, now);
+                // A key that came while it was under way may not be among them.
+                let meanwhile = match searched {
+                    Searched::Done => {
+                        asked_at = began;
+                        Searched::Before(began)
+                    }
+                    other => other,
+                };
+                // All of them before anybody is answered, who may have another question.
+                let errands_meanwhile: Vec<Errand> = errands.try_iter().collect();
+                waiting.drain(..).for_each(|then: Then| then(searched));
+                for errand in errands_meanwhile {
                     match errand {
-                        Errand::Search(then) => waiting.push(then),
+                        Errand::Search(then) => then(meanwhile),
                         Errand::Refresh => {}
                         Errand::Stop => return,
                     }
                 }
-                waiting.drain(..).for_each(|then| then(searched));
             }
             let wait = Duration::from_millis(refresh.poll_timeout().saturating_sub(now()));
             match errands.recv_timeout(wait) {
                 Ok(Errand::Search(then)) => match refresh.handle_unknown_key(now()) {
                     Search::Now => waiting.push(then),
-                    Search::TooSoon => then(Searched::Done),
+                    Search::TooSoon => then(Searched::Before(asked_at)),
                     Search::Away => then(Searched::CannotTell),
                 },
                 Ok(Errand::Refresh) => waiting.push(Box::new(|_| ())),
@@ -76,13 +89,8 @@ impl IssuerThread {
         }
     }
 
-    fn refresh(
-        &mut self,
-        fetcher: &Fetcher,
-        refresh: &mut Refresh,
-        now: impl Fn() -> u64,
-    ) -> Searched {
-        match self.fetch(fetcher) {
+    fn refresh(&mut self, refresh: &mut Refresh, now: impl Fn() -> u64) -> Searched {
+        match self.fetch() {
             Ok((keys, max_age_s)) => {
                 refresh.handle_fetched(now(), max_age_s);
                 self.learn(keys);
@@ -114,14 +122,14 @@ impl IssuerThread {
         (self.tell)(&before, self.known.clone());
     }
 
-    fn fetch(&self, fetcher: &Fetcher) -> Result<(KeySet, Option<u64>), String> {
+    fn fetch(&self) -> Result<(KeySet, Option<u64>), String> {
         let until = Instant::now() + Duration::from_millis(ISSUER_ANSWER_MS);
         let fetched = match &self.source {
             KeySource::File(_) | KeySource::Secret(_) => {
                 return Ok((read_keys(&self.source)?, self.age_of_a_file()));
             }
-            KeySource::Url(url) => fetcher.get(url, until).map(|it| (url.clone(), it)),
-            KeySource::Discover => self.discover(fetcher, until),
+            KeySource::Url(url) => Fetcher::new().get(url, until).map(|it| (url.clone(), it)),
+            KeySource::Discover => self.discover(until),
         };
         let (url, IssuerAnswer { body, max_age_s }) = fetched?;
         let keys = KeySet::parse(&body).map_err(|wrong| format!("what {url} answers {wrong}"))?;
@@ -129,11 +137,8 @@ impl IssuerThread {
     }
 
     /// The first that there is counts; what is said is of the last one.
-    fn discover(
-        &self,
-        fetcher: &Fetcher,
-        until: Instant,
-    ) -> Result<(String, IssuerAnswer), String> {
+    fn discover(&self, until: Instant) -> Result<(String, IssuerAnswer), String> {
+        let fetcher = Fetcher::new();
         let mut why = String::new();
         for place in metadata_urls(&self.name) {
             let found = fetcher.get(&place, until).and_then(|metadata| {
@@ -155,8 +160,15 @@ impl IssuerThread {
     }
 }
 
+/// What tokens count.
+pub(super) fn unix_seconds() -> UnixSeconds {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
 /// The keys, where they are in a file. Of a URL none yet.
-pub(super) fn read_keys(source: &KeySource) -> Result<KeySet, String> {
+pub(crate) fn read_keys(source: &KeySource) -> Result<KeySet, String> {
     let named = |path: &PathBuf, wrong| format!("{} {wrong}", path.display());
     match source {
         KeySource::File(path) => {

@@ -17,6 +17,7 @@ use crate::auth::{Identifier, NewToken, Rules, VerifiedBounds};
 
 pub use self::files::read_token_file;
 pub use self::hook::{Answer, Authenticate, Presented};
+pub(crate) use self::issuer::read_keys;
 pub use self::store::{Authenticator, CredentialStore};
 
 /// A token of 256 random bits, for a token file.

@@ -1,17 +1,17 @@
 //! The rules in force, and who changes them: threads of issuers, and an operator who has files read again.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use super::files::read_token_file;
+use super::files::{complain_of_secret, complain_of_tokens, read_token_file};
 use super::hook::Authenticate;
 use super::issuer::{Errand, IssuerThread, Then, read_keys};
 use crate::auth::{
-    JwtSettings, Policy, PrincipalId, Proxy, ProxySettings, PublicUrl, Rules, Searched,
-    UnixSeconds, Verifier, Who,
+    JwtSettings, KeySource, Policy, PrincipalId, Proxy, ProxySettings, PublicUrl, Rules, Searched,
+    StaticTokens, UnixSeconds, Verifier, Who,
 };
 use crate::limits::KEY_QUESTIONS_MAX;
 
@@ -104,7 +104,7 @@ impl CredentialStore {
     ) -> Result<CredentialStore, String> {
         let who = match &authenticator {
             Authenticator::None => Who::Anybody,
-            Authenticator::Token(path) => Who::Tokens(read_token_file(path)?),
+            Authenticator::Token(path) => Who::Tokens(tokens_of(path)?),
             Authenticator::Jwt(settings) => Who::Jwt(Verifier::new(settings, public)?),
             Authenticator::Proxy(settings) => Who::Proxy(Proxy::new(settings.clone(), public)?),
             Authenticator::Hook(_) => Who::Hook,
@@ -114,6 +114,9 @@ impl CredentialStore {
         for (index, issuer) in authenticator.issuers().iter().enumerate() {
             let source = issuer.source()?;
             let keys = Arc::new(read_keys(&source)?);
+            if let KeySource::Secret(path) = &source {
+                complain_of_secret(path);
+            }
             rules = rules.with_keys(index, &keys, keys.clone());
             known.push((issuer.issuer.clone(), source, keys));
         }
@@ -180,7 +183,7 @@ impl CredentialStore {
     /// A sentence on what is wrong with the file; what was read before stays in force.
     pub fn reload(&self) -> Result<String, String> {
         if let Authenticator::Token(path) = &self.authenticator {
-            let tokens = read_token_file(path)?;
+            let tokens = tokens_of(path)?;
             let told = format!("{} tokens are in {}", tokens.len(), path.display());
             self.shared.change(|rules| rules.with_tokens(tokens));
             return Ok(told);
@@ -210,6 +213,12 @@ impl CredentialStore {
     pub fn look_anew(&self) {
         self.shared.change(Rules::with_next_epoch);
     }
+}
+
+fn tokens_of(path: &Path) -> Result<StaticTokens, String> {
+    let tokens = read_token_file(path)?;
+    complain_of_tokens(path);
+    Ok(tokens)
 }
 
 /// The thread's name is cut by the kernel after 15 bytes.

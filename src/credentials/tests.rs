@@ -213,6 +213,38 @@ fn a_rotated_key_that_is_found_without_a_restart() {
     assert!(asked <= 3, "asked {asked} times");
 }
 
+/// The search that there may be was somebody else's, for nothing.
+#[test]
+fn a_made_up_key_that_keeps_others_out_who_have_a_new_one() {
+    let (web, old, new) = (Web::new(), Issuer::ed25519("old"), Issuer::ed25519("new"));
+    let name = "https://login.example";
+    let mut settings = IssuerSettings::new(name);
+    settings.jwks = Some(web.url("/keys"));
+    web.put("/keys", &Issuer::key_set(&[&old]));
+    let mut rig = Rig::new(jwt(settings));
+    assert!(rig.identify(&token(&old, name)).is_ok());
+    let forger = Issuer::ed25519("made up");
+    let told = rig.identify(&token(&forger, name));
+    assert_eq!(told.unwrap_err(), Reason::UnknownKey);
+    web.put("/keys", &Issuer::key_set(&[&old, &new]));
+    let signed = |issuer: &Issuer, at: u64| {
+        issuer
+            .token(&json!({"iss": name, "sub": "alice", "aud": "mcp", "iat": at, "exp": NOW + 60}))
+    };
+    let now = issuer::unix_seconds();
+    let told = rig.identify(&signed(&new, now));
+    assert_eq!(told.unwrap_err(), Reason::Unavailable, "it may be good");
+    // Of a key that was withdrawn: whoever has it is told to get another one, and not to wait.
+    let told = rig.identify(&signed(&forger, now - 3_600));
+    assert_eq!(told.unwrap_err(), Reason::UnknownKey);
+    rig.store.reload().unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while rig.identify(&signed(&new, now)).is_err() {
+        assert!(std::time::Instant::now() < deadline, "it is let in");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn an_issuer_that_is_away_and_whose_clients_go_on() {
     let (web, known, new) = (Web::new(), Issuer::ed25519("known"), Issuer::ed25519("new"));
@@ -371,6 +403,45 @@ fn a_token_file_that_is_read_again() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(super::files::is_open_to_all(&path, 0o004));
     std::fs::remove_file(&path).unwrap();
+}
+
+/// What is there once, or waits for somebody who writes it, would stop the node here, or each time that it is read again.
+#[test]
+fn a_file_that_is_a_pipe_a_folder_or_a_gigabyte() {
+    let start = |it| CredentialStore::start(it, Policy::default(), None, |_| ());
+    let (pipe, folder, huge) = (temporary("pipe"), temporary("folder"), temporary("huge"));
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
+    std::fs::create_dir_all(&folder).unwrap();
+    let sparse = std::fs::File::create(&huge).unwrap();
+    sparse.set_len(1 << 30).unwrap();
+    for (path, what) in [
+        (&pipe, "is no plain file"),
+        (&folder, "is no plain file"),
+        (&PathBuf::from("/dev/zero"), "is no plain file"),
+        (&huge, "is longer than"),
+    ] {
+        let with_keys = IssuerSettings {
+            jwks: Some(path.display().to_string()),
+            ..IssuerSettings::new("files")
+        };
+        let with_secret = IssuerSettings {
+            secret_file: Some(path.clone()),
+            ..IssuerSettings::new("mine")
+        };
+        for it in [
+            Authenticator::Token(path.clone()),
+            jwt(with_keys),
+            jwt(with_secret),
+        ] {
+            let told = start(it).unwrap_err();
+            assert!(told.contains(what), "{told}");
+            assert!(told.starts_with(&path.display().to_string()), "{told}");
+        }
+    }
+    std::fs::remove_file(&pipe).unwrap();
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::remove_file(&huge).unwrap();
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::issuer::Issuer;
-use super::{AUDIENCE, ISSUER, LEEWAY, NOW, claims, keys, public, settings, verifier};
+use super::{AUDIENCE, ISSUER, LEEWAY, NOW, claims, keys, public, settings, verifier, with};
 use crate::auth::{
     AuthQuestion, Decision, Finding, Identifier, Identity, KeySet, NewToken, Policy, PrincipalId,
     Proxy, ProxySettings, Reason, Rules, Searched, Shown, ShownField, StaticTokens, VerifiedBounds,
@@ -135,6 +135,27 @@ fn a_rotated_key_that_is_not_found() {
         .with_keys(0, &keys(&[&old]), keys(&[&old, &new]));
     identifier.handle_rules(Arc::new(rules));
     assert_eq!(subject(again(&mut identifier, Searched::Done)), "alice");
+}
+
+/// Its issuer was asked a moment ago: that says something of tokens that were signed before, as far as clocks differ.
+#[test]
+fn a_key_that_may_have_come_since_the_issuer_was_asked() {
+    let (known, new) = (Issuer::ed25519("known"), Issuer::ed25519("new"));
+    let mut identifier = identifier(Who::Jwt(verifier(&[&known])));
+    let mut told = |issued_at: Value| {
+        let bearer = format!("Bearer {}", new.token(&with("iat", issued_at)));
+        let fields: Fields<'_> = &[("Authorization", &bearer)];
+        let shown = shown(fields, "::1", Some(Searched::Before(NOW)));
+        reason(identifier.identify(&shown, NOW))
+    };
+    assert_eq!(told(json!(NOW - LEEWAY - 1)), Reason::UnknownKey);
+    assert_eq!(told(json!(NOW - LEEWAY)), Reason::Unavailable);
+    assert_eq!(told(json!(u64::MAX)), Reason::Unavailable);
+    assert_eq!(
+        told(Value::Null),
+        Reason::UnknownKey,
+        "it does not say when"
+    );
 }
 
 #[test]

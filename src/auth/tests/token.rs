@@ -149,7 +149,7 @@ fn a_token_of_a_key_that_nobody_knows() {
     let token = unknown.token(&claims());
     assert!(matches!(
         verifier.verify(&token, NOW),
-        Verdict::UnknownKey { issuer: 0 }
+        Verdict::UnknownKey { issuer: 0, .. }
     ));
     // The issuer is not asked for what is worth nothing anyway.
     let expired = unknown.token(&with("exp", json!(1)));

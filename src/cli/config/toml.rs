@@ -119,12 +119,12 @@ fn value(key: &OptionKey, texts: &[String]) -> String {
 fn one(key: &OptionKey, text: &str) -> String {
     match key.kind {
         ValueKind::Flag | ValueKind::Count => text.to_owned(),
-        ValueKind::Path => {
+        ValueKind::Path if key.is_file(text) => {
             // Elsewhere a relative path would be another file.
             let path = std::path::absolute(Path::new(text));
             quoted(&path.map_or_else(|_| text.to_owned(), |it| it.display().to_string()))
         }
-        ValueKind::Size | ValueKind::Time | ValueKind::Text => quoted(text),
+        ValueKind::Size | ValueKind::Time | ValueKind::Path | ValueKind::Text => quoted(text),
     }
 }
 

@@ -95,11 +95,7 @@ impl<'a> Document<'a> {
 
     /// A path is looked for beside the file that names it.
     fn resolved(&self, key: &OptionKey, text: String) -> String {
-        let folder = self
-            .text
-            .path
-            .parent()
-            .filter(|_| key.kind == ValueKind::Path);
+        let folder = self.text.path.parent().filter(|_| key.is_file(&text));
         match folder.map(|it| it.join(&text).into_os_string().into_string()) {
             Some(Ok(path)) => path,
             // The name of the folder is no UTF-8: then it is looked for where the program is.

@@ -54,6 +54,15 @@ fn a_path_is_looked_for_beside_its_file() {
     assert_eq!(file("pinfold/token"), ["/etc/pinfold/token"]);
     assert_eq!(file("/run/token"), ["/run/token"]);
     assert_eq!(said("node = 'a'", "node"), ["a"], "no path");
+    let places = "[auth]\njwks = ['keys.json', '/run/keys.json', 'https://login.example/keys']";
+    assert_eq!(
+        said(places, "auth_jwks"),
+        [
+            "/etc/keys.json",
+            "/run/keys.json",
+            "https://login.example/keys"
+        ]
+    );
 }
 
 #[test]

@@ -12,6 +12,8 @@ macro_rules! tokens_that_are_refused {
     ($($name:ident: $reason:literal, $sentence:literal, $forge:expr;)*) => {
         $(#[test] fn $name() {
             let server = Protected::start(concat!(module_path!(), "::", stringify!($name)));
+            // The issuer has answered.
+            server.serves();
             let forge: fn(&Protected) -> Vec<String> = $forge;
             for token in forge(&server) {
                 server.refuses(&token, $reason, $sentence);
