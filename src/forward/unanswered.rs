@@ -85,17 +85,9 @@ impl Forwarder {
     }
 }
 
-/// As a shard says it.
 fn malformed_answer(fault: Malformed) -> Vec<u8> {
     let error = format!(r#"{{"code":-32600,"message":"{}"}}"#, fault.sentence());
-    let mut body = Vec::new();
-    emit_error(&mut body, None, &error);
-    let fields = [("Content-Type", "application/json")];
-    let mut answer = Vec::new();
-    let content = BodyLength::Length(body.len() as u64);
-    response::emit_head(&mut answer, fault.status(), &fields, content, false);
-    answer.append(&mut body);
-    answer
+    last_answer(fault.status(), &error)
 }
 
 /// Half a request was answered by nobody: not even the owner's restart would tell what became of it.
@@ -105,11 +97,17 @@ fn broke_off_answer() -> Vec<u8> {
     let error = format!(
         r#"{{"code":-32600,"message":"{message}","data":{{"reason":"owner_unreachable"}}}}"#
     );
+    last_answer(502, &error)
+}
+
+/// As a shard says it.
+fn last_answer(status: u16, error: &str) -> Vec<u8> {
     let mut body = Vec::new();
-    emit_error(&mut body, None, &error);
-    let head = format!(
-        "HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    [head.as_bytes(), &body].concat()
+    emit_error(&mut body, None, error);
+    let fields = [("Content-Type", "application/json")];
+    let mut answer = Vec::new();
+    let content = BodyLength::Length(body.len() as u64);
+    response::emit_head(&mut answer, status, &fields, content, false);
+    answer.append(&mut body);
+    answer
 }

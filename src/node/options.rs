@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 #[cfg(feature = "auth")]
 use super::AuthOptions;
@@ -12,7 +11,7 @@ use super::ClusterConfig;
 use super::operators::AdminOptions;
 use crate::clients::Networks;
 use crate::limits::Limits;
-use crate::runtime::{BreakThread, Driver};
+use crate::runtime::{BreakThread, Driver, unix_ms};
 use crate::shard::{CardSettings, DrainTimes};
 use crate::wire::public_url::PublicUrl;
 use crate::wire::session_id::NodeName;
@@ -182,12 +181,6 @@ impl Options {
         let alone = || NodeName::new("node").expect("it is one");
         self.name.unwrap_or_else(alone)
     }
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
 }
 
 /// Whether each core's thread stays on a CPU of its own.

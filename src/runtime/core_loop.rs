@@ -1,7 +1,7 @@
 //! One core: its shard, its sockets, its running calls, and the pump that carries effects out.
 //!
-//! Every task of a core's thread holds an `Rc<Core>`, most of them as an [`CoreDriver`]. A task that hands the shard something
-//! calls [`Engine::pump`] afterwards. No task holds a borrow across an await or while the application runs.
+//! Every task of a core's thread holds an `Rc<Core>`, most of them as a [`CoreDriver`]. A task that hands the shard something
+//! calls [`CoreDriver::pump`] afterwards. No task holds a borrow across an await or while the application runs.
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -39,6 +39,7 @@ mod socket;
 mod sockets;
 mod thread;
 mod tokio;
+mod turns;
 mod watchdog;
 
 pub(crate) use self::clock::{unix_ms, unix_ms_of};

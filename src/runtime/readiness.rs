@@ -116,11 +116,18 @@ pub(super) async fn run(readiness: &Readiness, mut on_ready: impl FnMut(u64)) ->
     }
 }
 
-/// Tells once of each of `count` connections at most that have something now.
-pub(super) fn look_once(readiness: &Readiness, count: usize, mut on_ready: impl FnMut(u64)) {
+/// Tells once of each of `count` connections at most that have something now. Between batches, and before the first, the
+/// others have their turn.
+pub(super) async fn look_once(
+    readiness: &Readiness,
+    count: usize,
+    mut on_ready: impl FnMut(u64),
+    others_turn: impl AsyncFn(),
+) {
     let mut ready = Vec::with_capacity(BATCH);
     // Those that were told of go to the end of the kernel's list.
     for _ in 0..count.div_ceil(BATCH) {
+        others_turn().await;
         // A fault is found again by whoever waits for the set.
         if readiness.collect(&mut ready).is_err() || ready.is_empty() {
             return;

@@ -16,6 +16,7 @@ use super::engine::CoreDriver;
 use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;
 use super::tokio::Tokio;
+use super::turns::WakeRelay;
 use super::watchdog::Beats;
 use super::{clock, fanout, forward, readiness, socket};
 use crate::acceptor::{Acceptor, Listening};
@@ -27,6 +28,11 @@ const TICK: Duration = Duration::from_millis(64);
 /// A timer that fires so much later than it was to says that the CPU was not to be had: on a calm machine it is 0.2 ms, and
 /// up to one more since timers count in milliseconds.
 const LATE: Duration = Duration::from_millis(2);
+/// One that is so much later says that clients may have waited here for longer than anybody counts on: what they sent
+/// meanwhile is read before it is said that their time is up. The shortest time that they have by default is ten seconds
+/// (`head_timeout_ms`), of which this is no more than a network takes now and then. A core that is merely busy, or traced,
+/// is late by a few milliseconds, with ten programs for each CPU by some tens: it does nothing of this.
+const CATCH_UP_AFTER: Duration = Duration::from_millis(250);
 /// How long requests may go on when the streams are closed.
 const CALLS_GRACE_MS: u64 = 2_000;
 /// For other nodes to notice that nothing is left here: each of them, and each of their cores, may rely for a second on what
@@ -134,7 +140,7 @@ async fn serve(
     }
     let (stop, stopped) = oneshot::channel();
     tasks::spawn(take_messages(core.clone(), core_setup.clone(), stop));
-    // Letters are taken to the end: what is published meanwhile is heard by who is still here.
+    // Messages are taken to the end: what is published meanwhile is heard by who is still here.
     let _ = stopped.await;
     finish(&core, &core_setup).await;
     for acceptor in &*acceptors {
@@ -293,22 +299,26 @@ fn report(core: &Core) {
 }
 
 async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
+    let relay = WakeRelay::start();
     loop {
         let asked = Instant::now();
         monoio::time::sleep(TICK).await;
         assert!(core.is_sound(), "this core can carry out nothing any more");
         core_setup.beats.beat();
-        let is_late = asked.elapsed() > TICK + LATE;
-        if is_late {
-            catch_up(&core);
+        let late = asked.elapsed().saturating_sub(TICK);
+        // First of all: what is read next may be signed for a time that is over.
+        #[cfg(feature = "auth")]
+        core.shard
+            .borrow_mut()
+            .handle_clock(clock::now(), clock::unix_ms());
+        if late > CATCH_UP_AFTER {
+            catch_up(&core, &core_setup, &relay).await;
         }
         let impaired = core.publisher.is_impaired();
         let mut shard = core.shard.borrow_mut();
         shard.handle_impaired(impaired);
-        #[cfg(feature = "auth")]
-        shard.handle_clock(clock::now(), clock::unix_ms());
         shard.handle_timeout(clock::now());
-        if is_late {
+        if late > LATE {
             shard.handle_late(clock::now());
         }
         drop(shard);
@@ -319,15 +329,18 @@ async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
     }
 }
 
-/// Nobody's time is up for what this core had no time to read.
-fn catch_up(core: &Rc<Core>) {
+/// Nobody's time is up for what this core had no time to read, or to write: those who wait for room have their turn too.
+async fn catch_up(core: &Rc<Core>, core_setup: &CoreSetup, relay: &WakeRelay) {
     let count = core.shard.borrow().counts().connections;
-    readiness::look_once(&core.readiness, count, |data| {
-        core.read_once(readiness::key_of(data));
-    });
+    let read = |data| core.read_once(readiness::key_of(data));
+    let others_turn = async || {
+        core_setup.beats.beat();
+        relay.to_the_back().await;
+    };
+    readiness::look_once(&core.readiness, count, read, others_turn).await;
 }
 
-/// Streams close in the core_setup's time, and requests under way end. A core that has nothing left goes on serving until the
+/// Streams close in the time of a drain, and requests under way end. A core that has nothing left goes on serving until the
 /// others have left too: any of them may read a request for a session of this one.
 async fn finish(core: &Rc<Core>, core_setup: &Rc<CoreSetup>) {
     let (times, departure) = (core_setup.drain, &*core_setup.departure);
@@ -400,7 +413,7 @@ impl CoreSetup {
     }
 }
 
-/// The shard of a core_setup, with the process's clock.
+/// A core's shard, with the process's clock.
 pub(super) fn shard(setup: crate::shard::ShardSetup) -> Shard {
     Shard::new(setup, clock::now())
 }
