@@ -59,7 +59,8 @@ impl Logging {
     fn allows(&self) -> bool {
         if !self.declared && !self.complained.replace(true) {
             tracing::warn!(
-                "a handler logs to its client, and the application does not declare `logging`: nothing is sent                  (Toolkit::logging, Capabilities::logging)"
+                "a handler logs to its client, and the application does not declare `logging`: nothing is sent \
+                 (Toolkit::logging, Capabilities::logging)"
             );
         }
         self.declared

@@ -99,7 +99,7 @@ impl CallEnvelope {
     /// Of a call with large params.
     ///
     /// # Errors
-    /// As [`of`](Envelope::of).
+    /// As [`of`](CallEnvelope::of).
     pub(super) fn of_large<'a>(
         call: &'a mut Call,
         link: &'a dyn Link,
