@@ -1,6 +1,7 @@
 //! A fleet: Redis, three nodes, Traefik, and a small web site beside them.
 
 use std::path::PathBuf;
+use std::thread::scope;
 
 use super::node::Node;
 use super::redis::Redis;
@@ -141,12 +142,12 @@ impl Fleet {
         &mut self.nodes[index.expect("a node of this fleet")]
     }
 
-    /// Each node ends cleanly, and none has panicked.
+    /// Each node ends cleanly, and none has panicked. All at once: each takes its time to leave.
     pub(super) fn stop(mut self) {
-        for node in &mut self.nodes {
-            if node.runs() {
-                node.stop().unwrap_or_else(|fault| panic!("{fault}"));
+        scope(|scope| {
+            for node in self.nodes.iter_mut().filter(|node| node.runs()) {
+                scope.spawn(|| node.stop().unwrap_or_else(|fault| panic!("{fault}")));
             }
-        }
+        });
     }
 }
