@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from account import Account, read_token, turn
-from harness import Journal, publish, run
+from harness import Journal, check, publish, run
 
 URL, ADMIN, REVISION, ISSUER = sys.argv[1:5]
 MODERN = REVISION == "2026-07-28"
@@ -102,18 +102,6 @@ async def until(is_so):
         await anyio.sleep(POLL_S)
 
 
-CHECKS = []
-
-
-def check(name, when=True):
-    def take(body):
-        if when:
-            CHECKS.append((name, body))
-        return body
-
-    return take
-
-
 @check("the SDK found its way from 401 to a token, and is let in")
 async def _(peer):
     asked = [entry[1:] for entry in peer.journal.since(0, lambda entry: entry[0] == "http")]
@@ -195,7 +183,7 @@ async def main():
     peer = Peer("alice")
     async with peer.open():
         await turn(ISSUER, "lifetime?s=600")
-        return await run(CHECKS, peer)
+        return await run(peer)
 
 
 sys.exit(0 if anyio.run(main) else 1)
