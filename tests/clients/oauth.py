@@ -24,7 +24,7 @@ WATCHED = "test://watched-resource"
 UPDATED = "notifications/resources/updated"
 ORIGIN, PATH = URL.removesuffix(urlsplit(URL).path), urlsplit(URL).path
 # Time enough to use a token on a busy machine, and to see it expire within a check.
-BRIEF_S = 6
+BRIEF_S = 3
 POLL_S = 0.05
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
@@ -121,7 +121,8 @@ async def _(peer):
     await peer.text("test_simple_text")
     async with peer.listening():
         await peer.hears()
-    old = peer.account.access_token
+    # The first: where all is slow, the SDK has another one already.
+    old = peer.account.history[0].access_token
 
     async def is_refused():
         response = await ask(old, peer.session_id)
@@ -131,7 +132,7 @@ async def _(peer):
         assert challenge.startswith('Bearer error="invalid_token", error_description="'), challenge
         assert "expired" in challenge and old not in challenge + response.text
         # The SDK asks for another one by its own clock, which began when the token came.
-        return not peer.provider.context.is_token_valid()
+        return len(peer.account.history) > 1 or not peer.provider.context.is_token_valid()
 
     await until(is_refused)
 
