@@ -1,7 +1,6 @@
 //! A fleet: Redis, three nodes, Traefik, and a small web site beside them.
 
 use std::path::{Path, PathBuf};
-use std::thread::scope;
 
 use super::node::Node;
 use super::redis::Redis;
@@ -186,12 +185,8 @@ impl Fleet {
         &mut self.nodes[index.expect("a node of this fleet")]
     }
 
-    /// Each node ends cleanly, and none has panicked. All at once: each takes its time to leave.
+    /// Each node ends cleanly, and none has panicked.
     pub(super) fn stop(mut self) {
-        scope(|scope| {
-            for node in self.nodes.iter_mut().filter(|node| node.runs()) {
-                scope.spawn(|| node.stop().unwrap_or_else(|fault| panic!("{fault}")));
-            }
-        });
+        Node::stop_all(&mut self.nodes);
     }
 }
