@@ -22,7 +22,7 @@ mod tools;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -214,7 +214,7 @@ fn greeter() -> String {
 }
 
 /// Runs a script of `tests/clients` against `notes`: `arguments` come after the URL and the directory.
-fn notes_by(test: &str, program: PathBuf, script: &str, arguments: &[&str]) {
+fn notes_by(test: &str, script: &str, arguments: &[&str]) {
     let scratch = program::scratch_folder(test);
     let directory = scratch.join("notes");
     std::fs::create_dir(&directory).expect("a directory can be made");
@@ -223,8 +223,7 @@ fn notes_by(test: &str, program: PathBuf, script: &str, arguments: &[&str]) {
     }
     let path = directory.to_str().expect("text");
     let (example, _said) = Example::start_with("notes", &[path, &greeter()]);
-    let mut command = Command::new(program);
-    command.arg(tools::clients_folder().join(script));
+    let mut command = tools::script(script);
     command.args([&example.url, path]).args(arguments);
     let finished = program::run(&mut command, &scratch.join("client.log"));
     let mut tally = tally::Tally::default();
@@ -240,22 +239,22 @@ fn notes_by(test: &str, program: PathBuf, script: &str, arguments: &[&str]) {
 }
 
 macro_rules! notes_tests {
-    ($($test:ident => $program:ident, $script:literal, $arguments:expr;)*) => {$(
+    ($($test:ident => $script:literal, $arguments:expr;)*) => {$(
         #[test]
         fn $test() {
-            notes_by(stringify!($test), tools::$program(), $script, &$arguments);
+            notes_by(stringify!($test), $script, &$arguments);
         }
     )*};
 }
 
 notes_tests! {
-    notes_typescript_v1_2025_03_26 => node, "notes.mjs", ["2025-03-26", "v1"];
-    notes_typescript_v1_2025_06_18 => node, "notes.mjs", ["2025-06-18", "v1"];
-    notes_typescript_v1_2025_11_25 => node, "notes.mjs", ["2025-11-25", "v1"];
-    notes_typescript_v2_2025_11_25 => node, "notes.mjs", ["2025-11-25", "v2"];
-    notes_typescript_v2_2026_07_28 => node, "notes.mjs", ["2026-07-28", "v2"];
-    notes_python_2025_11_25 => python, "notes.py", ["2025-11-25"];
-    notes_python_2026_07_28 => python, "notes.py", ["2026-07-28"];
+    notes_typescript_v1_2025_03_26 => "notes.mjs", ["2025-03-26", "v1"];
+    notes_typescript_v1_2025_06_18 => "notes.mjs", ["2025-06-18", "v1"];
+    notes_typescript_v1_2025_11_25 => "notes.mjs", ["2025-11-25", "v1"];
+    notes_typescript_v2_2025_11_25 => "notes.mjs", ["2025-11-25", "v2"];
+    notes_typescript_v2_2026_07_28 => "notes.mjs", ["2026-07-28", "v2"];
+    notes_python_2025_11_25 => "notes.py", ["2025-11-25"];
+    notes_python_2026_07_28 => "notes.py", ["2026-07-28"];
 }
 
 /// Its subscribers are told, its page has what it counts itself, and it ends by itself.

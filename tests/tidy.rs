@@ -81,25 +81,32 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
+fn collect(directory: &Path, kind: &str, but: &[&str], found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
     };
     for entry in entries {
         let path = entry.expect("a readable directory").path();
         if path.is_dir() {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            if !but.iter().any(|name| path.ends_with(name)) {
+                collect(&path, kind, but, found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == kind) {
             found.push(path);
         }
     }
 }
 
 fn sources(directories: &[&str]) -> Vec<Source> {
+    files(directories, "rs", &[])
+}
+
+/// What has this extension in these directories, but for folders of these names.
+fn files(directories: &[&str], kind: &str, but: &[&str]) -> Vec<Source> {
     let mut paths = Vec::new();
     directories
         .iter()
-        .for_each(|directory| collect(&root().join(directory), &mut paths));
+        .for_each(|directory| collect(&root().join(directory), kind, but, &mut paths));
     paths.sort();
     assert!(!paths.is_empty());
     let read = |path: PathBuf| Source {

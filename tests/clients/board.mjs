@@ -1,9 +1,10 @@
 // The built-in application `board`, whose resources are what publishers put there:
 // node board.mjs URL ADMIN REVISION
 
-import { Client, StreamableHTTPClientTransport, UriTemplate } from '@modelcontextprotocol/client';
+import { UriTemplate } from '@modelcontextprotocol/client';
 
 import { Connection } from './connection.mjs';
+import { generation } from './generations.mjs';
 import { assert, check, offer, publish, run } from './harness.mjs';
 
 const [url, admin, revision] = process.argv.slice(2);
@@ -15,12 +16,7 @@ const NEWS = `board://news-${process.pid}`;
 const UPDATED = 'notifications/resources/updated';
 const LIST_CHANGED = 'notifications/resources/list_changed';
 
-const sdk = {
-    Client,
-    Transport: StreamableHTTPClientTransport,
-    options: { versionNegotiation: { mode: isModern ? 'auto' : 'legacy' } },
-    hear: (client, method, handler) => client.setNotificationHandler(method, handler),
-};
+const sdk = await generation('v2', isModern);
 
 const put = (uri, text) => publish(admin, [{ uri, contents: { text } }]);
 // Past the cache that the client keeps on the server's word.

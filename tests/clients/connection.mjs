@@ -2,7 +2,7 @@
 // What differs between the SDKs' two major versions is in the `Sdk` that is handed in.
 //
 // Sdk: { Client, Transport, hear(client, method, handler), answer(client, method, handler),
-//        call(client, params, options), finishAuth(transport, parameters), options }
+//        call(client, params, options), finishAuth(transport, parameters), revision(connection), options }
 
 import { Journal } from './harness.mjs';
 

@@ -1,4 +1,4 @@
-// The two generations of the TypeScript SDK, as connection.mjs needs them, for scripts that take their name as an argument.
+// The two generations of the TypeScript SDK, as connection.mjs needs them.
 
 const makers = {
     v1: async () => {
@@ -11,14 +11,18 @@ const makers = {
             'notifications/resources/list_changed': types.ResourceListChangedNotificationSchema,
             'notifications/resources/updated': types.ResourceUpdatedNotificationSchema,
             'notifications/message': types.LoggingMessageNotificationSchema,
+            'elicitation/create': types.ElicitRequestSchema,
+            'sampling/createMessage': types.CreateMessageRequestSchema,
         };
         return {
             Client,
             Transport: StreamableHTTPClientTransport,
             options: {},
             hear: (client, method, handler) => client.setNotificationHandler(schemas[method], handler),
+            answer: (client, method, handler) => client.setRequestHandler(schemas[method], handler),
             call: (client, params, options) => client.callTool(params, undefined, options),
             finishAuth: (transport, parameters) => transport.finishAuth(parameters.get('code')),
+            revision: connection => connection.transport.protocolVersion,
         };
     },
     v2: async isModern => {
@@ -28,8 +32,10 @@ const makers = {
             Transport: StreamableHTTPClientTransport,
             options: { versionNegotiation: { mode: isModern ? 'auto' : 'legacy' } },
             hear: (client, method, handler) => client.setNotificationHandler(method, handler),
+            answer: (client, method, handler) => client.setRequestHandler(method, handler),
             call: (client, params, options) => client.callTool(params, options),
             finishAuth: (transport, parameters) => transport.finishAuth(parameters),
+            revision: connection => connection.client.getNegotiatedProtocolVersion(),
         };
     },
 };

@@ -5,56 +5,23 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Connection } from './connection.mjs';
+import { generation } from './generations.mjs';
 import { assert, check, run } from './harness.mjs';
 
-const [url, directory, revision, generation] = process.argv.slice(2);
+const [url, directory, revision, name] = process.argv.slice(2);
 const isModern = revision === '2026-07-28';
 const UPDATED = 'notifications/resources/updated';
 const LIST_CHANGED = 'notifications/resources/list_changed';
 // Past the cache that the client keeps on the server's word.
 const fresh = { cacheMode: 'refresh' };
 
-async function firstGeneration() {
-    const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
-    const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js');
-    const types = await import('@modelcontextprotocol/sdk/types.js');
-    const schemas = {
-        'notifications/tools/list_changed': types.ToolListChangedNotificationSchema,
-        'notifications/prompts/list_changed': types.PromptListChangedNotificationSchema,
-        'notifications/resources/list_changed': types.ResourceListChangedNotificationSchema,
-        'notifications/resources/updated': types.ResourceUpdatedNotificationSchema,
-        'notifications/message': types.LoggingMessageNotificationSchema,
-        'elicitation/create': types.ElicitRequestSchema,
-    };
-    return {
-        Client,
-        Transport: StreamableHTTPClientTransport,
-        options: {},
-        hear: (client, method, handler) => client.setNotificationHandler(schemas[method], handler),
-        answer: (client, method, handler) => client.setRequestHandler(schemas[method], handler),
-        call: (client, params, options) => client.callTool(params, undefined, options),
-    };
-}
-
-async function secondGeneration() {
-    const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
-    return {
-        Client,
-        Transport: StreamableHTTPClientTransport,
-        options: { versionNegotiation: { mode: isModern ? 'auto' : 'legacy' } },
-        hear: (client, method, handler) => client.setNotificationHandler(method, handler),
-        answer: (client, method, handler) => client.setRequestHandler(method, handler),
-        call: (client, params, options) => client.callTool(params, options),
-    };
-}
-
-const sdk = await (generation === 'v1' ? firstGeneration() : secondGeneration());
+const sdk = await generation(name, isModern);
 const capabilities = { elicitation: {} };
 let peer;
 
-const read = async uri => (await peer.client.readResource({ uri }, generation === 'v1' ? undefined : fresh)).contents[0].text;
+const read = async uri => (await peer.client.readResource({ uri }, name === 'v1' ? undefined : fresh)).contents[0].text;
 const names = async () => {
-    const { resources } = await peer.client.listResources(undefined, generation === 'v1' ? undefined : fresh);
+    const { resources } = await peer.client.listResources(undefined, name === 'v1' ? undefined : fresh);
     return resources.map(({ name }) => name);
 };
 /** As the revision has it: an object around what is none, up to 2025-11-25. */

@@ -17,7 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.exceptions import MCPError
 
-from harness import Journal, run
+from harness import Journal, check, run
 
 URL, DIRECTORY, REVISION = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 MODERN = REVISION == "2026-07-28"
@@ -80,17 +80,6 @@ class Peer:
 
     async def read(self, uri):
         return (await self.client.read_resource(uri)).contents[0].text
-
-
-CHECKS = []
-
-
-def check(name):
-    def take(body):
-        CHECKS.append((name, body))
-        return body
-
-    return take
 
 
 @check("every tool says what it takes and what it answers")
@@ -177,7 +166,7 @@ async def _(peer):
 async def main():
     logging.basicConfig(level=logging.WARNING, format="# %(name)s: %(message)s", stream=sys.stdout)
     async with Peer().open() as peer:
-        return await run(CHECKS, peer)
+        return await run(peer)
 
 
 sys.exit(0 if anyio.run(main) else 1)

@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from account import Account, read_token, turn
-from harness import Journal, publish, run
+from harness import Journal, check, publish, run
 
 URL, ADMIN, REVISION, ISSUER = sys.argv[1:5]
 MODERN = REVISION == "2026-07-28"
@@ -24,7 +24,7 @@ WATCHED = "test://watched-resource"
 UPDATED = "notifications/resources/updated"
 ORIGIN, PATH = URL.removesuffix(urlsplit(URL).path), urlsplit(URL).path
 # Time enough to use a token on a busy machine, and to see it expire within a check.
-BRIEF_S = 6
+BRIEF_S = 3
 POLL_S = 0.05
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 
@@ -102,18 +102,6 @@ async def until(is_so):
         await anyio.sleep(POLL_S)
 
 
-CHECKS = []
-
-
-def check(name, when=True):
-    def take(body):
-        if when:
-            CHECKS.append((name, body))
-        return body
-
-    return take
-
-
 @check("the SDK found its way from 401 to a token, and is let in")
 async def _(peer):
     asked = [entry[1:] for entry in peer.journal.since(0, lambda entry: entry[0] == "http")]
@@ -133,7 +121,8 @@ async def _(peer):
     await peer.text("test_simple_text")
     async with peer.listening():
         await peer.hears()
-    old = peer.account.access_token
+    # The first: where all is slow, the SDK has another one already.
+    old = peer.account.history[0].access_token
 
     async def is_refused():
         response = await ask(old, peer.session_id)
@@ -143,7 +132,7 @@ async def _(peer):
         assert challenge.startswith('Bearer error="invalid_token", error_description="'), challenge
         assert "expired" in challenge and old not in challenge + response.text
         # The SDK asks for another one by its own clock, which began when the token came.
-        return not peer.provider.context.is_token_valid()
+        return len(peer.account.history) > 1 or not peer.provider.context.is_token_valid()
 
     await until(is_refused)
 
@@ -195,7 +184,7 @@ async def main():
     peer = Peer("alice")
     async with peer.open():
         await turn(ISSUER, "lifetime?s=600")
-        return await run(CHECKS, peer)
+        return await run(peer)
 
 
 sys.exit(0 if anyio.run(main) else 1)

@@ -9,7 +9,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import AnyUrl
 
-from harness import Journal, publish, run
+from harness import Journal, check, publish, run
 
 URL, ADMIN, REVISION = sys.argv[1:4]
 MODERN = REVISION == "2026-07-28"
@@ -20,17 +20,6 @@ WRITTEN = f"board://Grün-{os.getpid()}/Heute"
 ENCODED = str(AnyUrl(WRITTEN))
 
 warnings.simplefilter("ignore")  # the SDK calls what only older revisions have deprecated
-
-CHECKS = []
-
-
-def check(name):
-    def take(body):
-        CHECKS.append((name, body))
-        return body
-
-    return take
-
 
 async def told(journal, uri, start):
     def fits(entry):
@@ -83,7 +72,7 @@ async def main():
 
     mode = "auto" if MODERN else "legacy"
     async with Client(streamable_http_client(URL), mode=mode, read_timeout_seconds=15, message_handler=note) as client:
-        return await run(CHECKS, client, journal)
+        return await run(client, journal)
 
 
 sys.exit(0 if anyio.run(main) else 1)

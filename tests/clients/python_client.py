@@ -14,7 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.exceptions import MCPError
 
-from harness import Journal, publish, run
+from harness import Journal, check, publish, run
 
 URL, ADMIN, REVISION = sys.argv[1:4]
 MODERN = REVISION == "2026-07-28"
@@ -137,18 +137,6 @@ async def refused(awaitable, code):
         assert error.error.code == code, error
     else:
         raise AssertionError(f"an error was expected, not {result}")
-
-
-CHECKS = []
-
-
-def check(name, when=True):
-    def take(body):
-        if when:
-            CHECKS.append((name, body))
-        return body
-
-    return take
 
 
 @check(f"is connected, {REVISION}")
@@ -438,13 +426,14 @@ async def main():
     watch = LogWatch()
     logging.getLogger().addHandler(watch)
 
-    async def nothing_logged(peer):
+    @check("the SDK found nothing to complain of")
+    async def _(peer):
         assert watch.records == [], watch.records
         assert peer.journal.since(0, lambda entry: entry[0] == "exception") == []
 
     peer = Peer()
     async with peer.open():
-        return await run([*CHECKS, ("the SDK found nothing to complain of", nothing_logged)], peer)
+        return await run(peer)
 
 
 sys.exit(0 if anyio.run(main) else 1)

@@ -1,7 +1,6 @@
 //! Real clients: the TypeScript SDKs of both generations and the Python SDK, in every revision that they speak.
 
 use std::path::Path;
-use std::process::Command;
 
 use crate::program::{Finished, run, scratch_folder};
 use crate::server::Server;
@@ -62,21 +61,10 @@ impl Client {
         environment: &[(&str, &Path)],
         scratch: &Path,
     ) -> Tally {
-        let mut command = self.command();
+        let mut command = tools::script(self.script);
         command.args([mcp, admin, self.revision]);
         command.envs(environment.iter().copied());
         read_tap(&run(&mut command, &scratch.join("client.log")))
-    }
-
-    fn command(&self) -> Command {
-        let is_python = self.script.ends_with(".py");
-        let mut command = Command::new(if is_python {
-            tools::python()
-        } else {
-            tools::node()
-        });
-        command.arg(tools::clients_folder().join(self.script));
-        command
     }
 }
 

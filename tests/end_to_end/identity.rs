@@ -3,14 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
+use crate::auth::{Issuer, claims};
 use crate::program::scratch_folder;
 use crate::server::{App, Placement, Server, binary};
 
@@ -122,49 +119,29 @@ fn a_token_that_was_added_or_taken_away_and_nobody_heard_of_it() {
     server.stop().unwrap_or_else(|fault| panic!("{fault}"));
 }
 
-/// An authorization server with one key, as far as anybody here knows.
-struct Issuer(Ed25519KeyPair);
+const ISSUER: &str = "https://login.example.com";
 
-impl Issuer {
-    fn new() -> Issuer {
-        let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
-        Issuer(Ed25519KeyPair::from_pkcs8(key.as_ref()).expect("a key"))
-    }
-
-    fn keys(&self) -> Value {
-        let x = URL_SAFE_NO_PAD.encode(self.0.public_key().as_ref());
-        json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "alg": "EdDSA", "use": "sig", "x": x}]})
-    }
-
-    fn token(&self, audience: &str, subject: &str, lives_s: i64) -> String {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("after 1970");
-        let now = now.as_secs() as i64;
-        let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let head = encode(json!({"alg": "EdDSA", "typ": "at+jwt", "kid": "one"}));
-        let claims = encode(json!({
-            "iss": "https://login.example.com", "sub": subject, "aud": audience,
-            "iat": now - 600, "exp": now + lives_s, "client_id": "test", "jti": "1",
-        }));
-        let signed = format!("{head}.{claims}");
-        let signature = URL_SAFE_NO_PAD.encode(self.0.sign(signed.as_bytes()));
-        format!("Bearer {signed}.{signature}")
-    }
+/// What is shown of a token of ten minutes ago that ends in so many seconds.
+fn shown(key: &Issuer, audience: &str, subject: &str, lives_s: i64) -> String {
+    let mut claims = claims(ISSUER, audience, subject);
+    let now = claims["iat"].as_i64().expect("seconds");
+    claims["iat"] = json!(now - 600);
+    claims["exp"] = json!(now + lives_s);
+    format!("Bearer {}", key.token(&claims))
 }
 
 #[test]
 fn a_token_of_an_issuer_that_is_for_somebody_else_or_of_somebody_else() {
     let scratch = scratch_folder("identity/jwt");
-    let (issuer, other) = (Issuer::new(), Issuer::new());
+    let (issuer, other) = (Issuer::ed25519("one"), Issuer::ed25519("one"));
     let keys = scratch.join("keys.json");
-    fs::write(&keys, issuer.keys().to_string()).expect("a file can be written");
+    fs::write(&keys, Issuer::key_set(&[&issuer])).expect("a file can be written");
     let public = "https://mcp.example.com/mcp";
     let options = [
         "--auth",
         "jwt",
         "--auth-issuer",
-        "https://login.example.com",
+        ISSUER,
         "--auth-jwks",
         keys.to_str().expect("a plain path"),
         "--public-url",
@@ -181,17 +158,14 @@ fn a_token_of_an_issuer_that_is_for_somebody_else_or_of_somebody_else() {
     let told = told.into_body().read_to_string().expect("a body");
     let told: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!(told["resource"], public);
-    assert_eq!(
-        told["authorization_servers"],
-        json!(["https://login.example.com"])
-    );
+    assert_eq!(told["authorization_servers"], json!([ISSUER]));
     for (bearer, reason) in [
         (
-            issuer.token("https://other.example.com/mcp", "alice", 600),
+            shown(&issuer, "https://other.example.com/mcp", "alice", 600),
             "token_audience",
         ),
-        (issuer.token(public, "alice", -300), "token_expired"),
-        (other.token(public, "alice", 600), "token_signature"),
+        (shown(&issuer, public, "alice", -300), "token_expired"),
+        (shown(&other, public, "alice", 600), "token_signature"),
     ] {
         let refused = open(&server, &bearer);
         assert_eq!(
@@ -200,12 +174,12 @@ fn a_token_of_an_issuer_that_is_for_somebody_else_or_of_somebody_else() {
         );
         assert!(refused.challenge.contains("error=\"invalid_token\""));
     }
-    let opened = open(&server, &issuer.token(public, "alice", 600));
+    let opened = open(&server, &shown(&issuer, public, "alice", 600));
     assert_eq!(opened.status, 200);
     let session = opened.session.expect("a session");
     let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     for (subject, status) in [("alice", 200), ("bob", 404)] {
-        let bearer = issuer.token(public, subject, 601);
+        let bearer = shown(&issuer, public, subject, 601);
         let fields = [("Authorization", &*bearer), ("Mcp-Session-Id", &*session)];
         assert_eq!(
             post(&server.mcp(), &fields, &ping).status,

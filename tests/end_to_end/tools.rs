@@ -1,10 +1,22 @@
 //! Where `tests/setup` puts Node.js, the Python environment, the packages, Traefik and Redis, and whether it has done so.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// `tests/clients`: the scripts, what they need, and what was installed for them.
 pub(crate) fn clients_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
+}
+
+/// A script of `tests/clients`, by what runs it.
+pub(crate) fn script(name: &str) -> Command {
+    let program = match name.ends_with(".py") {
+        true => python(),
+        false => node(),
+    };
+    let mut command = Command::new(program);
+    command.arg(clients_folder().join(name));
+    command
 }
 
 pub(crate) fn node() -> PathBuf {

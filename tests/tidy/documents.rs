@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{no_faults, root, sources};
+use super::{Source, files, no_faults, root, sources};
 
 /// Where a path in backticks or brackets begins that is one of ours.
 const FOLDERS: [&str; 7] = [
@@ -20,41 +20,8 @@ const FOLDERS: [&str; 7] = [
 /// What is installed or made, and what others wrote.
 const NOT_OURS: [&str; 5] = ["target", "node_modules", ".tools", ".git", "record"];
 
-struct Document {
-    /// From the crate's root.
-    path: String,
-    text: String,
-}
-
-fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).expect("a readable directory") {
-        let path = entry.expect("a readable directory").path();
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if path.is_dir() && !NOT_OURS.contains(&name.as_str()) {
-            collect(&path, found);
-        } else if name.ends_with(".md") {
-            found.push(path);
-        }
-    }
-}
-
-fn documents() -> Vec<Document> {
-    let mut paths = Vec::new();
-    collect(root(), &mut paths);
-    paths.sort();
-    let read = |path: PathBuf| Document {
-        text: fs::read_to_string(&path).expect("a readable file"),
-        path: path
-            .strip_prefix(root())
-            .expect("below the root")
-            .display()
-            .to_string(),
-    };
-    paths.into_iter().map(read).collect()
+fn documents() -> Vec<Source> {
+    files(&[""], "md", &NOT_OURS)
 }
 
 /// Lines that are no code, numbered from 1.
@@ -94,7 +61,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(|(_, line)| anchor_of(line)).collect()
 }
 
-fn leads_nowhere(document: &Document, target: &str) -> bool {
+fn leads_nowhere(document: &Source, target: &str) -> bool {
     let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
     let folder = Path::new(&document.path).parent().unwrap_or(Path::new(""));
     let path = root().join(folder).join(file);
@@ -176,7 +143,7 @@ fn a_decision_that_nobody_finds() {
 
 #[test]
 fn a_rule_about_documents_that_lets_its_fault_pass() {
-    let document = Document {
+    let document = Source {
         path: "docs/decisions/README.md".into(),
         text: "# Why: one, two\n".into(),
     };

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use super::protected::{start, wait_until};
@@ -47,9 +47,8 @@ impl OidcProvider {
         let port = free_port();
         let log = File::create(scratch.join("provider.log")).expect("a log can be made");
         let also = log.try_clone().expect("a file handle can be cloned");
-        let mut command = Command::new(tools::node());
+        let mut command = tools::script("oidc_provider.mjs");
         command
-            .arg(tools::clients_folder().join("oidc_provider.mjs"))
             .arg(port.to_string())
             .stdin(Stdio::null())
             .stdout(log)
@@ -114,13 +113,7 @@ impl Login {
         environment: &[(&str, &Path)],
         scratch: &Path,
     ) -> Tally {
-        let is_python = self.script.ends_with(".py");
-        let mut command = Command::new(if is_python {
-            tools::python()
-        } else {
-            tools::node()
-        });
-        command.arg(tools::clients_folder().join(self.script));
+        let mut command = tools::script(self.script);
         command.args([mcp, admin, self.revision, &provider.url(), self.generation]);
         command.envs(environment.iter().copied());
         read_tap(&run(&mut command, &scratch.join("client.log")))

@@ -1,6 +1,6 @@
 //! A fleet: Redis, three nodes, Traefik, and a small web site beside them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::node::Node;
 use super::redis::Redis;
@@ -9,8 +9,28 @@ use super::traefik::Traefik;
 use crate::ports::free_port;
 use crate::program::scratch_folder;
 use crate::server::{App, Placement};
+use crate::tally::Tally;
 
 pub(super) const NODES: [&str; 3] = ["a", "b", "c"];
+
+/// One test for each client, and for each way to route it: `run(client, way, name of the test)`.
+macro_rules! however_clients_are_routed {
+    (mod $how:ident $affinity:tt {$($name:ident => $client:expr;)*}) => {
+        mod $how {
+            use super::*;
+            $(#[test] fn $name() {
+                run($client, $affinity, concat!(module_path!(), "::", stringify!($name)));
+            })*
+        }
+    };
+    ($($how:ident $affinity:tt),* => $clients:tt) => {
+        $(however_clients_are_routed! { mod $how $affinity $clients })*
+    };
+}
+pub(super) use however_clients_are_routed;
+
+/// In place of a way to keep clients at their node: `pinfold traefik` is not asked.
+pub(super) const PLAIN: &str = "plain";
 
 /// What one test needs.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +79,30 @@ impl Plan {
             proxy_options: &[],
             issuer: None,
         }
+    }
+
+    /// For clients that are routed so, over TLS; or `PLAIN`, without.
+    pub(super) fn routed(test: &'static str, app: App, affinity: &'static str) -> Plan {
+        let plain = affinity == PLAIN;
+        Plan {
+            app,
+            affinity,
+            tls: !plain,
+            plain,
+            ..Plan::new(test)
+        }
+    }
+
+    /// All checks of a client's script, which gets the endpoint, an admin listener, what is to be trusted, and the scratch folder.
+    pub(super) fn run(self, check: impl FnOnce(&str, &str, &[(&str, &Path)], &Path) -> Tally) {
+        let fleet = self.start();
+        let certificate = fleet.traefik.certificate();
+        let trust = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"].map(|it| (it, certificate.as_path()));
+        let trust = if self.tls { trust.as_slice() } else { &[] };
+        let (mcp, admin) = (fleet.traefik.mcp(), fleet.node("a").admin());
+        let tally = check(&mcp, &admin, trust, &fleet.scratch);
+        fleet.stop();
+        tally.conclude(self.test);
     }
 
     pub(super) fn start(self) -> Fleet {
@@ -143,10 +187,6 @@ impl Fleet {
 
     /// Each node ends cleanly, and none has panicked.
     pub(super) fn stop(mut self) {
-        for node in &mut self.nodes {
-            if node.runs() {
-                node.stop().unwrap_or_else(|fault| panic!("{fault}"));
-            }
-        }
+        Node::stop_all(&mut self.nodes);
     }
 }

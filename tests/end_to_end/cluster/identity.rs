@@ -62,7 +62,5 @@ fn a_session_of_another_principal_through_another_node() {
     let nobody = post(&other.mcp(), &[("Mcp-Session-Id", &session)], &ping);
     assert_eq!(nobody.status, 401);
     assert_eq!(through(&other, &alice).status, 200, "it is as it was");
-    for node in [&mut owner, &mut other] {
-        node.stop().unwrap_or_else(|fault| panic!("{fault}"));
-    }
+    Node::stop_all([&mut owner, &mut other]);
 }

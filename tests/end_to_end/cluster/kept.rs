@@ -60,9 +60,7 @@ impl Trio {
     }
 
     fn stop(mut self) {
-        for node in self.nodes.iter_mut().filter(|node| node.runs()) {
-            node.stop().unwrap_or_else(|fault| panic!("{fault}"));
-        }
+        Node::stop_all(&mut self.nodes);
     }
 }
 
@@ -341,9 +339,7 @@ fn an_older_write_that_stands_because_its_node_was_cut_off() {
     wait_until("it is counted", || {
         cut_off.metric("pinfold_bus_events_total{kind=\"overtaken\"}") == 1.0
     });
-    for node in [&mut cut_off, &mut other] {
-        node.stop().unwrap_or_else(|fault| panic!("{fault}"));
-    }
+    Node::stop_all([&mut cut_off, &mut other]);
 }
 
 /// It says why not, and when it takes clients all the same.

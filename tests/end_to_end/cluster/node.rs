@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::scope;
 
 use serde_json::Value;
 
@@ -176,6 +177,15 @@ impl Node {
         let server = self.server.take().expect("the node runs");
         let stopped = server.stop();
         stopped.map_err(|fault| format!("node {}: {fault}", self.name))
+    }
+
+    /// Those that run end cleanly, all at once: each takes its time to leave.
+    pub(super) fn stop_all<'a>(nodes: impl IntoIterator<Item = &'a mut Node>) {
+        scope(|scope| {
+            for node in nodes.into_iter().filter(|node| node.runs()) {
+                scope.spawn(|| node.stop().unwrap_or_else(|fault| panic!("{fault}")));
+            }
+        });
     }
 
     /// The same name and the same ports, another process.

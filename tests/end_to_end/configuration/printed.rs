@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{printed, repository, written};
 use crate::program::{run, scratch_folder};
-use crate::tools::{clients_folder, python};
+use crate::tools::script;
 
 /// The example with each of its lines in force that has a value.
 fn without_comments(example: &str) -> String {
@@ -92,10 +92,8 @@ fn an_editor_that_knows_better() {
         "cases.json",
         json!({"good": good, "bad": bad}).to_string(),
     );
-    let mut command = Command::new(python());
-    command
-        .arg(clients_folder().join("configuration.py"))
-        .args([schema, cases]);
+    let mut command = script("configuration.py");
+    command.args([schema, cases]);
     let finished = run(&mut command, &scratch.join("python"));
     assert!(finished.status.success(), "{}", finished.output);
 }

@@ -125,9 +125,7 @@ impl Site {
     }
 
     fn stop(mut self) {
-        for node in &mut self.nodes {
-            node.stop().unwrap_or_else(|fault| panic!("{fault}"));
-        }
+        Node::stop_all(&mut self.nodes);
     }
 }
 
