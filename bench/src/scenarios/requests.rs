@@ -84,7 +84,7 @@ const OPEN_FILES: u64 = 4096;
 pub(crate) fn run(options: &RequestsOptions) -> Outcome<()> {
     let installed = install(&PEERS)?;
     let program = options.common.prepare(OPEN_FILES, OPEN_FILES)?.program;
-    let wrk = Wrk::new(options)?;
+    let wrk = Wrk::new(options);
     let mut contestants = contestants(options, &program, &installed)?;
     let record = Record::begin("requests", options)?;
     let mut results = Results::new(&installed, options.connections);

@@ -173,11 +173,20 @@ pub(crate) fn notes(present: &[Present], missing: &[Missing]) -> String {
     text
 }
 
-/// wrk, from Debian's package or as it is installed on this machine.
-pub(crate) fn wrk() -> Outcome<PathBuf> {
-    let own = tools().join("debian/usr/bin/wrk");
-    let places = [own.as_path(), Path::new("/usr/bin/wrk")];
-    let found = places.into_iter().find(|path| path.exists());
-    let found = found.ok_or("wrk is missing: run bench/peers/install, or install it")?;
-    Ok(found.to_owned())
+/// wrk, from Debian's package, with the libraries that came with it, or as it is installed on this machine.
+pub(crate) fn wrk() -> Outcome<Command> {
+    let debian = tools().join("debian/usr");
+    let own = debian.join("bin/wrk");
+    if own.exists() {
+        let libraries = ["x86_64-linux-gnu", "aarch64-linux-gnu"]
+            .map(|of_machine| debian.join("lib").join(of_machine));
+        let mut command = Command::new(own);
+        command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
+        return Ok(command);
+    }
+    let elsewhere = Path::new("/usr/bin/wrk");
+    match elsewhere.exists() {
+        true => Ok(Command::new(elsewhere)),
+        false => Err("wrk is missing: run bench/peers/install, or install it".into()),
+    }
 }

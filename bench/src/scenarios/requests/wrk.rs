@@ -1,8 +1,7 @@
 //! wrk, and the scripts in bench/wrk that tell it what to ask and what is right.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +41,6 @@ pub(super) struct Run {
 }
 
 pub(super) struct Wrk {
-    program: PathBuf,
     connections: usize,
     seconds: u32,
 }
@@ -99,12 +97,11 @@ impl Script {
 }
 
 impl Wrk {
-    pub(super) fn new(options: &RequestsOptions) -> Outcome<Self> {
-        Ok(Wrk {
-            program: peers::wrk()?,
+    pub(super) fn new(options: &RequestsOptions) -> Self {
+        Wrk {
             connections: options.connections,
             seconds: options.seconds,
-        })
+        }
     }
 
     /// For a moment, with as many connections, each on a thread of its own, and a look at every answer.
@@ -123,7 +120,7 @@ impl Wrk {
             Mode::Timed => (asked.threads, self.seconds, "0"),
         };
         let script = asked.script.file();
-        let output = Command::new(&self.program)
+        let output = peers::wrk()?
             .args(["--timeout", "10s", "--script", script])
             .args(["--threads", &threads.to_string()])
             .args(["--connections", &self.connections.to_string()])
