@@ -53,6 +53,12 @@ impl Identifier {
         &self.rules
     }
 
+    /// The same, to be kept by somebody else as well.
+    #[must_use]
+    pub fn shared_rules(&self) -> Arc<Rules> {
+        self.rules.clone()
+    }
+
     /// Other rules hold from now on.
     pub fn handle_rules(&mut self, rules: Arc<Rules>) {
         match rules.epoch() == self.rules.epoch() {

@@ -1,6 +1,7 @@
 //! What is known of somebody who was let in: principal, scopes, how long that holds, and what the issuer says besides.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -27,8 +28,8 @@ pub struct Identity {
 }
 
 /// Scopes that somebody was granted, sorted, each once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Scopes(Box<[Box<str>]>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Scopes(Arc<Vec<Box<str>>>);
 
 impl Identity {
     /// Somebody without any scope, for as long as anybody asks.
@@ -198,7 +199,8 @@ impl Scopes {
         let mut scopes: Vec<Box<str>> = named.map(Box::from).collect();
         scopes.sort_unstable();
         scopes.dedup();
-        Scopes(scopes.into())
+        scopes.shrink_to_fit();
+        Scopes(Arc::new(scopes))
     }
 
     /// Whether this one is among them, to the letter.
@@ -210,6 +212,17 @@ impl Scopes {
     /// Each of them, sorted.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|scope| &**scope)
+    }
+
+    /// Whether others have these very ones: the same memory.
+    #[cfg(feature = "auth")]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
+    #[cfg(all(test, feature = "auth"))]
+    pub(crate) fn is_same(&self, other: &Scopes) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Whether they are none.

@@ -8,11 +8,13 @@ use crate::auth::{Identifier, Rules};
 impl Shard {
     /// From now on it is asked who sends a request. `unix_ms` is what time it is now, for everybody else.
     pub fn identify_by(&mut self, identifier: Identifier, unix_ms: u64) {
+        self.engine.identify_by(identifier.shared_rules());
         self.http.identify_by(identifier, unix_ms);
     }
 
     /// Other rules hold from now on, on who is let in.
     pub fn handle_rules(&mut self, rules: Arc<Rules>) {
+        self.engine.handle_rules(rules.clone());
         self.http.handle_rules(rules);
     }
 

@@ -20,7 +20,15 @@ const TAKEN_APART: [(&str, &[&str]); 4] = [
     ),
     (
         "engine/fanout/travel.rs",
-        &["Listener", "Subscription", "TopicEntry", "PackedListener"],
+        &[
+            "Listener",
+            "Grant",
+            "OwnNames",
+            "Subscription",
+            "TopicEntry",
+            "PackedListener",
+            "PackedGrant",
+        ],
     ),
     (
         "http/connection/travel.rs",

@@ -218,6 +218,15 @@ impl Policy {
         kinds.into_iter().chain(verbs).all(anyone) && !has_rules
     }
 
+    /// Whether some rule asks what is somebody's own.
+    #[must_use]
+    pub fn names_owners(&self) -> bool {
+        let named = [&self.tools, &self.prompts].map(|it| &it.patterns);
+        let named = named.into_iter().flatten().map(|(pattern, _)| pattern);
+        let resources = self.resources.iter().map(|(pattern, _)| pattern);
+        named.chain(resources).any(Pattern::names_owners)
+    }
+
     fn decide_resource(&self, who: &Identity, uri: &str, verb: usize) -> Decision<'_> {
         for (pattern, verbs) in &self.resources {
             match (pattern.matches(uri, who), verbs.get(verb)) {

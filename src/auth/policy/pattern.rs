@@ -70,6 +70,11 @@ impl Pattern {
         })
     }
 
+    /// It asks what is somebody's own.
+    pub(super) fn names_owners(&self) -> bool {
+        !self.own.is_empty()
+    }
+
     /// It is of one name only.
     pub(super) fn is_exact(&self) -> bool {
         self.own.is_empty() && self.rest.len() == 1

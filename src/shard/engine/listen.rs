@@ -65,6 +65,8 @@ impl Engine {
         let listener = self
             .fanout
             .open(ListenerKind::Listen(SubscriptionId::new(id)), self.offset);
+        let grant = self.grant_of(request);
+        self.fanout.set_grant(listener, grant);
         self.fanout.reserve(listener, interests.len());
         for interest in &interests {
             self.fanout.subscribe(listener, interest);

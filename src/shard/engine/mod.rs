@@ -17,6 +17,7 @@ mod drain;
 mod event_id;
 mod exchanges;
 mod fanout;
+mod grant;
 mod handler_events;
 mod hooks;
 mod keys;
@@ -33,6 +34,8 @@ mod post;
 #[cfg(any(test, feature = "internals"))]
 pub mod properties;
 mod resume;
+#[cfg_attr(not(feature = "auth"), path = "no_rights.rs")]
+mod rights;
 mod session;
 mod session_events;
 mod session_lifecycle;
@@ -56,6 +59,7 @@ use self::drain::Drain;
 use self::fanout::{Due, Fanout, ListenerKey};
 use self::keys::{OfCall, OfSession, OfStream, StreamKey};
 use self::moved::Moved;
+use self::rights::Rights;
 use self::session::Session;
 use self::stream::Stream;
 use self::timers::TimerKey;
@@ -96,6 +100,7 @@ pub(super) struct Engine {
     server_info: Arc<ServerInfoJson>,
     description: ServerDescription,
     accepts: AcceptsSubscription,
+    rights: Option<Box<Rights>>,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
     /// The newest offset this core has heard of.
@@ -175,6 +180,7 @@ impl Engine {
             description: ServerDescription::of(&setup.server_info),
             server_info: setup.server_info,
             accepts: setup.accepts,
+            rights: None,
             secrets: setup.secrets,
             now,
             offset: 0,

@@ -48,7 +48,7 @@ impl Engine {
                 }
                 last_seen => {
                     self.touch_session(session);
-                    self.open_standalone(wire, key, session, last_seen);
+                    self.open_standalone(wire, request, session, last_seen);
                     Ok(())
                 }
             }
@@ -114,10 +114,11 @@ impl Engine {
     fn open_standalone(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
-        key: Exchange,
+        request: &Request<'_>,
         session_key: SessionKey,
         last_seen: Option<EventId>,
     ) {
+        let key = request.exchange;
         let Some(stream) = self.standalone(session_key) else {
             return;
         };
@@ -158,6 +159,8 @@ impl Engine {
             self.emit_priming(wire, stream);
         }
         self.flush(wire, stream);
+        let grant = self.grant_of(request);
+        self.fanout.set_grant(listener, grant);
         self.fanout.attach(listener, key);
     }
 

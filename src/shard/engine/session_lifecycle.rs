@@ -108,6 +108,8 @@ impl Engine {
         });
         self.fanout
             .set_voice(listener, ListenerKind::Session(session));
+        let grant = self.grant_of(request);
+        self.fanout.set_grant(listener, grant);
         for (topic, _) in &LISTS {
             if self.description.announces(topic) {
                 let interest = WantedTopic::of(topic.clone());

@@ -319,6 +319,7 @@ impl Engine {
         // The session's key is needed for its listener and the listener's for the session.
         let voice = ListenerKind::Session(Key::from_parts(0, 0));
         let listener = self.fanout.unpack(listener, voice, None, self.now);
+        self.share_scopes(listener);
         let key = self.move_in(
             id,
             Session {
@@ -459,11 +460,8 @@ impl Engine {
         let voice = ListenerKind::Listen(SubscriptionId::new(&id));
         let name = Key::from_parts(name.0, name.1);
         let named = (name, self.limits.connections_max);
-        Ok(ExchangeOwner::Listener(self.fanout.unpack(
-            listener,
-            voice,
-            Some(named),
-            self.now,
-        )))
+        let listener = self.fanout.unpack(listener, voice, Some(named), self.now);
+        self.share_scopes(listener);
+        Ok(ExchangeOwner::Listener(listener))
     }
 }

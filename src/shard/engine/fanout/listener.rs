@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
 
 use super::super::arena::Key;
+use super::super::grant::Grant;
 use super::super::{Exchange, SessionKey};
 
 pub(in crate::shard) type ListenerKey = Key<Listener>;
@@ -26,6 +27,8 @@ pub(in crate::shard) enum SubscriptionId {
 
 pub(in crate::shard) struct Listener {
     pub(in crate::shard) kind: ListenerKind,
+    /// By what whoever reads there hears. None: nobody is asked who they are.
+    pub(in crate::shard::engine) grant: Option<Box<Grant>>,
     /// The connection that takes events now. None: what is pending waits.
     pub(in crate::shard) sink: Option<Exchange>,
     /// Everything up to here was delivered or was never to be.

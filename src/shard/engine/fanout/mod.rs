@@ -24,6 +24,7 @@ use self::listener::Subscription;
 use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
+use super::grant::Grant;
 use crate::app::call::{LISTS, Topic};
 use crate::clients::{Client, Commons};
 
@@ -85,6 +86,7 @@ impl Fanout {
         let subscriptions = Vec::new();
         self.listeners.insert(Listener {
             kind,
+            grant: None,
             sink: None,
             delivered_through: offset,
             sequence: 0,
@@ -224,6 +226,18 @@ impl Fanout {
             }
             offset = last.min(offset + 1);
         }
+    }
+
+    /// By what whoever reads on the listener's connection hears.
+    pub(super) fn set_grant(&mut self, key: ListenerKey, grant: Option<Box<Grant>>) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.grant = grant;
+        }
+    }
+
+    #[cfg(feature = "auth")]
+    pub(super) fn grant_mut(&mut self, key: ListenerKey) -> Option<&mut Grant> {
+        self.listeners.get_mut(key)?.grant.as_deref_mut()
     }
 
     /// Events go to this connection from now on.

@@ -6,11 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::grant::{Grant, OwnNames};
 use super::listener::Subscription;
 use super::topic::TopicEntry;
 use super::{Fanout, Listener, ListenerKey, ListenerKind, WantedTopic};
 use crate::app::call::Topic;
 use crate::clients::{Client, Millis};
+use crate::principal::{PrincipalId, Scopes};
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::shard) struct PackedListener {
@@ -21,6 +23,19 @@ pub(in crate::shard) struct PackedListener {
     subscriptions: Vec<PackedSubscription>,
     /// For whom they are counted.
     payer: Option<Client>,
+    /// By what whoever reads there hears.
+    #[serde(default)]
+    grant: Option<Box<PackedGrant>>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct PackedGrant {
+    principal: [u8; 16],
+    scopes: Vec<Box<str>>,
+    /// Subject and tenant.
+    names: Option<(Box<str>, Option<Box<str>>)>,
+    valid_until: u32,
+    issued_at: u32,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -50,6 +65,7 @@ impl Fanout {
         let Listener {
             // Both are made anew of what it belongs to.
             kind: _,
+            grant,
             sink: _,
             delivered_through,
             sequence,
@@ -64,12 +80,14 @@ impl Fanout {
         let subscriptions = subscriptions.iter().map(|it| self.pack_subscription(it));
         let subscriptions = subscriptions.collect();
         let payer = self.payer(key);
+        let grant = grant.as_deref().map(|it| Box::new(PackedGrant::of(it)));
         self.close(key);
         Some(PackedListener {
             delivered_through,
             sequence,
             subscriptions,
             payer,
+            grant,
         })
     }
 
@@ -115,9 +133,11 @@ impl Fanout {
             sequence,
             subscriptions,
             payer,
+            grant,
         } = listener;
         let entry = Listener {
             kind,
+            grant: grant.map(|it| Box::new(it.unpack())),
             sink: None,
             delivered_through,
             sequence,
@@ -167,6 +187,46 @@ impl Fanout {
         let mut json = Vec::new();
         id.emit(&mut json);
         String::from_utf8(json).ok()
+    }
+}
+
+impl PackedGrant {
+    fn of(grant: &Grant) -> PackedGrant {
+        let Grant {
+            principal,
+            scopes,
+            names,
+            valid_until,
+            issued_at,
+        } = grant;
+        let names = names.as_deref().map(|names| {
+            let OwnNames { subject, tenant } = names;
+            (subject.clone(), tenant.clone())
+        });
+        PackedGrant {
+            principal: principal.to_bytes(),
+            scopes: scopes.iter().map(Box::from).collect(),
+            names,
+            valid_until: *valid_until,
+            issued_at: *issued_at,
+        }
+    }
+
+    fn unpack(self) -> Grant {
+        let PackedGrant {
+            principal,
+            scopes,
+            names,
+            valid_until,
+            issued_at,
+        } = self;
+        Grant {
+            principal: PrincipalId::from_bytes(principal),
+            scopes: Scopes::of(scopes.iter().map(|it| &**it)),
+            names: names.map(|(subject, tenant)| Box::new(OwnNames { subject, tenant })),
+            valid_until,
+            issued_at,
+        }
     }
 }
 

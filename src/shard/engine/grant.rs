@@ -1,0 +1,28 @@
+//! What somebody hears of things by, for as long as they do: whose a listener is, until when, and with which rights.
+//!
+//! Of an identity only that is kept which is looked at later, and scopes that many have are kept once: a stream takes 56 bytes
+//! more for it, also if each is another principal's. It travels with its listener (`fanout::travel`).
+
+use crate::principal::{PrincipalId, Scopes};
+
+pub(super) struct Grant {
+    pub(super) principal: PrincipalId,
+    pub(super) scopes: Scopes,
+    /// None: nothing in force asks what is their own.
+    pub(super) names: Option<Box<OwnNames>>,
+    /// The first second in which it is over, leeway included; `u32::MAX` if that depends on nothing but a revocation.
+    pub(super) valid_until: u32,
+    /// When the credentials were made; `u32::MAX` if nobody knows.
+    pub(super) issued_at: u32,
+}
+
+/// What a policy calls `{subject}` and `{tenant}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct OwnNames {
+    pub(super) subject: Box<str>,
+    pub(super) tenant: Option<Box<str>>,
+}
+
+/// Past all that a clock says before 2106.
+#[cfg(feature = "auth")]
+pub(super) const NEVER: u32 = u32::MAX;
