@@ -216,6 +216,7 @@ fn interim_result(context: &Context) -> LocalBoxFuture<'_, Outcome> {
 fn outcome_of(error: Error, context: &Context) -> Outcome {
     match error {
         Error::Rpc(error) => Outcome::Error(error),
+        Error::MissingScope(scopes) => Outcome::MissingScope { scopes },
         Error::InputRequired(_) => unreachable!("it has its interim result"),
         Error::Instead(result) => Outcome::Other {
             json: to_json(&result),
