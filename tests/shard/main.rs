@@ -13,6 +13,7 @@ mod identity;
 mod look;
 mod memory;
 mod notices;
+mod policy;
 mod principals;
 mod resume;
 mod sizes;
