@@ -14,6 +14,7 @@ mod look;
 mod memory;
 mod notices;
 mod policy;
+mod policy_lists;
 mod principals;
 mod resume;
 mod sizes;
