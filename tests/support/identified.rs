@@ -28,6 +28,7 @@ pub fn bearer(name: &str) -> String {
         "alice, refreshed" => 2,
         "bob" => 3,
         "carol" => 4,
+        "dora" => 5,
         _ => 99,
     };
     format!("Bearer {}", token_of(number).token)
@@ -40,6 +41,7 @@ pub fn tokens() -> StaticTokens {
         line(2, "alice", "board:read"),
         line(3, "bob", "board:read"),
         line(4, "carol", "until=2027-01-01"),
+        line(5, "dora", "board:read board:write other"),
     ];
     StaticTokens::parse(&lines.join("\n")).expect("a file")
 }
