@@ -6,6 +6,8 @@ use std::hint::black_box;
 use super::super::arena::Key;
 use super::super::grant::Grant;
 use super::super::{Exchange, SessionKey};
+use super::SUBSCRIPTION_BYTES;
+use super::directed::DIRECTED_BYTES;
 
 pub(in crate::shard) type ListenerKey = Key<Listener>;
 
@@ -56,6 +58,15 @@ pub(super) struct Subscription {
     /// Where the topic's `subscribers` has this subscription.
     pub(super) position: u32,
     pub(super) pending: bool,
+    /// `Fanout::directed` has the place of something that was for its principal alone.
+    pub(super) directed: bool,
+}
+
+impl Subscription {
+    /// Of a resource, with its place among the topic's subscribers.
+    pub(super) fn bytes(&self) -> usize {
+        SUBSCRIPTION_BYTES + if self.directed { DIRECTED_BYTES } else { 0 }
+    }
 }
 
 impl SubscriptionId {
