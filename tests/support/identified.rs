@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use pinfold::internals::auth::{
-    Identifier, NewToken, Policy, PublicUrl, ResourceSettings, Rules, StaticTokens, VerifiedBounds,
-    Who,
+    Identifier, NewToken, Policy, PublicUrl, ResourceSettings, Rules, StaticTokens,
+    TOKEN_FILE_ISSUER, VerifiedBounds, Who,
 };
 
 use super::node::Node;
 use super::{Client, Request};
+use pinfold::PrincipalId;
+use pinfold::app::call::Topic;
 use pinfold::internals::limits::Limits;
 
 /// 2027-01-01, 00:00: the tokens of carol end.
@@ -31,6 +33,11 @@ pub fn bearer(name: &str) -> String {
         _ => 99,
     };
     format!("Bearer {}", token_of(number).token)
+}
+
+/// Whose requests those are.
+pub fn principal(name: &str) -> PrincipalId {
+    PrincipalId::of(TOKEN_FILE_ISSUER, name)
 }
 
 pub fn tokens() -> StaticTokens {
@@ -69,6 +76,12 @@ impl Client {
         let rules = rules(Who::Tokens(tokens()));
         identify_by(&mut client.node, &Arc::new(rules));
         client
+    }
+
+    /// Something changed for one of them, and for nobody else.
+    pub fn publish_to(&mut self, name: &str, topic: Topic) {
+        self.node.publish_to(principal(name), topic, 0);
+        self.fan_out();
     }
 
     /// A session of somebody.

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use pinfold::PrincipalId;
 use pinfold::app::call::{Call, Lifecycle, Notice, Outcome, ServerInfoJson, Topic};
 use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
@@ -299,6 +300,7 @@ impl Node {
             News::Published(Publication {
                 offset,
                 topic: topic.clone(),
+                principal: None,
             })
         })
     }
@@ -312,6 +314,17 @@ impl Node {
         self.post(0, News::Gap);
         self.offset += GAP_OFFSETS - 1;
         self.offset
+    }
+
+    /// For one principal alone.
+    pub fn publish_to(&mut self, principal: PrincipalId, topic: Topic, floor: u64) -> u64 {
+        self.post(floor, |offset| {
+            News::Published(Publication {
+                offset,
+                topic: topic.clone(),
+                principal: Some(principal),
+            })
+        })
     }
 
     fn post(&mut self, floor: u64, news: impl Fn(u64) -> News) -> u64 {

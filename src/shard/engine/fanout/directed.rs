@@ -207,3 +207,105 @@ impl Fanout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ListenerKind, SubscriptionId, WantedTopic};
+    use super::*;
+    use crate::clients::{Commons, Networks};
+    use crate::limits::Limits;
+    use crate::principal::Scopes;
+    use crate::shard::engine::grant::Grant;
+
+    fn principal(number: u32) -> PrincipalId {
+        PrincipalId::of("issuer", &number.to_string())
+    }
+
+    fn fanout() -> Fanout {
+        Fanout::new(Commons::new(&Limits::default(), Networks::private()))
+    }
+
+    /// Somebody's, subscribed to the list of tools, and to prompts if it is of the first hundred.
+    fn listener(fanout: &mut Fanout, number: u32, principal: PrincipalId) -> ListenerKey {
+        let kind = ListenerKind::Listen(SubscriptionId::Number(i64::from(number)));
+        let key = fanout.open(kind, 0);
+        let grant = Grant {
+            principal,
+            scopes: Scopes::default(),
+            names: None,
+            valid_until: u32::MAX,
+            issued_at: u32::MAX,
+        };
+        fanout.set_grant(key, Some(Box::new(grant)));
+        fanout.subscribe(key, &WantedTopic::of(Topic::Tools));
+        if number < 100 {
+            fanout.subscribe(key, &WantedTopic::of(Topic::Prompts));
+        }
+        key
+    }
+
+    fn pending(fanout: &Fanout) -> usize {
+        let listeners = fanout.listeners();
+        listeners.filter(|(_, it)| it.pending > 0).count()
+    }
+
+    const TOOLS: u32 = 0;
+    const PROMPTS: u32 = 1;
+
+    /// Ten thousand principals, and one more that has a hundred listeners: as many are looked at as are theirs.
+    #[test]
+    fn a_publication_for_one_of_ten_thousand_that_looks_at_all() {
+        let mut fanout = fanout();
+        let listeners: Vec<ListenerKey> = (0..10_000)
+            .map(|number| listener(&mut fanout, number, principal(number)))
+            .collect();
+        for number in 10_000..10_100 {
+            listener(&mut fanout, number, principal(10_000));
+        }
+        assert!(
+            fanout.directed.by_principal.is_none(),
+            "for whom it is nothing"
+        );
+        for (whose, count) in [(17, 1), (10_000, 100), (20_000, 0)] {
+            assert_eq!(fanout.worth_a_look(principal(whose), TOOLS).len(), count);
+        }
+        fanout.publish_to(principal(17), &Topic::Tools, 1, 0);
+        fanout.publish_to(principal(10_000), &Topic::Tools, 2, 0);
+        assert_eq!(pending(&fanout), 101);
+        // Known from now on: one that goes, and one that comes.
+        fanout.close(listeners[17]);
+        listener(&mut fanout, 10_101, principal(17));
+        listener(&mut fanout, 10_102, principal(17));
+        assert_eq!(fanout.worth_a_look(principal(17), TOOLS).len(), 2);
+        fanout.invariants();
+    }
+
+    /// Ten thousand listeners of one principal, and a topic that a hundred are subscribed to.
+    #[test]
+    fn a_publication_for_the_only_one_that_looks_at_more_than_the_subscribers() {
+        let mut fanout = fanout();
+        for number in 0..10_000 {
+            listener(&mut fanout, number, principal(1));
+        }
+        assert_eq!(fanout.worth_a_look(principal(1), PROMPTS).len(), 100);
+        fanout.publish_to(principal(1), &Topic::Prompts, 1, 0);
+        assert_eq!(pending(&fanout), 100);
+        fanout.invariants();
+    }
+
+    #[test]
+    fn an_index_of_all_listeners_for_a_topic_that_few_hear_of() {
+        let mut fanout = fanout();
+        for number in 0..LOOKED_THROUGH_MAX as u32 {
+            listener(&mut fanout, number, principal(number));
+        }
+        fanout.publish_to(principal(7), &Topic::Tools, 1, 0);
+        assert_eq!(pending(&fanout), 1);
+        assert!(fanout.directed.by_principal.is_none());
+    }
+
+    #[test]
+    fn a_subscription_that_weighs_more_for_what_most_do_not_have() {
+        assert_eq!(size_of::<Subscription>(), 12);
+    }
+}
