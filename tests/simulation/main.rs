@@ -20,6 +20,7 @@ mod ledger;
 mod member;
 mod passing;
 mod peer;
+mod principals;
 mod readers;
 mod travel;
 mod trimmed;

@@ -12,6 +12,7 @@ use super::{Client, Request};
 use pinfold::PrincipalId;
 use pinfold::app::call::Topic;
 use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::Shard;
 
 /// 2027-01-01, 00:00: the tokens of carol end.
 pub const MIDNIGHT_MS: u64 = 1_798_761_600_000;
@@ -63,10 +64,14 @@ pub fn rules(who: Who) -> Rules {
 
 /// Each core asks who sends a request from now on.
 pub fn identify_by(node: &mut Node, rules: &Arc<Rules>) {
-    for core in &mut node.cores {
-        let identifier = Identifier::new(rules.clone(), [7; 16], VerifiedBounds::default());
-        core.shard.identify_by(identifier, START_MS);
-    }
+    node.rules = Some(rules.clone());
+    let shards = node.cores.iter_mut();
+    shards.for_each(|core| begin_to_ask(&mut core.shard, rules));
+}
+
+pub fn begin_to_ask(shard: &mut Shard, rules: &Arc<Rules>) {
+    let identifier = Identifier::new(rules.clone(), [7; 16], VerifiedBounds::default());
+    shard.identify_by(identifier, START_MS);
 }
 
 impl Client {
