@@ -393,9 +393,7 @@ impl Outbox {
             self.dropped += 1;
         }
         if self.keys.len() > KEYS_MAX {
-            self.forget(now_ms, |item| {
-                matches!(item, OutboxItem::Changed(_) | OutboxItem::Directed(..))
-            });
+            self.forget(now_ms, OutboxItem::brings_nothing);
             if self.keys.len() > KEYS_MAX / 8 * 7 {
                 self.forget(now_ms, |item| matches!(item, OutboxItem::Contents { .. }));
             }

@@ -93,6 +93,11 @@ pub(super) enum ItemKey {
 }
 
 impl OutboxItem {
+    /// It says that something changed, and not what it is now.
+    pub(super) fn brings_nothing(&self) -> bool {
+        matches!(self, OutboxItem::Changed(_) | OutboxItem::Directed(..))
+    }
+
     pub(super) fn key(&self) -> Option<ItemKey> {
         match self {
             OutboxItem::Changed(topic) => Some(ItemKey::Topic(topic.clone())),

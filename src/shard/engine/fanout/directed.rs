@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::listener::Subscription;
+use super::listener::{DIRECTED_BYTES, Subscription};
 use super::{Fanout, Listener, ListenerKey};
 use crate::app::call::Topic;
 use crate::clients::Millis;
@@ -24,9 +24,6 @@ use crate::shard::arena::Arena;
 /// So many subscribers of a topic are looked at one by one: no more than a few thousand nanoseconds, for which nobody needs an
 /// index of all listeners.
 const LOOKED_THROUGH_MAX: usize = 64;
-
-/// User memory of a place that is kept for a subscription: 16 bytes in a B-tree, whose nodes are half full at worst.
-pub(super) const DIRECTED_BYTES: usize = 32;
 
 #[derive(Default)]
 pub(super) struct Directed {

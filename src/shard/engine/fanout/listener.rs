@@ -7,12 +7,14 @@ use super::super::arena::Key;
 use super::super::grant::Grant;
 use super::super::{Exchange, SessionKey};
 use super::SUBSCRIPTION_BYTES;
-use super::directed::DIRECTED_BYTES;
 
 pub(in crate::shard) type ListenerKey = Key<Listener>;
 
 /// Subscriptions of one listener up to which looking along them is as fast as a map, and takes less memory.
 const SLOTS_WORTH_A_MAP: usize = 32;
+
+/// User memory of a place that is kept for a subscription: 16 bytes in a B-tree, whose nodes are half full at worst.
+pub(super) const DIRECTED_BYTES: usize = 32;
 
 /// Whose ear this is, and so how an event is spelled for it.
 pub(in crate::shard) enum ListenerKind {
