@@ -47,6 +47,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "clients",
             "log_throttle",
             "mailbox",
+            "principal",
             "wire",
             "auth",
             "credentials",

@@ -198,7 +198,8 @@ fn what_is_published_for_one_principal_and_counted_as_published_for_all() {
     };
     let server = TestServer::new(Toolkit::new("t", "1").tool("tell", "", tell));
     for client in server.both_eras() {
-        client.start("tools/call", json!({ "name": "tell" })).poll();
+        let mut call = client.start("tools/call", json!({ "name": "tell" }));
+        assert!(call.poll().is_some());
         assert_eq!(server.published_to(), [(alice, Topic::Tools)]);
         assert_eq!(server.published(), []);
     }
