@@ -240,16 +240,6 @@ impl Publisher {
         self.publish_here(0, topics)
     }
 
-    /// As [`publish_now`](Publisher::publish_now), for one principal's subscribers alone. Returns the offset.
-    pub(crate) fn publish_to_now(&self, principal: PrincipalId, topic: Topic) -> u64 {
-        let topic = topic.normal();
-        if let Some(log) = self.shared.log.get() {
-            log.publish_to(principal, topic);
-            return self.last_offset();
-        }
-        self.publish_to_here(0, principal, topic)
-    }
-
     /// What a write to this node's contents changed.
     pub(super) fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
         let own = normal(uri).unwrap_or(Cow::Borrowed(uri));
@@ -260,6 +250,16 @@ impl Publisher {
         if !topics.is_empty() {
             self.publish_here(0, topics);
         }
+    }
+
+    /// As [`publish_now`](Publisher::publish_now), for one principal's subscribers alone. Returns the offset.
+    pub(crate) fn publish_to_now(&self, principal: PrincipalId, topic: Topic) -> u64 {
+        let topic = topic.normal();
+        if let Some(log) = self.shared.log.get() {
+            log.publish_to(principal, topic);
+            return self.last_offset();
+        }
+        self.publish_to_here(0, principal, topic)
     }
 
     /// Notifies every subscriber on this node. The offsets are at least `floor`: the place in a shared log.

@@ -238,6 +238,16 @@ fn a_key_that_went_stale_on_the_way_and_goes_unnoticed() {
     hunts(Breakage::TravelsUnderAStaleKey);
 }
 
+#[test]
+fn a_change_for_one_lost_on_the_way_to_another_core_that_goes_unnoticed() {
+    hunts(Breakage::TravelsWithoutWhatIsForOne);
+}
+
+#[test]
+fn a_change_for_one_that_all_are_told_of_and_that_goes_unnoticed() {
+    hunts(Breakage::TellsAllWhatIsForOne);
+}
+
 /// Several nodes, and one Redis between them.
 fn run_fleet(seed: u64, broken: Option<BusBreakage>) -> Fleet {
     let steps = 150 + Random::new(!seed).below(450);

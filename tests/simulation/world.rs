@@ -87,7 +87,10 @@ impl World {
         let mut node = Node::new(1 + random.below(3), limits());
         node.slow_mail = true;
         // A broken driver shows in what it always showed in.
-        let is_identified = broken.is_none() && Random::new(seed + 2).one_in(3);
+        let is_identified = match broken {
+            None => Random::new(seed + 2).one_in(3),
+            Some(breakage) => breakage.is_of_principals(),
+        };
         if is_identified {
             identify_by(&mut node, &Arc::new(rules(Who::Tokens(tokens()))));
         }

@@ -6,7 +6,7 @@ use pinfold::PrincipalId;
 use pinfold::app::call::Topic;
 use pinfold::internals::shard::Publication;
 
-use super::node::{News, Node, name_of};
+use super::node::{Breakage, News, Node, name_of};
 
 #[derive(Default)]
 pub struct HeardOf {
@@ -34,6 +34,15 @@ impl HeardOf {
 }
 
 impl Node {
+    /// As a driver hands it to a core; it is noted as what it is.
+    pub(super) fn handed_out(&mut self, publication: &Publication) -> Publication {
+        let mut publication = publication.clone();
+        if publication.principal.is_some() && self.breaks(Breakage::TellsAllWhatIsForOne) {
+            publication.principal = None;
+        }
+        publication
+    }
+
     /// For one principal alone.
     pub fn publish_to(&mut self, principal: PrincipalId, topic: Topic, floor: u64) -> u64 {
         let offset = self.post(floor, |offset| {

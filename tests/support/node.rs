@@ -344,18 +344,21 @@ impl Node {
         if self.sockets.iter().any(slow) && self.breaks(Breakage::ConflatesToTheOldest) {
             return true;
         }
-        let (now, core_state) = (self.now, &mut self.cores[core]);
+        let now = self.now;
         match news {
             News::Published(publication) => {
-                core_state.shard.handle_publication(&publication);
+                let handed_out = self.handed_out(&publication);
+                let core_state = &mut self.cores[core];
+                core_state.shard.handle_publication(&handed_out);
                 core_state.heard_of.note(&publication);
             }
             News::TellAll(offset, notice) => {
-                core_state.shard.handle_notice_to_all(now, offset, &notice);
+                let shard = &mut self.cores[core].shard;
+                shard.handle_notice_to_all(now, offset, &notice);
             }
             News::Gap(offset) => {
-                core_state.shard.handle_gap(offset);
-                core_state.heard_of.gap = offset;
+                self.cores[core].shard.handle_gap(offset);
+                self.cores[core].heard_of.gap = offset;
             }
         }
         self.settle(core);

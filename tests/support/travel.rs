@@ -244,6 +244,12 @@ impl Node {
             let subscriptions = &mut session["listener"]["subscriptions"];
             subscriptions.as_array_mut().expect("a list").pop();
         }
+        if self.breaks(Breakage::TravelsWithoutWhatIsForOne) {
+            let subscriptions = session["listener"]["subscriptions"].as_array_mut();
+            for subscription in subscriptions.expect("a list") {
+                subscription["directed"] = Value::Null;
+            }
+        }
         if self.breaks(Breakage::TravelsOnePlaceFurther) {
             let number = |value: &Value| value.as_u64().expect("a number");
             let newest = number(&session["offset"]);

@@ -54,6 +54,7 @@ impl Stream {
         Stream::try_listening_with(address, uris, &[])
     }
 
+    /// The same with more fields.
     pub(super) fn try_listening_with(
         address: SocketAddr,
         uris: &[&str],
@@ -67,11 +68,11 @@ impl Stream {
             "notifications": {"toolsListChanged": true, "resourceSubscriptions": uris},
         }});
         let body = body.to_string();
-        let fields = lines(fields);
         let request = format!(
             "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
              Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
-             Mcp-Method: subscriptions/listen\r\n{fields}Content-Length: {}\r\n\r\n{body}",
+             Mcp-Method: subscriptions/listen\r\n{}Content-Length: {}\r\n\r\n{body}",
+            lines(fields),
             body.len()
         );
         Stream::open(address, &request).ok()
@@ -192,7 +193,6 @@ impl Stream {
     }
 }
 
-/// Of a head.
 fn lines(fields: &[(&str, &str)]) -> String {
     let fields = fields.iter();
     fields
