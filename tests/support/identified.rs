@@ -70,7 +70,7 @@ pub fn identify_by(node: &mut Node, rules: &Arc<Rules>) {
 }
 
 pub fn begin_to_ask(shard: &mut Shard, rules: &Arc<Rules>) {
-    let identifier = Identifier::new(rules.clone(), [7; 16], VerifiedBounds::default());
+    let identifier = Identifier::new(rules.clone(), [7; 32], VerifiedBounds::default());
     shard.identify_by(identifier, START_MS);
 }
 
