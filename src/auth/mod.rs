@@ -76,6 +76,7 @@ mod rules;
 mod settings;
 mod shown;
 mod static_tokens;
+mod taken_away;
 mod verified;
 mod verifier;
 
@@ -91,7 +92,8 @@ pub use self::identifier::{AuthQuestion, Finding, Identifier};
 pub use self::key_set::{BadKeySet, KeySet};
 pub use self::metadata::ProtectedResource;
 pub use self::policy::{
-    Action, BadPolicy, Decision, ListKind, Need, Policy, PolicySettings, Preset, ResourceNeeds,
+    Action, BadPolicy, Decision, Holder, ListKind, Need, Policy, PolicySettings, Preset,
+    ResourceNeeds,
 };
 pub use self::proxy::{PROXY_ISSUER, Proxy, ProxySettings};
 pub use self::reason::Reason;
@@ -101,6 +103,7 @@ pub use self::settings::{IssuerSettings, JwtSettings};
 pub(crate) use self::settings::{KeySource, is_url};
 pub use self::shown::{Searched, Shown, ShownField};
 pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_ISSUER};
+pub(crate) use self::taken_away::Withdrawn;
 pub use self::verified::{VerifiedBounds, VerifiedTokens};
 pub use self::verifier::{Verdict, Verifier};
 pub use crate::principal::{Identity, PrincipalId, Scopes, UnixSeconds, is_scope};

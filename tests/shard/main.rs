@@ -7,6 +7,7 @@ mod support;
 mod connection;
 mod drain;
 mod elsewhere;
+mod grants;
 mod hold;
 mod hooks;
 mod identity;

@@ -13,8 +13,8 @@ use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
 use pinfold::internals::limits::{GAP_OFFSETS, Limits};
 use pinfold::internals::shard::{
-    CallKey, CardSettings, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy,
-    SessionEvent, Shard, ShardSetup, UnknownSender,
+    CallKey, CardSettings, Closed, ConnectionKey, Located, Look, Millis, Publication,
+    RequestPolicy, SessionEvent, Shard, ShardSetup, UnknownSender,
 };
 use pinfold::internals::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -91,12 +91,16 @@ pub struct Node {
     pub forwarded_for: Vec<(Option<Client>, Ticket)>,
     /// What other nodes were told.
     pub said: Vec<SessionEvent>,
+    /// Why streams of notifications ended.
+    pub ended: Vec<Closed>,
     /// What the application was told of sessions and subscriptions.
     pub delivered: Vec<Lifecycle>,
     /// Letters and publications wait until they are carried.
     pub slow_mail: bool,
     /// The application answers `{}` in the moment it is asked.
     pub instant: bool,
+    /// Other rules hold on one core than on the other: what arrives may lose something by that.
+    pub unlike: bool,
     /// Checks no invariants: for tests with thousands of entries.
     pub unchecked: bool,
     pub offset: u64,
@@ -194,6 +198,8 @@ impl Node {
             forwarded: Vec::new(),
             forwarded_for: Vec::new(),
             said: Vec::new(),
+            ended: Vec::new(),
+            unlike: false,
             delivered: Vec::new(),
             slow_mail: false,
             instant: false,

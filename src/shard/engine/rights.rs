@@ -1,17 +1,25 @@
 //! Who may do what, as this core has heard of it last. The feature `auth`.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::Engine;
 use super::fanout::ListenerKey;
 use super::grant::{Grant, NEVER, OwnNames};
-use super::{Engine, Request};
-use crate::auth::Rules;
+use crate::auth::{Rules, Withdrawn};
 use crate::principal::{Identity, Scopes, UnixSeconds};
 
 /// Absent where nobody is asked who they are.
 pub(super) struct Rights {
-    rules: Arc<Rules>,
+    pub(super) rules: Arc<Rules>,
+    /// Counts the rules that took something away, from 1 on.
+    pub(super) rules_number: u32,
+    /// What the rest of the world calls the moment 0 of the shard's clock, in milliseconds.
+    pub(super) unix_ms_at_zero: u64,
+    /// Listeners that may have lost something, and were not looked at since; `life` looks at some at a time.
+    pub(super) unlooked: VecDeque<ListenerKey>,
+    /// Whose credentials count no more, as far as those have to know that are still to be looked at.
+    pub(super) withdrawn: Withdrawn,
     scope_sets: ScopeSets,
 }
 
@@ -27,38 +35,26 @@ struct ScopeSets {
 const SETS_KEPT: usize = 64;
 
 impl Engine {
-    /// From now on requests are somebody's.
-    pub(in crate::shard) fn identify_by(&mut self, rules: Arc<Rules>) {
-        let scope_sets = ScopeSets::default();
-        self.rights = Some(Box::new(Rights { rules, scope_sets }));
-    }
-
-    /// Other rules hold from now on.
-    pub(in crate::shard) fn handle_rules(&mut self, rules: Arc<Rules>) {
-        if let Some(rights) = &mut self.rights {
-            rights.rules = rules;
-        }
-    }
-
-    /// What a listener is opened with.
-    pub(super) fn grant_of(&mut self, request: &Request<'_>) -> Option<Box<Grant>> {
-        let rights = self.rights.as_mut()?;
-        let identity = request.identity.as_ref()?;
-        Some(Box::new(rights.grant(identity)))
-    }
-
-    /// A listener that travelled shares its scopes with those that are here.
-    pub(super) fn share_scopes(&mut self, listener: ListenerKey) {
-        if let Some(rights) = &mut self.rights
-            && let Some(grant) = self.fanout.grant_mut(listener)
-        {
-            grant.scopes = rights.scope_sets.share(&grant.scopes);
-        }
+    /// From now on requests are somebody's. `unix_ms` is what time it is now.
+    pub(in crate::shard) fn identify_by(&mut self, rules: Arc<Rules>, unix_ms: u64) {
+        self.rights = Some(Box::new(Rights {
+            rules,
+            rules_number: 1,
+            unix_ms_at_zero: unix_ms.saturating_sub(self.now),
+            unlooked: VecDeque::new(),
+            withdrawn: Withdrawn::None,
+            scope_sets: ScopeSets::default(),
+        }));
     }
 }
 
 impl Rights {
-    fn grant(&mut self, identity: &Identity) -> Grant {
+    /// A grant that travelled shares its scopes with those that are here.
+    pub(super) fn share_scopes(&mut self, grant: &mut Grant) {
+        grant.scopes = self.scope_sets.share(&grant.scopes);
+    }
+
+    pub(super) fn grant(&mut self, identity: &Identity) -> Grant {
         let names = || OwnNames {
             subject: identity.subject().into(),
             tenant: identity.tenant().map(Box::from),
@@ -70,11 +66,13 @@ impl Rights {
             names: keeps_names.then(|| Box::new(names())),
             valid_until: second(identity.valid_until()),
             issued_at: second(identity.issued_at()),
+            timer: Default::default(),
+            looked: self.rules_number,
         }
     }
 }
 
-fn second(at: Option<UnixSeconds>) -> u32 {
+pub(super) fn second(at: Option<UnixSeconds>) -> u32 {
     at.and_then(|at| u32::try_from(at).ok()).unwrap_or(NEVER)
 }
 

@@ -108,8 +108,7 @@ impl Engine {
         });
         self.fanout
             .set_voice(listener, ListenerKind::Session(session));
-        let grant = self.grant_of(request);
-        self.fanout.set_grant(listener, grant);
+        self.open_grant(listener, request);
         for (topic, _) in &LISTS {
             if self.description.announces(topic) {
                 let interest = WantedTopic::of(topic.clone());
@@ -144,6 +143,7 @@ impl Engine {
     pub(super) fn find_session(&mut self, request: &Request<'_>) -> Result<SessionKey, Refused> {
         let session = self.seek_session(request)?;
         self.touch_session(session);
+        self.refresh_grant(session, request);
         Ok(session)
     }
 

@@ -8,6 +8,8 @@
 //!
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last notified of it.
 
+#[cfg(feature = "auth")]
+mod granted;
 mod invariants;
 mod lease;
 mod listener;
@@ -25,7 +27,6 @@ use self::listener::Subscription;
 use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
-use super::grant::Grant;
 use crate::app::call::{LISTS, Topic};
 use crate::clients::{Client, Commons};
 
@@ -227,18 +228,6 @@ impl Fanout {
             }
             offset = last.min(offset + 1);
         }
-    }
-
-    /// By what whoever reads on the listener's connection hears.
-    pub(super) fn set_grant(&mut self, key: ListenerKey, grant: Option<Box<Grant>>) {
-        if let Some(listener) = self.listeners.get_mut(key) {
-            listener.grant = grant;
-        }
-    }
-
-    #[cfg(feature = "auth")]
-    pub(super) fn grant_mut(&mut self, key: ListenerKey) -> Option<&mut Grant> {
-        self.listeners.get_mut(key)?.grant.as_deref_mut()
     }
 
     /// Events go to this connection from now on.
