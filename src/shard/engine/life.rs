@@ -188,10 +188,14 @@ impl Engine {
             return;
         }
         let deadline = rights.deadline(grant, self.limits.auth_grace_ms);
-        match deadline.is_some_and(|deadline| deadline <= self.now) {
-            true => self.end_hearing(wire, key, Closed::TokenExpired),
-            false => self.arm_grant(key),
+        if deadline.is_none_or(|deadline| deadline > self.now) {
+            return self.arm_grant(key);
         }
+        let why = match self.is_unlooked(key) {
+            true => self.loses_all(key, true),
+            false => None,
+        };
+        self.end_hearing(wire, key, why.unwrap_or(Closed::TokenExpired));
     }
 
     /// Some listeners may have lost something, and were not looked at yet.
