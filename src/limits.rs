@@ -157,6 +157,10 @@ pub const AUTH_GRACE_MAX_MS: u64 = 60 * 60 * 1000;
 /// ten thousand clients that come back costs up to 0.2 ms for its signature: of half a minute that is a fifteenth.
 pub const WITHDRAWN_WITHIN_MS: u64 = 30 * 1000;
 
+/// Seconds for which nodes are told of a revocation: thirty days, as sessions' records. Access tokens are good for hours, those of the
+/// most generous issuers for a month. A token of the token file is good until it is taken out of there.
+pub const REVOCATIONS_KEPT_S: u64 = 30 * 86_400;
+
 /// How long an issuer's keys are good if it does not say so, and the bounds of what it may say. Within the longest a key
 /// that was withdrawn still counts; within the shortest nobody notices that it is new, since an unknown one is asked for.
 pub const KEYS_AGE_MS: u64 = 15 * 60 * 1000;

@@ -159,6 +159,8 @@ impl Operators {
                 store,
                 bus,
                 metrics: shared.counters.metrics(),
+                #[cfg(feature = "auth")]
+                credentials: shared.credentials.clone(),
             },
         })
     }

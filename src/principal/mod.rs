@@ -4,5 +4,5 @@
 mod id;
 mod identity;
 
-pub use self::id::PrincipalId;
+pub use self::id::{NoPrincipal, PrincipalId};
 pub use self::identity::{Identity, Scopes, UnixSeconds, is_scope};
