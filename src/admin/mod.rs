@@ -39,7 +39,7 @@ pub use access::Token;
 pub(crate) use item::no_uri;
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
-pub use revoke::{Revocation, Revoked};
+pub use revoke::{Revocation, RevokeOutcome};
 pub(crate) use serve::serve_admin;
 
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
@@ -62,7 +62,7 @@ pub trait PublishBackend {
     fn drain(&self);
 
     /// What a principal was given is worth nothing any more. None: nobody is asked who they are.
-    fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<Revoked>>;
+    fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>>;
 
     /// So much is under way that nothing more should be published now.
     fn is_saturated(&self) -> bool;

@@ -22,7 +22,7 @@ pub struct Revocation {
 
 /// It counts on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Revoked {
+pub struct RevokeOutcome {
     /// Who knows of it. `None` on a node that is alone.
     pub kept: Option<KeptBy>,
 }
@@ -30,7 +30,7 @@ pub struct Revoked {
 /// As somebody is named in a request, or on a command line.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct Named {
+struct NamedPrincipal {
     issuer: Option<String>,
     subject: Option<String>,
     principal: Option<String>,
@@ -40,7 +40,7 @@ struct Named {
 /// # Errors
 /// A sentence on what is wrong.
 pub(super) fn parse(body: &[u8]) -> Result<Revocation, String> {
-    let named: Named = serde_json::from_slice(body)
+    let named: NamedPrincipal = serde_json::from_slice(body)
         .map_err(|fault| format!("The body is not what it must be: {fault}. {FORM}"))?;
     let principal = match (named.issuer, named.subject, named.principal) {
         (Some(issuer), Some(subject), None) => PrincipalId::of(&issuer, &subject),
@@ -59,7 +59,7 @@ const FORM: &str = "Send {\"issuer\": …, \"subject\": …} as they stand in a 
 in seconds since 1970, unless it is now.";
 
 /// What an operator is answered.
-pub(super) fn render(whose: &Revocation, revoked: Revoked) -> Value {
+pub(super) fn render(whose: &Revocation, revoked: RevokeOutcome) -> Value {
     let mut object = json!({
         "revoked": true,
         "principal": whose.principal.to_string(),
@@ -111,7 +111,7 @@ mod tests {
         assert!((before..=now()).contains(&until_now.issued_up_to));
         let told = render(
             &whose,
-            Revoked {
+            RevokeOutcome {
                 kept: Some(KeptBy::Node),
             },
         );
@@ -119,6 +119,10 @@ mod tests {
             (&told["kept"], &told["issuedUpTo"]),
             (&json!("node"), &json!(7))
         );
-        assert!(render(&whose, Revoked { kept: None }).get("kept").is_none());
+        assert!(
+            render(&whose, RevokeOutcome { kept: None })
+                .get("kept")
+                .is_none()
+        );
     }
 }

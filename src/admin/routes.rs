@@ -172,7 +172,9 @@ mod tests {
     use futures_util::future::{LocalBoxFuture, ready};
 
     use super::*;
-    use crate::admin::{PublishBackend, PublishItem, PublishOutcome, Revocation, Revoked, Token};
+    use crate::admin::{
+        PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Token,
+    };
     use crate::app::call::Availability;
 
     struct Counting {
@@ -191,9 +193,9 @@ mod tests {
 
         fn drain(&self) {}
 
-        fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<Revoked>> {
+        fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
             let asks = whose.issued_up_to > 0;
-            Box::pin(ready(asks.then_some(Revoked { kept: None })))
+            Box::pin(ready(asks.then_some(RevokeOutcome { kept: None })))
         }
 
         fn is_saturated(&self) -> bool {

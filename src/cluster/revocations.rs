@@ -29,9 +29,9 @@ use crate::runtime::unix_ms;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often all of it is read: nearly always it is nothing, or a dozen. Of ten thousand it is 60 KB a second.
 const READ_ALL_EVERY: Duration = Duration::from_secs(15);
-/// Entries of one answer: 100 KB.
+/// RevokedEntries of one answer: 100 KB.
 const PAGE: usize = 1000;
-/// Entries that are added in one round trip.
+/// RevokedEntries that are added in one round trip.
 const ADD_AT_ONCE: usize = 256;
 /// As many may wait at the door.
 const POSTED_MAX: usize = 4096;
@@ -192,10 +192,10 @@ impl RevocationLog {
 }
 
 /// Each with its id; nothing in place of one that nobody understands.
-type Entries = Vec<(String, Option<(PrincipalId, UnixSeconds)>)>;
+type RevokedEntries = Vec<(String, Option<(PrincipalId, UnixSeconds)>)>;
 
 /// Of the one stream that was read.
-fn entries_of(reply: Reply) -> Option<Entries> {
+fn entries_of(reply: Reply) -> Option<RevokedEntries> {
     let entries = match reply {
         Reply::Map(streams) => streams.into_iter().next()?.1,
         // Nothing new is no list at all.

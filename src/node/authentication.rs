@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Node, NodeBuilder, NodeError, Options};
-use crate::auth::Policy;
+use crate::auth::{Policy, PrincipalId, UnixSeconds};
 use crate::credentials::{Authenticator, CredentialStore};
-use crate::principal::{PrincipalId, UnixSeconds};
+
 use crate::runtime::Publisher;
 
 /// Who gets in. By default nobody is asked who they are.

@@ -8,8 +8,8 @@ use monoio::time::timeout;
 
 use super::cluster::{BusHandle, ReceiptReceiver};
 use crate::admin::{
-    PublishBackend, PublishItem, PublishOutcome, Revocation, Revoked, SessionName, Target, no_uri,
-    refused,
+    PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
+    no_uri, refused,
 };
 #[cfg(feature = "auth")]
 use crate::app::call::KeptBy;
@@ -59,25 +59,25 @@ impl PublishBackend for NodeBackend {
     }
 
     #[cfg(feature = "auth")]
-    fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<Revoked>> {
+    fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
         let Some(store) = &self.credentials else {
             return Box::pin(ready(None));
         };
         let told = store.revoke(whose.principal, whose.issued_up_to);
         Box::pin(async move {
             let Some(told) = told else {
-                return Some(Revoked { kept: None });
+                return Some(RevokeOutcome { kept: None });
             };
             let kept = match timeout(TELL_OTHERS_TIMEOUT, told).await {
                 Ok(Ok(())) => KeptBy::Cluster,
                 Ok(Err(_)) | Err(_) => KeptBy::Node,
             };
-            Some(Revoked { kept: Some(kept) })
+            Some(RevokeOutcome { kept: Some(kept) })
         })
     }
 
     #[cfg(not(feature = "auth"))]
-    fn revoke(&self, _: Revocation) -> LocalBoxFuture<'_, Option<Revoked>> {
+    fn revoke(&self, _: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
         Box::pin(ready(None))
     }
 

@@ -324,7 +324,7 @@ impl Core {
                     forwarding.say(presence);
                 }
             }
-            Effect::HearingEnded(why) => endings::note(self, why),
+            Effect::HearingEnded(why) => endings::note(self.number, why, &self.throttles),
             Effect::Read(key) => self.watch(key),
             Effect::ShutdownWrite(key) => {
                 self.sockets

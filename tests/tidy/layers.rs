@@ -14,7 +14,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
     ("wire", &["limits"]),
     ("auth", &["limits", "clients", "principal", "wire"]),
     ("credentials", &["limits", "auth"]),
-    ("mcp", &["limits", "wire"]),
+    ("mcp", &["limits", "principal", "wire"]),
     ("app", &["limits", "principal", "wire", "mcp"]),
     ("tokio_threads", &["limits"]),
     (
@@ -57,7 +57,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "forward",
         ],
     ),
-    ("metrics", &["budget"]),
+    ("metrics", &["budget", "clients"]),
     ("redis", &["tasks", "log_throttle", "metrics"]),
     (
         "cluster",
@@ -66,7 +66,9 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "tasks",
             "log_throttle",
             "mailbox",
+            "principal",
             "wire",
+            "credentials",
             "mcp",
             "shard",
             "app",
@@ -82,6 +84,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "tasks",
             "acceptor",
             "log_throttle",
+            "principal",
             "wire",
             "mcp",
             "app",
@@ -130,6 +133,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
         "cli",
         &[
             "limits",
+            "principal",
             "wire",
             "auth",
             "credentials",

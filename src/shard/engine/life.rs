@@ -27,12 +27,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::call::AnswerTo;
 use super::fanout::{Listener, ListenerKey, ListenerKind, WantedTopic};
 use super::grant::{Grant, NEVER};
+use super::guard::hearing_of;
 use super::hooks::subscriber_of;
 use super::keys::StreamKey;
-use super::messages::error_message;
 use super::rights::{Rights, second};
 use super::stream::STANDALONE;
 use super::timers::TimerKey;
@@ -40,8 +39,8 @@ use super::{
     CallKey, Closed, Engine, EngineOutput, ExchangeOwner, Millis, Refused, Request, SessionKey,
     Wire,
 };
-use crate::app::call::{LISTS, Topic};
-use crate::auth::{Action, Decision, Holder, ListKind, Policy, Reason, Rules, Withdrawn};
+use crate::app::call::LISTS;
+use crate::auth::{Action, Decision, Holder, Policy, Reason, Rules, Withdrawn};
 use crate::clients::{Client, WhyEnded};
 use crate::limits::WITHDRAWN_WITHIN_MS;
 use crate::principal::{Identity, PrincipalId};
@@ -83,7 +82,7 @@ impl Engine {
             return;
         };
         let taken = rules.taken_away_since(&rights.rules);
-        rights.rules = rules;
+        rights.set_rules(rules);
         if taken.is_nothing() {
             return;
         }
@@ -382,16 +381,7 @@ impl Engine {
                 continue;
             };
             self.outputs.push_back(EngineOutput::Cancel(call));
-            match state.answer_to {
-                AnswerTo::Exchange(exchange) | AnswerTo::Plain(exchange) => {
-                    wire.refuse(exchange, Some(&state.id), &refused);
-                }
-                AnswerTo::Stream(stream) => {
-                    let answer = error_message(Some(&state.id), &refused.error);
-                    self.push_answer(wire, stream, &answer);
-                }
-                AnswerTo::Nobody => {}
-            }
+            self.refuse_call(wire, &state, &refused);
         }
     }
 }
@@ -452,10 +442,8 @@ impl Grant {
         };
         let action = match heard {
             Ok(list) => match LISTS.get(list) {
-                Some((Topic::Tools, _)) => Action::List(ListKind::Tools),
-                Some((Topic::Prompts, _)) => Action::List(ListKind::Prompts),
-                Some((Topic::Resources, _)) => Action::List(ListKind::Resources),
-                Some((Topic::Resource(_), _)) | None => return true,
+                Some((topic, _)) => hearing_of(topic),
+                None => return true,
             },
             Err(uri) => Action::SubscribeResource(uri),
         };
