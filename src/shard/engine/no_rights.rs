@@ -49,8 +49,8 @@ impl Engine {
         None
     }
 
-    pub(super) fn inspected_calls(&self) -> impl Iterator<Item = CallKey> {
-        std::iter::empty()
+    pub(super) fn inspected_counts(&self) -> [usize; 2] {
+        [0; 2]
     }
 
     pub(super) fn open_grant(&mut self, _: ListenerKey, _: &Request<'_>) {}
