@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{Node, NodeBuilder, NodeError, Options};
 use crate::auth::{Policy, PrincipalId, UnixSeconds};
 use crate::credentials::{Authenticator, CredentialStore};
-
 use crate::runtime::Publisher;
 
 /// Who gets in. By default nobody is asked who they are.

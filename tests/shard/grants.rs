@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::internals::auth::{
-    Identity, Need, Policy, PolicySettings, Preset, PrincipalId, ResourceNeeds, Rules,
-    StaticTokens, TOKEN_FILE_ISSUER, Who,
+    Identity, Policy, PolicySettings, Preset, Rules, StaticTokens, Who,
 };
 use pinfold::internals::limits::{Limits, WITHDRAWN_WITHIN_MS};
 use pinfold::internals::shard::{Closed, IdentityAnswer};
 use serde_json::json;
 
-use super::travel::{Way, only_session, travel, with};
 use crate::support::identified::{MIDNIGHT_MS, bearer, identify_by, rules, tokens};
 use crate::support::node::SocketId;
 use crate::support::{Client, Request};

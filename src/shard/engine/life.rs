@@ -7,8 +7,8 @@
 //!
 //! **How the end is said.** So that clients come back, with the token that they have by then: a listen stream breaks off, since
 //! one that ends in good order is a subscription that the server ended, and clients do not ask for it again. A GET stream ends in good
-//! order, with a `retry`: the SDKs of TypeScript and Python, and that of Rust, open it again. The request that they come back
-//! with is identified as any other: an old token is answered 401 with a challenge, and that has them get a new one. No client
+//! order, with a `retry`: the SDKs open it again, and that of Python gives up on one that broke off twice. The request that they come
+//! back with is identified as any other: an old token is answered 401 with a challenge, and that has them get a new one. No client
 //! is told so on the stream: none of the revisions has a word for it, and an SDK acts on the 401 alone.
 //!
 //! **Other rules.** Whatever takes something away ([`TakenAway`](crate::auth)) has every listener looked at, some at each look at the timers
