@@ -47,9 +47,8 @@
 //! **Engine.** A session, a stream and a call keep their [`PrincipalId`]; whoever names one of another principal gets the
 //! answer for one that never was. [`Policy::allows`] is asked at dispatch, where tool and URI are known:
 //! [`Decision::MissingScope`] is [`Rules::missing_scopes`] (403), [`Decision::Unknown`] the answer for what is not there; a list
-//! leaves out what is not [`Decision::Allow`]. [`Identity::valid_until`] arms the timer that ends a stream. An identity that
-//! came by [`Rules::epoch`] before the one in force is asked for again: a stream that outlives an epoch is looked at by its
-//! timer.
+//! leaves out what is not [`Decision::Allow`]. [`Identity::valid_until`] arms the timer that ends a stream. What rules take away
+//! from those who were let in by the ones before has every stream looked at again (`shard/engine/life.rs`).
 //!
 //! **Other nodes.** A request that is passed on takes its `Authorization` along, and is identified there anew. What a proxy says
 //! without a signature is not believed there, since the peer is a node: with [`Who::Proxy`] the node that passes a request on has to
