@@ -189,7 +189,11 @@ fn broadcasts(rig: &mut Rig) -> u64 {
     // Offsets take more digits as they grow: the last is as long as the one before it.
     for offset in 1..=8 {
         let topic = Topic::Resource("board://bench".into());
-        let publication = Publication { offset, topic };
+        let publication = Publication {
+            offset,
+            topic,
+            principal: None,
+        };
         last = allocations(|| {
             shard.handle_publication(&publication);
             let mut delivered = 0;

@@ -19,6 +19,7 @@ mod idempotency_cache;
 mod idempotent;
 mod item;
 mod item_contents;
+mod item_principal;
 mod lines;
 mod long_body;
 mod message;
@@ -45,6 +46,7 @@ pub(crate) use serve::serve_admin;
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::Contents;
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::principal::PrincipalId;
 
 /// Bytes of a request's body (413): a thousand items of a thousand bytes. Lines (NDJSON) may be as many as they like.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -90,6 +92,8 @@ pub struct PublishItem {
 pub enum Target {
     /// Everyone who subscribed to it.
     Topic(Topic),
+    /// Those of them that are this principal's.
+    Directed(PrincipalId, Topic),
     /// One session.
     Session(SessionName, Notice),
     /// Every session.

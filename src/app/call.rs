@@ -193,6 +193,9 @@ pub trait Link {
     /// Tells every subscriber of a topic, on all cores, that it changed.
     fn publish(&self, topic: Topic);
 
+    /// Tells one principal's subscribers of a topic, and nobody else.
+    fn publish_to(&self, principal: PrincipalId, topic: Topic);
+
     /// Tells what a write to this process's [`ContentStore`](super::contents::ContentStore) changed. An engine
     /// with other nodes carries the contents there too; `None` is a resource taken away.
     fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {

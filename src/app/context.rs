@@ -317,6 +317,22 @@ impl Context {
         self.0.link.publish(topic);
     }
 
+    /// Tells a principal's subscribers that something changed for them: of all its clients, on all cores and nodes. To everybody
+    /// else it is as if nothing had been published.
+    ///
+    /// ```
+    /// # use pinfold::app::{Context, Topic};
+    /// fn cart_changed(context: &Context) {
+    ///     let cart = Topic::Resource("shop://cart".into());
+    ///     if let Some(caller) = context.principal() {
+    ///         context.publish_to(caller, cart); // the caller's other clients as well
+    ///     }
+    /// }
+    /// ```
+    pub fn publish_to(&self, principal: PrincipalId, topic: Topic) {
+        self.0.link.publish_to(principal, topic);
+    }
+
     /// Tells what a write to a content store changed, with the contents for the stores of other nodes.
     pub fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
         self.0.link.publish_contents(uri, contents, change);

@@ -18,6 +18,7 @@ use crate::app::contents::{ContentStore, Contents, StoreRefused};
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
 use crate::metrics::Metrics;
+use crate::principal::PrincipalId;
 use crate::runtime::Publisher;
 use crate::wire::uri::normal;
 
@@ -97,6 +98,12 @@ impl PublishBackend for NodeBackend {
             (Target::Topic(topic), Some(bus)) => {
                 Box::pin(self.publish_to_all_nodes(bus, topic, item.contents))
             }
+            (Target::Directed(principal, topic), None) => {
+                Box::pin(async move { self.publish_to(principal, topic) })
+            }
+            (Target::Directed(principal, topic), Some(bus)) => {
+                Box::pin(async move { accepted(bus.directed(principal, topic)).await })
+            }
             (Target::All(notice), None) => Box::pin(async move { self.notify_all(notice) }),
             (Target::All(notice), Some(bus)) => {
                 Box::pin(async move { accepted(bus.notify_every_session(notice)).await })
@@ -116,6 +123,9 @@ impl NodeBackend {
         };
         let target = match target {
             Target::Topic(topic) => own(topic).map(Target::Topic),
+            Target::Directed(principal, topic) => {
+                own(topic).map(|topic| Target::Directed(principal, topic))
+            }
             Target::Session(name, Notice::Changed(topic)) => {
                 own(topic).map(|topic| Target::Session(name, Notice::Changed(topic)))
             }
@@ -135,6 +145,13 @@ impl NodeBackend {
         let offsets = self.publisher.publish_here(0, topics);
         PublishOutcome::Accepted {
             offset: Some(offsets.end - 1),
+            kept: None,
+        }
+    }
+
+    fn publish_to(&self, principal: PrincipalId, topic: Topic) -> PublishOutcome {
+        PublishOutcome::Accepted {
+            offset: Some(self.publisher.publish_to_here(0, principal, topic)),
             kept: None,
         }
     }

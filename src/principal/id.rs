@@ -32,6 +32,21 @@ impl PrincipalId {
         PrincipalId(half_of(&digest.finalize()))
     }
 
+    /// As it shows itself: 32 hexadecimal digits. `None`: it is not that.
+    ///
+    /// ```
+    /// use pinfold::PrincipalId;
+    ///
+    /// let alice = PrincipalId::of("https://login.example", "alice");
+    /// assert_eq!(PrincipalId::parse(&alice.to_string()), Some(alice));
+    /// ```
+    #[must_use]
+    pub fn parse(text: &str) -> Option<PrincipalId> {
+        let is_id = text.len() == 32 && text.bytes().all(|it| it.is_ascii_hexdigit());
+        let number = is_id.then(|| u128::from_str_radix(text, 16).ok())?;
+        Some(PrincipalId(number?.to_be_bytes()))
+    }
+
     /// As other nodes are told of it.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {
@@ -120,6 +135,26 @@ mod tests {
             "+c18d98ab34b2f83b5913fec82dc81e9",
         ] {
             assert_eq!(wrong.parse::<PrincipalId>(), Err(NoPrincipal), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_names_no_principal() {
+        let alice = PrincipalId::of("https://login.example", "alice");
+        let upper = alice.to_string().to_uppercase();
+        assert_eq!(PrincipalId::parse(&upper), Some(alice));
+        let none = PrincipalId::parse("00000000000000000000000000000000");
+        assert_eq!(none, Some(PrincipalId::from_bytes([0; 16])));
+        for wrong in [
+            "",
+            "alice",
+            "dc18d98ab34b2f83b5913fec82dc81e",
+            "dc18d98ab34b2f83b5913fec82dc81e9a",
+            "+c18d98ab34b2f83b5913fec82dc81e9",
+            "äc18d98ab34b2f83b5913fec82dc81e9",
+            " c18d98ab34b2f83b5913fec82dc81e9",
+        ] {
+            assert_eq!(PrincipalId::parse(wrong), None, "{wrong}");
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Cluster, RequestPolicy};
 use crate::app::call::{ServerInfoJson, Topic};
 use crate::clients::Commons;
 use crate::limits::Limits;
+use crate::principal::PrincipalId;
 use crate::wire::session_id::NodeName;
 use crate::wire::uri::NotAUri;
 
@@ -57,6 +58,8 @@ pub type OwnSpelling = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 pub struct Publication {
     pub offset: u64,
     pub topic: Topic,
+    /// Whose subscribers alone are to hear of it. None: all are.
+    pub principal: Option<PrincipalId>,
 }
 
 /// How many of everything there are now.

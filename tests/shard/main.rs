@@ -5,6 +5,7 @@
 mod support;
 
 mod connection;
+mod directed;
 mod drain;
 mod elsewhere;
 mod grants;

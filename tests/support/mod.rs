@@ -14,6 +14,7 @@ mod breakage;
 pub mod client;
 mod effects;
 pub mod governed;
+pub mod heard_of;
 mod holdings;
 pub mod identified;
 pub mod node;

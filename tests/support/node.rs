@@ -8,7 +8,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use pinfold::PrincipalId;
 use pinfold::app::call::{Call, Lifecycle, Notice, Outcome, ServerInfoJson, Topic};
+use pinfold::internals::auth::Rules;
 use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
 use pinfold::internals::limits::{GAP_OFFSETS, Limits};
@@ -21,6 +23,7 @@ use serde_json::json;
 
 pub use super::breakage::Breakage;
 use super::client::{is_topic_event, topic_of};
+use super::heard_of::HeardOf;
 use super::random::Random;
 use super::socket::Socket;
 
@@ -61,9 +64,8 @@ pub struct Core {
     pub shard: Shard,
     /// Published, not handed to this core yet.
     pub log: VecDeque<News>,
-    /// The offset of the last publication of each topic that it was handed, and that of the last gap.
-    pub heard_of: HashMap<String, u64>,
-    pub gap: u64,
+    /// Of what it was handed.
+    pub heard_of: HeardOf,
 }
 
 pub struct Node {
@@ -104,6 +106,10 @@ pub struct Node {
     /// Checks no invariants: for tests with thousands of entries.
     pub unchecked: bool,
     pub offset: u64,
+    /// Whom that was for which was not for all, by offset.
+    pub directed: HashMap<u64, PrincipalId>,
+    /// By which its cores know who asks, if they do.
+    pub rules: Option<Arc<Rules>>,
     pub broken: Option<(Breakage, Random)>,
     /// What happened, each kind once: shows whether a simulation meets what it is meant to meet.
     pub met: BTreeSet<String>,
@@ -181,8 +187,7 @@ impl Node {
         let core = |core| Core {
             shard: shard(core),
             log: VecDeque::new(),
-            heard_of: HashMap::new(),
-            gap: 0,
+            heard_of: HeardOf::default(),
         };
         Node {
             now,
@@ -209,6 +214,8 @@ impl Node {
             instant: false,
             unchecked: false,
             offset: 0,
+            directed: HashMap::new(),
+            rules: None,
             broken: None,
             met: BTreeSet::new(),
         }
@@ -309,6 +316,7 @@ impl Node {
             News::Published(Publication {
                 offset,
                 topic: topic.clone(),
+                principal: None,
             })
         })
     }
@@ -324,7 +332,7 @@ impl Node {
         self.offset
     }
 
-    fn post(&mut self, floor: u64, news: impl Fn(u64) -> News) -> u64 {
+    pub(super) fn post(&mut self, floor: u64, news: impl Fn(u64) -> News) -> u64 {
         self.offset = floor.max(self.offset + 1);
         for core in 0..self.cores.len() {
             if !self.breaks(Breakage::LosesPublication) {
@@ -346,19 +354,21 @@ impl Node {
         if self.sockets.iter().any(slow) && self.breaks(Breakage::ConflatesToTheOldest) {
             return true;
         }
-        let (now, core_state) = (self.now, &mut self.cores[core]);
+        let now = self.now;
         match news {
             News::Published(publication) => {
-                core_state.shard.handle_publication(&publication);
-                let name = name_of(&publication.topic).to_owned();
-                core_state.heard_of.insert(name, publication.offset);
+                let handed_out = self.handed_out(&publication);
+                let core_state = &mut self.cores[core];
+                core_state.shard.handle_publication(&handed_out);
+                core_state.heard_of.note(&publication);
             }
             News::TellAll(offset, notice) => {
-                core_state.shard.handle_notice_to_all(now, offset, &notice);
+                let shard = &mut self.cores[core].shard;
+                shard.handle_notice_to_all(now, offset, &notice);
             }
             News::Gap(offset) => {
-                core_state.shard.handle_gap(offset);
-                core_state.gap = offset;
+                self.cores[core].shard.handle_gap(offset);
+                self.cores[core].heard_of.gap = offset;
             }
         }
         self.settle(core);
@@ -372,14 +382,13 @@ impl Node {
             return false;
         };
         if !self.breaks(Breakage::LosesFanout) {
-            let Core { heard_of, gap, .. } = &self.cores[core];
+            let socket = &mut self.sockets[self.by_key[&(core, key)]];
+            let (heard_of, whose) = (&self.cores[core].heard_of, socket.principal);
             let delivered = topics_in(&bytes).into_iter().map(|topic| {
-                let offset = heard_of.get(&topic).copied().unwrap_or(0);
-                (topic, offset.max(*gap))
+                let offset = heard_of.newest(&topic, whose);
+                (topic, offset)
             });
-            self.sockets[self.by_key[&(core, key)]]
-                .delivered
-                .extend(delivered);
+            socket.delivered.extend(delivered);
             self.write(core, key, &bytes, false);
         }
         self.settle(core);
@@ -474,7 +483,7 @@ impl Node {
 }
 
 /// As events name it.
-fn name_of(topic: &Topic) -> &str {
+pub(super) fn name_of(topic: &Topic) -> &str {
     match topic {
         Topic::Tools => "tools/list_changed",
         Topic::Prompts => "prompts/list_changed",

@@ -224,7 +224,15 @@ impl Engine {
     pub(super) fn handle_publication(&mut self, publication: &Publication) {
         debug_assert!(publication.offset > self.offset);
         self.offset = publication.offset;
-        self.fanout.publish(&publication.topic, publication.offset);
+        let Publication {
+            offset,
+            topic,
+            principal,
+        } = publication;
+        match principal {
+            None => self.fanout.publish(topic, *offset),
+            Some(principal) => self.fanout.publish_to(*principal, topic, *offset, self.now),
+        }
     }
 
     /// What was published elsewhere is partly lost: anything may have changed, and everyone is notified so in the words

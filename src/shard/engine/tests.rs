@@ -225,6 +225,7 @@ fn a_stream_is_told_when_its_wire_can_take_it_and_not_before() {
     let publication = Publication {
         offset: 1,
         topic: Topic::Tools,
+        principal: None,
     };
     engine.handle_publication(&publication);
     let mut bytes = Vec::new();

@@ -8,11 +8,18 @@ use super::{Fanout, ListenerKey};
 impl Fanout {
     /// By what whoever reads on the listener's connection hears. The timer that runs for it goes on.
     pub(in crate::shard::engine) fn set_grant(&mut self, key: ListenerKey, mut grant: Box<Grant>) {
+        let before = self.grant(key).map(|it| (it.principal, it.timer));
+        // Whoever hears already what is for this principal alone goes on doing so.
+        let is_other = before.is_none_or(|(principal, _)| principal != grant.principal);
+        if is_other {
+            self.leaves_principal(key);
+        }
         if let Some(listener) = self.listeners.get_mut(key) {
-            if let Some(before) = &listener.grant {
-                grant.timer = before.timer;
-            }
+            grant.timer = before.map_or(grant.timer, |(_, timer)| timer);
             listener.grant = Some(grant);
+        }
+        if is_other {
+            self.joins_principal(key);
         }
     }
 

@@ -48,6 +48,9 @@ struct PackedSubscription {
     pending: bool,
     /// Where in the log it was published last, as far as its core knew.
     last_offset: u64,
+    /// Where it was published last for the listener's principal alone.
+    #[serde(default)]
+    directed: Option<u64>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -84,7 +87,9 @@ impl Fanout {
             queued: _,
         } = self.listeners.get(key)?;
         let (delivered_through, sequence) = (*delivered_through, *sequence);
-        let subscriptions = subscriptions.iter().map(|it| self.pack_subscription(it));
+        let subscriptions = subscriptions
+            .iter()
+            .map(|it| self.pack_subscription(key, it));
         let subscriptions = subscriptions.collect();
         let payer = self.payer(key);
         let grant = grant
@@ -100,11 +105,17 @@ impl Fanout {
         })
     }
 
-    fn pack_subscription(&self, subscription: &Subscription) -> PackedSubscription {
+    fn pack_subscription(
+        &self,
+        key: ListenerKey,
+        subscription: &Subscription,
+    ) -> PackedSubscription {
         let Subscription {
             topic,
             position: _,
             pending,
+            // It is there if it has a place in the log.
+            directed: _,
         } = subscription;
         let TopicEntry {
             uri,
@@ -125,6 +136,7 @@ impl Fanout {
             },
             pending: *pending,
             last_offset: *last_offset,
+            directed: self.directed.place(key, subscription),
         }
     }
 
@@ -163,6 +175,7 @@ impl Fanout {
         for subscription in subscriptions {
             self.unpack_subscription(key, subscription);
         }
+        self.joins_principal(key);
         self.take_in(key, payer, now);
         key
     }
@@ -172,6 +185,7 @@ impl Fanout {
             topic,
             pending,
             last_offset,
+            directed,
         } = subscription;
         let interest = WantedTopic::from(topic);
         self.subscribe(key, &interest);
@@ -180,11 +194,17 @@ impl Fanout {
         };
         let entry = &mut self.topics[index as usize];
         entry.last_offset = entry.last_offset.max(last_offset);
-        if let Some(listener) = self.listeners.get_mut(key)
-            && pending
-            && let Some(slot) = listener.slot_of(index)
-        {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        let Some(slot) = listener.slot_of(index) else {
+            return;
+        };
+        if pending {
             listener.mark(slot);
+        }
+        if let Some(offset) = directed {
+            self.note_directed(key, (slot, index), offset);
         }
     }
 
@@ -255,7 +275,9 @@ impl PackedListener {
 
     /// The last place in the log that it knows of.
     pub(in crate::shard::engine) fn newest(&self) -> u64 {
-        let newest = self.subscriptions.iter().map(|it| it.last_offset).max();
+        let places = self.subscriptions.iter();
+        let places = places.map(|it| it.directed.unwrap_or(0).max(it.last_offset));
+        let newest = places.max();
         self.delivered_through.max(newest.unwrap_or(0))
     }
 }

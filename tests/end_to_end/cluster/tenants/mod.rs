@@ -3,6 +3,7 @@
 //! Alice has it, at node a; Eve knows all there is to know of it. What she is told is compared with what she is told of a thing
 //! that never was: status, fields that speak of it, and body.
 
+mod directed;
 mod misdeeds;
 mod questions;
 
@@ -48,7 +49,7 @@ struct Site {
     nodes: [Node; 2],
     issuer: AuthorizationServer,
     key: Issuer,
-    _redis: Redis,
+    redis: Redis,
 }
 
 /// Somebody with a token.
@@ -78,7 +79,7 @@ impl Site {
             nodes: ["a", "b"].map(start),
             issuer,
             key,
-            _redis: redis,
+            redis,
         };
         site.knows_its_nodes();
         site
