@@ -25,6 +25,7 @@ pub use super::breakage::Breakage;
 use super::client::{is_topic_event, topic_of};
 use super::heard_of::HeardOf;
 use super::random::Random;
+pub use super::server_info::server_info;
 use super::socket::Socket;
 
 pub type SocketId = usize;
@@ -113,22 +114,6 @@ pub struct Node {
     pub broken: Option<(Breakage, Random)>,
     /// What happened, each kind once: shows whether a simulation meets what it is meant to meet.
     pub met: BTreeSet<String>,
-}
-
-pub fn server_info() -> ServerInfoJson {
-    let capabilities = json!({
-        "tools": {"listChanged": true},
-        "prompts": {"listChanged": true},
-        "resources": {"listChanged": true, "subscribe": true},
-        "logging": {},
-    });
-    ServerInfoJson {
-        implementation: json!({"name": "test", "version": "0"}),
-        instructions: None,
-        legacy_capabilities: capabilities.clone(),
-        modern_capabilities: capabilities,
-        sees_credentials: false,
-    }
 }
 
 pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -> ShardSetup {
