@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::challenge::Challenges;
 use super::revoked::Revoked;
+use super::taken_away::{TakenAway, Withdrawn};
 use super::{
     Identity, KeySet, Policy, PrincipalId, ProtectedResource, Proxy, PublicUrl, Reason, Refusal,
     StaticTokens, UnixSeconds, Verifier,
@@ -206,10 +207,52 @@ impl Rules {
         }
     }
 
+    /// The same of many.
+    #[must_use]
+    pub fn with_all_revoked(&self, all: &[(PrincipalId, UnixSeconds)]) -> Rules {
+        let mut revoked = (*self.revoked).clone();
+        for &(principal, until) in all {
+            revoked.insert(principal, until);
+        }
+        Rules {
+            revoked: Arc::new(revoked),
+            ..self.clone()
+        }
+    }
+
     /// Whether somebody was let in by what was taken back since.
     #[must_use]
     pub fn is_revoked(&self, identity: &Identity) -> bool {
-        self.revoked.has(identity)
+        self.revoked.has(identity.id(), identity.issued_at())
+    }
+
+    /// The same of what this principal was given at this second.
+    #[must_use]
+    pub fn is_taken_back(&self, principal: PrincipalId, issued_at: Option<UnixSeconds>) -> bool {
+        self.revoked.has(principal, issued_at)
+    }
+
+    /// What was taken back: whose, and what they were given up to which second.
+    pub fn revocations(&self) -> impl Iterator<Item = (PrincipalId, UnixSeconds)> + '_ {
+        self.revoked.all()
+    }
+
+    /// What those lose who were let in by the rules before.
+    pub(crate) fn taken_away_since(&self, before: &Rules) -> TakenAway {
+        TakenAway {
+            is_other_policy: !Arc::ptr_eq(&self.policy, &before.policy),
+            withdrawn: match (&before.who, &self.who) {
+                _ if self.epoch == before.epoch => Withdrawn::None,
+                (Who::Tokens(before), Who::Tokens(now)) if !now.has_all_of(before) => {
+                    Withdrawn::Of(before.owners_beside(now).collect())
+                }
+                _ => Withdrawn::Unknown,
+            },
+            revoked: match Arc::ptr_eq(&self.revoked, &before.revoked) {
+                true => Vec::new(),
+                false => self.revoked.beside(&before.revoked).collect(),
+            },
+        }
     }
 
     /// Every identity is looked at anew.

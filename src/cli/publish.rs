@@ -16,7 +16,7 @@ use std::sync::mpsc::sync_channel;
 use clap::Args;
 
 use input::{Batches, ItemLines};
-use remote::AdminClient;
+pub(super) use remote::AdminClient;
 use report::Report;
 
 pub const EXAMPLES: &str = "\

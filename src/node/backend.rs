@@ -8,10 +8,15 @@ use monoio::time::timeout;
 
 use super::cluster::{BusHandle, ReceiptReceiver};
 use crate::admin::{
-    PublishBackend, PublishItem, PublishOutcome, SessionName, Target, no_uri, refused,
+    PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
+    no_uri, refused,
 };
+#[cfg(feature = "auth")]
+use crate::app::call::KeptBy;
 use crate::app::call::{Availability, Notice, NotifyRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
+#[cfg(feature = "auth")]
+use crate::credentials::CredentialStore;
 use crate::metrics::Metrics;
 use crate::principal::PrincipalId;
 use crate::runtime::Publisher;
@@ -20,6 +25,10 @@ use crate::wire::uri::normal;
 /// For a core to say whether a session was notified: it takes microseconds, unless the core hangs.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// For Redis to take a revocation: it takes milliseconds, or is not there.
+#[cfg(feature = "auth")]
+const TELL_OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What the admin listener may do with this node.
 pub(super) struct NodeBackend {
     pub(super) publisher: Publisher,
@@ -27,6 +36,9 @@ pub(super) struct NodeBackend {
     /// None: this node is alone.
     pub(super) bus: Option<Arc<BusHandle>>,
     pub(super) metrics: Arc<Metrics>,
+    /// None: nobody is asked who they are.
+    #[cfg(feature = "auth")]
+    pub(super) credentials: Option<Arc<CredentialStore>>,
 }
 
 impl PublishBackend for NodeBackend {
@@ -45,6 +57,29 @@ impl PublishBackend for NodeBackend {
 
     fn drain(&self) {
         self.publisher.drain_all();
+    }
+
+    #[cfg(feature = "auth")]
+    fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
+        let Some(store) = &self.credentials else {
+            return Box::pin(ready(None));
+        };
+        let told = store.revoke(whose.principal, whose.issued_up_to);
+        Box::pin(async move {
+            let Some(told) = told else {
+                return Some(RevokeOutcome { kept: None });
+            };
+            let kept = match timeout(TELL_OTHERS_TIMEOUT, told).await {
+                Ok(Ok(())) => KeptBy::Cluster,
+                Ok(Err(_)) | Err(_) => KeptBy::Node,
+            };
+            Some(RevokeOutcome { kept: Some(kept) })
+        })
+    }
+
+    #[cfg(not(feature = "auth"))]
+    fn revoke(&self, _: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
+        Box::pin(ready(None))
     }
 
     fn is_saturated(&self) -> bool {

@@ -6,5 +6,5 @@ mod id;
 mod identity;
 
 pub use self::action::{Action, Decision, ListKind, Permits};
-pub use self::id::PrincipalId;
+pub use self::id::{NoPrincipal, PrincipalId};
 pub use self::identity::{Identity, Scopes, UnixSeconds, is_scope};

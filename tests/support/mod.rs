@@ -21,6 +21,7 @@ pub mod node;
 pub mod random;
 pub mod reader;
 pub mod request;
+mod server_info;
 pub mod socket;
 mod travel;
 

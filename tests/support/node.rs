@@ -15,8 +15,8 @@ use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
 use pinfold::internals::limits::{GAP_OFFSETS, Limits};
 use pinfold::internals::shard::{
-    CallKey, CardSettings, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy,
-    SessionEvent, Shard, ShardSetup, UnknownSender,
+    CallKey, CardSettings, Closed, ConnectionKey, Located, Look, Millis, Publication,
+    RequestPolicy, SessionEvent, Shard, ShardSetup, UnknownSender,
 };
 use pinfold::internals::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
@@ -25,6 +25,7 @@ pub use super::breakage::Breakage;
 use super::client::{is_topic_event, topic_of};
 use super::heard_of::HeardOf;
 use super::random::Random;
+pub use super::server_info::server_info;
 use super::socket::Socket;
 
 pub type SocketId = usize;
@@ -93,12 +94,16 @@ pub struct Node {
     pub forwarded_for: Vec<(Option<Client>, Ticket)>,
     /// What other nodes were told.
     pub said: Vec<SessionEvent>,
+    /// Why streams of notifications ended.
+    pub ended: Vec<Closed>,
     /// What the application was told of sessions and subscriptions.
     pub delivered: Vec<Lifecycle>,
     /// Letters and publications wait until they are carried.
     pub slow_mail: bool,
     /// The application answers `{}` in the moment it is asked.
     pub instant: bool,
+    /// Other rules hold on one core than on the other: what arrives may lose something by that.
+    pub unlike: bool,
     /// Checks no invariants: for tests with thousands of entries.
     pub unchecked: bool,
     pub offset: u64,
@@ -109,22 +114,6 @@ pub struct Node {
     pub broken: Option<(Breakage, Random)>,
     /// What happened, each kind once: shows whether a simulation meets what it is meant to meet.
     pub met: BTreeSet<String>,
-}
-
-pub fn server_info() -> ServerInfoJson {
-    let capabilities = json!({
-        "tools": {"listChanged": true},
-        "prompts": {"listChanged": true},
-        "resources": {"listChanged": true, "subscribe": true},
-        "logging": {},
-    });
-    ServerInfoJson {
-        implementation: json!({"name": "test", "version": "0"}),
-        instructions: None,
-        legacy_capabilities: capabilities.clone(),
-        modern_capabilities: capabilities,
-        sees_credentials: false,
-    }
 }
 
 pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -> ShardSetup {
@@ -203,6 +192,8 @@ impl Node {
             forwarded: Vec::new(),
             forwarded_for: Vec::new(),
             said: Vec::new(),
+            ended: Vec::new(),
+            unlike: false,
             delivered: Vec::new(),
             slow_mail: false,
             instant: false,

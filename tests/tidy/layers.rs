@@ -58,7 +58,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "forward",
         ],
     ),
-    ("metrics", &["budget"]),
+    ("metrics", &["budget", "clients"]),
     ("redis", &["tasks", "log_throttle", "metrics"]),
     (
         "cluster",
@@ -69,6 +69,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "mailbox",
             "principal",
             "wire",
+            "credentials",
             "mcp",
             "shard",
             "app",

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use percent_encoding::percent_decode_str;
 
-use crate::auth::Identity;
+use super::Holder;
 
 /// Bytes of a pattern. A URI has 2,048; nobody writes one by hand that is longer than this.
 const PATTERN_BYTES_MAX: usize = 512;
@@ -97,7 +97,7 @@ impl Pattern {
         (self.rest.len() > 1, Reverse(own + rest))
     }
 
-    pub(super) fn matches(&self, name: &str, who: &Identity) -> Match {
+    pub(super) fn matches(&self, name: &str, who: Holder<'_>) -> Match {
         let (mut left, mut is_own) = (name, true);
         for (text, whose) in &self.own {
             let Some(behind) = left.strip_prefix(&**text) else {
@@ -145,10 +145,10 @@ pub(super) fn rest_matches(parts: &[Box<str>], text: &str) -> bool {
 }
 
 impl Whose {
-    pub(super) fn is(self, segment: &str, who: &Identity) -> bool {
+    pub(super) fn is(self, segment: &str, who: Holder<'_>) -> bool {
         let own = match self {
-            Whose::Subject => who.subject(),
-            Whose::Tenant => match who.tenant() {
+            Whose::Subject => who.subject,
+            Whose::Tenant => match who.tenant {
                 Some(tenant) => tenant,
                 None => return false,
             },

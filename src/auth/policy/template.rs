@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::pattern::{Pattern, Whose, rest_matches};
-use super::{Decision, Policy, READ};
+use super::{Decision, Holder, Policy, READ};
 use crate::auth::Identity;
 use crate::wire::uri::normal;
 
@@ -21,7 +21,7 @@ impl Policy {
     /// Whether somebody may read some resource whose URI this template (RFC 6570) makes.
     #[must_use]
     pub fn allows_some(&self, who: &Identity, template: &str) -> Decision<'_> {
-        let template = with_holes(template);
+        let (who, template) = (Holder::from(who), with_holes(template));
         let mut missing = None;
         for (pattern, verbs) in &self.resources {
             let need = verbs.get(READ).and_then(Option::as_ref);
@@ -75,7 +75,7 @@ fn with_holes(template: &str) -> String {
 
 impl Pattern {
     /// Whether something that a template makes is of this pattern, and one's own.
-    fn overlaps(&self, template: &str, who: &Identity) -> bool {
+    fn overlaps(&self, template: &str, who: Holder<'_>) -> bool {
         let mut left = template;
         for (text, whose) in self.own_parts() {
             if !whose.is_known(who) {
@@ -164,10 +164,10 @@ pub(super) fn normal_pattern(text: &str) -> Cow<'_, str> {
 
 impl Whose {
     /// Whether anything can be theirs.
-    fn is_known(self, who: &Identity) -> bool {
+    fn is_known(self, who: Holder<'_>) -> bool {
         match self {
-            Whose::Subject => !who.subject().is_empty(),
-            Whose::Tenant => who.tenant().is_some_and(|tenant| !tenant.is_empty()),
+            Whose::Subject => !who.subject.is_empty(),
+            Whose::Tenant => who.tenant.is_some_and(|tenant| !tenant.is_empty()),
         }
     }
 }

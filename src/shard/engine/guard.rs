@@ -182,18 +182,13 @@ impl Engine {
         }
     }
 
-    /// To hear that a list changed is to see it, as far as a policy goes.
+    /// Whether somebody may hear that this changed.
     pub(super) fn may_hear_of(
         &self,
         identity: Option<&Identity>,
         topic: &Topic,
     ) -> Result<(), Denied<'_>> {
-        match topic {
-            Topic::Tools => self.may(identity, Action::List(ListKind::Tools)),
-            Topic::Prompts => self.may(identity, Action::List(ListKind::Prompts)),
-            Topic::Resources => self.may(identity, Action::List(ListKind::Resources)),
-            Topic::Resource(own) => self.may(identity, Action::SubscribeResource(own)),
-        }
+        self.may(identity, hearing_of(topic))
     }
 
     /// Whether an entry of a list is one that somebody may have: a tool or a prompt by its name, a resource by its URI, a
@@ -255,4 +250,14 @@ fn reference(raw: Option<&RawValue>) -> Option<Reference> {
 fn empty_list(kind: ListKind) -> String {
     let (member, _) = members_of(kind);
     format!(r#"{{"{member}":[]}}"#)
+}
+
+/// To hear that a list changed is to see it, as far as a policy goes.
+pub(super) fn hearing_of(topic: &Topic) -> Action<'_> {
+    match topic {
+        Topic::Tools => Action::List(ListKind::Tools),
+        Topic::Prompts => Action::List(ListKind::Prompts),
+        Topic::Resources => Action::List(ListKind::Resources),
+        Topic::Resource(own) => Action::SubscribeResource(own),
+    }
 }

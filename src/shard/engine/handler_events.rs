@@ -68,7 +68,7 @@ impl Engine {
     }
 
     /// With its status, if nothing was sent before.
-    fn refuse_call(
+    pub(super) fn refuse_call(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         state: &CallState,

@@ -65,8 +65,7 @@ impl Engine {
         let listener = self
             .fanout
             .open(ListenerKind::Listen(SubscriptionId::new(id)), self.offset);
-        let grant = self.grant_of(request);
-        self.fanout.set_grant(listener, grant);
+        self.open_grant(listener, request);
         self.fanout.reserve(listener, interests.len());
         for interest in &interests {
             self.fanout.subscribe(listener, interest);

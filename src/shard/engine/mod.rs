@@ -23,6 +23,8 @@ mod handler_events;
 mod hooks;
 mod keys;
 mod legacy;
+#[cfg(feature = "auth")]
+mod life;
 mod listen;
 mod look;
 mod memory;
@@ -169,6 +171,7 @@ pub(super) enum EngineOutput {
     },
     Lifecycle(Lifecycle),
     Announce(SessionEvent),
+    HearingEnded(Closed),
 }
 
 impl Engine {
@@ -250,8 +253,8 @@ impl Engine {
 
     /// When [`handle_timeout`](Engine::handle_timeout) is due.
     pub(super) fn next_deadline(&self) -> Option<Millis> {
-        let announcing = self.announced.map(|_| self.now);
-        let own = [announcing, self.drain_deadline()];
+        let is_busy = self.announced.is_some() || self.is_looking();
+        let own = [is_busy.then_some(self.now), self.drain_deadline()];
         own.into_iter()
             .flatten()
             .chain(self.wheel.next_deadline())

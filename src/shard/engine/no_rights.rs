@@ -1,11 +1,11 @@
-//! In place of `rights`, without the cargo feature `auth`: nobody is asked who they are, and everybody may do everything.
+//! In place of `rights` and `life`, without the cargo feature `auth`: nobody is asked who they are, and everybody may do everything.
 
 use std::rc::Rc;
 
 use super::fanout::ListenerKey;
-use super::grant::Grant;
 use super::guard::Denied;
-use super::{CallKey, Engine, Refused, Request};
+use super::keys::StreamKey;
+use super::{CallKey, Engine, ExchangeOwner, Refused, Request, SessionKey, Wire};
 use crate::mcp::{PolicyQuestion, RpcError};
 use crate::principal::{Action, Identity, Permits};
 
@@ -53,9 +53,29 @@ impl Engine {
         [0; 2]
     }
 
-    pub(super) fn grant_of(&mut self, _: &Request<'_>) -> Option<Box<Grant>> {
-        None
+    pub(super) fn open_grant(&mut self, _: ListenerKey, _: &Request<'_>) {}
+
+    pub(super) fn refresh_grant(&mut self, _: SessionKey, _: &Request<'_>) {}
+
+    pub(super) fn grant_epoch(&self, _: ListenerKey) -> u64 {
+        0
     }
 
-    pub(super) fn share_scopes(&mut self, _: ListenerKey) {}
+    pub(super) fn take_in_grant(&mut self, _: ListenerKey, _: u64) {}
+
+    pub(super) fn grant_due(&mut self, _: &mut impl Wire<ExchangeOwner>, _: ListenerKey, _: u32) {}
+
+    pub(super) const fn is_looking(&self) -> bool {
+        false
+    }
+
+    pub(super) fn look_some(&mut self, _: &mut impl Wire<ExchangeOwner>) {}
+
+    pub(super) const fn may_deliver(&self, _: ListenerKey) -> bool {
+        true
+    }
+
+    pub(super) const fn may_write(&self, _: StreamKey) -> bool {
+        true
+    }
 }

@@ -1,6 +1,6 @@
 //! Who may do what, as this core has heard of it last. The feature `auth`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,15 +9,23 @@ use super::fanout::ListenerKey;
 use super::grant::{Grant, NEVER, OwnNames};
 use super::guard::Denied;
 use super::{CallKey, Engine, Refused, Request};
-use crate::auth::{Action, Decision, Policy, Rules};
+use crate::auth::{Action, Decision, Policy, Rules, Withdrawn};
 use crate::mcp::{PolicyQuestion, RpcError, RpcMethod};
 use crate::principal::{Identity, Permits, Scopes, UnixSeconds};
 
 /// Absent where nobody is asked who they are.
 pub(super) struct Rights {
-    rules: Arc<Rules>,
+    pub(super) rules: Arc<Rules>,
     /// None: everybody may do everything.
     policy: Option<Rc<PolicyInForce>>,
+    /// Counts the rules that took something away, from 1 on.
+    pub(super) rules_number: u32,
+    /// What the rest of the world calls the moment 0 of the shard's clock, in milliseconds.
+    pub(super) unix_ms_at_zero: u64,
+    /// Listeners that may have lost something, and were not looked at since; `life` looks at some at a time.
+    pub(super) unlooked: VecDeque<ListenerKey>,
+    /// Whose credentials count no more, as far as those have to know that are still to be looked at.
+    pub(super) withdrawn: Withdrawn,
     scope_sets: ScopeSets,
     /// Calls under way whose results are looked at before their clients see them. Hardly any shard has a policy, so this is no
     /// part of a call.
@@ -45,22 +53,18 @@ struct ScopeSets {
 const SETS_KEPT: usize = 64;
 
 impl Engine {
-    /// From now on requests are somebody's.
-    pub(in crate::shard) fn identify_by(&mut self, rules: Arc<Rules>) {
+    /// From now on requests are somebody's. `unix_ms` is what time it is now.
+    pub(in crate::shard) fn identify_by(&mut self, rules: Arc<Rules>, unix_ms: u64) {
         self.rights = Some(Box::new(Rights {
             policy: PolicyInForce::of(&rules),
             rules,
+            rules_number: 1,
+            unix_ms_at_zero: unix_ms.saturating_sub(self.now),
+            unlooked: VecDeque::new(),
+            withdrawn: Withdrawn::None,
             scope_sets: ScopeSets::default(),
             inspected: HashMap::new(),
         }));
-    }
-
-    /// Other rules hold from now on.
-    pub(in crate::shard) fn handle_rules(&mut self, rules: Arc<Rules>) {
-        if let Some(rights) = &mut self.rights {
-            rights.policy = PolicyInForce::of(&rules);
-            rights.rules = rules;
-        }
     }
 
     /// Whether somebody may do this. Costs a look where there is no policy, and no memory where there is one.
@@ -159,22 +163,6 @@ impl Engine {
         let under_way = self.calls.iter().filter(|(call, _)| is_inspected(call));
         [rights.inspected.len(), under_way.count()]
     }
-
-    /// What a listener is opened with.
-    pub(super) fn grant_of(&mut self, request: &Request<'_>) -> Option<Box<Grant>> {
-        let rights = self.rights.as_mut()?;
-        let identity = request.identity.as_ref()?;
-        Some(Box::new(rights.grant(identity)))
-    }
-
-    /// A listener that travelled shares its scopes with those that are here.
-    pub(super) fn share_scopes(&mut self, listener: ListenerKey) {
-        if let Some(rights) = &mut self.rights
-            && let Some(grant) = self.fanout.grant_mut(listener)
-        {
-            grant.scopes = rights.scope_sets.share(&grant.scopes);
-        }
-    }
 }
 
 impl PolicyInForce {
@@ -198,7 +186,17 @@ impl fmt::Debug for PolicyInForce {
 }
 
 impl Rights {
-    fn grant(&mut self, identity: &Identity) -> Grant {
+    pub(super) fn set_rules(&mut self, rules: Arc<Rules>) {
+        self.policy = PolicyInForce::of(&rules);
+        self.rules = rules;
+    }
+
+    /// A grant that travelled shares its scopes with those that are here.
+    pub(super) fn share_scopes(&mut self, grant: &mut Grant) {
+        grant.scopes = self.scope_sets.share(&grant.scopes);
+    }
+
+    pub(super) fn grant(&mut self, identity: &Identity) -> Grant {
         let names = || OwnNames {
             subject: identity.subject().into(),
             tenant: identity.tenant().map(Box::from),
@@ -210,11 +208,13 @@ impl Rights {
             names: keeps_names.then(|| Box::new(names())),
             valid_until: second(identity.valid_until()),
             issued_at: second(identity.issued_at()),
+            timer: Default::default(),
+            looked: self.rules_number,
         }
     }
 }
 
-fn second(at: Option<UnixSeconds>) -> u32 {
+pub(super) fn second(at: Option<UnixSeconds>) -> u32 {
     at.and_then(|at| u32::try_from(at).ok()).unwrap_or(NEVER)
 }
 

@@ -205,7 +205,7 @@ impl Fanout {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "auth"))]
 mod tests {
     use super::super::{ListenerKind, SubscriptionId, WantedTopic};
     use super::*;
@@ -232,8 +232,10 @@ mod tests {
             names: None,
             valid_until: u32::MAX,
             issued_at: u32::MAX,
+            timer: Default::default(),
+            looked: 0,
         };
-        fanout.set_grant(key, Some(Box::new(grant)));
+        fanout.set_grant(key, Box::new(grant));
         fanout.subscribe(key, &WantedTopic::of(Topic::Tools));
         if number < 100 {
             fanout.subscribe(key, &WantedTopic::of(Topic::Prompts));

@@ -90,7 +90,7 @@ impl SubscriptionId {
 }
 
 impl Listener {
-    pub(super) fn has_news(&self) -> bool {
+    pub(in crate::shard) fn has_news(&self) -> bool {
         self.pending > 0 || self.messages
     }
 

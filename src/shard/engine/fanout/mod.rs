@@ -9,6 +9,8 @@
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last notified of it.
 
 mod directed;
+#[cfg(feature = "auth")]
+mod granted;
 mod invariants;
 mod lease;
 mod listener;
@@ -27,7 +29,6 @@ use self::listener::Subscription;
 use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
-use super::grant::Grant;
 use crate::app::call::{LISTS, Topic};
 use crate::clients::{Client, Commons};
 
@@ -234,20 +235,6 @@ impl Fanout {
             }
             offset = last.min(offset + 1);
         }
-    }
-
-    /// By what whoever reads on the listener's connection hears.
-    pub(super) fn set_grant(&mut self, key: ListenerKey, grant: Option<Box<Grant>>) {
-        self.leaves_principal(key);
-        if let Some(listener) = self.listeners.get_mut(key) {
-            listener.grant = grant;
-        }
-        self.joins_principal(key);
-    }
-
-    #[cfg(feature = "auth")]
-    pub(super) fn grant_mut(&mut self, key: ListenerKey) -> Option<&mut Grant> {
-        self.listeners.get_mut(key)?.grant.as_deref_mut()
     }
 
     /// Events go to this connection from now on.

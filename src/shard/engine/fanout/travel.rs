@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::grant::{Grant, OwnNames};
+use super::super::wheel::Timer;
 use super::listener::Subscription;
 use super::topic::TopicEntry;
 use super::{Fanout, Listener, ListenerKey, ListenerKind, WantedTopic};
@@ -36,6 +37,8 @@ struct PackedGrant {
     names: Option<(Box<str>, Option<Box<str>>)>,
     valid_until: u32,
     issued_at: u32,
+    /// By which epoch of the rules its core had looked at it; another one's it has to be looked at anew.
+    epoch: u64,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -64,7 +67,11 @@ enum PackedTopic {
 
 impl Fanout {
     /// Takes a listener out, as if it had never been here.
-    pub(in crate::shard::engine) fn pack(&mut self, key: ListenerKey) -> Option<PackedListener> {
+    pub(in crate::shard::engine) fn pack(
+        &mut self,
+        key: ListenerKey,
+        epoch: u64,
+    ) -> Option<PackedListener> {
         let Listener {
             // Both are made anew of what it belongs to.
             kind: _,
@@ -85,7 +92,9 @@ impl Fanout {
             .map(|it| self.pack_subscription(key, it));
         let subscriptions = subscriptions.collect();
         let payer = self.payer(key);
-        let grant = grant.as_deref().map(|it| Box::new(PackedGrant::of(it)));
+        let grant = grant
+            .as_deref()
+            .map(|it| Box::new(PackedGrant::of(it, epoch)));
         self.close(key);
         Some(PackedListener {
             delivered_through,
@@ -211,13 +220,17 @@ impl Fanout {
 }
 
 impl PackedGrant {
-    fn of(grant: &Grant) -> PackedGrant {
+    fn of(grant: &Grant, epoch: u64) -> PackedGrant {
         let Grant {
             principal,
             scopes,
             names,
             valid_until,
             issued_at,
+            // It is armed where it arrives.
+            timer: _,
+            // By which epoch that was.
+            looked: _,
         } = grant;
         let names = names.as_deref().map(|names| {
             let OwnNames { subject, tenant } = names;
@@ -229,6 +242,7 @@ impl PackedGrant {
             names,
             valid_until: *valid_until,
             issued_at: *issued_at,
+            epoch,
         }
     }
 
@@ -239,6 +253,7 @@ impl PackedGrant {
             names,
             valid_until,
             issued_at,
+            epoch: _,
         } = self;
         Grant {
             principal: PrincipalId::from_bytes(principal),
@@ -246,11 +261,18 @@ impl PackedGrant {
             names: names.map(|(subject, tenant)| Box::new(OwnNames { subject, tenant })),
             valid_until,
             issued_at,
+            timer: Timer::default(),
+            looked: 0,
         }
     }
 }
 
 impl PackedListener {
+    /// By which epoch of the rules it was looked at.
+    pub(in crate::shard::engine) fn epoch(&self) -> u64 {
+        self.grant.as_ref().map_or(0, |grant| grant.epoch)
+    }
+
     /// The last place in the log that it knows of.
     pub(in crate::shard::engine) fn newest(&self) -> u64 {
         let places = self.subscriptions.iter();
