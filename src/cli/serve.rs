@@ -66,6 +66,7 @@ fn reloadable(config: &Config, node: &Node, level: LogLevel) -> Vec<Reloadable> 
     if !matches!(config.node.auth.authenticator, Authenticator::None) {
         table.push(credentials(node.clone()));
     }
+    table.push(policy(config, node.clone()));
     if config.node.cluster.is_some() {
         table.push(authorities(node.clone()));
     }
@@ -110,6 +111,29 @@ fn credentials(node: Node) -> Reloadable {
             Err(why) => {
                 tracing::error!("SIGHUP: tokens stay as they were: {why}");
                 ReloadOutcome::Same
+            }
+        }),
+    }
+}
+
+/// From nobody being asked anything to a policy, and back, a node cannot go.
+fn policy(config: &Config, node: Node) -> Reloadable {
+    let mut in_force = config.node.auth.policy.clone();
+    Reloadable {
+        options: &["policy"],
+        apply: Box::new(move |new| {
+            let policy = &new.node.auth.policy;
+            let others = policy.that_differ(&in_force);
+            if others.is_empty() {
+                return ReloadOutcome::Same;
+            }
+            match node.set_policy(policy.clone()) {
+                Ok(()) => {
+                    in_force.clone_from(policy);
+                    let rules = others.join(", ");
+                    ReloadOutcome::Changed(format!("other rules of the policy hold: {rules}"))
+                }
+                Err(_) => ReloadOutcome::WantsRestart,
             }
         }),
     }

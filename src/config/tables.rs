@@ -12,10 +12,15 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
 
-/// All that there are: none yet.
+use super::mistake::Place;
+use crate::auth::PolicySettings;
+
+/// All that there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Tables {}
+pub struct Tables {
+    pub policy: PolicySettings,
+}
 
 /// The names of a type's fields, as a file has them.
 pub(super) fn names<T: JsonSchema>() -> BTreeSet<String> {
@@ -47,17 +52,87 @@ pub(super) fn read<T: DeserializeOwned + Default>(
     }
 }
 
-type TableEntry<'a, 'i> = (
+type Entry<'a, 'i> = (
     &'a Spanned<std::borrow::Cow<'i, str>>,
     &'a Spanned<DeValue<'i>>,
 );
 
-fn deserialize<T: DeserializeOwned>(entries: &[TableEntry<'_, '_>]) -> Result<T, Error> {
+fn deserialize<T: DeserializeOwned>(entries: &[Entry<'_, '_>]) -> Result<T, Error> {
     let entries = entries
         .iter()
         .map(|(key, value)| ((*key).clone(), (*value).clone()));
     let table = DeValue::Table(entries.collect());
     T::deserialize(ValueDeserializer::from(Spanned::new(0..0, table)))
+}
+
+/// One value in such a table, for reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableEntry {
+    /// The name of the table.
+    pub table: String,
+    /// Where in the table, as it may be written there: `tools."echo"`.
+    pub path: String,
+    pub value: toml::Value,
+    pub place: Place,
+}
+
+impl TableEntry {
+    /// As it is written at the head of a file: `policy.tools."echo"`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.table, self.path)
+    }
+}
+
+/// All values in a table, and in those within it.
+pub(super) fn entries(
+    table: &str,
+    value: &Spanned<DeValue<'_>>,
+    place: &impl Fn(usize) -> Place,
+) -> Vec<TableEntry> {
+    let mut entries = Vec::new();
+    collect(&mut entries, table, String::new(), value, place);
+    entries
+}
+
+fn collect(
+    entries: &mut Vec<TableEntry>,
+    table: &str,
+    path: String,
+    value: &Spanned<DeValue<'_>>,
+    place: &impl Fn(usize) -> Place,
+) {
+    if let DeValue::Table(within) = value.get_ref() {
+        for (key, value) in within {
+            let key = quoted_key(key.get_ref());
+            let path = match path.as_str() {
+                "" => key,
+                before => format!("{before}.{key}"),
+            };
+            collect(entries, table, path, value, place);
+        }
+        return;
+    }
+    let at = value.span().start;
+    if let Ok(value) = toml::Value::deserialize(ValueDeserializer::from(value.clone())) {
+        let place = place(at);
+        let table = table.to_owned();
+        entries.push(TableEntry {
+            table,
+            path,
+            value,
+            place,
+        });
+    }
+}
+
+fn quoted_key(key: &str) -> String {
+    let is_bare = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_');
+    match !key.is_empty() && key.chars().all(is_bare) {
+        true => key.to_owned(),
+        // What JSON has in quotes TOML has as well.
+        false => serde_json::Value::from(key).to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -75,6 +75,11 @@ impl Pattern {
         !self.own.is_empty()
     }
 
+    /// It asks what is a tenant's.
+    pub(super) fn names_tenants(&self) -> bool {
+        self.own.iter().any(|(_, whose)| *whose == Whose::Tenant)
+    }
+
     /// It is of one name only.
     pub(super) fn is_exact(&self) -> bool {
         self.own.is_empty() && self.rest.len() == 1
