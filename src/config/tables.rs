@@ -52,12 +52,12 @@ pub(super) fn read<T: DeserializeOwned + Default>(
     }
 }
 
-type Entry<'a, 'i> = (
+type KeyAndValue<'a, 'i> = (
     &'a Spanned<std::borrow::Cow<'i, str>>,
     &'a Spanned<DeValue<'i>>,
 );
 
-fn deserialize<T: DeserializeOwned>(entries: &[Entry<'_, '_>]) -> Result<T, Error> {
+fn deserialize<T: DeserializeOwned>(entries: &[KeyAndValue<'_, '_>]) -> Result<T, Error> {
     let entries = entries
         .iter()
         .map(|(key, value)| ((*key).clone(), (*value).clone()));

@@ -116,47 +116,19 @@ impl PolicySettings {
     /// The rules that are others here than there, by their keys.
     #[must_use]
     pub fn that_differ(&self, others: &PolicySettings) -> Vec<String> {
-        let kinds = |of: &PolicySettings| {
-            let PolicySettings {
-                preset: _,
-                default,
-                list,
-                read,
-                subscribe,
-                publish,
-                remove,
-                call,
-                prompt,
-                complete,
-                tools: _,
-                prompts: _,
-                resources: _,
-                implies: _,
-            } = of;
-            let needs = [
-                ("default", default),
-                ("list", list),
-                ("read", read),
-                ("subscribe", subscribe),
-                ("publish", publish),
-                ("remove", remove),
-                ("call", call),
-                ("prompt", prompt),
-                ("complete", complete),
-            ];
-            needs.map(|(name, need)| (name, need.clone()))
-        };
         let mut keys = Vec::new();
-        if self.preset != others.preset {
-            keys.push("preset".to_owned());
+        macro_rules! compare {
+            ($($need:ident)*; $($table:ident)*) => {
+                $(if self.$need != others.$need {
+                    keys.push(stringify!($need).to_owned());
+                })*
+                $(keys.extend(differing(stringify!($table), &self.$table, &others.$table));)*
+            };
         }
-        let both = kinds(self).into_iter().zip(kinds(others));
-        let others_of_kind = both.filter(|(own, other)| own != other);
-        keys.extend(others_of_kind.map(|((name, _), _)| name.to_owned()));
-        keys.extend(differing("tools", &self.tools, &others.tools));
-        keys.extend(differing("prompts", &self.prompts, &others.prompts));
-        keys.extend(differing("resources", &self.resources, &others.resources));
-        keys.extend(differing("implies", &self.implies, &others.implies));
+        compare! {
+            preset default list read subscribe publish remove call prompt complete;
+            tools prompts resources implies
+        }
         keys
     }
 

@@ -315,7 +315,7 @@ fn a_policy_that_is_none() {
     );
     assert_refused(
         "[policy.implies]\n'a' = ['b c']",
-        "2:8",
+        "2:7",
         &["the scope \"b c\""],
     );
     assert_refused(
