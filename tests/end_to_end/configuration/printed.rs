@@ -75,6 +75,11 @@ fn an_editor_that_knows_better() {
         "[times]\nkeep-alive = '15'",
         "[times]\nkeep_alive = '15s'",
         "[cluster]\nno-forward = 'yes'",
+        "policy = 'readonly'",
+        "[policy]\nraed = 'anyone'",
+        "[policy]\nread = []",
+        "[policy]\nread = true",
+        "[policy.resources]\n'board://x' = {write = 'anyone'}",
     ];
     for text in bad {
         let file = written(&scratch, "bad.toml", text);
@@ -85,6 +90,9 @@ fn an_editor_that_knows_better() {
         &repository("deploy/pinfold.toml"),
         &example,
         "[limits]\nbody-bytes-max = 65536\nmemory-max = '4gib'",
+        "policy = 'read-only'",
+        "[policy]\npreset = 'closed'\nlist = 'anyone'\n[policy.tools]\n'a*' = 'nobody'\n\
+         [policy.resources]\n'board://x' = {read = 'anyone'}\n'board://y' = 'anyone'",
         "trusted-proxy = []\ncores = 2\n[cluster]\ndrain-notice = '0s'",
     ];
     let cases = written(
