@@ -95,6 +95,12 @@ pub enum Outcome {
     },
     /// A JSON-RPC error in place of a result.
     Error(RpcError),
+    /// The client's access token is not good for this, and one with these scopes is (spaces between them). The answer is
+    /// 403 with a challenge that names them, and the JSON-RPC error alone where something was sent before.
+    MissingScope {
+        /// All that it takes.
+        scopes: String,
+    },
 }
 
 /// `ttlMs` and `cacheScope` of a modern list or read result.

@@ -158,6 +158,20 @@ impl Rules {
         self.challenges.missing_scopes(scopes)
     }
 
+    /// The same, of somebody with a token for other things. The challenge names also what they have of what matters here: older
+    /// clients ask for what it names and no more, and would lose that (2025-11-25 authorization, "Scope Challenge Handling").
+    #[must_use]
+    pub fn missing_scopes_of(&self, identity: &Identity, scopes: &str) -> Refusal {
+        let needed = || scopes.split(' ');
+        let own = self.policy.scopes().filter(|it| identity.scopes().has(it));
+        let more = own.filter(|it| needed().all(|needed| needed != *it));
+        let all: Vec<&str> = needed().chain(more).collect();
+        Refusal {
+            scopes: Some(scopes.into()),
+            ..self.missing_scopes(&all.join(" "))
+        }
+    }
+
     /// An issuer has other keys now. If one of those before is gone, what it signed counts no more.
     #[must_use]
     pub fn with_keys(&self, issuer: usize, before: &KeySet, keys: Arc<KeySet>) -> Rules {

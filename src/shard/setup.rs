@@ -29,6 +29,7 @@ pub struct ShardSetup {
     /// How anybody may learn of the server. None: nobody does.
     pub card: Option<CardSettings>,
     pub accepts: AcceptsSubscription,
+    pub spelling: OwnSpelling,
     /// 16 random bytes for each session's secret.
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,
 }
@@ -47,6 +48,9 @@ impl ShardSetup {
 /// The application's word on a URI that a client subscribes to: how the application itself spells it when it
 /// publishes, and nothing if nobody may subscribe to it.
 pub type AcceptsSubscription = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
+
+/// How the application itself spells a URI; nothing if it cannot say.
+pub type OwnSpelling = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 
 /// A notification with its place in the log: what the sequencer hands to every core in the same order.
 #[derive(Clone, Debug)]

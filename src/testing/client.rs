@@ -231,6 +231,7 @@ impl TestClient {
             match self.round(method, next) {
                 Outcome::Result { json, .. } => return Ok(parsed(&json)),
                 Outcome::Error(error) => return Err(error),
+                Outcome::MissingScope { scopes } => return Err(RpcError::missing_scope(&scopes)),
                 Outcome::Other { json } => {
                     let result: Value = parsed(&json);
                     if result["resultType"] != "input_required" {

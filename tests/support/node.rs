@@ -143,6 +143,10 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -
             let own = pinfold::internals::wire::uri::normal(uri)?;
             Ok((!own.starts_with("forbidden:")).then(|| own.into()))
         }),
+        spelling: Box::new(|uri| {
+            let own = pinfold::internals::wire::uri::normal(uri)?;
+            Ok(Some(own.into()))
+        }),
         secrets: Box::new(move || {
             let (low, high) = (random.next(), random.next());
             (u128::from(high) << 64 | u128::from(low)).to_le_bytes()

@@ -14,7 +14,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
     ("wire", &["limits"]),
     ("auth", &["limits", "clients", "principal", "wire"]),
     ("credentials", &["limits", "auth"]),
-    ("mcp", &["limits", "wire"]),
+    ("mcp", &["limits", "principal", "wire"]),
     ("app", &["limits", "principal", "wire", "mcp"]),
     ("tokio_threads", &["limits"]),
     (

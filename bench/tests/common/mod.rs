@@ -72,6 +72,7 @@ impl Rig {
             server_info: Arc::new(handler.server_info()),
             card: None,
             accepts: Box::new(|uri| Ok(Some(uri.into()))),
+            spelling: Box::new(|uri| Ok(Some(uri.into()))),
             secrets: Box::new(|| [7; 16]),
         };
         Rig {

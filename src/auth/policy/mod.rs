@@ -26,6 +26,7 @@ mod need;
 mod pattern;
 mod schema;
 mod settings;
+mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -33,44 +34,11 @@ use std::fmt;
 use self::need::{CompiledNeed, Implied};
 use self::pattern::{Match, Pattern};
 pub use self::settings::{Need, PolicySettings, Preset, ResourceNeeds};
+use self::template::normal_pattern;
 use super::Identity;
 use crate::limits::POLICY_RULES_MAX;
 use crate::principal::is_scope;
-
-/// What somebody wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action<'a> {
-    List(ListKind),
-    CallTool(&'a str),
-    ReadResource(&'a str),
-    SubscribeResource(&'a str),
-    GetPrompt(&'a str),
-    /// Completions of a prompt's arguments or a template's.
-    Complete,
-    /// Contents for a resource.
-    Publish(&'a str),
-    /// Taking a resource away.
-    Remove(&'a str),
-}
-
-/// What there are lists of. Hearing that one changed is as reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListKind {
-    Tools,
-    Prompts,
-    Resources,
-    Templates,
-}
-
-/// What a policy says of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision<'p> {
-    Allow,
-    /// 403: these scopes would do, with spaces between them.
-    MissingScope(&'p str),
-    /// It is to be answered as what is not there: nothing that this principal could get would change that.
-    Unknown,
-}
+pub use crate::principal::{Action, Decision, ListKind};
 
 /// A policy, ready to be asked. [`Default`] allows everything.
 #[derive(Clone, Debug)]
@@ -238,6 +206,12 @@ impl Policy {
         named.chain(resources)
     }
 
+    /// Whether there are rules for single resources: whether their URIs matter.
+    #[must_use]
+    pub fn names_resources(&self) -> bool {
+        !self.resources.is_empty()
+    }
+
     fn decide_resource(&self, who: &Identity, uri: &str, verb: usize) -> Decision<'_> {
         for (pattern, verbs) in &self.resources {
             match (pattern.matches(uri, who), verbs.get(verb)) {
@@ -329,7 +303,7 @@ impl Compiler {
     ) -> Result<Vec<(Pattern, Verbs)>, BadPolicy> {
         let mut resources = Vec::new();
         for (text, needs) in rules {
-            let pattern = Pattern::parse(text).map_err(BadPolicy)?;
+            let pattern = Pattern::parse(&normal_pattern(text)).map_err(BadPolicy)?;
             let mut verbs: Verbs = [const { None }; 4];
             let own = [&needs.read, &needs.subscribe, &needs.publish, &needs.remove];
             for (verb, need) in verbs.iter_mut().zip(own) {

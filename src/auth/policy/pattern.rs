@@ -20,7 +20,7 @@ pub(super) struct Pattern {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
+pub(super) enum Whose {
     Subject,
     Tenant,
 }
@@ -80,6 +80,16 @@ impl Pattern {
         self.own.iter().any(|(_, whose)| *whose == Whose::Tenant)
     }
 
+    /// The parts that end in somebody's own: a text each, and whose the segment behind it is.
+    pub(super) fn own_parts(&self) -> &[(Box<str>, Whose)] {
+        &self.own
+    }
+
+    /// What is between the `*` behind those: one part without any.
+    pub(super) fn rest_parts(&self) -> &[Box<str>] {
+        &self.rest
+    }
+
     /// It is of one name only.
     pub(super) fn is_exact(&self) -> bool {
         self.own.is_empty() && self.rest.len() == 1
@@ -120,7 +130,7 @@ fn first_place(text: &str) -> Option<(usize, &'static str, Whose)> {
 
 /// The first is the beginning, the last the end, and the others come in between in their order: whichever comes soonest
 /// leaves most for the next.
-fn rest_matches(parts: &[Box<str>], text: &str) -> bool {
+pub(super) fn rest_matches(parts: &[Box<str>], text: &str) -> bool {
     let Some((first, others)) = parts.split_first() else {
         return text.is_empty();
     };
@@ -140,7 +150,7 @@ fn rest_matches(parts: &[Box<str>], text: &str) -> bool {
 }
 
 impl Whose {
-    fn is(self, segment: &str, who: &Identity) -> bool {
+    pub(super) fn is(self, segment: &str, who: &Identity) -> bool {
         let own = match self {
             Whose::Subject => who.subject(),
             Whose::Tenant => match who.tenant() {

@@ -18,6 +18,7 @@ mod event_id;
 mod exchanges;
 mod fanout;
 mod grant;
+mod guard;
 mod handler_events;
 mod hooks;
 mod keys;
@@ -39,6 +40,7 @@ mod rights;
 mod session;
 mod session_events;
 mod session_lifecycle;
+mod shown;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -74,7 +76,7 @@ use super::messages;
 use super::refused::Refused;
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
-use super::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
+use super::{AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup};
 use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{CallRates, Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
@@ -100,6 +102,7 @@ pub(super) struct Engine {
     server_info: Arc<ServerInfoJson>,
     description: ServerDescription,
     accepts: AcceptsSubscription,
+    spelling: OwnSpelling,
     rights: Option<Box<Rights>>,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
@@ -180,6 +183,7 @@ impl Engine {
             description: ServerDescription::of(&setup.server_info),
             server_info: setup.server_info,
             accepts: setup.accepts,
+            spelling: setup.spelling,
             rights: None,
             secrets: setup.secrets,
             now,

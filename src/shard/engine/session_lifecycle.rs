@@ -110,8 +110,9 @@ impl Engine {
             .set_voice(listener, ListenerKind::Session(session));
         let grant = self.grant_of(request);
         self.fanout.set_grant(listener, grant);
+        let identity = request.identity.as_deref();
         for (topic, _) in &LISTS {
-            if self.description.announces(topic) {
+            if self.description.announces(topic) && self.may_hear_of(identity, topic).is_ok() {
                 let interest = WantedTopic::of(topic.clone());
                 self.fanout.subscribe(listener, &interest);
             }
@@ -335,6 +336,7 @@ impl Engine {
                 continue;
             };
             self.uncount_call(&state);
+            self.take_inspected(call);
             self.outputs.push_back(EngineOutput::Cancel(call));
             if let AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) = state.answer_to {
                 let refused = Refused::with_reason(

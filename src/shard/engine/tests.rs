@@ -118,6 +118,7 @@ fn engine() -> Engine {
         }),
         card: None,
         accepts: Box::new(|uri| Ok(Some(uri.into()))),
+        spelling: Box::new(|uri| Ok(Some(uri.into()))),
         secrets: Box::new(|| [7; 16]),
     };
     Engine::new(setup, Memory::new(&Pool::new(1 << 20), 1), 1_000)

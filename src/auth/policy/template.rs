@@ -1,0 +1,173 @@
+//! Templates of URIs: whether somebody may read some resource that one of them stands for.
+//!
+//! An expression is a hole that takes anything, or anything but slashes. What is said of it errs in one direction alone: a
+//! template may be shown of which nothing is there for somebody, and none is hidden of which something is.
+
+use std::borrow::Cow;
+
+use super::pattern::{Pattern, Whose, rest_matches};
+use super::{Decision, Policy, READ};
+use crate::auth::Identity;
+use crate::wire::uri::normal;
+
+/// Where an expression stands that takes no slash, and one that may take any text.
+const SEGMENT: char = '\u{1}';
+const ANY: char = '\u{2}';
+
+/// What stands for them while the text around them is made normal: nothing in a URI is changed about it.
+const WORDS: [(char, &str); 2] = [(SEGMENT, "~0~"), (ANY, "~1~")];
+
+impl Policy {
+    /// Whether somebody may read some resource whose URI this template (RFC 6570) makes.
+    #[must_use]
+    pub fn allows_some(&self, who: &Identity, template: &str) -> Decision<'_> {
+        let template = with_holes(template);
+        let mut missing = None;
+        for (pattern, verbs) in &self.resources {
+            let need = verbs.get(READ).and_then(Option::as_ref);
+            let has_own = pattern.overlaps(&template, who);
+            if has_own && let Some(need) = need {
+                match need.decide(who) {
+                    Decision::Allow => return Decision::Allow,
+                    Decision::MissingScope(scopes) => missing = missing.or(Some(scopes)),
+                    Decision::Unknown => {}
+                }
+            }
+            // All that it makes is of this rule, and what is one's own was looked at.
+            if pattern.covers(&template) && (need.is_some() || !has_own) {
+                return missing.map_or(Decision::Unknown, Decision::MissingScope);
+            }
+        }
+        match (self.kinds.verbs.get(READ).map(|it| it.decide(who)), missing) {
+            (Some(Decision::Allow), _) => Decision::Allow,
+            (_, Some(scopes)) | (Some(Decision::MissingScope(scopes)), None) => {
+                Decision::MissingScope(scopes)
+            }
+            (Some(Decision::Unknown) | None, None) => Decision::Unknown,
+        }
+    }
+}
+
+/// A template with holes in place of its expressions, and its text in the normal form.
+fn with_holes(template: &str) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, behind)) = rest.split_once('{') {
+        let (expression, behind) = behind.split_once('}').unwrap_or(("+", ""));
+        let operator = expression.starts_with(['+', '#', '.', '/', ';', '?', '&']);
+        text.push_str(before);
+        text.push(if operator { ANY } else { SEGMENT });
+        rest = behind;
+    }
+    text.push_str(rest);
+    let worded = WORDS
+        .iter()
+        .fold(text.clone(), |text, (hole, word)| text.replace(*hole, word));
+    // What is no URI even so is compared as it stands.
+    let Ok(normal) = normal(&worded) else {
+        return text;
+    };
+    let normal = normal.into_owned();
+    WORDS.iter().fold(normal, |text, (hole, word)| {
+        text.replace(word, &hole.to_string())
+    })
+}
+
+impl Pattern {
+    /// Whether something that a template makes is of this pattern, and one's own.
+    fn overlaps(&self, template: &str, who: &Identity) -> bool {
+        let mut left = template;
+        for (text, whose) in self.own_parts() {
+            if !whose.is_known(who) {
+                return false;
+            }
+            match behind(left, text) {
+                Behind::Nothing => return false,
+                Behind::Hole => return true,
+                Behind::Text(rest) => left = rest,
+            }
+            let end = left.find('/').unwrap_or(left.len());
+            let (segment, rest) = left.split_at(end);
+            if segment.contains(ANY) {
+                return true;
+            }
+            if !segment.contains(SEGMENT) && !whose.is(segment, who) {
+                return false;
+            }
+            left = rest;
+        }
+        let of_template: Vec<Box<str>> = left.split([SEGMENT, ANY]).map(Box::from).collect();
+        let of_pattern = self.rest_parts();
+        match (&*of_pattern, &*of_template) {
+            ([exact], _) => rest_matches(&of_template, exact),
+            (_, [exact]) => rest_matches(of_pattern, exact),
+            ([first, .., last], [other_first, .., other_last]) => {
+                let begin = first.starts_with(&**other_first) || other_first.starts_with(&**first);
+                begin && (last.ends_with(&**other_last) || other_last.ends_with(&**last))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether all that a template makes is of this pattern, whosever it is.
+    fn covers(&self, template: &str) -> bool {
+        let mut left = template;
+        for (text, _) in self.own_parts() {
+            let Some(rest) = left.strip_prefix(&**text) else {
+                return false;
+            };
+            let end = rest.find('/').unwrap_or(rest.len());
+            let (segment, rest) = rest.split_at(end);
+            if segment.contains(ANY) {
+                return false;
+            }
+            left = rest;
+        }
+        rest_matches(self.rest_parts(), left)
+    }
+}
+
+/// What follows a text in a template.
+enum Behind<'t> {
+    Text(&'t str),
+    /// It may end within a hole, and whatever comes then may be in that as well.
+    Hole,
+    /// The template is another one.
+    Nothing,
+}
+
+fn behind<'t>(template: &'t str, text: &str) -> Behind<'t> {
+    let literal = template.split([SEGMENT, ANY]).next().unwrap_or(template);
+    match (template.strip_prefix(text), literal.len() < template.len()) {
+        (Some(rest), _) => Behind::Text(rest),
+        (None, true) if text.starts_with(literal) => Behind::Hole,
+        (None, _) => Behind::Nothing,
+    }
+}
+
+/// A pattern for URIs in the normal form that they are compared in.
+pub(super) fn normal_pattern(text: &str) -> Cow<'_, str> {
+    const PLACES: [(&str, &str); 2] = [("{subject}", "~0~"), ("{tenant}", "~1~")];
+    let worded = PLACES.iter().fold(text.to_owned(), |text, (place, word)| {
+        text.replace(place, word)
+    });
+    match normal(&worded) {
+        Ok(normal) if normal != worded => PLACES
+            .iter()
+            .fold(normal.into_owned(), |text, (place, word)| {
+                text.replace(word, place)
+            })
+            .into(),
+        _ => text.into(),
+    }
+}
+
+impl Whose {
+    /// Whether anything can be theirs.
+    fn is_known(self, who: &Identity) -> bool {
+        match self {
+            Whose::Subject => !who.subject().is_empty(),
+            Whose::Tenant => who.tenant().is_some_and(|tenant| !tenant.is_empty()),
+        }
+    }
+}
