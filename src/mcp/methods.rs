@@ -40,7 +40,7 @@ pub enum Mirrored {
 
 /// What a policy is asked about before a method is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guarded {
+pub enum PolicyQuestion {
     /// Whether there is anything to see; what the result has is looked at one by one.
     List(ListKind),
     /// Calling the tool of this `name`.
@@ -116,7 +116,7 @@ struct Row {
     role: MethodRole,
     revisions: Revisions,
     mirrored: Option<Mirrored>,
-    guarded: Option<Guarded>,
+    question: Option<PolicyQuestion>,
     may_ask: bool,
 }
 
@@ -125,7 +125,7 @@ const fn row(role: MethodRole, revisions: Revisions) -> Row {
         role,
         revisions,
         mirrored: None,
-        guarded: None,
+        question: None,
         may_ask: false,
     }
 }
@@ -139,9 +139,9 @@ impl Row {
     }
 
     /// Who may have it served is a matter of policy.
-    const fn guards(self, guarded: Guarded) -> Row {
+    const fn asks_for(self, question: PolicyQuestion) -> Row {
         Row {
-            guarded: Some(guarded),
+            question: Some(question),
             ..self
         }
     }
@@ -197,19 +197,19 @@ methods! {
     Initialize "initialize" row(MethodRole::Engine, LEGACY);
     Ping "ping" row(MethodRole::Engine, LEGACY);
     LoggingSetLevel "logging/setLevel" row(MethodRole::Engine, LEGACY);
-    ResourcesSubscribe "resources/subscribe" row(MethodRole::Engine, LEGACY).guards(Guarded::Subscription);
+    ResourcesSubscribe "resources/subscribe" row(MethodRole::Engine, LEGACY).asks_for(PolicyQuestion::Subscription);
     ResourcesUnsubscribe "resources/unsubscribe" row(MethodRole::Engine, LEGACY);
     ServerDiscover "server/discover" row(MethodRole::Engine, MODERN);
-    SubscriptionsListen "subscriptions/listen" row(MethodRole::Engine, MODERN).guards(Guarded::Subscription);
+    SubscriptionsListen "subscriptions/listen" row(MethodRole::Engine, MODERN).asks_for(PolicyQuestion::Subscription);
 
-    ToolsList "tools/list" row(MethodRole::Application, EVERY).guards(Guarded::List(ListKind::Tools));
-    ToolsCall "tools/call" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).guards(Guarded::Tool).asks();
-    ResourcesList "resources/list" row(MethodRole::Application, EVERY).guards(Guarded::List(ListKind::Resources));
-    ResourcesTemplatesList "resources/templates/list" row(MethodRole::Application, EVERY).guards(Guarded::List(ListKind::Templates));
-    ResourcesRead "resources/read" row(MethodRole::Application, EVERY).mirrors(Mirrored::Uri).guards(Guarded::Resource).asks();
-    PromptsList "prompts/list" row(MethodRole::Application, EVERY).guards(Guarded::List(ListKind::Prompts));
-    PromptsGet "prompts/get" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).guards(Guarded::Prompt).asks();
-    CompletionComplete "completion/complete" row(MethodRole::Application, EVERY).guards(Guarded::Completion);
+    ToolsList "tools/list" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::List(ListKind::Tools));
+    ToolsCall "tools/call" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).asks_for(PolicyQuestion::Tool).asks();
+    ResourcesList "resources/list" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::List(ListKind::Resources));
+    ResourcesTemplatesList "resources/templates/list" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::List(ListKind::Templates));
+    ResourcesRead "resources/read" row(MethodRole::Application, EVERY).mirrors(Mirrored::Uri).asks_for(PolicyQuestion::Resource).asks();
+    PromptsList "prompts/list" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::List(ListKind::Prompts));
+    PromptsGet "prompts/get" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).asks_for(PolicyQuestion::Prompt).asks();
+    CompletionComplete "completion/complete" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::Completion);
 
     // Of the tasks extension: an application that has it says itself in which revisions.
     TasksGet "tasks/get" row(MethodRole::Application, EVERY).mirrors(Mirrored::TaskId);
@@ -260,8 +260,8 @@ impl RpcMethod {
 
     /// What a policy is asked before it is served.
     #[must_use]
-    pub const fn guarded(self) -> Option<Guarded> {
-        self.row().guarded
+    pub const fn question(self) -> Option<PolicyQuestion> {
+        self.row().question
     }
 
     /// Whether its answer may be a question to the client first.

@@ -13,6 +13,8 @@ mod identity;
 mod look;
 mod memory;
 mod notices;
+mod policy;
+mod policy_lists;
 mod principals;
 mod resume;
 mod sizes;

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::params::{self, RequestParams, Text};
+use super::params::{self, BorrowedText, RequestParams};
 use super::{Engine, Refused, Request};
 use crate::app::call::Topic;
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
@@ -18,7 +18,7 @@ use crate::mcp::read::read;
 use crate::mcp::types::{
     CallToolRequest, CompleteRequest, GetPromptRequest, ReadResourceRequest, Reference,
 };
-use crate::mcp::{Capability, Era, Guarded, RpcError, RpcMethod, members_of};
+use crate::mcp::{Capability, Era, PolicyQuestion, RpcError, RpcMethod, members_of};
 use crate::principal::{Action, Identity, ListKind};
 use crate::wire::uri::has_dot_segments;
 
@@ -59,7 +59,7 @@ impl Engine {
         if !self.has_policy() {
             return Ok(());
         }
-        let Some(guarded) = RpcMethod::of(method).and_then(RpcMethod::guarded) else {
+        let Some(question) = RpcMethod::of(method).and_then(RpcMethod::question) else {
             return Ok(());
         };
         let asking = Asking {
@@ -74,7 +74,7 @@ impl Engine {
                 &read
             }
         };
-        let checked = self.check_guarded(asking, guarded, params, envelope);
+        let checked = self.check_guarded(asking, question, params, envelope);
         let capabilities = &self.server_info.modern_capabilities;
         match checked {
             // Nobody is told of rules for what is not there in any case.
@@ -88,39 +88,39 @@ impl Engine {
     fn check_guarded(
         &self,
         asking: Asking<'_>,
-        guarded: Guarded,
+        question: PolicyQuestion,
         params: Option<&RawValue>,
         envelope: &RequestParams<'_>,
     ) -> Result<(), InPlace> {
-        match guarded {
-            Guarded::List(kind) => match self.may(asking.identity, Action::List(kind)) {
+        match question {
+            PolicyQuestion::List(kind) => match self.may(asking.identity, Action::List(kind)) {
                 Err(Denied::Unknown) => Err(InPlace::Result(empty_list(kind))),
                 checked => {
                     checked.map_err(|denied| self.in_place(asking, denied, Action::List(kind)))
                 }
             },
-            Guarded::Tool => {
+            PolicyQuestion::Tool => {
                 let name = text(envelope.name.as_deref())
                     .ok_or_else(|| asking.unread::<CallToolRequest>(params))?;
                 self.check(asking, Action::CallTool(&name))
             }
-            Guarded::Prompt => {
+            PolicyQuestion::Prompt => {
                 let name = text(envelope.name.as_deref())
                     .ok_or_else(|| asking.unread::<GetPromptRequest>(params))?;
                 self.check(asking, Action::GetPrompt(&name))
             }
-            Guarded::Resource => {
+            PolicyQuestion::Resource => {
                 let uri = text(envelope.uri.as_deref())
                     .ok_or_else(|| asking.unread::<ReadResourceRequest>(params))?;
                 self.check_resource(asking, &uri)
             }
-            Guarded::Completion => {
+            PolicyQuestion::Completion => {
                 let reference = reference(envelope.reference.as_deref())
                     .ok_or_else(|| asking.unread::<CompleteRequest>(params))?;
                 self.check_completion(asking, &reference)
             }
             // The engine serves it, and asks then.
-            Guarded::Subscription => Ok(()),
+            PolicyQuestion::Subscription => Ok(()),
         }
     }
 
@@ -226,7 +226,7 @@ impl Asking<'_> {
 
 fn text(raw: Option<&RawValue>) -> Option<Cow<'_, str>> {
     let raw = raw?.get();
-    let read = || serde_json::from_str::<Text<'_>>(raw).ok();
+    let read = || serde_json::from_str::<BorrowedText<'_>>(raw).ok();
     (raw.len() <= LOOK_ON_CORE_BYTES_MAX)
         .then(read)?
         .map(|text| text.0)

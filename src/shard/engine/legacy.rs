@@ -5,18 +5,15 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::call::{AnswerTo, CallState};
-use super::fanout::NoRoom;
-use super::guard::{Denied, InPlace};
-use super::listen::{NO_ROOM, too_many_subscriptions};
+use super::guard::InPlace;
 use super::messages::{error_message, result_message};
-use super::params::{self, Cancelled, SetLevel, Subscribe};
+use super::params::{self, Cancelled, SetLevel};
 use super::post::{Post, not_acceptable};
 use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Refused, Request, SessionKey, Wire};
 use crate::app::call::{AskFailed, Call};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
 use crate::mcp::types::LoggingLevel;
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
-use crate::principal::Identity;
 use crate::wire::integer::to_u32;
 use crate::wire::json_rpc::{Id, Invalid, Message};
 use crate::wire::json_scan::JsonScan;
@@ -285,75 +282,6 @@ impl Engine {
         Ok(())
     }
 
-    fn subscribe(
-        &mut self,
-        session: SessionKey,
-        identity: Option<&Identity>,
-        params: Option<&RawValue>,
-    ) -> Result<(), Refused> {
-        let method = RpcMethod::ResourcesSubscribe;
-        let uri = self.subscription_uri(method, params).map_err(refused)?;
-        let Some(session) = self.sessions.get(session) else {
-            return Ok(());
-        };
-        let (listener, client) = (session.listener, session.client);
-        let not_there = || refused(RpcError::resource_not_found(Era::Legacy, &uri));
-        let interest = self.interest(&uri).map_err(refused)?;
-        let interest = interest.ok_or_else(not_there)?;
-        match self.may_subscribe(identity, &interest) {
-            Ok(()) => {}
-            Err(Denied::Unknown) => return Err(not_there()),
-            Err(Denied::MissingScope(scopes)) => return Err(self.missing_scopes(identity, scopes)),
-        }
-        if self.fanout.is_subscribed(listener, &uri) {
-            return Ok(());
-        }
-        let limit = self.limits.subscriptions_max;
-        if self.fanout.resource_count(listener) >= limit {
-            return Err(refused(RpcError::invalid_params(format!(
-                "Invalid params: a session has {limit} subscriptions at most."
-            ))));
-        }
-        let wanted = std::slice::from_ref(&interest);
-        let lease = match self.fanout.lease(client, wanted, self.now) {
-            Ok(lease) => lease,
-            Err(NoRoom::OfClient) => return Err(too_many_subscriptions()),
-            Err(NoRoom::OfNode) => return Err(refused(RpcError::internal(NO_ROOM))),
-        };
-        self.fanout.subscribe(listener, &interest);
-        self.hook_subscribed(listener, &uri);
-        self.fanout.settle_one(listener, &lease);
-        Ok(())
-    }
-
-    fn unsubscribe(
-        &mut self,
-        session: SessionKey,
-        params: Option<&RawValue>,
-    ) -> Result<(), RpcError> {
-        let uri = self.subscription_uri(RpcMethod::ResourcesUnsubscribe, params)?;
-        let interest = self.interest(&uri)?;
-        let listener = self.sessions.get(session).map(|session| session.listener);
-        if let (Some(listener), Some(interest)) = (listener, interest) {
-            let count = self.fanout.unsubscribe(listener, &interest);
-            self.hook_unsubscribed(listener, interest.own_uri(), count);
-        }
-        Ok(())
-    }
-
-    fn subscription_uri(
-        &self,
-        method: RpcMethod,
-        params: Option<&RawValue>,
-    ) -> Result<String, RpcError> {
-        if !self.description.announces_resources() {
-            return Err(RpcError::method_not_found(method.name()));
-        }
-        let Subscribe { uri } = params::parse(params)?;
-        self.check_uri(&uri)?;
-        Ok(uri.into_owned())
-    }
-
     fn start_legacy(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
@@ -486,7 +414,7 @@ impl Engine {
     }
 }
 
-fn refused(error: RpcError) -> Refused {
+pub(super) fn refused(error: RpcError) -> Refused {
     Refused::rpc(error.http_status(Era::Legacy), error)
 }
 

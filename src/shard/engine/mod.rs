@@ -42,6 +42,7 @@ mod session_events;
 mod session_lifecycle;
 mod shown;
 mod stream;
+mod subscribe;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -6,7 +6,7 @@ use super::fanout::ListenerKey;
 use super::grant::Grant;
 use super::guard::Denied;
 use super::{CallKey, Engine, Refused, Request};
-use crate::mcp::{Guarded, RpcError};
+use crate::mcp::{PolicyQuestion, RpcError};
 use crate::principal::{Action, Identity, Permits};
 
 /// There are none.
@@ -15,7 +15,7 @@ pub(super) enum Rights {}
 /// There are none.
 pub(super) struct Inspected {
     pub(super) identity: Rc<Identity>,
-    pub(super) guarded: Guarded,
+    pub(super) question: PolicyQuestion,
 }
 
 impl Engine {

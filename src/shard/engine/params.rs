@@ -169,7 +169,7 @@ impl<'de> Visitor<'de> for FilterVisitor {
 /// A text that is borrowed unless something in it is escaped.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(super) struct BorrowedText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// A value as it was sent; none if it is null.
 fn raw<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<Cow<'a, RawValue>>, D::Error> {

@@ -10,7 +10,7 @@ use super::grant::{Grant, NEVER, OwnNames};
 use super::guard::Denied;
 use super::{CallKey, Engine, Refused, Request};
 use crate::auth::{Action, Decision, Policy, Rules};
-use crate::mcp::{Guarded, RpcError, RpcMethod};
+use crate::mcp::{PolicyQuestion, RpcError, RpcMethod};
 use crate::principal::{Identity, Permits, Scopes, UnixSeconds};
 
 /// Absent where nobody is asked who they are.
@@ -30,7 +30,7 @@ struct PolicyInForce(Arc<Rules>);
 /// Whose answer it is, and to what.
 pub(super) struct Inspected {
     pub(super) identity: Rc<Identity>,
-    pub(super) guarded: Guarded,
+    pub(super) question: PolicyQuestion,
 }
 
 /// Scopes that grants have, each set once.
@@ -132,15 +132,15 @@ impl Engine {
 
     /// A call begins whose result is not for everybody.
     pub(super) fn inspect(&mut self, call: CallKey, request: &Request<'_>, method: &str) {
-        let guarded = || RpcMethod::of(method).and_then(RpcMethod::guarded);
+        let question = || RpcMethod::of(method).and_then(RpcMethod::question);
         if let Some(rights) = &mut self.rights
             && rights.policy.is_some()
-            && let (Some(identity), Some(guarded)) = (&request.identity, guarded())
+            && let (Some(identity), Some(question)) = (&request.identity, question())
         {
             let identity = identity.clone();
             rights
                 .inspected
-                .insert(call, Inspected { identity, guarded });
+                .insert(call, Inspected { identity, question });
         }
     }
 

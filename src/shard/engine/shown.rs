@@ -9,10 +9,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::Engine;
-use super::params::Text;
+use super::params::BorrowedText;
 use super::rights::Inspected;
 use crate::app::call::{Caching, Outcome};
-use crate::mcp::{Guarded, RpcError, members_of};
+use crate::mcp::{PolicyQuestion, RpcError, members_of};
 use crate::principal::Identity;
 
 /// Where 2026-07-28 says who may share a result.
@@ -29,7 +29,7 @@ impl Engine {
         let (Outcome::Result { json, .. } | Outcome::Other { json }) = outcome else {
             return Cow::Borrowed(outcome);
         };
-        let new = match self.shown_text(inspected.guarded, &inspected.identity, json) {
+        let new = match self.shown_text(inspected.question, &inspected.identity, json) {
             Ok(new) => new,
             Err(Unreadable) => {
                 let sentence = "The server cannot tell what of its answer is for this client.";
@@ -61,19 +61,19 @@ impl Engine {
     /// None: as it is.
     fn shown_text(
         &self,
-        guarded: Guarded,
+        question: PolicyQuestion,
         identity: &Identity,
         json: &str,
     ) -> Result<Option<String>, Unreadable> {
-        match guarded {
-            Guarded::List(kind) => {
+        match question {
+            PolicyQuestion::List(kind) => {
                 let (member, key) = members_of(kind);
                 let is_shown = |name: &str| self.may_see(identity, kind, name);
                 let entries = |entries: &RawValue| only(entries, key, is_shown);
                 rewritten(json, Some((member, &entries)))
             }
             // What is in it is for whoever may read it, and that was asked.
-            Guarded::Resource if json.contains(SCOPE) => rewritten(json, None),
+            PolicyQuestion::Resource if json.contains(SCOPE) => rewritten(json, None),
             _ => Ok(None),
         }
     }
@@ -84,7 +84,7 @@ impl Engine {
 struct Unreadable;
 
 /// The members of an object in their order, each as it stands. One that is there twice is no such object.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct ResultMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 type Rewrite<'r> = &'r dyn Fn(&RawValue) -> Result<Option<String>, Unreadable>;
 
@@ -93,7 +93,7 @@ fn rewritten(
     json: &str,
     member: Option<(&str, Rewrite<'_>)>,
 ) -> Result<Option<String>, Unreadable> {
-    let Members(members) = serde_json::from_str(json).map_err(|_| Unreadable)?;
+    let ResultMembers(members) = serde_json::from_str(json).map_err(|_| Unreadable)?;
     let mut is_new = false;
     let mut text = String::from("{");
     for (name, value) in &members {
@@ -122,10 +122,10 @@ fn only(
     let entries: Vec<&RawValue> = serde_json::from_str(entries.get()).map_err(|_| Unreadable)?;
     let mut shown = Vec::with_capacity(entries.len());
     for entry in &entries {
-        let Members(members) = serde_json::from_str(entry.get()).map_err(|_| Unreadable)?;
+        let ResultMembers(members) = serde_json::from_str(entry.get()).map_err(|_| Unreadable)?;
         let named = members.into_iter().find(|(name, _)| name == key);
         let (_, name) = named.ok_or(Unreadable)?;
-        let Text(name) = serde_json::from_str(name.get()).map_err(|_| Unreadable)?;
+        let BorrowedText(name) = serde_json::from_str(name.get()).map_err(|_| Unreadable)?;
         if is_shown(&name) {
             shown.push(entry.get());
         }
@@ -134,11 +134,11 @@ fn only(
     Ok(is_less.then(|| format!("[{}]", shown.join(","))))
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ResultMembers<'a> {
     fn deserialize<D: Deserializer<'de>>(object: D) -> Result<Self, D::Error> {
         struct OfObject;
         impl<'de> Visitor<'de> for OfObject {
-            type Value = Members<'de>;
+            type Value = ResultMembers<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -146,13 +146,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
                 let mut members: Vec<(Cow<'de, str>, &'de RawValue)> = Vec::new();
-                while let Some((Text(name), value)) = object.next_entry()? {
+                while let Some((BorrowedText(name), value)) = object.next_entry()? {
                     if members.iter().any(|(other, _)| *other == name) {
                         return Err(A::Error::custom("a member that is there twice"));
                     }
                     members.push((name, value));
                 }
-                Ok(Members(members))
+                Ok(ResultMembers(members))
             }
         }
         object.deserialize_map(OfObject)
