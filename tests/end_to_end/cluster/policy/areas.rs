@@ -42,6 +42,7 @@ macro_rules! at_both_nodes {
 at_both_nodes! {
     reads_what_is_hers
     lists_what_is_hers
+    completes_what_is_hers
     posts_in_her_name
     removes_what_is_hers
     hears_of_what_is_hers
@@ -66,6 +67,25 @@ mod checks {
         hers.sort();
         assert_eq!(hers, PAIRS.map(|(uri, _)| uri));
         assert_eq!(eve.list("resources"), [""; 0]);
+    }
+
+    pub(super) fn completes_what_is_hers(_: &Site, alice: &Visitor<'_>, eve: &Visitor<'_>) {
+        let complete = |who: &Visitor<'_>, value: &str| {
+            let of = json!({"type": "ref/resource", "uri": "board://{+path}"});
+            let argument = json!({"name": "path", "value": value});
+            let answer = who.ask(
+                "completion/complete",
+                json!({"ref": of, "argument": argument}),
+            );
+            expect_done(&answer)["completion"]["values"].clone()
+        };
+        for (beginning, hers) in [
+            ("people/", "people/alice/diary"),
+            ("tenants/a", "tenants/acme/plan"),
+        ] {
+            assert_eq!(complete(alice, beginning), json!([hers]));
+            assert_eq!(complete(eve, beginning), json!([]));
+        }
     }
 
     pub(super) fn posts_in_her_name(_: &Site, alice: &Visitor<'_>, eve: &Visitor<'_>) {
