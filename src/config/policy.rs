@@ -55,7 +55,7 @@ pub(super) fn check(
         Err(wrong) => return refuse(wrong.to_string()),
     };
     let mode = who.auth.unwrap_or(AuthMode::None);
-    if mode == AuthMode::None && (policy.scopes().next().is_some() || policy.names_owners()) {
+    if mode == AuthMode::None && policy.asks_who() {
         return refuse(
             "has rules for scopes or for somebody's own, and nobody is asked who they are: give --auth token, jwt or proxy, or use \
              no words but \"anyone\" and \"nobody\""

@@ -97,14 +97,15 @@ impl Node {
         }
     }
 
-    /// Another policy holds from now on, also for sessions and streams that are open; it is this node's alone, other nodes have
-    /// their own. Clients of this node that listen are notified that the lists may be others.
+    /// Another policy holds, on each core from its next turn on, also for sessions and streams that are open; it is this node's
+    /// alone, other nodes have their own. Clients of this node that listen are notified that the lists may be others.
     ///
     /// # Errors
     /// A sentence on what is wrong with it, and the one before stays; so it does on a node that began without a policy and
     /// asks nobody who they are.
     pub fn set_policy(&self, policy: impl Into<PolicySettings>) -> Result<(), String> {
-        let policy = compiled(&policy.into())?;
+        let AuthOptions { authenticator, .. } = &self.shared.options.auth;
+        let policy = compiled(&policy.into(), authenticator)?;
         let Some(store) = &self.shared.credentials else {
             return Err("this node was started without authentication and without a policy, and asks nobody".to_owned());
         };
@@ -115,8 +116,15 @@ impl Node {
     }
 }
 
-fn compiled(settings: &PolicySettings) -> Result<Policy, String> {
-    Policy::new(settings).map_err(|wrong| format!("the policy {wrong}"))
+fn compiled(settings: &PolicySettings, who: &Authenticator) -> Result<Policy, String> {
+    let policy = Policy::new(settings).map_err(|wrong| format!("the policy {wrong}"))?;
+    match who {
+        Authenticator::None if policy.asks_who() => Err(
+            "the policy has rules for scopes or for somebody's own, and nobody is asked who they are: `authenticate` says how"
+                .to_owned(),
+        ),
+        _ => Ok(policy),
+    }
 }
 
 /// None: nobody is asked, and everybody may do everything.
@@ -131,7 +139,7 @@ pub(super) fn start(
         authenticator,
         policy,
     } = &options.auth;
-    let policy = compiled(policy).map_err(NodeError::Option)?;
+    let policy = compiled(policy, authenticator).map_err(NodeError::Option)?;
     if matches!(authenticator, Authenticator::None) && policy.is_open() {
         return Ok(None);
     }

@@ -193,6 +193,12 @@ impl Policy {
         self.patterns().any(Pattern::names_owners)
     }
 
+    /// Whether some rule is of no use where nobody is asked who they are.
+    #[must_use]
+    pub fn asks_who(&self) -> bool {
+        !self.scopes.is_empty() || self.names_owners()
+    }
+
     /// Whether some rule asks what is a tenant's.
     #[must_use]
     pub fn names_tenants(&self) -> bool {

@@ -80,7 +80,7 @@ const POLICY: &str = r#"
 #   "admin_*" = "board:admin"
 #
 # [policy.resources]                 # by URI; a table of read, subscribe, publish and remove, or one need for all four
-#   "board://{subject}/*" = "anyone" # everybody has an area, and that of another one does not exist; so with {tenant}
+#   "board://people/{subject}/*" = "anyone" # everybody has an area, that of another one does not exist; so with {tenant}
 #
 # [policy.implies]                   # scopes that have others in them
 #   "board:admin" = ["board:write", "board:read"]

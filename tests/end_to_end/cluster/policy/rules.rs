@@ -224,3 +224,18 @@ fn a_stranger_who_writes_where_all_is_read_only() {
     expect_alike(&call("post"), "post", &call("rename"), "rename");
     server.stop().unwrap_or_else(|fault| panic!("{fault}"));
 }
+
+/// Nobody knows who they are; for the limits of one client they are whom the proxy names.
+#[test]
+fn strangers_who_are_taken_for_one() {
+    let scratch = scratch_folder("policy/one_client");
+    let options = ["--policy", "read-only", "--sessions-per-client-max", "1"];
+    let server = Server::start_with(&options, App::Board, Placement::OneCore, &scratch);
+    let open = |address: &str| {
+        let fields = [("X-Forwarded-For", address)];
+        super::super::client::initialize(&server.mcp(), &fields).status
+    };
+    assert_eq!((open("192.0.2.1"), open("192.0.2.2")), (200, 200));
+    assert_eq!(open("192.0.2.1"), 429);
+    server.stop().unwrap_or_else(|fault| panic!("{fault}"));
+}
