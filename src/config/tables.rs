@@ -4,6 +4,7 @@
 //! reads it and schemars has it in the schema. It comes to [`Config::check`](super::Config::check) with the options, and is
 //! read again with them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use schemars::{JsonSchema, schema_for};
@@ -32,30 +33,61 @@ pub(super) fn names<T: JsonSchema>() -> BTreeSet<String> {
         .collect()
 }
 
-/// Reads each of them by itself, so that a mistake in one hides none in another.
+/// Reads all of them; if that fails each value by itself, so that no mistake hides another one.
 pub(super) fn read<T: DeserializeOwned + Default>(
     document: &DeTable<'_>,
     names: &BTreeSet<String>,
 ) -> (T, Vec<Error>) {
     let of_shape = |(key, _): &(&Spanned<_>, &Spanned<DeValue<'_>>)| {
-        let key: &Spanned<std::borrow::Cow<'_, str>> = key;
+        let key: &Spanned<Cow<'_, str>> = key;
         names.contains(&**key.get_ref())
     };
     let found: Vec<_> = document.iter().filter(of_shape).collect();
-    let alone = found
-        .iter()
-        .filter_map(|entry| deserialize::<T>(std::slice::from_ref(entry)).err());
-    let mistakes: Vec<Error> = alone.collect();
     match deserialize(&found) {
-        Ok(tables) => (tables, mistakes),
-        Err(_) => (T::default(), mistakes),
+        Ok(tables) => (tables, Vec::new()),
+        Err(first) => {
+            let parts: Vec<_> = found.iter().flat_map(|it| parts(it.1, it.0)).collect();
+            let parts = parts
+                .iter()
+                .filter_map(|(key, value)| deserialize::<T>(&[(key, value)]).err());
+            (T::default(), told_once(first, parts))
+        }
     }
 }
 
-type KeyAndValue<'a, 'i> = (
-    &'a Spanned<std::borrow::Cow<'i, str>>,
-    &'a Spanned<DeValue<'i>>,
-);
+/// What is wrong with each value alone; of what is wrong with several together the first.
+fn told_once(first: Error, parts: impl Iterator<Item = Error>) -> Vec<Error> {
+    let mut told: Vec<Error> = Vec::new();
+    // Alone a value lacks what stands beside it.
+    for wrong in parts.filter(|it| !it.message().starts_with("missing field")) {
+        let is_same = |it: &Error| (it.span(), it.message()) == (wrong.span(), wrong.message());
+        if !told.last().is_some_and(is_same) {
+            told.push(wrong);
+        }
+    }
+    if told.is_empty() {
+        told.push(first);
+    }
+    told
+}
+
+/// The same table, once for each value that is none, with no other value in it.
+fn parts<'i>(
+    value: &Spanned<DeValue<'i>>,
+    key: &Spanned<Cow<'i, str>>,
+) -> Vec<(Spanned<Cow<'i, str>>, Spanned<DeValue<'i>>)> {
+    let DeValue::Table(within) = value.get_ref() else {
+        return vec![(key.clone(), value.clone())];
+    };
+    let inner = within.iter().flat_map(|(key, value)| parts(value, key));
+    let around = |entry| {
+        let table = DeValue::Table([entry].into_iter().collect());
+        (key.clone(), Spanned::new(value.span(), table))
+    };
+    inner.map(around).collect()
+}
+
+type KeyAndValue<'a, 'i> = (&'a Spanned<Cow<'i, str>>, &'a Spanned<DeValue<'i>>);
 
 fn deserialize<T: DeserializeOwned>(entries: &[KeyAndValue<'_, '_>]) -> Result<T, Error> {
     let entries = entries

@@ -359,3 +359,13 @@ fn what_a_policy_says_and_where() {
     assert_eq!(said("policy = 'read-only'", "policy"), ["read-only"]);
     assert_eq!(said(text, "policy"), [""; 0]);
 }
+
+#[test]
+fn mistakes_in_a_policy_that_hide_each_other() {
+    let text = "[policy]\nraed = 'a'\nread = ''\nlist = 'a'\n[policy.tols]\n'a' = 'b'\n'c' = 'd'\n[policy.tools]\n'a' = 'b'\n'b' = 5\n'{c}' = 'anyone'\n[policy.implies]\n'a' = 'b'\n";
+    let (file, mistakes) = parse(text);
+    let mut lines: Vec<usize> = mistakes.iter().filter_map(Mistake::line).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [2, 3, 5, 10, 11, 13], "{mistakes:?}");
+    assert_eq!(file.tables, Tables::default());
+}
