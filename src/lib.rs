@@ -149,7 +149,7 @@ pub use node::{
     IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning, STATE_KEY_BYTES,
     StateKey,
 };
-pub use principal::{Action, Identity, ListKind, PrincipalId, Scopes, UnixSeconds};
+pub use principal::{Action, Decision, Identity, ListKind, PrincipalId, Scopes, UnixSeconds};
 #[cfg(feature = "redis")]
 pub use redis::{BadRedisUrl, RedisUrl};
 pub use runtime::{Driver, PublishRefused, Publisher};

@@ -50,8 +50,10 @@ impl Caller {
         }
     }
 
-    /// What this policy says of an action of theirs.
-    pub(crate) fn decision(&self, action: Action<'_>) -> Decision<'_> {
+    /// What the server's policy says of an action of theirs, as it was when the call began: what
+    /// [`Context::may`](super::Context::may) asks. Where there is none, they may do everything.
+    #[must_use]
+    pub fn decision(&self, action: Action<'_>) -> Decision<'_> {
         match (&self.policy, &self.identity) {
             (None, _) => Decision::Allow,
             (Some(policy), Some(identity)) => policy.decide(identity, action),

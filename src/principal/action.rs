@@ -41,6 +41,7 @@ pub enum ListKind {
 /// What a policy says of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision<'p> {
+    /// They may.
     Allow,
     /// 403: these scopes would do, with spaces between them.
     MissingScope(&'p str),

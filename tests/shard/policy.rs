@@ -448,6 +448,20 @@ fn a_policy_that_changes_and_holds_no_sooner_than_later() {
     is_served(&mut client, "alice", "tools/call", &params);
 }
 
+/// As a tool of its name.
+#[test]
+fn a_method_of_an_extension_under_a_policy_that_allows_nothing() {
+    let mut client = Client::governed("preset = \"closed\"\n[tools]\n\"shop/*\" = \"board:write\"");
+    for answer in refused(&mut client, "dora", "x/y", &json!({})) {
+        let told = (answer.code(), answer.sentence());
+        assert_eq!(told, (-32601, "Method not found: x/y".into()));
+    }
+    for answer in refused(&mut client, "alice", "shop/close", &json!({})) {
+        assert_eq!(answer.status, 403);
+    }
+    is_served(&mut client, "dora", "shop/close", &json!({}));
+}
+
 #[test]
 fn rules_for_what_the_application_does_not_have() {
     let mut client = Client::governed("complete = \"nobody\"\nprompt = \"nobody\"");

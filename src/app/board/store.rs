@@ -39,7 +39,7 @@ impl Default for BoardLimits {
 
 /// Entries of which it is asked whether somebody may know of them, for one request: about a millisecond, in which writers wait.
 /// A tenant that is one of many gets pages in which little is, and a client goes on to the next.
-const LOOKED_AT_MAX: usize = 4096;
+pub(super) const LOOKED_AT_MAX: usize = 4096;
 
 pub(super) struct Store {
     limits: BoardLimits,

@@ -20,7 +20,7 @@
 //!
 //! or, on one line, `policy = "read-only"`. What nobody says anything of is everybody's who was let in; `default` says
 //! otherwise. A rule for one name goes before one with a `*`, of those the one with more text, and both before the rule
-//! for all of a kind. URIs are compared in their normal form.
+//! for all of a kind. URIs are compared in their normal form. A method of an extension is taken for a tool of its name.
 
 mod need;
 mod pattern;

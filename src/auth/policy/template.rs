@@ -98,7 +98,7 @@ impl Pattern {
         }
         let of_template: Vec<Box<str>> = left.split([SEGMENT, ANY]).map(Box::from).collect();
         let of_pattern = self.rest_parts();
-        match (&*of_pattern, &*of_template) {
+        match (of_pattern, &*of_template) {
             ([exact], _) => rest_matches(&of_template, exact),
             (_, [exact]) => rest_matches(of_pattern, exact),
             ([first, .., last], [other_first, .., other_last]) => {

@@ -59,12 +59,15 @@ impl Engine {
         if !self.has_policy() {
             return Ok(());
         }
-        let Some(question) = RpcMethod::of(method).and_then(RpcMethod::question) else {
-            return Ok(());
-        };
         let asking = Asking {
             identity: request.identity.as_deref(),
             era,
+        };
+        let Some(known) = RpcMethod::of(method) else {
+            return self.check_extension(asking, method);
+        };
+        let Some(question) = known.question() else {
+            return Ok(());
         };
         let read;
         let envelope = match envelope {
@@ -74,7 +77,7 @@ impl Engine {
                 &read
             }
         };
-        let checked = self.check_guarded(asking, question, params, envelope);
+        let checked = self.check_question(asking, question, params, envelope);
         let capabilities = &self.server_info.modern_capabilities;
         match checked {
             // Nobody is told of rules for what is not there in any case.
@@ -85,7 +88,17 @@ impl Engine {
         }
     }
 
-    fn check_guarded(
+    /// What an extension's method does is as much its author's affair as what a tool does: it is asked for as a tool of that name,
+    /// so that a policy which allows nothing allows no method either.
+    fn check_extension(&self, asking: Asking<'_>, method: &str) -> Result<(), InPlace> {
+        let action = Action::CallTool(method);
+        match self.may(asking.identity, action) {
+            Err(Denied::Unknown) => Err(asking.error(RpcError::method_not_found(method))),
+            checked => checked.map_err(|denied| self.in_place(asking, denied, action)),
+        }
+    }
+
+    fn check_question(
         &self,
         asking: Asking<'_>,
         question: PolicyQuestion,

@@ -49,8 +49,8 @@ impl Engine {
         None
     }
 
-    pub(super) fn inspected_calls(&self) -> impl Iterator<Item = CallKey> {
-        std::iter::empty()
+    pub(super) fn inspected_counts(&self) -> [usize; 2] {
+        [0; 2]
     }
 
     pub(super) fn grant_of(&mut self, _: &Request<'_>) -> Option<Box<Grant>> {

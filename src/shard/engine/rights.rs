@@ -150,10 +150,14 @@ impl Engine {
         (!inspected.is_empty()).then(|| inspected.remove(&call))?
     }
 
-    /// For tests.
-    pub(super) fn inspected_calls(&self) -> impl Iterator<Item = CallKey> {
-        let inspected = self.rights.iter().flat_map(|it| it.inspected.keys());
-        inspected.copied()
+    /// How many calls are looked at so, and how many of these are under way. For tests.
+    pub(super) fn inspected_counts(&self) -> [usize; 2] {
+        let Some(rights) = &self.rights else {
+            return [0; 2];
+        };
+        let is_inspected = |call: &CallKey| rights.inspected.contains_key(call);
+        let under_way = self.calls.iter().filter(|(call, _)| is_inspected(call));
+        [rights.inspected.len(), under_way.count()]
     }
 
     /// What a listener is opened with.
