@@ -221,11 +221,11 @@ impl Visitor<'_> {
 }
 
 fn parsed(answer: &Answer) -> Value {
-    let body = answer.body.lines();
     // An answer may be a stream of one message.
-    let data = body.filter_map(|line| line.strip_prefix("data: "));
-    let last = data.last().unwrap_or(&answer.body);
-    serde_json::from_str(last).unwrap_or_else(|wrong| panic!("{wrong}: {answer:?}"))
+    let mut lines = answer.body.lines();
+    let data = lines.find_map(|line| line.strip_prefix("data: {"));
+    let message = data.map_or_else(|| answer.body.clone(), |rest| format!("{{{rest}"));
+    serde_json::from_str(&message).unwrap_or_else(|wrong| panic!("{wrong}: {answer:?}"))
 }
 
 /// 403 with a challenge that asks for these scopes, and the same in the error.
