@@ -2,7 +2,8 @@
 //!
 //! Version 2 of the TypeScript SDK and the Python SDK ask the issuer for what they have together with what they lack: the first one
 //! tells its application that somebody has to log in again, the second one goes there and repeats the request. Version 1 of the
-//! TypeScript SDK is not here: it refreshes its token, which is good for the same as before, and gives up.
+//! TypeScript SDK is not here: it refreshes its token, which is good for the same as before, and gives up ("Server returned 403
+//! after trying upscoping").
 
 use super::logins::OidcProvider;
 use super::protected::start;
