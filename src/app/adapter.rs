@@ -14,7 +14,7 @@ use super::envelope::CallEnvelope;
 use super::{Context, Error, cursor, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
 use crate::mcp::{Capability, Era, RpcError, RpcMethod};
-use crate::wire::uri::NotAUri;
+use crate::wire::uri::{NotAUri, normal};
 
 /// An application as one core of the engine holds it.
 pub fn handler<A: App + 'static>(app: A) -> Rc<dyn Handler> {
@@ -122,7 +122,10 @@ impl<A: App> Adapter<A> {
                 Ok(encode_cached(&result, caching))
             }
             Some(RpcMethod::ResourcesRead) => {
-                let request: ReadResourceRequest = decode(context)?;
+                let mut request: ReadResourceRequest = decode(context)?;
+                if context.has_policy() {
+                    request.uri = self.ruled_spelling(&request.uri)?;
+                }
                 let caching = app.caching(Cacheable::Resource(&request.uri));
                 let result = app.read_resource(request, context).await?;
                 Ok(encode_cached(&result, caching))
@@ -146,6 +149,14 @@ impl<A: App> Adapter<A> {
                 }),
             },
         }
+    }
+
+    /// The spelling that rules were compared with: of another one an application might make something else, and read what its client
+    /// may not.
+    fn ruled_spelling(&self, uri: &str) -> Result<String, RpcError> {
+        let own = self.app.own_uri(uri);
+        let own = own.and_then(|own| Ok(normal(&own)?.into_owned()));
+        own.map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))
     }
 
     async fn call_tool(&self, context: &Context) -> Result<Outcome, Error> {

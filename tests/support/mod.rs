@@ -13,6 +13,7 @@
 mod breakage;
 pub mod client;
 mod effects;
+pub mod governed;
 mod holdings;
 pub mod identified;
 pub mod node;

@@ -142,16 +142,19 @@ impl Engine {
         checked.map_err(|denied| self.in_place(asking, denied, action))
     }
 
+    /// What is refused is called as the application would: it is given this spelling, too.
     fn check_resource(&self, asking: Asking<'_>, uri: &str) -> Result<(), InPlace> {
         let as_sent = Action::ReadResource(uri);
+        if !self.has_rules_for_resources() && self.may(asking.identity, as_sent).is_ok() {
+            return Ok(());
+        }
         let own = self
             .own_spelling(uri)
             .map_err(|fault| asking.error(fault))?;
-        let checked = match &own {
-            Some(own) => self.may(asking.identity, Action::ReadResource(own)),
-            None => Err(Denied::Unknown),
-        };
-        checked.map_err(|denied| self.in_place(asking, denied, as_sent))
+        match own {
+            Some(own) => self.check(asking, Action::ReadResource(&own)),
+            None => Err(self.in_place(asking, Denied::Unknown, as_sent)),
+        }
     }
 
     /// Completions tell what there is, so they are for whoever may have what they are of.
@@ -201,25 +204,23 @@ impl Engine {
             ListKind::Tools => self.may(identity, Action::CallTool(name)).is_ok(),
             ListKind::Prompts => self.may(identity, Action::GetPrompt(name)).is_ok(),
             ListKind::Templates => self.may_read_some(identity, name).is_ok(),
+            ListKind::Resources if !self.has_rules_for_resources() => {
+                self.may(identity, Action::ReadResource(name)).is_ok()
+            }
             ListKind::Resources => {
-                let own = self.own_spelling(name);
-                let may = |own: &str| self.may(identity, Action::ReadResource(own)).is_ok();
-                own.is_ok_and(|own| own.is_some_and(|own| may(&own)))
+                let own = self.own_spelling(name).ok().flatten();
+                own.is_some_and(|own| self.may(identity, Action::ReadResource(&own)).is_ok())
             }
         }
     }
 
     /// As rules are compared with it. None: there may be two readings of it, and rules are for one.
-    fn own_spelling<'a>(&self, uri: &'a str) -> Result<Option<Cow<'a, str>>, RpcError> {
-        if !self.has_rules_for_resources() {
-            return Ok(Some(uri.into()));
-        }
+    fn own_spelling(&self, uri: &str) -> Result<Option<Box<str>>, RpcError> {
         if has_dot_segments(uri) {
             return Ok(None);
         }
-        let own = (self.spelling)(uri)
-            .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))?;
-        Ok(own.map(|own| Cow::Owned(own.into())))
+        (self.spelling)(uri)
+            .map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))
     }
 }
 
