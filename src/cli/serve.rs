@@ -21,6 +21,9 @@ use crate::shard::Shard;
 /// For a terminal to have it before the first line of the log.
 const BANNER_WITHIN: Duration = Duration::from_millis(200);
 
+/// Of the rules that have changed, for one line of the log.
+const RULES_NAMED: usize = 20;
+
 /// A node's configuration, and how to hear of a new one.
 pub struct Given {
     pub config: Config,
@@ -130,13 +133,25 @@ fn policy(config: &Config, node: Node) -> Reloadable {
             match node.set_policy(policy.clone()) {
                 Ok(()) => {
                     in_force.clone_from(policy);
-                    let rules = others.join(", ");
-                    ReloadOutcome::Changed(format!("other rules of the policy hold: {rules}"))
+                    ReloadOutcome::Changed(format!(
+                        "other rules of the policy hold: {}",
+                        named(&others)
+                    ))
                 }
                 Err(_) => ReloadOutcome::WantsRestart,
             }
         }),
     }
+}
+
+/// As many as a line has room for.
+fn named(rules: &[String]) -> String {
+    let (shown, others) = rules.split_at(rules.len().min(RULES_NAMED));
+    let more = match others.len() {
+        0 => String::new(),
+        count => format!(", and {count} more"),
+    };
+    shown.join(", ") + &more
 }
 
 fn authorities(node: Node) -> Reloadable {
