@@ -316,6 +316,7 @@ fn limits(bounds: &BoundOptions, times: &TimeOptions, machine: &Machine) -> Limi
         initialize_per_second_per_client_max: bounds.initialize_per_second_per_client_max,
         calls_per_client_max: bounds.calls_per_client_max as usize,
         calls_per_second_per_client_max: bounds.calls_per_second_per_client_max,
+        bad_tokens_per_second_per_client_max: bounds.bad_tokens_per_second_per_client_max,
         streams_per_session_max: bounds.streams_per_session_max as usize,
         subscriptions_max: bounds.subscriptions_max as usize,
         subscription_bytes_max: bounds.subscription_bytes_max.0,

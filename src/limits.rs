@@ -174,6 +174,11 @@ pub const KEY_QUESTIONS_MAX: usize = 1024;
 /// that opens its laptops at nine needs fewer; it takes more than 300 addresses to leave nothing of the default.
 pub const MODEST_INITIALIZE_PER_SECOND: u32 = 64;
 
+/// Tokens a second that turn out to be worth nothing and that a core looks at, of all clients together: a seventh of its time,
+/// at up to 141 µs for a signature. Half of it is for clients that have shown none. Past it who shows a token that is not
+/// known yet is asked to try again.
+pub const BAD_TOKENS_PER_SECOND_MAX: u32 = 1024;
+
 /// Clients whose rate of calls a core knows: 40 bytes each. Past it those are forgotten that used least of it. A core
 /// answers fewer within the second in which one is there.
 pub const CALL_RATES_MAX: usize = 64 * 1024;
@@ -220,6 +225,11 @@ pub struct Limits {
     /// much depends on what a tool does, an office or a load test behind one address may ask as fast as it likes, and
     /// how many calls are under way is bounded in any case.
     pub calls_per_second_per_client_max: u32,
+    /// Tokens a second of one client that turn out to be worth nothing and that a core looks at; a burst of as many is allowed (429
+    /// with Retry-After). Counts what costs something: wrong signatures, unknown keys, tokens that are not in the file. 64 of
+    /// them take a hundredth of a core; an office behind one address whose tokens were all taken back tries as often. 0:
+    /// as many as come.
+    pub bad_tokens_per_second_per_client_max: u32,
     /// Concurrent calls of a session (429), and response streams that are kept for a resume (the oldest goes).
     pub streams_per_session_max: usize,
     /// Resource subscriptions of a session or of one listen stream (-32602).
@@ -279,6 +289,7 @@ impl Default for Limits {
             initialize_per_second_per_client_max: None,
             calls_per_client_max: 1024,
             calls_per_second_per_client_max: 0,
+            bad_tokens_per_second_per_client_max: 64,
             streams_per_session_max: 64,
             subscriptions_max: 1024,
             subscription_bytes_max: 1 << 30,

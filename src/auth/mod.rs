@@ -58,6 +58,7 @@
 #![deny(clippy::iter_over_hash_type)]
 
 mod algorithm;
+mod bad_tokens;
 mod bearer;
 mod challenge;
 mod claims;
@@ -102,6 +103,6 @@ pub(crate) use self::settings::{KeySource, is_url};
 pub use self::shown::{Searched, Shown, ShownField};
 pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_ISSUER};
 pub use self::verified::{VerifiedBounds, VerifiedTokens};
-pub use self::verifier::{Verdict, Verifier};
+pub use self::verifier::{UnverifiedToken, Verdict, Verifier};
 pub use crate::principal::{Identity, PrincipalId, Scopes, UnixSeconds, is_scope};
 pub use crate::wire::public_url::{NotAPublicUrl, PublicUrl};

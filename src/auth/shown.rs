@@ -2,6 +2,7 @@
 
 use super::bearer::bearer;
 use super::{Reason, UnixSeconds};
+use crate::clients::{Client, Millis};
 
 /// A field of a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub struct Shown<'a, F> {
     pub authorization: ShownField<'a>,
     /// It comes from where the proxy is ([`Rules::is_proxy`](super::Rules::is_proxy)).
     pub is_from_proxy: bool,
+    /// Whose request it is while nobody knows more, for the limits of one client.
+    pub client: Option<Client>,
+    /// When it is looked at, by a clock that nobody sets.
+    pub at_ms: Millis,
     /// Any other field, by its name in any case.
     pub field: F,
     /// What came of a question that was asked for this request before. Then there is not another one.

@@ -143,6 +143,8 @@ impl Rig {
             let shown = Shown {
                 authorization: ShownField::Once(&bearer),
                 is_from_proxy: false,
+                client: None,
+                at_ms: 0,
                 field: |_: &str| ShownField::Absent,
                 searched,
             };

@@ -135,9 +135,11 @@ impl<U: UpperLayer> Http<U> {
             HeadVerdict::Admitted(_) => verdict,
         };
         if head.head().method == Method::Post {
-            let word = self.connections.get(key).and_then(|it| it.word);
+            let connection = self.connections.get(key);
+            let word = connection.and_then(|it| it.word);
+            let client = connection.and_then(|it| it.client);
             let principal = verdict.identity().map(|it| it.id());
-            upper.foresee(word, principal, fields)?;
+            upper.foresee(word, principal, client, fields)?;
         }
         match self.could_hold(key, announced, upper) {
             true => Ok(verdict),

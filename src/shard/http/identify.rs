@@ -79,7 +79,8 @@ impl IdentityGate {
 
 impl<U: UpperLayer> Http<U> {
     /// From now on requests are somebody's. `unix_ms` is what time it is now.
-    pub(in crate::shard) fn identify_by(&mut self, identifier: Identifier, unix_ms: u64) {
+    pub(in crate::shard) fn identify_by(&mut self, mut identifier: Identifier, unix_ms: u64) {
+        identifier.limit_bad_tokens(self.limits.bad_tokens_per_second_per_client_max);
         self.identity_gate = Some(Box::new(IdentityGate {
             identifier,
             unix_ms_at_zero: unix_ms.saturating_sub(self.now),
@@ -130,6 +131,8 @@ impl<U: UpperLayer> Http<U> {
         let shown = Shown {
             authorization: shown(fields.authorization()),
             is_from_proxy: connection.names_principals,
+            client: connection.client,
+            at_ms: now,
             field: |name: &str| shown(head.single(name).map_err(drop)),
             searched: match answer {
                 Some(IdentityAnswer::Searched(searched)) => Some(searched),
