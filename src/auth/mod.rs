@@ -51,9 +51,8 @@
 //! came by [`Rules::epoch`] before the one in force is asked for again: a stream that outlives an epoch is looked at by its
 //! timer.
 //!
-//! **Other nodes.** A request that is passed on takes its `Authorization` along, and is identified there anew. What a proxy says
-//! without a signature is not believed there, since the peer is a node: with [`Who::Proxy`] the node that passes a request on has to
-//! say who asks in a field of its own, proven as `Pinfold-Client` is.
+//! **Other nodes.** A request that is passed on takes its `Authorization` along, and is identified there anew. What a proxy says takes a
+//! proof along that the node which passes it on has heard it from the proxy (`shard/http/proxied.rs`): the peer there is a node.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::iter_over_hash_type)]
 

@@ -13,6 +13,17 @@ pub enum ShownField<'a> {
     Twice,
 }
 
+impl<'a> ShownField<'a> {
+    /// As a head gives it; whatever is wrong with it is that it came twice.
+    pub fn of<E>(field: Result<Option<&'a str>, E>) -> ShownField<'a> {
+        match field {
+            Ok(None) => ShownField::Absent,
+            Ok(Some(value)) => ShownField::Once(value),
+            Err(_) => ShownField::Twice,
+        }
+    }
+}
+
 /// What a request shows of who asks.
 pub struct Shown<'a, F> {
     /// `Authorization`, as it came.

@@ -14,6 +14,7 @@ mod look;
 mod memory;
 mod notices;
 mod principals;
+mod proxied;
 mod resume;
 mod sizes;
 mod travel;

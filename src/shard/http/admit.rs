@@ -182,7 +182,8 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.waiting(key) else {
             return;
         };
-        let (bytes, client) = (connection.take_inbox(), connection.client);
+        let (mut bytes, client) = (connection.take_inbox(), connection.client);
+        self.prove_proxied(key, &mut bytes);
         if let Some(ticket) = self.remove_with_ticket(key) {
             self.outputs.push_back(HttpOutput::Forward {
                 connection: key,
@@ -205,7 +206,7 @@ impl<U: UpperLayer> Http<U> {
     pub(super) fn forwarded_bytes_max(&self) -> usize {
         let cluster = self.cluster.as_ref();
         match cluster.is_some_and(|it| it.secret.is_some()) {
-            true => FORWARDED_LINE_BYTES_MAX,
+            true => FORWARDED_LINE_BYTES_MAX + self.proxied_bytes_max(),
             false => 0,
         }
     }
