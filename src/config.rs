@@ -41,6 +41,7 @@ pub use units::{Milliseconds, Size};
 
 use crate::admin::Token;
 use crate::app::board::BoardLimits;
+use crate::credentials::Authenticator;
 use crate::limits::Limits;
 use crate::node::{
     AdminOptions, AuthOptions, CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey,
@@ -175,6 +176,8 @@ impl Config {
             server_card: !listening.no_server_card,
             origins: listening.origins,
             hosts: listening.hosts,
+            // On any other address it was said, or there is a mistake.
+            anybody: matches!(auth.authenticator, Authenticator::None),
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),
             admin: AdminOptions {
                 address: Some(listening.admin),
