@@ -14,7 +14,8 @@ use super::wait_until;
 use crate::program::scratch_folder;
 use crate::server::binary;
 
-fn new_token(name: &str) -> (String, String) {
+/// What is shown as `Authorization`, and the line for the file of tokens.
+pub(super) fn new_token(name: &str) -> (String, String) {
     let made = Command::new(binary())
         .args(["token", "new", "--name", name])
         .output();
