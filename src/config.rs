@@ -22,6 +22,7 @@ mod schema;
 mod settings;
 mod tables;
 mod units;
+mod variables;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub use schema::schema;
 pub use settings::{EffectiveSettings, Origin, Setting};
 pub use tables::Tables;
 pub use units::{Milliseconds, Size};
+pub use variables::mistyped;
 
 use crate::admin::Token;
 use crate::app::board::BoardLimits;

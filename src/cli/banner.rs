@@ -111,7 +111,10 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
             writeln!(text, "  {}    (FILE: {got})", watch("--token-file FILE "))?;
         }
         ShownByClients::WordOfProxy => {
-            writeln!(text, "  any MCP client, through the proxy that says who it is")?;
+            writeln!(
+                text,
+                "  any MCP client, through the proxy that says who it is"
+            )?;
         }
     }
     writeln!(
@@ -179,7 +182,8 @@ mod tests {
             let lines: Vec<&str> = text.split("terminals:\n  ").collect();
             lines[1].lines().next().unwrap().to_owned()
         };
-        let with_token = "pinfold watch --read --token-file FILE http://127.0.0.1:8080/mcp board://lunch";
+        let with_token =
+            "pinfold watch --read --token-file FILE http://127.0.0.1:8080/mcp board://lunch";
         for shown in [ShownByClients::Token, ShownByClients::AccessToken] {
             assert!(tried(shown).starts_with(with_token), "{}", tried(shown));
         }
