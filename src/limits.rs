@@ -151,7 +151,8 @@ pub const POLICY_RULES_MAX: usize = 256;
 pub const REVOCATIONS_MAX: usize = 10_000;
 
 /// How long an issuer's keys are good if it does not say so, and the bounds of what it may say. Within the longest a key
-/// that was withdrawn still counts; within the shortest nobody notices that it is new, since an unknown one is asked for.
+/// that was withdrawn still counts; within the shortest nobody notices that it is new, since an unknown one is asked for. Up to a fifth
+/// less, by lot: nodes that were started together do not ask together.
 pub const KEYS_AGE_MS: u64 = 15 * 60 * 1000;
 pub const KEYS_AGE_MIN_MS: u64 = 60 * 1000;
 pub const KEYS_AGE_MAX_MS: u64 = 6 * 60 * 60 * 1000;
