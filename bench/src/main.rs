@@ -7,6 +7,9 @@
 mod bars;
 mod fanout;
 mod floor;
+#[allow(dead_code)] // forgers have no part in it
+#[path = "../../src/auth/tests/issuer.rs"]
+mod issuer;
 mod load;
 mod loader;
 mod machine;
@@ -29,8 +32,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::scenarios::{
-    all, burst, churn, cores, disturbed, fanout as fan_out, forwarding, greedy, growth, idle,
-    ladder, leaving, peers, requests, stalled,
+    all, authenticated, burst, churn, cores, disturbed, fanout as fan_out, forwarding, greedy,
+    growth, idle, ladder, leaving, peers, requests, stalled,
 };
 
 /// What can go wrong ends a run, with a sentence.
@@ -71,6 +74,11 @@ enum Scenario {
     Stalled(stalled::StalledOptions),
     /// One client that tries everything: what it costs the others
     Greedy(greedy::GreedyOptions),
+    /// Access tokens: what requests and streams cost with them and without
+    ///
+    /// wrk asks a server that asks nobody who they are and one with `--auth jwt`, in turns; and streams are opened of which each
+    /// is another principal's.
+    Authenticated(authenticated::AuthenticatedOptions),
     /// Sessions opened and closed: how many a second, and whether memory stays behind
     Churn(churn::ChurnOptions),
     /// Publishing at higher and higher rates: times of receipt up to where the server is full
@@ -129,6 +137,7 @@ impl Scenario {
             Scenario::Disturbed(options) => disturbed::run(options),
             Scenario::Stalled(options) => stalled::run(options),
             Scenario::Greedy(options) => greedy::run(options),
+            Scenario::Authenticated(options) => authenticated::run(options),
             Scenario::Churn(options) => churn::run(options),
             Scenario::Ladder(options) => ladder::run(options),
             Scenario::Cores(options) => cores::run(options),

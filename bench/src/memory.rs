@@ -51,7 +51,12 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 pub(crate) fn measure(program: &Program, protocol: Protocol, span: Span) -> Outcome<Sample> {
     let server = Server::start(program)?;
-    let mut loader = server.loader(protocol, 1)?;
+    let loader = server.loader(protocol, 1)?;
+    measure_of(&server, loader, span)
+}
+
+/// The same, of a server and clients that are not as usual.
+pub(crate) fn measure_of(server: &Server, mut loader: Loader, span: Span) -> Outcome<Sample> {
     loader.open_to(span.few)?;
     sleep(SETTLE);
     let (few, kernel_few) = (server.memory()?, machine::kernel_objects_bytes()?);
@@ -71,7 +76,7 @@ pub(crate) fn measure(program: &Program, protocol: Protocol, span: Span) -> Outc
         opened_per_second: clients / opening.as_secs_f64(),
         idle: match span.idle {
             Duration::ZERO => None,
-            time => Some(idle(&server, &mut loader, time)?),
+            time => Some(idle(server, &mut loader, time)?),
         },
     })
 }

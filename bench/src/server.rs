@@ -59,7 +59,7 @@ fn built() -> Outcome<&'static PathBuf> {
     let arguments = ["build", "--release", "--package", "pinfold"];
     let status = Command::new(cargo)
         .args(arguments)
-        .args(["--bin", "pinfold", "--features", "pinfold/conformance"])
+        .args(["--bin", "pinfold", "--features", "conformance"])
         .current_dir(root())
         .status()?;
     if !status.success() {

@@ -7,7 +7,8 @@
 --
 -- A script defines `right(status, headers, body)` and, but for the one that makes its requests as it goes, calls
 -- `prepare(body)` in its `init`. SESSIONS in the environment are ids of sessions, separated by spaces; the threads, of
--- which there are THREADS, divide them among themselves, or share them if there are more threads.
+-- which there are THREADS, divide them among themselves, or share them if there are more threads. TOKEN is an access token
+-- that all requests show, if there is one.
 
 CHECK = os.getenv('CHECK') == '1'
 
@@ -27,6 +28,8 @@ end
 wrk.method = 'POST'
 wrk.headers['Accept'] = 'application/json, text/event-stream'
 wrk.headers['Content-Type'] = 'application/json'
+local token = os.getenv('TOKEN')
+if token then wrk.headers['Authorization'] = 'Bearer ' .. token end
 
 -- So many that no two of one id are under way at once, which JSON-RPC forbids in a session, even if one waits long.
 local VARIANTS = 1024

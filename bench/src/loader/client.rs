@@ -13,7 +13,7 @@ use memchr::memmem::Finder;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::http::{Head, ResponseReader, Sink};
-use super::protocol::Protocol;
+use super::protocol::{Protocol, shows};
 use super::sse::EventCounter;
 use crate::Outcome;
 
@@ -23,6 +23,8 @@ pub(super) struct Client {
     reader: ResponseReader,
     body: Body,
     session: Option<Box<str>>,
+    /// What it shows with each request until its stream is open.
+    token: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -44,8 +46,8 @@ pub(super) struct Way {
 
 /// The bytes of one step, and where the session's id goes in between.
 struct Request {
-    before: Vec<u8>,
-    after: Option<Vec<u8>>,
+    before: String,
+    after: Option<String>,
 }
 
 /// Stands for a session's id; no request has it otherwise.
@@ -93,7 +95,7 @@ const CONNECTIONS_PER_ADDRESS: usize = 8_000;
 
 impl Client {
     /// Connects and sends the first request. `index` chooses the source address.
-    pub(super) fn connect(index: usize, way: &Way) -> Outcome<Self> {
+    pub(super) fn connect(index: usize, way: &Way, token: Option<Box<str>>) -> Outcome<Self> {
         assert!(
             way.target.ip().is_loopback(),
             "only this machine is ever contacted"
@@ -115,6 +117,7 @@ impl Client {
             reader: ResponseReader::default(),
             body: Body::default(),
             session: None,
+            token,
         };
         client.send(way, 0)?;
         Ok(client)
@@ -179,6 +182,7 @@ impl Client {
             && head.event_stream;
         if opened {
             self.stage = Stage::Streaming;
+            self.token = None;
         }
         opened
     }
@@ -211,14 +215,18 @@ impl Client {
     fn send(&mut self, way: &Way, step: usize) -> Outcome<()> {
         let request = way.requests.get(step);
         let request = request.ok_or("a step that the protocol does not have")?;
-        // One small request on a connection that has nothing else to send: the kernel takes all of it.
-        let Some(after) = &request.after else {
-            return Ok(self.socket.write_all(&request.before)?);
+        let (before, after) = (&request.before, request.after.as_deref());
+        let whole = match (after, self.session.as_deref()) {
+            (None, _) => before.clone(),
+            (Some(_), None) => return Err("the server opened no session".into()),
+            (Some(after), Some(session)) => format!("{before}{session}{after}"),
         };
-        let session = self.session.as_deref();
-        let session = session.ok_or("the server opened no session")?;
-        let whole = [&request.before, session.as_bytes(), after].concat();
-        Ok(self.socket.write_all(&whole)?)
+        let whole = match &self.token {
+            Some(token) => shows(&whole, token),
+            None => whole,
+        };
+        // One small request on a connection that has nothing else to send: the kernel takes all of it.
+        Ok(self.socket.write_all(whole.as_bytes())?)
     }
 }
 

@@ -57,6 +57,9 @@ impl Target {
     }
 }
 
+/// The access token of a client, by its number.
+pub(crate) type TokenOf = Box<dyn Fn(usize) -> String>;
+
 pub(crate) struct Loader {
     epoll: OwnedFd,
     way: Way,
@@ -68,6 +71,8 @@ pub(crate) struct Loader {
     received: Vec<u32>,
     admin: Admin,
     opening_max: usize,
+    /// What each client shows.
+    token: Option<TokenOf>,
     scratch: Box<[u8]>,
     /// What the first client read last.
     sample: Vec<u8>,
@@ -127,6 +132,7 @@ impl Loader {
             received: Vec::new(),
             admin,
             opening_max: OPENING_MAX,
+            token: None,
             scratch: vec![0; SCRATCH_BYTES].into(),
             sample: Vec::new(),
         })
@@ -135,6 +141,11 @@ impl Loader {
     /// So many clients, and no more, are to be on their way to an open stream at any time.
     pub(crate) fn open_at_once(&mut self, opening_max: usize) {
         self.opening_max = opening_max;
+    }
+
+    /// Each client shows the access token of its number.
+    pub(crate) fn show(&mut self, token: TokenOf) {
+        self.token = Some(token);
     }
 
     /// Opens clients until there are `count`, all of them ready.
@@ -174,7 +185,8 @@ impl Loader {
 
     fn open_one(&mut self) -> Outcome<()> {
         let index = self.clients.len();
-        let client = Client::connect(index, &self.way)?;
+        let token = self.token.as_ref().map(|of| of(index).into());
+        let client = Client::connect(index, &self.way, token)?;
         let data = EventData::new_u64(index as u64);
         epoll::add(&self.epoll, client.socket.as_fd(), data, EventFlags::IN)?;
         self.clients.push(client);

@@ -103,6 +103,12 @@ pub(crate) mod legacy {
     }
 }
 
+/// A request that shows an access token.
+pub(crate) fn shows(request: &str, token: &str) -> String {
+    let (first, rest) = request.split_once("\r\n").unwrap_or((request, ""));
+    format!("{first}\r\nAuthorization: Bearer {token}\r\n{rest}")
+}
+
 fn in_session(id: &str) -> String {
     format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-11-25\r\n")
 }

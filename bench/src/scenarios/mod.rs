@@ -4,6 +4,7 @@
 //! With `--quick` its options have smaller defaults; what is typed stands.
 
 pub(crate) mod all;
+pub(crate) mod authenticated;
 pub(crate) mod burst;
 pub(crate) mod churn;
 pub(crate) mod cores;
@@ -19,6 +20,7 @@ pub(crate) mod peers;
 pub(crate) mod requests;
 mod session;
 pub(crate) mod stalled;
+mod wrk;
 
 use std::path::PathBuf;
 
@@ -31,7 +33,7 @@ use crate::machine::{LOADER_CPU, pin_to, raise_open_files};
 use crate::server::Program;
 
 /// Those that matter most come first.
-pub(crate) const SCENARIOS: [&str; 14] = [
+pub(crate) const SCENARIOS: [&str; 15] = [
     "fanout",
     "peers",
     "requests",
@@ -40,6 +42,7 @@ pub(crate) const SCENARIOS: [&str; 14] = [
     "disturbed",
     "stalled",
     "greedy",
+    "authenticated",
     "churn",
     "ladder",
     "cores",

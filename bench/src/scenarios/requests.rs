@@ -7,15 +7,14 @@
 
 mod results;
 mod tables;
-mod wrk;
 
 use clap::Parser;
 use clap::builder::ArgPredicate;
 use serde::Serialize;
 
 use self::results::{CpuUsed, Failed, Measured, Results, Role};
-use self::wrk::{Asked, Run, Script, Wrk};
 use super::peers::{Installed, PeerName, install};
+use super::wrk::{Asked, Run, Script, Wrk};
 use super::{Common, progress, session};
 use crate::Outcome;
 use crate::loader::OPENING_MAX;
@@ -84,7 +83,7 @@ const OPEN_FILES: u64 = 4096;
 pub(crate) fn run(options: &RequestsOptions) -> Outcome<()> {
     let installed = install(&PEERS)?;
     let program = options.common.prepare(OPEN_FILES, OPEN_FILES)?.program;
-    let wrk = Wrk::new(options);
+    let wrk = Wrk::new(options.connections, options.seconds);
     let mut contestants = contestants(options, &program, &installed)?;
     let record = Record::begin("requests", options)?;
     let mut results = Results::new(&installed, options.connections);
@@ -167,7 +166,7 @@ fn contestants(
 }
 
 /// pinfold with the application that has one, and no limit that wrk would reach.
-fn with_a_tool(pinfold: &Program, cores: &str) -> Outcome<Program> {
+pub(super) fn with_a_tool(pinfold: &Program, cores: &str) -> Outcome<Program> {
     let Program::Pinfold(program) = pinfold else {
         return Err("pinfold is to be measured".into());
     };
@@ -234,6 +233,7 @@ impl Contestant {
                 script,
                 threads: self.threads,
                 sessions: if script.in_session() { &sessions } else { &[] },
+                token: None,
             };
             let checked = wrk.check(&asked)?;
             // Nobody wants to know how fast it is at being wrong.

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::wrk::{Run, Script};
 use crate::Outcome;
 use crate::scenarios::peers::{Installed, Missing, PeerName, Present};
+use crate::scenarios::wrk::{Run, Script};
 use crate::stats::Summary;
 
 #[derive(Serialize)]

@@ -5,8 +5,7 @@ use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::peers;
-use super::RequestsOptions;
+use super::peers;
 use crate::Outcome;
 use crate::workspace::root;
 
@@ -52,6 +51,8 @@ pub(super) struct Asked<'a> {
     /// wrk's, where it is timed.
     pub(super) threads: usize,
     pub(super) sessions: &'a [String],
+    /// An access token that all of them show.
+    pub(super) token: Option<&'a str>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,10 +98,10 @@ impl Script {
 }
 
 impl Wrk {
-    pub(super) fn new(options: &RequestsOptions) -> Self {
+    pub(super) fn new(connections: usize, seconds: u32) -> Self {
         Wrk {
-            connections: options.connections,
-            seconds: options.seconds,
+            connections,
+            seconds,
         }
     }
 
@@ -120,7 +121,11 @@ impl Wrk {
             Mode::Timed => (asked.threads, self.seconds, "0"),
         };
         let script = asked.script.file();
-        let output = peers::wrk()?
+        let mut wrk = peers::wrk()?;
+        if let Some(token) = asked.token {
+            wrk.env("TOKEN", token);
+        }
+        let output = wrk
             .args(["--timeout", "10s", "--script", script])
             .args(["--threads", &threads.to_string()])
             .args(["--connections", &self.connections.to_string()])
