@@ -54,8 +54,6 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
         ""
     };
     let cores = if started.cores == 1 { "core" } else { "cores" };
-    let client_url = format!("http://{}{}", reachable(started.listen), started.endpoint);
-    let admin_url = format!("http://{}", reachable(started.admin));
 
     writeln!(
         text,
@@ -93,6 +91,13 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
         let sum = human_bytes(sum_bytes(&started.estimate));
         writeln!(text, "    {:<26}{:>41}", "together", sum)?;
     }
+    write_tries(text, started)
+}
+
+/// Lines that work as they stand, but for the names of files.
+fn write_tries(text: &mut String, started: &Started) -> std::fmt::Result {
+    let client_url = format!("http://{}{}", reachable(started.listen), started.endpoint);
+    let admin_url = format!("http://{}", reachable(started.admin));
     let authorization = if started.admin_asks_for_token {
         " -H 'Authorization: Bearer …'"
     } else {
@@ -104,11 +109,11 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
         ShownByClients::Nothing => writeln!(text, "  {}", watch(""))?,
         ShownByClients::Token => {
             let made = "a token, as `pinfold token new` printed it";
-            writeln!(text, "  {}    (FILE: {made})", watch("--token-file FILE "))?;
+            writeln!(text, "  {}    # FILE: {made}", watch("--token-file FILE "))?;
         }
         ShownByClients::AccessToken => {
             let got = "an access token for this server";
-            writeln!(text, "  {}    (FILE: {got})", watch("--token-file FILE "))?;
+            writeln!(text, "  {}    # FILE: {got}", watch("--token-file FILE "))?;
         }
         ShownByClients::WordOfProxy => {
             writeln!(

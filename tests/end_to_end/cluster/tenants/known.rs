@@ -12,29 +12,30 @@ use crate::auth::{AuthorizationServer, Issuer, claims};
 const PUBLIC: &str = "http://127.0.0.1:1/mcp";
 
 pub(super) enum Known {
-    ByJwt {
-        issuer: AuthorizationServer,
-        key: Issuer,
+    Jwt {
+        issuer: Box<AuthorizationServer>,
+        key: Box<Issuer>,
     },
-    ByToken {
+    Token {
         alice: [String; 2],
         eve: String,
         file: String,
     },
-    ByProxy,
+    Proxy,
 }
 
 impl Known {
     pub(super) fn by_jwt() -> Known {
         let (issuer, key) = (AuthorizationServer::start(), Issuer::ed25519("a"));
         issuer.publish(&[&key]);
-        Known::ByJwt { issuer, key }
+        let (issuer, key) = (Box::new(issuer), Box::new(key));
+        Known::Jwt { issuer, key }
     }
 
     /// Alice has two.
     pub(super) fn by_token() -> Known {
         let [one, two, eve] = ["alice", "alice", "eve"].map(new_token);
-        Known::ByToken {
+        Known::Token {
             file: [one.1, two.1, eve.1].concat(),
             alice: [one.0, two.0],
             eve: eve.0,
@@ -43,23 +44,23 @@ impl Known {
 
     /// Whoever connects is the proxy.
     pub(super) fn by_proxy() -> Known {
-        Known::ByProxy
+        Known::Proxy
     }
 
     /// Of each node.
     pub(super) fn options(&self, scratch: &Path) -> Vec<String> {
         let options = match self {
-            Known::ByJwt { issuer, .. } => {
+            Known::Jwt { issuer, .. } => {
                 let name = issuer.name();
                 ["jwt", "--auth-issuer", &name, "--public-url", PUBLIC].map(str::to_owned)
             }
-            Known::ByToken { file, .. } => {
+            Known::Token { file, .. } => {
                 let path = scratch.join("tokens");
                 std::fs::write(&path, file).expect("a file can be written");
                 let path = path.to_str().expect("a plain path");
                 ["token", "--auth-token-file", path, "--public-url", PUBLIC].map(str::to_owned)
             }
-            Known::ByProxy => {
+            Known::Proxy => {
                 let from = ["--auth-proxy-from", "127.0.0.1"];
                 let groups = ["--auth-proxy-scopes-field", "x-groups"];
                 ["proxy", from[0], from[1], groups[0], groups[1]].map(str::to_owned)
@@ -71,14 +72,12 @@ impl Known {
 
     pub(super) fn person(&self, name: &'static str) -> Person {
         let shown = match self {
-            Known::ByJwt { issuer, key } => {
-                bearer(&key.token(&claims(&issuer.name(), PUBLIC, name)))
-            }
-            Known::ByToken { alice, eve, .. } => {
+            Known::Jwt { issuer, key } => bearer(&key.token(&claims(&issuer.name(), PUBLIC, name))),
+            Known::Token { alice, eve, .. } => {
                 let own = if name == "alice" { &alice[0] } else { eve };
                 vec![("Authorization", own.clone())]
             }
-            Known::ByProxy => vec![("X-Forwarded-User", name.to_owned())],
+            Known::Proxy => vec![("X-Forwarded-User", name.to_owned())],
         };
         Person { shown }
     }
@@ -86,14 +85,14 @@ impl Known {
     /// Another token of hers, or other groups.
     pub(super) fn refreshed(&self, name: &'static str) -> Person {
         let shown = match self {
-            Known::ByJwt { issuer, key } => {
+            Known::Jwt { issuer, key } => {
                 let mut later = claims(&issuer.name(), PUBLIC, name);
                 later["jti"] = json!("another");
                 later["scope"] = json!("more");
                 bearer(&key.token(&later))
             }
-            Known::ByToken { alice, .. } => vec![("Authorization", alice[1].clone())],
-            Known::ByProxy => {
+            Known::Token { alice, .. } => vec![("Authorization", alice[1].clone())],
+            Known::Proxy => {
                 let mut shown = self.person(name).shown;
                 shown.push(("X-Groups", "more".to_owned()));
                 shown
