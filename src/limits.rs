@@ -136,6 +136,8 @@ pub const LEEWAY_MAX_S: u64 = 300;
 /// Tokens that a core remembers as verified, and their memory with their claims: an entry takes one or two KiB. Past it
 /// those of whoever has most are verified again.
 pub const VERIFIED_TOKENS_MAX: usize = 32 * 1024;
+/// Seconds after which a token that nobody shows is no longer remembered. Whoever comes back later costs a signature.
+pub const VERIFIED_UNUSED_S: u64 = 30;
 pub const VERIFIED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Lines of a token file. All of them are compared with a token that is not known yet: 30 µs.

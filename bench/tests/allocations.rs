@@ -76,7 +76,7 @@ fn a_token_that_allocates_each_time_it_is_shown() {
         let token = NewToken::of([1; 32]);
         let tokens = StaticTokens::parse(&token.line("alice", "")).expect("a line");
         let rules = Rules::new(Who::Tokens(tokens), Policy::default(), None);
-        let identifier = Identifier::new(Arc::new(rules), [7; 16], VerifiedBounds::default());
+        let identifier = Identifier::new(Arc::new(rules), [7; 32], VerifiedBounds::default());
         rig.identify_by(identifier);
         let shown = format!("Authorization: Bearer {}\r\n", token.token);
         let (key, session) = rig.open_session_with(&shown);

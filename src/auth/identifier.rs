@@ -45,7 +45,7 @@ pub enum AuthQuestion {
 impl Identifier {
     /// The key is random and known to nobody else, another one for each core.
     #[must_use]
-    pub fn new(rules: Arc<Rules>, key: [u8; 16], bounds: VerifiedBounds) -> Identifier {
+    pub fn new(rules: Arc<Rules>, key: [u8; 32], bounds: VerifiedBounds) -> Identifier {
         Identifier {
             rules,
             verified: VerifiedTokens::new(key, bounds),
@@ -78,6 +78,11 @@ impl Identifier {
             false => self.verified.clear(),
         }
         self.rules = rules;
+    }
+
+    /// Lets go of what nobody has asked for lately: called now and then, at best at each look at the timers.
+    pub fn handle_timeout(&mut self, now: UnixSeconds) {
+        self.verified.forget_unused(now);
     }
 
     /// Who asks. Costs a look at what was verified before, or the verification of a signature.

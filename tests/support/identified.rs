@@ -57,7 +57,7 @@ pub fn rules(who: Who) -> Rules {
 /// Each core asks who sends a request from now on.
 pub fn identify_by(node: &mut Node, rules: &Arc<Rules>) {
     for core in &mut node.cores {
-        let identifier = Identifier::new(rules.clone(), [7; 16], VerifiedBounds::default());
+        let identifier = Identifier::new(rules.clone(), [7; 32], VerifiedBounds::default());
         core.shard.identify_by(identifier, START_MS);
     }
 }

@@ -242,6 +242,14 @@ impl<U: UpperLayer> Http<U> {
         }
     }
 
+    /// What was found out of those who do not ask any more.
+    pub(super) fn forget_unused(&mut self) {
+        if let Some(identity_gate) = &mut self.identity_gate {
+            let unix_s = identity_gate.unix_s(self.now);
+            identity_gate.identifier.handle_timeout(unix_s);
+        }
+    }
+
     /// A body is there: whoever sent its head may be nobody any more.
     pub(super) fn check_still_known(&self, identity: &Identity) -> Result<(), Refused> {
         let Some(identity_gate) = &self.identity_gate else {

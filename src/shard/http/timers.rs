@@ -11,6 +11,7 @@ const LINGER_MS: Millis = 2_000;
 impl<U: UpperLayer> Http<U> {
     /// Ends what ran out of time, and tells the owners of silent streams.
     pub(in crate::shard) fn handle_timeout(&mut self) {
+        self.forget_unused();
         while let Some((tick, key)) = self.wheel.poll(self.now) {
             let connection = self.connections.get_mut(key);
             if connection.is_some_and(|it| it.timer.fired(tick)) {

@@ -37,6 +37,8 @@ impl<U: UpperLayer> Http<U> {
 
     pub(super) fn forget_asked(&mut self, _: ConnectionKey) {}
 
+    pub(super) fn forget_unused(&mut self) {}
+
     pub(super) fn check_still_known(&self, _: &Identity) -> Result<(), Refused> {
         Ok(())
     }
