@@ -7,6 +7,7 @@ The fields of an entry are those of README.md, "Publish without a node". What is
 same order, and its id is its offset.
 """
 
+import hashlib
 import sys
 
 import redis
@@ -21,6 +22,12 @@ def publish(connection, **fields):
     return connection.xadd(STREAM, fields, maxlen=ENTRIES_MAX, approximate=True)
 
 
+def principal(issuer, subject):
+    """As whom the nodes know somebody: in Redis it names nobody."""
+    digest = hashlib.sha256(len(issuer.encode()).to_bytes(8, "big") + issuer.encode() + subject.encode())
+    return digest.hexdigest()[:32]
+
+
 def main():
     url, uri, text = sys.argv[1:4]
     connection = redis.Redis.from_url(url)
@@ -29,6 +36,8 @@ def main():
     # Only "it changed", for applications that have their contents elsewhere; and one of the three lists.
     publish(connection, uri="weather://today")
     publish(connection, topic="tools")
+    # For one of those who were let in: nobody else is notified. Of a token file's names the issuer is pinfold:tokens.
+    publish(connection, topic="tools", principal=principal("https://login.example", "alice"))
     # A message for every session; data that is not JSON is taken as a string.
     publish(connection, all="1", level="info", data="Lunch is served")
 

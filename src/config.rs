@@ -194,7 +194,10 @@ impl Config {
             cores,
             pinning: Pinning::Always,
             driver: running.driver.driver(),
-            limits: limits(&bounds, &times, machine),
+            limits: Limits {
+                auth_grace_ms: authentication.auth_grace.0,
+                ..limits(&bounds, &times, machine)
+            },
             place_at_random: running.place_at_random,
             break_thread: running.break_thread,
             ..Options::default()

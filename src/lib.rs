@@ -148,7 +148,9 @@ pub use node::{
     IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning, STATE_KEY_BYTES,
     StateKey,
 };
-pub use principal::{Identity, PrincipalId, Scopes, UnixSeconds};
+pub use principal::{
+    Action, Decision, Identity, ListKind, NoPrincipal, PrincipalId, Scopes, UnixSeconds,
+};
 #[cfg(feature = "redis")]
 pub use redis::{BadRedisUrl, RedisUrl};
 pub use runtime::{Driver, PublishRefused, Publisher};

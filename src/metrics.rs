@@ -13,6 +13,7 @@ use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
 use crate::budget::Pool;
+use crate::clients::EndedStreams;
 
 /// The counters. Names and labels are part of what operators build on.
 pub struct Metrics {
@@ -45,6 +46,13 @@ pub struct Metrics {
     pub foreign_records: IntCounterVec,
     memory: MemoryGauges,
     sessions: SessionGauge,
+    ended: EndedCounters,
+}
+
+/// Streams that ended for what their clients are no longer, read when the page is.
+struct EndedCounters {
+    streams: OnceLock<Arc<EndedStreams>>,
+    by_reason: IntCounterVec,
 }
 
 /// How many sessions there are here, read when the page is.
@@ -142,6 +150,7 @@ impl Metrics {
             )?,
             memory: MemoryGauges::new(registry)?,
             sessions: SessionGauge::new(registry)?,
+            ended: EndedCounters::new(registry)?,
             registered,
         })
     }
@@ -156,11 +165,17 @@ impl Metrics {
         let _ = self.sessions.pool.set(pool);
     }
 
+    /// What ended on the node that the page is about.
+    pub fn show_ended(&self, streams: Arc<EndedStreams>) {
+        let _ = self.ended.streams.set(streams);
+    }
+
     /// The page.
     #[must_use]
     pub fn text(&self) -> String {
         self.memory.read();
         self.sessions.read();
+        self.ended.read();
         let families = self.registered.registry.gather();
         // A program that shares its registry may have put anything there.
         TextEncoder::new()
@@ -188,6 +203,25 @@ impl SessionGauge {
         if let Some(pool) = self.pool.get() {
             let live = pool.total() - pool.free();
             self.live.set(i64::try_from(live).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+impl EndedCounters {
+    fn new(registry: &Registered) -> prometheus::Result<Self> {
+        let help = "Streams of notifications that this node ended: their token was over or taken back, or their client may not hear \
+            of it any more.";
+        Ok(EndedCounters {
+            streams: OnceLock::new(),
+            by_reason: counter_vec(registry, "pinfold_streams_ended_total", help, "reason")?,
+        })
+    }
+
+    fn read(&self) {
+        let streams = self.streams.get().into_iter();
+        for (reason, count) in streams.flat_map(|streams| streams.counts()) {
+            let counter = self.by_reason.with_label_values(&[reason]);
+            counter.inc_by(count.saturating_sub(counter.get()));
         }
     }
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use pinfold::app::Topic;
 use pinfold::internals::auth::{
-    Identifier, NewToken, Policy, Rules, StaticTokens, VerifiedBounds, Who,
+    Identifier, Need, NewToken, Policy, PolicySettings, ResourceNeeds, Rules, StaticTokens,
+    VerifiedBounds, Who,
 };
 use pinfold::internals::shard::{ConnectionKey, Publication};
 
@@ -76,6 +77,37 @@ fn a_token_that_allocates_each_time_it_is_shown() {
         let token = NewToken::of([1; 32]);
         let tokens = StaticTokens::parse(&token.line("alice", "")).expect("a line");
         let rules = Rules::new(Who::Tokens(tokens), Policy::default(), None);
+        let identifier = Identifier::new(Arc::new(rules), ([7; 16], 7), VerifiedBounds::default());
+        rig.identify_by(identifier);
+        let shown = format!("Authorization: Bearer {}\r\n", token.token);
+        let (key, session) = rig.open_session_with(&shown);
+        let counted = allocations_of(&mut rig, key, &post(&(session + &shown), body));
+        assert!(rig.text().contains(r#""result""#), "{}", rig.text());
+        assert_eq!(counted, right);
+    }
+}
+
+/// Nor does a policy of three rules, for whoever may do what they ask for. (Reading a resource takes one for its spelling.)
+#[test]
+fn a_policy_that_allocates_each_time_it_is_asked() {
+    let settings = PolicySettings {
+        call: Some(one_of("call")),
+        tools: [("hello".to_owned(), one_of("greet"))].into(),
+        resources: [("board://{subject}/*".to_owned(), needs())].into(),
+        ..PolicySettings::default()
+    };
+    let policy = Policy::new(&settings).expect("a policy");
+    for (body, right) in [
+        (r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#, [PER_PING, 0]),
+        (
+            r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"hello","arguments":{}}}"#,
+            PER_CALL_LEGACY,
+        ),
+    ] {
+        let mut rig = Rig::with_a_tool();
+        let token = NewToken::of([1; 32]);
+        let tokens = StaticTokens::parse(&token.line("alice", "greet")).expect("a line");
+        let rules = Rules::new(Who::Tokens(tokens), policy.clone(), None);
         let identifier = Identifier::new(Arc::new(rules), [7; 32], VerifiedBounds::default());
         rig.identify_by(identifier);
         let shown = format!("Authorization: Bearer {}\r\n", token.token);
@@ -83,6 +115,17 @@ fn a_token_that_allocates_each_time_it_is_shown() {
         let counted = allocations_of(&mut rig, key, &post(&(session + &shown), body));
         assert!(rig.text().contains(r#""result""#), "{}", rig.text());
         assert_eq!(counted, right);
+    }
+}
+
+fn one_of(scope: &str) -> Need {
+    Need::OneOf(vec![vec![scope.to_owned()]])
+}
+
+fn needs() -> ResourceNeeds {
+    ResourceNeeds {
+        read: Some(Need::Anyone),
+        ..ResourceNeeds::default()
     }
 }
 
@@ -146,7 +189,11 @@ fn broadcasts(rig: &mut Rig) -> u64 {
     // Offsets take more digits as they grow: the last is as long as the one before it.
     for offset in 1..=8 {
         let topic = Topic::Resource("board://bench".into());
-        let publication = Publication { offset, topic };
+        let publication = Publication {
+            offset,
+            topic,
+            principal: None,
+        };
         last = allocations(|| {
             shard.handle_publication(&publication);
             let mut delivered = 0;

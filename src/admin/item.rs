@@ -5,6 +5,7 @@
 //!
 //! ```json
 //! {"uri": "board://lunch", "contents": {"text": "soup", "mimeType": "text/plain"}, "key": "lunch-17"}
+//! {"uri": "mail://inbox", "principal": {"issuer": "https://login.example.com", "subject": "alice"}}
 //! {"session": "n1.…", "message": {"level": "info", "data": "Your export is ready"}}
 //! ```
 
@@ -14,7 +15,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{KEY_BYTES_MAX, PublishItem, PublishOutcome, Target, item_contents, message, refused};
+use super::{
+    KEY_BYTES_MAX, PublishItem, PublishOutcome, Target, item_contents, item_principal, message,
+    refused,
+};
 use crate::app::call::{LIST_NAMES, Notice, Topic};
 use crate::mcp::read::read;
 use crate::wire::uri::{NotAUri, normal};
@@ -24,6 +28,9 @@ use crate::wire::uri::{NotAUri, normal};
 struct ItemBody<'a> {
     uri: Option<String>,
     topic: Option<String>,
+    /// `null` is present, and no principal.
+    #[serde(borrow, default, deserialize_with = "present")]
+    principal: Option<&'a RawValue>,
     session: Option<String>,
     all: Option<bool>,
     #[serde(borrow)]
@@ -49,6 +56,10 @@ pub(super) fn parse(json: &[u8], uri_bytes_max: usize) -> Result<PublishItem, Pu
     let message = body.message.map(message::parse).transpose()?;
     let target = target(body.session, body.all, topic, message)?;
     let contents = body.contents.map(item_contents::parse).transpose()?;
+    let target = match body.principal.map(item_principal::parse).transpose()? {
+        Some(principal) => item_principal::directed(principal, target, contents.is_some())?,
+        None => target,
+    };
     if contents.is_some() && !matches!(target, Target::Topic(Topic::Resource(_))) {
         return Err(refused(
             "bad_item",

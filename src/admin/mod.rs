@@ -1,9 +1,10 @@
-//! The admin listener: publish, health, readiness. Not for clients, and off every hot path.
+//! The admin listener: publish, revoke, health, readiness. Not for clients, and off every hot path.
 //!
 //! - `access` says who may ask, and `connection_limit` who leaves for whom.
 //! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
 //! - `routes` answers a whole request. `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`,
 //!   `item_contents` and `message` for the parts of an item.
+//! - `revoke` reads whose tokens are taken back.
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
@@ -18,12 +19,14 @@ mod idempotency_cache;
 mod idempotent;
 mod item;
 mod item_contents;
+mod item_principal;
 mod lines;
 mod long_body;
 mod message;
 mod policy;
 mod publish;
 mod response;
+mod revoke;
 mod routes;
 mod serve;
 mod stream;
@@ -37,11 +40,13 @@ pub use access::Token;
 pub(crate) use item::no_uri;
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
+pub use revoke::{Revocation, RevokeOutcome};
 pub(crate) use serve::serve_admin;
 
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::Contents;
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::principal::PrincipalId;
 
 /// Bytes of a request's body (413): a thousand items of a thousand bytes. Lines (NDJSON) may be as many as they like.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -57,6 +62,9 @@ pub trait PublishBackend {
 
     /// The node drains: new clients go elsewhere, and its streams close spread over a window. It does not end.
     fn drain(&self);
+
+    /// What a principal was given is worth nothing any more. None: nobody is asked who they are.
+    fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>>;
 
     /// So much is under way that nothing more should be published now.
     fn is_saturated(&self) -> bool;
@@ -84,6 +92,8 @@ pub struct PublishItem {
 pub enum Target {
     /// Everyone who subscribed to it.
     Topic(Topic),
+    /// Those of them that are this principal's.
+    Directed(PrincipalId, Topic),
     /// One session.
     Session(SessionName, Notice),
     /// Every session.

@@ -10,10 +10,11 @@ use super::idempotent::{IdempotentPublisher, PublishReply};
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
+use super::revoke;
 use crate::wire::authority::{is_loopback_host, is_loopback_origin};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed) and POST /drain (send clients to other nodes, without ending).";
+GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
 
 /// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
 pub(super) async fn answer(
@@ -42,8 +43,12 @@ pub(super) async fn answer(
             Some(refusal) => refusal,
             None => drain(publisher),
         },
+        "/revoke" if method == Method::POST => match ask_for_token(&request.head.headers, policy) {
+            Some(refusal) => refusal,
+            None => revoke(&request.body, publisher).await,
+        },
         "/healthz" | "/readyz" | "/metrics" => not_allowed("GET, HEAD"),
-        "/publish" | "/drain" => not_allowed("POST"),
+        "/publish" | "/drain" | "/revoke" => not_allowed("POST"),
         _ => AdminResponse::error(404, format!("Nothing is here. {ROUTES}")),
     }
 }
@@ -123,6 +128,20 @@ fn drain(publisher: &IdempotentPublisher) -> AdminResponse {
     AdminResponse::json(202, &json!({"draining": true}))
 }
 
+async fn revoke(body: &[u8], publisher: &IdempotentPublisher) -> AdminResponse {
+    let whose = match revoke::parse(body) {
+        Ok(whose) => whose,
+        Err(sentence) => return AdminResponse::error(400, sentence),
+    };
+    match publisher.backend().revoke(whose).await {
+        Some(revoked) => AdminResponse::json(200, &revoke::render(&whose, revoked)),
+        None => AdminResponse::error(
+            409,
+            "Nobody is asked who they are here (--auth): there are no tokens to take back.",
+        ),
+    }
+}
+
 fn not_allowed(allow: &'static str) -> AdminResponse {
     AdminResponse::error(405, format!("Use {allow} here. {ROUTES}")).with("Allow", allow)
 }
@@ -153,7 +172,9 @@ mod tests {
     use futures_util::future::{LocalBoxFuture, ready};
 
     use super::*;
-    use crate::admin::{PublishBackend, PublishItem, PublishOutcome, Token};
+    use crate::admin::{
+        PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Token,
+    };
     use crate::app::call::Availability;
 
     struct Counting {
@@ -171,6 +192,11 @@ mod tests {
         }
 
         fn drain(&self) {}
+
+        fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
+            let asks = whose.issued_up_to > 0;
+            Box::pin(ready(asks.then_some(RevokeOutcome { kept: None })))
+        }
 
         fn is_saturated(&self) -> bool {
             false
@@ -233,9 +259,30 @@ mod tests {
     fn a_route_that_does_not_exist() {
         let (status, body) = ask("GET", "/metricz", &[], "", false);
         assert_eq!(status, 404);
-        for route in ["/healthz", "/readyz", "/metrics", "/publish", "/drain"] {
+        for route in [
+            "/healthz", "/readyz", "/metrics", "/publish", "/revoke", "/drain",
+        ] {
             assert!(body.contains(route), "{body}");
         }
+    }
+
+    #[test]
+    fn tokens_that_anybody_takes_back() {
+        let body = r#"{"issuer":"i","subject":"s"}"#;
+        assert_eq!(ask("POST", "/revoke", &[], body, true).0, 401);
+        let right = [("Authorization", "Bearer s3cret")];
+        assert_eq!(ask("POST", "/revoke", &right, body, true).0, 200);
+        assert_eq!(ask("GET", "/revoke", &[], "", false).0, 405);
+        assert_eq!(ask("POST", "/revoke", &[], "{}", false).0, 400);
+        let foreign = [("Origin", "https://evil.example")];
+        assert_eq!(ask("POST", "/revoke", &foreign, body, false).0, 403);
+    }
+
+    #[test]
+    fn tokens_that_are_taken_back_where_there_are_none() {
+        let body = r#"{"issuer":"i","subject":"s","issuedUpTo":0}"#;
+        let (status, told) = ask("POST", "/revoke", &[], body, false);
+        assert_eq!((status, told.contains("--auth")), (409, true), "{told}");
     }
 
     #[test]

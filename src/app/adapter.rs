@@ -11,10 +11,10 @@ use super::call::{Caching, Call, Handler, Lifecycle, Link, Outcome, ServerInfoJs
 use super::context::Logging;
 use super::decode::{decode, digest, name_of_tool};
 use super::envelope::CallEnvelope;
-use super::{Context, Error, legacy_output, param_headers};
+use super::{Context, Error, cursor, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
 use crate::mcp::{Capability, Era, RpcError, RpcMethod};
-use crate::wire::uri::NotAUri;
+use crate::wire::uri::{NotAUri, normal};
 
 /// An application as one core of the engine holds it.
 pub fn handler<A: App + 'static>(app: A) -> Rc<dyn Handler> {
@@ -98,7 +98,9 @@ impl<A: App> Adapter<A> {
         }
         match RpcMethod::of(method) {
             Some(RpcMethod::ToolsList) => {
-                let mut result = app.list_tools(decode(context)?, context).await?;
+                let request = cursor::opened(decode(context)?, context)?;
+                let mut result = app.list_tools(request, context).await?;
+                result.next_cursor = cursor::sealed(result.next_cursor, context);
                 if context.era() == Era::Legacy {
                     let tools = result.tools.into_iter().map(legacy_output::tool);
                     result.tools = tools.collect();
@@ -107,24 +109,31 @@ impl<A: App> Adapter<A> {
             }
             Some(RpcMethod::ToolsCall) => self.call_tool(context).await,
             Some(RpcMethod::ResourcesList) => {
-                let result = app.list_resources(decode(context)?, context).await?;
+                let request = cursor::opened(decode(context)?, context)?;
+                let mut result = app.list_resources(request, context).await?;
+                result.next_cursor = cursor::sealed(result.next_cursor, context);
                 Ok(encode_cached(&result, app.caching(Cacheable::Resources)))
             }
             Some(RpcMethod::ResourcesTemplatesList) => {
-                let result = app
-                    .list_resource_templates(decode(context)?, context)
-                    .await?;
+                let request = cursor::opened(decode(context)?, context)?;
+                let mut result = app.list_resource_templates(request, context).await?;
+                result.next_cursor = cursor::sealed(result.next_cursor, context);
                 let caching = app.caching(Cacheable::ResourceTemplates);
                 Ok(encode_cached(&result, caching))
             }
             Some(RpcMethod::ResourcesRead) => {
-                let request: ReadResourceRequest = decode(context)?;
+                let mut request: ReadResourceRequest = decode(context)?;
+                if context.has_policy() {
+                    request.uri = self.ruled_spelling(&request.uri)?;
+                }
                 let caching = app.caching(Cacheable::Resource(&request.uri));
                 let result = app.read_resource(request, context).await?;
                 Ok(encode_cached(&result, caching))
             }
             Some(RpcMethod::PromptsList) => {
-                let result = app.list_prompts(decode(context)?, context).await?;
+                let request = cursor::opened(decode(context)?, context)?;
+                let mut result = app.list_prompts(request, context).await?;
+                result.next_cursor = cursor::sealed(result.next_cursor, context);
                 Ok(encode_cached(&result, app.caching(Cacheable::Prompts)))
             }
             Some(RpcMethod::PromptsGet) => {
@@ -140,6 +149,14 @@ impl<A: App> Adapter<A> {
                 }),
             },
         }
+    }
+
+    /// The spelling that rules were compared with: of another one an application might make something else, and read what its client
+    /// may not.
+    fn ruled_spelling(&self, uri: &str) -> Result<String, RpcError> {
+        let own = self.app.own_uri(uri);
+        let own = own.and_then(|own| Ok(normal(&own)?.into_owned()));
+        own.map_err(|fault| RpcError::invalid_params(format!("Invalid params: {fault}.")))
     }
 
     async fn call_tool(&self, context: &Context) -> Result<Outcome, Error> {
@@ -216,6 +233,7 @@ fn interim_result(context: &Context) -> LocalBoxFuture<'_, Outcome> {
 fn outcome_of(error: Error, context: &Context) -> Outcome {
     match error {
         Error::Rpc(error) => Outcome::Error(error),
+        Error::MissingScope(scopes) => Outcome::MissingScope { scopes },
         Error::InputRequired(_) => unreachable!("it has its interim result"),
         Error::Instead(result) => Outcome::Other {
             json: to_json(&result),

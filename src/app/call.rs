@@ -95,6 +95,12 @@ pub enum Outcome {
     },
     /// A JSON-RPC error in place of a result.
     Error(RpcError),
+    /// The client's access token is not good for this, and one with these scopes is (spaces between them). The answer is
+    /// 403 with a challenge that names them, and the JSON-RPC error alone where something was sent before.
+    MissingScope {
+        /// All that it takes.
+        scopes: String,
+    },
 }
 
 /// `ttlMs` and `cacheScope` of a modern list or read result.
@@ -186,6 +192,9 @@ pub trait Link {
 
     /// Tells every subscriber of a topic, on all cores, that it changed.
     fn publish(&self, topic: Topic);
+
+    /// Tells one principal's subscribers of a topic, and nobody else.
+    fn publish_to(&self, principal: PrincipalId, topic: Topic);
 
     /// Tells what a write to this process's [`ContentStore`](super::contents::ContentStore) changed. An engine
     /// with other nodes carries the contents there too; `None` is a resource taken away.

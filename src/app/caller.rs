@@ -8,7 +8,7 @@ use std::cell::{Cell, OnceCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use crate::principal::Identity;
+use crate::principal::{Action, Decision, Identity, Permits};
 use crate::wire::session_id::SessionId;
 
 /// What the application sees of a request's sender.
@@ -24,6 +24,8 @@ pub struct Caller {
     pub headers: Headers,
     /// Who they are. None: the server asks nobody.
     pub identity: Option<Rc<Identity>>,
+    /// What was in force when the call began. None: everybody may do everything.
+    pub(crate) policy: Option<Rc<dyn Permits>>,
 }
 
 impl Caller {
@@ -35,6 +37,7 @@ impl Caller {
             address,
             headers,
             identity: None,
+            policy: None,
         }
     }
 
@@ -44,6 +47,17 @@ impl Caller {
         Caller {
             identity: Some(identity),
             ..self
+        }
+    }
+
+    /// What the server's policy says of an action of theirs, as it was when the call began: what
+    /// [`Context::may`](super::Context::may) asks. Where there is none, they may do everything.
+    #[must_use]
+    pub fn decision(&self, action: Action<'_>) -> Decision<'_> {
+        match (&self.policy, &self.identity) {
+            (None, _) => Decision::Allow,
+            (Some(policy), Some(identity)) => policy.decide(identity, action),
+            (Some(_), None) => Decision::Unknown,
         }
     }
 }

@@ -22,7 +22,7 @@ use super::state::RequestState;
 use super::{Error, SessionId};
 use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
-use crate::principal::{Identity, PrincipalId};
+use crate::principal::{Action, Decision, Identity, PrincipalId};
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
 #[derive(Clone)]
@@ -145,6 +145,45 @@ impl Context {
     #[must_use]
     pub fn principal(&self) -> Option<PrincipalId> {
         self.identity().map(Identity::id)
+    }
+
+    /// Whether the client may do this, by the server's policy as it was when this call began (`[policy]` in the configuration
+    /// file). What a client asks for itself was asked already: its tool, prompt or resource. This is for what a tool does
+    /// beyond that.
+    ///
+    /// URIs are compared in the spelling by which the application publishes them. Where there is no policy, everybody may do
+    /// everything.
+    ///
+    /// ```
+    /// use pinfold::Action;
+    /// use pinfold::app::{Context, Error};
+    ///
+    /// fn rename(from: &str, to: &str, context: &Context) -> Result<String, Error> {
+    ///     context.may(Action::Remove(from))?;
+    ///     context.may(Action::Publish(to))?;
+    ///     Ok(format!("{from} is {to} now"))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::MissingScope`], which becomes 403 and a challenge if nothing was sent before; or what is said of a tool, prompt or
+    /// resource that is not there, if nothing that this client could get would help.
+    pub fn may(&self, action: Action<'_>) -> Result<(), Error> {
+        match self.0.call.caller.decision(action) {
+            Decision::Allow => Ok(()),
+            Decision::MissingScope(scopes) => Err(Error::MissingScope(scopes.to_owned())),
+            Decision::Unknown => Err(Error::Rpc(RpcError::not_there(self.era(), action))),
+        }
+    }
+
+    /// The same, for one of many.
+    pub(super) fn is_allowed(&self, action: Action<'_>) -> bool {
+        self.0.call.caller.decision(action) == Decision::Allow
+    }
+
+    /// There is a policy: what others may see is not what this client may.
+    pub(super) fn has_policy(&self) -> bool {
+        self.0.call.caller.policy.is_some()
     }
 
     /// The header fields of the request, without `Authorization`, `Cookie` and `Proxy-Authorization` unless the application
@@ -276,6 +315,22 @@ impl Context {
     /// Tells every subscriber, on all cores and nodes, that something changed.
     pub fn publish(&self, topic: Topic) {
         self.0.link.publish(topic);
+    }
+
+    /// Tells a principal's subscribers that something changed for them: of all its clients, on all cores and nodes. To everybody
+    /// else it is as if nothing had been published.
+    ///
+    /// ```
+    /// # use pinfold::app::{Context, Topic};
+    /// fn cart_changed(context: &Context) {
+    ///     let cart = Topic::Resource("shop://cart".into());
+    ///     if let Some(caller) = context.principal() {
+    ///         context.publish_to(caller, cart); // the caller's other clients as well
+    ///     }
+    /// }
+    /// ```
+    pub fn publish_to(&self, principal: PrincipalId, topic: Topic) {
+        self.0.link.publish_to(principal, topic);
     }
 
     /// Tells what a write to a content store changed, with the contents for the stores of other nodes.

@@ -40,6 +40,9 @@ pub enum Error {
     WrongArguments(String),
     /// The client was asked and gave no answer. Treated like [`Error::Failed`] unless the caller handles it.
     Unanswered(AskFailed),
+    /// The client's access token is not good for this, and one with these scopes is: of
+    /// [`Context::may`](super::Context::may). The client is answered 403, and told to get such a token.
+    MissingScope(String),
     /// Not a failure: the call ends here, and starts again when the client brings the answers. Let it pass.
     InputRequired(Interruption),
     /// Not a failure: an extension's result, with a `resultType` of its own, in place of the method's.
@@ -73,7 +76,7 @@ impl Error {
     /// A tool or prompt that is not there: -32602 in every revision.
     #[must_use]
     pub fn unknown(kind: &str, name: &str) -> Self {
-        Self::invalid_params(format!("Unknown {kind}: {name}"))
+        Error::Rpc(RpcError::unknown(kind, name))
     }
 }
 
@@ -106,6 +109,9 @@ impl fmt::Display for Error {
             }
             Error::Unanswered(AskFailed::SessionClosed) => {
                 f.write_str("The session ended before the client answered")
+            }
+            Error::MissingScope(scopes) => {
+                write!(f, "This takes an access token with the scope {scopes}")
             }
             Error::InputRequired(_) => f.write_str("The client's input is required"),
             Error::Instead(_) => f.write_str("Answered by an extension"),

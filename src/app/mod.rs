@@ -14,6 +14,7 @@ mod caller;
 pub mod conformance;
 pub mod contents;
 mod context;
+mod cursor;
 mod decode;
 mod envelope;
 mod error;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::call::{Caching, Call, Caller, Handler, Headers, Link, Outcome};
 use super::{App, handler};
 use crate::mcp::{ProtocolVersion, RpcError};
+use crate::principal::{Identity, Permits};
 use crate::testing::{TestLink, World};
 
 /// A client of one revision, talking to one application.
@@ -20,6 +21,8 @@ pub(super) struct Peer {
     version: ProtocolVersion,
     capabilities: Arc<Value>,
     headers: Vec<(Box<str>, Box<str>)>,
+    /// Who it is, and what decides on what they may do.
+    governed: Option<(Rc<Identity>, Rc<dyn Permits>)>,
 }
 
 impl Peer {
@@ -40,7 +43,15 @@ impl Peer {
             version,
             capabilities: Arc::new(json!({ "sampling": {}, "elicitation": {}, "roots": {} })),
             headers: Vec::new(),
+            governed: None,
         }
+    }
+
+    /// Somebody, under a policy.
+    pub(super) fn governed(mut self, subject: &str, policy: impl Permits + 'static) -> Self {
+        let identity = Identity::new("https://login.example", subject);
+        self.governed = Some((Rc::new(identity), Rc::new(policy)));
+        self
     }
 
     pub(super) fn declaring(mut self, capabilities: Value) -> Self {
@@ -64,6 +75,10 @@ impl Peer {
         params: Option<&Value>,
     ) -> LocalBoxFuture<'static, Outcome> {
         let fields = self.headers.iter().map(|(name, value)| (&**name, &**value));
+        let mut caller = Caller::new(None, None, Headers::of(fields, 0, false));
+        if let Some((identity, policy)) = self.governed.clone() {
+            (caller.identity, caller.policy) = (Some(identity), Some(policy));
+        }
         let call = Call {
             version: self.version,
             method: Call::method_of(method),
@@ -71,7 +86,7 @@ impl Peer {
             client_capabilities: Arc::clone(&self.capabilities),
             client_info: None,
             tree_bytes: 0,
-            caller: Caller::new(None, None, Headers::of(fields, 0, false)),
+            caller,
         };
         let link: Rc<dyn Link> = Rc::<TestLink>::clone(&self.link);
         Rc::clone(&self.handler).call(call, link)

@@ -43,9 +43,9 @@ pub enum AuthQuestion {
 }
 
 impl Identifier {
-    /// The key is random and known to nobody else, another one for each core.
+    /// Key and seed are random and known to nobody else, another one for each core.
     #[must_use]
-    pub fn new(rules: Arc<Rules>, key: [u8; 32], bounds: VerifiedBounds) -> Identifier {
+    pub fn new(rules: Arc<Rules>, key: ([u8; 16], u64), bounds: VerifiedBounds) -> Identifier {
         Identifier {
             rules,
             verified: VerifiedTokens::new(key, bounds),

@@ -47,9 +47,8 @@
 //! **Engine.** A session, a stream and a call keep their [`PrincipalId`]; whoever names one of another principal gets the
 //! answer for one that never was. [`Policy::allows`] is asked at dispatch, where tool and URI are known:
 //! [`Decision::MissingScope`] is [`Rules::missing_scopes`] (403), [`Decision::Unknown`] the answer for what is not there; a list
-//! leaves out what is not [`Decision::Allow`]. [`Identity::valid_until`] arms the timer that ends a stream. An identity that
-//! came by [`Rules::epoch`] before the one in force is asked for again: a stream that outlives an epoch is looked at by its
-//! timer.
+//! leaves out what is not [`Decision::Allow`]. [`Identity::valid_until`] arms the timer that ends a stream. What rules take away
+//! from those who were let in by the ones before has every stream looked at again (`shard/engine/life.rs`).
 //!
 //! **Other nodes.** A request that is passed on takes its `Authorization` along, and is identified there anew. What a proxy says takes a
 //! proof along that the node which passes it on has heard it from the proxy (`shard/http/proxied.rs`): the peer there is a node.
@@ -76,6 +75,7 @@ mod rules;
 mod settings;
 mod shown;
 mod static_tokens;
+mod taken_away;
 mod verified;
 mod verifier;
 
@@ -91,7 +91,8 @@ pub use self::identifier::{AuthQuestion, Finding, Identifier};
 pub use self::key_set::{BadKeySet, KeySet};
 pub use self::metadata::ProtectedResource;
 pub use self::policy::{
-    Action, BadPolicy, Decision, ListKind, Need, Policy, PolicySettings, Preset, ResourceNeeds,
+    Action, BadPolicy, Decision, Holder, ListKind, Need, Policy, PolicySettings, Preset,
+    ResourceNeeds,
 };
 pub use self::proxy::{PROXY_ISSUER, Proxy, ProxySettings};
 pub use self::reason::Reason;
@@ -101,6 +102,7 @@ pub use self::settings::{IssuerSettings, JwtSettings};
 pub(crate) use self::settings::{KeySource, is_url};
 pub use self::shown::{Searched, Shown, ShownField};
 pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_ISSUER};
+pub(crate) use self::taken_away::Withdrawn;
 pub use self::verified::{VerifiedBounds, VerifiedTokens};
 pub use self::verifier::{UnverifiedToken, Verdict, Verifier};
 pub use crate::principal::{Identity, PrincipalId, Scopes, UnixSeconds, is_scope};

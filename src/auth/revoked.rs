@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Identity, PrincipalId, UnixSeconds};
+use super::{PrincipalId, UnixSeconds};
 use crate::limits::REVOCATIONS_MAX;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,29 +16,48 @@ impl Revoked {
     /// have long expired by themselves.
     pub(super) fn with(&self, principal: PrincipalId, until: UnixSeconds) -> Revoked {
         let mut next = self.clone();
-        let latest = next
-            .until
-            .get(&principal)
-            .map_or(until, |before| until.max(*before));
-        next.until.insert(principal, latest);
-        if next.until.len() > REVOCATIONS_MAX {
-            let oldest = next.until.iter().min_by_key(|(_, until)| **until);
-            let oldest = oldest.map(|(principal, _)| *principal);
-            oldest.and_then(|oldest| next.until.remove(&oldest));
-        }
+        next.insert(principal, until);
         next
     }
 
+    pub(super) fn insert(&mut self, principal: PrincipalId, until: UnixSeconds) {
+        let latest = self.until.entry(principal).or_insert(until);
+        *latest = until.max(*latest);
+        if self.until.len() > REVOCATIONS_MAX {
+            let oldest = self.until.iter().min_by_key(|(_, until)| **until);
+            let oldest = oldest.map(|(principal, _)| *principal);
+            oldest.and_then(|oldest| self.until.remove(&oldest));
+        }
+    }
+
     /// Credentials that do not say when they were made are taken back for good.
-    pub(super) fn has(&self, identity: &Identity) -> bool {
-        let until = self.until.get(&identity.id());
-        until.is_some_and(|until| identity.issued_at().is_none_or(|at| at <= *until))
+    pub(super) fn has(&self, principal: PrincipalId, issued_at: Option<UnixSeconds>) -> bool {
+        let until = self.until.get(&principal);
+        until.is_some_and(|until| issued_at.is_none_or(|at| at <= *until))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (PrincipalId, UnixSeconds)> + '_ {
+        self.until
+            .iter()
+            .map(|(principal, until)| (*principal, *until))
+    }
+
+    /// Of whom more is taken back here than there.
+    pub(super) fn beside<'a>(
+        &'a self,
+        before: &'a Revoked,
+    ) -> impl Iterator<Item = PrincipalId> + 'a {
+        let newer = self
+            .all()
+            .filter(|(principal, until)| before.until.get(principal) < Some(until));
+        newer.map(|(principal, _)| principal)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Identity;
 
     #[test]
     fn a_token_that_counts_after_it_was_taken_back() {
@@ -46,10 +65,10 @@ mod tests {
         let revoked = Revoked::default()
             .with(alice.id(), 100)
             .with(alice.id(), 50);
-        let issued = |at| revoked.has(&alice.clone().with_issued_at(at));
+        let issued = |at| revoked.has(alice.id(), Some(at));
         assert!(issued(0) && issued(100) && !issued(101));
-        assert!(revoked.has(&alice), "nobody knows when");
-        assert!(!revoked.has(&Identity::new("issuer", "bob")));
+        assert!(revoked.has(alice.id(), None), "nobody knows when");
+        assert!(!revoked.has(Identity::new("issuer", "bob").id(), None));
     }
 
     #[test]
@@ -63,10 +82,10 @@ mod tests {
                 .until
                 .insert(PrincipalId::from_bytes(bytes), number + 10);
         }
-        let alice = Identity::new("issuer", "alice").with_issued_at(1);
+        let alice = Identity::new("issuer", "alice");
         let mut next = revoked.with(alice.id(), 1_000_000);
-        assert!(next.has(&alice));
+        assert!(next.has(alice.id(), Some(1)));
         next = next.with(alice.id(), 1);
-        assert!(next.has(&alice) && next.until.len() <= REVOCATIONS_MAX + 1);
+        assert!(next.has(alice.id(), Some(1)) && next.until.len() <= REVOCATIONS_MAX + 1);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::challenge::Challenges;
 use super::revoked::Revoked;
+use super::taken_away::{TakenAway, Withdrawn};
 use super::{
     Identity, KeySet, Policy, PrincipalId, ProtectedResource, Proxy, PublicUrl, Reason, Refusal,
     ShownField, StaticTokens, UnixSeconds, Verifier,
@@ -157,6 +158,20 @@ impl Rules {
         self.challenges.missing_scopes(scopes)
     }
 
+    /// The same, of somebody with a token for other things. The challenge names also what they have of what matters here: older
+    /// clients ask for what it names and no more, and would lose that (2025-11-25 authorization, "Scope Challenge Handling").
+    #[must_use]
+    pub fn missing_scopes_of(&self, identity: &Identity, scopes: &str) -> Refusal {
+        let needed = || scopes.split(' ');
+        let own = self.policy.scopes().filter(|it| identity.scopes().has(it));
+        let more = own.filter(|it| needed().all(|needed| needed != *it));
+        let all: Vec<&str> = needed().chain(more).collect();
+        Refusal {
+            scopes: Some(scopes.into()),
+            ..self.missing_scopes(&all.join(" "))
+        }
+    }
+
     /// An issuer has other keys now. If one of those before is gone, what it signed counts no more.
     #[must_use]
     pub fn with_keys(&self, issuer: usize, before: &KeySet, keys: Arc<KeySet>) -> Rules {
@@ -200,10 +215,52 @@ impl Rules {
         }
     }
 
+    /// The same of many.
+    #[must_use]
+    pub fn with_all_revoked(&self, all: &[(PrincipalId, UnixSeconds)]) -> Rules {
+        let mut revoked = (*self.revoked).clone();
+        for &(principal, until) in all {
+            revoked.insert(principal, until);
+        }
+        Rules {
+            revoked: Arc::new(revoked),
+            ..self.clone()
+        }
+    }
+
     /// Whether somebody was let in by what was taken back since.
     #[must_use]
     pub fn is_revoked(&self, identity: &Identity) -> bool {
-        self.revoked.has(identity)
+        self.revoked.has(identity.id(), identity.issued_at())
+    }
+
+    /// The same of what this principal was given at this second.
+    #[must_use]
+    pub fn is_taken_back(&self, principal: PrincipalId, issued_at: Option<UnixSeconds>) -> bool {
+        self.revoked.has(principal, issued_at)
+    }
+
+    /// What was taken back: whose, and what they were given up to which second.
+    pub fn revocations(&self) -> impl Iterator<Item = (PrincipalId, UnixSeconds)> + '_ {
+        self.revoked.all()
+    }
+
+    /// What those lose who were let in by the rules before.
+    pub(crate) fn taken_away_since(&self, before: &Rules) -> TakenAway {
+        TakenAway {
+            is_other_policy: !Arc::ptr_eq(&self.policy, &before.policy),
+            withdrawn: match (&before.who, &self.who) {
+                _ if self.epoch == before.epoch => Withdrawn::None,
+                (Who::Tokens(before), Who::Tokens(now)) if !now.has_all_of(before) => {
+                    Withdrawn::Of(before.owners_beside(now).collect())
+                }
+                _ => Withdrawn::Unknown,
+            },
+            revoked: match Arc::ptr_eq(&self.revoked, &before.revoked) {
+                true => Vec::new(),
+                false => self.revoked.beside(&before.revoked).collect(),
+            },
+        }
     }
 
     /// Every identity is looked at anew.

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::{Identity, Scopes, UnixSeconds};
+use super::{Identity, PrincipalId, Scopes, UnixSeconds};
 use crate::limits::{STATIC_TOKENS_MAX, TOKEN_NAME_BYTES_MAX};
 use crate::principal::is_scope;
 
@@ -141,6 +141,16 @@ impl StaticTokens {
             .entries
             .iter()
             .all(|entry| self.entries.contains(entry))
+    }
+
+    /// Whose tokens these are which the other ones are not.
+    pub(super) fn owners_beside<'a>(
+        &'a self,
+        other: &'a StaticTokens,
+    ) -> impl Iterator<Item = PrincipalId> + 'a {
+        let beside = self.entries.iter();
+        let beside = beside.filter(|entry| !other.entries.contains(entry));
+        beside.map(|entry| entry.identity().id())
     }
 }
 

@@ -1,5 +1,5 @@
-//! The command line: `serve`; `config`, which looks at the configuration of `serve`; two small clients for people
-//! (`publish` and `watch`); `token`, which makes tokens; and `traefik`, which prints the proxy's configuration.
+//! The command line: `serve`; `config`, which looks at the configuration of `serve`; small clients for people
+//! (`publish`, `watch` and `revoke`); `token`, which makes tokens; and `traefik`, which prints the proxy's configuration.
 //!
 //! `program` is the whole of it. What is typed is parsed here. The crate's module `config` checks the options of `serve`,
 //! `banner` prints what came of them, and through `lines` the banner and the log get out. `reload` is what SIGHUP does.
@@ -13,6 +13,7 @@ pub mod memory_estimate;
 mod program;
 pub mod publish;
 pub mod reload;
+pub mod revoke;
 pub mod serve;
 pub mod token;
 pub mod traefik;
@@ -50,6 +51,9 @@ pub enum CliCommand {
     /// Notify subscribers that something changed, with or without its new contents
     #[command(after_help = publish::EXAMPLES)]
     Publish(Box<publish::PublishOptions>),
+    /// Take back what somebody was given: their tokens are worth nothing any more, their streams end
+    #[command(after_help = revoke::EXAMPLES)]
+    Revoke(revoke::RevokeOptions),
     /// Subscribe to a server and print its notifications
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchOptions),

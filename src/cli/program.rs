@@ -8,7 +8,7 @@ use super::lines::LineWriter;
 use super::serve::Given;
 use super::{
     CliCommand, EXIT_USAGE, Invocation, command_line, config, log, manual, mistyped_variables,
-    publish, serve, token, traefik, watch,
+    publish, revoke, serve, token, traefik, watch,
 };
 use crate::config::{Layers, Machine, Mistakes};
 
@@ -23,6 +23,7 @@ pub fn program() -> ExitCode {
         CliCommand::Serve(_) => serve_to_the_end(layers),
         CliCommand::Config(command) => config::run(&command, &layers),
         CliCommand::Publish(options) => publish::run(&options),
+        CliCommand::Revoke(options) => revoke::run(&options),
         CliCommand::Watch(options) => watch::run(options),
         CliCommand::Token(command) => token::run(&command),
         CliCommand::Traefik(options) => traefik::run(&options),

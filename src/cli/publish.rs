@@ -16,7 +16,7 @@ use std::sync::mpsc::sync_channel;
 use clap::Args;
 
 use input::{Batches, ItemLines};
-use remote::AdminClient;
+pub(super) use remote::AdminClient;
 use report::Report;
 
 pub const EXAMPLES: &str = "\
@@ -31,6 +31,8 @@ Examples:
   pinfold publish --key lunch-17 --text 'soup' board://lunch
         send it again if you are not sure whether it arrived: it is published once;
         another item under the same key is refused (key_reused)
+  pinfold publish --principal 'https://login.example.com alice' mail://inbox
+        only alice's clients are notified; of a token file's principals the issuer is pinfold:tokens
   pinfold publish --session \"$MCP_SESSION_ID\" --message 'Your export is ready'
   pinfold publish --all --level warning --message '{\"restart\": \"in 5 minutes\"}'
         messages reach clients that have a session; clients of 2026-07-28 have none
@@ -91,6 +93,11 @@ pub struct PublishOptions {
     #[arg(long, group = "source")]
     delete: bool,
 
+    /// Notify only subscribers that are this principal's: its issuer, a space and its subject, or its id (32 hexadecimal
+    /// digits)
+    #[arg(long, value_name = "PRINCIPAL", conflicts_with_all = ["source", "audience", "message"])]
+    principal: Option<String>,
+
     /// Send it to this session only (its Mcp-Session-Id)
     #[arg(long, value_name = "ID", group = "audience", conflicts_with = "source")]
     session: Option<String>,
@@ -117,7 +124,7 @@ pub struct PublishOptions {
     key: Option<String>,
 
     /// Publish the items in this file, one per line (NDJSON) or a JSON list; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "source", "audience", "message", "key"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "source", "audience", "message", "key", "principal"])]
     from: Option<PathBuf>,
 
     /// URIs of resources, or tools, prompts, resources for the lists; - alone is --from -

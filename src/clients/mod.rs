@@ -7,6 +7,7 @@
 
 mod call_rates;
 mod client;
+mod ended;
 mod networks;
 mod table;
 mod token_bucket;
@@ -18,6 +19,7 @@ use crate::limits::Limits;
 
 pub use self::call_rates::CallRates;
 pub use self::client::Client;
+pub use self::ended::{EndedStreams, WhyEnded};
 pub use self::networks::{Networks, NotANetwork, PRIVATE};
 pub use self::table::{Clients, Excess, Holds, Millis};
 pub use self::token_bucket::{RetryAfter, TokenBucket};
@@ -32,6 +34,7 @@ pub struct Commons {
     /// What clients make the node hold: bodies that arrive, unread and kept answers, calls under way.
     pub memory: Arc<Pool>,
     pub clients: Clients,
+    pub ended: Arc<EndedStreams>,
     /// Who may name the client of a request.
     pub proxies: Networks,
 }
@@ -45,6 +48,7 @@ impl Commons {
             subscription_bytes: Pool::new(limits.subscription_bytes_max),
             memory: Pool::new(limits.memory_bytes_max),
             clients: Clients::new(limits),
+            ended: Arc::default(),
             proxies,
         })
     }

@@ -5,6 +5,7 @@
 //! | `{prefix}session:{id}` | the node that has the session; whoever serves its DELETE removes it | `record`: node, process, client; for five minutes after its process, that it ended |
 //! | `{prefix}node:{name}` | that node, every 1.5 s, for 5 s | `record`: address, process |
 //! | `{prefix}bus`, `{prefix}board`, … | every node, and any program the first | [`bus`] |
+//! | `{prefix}revoked` | every node on which an operator took somebody's tokens back, for thirty days | whose, and up to when they were issued |
 //! | `{prefix}processes` | each process its field; whoever marks its sessions as ended removes it | `record`: the same, also while the key above is missing |
 //! | `{prefix}burial:{name}.{incarnation}` | whoever marks that process, for five minutes | that others need not |
 //!
@@ -25,6 +26,8 @@ mod peers;
 mod pending;
 mod record;
 mod resolver;
+#[cfg(feature = "auth")]
+mod revocations;
 mod shared;
 pub mod steering;
 mod task;
@@ -32,6 +35,8 @@ mod writer;
 
 pub use self::membership::Membership;
 pub use self::pending::PENDING_BYTES;
+#[cfg(feature = "auth")]
+pub(crate) use self::revocations::Revocations;
 pub use self::task::ClusterTask;
 
 use std::net::SocketAddr;

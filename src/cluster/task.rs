@@ -16,6 +16,8 @@ use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
 use super::pending::Pending;
 use super::record::{FoundRecord, Keys, NodeRecord, found_node, found_session};
 use super::resolver::LocateAnswers;
+#[cfg(feature = "auth")]
+use super::revocations::{self, Revocations};
 use super::shared::ClusterContext;
 use super::writer::RecordWriter;
 use super::{Advertised, ClusterSetup};
@@ -34,11 +36,28 @@ const ASKS_MAX: usize = 4096;
 pub struct ClusterTask {
     setup: ClusterSetup,
     membership: Arc<Membership>,
+    /// None: nobody is asked who they are.
+    #[cfg(feature = "auth")]
+    revocations: Option<Revocations>,
 }
 
 impl ClusterTask {
     pub(super) fn new(setup: ClusterSetup, membership: Arc<Membership>) -> Self {
-        ClusterTask { setup, membership }
+        ClusterTask {
+            setup,
+            membership,
+            #[cfg(feature = "auth")]
+            revocations: None,
+        }
+    }
+
+    /// It tells the others, too, whose tokens were taken back here, and hears of theirs.
+    #[cfg(feature = "auth")]
+    pub(crate) fn with_revocations(self, revocations: Option<Revocations>) -> ClusterTask {
+        ClusterTask {
+            revocations,
+            ..self
+        }
     }
 
     /// Runs until [`Membership::leave`]. `incarnation` is this process's; `announce_all` makes the cores say of all their
@@ -78,6 +97,10 @@ impl ClusterTask {
             throttles: LogThrottles::default(),
             foreign: RefCell::new(LogThrottle::of_each()),
         });
+        #[cfg(feature = "auth")]
+        if let Some(revocations) = self.revocations {
+            tasks::spawn(revocations::run(shared.clone(), prefix, revocations));
+        }
         let others = join3(
             shared.beat(),
             resolve(shared.clone()),

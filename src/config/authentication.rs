@@ -10,7 +10,7 @@ use super::units::{FileOrUrl, Milliseconds, between};
 use crate::auth::{Algorithm, IssuerSettings, JwtSettings, ProxySettings, PublicUrl};
 use crate::clients::Networks;
 use crate::credentials::Authenticator;
-use crate::limits::LEEWAY_MAX_S;
+use crate::limits::{AUTH_GRACE_MAX_MS, LEEWAY_MAX_S, Limits};
 use crate::node::AuthOptions;
 
 /// How it is found out who asks.
@@ -82,6 +82,11 @@ pub struct AuthenticationOptions {
     /// How far clocks may differ: a token is taken for so long after it has expired
     #[arg(long, env = "PINFOLD_AUTH_LEEWAY", value_name = "TIME", default_value_t = Milliseconds(60_000), value_parser = leeway)]
     pub auth_leeway: Milliseconds,
+
+    /// How long a stream of notifications goes on after its token has ended, for its client to show the next one; 0s: it ends with
+    /// it
+    #[arg(long, env = "PINFOLD_AUTH_GRACE", value_name = "TIME", default_value_t = Milliseconds(Limits::default().auth_grace_ms), value_parser = grace)]
+    pub auth_grace: Milliseconds,
 
     /// Claim of a token that names the tenant
     #[arg(long, env = "PINFOLD_AUTH_TENANT_CLAIM", value_name = "NAME")]
@@ -295,6 +300,10 @@ fn networks(text: &str) -> Result<Networks, crate::clients::NotANetwork> {
 fn algorithm(name: &str) -> Result<Algorithm, String> {
     let allowed = "must be RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA, HS256, HS384 or HS512";
     Algorithm::parse(name).ok_or_else(|| allowed.to_owned())
+}
+
+fn grace(text: &str) -> Result<Milliseconds, String> {
+    between(text, Milliseconds(0), Milliseconds(AUTH_GRACE_MAX_MS))
 }
 
 fn leeway(text: &str) -> Result<Milliseconds, String> {

@@ -33,7 +33,8 @@ pub fn new_token() -> Result<NewToken, String> {
 /// # Errors
 /// The machine has no randomness.
 pub fn identifier(rules: Arc<Rules>) -> Result<Identifier, String> {
-    Ok(Identifier::new(rules, random()?, VerifiedBounds::default()))
+    let key = (random()?, u64::from_le_bytes(random()?));
+    Ok(Identifier::new(rules, key, VerifiedBounds::default()))
 }
 
 fn random<const BYTES: usize>() -> Result<[u8; BYTES], String> {

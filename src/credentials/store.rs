@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
+
+use futures_channel::oneshot;
 
 use super::files::{complain_of_secret, complain_of_tokens, read_token_file};
 use super::hook::Authenticate;
@@ -65,7 +67,12 @@ pub struct CredentialStore {
     authenticator: Authenticator,
     shared: Arc<Shared>,
     issuers: Vec<SyncSender<Errand>>,
+    tell_others: OnceLock<TellRevoked>,
 }
+
+/// Posts a revocation for other nodes, and gives what resolves when they can hear of it.
+pub(crate) type TellRevoked =
+    Box<dyn Fn(PrincipalId, UnixSeconds) -> oneshot::Receiver<()> + Send + Sync>;
 
 type TellRules = Box<dyn Fn(&Arc<Rules>) + Send + Sync>;
 
@@ -128,6 +135,7 @@ impl CredentialStore {
             authenticator,
             shared,
             issuers: Vec::new(),
+            tell_others: OnceLock::new(),
         };
         for (index, (name, source, known)) in known.into_iter().enumerate() {
             let shared = store.shared.clone();
@@ -203,10 +211,32 @@ impl CredentialStore {
         self.shared.change(|rules| rules.with_policy(policy));
     }
 
-    /// What this principal was given up to this second is worth nothing any more. Other nodes have to be told, too.
-    pub fn revoke(&self, principal: PrincipalId, until: UnixSeconds) {
+    /// What this principal was given up to this second is worth nothing any more, here and on all nodes. Some: resolves when the
+    /// others can hear of it; cancelled, nobody knows when. None: there are no others.
+    pub fn revoke(
+        &self,
+        principal: PrincipalId,
+        until: UnixSeconds,
+    ) -> Option<oneshot::Receiver<()>> {
         self.shared
             .change(|rules| rules.with_revoked(principal, until));
+        self.tell_others.get().map(|tell| tell(principal, until))
+    }
+
+    /// From now on other nodes are told so of what is taken back here.
+    pub(crate) fn tell_others_by(&self, tell: TellRevoked) {
+        // Once, when the node starts.
+        let _ = self.tell_others.set(tell);
+    }
+
+    /// The same of many, as other nodes tell; those that are known are nothing new.
+    pub fn revoke_all(&self, all: &[(PrincipalId, UnixSeconds)]) {
+        let rules = self.rules();
+        let is_news = |it: &&(PrincipalId, UnixSeconds)| !rules.is_taken_back(it.0, Some(it.1));
+        let news: Vec<_> = all.iter().filter(is_news).copied().collect();
+        if !news.is_empty() {
+            self.shared.change(|rules| rules.with_all_revoked(&news));
+        }
     }
 
     /// Every identity that any core remembers is looked at anew.

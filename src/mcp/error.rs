@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Era, ProtocolVersion};
+use crate::principal::Action;
 
 /// The `error` member of a JSON-RPC response.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -97,6 +98,37 @@ impl RpcError {
             Era::Modern => Self::INVALID_PARAMS,
         };
         Self::new(code, format!("Resource not found: {uri}")).with_data(json!({ "uri": uri }))
+    }
+
+    /// A tool or prompt that does not exist: -32602 in every revision.
+    #[must_use]
+    pub(crate) fn unknown(kind: &str, name: &str) -> Self {
+        Self::invalid_params(format!("Unknown {kind}: {name}"))
+    }
+
+    /// The client's access token is good for other things than this, which takes these scopes.
+    #[must_use]
+    pub(crate) fn missing_scope(scopes: &str) -> Self {
+        Self::invalid_request(format!(
+            "This takes an access token with the scope {scopes}."
+        ))
+        .with_data(json!({ "reason": "insufficient_scope", "scopes": scopes }))
+    }
+
+    /// What an action is about does not exist, as far as whoever asks is concerned: in the words for what nobody has.
+    #[must_use]
+    pub(crate) fn not_there(era: Era, action: Action<'_>) -> Self {
+        match action {
+            Action::CallTool(name) => Self::unknown("tool", name),
+            Action::GetPrompt(name) => Self::unknown("prompt", name),
+            Action::ReadResource(uri)
+            | Action::SubscribeResource(uri)
+            | Action::Publish(uri)
+            | Action::Remove(uri) => Self::resource_not_found(era, uri),
+            Action::List(_) | Action::Complete => {
+                Self::invalid_params("Invalid params: there is nothing of the kind")
+            }
+        }
     }
 
     /// `required` is the object of capabilities that the client would have to declare.

@@ -1,7 +1,10 @@
 //! The methods of MCP that pinfold speaks, one row each: its name, who knows it, who answers it. Everything else asks
 //! this table; no other file has a method's name in it (`tests/tidy/tables.rs`).
 
+use serde_json::Value;
+
 use super::{Era, ProtocolVersion};
+use crate::principal::ListKind;
 
 /// The revisions that know a method, from the first to the last.
 type Revisions = (ProtocolVersion, ProtocolVersion);
@@ -35,6 +38,34 @@ pub enum Mirrored {
     TaskId,
 }
 
+/// What a policy is asked about before a method is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyQuestion {
+    /// Whether there is anything to see; what the result has is looked at one by one.
+    List(ListKind),
+    /// Calling the tool of this `name`.
+    Tool,
+    /// Getting the prompt of this `name`.
+    Prompt,
+    /// Reading the resource at this `uri`.
+    Resource,
+    /// Subscribing to the resource at this `uri`, or to each of several.
+    Subscription,
+    /// Completions, and the prompt or the template that they are of: `ref`.
+    Completion,
+}
+
+/// What is in the result of a list: the member that has the entries, and what each of them is called by.
+#[must_use]
+pub const fn members_of(list: ListKind) -> (&'static str, &'static str) {
+    match list {
+        ListKind::Tools => ("tools", "name"),
+        ListKind::Prompts => ("prompts", "name"),
+        ListKind::Resources => ("resources", "uri"),
+        ListKind::Templates => ("resourceTemplates", "uriTemplate"),
+    }
+}
+
 /// What a server declares, and thereby that it has the methods below that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
@@ -65,12 +96,27 @@ impl Capability {
         let mut all = CAPABILITIES.into_iter();
         all.find(|(name, _)| *name == namespace).map(|(_, it)| it)
     }
+
+    /// Whether these capabilities, an object, have what a method needs.
+    #[must_use]
+    pub fn is_declared_for(method: &str, capabilities: &Value) -> bool {
+        let Some(needed) = Capability::of(method) else {
+            return true;
+        };
+        let member = match needed {
+            // The one whose methods are called otherwise.
+            Capability::Completions => "completions",
+            _ => method.split('/').next().unwrap_or(method),
+        };
+        capabilities.get(member).is_some()
+    }
 }
 
 struct Row {
     role: MethodRole,
     revisions: Revisions,
     mirrored: Option<Mirrored>,
+    question: Option<PolicyQuestion>,
     may_ask: bool,
 }
 
@@ -79,6 +125,7 @@ const fn row(role: MethodRole, revisions: Revisions) -> Row {
         role,
         revisions,
         mirrored: None,
+        question: None,
         may_ask: false,
     }
 }
@@ -87,6 +134,14 @@ impl Row {
     const fn mirrors(self, mirrored: Mirrored) -> Row {
         Row {
             mirrored: Some(mirrored),
+            ..self
+        }
+    }
+
+    /// Who may have it served is a matter of policy.
+    const fn asks_for(self, question: PolicyQuestion) -> Row {
+        Row {
+            question: Some(question),
             ..self
         }
     }
@@ -142,19 +197,19 @@ methods! {
     Initialize "initialize" row(MethodRole::Engine, LEGACY);
     Ping "ping" row(MethodRole::Engine, LEGACY);
     LoggingSetLevel "logging/setLevel" row(MethodRole::Engine, LEGACY);
-    ResourcesSubscribe "resources/subscribe" row(MethodRole::Engine, LEGACY);
+    ResourcesSubscribe "resources/subscribe" row(MethodRole::Engine, LEGACY).asks_for(PolicyQuestion::Subscription);
     ResourcesUnsubscribe "resources/unsubscribe" row(MethodRole::Engine, LEGACY);
     ServerDiscover "server/discover" row(MethodRole::Engine, MODERN);
-    SubscriptionsListen "subscriptions/listen" row(MethodRole::Engine, MODERN);
+    SubscriptionsListen "subscriptions/listen" row(MethodRole::Engine, MODERN).asks_for(PolicyQuestion::Subscription);
 
-    ToolsList "tools/list" row(MethodRole::Application, EVERY);
-    ToolsCall "tools/call" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).asks();
-    ResourcesList "resources/list" row(MethodRole::Application, EVERY);
-    ResourcesTemplatesList "resources/templates/list" row(MethodRole::Application, EVERY);
-    ResourcesRead "resources/read" row(MethodRole::Application, EVERY).mirrors(Mirrored::Uri).asks();
-    PromptsList "prompts/list" row(MethodRole::Application, EVERY);
-    PromptsGet "prompts/get" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).asks();
-    CompletionComplete "completion/complete" row(MethodRole::Application, EVERY);
+    ToolsList "tools/list" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::List(ListKind::Tools));
+    ToolsCall "tools/call" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).asks_for(PolicyQuestion::Tool).asks();
+    ResourcesList "resources/list" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::List(ListKind::Resources));
+    ResourcesTemplatesList "resources/templates/list" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::List(ListKind::Templates));
+    ResourcesRead "resources/read" row(MethodRole::Application, EVERY).mirrors(Mirrored::Uri).asks_for(PolicyQuestion::Resource).asks();
+    PromptsList "prompts/list" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::List(ListKind::Prompts));
+    PromptsGet "prompts/get" row(MethodRole::Application, EVERY).mirrors(Mirrored::Name).asks_for(PolicyQuestion::Prompt).asks();
+    CompletionComplete "completion/complete" row(MethodRole::Application, EVERY).asks_for(PolicyQuestion::Completion);
 
     // Of the tasks extension: an application that has it says itself in which revisions.
     TasksGet "tasks/get" row(MethodRole::Application, EVERY).mirrors(Mirrored::TaskId);
@@ -201,6 +256,12 @@ impl RpcMethod {
     #[must_use]
     pub const fn mirrored(self) -> Option<Mirrored> {
         self.row().mirrored
+    }
+
+    /// What a policy is asked before it is served.
+    #[must_use]
+    pub const fn question(self) -> Option<PolicyQuestion> {
+        self.row().question
     }
 
     /// Whether its answer may be a question to the client first.

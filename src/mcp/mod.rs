@@ -17,8 +17,8 @@ mod version;
 pub use error::RpcError;
 // For this project's own tests, as the inner layers are: whoever writes a server has the names of methods as texts.
 #[cfg(not(feature = "internals"))]
-pub(crate) use methods::{Capability, MethodRole, Mirrored, RpcMethod};
+pub(crate) use methods::{Capability, MethodRole, Mirrored, PolicyQuestion, RpcMethod, members_of};
 #[cfg(feature = "internals")]
 #[doc(hidden)]
-pub use methods::{Capability, MethodRole, Mirrored, RpcMethod};
+pub use methods::{Capability, MethodRole, Mirrored, PolicyQuestion, RpcMethod, members_of};
 pub use version::{Era, ProtocolVersion};

@@ -11,6 +11,7 @@ use super::counted::Counters;
 use super::{Node, NodeError, Options};
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{ContentStore, Contents};
+use crate::principal::PrincipalId;
 use crate::runtime::{ClusterAccess, Publisher};
 use crate::wire::forwarded::PeerSecret;
 
@@ -112,6 +113,10 @@ impl BusHandle {
     }
 
     pub(super) fn changed(&self, _: Topic) -> ReceiptReceiver {
+        match self.0 {}
+    }
+
+    pub(super) fn directed(&self, _: PrincipalId, _: Topic) -> ReceiptReceiver {
         match self.0 {}
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Node, NodeBuilder, NodeError, Options};
-use crate::auth::Policy;
+use crate::auth::{Policy, PrincipalId, UnixSeconds};
 use crate::credentials::{Authenticator, CredentialStore};
 use crate::runtime::Publisher;
 
@@ -62,6 +62,20 @@ impl Node {
         match &self.shared.credentials {
             Some(store) => store.reload(),
             None => Ok("nobody is asked who they are".to_owned()),
+        }
+    }
+}
+
+impl Node {
+    /// Takes back what a principal was given up to this second: tokens that were issued by then are answered 401, streams that
+    /// were opened by them end, and calls of this principal are cancelled, on this node and on all that share its Redis. Sessions
+    /// stay, for a token that is issued later. Of tokens that do not say when they were issued all are taken back.
+    ///
+    /// A node that is alone knows it until it ends; several know it for thirty days.
+    pub fn revoke(&self, principal: PrincipalId, issued_up_to: UnixSeconds) {
+        if let Some(store) = &self.shared.credentials {
+            // Nobody waits here until the others can hear of it.
+            drop(store.revoke(principal, issued_up_to));
         }
     }
 }

@@ -8,16 +8,26 @@ use monoio::time::timeout;
 
 use super::cluster::{BusHandle, ReceiptReceiver};
 use crate::admin::{
-    PublishBackend, PublishItem, PublishOutcome, SessionName, Target, no_uri, refused,
+    PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
+    no_uri, refused,
 };
+#[cfg(feature = "auth")]
+use crate::app::call::KeptBy;
 use crate::app::call::{Availability, Notice, NotifyRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
+#[cfg(feature = "auth")]
+use crate::credentials::CredentialStore;
 use crate::metrics::Metrics;
+use crate::principal::PrincipalId;
 use crate::runtime::Publisher;
 use crate::wire::uri::normal;
 
 /// For a core to say whether a session was notified: it takes microseconds, unless the core hangs.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For Redis to take a revocation: it takes milliseconds, or is not there.
+#[cfg(feature = "auth")]
+const TELL_OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the admin listener may do with this node.
 pub(super) struct NodeBackend {
@@ -26,6 +36,9 @@ pub(super) struct NodeBackend {
     /// None: this node is alone.
     pub(super) bus: Option<Arc<BusHandle>>,
     pub(super) metrics: Arc<Metrics>,
+    /// None: nobody is asked who they are.
+    #[cfg(feature = "auth")]
+    pub(super) credentials: Option<Arc<CredentialStore>>,
 }
 
 impl PublishBackend for NodeBackend {
@@ -46,6 +59,29 @@ impl PublishBackend for NodeBackend {
         self.publisher.drain_all();
     }
 
+    #[cfg(feature = "auth")]
+    fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
+        let Some(store) = &self.credentials else {
+            return Box::pin(ready(None));
+        };
+        let told = store.revoke(whose.principal, whose.issued_up_to);
+        Box::pin(async move {
+            let Some(told) = told else {
+                return Some(RevokeOutcome { kept: None });
+            };
+            let kept = match timeout(TELL_OTHERS_TIMEOUT, told).await {
+                Ok(Ok(())) => KeptBy::Cluster,
+                Ok(Err(_)) | Err(_) => KeptBy::Node,
+            };
+            Some(RevokeOutcome { kept: Some(kept) })
+        })
+    }
+
+    #[cfg(not(feature = "auth"))]
+    fn revoke(&self, _: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
+        Box::pin(ready(None))
+    }
+
     fn is_saturated(&self) -> bool {
         self.publisher.is_saturated() || self.bus.as_ref().is_some_and(|bus| bus.is_full())
     }
@@ -61,6 +97,12 @@ impl PublishBackend for NodeBackend {
             }
             (Target::Topic(topic), Some(bus)) => {
                 Box::pin(self.publish_to_all_nodes(bus, topic, item.contents))
+            }
+            (Target::Directed(principal, topic), None) => {
+                Box::pin(async move { self.publish_to(principal, topic) })
+            }
+            (Target::Directed(principal, topic), Some(bus)) => {
+                Box::pin(async move { accepted(bus.directed(principal, topic)).await })
             }
             (Target::All(notice), None) => Box::pin(async move { self.notify_all(notice) }),
             (Target::All(notice), Some(bus)) => {
@@ -81,6 +123,9 @@ impl NodeBackend {
         };
         let target = match target {
             Target::Topic(topic) => own(topic).map(Target::Topic),
+            Target::Directed(principal, topic) => {
+                own(topic).map(|topic| Target::Directed(principal, topic))
+            }
             Target::Session(name, Notice::Changed(topic)) => {
                 own(topic).map(|topic| Target::Session(name, Notice::Changed(topic)))
             }
@@ -100,6 +145,13 @@ impl NodeBackend {
         let offsets = self.publisher.publish_here(0, topics);
         PublishOutcome::Accepted {
             offset: Some(offsets.end - 1),
+            kept: None,
+        }
+    }
+
+    fn publish_to(&self, principal: PrincipalId, topic: Topic) -> PublishOutcome {
+        PublishOutcome::Accepted {
+            offset: Some(self.publisher.publish_to_here(0, principal, topic)),
             kept: None,
         }
     }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use super::counted::Counters;
 use super::{Node, NodeBuilder, NodeError, Options, PEER_SECRET_BYTES_MIN};
 use crate::app::contents::ContentStore;
+#[cfg(feature = "auth")]
+use crate::cluster::Revocations;
 use crate::cluster::{Advertised, ClusterSetup, ClusterTask, bus};
 use crate::redis::{RedisUrl, Settings};
 use crate::runtime::{ClusterAccess, Publisher};
@@ -246,8 +248,11 @@ impl ClusterMember {
         let (name, incarnation) = (options.node_name(), options.incarnation);
         let mut redis = Settings::new(self.config.redis, format!("pinfold-{name}-bus"));
         redis.authorities = shared.authorities.clone();
+        let task = self.task;
+        #[cfg(feature = "auth")]
+        let task = task.with_revocations(shared.credentials.clone().map(Revocations::of));
         ClusterWork {
-            task: self.task,
+            task,
             incarnation,
             settings: bus::RedisSettings {
                 redis,

@@ -48,6 +48,7 @@ impl Counters {
     pub(super) fn show(&self, commons: &Commons) {
         self.0.show_memory(commons.memory.clone());
         self.0.show_sessions(commons.sessions.clone());
+        self.0.show_ended(commons.ended.clone());
     }
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {

@@ -1,6 +1,7 @@
 //! Who somebody is, as far as this server is concerned: an issuer, and a subject of it.
 
 use std::fmt;
+use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
@@ -31,6 +32,21 @@ impl PrincipalId {
         PrincipalId(half_of(&digest.finalize()))
     }
 
+    /// As it shows itself: 32 hexadecimal digits. `None`: it is not that.
+    ///
+    /// ```
+    /// use pinfold::PrincipalId;
+    ///
+    /// let alice = PrincipalId::of("https://login.example", "alice");
+    /// assert_eq!(PrincipalId::parse(&alice.to_string()), Some(alice));
+    /// ```
+    #[must_use]
+    pub fn parse(text: &str) -> Option<PrincipalId> {
+        let is_id = text.len() == 32 && text.bytes().all(|it| it.is_ascii_hexdigit());
+        let number = is_id.then(|| u128::from_str_radix(text, 16).ok())?;
+        Some(PrincipalId(number?.to_be_bytes()))
+    }
+
     /// As other nodes are told of it.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {
@@ -43,6 +59,36 @@ impl PrincipalId {
         PrincipalId(bytes)
     }
 }
+
+/// As it is shown: 32 hexadecimal digits.
+impl FromStr for PrincipalId {
+    type Err = NoPrincipal;
+
+    fn from_str(text: &str) -> Result<Self, NoPrincipal> {
+        let digits = text.as_bytes();
+        let (mut bytes, (pairs, rest)) = ([0; 16], digits.as_chunks::<2>());
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(NoPrincipal);
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let value = |digit: &u8| char::from(*digit).to_digit(16).ok_or(NoPrincipal);
+            *byte = (value(high)? << 4 | value(low)?) as u8;
+        }
+        Ok(PrincipalId(bytes))
+    }
+}
+
+/// A text that is no principal's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPrincipal;
+
+impl fmt::Display for NoPrincipal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("must be the 32 hexadecimal digits of a principal")
+    }
+}
+
+impl std::error::Error for NoPrincipal {}
 
 fn half_of(digest: &[u8]) -> [u8; 16] {
     let mut half = [0; 16];
@@ -75,6 +121,41 @@ mod tests {
         let alice = PrincipalId::of("https://login.example", "alice");
         assert_eq!(alice.to_string(), "dc18d98ab34b2f83b5913fec82dc81e9");
         assert_eq!(PrincipalId::from_bytes(alice.to_bytes()), alice);
+        assert_eq!(alice.to_string().parse(), Ok(alice));
+    }
+
+    #[test]
+    fn a_text_that_is_taken_for_a_principal() {
+        let short = "dc18d98ab34b2f83b5913fec82dc81e";
+        for wrong in [
+            "",
+            short,
+            &format!("{short}g"),
+            &format!("{short}99"),
+            "+c18d98ab34b2f83b5913fec82dc81e9",
+        ] {
+            assert_eq!(wrong.parse::<PrincipalId>(), Err(NoPrincipal), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_names_no_principal() {
+        let alice = PrincipalId::of("https://login.example", "alice");
+        let upper = alice.to_string().to_uppercase();
+        assert_eq!(PrincipalId::parse(&upper), Some(alice));
+        let none = PrincipalId::parse("00000000000000000000000000000000");
+        assert_eq!(none, Some(PrincipalId::from_bytes([0; 16])));
+        for wrong in [
+            "",
+            "alice",
+            "dc18d98ab34b2f83b5913fec82dc81e",
+            "dc18d98ab34b2f83b5913fec82dc81e9a",
+            "+c18d98ab34b2f83b5913fec82dc81e9",
+            "äc18d98ab34b2f83b5913fec82dc81e9",
+            " c18d98ab34b2f83b5913fec82dc81e9",
+        ] {
+            assert_eq!(PrincipalId::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -43,6 +43,22 @@ impl Application {
     /// # Errors
     /// [`NotAUri`]
     pub(super) fn accepts(&self, uri: &str) -> Result<Option<Box<str>>, NotAUri> {
+        self.ask_about(uri, |handler, own| handler.accepts_subscription(own))
+    }
+
+    /// The same of any resource, whether or not clients may subscribe to it.
+    ///
+    /// # Errors
+    /// [`NotAUri`]
+    pub(super) fn spelling(&self, uri: &str) -> Result<Option<Box<str>>, NotAUri> {
+        self.ask_about(uri, |_, _| true)
+    }
+
+    fn ask_about(
+        &self,
+        uri: &str,
+        takes: impl Fn(&dyn Handler, &str) -> bool,
+    ) -> Result<Option<Box<str>>, NotAUri> {
         let asked = || {
             let Some(handler) = &self.handler else {
                 return Ok(None);
@@ -50,7 +66,7 @@ impl Application {
             let own = handler.own_uri(uri)?;
             // Whatever an application makes of it, this is how a publication names it.
             let own: Box<str> = normal(&own)?.into();
-            Ok(handler.accepts_subscription(&own).then_some(own))
+            Ok(takes(&**handler, &own).then_some(own))
         };
         catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(|_| {
             self.log_panic(
@@ -189,6 +205,7 @@ mod tests {
         let application = Rc::new(Application::new(Rc::new(Fragile)));
         assert_eq!(application.accepts("X:good"), Ok(Some("x:good".into())));
         assert_eq!(application.accepts("x:bad"), Ok(None));
+        assert_eq!(application.spelling("X:bad"), Ok(Some("x:bad".into())));
         assert!(application.accepts("no uri").is_err());
         let panics = application.background(async { panic!("as it goes on") }.boxed_local());
         assert_eq!(panics.now_or_never(), Some(None));

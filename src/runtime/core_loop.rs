@@ -15,6 +15,7 @@ use super::application::Application;
 use super::blocking::BlockingPool;
 use super::calls::Calls;
 use super::core_message::CoreMessage;
+use super::endings;
 use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::forward::{CoreAction, Forwarding};
 #[cfg(feature = "auth")]
@@ -323,6 +324,7 @@ impl Core {
                     forwarding.say(presence);
                 }
             }
+            Effect::HearingEnded(why) => endings::note(self.number, why, &self.throttles),
             Effect::Read(key) => self.watch(key),
             Effect::ShutdownWrite(key) => {
                 self.sockets

@@ -261,7 +261,7 @@ fn make_core(
     })
     .map_err(NotStarted::Application)?;
     let application = Rc::new(application);
-    let asked = application.clone();
+    let (asked, named) = (application.clone(), application.clone());
     let path = setup.gate.path.clone();
     let mut shard = thread::shard(ShardSetup {
         node: setup.node,
@@ -277,6 +277,7 @@ fn make_core(
         server_info: Arc::new(server_info),
         card: setup.card,
         accepts: Box::new(move |uri| asked.accepts(uri)),
+        spelling: Box::new(move |uri| named.spelling(uri)),
         secrets: secrets::source(),
     });
     #[cfg(feature = "auth")]

@@ -17,6 +17,7 @@ use super::engine::CoreDriver;
 use crate::app::call::{AskFailed, Call, Link, Outcome, Topic, WorkLost};
 use crate::app::contents::{Change, Contents};
 use crate::mcp::RpcError;
+use crate::principal::PrincipalId;
 use crate::shard::CallKey;
 use crate::tasks;
 
@@ -115,6 +116,10 @@ impl<E: CoreDriver> Link for CallHandle<E> {
 
     fn publish(&self, topic: Topic) {
         self.core.publisher().publish_now(vec![topic]);
+    }
+
+    fn publish_to(&self, principal: PrincipalId, topic: Topic) {
+        self.core.publisher().publish_to_now(principal, topic);
     }
 
     fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {

@@ -19,6 +19,7 @@ mod core_loop;
 mod core_message;
 mod cores;
 mod drain_barrier;
+mod endings;
 mod engine;
 mod fanout;
 mod forward;

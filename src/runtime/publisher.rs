@@ -16,6 +16,7 @@ use crate::app::contents::{Change, Contents};
 #[cfg(feature = "auth")]
 use crate::auth::Rules;
 use crate::limits::GAP_OFFSETS;
+use crate::principal::PrincipalId;
 use crate::shard::Publication;
 use crate::wire::session_id::SessionId;
 use crate::wire::uri::normal;
@@ -50,6 +51,9 @@ struct PublisherInner {
 /// the order of the log, or at once if the log is out of reach. No call but the last one blocks.
 pub trait SharedLog: Send + Sync {
     fn publish(&self, topics: Vec<Topic>);
+
+    /// For one principal's subscribers alone.
+    fn publish_to(&self, principal: PrincipalId, topic: Topic);
 
     /// These were written to this node's contents; `change` is what is to be delivered of it. They go along: what is there
     /// may be another node's before long.
@@ -123,6 +127,30 @@ impl Publisher {
             return Err(PublishRefused);
         }
         Ok(self.publish_now(topics))
+    }
+
+    /// Notifies the subscribers of `topic` that are this principal's, of whichever client, that it changed as far as they are
+    /// concerned. To everybody else it is as if nothing had been published. Where nobody is asked who they are
+    /// (`--auth none`) nobody is a principal. Returns the offset as [`publish`](Publisher::publish) does.
+    ///
+    /// # Errors
+    /// [`PublishRefused`] when the node is saturated.
+    ///
+    /// ```
+    /// # use pinfold::app::{Toolkit, Topic};
+    /// # let node = pinfold::Node::builder(|| Toolkit::new("mail", "1.0.0")).listen("127.0.0.1:0").cores(1).start()?;
+    /// let alice = pinfold::PrincipalId::of("https://login.example", "alice");
+    /// let inbox = Topic::Resource("mail://inbox".into());
+    /// node.publisher().publish_to(alice, inbox).expect("it is not busy");
+    /// # node.stop();
+    /// # node.join_blocking()?;
+    /// # Ok::<(), pinfold::NodeError>(())
+    /// ```
+    pub fn publish_to(&self, principal: PrincipalId, topic: Topic) -> Result<u64, PublishRefused> {
+        if self.is_saturated() {
+            return Err(PublishRefused);
+        }
+        Ok(self.publish_to_now(principal, topic))
     }
 
     /// Notifies one session of this node; resolves when its core has taken it.
@@ -224,13 +252,40 @@ impl Publisher {
         }
     }
 
+    /// As [`publish_now`](Publisher::publish_now), for one principal's subscribers alone. Returns the offset.
+    pub(crate) fn publish_to_now(&self, principal: PrincipalId, topic: Topic) -> u64 {
+        let topic = topic.normal();
+        if let Some(log) = self.shared.log.get() {
+            log.publish_to(principal, topic);
+            return self.last_offset();
+        }
+        self.publish_to_here(0, principal, topic)
+    }
+
     /// Notifies every subscriber on this node. The offsets are at least `floor`: the place in a shared log.
     pub(crate) fn publish_here(&self, floor: u64, topics: Vec<Topic>) -> std::ops::Range<u64> {
+        self.post_publications(floor, None, topics)
+    }
+
+    /// Notifies this principal's subscribers on this node. Returns the offset, which is at least `floor`.
+    pub(crate) fn publish_to_here(&self, floor: u64, principal: PrincipalId, topic: Topic) -> u64 {
+        let offsets = self.post_publications(floor, Some(principal), vec![topic]);
+        offsets.start
+    }
+
+    fn post_publications(
+        &self,
+        floor: u64,
+        principal: Option<PrincipalId>,
+        topics: Vec<Topic>,
+    ) -> std::ops::Range<u64> {
         let mut last_offset = self.lock();
         let first = floor.max(*last_offset + 1);
-        let publications = (first..)
-            .zip(topics)
-            .map(|(offset, topic)| Publication { offset, topic });
+        let publications = (first..).zip(topics).map(|(offset, topic)| Publication {
+            offset,
+            topic,
+            principal,
+        });
         let publications: Arc<[Publication]> = publications.collect();
         if publications.is_empty() {
             return first..first;

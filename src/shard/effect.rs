@@ -65,6 +65,8 @@ pub enum Effect {
     Lifecycle(Lifecycle),
     /// Tell the other nodes; nothing waits for it.
     Announce(SessionEvent),
+    /// A stream of notifications was ended for what its client is no longer, or may no longer; for whoever counts.
+    HearingEnded(Closed),
     /// Reading was paused ([`Shard::wants_bytes`](super::Shard::wants_bytes)) and goes on.
     Read(ConnectionKey),
     /// No more bytes will be written: half-close, and go on reading until the peer closes.
@@ -137,6 +139,7 @@ impl From<engine::EngineOutput> for Effect {
             EngineOutput::MakeRoom { holds } => Effect::MakeRoom { holds },
             EngineOutput::Lifecycle(event) => Effect::Lifecycle(event),
             EngineOutput::Announce(presence) => Effect::Announce(presence),
+            EngineOutput::HearingEnded(why) => Effect::HearingEnded(why),
         }
     }
 }

@@ -48,6 +48,12 @@ pub enum Closed {
     Draining,
     /// The node's budget is short, and this connection held most of it for longest.
     OutOfMemory,
+    /// The token by which its stream was opened is over, and so is the grace after it.
+    TokenExpired,
+    /// It was taken back, by an operator or with the token file.
+    TokenRevoked,
+    /// Its client may not hear any more what its stream was opened for.
+    NoLongerAllowed,
 }
 
 /// One request as the engine has it: admitted, and complete.

@@ -64,7 +64,9 @@ pub use self::exchange::{Closed, ConnectionKey};
 pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
-pub use self::setup::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
+pub use self::setup::{
+    AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup,
+};
 pub use self::stays::{NotTaken, StaysBecause};
 pub use self::travel::{GivenBack, TravellingConnection, TravellingSession};
 pub use self::wheel::Millis;

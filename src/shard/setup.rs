@@ -8,6 +8,7 @@ use super::{Cluster, RequestPolicy};
 use crate::app::call::{ServerInfoJson, Topic};
 use crate::clients::Commons;
 use crate::limits::Limits;
+use crate::principal::PrincipalId;
 use crate::wire::session_id::NodeName;
 use crate::wire::uri::NotAUri;
 
@@ -29,6 +30,7 @@ pub struct ShardSetup {
     /// How anybody may learn of the server. None: nobody does.
     pub card: Option<CardSettings>,
     pub accepts: AcceptsSubscription,
+    pub spelling: OwnSpelling,
     /// 16 random bytes for each session's secret.
     pub secrets: Box<dyn FnMut() -> [u8; 16]>,
 }
@@ -48,11 +50,16 @@ impl ShardSetup {
 /// publishes, and nothing if nobody may subscribe to it.
 pub type AcceptsSubscription = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 
+/// How the application itself spells a URI; nothing if it cannot say.
+pub type OwnSpelling = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
+
 /// A notification with its place in the log: what the sequencer hands to every core in the same order.
 #[derive(Clone, Debug)]
 pub struct Publication {
     pub offset: u64,
     pub topic: Topic,
+    /// Whose subscribers alone are to hear of it. None: all are.
+    pub principal: Option<PrincipalId>,
 }
 
 /// How many of everything there are now.

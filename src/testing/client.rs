@@ -18,11 +18,25 @@ use crate::mcp::types::{
     CallToolResult, GetPromptResult, Prompt, ReadResourceResult, Resource, ResourceTemplate, Tool,
 };
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
-use crate::principal::Identity;
+use crate::principal::{Action, Decision, Identity, Permits};
 use crate::wire::session_id::{Locator, NodeName, SessionId};
 
 /// Rounds of one request after which a handler is taken for one that asks for ever.
 const ROUNDS_MAX: usize = 64;
+
+struct Decides<F>(F);
+
+impl<F: Fn(&Identity, Action<'_>) -> Decision<'static>> Permits for Decides<F> {
+    fn decide(&self, who: &Identity, action: Action<'_>) -> Decision<'_> {
+        (self.0)(who, action)
+    }
+}
+
+impl<F> std::fmt::Debug for Decides<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Decides")
+    }
+}
 
 /// A client of one revision; see [`TestServer::client`](super::TestServer::client).
 pub struct TestClient {
@@ -34,6 +48,7 @@ pub struct TestClient {
     meta: Map<String, Value>,
     address: Option<IpAddr>,
     identity: Option<Rc<Identity>>,
+    policy: Option<Rc<dyn Permits>>,
     subscriber: Subscriber,
 }
 
@@ -56,6 +71,7 @@ impl TestClient {
             meta: Map::from_iter([("progressToken".to_owned(), json!("progress"))]),
             address: Some([192, 0, 2, 1].into()),
             identity: None,
+            policy: None,
             subscriber: match version.era() {
                 Era::Legacy => Subscriber::Session(session_id(number)),
                 Era::Modern => Subscriber::Stream(number.into()),
@@ -122,6 +138,38 @@ impl TestClient {
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(Rc::new(identity));
+        self
+    }
+
+    /// What the server's policy says of what it wants to do, which a handler asks by [`Context::may`](crate::app::Context::may).
+    /// Everything is allowed, unless it is said. (Whether a call is served at all is asked by the server itself, and not here.)
+    ///
+    /// ```
+    /// use pinfold::app::{Context, Error, NoArguments, Toolkit};
+    /// use pinfold::testing::TestServer;
+    /// use pinfold::{Action, Decision};
+    /// use serde_json::json;
+    ///
+    /// async fn close(_: NoArguments, context: Context) -> Result<&'static str, Error> {
+    ///     context.may(Action::Publish("shop://hours"))?;
+    ///     Ok("Closed")
+    /// }
+    ///
+    /// let server = TestServer::new(Toolkit::new("shop", "1").tool("close", "Closes it.", close));
+    /// assert!(server.modern().call_tool("close", json!({})).is_ok());
+    /// let clerk = server.modern().policy(|_, action| match action {
+    ///     Action::Publish(_) => Decision::MissingScope("shop:close"),
+    ///     _ => Decision::Allow,
+    /// });
+    /// let error = clerk.call_tool("close", json!({})).unwrap_err();
+    /// assert!(error.message.contains("shop:close"));
+    /// ```
+    #[must_use]
+    pub fn policy(
+        mut self,
+        decide: impl Fn(&Identity, Action<'_>) -> Decision<'static> + 'static,
+    ) -> Self {
+        self.policy = Some(Rc::new(Decides(decide)));
         self
     }
 
@@ -231,6 +279,7 @@ impl TestClient {
             match self.round(method, next) {
                 Outcome::Result { json, .. } => return Ok(parsed(&json)),
                 Outcome::Error(error) => return Err(error),
+                Outcome::MissingScope { scopes } => return Err(RpcError::missing_scope(&scopes)),
                 Outcome::Other { json } => {
                     let result: Value = parsed(&json);
                     if result["resultType"] != "input_required" {
@@ -270,7 +319,13 @@ impl TestClient {
         let server_info = self.handler.server_info();
         let headers = Headers::of(fields, 0, server_info.sees_credentials);
         let params = raw(&params);
-        let caller = Caller::new(self.session(), self.address, headers);
+        let mut caller = Caller::new(self.session(), self.address, headers);
+        caller.identity.clone_from(&self.identity);
+        if let Some(policy) = &self.policy {
+            let anybody = || Rc::new(Identity::anonymous());
+            caller.identity.get_or_insert_with(anybody);
+            caller.policy = Some(policy.clone());
+        }
         let call = Call {
             version: self.version,
             method: Call::method_of(method),
@@ -278,10 +333,7 @@ impl TestClient {
             params: Some(params),
             client_capabilities: self.capabilities.clone(),
             client_info: None,
-            caller: match &self.identity {
-                Some(identity) => caller.with_identity(identity.clone()),
-                None => caller,
-            },
+            caller,
         };
         let link: Rc<dyn Link> = self.link.clone();
         TestCall {

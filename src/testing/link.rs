@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::World;
 use crate::app::call::{AskFailed, Link, Topic, WorkLost};
 use crate::mcp::types::LoggingLevel;
+use crate::principal::PrincipalId;
 
 /// A `notifications/progress`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -97,6 +98,11 @@ impl Link for TestLink {
 
     fn publish(&self, topic: Topic) {
         self.world.published.borrow_mut().push(topic);
+    }
+
+    fn publish_to(&self, principal: PrincipalId, topic: Topic) {
+        let mut published = self.world.published_to.borrow_mut();
+        published.push((principal, topic));
     }
 
     fn seal(&self, plain: &[u8]) -> String {

@@ -56,6 +56,7 @@ pub(crate) use world::World;
 use crate::app::call::{Handler, Topic};
 use crate::app::{App, handler};
 use crate::mcp::ProtocolVersion;
+use crate::principal::PrincipalId;
 
 /// One core with an application on it, and no sockets.
 pub struct TestServer {
@@ -127,6 +128,12 @@ impl TestServer {
     #[must_use]
     pub fn published(&self) -> Vec<Topic> {
         self.world.published.take()
+    }
+
+    /// What was published for one principal alone since this was last asked.
+    #[must_use]
+    pub fn published_to(&self) -> Vec<(PrincipalId, Topic)> {
+        self.world.published_to.take()
     }
 
     /// How much time has passed.

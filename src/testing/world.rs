@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::LocalBoxFuture;
 
 use crate::app::call::Topic;
+use crate::principal::PrincipalId;
 
 /// What nobody wakes for so long nobody will.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,6 +32,7 @@ pub(crate) struct World {
     timer_count: Cell<u64>,
     client_count: Cell<u32>,
     pub(crate) published: RefCell<Vec<Topic>>,
+    pub(crate) published_to: RefCell<Vec<(PrincipalId, Topic)>>,
     pub(super) sealed: RefCell<HashMap<String, Vec<u8>>>,
     background: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
     #[cfg(feature = "tokio")]
@@ -47,6 +49,7 @@ impl Default for World {
             timer_count: Cell::default(),
             client_count: Cell::default(),
             published: RefCell::default(),
+            published_to: RefCell::default(),
             sealed: RefCell::default(),
             background: RefCell::default(),
             #[cfg(feature = "tokio")]

@@ -100,6 +100,27 @@ pub fn mended(uri: &str) -> Result<Cow<'_, str>, NotAUri> {
     })
 }
 
+/// Whether some segment of its path is one or two dots, encoded or not: what the normal form resolves, and somebody who reads it
+/// as it stands does not.
+pub(crate) fn has_dot_segments(uri: &str) -> bool {
+    let (_, rest) = uri.split_once(':').unwrap_or(("", uri));
+    let path = rest.split(['?', '#']).next().unwrap_or(rest);
+    path.split('/').any(|segment| {
+        let (mut left, mut dots) = (segment, 0);
+        while !left.is_empty() {
+            let encoded = left
+                .get(..3)
+                .is_some_and(|it| it.eq_ignore_ascii_case("%2e"));
+            let length = if encoded { 3 } else { 1 };
+            if !encoded && !left.starts_with('.') {
+                return false;
+            }
+            (left, dots) = (left.get(length..).unwrap_or(""), dots + 1);
+        }
+        dots == 1 || dots == 2
+    })
+}
+
 /// Each `%` begins a triplet, or is encoded itself.
 fn with_whole_triplets(uri: &str) -> String {
     let mut parts = uri.split('%');
@@ -238,6 +259,31 @@ mod tests {
             assert_eq!(mended(older).expect("it was let in"), expected);
         }
         assert_eq!(mended("lunch"), Err(NotAUri::NoScheme));
+    }
+
+    #[test]
+    fn dots_that_lead_elsewhere_unnoticed() {
+        for uri in [
+            "a://b/../c",
+            "a://b/..",
+            "a://b/./c",
+            "a://b/%2E%2e/c",
+            "a://b/.%2e?x",
+            "a:/b/%2e#x",
+            "a:..",
+        ] {
+            assert!(has_dot_segments(uri), "{uri}");
+        }
+        for uri in [
+            "a://b/c",
+            "a://b/.../c",
+            "a://b//c/",
+            "a://b?/../c",
+            "a://b.c/.d",
+            "a",
+        ] {
+            assert!(!has_dot_segments(uri), "{uri}");
+        }
     }
 
     /// Of whatever is read, the normal form is a URI, its own normal form, and ASCII.

@@ -191,6 +191,72 @@ fn a_token_of_an_issuer_that_is_for_somebody_else_or_of_somebody_else() {
 }
 
 #[test]
+fn a_stream_that_outlives_its_token_or_its_line_in_the_file() {
+    let scratch = scratch_folder("identity/life");
+    let issuer = Issuer::ed25519("one");
+    let keys = scratch.join("keys.json");
+    fs::write(&keys, Issuer::key_set(&[&issuer])).expect("a file can be written");
+    let public = "https://mcp.example.com/mcp";
+    let keys = keys.to_str().expect("a plain path");
+    let options = [
+        "--auth",
+        "jwt",
+        "--auth-issuer",
+        ISSUER,
+        "--auth-jwks",
+        keys,
+        "--public-url",
+        public,
+        "--auth-leeway",
+        "0s",
+        "--auth-grace",
+        "0s",
+    ];
+    let server = Server::start_with(&options, App::Board, Placement::OneCore, &scratch);
+    let listen = |bearer: &str| {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": {
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+            "notifications": {"toolsListChanged": true},
+        }});
+        let request = ureq::post(server.mcp())
+            .header("Content-Type", "application/json")
+            .header("Accept", "application/json, text/event-stream")
+            .header("MCP-Protocol-Version", "2026-07-28")
+            .header("Mcp-Method", "subscriptions/listen")
+            .header("Authorization", bearer);
+        let answer = request.send(body.to_string()).expect("a stream");
+        answer.into_body().into_reader()
+    };
+    let mut stream = listen(&shown(&issuer, public, "alice", 5));
+    let (mut text, ended) = (Vec::new(), std::time::Instant::now());
+    // It breaks off: an end in good order would be the end of the subscription.
+    let broken = std::io::Read::read_to_end(&mut stream, &mut text);
+    assert!(broken.is_err(), "after {:?}: {broken:?}", ended.elapsed());
+    let ended = "pinfold_streams_ended_total{reason=\"token_expired\"} 1";
+    let metrics = format!("{}/metrics", server.admin());
+    let page = ureq::get(&metrics).call().expect("a page");
+    let page = page.into_body().read_to_string().expect("text");
+    assert!(page.contains(ended), "{page}");
+    assert!(server.log().contains("TokenExpired"), "{}", server.log());
+    let body = json!({"issuer": ISSUER, "subject": "bob"}).to_string();
+    let mut stream = listen(&shown(&issuer, public, "bob", 600));
+    let revoke = ureq::post(format!("{}/revoke", server.admin()));
+    let told = revoke.header("Content-Type", "application/json").send(body);
+    let told = told.expect("an answer").into_body().read_to_string();
+    let told: Value = serde_json::from_str(&told.expect("text")).expect("JSON");
+    assert_eq!(
+        (&told["revoked"], &told["kept"]),
+        (&json!(true), &Value::Null)
+    );
+    let broken = std::io::Read::read_to_end(&mut stream, &mut text);
+    assert!(broken.is_err(), "{broken:?}");
+    server.stop().unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+#[test]
 fn a_server_that_is_open_to_all_and_nobody_said_so() {
     let scratch = scratch_folder("identity/unsaid");
     let mut command = Command::new(binary());

@@ -56,12 +56,15 @@ pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
 
 type Answer = ureq::http::Response<ureq::Body>;
 
-fn post(at: SocketAddr, session: Option<&str>, message: &Value) -> Answer {
+fn post(at: SocketAddr, (user, session): (Option<&str>, Option<&str>), message: &Value) -> Answer {
     let mut request = ureq::post(format!("http://{at}/mcp"))
         .header("Content-Type", "application/json")
         .header("Accept", "application/json, text/event-stream");
     if let Some(session) = session {
         request = request.header("Mcp-Session-Id", session);
+    }
+    if let Some(user) = user {
+        request = request.header(USER, user);
     }
     let limited = request.config().timeout_global(Some(LIMIT));
     let request = limited.http_status_as_error(false).build();
@@ -72,19 +75,31 @@ fn post(at: SocketAddr, session: Option<&str>, message: &Value) -> Answer {
 pub(crate) struct Session {
     pub(crate) at: SocketAddr,
     pub(crate) id: String,
+    user: Option<&'static str>,
 }
+
+/// Who asks, for a node that believes it.
+pub(crate) const USER: &str = "X-User";
 
 impl Session {
     pub(crate) fn open(at: SocketAddr) -> Session {
+        Session::open_by(at, None)
+    }
+
+    pub(crate) fn open_as(at: SocketAddr, user: &'static str) -> Session {
+        Session::open_by(at, Some(user))
+    }
+
+    fn open_by(at: SocketAddr, user: Option<&'static str>) -> Session {
         let params = json!({"protocolVersion": "2025-11-25", "capabilities": {},
             "clientInfo": {"name": "test", "version": "1"}});
         let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
-        let answer = post(at, None, &message);
+        let answer = post(at, (user, None), &message);
         let id = answer.headers().get("mcp-session-id").expect("a session");
         let id = id.to_str().expect("ASCII").to_owned();
         let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        assert_eq!(post(at, Some(&id), &initialized).status(), 202);
-        Session { at, id }
+        assert_eq!(post(at, (user, Some(&id)), &initialized).status(), 202);
+        Session { at, id, user }
     }
 
     /// The same session, through another node.
@@ -92,13 +107,14 @@ impl Session {
         Session {
             at,
             id: self.id.clone(),
+            user: self.user,
         }
     }
 
     /// The answer, its `result` or its `error`.
     pub(crate) fn call(&self, method: &str, params: &Value) -> Value {
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let answer = post(self.at, Some(&self.id), &message);
+        let answer = post(self.at, (self.user, Some(&self.id)), &message);
         let text = answer.into_body().read_to_string().expect("a body");
         let text = text
             .lines()
@@ -118,9 +134,12 @@ impl Session {
 
     /// What comes on the session's own stream, until it ends.
     pub(crate) fn stream(&self) -> impl Iterator<Item = Value> + use<> {
-        let request = ureq::get(format!("http://{}/mcp", self.at))
+        let mut request = ureq::get(format!("http://{}/mcp", self.at))
             .header("Accept", "text/event-stream")
             .header("Mcp-Session-Id", &self.id);
+        if let Some(user) = self.user {
+            request = request.header(USER, user);
+        }
         let limited = request.config().timeout_global(Some(LIMIT)).build();
         let answer = limited.call().expect("a stream");
         assert_eq!(answer.status(), 200);

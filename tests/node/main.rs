@@ -6,6 +6,7 @@
 mod acl;
 mod client;
 mod cluster;
+mod directed;
 mod ending;
 mod open_files;
 mod options;

@@ -281,7 +281,11 @@ fn rules_that_a_core_does_not_hear_of() {
         client.ask(&list().shown_by("alice")).reason(),
         "token_revoked"
     );
-    client.send_nothing_but(&list().shown_by("bob"), 2);
+    assert!(
+        client.node.calls.is_empty(),
+        "what she asked for is cancelled"
+    );
+    client.send_nothing_but(&list().shown_by("bob"), 1);
 }
 
 fn by_hook() -> Client {

@@ -5,14 +5,19 @@
 mod support;
 
 mod connection;
+mod directed;
 mod drain;
 mod elsewhere;
+mod grants;
 mod hold;
 mod hooks;
 mod identity;
 mod look;
+mod looked_at_again;
 mod memory;
 mod notices;
+mod policy;
+mod policy_lists;
 mod principals;
 mod proxied;
 mod resume;

@@ -251,8 +251,7 @@ fn an_id_from_before_a_restart_that_leaves_its_client_in_the_dark() {
     client.node.cores[0] = Core {
         shard: Shard::new(setup, client.node.now),
         log: Default::default(),
-        heard_of: std::collections::HashMap::new(),
-        gap: 0,
+        heard_of: Default::default(),
     };
     client.node.forget_sockets();
     client.node.offset = 0;

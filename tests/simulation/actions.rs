@@ -237,6 +237,7 @@ impl World {
         wire.expected.push_back(expected);
         self.peers[peer].wires.push(wire);
         let socket = &mut self.node.sockets[socket];
+        socket.principal = self.peers[peer].principal();
         socket.room = *self.random.pick(&[usize::MAX, usize::MAX, 200, 2_000]);
         socket.reader.expected.push_back(false);
         socket.sent.extend(request.bytes());

@@ -12,8 +12,9 @@ use crate::ledger::Ledger;
 use crate::member::{BusBreakage, Member, Wire, contents, session_of};
 use crate::readers::Readers;
 use crate::support::Random;
+use crate::support::identified::principal;
 use crate::wires::nowhere;
-use crate::world::{URIS, other_name, topic};
+use crate::world::{News, URIS, other_name, topic};
 
 pub(crate) struct Fleet {
     pub(crate) members: Vec<Member>,
@@ -27,7 +28,7 @@ pub(crate) struct Fleet {
     /// The number of what was published last.
     number: u64,
     /// Who published the newest change of a topic, if a member did.
-    posted_by: BTreeMap<String, usize>,
+    posted_by: BTreeMap<News, usize>,
     /// For which member, or for all.
     messages: BTreeMap<u64, Option<usize>>,
     ledger: Ledger,
@@ -107,32 +108,38 @@ impl Fleet {
     fn take_posted(&mut self) {
         for number in 0..self.members.len() {
             let posted = self.members[number].world.get_mut().posted.as_mut();
-            for topic_number in std::mem::take(posted.expect("a member of a fleet posts")) {
+            for (topic_number, whose) in std::mem::take(posted.expect("a member of a fleet posts"))
+            {
                 let (name, topic) = topic(topic_number);
                 if matches!(topic, Topic::Resource(_)) && self.tells_once() {
                     // What a node says of a resource is then what it says again.
                     continue;
                 }
-                self.expect_everywhere(&name);
-                self.posted_by.insert(name, number);
-                self.post(number, OutboxItem::Changed(topic));
+                let news = (name, whose);
+                self.expect_everywhere(&news);
+                self.posted_by.insert(news, number);
+                let item = match whose {
+                    Some(principal) => OutboxItem::Directed(principal, topic),
+                    None => OutboxItem::Changed(topic),
+                };
+                self.post(number, item);
             }
         }
     }
 
-    fn expect_everywhere(&mut self, name: &str) {
+    fn expect_everywhere(&mut self, news: &News) {
         for member in &mut self.members {
             let world = member.world.get_mut();
             let next = world.node.offset + 1;
-            world.expect(name.to_owned(), next);
+            world.expect(news.clone(), next);
         }
     }
 
     /// What a node was told while it had no Redis is in its memory only.
     fn forget_what_died_with(&mut self, number: usize) {
-        for (name, _) in self.posted_by.iter().filter(|(_, by)| **by == number) {
+        for (news, _) in self.posted_by.iter().filter(|(_, by)| **by == number) {
             for member in &mut self.members {
-                member.world.get_mut().expect_nothing(name);
+                member.world.get_mut().expect_nothing(news);
             }
         }
     }
@@ -199,7 +206,12 @@ impl Fleet {
         if self.random.one_in(4) {
             return self.older(&uri, &name, text);
         }
-        let fields: [&[(&str, &str)]; 4] = [
+        let alice = principal("alice");
+        let id = alice.to_string();
+        let fields: [&[(&str, &str)]; 6] = [
+            &[("uri", &name), ("principal", &id)],
+            // For whom is not known: it must not be for all.
+            &[("uri", &name), ("principal", "alice")],
             &[("uri", &name)],
             &[("uri", &name), ("text", &text)],
             &[("uri", &name), ("gone", "1")],
@@ -209,13 +221,14 @@ impl Fleet {
         let owned =
             |(name, value): &(&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
         self.redis.append(fields[which].iter().map(owned).collect());
-        let brought = [None, Some(Some(text.clone())), Some(None), None];
+        let brought = [None, None, None, Some(Some(text.clone())), Some(None), None];
         if let Some(text) = brought[which].clone() {
             self.ledger.accept(self.redis.now_ms, &uri, text, None);
         }
-        if which == 0 {
-            self.expect_everywhere(&uri);
-            self.posted_by.remove(&uri);
+        if let 0 | 2 = which {
+            let news = (uri, (which == 0).then_some(alice));
+            self.expect_everywhere(&news);
+            self.posted_by.remove(&news);
         }
     }
 

@@ -20,6 +20,7 @@ mod ledger;
 mod member;
 mod passing;
 mod peer;
+mod principals;
 mod readers;
 mod travel;
 mod trimmed;
@@ -235,6 +236,16 @@ fn a_place_that_is_off_by_one_on_another_core_and_goes_unnoticed() {
 #[test]
 fn a_key_that_went_stale_on_the_way_and_goes_unnoticed() {
     hunts(Breakage::TravelsUnderAStaleKey);
+}
+
+#[test]
+fn a_change_for_one_lost_on_the_way_to_another_core_that_goes_unnoticed() {
+    hunts(Breakage::TravelsWithoutWhatIsForOne);
+}
+
+#[test]
+fn a_change_for_one_that_all_are_told_of_and_that_goes_unnoticed() {
+    hunts(Breakage::TellsAllWhatIsForOne);
 }
 
 /// Several nodes, and one Redis between them.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use pinfold::PrincipalId;
 use pinfold::app::call::{Notice, Topic};
 use pinfold::app::contents::{Body, Change, ContentStore, Contents, StoreRefused};
 use pinfold::internals::cluster::bus::id::EntryId;
@@ -145,6 +146,11 @@ impl LocalLog for Hands<'_> {
             world.node.publish_at(floor, topic);
         }
         world.node.offset
+    }
+
+    fn publish_to(&self, floor: u64, principal: PrincipalId, topic: Topic) -> u64 {
+        let node = &mut self.world.borrow_mut().node;
+        node.publish_to(principal, topic, floor)
     }
 
     fn notify_all(&self, _: u64, notice: Notice) -> u64 {

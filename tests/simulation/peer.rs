@@ -72,6 +72,8 @@ pub(crate) struct Peer {
     pub(crate) number: usize,
     /// `None`: 2026-07-28.
     pub(crate) version: Option<&'static str>,
+    /// Whose requests it sends, if anybody asks.
+    pub(crate) name: Option<&'static str>,
     pub(crate) session: Option<String>,
     pub(crate) opening: bool,
     pub(crate) wires: Vec<Wire>,
@@ -101,10 +103,16 @@ pub(crate) const LISTS: [&str; 3] = [
 ];
 
 impl Peer {
-    pub(crate) fn new(number: usize, version: Option<&'static str>, resumes: bool) -> Self {
+    pub(crate) fn new(
+        number: usize,
+        version: Option<&'static str>,
+        resumes: bool,
+        name: Option<&'static str>,
+    ) -> Self {
         Peer {
             number,
             version,
+            name,
             session: None,
             opening: false,
             wires: Vec::new(),
@@ -137,6 +145,7 @@ impl Peer {
         request: &support::Request,
         random: &mut Random,
     ) -> support::Request {
+        let request = &self.shown(request);
         if self.address().is_none_or(|it| !it.is_loopback()) || random.one_in(4) {
             return request.clone();
         }
@@ -333,6 +342,7 @@ impl Peer {
         match &streaming {
             Expected::Get { session, .. } => {
                 assert_ne!(frame.id, None, "an event of a session has an id");
+                self.check_is_not_anothers(node, frame);
                 if self.session.as_ref() == Some(session) {
                     self.last_id.clone_from(&frame.id);
                     self.take_topic(node, index, frame, None);
@@ -403,6 +413,9 @@ impl Peer {
         assert_eq!(delivered, &topic, "events changed places");
         wire.events += 1;
         let heard = self.heard.entry(topic).or_insert(0);
+        // Nothing is told again there: without news for this client it was somebody else's.
+        let is_news = only.is_none() || *offset > *heard;
+        assert!(is_news, "told of {delivered} for nothing");
         *heard = (*heard).max(*offset);
     }
 

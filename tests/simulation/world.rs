@@ -1,12 +1,17 @@
 //! A node and its clients, and one random step after the other.
 
+use std::sync::Arc;
+
+use pinfold::PrincipalId;
 use pinfold::app::call::{Notice, NotifyRefused, Outcome, Topic};
+use pinfold::internals::auth::Who;
 use pinfold::internals::limits::Limits;
 use pinfold::mcp::RpcError;
 use serde_json::json;
 
 use crate::peer::{LISTS, Peer};
 use crate::support::Random;
+use crate::support::identified::{identify_by, principal, rules, tokens};
 use crate::support::node::{Arrived, Breakage, Node};
 
 const VERSIONS: [Option<&str>; 4] = [
@@ -20,14 +25,20 @@ pub(crate) const URIS: usize = 4;
 /// What one fake socket ever holds of a stalled reader: far above one write, far below what is published.
 const STALLED_BYTES_MAX: usize = 8 * 1024;
 
+/// What changed, and for whom if not for all.
+pub(crate) type News = (String, Option<PrincipalId>);
+
+/// The last one is nowhere.
+const PRINCIPALS: [&str; 3] = ["alice", "bob", "carol"];
+
 pub(crate) struct World {
     pub(crate) node: Node,
     pub(crate) peers: Vec<Peer>,
     pub(crate) random: Random,
-    /// The newest publication of each topic.
-    published: Vec<(String, u64)>,
+    /// The newest publication of each topic: for all, and for each principal.
+    published: Vec<(News, u64)>,
     /// What it wants to publish, if that is done elsewhere.
-    pub(crate) posted: Option<Vec<usize>>,
+    pub(crate) posted: Option<Vec<(usize, Option<PrincipalId>)>>,
     /// Sessions and connections move between cores.
     travels: bool,
     progress: u64,
@@ -75,10 +86,20 @@ impl World {
         let mut random = Random::new(seed);
         let mut node = Node::new(1 + random.below(3), limits());
         node.slow_mail = true;
+        // A broken driver shows in what it always showed in.
+        let is_identified = match broken {
+            None => Random::new(seed + 2).one_in(3),
+            Some(breakage) => breakage.is_of_principals(),
+        };
+        if is_identified {
+            identify_by(&mut node, &Arc::new(rules(Who::Tokens(tokens()))));
+        }
         node.broken = broken.map(|breakage| (breakage, Random::new(seed + 1)));
         let peers = (0..2 + random.below(4)).map(|number| {
             let version = *random.pick(&VERSIONS);
-            Peer::new(number, version, !random.one_in(3))
+            // Some are the same principal.
+            let name = is_identified.then_some(PRINCIPALS[number % 2]);
+            Peer::new(number, version, !random.one_in(3), name)
         });
         let peers = peers.collect();
         World {
@@ -172,22 +193,27 @@ impl World {
 
     fn publish(&mut self) {
         let number = self.random.below(3 + URIS);
+        let is_directed = self.node.rules.is_some() && self.random.one_in(3);
+        let whose = is_directed.then(|| principal(self.random.pick::<&str>(&PRINCIPALS)));
         if let Some(posted) = &mut self.posted {
-            return posted.push(number);
+            return posted.push((number, whose));
         }
         let (name, topic) = topic(number);
-        let offset = self.node.publish(topic);
-        self.expect(name, offset);
+        let offset = match whose {
+            Some(principal) => self.node.publish_to(principal, topic, 0),
+            None => self.node.publish(topic),
+        };
+        self.expect((name, whose), offset);
     }
 
-    /// Whoever hears of this topic has to be told of something that is not older than this.
-    pub(crate) fn expect(&mut self, name: String, offset: u64) {
-        self.expect_nothing(&name);
-        self.published.push((name, offset));
+    /// Whoever hears of this has to be told of something that is not older than this.
+    pub(crate) fn expect(&mut self, news: News, offset: u64) {
+        self.expect_nothing(&news);
+        self.published.push((news, offset));
     }
 
-    pub(crate) fn expect_nothing(&mut self, name: &str) {
-        self.published.retain(|(other, _)| other != name);
+    pub(crate) fn expect_nothing(&mut self, news: &News) {
+        self.published.retain(|(other, _)| other != news);
     }
 
     fn pass(&mut self) {
@@ -326,7 +352,7 @@ impl World {
         }
     }
 
-    pub(crate) fn published(&self) -> &[(String, u64)] {
+    pub(crate) fn published(&self) -> &[(News, u64)] {
         &self.published
     }
 

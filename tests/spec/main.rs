@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod authorization;
 mod basic;
 mod cancellation;
 mod clients;

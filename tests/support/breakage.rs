@@ -19,6 +19,10 @@ pub enum Breakage {
     TravelsWithoutASubscription,
     /// Its stream counts as one message further than it is.
     TravelsOnePlaceFurther,
+    /// It has lost what was published for its principal alone.
+    TravelsWithoutWhatIsForOne,
+    /// What is for one principal is handed to a core as if it were for all.
+    TellsAllWhatIsForOne,
     /// It is known by a name that its client does not have.
     TravelsUnderAStaleKey,
 }
@@ -31,6 +35,15 @@ impl Breakage {
             Breakage::TravelsWithoutASubscription
                 | Breakage::TravelsOnePlaceFurther
                 | Breakage::TravelsUnderAStaleKey
+                | Breakage::TravelsWithoutWhatIsForOne
+        )
+    }
+
+    /// It shows where clients are somebody's.
+    pub fn is_of_principals(self) -> bool {
+        matches!(
+            self,
+            Breakage::TravelsWithoutWhatIsForOne | Breakage::TellsAllWhatIsForOne
         )
     }
 }

@@ -278,7 +278,7 @@ impl Client {
         self.node.sockets[socket].closed
     }
 
-    fn fan_out(&mut self) {
+    pub(super) fn fan_out(&mut self) {
         for core in 0..self.node.cores.len() {
             while self.node.fan_out(core) {}
         }

@@ -68,6 +68,7 @@ impl Node {
                 self.delivered.push(event);
             }
             Effect::Announce(presence) => self.said.push(presence),
+            Effect::HearingEnded(why) => self.ended.push(why),
             Effect::Read(key) => self.read_on(core, key),
             Effect::ShutdownWrite(key) => self.half_close(core, key),
             Effect::Close { connection, reason } => {
@@ -242,6 +243,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::MakeRoom { .. } => "MakeRoom".into(),
         Effect::Lifecycle(_) => "Lifecycle".into(),
         Effect::Announce(_) => "Say".into(),
+        Effect::HearingEnded(why) => format!("HearingEnded({why:?})"),
         Effect::Read(_) => "Read".into(),
         Effect::ShutdownWrite(_) => "ShutdownWrite".into(),
         Effect::Close { reason, .. } => format!("{reason:?}"),

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use pinfold::internals::auth::{
-    Identifier, NewToken, Policy, PublicUrl, ResourceSettings, Rules, StaticTokens, VerifiedBounds,
-    Who,
+    Identifier, NewToken, Policy, PublicUrl, ResourceSettings, Rules, StaticTokens,
+    TOKEN_FILE_ISSUER, VerifiedBounds, Who,
 };
 
 use super::node::Node;
 use super::{Client, Request};
+use pinfold::PrincipalId;
+use pinfold::app::call::Topic;
 use pinfold::internals::limits::Limits;
+use pinfold::internals::shard::Shard;
 
 /// 2027-01-01, 00:00: the tokens of carol end.
 pub const MIDNIGHT_MS: u64 = 1_798_761_600_000;
@@ -28,9 +31,15 @@ pub fn bearer(name: &str) -> String {
         "alice, refreshed" => 2,
         "bob" => 3,
         "carol" => 4,
+        "dora" => 5,
         _ => 99,
     };
     format!("Bearer {}", token_of(number).token)
+}
+
+/// Whose requests those are.
+pub fn principal(name: &str) -> PrincipalId {
+    PrincipalId::of(TOKEN_FILE_ISSUER, name)
 }
 
 pub fn tokens() -> StaticTokens {
@@ -40,6 +49,7 @@ pub fn tokens() -> StaticTokens {
         line(2, "alice", "board:read"),
         line(3, "bob", "board:read"),
         line(4, "carol", "until=2027-01-01"),
+        line(5, "dora", "board:read board:write other"),
     ];
     StaticTokens::parse(&lines.join("\n")).expect("a file")
 }
@@ -56,10 +66,14 @@ pub fn rules(who: Who) -> Rules {
 
 /// Each core asks who sends a request from now on.
 pub fn identify_by(node: &mut Node, rules: &Arc<Rules>) {
-    for core in &mut node.cores {
-        let identifier = Identifier::new(rules.clone(), [7; 32], VerifiedBounds::default());
-        core.shard.identify_by(identifier, START_MS);
-    }
+    node.rules = Some(rules.clone());
+    let shards = node.cores.iter_mut();
+    shards.for_each(|core| begin_to_ask(&mut core.shard, rules));
+}
+
+pub fn begin_to_ask(shard: &mut Shard, rules: &Arc<Rules>) {
+    let identifier = Identifier::new(rules.clone(), ([7; 16], 7), VerifiedBounds::default());
+    shard.identify_by(identifier, START_MS);
 }
 
 impl Client {
@@ -69,6 +83,12 @@ impl Client {
         let rules = rules(Who::Tokens(tokens()));
         identify_by(&mut client.node, &Arc::new(rules));
         client
+    }
+
+    /// Something changed for one of them, and for nobody else.
+    pub fn publish_to(&mut self, name: &str, topic: Topic) {
+        self.node.publish_to(principal(name), topic, 0);
+        self.fan_out();
     }
 
     /// A session of somebody.

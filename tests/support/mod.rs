@@ -13,12 +13,15 @@
 mod breakage;
 pub mod client;
 mod effects;
+pub mod governed;
+pub mod heard_of;
 mod holdings;
 pub mod identified;
 pub mod node;
 pub mod random;
 pub mod reader;
 pub mod request;
+mod server_info;
 pub mod socket;
 mod travel;
 

@@ -8,20 +8,24 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use pinfold::PrincipalId;
 use pinfold::app::call::{Call, Lifecycle, Notice, Outcome, ServerInfoJson, Topic};
+use pinfold::internals::auth::Rules;
 use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
 use pinfold::internals::limits::{GAP_OFFSETS, Limits};
 use pinfold::internals::shard::{
-    CallKey, CardSettings, ConnectionKey, Located, Look, Millis, Publication, RequestPolicy,
-    SessionEvent, Shard, ShardSetup, UnknownSender,
+    CallKey, CardSettings, Closed, ConnectionKey, Located, Look, Millis, Publication,
+    RequestPolicy, SessionEvent, Shard, ShardSetup, UnknownSender,
 };
 use pinfold::internals::wire::session_id::{NodeName, SessionId};
 use serde_json::json;
 
 pub use super::breakage::Breakage;
 use super::client::{is_topic_event, topic_of};
+use super::heard_of::HeardOf;
 use super::random::Random;
+pub use super::server_info::server_info;
 use super::socket::Socket;
 
 pub type SocketId = usize;
@@ -61,9 +65,8 @@ pub struct Core {
     pub shard: Shard,
     /// Published, not handed to this core yet.
     pub log: VecDeque<News>,
-    /// The offset of the last publication of each topic that it was handed, and that of the last gap.
-    pub heard_of: HashMap<String, u64>,
-    pub gap: u64,
+    /// Of what it was handed.
+    pub heard_of: HeardOf,
 }
 
 pub struct Node {
@@ -91,34 +94,26 @@ pub struct Node {
     pub forwarded_for: Vec<(Option<Client>, Ticket)>,
     /// What other nodes were told.
     pub said: Vec<SessionEvent>,
+    /// Why streams of notifications ended.
+    pub ended: Vec<Closed>,
     /// What the application was told of sessions and subscriptions.
     pub delivered: Vec<Lifecycle>,
     /// Letters and publications wait until they are carried.
     pub slow_mail: bool,
     /// The application answers `{}` in the moment it is asked.
     pub instant: bool,
+    /// Other rules hold on one core than on the other: what arrives may lose something by that.
+    pub unlike: bool,
     /// Checks no invariants: for tests with thousands of entries.
     pub unchecked: bool,
     pub offset: u64,
+    /// Whom that was for which was not for all, by offset.
+    pub directed: HashMap<u64, PrincipalId>,
+    /// By which its cores know who asks, if they do.
+    pub rules: Option<Arc<Rules>>,
     pub broken: Option<(Breakage, Random)>,
     /// What happened, each kind once: shows whether a simulation meets what it is meant to meet.
     pub met: BTreeSet<String>,
-}
-
-pub fn server_info() -> ServerInfoJson {
-    let capabilities = json!({
-        "tools": {"listChanged": true},
-        "prompts": {"listChanged": true},
-        "resources": {"listChanged": true, "subscribe": true},
-        "logging": {},
-    });
-    ServerInfoJson {
-        implementation: json!({"name": "test", "version": "0"}),
-        instructions: None,
-        legacy_capabilities: capabilities.clone(),
-        modern_capabilities: capabilities,
-        sees_credentials: false,
-    }
 }
 
 pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -> ShardSetup {
@@ -142,6 +137,10 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -
         accepts: Box::new(|uri| {
             let own = pinfold::internals::wire::uri::normal(uri)?;
             Ok((!own.starts_with("forbidden:")).then(|| own.into()))
+        }),
+        spelling: Box::new(|uri| {
+            let own = pinfold::internals::wire::uri::normal(uri)?;
+            Ok(Some(own.into()))
         }),
         secrets: Box::new(move || {
             let (low, high) = (random.next(), random.next());
@@ -173,8 +172,7 @@ impl Node {
         let core = |core| Core {
             shard: shard(core),
             log: VecDeque::new(),
-            heard_of: HashMap::new(),
-            gap: 0,
+            heard_of: HeardOf::default(),
         };
         Node {
             now,
@@ -194,11 +192,15 @@ impl Node {
             forwarded: Vec::new(),
             forwarded_for: Vec::new(),
             said: Vec::new(),
+            ended: Vec::new(),
+            unlike: false,
             delivered: Vec::new(),
             slow_mail: false,
             instant: false,
             unchecked: false,
             offset: 0,
+            directed: HashMap::new(),
+            rules: None,
             broken: None,
             met: BTreeSet::new(),
         }
@@ -299,6 +301,7 @@ impl Node {
             News::Published(Publication {
                 offset,
                 topic: topic.clone(),
+                principal: None,
             })
         })
     }
@@ -314,7 +317,7 @@ impl Node {
         self.offset
     }
 
-    fn post(&mut self, floor: u64, news: impl Fn(u64) -> News) -> u64 {
+    pub(super) fn post(&mut self, floor: u64, news: impl Fn(u64) -> News) -> u64 {
         self.offset = floor.max(self.offset + 1);
         for core in 0..self.cores.len() {
             if !self.breaks(Breakage::LosesPublication) {
@@ -336,19 +339,21 @@ impl Node {
         if self.sockets.iter().any(slow) && self.breaks(Breakage::ConflatesToTheOldest) {
             return true;
         }
-        let (now, core_state) = (self.now, &mut self.cores[core]);
+        let now = self.now;
         match news {
             News::Published(publication) => {
-                core_state.shard.handle_publication(&publication);
-                let name = name_of(&publication.topic).to_owned();
-                core_state.heard_of.insert(name, publication.offset);
+                let handed_out = self.handed_out(&publication);
+                let core_state = &mut self.cores[core];
+                core_state.shard.handle_publication(&handed_out);
+                core_state.heard_of.note(&publication);
             }
             News::TellAll(offset, notice) => {
-                core_state.shard.handle_notice_to_all(now, offset, &notice);
+                let shard = &mut self.cores[core].shard;
+                shard.handle_notice_to_all(now, offset, &notice);
             }
             News::Gap(offset) => {
-                core_state.shard.handle_gap(offset);
-                core_state.gap = offset;
+                self.cores[core].shard.handle_gap(offset);
+                self.cores[core].heard_of.gap = offset;
             }
         }
         self.settle(core);
@@ -362,14 +367,13 @@ impl Node {
             return false;
         };
         if !self.breaks(Breakage::LosesFanout) {
-            let Core { heard_of, gap, .. } = &self.cores[core];
+            let socket = &mut self.sockets[self.by_key[&(core, key)]];
+            let (heard_of, whose) = (&self.cores[core].heard_of, socket.principal);
             let delivered = topics_in(&bytes).into_iter().map(|topic| {
-                let offset = heard_of.get(&topic).copied().unwrap_or(0);
-                (topic, offset.max(*gap))
+                let offset = heard_of.newest(&topic, whose);
+                (topic, offset)
             });
-            self.sockets[self.by_key[&(core, key)]]
-                .delivered
-                .extend(delivered);
+            socket.delivered.extend(delivered);
             self.write(core, key, &bytes, false);
         }
         self.settle(core);
@@ -464,7 +468,7 @@ impl Node {
 }
 
 /// As events name it.
-fn name_of(topic: &Topic) -> &str {
+pub(super) fn name_of(topic: &Topic) -> &str {
     match topic {
         Topic::Tools => "tools/list_changed",
         Topic::Prompts => "prompts/list_changed",

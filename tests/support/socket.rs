@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
+use pinfold::PrincipalId;
 use pinfold::internals::shard::{Closed, ConnectionKey};
 
 use super::reader::Reader;
@@ -10,6 +11,8 @@ use super::reader::Reader;
 pub struct Socket {
     pub core: usize,
     pub peer: Option<IpAddr>,
+    /// Whose it is, if all that asks there is somebody's.
+    pub principal: Option<PrincipalId>,
     /// `None` while it is on its way to another core, and when the server is done with it.
     pub key: Option<ConnectionKey>,
     /// Sent by the client, not read by the server yet.
@@ -39,6 +42,7 @@ impl Socket {
         Socket {
             core,
             peer,
+            principal: None,
             key: Some(key),
             sent: VecDeque::new(),
             reading: true,

@@ -11,6 +11,7 @@ use pinfold::internals::shard::{
 use pinfold::internals::wire::session_id::SessionId;
 use serde_json::Value;
 
+use super::identified::begin_to_ask;
 use super::node::{Breakage, Node, SocketId};
 
 /// All that leaves a core whose place another shard takes.
@@ -63,6 +64,9 @@ impl Node {
         if everything.stays.is_none() {
             let mut shard = Shard::new(setup, self.now);
             shard.begin_at(self.cores[core].shard.position());
+            if let Some(rules) = &self.rules {
+                begin_to_ask(&mut shard, rules);
+            }
             let left = self.cores[core].shard.counts();
             assert_eq!(
                 (left.connections, left.streams, left.listeners, left.topics),
@@ -198,10 +202,8 @@ impl Node {
         });
         let again = self.cores[core].shard.take_connection(now, key);
         let again = again.expect("it has just arrived");
-        assert_eq!(
-            essence(written_connection(&again)),
-            essence(connection.clone())
-        );
+        let (there, here) = (written_connection(&again), connection.clone());
+        assert!(self.unlike || essence(there) == essence(here));
         let put = put(&mut self.cores[core].shard, now, again);
         let key = put.map_err(|it| it.why).expect("it was here before");
         self.put_down(core, key, id);
@@ -239,6 +241,12 @@ impl Node {
         if self.breaks(Breakage::TravelsWithoutASubscription) {
             let subscriptions = &mut session["listener"]["subscriptions"];
             subscriptions.as_array_mut().expect("a list").pop();
+        }
+        if self.breaks(Breakage::TravelsWithoutWhatIsForOne) {
+            let subscriptions = session["listener"]["subscriptions"].as_array_mut();
+            for subscription in subscriptions.expect("a list") {
+                subscription["directed"] = Value::Null;
+            }
         }
         if self.breaks(Breakage::TravelsOnePlaceFurther) {
             let number = |value: &Value| value.as_u64().expect("a number");

@@ -9,6 +9,7 @@
 mod counting;
 mod no_link;
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub(crate) const NOW: u64 = 1_000;
 /// A shard, and the application whose calls it starts.
 pub(crate) struct Rig {
     pub(crate) shard: Shard,
+    /// Where connections come from next.
+    pub(crate) peer: Option<IpAddr>,
     handler: Rc<dyn Handler>,
     /// One for all calls: each has one of its own in the runtime.
     link: Rc<dyn Link>,
@@ -72,10 +75,12 @@ impl Rig {
             server_info: Arc::new(handler.server_info()),
             card: None,
             accepts: Box::new(|uri| Ok(Some(uri.into()))),
+            spelling: Box::new(|uri| Ok(Some(uri.into()))),
             secrets: Box::new(|| [7; 16]),
         };
         Rig {
             shard: Shard::new(setup, NOW),
+            peer: None,
             handler,
             link: no_link::new(),
             allocations_of_calls: 0,
@@ -85,7 +90,8 @@ impl Rig {
     }
 
     pub(crate) fn connect(&mut self) -> ConnectionKey {
-        self.shard.handle_open(NOW, None).expect("there is room")
+        let peer = self.peer;
+        self.shard.handle_open(NOW, peer).expect("there is room")
     }
 
     /// What a driver does for one request whose answer is ready at once.
@@ -152,7 +158,13 @@ impl Rig {
 
     /// A session with a subscription and its GET stream.
     pub(crate) fn open_legacy_stream(&mut self) {
-        let (key, session) = self.open_session();
+        self.open_legacy_stream_with("");
+    }
+
+    /// The same with these fields in each request.
+    pub(crate) fn open_legacy_stream_with(&mut self, fields: &str) {
+        let (key, session) = self.open_session_with(fields);
+        let session = session + fields;
         let subscribe = r#"{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"uri":"board://bench"}}"#;
         self.answer(key, &post(&session, subscribe));
         let get = format!(
@@ -164,12 +176,18 @@ impl Rig {
     }
 
     pub(crate) fn open_modern_stream(&mut self, id: usize) {
+        self.open_modern_stream_with(id, "");
+    }
+
+    pub(crate) fn open_modern_stream_with(&mut self, id: usize, fields: &str) {
         let key = self.connect();
         let listen = format!(
             r#"{{"jsonrpc":"2.0","id":{id},"method":"subscriptions/listen","params":{{{META},"notifications":{{"resourceSubscriptions":["board://bench"]}}}}}}"#
         );
-        let fields = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n";
-        self.answer(key, &post(fields, &listen));
+        let fields = format!(
+            "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n{fields}"
+        );
+        self.answer(key, &post(&fields, &listen));
         let answered = self.text();
         assert!(answered.contains("acknowledged"), "{answered}");
     }

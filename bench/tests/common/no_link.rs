@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::rc::Rc;
 
+use pinfold::PrincipalId;
 use pinfold::app::Topic;
 use pinfold::app::call::{AskFailed, Link, WorkLost};
 use serde_json::value::RawValue;
@@ -25,6 +26,7 @@ impl Link for NoLink {
     }
     fn close_stream(&self) {}
     fn publish(&self, _: Topic) {}
+    fn publish_to(&self, _: PrincipalId, _: Topic) {}
     fn seal(&self, _: &[u8]) -> String {
         panic!("{ASKED}")
     }

@@ -3,7 +3,7 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use super::*;
-use crate::admin::Target;
+use crate::admin::{Revocation, RevokeOutcome, Target};
 use crate::app::call::{Availability, Topic};
 
 /// Answers for prompts when it is told to, for everything else at once; remembers what it was asked, in order.
@@ -21,6 +21,10 @@ impl PublishBackend for Scripted {
 
     fn metrics(&self) -> String {
         "pinfold_sessions 0\n".to_owned()
+    }
+
+    fn revoke(&self, _: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
+        unreachable!("nobody takes tokens back here")
     }
 
     fn drain(&self) {}

@@ -4,6 +4,7 @@ use super::super::SENTENCE_CHARS_MAX;
 use super::*;
 use crate::admin::SessionName;
 use crate::app::contents::{Body, Contents};
+use crate::principal::PrincipalId;
 
 fn only(body: &str) -> Result<PublishItem, PublishOutcome> {
     parse(body.as_bytes(), 64)
@@ -319,4 +320,62 @@ fn keys_that_are_none() {
 fn a_session_id_does_not_show() {
     let item = only(r#"{"session":"n1.secret","topic":"tools"}"#).unwrap();
     assert!(!format!("{item:?}").contains("secret"));
+}
+
+#[test]
+fn an_item_for_a_principal_that_is_told_to_everyone() {
+    let alice = PrincipalId::of("https://login.example", "alice");
+    let by_name = r#"{"issuer":"https://login.example","subject":"alice"}"#;
+    let by_id = format!("\"{alice}\"");
+    for principal in [by_name, &by_id] {
+        let item = only(&format!(r#"{{"uri":"board://a","principal":{principal}}}"#));
+        let topic = Topic::Resource("board://a".into());
+        assert_eq!(item.map(|it| it.target), Ok(Target::Directed(alice, topic)));
+        let item = only(&format!(r#"{{"topic":"tools","principal":{principal}}}"#));
+        let target = Target::Directed(alice, Topic::Tools);
+        assert_eq!(item.map(|it| it.target), Ok(target));
+    }
+}
+
+/// A publisher that does not know its user any more, say.
+#[test]
+fn a_principal_that_is_nobody_and_taken_for_everybody() {
+    for nobody in [
+        "null",
+        "\"\"",
+        "\"alice\"",
+        "{}",
+        "[]",
+        "0",
+        "false",
+        r#"{"issuer":"i"}"#,
+        r#"{"subject":"s"}"#,
+        r#"{"issuer":"i","subject":null}"#,
+        r#"{"issuer":"i","subject":"s","tenant":"t"}"#,
+        r#""dc18d98ab34b2f83b5913fec82dc81e""#,
+    ] {
+        let body = format!(r#"{{"topic":"tools","principal":{nobody}}}"#);
+        let (reason, sentence) = reason(&body);
+        assert_eq!(reason, "bad_principal", "{body}");
+        assert!(sentence.contains("issuer"), "{sentence}");
+    }
+}
+
+#[test]
+fn contents_or_a_message_for_a_principal() {
+    let principal = r#""principal":{"issuer":"i","subject":"s"}"#;
+    for (rest, hint) in [
+        (r#""uri":"board://a","contents":"soup""#, "uri alone"),
+        (r#""uri":"board://a","contents":null"#, "uri alone"),
+        (r#""session":"n.1","uri":"board://a""#, "leave session"),
+        (
+            r#""all":true,"message":{"level":"info","data":1}"#,
+            "leave session",
+        ),
+    ] {
+        let (reason, sentence) = reason(&format!("{{{rest},{principal}}}"));
+        assert_eq!(reason, "bad_item");
+        assert!(sentence.contains(hint), "{sentence}");
+    }
+    assert_eq!(reason(&format!("{{{principal}}}")).0, "bad_item");
 }

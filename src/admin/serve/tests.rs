@@ -8,7 +8,9 @@ use futures_util::future::{LocalBoxFuture, pending, ready};
 use super::*;
 use crate::acceptor::Listening;
 use crate::admin::connection_limit::{CONNECTIONS_MAX, PUBLISHING_MAX};
-use crate::admin::{BODY_BYTES_MAX, PublishItem, PublishOutcome, Target};
+use crate::admin::{
+    BODY_BYTES_MAX, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Target,
+};
 use crate::app::call::{Availability, Topic};
 use std::cell::Cell;
 
@@ -30,6 +32,10 @@ impl PublishBackend for Counting {
 
     fn metrics(&self) -> String {
         "pinfold_sessions 0\n".to_owned()
+    }
+
+    fn revoke(&self, _: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
+        unreachable!("nobody takes tokens back here")
     }
 
     fn drain(&self) {}

@@ -28,6 +28,7 @@ use crate::mcp::types::{
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequest,
     ReadResourceRequest, ReadResourceResult, Reference, ResourceContents, ResourceTemplate,
 };
+use crate::principal::Action;
 use crate::wire::uri::{NotAUri, mended};
 
 /// Every URI of a board begins with this.
@@ -127,13 +128,13 @@ impl App for BoardApp {
     async fn list_resources(
         &self,
         request: PaginatedRequest,
-        _: &Context,
+        context: &Context,
     ) -> Result<ListResourcesResult, Error> {
-        let last = request.cursor.as_deref().map(key_of).transpose()?;
-        let (resources, more) = self.store.list(last.as_deref(), PAGE_SIZE);
-        let next = resources.last().filter(|_| more);
+        let after = request.cursor.as_deref().map(key_of).transpose()?;
+        let is_shown = |uri: &str| context.is_allowed(Action::ReadResource(uri));
+        let (resources, last) = self.store.list(after.as_deref(), PAGE_SIZE, is_shown);
         Ok(ListResourcesResult {
-            next_cursor: next.map(|last| cursor_after(&last.uri)),
+            next_cursor: last.map(|last| cursor_after(&last)),
             resources,
             meta: None,
         })
@@ -179,7 +180,7 @@ impl App for BoardApp {
     async fn complete(
         &self,
         request: CompleteRequest,
-        _: &Context,
+        context: &Context,
     ) -> Result<CompleteResult, Error> {
         let is_ours = matches!(&request.reference, Reference::Resource { uri }
             if [TEMPLATE, OLD_TEMPLATE].contains(&uri.as_str()));
@@ -188,8 +189,20 @@ impl App for BoardApp {
         }
         let typed = format!("{SCHEME}{}", request.argument.value);
         let beginning = mended(&typed).unwrap_or(Cow::Borrowed(&typed));
+        let paths = |uris: &[String]| uris.iter().filter_map(|uri| path_of(uri)).collect();
+        if context.has_policy() {
+            let is_shown = |uri: &str| context.is_allowed(Action::ReadResource(uri));
+            let shown = self
+                .store
+                .shown_with(&beginning, Completion::VALUES_MAX, is_shown);
+            return Ok(CompleteResult::from(Completion {
+                values: paths(&shown.0),
+                total: None,
+                has_more: Some(shown.1),
+            }));
+        }
         let (uris, total) = self.store.starting_with(&beginning, Completion::VALUES_MAX);
-        let values: Vec<String> = uris.iter().filter_map(|uri| path_of(uri)).collect();
+        let values: Vec<String> = paths(&uris);
         Ok(CompleteResult::from(Completion {
             has_more: Some(total > values.len()),
             total: Some(total as u64),
@@ -252,6 +265,7 @@ fn tools(store: &Arc<Store>) -> Toolkit {
                     };
                     let uri =
                         own_uri(&post.uri).map_err(|fault| Error::failed(fault.to_string()))?;
+                    may(&context, Action::Publish(&uri), &uri)?;
                     let change = put(&store, &context, &uri, Some(contents))?;
                     Ok(match change.contents || change.list {
                         true => format!("Posted {uri}"),
@@ -268,14 +282,27 @@ fn tools(store: &Arc<Store>) -> Toolkit {
                 async move {
                     let uri =
                         own_uri(&remove.uri).map_err(|fault| Error::failed(fault.to_string()))?;
+                    may(&context, Action::Remove(&uri), &uri)?;
                     let change = put(&store, &context, &uri, None)?;
                     if !change.list {
-                        return Err(Error::failed(format!("There is no {uri}")));
+                        return Err(there_is_no(&uri));
                     }
                     Ok(format!("Removed {uri}"))
                 }
             },
         )
+}
+
+/// What is somebody else's is not there.
+fn may(context: &Context, action: Action<'_>, uri: &str) -> Result<(), Error> {
+    context.may(action).map_err(|error| match error {
+        Error::MissingScope(_) => error,
+        _ => there_is_no(uri),
+    })
+}
+
+fn there_is_no(uri: &str) -> Error {
+    Error::failed(format!("There is no {uri}"))
 }
 
 /// A write, and the news of it.

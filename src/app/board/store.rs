@@ -37,6 +37,10 @@ impl Default for BoardLimits {
     }
 }
 
+/// Entries of which it is asked whether somebody may know of them, for one request: about a millisecond, in which writers wait.
+/// A tenant that is one of many gets pages in which little is, and a client goes on to the next.
+pub(super) const LOOKED_AT_MAX: usize = 4096;
+
 pub(super) struct Store {
     limits: BoardLimits,
     entries: RwLock<Entries>,
@@ -56,31 +60,54 @@ impl Store {
         }
     }
 
-    /// A page of entries in the order of their URIs, and whether more follow.
-    pub(super) fn list(&self, after: Option<&str>, count: usize) -> (Vec<Resource>, bool) {
+    /// A page of those entries that are shown, in the order of their URIs, and after which one the next page begins. It may be
+    /// short, or empty, where hardly any is shown.
+    pub(super) fn list(
+        &self,
+        after: Option<&str>,
+        count: usize,
+        is_shown: impl Fn(&str) -> bool,
+    ) -> (Vec<Resource>, Option<String>) {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let entries = self.read_lock();
         let mut rest = entries.by_uri.range::<str, _>((start, Bound::Unbounded));
-        let page = rest.by_ref().take(count);
-        let page = page.map(|(uri, contents)| listed(uri, contents)).collect();
-        (page, rest.next().is_some())
+        let (mut page, mut last) = (Vec::new(), None);
+        for (uri, contents) in rest.by_ref().take(LOOKED_AT_MAX) {
+            last = Some(uri);
+            if is_shown(uri) {
+                page.push(listed(uri, contents));
+            }
+            if page.len() == count {
+                break;
+            }
+        }
+        let last = last.filter(|_| rest.next().is_some());
+        (page, last.map(ToString::to_string))
     }
 
     /// The first URIs with this beginning, and how many there are.
     pub(super) fn starting_with(&self, beginning: &str, count: usize) -> (Vec<String>, usize) {
         let entries = self.read_lock();
-        let from = (Bound::Included(beginning), Bound::Unbounded);
-        let matching = entries.by_uri.range::<str, _>(from);
-        let mut matching = matching
-            .map(|(uri, _)| uri)
-            .take_while(|uri| uri.starts_with(beginning));
-        let first: Vec<String> = matching
-            .by_ref()
-            .take(count)
-            .map(|uri| uri.to_string())
-            .collect();
+        let mut matching = entries.beginning_with(beginning);
+        let first: Vec<String> = matching.by_ref().take(count).map(str::to_owned).collect();
         let total = first.len() + matching.count();
         (first, total)
+    }
+
+    /// The first URIs with this beginning that are shown, and whether that may not be all: no more than some are looked at.
+    pub(super) fn shown_with(
+        &self,
+        beginning: &str,
+        count: usize,
+        is_shown: impl Fn(&str) -> bool,
+    ) -> (Vec<String>, bool) {
+        let entries = self.read_lock();
+        let mut matching = entries.beginning_with(beginning);
+        let looked_at = matching.by_ref().take(LOOKED_AT_MAX);
+        let mut shown = looked_at.filter(|uri| is_shown(uri));
+        let first = shown.by_ref().take(count).map(str::to_owned).collect();
+        let more = shown.next().is_some() || matching.next().is_some();
+        (first, more)
     }
 
     fn read_lock(&self) -> RwLockReadGuard<'_, Entries> {
@@ -129,6 +156,12 @@ impl ContentStore for Store {
 }
 
 impl Entries {
+    fn beginning_with<'e>(&'e self, beginning: &'e str) -> impl Iterator<Item = &'e str> {
+        let from = (Bound::Included(beginning), Bound::Unbounded);
+        let matching = self.by_uri.range::<str, _>(from).map(|(uri, _)| &**uri);
+        matching.take_while(move |uri| uri.starts_with(beginning))
+    }
+
     fn insert(
         &mut self,
         uri: &str,

@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::store::LOOKED_AT_MAX;
 use super::{Board, BoardLimits, PAGE_SIZE};
-use crate::app::Topic;
+use crate::app::call::Outcome;
 use crate::app::contents::{Body, Change, Contents, StoreRefused};
 use crate::app::testing::Peer;
+use crate::app::{Topic, cursor_after, key_of};
 use crate::mcp::RpcError;
+use crate::principal::{Action, Decision, Identity, Permits};
 
 fn board() -> Board {
     Board::new(BoardLimits::default())
@@ -282,4 +285,146 @@ fn subscriptions_are_for_the_boards_own_uris() {
     let peer = Peer::modern(board().app());
     assert!(peer.handler.accepts_subscription("board://not/there/yet"));
     assert!(!peer.handler.accepts_subscription("file:///etc/passwd"));
+}
+
+/// Everybody has an area, and writing in it takes a scope that only bob has.
+#[derive(Debug)]
+struct Areas;
+
+impl Permits for Areas {
+    fn decide(&self, who: &Identity, action: Action<'_>) -> Decision<'_> {
+        let (Action::ReadResource(uri) | Action::Publish(uri) | Action::Remove(uri)) = action
+        else {
+            return Decision::Allow;
+        };
+        let is_own = uri.starts_with(&format!("board://area/{}/", who.subject()));
+        match (is_own, action) {
+            (false, _) => Decision::Unknown,
+            (true, Action::ReadResource(_)) => Decision::Allow,
+            (true, _) if who.subject() == "bob" => Decision::Allow,
+            (true, _) => Decision::MissingScope("board:write"),
+        }
+    }
+}
+
+#[test]
+fn a_tenant_that_learns_of_the_entries_of_another() {
+    let board = board();
+    for number in 0..3 {
+        for who in ["alice", "bob", "carol"] {
+            put(&board, &format!("board://area/{who}/{number}"), who).unwrap();
+        }
+    }
+    for peer in [Peer::legacy(board.app()), Peer::modern(board.app())] {
+        let bob = peer.governed("bob", Areas);
+        let list = bob.result("resources/list", &json!({}));
+        let own = [0, 1, 2].map(|number| format!("board://area/bob/{number}"));
+        assert_eq!(uris(&list), own);
+        let complete = |typed: &str| {
+            let params = json!({
+                "ref": {"type": "ref/resource", "uri": "board://{+path}"},
+                "argument": {"name": "path", "value": typed},
+            });
+            bob.result("completion/complete", &params)["completion"].clone()
+        };
+        assert_eq!(
+            complete("area/"),
+            json!({"values": ["area/bob/0", "area/bob/1", "area/bob/2"], "hasMore": false})
+        );
+        assert_eq!(
+            complete("area/alice/"),
+            json!({"values": [], "hasMore": false})
+        );
+    }
+}
+
+#[test]
+fn a_tenant_that_writes_in_the_area_of_another() {
+    let board = board();
+    put(&board, "board://area/alice/x", "hers").unwrap();
+    for peer in [Peer::legacy(board.app()), Peer::modern(board.app())] {
+        let bob = peer.governed("bob", Areas);
+        for uri in [
+            "board://area/alice/x",
+            "board://area%2Falice/x",
+            "BOARD://area/%61lice/y",
+        ] {
+            for (tool, arguments) in [
+                ("post", json!({"uri": uri, "text": "his"})),
+                ("remove", json!({"uri": uri})),
+            ] {
+                let said = bob.tool(tool, arguments);
+                let own = uri
+                    .replace("%2F", "/")
+                    .replace("%61", "a")
+                    .replace("BOARD", "board");
+                assert_eq!(said["content"][0]["text"], format!("There is no {own}"));
+                assert_eq!(said["isError"], true);
+            }
+        }
+        let said = bob.tool_text("post", json!({"uri": "board://area/bob/x", "text": "his"}));
+        assert!(said.contains("board://area/bob/x"), "{said}");
+        // What is not there is answered alike.
+        let said = bob.tool("remove", json!({"uri": "board://area/bob/y"}));
+        assert_eq!(said["content"][0]["text"], "There is no board://area/bob/y");
+    }
+    let hers = board
+        .store()
+        .get("board://area/alice/x")
+        .expect("it is there");
+    assert_eq!(hers.body, Body::Text("hers".to_owned()));
+    let alice = Peer::modern(board.app()).governed("alice", Areas);
+    let params = json!({"name": "post", "arguments": {"uri": "board://area/alice/x", "text": ""}});
+    let outcome = alice.outcome("tools/call", &params);
+    assert!(matches!(outcome, Outcome::MissingScope { scopes } if scopes == "board:write"));
+}
+
+#[test]
+fn a_cursor_that_names_an_entry_of_another() {
+    let board = board();
+    for number in 0..2 * PAGE_SIZE {
+        put(&board, &format!("board://area/alice/{number:03}"), "hers").unwrap();
+    }
+    put(&board, "board://area/bob/0", "his").unwrap();
+    let bob = Peer::modern(board.app()).governed("bob", Areas);
+    let page = bob.result("resources/list", &json!({}));
+    assert_eq!(
+        (uris(&page), &page["nextCursor"]),
+        (vec!["board://area/bob/0"], &Value::Null)
+    );
+    let alice = Peer::modern(board.app()).governed("alice", Areas);
+    let (mut seen, mut params) = (0, json!({}));
+    loop {
+        let page = alice.result("resources/list", &params);
+        seen += uris(&page).len();
+        let Some(cursor) = page["nextCursor"].as_str() else {
+            break;
+        };
+        assert!(key_of(cursor).is_err(), "anybody can read {cursor}");
+        params = json!({"cursor": cursor});
+    }
+    assert_eq!(seen, 2 * PAGE_SIZE);
+    let plain = json!({"cursor": cursor_after("board://area/alice/000")});
+    assert_eq!(
+        alice.error("resources/list", &plain).message,
+        "Invalid cursor"
+    );
+}
+
+/// It takes no longer than for others, and goes on to the next page.
+#[test]
+fn a_tenant_among_so_many_that_a_request_takes_long() {
+    let board = board();
+    for number in 0..LOOKED_AT_MAX {
+        put(&board, &format!("board://area/alice/{number:05}"), "").unwrap();
+    }
+    put(&board, "board://area/bob/0", "his").unwrap();
+    let bob = Peer::modern(board.app()).governed("bob", Areas);
+    let first = bob.result("resources/list", &json!({}));
+    assert_eq!(uris(&first), Vec::<&str>::new());
+    let second = bob.result("resources/list", &json!({"cursor": first["nextCursor"]}));
+    assert_eq!(
+        (uris(&second), &second["nextCursor"]),
+        (vec!["board://area/bob/0"], &Value::Null)
+    );
 }

@@ -2,6 +2,7 @@
 
 mod asking;
 mod output;
+mod permitted;
 mod seen;
 
 use std::cell::Cell;

@@ -12,6 +12,7 @@ use crate::app::{
 use crate::mcp::types::{
     ElicitRequest, ElicitSchema, JsonObject, LoggingLevel, Resource, ResourceTemplate, Tool,
 };
+use crate::principal::PrincipalId;
 use crate::testing::TestServer;
 
 fn telling() -> Toolkit {
@@ -186,4 +187,20 @@ fn time_moves_when_it_is_told_to_and_when_there_is_nothing_else_to_do() {
     server.finish_background();
     assert_eq!(server.published(), [Topic::Tools]);
     assert_eq!(server.elapsed(), Duration::from_secs(60));
+}
+
+#[test]
+fn what_is_published_for_one_principal_and_counted_as_published_for_all() {
+    let alice = PrincipalId::of("users", "alice");
+    let tell = move |_: NoArguments, context: Context| async move {
+        context.publish_to(alice, Topic::Tools);
+        "told"
+    };
+    let server = TestServer::new(Toolkit::new("t", "1").tool("tell", "", tell));
+    for client in server.both_eras() {
+        let mut call = client.start("tools/call", json!({ "name": "tell" }));
+        assert!(call.poll().is_some());
+        assert_eq!(server.published_to(), [(alice, Topic::Tools)]);
+        assert_eq!(server.published(), []);
+    }
 }

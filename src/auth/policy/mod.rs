@@ -20,11 +20,12 @@
 //!
 //! or, on one line, `policy = "read-only"`. What nobody says anything of is everybody's who was let in; `default` says
 //! otherwise. A rule for one name goes before one with a `*`, of those the one with more text, and both before the rule
-//! for all of a kind. URIs are compared in their normal form.
+//! for all of a kind. URIs are compared in their normal form. A method of an extension is taken for a tool of its name.
 
 mod need;
 mod pattern;
 mod settings;
+mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,43 +33,29 @@ use std::fmt;
 use self::need::{CompiledNeed, Implied};
 use self::pattern::{Match, Pattern};
 pub use self::settings::{Need, PolicySettings, Preset, ResourceNeeds};
-use super::Identity;
+use self::template::normal_pattern;
+use super::{Identity, Scopes};
 use crate::limits::POLICY_RULES_MAX;
 use crate::principal::is_scope;
+pub use crate::principal::{Action, Decision, ListKind};
 
-/// What somebody wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action<'a> {
-    List(ListKind),
-    CallTool(&'a str),
-    ReadResource(&'a str),
-    SubscribeResource(&'a str),
-    GetPrompt(&'a str),
-    /// Completions of a prompt's arguments or a template's.
-    Complete,
-    /// Contents for a resource.
-    Publish(&'a str),
-    /// Taking a resource away.
-    Remove(&'a str),
+/// Of somebody all that a policy asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder<'a> {
+    pub scopes: &'a Scopes,
+    /// Empty: nothing is their own.
+    pub subject: &'a str,
+    pub tenant: Option<&'a str>,
 }
 
-/// What there are lists of. Hearing that one changed is as reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListKind {
-    Tools,
-    Prompts,
-    Resources,
-    Templates,
-}
-
-/// What a policy says of an action.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision<'p> {
-    Allow,
-    /// 403: these scopes would do, with spaces between them.
-    MissingScope(&'p str),
-    /// It is to be answered as what is not there: nothing that this principal could get would change that.
-    Unknown,
+impl<'a> From<&'a Identity> for Holder<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Holder {
+            scopes: identity.scopes(),
+            subject: identity.subject(),
+            tenant: identity.tenant(),
+        }
+    }
 }
 
 /// A policy, ready to be asked. [`Default`] allows everything.
@@ -171,6 +158,12 @@ impl Policy {
     /// Costs less than 100 ns with a few rules, and no memory.
     #[must_use]
     pub fn allows(&self, who: &Identity, action: Action<'_>) -> Decision<'_> {
+        self.allows_holder(who.into(), action)
+    }
+
+    /// The same of somebody of whom less is known.
+    #[must_use]
+    pub fn allows_holder(&self, who: Holder<'_>, action: Action<'_>) -> Decision<'_> {
         match action {
             Action::List(_) => self.kinds.list.decide(who),
             Action::CallTool(name) => self.tools.decide(who, name, &self.kinds.call),
@@ -227,7 +220,13 @@ impl Policy {
         named.chain(resources).any(Pattern::names_owners)
     }
 
-    fn decide_resource(&self, who: &Identity, uri: &str, verb: usize) -> Decision<'_> {
+    /// Whether there are rules for single resources: whether their URIs matter.
+    #[must_use]
+    pub fn names_resources(&self) -> bool {
+        !self.resources.is_empty()
+    }
+
+    fn decide_resource(&self, who: Holder<'_>, uri: &str, verb: usize) -> Decision<'_> {
         for (pattern, verbs) in &self.resources {
             match (pattern.matches(uri, who), verbs.get(verb)) {
                 (Match::No, _) | (Match::Own, None | Some(None)) => {}
@@ -249,7 +248,7 @@ impl Named {
 
     fn decide<'p>(
         &'p self,
-        who: &Identity,
+        who: Holder<'_>,
         name: &str,
         otherwise: &'p CompiledNeed,
     ) -> Decision<'p> {
@@ -320,7 +319,7 @@ impl Compiler {
     ) -> Result<Vec<(Pattern, Verbs)>, BadPolicy> {
         let mut resources = Vec::new();
         for (text, needs) in rules {
-            let pattern = Pattern::parse(text).map_err(BadPolicy)?;
+            let pattern = Pattern::parse(&normal_pattern(text)).map_err(BadPolicy)?;
             let mut verbs: Verbs = [const { None }; 4];
             let own = [&needs.read, &needs.subscribe, &needs.publish, &needs.remove];
             for (verb, need) in verbs.iter_mut().zip(own) {

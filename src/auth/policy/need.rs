@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Decision, Need};
-use crate::auth::{Identity, Scopes};
+use super::{Decision, Holder, Need};
+use crate::auth::Scopes;
 
 /// For each scope those that have it in them. MUST, 2026-07-28 authorization, "Scope Challenge Handling": a broader scope
 /// does for a narrower one.
@@ -74,18 +74,16 @@ impl CompiledNeed {
         }
     }
 
-    pub(super) fn decide(&self, who: &Identity) -> Decision<'_> {
+    pub(super) fn decide(&self, who: Holder<'_>) -> Decision<'_> {
         match self {
             CompiledNeed::Anyone => Decision::Allow,
             CompiledNeed::Nobody => Decision::Unknown,
-            CompiledNeed::OneOf(ways) => {
-                match ways.iter().any(|way| way.is_open_to(who.scopes())) {
-                    true => Decision::Allow,
-                    false => self
-                        .scopes()
-                        .map_or(Decision::Unknown, Decision::MissingScope),
-                }
-            }
+            CompiledNeed::OneOf(ways) => match ways.iter().any(|way| way.is_open_to(who.scopes)) {
+                true => Decision::Allow,
+                false => self
+                    .scopes()
+                    .map_or(Decision::Unknown, Decision::MissingScope),
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use percent_encoding::percent_decode_str;
 
-use crate::auth::Identity;
+use super::Holder;
 
 /// Bytes of a pattern. A URI has 2,048; nobody writes one by hand that is longer than this.
 const PATTERN_BYTES_MAX: usize = 512;
@@ -20,7 +20,7 @@ pub(super) struct Pattern {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
+pub(super) enum Whose {
     Subject,
     Tenant,
 }
@@ -75,6 +75,16 @@ impl Pattern {
         !self.own.is_empty()
     }
 
+    /// The parts that end in somebody's own: a text each, and whose the segment behind it is.
+    pub(super) fn own_parts(&self) -> &[(Box<str>, Whose)] {
+        &self.own
+    }
+
+    /// What is between the `*` behind those: one part without any.
+    pub(super) fn rest_parts(&self) -> &[Box<str>] {
+        &self.rest
+    }
+
     /// It is of one name only.
     pub(super) fn is_exact(&self) -> bool {
         self.own.is_empty() && self.rest.len() == 1
@@ -87,7 +97,7 @@ impl Pattern {
         (self.rest.len() > 1, Reverse(own + rest))
     }
 
-    pub(super) fn matches(&self, name: &str, who: &Identity) -> Match {
+    pub(super) fn matches(&self, name: &str, who: Holder<'_>) -> Match {
         let (mut left, mut is_own) = (name, true);
         for (text, whose) in &self.own {
             let Some(behind) = left.strip_prefix(&**text) else {
@@ -115,7 +125,7 @@ fn first_place(text: &str) -> Option<(usize, &'static str, Whose)> {
 
 /// The first is the beginning, the last the end, and the others come in between in their order: whichever comes soonest
 /// leaves most for the next.
-fn rest_matches(parts: &[Box<str>], text: &str) -> bool {
+pub(super) fn rest_matches(parts: &[Box<str>], text: &str) -> bool {
     let Some((first, others)) = parts.split_first() else {
         return text.is_empty();
     };
@@ -135,10 +145,10 @@ fn rest_matches(parts: &[Box<str>], text: &str) -> bool {
 }
 
 impl Whose {
-    fn is(self, segment: &str, who: &Identity) -> bool {
+    pub(super) fn is(self, segment: &str, who: Holder<'_>) -> bool {
         let own = match self {
-            Whose::Subject => who.subject(),
-            Whose::Tenant => match who.tenant() {
+            Whose::Subject => who.subject,
+            Whose::Tenant => match who.tenant {
                 Some(tenant) => tenant,
                 None => return false,
             },

@@ -324,7 +324,7 @@ fn a_pattern_that_matches_what_it_should_not() {
     for pattern in words.iter().filter(|word| !word.is_empty()) {
         let parsed = Pattern::parse(pattern).unwrap();
         for text in words.iter().filter(|word| !word.contains('*')) {
-            let is_match = parsed.matches(text, &who) == Match::Own;
+            let is_match = parsed.matches(text, (&who).into()) == Match::Own;
             assert_eq!(
                 is_match,
                 naive(pattern.as_bytes(), text.as_bytes()),

@@ -44,7 +44,7 @@ pub(super) fn shown<'a>(
 
 pub(super) fn identifier(who: Who) -> Identifier {
     let rules = Rules::new(who, Policy::default(), Some(&public()));
-    Identifier::new(Arc::new(rules), [1; 32], VerifiedBounds::default())
+    Identifier::new(Arc::new(rules), ([1; 16], 1), VerifiedBounds::default())
 }
 
 fn identify(identifier: &mut Identifier, fields: Fields<'_>) -> Finding {
@@ -319,8 +319,11 @@ fn a_program_that_is_asked_again_and_again() {
 #[test]
 fn a_node_that_asks_nobody_and_looks_at_fields() {
     let looks = Cell::new(0);
-    let mut identifier =
-        Identifier::new(Arc::new(Rules::open()), [1; 32], VerifiedBounds::default());
+    let mut identifier = Identifier::new(
+        Arc::new(Rules::open()),
+        ([1; 16], 1),
+        VerifiedBounds::default(),
+    );
     let request = Shown {
         authorization: ShownField::Twice,
         is_from_proxy: false,

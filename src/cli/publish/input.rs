@@ -41,8 +41,9 @@ pub(super) fn open(
     path: &Path,
 ) -> Result<(ItemLines, Option<u64>), String> {
     let has_contents = options.text.is_some() || options.file.is_some() || options.blob.is_some();
-    if has_contents || options.delete || options.session.is_some() || options.key.is_some() {
-        return Err("items from standard input bring their own contents, session and key; leave --text, --file, --blob, --delete, --session and --key out".into());
+    let is_for_some = options.session.is_some() || options.principal.is_some();
+    if has_contents || options.delete || is_for_some || options.key.is_some() {
+        return Err("items from standard input bring their own contents, principal, session and key; leave --text, --file, --blob, --delete, --principal, --session and --key out".into());
     }
     let (input, bytes): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
         (Box::new(std::io::stdin()), None)

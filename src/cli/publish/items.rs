@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::PublishOptions;
 use super::input::ItemLine;
 use crate::app::call::{LIST_NAMES, Topic};
+use crate::principal::PrincipalId;
 
 /// The items that the options ask for, as the lines to send.
 ///
@@ -36,7 +37,11 @@ pub(super) fn of_options(options: &PublishOptions) -> Result<Vec<ItemLine>, Stri
     if options.key.is_some() && items.len() > 1 {
         return Err("--key is of one item; with several, publish them one by one, or give each its \"key\" in a file for --from".into());
     }
+    let principal = options.principal.as_deref().map(principal).transpose()?;
     for (_, item) in &mut items {
+        if let Some(principal) = &principal {
+            item["principal"] = principal.clone();
+        }
         if let Some(session) = &options.session {
             item["session"] = session.as_str().into();
         }
@@ -52,6 +57,22 @@ pub(super) fn of_options(options: &PublishOptions) -> Result<Vec<ItemLine>, Stri
         json: item.to_string().into_bytes(),
     });
     Ok(lines.collect())
+}
+
+/// A subject may have spaces; an issuer is a URL, or a name without any.
+fn principal(text: &str) -> Result<Value, String> {
+    if PrincipalId::parse(text).is_some() {
+        return Ok(text.into());
+    }
+    match text.split_once(' ') {
+        Some((issuer, subject)) if !issuer.is_empty() && !subject.is_empty() => {
+            Ok(json!({ "issuer": issuer, "subject": subject }))
+        }
+        _ => Err(format!(
+            "invalid value '{text}' for '--principal <PRINCIPAL>': must be an issuer, a space and its subject, such as \
+             'https://login.example.com alice', or an id of 32 hexadecimal digits"
+        )),
+    }
 }
 
 fn of_targets(options: &PublishOptions) -> Result<Vec<(String, Value)>, String> {
@@ -218,9 +239,38 @@ mod tests {
     }
 
     #[test]
+    fn a_principal_that_is_not_whole() {
+        let told = items(&["--principal", "https://login.example a b", "tools"]);
+        let principal = json!({"issuer": "https://login.example", "subject": "a b"});
+        assert_eq!(
+            told,
+            Ok(vec![json!({"topic": "tools", "principal": principal})])
+        );
+        let id = "dc18d98ab34b2f83b5913fec82dc81e9";
+        let told = items(&["--principal", id, "board://a", "board://b"]);
+        let item = |uri: &str| json!({"uri": uri, "principal": id});
+        assert_eq!(told, Ok(vec![item("board://a"), item("board://b")]));
+        for wrong in [
+            "",
+            "alice",
+            " alice",
+            "https://login.example ",
+            "dc18d98ab34b2f83",
+        ] {
+            let refused = items(&["--principal", wrong, "tools"]).unwrap_err();
+            assert!(refused.contains("--principal"), "{refused}");
+        }
+    }
+
+    #[test]
     fn options_that_do_not_go_together() {
         for wrong in [
-            &["--all", "tools"][..],
+            &["--principal", "i s", "--session", "n.1", "tools"][..],
+            &["--principal", "i s", "--all", "--message", "x"],
+            &["--principal", "i s", "--text", "x", "board://a"],
+            &["--principal", "i s", "--delete", "board://a"],
+            &["--principal", "i s", "--from", "x"],
+            &["--all", "tools"],
             &["--all", "--session", "n.1", "--message", "x"],
             &["--message", "x"],
             &["--message", "x", "--all", "tools"],

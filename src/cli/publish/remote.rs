@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use ureq::typestate::WithBody;
 
 use super::input::ItemLine;
 use crate::admin::Token;
@@ -16,14 +17,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Of a response that is not answers.
 const ERROR_BYTES_MAX: u64 = 64 * 1024;
 
-pub(super) struct AdminClient {
+pub(in crate::cli) struct AdminClient {
     agent: ureq::Agent,
     base: String,
     token: Option<Token>,
 }
 
 impl AdminClient {
-    pub(super) fn new(admin: &str, token_file: Option<&Path>) -> Result<Self, String> {
+    pub(in crate::cli) fn new(admin: &str, token_file: Option<&Path>) -> Result<Self, String> {
         let read = |path: &Path| {
             read_token_file(path).map_err(|allowed| {
                 format!(
@@ -49,6 +50,31 @@ impl AdminClient {
         Ok(AdminClient { agent, base, token })
     }
 
+    /// Asks for one thing: the status, and what was answered.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(in crate::cli) fn post(&self, path: &str, body: &Value) -> Result<(u16, Value), String> {
+        let request = self.request(path, "application/json");
+        let response = request.send(body.to_string().as_bytes());
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        let status = response.status().as_u16();
+        let mut bytes = Vec::new();
+        let reader = response.into_body().into_reader();
+        // What cannot be read is no answer of ours.
+        let _ = reader.take(ERROR_BYTES_MAX).read_to_end(&mut bytes);
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+
+    fn request(&self, path: &str, content_type: &str) -> ureq::RequestBuilder<WithBody> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let request = request.header("Content-Type", content_type);
+        match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {}", token.expose())),
+            None => request,
+        }
+    }
+
     /// Hands each line over with its answer, in order.
     ///
     /// # Errors
@@ -58,13 +84,7 @@ impl AdminClient {
         batch: &[ItemLine],
         take: impl FnMut(&ItemLine, &Value),
     ) -> Result<(), String> {
-        let mut request = self
-            .agent
-            .post(format!("{}/publish", self.base))
-            .header("Content-Type", "application/x-ndjson");
-        if let Some(token) = &self.token {
-            request = request.header("Authorization", format!("Bearer {}", token.expose()));
-        }
+        let request = self.request("/publish", "application/x-ndjson");
         let body: Vec<&[u8]> = batch.iter().map(|line| &*line.json).collect();
         let body = body.join(&b'\n');
         let response = request

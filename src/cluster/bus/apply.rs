@@ -58,8 +58,13 @@ impl Bus {
                 let brought = (&*uri, Some(contents));
                 return self.take_news(now_ms, id, brought, (false, is_last), known, fetched);
             }
-            Payload::Changed(_) if matches!(known, EntryOrigin::Delivered) => Delivery::Nothing,
+            Payload::Changed(_) | Payload::Directed(..)
+                if matches!(known, EntryOrigin::Delivered) =>
+            {
+                Delivery::Nothing
+            }
             Payload::Changed(topic) => Delivery::Publish(vec![topic]),
+            Payload::Directed(principal, topic) => Delivery::PublishTo(principal, topic),
             Payload::All(_) | Payload::Session(..) if is_delivered || is_heard => Delivery::Nothing,
             Payload::All(notice) => Delivery::NotifyAll(notice),
             Payload::Session(session, notice) => {

@@ -7,6 +7,7 @@
 //! | `text`, `blob` | its contents, as text or bytes; `mime`, `name`, `description` may go with them |
 //! | `gone` | (any value) the resource was taken away |
 //! | `all` | (any value) a message for every session: `level` and `data`, and a `logger` if need be |
+//! | `principal` | (32 hexadecimal digits) only this principal's subscribers of a `topic` or a `uri` are to be notified |
 //! | `session` | a `topic`, a `uri` or a message for the session with this id |
 //! | `data` | JSON; what is none is taken as a string |
 //!
@@ -21,6 +22,7 @@ use serde_json::value::RawValue;
 
 use crate::app::call::{NO_LIST, NoMessage, Notice, RESOURCE, Topic};
 use crate::app::contents::{Body, Contents};
+use crate::principal::PrincipalId;
 use crate::wire::session_id::SessionId;
 use crate::wire::uri::{mended, normal};
 
@@ -41,6 +43,8 @@ pub struct Author {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
     Changed(Topic),
+    /// For this principal's subscribers alone.
+    Directed(PrincipalId, Topic),
     /// The board's hash says what is at this URI now; `changed`: it counts as changed whatever it is.
     Stored {
         uri: Box<str>,
@@ -74,6 +78,9 @@ impl Payload {
     ) -> Result<Payload, E> {
         Ok(match self {
             Payload::Changed(Topic::Resource(uri)) => Payload::Changed(Topic::Resource(own(uri)?)),
+            Payload::Directed(principal, Topic::Resource(uri)) => {
+                Payload::Directed(principal, Topic::Resource(own(uri)?))
+            }
             Payload::Stored { uri, changed } => Payload::Stored {
                 uri: own(uri)?,
                 changed,
@@ -105,6 +112,7 @@ struct EntryFields<'a> {
     mime: Option<&'a str>,
     name: Option<&'a str>,
     description: Option<&'a str>,
+    principal: Option<&'a str>,
     session: Option<&'a str>,
     all: bool,
     level: Option<&'a str>,
@@ -152,6 +160,7 @@ impl<'a> EntryFields<'a> {
             b"mime" => self.mime = Some(text()?),
             b"name" => self.name = Some(text()?),
             b"description" => self.description = Some(text()?),
+            b"principal" => self.principal = Some(text()?),
             b"session" => self.session = Some(text()?),
             b"all" => self.all = true,
             b"level" => self.level = Some(text()?),
@@ -176,6 +185,11 @@ impl<'a> EntryFields<'a> {
             .is_some_and(|session| SessionId::parse(session).is_none())
         {
             return Err(MalformedEntry("session is no session id of pinfold's"));
+        }
+        if let Some(principal) = self.principal {
+            let alone = contents.is_none() && message.is_none() && self.stored.is_none();
+            let alone = alone && !targets.contains(&true);
+            return directed(principal, topic.filter(|_| alone));
         }
         if (contents.is_some() || self.stored.is_some()) && targets.contains(&true) {
             return Err(MalformedEntry(
@@ -291,6 +305,19 @@ impl<'a> EntryFields<'a> {
     }
 }
 
+/// An entry of which nobody can tell for whom it is must never be taken for one that is for all.
+fn directed(principal: &str, topic: Option<Topic>) -> Result<Payload, MalformedEntry> {
+    let principal = PrincipalId::parse(principal).ok_or(MalformedEntry(
+        "principal is 32 hexadecimal digits: half of a digest of issuer and subject",
+    ))?;
+    match topic {
+        Some(topic) => Ok(Payload::Directed(principal, topic)),
+        None => Err(MalformedEntry(
+            "a principal is told of one topic or one uri, without contents, and of nothing else",
+        )),
+    }
+}
+
 fn author(by: &str) -> Result<Author, MalformedEntry> {
     let parts = by.rsplit_once('/');
     let parsed = parts.and_then(|(process, number)| {
@@ -309,6 +336,10 @@ pub fn emit<'a>(author: &Author, news: &'a Payload) -> Vec<EntryField<'a>> {
     let mut fields: Vec<EntryField<'a>> = vec![("by", by.into_bytes().into())];
     match news {
         Payload::Changed(topic) => fields.push(topic_field(topic)),
+        Payload::Directed(principal, topic) => {
+            let principal = principal.to_string().into_bytes();
+            fields.extend([topic_field(topic), ("principal", principal.into())]);
+        }
         Payload::Stored { uri, changed } => {
             let how = if *changed { "changed" } else { "1" };
             fields.extend([("uri", text(uri)), ("stored", text(how))]);

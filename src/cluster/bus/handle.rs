@@ -11,6 +11,7 @@ use super::outbox::{ContentSource, OutboxItem, Receipt, ReceiptSender, UnsentIte
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::mailbox::Mailbox;
+use crate::principal::PrincipalId;
 use crate::runtime::SharedLog;
 
 /// Items between two looks of the control thread: a second of a very busy node.
@@ -66,6 +67,11 @@ impl BusHandle {
         self.send(OutboxItem::Changed(topic))
     }
 
+    /// For this principal's subscribers alone.
+    pub fn directed(&self, principal: PrincipalId, topic: Topic) -> ReceiptReceiver {
+        self.send(OutboxItem::Directed(principal, topic))
+    }
+
     /// New contents, or none, for every node's store; not yet in this one's.
     pub fn put(&self, uri: Box<str>, contents: Option<Contents>) -> ReceiptReceiver {
         self.send(OutboxItem::Contents {
@@ -100,6 +106,10 @@ impl BusHandle {
 impl SharedLog for BusHandle {
     fn publish(&self, topics: Vec<Topic>) {
         self.post(topics.into_iter().map(OutboxItem::Changed));
+    }
+
+    fn publish_to(&self, principal: PrincipalId, topic: Topic) {
+        self.post([OutboxItem::Directed(principal, topic)]);
     }
 
     fn publish_contents(&self, uri: &str, contents: Option<Contents>, change: Change) {

@@ -9,6 +9,7 @@ use super::id::EntryId;
 use super::outbox::{OutboxItem, Receipt, ReceiptSender};
 use super::{Bus, LocalLog};
 use crate::app::call::{KeptBy, Notice, Topic};
+use crate::principal::PrincipalId;
 
 /// How long what was read waits for the others at most. Far above what an answer takes nearby, and short enough that
 /// nobody sees a pause; a node that hangs costs it until it does not count any more.
@@ -25,6 +26,7 @@ const _: () = assert!(TIMELY_MS < HOLD_MS);
 /// What is to be delivered on this node.
 pub(super) enum Delivery {
     Publish(Vec<Topic>),
+    PublishTo(PrincipalId, Topic),
     NotifyAll(Notice),
     /// A session of this node.
     NotifySession(Box<str>, Notice),
@@ -133,6 +135,7 @@ fn act(held: HeldDelivery, here: &dyn LocalLog) {
     let floor = held.id.offset();
     let offset = match held.delivery {
         Delivery::Publish(topics) => here.publish(floor, topics),
+        Delivery::PublishTo(principal, topic) => here.publish_to(floor, principal, topic),
         Delivery::NotifyAll(notice) => here.notify_all(floor, notice),
         Delivery::NotifySession(session, notice) => {
             here.notify_session(&session, notice);

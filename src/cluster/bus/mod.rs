@@ -72,6 +72,7 @@ use self::outbox::{
 use self::peers::NodesProgress;
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
+use crate::principal::PrincipalId;
 use crate::wire::session_id::NodeName;
 
 pub use self::ask::{Add, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write};
@@ -112,6 +113,8 @@ impl BusSetup {
 /// This node's own log. Offsets are at least `floor`; what comes back is the newest one.
 pub trait LocalLog {
     fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64;
+    /// For one principal's subscribers alone.
+    fn publish_to(&self, floor: u64, principal: PrincipalId, topic: Topic) -> u64;
     fn notify_all(&self, floor: u64, notice: Notice) -> u64;
     /// For a session of this node.
     fn notify_session(&self, session: &str, notice: Notice);
@@ -380,6 +383,7 @@ impl Bus {
         let mut own = None;
         let news = match item {
             OutboxItem::Changed(topic) => Payload::Changed(topic),
+            OutboxItem::Directed(principal, topic) => Payload::Directed(principal, topic),
             OutboxItem::Look(uri) => Payload::Stored { uri, changed: true },
             OutboxItem::Contents {
                 uri,
@@ -450,6 +454,7 @@ impl Bus {
         let accepted = delivery.accepted;
         let offset = match delivery.item {
             OutboxItem::Changed(topic) => Some(here.publish(0, vec![topic])),
+            OutboxItem::Directed(principal, topic) => Some(here.publish_to(0, principal, topic)),
             OutboxItem::Look(uri) => Some(here.publish(0, vec![Topic::Resource(uri)])),
             OutboxItem::Contents {
                 uri, carried, owed, ..

@@ -275,9 +275,9 @@ impl Outbox {
             |posted: &&PostedItem| posted.stage != Stage::Added && is_published(&posted.item);
         let waiting = || self.items.values().filter(waits);
         let uris = waiting().filter_map(|posted| match &posted.item {
-            OutboxItem::Contents { uri, .. } | OutboxItem::Changed(Topic::Resource(uri)) => {
-                Some(uri.clone())
-            }
+            OutboxItem::Contents { uri, .. }
+            | OutboxItem::Changed(Topic::Resource(uri))
+            | OutboxItem::Directed(_, Topic::Resource(uri)) => Some(uri.clone()),
             _ => None,
         });
         UnsentItems {
@@ -393,7 +393,7 @@ impl Outbox {
             self.dropped += 1;
         }
         if self.keys.len() > KEYS_MAX {
-            self.forget(now_ms, |item| matches!(item, OutboxItem::Changed(_)));
+            self.forget(now_ms, OutboxItem::brings_nothing);
             if self.keys.len() > KEYS_MAX / 8 * 7 {
                 self.forget(now_ms, |item| matches!(item, OutboxItem::Contents { .. }));
             }

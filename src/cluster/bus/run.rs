@@ -20,6 +20,7 @@ use super::{Add, Bus, BusCounts, BusSetup, LOADED_WITHIN_MS, Loaded, LocalLog, P
 use crate::app::call::{Notice, Topic};
 use crate::log_throttle::LogThrottles;
 use crate::metrics::Metrics;
+use crate::principal::PrincipalId;
 use crate::redis::{RedisConnection, RedisError, RedisFault, RedisLink, Reply, Settings};
 use crate::runtime::{Publisher, unix_ms};
 use crate::tasks;
@@ -427,6 +428,10 @@ async fn ask_redis(
 impl LocalLog for Publisher {
     fn publish(&self, floor: u64, topics: Vec<Topic>) -> u64 {
         self.publish_here(floor, topics).end - 1
+    }
+
+    fn publish_to(&self, floor: u64, principal: PrincipalId, topic: Topic) -> u64 {
+        self.publish_to_here(floor, principal, topic)
     }
 
     fn notify_all(&self, floor: u64, notice: Notice) -> u64 {

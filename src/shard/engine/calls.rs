@@ -75,5 +75,7 @@ impl Engine {
             }
         }
         assert_eq!(calls, self.calls_of_client);
+        let [inspected, under_way] = self.inspected_counts();
+        assert_eq!(inspected, under_way, "calls whose results are looked at");
     }
 }

@@ -16,10 +16,14 @@ impl Engine {
         bytes: &mut Vec<u8>,
     ) -> Option<Exchange> {
         while let Some(listener_key) = self.fanout.poll_ready() {
+            if self.is_looking() && !self.may_deliver(listener_key) {
+                continue;
+            }
             let Some(listener) = self.fanout.listener(listener_key) else {
                 continue;
             };
-            let Some(exchange) = listener.sink else {
+            // A look may have left nothing of it.
+            let Some(exchange) = listener.sink.filter(|_| listener.has_news()) else {
                 continue;
             };
             let messages = listener.messages;
@@ -90,6 +94,9 @@ impl Engine {
 
     /// Writes what a stream has queued, if its exchange takes it, and ends the stream after its last answer.
     pub(super) fn flush(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
+        if self.is_looking() && !self.may_write(key) {
+            return;
+        }
         let Some(exchange) = self.streams.get(key).and_then(|stream| stream.exchange) else {
             return;
         };

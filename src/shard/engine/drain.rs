@@ -205,7 +205,7 @@ impl Engine {
     }
 
     /// When to come back, different for everyone.
-    fn emit_retry(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: Exchange) {
+    pub(super) fn emit_retry(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: Exchange) {
         let base = self.limits.retry_ms;
         let random = (self.secrets)();
         let jitter = (u64::from(u16::from_le_bytes([random[0], random[1]])) * base) >> 16;

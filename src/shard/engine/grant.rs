@@ -3,6 +3,7 @@
 //! Of an identity only that is kept which is looked at later, and scopes that many have are kept once: a stream takes 56 bytes
 //! more for it, also if each is another principal's. It travels with its listener (`fanout::travel`).
 
+use super::wheel::Timer;
 use crate::principal::{PrincipalId, Scopes};
 
 pub(super) struct Grant {
@@ -14,7 +15,14 @@ pub(super) struct Grant {
     pub(super) valid_until: u32,
     /// When the credentials were made; `u32::MAX` if nobody knows.
     pub(super) issued_at: u32,
+    /// At its end, and some time after it, what is open by it ends.
+    pub(super) timer: Timer,
+    /// By which of the rules, counted by this core, the listener was looked at last; 0: by none of them.
+    pub(super) looked: u32,
 }
+
+/// Each stream of somebody has one.
+const _: () = assert!(size_of::<Grant>() == 48);
 
 /// What a policy calls `{subject}` and `{tenant}`.
 #[derive(Clone, Debug, PartialEq, Eq)]

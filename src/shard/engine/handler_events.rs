@@ -7,7 +7,7 @@ use super::messages::{error_message, notification_message, request_message, resu
 use super::modern::with_members;
 use super::post::not_acceptable;
 use super::stream::{Stream, stand_in};
-use super::{CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeOwner, Wire};
+use super::{CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeOwner, Refused, Wire};
 use crate::app::call::{AskFailed, Outcome};
 use crate::mcp::{Era, RpcMethod};
 
@@ -21,11 +21,18 @@ impl Engine {
         call: CallKey,
         outcome: &Outcome,
     ) {
+        let inspected = self.take_inspected(call);
         let Some(state) = self.remove_call(call) else {
             return;
         };
+        if let Outcome::MissingScope { scopes } = outcome {
+            let identity = inspected.as_ref().map(|it| &*it.identity);
+            let refused = self.missing_scopes(identity, scopes);
+            return self.refuse_call(wire, &state, &refused);
+        }
+        let shown = inspected.map(|it| self.shown(&it, outcome));
         let era = state.version.era();
-        let (status, message) = match outcome {
+        let (status, message) = match shown.as_deref().unwrap_or(outcome) {
             Outcome::Error(error) => (
                 error.http_status(era),
                 error_message(Some(&state.id), error),
@@ -49,12 +56,35 @@ impl Engine {
                 )
             }
             Outcome::Other { json } => (200, result_message(&state.id, json)),
+            Outcome::MissingScope { .. } => return,
         };
         match state.answer_to {
             AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) => {
                 wire.answer(connection, status, &[], &message);
             }
             AnswerTo::Stream(stream) => self.push_answer(wire, stream, &message),
+            AnswerTo::Nobody => {}
+        }
+    }
+
+    /// With its status, if nothing was sent before.
+    pub(super) fn refuse_call(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        state: &CallState,
+        refused: &Refused,
+    ) {
+        match state.answer_to {
+            AnswerTo::Exchange(exchange) | AnswerTo::Plain(exchange) => {
+                wire.refuse(exchange, Some(&state.id), refused);
+            }
+            AnswerTo::Stream(stream) => {
+                self.push_answer(
+                    wire,
+                    stream,
+                    &error_message(Some(&state.id), &refused.error),
+                );
+            }
             AnswerTo::Nobody => {}
         }
     }
@@ -343,6 +373,7 @@ impl Engine {
     pub(super) fn remove_call(&mut self, call: CallKey) -> Option<CallState> {
         let state = self.calls.remove(call)?;
         self.uncount_call(&state);
+        self.take_inspected(call);
         if let Some(session) = state
             .session
             .and_then(|session| self.sessions.get_mut(session))

@@ -21,11 +21,10 @@ impl Engine {
         let opened = session.and_then(|key| self.sessions.get(key)?.client);
         let address = request.address.or_else(|| opened?.address());
         let session = session.map(|key| self.session_id(key));
-        let caller = Caller::new(session, address, headers);
-        match &request.identity {
-            Some(identity) => caller.with_identity(identity.clone()),
-            None => caller,
-        }
+        let mut caller = Caller::new(session, address, headers);
+        caller.identity.clone_from(&request.identity);
+        caller.policy = self.policy_for_handlers();
+        caller
     }
 
     /// On which exchange a call's client waits for the answer. `None`: it is gone.

@@ -1,12 +1,13 @@
 //! Messages of a session: 2025-03-26 to 2025-11-25.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use super::call::{AnswerTo, CallState};
-use super::fanout::NoRoom;
-use super::listen::{NO_ROOM, too_many_subscriptions};
+use super::guard::InPlace;
 use super::messages::{error_message, result_message};
-use super::params::{self, Cancelled, SetLevel, Subscribe};
+use super::params::{self, Cancelled, SetLevel};
 use super::post::{Post, not_acceptable};
 use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Refused, Request, SessionKey, Wire};
 use crate::app::call::{AskFailed, Call};
@@ -19,7 +20,7 @@ use crate::wire::json_scan::JsonScan;
 
 /// What the engine makes of a request without the application, or that it is the application's.
 enum Dispatched {
-    Result(&'static str),
+    Result(Cow<'static, str>),
     Refused(Refused),
     Application,
 }
@@ -93,9 +94,9 @@ impl Engine {
                 }
                 (Ok(Message::Request { id, method, params }), Some(stream)) => {
                     let id = id.raw();
-                    match self.dispatch(session, &method, params) {
+                    match self.dispatch(post, session, (&method, params)) {
                         Dispatched::Result(result) => {
-                            self.push_answer(wire, stream, &result_message(id, result))
+                            self.push_answer(wire, stream, &result_message(id, &result))
                         }
                         Dispatched::Refused(refused) => {
                             let answer = error_message(Some(id), &refused.error);
@@ -197,8 +198,8 @@ impl Engine {
         (id, method, params): (&str, &str, Option<&RawValue>),
     ) {
         let key = post.request.exchange;
-        match self.dispatch(session, method, params) {
-            Dispatched::Result(result) => wire.answer_result(key, id, result, &[]),
+        match self.dispatch(post, session, (method, params)) {
+            Dispatched::Result(result) => wire.answer_result(key, id, &result, &[]),
             Dispatched::Refused(refused) => wire.refuse(key, Some(id), &refused),
             Dispatched::Application => {
                 let call = (id, method, params);
@@ -221,28 +222,38 @@ impl Engine {
 
     fn dispatch(
         &mut self,
+        post: Post<'_>,
         session: SessionKey,
-        method: &str,
-        params: Option<&RawValue>,
+        (method, params): (&str, Option<&RawValue>),
     ) -> Dispatched {
+        let request = post.request;
         let done = match RpcMethod::of(method) {
             Some(RpcMethod::Ping) => Ok(()),
             Some(RpcMethod::LoggingSetLevel) => self.set_level(session, params),
-            Some(RpcMethod::ResourcesSubscribe) => match self.subscribe(session, params) {
-                Ok(true) => Ok(()),
-                Ok(false) => return Dispatched::Refused(too_many_subscriptions()),
-                Err(error) => Err(error),
-            },
+            Some(RpcMethod::ResourcesSubscribe) => {
+                let identity = request.identity.as_deref();
+                match self.subscribe(session, identity, params) {
+                    Ok(()) => Ok(()),
+                    Err(refused) => return Dispatched::Refused(refused),
+                }
+            }
             Some(RpcMethod::ResourcesUnsubscribe) => self.unsubscribe(session, params),
             Some(RpcMethod::Initialize) => Err(RpcError::invalid_request(
                 "This session is initialized already.",
             )),
             Some(known) if !known.is_of_era(Era::Legacy) => Err(RpcError::method_not_found(method)),
-            _ => return Dispatched::Application,
+            _ => {
+                let envelope = post.envelope.and_then(|it| it.as_ref().ok());
+                return match self.check_rights(request, Era::Legacy, (method, params), envelope) {
+                    Ok(()) => Dispatched::Application,
+                    Err(InPlace::Refused(refused)) => Dispatched::Refused(refused),
+                    Err(InPlace::Result(result)) => Dispatched::Result(result.into()),
+                };
+            }
         };
         match done {
-            Ok(()) => Dispatched::Result("{}"),
-            Err(error) => Dispatched::Refused(Refused::rpc(error.http_status(Era::Legacy), error)),
+            Ok(()) => Dispatched::Result("{}".into()),
+            Err(error) => Dispatched::Refused(refused(error)),
         }
     }
 
@@ -271,80 +282,18 @@ impl Engine {
         Ok(())
     }
 
-    /// False: its client has as many subscriptions as it may have.
-    fn subscribe(
-        &mut self,
-        session: SessionKey,
-        params: Option<&RawValue>,
-    ) -> Result<bool, RpcError> {
-        let uri = self.subscription_uri(RpcMethod::ResourcesSubscribe, params)?;
-        let Some(session) = self.sessions.get(session) else {
-            return Ok(true);
-        };
-        let (listener, client) = (session.listener, session.client);
-        let interest = self.interest(&uri)?;
-        let interest = interest.ok_or_else(|| RpcError::resource_not_found(Era::Legacy, &uri))?;
-        if self.fanout.is_subscribed(listener, &uri) {
-            return Ok(true);
-        }
-        let limit = self.limits.subscriptions_max;
-        if self.fanout.resource_count(listener) >= limit {
-            return Err(RpcError::invalid_params(format!(
-                "Invalid params: a session has {limit} subscriptions at most."
-            )));
-        }
-        let wanted = std::slice::from_ref(&interest);
-        let lease = match self.fanout.lease(client, wanted, self.now) {
-            Ok(lease) => lease,
-            Err(NoRoom::OfClient) => return Ok(false),
-            Err(NoRoom::OfNode) => return Err(RpcError::internal(NO_ROOM)),
-        };
-        self.fanout.subscribe(listener, &interest);
-        self.hook_subscribed(listener, &uri);
-        self.fanout.settle_one(listener, &lease);
-        Ok(true)
-    }
-
-    fn unsubscribe(
-        &mut self,
-        session: SessionKey,
-        params: Option<&RawValue>,
-    ) -> Result<(), RpcError> {
-        let uri = self.subscription_uri(RpcMethod::ResourcesUnsubscribe, params)?;
-        let interest = self.interest(&uri)?;
-        let listener = self.sessions.get(session).map(|session| session.listener);
-        if let (Some(listener), Some(interest)) = (listener, interest) {
-            let count = self.fanout.unsubscribe(listener, &interest);
-            self.hook_unsubscribed(listener, interest.own_uri(), count);
-        }
-        Ok(())
-    }
-
-    fn subscription_uri(
-        &self,
-        method: RpcMethod,
-        params: Option<&RawValue>,
-    ) -> Result<String, RpcError> {
-        if !self.description.announces_resources() {
-            return Err(RpcError::method_not_found(method.name()));
-        }
-        let Subscribe { uri } = params::parse(params)?;
-        self.check_uri(&uri)?;
-        Ok(uri.into_owned())
-    }
-
     fn start_legacy(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
-        request: &Request<'_>,
+        sent: &Request<'_>,
         session_key: SessionKey,
         (id, method, params): (&str, &str, Option<&RawValue>),
         tree_bytes: usize,
         answer_to: AnswerTo,
     ) -> Result<CallKey, Refused> {
-        let client = self.caller(request, session_key);
-        let charge = self.charge_call(wire, client, &request.fields, params, tree_bytes)?;
-        let caller = self.caller_seen(request, Some(session_key));
+        let client = self.caller(sent, session_key);
+        let charge = self.charge_call(wire, client, &sent.fields, params, tree_bytes)?;
+        let caller = self.caller_seen(sent, Some(session_key));
         let session = self
             .sessions
             .get(session_key)
@@ -373,6 +322,7 @@ impl Engine {
             session.calls.push(call);
         }
         self.count_call(client);
+        self.inspect(call, sent, method);
         self.outputs
             .push_back(EngineOutput::Start { call, request });
         Ok(call)
@@ -462,6 +412,10 @@ impl Engine {
         });
         Ok(())
     }
+}
+
+pub(super) fn refused(error: RpcError) -> Refused {
+    Refused::rpc(error.http_status(Era::Legacy), error)
 }
 
 fn request_id<'a>(message: &Message<'a>) -> Option<&'a str> {

@@ -4,12 +4,14 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::fanout::{ListenerKind, NoRoom, SubscriptionId, WantedTopic};
+use super::guard::Denied;
 use super::messages::notification_message;
 use super::params::{self, Filter, Listen};
 use super::{Engine, ExchangeOwner, Refused, Request, Wire};
 use crate::app::call::{LISTS, RESOURCE};
 use crate::limits::{LISTEN_BYTES_MAX, LOOK_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, RpcError, RpcMethod};
+use crate::principal::{Action, Identity};
 use crate::wire::sse::{self, Event};
 
 pub(super) const NO_ROOM: &str =
@@ -45,11 +47,9 @@ impl Engine {
                 return wire.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
             }
         };
-        let (interests, honoured) = match self.honoured(&filter) {
+        let (interests, honoured) = match self.honoured(request.identity.as_deref(), &filter) {
             Ok(honoured) => honoured,
-            Err(error) => {
-                return wire.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
-            }
+            Err(refused) => return wire.refuse(key, Some(id), &refused),
         };
         let admitted = wire.count_stream(key).and_then(|()| {
             let leased = self.fanout.lease(client, &interests, self.now);
@@ -65,8 +65,7 @@ impl Engine {
         let listener = self
             .fanout
             .open(ListenerKind::Listen(SubscriptionId::new(id)), self.offset);
-        let grant = self.grant_of(request);
-        self.fanout.set_grant(listener, grant);
+        self.open_grant(listener, request);
         self.fanout.reserve(listener, interests.len());
         for interest in &interests {
             self.fanout.subscribe(listener, interest);
@@ -134,27 +133,87 @@ impl Engine {
         Ok(Some(WantedTopic::of_resource(uri, own)))
     }
 
+    /// Whether somebody may hear of what they want to subscribe to.
+    pub(super) fn may_subscribe(
+        &self,
+        identity: Option<&Identity>,
+        interest: &WantedTopic,
+    ) -> Result<(), Denied<'_>> {
+        match self.has_policy() {
+            true => self.may(identity, Action::SubscribeResource(interest.own_uri())),
+            false => Ok(()),
+        }
+    }
+
     /// What the application announces of what was asked for: as it is listened for, and as the client is told.
-    fn honoured(&self, filter: &Filter) -> Result<(Vec<WantedTopic>, Value), RpcError> {
-        let mut interests = Vec::new();
+    ///
+    /// What is not for this client is left out as what is not there. But if another token would do, the request is refused
+    /// as a whole, with all the scopes that it takes: the official clients get such a token and come back, and have no way to be told
+    /// of it by an acknowledgement that lacks something.
+    fn honoured(
+        &self,
+        identity: Option<&Identity>,
+        filter: &Filter,
+    ) -> Result<(Vec<WantedTopic>, Value), Refused> {
+        let refused = |error: RpcError| Refused::rpc(error.http_status(Era::Modern), error);
+        let mut asked_for = AskedFor::default();
         let mut honoured = Map::new();
         for ((topic, list), asked) in LISTS.iter().zip(filter.lists) {
             if asked && self.description.announces(topic) {
-                honoured.insert(list.listen.to_owned(), Value::Bool(true));
-                interests.push(WantedTopic::of(topic.clone()));
+                let may = self.may_hear_of(identity, topic);
+                if asked_for.is_honoured(may, || WantedTopic::of(topic.clone())) {
+                    honoured.insert(list.listen.to_owned(), Value::Bool(true));
+                }
             }
         }
         let uris = &filter.resource_subscriptions;
         if !uris.is_empty() && self.description.announces_resources() {
             let mut taken = Vec::new();
             for uri in uris {
-                if let Some(interest) = self.interest(uri)? {
-                    interests.push(interest);
-                    taken.push(uri.as_str());
+                if let Some(interest) = self.interest(uri).map_err(refused)? {
+                    let may = self.may_subscribe(identity, &interest);
+                    if asked_for.is_honoured(may, || interest) {
+                        taken.push(uri.as_str());
+                    }
                 }
             }
             honoured.insert(RESOURCE.listen.to_owned(), taken.into());
         }
-        Ok((interests, Value::Object(honoured)))
+        match asked_for.missing_scopes.is_empty() {
+            true => Ok((asked_for.interests, Value::Object(honoured))),
+            false => Err(self.missing_scopes(identity, &asked_for.missing_scopes.join(" "))),
+        }
+    }
+}
+
+/// What of a filter is for its client, and what would be.
+#[derive(Default)]
+struct AskedFor<'e> {
+    interests: Vec<WantedTopic>,
+    /// Each once.
+    missing_scopes: Vec<&'e str>,
+}
+
+impl<'e> AskedFor<'e> {
+    fn is_honoured(
+        &mut self,
+        may: Result<(), Denied<'e>>,
+        interest: impl FnOnce() -> WantedTopic,
+    ) -> bool {
+        match may {
+            Ok(()) => {
+                self.interests.push(interest());
+                return true;
+            }
+            Err(Denied::Unknown) => {}
+            Err(Denied::MissingScope(scopes)) => {
+                for scope in scopes.split(' ') {
+                    if !self.missing_scopes.contains(&scope) {
+                        self.missing_scopes.push(scope);
+                    }
+                }
+            }
+        }
+        false
     }
 }

@@ -18,10 +18,13 @@ mod event_id;
 mod exchanges;
 mod fanout;
 mod grant;
+mod guard;
 mod handler_events;
 mod hooks;
 mod keys;
 mod legacy;
+#[cfg(feature = "auth")]
+mod life;
 mod listen;
 mod look;
 mod memory;
@@ -39,7 +42,9 @@ mod rights;
 mod session;
 mod session_events;
 mod session_lifecycle;
+mod shown;
 mod stream;
+mod subscribe;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -74,7 +79,7 @@ use super::messages;
 use super::refused::Refused;
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::wheel::{self, Millis, Wheel};
-use super::{AcceptsSubscription, EntrySizes, Publication, ShardCounts, ShardSetup};
+use super::{AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup};
 use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{CallRates, Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
@@ -100,6 +105,7 @@ pub(super) struct Engine {
     server_info: Arc<ServerInfoJson>,
     description: ServerDescription,
     accepts: AcceptsSubscription,
+    spelling: OwnSpelling,
     rights: Option<Box<Rights>>,
     secrets: Box<dyn FnMut() -> [u8; 16]>,
     now: Millis,
@@ -165,6 +171,7 @@ pub(super) enum EngineOutput {
     },
     Lifecycle(Lifecycle),
     Announce(SessionEvent),
+    HearingEnded(Closed),
 }
 
 impl Engine {
@@ -180,6 +187,7 @@ impl Engine {
             description: ServerDescription::of(&setup.server_info),
             server_info: setup.server_info,
             accepts: setup.accepts,
+            spelling: setup.spelling,
             rights: None,
             secrets: setup.secrets,
             now,
@@ -216,7 +224,15 @@ impl Engine {
     pub(super) fn handle_publication(&mut self, publication: &Publication) {
         debug_assert!(publication.offset > self.offset);
         self.offset = publication.offset;
-        self.fanout.publish(&publication.topic, publication.offset);
+        let Publication {
+            offset,
+            topic,
+            principal,
+        } = publication;
+        match principal {
+            None => self.fanout.publish(topic, *offset),
+            Some(principal) => self.fanout.publish_to(*principal, topic, *offset, self.now),
+        }
     }
 
     /// What was published elsewhere is partly lost: anything may have changed, and everyone is notified so in the words
@@ -237,8 +253,8 @@ impl Engine {
 
     /// When [`handle_timeout`](Engine::handle_timeout) is due.
     pub(super) fn next_deadline(&self) -> Option<Millis> {
-        let announcing = self.announced.map(|_| self.now);
-        let own = [announcing, self.drain_deadline()];
+        let is_busy = self.announced.is_some() || self.is_looking();
+        let own = [is_busy.then_some(self.now), self.drain_deadline()];
         own.into_iter()
             .flatten()
             .chain(self.wheel.next_deadline())

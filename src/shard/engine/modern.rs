@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::call::CallState;
+use super::guard::InPlace;
 use super::params::{self, ModernRequestMeta, RequestParams};
 use super::post::{Post, not_acceptable};
 use super::{Engine, EngineOutput, Exchange, ExchangeOwner, Refused, RequestFields, Wire};
@@ -68,7 +69,26 @@ impl Engine {
             }
             _ => {
                 let call = (id.raw(), &*method, params);
-                self.start_modern(wire, post, call, envelope);
+                self.serve_call(wire, post, call, envelope);
+            }
+        }
+    }
+
+    /// One for the application, if its client may make it.
+    fn serve_call(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        post: Post<'_>,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+        envelope: &RequestParams<'_>,
+    ) {
+        let (request, key) = (post.request, post.request.exchange);
+        match self.check_rights(request, Era::Modern, (method, params), Some(envelope)) {
+            Ok(()) => self.start_modern(wire, post, (id, method, params), envelope),
+            Err(InPlace::Refused(refused)) => wire.refuse(key, Some(id), &refused),
+            Err(InPlace::Result(result)) => {
+                let result = with_members(r#""ttlMs":0,"cacheScope":"private""#, &result);
+                wire.answer_result(key, id, &self.complete(&result), &[]);
             }
         }
     }
@@ -151,6 +171,7 @@ impl Engine {
             timer: Default::default(),
             charge,
         });
+        self.inspect(call, post.request, method);
         wire.expect_answer(key, ExchangeOwner::Call(call));
         let request = Call {
             version,

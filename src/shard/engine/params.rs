@@ -36,7 +36,7 @@ pub(super) struct ModernRequestMeta<'a> {
     pub(super) log_level: Option<Cow<'a, str>>,
 }
 
-/// What any modern request may carry beside its own params, and what headers mirror.
+/// What any modern request may carry beside its own params, what headers mirror, and what a policy is asked about.
 #[derive(Deserialize, Default)]
 pub(super) struct RequestParams<'a> {
     #[serde(rename = "_meta", borrow)]
@@ -47,6 +47,8 @@ pub(super) struct RequestParams<'a> {
     pub(super) uri: Option<Cow<'a, RawValue>>,
     #[serde(rename = "taskId", borrow, default, deserialize_with = "raw")]
     pub(super) task_id: Option<Cow<'a, RawValue>>,
+    #[serde(rename = "ref", borrow, default, deserialize_with = "raw")]
+    pub(super) reference: Option<Cow<'a, RawValue>>,
 }
 
 impl RequestParams<'_> {
@@ -75,6 +77,7 @@ impl RequestParams<'_> {
             name: raw(self.name),
             uri: raw(self.uri),
             task_id: raw(self.task_id),
+            reference: raw(self.reference),
         })
     }
 }
@@ -162,6 +165,11 @@ impl<'de> Visitor<'de> for FilterVisitor {
         })
     }
 }
+
+/// A text that is borrowed unless something in it is escaped.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct BorrowedText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// A value as it was sent; none if it is null.
 fn raw<'de: 'a, 'a, D: Deserializer<'de>>(value: D) -> Result<Option<Cow<'a, RawValue>>, D::Error> {

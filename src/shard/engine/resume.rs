@@ -127,6 +127,7 @@ impl Engine {
         };
         let (listener, primes) = (session.listener, session.version.has_priming());
         self.take_over(wire, stream);
+        self.open_grant(listener, request);
         match last_seen {
             Some(id) if id.epoch == self.epoch() && id.offset <= self.offset => {
                 self.fanout.rewind(listener, id.offset);
@@ -159,8 +160,6 @@ impl Engine {
             self.emit_priming(wire, stream);
         }
         self.flush(wire, stream);
-        let grant = self.grant_of(request);
-        self.fanout.set_grant(listener, grant);
         self.fanout.attach(listener, key);
     }
 

@@ -108,10 +108,10 @@ impl Engine {
         });
         self.fanout
             .set_voice(listener, ListenerKind::Session(session));
-        let grant = self.grant_of(request);
-        self.fanout.set_grant(listener, grant);
+        self.open_grant(listener, request);
+        let identity = request.identity.as_deref();
         for (topic, _) in &LISTS {
-            if self.description.announces(topic) {
+            if self.description.announces(topic) && self.may_hear_of(identity, topic).is_ok() {
                 let interest = WantedTopic::of(topic.clone());
                 self.fanout.subscribe(listener, &interest);
             }
@@ -144,6 +144,7 @@ impl Engine {
     pub(super) fn find_session(&mut self, request: &Request<'_>) -> Result<SessionKey, Refused> {
         let session = self.seek_session(request)?;
         self.touch_session(session);
+        self.refresh_grant(session, request);
         Ok(session)
     }
 
@@ -335,6 +336,7 @@ impl Engine {
                 continue;
             };
             self.uncount_call(&state);
+            self.take_inspected(call);
             self.outputs.push_back(EngineOutput::Cancel(call));
             if let AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) = state.answer_to {
                 let refused = Refused::with_reason(

@@ -118,6 +118,7 @@ fn engine() -> Engine {
         }),
         card: None,
         accepts: Box::new(|uri| Ok(Some(uri.into()))),
+        spelling: Box::new(|uri| Ok(Some(uri.into()))),
         secrets: Box::new(|| [7; 16]),
     };
     Engine::new(setup, Memory::new(&Pool::new(1 << 20), 1), 1_000)
@@ -224,6 +225,7 @@ fn a_stream_is_told_when_its_wire_can_take_it_and_not_before() {
     let publication = Publication {
         offset: 1,
         topic: Topic::Tools,
+        principal: None,
     };
     engine.handle_publication(&publication);
     let mut bytes = Vec::new();

@@ -1,6 +1,7 @@
 //! Deadlines: each entity computes its own when its timer fires, and is armed again or comes to its end.
 
 use super::call::CallState;
+use super::fanout::ListenerKey;
 use super::keys::StreamKey;
 use super::session::Session;
 use super::session_lifecycle::SessionEnding;
@@ -15,6 +16,8 @@ pub(super) enum TimerKey {
     Session(SessionKey),
     Stream(StreamKey),
     Call(CallKey),
+    /// The end of the token by which it hears.
+    Listener(ListenerKey),
 }
 
 impl Engine {
@@ -52,6 +55,7 @@ impl Engine {
                         self.arm_call(key);
                     }
                 }
+                TimerKey::Listener(key) => self.grant_due(wire, key, tick),
             }
         }
     }
@@ -59,6 +63,7 @@ impl Engine {
     /// What is done a little of at each look at the timers.
     pub(in crate::shard) fn go_on(&mut self, wire: &mut impl Wire<ExchangeOwner>) {
         self.announce_some();
+        self.look_some(wire);
         self.drain_some(wire);
     }
 

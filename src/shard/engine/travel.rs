@@ -186,6 +186,7 @@ impl Engine {
             announced_on,
             timer: _,
         } = self.sessions.remove(key)?;
+        let epoch = self.grant_epoch(listener);
         self.moved.leaves(key);
         let (capabilities, info) = client_info.texts();
         self.profiles.release(client_info);
@@ -203,7 +204,7 @@ impl Engine {
             log_level,
             capabilities,
             info,
-            listener: self.fanout.pack(listener)?,
+            listener: self.fanout.pack(listener, epoch)?,
             opened_at,
             standalone,
             streams,
@@ -318,8 +319,8 @@ impl Engine {
         let has_messages = standalone.as_ref().is_some_and(PackedStream::has_unwritten);
         // The session's key is needed for its listener and the listener's for the session.
         let voice = ListenerKind::Session(Key::from_parts(0, 0));
+        let epoch = listener.epoch();
         let listener = self.fanout.unpack(listener, voice, None, self.now);
-        self.share_scopes(listener);
         let key = self.move_in(
             id,
             Session {
@@ -343,6 +344,7 @@ impl Engine {
             },
         );
         self.fanout.set_voice(listener, ListenerKind::Session(key));
+        self.take_in_grant(listener, epoch);
         self.commons.sessions.take_beyond(1);
         self.commons.clients.take_in_session(client, self.now);
         let mut owners = Vec::new();
@@ -436,11 +438,12 @@ impl Engine {
 
     /// Takes out the stream of a listen request, as if it had never been here.
     pub(in crate::shard) fn pack_listen(&mut self, key: ListenerKey) -> Option<PackedListen> {
+        let epoch = self.grant_epoch(key);
         Some(PackedListen {
             id: self.fanout.listen_id(key)?,
             offset: self.offset,
             name: (key.index, key.generation),
-            listener: self.fanout.pack(key)?,
+            listener: self.fanout.pack(key, epoch)?,
         })
     }
 
@@ -460,8 +463,9 @@ impl Engine {
         let voice = ListenerKind::Listen(SubscriptionId::new(&id));
         let name = Key::from_parts(name.0, name.1);
         let named = (name, self.limits.connections_max);
+        let epoch = listener.epoch();
         let listener = self.fanout.unpack(listener, voice, Some(named), self.now);
-        self.share_scopes(listener);
+        self.take_in_grant(listener, epoch);
         Ok(ExchangeOwner::Listener(listener))
     }
 }

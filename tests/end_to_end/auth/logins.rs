@@ -98,6 +98,8 @@ impl Login {
         let url = provider.url();
         // Who is told of no scope asks for none, and such a provider gives no token without one.
         let options = ["--auth-issuer", &url, "--auth-scopes", "board:read"];
+        // Streams end with their tokens, in the middle of it all.
+        let options = [&options[..], &["--auth-grace", "0s"]].concat();
         let server = start(App::Conformance, &options, &scratch);
         let mut tally = self.check(&server.mcp(), &server.admin(), &provider, &[], &scratch);
         tally.expect(server.stop());

@@ -26,6 +26,7 @@ mod plain_proxy;
 mod presence;
 mod proxy_start;
 mod redis;
+mod revoked;
 mod routing;
 mod site;
 mod stream;

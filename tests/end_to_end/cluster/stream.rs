@@ -37,10 +37,7 @@ impl Stream {
         session: &str,
         fields: &[(&str, &str)],
     ) -> Option<Stream> {
-        let fields = fields.iter();
-        let fields: String = fields
-            .map(|(name, it)| format!("{name}: {it}\r\n"))
-            .collect();
+        let fields = lines(fields);
         let request = format!(
             "GET /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nMcp-Session-Id: {session}\r\n{fields}\r\n"
         );
@@ -54,6 +51,15 @@ impl Stream {
 
     /// `None` if nobody takes the connection.
     pub(super) fn try_listening(address: SocketAddr, uris: &[&str]) -> Option<Stream> {
+        Stream::try_listening_with(address, uris, &[])
+    }
+
+    /// The same with more fields.
+    pub(super) fn try_listening_with(
+        address: SocketAddr,
+        uris: &[&str],
+        fields: &[(&str, &str)],
+    ) -> Option<Stream> {
         let body = json!({"jsonrpc": "2.0", "id": "fleet", "method": "subscriptions/listen", "params": {
             "_meta": {
                 "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -65,7 +71,8 @@ impl Stream {
         let request = format!(
             "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
              Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\n\
-             Mcp-Method: subscriptions/listen\r\nContent-Length: {}\r\n\r\n{body}",
+             Mcp-Method: subscriptions/listen\r\n{}Content-Length: {}\r\n\r\n{body}",
+            lines(fields),
             body.len()
         );
         Stream::open(address, &request).ok()
@@ -184,6 +191,13 @@ impl Stream {
             self.heard.push(heard);
         }
     }
+}
+
+fn lines(fields: &[(&str, &str)]) -> String {
+    let fields = fields.iter();
+    fields
+        .map(|(name, it)| format!("{name}: {it}\r\n"))
+        .collect()
 }
 
 /// Byte by byte: what follows the head belongs to someone else.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::principal::PrincipalId;
 use crate::wire::session_id::{Locator, NodeName};
 
 fn parsed(fields: &[(&str, &str)]) -> Result<Payload, MalformedEntry> {
@@ -46,6 +47,8 @@ fn news_that_reads_back_as_other_news() {
         Payload::Changed(Topic::Prompts),
         Payload::Changed(Topic::Resources),
         Payload::Changed(Topic::Resource(uri())),
+        Payload::Directed(PrincipalId::of("i", "s"), Topic::Resources),
+        Payload::Directed(PrincipalId::of("i", "s"), Topic::Resource(uri())),
         Payload::Stored {
             uri: uri(),
             changed: false,
@@ -184,4 +187,56 @@ fn an_older_node_whose_names_are_no_uris() {
             changed: false
         }
     );
+}
+
+#[test]
+fn an_entry_for_a_principal_that_is_taken_for_one_for_all() {
+    let alice = PrincipalId::of("https://login.example", "alice");
+    let id = alice.to_string();
+    let uri = ("uri", "board://lunch");
+    let directed = Payload::Directed(alice, Topic::Resource("board://lunch".into()));
+    assert_eq!(parsed(&[uri, ("principal", &id)]), Ok(directed));
+    let short = &id[1..];
+    for fields in [
+        &[uri, ("principal", "")][..],
+        &[uri, ("principal", "alice")],
+        &[uri, ("principal", short)],
+        &[("principal", &id)],
+        &[uri, ("principal", &id), ("text", "soup")],
+        &[uri, ("principal", &id), ("gone", "1")],
+        &[uri, ("principal", &id), ("stored", "1")],
+        &[uri, ("principal", &id), ("topic", "tools")],
+        &[uri, ("principal", &id), ("session", &session())],
+        &[("principal", &id), ("sync", "all")],
+        &[
+            ("principal", &id),
+            ("all", "1"),
+            ("level", "info"),
+            ("data", "1"),
+        ],
+    ] {
+        assert!(parsed(fields).is_err(), "{fields:?}");
+    }
+}
+
+/// Who may read Redis learns that somebody was told of something, not who.
+#[test]
+fn an_entry_that_tells_redis_who_somebody_is() {
+    let author = Author {
+        process: "n1.5f".into(),
+        number: 17,
+    };
+    let alice = PrincipalId::of("https://login.example", "alice");
+    let news = Payload::Directed(alice, Topic::Tools);
+    let fields = emit(&author, &news);
+    let values: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (*name, std::str::from_utf8(value).unwrap()))
+        .collect();
+    let expected = [
+        ("by", "n1.5f/17"),
+        ("topic", "tools"),
+        ("principal", "dc18d98ab34b2f83b5913fec82dc81e9"),
+    ];
+    assert_eq!(values, expected);
 }

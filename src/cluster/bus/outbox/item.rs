@@ -5,6 +5,7 @@ use futures_channel::oneshot;
 use crate::app::call::{KeptBy, Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::cluster::bus::id::EntryId;
+use crate::principal::PrincipalId;
 
 /// Answered when the item has been delivered here.
 pub type ReceiptSender = oneshot::Sender<Receipt>;
@@ -38,6 +39,8 @@ pub struct UnsentItems {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutboxItem {
     Changed(Topic),
+    /// As far as this principal is concerned: nobody else is notified.
+    Directed(PrincipalId, Topic),
     /// New contents of a resource.
     Contents {
         uri: Box<str>,
@@ -85,13 +88,22 @@ pub struct Adding {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ItemKey {
     Topic(Topic),
+    Directed(PrincipalId, Topic),
     Everything,
 }
 
 impl OutboxItem {
+    /// It says that something changed, and not what it is now.
+    pub(super) fn brings_nothing(&self) -> bool {
+        matches!(self, OutboxItem::Changed(_) | OutboxItem::Directed(..))
+    }
+
     pub(super) fn key(&self) -> Option<ItemKey> {
         match self {
             OutboxItem::Changed(topic) => Some(ItemKey::Topic(topic.clone())),
+            OutboxItem::Directed(principal, topic) => {
+                Some(ItemKey::Directed(*principal, topic.clone()))
+            }
             OutboxItem::Contents { uri, .. } | OutboxItem::Look(uri) => {
                 Some(ItemKey::Topic(Topic::Resource(uri.clone())))
             }

@@ -3,6 +3,7 @@ use futures_channel::oneshot;
 use super::*;
 use crate::app::call::Notice;
 use crate::app::contents::{Body, Contents};
+use crate::principal::PrincipalId;
 
 fn changed(uri: &str) -> OutboxItem {
     OutboxItem::Changed(Topic::Resource(uri.into()))
@@ -325,4 +326,30 @@ fn a_later_write_that_is_ordered_before_the_one_it_replaces() {
         batch[0].item,
         OutboxItem::Contents { changed: true, .. }
     ));
+}
+
+/// Neither one that is for all and one that is for a principal, nor those of two.
+#[test]
+fn items_for_different_people_that_become_one() {
+    let mut outbox = Outbox::default();
+    let directed = |subject: &str| {
+        let principal = PrincipalId::of("i", subject);
+        OutboxItem::Directed(principal, Topic::Resource("a:1".into()))
+    };
+    let posted = [
+        directed("a"),
+        changed("a:1"),
+        directed("b"),
+        put("a:1", "x"),
+    ];
+    for item in posted.into_iter().chain([directed("a"), directed("b")]) {
+        let delivered = outbox.post(0, item.clone(), Accepted::default(), None);
+        assert_eq!(delivered.map(|it| it.item), Some(item), "Redis is away");
+    }
+    outbox.connected(0);
+    let batch = outbox.take_batch().into_iter().map(|it| it.item);
+    let batch: Vec<OutboxItem> = batch.collect();
+    assert_eq!(batch.len(), 3, "{batch:?}");
+    assert!(batch.contains(&directed("a")) && batch.contains(&directed("b")));
+    assert_eq!(outbox.unsent().uris.len(), 3);
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::{Fanout, SUBSCRIPTION_BYTES};
+use super::Fanout;
 use crate::app::call::LISTS;
 
 impl Fanout {
@@ -32,10 +32,15 @@ impl Fanout {
         let owns = self.topics.iter().filter_map(|(_, it)| it.own.as_ref());
         assert_eq!(self.spellings.len(), owns.collect::<HashSet<_>>().len());
         let resources = || self.topics.iter().filter(|(_, it)| it.uri.is_some());
-        let subscribers: usize = resources().map(|(_, it)| it.subscribers.len()).sum();
+        let subscribers = resources().flat_map(|(_, it)| &it.subscribers);
+        let subscribers = subscribers.map(|it| {
+            let (_, listener) = self.listeners.at(it.listener);
+            listener.subscriptions[it.slot as usize].bytes()
+        });
         let topics: usize = resources().map(|(_, it)| it.bytes()).sum();
-        assert_eq!(self.bytes, subscribers * SUBSCRIPTION_BYTES + topics);
+        assert_eq!(self.bytes, subscribers.sum::<usize>() + topics);
         self.lease_invariants();
+        self.directed_invariants();
         for (key, listener) in self.listeners.iter() {
             let pending = listener
                 .subscriptions

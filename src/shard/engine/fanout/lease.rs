@@ -4,6 +4,7 @@
 //! What one client has of it is counted for the node as well. A resource that many hear of is there once, but each of them
 //! has it counted as if it were the only one: who comes first must not pay for all, and who goes last not for those before.
 
+use super::listener::Subscription;
 use super::topic::TopicEntry;
 use super::{Fanout, ListenerKey, SUBSCRIPTION_BYTES, WantedTopic};
 use crate::budget::BudgetExceeded;
@@ -85,13 +86,13 @@ impl Fanout {
     pub(in crate::shard) fn bytes_alone(&self, key: ListenerKey) -> usize {
         let listener = self.listeners.get(key).into_iter();
         let subscriptions = listener.flat_map(|it| &it.subscriptions);
-        subscriptions.map(|it| self.alone(it.topic)).sum()
+        subscriptions.map(|it| self.alone(it)).sum()
     }
 
-    fn alone(&self, topic: u32) -> usize {
-        match self.topics[topic as usize].bytes() {
+    fn alone(&self, subscription: &Subscription) -> usize {
+        match self.topics[subscription.topic as usize].bytes() {
             0 => 0,
-            resource => SUBSCRIPTION_BYTES + resource,
+            resource => subscription.bytes() + resource,
         }
     }
 
@@ -102,7 +103,7 @@ impl Fanout {
             .get(key)
             .and_then(|it| it.subscriptions.get(slot));
         if let (Some(it), Some(client)) = (subscription, self.payer(key)) {
-            let count = self.alone(it.topic);
+            let count = self.alone(it);
             self.commons
                 .clients
                 .give_back_subscription_bytes(client, count);
@@ -128,15 +129,22 @@ impl Fanout {
 
     /// The listener had its subscriptions before.
     pub(super) fn take_in(&mut self, key: ListenerKey, client: Option<Client>, now: Millis) {
-        let missing = self.bytes.saturating_sub(self.leased);
-        self.commons.subscription_bytes.take_beyond(missing);
-        self.leased += missing;
+        self.lease_missing();
         if let Some(client) = client {
             let count = self.bytes_alone(key);
             self.commons
                 .clients
                 .take_in_subscription_bytes(client, count, now);
             self.payers.insert(key.index, client);
+        }
+    }
+
+    /// Takes what is there already, even if that is more than there may be.
+    pub(super) fn lease_missing(&mut self) {
+        let missing = self.bytes.saturating_sub(self.leased);
+        if missing > 0 {
+            self.commons.subscription_bytes.take_beyond(missing);
+            self.leased += missing;
         }
     }
 

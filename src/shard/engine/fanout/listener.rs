@@ -6,11 +6,15 @@ use std::hint::black_box;
 use super::super::arena::Key;
 use super::super::grant::Grant;
 use super::super::{Exchange, SessionKey};
+use super::SUBSCRIPTION_BYTES;
 
 pub(in crate::shard) type ListenerKey = Key<Listener>;
 
 /// Subscriptions of one listener up to which looking along them is as fast as a map, and takes less memory.
 const SLOTS_WORTH_A_MAP: usize = 32;
+
+/// User memory of a place that is kept for a subscription: 16 bytes in a B-tree, whose nodes are half full at worst.
+pub(super) const DIRECTED_BYTES: usize = 32;
 
 /// Whose ear this is, and so how an event is spelled for it.
 pub(in crate::shard) enum ListenerKind {
@@ -56,6 +60,15 @@ pub(super) struct Subscription {
     /// Where the topic's `subscribers` has this subscription.
     pub(super) position: u32,
     pub(super) pending: bool,
+    /// `Fanout::directed` has the place of something that was for its principal alone.
+    pub(super) directed: bool,
+}
+
+impl Subscription {
+    /// Of a resource, with its place among the topic's subscribers.
+    pub(super) fn bytes(&self) -> usize {
+        SUBSCRIPTION_BYTES + if self.directed { DIRECTED_BYTES } else { 0 }
+    }
 }
 
 impl SubscriptionId {
@@ -77,7 +90,7 @@ impl SubscriptionId {
 }
 
 impl Listener {
-    pub(super) fn has_news(&self) -> bool {
+    pub(in crate::shard) fn has_news(&self) -> bool {
         self.pending > 0 || self.messages
     }
 

@@ -8,6 +8,9 @@
 //!
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last notified of it.
 
+mod directed;
+#[cfg(feature = "auth")]
+mod granted;
 mod invariants;
 mod lease;
 mod listener;
@@ -21,11 +24,11 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use self::directed::Directed;
 use self::listener::Subscription;
 use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
-use super::grant::Grant;
 use crate::app::call::{LISTS, Topic};
 use crate::clients::{Client, Commons};
 
@@ -58,6 +61,8 @@ pub(super) struct Fanout {
     /// What all cores take such bytes from, and how many of them are ours: `bytes <= leased`.
     commons: Arc<Commons>,
     leased: usize,
+    /// What was published for the principals of some listeners alone.
+    directed: Directed,
     /// For whom the subscriptions to resources of a listener are counted, by its index. Beside it, since most have none.
     payers: HashMap<u32, Client>,
 }
@@ -78,6 +83,7 @@ impl Fanout {
             bytes: 0,
             commons,
             leased: 0,
+            directed: Directed::default(),
             payers: HashMap::new(),
         }
     }
@@ -121,6 +127,7 @@ impl Fanout {
         {
             self.remove_subscription(key, slot);
         }
+        self.leaves_principal(key);
         self.listeners.remove(key);
         self.settle();
     }
@@ -177,6 +184,7 @@ impl Fanout {
             topic: index,
             position,
             pending: false,
+            directed: false,
         });
         if interest.topic.list().is_err() {
             self.bytes += SUBSCRIPTION_BYTES;
@@ -229,18 +237,6 @@ impl Fanout {
         }
     }
 
-    /// By what whoever reads on the listener's connection hears.
-    pub(super) fn set_grant(&mut self, key: ListenerKey, grant: Option<Box<Grant>>) {
-        if let Some(listener) = self.listeners.get_mut(key) {
-            listener.grant = grant;
-        }
-    }
-
-    #[cfg(feature = "auth")]
-    pub(super) fn grant_mut(&mut self, key: ListenerKey) -> Option<&mut Grant> {
-        self.listeners.get_mut(key)?.grant.as_deref_mut()
-    }
-
     /// Events go to this connection from now on.
     pub(super) fn attach(&mut self, key: ListenerKey, sink: Exchange) {
         if let Some(listener) = self.listeners.get_mut(key) {
@@ -277,8 +273,9 @@ impl Fanout {
         };
         listener.delivered_through = offset;
         for slot in 0..listener.subscriptions.len() {
-            let topic = listener.subscriptions[slot].topic as usize;
-            if self.topics[topic].last_offset > offset {
+            let subscription = &listener.subscriptions[slot];
+            let public = self.topics[subscription.topic as usize].last_offset;
+            if self.directed.newest(key, subscription, public) > offset {
                 listener.mark(slot);
             }
         }
@@ -327,8 +324,9 @@ impl Fanout {
             return;
         };
         listener.messages = false;
-        let topics = &self.topics;
-        let offset_of = |it: &Subscription| topics[it.topic as usize].last_offset;
+        let (topics, directed) = (&self.topics, &self.directed);
+        let offset_of =
+            |it: &Subscription| directed.newest(key, it, topics[it.topic as usize].last_offset);
         let all = listener.pending as usize <= TOPICS_PER_WRITE_MAX;
         for subscription in &mut listener.subscriptions {
             if subscription.pending {
@@ -437,8 +435,9 @@ impl Fanout {
         }
         let entry = &mut self.topics[removed.topic as usize];
         if entry.uri.is_some() {
-            self.bytes -= SUBSCRIPTION_BYTES;
+            self.bytes -= removed.bytes();
         }
+        self.directed.forget(key, &removed);
         entry.subscribers.swap_remove(removed.position as usize);
         // A crowd that has left does not leave its memory behind.
         if entry.subscribers.capacity() > 4 * entry.subscribers.len().max(16) {

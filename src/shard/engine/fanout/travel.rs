@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::grant::{Grant, OwnNames};
+use super::super::wheel::Timer;
 use super::listener::Subscription;
 use super::topic::TopicEntry;
 use super::{Fanout, Listener, ListenerKey, ListenerKind, WantedTopic};
@@ -36,6 +37,8 @@ struct PackedGrant {
     names: Option<(Box<str>, Option<Box<str>>)>,
     valid_until: u32,
     issued_at: u32,
+    /// By which epoch of the rules its core had looked at it; another one's it has to be looked at anew.
+    epoch: u64,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -45,6 +48,9 @@ struct PackedSubscription {
     pending: bool,
     /// Where in the log it was published last, as far as its core knew.
     last_offset: u64,
+    /// Where it was published last for the listener's principal alone.
+    #[serde(default)]
+    directed: Option<u64>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -61,7 +67,11 @@ enum PackedTopic {
 
 impl Fanout {
     /// Takes a listener out, as if it had never been here.
-    pub(in crate::shard::engine) fn pack(&mut self, key: ListenerKey) -> Option<PackedListener> {
+    pub(in crate::shard::engine) fn pack(
+        &mut self,
+        key: ListenerKey,
+        epoch: u64,
+    ) -> Option<PackedListener> {
         let Listener {
             // Both are made anew of what it belongs to.
             kind: _,
@@ -77,10 +87,14 @@ impl Fanout {
             queued: _,
         } = self.listeners.get(key)?;
         let (delivered_through, sequence) = (*delivered_through, *sequence);
-        let subscriptions = subscriptions.iter().map(|it| self.pack_subscription(it));
+        let subscriptions = subscriptions
+            .iter()
+            .map(|it| self.pack_subscription(key, it));
         let subscriptions = subscriptions.collect();
         let payer = self.payer(key);
-        let grant = grant.as_deref().map(|it| Box::new(PackedGrant::of(it)));
+        let grant = grant
+            .as_deref()
+            .map(|it| Box::new(PackedGrant::of(it, epoch)));
         self.close(key);
         Some(PackedListener {
             delivered_through,
@@ -91,11 +105,17 @@ impl Fanout {
         })
     }
 
-    fn pack_subscription(&self, subscription: &Subscription) -> PackedSubscription {
+    fn pack_subscription(
+        &self,
+        key: ListenerKey,
+        subscription: &Subscription,
+    ) -> PackedSubscription {
         let Subscription {
             topic,
             position: _,
             pending,
+            // It is there if it has a place in the log.
+            directed: _,
         } = subscription;
         let TopicEntry {
             uri,
@@ -116,6 +136,7 @@ impl Fanout {
             },
             pending: *pending,
             last_offset: *last_offset,
+            directed: self.directed.place(key, subscription),
         }
     }
 
@@ -154,6 +175,7 @@ impl Fanout {
         for subscription in subscriptions {
             self.unpack_subscription(key, subscription);
         }
+        self.joins_principal(key);
         self.take_in(key, payer, now);
         key
     }
@@ -163,6 +185,7 @@ impl Fanout {
             topic,
             pending,
             last_offset,
+            directed,
         } = subscription;
         let interest = WantedTopic::from(topic);
         self.subscribe(key, &interest);
@@ -171,11 +194,17 @@ impl Fanout {
         };
         let entry = &mut self.topics[index as usize];
         entry.last_offset = entry.last_offset.max(last_offset);
-        if let Some(listener) = self.listeners.get_mut(key)
-            && pending
-            && let Some(slot) = listener.slot_of(index)
-        {
+        let Some(listener) = self.listeners.get_mut(key) else {
+            return;
+        };
+        let Some(slot) = listener.slot_of(index) else {
+            return;
+        };
+        if pending {
             listener.mark(slot);
+        }
+        if let Some(offset) = directed {
+            self.note_directed(key, (slot, index), offset);
         }
     }
 
@@ -191,13 +220,17 @@ impl Fanout {
 }
 
 impl PackedGrant {
-    fn of(grant: &Grant) -> PackedGrant {
+    fn of(grant: &Grant, epoch: u64) -> PackedGrant {
         let Grant {
             principal,
             scopes,
             names,
             valid_until,
             issued_at,
+            // It is armed where it arrives.
+            timer: _,
+            // By which epoch that was.
+            looked: _,
         } = grant;
         let names = names.as_deref().map(|names| {
             let OwnNames { subject, tenant } = names;
@@ -209,6 +242,7 @@ impl PackedGrant {
             names,
             valid_until: *valid_until,
             issued_at: *issued_at,
+            epoch,
         }
     }
 
@@ -219,6 +253,7 @@ impl PackedGrant {
             names,
             valid_until,
             issued_at,
+            epoch: _,
         } = self;
         Grant {
             principal: PrincipalId::from_bytes(principal),
@@ -226,14 +261,23 @@ impl PackedGrant {
             names: names.map(|(subject, tenant)| Box::new(OwnNames { subject, tenant })),
             valid_until,
             issued_at,
+            timer: Timer::default(),
+            looked: 0,
         }
     }
 }
 
 impl PackedListener {
+    /// By which epoch of the rules it was looked at.
+    pub(in crate::shard::engine) fn epoch(&self) -> u64 {
+        self.grant.as_ref().map_or(0, |grant| grant.epoch)
+    }
+
     /// The last place in the log that it knows of.
     pub(in crate::shard::engine) fn newest(&self) -> u64 {
-        let newest = self.subscriptions.iter().map(|it| it.last_offset).max();
+        let places = self.subscriptions.iter();
+        let places = places.map(|it| it.directed.unwrap_or(0).max(it.last_offset));
+        let newest = places.max();
         self.delivered_through.max(newest.unwrap_or(0))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use pinfold::internals::auth::{PROXY_ISSUER, TOKEN_FILE_ISSUER};
 use serde_json::json;
 
 use super::super::identity::new_token;
@@ -68,6 +69,15 @@ impl Known {
         };
         let mode = ["--auth".to_owned()].into_iter();
         mode.chain(options).collect()
+    }
+
+    /// Who vouches for Alice and Eve.
+    pub(super) fn issuer(&self) -> String {
+        match self {
+            Known::Jwt { issuer, .. } => issuer.name(),
+            Known::Token { .. } => TOKEN_FILE_ISSUER.to_owned(),
+            Known::Proxy => PROXY_ISSUER.to_owned(),
+        }
     }
 
     pub(super) fn person(&self, name: &'static str) -> Person {

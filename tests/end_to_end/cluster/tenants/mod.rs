@@ -3,6 +3,7 @@
 //! Alice has it, at node a; Eve knows all there is to know of it. What she is told is compared with what she is told of a thing
 //! that never was: status, fields that speak of it, and body.
 
+mod directed;
 mod known;
 mod misdeeds;
 mod questions;
@@ -71,7 +72,7 @@ use at_both_nodes;
 struct Site {
     nodes: [Node; 2],
     known: Known,
-    _redis: Redis,
+    redis: Redis,
 }
 
 /// Somebody, with the fields that say who it is.
@@ -91,7 +92,7 @@ impl Site {
         let site = Site {
             nodes: ["a", "b"].map(start),
             known,
-            _redis: redis,
+            redis,
         };
         site.knows_its_nodes();
         site
