@@ -23,6 +23,7 @@ mod schema;
 mod settings;
 mod tables;
 mod units;
+mod variables;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -39,9 +40,11 @@ pub use schema::schema;
 pub use settings::{EffectiveSettings, Origin, Setting};
 pub use tables::{TableEntry, Tables};
 pub use units::{Milliseconds, Size};
+pub use variables::mistyped;
 
 use crate::admin::Token;
 use crate::app::board::BoardLimits;
+use crate::credentials::Authenticator;
 use crate::limits::Limits;
 use crate::node::{
     AdminOptions, AuthOptions, CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey,
@@ -179,6 +182,8 @@ impl Config {
             server_card: !listening.no_server_card,
             origins: listening.origins,
             hosts: listening.hosts,
+            // On any other address it was said, or there is a mistake.
+            anybody: matches!(auth.authenticator, Authenticator::None),
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),
             admin: AdminOptions {
                 address: Some(listening.admin),
@@ -323,6 +328,7 @@ fn limits(bounds: &BoundOptions, times: &TimeOptions, machine: &Machine) -> Limi
         initialize_per_second_per_client_max: bounds.initialize_per_second_per_client_max,
         calls_per_client_max: bounds.calls_per_client_max as usize,
         calls_per_second_per_client_max: bounds.calls_per_second_per_client_max,
+        bad_tokens_per_second_per_client_max: bounds.bad_tokens_per_second_per_client_max,
         streams_per_session_max: bounds.streams_per_session_max as usize,
         subscriptions_max: bounds.subscriptions_max as usize,
         subscription_bytes_max: bounds.subscription_bytes_max.0,

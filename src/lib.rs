@@ -114,6 +114,8 @@ mod principal;
 #[cfg(feature = "redis")]
 mod redis;
 mod runtime;
+#[cfg(test)]
+mod scratch;
 mod shard;
 mod tasks;
 pub mod testing;

@@ -164,7 +164,8 @@ pub const WITHDRAWN_WITHIN_MS: u64 = 30 * 1000;
 pub const REVOCATIONS_KEPT_S: u64 = 30 * 86_400;
 
 /// How long an issuer's keys are good if it does not say so, and the bounds of what it may say. Within the longest a key
-/// that was withdrawn still counts; within the shortest nobody notices that it is new, since an unknown one is asked for.
+/// that was withdrawn still counts; within the shortest nobody notices that it is new, since an unknown one is asked for. Up to a fifth
+/// less, by lot: nodes that were started together do not ask together.
 pub const KEYS_AGE_MS: u64 = 15 * 60 * 1000;
 pub const KEYS_AGE_MIN_MS: u64 = 60 * 1000;
 pub const KEYS_AGE_MAX_MS: u64 = 6 * 60 * 60 * 1000;
@@ -186,6 +187,11 @@ pub const KEY_QUESTIONS_MAX: usize = 1024;
 /// `initialize` requests a second that one client gets also while others ask for more than the node allows. An office
 /// that opens its laptops at nine needs fewer; it takes more than 300 addresses to leave nothing of the default.
 pub const MODEST_INITIALIZE_PER_SECOND: u32 = 64;
+
+/// Tokens a second that turn out to be worth nothing and that a core looks at, of all clients together: a seventh of its time,
+/// at up to 141 µs for a signature. Half of it is for clients that have shown none. Past it who shows a token that is not
+/// known yet is asked to try again.
+pub const BAD_TOKENS_PER_SECOND_MAX: u32 = 1024;
 
 /// Clients whose rate of calls a core knows: 40 bytes each. Past it those are forgotten that used least of it. A core
 /// answers fewer within the second in which one is there.
@@ -233,6 +239,11 @@ pub struct Limits {
     /// much depends on what a tool does, an office or a load test behind one address may ask as fast as it likes, and
     /// how many calls are under way is bounded in any case.
     pub calls_per_second_per_client_max: u32,
+    /// Tokens a second of one client that turn out to be worth nothing and that a core looks at; a burst of as many is allowed (429
+    /// with Retry-After). Counts what costs something: wrong signatures, unknown keys, tokens that are not in the file. 64 of
+    /// them take a hundredth of a core; an office behind one address whose tokens were all taken back tries as often. 0:
+    /// as many as come.
+    pub bad_tokens_per_second_per_client_max: u32,
     /// Concurrent calls of a session (429), and response streams that are kept for a resume (the oldest goes).
     pub streams_per_session_max: usize,
     /// Resource subscriptions of a session or of one listen stream (-32602).
@@ -295,6 +306,7 @@ impl Default for Limits {
             initialize_per_second_per_client_max: None,
             calls_per_client_max: 1024,
             calls_per_second_per_client_max: 0,
+            bad_tokens_per_second_per_client_max: 64,
             streams_per_session_max: 64,
             subscriptions_max: 1024,
             subscription_bytes_max: 1 << 30,

@@ -6,15 +6,19 @@ use std::net::TcpListener;
 use pinfold::app::SessionEnd;
 use pinfold::testing::TestServer;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::app::Notes;
 use super::directory::Directory;
 
+thread_local! {
+    /// Of this test: it goes with the test's thread.
+    static SCRATCH: TempDir = tempfile::tempdir().expect("a directory can be made");
+}
+
 /// A directory of its own for each test.
 fn directory(test: &str) -> Directory {
-    let name = format!("pinfold-notes-{test}-{}", std::process::id());
-    let path = std::env::temp_dir().join(name);
-    let _ = std::fs::remove_dir_all(&path);
+    let path = SCRATCH.with(|scratch| scratch.path().join(test));
     Directory::open(path).expect("a directory can be made")
 }
 

@@ -18,7 +18,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// 400, 401, 403 or 503.
+    /// 400, 401, 403, 429 or 503.
     #[must_use]
     pub fn status(&self) -> u16 {
         self.reason.status()
@@ -36,12 +36,9 @@ impl Refusal {
     /// `Retry-After`, where waiting helps.
     #[must_use]
     pub fn retry_after_s(&self) -> Option<u32> {
-        (self.reason == Reason::Unavailable).then_some(RETRY_AFTER_S)
+        self.reason.retry_after_s()
     }
 }
-
-/// Seconds until somebody may ask again whose issuer does not answer, or was asked a moment ago: about as long it is left alone.
-const RETRY_AFTER_S: u32 = 5;
 
 /// What all challenges of a server have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +54,10 @@ impl Challenges {
         let scopes = (reason == Reason::Scope).then(|| self.scopes.clone());
         Refusal {
             reason,
-            challenge: (reason != Reason::Unavailable)
+            // Where waiting helps, other credentials do not.
+            challenge: reason
+                .retry_after_s()
+                .is_none()
                 .then(|| self.text(reason, &self.scopes).into()),
             scopes,
         }

@@ -4,18 +4,23 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::bad_tokens::{BadTokens, NotNow};
 use super::bearer::is_b64token;
 use super::proxy::ProxyStatement;
 use super::shown::{Searched, Shown, ShownField};
 use super::{
-    Identity, Proxy, Reason, Refusal, Rules, UnixSeconds, Verdict, VerifiedBounds, VerifiedTokens,
-    Who,
+    Identity, Proxy, Reason, Refusal, Rules, StaticTokens, UnixSeconds, Verdict, VerifiedBounds,
+    VerifiedTokens, Verifier, Who,
 };
+use crate::clients::{Client, Millis};
+use crate::limits::Limits;
 
 /// One core's. Plain state: what comes goes in by `handle_*`, and [`identify`](Identifier::identify) never waits.
 pub struct Identifier {
     rules: Arc<Rules>,
     verified: VerifiedTokens,
+    bad: BadTokens,
+    looked_at: u64,
     anonymous: Rc<Identity>,
 }
 
@@ -44,8 +49,15 @@ impl Identifier {
         Identifier {
             rules,
             verified: VerifiedTokens::new(key, bounds),
+            bad: BadTokens::new(Limits::default().bad_tokens_per_second_per_client_max),
+            looked_at: 0,
             anonymous: Rc::new(Identity::anonymous()),
         }
+    }
+
+    /// So many bad tokens a second are looked at of one client; 0: as many as come.
+    pub fn limit_bad_tokens(&mut self, per_second_of_client: u32) {
+        self.bad = BadTokens::new(per_second_of_client);
     }
 
     #[must_use]
@@ -82,22 +94,20 @@ impl Identifier {
         let rules = &*self.rules;
         let mut look = Identification {
             verified: &mut self.verified,
+            bad: &mut self.bad,
+            looked_at: &mut self.looked_at,
             rules,
             searched: shown.searched,
+            client: shown.client,
+            at_ms: shown.at_ms,
             now,
         };
         let found = match rules.who() {
             Who::Anybody => return Finding::Known(self.anonymous.clone()),
-            Who::Tokens(tokens) => shown.token().and_then(|token| {
-                let find = |token: &str| tokens.find(token).map(Box::new);
-                look.by_token(token, |token| match find(token) {
-                    Some(identity) => Verdict::Valid(identity),
-                    None => Verdict::Invalid(Reason::UnknownToken),
-                })
-            }),
+            Who::Tokens(tokens) => shown.token().and_then(|token| look.by_file(token, tokens)),
             Who::Jwt(verifier) => shown
                 .token()
-                .and_then(|token| look.by_token(token, |token| verifier.verify(token, now))),
+                .and_then(|token| look.by_issuer(token, verifier)),
             Who::Proxy(proxy) => {
                 let said = proxy.said(shown.is_from_proxy, &shown.field);
                 said.and_then(|said| look.by_proxy(proxy, &said))
@@ -121,7 +131,13 @@ impl Identifier {
             }
             Ok(identity) if identity.is_valid(now) => Rc::new(identity),
             Ok(_) => return Finding::Refused(self.rules.refusal(Reason::Expired)),
-            Err(reason) => return Finding::Refused(self.rules.refusal(reason)),
+            Err(reason) => {
+                // To show nothing is how every client begins.
+                if !matches!(reason, Reason::Missing | Reason::Unavailable) {
+                    self.bad.count(shown.client, shown.at_ms);
+                }
+                return Finding::Refused(self.rules.refusal(reason));
+            }
         };
         if let (Ok(token), Some(_)) = (shown.token(), identity.valid_until()) {
             self.verified
@@ -135,33 +151,48 @@ impl Identifier {
     pub fn verified(&self) -> &VerifiedTokens {
         &self.verified
     }
+
+    /// How often it cost something to find out who asks: signatures, and looks into the file of tokens. For reports.
+    #[must_use]
+    pub fn looked_at(&self) -> u64 {
+        self.looked_at
+    }
 }
 
 /// What one request is looked at with. Rules are borrowed: counting who has them would be seen by every core.
 struct Identification<'d> {
     verified: &'d mut VerifiedTokens,
+    bad: &'d mut BadTokens,
+    looked_at: &'d mut u64,
     rules: &'d Rules,
     searched: Option<Searched>,
+    client: Option<Client>,
+    at_ms: Millis,
     now: UnixSeconds,
 }
 
 impl Identification<'_> {
-    fn by_token(
-        &mut self,
-        token: &str,
-        verify: impl FnOnce(&str) -> Verdict,
-    ) -> Result<Finding, Reason> {
-        if let Some(identity) = self.verified.find(token.as_bytes(), self.now) {
-            return Ok(Finding::Known(identity));
+    fn by_file(&mut self, token: &str, tokens: &StaticTokens) -> Result<Finding, Reason> {
+        if let Some(known) = self.verified_before(token)? {
+            return Ok(known);
         }
-        if !is_b64token(token) {
-            return Err(Reason::Malformed);
+        self.may_look()?;
+        let found = tokens.find(token).ok_or(Reason::UnknownToken);
+        let found = found.and_then(|it| self.let_in(token.as_bytes(), Rc::new(it)));
+        self.looked(found)
+    }
+
+    fn by_issuer(&mut self, token: &str, verifier: &Verifier) -> Result<Finding, Reason> {
+        if let Some(known) = self.verified_before(token)? {
+            return Ok(known);
         }
-        match (verify(token), self.searched) {
+        let unverified = verifier.read(token, self.now)?;
+        self.may_look()?;
+        let found = match (unverified.verify(), self.searched) {
             (Verdict::Valid(identity), _) => self.let_in(token.as_bytes(), Rc::from(identity)),
             (Verdict::Invalid(reason), _) => Err(reason),
             (Verdict::UnknownKey { issuer, .. }, None) => {
-                Ok(Finding::Ask(AuthQuestion::Key { issuer }))
+                return Ok(Finding::Ask(AuthQuestion::Key { issuer }));
             }
             (Verdict::UnknownKey { signed, .. }, Some(searched)) => match searched {
                 Searched::Done => Err(Reason::UnknownKey),
@@ -169,7 +200,34 @@ impl Identification<'_> {
                 Searched::Before(asked) if signed < asked => Err(Reason::UnknownKey),
                 Searched::Before(_) | Searched::CannotTell => Err(Reason::Unavailable),
             },
+        };
+        self.looked(found)
+    }
+
+    fn verified_before(&mut self, token: &str) -> Result<Option<Finding>, Reason> {
+        match self.verified.find(token.as_bytes(), self.now) {
+            Some(identity) => Ok(Some(Finding::Known(identity))),
+            None if is_b64token(token) => Ok(None),
+            None => Err(Reason::Malformed),
         }
+    }
+
+    /// Whether a token is looked at that may be a bad one: that costs something.
+    fn may_look(&self) -> Result<(), Reason> {
+        let checked = self.bad.check(self.client, self.at_ms);
+        checked.map_err(|not_now| match not_now {
+            NotNow::OfClient => Reason::TooManyBad,
+            NotNow::OfAll => Reason::Unavailable,
+        })
+    }
+
+    /// A token was looked at, with this result.
+    fn looked(&mut self, found: Result<Finding, Reason>) -> Result<Finding, Reason> {
+        *self.looked_at += 1;
+        if matches!(found, Err(reason) if reason != Reason::Unavailable) {
+            self.bad.count(self.client, self.at_ms);
+        }
+        found
     }
 
     fn by_hook(&mut self, token: Result<&str, Reason>) -> Result<Finding, Reason> {
@@ -181,7 +239,10 @@ impl Identification<'_> {
         match (known, self.searched) {
             (Some(identity), _) => Ok(Finding::Known(identity)),
             (None, None) if token.is_ok_and(|token| !is_b64token(token)) => Err(Reason::Malformed),
-            (None, None) => Ok(Finding::Ask(AuthQuestion::Hook)),
+            (None, None) => {
+                self.may_look()?;
+                Ok(Finding::Ask(AuthQuestion::Hook))
+            }
             // It was asked, and did not say.
             (None, Some(_)) => Err(Reason::Unavailable),
         }
@@ -190,10 +251,10 @@ impl Identification<'_> {
     fn by_proxy(&mut self, proxy: &Proxy, said: &ProxyStatement<'_>) -> Result<Finding, Reason> {
         let now = self.now;
         match *said {
-            ProxyStatement::Token(token) => self.by_token(token, |token| match proxy.verifier() {
-                Some(verifier) => verifier.verify(token, now),
-                None => Verdict::Invalid(Reason::Missing),
-            }),
+            ProxyStatement::Token(token) => {
+                let verifier = proxy.verifier().ok_or(Reason::Missing)?;
+                self.by_issuer(token, verifier)
+            }
             ProxyStatement::Plain {
                 subject,
                 name,

@@ -50,13 +50,13 @@
 //! leaves out what is not [`Decision::Allow`]. [`Identity::valid_until`] arms the timer that ends a stream. What rules take away
 //! from those who were let in by the ones before has every stream looked at again (`shard/engine/life.rs`).
 //!
-//! **Other nodes.** A request that is passed on takes its `Authorization` along, and is identified there anew. What a proxy says
-//! without a signature is not believed there, since the peer is a node: with [`Who::Proxy`] the node that passes a request on has to
-//! say who asks in a field of its own, proven as `Pinfold-Client` is.
+//! **Other nodes.** A request that is passed on takes its `Authorization` along, and is identified there anew. What a proxy says takes a
+//! proof along that the node which passes it on has heard it from the proxy (`shard/http/proxied.rs`): the peer there is a node.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::iter_over_hash_type)]
 
 mod algorithm;
+mod bad_tokens;
 mod bearer;
 mod challenge;
 mod claims;
@@ -104,6 +104,6 @@ pub use self::shown::{Searched, Shown, ShownField};
 pub use self::static_tokens::{BadTokenFile, NewToken, StaticTokens, TOKEN_FILE_ISSUER};
 pub(crate) use self::taken_away::Withdrawn;
 pub use self::verified::{VerifiedBounds, VerifiedTokens};
-pub use self::verifier::{Verdict, Verifier};
+pub use self::verifier::{UnverifiedToken, Verdict, Verifier};
 pub use crate::principal::{Identity, PrincipalId, Scopes, UnixSeconds, is_scope};
 pub use crate::wire::public_url::{NotAPublicUrl, PublicUrl};

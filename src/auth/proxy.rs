@@ -159,6 +159,33 @@ impl Proxy {
         }
     }
 
+    /// All that the proxy says of who asks, as one text: for a node that proves to another one what it heard. None: one of the fields came
+    /// twice.
+    pub(super) fn words<'a>(&self, field: impl Fn(&str) -> ShownField<'a>) -> Option<String> {
+        let settings = &*self.settings;
+        let plain = [
+            Some(&settings.subject_field),
+            settings.name_field.as_ref(),
+            settings.scopes_field.as_ref(),
+        ];
+        let signed = [settings.signed_field.as_ref(), None, None];
+        let named = match settings.signed_field {
+            Some(_) => signed,
+            None => plain,
+        };
+        let mut words = String::new();
+        for name in named.into_iter().flatten() {
+            match field(name) {
+                ShownField::Absent => {}
+                ShownField::Once(value) => words.push_str(value),
+                ShownField::Twice => return None,
+            }
+            // No field has a line end in it.
+            words.push('\n');
+        }
+        Some(words)
+    }
+
     pub(super) fn identity(&self, subject: &str, name: &str, scopes: &str) -> Identity {
         let said = scopes.split([' ', ',']);
         let given = self.settings.scopes.iter().map(String::as_str);

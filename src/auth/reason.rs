@@ -41,6 +41,8 @@ pub enum Reason {
     UnknownToken,
     /// Somebody took it back.
     Revoked,
+    /// Its client showed many bad ones, and this one was not looked at.
+    TooManyBad,
     /// It is good, and lacks scopes that every request needs.
     Scope,
     /// Nobody can tell now: whoever would know does not answer, or was asked too lately. The client's credentials may be good.
@@ -49,7 +51,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for whoever counts.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 22] = [
         Reason::Missing,
         Reason::Doubled,
         Reason::TooLong,
@@ -69,6 +71,7 @@ impl Reason {
         Reason::Bound,
         Reason::UnknownToken,
         Reason::Revoked,
+        Reason::TooManyBad,
         Reason::Scope,
         Reason::Unavailable,
     ];
@@ -79,8 +82,20 @@ impl Reason {
         match self {
             Reason::Doubled => 400,
             Reason::Scope => 403,
+            Reason::TooManyBad => 429,
             Reason::Unavailable => 503,
             _ => 401,
+        }
+    }
+
+    /// Seconds until it may be otherwise without other credentials: until an issuer that does not answer is asked again, or until
+    /// one more token is looked at, of at least one a second.
+    #[must_use]
+    pub fn retry_after_s(self) -> Option<u32> {
+        match self {
+            Reason::TooManyBad => Some(1),
+            Reason::Unavailable => Some(5),
+            _ => None,
         }
     }
 
@@ -88,7 +103,7 @@ impl Reason {
     #[must_use]
     pub fn error(self) -> Option<&'static str> {
         match self {
-            Reason::Missing | Reason::Unavailable => None,
+            Reason::Missing | Reason::TooManyBad | Reason::Unavailable => None,
             Reason::Doubled => Some("invalid_request"),
             Reason::Scope => Some("insufficient_scope"),
             _ => Some("invalid_token"),
@@ -118,6 +133,7 @@ impl Reason {
             Reason::Bound => "token_bound",
             Reason::UnknownToken => "token_unknown",
             Reason::Revoked => "token_revoked",
+            Reason::TooManyBad => "too_many_bad_tokens",
             Reason::Scope => "insufficient_scope",
             Reason::Unavailable => "authentication_unavailable",
         }
@@ -162,6 +178,9 @@ impl Reason {
             }
             Reason::UnknownToken => "This server does not know the access token.",
             Reason::Revoked => "The access token was revoked: get a new one.",
+            Reason::TooManyBad => {
+                "This client has shown more bad access tokens than it may (--bad-tokens-per-second-per-client-max): wait before the next one."
+            }
             Reason::Scope => "The access token lacks a scope that this needs.",
             Reason::Unavailable => "Who you are cannot be found out at the moment: try again.",
         }
@@ -182,7 +201,10 @@ mod tests {
             let has_error = reason.error().is_some();
             assert_eq!(
                 has_error,
-                !matches!(reason, Reason::Missing | Reason::Unavailable)
+                !matches!(
+                    reason,
+                    Reason::Missing | Reason::TooManyBad | Reason::Unavailable
+                )
             );
         }
     }

@@ -1,5 +1,8 @@
 //! When an issuer is asked for its keys: regularly, sooner if it says so, and when somebody shows a token of a key that
 //! nobody knows. The last is whoever sends requests who decides, so it is bounded.
+//!
+//! Nodes that were started together, or whose issuer was away for all of them, would ask in the same second ever after. So each
+//! of them asks a little before it is time, by lot.
 
 use crate::clients::Millis;
 use crate::limits::{
@@ -14,7 +17,12 @@ pub struct Refresh {
     /// The last time that it was asked for a key that nobody knew.
     searched_at: Option<Millis>,
     failures: u32,
+    /// The last number that was drawn.
+    lot: u64,
 }
+
+/// Of the time until an issuer is asked again, the part that is drawn by lot: a fifth.
+const SPREAD: u64 = 5;
 
 /// What becomes of a question for a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +36,14 @@ pub enum Search {
 }
 
 impl Refresh {
-    /// It is asked at once.
+    /// It is asked at once. The seed is another one on each node.
     #[must_use]
-    pub fn new(now: Millis) -> Refresh {
+    pub fn new(now: Millis, seed: u64) -> Refresh {
         Refresh {
             due_at: now,
             searched_at: None,
             failures: 0,
+            lot: seed,
         }
     }
 
@@ -60,16 +69,26 @@ impl Refresh {
     pub fn handle_fetched(&mut self, now: Millis, max_age_s: Option<u64>) {
         let told = max_age_s.map_or(KEYS_AGE_MS, |seconds| seconds.saturating_mul(1_000));
         self.failures = 0;
-        self.due_at = now + told.clamp(KEYS_AGE_MIN_MS, KEYS_AGE_MAX_MS);
+        let age = told.clamp(KEYS_AGE_MIN_MS, KEYS_AGE_MAX_MS);
+        self.due_at = now + self.a_little_less(age);
     }
 
     /// It did not answer, or with something else than keys. Returns in how many milliseconds it is asked again.
     pub fn handle_failed(&mut self, now: Millis) -> Millis {
         let doubled = KEY_RETRY_MIN_MS << self.failures.min(16);
-        let wait = doubled.min(KEY_RETRY_MAX_MS);
+        let wait = self.a_little_less(doubled.min(KEY_RETRY_MAX_MS));
         self.failures = self.failures.saturating_add(1);
         self.due_at = now + wait;
         wait
+    }
+
+    /// Knuth's generator of 64 bits (MMIX); its upper bits are good enough for a lot.
+    fn a_little_less(&mut self, ms: Millis) -> Millis {
+        self.lot = self
+            .lot
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ms - (self.lot >> 32) % (ms / SPREAD + 1)
     }
 }
 
@@ -98,7 +117,7 @@ mod tests {
 
     #[test]
     fn clients_that_make_this_server_ask_the_issuer_all_the_time() {
-        let mut refresh = Refresh::new(0);
+        let mut refresh = Refresh::new(0, 7);
         refresh.handle_fetched(0, None);
         let mut asked = 0;
         for now in (0..600_000).step_by(10) {
@@ -109,16 +128,17 @@ mod tests {
 
     #[test]
     fn an_issuer_that_does_not_answer_and_is_asked_all_the_time() {
-        let mut refresh = Refresh::new(0);
+        let mut refresh = Refresh::new(0, 7);
         let (mut now, mut asked) = (0, 0);
         while now < 600_000 {
             asked += 1;
             let wait = refresh.handle_failed(now);
             assert_eq!(refresh.handle_unknown_key(now), Search::Away);
             now = refresh.poll_timeout();
-            assert!((KEY_RETRY_MIN_MS..=KEY_RETRY_MAX_MS).contains(&wait));
+            let least = KEY_RETRY_MIN_MS - KEY_RETRY_MIN_MS / SPREAD;
+            assert!((least..=KEY_RETRY_MAX_MS).contains(&wait));
         }
-        assert!(asked < 20, "{asked}");
+        assert!(asked < 25, "{asked}");
         refresh.handle_fetched(now, None);
         assert_eq!(refresh.handle_unknown_key(now), Search::Now, "it is back");
     }
@@ -132,10 +152,46 @@ mod tests {
             (Some(300), 300_000),
             (None, KEYS_AGE_MS),
         ] {
-            let mut refresh = Refresh::new(0);
+            let mut refresh = Refresh::new(0, 7);
             refresh.handle_fetched(1_000, told);
-            assert_eq!(refresh.poll_timeout(), 1_000 + kept, "{told:?}");
+            let due = refresh.poll_timeout() - 1_000;
+            assert!(
+                (kept - kept / SPREAD..=kept).contains(&due),
+                "{told:?}: {due}"
+            );
         }
+    }
+
+    /// Each time another tenth of a fleet, not the same one ahead of the others.
+    #[test]
+    fn a_hundred_nodes_that_ask_their_issuer_in_the_same_second() {
+        let mut nodes: Vec<Refresh> = (0..100).map(|seed| Refresh::new(0, seed << 40)).collect();
+        let most_at_once = |nodes: &[Refresh]| {
+            let mut seconds = std::collections::BTreeMap::new();
+            for node in nodes {
+                *seconds.entry(node.poll_timeout() / 1_000).or_insert(0) += 1;
+            }
+            seconds.into_values().max()
+        };
+        for node in &mut nodes {
+            node.handle_fetched(0, Some(600));
+        }
+        assert!(
+            most_at_once(&nodes) < Some(10),
+            "{:?}",
+            most_at_once(&nodes)
+        );
+        // Its issuer is away, and comes back.
+        for node in &mut nodes {
+            (0..8).for_each(|_| {
+                node.handle_failed(0);
+            });
+        }
+        assert!(
+            most_at_once(&nodes) < Some(30),
+            "{:?}",
+            most_at_once(&nodes)
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::revoked::Revoked;
 use super::taken_away::{TakenAway, Withdrawn};
 use super::{
     Identity, KeySet, Policy, PrincipalId, ProtectedResource, Proxy, PublicUrl, Reason, Refusal,
-    StaticTokens, UnixSeconds, Verifier,
+    ShownField, StaticTokens, UnixSeconds, Verifier,
 };
 
 /// How it is found out who asks.
@@ -124,6 +124,14 @@ impl Rules {
     #[must_use]
     pub fn is_proxy(&self, peer: IpAddr) -> bool {
         matches!(&self.who, Who::Proxy(proxy) if proxy.is_at(peer))
+    }
+
+    /// What a proxy says of who asks, as one text. None: nobody is asked, or it is said twice.
+    pub fn proxy_words<'a>(&self, field: impl Fn(&str) -> ShownField<'a>) -> Option<String> {
+        match &self.who {
+            Who::Proxy(proxy) => proxy.words(field),
+            _ => None,
+        }
     }
 
     #[must_use]

@@ -42,6 +42,16 @@ struct TrustedIssuer {
     keys: Arc<KeySet>,
 }
 
+/// A token of which everything is right that its text says. Who signed it nobody has looked at yet.
+pub struct UnverifiedToken<'a> {
+    terms: &'a Terms,
+    keys: &'a KeySet,
+    /// By its place in the settings.
+    issuer: usize,
+    jws: Jws<'a>,
+    claims: Claims,
+}
+
 /// What a token is worth.
 #[derive(Debug)]
 pub enum Verdict {
@@ -117,12 +127,24 @@ impl Verifier {
         self.issuers.iter().map(|issuer| &*issuer.name)
     }
 
+    /// What a token is worth.
     #[must_use]
     pub fn verify(&self, token: &str, now: UnixSeconds) -> Verdict {
-        self.judge(token, now).unwrap_or_else(Verdict::Invalid)
+        match self.read(token, now) {
+            Ok(unverified) => unverified.verify(),
+            Err(reason) => Verdict::Invalid(reason),
+        }
     }
 
-    fn judge(&self, token: &str, now: UnixSeconds) -> Result<Verdict, Reason> {
+    /// All that can be said of a token without its signature.
+    ///
+    /// # Errors
+    /// It is worth nothing, whoever signed it.
+    pub fn read<'a>(
+        &'a self,
+        token: &'a str,
+        now: UnixSeconds,
+    ) -> Result<UnverifiedToken<'a>, Reason> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(Reason::TooLong);
         }
@@ -136,24 +158,46 @@ impl Verifier {
             return Err(Reason::Algorithm);
         }
         self.terms.hold_for(&claims, now)?;
-        let mut keys = issuer
-            .keys
-            .select(jws.key_id.as_deref(), jws.algorithm)
-            .peekable();
+        Ok(UnverifiedToken {
+            terms: &self.terms,
+            keys: &issuer.keys,
+            issuer: index,
+            jws,
+            claims,
+        })
+    }
+}
+
+impl UnverifiedToken<'_> {
+    /// Costs what a signature does, if its key is known.
+    #[must_use]
+    pub fn verify(self) -> Verdict {
+        let UnverifiedToken {
+            terms,
+            keys,
+            issuer,
+            jws,
+            claims,
+        } = self;
+        let mut keys = keys.select(jws.key_id.as_deref(), jws.algorithm).peekable();
         if keys.peek().is_none() {
-            let at_the_latest = |at: UnixSeconds| at.saturating_add(self.terms.leeway_s);
-            return Ok(Verdict::UnknownKey {
-                issuer: index,
+            let at_the_latest = |at: UnixSeconds| at.saturating_add(terms.leeway_s);
+            return Verdict::UnknownKey {
+                issuer,
                 signed: claims.issued_at.map_or(0, at_the_latest),
-            });
+            };
         }
         if !keys.any(|key| key.verifies(jws.algorithm, jws.signed, &jws.signature)) {
-            return Err(Reason::Signature);
+            return Verdict::Invalid(Reason::Signature);
         }
-        let identity = self.terms.identity(claims, jws.payload);
-        match self.scopes().all(|scope| identity.scopes().has(scope)) {
-            true => Ok(Verdict::Valid(Box::new(identity))),
-            false => Err(Reason::Scope),
+        let identity = terms.identity(claims, jws.payload);
+        match terms
+            .scopes
+            .iter()
+            .all(|scope| identity.scopes().has(scope))
+        {
+            true => Verdict::Valid(Box::new(identity)),
+            false => Verdict::Invalid(Reason::Scope),
         }
     }
 }

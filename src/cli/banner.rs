@@ -14,6 +14,8 @@ pub struct Started {
     pub endpoint: String,
     pub admin: SocketAddr,
     pub admin_asks_for_token: bool,
+    /// What a client shows to be let in.
+    pub shown: ShownByClients,
     pub app: String,
     pub node: NodeName,
     pub cores: usize,
@@ -22,6 +24,18 @@ pub struct Started {
     /// Why the driver is not the preferred one, and what to change.
     pub driver_note: Option<String>,
     pub estimate: Vec<BillLine>,
+}
+
+/// What somebody who tries the server has to bring along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShownByClients {
+    Nothing,
+    /// A token of the file, which a client has in a file of its own.
+    Token,
+    /// One of an issuer.
+    AccessToken,
+    /// Nothing of their own: a proxy says who they are.
+    WordOfProxy,
 }
 
 /// Several lines for people, each with its line end.
@@ -40,8 +54,6 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
         ""
     };
     let cores = if started.cores == 1 { "core" } else { "cores" };
-    let client_url = format!("http://{}{}", reachable(started.listen), started.endpoint);
-    let admin_url = format!("http://{}", reachable(started.admin));
 
     writeln!(
         text,
@@ -79,13 +91,37 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
         let sum = human_bytes(sum_bytes(&started.estimate));
         writeln!(text, "    {:<26}{:>41}", "together", sum)?;
     }
+    write_tries(text, started)
+}
+
+/// Lines that work as they stand, but for the names of files.
+fn write_tries(text: &mut String, started: &Started) -> std::fmt::Result {
+    let client_url = format!("http://{}{}", reachable(started.listen), started.endpoint);
+    let admin_url = format!("http://{}", reachable(started.admin));
     let authorization = if started.admin_asks_for_token {
         " -H 'Authorization: Bearer …'"
     } else {
         ""
     };
     writeln!(text, "Try, in two other terminals:")?;
-    writeln!(text, "  pinfold watch --read {client_url} board://lunch")?;
+    let watch = |more: &str| format!("pinfold watch --read {more}{client_url} board://lunch");
+    match started.shown {
+        ShownByClients::Nothing => writeln!(text, "  {}", watch(""))?,
+        ShownByClients::Token => {
+            let made = "a token, as `pinfold token new` printed it";
+            writeln!(text, "  {}    # FILE: {made}", watch("--token-file FILE "))?;
+        }
+        ShownByClients::AccessToken => {
+            let got = "an access token for this server";
+            writeln!(text, "  {}    # FILE: {got}", watch("--token-file FILE "))?;
+        }
+        ShownByClients::WordOfProxy => {
+            writeln!(
+                text,
+                "  any MCP client, through the proxy that says who it is"
+            )?;
+        }
+    }
     writeln!(
         text,
         "  curl {admin_url}/publish{authorization} -d '{{\"uri\": \"board://lunch\", \"contents\": \"soup\"}}'"
@@ -112,6 +148,7 @@ mod tests {
             endpoint: "/mcp".into(),
             admin: "127.0.0.1:9464".parse().unwrap(),
             admin_asks_for_token: false,
+            shown: ShownByClients::Nothing,
             app: "board".to_owned(),
             node: NodeName::new("alpha").unwrap(),
             cores: 2,
@@ -141,6 +178,22 @@ mod tests {
             env!("CARGO_PKG_VERSION")
         );
         assert_eq!(banner(&started()), expected);
+    }
+
+    #[test]
+    fn a_line_to_try_that_is_answered_401() {
+        let tried = |shown| {
+            let text = banner(&Started { shown, ..started() });
+            let lines: Vec<&str> = text.split("terminals:\n  ").collect();
+            lines[1].lines().next().unwrap().to_owned()
+        };
+        let with_token =
+            "pinfold watch --read --token-file FILE http://127.0.0.1:8080/mcp board://lunch";
+        for shown in [ShownByClients::Token, ShownByClients::AccessToken] {
+            assert!(tried(shown).starts_with(with_token), "{}", tried(shown));
+        }
+        assert!(tried(ShownByClients::Token).contains("`pinfold token new`"));
+        assert!(tried(ShownByClients::WordOfProxy).contains("through the proxy"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::EXIT_USAGE;
+use super::{EXIT_USAGE, mistyped_variables};
 use crate::config::{Config, EffectiveSettings, Layers, Machine, Mistakes, ServeOptions, schema};
 
 pub const EXAMPLES: &str = "\
@@ -95,7 +95,11 @@ pub fn schema_text() -> String {
     format!("{:#}\n", schema())
 }
 
+/// With a word on what may be a mistake and is none: others have variables, too.
 fn checked(layers: &Layers) -> Result<(Config, EffectiveSettings), Mistakes> {
+    for sentence in mistyped_variables() {
+        eprintln!("warning: {sentence}");
+    }
     layers.read()?.check(&Machine::here())
 }
 

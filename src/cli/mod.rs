@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::config::{Layers, ServeOptions, keys};
+use crate::config::{Layers, ServeOptions, keys, mistyped};
 
 /// The command if none is given.
 const DEFAULT_COMMAND: &str = "serve";
@@ -155,6 +155,13 @@ fn without_secrets(mut refused: clap::Error) -> clap::Error {
         refused.insert(ContextKind::InvalidValue, ContextValue::String("…".into()));
     }
     refused
+}
+
+/// Variables of this process that look as if they were meant for the program: a sentence on each.
+#[must_use]
+pub fn mistyped_variables() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    mistyped(&command_line(), names)
 }
 
 /// The whole command line. `config check` and `config show` take the options of `serve`, and leave their help to it.

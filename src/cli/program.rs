@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::lines::LineWriter;
 use super::serve::Given;
 use super::{
-    CliCommand, EXIT_USAGE, Invocation, command_line, config, log, manual, publish, revoke, serve,
-    token, traefik, watch,
+    CliCommand, EXIT_USAGE, Invocation, command_line, config, log, manual, mistyped_variables,
+    publish, revoke, serve, token, traefik, watch,
 };
 use crate::config::{Layers, Machine, Mistakes};
 
@@ -61,6 +61,9 @@ fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
         .and_then(|it| it.check(&machine))
         .map_err(refuse)?;
     let level = log::start(config.log, lines);
+    for sentence in mistyped_variables() {
+        tracing::warn!("{sentence}");
+    }
     let given = Given {
         config,
         settings,

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use super::banner::{Started, banner};
+use super::banner::{ShownByClients, Started, banner};
 use super::lines::LineWriter;
 use super::log::LogLevel;
 use super::memory_estimate::{BillLine, Sizes, memory_bill};
@@ -222,6 +222,12 @@ fn started(config: &Config, node: &Node) -> Started {
         endpoint: options.path.clone(),
         admin: node.admin_address().expect("--admin has a default"),
         admin_asks_for_token: options.admin.token.is_some(),
+        shown: match config.node.auth.authenticator {
+            Authenticator::Token(_) => ShownByClients::Token,
+            Authenticator::Jwt(_) => ShownByClients::AccessToken,
+            Authenticator::Proxy(_) => ShownByClients::WordOfProxy,
+            Authenticator::None | Authenticator::Hook(_) => ShownByClients::Nothing,
+        },
         app: config.app.name(),
         node: node.name(),
         cores: node.cores(),

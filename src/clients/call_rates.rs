@@ -55,6 +55,25 @@ impl CallRates {
         Ok(())
     }
 
+    /// Whether [`take`](CallRates::take) would take so many.
+    ///
+    /// # Errors
+    /// When it may ask again.
+    pub fn check(&self, client: Option<Client>, now: Millis, n: u32) -> Result<(), RetryAfter> {
+        let bucket = client.and_then(|client| self.buckets.get(&client));
+        bucket.map_or(Ok(()), |bucket| bucket.check(now, n))
+    }
+
+    /// Whether this client has used of its rate lately. Somebody of whom nothing is known may have.
+    #[must_use]
+    pub fn has_used(&self, client: Option<Client>, now: Millis) -> bool {
+        let Some(client) = client else {
+            return true;
+        };
+        let bucket = self.buckets.get(&client);
+        bucket.is_some_and(|bucket| !bucket.is_full(now))
+    }
+
     /// Clients that have used of their rate, and some that had.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -93,7 +93,7 @@ pub struct AuthenticationOptions {
     pub auth_tenant_claim: Option<String>,
 
     /// Where the proxy of --auth proxy is: an address, or a network such as 10.0.0.0/8; repeat, or separate with commas.
-    /// Needed unless its word is signed. Nodes that pass requests on to each other have to be there, too
+    /// Needed unless its word is signed
     #[arg(long, env = "PINFOLD_AUTH_PROXY_FROM", value_name = "NETWORK", value_delimiter = ',', value_parser = networks)]
     pub auth_proxy_from: Vec<Networks>,
 

@@ -4,7 +4,7 @@
 //! is used for nothing but to look for more of them. `document` judges the values, `spelling` guesses what was meant.
 
 mod document;
-mod spelling;
+pub(super) mod spelling;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -233,6 +233,11 @@ pub struct BoundOptions {
     #[arg(long, env = "PINFOLD_CALLS_PER_SECOND_PER_CLIENT_MAX", value_name = "N", default_value_t = Limits::default().calls_per_second_per_client_max, value_parser = |text: &str| count_between(text, 0, MANY))]
     pub calls_per_second_per_client_max: u32,
 
+    /// Tokens a second of one client that turn out to be bad and that a core looks at, and as many at once; further ones are
+    /// answered 429. Tokens that were found good before are taken all the same. 0 for as many as come
+    #[arg(long, env = "PINFOLD_BAD_TOKENS_PER_SECOND_PER_CLIENT_MAX", value_name = "N", default_value_t = Limits::default().bad_tokens_per_second_per_client_max, value_parser = |text: &str| count_between(text, 0, MANY))]
+    pub bad_tokens_per_second_per_client_max: u32,
+
     /// Concurrent calls of a session (further ones are answered 429), and answers kept for a resume (the oldest goes)
     #[arg(long, env = "PINFOLD_STREAMS_PER_SESSION_MAX", value_name = "N", default_value_t = narrow(Limits::default().streams_per_session_max), value_parser = |text: &str| count_between(text, 1, 65_536))]
     pub streams_per_session_max: u32,

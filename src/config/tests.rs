@@ -1,6 +1,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::scratch;
 
 #[derive(Parser)]
 struct Wrapper {
@@ -44,8 +45,7 @@ fn assert_refused(flag: &str, value: &str, allowed: &str) {
 }
 
 fn file(name: &str, bytes: &[u8]) -> String {
-    let path = std::env::temp_dir().join(format!("pinfold-config-{}-{name}", std::process::id()));
-    std::fs::write(&path, bytes).unwrap();
+    let path = scratch::file(name, bytes);
     path.to_str().unwrap().to_owned()
 }
 

@@ -45,7 +45,9 @@ impl IssuerThread {
     pub(super) fn run(mut self, errands: &Receiver<Errand>) {
         let began = Instant::now();
         let now = || began.elapsed().as_millis() as u64;
-        let mut refresh = Refresh::new(0);
+        // Without randomness nodes ask at once, and no more than that.
+        let seed = super::random().map_or(0, u64::from_ne_bytes);
+        let mut refresh = Refresh::new(0, seed);
         let mut waiting = Vec::new();
         // When the keys that are known were asked for.
         let mut asked_at: UnixSeconds = 0;

@@ -15,6 +15,7 @@ use crate::auth::{
     Searched, Shown, ShownField,
 };
 use crate::limits::KEY_SET_BYTES_MAX;
+use crate::scratch;
 
 /// Nothing here takes so long that works.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -143,6 +144,8 @@ impl Rig {
             let shown = Shown {
                 authorization: ShownField::Once(&bearer),
                 is_from_proxy: false,
+                client: None,
+                at_ms: 0,
                 field: |_: &str| ShownField::Absent,
                 searched,
             };
@@ -167,13 +170,6 @@ const NOW: u64 = 1_800_000_000;
 
 fn token(issuer: &Issuer, name: &str) -> String {
     issuer.token(&json!({"iss": name, "sub": "alice", "aud": "mcp", "exp": NOW + 60}))
-}
-
-fn temporary(name: &str) -> PathBuf {
-    let path =
-        std::env::temp_dir().join(format!("pinfold-credentials-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_file(&path);
-    path
 }
 
 #[test]
@@ -345,7 +341,7 @@ fn more_questions_than_anybody_waits_for() {
 #[test]
 fn keys_and_secrets_in_files() {
     let (path, old, new) = (
-        temporary("keys"),
+        scratch::path("keys"),
         Issuer::ed25519("old"),
         Issuer::ed25519("new"),
     );
@@ -365,7 +361,7 @@ fn keys_and_secrets_in_files() {
     assert!(start(jwt(settings.clone())).contains("is not a JSON Web Key Set"));
     std::fs::remove_file(&path).unwrap();
     assert!(start(jwt(settings)).contains("cannot be read"));
-    let secret = temporary("secret");
+    let secret = scratch::path("secret");
     std::fs::write(&secret, format!("{}\n", "s".repeat(32))).unwrap();
     let mut settings = IssuerSettings::new("mine");
     settings.secret_file = Some(secret.clone());
@@ -374,12 +370,11 @@ fn keys_and_secrets_in_files() {
         rig.identify(&token(&Issuer::secret(&[b's'; 32]), "mine"))
             .is_ok()
     );
-    std::fs::remove_file(&secret).unwrap();
 }
 
 #[test]
 fn a_token_file_that_is_read_again() {
-    let path = temporary("tokens");
+    let path = scratch::path("tokens");
     let (one, other) = (new_token().unwrap(), new_token().unwrap());
     std::fs::write(&path, one.line("ci", "read")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -402,14 +397,17 @@ fn a_token_file_that_is_read_again() {
     assert!(!super::files::is_open_to_all(&path, 0o006));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(super::files::is_open_to_all(&path, 0o004));
-    std::fs::remove_file(&path).unwrap();
 }
 
 /// What is there once, or waits for somebody who writes it, would stop the node here, or each time that it is read again.
 #[test]
 fn a_file_that_is_a_pipe_a_folder_or_a_gigabyte() {
     let start = |it| CredentialStore::start(it, Policy::default(), None, |_| ());
-    let (pipe, folder, huge) = (temporary("pipe"), temporary("folder"), temporary("huge"));
+    let (pipe, folder, huge) = (
+        scratch::path("pipe"),
+        scratch::path("folder"),
+        scratch::path("huge"),
+    );
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
     assert!(made.is_ok_and(|status| status.success()), "mkfifo");
     std::fs::create_dir_all(&folder).unwrap();
@@ -439,9 +437,6 @@ fn a_file_that_is_a_pipe_a_folder_or_a_gigabyte() {
             assert!(told.starts_with(&path.display().to_string()), "{told}");
         }
     }
-    std::fs::remove_file(&pipe).unwrap();
-    std::fs::remove_dir(&folder).unwrap();
-    std::fs::remove_file(&huge).unwrap();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::auth::{Policy, PolicySettings, PrincipalId, UnixSeconds};
 use crate::credentials::{Authenticator, CredentialStore};
 use crate::runtime::Publisher;
 
-/// Who gets in. By default nobody is asked who they are.
+/// Who gets in. By default nobody is asked who they are; see [`Options::anybody`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct AuthOptions {
@@ -21,7 +21,7 @@ pub struct AuthOptions {
 /// What a builder can be told of who gets in: the feature `auth`.
 impl NodeBuilder {
     /// Asks who sends a request, and answers nobody else: by a file of tokens, by tokens that issuers sign, by a proxy's word, or
-    /// by code of your own. Sessions, streams and what clients carry (`requestState`) are bound to the issuer and the
+    /// by code of your own. [`Authenticator::None`] is the same as [`let_anybody_in`](NodeBuilder::let_anybody_in). Sessions, streams and what clients carry (`requestState`) are bound to the issuer and the
     /// subject that it finds; handlers see them by [`Context::identity`](crate::app::Context::identity).
     ///
     /// ```
@@ -48,6 +48,8 @@ impl NodeBuilder {
     /// # Ok::<(), pinfold::NodeError>(())
     /// ```
     pub fn authenticate(mut self, authenticator: Authenticator) -> Self {
+        // Said, and not left out.
+        self.options.anybody = matches!(authenticator, Authenticator::None);
         self.options.auth.authenticator = authenticator;
         self
     }

@@ -142,6 +142,24 @@ impl NodeBuilder {
         self
     }
 
+    /// Lets in whoever reaches the addresses, and lets them do everything. That has to be said where more than this machine reaches
+    /// them, unless it is asked who they are (`authenticate`, with the feature `auth`): else the node does not start.
+    ///
+    /// ```no_run
+    /// use pinfold::Node;
+    /// use pinfold::app::Toolkit;
+    ///
+    /// let node = Node::builder(|| Toolkit::new("weather", "1.0.0"))
+    ///     .listen("0.0.0.0:8080")
+    ///     .let_anybody_in();
+    /// node.run()?;
+    /// # Ok::<(), pinfold::NodeError>(())
+    /// ```
+    pub fn let_anybody_in(mut self) -> Self {
+        self.options.anybody = true;
+        self
+    }
+
     /// Whose word on a client's address is taken, for the limits of one client. Private networks unless it is given.
     pub fn trusted_proxies(mut self, networks: Networks) -> Self {
         self.options.trusted_proxies = networks;
@@ -291,7 +309,8 @@ impl NodeBuilder {
             let sentence = "a node needs an address to listen on, such as 127.0.0.1:8080";
             return Err(NodeError::Option(sentence.to_owned()));
         }
-        self.options.check()
+        self.options.check()?;
+        self.options.check_strangers(&self.listeners)
     }
 
     fn chosen_addresses(&mut self) -> &mut Vec<SocketAddr> {

@@ -1,7 +1,7 @@
 //! What options must be, alone and together. The program's command line checks single values in the same way, and names its
 //! flags. Every node is held to what stands here.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use super::names::{endpoint, host, origin};
 use super::{CORES_MAX, NodeError, Options};
@@ -31,6 +31,40 @@ impl Options {
         check_limits(&self.limits)?;
         self.check_admin()?;
         self.check_cluster()
+    }
+}
+
+impl Options {
+    /// Where others than this machine reach a node, somebody has said who gets in. `given` are sockets that somebody else made.
+    ///
+    /// # Errors
+    /// Nobody has.
+    pub(super) fn check_strangers(&self, given: &[TcpListener]) -> Result<(), NodeError> {
+        if self.anybody || self.asks_who() {
+            return Ok(());
+        }
+        let given = given.iter().filter_map(|it| it.local_addr().ok());
+        let mut addresses = self.listen.iter().copied().chain(given);
+        match addresses.find(|it| !it.ip().is_loopback()) {
+            None => Ok(()),
+            Some(address) => Err(NodeError::option(
+                "listen",
+                address,
+                "must be a loopback address, unless it is said who gets in: by NodeBuilder::authenticate (the feature auth), or by \
+                 NodeBuilder::let_anybody_in if whoever reaches it may do everything",
+            )),
+        }
+    }
+
+    #[cfg(feature = "auth")]
+    fn asks_who(&self) -> bool {
+        let authenticator = &self.auth.authenticator;
+        !matches!(authenticator, crate::credentials::Authenticator::None)
+    }
+
+    #[cfg(not(feature = "auth"))]
+    fn asks_who(&self) -> bool {
+        false
     }
 }
 
@@ -125,5 +159,32 @@ mod tests {
         let open = SocketAddr::from(([0, 0, 0, 0], 9464));
         assert!(refused(|it| it.admin.address = Some(open)).contains("loopback"));
         assert!(refused(|it| it.admin.address = Some(it.listen[0])).contains("for clients"));
+    }
+
+    #[test]
+    fn strangers_who_reach_a_node_that_asks_nobody() {
+        let at = |address: &str| Options {
+            listen: vec![
+                "127.0.0.1:0".parse().unwrap(),
+                format!("{address}:8080").parse().unwrap(),
+            ],
+            ..Options::default()
+        };
+        for address in ["127.0.0.1", "127.1.2.3", "[::1]"] {
+            assert!(at(address).check_strangers(&[]).is_ok(), "{address}");
+        }
+        for address in ["0.0.0.0", "192.168.0.7", "[::]", "[2001:db8::1]"] {
+            let mut options = at(address);
+            let told = options.check_strangers(&[]).unwrap_err().to_string();
+            assert!(told.contains("let_anybody_in"), "{told}");
+            options.anybody = true;
+            assert!(options.check_strangers(&[]).is_ok());
+            #[cfg(feature = "auth")]
+            {
+                let mut options = at(address);
+                options.auth.authenticator = crate::Authenticator::Token("tokens".into());
+                assert!(options.check_strangers(&[]).is_ok());
+            }
+        }
     }
 }

@@ -63,6 +63,9 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// Origins of web pages, `http(s)://host[:port]` in lower case, that may use the server.
     pub origins: Vec<String>,
+    /// Whoever reaches the addresses may do everything, also where that is more than this machine. Without it a node that asks nobody who
+    /// they are listens on loopback addresses alone.
+    pub anybody: bool,
     /// Proxies whose word on a client's address is taken, for limits.
     pub trusted_proxies: Networks,
     /// Leads every session id, so that a proxy can route on it. None: `node`, for a node that is alone.
@@ -117,6 +120,7 @@ impl Default for Options {
             server_card: true,
             hosts: Vec::new(),
             origins: Vec::new(),
+            anybody: false,
             trusted_proxies: Networks::private(),
             name: None,
             incarnation: unix_ms(),

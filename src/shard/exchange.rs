@@ -200,6 +200,7 @@ pub(super) trait UpperLayer {
         &mut self,
         word: Option<Self::Word>,
         principal: Option<PrincipalId>,
+        client: Option<Client>,
         fields: &RequestFields<'_>,
     ) -> Result<(), Refused>;
 

@@ -6,6 +6,9 @@
 //!
 //! `Pinfold-Client: {proof}.{address}` says besides, with a proof of its own, whose request it is. A node of a version
 //! without it neither sends nor misses it.
+//!
+//! `Pinfold-Proxied: {proof}` says that the fields in which a proxy says who asks came from the proxy. It is a proof of what is in
+//! them: with other words there, or in another session, it is worth nothing.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -27,6 +30,13 @@ pub const FORWARDED_LINE_BYTES_MAX: usize =
 
 /// The client's address, from the node that passes a request on.
 pub const FORWARDED_CLIENT: &str = "pinfold-client";
+
+/// That a proxy said what stands in the head: from the node that passes a request on.
+pub const FORWARDED_PROXIED: &str = "pinfold-proxied";
+
+/// The whole line.
+pub const FORWARDED_PROXIED_BYTES: usize =
+    FORWARDED_PROXIED.len() + ": ".len() + PROOF_CHARS + "\r\n".len();
 
 /// Of 32 bytes in base64.
 const PROOF_CHARS: usize = 43;
@@ -103,6 +113,34 @@ impl PeerSecret {
         let right = self.proof_of_client(client, from, session);
         right.verify_slice(&proof).ok()?;
         client.parse().ok()
+    }
+
+    /// The value of [`FORWARDED_PROXIED`] for a request of this session in which a proxy said these words.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn sign_proxied(&self, words: &str, session: &str) -> String {
+        let proof = self.proof_of_words(words, session).finalize();
+        URL_SAFE_NO_PAD.encode(proof.into_bytes())
+    }
+
+    /// Whether a node of this cluster heard them from a proxy.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn verify_proxied(&self, value: &str, words: &str, session: &str) -> bool {
+        let proof = URL_SAFE_NO_PAD.decode(value);
+        proof.is_ok_and(|proof| {
+            let right = self.proof_of_words(words, session).verify_slice(&proof);
+            right.is_ok()
+        })
+    }
+
+    fn proof_of_words(&self, words: &str, session: &str) -> Hmac<Sha256> {
+        let mut proof = self.keyed.clone();
+        // A session id has no line end.
+        for part in ["proxied ", session, "\n", words] {
+            proof.update(part.as_bytes());
+        }
+        proof
     }
 
     fn proof_of_client(&self, client: &str, from: NodeName, session: &str) -> Hmac<Sha256> {
@@ -201,6 +239,30 @@ mod tests {
         let proof = secret.sign(from, "session").replace("node-a.", "");
         let mixed = format!("{proof}.203.0.113.7");
         assert_eq!(secret.verify_client(&mixed, from, "session"), None);
+    }
+
+    #[test]
+    fn words_that_a_proxy_did_not_say() {
+        let secret = PeerSecret::new(b"a secret");
+        let value = secret.sign_proxied("alice\n\n", "session");
+        let line = format!("{FORWARDED_PROXIED}: {value}\r\n");
+        assert_eq!(line.len(), FORWARDED_PROXIED_BYTES);
+        assert!(secret.verify_proxied(&value, "alice\n\n", "session"));
+        for (words, session) in [
+            ("bob\n\n", "session"),
+            ("alice\n\nadmin", "session"),
+            ("alice\n\n", "another"),
+            ("", "session"),
+        ] {
+            assert!(!secret.verify_proxied(&value, words, session), "{words}");
+        }
+        let cut = &value[1..];
+        let of_session = secret.sign(node("proxied"), "session");
+        for forged in ["", cut, "AAAA", &of_session.replace("proxied.", "")] {
+            assert!(!secret.verify_proxied(forged, "alice\n\n", "session"));
+        }
+        let other = PeerSecret::new(b"another secret");
+        assert!(!other.verify_proxied(&value, "alice\n\n", "session"));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What is wrong with a node's options is said by `start`, in a sentence, and nothing is left of it.
 
+use std::net::TcpListener;
+
 use pinfold::prometheus::Registry;
-use pinfold::{Node, NodeBuilder};
+use pinfold::{Authenticator, Identity, Node, NodeBuilder, Presented, Reason};
 
 use crate::client::{ANY_PORT, Session, is_closed, named, small};
 
@@ -48,6 +50,38 @@ fn an_option_that_nobody_looks_at() {
     assert!(
         cores.contains("cores 1000: must be a number from 1 to 512"),
         "{cores}"
+    );
+}
+
+/// The same sentence for an address and for a socket that somebody else made; and then nothing listens.
+#[test]
+fn a_node_that_lets_strangers_in_because_nobody_said_otherwise() {
+    let open = "0.0.0.0:0";
+    let told = refused(|node| node.listen(open));
+    assert!(
+        told.contains("listen 0.0.0.0:0: must be a loopback address"),
+        "{told}"
+    );
+    assert!(told.contains("NodeBuilder::let_anybody_in"), "{told}");
+    let lent = TcpListener::bind(open).expect("a free port");
+    let address = lent.local_addr().expect("an address");
+    let told = refused(|node| node.listener(lent));
+    assert!(
+        told.contains(&format!("listen {address}: must be")),
+        "{told}"
+    );
+    let starts = |node: NodeBuilder| {
+        let node = small(node).listen(open).start().expect("somebody said so");
+        node.stop();
+        node.join_blocking().expect("it ends well");
+    };
+    let named = || Node::builder(named("open"));
+    starts(named().let_anybody_in());
+    starts(named().authenticate(Authenticator::None));
+    starts(
+        named().authenticate(Authenticator::hook(|_: Presented| async {
+            Err::<Identity, Reason>(Reason::Missing)
+        })),
     );
 }
 

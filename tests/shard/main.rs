@@ -19,6 +19,7 @@ mod notices;
 mod policy;
 mod policy_lists;
 mod principals;
+mod proxied;
 mod resume;
 mod sizes;
 mod travel;

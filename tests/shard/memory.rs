@@ -112,6 +112,39 @@ fn a_large_body_is_refused_by_its_head() {
     }
 }
 
+/// Who asks too often is told so before it sends four megabytes for it.
+#[test]
+fn a_large_body_of_a_client_that_asks_too_often() {
+    let mut client = Client::with(Limits {
+        calls_per_second_per_client_max: 1,
+        ..Limits::default()
+    });
+    let greedy = |client: &mut Client| {
+        let socket = client.node.connect(0, Some([203, 0, 113, 7].into()));
+        let socket = socket.expect("there is room");
+        client.node.sockets[socket].reader.expected.push_back(false);
+        socket
+    };
+    let socket = greedy(&mut client);
+    assert_eq!(
+        client.exchange(socket, &Request::initialize(V11)).status,
+        200
+    );
+    client.send_bytes(socket, &announce("/mcp", 4_000_000, ""));
+    let answer = client.answer(socket);
+    assert_eq!(
+        (answer.status, &*answer.reason()),
+        (429, "too_many_requests")
+    );
+    assert_eq!(answer.field("retry-after"), Some("1"));
+    assert_eq!(held(&client), 0);
+    client.pass(1_000);
+    let socket = greedy(&mut client);
+    client.send_bytes(socket, &announce("/mcp", 4_000_000, ""));
+    client.send_bytes(socket, &[b' '; 64 * KIB]);
+    assert!(held(&client) >= 64 * KIB, "it is read");
+}
+
 /// The same when the length is not announced.
 #[test]
 fn a_large_chunked_body_is_refused_by_its_head() {

@@ -86,6 +86,30 @@ fn a_client_that_asks_faster_than_it_may() {
     assert_eq!(ask(&mut client, GREEDY, &refused[0]).status, 429);
 }
 
+/// Whoever behind the same address has shown a good one goes on with it.
+#[test]
+fn a_client_that_shows_one_bad_token_after_the_other() {
+    let mut client = Client::identified(Limits {
+        bad_tokens_per_second_per_client_max: 3,
+        ..Limits::default()
+    });
+    let shown_by = |name: &str| Request::initialize(V11).shown_by(name);
+    assert_eq!(ask(&mut client, GREEDY, &shown_by("alice")).status, 200);
+    for _ in 0..3 {
+        let answer = ask(&mut client, GREEDY, &shown_by("mallory"));
+        assert_eq!((answer.status, &*answer.reason()), (401, "token_unknown"));
+    }
+    for name in ["mallory", "bob"] {
+        let answer = ask(&mut client, GREEDY, &shown_by(name));
+        let option = "--bad-tokens-per-second-per-client-max";
+        assert_told(&answer, "too_many_bad_tokens", option, "1");
+    }
+    assert_eq!(ask(&mut client, GREEDY, &shown_by("alice")).status, 200);
+    assert_eq!(ask(&mut client, 1, &shown_by("bob")).status, 200);
+    client.pass(1_000);
+    assert_eq!(ask(&mut client, GREEDY, &shown_by("bob")).status, 200);
+}
+
 #[test]
 fn a_batch_that_counts_as_one_request() {
     let mut client = Client::with(Limits {

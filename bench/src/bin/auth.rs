@@ -84,6 +84,8 @@ fn identify(identifier: &mut Identifier, bearer: &str) -> Finding {
     let shown = Shown {
         authorization: ShownField::Once(bearer),
         is_from_proxy: false,
+        client: None,
+        at_ms: 0,
         field: |_: &str| ShownField::Absent,
         searched: None,
     };

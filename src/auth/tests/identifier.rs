@@ -12,8 +12,9 @@ use crate::auth::{
     Proxy, ProxySettings, Reason, Rules, Searched, Shown, ShownField, StaticTokens, VerifiedBounds,
     Verifier, Who,
 };
+use crate::clients::Client;
 
-type Fields<'a> = &'a [(&'a str, &'a str)];
+pub(super) type Fields<'a> = &'a [(&'a str, &'a str)];
 
 fn field<'a>(fields: Fields<'a>, name: &str) -> ShownField<'a> {
     let mut named = fields
@@ -26,7 +27,7 @@ fn field<'a>(fields: Fields<'a>, name: &str) -> ShownField<'a> {
     }
 }
 
-fn shown<'a>(
+pub(super) fn shown<'a>(
     fields: Fields<'a>,
     peer: &str,
     searched: Option<Searched>,
@@ -34,12 +35,14 @@ fn shown<'a>(
     Shown {
         authorization: field(fields, "authorization"),
         is_from_proxy: peer.starts_with("10."),
+        client: peer.parse().ok().map(Client::of),
+        at_ms: 0,
         field: move |name: &str| field(fields, name),
         searched,
     }
 }
 
-fn identifier(who: Who) -> Identifier {
+pub(super) fn identifier(who: Who) -> Identifier {
     let rules = Rules::new(who, Policy::default(), Some(&public()));
     Identifier::new(Arc::new(rules), ([1; 16], 1), VerifiedBounds::default())
 }
@@ -48,14 +51,14 @@ fn identify(identifier: &mut Identifier, fields: Fields<'_>) -> Finding {
     identifier.identify(&shown(fields, "203.0.113.7", None), NOW)
 }
 
-fn subject(finding: Finding) -> String {
+pub(super) fn subject(finding: Finding) -> String {
     match finding {
         Finding::Known(identity) => identity.subject().to_owned(),
         other => panic!("{other:?}"),
     }
 }
 
-fn reason(finding: Finding) -> Reason {
+pub(super) fn reason(finding: Finding) -> Reason {
     match finding {
         Finding::Refused(refusal) => refusal.reason,
         other => panic!("{other:?}"),
@@ -328,6 +331,8 @@ fn a_node_that_asks_nobody_and_looks_at_fields() {
             looks.set(looks.get() + 1);
             ShownField::Absent
         },
+        client: None,
+        at_ms: 0,
         searched: None,
     };
     let Finding::Known(anybody) = identifier.identify(&request, NOW) else {

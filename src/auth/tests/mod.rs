@@ -1,5 +1,6 @@
 //! Misdeeds, each by its name: tokens that are made to look right, key sets, identifiers.
 
+mod bad_tokens;
 mod claims;
 mod identifier;
 pub(crate) mod issuer;

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cluster::steering::cookie_value;
+use crate::scratch;
 
 #[derive(Parser)]
 struct Line {
@@ -249,7 +250,7 @@ fn deploy_is_what_the_command_prints() {
 
 #[test]
 fn files_are_written_once_and_a_strangers_is_left_alone() {
-    let directory = std::env::temp_dir().join(format!("pinfold-traefik-{}", std::process::id()));
+    let directory = scratch::path("traefik");
     let here = site(TWO).expect("options that fit");
     write(&here, &directory, true, true).unwrap_or_else(|failed| panic!("{failed}"));
     // The same again, then with another node: the static part stays as it is.
@@ -271,7 +272,6 @@ fn files_are_written_once_and_a_strangers_is_left_alone() {
         write(&here, &directory, true, true),
         Err(Failed::Differs(_))
     ));
-    fs::remove_dir_all(&directory).expect("a folder of ours");
 }
 
 /// Whatever is in front of it sends clients to a Traefik that answers 404 to all of them, since it has not read this yet.

@@ -57,7 +57,10 @@ pub(super) fn unknown(
 }
 
 /// Of words, and how each of them is told.
-fn nearest<'a>(wanted: &str, words: impl Iterator<Item = (&'a str, String)>) -> Option<String> {
+pub(in crate::config) fn nearest<'a>(
+    wanted: &str,
+    words: impl Iterator<Item = (&'a str, String)>,
+) -> Option<String> {
     words
         .map(|(word, told)| (strsim::jaro_winkler(word, wanted), told))
         .filter(|(alike, _)| *alike >= ALIKE)

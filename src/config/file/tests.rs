@@ -1,7 +1,6 @@
-use std::path::PathBuf;
-
 use super::super::keys::keys;
 use super::*;
+use crate::scratch;
 
 fn parse(text: &str) -> (ConfigFile, Vec<Mistake>) {
     ConfigFile::parse(Path::new("/etc/pinfold.toml"), text, &keys())
@@ -258,12 +257,6 @@ fn a_password_in_a_file_that_all_may_read() {
     assert!(!format!("{mistakes:?}").contains("geheim"), "{mistakes:?}");
 }
 
-fn written(name: &str, bytes: &[u8]) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("pinfold-file-{}-{name}", std::process::id()));
-    std::fs::write(&path, bytes).expect("a scratch file");
-    path
-}
-
 fn unreadable(path: &Path) -> String {
     let (_, mistakes) = ConfigFile::read(path, &keys());
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
@@ -280,7 +273,7 @@ fn a_file_that_is_not_there() {
 
 #[test]
 fn a_file_that_is_no_text() {
-    let path = written("latin1", b"node = 'a'\nendpoint = '/gr\xfcn'\n");
+    let path = scratch::file("latin1", b"node = 'a'\nendpoint = '/gr\xfcn'\n");
     let told = unreadable(&path);
     let place = format!("{}:2:16: ", path.display());
     assert!(told.starts_with(&place) && told.contains("UTF-8"), "{told}");
@@ -288,9 +281,8 @@ fn a_file_that_is_no_text() {
 
 #[test]
 fn a_file_that_is_too_large() {
-    let path = written("large", &vec![b'#'; FILE_BYTES_MAX + 1]);
+    let path = scratch::file("large", &vec![b'#'; FILE_BYTES_MAX + 1]);
     let told = unreadable(&path);
-    std::fs::remove_file(&path).expect("it was there");
     assert!(told.contains("at most 16MiB"), "{told}");
 }
 

@@ -4,7 +4,12 @@ use std::collections::HashMap;
 
 use super::call::CallState;
 use super::{Engine, Refused, Request, SessionKey};
-use crate::clients::Client;
+use crate::clients::{Client, RetryAfter};
+
+fn too_often(retry: RetryAfter) -> Refused {
+    let sentence = "This client asks more often than it may (--calls-per-second-per-client-max): wait before the next request.";
+    Refused::too_many("too_many_requests", sentence, retry.seconds())
+}
 
 impl Engine {
     /// Whose call it is. Of a request that another node passed on without a word on that, it is the session's client.
@@ -32,10 +37,16 @@ impl Engine {
         count: usize,
     ) -> Result<(), Refused> {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.call_rates.take(client, self.now, count).map_err(|retry| {
-            let sentence = "This client asks more often than it may (--calls-per-second-per-client-max): wait before the next request.";
-            Refused::too_many("too_many_requests", sentence, retry.seconds())
-        })
+        self.call_rates
+            .take(client, self.now, count)
+            .map_err(too_often)
+    }
+
+    /// Whether there may be one more.
+    pub(super) fn check_rate(&self, client: Option<Client>) -> Result<(), Refused> {
+        self.call_rates
+            .check(client, self.now, 1)
+            .map_err(too_often)
     }
 
     pub(super) fn count_call(&mut self, client: Option<Client>) {

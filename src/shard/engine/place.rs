@@ -5,6 +5,7 @@ use super::{
     Destination, Engine, EngineOutput, Exchange, ExchangeOwner, MissReason, Refused, RequestFields,
     UpperLayer,
 };
+use crate::clients::Client;
 use crate::principal::PrincipalId;
 
 impl UpperLayer for Engine {
@@ -47,9 +48,11 @@ impl UpperLayer for Engine {
         &mut self,
         word: Option<MissReason>,
         principal: Option<PrincipalId>,
+        client: Option<Client>,
         fields: &RequestFields<'_>,
     ) -> Result<(), Refused> {
         check_post(fields)?;
+        self.check_rate(client)?;
         match fields.session {
             // With an empty one it may still be an `initialize`.
             Some(session) if !fields.is_modern() && !session.text.is_empty() => {

@@ -135,9 +135,11 @@ impl<U: UpperLayer> Http<U> {
             HeadVerdict::Admitted(_) => verdict,
         };
         if head.head().method == Method::Post {
-            let word = self.connections.get(key).and_then(|it| it.word);
+            let connection = self.connections.get(key);
+            let word = connection.and_then(|it| it.word);
+            let client = connection.and_then(|it| it.client);
             let principal = verdict.identity().map(|it| it.id());
-            upper.foresee(word, principal, fields)?;
+            upper.foresee(word, principal, client, fields)?;
         }
         match self.could_hold(key, announced, upper) {
             true => Ok(verdict),
@@ -180,7 +182,8 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.waiting(key) else {
             return;
         };
-        let (bytes, client) = (connection.take_inbox(), connection.client);
+        let (mut bytes, client) = (connection.take_inbox(), connection.client);
+        self.prove_proxied(key, &mut bytes);
         if let Some(ticket) = self.remove_with_ticket(key) {
             self.outputs.push_back(HttpOutput::Forward {
                 connection: key,
@@ -203,7 +206,7 @@ impl<U: UpperLayer> Http<U> {
     pub(super) fn forwarded_bytes_max(&self) -> usize {
         let cluster = self.cluster.as_ref();
         match cluster.is_some_and(|it| it.secret.is_some()) {
-            true => FORWARDED_LINE_BYTES_MAX,
+            true => FORWARDED_LINE_BYTES_MAX + self.proxied_bytes_max(),
             false => 0,
         }
     }

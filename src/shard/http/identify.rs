@@ -72,6 +72,10 @@ impl IdentityGate {
         (self.unix_ms_at_zero + now) / 1000
     }
 
+    pub(super) fn rules(&self) -> &Rules {
+        self.identifier.rules()
+    }
+
     fn refused(&self, reason: Reason) -> Refused {
         Refused::unidentified(&self.identifier.rules().refusal(reason))
     }
@@ -79,7 +83,8 @@ impl IdentityGate {
 
 impl<U: UpperLayer> Http<U> {
     /// From now on requests are somebody's. `unix_ms` is what time it is now.
-    pub(in crate::shard) fn identify_by(&mut self, identifier: Identifier, unix_ms: u64) {
+    pub(in crate::shard) fn identify_by(&mut self, mut identifier: Identifier, unix_ms: u64) {
+        identifier.limit_bad_tokens(self.limits.bad_tokens_per_second_per_client_max);
         self.identity_gate = Some(Box::new(IdentityGate {
             identifier,
             unix_ms_at_zero: unix_ms.saturating_sub(self.now),
@@ -109,6 +114,7 @@ impl<U: UpperLayer> Http<U> {
         fields: &RequestFields<'_>,
     ) -> Result<Option<Rc<Identity>>, NotLetIn> {
         let now = self.now;
+        let is_proxied = self.is_proven_proxied(head, fields);
         let (Some(identity_gate), Some(connection)) =
             (&mut self.identity_gate, self.connections.get_mut(key))
         else {
@@ -128,9 +134,11 @@ impl<U: UpperLayer> Http<U> {
         let unix_s = identity_gate.unix_s(now);
         let identifier = &mut identity_gate.identifier;
         let shown = Shown {
-            authorization: shown(fields.authorization()),
-            is_from_proxy: connection.names_principals,
-            field: |name: &str| shown(head.single(name).map_err(drop)),
+            authorization: ShownField::of(fields.authorization()),
+            is_from_proxy: connection.names_principals || is_proxied,
+            client: connection.client,
+            at_ms: now,
+            field: |name: &str| ShownField::of(head.single(name)),
             searched: match answer {
                 Some(IdentityAnswer::Searched(searched)) => Some(searched),
                 _ => None,
@@ -274,13 +282,5 @@ impl<U: UpperLayer> Http<U> {
         let identity_gate = self.identity_gate.as_ref().filter(|_| reads)?;
         let json = identity_gate.identifier.rules().metadata_at(head.path())?;
         Some(PublicDocument::of_resource(head.path(), json))
-    }
-}
-
-fn shown<E>(field: Result<Option<&str>, E>) -> ShownField<'_> {
-    match field {
-        Ok(None) => ShownField::Absent,
-        Ok(Some(value)) => ShownField::Once(value),
-        Err(_) => ShownField::Twice,
     }
 }

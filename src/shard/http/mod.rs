@@ -17,6 +17,8 @@ mod held;
 mod hold;
 #[cfg_attr(not(feature = "auth"), path = "unasked.rs")]
 mod identify;
+#[cfg(feature = "auth")]
+mod proxied;
 mod receive;
 mod serve;
 #[cfg(test)]

@@ -34,6 +34,7 @@ impl UpperLayer for Upper {
         &mut self,
         _: Option<u8>,
         _: Option<PrincipalId>,
+        _: Option<Client>,
         _: &RequestFields<'_>,
     ) -> Result<(), Refused> {
         self.foreseen += 1;

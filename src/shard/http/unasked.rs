@@ -47,6 +47,12 @@ impl<U: UpperLayer> Http<U> {
         false
     }
 
+    pub(super) fn proxied_bytes_max(&self) -> usize {
+        0
+    }
+
+    pub(super) fn prove_proxied(&self, _: ConnectionKey, _: &mut Vec<u8>) {}
+
     pub(super) fn resource_document(&self, _: &HeadView<'_>) -> Option<PublicDocument> {
         None
     }

@@ -257,3 +257,29 @@ fn a_mistake_that_is_not_the_files() {
         assert!(!finished.output.contains("of-the-file"), "{finished:?}");
     }
 }
+
+/// It is said, and no more: others have variables of such names, too.
+#[test]
+fn a_variable_that_was_mistyped_and_that_nobody_notices() {
+    let scratch = scratch_folder("configuration/variable");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken.local_addr().expect("it is bound").to_string();
+    let listen = format!("--listen={taken}");
+    let variables = [
+        ("PINFOLD_SESSION_MAX", "7"),
+        ("PINFOLD_SERVICE_HOST", "10.0.0.1"),
+    ];
+    let sentence = "there is no variable PINFOLD_SESSION_MAX, and nobody reads it: did you mean PINFOLD_SESSIONS_MAX?";
+    for (command, code) in [
+        (&["config", "check"][..], 0),
+        (&["config", "show"], 0),
+        // It got as far as the port.
+        (&["serve", &listen], 1),
+    ] {
+        let finished = pinfold(command, &variables, &scratch);
+        let told = &finished.output;
+        assert_eq!(finished.status.code(), Some(code), "{command:?}: {told}");
+        assert_eq!(told.matches(sentence).count(), 1, "{command:?}: {told}");
+        assert!(!told.contains("PINFOLD_SERVICE_HOST"), "{told}");
+    }
+}

@@ -38,7 +38,7 @@ impl Person {
 
 /// As the command does it.
 fn publish_to_alice(site: &Site, asked: &Node, target: &str) {
-    let principal = format!("{} alice", site.issuer.name());
+    let principal = format!("{} alice", site.known.issuer());
     let published = Command::new(binary())
         .args(["publish", "--admin", &asked.admin()])
         .args(["--principal", &principal, target])
@@ -48,7 +48,7 @@ fn publish_to_alice(site: &Site, asked: &Node, target: &str) {
 }
 
 fn of_alice(site: &Site) -> String {
-    pinfold::PrincipalId::of(&site.issuer.name(), "alice").to_string()
+    pinfold::PrincipalId::of(&site.known.issuer(), "alice").to_string()
 }
 
 /// Published last, for all: what was not told before is not told.
@@ -75,7 +75,7 @@ fn hears_of_a_change_that_is_for_her(site: &Site, asked: &Node) {
     publish_to_alice(site, asked, WATCHED);
     asked.publish(&json!([{"topic": "tools", "principal": of_alice(site)}]));
     asked.publish(
-        &json!([{"topic": "tools", "principal": {"issuer": site.issuer.name(), "subject": "bob"}}]),
+        &json!([{"topic": "tools", "principal": {"issuer": site.known.issuer(), "subject": "bob"}}]),
     );
     let heard = heard_up_to_prompts(asked, &mut streams);
     assert_eq!(heard[0], [UPDATED, TOOLS_CHANGED, PROMPTS_CHANGED]);
@@ -145,7 +145,7 @@ fn finds_her_name_in_redis(site: &Site, asked: &Node) {
     let entries = ask(site.redis.port(), &["XRANGE", "mcp:bus", "-", "+"]);
     let entries = format!("{entries:?}");
     assert!(entries.contains(&of_alice(site)), "{entries}");
-    let issuer = site.issuer.name();
+    let issuer = site.known.issuer();
     for name in ["alice", &issuer] {
         assert!(!entries.contains(name), "{entries}");
     }

@@ -4,6 +4,7 @@
 //! that never was: status, fields that speak of it, and body.
 
 mod directed;
+mod known;
 mod misdeeds;
 mod questions;
 
@@ -13,33 +14,56 @@ use std::time::Duration;
 use pinfold::internals::wire::session_id::SessionId;
 use serde_json::{Value, json};
 
+use self::known::Known;
 use super::client::{self, Answer};
 use super::node::Node;
 use super::redis::Redis;
 use super::stream::Stream;
 use super::wait_until;
-use crate::auth::{AuthorizationServer, Issuer, claims};
 use crate::program::scratch_folder;
 use crate::server::{App, Placement};
 
-/// Whom the tokens are for: the site, wherever its nodes are.
-const PUBLIC: &str = "http://127.0.0.1:1/mcp";
 const WATCHED: &str = "test://watched-resource";
 const UPDATED: &str = "notifications/resources/updated test://watched-resource";
 const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// A test for each function: Eve asks the node where Alice's things are, and then the other one.
+/// A test for each function, with tokens that an issuer signed: Eve asks the node where Alice's things are, and then the other one. And one
+/// for all of them together, where Alice and Eve are known in another way.
 macro_rules! at_both_nodes {
     ($($name:ident)*) => {
         mod at_both_nodes {
+            use super::super::{Known, Site};
+
             $(#[test] fn $name() {
-                let site = super::Site::start(concat!(module_path!(), "::", stringify!($name)));
+                let site = Site::start(Known::by_jwt(), concat!(module_path!(), "::", stringify!($name)));
                 for asked in &site.nodes {
                     super::$name(&site, asked);
                 }
                 site.stop();
             })*
+
+            #[test]
+            fn all_of_it_with_tokens_of_a_file() {
+                all_of_it(Known::by_token(), concat!(module_path!(), "::by_token"));
+            }
+
+            #[test]
+            fn all_of_it_by_the_word_of_a_proxy() {
+                all_of_it(Known::by_proxy(), concat!(module_path!(), "::by_proxy"));
+            }
+
+            fn all_of_it(known: Known, test: &str) {
+                let site = Site::start(known, test);
+                for asked in &site.nodes {
+                    $(
+                        // The last one is what failed.
+                        println!("Eve {} at node {}", stringify!($name), asked.name);
+                        super::$name(&site, asked);
+                    )*
+                }
+                site.stop();
+            }
         }
     };
 }
@@ -47,38 +71,27 @@ use at_both_nodes;
 
 struct Site {
     nodes: [Node; 2],
-    issuer: AuthorizationServer,
-    key: Issuer,
+    known: Known,
     redis: Redis,
 }
 
-/// Somebody with a token.
+/// Somebody, with the fields that say who it is.
 struct Person {
-    authorization: String,
+    shown: Vec<(&'static str, String)>,
 }
 
 impl Site {
-    fn start(test: &str) -> Site {
+    fn start(known: Known, test: &str) -> Site {
         let scratch = scratch_folder(test);
         let redis = Redis::start(&scratch);
-        let (issuer, key) = (AuthorizationServer::start(), Issuer::ed25519("a"));
-        issuer.publish(&[&key]);
-        let name = issuer.name();
-        let options = [
-            "--auth",
-            "jwt",
-            "--auth-issuer",
-            &name,
-            "--public-url",
-            PUBLIC,
-        ];
+        let options = known.options(&scratch);
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let (app, placement) = (App::Conformance, Placement::OneCore);
         let start =
             |name| Node::start_placed(name, app, placement, Some(&redis), &options, &scratch);
         let site = Site {
             nodes: ["a", "b"].map(start),
-            issuer,
-            key,
+            known,
             redis,
         };
         site.knows_its_nodes();
@@ -87,7 +100,7 @@ impl Site {
 
     /// Until each of them has heard of the other it cannot tell whose session is where.
     fn knows_its_nodes(&self) {
-        let alice = self.person("alice");
+        let alice = self.alice();
         let session = alice.open(self);
         wait_until("each node knows of the other", || {
             let through = alice.request(&self.nodes[1], &session, "ping", json!({}));
@@ -95,21 +108,17 @@ impl Site {
         });
     }
 
-    fn person(&self, subject: &str) -> Person {
-        let token = self
-            .key
-            .token(&claims(&self.issuer.name(), PUBLIC, subject));
-        Person {
-            authorization: format!("Bearer {token}"),
-        }
+    fn alice(&self) -> Person {
+        self.known.person("alice")
     }
 
-    fn alice(&self) -> Person {
-        self.person("alice")
+    /// The same, and what she shows is another one.
+    fn alice_refreshed(&self) -> Person {
+        self.known.refreshed("alice")
     }
 
     fn eve(&self) -> Person {
-        self.person("eve")
+        self.known.person("eve")
     }
 
     /// Where Alice's things are.
@@ -132,9 +141,8 @@ impl Site {
 
 impl Person {
     fn fields<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        let mut fields = vec![("Authorization", self.authorization.as_str())];
-        fields.extend(more);
-        fields
+        let shown = self.shown.iter().map(|(name, value)| (*name, &**value));
+        shown.chain(more.iter().copied()).collect()
     }
 
     /// A session of 2025-11-25 whose client can be asked, at node a.
@@ -190,11 +198,13 @@ impl Person {
     fn call(&self, node: &Node, session: &str, id: u32, tool: &str) -> impl Iterator<Item = Value> {
         let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
             "params": {"name": tool, "arguments": {"message": "Who are you?", "prompt": "Who?"}}});
-        let request = ureq::post(node.mcp())
+        let mut request = ureq::post(node.mcp())
             .header("Content-Type", "application/json")
             .header("Accept", "application/json, text/event-stream")
-            .header("Mcp-Session-Id", session)
-            .header("Authorization", &self.authorization);
+            .header("Mcp-Session-Id", session);
+        for (name, value) in &self.shown {
+            request = request.header(*name, value);
+        }
         let limited = request.config().timeout_global(Some(LIMIT)).build();
         let answer = limited.send(message.to_string()).expect("an answer");
         let lines = BufReader::new(answer.into_body().into_reader()).lines();

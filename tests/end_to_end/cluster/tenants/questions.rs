@@ -101,12 +101,7 @@ fn brings_her_request_state(site: &Site, asked: &Node) {
 /// A refreshed token is of the same principal: no misdeed.
 fn comes_back_with_another_token_of_her_own(site: &Site, asked: &Node) {
     let session = site.alice().open(site);
-    let mut later = crate::auth::claims(&site.issuer.name(), super::PUBLIC, "alice");
-    later["jti"] = json!("another");
-    later["scope"] = json!("more");
-    let alice = Person {
-        authorization: format!("Bearer {}", site.key.token(&later)),
-    };
+    let alice = site.alice_refreshed();
     let answer = alice.request(asked, &session, "ping", json!({}));
     assert_eq!(answer.status, 200, "{answer:?}");
     site.still_serves(&alice, &session);
