@@ -156,17 +156,12 @@ impl Config {
             wrong.extend(refused);
             None
         });
-        let auth = authentication::check(
-            &authentication,
-            listening.listen,
-            listening.public_url.as_ref(),
-        );
-        let mut auth = auth.unwrap_or_else(|refused| {
-            wrong.extend(refused);
-            AuthOptions::default()
-        });
         let policy = policy::check(&policy, &tables, &authentication);
-        auth.policy = kept(policy, &mut wrong).unwrap_or_default();
+        let policy = kept(policy, &mut wrong).unwrap_or_default();
+        let auth = AuthOptions {
+            policy,
+            ..who_gets_in(&authentication, &listening, &mut wrong)
+        };
         let state_key = running.state_key_file.as_deref().map(read_state_key);
         let state_key = kept(state_key.transpose(), &mut wrong).flatten();
         let cores = kept(cores(running.cores, machine), &mut wrong).unwrap_or_default();
@@ -214,6 +209,19 @@ impl Config {
             board_limits,
         })
     }
+}
+
+fn who_gets_in(
+    authentication: &authentication::AuthenticationOptions,
+    listening: &ListeningOptions,
+    wrong: &mut Vec<ConfigError>,
+) -> AuthOptions {
+    let (listen, public) = (listening.listen, listening.public_url.as_ref());
+    let auth = authentication::check(authentication, listen, public);
+    auth.unwrap_or_else(|refused| {
+        wrong.extend(refused);
+        AuthOptions::default()
+    })
 }
 
 /// A value, or one more mistake.

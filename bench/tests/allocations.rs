@@ -108,7 +108,7 @@ fn a_policy_that_allocates_each_time_it_is_asked() {
         let token = NewToken::of([1; 32]);
         let tokens = StaticTokens::parse(&token.line("alice", "greet")).expect("a line");
         let rules = Rules::new(Who::Tokens(tokens), policy.clone(), None);
-        let identifier = Identifier::new(Arc::new(rules), [7; 32], VerifiedBounds::default());
+        let identifier = Identifier::new(Arc::new(rules), ([7; 16], 7), VerifiedBounds::default());
         rig.identify_by(identifier);
         let shown = format!("Authorization: Bearer {}\r\n", token.token);
         let (key, session) = rig.open_session_with(&shown);
