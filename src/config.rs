@@ -18,6 +18,7 @@ mod layers;
 mod memory;
 mod mistake;
 mod options;
+mod policy;
 mod schema;
 mod settings;
 mod tables;
@@ -37,7 +38,7 @@ pub(crate) use options::span;
 pub use options::{AppName, DriverChoice, ServeOptions};
 pub use schema::schema;
 pub use settings::{EffectiveSettings, Origin, Setting};
-pub use tables::Tables;
+pub use tables::{TableEntry, Tables};
 pub use units::{Milliseconds, Size};
 pub use variables::mistyped;
 
@@ -145,7 +146,8 @@ impl Config {
             cluster: several,
             bounds,
             times,
-            tables: Tables {},
+            policy,
+            tables,
         } = options;
         let mut wrong = Vec::new();
         let admin_token = admin_token(&listening, &mut wrong);
@@ -159,10 +161,12 @@ impl Config {
             listening.listen,
             listening.public_url.as_ref(),
         );
-        let auth = auth.unwrap_or_else(|refused| {
+        let mut auth = auth.unwrap_or_else(|refused| {
             wrong.extend(refused);
             AuthOptions::default()
         });
+        let policy = policy::check(&policy, &tables, &authentication);
+        auth.policy = kept(policy, &mut wrong).unwrap_or_default();
         let state_key = running.state_key_file.as_deref().map(read_state_key);
         let state_key = kept(state_key.transpose(), &mut wrong).flatten();
         let cores = kept(cores(running.cores, machine), &mut wrong).unwrap_or_default();

@@ -10,6 +10,7 @@
 //! | [`publishing`] | how do subscribers get notified of a change |
 //! | [`logging`] | which log is whose |
 //! | [`testing`] | how do I test a handler without a network |
+//! | [`who_gets_in`] | who may use my server, and what may each of them do |
 //! | [`deploying`] | how does my own server run in production |
 //! | [`from_rmcp`] | I know rmcp: what is it called here |
 //!
@@ -35,6 +36,9 @@ pub mod logging {}
 
 #[doc = include_str!("guide/testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("guide/who_gets_in.md")]
+pub mod who_gets_in {}
 
 #[doc = include_str!("guide/deploying.md")]
 pub mod deploying {}

@@ -126,7 +126,10 @@ mod wire;
 #[cfg(feature = "admin")]
 pub use admin::Token;
 #[cfg(feature = "auth")]
-pub use auth::{Algorithm, IssuerSettings, JwtSettings, ProxySettings, Reason};
+pub use auth::{
+    Algorithm, IssuerSettings, JwtSettings, Need, PolicySettings, Preset, ProxySettings, Reason,
+    ResourceNeeds,
+};
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use cli::program;

@@ -43,7 +43,20 @@ pub struct Rules {
 #[derive(Debug)]
 struct ResourceDocument {
     paths: Vec<String>,
+    resource: ProtectedResource,
     json: String,
+}
+
+impl ResourceDocument {
+    fn new(paths: Vec<String>, mut resource: ProtectedResource, scopes: &str) -> ResourceDocument {
+        resource.scopes_supported = scopes.split(' ').map(str::to_owned).collect();
+        resource.scopes_supported.retain(|scope| !scope.is_empty());
+        ResourceDocument {
+            paths,
+            json: resource.to_json(),
+            resource,
+        }
+    }
 }
 
 impl Rules {
@@ -83,14 +96,10 @@ impl Rules {
         let public = public.filter(|_| is_told);
         let resource = public.map(|public| {
             let mut resource = ProtectedResource::new(public, described.authorization_servers);
-            resource.scopes_supported = scopes.split(' ').map(str::to_owned).collect();
-            resource.scopes_supported.retain(|scope| !scope.is_empty());
             resource.resource_name = described.name;
             resource.resource_documentation = described.documentation;
-            Arc::new(ResourceDocument {
-                paths: public.metadata_paths(),
-                json: resource.to_json(),
-            })
+            let paths = public.metadata_paths();
+            Arc::new(ResourceDocument::new(paths, resource, &scopes))
         });
         let challenges = Challenges {
             metadata_url: public.map(|public| public.metadata_url().into()),
@@ -201,7 +210,12 @@ impl Rules {
     #[must_use]
     pub fn with_policy(&self, policy: Policy) -> Rules {
         let mut next = self.clone();
-        next.challenges.scopes = first_scopes(&next.who, &policy).into();
+        let scopes = first_scopes(&next.who, &policy);
+        next.resource = next.resource.map(|before| {
+            let (paths, resource) = (before.paths.clone(), before.resource.clone());
+            Arc::new(ResourceDocument::new(paths, resource, &scopes))
+        });
+        next.challenges.scopes = scopes.into();
         next.policy = Arc::new(policy);
         next
     }

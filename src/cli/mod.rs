@@ -99,6 +99,8 @@ Examples:
         for whoever has a token: see `pinfold token --help`
   pinfold serve --auth jwt --auth-issuer https://login.example.com --public-url https://mcp.example.com/mcp
         for whoever has an access token of an OAuth authorization server
+  pinfold serve --policy read-only
+        whoever gets in may read and subscribe, and no more; rules for scopes are in a file: see `pinfold config init`
   pinfold serve --admin 0.0.0.0:9464 --admin-token-file /run/secrets/pinfold-admin
         publishing from other machines
   PINFOLD_CORES=2 PINFOLD_SESSION_IDLE=1h pinfold
@@ -111,8 +113,8 @@ A mistake in an option ends the program with exit code 2 before anything listens
 
 Signals:
   SIGTERM, SIGINT  end the node cleanly; a second one ends it at once (exit code 143 or 130)
-  SIGHUP           reads the configuration again: log level, tokens and certificates of authorities change at once,
-                   the log names what needs a restart
+  SIGHUP           reads the configuration again: log level, policy, tokens and certificates of authorities change
+                   at once, the log names what needs a restart
   SIGUSR1          logs how many connections, sessions and streams each core has
 
 A node that has lost one of its threads ends with exit code 1. Log lines that nobody takes are dropped and counted.";

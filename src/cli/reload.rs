@@ -13,7 +13,7 @@ use crate::config::{Config, EffectiveSettings, Layers, Machine};
 
 /// One thing that can become another one.
 pub struct Reloadable {
-    /// Those that it obeys, without their `--`. None: it is not said by options.
+    /// Those that it obeys, without their `--`, or tables of those names. None: it is not said by options.
     pub options: &'static [&'static str],
     /// Puts into force what was read: all of it is sound.
     pub apply: Box<dyn FnMut(&Config) -> ReloadOutcome + Send>,
@@ -104,6 +104,12 @@ impl Reloader {
                 is_all_the_same = false;
                 let (key, value) = (setting.key.path(), setting.shown().join(", "));
                 warn!(key, value, "SIGHUP: this has changed, and wants a restart");
+            }
+        }
+        for table in settings.tables_that_differ(&self.started_with) {
+            if !done.contains(&table) {
+                is_all_the_same = false;
+                warn!(key = table, "SIGHUP: this has changed, and wants a restart");
             }
         }
         if is_all_the_same {

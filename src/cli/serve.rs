@@ -21,6 +21,9 @@ use crate::shard::Shard;
 /// For a terminal to have it before the first line of the log.
 const BANNER_WITHIN: Duration = Duration::from_millis(200);
 
+/// Of the rules that have changed, for one line of the log.
+const RULES_NAMED: usize = 20;
+
 /// A node's configuration, and how to hear of a new one.
 pub struct Given {
     pub config: Config,
@@ -66,6 +69,7 @@ fn reloadable(config: &Config, node: &Node, level: LogLevel) -> Vec<Reloadable> 
     if !matches!(config.node.auth.authenticator, Authenticator::None) {
         table.push(credentials(node.clone()));
     }
+    table.push(policy(config, node.clone()));
     if config.node.cluster.is_some() {
         table.push(authorities(node.clone()));
     }
@@ -113,6 +117,41 @@ fn credentials(node: Node) -> Reloadable {
             }
         }),
     }
+}
+
+/// From nobody being asked anything to a policy, and back, a node cannot go.
+fn policy(config: &Config, node: Node) -> Reloadable {
+    let mut in_force = config.node.auth.policy.clone();
+    Reloadable {
+        options: &["policy"],
+        apply: Box::new(move |new| {
+            let policy = &new.node.auth.policy;
+            let others = policy.that_differ(&in_force);
+            if others.is_empty() {
+                return ReloadOutcome::Same;
+            }
+            match node.set_policy(policy.clone()) {
+                Ok(()) => {
+                    in_force.clone_from(policy);
+                    ReloadOutcome::Changed(format!(
+                        "other rules of the policy hold: {}",
+                        named(&others)
+                    ))
+                }
+                Err(_) => ReloadOutcome::WantsRestart,
+            }
+        }),
+    }
+}
+
+/// As many as a line has room for.
+fn named(rules: &[String]) -> String {
+    let (shown, others) = rules.split_at(rules.len().min(RULES_NAMED));
+    let more = match others.len() {
+        0 => String::new(),
+        count => format!(", and {count} more"),
+    };
+    shown.join(", ") + &more
 }
 
 fn authorities(node: Node) -> Reloadable {

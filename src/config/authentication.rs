@@ -179,7 +179,10 @@ pub(super) fn check(
         AuthMode::Proxy => proxy(options, public_url),
     };
     match authenticator {
-        Ok(authenticator) if wrong.is_empty() => Ok(AuthOptions { authenticator }),
+        Ok(authenticator) if wrong.is_empty() => Ok(AuthOptions {
+            authenticator,
+            ..AuthOptions::default()
+        }),
         Ok(_) => Err(wrong),
         Err(refused) => {
             wrong.push(refused);

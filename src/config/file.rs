@@ -15,7 +15,7 @@ use toml::de::DeTable;
 
 use super::keys::OptionKey;
 use super::mistake::{Mistake, Place};
-use super::tables::{self, Tables};
+use super::tables::{self, TableEntry, Tables};
 use document::Document;
 
 /// Bytes read of a configuration file. Some hundred thousand rules are less; a log or a disk by mistake is more.
@@ -27,6 +27,8 @@ pub(super) struct ConfigFile {
     /// By the option's id.
     values: BTreeMap<String, Said>,
     pub(super) tables: Tables,
+    /// What stands in those, for reports.
+    pub(super) entries: Vec<TableEntry>,
 }
 
 /// A value, in the words of the option: `--listen` has one, `--allow-origin` any number.
@@ -60,6 +62,7 @@ impl ConfigFile {
         mistakes.extend(further.filter(|it| !lines.contains(&it.line())));
         let file = ConfigFile {
             values: document.values,
+            entries: document.entries,
             tables,
         };
         (file, mistakes)

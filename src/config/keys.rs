@@ -20,10 +20,11 @@ use crate::auth::is_url;
 /// Each heading of the help of `pinfold serve`, and the table that its options are in. None: they stand before all tables.
 /// A table's own name is left out at the front of its keys: in a table `auth` the options `--auth-issuer` and `--auth` would
 /// be `issuer` and `mode`.
-const TABLES: [(&str, Option<&str>); 6] = [
+const TABLES: [(&str, Option<&str>); 7] = [
     ("Where it listens, and to whom", None),
     ("How it runs", None),
     ("Who gets in", Some("auth")),
+    ("What they may do", None),
     ("Several nodes", Some("cluster")),
     ("Limits of this node", Some("limits")),
     ("Times", Some("times")),
@@ -329,6 +330,8 @@ mod tests {
         paths.dedup();
         assert_eq!(paths.len(), count, "{paths:?}");
         assert!(tables().all(|table| !paths.contains(&table.to_owned())));
+        let shaped = super::super::tables::names::<super::super::Tables>();
+        assert!(tables().all(|table| !shaped.contains(table)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::authentication::AuthenticationOptions;
 use super::cluster::ClusterOptions;
+use super::policy::PolicyOptions;
 use super::tables::Tables;
 use super::units::{Milliseconds, Size, between, count_between};
 use crate::app::board::BoardLimits;
@@ -73,6 +74,8 @@ pub struct ServeOptions {
     pub running: RunningOptions,
     #[command(flatten)]
     pub authentication: AuthenticationOptions,
+    #[command(flatten)]
+    pub policy: PolicyOptions,
     #[command(flatten)]
     pub cluster: ClusterOptions,
     #[command(flatten)]

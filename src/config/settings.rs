@@ -1,13 +1,17 @@
 //! What is in force, and who said so: each option's value and whether it is a default, a line of the configuration file, a
 //! variable or an option on the command line.
 
+use std::collections::BTreeSet;
+
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::file::ConfigFile;
 use super::keys::{OptionKey, keys};
 use super::mistake::{Mistake, Place};
+use super::tables::TableEntry;
 use super::{Config, ConfigError, Milliseconds, Size};
+use crate::auth::Preset;
 use crate::redis::RedisUrl;
 
 /// Who said it.
@@ -31,9 +35,12 @@ pub struct Setting {
     pub origin: Origin,
 }
 
-/// Those of all options, in the order of the help.
+/// Those of all options, in the order of the help, and what stands in tables that no option has.
 #[derive(Clone)]
-pub struct EffectiveSettings(Vec<Setting>);
+pub struct EffectiveSettings {
+    settings: Vec<Setting>,
+    entries: Vec<TableEntry>,
+}
 
 impl EffectiveSettings {
     pub(super) fn of(matches: &ArgMatches, file: Option<&ConfigFile>) -> EffectiveSettings {
@@ -45,11 +52,34 @@ impl EffectiveSettings {
                 key,
             }
         };
-        EffectiveSettings(keys().into_iter().map(setting).collect())
+        let mut all = EffectiveSettings {
+            settings: keys().into_iter().map(setting).collect(),
+            entries: file.map_or_else(Vec::new, |it| it.entries.clone()),
+        };
+        all.overrule();
+        all
+    }
+
+    /// Of an option and a table of one name, one counts: the table, unless somebody outside of the file has said the option.
+    fn overrule(&mut self) {
+        let EffectiveSettings { settings, entries } = self;
+        settings.retain(|setting| {
+            let is_of_it = |it: &TableEntry| it.table == setting.key.path();
+            let is_said = setting.origin != Origin::Default;
+            if is_said {
+                entries.retain(|it| !is_of_it(it));
+            }
+            is_said || !entries.iter().any(is_of_it)
+        });
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Setting> {
-        self.0.iter()
+        self.settings.iter()
+    }
+
+    /// What is in force of tables that no option has.
+    pub fn entries(&self) -> impl Iterator<Item = &TableEntry> {
+        self.entries.iter()
     }
 
     /// The option's, without its `--`.
@@ -60,7 +90,7 @@ impl EffectiveSettings {
 
     /// What follows from the machine and from other options.
     pub fn fill_in(&mut self, config: &Config) {
-        for setting in self.0.iter_mut().filter(|it| it.texts.is_empty()) {
+        for setting in self.settings.iter_mut().filter(|it| it.texts.is_empty()) {
             if setting.origin == Origin::Default {
                 setting.texts.extend(follows(&setting.key.id, config));
             }
@@ -77,6 +107,22 @@ impl EffectiveSettings {
         self.iter().filter(is_other).collect()
     }
 
+    /// The tables that have other values here than there, unless [`that_differ`](EffectiveSettings::that_differ) has the option
+    /// of the same name.
+    #[must_use]
+    pub fn tables_that_differ<'a>(&'a self, others: &'a EffectiveSettings) -> BTreeSet<&'a str> {
+        let of = |settings: &'a EffectiveSettings, table: &'a str| {
+            let entries = settings.entries().filter(move |it| it.table == table);
+            entries.map(|it| (&it.path, &it.value))
+        };
+        let both = self.entries().chain(others.entries());
+        let tables = both.map(|it| it.table.as_str());
+        tables
+            .filter(|table| self.of_option(table).is_none())
+            .filter(|table| !of(self, table).eq(of(others, table)))
+            .collect()
+    }
+
     /// A value that cannot be used, and where it was said.
     pub(super) fn locate(&self, wrong: &ConfigError) -> Mistake {
         let long = wrong.flag.trim_start_matches("--");
@@ -87,7 +133,11 @@ impl EffectiveSettings {
                 (Some(place.clone()), named)
             }
             Some((Origin::Variable(name), _)) => (None, wrong.named(name)),
-            Some((Origin::Default | Origin::Flag(_), _)) | None => (None, wrong.to_string()),
+            Some((Origin::Default | Origin::Flag(_), _)) => (None, wrong.to_string()),
+            None => match self.entries().find(|it| it.table == long) {
+                Some(entry) => (Some(entry.place.clone()), wrong.named(long)),
+                None => (None, wrong.to_string()),
+            },
         };
         Mistake {
             place,
@@ -151,6 +201,7 @@ fn follows(id: &str, config: &Config) -> Option<String> {
             let cluster = node.cluster.as_ref()?;
             cluster.advertised.as_ref().map(|it| it.url.clone())
         }
+        "policy" => Some(Preset::Open.word().to_owned()),
         "drain_notice" => drain.map(|it| Milliseconds(it.notice_ms).to_string()),
         "drain_window" => drain.map(|it| Milliseconds(it.window_ms).to_string()),
         _ => None,

@@ -418,3 +418,70 @@ fn a_secret_for_what_is_switched_off() {
     assert_eq!(refused.flag, "--peer-secret-file");
     assert!(refused.allowed.contains("--no-forward"), "{refused}");
 }
+
+/// A policy of a file, with these options.
+fn with_policy(toml: &str, arguments: &[&str]) -> Result<crate::auth::PolicySettings, String> {
+    let tables = toml::from_str(toml).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let options = ServeOptions {
+        tables,
+        ..parse(arguments).unwrap()
+    };
+    let checked = Config::check(options, &machine());
+    let told = |wrong: Vec<ConfigError>| wrong.iter().map(ConfigError::to_string).collect();
+    checked.map(|it| it.node.auth.policy).map_err(told)
+}
+
+#[test]
+fn scopes_that_nobody_can_have() {
+    for (policy, told) in [
+        (
+            "[policy]\nread = 'board:read'",
+            "--auth token, jwt or proxy",
+        ),
+        (
+            "[policy.resources]\n'board://{subject}/*' = 'anyone'",
+            "somebody's own",
+        ),
+    ] {
+        let refused = with_policy(policy, &[]).unwrap_err();
+        assert!(
+            refused.starts_with("'--policy' has rules") && refused.contains(told),
+            "{refused}"
+        );
+        assert!(with_policy(policy, &["--auth", "none"]).is_err());
+        let tokens = file("policy-tokens", b"");
+        let with_tokens = ["--auth", "token", "--auth-token-file", &tokens];
+        assert!(with_policy(policy, &with_tokens).is_ok());
+        let overruled = [&with_tokens[..], &["--policy", "closed"]].concat();
+        let closed = crate::auth::PolicySettings::of(crate::auth::Preset::Closed);
+        assert_eq!(with_policy(policy, &overruled), Ok(closed));
+    }
+    let for_anybody = "[policy]\npreset = 'read-only'\n[policy.tools]\necho = 'anyone'";
+    let policy = with_policy(for_anybody, &[]).expect("it asks for nothing");
+    assert_eq!(policy.preset, crate::auth::Preset::ReadOnly);
+}
+
+#[test]
+fn a_tenant_that_nobody_has() {
+    let policy = "[policy.resources]\n'board://{tenant}/*' = 'anyone'";
+    let tokens = file("tenant-tokens", b"");
+    let with_tokens = ["--auth", "token", "--auth-token-file", &tokens];
+    let refused = with_policy(policy, &with_tokens).unwrap_err();
+    assert!(refused.contains("--auth-tenant-claim"), "{refused}");
+    let with_claim = [
+        "--auth",
+        "jwt",
+        "--auth-issuer=https://login.example",
+        "--auth-audience=here",
+        "--auth-tenant-claim=org",
+    ];
+    assert!(with_policy(policy, &with_claim).is_ok());
+}
+
+#[test]
+fn more_rules_than_are_taken() {
+    let rules = (0..257).map(|number| format!("tool{number} = 'nobody'\n"));
+    let policy = format!("[policy.tools]\n{}", rules.collect::<String>());
+    let refused = with_policy(&policy, &[]).unwrap_err();
+    assert!(refused.contains("'--policy' has 257 rules"), "{refused}");
+}

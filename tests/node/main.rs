@@ -11,6 +11,7 @@ mod ending;
 mod open_files;
 mod options;
 mod panics;
+mod policy;
 #[path = "../support/ports.rs"]
 mod ports;
 #[path = "../bus/redis.rs"]

@@ -24,6 +24,7 @@
 
 mod need;
 mod pattern;
+mod schema;
 mod settings;
 mod template;
 
@@ -214,10 +215,26 @@ impl Policy {
     /// Whether some rule asks what is somebody's own.
     #[must_use]
     pub fn names_owners(&self) -> bool {
+        self.patterns().any(Pattern::names_owners)
+    }
+
+    /// Whether some rule is of no use where nobody is asked who they are.
+    #[must_use]
+    pub fn asks_who(&self) -> bool {
+        !self.scopes.is_empty() || self.names_owners()
+    }
+
+    /// Whether some rule asks what is a tenant's.
+    #[must_use]
+    pub fn names_tenants(&self) -> bool {
+        self.patterns().any(Pattern::names_tenants)
+    }
+
+    fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         let named = [&self.tools, &self.prompts].map(|it| &it.patterns);
         let named = named.into_iter().flatten().map(|(pattern, _)| pattern);
         let resources = self.resources.iter().map(|(pattern, _)| pattern);
-        named.chain(resources).any(Pattern::names_owners)
+        named.chain(resources)
     }
 
     /// Whether there are rules for single resources: whether their URIs matter.
@@ -283,9 +300,7 @@ impl Compiler {
         match is_scope(scope) {
             true => self.scopes.insert(scope.to_owned()),
             false => {
-                return Err(BadPolicy(format!(
-                    "names the scope \"{scope}\", which is none: visible ASCII without spaces, quotes and backslashes"
-                )));
+                return Err(BadPolicy(not_a_scope(scope)));
             }
         };
         Ok(())
@@ -330,6 +345,13 @@ impl Compiler {
         resources.sort_by_key(|(pattern, _)| pattern.rank());
         Ok(resources)
     }
+}
+
+/// The end of a sentence that begins with "the policy".
+fn not_a_scope(scope: &str) -> String {
+    format!(
+        "names the scope \"{scope}\", which is none: visible ASCII without spaces, quotes and backslashes"
+    )
 }
 
 impl fmt::Display for BadPolicy {

@@ -75,6 +75,11 @@ impl Pattern {
         !self.own.is_empty()
     }
 
+    /// It asks what is a tenant's.
+    pub(super) fn names_tenants(&self) -> bool {
+        self.own.iter().any(|(_, whose)| *whose == Whose::Tenant)
+    }
+
     /// The parts that end in somebody's own: a text each, and whose the segment behind it is.
     pub(super) fn own_parts(&self) -> &[(Box<str>, Whose)] {
         &self.own

@@ -333,3 +333,50 @@ fn a_pattern_that_matches_what_it_should_not() {
         }
     }
 }
+
+#[test]
+fn a_rule_that_is_another_one_and_is_not_named() {
+    let settings = |toml: &str| toml::from_str::<PolicySettings>(toml).expect(toml);
+    let none = PolicySettings::default();
+    for (toml, key) in [
+        ("preset = 'closed'", "preset"),
+        ("default = 'a'", "default"),
+        ("list = 'a'", "list"),
+        ("read = 'a'", "read"),
+        ("subscribe = 'a'", "subscribe"),
+        ("publish = 'a'", "publish"),
+        ("remove = 'a'", "remove"),
+        ("call = 'a'", "call"),
+        ("prompt = 'a'", "prompt"),
+        ("complete = 'a'", "complete"),
+        ("[tools]\necho = 'a'", "tools.\"echo\""),
+        ("[prompts]\necho = 'a'", "prompts.\"echo\""),
+        ("[resources]\n'a://b' = 'a'", "resources.\"a://b\""),
+        ("[implies]\na = ['b']", "implies.\"a\""),
+    ] {
+        let one = settings(toml);
+        assert_eq!(one.that_differ(&none), [key]);
+        assert_eq!(none.that_differ(&one), [key]);
+        assert_eq!(one.that_differ(&one), [""; 0]);
+    }
+}
+
+/// A client asks for what the challenge and the metadata name.
+#[test]
+fn scopes_that_are_told_of_a_policy_that_holds_no_more() {
+    use crate::auth::{IssuerSettings, JwtSettings, Rules, Verifier, Who};
+    let public = "https://mcp.example/mcp".parse().expect("a URL");
+    let jwt = JwtSettings {
+        issuers: vec![IssuerSettings::new("https://login.example")],
+        ..JwtSettings::default()
+    };
+    let who = Who::Jwt(Verifier::new(&jwt, Some(&public)).expect("it is sound"));
+    let rules = Rules::new(who, policy("[policy]\nread = 'old:read'"), Some(&public));
+    let rules = rules.with_policy(policy("[policy]\nread = 'new:read'"));
+    let path = "/.well-known/oauth-protected-resource/mcp";
+    let told = rules.metadata_at(path).expect("it is there");
+    assert!(
+        told.contains("\"scopes_supported\":[\"new:read\"]"),
+        "{told}"
+    );
+}

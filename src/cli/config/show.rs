@@ -4,14 +4,17 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::config::{EffectiveSettings, Origin, Setting};
+use crate::config::{EffectiveSettings, Origin, Place, Setting, TableEntry};
 
-/// A line for each option: key, value, and where it comes from.
+/// A line for each option, and each value in a table that no option has: key, value, and where it comes from.
 pub(super) fn table(settings: &EffectiveSettings) -> String {
-    let rows: Vec<[String; 3]> = settings
+    let options = settings
         .iter()
-        .map(|it| [it.key.path(), value(it), origin(&it.origin)])
-        .collect();
+        .map(|it| [it.key.path(), value(it), origin(&it.origin)]);
+    let entries = settings
+        .entries()
+        .map(|it| [it.key(), value_of(it), line(&it.place)]);
+    let rows: Vec<[String; 3]> = options.chain(entries).collect();
     let width = |column: usize| {
         let widths = rows.iter().map(|row| row[column].chars().count());
         widths.max().unwrap_or(0)
@@ -27,7 +30,7 @@ pub(super) fn table(settings: &EffectiveSettings) -> String {
 /// In columns; a longer one pushes what is behind it aside, in its own line alone.
 const VALUE_WIDTH_MAX: usize = 40;
 
-/// An object for each option.
+/// An object for each of them.
 pub(super) fn json(settings: &EffectiveSettings) -> String {
     let one = |it: &Setting| {
         let shown = it.shown();
@@ -48,7 +51,17 @@ pub(super) fn json(settings: &EffectiveSettings) -> String {
         }
         of
     };
-    let all: Vec<Value> = settings.iter().map(one).collect();
+    let of_table = |it: &TableEntry| {
+        json!({
+            "key": it.key(),
+            "option": null,
+            "variable": null,
+            "value": it.value,
+            "from": from(&Origin::File(it.place.clone())),
+        })
+    };
+    let options = settings.iter().map(one);
+    let all: Vec<Value> = options.chain(settings.entries().map(of_table)).collect();
     format!("{:#}\n", Value::Array(all))
 }
 
@@ -59,10 +72,20 @@ fn value(setting: &Setting) -> String {
     }
 }
 
+/// A text without its quotes, as those of options are.
+fn value_of(entry: &TableEntry) -> String {
+    let text = entry.value.as_str().map(str::to_owned);
+    text.unwrap_or_else(|| entry.value.to_string())
+}
+
+fn line(place: &Place) -> String {
+    format!("{}:{}", place.file.display(), place.line)
+}
+
 fn origin(origin: &Origin) -> String {
     match origin {
         Origin::Default => "default".to_owned(),
-        Origin::File(place) => format!("{}:{}", place.file.display(), place.line),
+        Origin::File(place) => line(place),
         Origin::Variable(name) => name.clone(),
         Origin::Flag(name) => name.clone(),
     }

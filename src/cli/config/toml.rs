@@ -27,6 +27,16 @@ pub(super) fn emit(settings: &EffectiveSettings) -> String {
         };
         file.line(&said);
     }
+    let mut table = "";
+    for entry in settings.entries() {
+        if entry.table != table {
+            table = &entry.table;
+            file.line(&format!("\n[{table}]"));
+        }
+        let (path, value, place) = (&entry.path, &entry.value, &entry.place);
+        let place = format!("{}:{}", place.file.display(), place.line);
+        file.line(&format!("{path} = {value} # {place}"));
+    }
     file.text
 }
 
@@ -51,8 +61,30 @@ pub(super) fn example() -> String {
         };
         file.line(format!("# {} = {value}", key.name).trim_end());
     }
+    file.text += POLICY;
     file.text
 }
+
+/// The table that has rules, by example.
+const POLICY: &str = r#"
+# What they may do, by rules, in place of the one word at `policy` above. What no rule says is everybody's who gets in.
+# [policy]
+#   preset = "open"                  # or "read-only", "closed": what holds where nothing is said
+#   read = "board:read"              # a scope; "a b" is both of them, ["a", "b"] one of them
+#   subscribe = "board:read"         # likewise list, publish, remove, call, prompt, complete, and default for all of these
+#   publish = "board:write"
+#   remove = "nobody"                # as if it were not there
+#
+# [policy.tools]                     # and [policy.prompts]
+#   "echo" = "anyone"                # anybody who gets in
+#   "admin_*" = "board:admin"
+#
+# [policy.resources]                 # by URI; a table of read, subscribe, publish and remove, or one need for all four
+#   "board://people/{subject}/*" = "anyone" # everybody has an area, that of another one does not exist; so with {tenant}
+#
+# [policy.implies]                   # scopes that have others in them
+#   "board:admin" = ["board:write", "board:read"]
+"#;
 
 /// A file as it grows.
 #[derive(Default)]

@@ -8,6 +8,7 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::super::keys::{OptionKey, ValueKind, tables};
 use super::super::mistake::Mistake;
+use super::super::tables::{TableEntry, entries};
 use super::{Said, Text, clipped, spelling};
 use crate::redis::RedisUrl;
 
@@ -17,6 +18,7 @@ pub(super) struct Document<'a> {
     /// Tables that have a shape of their own.
     others: &'a BTreeSet<String>,
     pub(super) values: BTreeMap<String, Said>,
+    pub(super) entries: Vec<TableEntry>,
     pub(super) mistakes: Vec<Mistake>,
 }
 
@@ -31,6 +33,7 @@ impl<'a> Document<'a> {
             keys,
             others,
             values: BTreeMap::new(),
+            entries: Vec::new(),
             mistakes: Vec::new(),
         }
     }
@@ -40,6 +43,7 @@ impl<'a> Document<'a> {
             let at = name.span();
             let name: &str = name.get_ref();
             if self.others.contains(name) {
+                self.read_other(name, value);
                 continue;
             }
             match (tables().find(|it| *it == name), value.get_ref()) {
@@ -52,6 +56,22 @@ impl<'a> Document<'a> {
                 }
                 (None, _) => self.read_entry(None, name, at, value),
             }
+        }
+    }
+
+    /// What is wrong in it is found by its type. One word in the place of the table is that of the option of its name.
+    fn read_other(&mut self, name: &str, value: &Spanned<DeValue<'_>>) {
+        let place = |at| self.text.place(at);
+        let mut keys = self.keys.iter();
+        let option = keys.find(|it| it.table.is_none() && it.name == name);
+        match (option, value.get_ref()) {
+            (Some(key), DeValue::String(word)) => {
+                let (texts, place) = (vec![word.to_string()], place(value.span().start));
+                if key.check(word).is_ok() {
+                    self.values.insert(key.id.clone(), Said { texts, place });
+                }
+            }
+            _ => self.entries.extend(entries(name, value, &place)),
         }
     }
 

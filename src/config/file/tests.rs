@@ -116,7 +116,11 @@ fn a_table_that_does_not_exist() {
         "1:2",
         &["unknown table", "did you mean 'limits'?"],
     );
-    assert_refused("[zzz]", "1:2", &["there are auth, cluster, limits, times"]);
+    assert_refused(
+        "[zzz]",
+        "1:2",
+        &["there are policy, auth, cluster, limits, times"],
+    );
     assert_refused(
         "limits = 5",
         "1:1",
@@ -280,4 +284,80 @@ fn a_file_that_is_too_large() {
     let path = scratch::file("large", &vec![b'#'; FILE_BYTES_MAX + 1]);
     let told = unreadable(&path);
     assert!(told.contains("at most 16MiB"), "{told}");
+}
+
+#[test]
+fn a_policy_that_is_none() {
+    let needs = "\"anyone\", \"nobody\", a scope, or a list";
+    assert_refused("policy = 'read'", "1:10", &["`read`", "read-only"]);
+    assert_refused("policy = 5", "1:10", &["\"open\", \"read-only\""]);
+    assert_refused("[[policy]]\nread = 'a'", "1:1", &["a table of rules"]);
+    assert_refused(
+        "[policy]\nraed = 'board:read'",
+        "2:1",
+        &["unknown field `raed`", "`read`"],
+    );
+    assert_refused("[policy]\n\nread = true", "3:8", &["`true`", needs]);
+    assert_refused("[policy]\nread = ''", "2:8", &["an empty text"]);
+    assert_refused("[policy]\nread = []", "2:8", &["an empty list"]);
+    assert_refused(
+        "[policy]\npublish = ['a', 'b\\c']",
+        "2:11",
+        &["the scope \"b\\c\", which is none"],
+    );
+    assert_refused(
+        "[policy.implies]\n'a' = ['b c']",
+        "2:7",
+        &["the scope \"b c\""],
+    );
+    assert_refused(
+        "[policy.tools]\n'echo' = 'anyone'\n'{me}' = 'anyone'",
+        "3:1",
+        &["the pattern \"{me}\"", "neither {subject} nor {tenant}"],
+    );
+    assert_refused(
+        "[policy.resources]\n'board://*/{subject}' = 'anyone'",
+        "2:1",
+        &["it could be anybody's"],
+    );
+    assert_refused(
+        "[policy.resources]\n'board://x' = {write = 'a'}",
+        "2:16",
+        &["unknown field `write`", "`publish`"],
+    );
+}
+
+#[test]
+fn what_a_policy_says_and_where() {
+    let text = "[policy]\nread = 'a'\n[policy.tools]\n'admin_*' = ['b', 'c d']\n[policy.resources]\n'board://x' = {publish = 'nobody'}\n";
+    let (file, mistakes) = parse(text);
+    assert_eq!(mistakes, []);
+    let told = file
+        .entries
+        .iter()
+        .map(|it| (it.key(), it.value.to_string(), it.place.line));
+    let told: Vec<_> = told.collect();
+    let expected = [
+        ("policy.read", "\"a\"", 2),
+        ("policy.resources.\"board://x\".publish", "\"nobody\"", 6),
+        ("policy.tools.\"admin_*\"", "[\"b\", \"c d\"]", 4),
+    ];
+    let mut sorted = told;
+    sorted.sort();
+    assert_eq!(
+        sorted,
+        expected.map(|(key, value, line)| (key.to_owned(), value.to_owned(), line))
+    );
+    assert_eq!(said("policy = 'read-only'", "policy"), ["read-only"]);
+    assert_eq!(said(text, "policy"), [""; 0]);
+}
+
+#[test]
+fn mistakes_in_a_policy_that_hide_each_other() {
+    let text = "[policy]\nraed = 'a'\nread = ''\nlist = 'a'\n[policy.tols]\n'a' = 'b'\n'c' = 'd'\n[policy.tools]\n'a' = 'b'\n'b' = 5\n'{c}' = 'anyone'\n[policy.implies]\n'a' = 'b'\n";
+    let (file, mistakes) = parse(text);
+    let mut lines: Vec<usize> = mistakes.iter().filter_map(Mistake::line).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [2, 3, 5, 10, 11, 13], "{mistakes:?}");
+    assert_eq!(file.tables, Tables::default());
 }

@@ -13,7 +13,7 @@ use super::connection::ConnectionState;
 use super::documents::PublicDocument;
 use super::{ConnectionKey, Http, HttpOutput, Millis, Refused, RequestFields, UpperLayer};
 use crate::auth::{
-    AuthQuestion, Finding, Identifier, Reason, Rules, Searched, Shown, ShownField, UnixSeconds,
+    AuthQuestion, Finding, Identifier, Reason, Rules, Searched, Shown, ShownField, UnixSeconds, Who,
 };
 use crate::clients::Client;
 use crate::credentials::Presented;
@@ -150,7 +150,10 @@ impl<U: UpperLayer> Http<U> {
         };
         match found {
             Finding::Known(identity) => {
-                self.is_of_principal(key, identity.id().to_bytes());
+                // If nobody is asked, all are one principal, and no one client.
+                if !matches!(identifier.rules().who(), Who::Anybody) {
+                    self.is_of_principal(key, identity.id().to_bytes());
+                }
                 Ok(Some(identity))
             }
             Finding::Refused(refusal) => {

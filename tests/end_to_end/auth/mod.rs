@@ -10,6 +10,7 @@ mod protected;
     reason = "the unit tests of the library have it, too, and use more of it"
 )]
 mod signer;
+mod step_up;
 mod tokens;
 
 pub(crate) use self::issuer::{AuthorizationServer, claims};

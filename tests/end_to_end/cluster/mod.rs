@@ -23,6 +23,7 @@ mod official_clients;
 mod outage;
 mod owner;
 mod plain_proxy;
+mod policy;
 mod presence;
 mod proxy_start;
 mod redis;

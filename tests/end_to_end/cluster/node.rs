@@ -152,6 +152,11 @@ impl Node {
         self.signal("-CONT");
     }
 
+    /// SIGHUP: it reads its configuration again.
+    pub(super) fn reload(&self) {
+        self.signal("-HUP");
+    }
+
     fn signal(&self, name: &str) {
         let server = self.server.as_ref().expect("the node runs");
         let sent = Command::new("kill")

@@ -128,6 +128,79 @@ fn what_is_shown_as_a_file_reads_back() {
     assert_eq!(of(&second, "trusted-proxy").0, &Value::Array(Vec::new()));
 }
 
+/// A rule has its line, a word the name of whoever said it, and the word outside of the file counts.
+#[test]
+fn a_policy_that_is_not_the_one_in_force() {
+    let scratch = scratch_folder("configuration/policy");
+    let rules = "[policy]\nread = 'anyone'\n[policy.tools]\n'a*' = 'nobody'\n[policy.resources]\n'board://x' = {publish = 'nobody'}\n";
+    let file = written(&scratch, "pinfold.toml", rules);
+    let show = |told: &[&str], variables: &[(&str, &str)]| {
+        let arguments = [&["config", "show", "--config", &file], told].concat();
+        printed(&arguments, variables, &scratch)
+    };
+    let shown = json(&show(&["--json"], &[]));
+    for (key, value, line) in [
+        ("policy.read", "anyone", 2),
+        ("policy.tools.\"a*\"", "nobody", 4),
+        ("policy.resources.\"board://x\".publish", "nobody", 6),
+    ] {
+        let (said, from) = of(&shown, key);
+        assert_eq!(
+            (said, &from["line"]),
+            (&value.into(), &line.into()),
+            "{key}"
+        );
+    }
+    let keys = shown.as_array().expect("a list").iter();
+    let keys: Vec<_> = keys.filter_map(|it| it["key"].as_str()).collect();
+    assert!(!keys.contains(&"policy"), "{keys:?}");
+    let table = show(&[], &[]);
+    let line = table.lines().find(|it| it.starts_with("policy.read "));
+    let line = line.unwrap_or_default();
+    assert!(
+        line.contains("anyone") && line.ends_with(&format!("{file}:2")),
+        "{table}"
+    );
+
+    let copy = written(&scratch, "copy.toml", show(&["--toml"], &[]));
+    let again = json(&printed(
+        &["config", "show", "--json", "--config", &copy],
+        &[],
+        &scratch,
+    ));
+    for it in shown.as_array().expect("a list") {
+        let key = it["key"].as_str().expect("a key");
+        assert_eq!(of(&again, key).0, &it["value"], "{key}");
+    }
+
+    let overruled = [
+        (
+            show(&["--json", "--policy", "closed"], &[]),
+            "closed",
+            "--policy",
+        ),
+        (
+            show(&["--json"], &[("PINFOLD_POLICY", "read-only")]),
+            "read-only",
+            "PINFOLD_POLICY",
+        ),
+    ];
+    for (text, word, name) in overruled {
+        let shown = json(&text);
+        let (value, from) = of(&shown, "policy");
+        assert_eq!((value, &from["name"]), (&word.into(), &name.into()));
+        assert!(!text.contains("policy.read"), "{text}");
+    }
+    let word = written(&scratch, "word.toml", "policy = 'read-only'\n");
+    let shown = json(&printed(
+        &["config", "show", "--json", "--config", &word],
+        &[],
+        &scratch,
+    ));
+    let (value, from) = of(&shown, "policy");
+    assert_eq!((value, &from["line"]), (&"read-only".into(), &1.into()));
+}
+
 #[test]
 fn a_secret_that_is_shown() {
     let scratch = scratch_folder("configuration/secret");

@@ -163,6 +163,51 @@ fn options_that_do_not_go_together() {
 }
 
 #[test]
+fn a_policy_that_is_none() {
+    assert_refused(
+        "policy",
+        "[policy]\nread = 'anyone'\nraed = 'nobody'\n",
+        &["FILE:3:1: unknown field `raed`, expected one of `preset`"],
+    );
+    assert_refused(
+        "policy_word",
+        "node = 'a'\npolicy = 'readonly'\n",
+        &["FILE:2:10: unknown variant `readonly`, expected one of `open`, `read-only`, `closed`"],
+    );
+    assert_refused(
+        "policy_scope",
+        "[policy.tools]\n'echo' = 'board\\write'\n",
+        &["FILE:2:10: the policy names the scope \"board\\write\", which is none"],
+    );
+    assert_refused(
+        "policy_pattern",
+        "[policy.resources]\n'board://{me}/*' = 'anyone'\n",
+        &["FILE:2:1: the policy has the pattern \"board://{me}/*\""],
+    );
+}
+
+#[test]
+fn a_policy_for_scopes_that_nobody_has() {
+    assert_refused(
+        "policy_nobody",
+        "[policy]\nlist = 'anyone'\nread = 'board:read'\n",
+        &[
+            "FILE:2:8: 'policy' has rules for scopes",
+            "--auth token, jwt or proxy",
+        ],
+    );
+    let rules = (0..257).map(|number| format!("tool{number} = 'nobody'\n"));
+    assert_refused(
+        "policy_many",
+        format!("[policy.tools]\n{}", rules.collect::<String>()),
+        &[
+            "FILE:2:",
+            "'policy' has 257 rules, and at most 256 are taken",
+        ],
+    );
+}
+
+#[test]
 fn the_first_mistake_that_hides_the_others() {
     let mistakes = "lisen = 'x'\ncores = 0\nadmin-token-file = '/nowhere/token'\nnode = a\n[limits]\nretry = '1s'\n";
     let scratch = scratch_folder("configuration/all");

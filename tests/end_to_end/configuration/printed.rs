@@ -37,6 +37,40 @@ fn an_example_that_cannot_be_used() {
     assert_eq!(check(&full), check(&file));
 }
 
+/// What an operator copies.
+#[test]
+fn a_policy_in_a_document_that_cannot_be_used() {
+    let scratch = scratch_folder("configuration/documents");
+    let tokens = written(&scratch, "tokens", "");
+    let mut example = printed(&["config", "init"], &[], &scratch);
+    let at = example
+        .rfind("# [policy]")
+        .expect("the example of a policy");
+    let example = example.split_off(at).replace("\n# ", "\n");
+    let example = example.trim_start_matches("# ").replace("\n#\n", "\n");
+    let of = |path: &str| {
+        let text = repository(path);
+        let blocks = text.split("```toml\n").skip(1);
+        let mut blocks = blocks.filter_map(|it| it.split("```").next());
+        let found = blocks.find(|it| it.starts_with("[policy]"));
+        found
+            .unwrap_or_else(|| panic!("no policy in {path}"))
+            .to_owned()
+    };
+    for policy in [example, of("README.md"), of("deploy/README.md")] {
+        let file = written(&scratch, "pinfold.toml", &policy);
+        let told = ["--auth", "token", "--auth-token-file", &tokens];
+        let check = [&["config", "check", "--config", &file][..], &told].concat();
+        let finished = super::pinfold(&check, &[], &scratch);
+        assert_eq!(finished.status.code(), Some(0), "{policy}: {finished:?}");
+        let show = [&["config", "show", "--config", &file][..], &told].concat();
+        assert!(
+            printed(&show, &[], &scratch).contains("policy.tools."),
+            "{policy}"
+        );
+    }
+}
+
 #[test]
 fn a_schema_that_is_not_the_programs() {
     let scratch = scratch_folder("configuration/schema");
@@ -75,6 +109,11 @@ fn an_editor_that_knows_better() {
         "[times]\nkeep-alive = '15'",
         "[times]\nkeep_alive = '15s'",
         "[cluster]\nno-forward = 'yes'",
+        "policy = 'readonly'",
+        "[policy]\nraed = 'anyone'",
+        "[policy]\nread = []",
+        "[policy]\nread = true",
+        "[policy.resources]\n'board://x' = {write = 'anyone'}",
     ];
     for text in bad {
         let file = written(&scratch, "bad.toml", text);
@@ -85,6 +124,9 @@ fn an_editor_that_knows_better() {
         &repository("deploy/pinfold.toml"),
         &example,
         "[limits]\nbody-bytes-max = 65536\nmemory-max = '4gib'",
+        "policy = 'read-only'",
+        "[policy]\npreset = 'closed'\nlist = 'anyone'\n[policy.tools]\n'a*' = 'nobody'\n\
+         [policy.resources]\n'board://x' = {read = 'anyone'}\n'board://y' = 'anyone'",
         "trusted-proxy = []\ncores = 2\n[cluster]\ndrain-notice = '0s'",
     ];
     let cases = written(
