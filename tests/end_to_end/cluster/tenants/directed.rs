@@ -133,7 +133,7 @@ fn hears_of_what_a_program_adds_for_her(site: &Site, asked: &Node) {
     add(&["uri", WATCHED, "principal", &of_alice(site)]);
     streams[0].wait_to_hear(UPDATED);
     // For whom is not known: for nobody, and not for all.
-    add(&["topic", "tools", "principal", "alice"]);
+    add(&["topic", "tools", "principal", "somebody"]);
     let heard = heard_up_to_prompts(asked, &mut streams);
     assert_eq!(heard[0], [UPDATED, PROMPTS_CHANGED]);
     assert_eq!(heard[1], [PROMPTS_CHANGED]);
