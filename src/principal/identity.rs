@@ -214,17 +214,6 @@ impl Scopes {
         self.0.iter().map(|scope| &**scope)
     }
 
-    /// Whether others have these very ones: the same memory.
-    #[cfg(feature = "auth")]
-    pub(crate) fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
-
-    #[cfg(all(test, feature = "auth"))]
-    pub(crate) fn is_same(&self, other: &Scopes) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// Whether they are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -23,6 +23,7 @@ const TAKEN_APART: [(&str, &[&str]); 4] = [
         &[
             "Listener",
             "Grant",
+            "HeldRights",
             "OwnNames",
             "Subscription",
             "TopicEntry",

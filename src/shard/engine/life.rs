@@ -123,11 +123,8 @@ impl Engine {
         };
         let grant = rights.grant(identity);
         let before = self.fanout.grant(key);
-        let may_lose = before.is_some_and(|before| {
-            before.looked != grant.looked
-                || before.scopes != grant.scopes
-                || before.names != grant.names
-        });
+        let may_lose = before
+            .is_some_and(|before| before.looked != grant.looked || before.rights != grant.rights);
         self.fanout.set_grant(key, Box::new(grant));
         self.arm_grant(key);
         if may_lose {
@@ -152,7 +149,7 @@ impl Engine {
         let (Some(rights), Some(grant)) = (&mut self.rights, self.fanout.grant_mut(key)) else {
             return;
         };
-        rights.share_scopes(grant);
+        rights.share_rights(grant);
         if epoch != rights.rules.epoch() {
             rights.end_soon(grant, now, grace_ms, (self.secrets)());
         }
@@ -297,7 +294,7 @@ impl Engine {
         };
         let rules = rights.rules.clone();
         let policy = rules.policy();
-        if grant.names.is_none() && policy.names_owners() {
+        if grant.rights.names.is_none() && policy.names_owners() {
             return Lost::Unknown;
         }
         let lost = match policy.is_open() {
@@ -427,16 +424,16 @@ impl Grant {
             return issued_at > self.issued_at;
         }
         match valid_until == self.valid_until {
-            true => issued_at == NEVER && *identity.scopes() != self.scopes,
+            true => issued_at == NEVER && *identity.scopes() != self.rights.scopes,
             false => valid_until > self.valid_until,
         }
     }
 
     /// A list by its index, a resource by its URI.
     fn may_hear(&self, policy: &Policy, heard: Result<usize, &str>) -> bool {
-        let names = self.names.as_deref();
+        let names = self.rights.names.as_ref();
         let holder = Holder {
-            scopes: &self.scopes,
+            scopes: &self.rights.scopes,
             subject: names.map_or("", |names| &names.subject),
             tenant: names.and_then(|names| names.tenant.as_deref()),
         };

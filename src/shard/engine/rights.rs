@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::fanout::ListenerKey;
-use super::grant::{Grant, NEVER, OwnNames};
+use super::grant::{Grant, HeldRights, NEVER, OwnNames};
 use super::guard::Denied;
 use super::{CallKey, Engine, Refused, Request};
 use crate::auth::{Action, Decision, Policy, Rules, Withdrawn};
 use crate::mcp::{PolicyQuestion, RpcError, RpcMethod};
-use crate::principal::{Identity, Permits, Scopes, UnixSeconds};
+use crate::principal::{Identity, Permits, UnixSeconds};
 
 /// Absent where nobody is asked who they are.
 pub(super) struct Rights {
@@ -26,7 +26,7 @@ pub(super) struct Rights {
     pub(super) unlooked: VecDeque<ListenerKey>,
     /// Whose credentials count no more, as far as those have to know that are still to be looked at.
     pub(super) withdrawn: Withdrawn,
-    scope_sets: ScopeSets,
+    held: HeldRightsSet,
     /// Calls under way whose results are looked at before their clients see them. Hardly any shard has a policy, so this is no
     /// part of a call.
     inspected: HashMap<CallKey, Inspected>,
@@ -41,16 +41,16 @@ pub(super) struct Inspected {
     pub(super) question: PolicyQuestion,
 }
 
-/// Scopes that grants have, each set once.
+/// What grants have, all that is alike once.
 #[derive(Default)]
-struct ScopeSets {
-    sets: HashSet<Scopes>,
+struct HeldRightsSet {
+    all: HashSet<Rc<HeldRights>>,
     /// At so many it is looked which of them nobody has any more.
     look_at: usize,
 }
 
 /// So few are nothing to look through.
-const SETS_KEPT: usize = 64;
+const HELD_KEPT: usize = 64;
 
 impl Engine {
     /// From now on requests are somebody's. `unix_ms` is what time it is now.
@@ -62,7 +62,7 @@ impl Engine {
             unix_ms_at_zero: unix_ms.saturating_sub(self.now),
             unlooked: VecDeque::new(),
             withdrawn: Withdrawn::None,
-            scope_sets: ScopeSets::default(),
+            held: HeldRightsSet::default(),
             inspected: HashMap::new(),
         }));
     }
@@ -191,9 +191,9 @@ impl Rights {
         self.rules = rules;
     }
 
-    /// A grant that travelled shares its scopes with those that are here.
-    pub(super) fn share_scopes(&mut self, grant: &mut Grant) {
-        grant.scopes = self.scope_sets.share(&grant.scopes);
+    /// A grant that travelled shares what it has with those that are here.
+    pub(super) fn share_rights(&mut self, grant: &mut Grant) {
+        grant.rights = self.held.share(HeldRights::clone(&grant.rights));
     }
 
     pub(super) fn grant(&mut self, identity: &Identity) -> Grant {
@@ -202,10 +202,13 @@ impl Rights {
             tenant: identity.tenant().map(Box::from),
         };
         let keeps_names = self.rules.policy().names_owners();
+        let held = HeldRights {
+            scopes: identity.scopes().clone(),
+            names: keeps_names.then(names),
+        };
         Grant {
             principal: identity.id(),
-            scopes: self.scope_sets.share(identity.scopes()),
-            names: keeps_names.then(|| Box::new(names())),
+            rights: self.held.share(held),
             valid_until: second(identity.valid_until()),
             issued_at: second(identity.issued_at()),
             timer: Default::default(),
@@ -218,33 +221,39 @@ pub(super) fn second(at: Option<UnixSeconds>) -> u32 {
     at.and_then(|at| u32::try_from(at).ok()).unwrap_or(NEVER)
 }
 
-impl ScopeSets {
-    fn share(&mut self, scopes: &Scopes) -> Scopes {
-        if let Some(known) = self.sets.get(scopes) {
+impl HeldRightsSet {
+    fn share(&mut self, held: HeldRights) -> Rc<HeldRights> {
+        if let Some(known) = self.all.get(&held) {
             return known.clone();
         }
-        if self.sets.len() >= self.look_at.max(SETS_KEPT) {
-            self.sets.retain(Scopes::is_shared);
-            self.look_at = 2 * self.sets.len();
+        if self.all.len() >= self.look_at.max(HELD_KEPT) {
+            self.all.retain(|it| Rc::strong_count(it) > 1);
+            self.look_at = 2 * self.all.len();
         }
-        self.sets.insert(scopes.clone());
-        scopes.clone()
+        let shared = Rc::new(held);
+        self.all.insert(shared.clone());
+        shared
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::principal::Scopes;
 
     #[test]
-    fn scopes_that_everybody_has_anew_and_that_nobody_has_any_more() {
-        let mut sets = ScopeSets::default();
-        let kept = sets.share(&Scopes::of(["read"]));
-        for number in 0..10 * SETS_KEPT {
-            drop(sets.share(&Scopes::of([&*format!("{number}")])));
-            assert!(sets.sets.len() <= SETS_KEPT + 1);
+    fn rights_that_everybody_has_anew_and_that_nobody_has_any_more() {
+        let of_scope = |scope: &str| HeldRights {
+            scopes: Scopes::of([scope]),
+            names: None,
+        };
+        let mut held = HeldRightsSet::default();
+        let kept = held.share(of_scope("read"));
+        for number in 0..10 * HELD_KEPT {
+            drop(held.share(of_scope(&number.to_string())));
+            assert!(held.all.len() <= HELD_KEPT + 1);
         }
-        let again = sets.share(&Scopes::of(["read"]));
-        assert!(again.is_same(&kept), "one of them is kept for both");
+        let again = held.share(of_scope("read"));
+        assert!(Rc::ptr_eq(&again, &kept), "one of them is kept for both");
     }
 }

@@ -6,7 +6,6 @@ use super::keys::{CallKey, StreamKey};
 use super::wheel::{Millis, Timer};
 use crate::clients::Client;
 use crate::mcp::ProtocolVersion;
-use crate::principal::PrincipalId;
 
 use std::rc::Rc;
 
@@ -32,8 +31,6 @@ pub(super) struct Session {
     pub(super) last_active: Millis,
     /// Who opened it.
     pub(super) client: Option<Client>,
-    /// Whose it is: to all others it is unknown. None: nobody is asked who they are.
-    pub(super) principal: Option<Box<PrincipalId>>,
     /// Seconds by the shard's clock.
     pub(super) created_at_s: u32,
     /// The day on which the other nodes were last told of it.

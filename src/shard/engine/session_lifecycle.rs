@@ -101,7 +101,6 @@ impl Engine {
             next_ask: 1,
             last_active: self.now,
             client,
-            principal: request.principal().map(Box::new),
             created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             announced_on: 0,
             timer: Default::default(),
@@ -194,9 +193,14 @@ impl Engine {
         }
     }
 
+    /// To all others it is unknown. Its listener says whose it is, from `initialize` on; it says nothing where nobody is asked.
     fn is_of(&self, key: SessionKey, principal: Option<PrincipalId>) -> bool {
         let session = self.sessions.get(key);
-        session.is_some_and(|it| it.principal.as_deref() == principal.as_ref())
+        session.is_some_and(|it| {
+            let listener = self.fanout.listener(it.listener);
+            let grant = listener.and_then(|it| it.grant.as_deref());
+            grant.map(|it| it.principal) == principal
+        })
     }
 
     /// What is said of a session that nobody has.

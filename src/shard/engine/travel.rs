@@ -29,7 +29,6 @@ use super::stream::travel::PackedStream;
 use super::{Engine, Exchange, ExchangeOwner, Millis, SessionId, SessionKey};
 use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
-use crate::principal::PrincipalId;
 use crate::shard::stays::{NotTaken, StaysBecause};
 
 /// A session, with its streams. Their connections are named by their places in a list beside it.
@@ -54,9 +53,6 @@ pub(in crate::shard) struct PackedSession {
     client: Option<Client>,
     created_at_s: u32,
     announced_on: u16,
-    /// Whose it is.
-    #[serde(default)]
-    principal: Option<[u8; 16]>,
     /// All sessions are being announced again, and it was not yet.
     unannounced: bool,
 }
@@ -181,7 +177,6 @@ impl Engine {
             next_ask,
             last_active,
             client,
-            principal,
             created_at_s,
             announced_on,
             timer: _,
@@ -214,7 +209,6 @@ impl Engine {
             client,
             created_at_s,
             announced_on,
-            principal: principal.map(|it| it.to_bytes()),
             unannounced,
         })
     }
@@ -313,7 +307,6 @@ impl Engine {
             client,
             created_at_s,
             announced_on,
-            principal,
             unannounced,
         } = packed;
         let has_messages = standalone.as_ref().is_some_and(PackedStream::has_unwritten);
@@ -337,7 +330,6 @@ impl Engine {
                 next_ask,
                 last_active,
                 client,
-                principal: principal.map(|it| Box::new(PrincipalId::from_bytes(it))),
                 created_at_s,
                 announced_on,
                 timer: Default::default(),

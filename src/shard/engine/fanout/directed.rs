@@ -211,7 +211,6 @@ mod tests {
     use super::*;
     use crate::clients::{Commons, Networks};
     use crate::limits::Limits;
-    use crate::principal::Scopes;
     use crate::shard::engine::grant::Grant;
 
     fn principal(number: u32) -> PrincipalId {
@@ -228,8 +227,7 @@ mod tests {
         let key = fanout.open(kind, 0);
         let grant = Grant {
             principal,
-            scopes: Scopes::default(),
-            names: None,
+            rights: Default::default(),
             valid_until: u32::MAX,
             issued_at: u32::MAX,
             timer: Default::default(),

@@ -4,9 +4,11 @@
 //! it, so that the other core knows as much of them as it needs for this listener. Who else hears of a topic there has
 //! no notification due to that: it had it, or came later.
 
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
-use super::super::grant::{Grant, OwnNames};
+use super::super::grant::{Grant, HeldRights, OwnNames};
 use super::super::wheel::Timer;
 use super::listener::Subscription;
 use super::topic::TopicEntry;
@@ -223,8 +225,7 @@ impl PackedGrant {
     fn of(grant: &Grant, epoch: u64) -> PackedGrant {
         let Grant {
             principal,
-            scopes,
-            names,
+            rights,
             valid_until,
             issued_at,
             // It is armed where it arrives.
@@ -232,7 +233,8 @@ impl PackedGrant {
             // By which epoch that was.
             looked: _,
         } = grant;
-        let names = names.as_deref().map(|names| {
+        let HeldRights { scopes, names } = &**rights;
+        let names = names.as_ref().map(|names| {
             let OwnNames { subject, tenant } = names;
             (subject.clone(), tenant.clone())
         });
@@ -257,8 +259,10 @@ impl PackedGrant {
         } = self;
         Grant {
             principal: PrincipalId::from_bytes(principal),
-            scopes: Scopes::of(scopes.iter().map(|it| &**it)),
-            names: names.map(|(subject, tenant)| Box::new(OwnNames { subject, tenant })),
+            rights: Rc::new(HeldRights {
+                scopes: Scopes::of(scopes.iter().map(|it| &**it)),
+                names: names.map(|(subject, tenant)| OwnNames { subject, tenant }),
+            }),
             valid_until,
             issued_at,
             timer: Timer::default(),
