@@ -53,6 +53,13 @@ const LISTENER_COUNTS_FOR: usize = 16;
 const UNLOOKED: u32 = 0;
 const OVER: u32 = 0;
 
+/// Ends that are farther off are on no wheel, whose entries take 16 bytes: all listeners are gone over meanwhile, some at each
+/// look at the timers, and those whose end has come near are armed.
+const ARMED_WITHIN_MS: Millis = 60_000;
+const GONE_OVER_WITHIN_MS: Millis = ARMED_WITHIN_MS / 3;
+/// Whoever looks at the timers when something is due comes as often.
+const GO_OVER_EVERY_MS: Millis = 1_000;
+
 /// Clocks that drift do not have everything looked at again.
 const CLOCK_WAS_SET_MS: u64 = 1_000;
 
@@ -164,10 +171,39 @@ impl Engine {
         let (Some(rights), Some(grant)) = (&self.rights, self.fanout.grant_mut(key)) else {
             return;
         };
-        if let Some(deadline) = rights.deadline(grant, self.limits.auth_grace_ms) {
+        let deadline = rights.deadline(grant, self.limits.auth_grace_ms);
+        if let Some(deadline) = deadline.filter(|it| *it <= self.now + ARMED_WITHIN_MS) {
             self.wheel
                 .arm(&mut grant.timer, TimerKey::Listener(key), deadline);
         }
+    }
+
+    /// Arms those whose end has come near: of all listeners the next ones each time, as many as the time asks for.
+    pub(super) fn arm_some(&mut self) {
+        let slots = self.fanout.slot_count();
+        let Some(rights) = &mut self.rights else {
+            return;
+        };
+        let since = self.now.saturating_sub(rights.gone_over_at);
+        let share = (slots as u64 * since).div_ceil(GONE_OVER_WITHIN_MS);
+        let count = usize::try_from(share).unwrap_or(slots).min(slots);
+        if count == 0 {
+            return;
+        }
+        let from = match rights.gone_over_to {
+            to if to < slots && count < slots => to,
+            _ => 0,
+        };
+        (rights.gone_over_at, rights.gone_over_to) = (self.now, from + count);
+        let keys: Vec<ListenerKey> = self.fanout.granted_in(from, count).collect();
+        keys.into_iter().for_each(|key| self.arm_grant(key));
+    }
+
+    /// When that is to be done again.
+    pub(super) fn arming_deadline(&self) -> Option<Millis> {
+        let rights = self.rights.as_ref()?;
+        let is_needed = self.fanout.listener_count() > 0;
+        is_needed.then(|| rights.gone_over_at + GO_OVER_EVERY_MS)
     }
 
     /// A listener's timer is at this tick.

@@ -254,7 +254,11 @@ impl Engine {
     /// When [`handle_timeout`](Engine::handle_timeout) is due.
     pub(super) fn next_deadline(&self) -> Option<Millis> {
         let is_busy = self.announced.is_some() || self.is_looking();
-        let own = [is_busy.then_some(self.now), self.drain_deadline()];
+        let own = [
+            is_busy.then_some(self.now),
+            self.drain_deadline(),
+            self.arming_deadline(),
+        ];
         own.into_iter()
             .flatten()
             .chain(self.wheel.next_deadline())

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::fanout::ListenerKey;
 use super::guard::Denied;
 use super::keys::StreamKey;
-use super::{CallKey, Engine, ExchangeOwner, Refused, Request, SessionKey, Wire};
+use super::{CallKey, Engine, ExchangeOwner, Millis, Refused, Request, SessionKey, Wire};
 use crate::mcp::{PolicyQuestion, RpcError};
 use crate::principal::{Action, Identity, Permits};
 
@@ -64,6 +64,12 @@ impl Engine {
     pub(super) fn take_in_grant(&mut self, _: ListenerKey, _: u64) {}
 
     pub(super) fn grant_due(&mut self, _: &mut impl Wire<ExchangeOwner>, _: ListenerKey, _: u32) {}
+
+    pub(super) fn arm_some(&mut self) {}
+
+    pub(super) const fn arming_deadline(&self) -> Option<Millis> {
+        None
+    }
 
     pub(super) const fn is_looking(&self) -> bool {
         false

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::fanout::ListenerKey;
 use super::grant::{Grant, HeldRights, NEVER, OwnNames};
 use super::guard::Denied;
-use super::{CallKey, Engine, Refused, Request};
+use super::{CallKey, Engine, Millis, Refused, Request};
 use crate::auth::{Action, Decision, Policy, Rules, Withdrawn};
 use crate::mcp::{PolicyQuestion, RpcError, RpcMethod};
 use crate::principal::{Identity, Permits, UnixSeconds};
@@ -27,6 +27,9 @@ pub(super) struct Rights {
     /// Whose credentials count no more, as far as those have to know that are still to be looked at.
     pub(super) withdrawn: Withdrawn,
     held: HeldRightsSet,
+    /// When some listeners were looked at last for whether their end is near, and the slot of the next one.
+    pub(super) gone_over_at: Millis,
+    pub(super) gone_over_to: usize,
     /// Calls under way whose results are looked at before their clients see them. Hardly any shard has a policy, so this is no
     /// part of a call.
     inspected: HashMap<CallKey, Inspected>,
@@ -63,6 +66,8 @@ impl Engine {
             unlooked: VecDeque::new(),
             withdrawn: Withdrawn::None,
             held: HeldRightsSet::default(),
+            gone_over_at: self.now,
+            gone_over_to: 0,
             inspected: HashMap::new(),
         }));
     }

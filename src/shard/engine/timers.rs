@@ -23,6 +23,7 @@ pub(super) enum TimerKey {
 impl Engine {
     /// Ends what ran out of time.
     pub(in crate::shard) fn handle_timeout(&mut self, wire: &mut impl Wire<ExchangeOwner>) {
+        self.arm_some();
         while let Some((tick, key)) = self.wheel.poll(self.now) {
             match key {
                 TimerKey::Session(key) => {

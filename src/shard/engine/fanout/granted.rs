@@ -78,7 +78,20 @@ impl Fanout {
 
     /// Those that are somebody's.
     pub(in crate::shard::engine) fn granted(&self) -> impl Iterator<Item = ListenerKey> + '_ {
-        let granted = self.listeners.iter();
-        granted.filter_map(|(key, it)| it.grant.is_some().then_some(key))
+        self.granted_in(0, self.listeners.slot_count())
+    }
+
+    /// Those among `count` slots from the `start`-th on.
+    pub(in crate::shard::engine) fn granted_in(
+        &self,
+        start: usize,
+        count: usize,
+    ) -> impl Iterator<Item = ListenerKey> + '_ {
+        let listeners = self.listeners.range(start, count);
+        listeners.filter_map(|(key, it)| it.grant.is_some().then_some(key))
+    }
+
+    pub(in crate::shard::engine) fn slot_count(&self) -> usize {
+        self.listeners.slot_count()
     }
 }
