@@ -99,6 +99,38 @@ pub(crate) fn is_open(client: &mut Client, socket: SocketId) -> bool {
     client.closed(socket).is_none() && !client.stream_ended(socket)
 }
 
+/// Ends that are hours off are on no wheel until they are near, whoever looks at the timers and how often.
+#[test]
+fn streams_that_outlive_tokens_of_an_hour() {
+    let grace_ms = Limits::default().auth_grace_ms;
+    for step_ms in [640, 20_000, 400_000] {
+        let (mut client, _) = by_hook(&open());
+        let streams: Vec<(u64, SocketId)> = (0..40)
+            .map(|number| {
+                let until = 3_600 + 20 * number;
+                let who = alice().with_valid_until(START_S + until);
+                let socket = client.connect();
+                send_as(&mut client, socket, &listen(&["board://a"]), &who);
+                client.frames_after_head(socket);
+                (until * 1_000 + grace_ms, socket)
+            })
+            .collect();
+        let began = client.node.now;
+        while client.node.now < began + 5_000_000 {
+            client.pass(step_ms);
+            let passed = client.node.now - began;
+            // A timer is never early, and at most a tick late.
+            for &(end, socket) in &streams {
+                if passed < end {
+                    assert!(is_open(&mut client, socket), "{step_ms}: {passed} of {end}");
+                } else if passed >= end + 64 {
+                    assert!(!is_open(&mut client, socket), "{step_ms}: {passed} of {end}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_stream_that_outlives_its_token() {
     let (mut client, _) = identified(&open());
