@@ -29,11 +29,11 @@ use crate::runtime::unix_ms;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often all of it is read: nearly always it is nothing, or a dozen. Of ten thousand it is 60 KB a second.
 const READ_ALL_EVERY: Duration = Duration::from_secs(15);
-/// RevokedEntries of one answer: 100 KB.
+/// Entries of one answer: 100 KB.
 const PAGE: usize = 1000;
-/// RevokedEntries that are added in one round trip.
+/// Entries that are added in one round trip.
 const ADD_AT_ONCE: usize = 256;
-/// As many may wait at the door.
+/// As many may wait for the connection.
 const POSTED_MAX: usize = 4096;
 
 const BEGINNING: &str = "0-0";
@@ -41,14 +41,14 @@ const BEGINNING: &str = "0-0";
 /// What a node knows of them, and where it posts those of its own.
 pub(crate) struct Revocations {
     store: Arc<CredentialStore>,
-    door: Arc<Mailbox<Posted>>,
+    mailbox: Arc<Mailbox<Posted>>,
 }
 
 impl Revocations {
     /// From now on what is taken back here waits for Redis.
     pub(crate) fn of(store: Arc<CredentialStore>) -> Revocations {
-        let door = Arc::new(Mailbox::new(POSTED_MAX));
-        let posts = door.clone();
+        let mailbox = Arc::new(Mailbox::new(POSTED_MAX));
+        let posts = mailbox.clone();
         store.tell_others_by(Box::new(move |principal, until| {
             let (ticket, receipt) = oneshot::channel();
             // What finds no room is known to the store, and put there with the rest of it.
@@ -59,7 +59,7 @@ impl Revocations {
             }]);
             receipt
         }));
-        Revocations { store, door }
+        Revocations { store, mailbox }
     }
 }
 
@@ -231,7 +231,7 @@ fn revocation_of(fields: &[(Reply, Reply)]) -> Option<(PrincipalId, UnixSeconds)
 
 /// Runs for as long as the node does.
 pub(super) async fn run(shared: Rc<ClusterContext>, prefix: String, revocations: Revocations) {
-    let Revocations { store, door } = revocations;
+    let Revocations { store, mailbox } = revocations;
     let mut log = RevocationLog::new(&prefix);
     let mut waiting: Vec<Posted> = Vec::new();
     let (mut connection, mut read_at) = (0, Instant::now());
@@ -254,7 +254,7 @@ pub(super) async fn run(shared: Rc<ClusterContext>, prefix: String, revocations:
             continue;
         }
         let pause = pin!(sleep(LOOK_EVERY));
-        let collect = pin!(door.collect());
+        let collect = pin!(mailbox.collect());
         if let Either::Right((collected, _)) = select(pause, collect).await {
             for posted in collected.messages {
                 log.post(posted.principal, posted.until);

@@ -20,7 +20,7 @@ use crate::limits::KEY_QUESTIONS_MAX;
 /// How it is found out who asks, as it is configured.
 #[derive(Clone, Default)]
 pub enum Authenticator {
-    /// Nobody is asked. For a loopback address, or where somebody else keeps the door.
+    /// Nobody is asked. For a loopback address, or where somebody else asks.
     #[default]
     None,
     /// By a file of tokens, a line for each as `pinfold token new` prints it: name, `sha256:` and the token's digest in
