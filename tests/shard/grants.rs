@@ -124,7 +124,10 @@ fn streams_that_outlive_tokens_of_an_hour() {
                 if passed < end {
                     assert!(is_open(&mut client, socket), "{step_ms}: {passed} of {end}");
                 } else if passed >= end + 64 {
-                    assert!(!is_open(&mut client, socket), "{step_ms}: {passed} of {end}");
+                    assert!(
+                        !is_open(&mut client, socket),
+                        "{step_ms}: {passed} of {end}"
+                    );
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::super::arena::Key;
 use super::super::grant::Grant;
 use super::super::{Exchange, SessionKey};
 use super::SUBSCRIPTION_BYTES;
+use crate::clients::Client;
 
 pub(in crate::shard) type ListenerKey = Key<Listener>;
 
@@ -33,6 +34,8 @@ pub(in crate::shard) struct Listener {
     pub(in crate::shard) kind: ListenerKind,
     /// By what whoever reads there hears. None: nobody is asked who they are.
     pub(in crate::shard::engine) grant: Option<Box<Grant>>,
+    /// For whom its subscriptions to resources are counted.
+    pub(super) payer: Option<Client>,
     /// The connection that takes events now. None: what is pending waits.
     pub(in crate::shard) sink: Option<Exchange>,
     /// Everything up to here was delivered or was never to be.

@@ -30,7 +30,7 @@ use self::topic::{TopicEntry, TopicListener};
 use super::Exchange;
 use super::arena::Arena;
 use crate::app::call::{LISTS, Topic};
-use crate::clients::{Client, Commons};
+use crate::clients::Commons;
 
 pub(super) use self::lease::NoRoom;
 pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
@@ -63,8 +63,6 @@ pub(super) struct Fanout {
     leased: usize,
     /// What was published for the principals of some listeners alone.
     directed: Directed,
-    /// For whom the subscriptions to resources of a listener are counted, by its index. Beside it, since most have none.
-    payers: HashMap<u32, Client>,
 }
 
 impl Fanout {
@@ -84,7 +82,6 @@ impl Fanout {
             commons,
             leased: 0,
             directed: Directed::default(),
-            payers: HashMap::new(),
         }
     }
 
@@ -94,6 +91,7 @@ impl Fanout {
         self.listeners.insert(Listener {
             kind,
             grant: None,
+            payer: None,
             sink: None,
             delivered_through: offset,
             sequence: 0,

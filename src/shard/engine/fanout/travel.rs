@@ -78,6 +78,7 @@ impl Fanout {
             // Both are made anew of what it belongs to.
             kind: _,
             grant,
+            payer,
             sink: _,
             delivered_through,
             sequence,
@@ -93,7 +94,7 @@ impl Fanout {
             .iter()
             .map(|it| self.pack_subscription(key, it));
         let subscriptions = subscriptions.collect();
-        let payer = self.payer(key);
+        let payer = *payer;
         let grant = grant
             .as_deref()
             .map(|it| Box::new(PackedGrant::of(it, epoch)));
@@ -161,6 +162,8 @@ impl Fanout {
         let entry = Listener {
             kind,
             grant: grant.map(|it| Box::new(it.unpack())),
+            // It is taken in below.
+            payer: None,
             sink: None,
             delivered_through,
             sequence,
