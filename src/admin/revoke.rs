@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"issuer": "https://login.example", "subject": "alice"}
-//! {"principal": "dc18d98ab34b2f83b5913fec82dc81e9", "issuedUpTo": 1798761600}
+//! {"principal": "dc18d98ab34b2f83b5913fec82dc81e9", "issuedUpTo": 1764547200}
 //! ```
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::call::KeptBy;
+use crate::limits::LEEWAY_MAX_S;
 use crate::principal::{PrincipalId, UnixSeconds};
 
 /// Whose tokens, and which: those that were issued up to this second.
@@ -49,9 +50,17 @@ pub(super) fn parse(body: &[u8]) -> Result<Revocation, String> {
             .map_err(|allowed| format!("\"principal\" {allowed}, as the log has them. {FORM}"))?,
         _ => return Err(FORM.to_owned()),
     };
+    let issued_up_to = named.issued_up_to.unwrap_or_else(now);
+    // It could not be taken back before that day. Milliseconds are the likeliest reason.
+    if issued_up_to > now().saturating_add(LEEWAY_MAX_S) {
+        return Err(format!(
+            "\"issuedUpTo\" is in the future: it is in seconds since 1970, and now is {}. {FORM}",
+            now()
+        ));
+    }
     Ok(Revocation {
         principal,
-        issued_up_to: named.issued_up_to.unwrap_or_else(now),
+        issued_up_to,
     })
 }
 
@@ -94,6 +103,8 @@ mod tests {
             r#"{"principal":"alice"}"#,
             r#"{"issuer":"i","subject":"s","issuedUpTo":-1}"#,
             r#"{"issuer":"i","subject":"s","issuedUpto":1}"#,
+            // In milliseconds.
+            r#"{"issuer":"i","subject":"s","issuedUpTo":1764547200000}"#,
         ] {
             let refused = parse(wrong.as_bytes()).expect_err(wrong);
             assert!(refused.contains("issuedUpTo"), "{wrong}: {refused}");

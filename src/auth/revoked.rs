@@ -12,8 +12,8 @@ pub(super) struct Revoked {
 }
 
 impl Revoked {
-    /// The same, and what this principal was given up to this second. Past their bound the oldest is forgotten: its tokens
-    /// have long expired by themselves.
+    /// The same, and what this principal was given up to this second. Past their bound the oldest of the others is forgotten,
+    /// whose tokens have expired by themselves unless so many were taken back in a short time.
     pub(super) fn with(&self, principal: PrincipalId, until: UnixSeconds) -> Revoked {
         let mut next = self.clone();
         next.insert(principal, until);
@@ -24,7 +24,8 @@ impl Revoked {
         let latest = self.until.entry(principal).or_insert(until);
         *latest = until.max(*latest);
         if self.until.len() > REVOCATIONS_MAX {
-            let oldest = self.until.iter().min_by_key(|(_, until)| **until);
+            let others = self.until.iter().filter(|it| *it.0 != principal);
+            let oldest = others.min_by_key(|(_, until)| **until);
             let oldest = oldest.map(|(principal, _)| *principal);
             oldest.and_then(|oldest| self.until.remove(&oldest));
         }

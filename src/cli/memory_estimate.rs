@@ -4,7 +4,7 @@
 //! holds whatever clients do. It is user memory only: a connection costs the kernel some kilobytes more, and what an
 //! application keeps for itself is its own.
 
-use crate::limits::{Limits, PROFILES_BYTES_MAX};
+use crate::limits::{Limits, PROFILES_BYTES_MAX, VERIFIED_BYTES_MAX};
 
 /// Bytes of user memory that one of each takes while nothing happens on it, as the engine measures its own types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,26 @@ pub fn memory_bill(limits: &Limits, cores: usize, sizes: &Sizes) -> Vec<BillLine
         line("subscriptions, all", limits.subscription_bytes_max, 1),
         line("kinds of clients, all", PROFILES_BYTES_MAX, cores),
         line("requests and answers, all", limits.memory_bytes_max, 1),
+    ]
+}
+
+/// What whoever hears keeps of who they are: an allocated block.
+const PRINCIPAL_BYTES: u64 = 48;
+
+/// Further lines where somebody is asked who they are.
+#[must_use]
+pub fn bill_of_principals(limits: &Limits, cores: usize) -> [BillLine; 2] {
+    [
+        BillLine {
+            consumer: "known tokens, all",
+            each_bytes: VERIFIED_BYTES_MAX as u64,
+            count_max: cores as u64,
+        },
+        BillLine {
+            consumer: "principal of who hears",
+            each_bytes: PRINCIPAL_BYTES,
+            count_max: (limits.sessions_max + limits.connections_max) as u64,
+        },
     ]
 }
 
@@ -119,6 +139,13 @@ mod tests {
         );
         let sum = 2 * 1000 + 8 * 300 + 4 * 200 + 8 * 100 + 2 * 64 * 1024 + (16 << 20);
         assert_eq!(sum_bytes(&memory_bill(&limits, 2, &sizes)), sum);
+    }
+
+    #[test]
+    fn principals_that_are_on_no_bill() {
+        let lines = bill_of_principals(&Limits::tiny(), 2);
+        let totals = lines.map(|line| line.total_bytes());
+        assert_eq!(totals, [2 * 32 * 1024 * 1024, (4 + 8) * 48]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ Examples:
         sessions stay, for a token that is issued later
   pinfold revoke --issuer pinfold:tokens --subject ci
         a name in the token file: take its line out of the file, too, or this ends with the node
-  pinfold revoke --principal dc18d98ab34b2f83b5913fec82dc81e9 --issued-up-to 1798761600
+  pinfold revoke --principal dc18d98ab34b2f83b5913fec82dc81e9 --issued-up-to 1764547200
         as the log names somebody, and only what was issued up to that second (since 1970)
 
 Any node tells all that share its Redis; those that start later, or were cut off, know it for thirty days. While Redis is

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::banner::{ShownByClients, Started, banner};
 use super::lines::LineWriter;
 use super::log::LogLevel;
-use super::memory_estimate::{BillLine, Sizes, memory_bill};
+use super::memory_estimate::{BillLine, Sizes, bill_of_principals, memory_bill};
 use super::reload::{ReloadOutcome, Reloadable, Reloader};
 use crate::admin::Token;
 use crate::app::board::Board;
@@ -206,6 +206,9 @@ fn started(config: &Config, node: &Node) -> Started {
             each_bytes: config.board_limits.bytes_max as u64,
             count_max: 1,
         });
+    }
+    if !matches!(config.node.auth.authenticator, Authenticator::None) {
+        estimate.extend(bill_of_principals(&options.limits, node.cores()));
     }
     if options.cluster.is_some() {
         estimate.push(BillLine {

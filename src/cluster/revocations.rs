@@ -138,15 +138,23 @@ impl RevocationLog {
         commands
     }
 
-    /// What others took back, or this node long ago.
-    ///
-    /// # Errors
-    /// Redis refuses it; it will be asked again.
+    /// What others took back, or this node long ago; and what Redis refuses, and will be asked again: one that takes nothing
+    /// in may still be read.
     pub(super) fn handle_replies(
         &mut self,
-        replies: Vec<Reply>,
-    ) -> Result<Vec<(PrincipalId, UnixSeconds)>, RedisError> {
+        mut replies: Vec<Reply>,
+    ) -> (Vec<(PrincipalId, UnixSeconds)>, Result<(), RedisError>) {
         self.has_more = false;
+        let page = replies.pop().map(Reply::checked);
+        let written = self.handle_written(replies);
+        match page {
+            Some(Ok(page)) => (self.handle_page(page), written),
+            Some(Err(error)) => (Vec::new(), Err(error)),
+            None => (Vec::new(), written),
+        }
+    }
+
+    fn handle_written(&mut self, replies: Vec<Reply>) -> Result<(), RedisError> {
         let mut replies = replies.into_iter();
         let adding = std::mem::take(&mut self.adding);
         for ((principal, until), reply) in adding.into_iter().zip(replies.by_ref()) {
@@ -156,8 +164,11 @@ impl RevocationLog {
                 self.unsent.remove(&principal);
             }
         }
-        let replies: Result<Vec<Reply>, RedisError> = replies.map(Reply::checked).collect();
-        let page = replies?.pop().and_then(entries_of).unwrap_or_default();
+        replies.try_for_each(|reply| reply.checked().map(drop))
+    }
+
+    fn handle_page(&mut self, page: Reply) -> Vec<(PrincipalId, UnixSeconds)> {
+        let page = entries_of(page).unwrap_or_default();
         self.has_more = page.len() >= PAGE;
         if let Some((last, _)) = page.last() {
             self.position.clone_from(last);
@@ -170,7 +181,7 @@ impl RevocationLog {
                 *latest = until.max(*latest);
             }
         }
-        Ok(read)
+        read
     }
 
     /// All of it was read: what this node knows, and Redis does not, is put there again.
@@ -244,6 +255,8 @@ pub(super) async fn run(shared: Rc<ClusterContext>, prefix: String, revocations:
         let talked = talk(&shared, &mut log, &store).await;
         let (still, done): (Vec<Posted>, Vec<Posted>) = std::mem::take(&mut waiting)
             .into_iter()
+            // Those who posted and gave up wait for nothing.
+            .filter(|it| !it.ticket.is_canceled())
             .partition(|it| log.unsent.contains_key(&it.principal));
         waiting = still;
         for posted in done {
@@ -271,9 +284,10 @@ async fn talk(shared: &ClusterContext, log: &mut RevocationLog, store: &Credenti
     let Ok(replies) = shared.send("revocations", &commands).await else {
         return false;
     };
-    match log.handle_replies(replies) {
-        Ok(read) => {
-            store.revoke_all(&read);
+    let (read, taken) = log.handle_replies(replies);
+    store.revoke_all(&read);
+    match taken {
+        Ok(()) => {
             log.put_back(now_s, store.rules().revocations());
             true
         }

@@ -154,6 +154,11 @@ pub(super) fn check(
             "--auth jwt, or proxy with --auth-proxy-signed-field",
         ),
         (
+            "--auth-scopes",
+            !options.auth_scopes.is_empty() && !takes_issuers,
+            "--auth jwt, or proxy with --auth-proxy-signed-field: what tokens of a file and users of a proxy may do is said by policy",
+        ),
+        (
             "--auth-proxy-from",
             !options.auth_proxy_from.is_empty() && mode != AuthMode::Proxy,
             "--auth proxy",

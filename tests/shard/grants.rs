@@ -337,6 +337,28 @@ fn a_token_that_left_the_file_and_by_which_somebody_listens() {
     assert!(is_open(&mut client, stays));
 }
 
+/// Its head was let in, and its body comes when the token is gone.
+#[test]
+fn a_request_that_waits_until_its_token_is_gone() {
+    let (mut client, rules) = identified(&open());
+    let bytes = listen(&[]).shown_by("bob").bytes();
+    let (socket, last) = (client.connect(), bytes.len() - 1);
+    let reader = &mut client.node.sockets[socket].reader;
+    reader.expected.push_back(false);
+    client.send_bytes(socket, &bytes[..last]);
+    let token = pinfold::internals::auth::NewToken::of([1; 32]);
+    let fewer = StaticTokens::parse(&token.line("alice", "board:read")).expect("a file");
+    tell(&mut client, &rules.with_tokens(fewer));
+    client.pass(100);
+    client.send_bytes(socket, &bytes[last..]);
+    let answer = client.answer(socket);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.field("retry-after").is_some());
+    assert_eq!(client.node.cores[0].shard.counts().listeners, 0);
+    let again = client.ask(&listen(&[]).shown_by("bob"));
+    assert_eq!(again.status, 401);
+}
+
 #[test]
 fn streams_of_a_key_that_was_withdrawn_that_go_on_or_end_in_one_moment() {
     let (mut client, rules) = identified(&open());

@@ -85,6 +85,70 @@ fn lists_that_a_session_hears_of_that_it_may_not_list() {
     assert_eq!(client.topics(get), ["tools/list_changed"], "it may again");
 }
 
+fn nobodys(uri: &str) -> PolicySettings {
+    let nobodys = ResourceNeeds {
+        subscribe: Some(Need::Nobody),
+        ..ResourceNeeds::default()
+    };
+    PolicySettings {
+        resources: [(uri.to_owned(), nobodys)].into(),
+        ..PolicySettings::default()
+    }
+}
+
+/// Both take something away: one the stream, the other a subscription of the session that outlives it.
+#[test]
+fn a_subscription_that_outlives_a_revocation_and_a_policy_that_forbids_it() {
+    for at_once in [true, false] {
+        let (mut client, rules) = by_hook(&open());
+        let (old, new) = (issued(0), issued(50));
+        let session = session_as(&mut client, &old);
+        for uri in ["board://a", "board://b"] {
+            let request = Request::subscribe(&session, uri);
+            assert_eq!(ask_as(&mut client, &request, &old), 200);
+        }
+        let get = get_as(&mut client, &session, &old);
+        let revoked = rules.with_revoked(old.id(), START_S + 40);
+        tell(&mut client, &revoked);
+        if !at_once {
+            client.pass(100);
+        }
+        tell(
+            &mut client,
+            &revoked.with_policy(compiled(&nobodys("board://a"))),
+        );
+        client.pass(100);
+        assert!(!is_open(&mut client, get));
+        let again = get_as(&mut client, &session, &new);
+        client.updated("board://a");
+        client.updated("board://b");
+        assert_eq!(client.topics(again), ["board://b"], "{at_once}");
+    }
+}
+
+/// What it takes has the older token alone, which ends sooner than the one that the stream was opened by.
+#[test]
+fn a_subscription_that_outlives_the_token_that_made_it() {
+    let (mut client, _) = by_hook(&subscribing_takes("board:secret"));
+    let long = issued(50).with_valid_until(START_S + 10_000);
+    let short = issued(0).with_scopes("board:read board:secret");
+    let session = session_as(&mut client, &long);
+    let get = get_as(&mut client, &session, &long);
+    let request = Request::subscribe(&session, "board://a");
+    assert_eq!(ask_as(&mut client, &request, &long), 403);
+    assert_eq!(ask_as(&mut client, &request, &short), 200);
+    client.updated("board://a");
+    assert_eq!(client.topics(get), ["board://a"]);
+    client.pass(60_000 + Limits::default().auth_grace_ms + 100);
+    assert!(
+        !is_open(&mut client, get),
+        "the token that it takes has ended"
+    );
+    let again = get_as(&mut client, &session, &long);
+    client.updated("board://a");
+    assert!(client.topics(again).is_empty());
+}
+
 #[test]
 fn scopes_that_a_newer_token_does_not_have_and_a_stream_still_does() {
     let (mut client, _) = by_hook(&subscribing_takes("board:read"));

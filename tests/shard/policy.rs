@@ -463,6 +463,19 @@ fn a_method_of_an_extension_under_a_policy_that_allows_nothing() {
     is_served(&mut client, "dora", "shop/close", &json!({}));
 }
 
+/// The specification knows these methods, and the engine does not serve them.
+#[test]
+fn a_task_that_is_cancelled_under_a_policy_that_allows_nothing() {
+    let mut client = Client::governed("preset = \"closed\"");
+    for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
+        let params = json!({"taskId": "7"});
+        for answer in refused(&mut client, "dora", method, &params) {
+            let told = (answer.code(), answer.sentence());
+            assert_eq!(told, (-32601, format!("Method not found: {method}")));
+        }
+    }
+}
+
 #[test]
 fn rules_for_what_the_application_does_not_have() {
     let mut client = Client::governed("complete = \"nobody\"\nprompt = \"nobody\"");

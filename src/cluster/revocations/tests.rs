@@ -9,6 +9,8 @@ const NOW_S: UnixSeconds = 1_800_000_000;
 struct Stream {
     entries: Vec<(PrincipalId, UnixSeconds)>,
     refuses: bool,
+    /// It refuses to be written alone.
+    may_be_read: bool,
 }
 
 fn principal(name: &str) -> PrincipalId {
@@ -23,7 +25,8 @@ impl Stream {
     fn answer(&mut self, command: &Command) -> Reply {
         let encoded = String::from_utf8(command.encoded()).expect("text");
         let words: Vec<&str> = encoded.split("\r\n").skip(1).skip(1).step_by(2).collect();
-        if self.refuses {
+        let is_read = words.first() == Some(&"XREAD");
+        if self.refuses && !(is_read && self.may_be_read) {
             let code = "OOM".into();
             let message = "no".into();
             return Reply::Error(RedisError { code, message });
@@ -107,10 +110,11 @@ impl Peer {
         for _ in 0..100 {
             let commands = self.log.poll(NOW_S);
             let replies = commands.iter().map(|it| redis.answer(it)).collect();
-            let Ok(read) = self.log.handle_replies(replies) else {
-                return;
-            };
+            let (read, taken) = self.log.handle_replies(replies);
             self.known.extend(read);
+            if taken.is_err() {
+                return;
+            }
             self.log.put_back(NOW_S, self.known.clone().into_iter());
             if !self.log.is_busy() {
                 return;
@@ -174,6 +178,19 @@ fn what_redis_refused_that_is_never_said_again() {
 }
 
 #[test]
+fn what_can_be_read_of_a_redis_that_takes_nothing_in() {
+    let mut redis = Stream::default();
+    let (mut one, mut late) = (Peer::new(), Peer::new());
+    one.revoke("alice", NOW_S);
+    one.talk(&mut redis);
+    (redis.refuses, redis.may_be_read) = (true, true);
+    late.revoke("bob", NOW_S);
+    late.talk(&mut redis);
+    assert_eq!(late.known.get(&principal("alice")), Some(&NOW_S));
+    assert!(late.log.is_busy(), "bob is still to be told of");
+}
+
+#[test]
 fn more_than_one_answer_has_room_for() {
     let mut redis = Stream::default();
     let (mut one, mut other) = (Peer::new(), Peer::new());
@@ -202,6 +219,6 @@ fn an_entry_that_nobody_understands() {
     let page = Reply::Map(vec![(text("mcp:revoked"), Reply::List(entries))]);
     log.poll(NOW_S);
     let read = log.handle_replies(vec![Reply::Integer(0), page]);
-    assert_eq!(read, Ok(vec![(principal("alice"), 7)]));
+    assert_eq!(read, (vec![(principal("alice"), 7)], Ok(())));
     assert_eq!(log.position, "3-0");
 }

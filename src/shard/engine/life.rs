@@ -137,6 +137,23 @@ impl Engine {
         if may_lose {
             self.fit_subscriptions(key);
         }
+        // What was due to it waited for this.
+        self.fanout.resume(key);
+    }
+
+    /// A request subscribes to this: if that takes the request's token, and not the one that is heard by, it is heard by the
+    /// request's from now on, for as long as that counts.
+    pub(super) fn hear_by(&mut self, key: ListenerKey, identity: Option<&Identity>, uri: &str) {
+        let (Some(rights), Some(grant)) = (&self.rights, self.fanout.grant(key)) else {
+            return;
+        };
+        let policy = rights.rules.policy();
+        if !policy.is_open()
+            && !grant.may_hear(policy, Err(uri))
+            && let Some(identity) = identity
+        {
+            self.set_grant(key, identity);
+        }
     }
 
     /// By which epoch of the rules a listener that leaves was looked at.
@@ -184,18 +201,20 @@ impl Engine {
         let Some(rights) = &mut self.rights else {
             return;
         };
-        let since = self.now.saturating_sub(rights.gone_over_at);
+        // However many come meanwhile, a pass takes no longer.
+        let since = self.now.saturating_sub(rights.gone_over_from);
         let share = (slots as u64 * since).div_ceil(GONE_OVER_WITHIN_MS);
-        let count = usize::try_from(share).unwrap_or(slots).min(slots);
-        if count == 0 {
-            return;
-        }
-        let from = match rights.gone_over_to {
-            to if to < slots && count < slots => to,
+        let to = usize::try_from(share).unwrap_or(slots).min(slots);
+        // Who was away for long begins anew.
+        let from = match since {
+            ..ARMED_WITHIN_MS => rights.gone_over_to.min(to),
             _ => 0,
         };
-        (rights.gone_over_at, rights.gone_over_to) = (self.now, from + count);
-        let keys: Vec<ListenerKey> = self.fanout.granted_in(from, count).collect();
+        (rights.gone_over_at, rights.gone_over_to) = (self.now, to);
+        if since >= GONE_OVER_WITHIN_MS {
+            (rights.gone_over_from, rights.gone_over_to) = (self.now, 0);
+        }
+        let keys: Vec<ListenerKey> = self.fanout.granted_in(from, to - from).collect();
         keys.into_iter().for_each(|key| self.arm_grant(key));
     }
 
@@ -296,6 +315,17 @@ impl Engine {
     /// Takes from a listener what it may not hear any more. Some: its stream is to end. `was_here` when the rules changed; one that
     /// arrived since then was looked at for what was withdrawn.
     fn loses_all(&mut self, key: ListenerKey, was_here: bool) -> Option<Closed> {
+        let why = self.taken_from(key, was_here);
+        // Its session may go on by another token: then its subscriptions are looked at, which has not been done.
+        if why.is_some()
+            && let Some(grant) = self.fanout.grant_mut(key)
+        {
+            grant.looked = UNLOOKED;
+        }
+        why
+    }
+
+    fn taken_from(&mut self, key: ListenerKey, was_here: bool) -> Option<Closed> {
         let (now, grace_ms) = (self.now, self.limits.auth_grace_ms);
         let (rights, grant) = (self.rights.as_ref()?, self.fanout.grant_mut(key)?);
         grant.looked = rights.rules_number;

@@ -65,6 +65,8 @@ impl Engine {
 
     pub(super) fn grant_due(&mut self, _: &mut impl Wire<ExchangeOwner>, _: ListenerKey, _: u32) {}
 
+    pub(super) fn hear_by(&mut self, _: ListenerKey, _: Option<&Identity>, _: &str) {}
+
     pub(super) fn arm_some(&mut self) {}
 
     pub(super) const fn arming_deadline(&self) -> Option<Millis> {

@@ -27,7 +27,8 @@ pub(super) struct Rights {
     /// Whose credentials count no more, as far as those have to know that are still to be looked at.
     pub(super) withdrawn: Withdrawn,
     held: HeldRightsSet,
-    /// When some listeners were looked at last for whether their end is near, and the slot of the next one.
+    /// When the listeners began to be looked at for whether their end is near, when some were last, and the slot of the next.
+    pub(super) gone_over_from: Millis,
     pub(super) gone_over_at: Millis,
     pub(super) gone_over_to: usize,
     /// Calls under way whose results are looked at before their clients see them. Hardly any shard has a policy, so this is no
@@ -66,6 +67,7 @@ impl Engine {
             unlooked: VecDeque::new(),
             withdrawn: Withdrawn::None,
             held: HeldRightsSet::default(),
+            gone_over_from: self.now,
             gone_over_at: self.now,
             gone_over_to: 0,
             inspected: HashMap::new(),

@@ -47,6 +47,7 @@ impl Engine {
             Err(NoRoom::OfClient) => return Err(too_many_subscriptions()),
             Err(NoRoom::OfNode) => return Err(refused(RpcError::internal(NO_ROOM))),
         };
+        self.hear_by(listener, identity, interest.own_uri());
         self.fanout.subscribe(listener, &interest);
         self.hook_subscribed(listener, &uri);
         self.fanout.settle_one(listener, &lease);

@@ -71,7 +71,11 @@ impl<U: UpperLayer> Http<U> {
             let from = self.connections.get(key).and_then(|it| it.client);
             let who = let_in.map_err(NotLetIn::Refused);
             match who.and_then(|()| self.who_asks(key, head, fields)) {
-                Ok(identity) => HeadVerdict::Admitted(Sender { identity, from }),
+                Ok(identity) => HeadVerdict::Admitted(Sender {
+                    identity,
+                    from,
+                    epoch: self.rules_epoch(),
+                }),
                 Err(NotLetIn::Refused(refused)) => HeadVerdict::Refused(refused),
                 Err(NotLetIn::Asked) => return Admission::Asked,
             }
@@ -138,7 +142,7 @@ impl<U: UpperLayer> Http<U> {
             let connection = self.connections.get(key);
             let word = connection.and_then(|it| it.word);
             let client = connection.and_then(|it| it.client);
-            let principal = verdict.identity().map(|it| it.id());
+            let principal = verdict.identity().map(|it| it.0.id());
             upper.foresee(word, principal, client, fields)?;
         }
         match self.could_hold(key, announced, upper) {

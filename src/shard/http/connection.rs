@@ -154,6 +154,8 @@ pub(super) struct Sender {
     pub(super) identity: Option<Rc<Identity>>,
     /// Where it comes from, as far as somebody says who is believed: its client by address, also if that is a principal.
     pub(super) from: Option<Client>,
+    /// Of the rules by which it was.
+    pub(super) epoch: u64,
 }
 
 /// What a connection holds: bytes received and not served, bytes not written.
@@ -172,10 +174,10 @@ pub(super) enum Remaining {
 }
 
 impl HeadVerdict {
-    /// Whose request was let in.
-    pub(super) fn identity(&self) -> Option<&Rc<Identity>> {
+    /// Whose request was let in, and by which epoch of the rules.
+    pub(super) fn identity(&self) -> Option<(&Rc<Identity>, u64)> {
         match self {
-            HeadVerdict::Admitted(sender) => sender.identity.as_ref(),
+            HeadVerdict::Admitted(sender) => Some((sender.identity.as_ref()?, sender.epoch)),
             _ => None,
         }
     }

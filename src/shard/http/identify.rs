@@ -253,17 +253,24 @@ impl<U: UpperLayer> Http<U> {
         }
     }
 
-    /// A body is there: whoever sent its head may be nobody any more.
-    pub(super) fn check_still_known(&self, identity: &Identity) -> Result<(), Refused> {
+    pub(super) fn rules_epoch(&self) -> u64 {
+        let identity_gate = self.identity_gate.as_ref();
+        identity_gate.map_or(0, |it| it.identifier.rules().epoch())
+    }
+
+    /// A body is there: whoever sent its head may be nobody any more. If something was taken away since, nobody can tell by
+    /// what is kept of the head: the request is to be sent again.
+    pub(super) fn check_still_known(&self, identity: &Identity, epoch: u64) -> Result<(), Refused> {
         let Some(identity_gate) = &self.identity_gate else {
             return Ok(());
         };
         if !identity.is_valid(identity_gate.unix_s(self.now)) {
             return Err(identity_gate.refused(Reason::Expired));
         }
-        match identity_gate.identifier.rules().is_revoked(identity) {
-            true => Err(identity_gate.refused(Reason::Revoked)),
-            false => Ok(()),
+        match identity_gate.identifier.rules() {
+            rules if rules.is_revoked(identity) => Err(identity_gate.refused(Reason::Revoked)),
+            rules if rules.epoch() != epoch => Err(identity_gate.refused(Reason::Unavailable)),
+            _ => Ok(()),
         }
     }
 

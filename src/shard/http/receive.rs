@@ -154,8 +154,8 @@ impl<U: UpperLayer> Http<U> {
         partial: &Partial,
         fields: &RequestFields<'_>,
     ) -> Option<EndpointMethod> {
-        if let Some(identity) = partial.verdict.identity()
-            && let Err(refused) = self.check_still_known(identity)
+        if let Some((identity, epoch)) = partial.verdict.identity()
+            && let Err(refused) = self.check_still_known(identity, epoch)
         {
             self.refuse(key, None, &refused);
             return None;
@@ -183,7 +183,7 @@ impl<U: UpperLayer> Http<U> {
         body: &'a [u8],
     ) -> Request<'a, U::Word> {
         let connection = self.connections.get(key);
-        let Sender { identity, from } = verdict.sender();
+        let Sender { identity, from, .. } = verdict.sender();
         Request {
             exchange: key,
             method,

@@ -39,7 +39,11 @@ impl<U: UpperLayer> Http<U> {
 
     pub(super) fn forget_unused(&mut self) {}
 
-    pub(super) fn check_still_known(&self, _: &Identity) -> Result<(), Refused> {
+    pub(super) fn rules_epoch(&self) -> u64 {
+        0
+    }
+
+    pub(super) fn check_still_known(&self, _: &Identity, _: u64) -> Result<(), Refused> {
         Ok(())
     }
 
