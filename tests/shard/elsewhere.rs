@@ -2,12 +2,15 @@
 //! the other nodes are told.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
+use pinfold::internals::auth::Who;
 use pinfold::internals::limits::{HEADER_FIELDS_MAX, Limits};
 use pinfold::internals::shard::{Cluster, DrainTimes, Located, MissReason, SessionEvent};
 use pinfold::internals::wire::forwarded::PeerSecret;
 use pinfold::internals::wire::session_id::NodeName;
 
+use crate::support::identified::{identify_by, rules, tokens};
 use crate::support::node::{Node, setup};
 use crate::support::{Answer, Client, Request};
 
@@ -240,6 +243,22 @@ fn a_request_from_another_node_that_counts_for_that_node() {
     assert_eq!(ask(by_node(get(), 8)), Some(false));
     assert_eq!(ask(by_node(get(), 8)), Some(true));
     assert_eq!(ask(by_node(get(), 9)), Some(false));
+}
+
+/// It is told where a request comes from, also if that is a principal's.
+#[test]
+fn a_principal_whose_address_its_sessions_node_does_not_learn() {
+    let (mut client, session) = strangers();
+    identify_by(&mut client.node, &Arc::new(rules(Who::Tokens(tokens()))));
+    let peer = [127, 0, 0, 1].into();
+    let socket = client.node.connect(0, Some(peer)).expect("room");
+    let request = Request::ping(&session, 1).with("X-Forwarded-For", "203.0.113.2");
+    client.send(socket, &request.shown_by("alice"));
+    client.node.locate(Located::There);
+    let [(Some(from), _)] = &client.node.forwarded_for[..] else {
+        panic!("nobody's, or nothing was passed on");
+    };
+    assert_eq!(from.address(), Some([203, 0, 113, 2].into()));
 }
 
 #[test]

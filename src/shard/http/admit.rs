@@ -43,8 +43,15 @@ impl<U: UpperLayer> Http<U> {
             Destination::Core(core) => return Admission::Move(core),
             Destination::Elsewhere if self.may_wait(key, head, fields) => {
                 self.identify(key, head);
+                let from = self.connections.get(key).and_then(|it| it.client);
                 return match self.who_asks(key, head, fields) {
-                    Ok(_) => Admission::Wait,
+                    Ok(_) => {
+                        // The session's node finds out itself who it is. It is told where the request comes from.
+                        if let Some(connection) = self.connections.get_mut(key) {
+                            connection.client = from;
+                        }
+                        Admission::Wait
+                    }
                     Err(NotLetIn::Asked) => Admission::Asked,
                     Err(NotLetIn::Refused(refused)) => {
                         Admission::Here(HeadVerdict::Refused(refused))
