@@ -34,7 +34,6 @@ use super::hooks::subscriber_of;
 use super::keys::StreamKey;
 use super::rights::{Rights, second};
 use super::stream::STANDALONE;
-use super::timers::TimerKey;
 use super::{
     CallKey, Closed, Engine, EngineOutput, ExchangeOwner, Millis, Refused, Request, SessionKey,
     Wire,
@@ -52,13 +51,6 @@ const LISTENER_COUNTS_FOR: usize = 16;
 /// [`Grant::looked`] of a listener that arrived and is to end, and its `valid_until`.
 const UNLOOKED: u32 = 0;
 const OVER: u32 = 0;
-
-/// Ends that are farther off are on no wheel, whose entries take 16 bytes: all listeners are gone over meanwhile, some at each
-/// look at the timers, and those whose end has come near are armed.
-const ARMED_WITHIN_MS: Millis = 60_000;
-const GONE_OVER_WITHIN_MS: Millis = ARMED_WITHIN_MS / 3;
-/// Whoever looks at the timers when something is due comes as often.
-const GO_OVER_EVERY_MS: Millis = 1_000;
 
 /// Clocks that drift do not have everything looked at again.
 const CLOCK_WAS_SET_MS: u64 = 1_000;
@@ -182,47 +174,6 @@ impl Engine {
             rights.unlooked.push_back(key);
         }
         self.may_deliver_after(key, false);
-    }
-
-    fn arm_grant(&mut self, key: ListenerKey) {
-        let (Some(rights), Some(grant)) = (&self.rights, self.fanout.grant_mut(key)) else {
-            return;
-        };
-        let deadline = rights.deadline(grant, self.limits.auth_grace_ms);
-        if let Some(deadline) = deadline.filter(|it| *it <= self.now + ARMED_WITHIN_MS) {
-            self.wheel
-                .arm(&mut grant.timer, TimerKey::Listener(key), deadline);
-        }
-    }
-
-    /// Arms those whose end has come near: of all listeners the next ones each time, as many as the time asks for.
-    pub(super) fn arm_some(&mut self) {
-        let slots = self.fanout.slot_count();
-        let Some(rights) = &mut self.rights else {
-            return;
-        };
-        // However many come meanwhile, a pass takes no longer.
-        let since = self.now.saturating_sub(rights.gone_over_from);
-        let share = (slots as u64 * since).div_ceil(GONE_OVER_WITHIN_MS);
-        let to = usize::try_from(share).unwrap_or(slots).min(slots);
-        // Who was away for long begins anew.
-        let from = match since {
-            ..ARMED_WITHIN_MS => rights.gone_over_to.min(to),
-            _ => 0,
-        };
-        (rights.gone_over_at, rights.gone_over_to) = (self.now, to);
-        if since >= GONE_OVER_WITHIN_MS {
-            (rights.gone_over_from, rights.gone_over_to) = (self.now, 0);
-        }
-        let keys: Vec<ListenerKey> = self.fanout.granted_in(from, to - from).collect();
-        keys.into_iter().for_each(|key| self.arm_grant(key));
-    }
-
-    /// When that is to be done again.
-    pub(super) fn arming_deadline(&self) -> Option<Millis> {
-        let rights = self.rights.as_ref()?;
-        let is_needed = self.fanout.listener_count() > 0;
-        is_needed.then(|| rights.gone_over_at + GO_OVER_EVERY_MS)
     }
 
     /// A listener's timer is at this tick.
@@ -466,7 +417,7 @@ impl Rights {
     }
 
     /// When what was opened by it ends. None: by itself it does not.
-    fn deadline(&self, grant: &Grant, grace_ms: Millis) -> Option<Millis> {
+    pub(super) fn deadline(&self, grant: &Grant, grace_ms: Millis) -> Option<Millis> {
         let end = u64::from(grant.valid_until) * 1000 + grace_ms;
         (grant.valid_until != NEVER).then(|| end.saturating_sub(self.unix_ms_at_zero))
     }

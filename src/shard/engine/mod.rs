@@ -14,6 +14,8 @@ mod client_info;
 mod deliver;
 mod description;
 mod drain;
+#[cfg(feature = "auth")]
+mod ends;
 mod event_id;
 mod exchanges;
 mod fanout;
