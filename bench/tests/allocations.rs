@@ -74,16 +74,7 @@ fn a_token_that_allocates_each_time_it_is_shown() {
         } else {
             Rig::new()
         };
-        let token = NewToken::of([1; 32]);
-        let tokens = StaticTokens::parse(&token.line("alice", "")).expect("a line");
-        let rules = Rules::new(Who::Tokens(tokens), Policy::default(), None);
-        let identifier = Identifier::new(Arc::new(rules), ([7; 16], 7), VerifiedBounds::default());
-        rig.identify_by(identifier);
-        let shown = format!("Authorization: Bearer {}\r\n", token.token);
-        let (key, session) = rig.open_session_with(&shown);
-        let counted = allocations_of(&mut rig, key, &post(&(session + &shown), body));
-        assert!(rig.text().contains(r#""result""#), "{}", rig.text());
-        assert_eq!(counted, right);
+        assert_eq!(counted_as_alice(&mut rig, Policy::default(), body), right);
     }
 }
 
@@ -105,16 +96,7 @@ fn a_policy_that_allocates_each_time_it_is_asked() {
         ),
     ] {
         let mut rig = Rig::with_a_tool();
-        let token = NewToken::of([1; 32]);
-        let tokens = StaticTokens::parse(&token.line("alice", "greet")).expect("a line");
-        let rules = Rules::new(Who::Tokens(tokens), policy.clone(), None);
-        let identifier = Identifier::new(Arc::new(rules), ([7; 16], 7), VerifiedBounds::default());
-        rig.identify_by(identifier);
-        let shown = format!("Authorization: Bearer {}\r\n", token.token);
-        let (key, session) = rig.open_session_with(&shown);
-        let counted = allocations_of(&mut rig, key, &post(&(session + &shown), body));
-        assert!(rig.text().contains(r#""result""#), "{}", rig.text());
-        assert_eq!(counted, right);
+        assert_eq!(counted_as_alice(&mut rig, policy.clone(), body), right);
     }
 }
 
@@ -127,6 +109,23 @@ fn needs() -> ResourceNeeds {
         read: Some(Need::Anyone),
         ..ResourceNeeds::default()
     }
+}
+
+/// What it takes if somebody sends it who is let in by a token, and may do what it asks for.
+fn counted_as_alice(rig: &mut Rig, policy: Policy, body: &str) -> [u64; 2] {
+    let token = NewToken::of([1; 32]);
+    let tokens = StaticTokens::parse(&token.line("alice", "greet")).expect("a line");
+    let rules = Rules::new(Who::Tokens(tokens), policy, None);
+    rig.identify_by(Identifier::new(
+        Arc::new(rules),
+        ([7; 16], 7),
+        VerifiedBounds::default(),
+    ));
+    let shown = format!("Authorization: Bearer {}\r\n", token.token);
+    let (key, session) = rig.open_session_with(&shown);
+    let counted = allocations_of(rig, key, &post(&(session + &shown), body));
+    assert!(rig.text().contains(r#""result""#), "{}", rig.text());
+    counted
 }
 
 #[test]

@@ -32,6 +32,8 @@ use crate::config::{Layers, ServeOptions, keys, mistyped};
 const DEFAULT_COMMAND: &str = "serve";
 /// An option that cannot be used; the command line parser ends with the same.
 pub const EXIT_USAGE: u8 = 2;
+/// Of commands that speak to the admin listener.
+pub const EXIT_NO_ANSWER: u8 = 3;
 
 #[derive(Debug, Parser)]
 #[command(name = "pinfold", version, about, after_help = EXAMPLES)]

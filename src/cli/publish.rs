@@ -15,8 +15,9 @@ use std::sync::mpsc::sync_channel;
 
 use clap::Args;
 
+use super::{EXIT_NO_ANSWER, EXIT_USAGE};
 use input::{Batches, ItemLines};
-pub(super) use remote::AdminClient;
+pub(super) use remote::{AdminClient, AdminTarget};
 use report::Report;
 
 pub const EXAMPLES: &str = "\
@@ -47,26 +48,14 @@ line says so.
 Exit code: 0 all accepted, 1 at least one refused, 2 wrong options, 3 no answer from the admin listener.";
 
 const EXIT_REFUSED: u8 = 1;
-const EXIT_USAGE: u8 = 2;
-const EXIT_NO_ANSWER: u8 = 3;
 
 /// Lines read ahead of the request under way.
 const READ_AHEAD: usize = 500;
 
 #[derive(Args, Clone, Debug)]
 pub struct PublishOptions {
-    /// Address of the server's admin listener
-    #[arg(
-        long,
-        env = "PINFOLD_ADMIN_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9464"
-    )]
-    admin: String,
-
-    /// File with the listener's bearer token
-    #[arg(long, env = "PINFOLD_ADMIN_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    admin: AdminTarget,
 
     /// New contents: this text
     #[arg(long, value_name = "TEXT", group = "source")]
@@ -155,7 +144,7 @@ pub fn run(options: &PublishOptions) -> ExitCode {
 /// Whether everything was accepted, or the exit code and a sentence.
 fn publish(options: &PublishOptions) -> Result<bool, (u8, String)> {
     let usage = |sentence| (EXIT_USAGE, sentence);
-    let desk = AdminClient::new(&options.admin, options.token_file.as_deref()).map_err(usage)?;
+    let desk = AdminClient::new(&options.admin).map_err(usage)?;
     let (lines, mut report) = match options.input() {
         Some(path) => {
             let (lines, bytes) = input::open(options, &path).map_err(usage)?;

@@ -1,14 +1,13 @@
 //! `pinfold revoke`: what somebody was given is worth nothing any more, said to the admin listener of any node.
 
 use std::io::{Write as _, stderr, stdout};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args};
 use serde_json::{Value, json};
 
-use super::EXIT_USAGE;
-use super::publish::AdminClient;
+use super::publish::{AdminClient, AdminTarget};
+use super::{EXIT_NO_ANSWER, EXIT_USAGE};
 use crate::principal::PrincipalId;
 
 pub const EXAMPLES: &str = "\
@@ -26,23 +25,11 @@ away this node alone knows it: its answer says so, and it tells the others when 
 
 Exit code: 0 it is taken back, 1 the server takes nothing back, 2 wrong options, 3 no answer from the admin listener.";
 
-const EXIT_NO_ANSWER: u8 = 3;
-
 #[derive(Args, Clone, Debug)]
 #[command(group = ArgGroup::new("whose").required(true).args(["issuer", "principal"]))]
 pub struct RevokeOptions {
-    /// Address of the server's admin listener
-    #[arg(
-        long,
-        env = "PINFOLD_ADMIN_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:9464"
-    )]
-    admin: String,
-
-    /// File with the listener's bearer token
-    #[arg(long, env = "PINFOLD_ADMIN_TOKEN_FILE", value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    admin: AdminTarget,
 
     /// Who vouched for them: `iss` of their tokens, or pinfold:tokens
     #[arg(long, value_name = "ISSUER", requires = "subject")]
@@ -76,7 +63,7 @@ pub fn run(options: &RevokeOptions) -> ExitCode {
 
 fn revoke(options: &RevokeOptions) -> Result<String, (u8, String)> {
     let usage = |sentence| (EXIT_USAGE, sentence);
-    let admin = AdminClient::new(&options.admin, options.token_file.as_deref()).map_err(usage)?;
+    let admin = AdminClient::new(&options.admin).map_err(usage)?;
     let answered = admin.post("/revoke", &body(options));
     let (status, answer) = answered.map_err(|sentence| (EXIT_NO_ANSWER, sentence))?;
     match (

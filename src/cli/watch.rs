@@ -26,6 +26,7 @@ use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::EXIT_USAGE;
 use crate::config::read_token_file;
 use crate::mcp::Era;
 use follow::follow;
@@ -43,8 +44,6 @@ Examples:
 
 Events go to standard output, everything about the connection to standard error.
 Exit code: 0 after Ctrl-C, 1 when the server cannot be watched, 2 wrong options.";
-
-const EXIT_USAGE: u8 = 2;
 
 #[derive(Args, Clone, Debug)]
 pub struct WatchOptions {

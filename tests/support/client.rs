@@ -177,6 +177,13 @@ impl Client {
         items.filter_map(frame).collect()
     }
 
+    /// The same, and the id by which their client comes back.
+    pub fn last_event_id(&mut self, socket: SocketId) -> String {
+        let frames = self.frames_after_head(socket);
+        let ids = frames.into_iter().rev().find_map(|it| it.id);
+        ids.expect("an id")
+    }
+
     /// The stream ended, with or without more frames; the connection may live on.
     pub fn stream_ended(&mut self, socket: SocketId) -> bool {
         self.items(socket).contains(&Item::StreamEnd)

@@ -1,9 +1,10 @@
 //! The admin listener as seen from here: lines go there, an answer for each comes back.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Args;
 use serde_json::Value;
 use ureq::typestate::WithBody;
 
@@ -17,6 +18,23 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Of a response that is not answers.
 const ERROR_BYTES_MAX: u64 = 64 * 1024;
 
+/// Where it is, and what it asks for: of every command that speaks to it.
+#[derive(Args, Clone, Debug)]
+pub(in crate::cli) struct AdminTarget {
+    /// Address of the server's admin listener
+    #[arg(
+        long,
+        env = "PINFOLD_ADMIN_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9464"
+    )]
+    admin: String,
+
+    /// File with the listener's bearer token
+    #[arg(long, env = "PINFOLD_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
 pub(in crate::cli) struct AdminClient {
     agent: ureq::Agent,
     base: String,
@@ -24,7 +42,7 @@ pub(in crate::cli) struct AdminClient {
 }
 
 impl AdminClient {
-    pub(in crate::cli) fn new(admin: &str, token_file: Option<&Path>) -> Result<Self, String> {
+    pub(in crate::cli) fn new(options: &AdminTarget) -> Result<Self, String> {
         let read = |path: &Path| {
             read_token_file(path).map_err(|allowed| {
                 format!(
@@ -33,8 +51,8 @@ impl AdminClient {
                 )
             })
         };
-        let token = token_file.map(read).transpose()?;
-        let base = admin.trim_end_matches('/');
+        let token = options.token_file.as_deref().map(read).transpose()?;
+        let base = options.admin.trim_end_matches('/');
         let base = if base.contains("://") {
             base.to_owned()
         } else {
