@@ -108,6 +108,7 @@ fn ask_during_broadcast(
 pub(super) struct Pinger {
     connection: Askers,
     ping: Vec<u8>,
+    pause: Duration,
 }
 
 impl Pinger {
@@ -117,13 +118,20 @@ impl Pinger {
         Ok(Pinger {
             connection: Askers::connect(server.address(), 1)?,
             ping: legacy::ping(&host, &session).into_bytes(),
+            pause: PAUSE,
         })
+    }
+
+    /// With so long between two requests.
+    pub(super) fn pausing(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
     }
 
     /// Nanoseconds from the request to its answer.
     pub(super) fn ask(&mut self) -> Outcome<u64> {
         let pause = Instant::now();
-        while pause.elapsed() < PAUSE {
+        while pause.elapsed() < self.pause {
             std::hint::spin_loop();
         }
         let (answer, time) = self.connection.ask(0, &self.ping)?;

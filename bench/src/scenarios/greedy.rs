@@ -74,6 +74,8 @@ const LIMITS: [&str; 16] = [
     "--calls-per-second-per-client-max",
     "1000",
 ];
+/// Between two requests of the others, who ask half as fast as they may: what is refused has no figure.
+const PAUSE: Duration = Duration::from_millis(2);
 const CONNECTIONS: usize = 16;
 /// Streams that it tries to have at once.
 const STREAMS: usize = 400;
@@ -90,7 +92,7 @@ pub(crate) fn run(options: &GreedyOptions) -> Outcome<()> {
         ..Setup::default()
     };
     let server = Server::start_with(&program, &setup)?;
-    let mut pinger = Pinger::connect(&server)?;
+    let mut pinger = Pinger::connect(&server)?.pausing(PAUSE);
     let (mut alone, mut attacked) = (histogram()?, histogram()?);
     let (mut attacks, mut refused) = (0, 0);
     let bar = progress(options.turns);
