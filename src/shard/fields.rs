@@ -44,6 +44,23 @@ pub(super) struct AllFields<'a> {
     pub(super) read: ReadFields,
 }
 
+impl AllFields<'_> {
+    /// The text for whoever keeps it, without this part of it.
+    fn without(&self, part: Option<&str>) -> Box<[u8]> {
+        match part.and_then(|part| around(self.text, part.as_bytes())) {
+            Some((before, behind)) => [before, behind].concat().into(),
+            None => self.text.into(),
+        }
+    }
+}
+
+/// What stands before a part of a text, and behind it. None: it is none.
+fn around<'t>(text: &'t [u8], part: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
+    let start = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+    let end = start.checked_add(part.len())?;
+    Some((text.get(..start)?, text.get(end..)?))
+}
+
 /// `Mcp-Session-Id`.
 #[derive(Clone, Copy)]
 pub(super) struct NamedSession<'a> {
@@ -155,6 +172,13 @@ impl<'a> RequestFields<'a> {
             0 => Ok(self.authorization),
             _ => Err(()),
         }
+    }
+
+    /// All of them, for a call to keep. A token that the application does not see is not kept with it: it is most of the bytes.
+    pub(super) fn kept(&self, with_credentials: bool) -> Option<(Box<[u8]>, ReadFields)> {
+        let all = self.all.as_ref()?;
+        let unseen = self.authorization.filter(|_| !with_credentials);
+        Some((all.without(unseen), all.read))
     }
 
     /// The one session that it names.
@@ -272,6 +296,22 @@ mod tests {
             read.take(name.as_bytes(), value.as_bytes());
         }
         read
+    }
+
+    #[test]
+    fn a_token_that_is_kept_with_a_call_whose_application_does_not_see_it() {
+        let text = "GET /mcp HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer secret\r\nX-Y: z\r\n\r\n";
+        let mut fields = read(&[("Host", "a"), ("Authorization", &text[43..56])]);
+        assert_eq!(fields.authorization(), Ok(Some("Bearer secret")));
+        fields.all = Some(AllFields {
+            text: text.as_bytes(),
+            read: |_, _| {},
+        });
+        let kept = |with_credentials| fields.kept(with_credentials).expect("all are there").0;
+        assert_eq!(*kept(true), *text.as_bytes());
+        assert_eq!(*kept(false), *text.replace("Bearer secret", "").as_bytes());
+        let elsewhere = String::from("secret");
+        assert!(around(text.as_bytes(), elsewhere.as_bytes()).is_none());
     }
 
     #[test]

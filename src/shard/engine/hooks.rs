@@ -10,13 +10,11 @@ use crate::app::call::{Caller, Headers, Lifecycle, OpenedSession, SessionEnd, Su
 impl Engine {
     /// What a handler sees of a request's sender.
     pub(super) fn caller_seen(&self, request: &Request<'_>, session: Option<SessionKey>) -> Caller {
-        let headers = request
-            .fields
-            .all
-            .as_ref()
-            .map_or_else(Headers::default, |all| {
-                Headers::unread(all.text.into(), all.read, self.server_info.sees_credentials)
-            });
+        let sees_credentials = self.server_info.sees_credentials;
+        let kept = request.fields.kept(sees_credentials);
+        let headers = kept.map_or_else(Headers::default, |(head, read)| {
+            Headers::unread(head, read, sees_credentials)
+        });
         // Nodes of the version before do not say where a request comes from.
         let opened = session.and_then(|key| self.sessions.get(key)?.client);
         let address = request.address.or_else(|| opened?.address());

@@ -243,7 +243,7 @@ impl Engine {
     fn may_deliver_after(&mut self, key: ListenerKey, was_here: bool) -> bool {
         let loses_all = self.is_unlooked(key) && self.loses_all(key, was_here).is_some();
         if loses_all && let Some(grant) = self.fanout.grant_mut(key) {
-            (grant.valid_until, grant.looked) = (OVER, UNLOOKED);
+            grant.valid_until = OVER;
         }
         !loses_all
     }
