@@ -261,7 +261,7 @@ impl Identification<'_> {
                 scopes,
             } => {
                 // No field has a line end in it.
-                let all = [subject, name, scopes].join("\n");
+                let all = [subject, name, scopes, ""].join("\n");
                 match self.verified.find(all.as_bytes(), now) {
                     Some(identity) => Ok(Finding::Known(identity)),
                     None => {

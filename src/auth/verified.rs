@@ -250,8 +250,8 @@ impl VerifiedTokens {
 /// The last bytes of the signature of a signed token (RFC 7515, 3.1). None: it is not one, or has a short one.
 fn end_of_signature(token: &[u8]) -> Option<&[u8]> {
     let end = token.last_chunk::<SIGNATURE_END_BYTES>()?;
-    // The words of a proxy have line ends between them, and no secret.
-    let is_of_signature = !end.contains(&b'.') && token.contains(&b'.') && !token.contains(&b'\n');
+    // The words of a proxy have no secret, and a line end behind each.
+    let is_of_signature = !end.contains(&b'.') && !end.contains(&b'\n') && token.contains(&b'.');
     is_of_signature.then_some(end)
 }
 
@@ -314,6 +314,15 @@ mod tests {
         }
         assert_eq!(tokens.len(), 10);
         assert!(tokens.entries.capacity() <= 4 * LOOKS && tokens.index.capacity() <= 8 * LOOKS);
+    }
+
+    /// All of what has no signature goes into the digest, whatever it looks like.
+    #[test]
+    fn words_of_a_proxy_that_are_taken_for_a_signed_token() {
+        let words = format!("alice.smith\nAlice\n{}\n", "x".repeat(100));
+        assert_eq!(end_of_signature(words.as_bytes()), None);
+        let signed = words.replace('\n', "");
+        assert!(end_of_signature(signed.as_bytes()).is_some());
     }
 
     #[test]
