@@ -16,58 +16,102 @@ use crate::wire::authority::{is_loopback_host, is_loopback_origin};
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
 GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
 
-/// Answers one request. Health and readiness ask for no token: probes have none, and they tell nothing.
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Healthz,
+    Readyz,
+    Metrics,
+    Publish,
+    Drain,
+    Revoke,
+}
+
+impl Place {
+    fn of(path: &str) -> Option<Place> {
+        Some(match path {
+            "/healthz" => Place::Healthz,
+            "/readyz" => Place::Readyz,
+            "/metrics" => Place::Metrics,
+            "/publish" => Place::Publish,
+            "/drain" => Place::Drain,
+            "/revoke" => Place::Revoke,
+            _ => return None,
+        })
+    }
+
+    /// What may be asked here, for `Allow`.
+    const fn methods(self) -> &'static str {
+        match self {
+            Place::Healthz | Place::Readyz | Place::Metrics => "GET, HEAD",
+            Place::Publish | Place::Drain | Place::Revoke => "POST",
+        }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        self.methods().split(", ").any(|it| it == method.as_str())
+    }
+
+    /// Health and readiness ask for no token: probes have none, and they tell nothing.
+    const fn asks_for_token(self) -> bool {
+        !matches!(self, Place::Healthz | Place::Readyz)
+    }
+}
+
+/// Answers one request.
 pub(super) async fn answer(
     request: &AdminRequest,
     publisher: &IdempotentPublisher,
     policy: &AdminPolicy,
 ) -> AdminResponse {
-    if let Some(refusal) = turn_away(&request.head.headers, policy) {
-        return refusal;
-    }
-    let method = &request.head.method;
-    match request.head.uri.path() {
-        "/healthz" if is_read(method) => AdminResponse::text(200, "ok\n"),
-        "/readyz" if is_read(method) => availability(publisher),
-        "/metrics" if is_read(method) => match ask_for_token(&request.head.headers, policy) {
-            Some(refusal) => refusal,
-            None => metrics(publisher),
-        },
-        "/publish" if method == Method::POST => {
-            match ask_for_token(&request.head.headers, policy) {
-                Some(refusal) => refusal,
-                None => publish(&request.body, publisher, policy).await,
-            }
-        }
-        "/drain" if method == Method::POST => match ask_for_token(&request.head.headers, policy) {
-            Some(refusal) => refusal,
-            None => drain(publisher),
-        },
-        "/revoke" if method == Method::POST => match ask_for_token(&request.head.headers, policy) {
-            Some(refusal) => refusal,
-            None => revoke(&request.body, publisher).await,
-        },
-        "/healthz" | "/readyz" | "/metrics" => not_allowed("GET, HEAD"),
-        "/publish" | "/drain" | "/revoke" => not_allowed("POST"),
-        _ => AdminResponse::error(404, format!("Nothing is here. {ROUTES}")),
+    let place = match admit(&request.head, policy) {
+        Ok(place) => place,
+        Err(refusal) => return refusal,
+    };
+    match place {
+        Place::Healthz => AdminResponse::text(200, "ok\n"),
+        Place::Readyz => availability(publisher),
+        Place::Metrics => metrics(publisher),
+        Place::Publish => publish(&request.body, publisher, policy).await,
+        Place::Drain => drain(publisher),
+        Place::Revoke => revoke(&request.body, publisher).await,
     }
 }
 
 /// Whether this publishes, and may.
 pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
-    refuse_lines(head, policy).is_none()
+    admit(head, policy).is_ok_and(|place| place == Place::Publish)
 }
 
 /// Why a request whose body is lines gets no further than its head.
 pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<AdminResponse> {
-    turn_away(&head.headers, policy).or_else(|| match head.uri.path() {
-        "/publish" if head.method == Method::POST => ask_for_token(&head.headers, policy),
-        "/publish" => Some(not_allowed("POST")),
-        _ => Some(AdminResponse::error(
+    match admit(head, policy) {
+        Ok(Place::Publish) => None,
+        Ok(_) => Some(AdminResponse::error(
             404,
             format!("Nothing here takes lines. {ROUTES}"),
         )),
-    })
+        Err(refusal) => Some(refusal),
+    }
+}
+
+/// Where a request goes, by its head.
+///
+/// # Errors
+/// What whoever may not ask that is told.
+fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<Place, AdminResponse> {
+    if let Some(refusal) = turn_away(&head.headers, policy) {
+        return Err(refusal);
+    }
+    let nothing = || AdminResponse::error(404, format!("Nothing is here. {ROUTES}"));
+    let place = Place::of(head.uri.path()).ok_or_else(nothing)?;
+    if !place.takes(&head.method) {
+        return Err(not_allowed(place.methods()));
+    }
+    let refusal = place
+        .asks_for_token()
+        .then(|| ask_for_token(&head.headers, policy));
+    refusal.flatten().map_or(Ok(place), Err)
 }
 
 /// A browser's page from elsewhere, or one that reached a loopback address under another name.
@@ -99,10 +143,6 @@ fn ask_for_token(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminRespo
     (!token.admits(offered)).then(|| {
         AdminResponse::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
     })
-}
-
-fn is_read(method: &Method) -> bool {
-    method == Method::GET || method == Method::HEAD
 }
 
 fn availability(publisher: &IdempotentPublisher) -> AdminResponse {

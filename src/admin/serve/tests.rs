@@ -353,7 +353,8 @@ fn send_lines(address: SocketAddr) {
 fn lines_that_are_not_let_in() {
     let address = listeners()[0];
     for (path, host, status) in [
-        ("/healthz", "localhost", "404"),
+        ("/healthz", "localhost", "405"),
+        ("/elsewhere", "localhost", "404"),
         ("/publish", "evil.example", "403"),
     ] {
         let mut stream = connect(address);
