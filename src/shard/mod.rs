@@ -40,6 +40,7 @@ mod setup;
 mod stats;
 mod stays;
 mod travel;
+pub mod view;
 mod wheel;
 
 use std::hint::black_box;
