@@ -23,6 +23,7 @@ mod item_principal;
 mod lines;
 mod long_body;
 mod message;
+mod node;
 mod operators;
 mod policy;
 mod publish;

@@ -391,6 +391,11 @@ impl Publisher {
             .map_or(&[], |mailboxes| mailboxes)
     }
 
+    /// How many messages wait for each core.
+    pub(crate) fn waiting(&self) -> Vec<usize> {
+        self.mailboxes().iter().map(CoreMailbox::len).collect()
+    }
+
     /// Gives offsets to a message for every core, which learns the first of them.
     fn post_all(&self, floor: u64, count: u64, message: impl Fn(u64) -> CoreMessage) -> u64 {
         let mut last_offset = self.lock();

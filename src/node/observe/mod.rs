@@ -5,5 +5,10 @@ mod view;
 
 use super::backend::NodeBackend;
 use crate::admin::OperatorBackend;
+use crate::metrics::NodeReading;
 
-impl OperatorBackend for NodeBackend {}
+impl OperatorBackend for NodeBackend {
+    fn node(&self) -> Option<NodeReading> {
+        self.metrics.node()
+    }
+}

@@ -39,6 +39,10 @@ impl<K: Copy + PartialEq> Tally<K> {
         known.map_or(0, |(_, count)| *count)
     }
 
+    pub fn into_counts(self) -> impl Iterator<Item = (K, u64)> {
+        self.0.into_iter()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (K, u64)> {
         self.0.iter().copied()
     }
