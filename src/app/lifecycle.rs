@@ -64,8 +64,9 @@ pub enum SessionEnd {
 }
 
 impl SessionEnd {
-    /// As a label has it.
-    pub(crate) const fn word(self) -> &'static str {
+    /// In a word, as metrics have it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
         match self {
             SessionEnd::Deleted => "deleted",
             SessionEnd::Idle => "idle",

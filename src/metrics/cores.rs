@@ -8,7 +8,7 @@ use prometheus::proto::MetricFamily;
 
 use super::families::Families;
 use super::reading::{CoreReading, NodeReading, ReadNode};
-use crate::shard::Tally;
+use crate::shard::CountOfEach;
 
 /// Clones are the same one.
 #[derive(Clone)]
@@ -113,7 +113,7 @@ fn operations(node: &NodeReading, families: &mut Families) {
         family = family.durations(&labels, lived);
     }
     family.end();
-    let mut by_reason: Tally<&str> = Tally::default();
+    let mut by_reason: CountOfEach<&str> = CountOfEach::default();
     for ((reason, _), lived) in &ended {
         by_reason.add(reason, lived.count());
     }
@@ -145,12 +145,12 @@ fn counters(node: &NodeReading, families: &mut Families) {
     let family = families.counter("pinfold_conflated_total", help);
     family.with(&[], sum(|it| it.stats.conflated)).end();
     let help = "Connections of clients that ended, by why.";
-    let closed = node.tally(|it| &it.connections_closed);
+    let closed = node.count_of_each(|it| &it.connections_closed);
     let closed = closed.map(|(reason, count)| (reason.word(), count as f64));
     let family = families.counter("pinfold_connections_closed_total", help);
     family.each("reason", closed).end();
     let help = "Answers to clients with a status of 400 or above.";
-    let refusals = node.tally(|it| &it.refusals);
+    let refusals = node.count_of_each(|it| &it.refusals);
     let refusals = refusals.map(|(status, count)| (status.to_string(), count as f64));
     let family = families.counter("pinfold_http_refusals_total", help);
     family.each("status", refusals).end();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::forward::ForwardCounts;
-use crate::shard::{CoreStats, Histogram, OperationLabels, StreamCounts, Tally};
+use crate::shard::{CoreStats, CountOfEach, Histogram, OperationLabels, StreamCounts};
 
 /// Reads it. For any thread that may wait for a core's copy: some microseconds.
 pub type ReadNode = Arc<dyn Fn() -> NodeReading + Send + Sync>;
@@ -122,12 +122,12 @@ impl NodeReading {
         all
     }
 
-    /// One tally of all cores'.
-    pub fn tally<K: Copy + PartialEq>(
+    /// The same of all cores.
+    pub fn count_of_each<K: Copy + PartialEq>(
         &self,
-        of: impl Fn(&CoreStats) -> &Tally<K>,
+        of: impl Fn(&CoreStats) -> &CountOfEach<K>,
     ) -> impl Iterator<Item = (K, u64)> {
-        let mut all = Tally::default();
+        let mut all = CountOfEach::default();
         for (what, count) in self.cores.iter().flat_map(|core| of(&core.stats).iter()) {
             all.add(what, count);
         }

@@ -44,7 +44,8 @@ pub(super) struct NodeBackend {
 
 impl PublishBackend for NodeBackend {
     fn availability(&self) -> Availability {
-        availability(&self.publisher, self.bus.as_deref())
+        let loaded = self.bus.as_ref().map(|it| it.loaded().availability());
+        availability(&self.publisher, loaded)
     }
 
     fn metrics(&self) -> String {

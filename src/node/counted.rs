@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::cluster::BusHandle;
 use super::stats::reader;
 use super::{Node, NodeBuilder, NodeError};
+use crate::app::call::Availability;
 use crate::clients::Commons;
 use crate::metrics::{Metrics, Registry};
 use crate::runtime::StatsBoard;
@@ -55,8 +55,13 @@ impl Counters {
     }
 
     /// Of what its cores have counted as well.
-    pub(super) fn show_node(&self, node: &Node, board: StatsBoard, bus: Option<Arc<BusHandle>>) {
-        self.0.show_node(reader(node, board, bus));
+    pub(super) fn show_node(
+        &self,
+        node: &Node,
+        board: StatsBoard,
+        loaded: impl Fn() -> Option<Availability> + Send + Sync + 'static,
+    ) {
+        self.0.show_node(reader(node, board, loaded));
     }
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {

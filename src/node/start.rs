@@ -86,8 +86,9 @@ impl NodeBuilder {
         }
         let node = plan.node(&cores, &watch);
         let bus = plan.member.as_ref().map(|it| it.bus.clone());
-        plan.counters
-            .show_node(&node, plan.setup.stats.clone(), bus);
+        let loaded = move || bus.as_ref().map(|it| it.loaded().availability());
+        let board = plan.setup.stats.clone();
+        plan.counters.show_node(&node, board, loaded);
         let membership = plan.member.as_ref().map(|it| it.membership.clone());
         let control = on_listening(&node).and_then(|()| plan.start_control(&node));
         match control {

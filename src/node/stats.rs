@@ -3,14 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cluster::BusHandle;
 use super::{Node, NodeCounts};
 use crate::app::call::Availability;
 use crate::metrics::{CoreReading, MemoryReading, NodeReading, ReadNode, ThreadReading};
 use crate::runtime::{Publisher, StatsBoard, unix_ms};
 
 /// How a node is read. The node's own counters hold this: it must not hold them, nor the node.
-pub(super) fn reader(node: &Node, board: StatsBoard, bus: Option<Arc<BusHandle>>) -> ReadNode {
+///
+/// `loaded` says what its board is like, if it shares that with other nodes.
+pub(super) fn reader(
+    node: &Node,
+    board: StatsBoard,
+    loaded: impl Fn() -> Option<Availability> + Send + Sync + 'static,
+) -> ReadNode {
     let shared = &node.shared;
     let (watch, commons) = (shared.watch.clone(), shared.commons.clone());
     let publisher = shared.publisher.clone();
@@ -38,7 +43,7 @@ pub(super) fn reader(node: &Node, board: StatsBoard, bus: Option<Arc<BusHandle>>
             incarnation,
             started_at,
             now: unix_ms(),
-            state: word(availability(&publisher, bus.as_deref())),
+            state: word(availability(&publisher, loaded())),
             driver,
             connections: counts.connections,
             connections_max: counts.connections_max,
@@ -62,12 +67,11 @@ pub(super) fn reader(node: &Node, board: StatsBoard, bus: Option<Arc<BusHandle>>
 }
 
 /// Whether new clients should come.
-pub(super) fn availability(publisher: &Publisher, bus: Option<&BusHandle>) -> Availability {
-    match bus {
+pub(super) fn availability(publisher: &Publisher, loaded: Option<Availability>) -> Availability {
+    match loaded {
         _ if publisher.is_leaving() => Availability::Leaving,
         _ if publisher.is_impaired() => Availability::Impaired,
-        Some(bus) => bus.loaded().availability(),
-        None => Availability::Ready,
+        loaded => loaded.unwrap_or(Availability::Ready),
     }
 }
 

@@ -1,9 +1,7 @@
 //! In place of `counted.rs` in a build without the feature `metrics`: nothing is counted.
 
-use std::sync::Arc;
-
-use super::cluster::BusHandle;
 use super::{Node, NodeError};
+use crate::app::call::Availability;
 use crate::clients::Commons;
 use crate::runtime::StatsBoard;
 
@@ -20,5 +18,11 @@ impl Counters {
 
     pub(super) fn show(&self, _: &Commons) {}
 
-    pub(super) fn show_node(&self, _: &Node, _: StatsBoard, _: Option<Arc<BusHandle>>) {}
+    pub(super) fn show_node(
+        &self,
+        _: &Node,
+        _: StatsBoard,
+        _: impl Fn() -> Option<Availability> + Send + Sync + 'static,
+    ) {
+    }
 }

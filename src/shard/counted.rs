@@ -1,9 +1,20 @@
-//! What can be counted of a shard beside its entries: for tests.
+//! What can be counted of a shard beside its entries: what it has counted itself, and what tests compare.
 
-use super::Shard;
+use super::stats::CoreStats;
+use super::{Engine, Http, Shard};
 use crate::clients::Client;
 
 impl Shard {
+    /// Writes what was counted, and what there is, over an older copy: what did not change since is not copied again.
+    pub fn stats_into(&self, copy: &mut CoreStats) {
+        self.engine.stats_into(self.http.stats().streams, copy);
+        self.http.stats().copy_into(copy);
+        let connections = self.http.connection_count();
+        copy.gauges.connections = connections;
+        let bytes = connections * Http::<Engine>::ENTRY_BYTES;
+        copy.gauges.memory_lines[0] = ("connections", bytes);
+    }
+
     /// What its clients hold here, as it is counted for the whole node: sessions and connections. For tests.
     pub fn holdings(&self) -> impl Iterator<Item = (Client, bool)> {
         let sessions = self.engine.session_clients().map(|client| (client, true));

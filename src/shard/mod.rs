@@ -70,8 +70,8 @@ pub use self::setup::{
     AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup,
 };
 pub use self::stats::{
-    BOUNDS_MS, CoreStats, EndedSessions, Gauges, Histogram, OperationCounts, OperationEnd,
-    OperationLabels, StreamCounts, Tally,
+    BOUNDS_MS, CoreStats, CountOfEach, EndedSessions, Gauges, Histogram, OperationCounts,
+    OperationEnd, OperationLabels, StreamCounts,
 };
 pub use self::stays::{NotTaken, StaysBecause};
 pub use self::travel::{GivenBack, TravellingConnection, TravellingSession};
@@ -428,16 +428,6 @@ impl Shard {
             connections: self.http.connection_count(),
             ..self.engine.counts()
         }
-    }
-
-    /// Writes what was counted, and what there is, over an older copy: what did not change since is not copied again.
-    pub fn stats_into(&self, copy: &mut CoreStats) {
-        self.engine.stats_into(self.http.stats().streams, copy);
-        self.http.stats().copy_into(copy);
-        let connections = self.http.connection_count();
-        copy.gauges.connections = connections;
-        let bytes = connections * Http::<Engine>::ENTRY_BYTES;
-        copy.gauges.memory_lines[0] = ("connections", bytes);
     }
 
     #[must_use]

@@ -18,3 +18,4 @@ mod ports;
 #[allow(dead_code, reason = "the tests of the bus hang and ask it, too")]
 mod redis;
 mod side_by_side;
+mod stats;

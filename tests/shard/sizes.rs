@@ -10,6 +10,8 @@ use pinfold::internals::shard::Shard;
 #[test]
 fn an_entry_that_grew_unnoticed() {
     let sizes = Shard::entry_sizes();
+    // A call has 8 bytes for what it is counted as when it is over: its method, its tool, and when it began. It lives as long as
+    // somebody works on it, and takes two thousand besides.
     // A listener has 8 bytes for by what it hears, in a block of its own where anybody is asked.
     let all = [
         sizes.connection,
@@ -20,7 +22,7 @@ fn an_entry_that_grew_unnoticed() {
     ];
     assert_eq!(
         all,
-        [128, 112, 80, 112, 96],
+        [128, 112, 80, 112, 104],
         "connection, session, stream, listener, call"
     );
 }

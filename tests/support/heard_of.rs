@@ -46,10 +46,11 @@ impl Node {
 
     /// For one principal alone.
     pub fn publish_to(&mut self, principal: PrincipalId, topic: Topic, floor: u64) -> u64 {
+        let published = self.now;
         let offset = self.post(floor, |offset| {
             News::Published(Publication {
                 offset,
-                published: 0,
+                published,
                 topic: topic.clone(),
                 principal: Some(principal),
             })

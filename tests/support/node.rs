@@ -297,10 +297,11 @@ impl Node {
 
     /// The offset is at least `floor`: the place in a shared log.
     pub fn publish_at(&mut self, floor: u64, topic: Topic) -> u64 {
+        let published = self.now;
         self.post(floor, |offset| {
             News::Published(Publication {
                 offset,
-                published: 0,
+                published,
                 topic: topic.clone(),
                 principal: None,
             })

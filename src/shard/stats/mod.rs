@@ -5,9 +5,9 @@
 //! clients is bounded: tools, error codes and series ([`operations`]). Durations are differences of the shard's clock, which
 //! counts milliseconds.
 
+mod count_of_each;
 mod histogram;
 mod operations;
-mod tally;
 mod tools;
 
 use std::mem::size_of;
@@ -17,10 +17,10 @@ use super::wheel::Millis;
 use crate::app::call::SessionEnd;
 use crate::mcp::ProtocolVersion;
 
+pub use self::count_of_each::CountOfEach;
 pub use self::histogram::{BOUNDS_MS, Histogram};
 pub(super) use self::operations::{Operation, Operations};
 pub use self::operations::{OperationCounts, OperationEnd, OperationLabels};
-pub use self::tally::Tally;
 pub(super) use self::tools::name_in;
 
 /// All that one core has counted, and has, at a moment.
@@ -37,9 +37,9 @@ pub struct CoreStats {
     pub deliveries: [u64; 2],
     /// Events that were not written since their listener was still to be notified of the same topic.
     pub conflated: u64,
-    pub connections_closed: Tally<Closed>,
+    pub connections_closed: CountOfEach<Closed>,
     /// Answers of 400 and above.
-    pub refusals: Tally<u16>,
+    pub refusals: CountOfEach<u16>,
     /// Connections that went to another core.
     pub moves: u64,
     pub gauges: Gauges,
@@ -70,7 +70,7 @@ pub struct Gauges {
 }
 
 /// Lines of the memory bill that a core has.
-pub const MEMORY_LINES: usize = 7;
+const MEMORY_LINES: usize = 7;
 
 /// Streams that are open, by what opened them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,8 +105,8 @@ struct Wave {
 /// What the wire counts.
 #[derive(Default)]
 pub(super) struct WireStats {
-    pub(super) closed: Tally<Closed>,
-    pub(super) refusals: Tally<u16>,
+    pub(super) closed: CountOfEach<Closed>,
+    pub(super) refusals: CountOfEach<u16>,
     pub(super) moves: u64,
     /// Exchanges whose answer is a stream, now.
     pub(super) streams: usize,

@@ -27,10 +27,10 @@ pub(super) struct ToolNames {
     known: Vec<Arc<str>>,
     /// Where a name is in `known`, plus one: by its hash, or the next free place after it.
     slots: Box<[u8; SLOTS]>,
-    waiting: [Option<Waiting>; WAITING_MAX],
+    waiting: [Option<UnknownTool>; WAITING_MAX],
 }
 
-struct Waiting {
+struct UnknownTool {
     name: Arc<str>,
     users: u32,
 }
@@ -85,13 +85,13 @@ impl ToolNames {
     }
 
     fn wait(&mut self, name: &str) -> u8 {
-        let same = |it: &Option<Waiting>| it.as_ref().is_some_and(|it| *it.name == *name);
+        let same = |it: &Option<UnknownTool>| it.as_ref().is_some_and(|it| *it.name == *name);
         let known = self.waiting.iter().position(same);
         let place = known.or_else(|| self.waiting.iter().position(Option::is_none));
         let Some(place) = place else {
             return OTHER_TOOL;
         };
-        let waiting = self.waiting[place].get_or_insert_with(|| Waiting {
+        let waiting = self.waiting[place].get_or_insert_with(|| UnknownTool {
             name: name.into(),
             users: 0,
         });

@@ -3,17 +3,17 @@
 
 /// `K` is one of a few that the code names, never what a client does.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Tally<K>(Vec<(K, u64)>);
+pub struct CountOfEach<K>(Vec<(K, u64)>);
 
-impl<K> Default for Tally<K> {
+impl<K> Default for CountOfEach<K> {
     fn default() -> Self {
-        Tally(Vec::new())
+        CountOfEach(Vec::new())
     }
 }
 
-impl<K: Copy> Clone for Tally<K> {
+impl<K: Copy> Clone for CountOfEach<K> {
     fn clone(&self) -> Self {
-        Tally(self.0.clone())
+        CountOfEach(self.0.clone())
     }
 
     fn clone_from(&mut self, other: &Self) {
@@ -21,7 +21,7 @@ impl<K: Copy> Clone for Tally<K> {
     }
 }
 
-impl<K: Copy + PartialEq> Tally<K> {
+impl<K: Copy + PartialEq> CountOfEach<K> {
     pub fn count(&mut self, what: K) {
         self.add(what, 1);
     }
