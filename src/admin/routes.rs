@@ -1,7 +1,7 @@
 //! A whole request in, a whole response out: who may ask what, and the sentence for everything else.
 
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use http::{HeaderMap, Method};
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue};
 use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
@@ -11,7 +11,8 @@ use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
 use super::revoke;
-use crate::wire::authority::{is_loopback_host, is_loopback_origin};
+use super::roles::AdminRole;
+use crate::wire::authority::{is_loopback_host, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
 GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
@@ -27,34 +28,47 @@ enum Place {
     Revoke,
 }
 
+/// Where it is: `{…}` stands for one segment of any text, and what comes first is found first.
+const PLACES: &[(&str, Place)] = &[
+    ("/healthz", Place::Healthz),
+    ("/readyz", Place::Readyz),
+    ("/metrics", Place::Metrics),
+    ("/publish", Place::Publish),
+    ("/drain", Place::Drain),
+    ("/revoke", Place::Revoke),
+];
+
+const READ: Option<AdminRole> = Some(AdminRole::Read);
+const PUBLISH: Option<AdminRole> = Some(AdminRole::Publish);
+const OPERATE: Option<AdminRole> = Some(AdminRole::Operate);
+
 impl Place {
     fn of(path: &str) -> Option<Place> {
-        Some(match path {
-            "/healthz" => Place::Healthz,
-            "/readyz" => Place::Readyz,
-            "/metrics" => Place::Metrics,
-            "/publish" => Place::Publish,
-            "/drain" => Place::Drain,
-            "/revoke" => Place::Revoke,
-            _ => return None,
-        })
+        let found = PLACES.iter().find(|(pattern, _)| is_at(pattern, path));
+        found.map(|(_, place)| *place)
     }
 
-    /// What may be asked here, for `Allow`.
-    const fn methods(self) -> &'static str {
+    /// What may be asked here, and the role that each needs. None: whoever reaches the listener may. Probes have no token, and
+    /// health and readiness tell nothing.
+    const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
-            Place::Healthz | Place::Readyz | Place::Metrics => "GET, HEAD",
-            Place::Publish | Place::Drain | Place::Revoke => "POST",
+            Place::Healthz | Place::Readyz => &[("GET", None), ("HEAD", None)],
+            Place::Metrics => &[("GET", READ), ("HEAD", READ)],
+            Place::Publish => &[("POST", PUBLISH)],
+            Place::Drain | Place::Revoke => &[("POST", OPERATE)],
         }
     }
+}
 
-    fn takes(self, method: &Method) -> bool {
-        self.methods().split(", ").any(|it| it == method.as_str())
-    }
-
-    /// Health and readiness ask for no token: probes have none, and they tell nothing.
-    const fn asks_for_token(self) -> bool {
-        !matches!(self, Place::Healthz | Place::Readyz)
+fn is_at(pattern: &str, path: &str) -> bool {
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return true,
+            (Some(any), Some(segment)) if any.starts_with('{') && !segment.is_empty() => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
     }
 }
 
@@ -64,8 +78,8 @@ pub(super) async fn answer(
     publisher: &IdempotentPublisher,
     policy: &AdminPolicy,
 ) -> AdminResponse {
-    let place = match admit(&request.head, policy) {
-        Ok(place) => place,
+    let (place, _) = match admit(&request.head, policy) {
+        Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
     match place {
@@ -80,13 +94,13 @@ pub(super) async fn answer(
 
 /// Whether this publishes, and may.
 pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
-    admit(head, policy).is_ok_and(|place| place == Place::Publish)
+    admit(head, policy).is_ok_and(|(place, _)| place == Place::Publish)
 }
 
 /// Why a request whose body is lines gets no further than its head.
 pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<AdminResponse> {
     match admit(head, policy) {
-        Ok(Place::Publish) => None,
+        Ok((Place::Publish, _)) => None,
         Ok(_) => Some(AdminResponse::error(
             404,
             format!("Nothing here takes lines. {ROUTES}"),
@@ -95,35 +109,34 @@ pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<A
     }
 }
 
-/// Where a request goes, by its head.
+/// Where a request goes, by its head, and what whoever sent it may do.
 ///
 /// # Errors
 /// What whoever may not ask that is told.
-fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<Place, AdminResponse> {
+fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<(Place, AdminRole), AdminResponse> {
     if let Some(refusal) = turn_away(&head.headers, policy) {
         return Err(refusal);
     }
     let nothing = || AdminResponse::error(404, format!("Nothing is here. {ROUTES}"));
     let place = Place::of(head.uri.path()).ok_or_else(nothing)?;
-    if !place.takes(&head.method) {
-        return Err(not_allowed(place.methods()));
+    let mut methods = place.methods().iter();
+    match methods.find(|(method, _)| head.method == *method) {
+        None => Err(not_allowed(place)),
+        Some((_, None)) => Ok((place, AdminRole::Read)),
+        Some((_, Some(needed))) => {
+            let role = policy.tokens.admit(&head.headers, *needed)?;
+            Ok((place, role))
+        }
     }
-    let refusal = place
-        .asks_for_token()
-        .then(|| ask_for_token(&head.headers, policy));
-    refusal.flatten().map_or(Ok(place), Err)
 }
 
-/// A browser's page from elsewhere, or one that reached a loopback address under another name.
+/// A browser's page from elsewhere, on this machine too, or one that reached a loopback address under another name. A page
+/// that this listener served is at home.
 fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
-    let foreign = headers
-        .get_all(ORIGIN)
-        .iter()
-        .any(|origin| !origin.to_str().is_ok_and(is_loopback_origin));
-    if foreign {
+    if comes_from_elsewhere(headers) {
         return Some(AdminResponse::error(
             403,
-            "Web pages of other sites may not use the admin listener.",
+            "Web pages of other origins may not use the admin listener.",
         ));
     }
     let host = headers.get(HOST).map_or(Ok(""), |host| host.to_str());
@@ -136,13 +149,17 @@ fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse>
     None
 }
 
-fn ask_for_token(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
-    let offered = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-    let token = policy.token.as_ref()?;
-    let sentence = "This needs the bearer token of --admin-token-file.";
-    (!token.admits(offered)).then(|| {
-        AdminResponse::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
-    })
+/// A browser says so by itself: `Origin` where something could be changed, `Sec-Fetch-Site` also where something is only read.
+/// Following a link to a page that is here is no use of it.
+fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|it| it.to_str().ok());
+    let own = text(HOST.as_str()).unwrap_or_default();
+    let is_own = |origin: &HeaderValue| origin.to_str().is_ok_and(|it| is_origin_of(it, own));
+    if !headers.get_all(ORIGIN).iter().all(is_own) {
+        return true;
+    }
+    matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
+        && text("sec-fetch-mode") != Some("navigate")
 }
 
 fn availability(publisher: &IdempotentPublisher) -> AdminResponse {
@@ -182,7 +199,9 @@ async fn revoke(body: &[u8], publisher: &IdempotentPublisher) -> AdminResponse {
     }
 }
 
-fn not_allowed(allow: &'static str) -> AdminResponse {
+fn not_allowed(place: Place) -> AdminResponse {
+    let methods: Vec<&str> = place.methods().iter().map(|(name, _)| *name).collect();
+    let allow = methods.join(", ");
     AdminResponse::error(405, format!("Use {allow} here. {ROUTES}")).with("Allow", allow)
 }
 

@@ -7,7 +7,9 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use super::*;
-use crate::admin::{PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Token};
+use crate::admin::{
+    AdminTokens, PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Token,
+};
 use crate::app::call::Availability;
 
 struct Counting {
@@ -69,7 +71,11 @@ fn ask(
         body: body.as_bytes().to_vec().into(),
     };
     let policy = AdminPolicy {
-        token: token.then(|| Token::parse("s3cret").unwrap()),
+        tokens: AdminTokens {
+            operate: token.then(|| Token::parse("s3cret").unwrap()),
+            publish: token.then(|| Token::parse("publ1sh").unwrap()),
+            read: token.then(|| Token::parse("re4d").unwrap()),
+        },
         loopback: !token,
         uri_bytes_max: 64,
         line_bytes_max: 1024,
@@ -177,6 +183,8 @@ fn publishing_from_a_web_page_elsewhere() {
     for wrong in [
         ("Origin", "https://evil.example"),
         ("Origin", "null"),
+        ("Origin", "http://localhost:3000"),
+        ("Sec-Fetch-Site", "same-site"),
         ("Host", "evil.example:9464"),
     ] {
         assert_eq!(
@@ -186,10 +194,124 @@ fn publishing_from_a_web_page_elsewhere() {
         );
     }
     let page_here = [
-        ("Origin", "http://localhost:3000"),
+        ("Origin", "http://127.0.0.1:9464"),
+        ("Sec-Fetch-Site", "same-origin"),
         ("Host", "127.0.0.1:9464"),
     ];
     assert_eq!(ask("POST", "/publish", &page_here, body, false).0, 200);
+}
+
+/// Each place, at a path where it is, with each method that it takes and the role that this needs.
+fn everything() -> Vec<(String, &'static str, Option<AdminRole>)> {
+    let at = |pattern: &str| {
+        let segments = pattern.split('/').map(|it| match it.starts_with('{') {
+            true => "n1.AAAAAAAAAAAAAAAAAAAAAAAA",
+            false => it,
+        });
+        segments.collect::<Vec<_>>().join("/")
+    };
+    let places = PLACES.iter().flat_map(|(pattern, place)| {
+        let methods = place.methods().iter();
+        methods.map(move |(method, role)| (at(pattern), *method, *role))
+    });
+    places.collect()
+}
+
+/// Past the door: whatever it says there.
+fn is_let_in(status: u16) -> bool {
+    !matches!(status, 401 | 403)
+}
+
+#[test]
+fn a_place_that_is_reached_without_its_role() {
+    for (path, method, needed) in everything() {
+        for (token, role) in [
+            (None, None),
+            (Some("Bearer wrong"), None),
+            (Some("Bearer re4d"), Some(AdminRole::Read)),
+            (Some("Bearer publ1sh"), Some(AdminRole::Publish)),
+            (Some("Bearer s3cret"), Some(AdminRole::Operate)),
+        ] {
+            let headers: Vec<_> = token.iter().map(|it| ("Authorization", *it)).collect();
+            let (status, said) = ask(method, &path, &headers, "", true);
+            let what = format!("{method} {path} {token:?}: {status} {said}");
+            match (needed, role) {
+                (None, _) => assert!(is_let_in(status), "{what}"),
+                (Some(_), None) => assert_eq!(status, 401, "{what}"),
+                (Some(needed), Some(role)) if role < needed => {
+                    assert_eq!(status, 403, "{what}");
+                    let lacks = format!("this needs {needed}");
+                    assert!(method == "HEAD" || said.contains(&lacks), "{what}");
+                }
+                (Some(_), Some(_)) => assert!(is_let_in(status), "{what}"),
+            }
+        }
+    }
+}
+
+/// With a token, too: a browser would send one that a page was given.
+#[test]
+fn a_place_that_a_page_of_another_origin_reaches() {
+    for (path, method, _) in everything() {
+        for wrong in [
+            ("Origin", "https://evil.example"),
+            ("Origin", "null"),
+            ("Origin", "http://127.0.0.1:9465"),
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Sec-Fetch-Site", "same-site"),
+        ] {
+            let headers = [("Host", "127.0.0.1:9464"), wrong];
+            assert_eq!(
+                ask(method, &path, &headers, "", false).0,
+                403,
+                "{method} {path} {wrong:?}"
+            );
+            let with_token = [headers[0], wrong, ("Authorization", "Bearer s3cret")];
+            let (status, _) = ask(method, &path, &with_token, "", true);
+            assert_eq!(status, 403, "{method} {path} {wrong:?}");
+        }
+        let rebound = [
+            ("Host", "evil.example:9464"),
+            ("Origin", "http://evil.example:9464"),
+        ];
+        assert_eq!(
+            ask(method, &path, &rebound, "", false).0,
+            403,
+            "{method} {path}"
+        );
+        // A page of its own, and a link from elsewhere, which comes with no token.
+        let own = [
+            ("Host", "127.0.0.1:9464"),
+            ("Origin", "http://127.0.0.1:9464"),
+        ];
+        assert!(
+            is_let_in(ask(method, &path, &own, "", false).0),
+            "{method} {path}"
+        );
+        let link = [
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Sec-Fetch-Mode", "navigate"),
+        ];
+        assert!(
+            method != "GET" || is_let_in(ask(method, &path, &link, "", false).0),
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_path_with_a_segment_too_many() {
+    assert!(is_at("/sessions/{name}", "/sessions/n1.abc"));
+    for wrong in [
+        "/sessions",
+        "/sessions/",
+        "/sessions/a/b",
+        "sessions/a",
+        "/session/a",
+        "",
+    ] {
+        assert!(!is_at("/sessions/{name}", wrong), "{wrong}");
+    }
 }
 
 #[test]
