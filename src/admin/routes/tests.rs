@@ -8,7 +8,8 @@ use futures_util::future::{LocalBoxFuture, ready};
 
 use super::*;
 use crate::admin::{
-    AdminTokens, PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Token,
+    AdminTokens, OperatorBackend, PublishBackend, PublishItem, PublishOutcome, Revocation,
+    RevokeOutcome, Token,
 };
 use crate::app::call::Availability;
 
@@ -16,6 +17,8 @@ struct Counting {
     availability: Availability,
     offset: Cell<u64>,
 }
+
+impl OperatorBackend for Counting {}
 
 impl PublishBackend for Counting {
     fn availability(&self) -> Availability {
