@@ -1,7 +1,12 @@
 //! What operators ask of a node beside publishing: who is there, how they fare, why somebody left; and what they do about
 //! it. Each method answers for a node that has nothing of the kind, so that whoever has one thing implements that alone.
 
-use super::PublishBackend;
+use super::{ClusterReport, PublishBackend};
 
 /// What the listener asks for operators of the server behind it. Nothing here may block.
-pub trait OperatorBackend: PublishBackend {}
+pub trait OperatorBackend: PublishBackend {
+    /// How this node sees the others, and what they share. None: there is nothing to be seen.
+    fn cluster(&self) -> Option<ClusterReport> {
+        None
+    }
+}

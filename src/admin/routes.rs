@@ -15,7 +15,7 @@ use super::roles::AdminRole;
 use crate::wire::authority::{is_loopback_host, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
+GET /metrics (what is counted, for Prometheus), GET /cluster (the nodes and what they share), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,7 @@ enum Place {
     Publish,
     Drain,
     Revoke,
+    Cluster,
 }
 
 /// Where it is: `{…}` stands for one segment of any text, and what comes first is found first.
@@ -36,6 +37,7 @@ const PLACES: &[(&str, Place)] = &[
     ("/publish", Place::Publish),
     ("/drain", Place::Drain),
     ("/revoke", Place::Revoke),
+    ("/cluster", Place::Cluster),
 ];
 
 const READ: Option<AdminRole> = Some(AdminRole::Read);
@@ -53,7 +55,7 @@ impl Place {
     const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
             Place::Healthz | Place::Readyz => &[("GET", None), ("HEAD", None)],
-            Place::Metrics => &[("GET", READ), ("HEAD", READ)],
+            Place::Metrics | Place::Cluster => &[("GET", READ), ("HEAD", READ)],
             Place::Publish => &[("POST", PUBLISH)],
             Place::Drain | Place::Revoke => &[("POST", OPERATE)],
         }
@@ -89,6 +91,7 @@ pub(super) async fn answer(
         Place::Publish => publish(&request.body, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
+        Place::Cluster => cluster(publisher),
     }
 }
 
@@ -176,6 +179,13 @@ fn metrics(publisher: &IdempotentPublisher) -> AdminResponse {
     AdminResponse {
         content_type: crate::metrics::CONTENT_TYPE,
         ..AdminResponse::text(200, &publisher.backend().metrics())
+    }
+}
+
+fn cluster(publisher: &IdempotentPublisher) -> AdminResponse {
+    match publisher.backend().cluster() {
+        Some(report) => AdminResponse::json(200, &json!(report)),
+        None => AdminResponse::error(404, "Nothing is known of a cluster here."),
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::backend::NodeBackend;
 use super::check::socket_address;
-use super::cluster::BusHandle;
+use super::cluster::{BusHandle, Membership};
 use super::listen::bind_admin;
+use super::observe::OwnProcess;
 use super::{Node, NodeBuilder, NodeError, Options};
 use crate::acceptor::{Acceptor, Listening};
 use crate::admin::{AdminPolicy, AdminTokens, Token, serve_admin};
@@ -176,7 +177,10 @@ impl Operators {
         node: &Node,
         store: Option<Arc<dyn ContentStore>>,
         bus: Option<Arc<BusHandle>>,
+        membership: Option<Arc<Membership>>,
     ) -> Option<OperatorsWork> {
+        #[cfg(not(feature = "redis"))]
+        let _ = membership;
         let shared = &node.shared;
         let policy = shared.admin_address.map(|address| {
             let admin = &node.options().admin;
@@ -191,6 +195,9 @@ impl Operators {
                 publisher: shared.publisher.clone(),
                 store,
                 bus,
+                #[cfg(feature = "redis")]
+                membership,
+                own: OwnProcess::of(node),
                 metrics: shared.counters.metrics(),
                 #[cfg(feature = "auth")]
                 credentials: shared.credentials.clone(),
