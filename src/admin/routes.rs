@@ -213,7 +213,8 @@ mod tests {
 
     use super::*;
     use crate::admin::{
-        PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Token,
+        OperatorBackend, PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome,
+        Token,
     };
     use crate::app::call::Availability;
 
@@ -221,6 +222,8 @@ mod tests {
         availability: Availability,
         offset: Cell<u64>,
     }
+
+    impl OperatorBackend for Counting {}
 
     impl PublishBackend for Counting {
         fn availability(&self) -> Availability {

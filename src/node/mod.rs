@@ -31,6 +31,8 @@ mod error;
 mod handle;
 mod listen;
 mod names;
+#[cfg(feature = "admin")]
+mod observe;
 #[cfg_attr(not(feature = "admin"), path = "unattended.rs")]
 mod operators;
 mod options;

@@ -18,6 +18,7 @@ use crate::auth::Rules;
 use crate::limits::GAP_OFFSETS;
 use crate::principal::PrincipalId;
 use crate::shard::Publication;
+use crate::shard::view::{ViewAnswer, ViewQuestion};
 use crate::wire::session_id::SessionId;
 use crate::wire::uri::normal;
 
@@ -340,6 +341,24 @@ impl Publisher {
             answer,
         });
         Ok(receiver)
+    }
+
+    /// Asks a core what an operator wants to know. None: it takes no questions now, or there is no such core.
+    pub(crate) fn view(
+        &self,
+        core: u16,
+        question: ViewQuestion,
+    ) -> Option<oneshot::Receiver<ViewAnswer>> {
+        let mailbox = self.mailboxes().get(usize::from(core))?;
+        if mailbox.is_full() || self.has_ended() {
+            return None;
+        }
+        let (answer, receiver) = oneshot::channel();
+        mailbox.post_beyond(CoreMessage::View {
+            question: question.into(),
+            answer,
+        });
+        Some(receiver)
     }
 
     /// Asks all other cores to end an idle session of somebody who holds more than this.

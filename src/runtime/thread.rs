@@ -279,6 +279,10 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
             let mut shard = core.shard.borrow_mut();
             shard.handle_identified(now, connection, number, answer);
         }
+        CoreMessage::View { question, answer } => {
+            let told = core.shard.borrow_mut().handle_view(now, &question);
+            let _ = answer.send(told);
+        }
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
         CoreMessage::Report => report(core),

@@ -39,6 +39,7 @@ mod remote;
 mod setup;
 mod stays;
 mod travel;
+pub mod view;
 mod wheel;
 
 use std::hint::black_box;

@@ -51,6 +51,7 @@ mod subscribe;
 mod tests;
 mod timers;
 pub(super) mod travel;
+mod view;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
