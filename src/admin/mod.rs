@@ -12,6 +12,7 @@
 mod access;
 mod connection;
 mod connection_limit;
+mod console;
 mod digest;
 mod framing;
 mod http;

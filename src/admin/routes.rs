@@ -5,16 +5,17 @@ use http::{HeaderMap, Method};
 use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
+use super::console;
 use super::http::AdminRequest;
 use super::idempotent::{IdempotentPublisher, PublishReply};
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
 use super::revoke;
-use crate::wire::authority::{is_loopback_host, is_loopback_origin};
+use crate::wire::authority::{is_loopback_host, is_loopback_origin, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
+GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), POST /drain (send clients to other nodes, without ending) and GET /console (all of it as a page).";
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ enum Place {
     Publish,
     Drain,
     Revoke,
+    Console,
 }
 
 impl Place {
@@ -36,6 +38,7 @@ impl Place {
             "/publish" => Place::Publish,
             "/drain" => Place::Drain,
             "/revoke" => Place::Revoke,
+            "/console" => Place::Console,
             _ => return None,
         })
     }
@@ -43,7 +46,7 @@ impl Place {
     /// What may be asked here, for `Allow`.
     const fn methods(self) -> &'static str {
         match self {
-            Place::Healthz | Place::Readyz | Place::Metrics => "GET, HEAD",
+            Place::Healthz | Place::Readyz | Place::Metrics | Place::Console => "GET, HEAD",
             Place::Publish | Place::Drain | Place::Revoke => "POST",
         }
     }
@@ -52,9 +55,10 @@ impl Place {
         self.methods().split(", ").any(|it| it == method.as_str())
     }
 
-    /// Health and readiness ask for no token: probes have none, and they tell nothing.
+    /// Health and readiness ask for no token: probes have none, and they tell nothing. Neither does the console's page, which asks
+    /// for the token itself.
     const fn asks_for_token(self) -> bool {
-        !matches!(self, Place::Healthz | Place::Readyz)
+        !matches!(self, Place::Healthz | Place::Readyz | Place::Console)
     }
 }
 
@@ -72,6 +76,7 @@ pub(super) async fn answer(
         Place::Healthz => AdminResponse::text(200, "ok\n"),
         Place::Readyz => availability(publisher),
         Place::Metrics => metrics(publisher),
+        Place::Console => console::page(),
         Place::Publish => publish(&request.body, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
@@ -115,11 +120,18 @@ fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<Place, AdminRespons
 }
 
 /// A browser's page from elsewhere, or one that reached a loopback address under another name.
+///
+/// The console is a page of this listener's own, under whatever name it is reached. A page that has brought its own name to
+/// this address is taken for it, and gets no further than everybody without a token: there is one wherever the address is
+/// not loopback.
 fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
-    let foreign = headers
-        .get_all(ORIGIN)
-        .iter()
-        .any(|origin| !origin.to_str().is_ok_and(is_loopback_origin));
+    let own = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let is_own = |origin: &str| own.is_some_and(|own| is_origin_of(origin, own));
+    let foreign = headers.get_all(ORIGIN).iter().any(|origin| {
+        !origin
+            .to_str()
+            .is_ok_and(|origin| is_loopback_origin(origin) || is_own(origin))
+    });
     if foreign {
         return Some(AdminResponse::error(
             403,
