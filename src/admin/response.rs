@@ -1,5 +1,6 @@
 //! Responses into bytes: status, one type, one body, and a sentence for whatever was not answered as asked.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ pub(super) struct AdminResponse {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     /// Beyond those of the framing.
-    pub(super) headers: Vec<(&'static str, &'static str)>,
+    pub(super) headers: Vec<(&'static str, Cow<'static, str>)>,
     pub(super) body: String,
 }
 
@@ -36,8 +37,8 @@ impl AdminResponse {
         Self::json(status, &json!({ "error": sentence.into() }))
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.headers.push((name, value));
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 

@@ -19,12 +19,11 @@ static POLICY: LazyLock<String> = LazyLock::new(|| policy(PAGE));
 
 /// What `GET /console` is answered.
 pub(super) fn page() -> AdminResponse {
-    let policy: &'static str = POLICY.as_str();
     AdminResponse {
         content_type: "text/html; charset=utf-8",
         ..AdminResponse::text(200, PAGE)
     }
-    .with("Content-Security-Policy", policy)
+    .with("Content-Security-Policy", POLICY.as_str())
     .with("X-Content-Type-Options", "nosniff")
     .with("X-Frame-Options", "DENY")
     .with("Referrer-Policy", "no-referrer")
