@@ -52,6 +52,7 @@ export class Double {
         const url = new URL(request.url, this.url);
         const tell = (status, body) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
         if (url.pathname === '/console') return response.writeHead(200, this.page.headers).end(this.page.body);
+        if (url.pathname === '/healthz') return response.end('ok\n');
         const token = (request.headers.authorization ?? '').replace('Bearer ', '');
         this.asked.push({ method: request.method, path: request.url, token });
         if ([...this.unknown].some(it => url.pathname.startsWith(it))) return tell(404, { error: 'Nothing is here.' });
