@@ -109,6 +109,19 @@ pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one line of the log; the rest is cut. A panic with its backtrace is longer than any other.
 pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 
+/// Those who watch a session or a principal of a node at once, and the access logs of single ones that are on: a bit for each.
+pub const TRACES_MAX: usize = 16;
+
+/// Events that wait for one who watches, and their bytes: what a busy session does in a second. What comes then is counted.
+pub const TRACE_WAITING_MAX: usize = 1000;
+pub const TRACE_WAITING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a message that a trace shows, if it shows any.
+pub const TRACE_CONTENTS_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of a method, an id or a URI that a trace shows: as long as a URI may be.
+pub const TRACE_TEXT_BYTES_MAX: usize = 2 * 1024;
+
 /// Threads beside its workers that the tokio runtime of a server may have, for what would stall those: resolving names,
 /// files, SQLite. Its own default of 512 is a machine's memory; a pool of connections to a database has about ten.
 #[cfg(feature = "tokio")]

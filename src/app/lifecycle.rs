@@ -63,6 +63,19 @@ pub enum SessionEnd {
     NodeEnds,
 }
 
+impl SessionEnd {
+    /// In one word, for programs.
+    #[must_use]
+    pub(crate) const fn reason(self) -> &'static str {
+        match self {
+            SessionEnd::Deleted => "deleted",
+            SessionEnd::Idle => "idle",
+            SessionEnd::MadeRoom => "evicted",
+            SessionEnd::NodeEnds => "node_ends",
+        }
+    }
+}
+
 /// Who is subscribed to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -18,6 +18,7 @@ use super::arena::Key;
 use super::fields::RequestFields;
 use super::messages::{error_message, result_message};
 use super::refused::Refused;
+use super::trace::Traces;
 use crate::clients::Client;
 use crate::mcp::RpcError;
 use crate::principal::{Identity, PrincipalId};
@@ -142,6 +143,11 @@ pub(super) trait Wire<O> {
 
     /// Ends exchanges that have held something of the node's memory for long, until so much is free. True: it is.
     fn end_slow(&mut self, bytes: usize) -> bool;
+
+    /// Those who watch somebody. None: nobody does, as nearly always.
+    fn traces(&mut self) -> Option<&mut Traces> {
+        None
+    }
 
     /// Answers `{"jsonrpc":"2.0","id":…,"result":…}`.
     fn answer_result(

@@ -37,6 +37,9 @@ impl Engine {
                 self.emit_unwritten(standalone);
             }
             W::emit_frame(frame, &self.events, bytes);
+            if let Some(traces) = wire.traces() {
+                traces.sent(self.now, exchange, &self.events);
+            }
             return Some(exchange);
         }
         None

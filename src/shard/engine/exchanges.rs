@@ -28,6 +28,9 @@ impl Engine {
         request: &Request<'_>,
         body: ReceivedBody<'_>,
     ) {
+        if wire.traces().is_some() {
+            self.trace_request(wire, request, body);
+        }
         match request.method {
             exchange::EndpointMethod::Post => self.serve_post(wire, request, body),
             exchange::EndpointMethod::Get => self.serve_get(wire, request),

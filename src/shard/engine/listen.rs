@@ -71,6 +71,7 @@ impl Engine {
             self.fanout.subscribe(listener, interest);
         }
         self.fanout.settle_all(listener, &lease);
+        self.trace_named(wire, key, |it| it.name_of_listen(listener));
         wire.open_stream(key);
         // MUST: the acknowledgement is the first message and carries the subscription's id.
         // Spliced in as it came: a number may have more digits than any type of ours.

@@ -50,6 +50,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod traced;
 pub(super) mod travel;
 mod view;
 

@@ -27,6 +27,15 @@ pub(super) enum SessionEnding {
     WithTheProcess,
 }
 
+impl SessionEnding {
+    fn why(self) -> SessionEnd {
+        match self {
+            SessionEnding::Over(why) => why,
+            SessionEnding::WithTheProcess => SessionEnd::NodeEnds,
+        }
+    }
+}
+
 impl Engine {
     pub(super) fn serve_initialize(
         &mut self,
@@ -65,6 +74,7 @@ impl Engine {
             self.description.legacy_members
         );
         let session_id = self.session_id_field(session);
+        self.trace_named(wire, key, |it| it.name_of(session));
         wire.answer_result(key, id, &result, &[("Mcp-Session-Id", &session_id)]);
     }
 
@@ -194,7 +204,7 @@ impl Engine {
     }
 
     /// To all others it is unknown. Its listener says whose it is, from `initialize` on; it says nothing where nobody is asked.
-    fn is_of(&self, key: SessionKey, principal: Option<PrincipalId>) -> bool {
+    pub(super) fn is_of(&self, key: SessionKey, principal: Option<PrincipalId>) -> bool {
         let session = self.sessions.get(key);
         session.is_some_and(|it| {
             let listener = self.fanout.listener(it.listener);
@@ -319,6 +329,7 @@ impl Engine {
         ending: SessionEnding,
     ) -> bool {
         let id = self.session_id(key);
+        self.trace_ended(wire, key, ending.why());
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };

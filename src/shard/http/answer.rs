@@ -8,6 +8,7 @@ use super::{
 };
 use crate::limits::UNSENT_BYTES_MAX;
 use crate::shard::refused::CHALLENGE;
+use crate::shard::trace::Traces;
 use crate::wire::Malformed;
 use crate::wire::response::{self, BodyLength};
 
@@ -35,6 +36,9 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
         if body.len() > UNSENT_BYTES_MAX {
             self.hold(key);
         }
+        if let Some(traces) = &mut self.traces {
+            traces.answered(self.now, key, status, body);
+        }
         self.emit_head(key, status, fields, content);
         if let Some(connection) = self.connections.get_mut(key)
             && !connection.headers_only
@@ -54,6 +58,9 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
     fn open_stream(&mut self, key: Exchange) {
         self.hold(key);
         let now = self.now;
+        if let Some(traces) = &mut self.traces {
+            traces.opened(now, key);
+        }
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -90,11 +97,17 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
         connection.since = now;
         let frame = connection.frame();
         Self::emit_frame(frame, events, &mut connection.outbox);
+        if let Some(traces) = &mut self.traces {
+            traces.sent(now, key, events);
+        }
         self.mark_dirty(key);
     }
 
     /// The connection takes the next request.
     fn end_stream(&mut self, key: Exchange) {
+        if let Some(traces) = &mut self.traces {
+            traces.closed(self.now, key, None);
+        }
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -153,6 +166,11 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
             Frame::Chunk => response::emit_chunk(bytes, events),
             Frame::Bare => bytes.extend_from_slice(events),
         }
+    }
+
+    #[inline]
+    fn traces(&mut self) -> Option<&mut Traces> {
+        self.traces.as_deref_mut()
     }
 
     fn end_slow(&mut self, bytes: usize) -> bool {
@@ -226,6 +244,9 @@ impl<U: UpperLayer> Http<U> {
 
     fn remove_and_close(&mut self, key: ConnectionKey, reason: Closed) -> Option<U::Owner> {
         let connection = self.remove_connection(key)?;
+        if let Some(traces) = &mut self.traces {
+            traces.closed(self.now, key, Some(reason));
+        }
         self.give_back_place(&connection);
         self.outputs.push_back(HttpOutput::Close {
             connection: key,
