@@ -117,7 +117,7 @@ impl TraceKind {
 }
 
 impl TraceEvent {
-    pub(super) fn new(kind: TraceKind, at: Millis) -> TraceEvent {
+    pub(crate) fn new(kind: TraceKind, at: Millis) -> TraceEvent {
         TraceEvent {
             kind,
             at,

@@ -97,6 +97,18 @@ pub enum StreamKind {
     Listen,
 }
 
+impl StreamKind {
+    /// One word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            StreamKind::Get => "get",
+            StreamKind::Post => "post",
+            StreamKind::Listen => "listen",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct StreamDetail {
     pub kind: StreamKind,
