@@ -1,6 +1,6 @@
 //! The admin listener: publish, revoke, health, readiness. Not for clients, and off every hot path.
 //!
-//! - `access` says who may ask, and `connection_limit` who leaves for whom.
+//! - `access` and `roles` say who may ask what, and `connection_limit` who leaves for whom.
 //! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
 //! - `routes` answers a whole request. `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`,
 //!   `item_contents` and `message` for the parts of an item.
@@ -28,6 +28,7 @@ mod policy;
 mod publish;
 mod response;
 mod revoke;
+mod roles;
 mod routes;
 mod serve;
 mod stream;
@@ -43,6 +44,7 @@ pub use operators::OperatorBackend;
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use revoke::{Revocation, RevokeOutcome};
+pub use roles::{AdminRole, AdminTokens};
 pub(crate) use serve::serve_admin;
 
 use crate::app::call::{Availability, KeptBy, Notice, Topic};

@@ -1,12 +1,14 @@
 //! Responses into bytes: status, one type, one body, and a sentence for whatever was not answered as asked.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 pub(super) struct AdminResponse {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     /// At most one header beyond those of the framing.
-    pub(super) extra: Option<(&'static str, &'static str)>,
+    pub(super) extra: Option<(&'static str, Cow<'static, str>)>,
     pub(super) body: String,
 }
 
@@ -34,8 +36,8 @@ impl AdminResponse {
         Self::json(status, &json!({ "error": sentence.into() }))
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.extra = Some((name, value));
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.extra = Some((name, value.into()));
         self
     }
 
@@ -47,6 +49,7 @@ impl AdminResponse {
             .unwrap_or_default();
         let extra = self
             .extra
+            .as_ref()
             .map(|(name, value)| format!("{name}: {value}\r\n"))
             .unwrap_or_default();
         let close = if keep_alive {

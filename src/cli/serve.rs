@@ -8,7 +8,7 @@ use super::lines::LineWriter;
 use super::log::LogLevel;
 use super::memory_estimate::{BillLine, Sizes, bill_of_principals, memory_bill};
 use super::reload::{ReloadOutcome, Reloadable, Reloader};
-use crate::admin::Token;
+use crate::admin::AdminRole;
 use crate::app::board::Board;
 use crate::cluster::PENDING_BYTES;
 use crate::config::{AppName, Config, EffectiveSettings, Layers, Machine};
@@ -58,14 +58,12 @@ pub fn run(given: Given, level: LogLevel, lines: &LineWriter) -> Result<(), Node
     node.join_blocking()
 }
 
-/// What SIGHUP can change. The token of the admin listener can be another one from one request to the next, and whom this
+/// What SIGHUP can change. The tokens of the admin listener can be others from one request to the next, and whom this
 /// machine trusts from one connection to Redis to the next. Other nodes would refuse a new peer secret, and clients bring
 /// back what an old state key has sealed: those want a restart.
 fn reloadable(config: &Config, node: &Node, level: LogLevel) -> Vec<Reloadable> {
-    let mut table = vec![
-        log_level(config, level),
-        admin_token(config.node.admin.token.clone()),
-    ];
+    let mut table = vec![log_level(config, level)];
+    table.extend(AdminRole::ALL.map(|role| admin_token(role, config)));
     if !matches!(config.node.auth.authenticator, Authenticator::None) {
         table.push(credentials(node.clone()));
     }
@@ -90,18 +88,26 @@ fn log_level(config: &Config, level: LogLevel) -> Reloadable {
     }
 }
 
-/// Whether there is one at all cannot change: without one the admin listener is on a loopback address.
-fn admin_token(in_force: Option<Token>) -> Reloadable {
+/// Whether there is one at all cannot change: without any the admin listener is on a loopback address.
+fn admin_token(role: AdminRole, config: &Config) -> Reloadable {
+    let in_force = config.node.admin.tokens().of(role).cloned();
+    let (options, name): (&[&str], _) = match role {
+        AdminRole::Operate => (&["admin-token-file"], "admin"),
+        AdminRole::Publish => (&["admin-publish-token-file"], "admin publish"),
+        AdminRole::Read => (&["admin-read-token-file"], "admin read"),
+    };
     Reloadable {
-        options: &["admin-token-file"],
-        apply: Box::new(move |new| match (&in_force, &new.node.admin.token) {
-            (Some(token), Some(new)) => {
-                token.replace(new);
-                ReloadOutcome::Changed("the admin token was read again".to_owned())
-            }
-            (None, None) => ReloadOutcome::Same,
-            (Some(_), None) | (None, Some(_)) => ReloadOutcome::WantsRestart,
-        }),
+        options,
+        apply: Box::new(
+            move |new| match (&in_force, new.node.admin.tokens().of(role)) {
+                (Some(token), Some(new)) => {
+                    token.replace(new);
+                    ReloadOutcome::Changed(format!("the {name} token was read again"))
+                }
+                (None, None) => ReloadOutcome::Same,
+                (Some(_), None) | (None, Some(_)) => ReloadOutcome::WantsRestart,
+            },
+        ),
     }
 }
 

@@ -4,7 +4,7 @@
 //! checked in `config`. Defaults of limits come from [`Limits::default`] and nowhere else.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
@@ -15,6 +15,7 @@ use super::cluster::ClusterOptions;
 use super::policy::PolicyOptions;
 use super::tables::Tables;
 use super::units::{Milliseconds, Size, between, count_between};
+use crate::admin::AdminRole;
 use crate::app::board::BoardLimits;
 use crate::clients::{Networks, NotANetwork, PRIVATE};
 use crate::limits::Limits;
@@ -137,9 +138,28 @@ pub struct ListeningOptions {
     #[arg(long, env = "PINFOLD_ADMIN", value_name = "IP:PORT", default_value = "127.0.0.1:9464", value_parser = address)]
     pub admin: SocketAddr,
 
-    /// File with the bearer token that publishing asks for; SIGHUP reads it again
+    /// File with the bearer token of operators, who may do everything at the address of --admin; SIGHUP reads it again
     #[arg(long, env = "PINFOLD_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
+
+    /// File with the bearer token of whoever may publish there, and see what there is; needs --admin-token-file
+    #[arg(long, env = "PINFOLD_ADMIN_PUBLISH_TOKEN_FILE", value_name = "FILE")]
+    pub admin_publish_token_file: Option<PathBuf>,
+
+    /// File with the bearer token of whoever may only see what there is, such as Prometheus; needs --admin-token-file
+    #[arg(long, env = "PINFOLD_ADMIN_READ_TOKEN_FILE", value_name = "FILE")]
+    pub admin_read_token_file: Option<PathBuf>,
+}
+
+impl ListeningOptions {
+    pub(super) fn token_file(&self, role: AdminRole) -> Option<&Path> {
+        let file = match role {
+            AdminRole::Operate => &self.admin_token_file,
+            AdminRole::Publish => &self.admin_publish_token_file,
+            AdminRole::Read => &self.admin_read_token_file,
+        };
+        file.as_deref()
+    }
 }
 
 #[derive(Args, Clone, Debug)]

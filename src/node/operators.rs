@@ -11,7 +11,7 @@ use super::cluster::BusHandle;
 use super::listen::bind_admin;
 use super::{Node, NodeBuilder, NodeError, Options};
 use crate::acceptor::{Acceptor, Listening};
-use crate::admin::{AdminPolicy, Token, serve_admin};
+use crate::admin::{AdminPolicy, AdminTokens, Token, serve_admin};
 use crate::app::board::BoardLimits;
 use crate::app::contents::ContentStore;
 use crate::tasks;
@@ -22,8 +22,12 @@ use crate::tasks;
 pub struct AdminOptions {
     /// None: only what [`admin_listener`](NodeBuilder::admin_listener) gives.
     pub address: Option<SocketAddr>,
-    /// What publishing and metrics ask for; needed unless the address is a loopback one.
+    /// Of whoever may do everything there; needed unless the address is a loopback one.
     pub token: Option<Token>,
+    /// Of whoever may publish, and see what there is; `token` is needed beside it.
+    pub publish_token: Option<Token>,
+    /// Of whoever may only see what there is: metrics, sessions, the cluster; `token` is needed beside it.
+    pub read_token: Option<Token>,
     /// Bytes of the contents of one resource that `POST /publish` takes.
     pub content_bytes_max: usize,
 }
@@ -33,6 +37,8 @@ impl Default for AdminOptions {
         AdminOptions {
             address: None,
             token: None,
+            publish_token: None,
+            read_token: None,
             content_bytes_max: BoardLimits::default().entry_bytes_max,
         }
     }
@@ -61,13 +67,40 @@ impl NodeBuilder {
         self
     }
 
-    /// The bearer token that publishing and metrics ask for: visible ASCII without spaces.
+    /// The bearer token of operators, who may do everything at the admin listener: visible ASCII without spaces.
     pub fn admin_token(mut self, token: &str) -> Self {
-        match Token::parse(token) {
-            Ok(token) => self.options.admin.token = Some(token),
-            Err(allowed) => self.note(NodeError::Option(format!("the admin token {allowed}"))),
-        }
+        self.options.admin.token = self.token("admin", token);
         self
+    }
+
+    /// The bearer token of whoever may publish there, and see what there is. It needs
+    /// [`admin_token`](NodeBuilder::admin_token) beside it.
+    pub fn admin_publish_token(mut self, token: &str) -> Self {
+        self.options.admin.publish_token = self.token("admin publish", token);
+        self
+    }
+
+    /// The bearer token of whoever may only see what there is, such as metrics and sessions. It needs
+    /// [`admin_token`](NodeBuilder::admin_token) beside it.
+    pub fn admin_read_token(mut self, token: &str) -> Self {
+        self.options.admin.read_token = self.token("admin read", token);
+        self
+    }
+
+    fn token(&mut self, name: &str, token: &str) -> Option<Token> {
+        let refuse = |allowed| NodeError::Option(format!("the {name} token {allowed}"));
+        let parsed = Token::parse(token).map_err(refuse);
+        parsed.map_err(|wrong| self.note(wrong)).ok()
+    }
+}
+
+impl AdminOptions {
+    pub(crate) fn tokens(&self) -> AdminTokens {
+        AdminTokens {
+            operate: self.token.clone(),
+            publish: self.publish_token.clone(),
+            read: self.read_token.clone(),
+        }
     }
 }
 
@@ -90,6 +123,9 @@ impl Options {
                 "must be at least 1",
             ));
         }
+        let refuse =
+            |(role, allowed)| NodeError::Option(format!("the admin {role} token {allowed}"));
+        self.admin.tokens().check().map_err(refuse)?;
         let Some(address) = self.admin.address else {
             return Ok(());
         };
@@ -143,13 +179,10 @@ impl Operators {
     ) -> Option<OperatorsWork> {
         let shared = &node.shared;
         let policy = shared.admin_address.map(|address| {
-            let AdminOptions {
-                token,
-                content_bytes_max,
-                ..
-            } = node.options().admin.clone();
-            AdminPolicy::new(address, token, node.options().limits.uri_bytes_max)
-                .for_contents(content_bytes_max)
+            let admin = &node.options().admin;
+            let uri_bytes_max = node.options().limits.uri_bytes_max;
+            AdminPolicy::new(address, admin.tokens(), uri_bytes_max)
+                .for_contents(admin.content_bytes_max)
         });
         Some(OperatorsWork {
             listening: self.0,
