@@ -22,7 +22,7 @@ use crate::limits::{TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX};
 use crate::shard::{TraceEvent, TraceId, TraceTarget, TraceWish, Traced};
 
 /// Where the log has what one session or principal does.
-pub(crate) const ACCESS_LOG: &str = "pinfold::access";
+const ACCESS_LOG: &str = "pinfold::access";
 
 /// For a core to say whether somebody is there: it takes microseconds, unless the core hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -231,7 +231,7 @@ impl TraceSink {
         match self {
             TraceSink::Reader(queue) => queue.miss(count),
             TraceSink::Log => {
-                tracing::warn!(target: "pinfold::access", count, "more was to be told of than there was room for");
+                tracing::warn!(target: ACCESS_LOG, count, "more was to be told of than there was room for");
             }
         }
     }
@@ -239,7 +239,7 @@ impl TraceSink {
 
 fn say(event: &TraceEvent) {
     tracing::info!(
-        target: "pinfold::access",
+        target: ACCESS_LOG,
         session = event.name.as_deref(),
         method = event.method.as_deref(),
         id = event.id.as_deref(),
