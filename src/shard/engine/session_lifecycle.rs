@@ -103,6 +103,8 @@ impl Engine {
             client,
             created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             announced_on: 0,
+            requests: 1,
+            messages: 0,
             timer: Default::default(),
         });
         self.fanout
@@ -319,6 +321,7 @@ impl Engine {
         ending: SessionEnding,
     ) -> bool {
         let id = self.session_id(key);
+        self.note_session_ended(key, ending);
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };
