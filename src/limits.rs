@@ -57,6 +57,21 @@ pub const NODE_NAME_BYTES_MAX: usize = 16;
 /// of a log that counts as a shared one does.
 pub const GAP_OFFSETS: u64 = 1 << 20;
 
+/// Sessions and listen streams that ended, as each core remembers them for operators, and a node tells them: as many as
+/// somebody scrolls through, 300 KB.
+pub const ENDED_KEPT: usize = 1_000;
+
+/// Requests of sessions that were answered with an error, as each core remembers them for operators, and how many of one
+/// session's are told. A client that makes as many alone takes 300 KB, and the place of those of others.
+pub const ERRORS_KEPT: usize = 1_000;
+pub const ERRORS_TOLD: usize = 5;
+
+/// Characters of such an error's message and method: a sentence.
+pub const ERROR_TEXT_CHARS_MAX: usize = 120;
+
+/// Subscriptions of one session that an operator is told by name.
+pub const SUBSCRIPTIONS_TOLD: usize = 100;
+
 /// Bytes of a message to sessions from outside of any call. A quarter of what may wait for a stream by default.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 

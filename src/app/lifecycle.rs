@@ -59,21 +59,10 @@ pub enum SessionEnd {
     Idle,
     /// It was idle, and another session needed its place.
     MadeRoom,
+    /// An operator ended it.
+    Operator,
     /// The node ends, or drains. The client opens a new one, here or elsewhere.
     NodeEnds,
-}
-
-impl SessionEnd {
-    /// In one word, for programs.
-    #[must_use]
-    pub(crate) const fn reason(self) -> &'static str {
-        match self {
-            SessionEnd::Deleted => "deleted",
-            SessionEnd::Idle => "idle",
-            SessionEnd::MadeRoom => "evicted",
-            SessionEnd::NodeEnds => "node_ends",
-        }
-    }
 }
 
 /// Who is subscribed to a resource.

@@ -81,7 +81,9 @@ impl FromStr for LogFilter {
         for part in text.split(',').map(str::trim) {
             let Some((name, of_name)) = part.split_once('=') else {
                 if level.replace(level_of(part)?).is_some() {
-                    return Err(format!("has one level for everything; this has two. It {FORM}"));
+                    return Err(format!(
+                        "has one level for everything; this has two. It {FORM}"
+                    ));
                 }
                 continue;
             };
@@ -89,7 +91,9 @@ impl FromStr for LogFilter {
                 return Err(format!("{FORM}; \"{name}\" names no part"));
             }
             if parts.iter().any(|(other, _)| **other == *name) {
-                return Err(format!("names each part once, and {name} twice in this one"));
+                return Err(format!(
+                    "names each part once, and {name} twice in this one"
+                ));
             }
             parts.push((name.into(), level_of(of_name)?));
         }
@@ -103,13 +107,18 @@ impl FromStr for LogFilter {
 fn level_of(text: &str) -> Result<LevelFilter, String> {
     let names = ["off", "error", "warn", "info", "debug", "trace"];
     let known = names.contains(&text).then(|| text.parse().ok());
-    known.flatten().ok_or_else(|| format!("{FORM}; \"{text}\" is no level"))
+    known
+        .flatten()
+        .ok_or_else(|| format!("{FORM}; \"{text}\" is no level"))
 }
 
 /// A path of Rust, as the log has them.
 fn is_name(text: &str) -> bool {
     let is_part = |part: &str| {
-        !part.is_empty() && part.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-".contains(&it))
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|it| it.is_ascii_alphanumeric() || b"_-".contains(&it))
     };
     text.split("::").all(is_part)
 }
@@ -129,15 +138,32 @@ mod tests {
         for text in ["off", "info", "warn,pinfold::cluster=debug,rustls=off"] {
             assert_eq!(read(text).as_deref(), Ok(text));
         }
-        assert_eq!(read("pinfold=debug , error").as_deref(), Ok("error,pinfold=debug"));
-        assert_eq!(read("pinfold::shard=trace").as_deref(), Ok("info,pinfold::shard=trace"));
+        assert_eq!(
+            read("pinfold=debug , error").as_deref(),
+            Ok("error,pinfold=debug")
+        );
+        assert_eq!(
+            read("pinfold::shard=trace").as_deref(),
+            Ok("info,pinfold::shard=trace")
+        );
     }
 
     #[test]
     fn a_mistake_that_would_log_everything_or_nothing() {
         for wrong in [
-            "", "inof", "INFO", "3", "info,", "info,debug", "info,=debug", "info,pinfold=", "info,pinfold=loud",
-            "info,pinfold:cluster=debug", "info,a b=debug", "info,a=debug,a=warn", "info=x,[span]=debug",
+            "",
+            "inof",
+            "INFO",
+            "3",
+            "info,",
+            "info,debug",
+            "info,=debug",
+            "info,pinfold=",
+            "info,pinfold=loud",
+            "info,pinfold:cluster=debug",
+            "info,a b=debug",
+            "info,a=debug,a=warn",
+            "info=x,[span]=debug",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
@@ -147,11 +173,15 @@ mod tests {
 
     #[test]
     fn the_longest_name_decides() {
-        let filter: LogFilter = "warn,pinfold=info,pinfold::cluster=debug".parse().expect("a filter");
+        let filter: LogFilter = "warn,pinfold=info,pinfold::cluster=debug"
+            .parse()
+            .expect("a filter");
         let targets = filter.targets();
         let is_logged = |target: &str, level: Level| targets.would_enable(target, &level);
         assert!(is_logged("pinfold::cluster::bus", Level::DEBUG));
-        assert!(!is_logged("pinfold::shard", Level::DEBUG) && is_logged("pinfold::shard", Level::INFO));
+        assert!(
+            !is_logged("pinfold::shard", Level::DEBUG) && is_logged("pinfold::shard", Level::INFO)
+        );
         assert!(!is_logged("rustls", Level::INFO) && is_logged("rustls", Level::WARN));
     }
 }

@@ -27,15 +27,6 @@ pub(super) enum SessionEnding {
     WithTheProcess,
 }
 
-impl SessionEnding {
-    fn why(self) -> SessionEnd {
-        match self {
-            SessionEnding::Over(why) => why,
-            SessionEnding::WithTheProcess => SessionEnd::NodeEnds,
-        }
-    }
-}
-
 impl Engine {
     pub(super) fn serve_initialize(
         &mut self,
@@ -74,7 +65,7 @@ impl Engine {
             self.description.legacy_members
         );
         let session_id = self.session_id_field(session);
-        self.trace_named(wire, key, |it| it.name_of(session));
+        self.trace_named(wire, key, |it| it.session_name(session));
         wire.answer_result(key, id, &result, &[("Mcp-Session-Id", &session_id)]);
     }
 
@@ -113,6 +104,8 @@ impl Engine {
             client,
             created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             announced_on: 0,
+            requests: 1,
+            messages: 0,
             timer: Default::default(),
         });
         self.fanout
@@ -329,7 +322,8 @@ impl Engine {
         ending: SessionEnding,
     ) -> bool {
         let id = self.session_id(key);
-        self.trace_ended(wire, key, ending.why());
+        self.trace_ended(wire, key, ending);
+        self.note_session_ended(key, ending);
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };

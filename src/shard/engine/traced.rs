@@ -7,39 +7,34 @@ use super::call::AnswerTo;
 use super::fanout::{ListenerKey, ListenerKind};
 use super::keys::StreamKey;
 use super::look::ReadBody;
-use super::moved::key_of;
 use super::session::Session;
+use super::session_lifecycle::SessionEnding;
 use super::stream::STANDALONE;
+use super::view::Named;
 use super::{
     CallKey, Engine, Exchange, ExchangeOwner, ReceivedBody, Request, SessionKey, Wire, exchange,
 };
-use crate::app::call::SessionEnd;
 use crate::clients::Client;
 use crate::principal::PrincipalId;
-use crate::shard::arena::Key;
 use crate::shard::trace::{AskedMessage, DELETE, GET, TraceMask, TraceTarget, TraceWish, Traces};
 use crate::shard::view::StreamKind;
 use crate::wire::json_rpc::{Invalid, Message, Parsed};
 use crate::wire::operator_name::OperatorName;
-use crate::wire::session_id::Locator;
 
 impl Engine {
     /// Finds what is open and under way of whoever is watched from now on. False: nobody here is called so.
     pub(in crate::shard) fn begin_trace(&self, traces: &mut Traces, wish: &TraceWish) -> bool {
-        match wish.target {
-            TraceTarget::Named(name) if name.node != self.node => false,
-            TraceTarget::Named(name) if name.is_stream => {
-                let key = self.listen_at(&name.place);
-                key.is_some_and(|key| self.trace_listen(traces, key))
-            }
-            TraceTarget::Named(name) => {
-                let key = self.session_at(&name.place);
-                key.is_some_and(|key| self.trace_session(traces, key))
-            }
+        let name = match wish.target {
+            TraceTarget::Named(name) => name,
             TraceTarget::Principal(principal) => {
                 self.trace_principal(traces, principal);
-                true
+                return true;
             }
+        };
+        match self.named(&name) {
+            Ok(Named::Session(key)) => self.trace_session(traces, key),
+            Ok(Named::Stream(key)) => self.trace_listen(traces, key),
+            Err(_) => false,
         }
     }
 
@@ -66,7 +61,7 @@ impl Engine {
         let Some(session) = self.sessions.get(key) else {
             return false;
         };
-        let name = self.name_of(key);
+        let name = self.session_name(key);
         let mask = traces.watching(Some(&name), self.principal_of(session));
         if mask.is_nobody() {
             return true;
@@ -88,7 +83,7 @@ impl Engine {
         let Some(listener) = self.fanout.listener(key) else {
             return false;
         };
-        let name = self.name_of_listen(key);
+        let name = self.stream_name(key);
         let mask = traces.watching(Some(&name), listener.principal());
         if let Some(exchange) = listener.sink.filter(|_| !mask.is_nobody()) {
             traces.found_stream(exchange, mask, Some(&name), StreamKind::Listen);
@@ -137,7 +132,7 @@ impl Engine {
             return;
         };
         let session = self.sessions.get(session_key);
-        let name = self.name_of(session_key);
+        let name = self.session_name(session_key);
         let principal = session.and_then(|it| self.principal_of(it));
         let mask = traces.watching(Some(&name), principal);
         if !mask.is_nobody() {
@@ -159,7 +154,7 @@ impl Engine {
         };
         let session = session.and_then(|it| self.locate(it.id.as_ref()).ok());
         let session = session.filter(|key| self.is_of(*key, principal));
-        let name = session.map(|key| self.name_of(key));
+        let name = session.map(|key| self.session_name(key));
         let Some(traces) = wire.traces() else { return };
         let mask = traces.watching(name.as_ref(), principal);
         let messages = match request.method {
@@ -234,63 +229,22 @@ impl Engine {
         &self,
         wire: &mut impl Wire<ExchangeOwner>,
         key: SessionKey,
-        why: SessionEnd,
+        ending: SessionEnding,
     ) {
         let Some(traces) = wire.traces() else { return };
         let Some(session) = self.sessions.get(key) else {
             return;
         };
-        let name = self.name_of(key);
+        let name = self.session_name(key);
         let mask = traces.watching(Some(&name), self.principal_of(session));
         let lasted_ms = self
             .now
             .saturating_sub(u64::from(session.created_at_s) * 1000);
-        traces.ended(self.now, mask, &name, (why.reason(), lasted_ms));
+        traces.ended(self.now, mask, &name, (ending.reason().word(), lasted_ms));
     }
 
     fn principal_of(&self, session: &Session) -> Option<PrincipalId> {
         self.fanout.listener(session.listener)?.principal()
-    }
-
-    pub(super) fn name_of(&self, key: SessionKey) -> OperatorName {
-        OperatorName {
-            node: self.node,
-            place: self.session_id(key).locator,
-            is_stream: false,
-        }
-    }
-
-    pub(super) fn name_of_listen(&self, key: ListenerKey) -> OperatorName {
-        OperatorName {
-            node: self.node,
-            place: Locator {
-                core: self.core,
-                slot: key.index,
-                generation: key.generation,
-                incarnation: self.incarnation,
-            },
-            is_stream: true,
-        }
-    }
-
-    fn session_at(&self, place: &Locator) -> Option<SessionKey> {
-        if place.incarnation != self.incarnation {
-            return None;
-        }
-        let moved = self.moved.find(place);
-        let home = Some(key_of(place))
-            .filter(|key| place.core == self.core && self.moved.place_of(*key).is_none());
-        let key = moved.or(home)?;
-        self.sessions.get(key).map(|_| key)
-    }
-
-    fn listen_at(&self, place: &Locator) -> Option<ListenerKey> {
-        if place.incarnation != self.incarnation || place.core != self.core {
-            return None;
-        }
-        let key = Key::from_parts(place.slot, place.generation);
-        let listener = self.fanout.listener(key)?;
-        matches!(listener.kind, ListenerKind::Listen(_)).then_some(key)
     }
 }
 

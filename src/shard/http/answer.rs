@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::connection::{ConnectionState, Hold};
+use super::connection::{Connection, ConnectionState, Hold};
 use super::{
-    Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused, UpperLayer, Wire,
+    Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused, Unwritten,
+    UpperLayer, Wire,
 };
 use crate::limits::UNSENT_BYTES_MAX;
 use crate::shard::refused::CHALLENGE;
@@ -176,6 +177,11 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
     fn end_slow(&mut self, bytes: usize) -> bool {
         self.end_slow_connections(bytes)
     }
+
+    fn unwritten(&self, key: Exchange) -> Unwritten {
+        let connection = self.connections.get(key);
+        connection.map_or_else(Unwritten::default, Connection::unwritten)
+    }
 }
 
 impl<U: UpperLayer> Http<U> {
@@ -238,7 +244,7 @@ impl<U: UpperLayer> Http<U> {
     /// The connection is over now, whatever it was doing.
     pub(super) fn close_connection(&mut self, key: ConnectionKey, reason: Closed) {
         if let Some(owner) = self.remove_and_close(key, reason) {
-            self.tell_owner(key, owner, ExchangeChange::Lost);
+            self.tell_owner(key, owner, ExchangeChange::Lost(reason));
         }
     }
 

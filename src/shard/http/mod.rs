@@ -36,7 +36,7 @@ use self::identify::IdentityGate;
 use super::arena::Arena;
 use super::exchange::{
     Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange, ExchangeEvent,
-    OfConnection, Request, UpperLayer, Wire,
+    OfConnection, Request, Unwritten, UpperLayer, Wire,
 };
 use super::fields::{AllFields, RequestFields};
 use super::memory::Memory;

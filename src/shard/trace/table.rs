@@ -308,7 +308,7 @@ impl Traces {
         let Some(mut traced) = self.exchanges.remove(&exchange) else {
             return;
         };
-        let reason = reason.and_then(reason_of).map(EndReason::word);
+        let reason = reason.map(|why| EndReason::from(why).word());
         while let Some(call) = traced.asked.pop() {
             let event = TraceEvent {
                 reason: reason.or(Some("cancelled")),
@@ -442,19 +442,4 @@ impl TracedExchange {
             None => event,
         }
     }
-}
-
-/// None: in good order.
-fn reason_of(closed: Closed) -> Option<EndReason> {
-    Some(match closed {
-        Closed::Answered => return None,
-        Closed::PeerLeft => EndReason::PeerLeft,
-        Closed::Idle => EndReason::Idle,
-        Closed::WriteStalled | Closed::SlowReader => EndReason::SlowReader,
-        Closed::Draining => EndReason::Draining,
-        Closed::OutOfMemory => EndReason::OutOfMemory,
-        Closed::TokenExpired => EndReason::TokenExpired,
-        Closed::TokenRevoked => EndReason::TokenRevoked,
-        Closed::NoLongerAllowed => EndReason::NoLongerAllowed,
-    })
 }
