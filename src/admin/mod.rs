@@ -7,6 +7,7 @@
 //! - `revoke` reads whose tokens are taken back. `operators` says what else is asked of the node: [`OperatorBackend`].
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
+//! - `trace` shows what one asks and is sent, `log` says how much is logged.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod access;
@@ -22,6 +23,7 @@ mod item;
 mod item_contents;
 mod item_principal;
 mod lines;
+mod log;
 mod long_body;
 mod message;
 mod operators;
@@ -33,6 +35,7 @@ mod roles;
 mod routes;
 mod serve;
 mod stream;
+mod trace;
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,6 +44,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use access::Token;
 pub(crate) use item::no_uri;
+pub use log::LogControl;
 pub use operators::OperatorBackend;
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;

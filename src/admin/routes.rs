@@ -1,44 +1,55 @@
 //! A whole request in, a whole response out: who may ask what, and the sentence for everything else.
 
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
 use super::console;
 use super::http::AdminRequest;
 use super::idempotent::{IdempotentPublisher, PublishReply};
+use super::log;
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
 use super::revoke;
 use super::roles::AdminRole;
+use super::trace::TraceQuestion;
 use crate::wire::authority::{is_loopback_host, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), POST /drain (send clients to other nodes, without ending) and GET /console (all of it as a page).";
+GET /console (what operators see and do, as a page), \
+GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
+/principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Healthz,
     Readyz,
+    Console,
     Metrics,
     Publish,
     Drain,
     Revoke,
-    Console,
+    Trace,
+    Log,
+    AccessLog,
 }
 
 /// Where it is: `{…}` stands for one segment of any text, and what comes first is found first.
 const PLACES: &[(&str, Place)] = &[
     ("/healthz", Place::Healthz),
     ("/readyz", Place::Readyz),
+    ("/console", Place::Console),
     ("/metrics", Place::Metrics),
     ("/publish", Place::Publish),
     ("/drain", Place::Drain),
     ("/revoke", Place::Revoke),
-    ("/console", Place::Console),
+    ("/sessions/{name}/trace", Place::Trace),
+    ("/principals/{hex}/trace", Place::Trace),
+    ("/log", Place::Log),
+    ("/log/access", Place::AccessLog),
 ];
 
 const READ: Option<AdminRole> = Some(AdminRole::Read);
@@ -58,7 +69,9 @@ impl Place {
             Place::Healthz | Place::Readyz | Place::Console => &[("GET", None), ("HEAD", None)],
             Place::Metrics => &[("GET", READ), ("HEAD", READ)],
             Place::Publish => &[("POST", PUBLISH)],
-            Place::Drain | Place::Revoke => &[("POST", OPERATE)],
+            Place::Trace => &[("GET", READ)],
+            Place::Log => &[("GET", READ), ("PUT", OPERATE)],
+            Place::Drain | Place::Revoke | Place::AccessLog => &[("POST", OPERATE)],
         }
     }
 }
@@ -88,11 +101,26 @@ pub(super) async fn answer(
     match place {
         Place::Healthz => AdminResponse::text(200, "ok\n"),
         Place::Readyz => availability(publisher),
-        Place::Metrics => metrics(publisher),
         Place::Console => console::page(),
+        Place::Metrics => metrics(publisher),
         Place::Publish => publish(&request.body, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
+        Place::Log if request.head.method == Method::GET => log::get(publisher),
+        Place::Log => log::put(&request.body, publisher),
+        Place::AccessLog => log::access(&request.body, publisher).await,
+        Place::Trace => AdminResponse::error(404, "A trace is answered with a stream."),
+    }
+}
+
+/// Whom a request wants to watch, if it does.
+pub(super) fn traced(
+    head: &RequestHead,
+    policy: &AdminPolicy,
+) -> Option<Result<TraceQuestion, AdminResponse>> {
+    match admit(head, policy) {
+        Ok((Place::Trace, role)) => Some(TraceQuestion::of(head, role)),
+        _ => None,
     }
 }
 

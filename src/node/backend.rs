@@ -7,6 +7,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
 use super::cluster::{BusHandle, ReceiptReceiver};
+use super::observe::Watching;
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
     no_uri, refused,
@@ -36,6 +37,7 @@ pub(super) struct NodeBackend {
     /// None: this node is alone.
     pub(super) bus: Option<Arc<BusHandle>>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) watching: Watching,
     /// None: nobody is asked who they are.
     #[cfg(feature = "auth")]
     pub(super) credentials: Option<Arc<CredentialStore>>,

@@ -72,7 +72,7 @@ impl Directed {
 }
 
 impl Listener {
-    fn principal(&self) -> Option<PrincipalId> {
+    pub(in crate::shard::engine) fn principal(&self) -> Option<PrincipalId> {
         self.grant.as_deref().map(|it| it.principal)
     }
 }
