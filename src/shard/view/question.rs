@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::row::SessionRow;
+use crate::app::call::Topic;
 use crate::mcp::Era;
 use crate::principal::PrincipalId;
 use crate::wire::operator_name::OperatorName;
@@ -23,6 +24,8 @@ pub enum ViewQuestion {
     Drain(OperatorName),
     /// What ended last.
     Ended,
+    /// How many hear of it.
+    Subscribers(Topic),
 }
 
 /// The rows from a place on that pass, of those that come after one position of the list and before another.

@@ -21,6 +21,8 @@ pub enum ViewAnswer {
     Draining,
     /// The oldest first.
     LastEnded(Vec<EndedRow>),
+    /// So many.
+    Subscribers(usize),
     Missing(MissingRow),
 }
 

@@ -95,7 +95,7 @@ impl Fanout {
     }
 
     /// A topic, and what is subscribed to as another name of it.
-    fn spelled_in_any_way(&self, topic: &Topic) -> Vec<u32> {
+    pub(super) fn spelled_in_any_way(&self, topic: &Topic) -> Vec<u32> {
         let others = match topic {
             Topic::Resource(uri) => self.spellings.get(&**uri),
             _ => None,

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::super::client_info::ClientInfo;
 use super::{Fanout, Listener, ListenerKey};
-use crate::app::call::LISTS;
+use crate::app::call::{LISTS, Topic};
 
 impl Fanout {
     /// A listen stream has opened now.
@@ -31,6 +31,14 @@ impl Fanout {
 
     pub(in crate::shard::engine) fn slots(&self) -> usize {
         self.listeners.slot_count()
+    }
+
+    /// How many would be notified if this were published now.
+    pub(in crate::shard::engine) fn subscriber_count(&self, topic: &Topic) -> usize {
+        let topics = self.spelled_in_any_way(topic).into_iter();
+        topics
+            .map(|it| self.topics[it as usize].subscribers.len())
+            .sum()
     }
 
     /// What a listener is subscribed to: a list by its name for publishers, a resource as it is published.

@@ -59,6 +59,9 @@ impl Engine {
                 }
                 Err(missing) => ViewAnswer::Missing(missing),
             },
+            ViewQuestion::Subscribers(topic) => {
+                ViewAnswer::Subscribers(self.fanout.subscriber_count(topic))
+            }
             ViewQuestion::Ended => ViewAnswer::LastEnded(self.records.ended().cloned().collect()),
         }
     }
