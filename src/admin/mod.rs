@@ -7,6 +7,7 @@
 //! - `revoke` reads whose tokens are taken back. `operators` says what else is asked of the node: [`OperatorBackend`].
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
+//! - `sessions` answers what operators ask of sessions and do with them; `sessions_json` has the words.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod access;
@@ -30,6 +31,8 @@ mod response;
 mod revoke;
 mod routes;
 mod serve;
+mod sessions;
+mod sessions_json;
 mod stream;
 
 use std::fmt;
@@ -39,7 +42,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use access::Token;
 pub(crate) use item::no_uri;
-pub use operators::OperatorBackend;
+pub use operators::{NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed};
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use revoke::{Revocation, RevokeOutcome};

@@ -10,11 +10,13 @@ use super::idempotent::{IdempotentPublisher, PublishReply};
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
-use super::revoke;
+use super::{revoke, sessions};
 use crate::wire::authority::{is_loopback_host, is_loopback_origin};
+use crate::wire::operator_name::{NotAName, OperatorName};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
+GET /metrics (what is counted, for Prometheus), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
+DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,10 @@ enum Place {
     Publish,
     Drain,
     Revoke,
+    Sessions,
+    SessionsEnded,
+    Session(Result<OperatorName, NotAName>),
+    SessionDrain(Result<OperatorName, NotAName>),
 }
 
 impl Place {
@@ -36,15 +42,28 @@ impl Place {
             "/publish" => Place::Publish,
             "/drain" => Place::Drain,
             "/revoke" => Place::Revoke,
-            _ => return None,
+            sessions::SESSIONS => Place::Sessions,
+            "/sessions/ended" => Place::SessionsEnded,
+            path => return Place::of_session(path),
         })
+    }
+
+    /// `/sessions/{name}` and what is below it.
+    fn of_session(path: &str) -> Option<Place> {
+        let rest = path.strip_prefix(sessions::SESSIONS)?.strip_prefix('/')?;
+        match rest.split_once('/') {
+            None => Some(Place::Session(sessions::name_of(rest))),
+            Some((name, "drain")) => Some(Place::SessionDrain(sessions::name_of(name))),
+            Some(_) => None,
+        }
     }
 
     /// What may be asked here, for `Allow`.
     const fn methods(self) -> &'static str {
         match self {
-            Place::Healthz | Place::Readyz | Place::Metrics => "GET, HEAD",
-            Place::Publish | Place::Drain | Place::Revoke => "POST",
+            Place::Healthz | Place::Readyz | Place::Metrics | Place::SessionsEnded => "GET, HEAD",
+            Place::Publish | Place::Drain | Place::Revoke | Place::SessionDrain(_) => "POST",
+            Place::Sessions | Place::Session(_) => "GET, HEAD, DELETE",
         }
     }
 
@@ -68,7 +87,16 @@ pub(super) async fn answer(
         Ok(place) => place,
         Err(refusal) => return refusal,
     };
+    let query = request.head.uri.query().unwrap_or_default();
+    let is_delete = request.head.method == Method::DELETE;
+    let operators = publisher.backend();
     match place {
+        Place::Sessions if is_delete => sessions::end_all_of(query, operators).await,
+        Place::Sessions => sessions::list(query, operators).await,
+        Place::SessionsEnded => sessions::last_ended(query, operators).await,
+        Place::Session(name) if is_delete => sessions::end(name, operators).await,
+        Place::Session(name) => sessions::show(name, operators).await,
+        Place::SessionDrain(name) => sessions::drain(name, operators).await,
         Place::Healthz => AdminResponse::text(200, "ok\n"),
         Place::Readyz => availability(publisher),
         Place::Metrics => metrics(publisher),
@@ -303,7 +331,13 @@ mod tests {
         let (status, body) = ask("GET", "/metricz", &[], "", false);
         assert_eq!(status, 404);
         for route in [
-            "/healthz", "/readyz", "/metrics", "/publish", "/revoke", "/drain",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/publish",
+            "/revoke",
+            "/drain",
+            "/sessions",
         ] {
             assert!(body.contains(route), "{body}");
         }

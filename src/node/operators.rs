@@ -155,6 +155,7 @@ impl Operators {
             listening: self.0,
             policy: policy?,
             backend: NodeBackend {
+                node: node.clone(),
                 publisher: shared.publisher.clone(),
                 store,
                 bus,
