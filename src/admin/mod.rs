@@ -8,6 +8,7 @@
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
 //! - `trace` shows what one asks and is sent, `log` says how much is logged.
+//! - `sessions` answers what operators ask of sessions and do with them; `sessions_json` has the words.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod access;
@@ -34,6 +35,8 @@ mod revoke;
 mod roles;
 mod routes;
 mod serve;
+mod sessions;
+mod sessions_json;
 mod stream;
 mod trace;
 
@@ -45,7 +48,7 @@ use futures_util::future::LocalBoxFuture;
 pub use access::Token;
 pub(crate) use item::no_uri;
 pub use log::LogControl;
-pub use operators::OperatorBackend;
+pub use operators::{NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed};
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use revoke::{Revocation, RevokeOutcome};

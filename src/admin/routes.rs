@@ -12,14 +12,15 @@ use super::log;
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
-use super::revoke;
 use super::roles::AdminRole;
 use super::trace::TraceQuestion;
+use super::{revoke, sessions};
 use crate::wire::authority::{is_loopback_host, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
 GET /console (what operators see and do, as a page), \
-GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
+GET /metrics (what is counted, for Prometheus), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
+DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
 /principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
@@ -29,6 +30,10 @@ enum Place {
     Readyz,
     Console,
     Metrics,
+    Sessions,
+    SessionsEnded,
+    Session,
+    SessionDrain,
     Publish,
     Drain,
     Revoke,
@@ -43,6 +48,10 @@ const PLACES: &[(&str, Place)] = &[
     ("/readyz", Place::Readyz),
     ("/console", Place::Console),
     ("/metrics", Place::Metrics),
+    ("/sessions", Place::Sessions),
+    ("/sessions/ended", Place::SessionsEnded),
+    ("/sessions/{name}", Place::Session),
+    ("/sessions/{name}/drain", Place::SessionDrain),
     ("/publish", Place::Publish),
     ("/drain", Place::Drain),
     ("/revoke", Place::Revoke),
@@ -67,11 +76,16 @@ impl Place {
     const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
             Place::Healthz | Place::Readyz | Place::Console => &[("GET", None), ("HEAD", None)],
-            Place::Metrics => &[("GET", READ), ("HEAD", READ)],
+            Place::Metrics | Place::SessionsEnded => &[("GET", READ), ("HEAD", READ)],
+            Place::Sessions | Place::Session => {
+                &[("GET", READ), ("HEAD", READ), ("DELETE", OPERATE)]
+            }
             Place::Publish => &[("POST", PUBLISH)],
             Place::Trace => &[("GET", READ)],
             Place::Log => &[("GET", READ), ("PUT", OPERATE)],
-            Place::Drain | Place::Revoke | Place::AccessLog => &[("POST", OPERATE)],
+            Place::Drain | Place::Revoke | Place::AccessLog | Place::SessionDrain => {
+                &[("POST", OPERATE)]
+            }
         }
     }
 }
@@ -98,7 +112,27 @@ pub(super) async fn answer(
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
+    let query = request.head.uri.query().unwrap_or_default();
+    let is_delete = request.head.method == Method::DELETE;
+    let operators = publisher.backend();
+    let name = || {
+        sessions::name_of(
+            request
+                .head
+                .uri
+                .path()
+                .split('/')
+                .nth(2)
+                .unwrap_or_default(),
+        )
+    };
     match place {
+        Place::Sessions if is_delete => sessions::end_all_of(query, operators).await,
+        Place::Sessions => sessions::list(query, operators).await,
+        Place::SessionsEnded => sessions::last_ended(query, operators).await,
+        Place::Session if is_delete => sessions::end(name(), operators).await,
+        Place::Session => sessions::show(name(), operators).await,
+        Place::SessionDrain => sessions::drain(name(), operators).await,
         Place::Healthz => AdminResponse::text(200, "ok\n"),
         Place::Readyz => availability(publisher),
         Place::Console => console::page(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
+use super::Node;
 use super::cluster::{BusHandle, ReceiptReceiver};
 use super::observe::Watching;
 use crate::admin::{
@@ -32,6 +33,7 @@ const TELL_OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the admin listener may do with this node.
 pub(super) struct NodeBackend {
+    pub(super) node: Node,
     pub(super) publisher: Publisher,
     pub(super) store: Option<Arc<dyn ContentStore>>,
     /// None: this node is alone.

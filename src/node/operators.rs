@@ -206,6 +206,7 @@ impl Operators {
             listening: self.listening,
             policy: policy?,
             backend: NodeBackend {
+                node: node.clone(),
                 publisher: shared.publisher.clone(),
                 store,
                 bus,
