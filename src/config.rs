@@ -15,6 +15,7 @@ mod cluster;
 mod file;
 mod keys;
 mod layers;
+mod log_filter;
 mod memory;
 mod mistake;
 mod options;
@@ -28,11 +29,10 @@ mod variables;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use tracing::level_filters::LevelFilter;
-
 pub(crate) use crate::node::{endpoint, host, origin};
 pub use keys::{MinMax, OptionKey, ValueKind, keys};
 pub use layers::{Layered, Layers};
+pub use log_filter::{LogFilter, LogFormat};
 pub use mistake::{Mistake, Mistakes, Place};
 pub(crate) use options::span;
 pub use options::{AppName, DriverChoice, ServeOptions};
@@ -67,7 +67,8 @@ pub struct Config {
     /// Where its admin token came from, and another one may be later.
     pub admin_token_file: Option<PathBuf>,
     pub app: AppName,
-    pub log: LevelFilter,
+    pub log: LogFilter,
+    pub log_format: LogFormat,
     pub board_limits: BoardLimits,
 }
 
@@ -208,6 +209,7 @@ impl Config {
             admin_token_file: listening.admin_token_file,
             app: running.app,
             log: running.log,
+            log_format: running.log_format,
             board_limits,
         })
     }

@@ -7,12 +7,15 @@
 //! - `revoke` reads whose tokens are taken back. `cluster` is how a node sees the others. `operators` says what else is asked of the node: [`OperatorBackend`].
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
+//! - `trace` shows what one asks and is sent, `log` says how much is logged.
+//! - `sessions` answers what operators ask of sessions and do with them; `sessions_json` has the words.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod access;
 mod cluster;
 mod connection;
 mod connection_limit;
+mod console;
 mod digest;
 mod framing;
 mod http;
@@ -22,6 +25,7 @@ mod item;
 mod item_contents;
 mod item_principal;
 mod lines;
+mod log;
 mod long_body;
 mod message;
 mod operators;
@@ -32,7 +36,10 @@ mod revoke;
 mod roles;
 mod routes;
 mod serve;
+mod sessions;
+mod sessions_json;
 mod stream;
+mod trace;
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,7 +49,8 @@ use futures_util::future::LocalBoxFuture;
 pub use access::Token;
 pub use cluster::{BusReport, ClusterReport, NodeReport, NodeState, RedisReport};
 pub(crate) use item::no_uri;
-pub use operators::OperatorBackend;
+pub use log::LogControl;
+pub use operators::{NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed};
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use revoke::{Revocation, RevokeOutcome};

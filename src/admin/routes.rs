@@ -1,43 +1,66 @@
 //! A whole request in, a whole response out: who may ask what, and the sentence for everything else.
 
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
+use super::console;
 use super::http::AdminRequest;
 use super::idempotent::{IdempotentPublisher, PublishReply};
+use super::log;
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
-use super::revoke;
 use super::roles::AdminRole;
+use super::trace::TraceQuestion;
+use super::{revoke, sessions};
 use crate::wire::authority::{is_loopback_host, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-GET /metrics (what is counted, for Prometheus), GET /cluster (the nodes and what they share), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
+GET /console (what operators see and do, as a page), \
+GET /metrics (what is counted, for Prometheus), GET /cluster (the nodes and what they share), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
+DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
+/principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Healthz,
     Readyz,
+    Console,
     Metrics,
+    Cluster,
+    Sessions,
+    SessionsEnded,
+    Session,
+    SessionDrain,
     Publish,
     Drain,
     Revoke,
-    Cluster,
+    Trace,
+    Log,
+    AccessLog,
 }
 
 /// Where it is: `{…}` stands for one segment of any text, and what comes first is found first.
 const PLACES: &[(&str, Place)] = &[
     ("/healthz", Place::Healthz),
     ("/readyz", Place::Readyz),
+    ("/console", Place::Console),
     ("/metrics", Place::Metrics),
+    ("/cluster", Place::Cluster),
+    ("/sessions", Place::Sessions),
+    ("/sessions/ended", Place::SessionsEnded),
+    ("/sessions/{name}", Place::Session),
+    ("/sessions/{name}/drain", Place::SessionDrain),
     ("/publish", Place::Publish),
     ("/drain", Place::Drain),
     ("/revoke", Place::Revoke),
-    ("/cluster", Place::Cluster),
+    ("/sessions/{name}/trace", Place::Trace),
+    ("/principals/{hex}/trace", Place::Trace),
+    ("/log", Place::Log),
+    ("/log/access", Place::AccessLog),
 ];
 
 const READ: Option<AdminRole> = Some(AdminRole::Read);
@@ -51,13 +74,22 @@ impl Place {
     }
 
     /// What may be asked here, and the role that each needs. None: whoever reaches the listener may. Probes have no token, and
-    /// health and readiness tell nothing.
+    /// health and readiness tell nothing; nor does the console's page, which asks for the token itself.
     const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
-            Place::Healthz | Place::Readyz => &[("GET", None), ("HEAD", None)],
-            Place::Metrics | Place::Cluster => &[("GET", READ), ("HEAD", READ)],
+            Place::Healthz | Place::Readyz | Place::Console => &[("GET", None), ("HEAD", None)],
+            Place::Metrics | Place::Cluster | Place::SessionsEnded => {
+                &[("GET", READ), ("HEAD", READ)]
+            }
+            Place::Sessions | Place::Session => {
+                &[("GET", READ), ("HEAD", READ), ("DELETE", OPERATE)]
+            }
             Place::Publish => &[("POST", PUBLISH)],
-            Place::Drain | Place::Revoke => &[("POST", OPERATE)],
+            Place::Trace => &[("GET", READ)],
+            Place::Log => &[("GET", READ), ("PUT", OPERATE)],
+            Place::Drain | Place::Revoke | Place::AccessLog | Place::SessionDrain => {
+                &[("POST", OPERATE)]
+            }
         }
     }
 }
@@ -84,14 +116,50 @@ pub(super) async fn answer(
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
+    let query = request.head.uri.query().unwrap_or_default();
+    let is_delete = request.head.method == Method::DELETE;
+    let operators = publisher.backend();
+    let name = || {
+        sessions::name_of(
+            request
+                .head
+                .uri
+                .path()
+                .split('/')
+                .nth(2)
+                .unwrap_or_default(),
+        )
+    };
     match place {
+        Place::Sessions if is_delete => sessions::end_all_of(query, operators).await,
+        Place::Sessions => sessions::list(query, operators).await,
+        Place::SessionsEnded => sessions::last_ended(query, operators).await,
+        Place::Session if is_delete => sessions::end(name(), operators).await,
+        Place::Session => sessions::show(name(), operators).await,
+        Place::SessionDrain => sessions::drain(name(), operators).await,
         Place::Healthz => AdminResponse::text(200, "ok\n"),
         Place::Readyz => availability(publisher),
+        Place::Console => console::page(),
         Place::Metrics => metrics(publisher),
+        Place::Cluster => cluster(publisher),
         Place::Publish => publish(&request.body, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
-        Place::Cluster => cluster(publisher),
+        Place::Log if request.head.method == Method::GET => log::get(publisher),
+        Place::Log => log::put(&request.body, publisher),
+        Place::AccessLog => log::access(&request.body, publisher).await,
+        Place::Trace => AdminResponse::error(404, "A trace is answered with a stream."),
+    }
+}
+
+/// Whom a request wants to watch, if it does.
+pub(super) fn traced(
+    head: &RequestHead,
+    policy: &AdminPolicy,
+) -> Option<Result<TraceQuestion, AdminResponse>> {
+    match admit(head, policy) {
+        Ok((Place::Trace, role)) => Some(TraceQuestion::of(head, role)),
+        _ => None,
     }
 }
 

@@ -59,6 +59,8 @@ pub enum SessionEnd {
     Idle,
     /// It was idle, and another session needed its place.
     MadeRoom,
+    /// An operator ended it.
+    Operator,
     /// The node ends, or drains. The client opens a new one, here or elsewhere.
     NodeEnds,
 }

@@ -44,7 +44,7 @@ fn serve_to_the_end(layers: Layers) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    lines.take_panics();
+    lines.take_panics(false);
     let ended = run(layers, &lines);
     if let Err((_, text)) = &ended {
         lines.say(&format!("{text}\n"));
@@ -63,7 +63,7 @@ fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
         .read()
         .and_then(|it| it.check(&machine))
         .map_err(refuse)?;
-    let level = log::start(config.log, lines);
+    let log = log::start(&config.log, config.log_format, lines);
     for sentence in mistyped_variables() {
         tracing::warn!("{sentence}");
     }
@@ -73,5 +73,5 @@ fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
         layers,
         machine,
     };
-    serve::run(given, level, lines).map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
+    serve::run(given, log, lines).map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
 }

@@ -6,12 +6,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use tracing::level_filters::LevelFilter;
 
 use super::authentication::AuthenticationOptions;
 use super::cluster::ClusterOptions;
+use super::log_filter::{LogFilter, LogFormat};
 use super::policy::PolicyOptions;
 use super::tables::Tables;
 use super::units::{Milliseconds, Size, between, count_between};
@@ -196,9 +195,20 @@ pub struct RunningOptions {
     #[arg(long, env = "PINFOLD_STATE_KEY_FILE", value_name = "FILE")]
     pub state_key_file: Option<PathBuf>,
 
-    /// How much is logged; SIGHUP reads it again from the configuration file
-    #[arg(long, env = "PINFOLD_LOG", value_name = "LEVEL", default_value = "info", value_parser = level())]
-    pub log: LevelFilter,
+    /// How much is logged: off, error, warn, info, debug or trace, and other levels for parts of the program, such as
+    /// info,pinfold::cluster=debug. SIGHUP reads it again from the configuration file; PUT /log of the admin listener
+    /// changes it until then
+    #[arg(long, env = "PINFOLD_LOG", value_name = "LEVELS", default_value = "info", value_parser = log_filter)]
+    pub log: LogFilter,
+
+    /// How a line of the log looks
+    #[arg(
+        long,
+        env = "PINFOLD_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
 
     /// Lets every connection land on a random core, so that tests see connections move
     #[arg(long, env = "PINFOLD_PLACE_AT_RANDOM", hide = true)]
@@ -366,9 +376,8 @@ fn broken_thread(text: &str) -> Result<BreakThread, &'static str> {
     Ok(BreakThread { thread, stalls })
 }
 
-fn level() -> impl TypedValueParser<Value = LevelFilter> {
-    PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
-        .try_map(|name| name.parse::<LevelFilter>())
+fn log_filter(text: &str) -> Result<LogFilter, String> {
+    text.parse()
 }
 
 fn public_url(text: &str) -> Result<PublicUrl, NotAPublicUrl> {

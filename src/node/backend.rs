@@ -6,10 +6,11 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
+use super::Node;
 #[cfg(feature = "redis")]
 use super::cluster::Membership;
 use super::cluster::{BusHandle, ReceiptReceiver};
-use super::observe::OwnProcess;
+use super::observe::Watching;
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
     no_uri, refused,
@@ -34,6 +35,7 @@ const TELL_OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the admin listener may do with this node.
 pub(super) struct NodeBackend {
+    pub(super) node: Node,
     pub(super) publisher: Publisher,
     pub(super) store: Option<Arc<dyn ContentStore>>,
     /// None: this node is alone.
@@ -41,8 +43,8 @@ pub(super) struct NodeBackend {
     /// None: this node is alone.
     #[cfg(feature = "redis")]
     pub(super) membership: Option<Arc<Membership>>,
-    pub(super) own: OwnProcess,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) watching: Watching,
     /// None: nobody is asked who they are.
     #[cfg(feature = "auth")]
     pub(super) credentials: Option<Arc<CredentialStore>>,

@@ -9,10 +9,10 @@ use super::backend::NodeBackend;
 use super::check::socket_address;
 use super::cluster::{BusHandle, Membership};
 use super::listen::bind_admin;
-use super::observe::OwnProcess;
+use super::observe::Watching;
 use super::{Node, NodeBuilder, NodeError, Options};
 use crate::acceptor::{Acceptor, Listening};
-use crate::admin::{AdminPolicy, AdminTokens, Token, serve_admin};
+use crate::admin::{AdminPolicy, AdminTokens, LogControl, Token, serve_admin};
 use crate::app::board::BoardLimits;
 use crate::app::contents::ContentStore;
 use crate::tasks;
@@ -45,9 +45,14 @@ impl Default for AdminOptions {
     }
 }
 
-/// A listener that somebody else made.
+/// What is given beside the options.
 #[derive(Default)]
-pub(super) struct OperatorParts(Option<TcpListener>);
+pub(super) struct OperatorParts {
+    /// That somebody else made.
+    listener: Option<TcpListener>,
+    /// None: it is somebody else's.
+    log: Option<Arc<dyn LogControl>>,
+}
 
 /// What a builder takes for operators: the feature `admin`.
 impl NodeBuilder {
@@ -62,9 +67,15 @@ impl NodeBuilder {
         self
     }
 
+    /// Operators may change how much is logged.
+    pub(crate) fn log_control(mut self, log: Arc<dyn LogControl>) -> Self {
+        self.operators.log = Some(log);
+        self
+    }
+
     /// The same on a listening TCP socket that somebody else made.
     pub fn admin_listener(mut self, listener: TcpListener) -> Self {
-        self.operators.0 = Some(listener);
+        self.operators.listener = Some(listener);
         self
     }
 
@@ -150,7 +161,10 @@ impl Options {
 }
 
 /// The listener, before anything runs.
-pub(super) struct Operators(Listening);
+pub(super) struct Operators {
+    listening: Listening,
+    log: Option<Arc<dyn LogControl>>,
+}
 
 impl Operators {
     /// None: nobody asked for it.
@@ -158,17 +172,20 @@ impl Operators {
     /// # Errors
     /// The port is in use, the kernel refuses the address, or anybody could publish there.
     pub(super) fn open(options: &Options, parts: OperatorParts) -> Result<Option<Self>, NodeError> {
-        let Some(given) = parts.0 else {
+        let OperatorParts { listener, log } = parts;
+        let Some(given) = listener else {
             let bound = options.admin.address.map(bind_admin).transpose()?;
-            return Ok(bound.map(|it| Operators(Listening::Own(it))));
+            let listening = bound.map(Listening::Own);
+            return Ok(listening.map(|listening| Operators { listening, log }));
         };
         let unusable = |fault| NodeError::system("the admin listener cannot be used", fault);
         options.check_admin_address(given.local_addr().map_err(unusable)?)?;
-        Ok(Some(Operators(Listening::Given(given))))
+        let listening = Listening::Given(given);
+        Ok(Some(Operators { listening, log }))
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.0.address().ok()
+        self.listening.address().ok()
     }
 
     /// What is left for the control thread.
@@ -189,16 +206,17 @@ impl Operators {
                 .for_contents(admin.content_bytes_max)
         });
         Some(OperatorsWork {
-            listening: self.0,
+            listening: self.listening,
             policy: policy?,
             backend: NodeBackend {
+                node: node.clone(),
                 publisher: shared.publisher.clone(),
                 store,
                 bus,
                 #[cfg(feature = "redis")]
                 membership,
-                own: OwnProcess::of(node),
                 metrics: shared.counters.metrics(),
+                watching: Watching::new(shared.publisher.clone(), self.log),
                 #[cfg(feature = "auth")]
                 credentials: shared.credentials.clone(),
             },

@@ -40,6 +40,7 @@ mod socket;
 mod sockets;
 mod thread;
 mod tokio;
+mod trace;
 mod turns;
 mod watchdog;
 
@@ -58,5 +59,7 @@ pub(crate) use self::signals::watch as watch_signals;
 pub(crate) use self::socket::limit_unsent;
 pub(crate) use self::sockets::SOCKET_BYTES;
 pub(crate) use self::thread::ends_within;
+pub(crate) use self::trace::TraceDesk;
+pub use self::trace::{TraceBatch, TraceFeed, TraceHold, TraceRefused};
 pub use self::watchdog::BreakThread;
 pub(crate) use self::watchdog::{Alive, BEAT_EVERY, Watch};

@@ -1,6 +1,5 @@
 //! The cluster as this node sees it: what its membership and its bus left on the control thread, and this node itself.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 #[cfg(feature = "redis")]
@@ -8,36 +7,17 @@ use crate::admin::{BusReport, RedisReport};
 use crate::admin::{ClusterReport, NodeReport, NodeState};
 #[cfg(feature = "redis")]
 use crate::cluster::PeerState;
-use crate::node::Node;
 use crate::node::backend::NodeBackend;
 #[cfg(feature = "redis")]
 use crate::node::cluster::{BusHandle, Membership};
-use crate::wire::session_id::NodeName;
-
-/// Who this node is to the others.
-pub(in crate::node) struct OwnProcess {
-    name: NodeName,
-    incarnation: u64,
-    address: SocketAddr,
-}
-
-impl OwnProcess {
-    pub(in crate::node) fn of(node: &Node) -> Self {
-        OwnProcess {
-            name: node.name(),
-            incarnation: node.options().incarnation,
-            address: node.address(),
-        }
-    }
-}
 
 impl NodeBackend {
     pub(in crate::node) fn cluster_report(&self) -> ClusterReport {
         let own = NodeReport {
-            node: self.own.name.to_string(),
+            node: self.node.name().to_string(),
             is_self: true,
-            address: Some(format!("http://{}", self.own.address)),
-            incarnation: self.own.incarnation,
+            address: Some(format!("http://{}", self.node.address())),
+            incarnation: self.node.options().incarnation,
             state: match self.publisher.is_leaving() {
                 true => NodeState::Draining,
                 false => NodeState::Alive,

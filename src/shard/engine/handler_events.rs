@@ -32,6 +32,9 @@ impl Engine {
         }
         let shown = inspected.map(|it| self.shown(&it, outcome));
         let era = state.version.era();
+        if let (Outcome::Error(error), Some(session)) = (outcome, state.session) {
+            self.note_error(session, None, error);
+        }
         let (status, message) = match shown.as_deref().unwrap_or(outcome) {
             Outcome::Error(error) => (
                 error.http_status(era),

@@ -50,6 +50,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod traced;
 pub(super) mod travel;
 mod view;
 
@@ -71,6 +72,7 @@ use self::rights::Rights;
 use self::session::Session;
 use self::stream::Stream;
 use self::timers::TimerKey;
+use self::view::Records;
 use super::arena::{self, Arena};
 use super::body;
 use super::exchange::{
@@ -121,6 +123,8 @@ pub(super) struct Engine {
     calls: Arena<CallState, OfCall>,
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
+    /// For operators.
+    records: Records,
     profiles: ClientInfos,
     calls_of_client: HashMap<Client, u32>,
     call_rates: CallRates,
@@ -203,6 +207,7 @@ impl Engine {
             fanout: Fanout::new(setup.commons.clone()),
             commons: setup.commons,
             wheel: Wheel::new(now),
+            records: Records::default(),
             profiles: ClientInfos::default(),
             calls_of_client: HashMap::new(),
             call_rates: CallRates::new(setup.limits.calls_per_second_per_client_max),

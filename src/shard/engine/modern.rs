@@ -60,7 +60,7 @@ impl Engine {
                 wire.refuse(key, Some(id.raw()), &not_acceptable(sentence));
             }
             Some(RpcMethod::SubscriptionsListen) => {
-                self.serve_listen(wire, post.request, id.raw(), params)
+                self.serve_listen(wire, post.request, id.raw(), params, envelope.meta.as_ref())
             }
             // Older revisions had it: here it is unknown.
             Some(known) if !known.is_of_era(Era::Modern) => {
