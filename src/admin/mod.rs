@@ -28,6 +28,7 @@ mod lines;
 mod log;
 mod long_body;
 mod message;
+mod node;
 mod operators;
 mod policy;
 mod publish;

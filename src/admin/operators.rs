@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use super::{ClusterReport, LogControl, PublishBackend};
+use crate::metrics::NodeReading;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
@@ -20,6 +21,11 @@ pub trait OperatorBackend: PublishBackend {
     /// As the node calls itself.
     fn name(&self) -> String {
         String::new()
+    }
+
+    /// How the node fares, as its threads said last.
+    fn node(&self) -> Option<NodeReading> {
+        None
     }
 
     /// How this node sees the others, and what they share. None: there is nothing to be seen.

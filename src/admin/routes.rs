@@ -9,6 +9,7 @@ use super::console;
 use super::http::AdminRequest;
 use super::idempotent::{IdempotentPublisher, PublishReply};
 use super::log;
+use super::node;
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
@@ -19,7 +20,7 @@ use crate::wire::authority::{is_loopback_host, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
 GET /console (what operators see and do, as a page), \
-GET /metrics (what is counted, for Prometheus), GET /cluster (the nodes and what they share), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
+GET /metrics (what is counted, for Prometheus), GET /node (how this node fares), GET /cluster (the nodes and what they share), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
 DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
 /principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does) and POST /drain (send clients to other nodes, without ending).";
 
@@ -35,6 +36,7 @@ enum Place {
     SessionsEnded,
     Session,
     SessionDrain,
+    Node,
     Publish,
     Drain,
     Revoke,
@@ -49,6 +51,7 @@ const PLACES: &[(&str, Place)] = &[
     ("/readyz", Place::Readyz),
     ("/console", Place::Console),
     ("/metrics", Place::Metrics),
+    ("/node", Place::Node),
     ("/cluster", Place::Cluster),
     ("/sessions", Place::Sessions),
     ("/sessions/ended", Place::SessionsEnded),
@@ -78,7 +81,7 @@ impl Place {
     const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
             Place::Healthz | Place::Readyz | Place::Console => &[("GET", None), ("HEAD", None)],
-            Place::Metrics | Place::Cluster | Place::SessionsEnded => {
+            Place::Metrics | Place::Node | Place::Cluster | Place::SessionsEnded => {
                 &[("GET", READ), ("HEAD", READ)]
             }
             Place::Sessions | Place::Session => {
@@ -142,6 +145,7 @@ pub(super) async fn answer(
         Place::Console => console::page(),
         Place::Metrics => metrics(publisher),
         Place::Cluster => cluster(publisher),
+        Place::Node => node(publisher),
         Place::Publish => publish(&request.body, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
@@ -254,6 +258,13 @@ fn cluster(publisher: &IdempotentPublisher) -> AdminResponse {
     match publisher.backend().cluster() {
         Some(report) => AdminResponse::json(200, &json!(report)),
         None => AdminResponse::error(404, "Nothing is known of a cluster here."),
+    }
+}
+
+fn node(publisher: &IdempotentPublisher) -> AdminResponse {
+    match publisher.backend().node() {
+        Some(node) => AdminResponse::json(200, &node::render(&node)),
+        None => AdminResponse::error(404, "Nothing is known of a node here."),
     }
 }
 

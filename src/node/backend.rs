@@ -11,6 +11,7 @@ use super::Node;
 use super::cluster::Membership;
 use super::cluster::{BusHandle, ReceiptReceiver};
 use super::observe::Watching;
+use super::stats::availability;
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
     no_uri, refused,
@@ -52,12 +53,7 @@ pub(super) struct NodeBackend {
 
 impl PublishBackend for NodeBackend {
     fn availability(&self) -> Availability {
-        match &self.bus {
-            _ if self.publisher.is_leaving() => Availability::Leaving,
-            _ if self.publisher.is_impaired() => Availability::Impaired,
-            Some(bus) => bus.loaded().availability(),
-            None => Availability::Ready,
-        }
+        availability(&self.publisher, self.bus.as_deref())
     }
 
     fn metrics(&self) -> String {

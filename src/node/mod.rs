@@ -37,6 +37,8 @@ mod observe;
 mod operators;
 mod options;
 mod start;
+#[cfg(feature = "metrics")]
+mod stats;
 mod store;
 
 pub use self::application::IntoHandler;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 
+use super::clock;
 use super::core_message::{CoreMailbox, CoreMessage, core_mailbox};
 use crate::app::call::{Availability, Notice, NotifyRefused, Topic};
 use crate::app::contents::{Change, Contents};
@@ -288,8 +289,10 @@ impl Publisher {
     ) -> std::ops::Range<u64> {
         let mut last_offset = self.lock();
         let first = floor.max(*last_offset + 1);
+        let published = clock::now();
         let publications = (first..).zip(topics).map(|(offset, topic)| Publication {
             offset,
+            published,
             topic,
             principal,
         });
@@ -386,6 +389,11 @@ impl Publisher {
             .mailboxes
             .get()
             .map_or(&[], |mailboxes| mailboxes)
+    }
+
+    /// How many messages wait for each core.
+    pub(crate) fn waiting(&self) -> Vec<usize> {
+        self.mailboxes().iter().map(CoreMailbox::len).collect()
     }
 
     /// Gives offsets to a message for every core, which learns the first of them.

@@ -14,6 +14,7 @@ use super::backend::NodeBackend;
 use crate::admin::{
     ClusterReport, LogControl, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
+use crate::metrics::NodeReading;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
@@ -23,6 +24,10 @@ use crate::wire::operator_name::OperatorName;
 pub(super) use self::trace::Watching;
 
 impl OperatorBackend for NodeBackend {
+    fn node(&self) -> Option<NodeReading> {
+        self.metrics.node()
+    }
+
     fn trace(
         &self,
         target: TraceTarget,

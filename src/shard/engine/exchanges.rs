@@ -9,6 +9,7 @@
 use super::call::{AnswerTo, CallState};
 use super::fanout::ListenerKind;
 use super::keys::StreamKey;
+use super::stats::OperationEnd;
 use super::stream::STANDALONE;
 use super::{
     CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeChange, ExchangeEvent, ExchangeOwner,
@@ -126,7 +127,9 @@ impl Engine {
                 state.answer_to = AnswerTo::Nobody;
             }
             (AnswerTo::Exchange(_) | AnswerTo::Plain(_), Era::Modern) => {
-                self.remove_call(call);
+                if let Some(state) = self.remove_call(call) {
+                    self.count_end(&state, OperationEnd::Cancelled);
+                }
                 self.outputs.push_back(EngineOutput::Cancel(call));
             }
         }

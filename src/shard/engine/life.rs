@@ -32,6 +32,7 @@ use super::grant::{Grant, NEVER};
 use super::guard::hearing_of;
 use super::keys::StreamKey;
 use super::rights::{Rights, second};
+use super::stats::OperationEnd;
 use super::stream::STANDALONE;
 use super::{
     CallKey, Closed, Engine, EngineOutput, ExchangeOwner, Millis, Refused, Request, SessionKey,
@@ -393,6 +394,7 @@ impl Engine {
             let Some(state) = self.remove_call(call) else {
                 continue;
             };
+            self.count_end(&state, OperationEnd::Error(refused.error.code));
             self.outputs.push_back(EngineOutput::Cancel(call));
             self.refuse_call(wire, &state, &refused);
         }

@@ -69,6 +69,7 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
             true => BodyLength::UntilClose,
             false => BodyLength::Chunked,
         };
+        self.stats.streams += usize::from(!connection.is_stream);
         connection.is_stream = true;
         connection.since = now;
         let fields = [
@@ -254,6 +255,7 @@ impl<U: UpperLayer> Http<U> {
             traces.closed(self.now, key, Some(reason));
         }
         self.give_back_place(&connection);
+        self.stats.closed.count(reason);
         self.outputs.push_back(HttpOutput::Close {
             connection: key,
             reason,
@@ -274,6 +276,9 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
+        if status >= 400 {
+            self.stats.refusals.count(status);
+        }
         let mut fields = [("", ""); FIELDS_MAX];
         let mut count = 0;
         let mut add = |field| {
@@ -322,6 +327,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
+        self.stats.streams -= usize::from(connection.is_stream);
         connection.is_stream = false;
         connection.origin = None;
         connection.word = None;
