@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use super::EXIT_USAGE;
 use super::cluster::finished;
 use super::publish::{AdminClient, AdminFault, AdminTarget};
-pub(super) use filter::{OrderChoice, SessionFilter, SortChoice, encoded};
+pub(super) use filter::{OrderChoice, SessionsAsked, SortChoice, encoded};
 pub(super) use list::{client, principal, state};
 pub(super) use show::detail;
 
@@ -43,22 +43,22 @@ Exit code: 0 done, 1 refused, or there is no such session, 2 wrong options, 3 no
 #[derive(Clone, Debug, Subcommand)]
 pub enum SessionsCommand {
     /// List sessions, and listen streams of clients that have none
-    List(ListOptions),
+    List(ListSessions),
     /// Show one in detail
-    Show(ShowOptions),
+    Show(ShowSession),
     /// End one, or all of a principal: their clients begin again
-    End(EndOptions),
+    End(EndSessions),
     /// List those that ended last, with the reason
-    Ended(EndedOptions),
+    Ended(ListEnded),
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct ListOptions {
+pub struct ListSessions {
     #[command(flatten)]
     admin: AdminTarget,
 
     #[command(flatten)]
-    filter: SessionFilter,
+    filter: SessionsAsked,
 
     /// Sessions at most, 1 to 1000
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -78,7 +78,7 @@ pub struct ListOptions {
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct ShowOptions {
+pub struct ShowSession {
     #[command(flatten)]
     admin: AdminTarget,
 
@@ -93,7 +93,7 @@ pub struct ShowOptions {
 
 #[derive(Args, Clone, Debug)]
 #[command(group = clap::ArgGroup::new("which").required(true).args(["name", "principal"]))]
-pub struct EndOptions {
+pub struct EndSessions {
     #[command(flatten)]
     admin: AdminTarget,
 
@@ -115,7 +115,7 @@ pub struct EndOptions {
 }
 
 #[derive(Args, Clone, Debug)]
-pub struct EndedOptions {
+pub struct ListEnded {
     #[command(flatten)]
     admin: AdminTarget,
 

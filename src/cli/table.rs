@@ -73,7 +73,7 @@ pub(super) fn short_time(ms: u64) -> String {
         format!("{hours}h {}m", minutes % 60)
     } else if minutes > 0 {
         format!("{minutes}m {}s", seconds % 60)
-    } else if ms >= 10_000 || ms.is_multiple_of(1000) {
+    } else if ms >= 10_000 || ms % 1000 < 100 {
         format!("{seconds}s")
     } else {
         format!("{seconds}.{}s", ms % 1000 / 100)
@@ -132,6 +132,7 @@ mod tests {
     fn times_of_every_length() {
         for (ms, shown) in [
             (0, "0s"),
+            (40, "0s"),
             (250, "0.2s"),
             (1_900, "1.9s"),
             (12_345, "12s"),

@@ -25,7 +25,7 @@ use super::EXIT_USAGE;
 use super::cluster::finished;
 use super::publish::{AdminClient, AdminFault, AdminTarget};
 use crate::config::Milliseconds;
-use ask::{Asker, Wish};
+use ask::{NodeAsker, Wish};
 use model::Model;
 
 pub const EXAMPLES: &str = "\
@@ -89,14 +89,14 @@ fn top(options: &TopOptions) -> Result<String, AdminFault> {
             "there is no terminal here: --once prints one frame".to_owned(),
         ));
     }
-    let shown = screen::show(Asker::new(client), interval, model);
+    let shown = screen::show(NodeAsker::new(client), interval, model);
     shown.map_err(|fault| (1, format!("the terminal cannot be used: {fault}")))?;
     Ok(String::new())
 }
 
 /// Two looks, since rates are differences.
 fn once(client: AdminClient, interval: Duration, mut model: Model) -> Result<String, AdminFault> {
-    let asker = Asker::new(client);
+    let asker = NodeAsker::new(client);
     for look in 0..2 {
         if look > 0 {
             std::thread::sleep(interval);

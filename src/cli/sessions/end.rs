@@ -4,14 +4,14 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
 
 use serde_json::Value;
 
-use super::{EndOptions, SessionFilter, encoded};
+use super::{EndSessions, SessionsAsked, encoded};
 use crate::cli::EXIT_USAGE;
 use crate::cli::publish::{AdminClient, AdminFault};
 use crate::principal::PrincipalId;
 
 /// # Errors
 /// The exit code, and a sentence.
-pub(super) fn end(admin: &AdminClient, options: &EndOptions) -> Result<String, AdminFault> {
+pub(super) fn end(admin: &AdminClient, options: &EndSessions) -> Result<String, AdminFault> {
     let one = options
         .name
         .map(|name| format!("/sessions/{}", encoded(&name.to_string())));
@@ -38,9 +38,9 @@ fn is_meant(admin: &AdminClient, principal: PrincipalId) -> Result<bool, AdminFa
                         say --yes";
         return Err((EXIT_USAGE, sentence.to_owned()));
     }
-    let filter = SessionFilter {
+    let filter = SessionsAsked {
         principal: Some(principal),
-        ..SessionFilter::default()
+        ..SessionsAsked::default()
     };
     let count = admin.get(&filter.path(1, None))?["total"]
         .as_u64()

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{EndedOptions, ListOptions};
+use super::{ListEnded, ListSessions};
 use crate::cli::memory_estimate::human_bytes;
 use crate::cli::publish::{AdminClient, AdminFault};
 use crate::cli::table::{Table, cut, plain, short_time};
@@ -17,7 +17,7 @@ const CLIENT_CHARS: usize = 32;
 
 /// # Errors
 /// The exit code, and a sentence.
-pub(super) fn list(admin: &AdminClient, options: &ListOptions) -> Result<String, AdminFault> {
+pub(super) fn list(admin: &AdminClient, options: &ListSessions) -> Result<String, AdminFault> {
     let limit = if options.all { PAGE } else { options.limit };
     let mut after = options.after.clone();
     let (mut rows, mut total) = (Vec::new(), 0);
@@ -112,7 +112,7 @@ pub(in crate::cli) fn state(row: &Value) -> String {
 
 /// # Errors
 /// The exit code, and a sentence.
-pub(super) fn ended(admin: &AdminClient, options: &EndedOptions) -> Result<String, AdminFault> {
+pub(super) fn ended(admin: &AdminClient, options: &ListEnded) -> Result<String, AdminFault> {
     let answer = admin.get(&format!("/sessions/ended?limit={}", options.limit))?;
     let rows = answer["ended"].as_array().map_or(&[][..], Vec::as_slice);
     if options.json {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::list::{client, principal, state};
-use super::{ShowOptions, encoded};
+use super::{ShowSession, encoded};
 use crate::cli::memory_estimate::human_bytes;
 use crate::cli::publish::{AdminClient, AdminFault};
 use crate::cli::table::{plain, short_time};
@@ -11,7 +11,7 @@ use crate::runtime::unix_ms;
 
 /// # Errors
 /// The exit code, and a sentence.
-pub(super) fn show(admin: &AdminClient, options: &ShowOptions) -> Result<String, AdminFault> {
+pub(super) fn show(admin: &AdminClient, options: &ShowSession) -> Result<String, AdminFault> {
     let answer = admin.get(&format!("/sessions/{}", encoded(&options.name.to_string())))?;
     if options.json {
         return Ok(format!("{answer}\n"));

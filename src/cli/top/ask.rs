@@ -5,51 +5,51 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::model::Question;
+use super::model::LookAt;
 use crate::cli::publish::{AdminClient, AdminFault};
 use crate::cli::sessions::encoded;
 
 /// What is wanted of the node, beside a look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    Look(Question),
+    Look(LookAt),
     End { name: String },
 }
 
 /// What became of it.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct LookAnswer {
     pub(super) wish: Wish,
     pub(super) said: Result<Value, AdminFault>,
 }
 
-impl Answer {
+impl LookAnswer {
     pub(super) fn fault(&self) -> Option<AdminFault> {
         self.said.as_ref().err().cloned()
     }
 }
 
-pub(super) struct Asker {
+pub(super) struct NodeAsker {
     client: AdminClient,
 }
 
 /// The other end of the thread.
 pub(super) struct AskThread {
     pub(super) wishes: Sender<Vec<Wish>>,
-    pub(super) answers: Receiver<Answer>,
+    pub(super) answers: Receiver<LookAnswer>,
 }
 
-impl Asker {
+impl NodeAsker {
     pub(super) fn new(client: AdminClient) -> Self {
-        Asker { client }
+        NodeAsker { client }
     }
 
-    pub(super) fn ask(&self, wish: &Wish) -> Answer {
+    pub(super) fn ask(&self, wish: &Wish) -> LookAnswer {
         let said = match wish {
             Wish::Look(question) => self.client.get(&question.path()),
             Wish::End { name } => self.client.delete(&format!("/sessions/{}", encoded(name))),
         };
-        Answer {
+        LookAnswer {
             wish: wish.clone(),
             said,
         }

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 
-use super::ask::{Answer, Wish};
+use super::ask::{LookAnswer, Wish};
 use super::rates::{Quantile, Rates, quantile};
 use super::sample::{NodeSample, SampleHistogram};
 use crate::cli::EXIT_NO_ANSWER;
 use crate::cli::sessions::{OrderChoice, SortChoice, client, principal};
-use crate::cli::sessions::{SessionFilter, detail, encoded};
+use crate::cli::sessions::{SessionsAsked, detail, encoded};
 use crate::cli::table::plain;
 
 /// Sessions that are looked at: more than the largest terminal shows.
@@ -26,18 +26,18 @@ const PAGE: usize = 10;
 
 /// What is asked at each look.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum LookAt {
     Node,
     Sessions(String),
     Detail(String),
 }
 
-impl Question {
+impl LookAt {
     pub(super) fn path(&self) -> String {
         match self {
-            Question::Node => "/node".to_owned(),
-            Question::Sessions(path) => path.clone(),
-            Question::Detail(name) => format!("/sessions/{}", encoded(name)),
+            LookAt::Node => "/node".to_owned(),
+            LookAt::Sessions(path) => path.clone(),
+            LookAt::Detail(name) => format!("/sessions/{}", encoded(name)),
         }
     }
 }
@@ -108,20 +108,20 @@ impl Model {
     }
 
     /// What is to be asked at each look.
-    pub(super) fn questions(&self) -> Vec<Question> {
-        let filter = SessionFilter {
+    pub(super) fn questions(&self) -> Vec<LookAt> {
+        let filter = SessionsAsked {
             sort: Some(self.sort),
             order: Some(self.order),
-            ..SessionFilter::default()
+            ..SessionsAsked::default()
         };
         let limit = if self.filter.is_empty() {
             ROWS
         } else {
             ROWS_FILTERED
         };
-        let mut questions = vec![Question::Node, Question::Sessions(filter.path(limit, None))];
+        let mut questions = vec![LookAt::Node, LookAt::Sessions(filter.path(limit, None))];
         if let Front::Detail { name, .. } = &self.front {
-            questions.push(Question::Detail(name.clone()));
+            questions.push(LookAt::Detail(name.clone()));
         }
         questions
     }
@@ -159,10 +159,10 @@ impl Model {
         self.rows().iter().position(|row| row["name"] == wanted)
     }
 
-    pub(super) fn handle_answer(&mut self, answer: Answer) {
+    pub(super) fn handle_answer(&mut self, answer: LookAnswer) {
         match (answer.wish, answer.said) {
-            (Wish::Look(Question::Node), Ok(said)) => self.handle_node(&said),
-            (Wish::Look(Question::Sessions(_)), Ok(mut said)) => {
+            (Wish::Look(LookAt::Node), Ok(said)) => self.handle_node(&said),
+            (Wish::Look(LookAt::Sessions(_)), Ok(mut said)) => {
                 self.fault = None;
                 self.total = said["total"].as_u64().unwrap_or(0);
                 if let Value::Array(rows) = said["sessions"].take() {
@@ -172,7 +172,7 @@ impl Model {
                     self.select(0);
                 }
             }
-            (Wish::Look(Question::Detail(asked)), said) => self.handle_detail(&asked, said),
+            (Wish::Look(LookAt::Detail(asked)), said) => self.handle_detail(&asked, said),
             (Wish::Look(_), Err((_, sentence))) => {
                 self.fault = Some(sentence);
                 self.rates = None;

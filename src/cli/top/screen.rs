@@ -13,7 +13,7 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::crossterm::terminal::size;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::ask::{AskThread, Asker, Wish};
+use super::ask::{AskThread, NodeAsker, Wish};
 use super::draw::draw;
 use super::model::{KeyOutcome, Model};
 
@@ -28,7 +28,7 @@ const TEXT_LINES: u16 = 50;
 ///
 /// # Errors
 /// The terminal is gone, or does not do what it should.
-pub(super) fn show(asker: Asker, interval: Duration, mut model: Model) -> io::Result<()> {
+pub(super) fn show(asker: NodeAsker, interval: Duration, mut model: Model) -> io::Result<()> {
     let told_to_end = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         signal_hook::flag::register(signal, told_to_end.clone())?;

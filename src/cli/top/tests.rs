@@ -3,8 +3,8 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
 
-use super::ask::Answer;
-use super::model::{Front, KeyOutcome, Question};
+use super::ask::LookAnswer;
+use super::model::{Front, KeyOutcome, LookAt};
 use super::screen::text_of;
 use super::*;
 use crate::cli::EXIT_NO_ANSWER;
@@ -42,9 +42,9 @@ fn sessions(rows: &[Value]) -> Value {
     json!({"sessions": rows, "total": rows.len(), "next": null, "node": "n1"})
 }
 
-fn hears(model: &mut Model, question: Question, said: Value) {
+fn hears(model: &mut Model, question: LookAt, said: Value) {
     let wish = Wish::Look(question);
-    model.handle_answer(Answer {
+    model.handle_answer(LookAnswer {
         wish,
         said: Ok(said),
     });
@@ -54,12 +54,8 @@ fn hears(model: &mut Model, question: Question, said: Value) {
 fn looked(cores: u64, rows: &[Value]) -> Model {
     let mut model = Model::new("http://127.0.0.1:9464", 1_000);
     for now in [60_000, 61_000] {
-        hears(&mut model, Question::Node, node(now, cores));
-        hears(
-            &mut model,
-            Question::Sessions(String::new()),
-            sessions(rows),
-        );
+        hears(&mut model, LookAt::Node, node(now, cores));
+        hears(&mut model, LookAt::Sessions(String::new()), sessions(rows));
     }
     model
 }
@@ -150,8 +146,8 @@ fn more_cores_than_the_screen_has_room_for() {
 #[test]
 fn a_listener_that_is_gone_and_comes_back() {
     let mut model = looked(2, &some());
-    let gone = Answer {
-        wish: Wish::Look(Question::Node),
+    let gone = LookAnswer {
+        wish: Wish::Look(LookAt::Node),
         said: Err((
             EXIT_NO_ANSWER,
             "nothing listens at http://127.0.0.1:9464".to_owned(),
@@ -168,7 +164,7 @@ fn a_listener_that_is_gone_and_comes_back() {
         shown.contains("no answer") && shown.contains("S1") && shown.contains("- requests/s"),
         "{shown}"
     );
-    hears(&mut model, Question::Node, node(3_000, 2));
+    hears(&mut model, LookAt::Node, node(3_000, 2));
     let shown = text_of(&model, 80, 24);
     assert!(
         !shown.contains("NO ANSWER") && shown.contains("up 3s"),
@@ -214,7 +210,7 @@ fn a_session_that_is_ended_without_a_yes() {
     assert!(name.ends_with("S2"), "{name}");
     let end = Wish::End { name: name.clone() };
     assert_eq!(types(&mut model, "ey"), KeyOutcome::Ask(Some(end.clone())));
-    model.handle_answer(Answer {
+    model.handle_answer(LookAnswer {
         wish: end,
         said: Err((1, "403: This token has the role read".to_owned())),
     });
@@ -231,11 +227,7 @@ fn a_selection_that_moves_with_the_order() {
     let mut rows = some();
     rows.reverse();
     rows.push(row("S4", "new", None));
-    hears(
-        &mut model,
-        Question::Sessions(String::new()),
-        sessions(&rows),
-    );
+    hears(&mut model, LookAt::Sessions(String::new()), sessions(&rows));
     assert_eq!(selected(&model), name);
     for (key, place) in [
         (KeyCode::End, "S4"),
@@ -252,11 +244,11 @@ fn a_selection_that_moves_with_the_order() {
     // It has ended: the first one is as good.
     hears(
         &mut model,
-        Question::Sessions(String::new()),
+        LookAt::Sessions(String::new()),
         sessions(&[row("S9", "last", None)]),
     );
     assert!(selected(&model).is_some_and(|it| it.ends_with("S9")));
-    hears(&mut model, Question::Sessions(String::new()), sessions(&[]));
+    hears(&mut model, LookAt::Sessions(String::new()), sessions(&[]));
     assert_eq!(types(&mut model, "e"), KeyOutcome::Nothing);
     assert_eq!((selected(&model), &model.front), (None, &Front::List));
 }
@@ -304,7 +296,7 @@ fn a_text_that_is_looked_for() {
 fn one_session_in_front_of_the_list() {
     let mut model = looked(2, &some());
     assert_eq!(press(&mut model, KeyCode::Enter), KeyOutcome::Ask(None));
-    let Some(Question::Detail(name)) = model.questions().pop() else {
+    let Some(LookAt::Detail(name)) = model.questions().pop() else {
         panic!("it is not asked for");
     };
     assert!(text_of(&model, 80, 24).contains("asking…"));
@@ -312,10 +304,10 @@ fn one_session_in_front_of_the_list() {
     said["subscriptions"] = json!(["board://lunch"]);
     hears(
         &mut model,
-        Question::Detail("n1.another".to_owned()),
+        LookAt::Detail("n1.another".to_owned()),
         json!({}),
     );
-    hears(&mut model, Question::Detail(name), said);
+    hears(&mut model, LookAt::Detail(name), said);
     let shown = text_of(&model, 80, 24);
     assert!(
         shown.contains("subscribed board://lunch") && shown.contains("slow 12s on core 1"),
