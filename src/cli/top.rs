@@ -14,6 +14,7 @@ mod overlay;
 mod rates;
 mod sample;
 mod screen;
+mod wish;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -25,8 +26,9 @@ use super::EXIT_USAGE;
 use super::cluster::finished;
 use super::publish::{AdminClient, AdminFault, AdminTarget};
 use crate::config::Milliseconds;
-use ask::{NodeAsker, Wish};
+use ask::NodeAsker;
 use model::Model;
+use wish::Wish;
 
 pub const EXAMPLES: &str = "\
 Examples:

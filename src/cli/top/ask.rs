@@ -3,31 +3,9 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
-use super::model::LookAt;
-use crate::cli::publish::{AdminClient, AdminFault};
+use super::wish::{LookAnswer, Wish};
+use crate::cli::publish::AdminClient;
 use crate::cli::sessions::encoded;
-
-/// What is wanted of the node, beside a look at it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    Look(LookAt),
-    End { name: String },
-}
-
-/// What became of it.
-#[derive(Clone, Debug)]
-pub(super) struct LookAnswer {
-    pub(super) wish: Wish,
-    pub(super) said: Result<Value, AdminFault>,
-}
-
-impl LookAnswer {
-    pub(super) fn fault(&self) -> Option<AdminFault> {
-        self.said.as_ref().err().cloned()
-    }
-}
 
 pub(super) struct NodeAsker {
     client: AdminClient,

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::Value;
 
-use super::ask::{LookAnswer, Wish};
 use super::rates::{Quantile, Rates, quantile};
 use super::sample::{NodeSample, SampleHistogram};
+use super::wish::{LookAnswer, LookAt, Wish};
 use crate::cli::EXIT_NO_ANSWER;
 use crate::cli::sessions::{OrderChoice, SortChoice, client, principal};
-use crate::cli::sessions::{SessionsAsked, detail, encoded};
+use crate::cli::sessions::{SessionsAsked, detail};
 use crate::cli::table::plain;
 
 /// Sessions that are looked at: more than the largest terminal shows.
@@ -23,24 +23,6 @@ const SAMPLES_KEPT: usize = 10;
 const FILTER_CHARS_MAX: usize = 64;
 /// Rows that page keys go.
 const PAGE: usize = 10;
-
-/// What is asked at each look.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum LookAt {
-    Node,
-    Sessions(String),
-    Detail(String),
-}
-
-impl LookAt {
-    pub(super) fn path(&self) -> String {
-        match self {
-            LookAt::Node => "/node".to_owned(),
-            LookAt::Sessions(path) => path.clone(),
-            LookAt::Detail(name) => format!("/sessions/{}", encoded(name)),
-        }
-    }
-}
 
 /// What is in front, and takes the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]

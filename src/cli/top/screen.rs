@@ -13,9 +13,10 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::crossterm::terminal::size;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::ask::{AskThread, NodeAsker, Wish};
+use super::ask::{AskThread, NodeAsker};
 use super::draw::draw;
 use super::model::{KeyOutcome, Model};
+use super::wish::Wish;
 
 /// Keys are answered within that, and answers shown.
 const TICK: Duration = Duration::from_millis(50);

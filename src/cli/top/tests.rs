@@ -3,9 +3,9 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use serde_json::{Value, json};
 
-use super::ask::LookAnswer;
-use super::model::{Front, KeyOutcome, LookAt};
+use super::model::{Front, KeyOutcome};
 use super::screen::text_of;
+use super::wish::{LookAnswer, LookAt};
 use super::*;
 use crate::cli::EXIT_NO_ANSWER;
 
