@@ -1,6 +1,7 @@
 mod tokens;
 
 use clap::Parser;
+use tracing::level_filters::LevelFilter;
 
 use super::*;
 use crate::scratch;
