@@ -15,6 +15,7 @@ mod cluster;
 mod file;
 mod keys;
 mod layers;
+mod log_filter;
 mod memory;
 mod mistake;
 mod options;
@@ -28,11 +29,10 @@ mod variables;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use tracing::level_filters::LevelFilter;
-
 pub(crate) use crate::node::{endpoint, host, origin};
 pub use keys::{MinMax, OptionKey, ValueKind, keys};
 pub use layers::{Layered, Layers};
+pub use log_filter::{LogFilter, LogFormat};
 pub use mistake::{Mistake, Mistakes, Place};
 pub(crate) use options::span;
 pub use options::{AppName, DriverChoice, ServeOptions};
@@ -42,7 +42,7 @@ pub use tables::{TableEntry, Tables};
 pub use units::{Milliseconds, Size};
 pub use variables::mistyped;
 
-use crate::admin::Token;
+use crate::admin::{AdminRole, AdminTokens, Token};
 use crate::app::board::BoardLimits;
 use crate::credentials::Authenticator;
 use crate::limits::Limits;
@@ -67,7 +67,8 @@ pub struct Config {
     /// Where its admin token came from, and another one may be later.
     pub admin_token_file: Option<PathBuf>,
     pub app: AppName,
-    pub log: LevelFilter,
+    pub log: LogFilter,
+    pub log_format: LogFormat,
     pub board_limits: BoardLimits,
 }
 
@@ -150,7 +151,7 @@ impl Config {
             tables,
         } = options;
         let mut wrong = Vec::new();
-        let admin_token = admin_token(&listening, &mut wrong);
+        let admin_tokens = admin_tokens(&listening, &mut wrong);
         let cluster = cluster::check(&several, listening.listen, running.node.is_some());
         let cluster = cluster.unwrap_or_else(|refused| {
             wrong.extend(refused);
@@ -182,7 +183,9 @@ impl Config {
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),
             admin: AdminOptions {
                 address: Some(listening.admin),
-                token: admin_token,
+                token: admin_tokens.operate,
+                publish_token: admin_tokens.publish,
+                read_token: admin_tokens.read,
                 content_bytes_max: board_limits.entry_bytes_max,
             },
             auth,
@@ -206,6 +209,7 @@ impl Config {
             admin_token_file: listening.admin_token_file,
             app: running.app,
             log: running.log,
+            log_format: running.log_format,
             board_limits,
         })
     }
@@ -230,18 +234,38 @@ fn kept<T>(value: Result<T, ConfigError>, wrong: &mut Vec<ConfigError>) -> Optio
 }
 
 /// The admin listener's address, and what it asks for.
-fn admin_token(listening: &ListeningOptions, wrong: &mut Vec<ConfigError>) -> Option<Token> {
+fn admin_tokens(listening: &ListeningOptions, wrong: &mut Vec<ConfigError>) -> AdminTokens {
     let admin = listening.admin;
     if admin == listening.listen && admin.port() != 0 {
         let allowed = "must not be the address of --listen";
         wrong.push(ConfigError::new("--admin", admin, allowed));
     }
-    let file = listening.admin_token_file.as_deref();
-    if file.is_none() && !admin.ip().is_loopback() {
+    if listening.admin_token_file.is_none() && !admin.ip().is_loopback() {
         let allowed = "must be a loopback address, such as 127.0.0.1:9464, unless --admin-token-file gives a token to ask for";
         wrong.push(ConfigError::new("--admin", admin, allowed));
     }
-    kept(file.map(read_token).transpose(), wrong).flatten()
+    let found = wrong.len();
+    let mut token = |role: AdminRole| {
+        let file = listening.token_file(role)?;
+        kept(read_token(role.option(), file), wrong)
+    };
+    let tokens = AdminTokens {
+        operate: token(AdminRole::Operate),
+        publish: token(AdminRole::Publish),
+        read: token(AdminRole::Read),
+    };
+    // What one that cannot be read would have been beside the others is not known.
+    if let (true, Err((role, allowed))) = (wrong.len() == found, tokens.check()) {
+        let file = listening
+            .token_file(role)
+            .map(|it| it.display().to_string());
+        wrong.push(ConfigError::new(
+            role.option(),
+            file.unwrap_or_default(),
+            allowed,
+        ));
+    }
+    tokens
 }
 
 /// Reads the bearer token of `--admin-token-file` or `--token-file`: the file's text without white space around it.
@@ -255,9 +279,8 @@ pub fn read_token_file(path: &Path) -> Result<Token, String> {
     Token::parse(text.trim()).map_err(|wrong| format!("the token in this file {wrong}"))
 }
 
-fn read_token(path: &Path) -> Result<Token, ConfigError> {
-    read_token_file(path)
-        .map_err(|allowed| ConfigError::new("--admin-token-file", path.display(), allowed))
+fn read_token(flag: &'static str, path: &Path) -> Result<Token, ConfigError> {
+    read_token_file(path).map_err(|allowed| ConfigError::new(flag, path.display(), allowed))
 }
 
 fn read_state_key(path: &Path) -> Result<StateKey, ConfigError> {

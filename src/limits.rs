@@ -57,6 +57,21 @@ pub const NODE_NAME_BYTES_MAX: usize = 16;
 /// of a log that counts as a shared one does.
 pub const GAP_OFFSETS: u64 = 1 << 20;
 
+/// Sessions and listen streams that ended, as each core remembers them for operators, and a node tells them: as many as
+/// somebody scrolls through, 300 KB.
+pub const ENDED_KEPT: usize = 1_000;
+
+/// Requests of sessions that were answered with an error, as each core remembers them for operators, and how many of one
+/// session's are told. A client that makes as many alone takes 300 KB, and the place of those of others.
+pub const ERRORS_KEPT: usize = 1_000;
+pub const ERRORS_TOLD: usize = 5;
+
+/// Characters of such an error's message and method: a sentence.
+pub const ERROR_TEXT_CHARS_MAX: usize = 120;
+
+/// Subscriptions of one session that an operator is told by name.
+pub const SUBSCRIPTIONS_TOLD: usize = 100;
+
 /// Bytes of a message to sessions from outside of any call. A quarter of what may wait for a stream by default.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
@@ -108,6 +123,19 @@ pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes of one line of the log; the rest is cut. A panic with its backtrace is longer than any other.
 pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
+
+/// Those who watch a session or a principal of a node at once, and the access logs of single ones that are on: a bit for each.
+pub const TRACES_MAX: usize = 16;
+
+/// Events that wait for one who watches, and their bytes: what a busy session does in a second. What comes then is counted.
+pub const TRACE_WAITING_MAX: usize = 1000;
+pub const TRACE_WAITING_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of a message that a trace shows, if it shows any.
+pub const TRACE_CONTENTS_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of a method, an id or a URI that a trace shows: as long as a URI may be.
+pub const TRACE_TEXT_BYTES_MAX: usize = 2 * 1024;
 
 /// Threads beside its workers that the tokio runtime of a server may have, for what would stall those: resolving names,
 /// files, SQLite. Its own default of 512 is a machine's memory; a pool of connections to a database has about ten.

@@ -5,6 +5,9 @@
 //! complete request. They are not cut for those who have none, and they never fill the room. Among themselves, the one that
 //! has sent no line for longest makes room. So whoever asks for the node's health gets in, whatever else is here.
 //!
+//! Whoever watches somebody stays for as long as there are others who have no request: they are cut first. With 64 publishers
+//! and 16 who watch, the one that has watched longest makes room for whoever comes.
+//!
 //! A plain table: time in it is the order of what happened. Invariant: at most [`PUBLISHING_MAX`] publish, which is less
 //! than [`CONNECTIONS_MAX`].
 
@@ -53,6 +56,8 @@ enum Activity {
     BetweenLines,
     /// Items are on their way to the desk.
     Publishing,
+    /// Shown what somebody asks and is sent.
+    Watching,
 }
 
 impl PermitTable {
@@ -68,7 +73,8 @@ impl PermitTable {
 
     fn publishing(&self) -> usize {
         let places = self.slab.iter();
-        places.filter(|it| it.1.doing != Activity::Waiting).count()
+        let publishes = |doing| matches!(doing, Activity::BetweenLines | Activity::Publishing);
+        places.filter(|it| publishes(it.1.doing)).count()
     }
 
     /// From now on it is one of those that may be cut.
@@ -91,7 +97,9 @@ impl ConnectionLimit {
         let (cut, registration) = AbortHandle::new_pair();
         let mut places = self.places.borrow_mut();
         if places.slab.len() >= CONNECTIONS_MAX
-            && let Some(longest) = places.longest(Activity::Waiting)
+            && let Some(longest) = places
+                .longest(Activity::Waiting)
+                .or_else(|| places.longest(Activity::Watching))
         {
             places.slab.remove(longest).cut.abort();
         }
@@ -125,6 +133,11 @@ impl ConnectionPermit {
     /// Nothing is asked of this node here, or the answer is on its way.
     pub(super) fn wait(&self) {
         self.set(Activity::Waiting);
+    }
+
+    /// Somebody is watched here. It leaves for others only if nobody waits who could.
+    pub(super) fn watch(&self) {
+        self.set(Activity::Watching);
     }
 
     /// A whole request to publish is here. False: too many are publishing, and none of them could make room.
@@ -244,6 +257,21 @@ mod tests {
         assert!(!enter(&room).permit.begin_publishing());
         guests[7].permit.wait();
         assert!(enter(&room).permit.begin_publishing());
+    }
+
+    #[test]
+    fn whoever_watches_stays_while_others_wait() {
+        let room = Rc::new(ConnectionLimit::default());
+        let watching = fill(&room, CONNECTIONS_MAX - PUBLISHING_MAX);
+        watching.iter().for_each(|it| it.permit.watch());
+        let waiting = fill(&room, PUBLISHING_MAX);
+        let _others = fill(&room, PUBLISHING_MAX);
+        assert!(cut(&watching).is_empty(), "there were others");
+        assert_eq!(cut(&waiting).len(), PUBLISHING_MAX);
+        assert!(_others.iter().all(|it| it.permit.begin_publishing()));
+        let probe = enter(&room);
+        assert_eq!(cut(&watching), [0], "whoever asks for health gets in");
+        assert!(!probe.cut.is_aborted());
     }
 
     #[test]

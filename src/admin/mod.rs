@@ -1,17 +1,21 @@
 //! The admin listener: publish, revoke, health, readiness. Not for clients, and off every hot path.
 //!
-//! - `access` says who may ask, and `connection_limit` who leaves for whom.
+//! - `access` and `roles` say who may ask what, and `connection_limit` who leaves for whom.
 //! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
 //! - `routes` answers a whole request. `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`,
 //!   `item_contents` and `message` for the parts of an item.
-//! - `revoke` reads whose tokens are taken back. `operators` says what else is asked of the node: [`OperatorBackend`].
+//! - `revoke` reads whose tokens are taken back. `cluster` is how a node sees the others. `operators` says what else is asked of the node: [`OperatorBackend`].
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
+//! - `trace` shows what one asks and is sent, `log` says how much is logged.
+//! - `sessions` answers what operators ask of sessions and do with them; `sessions_json` has the words.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod access;
+mod cluster;
 mod connection;
 mod connection_limit;
+mod console;
 mod digest;
 mod framing;
 mod http;
@@ -21,6 +25,7 @@ mod item;
 mod item_contents;
 mod item_principal;
 mod lines;
+mod log;
 mod long_body;
 mod message;
 mod node;
@@ -29,9 +34,13 @@ mod policy;
 mod publish;
 mod response;
 mod revoke;
+mod roles;
 mod routes;
 mod serve;
+mod sessions;
+mod sessions_json;
 mod stream;
+mod trace;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,11 +48,14 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 
 pub use access::Token;
+pub use cluster::{BusReport, ClusterReport, NodeReport, NodeState, RedisReport};
 pub(crate) use item::no_uri;
-pub use operators::OperatorBackend;
+pub use log::LogControl;
+pub use operators::{NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed};
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use revoke::{Revocation, RevokeOutcome};
+pub use roles::{AdminRole, AdminTokens};
 pub(crate) use serve::serve_admin;
 
 use crate::app::call::{Availability, KeptBy, Notice, Topic};

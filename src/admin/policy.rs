@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::{BODY_BYTES_MAX, Token};
+use super::{AdminTokens, BODY_BYTES_MAX};
 
 /// Who may publish, and what.
 #[derive(Clone, Debug)]
 pub struct AdminPolicy {
-    /// What publishing asks for; `None` on loopback addresses only.
-    pub token: Option<Token>,
+    /// Who may do what.
+    pub tokens: AdminTokens,
     /// The listener's address is a loopback address: `Host` must be one, too.
     pub loopback: bool,
     /// `Limits::uri_bytes_max`.
@@ -18,13 +18,14 @@ pub struct AdminPolicy {
 }
 
 impl AdminPolicy {
-    /// The policy of a listener at `address`, which needs a token unless it is on loopback.
+    /// The policy of a listener at `address`, which needs tokens unless it is on loopback.
     #[must_use]
-    pub fn new(address: SocketAddr, token: Option<Token>, uri_bytes_max: usize) -> Self {
+    pub fn new(address: SocketAddr, tokens: AdminTokens, uri_bytes_max: usize) -> Self {
         let loopback = address.ip().is_loopback();
-        assert!(loopback || token.is_some(), "checked by the configuration");
+        let is_asked_for = tokens.operate.is_some();
+        assert!(loopback || is_asked_for, "checked by the configuration");
         AdminPolicy {
-            token,
+            tokens,
             loopback,
             uri_bytes_max,
             line_bytes_max: BODY_BYTES_MAX,

@@ -1,12 +1,15 @@
 //! Responses into bytes: status, one type, one body, and a sentence for whatever was not answered as asked.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 pub(super) struct AdminResponse {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
-    /// At most one header beyond those of the framing.
-    pub(super) extra: Option<(&'static str, &'static str)>,
+    /// Beyond those of the framing.
+    pub(super) headers: Vec<(&'static str, Cow<'static, str>)>,
     pub(super) body: String,
 }
 
@@ -15,7 +18,7 @@ impl AdminResponse {
         AdminResponse {
             status,
             content_type: "text/plain; charset=utf-8",
-            extra: None,
+            headers: Vec::new(),
             body: body.to_owned(),
         }
     }
@@ -24,7 +27,7 @@ impl AdminResponse {
         AdminResponse {
             status,
             content_type: "application/json",
-            extra: None,
+            headers: Vec::new(),
             body: format!("{value}\n"),
         }
     }
@@ -34,8 +37,8 @@ impl AdminResponse {
         Self::json(status, &json!({ "error": sentence.into() }))
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        self.extra = Some((name, value));
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -45,10 +48,10 @@ impl AdminResponse {
             .ok()
             .and_then(|status| status.canonical_reason())
             .unwrap_or_default();
-        let extra = self
-            .extra
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .unwrap_or_default();
+        let mut extra = String::new();
+        for (name, value) in &self.headers {
+            let _ = write!(extra, "{name}: {value}\r\n");
+        }
         let close = if keep_alive {
             ""
         } else {

@@ -1,63 +1,111 @@
 //! A whole request in, a whole response out: who may ask what, and the sentence for everything else.
 
-use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use http::{HeaderMap, Method};
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method};
 use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
+use super::console;
 use super::http::AdminRequest;
 use super::idempotent::{IdempotentPublisher, PublishReply};
+use super::log;
 use super::node;
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
-use super::revoke;
-use crate::wire::authority::{is_loopback_host, is_loopback_origin};
+use super::roles::AdminRole;
+use super::trace::TraceQuestion;
+use super::{revoke, sessions};
+use crate::wire::authority::{is_loopback_host, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-GET /metrics (what is counted, for Prometheus), GET /node (how this node fares), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
+GET /console (what operators see and do, as a page), \
+GET /metrics (what is counted, for Prometheus), GET /node (how this node fares), GET /cluster (the nodes and what they share), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
+DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
+/principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Healthz,
     Readyz,
+    Console,
     Metrics,
+    Cluster,
+    Sessions,
+    SessionsEnded,
+    Session,
+    SessionDrain,
     Node,
     Publish,
     Drain,
     Revoke,
+    Trace,
+    Log,
+    AccessLog,
 }
+
+/// Where it is: `{…}` stands for one segment of any text, and what comes first is found first.
+const PLACES: &[(&str, Place)] = &[
+    ("/healthz", Place::Healthz),
+    ("/readyz", Place::Readyz),
+    ("/console", Place::Console),
+    ("/metrics", Place::Metrics),
+    ("/node", Place::Node),
+    ("/cluster", Place::Cluster),
+    ("/sessions", Place::Sessions),
+    ("/sessions/ended", Place::SessionsEnded),
+    ("/sessions/{name}", Place::Session),
+    ("/sessions/{name}/drain", Place::SessionDrain),
+    ("/publish", Place::Publish),
+    ("/drain", Place::Drain),
+    ("/revoke", Place::Revoke),
+    ("/sessions/{name}/trace", Place::Trace),
+    ("/principals/{hex}/trace", Place::Trace),
+    ("/log", Place::Log),
+    ("/log/access", Place::AccessLog),
+];
+
+const READ: Option<AdminRole> = Some(AdminRole::Read);
+const PUBLISH: Option<AdminRole> = Some(AdminRole::Publish);
+const OPERATE: Option<AdminRole> = Some(AdminRole::Operate);
 
 impl Place {
     fn of(path: &str) -> Option<Place> {
-        Some(match path {
-            "/healthz" => Place::Healthz,
-            "/readyz" => Place::Readyz,
-            "/metrics" => Place::Metrics,
-            "/node" => Place::Node,
-            "/publish" => Place::Publish,
-            "/drain" => Place::Drain,
-            "/revoke" => Place::Revoke,
-            _ => return None,
-        })
+        let found = PLACES.iter().find(|(pattern, _)| is_at(pattern, path));
+        found.map(|(_, place)| *place)
     }
 
-    /// What may be asked here, for `Allow`.
-    const fn methods(self) -> &'static str {
+    /// What may be asked here, and the role that each needs. None: whoever reaches the listener may. Probes have no token, and
+    /// health and readiness tell nothing; nor does the console's page, which asks for the token itself.
+    const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
-            Place::Healthz | Place::Readyz | Place::Metrics | Place::Node => "GET, HEAD",
-            Place::Publish | Place::Drain | Place::Revoke => "POST",
+            Place::Healthz | Place::Readyz | Place::Console => &[("GET", None), ("HEAD", None)],
+            Place::Metrics | Place::Node | Place::Cluster | Place::SessionsEnded => {
+                &[("GET", READ), ("HEAD", READ)]
+            }
+            Place::Sessions | Place::Session => {
+                &[("GET", READ), ("HEAD", READ), ("DELETE", OPERATE)]
+            }
+            Place::Publish => &[("POST", PUBLISH)],
+            Place::Trace => &[("GET", READ)],
+            Place::Log => &[("GET", READ), ("PUT", OPERATE)],
+            Place::Drain | Place::Revoke | Place::AccessLog | Place::SessionDrain => {
+                &[("POST", OPERATE)]
+            }
         }
     }
+}
 
-    fn takes(self, method: &Method) -> bool {
-        self.methods().split(", ").any(|it| it == method.as_str())
-    }
-
-    /// Health and readiness ask for no token: probes have none, and they tell nothing.
-    const fn asks_for_token(self) -> bool {
-        !matches!(self, Place::Healthz | Place::Readyz)
+fn is_at(pattern: &str, path: &str) -> bool {
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return true,
+            (Some(any), Some(segment)) if any.starts_with('{') && !segment.is_empty() => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
     }
 }
 
@@ -67,30 +115,67 @@ pub(super) async fn answer(
     publisher: &IdempotentPublisher,
     policy: &AdminPolicy,
 ) -> AdminResponse {
-    let place = match admit(&request.head, policy) {
-        Ok(place) => place,
+    let (place, _) = match admit(&request.head, policy) {
+        Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
+    let query = request.head.uri.query().unwrap_or_default();
+    let is_delete = request.head.method == Method::DELETE;
+    let operators = publisher.backend();
+    let name = || {
+        sessions::name_of(
+            request
+                .head
+                .uri
+                .path()
+                .split('/')
+                .nth(2)
+                .unwrap_or_default(),
+        )
+    };
     match place {
+        Place::Sessions if is_delete => sessions::end_all_of(query, operators).await,
+        Place::Sessions => sessions::list(query, operators).await,
+        Place::SessionsEnded => sessions::last_ended(query, operators).await,
+        Place::Session if is_delete => sessions::end(name(), operators).await,
+        Place::Session => sessions::show(name(), operators).await,
+        Place::SessionDrain => sessions::drain(name(), operators).await,
         Place::Healthz => AdminResponse::text(200, "ok\n"),
         Place::Readyz => availability(publisher),
+        Place::Console => console::page(),
         Place::Metrics => metrics(publisher),
+        Place::Cluster => cluster(publisher),
         Place::Node => node(publisher),
         Place::Publish => publish(&request.body, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
+        Place::Log if request.head.method == Method::GET => log::get(publisher),
+        Place::Log => log::put(&request.body, publisher),
+        Place::AccessLog => log::access(&request.body, publisher).await,
+        Place::Trace => AdminResponse::error(404, "A trace is answered with a stream."),
+    }
+}
+
+/// Whom a request wants to watch, if it does.
+pub(super) fn traced(
+    head: &RequestHead,
+    policy: &AdminPolicy,
+) -> Option<Result<TraceQuestion, AdminResponse>> {
+    match admit(head, policy) {
+        Ok((Place::Trace, role)) => Some(TraceQuestion::of(head, role)),
+        _ => None,
     }
 }
 
 /// Whether this publishes, and may.
 pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
-    admit(head, policy).is_ok_and(|place| place == Place::Publish)
+    admit(head, policy).is_ok_and(|(place, _)| place == Place::Publish)
 }
 
 /// Why a request whose body is lines gets no further than its head.
 pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<AdminResponse> {
     match admit(head, policy) {
-        Ok(Place::Publish) => None,
+        Ok((Place::Publish, _)) => None,
         Ok(_) => Some(AdminResponse::error(
             404,
             format!("Nothing here takes lines. {ROUTES}"),
@@ -99,35 +184,34 @@ pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<A
     }
 }
 
-/// Where a request goes, by its head.
+/// Where a request goes, by its head, and what whoever sent it may do.
 ///
 /// # Errors
 /// What whoever may not ask that is told.
-fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<Place, AdminResponse> {
+fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<(Place, AdminRole), AdminResponse> {
     if let Some(refusal) = turn_away(&head.headers, policy) {
         return Err(refusal);
     }
     let nothing = || AdminResponse::error(404, format!("Nothing is here. {ROUTES}"));
     let place = Place::of(head.uri.path()).ok_or_else(nothing)?;
-    if !place.takes(&head.method) {
-        return Err(not_allowed(place.methods()));
+    let mut methods = place.methods().iter();
+    match methods.find(|(method, _)| head.method == *method) {
+        None => Err(not_allowed(place)),
+        Some((_, None)) => Ok((place, AdminRole::Read)),
+        Some((_, Some(needed))) => {
+            let role = policy.tokens.admit(&head.headers, *needed)?;
+            Ok((place, role))
+        }
     }
-    let refusal = place
-        .asks_for_token()
-        .then(|| ask_for_token(&head.headers, policy));
-    refusal.flatten().map_or(Ok(place), Err)
 }
 
-/// A browser's page from elsewhere, or one that reached a loopback address under another name.
+/// A browser's page from elsewhere, on this machine too, or one that reached a loopback address under another name. A page
+/// that this listener served is at home.
 fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
-    let foreign = headers
-        .get_all(ORIGIN)
-        .iter()
-        .any(|origin| !origin.to_str().is_ok_and(is_loopback_origin));
-    if foreign {
+    if comes_from_elsewhere(headers) {
         return Some(AdminResponse::error(
             403,
-            "Web pages of other sites may not use the admin listener.",
+            "Web pages of other origins may not use the admin listener.",
         ));
     }
     let host = headers.get(HOST).map_or(Ok(""), |host| host.to_str());
@@ -140,13 +224,17 @@ fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse>
     None
 }
 
-fn ask_for_token(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
-    let offered = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-    let token = policy.token.as_ref()?;
-    let sentence = "This needs the bearer token of --admin-token-file.";
-    (!token.admits(offered)).then(|| {
-        AdminResponse::error(401, sentence).with("WWW-Authenticate", "Bearer realm=\"pinfold\"")
-    })
+/// A browser says so by itself: `Origin` where something could be changed, `Sec-Fetch-Site` also where something is only read.
+/// Following a link to a page that is here is no use of it.
+fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|it| it.to_str().ok());
+    let own = text(HOST.as_str()).unwrap_or_default();
+    let is_own = |origin: &HeaderValue| origin.to_str().is_ok_and(|it| is_origin_of(it, own));
+    if !headers.get_all(ORIGIN).iter().all(is_own) {
+        return true;
+    }
+    matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
+        && text("sec-fetch-mode") != Some("navigate")
 }
 
 fn availability(publisher: &IdempotentPublisher) -> AdminResponse {
@@ -163,6 +251,13 @@ fn metrics(publisher: &IdempotentPublisher) -> AdminResponse {
     AdminResponse {
         content_type: crate::metrics::CONTENT_TYPE,
         ..AdminResponse::text(200, &publisher.backend().metrics())
+    }
+}
+
+fn cluster(publisher: &IdempotentPublisher) -> AdminResponse {
+    match publisher.backend().cluster() {
+        Some(report) => AdminResponse::json(200, &json!(report)),
+        None => AdminResponse::error(404, "Nothing is known of a cluster here."),
     }
 }
 
@@ -193,7 +288,9 @@ async fn revoke(body: &[u8], publisher: &IdempotentPublisher) -> AdminResponse {
     }
 }
 
-fn not_allowed(allow: &'static str) -> AdminResponse {
+fn not_allowed(place: Place) -> AdminResponse {
+    let methods: Vec<&str> = place.methods().iter().map(|(name, _)| *name).collect();
+    let allow = methods.join(", ");
     AdminResponse::error(405, format!("Use {allow} here. {ROUTES}")).with("Allow", allow)
 }
 
@@ -215,227 +312,4 @@ async fn publish(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::rc::Rc;
-
-    use futures_util::FutureExt;
-    use futures_util::future::{LocalBoxFuture, ready};
-
-    use super::*;
-    use crate::admin::{
-        OperatorBackend, PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome,
-        Token,
-    };
-    use crate::app::call::Availability;
-
-    struct Counting {
-        availability: Availability,
-        offset: Cell<u64>,
-    }
-
-    impl OperatorBackend for Counting {}
-
-    impl PublishBackend for Counting {
-        fn availability(&self) -> Availability {
-            self.availability
-        }
-
-        fn metrics(&self) -> String {
-            "pinfold_sessions 0\n".to_owned()
-        }
-
-        fn drain(&self) {}
-
-        fn revoke(&self, whose: Revocation) -> LocalBoxFuture<'_, Option<RevokeOutcome>> {
-            let asks = whose.issued_up_to > 0;
-            Box::pin(ready(asks.then_some(RevokeOutcome { kept: None })))
-        }
-
-        fn is_saturated(&self) -> bool {
-            false
-        }
-
-        /// Takes everything but deletions.
-        fn publish(&self, item: PublishItem) -> LocalBoxFuture<'_, PublishOutcome> {
-            Box::pin(ready(match item.contents {
-                Some(None) => PublishOutcome::Refused {
-                    reason: "full",
-                    sentence: "no".into(),
-                },
-                _ => {
-                    self.offset.set(self.offset.get() + 1);
-                    PublishOutcome::Accepted {
-                        offset: Some(self.offset.get()),
-                        kept: None,
-                    }
-                }
-            }))
-        }
-    }
-
-    fn ask(
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-        token: bool,
-    ) -> (u16, String) {
-        let mut builder = http::Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            builder = builder.header(*name, *value);
-        }
-        let request = AdminRequest {
-            head: builder.body(()).unwrap().into_parts().0,
-            body: body.as_bytes().to_vec().into(),
-        };
-        let policy = AdminPolicy {
-            token: token.then(|| Token::parse("s3cret").unwrap()),
-            loopback: !token,
-            uri_bytes_max: 64,
-            line_bytes_max: 1024,
-        };
-        let publisher = IdempotentPublisher::new(Rc::new(Counting {
-            availability: match path {
-                "/readyz?draining" => Availability::Leaving,
-                "/readyz?loading" => Availability::Loading,
-                "/readyz?without" => Availability::WithoutBoard,
-                _ => Availability::Ready,
-            },
-            offset: Cell::new(16),
-        }));
-        let response = answer(&request, &publisher, &policy);
-        let response = response.now_or_never().expect("this desk never waits");
-        (response.status, response.body)
-    }
-
-    #[test]
-    fn a_route_that_does_not_exist() {
-        let (status, body) = ask("GET", "/metricz", &[], "", false);
-        assert_eq!(status, 404);
-        for route in [
-            "/healthz", "/readyz", "/metrics", "/publish", "/revoke", "/drain",
-        ] {
-            assert!(body.contains(route), "{body}");
-        }
-    }
-
-    #[test]
-    fn tokens_that_anybody_takes_back() {
-        let body = r#"{"issuer":"i","subject":"s"}"#;
-        assert_eq!(ask("POST", "/revoke", &[], body, true).0, 401);
-        let right = [("Authorization", "Bearer s3cret")];
-        assert_eq!(ask("POST", "/revoke", &right, body, true).0, 200);
-        assert_eq!(ask("GET", "/revoke", &[], "", false).0, 405);
-        assert_eq!(ask("POST", "/revoke", &[], "{}", false).0, 400);
-        let foreign = [("Origin", "https://evil.example")];
-        assert_eq!(ask("POST", "/revoke", &foreign, body, false).0, 403);
-    }
-
-    #[test]
-    fn tokens_that_are_taken_back_where_there_are_none() {
-        let body = r#"{"issuer":"i","subject":"s","issuedUpTo":0}"#;
-        let (status, told) = ask("POST", "/revoke", &[], body, false);
-        assert_eq!((status, told.contains("--auth")), (409, true), "{told}");
-    }
-
-    #[test]
-    fn the_wrong_method() {
-        assert_eq!(ask("GET", "/publish", &[], "", false).0, 405);
-        assert_eq!(ask("POST", "/healthz", &[], "", false).0, 405);
-    }
-
-    #[test]
-    fn a_node_that_takes_no_new_clients() {
-        assert_eq!(ask("GET", "/readyz", &[], "", false).0, 200);
-        assert_eq!(ask("GET", "/readyz?draining", &[], "", false).0, 503);
-        let (status, body) = ask("GET", "/readyz?loading", &[], "", false);
-        assert_eq!((status, body.contains("board")), (503, true), "{body}");
-        let (status, body) = ask("GET", "/readyz?without", &[], "", false);
-        assert_eq!((status, body.contains("without")), (200, true), "{body}");
-        assert_eq!(ask("GET", "/healthz", &[], "", false).1, "ok\n");
-    }
-
-    #[test]
-    fn what_is_counted_is_told_to_those_who_may_publish() {
-        let (status, page) = ask("GET", "/metrics", &[], "", false);
-        assert_eq!(status, 200);
-        assert_eq!(page, "pinfold_sessions 0\n");
-        assert_eq!(ask("GET", "/metrics", &[], "", true).0, 401);
-        let right = [("Authorization", "Bearer s3cret")];
-        assert_eq!(ask("GET", "/metrics", &right, "", true).0, 200);
-        assert_eq!(ask("POST", "/metrics", &right, "", true).0, 405);
-    }
-
-    #[test]
-    fn publishing_without_the_token() {
-        let body = r#"{"topic":"tools"}"#;
-        assert_eq!(ask("POST", "/publish", &[], body, true).0, 401);
-        let wrong = [("Authorization", "Bearer wrong")];
-        assert_eq!(ask("POST", "/publish", &wrong, body, true).0, 401);
-        let right = [
-            ("Authorization", "Bearer s3cret"),
-            ("Host", "pinfold.internal:9464"),
-        ];
-        assert_eq!(ask("POST", "/publish", &right, body, true).0, 200);
-        assert_eq!(ask("GET", "/healthz", &[], "", true).0, 200);
-    }
-
-    #[test]
-    fn draining_without_the_token() {
-        assert_eq!(ask("POST", "/drain", &[], "", true).0, 401);
-        let right = [
-            ("Authorization", "Bearer s3cret"),
-            ("Host", "pinfold.internal:9464"),
-        ];
-        assert_eq!(ask("POST", "/drain", &right, "", true).0, 202);
-        assert_eq!(ask("GET", "/drain", &right, "", true).0, 405);
-    }
-
-    #[test]
-    fn publishing_from_a_web_page_elsewhere() {
-        let body = r#"{"topic":"tools"}"#;
-        for wrong in [
-            ("Origin", "https://evil.example"),
-            ("Origin", "null"),
-            ("Host", "evil.example:9464"),
-        ] {
-            assert_eq!(
-                ask("POST", "/publish", &[wrong], body, false).0,
-                403,
-                "{wrong:?}"
-            );
-        }
-        let page_here = [
-            ("Origin", "http://localhost:3000"),
-            ("Host", "127.0.0.1:9464"),
-        ];
-        assert_eq!(ask("POST", "/publish", &page_here, body, false).0, 200);
-    }
-
-    #[test]
-    fn every_item_refused() {
-        assert_eq!(ask("POST", "/publish", &[], "[{}]", false).0, 400);
-        assert_eq!(ask("POST", "/publish", &[], "no", false).0, 400);
-        assert_eq!(
-            ask("POST", "/publish", &[], "[]", false),
-            (200, "[]\n".into())
-        );
-    }
-
-    #[test]
-    fn answers_keep_the_order_of_the_items() {
-        let body =
-            r#"[{"topic":"tools"},{},{"uri":"board://a","contents":null},{"uri":"board://a"}]"#;
-        let (status, answers) = ask("POST", "/publish", &[], body, false);
-        assert_eq!(status, 200);
-        let answers: Value = serde_json::from_str(&answers).unwrap();
-        assert_eq!(answers[0], json!({"accepted": true, "offset": 17}));
-        assert_eq!(answers[1]["reason"], "bad_item");
-        assert_eq!(
-            answers[2],
-            json!({"accepted": false, "reason": "full", "message": "no"})
-        );
-        assert_eq!(answers[3]["offset"], 18);
-    }
-}
+mod tests;

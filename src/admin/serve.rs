@@ -15,6 +15,7 @@ use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, Splitable};
 use monoio::net::TcpStream;
 use monoio::time::{sleep, timeout};
 use monoio_codec::FramedRead;
+use monoio_http::common::request::RequestHead;
 
 use super::OperatorBackend;
 use super::connection::{ConnectionWriter, Reader, send};
@@ -24,8 +25,9 @@ use super::http::{AdminInput, RequestDecoder, holds_back};
 use super::idempotent::IdempotentPublisher;
 use super::policy::AdminPolicy;
 use super::response::AdminResponse;
-use super::routes::{answer, is_publishing, refuse_lines};
+use super::routes::{answer, is_publishing, refuse_lines, traced};
 use super::stream::{LinesPublisher, serve_lines};
+use super::trace::{self, TraceQuestion};
 use crate::acceptor::Acceptor;
 use crate::log_throttle::LogThrottles;
 use crate::tasks;
@@ -115,11 +117,26 @@ async fn serve_connection(
         let goes_on = match found {
             AdminInput::Begun { .. } => true,
             AdminInput::Request(request) => {
-                let response =
-                    match is_publishing(&request.head, policy) && !permit.begin_publishing() {
-                        true => too_many_publishers(),
-                        false => answer(&request, publisher, policy).await,
-                    };
+                let response = match traced(&request.head, policy) {
+                    Some(question) => {
+                        match watch(
+                            question,
+                            &request.head,
+                            (reader.get_mut(), &mut writer),
+                            permit,
+                            publisher,
+                        )
+                        .await
+                        {
+                            Ok(()) => return linger(reader.get_mut(), &mut writer).await,
+                            Err(refusal) => refusal,
+                        }
+                    }
+                    None if is_publishing(&request.head, policy) && !permit.begin_publishing() => {
+                        too_many_publishers()
+                    }
+                    None => answer(&request, publisher, policy).await,
+                };
                 permit.wait();
                 let with_body = request.head.method != Method::HEAD;
                 let keep_alive = request.keeps_alive();
@@ -150,6 +167,26 @@ async fn serve_connection(
         permit.wait();
         head_timeout = REQUEST_TIMEOUT;
     }
+}
+
+/// Shows what somebody asks and is sent, to the end of that or of the connection.
+///
+/// # Errors
+/// Why nobody is watched.
+async fn watch(
+    question: Result<TraceQuestion, AdminResponse>,
+    head: &RequestHead,
+    (reader, writer): (&mut OwnedReadHalf<TcpStream>, &mut ConnectionWriter),
+    permit: &ConnectionPermit,
+    publisher: &IdempotentPublisher,
+) -> Result<(), AdminResponse> {
+    let question = question?;
+    let feed = question.begin(publisher).await?;
+    permit.watch();
+    // Nothing more is expected of the peer but that it leaves.
+    trace::serve(head, question, feed, writer, drain(reader)).await;
+    permit.wait();
+    Ok(())
 }
 
 /// The next request; `None` when the peer has none, or its head did not come in time.

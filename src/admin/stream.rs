@@ -32,6 +32,8 @@ use super::{PublishItem, PublishOutcome, item, publish, refused};
 /// Answers that wait to be written: at 33 bytes for an accepted item, 30,000 of them.
 const TRAY_BYTES_MAX: usize = 1024 * 1024;
 
+pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 /// Bytes of one chunk of answers.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;
 
@@ -206,12 +208,12 @@ async fn give_all(
     // Without the last chunk the publisher knows that the answers are not complete.
     let is_complete = buffer.ended() == Some(BodyEnd::Complete);
     if is_complete && chunked {
-        return send(writer, b"0\r\n\r\n".to_vec()).await;
+        return send(writer, LAST_CHUNK.to_vec()).await;
     }
     is_complete
 }
 
-fn chunk(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn chunk(bytes: &[u8]) -> Vec<u8> {
     let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
     chunk.extend_from_slice(bytes);
     chunk.extend_from_slice(b"\r\n");

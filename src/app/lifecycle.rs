@@ -59,6 +59,8 @@ pub enum SessionEnd {
     Idle,
     /// It was idle, and another session needed its place.
     MadeRoom,
+    /// An operator ended it.
+    Operator,
     /// The node ends, or drains. The client opens a new one, here or elsewhere.
     NodeEnds,
 }
@@ -71,6 +73,7 @@ impl SessionEnd {
             SessionEnd::Deleted => "deleted",
             SessionEnd::Idle => "idle",
             SessionEnd::MadeRoom => "evicted",
+            SessionEnd::Operator => "operator",
             SessionEnd::NodeEnds => "node_ends",
         }
     }

@@ -104,7 +104,7 @@ impl LineWriter {
     }
 
     /// A panic is said like everything else, and does not wait for the descriptor either.
-    pub fn take_panics(&self) {
+    pub fn take_panics(&self, as_json: bool) {
         let lines = self.clone();
         std::panic::set_hook(Box::new(move |info| {
             let thread = std::thread::current();
@@ -113,7 +113,11 @@ impl LineWriter {
             let trace = Backtrace::capture();
             let trace = (trace.status() == BacktraceStatus::Captured).then_some(trace);
             let trace = trace.map_or_else(String::new, |trace| format!("{trace}\n"));
-            lines.say(&format!("thread '{name}' {info}\n{trace}"));
+            let text = format!("thread '{name}' {info}\n{trace}");
+            lines.say(&match as_json {
+                true => json_line(text.trim_end()),
+                false => text,
+            });
         }));
     }
 
@@ -222,6 +226,12 @@ impl LineQueue {
             }
         }
     }
+}
+
+/// What is no event of the log, as one of its lines in JSON.
+fn json_line(text: &str) -> String {
+    let line = serde_json::json!({"level": "ERROR", "target": "pinfold", "message": text});
+    format!("{line}\n")
 }
 
 fn ends_of_lines(text: &[u8]) -> u64 {

@@ -1,10 +1,11 @@
 //! The command line: `serve`; `config`, which looks at the configuration of `serve`; small clients for people
-//! (`publish`, `watch` and `revoke`); `token`, which makes tokens; and `traefik`, which prints the proxy's configuration.
+//! (`publish`, `watch`, `revoke`, `top`, `sessions` and `cluster`); `token`, which makes tokens; and `traefik`, which prints the proxy's configuration.
 //!
 //! `program` is the whole of it. What is typed is parsed here. The crate's module `config` checks the options of `serve`,
 //! `banner` prints what came of them, and through `lines` the banner and the log get out. `reload` is what SIGHUP does.
 
 pub mod banner;
+pub mod cluster;
 pub mod config;
 pub mod lines;
 pub mod log;
@@ -15,7 +16,10 @@ pub mod publish;
 pub mod reload;
 pub mod revoke;
 pub mod serve;
+pub mod sessions;
+mod table;
 pub mod token;
+pub mod top;
 pub mod traefik;
 pub mod watch;
 
@@ -56,6 +60,15 @@ pub enum CliCommand {
     /// Take back what somebody was given: their tokens are worth nothing any more, their streams end
     #[command(after_help = revoke::EXAMPLES)]
     Revoke(revoke::RevokeOptions),
+    /// Watch a node in the terminal: its cores, its sessions, who reads slowly
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::TopOptions),
+    /// List the sessions of a node, show one, end some
+    #[command(subcommand, after_help = sessions::EXAMPLES)]
+    Sessions(sessions::SessionsCommand),
+    /// Show the nodes that share a Redis, as one of them sees them
+    #[command(after_help = cluster::EXAMPLES)]
+    Cluster(cluster::ClusterCommand),
     /// Subscribe to a server and print its notifications
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchOptions),
@@ -87,6 +100,9 @@ Try it, in three terminals:
   pinfold watch --read http://127.0.0.1:8080/mcp board://lunch
   pinfold publish --text 'soup' board://lunch
 
+Look at what runs:
+  pinfold top
+
 Every option of serve, with its default and its variable:
   pinfold serve --help";
 
@@ -104,7 +120,7 @@ Examples:
   pinfold serve --policy read-only
         whoever gets in may read and subscribe, and no more; rules for scopes are in a file: see `pinfold config init`
   pinfold serve --admin 0.0.0.0:9464 --admin-token-file /run/secrets/pinfold-admin
-        publishing from other machines
+        publishing from other machines; --admin-read-token-file gives Prometheus a token that ends nobody's session
   PINFOLD_CORES=2 PINFOLD_SESSION_IDLE=1h pinfold
         the same options by environment
   pinfold serve --config /etc/pinfold.toml

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::lines::LineWriter;
 use super::serve::Given;
 use super::{
-    CliCommand, EXIT_USAGE, Invocation, command_line, config, log, manual, mistyped_variables,
-    publish, revoke, serve, token, traefik, watch,
+    CliCommand, EXIT_USAGE, Invocation, cluster, command_line, config, log, manual,
+    mistyped_variables, publish, revoke, serve, sessions, token, top, traefik, watch,
 };
 use crate::config::{Layers, Machine, Mistakes};
 
@@ -24,6 +24,9 @@ pub fn program() -> ExitCode {
         CliCommand::Config(command) => config::run(&command, &layers),
         CliCommand::Publish(options) => publish::run(&options),
         CliCommand::Revoke(options) => revoke::run(&options),
+        CliCommand::Top(options) => top::run(&options),
+        CliCommand::Sessions(command) => sessions::run(&command),
+        CliCommand::Cluster(options) => cluster::run(&options),
         CliCommand::Watch(options) => watch::run(options),
         CliCommand::Token(command) => token::run(&command),
         CliCommand::Traefik(options) => traefik::run(&options),
@@ -41,7 +44,7 @@ fn serve_to_the_end(layers: Layers) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    lines.take_panics();
+    lines.take_panics(false);
     let ended = run(layers, &lines);
     if let Err((_, text)) = &ended {
         lines.say(&format!("{text}\n"));
@@ -60,7 +63,7 @@ fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
         .read()
         .and_then(|it| it.check(&machine))
         .map_err(refuse)?;
-    let level = log::start(config.log, lines);
+    let log = log::start(&config.log, config.log_format, lines);
     for sentence in mistyped_variables() {
         tracing::warn!("{sentence}");
     }
@@ -70,5 +73,5 @@ fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
         layers,
         machine,
     };
-    serve::run(given, level, lines).map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
+    serve::run(given, log, lines).map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
 }

@@ -1,14 +1,15 @@
 //! `pinfold serve`: a checked configuration becomes a running node and its banner.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::banner::{ShownByClients, Started, banner};
 use super::lines::LineWriter;
-use super::log::LogLevel;
+use super::log::Log;
 use super::memory_estimate::{BillLine, Sizes, bill_of_principals, memory_bill};
 use super::reload::{ReloadOutcome, Reloadable, Reloader};
-use crate::admin::Token;
+use crate::admin::AdminRole;
 use crate::app::board::Board;
 use crate::cluster::PENDING_BYTES;
 use crate::config::{AppName, Config, EffectiveSettings, Layers, Machine};
@@ -36,7 +37,7 @@ pub struct Given {
 ///
 /// # Errors
 /// [`NodeError`], and nothing listens.
-pub fn run(given: Given, level: LogLevel, lines: &LineWriter) -> Result<(), NodeError> {
+pub fn run(given: Given, log: Log, lines: &LineWriter) -> Result<(), NodeError> {
     survive_hangups().map_err(|fault| NodeError::System("cannot watch signals", fault.into()))?;
     let registry = Registry::new();
     let counted = registry.register(Box::new(lines.dropped().clone()));
@@ -47,8 +48,11 @@ pub fn run(given: Given, level: LogLevel, lines: &LineWriter) -> Result<(), Node
         layers,
         machine,
     } = given;
-    let node = application(&config).registry(registry).start_with(|node| {
-        let table = reloadable(&config, node, level);
+    let node = application(&config)
+        .registry(registry)
+        .log_control(Arc::new(log.clone()));
+    let node = node.start_with(|node| {
+        let table = reloadable(&config, node, log);
         let reload = Reloader::new(layers, machine, settings, table).start();
         let reload = reload.map_err(|fault| NodeError::System("out of threads", fault.into()))?;
         node.obey_signals(reload)?;
@@ -58,14 +62,12 @@ pub fn run(given: Given, level: LogLevel, lines: &LineWriter) -> Result<(), Node
     node.join_blocking()
 }
 
-/// What SIGHUP can change. The token of the admin listener can be another one from one request to the next, and whom this
+/// What SIGHUP can change. The tokens of the admin listener can be others from one request to the next, and whom this
 /// machine trusts from one connection to Redis to the next. Other nodes would refuse a new peer secret, and clients bring
 /// back what an old state key has sealed: those want a restart.
-fn reloadable(config: &Config, node: &Node, level: LogLevel) -> Vec<Reloadable> {
-    let mut table = vec![
-        log_level(config, level),
-        admin_token(config.node.admin.token.clone()),
-    ];
+fn reloadable(config: &Config, node: &Node, log: Log) -> Vec<Reloadable> {
+    let mut table = vec![log_level(log)];
+    table.extend(AdminRole::ALL.map(|role| admin_token(role, config)));
     if !matches!(config.node.auth.authenticator, Authenticator::None) {
         table.push(credentials(node.clone()));
     }
@@ -76,32 +78,39 @@ fn reloadable(config: &Config, node: &Node, level: LogLevel) -> Vec<Reloadable> 
     table
 }
 
-fn log_level(config: &Config, level: LogLevel) -> Reloadable {
-    let mut in_force = config.log;
+/// What an operator has changed since is as the configuration says again.
+fn log_level(log: Log) -> Reloadable {
     Reloadable {
         options: &["log"],
         apply: Box::new(move |new| {
-            if new.log == in_force || !level.set(new.log) {
+            if new.log == log.in_force() || !log.set(new.log.clone()) {
                 return ReloadOutcome::Same;
             }
-            in_force = new.log;
-            ReloadOutcome::Changed(format!("the log's level is {in_force} from now on"))
+            ReloadOutcome::Changed(format!("the log's level is {} from now on", new.log))
         }),
     }
 }
 
-/// Whether there is one at all cannot change: without one the admin listener is on a loopback address.
-fn admin_token(in_force: Option<Token>) -> Reloadable {
+/// Whether there is one at all cannot change: without any the admin listener is on a loopback address.
+fn admin_token(role: AdminRole, config: &Config) -> Reloadable {
+    let in_force = config.node.admin.tokens().of(role).cloned();
+    let (options, name): (&[&str], _) = match role {
+        AdminRole::Operate => (&["admin-token-file"], "admin"),
+        AdminRole::Publish => (&["admin-publish-token-file"], "admin publish"),
+        AdminRole::Read => (&["admin-read-token-file"], "admin read"),
+    };
     Reloadable {
-        options: &["admin-token-file"],
-        apply: Box::new(move |new| match (&in_force, &new.node.admin.token) {
-            (Some(token), Some(new)) => {
-                token.replace(new);
-                ReloadOutcome::Changed("the admin token was read again".to_owned())
-            }
-            (None, None) => ReloadOutcome::Same,
-            (Some(_), None) | (None, Some(_)) => ReloadOutcome::WantsRestart,
-        }),
+        options,
+        apply: Box::new(
+            move |new| match (&in_force, new.node.admin.tokens().of(role)) {
+                (Some(token), Some(new)) => {
+                    token.replace(new);
+                    ReloadOutcome::Changed(format!("the {name} token was read again"))
+                }
+                (None, None) => ReloadOutcome::Same,
+                (Some(_), None) | (None, Some(_)) => ReloadOutcome::WantsRestart,
+            },
+        ),
     }
 }
 

@@ -4,17 +4,17 @@
 //! checked in `config`. Defaults of limits come from [`Limits::default`] and nowhere else.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use tracing::level_filters::LevelFilter;
 
 use super::authentication::AuthenticationOptions;
 use super::cluster::ClusterOptions;
+use super::log_filter::{LogFilter, LogFormat};
 use super::policy::PolicyOptions;
 use super::tables::Tables;
 use super::units::{Milliseconds, Size, between, count_between};
+use crate::admin::AdminRole;
 use crate::app::board::BoardLimits;
 use crate::clients::{Networks, NotANetwork, PRIVATE};
 use crate::limits::Limits;
@@ -137,9 +137,28 @@ pub struct ListeningOptions {
     #[arg(long, env = "PINFOLD_ADMIN", value_name = "IP:PORT", default_value = "127.0.0.1:9464", value_parser = address)]
     pub admin: SocketAddr,
 
-    /// File with the bearer token that publishing asks for; SIGHUP reads it again
+    /// File with the bearer token of operators, who may do everything at the address of --admin; SIGHUP reads it again
     #[arg(long, env = "PINFOLD_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
+
+    /// File with the bearer token of whoever may publish there, and see what there is; needs --admin-token-file
+    #[arg(long, env = "PINFOLD_ADMIN_PUBLISH_TOKEN_FILE", value_name = "FILE")]
+    pub admin_publish_token_file: Option<PathBuf>,
+
+    /// File with the bearer token of whoever may only see what there is, such as Prometheus; needs --admin-token-file
+    #[arg(long, env = "PINFOLD_ADMIN_READ_TOKEN_FILE", value_name = "FILE")]
+    pub admin_read_token_file: Option<PathBuf>,
+}
+
+impl ListeningOptions {
+    pub(super) fn token_file(&self, role: AdminRole) -> Option<&Path> {
+        let file = match role {
+            AdminRole::Operate => &self.admin_token_file,
+            AdminRole::Publish => &self.admin_publish_token_file,
+            AdminRole::Read => &self.admin_read_token_file,
+        };
+        file.as_deref()
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -176,9 +195,20 @@ pub struct RunningOptions {
     #[arg(long, env = "PINFOLD_STATE_KEY_FILE", value_name = "FILE")]
     pub state_key_file: Option<PathBuf>,
 
-    /// How much is logged; SIGHUP reads it again from the configuration file
-    #[arg(long, env = "PINFOLD_LOG", value_name = "LEVEL", default_value = "info", value_parser = level())]
-    pub log: LevelFilter,
+    /// How much is logged: off, error, warn, info, debug or trace, and other levels for parts of the program, such as
+    /// info,pinfold::cluster=debug. SIGHUP reads it again from the configuration file; PUT /log of the admin listener
+    /// changes it until then
+    #[arg(long, env = "PINFOLD_LOG", value_name = "LEVELS", default_value = "info", value_parser = log_filter)]
+    pub log: LogFilter,
+
+    /// How a line of the log looks
+    #[arg(
+        long,
+        env = "PINFOLD_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
 
     /// Lets every connection land on a random core, so that tests see connections move
     #[arg(long, env = "PINFOLD_PLACE_AT_RANDOM", hide = true)]
@@ -346,9 +376,8 @@ fn broken_thread(text: &str) -> Result<BreakThread, &'static str> {
     Ok(BreakThread { thread, stalls })
 }
 
-fn level() -> impl TypedValueParser<Value = LevelFilter> {
-    PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
-        .try_map(|name| name.parse::<LevelFilter>())
+fn log_filter(text: &str) -> Result<LogFilter, String> {
+    text.parse()
 }
 
 fn public_url(text: &str) -> Result<PublicUrl, NotAPublicUrl> {

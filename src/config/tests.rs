@@ -1,4 +1,7 @@
+mod tokens;
+
 use clap::Parser;
+use tracing::level_filters::LevelFilter;
 
 use super::*;
 use crate::scratch;
@@ -64,7 +67,7 @@ fn no_options_at_all() {
         ..Limits::default()
     };
     assert_eq!(config.node.limits, limits, "a quarter of 8 GiB");
-    assert_eq!(config.log, LevelFilter::INFO);
+    assert_eq!(config.log, LevelFilter::INFO.into());
     assert!(config.node.state_key.is_none() && config.node.admin.token.is_none());
 }
 

@@ -6,7 +6,11 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
+use super::Node;
+#[cfg(feature = "redis")]
+use super::cluster::Membership;
 use super::cluster::{BusHandle, ReceiptReceiver};
+use super::observe::Watching;
 use super::stats::availability;
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
@@ -32,11 +36,16 @@ const TELL_OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the admin listener may do with this node.
 pub(super) struct NodeBackend {
+    pub(super) node: Node,
     pub(super) publisher: Publisher,
     pub(super) store: Option<Arc<dyn ContentStore>>,
     /// None: this node is alone.
     pub(super) bus: Option<Arc<BusHandle>>,
+    /// None: this node is alone.
+    #[cfg(feature = "redis")]
+    pub(super) membership: Option<Arc<Membership>>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) watching: Watching,
     /// None: nobody is asked who they are.
     #[cfg(feature = "auth")]
     pub(super) credentials: Option<Arc<CredentialStore>>,

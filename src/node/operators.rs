@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use super::backend::NodeBackend;
 use super::check::socket_address;
-use super::cluster::BusHandle;
+use super::cluster::{BusHandle, Membership};
 use super::listen::bind_admin;
+use super::observe::Watching;
 use super::{Node, NodeBuilder, NodeError, Options};
 use crate::acceptor::{Acceptor, Listening};
-use crate::admin::{AdminPolicy, Token, serve_admin};
+use crate::admin::{AdminPolicy, AdminTokens, LogControl, Token, serve_admin};
 use crate::app::board::BoardLimits;
 use crate::app::contents::ContentStore;
 use crate::tasks;
@@ -22,8 +23,12 @@ use crate::tasks;
 pub struct AdminOptions {
     /// None: only what [`admin_listener`](NodeBuilder::admin_listener) gives.
     pub address: Option<SocketAddr>,
-    /// What publishing and metrics ask for; needed unless the address is a loopback one.
+    /// Of whoever may do everything there; needed unless the address is a loopback one.
     pub token: Option<Token>,
+    /// Of whoever may publish, and see what there is; `token` is needed beside it.
+    pub publish_token: Option<Token>,
+    /// Of whoever may only see what there is: metrics, sessions, the cluster; `token` is needed beside it.
+    pub read_token: Option<Token>,
     /// Bytes of the contents of one resource that `POST /publish` takes.
     pub content_bytes_max: usize,
 }
@@ -33,14 +38,21 @@ impl Default for AdminOptions {
         AdminOptions {
             address: None,
             token: None,
+            publish_token: None,
+            read_token: None,
             content_bytes_max: BoardLimits::default().entry_bytes_max,
         }
     }
 }
 
-/// A listener that somebody else made.
+/// What is given beside the options.
 #[derive(Default)]
-pub(super) struct OperatorParts(Option<TcpListener>);
+pub(super) struct OperatorParts {
+    /// That somebody else made.
+    listener: Option<TcpListener>,
+    /// None: it is somebody else's.
+    log: Option<Arc<dyn LogControl>>,
+}
 
 /// What a builder takes for operators: the feature `admin`.
 impl NodeBuilder {
@@ -55,19 +67,52 @@ impl NodeBuilder {
         self
     }
 
-    /// The same on a listening TCP socket that somebody else made.
-    pub fn admin_listener(mut self, listener: TcpListener) -> Self {
-        self.operators.0 = Some(listener);
+    /// Operators may change how much is logged.
+    pub(crate) fn log_control(mut self, log: Arc<dyn LogControl>) -> Self {
+        self.operators.log = Some(log);
         self
     }
 
-    /// The bearer token that publishing and metrics ask for: visible ASCII without spaces.
-    pub fn admin_token(mut self, token: &str) -> Self {
-        match Token::parse(token) {
-            Ok(token) => self.options.admin.token = Some(token),
-            Err(allowed) => self.note(NodeError::Option(format!("the admin token {allowed}"))),
-        }
+    /// The same on a listening TCP socket that somebody else made.
+    pub fn admin_listener(mut self, listener: TcpListener) -> Self {
+        self.operators.listener = Some(listener);
         self
+    }
+
+    /// The bearer token of operators, who may do everything at the admin listener: visible ASCII without spaces.
+    pub fn admin_token(mut self, token: &str) -> Self {
+        self.options.admin.token = self.token("admin", token);
+        self
+    }
+
+    /// The bearer token of whoever may publish there, and see what there is. It needs
+    /// [`admin_token`](NodeBuilder::admin_token) beside it.
+    pub fn admin_publish_token(mut self, token: &str) -> Self {
+        self.options.admin.publish_token = self.token("admin publish", token);
+        self
+    }
+
+    /// The bearer token of whoever may only see what there is, such as metrics and sessions. It needs
+    /// [`admin_token`](NodeBuilder::admin_token) beside it.
+    pub fn admin_read_token(mut self, token: &str) -> Self {
+        self.options.admin.read_token = self.token("admin read", token);
+        self
+    }
+
+    fn token(&mut self, name: &str, token: &str) -> Option<Token> {
+        let refuse = |allowed| NodeError::Option(format!("the {name} token {allowed}"));
+        let parsed = Token::parse(token).map_err(refuse);
+        parsed.map_err(|wrong| self.note(wrong)).ok()
+    }
+}
+
+impl AdminOptions {
+    pub(crate) fn tokens(&self) -> AdminTokens {
+        AdminTokens {
+            operate: self.token.clone(),
+            publish: self.publish_token.clone(),
+            read: self.read_token.clone(),
+        }
     }
 }
 
@@ -90,6 +135,9 @@ impl Options {
                 "must be at least 1",
             ));
         }
+        let refuse =
+            |(role, allowed)| NodeError::Option(format!("the admin {role} token {allowed}"));
+        self.admin.tokens().check().map_err(refuse)?;
         let Some(address) = self.admin.address else {
             return Ok(());
         };
@@ -113,7 +161,10 @@ impl Options {
 }
 
 /// The listener, before anything runs.
-pub(super) struct Operators(Listening);
+pub(super) struct Operators {
+    listening: Listening,
+    log: Option<Arc<dyn LogControl>>,
+}
 
 impl Operators {
     /// None: nobody asked for it.
@@ -121,17 +172,20 @@ impl Operators {
     /// # Errors
     /// The port is in use, the kernel refuses the address, or anybody could publish there.
     pub(super) fn open(options: &Options, parts: OperatorParts) -> Result<Option<Self>, NodeError> {
-        let Some(given) = parts.0 else {
+        let OperatorParts { listener, log } = parts;
+        let Some(given) = listener else {
             let bound = options.admin.address.map(bind_admin).transpose()?;
-            return Ok(bound.map(|it| Operators(Listening::Own(it))));
+            let listening = bound.map(Listening::Own);
+            return Ok(listening.map(|listening| Operators { listening, log }));
         };
         let unusable = |fault| NodeError::system("the admin listener cannot be used", fault);
         options.check_admin_address(given.local_addr().map_err(unusable)?)?;
-        Ok(Some(Operators(Listening::Given(given))))
+        let listening = Listening::Given(given);
+        Ok(Some(Operators { listening, log }))
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.0.address().ok()
+        self.listening.address().ok()
     }
 
     /// What is left for the control thread.
@@ -140,25 +194,29 @@ impl Operators {
         node: &Node,
         store: Option<Arc<dyn ContentStore>>,
         bus: Option<Arc<BusHandle>>,
+        membership: Option<Arc<Membership>>,
     ) -> Option<OperatorsWork> {
+        #[cfg(not(feature = "redis"))]
+        let _ = membership;
         let shared = &node.shared;
         let policy = shared.admin_address.map(|address| {
-            let AdminOptions {
-                token,
-                content_bytes_max,
-                ..
-            } = node.options().admin.clone();
-            AdminPolicy::new(address, token, node.options().limits.uri_bytes_max)
-                .for_contents(content_bytes_max)
+            let admin = &node.options().admin;
+            let uri_bytes_max = node.options().limits.uri_bytes_max;
+            AdminPolicy::new(address, admin.tokens(), uri_bytes_max)
+                .for_contents(admin.content_bytes_max)
         });
         Some(OperatorsWork {
-            listening: self.0,
+            listening: self.listening,
             policy: policy?,
             backend: NodeBackend {
+                node: node.clone(),
                 publisher: shared.publisher.clone(),
                 store,
                 bus,
+                #[cfg(feature = "redis")]
+                membership,
                 metrics: shared.counters.metrics(),
+                watching: Watching::new(shared.publisher.clone(), self.log),
                 #[cfg(feature = "auth")]
                 credentials: shared.credentials.clone(),
             },

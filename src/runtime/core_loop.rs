@@ -24,6 +24,7 @@ use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::sockets::Sockets;
+use super::trace::TraceSinks;
 use super::{clock, link, serve, socket};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
@@ -47,7 +48,7 @@ pub(super) struct Core {
     #[cfg(feature = "auth")]
     pub(super) credentials: Option<Arc<CredentialStore>>,
     pub(super) readiness: Readiness,
-    sockets: Sockets,
+    pub(super) sockets: Sockets,
     calls: Calls,
     pumping: Cell<bool>,
     /// Connections that came a moment ago: whether there is something to be read is known when all of theirs is done.
@@ -56,6 +57,7 @@ pub(super) struct Core {
     pub(super) fanout: Cell<Option<Waker>>,
     /// Log lines about what goes wrong here for one after the other.
     throttles: LogThrottles,
+    pub(super) traces: TraceSinks,
     /// What is read lands here first; one for all connections, since each read is understood at once.
     scratch: RefCell<Box<[u8]>>,
 }
@@ -89,6 +91,7 @@ impl Core {
             begun: RefCell::default(),
             fanout: Cell::new(None),
             throttles: LogThrottles::default(),
+            traces: TraceSinks::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         })
     }
@@ -214,7 +217,7 @@ impl Core {
             let forwarding = self.forwarding.as_ref();
             match forwarding.and_then(|it| it.poll(self)) {
                 Some(wanted) => self.do_for_forwarding(wanted),
-                None => return,
+                None => return self.pass_traces(),
             }
         }
     }
@@ -274,12 +277,6 @@ impl Core {
             None => {}
         }
         false
-    }
-
-    /// See [`Shard::touch_fanout`].
-    pub(super) fn touch_fanout(&self, count: usize) {
-        let touch = |key: ConnectionKey| self.sockets.touch(key);
-        self.shard.borrow().touch_fanout(count, touch);
     }
 
     fn execute(self: &Rc<Self>, effect: Effect) {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
+use super::trace::TraceSink;
 use crate::app::call::{Availability, Notice, NotifyRefused};
 #[cfg(feature = "auth")]
 use crate::auth::Rules;
 use crate::clients::Ticket;
 use crate::mailbox::Mailbox;
-use crate::shard::Publication;
 use crate::shard::view::{ViewAnswer, ViewQuestion};
 #[cfg(feature = "auth")]
 use crate::shard::{ConnectionKey, IdentityAnswer};
+use crate::shard::{Publication, TraceId, TraceWish};
 
 pub(super) enum CoreMessage {
     /// A connection that belongs to this core from now on, and what was read of it.
@@ -58,6 +59,14 @@ pub(super) enum CoreMessage {
         question: Box<ViewQuestion>,
         answer: oneshot::Sender<ViewAnswer>,
     },
+    /// Somebody watches, wherever they are who are watched. Nobody may wait for the answer any more.
+    Trace {
+        wish: TraceWish,
+        sink: TraceSink,
+        answer: oneshot::Sender<bool>,
+    },
+    /// And no longer.
+    EndTrace(TraceId),
     /// Tell the other nodes of every session again.
     Announce,
     /// Tell them of some, so that whoever lost their records notices.

@@ -9,6 +9,7 @@ use super::core_loop::Core;
 use super::engine::CoreDriver;
 use super::turns::WakeRelay;
 use crate::limits::FANOUT_CHUNK;
+use crate::shard::ConnectionKey;
 
 pub(super) async fn run(core: Rc<Core>) {
     let relay = WakeRelay::start();
@@ -27,7 +28,8 @@ pub(super) async fn run(core: Rc<Core>) {
 /// True if there may be more.
 fn deliver_chunk(core: &Rc<Core>, bytes: &mut Vec<u8>) -> bool {
     let now = clock::now();
-    core.touch_fanout(FANOUT_CHUNK);
+    let touch = |key: ConnectionKey| core.sockets.touch(key);
+    core.shard.borrow().touch_fanout(FANOUT_CHUNK, touch);
     for _ in 0..FANOUT_CHUNK {
         let next = core.shard.borrow_mut().poll_fanout(now, bytes);
         match next {

@@ -384,7 +384,7 @@ impl Publisher {
         &self.mailboxes()[core]
     }
 
-    fn mailboxes(&self) -> &[CoreMailbox] {
+    pub(super) fn mailboxes(&self) -> &[CoreMailbox] {
         self.shared
             .mailboxes
             .get()

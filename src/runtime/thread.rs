@@ -285,6 +285,10 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
             let told = core.shard.borrow_mut().handle_view(now, &question);
             let _ = answer.send(told);
         }
+        CoreMessage::Trace { wish, sink, answer } => {
+            let _ = answer.send(core.begin_trace(wish, sink));
+        }
+        CoreMessage::EndTrace(id) => core.end_trace(id),
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
         CoreMessage::Report => report(core),

@@ -206,6 +206,11 @@ impl<T, K> Arena<T, K> {
         indexes.filter_map(|index| self.slot(index as u32)?.entry_with_key(index as u32))
     }
 
+    /// What is in a slot, if anything is.
+    pub(crate) fn in_slot(&self, index: u32) -> Option<(Key<K>, &T)> {
+        self.slot(index)?.entry_with_key(index)
+    }
+
     /// Above every index that is in use.
     pub(crate) fn slot_count(&self) -> usize {
         self.slot_count

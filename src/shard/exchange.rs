@@ -18,6 +18,8 @@ use super::arena::Key;
 use super::fields::RequestFields;
 use super::messages::{error_message, result_message};
 use super::refused::Refused;
+use super::trace::Traces;
+use super::wheel::Millis;
 use crate::clients::Client;
 use crate::mcp::RpcError;
 use crate::principal::{Identity, PrincipalId};
@@ -54,6 +56,8 @@ pub enum Closed {
     TokenRevoked,
     /// Its client may not hear any more what its stream was opened for.
     NoLongerAllowed,
+    /// An operator ended it.
+    Operator,
 }
 
 impl Closed {
@@ -71,6 +75,7 @@ impl Closed {
             Closed::TokenExpired => "token_expired",
             Closed::TokenRevoked => "token_revoked",
             Closed::NoLongerAllowed => "no_longer_allowed",
+            Closed::Operator => "operator",
         }
     }
 }
@@ -162,6 +167,14 @@ pub(super) trait Wire<O> {
     /// Ends exchanges that have held something of the node's memory for long, until so much is free. True: it is.
     fn end_slow(&mut self, bytes: usize) -> bool;
 
+    /// Those who watch somebody. None: nobody does, as nearly always.
+    fn traces(&mut self) -> Option<&mut Traces> {
+        None
+    }
+
+    /// What was emitted on the stream of this exchange and has not left.
+    fn unwritten(&self, exchange: Exchange) -> Unwritten;
+
     /// Answers `{"jsonrpc":"2.0","id":…,"result":…}`.
     fn answer_result(
         &mut self,
@@ -193,6 +206,14 @@ pub(super) trait Wire<O> {
             );
         });
     }
+}
+
+/// What is on its way to a client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unwritten {
+    pub(super) bytes: usize,
+    /// Since when the kernel has not taken all of a write.
+    pub(super) blocked_since: Option<Millis>,
 }
 
 /// What a wire asks of the engine while a request arrives.
@@ -247,7 +268,7 @@ pub(super) struct ExchangeEvent<O> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExchangeChange {
     /// It is over, and its client has not got all of the answer.
-    Lost,
+    Lost(Closed),
     /// All that was emitted on its stream is with the kernel.
     Writable,
     /// Nothing was written for so long that a proxy might give up on it.

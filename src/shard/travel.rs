@@ -208,6 +208,9 @@ impl Shard {
         let key = self.http.unpack(connection, owner);
         if let Some(owner) = owner {
             self.engine.connected(owner, key);
+            if let Some(traces) = &mut self.http.traces {
+                self.engine.trace_arrived(traces, owner, key);
+            }
         }
         self.http
             .settle_arrived(key, unwritten, since, &mut self.engine);

@@ -25,3 +25,4 @@ mod sizes;
 mod stats;
 mod travel;
 mod travel_stays;
+mod view;

@@ -9,7 +9,8 @@ use super::*;
 use crate::acceptor::Listening;
 use crate::admin::connection_limit::{CONNECTIONS_MAX, PUBLISHING_MAX};
 use crate::admin::{
-    BODY_BYTES_MAX, PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Target,
+    AdminTokens, BODY_BYTES_MAX, PublishBackend, PublishItem, PublishOutcome, Revocation,
+    RevokeOutcome, Target,
 };
 use crate::app::call::{Availability, Topic};
 use std::cell::Cell;
@@ -79,7 +80,7 @@ fn serve_on(listener: std::net::TcpListener, epoll: bool, is_shaky: bool) {
         is_shaky,
         ..Counting::default()
     };
-    let policy = AdminPolicy::new(listener.local_addr().unwrap(), None, 64);
+    let policy = AdminPolicy::new(listener.local_addr().unwrap(), AdminTokens::default(), 64);
     let serve = async move {
         let acceptor = Acceptor::new(Listening::Own(listener)).unwrap();
         serve_admin(Rc::new(acceptor), Rc::new(backend), policy).await;

@@ -152,6 +152,11 @@ impl LoggingLevel {
         u8::try_from(index).ok()
     }
 
+    /// The name of a level's severity.
+    pub(crate) fn name_of(severity: u8) -> Option<&'static str> {
+        Self::NAMES.get(usize::from(severity)).copied()
+    }
+
     /// 0 debug … 7 emergency.
     #[must_use]
     pub const fn severity(self) -> u8 {

@@ -1,14 +1,82 @@
 //! What operators see of a node and do with it, a file for each matter: questions go to the cores, their answers are put
 //! together here, on the control thread.
 
+mod cluster;
+mod trace;
 mod view;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+
 use super::backend::NodeBackend;
-use crate::admin::OperatorBackend;
+use crate::admin::{
+    ClusterReport, LogControl, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
+};
 use crate::metrics::NodeReading;
+use crate::principal::PrincipalId;
+use crate::runtime::{TraceFeed, TraceRefused};
+use crate::shard::TraceTarget;
+use crate::shard::view::{EndedRow, SessionDetail};
+use crate::wire::operator_name::OperatorName;
+
+pub(super) use self::trace::Watching;
 
 impl OperatorBackend for NodeBackend {
     fn node(&self) -> Option<NodeReading> {
         self.metrics.node()
+    }
+
+    fn trace(
+        &self,
+        target: TraceTarget,
+        with_contents: bool,
+    ) -> LocalBoxFuture<'_, Result<TraceFeed, TraceRefused>> {
+        self.watching.trace(target, with_contents)
+    }
+
+    fn log_access(
+        &self,
+        target: TraceTarget,
+        lasts: Option<Duration>,
+    ) -> LocalBoxFuture<'_, Result<(), TraceRefused>> {
+        Box::pin(self.watching.log_access(target, lasts))
+    }
+
+    fn log(&self) -> Option<Arc<dyn LogControl>> {
+        self.watching.log()
+    }
+
+    fn name(&self) -> String {
+        self.node.name().to_string()
+    }
+
+    fn cluster(&self) -> Option<ClusterReport> {
+        Some(self.cluster_report())
+    }
+
+    fn sessions(&self, asked: SessionsQuestion) -> Viewed<'_, SessionsPage> {
+        Box::pin(self.list_sessions(asked))
+    }
+
+    fn session(&self, name: OperatorName) -> Viewed<'_, Box<SessionDetail>> {
+        Box::pin(self.show_session(name))
+    }
+
+    fn end_session(&self, name: OperatorName) -> Viewed<'_, ()> {
+        Box::pin(self.end_session_named(name))
+    }
+
+    fn end_sessions_of(&self, principal: PrincipalId) -> Viewed<'_, usize> {
+        Box::pin(self.end_all_of(principal))
+    }
+
+    fn drain_session(&self, name: OperatorName) -> Viewed<'_, ()> {
+        Box::pin(self.drain_session_named(name))
+    }
+
+    fn ended_sessions(&self, limit: usize) -> Viewed<'_, Vec<EndedRow>> {
+        Box::pin(self.last_ended(limit))
     }
 }

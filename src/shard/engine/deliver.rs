@@ -37,6 +37,9 @@ impl Engine {
                 self.emit_unwritten(standalone);
             }
             W::emit_frame(frame, &self.events, bytes);
+            if let Some(traces) = wire.traces() {
+                traces.sent(self.now, exchange, &self.events);
+            }
             return Some(exchange);
         }
         self.stats.count_last_write(self.now);
@@ -124,7 +127,9 @@ impl Engine {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
+        let mut count = 0;
         while let Some((sequence, data)) = stream.take_unwritten() {
+            count += 1;
             self.id_text.clear();
             if let Some(id) = &mut id {
                 (id.sequence, id.message) = (sequence, true);
@@ -142,6 +147,11 @@ impl Engine {
         }
         if id.is_none() {
             stream.forget_written();
+        }
+        if count > 0
+            && let Some(session) = stream.session.and_then(|it| self.sessions.get_mut(it))
+        {
+            session.messages = session.messages.wrapping_add(count);
         }
         self.note_sequence(key);
     }

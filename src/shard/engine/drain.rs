@@ -10,7 +10,6 @@
 //! During the notice the node still takes what comes: the proxy has not noticed yet.
 
 use super::fanout::ListenerKind;
-use super::hooks::subscriber_of;
 use super::session_lifecycle::SessionEnding;
 use super::stream::STANDALONE;
 use super::{Closed, Engine, Exchange, ExchangeOwner, Millis, Wire};
@@ -181,7 +180,7 @@ impl Engine {
                         return false;
                     }
                     wire.abort(exchange, Closed::Draining);
-                    self.close_listener(listener, subscriber_of(listener));
+                    self.end_listen_stream(listener, Closed::Draining);
                 }
             }
             ExchangeOwner::Stream(stream) => {

@@ -8,7 +8,6 @@
 
 use super::call::{AnswerTo, CallState};
 use super::fanout::ListenerKind;
-use super::hooks::subscriber_of;
 use super::keys::StreamKey;
 use super::stats::OperationEnd;
 use super::stream::STANDALONE;
@@ -29,6 +28,9 @@ impl Engine {
         request: &Request<'_>,
         body: ReceivedBody<'_>,
     ) {
+        if wire.traces().is_some() {
+            self.trace_request(wire, request, body);
+        }
         match request.method {
             exchange::EndpointMethod::Post => self.serve_post(wire, request, body),
             exchange::EndpointMethod::Get => self.serve_get(wire, request),
@@ -43,7 +45,7 @@ impl Engine {
     ) {
         let exchange = event.exchange;
         match event.what {
-            ExchangeChange::Lost => self.lost(wire, exchange, event.owner),
+            ExchangeChange::Lost(why) => self.lost(wire, exchange, event.owner, why),
             ExchangeChange::Writable => self.writable(wire, event.owner),
             ExchangeChange::Quiet => {
                 if let ExchangeOwner::Stream(stream) = event.owner
@@ -95,15 +97,14 @@ impl Engine {
         wire: &mut impl Wire<ExchangeOwner>,
         exchange: Exchange,
         owner: ExchangeOwner,
+        why: Closed,
     ) {
         match owner {
             ExchangeOwner::Call(call) => self.abandon_answer(wire, exchange, call),
             ExchangeOwner::Stream(stream) | ExchangeOwner::Silent(stream) => {
                 self.lose_stream(wire, exchange, stream)
             }
-            ExchangeOwner::Listener(listener) => {
-                self.close_listener(listener, subscriber_of(listener))
-            }
+            ExchangeOwner::Listener(listener) => self.end_listen_stream(listener, why),
         }
     }
 

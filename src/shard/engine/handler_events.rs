@@ -35,6 +35,9 @@ impl Engine {
         }
         let shown = inspected.map(|it| self.shown(&it, outcome));
         let era = state.version.era();
+        if let (Outcome::Error(error), Some(session)) = (outcome, state.session) {
+            self.note_error(session, None, error);
+        }
         let outcome = shown.as_deref().unwrap_or(outcome);
         self.count_end(&state, end_of(outcome));
         let (status, message) = match outcome {

@@ -1,8 +1,10 @@
 //! What the application learns of sessions and subscriptions, and of who sends a request.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use super::call::AnswerTo;
+use super::client_info::ClientInfo;
 use super::fanout::{ListenerKey, ListenerKind};
 use super::{CallKey, Engine, EngineOutput, Exchange, Request, SessionId, SessionKey};
 use crate::app::call::{Caller, Headers, Lifecycle, OpenedSession, SessionEnd, Subscriber};
@@ -85,7 +87,15 @@ impl Engine {
         let ends =
             uris.map(|uri| EngineOutput::Lifecycle(Lifecycle::Unsubscribed(uri, subscriber)));
         self.outputs.extend(ends);
+        let client_info = self.fanout.set_client_info(listener, None);
+        self.let_go_of(client_info);
         self.fanout.close(listener);
+    }
+
+    pub(super) fn let_go_of(&mut self, client_info: Option<Rc<ClientInfo>>) {
+        if let Some(client_info) = client_info {
+            self.profiles.release(client_info);
+        }
     }
 
     fn subscriber(&self, listener: ListenerKey) -> Option<Subscriber> {

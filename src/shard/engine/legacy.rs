@@ -48,6 +48,7 @@ impl Engine {
         };
         match message {
             Message::Request { id, method, params } => {
+                self.count_requests(session, 1);
                 let call = (id.raw(), &*method, params);
                 self.serve_request(wire, post, session, call)
             }
@@ -90,6 +91,7 @@ impl Engine {
             let sentence = "A batch with requests in it is answered with text/event-stream: Accept must name it.";
             return wire.refuse(key, None, &not_acceptable(sentence));
         }
+        self.count_requests(session, u32::from(count));
         let stream = (count > 0).then(|| self.open_response_stream(wire, key, session, count));
         for message in messages {
             match (message, stream) {
@@ -209,7 +211,10 @@ impl Engine {
         let key = post.request.exchange;
         match self.dispatch(post, session, (method, params)) {
             Dispatched::Result(result) => wire.answer_result(key, id, &result, &[]),
-            Dispatched::Refused(refused) => wire.refuse(key, Some(id), &refused),
+            Dispatched::Refused(refused) => {
+                self.note_error(session, Some(method), &refused.error);
+                wire.refuse(key, Some(id), &refused);
+            }
             Dispatched::Application(known) => {
                 let call = (id, (known, method), params);
                 let (answer_to, tree_bytes) = (post.answer_to(), post.tree_bytes);
@@ -224,6 +229,7 @@ impl Engine {
                 match started {
                     Ok(call) => wire.expect_answer(key, ExchangeOwner::Call(call)),
                     Err(refused) => {
+                        self.note_error(session, Some(method), &refused.error);
                         self.count_refused(known, self.version_of(session), &refused);
                         wire.refuse(key, Some(id), &refused);
                     }

@@ -30,7 +30,6 @@ use std::sync::Arc;
 use super::fanout::{Listener, ListenerKey, ListenerKind, WantedTopic};
 use super::grant::{Grant, NEVER};
 use super::guard::hearing_of;
-use super::hooks::subscriber_of;
 use super::keys::StreamKey;
 use super::rights::{Rights, second};
 use super::stats::OperationEnd;
@@ -356,7 +355,7 @@ impl Engine {
         match listener.kind {
             ListenerKind::Listen(_) => {
                 wire.abort(exchange, why);
-                self.close_listener(key, subscriber_of(key));
+                self.end_listen_stream(key, why);
             }
             ListenerKind::Session(session) => {
                 let session = self.sessions.get(session);

@@ -3,10 +3,10 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::fanout::{ListenerKind, NoRoom, SubscriptionId, WantedTopic};
+use super::fanout::{ListenerKey, ListenerKind, NoRoom, SubscriptionId, WantedTopic};
 use super::guard::Denied;
 use super::messages::notification_message;
-use super::params::{self, Filter, Listen};
+use super::params::{self, Filter, Listen, ModernRequestMeta};
 use super::{Engine, ExchangeOwner, Refused, Request, Wire};
 use crate::app::call::{LISTS, RESOURCE};
 use crate::limits::{LISTEN_BYTES_MAX, LOOK_ON_CORE_BYTES_MAX};
@@ -31,6 +31,7 @@ impl Engine {
         request: &Request<'_>,
         id: &str,
         params: Option<&RawValue>,
+        meta: Option<&ModernRequestMeta<'_>>,
     ) -> Result<(), Refused> {
         let (key, client) = (request.exchange, request.client);
         if self.rejects_new() {
@@ -53,11 +54,13 @@ impl Engine {
             .fanout
             .open(ListenerKind::Listen(SubscriptionId::new(id)), self.offset);
         self.open_grant(listener, request);
+        self.introduce(listener, meta);
         self.fanout.reserve(listener, interests.len());
         for interest in &interests {
             self.fanout.subscribe(listener, interest);
         }
         self.fanout.settle_all(listener, &lease);
+        self.trace_named(wire, key, |it| it.stream_name(listener));
         wire.open_stream(key);
         // MUST: the acknowledgement is the first message and carries the subscription's id.
         // Spliced in as it came: a number may have more digits than any type of ours.
@@ -81,6 +84,21 @@ impl Engine {
         self.fanout.attach(listener, key);
         self.hook_listening(listener);
         Ok(())
+    }
+
+    /// For operators: since when it is there, and what its client says of itself, if it is to be understood.
+    fn introduce(&mut self, listener: ListenerKey, meta: Option<&ModernRequestMeta<'_>>) {
+        let now_s = u32::try_from(self.now / 1000).unwrap_or(u32::MAX);
+        self.fanout.set_opened(listener, now_s);
+        let Some(info) = meta.and_then(|meta| meta.client_info.as_deref()) else {
+            return;
+        };
+        let capabilities = meta.and_then(|meta| meta.client_capabilities.as_deref());
+        let read = self
+            .profiles
+            .intern(capabilities.unwrap_or(RawValue::NULL), Some(info));
+        let before = self.fanout.set_client_info(listener, read.ok());
+        self.let_go_of(before);
     }
 
     fn check_filter(&self, filter: Filter) -> Result<Filter, RpcError> {

@@ -51,6 +51,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod traced;
 pub(super) mod travel;
 mod view;
 
@@ -72,6 +73,7 @@ use self::rights::Rights;
 use self::session::Session;
 use self::stream::Stream;
 use self::timers::TimerKey;
+use self::view::Records;
 use super::arena::{self, Arena};
 use super::body;
 use super::exchange::{
@@ -123,6 +125,8 @@ pub(super) struct Engine {
     calls: Arena<CallState, OfCall>,
     fanout: Fanout,
     wheel: Wheel<TimerKey>,
+    /// For operators.
+    records: Records,
     profiles: ClientInfos,
     calls_of_client: HashMap<Client, u32>,
     call_rates: CallRates,
@@ -206,6 +210,7 @@ impl Engine {
             fanout: Fanout::new(setup.commons.clone()),
             commons: setup.commons,
             wheel: Wheel::new(now),
+            records: Records::default(),
             profiles: ClientInfos::default(),
             calls_of_client: HashMap::new(),
             call_rates: CallRates::new(setup.limits.calls_per_second_per_client_max),

@@ -76,7 +76,7 @@ impl Engine {
                 return Err(not_acceptable(sentence));
             }
             Some(RpcMethod::SubscriptionsListen) => {
-                self.serve_listen(wire, post.request, id, params)?;
+                self.serve_listen(wire, post.request, id, params, envelope.meta.as_ref())?;
             }
             // Older revisions had it: here it is unknown.
             Some(known) if !known.is_of_era(Era::Modern) => {

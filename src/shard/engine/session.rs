@@ -35,6 +35,10 @@ pub(super) struct Session {
     pub(super) created_at_s: u32,
     /// The day on which the other nodes were last told of it.
     pub(super) announced_on: u16,
+    /// Requests of its client so far, `initialize` included. For operators, as the next.
+    pub(super) requests: u32,
+    /// Targeted messages that were written to it so far; its listener counts topics.
+    pub(super) messages: u32,
     pub(super) timer: Timer,
 }
 

@@ -71,6 +71,7 @@ impl Engine {
             self.description.legacy_members
         );
         let session_id = self.session_id_field(session);
+        self.trace_named(wire, key, |it| it.session_name(session));
         wire.answer_result(key, id, &result, &[("Mcp-Session-Id", &session_id)]);
     }
 
@@ -109,6 +110,8 @@ impl Engine {
             client,
             created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             announced_on: 0,
+            requests: 1,
+            messages: 0,
             timer: Default::default(),
         });
         self.fanout
@@ -200,7 +203,7 @@ impl Engine {
     }
 
     /// To all others it is unknown. Its listener says whose it is, from `initialize` on; it says nothing where nobody is asked.
-    fn is_of(&self, key: SessionKey, principal: Option<PrincipalId>) -> bool {
+    pub(super) fn is_of(&self, key: SessionKey, principal: Option<PrincipalId>) -> bool {
         let session = self.sessions.get(key);
         session.is_some_and(|it| {
             let listener = self.fanout.listener(it.listener);
@@ -325,6 +328,8 @@ impl Engine {
         ending: SessionEnding,
     ) -> bool {
         let id = self.session_id(key);
+        self.trace_ended(wire, key, ending);
+        self.note_session_ended(key, ending);
         let Some(session) = self.sessions.remove(key) else {
             return false;
         };

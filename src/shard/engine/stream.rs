@@ -49,8 +49,9 @@ struct EventQueue {
     events: VecDeque<QueuedEvent>,
     /// How many at the front of `events` were written already.
     written: usize,
-    /// Bytes of all `events`.
+    /// Bytes of all `events`, and of those that were written.
     bytes: usize,
+    written_bytes: usize,
     /// One of them may be larger than what is kept.
     has_large: bool,
 }
@@ -112,12 +113,16 @@ impl Stream {
 
     /// Whether so many more bytes may wait for the reader.
     pub(super) fn has_room(&self, count: usize, bytes_max: usize) -> bool {
-        let unwritten = self.queue.iter().flat_map(|queue| queue.unwritten());
-        unwritten
-            .map(|event| event.message.data.len())
-            .sum::<usize>()
-            + count
-            <= bytes_max
+        self.waiting().1 + count <= bytes_max
+    }
+
+    /// Messages that were not written yet, and their bytes.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let waiting = |queue: &EventQueue| {
+            let count = queue.events.len() - queue.written;
+            (count, queue.bytes - queue.written_bytes)
+        };
+        self.queue.as_deref().map_or((0, 0), waiting)
     }
 
     /// Of what was written so much is kept for a resume as fits beside what was not; the oldest goes first. In place of
@@ -133,8 +138,10 @@ impl Stream {
                 if is_large(event)
                     && let Some(message) = stand_in(&event.message.data)
                 {
-                    queue.bytes -= event.message.data.len();
-                    queue.bytes += message.data.len();
+                    for bytes in [&mut queue.bytes, &mut queue.written_bytes] {
+                        *bytes -= event.message.data.len();
+                        *bytes += message.data.len();
+                    }
                     event.message = message;
                 }
             }
@@ -161,6 +168,7 @@ impl Stream {
         let queue = self.queue.as_mut()?;
         let event = queue.events.get(queue.written)?;
         queue.written += 1;
+        queue.written_bytes += event.message.data.len();
         Some((event.sequence, &event.message.data))
     }
 
@@ -180,7 +188,7 @@ impl Stream {
     pub(super) fn rewind(&mut self, sequence: u32) {
         self.drop_while(|queue| queue.starts_up_to(sequence));
         if let Some(queue) = &mut self.queue {
-            queue.written = 0;
+            (queue.written, queue.written_bytes) = (0, 0);
         }
     }
 
@@ -248,8 +256,12 @@ impl Stream {
             return;
         };
         assert!(queue.written <= queue.events.len());
-        let bytes = queue.events.iter().map(|event| event.message.data.len());
-        assert_eq!(queue.bytes, bytes.sum::<usize>());
+        let bytes_of = |count| {
+            let events = queue.events.range(..count);
+            events.map(|it| it.message.data.len()).sum::<usize>()
+        };
+        assert_eq!(queue.bytes, bytes_of(queue.events.len()));
+        assert_eq!(queue.written_bytes, bytes_of(queue.written));
         let last = queue
             .events
             .back()
@@ -270,8 +282,12 @@ impl EventQueue {
 
     fn drop_oldest(&mut self) {
         if let Some(event) = self.events.pop_front() {
-            self.bytes -= event.message.data.len();
-            self.written = self.written.saturating_sub(1);
+            let bytes = event.message.data.len();
+            self.bytes -= bytes;
+            if self.written > 0 {
+                self.written -= 1;
+                self.written_bytes -= bytes;
+            }
         }
     }
 }

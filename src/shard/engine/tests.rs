@@ -6,7 +6,7 @@ use crate::app::call::{Outcome, Topic};
 use crate::budget::Pool;
 use crate::clients::Networks;
 use crate::shard::arena::Key;
-use crate::shard::exchange::EndpointMethod;
+use crate::shard::exchange::{EndpointMethod, Unwritten};
 use serde_json::json;
 
 /// Says what was asked of it, each with its exchange, and takes events as they are.
@@ -89,6 +89,10 @@ impl Wire<ExchangeOwner> for Tape {
 
     fn end_slow(&mut self, _: usize) -> bool {
         false
+    }
+
+    fn unwritten(&self, _: Exchange) -> Unwritten {
+        Unwritten::default()
     }
 }
 
@@ -268,7 +272,7 @@ fn a_modern_call_whose_client_is_gone_is_cancelled() {
         &mut wire,
         3,
         ExchangeOwner::Call(call),
-        ExchangeChange::Lost,
+        ExchangeChange::Lost(Closed::PeerLeft),
     );
     assert!(matches!(engine.poll_output(), Some(EngineOutput::Cancel(it)) if it == call));
     let late = Outcome::Result {
@@ -324,7 +328,13 @@ fn an_exchange_that_was_lost_before_its_stream_left_it_takes_nothing_along() {
         panic!("a stream is open");
     };
     // The wire may have lost the second while the third was still being served.
-    happens(&mut engine, &mut wire, GET + 1, owner, ExchangeChange::Lost);
+    happens(
+        &mut engine,
+        &mut wire,
+        GET + 1,
+        owner,
+        ExchangeChange::Lost(Closed::PeerLeft),
+    );
     assert_eq!(owners(&engine), [(GET + 2, ExchangeOwner::Stream(stream))]);
 }
 

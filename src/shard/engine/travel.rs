@@ -9,6 +9,7 @@
 //! | times | by the node's clock, which both cores have; the wheel is armed anew, what fires here for it is stale |
 //! | the node's budget, counts of sessions, subscriptions and of its client | given back here and taken there, in any case: it had its place before. Its client's rates stay with the node |
 //! | calls, and what they ask the client | not: a session with a call under way stays |
+//! | what was counted of it, and since when it is there | with it; what operators read of its errors, and of those that ended, stays |
 //! | what other nodes and the application know | nothing: it neither ends nor opens. If all sessions are being announced again, it is announced once |
 //!
 //! Every field is taken apart by name, without `..`: a new one does not compile before somebody has decided.
@@ -53,6 +54,9 @@ pub(in crate::shard) struct PackedSession {
     client: Option<Client>,
     created_at_s: u32,
     announced_on: u16,
+    /// Requests and targeted messages so far.
+    #[serde(default)]
+    counts: (u32, u32),
     /// All sessions are being announced again, and it was not yet.
     unannounced: bool,
 }
@@ -66,6 +70,9 @@ pub(in crate::shard) struct PackedListen {
     /// What the application calls its subscriber: index and generation.
     name: (u32, u32),
     listener: PackedListener,
+    /// What the client says of itself, as a session's.
+    #[serde(default)]
+    client: Option<(String, Option<String>)>,
 }
 
 /// What a core has beside its sessions and connections, for another one to begin with that goes on in its place.
@@ -179,6 +186,8 @@ impl Engine {
             client,
             created_at_s,
             announced_on,
+            requests,
+            messages,
             timer: _,
         } = self.sessions.remove(key)?;
         let epoch = self.grant_epoch(listener);
@@ -209,6 +218,7 @@ impl Engine {
             client,
             created_at_s,
             announced_on,
+            counts: (requests, messages),
             unannounced,
         })
     }
@@ -265,12 +275,19 @@ impl Engine {
         if !named.copied().eq(0..connections) || !is_sound {
             return Err(NotTaken::Malformed);
         }
-        let json = |text: &str| serde_json::from_str::<Box<RawValue>>(text);
-        let capabilities = json(&packed.capabilities).map_err(|_| NotTaken::Malformed)?;
-        let info = packed.info.as_deref().map(json).transpose();
-        let info = info.map_err(|_| NotTaken::Malformed)?;
-        let client_info = self.profiles.intern(&capabilities, info.as_deref());
-        Ok((id, version, client_info.map_err(|_| NotTaken::Malformed)?))
+        let client_info = self.read_again(&packed.capabilities, packed.info.clone());
+        Ok((id, version, client_info.ok_or(NotTaken::Malformed)?))
+    }
+
+    /// What a client said of itself before it came here. None: nobody can have said that.
+    fn read_again(&mut self, capabilities: &str, info: Option<String>) -> Option<Rc<ClientInfo>> {
+        let json = |text: &str| serde_json::from_str::<Box<RawValue>>(text).ok();
+        let info = match info {
+            Some(info) => Some(json(&info)?),
+            None => None,
+        };
+        let client_info = self.profiles.intern(&*json(capabilities)?, info.as_deref());
+        client_info.ok()
     }
 
     /// What was published since it left is lost to it, and what is still to come here it was notified of.
@@ -307,6 +324,7 @@ impl Engine {
             client,
             created_at_s,
             announced_on,
+            counts: (requests, messages),
             unannounced,
         } = packed;
         let has_messages = standalone.as_ref().is_some_and(PackedStream::has_unwritten);
@@ -332,6 +350,8 @@ impl Engine {
                 client,
                 created_at_s,
                 announced_on,
+                requests,
+                messages,
                 timer: Default::default(),
             },
         );
@@ -431,11 +451,16 @@ impl Engine {
     /// Takes out the stream of a listen request, as if it had never been here.
     pub(in crate::shard) fn pack_listen(&mut self, key: ListenerKey) -> Option<PackedListen> {
         let epoch = self.grant_epoch(key);
+        let id = self.fanout.listen_id(key)?;
+        let client_info = self.fanout.set_client_info(key, None);
+        let client = client_info.as_ref().map(|it| it.texts());
+        self.let_go_of(client_info);
         Some(PackedListen {
-            id: self.fanout.listen_id(key)?,
+            id,
             offset: self.offset,
             name: (key.index, key.generation),
             listener: self.fanout.pack(key, epoch)?,
+            client,
         })
     }
 
@@ -451,6 +476,7 @@ impl Engine {
             offset: _,
             name,
             listener,
+            client,
         } = packed;
         let voice = ListenerKind::Listen(SubscriptionId::new(&id));
         let name = Key::from_parts(name.0, name.1);
@@ -458,6 +484,8 @@ impl Engine {
         let epoch = listener.epoch();
         let listener = self.fanout.unpack(listener, voice, Some(named), self.now);
         self.take_in_grant(listener, epoch);
+        let client = client.and_then(|(capabilities, info)| self.read_again(&capabilities, info));
+        self.fanout.set_client_info(listener, client);
         Ok(ExchangeOwner::Listener(listener))
     }
 }

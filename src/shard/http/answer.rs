@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::connection::{ConnectionState, Hold};
+use super::connection::{Connection, ConnectionState, Hold};
 use super::{
-    Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused, UpperLayer, Wire,
+    Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused, Unwritten,
+    UpperLayer, Wire,
 };
 use crate::limits::UNSENT_BYTES_MAX;
 use crate::shard::refused::CHALLENGE;
+use crate::shard::trace::Traces;
 use crate::wire::Malformed;
 use crate::wire::response::{self, BodyLength};
 
@@ -35,6 +37,9 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
         if body.len() > UNSENT_BYTES_MAX {
             self.hold(key);
         }
+        if let Some(traces) = &mut self.traces {
+            traces.answered(self.now, key, status, body);
+        }
         self.emit_head(key, status, fields, content);
         if let Some(connection) = self.connections.get_mut(key)
             && !connection.headers_only
@@ -54,6 +59,9 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
     fn open_stream(&mut self, key: Exchange) {
         self.hold(key);
         let now = self.now;
+        if let Some(traces) = &mut self.traces {
+            traces.opened(now, key);
+        }
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -91,11 +99,17 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
         connection.since = now;
         let frame = connection.frame();
         Self::emit_frame(frame, events, &mut connection.outbox);
+        if let Some(traces) = &mut self.traces {
+            traces.sent(now, key, events);
+        }
         self.mark_dirty(key);
     }
 
     /// The connection takes the next request.
     fn end_stream(&mut self, key: Exchange) {
+        if let Some(traces) = &mut self.traces {
+            traces.closed(self.now, key, None);
+        }
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -156,8 +170,18 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
         }
     }
 
+    #[inline]
+    fn traces(&mut self) -> Option<&mut Traces> {
+        self.traces.as_deref_mut()
+    }
+
     fn end_slow(&mut self, bytes: usize) -> bool {
         self.end_slow_connections(bytes)
+    }
+
+    fn unwritten(&self, key: Exchange) -> Unwritten {
+        let connection = self.connections.get(key);
+        connection.map_or_else(Unwritten::default, Connection::unwritten)
     }
 }
 
@@ -221,12 +245,15 @@ impl<U: UpperLayer> Http<U> {
     /// The connection is over now, whatever it was doing.
     pub(super) fn close_connection(&mut self, key: ConnectionKey, reason: Closed) {
         if let Some(owner) = self.remove_and_close(key, reason) {
-            self.tell_owner(key, owner, ExchangeChange::Lost);
+            self.tell_owner(key, owner, ExchangeChange::Lost(reason));
         }
     }
 
     fn remove_and_close(&mut self, key: ConnectionKey, reason: Closed) -> Option<U::Owner> {
         let connection = self.remove_connection(key)?;
+        if let Some(traces) = &mut self.traces {
+            traces.closed(self.now, key, Some(reason));
+        }
         self.give_back_place(&connection);
         self.stats.closed.count(reason);
         self.outputs.push_back(HttpOutput::Close {

@@ -3,7 +3,7 @@
 //! A connection that holds nothing has no charge, as nearly all nearly always.
 
 use super::connection::{Connection, ConnectionState, HeldBytes};
-use super::{Closed, ConnectionKey, Http, Millis, Refused, UpperLayer};
+use super::{Closed, ConnectionKey, Http, Millis, Refused, Unwritten, UpperLayer};
 use crate::budget::{BudgetExceeded, Charge, Share};
 
 /// How often the text of a body is there that is looked at elsewhere: as it came, and the messages in it.
@@ -26,6 +26,16 @@ impl<U: UpperLayer> Connection<U> {
             false => 0,
         };
         self.inbox().len() + arriving + leaving
+    }
+
+    /// What waits for its client to read.
+    pub(super) fn unwritten(&self) -> Unwritten {
+        let held = self.held.as_deref().filter(|_| self.in_flight);
+        let since = held.map_or(self.since, |held| held.since);
+        Unwritten {
+            bytes: self.outbox.len() + held.map_or(0, |held| held.unwritten),
+            blocked_since: self.in_flight.then_some(since),
+        }
     }
 
     /// Bytes that the driver has of a write under way.

@@ -36,13 +36,14 @@ use self::identify::IdentityGate;
 use super::arena::Arena;
 use super::exchange::{
     Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange, ExchangeEvent,
-    OfConnection, Request, UpperLayer, Wire,
+    OfConnection, Request, Unwritten, UpperLayer, Wire,
 };
 use super::fields::{AllFields, RequestFields};
 use super::memory::Memory;
 use super::refused::Refused;
 use super::remote::Cluster;
 use super::stats::WireStats;
+use super::trace::Traces;
 use super::wheel::{Millis, Timer, Wheel};
 use crate::app::call::Availability;
 use crate::budget::Charge;
@@ -87,6 +88,8 @@ pub(super) struct Http<U: UpperLayer> {
     freed: VecDeque<ConnectionKey>,
     /// Whose request is being served: what was read ahead on it is looked at anyway.
     serving: Option<ConnectionKey>,
+    /// None: nobody watches.
+    pub(in crate::shard) traces: Option<Box<Traces>>,
     stats: WireStats,
 }
 
@@ -160,6 +163,7 @@ impl<U: UpperLayer> Http<U> {
             dirty: VecDeque::new(),
             freed: VecDeque::new(),
             serving: None,
+            traces: None,
             stats: WireStats::default(),
         }
     }

@@ -201,7 +201,10 @@ fn whoever_owns_an_exchange_is_told_what_becomes_of_it() {
     rig.http.handle_input_end(rig.key);
     assert_eq!(rig.event(), Some((8, ExchangeChange::InputEnded)));
     rig.http.handle_disconnect(rig.key);
-    assert_eq!(rig.event(), Some((8, ExchangeChange::Lost)));
+    assert_eq!(
+        rig.event(),
+        Some((8, ExchangeChange::Lost(Closed::PeerLeft)))
+    );
     assert_eq!(rig.event(), None);
     rig.http.invariants();
 }

@@ -57,6 +57,9 @@ impl<U: UpperLayer> Http<U> {
         self.leave_holders(key);
         let connection = self.connections.remove(key)?;
         self.give_back_place(&connection);
+        if let Some(traces) = &mut self.traces {
+            traces.forget(key);
+        }
         Some(connection.pack())
     }
 

@@ -11,10 +11,11 @@ mod question;
 mod row;
 
 pub use self::question::{
-    Part, RowPosition, SessionFilter, SessionState, SortBy, ViewOrder, ViewPlace, ViewQuestion,
+    Part, RowPosition, RowsQuestion, SessionFilter, SessionState, SortBy, ViewOrder, ViewPlace,
+    ViewQuestion,
 };
 pub use self::row::{
-    EndReason, EndedRow, LastError, MissingRow, RowsPortion, SessionDetail, SessionRow,
+    ClientName, EndReason, EndedRow, LastError, MissingRow, RowsPortion, SessionDetail, SessionRow,
     StreamDetail, StreamKind, ViewAnswer,
 };
 
@@ -25,9 +26,6 @@ pub const LOOKED_AT_ONCE: usize = 512;
 
 /// What a portion ends: each takes as long as a look at some dozens.
 pub const ENDED_AT_ONCE: usize = 32;
-
-/// Sessions that ended are remembered by each core, and told by a node: as many as an operator scrolls through.
-pub const ENDED_KEPT: usize = 1_000;
 
 impl Shard {
     /// What an operator asks, or wants. Takes less than a millisecond, whatever there is.

@@ -1,6 +1,9 @@
 //! What is asked.
 
+use serde_json::Value;
+
 use super::row::SessionRow;
+use crate::app::call::Topic;
 use crate::mcp::Era;
 use crate::principal::PrincipalId;
 use crate::wire::operator_name::OperatorName;
@@ -8,16 +11,7 @@ use crate::wire::operator_name::OperatorName;
 /// One question to one core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ViewQuestion {
-    /// The rows from a place on that pass, of those that come after one position of the list and before another.
-    Rows {
-        from: ViewPlace,
-        filter: SessionFilter,
-        order: ViewOrder,
-        /// The last row that was shown before.
-        after: Option<RowPosition>,
-        /// As many come before this one as anybody wants.
-        before: Option<RowPosition>,
-    },
+    Rows(RowsQuestion),
     Detail(OperatorName),
     /// It ends now.
     End(OperatorName),
@@ -30,6 +24,20 @@ pub enum ViewQuestion {
     Drain(OperatorName),
     /// What ended last.
     Ended,
+    /// How many hear of it.
+    Subscribers(Topic),
+}
+
+/// The rows from a place on that pass, of those that come after one position of the list and before another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowsQuestion {
+    pub from: ViewPlace,
+    pub filter: SessionFilter,
+    pub order: ViewOrder,
+    /// The last row that was shown before.
+    pub after: Option<RowPosition>,
+    /// As many come before this one as anybody wants.
+    pub before: Option<RowPosition>,
 }
 
 /// Which of the two kinds of rows.
@@ -127,18 +135,34 @@ impl SessionFilter {
         }
     }
 
-    pub(in crate::shard) fn passes(&self, row: &SessionRow) -> bool {
-        let said = |member: &str| row.client_info.as_ref()?.get(member)?.as_str();
+    /// What is looked at first.
+    pub(in crate::shard) fn is_of(
+        &self,
+        principal: Option<PrincipalId>,
+        info: Option<&Value>,
+    ) -> bool {
+        let said = |member: &str| info?.get(member)?.as_str();
         let is_named = |part: &str| said("name").is_some_and(|name| contains(name, part));
+        self.principal.is_none_or(|it| principal == Some(it))
+            && self.client_name.as_deref().is_none_or(is_named)
+            && (self.client_version.as_deref()).is_none_or(|it| said("version") == Some(it))
+    }
+
+    /// What is left to be looked at.
+    pub(in crate::shard) fn passes(&self, row: &SessionRow) -> bool {
         let is_in = |state| match state {
             SessionState::Open => row.is_open,
             SessionState::Idle => !row.is_open,
             SessionState::Slow => row.blocked_since.is_some(),
         };
-        self.principal.is_none_or(|it| row.principal == Some(it))
-            && self.client_name.as_deref().is_none_or(is_named)
-            && (self.client_version.as_deref()).is_none_or(|it| said("version") == Some(it))
-            && self.state.is_none_or(is_in)
+        self.state.is_none_or(is_in)
+    }
+}
+
+impl RowsQuestion {
+    pub(in crate::shard) fn wants(&self, position: RowPosition) -> bool {
+        self.after.is_none_or(|after| position > after)
+            && self.before.is_none_or(|before| position < before)
     }
 }
 

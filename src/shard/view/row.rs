@@ -1,7 +1,5 @@
 //! What is told.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use super::super::Millis;
@@ -23,6 +21,8 @@ pub enum ViewAnswer {
     Draining,
     /// The oldest first.
     LastEnded(Vec<EndedRow>),
+    /// So many.
+    Subscribers(usize),
     Missing(MissingRow),
 }
 
@@ -31,7 +31,7 @@ pub enum ViewAnswer {
 pub enum MissingRow {
     /// Ask this core.
     OnCore(u16),
-    /// It has ended, so much later than all others that is is known how.
+    /// It has ended, so lately that it is known how.
     Ended(Box<EndedRow>),
     /// Nothing is known of it.
     Unknown,
@@ -46,19 +46,37 @@ pub struct RowsPortion {
     pub next: Option<ViewPlace>,
 }
 
+/// What a client says of itself. Neither is long: a longer one is cut when it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientName {
+    pub name: Box<str>,
+    pub version: Box<str>,
+}
+
+impl ClientName {
+    /// Of `clientInfo`.
+    pub(in crate::shard) fn of(info: &Value) -> ClientName {
+        let said = |member: &str| info.get(member).and_then(Value::as_str).unwrap_or_default();
+        ClientName {
+            name: said("name").into(),
+            version: said("version").into(),
+        }
+    }
+}
+
 /// A session, or a listen stream.
 #[derive(Clone, Debug)]
 pub struct SessionRow {
     pub name: OperatorName,
     pub version: ProtocolVersion,
-    /// What the client says of itself.
-    pub client_info: Option<Arc<Value>>,
+    /// None: it did not say.
+    pub client: Option<ClientName>,
     /// None: nobody is asked who they are.
     pub principal: Option<PrincipalId>,
     pub core: u16,
     pub created_at: Millis,
     pub last_active: Millis,
-    /// Streams that are open, or kept for a client that may come back.
+    /// Streams that are open.
     pub streams: u32,
     /// A stream is open for it, or a call under way.
     pub is_open: bool,
@@ -97,6 +115,18 @@ pub enum StreamKind {
     Listen,
 }
 
+impl StreamKind {
+    /// One word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            StreamKind::Get => "get",
+            StreamKind::Post => "post",
+            StreamKind::Listen => "listen",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct StreamDetail {
     pub kind: StreamKind,
@@ -104,8 +134,8 @@ pub struct StreamDetail {
     pub is_open: bool,
     pub queued_events: u32,
     pub queued_bytes: u64,
-    /// Since when it has been as it is, if that is known.
-    pub since: Option<Millis>,
+    /// Since when its client has not had it, if it had it before.
+    pub closed_at: Option<Millis>,
 }
 
 /// A request of it that was answered with an error.
@@ -124,7 +154,7 @@ pub struct LastError {
 pub struct EndedRow {
     pub name: OperatorName,
     pub version: ProtocolVersion,
-    pub client_info: Option<Arc<Value>>,
+    pub client: Option<ClientName>,
     pub principal: Option<PrincipalId>,
     pub created_at: Millis,
     pub ended_at: Millis,

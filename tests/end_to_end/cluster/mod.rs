@@ -29,6 +29,7 @@ mod proxy_start;
 mod redis;
 mod revoked;
 mod routing;
+mod seen;
 mod site;
 mod stream;
 mod syscalls;

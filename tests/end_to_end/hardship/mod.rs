@@ -1,6 +1,7 @@
 //! What happens to a node from the side of its operator: outputs that take nothing, signals, threads that die or hang.
 //! It serves, or says that it does not; SIGTERM always ends it.
 
+mod commands;
 mod outputs;
 mod reload;
 mod signals;

@@ -72,7 +72,7 @@ impl Directed {
 }
 
 impl Listener {
-    fn principal(&self) -> Option<PrincipalId> {
+    pub(in crate::shard::engine) fn principal(&self) -> Option<PrincipalId> {
         self.grant.as_deref().map(|it| it.principal)
     }
 }
@@ -95,7 +95,7 @@ impl Fanout {
     }
 
     /// A topic, and what is subscribed to as another name of it.
-    fn spelled_in_any_way(&self, topic: &Topic) -> Vec<u32> {
+    pub(super) fn spelled_in_any_way(&self, topic: &Topic) -> Vec<u32> {
         let others = match topic {
             Topic::Resource(uri) => self.spellings.get(&**uri),
             _ => None,

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
+use std::rc::Rc;
 
 use super::super::arena::Key;
+use super::super::client_info::ClientInfo;
 use super::super::grant::Grant;
 use super::super::{Exchange, SessionKey};
 use super::SUBSCRIPTION_BYTES;
@@ -56,6 +58,12 @@ pub(in crate::shard) struct Listener {
     pub(in crate::shard) messages: bool,
     /// In `Fanout::ready`.
     pub(super) queued: bool,
+    /// Topic events that were written so far. For operators, as the next two.
+    pub(in crate::shard::engine) events: u32,
+    /// Of a listen stream, in seconds by the shard's clock. A session knows that of itself.
+    pub(in crate::shard::engine) opened_at_s: u32,
+    /// Of a listen stream, if its client said something.
+    pub(in crate::shard::engine) client_info: Option<Rc<ClientInfo>>,
 }
 
 pub(super) struct Subscription {
@@ -93,6 +101,15 @@ impl SubscriptionId {
 }
 
 impl Listener {
+    /// Topics that it is to be notified of.
+    pub(in crate::shard::engine) fn pending_count(&self) -> u32 {
+        self.pending
+    }
+
+    pub(in crate::shard::engine) fn subscription_count(&self) -> usize {
+        self.subscriptions.len()
+    }
+
     pub(in crate::shard) fn has_news(&self) -> bool {
         self.pending > 0 || self.messages
     }

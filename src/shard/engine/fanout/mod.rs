@@ -17,6 +17,7 @@ mod listener;
 mod spelling;
 mod topic;
 pub(super) mod travel;
+mod viewed;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -106,6 +107,9 @@ impl Fanout {
             pending: 0,
             messages: false,
             queued: false,
+            events: 0,
+            opened_at_s: 0,
+            client_info: None,
         })
     }
 
@@ -354,6 +358,7 @@ impl Fanout {
             return;
         };
         listener.delivered_through = listener.delivered_through.max(last.offset);
+        listener.events = listener.events.wrapping_add(due.len() as u32);
         if all {
             listener.pending = 0;
             return;

@@ -29,6 +29,11 @@ pub(in crate::shard) struct PackedListener {
     /// By what whoever reads there hears.
     #[serde(default)]
     grant: Option<Box<PackedGrant>>,
+    /// Events so far.
+    #[serde(default)]
+    events: u32,
+    #[serde(default)]
+    opened_at_s: u32,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -88,8 +93,13 @@ impl Fanout {
             // Its stream's messages say so.
             messages: _,
             queued: _,
+            events,
+            opened_at_s,
+            // Whoever lets go of it has taken it.
+            client_info: _,
         } = self.listeners.get(key)?;
         let (delivered_through, sequence) = (*delivered_through, *sequence);
+        let (events, opened_at_s) = (*events, *opened_at_s);
         let subscriptions = subscriptions
             .iter()
             .map(|it| self.pack_subscription(key, it));
@@ -105,6 +115,8 @@ impl Fanout {
             subscriptions,
             payer,
             grant,
+            events,
+            opened_at_s,
         })
     }
 
@@ -158,6 +170,8 @@ impl Fanout {
             subscriptions,
             payer,
             grant,
+            events,
+            opened_at_s,
         } = listener;
         let entry = Listener {
             kind,
@@ -172,6 +186,9 @@ impl Fanout {
             pending: 0,
             messages: false,
             queued: false,
+            events,
+            opened_at_s,
+            client_info: None,
         };
         let key = match named {
             Some((named, slots_max)) => self.listeners.insert_as(named, slots_max, entry),

@@ -65,6 +65,7 @@ impl Stream {
             events,
             written,
             bytes: _,
+            written_bytes: _,
             has_large: _,
         } = queue;
         PackedStream {
@@ -169,6 +170,7 @@ impl EventQueue {
         let (bytes, largest) = (lengths().sum(), lengths().max()?);
         Some(Box::new(EventQueue {
             bytes,
+            written_bytes: lengths().take(written).sum(),
             written,
             has_large: largest > bytes_max,
             events,

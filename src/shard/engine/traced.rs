@@ -1,0 +1,256 @@
+//! Whose an exchange is, for those who watch somebody ([`trace`](crate::shard::trace)).
+//!
+//! A request says it by itself: it names its session, and was let in as somebody's. What was under way before is looked
+//! for once, when somebody begins to watch; a session that arrives from another core, when its connections do.
+
+use super::call::AnswerTo;
+use super::fanout::{ListenerKey, ListenerKind};
+use super::keys::StreamKey;
+use super::look::ReadBody;
+use super::session::Session;
+use super::session_lifecycle::SessionEnding;
+use super::stream::STANDALONE;
+use super::view::Named;
+use super::{
+    CallKey, Engine, Exchange, ExchangeOwner, ReceivedBody, Request, SessionKey, Wire, exchange,
+};
+use crate::clients::Client;
+use crate::principal::PrincipalId;
+use crate::shard::trace::{AskedMessage, DELETE, GET, TraceMask, TraceTarget, TraceWish, Traces};
+use crate::shard::view::StreamKind;
+use crate::wire::json_rpc::{Invalid, Message, Parsed};
+use crate::wire::operator_name::OperatorName;
+
+impl Engine {
+    /// Finds what is open and under way of whoever is watched from now on. False: nobody here is called so.
+    pub(in crate::shard) fn begin_trace(&self, traces: &mut Traces, wish: &TraceWish) -> bool {
+        let name = match wish.target {
+            TraceTarget::Named(name) => name,
+            TraceTarget::Principal(principal) => {
+                self.trace_principal(traces, principal);
+                return true;
+            }
+        };
+        match self.named(&name) {
+            Ok(Named::Session(key)) => self.trace_session(traces, key),
+            Ok(Named::Stream(key)) => self.trace_listen(traces, key),
+            Err(_) => false,
+        }
+    }
+
+    fn trace_principal(&self, traces: &mut Traces, principal: PrincipalId) {
+        for (key, listener) in self.fanout.listeners() {
+            if listener.principal() != Some(principal) {
+                continue;
+            }
+            match listener.kind {
+                ListenerKind::Session(session) => self.trace_session(traces, session),
+                ListenerKind::Listen(_) => self.trace_listen(traces, key),
+            };
+        }
+        let client = Some(Client::of_principal(principal.to_bytes()));
+        let alone = self.calls.iter().filter(|(_, it)| it.session.is_none());
+        for (call, _) in alone.filter(|(_, it)| it.client == client) {
+            let mask = traces.watching(None, Some(principal));
+            self.trace_call(traces, call, mask, None);
+        }
+    }
+
+    /// False: there is none.
+    fn trace_session(&self, traces: &mut Traces, key: SessionKey) -> bool {
+        let Some(session) = self.sessions.get(key) else {
+            return false;
+        };
+        let name = self.session_name(key);
+        let mask = traces.watching(Some(&name), self.principal_of(session));
+        if mask.is_nobody() {
+            return true;
+        }
+        let streams = session.standalone.iter().chain(&session.streams);
+        for stream in streams.filter_map(|it| self.streams.get(*it)) {
+            if let Some(exchange) = stream.exchange {
+                let kind = kind_of(stream.number);
+                traces.found_stream(exchange, mask, Some(&name), kind);
+            }
+        }
+        for call in &session.calls {
+            self.trace_call(traces, *call, mask, Some(&name));
+        }
+        true
+    }
+
+    fn trace_listen(&self, traces: &mut Traces, key: ListenerKey) -> bool {
+        let Some(listener) = self.fanout.listener(key) else {
+            return false;
+        };
+        let name = self.stream_name(key);
+        let mask = traces.watching(Some(&name), listener.principal());
+        if let Some(exchange) = listener.sink.filter(|_| !mask.is_nobody()) {
+            traces.found_stream(exchange, mask, Some(&name), StreamKind::Listen);
+        }
+        true
+    }
+
+    fn trace_call(
+        &self,
+        traces: &mut Traces,
+        call: CallKey,
+        mask: TraceMask,
+        name: Option<&OperatorName>,
+    ) {
+        let Some(state) = self.calls.get(call) else {
+            return;
+        };
+        let Some(exchange) = self.exchange_of(call) else {
+            return;
+        };
+        traces.found_call(exchange, mask, name, &state.id);
+        if matches!(state.answer_to, AnswerTo::Stream(_)) {
+            traces.found_stream(exchange, mask, name, StreamKind::Post);
+        }
+    }
+
+    /// A connection arrived, with what it is for.
+    pub(in crate::shard) fn trace_arrived(
+        &self,
+        traces: &mut Traces,
+        owner: ExchangeOwner,
+        exchange: Exchange,
+    ) {
+        match owner {
+            ExchangeOwner::Call(_) | ExchangeOwner::Silent(_) => {}
+            ExchangeOwner::Listener(listener) => drop(self.trace_listen(traces, listener)),
+            ExchangeOwner::Stream(stream) => self.trace_stream(traces, stream, exchange),
+        }
+    }
+
+    fn trace_stream(&self, traces: &mut Traces, key: StreamKey, exchange: Exchange) {
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        let Some(session_key) = stream.session else {
+            return;
+        };
+        let session = self.sessions.get(session_key);
+        let name = self.session_name(session_key);
+        let principal = session.and_then(|it| self.principal_of(it));
+        let mask = traces.watching(Some(&name), principal);
+        if !mask.is_nobody() {
+            traces.found_stream(exchange, mask, Some(&name), kind_of(stream.number));
+        }
+    }
+
+    /// Notes a request, if its session or its principal is watched.
+    pub(super) fn trace_request(
+        &self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        request: &Request<'_>,
+        body: ReceivedBody<'_>,
+    ) {
+        let principal = request.principal();
+        let session = match request.fields.is_modern() {
+            true => None,
+            false => request.fields.session.as_ref(),
+        };
+        let session = session.and_then(|it| self.locate(it.id.as_ref()).ok());
+        let session = session.filter(|key| self.is_of(*key, principal));
+        let name = session.map(|key| self.session_name(key));
+        let Some(traces) = wire.traces() else { return };
+        let mask = traces.watching(name.as_ref(), principal);
+        let messages = match request.method {
+            _ if mask.is_nobody() => Vec::new(),
+            exchange::EndpointMethod::Get => vec![AskedMessage::plain(GET)],
+            exchange::EndpointMethod::Delete => vec![AskedMessage::plain(DELETE)],
+            exchange::EndpointMethod::Post => {
+                let text = traces.wants_contents(mask).then_some(request.body);
+                self.messages_of(request, body, text)
+            }
+        };
+        traces.asked(self.now, request.exchange, mask, name.as_ref(), messages);
+    }
+
+    /// The body was read before, or is short enough to be read twice.
+    fn messages_of(
+        &self,
+        request: &Request<'_>,
+        body: ReceivedBody<'_>,
+        text: Option<&[u8]>,
+    ) -> Vec<AskedMessage> {
+        let unread = || AskedMessage::new((None, None), None, request.body.len(), text);
+        let Ok(ReadBody { parsed, .. }) = body.see(&self.limits) else {
+            return vec![unread()];
+        };
+        let asked = |message: &Message<'_>| {
+            let (method, id, params) = match message {
+                Message::Request { id, method, params } => {
+                    (Some(&**method), Some(id.raw()), *params)
+                }
+                Message::Notification { method, params } => (Some(&**method), None, *params),
+                Message::Response { id, outcome } => {
+                    let (Ok(said) | Err(said)) = outcome;
+                    (None, Some(id.raw()), Some(*said))
+                }
+            };
+            let of_params = params.map_or("", |it| it.get());
+            // Of a body that another thread looked at its params are kept alone.
+            let (bytes, shown) = match body {
+                ReceivedBody::Text(whole) => (whole.len(), text),
+                ReceivedBody::Looked(_) => (of_params.len(), text.map(|_| of_params.as_bytes())),
+            };
+            let params = params.filter(|_| method.is_some());
+            AskedMessage::new((method, id), params, bytes, shown)
+        };
+        match &parsed {
+            Ok(Parsed::One(message)) => vec![asked(message)],
+            Ok(Parsed::Batch(messages)) => {
+                let each = |it: &Result<Message<'_>, Invalid<'_>>| {
+                    it.as_ref().map_or_else(|_| unread(), &asked)
+                };
+                messages.iter().map(each).collect()
+            }
+            Err(_) => vec![unread()],
+        }
+    }
+
+    /// What a request opened is watched by its name from now on.
+    pub(super) fn trace_named(
+        &self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        exchange: Exchange,
+        name: impl FnOnce(&Self) -> OperatorName,
+    ) {
+        if let Some(traces) = wire.traces() {
+            traces.named(exchange, &name(self));
+        }
+    }
+
+    /// A session is about to end.
+    pub(super) fn trace_ended(
+        &self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        key: SessionKey,
+        ending: SessionEnding,
+    ) {
+        let Some(traces) = wire.traces() else { return };
+        let Some(session) = self.sessions.get(key) else {
+            return;
+        };
+        let name = self.session_name(key);
+        let mask = traces.watching(Some(&name), self.principal_of(session));
+        let lasted_ms = self
+            .now
+            .saturating_sub(u64::from(session.created_at_s) * 1000);
+        traces.ended(self.now, mask, &name, (ending.reason().word(), lasted_ms));
+    }
+
+    fn principal_of(&self, session: &Session) -> Option<PrincipalId> {
+        self.fanout.listener(session.listener)?.principal()
+    }
+}
+
+fn kind_of(number: u32) -> StreamKind {
+    match number {
+        STANDALONE => StreamKind::Get,
+        _ => StreamKind::Post,
+    }
+}

@@ -1,0 +1,445 @@
+//! Who watches whom on this core, the exchanges that are watched, and what waits to be told.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use super::messages::{self, AskedMessage, contents, each_data};
+use super::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
+use crate::limits::{TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX};
+use crate::mcp::RpcMethod;
+use crate::principal::PrincipalId;
+use crate::shard::exchange::{Closed, Exchange};
+use crate::shard::view::{EndReason, StreamKind};
+use crate::shard::wheel::Millis;
+use crate::wire::operator_name::OperatorName;
+
+/// Some of those who watch, a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::shard) struct TraceMask(u16);
+
+const _: () = assert!(TRACES_MAX <= u16::BITS as usize);
+
+#[derive(Default)]
+pub(in crate::shard) struct Traces {
+    watchers: [Option<Watcher>; TRACES_MAX],
+    exchanges: HashMap<Exchange, TracedExchange>,
+    waiting: VecDeque<Traced>,
+    waiting_bytes: usize,
+}
+
+struct Watcher {
+    wish: TraceWish,
+    /// Events that found no room, and of which nothing was told.
+    missed: u64,
+}
+
+/// An exchange of somebody who is watched.
+#[derive(Default)]
+struct TracedExchange {
+    watched_by: TraceMask,
+    name: Option<Rc<str>>,
+    /// What is not answered yet.
+    asked: Vec<TracedCall>,
+    /// It is a stream, open since then if that is known.
+    stream: Option<(StreamKind, Option<Millis>)>,
+}
+
+struct TracedCall {
+    method: Option<Box<str>>,
+    id: Option<Box<str>>,
+    /// None: before somebody watched.
+    at: Option<Millis>,
+}
+
+impl TraceMask {
+    pub(in crate::shard) const fn is_nobody(self) -> bool {
+        self.0 == 0
+    }
+
+    const fn has(self, number: usize) -> bool {
+        self.0 & 1 << number != 0
+    }
+
+    const fn of(number: usize) -> TraceMask {
+        TraceMask(1 << number)
+    }
+}
+
+impl Traces {
+    /// False: as many watch as may.
+    pub(in crate::shard) fn begin(&mut self, wish: TraceWish) -> bool {
+        let free = self.watchers.iter_mut().find(|it| it.is_none());
+        let Some(free) = free else { return false };
+        *free = Some(Watcher { wish, missed: 0 });
+        true
+    }
+
+    /// True: nobody is left.
+    pub(in crate::shard) fn end(&mut self, id: TraceId) -> bool {
+        let is_it = |it: &Option<Watcher>| it.as_ref().is_some_and(|it| it.wish.id == id);
+        if let Some(number) = self.watchers.iter().position(is_it) {
+            self.watchers[number] = None;
+            let left = !TraceMask::of(number).0;
+            self.exchanges.retain(|_, it| {
+                it.watched_by.0 &= left;
+                !it.watched_by.is_nobody()
+            });
+        }
+        self.watchers.iter().all(Option::is_none)
+    }
+
+    /// Who watches whoever is called so, or is this principal.
+    pub(in crate::shard) fn watching(
+        &self,
+        name: Option<&OperatorName>,
+        principal: Option<PrincipalId>,
+    ) -> TraceMask {
+        let mut mask = 0;
+        for (number, watcher) in self.watchers.iter().enumerate() {
+            let is_meant = watcher.as_ref().is_some_and(|it| match &it.wish.target {
+                TraceTarget::Named(named) => name == Some(named),
+                TraceTarget::Principal(id) => principal == Some(*id),
+            });
+            mask |= u16::from(is_meant) << number;
+        }
+        TraceMask(mask)
+    }
+
+    /// Whether one of them wants to know what messages say.
+    pub(in crate::shard) fn wants_contents(&self, of: TraceMask) -> bool {
+        self.of(of).any(|it| it.wish.with_contents)
+    }
+
+    fn of(&self, mask: TraceMask) -> impl Iterator<Item = &Watcher> {
+        let watchers = self.watchers.iter().enumerate();
+        watchers.filter_map(move |(number, it)| it.as_ref().filter(|_| mask.has(number)))
+    }
+
+    /// A request of somebody who is watched, with its messages. The exchange is watched from now on.
+    pub(in crate::shard) fn asked(
+        &mut self,
+        now: Millis,
+        exchange: Exchange,
+        watched_by: TraceMask,
+        name: Option<&OperatorName>,
+        messages: Vec<AskedMessage>,
+    ) {
+        self.exchanges.remove(&exchange);
+        if watched_by.is_nobody() {
+            return;
+        }
+        let mut traced = TracedExchange {
+            watched_by,
+            name: name.map(|name| name.to_string().into()),
+            ..TracedExchange::default()
+        };
+        for message in messages {
+            let is_answered = message.id.is_some() && message.method.is_some();
+            if is_answered || message.method.is_some() && message.bytes.is_none() {
+                traced.asked.push(TracedCall {
+                    method: message.method.clone(),
+                    id: message.id.clone(),
+                    at: Some(now),
+                });
+            }
+            let event = TraceEvent {
+                method: message.method,
+                id: message.id,
+                bytes: message.bytes,
+                topic: message.topic,
+                contents: message.contents,
+                ..traced.event(TraceKind::Request, now)
+            };
+            self.tell(watched_by, event);
+        }
+        if traced.asked.is_empty() {
+            // A notification, or what cannot be read, is answered all the same.
+            traced.asked.push(TracedCall {
+                method: None,
+                id: None,
+                at: Some(now),
+            });
+        }
+        self.exchanges.insert(exchange, traced);
+    }
+
+    /// What the exchange is for has a name from now on.
+    pub(in crate::shard) fn named(&mut self, exchange: Exchange, name: &OperatorName) {
+        if let Some(traced) = self.exchanges.get_mut(&exchange) {
+            traced.name = Some(name.to_string().into());
+        }
+    }
+
+    /// A call that was under way before somebody watched.
+    pub(in crate::shard) fn found_call(
+        &mut self,
+        exchange: Exchange,
+        watched_by: TraceMask,
+        name: Option<&OperatorName>,
+        id: &str,
+    ) {
+        let traced = self.found(exchange, watched_by, name);
+        let is_known = |it: &TracedCall| it.id.as_deref() == Some(id);
+        if !traced.asked.iter().any(is_known) {
+            traced.asked.push(TracedCall {
+                method: None,
+                id: Some(id.into()),
+                at: None,
+            });
+        }
+    }
+
+    /// A stream that was open before somebody watched, or arrived.
+    pub(in crate::shard) fn found_stream(
+        &mut self,
+        exchange: Exchange,
+        watched_by: TraceMask,
+        name: Option<&OperatorName>,
+        kind: StreamKind,
+    ) {
+        let traced = self.found(exchange, watched_by, name);
+        traced.stream.get_or_insert((kind, None));
+    }
+
+    fn found(
+        &mut self,
+        exchange: Exchange,
+        watched_by: TraceMask,
+        name: Option<&OperatorName>,
+    ) -> &mut TracedExchange {
+        let traced = self.exchanges.entry(exchange).or_default();
+        traced.watched_by.0 |= watched_by.0;
+        if traced.name.is_none() {
+            traced.name = name.map(|name| name.to_string().into());
+        }
+        traced
+    }
+
+    /// The exchange left this core.
+    pub(in crate::shard) fn forget(&mut self, exchange: Exchange) {
+        self.exchanges.remove(&exchange);
+    }
+
+    /// It is answered as a whole, and over.
+    pub(in crate::shard) fn answered(
+        &mut self,
+        now: Millis,
+        exchange: Exchange,
+        status: u16,
+        body: &[u8],
+    ) {
+        let Some(mut traced) = self.exchanges.remove(&exchange) else {
+            return;
+        };
+        let sent = messages::read(body);
+        let call = traced.asked.pop();
+        let event = TraceEvent {
+            status: Some(status),
+            code: sent.code,
+            bytes: Some(body.len()),
+            contents: self.contents(traced.watched_by, body),
+            ..traced.answer(call, now)
+        };
+        self.tell(traced.watched_by, event);
+    }
+
+    /// A stream begins on it.
+    pub(in crate::shard) fn opened(&mut self, now: Millis, exchange: Exchange) {
+        let Some(traced) = self.exchanges.get_mut(&exchange) else {
+            return;
+        };
+        let asked = traced.asked.last().and_then(|it| it.method.as_deref());
+        let kind = match asked {
+            Some(GET) => StreamKind::Get,
+            Some(method) if method == RpcMethod::SubscriptionsListen.name() => StreamKind::Listen,
+            _ => StreamKind::Post,
+        };
+        if kind != StreamKind::Post {
+            // Its answer is the stream.
+            traced.asked.clear();
+        }
+        traced.stream = Some((kind, Some(now)));
+        let event = TraceEvent {
+            stream: Some(kind),
+            is_open: true,
+            ..traced.event(TraceKind::Stream, now)
+        };
+        let watched_by = traced.watched_by;
+        self.tell(watched_by, event);
+    }
+
+    /// Whole events leave on it.
+    pub(in crate::shard) fn sent(&mut self, now: Millis, exchange: Exchange, events: &[u8]) {
+        let Some(mut traced) = self.exchanges.remove(&exchange) else {
+            return;
+        };
+        each_data(events, |data| {
+            let sent = messages::read(data);
+            let event = match (&sent.method, &sent.id) {
+                (None, Some(id)) => {
+                    let is_it = |it: &TracedCall| it.id.as_ref() == Some(id);
+                    let call = traced.asked.iter().position(is_it);
+                    let call = call.map(|at| traced.asked.swap_remove(at));
+                    traced.answer(call, now)
+                }
+                _ => traced.event(TraceKind::Event, now),
+            };
+            let event = TraceEvent {
+                method: event.method.or(sent.method),
+                id: event.id.or(sent.id),
+                code: sent.code,
+                topic: sent.topic,
+                bytes: Some(data.len()),
+                contents: self.contents(traced.watched_by, data),
+                ..event
+            };
+            self.tell(traced.watched_by, event);
+        });
+        self.exchanges.insert(exchange, traced);
+    }
+
+    /// It is over, in good order if there is no reason.
+    pub(in crate::shard) fn closed(
+        &mut self,
+        now: Millis,
+        exchange: Exchange,
+        reason: Option<Closed>,
+    ) {
+        let Some(mut traced) = self.exchanges.remove(&exchange) else {
+            return;
+        };
+        let reason = reason.map(|why| EndReason::from(why).word());
+        while let Some(call) = traced.asked.pop() {
+            let event = TraceEvent {
+                reason: reason.or(Some("cancelled")),
+                ..traced.answer(Some(call), now)
+            };
+            self.tell(traced.watched_by, event);
+        }
+        let Some((kind, since)) = traced.stream else {
+            return;
+        };
+        let event = TraceEvent {
+            stream: Some(kind),
+            duration_ms: since.map(|since| now.saturating_sub(since)),
+            reason,
+            ..traced.event(TraceKind::Stream, now)
+        };
+        if kind == StreamKind::Listen {
+            let over = TraceEvent {
+                kind: TraceKind::End,
+                ..event.clone()
+            };
+            self.tell(traced.watched_by, event);
+            return self.tell(traced.watched_by, over);
+        }
+        self.tell(traced.watched_by, event);
+    }
+
+    /// A session is over that lasted so long.
+    pub(in crate::shard) fn ended(
+        &mut self,
+        now: Millis,
+        watched_by: TraceMask,
+        name: &OperatorName,
+        (reason, lasted_ms): (&'static str, Millis),
+    ) {
+        if watched_by.is_nobody() {
+            return;
+        }
+        let event = TraceEvent {
+            name: Some(name.to_string().into()),
+            reason: Some(reason),
+            duration_ms: Some(lasted_ms),
+            ..TraceEvent::new(TraceKind::End, now)
+        };
+        self.tell(watched_by, event);
+    }
+
+    pub(in crate::shard) fn poll(&mut self) -> Option<Traced> {
+        if let Some(traced) = self.waiting.pop_front() {
+            if let Traced::Event { event, .. } = &traced {
+                self.waiting_bytes -= event.held_bytes();
+            }
+            return Some(traced);
+        }
+        let watchers = self.watchers.iter_mut().flatten();
+        let missing = watchers.into_iter().find(|it| it.missed > 0)?;
+        Some(Traced::Missed {
+            to: missing.wish.id,
+            count: std::mem::take(&mut missing.missed),
+        })
+    }
+
+    fn contents(&self, of: TraceMask, message: &[u8]) -> Option<Box<str>> {
+        self.wants_contents(of).then(|| contents(message))
+    }
+
+    /// Those who want no contents get none.
+    fn tell(&mut self, to: TraceMask, event: TraceEvent) {
+        let (mut whole, mut bare) = (Vec::new(), Vec::new());
+        for watcher in self.of(to) {
+            match watcher.wish.with_contents {
+                true => whole.push(watcher.wish.id),
+                false => bare.push(watcher.wish.id),
+            }
+        }
+        if !bare.is_empty() {
+            let event = match whole.is_empty() {
+                true => TraceEvent {
+                    contents: None,
+                    ..event
+                },
+                false => {
+                    let copy = TraceEvent {
+                        contents: None,
+                        ..event.clone()
+                    };
+                    self.push(whole, event);
+                    copy
+                }
+            };
+            return self.push(bare, event);
+        }
+        self.push(whole, event);
+    }
+
+    fn push(&mut self, to: Vec<TraceId>, event: TraceEvent) {
+        let bytes = event.held_bytes();
+        let has_room = self.waiting.len() < TRACE_WAITING_MAX
+            && self.waiting_bytes + bytes <= TRACE_WAITING_BYTES_MAX;
+        if has_room {
+            self.waiting_bytes += bytes;
+            return self.waiting.push_back(Traced::Event { to, event });
+        }
+        for watcher in self.watchers.iter_mut().flatten() {
+            watcher.missed += u64::from(to.contains(&watcher.wish.id));
+        }
+    }
+}
+
+/// What a trace calls a request for a session's stream, and for its end.
+pub(in crate::shard) const GET: &str = "GET";
+pub(in crate::shard) const DELETE: &str = "DELETE";
+
+impl TracedExchange {
+    fn event(&self, kind: TraceKind, now: Millis) -> TraceEvent {
+        TraceEvent {
+            name: self.name.as_deref().map(Into::into),
+            ..TraceEvent::new(kind, now)
+        }
+    }
+
+    fn answer(&self, call: Option<TracedCall>, now: Millis) -> TraceEvent {
+        let event = self.event(TraceKind::Answer, now);
+        match call {
+            Some(call) => TraceEvent {
+                method: call.method,
+                id: call.id,
+                duration_ms: call.at.map(|at| now.saturating_sub(at)),
+                ..event
+            },
+            None => event,
+        }
+    }
+}

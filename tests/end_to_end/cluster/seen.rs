@@ -1,0 +1,80 @@
+//! What an operator sees of a cluster at one of its nodes: `pinfold cluster`, `GET /cluster`.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::node::{Node, peer_secret};
+use super::redis::Redis;
+use super::wait_until;
+use crate::program::scratch_folder;
+use crate::server::binary;
+
+fn cluster(node: &Node) -> Value {
+    let output = Command::new(binary())
+        .args(["cluster", "--json", "--admin", &node.admin()])
+        .output()
+        .expect("pinfold runs");
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("it is JSON")
+}
+
+fn states(seen: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let nodes = seen["nodes"].as_array().into_iter().flatten();
+    nodes
+        .map(|node| (text(&node["node"]), text(&node["state"])))
+        .collect()
+}
+
+#[test]
+fn a_node_that_is_killed_and_a_redis_that_is_away() {
+    let scratch = scratch_folder("cluster/seen");
+    let mut redis = Redis::start(&scratch);
+    let secret = peer_secret(&scratch);
+    let url = redis.url();
+    let options = [
+        "--redis",
+        url.as_str(),
+        "--peer-secret-file",
+        secret.as_str(),
+    ];
+    let mut nodes = ["a", "b"].map(|name| Node::start_with(name, &options, &scratch));
+    let pair = |one: &str, other: &str| {
+        vec![
+            ("a".to_owned(), one.to_owned()),
+            ("b".to_owned(), other.to_owned()),
+        ]
+    };
+    wait_until("both are seen", || {
+        states(&cluster(&nodes[0])) == pair("alive", "alive")
+    });
+    let seen = cluster(&nodes[0]);
+    assert_eq!(
+        (&seen["node"], &seen["redis"]["up"]),
+        (&json!("a"), &json!(true))
+    );
+    assert_eq!(seen["nodes"][0]["self"], true);
+    assert!(seen["nodes"][1]["heartbeatAgeMs"].is_u64(), "{seen}");
+    // What was published is where the log is.
+    nodes[1].publish(&json!([{"topic": "tools"}]));
+    wait_until("it is delivered here, too", || {
+        let bus = &cluster(&nodes[0])["bus"];
+        bus["lastOffset"].as_u64() > Some(0) && bus["behindMs"] == 0 && bus["behindEntries"] == 0
+    });
+    nodes[1].kill();
+    wait_until("it is gone", || {
+        states(&cluster(&nodes[0])) == pair("alive", "gone")
+    });
+    redis.stop();
+    wait_until("Redis is away, and the log with it", || {
+        let seen = cluster(&nodes[0]);
+        seen["redis"]["up"] == false && seen["bus"]["behindMs"].as_u64() > Some(0)
+    });
+    redis.start_again();
+    wait_until("Redis is back", || {
+        let seen = cluster(&nodes[0]);
+        seen["redis"]["up"] == true && seen["bus"]["behindMs"] == 0
+    });
+    nodes[0].stop().expect("it ends in good order");
+}
