@@ -119,7 +119,7 @@ impl PublishBackend for NodeBackend {
 
 impl NodeBackend {
     /// A publisher's spelling of a URI is not always the application's, by which subscribers are found.
-    fn in_own_words(&self, target: Target) -> Result<Target, PublishOutcome> {
+    pub(super) fn in_own_words(&self, target: Target) -> Result<Target, PublishOutcome> {
         let own = |topic| match (topic, &self.store) {
             (Topic::Resource(uri), Some(store)) => store.own_uri(&uri).map(Topic::Resource),
             (Topic::Resource(uri), None) => Ok(Topic::Resource(normal(&uri)?.into())),

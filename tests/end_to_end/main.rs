@@ -15,6 +15,7 @@ mod clients;
 mod cluster;
 mod configuration;
 mod conformance;
+mod console;
 mod crowd;
 mod dechunker;
 mod drain;

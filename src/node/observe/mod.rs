@@ -1,6 +1,7 @@
 //! What operators see of a node and do with it, a file for each matter: questions go to the cores, their answers are put
 //! together here, on the control thread.
 
+mod subscribers;
 mod trace;
 mod view;
 
@@ -11,6 +12,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::backend::NodeBackend;
 use crate::admin::{LogControl, OperatorBackend, SessionsPage, SessionsQuestion, Viewed};
+use crate::app::call::Topic;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
@@ -38,6 +40,10 @@ impl OperatorBackend for NodeBackend {
 
     fn log(&self) -> Option<Arc<dyn LogControl>> {
         self.watching.log()
+    }
+
+    fn subscribers(&self, topic: Topic) -> Viewed<'_, usize> {
+        Box::pin(self.count_subscribers(topic))
     }
 
     fn name(&self) -> String {
