@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, ready};
 
-use super::{LogControl, PublishBackend};
+use super::{ClusterReport, LogControl, PublishBackend};
 use crate::app::call::Topic;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
@@ -21,6 +21,11 @@ pub trait OperatorBackend: PublishBackend {
     /// As the node calls itself.
     fn name(&self) -> String {
         String::new()
+    }
+
+    /// How this node sees the others, and what they share. None: there is nothing to be seen.
+    fn cluster(&self) -> Option<ClusterReport> {
+        None
     }
 
     /// Some of the sessions and listen streams, in an order.

@@ -19,7 +19,7 @@ use crate::wire::authority::{is_loopback_host, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
 GET /console (what operators see and do, as a page), \
-GET /metrics (what is counted, for Prometheus), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
+GET /metrics (what is counted, for Prometheus), GET /cluster (the nodes and what they share), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
 DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
 /principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does) and POST /drain (send clients to other nodes, without ending).";
 
@@ -30,6 +30,7 @@ enum Place {
     Readyz,
     Console,
     Metrics,
+    Cluster,
     Sessions,
     SessionsEnded,
     Session,
@@ -48,6 +49,7 @@ const PLACES: &[(&str, Place)] = &[
     ("/readyz", Place::Readyz),
     ("/console", Place::Console),
     ("/metrics", Place::Metrics),
+    ("/cluster", Place::Cluster),
     ("/sessions", Place::Sessions),
     ("/sessions/ended", Place::SessionsEnded),
     ("/sessions/{name}", Place::Session),
@@ -76,7 +78,9 @@ impl Place {
     const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
             Place::Healthz | Place::Readyz | Place::Console => &[("GET", None), ("HEAD", None)],
-            Place::Metrics | Place::SessionsEnded => &[("GET", READ), ("HEAD", READ)],
+            Place::Metrics | Place::Cluster | Place::SessionsEnded => {
+                &[("GET", READ), ("HEAD", READ)]
+            }
             Place::Sessions | Place::Session => {
                 &[("GET", READ), ("HEAD", READ), ("DELETE", OPERATE)]
             }
@@ -128,6 +132,7 @@ pub(super) async fn answer(
         Place::Readyz => availability(publisher),
         Place::Console => console::page(),
         Place::Metrics => metrics(publisher),
+        Place::Cluster => cluster(publisher),
         Place::Publish => publish(request, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
@@ -233,6 +238,13 @@ fn metrics(publisher: &IdempotentPublisher) -> AdminResponse {
     AdminResponse {
         content_type: crate::metrics::CONTENT_TYPE,
         ..AdminResponse::text(200, &publisher.backend().metrics())
+    }
+}
+
+fn cluster(publisher: &IdempotentPublisher) -> AdminResponse {
+    match publisher.backend().cluster() {
+        Some(report) => AdminResponse::json(200, &json!(report)),
+        None => AdminResponse::error(404, "Nothing is known of a cluster here."),
     }
 }
 

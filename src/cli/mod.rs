@@ -5,6 +5,7 @@
 //! `banner` prints what came of them, and through `lines` the banner and the log get out. `reload` is what SIGHUP does.
 
 pub mod banner;
+pub mod cluster;
 pub mod config;
 pub mod lines;
 pub mod log;
@@ -15,7 +16,10 @@ pub mod publish;
 pub mod reload;
 pub mod revoke;
 pub mod serve;
+pub mod sessions;
+mod table;
 pub mod token;
+pub mod top;
 pub mod traefik;
 pub mod watch;
 
@@ -56,6 +60,15 @@ pub enum CliCommand {
     /// Take back what somebody was given: their tokens are worth nothing any more, their streams end
     #[command(after_help = revoke::EXAMPLES)]
     Revoke(revoke::RevokeOptions),
+    /// Watch a node in the terminal: its cores, its sessions, who reads slowly
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::TopOptions),
+    /// List the sessions of a node, show one, end some
+    #[command(subcommand, after_help = sessions::EXAMPLES)]
+    Sessions(sessions::SessionsCommand),
+    /// Show the nodes that share a Redis, as one of them sees them
+    #[command(after_help = cluster::EXAMPLES)]
+    Cluster(cluster::ClusterCommand),
     /// Subscribe to a server and print its notifications
     #[command(after_help = watch::EXAMPLES)]
     Watch(watch::WatchOptions),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::lines::LineWriter;
 use super::serve::Given;
 use super::{
-    CliCommand, EXIT_USAGE, Invocation, command_line, config, log, manual, mistyped_variables,
-    publish, revoke, serve, token, traefik, watch,
+    CliCommand, EXIT_USAGE, Invocation, cluster, command_line, config, log, manual,
+    mistyped_variables, publish, revoke, serve, sessions, token, top, traefik, watch,
 };
 use crate::config::{Layers, Machine, Mistakes};
 
@@ -24,6 +24,9 @@ pub fn program() -> ExitCode {
         CliCommand::Config(command) => config::run(&command, &layers),
         CliCommand::Publish(options) => publish::run(&options),
         CliCommand::Revoke(options) => revoke::run(&options),
+        CliCommand::Top(options) => top::run(&options),
+        CliCommand::Sessions(command) => sessions::run(&command),
+        CliCommand::Cluster(options) => cluster::run(&options),
         CliCommand::Watch(options) => watch::run(options),
         CliCommand::Token(command) => token::run(&command),
         CliCommand::Traefik(options) => traefik::run(&options),

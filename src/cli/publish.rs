@@ -17,7 +17,7 @@ use clap::Args;
 
 use super::{EXIT_NO_ANSWER, EXIT_USAGE};
 use input::{Batches, ItemLines};
-pub(super) use remote::{AdminClient, AdminTarget};
+pub(super) use remote::{AdminClient, AdminFault, AdminTarget};
 use report::Report;
 
 pub const EXAMPLES: &str = "\

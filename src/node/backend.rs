@@ -7,6 +7,8 @@ use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
 use super::Node;
+#[cfg(feature = "redis")]
+use super::cluster::Membership;
 use super::cluster::{BusHandle, ReceiptReceiver};
 use super::observe::Watching;
 use crate::admin::{
@@ -38,6 +40,9 @@ pub(super) struct NodeBackend {
     pub(super) store: Option<Arc<dyn ContentStore>>,
     /// None: this node is alone.
     pub(super) bus: Option<Arc<BusHandle>>,
+    /// None: this node is alone.
+    #[cfg(feature = "redis")]
+    pub(super) membership: Option<Arc<Membership>>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) watching: Watching,
     /// None: nobody is asked who they are.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::backend::NodeBackend;
 use super::check::socket_address;
-use super::cluster::BusHandle;
+use super::cluster::{BusHandle, Membership};
 use super::listen::bind_admin;
 use super::observe::Watching;
 use super::{Node, NodeBuilder, NodeError, Options};
@@ -194,7 +194,10 @@ impl Operators {
         node: &Node,
         store: Option<Arc<dyn ContentStore>>,
         bus: Option<Arc<BusHandle>>,
+        membership: Option<Arc<Membership>>,
     ) -> Option<OperatorsWork> {
+        #[cfg(not(feature = "redis"))]
+        let _ = membership;
         let shared = &node.shared;
         let policy = shared.admin_address.map(|address| {
             let admin = &node.options().admin;
@@ -210,6 +213,8 @@ impl Operators {
                 publisher: shared.publisher.clone(),
                 store,
                 bus,
+                #[cfg(feature = "redis")]
+                membership,
                 metrics: shared.counters.metrics(),
                 watching: Watching::new(shared.publisher.clone(), self.log),
                 #[cfg(feature = "auth")]

@@ -24,3 +24,4 @@ mod resume;
 mod sizes;
 mod travel;
 mod travel_stays;
+mod view;

@@ -8,8 +8,10 @@ use clap::Args;
 use serde_json::Value;
 use ureq::typestate::WithBody;
 
+use super::EXIT_REFUSED;
 use super::input::ItemLine;
 use crate::admin::Token;
+use crate::cli::EXIT_NO_ANSWER;
 use crate::config::read_token_file;
 
 /// To the first answer. The listener begins to answer before it has read everything, but a proxy may not.
@@ -17,6 +19,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Of a response that is not answers.
 const ERROR_BYTES_MAX: u64 = 64 * 1024;
+
+/// Of one answer: a thousand sessions are half of a megabyte, with long names some.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Where it is, and what it asks for: of every command that speaks to it.
 #[derive(Args, Clone, Debug)]
@@ -35,6 +40,9 @@ pub(in crate::cli) struct AdminTarget {
     token_file: Option<PathBuf>,
 }
 
+/// Why a command did not get what it wanted: its exit code, and a sentence.
+pub(in crate::cli) type AdminFault = (u8, String);
+
 pub(in crate::cli) struct AdminClient {
     agent: ureq::Agent,
     base: String,
@@ -43,6 +51,17 @@ pub(in crate::cli) struct AdminClient {
 
 impl AdminClient {
     pub(in crate::cli) fn new(options: &AdminTarget) -> Result<Self, String> {
+        Self::within(options, ANSWER_TIMEOUT)
+    }
+
+    /// One that does not wait for longer than that.
+    ///
+    /// # Errors
+    /// The token's file cannot be used.
+    pub(in crate::cli) fn within(
+        options: &AdminTarget,
+        answer_timeout: Duration,
+    ) -> Result<Self, String> {
         let read = |path: &Path| {
             read_token_file(path).map_err(|allowed| {
                 format!(
@@ -61,8 +80,8 @@ impl AdminClient {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
-            .timeout_connect(Some(Duration::from_secs(5)))
-            .timeout_recv_response(Some(ANSWER_TIMEOUT))
+            .timeout_connect(Some(answer_timeout.min(Duration::from_secs(5))))
+            .timeout_recv_response(Some(answer_timeout))
             .build()
             .new_agent();
         Ok(AdminClient { agent, base, token })
@@ -84,13 +103,60 @@ impl AdminClient {
         Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
     }
 
-    fn request(&self, path: &str, content_type: &str) -> ureq::RequestBuilder<WithBody> {
-        let request = self.agent.post(format!("{}{path}", self.base));
-        let request = request.header("Content-Type", content_type);
+    /// # Errors
+    /// There is no answer, or it is not 200: the exit code of whoever asked, and the listener's sentence.
+    pub(in crate::cli) fn get(&self, path: &str) -> Result<Value, AdminFault> {
+        self.answer(
+            self.authorized(self.agent.get(format!("{}{path}", self.base)))
+                .call(),
+        )
+    }
+
+    /// # Errors
+    /// As of [`get`](AdminClient::get).
+    pub(in crate::cli) fn delete(&self, path: &str) -> Result<Value, AdminFault> {
+        self.answer(
+            self.authorized(self.agent.delete(format!("{}{path}", self.base)))
+                .call(),
+        )
+    }
+
+    /// Where the listener is, for people.
+    pub(in crate::cli) fn base(&self) -> &str {
+        &self.base
+    }
+
+    fn answer(
+        &self,
+        response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Value, AdminFault> {
+        let response = response.map_err(|error| (EXIT_NO_ANSWER, self.unreachable(&error)))?;
+        let status = response.status().as_u16();
+        let mut bytes = Vec::new();
+        let reader = response.into_body().into_reader();
+        // What cannot be read is no answer of ours.
+        let _ = reader.take(ANSWER_BYTES_MAX).read_to_end(&mut bytes);
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        match (status, answer["error"].as_str()) {
+            (200, _) if answer.is_object() => Ok(answer),
+            (_, Some(error)) => Err((EXIT_REFUSED, format!("{status}: {error}"))),
+            _ => Err((
+                EXIT_NO_ANSWER,
+                not_pinfold(&String::from_utf8_lossy(&bytes)),
+            )),
+        }
+    }
+
+    fn authorized<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
         match &self.token {
             Some(token) => request.header("Authorization", format!("Bearer {}", token.expose())),
             None => request,
         }
+    }
+
+    fn request(&self, path: &str, content_type: &str) -> ureq::RequestBuilder<WithBody> {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        self.authorized(request.header("Content-Type", content_type))
     }
 
     /// Hands each line over with its answer, in order.
@@ -121,7 +187,7 @@ impl AdminClient {
         let base = &self.base;
         match error {
             ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => format!(
-                "nothing listens at {base}. Is `pinfold serve` running here? Where it takes publishes is set with its --admin, and told to `pinfold publish` with --admin"
+                "nothing listens at {base}. Is `pinfold serve` running here? Where it takes publishes is set with its --admin, and told to this command with --admin"
             ),
             ureq::Error::HostNotFound => format!("there is no host of that name: {base}"),
             _ => format!("{base} did not answer: {error}"),

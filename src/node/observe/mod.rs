@@ -1,6 +1,7 @@
 //! What operators see of a node and do with it, a file for each matter: questions go to the cores, their answers are put
 //! together here, on the control thread.
 
+mod cluster;
 mod subscribers;
 mod trace;
 mod view;
@@ -11,7 +12,9 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use super::backend::NodeBackend;
-use crate::admin::{LogControl, OperatorBackend, SessionsPage, SessionsQuestion, Viewed};
+use crate::admin::{
+    ClusterReport, LogControl, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
+};
 use crate::app::call::Topic;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
@@ -48,6 +51,10 @@ impl OperatorBackend for NodeBackend {
 
     fn name(&self) -> String {
         self.node.name().to_string()
+    }
+
+    fn cluster(&self) -> Option<ClusterReport> {
+        Some(self.cluster_report())
     }
 
     fn sessions(&self, asked: SessionsQuestion) -> Viewed<'_, SessionsPage> {

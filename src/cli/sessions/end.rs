@@ -1,0 +1,79 @@
+//! Ending sessions: one at once, all of a principal after a question.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
+
+use serde_json::Value;
+
+use super::{EndOptions, SessionFilter, encoded};
+use crate::cli::EXIT_USAGE;
+use crate::cli::publish::{AdminClient, AdminFault};
+use crate::principal::PrincipalId;
+
+/// # Errors
+/// The exit code, and a sentence.
+pub(super) fn end(admin: &AdminClient, options: &EndOptions) -> Result<String, AdminFault> {
+    let one = options
+        .name
+        .map(|name| format!("/sessions/{}", encoded(&name.to_string())));
+    let all = options
+        .principal
+        .map(|it| format!("/sessions?principal={it}"));
+    // The parser asks for one of them.
+    let path = one.or(all).unwrap_or_default();
+    if let (Some(principal), false) = (options.principal, options.yes)
+        && !is_meant(admin, principal)?
+    {
+        return Ok("nothing was ended\n".to_owned());
+    }
+    let answer = admin.delete(&path)?;
+    Ok(match options.json {
+        true => format!("{answer}\n"),
+        false => told(&answer),
+    })
+}
+
+fn is_meant(admin: &AdminClient, principal: PrincipalId) -> Result<bool, AdminFault> {
+    if !stdin().is_terminal() {
+        let sentence = "all sessions of a principal are ended after a question, and nobody is here to answer it: \
+                        say --yes";
+        return Err((EXIT_USAGE, sentence.to_owned()));
+    }
+    let filter = SessionFilter {
+        principal: Some(principal),
+        ..SessionFilter::default()
+    };
+    let count = admin.get(&filter.path(1, None))?["total"]
+        .as_u64()
+        .unwrap_or(0);
+    let mut said = String::new();
+    // Who cannot be asked has not said yes.
+    let _ = write!(stderr(), "End all {count} sessions of {principal}? [y/N] ");
+    let _ = stdin().lock().read_line(&mut said);
+    Ok(is_yes(&said))
+}
+
+fn is_yes(said: &str) -> bool {
+    matches!(said.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+fn told(answer: &Value) -> String {
+    match answer["ended"].as_u64().unwrap_or(0) {
+        1 => "1 session was ended\n".to_owned(),
+        count => format!("{count} sessions were ended\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_yes() {
+        for no in ["", "\n", "n\n", "yep\n", "ye", "no"] {
+            assert!(!is_yes(no), "{no:?}");
+        }
+        for yes in ["y\n", "YES\n", " yes "] {
+            assert!(is_yes(yes), "{yes:?}");
+        }
+    }
+}
