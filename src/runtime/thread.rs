@@ -313,6 +313,7 @@ async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
         monoio::time::sleep(TICK).await;
         assert!(core.is_sound(), "this core can carry out nothing any more");
         core_setup.beats.beat();
+        core.log_endings(false);
         let late = asked.elapsed().saturating_sub(TICK);
         // First of all: what is read next may be signed for a time that is over.
         #[cfg(feature = "auth")]
@@ -369,6 +370,7 @@ async fn finish(core: &Rc<Core>, core_setup: &Rc<CoreSetup>) {
     }
     core.shard.borrow_mut().handle_end();
     core.pump();
+    core.log_endings(true);
     let counts = core.shard.borrow().counts();
     tracing::info!(core = core.number, ?counts, "stopped");
 }

@@ -22,5 +22,6 @@ mod principals;
 mod proxied;
 mod resume;
 mod sizes;
+mod trace;
 mod travel;
 mod travel_stays;
