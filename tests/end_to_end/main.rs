@@ -37,6 +37,7 @@ mod server;
 mod syscalls;
 mod tally;
 mod tools;
+mod trace;
 
 use server::{App, Placement};
 
