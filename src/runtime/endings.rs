@@ -63,6 +63,10 @@ impl EndingsState {
         if now < self.since + WITHIN_MS {
             return None;
         }
+        self.take(now)
+    }
+
+    fn take(&mut self, now: Millis) -> Option<EndingsState> {
         let before = std::mem::take(self);
         self.since = now;
         (!before.others.is_empty()).then_some(before)
@@ -86,7 +90,7 @@ impl Core {
     pub(super) fn log_endings(&self, is_last: bool) {
         let mut shard = self.shard.borrow_mut();
         let mut state = self.endings.0.borrow_mut();
-        let now = if is_last { Millis::MAX } else { clock::now() };
+        let now = clock::now();
         if let Some(others) = state.due(now) {
             others.say(self.number);
         }
@@ -99,7 +103,7 @@ impl Core {
         for (reason, count) in shard.take_untold() {
             state.count(reason.word(), count);
         }
-        if is_last && let Some(others) = state.due(now) {
+        if is_last && let Some(others) = state.take(now) {
             others.say(self.number);
         }
     }
