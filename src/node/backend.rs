@@ -7,7 +7,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
 use super::cluster::{BusHandle, ReceiptReceiver};
-use super::observe::Watching;
+use super::watching::Watching;
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
     no_uri, refused,

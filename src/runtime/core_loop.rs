@@ -24,7 +24,7 @@ use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::sockets::Sockets;
-use super::trace::TraceSinks;
+use super::trace_sink::TraceSinks;
 use super::{clock, link, serve, socket};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};

@@ -9,10 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::clock;
-use super::core_loop::Core;
 use crate::log_throttle::LogThrottles;
 use crate::shard::view::EndedRow;
-use crate::shard::{Closed, Millis};
+use crate::shard::{Closed, Millis, Shard};
 
 /// Where the log has the ends of sessions.
 const SESSIONS_LOG: &str = "pinfold::sessions";
@@ -85,26 +84,25 @@ impl EndingsState {
     }
 }
 
-impl Core {
+impl SessionEndings {
     /// Says which sessions ended since the last time; with `is_last` also what would be said later.
-    pub(super) fn log_endings(&self, is_last: bool) {
-        let mut shard = self.shard.borrow_mut();
-        let mut state = self.endings.0.borrow_mut();
+    pub(super) fn log(&self, shard: &mut Shard, core: u16, is_last: bool) {
+        let mut state = self.0.borrow_mut();
         let now = clock::now();
         if let Some(others) = state.due(now) {
-            others.say(self.number);
+            others.say(core);
         }
         while let Some(ended) = shard.poll_ended() {
             // Listen streams come and go with their connections.
             if !ended.name.is_stream && state.admit(&ended) {
-                say(&ended, self.number);
+                say(&ended, core);
             }
         }
         for (reason, count) in shard.take_untold() {
             state.count(reason.word(), count);
         }
         if is_last && let Some(others) = state.take(now) {
-            others.say(self.number);
+            others.say(core);
         }
     }
 }

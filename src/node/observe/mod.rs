@@ -1,7 +1,6 @@
 //! What operators see of a node and do with it, a file for each matter: questions go to the cores, their answers are put
 //! together here, on the control thread.
 
-mod trace;
 mod view;
 
 use std::sync::Arc;
@@ -13,8 +12,6 @@ use super::backend::NodeBackend;
 use crate::admin::{LogControl, OperatorBackend};
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
-
-pub(super) use self::trace::Watching;
 
 impl OperatorBackend for NodeBackend {
     fn trace(

@@ -7,21 +7,18 @@ use crate::shard::view::{EndReason, EndedRow};
 impl Shard {
     /// Somebody watches from now on. Every core is told: who is watched may come. False: nobody who is called so is here now.
     pub fn handle_trace(&mut self, wish: TraceWish) -> bool {
-        let traces = self.http.traces.get_or_insert_default();
+        let traces = self.http.begin_traces();
         traces.begin(wish) && self.engine.begin_trace(traces, &wish)
     }
 
     /// And no longer.
     pub fn handle_trace_end(&mut self, id: TraceId) {
-        let traces = self.http.traces.as_deref_mut();
-        if traces.is_some_and(|traces| traces.end(id)) {
-            self.http.traces = None;
-        }
+        self.http.end_trace(id);
     }
 
     /// What those who watch are to be told, one after the other.
     pub fn poll_trace(&mut self) -> Option<Traced> {
-        self.http.traces.as_deref_mut()?.poll()
+        self.http.poll_trace()
     }
 
     /// The next session or listen stream that ended and was not told of, the oldest first.
