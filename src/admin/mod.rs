@@ -4,13 +4,14 @@
 //! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
 //! - `routes` answers a whole request. `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`,
 //!   `item_contents` and `message` for the parts of an item.
-//! - `revoke` reads whose tokens are taken back. `operators` says what else is asked of the node: [`OperatorBackend`].
+//! - `revoke` reads whose tokens are taken back. `cluster` is how a node sees the others. `operators` says what else is asked of the node: [`OperatorBackend`].
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
 //! - `trace` shows what one asks and is sent, `log` says how much is logged.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod access;
+mod cluster;
 mod connection;
 mod connection_limit;
 mod digest;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 
 pub use access::Token;
+pub use cluster::{BusReport, ClusterReport, NodeReport, NodeState, RedisReport};
 pub(crate) use item::no_uri;
 pub use log::LogControl;
 pub use operators::OperatorBackend;

@@ -6,12 +6,17 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, ready};
 
-use super::{LogControl, PublishBackend};
+use super::{ClusterReport, LogControl, PublishBackend};
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
 
 /// What the listener asks for operators of the server behind it. Nothing here may block.
 pub trait OperatorBackend: PublishBackend {
+    /// How this node sees the others, and what they share. None: there is nothing to be seen.
+    fn cluster(&self) -> Option<ClusterReport> {
+        None
+    }
+
     /// What somebody asks and is sent from now on, with what messages say if that is wanted.
     fn trace(
         &self,

@@ -17,7 +17,7 @@ use super::trace::TraceQuestion;
 use crate::wire::authority::{is_loopback_host, is_origin_of};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
+GET /metrics (what is counted, for Prometheus), GET /cluster (the nodes and what they share), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
 /principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
@@ -29,6 +29,7 @@ enum Place {
     Publish,
     Drain,
     Revoke,
+    Cluster,
     Trace,
     Log,
     AccessLog,
@@ -42,6 +43,7 @@ const PLACES: &[(&str, Place)] = &[
     ("/publish", Place::Publish),
     ("/drain", Place::Drain),
     ("/revoke", Place::Revoke),
+    ("/cluster", Place::Cluster),
     ("/sessions/{name}/trace", Place::Trace),
     ("/principals/{hex}/trace", Place::Trace),
     ("/log", Place::Log),
@@ -63,7 +65,7 @@ impl Place {
     const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
             Place::Healthz | Place::Readyz => &[("GET", None), ("HEAD", None)],
-            Place::Metrics => &[("GET", READ), ("HEAD", READ)],
+            Place::Metrics | Place::Cluster => &[("GET", READ), ("HEAD", READ)],
             Place::Publish => &[("POST", PUBLISH)],
             Place::Trace => &[("GET", READ)],
             Place::Log => &[("GET", READ), ("PUT", OPERATE)],
@@ -101,6 +103,7 @@ pub(super) async fn answer(
         Place::Publish => publish(&request.body, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
+        Place::Cluster => cluster(publisher),
         Place::Log if request.head.method == Method::GET => log::get(publisher),
         Place::Log => log::put(&request.body, publisher),
         Place::AccessLog => log::access(&request.body, publisher).await,
@@ -203,6 +206,13 @@ fn metrics(publisher: &IdempotentPublisher) -> AdminResponse {
     AdminResponse {
         content_type: crate::metrics::CONTENT_TYPE,
         ..AdminResponse::text(200, &publisher.backend().metrics())
+    }
+}
+
+fn cluster(publisher: &IdempotentPublisher) -> AdminResponse {
+    match publisher.backend().cluster() {
+        Some(report) => AdminResponse::json(200, &json!(report)),
+        None => AdminResponse::error(404, "Nothing is known of a cluster here."),
     }
 }
 

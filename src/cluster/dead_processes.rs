@@ -46,11 +46,18 @@ async fn watch(shared: &ClusterContext) {
     loop {
         shared.link.came_up(0).await;
         look(shared).await;
+        show(shared);
         if shared.pending.borrow().len() < BUSY_FROM && shared.link.connection().is_ok() {
             (shared.verify_some)();
         }
         sleep(BEAT_EVERY).await;
     }
+}
+
+/// For operators.
+fn show(shared: &ClusterContext) {
+    let others = shared.peers.borrow().seen(Instant::now());
+    shared.membership.note_seen(|seen| seen.others = others);
 }
 
 /// None: Redis did not answer, and nothing was learned.

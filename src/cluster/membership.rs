@@ -1,10 +1,11 @@
 //! The end that every thread may hold: what threads say and ask waits here for the control thread.
 
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use futures_channel::oneshot;
 
+use super::seen::ClusterSeen;
 use crate::mailbox::Mailbox;
 use crate::runtime::{ClusterHandle, SessionOwner};
 use crate::shard::SessionEvent;
@@ -19,6 +20,8 @@ const ASKED_MAX: usize = 4096;
 pub struct Membership {
     pub(super) said: Mailbox<ClusterMessage>,
     pub(super) asked: Mailbox<LocateRequest>,
+    /// Only operators look.
+    seen: Mutex<ClusterSeen>,
 }
 
 pub(super) enum ClusterMessage {
@@ -39,7 +42,21 @@ impl Membership {
         Membership {
             said: Mailbox::new(SAID_MAX),
             asked: Mailbox::new(ASKED_MAX),
+            seen: Mutex::default(),
         }
+    }
+
+    /// How this node sees the others, as of a moment ago.
+    #[must_use]
+    pub fn seen(&self) -> ClusterSeen {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn note_seen(&self, note: impl FnOnce(&mut ClusterSeen)) {
+        note(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Waits until Redis knows all that was said and that the node is gone, but no longer than that. For the thread

@@ -12,7 +12,7 @@
 //! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold. Neither
 //! waits. [`ClusterTask`] does what Redis is needed for, on the thread that runs it. `pending` is what Redis does not know
 //! yet, and `writer` sends it. `nodes` is the heartbeat, `peers` is who else there is, `dead_processes` marks the sessions of the dead.
-//! `resolver` finds owners, and `misses` logs why a session was not found. [`bus`] is the nodes' common log of
+//! `resolver` finds owners, and `misses` logs why a session was not found. `seen` is what operators see of it all. [`bus`] is the nodes' common log of
 //! notifications, and the contents of their boards. None of it is on the path of a request that finds its session:
 //! `docs/decisions/0008-redis-off-the-hot-path.md`.
 
@@ -28,6 +28,7 @@ mod record;
 mod resolver;
 #[cfg(feature = "auth")]
 mod revocations;
+mod seen;
 mod shared;
 pub mod steering;
 mod task;
@@ -37,6 +38,7 @@ pub use self::membership::Membership;
 pub use self::pending::PENDING_BYTES;
 #[cfg(feature = "auth")]
 pub(crate) use self::revocations::Revocations;
+pub use self::seen::{ClusterSeen, PeerSeen, PeerState};
 pub use self::task::ClusterTask;
 
 use std::net::SocketAddr;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::nodes::BEAT_EVERY;
 use super::record::{FoundRecord, NodeRecord};
+use super::seen::{PeerSeen, PeerState};
 use crate::wire::session_id::{NodeName, Process};
 
 /// Other processes that are remembered: clusters have tens of nodes, and the dead are forgotten.
@@ -33,6 +34,12 @@ struct Peer {
     record: NodeRecord,
     /// Its node's key was not there, or was another process's, since then.
     missing_since: Option<Instant>,
+    /// When that key was its own for the last time, as far as was looked.
+    seen_at: Option<Instant>,
+    /// Its sessions have ended, and its process will.
+    is_leaving: bool,
+    /// The key is another process's.
+    is_replaced: bool,
     in_index: bool,
     /// It is not there because Redis forgot it, and not because it took itself out.
     forgotten: bool,
@@ -59,6 +66,9 @@ impl Peers {
             let peer = self.known.entry(process).or_insert(Peer {
                 record: record.clone(),
                 missing_since: None,
+                seen_at: None,
+                is_leaving: false,
+                is_replaced: false,
                 in_index: true,
                 forgotten: false,
                 marked_at: None,
@@ -75,18 +85,40 @@ impl Peers {
 
     /// What the key of a node was found to be.
     pub(super) fn look(&mut self, node: NodeName, found: &FoundRecord<NodeRecord>, now: Instant) {
-        let incarnation = match found {
-            FoundRecord::Record(record) => Some(record.incarnation),
+        let record = match found {
+            FoundRecord::Record(record) => Some(record),
             FoundRecord::Nothing | FoundRecord::Foreign => None,
         };
         for (process, peer) in &mut self.known {
-            if process.0 == node {
-                peer.missing_since = match incarnation == Some(process.1) {
-                    true => None,
-                    false => peer.missing_since.or(Some(now)),
-                };
+            if process.0 != node {
+                continue;
+            }
+            match record.filter(|it| it.incarnation == process.1) {
+                Some(record) => {
+                    peer.missing_since = None;
+                    peer.seen_at = Some(now);
+                    peer.is_leaving = record.leaving;
+                    peer.is_replaced = false;
+                }
+                None => {
+                    peer.missing_since = peer.missing_since.or(Some(now));
+                    peer.is_replaced = peer.is_replaced || record.is_some();
+                }
             }
         }
+    }
+
+    /// All of them, as an operator may see them.
+    pub(super) fn seen(&self, now: Instant) -> Vec<PeerSeen> {
+        let seen = self.known.iter().map(|(process, peer)| PeerSeen {
+            node: process.0,
+            incarnation: process.1,
+            url: peer.record.url.clone(),
+            version: peer.record.version.clone(),
+            state: peer.state(now),
+            seen_at: peer.seen_at,
+        });
+        seen.collect()
     }
 
     pub(super) fn names(&self) -> HashSet<NodeName> {
@@ -123,6 +155,18 @@ impl Peers {
         })?;
         peer.marked_at = Some(now);
         Some(*process)
+    }
+}
+
+impl Peer {
+    fn state(&self, now: Instant) -> PeerState {
+        let is_silent = |since| silent(since, now) >= WRITTEN_AGAIN_WITHIN;
+        match self.missing_since {
+            _ if self.is_replaced => PeerState::Restarted,
+            Some(since) if is_silent(since) => PeerState::Gone,
+            _ if self.is_leaving => PeerState::Draining,
+            _ => PeerState::Alive,
+        }
     }
 }
 
@@ -202,6 +246,28 @@ mod tests {
         assert_eq!(peers.missing(process(1), later), Some(Missing::Down));
         assert_eq!(peers.take_dead(now + REMEMBERED_FOR), None);
         assert_eq!(peers.missing(process(1), later), None);
+    }
+
+    #[test]
+    fn a_state_that_an_operator_would_take_for_another() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        peers.read_index(indexed(&[1]), false);
+        let state = |peers: &Peers, now| peers.seen(now)[0].state;
+        let leaving = NodeRecord {
+            leaving: true,
+            ..record(1)
+        };
+        peers.look(process(1).0, &FoundRecord::Record(record(1)), now);
+        assert_eq!(state(&peers, now), PeerState::Alive);
+        peers.look(process(1).0, &FoundRecord::Nothing, now);
+        assert_eq!(state(&peers, now + BEAT_EVERY), PeerState::Alive, "late");
+        let later = now + WRITTEN_AGAIN_WITHIN;
+        assert_eq!(state(&peers, later), PeerState::Gone);
+        assert_eq!(peers.seen(later)[0].seen_at, Some(now));
+        peers.look(process(1).0, &FoundRecord::Record(leaving), later);
+        assert_eq!(state(&peers, later), PeerState::Draining);
+        peers.look(process(1).0, &FoundRecord::Record(record(2)), later);
+        assert_eq!(state(&peers, later), PeerState::Restarted);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{join3, select};
+use futures_util::future::{join4, select};
 use monoio::time::{sleep, timeout};
 
 use super::dead_processes;
@@ -101,10 +101,11 @@ impl ClusterTask {
         if let Some(revocations) = self.revocations {
             tasks::spawn(revocations::run(shared.clone(), prefix, revocations));
         }
-        let others = join3(
+        let others = join4(
             shared.beat(),
             resolve(shared.clone()),
             dead_processes::run(&shared),
+            shared.show_link(),
         );
         select(pin!(RecordWriter::new(&shared).run()), pin!(others)).await;
     }
@@ -134,6 +135,24 @@ impl ClusterContext {
         }
     }
 
+    /// Whether Redis is there, for operators.
+    async fn show_link(&self) {
+        let url = self.record.borrow().url.clone();
+        self.membership.note_seen(|seen| seen.own_url = url);
+        let note = |is_up| {
+            self.membership.note_seen(|seen| {
+                seen.is_up = is_up;
+                seen.changed_at = Some(unix_ms());
+            });
+        };
+        loop {
+            self.link.came_up(0).await;
+            note(true);
+            self.link.went_down().await;
+            note(false);
+        }
+    }
+
     async fn beat_once(&self, number: u64) -> Option<HeartbeatOutcome> {
         let commands = [
             self.keys.read_node(self.node),
@@ -154,6 +173,10 @@ impl ClusterContext {
             return None;
         }
         let found = found_node(found, self.node);
+        let is_leaving = self.record.borrow().leaving;
+        self.membership.note_seen(|seen| {
+            (seen.beat_at, seen.is_leaving) = (Some(now), is_leaving);
+        });
         let mut heartbeat = self.heartbeat.borrow_mut();
         Some(heartbeat.beat(now, number, self.incarnation, &found))
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
+#[cfg(feature = "redis")]
+use super::cluster::Membership;
 use super::cluster::{BusHandle, ReceiptReceiver};
+use super::observe::OwnProcess;
 use super::watching::Watching;
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
@@ -36,6 +39,10 @@ pub(super) struct NodeBackend {
     pub(super) store: Option<Arc<dyn ContentStore>>,
     /// None: this node is alone.
     pub(super) bus: Option<Arc<BusHandle>>,
+    /// None: this node is alone.
+    #[cfg(feature = "redis")]
+    pub(super) membership: Option<Arc<Membership>>,
+    pub(super) own: OwnProcess,
     pub(super) metrics: Arc<Metrics>,
     pub(super) watching: Watching,
     /// None: nobody is asked who they are.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::backend::NodeBackend;
 use super::check::socket_address;
-use super::cluster::BusHandle;
+use super::cluster::{BusHandle, Membership};
 use super::listen::bind_admin;
+use super::observe::OwnProcess;
 use super::watching::Watching;
 use super::{Node, NodeBuilder, NodeError, Options};
 use crate::acceptor::{Acceptor, Listening};
@@ -194,7 +195,10 @@ impl Operators {
         node: &Node,
         store: Option<Arc<dyn ContentStore>>,
         bus: Option<Arc<BusHandle>>,
+        membership: Option<Arc<Membership>>,
     ) -> Option<OperatorsWork> {
+        #[cfg(not(feature = "redis"))]
+        let _ = membership;
         let shared = &node.shared;
         let policy = shared.admin_address.map(|address| {
             let admin = &node.options().admin;
@@ -209,6 +213,9 @@ impl Operators {
                 publisher: shared.publisher.clone(),
                 store,
                 bus,
+                #[cfg(feature = "redis")]
+                membership,
+                own: OwnProcess::of(node),
                 metrics: shared.counters.metrics(),
                 watching: Watching::new(shared.publisher.clone(), self.log),
                 #[cfg(feature = "auth")]

@@ -208,7 +208,10 @@ impl Plan {
         }
         let (store, member) = (self.store, self.member);
         let bus = member.as_ref().map(|it| it.bus.clone());
-        let operators = self.operators.map(|it| it.work(node, store.clone(), bus));
+        let membership = member.as_ref().map(|it| it.membership.clone());
+        let operators = self
+            .operators
+            .map(|it| it.work(node, store.clone(), bus, membership));
         let setup = ControlSetup {
             node,
             operators: operators.flatten(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::cluster::BusHandle;
+use super::cluster::{BusHandle, Membership};
 use super::{Node, NodeError, Options};
 use crate::app::contents::ContentStore;
 
@@ -33,6 +33,7 @@ impl Operators {
         _: &Node,
         _: Option<Arc<dyn ContentStore>>,
         _: Option<Arc<BusHandle>>,
+        _: Option<Arc<Membership>>,
     ) -> Option<OperatorsWork> {
         match self {}
     }

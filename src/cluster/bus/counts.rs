@@ -1,6 +1,23 @@
 //! What happened on the bus, for the metrics and the log.
 
+use super::Bus;
+use super::id::EntryId;
 use crate::metrics::Metrics;
+
+/// Where a node is in the log that all share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BusSeen {
+    /// Everything up to here was delivered.
+    pub position: EntryId,
+    /// Entries that are known to be there beyond it. None: that cannot be told.
+    pub behind_entries: Option<u64>,
+    /// Since there were none.
+    pub behind_ms: u64,
+    /// What this node published and the log does not have yet.
+    pub queued: usize,
+    /// Losses that subscribers were notified of.
+    pub gaps: u64,
+}
 
 /// Things that happened, for the metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +44,21 @@ pub struct BusCounts {
     pub delivered_behind: u64,
     /// What was delivered to all once more, since this node had it late.
     pub delivered_again: u64,
+}
+
+impl Bus {
+    /// For operators: where this node is in the log.
+    #[must_use]
+    pub fn seen(&self, now_ms: u64) -> BusSeen {
+        let (behind_entries, behind_ms) = self.tail.lag(now_ms);
+        BusSeen {
+            position: self.tail.position,
+            behind_entries,
+            behind_ms,
+            queued: self.queued_count(),
+            gaps: self.counts.gaps,
+        }
+    }
 }
 
 impl BusCounts {

@@ -1,13 +1,13 @@
 //! Where any thread posts what is for all nodes. Nobody waits at this door for Redis.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use futures_channel::oneshot;
 
-use super::Loaded;
 use super::outbox::{ContentSource, OutboxItem, Receipt, ReceiptSender, UnsentItems};
+use super::{BusSeen, Loaded};
 use crate::app::call::{Notice, Topic};
 use crate::app::contents::{Change, Contents};
 use crate::mailbox::Mailbox;
@@ -29,6 +29,8 @@ pub struct BusHandle {
     pub(super) full: AtomicBool,
     /// [`Loaded`]
     pub(super) loaded: AtomicU8,
+    /// Only operators look.
+    seen: Mutex<BusSeen>,
 }
 
 /// Resolves when it was delivered on this node, within a moment whatever Redis does. Cancelled: the node is ending.
@@ -43,6 +45,7 @@ impl Default for BusHandle {
             mailbox: Mailbox::new(ITEMS_MAX),
             full: AtomicBool::new(false),
             loaded: AtomicU8::new(Loaded::NotYet as u8),
+            seen: Mutex::default(),
         }
     }
 }
@@ -52,6 +55,16 @@ impl BusHandle {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
+    }
+
+    /// Where this node is in the log, as of a moment ago.
+    #[must_use]
+    pub fn seen(&self) -> BusSeen {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_seen(&self, seen: BusSeen) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
     }
 
     /// Whether this node's board has what the others have.

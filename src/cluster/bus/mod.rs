@@ -76,7 +76,7 @@ use crate::principal::PrincipalId;
 use crate::wire::session_id::NodeName;
 
 pub use self::ask::{Add, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write};
-pub use self::counts::BusCounts;
+pub use self::counts::{BusCounts, BusSeen};
 pub use self::handle::{BusHandle, ReceiptReceiver};
 pub use self::peers::{Applied, ProgressRecord};
 pub use self::run::{ENTRIES_MAX, RedisSettings, open};

@@ -166,6 +166,7 @@ async fn tick(running: Rc<RunningBus>) {
         sleep(TICK).await;
         let (full, queued, counts, loaded) = running.with_bus(|bus, now_ms, here| {
             bus.handle_timeout(now_ms, here);
+            running.handle.note_seen(bus.seen(now_ms));
             let (full, queued) = (bus.is_full(), bus.queued_count());
             (full, queued, bus.counts(), bus.loaded())
         });

@@ -52,6 +52,10 @@ pub(super) struct Tail {
     pub(super) owed: BTreeSet<Box<str>>,
     /// So many resources the hash had, and this node, when it was read again for having too few.
     pub(super) lacked: Option<(u64, u64)>,
+    /// The newest entry that is known to be there, and how many were ever added up to it, if Redis counts them.
+    newest: (EntryId, Option<u64>),
+    /// When everything that was known to be there was delivered.
+    current_ms: u64,
     checked_ms: u64,
     pub(super) loaded_ms: u64,
     /// How many entries were ever added up to the position, if Redis counts them.
@@ -81,6 +85,27 @@ impl Tail {
 }
 
 impl Tail {
+    /// Whether everything that is known to be there was delivered.
+    fn has_all(&self) -> bool {
+        let is_up = !matches!(self.state, TailState::Down);
+        is_up && self.token.is_some() && self.unread.is_empty() && self.position >= self.newest.0
+    }
+
+    /// How far it is behind: entries, if that can be told, and milliseconds since it was not.
+    pub(super) fn lag(&self, now_ms: u64) -> (Option<u64>, u64) {
+        if self.has_all() {
+            return (Some(0), 0);
+        }
+        let is_up = !matches!(self.state, TailState::Down);
+        let added = self.newest.1.zip(self.counted);
+        let unread = self.unread.len() as u64;
+        let entries = added.map(|(added, counted)| added.saturating_sub(counted).max(unread));
+        (
+            entries.filter(|_| is_up),
+            now_ms.saturating_sub(self.current_ms),
+        )
+    }
+
     pub(super) fn new() -> Self {
         Tail {
             // Each line names an entry and what is wrong with it.
@@ -203,6 +228,9 @@ impl Bus {
         }
         self.release(now_ms, here);
         self.deliver_again(now_ms, here);
+        if self.tail.has_all() {
+            self.tail.current_ms = now_ms;
+        }
     }
 
     /// Whether this node's board has all up to its position.
@@ -232,6 +260,8 @@ impl Bus {
     }
 
     fn check(&mut self, now_ms: u64, since: EntryId, standing: StreamInfo, here: &dyn LocalLog) {
+        let added = standing.stream.map_or(Some(0), |stream| stream.added);
+        self.tail.newest = (standing.last(), added);
         self.tail.counts = standing.stream.is_some_and(|stream| stream.added.is_some());
         let known = self.tail.token.replace(standing.token.clone());
         let Some(known) = known else {

@@ -1,6 +1,7 @@
 //! What operators see of a node and do with it, a file for each matter: questions go to the cores, their answers are put
 //! together here, on the control thread.
 
+mod cluster;
 mod view;
 
 use std::sync::Arc;
@@ -8,12 +9,17 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 
+pub(super) use self::cluster::OwnProcess;
 use super::backend::NodeBackend;
-use crate::admin::{LogControl, OperatorBackend};
+use crate::admin::{ClusterReport, LogControl, OperatorBackend};
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
 
 impl OperatorBackend for NodeBackend {
+    fn cluster(&self) -> Option<ClusterReport> {
+        Some(self.cluster_report())
+    }
+
     fn trace(
         &self,
         target: TraceTarget,

@@ -1,0 +1,41 @@
+//! What operators may see of a cluster: the control thread leaves it here, and whoever asks takes a copy.
+
+use std::time::Instant;
+
+use crate::wire::session_id::NodeName;
+
+/// What this node knows of itself and of the others.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterSeen {
+    /// There is a connection to Redis.
+    pub is_up: bool,
+    /// When that began, or ended. Unix milliseconds; None: there was none yet.
+    pub changed_at: Option<u64>,
+    /// As which this node is known to the others. None: it takes no requests from them.
+    pub own_url: Option<String>,
+    /// Its sessions have ended, and its process will.
+    pub is_leaving: bool,
+    /// Of the last heartbeat that Redis took.
+    pub beat_at: Option<Instant>,
+    pub others: Vec<PeerSeen>,
+}
+
+/// A process of another node, or an earlier one of this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerSeen {
+    pub node: NodeName,
+    pub incarnation: u64,
+    pub url: Option<String>,
+    pub version: String,
+    pub state: PeerState,
+    /// When its heartbeat was there for the last time, as far as was looked.
+    pub seen_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    Alive,
+    Draining,
+    Gone,
+    Restarted,
+}
