@@ -29,6 +29,8 @@ pub enum TraceRefused {
     TooMany,
     /// Nobody on this node is called so.
     NotHere,
+    /// Nobody is asked who they are: there are no principals.
+    NobodyIsAsked,
     /// Cores are far behind, or the node ends.
     Busy,
 }

@@ -208,6 +208,9 @@ fn a_legacy_client_that_is_watched_to_its_end() {
     while trace.next().is_some() {}
     let (status, told) = ask(&server, "GET", &trace_of(&session), &Value::Null);
     assert_eq!(status, 404, "{told}");
+    let whose = "/principals/dc18d98ab34b2f83b5913fec82dc81e9/trace";
+    let (status, told) = ask(&server, "GET", whose, &Value::Null);
+    assert_eq!(status, 409, "nobody is asked who they are: {told}");
     until_it_says(&server, "a session ended");
     let log = server.log();
     let line = log

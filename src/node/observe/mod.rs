@@ -7,7 +7,7 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, ready};
 
 pub(super) use self::cluster::OwnProcess;
 use super::backend::NodeBackend;
@@ -25,7 +25,10 @@ impl OperatorBackend for NodeBackend {
         target: TraceTarget,
         with_contents: bool,
     ) -> LocalBoxFuture<'_, Result<TraceFeed, TraceRefused>> {
-        self.watching.trace(target, with_contents)
+        match self.knows_nobody(target) {
+            true => Box::pin(ready(Err(TraceRefused::NobodyIsAsked))),
+            false => self.watching.trace(target, with_contents),
+        }
     }
 
     fn log_access(
@@ -33,10 +36,26 @@ impl OperatorBackend for NodeBackend {
         target: TraceTarget,
         lasts: Option<Duration>,
     ) -> LocalBoxFuture<'_, Result<(), TraceRefused>> {
-        Box::pin(self.watching.log_access(target, lasts))
+        match self.knows_nobody(target) {
+            true => Box::pin(ready(Err(TraceRefused::NobodyIsAsked))),
+            false => Box::pin(self.watching.log_access(target, lasts)),
+        }
     }
 
     fn log(&self) -> Option<Arc<dyn LogControl>> {
         self.watching.log()
+    }
+}
+
+impl NodeBackend {
+    /// There are no principals, and this is meant to be one.
+    #[cfg(feature = "auth")]
+    fn knows_nobody(&self, target: TraceTarget) -> bool {
+        self.credentials.is_none() && matches!(target, TraceTarget::Principal(_))
+    }
+
+    #[cfg(not(feature = "auth"))]
+    fn knows_nobody(&self, target: TraceTarget) -> bool {
+        matches!(target, TraceTarget::Principal(_))
     }
 }
