@@ -10,7 +10,7 @@ use super::Node;
 #[cfg(feature = "redis")]
 use super::cluster::Membership;
 use super::cluster::{BusHandle, ReceiptReceiver};
-use super::observe::Watching;
+use super::watching::Watching;
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
     no_uri, refused,

@@ -38,6 +38,8 @@ mod operators;
 mod options;
 mod start;
 mod store;
+#[cfg(feature = "admin")]
+mod watching;
 
 pub use self::application::IntoHandler;
 #[cfg(feature = "auth")]

@@ -38,6 +38,7 @@ mod server;
 mod syscalls;
 mod tally;
 mod tools;
+mod trace;
 
 use server::{App, Placement};
 

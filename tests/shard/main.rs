@@ -22,6 +22,7 @@ mod principals;
 mod proxied;
 mod resume;
 mod sizes;
+mod trace;
 mod travel;
 mod travel_stays;
 mod view;

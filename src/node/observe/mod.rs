@@ -3,13 +3,12 @@
 
 mod cluster;
 mod subscribers;
-mod trace;
 mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, ready};
 
 use super::backend::NodeBackend;
 use crate::admin::{
@@ -22,15 +21,20 @@ use crate::shard::TraceTarget;
 use crate::shard::view::{EndedRow, SessionDetail};
 use crate::wire::operator_name::OperatorName;
 
-pub(super) use self::trace::Watching;
-
 impl OperatorBackend for NodeBackend {
+    fn cluster(&self) -> Option<ClusterReport> {
+        Some(self.cluster_report())
+    }
+
     fn trace(
         &self,
         target: TraceTarget,
         with_contents: bool,
     ) -> LocalBoxFuture<'_, Result<TraceFeed, TraceRefused>> {
-        self.watching.trace(target, with_contents)
+        match self.knows_nobody(target) {
+            true => Box::pin(ready(Err(TraceRefused::NobodyIsAsked))),
+            false => self.watching.trace(target, with_contents),
+        }
     }
 
     fn log_access(
@@ -38,7 +42,10 @@ impl OperatorBackend for NodeBackend {
         target: TraceTarget,
         lasts: Option<Duration>,
     ) -> LocalBoxFuture<'_, Result<(), TraceRefused>> {
-        Box::pin(self.watching.log_access(target, lasts))
+        match self.knows_nobody(target) {
+            true => Box::pin(ready(Err(TraceRefused::NobodyIsAsked))),
+            false => Box::pin(self.watching.log_access(target, lasts)),
+        }
     }
 
     fn log(&self) -> Option<Arc<dyn LogControl>> {
@@ -51,10 +58,6 @@ impl OperatorBackend for NodeBackend {
 
     fn name(&self) -> String {
         self.node.name().to_string()
-    }
-
-    fn cluster(&self) -> Option<ClusterReport> {
-        Some(self.cluster_report())
     }
 
     fn sessions(&self, asked: SessionsQuestion) -> Viewed<'_, SessionsPage> {
@@ -79,5 +82,18 @@ impl OperatorBackend for NodeBackend {
 
     fn ended_sessions(&self, limit: usize) -> Viewed<'_, Vec<EndedRow>> {
         Box::pin(self.last_ended(limit))
+    }
+}
+
+impl NodeBackend {
+    /// There are no principals, and this is meant to be one.
+    #[cfg(feature = "auth")]
+    fn knows_nobody(&self, target: TraceTarget) -> bool {
+        self.credentials.is_none() && matches!(target, TraceTarget::Principal(_))
+    }
+
+    #[cfg(not(feature = "auth"))]
+    fn knows_nobody(&self, target: TraceTarget) -> bool {
+        matches!(target, TraceTarget::Principal(_))
     }
 }
