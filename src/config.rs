@@ -67,8 +67,8 @@ pub struct Config {
     /// Where its admin token came from, and another one may be later.
     pub admin_token_file: Option<PathBuf>,
     pub app: AppName,
-    pub log: LogFilter,
-    pub log_format: LogFormat,
+    /// How much, and how its lines look.
+    pub log: (LogFilter, LogFormat),
     pub board_limits: BoardLimits,
 }
 
@@ -208,8 +208,7 @@ impl Config {
             node,
             admin_token_file: listening.admin_token_file,
             app: running.app,
-            log: running.log,
-            log_format: running.log_format,
+            log: (running.log, running.log_format),
             board_limits,
         })
     }

@@ -8,6 +8,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 
 use super::{ClusterReport, LogControl, PublishBackend};
 use crate::metrics::NodeReading;
+use crate::app::call::Topic;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
@@ -58,6 +59,11 @@ pub trait OperatorBackend: PublishBackend {
 
     /// So many of those that ended last, the newest first.
     fn ended_sessions(&self, _limit: usize) -> Viewed<'_, Vec<EndedRow>> {
+        nothing_here()
+    }
+
+    /// How many sessions and listen streams of this node subscribe to it.
+    fn subscribers(&self, _: Topic) -> Viewed<'_, usize> {
         nothing_here()
     }
 

@@ -8,6 +8,8 @@
 //! [{"accepted": true, "offset": 17}, {"accepted": false, "reason": "bad_item", "message": "…"}]
 //! ```
 //!
+//! `?subscribers=true` adds how many subscribe to it on this node: `"subscribers": 12`.
+//!
 //! Among several nodes an accepted item also says who keeps it: `"kept": "cluster"`, or `"node"` for one that only this
 //! node has until Redis is back.
 
@@ -15,12 +17,15 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::idempotent::PublishReply;
-use super::{PublishItem, PublishOutcome, item};
+use super::{OperatorBackend, PublishItem, PublishOutcome, Target, item};
 use crate::app::call::KeptBy;
 
 /// Items of one request. A thousand bring a batch's overhead below a microsecond per item; a publisher of more
 /// sends lines.
 pub const ITEMS_MAX: usize = 1000;
+
+/// Items of one request for which subscribers are counted: a person publishes a few.
+const COUNTED_ITEMS_MAX: usize = 16;
 
 /// A body of which no item can be told from another: the status, and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +71,55 @@ pub(super) fn render(reply: &PublishReply) -> Value {
         object["duplicate"] = true.into();
     }
     object
+}
+
+/// With how many heard of it, where somebody asked for that.
+pub(super) fn render_with(reply: &PublishReply, subscribers: Option<usize>) -> Value {
+    let mut object = render(reply);
+    if let Some(count) = subscribers.filter(|_| !reply.is_refusal() && !reply.duplicate) {
+        object["subscribers"] = count.into();
+    }
+    object
+}
+
+/// Whether the answers shall say how many subscribe: `?subscribers=true`. Each item is a question to each core then, which no
+/// publisher of many should put.
+///
+/// # Errors
+/// What may be asked for.
+pub(super) fn asks_for_subscribers(
+    query: Option<&str>,
+    item_count: usize,
+) -> Result<bool, UnreadableBody> {
+    if query != Some("subscribers=true") {
+        return Ok(false);
+    }
+    if item_count > COUNTED_ITEMS_MAX {
+        let sentence = format!(
+            "Subscribers are counted for at most {COUNTED_ITEMS_MAX} items at a time; there are {item_count}"
+        );
+        return Err(UnreadableBody(413, sentence));
+    }
+    Ok(true)
+}
+
+/// How many subscribe to what each item is for, on this node, just before it is published. None: it is not for all who subscribe,
+/// or a core does not answer.
+pub(super) async fn count_subscribers(
+    items: &[Result<PublishItem, PublishOutcome>],
+    backend: &dyn OperatorBackend,
+) -> Vec<Option<usize>> {
+    let mut counts = Vec::with_capacity(items.len());
+    for item in items {
+        counts.push(match item {
+            Ok(PublishItem {
+                target: Target::Topic(topic),
+                ..
+            }) => backend.subscribers(topic.clone()).await.ok(),
+            _ => None,
+        });
+    }
+    counts
 }
 
 fn accepted(offset: Option<u64>, kept: Option<KeptBy>) -> Value {

@@ -122,17 +122,8 @@ pub(super) async fn answer(
     let query = request.head.uri.query().unwrap_or_default();
     let is_delete = request.head.method == Method::DELETE;
     let operators = publisher.backend();
-    let name = || {
-        sessions::name_of(
-            request
-                .head
-                .uri
-                .path()
-                .split('/')
-                .nth(2)
-                .unwrap_or_default(),
-        )
-    };
+    let mut segments = request.head.uri.path().split('/').skip(2);
+    let mut name = || sessions::name_of(segments.next().unwrap_or_default());
     match place {
         Place::Sessions if is_delete => sessions::end_all_of(query, operators).await,
         Place::Sessions => sessions::list(query, operators).await,
@@ -146,7 +137,7 @@ pub(super) async fn answer(
         Place::Metrics => metrics(publisher),
         Place::Cluster => cluster(publisher),
         Place::Node => node(publisher),
-        Place::Publish => publish(&request.body, publisher, policy).await,
+        Place::Publish => publish(request, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
         Place::Log if request.head.method == Method::GET => log::get(publisher),
@@ -296,18 +287,33 @@ fn not_allowed(place: Place) -> AdminResponse {
 
 /// 200 if at least one item was accepted (or none was sent), 400 if all were refused or the body is unreadable.
 async fn publish(
-    body: &[u8],
+    request: &AdminRequest,
     publisher: &IdempotentPublisher,
     policy: &AdminPolicy,
 ) -> AdminResponse {
-    let items = match publish::parse(body, policy.uri_bytes_max) {
-        Ok(items) => items,
+    let read = publish::parse(&request.body, policy.uri_bytes_max).and_then(|items| {
+        Ok((
+            publish::asks_for_subscribers(request.head.uri.query(), items.len())?,
+            items,
+        ))
+    });
+    let (is_counted, items) = match read {
+        Ok(read) => read,
         Err(UnreadableBody(status, sentence)) => return AdminResponse::error(status, sentence),
+    };
+    let counts = match is_counted {
+        true => publish::count_subscribers(&items, publisher.backend()).await,
+        false => Vec::new(),
     };
     let is_busy = publisher.backend().is_saturated();
     let replies = publisher.publish(items, is_busy).await;
     let all_refused = !replies.is_empty() && replies.iter().all(PublishReply::is_refusal);
-    let list: Vec<Value> = replies.iter().map(publish::render).collect();
+    let counts = counts.into_iter().chain(std::iter::repeat(None));
+    let list: Vec<Value> = replies
+        .iter()
+        .zip(counts)
+        .map(|(reply, subscribers)| publish::render_with(reply, subscribers))
+        .collect();
     AdminResponse::json(if all_refused { 400 } else { 200 }, &json!(list))
 }
 

@@ -117,25 +117,16 @@ async fn serve_connection(
         let goes_on = match found {
             AdminInput::Begun { .. } => true,
             AdminInput::Request(request) => {
+                let both = (reader.get_mut(), &mut writer);
                 let response = match traced(&request.head, policy) {
-                    Some(question) => {
-                        match watch(
-                            question,
-                            &request.head,
-                            (reader.get_mut(), &mut writer),
-                            permit,
-                            publisher,
-                        )
-                        .await
-                        {
-                            Ok(()) => return linger(reader.get_mut(), &mut writer).await,
-                            Err(refusal) => refusal,
-                        }
-                    }
+                    Some(wanted) => watch(wanted, &request.head, both, permit, publisher).await,
                     None if is_publishing(&request.head, policy) && !permit.begin_publishing() => {
-                        too_many_publishers()
+                        Some(too_many_publishers())
                     }
-                    None => answer(&request, publisher, policy).await,
+                    None => Some(answer(&request, publisher, policy).await),
+                };
+                let Some(response) = response else {
+                    return linger(reader.get_mut(), &mut writer).await;
                 };
                 permit.wait();
                 let with_body = request.head.method != Method::HEAD;
@@ -169,24 +160,27 @@ async fn serve_connection(
     }
 }
 
-/// Shows what somebody asks and is sent, to the end of that or of the connection.
-///
-/// # Errors
-/// Why nobody is watched.
+/// Shows what somebody asks and is sent, to the end of that or of the connection. Some: why nobody is watched.
 async fn watch(
-    question: Result<TraceQuestion, AdminResponse>,
+    wanted: Result<TraceQuestion, AdminResponse>,
     head: &RequestHead,
     (reader, writer): (&mut OwnedReadHalf<TcpStream>, &mut ConnectionWriter),
     permit: &ConnectionPermit,
     publisher: &IdempotentPublisher,
-) -> Result<(), AdminResponse> {
-    let question = question?;
-    let feed = question.begin(publisher).await?;
+) -> Option<AdminResponse> {
+    let question = match wanted {
+        Ok(question) => question,
+        Err(refusal) => return Some(refusal),
+    };
+    let feed = match question.begin(publisher).await {
+        Ok(feed) => feed,
+        Err(refusal) => return Some(refusal),
+    };
     permit.watch();
     // Nothing more is expected of the peer but that it leaves.
     trace::serve(head, question, feed, writer, drain(reader)).await;
     permit.wait();
-    Ok(())
+    None
 }
 
 /// The next request; `None` when the peer has none, or its head did not come in time.

@@ -24,9 +24,6 @@ use crate::wire::operator_name::{NotAName, OperatorName};
 const ROWS_DEFAULT: usize = 100;
 const ROWS_MAX: usize = 1_000;
 
-/// Below this are sessions by name.
-pub(super) const SESSIONS: &str = "/sessions";
-
 /// The name in `/sessions/{name}` as it stands in a path, where some write `~` as `%7E`.
 pub(super) fn name_of(segment: &str) -> Result<OperatorName, NotAName> {
     let text = percent_decode_str(segment).decode_utf8();

@@ -121,6 +121,10 @@ pub(super) fn refusal(why: TraceRefused, target: TraceTarget) -> AdminResponse {
         (TraceRefused::NotHere, TraceTarget::Principal(_)) => {
             AdminResponse::error(503, "No core of this node answers.").with("Retry-After", "1")
         }
+        (TraceRefused::NobodyIsAsked, _) => AdminResponse::error(
+            409,
+            "Nobody is asked who they are here (--auth): there are no principals. A session can be watched by its name.",
+        ),
         (TraceRefused::TooMany, _) => AdminResponse::error(
             503,
             format!(

@@ -60,11 +60,11 @@ impl LogControl for Log {
 
 /// From here on events go to these lines.
 #[must_use]
-pub fn start(filter: &LogFilter, format: LogFormat, lines: &LineWriter) -> Log {
+pub fn start((filter, format): &(LogFilter, LogFormat), lines: &LineWriter) -> Log {
     let (targets, handle) = reload::Layer::new(filter.targets());
     let written = fmt::layer()
         .with_writer(lines.clone())
-        .with_ansi(format == LogFormat::Text && stderr().is_terminal())
+        .with_ansi(*format == LogFormat::Text && stderr().is_terminal())
         .log_internal_errors(false);
     let written = match format {
         LogFormat::Text => written.boxed(),
@@ -84,6 +84,6 @@ pub fn start(filter: &LogFilter, format: LogFormat, lines: &LineWriter) -> Log {
     Log(Arc::new(LogState {
         filter: Mutex::new(filter.clone()),
         handle,
-        format,
+        format: *format,
     }))
 }

@@ -131,7 +131,7 @@ A mistake in an option ends the program with exit code 2 before anything listens
 
 Signals:
   SIGTERM, SIGINT  end the node cleanly; a second one ends it at once (exit code 143 or 130)
-  SIGHUP           reads the configuration again: log level, policy, tokens and certificates of authorities change
+  SIGHUP           reads the configuration again: log levels, policy, tokens and certificates of authorities change
                    at once, the log names what needs a restart
   SIGUSR1          logs how many connections, sessions and streams each core has
 

@@ -63,7 +63,7 @@ fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
         .read()
         .and_then(|it| it.check(&machine))
         .map_err(refuse)?;
-    let log = log::start(&config.log, config.log_format, lines);
+    let log = log::start(&config.log, lines);
     for sentence in mistyped_variables() {
         tracing::warn!("{sentence}");
     }

@@ -83,10 +83,11 @@ fn log_level(log: Log) -> Reloadable {
     Reloadable {
         options: &["log"],
         apply: Box::new(move |new| {
-            if new.log == log.in_force() || !log.set(new.log.clone()) {
+            let (filter, _) = &new.log;
+            if *filter == log.in_force() || !log.set(filter.clone()) {
                 return ReloadOutcome::Same;
             }
-            ReloadOutcome::Changed(format!("the log's level is {} from now on", new.log))
+            ReloadOutcome::Changed(format!("the log's level is {filter} from now on"))
         }),
     }
 }

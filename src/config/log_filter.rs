@@ -53,15 +53,6 @@ impl LogFilter {
     }
 }
 
-impl From<LevelFilter> for LogFilter {
-    fn from(level: LevelFilter) -> LogFilter {
-        LogFilter {
-            level,
-            parts: Vec::new(),
-        }
-    }
-}
-
 impl fmt::Display for LogFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.level)?;

@@ -67,7 +67,7 @@ fn no_options_at_all() {
         ..Limits::default()
     };
     assert_eq!(config.node.limits, limits, "a quarter of 8 GiB");
-    assert_eq!(config.log, LevelFilter::INFO.into());
+    assert_eq!(config.log.0.to_string(), "info");
     assert!(config.node.state_key.is_none() && config.node.admin.token.is_none());
 }
 

@@ -10,8 +10,8 @@ use super::Node;
 #[cfg(feature = "redis")]
 use super::cluster::Membership;
 use super::cluster::{BusHandle, ReceiptReceiver};
-use super::observe::Watching;
 use super::stats::availability;
+use super::watching::Watching;
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
     no_uri, refused,
@@ -121,7 +121,7 @@ impl PublishBackend for NodeBackend {
 
 impl NodeBackend {
     /// A publisher's spelling of a URI is not always the application's, by which subscribers are found.
-    fn in_own_words(&self, target: Target) -> Result<Target, PublishOutcome> {
+    pub(super) fn in_own_words(&self, target: Target) -> Result<Target, PublishOutcome> {
         let own = |topic| match (topic, &self.store) {
             (Topic::Resource(uri), Some(store)) => store.own_uri(&uri).map(Topic::Resource),
             (Topic::Resource(uri), None) => Ok(Topic::Resource(normal(&uri)?.into())),

@@ -40,6 +40,8 @@ mod start;
 #[cfg(feature = "metrics")]
 mod stats;
 mod store;
+#[cfg(feature = "admin")]
+mod watching;
 
 pub use self::application::IntoHandler;
 #[cfg(feature = "auth")]

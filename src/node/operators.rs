@@ -9,7 +9,7 @@ use super::backend::NodeBackend;
 use super::check::socket_address;
 use super::cluster::{BusHandle, Membership};
 use super::listen::bind_admin;
-use super::observe::Watching;
+use super::watching::Watching;
 use super::{Node, NodeBuilder, NodeError, Options};
 use crate::acceptor::{Acceptor, Listening};
 use crate::admin::{AdminPolicy, AdminTokens, LogControl, Token, serve_admin};

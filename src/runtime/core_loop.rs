@@ -15,7 +15,7 @@ use super::application::Application;
 use super::blocking::BlockingPool;
 use super::calls::Calls;
 use super::core_message::CoreMessage;
-use super::endings;
+use super::endings::{self, SessionEndings};
 use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::forward::{CoreAction, Forwarding};
 #[cfg(feature = "auth")]
@@ -24,7 +24,7 @@ use super::publisher::Publisher;
 use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::sockets::Sockets;
-use super::trace::TraceSinks;
+use super::trace_sink::TraceSinks;
 use super::{clock, link, serve, socket};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
@@ -58,6 +58,7 @@ pub(super) struct Core {
     /// Log lines about what goes wrong here for one after the other.
     throttles: LogThrottles,
     pub(super) traces: TraceSinks,
+    pub(super) endings: SessionEndings,
     /// What is read lands here first; one for all connections, since each read is understood at once.
     scratch: RefCell<Box<[u8]>>,
 }
@@ -92,6 +93,7 @@ impl Core {
             fanout: Cell::new(None),
             throttles: LogThrottles::default(),
             traces: TraceSinks::default(),
+            endings: SessionEndings::default(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
         })
     }

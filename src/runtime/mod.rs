@@ -42,6 +42,7 @@ mod stats;
 mod thread;
 mod tokio;
 mod trace;
+mod trace_sink;
 mod turns;
 mod watchdog;
 
@@ -62,6 +63,7 @@ pub(crate) use self::sockets::SOCKET_BYTES;
 pub(crate) use self::stats::StatsBoard;
 pub(crate) use self::thread::ends_within;
 pub(crate) use self::trace::TraceDesk;
-pub use self::trace::{TraceBatch, TraceFeed, TraceHold, TraceRefused};
+pub use self::trace::{TraceFeed, TraceHold, TraceRefused};
+pub use self::trace_sink::TraceBatch;
 pub use self::watchdog::BreakThread;
 pub(crate) use self::watchdog::{Alive, BEAT_EVERY, Watch};

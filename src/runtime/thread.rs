@@ -318,6 +318,7 @@ async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
         monoio::time::sleep(TICK).await;
         assert!(core.is_sound(), "this core can carry out nothing any more");
         core_setup.beats.beat();
+        log_endings(&core, false);
         let late = asked.elapsed().saturating_sub(TICK);
         // First of all: what is read next may be signed for a time that is over.
         #[cfg(feature = "auth")]
@@ -340,6 +341,11 @@ async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
         }
         core.pump();
     }
+}
+
+fn log_endings(core: &Core, is_last: bool) {
+    let mut shard = core.shard.borrow_mut();
+    core.endings.log(&mut shard, core.number, is_last);
 }
 
 /// Nobody's time is up for what this core had no time to read, or to write: those who wait for room have their turn too.
@@ -374,6 +380,7 @@ async fn finish(core: &Rc<Core>, core_setup: &Rc<CoreSetup>) {
     }
     core.shard.borrow_mut().handle_end();
     core.pump();
+    log_endings(core, true);
     let counts = core.shard.borrow().counts();
     tracing::info!(core = core.number, ?counts, "stopped");
 }

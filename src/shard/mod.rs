@@ -333,25 +333,6 @@ impl Shard {
         self.engine.handle_end();
     }
 
-    /// Somebody watches from now on. Every core is told: who is watched may come. False: nobody who is called so is here now.
-    pub fn handle_trace(&mut self, wish: TraceWish) -> bool {
-        let traces = self.http.traces.get_or_insert_default();
-        traces.begin(wish) && self.engine.begin_trace(traces, &wish)
-    }
-
-    /// And no longer.
-    pub fn handle_trace_end(&mut self, id: TraceId) {
-        let traces = self.http.traces.as_deref_mut();
-        if traces.is_some_and(|traces| traces.end(id)) {
-            self.http.traces = None;
-        }
-    }
-
-    /// What those who watch are to be told, one after the other.
-    pub fn poll_trace(&mut self) -> Option<Traced> {
-        self.http.traces.as_deref_mut()?.poll()
-    }
-
     /// Whether something is wrong with this node that new clients had better not come to.
     pub fn handle_impaired(&mut self, impaired: bool) {
         self.http.handle_impaired(impaired);

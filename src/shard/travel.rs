@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::travel::{PackedListen, PackedSession};
 use super::engine::{ExchangeOwner, SessionKey};
+use super::exchange::Wire as _;
 use super::http::PackedConnection;
 use super::stays::{NotTaken, StaysBecause};
 use super::{ConnectionKey, CorePosition, Millis, Shard};
@@ -208,7 +209,7 @@ impl Shard {
         let key = self.http.unpack(connection, owner);
         if let Some(owner) = owner {
             self.engine.connected(owner, key);
-            if let Some(traces) = &mut self.http.traces {
+            if let Some(traces) = self.http.traces() {
                 self.engine.trace_arrived(traces, owner, key);
             }
         }

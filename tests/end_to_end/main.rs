@@ -15,6 +15,7 @@ mod clients;
 mod cluster;
 mod configuration;
 mod conformance;
+mod console;
 mod crowd;
 mod dechunker;
 mod drain;
@@ -37,6 +38,7 @@ mod server;
 mod syscalls;
 mod tally;
 mod tools;
+mod trace;
 
 use server::{App, Placement};
 

@@ -19,6 +19,12 @@ pub(crate) fn script(name: &str) -> Command {
     command
 }
 
+/// A script that looks at a page, in the machine's Chromium or Debian's.
+pub(crate) fn browser_script(name: &str) -> Command {
+    present(".tools/chromium");
+    script(name)
+}
+
 pub(crate) fn node() -> PathBuf {
     let arch = match std::env::consts::ARCH {
         "aarch64" => "arm64",

@@ -23,6 +23,7 @@ mod proxied;
 mod resume;
 mod sizes;
 mod stats;
+mod trace;
 mod travel;
 mod travel_stays;
 mod view;

@@ -90,6 +90,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "mcp",
             "shard",
             "app",
+            "runtime",
             "metrics",
         ],
     ),

@@ -2,30 +2,33 @@
 //! together here, on the control thread.
 
 mod cluster;
-mod trace;
+mod subscribers;
 mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, ready};
 
 use super::backend::NodeBackend;
 use crate::admin::{
     ClusterReport, LogControl, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
 use crate::metrics::NodeReading;
+use crate::app::call::Topic;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
 use crate::shard::view::{EndedRow, SessionDetail};
 use crate::wire::operator_name::OperatorName;
 
-pub(super) use self::trace::Watching;
-
 impl OperatorBackend for NodeBackend {
     fn node(&self) -> Option<NodeReading> {
         self.metrics.node()
+    }
+
+    fn cluster(&self) -> Option<ClusterReport> {
+        Some(self.cluster_report())
     }
 
     fn trace(
@@ -33,7 +36,10 @@ impl OperatorBackend for NodeBackend {
         target: TraceTarget,
         with_contents: bool,
     ) -> LocalBoxFuture<'_, Result<TraceFeed, TraceRefused>> {
-        self.watching.trace(target, with_contents)
+        match self.knows_nobody(target) {
+            true => Box::pin(ready(Err(TraceRefused::NobodyIsAsked))),
+            false => self.watching.trace(target, with_contents),
+        }
     }
 
     fn log_access(
@@ -41,19 +47,22 @@ impl OperatorBackend for NodeBackend {
         target: TraceTarget,
         lasts: Option<Duration>,
     ) -> LocalBoxFuture<'_, Result<(), TraceRefused>> {
-        Box::pin(self.watching.log_access(target, lasts))
+        match self.knows_nobody(target) {
+            true => Box::pin(ready(Err(TraceRefused::NobodyIsAsked))),
+            false => Box::pin(self.watching.log_access(target, lasts)),
+        }
     }
 
     fn log(&self) -> Option<Arc<dyn LogControl>> {
         self.watching.log()
     }
 
-    fn name(&self) -> String {
-        self.node.name().to_string()
+    fn subscribers(&self, topic: Topic) -> Viewed<'_, usize> {
+        Box::pin(self.count_subscribers(topic))
     }
 
-    fn cluster(&self) -> Option<ClusterReport> {
-        Some(self.cluster_report())
+    fn name(&self) -> String {
+        self.node.name().to_string()
     }
 
     fn sessions(&self, asked: SessionsQuestion) -> Viewed<'_, SessionsPage> {
@@ -78,5 +87,18 @@ impl OperatorBackend for NodeBackend {
 
     fn ended_sessions(&self, limit: usize) -> Viewed<'_, Vec<EndedRow>> {
         Box::pin(self.last_ended(limit))
+    }
+}
+
+impl NodeBackend {
+    /// There are no principals, and this is meant to be one.
+    #[cfg(feature = "auth")]
+    fn knows_nobody(&self, target: TraceTarget) -> bool {
+        self.credentials.is_none() && matches!(target, TraceTarget::Principal(_))
+    }
+
+    #[cfg(not(feature = "auth"))]
+    fn knows_nobody(&self, target: TraceTarget) -> bool {
+        matches!(target, TraceTarget::Principal(_))
     }
 }

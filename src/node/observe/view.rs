@@ -182,13 +182,17 @@ impl NodeBackend {
         Err(NotViewed::Missing(None))
     }
 
-    async fn ask_core(&self, core: u16, question: ViewQuestion) -> Result<ViewAnswer, NotViewed> {
+    pub(super) async fn ask_core(
+        &self,
+        core: u16,
+        question: ViewQuestion,
+    ) -> Result<ViewAnswer, NotViewed> {
         let answer = self.publisher.view(core, question);
         let answer = timeout(ANSWER_WITHIN, answer.ok_or(NotViewed::Busy)?).await;
         answer.ok().and_then(Result::ok).ok_or(NotViewed::Busy)
     }
 
-    fn cores(&self) -> std::ops::Range<u16> {
+    pub(super) fn cores(&self) -> std::ops::Range<u16> {
         0..self.node.cores() as u16
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::clients::Client;
 use crate::principal::PrincipalId;
 use crate::shard::trace::{AskedMessage, DELETE, GET, TraceMask, TraceTarget, TraceWish, Traces};
-use crate::shard::view::StreamKind;
+use crate::shard::view::{EndReason, EndedRow, StreamKind};
 use crate::wire::json_rpc::{Invalid, Message, Parsed};
 use crate::wire::operator_name::OperatorName;
 
@@ -241,6 +241,14 @@ impl Engine {
             .now
             .saturating_sub(u64::from(session.created_at_s) * 1000);
         traces.ended(self.now, mask, &name, (ending.reason().word(), lasted_ms));
+    }
+
+    pub(in crate::shard) fn poll_ended(&mut self) -> Option<EndedRow> {
+        self.records.next_untold()
+    }
+
+    pub(in crate::shard) fn take_untold(&mut self) -> Vec<(EndReason, u64)> {
+        self.records.take_overtaken()
     }
 
     fn principal_of(&self, session: &Session) -> Option<PrincipalId> {

@@ -252,7 +252,7 @@ impl<U: UpperLayer> Http<U> {
     fn remove_and_close(&mut self, key: ConnectionKey, reason: Closed) -> Option<U::Owner> {
         let connection = self.remove_connection(key)?;
         if let Some(traces) = &mut self.traces {
-            traces.closed(self.now, key, Some(reason));
+            traces.closed(self.now, key, Some(reason.into()));
         }
         self.give_back_place(&connection);
         self.stats.closed.count(reason);

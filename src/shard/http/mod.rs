@@ -24,6 +24,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod traced;
 mod transmit;
 mod travel;
 
@@ -89,7 +90,7 @@ pub(super) struct Http<U: UpperLayer> {
     /// Whose request is being served: what was read ahead on it is looked at anyway.
     serving: Option<ConnectionKey>,
     /// None: nobody watches.
-    pub(in crate::shard) traces: Option<Box<Traces>>,
+    traces: Option<Box<Traces>>,
     stats: WireStats,
 }
 

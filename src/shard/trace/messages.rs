@@ -28,7 +28,7 @@ pub(super) struct SentMessage {
 }
 
 #[derive(Deserialize)]
-struct Members<'a> {
+struct SeenMembers<'a> {
     #[serde(borrow)]
     method: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -55,7 +55,7 @@ pub(super) fn read(json: &[u8]) -> SentMessage {
     if json.len() > LOOK_ON_CORE_BYTES_MAX {
         return SentMessage::default();
     }
-    let Ok(members) = serde_json::from_slice::<Members<'_>>(json) else {
+    let Ok(members) = serde_json::from_slice::<SeenMembers<'_>>(json) else {
         return SentMessage::default();
     };
     let coded = |error: &RawValue| serde_json::from_str::<Coded>(error.get()).ok();

@@ -9,6 +9,7 @@
 //!
 //! Whoever watches is never waited for: what finds no room is counted, and told as missed.
 
+mod driven;
 mod messages;
 mod table;
 

@@ -8,7 +8,7 @@ use super::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
 use crate::limits::{TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX};
 use crate::mcp::RpcMethod;
 use crate::principal::PrincipalId;
-use crate::shard::exchange::{Closed, Exchange};
+use crate::shard::arena::Key;
 use crate::shard::view::{EndReason, StreamKind};
 use crate::shard::wheel::Millis;
 use crate::wire::operator_name::OperatorName;
@@ -19,15 +19,22 @@ pub(in crate::shard) struct TraceMask(u16);
 
 const _: () = assert!(TRACES_MAX <= u16::BITS as usize);
 
+/// How an exchange is called here, where nobody knows what one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::shard) struct TraceKey {
+    index: u32,
+    generation: u32,
+}
+
 #[derive(Default)]
 pub(in crate::shard) struct Traces {
-    watchers: [Option<Watcher>; TRACES_MAX],
-    exchanges: HashMap<Exchange, TracedExchange>,
+    watchers: [Option<TraceWatcher>; TRACES_MAX],
+    exchanges: HashMap<TraceKey, TracedExchange>,
     waiting: VecDeque<Traced>,
     waiting_bytes: usize,
 }
 
-struct Watcher {
+struct TraceWatcher {
     wish: TraceWish,
     /// Events that found no room, and of which nothing was told.
     missed: u64,
@@ -51,6 +58,15 @@ struct TracedCall {
     at: Option<Millis>,
 }
 
+impl<T> From<Key<T>> for TraceKey {
+    fn from(key: Key<T>) -> Self {
+        TraceKey {
+            index: key.index,
+            generation: key.generation,
+        }
+    }
+}
+
 impl TraceMask {
     pub(in crate::shard) const fn is_nobody(self) -> bool {
         self.0 == 0
@@ -70,13 +86,13 @@ impl Traces {
     pub(in crate::shard) fn begin(&mut self, wish: TraceWish) -> bool {
         let free = self.watchers.iter_mut().find(|it| it.is_none());
         let Some(free) = free else { return false };
-        *free = Some(Watcher { wish, missed: 0 });
+        *free = Some(TraceWatcher { wish, missed: 0 });
         true
     }
 
     /// True: nobody is left.
     pub(in crate::shard) fn end(&mut self, id: TraceId) -> bool {
-        let is_it = |it: &Option<Watcher>| it.as_ref().is_some_and(|it| it.wish.id == id);
+        let is_it = |it: &Option<TraceWatcher>| it.as_ref().is_some_and(|it| it.wish.id == id);
         if let Some(number) = self.watchers.iter().position(is_it) {
             self.watchers[number] = None;
             let left = !TraceMask::of(number).0;
@@ -110,7 +126,7 @@ impl Traces {
         self.of(of).any(|it| it.wish.with_contents)
     }
 
-    fn of(&self, mask: TraceMask) -> impl Iterator<Item = &Watcher> {
+    fn of(&self, mask: TraceMask) -> impl Iterator<Item = &TraceWatcher> {
         let watchers = self.watchers.iter().enumerate();
         watchers.filter_map(move |(number, it)| it.as_ref().filter(|_| mask.has(number)))
     }
@@ -119,11 +135,12 @@ impl Traces {
     pub(in crate::shard) fn asked(
         &mut self,
         now: Millis,
-        exchange: Exchange,
+        exchange: impl Into<TraceKey>,
         watched_by: TraceMask,
         name: Option<&OperatorName>,
         messages: Vec<AskedMessage>,
     ) {
+        let exchange = exchange.into();
         self.exchanges.remove(&exchange);
         if watched_by.is_nobody() {
             return;
@@ -164,8 +181,8 @@ impl Traces {
     }
 
     /// What the exchange is for has a name from now on.
-    pub(in crate::shard) fn named(&mut self, exchange: Exchange, name: &OperatorName) {
-        if let Some(traced) = self.exchanges.get_mut(&exchange) {
+    pub(in crate::shard) fn named(&mut self, exchange: impl Into<TraceKey>, name: &OperatorName) {
+        if let Some(traced) = self.exchanges.get_mut(&exchange.into()) {
             traced.name = Some(name.to_string().into());
         }
     }
@@ -173,7 +190,7 @@ impl Traces {
     /// A call that was under way before somebody watched.
     pub(in crate::shard) fn found_call(
         &mut self,
-        exchange: Exchange,
+        exchange: impl Into<TraceKey>,
         watched_by: TraceMask,
         name: Option<&OperatorName>,
         id: &str,
@@ -192,7 +209,7 @@ impl Traces {
     /// A stream that was open before somebody watched, or arrived.
     pub(in crate::shard) fn found_stream(
         &mut self,
-        exchange: Exchange,
+        exchange: impl Into<TraceKey>,
         watched_by: TraceMask,
         name: Option<&OperatorName>,
         kind: StreamKind,
@@ -203,11 +220,11 @@ impl Traces {
 
     fn found(
         &mut self,
-        exchange: Exchange,
+        exchange: impl Into<TraceKey>,
         watched_by: TraceMask,
         name: Option<&OperatorName>,
     ) -> &mut TracedExchange {
-        let traced = self.exchanges.entry(exchange).or_default();
+        let traced = self.exchanges.entry(exchange.into()).or_default();
         traced.watched_by.0 |= watched_by.0;
         if traced.name.is_none() {
             traced.name = name.map(|name| name.to_string().into());
@@ -216,19 +233,19 @@ impl Traces {
     }
 
     /// The exchange left this core.
-    pub(in crate::shard) fn forget(&mut self, exchange: Exchange) {
-        self.exchanges.remove(&exchange);
+    pub(in crate::shard) fn forget(&mut self, exchange: impl Into<TraceKey>) {
+        self.exchanges.remove(&exchange.into());
     }
 
     /// It is answered as a whole, and over.
     pub(in crate::shard) fn answered(
         &mut self,
         now: Millis,
-        exchange: Exchange,
+        exchange: impl Into<TraceKey>,
         status: u16,
         body: &[u8],
     ) {
-        let Some(mut traced) = self.exchanges.remove(&exchange) else {
+        let Some(mut traced) = self.exchanges.remove(&exchange.into()) else {
             return;
         };
         let sent = messages::read(body);
@@ -244,8 +261,8 @@ impl Traces {
     }
 
     /// A stream begins on it.
-    pub(in crate::shard) fn opened(&mut self, now: Millis, exchange: Exchange) {
-        let Some(traced) = self.exchanges.get_mut(&exchange) else {
+    pub(in crate::shard) fn opened(&mut self, now: Millis, exchange: impl Into<TraceKey>) {
+        let Some(traced) = self.exchanges.get_mut(&exchange.into()) else {
             return;
         };
         let asked = traced.asked.last().and_then(|it| it.method.as_deref());
@@ -269,7 +286,13 @@ impl Traces {
     }
 
     /// Whole events leave on it.
-    pub(in crate::shard) fn sent(&mut self, now: Millis, exchange: Exchange, events: &[u8]) {
+    pub(in crate::shard) fn sent(
+        &mut self,
+        now: Millis,
+        exchange: impl Into<TraceKey>,
+        events: &[u8],
+    ) {
+        let exchange = exchange.into();
         let Some(mut traced) = self.exchanges.remove(&exchange) else {
             return;
         };
@@ -302,13 +325,13 @@ impl Traces {
     pub(in crate::shard) fn closed(
         &mut self,
         now: Millis,
-        exchange: Exchange,
-        reason: Option<Closed>,
+        exchange: impl Into<TraceKey>,
+        reason: Option<EndReason>,
     ) {
-        let Some(mut traced) = self.exchanges.remove(&exchange) else {
+        let Some(mut traced) = self.exchanges.remove(&exchange.into()) else {
             return;
         };
-        let reason = reason.map(|why| EndReason::from(why).word());
+        let reason = reason.map(EndReason::word);
         while let Some(call) = traced.asked.pop() {
             let event = TraceEvent {
                 reason: reason.or(Some("cancelled")),

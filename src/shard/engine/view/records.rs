@@ -16,6 +16,10 @@ use crate::wire::operator_name::OperatorName;
 #[derive(Default)]
 pub(in crate::shard::engine) struct Records {
     ended: VecDeque<EndedRow>,
+    /// So many of the newest nobody was told of.
+    untold: usize,
+    /// Those that went before anybody was told of them.
+    overtaken: Vec<(EndReason, u64)>,
     errors: VecDeque<(SessionKey, LastError)>,
 }
 
@@ -27,6 +31,34 @@ impl Records {
 
     pub(super) fn find(&self, name: &OperatorName) -> Option<&EndedRow> {
         self.ended.iter().rev().find(|it| it.name == *name)
+    }
+
+    /// The next one that the log is to be told of.
+    pub(in crate::shard::engine) fn next_untold(&mut self) -> Option<EndedRow> {
+        let next = self.ended.len().checked_sub(self.untold)?;
+        let row = self.ended.get(next)?.clone();
+        self.untold -= 1;
+        Some(row)
+    }
+
+    /// Of how many it never will be, and why those ended.
+    pub(in crate::shard::engine) fn take_overtaken(&mut self) -> Vec<(EndReason, u64)> {
+        std::mem::take(&mut self.overtaken)
+    }
+
+    fn note(&mut self, ended: EndedRow) {
+        if self.untold >= ENDED_KEPT
+            && let Some(oldest) = self.ended.front()
+        {
+            let known = self.overtaken.iter_mut().find(|it| it.0 == oldest.reason);
+            match known {
+                Some((_, count)) => *count += 1,
+                None => self.overtaken.push((oldest.reason, 1)),
+            }
+            self.untold -= 1;
+        }
+        keep(&mut self.ended, ended, ENDED_KEPT);
+        self.untold += 1;
     }
 
     /// The last ones of a session, the oldest first.
@@ -61,7 +93,7 @@ impl Engine {
             requests: session.requests,
             events: events.wrapping_add(session.messages),
         };
-        keep(&mut self.records.ended, ended, ENDED_KEPT);
+        self.records.note(ended);
     }
 
     /// The same of a listen stream.
@@ -87,7 +119,7 @@ impl Engine {
             requests: 1,
             events: *events,
         };
-        keep(&mut self.records.ended, ended, ENDED_KEPT);
+        self.records.note(ended);
     }
 
     /// A request of a session is answered with an error.

@@ -13,7 +13,7 @@ use crate::shard::TraceTarget;
 use crate::tasks;
 
 /// Who is watched on this node.
-pub(in crate::node) struct Watching {
+pub(super) struct Watching {
     desk: TraceDesk,
     logged: Arc<Mutex<AccessLogs>>,
     /// None: it is somebody else's.
@@ -29,7 +29,7 @@ struct AccessLogs {
 }
 
 impl Watching {
-    pub(in crate::node) fn new(publisher: Publisher, log: Option<Arc<dyn LogControl>>) -> Watching {
+    pub(super) fn new(publisher: Publisher, log: Option<Arc<dyn LogControl>>) -> Watching {
         Watching {
             desk: TraceDesk::new(publisher),
             logged: Arc::default(),
