@@ -363,6 +363,30 @@ mod tests {
     }
 
     #[test]
+    fn sessions_that_anybody_sees_or_ends() {
+        let name = "/sessions/a.AAEAAAACAAAAAwAAAAAAAAAE";
+        let (drain, one) = (format!("{name}/drain"), "/sessions?principal=x");
+        let asked = [
+            ("GET", "/sessions"),
+            ("GET", "/sessions/ended"),
+            ("GET", name),
+            ("GET", "/sessions/nobody"),
+            ("DELETE", name),
+            ("DELETE", one),
+            ("POST", &drain),
+        ];
+        let foreign = [("Origin", "https://evil.example")];
+        let right = [("Authorization", "Bearer s3cret")];
+        for (method, path) in asked {
+            assert_eq!(ask(method, path, &[], "", true).0, 401, "{path}");
+            assert_eq!(ask(method, path, &foreign, "", false).0, 403, "{path}");
+            // This node has nothing of the kind.
+            let (status, _) = ask(method, path, &right, "", true);
+            assert!([400, 404].contains(&status), "{path}: {status}");
+        }
+    }
+
+    #[test]
     fn the_wrong_method() {
         assert_eq!(ask("GET", "/publish", &[], "", false).0, 405);
         assert_eq!(ask("POST", "/healthz", &[], "", false).0, 405);
