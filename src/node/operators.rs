@@ -44,7 +44,7 @@ pub(super) struct OperatorParts(Option<TcpListener>);
 
 /// What a builder takes for operators: the feature `admin`.
 impl NodeBuilder {
-    /// Serves operators at `address:port`: `POST /publish`, `GET /metrics`, `/readyz`, `/healthz`, `POST /revoke`, `/drain`. Without it,
+    /// Serves operators at `address:port`: `POST /publish`, `GET /metrics`, `/readyz`, `/healthz`, `/sessions`, `POST /revoke`, `/drain`. Without it,
     /// or [`admin_listener`](NodeBuilder::admin_listener), there is nothing of that. An address that is not a loopback one
     /// needs a token.
     pub fn admin(mut self, address: impl ToString) -> Self {
