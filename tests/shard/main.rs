@@ -25,3 +25,4 @@ mod sizes;
 mod travel;
 mod travel_stays;
 mod view;
+mod view_acts;
