@@ -56,7 +56,7 @@ pub(super) struct OperatorParts {
 
 /// What a builder takes for operators: the feature `admin`.
 impl NodeBuilder {
-    /// Serves operators at `address:port`: `POST /publish`, `GET /metrics`, `/node`, `/readyz`, `/healthz`, `POST /revoke`, `/drain`. Without it,
+    /// Serves operators at `address:port`: `POST /publish`, `GET /metrics`, `/node`, `/sessions`, `/readyz`, `/healthz`, `POST /revoke`, `/drain`. Without it,
     /// or [`admin_listener`](NodeBuilder::admin_listener), there is nothing of that. An address that is not a loopback one
     /// needs a token.
     pub fn admin(mut self, address: impl ToString) -> Self {

@@ -24,6 +24,7 @@ mod half_close;
 mod hardship;
 mod identity;
 mod open_files;
+mod operators;
 #[path = "../support/ports.rs"]
 mod ports;
 mod program;

@@ -27,3 +27,4 @@ mod trace;
 mod travel;
 mod travel_stays;
 mod view;
+mod view_acts;
