@@ -1,9 +1,9 @@
-//! Counted, not timed: work for `perf stat -e instructions:u`, which says what a core spends on a request and on an event. Run
+//! Counted, not timed: work for callgrind, which says how many instructions a core spends on a request and on an event. Run
 //! twice with another `COUNT`, the difference of both over the difference of the counts is what one of them takes:
 //!
 //! ```sh
 //! test=$(cargo test --release -p pinfold-bench --test instructions --no-run 2>&1 | sed -n 's/.*(\(.*\))/\1/p')
-//! COUNT=100000 perf stat -e instructions:u "$test" --ignored --exact pings
+//! COUNT=2000 valgrind --tool=callgrind --callgrind-out-file=/dev/null "$test" --exact pings --test-threads=1
 //! ```
 //!
 //! Without `COUNT` each does a little, so that it is known to work.

@@ -90,6 +90,7 @@ impl SubscriptionId {
         number.map_or_else(|| SubscriptionId::Text(json.into()), SubscriptionId::Number)
     }
 
+    #[inline]
     pub(super) fn emit(&self, out: &mut Vec<u8>) {
         match self {
             SubscriptionId::Number(number) => {
