@@ -14,6 +14,7 @@ use clap::{Arg, ArgAction, Args as _, Command};
 use serde_json::Value;
 
 use super::ServeOptions;
+use super::log_filter::LogFilter;
 use super::units::{FileOrUrl, Milliseconds, Size};
 use crate::auth::is_url;
 
@@ -156,6 +157,13 @@ impl OptionKey {
                 .collect(),
             None => texts.collect(),
         }
+    }
+
+    /// What its texts look like, if a parser of its own says more than that.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&'static str> {
+        let parsed = self.option.get_value_parser().type_id();
+        (parsed == TypeId::of::<LogFilter>()).then_some(LogFilter::PATTERN)
     }
 
     /// The values that there are, if they have names; with what each of them means.

@@ -45,6 +45,9 @@ impl LogFormat {
 }
 
 impl LogFilter {
+    /// For a schema: what each filter matches, though not each text that matches is one.
+    pub const PATTERN: &str = "^([A-Za-z0-9_:-]+=)?(off|error|warn|info|debug|trace)(,([A-Za-z0-9_:-]+=)?(off|error|warn|info|debug|trace))*$";
+
     #[must_use]
     pub fn targets(&self) -> Targets {
         let parts = self.parts.iter();

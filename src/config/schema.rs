@@ -105,7 +105,10 @@ fn value(key: &OptionKey) -> Value {
         ValueKind::Text => {
             let choices: Vec<String> = key.choices().into_iter().map(|(name, _)| name).collect();
             match choices.as_slice() {
-                [] => json!({"type": "string"}),
+                [] => match key.pattern() {
+                    Some(pattern) => json!({"type": "string", "pattern": pattern}),
+                    None => json!({"type": "string"}),
+                },
                 _ => json!({"type": "string", "enum": choices}),
             }
         }
