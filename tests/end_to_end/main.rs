@@ -22,6 +22,7 @@ mod fairness;
 mod half_close;
 mod hardship;
 mod identity;
+mod observed;
 mod open_files;
 #[path = "../support/ports.rs"]
 mod ports;

@@ -157,6 +157,11 @@ impl Node {
         self.signal("-HUP");
     }
 
+    /// The thread of `--break-thread` fails, or goes on.
+    pub(crate) fn break_thread(&self) {
+        self.signal("-USR2");
+    }
+
     fn signal(&self, name: &str) {
         let server = self.server.as_ref().expect("the node runs");
         let sent = Command::new("kill")
