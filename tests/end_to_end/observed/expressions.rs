@@ -52,7 +52,10 @@ pub(super) fn names(expression: &str) -> Names {
 }
 
 fn is_metric(word: &str, after: &str) -> bool {
-    let is_function = after.trim_start().starts_with('(');
+    let after = after.trim_start();
+    let is_function = ["(", "by (", "without ("]
+        .iter()
+        .any(|it| after.starts_with(it));
     !is_function && !BEFORE_LABELS.contains(&word) && !OTHER_WORDS.contains(&word)
 }
 

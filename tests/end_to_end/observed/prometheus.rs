@@ -25,13 +25,6 @@ pub(super) struct Prometheus {
     port: u16,
 }
 
-/// One of the series that an expression led to.
-#[derive(Clone, Debug)]
-pub(super) struct Sample {
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) value: f64,
-}
-
 /// An alert that fires, as it is told.
 #[derive(Clone, Debug)]
 pub(super) struct Firing {
@@ -112,17 +105,21 @@ impl Prometheus {
         }
     }
 
-    /// What an expression leads to now.
-    pub(super) fn query(&self, expression: &str) -> Result<Vec<Sample>, String> {
+    /// The values to which an expression leads now.
+    pub(super) fn query(&self, expression: &str) -> Result<Vec<f64>, String> {
         let data = self.ask("/api/v1/query", &[("query", expression)])?;
         let samples = data["result"].as_array().expect("a vector");
-        Ok(samples.iter().map(Sample::read).collect())
+        let value = |sample: &Value| {
+            let text = sample["value"][1].as_str().expect("a number");
+            text.parse().expect("a number")
+        };
+        Ok(samples.iter().map(value).collect())
     }
 
     /// An expression that must be fine.
-    pub(super) fn samples(&self, expression: &str) -> Vec<Sample> {
-        let samples = self.query(expression);
-        samples.unwrap_or_else(|fault| panic!("{expression}: {fault}"))
+    pub(super) fn values(&self, expression: &str) -> Vec<f64> {
+        let values = self.query(expression);
+        values.unwrap_or_else(|fault| panic!("{expression}: {fault}"))
     }
 
     /// Each series of a metric that there has been, by its labels.
@@ -175,19 +172,9 @@ impl Prometheus {
     }
 
     /// Waits until this expression leads to something.
-    pub(super) fn wait_to_see(&self, expression: &str) -> Vec<Sample> {
-        let look = || Some(self.samples(expression)).filter(|found| !found.is_empty());
+    pub(super) fn wait_to_see(&self, expression: &str) -> Vec<f64> {
+        let look = || Some(self.values(expression)).filter(|found| !found.is_empty());
         wait_for(look, || expression.to_owned())
-    }
-}
-
-impl Sample {
-    fn read(sample: &Value) -> Sample {
-        let value = sample["value"][1].as_str().expect("a number");
-        Sample {
-            labels: texts(&sample["metric"]),
-            value: value.parse().expect("a number"),
-        }
     }
 }
 

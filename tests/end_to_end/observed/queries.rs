@@ -13,7 +13,7 @@ use crate::cluster::redis::Redis;
 use crate::program::scratch_folder;
 use crate::server::{App, Placement};
 
-const TOKEN: &str = "what an operator has";
+const TOKEN: &str = "what-an-operator-has";
 /// Names that Prometheus gives to all of its series, or to those of its own.
 const ITS_LABELS: [&str; 2] = ["job", "instance"];
 
@@ -64,7 +64,7 @@ impl Scene {
         loop {
             let answer = self.prometheus.query(&query.expression);
             let answer = answer.unwrap_or_else(|fault| panic!("{query:?}: {fault}"));
-            if answer.iter().any(|sample| !sample.value.is_nan()) {
+            if answer.iter().any(|value| !value.is_nan()) {
                 return;
             }
             let in_time = std::time::Instant::now() < deadline;
@@ -101,7 +101,7 @@ fn a_panel_that_shows_nothing_and_a_name_that_no_node_has() {
     }
     // What is counted only when something is wrong.
     scene.redis.stop();
-    let errors = |prometheus: &Prometheus| prometheus.samples("pinfold_redis_errors_total");
+    let errors = |prometheus: &Prometheus| prometheus.values("pinfold_redis_errors_total");
     wait_for(
         || (!errors(&scene.prometheus).is_empty()).then_some(()),
         || "an error of Redis".into(),
