@@ -64,6 +64,11 @@ impl<T> Mailbox<T> {
         self.lock().messages.len() >= self.messages_max
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().messages.len()
+    }
+
     /// Nobody will read any more. What was on its way is dropped, and connections among it close.
     pub(crate) fn close(&self) {
         let mut inside = self.lock();

@@ -190,6 +190,7 @@ fn broadcasts(rig: &mut Rig) -> u64 {
         let topic = Topic::Resource("board://bench".into());
         let publication = Publication {
             offset,
+            published: NOW,
             topic,
             principal: None,
         };

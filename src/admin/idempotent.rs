@@ -1,4 +1,4 @@
-//! Between a publisher's items and the [`PublishBackend`]. Each item gets one answer, in order, and what was published before
+//! Between a publisher's items and the [`PublishBackend`](super::PublishBackend). Each item gets one answer, in order, and what was published before
 //! under the same key is not published again.
 //!
 //! All items of a group are begun, one after the other and without a pause, before the first is waited for. So they
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::digest::Digest;
 use super::idempotency_cache::{Begun, IdempotencyCache};
-use super::{PublishBackend, PublishItem, PublishOutcome, refused};
+use super::{OperatorBackend, PublishItem, PublishOutcome, refused};
 
 /// An answer as the publisher gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl From<PublishOutcome> for PublishReply {
 }
 
 pub(super) struct IdempotentPublisher {
-    backend: Rc<dyn PublishBackend>,
+    backend: Rc<dyn OperatorBackend>,
     memory: RefCell<IdempotencyCache>,
     opened: Instant,
 }
@@ -51,7 +51,7 @@ enum KeySlot<F> {
 }
 
 impl IdempotentPublisher {
-    pub(super) fn new(backend: Rc<dyn PublishBackend>) -> Self {
+    pub(super) fn new(backend: Rc<dyn OperatorBackend>) -> Self {
         IdempotentPublisher {
             backend,
             memory: RefCell::default(),
@@ -59,7 +59,7 @@ impl IdempotentPublisher {
         }
     }
 
-    pub(super) fn backend(&self) -> &dyn PublishBackend {
+    pub(super) fn backend(&self) -> &dyn OperatorBackend {
         &*self.backend
     }
 

@@ -4,7 +4,7 @@
 //! - `http` and `long_body` cut requests out of bytes and hold their bounds. `lines` cuts NDJSON.
 //! - `routes` answers a whole request. `publish` turns a body into [`PublishItem`]s and answers into a body, with `item`,
 //!   `item_contents` and `message` for the parts of an item.
-//! - `revoke` reads whose tokens are taken back.
+//! - `revoke` reads whose tokens are taken back. `operators` says what else is asked of the node: [`OperatorBackend`].
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
@@ -23,6 +23,8 @@ mod item_principal;
 mod lines;
 mod long_body;
 mod message;
+mod node;
+mod operators;
 mod policy;
 mod publish;
 mod response;
@@ -38,6 +40,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use access::Token;
 pub(crate) use item::no_uri;
+pub use operators::OperatorBackend;
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use revoke::{Revocation, RevokeOutcome};

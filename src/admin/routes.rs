@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::http::AdminRequest;
 use super::idempotent::{IdempotentPublisher, PublishReply};
+use super::node;
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
@@ -14,7 +15,7 @@ use super::revoke;
 use crate::wire::authority::{is_loopback_host, is_loopback_origin};
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
-GET /metrics (what is counted, for Prometheus), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
+GET /metrics (what is counted, for Prometheus), GET /node (how this node fares), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ enum Place {
     Healthz,
     Readyz,
     Metrics,
+    Node,
     Publish,
     Drain,
     Revoke,
@@ -33,6 +35,7 @@ impl Place {
             "/healthz" => Place::Healthz,
             "/readyz" => Place::Readyz,
             "/metrics" => Place::Metrics,
+            "/node" => Place::Node,
             "/publish" => Place::Publish,
             "/drain" => Place::Drain,
             "/revoke" => Place::Revoke,
@@ -43,7 +46,7 @@ impl Place {
     /// What may be asked here, for `Allow`.
     const fn methods(self) -> &'static str {
         match self {
-            Place::Healthz | Place::Readyz | Place::Metrics => "GET, HEAD",
+            Place::Healthz | Place::Readyz | Place::Metrics | Place::Node => "GET, HEAD",
             Place::Publish | Place::Drain | Place::Revoke => "POST",
         }
     }
@@ -72,6 +75,7 @@ pub(super) async fn answer(
         Place::Healthz => AdminResponse::text(200, "ok\n"),
         Place::Readyz => availability(publisher),
         Place::Metrics => metrics(publisher),
+        Place::Node => node(publisher),
         Place::Publish => publish(&request.body, publisher, policy).await,
         Place::Drain => drain(publisher),
         Place::Revoke => revoke(&request.body, publisher).await,
@@ -162,6 +166,13 @@ fn metrics(publisher: &IdempotentPublisher) -> AdminResponse {
     }
 }
 
+fn node(publisher: &IdempotentPublisher) -> AdminResponse {
+    match publisher.backend().node() {
+        Some(node) => AdminResponse::json(200, &node::render(&node)),
+        None => AdminResponse::error(404, "Nothing is known of a node here."),
+    }
+}
+
 /// The log tells how far it is, and the node goes on until it is told to end.
 fn drain(publisher: &IdempotentPublisher) -> AdminResponse {
     publisher.backend().drain();
@@ -213,7 +224,8 @@ mod tests {
 
     use super::*;
     use crate::admin::{
-        PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Token,
+        OperatorBackend, PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome,
+        Token,
     };
     use crate::app::call::Availability;
 
@@ -221,6 +233,8 @@ mod tests {
         availability: Availability,
         offset: Cell<u64>,
     }
+
+    impl OperatorBackend for Counting {}
 
     impl PublishBackend for Counting {
         fn availability(&self) -> Availability {

@@ -16,7 +16,7 @@ use monoio::net::TcpStream;
 use monoio::time::{sleep, timeout};
 use monoio_codec::FramedRead;
 
-use super::PublishBackend;
+use super::OperatorBackend;
 use super::connection::{ConnectionWriter, Reader, send};
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
 use super::framing::RequestError;
@@ -46,7 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until the listening socket is closed; those who are there then are the caller's to end.
 pub(crate) async fn serve_admin(
     acceptor: Rc<Acceptor>,
-    backend: Rc<dyn PublishBackend>,
+    backend: Rc<dyn OperatorBackend>,
     policy: AdminPolicy,
 ) {
     let policy = Rc::new(policy);

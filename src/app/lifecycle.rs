@@ -63,6 +63,18 @@ pub enum SessionEnd {
     NodeEnds,
 }
 
+impl SessionEnd {
+    /// As a label has it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            SessionEnd::Deleted => "deleted",
+            SessionEnd::Idle => "idle",
+            SessionEnd::MadeRoom => "evicted",
+            SessionEnd::NodeEnds => "node_ends",
+        }
+    }
+}
+
 /// Who is subscribed to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -19,6 +19,7 @@ impl Forwarder {
             Passed::Lost(gone) => self.unanswered(now, key, Some(gone)),
             Passed::Malformed(fault) if self.is_unanswered(key) => self.refuse(now, key, fault),
             Passed::Broken { .. } | Passed::ClientLeft | Passed::Malformed(_) => {
+                self.counts.broke_off += u64::from(self.is_exchange(key));
                 self.announce_if_deleted(key);
                 self.close(key);
             }
@@ -28,7 +29,13 @@ impl Forwarder {
         self.settle(key);
     }
 
+    fn is_exchange(&self, key: PassageKey) -> bool {
+        let state = self.passage_ref(key).map(|it| &it.state);
+        matches!(state, Some(PassageState::Exchange(_)))
+    }
+
     fn answered(&mut self, now: Millis, key: PassageKey) {
+        self.counts.answered += 1;
         let ended = self.passage_ref(key).is_some_and(|it| it.ended);
         let Some(exchange) = self.exchange(key).filter(|it| it.takes_the_next()) else {
             return match ended {
@@ -52,6 +59,7 @@ impl Forwarder {
         if let PassageState::Exchange(exchange) = &mut passage.state {
             let (body, ahead) = (exchange.take_body(), exchange.take_ahead());
             passage.state = PassageState::Relay(Relay::new(now, body, ahead));
+            self.counts.answered += 1;
         }
     }
 

@@ -164,6 +164,17 @@ pub enum ForwardEffect {
     Announce(SessionEvent),
 }
 
+/// What became of requests that were to be passed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForwardCounts {
+    /// The owner's answer was passed on, or the head of a stream was.
+    pub answered: u64,
+    /// Nobody knows what became of it: the owner or the client was lost, or said what cannot be understood.
+    pub broke_off: u64,
+    /// The owner was not there: its client was told so by the shard here.
+    pub returned: u64,
+}
+
 pub struct Forwarder {
     node: NodeName,
     path: Box<str>,
@@ -191,6 +202,7 @@ pub struct Forwarder {
     unsettled: Vec<PassageKey>,
     /// Where decoded chunks go that nobody reads.
     sink: Vec<u8>,
+    counts: ForwardCounts,
 }
 
 impl Forwarder {
@@ -215,6 +227,7 @@ impl Forwarder {
             outgoing: VecDeque::new(),
             unsettled: Vec::new(),
             sink: Vec::new(),
+            counts: ForwardCounts::default(),
         }
     }
 
@@ -240,6 +253,7 @@ impl Forwarder {
             .and_then(|secret| Outgoing::read(&bytes, &self.limits, self.node, secret, address));
         let Some(outgoing) = outgoing else {
             let gone = Some(MissReason::CannotTell);
+            self.counts.returned += 1;
             return Err(Returning {
                 bytes,
                 gone,
@@ -301,6 +315,12 @@ impl Forwarder {
     #[must_use]
     pub fn count(&self) -> usize {
         self.passages.len()
+    }
+
+    /// What became of those that are over.
+    #[must_use]
+    pub fn counts(&self) -> ForwardCounts {
+        self.counts
     }
 
     /// Whether the passage goes on.

@@ -37,7 +37,10 @@ impl Forwarder {
         };
         let answer = match gone {
             Some(gone) => match exchange.take_all() {
-                Some(read) => return self.give_back(key, read, Some(gone)),
+                Some(read) => {
+                    self.counts.returned += 1;
+                    return self.give_back(key, read, Some(gone));
+                }
                 None => {
                     let missed = SessionEvent::Missed { session, gone };
                     self.effects.push_back(ForwardEffect::Announce(missed));
@@ -50,12 +53,14 @@ impl Forwarder {
                 broke_off_answer()
             }
         };
+        self.counts.broke_off += 1;
         self.announce_if_deleted(key);
         self.answer_last(now, key, &answer);
     }
 
     /// The rest of its request is no body, and nobody has answered it.
     pub(super) fn refuse(&mut self, now: Millis, key: PassageKey, fault: Malformed) {
+        self.counts.broke_off += 1;
         self.announce_if_deleted(key);
         self.answer_last(now, key, &malformed_answer(fault));
     }

@@ -7,6 +7,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 use monoio::time::timeout;
 
 use super::cluster::{BusHandle, ReceiptReceiver};
+use super::stats::availability;
 use crate::admin::{
     PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, SessionName, Target,
     no_uri, refused,
@@ -43,12 +44,7 @@ pub(super) struct NodeBackend {
 
 impl PublishBackend for NodeBackend {
     fn availability(&self) -> Availability {
-        match &self.bus {
-            _ if self.publisher.is_leaving() => Availability::Leaving,
-            _ if self.publisher.is_impaired() => Availability::Impaired,
-            Some(bus) => bus.loaded().availability(),
-            None => Availability::Ready,
-        }
+        availability(&self.publisher, self.bus.as_deref())
     }
 
     fn metrics(&self) -> String {

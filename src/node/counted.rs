@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use super::cluster::BusHandle;
+use super::stats::reader;
 use super::{Node, NodeBuilder, NodeError};
 use crate::clients::Commons;
 use crate::metrics::{Metrics, Registry};
+use crate::runtime::StatsBoard;
 
 /// Where it is counted; a registry of its own unless one is given.
 #[derive(Default)]
@@ -49,6 +52,11 @@ impl Counters {
         self.0.show_memory(commons.memory.clone());
         self.0.show_sessions(commons.sessions.clone());
         self.0.show_ended(commons.ended.clone());
+    }
+
+    /// Of what its cores have counted as well.
+    pub(super) fn show_node(&self, node: &Node, board: StatsBoard, bus: Option<Arc<BusHandle>>) {
+        self.0.show_node(reader(node, board, bus));
     }
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {

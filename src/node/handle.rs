@@ -80,6 +80,25 @@ pub struct NodeCounts {
     pub memory_bytes_max: usize,
 }
 
+impl NodeCounts {
+    pub(super) fn of(commons: &Commons) -> Self {
+        let Commons {
+            connections,
+            sessions,
+            memory,
+            ..
+        } = commons;
+        NodeCounts {
+            connections: connections.total() - connections.free(),
+            connections_max: connections.total(),
+            sessions: sessions.total() - sessions.free(),
+            sessions_max: sessions.total(),
+            memory_bytes: memory.total() - memory.free(),
+            memory_bytes_max: memory.total(),
+        }
+    }
+}
+
 impl Node {
     /// Publishes to this node's clients, and to those of all nodes that share its Redis.
     #[must_use]
@@ -136,20 +155,7 @@ impl Node {
     /// How much there is now. Asks no core.
     #[must_use]
     pub fn counts(&self) -> NodeCounts {
-        let Commons {
-            connections,
-            sessions,
-            memory,
-            ..
-        } = &*self.shared.commons;
-        NodeCounts {
-            connections: connections.total() - connections.free(),
-            connections_max: connections.total(),
-            sessions: sessions.total() - sessions.free(),
-            sessions_max: sessions.total(),
-            memory_bytes: memory.total() - memory.free(),
-            memory_bytes_max: memory.total(),
-        }
+        NodeCounts::of(&self.shared.commons)
     }
 
     /// New clients are welcome: it takes them, and all of its threads do their work.

@@ -31,10 +31,14 @@ mod error;
 mod handle;
 mod listen;
 mod names;
+#[cfg(feature = "admin")]
+mod observe;
 #[cfg_attr(not(feature = "admin"), path = "unattended.rs")]
 mod operators;
 mod options;
 mod start;
+#[cfg(feature = "metrics")]
+mod stats;
 mod store;
 
 pub use self::application::IntoHandler;

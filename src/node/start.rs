@@ -18,7 +18,8 @@ use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, c
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
 use crate::runtime::{
-    Cores, CoresSetup, Driver, OwnSetup, Watch, ends_within, open_files, reserve_open_files,
+    Cores, CoresSetup, Driver, OwnSetup, StatsBoard, Watch, ends_within, open_files,
+    reserve_open_files,
 };
 use crate::shard::RequestPolicy;
 
@@ -84,6 +85,9 @@ impl NodeBuilder {
             return Err(NodeError::system("cannot start threads", fault));
         }
         let node = plan.node(&cores, &watch);
+        let bus = plan.member.as_ref().map(|it| it.bus.clone());
+        plan.counters
+            .show_node(&node, plan.setup.stats.clone(), bus);
         let membership = plan.member.as_ref().map(|it| it.membership.clone());
         let control = on_listening(&node).and_then(|()| plan.start_control(&node));
         match control {
@@ -158,6 +162,7 @@ impl Plan {
             place_at_random: options.place_at_random,
             make_handler,
             publisher,
+            stats: StatsBoard::new(cores),
             #[cfg(feature = "auth")]
             credentials,
         };

@@ -1,7 +1,11 @@
 //! In place of `counted.rs` in a build without the feature `metrics`: nothing is counted.
 
-use super::NodeError;
+use std::sync::Arc;
+
+use super::cluster::BusHandle;
+use super::{Node, NodeError};
 use crate::clients::Commons;
+use crate::runtime::StatsBoard;
 
 #[derive(Default)]
 pub(super) struct CounterParts {}
@@ -15,4 +19,6 @@ impl Counters {
     }
 
     pub(super) fn show(&self, _: &Commons) {}
+
+    pub(super) fn show_node(&self, _: &Node, _: StatsBoard, _: Option<Arc<BusHandle>>) {}
 }

@@ -12,6 +12,7 @@ use crate::auth::Rules;
 use crate::clients::Ticket;
 use crate::mailbox::Mailbox;
 use crate::shard::Publication;
+use crate::shard::view::{ViewAnswer, ViewQuestion};
 #[cfg(feature = "auth")]
 use crate::shard::{ConnectionKey, IdentityAnswer};
 
@@ -51,6 +52,11 @@ pub(super) enum CoreMessage {
         connection: ConnectionKey,
         number: u64,
         answer: IdentityAnswer,
+    },
+    /// What an operator asks of the sessions here. Nobody may wait for the answer any more.
+    View {
+        question: Box<ViewQuestion>,
+        answer: oneshot::Sender<ViewAnswer>,
     },
     /// Tell the other nodes of every session again.
     Announce,

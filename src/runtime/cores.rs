@@ -23,6 +23,7 @@ use super::publisher::Publisher;
 use super::ring::Driver;
 use super::seal::Sealer;
 use super::secrets;
+use super::stats::StatsBoard;
 use super::thread::{self, CoreSetup};
 use super::tokio::Tokio;
 use super::watchdog::{Alive, Watch};
@@ -65,6 +66,8 @@ pub(crate) struct CoresSetup {
     pub(crate) place_at_random: bool,
     pub(crate) make_handler: MakeHandler,
     pub(crate) publisher: Publisher,
+    /// Where each core says what it has counted.
+    pub(crate) stats: StatsBoard,
     /// Who knows who asks. None: nobody is asked.
     #[cfg(feature = "auth")]
     pub(crate) credentials: Option<Arc<CredentialStore>>,
@@ -124,6 +127,7 @@ impl Cores {
                 departure: cores.departure.clone(),
                 beats: alive.beats(),
                 tokio: tokio.clone(),
+                stats: setup.stats.clone(),
             };
             match start_core(
                 setup.clone(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 
+use super::clock;
 use super::core_message::{CoreMailbox, CoreMessage, core_mailbox};
 use crate::app::call::{Availability, Notice, NotifyRefused, Topic};
 use crate::app::contents::{Change, Contents};
@@ -18,6 +19,7 @@ use crate::auth::Rules;
 use crate::limits::GAP_OFFSETS;
 use crate::principal::PrincipalId;
 use crate::shard::Publication;
+use crate::shard::view::{ViewAnswer, ViewQuestion};
 use crate::wire::session_id::SessionId;
 use crate::wire::uri::normal;
 
@@ -287,8 +289,10 @@ impl Publisher {
     ) -> std::ops::Range<u64> {
         let mut last_offset = self.lock();
         let first = floor.max(*last_offset + 1);
+        let published = clock::now();
         let publications = (first..).zip(topics).map(|(offset, topic)| Publication {
             offset,
+            published,
             topic,
             principal,
         });
@@ -342,6 +346,24 @@ impl Publisher {
         Ok(receiver)
     }
 
+    /// Asks a core what an operator wants to know. None: it takes no questions now, or there is no such core.
+    pub(crate) fn view(
+        &self,
+        core: u16,
+        question: ViewQuestion,
+    ) -> Option<oneshot::Receiver<ViewAnswer>> {
+        let mailbox = self.mailboxes().get(usize::from(core))?;
+        if mailbox.is_full() || self.has_ended() {
+            return None;
+        }
+        let (answer, receiver) = oneshot::channel();
+        mailbox.post_beyond(CoreMessage::View {
+            question: question.into(),
+            answer,
+        });
+        Some(receiver)
+    }
+
     /// Asks all other cores to end an idle session of somebody who holds more than this.
     pub(super) fn make_room(&self, own: u16, holds: u32) {
         let others = self.mailboxes().iter().enumerate();
@@ -367,6 +389,11 @@ impl Publisher {
             .mailboxes
             .get()
             .map_or(&[], |mailboxes| mailboxes)
+    }
+
+    /// How many messages wait for each core.
+    pub(crate) fn waiting(&self) -> Vec<usize> {
+        self.mailboxes().iter().map(CoreMailbox::len).collect()
     }
 
     /// Gives offsets to a message for every core, which learns the first of them.

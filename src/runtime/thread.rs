@@ -15,6 +15,7 @@ use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
 use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;
+use super::stats::{StatsBoard, TICKS_TO_COPY};
 use super::tokio::Tokio;
 use super::turns::WakeRelay;
 use super::watchdog::Beats;
@@ -63,6 +64,7 @@ pub(super) struct CoreSetup {
     pub(super) departure: Arc<DrainBarrier>,
     pub(super) beats: Beats,
     pub(super) tokio: Tokio,
+    pub(super) stats: StatsBoard,
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere. `report`
@@ -279,6 +281,10 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
             let mut shard = core.shard.borrow_mut();
             shard.handle_identified(now, connection, number, answer);
         }
+        CoreMessage::View { question, answer } => {
+            let told = core.shard.borrow_mut().handle_view(now, &question);
+            let _ = answer.send(told);
+        }
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
         CoreMessage::Report => report(core),
@@ -300,7 +306,10 @@ fn report(core: &Core) {
 
 async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
     let relay = WakeRelay::start();
-    loop {
+    for tick in (0..TICKS_TO_COPY).cycle() {
+        if tick == 0 {
+            core_setup.stats.write(&core);
+        }
         let asked = Instant::now();
         monoio::time::sleep(TICK).await;
         assert!(core.is_sound(), "this core can carry out nothing any more");

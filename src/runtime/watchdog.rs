@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::clock;
 use super::publisher::Publisher;
 use crate::limits::{THREAD_HANGS_AFTER_LOOKS, THREAD_LOOK_EVERY_MS};
 
@@ -56,6 +57,8 @@ struct Life {
     name: Box<str>,
     is_core: bool,
     beats: AtomicU64,
+    /// When the last of them was, by the clock of the shards.
+    beat_at: AtomicU64,
     state: AtomicU8,
     /// The watchdog's opinion.
     hangs: AtomicBool,
@@ -152,11 +155,23 @@ impl Watch {
         gone.map(|life| life.name.to_string())
     }
 
+    /// Threads that run, and for how long each has been silent.
+    pub(crate) fn silent_for(&self) -> Vec<(String, Duration)> {
+        let (lives, now) = (self.lives(), clock::now());
+        let running = lives.iter().filter(|life| !life.is(ENDED));
+        let silent = running.map(|life| {
+            let since = now.saturating_sub(life.beat_at.load(Ordering::Relaxed));
+            (life.name.to_string(), Duration::from_millis(since))
+        });
+        silent.collect()
+    }
+
     fn add(&self, name: &str, is_core: bool) -> Alive {
         let life = Arc::new(Life {
             name: name.into(),
             is_core,
             beats: AtomicU64::new(0),
+            beat_at: AtomicU64::new(clock::now()),
             state: AtomicU8::new(RUNS),
             hangs: AtomicBool::new(false),
         });
@@ -305,6 +320,7 @@ impl Beats {
     pub(crate) fn beat(&self) {
         let beats = &self.life.beats;
         beats.store(beats.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.life.beat_at.store(clock::now(), Ordering::Relaxed);
         if let Some(broken) = &self.broken
             && broken.now.swap(false, Ordering::Relaxed)
         {

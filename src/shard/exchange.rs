@@ -56,6 +56,25 @@ pub enum Closed {
     NoLongerAllowed,
 }
 
+impl Closed {
+    /// As a label has it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Closed::PeerLeft => "peer_left",
+            Closed::Answered => "answered",
+            Closed::Idle => "idle",
+            Closed::WriteStalled => "write_stalled",
+            Closed::SlowReader => "slow_reader",
+            Closed::Draining => "draining",
+            Closed::OutOfMemory => "out_of_memory",
+            Closed::TokenExpired => "token_expired",
+            Closed::TokenRevoked => "token_revoked",
+            Closed::NoLongerAllowed => "no_longer_allowed",
+        }
+    }
+}
+
 /// One request as the engine has it: admitted, and complete.
 pub(super) struct Request<'a, W> {
     pub(super) exchange: Exchange,

@@ -37,8 +37,10 @@ mod messages;
 mod refused;
 mod remote;
 mod setup;
+mod stats;
 mod stays;
 mod travel;
+pub mod view;
 mod wheel;
 
 use std::hint::black_box;
@@ -66,6 +68,10 @@ pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{
     AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup,
+};
+pub use self::stats::{
+    BOUNDS_MS, CoreStats, EndedSessions, Gauges, Histogram, OperationCounts, OperationEnd,
+    OperationLabels, StreamCounts, Tally,
 };
 pub use self::stays::{NotTaken, StaysBecause};
 pub use self::travel::{GivenBack, TravellingConnection, TravellingSession};
@@ -422,6 +428,16 @@ impl Shard {
             connections: self.http.connection_count(),
             ..self.engine.counts()
         }
+    }
+
+    /// Writes what was counted, and what there is, over an older copy: what did not change since is not copied again.
+    pub fn stats_into(&self, copy: &mut CoreStats) {
+        self.engine.stats_into(self.http.stats().streams, copy);
+        self.http.stats().copy_into(copy);
+        let connections = self.http.connection_count();
+        copy.gauges.connections = connections;
+        let bytes = connections * Http::<Engine>::ENTRY_BYTES;
+        copy.gauges.memory_lines[0] = ("connections", bytes);
     }
 
     #[must_use]

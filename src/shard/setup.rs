@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::card::{CardSettings, ServerCard};
 use super::http::PublicDocuments;
+use super::wheel::Millis;
 use super::{Cluster, RequestPolicy};
 use crate::app::call::{ServerInfoJson, Topic};
 use crate::clients::Commons;
@@ -57,6 +58,8 @@ pub type OwnSpelling = Box<dyn Fn(&str) -> Result<Option<Box<str>>, NotAUri>>;
 #[derive(Clone, Debug)]
 pub struct Publication {
     pub offset: u64,
+    /// When it was, by the clock of the shards.
+    pub published: Millis,
     pub topic: Topic,
     /// Whose subscribers alone are to hear of it. None: all are.
     pub principal: Option<PrincipalId>,

@@ -23,6 +23,7 @@ pub mod json_rpc;
 pub mod json_scan;
 mod line_ends;
 mod malformed;
+pub mod operator_name;
 pub mod public_url;
 mod request_line;
 pub mod response;

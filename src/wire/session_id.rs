@@ -148,12 +148,9 @@ struct Redacted {
 
 impl fmt::Display for Redacted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut chars = [0; LOCATOR_CHARS];
-        let len = URL_SAFE_NO_PAD
-            .encode_slice(self.locator.to_bytes(), &mut chars)
-            .map_err(|_| fmt::Error)?;
-        let locator = std::str::from_utf8(&chars[..len]).map_err(|_| fmt::Error)?;
-        write!(f, "{}.{locator}…", self.node)
+        write!(f, "{}.", self.node)?;
+        self.locator.show(f)?;
+        f.write_str("…")
     }
 }
 
@@ -212,6 +209,21 @@ impl fmt::Display for BadNodeName {
 impl std::error::Error for BadNodeName {}
 
 impl Locator {
+    /// As it stands in an id, if it is that.
+    pub(super) fn parse(text: &str) -> Option<Locator> {
+        let is_whole = text.len() == LOCATOR_CHARS;
+        let bytes = is_whole.then(|| decode::<LOCATOR_BYTES>(text.as_bytes()))?;
+        Some(Locator::from_bytes(bytes?))
+    }
+
+    pub(super) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut chars = [0; LOCATOR_CHARS];
+        let len = URL_SAFE_NO_PAD
+            .encode_slice(self.to_bytes(), &mut chars)
+            .map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&chars[..len]).map_err(|_| fmt::Error)?)
+    }
+
     /// Big-endian, in the order of the fields.
     fn to_bytes(self) -> [u8; LOCATOR_BYTES] {
         let mut bytes = [0; LOCATOR_BYTES];

@@ -18,6 +18,7 @@ impl HeardOf {
     pub fn note(&mut self, publication: &Publication) {
         let Publication {
             offset,
+            published: _,
             topic,
             principal,
         } = publication;
@@ -48,6 +49,7 @@ impl Node {
         let offset = self.post(floor, |offset| {
             News::Published(Publication {
                 offset,
+                published: 0,
                 topic: topic.clone(),
                 principal: Some(principal),
             })

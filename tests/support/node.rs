@@ -300,6 +300,7 @@ impl Node {
         self.post(floor, |offset| {
             News::Published(Publication {
                 offset,
+                published: 0,
                 topic: topic.clone(),
                 principal: None,
             })

@@ -58,7 +58,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "forward",
         ],
     ),
-    ("metrics", &["budget", "clients"]),
+    ("metrics", &["budget", "clients", "mcp", "shard", "forward"]),
     ("redis", &["tasks", "log_throttle", "metrics"]),
     (
         "cluster",
@@ -88,6 +88,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "principal",
             "wire",
             "mcp",
+            "shard",
             "app",
             "metrics",
         ],

@@ -3,7 +3,7 @@ use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use super::*;
-use crate::admin::{Revocation, RevokeOutcome, Target};
+use crate::admin::{PublishBackend, Revocation, RevokeOutcome, Target};
 use crate::app::call::{Availability, Topic};
 
 /// Answers for prompts when it is told to, for everything else at once; remembers what it was asked, in order.
@@ -13,6 +13,8 @@ struct Scripted {
     slow: RefCell<Option<Receiver<PublishOutcome>>>,
     is_saturated: std::cell::Cell<bool>,
 }
+
+impl OperatorBackend for Scripted {}
 
 impl PublishBackend for Scripted {
     fn availability(&self) -> Availability {

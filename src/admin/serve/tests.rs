@@ -9,7 +9,7 @@ use super::*;
 use crate::acceptor::Listening;
 use crate::admin::connection_limit::{CONNECTIONS_MAX, PUBLISHING_MAX};
 use crate::admin::{
-    BODY_BYTES_MAX, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Target,
+    BODY_BYTES_MAX, PublishBackend, PublishItem, PublishOutcome, Revocation, RevokeOutcome, Target,
 };
 use crate::app::call::{Availability, Topic};
 use std::cell::Cell;
@@ -24,6 +24,8 @@ struct Counting {
     /// Looks at a shaky node, which is saturated, then not, then saturated, …
     looks: Cell<u64>,
 }
+
+impl OperatorBackend for Counting {}
 
 impl PublishBackend for Counting {
     fn availability(&self) -> Availability {

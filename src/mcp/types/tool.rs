@@ -144,12 +144,12 @@ pub struct CallToolResult {
         deserialize_with = "present"
     )]
     pub structured_content: Option<Value>,
-    /// The tool failed, and `content` says how.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_error: bool,
     /// `_meta`: what programs add, under keys with a prefix of their own.
     #[serde(rename = "_meta", default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
+    /// The tool failed, and `content` says how. The last member of all: it is found there by whoever counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_error: bool,
 }
 
 impl CallToolResult {

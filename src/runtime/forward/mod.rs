@@ -23,8 +23,8 @@ use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
 use crate::forward::{
-    Departing, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode, PassageKey, Question,
-    RelayBuffer, Side, SocketInterest,
+    Departing, ForwardCounts, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode,
+    PassageKey, Question, RelayBuffer, Side, SocketInterest,
 };
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
@@ -93,6 +93,10 @@ impl Forwarding {
     /// Nothing is left here that a request from another node could be for.
     pub(super) fn announce_leaving(&self) {
         self.cluster.handle.announce_leaving();
+    }
+
+    pub(super) fn counts(&self) -> ForwardCounts {
+        self.forwarder.borrow().counts()
     }
 
     /// Requests under way to other nodes, which count as connections of this one.

@@ -2,6 +2,7 @@
 
 use super::Exchange;
 use super::keys::{SessionKey, StreamKey};
+use super::stats::Operation;
 use super::wheel::{Millis, Timer};
 use crate::budget::Charge;
 use crate::clients::Client;
@@ -17,6 +18,8 @@ pub(super) struct CallState {
     pub(super) answer_to: AnswerTo,
     /// `_meta["…/logLevel"]` of a modern request. Legacy sessions have theirs.
     pub(super) log_level: Option<u8>,
+    /// As what it is counted when it is over.
+    pub(super) operation: Operation,
     /// Among whose calls it counts.
     pub(super) client: Option<Client>,
     pub(super) asks: ThinVec<PendingRequest>,

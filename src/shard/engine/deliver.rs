@@ -39,6 +39,7 @@ impl Engine {
             W::emit_frame(frame, &self.events, bytes);
             return Some(exchange);
         }
+        self.stats.count_last_write(self.now);
         None
     }
 
@@ -65,6 +66,8 @@ impl Engine {
             return;
         };
         let mut id = self.standalone_id(listener);
+        let era = listener.kind.era();
+        self.stats.count_deliveries(era, self.due.len());
         for &due in &self.due {
             // What was never published has no place in the log, so nothing to name it by.
             if let Some(id) = id.as_mut().filter(|_| due.offset > 0) {

@@ -10,6 +10,7 @@ use super::call::{AnswerTo, CallState};
 use super::fanout::ListenerKind;
 use super::hooks::subscriber_of;
 use super::keys::StreamKey;
+use super::stats::OperationEnd;
 use super::stream::STANDALONE;
 use super::{
     CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeChange, ExchangeEvent, ExchangeOwner,
@@ -125,7 +126,9 @@ impl Engine {
                 state.answer_to = AnswerTo::Nobody;
             }
             (AnswerTo::Exchange(_) | AnswerTo::Plain(_), Era::Modern) => {
-                self.remove_call(call);
+                if let Some(state) = self.remove_call(call) {
+                    self.count_end(&state, OperationEnd::Cancelled);
+                }
                 self.outputs.push_back(EngineOutput::Cancel(call));
             }
         }

@@ -1,11 +1,13 @@
 //! What running calls do: notify, log, ask, end their stream early, and answer.
 
 use super::call::{AnswerTo, CallState, PendingRequest};
+use super::count::end_of;
 use super::keys::SessionKey;
 use super::keys::StreamKey;
 use super::messages::{error_message, notification_message, request_message, result_message};
 use super::modern::with_members;
 use super::post::not_acceptable;
+use super::stats::OperationEnd;
 use super::stream::{Stream, stand_in};
 use super::{CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeOwner, Refused, Wire};
 use crate::app::call::{AskFailed, Outcome};
@@ -28,11 +30,14 @@ impl Engine {
         if let Outcome::MissingScope { scopes } = outcome {
             let identity = inspected.as_ref().map(|it| &*it.identity);
             let refused = self.missing_scopes(identity, scopes);
+            self.count_end(&state, OperationEnd::Error(refused.error.code));
             return self.refuse_call(wire, &state, &refused);
         }
         let shown = inspected.map(|it| self.shown(&it, outcome));
         let era = state.version.era();
-        let (status, message) = match shown.as_deref().unwrap_or(outcome) {
+        let outcome = shown.as_deref().unwrap_or(outcome);
+        self.count_end(&state, end_of(outcome));
+        let (status, message) = match outcome {
             Outcome::Error(error) => (
                 error.http_status(era),
                 error_message(Some(&state.id), error),
@@ -171,7 +176,9 @@ impl Engine {
     ) {
         if let Some(state) = self.remove_call(call) {
             self.outputs.push_back(EngineOutput::Cancel(call));
-            wire.refuse(connection, Some(&state.id), &not_acceptable(NEEDS_STREAM));
+            let refused = not_acceptable(NEEDS_STREAM);
+            self.count_end(&state, OperationEnd::Error(refused.error.code));
+            wire.refuse(connection, Some(&state.id), &refused);
         }
     }
 

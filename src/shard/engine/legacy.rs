@@ -9,6 +9,7 @@ use super::guard::InPlace;
 use super::messages::{error_message, result_message};
 use super::params::{self, Cancelled, SetLevel};
 use super::post::{Post, not_acceptable};
+use super::stats::OperationEnd;
 use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Refused, Request, SessionKey, Wire};
 use crate::app::call::{AskFailed, Call};
 use crate::limits::LOOK_ON_CORE_BYTES_MAX;
@@ -36,7 +37,13 @@ impl Engine {
         let id = request_id(&message);
         let session = match self.find_legacy_session(post) {
             Ok(session) => session,
-            Err(refused) => return wire.refuse(key, id, &refused),
+            Err(refused) => {
+                if let Message::Request { method, .. } = &message {
+                    let version = post.request.fields.version.known;
+                    self.count_refused(RpcMethod::of(method), version, &refused);
+                }
+                return wire.refuse(key, id, &refused);
+            }
         };
         match message {
             Message::Request { id, method, params } => {
@@ -111,6 +118,7 @@ impl Engine {
                             let started = self
                                 .start_legacy(wire, request, session, call, tree_bytes, answer_to);
                             if let Err(refused) = started {
+                                self.count_not_started(session, &method, &refused);
                                 self.push_answer(
                                     wire,
                                     stream,
@@ -214,10 +222,18 @@ impl Engine {
                     });
                 match started {
                     Ok(call) => wire.expect_answer(key, ExchangeOwner::Call(call)),
-                    Err(refused) => wire.refuse(key, Some(id), &refused),
+                    Err(refused) => {
+                        self.count_not_started(session, method, &refused);
+                        wire.refuse(key, Some(id), &refused);
+                    }
                 }
             }
         }
+    }
+
+    fn count_not_started(&mut self, session: SessionKey, method: &str, refused: &Refused) {
+        let version = self.sessions.get(session).map(|it| it.version);
+        self.count_refused(RpcMethod::of(method), version, refused);
     }
 
     fn dispatch(
@@ -226,8 +242,27 @@ impl Engine {
         session: SessionKey,
         (method, params): (&str, Option<&RawValue>),
     ) -> Dispatched {
+        let known = RpcMethod::of(method);
+        let dispatched = self.dispatch_known(post, session, known, (method, params));
+        let version = self.sessions.get(session).map(|it| it.version);
+        match &dispatched {
+            Dispatched::Result(_) => self.count_answered(known, version),
+            Dispatched::Refused(refused) => self.count_refused(known, version, refused),
+            // Counted when it is over.
+            Dispatched::Application => {}
+        }
+        dispatched
+    }
+
+    fn dispatch_known(
+        &mut self,
+        post: Post<'_>,
+        session: SessionKey,
+        known: Option<RpcMethod>,
+        (method, params): (&str, Option<&RawValue>),
+    ) -> Dispatched {
         let request = post.request;
-        let done = match RpcMethod::of(method) {
+        let done = match known {
             Some(RpcMethod::Ping) => Ok(()),
             Some(RpcMethod::LoggingSetLevel) => self.set_level(session, params),
             Some(RpcMethod::ResourcesSubscribe) => {
@@ -294,6 +329,7 @@ impl Engine {
         let client = self.caller(sent, session_key);
         let charge = self.charge_call(wire, client, &sent.fields, params, tree_bytes)?;
         let caller = self.caller_seen(sent, Some(session_key));
+        let operation = self.begin_operation(method, params, None);
         let session = self
             .sessions
             .get(session_key)
@@ -313,6 +349,7 @@ impl Engine {
             id: id.into(),
             answer_to,
             log_level: None,
+            operation,
             client,
             asks: Default::default(),
             timer: Default::default(),
@@ -358,6 +395,7 @@ impl Engine {
         let Some(state) = self.remove_call(call) else {
             return;
         };
+        self.count_end(&state, OperationEnd::Cancelled);
         self.outputs.push_back(EngineOutput::Cancel(call));
         match state.answer_to {
             AnswerTo::Exchange(connection) => {

@@ -33,6 +33,7 @@ use super::guard::hearing_of;
 use super::hooks::subscriber_of;
 use super::keys::StreamKey;
 use super::rights::{Rights, second};
+use super::stats::OperationEnd;
 use super::stream::STANDALONE;
 use super::{
     CallKey, Closed, Engine, EngineOutput, ExchangeOwner, Millis, Refused, Request, SessionKey,
@@ -394,6 +395,7 @@ impl Engine {
             let Some(state) = self.remove_call(call) else {
                 continue;
             };
+            self.count_end(&state, OperationEnd::Error(refused.error.code));
             self.outputs.push_back(EngineOutput::Cancel(call));
             self.refuse_call(wire, &state, &refused);
         }

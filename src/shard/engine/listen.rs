@@ -31,37 +31,24 @@ impl Engine {
         request: &Request<'_>,
         id: &str,
         params: Option<&RawValue>,
-    ) {
+    ) -> Result<(), Refused> {
         let (key, client) = (request.exchange, request.client);
         if self.rejects_new() {
-            let refused = Refused::busy("This node is shutting down and opens no new streams.", 1);
-            return wire.refuse(key, Some(id), &refused);
+            let sentence = "This node is shutting down and opens no new streams.";
+            return Err(Refused::busy(sentence, 1));
         }
         let bytes_max =
             (self.limits.subscriptions_max * LISTEN_BYTES_MAX).max(LOOK_ON_CORE_BYTES_MAX);
-        let filter = match params::parse_within::<Listen>(bytes_max, params)
+        let filter = params::parse_within::<Listen>(bytes_max, params)
             .and_then(|listen| self.check_filter(listen.notifications))
-        {
-            Ok(filter) => filter,
-            Err(error) => {
-                return wire.answer_error(key, error.http_status(Era::Modern), Some(id), &error);
-            }
-        };
-        let (interests, honoured) = match self.honoured(request.identity.as_deref(), &filter) {
-            Ok(honoured) => honoured,
-            Err(refused) => return wire.refuse(key, Some(id), &refused),
-        };
-        let admitted = wire.count_stream(key).and_then(|()| {
-            let leased = self.fanout.lease(client, &interests, self.now);
-            leased.map_err(|whose| match whose {
-                NoRoom::OfNode => Refused::busy(NO_ROOM, 30),
-                NoRoom::OfClient => too_many_subscriptions(),
-            })
-        });
-        let lease = match admitted {
-            Ok(lease) => lease,
-            Err(refused) => return wire.refuse(key, Some(id), &refused),
-        };
+            .map_err(|error| Refused::rpc(error.http_status(Era::Modern), error))?;
+        let (interests, honoured) = self.honoured(request.identity.as_deref(), &filter)?;
+        wire.count_stream(key)?;
+        let leased = self.fanout.lease(client, &interests, self.now);
+        let lease = leased.map_err(|whose| match whose {
+            NoRoom::OfNode => Refused::busy(NO_ROOM, 30),
+            NoRoom::OfClient => too_many_subscriptions(),
+        })?;
         let listener = self
             .fanout
             .open(ListenerKind::Listen(SubscriptionId::new(id)), self.offset);
@@ -93,6 +80,7 @@ impl Engine {
         wire.set_owner(key, ExchangeOwner::Listener(listener));
         self.fanout.attach(listener, key);
         self.hook_listening(listener);
+        Ok(())
     }
 
     fn check_filter(&self, filter: Filter) -> Result<Filter, RpcError> {

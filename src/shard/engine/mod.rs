@@ -11,6 +11,7 @@ mod call;
 mod calls;
 mod chase;
 mod client_info;
+mod count;
 mod deliver;
 mod description;
 mod drain;
@@ -51,6 +52,7 @@ mod subscribe;
 mod tests;
 mod timers;
 pub(super) mod travel;
+mod view;
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -80,6 +82,7 @@ use super::memory::Memory;
 use super::messages;
 use super::refused::Refused;
 use super::remote::{MissReason, SessionEvent, SessionInfo};
+use super::stats::{self, EngineStats};
 use super::wheel::{self, Millis, Wheel};
 use super::{AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup};
 use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
@@ -137,6 +140,7 @@ pub(super) struct Engine {
     due: Vec<Due>,
     events: Vec<u8>,
     id_text: Vec<u8>,
+    stats: EngineStats,
 }
 
 /// Whose an exchange is.
@@ -214,6 +218,7 @@ impl Engine {
             due: Vec::new(),
             events: Vec::new(),
             id_text: Vec::new(),
+            stats: EngineStats::default(),
         }
     }
 
@@ -228,6 +233,7 @@ impl Engine {
         self.offset = publication.offset;
         let Publication {
             offset,
+            published,
             topic,
             principal,
         } = publication;
@@ -235,6 +241,8 @@ impl Engine {
             None => self.fanout.publish(topic, *offset),
             Some(principal) => self.fanout.publish_to(*principal, topic, *offset, self.now),
         }
+        let is_heard = self.fanout.has_ready();
+        self.stats.count_publication(*published, is_heard);
     }
 
     /// What was published elsewhere is partly lost: anything may have changed, and everyone is notified so in the words

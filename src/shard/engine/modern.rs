@@ -22,7 +22,7 @@ impl Engine {
         post: Post<'_>,
         message: Message<'_>,
     ) {
-        let (key, fields) = (post.request.exchange, &post.request.fields);
+        let key = post.request.exchange;
         let (id, method, params) = match message {
             Message::Request { id, method, params } => (id, method, params),
             // This revision defines none for HTTP; one that comes changes nothing.
@@ -32,46 +32,60 @@ impl Engine {
                 return wire.refuse(key, None, &Refused::new(400, sentence));
             }
         };
+        let known = RpcMethod::of(&method);
+        let call = (id.raw(), &*method, params);
+        if let Err(refused) = self.serve_modern_request(wire, post, known, call) {
+            self.count_refused(known, Some(ProtocolVersion::V2026_07_28), &refused);
+            wire.refuse(key, Some(id.raw()), &refused);
+        }
+    }
+
+    /// # Errors
+    /// What it is answered in place of a result.
+    fn serve_modern_request(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        post: Post<'_>,
+        known: Option<RpcMethod>,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+    ) -> Result<(), Refused> {
+        let fields = &post.request.fields;
         let read = match post.envelope {
             Some(_) => None,
             None => Some(params::envelope(params)),
         };
-        let known = post.envelope.map(Result::as_ref);
-        let envelope = match known.or(read.as_ref().map(Result::as_ref)) {
+        let sent = post.envelope.map(Result::as_ref);
+        let envelope = match sent.or(read.as_ref().map(Result::as_ref)) {
             Some(Ok(envelope)) => envelope,
-            Some(Err(error)) => return wire.answer_error(key, 400, Some(id.raw()), error),
-            None => return,
+            Some(Err(error)) => return Err(Refused::rpc(400, error.clone())),
+            None => return Ok(()),
         };
-        if let Err(error) = check_version(fields, envelope.meta.as_ref())
-            .and_then(|()| check_mirrors(fields, &method, envelope))
-        {
-            let status = if error.code == RpcError::INVALID_PARAMS {
-                400
-            } else {
-                error.http_status(Era::Modern)
-            };
-            return wire.answer_error(key, status, Some(id.raw()), &error);
-        }
-        match RpcMethod::of(&method) {
-            Some(RpcMethod::ServerDiscover) => self.serve_discover(wire, key, id.raw()),
+        check_version(fields, envelope.meta.as_ref())
+            .and_then(|()| check_mirrors(fields, method, envelope))
+            .map_err(|error| match error.code {
+                RpcError::INVALID_PARAMS => Refused::rpc(400, error),
+                _ => Refused::rpc(error.http_status(Era::Modern), error),
+            })?;
+        match known {
+            Some(RpcMethod::ServerDiscover) => {
+                self.serve_discover(wire, post.request.exchange, id);
+            }
             Some(RpcMethod::SubscriptionsListen) if !fields.accepts_stream() => {
                 let sentence =
                     format!("{method} is answered with text/event-stream: Accept must name it.");
-                wire.refuse(key, Some(id.raw()), &not_acceptable(sentence));
+                return Err(not_acceptable(sentence));
             }
             Some(RpcMethod::SubscriptionsListen) => {
-                self.serve_listen(wire, post.request, id.raw(), params)
+                self.serve_listen(wire, post.request, id, params)?;
             }
             // Older revisions had it: here it is unknown.
             Some(known) if !known.is_of_era(Era::Modern) => {
-                let error = RpcError::method_not_found(&method);
-                wire.answer_error(key, 404, Some(id.raw()), &error);
+                return Err(Refused::rpc(404, RpcError::method_not_found(method)));
             }
-            _ => {
-                let call = (id.raw(), &*method, params);
-                self.serve_call(wire, post, call, envelope);
-            }
+            _ => return self.serve_call(wire, post, (id, method, params), envelope),
         }
+        self.count_answered(known, Some(ProtocolVersion::V2026_07_28));
+        Ok(())
     }
 
     /// One for the application, if its client may make it.
@@ -81,14 +95,17 @@ impl Engine {
         post: Post<'_>,
         (id, method, params): (&str, &str, Option<&RawValue>),
         envelope: &RequestParams<'_>,
-    ) {
+    ) -> Result<(), Refused> {
         let (request, key) = (post.request, post.request.exchange);
         match self.check_rights(request, Era::Modern, (method, params), Some(envelope)) {
             Ok(()) => self.start_modern(wire, post, (id, method, params), envelope),
-            Err(InPlace::Refused(refused)) => wire.refuse(key, Some(id), &refused),
+            Err(InPlace::Refused(refused)) => Err(refused),
             Err(InPlace::Result(result)) => {
+                let version = Some(ProtocolVersion::V2026_07_28);
+                self.count_answered(RpcMethod::of(method), version);
                 let result = with_members(r#""ttlMs":0,"cacheScope":"private""#, &result);
                 wire.answer_result(key, id, &self.complete(&result), &[]);
+                Ok(())
             }
         }
     }
@@ -127,7 +144,7 @@ impl Engine {
         post: Post<'_>,
         (id, method, params): (&str, &str, Option<&RawValue>),
         envelope: &RequestParams<'_>,
-    ) {
+    ) -> Result<(), Refused> {
         let (key, client) = (post.request.exchange, post.request.client);
         let meta = envelope.meta.as_ref();
         let stated = meta.and_then(|meta| meta.log_level.as_deref());
@@ -137,27 +154,19 @@ impl Engine {
             Some(Err(name)) => {
                 let error =
                     RpcError::invalid_params(format!("Invalid params: {name} is not a log level."));
-                return wire.answer_error(key, 400, Some(id), &error);
+                return Err(Refused::rpc(400, error));
             }
         };
-        if let Err(refused) = self.check_calls(client, 1) {
-            return wire.refuse(key, Some(id), &refused);
-        }
-        let tree_bytes = post.tree_bytes;
-        let charge = match self.charge_call(wire, client, &post.request.fields, params, tree_bytes)
-        {
-            Ok(charge) => charge,
-            Err(refused) => return wire.refuse(key, Some(id), &refused),
-        };
+        self.check_calls(client, 1)?;
+        let (fields, tree_bytes) = (&post.request.fields, post.tree_bytes);
+        let charge = self.charge_call(wire, client, fields, params, tree_bytes)?;
         let capabilities = meta.and_then(|meta| meta.client_capabilities.as_deref());
         let info = meta.and_then(|meta| meta.client_info.as_deref());
-        let client_info = match self
+        let client_info = self
             .profiles
             .intern(capabilities.unwrap_or(RawValue::NULL), info)
-        {
-            Ok(client_info) => client_info,
-            Err(error) => return wire.answer_error(key, 400, Some(id), &error),
-        };
+            .map_err(|error| Refused::rpc(400, error))?;
+        let operation = self.begin_operation(method, params, fields.mcp_name);
         self.count_call(client);
         let version = ProtocolVersion::V2026_07_28;
         let call = self.calls.insert(CallState {
@@ -166,6 +175,7 @@ impl Engine {
             id: id.into(),
             answer_to: post.answer_to(),
             log_level,
+            operation,
             client,
             asks: Default::default(),
             timer: Default::default(),
@@ -185,6 +195,7 @@ impl Engine {
         self.profiles.release(client_info);
         self.outputs
             .push_back(EngineOutput::Start { call, request });
+        Ok(())
     }
 }
 

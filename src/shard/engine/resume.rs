@@ -9,6 +9,7 @@
 
 use super::event_id::EventId;
 use super::keys::StreamKey;
+use super::stats::OperationEnd;
 use super::stream::{STANDALONE, Stream};
 use super::{
     CallKey, Engine, EngineOutput, Exchange, ExchangeOwner, Refused, Request, SessionKey, Wire,
@@ -194,8 +195,9 @@ impl Engine {
         let call: Option<CallKey> = stream.call;
         self.streams.remove(key);
         if let Some(call) = call
-            && self.remove_call(call).is_some()
+            && let Some(state) = self.remove_call(call)
         {
+            self.count_end(&state, OperationEnd::Cancelled);
             self.outputs.push_back(EngineOutput::Cancel(call));
         }
     }

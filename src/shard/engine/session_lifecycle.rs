@@ -11,9 +11,10 @@ use super::moved::key_of;
 use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
+use super::stats::OperationEnd;
 use super::{Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, SessionKey, Wire};
 use crate::app::call::{LISTS, NotifyRefused, SessionEnd, Subscriber};
-use crate::mcp::{Era, ProtocolVersion};
+use crate::mcp::{Era, ProtocolVersion, RpcMethod};
 use crate::principal::PrincipalId;
 use crate::wire::session_id::{Locator, SessionId};
 
@@ -46,6 +47,7 @@ impl Engine {
                 ),
                 Err(refused) => refused,
             };
+            self.count_refused(Some(RpcMethod::Initialize), None, &refused);
             return wire.refuse(key, Some(id), &refused);
         }
         let session = params::parse::<Initialize<'_>>(params)
@@ -53,12 +55,16 @@ impl Engine {
             .and_then(|params| self.open_session(wire, post.request, &params));
         let session = match session {
             Ok(session) => session,
-            Err(refused) => return wire.refuse(key, Some(id), &refused),
+            Err(refused) => {
+                self.count_refused(Some(RpcMethod::Initialize), None, &refused);
+                return wire.refuse(key, Some(id), &refused);
+            }
         };
         let version = self
             .sessions
             .get(session)
             .map_or(ProtocolVersion::LATEST_LEGACY, |it| it.version);
+        self.count_answered(Some(RpcMethod::Initialize), Some(version));
         let result = format!(
             r#"{{"protocolVersion":"{}",{}}}"#,
             version.as_str(),
@@ -332,6 +338,7 @@ impl Engine {
                 why
             }
         };
+        self.count_session_end(&session, why);
         self.moved.leaves(key);
         self.profiles.release(session.client_info);
         self.close_listener(session.listener, Subscriber::Session(id));
@@ -341,6 +348,7 @@ impl Engine {
             };
             self.uncount_call(&state);
             self.take_inspected(call);
+            self.count_end(&state, OperationEnd::Cancelled);
             self.outputs.push_back(EngineOutput::Cancel(call));
             if let AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) = state.answer_to {
                 let refused = Refused::with_reason(

@@ -224,6 +224,7 @@ fn a_stream_is_told_when_its_wire_can_take_it_and_not_before() {
     wire.blocked = true;
     let publication = Publication {
         offset: 1,
+        published: 0,
         topic: Topic::Tools,
         principal: None,
     };

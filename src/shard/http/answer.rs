@@ -61,6 +61,7 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
             true => BodyLength::UntilClose,
             false => BodyLength::Chunked,
         };
+        self.stats.streams += usize::from(!connection.is_stream);
         connection.is_stream = true;
         connection.since = now;
         let fields = [
@@ -227,6 +228,7 @@ impl<U: UpperLayer> Http<U> {
     fn remove_and_close(&mut self, key: ConnectionKey, reason: Closed) -> Option<U::Owner> {
         let connection = self.remove_connection(key)?;
         self.give_back_place(&connection);
+        self.stats.closed.count(reason);
         self.outputs.push_back(HttpOutput::Close {
             connection: key,
             reason,
@@ -247,6 +249,9 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
+        if status >= 400 {
+            self.stats.refusals.count(status);
+        }
         let mut fields = [("", ""); FIELDS_MAX];
         let mut count = 0;
         let mut add = |field| {
@@ -295,6 +300,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
+        self.stats.streams -= usize::from(connection.is_stream);
         connection.is_stream = false;
         connection.origin = None;
         connection.word = None;

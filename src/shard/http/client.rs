@@ -24,6 +24,13 @@ pub enum TooMany {
 }
 
 impl TooMany {
+    const fn status(self) -> u16 {
+        match self {
+            TooMany::OfNode => 503,
+            TooMany::OfClient => 429,
+        }
+    }
+
     /// The whole answer that the driver writes before it closes.
     #[must_use]
     pub fn answer(self) -> &'static [u8] {
@@ -51,12 +58,14 @@ impl<U: UpperLayer> Http<U> {
         peer: Option<IpAddr>,
     ) -> Result<ConnectionKey, TooMany> {
         let taken = self.commons.connections.take(1);
-        taken.map_err(|_| TooMany::OfNode)?;
+        if taken.is_err() {
+            return Err(self.too_many(TooMany::OfNode));
+        }
         let client = peer.map(Client::of);
         let counted = self.commons.clients.open_connection(client, self.now);
         if counted.is_err() {
             self.commons.connections.give_back(1);
-            return Err(TooMany::OfClient);
+            return Err(self.too_many(TooMany::OfClient));
         }
         let key = self.insert_connection(peer, client, CountsFor::Peer);
         if let Some(connection) = self.connections.get_mut(key) {
@@ -64,6 +73,11 @@ impl<U: UpperLayer> Http<U> {
         }
         self.arm(key);
         Ok(key)
+    }
+
+    fn too_many(&mut self, whose: TooMany) -> TooMany {
+        self.stats.refusals.count(whose.status());
+        whose
     }
 
     /// A connection comes from another core, or is back from another node, with the place that it had.

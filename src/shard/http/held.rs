@@ -28,6 +28,12 @@ impl<U: UpperLayer> Connection<U> {
         self.inbox().len() + arriving + leaving
     }
 
+    /// Bytes that the driver has of a write under way.
+    pub(super) fn write_under_way(&self) -> Option<usize> {
+        let unwritten = || self.held.as_ref().map_or(0, |held| held.unwritten);
+        self.in_flight.then(unwritten)
+    }
+
     /// May be ended to make room: it keeps what it holds for as long as it likes.
     fn is_slow(&self) -> bool {
         self.in_flight || matches!(self.state, ConnectionState::ExpectBody(_))
@@ -194,9 +200,18 @@ impl<U: UpperLayer> Http<U> {
 
     /// The connection leaves this shard, or ends.
     pub(super) fn remove_connection(&mut self, key: ConnectionKey) -> Option<Connection<U>> {
+        self.uncount_exchange(key);
         self.let_go(key);
         self.forget_asked(key);
         self.connections.remove(key)
+    }
+
+    /// What a connection has under way is no longer among what there is here.
+    pub(super) fn uncount_exchange(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get(key) {
+            self.stats.streams -= usize::from(connection.is_stream);
+            self.stats.forget_write(connection.write_under_way());
+        }
     }
 
     /// There is no room for what this connection holds.

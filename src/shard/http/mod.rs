@@ -42,6 +42,7 @@ use super::fields::{AllFields, RequestFields};
 use super::memory::Memory;
 use super::refused::Refused;
 use super::remote::Cluster;
+use super::stats::WireStats;
 use super::wheel::{Millis, Timer, Wheel};
 use crate::app::call::Availability;
 use crate::budget::Charge;
@@ -86,6 +87,7 @@ pub(super) struct Http<U: UpperLayer> {
     freed: VecDeque<ConnectionKey>,
     /// Whose request is being served: what was read ahead on it is looked at anyway.
     serving: Option<ConnectionKey>,
+    stats: WireStats,
 }
 
 /// What the driver is to do; see [`Effect`](super::Effect), which has these in the same words.
@@ -158,6 +160,7 @@ impl<U: UpperLayer> Http<U> {
             dirty: VecDeque::new(),
             freed: VecDeque::new(),
             serving: None,
+            stats: WireStats::default(),
         }
     }
 
@@ -226,6 +229,10 @@ impl<U: UpperLayer> Http<U> {
         self.connections.get(key).is_some()
     }
 
+    pub(super) fn stats(&self) -> &WireStats {
+        &self.stats
+    }
+
     pub(super) fn connection_count(&self) -> usize {
         self.connections.len()
     }
@@ -243,6 +250,7 @@ impl<U: UpperLayer> Http<U> {
     /// Panics if anything that this promises itself does not hold. For tests.
     pub(super) fn invariants(&self) {
         self.held_invariants();
+        self.stats_invariants();
         for (_, connection) in self.connections.iter() {
             connection.invariants();
         }
@@ -251,6 +259,16 @@ impl<U: UpperLayer> Http<U> {
             self.events.is_empty(),
             "nobody was told what became of an exchange"
         );
+    }
+
+    /// Panics if what is counted as it comes and goes is not what there is.
+    fn stats_invariants(&self) {
+        let connections = || self.connections.iter().map(|(_, it)| it);
+        let streams = connections().filter(|it| it.is_stream).count();
+        let writes = || connections().filter_map(Connection::write_under_way);
+        assert_eq!(self.stats.streams, streams);
+        assert_eq!(self.stats.blocked, writes().count());
+        assert_eq!(self.stats.pending_bytes, writes().sum::<usize>());
     }
 
     fn tell_owner(&mut self, exchange: Exchange, owner: U::Owner, what: ExchangeChange) {

@@ -455,6 +455,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(ticket) = self.remove_with_ticket(key) else {
             return ReceiveStep::Starved;
         };
+        self.stats.moves += 1;
         self.outputs.push_back(HttpOutput::Move {
             connection: key,
             core,

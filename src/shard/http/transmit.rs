@@ -36,8 +36,10 @@ impl<U: UpperLayer> Http<U> {
         if rest == 0 {
             return self.go_on_writing(key);
         }
+        self.stats.forget_write(connection.write_under_way());
         connection.in_flight = true;
         connection.since = now;
+        self.stats.count_write(rest);
         self.hold_unwritten(key, rest, upper);
         self.arm(key);
     }
@@ -47,6 +49,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
+        self.stats.forget_write(connection.write_under_way());
         connection.in_flight = false;
         self.settle_alone(key);
         let Some(connection) = self.connections.get_mut(key) else {

@@ -53,6 +53,7 @@ impl<U: UpperLayer> Http<U> {
 
     /// Takes out a connection that [may leave](Http::may_leave), as if it had never been here.
     pub(in crate::shard) fn pack(&mut self, key: ConnectionKey) -> Option<PackedConnection> {
+        self.uncount_exchange(key);
         self.leave_holders(key);
         let connection = self.connections.remove(key)?;
         self.give_back_place(&connection);
@@ -69,6 +70,7 @@ impl<U: UpperLayer> Http<U> {
         self.commons.connections.take_beyond(1);
         let clients = &self.commons.clients;
         clients.take_in_connection(connection.counted(), self.now);
+        self.stats.streams += usize::from(connection.is_stream);
         let key = self.connections.insert(connection);
         self.arm(key);
         key
@@ -83,7 +85,10 @@ impl<U: UpperLayer> Http<U> {
         upper: &mut U,
     ) {
         match unwritten {
-            Some(bytes) => self.hold_unwritten(key, bytes, upper),
+            Some(bytes) => {
+                self.stats.count_write(bytes);
+                self.hold_unwritten(key, bytes, upper);
+            }
             None => self.settle(key, upper),
         }
         if let Some(since) = holds_since

@@ -132,7 +132,7 @@ impl Fanout {
         let Some(slot) = listener.slot_of(topic) else {
             return;
         };
-        listener.mark(slot);
+        self.conflated += u64::from(listener.mark(slot));
         listener.enqueue(key, &mut self.ready);
         let more = self.note_directed(key, (slot, topic), offset);
         if let Some(client) = self.payer(key).filter(|_| more > 0) {

@@ -9,6 +9,8 @@ use crate::app::call::LISTS;
 impl Fanout {
     /// Panics if the two sides of the index disagree.
     pub(in crate::shard::engine) fn invariants(&self) {
+        let sinks = self.listeners.iter().filter(|(_, it)| it.sink.is_some());
+        assert_eq!(self.sinks, sinks.count(), "listeners that are connected");
         for (index, entry) in &self.topics {
             for (position, subscriber) in entry.subscribers.iter().enumerate() {
                 let (_, listener) = self.listeners.at(subscriber.listener);

@@ -8,6 +8,7 @@ use super::super::grant::Grant;
 use super::super::{Exchange, SessionKey};
 use super::SUBSCRIPTION_BYTES;
 use crate::clients::Client;
+use crate::mcp::Era;
 
 pub(in crate::shard) type ListenerKey = Key<Listener>;
 
@@ -71,6 +72,15 @@ impl Subscription {
     /// Of a resource, with its place among the topic's subscribers.
     pub(super) fn bytes(&self) -> usize {
         SUBSCRIPTION_BYTES + if self.directed { DIRECTED_BYTES } else { 0 }
+    }
+}
+
+impl ListenerKind {
+    pub(in crate::shard) fn era(&self) -> Era {
+        match self {
+            ListenerKind::Session(_) => Era::Legacy,
+            ListenerKind::Listen(_) => Era::Modern,
+        }
     }
 }
 
@@ -140,10 +150,11 @@ impl Listener {
         removed
     }
 
-    pub(super) fn mark(&mut self, slot: usize) {
+    /// There is something to be notified of. Whether there was before, which is conflated with it.
+    pub(super) fn mark(&mut self, slot: usize) -> bool {
         let subscription = &mut self.subscriptions[slot];
         self.pending += u32::from(!subscription.pending);
-        subscription.pending = true;
+        std::mem::replace(&mut subscription.pending, true)
     }
 
     pub(super) fn enqueue(&mut self, key: ListenerKey, ready: &mut VecDeque<ListenerKey>) {

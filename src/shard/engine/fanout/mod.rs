@@ -63,6 +63,10 @@ pub(super) struct Fanout {
     leased: usize,
     /// What was published for the principals of some listeners alone.
     directed: Directed,
+    /// Listeners that have a sink.
+    sinks: usize,
+    /// How often a listener was to be notified already of what was published.
+    conflated: u64,
 }
 
 impl Fanout {
@@ -82,6 +86,8 @@ impl Fanout {
             commons,
             leased: 0,
             directed: Directed::default(),
+            sinks: 0,
+            conflated: 0,
         }
     }
 
@@ -126,6 +132,7 @@ impl Fanout {
             self.remove_subscription(key, slot);
         }
         self.leaves_principal(key);
+        self.detach(key);
         self.listeners.remove(key);
         self.settle();
     }
@@ -213,7 +220,7 @@ impl Fanout {
             entry.last_offset = offset;
             for subscriber in &entry.subscribers {
                 let (key, listener) = self.listeners.at_mut(subscriber.listener);
-                listener.mark(subscriber.slot as usize);
+                self.conflated += u64::from(listener.mark(subscriber.slot as usize));
                 listener.enqueue(key, &mut self.ready);
             }
         }
@@ -228,7 +235,7 @@ impl Fanout {
             entry.last_offset = offset;
             for subscriber in &entry.subscribers {
                 let (key, listener) = self.listeners.at_mut(subscriber.listener);
-                listener.mark(subscriber.slot as usize);
+                self.conflated += u64::from(listener.mark(subscriber.slot as usize));
                 listener.enqueue(key, &mut self.ready);
             }
             offset = last.min(offset + 1);
@@ -238,6 +245,7 @@ impl Fanout {
     /// Events go to this connection from now on.
     pub(super) fn attach(&mut self, key: ListenerKey, sink: Exchange) {
         if let Some(listener) = self.listeners.get_mut(key) {
+            self.sinks += usize::from(listener.sink.is_none());
             listener.sink = Some(sink);
             listener.enqueue(key, &mut self.ready);
         }
@@ -245,6 +253,7 @@ impl Fanout {
 
     pub(super) fn detach(&mut self, key: ListenerKey) {
         if let Some(listener) = self.listeners.get_mut(key) {
+            self.sinks -= usize::from(listener.sink.is_some());
             listener.sink = None;
         }
     }
@@ -378,6 +387,14 @@ impl Fanout {
                 out.extend_from_slice(b"}}}\n\n");
             }
         }
+    }
+
+    pub(super) fn sink_count(&self) -> usize {
+        self.sinks
+    }
+
+    pub(super) fn conflated(&self) -> u64 {
+        self.conflated
     }
 
     pub(super) fn topic_count(&self) -> usize {

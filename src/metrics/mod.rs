@@ -2,7 +2,12 @@
 //! one that it is given.
 //!
 //! Only the control thread and the path of requests that miss their session count here. A request that finds its
-//! session does not, and neither does a delivery.
+//! session does not, and neither does a delivery: those are counted by their cores, of which `cores` has what the page says.
+//! `reading` is the node as whoever reads it finds it, `families` what Prometheus makes of numbers.
+
+mod cores;
+mod families;
+mod reading;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -10,10 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub use prometheus;
 pub use prometheus::Registry;
 use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
+use self::cores::CoresCollector;
 use crate::budget::Pool;
 use crate::clients::EndedStreams;
+
+pub use self::reading::{CoreReading, MemoryReading, NodeReading, ReadNode, ThreadReading};
 
 /// The counters. Names and labels are part of what operators build on.
 pub struct Metrics {
@@ -47,6 +56,7 @@ pub struct Metrics {
     memory: MemoryGauges,
     sessions: SessionGauge,
     ended: EndedCounters,
+    cores: CoresCollector,
 }
 
 /// Streams that ended for what their clients are no longer, read when the page is.
@@ -151,7 +161,8 @@ impl Metrics {
             memory: MemoryGauges::new(registry)?,
             sessions: SessionGauge::new(registry)?,
             ended: EndedCounters::new(registry)?,
-            registered,
+            cores: register(registry, CoresCollector::new())?,
+            registered: registered.with_process()?,
         })
     }
 
@@ -168,6 +179,17 @@ impl Metrics {
     /// What ended on the node that the page is about.
     pub fn show_ended(&self, streams: Arc<EndedStreams>) {
         let _ = self.ended.streams.set(streams);
+    }
+
+    /// How the node that the page is about is read.
+    pub fn show_node(&self, read: ReadNode) {
+        self.cores.show(read);
+    }
+
+    /// The node that the page is about. None: none has started.
+    #[must_use]
+    pub fn node(&self) -> Option<NodeReading> {
+        self.cores.node()
     }
 
     /// The page.
@@ -294,6 +316,17 @@ impl Registered {
             registry: registry.clone(),
             collectors: Mutex::default(),
         }
+    }
+
+    /// What the process takes, unless somebody else says so in this registry.
+    fn with_process(self) -> prometheus::Result<Self> {
+        let process = || Box::new(ProcessCollector::for_self());
+        match self.registry.register(process()) {
+            Ok(()) => self.lock().push(process()),
+            Err(prometheus::Error::AlreadyReg) => {}
+            Err(fault) => return Err(fault),
+        }
+        Ok(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Box<dyn Collector>>> {

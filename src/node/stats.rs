@@ -1,0 +1,83 @@
+//! A node as it is found at a moment, put together of what its threads said last. The feature `metrics`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cluster::BusHandle;
+use super::{Node, NodeCounts};
+use crate::app::call::Availability;
+use crate::metrics::{CoreReading, MemoryReading, NodeReading, ReadNode, ThreadReading};
+use crate::runtime::{Publisher, StatsBoard, unix_ms};
+
+/// How a node is read. The node's own counters hold this: it must not hold them, nor the node.
+pub(super) fn reader(node: &Node, board: StatsBoard, bus: Option<Arc<BusHandle>>) -> ReadNode {
+    let shared = &node.shared;
+    let (watch, commons) = (shared.watch.clone(), shared.commons.clone());
+    let publisher = shared.publisher.clone();
+    let (name, incarnation) = (node.name().to_string(), node.options().incarnation);
+    let driver = shared.driver.name();
+    let started_at = unix_ms();
+    Arc::new(move || {
+        let counts = NodeCounts::of(&commons);
+        let silent = watch.silent_for();
+        let silent_for = |name: &str| silent.iter().find(|(known, _)| known == name);
+        let waiting = publisher.waiting();
+        let cores = board.read().into_iter().enumerate().map(|(number, core)| {
+            let silent = silent_for(&format!("core-{number}"));
+            CoreReading {
+                stats: core.stats,
+                forwards: core.forwards,
+                busy: core.busy,
+                mailbox: waiting.get(number).copied().unwrap_or(0),
+                silent: silent.map_or(Duration::ZERO, |(_, silent)| *silent),
+            }
+        });
+        NodeReading {
+            node: name.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            incarnation,
+            started_at,
+            now: unix_ms(),
+            state: word(availability(&publisher, bus.as_deref())),
+            driver,
+            connections: counts.connections,
+            connections_max: counts.connections_max,
+            sessions: counts.sessions,
+            sessions_max: counts.sessions_max,
+            memory: MemoryReading {
+                held_bytes: counts.memory_bytes,
+                budget_bytes: counts.memory_bytes_max,
+                short_total: commons.memory.refused(),
+            },
+            cores: cores.collect(),
+            threads: silent
+                .iter()
+                .map(|(name, silent)| ThreadReading {
+                    name: name.clone(),
+                    silent: *silent,
+                })
+                .collect(),
+        }
+    })
+}
+
+/// Whether new clients should come.
+pub(super) fn availability(publisher: &Publisher, bus: Option<&BusHandle>) -> Availability {
+    match bus {
+        _ if publisher.is_leaving() => Availability::Leaving,
+        _ if publisher.is_impaired() => Availability::Impaired,
+        Some(bus) => bus.loaded().availability(),
+        None => Availability::Ready,
+    }
+}
+
+fn word(availability: Availability) -> &'static str {
+    let [ready, loading, without_board, impaired, draining] = NodeReading::STATES;
+    match availability {
+        Availability::Ready => ready,
+        Availability::Loading => loading,
+        Availability::WithoutBoard => without_board,
+        Availability::Impaired => impaired,
+        Availability::Leaving => draining,
+    }
+}

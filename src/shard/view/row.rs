@@ -1,0 +1,202 @@
+//! What is told.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::super::Millis;
+use super::question::{RowPosition, ViewPlace};
+use crate::mcp::ProtocolVersion;
+use crate::principal::PrincipalId;
+use crate::wire::operator_name::OperatorName;
+
+/// One core's answer. Times are by the shard's clock.
+#[derive(Clone, Debug)]
+pub enum ViewAnswer {
+    Rows(RowsPortion),
+    Detail(Box<SessionDetail>),
+    /// So many ended, and where there may be more.
+    Ended {
+        count: usize,
+        next: Option<ViewPlace>,
+    },
+    Draining,
+    /// The oldest first.
+    LastEnded(Vec<EndedRow>),
+    Missing(MissingRow),
+}
+
+/// Why nothing was found or done.
+#[derive(Clone, Debug)]
+pub enum MissingRow {
+    /// Ask this core.
+    OnCore(u16),
+    /// It has ended, so much later than all others that is is known how.
+    Ended(Box<EndedRow>),
+    /// Nothing is known of it.
+    Unknown,
+}
+
+/// What a portion gives.
+#[derive(Clone, Debug, Default)]
+pub struct RowsPortion {
+    pub rows: Vec<(RowPosition, SessionRow)>,
+    /// How many passed the filter, wherever in the list.
+    pub matching: usize,
+    pub next: Option<ViewPlace>,
+}
+
+/// A session, or a listen stream.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    pub name: OperatorName,
+    pub version: ProtocolVersion,
+    /// What the client says of itself.
+    pub client_info: Option<Arc<Value>>,
+    /// None: nobody is asked who they are.
+    pub principal: Option<PrincipalId>,
+    pub core: u16,
+    pub created_at: Millis,
+    pub last_active: Millis,
+    /// Streams that are open, or kept for a client that may come back.
+    pub streams: u32,
+    /// A stream is open for it, or a call under way.
+    pub is_open: bool,
+    pub calls: u32,
+    /// Lists and resources.
+    pub subscriptions: u32,
+    /// What it is to be notified of and was not given to the kernel, each topic once.
+    pub pending_events: u32,
+    /// Of messages that were not written, and of what the kernel has not taken.
+    pub pending_bytes: u64,
+    /// Since when the kernel has not taken all that is written to it.
+    pub blocked_since: Option<Millis>,
+    /// Requests and notifications of its client.
+    pub requests: u32,
+    /// Events that were written to it.
+    pub events: u32,
+}
+
+/// One of them, with what is open for it.
+#[derive(Clone, Debug)]
+pub struct SessionDetail {
+    pub row: SessionRow,
+    /// Lists by name, and resources as they are published; the first of them.
+    pub subscriptions: Vec<Box<str>>,
+    pub streams: Vec<StreamDetail>,
+    /// Of the client's `logging/setLevel`, 0 debug … 7 emergency. None: it has no such thing.
+    pub log_level: Option<u8>,
+    /// The last ones, the oldest first.
+    pub last_errors: Vec<LastError>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    Get,
+    Post,
+    Listen,
+}
+
+#[derive(Clone, Debug)]
+pub struct StreamDetail {
+    pub kind: StreamKind,
+    /// A connection takes what is written to it.
+    pub is_open: bool,
+    pub queued_events: u32,
+    pub queued_bytes: u64,
+    /// Since when it has been as it is, if that is known.
+    pub since: Option<Millis>,
+}
+
+/// A request of it that was answered with an error.
+#[derive(Clone, Debug)]
+pub struct LastError {
+    pub at: Millis,
+    /// None: that of the answer to a call.
+    pub method: Option<Box<str>>,
+    pub code: i32,
+    /// Its beginning.
+    pub message: Box<str>,
+}
+
+/// A session or listen stream that is over.
+#[derive(Clone, Debug)]
+pub struct EndedRow {
+    pub name: OperatorName,
+    pub version: ProtocolVersion,
+    pub client_info: Option<Arc<Value>>,
+    pub principal: Option<PrincipalId>,
+    pub created_at: Millis,
+    pub ended_at: Millis,
+    pub reason: EndReason,
+    pub requests: u32,
+    pub events: u32,
+}
+
+/// Why a session or listen stream is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// Its client deleted it.
+    Deleted,
+    /// Nothing came from its client for too long.
+    Idle,
+    /// It was idle, and another session needed its place.
+    Evicted,
+    /// An operator ended it.
+    Operator,
+    /// The node ends.
+    NodeEnds,
+    /// An operator sent its client elsewhere, or the whole node does.
+    Draining,
+    /// The client closed, or its network did.
+    PeerLeft,
+    /// Its client did not read what was written.
+    SlowReader,
+    TokenExpired,
+    TokenRevoked,
+    NoLongerAllowed,
+    /// The node's budget was short, and it held most of it.
+    OutOfMemory,
+}
+
+impl EndReason {
+    /// One word for programs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            EndReason::Deleted => "deleted",
+            EndReason::Idle => "idle",
+            EndReason::Evicted => "evicted",
+            EndReason::Operator => "operator",
+            EndReason::NodeEnds => "node_ends",
+            EndReason::Draining => "draining",
+            EndReason::PeerLeft => "peer_left",
+            EndReason::SlowReader => "slow_reader",
+            EndReason::TokenExpired => "token_expired",
+            EndReason::TokenRevoked => "token_revoked",
+            EndReason::NoLongerAllowed => "no_longer_allowed",
+            EndReason::OutOfMemory => "out_of_memory",
+        }
+    }
+
+    /// A sentence for people, of what it was.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            EndReason::Deleted => "its client deleted it",
+            EndReason::Idle => "nothing came from its client for too long",
+            EndReason::Evicted => "it was idle, and another session needed its place",
+            EndReason::Operator => "an operator ended it",
+            EndReason::NodeEnds => "the node ends",
+            EndReason::Draining => "its client was sent to come back elsewhere",
+            EndReason::PeerLeft => "its client left, or the network between broke",
+            EndReason::SlowReader => "its client did not read what was written to it",
+            EndReason::TokenExpired => "the token by which it was opened is over",
+            EndReason::TokenRevoked => "the token by which it was opened was taken back",
+            EndReason::NoLongerAllowed => "its client may not hear any more what it was for",
+            EndReason::OutOfMemory => {
+                "the node's memory was short, and it held most of it for longest"
+            }
+        }
+    }
+}
