@@ -62,12 +62,15 @@ pub(super) fn slow_readers(node: &Node, count: usize) -> Vec<TcpStream> {
     }
     assert!(!posted.body.contains("isError"), "{}", posted.body);
     let read = json!({"jsonrpc": "2.0", "id": 7, "method": "resources/read", "params": {"uri": LARGE_URI}});
-    let request = crowd::post(&read, &format!("Mcp-Session-Id: {}\r\n", session.id));
-    let asks = |_| {
+    // Each another client, for a node that believes a proxy here.
+    let asks = |number: usize| {
+        let fields = format!(
+            "Mcp-Session-Id: {}\r\nX-Forwarded-For: 10.0.0.{number}\r\n",
+            session.id
+        );
         let mut socket = crowd::connect(node.address(), Habit::Stalls);
-        socket
-            .write_all(request.as_bytes())
-            .expect("a request can be sent");
+        let sent = socket.write_all(crowd::post(&read, &fields).as_bytes());
+        sent.expect("a request can be sent");
         socket
     };
     (0..count).map(asks).collect()
@@ -92,21 +95,30 @@ fn clients_that_are_cut_off_since_they_do_not_read() {
     let scratch = scratch_folder("observed/cut-off");
     let options = [LARGE_ENTRIES.as_slice(), &["--write-stall", "1s"]].concat();
     let watched = Watched::start(&options, &scratch);
+    // None of them leaves by itself.
+    let mut readers = Vec::new();
     watched.fires_while("PinfoldSlowReadersCutOff", || {
-        drop(slow_readers(&watched.node, 20))
+        if readers.len() < 100 {
+            readers.extend(slow_readers(&watched.node, 20));
+        }
     });
 }
 
 #[test]
 fn a_memory_budget_that_is_used_up() {
     let scratch = scratch_folder("observed/memory");
-    let budget = ["--memory-max", "16MiB", "--write-stall", "1h"];
-    let watched = Watched::start(&[LARGE_ENTRIES.as_slice(), &budget].concat(), &scratch);
+    let budget = ["--memory-max", "64MiB", "--write-stall", "1h"];
+    // One client alone may not use all of it.
+    let clients = ["--trusted-proxy", "127.0.0.1/32"];
+    let options = [LARGE_ENTRIES.as_slice(), &budget, &clients].concat();
+    let watched = Watched::start(&options, &scratch);
     let mut readers = Vec::new();
-    watched.fires_while("PinfoldMemoryShort", || {
-        readers.truncate(20);
-        readers.extend(slow_readers(&watched.node, 5));
-    });
+    let mut press = || {
+        readers.truncate(40);
+        readers.extend(slow_readers(&watched.node, 10));
+    };
+    watched.fires_while("PinfoldMemoryAlmostUsed", &mut press);
+    watched.fires_while("PinfoldMemoryShort", &mut press);
 }
 
 #[test]
@@ -188,8 +200,14 @@ fn clients_without_a_token() {
 #[test]
 fn limits_that_are_almost_reached() {
     let scratch = scratch_folder("observed/limits");
-    let limits = ["--connections-max", "40", "--sessions-max", "20"];
-    let watched = Watched::start(&limits, &scratch);
+    let node = ["--connections-max", "40", "--sessions-max", "20"];
+    let client = [
+        "--connections-per-client-max",
+        "40",
+        "--sessions-per-client-max",
+        "20",
+    ];
+    let watched = Watched::start(&[node, client].concat(), &scratch);
     let sessions: Vec<Session> = (0..20)
         .map(|_| Session::open(&watched.node.mcp()))
         .collect();
