@@ -2,7 +2,7 @@
 //! but for how long a fault has to last.
 
 use std::io::Write as _;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use serde_json::json;
@@ -16,7 +16,6 @@ use crate::crowd::{self, Habit};
 use crate::program::scratch_folder;
 use crate::server::{App, Placement};
 
-/// Of an answer that fills whatever is between a node and a client who does not read.
 const LARGE: usize = 3_800_000;
 const LARGE_ENTRIES: [&str; 2] = ["--board-entry-bytes-max", "4MiB"];
 const LARGE_URI: &str = "board://large";
@@ -51,29 +50,44 @@ impl Watched {
     }
 }
 
-/// They ask for much, and read nothing. None, if there is no room for what they would ask for.
-pub(super) fn slow_readers(node: &Node, count: usize) -> Vec<TcpStream> {
-    let session = Session::open(&node.mcp());
-    let text = "x".repeat(LARGE);
-    let posting = json!({"name": "post", "arguments": {"uri": LARGE_URI, "text": text}});
-    let posted = session.request("tools/call", posting, &[]);
-    if posted.status != 200 {
-        return Vec::new();
+/// What is so large that an answer with it fills whatever is between a node and a client who does not read.
+pub(super) struct LargeResource {
+    address: SocketAddr,
+    session: String,
+}
+
+impl LargeResource {
+    pub(super) fn post(node: &Node) -> LargeResource {
+        let session = Session::open(&node.mcp());
+        let text = "x".repeat(LARGE);
+        let posting = json!({"name": "post", "arguments": {"uri": LARGE_URI, "text": text}});
+        let posted = session.request("tools/call", posting, &[]);
+        assert!(
+            posted.status == 200 && !posted.body.contains("isError"),
+            "{posted:?}"
+        );
+        LargeResource {
+            address: node.address(),
+            session: session.id,
+        }
     }
-    assert!(!posted.body.contains("isError"), "{}", posted.body);
-    let read = json!({"jsonrpc": "2.0", "id": 7, "method": "resources/read", "params": {"uri": LARGE_URI}});
-    // Each another client, for a node that believes a proxy here.
-    let asks = |number: usize| {
+
+    /// By so many clients, for a node that believes a proxy here, each of whom asks for it and reads nothing.
+    pub(super) fn unread(&self, count: usize) -> Vec<TcpStream> {
+        (0..count).map(|number| self.unread_by(number)).collect()
+    }
+
+    fn unread_by(&self, number: usize) -> TcpStream {
+        let read = json!({"jsonrpc": "2.0", "id": 7, "method": "resources/read", "params": {"uri": LARGE_URI}});
         let fields = format!(
             "Mcp-Session-Id: {}\r\nX-Forwarded-For: 10.0.0.{number}\r\n",
-            session.id
+            self.session
         );
-        let mut socket = crowd::connect(node.address(), Habit::Stalls);
+        let mut socket = crowd::connect(self.address, Habit::Stalls);
         let sent = socket.write_all(crowd::post(&read, &fields).as_bytes());
         sent.expect("a request can be sent");
         socket
-    };
-    (0..count).map(asks).collect()
+    }
 }
 
 #[test]
@@ -81,7 +95,7 @@ fn clients_that_do_not_read() {
     let scratch = scratch_folder("observed/slow-readers");
     let options = [LARGE_ENTRIES.as_slice(), &["--write-stall", "1h"]].concat();
     let watched = Watched::start(&options, &scratch);
-    let readers = slow_readers(&watched.node, 5);
+    let readers = LargeResource::post(&watched.node).unread(5);
     let firing = watched.fires("PinfoldSlowReaders");
     assert!(
         firing.annotations["summary"].starts_with("5 connections"),
@@ -96,10 +110,11 @@ fn clients_that_are_cut_off_since_they_do_not_read() {
     let options = [LARGE_ENTRIES.as_slice(), &["--write-stall", "1s"]].concat();
     let watched = Watched::start(&options, &scratch);
     // None of them leaves by itself.
+    let large = LargeResource::post(&watched.node);
     let mut readers = Vec::new();
     watched.fires_while("PinfoldSlowReadersCutOff", || {
         if readers.len() < 100 {
-            readers.extend(slow_readers(&watched.node, 20));
+            readers.extend(large.unread(20));
         }
     });
 }
@@ -112,10 +127,11 @@ fn a_memory_budget_that_is_used_up() {
     let clients = ["--trusted-proxy", "127.0.0.1/32"];
     let options = [LARGE_ENTRIES.as_slice(), &budget, &clients].concat();
     let watched = Watched::start(&options, &scratch);
+    let large = LargeResource::post(&watched.node);
     let mut readers = Vec::new();
     let mut press = || {
-        readers.truncate(40);
-        readers.extend(slow_readers(&watched.node, 10));
+        readers.truncate(20);
+        readers.extend(large.unread(20));
     };
     watched.fires_while("PinfoldMemoryAlmostUsed", &mut press);
     watched.fires_while("PinfoldMemoryShort", &mut press);

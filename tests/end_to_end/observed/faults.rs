@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::alerts::slow_readers;
+use super::alerts::LargeResource;
 use super::prometheus::{Firing, Prometheus};
 use super::wait_for;
 use crate::cluster::client::{Session, initialize};
@@ -169,13 +169,14 @@ fn a_fault_that_an_operator_cannot_name() {
     redis.start_again();
     operator.finds(&[], || {});
 
-    let readers = slow_readers(&nodes[0], 5);
+    let large = LargeResource::post(&nodes[0]);
+    let readers = large.unread(5);
     operator.finds(&[Finding::HasSlowReaders(of("a"))], || {});
     drop(readers);
     operator.finds(&[], || {});
 
     // Two at once, one of which lasts.
-    let readers = slow_readers(&nodes[0], 5);
+    let readers = large.unread(5);
     let both = [
         Finding::HasSlowReaders(of("a")),
         Finding::ClientLoops(of("b")),
