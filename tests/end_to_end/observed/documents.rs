@@ -46,11 +46,8 @@ fn an_alert_of_another_threshold_or_another_time_than_was_meant() {
     let tests = read(&tests_of_rules());
     for (name, _) in rules::alerts() {
         let asks = format!("ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}}");
-        assert_eq!(
-            tests.matches(&asks).count(),
-            2,
-            "a test of {name}, before and after"
-        );
+        let count = tests.matches(&asks).count();
+        assert!(count >= 2, "a test of {name}, before and after");
     }
 }
 
