@@ -283,3 +283,47 @@ fn what_does_not_belong_in_redis() {
     });
     assert!(try_get(&format!("{}/readyz", watched.node.admin()), &[]).is_some());
 }
+
+#[test]
+fn a_node_that_starts_again_and_again() {
+    let scratch = scratch_folder("observed/restarts");
+    let mut watched = Watched::start(&[], &scratch);
+    for count in 1..=3 {
+        watched.node.kill();
+        watched.prometheus.wait_to_see("up == 0");
+        watched.node.start_again();
+        let again = format!("changes(process_start_time_seconds[30m]) == {count}");
+        watched.prometheus.wait_to_see(&again);
+    }
+    watched.fires("PinfoldNodeRestarts");
+}
+
+#[test]
+fn a_redis_that_is_full() {
+    let scratch = scratch_folder("observed/full-redis");
+    let redis = Redis::start(&scratch);
+    let node = Node::start("a", App::Board, Some(&redis), &scratch);
+    let watched = Watched::of(node, &scratch);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let firing = watched.fires_while("PinfoldRedisErrors", || {
+        Session::open(&watched.node.mcp());
+    });
+    assert_eq!(firing.labels["kind"], "OOM");
+}
+
+#[test]
+fn a_node_that_reads_the_bus_late() {
+    let scratch = scratch_folder("observed/behind");
+    let redis = Redis::start(&scratch);
+    let start = |name| Node::start(name, App::Board, Some(&redis), &scratch);
+    let (watched, other) = (Watched::of(start("a"), &scratch), start("b"));
+    // Both are up, and hear each other.
+    watched
+        .prometheus
+        .wait_to_see("pinfold_bus_events_total{kind=\"heard\"} >= 0");
+    other.hang();
+    watched.fires_while("PinfoldBusBehind", || {
+        watched.node.publish(&json!([{"uri": "board://late"}]));
+    });
+    other.go_on();
+}
