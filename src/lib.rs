@@ -161,3 +161,4 @@ pub use shard::DrainTimes;
 pub use wire::forwarded::PeerSecret;
 pub use wire::public_url::{NotAPublicUrl, PublicUrl};
 pub use wire::session_id::{BadNodeName, NodeName};
+pub use wire::trace_context::TraceContext;

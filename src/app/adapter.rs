@@ -5,6 +5,7 @@ use std::rc::Rc;
 use futures_util::future::{LocalBoxFuture, ready};
 use serde::Serialize;
 use serde_json::Value;
+use tracing::{Instrument as _, Span};
 
 use super::application::{App, Cacheable, ExtensionResult, ServerInfo};
 use super::call::{Caching, Call, Handler, Lifecycle, Link, Outcome, ServerInfoJson};
@@ -14,6 +15,7 @@ use super::envelope::CallEnvelope;
 use super::{Context, Error, cursor, legacy_output, param_headers};
 use crate::mcp::types::{CallToolRequest, CallToolResult, ReadResourceRequest};
 use crate::mcp::{Capability, Era, RpcError, RpcMethod};
+use crate::wire::trace_context::TraceContext;
 use crate::wire::uri::{NotAUri, normal};
 
 /// An application as one core of the engine holds it.
@@ -61,7 +63,11 @@ impl<A: App + 'static> Handler for Adapter<A> {
                 let envelope = CallEnvelope::of_large(&mut call, &*link).await;
                 let logging = self.logging.clone();
                 match envelope.and_then(|it| Context::new(call, link, it, logging)) {
-                    Ok(context) => self.serve(context).await,
+                    Ok(context) => {
+                        let trace = context.trace_context();
+                        let span = trace.map_or_else(Span::none, |it| span_of(&context, it));
+                        self.serve(context).instrument(span).await
+                    }
                     Err(error) => Outcome::Error(error),
                 }
             });
@@ -74,7 +80,13 @@ impl<A: App + 'static> Handler for Adapter<A> {
         );
         let logging = self.logging.clone();
         match envelope.and_then(|it| Context::new(call, link, it, logging)) {
-            Ok(context) => Box::pin(self.serve(context)),
+            Ok(context) => match context.trace_context() {
+                None => Box::pin(self.serve(context)),
+                Some(trace) => {
+                    let span = span_of(&context, trace);
+                    Box::pin(self.serve(context).instrument(span))
+                }
+            },
             Err(error) => Box::pin(ready(Outcome::Error(error))),
         }
     }
@@ -206,6 +218,13 @@ impl<A: App> Adapter<A> {
             None => true,
         }
     }
+}
+
+/// What a handler logs says which trace it belongs to.
+fn span_of(context: &Context, trace: TraceContext) -> Span {
+    let trace_id = format!("{:032x}", trace.trace_id());
+    let parent_id = format!("{:016x}", trace.parent_id());
+    tracing::info_span!("call", method = context.method(), trace_id, parent_id)
 }
 
 /// Asks the client for what is missing.

@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use crate::principal::{Action, Decision, Identity, Permits};
 use crate::wire::session_id::SessionId;
+use crate::wire::trace_context::TraceContext;
 
 /// What the application sees of a request's sender.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Caller {
     pub headers: Headers,
     /// Who they are. None: the server asks nobody.
     pub identity: Option<Rc<Identity>>,
+    /// The trace that the request belongs to, by its header `traceparent`.
+    pub trace: Option<TraceContext>,
     /// What was in force when the call began. None: everybody may do everything.
     pub(crate) policy: Option<Rc<dyn Permits>>,
 }
@@ -37,6 +40,7 @@ impl Caller {
             address,
             headers,
             identity: None,
+            trace: None,
             policy: None,
         }
     }

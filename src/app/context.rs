@@ -23,6 +23,7 @@ use super::{Error, SessionId};
 use crate::mcp::types::{ElicitRequest, InputRequest, JsonObject, LoggingLevel, ProgressToken};
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 use crate::principal::{Action, Decision, Identity, PrincipalId};
+use crate::wire::trace_context::TraceContext;
 
 /// One running call. Cheap to clone; a clone may outlive the call, and what it sends to the client then is lost.
 #[derive(Clone)]
@@ -32,6 +33,7 @@ struct ContextInner {
     call: Call,
     link: Rc<dyn Link>,
     progress_token: Option<ProgressToken>,
+    trace: Option<TraceContext>,
     /// Of large params.
     meta: Option<Box<RawValue>>,
     rounds: RefCell<Rounds>,
@@ -80,10 +82,12 @@ impl Context {
             None => RequestState::default(),
             Some((sealed, digest)) => RequestState::unseal(sealed, digest, &*link)?,
         };
+        let trace = envelope.trace.or(call.caller.trace);
         Ok(Context(Rc::new(ContextInner {
             call,
             link,
             progress_token: envelope.progress_token,
+            trace,
             meta: envelope.meta,
             rounds: RefCell::new(Rounds::new(envelope.input_responses, memory)),
             read_ahead: Cell::new(envelope.request),
@@ -191,6 +195,20 @@ impl Context {
     #[must_use]
     pub fn headers(&self) -> &Headers {
         &self.0.call.caller.headers
+    }
+
+    /// The trace that the request belongs to: `traceparent` of its `_meta`, or of its header if there is none. What a handler asks of
+    /// other servers goes on with it, and lines that it logs by `tracing` have the trace's id.
+    ///
+    /// ```
+    /// # use pinfold::app::Context;
+    /// fn header(context: &Context) -> Option<(&'static str, String)> {
+    ///     context.trace_context().map(|trace| ("traceparent", trace.to_string()))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        self.0.trace
     }
 
     /// `_meta` of the request: what a client or an extension says beside the method's own params, as a `traceparent`.

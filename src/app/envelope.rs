@@ -18,11 +18,14 @@ use crate::mcp::types::{
 use crate::mcp::{Era, RpcError, RpcMethod};
 use crate::principal::PrincipalId;
 use crate::wire::integer::is_integer;
+use crate::wire::trace_context::TraceContext;
 
 /// The params that belong to no method.
 #[derive(Default)]
 pub(super) struct CallEnvelope {
     pub(super) progress_token: Option<ProgressToken>,
+    /// `_meta.traceparent`. What is wrong with it is nobody's mistake: it is ignored, as the header is.
+    pub(super) trace: Option<TraceContext>,
     /// Unchecked.
     pub(super) input_responses: JsonObject,
     /// Sealed, and the digest of the request that it came with.
@@ -49,6 +52,14 @@ struct Texts<'a> {
 struct RequestMeta<'a> {
     #[serde(borrow)]
     progress_token: Option<&'a RawValue>,
+    #[serde(borrow)]
+    traceparent: Option<&'a RawValue>,
+}
+
+/// No character of one is ever escaped.
+fn trace_in(text: &RawValue) -> Option<TraceContext> {
+    let inner = text.get().strip_prefix('"')?.strip_suffix('"')?;
+    TraceContext::parse(inner)
 }
 
 impl CallEnvelope {
@@ -61,13 +72,15 @@ impl CallEnvelope {
         principal: Option<PrincipalId>,
     ) -> Result<Self, RpcError> {
         let texts: Texts<'_> = parse(params)?;
-        let token = texts.meta.unwrap_or_default().progress_token;
+        let meta = texts.meta.unwrap_or_default();
+        let token = meta.progress_token;
         if token.is_some_and(|token| !token.get().starts_with('"') && !is_integer(token.get())) {
             let sentence = "Invalid params: _meta.progressToken is neither a string nor an integer";
             return Err(RpcError::invalid_params(sentence));
         }
         let envelope = CallEnvelope {
             progress_token: token.map(ToOwned::to_owned),
+            trace: meta.traceparent.and_then(trace_in),
             ..CallEnvelope::default()
         };
         if era == Era::Legacy {

@@ -29,6 +29,8 @@ pub(super) struct Heartbeat {
     remembers_since: Option<Instant>,
     /// Of the last beat that Redis took.
     taken: Option<Instant>,
+    /// Of the first one.
+    first_taken: Option<Instant>,
     /// Another process had this node's key at the last beat.
     other_seen: bool,
 }
@@ -51,6 +53,7 @@ impl Heartbeat {
             connection: 0,
             remembers_since: None,
             taken: None,
+            first_taken: None,
             other_seen: false,
         }
     }
@@ -76,6 +79,7 @@ impl Heartbeat {
             self.remembers_since = Some(now);
         }
         self.taken = Some(now);
+        self.first_taken.get_or_insert(now);
         self.connection = connection;
         // An earlier process of this node may have left its key; one that writes it again is another one that lives.
         let duplicate = other && !is_first && !is_new && self.other_seen;
@@ -99,11 +103,19 @@ impl Heartbeat {
 
     /// Whether the lack of a key tells that it was not written, or was removed.
     pub(super) fn trusts_absence(&self, now: Instant) -> bool {
-        let longer = |since: Option<Instant>, than| {
-            since.is_some_and(|since| now.saturating_duration_since(since) >= than)
-        };
-        longer(self.remembers_since, MEMORY_TRUSTED_AFTER) && !longer(self.taken, NODE_LIFE)
+        lasts(self.remembers_since, MEMORY_TRUSTED_AFTER, now) && !lasts(self.taken, NODE_LIFE, now)
     }
+
+    /// Whether every process that lives has had the time to write its key. A Redis that was there before this process may have
+    /// hung until just now: those that started meanwhile, however long ago, it has not heard of.
+    pub(super) fn has_heard_all(&self, now: Instant) -> bool {
+        lasts(self.first_taken, MEMORY_TRUSTED_AFTER, now) && self.trusts_absence(now)
+    }
+}
+
+/// Whether something has been so for as long as that.
+fn lasts(since: Option<Instant>, than: Duration, now: Instant) -> bool {
+    since.is_some_and(|since| now.saturating_duration_since(since) >= than)
 }
 
 #[cfg(test)]
@@ -170,6 +182,9 @@ mod tests {
         assert!(!heartbeat.trusts_absence(now), "never connected");
         heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
         assert!(heartbeat.trusts_absence(now), "Redis was there before");
+        let heard_all = |after| heartbeat.has_heard_all(now + after);
+        assert!(!heard_all(Duration::ZERO), "it may have hung");
+        assert!(heard_all(MEMORY_TRUSTED_AFTER) && !heard_all(NODE_LIFE));
 
         let (mut heartbeat, start) = start();
         let now = start + THERE_BEFORE;

@@ -38,6 +38,8 @@ pub(super) struct LocateAnswers {
     pub(super) session: FoundRecord<SessionState>,
     /// What is not there was not written, or was removed.
     pub(super) absence_tells: bool,
+    /// Every process that lives has had the time to write its node's key.
+    pub(super) heard_all: bool,
     /// What is known of the session's process besides, if its node's key is not there.
     pub(super) missing: Option<Missing>,
     /// Unix milliseconds; what an incarnation counts from.
@@ -50,7 +52,8 @@ const YOUNG_MS: u64 = 10_000;
 impl LocateAnswers {
     /// What becomes of a session that Redis has not heard of.
     fn unheard_of(&self, session: &SessionId) -> MissReason {
-        match self.unix_ms.abs_diff(session.locator.incarnation) < YOUNG_MS {
+        let is_young = self.unix_ms.abs_diff(session.locator.incarnation) < YOUNG_MS;
+        match is_young || !self.heard_all {
             true => MissReason::CannotTell,
             false => MissReason::Unknown,
         }
@@ -238,6 +241,7 @@ mod tests {
             node,
             session,
             absence_tells: true,
+            heard_all: true,
             missing: None,
             unix_ms: INCARNATION + YOUNG_MS,
         };
@@ -312,6 +316,7 @@ mod tests {
                 node: FoundRecord::Nothing,
                 session,
                 absence_tells,
+                heard_all: absence_tells,
                 missing: Some(missing),
                 unix_ms: INCARNATION + YOUNG_MS,
             };
@@ -391,6 +396,7 @@ mod tests {
                 node,
                 session: FoundRecord::Nothing,
                 absence_tells: true,
+                heard_all: true,
                 missing: None,
                 unix_ms,
             };
@@ -410,6 +416,23 @@ mod tests {
         }
     }
 
+    /// Redis hung while it started, and goes on now that this node has started as well.
+    #[test]
+    fn a_session_that_is_unknown_because_redis_hung_since_its_node_started() {
+        for node in [FoundRecord::Nothing, node(INCARNATION - 1)] {
+            let answers = LocateAnswers {
+                node,
+                session: FoundRecord::Nothing,
+                absence_tells: true,
+                heard_all: false,
+                missing: None,
+                unix_ms: INCARNATION + 10 * YOUNG_MS,
+            };
+            let owner = Nodes::default().owner(&session(), &answers, Instant::now());
+            assert_eq!(owner, SessionOwner::Gone(MissReason::CannotTell));
+        }
+    }
+
     /// A core was told of it when it was 0.7 seconds old, and believed it for another second.
     #[test]
     fn a_node_that_died_and_is_believed_to_live_for_a_second_on_each_core_anew() {
@@ -418,6 +441,7 @@ mod tests {
             node: node(INCARNATION),
             session: FoundRecord::Nothing,
             absence_tells: true,
+            heard_all: true,
             missing: None,
             unix_ms: INCARNATION + YOUNG_MS,
         };
@@ -464,6 +488,7 @@ mod tests {
             node: FoundRecord::Nothing,
             session,
             absence_tells: false,
+            heard_all: false,
             missing: None,
             unix_ms: INCARNATION + YOUNG_MS,
         };

@@ -212,12 +212,14 @@ impl ClusterContext {
         let node = found_node(node, session.node);
         let now = Instant::now();
         self.peers.borrow_mut().look(session.node, &node, now);
+        let has_own = found_node(own, self.node) != FoundRecord::Nothing;
+        let heartbeat = self.heartbeat.borrow();
         let answers = LocateAnswers {
             node,
             missing: self.peers.borrow().missing(session.process(), now),
             session: found_session(about, session),
-            absence_tells: found_node(own, self.node) != FoundRecord::Nothing
-                && self.heartbeat.borrow().trusts_absence(now),
+            absence_tells: has_own && heartbeat.trusts_absence(now),
+            heard_all: has_own && heartbeat.has_heard_all(now),
             unix_ms: unix_ms(),
         };
         if answers.node == FoundRecord::Foreign {

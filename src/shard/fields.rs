@@ -9,6 +9,7 @@ use crate::app::call::ReadFields;
 use crate::mcp::ProtocolVersion;
 use crate::wire::forwarded::FORWARDED;
 use crate::wire::session_id::SessionId;
+use crate::wire::trace_context::TraceContext;
 
 /// Of a field that comes several times the first value counts, but for lists.
 #[derive(Clone, Default)]
@@ -25,6 +26,7 @@ pub(super) struct RequestFields<'a> {
     pub(super) mcp_name: Option<&'a str>,
     pub(super) last_event_id: Option<&'a str>,
     authorization: Option<&'a str>,
+    traceparent: Option<&'a str>,
     /// Another node says that it passed it on. Proven by nothing yet.
     pub(super) is_forwarded: bool,
     /// Proxies say so, or somebody who wants to look like one: what follows from it must be harmless.
@@ -120,6 +122,13 @@ impl<'a> RequestFields<'a> {
                 self.mcp_name = self.single(Single::McpName, self.mcp_name, text());
             }
             9 if is("forwarded") => self.via_proxy |= text().is_some(),
+            // Of two nobody can tell which counts: what is there then is none (Trace Context, section 3.2).
+            11 if is("traceparent") => {
+                self.traceparent = match self.traceparent {
+                    None => text(),
+                    Some(_) => Some(""),
+                };
+            }
             10 if is("mcp-method") => {
                 self.mcp_method = self.single(Single::McpMethod, self.mcp_method, text());
             }
@@ -172,6 +181,11 @@ impl<'a> RequestFields<'a> {
             0 => Ok(self.authorization),
             _ => Err(()),
         }
+    }
+
+    /// Which trace it belongs to, by its header.
+    pub(super) fn trace_context(&self) -> Option<TraceContext> {
+        self.traceparent.and_then(TraceContext::parse)
     }
 
     /// All of them, for a call to keep. A token that the application does not see is not kept with it: it is most of the bytes.
@@ -370,6 +384,15 @@ mod tests {
         for name in ["Viable", "X-Forwarded", "Pinfold-Forwarded", "Host", "X-"] {
             assert!(!read(&[(name, "x")]).via_proxy, "{name}");
         }
+    }
+
+    #[test]
+    fn a_trace_that_two_fields_name() {
+        let one = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(read(&[("Traceparent", one)]).trace_context().is_some());
+        let twice = read(&[("traceparent", one), ("traceparent", one)]);
+        assert_eq!(twice.trace_context(), None);
+        assert_eq!(read(&[("traceparent", "00-1-2-03")]).trace_context(), None);
     }
 
     #[test]

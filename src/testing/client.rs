@@ -20,6 +20,7 @@ use crate::mcp::types::{
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 use crate::principal::{Action, Decision, Identity, Permits};
 use crate::wire::session_id::{Locator, NodeName, SessionId};
+use crate::wire::trace_context::TraceContext;
 
 /// Rounds of one request after which a handler is taken for one that asks for ever.
 const ROUNDS_MAX: usize = 64;
@@ -320,6 +321,10 @@ impl TestClient {
         let headers = Headers::of(fields, 0, server_info.sees_credentials);
         let params = raw(&params);
         let mut caller = Caller::new(self.session(), self.address, headers);
+        caller.trace = caller
+            .headers
+            .get("traceparent")
+            .and_then(TraceContext::parse);
         caller.identity.clone_from(&self.identity);
         if let Some(policy) = &self.policy {
             let anybody = || Rc::new(Identity::anonymous());

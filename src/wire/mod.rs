@@ -32,6 +32,7 @@ mod rpc_emit;
 pub mod session_id;
 pub mod sse;
 mod sse_parser;
+pub mod trace_context;
 pub mod uri;
 
 pub use field::is_field_name;

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use pinfold::app::{NoArguments, Toolkit};
+use pinfold::app::{Context, NoArguments, Toolkit};
 use pinfold::mcp::types::Resource;
 use pinfold::{Driver, Node, NodeBuilder};
 use serde_json::{Value, json};
@@ -13,16 +13,24 @@ use serde_json::{Value, json};
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) const ANY_PORT: &str = "127.0.0.1:0";
 
-/// An application with one tool, which says whose it is.
+/// The trace that all requests belong to.
+pub(crate) const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// An application with two tools, which say whose it is, and which trace the request belongs to.
 pub(crate) fn named(name: &'static str) -> impl Fn() -> Toolkit + Send + Sync + 'static {
     move || {
         let say = move |_: NoArguments, _| async move { name };
+        let traced = |_: NoArguments, context: Context| async move {
+            let trace = context.trace_context().map(|it| it.to_string());
+            trace.unwrap_or_default()
+        };
         Toolkit::new(name, "1.0.0")
             .resource(
                 Resource::new("own://name", "Name"),
                 move |_| async move { name },
             )
             .tool("whoami", "Says whose it is.", say)
+            .tool("trace", "Says which trace it is of.", traced)
             .subscribable(|_| true)
     }
 }
@@ -59,7 +67,8 @@ type Answer = ureq::http::Response<ureq::Body>;
 fn post(at: SocketAddr, (user, session): (Option<&str>, Option<&str>), message: &Value) -> Answer {
     let mut request = ureq::post(format!("http://{at}/mcp"))
         .header("Content-Type", "application/json")
-        .header("Accept", "application/json, text/event-stream");
+        .header("Accept", "application/json, text/event-stream")
+        .header("traceparent", TRACE);
     if let Some(session) = session {
         request = request.header("Mcp-Session-Id", session);
     }
@@ -124,7 +133,12 @@ impl Session {
     }
 
     pub(crate) fn whoami(&self) -> Value {
-        let answer = self.call("tools/call", &json!({"name": "whoami", "arguments": {}}));
+        self.said("whoami")
+    }
+
+    /// What a tool says that wants to know nothing.
+    pub(crate) fn said(&self, tool: &str) -> Value {
+        let answer = self.call("tools/call", &json!({"name": tool, "arguments": {}}));
         answer["result"]["content"][0]["text"].clone()
     }
 

@@ -5,7 +5,7 @@ use pinfold::Node;
 use pinfold::app::Topic;
 use serde_json::Value;
 
-use crate::client::{Session, is_closed, named, small, wait_until};
+use crate::client::{Session, TRACE, is_closed, named, small, wait_until};
 use crate::redis::Redis;
 
 const URI: &str = "shared://uri";
@@ -32,6 +32,7 @@ fn a_session_that_only_one_of_two_nodes_serves() {
         ping()["result"].is_object()
     });
     assert_eq!(through_b.whoami(), "a", "its own node answers");
+    assert_eq!(through_b.said("trace"), TRACE, "as it was sent to b");
     assert_eq!((a.counts().sessions, b.counts().sessions), (1, 0));
 
     assert!(through_b.subscribe(URI)["result"].is_object());

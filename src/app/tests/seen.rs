@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::app::{
     Context, Error, NoArguments, OpenedSession, SessionEnd, Subscriber, Toolkit, Topic,
 };
+use crate::mcp::RpcMethod;
 use crate::mcp::types::{
     ElicitRequest, ElicitSchema, JsonObject, LoggingLevel, Resource, ResourceTemplate, Tool,
 };
@@ -62,6 +63,96 @@ fn a_request_seen_from_within() {
                 });
                 assert_eq!(seen, expected);
             }
+        }
+    }
+}
+
+#[test]
+fn the_trace_that_a_request_belongs_to() {
+    const IN_HEADER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    const IN_META: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+    let tell = |_: JsonObject, context: Context| async move {
+        let trace = context.trace_context().map(|it| it.to_string());
+        trace.unwrap_or_default()
+    };
+    let app = || Toolkit::new("t", "1").add_tool(Tool::new("tell", ""), tell);
+    for (header, meta, expected) in [
+        (None, None, ""),
+        (Some(IN_HEADER), None, IN_HEADER),
+        (None, Some(json!(IN_META)), IN_META),
+        (Some(IN_HEADER), Some(json!(IN_META)), IN_META),
+        (Some(IN_HEADER), Some(json!("00-1-2-03")), IN_HEADER),
+        (Some("00-1-2-03"), Some(json!(7)), ""),
+    ] {
+        for mut client in TestServer::new(app()).both_eras() {
+            if let Some(header) = header {
+                client = client.header("Traceparent", header);
+            }
+            if let Some(meta) = &meta {
+                client = client.meta("traceparent", meta.clone());
+            }
+            for size in [1, 200_000] {
+                let arguments = json!({ "text": "x".repeat(size) });
+                let result = client.call_tool("tell", arguments).expect("a result");
+                assert_eq!(result.first_text(), Some(expected), "{header:?} {meta:?}");
+            }
+        }
+    }
+}
+
+/// What is logged while something is done, as the program writes it.
+#[cfg(feature = "cli")]
+fn logged(work: impl FnOnce()) -> String {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panicked").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let lines = Lines::default();
+    let theirs = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || theirs.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, work);
+    let bytes = lines.0.lock().expect("nobody panicked").clone();
+    String::from_utf8(bytes).expect("text")
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn a_line_of_a_handler_that_does_not_say_which_trace_it_is_of() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let tell = |_: JsonObject, _: Context| async {
+        tracing::warn!("the oven is cold");
+        "told"
+    };
+    let app = || Toolkit::new("t", "1").add_tool(Tool::new("tell", ""), tell);
+    for size in [1, 200_000] {
+        for client in TestServer::new(app()).both_eras() {
+            let client = client.header("traceparent", TRACE);
+            let lines = logged(|| {
+                let arguments = json!({ "text": "x".repeat(size) });
+                client.call_tool("tell", arguments).expect("a result");
+            });
+            let line = lines.lines().find(|line| line.contains("the oven is cold"));
+            let line = line.expect("it was logged");
+            assert!(
+                line.contains("trace_id=\"0af7651916cd43dd8448eb211c80319c\""),
+                "{line}"
+            );
+            assert!(line.contains(RpcMethod::ToolsCall.name()), "{line}");
         }
     }
 }
