@@ -52,7 +52,13 @@ impl Call {
     /// The name of a method, without memory for one that MCP names.
     #[must_use]
     pub(crate) fn method_of(name: &str) -> Cow<'static, str> {
-        match RpcMethod::of(name) {
+        Call::method_known(RpcMethod::of(name), name)
+    }
+
+    /// The same of one that was looked up.
+    #[must_use]
+    pub(crate) fn method_known(known: Option<RpcMethod>, name: &str) -> Cow<'static, str> {
+        match known {
             Some(known) => known.name().into(),
             None => name.to_owned().into(),
         }

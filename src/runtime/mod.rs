@@ -58,7 +58,7 @@ pub use self::signals::survive_hangups;
 pub(crate) use self::signals::watch as watch_signals;
 pub(crate) use self::socket::limit_unsent;
 pub(crate) use self::sockets::SOCKET_BYTES;
-pub(crate) use self::stats::{CoreReport, StatsBoard};
+pub(crate) use self::stats::StatsBoard;
 pub(crate) use self::thread::ends_within;
 pub use self::watchdog::BreakThread;
 pub(crate) use self::watchdog::{Alive, BEAT_EVERY, Watch};

@@ -1,7 +1,6 @@
 //! What the engine counts of requests, sessions and deliveries; see `stats`.
 
 use std::borrow::Cow;
-use std::mem::size_of;
 
 use serde_json::value::RawValue;
 
@@ -43,11 +42,10 @@ impl Engine {
     /// A call begins. `mirrored` is what the head says of its name.
     pub(super) fn begin_operation(
         &mut self,
-        method: &str,
+        method: Option<RpcMethod>,
         params: Option<&RawValue>,
         mirrored: Option<&str>,
     ) -> Operation {
-        let method = RpcMethod::of(method);
         let name = match mirrored {
             _ if method != Some(RpcMethod::ToolsCall) => None,
             Some(name) => header_value::decode(name).ok(),

@@ -66,8 +66,7 @@ impl Engine {
             return;
         };
         let mut id = self.standalone_id(listener);
-        let era = listener.kind.era();
-        self.stats.count_deliveries(era, self.due.len());
+        self.stats.count_deliveries(id.is_some(), self.due.len());
         for &due in &self.due {
             // What was never published has no place in the log, so nothing to name it by.
             if let Some(id) = id.as_mut().filter(|_| due.offset > 0) {

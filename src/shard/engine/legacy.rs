@@ -23,7 +23,8 @@ use crate::wire::json_scan::JsonScan;
 enum Dispatched {
     Result(Cow<'static, str>),
     Refused(Refused),
-    Application,
+    /// Whose method MCP names, or an extension's.
+    Application(Option<RpcMethod>),
 }
 
 impl Engine {
@@ -109,16 +110,16 @@ impl Engine {
                             let answer = error_message(Some(id), &refused.error);
                             self.push_answer(wire, stream, &answer)
                         }
-                        Dispatched::Application => {
+                        Dispatched::Application(known) => {
                             let text = params.map_or("", RawValue::get).as_bytes();
                             let tree_bytes = JsonScan::of(text).tree_bytes();
-                            let call = (id, &*method, params);
+                            let call = (id, (known, &*method), params);
                             let answer_to = AnswerTo::Stream(stream);
                             let request = post.request;
                             let started = self
                                 .start_legacy(wire, request, session, call, tree_bytes, answer_to);
                             if let Err(refused) = started {
-                                self.count_not_started(session, &method, &refused);
+                                self.count_refused(known, self.version_of(session), &refused);
                                 self.push_answer(
                                     wire,
                                     stream,
@@ -209,8 +210,8 @@ impl Engine {
         match self.dispatch(post, session, (method, params)) {
             Dispatched::Result(result) => wire.answer_result(key, id, &result, &[]),
             Dispatched::Refused(refused) => wire.refuse(key, Some(id), &refused),
-            Dispatched::Application => {
-                let call = (id, method, params);
+            Dispatched::Application(known) => {
+                let call = (id, (known, method), params);
                 let (answer_to, tree_bytes) = (post.answer_to(), post.tree_bytes);
                 let client = self.caller(post.request, session);
                 let started = self
@@ -223,7 +224,7 @@ impl Engine {
                 match started {
                     Ok(call) => wire.expect_answer(key, ExchangeOwner::Call(call)),
                     Err(refused) => {
-                        self.count_not_started(session, method, &refused);
+                        self.count_refused(known, self.version_of(session), &refused);
                         wire.refuse(key, Some(id), &refused);
                     }
                 }
@@ -231,9 +232,8 @@ impl Engine {
         }
     }
 
-    fn count_not_started(&mut self, session: SessionKey, method: &str, refused: &Refused) {
-        let version = self.sessions.get(session).map(|it| it.version);
-        self.count_refused(RpcMethod::of(method), version, refused);
+    fn version_of(&self, session: SessionKey) -> Option<ProtocolVersion> {
+        self.sessions.get(session).map(|it| it.version)
     }
 
     fn dispatch(
@@ -244,12 +244,13 @@ impl Engine {
     ) -> Dispatched {
         let known = RpcMethod::of(method);
         let dispatched = self.dispatch_known(post, session, known, (method, params));
-        let version = self.sessions.get(session).map(|it| it.version);
         match &dispatched {
-            Dispatched::Result(_) => self.count_answered(known, version),
-            Dispatched::Refused(refused) => self.count_refused(known, version, refused),
+            Dispatched::Result(_) => self.count_answered(known, self.version_of(session)),
+            Dispatched::Refused(refused) => {
+                self.count_refused(known, self.version_of(session), refused)
+            }
             // Counted when it is over.
-            Dispatched::Application => {}
+            Dispatched::Application(_) => {}
         }
         dispatched
     }
@@ -280,7 +281,7 @@ impl Engine {
             _ => {
                 let envelope = post.envelope.and_then(|it| it.as_ref().ok());
                 return match self.check_rights(request, Era::Legacy, (method, params), envelope) {
-                    Ok(()) => Dispatched::Application,
+                    Ok(()) => Dispatched::Application(known),
                     Err(InPlace::Refused(refused)) => Dispatched::Refused(refused),
                     Err(InPlace::Result(result)) => Dispatched::Result(result.into()),
                 };
@@ -322,21 +323,21 @@ impl Engine {
         wire: &mut impl Wire<ExchangeOwner>,
         sent: &Request<'_>,
         session_key: SessionKey,
-        (id, method, params): (&str, &str, Option<&RawValue>),
+        (id, (known, method), params): (&str, (Option<RpcMethod>, &str), Option<&RawValue>),
         tree_bytes: usize,
         answer_to: AnswerTo,
     ) -> Result<CallKey, Refused> {
         let client = self.caller(sent, session_key);
         let charge = self.charge_call(wire, client, &sent.fields, params, tree_bytes)?;
         let caller = self.caller_seen(sent, Some(session_key));
-        let operation = self.begin_operation(method, params, None);
+        let operation = self.begin_operation(known, params, None);
         let session = self
             .sessions
             .get(session_key)
             .expect("found for this request");
         let request = Call {
             version: session.version,
-            method: Call::method_of(method),
+            method: Call::method_known(known, method),
             params: params.map(ToOwned::to_owned),
             client_capabilities: session.client_info.capabilities.clone(),
             client_info: session.client_info.info.clone(),

@@ -82,7 +82,7 @@ impl Engine {
             Some(known) if !known.is_of_era(Era::Modern) => {
                 return Err(Refused::rpc(404, RpcError::method_not_found(method)));
             }
-            _ => return self.serve_call(wire, post, (id, method, params), envelope),
+            _ => return self.serve_call(wire, post, (id, (known, method), params), envelope),
         }
         self.count_answered(known, Some(ProtocolVersion::V2026_07_28));
         Ok(())
@@ -93,16 +93,16 @@ impl Engine {
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         post: Post<'_>,
-        (id, method, params): (&str, &str, Option<&RawValue>),
+        (id, (known, method), params): (&str, (Option<RpcMethod>, &str), Option<&RawValue>),
         envelope: &RequestParams<'_>,
     ) -> Result<(), Refused> {
         let (request, key) = (post.request, post.request.exchange);
         match self.check_rights(request, Era::Modern, (method, params), Some(envelope)) {
-            Ok(()) => self.start_modern(wire, post, (id, method, params), envelope),
+            Ok(()) => self.start_modern(wire, post, (id, (known, method), params), envelope),
             Err(InPlace::Refused(refused)) => Err(refused),
             Err(InPlace::Result(result)) => {
                 let version = Some(ProtocolVersion::V2026_07_28);
-                self.count_answered(RpcMethod::of(method), version);
+                self.count_answered(known, version);
                 let result = with_members(r#""ttlMs":0,"cacheScope":"private""#, &result);
                 wire.answer_result(key, id, &self.complete(&result), &[]);
                 Ok(())
@@ -142,7 +142,7 @@ impl Engine {
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         post: Post<'_>,
-        (id, method, params): (&str, &str, Option<&RawValue>),
+        (id, (known, method), params): (&str, (Option<RpcMethod>, &str), Option<&RawValue>),
         envelope: &RequestParams<'_>,
     ) -> Result<(), Refused> {
         let (key, client) = (post.request.exchange, post.request.client);
@@ -166,7 +166,7 @@ impl Engine {
             .profiles
             .intern(capabilities.unwrap_or(RawValue::NULL), info)
             .map_err(|error| Refused::rpc(400, error))?;
-        let operation = self.begin_operation(method, params, fields.mcp_name);
+        let operation = self.begin_operation(known, params, fields.mcp_name);
         self.count_call(client);
         let version = ProtocolVersion::V2026_07_28;
         let call = self.calls.insert(CallState {
@@ -185,7 +185,7 @@ impl Engine {
         wire.expect_answer(key, ExchangeOwner::Call(call));
         let request = Call {
             version,
-            method: Call::method_of(method),
+            method: Call::method_known(known, method),
             params: params.map(ToOwned::to_owned),
             client_capabilities: client_info.capabilities.clone(),
             client_info: client_info.info.clone(),

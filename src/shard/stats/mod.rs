@@ -15,7 +15,7 @@ use std::mem::size_of;
 use super::exchange::Closed;
 use super::wheel::Millis;
 use crate::app::call::SessionEnd;
-use crate::mcp::{Era, ProtocolVersion};
+use crate::mcp::ProtocolVersion;
 
 pub use self::histogram::{BOUNDS_MS, Histogram};
 pub(super) use self::operations::{Operation, Operations};
@@ -127,8 +127,13 @@ impl EngineStats {
         }
     }
 
-    pub(super) fn count_deliveries(&mut self, era: Era, count: usize) {
-        self.deliveries[era as usize] += count as u64;
+    #[inline]
+    pub(super) fn count_deliveries(&mut self, is_legacy: bool, count: usize) {
+        let [legacy, modern] = &mut self.deliveries;
+        match is_legacy {
+            true => *legacy += count as u64,
+            false => *modern += count as u64,
+        }
     }
 
     /// All that could be written was. A wave of which nothing was has not been seen by anybody.

@@ -8,7 +8,6 @@ use super::super::grant::Grant;
 use super::super::{Exchange, SessionKey};
 use super::SUBSCRIPTION_BYTES;
 use crate::clients::Client;
-use crate::mcp::Era;
 
 pub(in crate::shard) type ListenerKey = Key<Listener>;
 
@@ -72,15 +71,6 @@ impl Subscription {
     /// Of a resource, with its place among the topic's subscribers.
     pub(super) fn bytes(&self) -> usize {
         SUBSCRIPTION_BYTES + if self.directed { DIRECTED_BYTES } else { 0 }
-    }
-}
-
-impl ListenerKind {
-    pub(in crate::shard) fn era(&self) -> Era {
-        match self {
-            ListenerKind::Session(_) => Era::Legacy,
-            ListenerKind::Listen(_) => Era::Modern,
-        }
     }
 }
 

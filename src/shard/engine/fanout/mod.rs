@@ -218,11 +218,13 @@ impl Fanout {
             let entry = &mut self.topics[index as usize];
             debug_assert!(entry.last_offset < offset, "offsets only grow");
             entry.last_offset = offset;
+            let mut conflated = 0;
             for subscriber in &entry.subscribers {
                 let (key, listener) = self.listeners.at_mut(subscriber.listener);
-                self.conflated += u64::from(listener.mark(subscriber.slot as usize));
+                conflated += u64::from(listener.mark(subscriber.slot as usize));
                 listener.enqueue(key, &mut self.ready);
             }
+            self.conflated += conflated;
         }
     }
 
@@ -233,11 +235,13 @@ impl Fanout {
         for (_, entry) in &mut self.topics {
             debug_assert!(entry.last_offset < offset, "offsets only grow");
             entry.last_offset = offset;
+            let mut conflated = 0;
             for subscriber in &entry.subscribers {
                 let (key, listener) = self.listeners.at_mut(subscriber.listener);
-                self.conflated += u64::from(listener.mark(subscriber.slot as usize));
+                conflated += u64::from(listener.mark(subscriber.slot as usize));
                 listener.enqueue(key, &mut self.ready);
             }
+            self.conflated += conflated;
             offset = last.min(offset + 1);
         }
     }
