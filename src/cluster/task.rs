@@ -77,6 +77,10 @@ impl ClusterTask {
             metrics,
         } = self.setup;
         let keys = Keys::new(&prefix);
+        for kind in FOREIGN_KINDS {
+            // From the first moment on: to Prometheus a counter that appears with 1 has not grown.
+            metrics.foreign_records.with_label_values(&[kind]);
+        }
         let shared = Rc::new(ClusterContext {
             node,
             incarnation,
@@ -121,6 +125,9 @@ fn own_record(node: NodeName, incarnation: u64, advertised: Option<Advertised>) 
         leaving: false,
     }
 }
+
+/// What a record that is not ours should have been.
+const FOREIGN_KINDS: [&str; 2] = ["node", "session"];
 
 impl ClusterContext {
     /// Tells the others that this node lives, and looks what Redis makes of it.

@@ -23,6 +23,7 @@ mod fairness;
 mod half_close;
 mod hardship;
 mod identity;
+mod observed;
 mod open_files;
 mod operators;
 #[path = "../support/ports.rs"]

@@ -1,4 +1,4 @@
-//! Where `tests/setup` puts Node.js, the Python environment, the packages, Traefik and Redis, and whether it has done so.
+//! Where `tests/setup` puts Node.js, the Python environment, the packages, Traefik, Redis and Prometheus, and whether it has done so.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -43,6 +43,15 @@ pub(crate) fn traefik() -> PathBuf {
 
 pub(crate) fn redis_server() -> PathBuf {
     installed(".tools/redis/redis-server")
+}
+
+/// From the machine, or Debian's as `tests/setup` unpacked it; as is its `promtool`.
+pub(crate) fn prometheus() -> PathBuf {
+    present(".tools/prometheus/prometheus")
+}
+
+pub(crate) fn promtool() -> PathBuf {
+    present(".tools/prometheus/promtool")
 }
 
 /// From the machine, or Debian's as `tests/setup` unpacked it.

@@ -65,10 +65,9 @@ impl BusCounts {
     /// Counts what has happened since `before`.
     pub(super) fn add_to(&self, metrics: &Metrics, before: &BusCounts) {
         for ((kind, now), (_, before)) in self.by_kind().into_iter().zip(before.by_kind()) {
-            if now != before {
-                let counter = metrics.bus_events.with_label_values(&[kind]);
-                counter.inc_by(now - before);
-            }
+            // Of each kind from the first moment on: to Prometheus a counter that appears with 1 has not grown.
+            let counter = metrics.bus_events.with_label_values(&[kind]);
+            counter.inc_by(now - before);
         }
         let foreign = metrics.foreign_records.with_label_values(&["contents"]);
         foreign.inc_by(self.foreign - before.foreign);

@@ -12,17 +12,17 @@ use super::wait_for;
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) fields: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: String,
 }
 
 /// A session of 2025-06-18.
 #[derive(Clone, Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     url: String,
-    pub(super) id: String,
+    pub(crate) id: String,
 }
 
 impl Answer {
@@ -35,19 +35,19 @@ impl Answer {
         })
     }
 
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name)?.to_str().ok()
     }
 
     /// `data.reason` of a JSON-RPC error.
-    pub(super) fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
         let reason = &body["error"]["data"]["reason"];
         reason.as_str().unwrap_or_default().to_owned()
     }
 
     /// 404 with this reason.
-    pub(super) fn expect_gone(&self, reason: &str) {
+    pub(crate) fn expect_gone(&self, reason: &str) {
         assert_eq!(
             (self.status, self.reason().as_str()),
             (404, reason),
@@ -57,7 +57,7 @@ impl Answer {
 }
 
 impl Session {
-    pub(super) fn open(url: &str) -> Session {
+    pub(crate) fn open(url: &str) -> Session {
         let answer = initialize(url, &[]);
         let id = answer.field("mcp-session-id");
         let id = id.unwrap_or_else(|| panic!("no session: {answer:?}"));
@@ -65,27 +65,27 @@ impl Session {
     }
 
     /// A session that somebody opened, by way of this URL.
-    pub(super) fn known(url: &str, id: &str) -> Session {
+    pub(crate) fn known(url: &str, id: &str) -> Session {
         Session {
             url: url.to_owned(),
             id: id.to_owned(),
         }
     }
 
-    pub(super) fn through(&self, url: &str) -> Session {
+    pub(crate) fn through(&self, url: &str) -> Session {
         Session::known(url, &self.id)
     }
 
-    pub(super) fn ping(&self) -> Answer {
+    pub(crate) fn ping(&self) -> Answer {
         self.ping_with(&[])
     }
 
-    pub(super) fn ping_with(&self, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) fn ping_with(&self, fields: &[(&str, &str)]) -> Answer {
         self.request("ping", json!({}), fields)
     }
 
     /// What becomes of it in the end: a node that cannot tell yet says so, and when to ask again.
-    pub(super) fn ping_until_known(&self) -> Answer {
+    pub(crate) fn ping_until_known(&self) -> Answer {
         wait_for("a node knows about the session", || {
             let answer = self.ping();
             let later = answer.status == 503 && answer.field("retry-after").is_some();
@@ -93,33 +93,33 @@ impl Session {
         })
     }
 
-    pub(super) fn try_ping(&self) -> Option<Answer> {
+    pub(crate) fn try_ping(&self) -> Option<Answer> {
         let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
         try_post(&self.url, &[("Mcp-Session-Id", &self.id)], &ping)
     }
 
-    pub(super) fn request(&self, method: &str, params: Value, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) fn request(&self, method: &str, params: Value, fields: &[(&str, &str)]) -> Answer {
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let mut all = vec![("Mcp-Session-Id", self.id.as_str())];
         all.extend(fields);
         post(&self.url, &all, &request)
     }
 
-    pub(super) fn subscribe(&self, uri: &str) {
+    pub(crate) fn subscribe(&self, uri: &str) {
         let answer = self.request("resources/subscribe", json!({"uri": uri}), &[]);
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
-    pub(super) fn delete(&self) -> Answer {
+    pub(crate) fn delete(&self) -> Answer {
         try_delete(&self.url, &self.id).expect("an answer")
     }
 }
 
-pub(super) fn initialize(url: &str, fields: &[(&str, &str)]) -> Answer {
+pub(crate) fn initialize(url: &str, fields: &[(&str, &str)]) -> Answer {
     try_initialize(url, fields).expect("an answer")
 }
 
-pub(super) fn try_initialize(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {
+pub(crate) fn try_initialize(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {
     let request = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18",
         "capabilities": {},
@@ -128,11 +128,11 @@ pub(super) fn try_initialize(url: &str, fields: &[(&str, &str)]) -> Option<Answe
     try_post(url, fields, &request)
 }
 
-pub(super) fn post(url: &str, fields: &[(&str, &str)], body: &Value) -> Answer {
+pub(crate) fn post(url: &str, fields: &[(&str, &str)], body: &Value) -> Answer {
     try_post(url, fields, body).expect("an answer")
 }
 
-pub(super) fn try_post(url: &str, fields: &[(&str, &str)], body: &Value) -> Option<Answer> {
+pub(crate) fn try_post(url: &str, fields: &[(&str, &str)], body: &Value) -> Option<Answer> {
     let request = agent()
         .post(url)
         .header("Content-Type", "application/json")
@@ -142,7 +142,7 @@ pub(super) fn try_post(url: &str, fields: &[(&str, &str)], body: &Value) -> Opti
 }
 
 /// What a client of 2026-07-28 asks to read a resource: fields and body.
-pub(super) fn reading(uri: &str) -> ([(&'static str, String); 3], Value) {
+pub(crate) fn reading(uri: &str) -> ([(&'static str, String); 3], Value) {
     let fields = [
         ("MCP-Protocol-Version", "2026-07-28".to_owned()),
         ("Mcp-Method", "resources/read".to_owned()),
@@ -158,22 +158,22 @@ pub(super) fn reading(uri: &str) -> ([(&'static str, String); 3], Value) {
     (fields, body)
 }
 
-pub(super) fn modern_read(url: &str, uri: &str) -> Option<Answer> {
+pub(crate) fn modern_read(url: &str, uri: &str) -> Option<Answer> {
     let (fields, body) = reading(uri);
     let fields = fields.each_ref().map(|(name, it)| (*name, it.as_str()));
     try_post(url, &fields, &body)
 }
 
-pub(super) fn try_delete(url: &str, session: &str) -> Option<Answer> {
+pub(crate) fn try_delete(url: &str, session: &str) -> Option<Answer> {
     try_delete_with(url, &[("Mcp-Session-Id", session)])
 }
 
-pub(super) fn try_delete_with(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {
+pub(crate) fn try_delete_with(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {
     let answer = with_fields(agent().delete(url), fields).call();
     Answer::read(answer.ok()?)
 }
 
-pub(super) fn try_get(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {
+pub(crate) fn try_get(url: &str, fields: &[(&str, &str)]) -> Option<Answer> {
     let answer = with_fields(agent().get(url), fields).call();
     Answer::read(answer.ok()?)
 }

@@ -18,8 +18,8 @@ const DRAIN_WINDOW: &str = "2s";
 const PEER_SECRET: &str = "the nodes of one test share this secret";
 const START_ATTEMPTS: usize = 5;
 
-pub(super) struct Node {
-    pub(super) name: String,
+pub(crate) struct Node {
+    pub(crate) name: String,
     ports: Ports,
     app: App,
     placement: Placement,
@@ -29,11 +29,11 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn start(name: &str, app: App, redis: Option<&Redis>, scratch: &Path) -> Node {
+    pub(crate) fn start(name: &str, app: App, redis: Option<&Redis>, scratch: &Path) -> Node {
         Node::start_placed(name, app, Placement::OneCore, redis, &[], scratch)
     }
 
-    pub(super) fn start_placed(
+    pub(crate) fn start_placed(
         name: &str,
         app: App,
         placement: Placement,
@@ -56,7 +56,7 @@ impl Node {
     }
 
     /// A node with options of the test's own. It must start.
-    pub(super) fn start_with(name: &str, options: &[&str], scratch: &Path) -> Node {
+    pub(crate) fn start_with(name: &str, options: &[&str], scratch: &Path) -> Node {
         (0..START_ATTEMPTS)
             .find_map(|_| {
                 let ports = Ports::free();
@@ -96,28 +96,28 @@ impl Node {
     }
 
     /// As Traefik and the other nodes know it.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.client)
     }
 
-    pub(super) fn mcp(&self) -> String {
+    pub(crate) fn mcp(&self) -> String {
         format!("{}/mcp", self.url())
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.ports.client))
     }
 
-    pub(super) fn admin(&self) -> String {
+    pub(crate) fn admin(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.admin)
     }
 
-    pub(super) fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         self.server.is_some()
     }
 
     /// The sum of a metric over all its labels.
-    pub(super) fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let url = format!("{}/metrics", self.admin());
         let mut answer = ureq::get(&url).call().expect("the admin listener answers");
         let page = answer.body_mut().read_to_string().expect("a page");
@@ -131,12 +131,12 @@ impl Node {
             .sum()
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// `kill -9`: no word to anyone.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         drop(self.server.take().expect("the node runs"));
         // The kernel lets go of an io_uring's listener some moments after its process.
         let is_closed = || TcpStream::connect(("127.0.0.1", self.ports.client)).is_err();
@@ -144,17 +144,22 @@ impl Node {
     }
 
     /// It takes connections (the kernel does) and answers nothing.
-    pub(super) fn hang(&self) {
+    pub(crate) fn hang(&self) {
         self.signal("-STOP");
     }
 
-    pub(super) fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.signal("-CONT");
     }
 
     /// SIGHUP: it reads its configuration again.
-    pub(super) fn reload(&self) {
+    pub(crate) fn reload(&self) {
         self.signal("-HUP");
+    }
+
+    /// The thread of `--break-thread` fails, or goes on.
+    pub(crate) fn break_thread(&self) {
+        self.signal("-USR2");
     }
 
     fn signal(&self, name: &str) {
@@ -166,26 +171,26 @@ impl Node {
     }
 
     /// SIGTERM; [`has_left`](Node::has_left) waits for what comes of it.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.signal("-TERM");
     }
 
     /// Waits until it has left in good order.
-    pub(super) fn has_left(&mut self) -> Result<(), String> {
+    pub(crate) fn has_left(&mut self) -> Result<(), String> {
         let server = self.server.take().expect("the node runs");
         let ended = server.ended();
         ended.map_err(|fault| format!("node {}: {fault}", self.name))
     }
 
     /// SIGTERM, and wait until it has left in good order.
-    pub(super) fn stop(&mut self) -> Result<(), String> {
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
         let server = self.server.take().expect("the node runs");
         let stopped = server.stop();
         stopped.map_err(|fault| format!("node {}: {fault}", self.name))
     }
 
     /// Those that run end cleanly, all at once: each takes its time to leave.
-    pub(super) fn stop_all<'a>(nodes: impl IntoIterator<Item = &'a mut Node>) {
+    pub(crate) fn stop_all<'a>(nodes: impl IntoIterator<Item = &'a mut Node>) {
         scope(|scope| {
             for node in nodes.into_iter().filter(|node| node.runs()) {
                 scope.spawn(|| node.stop().unwrap_or_else(|fault| panic!("{fault}")));
@@ -194,7 +199,7 @@ impl Node {
     }
 
     /// The same name and the same ports, another process.
-    pub(super) fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         assert!(!self.runs(), "one process at a time");
         self.server = self.launch();
         assert!(
@@ -206,13 +211,13 @@ impl Node {
     }
 
     /// Every item must be taken.
-    pub(super) fn publish(&self, items: &Value) {
+    pub(crate) fn publish(&self, items: &Value) {
         let answer = self.try_publish(items);
         let all = answer.status == 200 && !answer.body.contains("\"accepted\":false");
         assert!(all, "{answer:?}");
     }
 
-    pub(super) fn try_publish(&self, items: &Value) -> Answer {
+    pub(crate) fn try_publish(&self, items: &Value) -> Answer {
         client::post(&format!("{}/publish", self.admin()), &[], items)
     }
 }
@@ -239,7 +244,7 @@ fn joined_options(ports: Ports, redis: &str, scratch: &Path) -> Vec<String> {
 }
 
 /// The file with the secret that the nodes of a test share.
-pub(super) fn peer_secret(scratch: &Path) -> String {
+pub(crate) fn peer_secret(scratch: &Path) -> String {
     secret_file(scratch, "peer-secret", PEER_SECRET)
 }
 

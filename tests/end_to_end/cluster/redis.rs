@@ -15,10 +15,10 @@ use crate::ports::free_port;
 use crate::program::{EndedWithItsTest, wait};
 use crate::tools;
 
-pub(super) const PASSWORD: &str = "open-sesame";
+pub(crate) const PASSWORD: &str = "open-sesame";
 const START_ATTEMPTS: usize = 5;
 
-pub(super) struct Redis {
+pub(crate) struct Redis {
     child: Option<EndedWithItsTest>,
     port: u16,
     folder: PathBuf,
@@ -26,7 +26,7 @@ pub(super) struct Redis {
 
 /// What it answered, as far as tests look at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Null,
     Integer(i64),
     Text(String),
@@ -35,7 +35,7 @@ pub(super) enum Reply {
 }
 
 impl Redis {
-    pub(super) fn start(scratch: &Path) -> Redis {
+    pub(crate) fn start(scratch: &Path) -> Redis {
         let folder = scratch.join("redis");
         std::fs::create_dir_all(&folder).expect("a folder for Redis");
         for _ in 0..START_ATTEMPTS {
@@ -95,46 +95,46 @@ impl Redis {
         self.try_command(&["PING"]) == Some(Reply::Text("PONG".into()))
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// For a node, which may do what deploy/README.md says.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url_with(PASSWORD)
     }
 
-    pub(super) fn url_with(&self, password: &str) -> String {
+    pub(crate) fn url_with(&self, password: &str) -> String {
         format!("redis://pinfold:{password}@127.0.0.1:{}", self.port)
     }
 
     /// It is gone at once, with all that it held and did not [`save`](Redis::save).
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         drop(self.child.take().expect("Redis runs"));
     }
 
     /// The next one has what this one has now.
-    pub(super) fn save(&self) {
+    pub(crate) fn save(&self) {
         assert_eq!(self.command(&["SAVE"]), Reply::Text("OK".into()));
     }
 
     /// The next one has nothing.
-    pub(super) fn forget_saved(&self) {
+    pub(crate) fn forget_saved(&self) {
         // There need not be any.
         let _ = std::fs::remove_file(self.folder.join("dump.rdb"));
     }
 
     /// On the same port, with what was saved.
-    pub(super) fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         assert!(self.launch(), "Redis does not start again");
     }
 
     /// It takes connections (the kernel does) and answers nothing.
-    pub(super) fn hang(&self) {
+    pub(crate) fn hang(&self) {
         self.signal("-STOP");
     }
 
-    pub(super) fn go_on(&self) {
+    pub(crate) fn go_on(&self) {
         self.signal("-CONT");
         wait_until("Redis answers again", || self.answers());
     }
@@ -147,16 +147,16 @@ impl Redis {
         assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
     }
 
-    pub(super) fn command(&self, words: &[&str]) -> Reply {
+    pub(crate) fn command(&self, words: &[&str]) -> Reply {
         self.try_command(words).expect("Redis answers")
     }
 
-    pub(super) fn flush(&self) {
+    pub(crate) fn flush(&self) {
         assert_eq!(self.command(&["FLUSHALL"]), Reply::Text("OK".into()));
     }
 
     /// A session's record, while there is one.
-    pub(super) fn record(&self, session: &str) -> Option<String> {
+    pub(crate) fn record(&self, session: &str) -> Option<String> {
         match self.command(&["GET", &key(session)]) {
             Reply::Text(text) => Some(text),
             Reply::Null => None,
@@ -164,12 +164,12 @@ impl Redis {
         }
     }
 
-    pub(super) fn has_record(&self, session: &str) -> bool {
+    pub(crate) fn has_record(&self, session: &str) -> bool {
         self.record(session).is_some()
     }
 
     /// Calls of these commands since it started.
-    pub(super) fn calls(&self, commands: &[&str]) -> u64 {
+    pub(crate) fn calls(&self, commands: &[&str]) -> u64 {
         let Reply::Text(stats) = self.command(&["INFO", "commandstats"]) else {
             panic!("INFO answers with text");
         };
@@ -188,7 +188,7 @@ impl Redis {
 }
 
 /// As the default user, over a connection of its own. `None`: nobody is there, or it went away.
-pub(super) fn ask(port: u16, words: &[&str]) -> Option<Reply> {
+pub(crate) fn ask(port: u16, words: &[&str]) -> Option<Reply> {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
     socket
         .set_read_timeout(Some(Duration::from_secs(120)))
@@ -207,7 +207,7 @@ pub(super) fn ask(port: u16, words: &[&str]) -> Option<Reply> {
 }
 
 /// Of a session's record.
-pub(super) fn key(session: &str) -> String {
+pub(crate) fn key(session: &str) -> String {
     format!("mcp:session:{session}")
 }
 

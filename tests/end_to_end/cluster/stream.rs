@@ -14,25 +14,25 @@ use crate::dechunker::Dechunker;
 /// Of such a client: its kernel is called twice.
 const BETWEEN_PACKETS: Duration = Duration::from_micros(500);
 
-pub(super) struct Stream {
+pub(crate) struct Stream {
     socket: TcpStream,
     head: String,
     body: Dechunker,
     parser: EventParser,
     /// Methods of the notifications that came, with the URI if there is one.
-    pub(super) heard: Vec<String>,
+    pub(crate) heard: Vec<String>,
     /// The last event id; empty if there was none.
-    pub(super) last_id: String,
+    pub(crate) last_id: String,
     ended: bool,
 }
 
 impl Stream {
-    pub(super) fn of_session(address: SocketAddr, session: &str) -> Stream {
+    pub(crate) fn of_session(address: SocketAddr, session: &str) -> Stream {
         Stream::try_of_session(address, session, &[]).expect("somebody listens")
     }
 
     /// `None` if nobody takes the connection.
-    pub(super) fn try_of_session(
+    pub(crate) fn try_of_session(
         address: SocketAddr,
         session: &str,
         fields: &[(&str, &str)],
@@ -45,17 +45,17 @@ impl Stream {
     }
 
     /// Hears of the list of tools and of these resources.
-    pub(super) fn listening(address: SocketAddr, uris: &[&str]) -> Stream {
+    pub(crate) fn listening(address: SocketAddr, uris: &[&str]) -> Stream {
         Stream::try_listening(address, uris).expect("somebody listens")
     }
 
     /// `None` if nobody takes the connection.
-    pub(super) fn try_listening(address: SocketAddr, uris: &[&str]) -> Option<Stream> {
+    pub(crate) fn try_listening(address: SocketAddr, uris: &[&str]) -> Option<Stream> {
         Stream::try_listening_with(address, uris, &[])
     }
 
     /// The same with more fields.
-    pub(super) fn try_listening_with(
+    pub(crate) fn try_listening_with(
         address: SocketAddr,
         uris: &[&str],
         fields: &[(&str, &str)],
@@ -107,7 +107,7 @@ impl Stream {
     }
 
     /// The body of an answer that is no stream.
-    pub(super) fn refusal(&mut self) -> String {
+    pub(crate) fn refusal(&mut self) -> String {
         let head = self.head.to_ascii_lowercase();
         let length = head
             .lines()
@@ -122,28 +122,28 @@ impl Stream {
     }
 
     /// 0 if there was no answer.
-    pub(super) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         let status = self.head.split(' ').nth(1);
         status.and_then(|it| it.parse().ok()).unwrap_or_default()
     }
 
-    pub(super) fn expect_open(self) -> Stream {
+    pub(crate) fn expect_open(self) -> Stream {
         assert_eq!(self.status(), 200, "{}", self.head);
         self
     }
 
     /// True once the server, or the proxy, has ended it.
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.read();
         self.ended
     }
 
-    pub(super) fn has_heard(&mut self, what: &str) -> bool {
+    pub(crate) fn has_heard(&mut self, what: &str) -> bool {
         self.read();
         self.heard.iter().any(|it| it == what)
     }
 
-    pub(super) fn wait_to_hear(&mut self, what: &str) {
+    pub(crate) fn wait_to_hear(&mut self, what: &str) {
         wait_until(what, || {
             let has_heard = self.has_heard(what);
             assert!(
