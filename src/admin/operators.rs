@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use super::{ClusterReport, LogControl, PublishBackend};
-use crate::metrics::NodeReading;
 use crate::app::call::Topic;
+use crate::metrics::NodeReading;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;

@@ -1,7 +1,6 @@
 mod tokens;
 
 use clap::Parser;
-use tracing::level_filters::LevelFilter;
 
 use super::*;
 use crate::scratch;

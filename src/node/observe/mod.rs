@@ -14,8 +14,8 @@ use super::backend::NodeBackend;
 use crate::admin::{
     ClusterReport, LogControl, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
-use crate::metrics::NodeReading;
 use crate::app::call::Topic;
+use crate::metrics::NodeReading;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
