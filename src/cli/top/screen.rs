@@ -12,6 +12,7 @@ use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use ratatui::crossterm::terminal::size;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::ask::{AskThread, NodeAsker};
 use super::draw::draw;
@@ -20,6 +21,9 @@ use super::wish::Wish;
 
 /// Keys are answered within that, and answers shown.
 const TICK: Duration = Duration::from_millis(50);
+
+/// From a signal until the terminal is given back, whatever it waits for.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Of a frame that goes to no terminal.
 const TEXT_COLUMNS: u16 = 160;
@@ -31,14 +35,30 @@ const TEXT_LINES: u16 = 50;
 /// The terminal is gone, or does not do what it should.
 pub(super) fn show(asker: NodeAsker, interval: Duration, mut model: Model) -> io::Result<()> {
     let told_to_end = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
-        signal_hook::flag::register(signal, told_to_end.clone())?;
-    }
+    end_on_signals(told_to_end.clone())?;
     let thread = asker.start(interval, looks(&model))?;
     let mut terminal = ratatui::try_init()?;
     let shown = run(&mut terminal, &thread, &mut model, &told_to_end);
     let restored = ratatui::try_restore();
     shown.and(restored)
+}
+
+/// A terminal that is gone is no end of it for whoever waits for its keys: what does not end by itself is ended.
+fn end_on_signals(told_to_end: Arc<AtomicBool>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let wait = move || {
+        if signals.forever().next().is_some() {
+            told_to_end.store(true, Ordering::Relaxed);
+            std::thread::sleep(ENDS_WITHIN);
+            // Nobody may be there to see it.
+            let _ = ratatui::try_restore();
+            std::process::exit(1);
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(wait)?;
+    Ok(())
 }
 
 fn run(

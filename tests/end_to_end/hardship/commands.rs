@@ -316,6 +316,27 @@ fn a_session_that_is_ended_with_keys_alone() {
     it.node.ends_on_sigterm();
 }
 
+/// Its keys come from nowhere any more, and it must not look for them for ever.
+#[test]
+fn a_terminal_that_is_gone() {
+    let scratch = scratch_folder("hardship/top-gone");
+    let mut it = Guarded::start(&scratch);
+    let name = it.joined_by("bob");
+    let mut terminal = Terminal::open(&it, "read", (80, 24), &scratch);
+    terminal.until(&it, &name);
+    let admin = it.admin();
+    let runs = || {
+        let found = Command::new("pgrep")
+            .args(["-f", &format!("top .*--admin {admin}")])
+            .output();
+        !found.expect("pgrep is there").stdout.is_empty()
+    };
+    assert!(runs());
+    terminal.child.0.kill().expect("it runs");
+    it.node.until("top is gone, too", || !runs());
+    it.node.ends_on_sigterm();
+}
+
 #[test]
 fn a_node_that_goes_away_before_somebodys_eyes() {
     let scratch = scratch_folder("hardship/top-alone");
