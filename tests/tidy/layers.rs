@@ -89,6 +89,9 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "wire",
             "mcp",
             "app",
+            // What operators are told of sessions, and the clock by which its times are said.
+            "shard",
+            "runtime",
             "metrics",
         ],
     ),
