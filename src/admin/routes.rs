@@ -26,7 +26,7 @@ DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessio
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Route {
     Healthz,
     Readyz,
     Console,
@@ -46,32 +46,32 @@ enum Place {
 }
 
 /// Where it is: `{…}` stands for one segment of any text, and what comes first is found first.
-const PLACES: &[(&str, Place)] = &[
-    ("/healthz", Place::Healthz),
-    ("/readyz", Place::Readyz),
-    ("/console", Place::Console),
-    ("/metrics", Place::Metrics),
-    ("/node", Place::Node),
-    ("/cluster", Place::Cluster),
-    ("/sessions", Place::Sessions),
-    ("/sessions/ended", Place::SessionsEnded),
-    ("/sessions/{name}", Place::Session),
-    ("/sessions/{name}/drain", Place::SessionDrain),
-    ("/publish", Place::Publish),
-    ("/drain", Place::Drain),
-    ("/revoke", Place::Revoke),
-    ("/sessions/{name}/trace", Place::Trace),
-    ("/principals/{hex}/trace", Place::Trace),
-    ("/log", Place::Log),
-    ("/log/access", Place::AccessLog),
+const PLACES: &[(&str, Route)] = &[
+    ("/healthz", Route::Healthz),
+    ("/readyz", Route::Readyz),
+    ("/console", Route::Console),
+    ("/metrics", Route::Metrics),
+    ("/node", Route::Node),
+    ("/cluster", Route::Cluster),
+    ("/sessions", Route::Sessions),
+    ("/sessions/ended", Route::SessionsEnded),
+    ("/sessions/{name}", Route::Session),
+    ("/sessions/{name}/drain", Route::SessionDrain),
+    ("/publish", Route::Publish),
+    ("/drain", Route::Drain),
+    ("/revoke", Route::Revoke),
+    ("/sessions/{name}/trace", Route::Trace),
+    ("/principals/{hex}/trace", Route::Trace),
+    ("/log", Route::Log),
+    ("/log/access", Route::AccessLog),
 ];
 
 const READ: Option<AdminRole> = Some(AdminRole::Read);
 const PUBLISH: Option<AdminRole> = Some(AdminRole::Publish);
 const OPERATE: Option<AdminRole> = Some(AdminRole::Operate);
 
-impl Place {
-    fn of(path: &str) -> Option<Place> {
+impl Route {
+    fn of(path: &str) -> Option<Route> {
         let found = PLACES.iter().find(|(pattern, _)| is_at(pattern, path));
         found.map(|(_, place)| *place)
     }
@@ -80,17 +80,17 @@ impl Place {
     /// health and readiness tell nothing; nor does the console's page, which asks for the token itself.
     const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
-            Place::Healthz | Place::Readyz | Place::Console => &[("GET", None), ("HEAD", None)],
-            Place::Metrics | Place::Node | Place::Cluster | Place::SessionsEnded => {
+            Route::Healthz | Route::Readyz | Route::Console => &[("GET", None), ("HEAD", None)],
+            Route::Metrics | Route::Node | Route::Cluster | Route::SessionsEnded => {
                 &[("GET", READ), ("HEAD", READ)]
             }
-            Place::Sessions | Place::Session => {
+            Route::Sessions | Route::Session => {
                 &[("GET", READ), ("HEAD", READ), ("DELETE", OPERATE)]
             }
-            Place::Publish => &[("POST", PUBLISH)],
-            Place::Trace => &[("GET", READ)],
-            Place::Log => &[("GET", READ), ("PUT", OPERATE)],
-            Place::Drain | Place::Revoke | Place::AccessLog | Place::SessionDrain => {
+            Route::Publish => &[("POST", PUBLISH)],
+            Route::Trace => &[("GET", READ)],
+            Route::Log => &[("GET", READ), ("PUT", OPERATE)],
+            Route::Drain | Route::Revoke | Route::AccessLog | Route::SessionDrain => {
                 &[("POST", OPERATE)]
             }
         }
@@ -125,25 +125,25 @@ pub(super) async fn answer(
     let mut segments = request.head.uri.path().split('/').skip(2);
     let mut name = || sessions::name_of(segments.next().unwrap_or_default());
     match place {
-        Place::Sessions if is_delete => sessions::end_all_of(query, operators).await,
-        Place::Sessions => sessions::list(query, operators).await,
-        Place::SessionsEnded => sessions::last_ended(query, operators).await,
-        Place::Session if is_delete => sessions::end(name(), operators).await,
-        Place::Session => sessions::show(name(), operators).await,
-        Place::SessionDrain => sessions::drain(name(), operators).await,
-        Place::Healthz => AdminResponse::text(200, "ok\n"),
-        Place::Readyz => availability(publisher),
-        Place::Console => console::page(),
-        Place::Metrics => metrics(publisher),
-        Place::Cluster => cluster(publisher),
-        Place::Node => node(publisher),
-        Place::Publish => publish(request, publisher, policy).await,
-        Place::Drain => drain(publisher),
-        Place::Revoke => revoke(&request.body, publisher).await,
-        Place::Log if request.head.method == Method::GET => log::get(publisher),
-        Place::Log => log::put(&request.body, publisher),
-        Place::AccessLog => log::access(&request.body, publisher).await,
-        Place::Trace => AdminResponse::error(404, "A trace is answered with a stream."),
+        Route::Sessions if is_delete => sessions::end_all_of(query, operators).await,
+        Route::Sessions => sessions::list(query, operators).await,
+        Route::SessionsEnded => sessions::last_ended(query, operators).await,
+        Route::Session if is_delete => sessions::end(name(), operators).await,
+        Route::Session => sessions::show(name(), operators).await,
+        Route::SessionDrain => sessions::drain(name(), operators).await,
+        Route::Healthz => AdminResponse::text(200, "ok\n"),
+        Route::Readyz => availability(publisher),
+        Route::Console => console::page(),
+        Route::Metrics => metrics(publisher),
+        Route::Cluster => cluster(publisher),
+        Route::Node => node(publisher),
+        Route::Publish => publish(request, publisher, policy).await,
+        Route::Drain => drain(publisher),
+        Route::Revoke => revoke(&request.body, publisher).await,
+        Route::Log if request.head.method == Method::GET => log::get(publisher),
+        Route::Log => log::put(&request.body, publisher),
+        Route::AccessLog => log::access(&request.body, publisher).await,
+        Route::Trace => AdminResponse::error(404, "A trace is answered with a stream."),
     }
 }
 
@@ -153,20 +153,20 @@ pub(super) fn traced(
     policy: &AdminPolicy,
 ) -> Option<Result<TraceQuestion, AdminResponse>> {
     match admit(head, policy) {
-        Ok((Place::Trace, role)) => Some(TraceQuestion::of(head, role)),
+        Ok((Route::Trace, role)) => Some(TraceQuestion::of(head, role)),
         _ => None,
     }
 }
 
 /// Whether this publishes, and may.
 pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
-    admit(head, policy).is_ok_and(|(place, _)| place == Place::Publish)
+    admit(head, policy).is_ok_and(|(place, _)| place == Route::Publish)
 }
 
 /// Why a request whose body is lines gets no further than its head.
 pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<AdminResponse> {
     match admit(head, policy) {
-        Ok((Place::Publish, _)) => None,
+        Ok((Route::Publish, _)) => None,
         Ok(_) => Some(AdminResponse::error(
             404,
             format!("Nothing here takes lines. {ROUTES}"),
@@ -179,12 +179,12 @@ pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<A
 ///
 /// # Errors
 /// What whoever may not ask that is told.
-fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<(Place, AdminRole), AdminResponse> {
+fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<(Route, AdminRole), AdminResponse> {
     if let Some(refusal) = turn_away(&head.headers, policy) {
         return Err(refusal);
     }
     let nothing = || AdminResponse::error(404, format!("Nothing is here. {ROUTES}"));
-    let place = Place::of(head.uri.path()).ok_or_else(nothing)?;
+    let place = Route::of(head.uri.path()).ok_or_else(nothing)?;
     let mut methods = place.methods().iter();
     match methods.find(|(method, _)| head.method == *method) {
         None => Err(not_allowed(place)),
@@ -279,7 +279,7 @@ async fn revoke(body: &[u8], publisher: &IdempotentPublisher) -> AdminResponse {
     }
 }
 
-fn not_allowed(place: Place) -> AdminResponse {
+fn not_allowed(place: Route) -> AdminResponse {
     let methods: Vec<&str> = place.methods().iter().map(|(name, _)| *name).collect();
     let allow = methods.join(", ");
     AdminResponse::error(405, format!("Use {allow} here. {ROUTES}")).with("Allow", allow)

@@ -17,7 +17,7 @@ use super::sessions_json::{detail_json, ended_json, row_json};
 use crate::limits::ENDED_KEPT;
 use crate::mcp::Era;
 use crate::principal::PrincipalId;
-use crate::shard::view::{Part, RowPosition, SessionFilter, SessionState, SortBy, ViewOrder};
+use crate::shard::view::{Part, RowPosition, RowState, SessionFilter, SortBy, ViewOrder};
 use crate::wire::operator_name::{NotAName, OperatorName};
 
 /// Rows of a page: what a person reads, and what a program may ask for. A row has half a kilobyte.
@@ -252,10 +252,10 @@ fn take(asked: &mut SessionsQuestion, name: &str, value: String) -> Result<(), S
     allowed.map_or(Ok(()), |allowed| Err(format!("{name} must be {allowed}.")))
 }
 
-const STATES: [(&str, SessionState); 3] = [
-    ("open", SessionState::Open),
-    ("idle", SessionState::Idle),
-    ("slow", SessionState::Slow),
+const STATES: [(&str, RowState); 3] = [
+    ("open", RowState::Open),
+    ("idle", RowState::Idle),
+    ("slow", RowState::Slow),
 ];
 
 const SORTS: [(&str, SortBy); 3] = [

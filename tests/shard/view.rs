@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use pinfold::app::call::{Notice, Topic};
 use pinfold::internals::shard::view::{
-    LOOKED_AT_ONCE, RowPosition, RowsQuestion, SessionDetail, SessionFilter, SessionRow,
-    SessionState, SortBy, StreamKind, ViewAnswer, ViewOrder, ViewPlace, ViewQuestion,
+    LOOKED_AT_ONCE, RowPosition, RowState, RowsQuestion, SessionDetail, SessionFilter, SessionRow,
+    SortBy, StreamKind, ViewAnswer, ViewOrder, ViewPlace, ViewQuestion,
 };
 use pinfold::internals::wire::operator_name::OperatorName;
 use pinfold::internals::wire::session_id::SessionId;
@@ -232,10 +232,10 @@ fn a_session_that_is_taken_for_idle_or_slow() {
         state: Some(state),
         ..SessionFilter::default()
     };
-    let open = names(&mut client, of(SessionState::Open));
+    let open = names(&mut client, of(RowState::Open));
     assert_eq!(open, [&reads, &stalls, &works].map(|it| name_of(it)));
-    assert_eq!(names(&mut client, of(SessionState::Idle)), [name_of(&idle)]);
-    let slow = rows(&mut client, of(SessionState::Slow));
+    assert_eq!(names(&mut client, of(RowState::Idle)), [name_of(&idle)]);
+    let slow = rows(&mut client, of(RowState::Slow));
     assert_eq!(slow.len(), 1);
     assert_eq!(slow[0].name, name_of(&stalls));
     assert_eq!(slow[0].blocked_since, Some(client.node.now - 3_000));
@@ -243,7 +243,7 @@ fn a_session_that_is_taken_for_idle_or_slow() {
     assert_eq!(slow[0].pending_events, 1, "what waits behind the write");
     client.node.set_room(stalled, 1_000_000);
     while client.node.fan_out(0) {}
-    assert!(rows(&mut client, of(SessionState::Slow)).is_empty());
+    assert!(rows(&mut client, of(RowState::Slow)).is_empty());
     let row = detail(&mut client, name_of(&stalls)).row;
     assert_eq!((row.pending_bytes, row.pending_events), (0, 0));
 }

@@ -12,7 +12,7 @@ fn a_query_that_asks_for_less_than_it_says() {
     assert_eq!(asked.filter.client_name.as_deref(), Some("my app"));
     assert_eq!(asked.filter.client_version.as_deref(), Some("1.0"));
     assert_eq!(asked.filter.era, Some(Era::Modern));
-    assert_eq!(asked.filter.state, Some(SessionState::Slow));
+    assert_eq!(asked.filter.state, Some(RowState::Slow));
     assert_eq!(
         (asked.order.by, asked.order.is_descending),
         (SortBy::Pending, false)

@@ -10,7 +10,7 @@ use super::look::ReadBody;
 use super::session::Session;
 use super::session_lifecycle::SessionEnding;
 use super::stream::STANDALONE;
-use super::view::Named;
+use super::view::NamedRow;
 use super::{
     CallKey, Engine, Exchange, ExchangeOwner, ReceivedBody, Request, SessionKey, Wire, exchange,
 };
@@ -32,8 +32,8 @@ impl Engine {
             }
         };
         match self.named(&name) {
-            Ok(Named::Session(key)) => self.trace_session(traces, key),
-            Ok(Named::Stream(key)) => self.trace_listen(traces, key),
+            Ok(NamedRow::Session(key)) => self.trace_session(traces, key),
+            Ok(NamedRow::Stream(key)) => self.trace_listen(traces, key),
             Err(_) => false,
         }
     }

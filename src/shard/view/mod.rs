@@ -7,13 +7,12 @@
 //!
 //! Nothing in an answer lets anybody use a session: its secret is in none of these types.
 
+mod place;
 mod question;
 mod row;
 
-pub use self::question::{
-    Part, RowPosition, RowsQuestion, SessionFilter, SessionState, SortBy, ViewOrder, ViewPlace,
-    ViewQuestion,
-};
+pub use self::place::{Part, RowPosition, ViewPlace};
+pub use self::question::{RowState, RowsQuestion, SessionFilter, SortBy, ViewOrder, ViewQuestion};
 pub use self::row::{
     ClientName, EndReason, EndedRow, LastError, MissingRow, RowsPortion, SessionDetail, SessionRow,
     StreamDetail, StreamKind, ViewAnswer,

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::place::{Part, RowPosition, ViewPlace};
 use super::row::SessionRow;
 use crate::app::call::Topic;
 use crate::mcp::Era;
@@ -40,21 +41,6 @@ pub struct RowsQuestion {
     pub before: Option<RowPosition>,
 }
 
-/// Which of the two kinds of rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    #[default]
-    Sessions,
-    ListenStreams,
-}
-
-/// Where a portion begins. The default is the beginning of all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ViewPlace {
-    pub part: Part,
-    pub slot: u32,
-}
-
 /// Which rows pass. The default lets all pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionFilter {
@@ -64,11 +50,11 @@ pub struct SessionFilter {
     /// The whole version that it says.
     pub client_version: Option<Box<str>>,
     pub era: Option<Era>,
-    pub state: Option<SessionState>,
+    pub state: Option<RowState>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionState {
+pub enum RowState {
     /// A stream is open for it, or a call under way.
     Open,
     /// Neither.
@@ -91,16 +77,6 @@ pub enum SortBy {
     Pending,
     /// When it was last active.
     Activity,
-}
-
-/// Where a row stands in a list: by what it is sorted, and among equals by its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RowPosition {
-    pub rank: u64,
-    pub core: u16,
-    pub part: Part,
-    pub slot: u32,
-    pub generation: u32,
 }
 
 /// Events that tell apart rows with as many bytes.
@@ -151,9 +127,9 @@ impl SessionFilter {
     /// What is left to be looked at.
     pub(in crate::shard) fn passes(&self, row: &SessionRow) -> bool {
         let is_in = |state| match state {
-            SessionState::Open => row.is_open,
-            SessionState::Idle => !row.is_open,
-            SessionState::Slow => row.blocked_since.is_some(),
+            RowState::Open => row.is_open,
+            RowState::Idle => !row.is_open,
+            RowState::Slow => row.blocked_since.is_some(),
         };
         self.state.is_none_or(is_in)
     }

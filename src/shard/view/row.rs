@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::Millis;
-use super::question::{RowPosition, ViewPlace};
+use super::place::{RowPosition, ViewPlace};
 use crate::mcp::ProtocolVersion;
 use crate::principal::PrincipalId;
 use crate::wire::operator_name::OperatorName;

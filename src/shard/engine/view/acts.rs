@@ -5,18 +5,18 @@ use super::super::hooks::subscriber_of;
 use super::super::keys::StreamKey;
 use super::super::session_lifecycle::SessionEnding;
 use super::super::{Closed, Engine, ExchangeOwner, SessionKey, Wire};
-use super::{Named, principal_of};
+use super::{NamedRow, principal_of};
 use crate::app::call::SessionEnd;
 use crate::principal::PrincipalId;
 use crate::shard::view::{ENDED_AT_ONCE, LOOKED_AT_ONCE, Part, ViewPlace};
 
 impl Engine {
-    pub(super) fn end_by_operator(&mut self, wire: &mut impl Wire<ExchangeOwner>, named: Named) {
+    pub(super) fn end_by_operator(&mut self, wire: &mut impl Wire<ExchangeOwner>, named: NamedRow) {
         match named {
-            Named::Session(key) => {
+            NamedRow::Session(key) => {
                 self.end_session(wire, key, SessionEnding::Over(SessionEnd::Operator));
             }
-            Named::Stream(key) => self.end_stream_by_operator(wire, key),
+            NamedRow::Stream(key) => self.end_stream_by_operator(wire, key),
         }
     }
 
@@ -67,16 +67,19 @@ impl Engine {
         (count, Some(ViewPlace { part, slot }))
     }
 
-    fn owned_in(&self, part: Part, slot: u32, principal: PrincipalId) -> Option<Named> {
+    fn owned_in(&self, part: Part, slot: u32, principal: PrincipalId) -> Option<NamedRow> {
         let (named, listener) = match part {
             Part::Sessions => {
                 let (key, session) = self.sessions.in_slot(slot)?;
-                (Named::Session(key), self.fanout.listener(session.listener)?)
+                (
+                    NamedRow::Session(key),
+                    self.fanout.listener(session.listener)?,
+                )
             }
             Part::ListenStreams => {
                 let (key, listener) = self.fanout.in_slot(slot)?;
                 let is_listen = matches!(listener.kind, ListenerKind::Listen(_));
-                is_listen.then_some((Named::Stream(key), listener))?
+                is_listen.then_some((NamedRow::Stream(key), listener))?
             }
         };
         (principal_of(Some(listener)) == Some(principal)).then_some(named)
@@ -84,11 +87,15 @@ impl Engine {
 
     /// Its client comes back after a moment, on another connection, perhaps by another way. A session goes on, and so do
     /// answers to which a client of its revision cannot come back.
-    pub(super) fn drain_by_operator(&mut self, wire: &mut impl Wire<ExchangeOwner>, named: Named) {
+    pub(super) fn drain_by_operator(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        named: NamedRow,
+    ) {
         match named {
-            Named::Session(key) => self.drain_session(wire, key),
+            NamedRow::Session(key) => self.drain_session(wire, key),
             // Clients come back only to one that broke.
-            Named::Stream(key) => {
+            NamedRow::Stream(key) => {
                 if let Some(exchange) = self.fanout.listener(key).and_then(|it| it.sink) {
                     wire.abort(exchange, Closed::Draining);
                     self.end_listen_stream(key, Closed::Draining);

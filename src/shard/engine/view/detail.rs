@@ -4,7 +4,7 @@ use super::super::keys::StreamKey;
 use super::super::session::Session;
 use super::super::stream::STANDALONE;
 use super::super::{Engine, ExchangeOwner, ListenerKey, SessionKey, Wire};
-use super::Named;
+use super::NamedRow;
 use crate::limits::SUBSCRIPTIONS_TOLD;
 use crate::shard::view::{SessionDetail, StreamDetail, StreamKind};
 
@@ -12,11 +12,11 @@ impl Engine {
     pub(super) fn detail(
         &self,
         wire: &impl Wire<ExchangeOwner>,
-        named: Named,
+        named: NamedRow,
     ) -> Option<Box<SessionDetail>> {
         match named {
-            Named::Session(key) => self.detail_of_session(wire, key),
-            Named::Stream(key) => self.detail_of_stream(wire, key),
+            NamedRow::Session(key) => self.detail_of_session(wire, key),
+            NamedRow::Stream(key) => self.detail_of_stream(wire, key),
         }
         .map(Box::new)
     }

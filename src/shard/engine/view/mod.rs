@@ -20,7 +20,7 @@ pub(super) use self::records::Records;
 
 /// Whom a name stands for.
 #[derive(Clone, Copy)]
-pub(super) enum Named {
+pub(super) enum NamedRow {
     Session(SessionKey),
     Stream(ListenerKey),
 }
@@ -70,7 +70,7 @@ impl Engine {
     ///
     /// # Errors
     /// Where to ask, or what is known of it.
-    pub(super) fn named(&self, name: &OperatorName) -> Result<Named, MissingRow> {
+    pub(super) fn named(&self, name: &OperatorName) -> Result<NamedRow, MissingRow> {
         let place = &name.place;
         let is_ours = name.node == self.node && place.incarnation == self.incarnation;
         if !is_ours || place.core >= self.core_count {
@@ -78,11 +78,11 @@ impl Engine {
         }
         let found = match name.is_stream {
             true if place.core != self.core => return Err(MissingRow::OnCore(place.core)),
-            true => self.stream_named(place).map(Named::Stream),
+            true => self.stream_named(place).map(NamedRow::Stream),
             false => match self.core_for(place) {
                 Destination::Core(core) => return Err(MissingRow::OnCore(core)),
                 Destination::Here | Destination::Elsewhere => {
-                    self.session_named(place).map(Named::Session)
+                    self.session_named(place).map(NamedRow::Session)
                 }
             },
         };
