@@ -27,6 +27,7 @@ mod units;
 mod variables;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub(crate) use crate::node::{endpoint, host, origin};
@@ -171,6 +172,7 @@ impl Config {
         }
         let name = running.node.or_else(|| node_from_host(&machine.hostname));
         let board_limits = board_limits(&bounds);
+        let admin = admin_options(listening.admin, admin_tokens, &board_limits);
         let node = Options {
             listen: vec![listening.listen],
             path: listening.endpoint,
@@ -181,13 +183,7 @@ impl Config {
             // On any other address it was said, or there is a mistake.
             anybody: matches!(auth.authenticator, Authenticator::None),
             trusted_proxies: listening.trusted_proxies.into_iter().collect(),
-            admin: AdminOptions {
-                address: Some(listening.admin),
-                token: admin_tokens.operate,
-                publish_token: admin_tokens.publish,
-                read_token: admin_tokens.read,
-                content_bytes_max: board_limits.entry_bytes_max,
-            },
+            admin,
             auth,
             cluster,
             drain: Some(cluster::drain_times(&several)),
@@ -265,6 +261,20 @@ fn admin_tokens(listening: &ListeningOptions, wrong: &mut Vec<ConfigError>) -> A
         ));
     }
     tokens
+}
+
+fn admin_options(
+    address: SocketAddr,
+    tokens: AdminTokens,
+    board_limits: &BoardLimits,
+) -> AdminOptions {
+    AdminOptions {
+        address: Some(address),
+        token: tokens.operate,
+        publish_token: tokens.publish,
+        read_token: tokens.read,
+        content_bytes_max: board_limits.entry_bytes_max,
+    }
 }
 
 /// Reads the bearer token of `--admin-token-file` or `--token-file`: the file's text without white space around it.

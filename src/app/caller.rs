@@ -26,7 +26,7 @@ pub struct Caller {
     /// Who they are. None: the server asks nobody.
     pub identity: Option<Rc<Identity>>,
     /// The trace that the request belongs to, by its header `traceparent`.
-    pub trace: Option<TraceContext>,
+    pub trace: Option<Box<TraceContext>>,
     /// What was in force when the call began. None: everybody may do everything.
     pub(crate) policy: Option<Rc<dyn Permits>>,
 }

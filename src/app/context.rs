@@ -82,7 +82,7 @@ impl Context {
             None => RequestState::default(),
             Some((sealed, digest)) => RequestState::unseal(sealed, digest, &*link)?,
         };
-        let trace = envelope.trace.or(call.caller.trace);
+        let trace = envelope.trace.or(call.caller.trace.as_deref().copied());
         Ok(Context(Rc::new(ContextInner {
             call,
             link,

@@ -171,7 +171,8 @@ impl Shard {
         let unpacked = listen.map(|it| self.engine.unpack_listen(it)).transpose();
         let owner = match unpacked {
             Ok(owner) => owner,
-            Err((why, listen)) => {
+            Err(refused) => {
+                let (why, listen) = *refused;
                 let listen = Some(listen);
                 let value = Box::new(TravellingConnection { connection, listen });
                 return Err(GivenBack { why, value });

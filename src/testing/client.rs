@@ -321,10 +321,8 @@ impl TestClient {
         let headers = Headers::of(fields, 0, server_info.sees_credentials);
         let params = raw(&params);
         let mut caller = Caller::new(self.session(), self.address, headers);
-        caller.trace = caller
-            .headers
-            .get("traceparent")
-            .and_then(TraceContext::parse);
+        let trace = caller.headers.get("traceparent");
+        caller.trace = trace.and_then(TraceContext::parse).map(Box::new);
         caller.identity.clone_from(&self.identity);
         if let Some(policy) = &self.policy {
             let anybody = || Rc::new(Identity::anonymous());

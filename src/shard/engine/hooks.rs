@@ -23,7 +23,7 @@ impl Engine {
         let session = session.map(|key| self.session_id(key));
         let mut caller = Caller::new(session, address, headers);
         caller.identity.clone_from(&request.identity);
-        caller.trace = request.fields.trace_context();
+        caller.trace = request.fields.trace_context().map(Box::new);
         caller.policy = self.policy_for_handlers();
         caller
     }

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::call::{AnswerTo, CallState};
 use super::guard::InPlace;
+use super::keys::StreamKey;
 use super::messages::{error_message, result_message};
 use super::params::{self, Cancelled, SetLevel};
 use super::post::{Post, not_acceptable};
@@ -103,33 +104,8 @@ impl Engine {
                     let _ = self.take_response(wire, session, id.raw(), outcome);
                 }
                 (Ok(Message::Request { id, method, params }), Some(stream)) => {
-                    let id = id.raw();
-                    match self.dispatch(post, session, (&method, params)) {
-                        Dispatched::Result(result) => {
-                            self.push_answer(wire, stream, &result_message(id, &result))
-                        }
-                        Dispatched::Refused(refused) => {
-                            let answer = error_message(Some(id), &refused.error);
-                            self.push_answer(wire, stream, &answer)
-                        }
-                        Dispatched::Application(known) => {
-                            let text = params.map_or("", RawValue::get).as_bytes();
-                            let tree_bytes = JsonScan::of(text).tree_bytes();
-                            let call = (id, (known, &*method), params);
-                            let answer_to = AnswerTo::Stream(stream);
-                            let request = post.request;
-                            let started = self
-                                .start_legacy(wire, request, session, call, tree_bytes, answer_to);
-                            if let Err(refused) = started {
-                                self.count_refused(known, self.version_of(session), &refused);
-                                self.push_answer(
-                                    wire,
-                                    stream,
-                                    &error_message(Some(id), &refused.error),
-                                );
-                            }
-                        }
-                    }
+                    let call = (id.raw(), &*method, params);
+                    self.serve_one_of_batch(wire, post, session, stream, call);
                 }
                 (Err(invalid), Some(stream)) => {
                     let error = RpcError::new(invalid.code, invalid.fault);
@@ -145,6 +121,36 @@ impl Engine {
         if stream.is_none() {
             wire.answer(key, 202, &[], b"");
         }
+    }
+
+    fn serve_one_of_batch(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        post: Post<'_>,
+        session: SessionKey,
+        stream: StreamKey,
+        (id, method, params): (&str, &str, Option<&RawValue>),
+    ) {
+        let refused = match self.dispatch(post, session, (method, params)) {
+            Dispatched::Result(result) => {
+                return self.push_answer(wire, stream, &result_message(id, &result));
+            }
+            Dispatched::Refused(refused) => refused,
+            Dispatched::Application(known) => {
+                let text = params.map_or("", RawValue::get).as_bytes();
+                let tree_bytes = JsonScan::of(text).tree_bytes();
+                let call = (id, (known, method), params);
+                let (request, answer_to) = (post.request, AnswerTo::Stream(stream));
+                let started =
+                    self.start_legacy(wire, request, session, call, tree_bytes, answer_to);
+                let Err(refused) = started else { return };
+                self.count_refused(known, self.version_of(session), &refused);
+                refused
+            }
+        };
+        self.note_error(session, Some(method), &refused.error);
+        let answer = error_message(Some(id), &refused.error);
+        self.push_answer(wire, stream, &answer);
     }
 
     fn find_legacy_session(&mut self, post: Post<'_>) -> Result<SessionKey, Refused> {

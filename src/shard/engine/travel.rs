@@ -286,7 +286,7 @@ impl Engine {
             Some(info) => Some(json(&info)?),
             None => None,
         };
-        let client_info = self.profiles.intern(&*json(capabilities)?, info.as_deref());
+        let client_info = self.profiles.intern(&json(capabilities)?, info.as_deref());
         client_info.ok()
     }
 
@@ -467,9 +467,9 @@ impl Engine {
     pub(in crate::shard) fn unpack_listen(
         &mut self,
         packed: PackedListen,
-    ) -> Result<ExchangeOwner, (NotTaken, PackedListen)> {
+    ) -> Result<ExchangeOwner, Box<(NotTaken, PackedListen)>> {
         if let Err(why) = self.check_place(packed.offset, &packed.listener) {
-            return Err((why, packed));
+            return Err(Box::new((why, packed)));
         }
         let PackedListen {
             id,
