@@ -4,7 +4,7 @@
 //! they take: whoever else runs on this machine does not count. Then a node in this process, asked by HTTP, while a client of
 //! its only core asks something every millisecond.
 
-#[allow(dead_code, unreachable_pub)]
+#[allow(unreachable_pub)]
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
