@@ -180,7 +180,7 @@ pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<A
 /// # Errors
 /// What whoever may not ask that is told.
 fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<(Route, AdminRole), AdminResponse> {
-    if let Some(refusal) = turn_away(&head.headers, policy) {
+    if let Some(refusal) = turn_away(head, policy) {
         return Err(refusal);
     }
     let nothing = || AdminResponse::error(404, format!("Nothing is here. {ROUTES}"));
@@ -198,8 +198,9 @@ fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<(Route, AdminRole),
 
 /// A browser's page from elsewhere, on this machine too, or one that reached a loopback address under another name. A page
 /// that this listener served is at home.
-fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse> {
-    if comes_from_elsewhere(headers) {
+fn turn_away(head: &RequestHead, policy: &AdminPolicy) -> Option<AdminResponse> {
+    let headers = &head.headers;
+    if comes_from_elsewhere(headers) && !follows_link(head) {
         return Some(AdminResponse::error(
             403,
             "Web pages of other origins may not use the admin listener.",
@@ -216,16 +217,34 @@ fn turn_away(headers: &HeaderMap, policy: &AdminPolicy) -> Option<AdminResponse>
 }
 
 /// A browser says so by itself: `Origin` where something could be changed, `Sec-Fetch-Site` also where something is only read.
-/// Following a link to a page that is here is no use of it.
 fn comes_from_elsewhere(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).and_then(|it| it.to_str().ok());
-    let own = text(HOST.as_str()).unwrap_or_default();
+    has_foreign_origin(headers)
+        || matches!(
+            text(headers, "sec-fetch-site"),
+            Some("cross-site" | "same-site")
+        )
+}
+
+fn has_foreign_origin(headers: &HeaderMap) -> bool {
+    let own = text(headers, HOST.as_str()).unwrap_or_default();
     let is_own = |origin: &HeaderValue| origin.to_str().is_ok_and(|it| is_origin_of(it, own));
-    if !headers.get_all(ORIGIN).iter().all(is_own) {
-        return true;
-    }
-    matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"))
-        && text("sec-fetch-mode") != Some("navigate")
+    !headers.get_all(ORIGIN).iter().all(is_own)
+}
+
+/// A person follows a link to the console, and the page is all that is to be seen: it is in no frame of whoever has the link.
+/// To other places nobody follows links: a frame of `/sessions/{name}/trace` would hold one of few places.
+fn follows_link(head: &RequestHead) -> bool {
+    let headers = &head.headers;
+    let is_console = Route::of(head.uri.path()) == Some(Route::Console);
+    is_console
+        && matches!(head.method, Method::GET | Method::HEAD)
+        && !has_foreign_origin(headers)
+        && text(headers, "sec-fetch-mode") == Some("navigate")
+        && text(headers, "sec-fetch-dest") == Some("document")
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|it| it.to_str().ok())
 }
 
 fn availability(publisher: &IdempotentPublisher) -> AdminResponse {
