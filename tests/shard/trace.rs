@@ -4,7 +4,7 @@ use pinfold::app::call::Topic;
 use pinfold::internals::limits::{
     Limits, TRACE_CONTENTS_BYTES_MAX, TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX,
 };
-use pinfold::internals::shard::view::StreamKind;
+use pinfold::internals::shard::view::{SessionFilter, StreamKind, ViewQuestion};
 use pinfold::internals::shard::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
 use pinfold::internals::wire::operator_name::OperatorName;
 use pinfold::mcp::RpcError;
@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::support::identified::principal;
 use crate::support::{Client, Request};
 use crate::travel::{WAYS, Way, travel, with};
+use crate::view::{ask, names};
 
 const V11: &str = "2025-11-25";
 
@@ -389,6 +390,32 @@ fn a_listen_stream_that_is_watched_by_its_name() {
             "end listen closed peer_left"
         ]
     );
+}
+
+#[test]
+fn a_listen_stream_that_an_operator_ends_while_it_is_watched() {
+    let mut client = Client::new();
+    let listening = Request::listen(1, json!({"toolsListChanged": true}));
+    for is_read in [true, false] {
+        let socket = client.open(&listening);
+        let name = names(&mut client, SessionFilter::default())[0];
+        assert!(watch(&mut client, 1, TraceTarget::Named(name), false));
+        if !is_read {
+            client.node.set_room(socket, 3);
+            client.publish(Topic::Tools);
+            seen(&mut client);
+        }
+        ask(&mut client, &ViewQuestion::End(name));
+        assert_eq!(
+            seen(&mut client),
+            [
+                "stream listen closed operator",
+                "end listen closed operator"
+            ],
+            "{is_read}"
+        );
+        leave(&mut client, 1);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::super::{Closed, Engine, ExchangeOwner, SessionKey, Wire};
 use super::{NamedRow, principal_of};
 use crate::app::call::SessionEnd;
 use crate::principal::PrincipalId;
-use crate::shard::view::{ENDED_AT_ONCE, LOOKED_AT_ONCE, Part, ViewPlace};
+use crate::shard::view::{ENDED_AT_ONCE, EndReason, LOOKED_AT_ONCE, Part, ViewPlace};
 
 impl Engine {
     pub(super) fn end_by_operator(&mut self, wire: &mut impl Wire<ExchangeOwner>, named: NamedRow) {
@@ -27,6 +27,9 @@ impl Engine {
             return;
         };
         let is_heard = !wire.is_held(exchange) && wire.unwritten(exchange).blocked_since.is_none();
+        if let Some(traces) = wire.traces() {
+            traces.closed(self.now, exchange, Some(EndReason::Operator));
+        }
         match is_heard {
             true => wire.end_stream(exchange),
             false => wire.abort(exchange, Closed::Operator),
