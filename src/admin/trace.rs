@@ -304,4 +304,21 @@ mod tests {
             Ok(200)
         );
     }
+
+    #[test]
+    fn a_name_that_the_log_has_otherwise() {
+        let (name, principal) = (
+            "n1.AAEAAAACAAAAAwAAAAAAAAAE",
+            "dc18d98ab34b2f83b5913fec82dc81e9",
+        );
+        let shown = |path: String| target_of(&path).map(|it| it.to_string()).ok();
+        assert_eq!(
+            shown(format!("/sessions/{name}/trace")).as_deref(),
+            Some(name)
+        );
+        assert_eq!(
+            shown(format!("/principals/{principal}/trace")).as_deref(),
+            Some(principal)
+        );
+    }
 }

@@ -58,7 +58,7 @@ impl Watching {
         let before = self.with(|logs| logs.holds.remove(&target));
         let Some(lasts) = lasts else {
             if before.is_some() {
-                tracing::info!(whose = ?target, "the access log is off");
+                tracing::info!(whose = %target, "the access log is off");
             }
             return Ok(());
         };
@@ -71,14 +71,14 @@ impl Watching {
             logs.holds.insert(target, (logs.count, hold));
             logs.count
         });
-        tracing::info!(whose = ?target, seconds = lasts.as_secs(), "the access log is on");
+        tracing::info!(whose = %target, seconds = lasts.as_secs(), "the access log is on");
         let logged = self.logged.clone();
         tasks::spawn(async move {
             sleep(lasts).await;
             let mut logs = logged.lock().unwrap_or_else(PoisonError::into_inner);
             if logs.holds.get(&target).is_some_and(|it| it.0 == number) {
                 logs.holds.remove(&target);
-                tracing::info!(whose = ?target, "the access log is off: its time is over");
+                tracing::info!(whose = %target, "the access log is off: its time is over");
             }
         });
         Ok(())

@@ -22,7 +22,12 @@ const WITHIN_MS: Millis = 1_000;
 
 pub(super) fn note(core: u16, why: Closed, throttles: &LogThrottles) {
     if let Some(unlogged) = throttles.admit("ended", clock::now()) {
-        tracing::info!(reason = ?why, core, unlogged, "a stream of notifications was ended");
+        tracing::info!(
+            reason = why.word(),
+            core,
+            unlogged,
+            "a stream of notifications was ended"
+        );
     }
 }
 

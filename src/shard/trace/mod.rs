@@ -13,6 +13,8 @@ mod driven;
 mod messages;
 mod table;
 
+use std::fmt;
+
 use super::view::StreamKind;
 use super::wheel::Millis;
 use crate::principal::PrincipalId;
@@ -103,6 +105,16 @@ pub enum Traced {
 
 /// What an event takes beside its texts.
 const EVENT_BYTES: usize = size_of::<TraceEvent>() + 64;
+
+/// As the log has it, and whoever reads it asks for it.
+impl fmt::Display for TraceTarget {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TraceTarget::Named(name) => name.fmt(out),
+            TraceTarget::Principal(id) => id.fmt(out),
+        }
+    }
+}
 
 impl TraceKind {
     #[must_use]
