@@ -40,6 +40,25 @@ fn a_configuration_that_prometheus_does_not_take() {
 }
 
 #[test]
+fn a_prometheus_that_is_given_the_token_of_operators() {
+    let file = read(&deployed("prometheus/prometheus.yml"));
+    let (before, _) = file.split_once("credentials_file:").expect("a token");
+    let comment = before.lines().rev().nth(1).expect("a comment");
+    assert!(
+        comment.contains("token of `--admin-read-token-file`"),
+        "{comment}"
+    );
+    let guide = read(&deployed("README.md"));
+    let (_, steps) = guide.split_once("### Prometheus and Grafana").expect("it");
+    let (steps, _) = steps.split_once("\n3. ").expect("steps");
+    assert!(steps.contains("`PINFOLD_ADMIN_READ_TOKEN_FILE`"), "{steps}");
+    assert!(
+        steps.contains("the read token in `/etc/prometheus/pinfold-token`"),
+        "{steps}"
+    );
+}
+
+#[test]
 fn an_alert_of_another_threshold_or_another_time_than_was_meant() {
     let scratch = scratch_folder("observed/rules");
     promtool(&["test", "rules"], &[&tests_of_rules()], &scratch);

@@ -14,6 +14,7 @@ use crate::program::scratch_folder;
 use crate::server::{App, Placement};
 
 const TOKEN: &str = "what-an-operator-has";
+const READ_TOKEN: &str = "what-prometheus-has";
 /// Names that Prometheus gives to all of its series, or to those of its own.
 const ITS_LABELS: [&str; 2] = ["job", "instance"];
 
@@ -25,13 +26,22 @@ struct Scene {
 }
 
 impl Scene {
-    /// Two nodes at work, one that is not there, and a Prometheus that shows a token.
+    /// Two nodes at work, one that is not there, and a Prometheus whose token may only read.
     fn set(scratch: &Path) -> Scene {
         let redis = Redis::start(scratch);
-        let token = scratch.join("admin-token");
-        std::fs::write(&token, TOKEN).expect("a file");
-        let token = token.display().to_string();
-        let options = ["--admin-token-file", token.as_str()];
+        let written = |name: &str, token: &str| {
+            let file = scratch.join(name);
+            std::fs::write(&file, token).expect("a file");
+            file.display().to_string()
+        };
+        let token = written("admin-token", TOKEN);
+        let read_token = written("read-token", READ_TOKEN);
+        let options = [
+            "--admin-token-file",
+            token.as_str(),
+            "--admin-read-token-file",
+            read_token.as_str(),
+        ];
         let start = |name: &str| {
             let app = (App::Board, Placement::AtRandom);
             Node::start_placed(name, app.0, app.1, Some(&redis), &options, scratch)
@@ -44,7 +54,7 @@ impl Scene {
             ("b", there.as_str()),
             ("c", nobody.as_str()),
         ];
-        let prometheus = Prometheus::start(&targets, Some(TOKEN), scratch);
+        let prometheus = Prometheus::start(&targets, Some(READ_TOKEN), scratch);
         let load = Load::begin([&nodes[0], &nodes[1]]);
         Scene {
             nodes,
