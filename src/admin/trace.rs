@@ -20,6 +20,7 @@ use super::connection::{ConnectionWriter, send};
 use super::idempotent::IdempotentPublisher;
 use super::response::{AdminResponse, stream_head};
 use super::roles::AdminRole;
+use super::sessions::name_of;
 use super::stream::{LAST_CHUNK, chunk};
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceBatch, TraceFeed, TraceRefused, unix_ms_of};
@@ -28,6 +29,8 @@ use crate::wire::operator_name::OperatorName;
 
 /// A comment on a trace on which nothing happens: whoever is in between gives up on silence.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+
+const NO_NAME: &str = "That is no session's name: it is the session id without the secret, as GET /sessions and the log have it.";
 
 /// Bytes of one chunk of events.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -87,7 +90,9 @@ fn target_of(path: &str) -> Result<TraceTarget, AdminResponse> {
         Some("principals") => name.parse().map(TraceTarget::Principal).map_err(|allowed| {
             AdminResponse::error(404, format!("A principal {allowed}, as the log has them."))
         }),
-        _ => named(name).map_err(|sentence| AdminResponse::error(404, sentence)),
+        _ => name_of(name)
+            .map(TraceTarget::Named)
+            .map_err(|_| AdminResponse::error(404, NO_NAME)),
     }
 }
 
@@ -97,9 +102,7 @@ fn target_of(path: &str) -> Result<TraceTarget, AdminResponse> {
 /// What a name is.
 pub(super) fn named(name: &str) -> Result<TraceTarget, &'static str> {
     let name: Result<OperatorName, _> = name.parse();
-    name.map(TraceTarget::Named).map_err(|_| {
-        "That is no session's name: it is the session id without the secret, as GET /sessions and the log have it."
-    })
+    name.map(TraceTarget::Named).map_err(|_| NO_NAME)
 }
 
 /// A principal by its digits.
@@ -303,6 +306,17 @@ mod tests {
             status("/principals/dc18d98ab34b2f83b5913fec82dc81e9/trace"),
             Ok(200)
         );
+    }
+
+    #[test]
+    fn a_name_whose_tilde_is_encoded() {
+        let name = "n1.~AAEAAAACAAAAAwAAAAAAAAAE";
+        let plain = target_of(&format!("/sessions/{name}/trace")).map(|it| it.to_string());
+        let encoded = format!("/sessions/{}/trace", name.replace('~', "%7E"));
+        let encoded = target_of(&encoded).map(|it| it.to_string());
+        assert_eq!(plain.ok().as_deref(), Some(name));
+        assert_eq!(encoded.ok().as_deref(), Some(name));
+        assert!(target_of("/sessions/%FF/trace").is_err());
     }
 
     #[test]
