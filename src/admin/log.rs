@@ -20,6 +20,9 @@ use crate::shard::TraceTarget;
 const ACCESS_LOG_S: u64 = 600;
 const ACCESS_LOG_MAX_S: u64 = 86_400;
 
+/// Of a filter that may be none: a line is no place for a whole body.
+const FILTER_CHARS_LOGGED: usize = 256;
+
 /// The log of the program, or whatever has the log.
 pub trait LogControl: Send + Sync {
     /// How much is logged now.
@@ -75,6 +78,14 @@ pub(super) fn put(body: &[u8], publisher: &IdempotentPublisher) -> AdminResponse
         Err(fault) => return AdminResponse::error(400, format!("{fault}. {FORM}")),
     };
     let before = log.filter();
+    // Of two lines one is there, whether the old filter lets nothing through or the new one: somebody who silences the log has
+    // said so before.
+    let asked: String = new.filter.chars().take(FILTER_CHARS_LOGGED).collect();
+    tracing::warn!(
+        before,
+        asked,
+        "an operator asks for another filter of what is logged"
+    );
     match log.set_filter(&new.filter) {
         Ok(()) => {
             tracing::info!(

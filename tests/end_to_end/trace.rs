@@ -421,6 +421,11 @@ fn a_level_that_is_changed_while_the_node_runs() {
         told.count() == 1 && log.contains(name_of(&session)),
         "{log}"
     );
+    let silent = json!({"filter": "off"});
+    assert_eq!(ask(&server, "PUT", "/log", &silent).0, 200);
+    until_it_says(&server, "asked=\"off\"");
+    assert_eq!(ask(&server, "PUT", "/log", &json!({"filter": "info"})).0, 200);
+    until_it_says(&server, "now=\"info\"");
     // SIGHUP says again what the options say.
     let pid = server.id().to_string();
     let sent = Command::new("kill").args(["-HUP", &pid]).status();
