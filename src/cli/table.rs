@@ -84,7 +84,7 @@ pub(super) fn short_time(ms: u64) -> String {
 pub(super) fn plain(text: &str) -> String {
     let obeyed = |it: char| {
         it.is_control()
-            || matches!(it, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || matches!(it, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     text.chars()
         .map(|it| if obeyed(it) { '\u{fffd}' } else { it })
@@ -121,6 +121,7 @@ mod tests {
             plain("a\u{1b}[2Jb\r\n\u{202e}c"),
             "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}c"
         );
+        assert_eq!(plain("a\u{61c}b"), "a\u{fffd}b", "an Arabic letter mark");
         assert_eq!(plain("Grüße 日本"), "Grüße 日本");
         assert_eq!(
             (cut("abcdef", 4), cut("abcd", 4)),

@@ -12,7 +12,7 @@ pub(in crate::cli) struct SessionsAsked {
     #[arg(long, value_name = "HEX")]
     pub(in crate::cli) principal: Option<PrincipalId>,
 
-    /// Only those of clients of this name, to the letter
+    /// Only those of clients in whose name this is, in capitals or not
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) client: Option<String>,
 
@@ -103,6 +103,14 @@ pub(in crate::cli) fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_of_which_half_the_name_is_known() {
+        let command = SessionsAsked::augment_args(clap::Command::new("list"));
+        let client = command.get_arguments().find(|it| it.get_id() == "client");
+        let help = client.and_then(|it| it.get_help()).expect("help");
+        assert!(help.to_string().contains("in whose name this is"), "{help}");
+    }
 
     #[test]
     fn a_name_that_would_be_another_question() {
