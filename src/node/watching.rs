@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use monoio::time::sleep;
 
 use crate::admin::LogControl;
-use crate::runtime::{Publisher, TraceDesk, TraceFeed, TraceHold, TraceRefused};
+use crate::runtime::{Publisher, TraceDesk, TraceEnd, TraceFeed, TraceHold, TraceRefused};
 use crate::shard::TraceTarget;
 use crate::tasks;
 
@@ -64,7 +64,11 @@ impl Watching {
         };
         let hold = match before {
             Some((_, hold)) => hold,
-            None => self.desk.log(target).await?,
+            None => {
+                let (hold, end) = self.desk.log(target).await?;
+                tasks::spawn(until_ended(self.logged.clone(), target, end));
+                hold
+            }
         };
         let number = self.with(|logs| {
             logs.count += 1;
@@ -86,5 +90,18 @@ impl Watching {
 
     fn with<T>(&self, what: impl FnOnce(&mut AccessLogs) -> T) -> T {
         what(&mut self.logged.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Whoever is gone is not logged any more, and their place is free.
+async fn until_ended(logged: Arc<Mutex<AccessLogs>>, target: TraceTarget, mut end: TraceEnd) {
+    if !end.comes().await {
+        return;
+    }
+    let mut logs = logged.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_it = |(_, hold): &(u64, TraceHold)| end.is_of(hold);
+    if logs.holds.get(&target).is_some_and(is_it) {
+        logs.holds.remove(&target);
+        tracing::info!(whose = %target, "the access log is off: they are gone");
     }
 }

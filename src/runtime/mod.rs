@@ -63,6 +63,7 @@ pub(crate) use self::sockets::SOCKET_BYTES;
 pub(crate) use self::stats::StatsBoard;
 pub(crate) use self::thread::ends_within;
 pub(crate) use self::trace::TraceDesk;
+pub(crate) use self::trace::TraceEnd;
 pub use self::trace::{TraceFeed, TraceHold, TraceRefused};
 pub use self::trace_sink::TraceBatch;
 pub use self::watchdog::BreakThread;

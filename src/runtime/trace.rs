@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_channel::mpsc::{self, UnboundedReceiver};
 use futures_channel::oneshot;
+use futures_util::StreamExt;
 use monoio::time::timeout;
 
 use super::core_loop::Core;
@@ -55,6 +57,24 @@ pub struct TraceFeed {
     _hold: Option<TraceHold>,
 }
 
+/// When whoever is logged by name is gone.
+pub(crate) struct TraceEnd {
+    id: TraceId,
+    over: UnboundedReceiver<()>,
+}
+
+impl TraceEnd {
+    /// Waits for it. False: it is logged no longer, or no name.
+    pub(crate) async fn comes(&mut self) -> bool {
+        self.over.next().await.is_some()
+    }
+
+    /// Whether it is the end of this one.
+    pub(crate) fn is_of(&self, hold: &TraceHold) -> bool {
+        self.id == hold.id
+    }
+}
+
 impl TraceDesk {
     pub(crate) fn new(publisher: Publisher) -> TraceDesk {
         TraceDesk {
@@ -86,8 +106,17 @@ impl TraceDesk {
     ///
     /// # Errors
     /// Why it cannot.
-    pub(crate) async fn log(&self, target: TraceTarget) -> Result<TraceHold, TraceRefused> {
-        self.begin(target, false, &TraceSink::Log).await
+    pub(crate) async fn log(
+        &self,
+        target: TraceTarget,
+    ) -> Result<(TraceHold, TraceEnd), TraceRefused> {
+        // A principal has many sessions, and comes again.
+        let is_named = matches!(target, TraceTarget::Named(_));
+        let (over, end) = mpsc::unbounded();
+        let sink = TraceSink::Log(is_named.then_some(over));
+        let hold = self.begin(target, false, &sink).await?;
+        let id = hold.id;
+        Ok((hold, TraceEnd { id, over: end }))
     }
 
     async fn begin(

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use futures_channel::mpsc::UnboundedSender;
+
 use crate::limits::{TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX};
-use crate::shard::{TraceEvent, TraceId};
+use crate::shard::{TraceEvent, TraceId, TraceKind};
 
 /// Where the log has what one session or principal does.
 const ACCESS_LOG: &str = "pinfold::access";
@@ -35,7 +37,8 @@ struct QueueState {
 #[derive(Clone)]
 pub(super) enum TraceSink {
     Reader(Arc<TraceQueue>),
-    Log,
+    /// With whoever is to know that the one who is named has ended. They know as well when no core has this any more.
+    Log(Option<UnboundedSender<()>>),
 }
 
 /// For whom a core tells something. Empty nearly always.
@@ -93,14 +96,20 @@ impl TraceSink {
     fn put(&self, event: TraceEvent) {
         match self {
             TraceSink::Reader(queue) => queue.put(event),
-            TraceSink::Log => say(&event),
+            TraceSink::Log(over) => {
+                say(&event);
+                if let (TraceKind::End, Some(over)) = (event.kind, over) {
+                    // Nobody waits: it was off already.
+                    let _ = over.unbounded_send(());
+                }
+            }
         }
     }
 
     fn miss(&self, count: u64) {
         match self {
             TraceSink::Reader(queue) => queue.miss(count),
-            TraceSink::Log => {
+            TraceSink::Log(_) => {
                 tracing::warn!(target: ACCESS_LOG, count, "more was to be told of than there was room for");
             }
         }
@@ -155,7 +164,6 @@ impl TraceSinks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::TraceKind;
 
     fn event(contents: Option<&str>) -> TraceEvent {
         TraceEvent {

@@ -424,7 +424,10 @@ fn a_level_that_is_changed_while_the_node_runs() {
     let silent = json!({"filter": "off"});
     assert_eq!(ask(&server, "PUT", "/log", &silent).0, 200);
     until_it_says(&server, "asked=\"off\"");
-    assert_eq!(ask(&server, "PUT", "/log", &json!({"filter": "info"})).0, 200);
+    assert_eq!(
+        ask(&server, "PUT", "/log", &json!({"filter": "info"})).0,
+        200
+    );
     until_it_says(&server, "now=\"info\"");
     // SIGHUP says again what the options say.
     let pid = server.id().to_string();
@@ -472,5 +475,32 @@ fn an_access_log_of_one_session_for_a_while() {
     let brief = json!({"session": name_of(&other), "forS": 1});
     assert_eq!(ask(&server, "POST", "/log/access", &brief).0, 200);
     until_it_says(&server, "its time is over");
+    ends(server);
+}
+
+#[test]
+fn access_logs_that_outlive_their_sessions() {
+    let server = start(&[], "access-ended");
+    let on = |session: &str| {
+        let body = json!({"session": name_of(session), "on": true, "forS": 86_400});
+        ask(&server, "POST", "/log/access", &body).0
+    };
+    // More than there are places, one after the other.
+    for _ in 0..20 {
+        let session = initialize(&server, "");
+        assert_eq!(on(&session), 200);
+        assert_eq!(on(&session), 200, "once more, for longer");
+        delete(&server, &session);
+        assert_eq!(on(&session), 404, "it is gone");
+    }
+    let session = initialize(&server, "");
+    assert_eq!(on(&session), 200);
+    let whose = format!("whose={}", name_of(&session));
+    until_it_says(&server, &whose);
+    delete(&server, &session);
+    until_it_says(
+        &server,
+        &format!("the access log is off: they are gone {whose}"),
+    );
     ends(server);
 }

@@ -12,7 +12,7 @@ use futures_util::future::{LocalBoxFuture, ready};
 
 use super::backend::NodeBackend;
 use crate::admin::{
-    ClusterReport, LogControl, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
+    ClusterReport, LogControl, NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
@@ -49,7 +49,7 @@ impl OperatorBackend for NodeBackend {
     ) -> LocalBoxFuture<'_, Result<(), TraceRefused>> {
         match self.knows_nobody(target) {
             true => Box::pin(ready(Err(TraceRefused::NobodyIsAsked))),
-            false => Box::pin(self.watching.log_access(target, lasts)),
+            false => Box::pin(self.log_access_of(target, lasts)),
         }
     }
 
@@ -91,6 +91,21 @@ impl OperatorBackend for NodeBackend {
 }
 
 impl NodeBackend {
+    /// Of one who is gone nothing is logged, although that was wanted before and may not have ended yet.
+    async fn log_access_of(
+        &self,
+        target: TraceTarget,
+        lasts: Option<Duration>,
+    ) -> Result<(), TraceRefused> {
+        if let (TraceTarget::Named(name), Some(_)) = (target, lasts)
+            && let Err(NotViewed::Missing(_)) = self.show_session(name).await
+        {
+            self.watching.log_access(target, None).await?;
+            return Err(TraceRefused::NotHere);
+        }
+        self.watching.log_access(target, lasts).await
+    }
+
     /// There are no principals, and this is meant to be one.
     #[cfg(feature = "auth")]
     fn knows_nobody(&self, target: TraceTarget) -> bool {
