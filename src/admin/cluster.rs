@@ -50,7 +50,7 @@ pub enum NodeState {
     Alive,
     /// Its clients go elsewhere, and its process ends.
     Draining,
-    /// It writes no heartbeat.
+    /// The key that it writes as its heartbeat is in Redis no more.
     Gone,
     /// Another process has its name now.
     Restarted,

@@ -92,6 +92,21 @@ fn an_alert_that_says_nothing_of_what_to_do() {
     assert_eq!(names.len(), rules::all().len(), "a name for each rule");
 }
 
+/// A list of sessions has their streams; an answer to a POST that is not read is in none.
+#[test]
+fn an_alert_that_leads_to_a_list_in_which_nobody_is() {
+    for (name, alert) in rules::alerts() {
+        let first = alert.annotations.iter().find(|(name, _)| name == "first");
+        let (_, first) = first.expect("what to do");
+        let asks = ["state=slow", "sort=pending", "slow_reader"];
+        if asks.iter().any(|it| first.contains(it)) {
+            for word in ["POST", "GET /node", "pendingBytes"] {
+                assert!(first.contains(word), "{name}: {first}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_dashboard_that_grafana_does_not_take() {
     for name in [OVERVIEW, NODE] {
