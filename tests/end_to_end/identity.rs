@@ -240,7 +240,8 @@ fn a_stream_that_outlives_its_token_or_its_line_in_the_file() {
     let page = ureq::get(&metrics).call().expect("a page");
     let page = page.into_body().read_to_string().expect("text");
     assert!(page.contains(ended), "{page}");
-    assert!(server.log().contains("TokenExpired"), "{}", server.log());
+    let said = "reason=\"token_expired\"";
+    assert!(server.log().contains(said), "{}", server.log());
     let body = json!({"issuer": ISSUER, "subject": "bob"}).to_string();
     let mut stream = listen(&shown(&issuer, public, "bob", 600));
     let revoke = ureq::post(format!("{}/revoke", server.admin()));
