@@ -9,13 +9,13 @@
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last notified of it.
 
 mod directed;
+mod due;
 #[cfg(feature = "auth")]
 mod granted;
 mod invariants;
 mod lease;
 mod listener;
 mod spelling;
-mod taken;
 mod topic;
 pub(super) mod travel;
 mod viewed;
@@ -34,10 +34,10 @@ use super::arena::Arena;
 use crate::app::call::{LISTS, Topic};
 use crate::clients::Commons;
 
+pub(super) use self::due::{Due, DueEvents};
 pub(super) use self::lease::NoRoom;
 pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
 pub(super) use self::spelling::WantedTopic;
-pub(super) use self::taken::{Due, Taken};
 pub(super) use self::topic::updated_params;
 
 /// How many topics leave one listener in one write.
@@ -332,7 +332,7 @@ impl Fanout {
         &mut self,
         key: ListenerKey,
         due: &mut Vec<Due>,
-    ) -> Option<Taken<'_>> {
+    ) -> Option<DueEvents<'_>> {
         due.clear();
         let listener = self.listeners.get_mut(key)?;
         let messages = std::mem::take(&mut listener.messages);
@@ -371,7 +371,7 @@ impl Fanout {
                 listener.enqueue(key, &mut self.ready);
             }
         }
-        Some(Taken {
+        Some(DueEvents {
             listener,
             topics,
             messages,

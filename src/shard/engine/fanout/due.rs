@@ -13,14 +13,14 @@ pub(in crate::shard::engine) struct Due {
 }
 
 /// What was taken for one listener, to be written: it was looked up once for all of it.
-pub(in crate::shard::engine) struct Taken<'a> {
+pub(in crate::shard::engine) struct DueEvents<'a> {
     pub(in crate::shard::engine) listener: &'a Listener,
     pub(super) topics: &'a Slab<TopicEntry>,
     /// Targeted messages were waiting too.
     pub(in crate::shard::engine) messages: bool,
 }
 
-impl Taken<'_> {
+impl DueEvents<'_> {
     /// One event's data lines in the words of the listener's era, blank line included.
     pub(in crate::shard::engine) fn emit(&self, due: Due, out: &mut Vec<u8>) {
         let entry = &self.topics[due.topic as usize];
