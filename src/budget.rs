@@ -80,10 +80,15 @@ impl Pool {
 
     /// Somebody could not have so much: others are asked to make room for it.
     pub fn want(&self, count: usize) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.refuse();
         if count <= self.total {
             self.wanted.fetch_max(count, Ordering::Relaxed);
         }
+    }
+
+    /// Somebody could not have what was asked for, and would not if others made room: they have their share.
+    pub fn refuse(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often somebody could not have what was asked for.

@@ -292,12 +292,9 @@ fn range_takes(range: &[u8], media_type: &str) -> bool {
 
 /// `application/json`, whatever its parameters.
 pub(super) fn is_json(content_type: &str) -> bool {
-    content_type
-        .split(';')
-        .next()
-        .unwrap_or("")
-        .trim()
-        .eq_ignore_ascii_case("application/json")
+    let is_json = |text: &str| text.eq_ignore_ascii_case("application/json");
+    // As most clients write it.
+    is_json(content_type) || is_json(content_type.split(';').next().unwrap_or("").trim())
 }
 
 #[cfg(test)]

@@ -91,7 +91,10 @@ impl Memory {
         let everywhere = has.saturating_mul(self.core_count);
         match has == 0 || everywhere.saturating_add(more) <= self.account.free() {
             true => Ok(()),
-            false => Err(BudgetExceeded),
+            false => {
+                self.account.pool().refuse();
+                Err(BudgetExceeded)
+            }
         }
     }
 
@@ -242,6 +245,7 @@ mod tests {
             let bytes = |taken: &[Charge]| taken.iter().map(Charge::count).sum::<usize>();
             let first = take_all(&cores, client(1));
             let has = bytes(&first);
+            assert!(pool.refused() > 0, "who has their share was refused, too");
             // A core may be ahead of the others by one body, and keeps a portion that it does not use.
             let slack = usize::from(core_count) * (BODY + 2 * MEMORY_PORTION_BYTES);
             assert!(has <= BUDGET / 2 + slack, "{core_count} cores: {has}");

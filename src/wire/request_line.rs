@@ -141,8 +141,24 @@ pub(super) fn is_host(host: &[u8]) -> bool {
 }
 
 fn is_reg_name(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte)
+    REG_NAME[usize::from(*byte)]
 }
+
+const REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let c = byte as u8;
+        table[byte] = c.is_ascii_alphanumeric()
+            || matches!(
+                c,
+                b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\''
+            )
+            || matches!(c, b'(' | b')' | b'*' | b'+' | b';' | b'=');
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

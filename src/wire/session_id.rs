@@ -67,8 +67,8 @@ impl SessionId {
     /// The id that this is the text of. None: it is the text of none.
     #[must_use]
     pub fn parse(text: &str) -> Option<SessionId> {
-        let (node, rest) = text.split_once('.')?;
-        let node = NodeName::new(node)?;
+        let dot = text.bytes().position(|byte| byte == b'.')?;
+        let (node, rest) = (NodeName::new(&text[..dot])?, &text[dot + 1..]);
         if rest.len() != LOCATOR_CHARS + SECRET_CHARS {
             return None;
         }

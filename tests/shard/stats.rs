@@ -3,7 +3,7 @@
 use pinfold::app::Topic;
 use pinfold::app::call::Outcome;
 use pinfold::internals::limits::Limits;
-use pinfold::internals::shard::{Closed, CoreStats, StreamCounts};
+use pinfold::internals::shard::{Closed, CoreStats, DrainTimes, StreamCounts};
 use pinfold::mcp::RpcError;
 use serde_json::json;
 
@@ -230,6 +230,14 @@ fn a_session_that_ended_for_another_reason_or_in_no_time() {
     assert_eq!(lived(0), 20_000);
     assert!((60_000..70_000).contains(&lived(1)), "{}", lived(1));
     assert_eq!(stats.gauges.sessions, 0);
+    let session = client.session(V06);
+    client.open(&Request::get(&session));
+    let (now, times) = (client.node.now, DrainTimes::default());
+    client.node.cores[0].shard.handle_drain(now, times);
+    client.pass(times.notice_ms + times.window_ms + 1_000);
+    let stats = stats_of(&client, 0);
+    let last = stats.sessions_ended.last().map(|it| it.reason.word());
+    assert_eq!(last, Some("draining"), "as operators are told");
 }
 
 #[test]

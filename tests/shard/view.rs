@@ -325,4 +325,5 @@ fn what_is_told_of_one_session() {
     let told = detail(&mut client, name_of(&session));
     let last = told.last_errors.last().expect("one more");
     assert_eq!((last.code, last.message.len()), (-32_050, 120));
+    assert_eq!(last.method.as_deref(), Some("tools/call"));
 }

@@ -171,6 +171,9 @@ fn an_end_with_a_reason_that_is_not_its() {
     client.node.cores[0].shard.handle_drain(now, times);
     client.pass(times.notice_ms + times.window_ms + 1_000);
     assert_eq!(reasons(&mut client).last(), Some(&EndReason::Draining));
+    // One that has no stream is there to the end.
+    client.node.cores[0].shard.handle_end();
+    assert_eq!(reasons(&mut client).last(), Some(&EndReason::NodeEnds));
 }
 
 #[test]

@@ -10,8 +10,9 @@ use super::fanout::Listener;
 use super::session::Session;
 use super::stats::{CoreStats, Operation, OperationEnd, StreamCounts, name_in};
 use super::{Engine, Refused};
-use crate::app::call::{Outcome, SessionEnd};
+use crate::app::call::Outcome;
 use crate::mcp::{ProtocolVersion, RpcMethod};
+use crate::shard::view::EndReason;
 use crate::wire::header_value;
 
 /// How the result of a tool ends that failed: the member is the last of all, and no text in it ends so.
@@ -62,7 +63,7 @@ impl Engine {
     }
 
     /// A session is over.
-    pub(super) fn count_session_end(&mut self, session: &Session, why: SessionEnd) {
+    pub(super) fn count_session_end(&mut self, session: &Session, why: EndReason) {
         let began = u64::from(session.created_at_s) * 1000;
         let lived = self.now.saturating_sub(began);
         self.stats.count_session_end(why, session.version, lived);

@@ -15,24 +15,16 @@ impl Engine {
         wire: &mut W,
         bytes: &mut Vec<u8>,
     ) -> Option<Exchange> {
-        while let Some(listener_key) = self.fanout.poll_ready() {
-            if self.is_looking() && !self.may_deliver(listener_key) {
+        while let Some((listener_key, exchange)) = self.fanout.poll_ready() {
+            if self.is_looking() && !self.has_leave(listener_key) {
                 continue;
             }
-            let Some(listener) = self.fanout.listener(listener_key) else {
-                continue;
-            };
-            // A look may have left nothing of it.
-            let Some(exchange) = listener.sink.filter(|_| listener.has_news()) else {
-                continue;
-            };
-            let messages = listener.messages;
             let Some(frame) = wire.begin_write(exchange, bytes) else {
                 // It stays pending; `writable` brings it back.
                 continue;
             };
             self.events.clear();
-            self.emit_due(listener_key);
+            let messages = self.emit_due(listener_key);
             if messages && let Some(standalone) = self.standalone_of(listener_key) {
                 self.emit_unwritten(standalone);
             }
@@ -62,13 +54,19 @@ impl Engine {
         }
     }
 
-    /// The topics a listener is to be notified of, as events in `self.events`.
-    fn emit_due(&mut self, key: ListenerKey) {
-        self.fanout.take_pending(key, &mut self.due);
-        let Some(listener) = self.fanout.listener(key) else {
-            return;
+    /// Whether a listener may have what is pending for it. A look may leave nothing of that.
+    fn has_leave(&mut self, key: ListenerKey) -> bool {
+        let has_news = |it: &Listener| it.has_news();
+        self.may_deliver(key) && self.fanout.listener(key).is_some_and(has_news)
+    }
+
+    /// The topics a listener is to be notified of, as events in `self.events`. Whether messages wait for it too.
+    fn emit_due(&mut self, key: ListenerKey) -> bool {
+        let epoch = self.epoch();
+        let Some(taken) = self.fanout.take_pending(key, &mut self.due) else {
+            return false;
         };
-        let mut id = self.standalone_id(listener);
+        let mut id = standalone_id(taken.listener, epoch);
         self.stats.count_deliveries(id.is_some(), self.due.len());
         for &due in &self.due {
             // What was never published has no place in the log, so nothing to name it by.
@@ -78,23 +76,9 @@ impl Engine {
                 id.emit(&mut self.events);
                 self.events.push(b'\n');
             }
-            self.fanout.emit(due, &listener.kind, &mut self.events);
+            taken.emit(due, &mut self.events);
         }
-    }
-
-    /// Where the standalone stream of a session's listener is, but for the offset.
-    fn standalone_id(&self, listener: &Listener) -> Option<EventId> {
-        let ListenerKind::Session(session) = listener.kind else {
-            return None;
-        };
-        Some(EventId {
-            epoch: self.epoch(),
-            session: session.generation,
-            stream: STANDALONE,
-            offset: 0,
-            sequence: listener.sequence,
-            message: false,
-        })
+        taken.messages
     }
 
     /// Writes what a stream has queued, if its exchange takes it, and ends the stream after its last answer.
@@ -230,4 +214,19 @@ impl Engine {
         wire.emit_events(exchange, &events);
         self.events = events;
     }
+}
+
+/// Where the standalone stream of a session's listener is, but for the offset.
+fn standalone_id(listener: &Listener, epoch: u32) -> Option<EventId> {
+    let ListenerKind::Session(session) = listener.kind else {
+        return None;
+    };
+    Some(EventId {
+        epoch,
+        session: session.generation,
+        stream: STANDALONE,
+        offset: 0,
+        sequence: listener.sequence,
+        message: false,
+    })
 }

@@ -36,7 +36,7 @@ impl Engine {
         let shown = inspected.map(|it| self.shown(&it, outcome));
         let era = state.version.era();
         if let (Outcome::Error(error), Some(session)) = (outcome, state.session) {
-            self.note_error(session, None, error);
+            self.note_error(session, state.operation.method(), error);
         }
         let outcome = shown.as_deref().unwrap_or(outcome);
         self.count_end(&state, end_of(outcome));

@@ -1,5 +1,6 @@
 //! What the other nodes should know of sessions: which are here, which ended, and which were asked for here in vain.
 
+use super::session_lifecycle::SessionEnding;
 use super::{
     Engine, EngineOutput, Millis, MissReason, SessionEvent, SessionId, SessionInfo, SessionKey,
 };
@@ -51,9 +52,10 @@ impl Engine {
     pub(in crate::shard) fn handle_end(&mut self) {
         let sessions: Vec<_> = self.sessions.iter().map(|(key, _)| key).collect();
         for key in sessions {
-            let session = self.session_id(key);
-            self.announce_restarting(session);
-            self.hook_ended(session, SessionEnd::NodeEnds);
+            let id = self.session_id(key);
+            self.announce_restarting(id);
+            self.note_session_ended(key, SessionEnding::Over(SessionEnd::NodeEnds));
+            self.hook_ended(id, SessionEnd::NodeEnds);
         }
     }
 

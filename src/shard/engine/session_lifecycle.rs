@@ -343,7 +343,7 @@ impl Engine {
                 why
             }
         };
-        self.count_session_end(&session, why);
+        self.count_session_end(&session, ending.reason());
         self.moved.leaves(key);
         self.profiles.release(session.client_info);
         self.close_listener(session.listener, Subscriber::Session(id));

@@ -13,8 +13,8 @@ mod tools;
 use std::mem::size_of;
 
 use super::exchange::Closed;
+use super::view::EndReason;
 use super::wheel::Millis;
-use crate::app::call::SessionEnd;
 use crate::mcp::ProtocolVersion;
 
 pub use self::count_of_each::CountOfEach;
@@ -48,7 +48,7 @@ pub struct CoreStats {
 /// Sessions of one revision that ended for one reason, by how long they had lived.
 #[derive(Clone, Debug)]
 pub struct EndedSessions {
-    pub reason: SessionEnd,
+    pub reason: EndReason,
     pub version: ProtocolVersion,
     pub lived: Histogram,
 }
@@ -148,7 +148,7 @@ impl EngineStats {
 
     pub(super) fn count_session_end(
         &mut self,
-        reason: SessionEnd,
+        reason: EndReason,
         version: ProtocolVersion,
         lived: Millis,
     ) {

@@ -41,6 +41,14 @@ pub(in crate::shard) struct Operation {
     tool: u8,
 }
 
+impl Operation {
+    /// By its name, if MCP names it.
+    pub(in crate::shard) fn method(self) -> Option<&'static str> {
+        let method = RpcMethod::ALL.get(usize::from(self.method));
+        method.map(|it| it.name())
+    }
+}
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationEnd {

@@ -35,6 +35,7 @@ pub(super) struct Directed {
 
 impl Directed {
     /// The newest place in the log of which a subscription is to be notified; `public` is the topic's.
+    #[inline]
     pub(super) fn newest(&self, key: ListenerKey, subscription: &Subscription, public: u64) -> u64 {
         match subscription.directed {
             false => public,

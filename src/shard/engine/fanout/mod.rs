@@ -9,6 +9,7 @@
 //! Invariant: a subscription is pending whenever its topic was published after the listener was last notified of it.
 
 mod directed;
+mod due;
 #[cfg(feature = "auth")]
 mod granted;
 mod invariants;
@@ -33,6 +34,7 @@ use super::arena::Arena;
 use crate::app::call::{LISTS, Topic};
 use crate::clients::Commons;
 
+pub(super) use self::due::{Due, DueEvents};
 pub(super) use self::lease::NoRoom;
 pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
 pub(super) use self::spelling::WantedTopic;
@@ -42,13 +44,6 @@ pub(super) use self::topic::updated_params;
 const TOPICS_PER_WRITE_MAX: usize = 256;
 
 pub(super) const SUBSCRIPTION_BYTES: usize = size_of::<Subscription>() + size_of::<TopicListener>();
-
-/// One event that is due, as [`Fanout::take_pending`] lists them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Due {
-    pub(super) offset: u64,
-    topic: u32,
-}
 
 pub(super) struct Fanout {
     topics: Slab<TopicEntry>,
@@ -307,15 +302,15 @@ impl Fanout {
         }
     }
 
-    /// The next listener with something to be delivered and a sink.
-    pub(super) fn poll_ready(&mut self) -> Option<ListenerKey> {
+    /// The next listener with something to be delivered, and its sink.
+    pub(super) fn poll_ready(&mut self) -> Option<(ListenerKey, Exchange)> {
         while let Some(key) = self.ready.pop_front() {
             let Some(listener) = self.listeners.get_mut(key) else {
                 continue;
             };
             listener.queued = false;
-            if listener.sink.is_some() && listener.has_news() {
-                return Some(key);
+            if let Some(sink) = listener.sink.filter(|_| listener.has_news()) {
+                return Some((key, sink));
             }
         }
         None
@@ -333,12 +328,14 @@ impl Fanout {
 
     /// Takes what `key` is to be notified of now, oldest offset first, so that an event's id covers all before it. Its
     /// messages are the caller's to take.
-    pub(super) fn take_pending(&mut self, key: ListenerKey, due: &mut Vec<Due>) {
+    pub(super) fn take_pending(
+        &mut self,
+        key: ListenerKey,
+        due: &mut Vec<Due>,
+    ) -> Option<DueEvents<'_>> {
         due.clear();
-        let Some(listener) = self.listeners.get_mut(key) else {
-            return;
-        };
-        listener.messages = false;
+        let listener = self.listeners.get_mut(key)?;
+        let messages = std::mem::take(&mut listener.messages);
         let (topics, directed) = (&self.topics, &self.directed);
         let offset_of =
             |it: &Subscription| directed.newest(key, it, topics[it.topic as usize].last_offset);
@@ -354,48 +351,31 @@ impl Fanout {
         }
         due.sort_unstable();
         due.truncate(TOPICS_PER_WRITE_MAX);
-        let Some(last) = due.last().copied() else {
-            return;
-        };
-        listener.delivered_through = listener.delivered_through.max(last.offset);
-        listener.events = listener.events.wrapping_add(due.len() as u32);
-        if all {
-            listener.pending = 0;
-            return;
-        }
-        // Everything up to `last` in the order just sorted is taken.
-        for subscription in &mut listener.subscriptions {
-            let entry = Due {
-                offset: offset_of(subscription),
-                topic: subscription.topic,
-            };
-            if subscription.pending && entry <= last {
-                subscription.pending = false;
-                listener.pending -= 1;
+        if let Some(last) = due.last().copied() {
+            listener.delivered_through = listener.delivered_through.max(last.offset);
+            listener.events = listener.events.wrapping_add(due.len() as u32);
+            if all {
+                listener.pending = 0;
+            } else {
+                // Everything up to `last` in the order just sorted is taken.
+                for subscription in &mut listener.subscriptions {
+                    let entry = Due {
+                        offset: offset_of(subscription),
+                        topic: subscription.topic,
+                    };
+                    if subscription.pending && entry <= last {
+                        subscription.pending = false;
+                        listener.pending -= 1;
+                    }
+                }
+                listener.enqueue(key, &mut self.ready);
             }
         }
-        listener.enqueue(key, &mut self.ready);
-    }
-
-    /// One event's data lines in the words of the listener's era, blank line included.
-    pub(super) fn emit(&self, due: Due, kind: &ListenerKind, out: &mut Vec<u8>) {
-        let entry = &self.topics[due.topic as usize];
-        out.extend_from_slice(&entry.head);
-        match (kind, entry.uri.is_some()) {
-            (ListenerKind::Session(_), true) => out.extend_from_slice(b"}}\n\n"),
-            (ListenerKind::Session(_), false) => out.extend_from_slice(b"}\n\n"),
-            (ListenerKind::Listen(id), has_params) => {
-                let open: &[u8] = if has_params {
-                    b",\"_meta\":{"
-                } else {
-                    b",\"params\":{\"_meta\":{"
-                };
-                out.extend_from_slice(open);
-                out.extend_from_slice(b"\"io.modelcontextprotocol/subscriptionId\":");
-                id.emit(out);
-                out.extend_from_slice(b"}}}\n\n");
-            }
-        }
+        Some(DueEvents {
+            listener,
+            topics,
+            messages,
+        })
     }
 
     pub(super) fn sink_count(&self) -> usize {
