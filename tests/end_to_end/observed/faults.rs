@@ -170,13 +170,13 @@ fn a_fault_that_an_operator_cannot_name() {
     operator.finds(&[], || {});
 
     let large = LargeResource::post(&nodes[0]);
-    let readers = large.unread(5);
+    let readers = large.unread(0..5);
     operator.finds(&[Finding::HasSlowReaders(of("a"))], || {});
     drop(readers);
     operator.finds(&[], || {});
 
     // Two at once, one of which lasts.
-    let readers = large.unread(5);
+    let readers = large.unread(0..5);
     let both = [
         Finding::HasSlowReaders(of("a")),
         Finding::ClientLoops(of("b")),
