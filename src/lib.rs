@@ -31,7 +31,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `cli` (default) | the program `pinfold`, and `admin`, `auth` and `redis` with it; a library needs none of it |
-//! | `admin` | the listener for operators: publishing, readiness, metrics, drain |
+//! | `admin` | the listener for operators: publishing, readiness, metrics, sessions, drain, the console |
 //! | `redis` | nodes that share a Redis: one log, and requests that find their session on whichever node it is |
 //! | `auth` | who asks: tokens of a file, access tokens of issuers, a word of a proxy, code of your own (`NodeBuilder::authenticate`) |
 //! | `metrics` | what a node counts, in a registry of yours and as text; `admin` and `redis` bring it along |
@@ -65,7 +65,7 @@
 // | `redis` | a small pipelined client of Redis |
 // | `runtime` | what runs shards: threads, sockets, mailboxes, running calls |
 // | `cluster` | what a node knows of the others, and of the proxy in front of them |
-// | `admin` | publishing, health and metrics, for operators |
+// | `admin` | publishing, health, metrics, sessions, traces and the console, for operators; who may do what there |
 // | `node` | all of it put together: what starts, serves, drains and ends |
 // | `config`, `cli` | the program: options, the configuration file, signals, the small clients |
 // | `internals` | the inner layers under their names, for this project's own tests |

@@ -14,7 +14,7 @@ use pinfold::internals::auth::{
 };
 use pinfold::internals::shard::{ConnectionKey, Publication};
 
-use self::common::{META, NOW, Rig, allocations, post};
+use self::common::{NOW, Rig, allocations, call_without_a_session, post};
 
 /// Allocations for one `ping` in a session, from its bytes to the bytes of the answer.
 const PER_PING: u64 = 2;
@@ -132,12 +132,7 @@ fn counted_as_alice(rig: &mut Rig, policy: Policy, body: &str) -> [u64; 2] {
 fn a_call_of_a_tool_without_a_session() {
     let mut rig = Rig::with_a_tool();
     let key = rig.connect();
-    let body = format!(
-        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"hello","arguments":{{}},{META}}}}}"#
-    );
-    let fields =
-        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: hello\r\n";
-    let counted = allocations_of(&mut rig, key, &post(fields, &body));
+    let counted = allocations_of(&mut rig, key, &call_without_a_session());
     assert_says_hello(&rig);
     assert_eq!(counted, PER_CALL_MODERN);
     assert_future_is_small(&rig);

@@ -13,7 +13,7 @@ mod common;
 use pinfold::app::Topic;
 use pinfold::internals::shard::Publication;
 
-use self::common::{META, NOW, Rig, post};
+use self::common::{NOW, Rig, call_without_a_session, post};
 
 const STREAMS: usize = 1_000;
 
@@ -49,12 +49,7 @@ fn calls_in_a_session() {
 fn calls_without_a_session() {
     let mut rig = Rig::with_a_tool();
     let key = rig.connect();
-    let body = format!(
-        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"hello","arguments":{{}},{META}}}}}"#
-    );
-    let fields =
-        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: hello\r\n";
-    let call = post(fields, &body);
+    let call = call_without_a_session();
     for _ in 0..count() {
         rig.answer(key, &call);
     }

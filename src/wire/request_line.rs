@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::Malformed;
-use super::field::is_token;
+use super::field::{is_token, letters_digits_and};
 use super::head::Method;
 
 /// Offsets within the line.
@@ -144,21 +144,7 @@ fn is_reg_name(byte: &u8) -> bool {
     REG_NAME[usize::from(*byte)]
 }
 
-const REG_NAME: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let c = byte as u8;
-        table[byte] = c.is_ascii_alphanumeric()
-            || matches!(
-                c,
-                b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\''
-            )
-            || matches!(c, b'(' | b')' | b'*' | b'+' | b';' | b'=');
-        byte += 1;
-    }
-    table
-};
+const REG_NAME: [bool; 256] = letters_digits_and(b"-._~%!$&'()*+;=");
 
 #[cfg(test)]
 mod tests {

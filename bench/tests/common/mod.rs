@@ -195,6 +195,16 @@ impl Rig {
 
 pub(crate) const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
+/// A call of the tool that [`Rig::with_a_tool`] has, by a client of 2026-07-28.
+pub(crate) fn call_without_a_session() -> String {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{{"name":"hello","arguments":{{}},{META}}}}}"#
+    );
+    let fields =
+        "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: hello\r\n";
+    post(fields, &body)
+}
+
 async fn hello(_: NoArguments, _: Context) -> &'static str {
     "hello"
 }
