@@ -46,7 +46,7 @@ enum Route {
 }
 
 /// Where it is: `{…}` stands for one segment of any text, and what comes first is found first.
-const PLACES: &[(&str, Route)] = &[
+const TABLE: &[(&str, Route)] = &[
     ("/healthz", Route::Healthz),
     ("/readyz", Route::Readyz),
     ("/console", Route::Console),
@@ -72,8 +72,8 @@ const OPERATE: Option<AdminRole> = Some(AdminRole::Operate);
 
 impl Route {
     fn of(path: &str) -> Option<Route> {
-        let found = PLACES.iter().find(|(pattern, _)| is_at(pattern, path));
-        found.map(|(_, place)| *place)
+        let found = TABLE.iter().find(|(pattern, _)| is_at(pattern, path));
+        found.map(|(_, route)| *route)
     }
 
     /// What may be asked here, and the role that each needs. None: whoever reaches the listener may. Probes have no token, and
@@ -115,7 +115,7 @@ pub(super) async fn answer(
     publisher: &IdempotentPublisher,
     policy: &AdminPolicy,
 ) -> AdminResponse {
-    let (place, _) = match admit(&request.head, policy) {
+    let (route, _) = match admit(&request.head, policy) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
@@ -124,7 +124,7 @@ pub(super) async fn answer(
     let operators = publisher.backend();
     let mut segments = request.head.uri.path().split('/').skip(2);
     let mut name = || sessions::name_of(segments.next().unwrap_or_default());
-    match place {
+    match route {
         Route::Sessions if is_delete => sessions::end_all_of(query, operators).await,
         Route::Sessions => sessions::list(query, operators).await,
         Route::SessionsEnded => sessions::last_ended(query, operators).await,
@@ -160,7 +160,7 @@ pub(super) fn traced(
 
 /// Whether this publishes, and may.
 pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
-    admit(head, policy).is_ok_and(|(place, _)| place == Route::Publish)
+    admit(head, policy).is_ok_and(|(route, _)| route == Route::Publish)
 }
 
 /// Why a request whose body is lines gets no further than its head.
@@ -184,14 +184,14 @@ fn admit(head: &RequestHead, policy: &AdminPolicy) -> Result<(Route, AdminRole),
         return Err(refusal);
     }
     let nothing = || AdminResponse::error(404, format!("Nothing is here. {ROUTES}"));
-    let place = Route::of(head.uri.path()).ok_or_else(nothing)?;
-    let mut methods = place.methods().iter();
+    let route = Route::of(head.uri.path()).ok_or_else(nothing)?;
+    let mut methods = route.methods().iter();
     match methods.find(|(method, _)| head.method == *method) {
-        None => Err(not_allowed(place)),
-        Some((_, None)) => Ok((place, AdminRole::Read)),
+        None => Err(not_allowed(route)),
+        Some((_, None)) => Ok((route, AdminRole::Read)),
         Some((_, Some(needed))) => {
             let role = policy.tokens.admit(&head.headers, *needed)?;
-            Ok((place, role))
+            Ok((route, role))
         }
     }
 }
@@ -298,8 +298,8 @@ async fn revoke(body: &[u8], publisher: &IdempotentPublisher) -> AdminResponse {
     }
 }
 
-fn not_allowed(place: Route) -> AdminResponse {
-    let methods: Vec<&str> = place.methods().iter().map(|(name, _)| *name).collect();
+fn not_allowed(route: Route) -> AdminResponse {
+    let methods: Vec<&str> = route.methods().iter().map(|(name, _)| *name).collect();
     let allow = methods.join(", ");
     AdminResponse::error(405, format!("Use {allow} here. {ROUTES}")).with("Allow", allow)
 }

@@ -213,7 +213,7 @@ fn everything() -> Vec<(String, &'static str, Option<AdminRole>)> {
         });
         segments.collect::<Vec<_>>().join("/")
     };
-    let places = PLACES.iter().flat_map(|(pattern, place)| {
+    let places = TABLE.iter().flat_map(|(pattern, place)| {
         let methods = place.methods().iter();
         methods.map(move |(method, role)| (at(pattern), *method, *role))
     });
