@@ -12,11 +12,9 @@ use super::params::{self, Cancelled, SetLevel};
 use super::post::{Post, not_acceptable};
 use super::stats::OperationEnd;
 use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Refused, Request, SessionKey, Wire};
-use crate::app::call::{AskFailed, Call};
-use crate::limits::LOOK_ON_CORE_BYTES_MAX;
+use crate::app::call::Call;
 use crate::mcp::types::LoggingLevel;
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
-use crate::wire::integer::to_u32;
 use crate::wire::json_rpc::{Id, Invalid, Message};
 use crate::wire::json_scan::JsonScan;
 
@@ -423,46 +421,6 @@ impl Engine {
             AnswerTo::Nobody => {}
         }
     }
-
-    /// An answer to a request of ours. One that nobody waits for is ignored: it came too late.
-    ///
-    /// # Errors
-    /// There is no room for it, and whoever waits for it goes on waiting.
-    fn take_response(
-        &mut self,
-        wire: &mut impl Wire<ExchangeOwner>,
-        session: SessionKey,
-        id: &str,
-        outcome: Result<&RawValue, &RawValue>,
-    ) -> Result<(), Refused> {
-        let Some(id) = to_u32(id) else {
-            return Ok(());
-        };
-        let Some(session) = self.sessions.get(session) else {
-            return Ok(());
-        };
-        let waiting = session.calls.iter().copied().find(|call| {
-            self.calls
-                .get(*call)
-                .is_some_and(|state| state.asks.iter().any(|ask| ask.id == id))
-        });
-        let Some(call) = waiting else { return Ok(()) };
-        let (Ok(answered) | Err(answered)) = outcome;
-        self.charge_more(wire, call, answered)?;
-        if let Some(state) = self.calls.get_mut(call) {
-            state.asks.retain(|ask| ask.id != id);
-        }
-        let answer = match outcome {
-            Ok(result) => Ok(result.to_owned()),
-            Err(error) => Err(AskFailed::Error(client_error(error))),
-        };
-        self.outputs.push_back(EngineOutput::Answered {
-            call,
-            ask: id,
-            answer,
-        });
-        Ok(())
-    }
 }
 
 pub(super) fn refused(error: RpcError) -> Refused {
@@ -474,27 +432,4 @@ fn request_id<'a>(message: &Message<'a>) -> Option<&'a str> {
         Message::Request { id, .. } => Some(id.raw()),
         Message::Notification { .. } | Message::Response { .. } => None,
     }
-}
-
-fn client_error(raw: &RawValue) -> RpcError {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(default)]
-    struct Error<'a> {
-        #[serde(borrow)]
-        code: Option<&'a RawValue>,
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-    }
-    let error: Error<'_> = match raw.get().len() {
-        0..=LOOK_ON_CORE_BYTES_MAX => serde_json::from_str(raw.get()).unwrap_or_default(),
-        _ => Error::default(),
-    };
-    let code = error.code.and_then(|code| code.get().parse().ok());
-    let message = error
-        .message
-        .and_then(|message| serde_json::from_str::<String>(message.get()).ok());
-    RpcError::new(
-        code.unwrap_or(RpcError::INTERNAL_ERROR),
-        message.unwrap_or_else(|| "the client's error has no message".to_owned()),
-    )
 }

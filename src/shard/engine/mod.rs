@@ -39,6 +39,7 @@ mod place;
 mod post;
 #[cfg(any(test, feature = "internals"))]
 pub mod properties;
+mod responses;
 mod resume;
 #[cfg_attr(not(feature = "auth"), path = "no_rights.rs")]
 mod rights;
