@@ -240,7 +240,7 @@ impl<'a> VersionField<'a> {
     pub(super) fn spoken(self) -> Result<Option<ProtocolVersion>, Refused> {
         match self.text {
             Some(stated) if self.known.is_none() => {
-                let known = ProtocolVersion::newest_first().join(", ");
+                let known = ProtocolVersion::STREAMABLE.join(", ");
                 let sentence =
                     format!("MCP-Protocol-Version {stated} is not spoken here; {known} are.");
                 Err(Refused::new(400, sentence))
