@@ -178,6 +178,7 @@ impl Config {
             path: listening.endpoint,
             public_url: listening.public_url,
             server_card: !listening.no_server_card,
+            legacy_sse: listening.legacy_sse,
             origins: listening.origins,
             hosts: listening.hosts,
             // On any other address it was said, or there is a mistake.

@@ -116,6 +116,11 @@ pub struct ListeningOptions {
     #[arg(long, env = "PINFOLD_NO_SERVER_CARD")]
     pub no_server_card: bool,
 
+    /// Serves HTTP+SSE, the transport of 2024-11-05, too: GET opens a session at /mcp/sse (below --endpoint) and at /sse. For
+    /// clients that know no other; it will be there for twelve months from the first release that has it
+    #[arg(long, env = "PINFOLD_LEGACY_SSE")]
+    pub legacy_sse: bool,
+
     /// Origin of a web page that may use the server, such as https://example.com; repeat, or separate with commas.
     /// Programs send no Origin and need none
     #[arg(long = "allow-origin", env = "PINFOLD_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]

@@ -300,9 +300,18 @@ fn core_count(options: &Options) -> usize {
 }
 
 fn gate(options: &Options, addresses: &[SocketAddr]) -> RequestPolicy {
+    let http_sse = options.http_sse_paths();
+    if http_sse.is_some() {
+        tracing::warn!(
+            "HTTP+SSE, the transport of 2024-11-05, is on (legacy-sse): the specification has replaced it, and pinfold will be \
+             without it twelve months after the first release with it. Have clients use {} as Streamable HTTP.",
+            options.path
+        );
+    }
     let all = |names: &[String]| names.iter().map(|it| it.as_str().into()).collect();
     RequestPolicy {
         path: options.path.as_str().into(),
+        http_sse,
         loopback: addresses.iter().all(|it| it.ip().is_loopback()),
         hosts: all(&options.hosts),
         origins: all(&options.origins),

@@ -63,9 +63,9 @@ pub use self::engine::properties;
 pub use self::engine::travel::CorePosition;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
+pub use self::http::{HttpSsePaths, RequestPolicy, TooMany};
 #[cfg(feature = "auth")]
 pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};
-pub use self::http::{RequestPolicy, TooMany};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{
     AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup,

@@ -66,7 +66,7 @@ impl Engine {
     pub(super) fn count_session_end(&mut self, session: &Session, why: EndReason) {
         let began = u64::from(session.created_at_s) * 1000;
         let lived = self.now.saturating_sub(began);
-        self.stats.count_session_end(why, session.version, lived);
+        self.stats.count_session_end(why, session.version(), lived);
     }
 
     /// All but the connections; `streams` is how many exchanges are answered by one.

@@ -244,7 +244,7 @@ impl Engine {
             .expect("a request is served for a live session");
         let number = session.next_stream;
         session.next_stream += 1;
-        let primes = session.version.has_priming();
+        let primes = session.version().has_priming();
         let stream = self
             .streams
             .insert(Stream::new(Some(session_key), number, outstanding));

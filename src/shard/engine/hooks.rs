@@ -43,7 +43,7 @@ impl Engine {
         };
         let opened = OpenedSession::new(
             self.session_id(key),
-            session.version,
+            session.version(),
             session.client_info.info.clone(),
             session.client_info.capabilities.clone(),
             address,

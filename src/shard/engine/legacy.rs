@@ -1,4 +1,4 @@
-//! Messages of a session: 2025-03-26 to 2025-11-25.
+//! Messages of a session: 2025-03-26 to 2025-11-25, and of 2024-11-05 all but how it is answered.
 
 use std::borrow::Cow;
 
@@ -10,6 +10,7 @@ use super::keys::StreamKey;
 use super::messages::{error_message, result_message};
 use super::params::{self, Cancelled, SetLevel};
 use super::post::{Post, not_acceptable};
+use super::session::Session;
 use super::stats::OperationEnd;
 use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Refused, Request, SessionKey, Wire};
 use crate::app::call::Call;
@@ -19,7 +20,7 @@ use crate::wire::json_rpc::{Id, Invalid, Message};
 use crate::wire::json_scan::JsonScan;
 
 /// What the engine makes of a request without the application, or that it is the application's.
-enum Dispatched {
+pub(super) enum Dispatched {
     Result(Cow<'static, str>),
     Refused(Refused),
     /// Whose method MCP names, or an extension's.
@@ -49,7 +50,10 @@ impl Engine {
             Message::Request { id, method, params } => {
                 self.count_requests(session, 1);
                 let call = (id.raw(), &*method, params);
-                self.serve_request(wire, post, session, call)
+                match post.request.fields.http_sse {
+                    Some(_) => self.serve_on_stream(wire, post, session, call),
+                    None => self.serve_request(wire, post, session, call),
+                }
             }
             Message::Notification { method, params } => {
                 self.take_notification(wire, session, &method, params);
@@ -165,7 +169,7 @@ impl Engine {
         let version = self
             .sessions
             .get(session)
-            .map_or(ProtocolVersion::LATEST_LEGACY, |it| it.version);
+            .map_or(ProtocolVersion::LATEST_LEGACY, Session::version);
         if !version.has_batches() {
             let sentence = format!(
                 "Batches exist in 2025-03-26 only, and this session speaks {}.",
@@ -194,6 +198,10 @@ impl Engine {
             .sessions
             .get(session)
             .map_or(0, |session| session.calls.len());
+        self.check_under_way(open)
+    }
+
+    pub(super) fn check_under_way(&self, open: usize) -> Result<(), Refused> {
         if open < self.limits.streams_per_session_max {
             return Ok(());
         }
@@ -242,11 +250,11 @@ impl Engine {
         }
     }
 
-    fn version_of(&self, session: SessionKey) -> Option<ProtocolVersion> {
-        self.sessions.get(session).map(|it| it.version)
+    pub(super) fn version_of(&self, session: SessionKey) -> Option<ProtocolVersion> {
+        self.sessions.get(session).map(Session::version)
     }
 
-    fn dispatch(
+    pub(super) fn dispatch(
         &mut self,
         post: Post<'_>,
         session: SessionKey,
@@ -328,7 +336,7 @@ impl Engine {
         Ok(())
     }
 
-    fn start_legacy(
+    pub(super) fn start_legacy(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         sent: &Request<'_>,
@@ -346,7 +354,7 @@ impl Engine {
             .get(session_key)
             .expect("found for this request");
         let request = Call {
-            version: session.version,
+            version: session.version(),
             method: Call::method_known(known, method),
             params: params.map(ToOwned::to_owned),
             client_capabilities: session.client_info.capabilities.clone(),
@@ -355,7 +363,7 @@ impl Engine {
             tree_bytes,
         };
         let call = self.calls.insert(CallState {
-            version: session.version,
+            version: session.version(),
             session: Some(session_key),
             id: id.into(),
             answer_to,

@@ -224,6 +224,19 @@ impl Engine {
         }
     }
 
+    /// What was asked on an exchange is answered on a stream that has another one.
+    pub(super) fn trace_answered_on(
+        &self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        exchange: Exchange,
+        stream: StreamKey,
+    ) {
+        let stream = self.streams.get(stream).and_then(|it| it.exchange);
+        if let (Some(traces), Some(stream)) = (wire.traces(), stream) {
+            traces.answered_on(exchange, stream);
+        }
+    }
+
     /// A session is about to end.
     pub(super) fn trace_ended(
         &self,

@@ -15,6 +15,7 @@ mod gate;
 mod half_close;
 mod held;
 mod hold;
+mod http_sse;
 #[cfg_attr(not(feature = "auth"), path = "unasked.rs")]
 mod identify;
 #[cfg(feature = "auth")]
@@ -39,7 +40,7 @@ use super::exchange::{
     Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange, ExchangeEvent,
     OfConnection, Request, Unwritten, UpperLayer, Wire,
 };
-use super::fields::{AllFields, RequestFields};
+use super::fields::{AllFields, HttpSseRoute, MessagesAt, RequestFields};
 use super::memory::Memory;
 use super::refused::Refused;
 use super::remote::Cluster;
@@ -55,6 +56,7 @@ pub use self::client::TooMany;
 pub(super) use self::connection::travel::PackedConnection;
 pub(super) use self::documents::PublicDocuments;
 pub use self::gate::RequestPolicy;
+pub use self::http_sse::HttpSsePaths;
 #[cfg(feature = "auth")]
 pub use self::identify::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub(super) use self::receive::Input;

@@ -117,7 +117,7 @@ impl<U: UpperLayer> Http<U> {
                 }
                 ReceiveStep::Whole(count, partial) => {
                     *used += count;
-                    let fields = RequestFields::of(&partial.head, &partial.head_bytes);
+                    let fields = self.fields_of(&partial.head, &partial.head_bytes);
                     if let Some(method) = self.serve_partial(key, &partial, &fields) {
                         let partial = kept.insert(partial);
                         return Some(self.request_of(key, method, partial));
@@ -143,7 +143,7 @@ impl<U: UpperLayer> Http<U> {
             return None;
         };
         self.freed.push_back(key);
-        let fields = RequestFields::of(&partial.head, &partial.head_bytes);
+        let fields = self.fields_of(&partial.head, &partial.head_bytes);
         let method = self.serve_partial(key, &partial, &fields)?;
         Some(self.request_of(key, method, input.partial.insert(partial)))
     }
@@ -170,7 +170,7 @@ impl<U: UpperLayer> Http<U> {
         method: EndpointMethod,
         partial: &'a Partial,
     ) -> Request<'a, U::Word> {
-        let fields = RequestFields::of(&partial.head, &partial.head_bytes);
+        let fields = self.fields_of(&partial.head, &partial.head_bytes);
         self.request(key, method, &partial.verdict, fields, &partial.body)
     }
 
@@ -235,7 +235,7 @@ impl<U: UpperLayer> Http<U> {
         connection.keep_alive = head.keep_alive && !self.is_leaving;
         connection.http10 = head.http10;
         connection.headers_only = head.method == http1::Method::Head;
-        let fields = RequestFields::of(&head, input);
+        let fields = self.fields_of(&head, input);
         // A client's own head has the limit to itself.
         if head.len as usize > self.limits.head_bytes_max && !fields.is_forwarded {
             self.refuse_malformed(key, Malformed::HeadTooLarge);
@@ -423,7 +423,7 @@ impl<U: UpperLayer> Http<U> {
         };
         let verdict = std::mem::replace(&mut partial.verdict, HeadVerdict::Ambiguous);
         let (head, bytes) = (partial.head.clone(), partial.head_bytes.clone());
-        let fields = RequestFields::of(&head, &bytes);
+        let fields = self.fields_of(&head, &bytes);
         let verdict = self.admit_large(key, &head.view(&bytes), &fields, verdict, 0, upper)?;
         if let Some(partial) = self.partial(key) {
             partial.verdict = verdict;

@@ -45,7 +45,7 @@ impl<U: UpperLayer> Http<U> {
         let connections = holders.filter_map(|&key| self.connections.get(key));
         connections.filter_map(|connection| match &connection.state {
             ConnectionState::ExpectBody(it) | ConnectionState::ExpectLook(it) => {
-                Some(RequestFields::of(&it.head, &it.head_bytes))
+                Some(self.fields_of(&it.head, &it.head_bytes))
             }
             _ => None,
         })

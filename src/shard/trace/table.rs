@@ -260,6 +260,19 @@ impl Traces {
         self.tell(traced.watched_by, event);
     }
 
+    /// What was asked on one exchange is answered on another one, which is a stream.
+    pub(in crate::shard) fn answered_on(
+        &mut self,
+        exchange: impl Into<TraceKey>,
+        stream: impl Into<TraceKey>,
+    ) {
+        if let Some(traced) = self.exchanges.remove(&exchange.into())
+            && let Some(stream) = self.exchanges.get_mut(&stream.into())
+        {
+            stream.asked.extend(traced.asked);
+        }
+    }
+
     /// A stream begins on it.
     pub(in crate::shard) fn opened(&mut self, now: Millis, exchange: impl Into<TraceKey>) {
         let Some(traced) = self.exchanges.get_mut(&exchange.into()) else {
@@ -297,6 +310,10 @@ impl Traces {
             return;
         };
         each_data(events, |data| {
+            // No message is anything else. What HTTP+SSE begins with is none, and has the session's secret in it.
+            if !data.starts_with(b"{") {
+                return;
+            }
             let sent = messages::read(data);
             let event = match (&sent.method, &sent.id) {
                 (None, Some(id)) => {

@@ -84,7 +84,7 @@ impl Engine {
         let events = listener.map_or(0, |it| it.events);
         let ended = EndedRow {
             name: self.session_name(key),
-            version: session.version,
+            version: session.version(),
             client: session.client_info.info.as_deref().map(ClientName::of),
             principal: principal_of(listener),
             created_at: ms(session.created_at_s),
@@ -160,6 +160,8 @@ impl SessionEnding {
     pub(in crate::shard::engine) fn reason(self) -> EndReason {
         match self {
             SessionEnding::WithTheProcess => EndReason::Draining,
+            SessionEnding::WithItsStream(why) => why.into(),
+            SessionEnding::Over(SessionEnd::Left) => EndReason::PeerLeft,
             SessionEnding::Over(SessionEnd::Deleted) => EndReason::Deleted,
             SessionEnding::Over(SessionEnd::Idle) => EndReason::Idle,
             SessionEnding::Over(SessionEnd::MadeRoom) => EndReason::Evicted,
@@ -169,7 +171,7 @@ impl SessionEnding {
     }
 }
 
-/// Of the connection of a listen stream.
+/// Of the connection of a listen stream, or of a session that is its stream.
 impl From<Closed> for EndReason {
     fn from(why: Closed) -> Self {
         match why {

@@ -124,7 +124,7 @@ impl Engine {
         let listener = self.fanout.listener(session.listener);
         let mut row = SessionRow {
             name: self.session_name(key),
-            version: session.version,
+            version: session.version(),
             client: session.client_info.info.as_deref().map(ClientName::of),
             principal: principal_of(listener),
             core: self.core,
