@@ -11,6 +11,7 @@ mod elsewhere;
 mod grants;
 mod hold;
 mod hooks;
+mod http_sse;
 mod identity;
 mod look;
 mod looked_at_again;
