@@ -12,6 +12,7 @@ mod grants;
 mod hold;
 mod hooks;
 mod http_sse;
+mod http_sse_ends;
 mod identity;
 mod look;
 mod looked_at_again;

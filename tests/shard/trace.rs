@@ -1,9 +1,6 @@
 //! Watching one: what whoever looks on is told, in both eras, and what nobody is told.
 
-use std::sync::Arc;
-
 use pinfold::app::call::Topic;
-use pinfold::internals::auth::Who;
 use pinfold::internals::limits::{
     Limits, TRACE_CONTENTS_BYTES_MAX, TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX,
 };
@@ -13,8 +10,7 @@ use pinfold::internals::wire::operator_name::OperatorName;
 use pinfold::mcp::RpcError;
 use serde_json::json;
 
-use crate::support::http_sse;
-use crate::support::identified::{identify_by, principal, rules, tokens};
+use crate::support::identified::principal;
 use crate::support::{Client, Request};
 use crate::travel::{WAYS, Way, travel, with};
 use crate::view::{ask, names};
@@ -32,7 +28,12 @@ fn named(session: &str) -> TraceTarget {
 }
 
 /// On every core, as a node does it. Whether one of them has whoever it is.
-fn watch(client: &mut Client, id: u64, target: TraceTarget, with_contents: bool) -> bool {
+pub(crate) fn watch(
+    client: &mut Client,
+    id: u64,
+    target: TraceTarget,
+    with_contents: bool,
+) -> bool {
     let wish = TraceWish {
         id: TraceId(id),
         target,
@@ -43,12 +44,12 @@ fn watch(client: &mut Client, id: u64, target: TraceTarget, with_contents: bool)
     here.fold(false, |any, here| any | here)
 }
 
-fn leave(client: &mut Client, id: u64) {
+pub(crate) fn leave(client: &mut Client, id: u64) {
     let cores = client.node.cores.iter_mut();
     cores.for_each(|core| core.shard.handle_trace_end(TraceId(id)));
 }
 
-fn told(client: &mut Client) -> Vec<(Vec<u64>, TraceEvent)> {
+pub(crate) fn told(client: &mut Client) -> Vec<(Vec<u64>, TraceEvent)> {
     let mut told = Vec::new();
     for core in &mut client.node.cores {
         while let Some(traced) = core.shard.poll_trace() {
@@ -475,30 +476,4 @@ fn a_session_that_is_watched_goes_on_elsewhere() {
             "{way:?}"
         );
     }
-}
-
-/// The first event of HTTP+SSE has the session's secret in it; its requests are answered on another exchange than they came by.
-#[test]
-fn a_session_that_is_a_stream_and_is_watched() {
-    let mut client = Client::http_sse(Limits::default());
-    let rules = rules(Who::Tokens(tokens()));
-    identify_by(&mut client.node, &Arc::new(rules));
-    let alice = TraceTarget::Principal(principal("alice"));
-    watch(&mut client, 1, alice, true);
-    let session = client.open_http_sse(&http_sse::get().shown_by("alice"));
-    let taken = client.ask(&session.ping(7).shown_by("alice"));
-    assert_eq!(taken.status, 202);
-    let events = told(&mut client);
-    let secret = &session.id()[session.id().len() - 22..];
-    assert!(!format!("{events:?}").contains(secret));
-    let name = name_of(session.id()).to_string();
-    let of_stream = events.iter().find(|(_, it)| it.kind == TraceKind::Stream);
-    let (_, opened) = of_stream.expect("the stream opened");
-    assert_eq!(opened.name.as_deref(), Some(&*name));
-    let answers = events.iter().filter(|(_, it)| it.kind == TraceKind::Answer);
-    let answers: Vec<_> = answers
-        .map(|(_, it)| (it.method.as_deref(), it.id.as_deref()))
-        .collect();
-    assert_eq!(answers, [(Some("ping"), Some("7"))]);
-    leave(&mut client, 1);
 }
