@@ -61,7 +61,7 @@ impl Engine {
         wire.emit_events(key, &events);
         self.events = events;
         if let Some(session) = self.sessions.get(session) {
-            self.fanout.name_events(session.listener);
+            self.fanout.name_events(session.listener, true);
             self.fanout.attach(session.listener, key);
         }
         self.announce_opened(session);

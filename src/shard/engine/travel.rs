@@ -363,9 +363,7 @@ impl Engine {
             },
         );
         self.fanout.set_voice(listener, ListenerKind::Session(key));
-        if !version.is_streamable() {
-            self.fanout.name_events(listener);
-        }
+        self.fanout.name_events(listener, !version.is_streamable());
         self.take_in_grant(listener, epoch);
         self.commons.sessions.take_beyond(1);
         self.commons.clients.take_in_session(client, self.now);

@@ -115,10 +115,10 @@ impl Fanout {
         }
     }
 
-    /// Its events are those of HTTP+SSE from now on.
-    pub(super) fn name_events(&mut self, key: ListenerKey) {
+    /// Whether its events are those of HTTP+SSE.
+    pub(super) fn name_events(&mut self, key: ListenerKey, is_named: bool) {
         if let Some(listener) = self.listeners.get_mut(key) {
-            listener.is_named = true;
+            listener.is_named = is_named;
         }
     }
 
