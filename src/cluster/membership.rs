@@ -5,21 +5,27 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 
+use super::questions::WaitingQuestion;
 use super::seen::ClusterSeen;
 use crate::mailbox::Mailbox;
 use crate::runtime::{ClusterHandle, SessionOwner};
-use crate::shard::SessionEvent;
+use crate::shard::{PeerAnswer, SessionEvent};
+use crate::wire::peer_question::PeerQuestion;
 use crate::wire::session_id::SessionId;
 
 /// What cores say between two looks of the control thread: all sessions of a large node at once.
 const SAID_MAX: usize = 256 * 1024;
 /// Requests that wait to hear where their session is. Further ones are told to try again.
 const ASKED_MAX: usize = 4096;
+/// Questions of other nodes that wait for the control thread. Further ones are told that this node is busy.
+const QUESTIONS_MAX: usize = 64;
 
 /// A node's membership in its cluster.
 pub struct Membership {
     pub(super) said: Mailbox<ClusterMessage>,
     pub(super) asked: Mailbox<LocateRequest>,
+    /// What other nodes ask for operators there.
+    pub(super) questions: Mailbox<WaitingQuestion>,
     /// Only operators look.
     seen: Mutex<ClusterSeen>,
 }
@@ -42,6 +48,7 @@ impl Membership {
         Membership {
             said: Mailbox::new(SAID_MAX),
             asked: Mailbox::new(ASKED_MAX),
+            questions: Mailbox::new(QUESTIONS_MAX),
             seen: Mutex::default(),
         }
     }
@@ -86,5 +93,11 @@ impl ClusterHandle for Membership {
         let (answer, owner) = oneshot::channel();
         self.asked.post([LocateRequest { session, answer }]);
         owner
+    }
+
+    fn ask_operators(&self, question: Box<PeerQuestion>) -> oneshot::Receiver<PeerAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.questions.post([WaitingQuestion { question, answer }]);
+        answered
     }
 }

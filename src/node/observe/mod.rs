@@ -14,13 +14,19 @@ use super::backend::NodeBackend;
 use crate::admin::{
     ClusterReport, LogControl, NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
+#[cfg(feature = "redis")]
+use crate::admin::NodeAnswer;
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
 use crate::shard::view::{EndedRow, SessionDetail};
+#[cfg(feature = "redis")]
+use crate::wire::http1::Method;
 use crate::wire::operator_name::OperatorName;
+#[cfg(feature = "redis")]
+use crate::wire::session_id::NodeName;
 
 impl OperatorBackend for NodeBackend {
     fn node(&self) -> Option<NodeReading> {
@@ -63,6 +69,21 @@ impl OperatorBackend for NodeBackend {
 
     fn name(&self) -> String {
         self.node.name().to_string()
+    }
+
+    #[cfg(feature = "redis")]
+    fn other_nodes(&self) -> Vec<NodeName> {
+        self.other_node_names()
+    }
+
+    #[cfg(feature = "redis")]
+    fn ask_node(
+        &self,
+        node: NodeName,
+        method: Method,
+        target: String,
+    ) -> LocalBoxFuture<'_, Result<NodeAnswer, String>> {
+        self.ask_other_node(node, method, target)
     }
 
     fn sessions(&self, asked: SessionsQuestion) -> Viewed<'_, SessionsPage> {
