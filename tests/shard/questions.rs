@@ -54,6 +54,7 @@ fn right() -> String {
 
 fn sent(client: &mut Client, request: &str) -> usize {
     let socket = client.connect();
+    client.node.sockets[socket].reader.expected.push_back(false);
     client.send_bytes(socket, request.as_bytes());
     socket
 }
