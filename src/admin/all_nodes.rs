@@ -137,7 +137,8 @@ impl Heard {
                 Ok(part) => read.push((node.as_str(), part)),
                 Err(_) => unanswered.push(Unanswered {
                     node: node.clone(),
-                    reason: "what it answered cannot be understood: its version may be another one".to_owned(),
+                    reason: "what it answered cannot be understood: its version may be another one"
+                        .to_owned(),
                 }),
             }
         }
@@ -187,7 +188,8 @@ pub(super) async fn list(query: &str, backend: &dyn OperatorBackend) -> AdminRes
             "after" => match AllNodesCursor::parse(&value) {
                 Some(cursor) => after = cursor,
                 None => {
-                    let sentence = "after must be what the page before has as \"next\", of all nodes as well.";
+                    let sentence =
+                        "after must be what the page before has as \"next\", of all nodes as well.";
                     return AdminResponse::error(400, sentence);
                 }
             },

@@ -183,7 +183,13 @@ pub(super) fn unanswered(answer: &Value) -> Vec<String> {
     let nodes = answer["unanswered"].as_array().into_iter().flatten();
     let text = |value: &Value| plain(value.as_str().unwrap_or("?"));
     nodes
-        .map(|it| format!("{} did not answer: {}", text(&it["node"]), text(&it["reason"])))
+        .map(|it| {
+            format!(
+                "{} did not answer: {}",
+                text(&it["node"]),
+                text(&it["reason"])
+            )
+        })
         .collect()
 }
 

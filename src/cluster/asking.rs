@@ -90,7 +90,9 @@ impl PeerAsker {
             return Err("no node of this name is known here".to_owned());
         };
         let Some(address) = peer.address else {
-            return Err("it takes no requests of other nodes: it was started with --no-forward".to_owned());
+            return Err(
+                "it takes no requests of other nodes: it was started with --no-forward".to_owned(),
+            );
         };
         let number = self.next_number.get();
         self.next_number.set(number + 1);
@@ -168,7 +170,8 @@ async fn exchange(address: SocketAddr, request: Vec<u8>) -> io::Result<PeerReply
 
 /// None: there is more to come.
 fn whole(bytes: &mut Vec<u8>) -> io::Result<Option<PeerReply>> {
-    let head = parse_response_head(bytes).map_err(|_| unreadable("what answers there is no node"))?;
+    let head =
+        parse_response_head(bytes).map_err(|_| unreadable("what answers there is no node"))?;
     let Some(head) = head else {
         return Ok(None);
     };

@@ -39,9 +39,9 @@ mod writer;
 pub(crate) use self::asking::PeerAsker;
 pub use self::membership::Membership;
 pub use self::pending::PENDING_BYTES;
+pub(crate) use self::questions::{QuestionsHeard, WaitingQuestion};
 #[cfg(feature = "auth")]
 pub(crate) use self::revocations::Revocations;
-pub(crate) use self::questions::{QuestionsHeard, WaitingQuestion};
 pub use self::seen::{ClusterSeen, PeerSeen, PeerState};
 pub use self::task::ClusterTask;
 

@@ -64,7 +64,11 @@ impl QuestionsHeard {
 
 impl ProcessHeard {
     fn take(&mut self, number: u64) -> bool {
-        let bit = |distance: u64| u32::try_from(distance).ok().and_then(|it| 1u64.checked_shl(it));
+        let bit = |distance: u64| {
+            u32::try_from(distance)
+                .ok()
+                .and_then(|it| 1u64.checked_shl(it))
+        };
         match number.checked_sub(self.newest) {
             Some(0) | None => {
                 let Some(bit) = bit(self.newest - number) else {
@@ -75,7 +79,9 @@ impl ProcessHeard {
                 is_new
             }
             Some(farther) => {
-                let shifted = u32::try_from(farther).ok().and_then(|it| self.asked.checked_shl(it));
+                let shifted = u32::try_from(farther)
+                    .ok()
+                    .and_then(|it| self.asked.checked_shl(it));
                 self.asked = shifted.unwrap_or(0) | 1;
                 self.newest = number;
                 true

@@ -7,8 +7,8 @@ use pinfold::internals::wire::http1::Method;
 use pinfold::internals::wire::peer_question::{PeerQuestion, QuestionKey};
 use pinfold::internals::wire::session_id::NodeName;
 
-use crate::support::node::{Node, setup};
 use crate::support::Client;
+use crate::support::node::{Node, setup};
 
 const INCARNATION: u64 = 0x00b0_0700;
 
@@ -82,7 +82,10 @@ fn a_node_that_asks_is_answered_whatever_its_host_is() {
     let got = client.answer(socket);
     assert_eq!((got.status, got.body.as_str()), (200, "{\"rows\":[]}"));
     client.node.pass(60_000);
-    assert!(client.node.sockets[socket].closed.is_some(), "it was the last one");
+    assert!(
+        client.node.sockets[socket].closed.is_some(),
+        "it was the last one"
+    );
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin, stdout};
 use serde_json::Value;
 
 use super::{EndSessions, SessionsAsked, encoded, of_all, unanswered};
-use crate::cli::{EXIT_NO_ANSWER, EXIT_USAGE};
 use crate::cli::publish::{AdminClient, AdminFault};
+use crate::cli::{EXIT_NO_ANSWER, EXIT_USAGE};
 use crate::principal::PrincipalId;
 
 /// # Errors

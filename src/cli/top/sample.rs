@@ -101,7 +101,10 @@ impl NodeSample {
         let mut samples = samples.collect::<Option<Vec<_>>>()?;
         for sample in &mut samples {
             let node = &sample.node;
-            sample.cores.iter_mut().for_each(|it| it.node.clone_from(node));
+            sample
+                .cores
+                .iter_mut()
+                .for_each(|it| it.node.clone_from(node));
         }
         let asked = said["node"].as_str().unwrap_or_default();
         // Rates are by the clock of one node.
@@ -123,7 +126,10 @@ impl NodeSample {
         }
         self.uptime_s = self.uptime_s.min(other.uptime_s);
         // Of the processes together: other ones have other sums.
-        self.started_at = self.started_at.wrapping_mul(31).wrapping_add(other.started_at);
+        self.started_at = self
+            .started_at
+            .wrapping_mul(31)
+            .wrapping_add(other.started_at);
         self.limits.connections_max += other.limits.connections_max;
         self.limits.sessions_max += other.limits.sessions_max;
         self.memory.held_bytes += other.memory.held_bytes;

@@ -337,7 +337,11 @@ fn of_all(now: u64, names: &[&str], unanswered: Value) -> Value {
 fn a_node_of_several_that_is_not_in_the_sums_and_nobody_is_told() {
     let mut model = Model::new("http://127.0.0.1:9464", 1_000);
     for now in [60_000, 61_000] {
-        hears(&mut model, LookAt::Node, of_all(now, &["n1", "n2"], json!([])));
+        hears(
+            &mut model,
+            LookAt::Node,
+            of_all(now, &["n1", "n2"], json!([])),
+        );
     }
     let shown = text_of(&model, 80, 24);
     for part in [

@@ -11,11 +11,11 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use super::backend::NodeBackend;
+#[cfg(feature = "redis")]
+use crate::admin::NodeAnswer;
 use crate::admin::{
     ClusterReport, LogControl, NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
-#[cfg(feature = "redis")]
-use crate::admin::NodeAnswer;
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
 use crate::principal::PrincipalId;

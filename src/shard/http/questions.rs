@@ -39,10 +39,11 @@ impl<U: UpperLayer> Http<U> {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.state = ConnectionState::ExpectOperators;
             connection.since = now;
-            self.outputs.push_back(HttpOutput::AskOperators(AskedByPeer {
-                connection: key,
-                question: Box::new(question.clone()),
-            }));
+            self.outputs
+                .push_back(HttpOutput::AskOperators(AskedByPeer {
+                    connection: key,
+                    question: Box::new(question.clone()),
+                }));
         }
     }
 

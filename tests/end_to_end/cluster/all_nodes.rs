@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use pinfold::internals::wire::forwarded::PeerSecret;
 use pinfold::internals::wire::http1::Method;
@@ -12,12 +12,13 @@ use pinfold::internals::wire::peer_question::{PeerQuestion, QuestionKey};
 use pinfold::internals::wire::session_id::NodeName;
 use serde_json::{Value, json};
 
-use super::client::Session;
+use super::client::{Session, initialize};
+use super::identity::new_token;
 use super::node::{Node, peer_secret};
 use super::redis::Redis;
-use super::wait_until;
+use super::{PATIENCE, wait_until};
 use crate::clients::read_tap;
-use crate::program::{run, scratch_folder};
+use crate::program::{EndedWithItsTest, run, scratch_folder, wait};
 use crate::server::binary;
 use crate::tools;
 
@@ -31,11 +32,16 @@ struct Three {
 
 impl Three {
     fn start(test: &str) -> Three {
+        Three::start_with(test, &[])
+    }
+
+    fn start_with(test: &str, more: &[&str]) -> Three {
         let scratch = scratch_folder(&format!("cluster/all_nodes/{test}"));
         let redis = Redis::start(&scratch);
         let secret = peer_secret(&scratch);
         let url = redis.url();
-        let options = ["--redis", &url, "--peer-secret-file", &secret];
+        let own = ["--redis", &url, "--peer-secret-file", &secret];
+        let options = [&own, more].concat();
         let nodes = NAMES.map(|name| Node::start_with(name, &options, &scratch));
         let three = Three {
             nodes,
@@ -45,7 +51,8 @@ impl Three {
         for node in &three.nodes {
             wait_until("all three are known", || {
                 let all = get(node, "/node?cluster");
-                unanswered(&all).is_empty() && all["nodes"].as_array().is_some_and(|it| it.len() == 3)
+                unanswered(&all).is_empty()
+                    && all["nodes"].as_array().is_some_and(|it| it.len() == 3)
             });
         }
         three
@@ -128,7 +135,8 @@ fn a_session_of_another_node_that_is_missed_or_shown_twice() {
             let (mut shown, mut after) = (Vec::new(), String::new());
             let mut created: Vec<u64> = Vec::new();
             loop {
-                let path = format!("/sessions?cluster&sort={sort}&order={order}&limit={limit}{after}");
+                let path =
+                    format!("/sessions?cluster&sort={sort}&order={order}&limit={limit}{after}");
                 let page = get(b, &path);
                 assert_eq!(page["total"], 20, "{path}: {page}");
                 assert!(unanswered(&page).is_empty(), "{page}");
@@ -160,7 +168,10 @@ fn a_session_of_another_node_that_is_missed_or_shown_twice() {
     let of_c = get(a, "/sessions?cluster&node=c");
     assert_eq!(of_c["total"], 12, "{of_c}");
     let nobody = get(a, "/sessions?cluster&client=nobody-has-this");
-    assert_eq!((&nobody["total"], &nobody["next"]), (&json!(0), &Value::Null));
+    assert_eq!(
+        (&nobody["total"], &nobody["next"]),
+        (&json!(0), &Value::Null)
+    );
     for bad in ["limit=0", "after=x", "what=1"] {
         let (status, answer) = ask(a, "GET", &format!("/sessions?cluster&{bad}"));
         assert_eq!(status, 400, "{answer}");
@@ -198,37 +209,67 @@ fn a_session_that_ends_at_a_node_that_nobody_asked() {
     let ended = all["ended"].as_array().expect("rows");
     let row = ended.iter().find(|row| row["name"] == name.as_str());
     let row = row.unwrap_or_else(|| panic!("{all}"));
-    assert_eq!((&row["node"], &row["reason"]), (&json!("c"), &json!("operator")));
+    assert_eq!(
+        (&row["node"], &row["reason"]),
+        (&json!("c"), &json!("operator"))
+    );
     let (status, gone) = ask(b, "GET", &format!("{path}?cluster"));
-    assert_eq!((status, &gone["reason"]), (404, &json!("operator")), "{gone}");
+    assert_eq!(
+        (status, &gone["reason"]),
+        (404, &json!("operator")),
+        "{gone}"
+    );
     let output = pinfold(a, &["sessions", "end", &name_of(&other), "--cluster"]);
     assert!(output.status.success(), "{output:?}");
     other.ping().expect_gone("expired");
     let unknown = name.replacen('c', "nowhere", 1);
     let (status, answer) = ask(a, "GET", &format!("/sessions/{unknown}?cluster"));
-    assert_eq!((status, unanswered(&answer)), (504, vec!["nowhere".to_owned()]));
+    assert_eq!(
+        (status, unanswered(&answer)),
+        (504, vec!["nowhere".to_owned()])
+    );
     // Requests for a session go from node to node, too, and are counted.
     let passed_on = Session::open(&b.mcp()).through(&a.mcp());
     assert_eq!(passed_on.ping().status, 200);
-    wait_until("it was counted", || a.metric("pinfold_forwards_total") > 0.0);
+    wait_until("it was counted", || {
+        a.metric("pinfold_forwards_total") > 0.0
+    });
     three.stop();
 }
 
 #[test]
 fn a_principal_who_stays_at_one_node_of_three() {
-    let three = Three::start("principal");
+    let tokens = scratch_folder("cluster/all_nodes/tokens").join("tokens");
+    let ((alice, of_alice), (bob, of_bob)) = (new_token("alice"), new_token("bob"));
+    std::fs::write(&tokens, of_alice + &of_bob).expect("a file can be written");
+    let file = tokens.to_str().expect("a plain path");
+    let three = Three::start_with("principal", &["--auth", "token", "--auth-token-file", file]);
     let [a, b, c] = &three.nodes;
-    for (node, count) in [(a, 2), (b, 3), (c, 1)] {
-        sessions_on(node, count);
+    for (node, token) in [
+        (a, &alice),
+        (b, &alice),
+        (b, &alice),
+        (c, &alice),
+        (c, &bob),
+    ] {
+        let opened = initialize(&node.mcp(), &[("Authorization", token.as_str())]);
+        assert_eq!(opened.status, 200, "{opened:?}");
     }
+    let all = get(a, "/sessions?cluster&sort=age&order=desc");
+    let principal = all["sessions"][0]["principal"]
+        .as_str()
+        .expect("a principal");
     let (status, answer) = ask(a, "DELETE", "/sessions?cluster");
     assert_eq!(status, 400, "never all there are: {answer}");
-    // Nobody is asked who they are here: those of a principal are none, at each of the nodes.
-    let principal = "dc18d98ab34b2f83b5913fec82dc81e9";
-    let (status, none) = ask(a, "DELETE", &format!("/sessions?principal={principal}&cluster"));
-    assert_eq!(status, 200, "{none}");
-    assert_eq!((&none["ended"], texts(&none["nodes"], "node")), (&json!(0), NAMES.map(str::to_owned).to_vec()));
-    assert_eq!(get(a, "/sessions?cluster")["total"], 6);
+    let of_alice = format!("/sessions?cluster&principal={principal}");
+    assert_eq!(get(b, &of_alice)["total"], 4);
+    let (status, ended) = ask(a, "DELETE", &of_alice);
+    assert_eq!((status, &ended["ended"]), (200, &json!(4)), "{ended}");
+    let of_each = [("a", 1), ("b", 2), ("c", 1)];
+    let of_each = of_each.map(|(node, count)| json!({"node": node, "ended": count}));
+    assert_eq!(ended["nodes"], json!(of_each));
+    assert_eq!(get(b, &of_alice)["total"], 0);
+    assert_eq!(get(a, "/sessions?cluster")["total"], 1, "bob's goes on");
     three.stop();
 }
 
@@ -243,7 +284,11 @@ fn a_node_that_hangs_and_one_that_is_dead_and_an_answer_that_never_comes() {
     three.nodes[2].kill();
     let [a, b, c] = &three.nodes;
     let both = ["b".to_owned(), "c".to_owned()];
-    for path in ["/node?cluster", "/sessions?cluster", "/sessions/ended?cluster"] {
+    for path in [
+        "/node?cluster",
+        "/sessions?cluster",
+        "/sessions/ended?cluster",
+    ] {
         let answer = get(a, path);
         assert_eq!(unanswered(&answer), both, "{path}: {answer}");
         let reasons = texts(&answer["unanswered"], "reason");
@@ -256,19 +301,32 @@ fn a_node_that_hangs_and_one_that_is_dead_and_an_answer_that_never_comes() {
         "DELETE",
         "/sessions?principal=dc18d98ab34b2f83b5913fec82dc81e9&cluster",
     );
-    assert_eq!((status, unanswered(&ended)), (200, both.to_vec()), "{ended}");
+    assert_eq!(
+        (status, unanswered(&ended)),
+        (200, both.to_vec()),
+        "{ended}"
+    );
     let output = pinfold(a, &["sessions", "list", "--cluster", "--json"]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("b did not answer") && said.contains("c did not answer"), "{said}");
+    assert!(
+        said.contains("b did not answer") && said.contains("c did not answer"),
+        "{said}"
+    );
     assert_eq!(lines(&output).len(), 2);
     // More questions than one node is asked at once: those that have no room are told so, and the node asked is well.
     std::thread::scope(|scope| {
-        let asked: Vec<_> = (0..30).map(|_| scope.spawn(|| get(a, "/node?cluster"))).collect();
+        let asked: Vec<_> = (0..30)
+            .map(|_| scope.spawn(|| get(a, "/node?cluster")))
+            .collect();
         let answers = asked.into_iter().map(|it| it.join().expect("an answer"));
         let told: Vec<String> = answers
             .map(|answer| texts(&answer["unanswered"], "reason")[0].clone())
             .collect();
-        assert!(told.iter().any(|it| it.contains("as many questions as may be")), "{told:?}");
+        assert!(
+            told.iter()
+                .any(|it| it.contains("as many questions as may be")),
+            "{told:?}"
+        );
     });
     b.go_on();
     wait_until("b answers again", || {
@@ -334,9 +392,60 @@ fn a_client_that_makes_up_a_question_or_repeats_one() {
     three.stop();
 }
 
+/// Another node's session, in `pinfold top --cluster` in a terminal.
+fn end_with_keys(node: &Node, name: &str, scratch: &Path) {
+    let screen = scratch.join("screen");
+    let top = format!(
+        "stty cols 200 rows 60; exec {} top --cluster --interval 200ms --admin {}",
+        binary().display(),
+        node.admin()
+    );
+    let options = [
+        "--quiet",
+        "--flush",
+        "--return",
+        "--echo",
+        "never",
+        "--command",
+    ];
+    let child = Command::new("script")
+        .args(options)
+        .arg(&top)
+        .arg(&screen)
+        .env("TERM", "xterm-256color")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn();
+    let mut child = EndedWithItsTest(child.expect("script(1) is there"));
+    let mut keys = child.0.stdin.take().expect("it is a pipe");
+    let mut type_when = |words: &str, typed: &str| {
+        wait_until(words, || {
+            let written = std::fs::read(&screen).unwrap_or_default();
+            let mut terminal = vt100::Parser::new(60, 200, 0);
+            terminal.process(&written);
+            terminal.screen().contents().contains(words)
+        });
+        keys.write_all(typed.as_bytes()).expect("it reads keys");
+    };
+    // The text that is looked for leaves that one alone.
+    type_when(name, &format!("/{name}\r"));
+    type_when("nodes a, b, c", "e");
+    type_when("y ends it", "y");
+    type_when(&format!("{name} was ended"), "q");
+    let status = wait(&mut child.0, PATIENCE).expect("it ends");
+    assert!(status.success(), "{status}");
+    let (status, gone) = ask(node, "GET", &format!("/sessions/{name}?cluster"));
+    assert_eq!(
+        (status, &gone["reason"]),
+        (404, &json!("operator")),
+        "{gone}"
+    );
+}
+
 #[test]
 fn an_operator_who_looks_at_three_nodes_in_a_browser_and_a_terminal() {
-    let test = "cluster::all_nodes::an_operator_who_looks_at_three_nodes_in_a_browser_and_a_terminal";
+    let test =
+        "cluster::all_nodes::an_operator_who_looks_at_three_nodes_in_a_browser_and_a_terminal";
     let three = Three::start("looked_at");
     let [a, b, c] = &three.nodes;
     sessions_on(b, 2);
@@ -346,6 +455,7 @@ fn an_operator_who_looks_at_three_nodes_in_a_browser_and_a_terminal() {
     for part in ["nodes a, b, c", "2/", "a 0", "b 0", "c 0", "b."] {
         assert!(frame.contains(part), "{part} is not in:\n{frame}");
     }
+    end_with_keys(a, &name_of(&sessions_on(c, 1)[0]), &three.scratch);
     let script = |scratch: &Path| {
         let mut command = tools::browser_script("console_nodes.mjs");
         command.args([a, b, c].map(Node::mcp)).arg(a.admin());
