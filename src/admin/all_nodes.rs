@@ -34,7 +34,7 @@ pub(super) fn without_cluster(query: &str) -> Option<String> {
 
 /// Who did not answer, and why.
 #[derive(Serialize)]
-struct Unanswered {
+struct SilentNode {
     node: String,
     reason: String,
 }
@@ -42,7 +42,7 @@ struct Unanswered {
 /// What all said.
 struct Heard {
     answers: Vec<(String, Vec<u8>)>,
-    unanswered: Vec<Unanswered>,
+    unanswered: Vec<SilentNode>,
 }
 
 /// The others by name, and this one among them.
@@ -123,19 +123,19 @@ fn said(answer: &NodeAnswer) -> String {
 
 impl Heard {
     fn refuse(&mut self, node: String, reason: String) {
-        self.unanswered.push(Unanswered { node, reason });
+        self.unanswered.push(SilentNode { node, reason });
     }
 
     /// What was answered, as one part of each; an answer that is none is a missing one.
     fn read<'a, T: serde::Deserialize<'a>>(
         answers: &'a [(String, Vec<u8>)],
-        unanswered: &mut Vec<Unanswered>,
+        unanswered: &mut Vec<SilentNode>,
     ) -> Vec<(&'a str, T)> {
         let mut read = Vec::new();
         for (node, body) in answers {
             match serde_json::from_slice(body) {
                 Ok(part) => read.push((node.as_str(), part)),
-                Err(_) => unanswered.push(Unanswered {
+                Err(_) => unanswered.push(SilentNode {
                     node: node.clone(),
                     reason: "what it answered cannot be understood: its version may be another one"
                         .to_owned(),
@@ -160,7 +160,7 @@ pub(super) async fn nodes(backend: &dyn OperatorBackend) -> AdminResponse {
     struct Nodes<'a> {
         node: String,
         nodes: Vec<&'a RawValue>,
-        unanswered: Vec<Unanswered>,
+        unanswered: Vec<SilentNode>,
     }
     AdminResponse::of(&Nodes {
         node: backend.name(),
@@ -176,7 +176,7 @@ struct AllNodesPage<'a> {
     total: usize,
     next: Option<String>,
     node: String,
-    unanswered: Vec<Unanswered>,
+    unanswered: Vec<SilentNode>,
 }
 
 /// `GET /sessions?cluster&…`: filters, order and pages as of one node. `node` is one filter more.
@@ -237,7 +237,7 @@ pub(super) async fn ended(query: &str, backend: &dyn OperatorBackend) -> AdminRe
     struct Ended<'a> {
         ended: Vec<&'a RawValue>,
         node: String,
-        unanswered: Vec<Unanswered>,
+        unanswered: Vec<SilentNode>,
     }
     AdminResponse::of(&Ended {
         ended: rows_of(&merge(&parts, limit)),
@@ -295,7 +295,7 @@ pub(super) async fn one(
             504,
             &json!({
                 "error": format!("Node {node} did not answer: {reason}."),
-                "unanswered": [Unanswered { node, reason }],
+                "unanswered": [SilentNode { node, reason }],
             }),
         ),
     }

@@ -9,7 +9,7 @@
 //!   keys, and by its `digest` what each stood for.
 //! - `trace` shows what one asks and is sent, `log` says how much is logged.
 //! - `sessions` answers what operators ask of sessions and do with them; `sessions_json` has the words.
-//! - `all_nodes` asks other nodes the same, and `peers` is what a node answers another one.
+//! - `all_nodes` asks other nodes the same, and `peers` is what a node answers another one, lists in the form of `node_rows`.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod access;
@@ -31,6 +31,7 @@ mod log;
 mod long_body;
 mod message;
 mod node;
+mod node_rows;
 mod operators;
 mod peers;
 mod policy;

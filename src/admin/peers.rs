@@ -1,8 +1,5 @@
 //! What a node answers another one, for an operator who asked that one: as much as operators see and do of sessions, and how
-//! the node fares. Whoever asks there was asked for a role. Lists are in a form of their own, that can be put together.
-
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+//! the node fares. Whoever asks there was asked for a role. Lists are in a form of their own (`node_rows`).
 
 use super::operators::OperatorBackend;
 use super::response::AdminResponse;
@@ -14,27 +11,6 @@ use crate::wire::http1::Method;
 pub struct NodeAnswer {
     pub status: u16,
     pub body: Vec<u8>,
-}
-
-/// Of a list, one node's part.
-#[derive(Serialize, Deserialize)]
-pub(super) struct NodeRows {
-    pub(super) rows: Vec<NodeRow>,
-    /// How many there are on all pages.
-    pub(super) total: usize,
-    /// There are more behind these.
-    pub(super) more: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-pub(super) struct NodeRow {
-    /// What sorts it among those of all nodes: less comes first.
-    pub(super) rank: u64,
-    /// What a page is after that ends with it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(super) at: String,
-    /// As it is shown.
-    pub(super) row: Box<RawValue>,
 }
 
 impl From<AdminResponse> for NodeAnswer {

@@ -12,8 +12,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
+use super::node_rows::{NodeRow, NodeRows};
 use super::operators::{NotViewed, OperatorBackend, SessionsQuestion};
-use super::peers::{NodeRow, NodeRows};
 use super::response::AdminResponse;
 use super::sessions_json::{detail_json, ended_json, row_json};
 use crate::limits::ENDED_KEPT;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 
-use super::questions::WaitingQuestion;
 use super::seen::ClusterSeen;
 use crate::mailbox::Mailbox;
 use crate::runtime::{ClusterHandle, SessionOwner};
@@ -43,6 +42,13 @@ pub(super) struct LocateRequest {
     pub(super) answer: oneshot::Sender<SessionOwner>,
 }
 
+/// A question that a core has taken.
+pub(crate) struct WaitingQuestion {
+    pub(crate) question: Box<PeerQuestion>,
+    /// Dropped it means that this node is busy.
+    pub(crate) answer: oneshot::Sender<PeerAnswer>,
+}
+
 impl Membership {
     pub(super) fn new() -> Self {
         Membership {
@@ -64,6 +70,16 @@ impl Membership {
 
     pub(super) fn note_seen(&self, note: impl FnOnce(&mut ClusterSeen)) {
         note(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Waits for questions, and takes all there are.
+    pub(crate) async fn questions(&self) -> Vec<WaitingQuestion> {
+        self.questions.collect().await.messages
+    }
+
+    /// Nobody answers any: there are no operators here.
+    pub(crate) fn close_questions(&self) {
+        self.questions.close();
     }
 
     /// Waits until Redis knows all that was said and that the node is gone, but no longer than that. For the thread

@@ -38,8 +38,9 @@ mod writer;
 
 pub(crate) use self::asking::PeerAsker;
 pub use self::membership::Membership;
+pub(crate) use self::membership::WaitingQuestion;
 pub use self::pending::PENDING_BYTES;
-pub(crate) use self::questions::{QuestionsHeard, WaitingQuestion};
+pub(crate) use self::questions::QuestionsHeard;
 #[cfg(feature = "auth")]
 pub(crate) use self::revocations::Revocations;
 pub use self::seen::{ClusterSeen, PeerSeen, PeerState};

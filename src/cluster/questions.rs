@@ -2,24 +2,13 @@
 
 use std::collections::HashMap;
 
-use futures_channel::oneshot;
-
-use super::membership::Membership;
-use crate::shard::PeerAnswer;
 use crate::wire::peer_question::PeerQuestion;
 use crate::wire::session_id::NodeName;
 
 /// Nodes whose questions are remembered: as many as a node knows.
 const NODES_MAX: usize = 1024;
 
-/// A question that a core has taken.
-pub(crate) struct WaitingQuestion {
-    pub(crate) question: Box<PeerQuestion>,
-    /// Dropped it means that this node is busy.
-    pub(crate) answer: oneshot::Sender<PeerAnswer>,
-}
-
-/// Which of them were asked already. A plain value.
+/// Which questions of other nodes were asked already. A plain value.
 #[derive(Debug, Default)]
 pub(crate) struct QuestionsHeard {
     nodes: HashMap<NodeName, ProcessHeard>,
@@ -87,18 +76,6 @@ impl ProcessHeard {
                 true
             }
         }
-    }
-}
-
-impl Membership {
-    /// Waits for questions, and takes all there are.
-    pub(crate) async fn questions(&self) -> Vec<WaitingQuestion> {
-        self.questions.collect().await.messages
-    }
-
-    /// Nobody answers any: there are no operators here.
-    pub(crate) fn close_questions(&self) {
-        self.questions.close();
     }
 }
 

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::merge::MergedRow;
-use crate::admin::peers::NodeRows;
+use crate::admin::node_rows::NodeRows;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct AllNodesCursor {

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use serde_json::value::RawValue;
 
-use crate::admin::peers::{NodeRow, NodeRows};
+use crate::admin::node_rows::{NodeRow, NodeRows};
 
 /// A row, and which part it is of.
 pub(super) struct MergedRow<'a> {
