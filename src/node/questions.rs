@@ -12,6 +12,8 @@ use super::backend::NodeBackend;
 use super::cluster::Membership;
 use crate::admin::{NodeAnswer, answer_peer};
 use crate::cluster::{PeerAsker, QuestionsHeard, WaitingQuestion};
+use crate::log_throttle::LogThrottle;
+use crate::runtime::unix_ms;
 use crate::shard::PeerAnswer;
 use crate::tasks;
 use crate::wire::http1::Method;
@@ -47,13 +49,15 @@ impl NodeBackend {
 
 /// Answers what other nodes ask, for as long as the control thread runs.
 pub(super) async fn answer(backend: Rc<NodeBackend>, membership: Arc<Membership>) {
-    let mut heard = QuestionsHeard::default();
+    let (mut heard, mut throttle) = (QuestionsHeard::default(), LogThrottle::default());
     let under_way = Rc::new(Cell::new(0));
     loop {
         for WaitingQuestion { question, answer } in membership.questions().await {
             if !heard.take(&question) {
-                tracing::warn!(node = %question.from, "a question of another node came twice, and was not answered: \
-                    somebody repeats what nodes say to each other");
+                if let Some(unlogged) = throttle.admit(unix_ms()) {
+                    tracing::warn!(node = %question.from, unlogged, "a question of another node came twice, and was not \
+                        answered: somebody repeats what nodes say to each other");
+                }
                 // The client may have left.
                 let _ = answer.send(PeerAnswer::Repeated);
                 continue;
