@@ -20,6 +20,7 @@ mod http_sse;
 mod identify;
 #[cfg(feature = "auth")]
 mod proxied;
+mod questions;
 mod receive;
 mod serve;
 #[cfg(test)]
@@ -42,8 +43,8 @@ use super::exchange::{
 };
 use super::fields::{AllFields, HttpSseRoute, MessagesAt, RequestFields};
 use super::memory::Memory;
+use super::questions::AskedByPeer;
 use super::refused::Refused;
-use super::remote::Cluster;
 use super::stats::WireStats;
 use super::trace::Traces;
 use super::wheel::{Millis, Timer, Wheel};
@@ -59,6 +60,7 @@ pub use self::gate::RequestPolicy;
 pub use self::http_sse::HttpSsePaths;
 #[cfg(feature = "auth")]
 pub use self::identify::{IdentityAnswer, IdentityQuestion, UnknownSender};
+pub(super) use self::questions::Neighbours;
 pub(super) use self::receive::Input;
 
 pub(super) struct Http<U: UpperLayer> {
@@ -71,7 +73,8 @@ pub(super) struct Http<U: UpperLayer> {
     /// None: nobody is asked who they are.
     identity_gate: Option<Box<IdentityGate>>,
     documents: PublicDocuments,
-    cluster: Option<Cluster>,
+    /// None: this node is alone.
+    neighbours: Option<Neighbours>,
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
     wheel: Wheel<ConnectionKey>,
@@ -120,6 +123,8 @@ pub(super) enum HttpOutput {
     /// Somebody has to be asked who sent a request.
     #[cfg(feature = "auth")]
     Identify(UnknownSender),
+    /// Another node asks for an operator there.
+    AskOperators(AskedByPeer),
     Hold {
         connection: ConnectionKey,
         ms: Millis,
@@ -142,7 +147,7 @@ impl<U: UpperLayer> Http<U> {
         memory: Rc<Memory>,
         commons: Arc<Commons>,
         (gate, documents): (RequestPolicy, PublicDocuments),
-        cluster: Option<Cluster>,
+        neighbours: Option<Neighbours>,
         now: Millis,
     ) -> Self {
         Http {
@@ -153,7 +158,7 @@ impl<U: UpperLayer> Http<U> {
             gate,
             identity_gate: None,
             documents,
-            cluster,
+            neighbours,
             now,
             connections: Arena::default(),
             wheel: Wheel::new(now),
